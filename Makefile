@@ -1,0 +1,103 @@
+# `make run` measures, `make test` tests; both set up what they need first. `make help` lists every target.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_READY := $(VENV)/.ready-run
+DEV_READY := $(VENV)/.ready-dev
+
+# What a run may be told; each is a flag of the command line too: make run PROFILE=smoke SEED=7
+OPTIONS := PROFILE DATAPLANES TOPOLOGIES PROTOCOLS DIRECTIONS DURATION REPETITIONS VISITS STREAMS RATE SERVICES SEED \
+  OFFLOADS FOREIGN_CPU_LIMIT LABEL RESULTS
+export $(OPTIONS) SQL QUESTION RUN
+
+# $(call command,VERB,NAMES): the verb, with a flag for each of the names that is set
+command = flags=(); for name in $(2); do [ -z "$${!name:-}" ] || { flag=$${name,,}; flags+=("--$${flag//_/-}=$${!name}"); }; done; \
+  exec $(BIN)/python -m workflows $(1) "$${flags[@]}"
+
+.PHONY: help
+help: ## List every target in a line each.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | column -t -s "$$(printf '\t')"
+
+.PHONY: run
+run: $(RUN_READY) ## Measure and report: make run PROFILE=smoke DATAPLANES=lab-iptables,lab-ebpf TOPOLOGIES=pod-to-pod SEED=7 RESULTS=/somewhere
+	@$(call command,run,$(OPTIONS))
+
+.PHONY: plan
+plan: $(RUN_READY) ## Say what a run would measure, in which order and how long it would take; takes the flags of run.
+	@$(call command,plan,$(OPTIONS))
+
+.PHONY: preflight
+preflight: $(RUN_READY) ## Say what this machine lacks for a run, and what would mend it; takes the flags of run.
+	@$(call command,preflight,$(OPTIONS))
+
+.PHONY: report
+report: $(RUN_READY) ## Write the report of a stored run again: make report RUN=name (default: the latest).
+	@$(call command,report,RUN RESULTS)
+
+.PHONY: query
+query: $(RUN_READY) ## Ask the store: make query SQL="select * from runs", or make query QUESTION=trend.
+	@$(call command,query,SQL QUESTION RESULTS)
+
+.PHONY: shell
+shell: $(RUN_READY) ## Open an SQL prompt over the store's views.
+	@$(call command,shell,RESULTS)
+
+.PHONY: test
+test: check ## Run every test and check that can run here; says which could not.
+	@$(BIN)/python -m pytest $(PYTEST)
+
+.PHONY: check
+check: $(DEV_READY) ## Lint, types, the import contract and stale manifests.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m workflows.render --check
+
+.PHONY: manifests
+manifests: $(RUN_READY) ## Write workflows/manifests/ again from the code.
+	@$(BIN)/python -m workflows.render
+
+.PHONY: bpf
+bpf: $(DEV_READY) ## Compile the eBPF programs again (needs clang and libbpf-dev).
+	@$(BIN)/python -m steps.cluster.lab.bpf
+
+.PHONY: bench-overhead
+bench-overhead: $(RUN_READY) ## What a step costs beyond its own work, and measured over wall seconds of a run.
+	@$(BIN)/python -m benchmarks.step_overhead
+	@$(BIN)/python -m benchmarks.efficiency
+
+.PHONY: bench-fidelity
+bench-fidelity: $(RUN_READY) ## Throughput through the whole pipeline against bare iperf3.
+	@$(BIN)/python -m benchmarks.fidelity
+
+.PHONY: bench-sensitivity
+bench-sensitivity: $(RUN_READY) ## Do identical twins stay the same, and is a slow-down of 10 % found (some 20 minutes).
+	@$(BIN)/python -m benchmarks.sensitivity
+
+.PHONY: bench-scale
+bench-scale: $(RUN_READY) ## Query and report on a store of 1,000 runs and 10 million samples.
+	@$(BIN)/python -m benchmarks.scale
+
+.PHONY: lock
+lock: $(DEV_READY) ## Pin the newest allowed packages with their hashes.
+	@for set in '' -dev; do \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-annotate --no-header $${set:+--group dev} pyproject.toml --output-file requirements$$set.lock; done
+
+.PHONY: clean
+clean: ## Take away the virtual environment and all caches; results stay.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(RUN_READY): requirements.lock setup.sh
+	@./setup.sh run '$(PYTHON)' $(VENV) requirements.lock
+	@touch $@
+
+$(DEV_READY): requirements-dev.lock setup.sh
+	@./setup.sh test '$(PYTHON)' $(VENV) requirements-dev.lock
+	@touch $@ $(RUN_READY)
