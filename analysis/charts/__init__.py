@@ -1,0 +1,99 @@
+"""The charts: one file each, found by being here. A new chart is a copy of its neighbour.
+
+A chart's module says `TITLE`, `READING` (how to read it), `EMPTY` (why there may be nothing to draw) and `ORDER` (its
+place in the report), and has `frame(data)`, which asks for what it shows, and `chart(frame, look)`, which draws it.
+`KEY = True` puts the key of dataplanes beside it, for a chart that has no room to label them directly.
+Modules whose name begins with an underscore are what they share.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import altair as alt
+import pyarrow as pa
+from altair.utils.schemapi import debug_mode
+
+from analysis.charts._data import Data, narrowed
+from analysis.charts._svg import to_svg
+from analysis.charts._theme import LOOKS, Look
+
+__all__ = ["Chart", "Data", "Drawing", "catalogue", "draw", "draw_all"]
+
+
+class Chart(Protocol):
+    """What a chart's module has."""
+
+    __name__: str
+    TITLE: str
+    READING: str
+    EMPTY: str
+    ORDER: int
+
+    def frame(self, data: Data) -> pa.Table:
+        """The rows to draw."""
+        ...
+
+    def chart(self, frame: pa.Table, look: Look) -> alt.TopLevelMixin:
+        """The drawing of a frame that has rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A chart as drawn. `variants`: an SVG for each look; where there was nothing to draw, none, and `empty` says why.
+
+    `key`: whether the dataplanes' key belongs beside it.
+    """
+
+    name: str
+    title: str
+    reading: str
+    variants: tuple[str, ...]
+    empty: str | None
+    key: bool = False
+
+
+def catalogue() -> list[Chart]:
+    """Every chart, in the order of the report."""
+    names = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
+    charts = [cast("Chart", importlib.import_module(f"{__name__}.{name}")) for name in names]
+    return sorted(charts, key=lambda chart: (chart.ORDER, chart.__name__))
+
+
+def draw(chart: Chart, data: Data) -> Drawing:
+    """Draw one chart in every look, or say why there is nothing to draw."""
+    return draw_all([chart], data)[0]
+
+
+def draw_all(charts: Sequence[Chart], data: Data) -> list[Drawing]:
+    """Draw charts. While one is being turned into SVG, by a program in another language, the next is prepared."""
+    with (
+        narrowed(data.con, data.run.run_id),
+        ThreadPoolExecutor(1) as painter,
+        debug_mode(arg=False),
+    ):  # the tests draw each chart with Altair's checks on
+        begun = [(chart, [painter.submit(to_svg, *job) for job in _jobs(chart, data)]) for chart in charts]
+        return [
+            Drawing(
+                name=chart.__name__.rpartition(".")[2],
+                title=chart.TITLE,
+                reading=chart.READING,
+                variants=tuple(variant.result() for variant in variants),
+                empty=None if variants else chart.EMPTY,
+                key=bool(variants) and getattr(chart, "KEY", False),
+            )
+            for chart, variants in begun
+        ]
+
+
+def _jobs(chart: Chart, data: Data) -> Iterator[tuple[dict[str, Any], Look, str, str]]:
+    frame = chart.frame(data)
+    if frame.num_rows:
+        for look in LOOKS:
+            spec = chart.chart(frame, look).to_dict(format="vega-lite", validate=False)
+            name = f"{chart.__name__.rpartition('.')[2]}-{look.name}"
+            yield spec, look, name, f"{chart.TITLE}. {chart.READING}"

@@ -1,0 +1,134 @@
+"""Forest plots: the difference to the baseline, its interval, and a band for what the run could not have seen."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import altair as alt
+import pyarrow as pa
+
+from analysis.charts._data import Data, Row, frame
+from analysis.charts._marks import by_path, colour, column, hollow, lane, plot_width, shape
+from analysis.charts._theme import BAND, INK, MUTED, WIDE, Look
+
+_TICKS: Final = (
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.3,
+    0.5,
+    0.7,
+    0.8,
+    0.9,
+    0.95,
+    1,
+    1.05,
+    1.1,
+    1.2,
+    1.5,
+    2,
+    3,
+    5,
+    10,
+    20,
+    50,
+    100,
+)
+_SPAN_LEAST: Final = 1.12
+"""The axis always reaches 12 % to both sides, so that noise never fills it."""
+
+_REACH: Final = 1.6
+"""How much beyond the outermost estimate the axis goes for an interval; a longer one is cut at the edge."""
+
+
+def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
+    """A row for each comparison by these metrics; `value`, `low`, `high` are ratios to the baseline."""
+    rows: list[Row] = []
+    mixed = len({c.better for c in data.comparisons if c.metric in metrics}) > 1
+    arms = {arm.name: arm for arm in data.run.arms}
+    for metric in metrics:
+        for c in data.comparisons:
+            if c.metric != metric or c.scale != "ratio":
+                continue
+            name = c.path if metric == "received_bps" else f"{c.path}, {c.metric_title}"
+            name += " (left is better)" if mixed and c.better == "lower" else ""
+            seen = c.change is not None
+            rows.append(
+                {
+                    "path": name,
+                    "baseline": arms[c.baseline].title,
+                    "value": 1 + c.change if c.change is not None else None,
+                    "low": 1 + c.low if c.low is not None else None,
+                    "high": 1 + c.high if c.high is not None else None,
+                    "blind_low": 1 / (1 + c.smallest_effect) if c.smallest_effect is not None else None,
+                    "blind_high": 1 + c.smallest_effect if c.smallest_effect is not None else None,
+                    "found": c.found,
+                    "text": c.estimate if seen else "can't tell",
+                }
+                | data.side(arms[c.dataplane])
+            )
+    return frame(rows)
+
+
+def _domain(table: pa.Table) -> tuple[float, float]:
+    centres = [v for v in column(table, "value") if v] or [1.0]
+    ends = [v for name in ("low", "high") for v in column(table, name) if v and math.isfinite(v)]
+    low_limit, high_limit = min(1.0, *centres) / _REACH, max(1.0, *centres) * _REACH
+    low = max(low_limit, min([*ends, *centres, 1 / _SPAN_LEAST]))
+    high = min(high_limit, max([*ends, *centres, _SPAN_LEAST]))
+    return low / 1.02, high * 1.02
+
+
+def forest(table: pa.Table, look: Look = WIDE) -> alt.FacetChart:
+    """Lanes of dataplanes below the name of each path; the axis is logarithmic, so that half and double look alike."""
+    low, high = _domain(table)
+    scale = {"type": "log", "domain": [low, high], "nice": False, "clamp": True}
+    ticks = _ticks(low, high, 5 if look.narrow else 9)
+    label = "datum.value == 1 ? '0' : (datum.value > 1 ? '+' : '−') + format(abs(datum.value - 1) * 100, '.3~g') + ' %'"
+    against = next(iter(column(table, "baseline")))
+    axis = {"title": f"difference to {against}, per cent", "values": ticks, "labelExpr": label, "grid": True}
+
+    base = alt.Chart().encode(y=lane(table, look))
+    side = colour(table)
+    x = alt.X("value:Q", scale=scale, axis=axis)
+    clipped = base.transform_calculate(
+        low=f"clamp(datum.low, {low}, {high})",
+        high=f"clamp(datum.high, {low}, {high})",
+        blind_low=f"clamp(datum.blind_low, {low}, {high})",
+        blind_high=f"clamp(datum.blind_high, {low}, {high})",
+    ).transform_filter("isValid(datum.value)")
+    text_room = 108 if look.narrow else 140
+    width = plot_width(table, look, text_room)
+    layers = [
+        clipped.mark_bar(height={"band": 0.9}, color=BAND).encode(
+            x=alt.X("blind_low:Q", scale=scale, axis=axis), x2=alt.X2("blind_high:Q")
+        ),
+        alt.Chart()
+        .mark_rule(color=MUTED, strokeWidth=1)
+        .encode(x=alt.X("one:Q", scale=scale, axis=axis))
+        .transform_calculate(one="1"),
+        clipped.mark_rule(strokeWidth=2.4).encode(
+            x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q"), color=side
+        ),
+        base.transform_filter("isValid(datum.value)")
+        .mark_point(size=72, strokeWidth=1.8, filled=True, opacity=1)
+        .encode(x=x, fill=side, stroke=side, shape=shape(table), **hollow(0)),
+        base.mark_text(align="left", dx=8, fontSize=look.font, x=width).encode(
+            text=alt.Text("text:N"),
+            color=alt.ColorValue(MUTED, condition={"test": "datum.found", "value": INK}),
+        ),
+    ]
+    return by_path(alt.layer(*layers).properties(width=width, height=alt.Step(look.lane)), table)
+
+
+def _ticks(low: float, high: float, most: int) -> list[float]:
+    """Round ratios in the domain; thinned out around 1, which stays, where there are too many."""
+    inside = [t for t in _TICKS if low <= t <= high]
+    gap = math.log(high / low) / most
+    kept = [1.0]
+    for tick in sorted(inside, key=lambda t: abs(math.log(t))):
+        if all(abs(math.log(tick / other)) >= gap for other in kept):
+            kept.append(tick)
+    return sorted(kept)

@@ -1,0 +1,63 @@
+"""How long a connection takes to open."""
+
+import altair as alt
+import pyarrow as pa
+
+from analysis import words
+from analysis.charts._data import Data, Row
+from analysis.charts._data import frame as to_frame
+from analysis.charts._marks import by_path, colour, hollow, lane, plot_width, shape, top
+from analysis.charts._theme import INK, WIDE, Look
+
+TITLE = "Connect time"
+READING = (
+    "Time of connect(): the mark is the median, the bar's end the 99th percentile; means over visits. Less is better."
+)
+EMPTY = "No connection was timed: the connect probe was not among the trials, or none of its trials was measured."
+ORDER = 70
+SQL = """
+    select topology, protocol, direction, dataplane, avg(connect_p50_s) as p50, avg(connect_p99_s) as p99
+    from visit_means where run_id = $run_id and connect_p50_s is not null group by all
+"""
+
+
+def frame(data: Data) -> pa.Table:
+    """Median and 99th percentile by path and dataplane, in the unit that fits."""
+    found = data.by_path(SQL)
+    size, unit = words.scale("s", *(row["p50"] for row in found))
+    rows: list[Row] = []
+    for path in dict.fromkeys(row["path"] for row in found):
+        for arm in data.run.arms:
+            for row in found:
+                if (row["path"], row["dataplane"]) == (path, arm.name):
+                    tail = row["p99"] / size if row["p99"] is not None else None
+                    text = " / ".join(words.digits(v) for v in (row["p50"] / size, tail) if v is not None)
+                    rows.append(
+                        {"path": path, "unit": unit, "value": row["p50"] / size, "tail": tail, "text": text}
+                        | data.side(arm)
+                    )
+    return to_frame(rows)
+
+
+def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
+    """A mark for the median, a bar to the 99th percentile, and both in figures."""
+    unit = frame.column("unit")[0].as_py()
+    ends = frame.column("tail").to_pylist() + frame.column("value").to_pylist()
+    scale = {"domain": [0, top(ends, 0.4 if look.narrow else 0.16)], "nice": False}
+    axis = {"title": f"connect time, {unit}: median / 99th percentile", "tickCount": 4 if look.narrow else 7}
+    base = alt.Chart().encode(y=lane(frame, look))
+    side = colour(frame)
+    layers = [
+        base.mark_bar(height=3, opacity=0.8).encode(
+            x=alt.X("value:Q", scale=scale, axis=axis), x2=alt.X2("tail:Q"), color=side
+        ),
+        base.mark_tick(thickness=2.5, size=12).encode(x=alt.X("tail:Q", scale=scale, axis=axis), color=side),
+        base.mark_point(size=64, filled=True, opacity=1, strokeWidth=1.6).encode(
+            x=alt.X("value:Q", scale=scale, axis=axis), fill=side, stroke=side, shape=shape(frame), **hollow(0)
+        ),
+        base.transform_calculate(end="isValid(datum.tail) ? datum.tail : datum.value")
+        .mark_text(align="left", dx=7, fontSize=look.font, color=INK, stroke=None)
+        .encode(x=alt.X("end:Q", scale=scale, axis=axis), text=alt.Text("text:N")),
+    ]
+    layered = alt.layer(*layers).properties(width=plot_width(frame, look), height=alt.Step(look.lane))
+    return by_path(layered, frame)

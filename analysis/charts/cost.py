@@ -1,0 +1,26 @@
+"""What each dataplane costs against the baseline."""
+
+import altair as alt
+import pyarrow as pa
+
+from analysis.charts._data import Data
+from analysis.charts._forest import differences, forest
+from analysis.charts._theme import WIDE, Look
+
+TITLE = "What it costs"
+READING = (
+    "CPU time per Gbit, and the slowest hundredth of connects, against the baseline; less is better. "
+    "Marks, lines and grey band as in the first chart."
+)
+EMPTY = "No two dataplanes have CPU figures on the same path, so there is no difference in cost to show."
+ORDER = 15
+
+
+def frame(data: Data) -> pa.Table:
+    """CPU per Gbit on each path, then the 99th percentile of connect time."""
+    return differences(data, ("cpu_s_per_gbit", "connect_p99_s"))
+
+
+def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
+    """A forest plot."""
+    return forest(frame, look)

@@ -1,0 +1,47 @@
+"""Where CPU time goes on each node while a path is measured."""
+
+import altair as alt
+import pyarrow as pa
+
+from analysis.charts._data import Data
+from analysis.charts._data import frame as to_frame
+from analysis.charts._marks import parts
+from analysis.charts._theme import WIDE, Look
+
+TITLE = "CPU by mode"
+READING = (
+    "Share of all cores of a node that were busy, by what with: forwarding packets is mostly softirq. "
+    "Means over visits, idle use not subtracted."
+)
+EMPTY = "No node's CPU was recorded, so there is none to show."
+ORDER = 50
+MODES = ("user", "system", "softirq", "irq", "steal")
+SQL = """
+    select topology, protocol, direction, dataplane, node, avg(user_ratio + nice_ratio) as user,
+           avg(system_ratio) as system, avg(softirq_ratio) as softirq, avg(irq_ratio) as irq, avg(steal_ratio) as steal
+    from node_usage where run_id = $run_id group by all order by node
+"""
+
+
+def frame(data: Data) -> pa.Table:
+    """A row for each path, dataplane, node and mode; `value` in per cent of the node's cores."""
+    rows = data.by_path(SQL)
+    several = len({row["node"] for row in rows}) > 1
+    arms = {arm.name: place for place, arm in enumerate(data.run.arms)}
+    paths = list(dict.fromkeys(row["path"] for row in rows))
+    rows.sort(key=lambda row: (paths.index(row["path"]), arms[row["dataplane"]]))
+    table = []
+    for row in rows:
+        side = data.side(data.run.arm(row["dataplane"]))
+        lane = f"{side['dataplane']}, {row['node']}" if several else side["dataplane"]
+        table += [
+            {"path": row["path"], "lane": lane, "part": mode, "place": place, "value": row[mode] * 100} | side
+            for place, mode in enumerate(MODES)
+            if row[mode] is not None
+        ]
+    return to_frame(table)
+
+
+def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
+    """Stacked bars."""
+    return parts(frame, "busy, % of the node's cores", look, MODES)

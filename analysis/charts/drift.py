@@ -1,0 +1,63 @@
+"""Whether the order of measuring, or the time of day, shows in the figures."""
+
+from typing import cast
+
+import altair as alt
+import pyarrow as pa
+
+from analysis.charts._data import Data
+from analysis.charts._data import frame as to_frame
+from analysis.charts._marks import SIGNED, colour, hollow, shape
+from analysis.charts._theme import INK, MUTED, WIDE, Look
+
+TITLE = "Order and drift"
+READING = (
+    "Each trial's throughput against the mean of its path and dataplane, by its place within its visit and by the time "
+    "in the run; the line is the mean. It should stay near 0: differences are taken inside rounds, so slow drift "
+    "does no harm, jumps do."
+)
+EMPTY = "No trial of iperf3 was measured, so there is no order to look at."
+ORDER = 90
+KEY = True
+SQL = """
+    select dataplane, position, round, epoch(started_at - min(started_at) over ()) / 60 as minute,
+           (received_bps / exp(avg(ln(received_bps)) over cell) - 1) * 100 as value
+    from measurements where run_id = $run_id and received_bps > 0
+    window cell as (partition by dataplane, topology, protocol, direction, streams, offered_bps)
+    order by trial
+"""
+
+
+def frame(data: Data) -> pa.Table:
+    """A row for each trial: deviation in per cent, position in the visit, minutes since the first trial."""
+    arms = {arm.name: data.side(arm) for arm in data.run.arms}
+    return to_frame(row | arms[row["dataplane"]] for row in data.ask(SQL))
+
+
+def chart(frame: pa.Table, look: Look = WIDE) -> alt.TopLevelMixin:
+    """Two clouds of points with their running means, on one scale."""
+    width = look.width - 62 if look.narrow else (look.width - 110) // 2
+    by_position = _panel(frame, "position:Q", "position within its visit").properties(width=width, height=170)
+    by_time = _panel(frame, "minute:Q", "minutes since the first trial").properties(width=width, height=170)
+    joined = (
+        alt.vconcat(by_position, by_time, data=frame) if look.narrow else alt.hconcat(by_position, by_time, data=frame)
+    )
+    return cast("alt.TopLevelMixin", joined.resolve_scale(y="shared"))
+
+
+def _panel(frame: pa.Table, field: str, title: str) -> alt.LayerChart | alt.FacetChart:
+    y = {"title": "against the mean, %", "labelExpr": SIGNED, "tickCount": 5, "grid": True}
+    x = alt.X(field, axis={"title": title, "grid": False, "tickMinStep": 1, "tickCount": 6}, scale={"nice": False})
+    base = alt.Chart()
+    side = colour(frame)
+    points = base.mark_point(size=26, filled=True, opacity=0.65).encode(
+        x=x, y=alt.Y("value:Q", axis=y), fill=side, stroke=side, shape=shape(frame), **hollow(0)
+    )
+    group = "position" if field.startswith("position") else "round"
+    mean = (
+        base.transform_aggregate(x=f"mean({field.removesuffix(':Q')})", y="mean(value)", groupby=[group])
+        .mark_line(color=INK, strokeWidth=1.8)
+        .encode(x=alt.X("x:Q"), y=alt.Y("y:Q"), order=alt.Order("x:Q"))
+    )
+    zero = base.transform_aggregate(n="count()").mark_rule(color=MUTED).encode(y=alt.YDatum(0))
+    return alt.layer(zero, points, mean)

@@ -1,0 +1,33 @@
+"""Memory in use on the nodes, idle and under load."""
+
+import altair as alt
+import pyarrow as pa
+
+from analysis.charts._data import Data, intervals
+from analysis.charts._marks import lanes
+from analysis.charts._theme import WIDE, Look
+
+TITLE = "Memory"
+READING = (
+    "Memory in use on each node, with nothing sent and while measuring: mean over visits. The axis need not begin at 0."
+)
+EMPTY = "No node's memory was recorded, so there is none to show."
+ORDER = 55
+SQL = """
+    select node || ', idle' as path, dataplane, visit, avg(memory_used_bytes) as value
+    from idle_usage where run_id = $run_id and proof = 'proven' group by all
+    union all
+    select node || ', measuring' as path, dataplane, visit, avg(memory_used_bytes) as value
+    from node_usage where run_id = $run_id group by all
+    order by path, visit
+"""
+
+
+def frame(data: Data) -> pa.Table:
+    """Memory by node and state, and dataplane."""
+    return intervals(data, data.ask(SQL), "B")
+
+
+def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
+    """Points with their intervals."""
+    return lanes(frame, "memory in use", look, zero=False)

@@ -1,0 +1,35 @@
+"""How much of what the nodes themselves could carry is left on each path."""
+
+import altair as alt
+import pyarrow as pa
+
+from analysis.charts._data import Data, intervals
+from analysis.charts._marks import lanes
+from analysis.charts._theme import WIDE, Look
+
+TITLE = "Share of node to node"
+READING = (
+    "Throughput of each path, divided by that of node to node in the same visit: what pods, Services and NodePorts "
+    "cost."
+)
+EMPTY = "Node to node was not measured beside another path with the same protocol, so there is nothing to divide by."
+ORDER = 30
+SQL = """
+    with control as (
+        select visit, protocol, exp(avg(ln(received_bps))) as bps
+        from visit_means where run_id = $run_id and topology = 'node-to-node' and received_bps > 0 group by all
+    )
+    select v.*, v.received_bps / c.bps as value
+    from visit_means as v join control as c using (visit, protocol)
+    where v.run_id = $run_id and v.topology <> 'node-to-node'
+"""
+
+
+def frame(data: Data) -> pa.Table:
+    """Throughput as a share of the control's, by path and dataplane."""
+    return intervals(data, data.by_path(SQL), "", geometric=True)
+
+
+def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
+    """Bars from zero, with their intervals."""
+    return lanes(frame, "of node to node", look, bars=True)

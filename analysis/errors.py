@@ -1,0 +1,19 @@
+"""The errors that a person is meant to read: sentences, each with the exit code that the command line gives it."""
+
+
+class Problem(Exception):  # noqa: N818 - a problem of the user, told to the user
+    """Something went wrong; the message is a sentence that names the thing, what was wrong and what to do."""
+
+    exit_code = 1
+
+
+class BadInput(Problem):
+    """What was asked for makes no sense; nothing was started."""
+
+    exit_code = 2
+
+
+class Unfit(Problem):
+    """This machine, cluster or store can't do what was asked; nothing was measured."""
+
+    exit_code = 2

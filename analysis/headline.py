@@ -1,0 +1,76 @@
+"""The first line of every answer: one sentence that claims what was found and no more."""
+
+from collections.abc import Sequence
+
+from analysis import metrics, words
+from analysis.compare import Comparison
+from analysis.run import Arm, Run
+
+
+def headline(about: Run, comparisons: Sequence[Comparison], measured: int) -> str:
+    """One sentence on throughput; on connect time where throughput was not measured."""
+    if about.baseline is None or measured == 0:
+        return "Nothing was measured, so there is no answer."
+    if len(about.arms) == 1:
+        return f"Only {about.baseline.title} was measured, so there is nothing to compare it with."
+    for metric in ("received_bps", "connect_p50_s"):
+        if sentence := answer(about, [c for c in comparisons if c.metric == metric]):
+            return sentence
+    return "No path was measured with two dataplanes, so there is no answer."
+
+
+def answer(about: Run, told: Sequence[Comparison]) -> str | None:
+    """One sentence on one metric; None where there is nothing to tell.
+
+    Each dataplane's part counts the paths with more and with less, and quotes the clearest of them with its interval,
+    since a count alone hides how much. Paths without a difference are counted where there is no other.
+    """
+    saying: dict[str, list[Arm]] = {}
+    for arm in about.arms[1:]:
+        if own := [c for c in told if c.dataplane == arm.name]:
+            saying.setdefault(_claim(own), []).append(arm)
+    if about.baseline is None or not saying:
+        return None
+    parts = (
+        f"{words.listing([arm.title for arm in arms])} {claim if len(arms) == 1 else claim.replace('shows', 'show')}"
+        for claim, arms in saying.items()
+    )
+    return f"Against {about.baseline.title}, {'; '.join(parts)}."
+
+
+def _claim(told: Sequence[Comparison]) -> str:
+    """What is said of one dataplane, to be read after its name, or after several names of which the same is said."""
+    metric = metrics.BY_NAME[told[0].metric]
+    phrases: list[str] = []
+    for verdict, claim in (("higher", metric.more), ("lower", metric.less)):
+        if found := [c for c in told if c.verdict == verdict]:
+            clearest = max(found, key=_surest)
+            example = clearest.estimate if len(told) == 1 else f"{clearest.path} {clearest.estimate}"
+            phrases.append(f"{claim}{_extent(len(found), len(told), phrases)} ({example})")
+    if phrases:
+        return words.listing(phrases)
+    if same := [c for c in told if c.verdict == "no-difference"]:
+        effects = [c.smallest_effect for c in same if c.smallest_effect is not None]
+        sight = f" ({words.at_least(max(effects))} would have been seen)" if effects else ""
+        phrases.append(f"shows no difference{_extent(len(same), len(told), phrases)}{sight}")
+    if blind := sum(1 for c in told if c.verdict == "cannot-tell"):
+        why = next((c.reason for c in told if c.verdict == "cannot-tell" and c.reason), None)
+        cause = f" ({why})" if why and blind == len(told) else ""
+        phrases.append(f"can't be judged{_extent(blind, len(told), phrases)}{cause}")
+    return words.listing(phrases)
+
+
+def _extent(number: int, total: int, before: Sequence[str]) -> str:
+    """On how many paths: in full the first time, then as a bare number, not at all where there is but one."""
+    if total == 1:
+        return ""
+    if before:
+        return f" on {number}"
+    return f" on all {total} paths" if number == total else f" on {number} of {total} paths"
+
+
+def _surest(comparison: Comparison) -> float:
+    """How far the interval's near end is from no difference: what the run is sure of, at the least."""
+    if comparison.low is None or comparison.high is None:
+        return 0.0
+    return comparison.low if comparison.verdict == "higher" else -comparison.high

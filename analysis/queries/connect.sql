@@ -1,0 +1,20 @@
+-- How long does it take to open a TCP connection, with so many Services?
+select
+    environment,
+    run_id,
+    topology,
+    services,
+    dataplane,
+    count(*) as trials,
+    median(connect_p50_s) as connect_p50_s,
+    median(connect_p99_s) as connect_p99_s,
+    avg(connects_per_s) as connects_per_s
+from measurements
+where
+    connect_p50_s is not null
+    and (
+        run_id = $run_id::varchar
+        or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
+    )
+group by all
+order by all

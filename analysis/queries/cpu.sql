@@ -1,0 +1,25 @@
+-- What does a gigabit cost in CPU time, and where is it spent?
+select
+    environment,
+    run_id,
+    topology,
+    protocol,
+    direction,
+    dataplane,
+    node,
+    side,
+    any_value(cores) as cores,
+    count(*) as trials,
+    avg(busy_ratio) as busy_ratio,
+    avg(busy_above_idle_ratio) as busy_above_idle_ratio,
+    avg(user_ratio) as user_ratio,
+    avg(system_ratio) as system_ratio,
+    avg(softirq_ratio) as softirq_ratio,
+    avg(steal_ratio) as steal_ratio,
+    avg(busy_above_idle_ratio * cores / nullif(received_bps / 1e9, 0)) as node_cpu_s_per_gbit
+from node_usage
+where
+    run_id = $run_id::varchar
+    or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
+group by all
+order by all

@@ -1,0 +1,25 @@
+-- Does it matter how late in its visit a trial comes? (1 means: as its cell and dataplane do on average in that run)
+with relative as (
+    select
+        environment,
+        run_id,
+        position,
+        received_bps / nullif(avg(received_bps) over (
+            partition by run_id, dataplane, topology, protocol, direction, streams, offered_bps
+        ), 0) as to_mean_ratio
+    from measurements
+    where received_bps is not null
+)
+select
+    environment,
+    run_id,
+    position,
+    count(*) as trials,
+    avg(to_mean_ratio) as to_mean_ratio,
+    stddev_samp(to_mean_ratio) as spread_ratio
+from relative
+where
+    run_id = $run_id::varchar
+    or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
+group by all
+order by all

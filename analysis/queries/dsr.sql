@@ -1,0 +1,21 @@
+-- Does the answer pass through the NodePort's node? (about 1 byte a payload byte: tunnelled back; about 0: direct)
+select
+    environment,
+    run_id,
+    topology,
+    protocol,
+    direction,
+    dataplane,
+    count(*) as trials,
+    median(nat_bytes_per_payload_byte) as nat_bytes_per_payload_byte,
+    min(nat_bytes_per_payload_byte) as lowest,
+    max(nat_bytes_per_payload_byte) as highest
+from measurements
+where
+    nat_bytes_per_payload_byte is not null
+    and (
+        run_id = $run_id::varchar
+        or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
+    )
+group by all
+order by all

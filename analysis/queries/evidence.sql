@@ -1,0 +1,20 @@
+-- Which signs tell which dataplane carried the traffic of each visit?
+select
+    environment,
+    run_id,
+    visit,
+    round,
+    dataplane_requested,
+    dataplane_observed,
+    proof,
+    proof_reason,
+    moment,
+    node,
+    looked_at,
+    seen,
+    indicates
+from evidence
+where
+    run_id = $run_id::varchar
+    or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
+order by environment, run_id, visit, moment = 'after', node, looked_at

@@ -1,0 +1,23 @@
+-- What was not measured or does not count, and why?
+select
+    r.environment,
+    t.run_id,
+    t.visit,
+    t.trial,
+    v.dataplane_requested as dataplane,
+    t.topology,
+    t.protocol,
+    t.direction,
+    t.outcome,
+    v.proof,
+    coalesce(t.error, v.proof_reason, v.error) as reason
+from trials as t
+join runs as r on r.run_id = t.run_id
+left join visits as v on v.run_id = t.run_id and v.visit = t.visit
+where
+    (t.outcome is distinct from 'measured' or v.proof is distinct from 'proven')
+    and (
+        t.run_id = $run_id::varchar
+        or ($run_id::varchar is null and t.run_id in (select l.run_id from latest_runs as l))
+    )
+order by r.environment, t.run_id, t.trial

@@ -1,0 +1,26 @@
+-- How much of what was sent by UDP was lost?
+select
+    environment,
+    run_id,
+    topology,
+    direction,
+    offered_bps,
+    dataplane,
+    count(*) as trials,
+    avg(sent_bps) as sent_bps,
+    avg(received_bps) as received_bps,
+    sum(lost_packets)::bigint as lost_packets,
+    sum(total_packets)::bigint as total_packets,
+    sum(lost_packets) / nullif(sum(total_packets), 0) as loss_ratio,
+    avg(jitter_s) as jitter_s
+from measurements
+where
+    protocol = 'udp'
+    and lost_packets is not null
+    and total_packets is not null
+    and (
+        run_id = $run_id::varchar
+        or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
+    )
+group by all
+order by all

@@ -1,0 +1,19 @@
+-- How much memory do the nodes use under load, and with nothing sent?
+with loaded as (
+    select environment, run_id, dataplane, node, avg(memory_used_bytes) as loaded_bytes
+    from node_usage
+    group by all
+),
+idle as (
+    select environment, run_id, dataplane, node, avg(memory_used_bytes) as idle_bytes
+    from idle_usage
+    where proof = 'proven'
+    group by all
+)
+select environment, run_id, dataplane, node, idle_bytes, loaded_bytes
+from loaded
+full join idle using (environment, run_id, dataplane, node)
+where
+    run_id = $run_id::varchar
+    or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
+order by all

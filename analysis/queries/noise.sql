@@ -1,0 +1,37 @@
+-- How far do identical measurements lie apart, within a visit and between visits?
+with visits_of_cells as (
+    select
+        environment,
+        run_id,
+        topology,
+        protocol,
+        direction,
+        streams,
+        offered_bps,
+        dataplane,
+        visit,
+        avg(received_bps) as mean_bps,
+        stddev_samp(received_bps) as spread_bps
+    from measurements
+    where received_bps > 0
+    group by all
+)
+select
+    environment,
+    run_id,
+    topology,
+    protocol,
+    direction,
+    streams,
+    offered_bps,
+    dataplane,
+    count(*) as visits,
+    avg(mean_bps) as received_bps,
+    avg(spread_bps / mean_bps) as within_visits_ratio,
+    stddev_samp(mean_bps) / avg(mean_bps) as between_visits_ratio
+from visits_of_cells
+where
+    run_id = $run_id::varchar
+    or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
+group by all
+order by all

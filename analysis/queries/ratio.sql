@@ -1,0 +1,32 @@
+-- What share of node-to-node throughput does each path reach in the same visit?
+with control as (
+    select run_id, visit, protocol, direction, streams, offered_bps, received_bps as control_bps
+    from visit_means
+    where topology = 'node-to-node'
+)
+select
+    m.environment,
+    m.run_id,
+    m.topology,
+    m.protocol,
+    m.direction,
+    m.dataplane,
+    count(*) as visits,
+    geometric_mean(m.received_bps / c.control_bps) as of_node_to_node_ratio
+from visit_means as m
+join control as c
+    on c.run_id = m.run_id
+    and c.visit = m.visit
+    and c.protocol = m.protocol
+    and c.streams is not distinct from m.streams
+    and c.offered_bps is not distinct from m.offered_bps
+    and (c.direction = m.direction or m.topology = 'external-to-nodeport')
+where
+    m.topology <> 'node-to-node'
+    and c.control_bps > 0
+    and (
+        m.run_id = $run_id::varchar
+        or ($run_id::varchar is null and m.run_id in (select l.run_id from latest_runs as l))
+    )
+group by all
+order by all

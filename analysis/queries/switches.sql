@@ -1,0 +1,18 @@
+-- What does switching to a dataplane cost?
+select
+    r.environment,
+    v.run_id,
+    v.dataplane_requested as dataplane,
+    count(*) as visits,
+    count(*) filter (v.proof = 'proven') as proven,
+    median(v.switch_s) as switch_s,
+    median(v.settle_s) as settle_s,
+    max(v.switch_s + v.settle_s) as longest_s,
+    sum(v.connections_dropped)::bigint as connections_dropped
+from visits as v
+join runs as r on r.run_id = v.run_id
+where
+    v.run_id = $run_id::varchar
+    or ($run_id::varchar is null and v.run_id in (select l.run_id from latest_runs as l))
+group by all
+order by all

@@ -1,0 +1,24 @@
+-- How much does each dataplane carry on each path, and how far do its visits lie apart?
+select
+    environment,
+    run_id,
+    topology,
+    protocol,
+    direction,
+    streams,
+    offered_bps,
+    dataplane,
+    count(*) as visits,
+    geometric_mean(received_bps) as received_bps,
+    min(received_bps) as lowest_bps,
+    max(received_bps) as highest_bps,
+    geometric_mean(sent_bps) as sent_bps
+from visit_means
+where
+    received_bps is not null
+    and (
+        run_id = $run_id::varchar
+        or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
+    )
+group by all
+order by all

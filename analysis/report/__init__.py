@@ -1,0 +1,146 @@
+"""The report: one HTML file with no script and no reference outside itself, the answer first."""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import jinja2
+from markupsafe import Markup
+
+from analysis import charts, metrics, run
+from analysis.charts import Data, Drawing
+from analysis.charts._theme import INKS, SHAPES
+from analysis.report import limits, tables
+from analysis.run import Run
+from analysis.summary import Summary, summarise
+
+_HERE: Final = Path(__file__).parent
+_PAGE: Final = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_HERE),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
+
+_TEARS: Final = re.compile(r"(?<=\d) (?=%)|(?<=%) (?=\[)|(?<=,) (?=[^ ]{1,8}\])|(?<=→) | (?=→)")
+
+_DARK: Final = {
+    "ink": "#e8eaed",
+    "muted": "#a3acb7",
+    "grid": "#363c44",
+    "band": "#2c323a",
+    "ground": "#15181c",
+    "level-1": "#4a5563",
+    "level-2": "#71808f",
+    "level-3": "#9eacbb",
+    "level-4": "#ced7e0",
+    "level-5": "#e08898",
+}
+_GLYPHS: Final = dict(zip(SHAPES, "●■▲◆▼✚", strict=True))
+
+
+def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary | None = None) -> str:
+    """The report of a run.
+
+    Args:
+        con: a connection with the views of `analysis.database`.
+        run_id: the run.
+        summary: what `summarise` said of it, if that is at hand.
+
+    Returns:
+        One HTML document.
+
+    Raises:
+        BadInput: there is no such run.
+    """
+    summary = summary or summarise(con, run_id)
+    about = run.load(con, run_id)
+    data = Data(con, about, summary.comparisons)
+    drawings = [_safe(drawing) for drawing in charts.draw_all(charts.catalogue(), data)]
+    return _PAGE.get_template(
+        "page.html.j2"
+    ).render(
+        run=about,
+        summary=summary,
+        style=Markup(_style(about)),  # noqa: S704 - this project's own file
+        first=drawings[0],
+        drawings=drawings[1:],
+        sides=_sides(data),
+        groups=_groups(summary),
+        trials=tables.trials(data),
+        visits=tables.visits(data),
+        provenance=tables.flat(about.provenance),
+        parameters=tables.flat({k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells"}}),
+        limits=limits.of(about),
+        title=_title(about),
+    )
+
+
+def _safe(drawing: Drawing) -> dict[str, Any]:
+    """Drawings come from this program alone, with every text in them escaped; they go into the page as they are."""
+    return {
+        "name": drawing.name,
+        "title": drawing.title,
+        "reading": drawing.reading,
+        "empty": drawing.empty,
+        "key": drawing.key,
+        "variants": [Markup(variant) for variant in drawing.variants],  # noqa: S704
+    }
+
+
+def _title(about: Run) -> str:
+    at = f"{about.started_at:%-d %B %Y, %H:%M} UTC" if about.started_at else "time unknown"
+    return f"{about.environment}, {at}"
+
+
+def _sides(data: Data) -> list[dict[str, Any]]:
+    """The key to colours and shapes, the baseline first."""
+    rows = []
+    for arm in data.run.arms:
+        side = data.side(arm)
+        glyph = _GLYPHS[SHAPES[side["shape"] % len(SHAPES)]]
+        rows.append({"name": arm.name, "title": arm.title, "colour": arm.colour, "twin": arm.twin, "glyph": glyph})
+    return rows
+
+
+def _groups(summary: Summary) -> list[dict[str, Any]]:
+    """The comparisons by metric: its answer in a sentence, then the sentences of each path."""
+    groups = []
+    for metric in metrics.METRICS:
+        if told := summary.of(metric.name):
+            paths = {path: [c for c in told if c.path == path] for path in dict.fromkeys(c.path for c in told)}
+            groups.append({"metric": metric, "answer": summary.answers.get(metric.name), "paths": paths})
+    return groups
+
+
+def _tight(text: str) -> str:
+    """The text with its figures kept from being torn apart at the end of a line."""
+    return _TEARS.sub("\u00a0", text)
+
+
+_PAGE.filters["tight"] = _tight
+
+
+def _style(about: Run) -> str:
+    """The page's style, with a rule for each ink that turns the charts' constants into variables.
+
+    On a dark ground each dataplane's colour is mixed with some white, since the palette was made for a light one.
+    """
+    lighter = {arm.colour: f"color-mix(in srgb, {arm.colour} 76%, white)" for arm in about.arms}
+    sides = "".join(
+        f'svg [fill="{colour}"]{{fill:{mixed}}}svg [stroke="{colour}"]{{stroke:{mixed}}}'
+        f'.key [data-colour="{colour}"]{{color:{mixed}}}'
+        for colour, mixed in lighter.items()
+    )
+    keys = "".join(f'.key [data-colour="{colour}"]{{color:{colour}}}' for colour in lighter)
+    light = "".join(f"--{name}:{colour};" for name, colour in INKS.items())
+    dark = "".join(f"--{name}:{colour};" for name, colour in _DARK.items())
+    rules = "".join(
+        f'svg [fill="{colour}"]{{fill:var(--{name})}}svg [stroke="{colour}"]{{stroke:var(--{name})}}'
+        for name, colour in INKS.items()
+    )
+    own = (_HERE / "style.css").read_text(encoding="utf-8")
+    themes = f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+    return f"{themes}{rules}{keys}@media screen and (prefers-color-scheme:dark){{{sides}}}\n{own}"

@@ -1,0 +1,54 @@
+"""What the figures of a run may be used for, and what not. A report prints this whatever the figures are."""
+
+from typing import Final
+
+from analysis.run import Run
+
+_LAB_MAY: Final = (
+    "These are real paths of the Linux kernel; the evidence shows for each visit which one carried the traffic.",
+    "The ratios between dataplanes hold for this machine, within their intervals.",
+    "The asymmetry of direct server return can be read off, and what connecting costs with this many Services.",
+)
+_LAB_MUST_NOT: Final = (
+    (
+        "They are not figures of Calico or of Kubernetes, and must not be quoted as such: the lab's eBPF has no TCP "
+        "state, timeouts, fragments or full policy, so it overstates the gain."
+    ),
+    "They say nothing of throughput on a wire, and nothing of loss: nodes and link are one machine's memory.",
+    "CPU can't be told apart by node, since both nodes share the cores; it is the whole machine's.",
+    "Absolute values must not be compared between machines or days; they drift by a tenth in an hour. Ratios may.",
+    "Retransmits, jitter and the loss of unlimited UDP do not tell dataplanes apart here.",
+)
+_CLUSTER_MAY: Final = (
+    "The figures hold for this cluster: its nodes, its network, and the versions listed here.",
+    "The evidence shows for each visit which dataplane carried the traffic.",
+)
+_CLUSTER_MUST_NOT: Final = (
+    "They must not be carried over to other hardware, kernels, versions or encapsulations without measuring there.",
+    "Other load on the nodes or the network at the time is part of the figures; flags mark what was noticed.",
+)
+_METHOD: Final = (
+    (
+        "Each round visits every dataplane once, in random order; differences are taken inside a round, so that slow "
+        "drift falls out. The unit of replication is the visit: repetitions inside one visit share what that switch "
+        "did and count once."
+    ),
+    (
+        "Intervals are 95 % t-intervals over visits; throughput, CPU per Gbit and connect time are compared by their "
+        "logarithms. Verdicts are corrected for the number of comparisons by each metric (Holm), at 5 %."
+    ),
+    (
+        "“Would have seen” is the smallest difference found with 80 % power at the corrected level, by the run's own "
+        "noise; where even a difference of 50 % would have been missed, the report says that it can't tell."
+    ),
+    "A failed trial stays a row with its reason; it is never counted as zero.",
+)
+
+
+def of(about: Run) -> dict[str, tuple[str, ...]]:
+    """Heading -> sentences."""
+    return {
+        "What these figures may be used for": _LAB_MAY if about.is_lab else _CLUSTER_MAY,
+        "What they must not be used for": _LAB_MUST_NOT if about.is_lab else _CLUSTER_MUST_NOT,
+        "How they were computed": _METHOD,
+    }

@@ -1,0 +1,127 @@
+"""The tables of the report: figures as text, three significant digits, one unit a column."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from analysis import words
+from analysis.charts import Data
+
+_FOLD: Final = 250
+"""A table with more trials than this is folded by round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A column of the trials' table: header with unit, SQL over `trials`, and what to divide by."""
+
+    header: str
+    sql: str
+    divisor: float = 1.0
+
+
+_FIGURES: Final = (
+    Figure("received, Gbit/s", "received_bps", 1e9),
+    Figure("sent, Gbit/s", "sent_bps", 1e9),
+    Figure("lost, %", "lost_packets / nullif(total_packets, 0)", 0.01),
+    Figure("resent segments", "retransmits"),
+    Figure("round trip, ms", "rtt_s", 1e-3),
+    Figure("connect p50, µs", "connect_p50_s", 1e-6),
+    Figure("connect p99, µs", "connect_p99_s", 1e-6),
+    Figure("CPU busy, %", "list_avg(list_transform(nodes, lambda n: n.busy_ratio))", 0.01),
+    Figure("CPU, s/Gbit", "cpu_s_per_gbit"),
+    Figure("NAT bytes per byte", "nat_bytes_per_payload_byte"),
+)
+
+
+def trials(data: Data) -> dict[str, Any]:
+    """Every trial; columns in which no trial has a figure are left out.
+
+    Returns:
+        `headers` of the figures, and `folds`: a title (empty where the table stands open) and its rows.
+    """
+    columns = ", ".join(f"cast({figure.sql} as double) as figure_{n}" for n, figure in enumerate(_FIGURES))
+    found = data.ask(
+        f"""select t.trial, t.visit, v.round, v.dataplane_requested as dataplane, t.topology, t.protocol, t.direction,
+                   t.outcome, coalesce(t.error, case when v.proof is distinct from 'proven' then v.proof_reason end)
+                   as error, t.flags, {columns}
+            from trials t left join visits v using (run_id, visit) where t.run_id = $run_id order by t.trial"""  # noqa: S608 - the columns are this module's
+    )
+    used = [n for n in range(len(_FIGURES)) if any(row[f"figure_{n}"] is not None for row in found)]
+    rows = [
+        {
+            "trial": row["trial"],
+            "visit": row["visit"],
+            "round": row["round"],
+            "dataplane": row["dataplane"] or "–",
+            "path": data.path(row),
+            "error": row["error"] if row["outcome"] == "measured" or row["error"] else row["outcome"],
+            "outcome": row["outcome"],
+            "flags": ", ".join(row["flags"] or ()),
+            "figures": [_figure(row[f"figure_{n}"], _FIGURES[n].divisor) for n in used],
+        }
+        for row in found
+    ]
+    headers = [_FIGURES[n].header for n in used]
+    if len(rows) <= _FOLD:
+        return {"headers": headers, "folds": [{"title": "", "rows": rows}] if rows else []}
+    folds: dict[int | None, list[dict[str, Any]]] = {}
+    for row in rows:
+        folds.setdefault(row["round"], []).append(row)
+    return {
+        "headers": headers,
+        "folds": [{"title": f"Round {n}: {words.count(len(r), 'trial')}", "rows": r} for n, r in folds.items()],
+    }
+
+
+def _figure(value: float | None, divisor: float) -> str:
+    return "" if value is None else words.digits(value / divisor)
+
+
+def visits(data: Data) -> list[dict[str, Any]]:
+    """Every visit, with what was seen of its dataplane."""
+    found = data.ask("select * from visits where run_id = $run_id order by visit")
+    return [
+        {
+            "visit": row["visit"],
+            "round": row["round"],
+            "requested": row["dataplane_requested"] or "–",
+            "observed": row["dataplane_observed"] or "not known",
+            "proof": row["proof"] or "not looked at",
+            "reason": row["error"] or row["proof_reason"],
+            "switch": _figure(row["switch_s"], 1.0),
+            "settle": _figure(row["settle_s"], 1.0),
+            "dropped": "" if row["connections_dropped"] is None else str(row["connections_dropped"]),
+            "before": _figure(row["canary_before_bps"], 1e9),
+            "after": _figure(row["canary_after_bps"], 1e9),
+            "signs": [
+                {
+                    "moment": sign["moment"],
+                    "node": sign["node"],
+                    "text": f"{sign['looked_at']}: {sign['seen']}",
+                    "indicates": "tells nothing"
+                    if sign["indicates"] is None
+                    else words.listing(sign["indicates"]) or "none that is known",
+                }
+                for sign in row["evidence"] or ()
+            ],
+            "changes": row["changes"] or [],
+        }
+        for row in found
+    ]
+
+
+def flat(document: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """A document as rows of name and value; a fact that could not be had says so."""
+    rows: list[tuple[str, str]] = []
+    for key, value in document.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, dict) and value:
+            rows += flat(value, f"{name}: ")
+        elif value is None or value in ({}, []):
+            rows.append((name, "not known"))
+        elif isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
+            rows.append((name, ", ".join(str(item) for item in value)))
+        else:
+            rows.append((name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+    return rows

@@ -1,0 +1,186 @@
+"""One run as its row in `runs` and its rows in `visits` and `trials` describe it: sides, paths, order."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import duckdb
+
+from analysis.errors import BadInput
+
+LAB: Final = "lab"
+"""The environment whose figures are a laboratory's, never a cluster's."""
+
+OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+"""For a dataplane whose run recorded no colour. Okabe and Ito, "Color Universal Design", 2008."""
+
+_COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
+"""Colours go into the page's style, so nothing else may pass for one."""
+
+Cell = tuple[str, str, str]
+"""Topology, protocol, direction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A dataplane as a side of the comparison: name, title and colour as the run recorded them.
+
+    `twin`: a labelled copy of another arm, drawn in its colour but hollow. `skipped`: why it was left out, if it was.
+    """
+
+    name: str
+    title: str
+    colour: str
+    twin: bool = False
+    skipped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is known of a run before a figure is looked at. `cells` are in the order planned."""
+
+    run_id: str
+    environment: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    trigger: str | None
+    seed: int | None
+    parameters: dict[str, Any]
+    provenance: dict[str, Any]
+    arms: tuple[Arm, ...]
+    skipped: tuple[Arm, ...]
+    cells: tuple[Cell, ...]
+
+    @property
+    def baseline(self) -> Arm | None:
+        """The first dataplane that was not left out: what all others are compared with."""
+        return self.arms[0] if self.arms else None
+
+    @property
+    def is_lab(self) -> bool:
+        """Whether these are figures of the laboratory on one machine."""
+        return self.environment == LAB
+
+    @property
+    def both_directions(self) -> frozenset[tuple[str, str]]:
+        """Topology and protocol of the paths that were measured forward and in reverse."""
+        pairs = [cell[:2] for cell in self.cells]
+        return frozenset(pair for pair in pairs if pairs.count(pair) > 1)
+
+    @property
+    def left_out(self) -> tuple[tuple[str, str, str], ...]:
+        """Name, title and reason of each dataplane and topology that was asked for and could not be had."""
+        arms = [(arm.name, arm.title, arm.skipped or "") for arm in self.skipped]
+        known = {name.partition("+")[0] for name, _, _ in arms}
+        others = [(name, name, reason) for name, reason in _skipped(self.parameters).items() if name not in known]
+        return (*arms, *others)
+
+    def arm(self, name: str) -> Arm:
+        """The arm of this name."""
+        return next(arm for arm in (*self.arms, *self.skipped) if arm.name == name)
+
+
+def rows(con: duckdb.DuckDBPyConnection, sql: str, **parameters: object) -> list[dict[str, Any]]:
+    """The answer to a query, one mapping a row; through Arrow, whose times need no further package."""
+    found: list[dict[str, Any]] = con.sql(sql, params=parameters or None).to_arrow_table().to_pylist()
+    return found
+
+
+def load(con: duckdb.DuckDBPyConnection, run_id: str) -> Run:
+    """Read a run.
+
+    Raises:
+        BadInput: the store has no such run.
+    """
+    found = rows(con, "select * from runs where run_id = $run_id", run_id=run_id)
+    if not found:
+        known = rows(con, "select run_id from runs order by started_at desc limit 3")
+        latest = ", ".join(row["run_id"] for row in known)
+        raise BadInput(
+            f"there is no run {run_id!r} in this store; " + (f"the latest are {latest}" if known else "it is empty")
+        )
+    row = found[0]
+    parameters = _document(row["parameters"])
+    measured = rows(
+        con,
+        """select dataplane_requested as name, min(visit) as first from visits where run_id = $run_id
+           group by all order by first""",
+        run_id=run_id,
+    )
+    arms = _arms(parameters, [r["name"] for r in measured if r["name"]])
+    cells = rows(
+        con,
+        """select topology, protocol, direction, min(trial) as first from trials where run_id = $run_id
+           group by all order by first""",
+        run_id=run_id,
+    )
+    return Run(
+        run_id=run_id,
+        environment=row["environment"] or "",
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        trigger=row["trigger"],
+        seed=row["seed"],
+        parameters=parameters,
+        provenance=_document(row["provenance"]),
+        arms=tuple(arm for arm in arms if arm.skipped is None),
+        skipped=tuple(arm for arm in arms if arm.skipped is not None),
+        cells=_cells(parameters, [(r["topology"], r["protocol"], r["direction"]) for r in cells]),
+    )
+
+
+def _document(text: str | None) -> dict[str, Any]:
+    value = json.loads(text) if text else {}
+    return value if isinstance(value, dict) else {}
+
+
+def _arms(parameters: dict[str, Any], visited: Sequence[str]) -> list[Arm]:
+    """The sides in the order asked for; one that was visited but never recorded still gets a title and a colour."""
+    recorded = parameters.get("dataplanes") or []
+    entries = [entry if isinstance(entry, dict) else {"name": entry} for entry in recorded]
+    entries += [{"name": name} for name in visited if name not in {entry["name"] for entry in entries}]
+    skipped = _skipped(parameters)
+    arms: list[Arm] = []
+    for entry in entries:
+        name = str(entry["name"])
+        base = name.partition("+")[0]
+        sibling = next((arm for arm in arms if arm.name.partition("+")[0] == base), None)
+        colour = _colour(entry.get("colour"), sibling, len(arms))
+        title = entry.get("title") or name
+        label = name.partition("+")[2]
+        if label and label not in title:
+            title = f"{title} +{label}"
+        reason = None if name in visited else skipped.get(base)
+        arms.append(Arm(name, title, colour, twin=sibling is not None, skipped=reason))
+    return arms
+
+
+def _colour(recorded: object, sibling: Arm | None, place: int) -> str:
+    """As recorded, else its twin's, else the next of the palette."""
+    if isinstance(recorded, str) and _COLOUR.fullmatch(recorded):
+        return recorded
+    return sibling.colour if sibling else OKABE_ITO[place % len(OKABE_ITO)]
+
+
+def _skipped(parameters: dict[str, Any]) -> dict[str, str]:
+    """What preflight left out, and why."""
+    findings = [finding for finding in parameters.get("skipped") or [] if isinstance(finding, dict)]
+    return {str(f.get("subject")): _with_remedy(f) for f in findings}
+
+
+def _with_remedy(finding: Mapping[str, Any]) -> str:
+    reason, remedy = finding.get("reason") or "no reason is known", finding.get("remedy")
+    return f"{reason}. Remedy: {remedy}." if remedy else f"{reason}."
+
+
+def _cells(parameters: dict[str, Any], measured: list[Cell]) -> tuple[Cell, ...]:
+    """In the order planned, then those that only the rows know."""
+    planned = [
+        (c["topology"], c["protocol"], c["direction"])
+        for c in parameters.get("cells") or []
+        if isinstance(c, dict) and {"topology", "protocol", "direction"} <= c.keys()
+    ]
+    return tuple(c for c in dict.fromkeys([*planned, *measured]) if c in measured)

@@ -1,0 +1,111 @@
+"""An SQL prompt over the views of a store."""
+
+import contextlib
+from collections.abc import Callable
+
+from rich.console import Console
+
+from analysis import database
+from analysis.errors import BadInput, Problem
+from analysis.show import show
+from analysis.store import Store
+
+HELP = """SQL ends with a semicolon or an empty line. Beside SQL:
+  .tables               the tables and views, with their columns
+  .questions            the questions that are kept as files
+  .ask NAME [KEY=VALUE] the answer to one of them, such as .ask trend topology=pod-to-service
+  .open                 open the store again, to see runs written since
+  .quit                 leave, as Ctrl-D does"""
+
+
+def run(store: Store, console: Console | None = None, read: Callable[[str], str] = input) -> int:
+    """Read statements and print their answers until the end of input.
+
+    Args:
+        store: what to open.
+        console: where answers go; the standard output by default.
+        read: shows a prompt and gives a line; raises EOFError at the end.
+
+    Returns:
+        0, the exit code.
+
+    Raises:
+        Unfit: the store can't be read.
+    """
+    console = console or Console()
+    con = database.connect(store)
+    _remember_lines(con)
+    if console.is_terminal:
+        runs = database.query(con, "select count(*) as n from runs")["n"][0].as_py()
+        console.print(f"{runs} run{'' if runs == 1 else 's'} in {store.url}. Type .help for help.", highlight=False)
+    while True:
+        try:
+            statement = _statement(read if console.is_terminal else lambda _prompt: read(""))
+            if statement in {".quit", ".exit"}:
+                break
+            if statement == ".open":
+                con.close()
+                con = database.connect(store)
+            elif statement:
+                _answer(con, statement, console)
+        except EOFError:
+            break
+        except KeyboardInterrupt:
+            console.print()
+        except Problem as problem:
+            console.print(str(problem), style="red", markup=False, highlight=False)
+    con.close()
+    return 0
+
+
+def _statement(read: Callable[[str], str]) -> str:
+    """The next statement or command, of one line or more; EOFError when there is none."""
+    lines: list[str] = []
+    while True:
+        try:
+            line = read("...> " if lines else "sql> ")
+        except EOFError:
+            if lines:
+                return "\n".join(lines)
+            raise
+        if not lines and line.strip().startswith("."):
+            return line.strip()
+        if line.strip():
+            lines.append(line)
+        if not line.strip() or line.rstrip().endswith(";"):
+            return "\n".join(lines)
+
+
+def _answer(con: database.Connection, statement: str, console: Console) -> None:
+    words = statement.split()
+    if not statement.startswith("."):
+        show(database.query(con, statement), console)
+    elif words[0] == ".help":
+        console.print(HELP, markup=False, highlight=False)
+    elif words[0] == ".tables":
+        show(database.query(con, database.COLUMNS), console)
+    elif words[0] == ".questions":
+        for question in database.questions():
+            parameters = f" ({', '.join(question.parameters)})" if question.parameters else ""
+            console.print(f"{question.name}{parameters}: {question.question}", markup=False, highlight=False)
+    elif words[0] == ".ask" and len(words) > 1:
+        pairs = [word.partition("=") for word in words[2:]]
+        show(database.ask(con, words[1], **{key: value for key, _, value in pairs}), console)
+    else:
+        raise BadInput(f"{words[0]} is no command; type .help to see them")
+
+
+def _remember_lines(con: database.Connection) -> None:
+    """Arrow keys, and completion of names by the tab key, where Python was built with readline."""
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: PLC0415 - it is not in every Python
+
+        found = database.query(con, database.COLUMNS).to_pylist()
+        names = sorted({row["table_name"] for row in found} | {row["column_name"] for row in found})
+
+        def complete(text: str, state: int) -> str | None:
+            matching = [name for name in names if name.startswith(text)]
+            return matching[state] if state < len(matching) else None
+
+        readline.set_completer(complete)
+        readline.parse_and_bind("tab: complete")

@@ -1,0 +1,145 @@
+"""The store of results: four tables in Parquet, one file a run and table, whole after a kill at any moment.
+
+A file never changes: its name holds the digest of its content. The row of a run in `runs/` names the files that hold
+its visits, trials and samples, and is put last. So readers follow that row and find a run whole, or as it was before,
+or not at all; a file that no row names is nobody's, and is swept away when it is an hour old. Where a run was written
+more than once, the row written last counts. Any number of processes may read and write; in a folder a lock keeps
+writers apart, in a bucket two of them must not write the same run at once.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.errors import BadInput, Problem
+from analysis.files import Files
+from analysis.inventory import BOOKKEEPING, CHILDREN, FILES, WRITTEN_AT, Inventory
+from analysis.packing import pack
+from analysis.rows import Row, to_table
+from analysis.schema import TABLES
+from analysis.tables import PACKED, digest, named, owner, parquet, read_runs, take_stock
+
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+
+
+class Store:
+    """Results in a folder or an S3 bucket."""
+
+    def __init__(self, url: str) -> None:
+        """Understand the address; nothing is touched yet.
+
+        Args:
+            url: a path, `file://...`, or `s3://bucket/prefix` (credentials and endpoint from the AWS_* variables).
+
+        Raises:
+            BadInput: it is none of these.
+        """
+        self.files = Files(url)
+
+    @property
+    def url(self) -> str:
+        """The address as it was given."""
+        return self.files.url
+
+    def location(self, name: str) -> str:
+        """The whole address of a file of the store, such as `report.html`."""
+        return self.files.address(name)
+
+    def check_writable(self) -> None:
+        """See that results can be put here, before anything is measured.
+
+        Raises:
+            Unfit: they can't, and why.
+        """
+        self.files.check_writable()
+
+    def write(self, run_id: str, rows: Mapping[str, Sequence[Row]]) -> None:
+        """Put the rows of a run, in place of what the store has of it. Writing twice is writing once.
+
+        Args:
+            run_id: the run.
+            rows: for each table its rows; a table that is left out has none, but `runs` must have its one row.
+
+        Raises:
+            BadInput: a row does not fit the schema.
+            Unfit: the store can't be written.
+        """
+        if unknown := sorted(set(rows) - set(TABLES)):
+            raise BadInput(f"there is no table {unknown[0]!r}; the tables are {', '.join(TABLES)}")
+        self.write_tables(run_id, {table: to_table(table, run_id, rows.get(table, ())) for table in TABLES})
+
+    def write_tables(self, run_id: str, tables: Mapping[str, pa.Table]) -> None:
+        """Put a run that is already in the stored schema, as `rows.to_table` makes it.
+
+        Raises:
+            BadInput: the run's name is not fit for a file name.
+            Unfit: the store can't be written.
+        """
+        if not _RUN_ID.fullmatch(run_id) or run_id.startswith(PACKED):
+            raise BadInput(
+                f"{run_id!r} can't name a run: it takes letters, digits, dots, dashes and underscores, "
+                f"begins with a letter or digit, and not with {PACKED!r}"
+            )
+        children = {}
+        for table in CHILDREN:
+            if (found := tables.get(table)) is not None and found.num_rows:
+                content = parquet([found])
+                children[named(table, run_id, digest(content))] = content
+        name = named("runs", run_id, digest(parquet([tables["runs"]]), *children))
+        with self.files.lock():
+            self._replace(run_id, name, tables["runs"], children)
+            # The run is safe by now. Packing only makes later reading faster, and the next write tries it again.
+            with contextlib.suppress(Problem):
+                pack(self.files)
+
+    def _replace(self, run_id: str, name: str, row: pa.Table, children: Mapping[str, bytes]) -> None:
+        there = {
+            f"{table}/{file.name}" for table in TABLES for file in self.files.list(table) if owner(file.name) == run_id
+        }
+        if there == {name, *children}:
+            return
+        earlier = read_runs(self.files, sorted(file for file in there if file.startswith("runs/")))
+        kept = {child for _, table in earlier for names in table[FILES].to_pylist() for child in names} & there
+        for child, content in children.items():
+            if child not in kept:
+                self.files.put(child, content)
+        self.files.put(name, parquet([_with_bookkeeping(row, children, earlier)]))
+        for file in sorted(there - {name, *children}):
+            self.files.delete(file)
+
+    def write_report(self, run_id: str, html: str) -> str:
+        """Put a run's report, also as the latest one at the root.
+
+        Returns:
+            The address of the run's own report.
+
+        Raises:
+            Unfit: the store can't be written.
+        """
+        name = f"reports/{run_id}/report.html"
+        self.files.put(name, html.encode())
+        self.files.put("report.html", html.encode())
+        return self.files.address(name)
+
+    def inventory(self) -> Inventory:
+        """What the store holds now: the runs that are whole, and the files to read for them.
+
+        Raises:
+            Unfit: the store can't be read, a file in it is damaged, or it was written by a newer version.
+        """
+        return take_stock(self.files)
+
+
+def _with_bookkeeping(runs: pa.Table, children: Iterable[str], earlier: Sequence[tuple[str, pa.Table]]) -> pa.Table:
+    """The row of a run as it is put. Its time is after that of any earlier row, whatever the clock says."""
+    now = datetime.now(UTC)
+    for _, table in earlier:
+        now = max(now, pc.max(table[WRITTEN_AT]).as_py() + timedelta(microseconds=1))
+    for field, value in zip(BOOKKEEPING, (now, sorted(children)), strict=True):
+        runs = runs.append_column(field, pa.array([value], field.type))
+    return runs

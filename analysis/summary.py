@@ -1,0 +1,254 @@
+"""What a run says: the answer to the question first, then each comparison, then everything that went wrong."""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import duckdb
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from analysis import metrics, run, words
+from analysis.compare import Comparison, compare_all
+from analysis.errors import BadInput
+from analysis.headline import answer, headline
+from analysis.run import Run
+
+Outcome = Literal["measured", "measured-with-failures", "nothing-measured"]
+
+FLAG_MEANINGS: Final = {
+    "foreign-cpu": "other programs used the machine while it was measured; the figure may be low",
+    "steal": "the hypervisor took CPU time away while it was measured; the figure may be low",
+    "cpu-columns": "the kernel's CPU columns do not add up to the wall time; do not use its CPU figures",
+}
+
+LAB_DISCLAIMER: Final = (
+    "Lab figures: network namespaces on one machine, not a cluster. The ratios hold on this host; they are not figures "
+    "of Calico or Kubernetes, and the lab's eBPF, which does less than a product's, overstates the gain."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A reason and everything it stopped."""
+
+    reason: str
+    count: int
+    where: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A dataplane, or a topology, that was asked for and left out."""
+
+    name: str
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A reason for doubt and how many trials carry it."""
+
+    flag: str
+    trials: int
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A run's answer. It is kept in `runs.verdict` as JSON; `headline` is its first line in every place.
+
+    `answers`: for each metric a sentence like the headline.
+    """
+
+    __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings", extra="ignore")
+
+    run_id: str
+    environment: str
+    outcome: Outcome
+    interrupted: bool
+    headline: str
+    baseline: str | None
+    rounds: int
+    trials: int
+    trials_measured: int
+    trials_failed: int
+    trials_not_run: int
+    comparisons: tuple[Comparison, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    disclaimer: str | None = None
+    answers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """A sentence for each comparison, in the order of metrics and paths."""
+        return tuple(c.sentence for c in self.comparisons)
+
+    @property
+    def notice(self) -> str | None:
+        """What a reader must know beside the answer: how much is missing from it; None where nothing is."""
+        parts = []
+        if self.interrupted:
+            parts.append(
+                f"The run ended early: {self.trials_not_run} of {words.count(self.trials, 'trial')} never ran."
+            )
+        if self.trials_failed:
+            parts.append(f"{self.trials_failed} of {words.count(self.trials, 'trial')} failed.")
+        parts += [f"{s.title} was left out: {s.reason.rstrip('.')}." for s in self.skipped]
+        return " ".join(parts) or None
+
+    def of(self, metric: str) -> tuple[Comparison, ...]:
+        """The comparisons by one metric."""
+        return tuple(c for c in self.comparisons if c.metric == metric)
+
+
+_JSON: Final = TypeAdapter(Summary)
+
+
+def to_json(summary: Summary) -> str:
+    """As it is kept in `runs.verdict`."""
+    return _JSON.dump_json(summary).decode()
+
+
+def from_json(text: str) -> Summary:
+    """Read what `to_json` wrote.
+
+    Raises:
+        BadInput: it is not a summary of this version.
+    """
+    try:
+        return _JSON.validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise BadInput(f"the stored verdict can't be read: {place}: {first['msg']}; analyse the run again") from error
+
+
+def summarise(con: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
+    """Compare what a run measured and say it.
+
+    Args:
+        con: a connection with the views of `analysis.database`.
+        run_id: the run.
+
+    Raises:
+        BadInput: there is no such run.
+    """
+    about = run.load(con, run_id)
+    comparisons = _comparisons(con, about)
+    trials, measured, not_run = _counts(con, run_id)
+    failures = _failures(con, about)
+    failed = trials - measured - not_run
+    outcome: Outcome = "measured" if measured == trials and not failures else "measured-with-failures"
+    if measured == 0:
+        outcome = "nothing-measured"
+    rounds = run.rows(con, "select count(distinct round) as n from measurements where run_id = $run_id", run_id=run_id)[
+        0
+    ]["n"]
+    return Summary(
+        run_id=run_id,
+        environment=about.environment,
+        outcome=outcome,
+        interrupted=not_run > 0,
+        headline=headline(about, comparisons, measured),
+        baseline=about.baseline.name if about.baseline else None,
+        rounds=rounds,
+        trials=trials,
+        trials_measured=measured,
+        trials_failed=failed,
+        trials_not_run=not_run,
+        comparisons=tuple(comparisons),
+        failures=failures,
+        skipped=tuple(Skipped(*skipped) for skipped in about.left_out),
+        flags=_flags(con, run_id),
+        disclaimer=LAB_DISCLAIMER if about.is_lab else None,
+        answers={
+            metric: sentence
+            for metric in dict.fromkeys(c.metric for c in comparisons)
+            if (sentence := answer(about, [c for c in comparisons if c.metric == metric]))
+        },
+    )
+
+
+def _comparisons(con: duckdb.DuckDBPyConnection, about: Run) -> list[Comparison]:
+    if about.baseline is None:
+        return []
+    others = [arm.name for arm in about.arms[1:]]
+    means = run.rows(con, "select * from visit_means where run_id = $run_id", run_id=about.run_id)
+    comparisons: list[Comparison] = []
+    for metric in metrics.METRICS:
+        if about.is_lab and not metric.in_lab:
+            continue
+        visits: dict[tuple[str, str, str, str], dict[int, float]] = {}
+        for row in means:
+            if row[metric.name] is not None:
+                key = (row["topology"], row["protocol"], row["direction"], row["dataplane"])
+                visits.setdefault(key, {})[row["round"]] = row[metric.name]
+        told = compare_all(metric, about.cells, about.baseline.name, others, visits, about.both_directions)
+        if visits or metric.name in {"received_bps", "connect_p50_s"}:
+            comparisons += told
+    return comparisons
+
+
+def _counts(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[int, int, int]:
+    """Trials planned, measured in a proven dataplane, and never begun."""
+    planned = run.rows(
+        con,
+        """select count(*) as trials, count(*) filter (outcome = 'not-run') as not_run
+           from trials where run_id = $run_id""",
+        run_id=run_id,
+    )[0]
+    measured = run.rows(con, "select count(*) as n from measurements where run_id = $run_id", run_id=run_id)[0]["n"]
+    return planned["trials"], measured, planned["not_run"]
+
+
+def _failures(con: duckdb.DuckDBPyConnection, about: Run) -> tuple[Failure, ...]:
+    """Each reason once, with what it stopped: trials that failed, and visits that failed before their first trial."""
+    found = run.rows(
+        con,
+        """select coalesce(t.error, v.proof_reason, v.error, 'no reason was recorded') as reason, count(*) as n,
+                  list(distinct struct_pack(dataplane := v.dataplane_requested, topology := t.topology,
+                       protocol := t.protocol, direction := t.direction)) as places
+           from trials t left join visits v using (run_id, visit)
+           where t.run_id = $run_id and t.outcome <> 'not-run'
+             and (t.outcome <> 'measured' or v.proof is distinct from 'proven')
+           group by 1 order by n desc, reason""",
+        run_id=about.run_id,
+    )
+    failures = []
+    for row in found:
+        places = sorted(
+            f"{p['dataplane'] or 'an unknown dataplane'} on "
+            + words.cell(
+                p["topology"],
+                p["protocol"],
+                p["direction"],
+                both_directions=(p["topology"], p["protocol"]) in about.both_directions,
+            )
+            for p in row["places"]
+        )
+        failures.append(Failure(row["reason"], row["n"], tuple(places)))
+    told = {failure.reason for failure in failures}
+    visits = run.rows(
+        con,
+        """select error, list(dataplane_requested order by visit) as dataplanes from visits
+           where run_id = $run_id and error is not null group by error order by min(visit)""",
+        run_id=about.run_id,
+    )
+    failures += [
+        Failure(row["error"], 0, tuple(dict.fromkeys(f"a visit of {name}" for name in row["dataplanes"])))
+        for row in visits
+        if row["error"] not in told
+    ]
+    return tuple(failures)
+
+
+def _flags(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[Flag, ...]:
+    found = run.rows(
+        con,
+        """select flag, count(*) as n from (select unnest(flags) as flag from trials where run_id = $run_id)
+           group by flag order by n desc, flag""",
+        run_id=run_id,
+    )
+    return tuple(Flag(r["flag"], r["n"], FLAG_MEANINGS.get(r["flag"], "see the trial's row")) for r in found)

@@ -1,0 +1,33 @@
+-- The trials that count: measured, in a visit whose dataplane is proven; with all that a comparison needs beside them.
+create view measurements as
+with sides as (
+    select
+        run_id,
+        unnest(from_json(parameters -> '$.dataplanes', '["json"]')) as side
+    from runs
+),
+titles as (
+    select
+        run_id,
+        side ->> '$.name' as dataplane,
+        any_value(side ->> '$.title') as title,
+        any_value(side ->> '$.colour') as colour
+    from sides
+    group by all
+)
+select
+    t.*,
+    r.environment,
+    r.parameters ->> '$.label' as label,
+    r.parameters ->> '$.profile' as profile,
+    r.started_at as run_started_at,
+    v.round,
+    v.dataplane_requested as dataplane,
+    coalesce(r.parameters ->> '$.dataplanes[0].name', r.parameters ->> '$.dataplanes[0]') as baseline,
+    coalesce(s.title, v.dataplane_requested) as title,
+    s.colour
+from trials as t
+join visits as v on v.run_id = t.run_id and v.visit = t.visit
+join runs as r on r.run_id = t.run_id
+left join titles as s on s.run_id = t.run_id and s.dataplane = v.dataplane_requested
+where t.outcome = 'measured' and v.proof = 'proven'

@@ -1,0 +1,10 @@
+-- CPU and memory of each node in the window of each trial that counts.
+create view node_usage as
+with used as (
+    select
+        run_id, environment, run_started_at, visit, round, trial, position, dataplane, baseline, title, colour,
+        topology, protocol, direction, streams, offered_bps, repetition, received_bps,
+        unnest(nodes) as node_usage
+    from measurements
+)
+select * exclude (node_usage), node_usage.* from used
