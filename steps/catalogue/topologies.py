@@ -1,0 +1,64 @@
+"""The topologies: which ends talk over which path. One entry each."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from steps.model import Direction
+
+End = Literal["node", "pod", "outside"]
+Target = Literal["node-address", "pod-address", "service", "nodeport"]
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """One path. The server is always on the second node, but for `same_node`.
+
+    `direction`: the one in which this path tells most, measured when no direction is asked for.
+    """
+
+    name: str
+    title: str
+    description: str
+    client: End
+    target: Target
+    same_node: bool = False
+    direction: Direction = "forward"
+
+
+TOPOLOGIES: Final = (
+    Topology(
+        "node-to-node",
+        "node to node",
+        "Host network to host network: the control, with no pod and no Service in the path.",
+        "node",
+        "node-address",
+    ),
+    Topology("pod-to-pod", "pod to pod", "Between pods on two nodes.", "pod", "pod-address"),
+    Topology(
+        "pod-to-service",
+        "pod to Service",
+        "From a pod to a Service address whose backend is on the other node.",
+        "pod",
+        "service",
+    ),
+    Topology(
+        "pod-to-pod-same-node",
+        "pod to pod, same node",
+        "Between two pods on one node.",
+        "pod",
+        "pod-address",
+        same_node=True,
+    ),
+    Topology(
+        "external-to-nodeport",
+        "outside to NodePort",
+        "From a client outside, through the NodePort of a node without the backend: the only path that shows DSR.",
+        "outside",
+        "nodeport",
+        direction="reverse",
+    ),
+)
+
+BY_NAME: Final = {t.name: t for t in TOPOLOGIES}
+CONTROL: Final = "node-to-node"
+"""The path of the canary, and what other topologies' throughput is divided by in a chart."""

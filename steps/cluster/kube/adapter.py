@@ -1,0 +1,199 @@
+"""A Kubernetes cluster whose nodes Calico connects, as the cluster under test."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from analysis.errors import Problem
+from steps import settle
+from steps.catalogue.dataplanes import Arm
+from steps.cluster.kube import configure, nodes, observe, pods, preflight, prepare, provenance, restore, state
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.configure import Standing
+from steps.cluster.kube.connect import connect
+from steps.cluster.kube.permissions import PERMISSIONS, relevant
+from steps.model import Change, Finding, Moment, Placement, Sign, Visit
+from steps.settings import Settings, choose
+
+Object = dict[str, Any]
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - the log of a pod is its standard error
+
+
+class Kube:
+    """The cluster that a kubeconfig's context, or the pod that this runs in, leads to. Keeps nothing in memory."""
+
+    def __init__(
+        self,
+        environment: str,
+        *,
+        client: Client | None = None,
+        variables: Mapping[str, str] = os.environ,
+        say: Callable[[str], None] = _say,
+        sleep: Callable[[float], None] = time.sleep,
+        gate_s: float = settle.CLUSTER_TIMEOUT_S,
+    ) -> None:
+        self._gate_s = gate_s
+        self._client = client or connect(environment, variables)
+        self._variables = variables
+        self._say = say
+        self._sleep = sleep
+        self._owner = state.whoami(self._client.namespace, variables)
+
+    @property
+    def measured_nodes(self) -> tuple[str, ...]:
+        """The client's node and the server's: those that the run's snapshot names, else chosen anew."""
+        held = state.find(self._client)
+        if held is not None:
+            return tuple(held.snapshot["nodes"])
+        return nodes.choose(configure.stand(self._client, to_switch=False).facts.nodes, self._asked_nodes)
+
+    def preflight(self, settings: Settings) -> list[Finding]:
+        """All reasons at once why the run, a dataplane or a topology can't be had here. Changes nothing that stays."""
+        needed = relevant(PERMISSIONS, self._client.groups())
+        denied = [entry for entry in needed if "switch" in entry.roles and not self._client.allows(entry)]
+        found = preflight.missing(denied, self._client.namespace)
+        if found:
+            return found
+        held = state.find(self._client)
+        if held is not None and held.owner != self._owner:
+            alive = state.lives(self._client, held.owner)
+            found.append(preflight.held(self._client.where, held, alive=alive))
+        standing = configure.stand(self._client, to_switch=True)
+        accepted = frozenset(self._variables.get(preflight.ACCEPT_VARIABLE, "").replace(" ", "").split(","))
+        found += preflight.findings(standing.facts, standing.seen, settings, self._asked_nodes, accepted)
+        if not any(finding.severity == "stop" for finding in found):
+            chosen = nodes.choose(standing.facts.nodes, self._asked_nodes)
+            found += prepare.findings(self._client, standing, chosen, settings, variables=self._variables)
+        return found
+
+    def provenance(self, settings: Settings) -> dict[str, object]:  # noqa: ARG002 - the port's, for the lab
+        """Facts a reader needs to judge the figures, JSON-serialisable. A fact that can't be had is None."""
+        standing = configure.stand(self._client, to_switch=False)
+        return provenance.provenance(standing.facts, standing.seen, self.measured_nodes)
+
+    def snapshot(self) -> dict[str, object]:
+        """Every object that configure may touch, or its absence; the run's own, once configure has written it."""
+        held = state.find(self._client)
+        if held is not None and held.owner == self._owner:
+            return held.snapshot
+        return configure.snapshot(self._client, configure.stand(self._client, to_switch=False), self._asked_nodes)
+
+    def configure(self, visit: Visit, settings: Settings) -> list[Change]:  # noqa: ARG002 - the port's, for the lab
+        """Switch to the visit's dataplane. A second call changes nothing; one after a crash finishes the first."""
+        return configure.configure(
+            self._client,
+            self._owner,
+            Arm.parse(visit.dataplane).name,
+            self._asked_nodes,
+            self._say,
+            self._sleep,
+            before=self._watch_the_switch,
+        )
+
+    def observe(self, visit: Visit, settings: Settings, moment: Moment) -> list[Sign]:
+        """Look at each measured node now, sending what traffic the signs need."""
+        standing = configure.stand(self._client, to_switch=False)
+        return observe.observe(
+            self._client,
+            standing,
+            self.measured_nodes,
+            visit,
+            settings,
+            moment,
+            variables=self._variables,
+            say=self._say,
+            sleep=self._sleep,
+        )
+
+    def dropped(self) -> int | None:
+        """How many long-lived connections the last switch cost; None: none were held across it."""
+        return observe.dropped(self._client, configure.stand(self._client, to_switch=False), self.measured_nodes)
+
+    def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
+        """Start servers and Service for the visit's topologies and for the node-to-node canary."""
+        standing = configure.stand(self._client, to_switch=False)
+        return prepare.prepare(self._client, standing, self.measured_nodes, visit, settings, variables=self._variables)
+
+    def clear(self) -> None:
+        """Take away what prepare brought. Safe to run twice."""
+        prepare.clear(self._client)
+
+    def restore(self, snapshot: dict[str, object] | None) -> list[Change]:
+        """Put everything back; also what a run that is dead left behind."""
+        return self._put_back(snapshot, insist=False)
+
+    def restore_for_person(self) -> list[Change]:
+        """Put everything back because a person asks, whoever left it, unless a workflow is at work."""
+        return self._put_back(None, insist=True)
+
+    def _put_back(self, snapshot: Object | None, *, insist: bool) -> list[Change]:
+        if not restore.is_ours(self._client, self._owner, self._say, insist=insist):
+            return []
+        left: Problem | None = None
+        try:
+            prepare.clear(self._client, padding_too=True)
+        except Problem as problem:  # the cluster's own state matters more than our pods
+            left = problem
+        changes = restore.restore(self._client, snapshot, self._say, self._sleep)
+        if changes:
+            self._look_after()
+        if left is not None:
+            raise left
+        return changes
+
+    def _look_after(self) -> None:
+        """Wait for the proof of what runs again: objects that are as they were may hide a node without Services.
+
+        Raises:
+            Problem: it isn't proven in time; the objects are as they were all the same.
+        """
+        runs = configure.stand(self._client, to_switch=False).facts.dataplane
+        if runs is None or self._gate_s <= 0:
+            return
+        if not self._variables.get(pods.IMAGE_VARIABLE):
+            self._say(f"whether {runs} works again was not looked at: {pods.IMAGE_VARIABLE} is not set")
+            return
+        visit = Visit(visit=1, round=1, dataplane=runs, trials=())
+        settings = choose(profile="smoke", dataplanes=runs, environment=self._client.where)
+        measured = self.measured_nodes
+        try:
+            settle.wait(
+                lambda: self.observe(visit, settings, "before"),
+                lambda signs: settle.judge(signs, runs, measured),
+                self._gate_s,
+                self._say,
+            )
+        except Problem as problem:
+            raise Problem(
+                f"{self._client.where}: the API objects are as they were before the run, but {runs} is not proven to "
+                f"work again: {problem}"
+            ) from None
+        finally:
+            prepare.clear(self._client, padding_too=True)
+
+    def configure_for_person(self, dataplane: str) -> list[Change]:
+        """Switch because a person asks; the lock is that person's, and so is restoring."""
+        name = Arm.parse(dataplane).name
+        return configure.configure(self._client, self._owner, name, self._asked_nodes, self._say, self._sleep)
+
+    def commands(self, dataplane: str | None) -> list[str]:
+        """The kubectl lines that configuring this dataplane, or restoring if None, would amount to now."""
+        if dataplane is None:
+            return restore.dry_run(self._client)
+        return configure.dry_run(self._client, dataplane)
+
+    def _watch_the_switch(self, standing: Standing, measured: tuple[str, ...]) -> None:
+        """Have connections that the switch may break. Without them the switch's cost is unknown, and no more."""
+        try:
+            observe.begin(self._client, standing, measured, self._variables)
+        except Problem as problem:
+            self._say(f"what the switch costs will not be seen: {problem}")
+
+    @property
+    def _asked_nodes(self) -> str:
+        return self._variables.get(nodes.NODES_VARIABLE, "")

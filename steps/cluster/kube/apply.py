@@ -1,0 +1,249 @@
+"""Carry out the actions of a switch on a cluster, each so that it may be repeated after having been cut short."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from analysis.errors import Problem
+from steps.cluster.kube import actions, felix, kube_proxy, permissions
+from steps.cluster.kube.actions import Action, Await, Create, Delete, RestartKubeProxy, Write
+from steps.cluster.kube.client import FIELD_MANAGER, Client
+from steps.cluster.kube.discover import Facts
+from steps.cluster.kube.faults import ConflictError
+from steps.cluster.kube.fields import merge_patch, read
+from steps.cluster.kube.patches import PROXY, PROXY_CONFIG
+from steps.cluster.kube.permissions import DAEMONSETS, INSTALLATIONS, KUBE_PROXY, KUBE_SYSTEM, PODS, TIGERA_STATUSES
+from steps.model import Change
+
+Object = dict[str, Any]
+Say = Callable[[str], None]
+
+ROLLOUT_S: Final = 180.0
+"""How long kube-proxy may take to go from, or come back to, every node."""
+
+AVAILABLE_S: Final = 600.0
+"""How long the operator may take: it rolls calico-node out node by node."""
+
+OFF_EBPF_S: Final = 30.0
+"""When Felix is no longer waited for to say that it left eBPF: one that had fallen back has nothing to leave."""
+
+LEAST_OFF_EBPF_S: Final = 5.0
+"""How long kube-proxy stays away after eBPF is switched off, at least: 5 s was right 6 times of 6, 0 s never."""
+
+_STEADY_S: Final = 3.0
+"""How long kube-proxy's new pods run before the next action: they clear their former mode's rules at their start."""
+
+_BEFORE: Final = timedelta(minutes=10)
+"""How far back a log is read, to know in which mode the process before the change was."""
+
+_POLL_S: Final = 1.0
+_ATTEMPTS: Final = 6
+
+
+class Applier:
+    """Carries actions out. `say` hears what is being waited for; `sleep` passes time."""
+
+    def __init__(self, client: Client, facts: Facts, say: Say, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._client = client
+        self._facts = facts
+        self._say = say
+        self._sleep = sleep
+
+    def carry_out(self, plan: list[Action]) -> list[Change]:
+        """Do one after another, and say what each was. Waiting is no change.
+
+        Raises:
+            Problem: one can't be done; those before it are done.
+        """
+        changes = []
+        for action in plan:
+            self._say(actions.told(action))
+            if self._do(action):
+                changes.append(Change(what=actions.told(action), command=actions.command(action, self._facts)))
+        return changes
+
+    def _do(self, action: Action) -> bool:
+        if isinstance(action, Write):
+            return self._write(action)
+        if isinstance(action, Create):
+            return self._create(action)
+        if isinstance(action, Delete):
+            return self._client.delete(action.ref.resource, action.ref.name, action.ref.namespace)
+        if isinstance(action, RestartKubeProxy):
+            return self._restart_kube_proxy()
+        self._await(action)
+        return False
+
+    def _write(self, action: Write) -> bool:
+        ref = action.ref
+        if ref == PROXY:
+            self._outlast(self._configured_at())
+
+        def once() -> bool:
+            found = self._client.get(ref.resource, ref.name, ref.namespace)
+            if found is None:
+                raise Problem(f"{self._client.where}: {ref} is gone, though it was there a moment ago: run it again.")
+            held = {path: read(found, path) for path in action.values}
+            if held == dict(action.values):
+                return False
+            if any(held[path] not in {action.before[path], value} for path, value in action.values.items()):
+                raise Problem(
+                    f"{self._client.where}: {ref} was changed by somebody else while it was being switched: "
+                    "see to it that nobody does, and run it again."
+                )
+            patch = merge_patch(action.values)
+            patch["metadata"] = {"resourceVersion": found["metadata"]["resourceVersion"]}
+            self._client.patch(ref.resource, ref.name, patch, ref.namespace)
+            return True
+
+        # a status that was updated in between is no quarrel: read again, and see
+        attempts = Retrying(
+            retry=retry_if_exception_type(ConflictError),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.1, max=2),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        done: bool = attempts(once)
+        return done
+
+    def _create(self, action: Create) -> bool:
+        metadata = action.body.get("metadata", {})
+        kept = {key: metadata[key] for key in ("name", "labels", "annotations") if metadata.get(key)}
+        body = {**action.body, "metadata": kept}
+        try:
+            self._client.create(action.ref.resource, body, action.ref.namespace)
+        except ConflictError:  # our own call, cut short, had come through
+            return True
+        return True
+
+    def _restart_kube_proxy(self) -> bool:
+        since = self._configured_at()
+        if since is None:
+            return False
+        self._outlast(since)
+        old = kube_proxy.stale(self._kube_proxy_pods(), since)
+        for pod in old:
+            self._client.delete(PODS, pod["metadata"]["name"], KUBE_SYSTEM, uid=pod["metadata"]["uid"])
+        return bool(old)
+
+    def _await(self, action: Await) -> None:
+        {
+            "kube-proxy parked": self._parked,
+            "kube-proxy rolled out": self._rolled_out,
+            "Felix off eBPF": self._off_ebpf,
+            "Calico available": self._available,
+        }[action.condition]()
+
+    def _parked(self) -> None:
+        still = self._client.until(
+            DAEMONSETS, None, lambda found: any(kube_proxy.stands_still(d) for d in _proxies(found)), ROLLOUT_S
+        )
+        gone = still and self._client.until(PODS, KUBE_SYSTEM, lambda pods: not pods, ROLLOUT_S, labels=self._labels())
+        if gone is None:
+            raise Problem(
+                f"{self._client.where}: kube-proxy still runs {ROLLOUT_S:.0f} s after it was parked: look at "
+                f"`kubectl -n {KUBE_SYSTEM} get pods -l {self._labels()} -o wide`."
+            )
+
+    def _rolled_out(self) -> None:
+        since = self._configured_at()
+        rolled = self._client.until(
+            DAEMONSETS, None, lambda found: any(kube_proxy.is_rolled_out(d) for d in _proxies(found)), ROLLOUT_S
+        )
+        fresh = rolled and self._client.until(
+            PODS, KUBE_SYSTEM, lambda pods: _all_fresh(pods, since), ROLLOUT_S, labels=self._labels()
+        )
+        if fresh is None:
+            raise Problem(
+                f"{self._client.where}: kube-proxy is not back on every node after {ROLLOUT_S:.0f} s: look at "
+                f"`kubectl -n {KUBE_SYSTEM} describe pods -l {self._labels()}`."
+            )
+        started = max((datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in fresh), default=None)
+        while started is not None and self._client.now() < started + timedelta(seconds=_STEADY_S):
+            self._sleep(_POLL_S)
+
+    def _off_ebpf(self) -> None:
+        resource = self._switching_resource()
+        noted = kube_proxy.written_at(self._client.get(resource, permissions.DEFAULT), FIELD_MANAGER)
+        # an aggregated API notes no times: then it is as if it were switched off now
+        changed = noted or self._client.now()
+        namespace = self._facts.calico_namespace or KUBE_SYSTEM
+        while (now := self._client.now()) < changed + timedelta(seconds=OFF_EBPF_S):
+            logs = [
+                self._client.log(pod["metadata"]["name"], namespace, container="calico-node", since=changed - _BEFORE)
+                for pod in self._client.list(PODS, namespace, labels="k8s-app=calico-node")
+            ]
+            if now >= changed + timedelta(seconds=LEAST_OFF_EBPF_S) and all(_has_left_ebpf(log) for log in logs):
+                return
+            self._sleep(_POLL_S)
+
+    def _available(self) -> None:
+        end = time.monotonic() + AVAILABLE_S
+        message = ""
+        while time.monotonic() < end:
+            installation = self._client.get(INSTALLATIONS, permissions.DEFAULT)
+            status = self._client.get(TIGERA_STATUSES, "calico")
+            ready, message = _is_available(installation, status)
+            if ready:
+                return
+            self._sleep(_POLL_S)
+        raise Problem(
+            f"{self._client.where}: the operator does not report Calico as available after {AVAILABLE_S:.0f} s "
+            f"({message or 'it gives no reason'}): look at `kubectl describe tigerastatus calico`."
+        )
+
+    def _outlast(self, since: datetime | None) -> None:
+        """Wait for the next second: a pod made in the second of a change could not be told from an old one."""
+        while since is not None and self._client.now() <= since:
+            self._sleep(_POLL_S)
+
+    def _switching_resource(self) -> permissions.Resource:
+        if self._facts.install == "operator" or self._facts.group is None:
+            return INSTALLATIONS
+        return permissions.felix_configurations(self._facts.group)
+
+    def _configured_at(self) -> datetime | None:
+        found = self._client.get(PROXY_CONFIG.resource, PROXY_CONFIG.name, PROXY_CONFIG.namespace)
+        return kube_proxy.written_at(found, FIELD_MANAGER)
+
+    def _kube_proxy_pods(self) -> list[Object]:
+        return self._client.list(PODS, KUBE_SYSTEM, labels=self._labels())
+
+    def _labels(self) -> str:
+        return kube_proxy.selector(self._facts.kube_proxy) if self._facts.kube_proxy else f"k8s-app={KUBE_PROXY}"
+
+
+def _proxies(found: list[Object]) -> list[Object]:
+    return [d for d in found if (d["metadata"]["namespace"], d["metadata"]["name"]) == (KUBE_SYSTEM, KUBE_PROXY)]
+
+
+def _all_fresh(pods: list[Object], since: datetime | None) -> bool:
+    running = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    return bool(running) and not kube_proxy.stale(running, since) and all(_is_ready(pod) for pod in running)
+
+
+def _has_left_ebpf(log: bytes) -> bool:
+    """Whether the last Felix in this log is not in eBPF mode and has written its dataplane."""
+    process = felix.read(log).current
+    if process is None or process.gone or process.restart_due:
+        return False
+    return process.in_bpf is False and process.updated_at is not None
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+
+
+def _is_available(installation: Object | None, status: Object | None) -> tuple[bool, str]:
+    wanted = ((installation or {}).get("metadata") or {}).get("generation", 0)
+    conditions = {c.get("type"): c for c in ((status or {}).get("status") or {}).get("conditions") or []}
+    available = conditions.get("Available", {})
+    current = available.get("observedGeneration", wanted) >= wanted
+    busy = conditions.get("Progressing", {}).get("status") == "True"
+    message = conditions.get("Degraded", {}).get("message") or available.get("message") or ""
+    return available.get("status") == "True" and current and not busy, str(message)

@@ -1,0 +1,290 @@
+"""The verbs of a cluster's API on objects as JSON has them; each call is held against the table of permissions."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+from steps.cluster.kube import permissions
+from steps.cluster.kube.faults import ApiError, ExpiredError, TransientError
+from steps.cluster.kube.permissions import BENCHMARK, Permission, Resource
+from steps.cluster.kube.transport import PATIENCE_S, Transport
+
+if TYPE_CHECKING:
+    from kubernetes.client import Configuration
+
+Object = dict[str, Any]
+"""An object as the API's JSON has it."""
+
+Objects = list[Object]
+
+MERGE: Final = "application/merge-patch+json"
+STRATEGIC: Final = "application/strategic-merge-patch+json"
+FIELD_MANAGER: Final = "dataplane-benchmark"
+"""Under this name the API server notes which fields we set, and when."""
+
+_PAGE: Final = 500
+_LONGEST_WATCH_S: Final = 60.0
+_BETWEEN_WATCHES_S: Final = 0.1
+
+
+class Client:
+    """Calls to one cluster. `namespace` is the benchmark's own, for which BENCHMARK stands in each call."""
+
+    def __init__(
+        self, configuration: "Configuration", namespace: str, where: str, patience_s: float = PATIENCE_S
+    ) -> None:
+        self.namespace = namespace
+        self.where = where
+        self._transport = Transport(configuration, where, patience_s)
+
+    def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        """One object, or None where there is none (nor its kind)."""
+        self._permit("get", resource, namespace, name)
+        return self._json("GET", self._path(resource, namespace, name), f"{resource.kind} {name}", missing=True)
+
+    def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "") -> Objects:
+        """All objects that the selectors choose; none where their kind isn't known to the cluster."""
+        return self._list(resource, namespace, labels, fields)[0]
+
+    def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
+        """Make an object.
+
+        Raises:
+            ConflictError: one of that name is there; our own call, cut short and repeated, may have made it.
+        """
+        self._permit("create", resource, namespace, "")
+        name = body.get("metadata", {}).get("name", "")
+        body = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+        path = self._path(resource, namespace) + _as_ourselves()
+        return self._must("POST", path, f"{resource.kind} {name}".rstrip(), body)
+
+    def patch(
+        self, resource: Resource, name: str, patch: Object, namespace: str | None = None, *, content: str = MERGE
+    ) -> Object:
+        """Change fields; what comes back is the whole object.
+
+        Raises:
+            ConflictError: the patch says metadata.resourceVersion, and somebody was faster.
+        """
+        self._permit("patch", resource, namespace, name)
+        path = self._path(resource, namespace, name) + _as_ourselves()
+        return self._must("PATCH", path, f"{resource.kind} {name}", patch, content=content)
+
+    def delete(
+        self, resource: Resource, name: str, namespace: str | None = None, *, grace_s: int | None = None, uid: str = ""
+    ) -> bool:
+        """Take an object away; False where it was gone. With `uid`, only that very object."""
+        self._permit("delete", resource, namespace, name)
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if grace_s is not None:
+            options["gracePeriodSeconds"] = grace_s
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        path = self._path(resource, namespace, name)
+        return self._json("DELETE", path, f"{resource.kind} {name}", options, missing=True) is not None
+
+    def log(
+        self,
+        pod: str,
+        namespace: str,
+        *,
+        container: str = "",
+        since: datetime | None = None,
+        tail_lines: int | None = None,
+        timestamps: bool = True,
+    ) -> bytes:
+        """A container's log. Empty where the pod is gone.
+
+        Args:
+            pod: its name.
+            namespace: its namespace, or BENCHMARK.
+            container: which of its containers; the only one if empty.
+            since: by the server's clock; lines before it are left out.
+            tail_lines: no more than so many of the last lines.
+            timestamps: each line begins with the time at which the node took it.
+        """
+        self._permit("get", permissions.PODS, namespace, pod, "log")
+        query = {"timestamps": str(timestamps).lower(), "container": container}
+        if since is not None:
+            query["sinceTime"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if tail_lines is not None:
+            query["tailLines"] = str(tail_lines)
+        path = self._path(permissions.PODS, namespace, pod) + "/log" + _query(query)
+        return self._transport.call("GET", path, f"the log of pod {pod}", missing=True) or b""
+
+    def allows(self, permission: Permission) -> bool:
+        """Whether the cluster lets this client do what the entry says, by SelfSubjectAccessReview."""
+        self._permit("create", permissions.ACCESS_REVIEWS, None, "")
+        path = self._path(permissions.ACCESS_REVIEWS, None)
+        for name in permission.names or ("",):
+            attributes = {
+                "verb": permission.verb,
+                "group": permission.resource.group,
+                "resource": permission.resource.plural,
+                "subresource": permission.subresource,
+                "namespace": self._real(permission.namespace) or "",
+                "name": name,
+            }
+            body = {
+                "apiVersion": permissions.ACCESS_REVIEWS.api_version,
+                "kind": permissions.ACCESS_REVIEWS.kind,
+                "spec": {"resourceAttributes": attributes},
+            }
+            if not self._must("POST", path, "an access review", body).get("status", {}).get("allowed"):
+                return False
+        return True
+
+    def groups(self) -> dict[str, str]:
+        """The API groups that are served, each with its preferred version."""
+        found = self._must("GET", "/apis", "the list of API groups")
+        return {group["name"]: group["preferredVersion"]["version"] for group in found.get("groups", [])}
+
+    def version(self) -> str | None:
+        """The API server's version, such as v1.35.4."""
+        return self._must("GET", "/version", "the server's version").get("gitVersion")
+
+    def now(self) -> datetime:
+        """The API server's clock, to the second: what its timestamps and a log's `since` are measured by.
+
+        Raises:
+            ApiError: its answer bears no date.
+        """
+        stamp = self._transport.header("/version", "the server's clock", "Date")
+        if stamp is None:
+            raise ApiError(f"{self.where}: the API server's answers bear no date: a proxy before it may strip it.", 0)
+        return parsedate_to_datetime(stamp).astimezone(UTC)
+
+    def until(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        ready: Callable[[Objects], bool],
+        timeout_s: float,
+        *,
+        labels: str = "",
+    ) -> Objects | None:
+        """Watch objects until they are as wanted: those objects, or None when time is up.
+
+        A watch that breaks, ends, or is told that its version is too old (410) begins again with a new list.
+
+        Args:
+            resource: their kind.
+            namespace: their namespace.
+            ready: sees all of them after each change.
+            timeout_s: give up after this.
+            labels: which of them.
+        """
+        end = time.monotonic() + timeout_s
+        while True:
+            items, version = self._list(resource, namespace, labels, "")
+            seen = {item["metadata"]["uid"]: item for item in items}
+            if ready([*seen.values()]):
+                return [*seen.values()]
+            if time.monotonic() >= end:
+                return None
+            try:
+                for event in self._watch(resource, namespace, labels, version, end):
+                    _follow(event, seen)
+                    if ready([*seen.values()]):
+                        return [*seen.values()]
+            except (TransientError, ExpiredError):
+                pass
+            time.sleep(_BETWEEN_WATCHES_S)
+
+    def _list(self, resource: Resource, namespace: str | None, labels: str, fields: str) -> tuple[Objects, str]:
+        self._permit("list", resource, namespace, "")
+        items: Objects = []
+        token = ""
+        while True:
+            query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(_PAGE), "continue": token}
+            path = self._path(resource, namespace) + _query(query)
+            try:
+                page = self._json("GET", path, f"the list of {resource.plural}", missing=True)
+            except ExpiredError:
+                if not token:
+                    raise
+                items, token = [], ""  # the pages are too old to be continued
+                continue
+            if page is None:
+                return [], ""
+            items += [
+                {"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page.get("items") or []
+            ]
+            token = page.get("metadata", {}).get("continue", "")
+            if not token:
+                return items, page.get("metadata", {}).get("resourceVersion", "")
+
+    def _watch(
+        self, resource: Resource, namespace: str | None, labels: str, version: str, end: float
+    ) -> Iterator[Object]:
+        self._permit("watch", resource, namespace, "")
+        seconds = max(1, round(min(_LONGEST_WATCH_S, end - time.monotonic())))
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds), "labelSelector": labels}
+        what = f"the watch of {resource.plural}"
+        path = self._path(resource, namespace) + _query(query)
+        for line in self._transport.lines(path, what, read_s=seconds + 5.0):
+            try:
+                event: Object = json.loads(line)
+            except ValueError:
+                raise TransientError(f"{self.where}: {what} was cut in the middle of an event.") from None
+            if event.get("type") == "ERROR":
+                raise ExpiredError(f"{self.where}: {what} fell behind.", event.get("object", {}).get("code", 0))
+            yield event
+
+    def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> None:
+        if not permissions.covered(verb, resource, namespace, name, subresource):
+            raise LookupError(f"{verb} {resource.plural} {name} in {namespace} is not in the table of permissions")
+
+    def _real(self, namespace: str | None) -> str | None:
+        return self.namespace if namespace == BENCHMARK else namespace
+
+    def _path(self, resource: Resource, namespace: str | None, name: str = "") -> str:
+        real = self._real(namespace)
+        parts = ["apis", resource.group, resource.version] if resource.group else ["api", resource.version]
+        parts += ["namespaces", real] if real else []
+        parts += [resource.plural, name] if name else [resource.plural]
+        return "/" + "/".join(quote(part, safe="") for part in parts)
+
+    def _must(self, method: str, path: str, what: str, body: Object | None = None, *, content: str = "") -> Object:
+        found = self._json(method, path, what, body, content=content)
+        return {} if found is None else found
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        body: Object | None = None,
+        *,
+        content: str = "",
+        missing: bool = False,
+    ) -> Object | None:
+        text = self._transport.call(method, path, what, body, content=content, missing=missing)
+        if text is None:
+            return None
+        try:
+            found: Object = json.loads(text)
+        except ValueError:
+            raise ApiError(f"{self.where}: {what}: the answer is no JSON: {text[:80]!r}.", 0) from None
+        return found
+
+
+def _follow(event: Object, seen: dict[str, Object]) -> None:
+    changed = event.get("object", {})
+    uid = changed.get("metadata", {}).get("uid")
+    if event.get("type") in {"ADDED", "MODIFIED"}:
+        seen[uid] = changed
+    elif event.get("type") == "DELETED":
+        seen.pop(uid, None)
+
+
+def _query(values: dict[str, str]) -> str:
+    return "?" + urlencode({name: value for name, value in values.items() if value})
+
+
+def _as_ourselves() -> str:
+    return _query({"fieldManager": FIELD_MANAGER})

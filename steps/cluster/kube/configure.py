@@ -1,0 +1,153 @@
+"""Switch a cluster to a dataplane, from whatever state it is in; finish what was begun."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from analysis.errors import Problem, Unfit
+from steps.cluster.kube import discover, kube_proxy, nodes, patches, state
+from steps.cluster.kube.actions import Action, command
+from steps.cluster.kube.apply import Applier, Say
+from steps.cluster.kube.client import FIELD_MANAGER, Client
+from steps.cluster.kube.discover import Facts
+from steps.cluster.kube.fields import Field, Ref, Value
+from steps.cluster.kube.seen import Seen, look
+from steps.cluster.kube.state import Owner
+from steps.model import Change
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a cluster stands: what was read, the facts, and what the touchable fields hold."""
+
+    seen: Seen
+    facts: Facts
+    objects: Mapping[Ref, Object | None]
+    current: dict[Field, Value]
+
+    @property
+    def stale(self) -> bool:
+        """Whether kube-proxy has pods that are older than its configuration."""
+        written = kube_proxy.written_at(self.seen.kube_proxy_config, FIELD_MANAGER)
+        return bool(kube_proxy.stale(self.seen.kube_proxy_pods, written))
+
+    @property
+    def changed_at(self) -> datetime | None:
+        """When we last changed a field that decides the dataplane, by the server's clock; None if we never did."""
+        deciding = (self.seen.felix_default, self.seen.installation, self.seen.kube_proxy, self.seen.kube_proxy_config)
+        times = [kube_proxy.written_at(found, FIELD_MANAGER) for found in deciding]
+        return max((at for at in times if at is not None), default=None)
+
+
+def stand(client: Client, *, to_switch: bool) -> Standing:
+    """Read how the cluster stands. `to_switch`: with what only the switching account may read."""
+    seen = look(client, to_switch=to_switch)
+    facts = discover.facts(seen)
+    wanted = patches.touchable(facts)
+    objects = {field.ref: _found(seen, field.ref) for field in wanted}
+    return Standing(seen, facts, objects, patches.state(objects, wanted))
+
+
+def snapshot(client: Client, standing: Standing, asked_nodes: str) -> Object:
+    """What is there now, as it would be put back."""
+    chosen = nodes.choose(standing.facts.nodes, asked_nodes)
+    return state.snapshot(standing.facts, standing.objects, chosen, client.now())
+
+
+def plan(standing: Standing, dataplane: str, original: Object | None) -> list[Action]:
+    """The actions that lead from here to a dataplane; `original` is the snapshot from before the run, if there is one.
+
+    Raises:
+        Unfit: this cluster can't be switched to it.
+    """
+    facts, current = standing.facts, standing.current
+    before = original_fields(original, facts) if original else current
+    if dataplane == "as-is":
+        # what ran before the run, which an earlier visit may have changed
+        return patches.order(current, patches.restored(facts, before, current), facts, stale=standing.stale)
+    if reason := cannot_switch(facts):
+        raise Unfit(reason)
+    api_server = next(iter(standing.seen.api_servers), None)
+    wanted = patches.target(dataplane, facts, current, before, api_server)
+    return patches.order(current, wanted, facts, stale=standing.stale)
+
+
+def configure(
+    client: Client,
+    owner: Owner,
+    dataplane: str,
+    asked_nodes: str,
+    say: Say,
+    sleep: Callable[[float], None],
+    *,
+    before: Callable[[Standing, tuple[str, ...]], None] = lambda _standing, _measured: None,
+) -> list[Change]:
+    """Switch, with the lock taken and the snapshot written before the first change.
+
+    Args:
+        client: of the cluster.
+        owner: who asks, and holds the cluster from now on.
+        dataplane: of the catalogue, without label.
+        asked_nodes: the two nodes that a person chose; empty: choose.
+        say: hears what is done.
+        sleep: passes time.
+        before: is called before the first change, if there is one, with the measured nodes.
+
+    Raises:
+        Unfit: somebody else holds the cluster, or it can't be switched.
+        Problem: an action failed; calling again goes on from there.
+    """
+    standing = stand(client, to_switch=True)
+    held = state.find(client)
+    taken = held.snapshot if held else snapshot(client, standing, asked_nodes)
+    todo = plan(standing, dataplane, taken)
+    if held is not None and held.owner != owner:
+        raise Unfit(state.taken(client.where, held))
+    if not todo:
+        return []
+    if held is None:
+        state.take(client, owner, taken, client.now())
+    before(standing, tuple(taken["nodes"]))
+    return Applier(client, standing.facts, say, sleep).carry_out(todo)
+
+
+def dry_run(client: Client, dataplane: str) -> list[str]:
+    """The kubectl lines that switching would amount to now. Changes nothing."""
+    standing = stand(client, to_switch=True)
+    held = state.find(client)
+    todo = plan(standing, dataplane, held.snapshot if held else None)
+    return [command(action, standing.facts) for action in todo]
+
+
+def cannot_switch(facts: Facts) -> str | None:
+    """Why the dataplane of this cluster can't be switched at all; None if it can."""
+    if facts.vpp:
+        return "Calico runs VPP here, which is no switch but another cluster: measure it as it is (as-is)."
+    if facts.install is None:
+        others = f" ({', '.join(facts.other_cnis)} is)" if facts.other_cnis else ""
+        return f"Calico is not what forwards packets here{others}: measure it as it is (as-is)."
+    return None
+
+
+def original_fields(taken: Object, facts: Facts) -> dict[Field, Value]:
+    """What the touchable fields held when a snapshot was taken."""
+    try:
+        objects = state.objects(taken)
+    except (KeyError, TypeError) as error:
+        raise Problem(f"the snapshot makes no sense: {error} is missing or wrong in it.") from None
+    return patches.state(objects, tuple(f for f in patches.touchable(facts) if f.ref in objects))
+
+
+def _found(seen: Seen, ref: Ref) -> Object | None:
+    if ref == patches.PROXY:
+        return seen.kube_proxy
+    if ref == patches.PROXY_CONFIG:
+        return seen.kube_proxy_config
+    if ref == patches.INSTALLATION:
+        return seen.installation
+    if ref.namespace in seen.services_endpoints:
+        return seen.services_endpoints[ref.namespace]
+    return seen.felix_default

@@ -1,0 +1,286 @@
+"""What a cluster is, from the objects that were read: the facts by which a switch is planned or refused. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from steps.cluster.kube import kube_proxy, quantity
+from steps.cluster.kube.fields import read
+from steps.cluster.kube.nodes import Node
+from steps.cluster.kube.nodes import read as read_node
+from steps.cluster.kube.permissions import CALICO_SYSTEM, DEFAULT, KUBE_SYSTEM, SERVICES_ENDPOINT
+from steps.cluster.kube.seen import Seen
+
+Object = dict[str, Any]
+Install = Literal["manifest", "operator"]
+
+SWITCHED: Final = ("bpfEnabled", "bpfExternalServiceMode", "nftablesMode")
+"""The fields of FelixConfiguration that decide the dataplane."""
+
+_OTHER_CNIS: Final = {
+    "cilium": "Cilium",
+    "kube-flannel-ds": "Flannel",
+    "aws-node": "Amazon VPC CNI",
+    "weave-net": "Weave Net",
+    "antrea-agent": "Antrea",
+    "kube-router": "kube-router",
+    "ovnkube-node": "OVN-Kubernetes",
+    "kindnet": "kindnet",
+    "azure-cns": "Azure CNI",
+    "canal": "Canal",
+}
+_VPP: Final = "calico-vpp-node"
+
+_GITOPS_LABELS: Final = {
+    "argocd.argoproj.io/instance": "Argo CD",
+    "kustomize.toolkit.fluxcd.io/name": "Flux",
+    "helm.toolkit.fluxcd.io/name": "Flux",
+}
+_GITOPS_ANNOTATIONS: Final = {"argocd.argoproj.io/tracking-id": "Argo CD"}
+_ADDON_MANAGER: Final = "addonmanager.kubernetes.io/mode"
+_OPERATOR_REFUSES: Final = ("app.kubernetes.io/managed-by", _ADDON_MANAGER, "argocd.argoproj.io/instance")
+
+_NFTABLES_SINCE: Final = (3, 29, 0)
+_AUTO_SINCE: Final = (3, 32, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A cluster's facts. None is unknown or absent.
+
+    `install`: None where there is no Calico that we know how to switch. `bootstraps`: the operator looks after
+    kube-proxy and the API server's address itself. `overrides`: Felix parameters that calico-node's environment sets,
+    which beat FelixConfiguration. `narrower`: FelixConfigurations for some nodes that set what a switch would.
+    `owners`: objects that a switch patches, and the GitOps tool or add-on manager that would put them back.
+    """
+
+    group: str | None
+    install: Install | None
+    bootstraps: bool
+    calico_version: str | None
+    calico_namespace: str | None
+    kubernetes_version: str | None
+    dataplane: str | None
+    linux_dataplane: str | None
+    nodes: tuple[Node, ...]
+    vpp: bool
+    other_cnis: tuple[str, ...]
+    kube_proxy: Object | None
+    kube_proxy_mode: str | None
+    kube_proxy_config_key: str | None
+    encapsulation: str | None
+    pools: tuple[dict[str, object], ...]
+    mtu: str | None
+    overrides: dict[str, str]
+    narrower: dict[str, tuple[str, ...]]
+    owners: dict[str, str]
+    log_level: str | None
+    aws_source_check: str | None
+
+    @property
+    def version(self) -> tuple[int, int, int] | None:
+        """Calico's version as numbers."""
+        return quantity.version(self.calico_version) if self.calico_version else None
+
+    @property
+    def knows_nftables(self) -> bool:
+        """Whether this Calico has an nftables dataplane."""
+        return self.version is not None and self.version >= _NFTABLES_SINCE
+
+    @property
+    def nftables_follows_kube_proxy(self) -> bool:
+        """Whether Felix takes iptables or nftables after kube-proxy by itself (nftablesMode Auto, the default)."""
+        return self.version is not None and self.version >= _AUTO_SINCE
+
+    @property
+    def linux_nodes(self) -> tuple[Node, ...]:
+        """The nodes on which Calico switches the dataplane."""
+        return tuple(node for node in self.nodes if node.os == "linux" and node.calico)
+
+    @property
+    def windows_nodes(self) -> tuple[str, ...]:
+        """The nodes whose dataplane is Windows HNS."""
+        return tuple(node.name for node in self.nodes if node.os == "windows")
+
+
+def facts(seen: Seen) -> Facts:
+    """The facts that the objects tell."""
+    agent = _agent(seen)
+    felix = seen.felix_default
+    linux_dataplane = _text(seen.installation, ("spec", "calicoNetwork", "linuxDataplane"))
+    vpp = seen.daemon_set(_VPP) is not None or linux_dataplane == "VPP"
+    install = _install(seen, agent)
+    # without Calico's agent there is another CNI, which is measured as it is on whatever node
+    every = [found["metadata"]["name"] for found in seen.nodes] if agent is None else None
+    key = kube_proxy.config_key(seen.kube_proxy_config)
+    mode = kube_proxy.mode(_text(seen.kube_proxy_config, ("data", key))) if key else None
+    return Facts(
+        group=seen.group,
+        install=install,
+        bootstraps=_bootstraps(seen),
+        calico_version=_calico_version(seen, agent),
+        calico_namespace=agent["metadata"]["namespace"] if agent else None,
+        kubernetes_version=seen.server_version,
+        dataplane=None if vpp or agent is None else _dataplane(seen, mode),
+        linux_dataplane=linux_dataplane,
+        nodes=tuple(read_node(found, every) for found in seen.nodes),
+        vpp=vpp,
+        other_cnis=_other_cnis(seen),
+        kube_proxy=seen.kube_proxy,
+        kube_proxy_mode=mode,
+        kube_proxy_config_key=key,
+        encapsulation=_encapsulation(seen.pools),
+        pools=tuple(_pool(pool) for pool in seen.pools),
+        mtu=_mtu(seen, agent),
+        overrides=_overrides(agent) if install == "manifest" else {},
+        narrower=_narrower(seen.felix),
+        owners=_owners(seen),
+        log_level=_text(felix, ("spec", "logSeverityScreen")),
+        aws_source_check=_environment(agent).get("FELIX_AWSSRCDSTCHECK") or _text(felix, ("spec", "awsSrcDstCheck")),
+    )
+
+
+def _agent(seen: Seen) -> Object | None:
+    return seen.daemon_set("calico-node", CALICO_SYSTEM) or seen.daemon_set("calico-node")
+
+
+def _install(seen: Seen, agent: Object | None) -> Install | None:
+    if seen.group is None or agent is None:
+        return None
+    return "operator" if seen.installation is not None else "manifest"
+
+
+def _bootstraps(seen: Seen) -> bool:
+    versions = read(seen.definition, ("spec", "versions"))
+    path = ("schema", "openAPIV3Schema", "properties", "spec", "properties", "calicoNetwork", "properties")
+    known = any(
+        read(_inner(each, path), ("kubeProxyManagement",)) is not None
+        for each in (versions if isinstance(versions, list) else [])
+    )
+    marks = {**_labels(seen.kube_proxy), **_annotations(seen.kube_proxy)}
+    return known and not any(mark in marks for mark in _OPERATOR_REFUSES)
+
+
+def _inner(found: Object, path: tuple[str, ...]) -> Object | None:
+    """An object within an object."""
+    here = read(found, path)
+    return here if isinstance(here, dict) else None
+
+
+def _dataplane(seen: Seen, mode: str | None) -> str:
+    felix = (seen.felix_default or {}).get("spec") or {}
+    linux = _text(seen.installation, ("spec", "calicoNetwork", "linuxDataplane"))
+    if felix.get("bpfEnabled") or linux == "BPF":
+        return "ebpf-dsr" if str(felix.get("bpfExternalServiceMode", "")).upper() == "DSR" else "ebpf"
+    if seen.installation is not None:  # the operator writes nftablesMode after it
+        return "nftables" if linux == "Nftables" else "iptables"
+    nft = felix.get("nftablesMode")
+    version = quantity.version(_calico_version(seen, _agent(seen)) or "")
+    if version is not None and version < _NFTABLES_SINCE:
+        return "iptables"
+    automatic = nft == "Auto" or (nft is None and version is not None and version >= _AUTO_SINCE)
+    if nft == "Enabled" or (automatic and mode == "nftables"):
+        return "nftables"
+    return "iptables"
+
+
+def _calico_version(seen: Seen, agent: Object | None) -> str | None:
+    if told := _text(seen.information, ("spec", "calicoVersion")):
+        return told
+    images = [c.get("image", "") for c in _containers(agent)]
+    tags = [image.rpartition(":")[2] for image in images if quantity.version(image.rpartition(":")[2])]
+    return tags[0] if tags else None
+
+
+def _other_cnis(seen: Seen) -> tuple[str, ...]:
+    names = {found["metadata"]["name"] for found in seen.daemon_sets}
+    return tuple(title for name, title in _OTHER_CNIS.items() if name in names)
+
+
+def _encapsulation(pools: Iterable[Object]) -> str | None:
+    kinds = set()
+    for pool in pools:
+        spec = pool.get("spec") or {}
+        if spec.get("disabled"):
+            continue
+        vxlan, ipip = spec.get("vxlanMode", "Never"), spec.get("ipipMode", "Never")
+        kinds.add(f"VXLAN {vxlan}" if vxlan != "Never" else f"IP in IP {ipip}" if ipip != "Never" else "none")
+    return " and ".join(sorted(kinds)) or None
+
+
+def _pool(pool: Object) -> dict[str, object]:
+    spec = pool.get("spec") or {}
+    return {
+        "name": pool["metadata"]["name"],
+        **{key: spec.get(key) for key in ("cidr", "vxlanMode", "ipipMode", "natOutgoing", "disabled")},
+    }
+
+
+def _mtu(seen: Seen, agent: Object | None) -> str | None:
+    felix = (seen.felix_default or {}).get("spec") or {}
+    told = felix.get("vxlanMTU") or felix.get("mtu") or _environment(agent).get("FELIX_VXLANMTU")
+    told = told or read(seen.installation, ("spec", "calicoNetwork", "mtu"))
+    return str(told) if told else None
+
+
+def _overrides(agent: Object | None) -> dict[str, str]:
+    wanted = {f"FELIX_{name.upper()}": name for name in SWITCHED}
+    return {wanted[name]: value for name, value in _environment(agent).items() if name in wanted}
+
+
+def _narrower(felix: Iterable[Object]) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for each in felix:
+        spec = each.get("spec") or {}
+        name = each["metadata"]["name"]
+        narrow = name.startswith("node.") or (name != DEFAULT and spec.get("nodeSelector"))
+        if narrow and (sets := tuple(key for key in SWITCHED if spec.get(key) is not None)):
+            found[name] = sets
+    return found
+
+
+def _owners(seen: Seen) -> dict[str, str]:
+    touched = {
+        "FelixConfiguration default": seen.felix_default,
+        "Installation default": seen.installation,
+        "DaemonSet kube-system/kube-proxy": seen.kube_proxy,
+        "ConfigMap kube-system/kube-proxy": seen.kube_proxy_config,
+        f"ConfigMap kube-system/{SERVICES_ENDPOINT}": seen.services_endpoints.get(KUBE_SYSTEM),
+    }
+    found = {}
+    for name, each in touched.items():
+        labels, annotations = _labels(each), _annotations(each)
+        tools = [tool for key, tool in _GITOPS_LABELS.items() if key in labels or key in annotations]
+        tools += [tool for key, tool in _GITOPS_ANNOTATIONS.items() if key in annotations]
+        if labels.get(_ADDON_MANAGER) == "Reconcile":
+            tools.append("the add-on manager")
+        if tools:
+            found[name] = tools[0]
+    return found
+
+
+def _environment(agent: Object | None) -> dict[str, str]:
+    return {
+        entry["name"]: str(entry["value"])
+        for container in _containers(agent)
+        for entry in container.get("env") or []
+        if entry.get("value") is not None
+    }
+
+
+def _containers(daemon_set: Object | None) -> list[Object]:
+    found = read(daemon_set, ("spec", "template", "spec", "containers"))
+    return found if isinstance(found, list) else []
+
+
+def _labels(found: Object | None) -> dict[str, str]:
+    return (found or {}).get("metadata", {}).get("labels") or {}
+
+
+def _annotations(found: Object | None) -> dict[str, str]:
+    return (found or {}).get("metadata", {}).get("annotations") or {}
+
+
+def _text(found: Object | None, path: tuple[str, ...]) -> str | None:
+    value = read(found, path)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,299 @@
+"""What Felix, Calico's agent, says of itself in a node's calico-node log: bytes in, a typed reading out. Pure.
+
+Any line may be missing, since Felix drops lines in a burst, and lines of earlier switches are still there. So nothing
+is read off one line alone: each line belongs to one Felix process, told apart by process number and start, and what
+counts is what the last process says, by as many lines as it takes.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_LATE: Final = timedelta(seconds=1)
+"""A line of a process that has a successor by now may arrive so much later; after that it is another process."""
+
+_LINE: Final = re.compile(
+    r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \[(?P<level>[A-Z]+)\]\[(?P<pid>\d+)\] (?P<file>\S+) \d+: (?P<message>.*)$"
+)
+_INNER_TIME: Final = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d+) \[")
+_ROW: Final = re.compile(r"^\| (\w+)\s+\|")
+_VALUE: Final = re.compile(r"^Parsed value for (\w+): (.*) \(from (.*)\)$")
+_DROPPED: Final = re.compile(r"^\.\.\. dropped (\d+) logs \.\.\.$")
+_BPF: Final = re.compile(r"[ {]BPFEnabled:(true|false)")
+_DSR: Final = re.compile(r"\bBPFNodePortDSREnabled:(true|false)")
+_ATTACHED_DSR: Final = re.compile(r"\bAttachPoint\{.*\bDSR:(true|false)")
+_NFTABLES: Final = re.compile(r"\buseNftables=(true|false)")
+_HEALTH: Final = re.compile(r"^Overall health status changed: live=(true|false) ready=(true|false)")
+_CHANGED: Final = re.compile(r"change DOES require Felix to restart\..*?key=\"(\w+)\" newValue=\"([^\"]*)\"")
+_STARTS: Final = ("Felix starting up", "Successfully loaded configuration")
+_FALLBACK: Final = "BPF dataplane mode enabled but not supported"
+_OVERRIDE: Final = "Merging in config from internal override"
+_QUOTED: Final = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A telling line: when the node took it, and the beginning of its message."""
+
+    at: datetime
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A setting as Felix parsed it, and the source that won."""
+
+    value: str
+    source: str
+    at: datetime
+
+
+@dataclass(slots=True)
+class Process:
+    """What one Felix process said. None or empty: it was not said, or the line is lost.
+
+    Attributes:
+        pid: its number in the container.
+        first_at: its first line that is here.
+        started_at: the same, if it began within this log; None: it is older than the log.
+        last_at: its last line that is here.
+        driver_bpf: whether it made its dataplane driver for BPF, after any fallback.
+        driver_dsr: whether it made it for direct server return.
+        bpf: lines that only a process in BPF mode prints.
+        fallback: that the kernel was found unfit for BPF, so that it goes on without.
+        attached_dsr: whether programs were attached with direct server return, as last said.
+        use_nftables: whether it writes nftables rules rather than iptables ones.
+        values: settings as it parsed them last; those of a changed configuration come before it restarts for them.
+        first_update: that the dataplane was written for the first time; comes after a fallback too.
+        live: its health as it last changed.
+        ready: its readiness as it last changed.
+        ready_at: when it last turned ready.
+        components: the rows that its health tables have had.
+        tables: how many health tables it printed that had the dataplane's row.
+        wanted: settings that changed and need a restart, with their new values.
+        leaving: that it exits, for a changed configuration.
+        panic: that it crashed.
+        dropped: how many of its lines it says it dropped.
+        levels: the levels of its lines that are here.
+    """
+
+    pid: int
+    first_at: datetime
+    started_at: datetime | None
+    last_at: datetime
+    driver_bpf: Mark | None = None
+    driver_dsr: bool | None = None
+    bpf: list[Mark] = field(default_factory=list)
+    fallback: Mark | None = None
+    attached_dsr: bool | None = None
+    use_nftables: bool | None = None
+    values: dict[str, Value] = field(default_factory=dict)
+    first_update: Mark | None = None
+    live: bool | None = None
+    ready: bool | None = None
+    ready_at: datetime | None = None
+    components: set[str] = field(default_factory=set)
+    tables: int = 0
+    wanted: dict[str, str] = field(default_factory=dict)
+    leaving: Mark | None = None
+    panic: Mark | None = None
+    dropped: int = 0
+    levels: set[str] = field(default_factory=set)
+    _begun_by: set[str] = field(default_factory=set)
+
+    @property
+    def in_bpf(self) -> bool | None:
+        """Whether it runs BPF; None: it can't be told from what is here.
+
+        A health table without the BPF row is taken for an answer only if no line says BPF: a row may be lost.
+        """
+        if self.fallback is not None:
+            return False
+        if self.driver_bpf is not None:
+            return self.driver_bpf.text == "true"
+        if self.bpf or self.attached_dsr is not None or "BPFEndpointManager" in self.components:
+            return True
+        return False if self.tables and self.use_nftables is not None else None
+
+    @property
+    def in_dsr(self) -> bool | None:
+        """Whether replies leave directly; None: it can't be told."""
+        return self.attached_dsr if self.driver_dsr is None else self.driver_dsr
+
+    @property
+    def restart_due(self) -> str | None:
+        """Why it has yet to restart for a configuration that it has read, as a clause; None: it has not."""
+        if self.wanted:
+            return "its configuration changed: " + ", ".join(f"{k} to {v!r}" for k, v in sorted(self.wanted.items()))
+        wish = self.values.get("BPFEnabled")
+        overridden = self.fallback is not None or (wish is not None and "override" in wish.source)
+        if wish is not None and not overridden and self.driver_bpf is not None and wish.value != self.driver_bpf.text:
+            return f"it has read BPFEnabled {wish.value}, and runs with {self.driver_bpf.text}"
+        mode = self.values.get("BPFExternalServiceMode")
+        if mode is not None and self.in_bpf and self.driver_dsr is not None:
+            wants = mode.value.lower() == "dsr"
+            if wants != self.driver_dsr:
+                return f"it has read BPFExternalServiceMode {mode.value}, and runs without it"
+        return None
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended, so that a successor must come."""
+        return self.leaving is not None or self.panic is not None
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """When it had written the dataplane for the first time, or was ready for other reasons; None: not seen."""
+        if self.first_update is not None:
+            return self.first_update.at
+        return self.ready_at
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it began here, and no line of it is of level INFO: the log level hides what a proof needs."""
+        return self.started_at is not None and not self.levels & {"INFO", "DEBUG", "TRACE"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A node's log, by the processes that wrote it, in their order."""
+
+    processes: tuple[Process, ...]
+    first_at: datetime | None
+    last_at: datetime | None
+
+    @property
+    def current(self) -> Process | None:
+        """The last process: the one that counts. It may be gone already."""
+        return self.processes[-1] if self.processes else None
+
+    def starts(self, since: datetime) -> tuple[datetime, ...]:
+        """When processes started, not before a moment."""
+        return tuple(p.started_at for p in self.processes if p.started_at is not None and p.started_at >= since)
+
+    def panics(self, since: datetime) -> tuple[Mark, ...]:
+        """Crashes, not before a moment."""
+        return tuple(p.panic for p in self.processes if p.panic is not None and p.panic.at >= since)
+
+
+def read(log: bytes) -> Reading:
+    """A calico-node log as the API gives it with timestamps; without them, Felix's own times count, as UTC.
+
+    Lines of other programs in the same container are passed over. Lines are put in the order of their times.
+    """
+    processes: list[Process] = []
+    latest: dict[int, Process] = {}
+    first_at = last_at = None
+    for at, text in sorted(_lines(log), key=lambda line: line[0]):
+        first_at = first_at or at
+        last_at = at
+        found = _LINE.match(text)
+        if found is None:
+            if processes:
+                _loose(processes[-1], at, text)
+            continue
+        if not found["file"].startswith("felix/"):
+            continue
+        pid = int(found["pid"])
+        process = latest.get(pid)
+        if process is None or _another(process, processes[-1], at, found["message"]):
+            begins = bool(processes) or found["message"].startswith(_STARTS)
+            process = Process(pid, at, at if begins else None, at)
+            processes.append(process)
+            latest[pid] = process
+        process.last_at = at
+        _take(process, at, found["level"], found["message"])
+    return Reading(tuple(processes), first_at, last_at)
+
+
+def _lines(log: bytes) -> Iterator[tuple[datetime, str]]:
+    last: datetime | None = None
+    for line in log.decode(errors="replace").splitlines():
+        stamp, _, rest = line.partition(" ")
+        try:
+            at = datetime.fromisoformat(stamp)
+        except ValueError:
+            at = None
+        if at is not None and at.tzinfo is not None:
+            last, text = at.astimezone(UTC), rest
+        else:
+            text = line
+            if inner := _INNER_TIME.match(line):
+                last = datetime.fromisoformat(f"{inner[1]}T{inner[2]}+00:00")
+        if last is not None:
+            yield last, text
+
+
+def _another(process: Process, newest: Process, at: datetime, message: str) -> bool:
+    """Whether a line of a known number is a new process's: numbers come again, after a while or in a new container."""
+    if process is not newest and newest.started_at is not None and at - newest.started_at > _LATE:
+        return True
+    if (end := process.panic or process.leaving) is not None and at - end.at > _LATE:
+        return True
+    marker = next((start for start in _STARTS if message.startswith(start)), None)
+    return marker is not None and (process.gone or marker in process._begun_by)  # noqa: SLF001 - this module fills it
+
+
+def _loose(process: Process, at: datetime, text: str) -> None:
+    """A line without a head of its own: a row of a health table, a Go panic, a note of dropped lines."""
+    if row := _ROW.match(text):
+        name = row[1]
+        process.components.add(name)
+        if name == "InternalDataplaneMainLoop":
+            process.tables += 1
+    elif dropped := _DROPPED.match(text):
+        process.dropped += int(dropped[1])
+    elif text.startswith(("panic: ", "fatal error: ")) and process.panic is None:
+        process.panic = Mark(at, text[:_QUOTED])
+
+
+def _take(process: Process, at: datetime, level: str, message: str) -> None:
+    process.levels.add(level)
+    mark = Mark(at, message[:_QUOTED])
+    for start in _STARTS:
+        if message.startswith(start):
+            process._begun_by.add(start)  # noqa: SLF001 - this module fills it
+            process.started_at = process.started_at or at
+    if level in {"PANIC", "FATAL"}:
+        process.panic = process.panic or mark
+    elif value := _VALUE.match(message):
+        process.values[value[1]] = Value(value[2], value[3], at)
+        if value.groups() == ("BPFEnabled", "false", "internal override"):
+            process.fallback = process.fallback or mark
+    elif message.startswith("Creating internal dataplane driver"):
+        _take_driver(process, at, message)
+    elif message.startswith(_FALLBACK):
+        process.fallback = mark
+    elif message.startswith(_OVERRIDE) and "BPFEnabled:false" in message:
+        process.fallback = process.fallback or mark
+    else:
+        _take_progress(process, mark, message)
+
+
+def _take_driver(process: Process, at: datetime, message: str) -> None:
+    if bpf := _BPF.search(message):
+        process.driver_bpf = Mark(at, bpf[1])
+    if dsr := _DSR.search(message):
+        process.driver_dsr = dsr[1] == "true"
+
+
+def _take_progress(process: Process, mark: Mark, message: str) -> None:
+    if message.startswith(("BPF enabled, ", "Connect time load balancer enabled")):
+        process.bpf.append(mark)
+    elif attached := _ATTACHED_DSR.search(message):
+        process.attached_dsr = attached[1] == "true"
+    elif nftables := _NFTABLES.search(message):
+        process.use_nftables = nftables[1] == "true"
+    elif message.startswith("Completed first update to dataplane"):
+        process.first_update = process.first_update or mark
+    elif health := _HEALTH.match(message):
+        process.live, process.ready = health[1] == "true", health[2] == "true"
+        process.ready_at = mark.at if process.ready else None
+    elif changed := _CHANGED.search(message):
+        process.wanted[changed[1]] = changed[2]
+    elif "Restart felix" in message:
+        process.wanted["kube-proxy's mode"] = message.rpartition("current=")[2].partition(" ")[0] or "another"
+    elif message.startswith("Exiting for config change"):
+        process.leaving = process.leaving or mark

@@ -1,0 +1,184 @@
+"""The pods that look at the measured nodes from within, for as long as a switch takes; and what they last said.
+
+On each node one in the node's own network and one in the pod network. They connect to each other through Services and
+node ports, so that they show whose rules are missing, and what a switch costs long-lived connections.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from analysis.errors import Problem
+from steps.cluster.kube import pods
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.crew import Crew
+from steps.cluster.kube.look import Spec
+from steps.cluster.kube.permissions import BENCHMARK
+from steps.cluster.kube.pods import Container
+from steps.cluster.kube.probes import Target
+from steps.cluster.kube.signs import Answer, Host
+
+Object = dict[str, Any]
+
+PART: Final = "look"
+PORT: Final = 5204
+_SILENT_S: Final = 2.0
+_SITE: Final = "dataplane-benchmark/site"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A node that is looked at."""
+
+    node: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the pods of one node last said.
+
+    `uplink`: the interface with the node's address. `dropped`: long-lived connections that died since the pods came.
+    `silent`: those that may yet die, or live.
+    """
+
+    host: Host | None
+    uplink: str | None
+    answers: tuple[Answer, ...]
+    dropped: int
+    silent: int
+    longest_gap_s: float
+
+
+def start(client: Client, sites: Sequence[Site], image: str) -> None:
+    """Have the pods and their Services, and wait until they run. What is there already stays.
+
+    Raises:
+        Problem: one does not come to run; with the reason.
+    """
+    crew = Crew(client, PART)
+    for index in range(len(sites)):
+        name = f"{PART}-{index}"
+        crew.serve(pods.service(name, PART, name, {_SITE: str(index)}, pods.both("echo", PORT), "NodePort"))
+    services = crew.services()
+    crew.man(manifests(sites, services, image))
+
+
+def stop(client: Client) -> None:
+    """Take them away. Safe to run twice."""
+    Crew(client, PART).dismiss()
+
+
+def manifests(sites: Sequence[Site], services: Mapping[str, Object], image: str) -> list[Object]:
+    """The pods, once their Services have addresses."""
+    return [
+        pods.pod(
+            f"{PART}-{'host' if host else 'pod'}-{index}",
+            PART,
+            f"{PART}-{'host' if host else 'pod'}",
+            site.node,
+            [Container("look", ("python", "-m", "steps.cluster.kube.look", spec(index, sites, services, host).text()))],
+            image,
+            host_network=host,
+            labels={} if host else {_SITE: str(index)},
+        )
+        for index, site in enumerate(sites)
+        for host in (True, False)
+    ]
+
+
+def spec(index: int, sites: Sequence[Site], services: Mapping[str, Object], host: bool) -> Spec:  # noqa: FBT001 - which of two
+    """What the pod of a site does: reach the next site, so that every connection crosses nodes where there are two."""
+    site, other = sites[index], sites[(index + 1) % len(sites)]
+    own, far = services[f"{PART}-{index}"], services[f"{PART}-{(index + 1) % len(sites)}"]
+    where = site.node if host else f"a pod on {site.node}"
+    cluster_ip = Target(f"ClusterIP from {where}", site.node, far["spec"]["clusterIP"], PORT)
+    if not host:
+        return Spec(site.node, site.address, host=False, targets=(cluster_ip,), lines=(cluster_ip,), echo=PORT)
+    here = Target(f"own NodePort from {site.node}", site.node, site.address, _node_port(far))
+    there = Target(f"NodePort of {other.node} from {site.node}", other.node, other.address, _node_port(own))
+    return Spec(site.node, site.address, host=True, targets=(cluster_ip, here, there), lines=(cluster_ip, there))
+
+
+def last(client: Client, sites: Sequence[Site]) -> dict[str, Seen]:
+    """What the pods said last, by node. A pod that is not there, or has said nothing yet, is passed over."""
+    told = []
+    for index in range(len(sites)):
+        for kind in ("host", "pod"):
+            log = client.log(f"{PART}-{kind}-{index}", BENCHMARK, tail_lines=2, timestamps=False)
+            told.append(parse(log))
+    return gather([each for each in told if each is not None], [site.node for site in sites])
+
+
+def parse(log: bytes) -> Object | None:
+    """The last whole line of a pod's log; None if there is none."""
+    for line in reversed(log.splitlines()):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict) and "answers" in found:
+            return found
+    return None
+
+
+def gather(told: Sequence[Object], nodes: Sequence[str]) -> dict[str, Seen]:
+    """What was said, sorted to the nodes that it is about."""
+    found = {}
+    for node in nodes:
+        own = [each for each in told if each["node"] == node]
+        host = next((each["host"] for each in own if each["host"]), None)
+        answers = tuple(_answer(a) for each in told for a in each["answers"] if a["node"] == node)
+        lines = [line for each in own for line in each["lines"]]
+        tcp = [line for line in lines if line["protocol"] == "tcp"]
+        found[node] = Seen(
+            host=_host(host) if host else None,
+            uplink=host["uplink"] if host else None,
+            answers=answers,
+            dropped=sum(line["dropped"] for line in tcp),
+            silent=sum(line["silent_s"] > _SILENT_S for line in tcp),
+            longest_gap_s=max((line["longest_gap_s"] for line in lines), default=0.0),
+        )
+    return found
+
+
+def sites(nodes: Sequence[str], address_of: Callable[[str], str | None]) -> list[Site]:
+    """The nodes with their addresses.
+
+    Raises:
+        Problem: one has none.
+    """
+    found = []
+    for node in nodes:
+        address = address_of(node)
+        if address is None:
+            raise Problem(f"node {node} has no internal address: look at `kubectl get node {node} -o wide`.")
+        found.append(Site(node, address))
+    return found
+
+
+def _node_port(service: Object) -> int:
+    ports: list[Object] = service["spec"]["ports"]
+    return int(next(port["nodePort"] for port in ports if port.get("protocol", "TCP") == "TCP"))
+
+
+def _host(told: Object) -> Host:
+    return Host(
+        at=datetime.fromisoformat(told["at"]),
+        interfaces=frozenset(told["interfaces"]) if told["interfaces"] is not None else None,
+        vxlan_external=told["vxlan_external"],
+        proxy_mode=told["proxy_mode"],
+        felix_ready=told["felix_ready"],
+        felix_started_at=_time(told["felix_started_at"]),
+    )
+
+
+def _answer(told: Object) -> Answer:
+    times = {name: _time(told.get(name)) for name in ("since", "ok_at", "failed_at")}
+    return Answer(told["node"], told["name"], error=told["error"], **times)
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text is not None else None

@@ -1,0 +1,145 @@
+"""Which two nodes are measured, and which can be the client outside. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from analysis.errors import BadInput, Unfit
+from steps.cluster.kube.quantity import cores, number
+
+Object = dict[str, Any]
+
+NODES_VARIABLE: Final = "BENCHMARK_NODES"
+"""Two names, the client's first: the nodes that a person chose."""
+
+_CALICO_ADDRESS: Final = "projectcalico.org/IPv4Address"
+_PRESSURES: Final = ("MemoryPressure", "DiskPressure", "PIDPressure")
+_KEEPS_OFF: Final = frozenset({"NoSchedule", "NoExecute"})
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What decides whether and how a node is measured. `calico`: Calico's node agent manages its network."""
+
+    name: str
+    os: str
+    arch: str
+    kernel: str
+    cpus: float
+    ready: bool
+    schedulable: bool
+    pressures: tuple[str, ...]
+    taints: tuple[Mapping[str, str], ...]
+    calico: bool
+    address: str | None
+    instance_type: str | None
+    zone: str | None
+    provider: str | None
+    labels: Mapping[str, str]
+    os_image: str | None = None
+    container_runtime: str | None = None
+
+    @property
+    def kernel_version(self) -> tuple[int, int] | None:
+        """Major and minor of the kernel, such as (6, 1)."""
+        return number(self.kernel)
+
+    @property
+    def fit(self) -> bool:
+        """Whether pods of ours can be measured on it."""
+        return self.os == "linux" and self.ready and self.schedulable and self.calico and not self.pressures
+
+
+def read(found: Object, calico_nodes: Iterable[str] | None = None) -> Node:
+    """A Node object as facts.
+
+    Args:
+        found: the object.
+        calico_nodes: the nodes on which Calico's agent runs; None: told by the address that Calico notes on the node.
+    """
+    meta, spec, status = found["metadata"], found.get("spec") or {}, found.get("status") or {}
+    labels, info = meta.get("labels") or {}, status.get("nodeInfo") or {}
+    conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
+    taints = tuple({k: str(v) for k, v in taint.items()} for taint in spec.get("taints") or [])
+    addresses = [a["address"] for a in status.get("addresses") or [] if a.get("type") == "InternalIP"]
+    noted = _CALICO_ADDRESS in (meta.get("annotations") or {})
+    return Node(
+        name=meta["name"],
+        os=info.get("operatingSystem") or labels.get("kubernetes.io/os", ""),
+        arch=info.get("architecture", ""),
+        kernel=info.get("kernelVersion", ""),
+        cpus=cores((status.get("capacity") or {}).get("cpu", "0")),
+        ready=conditions.get("Ready") == "True",
+        schedulable=not spec.get("unschedulable") and not any(t.get("effect") in _KEEPS_OFF for t in taints),
+        pressures=tuple(name for name in _PRESSURES if conditions.get(name) == "True"),
+        taints=taints,
+        calico=noted if calico_nodes is None else meta["name"] in set(calico_nodes),
+        address=addresses[0] if addresses else None,
+        instance_type=labels.get("node.kubernetes.io/instance-type"),
+        zone=labels.get("topology.kubernetes.io/zone"),
+        provider=spec.get("providerID"),
+        labels=labels,
+        os_image=info.get("osImage"),
+        container_runtime=info.get("containerRuntimeVersion"),
+    )
+
+
+def choose(nodes: Sequence[Node], asked: str = "") -> tuple[str, str]:
+    """The client's node and the server's.
+
+    Those that a person named; else the two that are most alike (instance type, zone, architecture, cores, kernel; each
+    of these given up in turn from the right), of these with the most cores, and then the first by name.
+
+    Args:
+        nodes: all of the cluster.
+        asked: two names separated by a comma, the client's first; empty: choose.
+
+    Raises:
+        BadInput: the names are not two nodes of the cluster.
+        Unfit: fewer than two nodes are fit.
+    """
+    by_name = {node.name: node for node in nodes}
+    if asked.strip():
+        names = [name.strip() for name in asked.split(",")]
+        unknown = [name for name in names if name not in by_name]
+        if len(names) != len(set(names)) or len(names) != 2 or unknown:  # noqa: PLR2004 - a pair
+            raise BadInput(
+                f"{NODES_VARIABLE} must name two nodes of the cluster, the client's first, got {asked!r}: "
+                f"it has {', '.join(sorted(by_name)) or 'none'}."
+            )
+        return names[0], names[1]
+    fit = sorted((node for node in nodes if node.fit), key=lambda node: (-node.cpus, node.name))
+    if len(fit) < 2:  # noqa: PLR2004 - a pair
+        raise Unfit(
+            f"two nodes are needed that are Linux, ready, schedulable and Calico's, and {len(fit)} of {len(nodes)} "
+            f"are: {'; '.join(f'{n.name} {why_unfit(n)}' for n in nodes if not n.fit) or 'add a node'}."
+        )
+    for depth in range(5, -1, -1):
+        alike: dict[tuple[object, ...], list[Node]] = {}
+        for node in fit:
+            group = alike.setdefault(_likeness(node)[:depth], [])
+            group.append(node)
+            if len(group) == 2:  # noqa: PLR2004 - a pair
+                return min(group[0].name, group[1].name), max(group[0].name, group[1].name)
+    raise AssertionError("at depth 0 all nodes are alike")
+
+
+def outside(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """The nodes that Calico doesn't manage: a host-network pod there is a client from outside."""
+    return tuple(node for node in nodes if node.os == "linux" and node.ready and not node.calico)
+
+
+def why_unfit(node: Node) -> str:
+    """Why a node can't be measured, as half a sentence."""
+    reasons = [
+        (node.os != "linux", f"runs {node.os or 'an unknown system'}"),
+        (not node.ready, "is not ready"),
+        (not node.schedulable, "takes no pods (cordoned or tainted)"),
+        (not node.calico, "is not managed by Calico"),
+        (bool(node.pressures), f"has {', '.join(node.pressures)}"),
+    ]
+    return " and ".join(text for applies, text in reasons if applies) or "is fit"
+
+
+def _likeness(node: Node) -> tuple[object, ...]:
+    return (node.instance_type, node.zone, node.arch, node.cpus, node.kernel)

@@ -1,0 +1,245 @@
+"""Look at every node of a cluster: Felix's logs, and the benchmark's own pods that look from within."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from analysis.errors import Problem
+from steps import proof
+from steps.catalogue.dataplanes import Arm
+from steps.cluster.kube import felix, gate, kube_proxy, looking, pods, probes
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.configure import Standing
+from steps.cluster.kube.crew import Crew
+from steps.cluster.kube.felix import Reading
+from steps.cluster.kube.permissions import KUBE_PROXY, KUBE_SYSTEM, PODS
+from steps.cluster.kube.signs import Observation
+from steps.model import Moment, Sign, Visit
+from steps.settings import Settings
+from steps.settle import NotSettledError
+
+Object = dict[str, Any]
+
+AS_IS: Final = "as-is"
+TRIALS: Final = "trials"
+"""The part that `prepare` makes: what is younger than its pods came after the proof."""
+
+BEFORE_STABLE_S: Final = 10.0
+"""Before the trials: the rest of the stretch that must pass without a restart is theirs, and is looked at after."""
+
+AFTER_S: Final = 75.0
+"""How long the look after the last trial waits for what is wanting."""
+
+_POLL_S: Final = 2.0
+_MARGIN: Final = timedelta(seconds=10)
+_LINES: Final = 50_000
+_YOUNG: Final = timedelta(seconds=30)
+_AGENT: Final = "k8s-app=calico-node"
+_CONTAINER: Final = "calico-node"
+
+Say = Callable[[str], None]
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(sentence + "\n")
+
+
+def observe(
+    client: Client,
+    standing: Standing,
+    measured: Sequence[str],
+    visit: Visit,
+    settings: Settings,  # noqa: ARG001 - the port's, for the lab
+    moment: Moment,
+    *,
+    variables: Mapping[str, str] = os.environ,
+    say: Say = _say,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[Sign]:
+    """Look once before the trials; after them, until what must pass without a restart has passed.
+
+    What speaks against the switch's being over is among the signs, agreeing with no dataplane. A node whose Services
+    kube-proxy has left without rules gets the known cure, which is among the signs too.
+
+    Raises:
+        NotSettledError: eBPF was asked for, and a node has fallen back from it.
+        Problem: nothing can be looked at.
+    """
+    asked = visit.dataplane
+    if Arm.parse(asked).name == AS_IS:
+        return _as_is(standing, measured, moment, client.now())
+    places = sites(standing, measured)
+    looking.start(client, places, pods.image(variables))
+    end = time.monotonic() + AFTER_S
+    while True:
+        now = client.now()
+        seen = look(client, standing, places)
+        found = gate.evidence(seen, moment, now)
+        stable_s = BEFORE_STABLE_S if moment == "before" else gate.STABLE_S
+        waits = gate.unsettled(
+            seen, now, nodes=measured, changed_at=standing.changed_at, stable_s=stable_s, moment=moment
+        )
+        if reason := gate.fallen_back(seen, asked):
+            raise NotSettledError(reason, found, proof.weigh(found, asked, measured))
+        if moment == "before":
+            return [*found, *waits, *_cost(client, places, now), *_cure(client, standing, seen, now, say)]
+        if not waits or time.monotonic() > end:
+            return [*found, *waits, *_restarts(client, seen, now)]
+        say(f"looking again: {waits[0].node}: {waits[0].seen}")
+        sleep(_POLL_S)
+
+
+def begin(client: Client, standing: Standing, measured: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Have new looking pods before a switch, so that they see what this one costs.
+
+    Raises:
+        Problem: they can't be had.
+    """
+    image = pods.image(variables)
+    looking.stop(client)
+    looking.start(client, sites(standing, measured), image)
+
+
+def sites(standing: Standing, measured: Sequence[str]) -> list[looking.Site]:
+    """The measured nodes with their addresses."""
+    addresses = {node.name: node.address for node in standing.facts.nodes}
+    return looking.sites(measured, addresses.get)
+
+
+def look(client: Client, standing: Standing, places: Sequence[looking.Site]) -> list[Observation]:
+    """One look at the measured nodes, and at the logs of every other node that Calico manages."""
+    measured = [place.node for place in places]
+    told = looking.last(client, places)
+    logs = read_logs(client, standing, measured)
+    found = []
+    for node in measured:
+        missed = [] if logs.get(node) is not None else ["calico-node's log could not be read"]
+        if told[node].host is None:
+            missed.append("no pod there has said anything yet")
+        found.append(Observation(node, logs.get(node), told[node].host, told[node].answers, tuple(missed)))
+    found += [Observation(node, reading) for node, reading in logs.items() if node not in measured]
+    return found
+
+
+def read_logs(client: Client, standing: Standing, measured: Sequence[str]) -> dict[str, Reading | None]:
+    """Felix's log on every node, by node. None: the pod is gone, or its log empty.
+
+    What was logged since the last change is enough where Felix has started since; where it has not, its whole log tells
+    what it has run as ever since, on the measured nodes.
+    """
+    namespace = standing.facts.calico_namespace
+    if namespace is None:
+        return {}
+    since = standing.changed_at - _MARGIN if standing.changed_at is not None else None
+    found: dict[str, Reading | None] = {}
+    for pod in client.list(PODS, namespace, labels=_AGENT):
+        node = (pod.get("spec") or {}).get("nodeName")
+        if not node or pod["metadata"].get("deletionTimestamp"):
+            continue
+        name = pod["metadata"]["name"]
+        reading = None
+        if since is None and node not in measured:
+            continue
+        if since is not None:
+            reading = felix.read(client.log(name, namespace, container=_CONTAINER, since=since))
+        began = reading is not None and reading.current is not None and reading.current.started_at is not None
+        if not began and node in measured:
+            reading = felix.read(client.log(name, namespace, container=_CONTAINER, tail_lines=_LINES))
+        found[node] = reading if reading is not None and reading.current is not None else None
+    return found
+
+
+def _cost(client: Client, places: Sequence[looking.Site], now: datetime) -> list[Sign]:
+    return [
+        Sign(
+            moment="before",
+            node=node,
+            looked_at="long-lived connections",
+            seen=f"{seen.dropped} dropped, {seen.silent} silent; longest silence {seen.longest_gap_s:.1f} s",
+            at=now,
+            indicates=None,
+        )
+        for node, seen in looking.last(client, places).items()
+    ]
+
+
+def dropped(
+    client: Client, standing: Standing, measured: Sequence[str], sleep: Callable[[float], None] = time.sleep
+) -> int | None:
+    """How many long-lived connections have died since the looking pods came; None: there are no such pods.
+
+    One that is silent is waited for, until it has answered or is dead.
+    """
+    places = sites(standing, measured)
+    if not Crew(client, looking.PART).pods():
+        return None
+    end = time.monotonic() + probes.DEAD_S + _POLL_S
+    while True:
+        seen = looking.last(client, places).values()
+        if not any(each.silent for each in seen) or time.monotonic() > end:
+            return sum(each.dropped + each.silent for each in seen)
+        sleep(_POLL_S)
+
+
+def _cure(client: Client, standing: Standing, seen: Sequence[Observation], now: datetime, say: Say) -> list[Sign]:
+    bare = gate.without_rules(seen, now)
+    if not bare:
+        return []
+    proxy = standing.facts.kube_proxy
+    labels = kube_proxy.selector(proxy) if proxy else f"k8s-app={KUBE_PROXY}"
+    found = []
+    for pod in client.list(PODS, KUBE_SYSTEM, labels=labels):
+        node = (pod.get("spec") or {}).get("nodeName")
+        made = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+        if node not in bare or pod["metadata"].get("deletionTimestamp") or now - made < _YOUNG:
+            continue
+        name = pod["metadata"]["name"]
+        say(f"{node}: Services do not answer: kube-proxy has no rules there; deleting its pod {name}")
+        client.delete(PODS, name, KUBE_SYSTEM, uid=pod["metadata"]["uid"])
+        seen_ = f"Services did not answer: kubectl -n {KUBE_SYSTEM} delete pod {name}"
+        found.append(Sign(moment="before", node=node, looked_at="cure", seen=seen_, at=now, indicates=None))
+    return found
+
+
+def _restarts(client: Client, seen: Sequence[Observation], now: datetime) -> list[Sign]:
+    """A Felix that started again after the trials' pods were made voids the trials."""
+    made = [datetime.fromisoformat(p["metadata"]["creationTimestamp"]) for p in Crew(client, TRIALS).pods().values()]
+    if not made:
+        return []
+    found = []
+    for observation in seen:
+        if observation.felix is None or observation.host is None:
+            continue
+        events = [(at, "Felix started again") for at in observation.felix.starts(min(made))]
+        events += [(mark.at, f"Felix crashed ({mark.text})") for mark in observation.felix.panics(min(made))]
+        found += [
+            Sign(
+                moment="after",
+                node=observation.node,
+                looked_at="Felix's log",
+                seen=f"{what}, after the trials had begun",
+                at=at or now,
+                indicates=(),
+            )
+            for at, what in events
+        ]
+    return found
+
+
+def _as_is(standing: Standing, measured: Sequence[str], moment: Moment, now: datetime) -> list[Sign]:
+    facts = standing.facts
+    runs = "VPP" if facts.vpp else ", ".join(facts.other_cnis)
+    if not runs and facts.install is not None:
+        runs = f"Calico {facts.calico_version or 'of unknown version'}, {facts.dataplane or 'unknown dataplane'}"
+    known = {node.name for node in facts.nodes}
+    missing = [node for node in measured if node not in known]
+    if missing:
+        raise Problem(f"node {missing[0]} is not in the cluster any more: name others in BENCHMARK_NODES.")
+    seen = runs or "no network plugin that is known here"
+    return [
+        Sign(moment=moment, node=node, looked_at="what runs", seen=seen, at=now, indicates=(AS_IS,))
+        for node in measured
+    ]

@@ -1,0 +1,249 @@
+"""Which fields a dataplane asks for, and in which order a cluster gets from one state to another. Pure.
+
+The one order serves switching and restoring alike, since what goes wrong is the same: kube-proxy must be parked before
+Felix takes its rules away, may come back only when Felix has let go of them, and has to be started anew for its mode.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from steps.cluster.kube import fields, kube_proxy
+from steps.cluster.kube.actions import Action, Await, Condition, Create, Delete, RestartKubeProxy, Write
+from steps.cluster.kube.discover import Facts
+from steps.cluster.kube.fields import WHOLE, Field, Ref, State, Value, read
+from steps.cluster.kube.permissions import (
+    CONFIGMAPS,
+    DAEMONSETS,
+    DEFAULT,
+    INSTALLATIONS,
+    KUBE_PROXY,
+    KUBE_SYSTEM,
+    SERVICES_ENDPOINT,
+    TIGERA_OPERATOR,
+    felix_configurations,
+)
+
+Object = dict[str, Any]
+
+PROXY: Final = Ref(DAEMONSETS, KUBE_PROXY, KUBE_SYSTEM)
+PROXY_CONFIG: Final = Ref(CONFIGMAPS, KUBE_PROXY, KUBE_SYSTEM)
+INSTALLATION: Final = Ref(INSTALLATIONS, DEFAULT)
+PARKING: Final = Field(PROXY, kube_proxy.PARKING_PATH)
+LINUX_DATAPLANE: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "linuxDataplane"))
+BOOTSTRAP: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "bpfNetworkBootstrap"))
+MANAGEMENT: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "kubeProxyManagement"))
+OURS: Final = {"app.kubernetes.io/managed-by": "dataplane-benchmark"}
+"""The label of whatever this project made."""
+
+
+def endpoint(facts: Facts) -> Field:
+    """The ConfigMap that tells Felix the API server's address without a Service; where depends on the install."""
+    place = TIGERA_OPERATOR if facts.install == "operator" else KUBE_SYSTEM
+    return Field(Ref(CONFIGMAPS, SERVICES_ENDPOINT, place), WHOLE)
+
+
+def touchable(facts: Facts) -> tuple[Field, ...]:
+    """Every field that a switch of this cluster may set; what is restored is these and no others."""
+    if facts.group is None or facts.install is None:
+        return ()
+    felix = Ref(felix_configurations(facts.group), DEFAULT)
+    config = (Field(PROXY_CONFIG, ("data", facts.kube_proxy_config_key)),) if facts.kube_proxy_config_key else ()
+    mode = Field(felix, ("spec", "bpfExternalServiceMode"))
+    if facts.install == "operator" and facts.bootstraps:
+        return (LINUX_DATAPLANE, BOOTSTRAP, MANAGEMENT, mode, *config)
+    proxy = (PARKING,) if facts.kube_proxy is not None else ()
+    if facts.install == "operator":
+        return (LINUX_DATAPLANE, mode, *config, *proxy, endpoint(facts))
+    own = (Field(felix, ("spec", "bpfEnabled")), mode, Field(felix, ("spec", "nftablesMode")))
+    return (*own, *config, *proxy, endpoint(facts))
+
+
+def state(objects: Mapping[Ref, Object | None], wanted: tuple[Field, ...]) -> dict[Field, Value]:
+    """What these fields hold in these objects."""
+    return {field: read(objects.get(field.ref), field.path) for field in wanted}
+
+
+def target(
+    dataplane: str, facts: Facts, current: State, original: State, api_server: tuple[str, str] | None
+) -> dict[Field, Value]:
+    """The fields that the dataplane asks for and that don't say so yet, and what they should hold.
+
+    A field that has the effect already is left alone, so that asking twice changes nothing, and so that a cluster on
+    which nothing needs to be set has nothing to be restored.
+
+    Args:
+        dataplane: of the catalogue, without label; as-is asks for nothing.
+        facts: of the cluster.
+        current: what the touchable fields hold.
+        original: what they held before the run.
+        api_server: its address and port, for clusters whose kube-proxy will be parked.
+    """
+    if dataplane == "as-is" or not touchable(facts):
+        return {}
+    bpf = dataplane in {"ebpf", "ebpf-dsr"}
+    wanted = _calico(dataplane, facts, current, original)
+    for field, value in current.items():
+        if field.ref == PROXY_CONFIG:
+            wanted[field] = _config(str(value), str(original.get(field) or value), nftables=dataplane == "nftables")
+        elif field == PARKING:
+            wanted[field] = _parking(facts, original, bpf=bpf)
+        elif field.path == WHOLE and bpf and value is None and api_server is not None:
+            wanted[field] = _endpoint_body(api_server)
+    return {field: value for field, value in wanted.items() if current.get(field) != value}
+
+
+def restored(facts: Facts, original: State, current: State) -> dict[Field, Value]:
+    """What every touchable field held before the run; kube-proxy's configuration keeps what others changed in it."""
+    wanted = dict(original)
+    for field in touchable(facts):
+        text, now = original.get(field), current.get(field)
+        if field.ref == PROXY_CONFIG and isinstance(text, str) and isinstance(now, str):
+            wanted[field] = kube_proxy.put_back(text, now)
+        if field.path == WHOLE and now is not None and (text is not None or not _is_ours(now)):
+            wanted[field] = now
+    return wanted
+
+
+def order(current: State, wanted: State, facts: Facts, *, stale: bool) -> list[Action]:
+    """The steps from one state to another; none if it is there.
+
+    Args:
+        current: what the touchable fields hold.
+        wanted: what some of them should.
+        facts: of the cluster.
+        stale: kube-proxy has pods that are older than its configuration: a switch was cut short.
+    """
+    changes = fields.differences(current, wanted)
+    proxy = facts.kube_proxy
+    parked = bool(proxy is not None and kube_proxy.is_parked(proxy))
+    config = {f: v for f, v in changes.items() if f.ref == PROXY_CONFIG}
+    calico = {f: v for f, v in changes.items() if f.ref not in {PROXY, PROXY_CONFIG} and f.path != WHOLE}
+    whole = [f for f in changes if f.path == WHOLE]
+    restart: list[Action] = [RestartKubeProxy(), Await("kube-proxy rolled out")] if config or stale else []
+    steps: list[Action] = []
+    if _bpf({**current, **changes}):
+        steps += _writes(config, current)
+        steps += [] if parked or proxy is None else restart
+        steps += _endpoints(whole, changes, made=True)
+        if changes.get(PARKING) is not None:
+            steps += _writes({PARKING: changes[PARKING]}, current)
+        if {**current, **changes}.get(PARKING) is not None and (PARKING in changes or calico):
+            steps += [Await("kube-proxy parked")]
+        steps += _writes(calico, current) + _available(calico, facts)
+        if PARKING in changes and changes[PARKING] is None:
+            steps += [*_writes({PARKING: None}, current), Await("kube-proxy rolled out")]
+        return steps + _endpoints(whole, changes, made=False)
+    management = {MANAGEMENT: calico.pop(MANAGEMENT)} if MANAGEMENT in calico else {}
+    steps += _writes(calico, current) + _available(calico, facts)
+    steps += _writes(config, current)
+    if PARKING in changes:
+        back: list[Action] = [Await("Felix off eBPF")] if changes[PARKING] is None else []
+        until: Condition = "kube-proxy rolled out" if changes[PARKING] is None else "kube-proxy parked"
+        steps += [*back, *_writes({PARKING: changes[PARKING]}, current), Await(until)]
+    elif not parked and proxy is not None:
+        steps += restart
+    if management:
+        # the operator brings kube-proxy back only while it manages it
+        steps += [Await("kube-proxy rolled out"), *_writes(management, current)]
+    return steps + _endpoints(whole, changes, made=True) + _endpoints(whole, changes, made=False)
+
+
+def _calico(dataplane: str, facts: Facts, current: State, original: State) -> dict[Field, Value]:
+    bpf = dataplane in {"ebpf", "ebpf-dsr"}
+    wanted: dict[Field, Value] = {}
+    for field, value in current.items():
+        name = field.path[-1] if field.path else ""
+        if name == "bpfEnabled":
+            wanted[field] = value if bool(value) == bpf else bpf
+        elif name == "bpfExternalServiceMode":
+            wanted[field] = _service_mode(value, dataplane)
+        elif name == "nftablesMode" and facts.knows_nftables:
+            wanted[field] = _nftables_mode(value, original.get(field), facts, nftables=dataplane == "nftables")
+        elif field == LINUX_DATAPLANE:
+            name = {"iptables": "Iptables", "nftables": "Nftables"}.get(dataplane, "BPF")
+            wanted[field] = value if (value or "Iptables") == name else name
+        elif field == BOOTSTRAP:
+            wanted[field] = "Enabled" if bpf else None if value == "Enabled" else value
+        elif field == MANAGEMENT:
+            wanted[field] = "Enabled" if bpf else value
+    return wanted
+
+
+def _service_mode(value: Value, dataplane: str) -> Value:
+    dsr = str(value or "").upper() == "DSR"
+    if dataplane == "ebpf-dsr":
+        return value if dsr else "DSR"
+    # the way back is the value and not its removal, and only eBPF needs it
+    return "Tunnel" if dsr else value
+
+
+def _nftables_mode(value: Value, original: Value, facts: Facts, *, nftables: bool) -> Value:
+    follows = {"Auto", None} if facts.nftables_follows_kube_proxy else set()
+    fit = {"Enabled", *follows} if nftables else {"Disabled", None, *follows}
+    if value in fit:
+        return value
+    if original in fit:
+        return original
+    if nftables:
+        return "Auto" if facts.nftables_follows_kube_proxy else "Enabled"
+    return "Disabled"
+
+
+def _config(current: str, original: str, *, nftables: bool) -> str:
+    def fits(text: str) -> bool:
+        return (kube_proxy.mode(text) == "nftables") == nftables
+
+    if fits(current):
+        return current
+    if fits(original):
+        return kube_proxy.put_back(original, current)
+    return kube_proxy.with_mode(current, "nftables" if nftables else kube_proxy.DEFAULT_MODE)
+
+
+def _parking(facts: Facts, original: State, *, bpf: bool) -> Value:
+    if not bpf:
+        return None
+    runs_beside = _bpf(original) and original.get(PARKING) is None and facts.kube_proxy is not None
+    return original.get(PARKING) if runs_beside else kube_proxy.PARKING_VALUE
+
+
+def _is_ours(found: Value) -> bool:
+    labels = read(found, ("metadata", "labels")) if isinstance(found, dict) else None
+    return isinstance(labels, dict) and OURS.items() <= labels.items()
+
+
+def _bpf(values: State) -> bool:
+    return any(
+        (field.path[-1:] == ("bpfEnabled",) and bool(value)) or (field == LINUX_DATAPLANE and value == "BPF")
+        for field, value in values.items()
+    )
+
+
+def _writes(changes: Mapping[Field, Value], current: State) -> list[Action]:
+    return [
+        Write(ref, values, {path: current.get(Field(ref, path)) for path in values})
+        for ref, values in fields.by_object(changes).items()
+    ]
+
+
+def _available(calico: Mapping[Field, Value], facts: Facts) -> list[Action]:
+    return [Await("Calico available")] if facts.install == "operator" and calico else []
+
+
+def _endpoints(whole: list[Field], changes: Mapping[Field, Value], *, made: bool) -> list[Action]:
+    steps: list[Action] = []
+    for field in whole:
+        body = changes[field]
+        if made and isinstance(body, dict):
+            steps.append(Create(field.ref, body))
+        elif not made and body is None:
+            steps.append(Delete(field.ref))
+    return steps
+
+
+def _endpoint_body(api_server: tuple[str, str]) -> Object:
+    host, port = api_server
+    return {
+        "metadata": {"name": SERVICES_ENDPOINT, "labels": dict(OURS)},
+        "data": {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port},
+    }

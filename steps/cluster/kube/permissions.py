@@ -1,0 +1,193 @@
+"""Every call this project makes of a cluster's API, in one table: who makes it, and where.
+
+The client refuses a call that is not here, preflight asks the cluster about each entry, and RBAC is rendered from it:
+so that none of the three can say more or less than the others.
+"""
+
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Role = Literal["switch", "observe"]
+"""switch: configure, restore and preflight, which may patch Calico. observe: all else that asks the cluster anything.
+
+Measuring steps have no role: they ask the cluster nothing.
+"""
+
+BENCHMARK: Final = "(benchmark)"
+"""Stands for the namespace that the benchmark's own pods live in, whatever its name is."""
+
+CLUSTER: Final = None
+"""Stands for no namespace: an object of the cluster, or all namespaces together."""
+
+STATE: Final = "dataplane-benchmark"
+"""The ConfigMap in kube-system that is a run's lock and holds its snapshot; there can be only one in a cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind of object as the API addresses it. `group` is empty for the core group."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        """As manifests write it: `v1` or `apps/v1`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def kubectl(self) -> str:
+        """The name by which kubectl finds it, with the group where another group has the same."""
+        return f"{self.plural}.{self.group}" if "." in self.group else self.plural
+
+
+PODS: Final = Resource("", "v1", "pods", "Pod")
+NODES: Final = Resource("", "v1", "nodes", "Node")
+SERVICES: Final = Resource("", "v1", "services", "Service")
+CONFIGMAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
+DAEMONSETS: Final = Resource("apps", "v1", "daemonsets", "DaemonSet")
+ENDPOINTSLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+ACCESS_REVIEWS: Final = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview")
+DEFINITIONS: Final = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
+INSTALLATIONS: Final = Resource("operator.tigera.io", "v1", "installations", "Installation")
+TIGERA_STATUSES: Final = Resource("operator.tigera.io", "v1", "tigerastatuses", "TigeraStatus")
+WORKFLOWS: Final = Resource("argoproj.io", "v1alpha1", "workflows", "Workflow")
+
+CRD_GROUP: Final = "crd.projectcalico.org"
+V3_GROUP: Final = "projectcalico.org"
+CALICO_GROUPS: Final = {CRD_GROUP: "v1", V3_GROUP: "v3"}
+"""The groups that hold Calico's configuration, and the version of each."""
+
+
+def calico(plural: str, kind: str, group: str) -> Resource:
+    """A kind of Calico's configuration in the group that this cluster keeps it in."""
+    return Resource(group, CALICO_GROUPS[group], plural, kind)
+
+
+def felix_configurations(group: str) -> Resource:
+    """FelixConfiguration in one of Calico's groups."""
+    return calico("felixconfigurations", "FelixConfiguration", group)
+
+
+def cluster_informations(group: str) -> Resource:
+    """ClusterInformation in one of Calico's groups."""
+    return calico("clusterinformations", "ClusterInformation", group)
+
+
+def ip_pools(group: str) -> Resource:
+    """IPPool in one of Calico's groups."""
+    return calico("ippools", "IPPool", group)
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One verb on one kind of object in one place. `names`: only objects of these names; empty: any."""
+
+    verb: str
+    resource: Resource
+    namespace: str | None
+    roles: frozenset[Role]
+    names: tuple[str, ...] = ()
+    subresource: str = ""
+
+    @property
+    def plural(self) -> str:
+        """As RBAC writes it: `pods` or `pods/log`."""
+        return f"{self.resource.plural}/{self.subresource}" if self.subresource else self.resource.plural
+
+    def covers(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str) -> bool:
+        """Whether it allows this call. A call without a name is allowed by no entry that is bound to names."""
+        return (
+            self.verb == verb
+            and (self.resource.group, self.resource.plural) == (resource.group, resource.plural)
+            and self.namespace == namespace
+            and self.subresource == subresource
+            and (not self.names or name in self.names)
+        )
+
+
+_BOTH: Final = frozenset[Role]({"switch", "observe"})
+_SWITCH: Final = frozenset[Role]({"switch"})
+
+KUBE_SYSTEM: Final = "kube-system"
+CALICO_SYSTEM: Final = "calico-system"
+TIGERA_OPERATOR: Final = "tigera-operator"
+SERVICES_ENDPOINT: Final = "kubernetes-services-endpoint"
+KUBE_PROXY: Final = "kube-proxy"
+DEFAULT: Final = "default"
+INSTALLATION_DEFINITION: Final = "installations.operator.tigera.io"
+
+
+def _each(
+    verbs: str,
+    resource: Resource,
+    namespace: str | None,
+    roles: frozenset[Role],
+    names: tuple[str, ...] = (),
+    subresource: str = "",
+) -> Iterator[Permission]:
+    for verb in verbs.split():
+        yield Permission(verb, resource, namespace, roles, names, subresource)
+
+
+def _table() -> Iterator[Permission]:
+    for group in CALICO_GROUPS:
+        yield from _each("list", felix_configurations(group), CLUSTER, _BOTH)
+        yield from _each("get patch", felix_configurations(group), CLUSTER, _SWITCH, (DEFAULT,))
+        yield from _each("get", cluster_informations(group), CLUSTER, _BOTH, (DEFAULT,))
+        yield from _each("list", ip_pools(group), CLUSTER, _BOTH)
+    yield from _each("get", INSTALLATIONS, CLUSTER, _BOTH, (DEFAULT,))
+    yield from _each("patch", INSTALLATIONS, CLUSTER, _SWITCH, (DEFAULT,))
+    yield from _each("get", TIGERA_STATUSES, CLUSTER, _SWITCH, ("calico",))
+    yield from _each("get", DEFINITIONS, CLUSTER, _BOTH, (INSTALLATION_DEFINITION,))
+    yield from _each("create", ACCESS_REVIEWS, CLUSTER, _SWITCH)
+    yield from _each("list", NODES, CLUSTER, _BOTH)
+    yield from _each("list", DAEMONSETS, CLUSTER, _BOTH)
+    yield from _each("watch", DAEMONSETS, CLUSTER, _SWITCH)
+    yield from _each("list", ENDPOINTSLICES, DEFAULT, _SWITCH)
+    yield from _each("get patch", DAEMONSETS, KUBE_SYSTEM, _SWITCH, (KUBE_PROXY,))
+    yield from _each("get", CONFIGMAPS, KUBE_SYSTEM, _BOTH, (KUBE_PROXY, SERVICES_ENDPOINT, STATE))
+    yield from _each("patch", CONFIGMAPS, KUBE_SYSTEM, _SWITCH, (KUBE_PROXY,))
+    yield from _each("create", CONFIGMAPS, KUBE_SYSTEM, _SWITCH)
+    yield from _each("delete", CONFIGMAPS, KUBE_SYSTEM, _SWITCH, (SERVICES_ENDPOINT, STATE))
+    yield from _each("list delete", PODS, KUBE_SYSTEM, _BOTH)
+    yield from _each("watch", PODS, KUBE_SYSTEM, _SWITCH)
+    yield from _each("get", PODS, KUBE_SYSTEM, _BOTH, subresource="log")
+    yield from _each("list", PODS, CALICO_SYSTEM, _BOTH)
+    yield from _each("get", PODS, CALICO_SYSTEM, _BOTH, subresource="log")
+    yield from _each("get", CONFIGMAPS, TIGERA_OPERATOR, _BOTH, (SERVICES_ENDPOINT,))
+    yield from _each("create", CONFIGMAPS, TIGERA_OPERATOR, _SWITCH)
+    yield from _each("delete", CONFIGMAPS, TIGERA_OPERATOR, _SWITCH, (SERVICES_ENDPOINT,))
+    yield from _each("get", WORKFLOWS, BENCHMARK, _SWITCH)
+    yield from _each("list watch create delete", PODS, BENCHMARK, _BOTH)
+    yield from _each("get", PODS, BENCHMARK, _BOTH, subresource="log")
+    yield from _each("list create delete", SERVICES, BENCHMARK, _BOTH)
+
+
+PERMISSIONS: Final[tuple[Permission, ...]] = tuple(_table())
+
+
+def covered(verb: str, resource: Resource, namespace: str | None, name: str, subresource: str) -> bool:
+    """Whether the table has an entry for this call; `namespace` is BENCHMARK for the benchmark's own."""
+    return any(entry.covers(verb, resource, namespace, name, subresource) for entry in PERMISSIONS)
+
+
+OPERATOR_NAMESPACES: Final = frozenset({CALICO_SYSTEM, TIGERA_OPERATOR})
+"""They are there only where the operator installed Calico."""
+
+_OPERATOR: Final = "operator.tigera.io"
+_CUSTOM: Final = frozenset({*CALICO_GROUPS, _OPERATOR, WORKFLOWS.group})
+
+
+def relevant(entries: Iterable[Permission], groups: Container[str]) -> list[Permission]:
+    """The entries that matter on a cluster that serves these API groups."""
+    return [
+        entry
+        for entry in entries
+        if (entry.resource.group not in _CUSTOM or entry.resource.group in groups)
+        and (entry.namespace not in OPERATOR_NAMESPACES or _OPERATOR in groups)
+        and (entry.resource != DEFINITIONS or _OPERATOR in groups)
+    ]

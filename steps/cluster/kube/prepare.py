@@ -1,0 +1,271 @@
+"""The servers of a visit's trials, how each topology's client reaches them, and what a topology can't be had for."""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from analysis.errors import Problem, Unfit
+from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
+from steps.cluster.kube import looking, nodes, padding, pods, reach
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.configure import Standing
+from steps.cluster.kube.crew import Crew
+from steps.cluster.kube.nodes import Node
+from steps.cluster.kube.observe import TRIALS, sites
+from steps.cluster.kube.pods import Container
+from steps.model import Finding, Monitor, Placement, Visit
+from steps.settings import Settings
+
+Object = dict[str, Any]
+
+IPERF3_PORT: Final = 5201
+CONNECT_PORT: Final = 5202
+MONITOR_PORT: Final = 5203
+OUTSIDE_VARIABLE: Final = "BENCHMARK_OUTSIDE"
+"""The node that the client outside runs on: one that Calico doesn't manage."""
+
+SERVICE: Final = "trials"
+_SERVER: Final = "server"
+_SERVES: Final = {"dataplane-benchmark/serves": SERVICE}
+_NO_OUTSIDE: Final = (
+    "there is no client outside: every ready Linux node is Calico's, and only traffic from elsewhere can show it"
+)
+
+
+def prepare(
+    client: Client,
+    standing: Standing,
+    measured: Sequence[str],
+    visit: Visit,
+    settings: Settings,
+    *,
+    variables: Mapping[str, str] = os.environ,
+) -> list[Placement]:
+    """Have new servers and their Service, reachable, for the visit's topologies and for the canary.
+
+    The pods that looked at the switch are taken away first: nothing of ours runs beside a trial but servers and
+    counters. New pods after each switch: their interfaces, connections and MTU are the present dataplane's.
+
+    Raises:
+        Unfit: no image, or no client outside.
+        Problem: a server is not ready, or does not answer; with the reason.
+    """
+    image = pods.image(variables)
+    wanted = needed(visit)
+    outside = outside_node(standing, variables) if any(t.client == "outside" for t in wanted) else None
+    if outside is None and any(t.client == "outside" for t in wanted):
+        raise Unfit(f"{_NO_OUTSIDE}: {_outside_remedy()}")
+    places = sites(standing, measured)
+    uplinks = {node: seen.uplink for node, seen in looking.last(client, places).items()}
+    crew = Crew(client, TRIALS)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda stop: stop(), (lambda: looking.stop(client), lambda: crew.dismiss(keep_services=True))))
+    crew.serve(service())
+    address = crew.services()[SERVICE]
+    padding.have(client, settings.services, _SERVES, CONNECT_PORT)
+    manned = crew.man([*manifests(wanted, places, image)])
+    found = placements(wanted, places, address, {p["metadata"]["name"]: p for p in manned}, outside, uplinks)
+    reach.wait(client, found, image)
+    return found
+
+
+def clear(client: Client, *, padding_too: bool = False) -> None:
+    """Take away what prepare and observe brought. Safe to run twice.
+
+    Args:
+        client: of the cluster.
+        padding_too: the many Services as well, which otherwise stay for the next visit.
+    """
+    parts = [TRIALS, looking.PART, reach.REACH, reach.CHECK, *([padding.PART] if padding_too else [])]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(lambda part: Crew(client, part).dismiss(), parts))
+
+
+def needed(visit: Visit) -> list[Topology]:
+    """The visit's topologies, and the canary's."""
+    asked = {trial.topology for trial in visit.trials} | {CONTROL}
+    return [topology for topology in TOPOLOGIES if topology.name in asked]
+
+
+def outside_node(standing: Standing, variables: Mapping[str, str]) -> Node | None:
+    """The node of the client outside: the one that a person named, or the first that Calico doesn't manage.
+
+    Raises:
+        Unfit: the named one can't be it.
+    """
+    fit = nodes.outside(standing.facts.nodes)
+    name = variables.get(OUTSIDE_VARIABLE, "").strip()
+    if not name:
+        return min(fit, key=lambda node: node.name, default=None)
+    for node in fit:
+        if node.name == name:
+            return node
+    known = name in {node.name for node in standing.facts.nodes}
+    reason = "is no ready Linux node without Calico" if known else "is no node of the cluster"
+    others = ", ".join(node.name for node in fit) or "none: there is no such node here"
+    raise Unfit(f"{OUTSIDE_VARIABLE} names {name}, which {reason}: name one of {others}.")
+
+
+def findings(
+    client: Client,
+    standing: Standing,
+    chosen: Sequence[str],
+    settings: Settings,
+    *,
+    variables: Mapping[str, str] = os.environ,
+) -> list[Finding]:
+    """Why the servers, or a topology's client, can't be had; tried with pods that are taken away again."""
+    asked = {cell.topology for cell in settings.cells}
+    found = []
+    try:
+        outside = outside_node(standing, variables)
+    except Unfit as error:
+        return [Finding(severity="stop", subject="outside", reason=str(error))]
+    if outside is None:
+        found += [
+            Finding(severity="skip", subject=name, reason=_NO_OUTSIDE, remedy=_outside_remedy())
+            for name in sorted(asked)
+            if BY_NAME[name].client == "outside"
+        ]
+    try:
+        image = pods.image(variables)
+        places = sites(standing, chosen)
+    except Problem as error:
+        return [*found, Finding(severity="stop", subject="pods", reason=str(error))]
+    return found + reach.findings(client, places, image, IPERF3_PORT)
+
+
+def service() -> Object:
+    """The Service before the server: ClusterIP and NodePort, iperf3 by TCP and UDP, the connect probe by TCP."""
+    connect = {"name": "connect", "protocol": "TCP", "port": CONNECT_PORT, "targetPort": CONNECT_PORT}
+    ports = [*pods.both("iperf3", IPERF3_PORT), connect]
+    return pods.service(SERVICE, TRIALS, SERVICE, _SERVES, ports, "NodePort")
+
+
+def manifests(wanted: Sequence[Topology], places: Sequence[looking.Site], image: str) -> list[Object]:
+    """The pods: a server for each kind of network, and the monitors of both nodes."""
+    near, far = places[0].node, places[-1].node
+    servers = [
+        Container("iperf3", ("iperf3", "-s", "-p", str(IPERF3_PORT)), IPERF3_PORT, forever=True),
+        Container("connect", ("python", "-m", "steps.connect", "serve", str(CONNECT_PORT)), CONNECT_PORT, forever=True),
+    ]
+    made = [pods.pod("server-host", TRIALS, "server-host", far, servers, image, host_network=True)]
+    if any(t.target != "node-address" and not t.same_node for t in wanted):
+        made.append(pods.pod(_SERVER, TRIALS, _SERVER, far, servers, image, labels=_SERVES))
+    if any(t.same_node for t in wanted):
+        made.append(pods.pod("server-near", TRIALS, "server-near", near, servers, image))
+    monitor = [Container("monitor", ("python", "-m", "steps.monitor", "serve", str(MONITOR_PORT)), MONITOR_PORT)]
+    for index, place in enumerate(places):
+        made.append(pods.pod(f"monitor-{index}", TRIALS, "monitor", place.node, monitor, image))
+        if any(t.target == "nodeport" for t in wanted):
+            host = pods.pod(
+                f"monitor-host-{index}", TRIALS, "monitor-host", place.node, monitor, image, host_network=True
+            )
+            made.append(host)
+    return made
+
+
+def placements(
+    wanted: Sequence[Topology],
+    places: Sequence[looking.Site],
+    found: Object,
+    manned: Mapping[str, Object],
+    outside: Node | None,
+    uplinks: Mapping[str, str | None],
+) -> list[Placement]:
+    """How the client of each topology reaches its server.
+
+    Args:
+        wanted: the topologies.
+        places: the client's node and the server's.
+        found: the Service, as the cluster has it.
+        manned: the pods, as the cluster has them, by name.
+        outside: the node of the client outside, if there is one.
+        uplinks: the interface with each node's address, where it is known.
+    """
+    return [_placement(topology, places, found, manned, outside, uplinks) for topology in wanted]
+
+
+def _placement(
+    topology: Topology,
+    places: Sequence[looking.Site],
+    found: Object,
+    manned: Mapping[str, Object],
+    outside: Node | None,
+    uplinks: Mapping[str, str | None],
+) -> Placement:
+    near, far = places[0], places[-1]
+    from_outside = topology.client == "outside"
+    address, ports = near.address, (IPERF3_PORT, CONNECT_PORT)
+    if topology.target == "node-address":
+        address = far.address
+    elif topology.target == "pod-address":
+        address = ip(manned["server-near" if topology.same_node else _SERVER])
+    elif topology.target == "service":
+        address = found["spec"]["clusterIP"]
+    else:
+        ports = node_ports(found)
+    # A client outside has no way into the pod network, so it reads the counters at the nodes' own addresses.
+    kind = "monitor-host" if from_outside else "monitor"
+    source = {
+        place.node: f"http://{_bracketed(ip(manned[f'{kind}-{index}']))}:{MONITOR_PORT}/"
+        for index, place in enumerate(places)
+    }
+    if topology.same_node:
+        monitors: tuple[Monitor, ...] = (Monitor(node=near.node, side="both", source=source[near.node]),)
+    else:
+        monitors = (
+            Monitor(node=near.node, side="nat" if from_outside else "client", source=source[near.node]),
+            Monitor(node=far.node, side="server", source=source[far.node]),
+        )
+    return Placement(
+        topology=topology.name,
+        client_node=outside.labels.get("kubernetes.io/hostname", outside.name)
+        if from_outside and outside is not None
+        else near.node,
+        host_network=topology.client != "pod",
+        address=address,
+        port=ports[0],
+        connect_port=ports[1],
+        interface={"pod": "eth0", "node": uplinks.get(near.node), "outside": None}[topology.client],
+        monitors=monitors,
+        nat_monitor=Monitor(node=near.node, side="nat", source=source[near.node]) if from_outside else None,
+        nat_interface=uplinks.get(near.node) if from_outside else None,
+    )
+
+
+def ip(pod: Object) -> str:
+    """A pod's address.
+
+    Raises:
+        Problem: it has none.
+    """
+    found = (pod.get("status") or {}).get("podIP")
+    if not found:
+        raise Problem(f"pod {pod['metadata']['name']} has no address, though it is ready: run it again.")
+    return str(found)
+
+
+def node_ports(found: Object) -> tuple[int, int]:
+    """The node ports of iperf3, the same by TCP and UDP, and of the connect probe.
+
+    Raises:
+        Problem: TCP and UDP got different ones.
+    """
+    by_name = {port["name"]: port.get("nodePort") for port in found["spec"]["ports"]}
+    tcp, udp, connect = by_name.get("iperf3-tcp"), by_name.get("iperf3-udp"), by_name.get("connect")
+    if tcp is None or connect is None or tcp != udp:
+        raise Problem(
+            f"Service {found['metadata']['name']} has node ports {tcp} by TCP, {udp} by UDP and {connect} for "
+            "connects, and iperf3 needs one number for both: delete the Service and run it again."
+        )
+    return int(tcp), int(connect)
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _outside_remedy() -> str:
+    return f"add a node without calico-node and name it in {OUTSIDE_VARIABLE}, or leave external-to-nodeport out"

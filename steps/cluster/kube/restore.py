@@ -1,0 +1,131 @@
+"""Put a cluster back as it was before a run: field by field, whoever left it, as often as one likes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from analysis.errors import Problem, Unfit
+from steps.cluster.kube import configure, patches, state
+from steps.cluster.kube.actions import Action, command
+from steps.cluster.kube.apply import Applier, Say
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.configure import Standing, stand
+from steps.cluster.kube.fields import WHOLE, Field, Value
+from steps.cluster.kube.permissions import STATE
+from steps.cluster.kube.state import Held, Owner
+from steps.model import Change
+
+Object = dict[str, Any]
+
+KERNEL: Final = (
+    "The API objects are as they were. The nodes' kernels keep what eBPF left: kernel.unprivileged_bpf_disabled stays "
+    "set until a reboot, and rp_filter, accept_local, bpf_jit_harden and the mounts of bpffs and cgroups may differ."
+)
+"""What no restore can put back; true wherever eBPF was on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What restoring would do. `left`: what it can't put back, as sentences."""
+
+    standing: Standing
+    held: Held | None
+    todo: list[Action]
+    left: tuple[str, ...]
+
+
+def plan(client: Client, given: Object | None) -> Plan | None:
+    """What to do to put the cluster back; None where no snapshot says what it was like.
+
+    Args:
+        client: of the cluster.
+        given: a snapshot to work from where the cluster itself holds none.
+    """
+    held = state.find(client)
+    taken = held.snapshot if held else given
+    if taken is None:
+        return None
+    standing = stand(client, to_switch=True)
+    if standing.facts.install is None:
+        return Plan(standing, held, [], ("Calico is not to be found here any more, so nothing was put back.",))
+    original = configure.original_fields(taken, standing.facts)
+    wanted = patches.restored(standing.facts, original, standing.current)
+    todo = patches.order(standing.current, wanted, standing.facts, stale=standing.stale)
+    return Plan(standing, held, todo, _left(original, wanted, standing.current))
+
+
+def restore(client: Client, given: Object | None, say: Say, sleep: Callable[[float], None]) -> list[Change]:
+    """Put everything back, and give the lock back when that is done. Whether that is ours to do is `is_ours`'s answer.
+
+    Args:
+        client: of the cluster.
+        given: a snapshot to work from where the cluster itself holds none.
+        say: hears what is done and what can't be.
+        sleep: passes time.
+
+    Raises:
+        Problem: an action failed; calling again goes on from there.
+    """
+    found = plan(client, given)
+    if found is None:
+        return []
+    changes = Applier(client, found.standing.facts, say, sleep).carry_out(found.todo)
+    for sentence in found.left:
+        say(sentence)
+    if found.held is not None:
+        _check(client, found.held)
+        state.release(client, found.held)
+    return changes
+
+
+def is_ours(client: Client, owner: Owner, say: Say, *, insist: bool) -> bool:
+    """Whether the cluster is this owner's to put back: nobody else holds it, or one who is dead, or a person insists.
+
+    Raises:
+        Unfit: a workflow that is at work holds it, and a person insists.
+    """
+    held = state.find(client)
+    if held is None or held.owner == owner:
+        return True
+    alive = state.lives(client, held.owner)
+    if alive and insist:
+        raise Unfit(f"{client.where} is held by {held.owner}, which is at work: stop it first; it restores by itself.")
+    if alive or not (insist or alive is False):
+        say(f"{client.where} is held by {held.owner}, so this is not ours to put back")
+        return False
+    say(f"putting back what {held.owner} left behind at {held.taken_at}")
+    return True
+
+
+def dry_run(client: Client) -> list[str]:
+    """The kubectl lines that restoring would amount to now. Changes nothing."""
+    found = plan(client, None)
+    if found is None:
+        return []
+    lines = [command(action, found.standing.facts) for action in found.todo]
+    return [*lines, *([f"kubectl -n kube-system delete configmap {STATE}"] if found.held else [])]
+
+
+def _check(client: Client, held: Held) -> None:
+    """Restoring is over only when the fields hold what they held: the lock and snapshot stay until then."""
+    standing = stand(client, to_switch=True)
+    original = configure.original_fields(held.snapshot, standing.facts)
+    wanted = patches.restored(standing.facts, original, standing.current)
+    wrong = [str(field) for field, value in wanted.items() if standing.current.get(field) != value]
+    if wrong:
+        raise Problem(
+            f"{client.where}: {', '.join(wrong)} changed again after being put back: something else sets it "
+            "(GitOps, an operator); stop that, and restore again. The snapshot is kept."
+        )
+
+
+def _left(original: dict[Field, Value], wanted: dict[Field, Value], current: dict[Field, Value]) -> tuple[str, ...]:
+    sentences = []
+    for field, value in wanted.items():
+        if field.path != WHOLE and value != original.get(field):
+            sentences.append(f"{field} was changed by somebody else meanwhile: only its mode was put back.")
+        if field.path == WHOLE and original.get(field) is None and value is not None:
+            sentences.append(f"{field} was made by somebody else meanwhile: it stays.")
+    if any((bool(v) and f.path[-1:] == ("bpfEnabled",)) or v == "BPF" for f, v in current.items()):
+        sentences.append(KERNEL)
+    return tuple(sentences)

@@ -1,0 +1,145 @@
+"""Read from a cluster all that decides how its dataplane is switched; reading only."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from steps.cluster.kube import kube_proxy
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.permissions import (
+    CALICO_GROUPS,
+    CONFIGMAPS,
+    CRD_GROUP,
+    DAEMONSETS,
+    DEFAULT,
+    DEFINITIONS,
+    ENDPOINTSLICES,
+    INSTALLATION_DEFINITION,
+    INSTALLATIONS,
+    KUBE_PROXY,
+    KUBE_SYSTEM,
+    NODES,
+    PODS,
+    SERVICES_ENDPOINT,
+    TIGERA_OPERATOR,
+    V3_GROUP,
+    cluster_informations,
+    felix_configurations,
+    ip_pools,
+)
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The objects as they were read; None is absent.
+
+    `group` is the API group in which this cluster keeps Calico's configuration; None where there is no Calico.
+    `kube_proxy_pods` and `api_endpoints` are only read for a switch.
+    """
+
+    server_version: str | None = None
+    group: str | None = None
+    felix: tuple[Object, ...] = ()
+    information: Object | None = None
+    pools: tuple[Object, ...] = ()
+    installation: Object | None = None
+    definition: Object | None = None
+    nodes: tuple[Object, ...] = ()
+    daemon_sets: tuple[Object, ...] = ()
+    kube_proxy_config: Object | None = None
+    services_endpoints: dict[str, Object | None] = field(default_factory=dict)
+    kube_proxy_pods: tuple[Object, ...] = ()
+    api_endpoints: tuple[Object, ...] = ()
+
+    def daemon_set(self, name: str, namespace: str | None = None) -> Object | None:
+        """The DaemonSet of that name, in whatever namespace if none is given."""
+        return next(
+            (
+                found
+                for found in self.daemon_sets
+                if found["metadata"]["name"] == name and namespace in {None, found["metadata"]["namespace"]}
+            ),
+            None,
+        )
+
+    @property
+    def kube_proxy(self) -> Object | None:
+        """kube-proxy's DaemonSet."""
+        return self.daemon_set(KUBE_PROXY, KUBE_SYSTEM)
+
+    @property
+    def felix_default(self) -> Object | None:
+        """The FelixConfiguration that holds for all nodes."""
+        return next((found for found in self.felix if found["metadata"]["name"] == DEFAULT), None)
+
+    @property
+    def api_servers(self) -> tuple[tuple[str, str], ...]:
+        """The API server's addresses and ports that need no Service, for nodes without kube-proxy; empty: unknown.
+
+        The one that an administrator already told Calico stands alone, such as a load balancer's.
+        """
+        for found in self.services_endpoints.values():
+            data = (found or {}).get("data") or {}
+            host, port = data.get("KUBERNETES_SERVICE_HOST"), data.get("KUBERNETES_SERVICE_PORT")
+            if host and port:
+                return ((host, port),)
+        return tuple(
+            sorted(
+                (address, str(port["port"]))
+                for found in self.api_endpoints
+                for endpoint in found.get("endpoints") or []
+                if (endpoint.get("conditions") or {}).get("ready") is not False
+                for address in endpoint.get("addresses") or []
+                for port in found.get("ports") or []
+            )
+        )
+
+
+def look(client: Client, *, to_switch: bool = False) -> Seen:
+    """Read everything. `to_switch`: also what only a switch needs, and only its account may read.
+
+    Raises:
+        DeniedError: an object may not be read.
+        ApiError: the API failed for good.
+    """
+    groups = client.groups()
+    group = calico_group(client, groups)
+    operator = INSTALLATIONS.group in groups
+    daemon_sets = tuple(client.list(DAEMONSETS))
+    proxy = next((d for d in daemon_sets if (_place(d)) == (KUBE_SYSTEM, KUBE_PROXY)), None)
+    pods = client.list(PODS, KUBE_SYSTEM, labels=kube_proxy.selector(proxy)) if proxy and to_switch else []
+    places = (KUBE_SYSTEM, TIGERA_OPERATOR) if operator else (KUBE_SYSTEM,)
+    return Seen(
+        server_version=client.version(),
+        group=group,
+        felix=tuple(client.list(felix_configurations(group))) if group else (),
+        information=client.get(cluster_informations(group), DEFAULT) if group else None,
+        pools=tuple(client.list(ip_pools(group))) if group else (),
+        installation=client.get(INSTALLATIONS, DEFAULT) if operator else None,
+        definition=client.get(DEFINITIONS, INSTALLATION_DEFINITION) if operator else None,
+        nodes=tuple(client.list(NODES)),
+        daemon_sets=daemon_sets,
+        kube_proxy_config=client.get(CONFIGMAPS, KUBE_PROXY, KUBE_SYSTEM),
+        services_endpoints={place: client.get(CONFIGMAPS, SERVICES_ENDPOINT, place) for place in places},
+        kube_proxy_pods=tuple(pods),
+        api_endpoints=tuple(client.list(ENDPOINTSLICES, DEFAULT, labels="kubernetes.io/service-name=kubernetes"))
+        if to_switch
+        else (),
+    )
+
+
+def calico_group(client: Client, groups: dict[str, str]) -> str | None:
+    """The group that stores Calico's configuration.
+
+    Where both are served, crd.projectcalico.org is the storage (the other is Calico's API server in front of it), but
+    for a cluster in which it holds nothing: the definitions of a migrated cluster may be left behind empty.
+    """
+    served = [group for group in CALICO_GROUPS if group in groups]
+    if served == [CRD_GROUP, V3_GROUP]:
+        return CRD_GROUP if client.list(felix_configurations(CRD_GROUP)) else V3_GROUP
+    return served[0] if served else None
+
+
+def _place(found: Object) -> tuple[str, str]:
+    return found["metadata"]["namespace"], found["metadata"]["name"]

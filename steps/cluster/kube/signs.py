@@ -1,0 +1,179 @@
+"""What was seen on a node, as signs: each says with which of Calico's dataplanes it agrees. Pure.
+
+Nothing here knows which dataplane was asked for, and no setting is taken for a fact: on an unfit kernel Felix reads
+`BPFEnabled: true` and goes on without.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from steps.cluster.kube.felix import Process, Reading
+from steps.model import Moment, Sign
+
+IPTABLES: Final = "iptables"
+NFTABLES: Final = "nftables"
+EBPF: Final = "ebpf"
+EBPF_DSR: Final = "ebpf-dsr"
+KNOWN: Final = (IPTABLES, NFTABLES, EBPF, EBPF_DSR)
+
+_RULES: Final = (IPTABLES, NFTABLES)
+_BPF: Final = (EBPF, EBPF_DSR)
+_TUNNELLED: Final = (IPTABLES, NFTABLES, EBPF)
+_PROXY: Final = {
+    # With BPF on, kube-proxy may still run, in whatever mode.
+    "iptables": (IPTABLES, *_BPF),
+    "nftables": (NFTABLES, *_BPF),
+}
+
+_LOG: Final = "Felix's log"
+
+Indicates = tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a pod in a node's own network sees there, without any privilege. None: it could not be seen.
+
+    Attributes:
+        at: when it looked, by the node's clock.
+        interfaces: the names of all its interfaces.
+        vxlan_external: whether vxlan.calico takes its tunnels from BPF; None where there is no such interface.
+        proxy_mode: what kube-proxy there calls its mode.
+        felix_ready: what Felix's own readiness address answers.
+        felix_started_at: when Felix's process started, where its metrics are on.
+    """
+
+    at: datetime
+    interfaces: frozenset[str] | None = None
+    vxlan_external: bool | None = None
+    proxy_mode: str | None = None
+    felix_ready: bool | None = None
+    felix_started_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How new connections to one Service address fare, as seen from a node.
+
+    Attributes:
+        node: the node whose rules the connections depend on.
+        target: what was connected to, in words.
+        ok_at: when one was last answered; None: never.
+        failed_at: when one last failed; None: never.
+        error: what that failure said.
+        since: when trying began, if that is known.
+    """
+
+    node: str
+    target: str
+    ok_at: datetime | None = None
+    failed_at: datetime | None = None
+    error: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that one look found on one node.
+
+    Attributes:
+        node: its name.
+        felix: calico-node's log there; None: it could not be read.
+        host: what was seen from a pod on the node; None: there was no such look.
+        answers: connections to Services that depend on this node.
+        missed: why something could not be looked at, each as a clause.
+    """
+
+    node: str
+    felix: Reading | None = None
+    host: Host | None = None
+    answers: tuple[Answer, ...] = ()
+    missed: tuple[str, ...] = ()
+
+
+def signs(observation: Observation, moment: Moment, now: datetime) -> list[Sign]:
+    """Everything telling that was seen on a node, and what was seen and tells nothing.
+
+    Args:
+        observation: of the node.
+        moment: of the visit.
+        now: when it was looked, for signs that bear no time of their own.
+    """
+    found: list[tuple[str, str, datetime, Indicates]] = []
+    current = observation.felix.current if observation.felix is not None else None
+    if current is not None:
+        found += _felix(current)
+    if observation.host is not None:
+        found += _host(observation.host)
+    found += [
+        (answer.target, "answered", answer.ok_at, None)
+        for answer in observation.answers
+        if answer.ok_at is not None and (answer.failed_at is None or answer.ok_at > answer.failed_at)
+    ]
+    found += [("look", missed, now, None) for missed in observation.missed]
+    return [
+        Sign(moment=moment, node=observation.node, looked_at=what, seen=seen, at=at, indicates=indicates)
+        for what, seen, at, indicates in found
+    ]
+
+
+def _felix(process: Process) -> Iterator[tuple[str, str, datetime, Indicates]]:
+    if process.started_at is not None:
+        yield _LOG, f"process {process.pid} started", process.started_at, None
+    if process.fallback is not None:
+        yield _LOG, process.fallback.text, process.fallback.at, _RULES
+    if process.driver_bpf is not None:
+        on = process.driver_bpf.text == "true"
+        yield _LOG, f"made its driver with BPF {_on(on)}", process.driver_bpf.at, _BPF if on else _RULES
+    if process.bpf:
+        yield _LOG, process.bpf[-1].text, process.bpf[-1].at, _BPF
+    yield from _felix_return(process)
+    yield from _felix_state(process)
+    for name in ("BPFEnabled", "BPFExternalServiceMode", "NFTablesMode"):
+        if value := process.values.get(name):
+            yield _LOG, f"read {name} {value.value} from {value.source}", value.at, None
+    if process.dropped:
+        yield _LOG, f"it dropped {process.dropped} lines", process.last_at, None
+
+
+def _felix_return(process: Process) -> Iterator[tuple[str, str, datetime, Indicates]]:
+    if process.in_bpf and process.driver_dsr is not None:
+        seen = f"made its driver with direct server return {_on(process.driver_dsr)}"
+        at = process.started_at or process.first_at
+        yield _LOG, seen, at, (EBPF_DSR,) if process.driver_dsr else _TUNNELLED
+    if process.in_bpf and process.attached_dsr is not None:
+        seen = f"attached its programs with direct server return {_on(process.attached_dsr)}"
+        yield _LOG, seen, process.last_at, (EBPF_DSR,) if process.attached_dsr else (EBPF,)
+
+
+def _felix_state(process: Process) -> Iterator[tuple[str, str, datetime, Indicates]]:
+    if process.use_nftables is not None:
+        own = NFTABLES if process.use_nftables else IPTABLES
+        yield _LOG, f"determined to use {own}", process.started_at or process.first_at, (own, *_BPF)
+    if "BPFEndpointManager" in process.components:
+        yield _LOG, "its health has a row BPFEndpointManager", process.ready_at or process.last_at, _BPF
+    elif process.tables and process.in_bpf is False:
+        yield _LOG, "its health has no row BPFEndpointManager", process.ready_at or process.last_at, _RULES
+    if process.first_update is not None:
+        yield _LOG, process.first_update.text, process.first_update.at, None
+
+
+def _host(host: Host) -> Iterator[tuple[str, str, datetime, Indicates]]:
+    if host.interfaces is not None:
+        own = sorted(name for name in host.interfaces if name in {"bpfin.cali", "bpfout.cali"})
+        yield "interfaces", " and ".join(own) or "no bpfin.cali, no bpfout.cali", host.at, _BPF if own else _RULES
+    if host.vxlan_external is not None:
+        seen = "tunnels chosen by BPF" if host.vxlan_external else "tunnels chosen by the kernel's tables"
+        yield "vxlan.calico", seen, host.at, _BPF if host.vxlan_external else _RULES
+    if host.proxy_mode is not None:
+        yield "kube-proxy's mode", host.proxy_mode, host.at, _PROXY.get(host.proxy_mode, ())
+    if host.felix_ready is not None:
+        yield "Felix's readiness", "ready" if host.felix_ready else "not ready", host.at, None
+    if host.felix_started_at is not None:
+        yield "Felix's metrics", "process started", host.felix_started_at, None
+
+
+def _on(flag: bool) -> str:  # noqa: FBT001 - a word for a flag
+    return "on" if flag else "off"

@@ -1,0 +1,193 @@
+"""The ConfigMap by which a run holds a cluster: its lock, and what was there before its first change.
+
+It lies in kube-system under one name, so that a cluster has one holder whatever namespace the benchmark runs in, and
+so that whoever comes after a run that was killed finds what to put back. Its creation is the taking of the lock.
+"""
+
+import getpass
+import json
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from analysis.errors import Problem, Unfit
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.discover import Facts
+from steps.cluster.kube.faults import ConflictError
+from steps.cluster.kube.fields import Ref
+from steps.cluster.kube.patches import OURS
+from steps.cluster.kube.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, STATE, WORKFLOWS, Resource
+
+Object = dict[str, Any]
+
+VERSION: Final = 1
+"""Of the snapshot's layout."""
+
+_ENDED: Final = frozenset({"Succeeded", "Failed", "Error"})
+_NODE_ID: Final = re.compile(r"(.+)-\d+")
+_NOISE: Final = ("managedFields", "resourceVersion", "generation", "selfLink")
+_NOISY_ANNOTATIONS: Final = frozenset(
+    {"kubectl.kubernetes.io/last-applied-configuration", "deprecated.daemonset.template.generation"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who holds a cluster: a workflow, by namespace and name, or a person at a machine."""
+
+    workflow: str | None
+    namespace: str | None
+    person: str | None
+
+    def __str__(self) -> str:
+        return f"workflow {self.namespace}/{self.workflow}" if self.workflow else f"{self.person}"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lock as it was found. `uid` is its ConfigMap's."""
+
+    owner: Owner
+    taken_at: str
+    snapshot: Object
+    uid: str
+
+
+def whoami(namespace: str, variables: Mapping[str, str] = os.environ) -> Owner:
+    """The workflow that this process is a step of, or the person who started it."""
+    node = variables.get("ARGO_NODE_ID", "")
+    matched = _NODE_ID.fullmatch(node)
+    if workflow := variables.get("ARGO_WORKFLOW_NAME") or (matched[1] if matched else node):
+        return Owner(workflow, namespace, None)
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in many containers
+        user = f"user {os.getuid()}"
+    return Owner(None, None, f"{user}@{socket.gethostname()}")
+
+
+def find(client: Client) -> Held | None:
+    """The lock that is on the cluster, if any.
+
+    Raises:
+        Problem: it is there and can't be read.
+    """
+    found = client.get(CONFIGMAPS, STATE, KUBE_SYSTEM)
+    if found is None:
+        return None
+    try:
+        data = found["data"]
+        held = Held(Owner(**json.loads(data["owner"])), data["taken_at"], json.loads(data["snapshot"]), uid=_uid(found))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Problem(
+            f"{client.where}: ConfigMap {KUBE_SYSTEM}/{STATE} is no snapshot of this program ({error}): look at it, "
+            f"restore by hand what it names, and delete it: kubectl -n {KUBE_SYSTEM} delete configmap {STATE}."
+        ) from None
+    if held.snapshot.get("version") != VERSION:
+        raise Problem(
+            f"{client.where}: the snapshot in ConfigMap {KUBE_SYSTEM}/{STATE} has version "
+            f"{held.snapshot.get('version')!r} and this program reads {VERSION}: restore with the program that took it."
+        )
+    return held
+
+
+def take(client: Client, owner: Owner, snapshot: Object, now: datetime) -> Held:
+    """Take the lock, with what is there now as its snapshot; one that is ours already stays as it is.
+
+    Raises:
+        Unfit: somebody else holds it.
+    """
+    body = {
+        "metadata": {"name": STATE, "labels": dict(OURS)},
+        "data": {
+            "owner": json.dumps({"workflow": owner.workflow, "namespace": owner.namespace, "person": owner.person}),
+            "taken_at": now.isoformat(),
+            "snapshot": json.dumps(snapshot),
+        },
+    }
+    held = find(client)
+    if held is None:
+        try:
+            made = client.create(CONFIGMAPS, body, KUBE_SYSTEM)
+            return Held(owner, now.isoformat(), snapshot, _uid(made))
+        except ConflictError:  # somebody was faster, or our own call was cut short and came through
+            held = find(client)
+    if held is None or held.owner != owner:
+        raise Unfit(taken(client.where, held))
+    return held
+
+
+def release(client: Client, held: Held) -> None:
+    """Give the lock back."""
+    client.delete(CONFIGMAPS, STATE, KUBE_SYSTEM, uid=held.uid)
+
+
+def lives(client: Client, owner: Owner) -> bool | None:
+    """Whether the holder is still at work; None where that can't be told: a person, or another namespace."""
+    if owner.workflow is None or owner.namespace != client.namespace:
+        return None
+    found = client.get(WORKFLOWS, owner.workflow, BENCHMARK)
+    return found is not None and (found.get("status") or {}).get("phase") not in _ENDED
+
+
+def taken(where: str, held: Held | None) -> str:
+    """Why a cluster can't be had, and what to do."""
+    who = f"{held.owner} since {held.taken_at}" if held else "somebody"
+    return (
+        f"{where} is held by {who}: wait until that has ended, or if it is dead, put the cluster back with "
+        f"`python -m workflows restore --environment {where}`."
+    )
+
+
+def snapshot(facts: Facts, objects: Mapping[Ref, Object | None], nodes: tuple[str, ...], now: datetime) -> Object:
+    """What is there, and what is absent, as JSON. Whole objects, without what the server keeps for itself."""
+    return {
+        "version": VERSION,
+        "taken_at": now.isoformat(),
+        "dataplane": facts.dataplane,
+        "nodes": list(nodes),
+        "objects": [{"ref": _ref_json(ref), "object": trimmed(found)} for ref, found in objects.items()],
+    }
+
+
+def objects(snapshot: Object) -> dict[Ref, Object | None]:
+    """The objects of a snapshot, by what they are."""
+    return {_ref(entry["ref"]): entry["object"] for entry in snapshot["objects"]}
+
+
+def trimmed(found: Object | None) -> Object | None:
+    """An object without what only the server sets, and without its status."""
+    if found is None:
+        return None
+    metadata = {key: value for key, value in found.get("metadata", {}).items() if key not in _NOISE}
+    annotations = {
+        key: value for key, value in (metadata.get("annotations") or {}).items() if key not in _NOISY_ANNOTATIONS
+    }
+    if "annotations" in metadata:
+        metadata["annotations"] = annotations
+    return {**{key: value for key, value in found.items() if key != "status"}, "metadata": metadata}
+
+
+def _ref_json(ref: Ref) -> Object:
+    kind = ref.resource
+    return {
+        "group": kind.group,
+        "version": kind.version,
+        "plural": kind.plural,
+        "kind": kind.kind,
+        "name": ref.name,
+        "namespace": ref.namespace,
+    }
+
+
+def _ref(entry: Object) -> Ref:
+    kind = Resource(entry["group"], entry["version"], entry["plural"], entry["kind"])
+    return Ref(kind, entry["name"], entry["namespace"])
+
+
+def _uid(found: Object) -> str:
+    return str(found.get("metadata", {}).get("uid", ""))

@@ -1,0 +1,8 @@
+"""The lab: two nodes, their pods and a client outside as network namespaces on this machine. One adapter of the port.
+
+It keeps nothing in memory: what it is, is in the kernel and in /run/lab of the box it runs in (`box.run`).
+"""
+
+from steps.cluster.lab.adapter import Lab
+
+__all__ = ["Lab"]

@@ -1,0 +1,135 @@
+"""The lab as a cluster: each verb of the port, in terms of the modules beside this one."""
+
+import shlex
+import shutil
+from typing import Final
+
+from analysis.errors import Problem, Unfit
+from steps.catalogue.dataplanes import Arm
+from steps.catalogue.topologies import BY_NAME, CONTROL
+from steps.cluster.lab import box, layout, state, topology
+from steps.cluster.lab.dataplanes import load
+from steps.cluster.lab.dataplanes.ebpf import PINNED
+from steps.cluster.lab.services import all_ports
+from steps.model import Change, Finding, Moment, Placement, Sign, Visit
+from steps.settings import Settings
+
+_SHOWN_COMMANDS: Final = 40
+
+
+class Lab:
+    """Two nodes on one machine, as namespaces."""
+
+    @property
+    def measured_nodes(self) -> tuple[str, ...]:
+        """Both nodes: either could forward by something else than the other."""
+        return tuple(node.name for node in layout.NODES)
+
+    def preflight(self, settings: Settings) -> list[Finding]:
+        """All reasons at once why the lab, or a dataplane of it, can't be had here."""
+        from steps.cluster.lab.preflight import findings  # noqa: PLC0415 (each verb pays for what it needs)
+
+        return findings(settings)
+
+    def provenance(self, settings: Settings) -> dict[str, object]:
+        """What a reader needs to judge the figures."""
+        from steps.cluster.lab.provenance import facts  # noqa: PLC0415
+
+        return facts(settings)
+
+    def snapshot(self) -> dict[str, object]:
+        """Which namespaces of the lab there are, and what it was built for. In a new box: none."""
+        known = state.read() if box.inside() else None
+        return {
+            "namespaces": topology.present() if box.inside() else [],
+            "built_for": known.model_dump() if known else None,
+        }
+
+    def configure(self, visit: Visit, settings: Settings) -> list[Change]:
+        """Build a lab for this visit, unless it is there, and install the dataplane.
+
+        Raises:
+            Problem: a program is missing or failed, or this dataplane can't be had here.
+            Unfit: we are not in a box.
+        """
+        _in_box()
+        wanted = state.State.wanted(visit, settings)
+        if state.read() == wanted:
+            return []
+        arm = Arm.parse(visit.dataplane)
+        dataplane = load(arm)
+        changes = self._raze()
+        jobs = topology.build(offloads=settings.offloads)
+        lines = [shlex.join(job.full) for job in jobs][:_SHOWN_COMMANDS]
+        offloads = "on" if settings.offloads else "off"
+        changes.append(
+            Change(
+                what=f"two nodes, their pods and a client outside, underlay offloads {offloads}",
+                command=" && ".join(dict.fromkeys(lines)),
+            )
+        )
+        changes += dataplane.install(all_ports(settings.services), arm.burden)
+        state.write(wanted)
+        return changes
+
+    def observe(self, visit: Visit, settings: Settings, moment: Moment) -> list[Sign]:
+        """Send traffic through Service and NodePort and look what forwarded it. Nothing is taken from the request."""
+        del visit, settings
+        from steps.cluster.lab import look  # noqa: PLC0415
+
+        _in_box()
+        if missing := sorted(set(layout.NAMESPACES) - set(topology.present())):
+            raise Problem(f"the lab is not whole, {', '.join(missing)} missing: configure a dataplane first.")
+        return look.observe(moment)
+
+    def dropped(self) -> int | None:
+        """The lab is built anew for each dataplane, so there is no connection that could live through it."""
+        return None
+
+    def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
+        """Start the servers of the visit's topologies and of the canary, and wait until they listen."""
+        del settings
+        from steps.cluster.lab import servers  # noqa: PLC0415
+
+        _in_box()
+        wanted = [topology for name, topology in BY_NAME.items() if name in {t.topology for t in visit.trials}]
+        if not any(t.name == CONTROL for t in wanted):
+            wanted.insert(0, BY_NAME[CONTROL])
+        servers.stop()
+        servers.start(servers.needed(wanted))
+        return [servers.placement(topology) for topology in wanted]
+
+    def clear(self) -> None:
+        """End the servers, and whatever else runs in the lab's namespaces."""
+        from steps.cluster.lab import servers  # noqa: PLC0415
+
+        if box.inside():
+            servers.stop()
+
+    def restore(self, snapshot: dict[str, object] | None) -> list[Change]:
+        """Take the lab away, whole or half-built. The machine itself was never changed, so a snapshot adds nothing."""
+        del snapshot
+        # Outside a box, a namespace that is called node-a is someone else's.
+        return self._raze() if box.inside() else []
+
+    def _raze(self) -> list[Change]:
+        state.forget()
+        found = topology.raze()
+        pinned = [node.name for node in layout.NODES if (PINNED / node.name).exists()]
+        for name in pinned:
+            shutil.rmtree(PINNED / name)
+        if not found and not pinned:
+            return []
+        return [
+            Change(
+                what="the lab that was there is gone",
+                command=" && ".join(
+                    [f"ip netns del {name}" for name in found] + [f"rm -r {PINNED / name}" for name in pinned]
+                ),
+            )
+        ]
+
+
+def _in_box() -> None:
+    if not box.inside():
+        raise Unfit("the lab runs only in its box, so that nothing of it is left behind: start it with `make run`.")

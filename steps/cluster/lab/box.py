@@ -1,0 +1,148 @@
+"""The box: namespaces around a run, so that whatever happens to it, even SIGKILL, nothing of the lab stays behind.
+
+The box has mounts and process ids of its own: the names of the lab's network namespaces, its pinned eBPF programs and
+its state live on a /run that only the box sees, and the kernel ends every process in it when its first one ends. It
+keeps the machine's network, so that results can go to a store anywhere. An ordinary user's box is a user namespace too.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from analysis.errors import Unfit
+
+MARK: Final = Path("/run/dataplane-benchmark.box")
+HOST_PROC: Final = Path("/run/hostproc")
+"""The machine's own /proc, to see from inside the box what others use of its CPU."""
+
+_INIT: Final = Path(__file__).with_name("box_init.py")
+_READY: Final = b"ready\n"
+_FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_CAP_SYS_ADMIN: Final = 21
+_SIGNALLED: Final = 128
+
+# The new /run is put together over /tmp, which this hides for no one else and not for long. /run/hostrun and the
+# links to it keep what others left on /run in sight: the resolver's configuration, for one.
+_SET_UP: Final = f"""
+set -eu
+mount -n -t tmpfs -o mode=755 tmpfs /tmp
+mkdir /tmp/hostrun
+mount -n --rbind /run /tmp/hostrun
+mount -n --move /tmp /run
+mkdir /run/netns /run/bpf /run/lab {HOST_PROC}
+for entry in /run/hostrun/*; do
+  name=${{entry##*/}}
+  [ -e "/run/$name" ] || [ "$name" = mount ] || [ "$name" = xtables.lock ] || ln -s "hostrun/$name" "/run/$name"
+done
+mount -n --rbind /proc {HOST_PROC}
+mount -n -t proc proc /proc
+mount -n -t bpf bpf /run/bpf 2>/dev/null || true
+: > {MARK}
+exec "$@"
+"""
+
+
+def inside() -> bool:
+    """Whether we are in a box."""
+    return MARK.exists()
+
+
+def in_user_namespace() -> bool:
+    """Whether root here is not the machine's root."""
+    return Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]
+
+
+def is_privileged() -> bool:
+    """Whether we are the machine's root, with the capabilities that go with it."""
+    status = Path("/proc/self/status").read_text()
+    effective = int(next(line for line in status.splitlines() if line.startswith("CapEff:")).split()[1], 16)
+    return os.geteuid() == 0 and bool(effective >> _CAP_SYS_ADMIN & 1) and not in_user_namespace()
+
+
+def run(argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
+    """Run a program in a box of its own, or right here if this is one already.
+
+    SIGINT, SIGTERM and SIGHUP are handed on to the program, once each, however they came: the box has a session of its
+    own, so the one that a terminal sends to a whole group on Ctrl-C reaches only us. When the program ends, whatever
+    else runs in the box is killed.
+
+    Returns:
+        The program's exit code; 128 and the signal's number if a signal ended it.
+
+    Raises:
+        Unfit: no box can be made here; the sentence says why.
+    """
+    if inside():
+        return subprocess.run(argv, env=env, check=False).returncode
+    report, reporter = os.pipe()
+    lifeline, ours = os.pipe()
+    stderr = os.dup(2)
+    command = (
+        *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid", "--kill-child"),
+        *(() if is_privileged() else ("--user", "--map-root-user")),
+        *("sh", "-c", _SET_UP, "sh", sys.executable, "-I", "-S", str(_INIT), str(lifeline), str(stderr), *argv),
+    )
+    try:
+        with _forwarding(ours):
+            try:
+                box = subprocess.Popen(
+                    command, env=env, stderr=reporter, pass_fds=(lifeline, stderr), start_new_session=True
+                )
+            except FileNotFoundError as missing:
+                raise Unfit(f"{missing.filename} is not installed: apt-get install util-linux.") from None
+            finally:
+                for descriptor in (reporter, lifeline, stderr):
+                    os.close(descriptor)
+            said = _listen(report)
+            code = box.wait()
+    finally:
+        os.close(ours)
+        os.close(report)
+    if not said.endswith(_READY):
+        raise Unfit(_why_not(said.decode(errors="replace")))
+    return code if code >= 0 else _SIGNALLED - code
+
+
+@contextmanager
+def _forwarding(lifeline: int) -> Iterator[None]:
+    """Write the number of each signal that comes into the lifeline; the first process in the box passes it on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is given signals
+        return
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        with suppress(BrokenPipeError):  # the program has just ended
+            os.write(lifeline, bytes((number,)))
+
+    before = {number: signal.signal(number, forward) for number in _FORWARDED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _listen(report: int) -> bytes:
+    said = b""
+    while not said.endswith(_READY):
+        more = os.read(report, 4096)
+        if not more:
+            break
+        said += more
+    return said
+
+
+def _why_not(said: str) -> str:
+    reason = " ".join(said.split()) or "it ended without a word"
+    remedy = "run as root"
+    restricted = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+    if not is_privileged() and restricted.exists() and restricted.read_text().strip() == "1":
+        remedy += ", or allow user namespaces: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+    return f"no box can be made for the lab here ({reason}): {remedy}; in a container, give it CAP_SYS_ADMIN."

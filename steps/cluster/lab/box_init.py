@@ -1,0 +1,71 @@
+"""The first process of a box: starts the program, hands signals on, reaps, and ends when either end is gone.
+
+Run as `box_init.py LIFELINE STDERR PROGRAM...`, by file descriptor numbers. A byte on the lifeline is the number of a
+signal for the program. Its end means that whoever made the box is gone, by whatever death. When this process ends, the
+kernel kills all others in the box. It imports only the standard library, since it must be there in a moment.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+
+_NOT_FOUND = 127
+_SIGNALLED = 128
+
+
+def _start(argv: list[str]) -> int:
+    try:
+        return os.posix_spawnp(argv[0], argv, os.environ)
+    except OSError as error:
+        sys.stderr.write(f"{argv[0]} can't be started: {error.strerror}.\n")
+        raise SystemExit(_NOT_FOUND) from None
+
+
+def _reap(program: int) -> int | None:
+    """Take in whoever has ended; the program's exit code if it is among them."""
+    while True:
+        try:
+            ended, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return None
+        if ended == 0:
+            return None
+        if ended == program:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else _SIGNALLED - code
+
+
+def main() -> int:
+    """Start the program and stay until it has ended."""
+    lifeline, stderr = int(sys.argv[1]), int(sys.argv[2])
+    os.write(2, b"ready\n")
+    os.dup2(stderr, 2)
+    os.close(stderr)
+    os.set_inheritable(lifeline, False)  # noqa: FBT003 (it takes no keyword)
+    woken, waker = os.pipe()
+    os.set_blocking(waker, False)
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    program = _start(sys.argv[3:])
+    # Ignored only now, since the program would have inherited it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        code = _reap(program)
+        if code is not None:
+            return code
+        readable, _, _ = select.select([lifeline, woken], [], [])
+        if woken in readable:
+            os.read(woken, 512)
+        if lifeline in readable:
+            numbers = os.read(lifeline, 512)
+            if not numbers:
+                return _SIGNALLED + signal.SIGKILL
+            for number in numbers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(program, number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

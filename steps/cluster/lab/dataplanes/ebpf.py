@@ -1,0 +1,130 @@
+"""eBPF: the project's own tc programs (bpf/dataplane.bpf.c), one set on each node, with replies through the tunnel."""
+
+import json
+import shutil
+import struct
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+from typing import Final
+
+from analysis.errors import Problem
+from steps.cluster.lab import layout
+from steps.cluster.lab.evidence import Traits
+from steps.cluster.lab.layout import Node
+from steps.cluster.lab.namespaces import Job, run, run_all
+from steps.cluster.lab.services import ServicePort
+from steps.model import Change
+
+TRAITS = Traits("ebpf", tracks_connections=False, returns_directly=False)
+
+OBJECT: Final = Path(__file__).resolve().parents[1] / "bpf" / "dataplane.bpf.o"
+PINNED: Final = Path("/run/bpf")
+"""The box's own BPF file system: what is pinned there goes when the box does."""
+
+HITS: Final = ("from-pod", "from-tunnel", "nodeport", "returned-through-tunnel", "returned-directly")
+"""What the programs count, in the order of `enum hit`."""
+
+_PROTOCOLS: Final = {"tcp": 6, "udp": 17}
+
+
+def install(ports: list[ServicePort], burden: int) -> list[Change]:
+    """Load, fill and attach the programs on both nodes; replies go back through the node that was asked."""
+    return attach(ports, burden, direct_return=False)
+
+
+def attach(ports: list[ServicePort], burden: int, *, direct_return: bool) -> list[Change]:
+    """Load, fill and attach the programs on both nodes.
+
+    Raises:
+        Problem: a burden was asked for (there are no rules here to add to), or the kernel refused.
+    """
+    if burden:
+        raise Problem(f"an eBPF dataplane has no rules, so burden={burden} can't be put on it: burden a rules one.")
+    loads = []
+    for node in layout.NODES:
+        shutil.rmtree(PINNED / node.name, ignore_errors=True)
+        target = str(PINNED / node.name)
+        loads.append(Job(None, ("bpftool", "prog", "loadall", str(OBJECT), target, "pinmaps", f"{target}/maps")))
+    run_all(loads)
+    run_all(
+        job
+        for node in layout.NODES
+        for job in (
+            Job(None, ("bpftool", "batch", "file", "-"), fill(node, ports, interfaces(node), direct_return)),
+            Job(node.name, ("tc", "-batch", "-"), _attachments(node)),
+        )
+    )
+    replies = "straight to the client" if direct_return else "through the tunnel"
+    return [
+        Change(
+            what=f"eBPF on {node.name}: {len(ports)} Service ports, replies {replies}",
+            command=_typed(node),
+        )
+        for node in layout.NODES
+    ]
+
+
+def _typed(node: Node) -> str:
+    pinned = PINNED / node.name
+    attach_ = [f"nsenter --net=/run/netns/{node.name} tc {line}" for line in _attachments(node).splitlines()]
+    return " && ".join((f"bpftool prog loadall {OBJECT.name} {pinned} pinmaps {pinned}/maps", *attach_))
+
+
+def interfaces(node: Node) -> dict[str, int]:
+    """The index of each interface of a node."""
+    listed = json.loads(run(Job(node.name, ("ip", "-j", "link"))))
+    return {link["ifname"]: link["ifindex"] for link in listed}
+
+
+def _attachments(node: Node) -> str:
+    programs = {layout.TUNNEL: "from_tunnel", layout.UNDERLAY: "from_wire"}
+    programs |= {pod.cable: "from_pod" for pod in node.pods}
+    lines = []
+    for device, program in programs.items():
+        lines.append(f"qdisc add dev {device} clsact")
+        lines.append(f"filter add dev {device} ingress bpf da pinned {PINNED / node.name / program}")
+    return "\n".join(lines) + "\n"
+
+
+def fill(node: Node, ports: list[ServicePort], index: dict[str, int], direct_return: bool) -> str:  # noqa: FBT001
+    """What bpftool reads to fill the maps of a node."""
+    other = layout.peer(node)
+    tunnel = struct.pack("=II", 0, index[layout.TUNNEL]) + _mac(other.tunnel_mac) + _mac(node.tunnel_mac)
+    routes = {other.block: tunnel}
+    for pod in node.pods:
+        cable = struct.pack("=II", 1, index[pod.cable]) + _mac(pod.mac) + _mac(layout.GATEWAY_MAC)
+        routes[f"{pod.address}/32"] = cable
+    if node is layout.NODE_B:
+        # A NodePort is asked on node-a; without direct return, the replies go back there.
+        routes[f"{other.address}/32"] = tunnel
+    entries = [("services", key, value) for port in ports for key, value in _service(port)]
+    entries += [("routes", _prefix(network), value) for network, value in routes.items()]
+    allowed = struct.pack("=I", 1)
+    entries += [("sources", _prefix(n), allowed) for n in (layout.POD_NETWORK, layout.UNDERLAY_NETWORK)]
+    config = struct.pack("=II4s", direct_return, index[layout.UNDERLAY], IPv4Address(node.address).packed)
+    entries.append(("settings", bytes(4), config))
+    maps = PINNED / node.name / "maps"
+    lines = [f"map update pinned {maps / name} key {_hex(key)} value {_hex(value)}" for name, key, value in entries]
+    return "\n".join(lines) + "\n"
+
+
+def _service(port: ServicePort) -> list[tuple[bytes, bytes]]:
+    backend = IPv4Address(port.backend).packed + struct.pack("!HH", port.port, 0)
+    doors = [(port.address, port.port)]
+    if port.node_port is not None:
+        doors.append((layout.NODE_A.address, port.node_port))
+    protocol = _PROTOCOLS[port.protocol]
+    return [(IPv4Address(a).packed + struct.pack("!HBB", number, protocol, 0), backend) for a, number in doors]
+
+
+def _prefix(network: str) -> bytes:
+    interface = IPv4Interface(network)
+    return struct.pack("=I", interface.network.prefixlen) + interface.ip.packed
+
+
+def _mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def _hex(data: bytes) -> str:
+    return "hex " + data.hex(" ")

@@ -1,0 +1,13 @@
+"""eBPF with direct server return: a reply to a NodePort's client leaves the backend's node straight for the client."""
+
+from steps.cluster.lab.dataplanes.ebpf import attach
+from steps.cluster.lab.evidence import Traits
+from steps.cluster.lab.services import ServicePort
+from steps.model import Change
+
+TRAITS = Traits("ebpf", tracks_connections=False, returns_directly=True)
+
+
+def install(ports: list[ServicePort], burden: int) -> list[Change]:
+    """Load, fill and attach the programs on both nodes; replies go directly."""
+    return attach(ports, burden, direct_return=True)

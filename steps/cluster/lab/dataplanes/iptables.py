@@ -1,0 +1,196 @@
+"""iptables: kube-proxy's chains for the Services, and chains like those of Calico's Felix for the pods."""
+
+from collections.abc import Iterable
+
+from steps.cluster.lab import layout
+from steps.cluster.lab.evidence import Traits
+from steps.cluster.lab.layout import Node
+from steps.cluster.lab.namespaces import Job, run_all
+from steps.cluster.lab.services import ServicePort, batch_size, batches
+from steps.model import Change
+
+TRAITS = Traits("iptables", tracks_connections=True, returns_directly=False)
+
+RESTORE = ("iptables-nft-restore", "--noflush")
+BURDEN_CHAIN = "burden"
+BURDEN_SOURCE = "198.51.100.1/32"
+"""An address for documentation (RFC 5737): no packet of the lab has it, so the rule never matches."""
+
+
+def install(ports: list[ServicePort], burden: int) -> list[Change]:
+    """Load the rules on both nodes."""
+    texts = {node.name: rules(node, ports, burden, batch_size()) for node in layout.NODES}
+    run_all(Job(name, RESTORE, text) for name, text in texts.items())
+    return [
+        Change(
+            what=f"iptables on {name}: {text.count('-A ')} rules, {len(ports)} Service ports",
+            command=f"nsenter --net=/run/netns/{name} {' '.join(RESTORE)} < {name}.rules",
+        )
+        for name, text in texts.items()
+    ]
+
+
+def service_chain(port: ServicePort) -> str:
+    """The chain that every new connection to this port of a Service passes."""
+    return f"KUBE-SVC-{port.hashed()}"
+
+
+def endpoint_chain(port: ServicePort) -> str:
+    """The chain that translates to the backend of this port of a Service."""
+    return f"KUBE-SEP-{port.hashed(port.endpoint)}"
+
+
+def rules(node: Node, ports: list[ServicePort], burden: int = 0, batch: int | None = None) -> str:
+    """All rules of a node, as iptables-restore reads them."""
+    return "\n".join(
+        (
+            "*raw", *_raw(), "COMMIT",
+            "*mangle", *_mangle(), "COMMIT",
+            "*filter", *_filter(node, burden), "COMMIT",
+            "*nat", *_nat(), "COMMIT",
+            *(line for some in batches(ports, batch) for line in ("*nat", *_services(some), "COMMIT")),
+            "*nat", "-A KUBE-SERVICES -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS", "COMMIT", "",
+        )
+    )  # fmt: skip
+
+
+def _chains(names: Iterable[str]) -> list[str]:
+    return [f":{name} - [0:0]" for name in names]
+
+
+def _raw() -> list[str]:
+    return [
+        *_chains(("cali-PREROUTING", "cali-OUTPUT", "cali-rpf-skip", "cali-from-host-endpoint")),
+        "-A PREROUTING -j cali-PREROUTING",
+        "-A OUTPUT -j cali-OUTPUT",
+        "-A cali-PREROUTING -j MARK --set-xmark 0x0/0xf0000",
+        "-A cali-PREROUTING -i cali+ -j MARK --set-xmark 0x40000/0x40000",
+        "-A cali-PREROUTING -m mark --mark 0x40000/0x40000 -j cali-rpf-skip",
+        "-A cali-PREROUTING -m mark --mark 0x40000/0x40000 -m rpfilter --validmark --invert -j DROP",
+        "-A cali-PREROUTING -m mark --mark 0x0/0x40000 -j cali-from-host-endpoint",
+        "-A cali-PREROUTING -m mark --mark 0x10000/0x10000 -j ACCEPT",
+        "-A cali-OUTPUT -j MARK --set-xmark 0x0/0xf0000",
+    ]
+
+
+def _mangle() -> list[str]:
+    return [
+        *_chains(("cali-PREROUTING", "cali-from-host-endpoint")),
+        "-A PREROUTING -j cali-PREROUTING",
+        "-A cali-PREROUTING -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "-A cali-PREROUTING -m mark --mark 0x10000/0x10000 -j ACCEPT",
+        "-A cali-PREROUTING -j cali-from-host-endpoint",
+    ]
+
+
+def _filter(node: Node, burden: int) -> list[str]:
+    other = layout.peer(node)
+    vxlan = f"-p udp -m multiport --dports {layout.TUNNEL_PORT}"
+    lines = [
+        *_chains(
+            (
+                BURDEN_CHAIN,
+                *("cali-FORWARD", "cali-INPUT", "cali-OUTPUT", "cali-from-hep-forward", "cali-to-hep-forward"),
+                *("cali-from-wl-dispatch", "cali-to-wl-dispatch", "cali-wl-to-host", "cali-pro-kns", "cali-pri-kns"),
+                *(f"cali-{way}-{pod.cable}" for pod in node.pods for way in ("fw", "tw")),
+                *("KUBE-FORWARD", "KUBE-PROXY-FIREWALL", "KUBE-SERVICES"),
+            )
+        ),
+        *(f"-A FORWARD -j {BURDEN_CHAIN}" for _ in range(min(burden, 1))),
+        *(f"-A {BURDEN_CHAIN} -s {BURDEN_SOURCE} -j DROP" for _ in range(burden)),
+        "-A INPUT -j cali-INPUT",
+        "-A INPUT -m conntrack --ctstate NEW -j KUBE-PROXY-FIREWALL",
+        "-A FORWARD -j cali-FORWARD",
+        "-A FORWARD -m conntrack --ctstate NEW -j KUBE-PROXY-FIREWALL",
+        "-A FORWARD -j KUBE-FORWARD",
+        "-A FORWARD -m conntrack --ctstate NEW -j KUBE-SERVICES",
+        "-A FORWARD -m mark --mark 0x10000/0x10000 -j ACCEPT",
+        "-A OUTPUT -j cali-OUTPUT",
+        "-A cali-FORWARD -j MARK --set-xmark 0x0/0xe0000",
+        "-A cali-FORWARD -m mark --mark 0x0/0x10000 -j cali-from-hep-forward",
+        "-A cali-FORWARD -i cali+ -j cali-from-wl-dispatch",
+        "-A cali-FORWARD -o cali+ -j cali-to-wl-dispatch",
+        "-A cali-FORWARD -j cali-to-hep-forward",
+        f"-A cali-INPUT {vxlan} -s {other.address}/32 -m addrtype --dst-type LOCAL -j ACCEPT",
+        f"-A cali-INPUT {vxlan} -m addrtype --dst-type LOCAL -j DROP",
+        "-A cali-INPUT -i cali+ -g cali-wl-to-host",
+        f"-A cali-OUTPUT {vxlan} -m addrtype --src-type LOCAL -j ACCEPT",
+        "-A cali-wl-to-host -j cali-from-wl-dispatch",
+        "-A cali-wl-to-host -j ACCEPT",
+    ]
+    for pod in node.pods:
+        lines.append(f"-A cali-from-wl-dispatch -i {pod.cable} -g cali-fw-{pod.cable}")
+        lines.append(f"-A cali-to-wl-dispatch -o {pod.cable} -g cali-tw-{pod.cable}")
+        lines += _endpoint(f"cali-fw-{pod.cable}", "cali-pro-kns", from_pod=True)
+        lines += _endpoint(f"cali-tw-{pod.cable}", "cali-pri-kns", from_pod=False)
+    lines += ["-A cali-from-wl-dispatch -j DROP", "-A cali-to-wl-dispatch -j DROP"]
+    for profile in ("cali-pro-kns", "cali-pri-kns"):
+        lines.append(f"-A {profile} -j MARK --set-xmark 0x10000/0x10000")
+        lines.append(f"-A {profile} -m mark --mark 0x10000/0x10000 -j RETURN")
+    return [
+        *lines,
+        "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP",
+        "-A KUBE-FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT",
+        "-A KUBE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+    ]
+
+
+def _endpoint(chain: str, profile: str, *, from_pod: bool) -> list[str]:
+    spoof = [f"-p udp -m multiport --dports {layout.TUNNEL_PORT} -j DROP", "-p ipencap -j DROP"] if from_pod else []
+    body = [
+        "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "-m conntrack --ctstate INVALID -j DROP",
+        "-j MARK --set-xmark 0x0/0x10000",
+        *spoof,
+        f"-j {profile}",
+        "-m mark --mark 0x10000/0x10000 -j RETURN",
+        "-j DROP",
+    ]
+    return [f"-A {chain} {rule}" for rule in body]
+
+
+def _nat() -> list[str]:
+    through_tunnel = "-m addrtype ! --src-type LOCAL --limit-iface-out -m addrtype --src-type LOCAL"
+    out_of_pods = f"-s {layout.POD_NETWORK} ! -d {layout.POD_NETWORK}"
+    fixed = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-MARK-MASQ", "KUBE-POSTROUTING")
+    return [
+        *_chains((*fixed, "cali-PREROUTING", "cali-POSTROUTING", "cali-nat-outgoing")),
+        "-A PREROUTING -j cali-PREROUTING",
+        "-A PREROUTING -j KUBE-SERVICES",
+        "-A OUTPUT -j KUBE-SERVICES",
+        "-A POSTROUTING -j cali-POSTROUTING",
+        "-A POSTROUTING -j KUBE-POSTROUTING",
+        "-A cali-POSTROUTING -j cali-nat-outgoing",
+        f"-A cali-POSTROUTING -o {layout.TUNNEL} {through_tunnel} -j MASQUERADE --random-fully",
+        f"-A cali-nat-outgoing {out_of_pods} -m addrtype ! --dst-type LOCAL -j MASQUERADE --random-fully",
+        "-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000",
+        "-A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN",
+        "-A KUBE-POSTROUTING -j MARK --xor-mark 0x4000",
+        "-A KUBE-POSTROUTING -j MASQUERADE --random-fully",
+    ]
+
+
+def _services(ports: Iterable[ServicePort]) -> list[str]:
+    chains, rules_ = [], []
+    for port in ports:
+        service, endpoint = service_chain(port), endpoint_chain(port)
+        match = f"-d {port.address}/32 -p {port.protocol}"
+        to_port = f"-m {port.protocol} --dport"
+        named = f'-m comment --comment "{port.name}'
+        chains += [service, endpoint]
+        rules_ += [
+            f'-A KUBE-SERVICES {match} {named} cluster IP" {to_port} {port.port} -j {service}',
+            f"-A {service} ! -s {layout.POD_NETWORK} {match} {to_port} {port.port} -j KUBE-MARK-MASQ",
+            f'-A {service} {named} -> {port.endpoint}" -j {endpoint}',
+            f"-A {endpoint} -s {port.backend}/32 -j KUBE-MARK-MASQ",
+            f"-A {endpoint} -p {port.protocol} -m {port.protocol} -j DNAT --to-destination {port.endpoint}",
+        ]
+        if port.node_port is not None:
+            external = f"KUBE-EXT-{port.hashed()}"
+            chains.append(external)
+            rules_ += [
+                f"-A {external} -j KUBE-MARK-MASQ",
+                f"-A {external} -j {service}",
+                f"-A KUBE-NODEPORTS -p {port.protocol} {to_port} {port.node_port} -j {external}",
+            ]
+    return [*_chains(chains), *rules_]

@@ -1,0 +1,175 @@
+"""Can the lab, and each dataplane of it, be had on this machine? All reasons at once, each with what would mend it."""
+
+import shutil
+from collections.abc import Iterable
+from typing import Final
+
+from analysis.errors import Problem
+from steps.catalogue.dataplanes import BY_NAME, Arm
+from steps.cluster.lab import box
+from steps.cluster.lab.dataplanes import load
+from steps.cluster.lab.dataplanes.ebpf import OBJECT, PINNED
+from steps.cluster.lab.namespaces import PACKAGES, Job, path, run
+from steps.cluster.lab.services import MOST_SERVICES
+from steps.model import Finding
+from steps.settings import Settings
+
+_TRIAL: Final = "preflight"
+"""The namespace, and the pinned object, that a kernel's abilities are tried with."""
+
+_EVERYWHERE: Final = ("ip", "bridge", "nsenter", "unshare", "mount", "umount", "ethtool", "iperf3")
+_BY_MECHANISM: Final = {
+    # Evidence looks for the traces of every rules-based dataplane, so both programs are needed whichever is measured.
+    "iptables": ("iptables-nft", "iptables-nft-restore", "nft"),
+    "nftables": ("iptables-nft", "nft"),
+    "ebpf": ("iptables-nft", "nft", "bpftool", "tc"),
+}
+_BURDEN: Final = "burden="
+
+
+def findings(settings: Settings) -> list[Finding]:
+    """Everything that stands in the way, of the run and of each dataplane."""
+    arms = [Arm.parse(text) for text in settings.dataplanes]
+    # A name that is not the lab's is reported as such below; it needs no programs.
+    ours = [arm for arm in arms if arm.name in BY_NAME and BY_NAME[arm.name].environment == "lab"]
+    found = [*_programs(ours), *_services(settings)]
+    if not box.inside():
+        found.append(
+            Finding(
+                severity="stop",
+                subject="lab",
+                reason="the lab is not in its box, without which an interrupted run would leave parts of it behind",
+                remedy="start it with `make run`, or `python -m workflows run`",
+            )
+        )
+    elif not any(f.severity == "stop" for f in found):
+        found += _kernel()
+        found += _netfilter(ours)
+    for text, arm in zip(settings.dataplanes, arms, strict=True):
+        found += _arm(text, arm)
+    return found
+
+
+def _programs(arms: Iterable[Arm]) -> list[Finding]:
+    needed = dict.fromkeys(_EVERYWHERE)
+    for arm in arms:
+        needed |= dict.fromkeys(_BY_MECHANISM[load(arm).TRAITS.mechanism])
+    missing = [program for program in needed if shutil.which(program) is None]
+    if not missing:
+        return []
+    packages = sorted({PACKAGES[program] for program in missing})
+    names = ", ".join(missing)
+    verb = "is" if len(missing) == 1 else "are"
+    return [
+        Finding(
+            severity="stop",
+            subject="lab",
+            reason=f"{names} {verb} not installed",
+            remedy=f"sudo apt-get install -y {' '.join(packages)}",
+        )
+    ]
+
+
+def _services(settings: Settings) -> list[Finding]:
+    if settings.services <= MOST_SERVICES:
+        return []
+    reason = f"services must be at most {MOST_SERVICES} in the lab, got {settings.services}"
+    return [Finding(severity="stop", subject="lab", reason=reason, remedy="ask for fewer")]
+
+
+def _refusal(jobs: Iterable[Job]) -> str | None:
+    """What the first program that failed said; None if none did."""
+    try:
+        for job in jobs:
+            run(job)
+    except Problem as problem:
+        return str(problem)
+    return None
+
+
+def _kernel() -> list[Finding]:
+    """Try the links that the lab is made of, in a namespace that is taken away again."""
+    path(_TRIAL).touch()
+    links = {
+        "veth": ("veth", "peer", "name", "trial-peer"),
+        "bridge": ("bridge",),
+        "vxlan": ("vxlan", "id", "1", "dstport", "4789", "dev", "lo"),
+    }
+    made = _refusal([Job(None, ("unshare", f"--net={path(_TRIAL)}", "true"))])
+    if made is not None:
+        path(_TRIAL).unlink()
+        remedy = "run as root, or allow user namespaces (sysctl user.max_net_namespaces)"
+        return [
+            Finding(severity="stop", subject="lab", reason=f"no network namespace can be made: {made}", remedy=remedy)
+        ]
+    found = []
+    for kind, arguments in links.items():
+        refused = _refusal([Job(_TRIAL, ("ip", "link", "add", f"trial-{kind}", "type", *arguments))])
+        if refused is not None:
+            reason = f"the kernel makes no {kind} links: {refused}"
+            remedy = f"load the module (sudo modprobe {kind}) or use a kernel that has it"
+            found.append(Finding(severity="stop", subject="lab", reason=reason, remedy=remedy))
+    return found
+
+
+def _netfilter(arms: Iterable[Arm]) -> list[Finding]:
+    """Try what the rules-based dataplanes need in that same namespace, then take it away."""
+    tried = {
+        "iptables": Job(
+            _TRIAL,
+            ("iptables-nft-restore", "--noflush"),
+            "*nat\n-A PREROUTING -d 192.0.2.1/32 -p tcp -m tcp --dport 1 -m comment --comment trial "
+            "-j DNAT --to-destination 192.0.2.2:1\nCOMMIT\n"
+            "*filter\n-A FORWARD -m conntrack --ctstate NEW -m addrtype --dst-type LOCAL -j ACCEPT\nCOMMIT\n",
+        ),
+        "nftables": Job(
+            _TRIAL,
+            ("nft", "-f", "-"),
+            "table ip trial {\n chain c {\n type nat hook prerouting priority dstnat;\n"
+            " fib daddr type local tcp dport 1 numgen random mod 1 vmap { 0 : accept }\n }\n}\n",
+        ),
+    }
+    found = []
+    for arm in {a.name: a for a in arms}.values():
+        job = tried.get(load(arm).TRAITS.mechanism)
+        refused = _refusal([job]) if job and path(_TRIAL).exists() else None
+        if refused is not None:
+            remedy = "use a kernel with nf_tables, conntrack and NAT, or leave it out"
+            found.append(Finding(severity="skip", subject=arm.name, reason=refused, remedy=remedy))
+    if path(_TRIAL).exists():
+        run(Job(None, ("umount", "--no-mtab", "--lazy", str(path(_TRIAL)))))
+        path(_TRIAL).unlink()
+    return found
+
+
+def _arm(text: str, arm: Arm) -> list[Finding]:
+    def skip(reason: str, remedy: str) -> list[Finding]:
+        return [Finding(severity="skip", subject=text, reason=reason, remedy=remedy)]
+
+    entry = BY_NAME.get(arm.name)
+    if entry is None or entry.environment != "lab" or entry.implementation is None:
+        return skip("is not a dataplane of the lab", "choose one that is")
+    if (arm.label or "").startswith(_BURDEN):
+        if not (arm.label or "").removeprefix(_BURDEN).isdecimal():
+            return skip("the burden is not a number of rules", f"write {arm.name}+burden=20")
+        if load(arm).TRAITS.mechanism == "ebpf" and arm.burden:
+            return skip("has no rules, so no burden can be put on it", "burden one that has rules")
+    if entry.needs_root and not box.is_privileged():
+        return skip("needs root: an ordinary user may not load eBPF programs", "run as root")
+    if load(arm).TRAITS.mechanism == "ebpf" and box.inside() and shutil.which("bpftool"):
+        return _loads(text)
+    return []
+
+
+def _loads(text: str) -> list[Finding]:
+    """Let this kernel's verifier judge the very object that would be used."""
+    target = PINNED / _TRIAL
+    shutil.rmtree(target, ignore_errors=True)
+    refused = _refusal([Job(None, ("bpftool", "prog", "loadall", str(OBJECT), str(target)))])
+    shutil.rmtree(target, ignore_errors=True)
+    if refused is None:
+        return []
+    remedy = "use a kernel of 5.10 or newer with CONFIG_BPF_SYSCALL, or leave it out"
+    return [
+        Finding(severity="skip", subject=text, reason=f"the kernel takes no eBPF program: {refused}", remedy=remedy)
+    ]

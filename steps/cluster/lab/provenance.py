@@ -1,0 +1,81 @@
+"""Facts about this machine and the lab on it, which a reader needs to judge the figures."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from steps.cluster.lab import box, layout
+from steps.settings import Settings
+
+_TIMEOUT_S: Final = 5
+_VERSIONS: Final = {
+    "iperf3_version": ("iperf3", "--version"),
+    "iptables_version": ("iptables-nft", "--version"),
+    "nftables_version": ("nft", "--version"),
+    "bpftool_version": ("bpftool", "version"),
+    "iproute2_version": ("ip", "-V"),
+}
+
+
+def facts(settings: Settings) -> dict[str, object]:
+    """All of them; one that can't be had is None."""
+    cpuinfo = _text("/proc/cpuinfo") or ""
+    model = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    memory = re.search(r"^MemTotal:\s*(\d+) kB$", _text("/proc/meminfo") or "", re.MULTILINE)
+    cpufreq = "/sys/devices/system/cpu/cpu0/cpufreq"
+    return {
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "distribution": _distribution(),
+        "cpu_model": model[1].strip() if model else None,
+        "cores": os.cpu_count(),
+        "memory_bytes": int(memory[1]) * 1024 if memory else None,
+        "virtualised": "hypervisor" in flags[1].split() if flags else None,
+        "cpu_governor": _text(f"{cpufreq}/scaling_governor"),
+        "in_user_namespace": box.in_user_namespace(),
+        **{name: _version(argv) for name, argv in _VERSIONS.items()},
+        "encapsulation": f"VXLAN, id {layout.TUNNEL_ID}, UDP port {layout.TUNNEL_PORT}",
+        "mtu_bytes": {
+            layout.UNDERLAY: 1500,
+            layout.TUNNEL: layout.TUNNEL_MTU,
+            layout.POD_INTERFACE: layout.TUNNEL_MTU,
+            f"{layout.UNDERLAY} of {layout.OUTSIDE}": layout.TUNNEL_MTU,
+        },
+        "underlay_offloads": "tso, gso and gro on" if settings.offloads else "tso, gso and gro off",
+        "congestion_control": settings.congestion_control,
+        "congestion_control_of_machine": _text("/proc/sys/net/ipv4/tcp_congestion_control"),
+        "services": settings.services,
+        "bpf_jit": _text("/proc/sys/net/core/bpf_jit_enable"),
+    }
+
+
+def _distribution() -> str | None:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME")
+    except OSError:
+        return None
+
+
+def _version(argv: tuple[str, ...]) -> str | None:
+    """The first line of what a program says about its version; None if it can't be had."""
+    if shutil.which(argv[0]) is None:
+        return None
+    try:
+        done = subprocess.run(argv, text=True, capture_output=True, check=False, timeout=_TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    lines = done.stdout.splitlines()
+    return lines[0].strip() if done.returncode == 0 and lines else None
+
+
+def _text(file: str) -> str | None:
+    """A file's text; None if it can't be read or is empty."""
+    try:
+        return Path(file).read_text().strip() or None
+    except OSError:
+        return None

@@ -1,0 +1,167 @@
+"""The servers of the lab: iperf3 and the accepting end of the connect probe, started again whenever one dies."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from analysis.errors import Problem
+from steps.catalogue.topologies import BY_NAME, CONTROL, Topology
+from steps.cluster.lab import layout
+from steps.cluster.lab.namespaces import end_processes, inside, path, within
+from steps.cluster.lab.services import CLUSTER_IP, CONNECT_PORT, IPERF3_PORT, NODEPORT_OFFSET
+from steps.cluster.lab.topology import present
+from steps.model import Monitor, Placement
+
+LOGS: Final = Path("/run/lab/logs")
+_ROOT: Final = Path(__file__).resolve().parents[3]
+_PATIENCE_S: Final = 10.0
+_POLL_S: Final = 0.005
+_LISTENING: Final = "0A"
+_SHOWN: Final = 300
+
+# A server that dies is back before the next trial, and one that can't start does not spin.
+_AGAIN: Final = 'while :; do "$@"; sleep 0.2; done'
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A program that listens in a namespace."""
+
+    namespace: str
+    port: int
+    argv: tuple[str, ...]
+
+    @property
+    def log(self) -> Path:
+        """Where it says what goes wrong."""
+        return LOGS / f"{self.namespace}-{self.port}.log"
+
+
+def placement(topology: Topology) -> Placement:
+    """How a measuring step reaches a topology."""
+    offset, interface, namespace = 0, layout.POD_INTERFACE, layout.CLIENT_POD.name
+    if topology.client == "node":
+        interface, namespace = layout.UNDERLAY, layout.NODE_A.name
+    elif topology.client == "outside":
+        interface, namespace = layout.UNDERLAY, layout.OUTSIDE
+    if topology.target == "nodeport":
+        offset = NODEPORT_OFFSET
+    asked = topology.target == "nodeport"
+    node = layout.NODE_A.name
+    return Placement(
+        topology=topology.name,
+        client_node=node,
+        host_network=topology.client == "node",
+        prefix=inside(namespace),
+        address=_address(topology),
+        port=IPERF3_PORT + offset,
+        connect_port=CONNECT_PORT + offset,
+        interface=interface,
+        monitors=(Monitor(node="host", side="both", source="local"),),
+        nat_monitor=Monitor(node=node, side="nat", source=f"netns:{node}") if asked else None,
+        nat_interface=layout.UNDERLAY if asked else None,
+        gate_foreign_cpu=True,
+    )
+
+
+def _address(topology: Topology) -> str:
+    pod = layout.NEAR_POD if topology.same_node else layout.SERVER_POD
+    return {
+        "node-address": layout.NODE_B.address,
+        "pod-address": pod.address,
+        "service": CLUSTER_IP,
+        "nodeport": layout.NODE_A.address,
+    }[topology.target]
+
+
+def needed(topologies: Iterable[Topology]) -> list[Server]:
+    """The servers that these topologies need, and the canary."""
+    namespaces: dict[str, None] = {}
+    for topology in (BY_NAME[CONTROL], *topologies):
+        pod = layout.NEAR_POD if topology.same_node else layout.SERVER_POD
+        namespaces[layout.NODE_B.name if topology.client == "node" else pod.name] = None
+    connect = (sys.executable, "-m", "steps.connect", "serve", str(CONNECT_PORT))
+    return [
+        server
+        for namespace in namespaces
+        for server in (
+            Server(namespace, IPERF3_PORT, ("iperf3", "-s", "-p", str(IPERF3_PORT))),
+            Server(namespace, CONNECT_PORT, connect),
+        )
+    ]
+
+
+def start(servers: list[Server]) -> None:
+    """Start the servers and wait until each listens.
+
+    Raises:
+        Problem: a port is taken, or a server does not listen; with what it said.
+    """
+    LOGS.mkdir(parents=True, exist_ok=True)
+    for server in servers:
+        if server.port in listening(server.namespace):
+            raise Problem(f"port {server.port} in namespace {server.namespace} is taken by another program: end it.")
+    for server in servers:
+        _launch(server)
+    for server in servers:
+        _await(server)
+
+
+def _launch(server: Server) -> None:
+    search = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+    with server.log.open("wb") as log:
+        try:
+            subprocess.Popen(
+                inside(server.namespace, "sh", "-c", _AGAIN, "sh", *server.argv),
+                env=os.environ | {"PYTHONPATH": search},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise Problem("nsenter is not installed: apt-get install util-linux.") from None
+
+
+def _await(server: Server) -> None:
+    waiting = Retrying(
+        stop=stop_after_delay(_PATIENCE_S),
+        wait=wait_fixed(_POLL_S),
+        retry=retry_if_result(lambda ports: server.port not in ports),
+    )
+    try:
+        waiting(listening, server.namespace)
+    except RetryError:
+        said = " ".join(server.log.read_text(errors="replace").split())[-_SHOWN:] or "it said nothing"
+        raise Problem(
+            f"{server.argv[0]} in namespace {server.namespace} does not listen on port {server.port} "
+            f"after {_PATIENCE_S:g} s: {said}"
+        ) from None
+
+
+def listening(namespace: str) -> set[int]:
+    """The TCP ports that are listened on in a namespace.
+
+    Raises:
+        Problem: there is no such namespace.
+    """
+    if not path(namespace).exists():
+        raise Problem(f"the lab has no namespace {namespace}: configure a dataplane first.")
+
+    def read() -> list[str]:
+        tables = (Path("/proc/thread-self/net", name) for name in ("tcp", "tcp6"))
+        return [line for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
+
+    fields = (line.split() for line in within(namespace, read))
+    return {int(field[1].rpartition(":")[2], 16) for field in fields if field[3] == _LISTENING}
+
+
+def stop() -> int:
+    """End all that runs in the lab's namespaces. Returns how many processes there were."""
+    return end_processes(present())

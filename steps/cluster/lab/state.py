@@ -1,0 +1,45 @@
+"""What the lab is, for verbs that each run in a process of their own. Written last, so half a lab has no state."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from steps.model import Model, Visit
+from steps.settings import Settings
+
+FILE: Final = Path("/run/lab/state.json")
+
+
+class State(Model):
+    """The visit that the lab was built for, and what it was built with."""
+
+    visit: int
+    dataplane: str
+    services: int
+    offloads: bool
+
+    @classmethod
+    def wanted(cls, visit: Visit, settings: Settings) -> "State":
+        """What a visit wants."""
+        return cls(visit=visit.visit, dataplane=visit.dataplane, services=settings.services, offloads=settings.offloads)
+
+
+def read() -> State | None:
+    """The state of the lab; None if there is none, or only half of one."""
+    try:
+        return State.model_validate(json.loads(FILE.read_text()))
+    except (OSError, ValueError):
+        return None
+
+
+def write(state: State) -> None:
+    """Say that the lab is whole."""
+    FILE.parent.mkdir(parents=True, exist_ok=True)
+    draft = FILE.with_suffix(".draft")
+    draft.write_text(state.model_dump_json())
+    draft.replace(FILE)
+
+
+def forget() -> None:
+    """Say that the lab is not, or no longer, whole."""
+    FILE.unlink(missing_ok=True)

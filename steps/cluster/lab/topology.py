@@ -1,0 +1,138 @@
+"""Build the lab's namespaces, links, addresses and routes, and take them away."""
+
+from pathlib import Path
+
+from steps.cluster.lab import layout
+from steps.cluster.lab.layout import NAMESPACES, NODES, OUTSIDE, WIRE, Node, Pod
+from steps.cluster.lab.namespaces import DIRECTORY, Job, end_processes, path, run, run_all, within
+
+_NO_IPV6 = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6")
+
+
+def jobs(*, offloads: bool) -> list[list[Job]]:
+    """What makes the lab, as batches: the jobs of one batch may run side by side, batches follow each other."""
+    wires = [("port-a", layout.NODE_A.name), ("port-b", layout.NODE_B.name), ("port-c", OUTSIDE)]
+    wire = ["link add br0 type bridge mcast_snooping 0", "link set br0 up"]
+    for port, end in wires:
+        wire.append(f"link add {port} type veth peer name {layout.UNDERLAY} netns {end}")
+        wire.append(f"link set {port} master br0 up")
+    outside = [
+        "link set lo up",
+        f"addr add {layout.OUTSIDE_ADDRESS}/24 dev {layout.UNDERLAY}",
+        f"link set {layout.UNDERLAY} mtu {layout.TUNNEL_MTU} up",
+    ]
+    batches = [
+        # Not `ip netns add`, which in an ordinary user's box may not go back to the machine's network and gives up.
+        [Job(None, ("unshare", f"--net={path(name)}", "true")) for name in NAMESPACES],
+        [_ip(WIRE, wire)],
+        [_ip(OUTSIDE, outside), *(_ip(n.name, _node(n)) for n in NODES)],
+        [*(_ip(p.name, _pod(p)) for n in NODES for p in n.pods), *(_forwarding(n) for n in NODES)],
+    ]
+    if not offloads:
+        off = ("ethtool", "-K", layout.UNDERLAY, "tso", "off", "gso", "off", "gro", "off")
+        batches[-1] += [Job(end, off) for _, end in wires]
+    return batches
+
+
+def _ip(namespace: str | None, lines: list[str]) -> Job:
+    return Job(namespace, ("ip", "-batch", "-"), "\n".join(lines) + "\n")
+
+
+def _forwarding(node: Node) -> Job:
+    other = layout.peer(node)
+    return Job(
+        node.name,
+        ("bridge", "-batch", "-"),
+        f"fdb add {other.tunnel_mac} dev {layout.TUNNEL} dst {other.address} self permanent\n",
+    )
+
+
+def _node(node: Node) -> list[str]:
+    other = layout.peer(node)
+    vxlan = f"id {layout.TUNNEL_ID} dstport {layout.TUNNEL_PORT} local {node.address} dev {layout.UNDERLAY} nolearning"
+    lines = [
+        "link set lo up",
+        f"addr add {node.address}/24 dev {layout.UNDERLAY}",
+        f"link set {layout.UNDERLAY} up",
+        f"link add {layout.TUNNEL} address {node.tunnel_mac} mtu {layout.TUNNEL_MTU} type vxlan {vxlan}",
+        f"addr add {node.tunnel_address}/32 dev {layout.TUNNEL}",
+        f"link set {layout.TUNNEL} up",
+        f"neigh add {other.tunnel_address} lladdr {other.tunnel_mac} dev {layout.TUNNEL} nud permanent",
+        f"route add {other.block} via {other.tunnel_address} dev {layout.TUNNEL} onlink",
+        f"route add blackhole {node.block}",
+        # Without a default route the kernel does not answer for 169.254.1.1.
+        f"route add default dev {layout.UNDERLAY}",
+    ]
+    for pod in node.pods:
+        end = f"name {layout.POD_INTERFACE} netns {pod.name} address {pod.mac} mtu {layout.TUNNEL_MTU}"
+        lines += [
+            f"link add {pod.cable} address {layout.GATEWAY_MAC} mtu {layout.TUNNEL_MTU} type veth peer {end}",
+            f"link set {pod.cable} up",
+            f"route add {pod.address}/32 dev {pod.cable} scope link",
+        ]
+    return lines
+
+
+def _pod(pod: Pod) -> list[str]:
+    return [
+        "link set lo up",
+        f"addr add {pod.address}/32 dev {layout.POD_INTERFACE}",
+        f"link set {layout.POD_INTERFACE} up",
+        f"route add {layout.GATEWAY} dev {layout.POD_INTERFACE} scope link",
+        f"route add default via {layout.GATEWAY} dev {layout.POD_INTERFACE}",
+    ]
+
+
+def _node_switches(node: Node) -> dict[str, str]:
+    switches = {"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/rp_filter": "0"}
+    for pod in node.pods:
+        switches[f"net/ipv4/conf/{pod.cable}/proxy_arp"] = "1"
+        switches[f"net/ipv4/neigh/{pod.cable}/proxy_delay"] = "0"
+        switches[f"net/ipv4/conf/{pod.cable}/rp_filter"] = "0"
+    return switches
+
+
+def _set(switches: dict[str, str]) -> None:
+    for name, value in switches.items():
+        file = Path("/proc/sys", name)
+        if file.exists():
+            file.write_text(value)
+
+
+def build(*, offloads: bool) -> list[Job]:
+    """Build the lab on ground that `raze` has cleared. Returns what was run.
+
+    Raises:
+        Problem: a program is missing or failed.
+    """
+    first, *rest = jobs(offloads=offloads)
+    for name in NAMESPACES:
+        path(name).touch()
+    run_all(first)
+    for name in NAMESPACES:
+        # Link-local addresses would be announced, and that traffic measured.
+        within(name, lambda: _set(dict.fromkeys(_NO_IPV6, "1")))
+    for batch in rest:
+        run_all(batch)
+    for node in NODES:
+        within(node.name, lambda node=node: _set(_node_switches(node)))  # type: ignore[misc]
+    return [job for batch in (first, *rest) for job in batch]
+
+
+def present() -> list[str]:
+    """The names of the lab's namespaces that are there, whole or half-built."""
+    return [name for name in NAMESPACES if path(name).exists()]
+
+
+def raze() -> list[str]:
+    """End what runs in the lab's namespaces and delete them, whole or half-built. Returns what was there."""
+    found = present()
+    if found:
+        end_processes(found)
+        ground = DIRECTORY.stat().st_dev
+        held = [str(path(name)) for name in found if path(name).stat().st_dev != ground]
+        if held:
+            run(Job(None, ("umount", "--no-mtab", "--lazy", *held)))
+        for name in found:
+            path(name).unlink(missing_ok=True)
+    return found

@@ -1,0 +1,101 @@
+"""The raw documents of a run to the rows of the four tables. Pure over the documents, and lenient with them.
+
+Every planned trial becomes a row: measured; failed, with its reason; or not-run. A document that is missing or damaged
+becomes a sentence in the rows that it should have filled.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from analysis.errors import Problem
+from steps import plan, raw
+from steps.collect_trials import sample_rows, trial_row
+from steps.collect_visits import read_visit, visit_row
+from steps.model import Visit
+
+Row = dict[str, object]
+
+
+def rows(raw_directory: Path, *, collected_at: datetime | None = None) -> dict[str, list[Row]]:
+    """The rows of `runs`, `visits`, `trials` and `samples` that a run's documents hold.
+
+    Args:
+        raw_directory: `raw/RUN` as `steps.raw` describes it.
+        collected_at: becomes `finished_at`; now by default.
+
+    Raises:
+        Problem: run.json is missing or damaged, so that nothing says what the run was.
+    """
+    run = _run(raw_directory)
+    preflight, doubt = _preflight(raw_directory)
+    late = _late_evidence(raw_directory)
+    visits = preflight.visits if preflight is not None else plan.make(run.settings)
+    tables: dict[str, list[Row]] = {"runs": [], "visits": [], "trials": [], "samples": []}
+    for visit in visits:
+        record = read_visit(raw_directory / raw.visit_directory(visit.visit), visit, doubt, late)
+        tables["visits"].append({"run_id": run.run_id, **visit_row(record)})
+        for trial in visit.trials:
+            document, fault = _trial(raw_directory, visit, trial.topology, trial.trial)
+            row = trial_row(trial, document, fault, record)
+            tables["trials"].append({"run_id": run.run_id, **row})
+            if document is not None and row["outcome"] == "measured":
+                tables["samples"] += [{"run_id": run.run_id, **row} for row in sample_rows(document)]
+    tables["runs"].append(_run_row(run, preflight, visits, collected_at or datetime.now(UTC)))
+    return tables
+
+
+def _run(directory: Path) -> raw.Run:
+    try:
+        return raw.read(directory / raw.RUN, raw.Run)
+    except FileNotFoundError:
+        raise Problem(f"{directory / raw.RUN} is missing, so nothing says what this run was") from None
+
+
+def _preflight(directory: Path) -> tuple[raw.Preflight | None, str | None]:
+    try:
+        return raw.read(directory / raw.PREFLIGHT, raw.Preflight), None
+    except FileNotFoundError:
+        return None, "the run ended before its preflight did"
+    except Problem as problem:
+        return None, str(problem)
+
+
+def _late_evidence(directory: Path) -> raw.Evidence | None:
+    try:
+        return raw.read(directory / raw.RESTORE, raw.Restore).evidence
+    except (FileNotFoundError, Problem):
+        return None
+
+
+def _trial(directory: Path, visit: Visit, topology: str, trial: int) -> tuple[raw.TrialDocument | None, str | None]:
+    """A trial's document, or why there is none; neither where the trial never ran."""
+    path = directory / raw.visit_directory(visit.visit) / topology / raw.trial_name(trial)
+    try:
+        return raw.read(path, raw.TrialDocument), None
+    except FileNotFoundError:
+        return None, None
+    except Problem as problem:
+        return None, str(problem)
+
+
+def _run_row(run: raw.Run, preflight: raw.Preflight | None, visits: Sequence[Visit], collected_at: datetime) -> Row:
+    settings = run.settings
+    findings = [f.model_dump(mode="json") for f in preflight.findings] if preflight is not None else []
+    parameters: Row = {
+        **settings.model_dump(mode="json"),
+        "dataplanes": [shown.model_dump() for shown in run.dataplanes],
+        "findings": findings,
+        "skipped": [f for f in findings if f["severity"] == "skip"],
+        "planned_visits": len(visits),
+    }
+    return {
+        "run_id": run.run_id,
+        "started_at": run.started_at,
+        "finished_at": collected_at,
+        "environment": settings.environment,
+        "trigger": run.trigger,
+        "seed": settings.seed,
+        "parameters": parameters,
+        "provenance": preflight.provenance if preflight is not None else None,
+    }

@@ -1,0 +1,193 @@
+"""A trial's document to its row of `trials` and its rows of `samples`. Pure."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Final
+
+from steps import figures, monitor
+from steps.collect_visits import VisitRecord
+from steps.figures import Connects
+from steps.iperf3 import Failure, Report
+from steps.model import Trial
+from steps.monitor import Counters
+from steps.raw import Attempt, TrialDocument
+
+Row = dict[str, object]
+
+_UDP_HEADERS_BYTES: Final = 28
+_BITS: Final = 8
+_GIGA: Final = 1e9
+_CLOCK_SLACK_S: Final = 0.05
+
+
+def trial_row(trial: Trial, document: TrialDocument | None, fault: str | None, record: VisitRecord) -> Row:
+    """The row of `trials`, but for run_id.
+
+    Figures are there only where they count: where the trial was measured and the dataplane proven at both moments.
+
+    Args:
+        trial: as planned.
+        document: what was measured; None if there is none.
+        fault: why a document that is there can't be read.
+        record: the trial's visit.
+    """
+    row: Row = trial.model_dump(exclude={"duration_s"})
+    if document is None:
+        return {**row, **_unmeasured(fault, record)}
+    attempt = document.attempts[-1] if document.attempts else None
+    row |= {
+        "started_at": attempt.started_at if attempt is not None else None,
+        "attempts": len(document.attempts),
+        "foreign_cpu_ratio": attempt.foreign_cpu_ratio if attempt is not None else None,
+        "mtu_bytes": document.mtu_bytes,
+        "services": document.services,
+        "flags": list(document.flags),
+    }
+    if attempt is None:
+        return {**row, "outcome": "failed", "error": document.error or "it was never attempted"}
+    found = figures.of(trial, attempt)
+    if isinstance(found, Failure):
+        return {**row, "outcome": "failed", "error": found.reason}
+    proof = record.proof
+    if proof.state != "proven":
+        return {**row, "outcome": "failed", "error": f"the dataplane is {proof.state}, {proof.reason}"}
+    row["flags"] = [*document.flags, *_doubts(document, attempt, found)]
+    baseline = record.baseline_ratio(attempt.foreign_cpu_ratio)
+    row["nodes"] = _nodes(document, attempt, baseline)
+    row |= _report(document, attempt, found, baseline) if isinstance(found, Report) else _connects(found)
+    return {**row, "outcome": "measured", "error": None}
+
+
+def _unmeasured(fault: str | None, record: VisitRecord) -> Row:
+    if fault is not None:
+        return {"outcome": "failed", "error": fault}
+    if record.blocked is not None:
+        return {"outcome": "failed", "error": record.blocked}
+    return {"outcome": "not-run", "error": record.doubt or "the run ended before it"}
+
+
+def _report(document: TrialDocument, attempt: Attempt, report: Report, baseline: dict[str, float]) -> Row:
+    return {
+        "duration_s": report.duration_s,
+        "sent_bps": report.sent_bps,
+        "received_bps": report.received_bps,
+        "lost_packets": report.lost_packets,
+        "total_packets": report.total_packets,
+        "jitter_s": report.jitter_s,
+        "retransmits": report.retransmits,
+        "rtt_s": report.rtt_s,
+        "block_size_bytes": report.block_size_bytes,
+        "congestion_control": report.congestion_control,
+        "cpu_s_per_gbit": _cpu_s_per_gbit(document, attempt, report, baseline),
+        "nat_bytes_per_payload_byte": _nat_share(document, attempt, report),
+    }
+
+
+def _connects(connects: Connects) -> Row:
+    return {
+        "duration_s": connects.duration_s,
+        "connects_per_s": connects.connects_per_s,
+        "connect_p50_s": connects.p50_s,
+        "connect_p99_s": connects.p99_s,
+    }
+
+
+def _doubts(document: TrialDocument, attempt: Attempt, found: Report | Connects) -> list[str]:
+    flags = {flag for readings in attempt.readings.values() for flag in monitor.doubts(*_window(attempt, readings))}
+    if isinstance(found, Connects):
+        flags |= {"connect-errors"} if found.errors else set()
+    else:
+        flags |= set(found.flags)
+        if document.trial.protocol == "udp" and document.mtu_bytes is not None and found.block_size_bytes is not None:
+            flags |= {"udp-fragments"} if found.block_size_bytes + _UDP_HEADERS_BYTES > document.mtu_bytes else set()
+    return sorted(flags)
+
+
+def _window(attempt: Attempt, readings: Sequence[Counters]) -> tuple[Counters, Counters]:
+    """The readings between which the trial counts: from the first after the warm-up to the last."""
+    begins = readings[0].at_s + attempt.window_offset_s - _CLOCK_SLACK_S
+    first = next((reading for reading in readings if reading.at_s >= begins), readings[0])
+    return first, readings[-1]
+
+
+def _nodes(document: TrialDocument, attempt: Attempt, baseline: dict[str, float]) -> list[Row]:
+    return [
+        monitor.usage(*_window(attempt, attempt.readings[m.node]), m.side, baseline.get(m.node))
+        for m in document.placement.monitors
+        if attempt.readings.get(m.node)
+    ]
+
+
+def _cpu_s_per_gbit(
+    document: TrialDocument, attempt: Attempt, report: Report, baseline: dict[str, float]
+) -> float | None:
+    """CPU-seconds above idle of all nodes per Gbit in the window; None where a node or its baseline is missing."""
+    gbit = report.received_bps * report.duration_s / _GIGA
+    cpu_s = 0.0
+    for node in document.placement.monitors:
+        readings = attempt.readings.get(node.node)
+        if not readings or node.node not in baseline:
+            return None
+        before, after = _window(attempt, readings)
+        busy = monitor.busy_ratio(before, after)
+        if busy is None:
+            return None
+        cpu_s += (busy - baseline[node.node]) * (after.at_s - before.at_s) * len(after.cores)
+    return cpu_s / gbit if document.placement.monitors and gbit > 0 else None
+
+
+def _nat_share(document: TrialDocument, attempt: Attempt, report: Report) -> float | None:
+    """Bytes that the NodePort's node sent per byte received by the receiver; None where that path has no such node."""
+    name = document.placement.nat_interface
+    if name is None or len(attempt.nat) != 2:  # noqa: PLR2004 - before and after
+        return None
+    before, after = (reading.interfaces.get(name) for reading in attempt.nat)
+    if before is None or after is None or after.sent_bytes < before.sent_bytes:
+        return None
+    # The interface counted the warm-up too, which is taken to have gone at the same rate.
+    counted = report.duration_s / (report.duration_s + attempt.window_offset_s)
+    payload_bytes = report.received_bps * report.duration_s / _BITS
+    return (after.sent_bytes - before.sent_bytes) * counted / payload_bytes
+
+
+def sample_rows(document: TrialDocument) -> Iterator[Row]:
+    """The rows of `samples` of a measured trial, but for run_id: iperf3's intervals, then those of each monitor."""
+    attempt = document.attempts[-1]
+    found = figures.of(document.trial, attempt)
+    if isinstance(found, Report):
+        for i in found.intervals:
+            yield {
+                "trial": document.trial.trial,
+                "side": i.side,
+                "source": "iperf3",
+                "offset_s": i.offset_s,
+                "duration_s": i.duration_s,
+                "omitted": i.omitted,
+                "bps": i.bps,
+                "retransmits": i.retransmits,
+                "rtt_s": i.rtt_s,
+                "cwnd_bytes": i.cwnd_bytes,
+                "lost_packets": i.lost_packets,
+                "total_packets": i.total_packets,
+            }
+    for node, readings in attempt.readings.items():
+        for before, after in pairwise(readings):
+            yield _monitor_sample(document, attempt, node, readings[0].at_s, before, after)
+
+
+def _monitor_sample(
+    document: TrialDocument, attempt: Attempt, node: str, began_s: float, before: Counters, after: Counters
+) -> Row:
+    usage = monitor.usage(before, after, None, None)
+    return {
+        "trial": document.trial.trial,
+        "side": node,
+        "source": "monitor",
+        "offset_s": before.at_s - began_s,
+        "duration_s": after.at_s - before.at_s,
+        "omitted": before.at_s - began_s < attempt.window_offset_s - _CLOCK_SLACK_S,
+        "busy_ratio": usage["busy_ratio"],
+        "softirq_ratio": usage["softirq_ratio"],
+        "steal_ratio": usage["steal_ratio"],
+        "memory_used_bytes": usage["memory_used_bytes"],
+    }

@@ -1,0 +1,300 @@
+"""Measure the trials of one topology, one after another, each kept as a document as soon as it is done.
+
+A trial that fails is a document with its error, and the next goes on.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from analysis.errors import Problem
+from steps import connect, figures, foreign, iperf3, monitor, raw
+from steps.foreign import ForeignCpu
+from steps.iperf3 import Failure
+from steps.model import Moment, Monitor, Placement, Trial
+from steps.monitor import Counters
+from steps.program import Programs
+from steps.raw import Attempt, CanaryDocument, TrialDocument
+from steps.sampler import Sampler
+from steps.settings import CONNECT_PROBE_S, Settings
+
+CANARY_BYTES: Final = 100_000_000
+"""About 0.3 s at 3 Gbit/s; bytes rather than seconds, because iperf3 takes whole seconds only."""
+
+CANARY_TIMEOUT_S: Final = 30.0
+GRACE_S: Final = iperf3.CONNECT_TIMEOUT_S + 5.0
+"""How much longer than its trial a program may take before it is killed."""
+
+REPEATS: Final = 2
+"""How often a trial that others disturbed is measured again."""
+
+_BUSY: Final = "server is busy"
+_BUSY_WAIT_S: Final = 5.0
+_BUSY_STEP_S: Final = 0.1
+_QUIET_WINDOW_S: Final = 0.1
+_TICK_S: Final = 0.01
+
+
+class _Gate:
+    """Judges how much CPU others took, and waits for quiet, within a budget for all trials of a step together.
+
+    Nothing is waited for before a trial unless the last one was disturbed: the look at the trial itself tells more than
+    one before it. Without the budget a machine that is never quiet would take three times as long.
+    """
+
+    def __init__(self, source: ForeignCpu | None, limit_ratio: float, budget_s: float, programs: Programs) -> None:
+        self.source = source
+        self._limit_ratio = limit_ratio
+        self._budget_s = budget_s
+        self._programs = programs
+
+    def disturbed(self, ratio: float | None, window_s: float) -> bool:
+        """Whether others took more than allowed, by more than the counters' ticks can account for."""
+        return ratio is not None and window_s > 0 and ratio > self._limit_ratio + _TICK_S / window_s
+
+    def spend(self, seconds: float) -> bool:
+        """Take so much of the budget; False when it was spent already."""
+        enough = self._budget_s > 0
+        self._budget_s -= seconds
+        return enough
+
+    def wait(self) -> None:
+        """Wait until others are quiet, or the budget is spent."""
+        while self.source is not None and not self._programs.stopped.is_set() and self._budget_s > 0:
+            before = self.source.read()
+            self._programs.stopped.wait(_QUIET_WINDOW_S)
+            self._budget_s -= _QUIET_WINDOW_S
+            if not self.disturbed(foreign.ratio(before, self.source.read()), _QUIET_WINDOW_S):
+                return
+
+
+def run(
+    placement: Placement,
+    trials: Sequence[Trial],
+    settings: Settings,
+    directory: Path,
+    say: Callable[[str], None],
+    progress: Callable[[int, int], None],
+    *,
+    others: ForeignCpu | None = None,
+) -> None:
+    """Measure the trials in order, one document each below `directory`.
+
+    Args:
+        placement: where the trials' ends are.
+        trials: of the placement's topology.
+        settings: of the run.
+        directory: gets `raw.trial_name(...)` for each trial.
+        say: hears one line for each trial.
+        progress: hears how many of how many are done.
+        others: what tells how much CPU others use; the machine's own by default.
+
+    Raises:
+        Problem: a document can't be written, or the step was told to stop; what was measured is kept.
+    """
+    programs = Programs()
+    planned_s = sum(_duration_s(trial, settings) for trial in trials)
+    longest_s = max((_duration_s(trial, settings) for trial in trials), default=0.0)
+    source = (others or ForeignCpu()) if placement.gate_foreign_cpu else None
+    gate = _Gate(source, settings.foreign_cpu_limit_ratio, max(0.5 * planned_s, longest_s + 1), programs)
+    mtu_bytes = _mtu_bytes(placement)
+    with programs.stoppable():
+        progress(0, len(trials))
+        for index, trial in enumerate(trials):
+            if programs.stopped.is_set():
+                raise Problem(f"stopped after {index} of {len(trials)} trials of {placement.topology}; they are kept")
+            speak = partial(_say, say, f"{trial.topology} {trial.protocol} {trial.direction} {index + 1}/{len(trials)}")
+            document = _trial(placement, trial, settings, programs, gate, speak)
+            document = document.model_copy(update={"mtu_bytes": mtu_bytes})
+            raw.write(directory / raw.trial_name(trial.trial), document)
+            speak(figures.sentence(figures.of(trial, document.attempts[-1])))
+            progress(index + 1, len(trials))
+        if programs.stopped.is_set():
+            raise Problem(f"stopped in the last trial of {placement.topology}; what was measured is kept")
+
+
+def _say(say: Callable[[str], None], name: str, text: str) -> None:
+    say(f"{name}: {text}")
+
+
+def _trial(
+    placement: Placement, trial: Trial, settings: Settings, programs: Programs, gate: _Gate, say: Callable[[str], None]
+) -> TrialDocument:
+    argv = _argv(placement, trial, settings)
+    timeout_s = _duration_s(trial, settings) + GRACE_S
+    omit_s = 0 if trial.protocol == "connect" else settings.omit_s
+    attempts: list[Attempt] = []
+    lost: dict[str, str] = {}
+    while True:
+        attempt, lost = _attempt(placement, argv, timeout_s, programs, gate.source, iperf3.interval_s(trial.duration_s))
+        attempts.append(attempt.model_copy(update={"window_offset_s": float(omit_s)}))
+        disturbed = gate.disturbed(attempt.foreign_cpu_ratio, attempt.wall_s or 0)
+        again = disturbed and len(attempts) <= REPEATS and not programs.stopped.is_set()
+        if not again or not gate.spend(attempt.wall_s or 0):
+            break
+        say(f"others used {attempt.foreign_cpu_ratio or 0:.0%} of the CPU, measured again")
+        gate.wait()
+    flags = ["foreign-cpu"] if disturbed else []
+    if gate.source is not None and attempt.foreign_cpu_ratio is None:
+        flags.append("foreign-cpu-unknown")
+    flags += [f"monitor-lost: {reason}" for reason in sorted(set(lost.values()))]
+    return TrialDocument(
+        trial=trial,
+        placement=placement,
+        mtu_bytes=None,
+        services=settings.services,
+        attempts=tuple(attempts),
+        flags=tuple(flags),
+        error=_error(trial, attempts[-1]),
+    )
+
+
+def _error(trial: Trial, attempt: Attempt) -> str | None:
+    found = figures.of(trial, attempt)
+    return found.reason if isinstance(found, Failure) else None
+
+
+def _duration_s(trial: Trial, settings: Settings) -> float:
+    return CONNECT_PROBE_S if trial.protocol == "connect" else float(trial.duration_s + settings.omit_s)
+
+
+def _argv(placement: Placement, trial: Trial, settings: Settings) -> list[str]:
+    if trial.protocol == "connect":
+        # By its file and without site-packages: the probe starts in a few milliseconds, from whatever directory.
+        where = [placement.address, str(placement.connect_port), f"{CONNECT_PROBE_S:g}"]
+        return [*placement.prefix, sys.executable, "-I", "-S", connect.__file__, "probe", *where]
+    return [*placement.prefix, *iperf3.argv(trial, settings, placement.address, placement.port)]
+
+
+def _attempt(
+    placement: Placement,
+    argv: Sequence[str],
+    timeout_s: float,
+    programs: Programs,
+    others: ForeignCpu | None,
+    interval_s: float,
+) -> tuple[Attempt, dict[str, str]]:
+    """One run of the program with all that is read around it, and why monitors were lost."""
+    patience = time.monotonic() + _BUSY_WAIT_S
+    while True:
+        started_at = datetime.now(UTC)
+        nat = [_nat(placement)]
+        sampler = Sampler(placement.monitors, interval_s)
+        before = others.read() if others is not None else None
+        with sampler:
+            began = time.monotonic()
+            finished = programs.run(argv, timeout_s)
+            wall_s = time.monotonic() - began
+        after = others.read() if others is not None else None
+        nat.append(_nat(placement))
+        # A server still busy with a client that was killed has not measured anything yet.
+        if _BUSY.encode() not in finished.stdout[-2000:] or time.monotonic() > patience or programs.stopped.is_set():
+            break
+        programs.stopped.wait(_BUSY_STEP_S)
+    attempt = Attempt(
+        started_at=started_at,
+        argv=tuple(argv),
+        stdout=finished.stdout.decode(errors="backslashreplace"),
+        stderr=finished.stderr.decode(errors="backslashreplace"),
+        exit_code=finished.exit_code,
+        wall_s=wall_s,
+        readings=sampler.readings,
+        nat=tuple(reading for reading in nat if reading is not None),
+        foreign_cpu_ratio=foreign.ratio(before, after),
+        error=finished.error,
+    )
+    return attempt, sampler.lost
+
+
+def _nat(placement: Placement) -> Counters | None:
+    if placement.nat_monitor is None:
+        return None
+    try:
+        return monitor.read(placement.nat_monitor.source, placement.nat_monitor.node)
+    except Problem:
+        return None
+
+
+def _mtu_bytes(placement: Placement) -> int | None:
+    """The MTU of the client's interface; None where it is not named or can't be read."""
+    if placement.interface is None:
+        return None
+    if not placement.prefix:
+        found = psutil.net_if_stats().get(placement.interface)
+        return found.mtu if found is not None else None
+    command = [*placement.prefix, "ip", "-json", "link", "show", "dev", placement.interface]
+    try:
+        shown = subprocess.run(command, capture_output=True, timeout=5, check=True).stdout
+        return int(json.loads(shown)[0]["mtu"])
+    except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError):
+        return None
+
+
+def canary(
+    placement: Placement,
+    settings: Settings,
+    moment: Moment,
+    directory: Path,
+    say: Callable[[str], None],
+    *,
+    others: ForeignCpu | None = None,
+) -> None:
+    """Send a fixed number of bytes from node to node; before the first trial, first look at the nodes while idle.
+
+    Args:
+        placement: of the control topology.
+        settings: of the run.
+        moment: before the visit's first trial, or after its last.
+        directory: gets `raw.CANARY`.
+        say: hears one line.
+        others: what tells how much CPU others use; the machine's own by default.
+
+    Raises:
+        Problem: the document can't be written, or the step was told to stop.
+    """
+    programs = Programs()
+    source = (others or ForeignCpu()) if placement.gate_foreign_cpu else None
+    argv = [
+        *placement.prefix,
+        *iperf3.canary_argv(settings, placement.address, placement.port, CANARY_BYTES),
+    ]
+    idle: dict[str, tuple[Counters, ...]] = {}
+    ratio = None
+    lost: dict[str, str] = {}
+    with programs.stoppable():
+        if moment == "before" and settings.idle_s > 0:
+            idle, ratio, lost = _idle(placement.monitors, settings.idle_s, programs, source)
+        attempt, lost_too = _attempt(placement, argv, CANARY_TIMEOUT_S, programs, source, iperf3.interval_s(0))
+        found = figures.of_iperf3(attempt)
+        raw.write(
+            directory / raw.CANARY,
+            CanaryDocument(
+                moment=moment,
+                attempt=attempt,
+                idle=idle,
+                idle_foreign_cpu_ratio=ratio,
+                flags=tuple(f"monitor-lost: {reason}" for reason in sorted({*lost.values(), *lost_too.values()})),
+                error=found.reason if isinstance(found, Failure) else None,
+            ),
+        )
+        say(f"canary {moment}: {figures.sentence(found)}")
+        if programs.stopped.is_set():
+            raise Problem(f"stopped in the canary {moment} the trials")
+
+
+def _idle(
+    monitors: Sequence[Monitor], seconds: float, programs: Programs, others: ForeignCpu | None
+) -> tuple[dict[str, tuple[Counters, ...]], float | None, dict[str, str]]:
+    sampler = Sampler(monitors, seconds + 1)
+    before = others.read() if others is not None else None
+    with sampler:
+        programs.stopped.wait(seconds)
+    return sampler.readings, foreign.ratio(before, others.read() if others is not None else None), sampler.lost

@@ -1,0 +1,125 @@
+"""What the steps hand to each other: immutable, validated, and small enough for a workflow parameter."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Protocol = Literal["tcp", "udp", "connect"]
+"""tcp and udp are iperf3's; connect is the probe that opens TCP connections one after another."""
+
+Direction = Literal["forward", "reverse"]
+"""forward: client to server. reverse: server to client (iperf3 -R)."""
+
+Moment = Literal["before", "after"]
+"""before the first trial of a visit, after its last."""
+
+
+class Model(BaseModel):
+    """Base of all of them: frozen, and a field that is not known is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Cell(Model):
+    """What is compared between dataplanes: one path, one protocol, one direction."""
+
+    topology: str
+    protocol: Protocol
+    direction: Direction
+
+
+class Trial(Model):
+    """One planned measurement."""
+
+    trial: int
+    visit: int
+    position: int
+    topology: str
+    protocol: Protocol
+    direction: Direction
+    streams: int
+    offered_bps: float | None
+    repetition: int
+    duration_s: int
+
+
+class Visit(Model):
+    """One planned stay in a dataplane. `dataplane` is an arm: a catalogue name, with +label for a twin."""
+
+    visit: int
+    round: int
+    dataplane: str
+    trials: tuple[Trial, ...]
+
+
+class Finding(Model):
+    """One reason why a run, or a part of it, can't go on here, and what would mend it.
+
+    severity stop: nothing can run. skip: `subject` (a dataplane or topology) is left out. warn: it is recorded.
+    """
+
+    severity: Literal["stop", "skip", "warn"]
+    subject: str
+    reason: str
+    remedy: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What it is about, why, and what would mend it."""
+        return f"{self.subject}: {self.reason}." + (f" Remedy: {self.remedy}." if self.remedy else "")
+
+
+class Change(Model):
+    """One change that configure or restore made, and what a person would have typed for it."""
+
+    what: str
+    command: str
+
+
+class Sign(Model):
+    """One piece of evidence on one node. `indicates`: the dataplanes with which it agrees; None: it tells nothing."""
+
+    moment: Moment
+    node: str
+    looked_at: str
+    seen: str
+    at: datetime
+    indicates: tuple[str, ...] | None
+
+
+class Monitor(Model):
+    """Where a node's CPU and memory counters are read: `local` (this machine) or an http:// address."""
+
+    node: str
+    side: Literal["client", "server", "both", "nat"]
+    source: str
+
+
+class Placement(Model):
+    """Everything that a measuring step needs to know of one topology, so that it asks no cluster.
+
+    `prefix` goes before each program at the client's end (empty in a pod that already is there).
+    `nat_prefix` and `nat_interface` read the byte counters of the node that owns the NodePort; None: not on this path.
+    """
+
+    topology: str
+    client_node: str
+    host_network: bool
+    prefix: tuple[str, ...] = ()
+    address: str
+    port: int
+    connect_port: int
+    interface: str | None = None
+    monitors: tuple[Monitor, ...]
+    nat_monitor: Monitor | None = None
+    nat_interface: str | None = None
+    gate_foreign_cpu: bool = False
+
+
+class Proof(Model):
+    """What the evidence says. `observed` is None when it can't tell."""
+
+    state: Literal["proven", "disproven", "unproven"]
+    observed: str | None
+    reason: str | None = Field(default=None, description="why it is not proven, as a sentence")

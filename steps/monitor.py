@@ -1,0 +1,193 @@
+"""CPU, memory and interface counters of a node, by that node's own clock, and what they say of a window between two.
+
+`python -m steps.monitor serve PORT` answers with this node's counters as JSON.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final, cast
+
+import psutil
+from pydantic import Field
+
+from analysis.errors import Problem
+from steps.model import Model
+
+MODES: Final = ("user", "nice", "system", "iowait", "irq", "softirq", "steal", "idle")
+STEAL_LIMIT_RATIO: Final = 0.02
+"""More of the CPU than this taken by a hypervisor, and figures say as much about the neighbours."""
+
+_COLUMN_TOLERANCE: Final = 0.05
+_TICK_S: Final = 0.01
+_NAMESPACE_TIMEOUT_S: Final = 5
+
+
+class Core(Model):
+    """CPU seconds of one core since boot, by mode."""
+
+    user: float
+    nice: float
+    system: float
+    iowait: float
+    irq: float
+    softirq: float
+    steal: float
+    idle: float
+
+
+class Traffic(Model):
+    """Bytes that crossed an interface since it came up."""
+
+    sent_bytes: int
+    received_bytes: int
+
+
+class Counters(Model):
+    """A node's counters at one moment; `at_s` is of its monotonic clock. No cores: the source tells interfaces only."""
+
+    node: str
+    at_s: float
+    cores: tuple[Core, ...] = ()
+    memory_used_bytes: int | None = None
+    interfaces: dict[str, Traffic] = Field(default_factory=dict)
+
+
+def read(source: str, node: str) -> Counters:
+    """The counters of a node now.
+
+    Args:
+        source: `local`; `netns:NAME`, the interfaces in a named network namespace; or the http:// address of a monitor.
+        node: the name that the counters get.
+
+    Raises:
+        Problem: the source can't be read.
+    """
+    if source == "local":
+        return _local(node)
+    if source.startswith("netns:"):
+        return _namespace(source.removeprefix("netns:"), node)
+    if source.startswith(("http://", "https://")):
+        counters = import_module("steps.monitor_http").fetch(source)
+        return cast("Counters", counters).model_copy(update={"node": node})
+    raise Problem(f"monitor source {source!r} of {node} is unknown: it must be local, netns:NAME or http://...")
+
+
+def _local(node: str) -> Counters:
+    at_s = time.monotonic()
+    times = psutil.cpu_times(percpu=True)
+    traffic = psutil.net_io_counters(pernic=True, nowrap=False)
+    return Counters(
+        node=node,
+        at_s=at_s,
+        cores=tuple(Core.model_validate({mode: getattr(core, mode) for mode in MODES}) for core in times),
+        memory_used_bytes=psutil.virtual_memory().used,
+        interfaces={n: Traffic(sent_bytes=t.bytes_sent, received_bytes=t.bytes_recv) for n, t in traffic.items()},
+    )
+
+
+def _namespace(name: str, node: str) -> Counters:
+    # /proc/self/net follows the reading process, so the reader has to be inside.
+    command = ["nsenter", f"--net=/run/netns/{name}", "cat", "/proc/self/net/dev"]
+    at_s = time.monotonic()
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_NAMESPACE_TIMEOUT_S, check=False)
+    except FileNotFoundError:
+        raise Problem("nsenter is missing: install util-linux") from None
+    except subprocess.TimeoutExpired:
+        raise Problem(f"the counters of namespace {name} took over {_NAMESPACE_TIMEOUT_S} s to read") from None
+    if done.returncode != 0:
+        raise Problem(f"the counters of namespace {name} can't be read: {done.stderr.strip()}")
+    return Counters(node=node, at_s=at_s, interfaces=interfaces(done.stdout))
+
+
+def interfaces(text: str) -> dict[str, Traffic]:
+    """The table of /proc/net/dev by interface."""
+    found = {}
+    for line in text.splitlines():
+        name, colon, figures = line.partition(":")
+        if colon:
+            columns = figures.split()
+            found[name.strip()] = Traffic(received_bytes=int(columns[0]), sent_bytes=int(columns[8]))
+    return found
+
+
+def usage(before: Counters, after: Counters, side: str | None, baseline_ratio: float | None) -> dict[str, object]:
+    """CPU and memory between two readings of one node, as a row of `analysis.schema.NODE_USAGE`.
+
+    Ratios are of all cores together. A window or a core that can't be compared gives None.
+
+    Args:
+        before: the first reading.
+        after: the second.
+        side: client, server, both or nat; None: not known.
+        baseline_ratio: how busy the node would have been with nothing sent; None: not known.
+    """
+    wall_s = after.at_s - before.at_s
+    comparable = wall_s > 0 and len(before.cores) == len(after.cores) > 0
+    deltas = _deltas(before, after) if comparable else []
+    row: dict[str, object] = {"node": after.node, "side": side, "cores": len(after.cores) or None}
+    for mode in MODES:
+        row[f"{mode}_ratio"] = sum(d[mode] for d in deltas) / (wall_s * len(deltas)) if deltas else None
+    busy = busy_ratio(before, after)
+    row["busy_ratio"] = busy
+    row["busy_above_idle_ratio"] = busy - baseline_ratio if busy is not None and baseline_ratio is not None else None
+    for mode in ("softirq", "steal"):
+        row[f"{mode}_by_core_ratio"] = [d[mode] / wall_s for d in deltas] if deltas else None
+    row["memory_used_bytes"] = after.memory_used_bytes
+    return row
+
+
+def busy_ratio(before: Counters, after: Counters) -> float | None:
+    """1 - (idle + iowait) / wall, of all cores, 0 to 1.
+
+    The busy columns are not summed: they are sampled at ticks, which beat with a paced sender's own timer.
+    """
+    wall_s = (after.at_s - before.at_s) * len(after.cores)
+    if wall_s <= 0 or len(before.cores) != len(after.cores):
+        return None
+    unused_s = sum(d["idle"] + d["iowait"] for d in _deltas(before, after))
+    return min(1.0, max(0.0, 1 - unused_s / wall_s))
+
+
+def doubts(before: Counters, after: Counters) -> tuple[str, ...]:
+    """Flags on a window: `cpu-columns` where they don't add up to wall time, `steal` where a hypervisor took CPU."""
+    wall_s = after.at_s - before.at_s
+    if wall_s <= 0 or not after.cores or len(before.cores) != len(after.cores):
+        return ("cpu-unknown",) if after.cores else ()
+    cores = len(after.cores)
+    deltas = _deltas(before, after)
+    # Counters come in ticks, so a short window can't be held to the ratio alone.
+    allowed_s = max(_COLUMN_TOLERANCE * wall_s, 2 * _TICK_S) * cores
+    flags = []
+    if abs(sum(sum(d.values()) for d in deltas) - wall_s * cores) > allowed_s:
+        flags.append("cpu-columns")
+    if sum(d["steal"] for d in deltas) > STEAL_LIMIT_RATIO * wall_s * cores:
+        flags.append("steal")
+    return tuple(flags)
+
+
+def _deltas(before: Counters, after: Counters) -> list[dict[str, float]]:
+    pairs = zip(before.cores, after.cores, strict=True)
+    return [{mode: getattr(b, mode) - getattr(a, mode) for mode in MODES} for a, b in pairs]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line: serve this node's counters until killed."""
+    if len(arguments) != 2 or arguments[0] != "serve" or not arguments[1].isdigit():  # noqa: PLR2004
+        sys.stderr.write("usage: python -m steps.monitor serve PORT\n")
+        return 2
+    try:
+        import_module("steps.monitor_http").serve(int(arguments[1]))
+    except (OSError, OverflowError) as error:
+        sys.stderr.write(f"monitor: port {arguments[1]} can't be had: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,73 @@
+"""The counters of `steps.monitor` over HTTP: server and reader. Apart from it, as these modules are slow to import."""
+
+import socket
+from collections.abc import Callable
+from http.client import HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from pydantic import ValidationError
+
+from analysis.errors import Problem
+from steps import monitor
+
+_TIMEOUT_S: Final = 5
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = 30
+
+    def do_GET(self) -> None:
+        body = monitor.read("local", socket.gethostname()).model_dump_json().encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        """Says nothing: a line for each reading would fill the pod's log."""
+
+
+class _Server(ThreadingHTTPServer):
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
+def serve(port: int, ready: Callable[[int], None] | None = None) -> None:
+    """Answer every GET with this node's counters until killed.
+
+    Args:
+        port: 0 for any that is free.
+        ready: called with the port once it listens.
+
+    Raises:
+        OSError: the port can't be had.
+    """
+    with _Server(("", port), _Handler) as server:
+        if ready is not None:
+            ready(server.server_port)
+        server.serve_forever()
+
+
+def fetch(url: str) -> monitor.Counters:
+    """The counters that a monitor serves.
+
+    Raises:
+        Problem: it does not answer, or not with counters.
+    """
+    try:
+        with urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - the caller lets http and https through only
+            return monitor.Counters.model_validate_json(response.read())
+    except ValidationError:
+        raise Problem(f"the monitor at {url} answers with something else than counters") from None
+    except (URLError, HTTPException, OSError) as error:
+        reason = error.reason if isinstance(error, URLError) else error
+        raise Problem(f"the monitor at {url} does not answer: {reason}") from None

@@ -1,0 +1,236 @@
+"""The settings of a run: what a person chose, completed by the profile, checked, and passed from step to step.
+
+`Settings` is the complete, valid thing; `choose` makes it from the few texts of the form or of the command line.
+"""
+
+import re
+import secrets
+from collections.abc import Callable
+from typing import Final, cast
+
+from pydantic import Field
+
+from analysis.errors import BadInput
+from steps.catalogue import dataplanes as dataplanes_catalogue
+from steps.catalogue import profiles
+from steps.catalogue import topologies as topologies_catalogue
+from steps.model import Cell, Direction, Model, Protocol
+from steps.options import items, nearest, parse
+
+CONNECT_PROBE_S: Final = 0.25
+"""How long one connect-latency probe lasts: some thousand connections, enough for a 99th percentile."""
+
+
+class Settings(Model):
+    """Everything that decides what is measured, and how. `dataplanes` are arms; the first is the baseline."""
+
+    profile: str
+    environment: str
+    dataplanes: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    rounds: int
+    duration_s: int
+    repetitions: int
+    streams: int = 1
+    offered_bps: float | None = Field(default=None, description="UDP, of all streams together; None: no limit")
+    omit_s: int = 0
+    idle_s: float
+    services: int
+    offloads: bool = False
+    congestion_control: str = "cubic"
+    block_size_bytes: int | None = Field(default=None, description="None: iperf3's own for TCP, MTU-fitting for UDP")
+    foreign_cpu_limit_ratio: float = 0.03
+    seed: int
+    label: str = ""
+    results: str
+
+
+LONGEST_S: Final = 24 * 3600
+"""A run that would send for longer than this is taken for a typing error."""
+
+MOST_TRIALS: Final = 20_000
+"""A run of more trials than this is taken for a typing error."""
+
+_LARGEST_UDP_BYTES: Final = 65_507
+_LABEL = re.compile(r"[A-Za-z0-9._=-]{1,40}")
+
+
+def draw_seed() -> int:
+    """A seed for the order of a run for which none was chosen."""
+    return secrets.randbelow(2**31)
+
+
+def choose(
+    *,
+    profile: str = "",
+    dataplanes: str = "",
+    topologies: str = "",
+    options: str = "",
+    label: str = "",
+    environment: str = "lab",
+    results: str = "results",
+    seed_source: Callable[[], int] = draw_seed,
+) -> Settings:
+    """The settings that the texts of the form or of the command line ask for; a blank text is the profile's default.
+
+    Args:
+        profile: a name of `steps.catalogue.profiles`.
+        dataplanes: comma-separated arms, the first being the baseline; blank: all of the environment.
+        topologies: comma-separated; blank: the profile's.
+        options: `NAME=VALUE` with spaces between, over the profile's own.
+        label: free text, kept with the results.
+        environment: lab, or the name of a cluster.
+        results: the store.
+        seed_source: draws a seed where `options` names none.
+
+    Raises:
+        BadInput: a sentence for each fault, one a line.
+    """
+    given, faults = parse(options)
+    chosen = profile.strip() or profiles.DEFAULT
+    if chosen not in profiles.BY_NAME:
+        faults.append(f"unknown profile {chosen!r}: {nearest(chosen, profiles.BY_NAME)}")
+    base = profiles.BY_NAME.get(chosen, profiles.BY_NAME[profiles.DEFAULT])
+    arms = _arms(dataplanes, environment.strip(), faults)
+    paths = _topologies(topologies, faults)
+    protocols = cast("tuple[Protocol, ...] | None", given.pop("protocols", None))
+    directions = cast("tuple[Direction, ...] | None", given.pop("directions", None))
+    if protocols == ("connect",) and directions == ("reverse",):
+        faults.append("connect has no reverse direction: leave directions out, or add protocols=tcp or udp")
+    cells = _cells(base, paths, protocols, directions)
+    rate = given.pop("offered_bps", None)
+    if rate and all(cell.protocol != "udp" for cell in cells):
+        faults.append("rate limits UDP only, and no UDP is measured: add protocols=udp, or leave rate out")
+    if len(label) > 200 or not label.isprintable():  # noqa: PLR2004
+        faults.append("label must be one line of at most 200 characters")
+    values: dict[str, object] = {
+        "rounds": base.rounds,
+        "duration_s": base.duration_s,
+        "repetitions": base.repetitions,
+        "omit_s": base.omit_s,
+        "idle_s": base.idle_s,
+        "services": base.services,
+        **given,
+    }
+    if "seed" not in values:
+        values["seed"] = seed_source()
+    settings = Settings.model_validate(
+        {
+            "profile": base.name,
+            "environment": environment.strip(),
+            "dataplanes": arms,
+            "cells": cells,
+            "offered_bps": rate or None,
+            "label": label.strip(),
+            "results": results.strip() or "results",
+            **values,
+        }
+    )
+    faults += _contradictions(settings)
+    if faults:
+        raise BadInput("\n".join(faults))
+    return settings
+
+
+def _arms(text: str, environment: str, faults: list[str]) -> tuple[str, ...]:
+    if not environment:
+        faults.append("environment is blank: name lab or a cluster")
+    own = {d.environment for d in dataplanes_catalogue.DATAPLANES}
+    kind = environment if environment in own else "kubernetes"
+    here = tuple(d.name for d in dataplanes_catalogue.DATAPLANES if d.environment == kind)
+    names = items(text)
+    for name in dict.fromkeys(names):
+        arm = dataplanes_catalogue.Arm.parse(name)
+        known = dataplanes_catalogue.BY_NAME.get(arm.name)
+        if known is None:
+            faults.append(f"unknown dataplane {arm.name!r}: {nearest(arm.name, here)}")
+        elif known.environment != kind:
+            faults.append(
+                f"dataplane {arm.name} belongs to {known.environment}, and environment {environment!r} is "
+                f"{'the lab' if kind == 'lab' else 'a Kubernetes cluster'}: choose from {', '.join(here)}"
+            )
+        if arm.label is not None and _LABEL.fullmatch(arm.label) is None:
+            faults.append(f"label of dataplane {name!r} must be letters, digits and ._=-: write {arm.name}+twin")
+        elif arm.label is not None and arm.label.startswith("burden") and not _is_burden(arm.label):
+            faults.append(f"dataplane {name!r} must say how many rules: write {arm.name}+burden=100")
+    faults += [
+        f"dataplane {name} is given twice: label one to make it a twin, {name.partition('+')[0]}+twin"
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+    return tuple(names) or tuple(name for name in here if dataplanes_catalogue.BY_NAME[name].unasked)
+
+
+def _is_burden(label: str) -> bool:
+    rules = label.removeprefix("burden=")
+    return rules != label and rules.isascii() and rules.isdigit() and int(rules) > 0
+
+
+def _topologies(text: str, faults: list[str]) -> tuple[str, ...] | None:
+    names = items(text)
+    for name in dict.fromkeys(names):
+        if name not in topologies_catalogue.BY_NAME:
+            faults.append(f"unknown topology {name!r}: {nearest(name, topologies_catalogue.BY_NAME)}")
+        elif names.count(name) > 1:
+            faults.append(f"topology {name} is given twice: give it once")
+    known = {name for name in names if name in topologies_catalogue.BY_NAME}
+    return tuple(t.name for t in topologies_catalogue.TOPOLOGIES if t.name in known) if names else None
+
+
+def _cells(
+    profile: profiles.Profile,
+    paths: tuple[str, ...] | None,
+    protocols: tuple[Protocol, ...] | None,
+    directions: tuple[Direction, ...] | None,
+) -> tuple[Cell, ...]:
+    own = profile.cells if profile.cells is not None else _every_cell()
+    if protocols is None and directions is None:
+        if paths is None:
+            return own
+        return tuple(c for path in paths for c in (*(c for c in own if c.topology == path),) or (_telling(path),))
+    if paths is None:
+        paths = tuple(dict.fromkeys(c.topology for c in own))
+    cells = [
+        Cell(topology=path, protocol=protocol, direction=direction)
+        for path in paths
+        for protocol in protocols or ("tcp", "udp")
+        for direction in _directions(path, protocol, directions)
+    ]
+    return tuple(cells)
+
+
+def _every_cell() -> tuple[Cell, ...]:
+    protocols: tuple[Protocol, ...] = ("tcp", "udp")
+    directions: tuple[Direction, ...] = ("forward", "reverse")
+    streams = (
+        Cell(topology=t.name, protocol=protocol, direction=direction)
+        for t in topologies_catalogue.TOPOLOGIES
+        for protocol in protocols
+        for direction in directions
+    )
+    return (*streams, Cell(topology="pod-to-service", protocol="connect", direction="forward"))
+
+
+def _telling(path: str) -> Cell:
+    return Cell(topology=path, protocol="tcp", direction=topologies_catalogue.BY_NAME[path].direction)
+
+
+def _directions(path: str, protocol: Protocol, asked: tuple[Direction, ...] | None) -> tuple[Direction, ...]:
+    if protocol == "connect":
+        return ("forward",)
+    return asked or (topologies_catalogue.BY_NAME[path].direction,)
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    faults = []
+    udp = any(cell.protocol == "udp" for cell in settings.cells)
+    block = settings.block_size_bytes or 0
+    if udp and block > _LARGEST_UDP_BYTES:
+        faults.append(f"block_size must be at most {_LARGEST_UDP_BYTES} B where UDP is measured, got {block} B")
+    trials = settings.rounds * len(settings.dataplanes) * len(settings.cells) * settings.repetitions
+    seconds = trials * (settings.duration_s + settings.omit_s)
+    remedy = "lower rounds, repetitions or duration, or choose fewer dataplanes and topologies"
+    if seconds > LONGEST_S:
+        faults.append(f"this would send for {seconds / 3600:.0f} h, and {LONGEST_S / 3600:.0f} h is the most: {remedy}")
+    elif trials > MOST_TRIALS:
+        faults.append(f"this would be {trials} trials, and {MOST_TRIALS} is the most: {remedy}")
+    return faults

@@ -1,0 +1,137 @@
+"""Wait until a dataplane is proven to carry the traffic, bounded, and say what was and wasn't seen where."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential
+
+from analysis.errors import Problem
+from steps import proof
+from steps.cluster import LAB
+from steps.model import Proof, Sign
+
+LAB_TIMEOUT_S: Final = 10.0
+"""How long the lab may take: a switch is done when configure returns, so that a first look nearly always settles it."""
+
+CLUSTER_TIMEOUT_S: Final = 240.0
+"""How long a cluster may: up to half a minute until Felix has written the dataplane, twice where it crashes once, the
+stretch that must pass after it, and a kube-proxy that has to be started again."""
+
+_FIRST_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The dataplane is proven."""
+
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """It is not proven so far; looking again may help."""
+
+    proof: Proof
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """It can't become proven; looking again is waste."""
+
+    proof: Proof
+    reason: str
+
+
+Judgement = Settled | NotYet | Never
+
+
+def timeout_s(environment: str) -> float:
+    """How long a switch may take until it is proven."""
+    return LAB_TIMEOUT_S if environment == LAB else CLUSTER_TIMEOUT_S
+
+
+class NotSettledError(Problem):
+    """The dataplane was not proven. Carries what was seen last, for the record."""
+
+    def __init__(self, message: str, signs: Sequence[Sign], found: Proof | None) -> None:
+        super().__init__(message)
+        self.signs = tuple(signs)
+        self.proof = found
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The signs that proved it, the proof, and how many seconds it took from the call."""
+
+    signs: tuple[Sign, ...]
+    proof: Proof
+    settle_s: float
+
+
+def judge(signs: Sequence[Sign], asked: str, nodes: Sequence[str]) -> Judgement:
+    """What the signs of one look mean for the wait. Pure.
+
+    A contrary sign may be the old dataplane on its way out, even on every node at once, so it is no reason to give up.
+    Only where no node is named can looking again not help.
+
+    Args:
+        signs: of one look.
+        asked: the visit's arm.
+        nodes: those on which it must be proven.
+    """
+    found = proof.weigh(signs, asked, nodes)
+    if found.state == "proven":
+        return Settled(found)
+    reason = found.reason or "no reason is known"
+    return NotYet(found, reason) if nodes else Never(found, reason)
+
+
+def wait(
+    observe: Callable[[], Sequence[Sign]],
+    judge: Callable[[Sequence[Sign]], Judgement],
+    timeout_s: float,
+    say: Callable[[str], None],
+) -> Settlement:
+    """Look until the judgement is final or time is up.
+
+    Args:
+        observe: looks at every node now.
+        judge: judges one look.
+        timeout_s: no look begins after this.
+        say: hears what is missing, each time that it changes.
+
+    Raises:
+        NotSettledError: it can't settle, or did not in time.
+    """
+    began = time.monotonic()
+    signs: Sequence[Sign] = ()
+    last = ""
+
+    def look() -> Judgement:
+        nonlocal signs, last
+        signs = observe()
+        judgement = judge(signs)
+        if isinstance(judgement, NotYet) and judgement.reason != last:
+            last = judgement.reason
+            say(f"not settled: {last}")
+        return judgement
+
+    looks = Retrying(
+        retry=retry_if_result(lambda judgement: isinstance(judgement, NotYet)),
+        stop=stop_after_delay(timeout_s),
+        wait=wait_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome is not None else None,
+    )
+    judgement: Judgement = looks(look)
+    if isinstance(judgement, Settled):
+        return Settlement(tuple(signs), judgement.proof, time.monotonic() - began)
+    limit = f"not within {timeout_s:g} s: " if isinstance(judgement, NotYet) else ""
+    raise NotSettledError(f"{limit}{judgement.reason} (seen: {_seen(signs)})", signs, judgement.proof)
+
+
+def _seen(signs: Sequence[Sign]) -> str:
+    return "; ".join(f"{sign.node}: {sign.looked_at}: {sign.seen}" for sign in signs) or "no sign at all"

@@ -1,0 +1,32 @@
+"""The end of a visit: look at the evidence again, then take away what the trials needed."""
+
+from pathlib import Path
+from typing import Annotated
+
+from hera.workflows import script
+
+from analysis.errors import Problem
+from steps import proof, raw
+from steps.cluster import connect
+from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, planned, say
+
+
+@script(constructor="runner")
+@ends_in_a_sentence
+def clear(settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + raw.CLEAR)]) -> None:
+    """A dataplane that changed in between voids the trials, so what can't be seen now is kept as the reason."""
+    chosen, going = planned(settings, visit)
+    cluster = connect(chosen.environment)
+    kept = raw.Evidence(visit=going.visit, nodes=cluster.measured_nodes)
+    try:
+        signs = cluster.observe(going, chosen, "after")
+        weighed = proof.weigh(signs, going.dataplane, cluster.measured_nodes)
+        kept = kept.model_copy(update={"signs": tuple(signs), "proof": weighed})
+        if weighed.reason:
+            say(f"the evidence after the last trial: {weighed.reason}")
+    except Problem as problem:
+        kept = kept.model_copy(update={"error": str(problem)})
+        say(str(problem))
+    finally:
+        raw.write(document, kept)
+        cluster.clear()

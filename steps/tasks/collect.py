@@ -1,0 +1,29 @@
+"""The rows of the run, from its raw documents into the store. Writing twice is writing once."""
+
+from pathlib import Path
+from typing import Annotated
+
+from hera.workflows import S3Artifact, script
+
+from analysis.errors import Problem
+from steps.tasks.common import RUN_FOLDER, ends_in_a_sentence, say
+
+
+@script(constructor="runner")
+@ends_in_a_sentence
+def collect(
+    results: str,
+    documents: Annotated[Path | None, S3Artifact(name="documents", key=RUN_FOLDER + "/", optional=True)],
+) -> None:
+    """Each planned trial becomes a row: measured, failed with its error, or not run."""
+    # Here and not above, for whoever builds the workflow imports this module and should not wait for Parquet.
+    from analysis.store import Store  # noqa: PLC0415
+    from steps import collect as collecting  # noqa: PLC0415
+
+    if documents is None or not (documents / "run.json").exists():
+        raise Problem("There is nothing to collect: the run was refused before anything was measured.")
+    rows = collecting.rows(documents)
+    (run,) = rows["runs"]
+    Store(results).write(str(run["run_id"]), rows)
+    outcomes = [str(row["outcome"]) for row in rows["trials"]]
+    say(", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes)) or "no trials")

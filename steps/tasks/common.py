@@ -1,0 +1,75 @@
+"""What every task of the DAG shares: a failure ends as one sentence, in the log and as the node's message."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from hera.shared import global_config
+from hera.workflows import NoneArchiveStrategy, S3Artifact
+
+from analysis.errors import Problem
+from steps.model import Visit
+from steps.plan import make
+from steps.settings import Settings
+
+IMAGE = "dataplane-benchmark:0.1.0"
+"""What the steps run in on a cluster. A fixed tag, since `latest` would be pulled anew for each pod."""
+
+global_config.image = IMAGE  # Hera reads it when a decorator runs, and each task imports this module before its own
+
+RUN_FOLDER = "raw/{{workflow.name}}"
+"""Where a run's raw documents lie in the artifact repository; on one machine that is below the results' root."""
+
+VISIT_FOLDER = RUN_FOLDER + "/visit-{{inputs.parameters.visit}}"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def document(key: str) -> S3Artifact:
+    """The output artifact that holds a task's raw document. Argo keeps it when the task fails, too."""
+    return S3Artifact(name="document", key=key, archive=NoneArchiveStrategy(), output=True)
+
+
+def planned(settings: str, visit: str) -> tuple[Settings, Visit]:
+    """The settings, and the visit of that number: the plan is pure, so each task makes it again."""
+    chosen = Settings.model_validate_json(settings)
+    return chosen, make(chosen)[int(visit) - 1]
+
+
+def say(sentence: str) -> None:
+    """Tell whoever watches; the last line said is what a display shows of this step."""
+    print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - the log of a pod is its standard error
+
+
+def progress(done: int, total: int) -> None:
+    """Argo's progress protocol: N/M in a file that the executor, or the local engine, watches."""
+    if path := os.environ.get("ARGO_PROGRESS_FILE"):
+        Path(path).write_text(f"{done}/{total}\n", encoding="ascii")
+
+
+def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a Problem end the step with one sentence, which is its message in the workflow, and its exit code."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except Problem as problem:
+            say(str(problem))
+            _leave_message(str(problem))
+            raise SystemExit(problem.exit_code) from None
+
+    return wrapper
+
+
+def _leave_message(sentence: str) -> None:
+    """Kubernetes shows the termination log as the container's message, Argo as the node's."""
+    path = Path(os.environ.get("BENCHMARK_TERMINATION_LOG", "/dev/termination-log"))
+    try:
+        path.write_text(sentence[:4096], encoding="utf-8")
+    except OSError:
+        say(f"(the message could not be left in {path})")

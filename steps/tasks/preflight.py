@@ -1,0 +1,58 @@
+"""Whether the run can go on here, and without what: all reasons at once, before anything is changed."""
+
+from pathlib import Path
+from typing import Annotated
+
+from hera.workflows import Parameter, script
+from hera.workflows.io import Output
+
+from analysis.errors import Unfit
+from steps import raw
+from steps.catalogue.dataplanes import Arm
+from steps.cluster import connect
+from steps.model import Visit
+from steps.plan import make
+from steps.settings import Settings
+from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence, say
+
+
+class Going(Output):
+    """What goes on: the settings without what is left out, and the visits as items for the loop over them."""
+
+    settings: Annotated[str, Parameter(name="settings")]
+    visits: Annotated[list[dict[str, str]], Parameter(name="visits")]
+
+
+@script(constructor="runner")
+@ends_in_a_sentence
+def preflight(settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + raw.PREFLIGHT)]) -> Going:
+    """Ask the cluster; leave out what it can't do; refuse what leaves nothing to measure."""
+    asked = Settings.model_validate_json(settings)
+    cluster = connect(asked.environment)
+    findings = cluster.preflight(asked)
+    for finding in findings:
+        say(finding.sentence)
+    going = without(asked, {finding.subject for finding in findings if finding.severity == "skip"})
+    visits = make(going)
+    raw.write(
+        document,
+        raw.Preflight(findings=tuple(findings), provenance=cluster.provenance(asked), visits=visits),
+    )
+    if reasons := [f.sentence for f in findings if f.severity == "stop" or not visits]:
+        raise Unfit("\n".join(reasons))
+    return Going(settings=going.model_dump_json(), visits=[item(visit) for visit in visits])
+
+
+def without(settings: Settings, left_out: set[str]) -> Settings:
+    """The settings without some dataplanes or topologies."""
+    return settings.model_copy(
+        update={
+            "dataplanes": tuple(arm for arm in settings.dataplanes if not left_out & {arm, Arm.parse(arm).name}),
+            "cells": tuple(cell for cell in settings.cells if cell.topology not in left_out),
+        }
+    )
+
+
+def item(visit: Visit) -> dict[str, str]:
+    """A visit as an item of the workflow's loop; the number with a leading zero, as in the visit's folder."""
+    return {"visit": f"{visit.visit:02d}", "dataplane": visit.dataplane, "round": str(visit.round)}

@@ -1,0 +1,50 @@
+"""Start what the visit's trials need, and say which measuring steps there will be and where each of them runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+from hera.workflows import Parameter, script
+
+from analysis.errors import Problem
+from steps import raw
+from steps.catalogue.topologies import CONTROL
+from steps.cluster import connect
+from steps.model import Placement, Visit
+from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, planned, say
+
+
+@script(constructor="runner")
+@ends_in_a_sentence
+def prepare(
+    settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + raw.PREPARE)]
+) -> Annotated[list[dict[str, str]], Parameter(name="measures")]:
+    """Servers and Service up; the items for the loop over measuring steps."""
+    chosen, going = planned(settings, visit)
+    try:
+        placements = connect(chosen.environment).prepare(going, chosen)
+    except Problem as problem:
+        raw.write(document, raw.Prepare(visit=going.visit, error=str(problem)))
+        raise
+    raw.write(document, raw.Prepare(visit=going.visit, placements=tuple(placements)))
+    say(f"servers for {len(placements)} topologies are up")
+    return measures(going, {placement.topology: placement for placement in placements})
+
+
+def measures(visit: Visit, placements: dict[str, Placement]) -> list[dict[str, str]]:
+    """The measuring steps in their order: the topologies as planned, and the canary before and after them."""
+    control = placements[CONTROL]
+    topologies = dict.fromkeys(trial.topology for trial in visit.trials)
+    return [
+        _item(raw.canary_directory("before"), control),
+        *(_item(topology, placements[topology]) for topology in topologies),
+        _item(raw.canary_directory("after"), control),
+    ]
+
+
+def _item(what: str, placement: Placement) -> dict[str, str]:
+    return {
+        "what": what,
+        "client-node": placement.client_node,
+        "host-network": "true" if placement.host_network else "false",
+        "placement": placement.model_dump_json(),
+    }

@@ -1,0 +1,45 @@
+"""What the run says: its verdict beside its rows, and the report."""
+
+from pathlib import Path
+from typing import Annotated
+
+from hera.workflows import NoneArchiveStrategy, Parameter, S3Artifact, script
+from hera.workflows.io import Output
+
+from steps.tasks.common import ends_in_a_sentence, say
+
+
+class Said(Output):
+    """The answer in a sentence, and what came of the run: measured, measured-with-failures or nothing-measured."""
+
+    headline: Annotated[str, Parameter(name="headline")]
+    outcome: Annotated[str, Parameter(name="outcome")]
+
+
+@script(constructor="runner")
+@ends_in_a_sentence
+def report(
+    run_id: Annotated[str, Parameter(name="run-id")],
+    results: str,
+    document: Annotated[
+        Path,
+        S3Artifact(
+            name="report", key="reports/{{workflow.name}}/report.html", archive=NoneArchiveStrategy(), output=True
+        ),
+    ],
+) -> Said:
+    """Analyse the rows; write the report into the store, and as the artifact that the UI shows."""
+    # Here and not above, for whoever builds the workflow imports this module and should not wait for charts.
+    from analysis import database, summary, verdict  # noqa: PLC0415
+    from analysis.report import render  # noqa: PLC0415
+    from analysis.store import Store  # noqa: PLC0415
+
+    store = Store(results)
+    with database.connect(store) as con:
+        said = summary.summarise(con, run_id)
+        html = render(con, run_id)
+        verdict.keep(store, con, said)
+    store.write_report(run_id, html)
+    document.write_text(html, encoding="utf-8")
+    say(said.headline)
+    return Said(headline=said.headline, outcome=said.outcome)

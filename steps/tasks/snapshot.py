@@ -1,0 +1,20 @@
+"""What is there before the first change, kept where the exit handler, or a later run, finds it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from hera.workflows import script
+
+from steps import raw
+from steps.cluster import connect
+from steps.settings import Settings
+from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence
+
+
+@script(constructor="runner")
+@ends_in_a_sentence
+def snapshot(settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + raw.SNAPSHOT)]) -> None:
+    """Keep every object and absence that configure may touch."""
+    cluster = connect(Settings.model_validate_json(settings).environment)
+    raw.write(document, raw.Snapshot(taken_at=datetime.now(UTC), snapshot=cluster.snapshot()))

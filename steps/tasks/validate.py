@@ -1,0 +1,57 @@
+"""The first task: what was asked for, checked and completed. Submissions by API are not held to the enums."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from hera.workflows import Parameter, script
+
+from steps import raw
+from steps.catalogue.dataplanes import BY_NAME, Arm
+from steps.settings import choose
+from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence, say
+
+
+def shown(arm: str) -> raw.Shown:
+    """An arm with title and colour of its dataplane, for whoever draws it."""
+    entry = BY_NAME[Arm.parse(arm).name]
+    label = Arm.parse(arm).label
+    return raw.Shown(name=arm, title=f"{entry.title}, {label}" if label else entry.title, colour=entry.colour)
+
+
+@script(constructor="runner")
+@ends_in_a_sentence
+def validate(  # noqa: PLR0917 - the form has so many fields
+    run_id: Annotated[str, Parameter(name="run-id")],
+    uid: str,
+    profile: str,
+    dataplanes: str,
+    topologies: str,
+    options: str,
+    label: str,
+    environment: str,
+    results: str,
+    trigger: Literal["local", "nightly", "submitted"],
+    document: Annotated[Path, document(RUN_FOLDER + "/" + raw.RUN)],
+) -> Annotated[str, Parameter(name="settings")]:
+    """Settings as JSON for the tasks after this one; a sentence for each fault of what was asked for."""
+    settings = choose(
+        profile=profile,
+        dataplanes=dataplanes,
+        topologies=topologies,
+        options=options,
+        label=label,
+        environment=environment,
+        results=results,
+    )
+    run = raw.Run(
+        run_id=run_id,
+        workflow_uid=uid,
+        trigger=trigger,
+        started_at=datetime.now(UTC),
+        settings=settings,
+        dataplanes=tuple(shown(arm) for arm in settings.dataplanes),
+    )
+    raw.write(document, run)
+    say(f"{len(settings.dataplanes)} dataplanes, {settings.rounds} rounds, seed {settings.seed}")
+    return settings.model_dump_json()
