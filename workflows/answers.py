@@ -1,0 +1,98 @@
+"""The end of a run in the terminal: a table of answers, not of trials."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis import summary, words
+from analysis.compare import Comparison
+from analysis.store import Store
+from analysis.summary import Summary
+
+SPEED = ("received_bps", "connect_p50_s")
+"""The metrics of the table's first answer: whichever of them a path has."""
+
+ANSWER_WIDTH = 16
+"""Of a difference with its interval, such as `+72 % [65, 80]`."""
+
+COST = "cpu_s_per_gbit"
+"""The metric of its second answer. The report has them all."""
+
+EXIT_CODES = {"measured": 0, "measured-with-failures": 1, "nothing-measured": 1}
+
+
+def announce(results: str, run_id: str, console: Console) -> int:
+    """Print what a run says and where its report is; the exit code of what came of it."""
+    store = Store(results)
+    text = _verdict(store, run_id)
+    if text is None:
+        console.print(f"Run {run_id} was ended before its rows were analysed; there is no report of it.")
+        return 1
+    said = summary.from_json(text)
+    show(said, console)
+    console.print()
+    console.print(f"Report: {store.location(f'reports/{run_id}/report.html')}", soft_wrap=True)
+    console.print(f"Latest: {store.location('report.html')}", soft_wrap=True)
+    return EXIT_CODES[said.outcome]
+
+
+def _verdict(store: Store, run_id: str) -> str | None:
+    for runs in store.inventory().runs.values():
+        for run in runs.select(["run_id", "verdict"]).to_pylist():
+            if run["run_id"] == run_id:
+                return None if run["verdict"] is None else str(run["verdict"])
+    return None
+
+
+def show(said: Summary, console: Console) -> None:
+    """Print the headline, a row for each path and dataplane, and whatever went wrong."""
+    console.print()
+    console.print(Text(said.headline, style="bold"))
+    _show_answers(said, console)
+    for skipped in said.skipped:
+        console.print(f"Skipped: {skipped.name}: {skipped.reason}", soft_wrap=True)
+    for failure in said.failures:
+        console.print(f"Failed: {failure.count} x {failure.reason}", style="red", soft_wrap=True)
+    for flag in said.flags:
+        console.print(f"Flagged {flag.flag}: {flag.trials} trials; {flag.meaning}.", soft_wrap=True)
+    if said.disclaimer:
+        console.print()
+        console.print(said.disclaimer, style="dim", soft_wrap=True)
+
+
+def _show_answers(said: Summary, console: Console) -> None:
+    """A heading for each path, a row for each dataplane; narrow enough for 80 columns."""
+    speeds = [c for metric in SPEED for c in said.of(metric)]
+    costs = {(c.path, c.dataplane): c for c in said.of(COST)}
+    if not speeds:
+        return
+    console.print()
+    console.print(
+        f"against {said.baseline}, {said.rounds} rounds: difference [95 % interval]; "
+        "where none was seen, (the smallest that would have been)",
+        highlight=False,
+    )
+    names = max(len(c.dataplane) for c in speeds)
+    figures = max(len(c.figures) for c in speeds)
+    for path in dict.fromkeys(c.path for c in speeds):
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(min_width=names + 2)
+        table.add_column(min_width=figures)
+        table.add_column(min_width=ANSWER_WIDTH)
+        for speed in (c for c in speeds if c.path == path):
+            cost = costs.get((path, speed.dataplane))
+            told = Text.assemble("CPU ", _answer(cost)) if cost else Text()
+            table.add_row(f"  {speed.dataplane}", speed.figures, _answer(speed), told)
+        what = "connect time" if speed.metric == SPEED[1] else "throughput, CPU per Gbit"
+        console.print(Text.assemble((path, "bold"), f"  {what}"))
+        console.print(table)
+
+
+def _answer(comparison: Comparison) -> Text:
+    """The difference, or how small a one would have been seen; the reasons are in the report."""
+    if comparison.verdict == "cannot-tell":
+        return Text("can't tell", style="dim")
+    if comparison.gain is None:
+        seen = comparison.smallest_effect
+        return Text("none seen" + ("" if seen is None else f" ({words.percent(seen, sign=False)})"), style="dim")
+    return Text(comparison.estimate, style="green" if comparison.gain else "red")

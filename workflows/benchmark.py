@@ -1,0 +1,156 @@
+"""The WorkflowTemplate: what runs, in which order. The one definition of the process, for Argo and for one machine.
+
+    validate -> preflight -> snapshot -> visits, one after another -> collect -> report -> verdict
+    visit:      configure -> settle -> prepare -> measures, one after another -> clear
+    on exit:    restore -> collect and report, if the run did not come to them
+
+The verdict is taken from the rows that were collected, never from the status of nodes: a failed trial is a row, and
+the visits after it go on.
+"""
+
+from hera.workflows import DAG, Parameter, WorkflowTemplate
+from hera.workflows import models as m
+
+from steps.tasks.clear import clear
+from steps.tasks.collect import collect
+from steps.tasks.configure import configure
+from steps.tasks.measure import measure
+from steps.tasks.preflight import preflight
+from steps.tasks.prepare import prepare
+from steps.tasks.report import report
+from steps.tasks.restore import restore
+from steps.tasks.settle import settle
+from steps.tasks.snapshot import snapshot
+from steps.tasks.validate import validate
+from steps.tasks.verdict import verdict
+from workflows.parameters import FORM
+
+NAME = "dataplane-benchmark"
+
+ENDED = "{0}.Succeeded || {0}.Failed || {0}.Errored"
+"""Goes on whatever came of the task: what was measured is worth collecting, what was started must be stopped."""
+
+SETTINGS = "{{inputs.parameters.settings}}"
+VISIT = "{{inputs.parameters.visit}}"
+RUN = "{{workflow.name}}"
+RESULTS = "{{workflow.parameters.results}}"
+VALIDATED = "{{tasks.validate.outputs.parameters.settings}}"
+
+
+def _inputs(*names: str) -> list[Parameter]:
+    return [Parameter(name=name) for name in names]
+
+
+def _form() -> dict[str, str]:
+    """The form's fields, each to the input of the same name."""
+    return {str(field.name): f"{{{{workflow.parameters.{field.name}}}}}" for field in FORM}
+
+
+def _measures() -> DAG:
+    """Every topology of one visit, and the canary around them, strictly one after another."""
+    with DAG(
+        name="measures", inputs=_inputs("settings", "visit", "measures"), parallelism=1, fail_fast=False
+    ) as measures:
+        measure(
+            name="measure",
+            with_param="{{inputs.parameters.measures}}",
+            arguments={
+                "settings": SETTINGS,
+                "visit": VISIT,
+                "what": "{{item.what}}",
+                "client-node": "{{item.client-node}}",
+                "host-network": "{{item.host-network}}",
+                "placement": "{{item.placement}}",
+            },
+        )
+    return measures
+
+
+def _visit(measures: DAG) -> DAG:
+    """One stay in a dataplane."""
+    arguments = {"settings": SETTINGS, "visit": VISIT}
+    with DAG(name="visit", inputs=_inputs("settings", "visit", "dataplane", "round"), fail_fast=False) as visit:
+        configure(name="configure", arguments=arguments)
+        settle(name="settle", arguments=arguments, depends="configure")
+        prepare(name="prepare", arguments=arguments, depends="settle")
+        measures(
+            name="measures",
+            arguments={**arguments, "measures": "{{tasks.prepare.outputs.parameters.measures}}"},
+            depends="prepare",
+        )
+        clear(name="clear", arguments=arguments, depends=ENDED.format("measures") + " || measures.Omitted")
+    return visit
+
+
+def _visits(visit: DAG) -> DAG:
+    """All visits in their planned order, strictly one after another."""
+    with DAG(name="visits", inputs=_inputs("settings", "visits"), parallelism=1, fail_fast=False) as visits:
+        visit(
+            name="visit",
+            with_param="{{inputs.parameters.visits}}",
+            arguments={
+                "settings": SETTINGS,
+                "visit": "{{item.visit}}",
+                "dataplane": "{{item.dataplane}}",
+                "round": "{{item.round}}",
+            },
+        )
+    return visits
+
+
+def _benchmark(visits: DAG) -> None:
+    """The whole run."""
+    settings = {"settings": "{{tasks.preflight.outputs.parameters.settings}}"}
+    with DAG(name="benchmark", fail_fast=False):
+        validate(name="validate", arguments={"run-id": RUN, "uid": "{{workflow.uid}}", **_form()})
+        preflight(name="preflight", arguments={"settings": VALIDATED}, depends="validate")
+        snapshot(name="snapshot", arguments=settings, depends="preflight")
+        visits(
+            name="visits",
+            arguments={**settings, "visits": "{{tasks.preflight.outputs.parameters.visits}}"},
+            depends="snapshot",
+        )
+        collect(name="collect", arguments={"results": RESULTS}, depends=ENDED.format("visits"))
+        report(name="report", arguments={"run-id": RUN, "results": RESULTS}, depends="collect")
+        verdict(
+            name="verdict",
+            arguments={
+                "headline": "{{tasks.report.outputs.parameters.headline}}",
+                "outcome": "{{tasks.report.outputs.parameters.outcome}}",
+            },
+            depends="report",
+        )
+
+
+def _finish() -> None:
+    """The exit handler. After a Stop the DAG's own collect never runs, so it stands here again."""
+    unfinished = "{{workflow.status}} != Succeeded"
+    with DAG(name="finish", fail_fast=False):
+        restore(name="restore", arguments={"environment": "{{workflow.parameters.environment}}"})
+        collect(name="collect", arguments={"results": RESULTS}, depends=ENDED.format("restore"), when=unfinished)
+        report(name="report", arguments={"run-id": RUN, "results": RESULTS}, depends="collect.Succeeded")
+
+
+def build() -> WorkflowTemplate:
+    """The template as Argo gets it and as the local engine walks it."""
+    with WorkflowTemplate(
+        name=NAME,
+        entrypoint="benchmark",
+        on_exit="finish",
+        arguments=list(FORM),
+        synchronization=m.Synchronization(mutexes=[m.Mutex(name=NAME)]),
+        active_deadline_seconds=6 * 3600,
+        artifact_gc=m.WorkflowLevelArtifactGC(strategy="Never"),
+        pod_gc=m.PodGC(strategy="OnPodSuccess", delete_delay_duration="600s"),
+        ttl_strategy=m.TTLStrategy(seconds_after_success=7 * 86400, seconds_after_failure=14 * 86400),
+        annotations={
+            "workflows.argoproj.io/title": "Dataplane benchmark",
+            "workflows.argoproj.io/description": "What do I gain or lose, on which path, with another dataplane?",
+        },
+        workflow_metadata=m.WorkflowMetadata(
+            annotations={"workflows.argoproj.io/title": "{{workflow.parameters.profile}} dataplane benchmark"}
+        ),
+    ) as template:
+        _benchmark(_visits(_visit(_measures())))
+        _finish()
+    return template

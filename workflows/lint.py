@@ -1,0 +1,198 @@
+"""Does a workflow contradict itself? What neither Hera nor a schema sees: references between its parts.
+
+problems = lint(template.to_dict())
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from analysis.errors import BadInput
+from workflows.local.expressions import condition_of, tasks_in
+from workflows.local.tags import tags_in
+
+LIMIT: Final = 200
+"""How many templates a workflow, and how many tasks a DAG, may have before Argo slows down to a crawl."""
+
+WORKFLOW_TAGS: Final = frozenset(
+    f"workflow.{name}"
+    for name in (
+        "name",
+        "uid",
+        "namespace",
+        "mainEntrypoint",
+        "serviceAccountName",
+        "priority",
+        "creationTimestamp",
+        "creationTimestamp.RFC3339",
+        "creationTimestamp.s",
+        "parameters",
+    )
+)
+EXIT_TAGS: Final = frozenset({"workflow.status", "workflow.failures", "workflow.duration"})
+POD_TAGS: Final = frozenset({"pod.name", "node.name", "retries"})
+LEAF_ONLY: Final = ("activeDeadlineSeconds", "podSpecPatch", "nodeSelector", "serviceAccountName", "tolerations")
+"""Fields that Argo heeds on what becomes a pod, and passes over on a DAG."""
+_NOT_RENDERED: Final = frozenset({"metrics", "metadata", "dag", "retryStrategy"})
+
+Object = Mapping[str, Any]
+
+
+def lint(workflow: Object) -> list[str]:
+    """Each contradiction as a sentence; none: it is sound.
+
+    Args:
+        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it.
+    """
+    return list(_Lint(workflow.get("spec", {})).problems())
+
+
+def _parameters(place: Object) -> dict[str, Object]:
+    return {p["name"]: p for p in place.get("parameters", [])}
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+class _Lint:
+    def __init__(self, spec: Object) -> None:
+        self.spec = spec
+        self.templates: dict[str, Object] = {t["name"]: t for t in spec.get("templates", [])}
+        self.everywhere = WORKFLOW_TAGS | {f"workflow.parameters.{p}" for p in _parameters(spec.get("arguments", {}))}
+        self.at_exit = self._reachable(spec.get("onExit"))
+
+    def _reachable(self, template: str | None) -> set[str]:
+        found: set[str] = set()
+        waiting = [template] if template else []
+        while waiting:
+            name = waiting.pop()
+            if name in found or name not in self.templates:
+                continue
+            found.add(name)
+            waiting += [t["template"] for t in self.templates[name].get("dag", {}).get("tasks", []) if "template" in t]
+        return found
+
+    def problems(self) -> Iterator[str]:
+        names = [t["name"] for t in self.spec.get("templates", [])]
+        yield from (f"template {n} is defined twice" for n in sorted({n for n in names if names.count(n) > 1}))
+        if len(names) > LIMIT:
+            yield f"there are {len(names)} templates; Argo takes {LIMIT}"
+        for field in ("entrypoint", "onExit"):
+            name = self.spec.get(field)
+            if name is None and field == "entrypoint":
+                yield "there is no entrypoint"
+            elif name is not None and name not in self.templates:
+                yield f"{field} is {name}, which no template is called{_near(name, self.templates)}"
+        yield from self._outermost()
+        for template in self.templates.values():
+            yield from self._template(template)
+
+    def _outermost(self) -> Iterator[str]:
+        given = set(_parameters(self.spec.get("arguments", {})))
+        for field, supplied in (("entrypoint", given), ("onExit", set[str]())):
+            template = self.templates.get(self.spec.get(field, ""), {})
+            for name, parameter in _parameters(template.get("inputs", {})).items():
+                if name not in supplied and "value" not in parameter and "default" not in parameter:
+                    yield f"{field} {template['name']} needs input {name}, which nothing supplies"
+
+    def _template(self, template: Object) -> Iterator[str]:
+        where = f"template {template['name']}"
+        known = set(self.everywhere)
+        known |= {f"inputs.parameters.{name}" for name in _parameters(template.get("inputs", {}))}
+        known.add("inputs.parameters")
+        if template["name"] in self.at_exit:
+            known |= EXIT_TAGS
+        for parameter in template.get("inputs", {}).get("parameters", []):
+            yield from self._tags(f"{where}, input {parameter['name']}", parameter, self.everywhere | EXIT_TAGS)
+        if "dag" in template:
+            yield from (
+                f"{where} is a DAG, and Argo heeds {field} only on what becomes a pod"
+                for field in LEAF_ONLY
+                if field in template
+            )
+            yield from self._dag(where, template, known)
+            return
+        known |= POD_TAGS
+        known |= {f"inputs.artifacts.{a['name']}.path" for a in template.get("inputs", {}).get("artifacts", [])}
+        inside = {key: value for key, value in template.items() if key not in _NOT_RENDERED and key != "inputs"}
+        yield from self._tags(where, inside, known)
+        yield from self._tags(where, template.get("inputs", {}).get("artifacts", []), known)
+
+    def _tags(self, where: str, value: object, known: Iterable[str]) -> Iterator[str]:
+        for tag in dict.fromkeys(tags_in(value)):
+            if tag.startswith("="):
+                continue
+            if tag not in known:
+                yield f"{where}: {{{{{tag}}}}} refers to nothing that is known there{_near(tag, known)}"
+
+    def _dag(self, where: str, template: Object, known: set[str]) -> Iterator[str]:
+        tasks: dict[str, Object] = {t["name"]: t for t in template["dag"].get("tasks", [])}
+        names = [t["name"] for t in template["dag"].get("tasks", [])]
+        if len(names) > LIMIT:
+            yield f"{where} has {len(names)} tasks; Argo takes {LIMIT}"
+        yield from (f"{where}: task {n} is defined twice" for n in sorted({n for n in names if names.count(n) > 1}))
+        waits: dict[str, tuple[str, ...]] = {}
+        for name, task in tasks.items():
+            waits[name] = ()
+            try:
+                waits[name] = tasks_in(condition_of(task))
+            except BadInput as problem:
+                yield f"{where}, task {name}: {problem}"
+            for other in waits[name]:
+                if other not in tasks:
+                    yield f"{where}: task {name} waits for {other}, which no task is called{_near(other, tasks)}"
+        above = {name: _ancestors(name, waits) for name in tasks}
+        for name, task in tasks.items():
+            if name in above[name]:
+                yield f"{where}: task {name} waits for itself"
+            yield from self._task(f"{where}, task {name}", task, tasks, above[name], known)
+        every = known | {tag for name in tasks for tag in self._given_by(tasks[name])}
+        for parameter in template.get("outputs", {}).get("parameters", []):
+            yield from self._tags(f"{where}, output {parameter['name']}", parameter.get("valueFrom", {}), every)
+
+    def _task(
+        self, where: str, task: Object, tasks: Mapping[str, Object], above: set[str], known: set[str]
+    ) -> Iterator[str]:
+        target = self.templates.get(task.get("template", ""))
+        if target is None:
+            name = str(task.get("template"))
+            yield f"{where}: its template {name} does not exist{_near(name, self.templates)}"
+            return
+        arguments = _parameters(task.get("arguments", {}))
+        inputs = _parameters(target.get("inputs", {}))
+        for name in arguments:
+            if name not in inputs:
+                yield f"{where}: template {target['name']} has no input {name}{_near(name, inputs)}"
+        for name, parameter in inputs.items():
+            if name not in arguments and "value" not in parameter and "default" not in parameter:
+                yield f"{where}: template {target['name']} needs input {name}, which is not supplied"
+        known = known | {tag for name in above if name in tasks for tag in self._given_by(tasks[name])}
+        loop = {key: task[key] for key in ("withItems", "withParam") if key in task}
+        yield from self._tags(where, loop, known)
+        inside: dict[str, object] = {key: task[key] for key in ("arguments", "when") if key in task}
+        if loop:
+            known |= {"item"} | {tag for tag in tags_in(inside) if tag.startswith("item.")}
+        yield from self._tags(where, inside, known)
+
+    def _given_by(self, task: Object) -> Iterator[str]:
+        name, target = task["name"], self.templates.get(task.get("template", ""), {})
+        yield from (f"tasks.{name}.{field}" for field in ("status", "name"))
+        outputs = [f"outputs.parameters.{p}" for p in _parameters(target.get("outputs", {}))]
+        if "script" in target:
+            outputs += ["outputs.result", "exitCode"]
+        if "withItems" in task or "withParam" in task:
+            outputs = [*(o for o in outputs if o != "exitCode"), "outputs.parameters"]
+        yield from (f"tasks.{name}.{output}" for output in outputs)
+
+
+def _ancestors(name: str, waits: Mapping[str, tuple[str, ...]]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(waits[name])
+    while waiting:
+        other = waiting.pop()
+        if other not in found:
+            found.add(other)
+            waiting += waits.get(other, ())
+    return found

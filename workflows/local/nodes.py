@@ -1,0 +1,76 @@
+"""The nodes of a running workflow, their phases, and what is known of them when it is over: Argo's terms."""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Error", "Skipped", "Omitted"]
+Kind = Literal["Pod", "DAG", "TaskGroup", "Retry", "Skipped"]
+
+COMPLETED: Final = frozenset({"Succeeded", "Failed", "Error"})
+UNSUCCESSFUL: Final = frozenset({"Failed", "Error"})
+
+
+@dataclass(slots=True)
+class Outputs:
+    """What a node hands on. A parameter that is None was declared, but never came to be (its node was skipped)."""
+
+    parameters: dict[str, str | None] = field(default_factory=dict)
+    result: str | None = None
+    exit_code: int | None = None
+
+
+@dataclass(slots=True)
+class Node:
+    """One node. Times are seconds of a monotonic clock; `children` are the names of a loop's or a retry's attempts.
+
+    `message`: why it failed or was skipped; for a step that failed, its own sentence.
+    `log`: the key in the repository of what the step wrote, where logs are archived.
+    """
+
+    name: str
+    display_name: str
+    template: str
+    kind: Kind
+    parent: str | None = None
+    phase: Phase = "Pending"
+    message: str = ""
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: Outputs = field(default_factory=Outputs)
+    children: list[str] = field(default_factory=list)
+    started_s: float = 0.0
+    finished_s: float | None = None
+    log: str | None = None
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long it took; None while it isn't over."""
+        return None if self.finished_s is None else self.finished_s - self.started_s
+
+    @property
+    def message_on_argo(self) -> str:
+        """The message with the words that Argo puts around the sentence of a step that failed."""
+        code = self.outputs.exit_code
+        if self.kind == "Pod" and self.phase == "Failed" and code:
+            return f"main: Error (exit code {code}): {self.message}"
+        return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a workflow ended. `nodes` in the order in which they began."""
+
+    name: str
+    uid: str
+    phase: Phase
+    message: str
+    nodes: tuple[Node, ...]
+    duration_s: float
+
+    @property
+    def failures(self) -> list[Node]:
+        """The steps that failed, without the DAGs and loops that failed because of them."""
+        return [n for n in self.nodes if n.phase in UNSUCCESSFUL and n.kind in {"Pod", "Skipped"}]
+
+    def find(self, display_name: str) -> list[Node]:
+        """The nodes of that display name, of which nested loops have several."""
+        return [n for n in self.nodes if n.display_name == display_name]

@@ -1,0 +1,148 @@
+"""The artifact repository: what S3 is to Argo, below a directory or an address that pyarrow can write to."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from analysis.errors import BadInput, Problem, Unfit
+
+
+class Repository(Protocol):
+    """Objects by key, as in a bucket."""
+
+    def get(self, key: str, destination: Path) -> bool:
+        """Bring an object, or all objects below a prefix as a directory. False: there is none of either."""
+        ...
+
+    def put(self, source: Path, key: str) -> None:
+        """Keep a file as an object, or a directory as objects below a prefix; each appears whole or not at all."""
+        ...
+
+
+def _checked(key: str) -> str:
+    parts = PurePosixPath(key.rstrip("/")).parts
+    if not parts or key.startswith("/") or ".." in parts:
+        raise Problem(f"artifact key {key!r} must be a relative path without '..'.")
+    return "/".join(parts)
+
+
+class Directory:
+    """Plain files below a directory."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=root):
+                pass
+        except OSError as error:
+            raise Unfit(f"results directory {root} can't be written: {error.strerror}; choose another one.") from error
+
+    def get(self, key: str, destination: Path) -> bool:
+        """Copy the file, or the directory, at the key."""
+        source = self._root / _checked(key)
+        try:
+            if source.is_dir():
+                shutil.copytree(source, destination, ignore=shutil.ignore_patterns(".writing-*"))
+            elif source.is_file():
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, destination)
+            else:
+                return False
+        except (OSError, shutil.Error) as error:
+            raise Problem(f"artifact {source} can't be read: {error}.") from error
+        return True
+
+    def put(self, source: Path, key: str) -> None:
+        """Write beside the target, then rename."""
+        target = self._root / _checked(key)
+        if not source.is_dir():
+            self._put_file(source, target)
+            return
+        for file in sorted(f for f in source.rglob("*") if f.is_file()):
+            self._put_file(file, target / file.relative_to(source))
+
+    def _put_file(self, source: Path, target: Path) -> None:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(prefix=".writing-", dir=target.parent)
+            writing = Path(name)
+            try:
+                with os.fdopen(descriptor, "wb") as out, source.open("rb") as incoming:
+                    shutil.copyfileobj(incoming, out)
+                writing.chmod(0o644)
+                writing.replace(target)
+            except BaseException:
+                writing.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise Problem(f"artifact {target} can't be written: {error.strerror or error}.") from error
+
+
+class Bucket:
+    """Objects in whatever `pyarrow.fs` reaches; an object appears when its writing is closed."""
+
+    def __init__(self, url: str) -> None:
+        from pyarrow import fs  # noqa: PLC0415 - a second's import, which a local run does without
+
+        self._url = url
+        try:
+            self._files, self._root = fs.FileSystem.from_uri(url)
+        except (OSError, ValueError) as error:
+            raise BadInput(f"results address {url!r} can't be used: {error}.") from error
+        self._file_type, self._selector = fs.FileType, fs.FileSelector
+
+    def _path(self, key: str) -> str:
+        return f"{self._root.rstrip('/')}/{_checked(key)}"
+
+    def get(self, key: str, destination: Path) -> bool:
+        """Download the object, or all objects below the prefix."""
+        path = self._path(key)
+        try:
+            found = self._files.get_file_info(path)
+            if found.type == self._file_type.File:
+                self._fetch(path, destination)
+                return True
+            below = self._files.get_file_info(self._selector(path, recursive=True, allow_not_found=True))
+            files: list[Any] = [info for info in below if info.type == self._file_type.File]
+            for info in files:
+                self._fetch(info.path, destination / PurePosixPath(info.path).relative_to(path))
+        except OSError as error:
+            raise Problem(f"artifact {key} can't be read from {self._url}: {error}.") from error
+        return bool(files)
+
+    def _fetch(self, path: str, destination: Path) -> None:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with self._files.open_input_stream(path) as incoming, destination.open("wb") as out:
+            shutil.copyfileobj(incoming, out)
+
+    def put(self, source: Path, key: str) -> None:
+        """Upload the file, or all files below the directory."""
+        files = [source] if not source.is_dir() else sorted(f for f in source.rglob("*") if f.is_file())
+        try:
+            for file in files:
+                path = self._path(key)
+                if source.is_dir():
+                    path = f"{path}/{file.relative_to(source).as_posix()}"
+                with file.open("rb") as incoming, self._files.open_output_stream(path) as out:
+                    shutil.copyfileobj(incoming, out)
+        except OSError as error:
+            raise Problem(f"artifact {key} can't be written to {self._url}: {error}.") from error
+
+
+def open_repository(address: str) -> Repository:
+    """The repository at a path, a file:// URL, or an s3:// URL with its options (`?endpoint_override=...`).
+
+    Raises:
+        BadInput: the address makes no sense.
+        Unfit: the directory can't be written.
+    """
+    parts = urlsplit(address)
+    if parts.scheme == "file":
+        return Directory(Path(unquote(parts.path)))
+    if "://" in address:
+        return Bucket(address)
+    return Directory(Path(address))

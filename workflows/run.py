@@ -1,0 +1,27 @@
+"""Run the benchmark here: check what was asked for, then go into the lab's box and walk the workflow there."""
+
+import sys
+
+from analysis.errors import BadInput
+from steps.cluster import LAB
+from steps.cluster.lab import box
+from workflows.request import Request
+
+
+def run(request: Request) -> int:
+    """Measure, store, report and say what came of it. Returns the exit code; raises Problem for bad input."""
+    settings = request.settings()
+    if settings.environment != LAB:
+        raise BadInput(
+            f"this command measures the lab on this machine, not {settings.environment!r}: on a cluster the run is a "
+            "workflow. Apply workflows/manifests and submit it with `argo submit --from "
+            "workflowtemplate/dataplane-benchmark`."
+        )
+    if box.inside():
+        from workflows.inside import measure  # noqa: PLC0415 - a fault in what was asked should not wait for the engine
+
+        return measure(request, settings)
+    from analysis.store import Store  # noqa: PLC0415 - likewise
+
+    Store(settings.results).check_writable()
+    return box.run([sys.executable, "-m", "workflows", "run", *request.argv(settings)])

@@ -1,0 +1,41 @@
+"""What a run would do here, without doing it: its plan, and what is missing for it."""
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from steps.cluster import LAB, connect
+from steps.cluster.lab import box
+from steps.plan import expected_s, make
+from workflows.request import Request
+from workflows.words import duration
+
+
+def tell_plan(request: Request) -> int:
+    """Print the visits in their order with their trials. Returns 0; raises BadInput."""
+    settings = request.settings()
+    visits = make(settings)
+    table = Table("visit", "round", "dataplane", "trials in their order", box=None, pad_edge=False)
+    for visit in visits:
+        trials = ", ".join(f"{t.topology} {t.protocol} {t.direction}" for t in visit.trials)
+        table.add_row(str(visit.visit), str(visit.round), visit.dataplane, trials)
+    console = Console()
+    console.print(table)
+    console.print(f"About {duration(expected_s(settings))}, with seed {settings.seed}.")
+    return 0
+
+
+def tell_findings(request: Request) -> int:
+    """Print every reason against a run here, each with what would mend it. Returns 0 if it can run, else 2."""
+    settings = request.settings()
+    if settings.environment == LAB and not box.inside():
+        return box.run([sys.executable, "-m", "workflows", "preflight", *request.argv(settings)])
+    findings = connect(settings.environment).preflight(settings)
+    console = Console()
+    for finding in findings:
+        console.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True, highlight=False)
+    stopped = any(finding.severity == "stop" for finding in findings)
+    if not stopped:
+        console.print("A run can go on here.")
+    return 2 if stopped else 0
