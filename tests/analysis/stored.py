@@ -1,0 +1,61 @@
+"""Rows of small runs whose trials say which writing they belong to, and what a store shows of them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from analysis import database
+from analysis.store import Store
+
+
+def rows(run_id: str, writing: str, trials: int = 3, verdict: str | None = None) -> dict[str, list[dict[str, Any]]]:
+    """A run; `writing` stands in its row and in each trial, and its row says how many trials it has."""
+    return {
+        "runs": [
+            {
+                "run_id": run_id,
+                "started_at": datetime(2026, 3, 1, tzinfo=UTC),
+                "environment": "lab",
+                "parameters": {"writing": writing, "trials": trials, "dataplanes": [{"name": "alpha"}]},
+                "verdict": verdict,
+            }
+        ],
+        "visits": [{"run_id": run_id, "visit": 1, "dataplane_requested": "alpha", "proof": "proven"}],
+        "trials": [
+            {"run_id": run_id, "visit": 1, "trial": n + 1, "outcome": "measured", "error": writing, "received_bps": 1e9}
+            for n in range(trials)
+        ],
+        "samples": [
+            {"run_id": run_id, "trial": n + 1, "side": "sender", "offset_s": float(s), "bps": 1e9}
+            for n in range(trials)
+            for s in range(3)
+        ],
+    }
+
+
+def shown(store: Store) -> dict[str, tuple[str, str | None]]:
+    """What each run of a store is, (writing, verdict); fails where a run is not whole or is mixed."""
+    con = database.connect(store)
+    found = database.query(
+        con,
+        """
+        select
+            run_id, verdict, parameters ->> '$.writing' as writing, (parameters ->> '$.trials')::int as planned,
+            (select count(*) from visits v where v.run_id = r.run_id) as visits,
+            (select count(*) from trials t where t.run_id = r.run_id) as trials,
+            (select count(distinct trial) from trials t where t.run_id = r.run_id) as distinct_trials,
+            (select count(*) from trials t
+             where t.run_id = r.run_id and t.error <> r.parameters ->> '$.writing') as mixed,
+            (select count(*) from samples s where s.run_id = r.run_id) as samples
+        from runs r
+        """,
+    ).to_pylist()
+    orphans = database.query(con, "select count(*) as n from trials where run_id not in (select run_id from runs)")
+    con.close()
+    assert orphans["n"].to_pylist() == [0]
+    for run in found:
+        assert run["visits"] == 1, run
+        assert run["trials"] == run["distinct_trials"] == run["planned"], run
+        assert run["mixed"] == 0, run
+        assert run["samples"] == 3 * run["planned"], run
+    assert len({run["run_id"] for run in found}) == len(found)
+    return {run["run_id"]: (run["writing"], run["verdict"]) for run in found}

@@ -1,0 +1,235 @@
+"""Runs that never happened, with a known truth, in the tables of `analysis.schema`: what the analysis is tested on."""
+
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from analysis.database import connect
+from analysis.schema import TABLES
+from analysis.store import Store
+
+Cell = tuple[str, str, str]
+
+QUICK: tuple[Cell, ...] = (
+    ("node-to-node", "tcp", "forward"),
+    ("pod-to-pod", "tcp", "forward"),
+    ("pod-to-service", "tcp", "forward"),
+    ("pod-to-pod-same-node", "tcp", "forward"),
+    ("external-to-nodeport", "tcp", "reverse"),
+    ("pod-to-service", "udp", "forward"),
+    ("pod-to-service", "connect", "forward"),
+)
+BASE_BPS = {
+    "node-to-node": 5.3e9,
+    "pod-to-pod": 3.0e9,
+    "pod-to-service": 2.9e9,
+    "pod-to-pod-same-node": 9.1e9,
+    "external-to-nodeport": 2.4e9,
+}
+ENTRIES = (
+    {"name": "alpha", "title": "Alpha", "colour": "#0072B2"},
+    {"name": "beta", "title": "Beta", "colour": "#E69F00"},
+    {"name": "gamma", "title": "Gamma", "colour": "#009E73"},
+    {"name": "delta", "title": "Delta + return", "colour": "#CC79A7"},
+)
+GAINS: dict[str, float] = {"alpha": 1.0, "beta": 1.01, "gamma": 1.6, "delta": 1.75}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A run to make up. `gains`: each dataplane's true throughput by the first's, but node to node, where it is 1."""
+
+    run_id: str = "run-1"
+    environment: str = "lab"
+    entries: tuple[dict[str, str], ...] = ENTRIES
+    gains: Mapping[str, float] = field(default_factory=lambda: GAINS)
+    cells: tuple[Cell, ...] = QUICK
+    rounds: int = 6
+    repetitions: int = 1
+    between: float = 0.02
+    within: float = 0.03
+    seed: int = 7
+    started_at: datetime = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
+    fail: frozenset[tuple[str, str]] = frozenset()  # dataplane, topology
+    unproven: frozenset[int] = frozenset()  # visits
+    stop_after: int | None = None  # trials
+    skipped: tuple[dict[str, str], ...] = ()  # findings of the preflight
+    left_out: frozenset[str] = frozenset()  # dataplanes without a visit
+
+
+def rows(recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
+    """The rows of the four tables."""
+    dice = random.Random(recipe.seed)
+    visits: list[dict[str, Any]] = []
+    trials: list[dict[str, Any]] = []
+    for block in range(1, recipe.rounds + 1):
+        order = [entry["name"] for entry in recipe.entries if entry["name"] not in recipe.left_out]
+        dice.shuffle(order)
+        for name in order:
+            visit = len(visits) + 1
+            visits.append(_visit(recipe, visit, block, name))
+            luck = dice.gauss(0, recipe.between)
+            planned = [(c, r) for c in recipe.cells for r in range(1, recipe.repetitions + 1)]
+            dice.shuffle(planned)
+            for position, (cell, repetition) in enumerate(planned, 1):
+                trial = len(trials) + 1
+                noise = luck + dice.gauss(0, recipe.within)
+                at = recipe.started_at + timedelta(seconds=2 * trial)
+                trials.append(_trial(recipe, (visit, trial, position), name, cell, repetition, noise, at))
+    last = recipe.started_at + timedelta(seconds=2 * len(trials))
+    run = {
+        "run_id": recipe.run_id,
+        "started_at": recipe.started_at,
+        "finished_at": last,
+        "environment": recipe.environment,
+        "trigger": "local",
+        "seed": recipe.seed,
+        "parameters": json.dumps(
+            {
+                "profile": "quick",
+                "dataplanes": list(recipe.entries),
+                "skipped": list(recipe.skipped),
+                "cells": [dict(zip(("topology", "protocol", "direction"), c, strict=True)) for c in recipe.cells],
+                "rounds": recipe.rounds,
+                "duration_s": 1,
+                "repetitions": recipe.repetitions,
+                "services": 1000,
+                "seed": recipe.seed,
+            }
+        ),
+        "provenance": json.dumps(
+            {
+                "kernel": "6.18.5",
+                "cpu_model": "A processor <with brackets> & Co",
+                "cores": 2,
+                "iperf3": "3.12",
+                "mtu_bytes": {"eth0": 1450, "ul0": 1500},
+                "offloads": {"tso": "off", "gso": "off", "gro": "off"},
+                "governor": None,
+            }
+        ),
+        "schema_version": 1,
+        "verdict": None,
+    }
+    return {"runs": [run], "visits": visits, "trials": trials, "samples": []}
+
+
+def _visit(recipe: Recipe, visit: int, block: int, name: str) -> dict[str, Any]:
+    proven = visit not in recipe.unproven
+    at = recipe.started_at + timedelta(seconds=20 * visit)
+    signs = [
+        {
+            "moment": moment,
+            "node": node,
+            "looked_at": "packets counted by the Service's rules",
+            "seen": "4,096 packets",
+            "at": at,
+            "indicates": [name],
+        }
+        for moment in ("before", "after")
+        for node in ("node-a", "node-b")
+    ]
+    return {
+        "run_id": recipe.run_id,
+        "visit": visit,
+        "round": block,
+        "dataplane_requested": name,
+        "dataplane_observed": name if proven else None,
+        "proof": "proven" if proven else "unproven",
+        "proof_reason": None if proven else "no sign on node-b told which dataplane carried the traffic",
+        "evidence": signs,
+        "changes": ["nft -f rules.nft"],
+        "started_at": at,
+        "switch_s": 0.09,
+        "settle_s": 0.31,
+        "connections_dropped": 0,
+        "idle_nodes": [_usage(0.02)],
+        "canary_before_bps": 5.2e9,
+        "canary_after_bps": 5.3e9,
+        "error": None,
+    }
+
+
+def _usage(busy: float) -> dict[str, Any]:
+    return {
+        "node": "host",
+        "side": "both",
+        "cores": 2,
+        "user_ratio": busy * 0.05,
+        "nice_ratio": 0.0,
+        "system_ratio": busy * 0.55,
+        "iowait_ratio": 0.0,
+        "irq_ratio": 0.0,
+        "softirq_ratio": busy * 0.4,
+        "steal_ratio": 0.001,
+        "idle_ratio": 1 - busy,
+        "busy_ratio": busy,
+        "busy_above_idle_ratio": max(0.0, busy - 0.02),
+        "softirq_by_core_ratio": [busy * 0.5, busy * 0.3],
+        "steal_by_core_ratio": [0.001, 0.001],
+        "memory_used_bytes": 812_000_000,
+    }
+
+
+def _trial(
+    recipe: Recipe,
+    numbers: tuple[int, int, int],
+    name: str,
+    cell: Cell,
+    repetition: int,
+    noise: float,
+    at: datetime,
+) -> dict[str, Any]:
+    topology, protocol, direction = cell
+    visit, trial, position = numbers
+    row: dict[str, Any] = dict.fromkeys(column.name for column in TABLES["trials"])
+    row |= {"run_id": recipe.run_id, "visit": visit, "trial": trial, "position": position}
+    row |= {"topology": topology, "protocol": protocol, "direction": direction, "streams": 1, "repetition": repetition}
+    row |= {"services": 1000, "attempts": 1, "flags": [], "outcome": "measured"}
+    if recipe.stop_after is not None and trial > recipe.stop_after:
+        return row | {"outcome": "not-run", "error": "the run ended before it"}
+    row |= {"started_at": at, "duration_s": 1.0}
+    if (name, topology) in recipe.fail:
+        return row | {"outcome": "failed", "error": "iperf3: unable to connect to server: Connection refused"}
+    gain = 1.0 if topology == "node-to-node" else recipe.gains.get(name, 1.0)
+    size = 2.718281828459045**noise * gain
+    if protocol == "connect":
+        return row | {
+            "connects_per_s": 4000 * size,
+            "connect_p50_s": 233e-6 / size,
+            "connect_p99_s": 480e-6 / size,
+            "nodes": [_usage(0.8)],
+        }
+    rate = BASE_BPS.get(topology, 1e9) * size * (0.22 if protocol == "udp" else 1.0)
+    row |= {
+        "received_bps": rate,
+        "sent_bps": rate * (1.4 if protocol == "udp" else 1.0),
+        "nodes": [_usage(0.93)],
+        "cpu_s_per_gbit": 0.93 * 2 / (rate / 1e9),
+        "block_size_bytes": 1400 if protocol == "udp" else 131072,
+        "mtu_bytes": 1450,
+        "foreign_cpu_ratio": 0.01,
+    }
+    if protocol == "udp":
+        row |= {"total_packets": 100_000, "lost_packets": int(28_000 / gain), "jitter_s": 2e-5}
+    else:
+        row |= {"retransmits": 12, "rtt_s": 0.4e-3, "congestion_control": "cubic"}
+    if topology == "external-to-nodeport":
+        row["nat_bytes_per_payload_byte"] = 0.003 if name == "delta" else 1.05
+    if trial % 29 == 0:
+        row["flags"] = ["foreign-cpu"]
+    return row
+
+
+def database(root: Path, *recipes: Recipe) -> duckdb.DuckDBPyConnection:
+    """A store below `root` with these runs, opened."""
+    store = Store(str(root))
+    for recipe in recipes:
+        store.write(recipe.run_id, rows(recipe))
+    return connect(store)

@@ -1,0 +1,154 @@
+"""Every chart of the catalogue, drawn: a new one is tested the moment its file exists."""
+
+import ast
+import re
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from analysis import charts, run
+from analysis.charts import Chart, Data
+from analysis.charts._data import frame as to_frame
+from analysis.charts._svg import to_svg
+from analysis.charts._theme import INKS, LOOKS, WIDE, Look
+from analysis.summary import summarise
+from steps.catalogue.dataplanes import DATAPLANES
+from tests.analysis import synthetic
+from tests.analysis.synthetic import ENTRIES, Recipe
+
+ALL = charts.catalogue()
+TWIN = {"name": "alpha+twin", "title": "Alpha +twin", "colour": "#0072B2"}
+OF_VISITS = {"switching", "memory"}
+"""Charts whose figures are the visits', which a run without trials has, too."""
+
+HERE = Path(charts.__file__).parent
+
+
+def opened(root: Path, *recipes: Recipe) -> Data:
+    con = synthetic.database(root, *recipes)
+    return Data(con, run.load(con, recipes[0].run_id), summarise(con, recipes[0].run_id).comparisons)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    recipe = Recipe(entries=(*ENTRIES, TWIN), fail=frozenset({("beta", "pod-to-service")}))
+    earlier = Recipe(run_id="run-0", started_at=recipe.started_at.replace(day=2, month=2))
+    return opened(tmp_path_factory.mktemp("store"), recipe, earlier)
+
+
+@pytest.fixture(scope="module")
+def unmeasured(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    return opened(tmp_path_factory.mktemp("store"), Recipe(stop_after=0))
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["one-round", "two-rounds"])
+def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Data:
+    return opened(tmp_path_factory.mktemp("store"), Recipe(rounds=request.param, entries=ENTRIES[:2], between=1.5))
+
+
+def of_chart(chart: Chart) -> str:
+    return chart.__name__.rpartition(".")[2]
+
+
+def test_the_catalogue_is_the_files() -> None:
+    assert {of_chart(c) for c in ALL} == {path.stem for path in HERE.glob("[!_]*.py")}
+    assert ALL[0].__name__.endswith("differences")
+    assert len({c.ORDER for c in ALL}) == len(ALL)
+
+
+@pytest.mark.parametrize("chart", ALL, ids=of_chart)
+def test_a_chart_says_what_it_is_how_to_read_it_and_why_it_may_be_empty(chart: Chart) -> None:
+    assert chart.TITLE[0].isupper()
+    assert chart.READING.endswith(".")
+    assert chart.EMPTY.endswith(".")
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
+@pytest.mark.parametrize("chart", ALL, ids=of_chart)
+def test_a_chart_is_valid_by_the_grammar_and_drawn_as_lean_text_without_scripts(
+    chart: Chart, look: Look, data: Data
+) -> None:
+    frame = chart.frame(data)
+    assert frame.num_rows > 0
+    spec = chart.chart(frame, look).to_dict(format="vega-lite")  # validates
+    svg = to_svg(spec, look, "name", "A description with <brackets> & more")
+    root = ET.fromstring(svg)
+    assert root.get("role") == "img"
+    assert root.get("aria-label") == "A description with <brackets> & more"
+    names = {element.tag.rpartition("}")[2] for element in root.iter()}
+    assert names <= {"svg", "g", "path", "text", "line", "rect", "title", "defs", "clipPath", "tspan"}
+    assert not re.search(r"data:|href|javascript|@import|url\((?!#name-)", svg)
+    texts = [element.text for element in root.iter() if element.tag.endswith("text")]
+    assert len(texts) > 3
+    box = root.get("viewBox") or ""
+    assert look.width * 0.9 <= float(box.split()[2]) <= look.width * 1.08, "a chart fills its room, or its text shrinks"
+
+
+@pytest.mark.parametrize("chart", ALL, ids=of_chart)
+def test_every_ink_has_its_light_and_dark_variable_or_is_a_dataplanes_colour(chart: Chart, data: Data) -> None:
+    known = set(INKS.values()) | {arm.colour for arm in data.run.arms} | {"transparent", "none"}
+    for svg in charts.draw(chart, data).variants:
+        used = set(re.findall(r'(?:fill|stroke)="([^"]+)"', svg))
+        assert {ink for ink in used if not ink.startswith("url")} <= known
+
+
+@pytest.mark.parametrize("chart", [c for c in ALL if of_chart(c) not in OF_VISITS], ids=of_chart)
+def test_without_figures_a_chart_says_why_instead_of_drawing_a_frame(chart: Chart, unmeasured: Data) -> None:
+    drawing = charts.draw(chart, unmeasured)
+    if of_chart(chart) == "differences":
+        assert "can't tell" in drawing.variants[0]
+        return
+    assert (drawing.variants, drawing.empty) == ((), chart.EMPTY)
+
+
+@pytest.mark.parametrize("chart", ALL, ids=of_chart)
+def test_charts_of_the_smallest_runs(chart: Chart, small: Data) -> None:
+    drawing = charts.draw(chart, small)
+    assert drawing.empty or drawing.variants
+    assert "NaN" not in "".join(drawing.variants)
+
+
+def test_figures_are_drawn_as_computed(data: Data) -> None:
+    """Three digits in the frame are three digits in the drawing; coordinates alone are rounded."""
+    chart = next(c for c in ALL if of_chart(c) == "cpu_per_gbit")
+    figures = {text for text in chart.frame(data).column("text").to_pylist() if text != "not measured"}
+    assert any(len(text) >= 5 for text in figures)
+    for svg in charts.draw(chart, data).variants:
+        assert figures <= {element.text for element in ET.fromstring(svg).iter()}
+
+
+def test_a_value_that_is_missing_is_said_and_is_no_bar(data: Data) -> None:
+    chart = next(c for c in ALL if of_chart(c) == "throughput")
+    rows = [row for row in chart.frame(data).to_pylist() if row["dataplane"] == "Beta" and "Service" not in row["path"]]
+    assert {row["value"] is None for row in rows} == {True, False}
+    assert {row["text"] for row in rows if row["value"] is None} == {"not measured"}
+    assert "not measured" in charts.draw(chart, data).variants[0]
+
+
+def test_a_twin_has_its_siblings_colour_and_is_hollow(data: Data) -> None:
+    first, twin = data.run.arms[0], data.run.arms[-1]
+    assert (twin.colour, twin.twin, first.twin) == (first.colour, True, False)
+    chart = next(c for c in ALL if of_chart(c) == "throughput")
+    assert 'fill-opacity="0.1' in charts.draw(chart, data).variants[0]
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.py")), ids=lambda path: path.stem)
+def test_no_chart_code_names_a_dataplane(path: Path) -> None:
+    names = {d.name for d in DATAPLANES} | {d.title for d in DATAPLANES} | {"iptables", "nftables", "ebpf"}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    said = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert not [(name, text) for text in said for name in names if name.lower() in text.lower()]
+
+
+def test_views_are_whole_again_after_drawing(data: Data) -> None:
+    before = run.rows(data.con, "select count(distinct run_id) as n from visit_means")
+    charts.draw_all(ALL[:1], data)
+    assert run.rows(data.con, "select count(distinct run_id) as n from visit_means") == before == [{"n": 2}]
+
+
+def test_a_frame_of_a_persons_own_is_drawn_too() -> None:
+    row = {"path": "p", "unit": "Gbit/s", "dataplane": "X", "colour": "#0072B2", "shape": 0, "twin": False}
+    frame = to_frame([row | {"value": 1.0, "low": 0.9, "high": 1.1, "text": "1.00"}])
+    chart = next(c for c in ALL if of_chart(c) == "throughput")
+    assert "1.00" in to_svg(chart.chart(frame, WIDE).to_dict(format="vega-lite"), WIDE, "x", "y")

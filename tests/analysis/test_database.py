@@ -1,0 +1,222 @@
+"""The views and questions over runs with a known truth."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import database
+from analysis.errors import BadInput, Unfit
+from analysis.schema import TABLES, arrow_schema
+from analysis.store import Store
+from tests.analysis import synthetic
+
+NAMES = [question.name for question in database.questions()]
+
+
+def filled(folder: Path, *recipes: synthetic.Recipe) -> Store:
+    store = Store(str(folder))
+    for recipe in recipes:
+        store.write(recipe.run_id, synthetic.rows(recipe))
+    return store
+
+
+def asked(con: database.Connection, sql: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = database.query(con, sql).to_pylist()
+    return found
+
+
+LAB = synthetic.Recipe(run_id="lab-1", rounds=2, fail=frozenset({("beta", "pod-to-pod")}), unproven=frozenset({3}))
+CLUSTER = synthetic.Recipe(run_id="prod-1", environment="prod", rounds=2, seed=3)
+
+
+@pytest.fixture(scope="module")
+def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Connection]:
+    con = database.connect(filled(tmp_path_factory.mktemp("database") / "results", LAB, CLUSTER))
+    yield con
+    con.close()
+
+
+def test_an_empty_store_has_every_view_and_no_row(tmp_path: Path) -> None:
+    con = database.connect(Store(str(tmp_path / "none")))
+    for table in TABLES:
+        found = database.query(con, f"select * from {table}")
+        assert found.column_names == arrow_schema(table).names
+        # DuckDB names the items of a list otherwise than Arrow does.
+        assert [str(f.type).replace("<l: ", "<item: ") for f in found.schema] == [
+            str(f.type) for f in arrow_schema(table)
+        ]
+        assert found.num_rows == 0
+    for view in database.VIEWS:
+        assert database.query(con, f"select * from {view}").num_rows == 0
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_question_is_a_question_and_answers_an_empty_store(name: str, tmp_path: Path) -> None:
+    (question,) = (q for q in database.questions() if q.name == name)
+    assert "?" in question.question
+    assert database.ask(database.connect(Store(str(tmp_path))), name).num_rows == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_question_answers_a_run(name: str, con: database.Connection) -> None:
+    assert database.ask(con, name).num_rows > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_answer_mixes_environments(name: str, con: database.Connection, tmp_path: Path) -> None:
+    alone = database.ask(database.connect(filled(tmp_path, LAB)), name).to_pylist()
+    both = database.ask(con, name).to_pylist()
+    assert {row["environment"] for row in alone} == {"lab"}
+    assert [comparable(row) for row in both if row["environment"] == "lab"] == [comparable(row) for row in alone]
+
+
+def comparable(row: dict[str, Any]) -> dict[str, Any]:
+    """Sums in another order differ in the last digit."""
+    return {name: f"{value:.9g}" if isinstance(value, float) else value for name, value in row.items()}
+
+
+def test_only_measured_trials_of_proven_visits_count(con: database.Connection) -> None:
+    counted = asked(con, "select * from measurements where run_id = 'lab-1'")
+    stored = [t for t in synthetic.rows(LAB)["trials"] if t["outcome"] == "measured" and t["visit"] != 3]
+    assert sorted(row["trial"] for row in counted) == sorted(row["trial"] for row in stored)
+    assert {row["dataplane"] for row in counted} == {"alpha", "beta", "gamma", "delta"}
+
+
+def test_a_measurement_has_all_that_a_comparison_needs(con: database.Connection) -> None:
+    row = asked(con, "select * from measurements where run_id = 'lab-1' and dataplane = 'gamma'")[0]
+    assert {name: row[name] for name in ("environment", "baseline", "title", "colour", "profile")} == {
+        "environment": "lab",
+        "baseline": "alpha",
+        "title": "Gamma",
+        "colour": "#009E73",
+        "profile": "quick",
+    }
+    assert row["run_started_at"] == LAB.started_at
+    assert row["round"] in {1, 2}
+
+
+def test_dataplanes_that_a_run_recorded_by_name_only(tmp_path: Path) -> None:
+    rows = synthetic.rows(LAB)
+    rows["runs"][0]["parameters"] = {"dataplanes": ["alpha", "beta"]}
+    store = Store(str(tmp_path))
+    store.write("lab-1", rows)
+    found = asked(database.connect(store), "select distinct baseline, dataplane, title, colour from measurements")
+    assert {(row["baseline"], row["colour"]) for row in found} == {("alpha", None)}
+    assert all(row["title"] == row["dataplane"] for row in found)
+
+
+def test_a_visit_counts_once_by_its_geometric_mean(tmp_path: Path) -> None:
+    recipe = synthetic.Recipe(run_id="lab-2", rounds=2, repetitions=3)
+    con = database.connect(filled(tmp_path, recipe))
+    means = asked(con, "select * from visit_means where protocol = 'tcp' order by visit, topology")
+    trials = synthetic.rows(recipe)["trials"]
+    for mean in means:
+        figures = [
+            math.log(t["received_bps"])
+            for t in trials
+            if (t["visit"], t["topology"], t["protocol"]) == (mean["visit"], mean["topology"], "tcp")
+        ]
+        assert mean["trials"] == len(figures) == 3
+        assert mean["received_bps"] == pytest.approx(math.exp(sum(figures) / 3))
+    assert len(means) == 8 * 5
+
+
+def test_the_geometric_mean_of_a_zero_is_zero_and_of_nothing_nothing(con: database.Connection) -> None:
+    found = asked(
+        con,
+        """select geometric_mean(x) as zero, geometric_mean(n) as none
+           from (values (0.0, null::double), (4.0, null)) v(x, n)""",
+    )
+    assert found == [{"zero": 0.0, "none": None}]
+
+
+def test_loss_is_of_all_packets_of_a_visit(con: database.Connection) -> None:
+    found = asked(
+        con, "select loss_ratio from visit_means where run_id = 'prod-1' and dataplane = 'alpha' and protocol = 'udp'"
+    )
+    assert [row["loss_ratio"] for row in found] == [0.28, 0.28]
+    others = asked(con, "select count(loss_ratio) as n from visit_means where protocol <> 'udp'")
+    assert others == [{"n": 0}]
+
+
+def test_trend_is_in_order_of_time_and_takes_a_path(tmp_path: Path) -> None:
+    recipes = [
+        synthetic.Recipe(run_id=f"n{n}", rounds=2, started_at=LAB.started_at.replace(day=9 - n)) for n in range(3)
+    ]
+    answer = database.ask(
+        database.connect(filled(tmp_path, *recipes)), "trend", topology="pod-to-pod", dataplane="beta"
+    )
+    assert answer["run_id"].to_pylist() == ["n2", "n1", "n0"]
+    assert set(answer["visits"].to_pylist()) == {2}
+
+
+def test_failures_say_why(con: database.Connection) -> None:
+    reasons = {row["reason"] for row in database.ask(con, "failures", run_id="lab-1").to_pylist()}
+    assert reasons == {
+        "iperf3: unable to connect to server: Connection refused",
+        "no sign on node-b told which dataplane carried the traffic",
+    }
+
+
+def test_dsr_tells_return_paths_apart(con: database.Connection) -> None:
+    found = {
+        row["dataplane"]: row["nat_bytes_per_payload_byte"]
+        for row in database.ask(con, "dsr", run_id="prod-1").to_pylist()
+    }
+    assert found["delta"] < 0.1
+    assert found["alpha"] > 0.9
+
+
+def test_evidence_is_one_sign_a_row(con: database.Connection) -> None:
+    found = database.ask(con, "evidence", run_id="lab-1").to_pylist()
+    assert len(found) == 8 * 4
+    assert [row["moment"] for row in found[:4]] == ["before", "before", "after", "after"]
+    assert {row["proof"] for row in found if row["visit"] == 3} == {"unproven"}
+
+
+def test_node_usage_is_one_node_a_row(con: database.Connection) -> None:
+    (found,) = asked(
+        con,
+        "select count(*) as n, min(cores) as cores, max(busy_ratio) as busy from node_usage where run_id = 'prod-1'",
+    )
+    assert found == {"n": 8 * 7, "cores": 2, "busy": 0.93}
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("selec 1", r"this SQL can't be answered: Parser Error: syntax error at or near \"selec\""),
+        ("select * from trails", r"Did you mean .*trials"),
+        ("select nothing from runs", r"nothing"),
+    ],
+)
+def test_bad_sql_is_a_sentence(sql: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=says):
+        database.run_sql(Store(str(tmp_path)), sql)
+
+
+def test_a_question_that_is_not_known(con: database.Connection) -> None:
+    with pytest.raises(BadInput, match="there is no question 'trnd'; did you mean trend"):
+        database.ask(con, "trnd")
+    with pytest.raises(BadInput, match="the question trend has no parameter 'path'; it has dataplane, environment"):
+        database.ask(con, "trend", path="x")
+
+
+def test_a_store_rewritten_under_a_query_says_so_and_can_be_opened_again(tmp_path: Path) -> None:
+    store = filled(tmp_path, LAB)
+    con = database.connect(store)
+    rows = synthetic.rows(LAB)
+    rows["trials"][0]["error"] = "changed"
+    store.write(LAB.run_id, rows)
+    with pytest.raises(Unfit, match="rewritten meanwhile; ask again"):
+        database.query(con, "select * from trials")
+    assert database.query(database.connect(store), "select * from trials").num_rows == len(rows["trials"])
+
+
+def test_a_statement_without_rows(con: database.Connection) -> None:
+    assert database.query(con, "create temp table mine as select 1 as x").num_rows <= 1
+    assert database.query(con, "select x from mine").to_pylist() == [{"x": 1}]

@@ -1,0 +1,155 @@
+"""The report as a document: what it says, and that nothing in it runs or reaches out."""
+
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from analysis import report
+from analysis.charts import catalogue
+from analysis.database import connect
+from analysis.errors import BadInput
+from analysis.store import Store
+from analysis.summary import summarise
+from steps.catalogue.profiles import BY_NAME
+from tests.analysis import synthetic
+from tests.analysis.synthetic import ENTRIES, Recipe
+
+
+class Page(HTMLParser):
+    """Counts elements and collects text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.said: list[str] = []
+        self.feed(html)
+        self.text = re.sub(r"\s+", " ", "".join(self.said))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.said.append(data)
+
+
+def page_of(root: Path, *recipes: Recipe) -> tuple[str, Page]:
+    html = report.render(synthetic.database(root, *recipes), recipes[0].run_id)
+    return html, Page(html)
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path, str, Page]:
+    recipe = Recipe(fail=frozenset({("beta", "pod-to-service")}), unproven=frozenset({3}), stop_after=150)
+    root = tmp_path_factory.mktemp("store")
+    return recipe, root, *page_of(root, recipe)
+
+
+def test_nothing_in_it_runs_or_reaches_out(broken: tuple[Recipe, Path, str, Page]) -> None:
+    _, _, html, page = broken
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "img", "link", "iframe", "object", "embed", "form", "base", "image", "use"}
+    for tag, attributes in page.tags:
+        assert not [name for name in attributes if name.startswith("on")], tag
+        assert (attributes.get("href") or "#").startswith("#")
+        assert "src" not in attributes
+    assert not re.search(r"@import|url\((?!#)|data:image|javascript:", html)
+
+
+def test_the_answer_comes_first_and_every_comparison_has_its_sentence(
+    broken: tuple[Recipe, Path, str, Page],
+) -> None:
+    recipe, root, html, page = broken
+    summary = summarise(connect(Store(str(root))), recipe.run_id)
+    assert html.index("<h1") < html.index("<svg") < html.index("<table")
+    assert summary.headline in page.text
+    assert summary.notice is not None
+    assert summary.notice in page.text
+    for c in summary.comparisons:
+        assert c.answer in page.text
+    for failure in summary.failures:
+        assert failure.reason in page.text
+
+
+def test_every_trial_has_a_row_and_failed_ones_their_reason(broken: tuple[Recipe, Path, str, Page]) -> None:
+    _, _, html, _ = broken
+    table = html[html.index('<table class="trials">') : html.index('<section id="evidence">')]
+    assert len(re.findall("<tr", table)) == 1 + 168
+    assert table.count("the run ended before it") == 18
+    assert "Connection refused" in table
+    assert "no sign on node-b told" in table
+    assert re.search(r"<th scope=\"col\">received, Gbit/s</th>", table)
+
+
+def test_headings_tables_and_drawings_can_be_read_without_eyes(broken: tuple[Recipe, Path, str, Page]) -> None:
+    _, _, html, page = broken
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    tables = [tag for tag, _ in page.tags if tag == "table"]
+    assert len(tables) == html.count("<caption>")
+    drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
+    assert drawings
+    assert all(d.get("role") == "img" and d.get("aria-label") for d in drawings)
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {attributes["href"] for _, attributes in page.tags if "href" in attributes}
+    assert {target.removeprefix("#") for target in targets if target} <= set(ids)
+
+
+def test_lab_figures_are_labelled_as_such(tmp_path: Path) -> None:
+    _, lab = page_of(tmp_path / "lab", Recipe())
+    _, cluster = page_of(tmp_path / "cluster", Recipe(environment="cluster-one"))
+    for sentence in ("Lab figures: network namespaces on one machine", "must not be quoted as such", "nothing of loss"):
+        assert sentence in lab.text
+        assert sentence not in cluster.text
+    assert "What these figures may be used for" in cluster.text
+
+
+def test_what_a_run_recorded_is_text_and_never_markup(tmp_path: Path) -> None:
+    hostile = {"name": "alpha", "title": "<script>alert(1)</script>", "colour": '#000}</style><script src="x">'}
+    html, page = page_of(tmp_path, Recipe(entries=(hostile, *ENTRIES[1:])))
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert "<script>alert(1)</script>" in page.text
+    assert html.count("</style>") == 1
+    assert "A processor <with brackets> & Co" in page.text
+
+
+def test_a_report_with_nothing_measured_says_so(tmp_path: Path) -> None:
+    _, page = page_of(tmp_path, Recipe(stop_after=0))
+    assert "Nothing was measured, so there is no answer." in page.text
+    assert "168 of 168 trials never ran" in page.text
+    for chart in catalogue():
+        assert chart.TITLE in page.text
+
+
+def test_a_quick_report_is_small_and_a_thorough_one_is_folded(tmp_path: Path) -> None:
+    quick, _ = page_of(tmp_path / "quick", Recipe(rounds=BY_NAME["quick"].rounds))
+    assert len(quick.encode()) < 1_000_000
+    cells = tuple(
+        (topology, protocol, direction)
+        for topology in synthetic.BASE_BPS
+        for protocol in ("tcp", "udp", "connect")
+        for direction in ("forward", "reverse")
+    )
+    thorough, page = page_of(tmp_path / "thorough", Recipe(rounds=10, cells=cells))
+    assert len(thorough.encode()) < 2_500_000
+    assert "Round 10: 120 trials" in page.text
+    assert thorough.count("<details>") >= 10
+
+
+def test_earlier_runs_make_a_trend(tmp_path: Path) -> None:
+    earlier = [Recipe(run_id=f"run-{n}", seed=n, started_at=datetime(2026, 2, n, tzinfo=UTC)) for n in range(20, 23)]
+    _, page = page_of(tmp_path, Recipe(run_id="run-99"), *earlier)
+    assert "the trend begins with the second" not in page.text
+    other = Recipe(run_id="run-5", environment="cluster-one", started_at=datetime(2026, 2, 1, tzinfo=UTC))
+    _, lonely = page_of(tmp_path / "mixed", Recipe(), other)
+    assert "the trend begins with the second" in lonely.text
+
+
+def test_an_unknown_run_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="there is no run 'nope'"):
+        report.render(synthetic.database(tmp_path, Recipe(rounds=1)), "nope")

@@ -1,0 +1,118 @@
+"""The report in a real browser, under the policy with which a workflow's user interface serves artifacts."""
+
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from analysis import report
+from tests.analysis import synthetic
+from tests.analysis.synthetic import Recipe
+
+POLICY = "sandbox; base-uri 'none'; default-src 'none'; img-src 'self'; style-src 'self' 'unsafe-inline'"
+FRAME = (475, 525)
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine: apt-get install chromium"),
+]
+
+MEASURE = """<script>addEventListener('load', () => {
+  const box = document.getElementById('verdict').getBoundingClientRect();
+  const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  const shown = [...document.querySelectorAll('svg')].filter(e => e.getBoundingClientRect().width > 0);
+  const font = Math.min(...shown.map(e => {
+    const scale = e.getBoundingClientRect().width / e.viewBox.baseVal.width;
+    return Math.min(...[...e.querySelectorAll('text')].map(t => scale * parseFloat(t.getAttribute('font-size')))); }));
+  document.title = [box.bottom, wide, shown.length, font, shown[0].getBoundingClientRect().top].join(' ');
+})</script></body>"""
+"""What a browser made of the layout, left in the title, where `--dump-dom` shows it. Only served without the policy."""
+
+
+class _Served(BaseHTTPRequestHandler):
+    def __init__(self, pages: dict[str, tuple[str, str | None]], *args: object) -> None:
+        self.pages = pages
+        super().__init__(*args)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        html, policy = self.pages.get(self.path, ("", POLICY))
+        self.send_response(200 if html else 404)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        if policy:
+            self.send_header("Content-Security-Policy", policy)
+        self.end_headers()
+        self.wfile.write(html.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Silence."""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    recipe = Recipe(fail=frozenset({("beta", "pod-to-service")}))
+    html = report.render(synthetic.database(tmp_path_factory.mktemp("store"), recipe), recipe.run_id)
+    pages: dict[str, tuple[str, str | None]] = {
+        "/report.html": (html, POLICY),
+        "/free.html": (html, None),
+        "/measured.html": (html.replace("</body>", MEASURE), None),
+        "/bad.html": (html.replace("</body>", "<script>1</script><img src='data:,x'></body>"), POLICY),
+    }
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Served, pages))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def browse(profile: Path, url: str, *options: str, size: tuple[int, int] = FRAME) -> subprocess.CompletedProcess[str]:
+    assert BROWSER is not None
+    quiet = "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", *quiet.split(), "--hide-scrollbars"]
+    command += [f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}", "--enable-logging=stderr"]
+    done = subprocess.run([*command, *options, url], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def violations(log: str) -> list[str]:
+    return [line for line in log.splitlines() if re.search(r"Content Security Policy|Blocked script", line)]
+
+
+def test_the_policy_blocks_nothing_of_it(address: str, tmp_path: Path) -> None:
+    assert violations(browse(tmp_path / "bad", f"{address}/bad.html", "--dump-dom").stderr), "the check must bite"
+    assert violations(browse(tmp_path / "good", f"{address}/report.html", "--dump-dom").stderr) == []
+
+
+@pytest.mark.parametrize("size", [FRAME, (1280, 900)], ids=["frame", "window"])
+def test_it_looks_the_same_under_the_policy_as_without(address: str, tmp_path: Path, size: tuple[int, int]) -> None:
+    pictures = []
+    for page in ("report", "free"):
+        picture = tmp_path / f"{page}.png"
+        browse(tmp_path / page, f"{address}/{page}.html", f"--screenshot={picture}", size=size)
+        pictures.append(picture.read_bytes())
+    assert pictures[0] == pictures[1]
+    assert len(pictures[0]) > 20_000
+
+
+@pytest.mark.parametrize("size", [FRAME, (500, 844), (820, 1180), (1280, 900)], ids=lambda size: f"{size[0]}")
+def test_the_verdict_is_on_the_first_screen_and_nothing_overflows(
+    address: str, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    dom = browse(tmp_path, f"{address}/measured.html", "--dump-dom", size=size).stdout
+    title = re.search(r"<title>([^<]*)</title>", dom)
+    assert title is not None
+    bottom, overflow, drawings, smallest_font, first_drawing = (float(part) for part in title[1].split())
+    assert bottom < 500
+    assert first_drawing < 525, "the forest plot begins on the first screen"
+    assert overflow <= 0
+    assert drawings >= 10
+    assert smallest_font >= 10

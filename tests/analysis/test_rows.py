@@ -1,0 +1,142 @@
+"""Rows become tables: whatever fits comes out as it went in, and what does not is named."""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analysis import database
+from analysis.errors import BadInput
+from analysis.rows import KEYS, to_table
+from analysis.schema import TABLES, arrow_schema
+from analysis.store import Store
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+SCALARS: list[tuple[Callable[[pa.DataType], bool], st.SearchStrategy[Any]]] = [
+    (pa.types.is_timestamp, st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))),  # noqa: DTZ001
+    (pa.types.is_floating, st.floats(allow_nan=False, allow_infinity=False)),
+    (pa.types.is_boolean, st.booleans()),
+    (pa.types.is_int32, st.integers(-(2**31), 2**31 - 1)),
+    (pa.types.is_int64, st.integers(-(2**63), 2**63 - 1)),
+    (pa.types.is_string, TEXT),
+]
+
+
+def values(kind: pa.DataType) -> st.SearchStrategy[Any]:
+    """Any value that a column of this type can hold, and null."""
+    if pa.types.is_struct(kind):
+        fields = {kind.field(i).name: values(kind.field(i).type) for i in range(kind.num_fields)}
+        return st.none() | st.fixed_dictionaries(fields)
+    if pa.types.is_list(kind):
+        return st.none() | st.lists(values(kind.value_type), max_size=3)
+    return st.none() | next(strategy for is_one, strategy in SCALARS if is_one(kind))
+
+
+def rows_of(table: str) -> st.SearchStrategy[list[dict[str, Any]]]:
+    """Rows with any values, but keys that are there and apart."""
+    fields = {field.name: values(field.type) for field in arrow_schema(table)}
+    fixed = {"run_id": st.just("run-a")} | ({"schema_version": st.just(1)} if table == "runs" else {})
+    row = st.fixed_dictionaries(fields | fixed)
+    most = 1 if table == "runs" else 4
+
+    def number(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        keys = [key for key in KEYS[table] if key != "run_id"]
+        return [one | dict.fromkeys(keys, number) for number, one in enumerate(found, 1)]
+
+    return st.lists(row, min_size=1, max_size=most).map(number)
+
+
+@pytest.mark.parametrize("table", TABLES)
+@given(data=st.data())
+def test_any_row_comes_out_of_the_table_as_it_went_in(table: str, data: st.DataObject) -> None:
+    rows = data.draw(rows_of(table))
+    made = to_table(table, "run-a", rows)
+    assert made.schema.equals(arrow_schema(table), check_metadata=True)
+    assert made.to_pylist() == rows
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(run=rows_of("runs"), visits=rows_of("visits"), trials=rows_of("trials"), samples=rows_of("samples"))
+def test_any_run_comes_out_of_the_database_as_it_went_in(
+    tmp_path_factory: pytest.TempPathFactory,
+    run: list[dict[str, Any]],
+    visits: list[dict[str, Any]],
+    trials: list[dict[str, Any]],
+    samples: list[dict[str, Any]],
+) -> None:
+    store = Store(str(tmp_path_factory.mktemp("results")))
+    rows = {"runs": run, "visits": visits, "trials": trials, "samples": samples}
+    store.write("run-a", rows)
+    con = database.connect(store)
+    for table, expected in rows.items():
+        order = ", ".join(KEYS[table])
+        found = database.query(con, f"select * from {table} order by {order}").to_pylist()
+        assert found == expected
+    con.close()
+
+
+def run(**columns: object) -> list[dict[str, object]]:
+    return [{"run_id": "run-a", **columns}]
+
+
+def trial(**columns: object) -> list[dict[str, object]]:
+    return [{"run_id": "run-a", "visit": 1, "trial": 1, **columns}]
+
+
+def test_what_is_missing_is_null_never_zero() -> None:
+    (row,) = to_table("trials", "run-a", trial(received_bps=None)).to_pylist()
+    assert {name: value for name, value in row.items() if value is not None} == trial()[0]
+
+
+@pytest.mark.parametrize("figure", [math.nan, math.inf, -math.inf])
+def test_what_is_no_figure_is_null(figure: float) -> None:
+    assert to_table("trials", "run-a", trial(received_bps=figure))["received_bps"].to_pylist() == [None]
+
+
+def test_the_store_fills_in_run_and_version() -> None:
+    (row,) = to_table("runs", "run-a", [{}]).to_pylist()
+    assert (row["run_id"], row["schema_version"]) == ("run-a", 1)
+
+
+def test_documents_and_iso_times_are_taken() -> None:
+    (row,) = to_table(
+        "runs", "run-a", run(parameters={"b": 1, "a": "ü"}, started_at="2026-03-01T12:00:00Z")
+    ).to_pylist()
+    assert row["parameters"] == '{"a": "ü", "b": 1}'
+    assert row["started_at"] == datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("table", "rows", "says"),
+    [
+        ("trails", [], r"there is no table 'trails'; the tables are runs, visits, trials, samples"),
+        ("trials", trial(recieved_bps=1), r"row 1 of trials has a column 'recieved_bps' that trials does not have"),
+        ("trials", trial(nodes=[{"nod": "a"}]), r"nodes in row 1 of trials has an unknown field 'nod'"),
+        ("trials", trial(nodes={"node": "a"}), r"nodes in row 1 of trials must be a list"),
+        ("trials", trial(nodes=["a"]), r"nodes in row 1 of trials must be a mapping, got 'a'"),
+        ("trials", trial(flags="steal"), r"flags in row 1 of trials must be a list, got 'steal'"),
+        ("trials", trial(received_bps="fast"), r"received_bps in row 1 of trials must be a number, got 'fast'"),
+        ("trials", trial(received_bps=True), r"received_bps in row 1 of trials must be a number, got True"),
+        ("trials", trial(streams="many"), r"streams in trials must be int32"),
+        ("trials", trial(streams=2**40), r"streams in trials must be int32"),
+        ("trials", trial(error="\ud800"), r"error in trials must be string"),
+        ("trials", trial(started_at=datetime(2026, 1, 1)), r"must say its time zone, got 2026-01-01"),  # noqa: DTZ001
+        ("trials", trial(started_at="yesterday"), r"must be a time, such as .*, got 'yesterday'"),
+        ("trials", trial(started_at=5), r"must be a time, got 5"),
+        ("trials", trial() + trial(), r"trials has two rows for run_id run-a, trial 1"),
+        ("trials", trial(trial=None), r"row 1 of trials has no trial"),
+        ("trials", trial(run_id="run-b"), r"row 1 of trials belongs to the run 'run-b', not to 'run-a'"),
+        ("runs", [], r"a run is one row of runs, got 0"),
+        ("runs", run() + run(), r"a run is one row of runs, got 2"),
+    ],
+)
+def test_what_does_not_fit_is_named(table: str, rows: list[dict[str, object]], says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        to_table(table, "run-a", rows)

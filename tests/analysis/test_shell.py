@@ -1,0 +1,103 @@
+"""The prompt: SQL and its own commands, and errors that don't end it."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from analysis import shell
+from analysis.show import MOST_ROWS, show
+from analysis.store import Store
+from tests.analysis.stored import rows
+
+
+def typed(*lines: str) -> Callable[[str], str]:
+    left: Iterator[str] = iter(lines)
+
+    def read(_: str) -> str:
+        line = next(left, None)
+        if line is None:
+            raise EOFError
+        if line == "^C":
+            raise KeyboardInterrupt
+        return line
+
+    return read
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(str(tmp_path))
+    store.write("run-a", rows("run-a", "x"))
+    return store
+
+
+def session(store: Store, *lines: str, terminal: bool = False) -> str:
+    out = io.StringIO()
+    assert (
+        shell.run(store, Console(file=out, width=200, force_terminal=terminal, color_system=None), typed(*lines)) == 0
+    )
+    return out.getvalue()
+
+
+def test_sql_of_one_line_of_several_and_at_the_end(store: Store) -> None:
+    assert session(store, "select 1 as a;", "select", "2 as b", "", "select 3 as c") == "a\n1\nb\n2\nc\n3\n"
+
+
+def test_an_error_does_not_end_it(store: Store) -> None:
+    out = session(store, "selec 1;", ".nothing", ".ask trnd", ".ask trend path=x", "^C", "select 7 as x;")
+    assert "this SQL can't be answered" in out
+    assert ".nothing is no command; type .help" in out
+    assert "did you mean trend?" in out
+    assert out.endswith("x\n7\n")
+
+
+def test_its_commands(store: Store) -> None:
+    out = session(store, ".help", ".tables", ".questions", ".ask trend dataplane=alpha", ".quit", "select 9 as never;")
+    assert ".open" in out
+    assert "measurements\tdataplane\tVARCHAR" in out
+    assert "failures (run_id): What was not measured or does not count, and why?" in out
+    assert "\talpha\t" in out
+    assert "never" not in out
+
+
+def test_open_shows_runs_written_since(store: Store) -> None:
+    def later(_: str) -> str:
+        return next(lines)()
+
+    def write() -> str:
+        store.write("run-b", rows("run-b", "x"))
+        return ".open"
+
+    count = "select count(*) as n from runs;"
+    steps: list[Callable[[], str]] = [lambda: count, write, lambda: count, lambda: ".quit"]
+    lines = iter(steps)
+    out = io.StringIO()
+    shell.run(store, Console(file=out), later)
+    assert out.getvalue() == "n\n1\nn\n2\n"
+
+
+def test_a_terminal_gets_a_table_with_nulls_that_are_no_zeros(store: Store) -> None:
+    out = session(
+        store, "select 1.23456789::double as rate_bps, null as nothing, [1, 2] as both, 0 as zero;", terminal=True
+    )
+    assert "1 run in" in out
+    assert "1.23457" in out
+    assert "–" in out
+    assert "[1, 2]" in out
+    assert "1 row" in out
+
+
+def test_a_long_answer_says_what_it_leaves_out() -> None:
+    out = io.StringIO()
+    show(pa.table({"n": range(MOST_ROWS + 5)}), Console(file=out, force_terminal=True, color_system=None, width=120))
+    assert f"5 more of {MOST_ROWS + 5} rows; add a LIMIT" in out.getvalue()
+
+
+def test_text_stays_one_line_a_row() -> None:
+    out = io.StringIO()
+    show(pa.table({"a": ["x\ty\nz", None]}), Console(file=out))
+    assert out.getvalue() == "a\nx y z\n\n"

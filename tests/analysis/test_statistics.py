@@ -1,0 +1,166 @@
+"""Does a 95 % interval hold the truth in 95 % of cases? That, and what follows from it, is simulated here."""
+
+import math
+import random
+import statistics as plain
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis import statistics
+
+TRUTH = math.log(1.05)
+SIMULATED = 2500
+TRIALS = 5
+
+values = st.floats(-10, 10, allow_nan=False)
+rounds = st.dictionaries(st.integers(1, 12), values, min_size=2, max_size=12)
+
+
+def simulate(dice: random.Random, blocks: int, drift: float = 0.02) -> tuple[dict[int, float], dict[int, float]]:
+    """Visit means of two dataplanes: noise between visits as large as that between trials, and a drift over rounds."""
+    sides: tuple[dict[int, float], dict[int, float]] = ({}, {})
+    for block in range(blocks):
+        for side, truth in zip(sides, (0.0, TRUTH), strict=True):
+            visit = truth + drift * block + dice.gauss(0, 0.05)
+            side[block] = plain.fmean(visit + dice.gauss(0, 0.05) for _ in range(TRIALS))
+    return sides
+
+
+def coverage(blocks: int, *, paired: bool) -> float:
+    dice = random.Random(blocks * 2 + paired)
+    held = 0
+    for _ in range(SIMULATED):
+        base, other = simulate(dice, blocks, drift=0.02 if paired else 0.0)
+        if not paired:
+            other = {block + 100: value for block, value in other.items()}
+        found = statistics.difference(base, other)
+        assert found is not None
+        assert found.method == ("paired" if paired else "welch")
+        held += found.low <= TRUTH <= found.high
+    return held / SIMULATED
+
+
+@pytest.mark.parametrize("blocks", [2, 3, 6, 10])
+def test_intervals_over_rounds_hold_the_truth_as_often_as_they_say(blocks: int) -> None:
+    assert 0.93 <= coverage(blocks, paired=True) <= 0.97
+
+
+@pytest.mark.parametrize("blocks", [3, 6, 10])
+def test_welch_where_no_round_is_complete_is_never_too_narrow(blocks: int) -> None:
+    assert 0.93 <= coverage(blocks, paired=False) <= 0.985
+
+
+def test_intervals_over_pooled_trials_would_not_hold_it() -> None:
+    """The reason for visits: what this module must never do falls far short of 95 %."""
+    dice = random.Random(1)
+    held = 0
+    for _ in range(800):
+        sides = []
+        for truth in (0.0, TRUTH):
+            visits = [truth + dice.gauss(0, 0.05) for _ in range(3)]
+            sides.append(dict(enumerate(v + dice.gauss(0, 0.05) for v in visits for _ in range(TRIALS))))
+        found = statistics.difference(*sides)
+        assert found is not None
+        held += found.low <= TRUTH <= found.high
+    assert held / 800 < 0.85
+
+
+def test_identical_twins_are_called_different_in_at_most_5_per_cent_of_runs() -> None:
+    dice = random.Random(11)
+    runs, alarms = 1200, 0
+    for _ in range(runs):
+        p_values = []
+        for _cell in range(6):
+            base, other = simulate(dice, 6)
+            other = {block: value - TRUTH for block, value in other.items()}
+            found = statistics.difference(base, other)
+            assert found is not None
+            p_values.append(found.p)
+        alarms += min(statistics.holm(p_values)) < statistics.SIGNIFICANCE
+    three_standard_errors = 3 * math.sqrt(0.05 * 0.95 / runs)
+    assert alarms / runs <= 0.05 + three_standard_errors
+
+
+@pytest.mark.parametrize(("n", "level"), [(3, 0.05), (6, 0.05), (6, 0.05 / 18), (10, 0.01)])
+def test_the_smallest_effect_is_found_in_80_per_cent_of_runs(n: int, level: float) -> None:
+    dice = random.Random(n)
+    spread = 0.04
+    effect = statistics.smallest_effect(spread / math.sqrt(n), n - 1, level)
+    found = 0
+    for _ in range(SIMULATED):
+        other = {block: dice.gauss(effect, spread) for block in range(n)}
+        seen = statistics.difference(dict.fromkeys(range(n), 0.0), other)
+        assert seen is not None
+        found += seen.p < level
+    assert found / SIMULATED == pytest.approx(0.8, abs=0.03)
+
+
+@given(rounds, rounds)
+def test_swapping_the_sides_turns_the_difference_around(base: dict[int, float], other: dict[int, float]) -> None:
+    there, back = statistics.difference(base, other), statistics.difference(other, base)
+    assert there is not None
+    assert back is not None
+    assert there.estimate == pytest.approx(-back.estimate, abs=1e-9)
+    assert there.low == pytest.approx(-back.high, rel=1e-6, abs=1e-6)
+    assert there.p == pytest.approx(back.p, abs=1e-6)
+
+
+@given(rounds, st.lists(values, min_size=12, max_size=12))
+def test_drift_shared_by_a_round_falls_out(base: dict[int, float], drift: list[float]) -> None:
+    dice = random.Random(3)
+    other = {block: value + dice.gauss(0.1, 1) for block, value in base.items()}
+    shifted = [{block: value + drift[block - 1] for block, value in side.items()} for side in (base, other)]
+    still, moved = statistics.difference(base, other), statistics.difference(*shifted)
+    assert still is not None
+    assert moved is not None
+    assert moved.estimate == pytest.approx(still.estimate, abs=1e-7)
+    assert moved.standard_error == pytest.approx(still.standard_error, abs=1e-7)
+
+
+@given(rounds, rounds)
+def test_p_is_below_5_per_cent_just_where_the_interval_leaves_zero_out(
+    base: dict[int, float], other: dict[int, float]
+) -> None:
+    found = statistics.difference(base, other)
+    assert found is not None
+    if abs(found.low) > 1e-6 and abs(found.high) > 1e-6:
+        assert (found.p < statistics.SIGNIFICANCE) == (found.low > 0 or found.high < 0)
+
+
+@pytest.mark.parametrize(
+    ("base", "other"), [({}, {}), ({1: 1.0}, {1: 2.0}), ({1: 1.0}, {2: 1.0, 3: 1.0}), ({1: 1.0, 2: 1.0}, {})]
+)
+def test_one_visit_a_side_is_nothing_to_judge_by(base: dict[int, float], other: dict[int, float]) -> None:
+    assert statistics.difference(base, other) is None
+
+
+def test_incomplete_rounds_are_left_out_of_the_pairs() -> None:
+    found = statistics.difference({1: 1.0, 2: 2.0, 3: 90.0}, {1: 2.0, 2: 3.5, 4: -70.0})
+    assert found is not None
+    assert (found.n, found.estimate, found.method) == (2, 1.25, "paired")
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_holm_never_lowers_a_p_value_nor_changes_their_order(p_values: list[float]) -> None:
+    adjusted = statistics.holm(p_values)
+    assert all(p <= a <= 1 for p, a in zip(p_values, adjusted, strict=True))
+    ordered = [a for _, a in sorted(zip(p_values, adjusted, strict=True))]
+    assert all(one <= two for one, two in pairwise(ordered))
+
+
+def test_holm_against_a_worked_example() -> None:
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_means_of_rates_are_geometric_and_need_two_visits() -> None:
+    interval = statistics.geometric_mean_interval([2.0, 8.0])
+    assert interval is not None
+    assert interval.mean == pytest.approx(4.0)
+    assert statistics.geometric_mean_interval([2.0]) is None
+    assert statistics.geometric_mean_interval([2.0, 0.0]) is None
+    wild = statistics.geometric_mean_interval([1e-300, 1e300])
+    assert wild is not None
+    assert wild.high == math.inf

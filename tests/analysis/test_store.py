@@ -1,0 +1,413 @@
+"""The store in a folder: what goes in comes out, writing twice is writing once, and trouble is a sentence."""
+
+import os
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis import database, files, inventory, packing
+from analysis.errors import BadInput, Unfit
+from analysis.store import Store
+from analysis.tables import digest, named, parquet
+from tests.analysis.stored import rows, shown
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "results"))
+
+
+def contents(store: Store) -> dict[str, tuple[int, bytes]]:
+    root = Path(store.files.root)
+    return {
+        str(path.relative_to(root)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_writing_twice_is_writing_once(store: Store) -> None:
+    store.write("run-a", rows("run-a", "x"))
+    once = contents(store)
+    store.write("run-a", rows("run-a", "x"))
+    assert contents(store) == once
+    assert len([name for name in once if name.endswith(".parquet")]) == 4
+
+
+def test_writing_again_replaces_and_leaves_nothing_behind(store: Store) -> None:
+    store.write("run-a", rows("run-a", "x", trials=5))
+    store.write("run-b", rows("run-b", "x"))
+    store.write("run-a", rows("run-a", "y", trials=2))
+    assert shown(store) == {"run-a": ("y", None), "run-b": ("x", None)}
+    assert len([name for name in contents(store) if name.endswith(".parquet")]) == 8
+
+
+def test_a_verdict_changes_only_the_row_of_the_run(store: Store) -> None:
+    store.write("run-a", rows("run-a", "x"))
+    before = contents(store)
+    store.write("run-a", rows("run-a", "x", verdict="{}"))
+    after = contents(store)
+    assert shown(store) == {"run-a": ("x", "{}")}
+    kept = {name for name in before if not name.startswith("runs/")}
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+
+
+def test_the_row_written_last_counts_though_the_clock_went_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:  # noqa: ANN401 - as datetime's
+            return datetime.now(tz) + timedelta(days=1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("analysis.store.datetime", Tomorrow)
+        store.write("run-a", rows("run-a", "x"))
+    monkeypatch.setattr(store.files, "delete", lambda _: None)  # as if killed before the old row was deleted
+    store.write("run-a", rows("run-a", "y"))
+    assert len(store.files.list("runs")) == 2
+    assert shown(store) == {"run-a": ("y", None)}
+
+
+def test_files_of_a_run_whose_row_is_not_there_do_not_count(store: Store) -> None:
+    store.write("run-a", rows("run-a", "x"))
+    store.write("run-b", rows("run-b", "x"))
+    for file in Path(store.files.path("runs")).glob("run-b.*"):
+        file.unlink()
+    assert shown(store) == {"run-a": ("x", None)}
+
+
+def test_files_say_units_and_version(store: Store) -> None:
+    store.write("run-a", rows("run-a", "x"))
+    schema = pq.read_schema(next(Path(store.files.path("trials")).iterdir()))
+    assert schema.metadata[b"schema_version"] == b"1"
+    assert schema.field("received_bps").metadata[b"unit"] == b"bit/s"
+
+
+@pytest.mark.parametrize("name", ["", "../evil", "a/b", ".hidden", "packed-1", "ä", "x" * 200])
+def test_a_name_that_is_no_file_name_is_refused(store: Store, name: str) -> None:
+    with pytest.raises(BadInput, match="can't name a run"):
+        store.write(name, rows(name, "x"))
+    assert not Path(store.files.root).exists()
+
+
+def test_unknown_table(store: Store) -> None:
+    with pytest.raises(BadInput, match="there is no table 'trails'"):
+        store.write("run-a", rows("run-a", "x") | {"trails": []})
+
+
+# Packing
+
+
+def pack(store: Store, keep_loose: int = 0) -> int:
+    with store.files.lock():
+        return packing.pack(store.files, pack_at=1, keep_loose=keep_loose)
+
+
+def test_packing_changes_nothing_that_is_seen(store: Store) -> None:
+    for number in range(6):
+        store.write(f"run-{number}", rows(f"run-{number}", "x", trials=number + 1))
+    before = shown(store)
+    assert pack(store, keep_loose=2) == 4
+    assert shown(store) == before
+    assert {table: len(store.files.list(table)) for table in ("runs", "visits", "trials", "samples")} == {
+        "runs": 3,
+        "visits": 3,
+        "trials": 3,
+        "samples": 3,
+    }
+
+
+def test_a_packed_run_can_be_written_again_and_packed_again(store: Store) -> None:
+    for number in range(3):
+        store.write(f"run-{number}", rows(f"run-{number}", "x"))
+    assert pack(store) == 3
+    store.write("run-1", rows("run-1", "y", trials=5))
+    expected = {"run-0": ("x", None), "run-1": ("y", None), "run-2": ("x", None)}
+    assert shown(store) == expected
+    store.write("run-3", rows("run-3", "x"))
+    assert pack(store) == 2
+    assert shown(store) == expected | {"run-3": ("x", None)}
+
+
+def test_writing_packs_by_itself(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.store.pack", lambda f: packing.pack(f, pack_at=5, keep_loose=1))
+    for number in range(12):
+        store.write(f"run-{number}", rows(f"run-{number}", "x"))
+        assert len(store.files.list("runs")) < 8
+    assert len(shown(store)) == 12
+
+
+def test_packing_puts_files_together_that_differ_by_a_column(store: Store) -> None:
+    store.write("run-new", rows("run-new", "x"))
+    write_older(store, "run-old")
+    before = database.query(database.connect(store), "select * from trials order by all").to_pylist()
+    assert pack(store) == 2
+    assert database.query(database.connect(store), "select * from trials order by all").to_pylist() == before
+
+
+def write_older(store: Store, run_id: str, version: int = 1) -> None:
+    """A run of a program whose trials had no rtt_s, and whose nodes' usage had no steal_ratio."""
+    store.write(run_id, rows(run_id, "x"))
+    (path,) = Path(store.files.path("trials")).glob(f"{run_id}.*")
+    table = pq.read_table(path).drop_columns(["rtt_s", "nodes"])
+    usage = pa.array([[{"node": "a", "busy_ratio": 0.5}]] * table.num_rows)
+    content = parquet([table.append_column("nodes", usage)])
+    path.unlink()
+    older = named("trials", run_id, digest(content))
+    store.files.put(older, content)
+    (path,) = Path(store.files.path("runs")).glob(f"{run_id}.*")
+    row = pq.read_table(path)
+    children = [name for name in row[inventory.FILES].to_pylist()[0] if not name.startswith("trials/")]
+    for column, value in ((inventory.FILES, [*children, older]), ("schema_version", version)):
+        place = row.column_names.index(column)
+        row = row.set_column(place, row.schema.field(place), pa.array([value], row.schema.field(place).type))
+    store.files.put(f"runs/{path.name}", parquet([row]))
+
+
+def test_rows_without_a_column_that_came_later_read_as_null(store: Store) -> None:
+    write_older(store, "run-old")
+    trials = database.query(database.connect(store), "select rtt_s, nodes from trials").to_pylist()
+    assert [trial["rtt_s"] for trial in trials] == [None] * 3
+    assert trials[0]["nodes"][0]["busy_ratio"] == 0.5
+    assert trials[0]["nodes"][0]["steal_ratio"] is None
+
+
+def test_what_killed_writers_left_is_swept_when_it_is_old(store: Store) -> None:
+    for number in range(3):
+        store.write(f"run-{number}", rows(f"run-{number}", "x"))
+    root = Path(store.files.root)
+    left = [root / "trials" / f"gone.{'0' * 16}.parquet", root / "trials" / f".half{files.TEMPORARY}"]
+    young = root / "trials" / f"young.{'0' * 16}.parquet"
+    for path in (*left, young):
+        path.write_bytes(b"x")
+    for path in left:
+        os.utime(path, (0, 0))
+    pack(store)
+    assert not any(path.exists() for path in left)
+    assert young.exists()
+
+
+def test_many_writers_and_a_reader_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.store.pack", lambda f: packing.pack(f, pack_at=4, keep_loose=1))
+    done = threading.Event()
+    trouble: list[BaseException] = []
+    seen = 0
+
+    def write(writer: int) -> None:
+        try:
+            for number in range(6):
+                Store(store.url).write(f"run-{writer}-{number}", rows(f"run-{writer}-{number}", "x"))
+        except BaseException as error:  # noqa: BLE001 - the test's thread raises it
+            trouble.append(error)
+
+    def read() -> None:
+        nonlocal seen
+        while not done.is_set():
+            runs = database.run_sql(Store(store.url), "select count(*) as n from runs")["n"][0].as_py()
+            assert runs >= seen
+            seen = runs
+
+    writers = [threading.Thread(target=write, args=(writer,)) for writer in range(3)]
+    reader = threading.Thread(target=read)
+    for thread in (*writers, reader):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    reader.join()
+    assert not trouble
+    assert len(shown(store)) == 18
+
+
+# Versions
+
+
+def test_a_newer_version_is_refused_by_both_versions(store: Store) -> None:
+    write_older(store, "run-new", version=7)
+    with pytest.raises(Unfit, match=r"run-new .* schema version 7, .* up to 1: update the program"):
+        database.connect(store)
+
+
+def test_an_older_version_is_upgraded_step_by_step(store: Store) -> None:
+    write_older(store, "run-old", version=-1)
+    store.write("run-now", rows("run-now", "x"))
+    steps = {
+        -1: {"trials": "select *, received_bps / 2 as rtt_s from {rows}"},
+        0: {
+            "trials": "select * replace (rtt_s / 5e8 as rtt_s) from {rows}",
+            "runs": "select * replace ('upgraded' as trigger) from {rows}",
+        },
+    }
+    con = database.connect(store, steps)
+    assert database.query(con, "select distinct run_id, rtt_s from trials order by 1").to_pylist() == [
+        {"run_id": "run-now", "rtt_s": None},
+        {"run_id": "run-old", "rtt_s": 1.0},
+    ]
+    assert database.query(con, "select trigger from runs order by run_id")["trigger"].to_pylist() == [None, "upgraded"]
+
+
+def test_a_version_without_a_step_is_refused(store: Store) -> None:
+    write_older(store, "run-old", version=0)
+    with pytest.raises(Unfit, match="rows of schema version 0, and this program can't upgrade from version 0 to 1"):
+        database.connect(store)
+
+
+# Trouble
+
+
+def test_a_damaged_file_is_named(store: Store) -> None:
+    store.write("run-a", rows("run-a", "x"))
+    (path,) = Path(store.files.path("runs")).iterdir()
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(Unfit, match=rf"{path.name} is damaged .* put it back from a copy"):
+        database.connect(store)
+
+
+def test_a_parquet_file_of_somebody_else_is_named(store: Store) -> None:
+    store.files.put(f"runs/theirs.{'0' * 16}.parquet", parquet([pa.table({"x": [1]})]))
+    with pytest.raises(Unfit, match=r"theirs.* is no run of this program"):
+        database.connect(store)
+
+
+def test_a_missing_file_of_a_run_is_a_sentence(store: Store) -> None:
+    store.write("run-a", rows("run-a", "x"))
+    (path,) = Path(store.files.path("trials")).iterdir()
+    path.unlink()
+    with pytest.raises(Unfit, match=r"can't read .* put the file back from a copy, or delete its run"):
+        database.run_sql(store, "select * from trials")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("", "RESULTS is empty"),
+        ("ftp://host/x", "ftp:// is not known"),
+        ("file://host/x", "takes a path on this machine"),
+        ("file://", "the path is missing"),
+        ("s3://", "the bucket is missing"),
+        ("s3://bucket/x?acess_key=1", "'acess_key' in its query"),
+    ],
+)
+def test_an_address_that_is_none(url: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        Store(url)
+
+
+def test_addresses_of_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Store("a b").write("run-a", rows("run-a", "x"))
+    assert shown(Store(f"file://{tmp_path}/a%20b")) == {"run-a": ("x", None)}
+    assert Store("a b").location("report.html") == f"{tmp_path}/a b/report.html"
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("mine")
+    store = Store(str(tmp_path / "results"))
+    with pytest.raises(Unfit, match=r"can't write .*: a file is in the way of a folder"):
+        store.check_writable()
+    with pytest.raises(Unfit, match="can't write"):
+        store.write("run-a", rows("run-a", "x"))
+    with pytest.raises(Unfit, match="it is a file, not a folder"):
+        database.connect(store)
+    assert (tmp_path / "results").read_text() == "mine"
+
+
+@pytest.fixture
+def nobody() -> Iterator[None]:
+    """Without root's right to write anywhere."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+def test_permission_refused(tmp_path: Path, nobody: None) -> None:  # noqa: ARG001 - works by being there
+    with pytest.raises(Unfit, match="permission is refused; choose another RESULTS"):
+        Store("/etc/results").check_writable()
+    with pytest.raises(Unfit, match="permission is refused; choose another RESULTS"):
+        Store("/etc/results").write("run-a", rows("run-a", "x"))
+
+
+def test_check_writable_leaves_nothing(store: Store) -> None:
+    store.check_writable()
+    assert not list(Path(store.files.root).iterdir())
+
+
+FILL = """
+import sys
+from analysis.errors import Unfit
+from analysis.store import Store
+from tests.analysis.stored import rows, shown
+store = Store(sys.argv[1])
+store.write("run-0", rows("run-0", "x"))
+for number in range(1, 100):
+    before = shown(store)
+    try:
+        store.write(f"run-{number}", rows(f"run-{number}", "x"))
+    except Unfit as error:
+        print(error)
+        assert shown(store) == before, "what was there is not there any more"
+        break
+"""
+
+
+def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
+    mount = f'mount -t tmpfs -o size=192k tmpfs "{tmp_path}" && exec "$0" -c "$1" "{tmp_path}/results"'
+    boxed = ["unshare", "-rm", "sh", "-c"]
+    if subprocess.run([*boxed, f'mount -t tmpfs tmpfs "{tmp_path}"'], check=False, capture_output=True).returncode:
+        pytest.skip("this machine lets no ordinary user mount a small file system")
+    done = subprocess.run([*boxed, mount, sys.executable, FILL], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "the disk is full; free some space, or choose another RESULTS" in done.stdout
+
+
+def test_a_file_half_written_is_not_seen(store: Store) -> None:
+    store.files.put("x", b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(Unfit, match="the file would be larger than is allowed here"):
+            store.files.put("x", b"n" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert store.files.read("x") == b"old"
+    assert [path.name for path in Path(store.files.root).iterdir()] == ["x"]
+
+
+def test_a_writer_that_does_not_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LOCK_S", 0)
+    with store.files.lock(), pytest.raises(Unfit, match="another process has been writing it"):
+        Store(store.url).write("run-a", rows("run-a", "x"))
+
+
+def test_a_report_is_put_under_its_run_and_as_the_latest(store: Store) -> None:
+    assert store.write_report("run-a", "<p>a") == store.location("reports/run-a/report.html")
+    store.write_report("run-b", "<p>ü")
+    root = Path(store.files.root)
+    assert (root / "reports/run-a/report.html").read_text() == "<p>a"
+    assert (root / "report.html").read_text() == (root / "reports/run-b/report.html").read_text() == "<p>ü"
+
+
+def test_a_run_is_safe_even_if_packing_fails(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: files.Files) -> int:
+        raise Unfit("no")
+
+    monkeypatch.setattr("analysis.store.pack", refuse)
+    store.write("run-a", rows("run-a", "x", verdict="{}"))
+    assert shown(store) == {"run-a": ("x", "{}")}
+
+
+def test_times_have_a_zone(store: Store) -> None:
+    store.write("run-a", rows("run-a", "x"))
+    answer = database.run_sql(store, "select started_at from runs")
+    assert answer["started_at"][0].as_py() == datetime(2026, 3, 1, tzinfo=UTC)

@@ -1,0 +1,158 @@
+"""The store in an S3 bucket: moto's server answers as S3 does, and servers that don't are a sentence, soon."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
+
+from analysis import database, files, packing
+from analysis.errors import Unfit
+from analysis.store import Store
+from tests.analysis.stored import rows, shown
+
+pytestmark = pytest.mark.s3
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    yield f"http://{host}:{port}"
+    moto.stop()
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
+@pytest.fixture
+def store(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Store:
+    """A store below a prefix of a bucket of its own, the endpoint from the environment."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    bucket = f"test-{abs(hash(request.node.name))}"
+    host = server.removeprefix("http://")
+    s3 = fs.S3FileSystem(scheme="http", endpoint_override=host, region="us-east-1", allow_bucket_creation=True)
+    s3.create_dir(bucket)
+    return Store(f"s3://{bucket}/some/prefix")
+
+
+def test_a_bucket_holds_runs_as_a_folder_does(store: Store) -> None:
+    assert shown(store) == {}
+    store.check_writable()
+    store.write("run-a", rows("run-a", "x", trials=5))
+    store.write("run-b", rows("run-b", "x"))
+    store.write("run-a", rows("run-a", "y", trials=2))
+    store.write("run-a", rows("run-a", "y", trials=2))
+    assert shown(store) == {"run-a": ("y", None), "run-b": ("x", None)}
+    assert {table: len(store.files.list(table)) for table in ("runs", "trials")} == {"runs": 2, "trials": 2}
+    assert store.write_report("run-a", "<p>") == f"s3://{store.files.root}/reports/run-a/report.html"
+    assert store.files.read("report.html") == b"<p>"
+
+
+def test_the_address_may_name_the_endpoint(store: Store, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.write("run-a", rows("run-a", "x"))
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    host = server.removeprefix("http://")
+    assert shown(Store(f"s3://{store.files.root}?scheme=http&endpoint_override={host}")) == {"run-a": ("x", None)}
+
+
+def test_views_and_questions_work_over_a_bucket(store: Store) -> None:
+    store.write("run-a", rows("run-a", "x"))
+    con = database.connect(store)
+    for view in database.VIEWS:
+        database.query(con, f"select * from {view}")
+    assert database.ask(con, "trend")["received_bps"].to_pylist() == [pytest.approx(1e9)]
+    con.close()
+
+
+def test_packing_in_a_bucket_waits_until_nobody_writes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        store.write(f"run-{number}", rows(f"run-{number}", "x"))
+    before = shown(store)
+    assert packing.pack(store.files, pack_at=1, keep_loose=0) == 0
+    monkeypatch.setattr(packing, "REST_S", -timedelta(hours=1).total_seconds())
+    assert packing.pack(store.files, pack_at=1, keep_loose=0) == 3
+    assert len(store.files.list("samples")) == 1
+    assert shown(store) == before
+
+
+def test_a_store_rewritten_under_a_query_says_so(store: Store) -> None:
+    store.write("run-a", rows("run-a", "x"))
+    con = database.connect(store)
+    store.write("run-a", rows("run-a", "y"))
+    with pytest.raises(Unfit, match="ask again"):
+        database.query(con, "select * from trials")
+    con.close()
+
+
+def test_no_such_bucket(store: Store) -> None:
+    other = Store("s3://no-such-bucket/x")
+    with pytest.raises(Unfit, match="no such bucket; create it, or correct RESULTS"):
+        other.check_writable()
+    with pytest.raises(Unfit, match="there is no bucket 'no-such-bucket'"):
+        database.connect(other)
+    assert store.url != other.url
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("InvalidAccessKeyId", "the access key is not known there; check AWS_ACCESS_KEY_ID"),
+        ("SignatureDoesNotMatch", "the secret key is wrong; check AWS_SECRET_ACCESS_KEY"),
+        ("AccessDenied", "access is denied; check the AWS_"),
+    ],
+)
+def test_refused_credentials(code: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refuse(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test's output clean."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuse) as refusing:
+        threading.Thread(target=refusing.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing.server_port}")
+        with pytest.raises(Unfit, match=says):
+            Store("s3://bucket/x").check_writable()
+        refusing.shutdown()
+
+
+def test_nothing_at_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free.getsockname()[1]}")
+        with pytest.raises(Unfit, match="nothing answers at the endpoint; check AWS_ENDPOINT_URL"):
+            Store("s3://bucket/x").check_writable()
+        with pytest.raises(Unfit, match="nothing answers at the endpoint; check AWS_ENDPOINT_URL"):
+            database.connect(Store("s3://bucket/x"))
+
+
+def test_an_endpoint_that_keeps_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "S3_SILENCE_S", 1)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(Unfit, match="the endpoint did not answer in time"):
+            database.connect(Store("s3://bucket/x"))
+        assert time.monotonic() - began < 30

@@ -1,0 +1,128 @@
+"""A summary of runs whose truth is known."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from analysis.errors import BadInput
+from analysis.summary import Summary, from_json, summarise, to_json
+from tests.analysis import synthetic
+from tests.analysis.synthetic import ENTRIES, QUICK, Recipe
+
+
+def summary_of(root: Path, recipe: Recipe) -> Summary:
+    return summarise(synthetic.database(root, recipe), recipe.run_id)
+
+
+def test_the_truth_is_found_and_said_first(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, Recipe())
+    verdicts = {(c.dataplane, c.path): c.verdict for c in summary.of("received_bps")}
+    for path in ("pod-to-pod tcp", "pod-to-service tcp", "pod-to-service udp", "external-to-nodeport tcp reverse"):
+        assert verdicts["gamma", path] == "higher"
+        assert verdicts["delta", path] == "higher"
+        assert verdicts["beta", path] == "no-difference"
+    assert verdicts["gamma", "node-to-node tcp"] == "no-difference"
+    assert {c.verdict for c in summary.of("cpu_s_per_gbit") if c.dataplane == "gamma"} == {"lower", "no-difference"}
+    assert [c.verdict for c in summary.of("connect_p50_s")] == ["no-difference", "lower", "lower"]
+    assert summary.headline.startswith("Against Alpha, Beta shows no difference on all 6 paths (")
+    assert "Gamma has more throughput on 5 of 6 paths (" in summary.headline
+    assert (summary.outcome, summary.interrupted, summary.notice) == ("measured", False, None)
+    assert (summary.trials, summary.trials_measured, summary.rounds) == (168, 168, 6)
+    assert [(flag.flag, flag.trials) for flag in summary.flags] == [("foreign-cpu", 4)]
+
+
+def test_intervals_hold_the_truth(tmp_path: Path) -> None:
+    for c in summary_of(tmp_path, Recipe(rounds=10)).of("received_bps"):
+        truth = synthetic.GAINS[c.dataplane] if c.topology != "node-to-node" else 1.0
+        assert c.low is not None
+        assert c.high is not None
+        assert c.low - 0.06 < truth - 1 < c.high + 0.06
+
+
+def test_it_survives_json(tmp_path: Path) -> None:
+    recipe = Recipe(rounds=2, between=0.5, fail=frozenset({("beta", "pod-to-pod")}))
+    summary = summary_of(tmp_path, recipe)
+    assert from_json(to_json(summary)) == summary
+
+
+def test_what_is_no_summary_is_refused_in_a_sentence() -> None:
+    with pytest.raises(BadInput, match=r"the stored verdict can't be read: .*analyse the run again"):
+        from_json('{"run_id": 1}')
+
+
+def test_failures_are_counted_once_each_with_their_reason(tmp_path: Path) -> None:
+    recipe = Recipe(fail=frozenset({("beta", "pod-to-service")}), unproven=frozenset({3}))
+    summary = summary_of(tmp_path, recipe)
+    assert summary.outcome == "measured-with-failures"
+    assert sum(failure.count for failure in summary.failures) == summary.trials_failed
+    assert summary.trials_failed == summary.trials - summary.trials_measured > 20
+    reasons = [failure.reason for failure in summary.failures]
+    assert any("Connection refused" in reason for reason in reasons)
+    assert any("no sign on node-b" in reason for reason in reasons)
+    silent = next(c for c in summary.of("received_bps") if (c.dataplane, c.path) == ("beta", "pod-to-service tcp"))
+    assert (silent.verdict, silent.value) == ("cannot-tell", None)
+    assert "beta has no measured visit here" in silent.sentence
+
+
+def test_a_run_cut_short_says_how_much_is_missing(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, Recipe(stop_after=100))
+    assert (summary.interrupted, summary.trials_not_run, summary.outcome) == (True, 68, "measured-with-failures")
+    assert "68 of 168 trials never ran" in (summary.notice or "")
+
+
+@pytest.mark.parametrize("recipe", [Recipe(stop_after=0), Recipe(unproven=frozenset(range(1, 25)))])
+def test_nothing_measured_is_no_answer(tmp_path: Path, recipe: Recipe) -> None:
+    summary = summary_of(tmp_path, recipe)
+    assert summary.outcome == "nothing-measured"
+    assert summary.headline == "Nothing was measured, so there is no answer."
+    assert all(c.verdict == "cannot-tell" for c in summary.comparisons)
+
+
+def test_one_round_cannot_tell(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, Recipe(rounds=1))
+    assert {c.verdict for c in summary.comparisons} == {"cannot-tell"}
+    assert "can't be judged" in summary.headline
+
+
+def test_one_dataplane_has_nothing_beside_it(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, Recipe(entries=ENTRIES[:1]))
+    assert summary.headline == "Only Alpha was measured, so there is nothing to compare it with."
+
+
+def test_a_dataplane_left_out_is_said_with_its_reason_and_is_no_baseline(tmp_path: Path) -> None:
+    skipped = ({"subject": "alpha", "severity": "skip", "reason": "it needs root.", "remedy": "Run it as root."},)
+    recipe = Recipe(entries=ENTRIES, skipped=skipped, left_out=frozenset({"alpha"}))
+    summary = summary_of(tmp_path, recipe)
+    assert summary.baseline == "beta"
+    assert [(s.name, s.reason) for s in summary.skipped] == [("alpha", "it needs root. Run it as root.")]
+    assert "Alpha was left out: it needs root" in (summary.notice or "")
+    assert summary.headline.startswith("Against Beta, ")
+
+
+def test_loss_is_compared_on_a_cluster_but_not_in_the_lab(tmp_path: Path) -> None:
+    lab = summary_of(tmp_path / "lab", Recipe())
+    cluster = summary_of(tmp_path / "cluster", Recipe(environment="cluster-one"))
+    assert not lab.of("loss_ratio")
+    assert {c.verdict for c in cluster.of("loss_ratio")} == {"lower"}
+    assert "not figures of Calico" in (lab.disclaimer or "")
+    assert cluster.disclaimer is None
+
+
+def test_twins_differ_in_name_and_not_in_verdict(tmp_path: Path) -> None:
+    twin = {"name": "alpha+twin", "title": "Alpha", "colour": "#0072B2"}
+    summary = summary_of(tmp_path, Recipe(entries=(ENTRIES[0], twin), seed=8))
+    assert {c.verdict for c in summary.comparisons} == {"no-difference"}
+    assert "Alpha +twin shows no difference" in summary.headline
+
+
+def test_both_directions_of_a_path_are_told_apart(tmp_path: Path) -> None:
+    recipe = replace(Recipe(), cells=(*QUICK, ("pod-to-pod", "tcp", "reverse")))
+    paths = {c.path for c in summary_of(tmp_path, recipe).of("received_bps")}
+    assert {"pod-to-pod tcp forward", "pod-to-pod tcp reverse", "node-to-node tcp"} <= paths
+
+
+def test_an_unknown_run_is_named_with_those_that_are_there(tmp_path: Path) -> None:
+    con = synthetic.database(tmp_path, Recipe())
+    with pytest.raises(BadInput, match=r"there is no run 'run-9' in this store; the latest are run-1"):
+        summarise(con, "run-9")

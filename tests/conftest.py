@@ -1,0 +1,14 @@
+"""What tests of all parts share."""
+
+import pytest
+
+from tests.ordinary import find_python
+
+
+@pytest.fixture(scope="session")
+def ordinary_python() -> str:
+    """A Python that an ordinary user may run and that finds the project and its packages."""
+    found = find_python()
+    if found is None:
+        pytest.skip("no Python of this version that an ordinary user may run and that can read this checkout")
+    return found

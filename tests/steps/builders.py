@@ -1,0 +1,135 @@
+"""Small, valid things for tests of the steps: settings, signs, placements, and whole runs as raw documents."""
+
+import gzip
+from datetime import UTC, datetime
+from pathlib import Path
+
+from steps import plan, raw
+from steps.model import Change, Monitor, Placement, Sign, Trial, Visit
+from steps.monitor import Core, Counters, Traffic
+from steps.settings import Settings, choose
+
+RECORDED = Path(__file__).parent / "recorded"
+NODES = ("node-a", "node-b")
+AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def settings(*, options: str = "", dataplanes: str = "lab-iptables,lab-ebpf", topologies: str = "") -> Settings:
+    return choose(profile="smoke", dataplanes=dataplanes, topologies=topologies, options=f"seed=1 {options}")
+
+
+def trial(**fields: object) -> Trial:
+    base: dict[str, object] = {
+        "trial": 1,
+        "visit": 1,
+        "position": 1,
+        "topology": "pod-to-service",
+        "protocol": "tcp",
+        "direction": "forward",
+        "streams": 1,
+        "offered_bps": None,
+        "repetition": 1,
+        "duration_s": 1,
+    }
+    return Trial.model_validate({**base, **fields})
+
+
+def placement(**fields: object) -> Placement:
+    base: dict[str, object] = {
+        "topology": "pod-to-service",
+        "client_node": "node-a",
+        "host_network": False,
+        "address": "127.0.0.1",
+        "port": 5201,
+        "connect_port": 5202,
+        "monitors": (Monitor(node="host", side="both", source="local"),),
+    }
+    return Placement.model_validate({**base, **fields})
+
+
+def sign(node: str, *indicates: str, moment: str = "before", telling: bool = True) -> Sign:
+    return Sign.model_validate(
+        {
+            "moment": moment,
+            "node": node,
+            "looked_at": "counters",
+            "seen": "some",
+            "at": AT,
+            "indicates": indicates if telling else None,
+        }
+    )
+
+
+def counters(at_s: float, *, busy: float = 0.0, cores: int = 2, sent_bytes: int = 0, node: str = "host") -> Counters:
+    """Cores that were busy, in softirq, for `busy` seconds in all of `at_s` seconds since boot."""
+    core = Core(user=0, nice=0, system=0, iowait=0, irq=0, softirq=busy, steal=0, idle=at_s - busy)
+    return Counters(
+        node=node,
+        at_s=at_s,
+        cores=(core,) * cores,
+        memory_used_bytes=1_000_000,
+        interfaces={"ul0": Traffic(sent_bytes=sent_bytes, received_bytes=0)},
+    )
+
+
+def attempt(recorded: str = "tcp-forward-3.21.json", **fields: object) -> raw.Attempt:
+    base: dict[str, object] = {
+        "started_at": AT,
+        "argv": ("iperf3",),
+        "stdout": (RECORDED / recorded).read_text(),
+        "exit_code": 0,
+        "wall_s": 1.0,
+        "readings": {"host": (counters(100.0), counters(100.5, busy=0.25), counters(101.0, busy=0.5))},
+    }
+    return raw.Attempt.model_validate({**base, **fields})
+
+
+def write_run(directory: Path, chosen: Settings) -> tuple[Visit, ...]:
+    """A whole run in which everything went well, as documents below `directory`."""
+    visits = plan.make(chosen)
+    shown = tuple(raw.Shown(name=arm, title=arm, colour="#000000") for arm in chosen.dataplanes)
+    raw.write(
+        directory / raw.RUN,
+        raw.Run(run_id="run-1", workflow_uid="u", trigger="local", started_at=AT, settings=chosen, dataplanes=shown),
+    )
+    raw.write(directory / raw.PREFLIGHT, raw.Preflight(findings=(), provenance={"kernel": "6"}, visits=visits))
+    for visit in visits:
+        write_visit(directory / raw.visit_directory(visit.visit), visit, chosen)
+    return visits
+
+
+def write_visit(folder: Path, visit: Visit, chosen: Settings) -> None:
+    number, name = visit.visit, visit.dataplane.partition("+")[0]
+    change = Change(what="rules", command="iptables-restore")
+    raw.write(folder / raw.CONFIGURE, raw.Configure(visit=number, started_at=AT, changes=(change,), switch_s=0.1))
+    for document, moment in ((raw.SETTLE, "before"), (raw.CLEAR, "after")):
+        signs = tuple(sign(node, name, moment=moment) for node in NODES)
+        raw.write(folder / document, raw.Evidence(visit=number, nodes=NODES, signs=signs, settle_s=0.2))
+    control = placement(topology="node-to-node")
+    raw.write(folder / raw.PREPARE, raw.Prepare(visit=number, placements=(control, placement())))
+    idle = {"host": (counters(90.0), counters(90.2, busy=0.02))}
+    before = raw.CanaryDocument(moment="before", attempt=attempt(), idle=idle)
+    raw.write(folder / "canary-before" / raw.CANARY, before)
+    raw.write(folder / "canary-after" / raw.CANARY, raw.CanaryDocument(moment="after", attempt=attempt()))
+    for planned in visit.trials:
+        write_trial(folder, planned, chosen)
+
+
+def write_trial(folder: Path, planned: Trial, chosen: Settings, *attempts: raw.Attempt) -> None:
+    connects = '{"connects_per_s":100.0,"p50_s":1e-5,"p99_s":2e-5,"count":25,"errors":0,"error":null,"duration_s":0.25}'
+    done = attempts or (attempt(stdout=connects) if planned.protocol == "connect" else attempt(),)
+    document = raw.TrialDocument(
+        trial=planned, placement=placement(), mtu_bytes=1450, services=chosen.services, attempts=done
+    )
+    raw.write(folder / planned.topology / raw.trial_name(planned.trial), document)
+
+
+def cut_short(path: Path) -> None:
+    """Leave half of a file, as a full disk or a kill does."""
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def damaged(path: Path) -> None:
+    """Leave a whole file that holds something else."""
+    path.write_bytes(gzip.compress(b'{"version": 2}') if path.suffix == ".gz" else b'{"version": 2}')

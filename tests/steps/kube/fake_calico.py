@@ -1,0 +1,263 @@
+"""A cluster with Calico on the fake API: the recorded objects, and what kube-proxy's and Felix's keepers do."""
+
+import copy
+import itertools
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from steps.cluster.kube.permissions import CALICO_GROUPS, CRD_GROUP
+from tests.steps.kube.fake_store import Store
+
+Object = dict[str, Any]
+
+RECORDED: Object = json.loads((Path(__file__).parent / "recorded" / "objects-iptables.json").read_text())
+
+CONFIG = """apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: ""
+clusterCIDR: 10.64.0.0/16
+# the machine's table size is read-only here
+conntrack: {maxPerCore: 0, min: 0}
+"""
+
+_READY: Object = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+
+_KINDS = {
+    ("", "pods"): ("v1", "Pod"),
+    ("", "nodes"): ("v1", "Node"),
+    ("", "services"): ("v1", "Service"),
+    ("", "configmaps"): ("v1", "ConfigMap"),
+    ("apps", "daemonsets"): ("v1", "DaemonSet"),
+    ("discovery.k8s.io", "endpointslices"): ("v1", "EndpointSlice"),
+    ("apiextensions.k8s.io", "customresourcedefinitions"): ("v1", "CustomResourceDefinition"),
+    ("argoproj.io", "workflows"): ("v1alpha1", "Workflow"),
+}
+
+
+class Calico:
+    """The cluster. `store` is its API; controllers act after each write, at once.
+
+    Args:
+        install: by manifest, or by the operator.
+        group: the API group of Calico's configuration.
+        bootstraps: the operator looks after kube-proxy itself (1.40 and later).
+        felix: fields of FelixConfiguration beside the recorded ones; None takes one away.
+        mode: kube-proxy's.
+        version: Calico's.
+    """
+
+    def __init__(
+        self,
+        install: Literal["manifest", "operator"] = "manifest",
+        *,
+        group: str = CRD_GROUP,
+        bootstraps: bool = True,
+        felix: Object | None = None,
+        mode: str = "",
+        version: str = "v3.32.1",
+    ) -> None:
+        self.store = Store()
+        self.store.stop_clock()
+        self.group = group
+        self.install = install
+        self.namespace = "calico-system" if install == "operator" else "kube-system"
+        self._serial = itertools.count(1)
+        self._felix_pid = 100
+        for (kind_group, plural), (kind_version, kind) in _KINDS.items():
+            self.store.serve(kind_group, kind_version, plural, kind)
+        for plural, kind in (("felixconfigurations", "FelixConfiguration"), ("ippools", "IPPool")):
+            self.store.serve(group, CALICO_GROUPS[group], plural, kind)
+        self.store.serve(group, CALICO_GROUPS[group], "clusterinformations", "ClusterInformation")
+        self._fill(felix or {}, mode, version)
+        if install == "operator":
+            self._fill_operator(bootstraps=bootstraps)
+        self._felix_saw = self._felix_settings()
+        self.store.after = self._control
+        self._control()
+
+    @property
+    def felix(self) -> Object:
+        """The default FelixConfiguration."""
+        return self._must(self.group, "felixconfigurations", "", "default")
+
+    @property
+    def kube_proxy(self) -> Object:
+        return self._must("apps", "daemonsets", "kube-system", "kube-proxy")
+
+    @property
+    def kube_proxy_config(self) -> str:
+        return str(self._must("", "configmaps", "kube-system", "kube-proxy")["data"]["config.conf"])
+
+    @property
+    def kube_proxy_pods(self) -> list[Object]:
+        return [
+            p for p in self.store.all("", "pods", "kube-system") if p["metadata"]["labels"]["k8s-app"] == "kube-proxy"
+        ]
+
+    def settings(self) -> Object:
+        """Everything that a run must leave as it found it: specs and data of all that could be switched."""
+        kinds = [(self.group, "felixconfigurations"), ("", "configmaps"), ("apps", "daemonsets")]
+        kinds += [("operator.tigera.io", "installations")] if self.install == "operator" else []
+        held: Object = {
+            f"{plural} {found['metadata'].get('namespace', '')}/{found['metadata']['name']}": copy.deepcopy(
+                found.get("spec") or found.get("data")
+            )
+            for group, plural in kinds
+            for found in self.store.all(group, plural)
+        }
+        if self.install == "operator":
+            held["felixconfigurations /default"].pop("bpfEnabled", None)  # the operator's own to write
+        return held
+
+    def _fill(self, felix: Object, mode: str, version: str) -> None:
+        recorded = copy.deepcopy(RECORDED)
+        for plural, entries in (
+            ("felixconfigurations", [recorded["felix"]]),
+            ("clusterinformations", [recorded["information"]]),
+            ("ippools", recorded["pools"]),
+        ):
+            for entry in entries:
+                entry.pop("apiVersion")
+                self.store.put(self.group, plural, entry)
+        self.felix["spec"].update({key: value for key, value in felix.items() if value is not None})
+        for key in [key for key, value in felix.items() if value is None]:
+            self.felix["spec"].pop(key, None)
+        self._must(self.group, "clusterinformations", "", "default")["spec"]["calicoVersion"] = version
+        for entry in recorded["nodes"]:
+            self.store.put("", "nodes", entry)
+        recorded["calico_node"]["metadata"]["namespace"] = self.namespace
+        self.store.put("apps", "daemonsets", recorded["calico_node"])
+        self.store.put("apps", "daemonsets", recorded["kube_proxy"])
+        text = CONFIG.replace('mode: ""', f"mode: {mode}") if mode else CONFIG
+        name = {"namespace": "kube-system", "name": "kube-proxy"}
+        self.store.put(
+            "", "configmaps", {"metadata": name, "data": {"config.conf": text, "kubeconfig.conf": "kind: Config\n"}}
+        )
+        for node in ("node-a", "node-b"):
+            labels = {"k8s-app": "calico-node"}
+            self._pod(f"calico-node-{node}", self.namespace, labels, node)
+        self.store.put(
+            "discovery.k8s.io",
+            "endpointslices",
+            {
+                "metadata": {
+                    "namespace": "default",
+                    "name": "kubernetes",
+                    "labels": {"kubernetes.io/service-name": "kubernetes"},
+                },
+                "endpoints": [{"addresses": ["10.250.0.1"], "conditions": {"ready": True}}],
+                "ports": [{"name": "https", "port": 6443}],
+            },
+        )
+
+    def _fill_operator(self, *, bootstraps: bool) -> None:
+        self.store.serve("operator.tigera.io", "v1", "installations", "Installation")
+        self.store.serve("operator.tigera.io", "v1", "tigerastatuses", "TigeraStatus")
+        known: Object = {
+            "linuxDataplane": {},
+            **({"kubeProxyManagement": {}, "bpfNetworkBootstrap": {}} if bootstraps else {}),
+        }
+        properties = {"spec": {"properties": {"calicoNetwork": {"properties": known}}}}
+        self.store.put(
+            "apiextensions.k8s.io",
+            "customresourcedefinitions",
+            {
+                "metadata": {"name": "installations.operator.tigera.io"},
+                "spec": {"versions": [{"name": "v1", "schema": {"openAPIV3Schema": {"properties": properties}}}]},
+            },
+        )
+        self.store.put(
+            "operator.tigera.io",
+            "installations",
+            {"metadata": {"name": "default"}, "spec": {"calicoNetwork": {"linuxDataplane": "Iptables"}}},
+        )
+        status = {"conditions": [{"type": "Available", "status": "True"}]}
+        self.store.put("operator.tigera.io", "tigerastatuses", {"metadata": {"name": "calico"}, "status": status})
+
+    def _control(self) -> None:
+        """What controllers do about what is there now."""
+        store = self.store
+        store.after = lambda: None
+        try:
+            if self.install == "operator":
+                self._operate()
+            self._run_kube_proxy()
+            self._run_felix()
+            for pod in store.all("", "pods"):
+                pod.setdefault("status", copy.deepcopy(_READY))
+            for service in store.all("", "services"):
+                service["spec"].setdefault("clusterIP", f"10.97.0.{next(self._serial)}")
+                for port in service["spec"]["ports"] if service["spec"].get("type") == "NodePort" else []:
+                    port.setdefault("nodePort", 30_000 + next(self._serial))
+        finally:
+            store.after = self._control
+
+    def _operate(self) -> None:
+        network = self._must("operator.tigera.io", "installations", "", "default")["spec"]["calicoNetwork"]
+        bpf = network.get("linuxDataplane") == "BPF"
+        if bool(self.felix["spec"].get("bpfEnabled")) != bpf:
+            self.felix["spec"]["bpfEnabled"] = bpf
+        if network.get("kubeProxyManagement") == "Enabled":
+            selector = self.kube_proxy["spec"]["template"]["spec"]["nodeSelector"]
+            if bpf:
+                selector["operator.tigera.io/disable-kube-proxy"] = "true"
+            else:
+                selector.pop("operator.tigera.io/disable-kube-proxy", None)
+
+    def _run_kube_proxy(self) -> None:
+        found = self.kube_proxy
+        wanted = found["spec"]["template"]["spec"].get("nodeSelector") or {}
+        nodes = [
+            node["metadata"]["name"]
+            for node in self.store.all("", "nodes")
+            if all((node["metadata"].get("labels") or {}).get(key) == value for key, value in wanted.items())
+        ]
+        here = {pod["spec"]["nodeName"]: pod["metadata"]["name"] for pod in self.kube_proxy_pods}
+        for node in set(here) - set(nodes):
+            self.store.take("", "pods", "kube-system", here[node])
+        for node in sorted(set(nodes) - set(here)):
+            self._pod(f"kube-proxy-{next(self._serial)}", "kube-system", {"k8s-app": "kube-proxy"}, node)
+        found["status"] = {
+            "observedGeneration": found["metadata"]["generation"],
+            "desiredNumberScheduled": len(nodes),
+            **dict.fromkeys(("updatedNumberScheduled", "numberAvailable", "numberReady"), len(nodes)),
+        }
+
+    def _run_felix(self) -> None:
+        settings = self._felix_settings()
+        if settings == self._felix_saw:
+            return
+        self._felix_saw = settings
+        old, self._felix_pid = self._felix_pid, self._felix_pid + 1
+        bpf = str(bool(settings[0])).lower()
+        lines = [
+            (old, "felix/daemon.go 961: Exiting for config change rc=129"),
+            (self._felix_pid, "felix/daemon.go 200: Felix starting up GOMAXPROCS=2 builddate= gitcommit= version="),
+            (self._felix_pid, f"felix/driver.go 100: Using internal (linux) dataplane driver. {{BPFEnabled:{bpf}}}"),
+            (
+                self._felix_pid,
+                "felix/int_dataplane.go 1518: Determined whether or not to use nftables useNftables=false",
+            ),
+            (self._felix_pid, "felix/int_dataplane.go 2464: Completed first update to dataplane. secsSinceStart=1.5"),
+        ]
+        if settings[0]:
+            note = "felix/int_dataplane.go 949: BPF enabled, starting BPF endpoint manager and map manager."
+            lines.insert(3, (self._felix_pid, note))
+        for node in ("node-a", "node-b"):
+            for pid, line in lines:
+                at = self.store.now().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+                self.store.say(self.namespace, f"calico-node-{node}", f"{at} [INFO][{pid}] {line}")
+
+    def _felix_settings(self) -> tuple[object, ...]:
+        spec = self.felix["spec"]
+        return bool(spec.get("bpfEnabled")), spec.get("bpfExternalServiceMode"), spec.get("nftablesMode")
+
+    def _pod(self, name: str, namespace: str, labels: Object, node: str) -> None:
+        meta = {"name": name, "namespace": namespace, "labels": labels}
+        self.store.put("", "pods", {"metadata": meta, "spec": {"nodeName": node}, "status": copy.deepcopy(_READY)})
+
+    def _must(self, group: str, plural: str, namespace: str, name: str) -> Object:
+        found = self.store.find(group, plural, namespace, name)
+        assert found is not None, (plural, namespace, name)
+        return found

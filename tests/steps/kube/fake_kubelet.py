@@ -1,0 +1,108 @@
+"""What a scheduler, a kubelet and the API server do for the benchmark's own pods and Services, on the fake API."""
+
+import itertools
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from tests.steps.kube.fake_api import NAMESPACE
+from tests.steps.kube.fake_calico import Calico
+
+Object = dict[str, Any]
+
+
+class Kubelet:
+    """Acts after each write, before the rest of the cluster.
+
+    `refuses` says of a pod why it never becomes ready; `says`, what is in its log.
+    """
+
+    def __init__(self, calico: Calico) -> None:
+        self.store = calico.store
+        self.refuses: Callable[[Object], str | None] = lambda _pod: None
+        self.says: Callable[[Object], str | None] = lambda _pod: None
+        self._addresses = itertools.count(10)
+        self._node_ports = itertools.count(30100)
+        others = calico._control
+
+        def control() -> None:
+            self.act()
+            others()
+
+        calico._control = control  # type: ignore[method-assign]
+        self.store.after = control
+
+    def act(self) -> None:
+        for found in self.store.all("", "services", NAMESPACE):
+            if "clusterIP" not in found["spec"]:
+                self._admit(found)
+        for found in self.store.all("", "pods", NAMESPACE):
+            if "status" not in found:
+                self._run(found)
+            name = found["metadata"]["name"]
+            if (line := self.says(found)) is not None:
+                self.store.logs[NAMESPACE, name] = []
+                self.store.say(NAMESPACE, name, line)
+
+    def pods(self) -> dict[str, Object]:
+        return {p["metadata"]["name"]: p for p in self.store.all("", "pods", NAMESPACE)}
+
+    def services(self) -> dict[str, Object]:
+        return {s["metadata"]["name"]: s for s in self.store.all("", "services", NAMESPACE)}
+
+    def _admit(self, found: Object) -> None:
+        found["spec"]["clusterIP"] = f"10.97.1.{next(self._addresses)}"
+        by_number: dict[int, int] = {}
+        for port in found["spec"]["ports"] if found["spec"]["type"] == "NodePort" else ():
+            port["nodePort"] = by_number.setdefault(port["port"], 0) or next(self._node_ports)
+            by_number[port["port"]] = port["nodePort"]
+        self.store.put("", "services", found)
+
+    def _run(self, found: Object) -> None:
+        reason = self.refuses(found)
+        if reason is None:
+            ready = {"type": "Ready", "status": "True"}
+            found["status"] = {
+                "phase": "Running",
+                "podIP": f"10.64.1.{next(self._addresses)}",
+                "conditions": [ready],
+            }
+        else:
+            waiting = {"waiting": {"reason": reason, "message": "it was not found"}}
+            found["status"] = {"phase": "Pending", "containerStatuses": [{"state": waiting}]}
+        self.store.put("", "pods", found)
+
+
+def told(pod: Object, now: datetime, *, bpf: bool, proxy_mode: str | None, failing: str = "") -> str | None:
+    """What a looking pod would say now; `failing`: the targets whose name has that don't answer."""
+    command = pod["spec"]["containers"][0].get("command") or []
+    if "steps.cluster.kube.look" not in command:
+        return None
+    spec = json.loads(command[-1])
+    at = now.isoformat()
+    names = ["bpfin.cali", "bpfout.cali", "eth0"] if bpf else ["eth0"]
+    host = {
+        "at": at,
+        "interfaces": names,
+        "uplink": "eth0",
+        "vxlan_external": bpf,
+        "proxy_mode": proxy_mode,
+        "felix_ready": True,
+        "felix_started_at": None,
+    }
+    answers = []
+    for target in spec["targets"]:
+        bad = bool(failing) and failing in target["name"]
+        times = {"ok_at": None if bad else at, "failed_at": at if bad else None}
+        error = "timed out" if bad else None
+        since = pod["metadata"]["creationTimestamp"]
+        answers.append({"name": target["name"], "node": target["node"], "since": since, "error": error, **times})
+    lines = [
+        {"name": line["name"], "protocol": protocol, "connected": 1, "dropped": 0, "sent": 9, "received": 9}
+        | {"silent_s": 0.1, "longest_gap_s": 0.4}
+        for line in spec["lines"]
+        for protocol in ("tcp", "udp")
+    ]
+    seen = {"at": at, "node": spec["node"], "host": host if spec["host"] else None}
+    return json.dumps({**seen, "answers": answers, "lines": lines})

@@ -1,0 +1,99 @@
+"""Real switches, as a node's logs and connections showed them; see recorded/README.md."""
+
+import gzip
+import json
+from bisect import bisect_right
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from steps.cluster.kube import felix
+from steps.cluster.kube.signs import Answer, Host, Observation
+
+_HERE = Path(__file__).parent / "recorded"
+_TABLE: dict[str, Any] = json.loads((_HERE / "switches.json").read_text())
+_EVERY_S = 0.2  # a new connection on each path
+_GIVES_UP_S = 1.0
+_END_S = 3.0
+
+NAMES: tuple[str, ...] = tuple(sorted(_TABLE["switches"]))
+NODES = ("node-a", "node-b")
+
+
+@dataclass(frozen=True)
+class Switch:
+    name: str
+    asked: str
+    changed_at: datetime
+    logs: dict[str, tuple[bytes, ...]]
+    """By node, its lines."""
+
+    failures: tuple[tuple[datetime, str, str], ...]
+    probed_until: datetime | None
+
+    @property
+    def last_at(self) -> datetime:
+        """Of the last line of any log."""
+        return max(stamp(lines[-1]) for lines in self.logs.values())
+
+    def seen(self, node: str, now: datetime, host: Host | None = None) -> Observation:
+        """What one look at that moment had found; the connections as the recording's probes had them."""
+        lines = self.logs[node][: bisect_right(self.logs[node], now, key=stamp)]
+        return Observation(node, felix=_read(lines), host=host, answers=self.answers(node, now))
+
+    def look(self, now: datetime) -> list[Observation]:
+        return [self.seen(node, now) for node in NODES]
+
+    def answers(self, node: str, now: datetime) -> tuple[Answer, ...]:
+        found = []
+        for path, (whose, target) in _TABLE["probes"].items():
+            if whose != node:
+                continue
+            failed = [(at, error) for at, its, error in self.failures if its == path and at <= now]
+            until = self.probed_until
+            if failed and until is not None and until < now and (until - failed[-1][0]).total_seconds() < _END_S:
+                failed.append((now, failed[-1][1]))  # it was failing when the recording ended
+            # A success between two failures is only known by a gap in which there was time for one.
+            ok_at = now
+            for at, _ in reversed(failed):
+                ends = min(ok_at, until) if until is not None and until < now and at != now else ok_at
+                if at != now and (ends - at).total_seconds() > _EVERY_S + _GIVES_UP_S:
+                    break
+                ok_at = at - timedelta(seconds=_GIVES_UP_S)
+            last = failed[-1] if failed else (None, None)
+            found.append(Answer(whose, target, ok_at, last[0], last[1]))
+        return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _read(lines: tuple[bytes, ...]) -> felix.Reading:
+    return felix.read(b"\n".join(lines))
+
+
+@cache
+def switch(name: str) -> Switch:
+    entry = _TABLE["switches"][name]
+    return Switch(
+        name,
+        entry["asked"],
+        moment(entry["changed_at"]),
+        {node: tuple(gzip.decompress((_HERE / f"{name}.{node}.log.gz").read_bytes()).splitlines()) for node in NODES},
+        tuple((moment(at), path, error) for at, path, error in entry["failures"]),
+        moment(entry["probed_until"]) if entry["probed_until"] else None,
+    )
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+@lru_cache(maxsize=65536)
+def stamp(line: bytes) -> datetime:
+    return moment(line.partition(b" ")[0].decode())
+
+
+def shifted(lines: tuple[bytes, ...], by: timedelta) -> tuple[bytes, ...]:
+    """The lines as they had been at another time."""
+    return tuple((stamp(line) + by).isoformat().encode() + b" " + line.partition(b" ")[2] for line in lines)

@@ -1,0 +1,168 @@
+"""The port's verbs over a cluster, and the commands for a person on top of them."""
+
+import pytest
+
+from analysis.errors import BadInput, Problem, Unfit
+from steps.cluster import connect
+from steps.cluster.kube import observe, pods
+from steps.cluster.kube.adapter import Kube
+from steps.cluster.kube.crew import Crew
+from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
+from steps.model import Visit
+from steps.settings import Settings, choose
+from tests.steps.kube.fake_api import NAMESPACE, direct_client
+from tests.steps.kube.fake_calico import Calico
+from workflows import cluster_verbs
+
+RUN = {"ARGO_WORKFLOW_NAME": "run-1"}
+
+
+def kube(calico: Calico, variables: dict[str, str] | None = None, said: list[str] | None = None) -> Kube:
+    client, _transport = direct_client(calico.store)
+    say = said.append if said is not None else lambda _sentence: None
+    return Kube("prod", client=client, variables=variables or {}, say=say, sleep=calico.store.advance, gate_s=0)
+
+
+def visit(dataplane: str) -> Visit:
+    return Visit(visit=1, round=1, dataplane=dataplane, trials=())
+
+
+def settings(dataplane: str = "ebpf") -> Settings:
+    return choose(profile="smoke", dataplanes=dataplane, environment="prod", seed_source=lambda: 1)
+
+
+def work(calico: Calico, name: str, phase: str = "Running") -> None:
+    found = {"metadata": {"namespace": NAMESPACE, "name": name}, "status": {"phase": phase}}
+    calico.store.put("argoproj.io", "workflows", found)
+
+
+def test_the_nodes_stay_those_of_the_snapshot() -> None:
+    calico = Calico()
+    assert kube(calico).measured_nodes == ("node-a", "node-b")
+    kube(calico, {"BENCHMARK_NODES": "node-b,node-a", **RUN}).configure(visit("ebpf"), settings())
+    assert kube(calico, RUN).measured_nodes == ("node-b", "node-a")
+
+
+def test_the_snapshot_is_what_was_there_first() -> None:
+    calico = Calico()
+    who = kube(calico, RUN)
+    first = who.snapshot()
+    who.configure(visit("ebpf"), settings())
+    later = who.snapshot()
+    assert {**later, "taken_at": ""} == {**first, "taken_at": ""}
+    assert later["dataplane"] == "iptables"
+
+
+def test_a_twin_is_the_same_dataplane() -> None:
+    calico = Calico()
+    who = kube(calico, RUN)
+    assert who.configure(visit("ebpf"), settings())
+    assert who.configure(visit("ebpf+twin"), settings("ebpf,ebpf+twin")) == []
+
+
+def test_a_switch_goes_on_where_its_cost_can_not_be_seen() -> None:
+    calico = Calico()
+    said: list[str] = []
+    assert kube(calico, RUN, said).configure(visit("ebpf"), settings())
+    assert any(sentence.startswith("what the switch costs will not be seen: BENCHMARK_IMAGE") for sentence in said)
+
+
+def test_a_run_that_is_at_work_keeps_its_lock_and_its_pods() -> None:
+    calico = Calico()
+    work(calico, "run-1")
+    kube(calico, RUN).configure(visit("ebpf"), settings())
+    client, _transport = direct_client(calico.store)
+    container = pods.Container("server", ("true",))
+    Crew(client, observe.TRIALS).man([pods.pod("server", observe.TRIALS, "server", "node-a", [container], "image:1")])
+    other = kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"})
+    assert other.restore(None) == []
+    with pytest.raises(Unfit, match="at work: stop it first"):
+        kube(calico).restore_for_person()
+    assert Crew(client, observe.TRIALS).pods()
+    (found,) = [f for f in other.preflight(settings()) if f.severity == "stop" and "held" in f.reason]
+    assert "workflow bench/run-1" in found.reason
+    work(calico, "run-1", "Failed")
+    (found,) = [f for f in other.preflight(settings()) if "left it" in f.reason]
+    assert "restore --environment prod" in str(found.remedy)
+    assert other.restore(None)
+    assert not Crew(client, observe.TRIALS).pods()
+
+
+def test_a_snapshot_from_elsewhere_serves_where_the_clusters_own_is_gone() -> None:
+    calico = Calico()
+    before = calico.settings()
+    who = kube(calico, RUN)
+    kept = who.snapshot()
+    who.configure(visit("ebpf-dsr"), settings())
+    calico.store.take("", "configmaps", KUBE_SYSTEM, STATE)
+    assert who.restore(kept)
+    assert calico.settings() == before
+
+
+@pytest.mark.parametrize("data", [{}, {"owner": "{", "taken_at": "", "snapshot": "{}"}, {"owner": "[]"}])
+def test_a_snapshot_that_is_not_ours_is_left_alone(data: dict[str, str]) -> None:
+    calico = Calico()
+    calico.store.put("", "configmaps", {"metadata": {"namespace": KUBE_SYSTEM, "name": STATE}, "data": data})
+    with pytest.raises(Problem, match="is no snapshot of this program"):
+        kube(calico).restore(None)
+
+
+def test_a_snapshot_of_a_later_program_is_refused() -> None:
+    calico = Calico()
+    kube(calico, RUN).configure(visit("ebpf"), settings())
+    found = calico.store.find("", "configmaps", KUBE_SYSTEM, STATE)
+    assert found is not None
+    found["data"]["snapshot"] = found["data"]["snapshot"].replace('"version": 1', '"version": 99')
+    with pytest.raises(Problem, match="has version 99 and this program reads 1"):
+        kube(calico, RUN).restore(None)
+
+
+def test_any_environment_but_the_lab_is_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nonexistent")
+    with pytest.raises(Unfit, match="environment 'prod': there is no way to a cluster"):
+        connect("prod")
+
+
+def test_a_person_switches_looks_at_the_lines_and_puts_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calico = Calico()
+    before = calico.settings()
+    monkeypatch.setattr(cluster_verbs, "Kube", lambda _environment: kube(calico))
+    assert cluster_verbs.configure("prod", "ebpf", dry_run=True) == 0
+    planned = capsys.readouterr().out
+    assert calico.settings() == before
+    assert cluster_verbs.configure("prod", "ebpf") == 0
+    done = capsys.readouterr().out
+    assert {line for line in done.splitlines() if line.startswith("kubectl")} <= set(planned.splitlines())
+    assert cluster_verbs.configure("prod", "ebpf") == 0
+    assert "Nothing to change" in capsys.readouterr().out
+    assert cluster_verbs.restore("prod", dry_run=True) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("kubectl patch felixconfigurations.crd.projectcalico.org default --type merge")
+    assert lines[-1] == "kubectl -n kube-system delete configmap dataplane-benchmark"
+    assert cluster_verbs.restore("prod") == 0
+    assert calico.settings() == before
+
+
+@pytest.mark.parametrize(
+    ("environment", "dataplane", "words"),
+    [
+        ("lab", "ebpf", "the lab is made for each run"),
+        ("prod", "lab-ebpf", "dataplane 'lab-ebpf' is the lab's: did you mean ebpf"),
+        ("prod", "xyz", "dataplane 'xyz' is unknown: known are"),
+    ],
+)
+def test_bad_input_is_a_sentence(environment: str, dataplane: str, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        cluster_verbs.configure(environment, dataplane)
+
+
+def test_the_gate_is_only_asked_where_it_can_look() -> None:
+    calico = Calico()
+    said: list[str] = []
+    client, _transport = direct_client(calico.store)
+    who = Kube("prod", client=client, variables=RUN, say=said.append, sleep=calico.store.advance)
+    who.configure(visit("ebpf"), settings())
+    who.restore(None)
+    assert any("whether iptables works again was not looked at" in sentence for sentence in said)

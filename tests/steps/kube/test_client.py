@@ -1,0 +1,268 @@
+"""The client against an API server over HTTP, with what goes wrong between here and there."""
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from analysis.errors import BadInput, Unfit
+from steps.cluster.kube import connect
+from steps.cluster.kube.client import STRATEGIC
+from steps.cluster.kube.faults import ApiError, ConflictError, DeniedError, TransientError
+from steps.cluster.kube.permissions import (
+    BENCHMARK,
+    CONFIGMAPS,
+    DAEMONSETS,
+    KUBE_PROXY,
+    KUBE_SYSTEM,
+    NODES,
+    PODS,
+    STATE,
+    Permission,
+)
+from tests.steps.kube.fake_api import NAMESPACE, Api, Fault
+from tests.steps.kube.fake_calico import Calico
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with Api(Calico().store).running() as running:
+        yield running
+
+
+def pod(name: str) -> dict[str, object]:
+    return {"metadata": {"name": name, "labels": {"app": "x"}}, "spec": {}}
+
+
+def test_objects_come_and_go(api: Api) -> None:
+    client = api.client()
+    assert client.get(CONFIGMAPS, STATE, KUBE_SYSTEM) is None
+    made = client.create(PODS, pod("a"), BENCHMARK)
+    assert made["metadata"]["namespace"] == NAMESPACE
+    assert [p["metadata"]["name"] for p in client.list(PODS, BENCHMARK, labels="app=x")] == ["a"]
+    assert client.list(PODS, BENCHMARK, labels="app=y") == []
+    with pytest.raises(ConflictError, match='Pod a failed with status 409: pods "a" already exists'):
+        client.create(PODS, pod("a"), BENCHMARK)
+    assert client.delete(PODS, "a", BENCHMARK)
+    assert not client.delete(PODS, "a", BENCHMARK)
+
+
+def test_only_the_very_object_is_deleted(api: Api) -> None:
+    client = api.client()
+    client.create(PODS, pod("a"), BENCHMARK)
+    with pytest.raises(ConflictError):
+        client.delete(PODS, "a", BENCHMARK, uid="another")
+
+
+def test_long_lists_come_in_pages(api: Api) -> None:
+    client = api.client()
+    for number in range(7):
+        client.create(PODS, pod(f"p{number}"), BENCHMARK)
+    api.store.page = 3
+    assert len(client.list(PODS, BENCHMARK)) == 7
+
+
+def test_a_merge_patch_with_a_version_that_is_past_is_a_conflict(api: Api) -> None:
+    client = api.client()
+    found = client.get(DAEMONSETS, KUBE_PROXY, KUBE_SYSTEM)
+    assert found is not None
+    patch = {"metadata": {"resourceVersion": found["metadata"]["resourceVersion"]}, "spec": {"minReadySeconds": 1}}
+    assert client.patch(DAEMONSETS, KUBE_PROXY, patch, KUBE_SYSTEM)["spec"]["minReadySeconds"] == 1
+    with pytest.raises(ConflictError, match="the object has been modified"):
+        client.patch(DAEMONSETS, KUBE_PROXY, patch | {"spec": {"minReadySeconds": 2}}, KUBE_SYSTEM)
+
+
+def test_a_strategic_patch_merges_lists_by_name(api: Api) -> None:
+    client = api.client()
+    patch = {"spec": {"template": {"spec": {"containers": [{"name": "kube-proxy", "image": "other"}]}}}}
+    changed = client.patch(DAEMONSETS, KUBE_PROXY, patch, KUBE_SYSTEM, content=STRATEGIC)
+    (container,) = changed["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "other"
+    assert container["command"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("cut", 3),
+        Fault("status", 2, status=500),
+        Fault("status", 2, status=503),
+        Fault("status", 1, status=429, retry_after="0"),
+        Fault("slow", 1, delay_s=0.2),
+    ],
+    ids=lambda f: f"{f.kind} {f.status}",
+)
+def test_trouble_that_passes_is_not_noticed(api: Api, fault: Fault) -> None:
+    api.faults.append(fault)
+    assert len(api.client().list(NODES)) == 2
+    assert fault.times == 0
+
+
+def test_retry_after_is_kept(api: Api) -> None:
+    api.faults.append(Fault("status", 1, status=429, retry_after="1"))
+    began = time.monotonic()
+    api.client().list(NODES)
+    assert time.monotonic() - began >= 1
+
+
+def test_a_change_whose_answer_was_cut_off_is_made_once(api: Api) -> None:
+    client = api.client()
+    api.faults.append(Fault("cut-after", 1, method="PATCH"))
+    patch = {"spec": {"minReadySeconds": 5}}
+    assert client.patch(DAEMONSETS, KUBE_PROXY, patch, KUBE_SYSTEM)["spec"]["minReadySeconds"] == 5
+    found = client.get(DAEMONSETS, KUBE_PROXY, KUBE_SYSTEM)
+    assert found is not None
+    assert found["metadata"]["generation"] == 2
+
+
+def test_patience_has_an_end_and_a_sentence(api: Api) -> None:
+    api.faults.append(Fault("cut", 10_000))
+    with pytest.raises(TransientError, match=r"prod: the API server can't be reached for the list of nodes: "):
+        api.client(patience_s=0.3).list(NODES)
+
+
+def test_a_server_that_is_not_there() -> None:
+    api = Api(Calico().store)
+    client = api.client(patience_s=0.2)
+    with api.running():
+        pass
+    with pytest.raises(TransientError, match="can't be reached"):
+        client.list(NODES)
+
+
+def test_what_is_forbidden_is_not_tried_again(api: Api) -> None:
+    api.store.denied = lambda request: request.plural == "nodes"
+    began = api.answered
+    with pytest.raises(DeniedError, match="prod: not allowed: nodes"):
+        api.client().list(NODES)
+    assert api.answered == began + 1
+
+
+def test_a_proxys_page_is_no_answer(api: Api) -> None:
+    api.faults.append(Fault("garbage", 1))
+    with pytest.raises(ApiError, match="the answer is no JSON"):
+        api.client().list(NODES)
+
+
+def test_a_call_that_is_not_in_the_table_is_refused_here(api: Api) -> None:
+    with pytest.raises(LookupError, match="patch daemonsets calico-node in kube-system"):
+        api.client().patch(DAEMONSETS, "calico-node", {}, KUBE_SYSTEM)
+    assert api.answered == 0
+
+
+def test_the_clock_is_the_servers(api: Api) -> None:
+    api.store.shift = timedelta(hours=-5)
+    assert api.client().now() == datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+
+
+def test_a_log_from_a_time_on(api: Api) -> None:
+    api.store.put("", "pods", {"metadata": {"name": "a", "namespace": NAMESPACE}})
+    api.store.say(NAMESPACE, "a", "old")
+    api.store.shift += timedelta(seconds=10)
+    api.store.say(NAMESPACE, "a", "new")
+    client = api.client()
+    assert client.log("a", BENCHMARK, timestamps=False) == b"old\nnew\n"
+    assert client.log("a", BENCHMARK, since=client.now(), timestamps=False) == b"new\n"
+    assert client.log("a", BENCHMARK, tail_lines=1).endswith(b"Z new\n")
+    assert client.log("gone", BENCHMARK) == b""
+
+
+def test_access_is_asked_for_each_name(api: Api) -> None:
+    api.store.denied = lambda request: request.name == "b"
+    both = Permission("get", CONFIGMAPS, KUBE_SYSTEM, frozenset({"switch"}), ("a", "b"))
+    one = Permission("get", CONFIGMAPS, KUBE_SYSTEM, frozenset({"switch"}), ("a",))
+    client = api.client()
+    assert client.allows(one)
+    assert not client.allows(both)
+
+
+def _later(act: object, *, api: Api) -> threading.Thread:
+    """Act when a watch has begun."""
+
+    def run() -> None:
+        while not any(request.verb == "watch" for request in api.store.requests):
+            time.sleep(0.005)
+        assert callable(act)
+        act()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("trouble", ["none", "break", "gone"])
+def test_a_watch_sees_what_comes_whatever_happens_to_it(api: Api, trouble: str) -> None:
+    client = api.client()
+    if trouble == "break":
+        api.faults.append(Fault("break", 2, path="watch=true"))
+
+    def act() -> None:
+        if trouble == "gone":
+            api.store.compact()
+        for name in ("a", "b", "c"):
+            client.create(PODS, pod(name), BENCHMARK)
+
+    thread = _later(act, api=api)
+    found = client.until(PODS, BENCHMARK, lambda pods: len(pods) == 3, 10.0)
+    thread.join()
+    assert found is not None
+    assert {p["metadata"]["name"] for p in found} == {"a", "b", "c"}
+
+
+def test_a_watch_sees_what_goes(api: Api) -> None:
+    client = api.client()
+    client.create(PODS, pod("a"), BENCHMARK)
+    thread = _later(lambda: client.delete(PODS, "a", BENCHMARK), api=api)
+    assert client.until(PODS, BENCHMARK, lambda pods: not pods, 10.0) == []
+    thread.join()
+
+
+def test_a_watch_ends_when_time_is_up(api: Api) -> None:
+    assert api.client().until(PODS, BENCHMARK, lambda pods: len(pods) == 9, 0.3) is None
+
+
+def _kubeconfig(path: Path, url: str) -> str:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "the-cluster", "cluster": {"server": url}}],
+        "users": [{"name": "me", "user": {"token": "secret"}}],
+        "contexts": [{"name": "staging", "context": {"cluster": "the-cluster", "user": "me"}}],
+        "current-context": "staging",
+    }
+    file = path / "kubeconfig"
+    file.write_text(yaml.safe_dump(config))
+    return str(file)
+
+
+@pytest.mark.parametrize("environment", ["staging", "the-cluster"])
+def test_a_context_or_cluster_of_the_kubeconfig_leads_there(api: Api, tmp_path: Path, environment: str) -> None:
+    variables = {"KUBECONFIG": _kubeconfig(tmp_path, api.url), "BENCHMARK_NAMESPACE": "here"}
+    client = connect.connect(environment, variables)
+    assert client.namespace == "here"
+    assert client.version() == "v1.35.4"
+
+
+def test_another_name_is_refused_rather_than_guessed_at(tmp_path: Path) -> None:
+    variables = {"KUBECONFIG": _kubeconfig(tmp_path, "http://127.0.0.1:9")}
+    with pytest.raises(BadInput, match="environment 'prod' is neither the lab nor a context of the kubeconfig: it has"):
+        connect.connect("prod", variables)
+
+
+def test_no_kubeconfig_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(Unfit, match="there is no way to a cluster"):
+        connect.connect("prod", {"KUBECONFIG": str(tmp_path / "none")})
+    broken = tmp_path / "broken"
+    broken.write_text("{")
+    with pytest.raises(Unfit, match="the kubeconfig can't be read"):
+        connect.connect("prod", {"KUBECONFIG": str(broken)})
+
+
+def test_a_bad_namespace_is_refused(tmp_path: Path) -> None:
+    variables = {"KUBECONFIG": _kubeconfig(tmp_path, "http://127.0.0.1:9"), "BENCHMARK_NAMESPACE": "No/Such"}
+    with pytest.raises(BadInput, match="BENCHMARK_NAMESPACE is 'No/Such'"):
+        connect.connect("staging", variables)

@@ -1,0 +1,327 @@
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steps import proof
+from steps.cluster.kube import felix, gate
+from steps.cluster.kube.felix import Mark, Process, Reading
+from steps.cluster.kube.signs import KNOWN, Answer, Host, Observation
+from steps.settle import Judgement, Never, NotYet, Settled
+from tests.steps.kube.recordings import NAMES, NODES, Switch, moment, shifted, stamp, switch
+
+FALLBACK = "08-node-b-kernel-too-old-falls-back"
+BROKEN = "07-back-kube-proxy-unparked-first-breaks-services"
+HALF_BROKEN = "09-back-from-mixed"
+CRASH = "12-nftables-to-iptables-felix-panics-once"
+GOOD = tuple(name for name in NAMES if name not in {FALLBACK, BROKEN, HALF_BROKEN})
+NOW = moment("2026-11-23T08:00:00Z")
+Lines = tuple[bytes, ...]
+
+
+def judge(recorded: Switch, now: datetime, asked: str | None = None, **options: Any) -> Judgement:  # noqa: ANN401
+    return gate.judge_switch(
+        recorded.look(now), asked or recorded.asked, now, changed_at=recorded.changed_at, **options
+    )
+
+
+def moments(recorded: Switch, beyond_s: float = 60.0, step_s: float = 0.5) -> Iterator[datetime]:
+    now = recorded.changed_at - timedelta(seconds=2)
+    while now < recorded.last_at + timedelta(seconds=beyond_s):
+        yield now
+        now += timedelta(seconds=step_s)
+
+
+def currents(recorded: Switch) -> list[Process]:
+    found = [felix.read(b"\n".join(recorded.logs[node])).current for node in NODES]
+    return [current for current in found if current is not None]
+
+
+def over_at(recorded: Switch) -> datetime:
+    """When the last node had started for the last time and written its dataplane."""
+    ends = [current.updated_at or current.first_at for current in currents(recorded)]
+    return max(ends)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_switch_is_not_over_until_it_is_and_then_is(name: str) -> None:
+    recorded = switch(name)
+    over = over_at(recorded)
+    settled = [now for now in moments(recorded) if isinstance(judge(recorded, now), Settled)]
+    assert settled[0] >= over + timedelta(seconds=gate.STABLE_S)
+    assert settled[0] <= over + timedelta(seconds=gate.STABLE_S + 12)
+    assert not any(isinstance(judge(recorded, now), Never) for now in moments(recorded))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("stable_s", [0.0, 10.0, gate.STABLE_S])
+def test_no_other_dataplane_is_ever_taken_for_proven(name: str, stable_s: float) -> None:
+    recorded = switch(name)
+    for now in moments(recorded, step_s=2.0):
+        for asked in set(KNOWN) - {recorded.asked}:
+            assert not isinstance(judge(recorded, now, asked, stable_s=stable_s, needs_answers=False), Settled)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_the_proof_names_the_dataplane_and_what_shows_it_on_each_node(name: str) -> None:
+    recorded = switch(name)
+    now = recorded.last_at + timedelta(seconds=gate.STABLE_S)
+    judgement = judge(recorded, now)
+    assert isinstance(judgement, Settled)
+    assert judgement.proof.observed == recorded.asked
+    found = gate.evidence(recorded.look(now), "before", now)
+    assert not gate.unsettled(recorded.look(now), now, nodes=NODES, changed_at=recorded.changed_at)
+    assert proof.weigh(found, recorded.asked, NODES).state == "proven"
+    for node in NODES:
+        assert len([s for s in found if s.node == node and s.indicates is not None]) >= 3
+
+
+def test_a_fallback_ends_it_at_once_and_for_good() -> None:
+    recorded = switch(FALLBACK)
+    fell = stamp(next(line for line in recorded.logs["node-b"] if b"not supported by the kernel" in line))
+    for now in moments(recorded):
+        judgement = judge(recorded, now)
+        if now >= fell:
+            assert isinstance(judgement, Never)
+            assert "node-b: Felix fell back" in judgement.reason
+            assert "4.19.0-27" in judgement.reason
+            assert judgement.proof.state != "proven"
+        else:
+            assert isinstance(judgement, NotYet)
+
+
+def test_a_fallback_counts_on_a_node_that_is_not_measured() -> None:
+    recorded = switch(FALLBACK)
+    now = recorded.last_at
+    assert isinstance(judge(recorded, now, nodes=["node-a"]), Never)
+
+
+def test_a_fallback_is_no_matter_where_bpf_is_not_asked_for() -> None:
+    recorded = switch(FALLBACK)
+    assert isinstance(judge(recorded, recorded.last_at, "iptables"), NotYet)
+
+
+def test_services_that_kube_proxy_left_without_rules_hold_it_up_and_their_node_is_found() -> None:
+    recorded = switch(BROKEN)
+    assert not any(isinstance(judge(recorded, now), Settled) for now in moments(recorded))
+    now = recorded.last_at + timedelta(seconds=5)
+    running = Host(at=now, interfaces=frozenset({"eth0"}), proxy_mode="iptables")
+    look = [recorded.seen(node, now, running) for node in NODES]
+    assert gate.without_rules(look, now) == ("node-b",)
+    judgement = gate.judge_switch(look, "iptables", now, changed_at=recorded.changed_at)
+    assert isinstance(judgement, NotYet)
+    assert "node-b: ClusterIP from node-b does not answer (timed out)" in judgement.reason
+    assert "node-a: " not in judgement.reason.replace("node-a: Felix", "")
+
+
+def test_the_cure_is_not_tried_while_felix_or_kube_proxy_has_yet_to_come() -> None:
+    recorded = switch(BROKEN)
+    now = recorded.last_at + timedelta(seconds=5)
+    absent = Host(at=now, interfaces=frozenset({"eth0"}))
+    assert gate.without_rules([recorded.seen(node, now, absent) for node in NODES], now) == ()
+    soon = recorded.changed_at + timedelta(seconds=8)
+    running = replace(absent, at=soon, proxy_mode="iptables")
+    assert gate.without_rules([recorded.seen(node, soon, running) for node in NODES], soon) == ()
+
+
+def test_a_node_that_had_fallen_back_need_not_restart() -> None:
+    recorded = switch(HALF_BROKEN)
+    now = recorded.changed_at + timedelta(seconds=gate.STABLE_S)
+    host = Host(at=now, interfaces=frozenset({"eth0", "vxlan.calico"}), vxlan_external=False, proxy_mode="iptables")
+    look = [recorded.seen("node-b", now, host)]
+    judgement = gate.judge_switch(look, "iptables", now, changed_at=recorded.changed_at)
+    assert isinstance(judgement, Settled), judgement
+    sooner = now - timedelta(seconds=1)
+    look = [recorded.seen("node-b", sooner, replace(host, at=sooner))]
+    assert isinstance(gate.judge_switch(look, "iptables", sooner, changed_at=recorded.changed_at), NotYet)
+
+
+def test_a_crash_after_the_first_update_starts_the_wait_anew() -> None:
+    recorded = switch(CRASH)
+    crash = max(stamp(line) for node in NODES for line in recorded.logs[node] if b"panic: " in line)
+    judgement = judge(recorded, crash + timedelta(seconds=0.01), stable_s=0.0)
+    assert isinstance(judgement, NotYet)
+    assert "Felix ended" in judgement.reason
+    assert isinstance(judge(recorded, crash + timedelta(seconds=20), stable_s=30.0), NotYet)
+
+
+# Any line may be missing, lines of one moment may come in any order, and older switches stand before.
+
+
+def changed(recorded: Switch, change: Callable[[str, Lines], Lines]) -> Switch:
+    return replace(recorded, logs={node: change(node, lines) for node, lines in recorded.logs.items()})
+
+
+def host(recorded: Switch, node: str, now: datetime) -> Host:
+    """A look from a pod on the node, when the switch is over."""
+    bpf = recorded.asked.startswith("ebpf") and not (recorded.name == FALLBACK and node == "node-b")
+    names = {"eth0", "vxlan.calico"} | ({"bpfin.cali", "bpfout.cali"} if bpf else set())
+    return Host(now, frozenset(names), vxlan_external=bpf, proxy_mode=None if bpf else recorded.asked)
+
+
+def without_each_line(recorded: Switch, *, looked: bool) -> Iterator[tuple[bytes, Judgement]]:
+    end = recorded.last_at + timedelta(seconds=gate.STABLE_S + 1)
+    hosts = {node: host(recorded, node, end) if looked else None for node in NODES}
+    for node in NODES:
+        others = [recorded.seen(other, end, hosts[other]) for other in NODES if other != node]
+        lines = recorded.logs[node]
+        for missing in range(len(lines)):
+            reading = felix.read(b"\n".join(lines[:missing] + lines[missing + 1 :]))
+            seen = Observation(node, reading, hosts[node], recorded.answers(node, end))
+            look = [seen, *others]
+            yield lines[missing], gate.judge_switch(look, recorded.asked, end, changed_at=recorded.changed_at)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_line_may_be_missing(name: str) -> None:
+    expected = Settled if name in GOOD else Never if name == FALLBACK else NotYet
+    for line, judgement in without_each_line(switch(name), looked=True):
+        assert isinstance(judgement, expected), (line, judgement)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_one_line_alone_tells_iptables_from_nftables_where_there_is_no_look_from_a_pod(name: str) -> None:
+    heads = [b"[%d]" % current.pid for current in currents(switch(name))]
+    for line, judgement in without_each_line(switch(name), looked=False):
+        own = any(head in line for head in heads)
+        telling = own and b"useNftables=" in line and not switch(name).asked.startswith("ebpf")
+        assert isinstance(judgement, NotYet if telling else Settled), (line, judgement)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(deadline=None, max_examples=25)
+@given(data=st.data())
+def test_order_of_one_moment_older_switches_and_a_missing_line_change_no_verdict(
+    name: str, data: st.DataObject
+) -> None:
+    recorded = switch(name)
+    now = recorded.changed_at + timedelta(seconds=data.draw(st.sampled_from([0.5, 2.5, 4, 8, 15, 30, 50, 70, 90])))
+    older = data.draw(st.sampled_from((None, *NAMES)))
+    missing = data.draw(st.integers(0, 400))
+    grain = data.draw(st.sampled_from([1, 1000]))
+
+    def change(node: str, lines: Lines) -> Lines:
+        held = list(lines[:missing] + lines[missing + 1 :])
+        groups: dict[datetime, list[bytes]] = {}
+        for line in held:
+            at = stamp(line)
+            groups.setdefault(at.replace(microsecond=at.microsecond // grain * grain), []).append(line)
+        mixed: list[bytes] = []
+        for at, group in groups.items():
+            # Rows of a table stay below its head: they were written at once.
+            rigid = any(b" | " in line or b" +-" in line for line in group)
+            order = group if rigid else data.draw(st.permutations(group)) if len(group) < 6 else group[::-1]
+            mixed += [at.isoformat().encode() + b" " + line.partition(b" ")[2] for line in order]
+        if older is None:
+            return tuple(mixed)
+        prefix = switch(older).logs[node]
+        return shifted(prefix, stamp(lines[0]) - stamp(prefix[-1]) - timedelta(seconds=60)) + tuple(mixed)
+
+    # A trimmed log that doesn't hold the start of its process can't tell it from an older one's.
+    if any(felix.read(b"\n".join(lines)).starts(recorded.changed_at) == () for lines in recorded.logs.values()):
+        older = None
+    mixed = changed(recorded, change)
+    plain, other = judge(recorded, now), judge(mixed, now)
+    if isinstance(other, Settled):
+        assert isinstance(plain, Settled)
+        assert other.proof.observed == recorded.asked
+    assert isinstance(other, Never) == isinstance(plain, Never)
+    if isinstance(plain, Settled) and now > over_at(recorded) + timedelta(seconds=gate.STABLE_S + 8):
+        look = [mixed.seen(node, now, host(recorded, node, now)) for node in NODES]
+        whole = gate.judge_switch(look, recorded.asked, now, changed_at=recorded.changed_at)
+        assert isinstance(whole, Settled), whole
+
+
+# What no recording has.
+
+
+def process(**said: Any) -> Process:  # noqa: ANN401
+    said.setdefault("levels", {"INFO"})
+    started = said.pop("started_at", NOW - timedelta(seconds=100))
+    return Process(7, started or NOW - timedelta(hours=1), started, NOW, **said)
+
+
+def observed(current: Process | None = None, host: Host | None = None, **more: Any) -> Observation:  # noqa: ANN401
+    reading = Reading((current,), current.first_at, current.last_at) if current is not None else None
+    answers = more.pop("answers", (Answer("n", "ClusterIP", ok_at=NOW),))
+    return Observation("n", felix=reading, host=host, answers=answers, **more)
+
+
+def reason(look: Observation, asked: str = "ebpf", **options: Any) -> str:  # noqa: ANN401
+    judgement = gate.judge_switch([look], asked, NOW, **options)
+    return "" if isinstance(judgement, Settled) else judgement.reason
+
+
+IN_BPF = {"driver_bpf": Mark(NOW, "true"), "driver_dsr": False, "bpf": [Mark(NOW, "BPF enabled, starting")]}
+DONE = {"first_update": Mark(NOW - timedelta(seconds=90), "Completed first update to dataplane.")}
+BPF_HOST = Host(at=NOW, interfaces=frozenset({"bpfin.cali", "bpfout.cali"}), vxlan_external=True)
+
+
+def test_what_is_whole_settles() -> None:
+    assert reason(observed(process(**IN_BPF, **DONE), BPF_HOST)) == ""
+
+
+@pytest.mark.parametrize(
+    ("look", "expected"),
+    [
+        (observed(process(**IN_BPF), None), "has not completed its first update"),
+        (observed(process(**IN_BPF, **DONE, wanted={"BPFEnabled": "false"})), "yet to restart: its configuration"),
+        (observed(process(**IN_BPF, **DONE, leaving=Mark(NOW, "Exiting"))), "has not started again"),
+        (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, felix_ready=False)), "says that it is not ready"),
+        (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, at=NOW - timedelta(seconds=60))), "60 s old"),
+        (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, felix_started_at=NOW)), "0 s past"),
+        (observed(process(**IN_BPF, **DONE), answers=()), "no Service address was tried"),
+        (
+            observed(process(**IN_BPF, **DONE), answers=(Answer("n", "ClusterIP", NOW - timedelta(seconds=60)),)),
+            "was last seen to answer 60 s ago",
+        ),
+        (
+            observed(
+                process(**IN_BPF, **DONE), answers=(Answer("n", "NodePort", NOW, NOW - timedelta(seconds=1), "x"),)
+            ),
+            "NodePort answers now and then (x)",
+        ),
+        (
+            observed(process(**IN_BPF, **DONE), answers=(Answer("n", "NodePort", None, NOW, "refused"),)),
+            "NodePort does not answer (refused)",
+        ),
+        (observed(process(levels={"WARNING"}, **IN_BPF, **DONE)), "set logSeverityScreen to Info"),
+        (observed(None, None, missed=("the log could not be read",)), "the log could not be read"),
+        (observed(process(bpf=IN_BPF["bpf"], **DONE), None), "1 telling signs, and 2 are needed"),
+        (observed(process(**IN_BPF, **DONE), Host(at=NOW, interfaces=frozenset({"eth0"}))), "no bpfin.cali"),
+        (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, proxy_mode="ipvs")), "kube-proxy's mode: ipvs"),
+    ],
+)
+def test_whatever_is_wanting_is_said(look: Observation, expected: str) -> None:
+    assert expected in reason(look)
+
+
+def test_a_node_that_was_not_looked_at_is_said() -> None:
+    judgement = gate.judge_switch([], "ebpf", NOW, nodes=["m"])
+    assert isinstance(judgement, NotYet)
+    assert "m: it was not looked at" in judgement.reason
+
+
+def test_a_change_without_a_restart_is_given_time_to_be_noticed() -> None:
+    host = Host(at=NOW, interfaces=frozenset({"eth0"}), proxy_mode="nftables")
+    look = observed(None, host)
+    changed_at = NOW - timedelta(seconds=gate.NOTICE_S - 1)
+    assert "has not restarted since the change 19 s ago" in reason(look, "nftables", changed_at=changed_at, stable_s=5)
+    assert reason(look, "nftables", changed_at=changed_at - timedelta(seconds=1), stable_s=5) == ""
+
+
+def test_readiness_seen_from_outside_stands_in_for_lost_lines_of_completion() -> None:
+    look = observed(process(**IN_BPF), replace(BPF_HOST, felix_ready=True))
+    assert reason(look) == ""
+
+
+def test_the_wait_reads_as_contrary_signs_for_whoever_knows_nothing_of_calico() -> None:
+    look = [observed(process(**IN_BPF, **DONE, leaving=Mark(NOW, "Exiting")), BPF_HOST)]
+    found = gate.evidence(look, "before", NOW) + gate.unsettled(look, NOW, nodes=["n"], changed_at=None)
+    weighed = proof.weigh(found, "ebpf", ["n"])
+    assert weighed.state == "disproven"
+    assert "has not started again" in (weighed.reason or "")

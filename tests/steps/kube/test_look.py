@@ -1,0 +1,177 @@
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from steps.cluster.kube import look, probes
+from steps.cluster.kube.look import Spec
+from steps.cluster.kube.probes import Held, Target
+
+Object = dict[str, Any]
+LOCAL = "127.0.0.1"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look, "SAYS_S", 0.02)
+    monkeypatch.setattr(probes, "EVERY_S", 0.02)
+    monkeypatch.setattr(probes, "TICK_S", 0.01)
+    monkeypatch.setattr(probes, "GIVES_UP_S", 0.3)
+
+
+def free_port() -> int:
+    with socket.create_server((LOCAL, 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+class Until:
+    """Hears what is said, and ends the run when it is as wanted."""
+
+    def __init__(self, wanted: Callable[[Object], bool]) -> None:
+        self.wanted = wanted
+        self.last: Object = {}
+        self.enough = asyncio.Event()
+
+    def say(self, line: str) -> None:
+        self.last = json.loads(line)
+        if self.wanted(self.last):
+            self.enough.set()
+
+    async def reached(self) -> None:
+        await self.enough.wait()
+
+
+async def run(spec: Spec, wanted: Callable[[Object], bool]) -> Object:
+    until = Until(wanted)
+    async with asyncio.timeout(20):
+        await look.run(spec, until.say, until.reached())
+    return until.last
+
+
+def spec(port: int, *, echo: int | None = None, dead: int | None = None) -> Spec:
+    good = Target("good", "n", LOCAL, port)
+    targets = (good,) if dead is None else (good, Target("dead", "n", LOCAL, dead))
+    return Spec("n", LOCAL, host=False, targets=targets, lines=(good,), echo=echo)
+
+
+def lines(said: Object) -> dict[str, Object]:
+    return {line["protocol"]: line for line in said["lines"]}
+
+
+def test_what_answers_and_what_does_not_is_told_apart() -> None:
+    port, dead = free_port(), free_port()
+
+    def enough(said: Object) -> bool:
+        good, bad = said["answers"]
+        return bool(good["ok_at"] and bad["failed"] > 1 and all(line["received"] > 3 for line in said["lines"]))
+
+    said = asyncio.run(run(spec(port, echo=port, dead=dead), enough))
+    good, bad = said["answers"]
+    assert (bad["ok_at"], bad["error"]) == (None, "connection refused")
+    assert bad["failed_at"] > bad["since"]
+    assert good["name"] == "good"
+    held = lines(said)
+    assert held["tcp"]["connected"] == 1
+    assert held["tcp"]["dropped"] == 0
+    assert held["udp"]["received"] <= held["udp"]["sent"]
+    assert said["host"] is None
+
+
+def test_a_connection_that_is_closed_on_it_is_dropped_and_set_up_again() -> None:
+    async def scenario() -> Object:
+        writers: list[asyncio.StreamWriter] = []
+
+        async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writers.append(writer)
+            with suppress(OSError):
+                data = await reader.read(1)
+                writer.write(data)
+                await writer.drain()
+            writer.transport.abort()
+
+        server = await asyncio.start_server(once, LOCAL, 0)
+        port = server.sockets[0].getsockname()[1]
+        line = Target("l", "n", LOCAL, port)
+        spec = Spec("n", LOCAL, host=False, targets=(), lines=(line,))
+        try:
+            return await run(spec, lambda said: lines(said)["tcp"]["dropped"] >= 2)
+        finally:
+            server.close()
+
+    held = lines(asyncio.run(scenario()))["tcp"]
+    assert held["connected"] >= held["dropped"] >= 2
+
+
+def test_a_line_that_never_was_is_not_dropped() -> None:
+    port = free_port()
+    dead = Target("l", "n", LOCAL, port)
+    silent = Spec("n", LOCAL, host=False, targets=(dead,), lines=(dead,))
+    held = lines(asyncio.run(run(silent, lambda said: said["answers"][0]["failed"] > 2)))
+    assert (held["tcp"]["connected"], held["tcp"]["dropped"]) == (0, 0)
+    assert held["udp"]["received"] == 0
+
+
+def test_a_silence_counts_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 10.1, 14.0, 20.0])
+    monkeypatch.setattr("steps.cluster.kube.probes.time.monotonic", lambda: next(clock))
+    held = Held("l", "tcp")
+    assert held.told()["longest_gap_s"] == 0.0
+    held.heard()
+    held.heard()
+    assert held.told() == {
+        "name": "l",
+        "protocol": "tcp",
+        "connected": 0,
+        "dropped": 0,
+        "sent": 0,
+        "received": 2,
+        "silent_s": 3.9,
+        "longest_gap_s": 3.9,
+    }
+    held.heard()
+    assert held.longest_gap_s == pytest.approx(9.9)
+
+
+def test_a_host_shows_its_interfaces_and_what_is_not_there_is_none() -> None:
+    seen = look.host(LOCAL)
+    assert "lo" in seen["interfaces"]
+    assert seen["uplink"] == "lo"
+    assert seen["felix_started_at"] is None or seen["felix_started_at"]
+    json.dumps(seen)
+
+
+def test_the_start_of_felix_is_read_from_its_metrics() -> None:
+    metrics = "# HELP x\nprocess_start_time_seconds 1.795461600e+09\nother 1\n"
+    assert look._started(metrics) == "2026-11-23T19:20:00+00:00"
+    assert look._started("process_start_time_seconds nan\n") is None
+    assert look._started(None) is None
+
+
+def test_a_spec_survives_its_way_into_a_pod_and_a_broken_one_is_refused() -> None:
+    whole = spec(5204, echo=5204, dead=1)
+    assert Spec.parse(whole.text()) == whole
+    for text in ("{}", "[]", '{"node": "n"}', "nonsense", '{"node":"n","address":"a","host":true,"targets":[{"x":1}]}'):
+        with pytest.raises(ValueError, match=r".+"):
+            Spec.parse(text)
+
+
+def test_the_command_line_ends_in_sentences() -> None:
+    def call(*arguments: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "steps.cluster.kube.look", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        return done.returncode, done.stderr
+
+    code, said = call("{}")
+    assert (code, said.splitlines()[0]) == (2, "usage: python -m steps.cluster.kube.look SPEC")
+    assert call()[0] == 2
+    with socket.create_server((LOCAL, 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said = call(spec(port, echo=port).text())
+    assert (code, said.startswith(f"look: port {port} can't be had")) == (1, True)
+    assert "Traceback" not in said

@@ -1,0 +1,226 @@
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from analysis.errors import Unfit
+from steps import proof
+from steps.cluster.kube import configure, gate, looking, observe, pods, prepare
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.permissions import BENCHMARK, PODS
+from steps.cluster.kube.pods import Container
+from steps.model import Moment, Sign, Visit
+from steps.settle import NotSettledError
+from tests.steps.kube import fake_kubelet
+from tests.steps.kube.fake_api import direct_client
+from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fake_kubelet import Kubelet
+from tests.steps.kube.recordings import Switch, stamp, switch
+from tests.steps.kube.test_prepare import MEASURED, WITH_IMAGE, settings
+
+Object = dict[str, Any]
+EBPF = "01-iptables-to-ebpf"
+IPTABLES = "04-ebpf-to-iptables"
+
+
+class Cluster:
+    """A cluster in which a recorded switch has happened; time goes on from so long after it."""
+
+    def __init__(self, recorded: Switch, after_s: float = 200.0, *, failing: str = "", proxy: bool = True) -> None:
+        self.calico = Calico()
+        self.store = self.calico.store
+        self.recorded = recorded
+        self.bpf = recorded.asked.startswith("ebpf")
+        self.proxy_mode = None if self.bpf or not proxy else recorded.asked
+        self.failing = failing
+        self.said: list[str] = []
+        self.client: Client = direct_client(self.store)[0]
+        self.kubelet = Kubelet(self.calico)
+        self.kubelet.says = lambda pod: fake_kubelet.told(
+            pod, self.store.now(), bpf=self.bpf, proxy_mode=self.proxy_mode, failing=self.failing
+        )
+        self.changed()
+        self.store.stopped = recorded.changed_at + timedelta(seconds=after_s)
+        for node in MEASURED:
+            lines = recorded.logs[node]
+            self.store.logs["kube-system", f"calico-node-{node}"] = [
+                (stamp(line), line.partition(b" ")[2].decode()) for line in lines
+            ]
+
+    def changed(self) -> None:
+        """Let the objects say when we last changed one."""
+        self.store.stopped = self.recorded.changed_at
+        patch = {"spec": {"bpfEnabled": self.bpf, "bpfLogLevel": "Off"}}
+        target = "/apis/crd.projectcalico.org/v1/felixconfigurations/default?fieldManager=dataplane-benchmark"
+        self.store.handle("PATCH", target, json.dumps(patch).encode(), "application/merge-patch+json")
+
+    def observe(self, asked: str, when: Moment = "before") -> list[Sign]:
+        standing = configure.stand(self.client, to_switch=False)
+        going = Visit(visit=1, round=1, dataplane=asked, trials=())
+        return observe.observe(
+            self.client,
+            standing,
+            MEASURED,
+            going,
+            settings(),
+            when,
+            variables=WITH_IMAGE,
+            say=self.said.append,
+            sleep=self.store.advance,
+        )
+
+    def state(self, found: Sequence[Sign]) -> str:
+        return proof.weigh(found, self.recorded.asked, MEASURED).state
+
+
+@pytest.mark.parametrize("name", [EBPF, IPTABLES, "02-ebpf-to-dsr", "11-iptables-to-nftables-by-kube-proxy-mode"])
+def test_a_switch_that_is_over_is_proven_before_and_after_the_trials(name: str) -> None:
+    cluster = Cluster(switch(name))
+    before = cluster.observe(cluster.recorded.asked)
+    assert cluster.state(before) == "proven", proof.weigh(before, cluster.recorded.asked, MEASURED)
+    prepare.clear(cluster.client)
+    after = cluster.observe(cluster.recorded.asked, "after")
+    assert cluster.state(after) == "proven"
+    assert {sign.moment for sign in after} == {"after"}
+
+
+def test_what_speaks_against_it_is_among_the_signs() -> None:
+    recorded = switch(EBPF)
+    cluster = Cluster(recorded, after_s=20.0)
+    found = cluster.observe("ebpf")
+    waits = [sign for sign in found if sign.looked_at == gate.LOOKED_AT]
+    assert {sign.indicates for sign in waits} == {()}
+    assert any("without a restart are needed" in sign.seen for sign in waits)
+    assert cluster.state(found) == "disproven"
+
+
+def test_after_the_trials_it_waits_until_the_stretch_has_passed() -> None:
+    cluster = Cluster(switch(EBPF), after_s=40.0)
+    assert cluster.state(cluster.observe("ebpf", "after")) == "proven"
+    assert cluster.said
+    assert "45 s without a restart" in cluster.said[0]
+
+
+def test_a_fallback_fails_at_once_with_the_evidence() -> None:
+    cluster = Cluster(switch("08-node-b-kernel-too-old-falls-back"), after_s=5.0)
+    with pytest.raises(NotSettledError, match="node-b: Felix fell back from BPF") as caught:
+        cluster.observe("ebpf")
+    assert any("not supported by the kernel" in sign.seen for sign in caught.value.signs)
+    assert caught.value.proof is not None
+    assert caught.value.proof.state != "proven"
+
+
+def test_a_felix_that_restarted_during_the_trials_voids_them() -> None:
+    recorded = switch("12-nftables-to-iptables-felix-panics-once")
+    cluster = Cluster(recorded)
+    made = recorded.changed_at + timedelta(seconds=1)
+    cluster.store.stopped, late = made, cluster.store.stopped
+    cluster.client.create(
+        PODS, pods.pod("server", observe.TRIALS, "server", "node-b", [Container("c", ("x",))], "image:1"), BENCHMARK
+    )
+    cluster.store.stopped = late
+    found = cluster.observe("iptables", "after")
+    restarts = [sign.seen for sign in found if "after the trials had begun" in sign.seen]
+    assert len([seen for seen in restarts if "started again" in seen]) == 4
+    assert len([seen for seen in restarts if "crashed" in seen]) == 2
+    assert cluster.state(found) == "disproven"
+
+
+def test_a_node_without_rules_gets_its_kube_proxy_pod_deleted_once() -> None:
+    cluster = Cluster(switch(IPTABLES), failing="ClusterIP from node-b")
+    looking.start(cluster.client, places(), WITH_IMAGE["BENCHMARK_IMAGE"])
+    cluster.store.advance(60)
+    before = {p["spec"]["nodeName"]: p["metadata"]["uid"] for p in cluster.calico.kube_proxy_pods}
+    found = cluster.observe("iptables")
+    after = {p["spec"]["nodeName"]: p["metadata"]["uid"] for p in cluster.calico.kube_proxy_pods}
+    assert after["node-a"] == before["node-a"]
+    assert after["node-b"] != before["node-b"]
+    (cure,) = [sign for sign in found if sign.looked_at == "cure"]
+    assert "kubectl -n kube-system delete pod kube-proxy" in cure.seen
+    assert cure.indicates is None
+    assert cluster.state(found) == "disproven"
+    assert not [sign for sign in cluster.observe("iptables") if sign.looked_at == "cure"]
+
+
+def places() -> list[looking.Site]:
+    return [looking.Site("node-a", "10.250.0.11"), looking.Site("node-b", "10.250.0.12")]
+
+
+def test_pods_that_are_young_are_given_time_before_anything_is_cured() -> None:
+    cluster = Cluster(switch(IPTABLES), failing="ClusterIP from node-b")
+    assert not [sign for sign in cluster.observe("iptables") if sign.looked_at == "cure"]
+
+
+def test_the_same_pods_look_again_and_changed_ones_are_made_anew() -> None:
+    cluster = Cluster(switch(EBPF))
+    cluster.observe("ebpf")
+    first = {name: pod["metadata"]["uid"] for name, pod in cluster.kubelet.pods().items()}
+    cluster.observe("ebpf")
+    assert {name: pod["metadata"]["uid"] for name, pod in cluster.kubelet.pods().items()} == first
+    assert set(first) == {"look-host-0", "look-host-1", "look-pod-0", "look-pod-1"}
+    looking.start(cluster.client, places(), "registry.example/steps:2")
+    second = {name: pod["metadata"]["uid"] for name, pod in cluster.kubelet.pods().items()}
+    assert set(second) == set(first)
+    assert not set(second.values()) & set(first.values())
+
+
+def test_a_switch_begins_with_new_looking_pods() -> None:
+    cluster = Cluster(switch(EBPF))
+    standing = configure.stand(cluster.client, to_switch=False)
+    observe.begin(cluster.client, standing, MEASURED, WITH_IMAGE)
+    first = {pod["metadata"]["uid"] for pod in cluster.kubelet.pods().values()}
+    observe.begin(cluster.client, standing, MEASURED, WITH_IMAGE)
+    assert not first & {pod["metadata"]["uid"] for pod in cluster.kubelet.pods().values()}
+    with pytest.raises(Unfit, match="BENCHMARK_IMAGE"):
+        observe.begin(cluster.client, standing, MEASURED, {})
+
+
+def test_what_the_switch_cost_is_known_while_the_looking_pods_are_there() -> None:
+    cluster = Cluster(switch(EBPF))
+    standing = configure.stand(cluster.client, to_switch=False)
+    assert observe.dropped(cluster.client, standing, MEASURED) is None
+    cluster.observe("ebpf")
+    assert observe.dropped(cluster.client, standing, MEASURED) == 0
+
+
+def test_what_is_measured_as_it_is_is_said_and_never_weighed() -> None:
+    cluster = Cluster(switch(EBPF))
+    found = cluster.observe("as-is")
+    assert proof.weigh(found, "as-is", MEASURED).state == "proven"
+    assert all("Calico v3.32.1" in sign.seen for sign in found)
+    assert cluster.kubelet.pods() == {}
+
+
+def test_a_log_that_cannot_be_read_is_said() -> None:
+    cluster = Cluster(switch(EBPF))
+    cluster.store.logs.clear()
+    cluster.kubelet.act()
+    found = cluster.observe("ebpf")
+    assert any(sign.seen == "calico-node's log could not be read" for sign in found)
+    assert cluster.state(found) != "proven"
+
+
+def test_gathered_lines_are_sorted_to_the_node_that_they_are_about() -> None:
+    specs = [looking.spec(i, places(), services(), host=True) for i in (0, 1)]
+    assert [(t.name, t.node) for t in specs[0].targets] == [
+        ("ClusterIP from node-a", "node-a"),
+        ("own NodePort from node-a", "node-a"),
+        ("NodePort of node-b from node-a", "node-b"),
+    ]
+    # Whatever is connected to is on the other node, so that each connection crosses.
+    assert specs[0].targets[0].address == services()["look-1"]["spec"]["clusterIP"]
+    assert specs[0].targets[1].port == 30001
+    assert (specs[0].targets[2].address, specs[0].targets[2].port) == ("10.250.0.12", 30000)
+
+
+def services() -> dict[str, Object]:
+    return {f"look-{i}": {"spec": {"clusterIP": f"10.97.0.{i}", "ports": [{"nodePort": 30000 + i}]}} for i in (0, 1)}
+
+
+def test_a_log_cut_in_the_middle_of_a_line_gives_the_line_before() -> None:
+    whole = b'{"answers":[],"n":1}\n'
+    assert looking.parse(whole + b'{"answers":[],"n') == {"answers": [], "n": 1}
+    assert looking.parse(b"") is None
+    assert looking.parse(b"Traceback\n") is None

@@ -1,0 +1,342 @@
+"""What a cluster is, which nodes are measured, and every reason against a run, by name and with a remedy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.errors import BadInput, Unfit
+from steps.cluster.kube import configure, nodes, preflight, provenance
+from steps.cluster.kube.adapter import Kube
+from steps.cluster.kube.configure import Standing
+from steps.cluster.kube.permissions import V3_GROUP
+from steps.model import Finding
+from steps.settings import choose
+from tests.steps.kube.fake_api import NAMESPACE, direct_client
+from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fake_store import Request
+
+Object = dict[str, Any]
+Change = Callable[[Calico], object]
+ALL = "iptables,nftables,ebpf,ebpf-dsr"
+
+
+def standing(calico: Calico) -> Standing:
+    client, _transport = direct_client(calico.store)
+    return configure.stand(client, to_switch=True)
+
+
+def findings(
+    calico: Calico, dataplanes: str = ALL, asked_nodes: str = "", accepted: frozenset[str] = frozenset()
+) -> list[Finding]:
+    here = standing(calico)
+    settings = choose(profile="smoke", dataplanes=dataplanes, environment="prod", seed_source=lambda: 1)
+    return preflight.findings(here.facts, here.seen, settings, asked_nodes, accepted)
+
+
+def node(calico: Calico, name: str = "node-a") -> Object:
+    found = calico.store.find("", "nodes", "", name)
+    assert found is not None
+    return found
+
+
+def add_node(calico: Calico, name: str, **fields: Any) -> Object:  # noqa: ANN401
+    """A node like node-a, with other fields of its status's nodeInfo."""
+    found = {**node(calico), "metadata": {**node(calico)["metadata"], "name": name, "uid": name}}
+    found["status"] = {**found["status"], "nodeInfo": {**found["status"]["nodeInfo"], **fields}}
+    return calico.store.put("", "nodes", found)
+
+
+def agent(calico: Calico) -> Object:
+    found = calico.store.find("apps", "daemonsets", calico.namespace, "calico-node")
+    assert found is not None
+    return found
+
+
+def add_env(name: str, value: str) -> Change:
+    def change(calico: Calico) -> None:
+        agent(calico)["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": name, "value": value})
+
+    return change
+
+
+def add_felix(name: str, spec: Object) -> Change:
+    return lambda calico: calico.store.put(
+        calico.group, "felixconfigurations", {"metadata": {"name": name}, "spec": spec}
+    )
+
+
+def daemon_set(name: str, namespace: str = "kube-system") -> Change:
+    body = {
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"template": {"spec": {"containers": []}}, "selector": {"matchLabels": {"app": name}}},
+    }
+    return lambda calico: calico.store.put("apps", "daemonsets", body)
+
+
+def set_kernel(version: str) -> Change:
+    def change(calico: Calico) -> None:
+        node(calico)["status"]["nodeInfo"]["kernelVersion"] = version
+
+    return change
+
+
+def label(key: str, value: str) -> Change:
+    def change(calico: Calico) -> None:
+        calico.kube_proxy["metadata"].setdefault("labels", {})[key] = value
+
+    return change
+
+
+def nothing() -> None:
+    """Keep no controller."""
+
+
+def drop_kube_proxy(calico: Calico) -> None:
+    calico.store.after = nothing
+    calico.store.take("apps", "daemonsets", "kube-system", "kube-proxy")
+
+
+def on_aws(calico: Calico) -> None:
+    for name in ("node-a", "node-b"):
+        node(calico, name)["spec"]["providerID"] = "aws:///eu-west-1a/i-0123"
+    (pool,) = calico.store.all(calico.group, "ippools")
+    pool["spec"]["vxlanMode"] = "CrossSubnet"
+
+
+def without_calico(calico: Calico) -> None:
+    calico.store.take("apps", "daemonsets", "kube-system", "calico-node")
+    daemon_set("cilium")(calico)
+    for name in ("node-a", "node-b"):
+        node(calico, name)["metadata"]["annotations"] = {}
+
+
+def test_a_healthy_cluster_has_nothing_against_it() -> None:
+    makes: list[Callable[[], Calico]] = [Calico, lambda: Calico("operator"), lambda: Calico(group=V3_GROUP)]
+    for make in makes:
+        assert findings(make()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "subjects", "words"),
+    [
+        (set_kernel("4.19.0-25-amd64"), {"ebpf", "ebpf-dsr", "nftables"}, "node node-a has kernel 4.19.0-25-amd64"),
+        (set_kernel("5.10.0"), {"nftables"}, "5.13 is needed"),
+        (add_env("FELIX_BPFENABLED", "false"), {"iptables", "nftables", "ebpf", "ebpf-dsr"}, "FELIX_BPFENABLED=false"),
+        (add_env("FELIX_NFTABLESMODE", "Auto"), {"iptables", "nftables"}, "which beats whatever is patched"),
+        (add_felix("node.node-a", {"bpfEnabled": True}), {"iptables", "nftables", "ebpf", "ebpf-dsr"}, "node.node-a"),
+        (
+            add_felix("some", {"bpfExternalServiceMode": "DSR", "nodeSelector": "all()"}),
+            {"ebpf", "ebpf-dsr"},
+            "FelixConfiguration some sets bpfExternalServiceMode for some nodes",
+        ),
+        (lambda c: add_node(c, "win", operatingSystem="windows"), {"ebpf", "ebpf-dsr"}, "nodes win run Windows"),
+        (drop_kube_proxy, {"nftables", "ebpf", "ebpf-dsr"}, "kube-proxy"),
+    ],
+)
+def test_what_a_dataplane_can_not_have_leaves_it_out(change: Change, subjects: set[str], words: str) -> None:
+    calico = Calico()
+    change(calico)
+    found = [finding for finding in findings(calico) if finding.severity == "skip"]
+    assert {finding.subject for finding in found} == subjects
+    assert words in " ".join(finding.reason for finding in found)
+    assert not [f for f in findings(calico, "as-is") if f.severity == "skip"], "what isn't asked for isn't told"
+
+
+@pytest.mark.parametrize(
+    ("make", "subjects", "words"),
+    [
+        (lambda: Calico(mode="ipvs"), {"nftables", "ebpf", "ebpf-dsr"}, "IPVS"),
+        (lambda: Calico(version="v3.28.0"), {"nftables", "ebpf", "ebpf-dsr"}, "leaves its connect-time load balancer"),
+        (lambda: Calico(version="v3.30.0"), {"ebpf", "ebpf-dsr"}, "issue 9620"),
+        (lambda: Calico(version="v3.30.1"), set(), ""),
+        (lambda: Calico(version="v3.28.5"), {"nftables"}, "has no nftables dataplane"),
+    ],
+)
+def test_a_versions_known_faults(make: Callable[[], Calico], subjects: set[str], words: str) -> None:
+    found = [finding for finding in findings(make()) if finding.severity == "skip"]
+    assert {finding.subject for finding in found} == subjects
+    assert not words or words in " ".join(finding.reason for finding in found)
+
+
+def test_the_load_balancer_left_behind_hurts_nobody_in_a_run_of_ebpf_alone() -> None:
+    assert [f for f in findings(Calico(version="v3.30.0"), "ebpf,ebpf-dsr") if f.severity == "skip"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "tool"),
+    [
+        (label("argocd.argoproj.io/instance", "infra"), "Argo CD"),
+        (label("kustomize.toolkit.fluxcd.io/name", "infra"), "Flux"),
+        (label("addonmanager.kubernetes.io/mode", "Reconcile"), "the add-on manager"),
+    ],
+)
+def test_who_would_put_back_what_is_switched_stops_the_run_unless_accepted(change: Change, tool: str) -> None:
+    calico = Calico()
+    change(calico)
+    (found,) = findings(calico)
+    assert (found.severity, found.reason.split(" is kept by ")[0]) == ("stop", "DaemonSet kube-system/kube-proxy")
+    assert tool in found.reason
+    assert found.remedy is not None
+    assert "BENCHMARK_ACCEPT=gitops" in found.remedy
+    (accepted,) = findings(calico, accepted=frozenset({"gitops"}))
+    assert accepted.severity == "warn"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (on_aws, "source/destination check"),
+        (lambda c: c.felix["spec"].update(logSeverityScreen="Error"), "Felix logs at level Error"),
+        (lambda c: node(c)["metadata"]["labels"].update({"topology.kubernetes.io/zone": "b"}), "differ in zone"),
+        (daemon_set("kube-flannel-ds", "kube-flannel"), "Flannel runs beside Calico"),
+    ],
+)
+def test_what_makes_figures_doubtful_is_a_warning(change: Change, words: str) -> None:
+    calico = Calico()
+    change(calico)
+    (found,) = findings(calico)
+    assert found.severity == "warn"
+    assert words in found.reason
+
+
+def test_the_source_check_that_calico_switches_off_is_no_worry() -> None:
+    calico = Calico(felix={"awsSrcDstCheck": "Disable"})
+    on_aws(calico)
+    assert findings(calico) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(daemon_set("calico-vpp-node", "calico-vpp-dataplane"), "VPP"), (without_calico, "Cilium is")],
+)
+def test_what_is_no_switch_is_measured_as_it_is(change: Change, words: str) -> None:
+    calico = Calico()
+    change(calico)
+    assert findings(calico, "as-is") == []
+    found = findings(calico, "ebpf,as-is")
+    assert [f.subject for f in found] == ["ebpf"]
+    assert words in found[0].reason
+    client, _transport = direct_client(calico.store)
+    assert configure.dry_run(client, "as-is") == []
+    with pytest.raises(Unfit, match="as-is"):
+        configure.dry_run(client, "ebpf")
+
+
+def test_rules_of_our_own_are_for_the_lab() -> None:
+    (found,) = findings(Calico(), "ebpf,ebpf+burden=100")
+    assert found.severity == "stop"
+    assert "ebpf+twin" in str(found.remedy)
+
+
+def test_a_node_under_pressure() -> None:
+    calico = Calico()
+    add_node(calico, "node-c")
+    conditions = [{"type": "Ready", "status": "True"}, {"type": "MemoryPressure", "status": "True"}]
+    node(calico)["status"]["conditions"] = conditions
+    (found,) = findings(calico)
+    assert (found.severity, found.reason) == ("warn", "node node-a has MemoryPressure.")
+    (found,) = [f for f in findings(calico, asked_nodes="node-a,node-b") if f.severity == "stop"]
+    assert "node node-a has MemoryPressure" in found.reason
+
+
+def test_a_cluster_of_one_node_is_told_why() -> None:
+    calico = Calico()
+    node(calico)["spec"]["unschedulable"] = True
+    (found,) = findings(calico)
+    assert found.severity == "stop"
+    assert "node-a takes no pods (cordoned or tainted)" in found.reason
+
+
+def test_missing_permissions_are_all_told_with_where() -> None:
+    calico = Calico()
+
+    def denied(request: Request) -> bool:
+        return request.verb == "patch" or request.sub == "log"
+
+    calico.store.denied = denied
+    client, _transport = direct_client(calico.store)
+    who = Kube("prod", client=client, variables={}, say=lambda _s: None)
+    found = who.preflight(choose(profile="smoke", dataplanes=ALL, environment="prod"))
+    assert [finding.reason for finding in found] == [
+        "may not patch felixconfigurations in API group crd.projectcalico.org named default.",
+        "may not patch daemonsets in API group apps named kube-proxy in namespace kube-system.",
+        "may not patch configmaps named kube-proxy in namespace kube-system.",
+        "may not get pods/log in namespace kube-system.",
+        f"may not get pods/log in namespace {NAMESPACE}.",
+    ]
+
+
+def test_provenance_says_what_a_reader_asks_for() -> None:
+    here = standing(Calico())
+    told = provenance.provenance(here.facts, here.seen, ("node-a", "node-b"))
+    wanted = {
+        "kubernetes": "v1.35.4",
+        "cni": "Calico",
+        "cni_version": "v3.32.1",
+        "install": "manifest",
+        "encapsulation": "VXLAN Always",
+        "kube_proxy_mode": "iptables",
+        "kernel": "6.18.44-fc-v657",
+        "instance_type": None,
+    }
+    assert {key: told[key] for key in wanted} == wanted
+
+
+def some_node(name: str, **fields: Any) -> nodes.Node:  # noqa: ANN401
+    plain = {
+        "os": "linux",
+        "arch": "amd64",
+        "kernel": "6.1.0",
+        "cpus": 2.0,
+        "ready": True,
+        "schedulable": True,
+        "pressures": (),
+        "taints": (),
+        "calico": True,
+        "address": "10.0.0.1",
+        "instance_type": "t3.medium",
+        "zone": "a",
+        "provider": None,
+        "labels": {},
+    }
+    return nodes.Node(name=name, **{**plain, **fields})
+
+
+def test_the_two_nodes_that_are_most_alike_are_measured() -> None:
+    cluster = [
+        some_node("a", zone="z1"),
+        some_node("b", zone="z2"),
+        some_node("c", zone="z1"),
+        some_node("big", instance_type="m6i.8xlarge", cpus=32.0),
+        some_node("control", schedulable=False, cpus=64.0),
+    ]
+    assert nodes.choose(cluster) == ("a", "c")
+    assert nodes.choose([*cluster, some_node("big2", instance_type="m6i.8xlarge", cpus=32.0)]) == ("big", "big2")
+    assert nodes.choose([some_node("x", kernel="5.15"), some_node("y")]) == ("x", "y")
+
+
+@given(st.permutations([some_node(name, zone=zone) for name, zone in zip("abcd", "xyxy", strict=True)]))
+def test_the_choice_does_not_hang_on_the_order(cluster: list[nodes.Node]) -> None:
+    assert nodes.choose(cluster) == ("a", "c")
+
+
+@pytest.mark.parametrize("asked", ["a", "a,a", "a,zz", "a,b,c", ","])
+def test_named_nodes_must_be_two_of_the_cluster(asked: str) -> None:
+    with pytest.raises(BadInput, match="BENCHMARK_NODES must name two nodes of the cluster"):
+        nodes.choose([some_node("a"), some_node("b"), some_node("c")], asked)
+
+
+def test_named_nodes_are_taken_in_their_order() -> None:
+    assert nodes.choose([some_node("a"), some_node("b"), some_node("c")], " c , a ") == ("c", "a")
+
+
+def test_the_client_outside_is_where_calico_is_not() -> None:
+    cluster = [
+        some_node("a"),
+        some_node("o", calico=False, schedulable=False),
+        some_node("p", calico=False, ready=False),
+    ]
+    assert [node.name for node in nodes.outside(cluster)] == ["o"]

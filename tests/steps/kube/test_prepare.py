@@ -1,0 +1,351 @@
+import json
+from itertools import combinations
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from analysis.errors import Problem, Unfit
+from steps.catalogue.topologies import BY_NAME, TOPOLOGIES
+from steps.cluster.kube import configure, looking, prepare, reach
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.crew import Crew
+from steps.model import Cell, Placement, Trial, Visit
+from steps.settings import Settings
+from tests.steps.kube import fake_kubelet
+from tests.steps.kube.fake_api import NAMESPACE, Direct, KilledError, direct_client
+from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fake_kubelet import Kubelet
+
+Object = dict[str, Any]
+MEASURED = ("node-a", "node-b")
+WITH_IMAGE = {"BENCHMARK_IMAGE": "registry.example/steps:1"}
+PLACES = [looking.Site("node-a", "10.250.0.11"), looking.Site("node-b", "10.250.0.12")]
+
+
+class Bench:
+    """A cluster, with a third node that Calico doesn't manage where `outside`."""
+
+    def __init__(self, *, outside: bool = True) -> None:
+        self.calico = Calico()
+        self.store = self.calico.store
+        self.client: Client
+        self.direct: Direct
+        self.client, self.direct = direct_client(self.store)
+        self.kubelet = Kubelet(self.calico)
+        if outside:
+            self.store.put("", "nodes", outsider())
+
+    @property
+    def standing(self) -> configure.Standing:
+        return configure.stand(self.client, to_switch=False)
+
+    def prepare(self, *topologies: str, services: int = 0) -> dict[str, Placement]:
+        found = prepare.prepare(
+            self.client, self.standing, MEASURED, visit(*topologies), settings(services=services), variables=WITH_IMAGE
+        )
+        return {placement.topology: placement for placement in found}
+
+
+def outsider() -> Object:
+    return {
+        "metadata": {"name": "outside", "labels": {"kubernetes.io/hostname": "outside", "kubernetes.io/os": "linux"}},
+        "spec": {"taints": [{"key": "no-calico", "effect": "NoSchedule"}]},
+        "status": {
+            "nodeInfo": {"operatingSystem": "linux", "architecture": "amd64", "kernelVersion": "6.18.0"},
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "addresses": [{"type": "InternalIP", "address": "10.250.0.50"}],
+            "capacity": {"cpu": "2"},
+        },
+    }
+
+
+def visit(*topologies: str) -> Visit:
+    trials = tuple(
+        Trial(
+            trial=index,
+            visit=1,
+            position=index,
+            topology=topology,
+            protocol="tcp",
+            direction="forward",
+            streams=1,
+            offered_bps=None,
+            repetition=1,
+            duration_s=1,
+        )
+        for index, topology in enumerate(topologies)
+    )
+    return Visit(visit=1, round=1, dataplane="iptables", trials=trials)
+
+
+def settings(*topologies: str, services: int = 0) -> Settings:
+    cells = tuple(Cell(topology=name, protocol="tcp", direction="forward") for name in topologies)
+    return cast("Settings", SimpleNamespace(services=services, cells=cells))
+
+
+EVERY = tuple(topology.name for topology in TOPOLOGIES)
+
+
+def every_pod() -> list[Object]:
+    """Every manifest of a pod that can come about."""
+    services: dict[str, Object] = {
+        f"look-{i}": {"spec": {"clusterIP": f"10.97.0.{i}", "ports": [{"nodePort": 30000 + i}]}} for i in (0, 1)
+    }
+    made = looking.manifests(PLACES, services, "image:1") + reach.check_manifests(PLACES, "image:1", 5201)
+    for count in range(len(EVERY) + 1):
+        for names in combinations(TOPOLOGIES, count):
+            made += prepare.manifests(names, PLACES, "image:1")
+    found = Bench().prepare(*EVERY)
+    return made + reach.manifests(list(found.values()), "image:1")
+
+
+def test_every_pod_is_restricted_and_has_no_account() -> None:
+    for pod in every_pod():
+        spec = pod["spec"]
+        name = pod["metadata"]["name"]
+        assert spec["automountServiceAccountToken"] is False, name
+        assert spec["securityContext"]["runAsNonRoot"] is True, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert {key for volume in spec["volumes"] for key in volume} == {"name", "emptyDir"}, name
+        assert not {"hostPID", "hostIPC", "serviceAccountName"} & set(spec), name
+        for container in spec["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, name
+
+
+def test_pods_are_pinned_and_two_of_one_role_keep_apart() -> None:
+    for pod in every_pod():
+        affinity = pod["spec"]["affinity"]
+        required = "requiredDuringSchedulingIgnoredDuringExecution"
+        (term,) = affinity["nodeAffinity"][required]["nodeSelectorTerms"]
+        assert term["matchFields"][0]["values"][0] in {"node-a", "node-b", "outside"}
+        (apart,) = affinity["podAntiAffinity"][required]
+        assert apart["topologyKey"] == "kubernetes.io/hostname"
+        own = pod["metadata"]["labels"]
+        assert all(own[key] == value for key, value in apart["labelSelector"]["matchLabels"].items())
+
+
+def test_a_server_is_ready_when_it_listens_and_is_not_asked_again() -> None:
+    servers = [c for pod in prepare.manifests(TOPOLOGIES, PLACES, "image:1") for c in pod["spec"]["containers"]]
+    for container in servers:
+        port = container["ports"][0]["containerPort"]
+        assert f":{port:04x} " in container["startupProbe"]["exec"]["command"][-1]
+        assert "livenessProbe" not in container
+        assert "readinessProbe" not in container
+
+
+@pytest.mark.parametrize("topology", EVERY)
+def test_each_topology_has_its_servers_and_monitors_and_no_others_pods(topology: str) -> None:
+    made = {p["metadata"]["name"]: p for p in prepare.manifests((BY_NAME[topology],), PLACES, "image:1")}
+    wanted = {
+        "node-to-node": {"server-host"},
+        "pod-to-pod": {"server-host", "server"},
+        "pod-to-service": {"server-host", "server"},
+        "pod-to-pod-same-node": {"server-host", "server-near"},
+        "external-to-nodeport": {"server-host", "server", "monitor-host-0", "monitor-host-1"},
+    }[topology]
+    assert set(made) == wanted | {"monitor-0", "monitor-1"}
+    for name, pod in made.items():
+        assert pod["spec"]["hostNetwork"] is (name.startswith(("server-host", "monitor-host")))
+
+
+def test_placements_say_all_that_a_measuring_step_needs() -> None:
+    bench = Bench()
+    found = bench.prepare(*EVERY)
+    pods, service = bench.kubelet.pods(), bench.kubelet.services()["trials"]
+    assert list(found) == list(EVERY)
+    assert {name: placement.address for name, placement in found.items()} == {
+        "node-to-node": "10.250.0.12",
+        "pod-to-pod": pods["server"]["status"]["podIP"],
+        "pod-to-service": service["spec"]["clusterIP"],
+        "pod-to-pod-same-node": pods["server-near"]["status"]["podIP"],
+        "external-to-nodeport": "10.250.0.11",
+    }
+    assert {name for name, placement in found.items() if placement.host_network} == {
+        "node-to-node",
+        "external-to-nodeport",
+    }
+    assert {placement.prefix for placement in found.values()} == {()}
+    outside = found["external-to-nodeport"]
+    assert outside.client_node == "outside"
+    ports = {port["name"]: port["nodePort"] for port in service["spec"]["ports"]}
+    assert (outside.port, outside.connect_port) == (ports["iperf3-tcp"], ports["connect"])
+    assert ports["iperf3-udp"] == ports["iperf3-tcp"]
+    assert outside.nat_monitor is not None
+    assert outside.nat_monitor.source == f"http://{pods['monitor-host-0']['status']['podIP']}:5203/"
+    others = [placement for name, placement in found.items() if name != "external-to-nodeport"]
+    assert {(p.client_node, p.port, p.connect_port, p.nat_monitor) for p in others} == {("node-a", 5201, 5202, None)}
+    assert [(m.node, m.side) for m in found["pod-to-pod"].monitors] == [("node-a", "client"), ("node-b", "server")]
+    assert [(m.node, m.side) for m in found["pod-to-pod-same-node"].monitors] == [("node-a", "both")]
+    assert not any(name.startswith(("reach", "look")) for name in pods)
+
+
+def test_the_interface_of_the_node_is_the_one_that_was_seen_from_within() -> None:
+    bench = Bench()
+    bench.kubelet.says = lambda pod: fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
+    looking.start(bench.client, PLACES, "image:1")
+    found = bench.prepare("external-to-nodeport")
+    assert found["external-to-nodeport"].nat_interface == "eth0"
+    assert found["node-to-node"].interface == "eth0"
+    assert Bench().prepare("external-to-nodeport")["external-to-nodeport"].nat_interface is None
+
+
+def test_each_visit_gets_new_pods_and_the_same_service() -> None:
+    bench = Bench()
+    first = bench.prepare("pod-to-service")
+    uids = {name: pod["metadata"]["uid"] for name, pod in bench.kubelet.pods().items()}
+    second = bench.prepare("pod-to-service")
+    again = {name: pod["metadata"]["uid"] for name, pod in bench.kubelet.pods().items()}
+    assert set(uids) == set(again)
+    assert not set(uids.values()) & set(again.values())
+    assert first["pod-to-service"].address == second["pod-to-service"].address
+
+
+def test_many_services_have_the_server_behind_them_and_stay_from_visit_to_visit() -> None:
+    bench = Bench()
+    bench.prepare("pod-to-service", services=12)
+    made = {name: s for name, s in bench.kubelet.services().items() if name.startswith("padding")}
+    assert len(made) == 12
+    selector = bench.kubelet.services()["trials"]["spec"]["selector"]
+    assert all(s["spec"]["selector"] == selector and s["spec"]["type"] == "ClusterIP" for s in made.values())
+    server = bench.kubelet.pods()["server"]["metadata"]["labels"]
+    assert selector.items() <= server.items()
+    prepare.clear(bench.client)
+    assert set(bench.kubelet.services()) == set(made)
+    bench.prepare("pod-to-service", services=12)
+    posts = [r for r in bench.store.requests if r.verb == "create" and r.plural == "services"]
+    assert len([r for r in posts if r.name.startswith("padding")]) == 12
+    prepare.clear(bench.client, padding_too=True)
+    assert bench.kubelet.services() == {}
+
+
+def test_clear_leaves_nothing_and_may_be_repeated_and_touches_nothing_else() -> None:
+    bench = Bench()
+    other = {"metadata": {"name": "theirs", "namespace": NAMESPACE, "labels": {}}, "spec": {}, "status": {}}
+    bench.store.put("", "pods", other)
+    looking.start(bench.client, PLACES, "image:1")
+    bench.prepare(*EVERY)
+    for _ in range(2):
+        prepare.clear(bench.client)
+        assert set(bench.kubelet.pods()) == {"theirs"}
+        assert bench.kubelet.services() == {}
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_at_any_write_and_called_again_it_is_as_if_it_had_not_been(*, after: bool) -> None:
+    whole = Bench()
+    expected = whole.prepare(*EVERY)
+    for at in range(0, whole.direct.writes, 3):
+        bench = Bench()
+        bench.direct.kill_at, bench.direct.kill_after_write = at, after
+        with pytest.raises(KilledError):
+            bench.prepare(*EVERY)
+        bench.direct.kill_at = None
+        assert list(bench.prepare(*EVERY)) == list(expected)
+        assert set(bench.kubelet.pods()) == set(whole.kubelet.pods())
+        prepare.clear(bench.client, padding_too=True)
+        assert bench.kubelet.pods() == {}
+
+
+def test_an_image_that_is_not_there_is_said_of_each_pod() -> None:
+    bench = Bench()
+    bench.kubelet.refuses = lambda pod: "InvalidImageName" if pod["metadata"]["name"] == "server" else None
+    with pytest.raises(Problem, match="server: InvalidImageName: it was not found") as caught:
+        bench.prepare("pod-to-pod")
+    assert "kubectl -n bench describe pods" in str(caught.value)
+
+
+def test_waiting_for_pods_ends() -> None:
+    bench = Bench()
+    bench.kubelet.refuses = lambda _pod: "ImagePullBackOff"
+    with pytest.raises(Problem, match=r"monitor-0: ImagePullBackOff.*monitor-1: ImagePullBackOff"):
+        Crew(bench.client, "trials").man(prepare.manifests((), PLACES, "image:1"), 0.2)
+
+
+def test_an_address_that_does_not_answer_is_named() -> None:
+    bench = Bench()
+    bench.kubelet.refuses = lambda pod: "InvalidImageName" if pod["metadata"]["name"] == "reach-0" else None
+    bench.store.say(NAMESPACE, "reach-0", "10.97.0.9 port 5202 does not answer")
+    with pytest.raises(Problem, match=r"reach-0: 10\.97\.0\.9 port 5202 does not answer"):
+        bench.prepare("pod-to-pod")
+    assert not any(name.startswith("reach") for name in bench.kubelet.pods())
+
+
+def test_without_an_image_it_says_what_to_set() -> None:
+    bench = Bench()
+    with pytest.raises(Unfit, match="BENCHMARK_IMAGE is not set"):
+        prepare.prepare(bench.client, bench.standing, MEASURED, visit(), settings(), variables={})
+
+
+def test_without_a_client_outside_only_that_topology_is_left_out() -> None:
+    bench = Bench(outside=False)
+    said(bench)
+    (found,) = prepare.findings(
+        bench.client, bench.standing, MEASURED, settings("pod-to-pod", "external-to-nodeport"), variables=WITH_IMAGE
+    )
+    assert (found.severity, found.subject) == ("skip", "external-to-nodeport")
+    assert "BENCHMARK_OUTSIDE" in (found.remedy or "")
+    with pytest.raises(Unfit, match="there is no client outside"):
+        bench.prepare("external-to-nodeport")
+    assert set(bench.prepare("pod-to-pod")) == {"node-to-node", "pod-to-pod"}
+
+
+def test_a_client_outside_that_a_person_names_must_be_outside() -> None:
+    bench = Bench()
+    for name, reason in (("node-a", "is no ready Linux node without Calico"), ("nowhere", "is no node of the cluster")):
+        with pytest.raises(Unfit, match=rf"names {name}, which {reason}: name one of outside"):
+            prepare.outside_node(bench.standing, {"BENCHMARK_OUTSIDE": name})
+    found = prepare.outside_node(bench.standing, {"BENCHMARK_OUTSIDE": "outside"})
+    assert found is not None
+    assert found.name == "outside"
+
+
+def said(bench: Bench, *, tcp: bool = True, udp: bool = True) -> None:
+    """Let the checking pods say which way is open."""
+
+    def say(pod: Object) -> str | None:
+        line = fake_kubelet.told(
+            pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing="" if tcp else "port"
+        )
+        if line is None:
+            return None
+        found = json.loads(line)
+        for each in found["lines"]:
+            each["received"] = each["received"] if udp else 0
+        return json.dumps(found)
+
+    bench.kubelet.says = say
+
+
+@pytest.mark.parametrize(("tcp", "udp"), [(True, True), (False, True), (True, False), (False, False)])
+def test_a_closed_port_stops_the_run_and_names_the_protocol(
+    monkeypatch: pytest.MonkeyPatch, *, tcp: bool, udp: bool
+) -> None:
+    monkeypatch.setattr(reach, "CHECK_S", 0.05)
+    bench = Bench()
+    said(bench, tcp=tcp, udp=udp)
+    found = prepare.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
+    closed = [name for name, open_ in (("TCP", tcp), ("UDP", udp)) if not open_]
+    assert [(f.severity, f.reason) for f in found] == [
+        ("stop", f"node-a gets no answer from node-b (10.250.0.12) on port 5201 by {name}") for name in closed
+    ]
+    assert bench.kubelet.pods() == {}
+
+
+def test_an_image_that_no_node_can_pull_stops_the_run_before_it_begins() -> None:
+    bench = Bench()
+    bench.kubelet.refuses = lambda _pod: "ErrImageNeverPull"
+    (found,) = prepare.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
+    assert (found.severity, found.subject) == ("stop", "pods")
+    assert "ErrImageNeverPull" in found.reason
+    assert bench.kubelet.pods() == {}
+
+
+def test_node_ports_that_differ_by_protocol_are_refused() -> None:
+    ports = [{"name": n, "nodePort": p} for n, p in (("iperf3-tcp", 30001), ("iperf3-udp", 30002), ("connect", 30003))]
+    with pytest.raises(Problem, match="30001 by TCP, 30002 by UDP"):
+        prepare.node_ports({"metadata": {"name": "trials"}, "spec": {"ports": ports}})

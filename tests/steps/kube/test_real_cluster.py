@@ -1,0 +1,48 @@
+"""A real cluster is switched through all dataplanes and left as it was. It is switched, so it must be named for it."""
+
+import os
+import time
+
+import pytest
+
+from steps.cluster.kube import configure, state
+from steps.cluster.kube.adapter import Kube
+from steps.cluster.kube.connect import connect
+from steps.model import Visit
+from steps.settings import choose
+
+NAMED = os.environ.get("BENCHMARK_TEST_CLUSTER", "")
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(
+        not NAMED,
+        reason="no real cluster: set KUBECONFIG, and BENCHMARK_TEST_CLUSTER to the context of one that may be switched",
+    ),
+]
+
+
+def objects() -> dict[str, object]:
+    standing = configure.stand(connect(NAMED), to_switch=True)
+    return {str(ref): state.trimmed(found) for ref, found in standing.objects.items()}
+
+
+def test_there_through_all_and_back() -> None:
+    before = objects()
+    who = Kube(NAMED, variables={**os.environ, "BENCHMARK_IMAGE": ""})
+    settings = choose(profile="smoke", dataplanes="ebpf,ebpf-dsr,nftables,iptables", environment=NAMED)
+    findings = who.preflight(settings)
+    left_out = {finding.subject for finding in findings if finding.severity == "skip"}
+    assert not [f for f in findings if f.severity == "stop" and f.subject != "pods"], findings
+    try:
+        for dataplane in (name for name in settings.dataplanes if name not in left_out):
+            visit = Visit(visit=1, round=1, dataplane=dataplane, trials=())
+            who.configure(visit, settings)
+            assert configure.stand(connect(NAMED), to_switch=False).facts.dataplane == dataplane
+            began = time.monotonic()
+            assert who.configure(visit, settings) == [], "a second call changes nothing"
+            assert time.monotonic() - began < 10
+    finally:
+        who.restore(None)
+    assert objects() == before
+    assert who.restore(None) == []

@@ -1,0 +1,107 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steps import proof
+from steps.cluster.kube import felix
+from steps.cluster.kube.felix import Mark, Process, Reading
+from steps.cluster.kube.signs import KNOWN, Answer, Host, Observation, signs
+from tests.steps.kube.recordings import moment
+
+NOW = moment("2026-11-23T08:00:00Z")
+RULES = ("iptables", "nftables")
+BPF = ("ebpf", "ebpf-dsr")
+
+
+def of_host(**seen: Any) -> dict[str, tuple[str, ...] | None]:  # noqa: ANN401
+    found = signs(Observation("n", host=Host(at=NOW, **seen)), "before", NOW)
+    return {sign.looked_at: sign.indicates for sign in found}
+
+
+def of_felix(**said: Any) -> dict[str, tuple[str, ...] | None]:  # noqa: ANN401
+    process = Process(7, NOW, NOW, NOW, **said)
+    found = signs(Observation("n", felix=Reading((process,), NOW, NOW)), "after", NOW)
+    return {sign.seen: sign.indicates for sign in found}
+
+
+def test_each_look_from_a_pod_says_with_what_it_agrees() -> None:
+    assert of_host(interfaces=frozenset({"eth0", "bpfin.cali"}))["interfaces"] == BPF
+    assert of_host(interfaces=frozenset({"eth0"}))["interfaces"] == RULES
+    assert of_host(vxlan_external=True)["vxlan.calico"] == BPF
+    assert of_host(vxlan_external=False)["vxlan.calico"] == RULES
+    assert of_host(proxy_mode="iptables")["kube-proxy's mode"] == ("iptables", *BPF)
+    assert of_host(proxy_mode="nftables")["kube-proxy's mode"] == ("nftables", *BPF)
+    assert of_host(proxy_mode="ipvs")["kube-proxy's mode"] == ()
+    assert of_host(felix_ready=True)["Felix's readiness"] is None
+
+
+def test_what_was_not_seen_is_no_sign() -> None:
+    assert of_host() == {}
+    assert signs(Observation("n"), "before", NOW) == []
+
+
+def test_felix_saying_that_it_is_bpf_agrees_with_bpf_only() -> None:
+    said = of_felix(bpf=[Mark(NOW, "BPF enabled, starting")], driver_bpf=Mark(NOW, "true"), driver_dsr=True)
+    assert said["BPF enabled, starting"] == BPF
+    assert said["made its driver with BPF on"] == BPF
+    assert said["made its driver with direct server return on"] == ("ebpf-dsr",)
+    said = of_felix(attached_dsr=False)
+    assert said["attached its programs with direct server return off"] == ("ebpf",)
+    assert of_felix(components={"BPFEndpointManager"})["its health has a row BPFEndpointManager"] == BPF
+
+
+def test_a_setting_is_no_sign_of_what_runs() -> None:
+    value = felix.Value("true", "datastore (global)", NOW)
+    assert set(of_felix(values={"BPFEnabled": value, "BPFExternalServiceMode": value}).values()) == {None}
+
+
+def test_a_fallback_agrees_with_rules_whatever_else_was_said_of_bpf() -> None:
+    said = of_felix(fallback=Mark(NOW, "not supported"), driver_bpf=Mark(NOW, "false"), driver_dsr=False)
+    assert said["not supported"] == RULES
+    assert not any(indicates and "direct server return" in seen for seen, indicates in said.items())
+
+
+def test_a_health_table_without_the_bpf_row_tells_only_where_no_line_says_bpf() -> None:
+    missing = "its health has no row BPFEndpointManager"
+    assert of_felix(tables=1, use_nftables=False)[missing] == RULES
+    assert missing not in of_felix(tables=1, use_nftables=False, bpf=[Mark(NOW, "BPF enabled, starting")])
+
+
+def test_an_answer_is_noted_and_tells_nothing_and_so_is_what_was_missed() -> None:
+    ok = Answer("n", "ClusterIP", ok_at=NOW)
+    late = Answer("n", "NodePort", ok_at=NOW - timedelta(seconds=1), failed_at=NOW)
+    found = signs(Observation("n", answers=(ok, late), missed=("no log",)), "before", NOW)
+    assert [(s.looked_at, s.seen, s.indicates) for s in found] == [
+        ("ClusterIP", "answered", None),
+        ("look", "no log", None),
+    ]
+
+
+@pytest.mark.parametrize("dataplane", KNOWN)
+@given(data=st.data())
+def test_whatever_is_left_out_of_a_whole_node_it_is_never_taken_for_another(
+    dataplane: str, data: st.DataObject
+) -> None:
+    bpf, dsr = dataplane in BPF, dataplane == "ebpf-dsr"
+
+    def maybe(value: object) -> Any:  # noqa: ANN401
+        return value if data.draw(st.booleans()) else None
+
+    process = Process(7, NOW, NOW, NOW)
+    process.driver_bpf = maybe(Mark(NOW, "true" if bpf else "false"))
+    process.driver_dsr = maybe(dsr)
+    process.attached_dsr = maybe(dsr) if bpf else None
+    process.bpf = [Mark(NOW, "BPF enabled, starting")] if bpf and data.draw(st.booleans()) else []
+    process.use_nftables = maybe(dataplane == "nftables")
+    process.tables = data.draw(st.integers(0, 2)) if not bpf else 0
+    process.components = {"BPFEndpointManager"} if bpf and data.draw(st.booleans()) else set()
+    names = frozenset({"eth0", "bpfin.cali", "bpfout.cali"} if bpf else {"eth0"})
+    mode = maybe(dataplane) if not bpf else None
+    host = Host(NOW, maybe(names), maybe(bpf), mode)
+    found = signs(Observation("n", Reading((process,), NOW, NOW), host), "before", NOW)
+    for other in KNOWN:
+        state = proof.weigh(found, other, ["n"]).state
+        assert state in ({"proven", "unproven"} if other == dataplane else {"disproven", "unproven"})

@@ -1,0 +1,304 @@
+"""What the tests do inside a box: each function returns what JSON can hold. Run as `python -m ... NAME ARGUMENTS`."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from analysis.errors import Problem
+from steps.catalogue.dataplanes import Arm
+from steps.catalogue.topologies import TOPOLOGIES
+from steps.cluster.lab import Lab, box, layout, look, servers, services, state, topology
+from steps.cluster.lab.dataplanes import load
+from steps.cluster.lab.namespaces import Job, ask, path, processes, run, within
+from steps.model import Placement, Sign, Trial, Visit
+from steps.proof import weigh
+from steps.settings import Settings
+
+
+def _settings(arm: str, count: int = 20) -> Settings:
+    return Settings(
+        profile="smoke",
+        environment="lab",
+        dataplanes=(arm,),
+        cells=(),
+        rounds=1,
+        duration_s=1,
+        repetitions=1,
+        idle_s=0.1,
+        services=count,
+        seed=1,
+        results="results",
+    )
+
+
+def _visit(arm: str, number: int = 1, topologies: tuple[str, ...] | None = None) -> Visit:
+    chosen = [t.name for t in TOPOLOGIES] if topologies is None else topologies
+    trials = tuple(
+        Trial(
+            trial=i,
+            visit=number,
+            position=i,
+            topology=name,
+            protocol="tcp",
+            direction="forward",
+            streams=1,
+            offered_bps=None,
+            repetition=1,
+            duration_s=1,
+        )
+        for i, name in enumerate(chosen, 1)
+    )
+    return Visit(visit=number, round=1, dataplane=arm, trials=trials)
+
+
+def _proof(signs: list[Sign], asked: str) -> dict[str, object]:
+    return weigh(signs, asked, Lab().measured_nodes).model_dump()
+
+
+def _iperf3(placement: Placement, *more: str) -> float:
+    """Mbit/s that were received."""
+    argv = ["iperf3", "-c", placement.address, "-p", str(placement.port), "-J", "-n", "4M", *more]
+    done = subprocess.run([*placement.prefix, *argv], text=True, capture_output=True, timeout=30, check=False)
+    answer = json.loads(done.stdout)
+    assert "error" not in answer, f"{placement.topology} {more}: {answer['error']}"
+    received = answer["end"].get("sum_received") or answer["end"]["sum"]
+    return float(received["bits_per_second"]) / 1e6
+
+
+def carry(arm: str, count: int) -> dict[str, object]:
+    """Build, prove, measure every topology in both protocols and directions, prove again, take away."""
+    lab, visit, settings = Lab(), _visit(arm), _settings(arm, count)
+    changes = lab.configure(visit, settings)
+    again = lab.configure(visit, settings)
+    before = lab.observe(visit, settings, "before")
+    placements = lab.prepare(visit, settings)
+    rates = {}
+    for placement in placements:
+        for name, options in {"tcp": ("-C", "cubic"), "udp": ("-u", "-b", "300M", "-l", "1398")}.items():
+            for way in ((), ("-R",)):
+                rates[f"{placement.topology} {name} {' '.join(way)}"] = _iperf3(placement, *options, *way)
+        probe = (sys.executable, "-m", "steps.connect", "probe", placement.address, str(placement.connect_port), "0.1")
+        probed = json.loads(subprocess.run([*placement.prefix, *probe], capture_output=True, check=True).stdout)
+        rates[f"{placement.topology} connect"] = float(probed["connects_per_s"] or 0)
+    after = lab.observe(visit, settings, "after")
+    lab.clear()
+    listening = {n: sorted(servers.listening(n)) for n in layout.NAMESPACES}
+    restored = lab.restore(None)
+    return {
+        "changes": [c.model_dump() for c in changes],
+        "again": len(again),
+        "before": _proof(before, arm),
+        "after": _proof(after, arm),
+        "signs": [s.model_dump(mode="json") for s in (*before, *after)],
+        "placements": [p.topology for p in placements],
+        "rates": rates,
+        "listening": listening,
+        "restored": len(restored),
+        "restored_again": len(lab.restore(None)),
+        "left": topology.present(),
+    }
+
+
+def disguised(asked: str, real: str) -> dict[str, object]:
+    """Install one dataplane, say it is another, and look."""
+    lab = Lab()
+    lab.configure(_visit(real), _settings(real))
+    state.write(state.State.wanted(_visit(asked), _settings(asked)))
+    return _proof(lab.observe(_visit(asked), _settings(asked), "before"), asked)
+
+
+def mixed(first: str, second: str) -> dict[str, object]:
+    """Install one dataplane over another, on one node only of which the second takes the traffic."""
+    lab = Lab()
+    lab.configure(_visit(first), _settings(first))
+    load(Arm.parse(second)).install(services.all_ports(20), 0)
+    return _proof(lab.observe(_visit(first), _settings(first), "before"), second)
+
+
+def bare() -> dict[str, object]:
+    """Look at a lab with no dataplane at all."""
+    topology.build(offloads=False)
+    signs = look.observe("before")
+    return {"proof": _proof(signs, "lab-ebpf"), "told": sum(s.indicates is not None for s in signs)}
+
+
+def untouched_by_looking(arm: str) -> dict[str, object]:
+    """What nft lists on a node before and after looking."""
+    lab = Lab()
+    lab.configure(_visit(arm), _settings(arm))
+    tables = Job(layout.NODE_A.name, ("nft", "list", "tables"))
+    before = run(tables)
+    lab.observe(_visit(arm), _settings(arm), "before")
+    return {"before": before, "after": run(tables)}
+
+
+def fastest_round_trips(*arms: str) -> list[float]:
+    """For each arm the least time of many datagrams from pod to pod and back, in microseconds."""
+    return [_fastest_round_trip(arm) for arm in arms]
+
+
+def _fastest_round_trip(arm: str) -> float:
+    Lab().configure(_visit(arm), _settings(arm))
+    server = within(layout.SERVER_POD.name, lambda: socket.socket(type=socket.SOCK_DGRAM))
+    client = within(layout.CLIENT_POD.name, lambda: socket.socket(type=socket.SOCK_DGRAM))
+    with server, client:
+        server.bind(("", 7000))
+        client.connect((layout.SERVER_POD.address, 7000))
+        best = float("inf")
+        for _ in range(1000):
+            start = time.perf_counter()
+            client.send(b"x")
+            data, sender = server.recvfrom(8)
+            server.sendto(data, sender)
+            client.recv(8)
+            best = min(best, time.perf_counter() - start)
+    return best * 1e6
+
+
+def half_built(damage: str) -> dict[str, object]:
+    """Leave half a lab behind, as a killed step would, and configure."""
+    lab, arm = Lab(), "lab-nftables"
+    if damage == "names only":
+        for name in layout.NAMESPACES:
+            path(name).touch()
+    elif damage == "no links":
+        for job in topology.jobs(offloads=False)[0]:
+            path(str(job.argv[1]).rpartition("/")[2]).touch()
+            run(job)
+    else:
+        lab.configure(_visit(arm, 1), _settings(arm))
+        lab.prepare(_visit(arm, 1), _settings(arm))
+        if damage == "no state":
+            state.forget()
+        elif damage == "torn state":
+            state.FILE.write_text('{"visit": 2')
+    lab.configure(_visit(arm, 2), _settings(arm))
+    return _proof(lab.observe(_visit(arm, 2), _settings(arm), "before"), arm)
+
+
+def problem(case: str) -> str:
+    """The sentence that a fault gives."""
+    lab, arm = Lab(), "lab-nftables"
+    visit, settings = _visit(arm), _settings(arm)
+    try:
+        if case == "observe before configure":
+            lab.observe(visit, settings, "before")
+        elif case == "prepare before configure":
+            lab.prepare(visit, settings)
+        elif case == "burdened ebpf":
+            lab.configure(_visit("lab-ebpf+burden=5"), _settings("lab-ebpf+burden=5"))
+        else:
+            lab.configure(visit, settings)
+            _break(case, lab, visit, settings)
+    except Problem as sentence:
+        return str(sentence)
+    return ""
+
+
+def _break(case: str, lab: Lab, visit: Visit, settings: Settings) -> None:
+    if case == "port taken":
+        with within(layout.SERVER_POD.name, lambda: socket.create_server(("", services.IPERF3_PORT))):
+            lab.prepare(visit, settings)
+    elif case == "evidence port taken":
+        with within(layout.SERVER_POD.name, lambda: socket.create_server(("", services.EVIDENCE_PORT))):
+            lab.observe(visit, settings, "before")
+    elif case == "no iperf3":
+        without = Path("/run/without")
+        without.mkdir()
+        for program in ("nsenter", "sh", "sleep"):
+            (without / program).symlink_to(str(shutil.which(program)))
+        os.environ["PATH"] = str(without)
+        servers._PATIENCE_S = 1.0  # type: ignore[misc]
+        lab.prepare(visit, settings)
+    elif case == "no nft":
+        os.environ["PATH"] = "/nowhere"
+        lab.restore(None)
+
+
+def restarted() -> dict[str, object]:
+    """Kill the server in the middle and wait for the next one."""
+    lab, arm = Lab(), "lab-nftables"
+    visit, settings = _visit(arm, topologies=("pod-to-pod",)), _settings(arm)
+    lab.configure(visit, settings)
+    placements = lab.prepare(visit, settings)
+    pod = layout.SERVER_POD.name
+    first = _servers_in(pod)
+    for process in first:
+        os.kill(process, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        second = _servers_in(pod) - first
+        if second and services.IPERF3_PORT in servers.listening(pod):
+            break
+    rate = _iperf3(next(p for p in placements if p.topology == "pod-to-pod"))
+    return {"first": len(first), "second": len(second), "rate": rate}
+
+
+def _servers_in(namespace: str) -> set[int]:
+    found = set()
+    for process in processes([namespace]):
+        try:
+            if Path(f"/proc/{process}/comm").read_text().strip() == "iperf3":
+                found.add(process)
+        except OSError:
+            continue
+    return found
+
+
+def offloads(on: bool) -> str:  # noqa: FBT001 - it comes from JSON
+    """What ethtool says of the underlay."""
+    settings = _settings("lab-nftables").model_copy(update={"offloads": on})
+    Lab().configure(_visit("lab-nftables"), settings)
+    return ask(Job(layout.NODE_A.name, ("ethtool", "-k", layout.UNDERLAY))) or ""
+
+
+def preflight(*arms: str) -> list[dict[str, object]]:
+    """What stands in the way of these arms."""
+    settings = _settings(arms[0]).model_copy(update={"dataplanes": arms})
+    return [finding.model_dump() for finding in Lab().preflight(settings)]
+
+
+def preflight_without(program: str, refused: str) -> list[dict[str, object]]:
+    """What stands in the way on a machine where this program refuses when it is asked for that."""
+    stand_in = Path("/run/without", program)
+    stand_in.parent.mkdir()
+    stand_in.write_text(
+        f'#!/bin/sh\nfor word; do [ "$word" = {refused} ] && echo "Operation not supported" >&2 && exit 2; done\n'
+        f'exec {shutil.which(program)} "$@"\n'
+    )
+    stand_in.chmod(0o755)
+    os.environ["PATH"] = f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}"
+    found = preflight("lab-iptables", "lab-nftables", "lab-ebpf")
+    assert not path("preflight").exists(), "what it tried with is gone"
+    return found
+
+
+def facts() -> dict[str, object]:
+    """Where we are, and what is written down of it."""
+    return {
+        "inside": box.inside(),
+        "privileged": box.is_privileged(),
+        "provenance": Lab().provenance(_settings("lab-nftables")),
+        "snapshot": Lab().snapshot(),
+        "host_processes": len(list(box.HOST_PROC.glob("[0-9]*"))),
+        "processes": len(list(Path("/proc").glob("[0-9]*"))),
+    }
+
+
+def stay(arm: str) -> None:
+    """Build a lab with its servers, say so, and stay until killed."""
+    Lab().configure(_visit(arm), _settings(arm))
+    Lab().prepare(_visit(arm), _settings(arm))
+    sys.stdout.write("up\n")
+    sys.stdout.flush()
+    signal.pause()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(globals()[sys.argv[1]](*json.loads(sys.argv[2]))) + "\n")

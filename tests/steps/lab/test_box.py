@@ -1,0 +1,186 @@
+"""The box hands on exit codes and signals, and leaves nothing behind whatever ends it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from steps.cluster.lab import box
+from tests.ordinary import AS_NOBODY, ROOT, environment
+from tests.steps.lab.conftest import Boxed, command
+
+pytestmark = pytest.mark.lab
+
+TRAPS = """
+trap 'echo INT' INT; trap 'echo TERM; exit 42' TERM; trap 'echo HUP; exit 43' HUP
+echo up; sleep 60 & while kill -0 $!; do wait $!; done
+"""
+_PATIENCE_S = 15
+
+
+@pytest.fixture(params=["root", "ordinary"])
+def who(request: pytest.FixtureRequest) -> tuple[tuple[str, ...], str]:
+    """How to start a box as either user: what goes before the command, and which Python."""
+    if request.param == "root":
+        request.getfixturevalue("boxed")
+        return (), sys.executable
+    request.getfixturevalue("boxed_ordinary")
+    prefix = AS_NOBODY if os.geteuid() == 0 else ()
+    return prefix, request.getfixturevalue("ordinary_python")
+
+
+def _start(who: tuple[tuple[str, ...], str], *argv: str) -> subprocess.Popen[str]:
+    prefix, python = who
+    return subprocess.Popen(
+        [*prefix, *command(*argv, python=python)],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture
+def running(who: tuple[tuple[str, ...], str]) -> Iterator[subprocess.Popen[str]]:
+    """A box whose program says which signals it gets."""
+    with _start(who, "sh", "-c", TRAPS) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "up\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(("number", "said", "code"), [(15, "TERM", 42), (1, "HUP", 43)])
+def test_a_signal_reaches_the_program(running: subprocess.Popen[str], number: int, said: str, code: int) -> None:
+    running.send_signal(number)
+    out, _ = running.communicate(timeout=_PATIENCE_S)
+    assert (out.split(), running.returncode) == ([said], code)
+
+
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_ctrl_c_reaches_the_program_once(running: subprocess.Popen[str], send: Callable[[int, int], None]) -> None:
+    """A terminal sends it to the whole group; of the box, only its maker is in it. The program does not end by it."""
+    send(running.pid, signal.SIGINT)
+    assert running.stdout is not None
+    assert running.stdout.readline() == "INT\n"
+    running.send_signal(signal.SIGTERM)
+    out, _ = running.communicate(timeout=_PATIENCE_S)
+    assert (out.split(), running.returncode) == (["TERM"], 42)
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"), [(["true"], 0), (["sh", "-c", "exit 7"], 7), (["sh", "-c", "kill -9 $$"], 137)]
+)
+def test_the_exit_code_comes_out(who: tuple[tuple[str, ...], str], argv: list[str], code: int) -> None:
+    with _start(who, *argv) as process:
+        process.communicate(timeout=_PATIENCE_S)
+        assert process.returncode == code
+
+
+def test_a_program_that_is_not_there_is_a_sentence(who: tuple[tuple[str, ...], str]) -> None:
+    with _start(who, "/nowhere/program") as process:
+        _, err = process.communicate(timeout=_PATIENCE_S)
+        assert (process.returncode, err) == (127, "/nowhere/program can't be started: No such file or directory.\n")
+
+
+def test_what_others_left_on_run_is_still_there(who: tuple[tuple[str, ...], str]) -> None:
+    with _start(who, "sh", "-c", "ls /run /run/hostrun; cat /etc/resolv.conf") as process:
+        out, _ = process.communicate(timeout=_PATIENCE_S)
+    assert process.returncode in {0, 1}
+    own = {entry.name for entry in Path("/run").iterdir() if not entry.name.startswith(".")}
+    assert own <= set(out.split()) | {"xtables.lock", "mount"}
+    assert Path("/etc/resolv.conf").read_text() in out
+
+
+def test_names_do_not_clash(who: tuple[tuple[str, ...], str]) -> None:
+    """Two boxes at once, each with a namespace of the same name."""
+    script = "touch /run/netns/same && unshare --net=/run/netns/same true && echo up && read line && ip netns"
+    prefix, python = who
+    both = [
+        subprocess.Popen(
+            [*prefix, *command("sh", "-c", script, python=python)],
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+    for process in both:
+        out, _ = process.communicate("go\n", timeout=_PATIENCE_S)
+        assert out.split() == ["same"]
+    assert not Path("/run/netns/same").exists()
+
+
+def _processes_of(marker: str) -> list[int]:
+    """Processes that have this in their environment, which all in a box inherit."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if marker.encode() in environ.read_bytes():
+                found.append(int(environ.parent.name))
+        except OSError:  # it has ended
+            continue
+    return found
+
+
+def _programs() -> set[str]:
+    done = subprocess.run(["bpftool", "prog", "list"], text=True, capture_output=True, check=True)
+    return {line.split(":")[0] for line in done.stdout.splitlines() if "from_pod" in line or "from_tunnel" in line}
+
+
+def _namespaces() -> set[str]:
+    done = subprocess.run(["lsns", "-t", "net", "-n", "-o", "NS"], text=True, capture_output=True, check=True)
+    return set(done.stdout.split())
+
+
+def _until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("arm", ["lab-ebpf", "lab-iptables"])
+def test_nothing_is_left_of_a_killed_run(boxed: Boxed, arm: str, number: signal.Signals) -> None:
+    del boxed  # it skips this test where no root is
+    programs, namespaces = _programs(), _namespaces()
+    marker = f"BOX_TEST={os.getpid()}-{time.monotonic_ns()}"
+    name, _, value = marker.partition("=")
+    process = subprocess.Popen(
+        command(sys.executable, "-m", "tests.steps.lab.scripts", "stay", f'["{arm}"]'),
+        cwd=ROOT,
+        env=environment() | {name: value},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    assert len(_processes_of(marker)) > 5
+    assert len(_namespaces()) > len(namespaces)
+    assert (len(_programs()) > len(programs)) == (arm == "lab-ebpf")
+    process.send_signal(number)
+    process.wait(timeout=_PATIENCE_S)
+    process.stdout.close()
+    assert _until(lambda: not _processes_of(marker))
+    assert _until(lambda: _programs() <= programs)
+    assert _until(lambda: _namespaces() <= namespaces)
+
+
+def test_we_are_in_no_box() -> None:
+    assert not box.inside()

@@ -1,0 +1,52 @@
+"""The eBPF object that is committed is what its source compiles to."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from steps.cluster.lab.bpf import build
+from steps.cluster.lab.dataplanes import ebpf
+
+
+def test_source_and_object_are_those_of_the_record() -> None:
+    assert json.loads(build.RECORD.read_text()) == build.record(), "run `make bpf` and commit what it writes"
+
+
+def test_the_object_names_no_path_of_the_machine_it_was_made_on() -> None:
+    assert re.findall(rb"/[\w.-]+/[\w.-]+", build.OBJECT.read_bytes()) == []
+    assert build.OBJECT.stat().st_size < 64_000
+
+
+def test_the_source_may_be_used_by_either_licence() -> None:
+    source = build.SOURCE.read_text()
+    assert source.startswith("// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)")
+    assert b"Dual BSD/GPL" in build.OBJECT.read_bytes()
+
+
+def test_what_is_counted_is_named_in_the_same_order() -> None:
+    names = re.search(r"enum hit \{ (.+), HITS \}", build.SOURCE.read_text())
+    assert names is not None
+    assert tuple(names[1].lower().replace("_", "-").split(", ")) == ebpf.HITS
+
+
+def _programs(compiled: Path) -> dict[str, int]:
+    """The size of each program, in bytes of instructions."""
+    listed = subprocess.run(["llvm-readelf", "-s", str(compiled)], text=True, capture_output=True, check=True).stdout
+    return {f[7]: int(f[2]) for line in listed.splitlines() if len(f := line.split()) == 8 and f[3] == "FUNC"}
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("clang", "llvm-strip", "llvm-readelf"))), reason="needs clang and llvm to compile again"
+)
+def test_compiling_again_gives_the_same_programs(tmp_path: Path) -> None:
+    """Compared by program: another clang may choose other instructions, but not wholly other ones."""
+    again = tmp_path / "again.o"
+    build.compile_to(again)
+    committed, fresh = _programs(build.OBJECT), _programs(again)
+    assert committed.keys() == fresh.keys() == {"from_pod", "from_tunnel", "from_wire"}
+    for name, size in committed.items():
+        assert fresh[name] == pytest.approx(size, rel=0.2)

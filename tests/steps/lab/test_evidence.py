@@ -1,0 +1,120 @@
+"""What the signs say follows from what was counted, and only from that."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steps.cluster.lab.dataplanes import traits
+from steps.cluster.lab.evidence import (
+    DATAGRAMS,
+    DIRECT_RATIO,
+    MECHANISMS,
+    TUNNELLED_RATIO,
+    Counted,
+    Mechanism,
+    Traffic,
+    Traits,
+    signs,
+)
+from steps.model import Sign
+from steps.proof import weigh
+
+NODES = ("node-a", "node-b")
+KNOWN = traits()
+PAYLOAD = 1_000_000
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+counts = st.none() | st.integers(0, 10_000)
+mechanisms: st.SearchStrategy[dict[Mechanism, int | None]] = st.fixed_dictionaries(dict.fromkeys(MECHANISMS, counts))
+counted = st.builds(
+    Counted,
+    packets=mechanisms,
+    service_packets=st.fixed_dictionaries({"iptables": counts, "nftables": counts}) | st.just({}),
+    connections=counts,
+    passed_bytes=st.integers(0, 3 * PAYLOAD),
+)
+
+
+def _of(what: Traits, node: str) -> Counted:
+    """What a node counts under a dataplane of these traits."""
+    service: dict[Mechanism, int | None] = {m: 2 if m == what.mechanism else None for m in ("iptables", "nftables")}
+    return Counted(
+        packets={m: 3 * DATAGRAMS if m == what.mechanism else None for m in MECHANISMS},
+        service_packets=service if node == "node-a" else {},
+        connections=2 if what.tracks_connections else 0,
+        passed_bytes=int((0.05 if what.returns_directly else 1.08) * PAYLOAD),
+    )
+
+
+def _signs(by_node: dict[str, Counted], traffic: Traffic | None = None) -> list[Sign]:
+    sent = traffic or Traffic(PAYLOAD, (1, 2))
+    return [s for node, seen in by_node.items() for s in signs(node, seen, sent, KNOWN, "before", AT)]
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_each_dataplane_is_proven_by_its_own_traits(name: str) -> None:
+    proof = weigh(_signs({node: _of(KNOWN[name], node) for node in NODES}), name, NODES)
+    assert (proof.state, proof.observed) == ("proven", name)
+
+
+@pytest.mark.parametrize("asked", KNOWN)
+@pytest.mark.parametrize("real", KNOWN)
+def test_one_node_by_another_dataplane_disproves(asked: str, real: str) -> None:
+    mixed = {"node-a": _of(KNOWN[asked], "node-a"), "node-b": _of(KNOWN[real], "node-b")}
+    assert (weigh(_signs(mixed), asked, NODES).state == "proven") == (asked == real)
+
+
+def test_no_two_dataplanes_look_alike() -> None:
+    assert len(set(KNOWN.values())) == len(KNOWN)
+
+
+@given(a=counted, b=counted)
+def test_no_traffic_tells_nothing(a: Counted, b: Counted) -> None:
+    found = _signs({"node-a": a, "node-b": b}, Traffic(0, (), "the Service: timed out"))
+    assert all(s.indicates is None and "timed out" in s.seen for s in found)
+    assert weigh(found, "lab-ebpf", NODES).state == "unproven"
+
+
+@given(a=counted, b=counted)
+def test_at_most_one_dataplane_is_ever_proven(a: Counted, b: Counted) -> None:
+    found = _signs({"node-a": a, "node-b": b})
+    assert sum(weigh(found, name, NODES).state == "proven" for name in KNOWN) <= 1
+
+
+@given(seen=counted, node=st.sampled_from(NODES))
+def test_a_sign_that_tells_something_leaves_something_out(seen: Counted, node: str) -> None:
+    for sign in _signs({node: seen}):
+        assert sign.seen
+        assert sign.indicates is None or set(sign.indicates) < set(KNOWN)
+
+
+@given(packets=st.integers(1, 2 * DATAGRAMS - 1), mechanism=st.sampled_from(MECHANISMS))
+def test_a_few_stray_packets_tell_nothing(packets: int, mechanism: Mechanism) -> None:
+    found = _signs({"node-b": Counted({mechanism: packets}, {}, None, PAYLOAD // 2)})
+    assert [s.indicates for s in found if s.seen.startswith(f"{packets} packets,")] == [None]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "way"),
+    [
+        (0.0, "directly"),
+        (DIRECT_RATIO, "directly"),
+        (DIRECT_RATIO + 0.01, None),
+        (TUNNELLED_RATIO - 0.01, None),
+        (TUNNELLED_RATIO, "tunnelled"),
+        (1.1, "tunnelled"),
+    ],
+)
+def test_the_way_of_replies_is_told_by_bytes(ratio: float, way: Literal["directly", "tunnelled"] | None) -> None:
+    found = _signs({"node-a": Counted({}, {}, None, round(ratio * PAYLOAD))})[-1]
+    direct = {name for name, what in KNOWN.items() if what.returns_directly}
+    expected = {"directly": direct, "tunnelled": set(KNOWN) - direct, None: None}[way]
+    assert (set(found.indicates) if found.indicates is not None else None) == expected
+
+
+def test_a_connection_table_that_can_not_be_read_tells_nothing() -> None:
+    found = _signs({"node-a": Counted({}, {}, None, 0)})
+    assert [s.indicates for s in found if s.looked_at == "the kernel's connection table"] == [None]

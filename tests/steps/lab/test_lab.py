@@ -1,0 +1,145 @@
+"""Real labs in real boxes: built, proven, measured and taken away."""
+
+from typing import Any
+
+import pytest
+
+from steps.catalogue.dataplanes import DATAPLANES
+from steps.catalogue.topologies import TOPOLOGIES
+from tests.steps.lab.conftest import Boxed
+
+pytestmark = pytest.mark.lab
+
+LAB = [d for d in DATAPLANES if d.environment == "lab"]
+
+
+def _check(done: dict[str, Any], name: str) -> None:
+    assert done["before"] == {"state": "proven", "observed": name, "reason": None}
+    assert done["after"] == done["before"]
+    assert done["again"] == 0, "a second configure changes nothing"
+    assert all(change["command"] for change in done["changes"])
+    assert set(done["placements"]) == {t.name for t in TOPOLOGIES}
+    assert len(done["rates"]) == 5 * len(TOPOLOGIES)
+    assert min(done["rates"].values()) > 1
+    assert not any(done["listening"].values()), "clear leaves no server"
+    assert (done["restored"], done["restored_again"], done["left"]) == (1, 0, [])
+
+
+@pytest.mark.parametrize("arm", [d.name for d in LAB])
+def test_each_dataplane_carries_every_topology_and_is_proven(boxed: Boxed, arm: str) -> None:
+    _check(boxed("carry", arm, 100), arm)
+
+
+@pytest.mark.parametrize("arm", [d.name for d in LAB if not d.needs_root])
+def test_an_ordinary_user_gets_the_rules_based_ones(boxed_ordinary: Boxed, arm: str) -> None:
+    _check(boxed_ordinary("carry", arm, 1000), arm)
+
+
+def test_a_twin_is_proven_as_what_it_is(boxed: Boxed) -> None:
+    _check(boxed("carry", "lab-nftables+twin", 10), "lab-nftables")
+
+
+@pytest.mark.parametrize(
+    ("asked", "real"),
+    [
+        ("lab-ebpf", "lab-iptables"),
+        ("lab-iptables", "lab-nftables"),
+        ("lab-ebpf-dsr", "lab-ebpf"),
+        ("lab-ebpf", "lab-ebpf-dsr"),
+        ("lab-nftables", "lab-ebpf"),
+    ],
+)
+def test_what_was_not_asked_for_is_found_out(boxed: Boxed, asked: str, real: str) -> None:
+    proof = boxed("disguised", asked, real)
+    assert (proof["state"], proof["observed"]) == ("disproven", real)
+
+
+def test_ebpf_over_rules_that_it_bypasses_is_ebpf(boxed: Boxed) -> None:
+    """iptables rules that no packet meets any more carry nothing."""
+    assert boxed("mixed", "lab-iptables", "lab-ebpf")["state"] == "proven"
+
+
+def test_two_sets_of_rules_at_once_are_neither(boxed: Boxed) -> None:
+    proof = boxed("mixed", "lab-iptables", "lab-nftables")
+    assert (proof["state"], proof["observed"]) == ("disproven", None)
+
+
+def test_no_dataplane_is_no_proof(boxed: Boxed) -> None:
+    seen = boxed("bare")
+    assert seen["told"] == 0
+    assert seen["proof"]["state"] == "unproven"
+
+
+@pytest.mark.parametrize("arm", ["lab-nftables", "lab-ebpf"])
+def test_looking_adds_no_rules(boxed: Boxed, arm: str) -> None:
+    seen = boxed("untouched_by_looking", arm)
+    assert seen["before"] == seen["after"]
+
+
+@pytest.mark.parametrize("arm", ["lab-iptables", "lab-nftables"])
+def test_a_burden_slows(boxed: Boxed, arm: str) -> None:
+    plain, burdened = boxed("fastest_round_trips", arm, f"{arm}+burden=3000")
+    assert burdened > 1.3 * plain
+
+
+@pytest.mark.parametrize("damage", ["names only", "no links", "no state", "torn state", "another visit"])
+def test_half_a_lab_is_built_anew(boxed: Boxed, damage: str) -> None:
+    assert boxed("half_built", damage)["state"] == "proven"
+
+
+@pytest.mark.parametrize(
+    ("case", "sentence"),
+    [
+        ("observe before configure", "configure a dataplane first"),
+        ("prepare before configure", "configure a dataplane first"),
+        ("burdened ebpf", "an eBPF dataplane has no rules"),
+        ("port taken", "port 5201 in namespace pod-b is taken by another program"),
+        ("evidence port taken", "port 5203 in pod-b can't be opened for the evidence: Address already in use"),
+        ("no iperf3", "iperf3 in namespace node-b does not listen on port 5201"),
+        ("no nft", "umount is not installed: apt-get install mount"),
+    ],
+)
+def test_trouble_is_a_sentence(boxed: Boxed, case: str, sentence: str) -> None:
+    assert sentence in boxed("problem", case)
+
+
+def test_a_server_that_dies_is_started_again(boxed: Boxed) -> None:
+    seen = boxed("restarted")
+    assert seen["first"] == seen["second"] == 1
+    assert seen["rate"] > 1
+
+
+@pytest.mark.parametrize("state", ["off", "on"])
+def test_offloads_are_off_unless_asked_for(boxed: Boxed, state: str) -> None:
+    features = boxed("offloads", state == "on")
+    assert f"tcp-segmentation-offload: {state}" in features
+    assert f"generic-segmentation-offload: {state}" in features
+
+
+def test_preflight_finds_nothing_here(boxed: Boxed) -> None:
+    assert boxed("preflight", *(d.name for d in LAB)) == []
+
+
+def test_preflight_names_every_arm_that_can_not_be(boxed: Boxed) -> None:
+    arms = ("lab-iptables", "lab-iptables+burden=5", "lab-ebpf+burden=5", "lab-nftables+burden=x", "iptables")
+    found = boxed("preflight", *arms)
+    assert {f["subject"]: f["severity"] for f in found} == dict.fromkeys(arms[2:], "skip")
+    assert all(f["remedy"] for f in found)
+
+
+def test_preflight_skips_ebpf_for_an_ordinary_user(boxed_ordinary: Boxed) -> None:
+    found = boxed_ordinary("preflight", *(d.name for d in LAB))
+    assert {f["subject"] for f in found} == {d.name for d in LAB if d.needs_root}
+    assert all("needs root" in f["reason"] and f["severity"] == "skip" for f in found)
+
+
+def test_provenance_is_of_this_machine(boxed: Boxed) -> None:
+    seen = boxed("facts")
+    assert seen["inside"]
+    assert seen["privileged"]
+    assert seen["snapshot"] == {"namespaces": [], "built_for": None}
+    provenance = seen["provenance"]
+    assert provenance["iperf3_version"].startswith("iperf")
+    assert provenance["in_user_namespace"] is False
+    assert provenance["kernel"]
+    assert seen["host_processes"] > seen["processes"]

@@ -1,0 +1,83 @@
+"""What stands in the way is said at once, with what would mend it."""
+
+import shutil
+from typing import Any
+
+import pytest
+
+from steps.catalogue.dataplanes import DATAPLANES
+from steps.cluster.lab import Lab, box, topology
+from steps.cluster.lab.namespaces import PACKAGES
+from steps.cluster.lab.services import MOST_SERVICES
+from steps.settings import Settings
+from tests.steps.lab.conftest import Boxed
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(
+        profile="smoke",
+        environment="lab",
+        dataplanes=tuple(d.name for d in DATAPLANES if d.environment == "lab"),
+        cells=(),
+        rounds=1,
+        duration_s=1,
+        repetitions=1,
+        idle_s=0.1,
+        services=10,
+        seed=1,
+        results="results",
+    )
+
+
+def test_outside_a_box_all_reasons_are_given_at_once(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    monkeypatch.setattr(box, "inside", lambda: False)
+    monkeypatch.setattr(box, "is_privileged", lambda: False)
+    monkeypatch.setattr(shutil, "which", lambda program: None if program in {"nft", "iperf3"} else program)
+    found = Lab().preflight(settings.model_copy(update={"services": MOST_SERVICES + 1}))
+    stops = {f.reason: f.remedy for f in found if f.severity == "stop"}
+    assert stops["iperf3, nft are not installed"] == "sudo apt-get install -y iperf3 nftables"
+    assert f"services must be at most {MOST_SERVICES} in the lab, got {MOST_SERVICES + 1}" in stops
+    assert any("box" in reason for reason in stops)
+    assert {f.subject for f in found if f.severity == "skip"} == {d.name for d in DATAPLANES if d.needs_root}
+
+
+def test_every_program_has_a_package() -> None:
+    assert all(PACKAGES.values())
+
+
+def test_outside_a_box_nothing_of_the_machine_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A namespace there that has the name of one of the lab's is someone else's."""
+
+    def raze() -> list[str]:
+        raise AssertionError
+
+    monkeypatch.setattr(box, "inside", lambda: False)
+    monkeypatch.setattr(topology, "raze", raze)
+    monkeypatch.setattr(topology, "present", raze)
+    lab = Lab()
+    assert lab.restore(None) == []
+    lab.clear()
+    assert lab.snapshot() == {"namespaces": [], "built_for": None}
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(
+    ("program", "refused", "severity", "subject", "reason"),
+    [
+        ("ip", "vxlan", "stop", "lab", "the kernel makes no vxlan links"),
+        ("ip", "veth", "stop", "lab", "the kernel makes no veth links"),
+        ("nft", "-f", "skip", "lab-nftables", "nft -f - in namespace preflight failed"),
+        ("iptables-nft-restore", "--noflush", "skip", "lab-iptables", "iptables-nft-restore"),
+        ("bpftool", "loadall", "skip", "lab-ebpf", "the kernel takes no eBPF program"),
+    ],
+)
+def test_what_a_kernel_lacks_is_named(
+    boxed: Boxed, program: str, refused: str, severity: str, subject: str, reason: str
+) -> None:
+    found: list[dict[str, Any]] = boxed("preflight_without", program, refused)
+    (finding,) = [f for f in found if f["subject"] == subject]
+    assert finding["severity"] == severity
+    assert reason in finding["reason"]
+    assert "Operation not supported" in finding["reason"]
+    assert finding["remedy"]

@@ -1,0 +1,110 @@
+"""The texts that the dataplanes load: what is in front, what is last, and that cutting them up changes nothing."""
+
+import re
+import struct
+from collections import defaultdict
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis.errors import Problem
+from steps.catalogue.dataplanes import DATAPLANES, Arm
+from steps.cluster.lab import layout, services
+from steps.cluster.lab.dataplanes import ebpf, ebpf_dsr, iptables, load, nftables
+from steps.cluster.lab.layout import NODE_A, NODE_B
+from steps.cluster.lab.services import MEASURED, ServicePort, all_ports, batches
+
+# Another's load on the machine is no fault of what is tested.
+unhurried = settings(deadline=None)
+
+INDEX = {layout.UNDERLAY: 1, layout.TUNNEL: 2, "cali-a": 3, "cali-c": 4, "cali-b": 5}
+
+
+def _rules_of(text: str, chain: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith(f"-A {chain} ")]
+
+
+def _by_chain(text: str) -> dict[str, list[str]]:
+    """The rules of each chain in order, and the chains that are declared."""
+    found = defaultdict(list)
+    for line in text.splitlines():
+        if line.startswith(("-A", ":")):
+            found[line.split()[0 if line.startswith(":") else 1]].append(line)
+    return found
+
+
+@unhurried
+@given(count=st.integers(0, 300))
+def test_iptables_has_the_measured_service_last(count: int) -> None:
+    dispatch = _rules_of(iptables.rules(NODE_A, all_ports(count)), "KUBE-SERVICES")[-len(MEASURED) - 1 :]
+    assert all(f"--dport {port.port} " in rule for port, rule in zip(MEASURED, dispatch, strict=False))
+    assert dispatch[-1].endswith("KUBE-NODEPORTS")
+
+
+@unhurried
+@given(count=st.integers(0, 200), size=st.integers(1, 50))
+def test_batches_of_iptables_rules_are_the_same_rules_in_order(count: int, size: int) -> None:
+    whole, cut = (iptables.rules(NODE_A, all_ports(count), 0, batch) for batch in (None, size))
+    assert _by_chain(whole) == _by_chain(cut)
+
+
+@unhurried
+@given(count=st.integers(0, 200), size=st.integers(1, 50))
+def test_batches_lose_nothing(count: int, size: int) -> None:
+    lots = list(batches(all_ports(count), size))
+    assert [port for lot in lots for port in lot] == all_ports(count)
+    assert all(len(lot) <= size for lot in lots)
+
+
+@unhurried
+@given(count=st.integers(0, 100), size=st.none() | st.integers(1, 50))
+def test_nftables_maps_hold_every_service_once(count: int, size: int | None) -> None:
+    text = "".join(nftables.rules(NODE_B, all_ports(count), 0, size))
+    elements = re.findall(r"(\S+) \. (tcp|udp) \. (\d+) : goto service-", text)
+    assert sorted(elements) == sorted((p.address, p.protocol, str(p.port)) for p in all_ports(count))
+
+
+def test_services_have_addresses_and_chains_of_their_own() -> None:
+    ports = all_ports(services.MOST_SERVICES)
+    assert len({(p.address, p.protocol, p.port) for p in ports}) == len(ports)
+    assert len({iptables.service_chain(p) for p in ports}) == len(ports)
+    assert len({iptables.endpoint_chain(p) for p in ports}) == len(ports)
+    assert max(len(iptables.endpoint_chain(p)) for p in ports) <= 28
+
+
+@unhurried
+@given(burden=st.integers(0, 50))
+def test_a_burden_is_that_many_rules_before_any_other_of_a_forwarded_packet(burden: int) -> None:
+    text = iptables.rules(NODE_A, all_ports(0), burden)
+    assert len(_rules_of(text, iptables.BURDEN_CHAIN)) == burden
+    assert (_rules_of(text, "FORWARD")[0] == f"-A FORWARD -j {iptables.BURDEN_CHAIN}") == (burden > 0)
+    (table,) = nftables.rules(NODE_A, all_ports(0), burden)
+    assert table.count(f"ip saddr {nftables.BURDEN_SOURCE}") == burden
+    forward = table.split("chain filter-FORWARD {")[1].splitlines()
+    assert ("jump burden" in forward[2]) == (burden > 0)
+
+
+@pytest.mark.parametrize("install", [ebpf.install, ebpf_dsr.install])
+def test_ebpf_takes_no_burden(install: Callable[[list[ServicePort], int], object]) -> None:
+    with pytest.raises(Problem, match="has no rules"):
+        install(all_ports(0), 5)
+
+
+@unhurried
+@given(count=st.integers(0, 50), direct=st.booleans())
+def test_ebpf_maps_hold_every_service_and_node_port(count: int, *, direct: bool) -> None:
+    lines = ebpf.fill(NODE_B, all_ports(count), INDEX, direct).splitlines()
+    doors = [line for line in lines if "/maps/services " in line]
+    assert len(doors) == len(set(doors)) == count + 2 * len(MEASURED)
+    (config,) = [line for line in lines if "/maps/settings " in line]
+    expected = struct.pack("=II4s", direct, INDEX[layout.UNDERLAY], bytes((192, 168, 100, 2)))
+    assert config.endswith(expected.hex(" "))
+
+
+@pytest.mark.parametrize("name", [d.name for d in DATAPLANES if d.environment == "lab"])
+def test_each_dataplane_of_the_lab_has_its_module(name: str) -> None:
+    module = load(Arm(name))
+    assert callable(module.install)
+    assert module.TRAITS

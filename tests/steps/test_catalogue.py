@@ -1,0 +1,65 @@
+"""Every entry of the catalogues: a new one is held to this the moment it is there."""
+
+import re
+from importlib.util import find_spec
+
+import pytest
+
+from steps.catalogue import dataplanes, profiles, topologies
+from steps.catalogue.dataplanes import Arm, Dataplane
+from steps.catalogue.profiles import Profile
+from steps.catalogue.topologies import Topology
+
+
+@pytest.mark.parametrize("entry", dataplanes.DATAPLANES, ids=lambda e: e.name)
+def test_a_dataplane(entry: Dataplane) -> None:
+    assert re.fullmatch(r"[a-z0-9-]+", entry.name)
+    assert entry.title
+    assert re.fullmatch(r"#[0-9A-F]{6}", entry.colour)
+    assert entry.environment in {"lab", "kubernetes"}
+    assert (entry.environment == "lab") == entry.name.startswith("lab-"), "lab figures are labelled as such"
+    assert entry.implementation is None or find_spec(entry.implementation) is not None
+
+
+@pytest.mark.parametrize("field", ["name", "title", "colour"])
+def test_dataplanes_can_be_told_apart(field: str) -> None:
+    for environment in ("lab", "kubernetes"):
+        values = [getattr(d, field) for d in dataplanes.DATAPLANES if d.environment == environment]
+        assert len(set(values)) == len(values)
+
+
+@pytest.mark.parametrize("entry", topologies.TOPOLOGIES, ids=lambda e: e.name)
+def test_a_topology(entry: Topology) -> None:
+    assert re.fullmatch(r"[a-z0-9-]+", entry.name)
+    assert entry.title
+    assert entry.description.endswith(".")
+    assert not (entry.same_node and entry.client == "outside")
+
+
+def test_the_control_is_a_topology_between_nodes() -> None:
+    control = topologies.BY_NAME[topologies.CONTROL]
+    assert (control.client, control.target) == ("node", "node-address")
+
+
+@pytest.mark.parametrize("entry", profiles.PROFILES, ids=lambda e: e.name)
+def test_a_profile(entry: Profile) -> None:
+    assert entry.description
+    assert entry.rounds >= 2, "one visit of each dataplane may be a fluke"
+    assert entry.duration_s >= 1
+    cells = entry.cells or ()
+    assert len(set(cells)) == len(cells)
+    assert {c.topology for c in cells} <= set(topologies.BY_NAME)
+    assert all(c.direction == "forward" for c in cells if c.protocol == "connect")
+
+
+def test_the_default_profile_is_there() -> None:
+    assert profiles.DEFAULT in profiles.BY_NAME
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "label", "burden"),
+    [("lab-x", "lab-x", None, 0), ("lab-x+twin", "lab-x", "twin", 0), ("lab-x+burden=7", "lab-x", "burden=7", 7)],
+)
+def test_an_arm_reads_as_it_is_written(text: str, name: str, label: str | None, burden: int) -> None:
+    arm = Arm.parse(text)
+    assert (arm.name, arm.label, arm.burden, str(arm)) == (name, label, burden, text)

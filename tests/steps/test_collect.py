@@ -1,0 +1,393 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.errors import Problem
+from analysis.rows import to_table
+from analysis.schema import TABLES
+from steps import collect, collect_visits, raw
+from steps.model import Finding, Model, Monitor, Visit
+from tests.steps.builders import (
+    AT,
+    NODES,
+    attempt,
+    counters,
+    cut_short,
+    damaged,
+    placement,
+    settings,
+    sign,
+    write_run,
+    write_trial,
+)
+
+Row = dict[str, Any]
+HARMS: tuple[Callable[[Path], None], ...] = (cut_short, damaged, Path.unlink)
+CHOSEN = settings(options="rounds=1", dataplanes="lab-iptables,lab-ebpf+twin")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    write_run(tmp_path, CHOSEN)
+    return tmp_path
+
+
+def visits(run: Path) -> tuple[Visit, ...]:
+    return raw.read(run / raw.PREFLIGHT, raw.Preflight).visits
+
+
+def tables(run: Path) -> dict[str, list[Row]]:
+    found = cast("dict[str, list[Row]]", collect.rows(run, collected_at=AT))
+    for table in TABLES:
+        to_table(table, "run-1", found[table])
+    return found
+
+
+def of_visit(rows: list[Row], visit: int) -> list[Row]:
+    return [row for row in rows if row["visit"] == visit]
+
+
+def test_a_whole_run(run: Path) -> None:
+    found = tables(run)
+    (row,) = found["runs"]
+    assert (row["run_id"], row["environment"], row["seed"], row["finished_at"]) == ("run-1", "lab", 1, AT)
+    assert row["parameters"]["dataplanes"][1] == {
+        "name": "lab-ebpf+twin",
+        "title": "lab-ebpf+twin",
+        "colour": "#000000",
+    }
+    assert row["parameters"]["duration_s"] == 1
+    assert row["provenance"] == {"kernel": "6"}
+    assert len(found["visits"]) == 2
+    assert len(found["trials"]) == sum(len(v.trials) for v in visits(run))
+    assert {t["outcome"] for t in found["trials"]} == {"measured"}
+    assert [t["trial"] for t in found["trials"]] == list(range(1, len(found["trials"]) + 1))
+
+
+def test_a_visit_row(run: Path) -> None:
+    row = next(r for r in tables(run)["visits"] if r["dataplane_requested"] == "lab-ebpf+twin")
+    assert row["dataplane_observed"] == "lab-ebpf"
+    assert (row["proof"], row["proof_reason"], row["error"]) == ("proven", None, None)
+    assert [s["moment"] for s in row["evidence"]] == ["before", "before", "after", "after"]
+    assert row["changes"] == ["iptables-restore"]
+    assert (row["switch_s"], row["settle_s"], row["connections_dropped"]) == (0.1, 0.2, None)
+    assert row["idle_nodes"][0]["side"] == "both"
+    assert row["idle_nodes"][0]["busy_ratio"] == pytest.approx(0.1)
+    assert row["canary_before_bps"] == row["canary_after_bps"] == pytest.approx(33871641481.4)
+
+
+def test_a_tcp_trial_row(run: Path) -> None:
+    row = next(t for t in tables(run)["trials"] if t["protocol"] == "tcp")
+    assert row["received_bps"] == pytest.approx(33871641481.4)
+    assert row["retransmits"] == 10
+    assert row["mtu_bytes"] == 1450
+    assert row["services"] == 100
+    assert row["attempts"] == 1
+    assert row["flags"] == []
+    assert row["error"] is None
+    (node,) = row["nodes"]
+    assert node["busy_ratio"] == pytest.approx(0.5)
+    assert node["busy_above_idle_ratio"] == pytest.approx(0.4)
+    gbit = row["received_bps"] * row["duration_s"] / 1e9
+    assert row["cpu_s_per_gbit"] == pytest.approx(0.4 * 2 * 1.0 / gbit)
+    assert row["nat_bytes_per_payload_byte"] is None
+    assert "connect_p50_s" not in row
+
+
+def test_a_connect_trial_row(run: Path) -> None:
+    row = next(t for t in tables(run)["trials"] if t["protocol"] == "connect")
+    assert (row["connects_per_s"], row["connect_p50_s"], row["connect_p99_s"]) == (100, 1e-5, 2e-5)
+    assert row["duration_s"] == 0.25
+    assert "received_bps" not in row
+
+
+def test_samples_of_iperf3_and_of_the_monitors(run: Path) -> None:
+    found = tables(run)
+    tcp = next(t["trial"] for t in found["trials"] if t["protocol"] == "tcp")
+    samples = [s for s in found["samples"] if s["trial"] == tcp]
+    assert [(s["source"], s["side"]) for s in samples] == [("iperf3", "sender")] * 2 + [("monitor", "host")] * 2
+    assert [s["offset_s"] for s in samples[2:]] == [0, 0.5]
+    assert [s["busy_ratio"] for s in samples[2:]] == pytest.approx([0.5, 0.5])
+    assert not any(s["omitted"] for s in samples)
+
+
+def first(run: Path, protocol: str = "tcp") -> tuple[Path, Path]:
+    """The visit's folder and the document of its first trial of a protocol."""
+    visit = visits(run)[0]
+    trial = next(t for t in visit.trials if t.protocol == protocol)
+    folder = run / raw.visit_directory(1)
+    return folder, folder / trial.topology / raw.trial_name(trial.trial)
+
+
+def replaced(path: Path, **fields: object) -> None:
+    document = raw.read(path, raw.TrialDocument)
+    raw.write(path, document.model_copy(update=fields))
+
+
+def trial_row(run: Path, protocol: str = "tcp") -> Row:
+    return next(t for t in of_visit(tables(run)["trials"], 1) if t["protocol"] == protocol)
+
+
+def test_the_warm_up_is_left_out_of_cpu(run: Path) -> None:
+    _, path = first(run)
+    readings = {"host": tuple(counters(100 + t, busy=max(0.0, t - 1)) for t in (0.0, 0.5, 1.0, 1.5, 2.0))}
+    replaced(path, attempts=(attempt(window_offset_s=1.0, readings=readings),))
+    row = trial_row(run)
+    assert row["nodes"][0]["busy_ratio"] == pytest.approx(1.0)
+    samples = [s for s in tables(run)["samples"] if s["trial"] == row["trial"] and s["source"] == "monitor"]
+    assert [s["omitted"] for s in samples] == [True, True, False, False]
+
+
+def test_bytes_through_the_nat_node(run: Path) -> None:
+    _, path = first(run)
+    nat = Monitor(node="node-a", side="nat", source="netns:node-a")
+    place = placement(nat_monitor=nat, nat_interface="ul0")
+    payload = 33871641481.401657 * 1.002213 / 8
+    for share in (1.06, 0.01):
+        readings = (counters(1, sent_bytes=100), counters(2, sent_bytes=100 + int(share * payload)))
+        replaced(path, placement=place, attempts=(attempt(nat=readings),))
+        assert trial_row(run)["nat_bytes_per_payload_byte"] == pytest.approx(share, rel=1e-4)
+    replaced(path, placement=place, attempts=(attempt(nat=(counters(1),)),))
+    assert trial_row(run)["nat_bytes_per_payload_byte"] is None
+
+
+def test_the_last_attempt_counts_and_flags_are_kept(run: Path) -> None:
+    _, path = first(run)
+    attempts = (attempt("refused-3.12.json"), attempt("cluster-tcp-pod-to-pod-3.12.json", foreign_cpu_ratio=0.2))
+    replaced(path, attempts=attempts, flags=("foreign-cpu",))
+    row = trial_row(run)
+    assert (row["outcome"], row["attempts"], row["foreign_cpu_ratio"]) == ("measured", 2, 0.2)
+    assert row["flags"] == ["foreign-cpu"]
+    assert row["congestion_control"] == "bbr"
+
+
+@pytest.mark.parametrize(("then", "now", "above"), [(0.05, 0.2, 0.25), (None, 0.2, 0.4), (0.05, None, 0.4)])
+def test_what_others_used_then_and_now_is_not_the_trials(
+    run: Path, then: float | None, now: float | None, above: float
+) -> None:
+    folder, path = first(run)
+    canary = folder / "canary-before" / raw.CANARY
+    document = raw.read(canary, raw.CanaryDocument)
+    raw.write(canary, document.model_copy(update={"idle_foreign_cpu_ratio": then}))
+    replaced(path, attempts=(attempt(foreign_cpu_ratio=now),))
+    row = trial_row(run)
+    assert row["nodes"][0]["busy_above_idle_ratio"] == pytest.approx(above)
+    gbit = row["received_bps"] * row["duration_s"] / 1e9
+    assert row["cpu_s_per_gbit"] == pytest.approx(above * 2 / gbit)
+
+
+def test_without_an_idle_baseline_cpu_per_gbit_is_unknown(run: Path) -> None:
+    folder, _ = first(run)
+    (folder / "canary-before" / raw.CANARY).unlink()
+    row = trial_row(run)
+    assert row["outcome"] == "measured"
+    assert row["cpu_s_per_gbit"] is None
+    assert row["nodes"][0]["busy_above_idle_ratio"] is None
+    visit = tables(run)["visits"][0]
+    assert (visit["canary_before_bps"], visit["idle_nodes"], visit["error"]) == (None, None, None)
+
+
+def test_udp_that_would_fragment_is_flagged(run: Path) -> None:
+    _, path = first(run)
+    document = raw.read(path, raw.TrialDocument)
+    udp = document.trial.model_copy(update={"protocol": "udp"})
+    replaced(path, trial=udp, mtu_bytes=1280, attempts=(attempt("udp-forward-omit-3.12.json"),))
+    planned = visits(run)[0]
+    changed = planned.model_copy(update={"trials": tuple(udp if t.trial == udp.trial else t for t in planned.trials)})
+    preflight = raw.read(run / raw.PREFLIGHT, raw.Preflight)
+    raw.write(run / raw.PREFLIGHT, preflight.model_copy(update={"visits": (changed,)}))
+    row = trial_row(run, "udp")
+    assert row["flags"] == ["udp-counters", "udp-fragments"]
+    assert row["lost_packets"] is not None
+
+
+@pytest.mark.parametrize(
+    ("document", "content", "error"),
+    [
+        (raw.CONFIGURE, raw.Configure(visit=1, started_at=AT, error="nft: refused"), "configure failed: nft: refused"),
+        (raw.SETTLE, raw.Evidence(visit=1, nodes=NODES, error="not within 10 s"), "settle failed: not within 10 s"),
+        (raw.PREPARE, raw.Prepare(visit=1, error="port 5201 in use"), "prepare failed: port 5201 in use"),
+    ],
+)
+def test_a_step_that_failed_before_the_trials_is_their_reason(
+    run: Path, document: str, content: Model, error: str
+) -> None:
+    folder, _ = first(run)
+    for path in folder.glob("*/*.gz"):
+        path.unlink()
+    (folder / raw.CLEAR).unlink()
+    raw.write(folder / document, content)
+    found = tables(run)
+    assert {(t["outcome"], t["error"].partition(": ")[2]) for t in of_visit(found["trials"], 1)} == {("failed", error)}
+    assert found["visits"][0]["error"].endswith(error)
+    assert {t["outcome"] for t in of_visit(found["trials"], 2)} == {"measured"}, "the other visit goes on"
+
+
+@pytest.mark.parametrize(
+    ("document", "moment", "words"),
+    [(raw.SETTLE, "before", "before the first trial"), (raw.CLEAR, "after", "after the last trial")],
+)
+@pytest.mark.parametrize("state", ["disproven", "unproven", "missing", "cut", "error"])
+def test_evidence_that_does_not_suffice_voids_the_trials(
+    run: Path, document: str, moment: str, words: str, state: str
+) -> None:
+    folder, _ = first(run)
+    path = folder / document
+    if state == "missing":
+        path.unlink()
+    elif state == "cut":
+        cut_short(path)
+    elif state == "error":
+        raw.write(path, raw.Evidence(visit=1, nodes=NODES, error="nsenter: gone"))
+    else:
+        names = ("lab-nftables",) if state == "disproven" else ()
+        seen = tuple(sign(node, *names, moment=moment, telling=bool(names)) for node in NODES)
+        raw.write(path, raw.Evidence(visit=1, nodes=NODES, signs=seen))
+    found = tables(run)
+    row = found["visits"][0]
+    assert row["proof"] == ("disproven" if state == "disproven" else "unproven")
+    assert row["dataplane_observed"] is None
+    assert words in row["proof_reason"]
+    voided = of_visit(found["trials"], 1)
+    assert {t["outcome"] for t in voided} == {"failed"}
+    assert all("received_bps" not in t and "connect_p50_s" not in t for t in voided)
+    assert all(words in t["error"] for t in voided)
+    assert not [s for s in found["samples"] if s["trial"] in {t["trial"] for t in voided}]
+
+
+def test_the_wrong_dataplane_at_both_moments_is_what_was_observed(run: Path) -> None:
+    folder, _ = first(run)
+    for document, moment in ((raw.SETTLE, "before"), (raw.CLEAR, "after")):
+        seen = tuple(sign(node, "lab-nftables", moment=moment) for node in NODES)
+        raw.write(folder / document, raw.Evidence(visit=1, nodes=NODES, signs=seen))
+    row = tables(run)["visits"][0]
+    assert (row["proof"], row["dataplane_observed"]) == ("disproven", "lab-nftables")
+
+
+def test_signs_of_another_moment_prove_nothing(run: Path) -> None:
+    folder, _ = first(run)
+    (folder / raw.CLEAR).write_bytes((folder / raw.SETTLE).read_bytes())
+    assert tables(run)["visits"][0]["proof"] == "unproven"
+
+
+def test_trials_that_the_run_never_came_to_are_not_run(run: Path) -> None:
+    folder, path = first(run)
+    path.unlink()
+    row = trial_row(run)
+    assert (row["outcome"], row["error"]) == ("not-run", "the run ended before it")
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.unlink()
+    found = tables(run)
+    assert {t["outcome"] for t in of_visit(found["trials"], 1)} == {"not-run"}
+    assert found["visits"][0]["error"] == "the run ended before this visit"
+
+
+def test_a_run_that_ended_before_its_preflight_plans_again_and_ran_nothing(run: Path) -> None:
+    planned = len(tables(run)["trials"])
+    (run / raw.PREFLIGHT).unlink()
+    for folder in run.glob("visit-*"):
+        folder.rename(run / f"gone-{folder.name}")
+    found = tables(run)
+    assert len(found["trials"]) == planned
+    assert {(t["outcome"], t["error"]) for t in found["trials"]} == {
+        ("not-run", "the run ended before its preflight did")
+    }
+    assert found["runs"][0]["provenance"] is None
+
+
+def test_what_preflight_left_out_has_no_rows_but_its_reason_is_kept(run: Path) -> None:
+    finding = Finding(severity="skip", subject="lab-ebpf", reason="needs root", remedy="run it as root")
+    kept = tuple(v for v in visits(run) if v.dataplane == "lab-iptables")
+    raw.write(run / raw.PREFLIGHT, raw.Preflight(findings=(finding,), provenance={}, visits=kept))
+    found = tables(run)
+    assert {v["dataplane_requested"] for v in found["visits"]} == {"lab-iptables"}
+    assert found["runs"][0]["parameters"]["skipped"] == [finding.model_dump()]
+
+
+def test_a_failed_trial_has_its_error_and_no_figures(run: Path) -> None:
+    _, path = first(run)
+    replaced(path, attempts=(attempt("refused-3.12.json", exit_code=1),))
+    row = trial_row(run)
+    assert (row["outcome"], row["error"]) == ("failed", "iperf3: unable to connect to server: Connection refused")
+    assert row["started_at"] == AT
+    assert "received_bps" not in row
+
+
+@pytest.mark.parametrize("harm", [cut_short, damaged])
+def test_a_harmed_trial_document_is_a_failed_trial(run: Path, harm: Callable[[Path], None]) -> None:
+    _, path = first(run)
+    harm(path)
+    row = trial_row(run)
+    assert row["outcome"] == "failed"
+    assert path.name in row["error"]
+    assert "damaged" in row["error"]
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_without_run_json_nothing_can_be_said(run: Path, harm: Callable[[Path], None]) -> None:
+    harm(run / raw.RUN)
+    with pytest.raises(Problem, match=r"run\.json"):
+        collect.rows(run)
+
+
+@given(st.data())
+def test_whatever_is_missing_or_cut_every_planned_trial_is_a_row(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    run = tmp_path_factory.mktemp("run")
+    planned = [t.trial for v in write_run(run, CHOSEN) for t in v.trials]
+    files = sorted(f for f in run.rglob("*.json*") if f.name != raw.RUN)
+    for file in data.draw(st.lists(st.sampled_from(files), unique=True, max_size=12)):
+        data.draw(st.sampled_from(HARMS))(file)
+    found = tables(run)
+    assert [t["trial"] for t in found["trials"]] == planned
+    for row in found["trials"]:
+        assert (row["outcome"] == "measured") == (row["error"] is None)
+        proof = next(v["proof"] for v in found["visits"] if v["visit"] == row["visit"])
+        assert row["outcome"] != "measured" or proof == "proven"
+
+
+def test_a_document_of_an_attempt_that_never_was(run: Path) -> None:
+    folder, path = first(run)
+    document = raw.read(path, raw.TrialDocument)
+    write_trial(folder, document.trial, CHOSEN)
+    replaced(path, attempts=(), error=None)
+    assert trial_row(run)["error"] == "it was never attempted"
+
+
+def stopped(run: Path) -> Path:
+    """Leave the second visit as a Stop does: a trial never began, and nobody looked at the dataplane again."""
+    folder = run / raw.visit_directory(2)
+    (folder / raw.CLEAR).unlink()
+    last = visits(run)[1].trials[-1]
+    (folder / last.topology / raw.trial_name(last.trial)).unlink()
+    return folder
+
+
+def test_a_visit_that_a_stop_cut_short_counts_where_restore_still_saw_its_dataplane(run: Path) -> None:
+    stopped(run)
+    visit = collect_visits.cut_short(run, visits(run))
+    assert visit == visits(run)[1]
+    name = visit.dataplane.partition("+")[0]
+    outcomes = {}
+    for seen in (name, "lab-nftables"):
+        signs = tuple(sign(node, seen, moment="after") for node in NODES)
+        evidence = raw.Evidence(visit=2, nodes=NODES, signs=signs)
+        raw.write(run / raw.RESTORE, raw.Restore(finished_at=AT, evidence=evidence))
+        found = tables(run)
+        outcomes[seen] = [t["outcome"] for t in of_visit(found["trials"], 2)]
+        assert {t["outcome"] for t in of_visit(found["trials"], 1)} == {"measured"}
+    assert outcomes[name] == ["measured", "measured", "not-run"]
+    assert outcomes["lab-nftables"] == ["failed", "failed", "not-run"]
+
+
+def test_no_visit_was_cut_short_where_each_was_looked_at_or_never_settled(run: Path) -> None:
+    assert collect_visits.cut_short(run, visits(run)) is None
+    cut_short(stopped(run) / raw.SETTLE)
+    assert collect_visits.cut_short(run, visits(run)) is None
+    assert collect_visits.cut_short(run / "nowhere", visits(run)) is None

@@ -1,0 +1,96 @@
+import json
+import queue
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steps import connect
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    ready: queue.Queue[int] = queue.Queue()
+    threading.Thread(target=connect.serve, args=(0,), kwargs={"ready": ready.put}, daemon=True).start()
+    return ready.get(timeout=10)
+
+
+def test_a_probe_of_a_live_server_counts_and_times_connects(port: int) -> None:
+    found = connect.probe("127.0.0.1", port, 0.2)
+    assert found["count"] > 100
+    assert found["errors"] == 0
+    assert found["p50_s"] is not None
+    assert found["p99_s"] is not None
+    assert 0 < found["p50_s"] <= found["p99_s"] < 1
+    assert found["connects_per_s"] == pytest.approx(found["count"] / found["duration_s"])
+
+
+def test_a_probe_leaves_no_socket_behind(port: int) -> None:
+    connect.probe("127.0.0.1", port, 0.1)
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    assert [row for row in rows if row[2].endswith(f":{port:04X}")] == []
+
+
+def test_ipv6(port: int) -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    assert connect.probe("::1", port, 0.02)["count"] > 0
+
+
+def test_a_probe_of_a_closed_port_gives_up_and_says_why() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = server.getsockname()[1]
+    found = connect.probe("127.0.0.1", closed, 30)
+    assert found["count"] == 0
+    assert found["errors"] == 20
+    assert found["p50_s"] is None
+    assert found["connects_per_s"] is None
+    assert "refused" in str(found["error"])
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=300), st.integers(0, 5))
+def test_quantiles_are_times_that_were_seen(times_s: list[float], errors: int) -> None:
+    found = connect.summarise(times_s, errors, None, 1.0)
+    assert found["p50_s"] in times_s
+    assert found["p99_s"] in times_s
+    assert found["p99_s"] is not None
+    assert sum(t <= found["p99_s"] for t in times_s) >= 0.99 * len(times_s)
+    assert found["connects_per_s"] == len(times_s)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", "-S", connect.__file__, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_the_command_prints_one_json_object(port: int) -> None:
+    done = run("probe", "127.0.0.1", str(port), "0.05")
+    assert done.returncode == 0
+    assert set(json.loads(done.stdout)) == set(connect.Probed.__annotations__)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((), 2, "usage: "),
+        (("probe", "127.0.0.1", "x", "1"), 2, "usage: "),
+        (("probe", "no.such.host.invalid", "1", "0.1"), 0, ""),
+    ],
+)
+def test_wrong_use_is_a_sentence(arguments: tuple[str, ...], code: int, said: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == code
+    assert done.stderr.startswith(said)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_a_sentence(port: int) -> None:
+    done = run("serve", str(port))
+    assert done.returncode == 1
+    assert "in use" in done.stderr
+    assert "Traceback" not in done.stderr

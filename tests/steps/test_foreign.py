@@ -1,0 +1,99 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steps import foreign
+from steps.foreign import ForeignCpu, Reading
+
+
+def test_what_others_used_is_a_share_of_all_cores() -> None:
+    before = Reading(at_s=10, cores=2, foreign_s=100)
+    after = Reading(at_s=12, cores=2, foreign_s=101.4)
+    assert foreign.ratio(before, after) == pytest.approx(1.4 / 4)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(None, None), (Reading(1, 1, 0), None), (None, Reading(1, 1, 0)), (Reading(1, 1, 0), Reading(1, 1, 0))],
+)
+def test_what_can_not_be_known_is_none(before: Reading | None, after: Reading | None) -> None:
+    assert foreign.ratio(before, after) is None
+
+
+@given(st.floats(-10, 10), st.floats(0.01, 10))
+def test_a_ratio_stays_within_bounds(foreign_s: float, wall_s: float) -> None:
+    found = foreign.ratio(Reading(0, 2, 0), Reading(wall_s, 2, foreign_s))
+    assert found is not None
+    assert 0 <= found <= 1
+
+
+def test_outside_a_box_nothing_is_known(tmp_path: Path) -> None:
+    outside = ForeignCpu(host_proc=tmp_path)
+    assert not outside.available
+    assert outside.read() is None
+
+
+WATCH = """
+import json, subprocess, sys, time
+from steps.foreign import ForeignCpu, ratio
+spin = "import time, threading\\nend = time.time() + 1\\n" + (
+    "def work():\\n while time.time() < end: pass\\n"
+    "t = threading.Thread(target=work); t.start(); t.join()")
+machine, found = ForeignCpu(), {}
+def window(name, work):
+    before = machine.read(); work(); found[name] = ratio(before, machine.read())
+window("rest", lambda: time.sleep(1))
+window("own dead thread of a dead child", lambda: subprocess.run([sys.executable, "-c", spin]))
+child = subprocess.Popen([sys.executable, "-c", spin.replace("+ 1", "+ 5")])
+window("own live child", lambda: time.sleep(1))
+child.kill(); child.wait()
+print(json.dumps(found))
+"""
+
+BOX = """
+mount -t tmpfs tmpfs /run && mkdir /run/hostproc && mount --rbind /proc /run/hostproc && mount -t proc proc /proc &&
+exec "$0" -c "$1"
+"""
+
+
+SHORT_LIVED = """
+import os
+while True:
+    if os.fork() == 0:
+        sum(range(300000))
+        os._exit(0)
+    os.wait()
+"""
+"""Like a compiler's build: no process of it lives as long as a look at the machine takes."""
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("spinning", [None, "while True: pass", SHORT_LIVED])
+def test_in_a_box_own_work_is_own_and_the_work_of_others_is_foreign(spinning: str | None) -> None:
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("a box needs root and unshare here")
+    flags = ["-m", "--pid", "--fork", "--kill-child", "--propagation", "private"]
+    other = subprocess.Popen([sys.executable, "-c", spinning]) if spinning else None
+    try:
+        command = ["unshare", *flags, "sh", "-c", BOX, sys.executable, WATCH]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        if other is not None:
+            other.kill()
+            other.wait()
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    if spinning:
+        fair_share = 0.5 / (os.cpu_count() or 1)
+        assert min(found.values()) > 0.8 * fair_share, found
+    elif found["rest"] < 0.02:
+        assert max(found.values()) < 0.05, found
+    else:
+        pytest.skip(f"others use {found['rest']:.0%} of this machine now, so own work can't be told to be seen as own")

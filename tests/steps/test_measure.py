@@ -1,0 +1,408 @@
+"""Trials by the real iperf3 on loopback, and by programs put in its place that do what iperf3 does on a bad day."""
+
+import os
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from analysis.errors import Problem
+from steps import connect, figures, measure, raw
+from steps.foreign import ForeignCpu, Reading
+from steps.iperf3 import Failure, Report
+from steps.model import Monitor, Placement, Trial
+from steps.settings import Settings
+from tests.steps.builders import RECORDED, placement, settings, trial
+
+needs_iperf3 = pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed")
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + seconds
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come true"
+        pause.wait(0.01)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+def accepts(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Servers:
+    def __init__(self) -> None:
+        self.port = free_port()
+        command = ["iperf3", "-s", "-p", str(self.port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: accepts(self.port))
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def server() -> Iterator[Servers]:
+    servers = Servers()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+def instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Put a shell script in iperf3's place; returns a directory that it can leave notes in, as $NOTES."""
+    programs, notes = tmp_path / "bin", tmp_path / "notes"
+    programs.mkdir()
+    notes.mkdir()
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("NOTES", str(notes))
+    monkeypatch.setenv("RECORDED", str(RECORDED))
+
+    def put(script: str) -> Path:
+        (programs / "iperf3").write_text(f"#!/bin/sh\n{script}\n")
+        (programs / "iperf3").chmod(0o755)
+        return notes
+
+    return put
+
+
+class Outcome:
+    """What a run of `measure.run` left."""
+
+    def __init__(
+        self, directory: Path, place: Placement, trials: list[Trial], chosen: Settings, **more: object
+    ) -> None:
+        self.said: list[str] = []
+        self.progress: list[tuple[int, int]] = []
+        others = more.get("others")
+        assert others is None or isinstance(others, ForeignCpu)
+        measure.run(
+            place,
+            trials,
+            chosen,
+            directory,
+            self.said.append,
+            lambda done, total: self.progress.append((done, total)),
+            others=others,
+        )
+        self.documents = [raw.read(directory / raw.trial_name(t.trial), raw.TrialDocument) for t in trials]
+
+
+CHOSEN = settings()
+
+
+@needs_iperf3
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_a_real_trial(server: Servers, tmp_path: Path, protocol: str, direction: str) -> None:
+    planned = trial(protocol=protocol, direction=direction, offered_bps=1e8 if protocol == "udp" else None)
+    out = Outcome(tmp_path, placement(port=server.port, interface="lo"), [planned], CHOSEN)
+    (document,) = out.documents
+    assert document.error is None
+    assert document.mtu_bytes == 65536
+    found = figures.of(planned, document.attempts[-1])
+    assert isinstance(found, Report)
+    assert found.received_bps > 1e7
+    assert found.duration_s == pytest.approx(1, abs=0.1)
+    readings = document.attempts[-1].readings["host"]
+    assert len(readings) >= 3
+    assert readings[-1].at_s - readings[0].at_s == pytest.approx(document.attempts[-1].wall_s, abs=0.2)
+    assert out.progress == [(0, 1), (1, 1)]
+    assert out.said[-1].startswith(f"pod-to-service {protocol} {direction} 1/1: ")
+    assert "Gbit/s" in out.said[-1]
+
+
+@needs_iperf3
+def test_a_warm_up_is_left_out(server: Servers, tmp_path: Path) -> None:
+    out = Outcome(tmp_path, placement(port=server.port), [trial()], settings(options="omit=1"))
+    (attempt,) = out.documents[0].attempts
+    assert attempt.window_offset_s == 1
+    assert attempt.wall_s is not None
+    assert attempt.wall_s > 1.9
+    found = figures.of(trial(), attempt)
+    assert isinstance(found, Report)
+    assert found.duration_s == pytest.approx(1, abs=0.1)
+
+
+def test_a_real_connect_probe(tmp_path: Path) -> None:
+    ready: queue.Queue[int] = queue.Queue()
+    threading.Thread(target=connect.serve, args=(0,), kwargs={"ready": ready.put}, daemon=True).start()
+    planned = trial(protocol="connect")
+    out = Outcome(tmp_path, placement(connect_port=ready.get(timeout=10)), [planned], settings(options="omit=9"))
+    assert out.documents[0].error is None
+    assert out.documents[0].attempts[-1].window_offset_s == 0
+    assert "99 % within" in out.said[-1]
+
+
+@needs_iperf3
+def test_a_closed_port_is_a_failed_trial_and_the_next_goes_on(tmp_path: Path) -> None:
+    closed = Outcome(
+        tmp_path / "a",
+        placement(port=free_port(), connect_port=free_port()),
+        [trial(), trial(trial=2, protocol="connect")],
+        CHOSEN,
+    )
+    assert closed.documents[0].error == "iperf3: unable to connect to server: Connection refused"
+    assert "Connection refused" in str(closed.documents[1].error)
+    assert closed.progress[-1] == (2, 2)
+    assert closed.said[0] == f"pod-to-service tcp forward 1/2: failed: {closed.documents[0].error}"
+
+
+@needs_iperf3
+def test_a_server_that_vanishes_in_the_middle_is_a_failed_trial(server: Servers, tmp_path: Path) -> None:
+    def vanish() -> None:
+        connected = Path("/proc/net/tcp")
+        until(lambda: any(busy(line, server.port) for line in connected.read_text().splitlines()[1:]))
+        server.process.kill()
+
+    killer = threading.Thread(target=vanish)
+    killer.start()
+    out = Outcome(tmp_path, placement(port=server.port), [trial(duration_s=3)], CHOSEN)
+    killer.join()
+    assert str(out.documents[0].error).startswith("iperf3")
+    assert out.documents[0].attempts[-1].stdout
+
+
+def busy(line: str, port: int) -> bool:
+    fields = line.split()
+    return fields[3] == "01" and fields[2].endswith(f":{port:04X}")
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ("exit 3", "iperf3 printed nothing, exit code 3"),
+        ("kill -9 $$", "iperf3 printed nothing, exit code -9"),
+        (
+            "echo 'iperf3: unrecognized option' >&2; exit 1",
+            "iperf3 printed nothing, exit code 1: iperf3: unrecognized option",
+        ),
+        ("head -c 900 $RECORDED/tcp-forward-3.21.json", "iperf3's JSON is cut short after 900 bytes, exit code 0"),
+        (
+            "cat $RECORDED/busy-3.12.json | sed 's/busy/out/'",
+            "iperf3: the server is out running a test. try again later",
+        ),
+        ("cat $RECORDED/refused-3.12.json", "iperf3: unable to connect to server: Connection refused"),
+        ("echo hello", "iperf3 printed no JSON but 'hello', exit code 0"),
+        ("cat $RECORDED/tcp-forward-3.21.json; exit 1", "iperf3 ended with exit code 1"),
+        ("printf '\\377\\376'", "iperf3 printed no JSON but '\\\\xff\\\\xfe', exit code 0"),
+    ],
+)
+def test_iperf3_on_a_bad_day(instead: Callable[[str], Path], tmp_path: Path, script: str, error: str) -> None:
+    instead(script)
+    out = Outcome(tmp_path / "raw", placement(), [trial(), trial(trial=2)], CHOSEN)
+    assert [d.error for d in out.documents] == [error, error]
+
+
+def test_a_trial_cut_short_is_not_taken_for_a_whole_one(instead: Callable[[str], Path], tmp_path: Path) -> None:
+    instead("cat $RECORDED/tcp-forward-3.21.json")
+    out = Outcome(tmp_path / "raw", placement(), [trial(duration_s=2)], CHOSEN)
+    assert out.documents[0].error == "iperf3 measured 1 s of the 2 s planned"
+
+
+def test_an_iperf3_that_hangs_is_killed_with_its_children(
+    instead: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = instead(
+        "trap '' TERM; echo so far; sleep 1000 & echo $! >$NOTES/child; echo $$ >$NOTES/pid; wait; sleep 1000"
+    )
+    monkeypatch.setattr(measure, "GRACE_S", -0.5)
+    out = Outcome(tmp_path / "raw", placement(), [trial()], CHOSEN)
+    assert out.documents[0].error == "iperf3 did not end within 0.5 s and was killed"
+    assert out.documents[0].attempts[0].stdout == "so far\n", "what it printed is kept"
+    for note in ("pid", "child"):
+        pid = int((notes / note).read_text())
+        until(partial(dead, pid))
+
+
+def test_what_a_program_leaves_running_is_killed(instead: Callable[[str], Path], tmp_path: Path) -> None:
+    notes = instead("sleep 1000 >/dev/null 2>&1 & echo $! >$NOTES/child; cat $RECORDED/tcp-forward-3.21.json")
+    out = Outcome(tmp_path / "raw", placement(), [trial()], CHOSEN)
+    assert out.documents[0].error is None
+    until(partial(dead, int((notes / "child").read_text())))
+
+
+def dead(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_a_missing_iperf3_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    out = Outcome(tmp_path / "raw", placement(), [trial()], CHOSEN)
+    assert out.documents[0].error == "iperf3 is missing: install it"
+
+
+def test_a_server_busy_with_a_killed_client_is_tried_again(instead: Callable[[str], Path], tmp_path: Path) -> None:
+    instead(
+        "test -e $NOTES/again || { touch $NOTES/again; cat $RECORDED/busy-3.12.json; exit; }\n"
+        "cat $RECORDED/tcp-forward-3.21.json"
+    )
+    out = Outcome(tmp_path / "raw", placement(), [trial()], CHOSEN)
+    assert out.documents[0].error is None
+    assert len(out.documents[0].attempts) == 1
+
+
+def test_a_monitor_that_is_lost_is_flagged_and_the_trial_counts(instead: Callable[[str], Path], tmp_path: Path) -> None:
+    instead("cat $RECORDED/tcp-forward-3.21.json")
+    monitors = (
+        Monitor(node="host", side="client", source="local"),
+        Monitor(node="gone", side="server", source="http://127.0.0.1:1/"),
+    )
+    nat = Monitor(node="nat", side="nat", source="netns:no-such")
+    out = Outcome(tmp_path / "raw", placement(monitors=monitors, nat_monitor=nat), [trial()], CHOSEN)
+    (document,) = out.documents
+    assert document.error is None
+    assert set(document.attempts[0].readings) == {"host"}
+    assert document.attempts[0].nat == ()
+    assert document.flags == (
+        "monitor-lost: the monitor at http://127.0.0.1:1/ does not answer: [Errno 111] Connection refused",
+    )
+
+
+class Others(ForeignCpu):
+    """Others that use a given share of the machine in each window, one after another."""
+
+    def __init__(self, *ratios: float) -> None:
+        super().__init__()
+        self._ratios = list(ratios)
+        self._at_s = self._foreign_s = 0.0
+        self._open = False
+
+    def read(self) -> Reading:
+        if self._open:
+            self._at_s += 1
+            self._foreign_s += self._ratios.pop(0) if self._ratios else 0.0
+        self._open = not self._open
+        return Reading(self._at_s, 1, self._foreign_s)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "attempts", "flags", "kept"),
+    [
+        ((0.0,), 1, (), 0.0),
+        ((0.5, 0.0, 0.0), 2, (), 0.0),
+        ((0.5, 0.0, 0.6, 0.0, 0.7), 3, ("foreign-cpu",), 0.7),
+    ],
+)
+def test_a_disturbed_trial_is_repeated_twice_at_most_and_then_flagged(
+    instead: Callable[[str], Path],
+    tmp_path: Path,
+    ratios: tuple[float, ...],
+    attempts: int,
+    flags: tuple[str, ...],
+    kept: float,
+) -> None:
+    # Each trial reads one window; each wait for quiet after a disturbed one reads another.
+    instead("sleep 0.3; cat $RECORDED/tcp-forward-3.21.json")
+    place = placement(gate_foreign_cpu=True)
+    out = Outcome(tmp_path / "raw", place, [trial()], CHOSEN, others=Others(*ratios))
+    (document,) = out.documents
+    assert len(document.attempts) == attempts
+    assert document.flags == flags
+    assert document.attempts[-1].foreign_cpu_ratio == pytest.approx(kept)
+
+
+def test_a_machine_that_is_never_quiet_costs_a_bounded_time(instead: Callable[[str], Path], tmp_path: Path) -> None:
+    instead("sleep 0.3; cat $RECORDED/tcp-forward-3.21.json")
+    trials = [trial(trial=n) for n in range(1, 5)]
+    out = Outcome(tmp_path / "raw", placement(gate_foreign_cpu=True), trials, CHOSEN, others=Others(*[0.9] * 1000))
+    counts = [len(d.attempts) for d in out.documents]
+    assert counts[0] > 1
+    assert counts[-1] == 1
+    assert all(d.flags == ("foreign-cpu",) for d in out.documents)
+
+
+def test_unknown_foreign_use_is_flagged_not_zero(instead: Callable[[str], Path], tmp_path: Path) -> None:
+    instead("cat $RECORDED/tcp-forward-3.21.json")
+    nowhere = ForeignCpu(host_proc=tmp_path / "none")
+    out = Outcome(tmp_path / "raw", placement(gate_foreign_cpu=True), [trial()], CHOSEN, others=nowhere)
+    assert out.documents[0].flags == ("foreign-cpu-unknown",)
+    assert out.documents[0].attempts[0].foreign_cpu_ratio is None
+
+
+STOPPED = """
+import sys, pathlib
+from steps import measure
+from analysis.errors import Problem
+from tests.steps.builders import placement, settings, trial
+try:
+    measure.run(placement(), [trial(trial=n, duration_s=60) for n in (1, 2)], settings(), pathlib.Path(sys.argv[1]),
+                lambda _: None, lambda *_: None)
+except Problem as problem:
+    print(problem)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_ends_the_client_and_keeps_what_there_is(
+    instead: Callable[[str], Path], tmp_path: Path, number: signal.Signals
+) -> None:
+    notes = instead(
+        "trap 'cat $RECORDED/interrupted-3.12.json; exit 1' TERM\n"
+        "echo $$ >$NOTES/.pid; mv $NOTES/.pid $NOTES/pid\nwhile :; do sleep 0.02; done"
+    )
+    command = [sys.executable, "-c", STOPPED, str(tmp_path / "raw")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until((notes / "pid").exists)
+        process.send_signal(number)
+        out, error = process.communicate(timeout=30)
+    assert (out, error) == ("stopped after 1 of 2 trials of pod-to-service; they are kept\n", "")
+    document = raw.read(tmp_path / "raw" / raw.trial_name(1), raw.TrialDocument)
+    assert document.error == "stopped before it ended"
+    assert "interrupt - the client has terminated" in document.attempts[-1].stdout
+    assert not (tmp_path / "raw" / raw.trial_name(2)).exists()
+    assert dead(int((notes / "pid").read_text()))
+
+
+def test_a_place_that_can_not_be_written_is_a_sentence(instead: Callable[[str], Path], tmp_path: Path) -> None:
+    instead("cat $RECORDED/tcp-forward-3.21.json")
+    (tmp_path / "raw").touch()
+    with pytest.raises(Problem, match="can't be written"):
+        Outcome(tmp_path / "raw", placement(), [trial()], CHOSEN)
+
+
+@needs_iperf3
+def test_a_real_canary_before_looks_at_the_idle_node_first(server: Servers, tmp_path: Path) -> None:
+    said: list[str] = []
+    place = placement(port=server.port, topology="node-to-node")
+    measure.canary(place, CHOSEN, "before", tmp_path / "before", said.append)
+    measure.canary(place, CHOSEN, "after", tmp_path / "after", said.append)
+    before = raw.read(tmp_path / "before" / raw.CANARY, raw.CanaryDocument)
+    after = raw.read(tmp_path / "after" / raw.CANARY, raw.CanaryDocument)
+    idle = before.idle["host"]
+    assert len(idle) == 2
+    assert idle[1].at_s - idle[0].at_s == pytest.approx(CHOSEN.idle_s, abs=0.2)
+    assert after.idle == {}
+    for document in (before, after):
+        assert document.attempt is not None
+        assert isinstance(figures.of_iperf3(document.attempt), Report)
+    assert said[0].startswith("canary before: ")
+
+
+def test_a_canary_that_fails_is_kept_and_raises_nothing(instead: Callable[[str], Path], tmp_path: Path) -> None:
+    instead("exit 1")
+    measure.canary(placement(), CHOSEN, "after", tmp_path / "raw", lambda _: None)
+    document = raw.read(tmp_path / "raw" / raw.CANARY, raw.CanaryDocument)
+    assert document.error == "iperf3 printed nothing, exit code 1"
+    assert document.attempt is not None
+    assert isinstance(figures.of_iperf3(document.attempt), Failure)

@@ -1,0 +1,105 @@
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from steps import proof
+from steps.model import Sign
+from tests.steps.builders import NODES, sign
+
+NAMES = ("lab-iptables", "lab-nftables", "lab-ebpf")
+indications = st.one_of(st.none(), st.lists(st.sampled_from(NAMES), max_size=3, unique=True).map(tuple))
+signs = st.lists(
+    st.builds(
+        lambda node, names: sign(node, *(names or ()), telling=names is not None),
+        st.sampled_from([*NODES, "node-c"]),
+        indications,
+    ),
+    max_size=6,
+)
+
+
+@given(signs, st.sampled_from(NAMES))
+def test_order_does_not_matter(seen: list[Sign], asked: str) -> None:
+    assert proof.weigh(seen, asked, NODES) == proof.weigh(seen[::-1], asked, NODES[::-1])
+
+
+@given(signs, signs, st.sampled_from(NAMES))
+def test_more_evidence_never_clears_a_contradiction_nor_unproves(
+    more: list[Sign], seen: list[Sign], asked: str
+) -> None:
+    before, after = proof.weigh(seen, asked, NODES), proof.weigh(seen + more, asked, NODES)
+    if before.state == "disproven":
+        assert after.state == "disproven"
+    if before.state == "proven":
+        assert after.state in {"proven", "disproven"}
+
+
+@given(signs, st.sampled_from(NAMES))
+def test_never_proven_without_telling_evidence_on_each_node(seen: list[Sign], asked: str) -> None:
+    found = proof.weigh(seen, asked, NODES)
+    telling = {s.node for s in seen if s.indicates is not None}
+    if found.state == "proven":
+        assert set(NODES) <= telling
+        assert all(asked in s.indicates for s in seen if s.indicates is not None)
+        assert found.observed == asked
+        assert found.reason is None
+    else:
+        assert found.reason
+
+
+@given(signs, st.sampled_from(NAMES), st.sampled_from(NAMES))
+def test_what_is_observed_does_not_depend_on_what_was_asked(seen: list[Sign], asked: str, other: str) -> None:
+    assume(asked != other)
+    assert proof.weigh(seen, asked, NODES).observed == proof.weigh(seen, other, NODES).observed
+
+
+def test_proven_where_signs_together_leave_one_dataplane() -> None:
+    seen = [
+        sign("node-a", "lab-iptables", "lab-nftables"),
+        sign("node-a", "lab-nftables", "lab-ebpf"),
+        sign("node-b", "lab-nftables"),
+        sign("node-b", telling=False),
+    ]
+    assert proof.weigh(seen, "lab-nftables+twin", NODES).state == "proven"
+
+
+def test_contrary_names_the_sign_and_the_node() -> None:
+    seen = [sign("node-a", "lab-ebpf"), sign("node-b", "lab-iptables")]
+    found = proof.weigh(seen, "lab-ebpf", NODES)
+    assert found.state == "disproven"
+    assert found.observed is None
+    assert found.reason == "node-b: counters: some; that is lab-iptables, not lab-ebpf"
+
+
+def test_a_sign_that_agrees_with_no_dataplane_is_contrary() -> None:
+    seen = [*(sign(node, "lab-ebpf") for node in NODES), sign("node-a")]
+    found = proof.weigh(seen, "lab-ebpf", NODES)
+    assert found.state == "disproven"
+    assert found.reason == "node-a: counters: some; so lab-ebpf is not proven"
+
+
+def test_the_wrong_dataplane_on_every_node_is_what_is_observed() -> None:
+    found = proof.weigh([sign(node, "lab-iptables") for node in NODES], "lab-ebpf", NODES)
+    assert (found.state, found.observed) == ("disproven", "lab-iptables")
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        ([], "lab-ebpf is not proven: node-a shows no telling sign; node-b shows no telling sign"),
+        ([sign("node-a", "lab-ebpf")], "lab-ebpf is not proven: node-b shows no telling sign"),
+        (
+            [sign("node-a", "lab-ebpf"), sign("node-b", "lab-ebpf", "lab-ebpf-dsr")],
+            "lab-ebpf is not proven: node-b could be lab-ebpf or lab-ebpf-dsr",
+        ),
+    ],
+)
+def test_unproven_says_what_is_missing_where(seen: Sequence[Sign], reason: str) -> None:
+    found = proof.weigh(seen, "lab-ebpf", NODES)
+    assert (found.state, found.reason) == ("unproven", reason)
+
+
+def test_without_a_node_nothing_is_proven() -> None:
+    assert proof.weigh([sign("node-a", "lab-ebpf")], "lab-ebpf", ()).state == "unproven"

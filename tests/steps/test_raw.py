@@ -1,0 +1,93 @@
+import errno
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis.errors import Problem
+from steps import raw
+from tests.steps.builders import attempt, cut_short, damaged, placement, trial
+
+DOCUMENT = raw.TrialDocument(
+    trial=trial(), placement=placement(), mtu_bytes=None, services=0, attempts=(attempt(stderr="\\xff"),)
+)
+
+
+@pytest.mark.parametrize("name", ["0001.json.gz", "plain.json", "document"])
+def test_what_is_written_is_read_and_leaves_nothing_beside_it(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "deep" / "down" / name
+    raw.write(path, DOCUMENT)
+    raw.write(path, DOCUMENT)
+    assert raw.read(path, raw.TrialDocument) == DOCUMENT
+    assert [p.name for p in path.parent.iterdir()] == [name]
+
+
+def test_the_same_document_is_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.json.gz", "b.json.gz"):
+        raw.write(tmp_path / name, DOCUMENT)
+    assert (tmp_path / "a.json.gz").read_bytes() == (tmp_path / "b.json.gz").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["x.json.gz", "x.json"])
+def test_a_document_cut_short_or_damaged_is_a_sentence(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    raw.write(path, DOCUMENT)
+    cut_short(path)
+    with pytest.raises(Problem, match=rf"^{name} is (cut short or )?damaged"):
+        raw.read(path, raw.TrialDocument)
+    damaged(path)
+    with pytest.raises(Problem, match=rf"^{name} is damaged: "):
+        raw.read(path, raw.TrialDocument)
+    path.write_bytes(b"")
+    with pytest.raises(Problem):
+        raw.read(path, raw.TrialDocument)
+
+
+def test_a_missing_document_is_not_a_damaged_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        raw.read(tmp_path / "x.json", raw.Prepare)
+
+
+def test_a_file_where_a_directory_should_be_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Problem, match="can't be written: File exists; choose another place"):
+        raw.write(tmp_path / "file" / "x.json", DOCUMENT)
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_the_old_document(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    raw.write(path, raw.Prepare(visit=1))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Beyond the limit a write fails with EFBIG, as it does with ENOSPC on a full disk; Python ignores the signal.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(Problem, match=f"can't be written: {os.strerror(errno.EFBIG)}; free some room"):
+            raw.write(path, DOCUMENT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert raw.read(path, raw.Prepare).visit == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_really_full_disk_is_a_sentence(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    program = (
+        "import pathlib, sys; from steps import raw; from tests.steps.test_raw import DOCUMENT\n"
+        "pathlib.Path(sys.argv[1], 'fill').write_bytes(b'x' * 4096)\n"
+        "try: raw.write(pathlib.Path(sys.argv[1], 'x.json'), DOCUMENT)\n"
+        "except raw.Problem as problem: print(problem)\n"
+    )
+    script = 'mount -t tmpfs -o size=8k tmpfs "$1" && exec "$2" -c "$3" "$1"'
+    done = in_own_mounts(script, str(tmp_path), program)
+    assert "can't be written: No space left on device; free some room" in done
+
+
+def in_own_mounts(script: str, *arguments: str) -> str:
+    command = ["unshare", "-m", "sh", "-c", script, "sh", arguments[0], sys.executable, *arguments[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

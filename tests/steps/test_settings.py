@@ -1,0 +1,171 @@
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.errors import BadInput
+from steps.catalogue import profiles, topologies
+from steps.catalogue.dataplanes import DATAPLANES
+from steps.settings import Settings, choose
+
+
+def faults(**texts: str) -> list[str]:
+    with pytest.raises(BadInput) as caught:
+        choose(**cast("Any", texts))
+    assert caught.value.exit_code == 2
+    return str(caught.value).splitlines()
+
+
+def cells(settings: Settings) -> list[tuple[str, str, str]]:
+    return [(c.topology, c.protocol, c.direction) for c in settings.cells]
+
+
+@pytest.mark.parametrize("profile", [p.name for p in profiles.PROFILES])
+def test_every_profile_makes_settings(profile: str) -> None:
+    settings = choose(profile=profile)
+    entry = profiles.BY_NAME[profile]
+    assert settings.rounds == entry.rounds
+    assert settings.duration_s == entry.duration_s
+    assert settings.dataplanes == tuple(d.name for d in DATAPLANES if d.environment == "lab")
+    assert settings.cells
+
+
+@pytest.mark.parametrize("topology", [t.name for t in topologies.TOPOLOGIES])
+@pytest.mark.parametrize("profile", [p.name for p in profiles.PROFILES])
+def test_every_topology_can_be_chosen_in_every_profile(profile: str, topology: str) -> None:
+    assert {c.topology for c in choose(profile=profile, topologies=topology).cells} == {topology}
+
+
+def test_blank_texts_are_the_defaults() -> None:
+    settings = choose(seed_source=lambda: 7)
+    assert (settings.profile, settings.environment, settings.results, settings.seed) == ("quick", "lab", "results", 7)
+    assert settings.offered_bps is None
+
+
+def test_without_a_seed_two_runs_differ() -> None:
+    assert choose().seed != choose().seed
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("duration=0.05", 'duration must be at least 1 s, got 0.05 s (iperf3 reads it as "for ever")'),
+        ("duration=0", 'duration must be at least 1 s, got 0 s (iperf3 reads it as "for ever")'),
+        ("duration_s=1.5", "duration must be a whole number, got 1.5 s"),
+        ("duration=ten", "duration must be a number, got 'ten'"),
+        ("duration=inf", "duration must be a finite number, got 'inf'"),
+        ("duration=nan", "duration must be a finite number, got 'nan'"),
+        ("repetitions=0", "repetitions must be at least 1, got 0"),
+        ("visits=0", "rounds must be at least 1, got 0"),
+        ("streams=0", "streams must be at least 1, got 0"),
+        ("streams=129", "streams must be at most 128, got 129"),
+        ("omit=-1", "omit must be at least 0 s, got -1 s"),
+        ("rate=fast protocols=udp", "rate must be bits per second such as 100M, 2.5G or 0 for no limit, got 'fast'"),
+        (
+            "rate=100M protocols=tcp",
+            "rate limits UDP only, and no UDP is measured: add protocols=udp, or leave rate out",
+        ),
+        ("protocols=tpc", "unknown protocol 'tpc': did you mean tcp?"),
+        ("protocols=", "protocols must name at least one of tcp, udp, connect"),
+        ("protocols=tcp,tcp", "protocols names one of them twice: tcp, tcp"),
+        ("directions=back", "unknown direction 'back': known are forward, reverse"),
+        (
+            "protocols=connect directions=reverse",
+            "connect has no reverse direction: leave directions out, or add protocols=tcp or udp",
+        ),
+        ("offloads=maybe", "offloads must be true or false, got 'maybe'"),
+        ("duration", "option 'duration' has no value: write it as NAME=VALUE"),
+        ("duration=1 duration_s=2", "option duration_s is given twice: give it once"),
+        (
+            "congestion_control=../x",
+            "congestion_control must be the name of a Linux algorithm such as cubic or bbr, got '../x'",
+        ),
+        ("block_size=70000 protocols=udp", "block_size must be at most 65507 B where UDP is measured, got 70000 B"),
+        ("repitions=2", "unknown option 'repitions': did you mean repetitions or directions?"),
+    ],
+)
+def test_a_bad_option_is_a_sentence(options: str, sentence: str) -> None:
+    assert faults(options=options) == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("texts", "beginning"),
+    [
+        ({"profile": "quik"}, "unknown profile 'quik': did you mean quick?"),
+        ({"dataplanes": "lab-iptable"}, "unknown dataplane 'lab-iptable': did you mean lab-iptables"),
+        ({"topologies": "pod-to-pood"}, "unknown topology 'pod-to-pood': did you mean pod-to-pod"),
+        ({"topologies": "pod-to-pod,pod-to-pod"}, "topology pod-to-pod is given twice"),
+        ({"dataplanes": "lab-ebpf,lab-ebpf"}, "dataplane lab-ebpf is given twice: label one to make it a twin"),
+        ({"dataplanes": "lab-ebpf+"}, "label of dataplane 'lab-ebpf+' must be"),
+        ({"dataplanes": "lab-ebpf+a/b"}, "label of dataplane 'lab-ebpf+a/b' must be"),
+        ({"dataplanes": "lab-iptables+burden=x"}, "dataplane 'lab-iptables+burden=x' must say how many rules"),
+        (
+            {"dataplanes": "lab-ebpf", "environment": "prod"},
+            "dataplane lab-ebpf belongs to lab, and environment 'prod' is",
+        ),
+        ({"label": "two\nlines"}, "label must be one line"),
+        ({"options": "rounds=1000 duration=3600"}, "this would send for "),
+        ({"options": "rounds=1000 repetitions=20 protocols=connect"}, "this would "),
+    ],
+)
+def test_a_bad_choice_is_a_sentence(texts: dict[str, str], beginning: str) -> None:
+    found = faults(**texts)
+    assert len(found) == 1
+    assert found[0].startswith(beginning)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    found = faults(profile="x", dataplanes="y", topologies="z", options="duration=0 rounds=0 nonsense=1")
+    assert len(found) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "bps"), [("100M", 1e8), ("1G", 1e9), ("2.5g", 2.5e9), ("1000", 1e3), ("5Mbit/s", 5e6), ("0", None)]
+)
+def test_a_rate_is_read_as_iperf3_reads_it(text: str, bps: float | None) -> None:
+    assert choose(options=f"protocols=udp rate={text}").offered_bps == bps
+
+
+def test_topologies_filter_the_profile_and_the_others_get_their_telling_direction() -> None:
+    settings = choose(profile="smoke", topologies="external-to-nodeport, pod-to-pod")
+    assert cells(settings) == [("pod-to-pod", "tcp", "forward"), ("external-to-nodeport", "tcp", "reverse")]
+
+
+def test_protocols_and_directions_multiply_and_connect_goes_forward_only() -> None:
+    settings = choose(topologies="external-to-nodeport", options="protocols=tcp,connect directions=forward,reverse")
+    assert cells(settings) == [
+        ("external-to-nodeport", "tcp", "forward"),
+        ("external-to-nodeport", "tcp", "reverse"),
+        ("external-to-nodeport", "connect", "forward"),
+    ]
+    telling = choose(topologies="external-to-nodeport", options="protocols=udp")
+    assert cells(telling) == [("external-to-nodeport", "udp", "reverse")]
+
+
+def test_thorough_measures_everything() -> None:
+    assert len(choose(profile="thorough").cells) == len(topologies.TOPOLOGIES) * 4 + 1
+
+
+def test_twins_and_burdens_are_arms() -> None:
+    arms = ("lab-iptables", "lab-iptables+twin", "lab-iptables+burden=100")
+    assert choose(dataplanes=",".join(arms)).dataplanes == arms
+
+
+def test_an_omit_as_long_as_the_trial_is_fine() -> None:
+    assert choose(options="omit=5 duration=1").omit_s == 5
+
+
+@given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=60))
+def test_whatever_is_typed_gives_settings_or_sentences(dataplanes: str, topologies: str, options: str) -> None:
+    sentences = None
+    try:
+        settings = choose(dataplanes=dataplanes, topologies=topologies, options=options)
+    except BadInput as problem:
+        sentences = str(problem)
+    if sentences is None:
+        assert Settings.model_validate_json(settings.model_dump_json()) == settings
+        assert settings.cells
+        assert settings.dataplanes
+    else:
+        assert sentences.strip()

@@ -1,0 +1,62 @@
+from collections.abc import Sequence
+
+import pytest
+
+from steps import settle
+from steps.model import Sign
+from steps.settle import Judgement, Never, NotSettledError, NotYet, Settled
+from tests.steps.builders import NODES, sign
+
+ASKED = "lab-ebpf"
+PROVEN = [sign(node, ASKED) for node in NODES]
+OLD = [sign(node, "lab-iptables") for node in NODES]
+
+
+def judge(signs: Sequence[Sign]) -> Judgement:
+    return settle.judge(signs, ASKED, NODES)
+
+
+def test_judgements() -> None:
+    assert isinstance(judge(PROVEN), Settled)
+    assert isinstance(judge([]), NotYet)
+    assert isinstance(judge(PROVEN[:1]), NotYet)
+    assert isinstance(judge(OLD), NotYet), "the old dataplane may be on its way out"
+    assert isinstance(settle.judge(PROVEN, ASKED, ()), Never)
+
+
+def test_it_looks_until_it_is_proven_and_says_once_what_is_missing() -> None:
+    looks = iter([[], [], OLD, PROVEN])
+    said: list[str] = []
+    settled = settle.wait(lambda: next(looks), judge, 30, said.append)
+    assert settled.proof.observed == ASKED
+    assert settled.signs == tuple(PROVEN)
+    assert 0 < settled.settle_s < 30
+    assert len(said) == 2
+    assert "node-a shows no telling sign" in said[0]
+    assert "that is lab-iptables, not lab-ebpf" in said[1]
+
+
+def test_time_up_says_what_was_and_was_not_seen_where() -> None:
+    half = [PROVEN[0], sign("node-b", telling=False)]
+    with pytest.raises(NotSettledError) as caught:
+        settle.wait(lambda: half, judge, 0.1, lambda _: None)
+    assert str(caught.value) == (
+        "not within 0.1 s: lab-ebpf is not proven: node-b shows no telling sign "
+        "(seen: node-a: counters: some; node-b: counters: some)"
+    )
+    assert caught.value.signs == tuple(half)
+    assert caught.value.proof is not None
+    assert caught.value.proof.state == "unproven"
+
+
+def test_what_can_not_settle_is_not_waited_for() -> None:
+    looks = 0
+
+    def observe() -> list[Sign]:
+        nonlocal looks
+        looks += 1
+        return PROVEN
+
+    with pytest.raises(NotSettledError, match="no measured node is named"):
+        settle.wait(observe, lambda signs: settle.judge(signs, ASKED, ()), 30, lambda _: None)
+    assert looks == 1

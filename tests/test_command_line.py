@@ -1,0 +1,108 @@
+"""The command line: help, validation, exit codes. What it refuses, it refuses with a sentence, and at once."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def command(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "workflows", *argv], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "verb", ["", "run", "plan", "preflight", "configure", "settle", "restore", "report", "query", "shell"]
+)
+def test_every_verb_has_a_help(verb: str) -> None:
+    done = command(*([verb] if verb else []), "--help")
+    assert done.returncode == 0
+    assert "Usage: python -m workflows" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--dataplanes=lab-iptable"], "lab-iptables"),
+        (["--topologies=pod-to-prod"], "pod-to-pod"),
+        (["--profile=quik"], "quick"),
+        (["--duration=0"], "at least 1 s"),
+        (["--duration=0.05"], 'iperf3 reads it as "for ever"'),
+        (["--duration=ten"], "ten"),
+        (["--repetitions=0"], "repetitions"),
+        (["--visits=-1"], "-1"),
+        (["--streams=0"], "streams"),
+        (["--seed=x"], "seed"),
+        (["--rate=100M", "--protocols=tcp"], "rate"),
+        (["--dataplanes=lab-iptables,lab-iptables"], "twice"),
+        (["--nope=1"], "--nope"),
+        (["--duration=0", "--profile=quik"], "quick"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["run", "plan"])
+def test_what_makes_no_sense_is_refused_with_a_sentence(verb: str, flags: list[str], says: str) -> None:
+    done = command(verb, *flags)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["run", "--environment=tiger"], "workflow"),
+        (["configure", "--environment=lab", "--dataplane=ebpf"], "lab"),
+        (["configure", "--environment=tiger", "--dataplane=ebfp"], "ebpf"),
+        (["restore"], "environment"),
+        (["settle", "--environment=tiger", "--dataplane=lab-ebpf"], "lab"),
+    ],
+)
+def test_what_no_cluster_can_do_is_refused_with_a_sentence(argv: list[str], says: str) -> None:
+    done = command(*argv)
+    assert done.returncode == 2
+    assert says in done.stderr.lower()
+    assert "Traceback" not in done.stderr
+
+
+def test_all_faults_are_named_at_once() -> None:
+    done = command("run", "--duration=0", "--repetitions=0", "--topologies=moon")
+    assert all(fault in done.stderr for fault in ("duration", "repetitions", "moon"))
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_anything_starts() -> None:
+    done = command("run", "--results=/proc/nowhere")
+    assert done.returncode == 2
+    assert "/proc/nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_plan_names_every_visit_and_how_long_it_takes() -> None:
+    done = command("plan", "--profile=smoke", "--seed=7")
+    assert done.returncode == 0
+    assert done.stdout == command("plan", "--profile=smoke", "--seed=7").stdout
+    assert "seed 7" in done.stdout
+    assert done.stdout.count("lab-ebpf-dsr") == 2
+
+
+def test_an_unknown_question_names_the_known(tmp_path: object) -> None:
+    done = command("query", "--question=trand", f"--results={tmp_path}")
+    assert done.returncode == 2
+    assert "trend" in done.stderr
+
+
+def test_sql_that_is_wrong_is_refused_with_the_reason(tmp_path: object) -> None:
+    done = command("query", "--sql=select nonsense from runs", f"--results={tmp_path}")
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m workflows plan --profile=thorough | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""

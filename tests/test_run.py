@@ -1,0 +1,173 @@
+"""The whole process, as a user starts it: real dataplanes, real iperf3, the real workflow, rows and a report."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from analysis import database
+from analysis.store import Store
+from tests.ordinary import AS_NOBODY, ROOT, environment
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="the lab's eBPF dataplanes need root"),
+]
+
+SHORT = ("--profile=smoke", "--seed=7", "--services=10", "--foreign-cpu-limit=1")
+"""However busy the machine is, no trial is measured again: here it counts that things work, not how fast."""
+
+PATIENCE_S = 180
+MARK = f"STARTED_BY_TEST_{uuid.uuid4().hex}"
+
+
+def start(*flags: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "workflows", "run", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, MARK: "", **(env or {})},
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    said, _ = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, said
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """The output so far, up to and with the line that holds the text."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return "".join(lines)
+    raise AssertionError(f"{text!r} never came:\n{''.join(lines)}")
+
+
+@contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """No process of the lab, no network namespace with a name and no eBPF program that was not there before."""
+
+    def seen() -> tuple[set[str], set[str]]:
+        namespaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+        programs = subprocess.run(["bpftool", "prog", "show"], capture_output=True, text=True, check=True).stdout
+        return set(namespaces.split()), {line.split(":")[0] for line in programs.splitlines() if "from_" in line}
+
+    def running() -> list[str]:
+        found = psutil.process_iter(["cmdline", "environ"])
+        return [" ".join(p.info["cmdline"] or []) for p in found if MARK in (p.info["environ"] or {})]
+
+    before = seen()
+    yield
+    deadline = time.monotonic() + 10
+    while (left := (seen(), running())) != (before, []) and time.monotonic() < deadline:
+        os.sched_yield()
+    assert left == (before, [])
+
+
+def rows(store: Path, sql: str) -> list[dict[str, Any]]:
+    with database.connect(Store(str(store))) as con:
+        found: list[dict[str, Any]] = database.query(con, sql).to_pylist()
+    return found
+
+
+def test_all_four_dataplanes_are_measured_proven_and_reported(tmp_path: Path) -> None:
+    with nothing_left_behind():
+        code, said = finish(start(*SHORT, f"--results={tmp_path}"))
+    assert code == 0, said
+    visits = rows(tmp_path, "select * from visits order by visit")
+    assert len(visits) == 8
+    assert all(v["proof"] == "proven" and v["dataplane_observed"] == v["dataplane_requested"] for v in visits)
+    trials = rows(tmp_path, "select * from trials")
+    assert {t["outcome"] for t in trials} == {"measured"}
+    assert all((t["received_bps"] or 0) > 0 for t in trials if t["protocol"] == "tcp")
+    dsr = rows(
+        tmp_path,
+        "select dataplane, max(nat_bytes_per_payload_byte) as tunnelled from measurements "
+        "where topology = 'external-to-nodeport' group by all",
+    )
+    through = {str(row["dataplane"]): float(row["tunnelled"]) for row in dsr}
+    assert through["lab-ebpf-dsr"] < 0.1
+    assert all(ratio > 0.9 for name, ratio in through.items() if name != "lab-ebpf-dsr")
+    (run,) = rows(tmp_path, "select * from runs")
+    assert f"{tmp_path}/reports/{run['run_id']}/report.html" in said
+    assert "<script" not in (tmp_path / "report.html").read_text()
+    assert len(list((tmp_path / "raw").rglob("*.json.gz"))) == len(trials) + 2 * len(visits)
+
+
+def test_ctrl_c_keeps_what_was_measured_and_reports_it(tmp_path: Path) -> None:
+    with nothing_left_behind():
+        process = start(*SHORT, "--dataplanes=lab-iptables,lab-nftables", f"--results={tmp_path}")
+        read_until(process, "visit 02")
+        os.killpg(process.pid, signal.SIGINT)
+        code, said = finish(process)
+    assert code == 1, said
+    outcomes = {str(row["outcome"]) for row in rows(tmp_path, "select distinct outcome from trials")}
+    assert outcomes >= {"measured", "not-run"}
+    assert (tmp_path / "report.html").exists()
+    assert "Traceback" not in said
+
+
+def test_kill_9_leaves_nothing_but_what_was_measured(tmp_path: Path) -> None:
+    with nothing_left_behind():
+        process = start(*SHORT, "--dataplanes=lab-ebpf,lab-ebpf-dsr", f"--results={tmp_path}")
+        read_until(process, "canary before")
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+    assert list((tmp_path / "raw").rglob("configure.json"))
+    assert rows(tmp_path, "select * from runs") == []
+
+
+def test_a_server_that_dies_makes_rows_with_the_reason_and_exit_code_1(tmp_path: Path) -> None:
+    """The iperf3 that the lab finds ends after each third of a second, in the middle of every trial."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    real = subprocess.run(["which", "iperf3"], capture_output=True, text=True, check=True).stdout.strip()
+    (programs / "iperf3").write_text(
+        f'#!/bin/sh\ncase " $* " in *" -s "*) exec timeout -s KILL 0.7 {real} "$@";; *) exec {real} "$@";; esac\n'
+    )
+    (programs / "iperf3").chmod(0o755)
+    flags = ("--dataplanes=lab-iptables,lab-nftables", "--topologies=pod-to-pod", f"--results={tmp_path / 'store'}")
+    code, said = finish(start(*SHORT, *flags, env={"PATH": f"{programs}:{os.environ['PATH']}"}))
+    assert code == 1, said
+    failed = rows(tmp_path / "store", "select error, received_bps from trials where outcome = 'failed'")
+    assert failed
+    assert all(row["error"] and row["received_bps"] is None for row in failed)
+    assert "Traceback" not in said
+
+
+def test_an_ordinary_user_measures_what_needs_no_root_and_sees_what_was_left_out(ordinary_python: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder)
+        store.chmod(0o777)
+        # By a shell, since setpriv itself still has root's way into directories when it starts a program.
+        argv = [*AS_NOBODY, "sh", "-c", '"$@"', "sh", ordinary_python, "-m", "workflows", "run"]
+        done = subprocess.run(
+            [*argv, *SHORT, "--topologies=pod-to-service", "--protocols=tcp", f"--results={store}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+            cwd=ROOT,
+            env={**environment(), "HOME": folder},
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, said
+        found = {str(row["seen"]) for row in rows(store, "select distinct dataplane_observed as seen from visits")}
+    assert found == {"lab-iptables", "lab-nftables"}
+    assert "Skipped: lab-ebpf:" in said
+    assert "root" in said

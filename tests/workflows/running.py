@@ -1,0 +1,55 @@
+"""Run a toy workflow to its end and look at what came of it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hera.workflows import DAG, WorkflowTemplate
+
+from workflows.local.engine import Engine
+from workflows.local.events import Event
+from workflows.local.nodes import Outcome
+
+
+def workflow(
+    main: Callable[[], object],
+    exits: Callable[[], object] | None = None,
+    others: Callable[[], object] | None = None,
+    fields: Mapping[str, Any] | None = None,
+    dag_fields: Mapping[str, Any] | None = None,
+) -> WorkflowTemplate:
+    """A workflow whose entrypoint `main` holds the tasks that a function adds; `others` adds templates before it."""
+    with WorkflowTemplate(name="toy", entrypoint="main", on_exit="bye" if exits else None, **(fields or {})) as built:
+        if others is not None:
+            others()
+        with DAG(name="main", **(dag_fields or {})):
+            main()
+        if exits is not None:
+            with DAG(name="bye"):
+                exits()
+    return built
+
+
+def walk(
+    built: WorkflowTemplate | Mapping[str, Any],
+    results: Path,
+    arguments: Mapping[str, str] | None = None,
+    listener: Callable[[Engine, Event], None] | None = None,
+    env: Mapping[str, str] | None = None,
+    grace_s: float = 2.0,
+) -> tuple[Outcome, list[Event]]:
+    """The outcome and all events. The listener gets the engine too, so that it can stop it."""
+    events: list[Event] = []
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        if listener is not None:
+            listener(engine, event)
+
+    engine = Engine(built, arguments or {}, str(results), "run", listen, env, locks=results, grace_s=grace_s)
+    return engine.run(), events
+
+
+def phases(outcome: Outcome) -> dict[str, str]:
+    """The phase of each node, by its name without the workflow's."""
+    return {node.name.removeprefix("run").lstrip(".") or "run": node.phase for node in outcome.nodes}

@@ -1,0 +1,127 @@
+"""What a person sees while it runs."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from workflows.local.board import Board
+from workflows.local.display import Display, clock
+from workflows.local.events import (
+    Event,
+    NodeFinished,
+    NodeLog,
+    NodeProgress,
+    NodeStarted,
+    WorkflowFinished,
+    WorkflowStarted,
+    WorkflowStopping,
+    WorkflowWaiting,
+)
+
+
+def _visit(number: int, phase: str = "Succeeded") -> list[Event]:
+    node = f"run.visits({number})"
+    inputs = {"visit": str(number), "dataplane": "lab-ebpf", "round": "2"}
+    return [
+        NodeStarted(node, "visits", "visit", "DAG", "run.visits", inputs),
+        NodeStarted(f"{node}.measure(0:x)", "measure(0:x)", "measure", "Pod", node),
+        NodeProgress(f"{node}.measure(0:x)", 3, 8),
+        NodeLog(f"{node}.measure(0:x)", "pod-to-pod tcp forward: 5.21 Gbit/s"),
+        NodeLog(f"{node}.measure(0:x)", "canary after: steady"),
+        NodeFinished(f"{node}.measure(0:x)", phase, "it broke" if phase == "Failed" else "", 1.0),  # type: ignore[arg-type]
+        NodeFinished(node, phase, "", 10.0),  # type: ignore[arg-type]
+    ]
+
+
+START: list[Event] = [
+    WorkflowWaiting("Waiting for a lock"),
+    WorkflowStarted("run", "uid"),
+    NodeStarted("run", "run", "main", "DAG", None),
+    NodeStarted("run.preflight", "preflight", "preflight", "Pod", "run"),
+    NodeLog("run.preflight", "all is there"),
+    NodeFinished("run.preflight", "Succeeded", "", 0.1),
+    NodeStarted("run.visits", "visits", "visit", "TaskGroup", "run", {}, 4),
+]
+
+
+def _board(events: list[Event], expected_s: float | None = None, step_s: float = 0.0) -> Board:
+    board = Board(expected_s)
+    for number, event in enumerate(events):
+        board.note(event, number * step_s)
+    return board
+
+
+def test_a_visit_is_known_by_its_inputs() -> None:
+    board = _board([*START, *_visit(1)[:5]])
+    (line,) = board.visits.values()
+    assert line.title == "visit 1  lab-ebpf  round 2"
+    assert (line.doing, line.said, line.figure) == (
+        "measure",
+        "canary after: steady",
+        "pod-to-pod tcp forward: 5.21 Gbit/s",
+    )
+    assert line.progress == (3, 8)
+    assert board.planned_visits == 4
+    assert board.outside.said == "all is there"
+
+
+def test_a_failure_in_a_visit_is_kept() -> None:
+    board = _board([*START, *_visit(1, "Failed")])
+    assert [(line.failure, line.phase) for line in board.done] == [("it broke", "Failed")]
+
+
+def test_the_time_left_follows_the_plan_and_then_what_was_seen() -> None:
+    board = Board(100.0)
+    assert board.left_s(0.0) == 100.0
+    for event in START:
+        board.note(event, 0.0)
+    assert board.left_s(10.0) == 90.0
+    for event in _visit(1)[:-1]:
+        board.note(event, 10.0)
+    assert board.left_s(20.0) == 90.0
+    board.note(_visit(1)[-1], 60.0)
+    assert board.left_s(60.0) == pytest.approx(3 * (50 + 25) / 2)
+    assert 0.0 < board.ratio(60.0) < 1.0
+
+
+@given(st.lists(st.sampled_from([*START, *_visit(1), *_visit(2), WorkflowStopping("Stop")])), st.floats(0, 1e6))
+def test_any_order_of_events_can_be_shown(events: list[Event], expected_s: float) -> None:
+    board = _board(events, expected_s, step_s=1.0)
+    assert 0.0 <= board.ratio(1e6) <= 1.0
+    left = board.left_s(1e6)
+    assert left is None or left >= 0.0
+
+
+def _shown(events: list[Event], *, terminal: bool) -> str:
+    out = io.StringIO()
+    with Display(Console(file=out, force_terminal=terminal, width=100, color_system=None), 40.0) as display:
+        for event in events:
+            display(event)
+    return out.getvalue()
+
+
+def test_a_log_gets_plain_lines() -> None:
+    shown = _shown([*START, *_visit(1), *_visit(2, "Failed"), WorkflowFinished("Failed", "why", 61.0)], terminal=False)
+    assert "\x1b" not in shown
+    assert shown.splitlines()[0].endswith("Waiting for a lock")
+    assert "[0:00] visit 1  lab-ebpf  round 2: measure: pod-to-pod tcp forward: 5.21 Gbit/s" in shown
+    assert "visit 1  lab-ebpf  round 2: succeeded in 10.0 s (1 of 4 visits, about 0:" in shown
+    assert "visit 2  lab-ebpf  round 2: measure: failed: it broke" in shown
+    assert shown.splitlines()[-1] == "[0:00] failed after 1:01: why"
+
+
+def test_a_terminal_keeps_a_line_for_each_visit() -> None:
+    shown = _shown([*START, *_visit(1), *_visit(2, "Failed"), WorkflowStopping("Stop")], terminal=True)
+    assert "✓ visit 1  lab-ebpf  round 2" in shown
+    assert "5.21 Gbit/s" in shown
+    assert "✗ visit 2  lab-ebpf  round 2" in shown
+    assert "it broke" in shown
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (190, "3:10"), (3723, "1:02:03"), (59.7, "1:00")])
+def test_clock(seconds: float, text: str) -> None:
+    assert clock(seconds) == text

@@ -1,0 +1,174 @@
+"""Broken workflows: each fault is found, and named."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hera.workflows import DAG, Parameter, Task
+
+from tests.workflows import toys as t
+from tests.workflows.running import workflow
+from workflows.benchmark import build
+from workflows.lint import WORKFLOW_TAGS, lint
+from workflows.local import scope
+from workflows.local.support import unsupported
+
+Broken = Callable[[dict[str, Any]], None]
+
+
+def _sound() -> dict[str, Any]:
+    def others() -> None:
+        with DAG(name="inner", inputs=[Parameter(name="x"), Parameter(name="y", default="d")]):
+            t.echo(name="e", arguments={"text": "{{inputs.parameters.x}}"})
+            t.say(name="s", depends="e", arguments={"text": "{{tasks.e.outputs.parameters.said}}"})
+
+    def main() -> None:
+        Task(name="a", template="inner", with_items=[{"k": 1}], arguments={"x": "{{item.k}}"})
+        t.say(name="b", depends="a", arguments={"text": "{{workflow.parameters.p}} {{tasks.a.status}}"})
+        t.say(name="c", depends="b", arguments={"text": "{{tasks.a.status}}"})
+
+    built: dict[str, Any] = workflow(
+        main,
+        lambda: t.say(name="z", arguments={"text": "{{workflow.status}} {{workflow.failures}}"}),
+        others=others,
+        fields={"arguments": {"p": "1"}},
+    ).to_dict()
+    return built
+
+
+def _template(built: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in built["spec"]["templates"] if one["name"] == name)
+    return found
+
+
+def _task(built: dict[str, Any], template: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in _template(built, template)["dag"]["tasks"] if one["name"] == name)
+    return found
+
+
+def _says(built: dict[str, Any], template: str, name: str, text: str) -> None:
+    _task(built, template, name)["arguments"]["parameters"][0]["value"] = text
+
+
+def test_what_is_sound_is_passed() -> None:
+    assert lint(_sound()) == []
+    assert unsupported(_sound(), {}) == []
+
+
+def test_the_benchmark_itself_is_sound_and_can_be_walked() -> None:
+    assert lint(build().to_dict()) == []
+    assert unsupported(build().to_dict(), {}) == []
+
+
+CONTRADICTIONS: list[tuple[Broken, str]] = [
+    (
+        lambda w: w["spec"].update(entrypoint="mian"),
+        "entrypoint is mian, which no template is called; did you mean main?",
+    ),
+    (lambda w: w["spec"].pop("entrypoint"), "there is no entrypoint"),
+    (lambda w: w["spec"].update(onExit="by"), "onExit is by, which no template is called"),
+    (lambda w: _task(w, "main", "a").update(template="iner"), "its template iner does not exist; did you mean inner?"),
+    (lambda w: _task(w, "main", "a")["arguments"]["parameters"].append({"name": "z", "value": "1"}), "has no input z"),
+    (lambda w: _task(w, "main", "a")["arguments"].update(parameters=[]), "needs input x, which is not supplied"),
+    (lambda w: _task(w, "main", "b").update(depends="aa"), "waits for aa, which no task is called; did you mean a?"),
+    (lambda w: _task(w, "main", "b").update(depends="a.Sucess"), "'Sucess' is no result"),
+    (lambda w: _task(w, "main", "a").update(depends="b"), "task a waits for itself"),
+    (lambda w: _task(w, "main", "b").update(dependencies=["a"]), "both depends and dependencies"),
+    (lambda w: _says(w, "main", "b", "{{tasks.c.status}}"), "{{tasks.c.status}} refers to nothing that is known there"),
+    (
+        lambda w: _says(w, "inner", "s", "{{tasks.e.outputs.parameters.sad}}"),
+        "did you mean tasks.e.outputs.parameters.said?",
+    ),
+    (lambda w: _says(w, "main", "b", "{{item}}"), "{{item}} refers to nothing"),
+    (lambda w: _says(w, "main", "b", "{{workflow.parameters.q}}"), "{{workflow.parameters.q}} refers to nothing"),
+    (lambda w: _says(w, "main", "b", "{{workflow.status}}"), "{{workflow.status}} refers to nothing"),
+    (lambda w: _says(w, "main", "b", "{{inputs.parameters.x}}"), "{{inputs.parameters.x}} refers to nothing"),
+    (
+        lambda w: _template(w, "inner").update(activeDeadlineSeconds=5),
+        "inner is a DAG, and Argo heeds activeDeadlineSeconds",
+    ),
+    (lambda w: _template(w, "inner").update(podSpecPatch="{}"), "inner is a DAG, and Argo heeds podSpecPatch"),
+    (lambda w: _template(w, "say").update(podSpecPatch="{{inputs.parameters.no}}"), "{{inputs.parameters.no}} refers"),
+    (lambda w: _template(w, "main")["inputs"].update(parameters=[{"name": "i"}]), "entrypoint main needs input i"),
+    (lambda w: w["spec"]["templates"].append(_template(w, "say")), "template say is defined twice"),
+    (
+        lambda w: w["spec"]["templates"].extend({**_template(w, "say"), "name": f"s{i}"} for i in range(200)),
+        "templates; Argo takes 200",
+    ),
+    (
+        lambda w: _template(w, "bye")["dag"]["tasks"].extend(
+            {**_task(w, "bye", "z"), "name": f"z{i}"} for i in range(200)
+        ),
+        "template bye has 201 tasks; Argo takes 200",
+    ),
+]
+
+
+@pytest.mark.parametrize(("broken", "says"), CONTRADICTIONS, ids=[says for _, says in CONTRADICTIONS])
+def test_a_contradiction_is_named(broken: Broken, says: str) -> None:
+    built = deepcopy(_sound())
+    _template(built, "main").setdefault("inputs", {})
+    broken(built)
+    assert any(says in problem for problem in lint(built)), lint(built)
+
+
+_SECRET: dict[str, Any] = {"name": "K", "valueFrom": {"secretKeyRef": {}}}
+_TAR: dict[str, Any] = {"name": "t", "path": "/tmp/hera-outputs/artifacts/t", "archive": {"tar": {}}}
+
+FOREIGN: list[tuple[Broken, str]] = [
+    (lambda w: w["spec"].update(hooks={"exit": {}}), "spec/hooks is not supported"),
+    (lambda w: w["spec"].update(volumeClaimTemplates=[]), "spec/volumeClaimTemplates is not supported"),
+    (lambda w: w["spec"].update(volumes=[{"name": "v", "hostPath": {}}]), "spec/volumes/v is no emptyDir"),
+    (
+        lambda w: w["spec"].update(synchronization={"semaphores": []}),
+        "spec/synchronization/semaphores is not supported",
+    ),
+    (lambda w: _template(w, "say").update(daemon=True), "templates/say/daemon is not supported"),
+    (lambda w: _template(w, "say").update(container={}), "templates/say/container is not supported"),
+    (lambda w: _template(w, "say").update(memoize={}), "templates/say/memoize is not supported"),
+    (lambda w: _template(w, "say").update(timeout="5m"), "templates/say/timeout is not supported"),
+    (lambda w: _template(w, "say").update(retryStrategy={"backoff": {}}), "retryStrategy/backoff is not supported"),
+    (lambda w: _template(w, "say")["script"].update(command=["bash"]), "script/command is ['bash']"),
+    (lambda w: _template(w, "say")["script"].update(source="print(1)"), "script/source is no call of Hera's runner"),
+    (lambda w: _template(w, "say")["script"].update(args=["-c"]), "script/args is ['-c']"),
+    (
+        lambda w: _template(w, "say")["script"].update(env=[_SECRET]),
+        "variable K comes from the cluster; give it in the environment",
+    ),
+    (lambda w: _task(w, "main", "b").update(hooks={}), "tasks/b/hooks is not supported"),
+    (lambda w: _task(w, "main", "b").update(continueOn={"failed": True}), "tasks/b/continueOn is not supported"),
+    (lambda w: _task(w, "main", "b").update(withSequence={"count": 1}), "tasks/b/withSequence is not supported"),
+    (lambda w: _says(w, "main", "b", "{{=1+1}}"), "holds an expression tag"),
+    (
+        lambda w: _template(w, "echo")["outputs"]["parameters"][0]["valueFrom"].update(path="/etc/passwd"),
+        "valueFrom/path is '/etc/passwd'",
+    ),
+    (
+        lambda w: _template(w, "echo")["outputs"]["parameters"][0]["valueFrom"].update(path="/tmp/hera-outputs/../x"),
+        "valueFrom/path is '/tmp/hera-outputs/../x'",
+    ),
+    (
+        lambda w: _template(w, "echo")["outputs"].update(artifacts=[_TAR]),
+        "artifacts/t/archive is {'tar': {}}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("broken", "says"), FOREIGN, ids=[says for _, says in FOREIGN])
+def test_what_only_argo_can_do_is_refused_by_name(broken: Broken, says: str) -> None:
+    built = deepcopy(_sound())
+    broken(built)
+    assert any(says in line for line in unsupported(built, {})), unsupported(built, {})
+
+
+def test_what_comes_from_the_cluster_may_come_from_the_environment() -> None:
+    built = _sound()
+    _template(built, "say")["script"].update(env=[_SECRET])
+    assert unsupported(built, {"K": "given"}) == []
+
+
+def test_the_lint_knows_the_tags_that_the_engine_gives() -> None:
+    given = scope.of_workflow("n", "u", {}, datetime.now(UTC), {}).keys()
+    assert given - {"workflow.status"} == WORKFLOW_TAGS

@@ -1,0 +1,180 @@
+"""RBAC says exactly what the code calls: each role's work is done under its rendered rules, and all rules are used."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import yaml
+
+from steps.cluster.kube import gate, observe, permissions, pods, prepare, reach
+from steps.cluster.kube.adapter import Kube
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.configure import stand
+from steps.cluster.kube.crew import Crew
+from steps.cluster.kube.permissions import (
+    BENCHMARK,
+    CALICO_SYSTEM,
+    OPERATOR_NAMESPACES,
+    PERMISSIONS,
+    TIGERA_OPERATOR,
+    V3_GROUP,
+    Role,
+)
+from steps.model import Visit
+from steps.settings import Settings, choose
+from tests.steps.kube.fake_api import NAMESPACE, direct_client
+from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fake_store import Request
+from workflows import rbac, render
+
+Object = dict[str, Any]
+Call = tuple[str, str, str, str | None]
+"""Verb, group, resource with subresource, and namespace."""
+
+ACCOUNTS: dict[Role, str] = {"switch": rbac.SWITCH, "observe": rbac.OBSERVE}
+VARIABLES = {"BENCHMARK_IMAGE": "bench:1", "ARGO_WORKFLOW_NAME": "run-1"}
+
+
+def rules(account: str) -> list[tuple[str | None, Object]]:
+    """The rules that bind an account, each with the namespace it holds in, from what would be applied."""
+    items = [*rbac.Rbac(operator=False, namespace=NAMESPACE).to_dict()["items"]]
+    items += rbac.Rbac(operator=True, namespace=NAMESPACE).to_dict()["items"]
+    roles = {(i["kind"], i["metadata"]["name"], i["metadata"].get("namespace")): i for i in items if "rules" in i}
+    found = []
+    for binding in items:
+        names = [s["name"] for s in binding.get("subjects", []) if s["namespace"] == NAMESPACE]
+        if account in names:
+            namespace = binding["metadata"].get("namespace")
+            role = roles[binding["roleRef"]["kind"], binding["roleRef"]["name"], namespace]
+            found += [(namespace, rule) for rule in role["rules"]]
+    return found
+
+
+def authoriser(account: str) -> Callable[[Request], bool]:
+    held = rules(account)
+
+    def denied(request: Request) -> bool:
+        resource = f"{request.plural}/{request.sub}" if request.sub else request.plural
+        return not any(
+            namespace in {None, request.namespace}
+            and request.verb in rule["verbs"]
+            and request.group in rule["apiGroups"]
+            and resource in rule["resources"]
+            and (not rule.get("resourceNames") or (request.name in rule["resourceNames"] and request.verb != "create"))
+            for namespace, rule in held
+        )
+
+    return denied
+
+
+def asked(monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, Visit]:
+    """Some run, and a way to wait that always begins with a watch."""
+    plain = Client.until
+
+    def until(self: Client, resource: Any, namespace: Any, ready: Any, timeout_s: float, *, labels: str = "") -> Any:  # noqa: ANN401
+        looks = iter((False,))
+        return plain(self, resource, namespace, lambda f: next(looks, True) and ready(f), timeout_s, labels=labels)
+
+    monkeypatch.setattr(Client, "until", until)
+    monkeypatch.setattr(reach, "CHECK_S", 0.01)
+    monkeypatch.setattr(reach, "_POLL_S", 0.0)
+    settings = choose(profile="smoke", dataplanes="ebpf", environment="prod", seed_source=lambda: 1)
+    return settings, Visit(visit=1, round=1, dataplane="ebpf", trials=())
+
+
+def kube(calico: Calico, role: Role) -> Kube:
+    client, _transport = direct_client(calico.store)
+    calico.store.denied = authoriser(ACCOUNTS[role])
+    return Kube("prod", client=client, variables=VARIABLES, say=lambda _s: None, sleep=calico.store.advance, gate_s=0)
+
+
+def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
+    """What preflight, configure and restore do, and a restore after a run that is dead."""
+    who = kube(calico, "switch")
+    assert not [finding for finding in who.preflight(settings) if "may not" in finding.reason]
+    for dataplane in ("ebpf", "nftables", "iptables"):
+        who.configure(visit.model_copy(update={"dataplane": dataplane}), settings)
+    client, _transport = direct_client(calico.store)
+    variables = {**VARIABLES, "ARGO_WORKFLOW_NAME": "run-2"}
+    Kube("prod", client=client, variables=variables, say=lambda _s: None, sleep=calico.store.advance, gate_s=0).restore(
+        None
+    )
+
+
+def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the other steps do that ask the cluster."""
+    who = kube(calico, "observe")
+    who.snapshot()
+    who.provenance(settings)
+    client, _transport = direct_client(calico.store)
+    standing = stand(client, to_switch=False)
+    observe.read_logs(client, standing, ["node-a", "node-b"])
+    monkeypatch.setattr(gate, "without_rules", lambda _seen, _now: ("node-a",))
+    later = calico.store.now() + timedelta(hours=1)
+    assert observe._cure(client, standing, [], later, lambda _s: None)
+    crew = Crew(client, observe.TRIALS)
+    crew.serve(prepare.service())
+    container = pods.Container("server", ("true",))
+    (manned,) = crew.man([pods.pod("server", observe.TRIALS, "server", "node-a", [container], "bench:1")])
+    client.log(manned["metadata"]["name"], BENCHMARK)
+    assert visit.visit == 1
+    who.clear()
+
+
+@pytest.mark.parametrize("role", ["switch", "observe"])
+def test_each_role_may_do_its_work_and_nothing_more(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, visit = asked(monkeypatch)
+    used: set[Call] = set()
+    clusters = (Calico(), Calico(group=V3_GROUP), Calico("operator", bootstraps=False), Calico("operator"))
+    for calico in clusters:
+        (switching(calico, settings, visit) if role == "switch" else observing(calico, settings, visit, monkeypatch))
+        used |= {_call(request) for request in calico.store.requests}
+    assert used == {_of(entry) for entry in PERMISSIONS if role in entry.roles}
+
+
+def test_measuring_may_ask_the_cluster_nothing() -> None:
+    (only,) = rules(rbac.MEASURE)
+    assert only == (
+        NAMESPACE,
+        {"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "verbs": ["create", "patch"]},
+    )
+
+
+def test_only_the_switching_account_may_patch() -> None:
+    assert not [
+        rule
+        for _namespace, rule in rules(rbac.OBSERVE)
+        if "patch" in rule["verbs"] and "workflowtaskresults" not in rule["resources"]
+    ]
+
+
+def test_nobody_may_enter_a_pod_or_read_a_secret() -> None:
+    for account in (rbac.SWITCH, rbac.OBSERVE, rbac.MEASURE):
+        for _namespace, rule in rules(account):
+            assert not {"pods/exec", "pods/attach", "pods/portforward", "secrets", "*"} & set(rule["resources"])
+            assert "*" not in rule["verbs"]
+
+
+def test_names_bind_wherever_an_object_of_the_system_is_changed() -> None:
+    for entry in PERMISSIONS:
+        if entry.verb in {"patch", "delete"} and entry.namespace != BENCHMARK and entry.resource != permissions.PODS:
+            assert entry.names, f"{entry.verb} {entry.plural} in {entry.namespace} is for any name"
+
+
+def test_the_operators_namespaces_are_apart_since_they_may_be_absent() -> None:
+    for name in ("rbac.yaml", "rbac-operator.yaml"):
+        items = yaml.safe_load((render.DIRECTORY / name).read_text())["items"]
+        inside = {i["metadata"].get("namespace") in OPERATOR_NAMESPACES for i in items}
+        assert inside == {name == "rbac-operator.yaml"}
+    assert {CALICO_SYSTEM, TIGERA_OPERATOR} == OPERATOR_NAMESPACES
+
+
+def _call(request: Request) -> Call:
+    resource = f"{request.plural}/{request.sub}" if request.sub else request.plural
+    namespace = BENCHMARK if request.namespace == NAMESPACE else request.namespace or None
+    return request.verb, request.group, resource, namespace
+
+
+def _of(entry: permissions.Permission) -> Call:
+    return entry.verb, entry.resource.group, entry.plural, entry.namespace

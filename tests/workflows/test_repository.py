@@ -1,0 +1,96 @@
+"""Artifacts by key, below a directory and in a bucket."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from analysis.errors import BadInput, Problem, Unfit
+from workflows.local.repository import Repository, open_repository
+
+
+@pytest.fixture(params=["directory", "file-url", pytest.param("s3", marks=pytest.mark.s3)])
+def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Repository]:
+    match request.param:
+        case "directory":
+            yield open_repository(str(tmp_path / "kept"))
+        case "file-url":
+            yield open_repository((tmp_path / "with space").as_uri())
+        case _:
+            yield from _bucket()
+
+
+def _bucket() -> Iterator[Repository]:
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - a second's import, for one test
+    from pyarrow import fs  # noqa: PLC0415
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = f"endpoint_override=http%3A%2F%2F{host}%3A{port}&allow_bucket_creation=true&region=us-east-1"
+    try:
+        fs.FileSystem.from_uri(f"s3://key:secret@kept?{options}")[0].create_dir("kept")
+        yield open_repository(f"s3://key:secret@kept/below?{options}")
+    finally:
+        server.stop()
+
+
+def test_a_file_comes_back(repository: Repository, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for text in ("one", "two"):
+        source.write_text(text)
+        repository.put(source, "raw/x/settle.json")
+        assert repository.get("raw/x/settle.json", tmp_path / text)
+        assert (tmp_path / text).read_text() == text
+
+
+def test_a_directory_comes_back_by_its_prefix(repository: Repository, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "inner").mkdir(parents=True)
+    (source / "a.json").write_text("a")
+    (source / "inner/b.json").write_text("b")
+    repository.put(source, "raw/folder")
+    repository.put(source / "a.json", "raw/folder-not/other.json")
+    assert repository.get("raw/folder/", tmp_path / "back")
+    assert sorted(str(f.relative_to(tmp_path / "back")) for f in (tmp_path / "back").rglob("*.json")) == [
+        "a.json",
+        "inner/b.json",
+    ]
+
+
+def test_what_is_not_there_is_said(repository: Repository, tmp_path: Path) -> None:
+    assert not repository.get("raw/none", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize("key", ["../x", "/x", "a/../../x", ""])
+def test_a_key_stays_below_the_root(key: str, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.touch()
+    with pytest.raises(Problem, match="must be a relative path"):
+        open_repository(str(tmp_path / "kept")).put(source, key)
+
+
+def test_a_write_that_fails_leaves_the_old_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = open_repository(str(tmp_path / "kept"))
+    source = tmp_path / "source"
+    source.write_text("old")
+    kept.put(source, "x")
+
+    def full(*_: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    with pytest.raises(Problem, match="No space left on device"):
+        kept.put(source, "x")
+    assert [f.name for f in (tmp_path / "kept").iterdir()] == ["x"]
+    assert (tmp_path / "kept/x").read_text() == "old"
+
+
+def test_a_place_that_cant_be_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Unfit, match=r"can't be written: .*; choose another one"):
+        open_repository(str(tmp_path / "file" / "below"))
+    with pytest.raises(BadInput, match="'nosuch://x' can't be used"):
+        open_repository("nosuch://x")
