@@ -48,7 +48,7 @@ def calibrate() -> int:
     looks: dict[int, list[float]] = {0: [], TRIED: []}
     for _ in range(TURNS):
         for burden, seen in looks.items():
-            seen += bare_bits_per_s(burden)
+            seen.extend(bare_bits_per_s(burden))
     plain, burdened = (statistics.median(seen) for seen in looks.values())
     if burdened > plain * (1 - SLOWDOWN):
         sys.exit(
