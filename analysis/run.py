@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import duckdb
 
+from analysis import words
 from analysis.errors import BadInput
 
 LAB: Final = "lab"
@@ -172,8 +173,7 @@ def _skipped(parameters: dict[str, Any]) -> dict[str, str]:
 
 
 def _with_remedy(finding: Mapping[str, Any]) -> str:
-    reason, remedy = finding.get("reason") or "no reason is known", finding.get("remedy")
-    return f"{reason}. Remedy: {remedy}." if remedy else f"{reason}."
+    return words.sentences(finding.get("reason") or "no reason is known", finding.get("remedy"))
 
 
 def _cells(parameters: dict[str, Any], measured: list[Cell]) -> tuple[Cell, ...]:

@@ -1,4 +1,7 @@
-"""Figures as a person reads them: three significant digits, a fitting unit, intervals that never promise too much."""
+"""Figures as a person reads them: three significant digits, a fitting unit, intervals that never promise too much.
+
+And reasons, which come as clauses or as whole sentences and are read as sentences.
+"""
 
 import math
 from typing import Final
@@ -111,3 +114,9 @@ def count(number: int, singular: str, plural: str | None = None) -> str:
 def listing(items: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""
+
+
+def sentences(*clauses: str | None) -> str:
+    """Clauses one after another, each with a capital and one full stop; the first keeps its case, for what precedes it."""
+    given = [clause.strip().rstrip(".") for clause in clauses if clause and clause.strip()]
+    return " ".join(f"{text if place == 0 else text[0].upper() + text[1:]}." for place, text in enumerate(given))

@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from analysis import words
+
 Protocol = Literal["tcp", "udp", "connect"]
 """tcp and udp are iperf3's; connect is the probe that opens TCP connections one after another."""
 
@@ -67,7 +69,7 @@ class Finding(Model):
     @property
     def sentence(self) -> str:
         """What it is about, why, and what would mend it."""
-        return f"{self.subject}: {self.reason}." + (f" Remedy: {self.remedy}." if self.remedy else "")
+        return f"{self.subject}: {words.sentences(self.reason, self.remedy)}"
 
 
 class Change(Model):

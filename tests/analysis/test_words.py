@@ -58,6 +58,9 @@ def test_three_digits_are_within_half_a_per_cent(value: float) -> None:
         (words.count(1, "trial"), "1 trial"),
         (words.count(12000, "trial"), "12 000 trials"),
         (words.listing(["a", "b", "c"]), "a, b and c"),
+        (words.sentences("it needs root", "run as root"), "it needs root. Run as root."),
+        (words.sentences("it needs root.", "Run as root."), "it needs root. Run as root."),
+        (words.sentences("it needs root", None), "it needs root."),
     ],
 )
 def test_examples(text: str, expected: str) -> None:
