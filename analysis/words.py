@@ -117,6 +117,6 @@ def listing(items: list[str]) -> str:
 
 
 def sentences(*clauses: str | None) -> str:
-    """Clauses one after another, each with a capital and one full stop; the first keeps its case, for what precedes it."""
+    """Clauses one after another, each with one full stop, and with a capital but for the first."""
     given = [clause.strip().rstrip(".") for clause in clauses if clause and clause.strip()]
     return " ".join(f"{text if place == 0 else text[0].upper() + text[1:]}." for place, text in enumerate(given))

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from analysis.statistics import mean_interval
-from steps import iperf3
+from steps import iperf3, raw
 from steps.cluster import connect
 from steps.cluster.lab import box
 from steps.model import Placement, Trial
@@ -24,6 +24,7 @@ from steps.settings import Settings, choose
 AIM_RATIO = 0.98
 PAIRS = 30
 DURATION_S = 2
+PREPARED = Path("/tmp/hera-inputs/artifacts/prepared")  # noqa: S108 - where Hera's runner finds an input artifact
 
 
 def bare_bps(placement: Placement, trial: Trial, settings: Settings) -> float:
@@ -39,10 +40,12 @@ def step_bps(placement: Placement, trial: Trial, settings: Settings, folder: Pat
         "settings": settings.model_dump_json(),
         "visit": "01",
         "what": placement.topology,
+        "title": "measure",
         "client-node": placement.client_node,
         "host-network": "false",
-        "placement": placement.model_dump_json(),
+        "dns-policy": "Default",
     }
+    raw.write(PREPARED, raw.Prepare(visit=1, placements=(placement,)))
     arguments = folder / "arguments.json"
     arguments.write_text(json.dumps([{"name": name, "value": value} for name, value in values.items()]))
     subprocess.run(
@@ -80,6 +83,7 @@ def main() -> None:
         logs.append(math.log(step / bare))
         print(f"pair {pair + 1}: {bare / 1e9:.2f} Gbit/s bare, {step / 1e9:.2f} Gbit/s through the step")
     lab.restore(None)
+    PREPARED.unlink()
     found = mean_interval(logs)
     if found is None:
         sys.exit("At least two pairs are needed for an interval.")

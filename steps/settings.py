@@ -52,6 +52,7 @@ MOST_TRIALS: Final = 20_000
 """A run of more trials than this is taken for a typing error."""
 
 _LARGEST_UDP_BYTES: Final = 65_507
+_NODES = re.compile(r"\s*[a-z0-9.-]+\s*,\s*[a-z0-9.-]+\s*")
 _LABEL = re.compile(r"[A-Za-z0-9._=-]{1,40}")
 
 
@@ -69,6 +70,7 @@ def choose(
     label: str = "",
     environment: str = "lab",
     results: str = "results",
+    nodes: str = "",
     seed_source: Callable[[], int] = draw_seed,
 ) -> Settings:
     """The settings that the texts of the form or of the command line ask for; a blank text is the profile's default.
@@ -81,6 +83,7 @@ def choose(
         label: free text, kept with the results.
         environment: lab, or the name of a cluster.
         results: the store.
+        nodes: of a cluster, CLIENT,SERVER; blank: chosen by preflight. Only its form is checked here.
         seed_source: draws a seed where `options` names none.
 
     Raises:
@@ -101,6 +104,10 @@ def choose(
     rate = given.pop("offered_bps", None)
     if rate and all(cell.protocol != "udp" for cell in cells):
         faults.append("rate limits UDP only, and no UDP is measured: add protocols=udp, or leave rate out")
+    if nodes.strip() and _NODES.fullmatch(nodes) is None:
+        faults.append(
+            f"nodes must be two names of nodes, CLIENT,SERVER, got {nodes!r}: leave it blank to have two chosen"
+        )
     if len(label) > 200 or not label.isprintable():  # noqa: PLR2004
         faults.append("label must be one line of at most 200 characters")
     values: dict[str, object] = {

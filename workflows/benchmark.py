@@ -8,6 +8,8 @@ The verdict is taken from the rows that were collected, never from the status of
 the visits after it go on.
 """
 
+from typing import cast
+
 from hera.workflows import DAG, Parameter, WorkflowTemplate
 from hera.workflows import models as m
 
@@ -23,6 +25,7 @@ from steps.tasks.settle import settle
 from steps.tasks.snapshot import snapshot
 from steps.tasks.validate import validate
 from steps.tasks.verdict import verdict
+from workflows.local.nodes import DISPLAY_NAME
 from workflows.parameters import FORM
 
 NAME = "dataplane-benchmark"
@@ -33,12 +36,16 @@ ENDED = "{0}.Succeeded || {0}.Failed || {0}.Errored"
 SETTINGS = "{{inputs.parameters.settings}}"
 VISIT = "{{inputs.parameters.visit}}"
 RUN = "{{workflow.name}}"
-RESULTS = "{{workflow.parameters.results}}"
 VALIDATED = "{{tasks.validate.outputs.parameters.settings}}"
 
 
 def _inputs(*names: str) -> list[Parameter]:
     return [Parameter(name=name) for name in names]
+
+
+def _item(*names: str) -> dict[str, str]:
+    """Keys of a loop's item, each to the input of the same name."""
+    return {name: f"{{{{item.{name}}}}}" for name in names}
 
 
 def _form() -> dict[str, str]:
@@ -57,10 +64,7 @@ def _measures() -> DAG:
             arguments={
                 "settings": SETTINGS,
                 "visit": VISIT,
-                "what": "{{item.what}}",
-                "client-node": "{{item.client-node}}",
-                "host-network": "{{item.host-network}}",
-                "placement": "{{item.placement}}",
+                **_item("what", "title", "client-node", "host-network", "dns-policy"),
             },
         )
     return measures
@@ -69,7 +73,9 @@ def _measures() -> DAG:
 def _visit(measures: DAG) -> DAG:
     """One stay in a dataplane."""
     arguments = {"settings": SETTINGS, "visit": VISIT}
-    with DAG(name="visit", inputs=_inputs("settings", "visit", "dataplane", "round"), fail_fast=False) as visit:
+    with DAG(
+        name="visit", inputs=_inputs("settings", "visit", "dataplane", "round", "title"), fail_fast=False
+    ) as visit:
         configure(name="configure", arguments=arguments)
         settle(name="settle", arguments=arguments, depends="configure")
         prepare(name="prepare", arguments=arguments, depends="settle")
@@ -90,9 +96,7 @@ def _visits(visit: DAG) -> DAG:
             with_param="{{inputs.parameters.visits}}",
             arguments={
                 "settings": SETTINGS,
-                "visit": "{{item.visit}}",
-                "dataplane": "{{item.dataplane}}",
-                "round": "{{item.round}}",
+                **_item("visit", "dataplane", "round", "title"),
             },
         )
     return visits
@@ -110,8 +114,8 @@ def _benchmark(visits: DAG) -> None:
             arguments={**settings, "visits": "{{tasks.preflight.outputs.parameters.visits}}"},
             depends="snapshot",
         )
-        collect(name="collect", arguments={"results": RESULTS}, depends=ENDED.format("visits"))
-        report(name="report", arguments={"run-id": RUN, "results": RESULTS}, depends="collect")
+        collect(name="collect", depends=ENDED.format("visits"))
+        report(name="report", arguments={"run-id": RUN}, depends="collect")
         verdict(
             name="verdict",
             arguments={
@@ -126,14 +130,27 @@ def _finish() -> None:
     """The exit handler. After a Stop the DAG's own collect never runs, so it stands here again."""
     unfinished = "{{workflow.status}} != Succeeded"
     with DAG(name="finish", fail_fast=False):
-        restore(name="restore", arguments={"environment": "{{workflow.parameters.environment}}"})
-        collect(name="collect", arguments={"results": RESULTS}, depends=ENDED.format("restore"), when=unfinished)
-        report(name="report", arguments={"run-id": RUN, "results": RESULTS}, depends="collect.Succeeded")
+        restore(name="restore")
+        collect(name="collect", depends=ENDED.format("restore"), when=unfinished)
+        report(name="report", arguments={"run-id": RUN}, depends="collect.Succeeded")
+
+
+class _Titled(WorkflowTemplate):
+    """Hera's, with nodes named for people: templates that are run in a loop say what they are run for."""
+
+    def build(self) -> m.WorkflowTemplate:
+        """As Hera does, and each template with an input `title` has that for its nodes' display name."""
+        built = cast("m.WorkflowTemplate", super().build())
+        for template in built.spec.templates or []:
+            if template.inputs and any(p.name == "title" for p in template.inputs.parameters or []):
+                template.annotations = {DISPLAY_NAME: "{{inputs.parameters.title}}"}
+        return built
 
 
 def build() -> WorkflowTemplate:
     """The template as Argo gets it and as the local engine walks it."""
-    with WorkflowTemplate(
+    with _Titled(
+        kind="WorkflowTemplate",
         name=NAME,
         entrypoint="benchmark",
         on_exit="finish",

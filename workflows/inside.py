@@ -60,6 +60,7 @@ def _walk(request: Request, settings: Settings, console: Console) -> Outcome:
         repository=settings.results,
         name=f"{NAME}-{datetime.now(UTC):%Y%m%d-%H%M%S}",
         listener=display,
+        env=request.surroundings(settings),
         preload=PRELOADED,
     )
 

@@ -35,12 +35,16 @@ FORM = (
         description="What to change of the profile, as NAME=VALUE separated by spaces, "
         "such as `duration=5 rounds=8 seed=7`; empty: nothing.",
     ),
+    Parameter(
+        name="nodes",
+        value="",
+        description="The two nodes between which is measured, CLIENT,SERVER; empty: the two that are most alike.",
+    ),
     Parameter(name="label", value="", description="A word by which to find this run again; may be empty."),
     Parameter(
-        name="environment",
-        value="lab",
-        description="Under which name the figures are kept: lab for network namespaces on one machine.",
+        name="trigger",
+        value="submitted",
+        enum=["submitted", "nightly", "local"],
+        description="Who asked for the run; leave it as it is.",
     ),
-    Parameter(name="results", value="results", description="Where the store is: a folder, file:// or s3://."),
-    Parameter(name="trigger", value="submitted", description="Who asked for the run: local, nightly or submitted."),
 )

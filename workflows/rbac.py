@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from steps.cluster.kube.connect import DEFAULT_NAMESPACE
 from steps.cluster.kube.permissions import BENCHMARK, OPERATOR_NAMESPACES, PERMISSIONS, Permission, Role
+from steps.tasks.pod import ACCOUNTS
 
 Object = dict[str, Any]
 
-SWITCH: Final = "dataplane-benchmark-switch"
-OBSERVE: Final = "dataplane-benchmark-observe"
-MEASURE: Final = "dataplane-benchmark-measure"
+SWITCH: Final = ACCOUNTS["switch"]
+OBSERVE: Final = ACCOUNTS["observe"]
+MEASURE: Final = ACCOUNTS["measure"]
 
 _ROLES: Final[tuple[tuple[Role, str], ...]] = (("switch", SWITCH), ("observe", OBSERVE))
 _GROUP: Final = "rbac.authorization.k8s.io"

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
+from steps import variables
 from steps.catalogue.dataplanes import DATAPLANES
 from steps.catalogue.profiles import DEFAULT, PROFILES
 from steps.catalogue.topologies import TOPOLOGIES
@@ -91,11 +92,15 @@ class Request:
             "dataplanes": self.dataplanes,
             "topologies": self.topologies,
             "options": f"{options} seed={settings.seed}".strip(),
+            "nodes": "",
             "label": self.label,
-            "environment": settings.environment,
-            "results": settings.results,
             "trigger": "local",
         }
+
+    @staticmethod
+    def surroundings(settings: Settings) -> dict[str, str]:
+        """What a deployment tells the steps on a cluster."""
+        return {variables.ENVIRONMENT: settings.environment, variables.RESULTS: settings.results}
 
     def argv(self, settings: Settings) -> list[str]:
         """The flags again, with the seed that was drawn, for the process inside the lab's box."""

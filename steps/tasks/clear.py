@@ -3,15 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
-from hera.workflows import script
-
 from analysis.errors import Problem
 from steps import proof, raw
 from steps.cluster import connect
 from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, planned, say
+from steps.tasks.pod import step
 
 
-@script(constructor="runner")
+@step("observe", deadline_s=600)
 @ends_in_a_sentence
 def clear(settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + raw.CLEAR)]) -> None:
     """A dataplane that changed in between voids the trials, so what can't be seen now is kept as the reason."""

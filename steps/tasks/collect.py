@@ -3,16 +3,17 @@
 from pathlib import Path
 from typing import Annotated
 
-from hera.workflows import S3Artifact, script
+from hera.workflows import S3Artifact
 
 from analysis.errors import Problem
+from steps import variables
 from steps.tasks.common import RUN_FOLDER, ends_in_a_sentence, say
+from steps.tasks.pod import step
 
 
-@script(constructor="runner")
+@step("measure", deadline_s=1800, memory="2Gi", store=True, repeatable=True)
 @ends_in_a_sentence
 def collect(
-    results: str,
     documents: Annotated[Path | None, S3Artifact(name="documents", key=RUN_FOLDER + "/", optional=True)],
 ) -> None:
     """Each planned trial becomes a row: measured, failed with its error, or not run."""
@@ -24,6 +25,6 @@ def collect(
         raise Problem("There is nothing to collect: the run was refused before anything was measured.")
     rows = collecting.rows(documents)
     (run,) = rows["runs"]
-    Store(results).write(str(run["run_id"]), rows)
+    Store(variables.results()).write(str(run["run_id"]), rows)
     outcomes = [str(row["outcome"]) for row in rows["trials"]]
     say(", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes)) or "no trials")

@@ -2,23 +2,18 @@
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from hera.shared import global_config
 from hera.workflows import NoneArchiveStrategy, S3Artifact
 
 from analysis.errors import Problem
 from steps.model import Visit
 from steps.plan import make
 from steps.settings import Settings
-
-IMAGE = "dataplane-benchmark:0.1.0"
-"""What the steps run in on a cluster. A fixed tag, since `latest` would be pulled anew for each pod."""
-
-global_config.image = IMAGE  # Hera reads it when a decorator runs, and each task imports this module before its own
 
 RUN_FOLDER = "raw/{{workflow.name}}"
 """Where a run's raw documents lie in the artifact repository; on one machine that is below the results' root."""
@@ -38,6 +33,11 @@ def planned(settings: str, visit: str) -> tuple[Settings, Visit]:
     """The settings, and the visit of that number: the plan is pure, so each task makes it again."""
     chosen = Settings.model_validate_json(settings)
     return chosen, make(chosen)[int(visit) - 1]
+
+
+def node_title(*parts: str) -> str:
+    """What a node of the DAG is called: `pod-to-service.ebpf.visit-3`. Argo takes 63 letters, digits, - and dots."""
+    return ".".join(re.sub(r"[^A-Za-z0-9-]+", "-", part).strip("-") for part in parts)[:63].rstrip("-.")
 
 
 def say(sentence: str) -> None:

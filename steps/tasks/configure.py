@@ -5,15 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from hera.workflows import script
-
 from analysis.errors import Problem
 from steps import raw
 from steps.cluster import connect
 from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, planned, say
+from steps.tasks.pod import step
 
 
-@script(constructor="runner")
+@step("switch", deadline_s=1800, repeatable=True)
 @ends_in_a_sentence
 def configure(
     settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + raw.CONFIGURE)]

@@ -1,39 +1,58 @@
 """Measure one topology of a visit, or the canary before or after them. Asks no cluster: its placement says it all."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-from hera.workflows import Parameter, script
+from hera.workflows import Parameter, S3Artifact
+from hera.workflows import models as m
 
 from steps import measure as measuring
 from steps import raw
+from steps.catalogue.topologies import CONTROL
 from steps.model import Moment, Placement
 from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, planned, progress, say
+from steps.tasks.pod import step
 
 CANARIES: dict[str, Moment] = {raw.canary_directory("before"): "before", raw.canary_directory("after"): "after"}
 
 
-@script(
-    constructor="runner",
+_PATCH = '{"hostNetwork": {{inputs.parameters.host-network}}, "dnsPolicy": "{{inputs.parameters.dns-policy}}"}'
+
+
+# A host-network pod is no more privileged than another, but for seeing the node's own network, which is what the
+# control and the client outside measure. The nodes outside, and control planes, are tainted as a rule.
+@step(
+    "measure",
+    deadline_s=86_400,
     node_selector={"kubernetes.io/hostname": "{{inputs.parameters.client-node}}"},
-    pod_spec_patch='{"hostNetwork": {{inputs.parameters.host-network}}, "dnsPolicy": "ClusterFirstWithHostNet"}',
+    tolerations=[m.Toleration(operator="Exists")],
+    pod_spec_patch=_PATCH,
 )
 @ends_in_a_sentence
-def measure(
+def measure(  # noqa: PLR0917 - the template places the pod by some
     settings: str,
     visit: str,
     what: str,
     client_node: Annotated[str, Parameter(name="client-node")],  # noqa: ARG001 - the template places the pod by it
     host_network: Annotated[str, Parameter(name="host-network")],  # noqa: ARG001 - likewise
-    placement: str,
+    dns_policy: Annotated[str, Parameter(name="dns-policy")],  # noqa: ARG001 - likewise
+    title: str,  # noqa: ARG001 - what the node is called
+    prepared: Annotated[Path, S3Artifact(name="prepared", key=VISIT_FOLDER + "/" + raw.PREPARE)],
     document: Annotated[Path, document(VISIT_FOLDER + "/{{inputs.parameters.what}}")],
 ) -> None:
     """Every trial becomes a document in the folder, a failed one too; the step itself does not fail for it."""
     chosen, going = planned(settings, visit)
-    place = Placement.model_validate_json(placement)
+    place = placed(raw.read(prepared, raw.Prepare).placements, what)
     document.mkdir(parents=True, exist_ok=True)
     if what in CANARIES:
         measuring.canary(place, chosen, CANARIES[what], document, say)
         return
     trials = [trial for trial in going.trials if trial.topology == what]
     measuring.run(place, trials, chosen, document, say, progress)
+
+
+def placed(placements: Iterable[Placement], what: str) -> Placement:
+    """Where a measuring step finds its server: a topology's own, and the control's for a canary."""
+    topology = CONTROL if what in CANARIES else what
+    return next(placement for placement in placements if placement.topology == topology)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from hera.workflows import Parameter, script
+from hera.workflows import Parameter
 from hera.workflows.io import Output
 
 from analysis.errors import Unfit
@@ -13,7 +13,8 @@ from steps.cluster import connect
 from steps.model import Visit
 from steps.plan import make
 from steps.settings import Settings
-from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence, say
+from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence, node_title, say
+from steps.tasks.pod import step
 
 
 class Going(Output):
@@ -23,7 +24,7 @@ class Going(Output):
     visits: Annotated[list[dict[str, str]], Parameter(name="visits")]
 
 
-@script(constructor="runner")
+@step("switch", deadline_s=900)
 @ends_in_a_sentence
 def preflight(settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + raw.PREFLIGHT)]) -> Going:
     """Ask the cluster; leave out what it can't do; refuse what leaves nothing to measure."""
@@ -55,4 +56,9 @@ def without(settings: Settings, left_out: set[str]) -> Settings:
 
 def item(visit: Visit) -> dict[str, str]:
     """A visit as an item of the workflow's loop; the number with a leading zero, as in the visit's folder."""
-    return {"visit": f"{visit.visit:02d}", "dataplane": visit.dataplane, "round": str(visit.round)}
+    return {
+        "visit": f"{visit.visit:02d}",
+        "dataplane": visit.dataplane,
+        "round": str(visit.round),
+        "title": node_title(f"visit-{visit.visit}", visit.dataplane, f"round-{visit.round}"),
+    }

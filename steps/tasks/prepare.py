@@ -3,17 +3,18 @@
 from pathlib import Path
 from typing import Annotated
 
-from hera.workflows import Parameter, script
+from hera.workflows import Parameter
 
 from analysis.errors import Problem
 from steps import raw
-from steps.catalogue.topologies import CONTROL
+from steps.catalogue.topologies import BY_NAME, CONTROL
 from steps.cluster import connect
 from steps.model import Placement, Visit
-from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, planned, say
+from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, node_title, planned, say
+from steps.tasks.pod import step
 
 
-@script(constructor="runner")
+@step("observe", deadline_s=900)
 @ends_in_a_sentence
 def prepare(
     settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + raw.PREPARE)]
@@ -35,16 +36,19 @@ def measures(visit: Visit, placements: dict[str, Placement]) -> list[dict[str, s
     control = placements[CONTROL]
     topologies = dict.fromkeys(trial.topology for trial in visit.trials)
     return [
-        _item(raw.canary_directory("before"), control),
-        *(_item(topology, placements[topology]) for topology in topologies),
-        _item(raw.canary_directory("after"), control),
+        _item(visit, raw.canary_directory("before"), control),
+        *(_item(visit, topology, placements[topology]) for topology in topologies),
+        _item(visit, raw.canary_directory("after"), control),
     ]
 
 
-def _item(what: str, placement: Placement) -> dict[str, str]:
+def _item(visit: Visit, what: str, placement: Placement) -> dict[str, str]:
+    outside = BY_NAME[placement.topology].client == "outside"
     return {
         "what": what,
+        "title": node_title(what, visit.dataplane, f"visit-{visit.visit}"),
         "client-node": placement.client_node,
         "host-network": "true" if placement.host_network else "false",
-        "placement": placement.model_dump_json(),
+        # a node that Calico doesn't manage has no way to the cluster's own name servers
+        "dns-policy": "Default" if outside else "ClusterFirstWithHostNet",
     }

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-from hera.workflows import NoneArchiveStrategy, Parameter, S3Artifact, script
+from hera.workflows import NoneArchiveStrategy, Parameter, S3Artifact
 from hera.workflows.io import Output
 
+from steps import variables
 from steps.tasks.common import ends_in_a_sentence, say
+from steps.tasks.pod import step
 
 
 class Said(Output):
@@ -16,11 +18,10 @@ class Said(Output):
     outcome: Annotated[str, Parameter(name="outcome")]
 
 
-@script(constructor="runner")
+@step("measure", deadline_s=1800, memory="2Gi", store=True, repeatable=True)
 @ends_in_a_sentence
 def report(
     run_id: Annotated[str, Parameter(name="run-id")],
-    results: str,
     document: Annotated[
         Path,
         S3Artifact(
@@ -34,7 +35,7 @@ def report(
     from analysis.report import render  # noqa: PLC0415
     from analysis.store import Store  # noqa: PLC0415
 
-    store = Store(results)
+    store = Store(variables.results())
     with database.connect(store) as con:
         said = summary.summarise(con, run_id)
         html = render(con, run_id)

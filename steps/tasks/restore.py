@@ -4,25 +4,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from hera.workflows import S3Artifact, script
+from hera.workflows import S3Artifact
 
 from analysis.errors import Problem
-from steps import raw
+from steps import raw, variables
 from steps.cluster import connect
 from steps.cluster.port import Cluster
 from steps.collect_visits import cut_short
 from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence, say
+from steps.tasks.pod import step
 
 
-@script(constructor="runner")
+@step("switch", deadline_s=1800, repeatable=True)
 @ends_in_a_sentence
 def restore(
-    environment: str,
     documents: Annotated[Path | None, S3Artifact(name="documents", key=RUN_FOLDER + "/", optional=True)],
     document: Annotated[Path, document(RUN_FOLDER + "/" + raw.RESTORE)],
 ) -> None:
     """Works from the run's snapshot where there is one. Safe to run twice, and when nothing was changed."""
-    cluster = connect(environment)
+    cluster = connect(variables.environment())
     kept = raw.Restore(finished_at=datetime.now(UTC), evidence=_last_look(cluster, documents))
     try:
         changes = cluster.restore(_snapshot(documents))

@@ -3,16 +3,15 @@
 from pathlib import Path
 from typing import Annotated
 
-from hera.workflows import script
-
 from analysis.errors import Problem
 from steps import raw
 from steps import settle as settling
 from steps.cluster import connect
 from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, planned, say
+from steps.tasks.pod import step
 
 
-@script(constructor="runner")
+@step("observe", deadline_s=900)
 @ends_in_a_sentence
 def settle(settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + raw.SETTLE)]) -> None:
     """Look until the evidence suffices or time is up; keep what was seen, whatever it says."""

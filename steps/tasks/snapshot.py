@@ -4,15 +4,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from hera.workflows import script
-
 from steps import raw
 from steps.cluster import connect
 from steps.settings import Settings
 from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence
+from steps.tasks.pod import step
 
 
-@script(constructor="runner")
+@step("observe", deadline_s=300, repeatable=True)
 @ends_in_a_sentence
 def snapshot(settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + raw.SNAPSHOT)]) -> None:
     """Keep every object and absence that configure may touch."""

@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from hera.workflows import Parameter, script
+from hera.workflows import Parameter
 
-from steps import raw
+from steps import raw, variables
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.settings import choose
 from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence, say
+from steps.tasks.pod import step
 
 
 def shown(arm: str) -> raw.Shown:
@@ -19,7 +20,7 @@ def shown(arm: str) -> raw.Shown:
     return raw.Shown(name=arm, title=f"{entry.title}, {label}" if label else entry.title, colour=entry.colour)
 
 
-@script(constructor="runner")
+@step("measure", deadline_s=300)
 @ends_in_a_sentence
 def validate(  # noqa: PLR0917 - the form has so many fields
     run_id: Annotated[str, Parameter(name="run-id")],
@@ -28,9 +29,8 @@ def validate(  # noqa: PLR0917 - the form has so many fields
     dataplanes: str,
     topologies: str,
     options: str,
+    nodes: str,
     label: str,
-    environment: str,
-    results: str,
     trigger: Literal["local", "nightly", "submitted"],
     document: Annotated[Path, document(RUN_FOLDER + "/" + raw.RUN)],
 ) -> Annotated[str, Parameter(name="settings")]:
@@ -41,8 +41,9 @@ def validate(  # noqa: PLR0917 - the form has so many fields
         topologies=topologies,
         options=options,
         label=label,
-        environment=environment,
-        results=results,
+        environment=variables.environment(),
+        results=variables.results(),
+        nodes=nodes,
     )
     run = raw.Run(
         run_id=run_id,

@@ -1,12 +1,11 @@
 """The last task: its colour is the run's. The report is out by then, whatever it says."""
 
-from hera.workflows import script
-
 from analysis.errors import Problem
 from steps.tasks.common import ends_in_a_sentence, say
+from steps.tasks.pod import step
 
 
-@script(constructor="runner")
+@step("measure", deadline_s=300)
 @ends_in_a_sentence
 def verdict(headline: str, outcome: str) -> str:
     """The headline; fails when a trial failed, for a run that is green is taken for a whole one."""

@@ -109,7 +109,7 @@ class Board:
             self.planned_visits = self._loops.get(event.parent or "", self.planned_visits)
         elif event.kind == "Pod":
             line = self.line_of(event.node)
-            step = self.steps[event.node] = event.display_name.partition("(")[0]
+            step = self.steps[event.node] = event.template
             line.doing, line.said, line.progress = step, "", None
 
     @staticmethod

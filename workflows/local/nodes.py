@@ -9,6 +9,9 @@ Kind = Literal["Pod", "DAG", "TaskGroup", "Retry", "Skipped"]
 COMPLETED: Final = frozenset({"Succeeded", "Failed", "Error"})
 UNSUCCESSFUL: Final = frozenset({"Failed", "Error"})
 
+DISPLAY_NAME: Final = "workflows.argoproj.io/display-name"
+"""The annotation of a template that names its nodes for people (Argo 3.7; an older one shows the task's name)."""
+
 
 @dataclass(slots=True)
 class Outputs:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from analysis.errors import BadInput
+from workflows.local.nodes import DISPLAY_NAME
 from workflows.local.pod import INPUTS, OUTPUTS
 
 
@@ -81,6 +82,22 @@ def _empty_directory(volume: object) -> str | None:
     return "is no emptyDir, and nothing else can be had on this machine"
 
 
+def _display_name(annotations: object) -> str | None:
+    if isinstance(annotations, Mapping) and set(annotations) <= {DISPLAY_NAME}:
+        return None
+    return f"is {annotations!r}, but a template's only annotation that means something here is {DISPLAY_NAME}"
+
+
+def _may_be_absent(source: object) -> str | None:
+    """What comes from a cluster can't be had here, so it must be of a kind that a step can do without."""
+    references = (
+        [value for value in source.values() if isinstance(value, Mapping)] if isinstance(source, Mapping) else []
+    )
+    if references and all(reference.get("optional") is True for reference in references):
+        return None
+    return "comes from the cluster and is not optional"
+
+
 def _source(text: object) -> str | None:
     return None if text == "{{inputs.parameters}}" else "is no call of Hera's runner"
 
@@ -108,6 +125,7 @@ _ARTIFACT: Final[Mapping[str, Rule]] = {
 }
 _POD: Final[Mapping[str, Rule]] = {
     "metadata": _FOR_PEOPLE,
+    "annotations": Done(_display_name),
     "nodeSelector": _NO_SCHEDULER,
     "tolerations": _NO_SCHEDULER,
     "affinity": _NO_SCHEDULER,
@@ -131,6 +149,7 @@ _SCRIPT: Final = Fields(
         "args": Done(_hera_runner),
         "source": Done(_source),
         "env": Each(Fields({"name": Done(), "value": Done(), "valueFrom": Done()})),
+        "envFrom": Each(Done(_may_be_absent)),
         "image": _NO_IMAGE,
         "imagePullPolicy": _NO_IMAGE,
         "workingDir": Ignored("a step works where the engine was started"),
@@ -275,7 +294,7 @@ def _judge_fields(value: object, rules: Mapping[str, Rule], path: tuple[str, ...
 def _environment(workflow: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[str]:
     for template in workflow.get("spec", {}).get("templates", []):
         for variable in template.get("script", {}).get("env", []):
-            if "valueFrom" in variable and variable["name"] not in env:
+            if "valueFrom" in variable and _may_be_absent(variable["valueFrom"]) and variable["name"] not in env:
                 yield (
                     f"templates/{template['name']}: variable {variable['name']} comes from the cluster; "
                     "give it in the environment"

@@ -15,7 +15,7 @@ from workflows.local.dag import NO_MORE, Dag, Task
 from workflows.local.events import Event, NodeFinished, NodeStarted
 from workflows.local.expressions import when_holds
 from workflows.local.loops import Item, expand, parse_items
-from workflows.local.nodes import UNSUCCESSFUL, Kind, Node, Phase
+from workflows.local.nodes import DISPLAY_NAME, UNSUCCESSFUL, Kind, Node, Phase
 from workflows.local.pod import Pod, Surroundings, parameters_as_json
 from workflows.local.tags import Scope, Unresolved, only_tag, render, render_all
 
@@ -91,6 +91,8 @@ class Walk:
             return self._end(node, "Error", str(problem))
         declared = template.get("inputs", {}).get("parameters", [])
         known = {**self._known, **scope.of_inputs(values, parameters_as_json(declared, values)), "node.name": name}
+        if title := template.get("annotations", {}).get(DISPLAY_NAME):
+            display = render(title, known)
         if kind == "DAG":
             node = self._begin(name, display, template_name, kind, parent, inputs=values)
             return await self._dag(template, node, known)

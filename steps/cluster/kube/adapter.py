@@ -8,8 +8,9 @@ from typing import Any
 
 from analysis.errors import Problem
 from steps import settle
+from steps import variables as names
 from steps.catalogue.dataplanes import Arm
-from steps.cluster.kube import configure, nodes, observe, pods, preflight, prepare, provenance, restore, state
+from steps.cluster.kube import configure, nodes, observe, preflight, prepare, provenance, restore, state
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.connect import connect
@@ -64,7 +65,7 @@ class Kube:
             alive = state.lives(self._client, held.owner)
             found.append(preflight.held(self._client.where, held, alive=alive))
         standing = configure.stand(self._client, to_switch=True)
-        accepted = frozenset(self._variables.get(preflight.ACCEPT_VARIABLE, "").replace(" ", "").split(","))
+        accepted = frozenset(self._variables.get(names.ACCEPT, "").replace(" ", "").split(","))
         found += preflight.findings(standing.facts, standing.seen, settings, self._asked_nodes, accepted)
         if not any(finding.severity == "stop" for finding in found):
             chosen = nodes.choose(standing.facts.nodes, self._asked_nodes)
@@ -155,8 +156,8 @@ class Kube:
         runs = configure.stand(self._client, to_switch=False).facts.dataplane
         if runs is None or self._gate_s <= 0:
             return
-        if not self._variables.get(pods.IMAGE_VARIABLE):
-            self._say(f"whether {runs} works again was not looked at: {pods.IMAGE_VARIABLE} is not set")
+        if not self._variables.get(names.IMAGE):
+            self._say(f"whether {runs} works again was not looked at: {names.IMAGE} is not set")
             return
         visit = Visit(visit=1, round=1, dataplane=runs, trials=())
         settings = choose(profile="smoke", dataplanes=runs, environment=self._client.where)
@@ -196,4 +197,4 @@ class Kube:
 
     @property
     def _asked_nodes(self) -> str:
-        return self._variables.get(nodes.NODES_VARIABLE, "")
+        return self._variables.get(names.NODES, "")

@@ -11,8 +11,8 @@ import yaml
 from analysis.errors import BadInput, Unfit
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.transport import PATIENCE_S
+from steps.variables import NAMESPACE
 
-NAMESPACE_VARIABLE: Final = "BENCHMARK_NAMESPACE"
 _OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 DEFAULT_NAMESPACE: Final = "argo"
 """Where Argo's own quick start runs workflows."""
@@ -69,10 +69,10 @@ def _context(environment: str, file: str) -> str:
 
 
 def _namespace(variables: Mapping[str, str]) -> str:
-    name = variables.get(NAMESPACE_VARIABLE, "").strip()
+    name = variables.get(NAMESPACE, "").strip()
     if not name and _OWN_NAMESPACE.exists():
         name = _OWN_NAMESPACE.read_text(encoding="ascii").strip()
     name = name or DEFAULT_NAMESPACE
     if _NAMESPACE.fullmatch(name) is None:
-        raise BadInput(f"{NAMESPACE_VARIABLE} is {name!r}, which is no namespace's name: use a-z, 0-9 and -.")
+        raise BadInput(f"{NAMESPACE} is {name!r}, which is no namespace's name: use a-z, 0-9 and -.")
     return name

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from analysis.errors import BadInput, Unfit
+from steps import variables
 from steps.cluster.kube.quantity import cores, number
 
 Object = dict[str, Any]
-
-NODES_VARIABLE: Final = "BENCHMARK_NODES"
-"""Two names, the client's first: the nodes that a person chose."""
 
 _CALICO_ADDRESS: Final = "projectcalico.org/IPv4Address"
 _PRESSURES: Final = ("MemoryPressure", "DiskPressure", "PIDPressure")
@@ -104,7 +102,7 @@ def choose(nodes: Sequence[Node], asked: str = "") -> tuple[str, str]:
         unknown = [name for name in names if name not in by_name]
         if len(names) != len(set(names)) or len(names) != 2 or unknown:  # noqa: PLR2004 - a pair
             raise BadInput(
-                f"{NODES_VARIABLE} must name two nodes of the cluster, the client's first, got {asked!r}: "
+                f"{variables.NODES} must name two nodes of the cluster, the client's first, got {asked!r}: "
                 f"it has {', '.join(sorted(by_name)) or 'none'}."
             )
         return names[0], names[1]

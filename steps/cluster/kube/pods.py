@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from analysis.errors import Unfit
+from steps.variables import IMAGE
 
 Object = dict[str, Any]
-
-IMAGE_VARIABLE: Final = "BENCHMARK_IMAGE"
-"""The image that holds this project's steps and iperf3."""
 
 NAME: Final = "app.kubernetes.io/name"
 NAMED: Final = "dataplane-benchmark"
@@ -19,7 +17,7 @@ ROLE: Final = "app.kubernetes.io/component"
 LABEL: Final = "dataplane-benchmark/part"
 """Tells what clears them: `trials` or `look`."""
 
-_USER: Final = 65532
+USER: Final = 65532
 _AGAIN: Final = 'while :; do "$@"; sleep 0.2; done'
 """A server that dies is back before the next trial, sooner than the kubelet would start it again."""
 
@@ -40,9 +38,9 @@ def image(variables: Mapping[str, str]) -> str:
     Raises:
         Unfit: it is not known.
     """
-    name = variables.get(IMAGE_VARIABLE, "").strip()
+    name = variables.get(IMAGE, "").strip()
     if not name:
-        raise Unfit(f"{IMAGE_VARIABLE} is not set: name the image with this project's steps and iperf3, with a tag.")
+        raise Unfit(f"{IMAGE} is not set: name the image with this project's steps and iperf3, with a tag.")
     return name
 
 
@@ -84,9 +82,9 @@ def pod(
             "tolerations": [{"operator": "Exists"}],
             "securityContext": {
                 "runAsNonRoot": True,
-                "runAsUser": _USER,
-                "runAsGroup": _USER,
-                "fsGroup": _USER,
+                "runAsUser": USER,
+                "runAsGroup": USER,
+                "fsGroup": USER,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [_container(each, image_name) for each in containers],

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from analysis.errors import Problem
+from steps import variables
 from steps.catalogue.dataplanes import Arm
 from steps.cluster.kube import configure, kube_proxy, nodes, state
 from steps.cluster.kube.discover import Facts
@@ -15,9 +16,6 @@ from steps.settings import Settings
 
 CLUSTER: Final = "cluster"
 """The subject of a finding that concerns the whole run."""
-
-ACCEPT_VARIABLE: Final = "BENCHMARK_ACCEPT"
-"""What a person takes upon themselves, separated by commas: gitops."""
 
 _EBPF: Final = ("ebpf", "ebpf-dsr")
 _SWITCHED: Final = ("iptables", "nftables", *_EBPF)
@@ -97,7 +95,7 @@ def _nodes(facts: Facts, asked: str) -> Iterator[Finding]:
         if node.name in chosen and not node.fit:
             yield _stop(
                 f"node {node.name} {nodes.why_unfit(node)}.",
-                f"Choose others with {nodes.NODES_VARIABLE}=CLIENT,SERVER.",
+                f"Choose others with {variables.NODES}=CLIENT,SERVER.",
             )
         elif node.os == "linux" and node.pressures:
             yield _warn(f"node {node.name} has {', '.join(node.pressures)}.", None)
@@ -226,7 +224,7 @@ def _owned(facts: Facts, accepted: frozenset[str]) -> Iterator[Finding]:
         if "gitops" in accepted:
             yield _warn(text, None)
         else:
-            yield _stop(text, f"Pause its sync for the run, and say so with {ACCEPT_VARIABLE}=gitops.")
+            yield _stop(text, f"Pause its sync for the run, and say so with {variables.ACCEPT}=gitops.")
 
 
 def _address(seen: Seen, facts: Facts, asked: set[str]) -> Iterator[Finding]:

@@ -16,14 +16,13 @@ from steps.cluster.kube.observe import TRIALS, sites
 from steps.cluster.kube.pods import Container
 from steps.model import Finding, Monitor, Placement, Visit
 from steps.settings import Settings
+from steps.variables import OUTSIDE
 
 Object = dict[str, Any]
 
 IPERF3_PORT: Final = 5201
 CONNECT_PORT: Final = 5202
 MONITOR_PORT: Final = 5203
-OUTSIDE_VARIABLE: Final = "BENCHMARK_OUTSIDE"
-"""The node that the client outside runs on: one that Calico doesn't manage."""
 
 SERVICE: Final = "trials"
 _SERVER: Final = "server"
@@ -95,7 +94,7 @@ def outside_node(standing: Standing, variables: Mapping[str, str]) -> Node | Non
         Unfit: the named one can't be it.
     """
     fit = nodes.outside(standing.facts.nodes)
-    name = variables.get(OUTSIDE_VARIABLE, "").strip()
+    name = variables.get(OUTSIDE, "").strip()
     if not name:
         return min(fit, key=lambda node: node.name, default=None)
     for node in fit:
@@ -104,7 +103,7 @@ def outside_node(standing: Standing, variables: Mapping[str, str]) -> Node | Non
     known = name in {node.name for node in standing.facts.nodes}
     reason = "is no ready Linux node without Calico" if known else "is no node of the cluster"
     others = ", ".join(node.name for node in fit) or "none: there is no such node here"
-    raise Unfit(f"{OUTSIDE_VARIABLE} names {name}, which {reason}: name one of {others}.")
+    raise Unfit(f"{OUTSIDE} names {name}, which {reason}: name one of {others}.")
 
 
 def findings(
@@ -268,4 +267,4 @@ def _bracketed(address: str) -> str:
 
 
 def _outside_remedy() -> str:
-    return f"add a node without calico-node and name it in {OUTSIDE_VARIABLE}, or leave external-to-nodeport out"
+    return f"add a node without calico-node and name it in {OUTSIDE}, or leave external-to-nodeport out"

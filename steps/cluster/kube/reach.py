@@ -13,6 +13,7 @@ from steps.cluster.kube.permissions import BENCHMARK
 from steps.cluster.kube.pods import Container
 from steps.cluster.kube.probes import Target
 from steps.model import Finding, Placement
+from steps.variables import IMAGE
 
 REACH: Final = "reach"
 CHECK: Final = "check"
@@ -86,7 +87,7 @@ def findings(
         crew.man(check_manifests(places, image, port), _IMAGE_S)
         return _closed(client, places, port, sleep)
     except Problem as error:
-        remedy = f"check that {pods.IMAGE_VARIABLE} names an image which every node can pull, and that pods may run"
+        remedy = f"check that {IMAGE} names an image which every node can pull, and that pods may run"
         return [Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
     finally:
         crew.dismiss()

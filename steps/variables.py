@@ -1,0 +1,63 @@
+"""The environment variables by which a deployment, or a person, tells the steps about their surroundings.
+
+On a cluster they come from a ConfigMap and a Secret beside the workflow, so that the submit form need not ask for what
+is the same in every run; on one machine the command line gives them, or a person does.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from analysis.errors import BadInput
+
+ENVIRONMENT: Final = "BENCHMARK_ENVIRONMENT"
+"""Under which name the figures are kept: lab, or the cluster's."""
+
+RESULTS: Final = "BENCHMARK_RESULTS"
+"""The store: a folder, file:// or s3://."""
+
+IMAGE: Final = "BENCHMARK_IMAGE"
+"""The image that holds this project's steps and iperf3."""
+
+NAMESPACE: Final = "BENCHMARK_NAMESPACE"
+"""Where the benchmark's own pods and Services live."""
+
+NODES: Final = "BENCHMARK_NODES"
+"""Two names, the client's first: the nodes that a person chose."""
+
+OUTSIDE: Final = "BENCHMARK_OUTSIDE"
+"""The node that the client outside runs on: one that Calico doesn't manage."""
+
+ACCEPT: Final = "BENCHMARK_ACCEPT"
+"""What a person takes upon themselves, separated by commas: gitops."""
+
+S3_KEYS: Final = {"AWS_ACCESS_KEY_ID": "accesskey", "AWS_SECRET_ACCESS_KEY": "secretkey"}
+"""The store's credentials: each variable, and the key of a Secret that it comes from."""
+
+
+def environment(variables: Mapping[str, str] = os.environ) -> str:
+    """Under which name the figures are kept.
+
+    Raises:
+        BadInput: the deployment does not say.
+    """
+    return _told(ENVIRONMENT, variables)
+
+
+def results(variables: Mapping[str, str] = os.environ) -> str:
+    """Where the store is.
+
+    Raises:
+        BadInput: the deployment does not say.
+    """
+    return _told(RESULTS, variables)
+
+
+def _told(variable: str, variables: Mapping[str, str]) -> str:
+    value = variables.get(variable, "").strip()
+    if not value:
+        raise BadInput(
+            f"{variable} is not set: deploy the workflow by `make deploy`, or give ConfigMap dataplane-benchmark in "
+            "the workflow's namespace a key of that name."
+        )
+    return value
