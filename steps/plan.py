@@ -1,23 +1,33 @@
 """Settings to the order of everything that a run measures, and how long that will take: pure, and fixed by the seed."""
 
+from dataclasses import dataclass
 from random import Random
 from typing import Final
 
 from steps.model import Cell, Trial, Visit
-from steps.settings import CONNECT_PROBE_S, Settings
+from steps.settings import CONNECT_PROBE_S, Settings, is_lab
 
-# Wall seconds beyond the sending itself, seen on an idle machine of two cores; the display corrects them as it goes.
-RUN_S: Final = 14.0
-"""Around all visits: validate, preflight and restore before and after, rows, statistics and report at the end."""
 
-VISIT_S: Final = 0.4
-"""One visit: switch, proof before and after, servers up and down, two canaries."""
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """Wall seconds beyond the sending itself; the display corrects them as it goes.
 
-TOPOLOGY_S: Final = 0.15
-"""One measuring step: its process and its first look at the machine."""
+    `run_s`: around all visits: checks before, restore, rows, statistics and report at the end. `visit_s`: switch, proof
+    before and after, servers up and down. `topology_s`: one measuring step; a visit has two more, the canaries.
+    `trial_s`: the program's start, its control connection, the counters and the document.
+    """
 
-TRIAL_S: Final = 0.08
-"""One trial: the program's start, its control connection, the counters and the document."""
+    run_s: float
+    visit_s: float
+    topology_s: float
+    trial_s: float
+
+
+LAB_OVERHEAD: Final = Overhead(run_s=14.0, visit_s=0.1, topology_s=0.15, trial_s=0.08)
+"""Seen on an idle machine of two cores."""
+
+CLUSTER_OVERHEAD: Final = Overhead(run_s=60.0, visit_s=100.0, topology_s=5.0, trial_s=0.5)
+"""Seen on two nodes with Argo 4.1, whose pods each take some seconds to start."""
 
 
 def make(settings: Settings) -> tuple[Visit, ...]:
@@ -40,10 +50,11 @@ def make(settings: Settings) -> tuple[Visit, ...]:
 
 def expected_s(settings: Settings) -> float:
     """Wall seconds that a run of these settings is expected to take on a quiet machine."""
-    topologies = len({cell.topology for cell in settings.cells})
-    sending = settings.repetitions * sum(TRIAL_S + _trial_s(cell, settings) for cell in settings.cells)
-    visit = VISIT_S + settings.idle_s + topologies * TOPOLOGY_S + sending
-    return RUN_S + settings.rounds * len(settings.dataplanes) * visit
+    beyond = LAB_OVERHEAD if is_lab(settings.environment) else CLUSTER_OVERHEAD
+    steps = len({cell.topology for cell in settings.cells}) + 2
+    sending = settings.repetitions * sum(beyond.trial_s + _trial_s(cell, settings) for cell in settings.cells)
+    visit = beyond.visit_s + settings.idle_s + steps * beyond.topology_s + sending
+    return beyond.run_s + settings.rounds * len(settings.dataplanes) * visit
 
 
 def _trial_s(cell: Cell, settings: Settings) -> float:

@@ -6,6 +6,7 @@
 import re
 import secrets
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Final, cast
 
 from pydantic import Field
@@ -105,18 +106,11 @@ def choose(
     if rate and all(cell.protocol != "udp" for cell in cells):
         faults.append("rate limits UDP only, and no UDP is measured: add protocols=udp, or leave rate out")
     if nodes.strip() and _NODES.fullmatch(nodes) is None:
-        faults.append(
-            f"nodes must be two names of nodes, CLIENT,SERVER, got {nodes!r}: leave it blank to have two chosen"
-        )
+        faults.append(f"nodes must be two names, CLIENT,SERVER, got {nodes!r}: leave it blank to have two chosen")
     if len(label) > 200 or not label.isprintable():  # noqa: PLR2004
         faults.append("label must be one line of at most 200 characters")
     values: dict[str, object] = {
-        "rounds": base.rounds,
-        "duration_s": base.duration_s,
-        "repetitions": base.repetitions,
-        "omit_s": base.omit_s,
-        "idle_s": base.idle_s,
-        "services": base.services,
+        **asdict(base.lab if is_lab(environment) else base.cluster),
         **given,
     }
     if "seed" not in values:
@@ -139,11 +133,15 @@ def choose(
     return settings
 
 
+def is_lab(environment: str) -> bool:
+    """Whether an environment is the lab on this machine; any other name is a Kubernetes cluster's."""
+    return environment.strip() == "lab"
+
+
 def _arms(text: str, environment: str, faults: list[str]) -> tuple[str, ...]:
     if not environment:
         faults.append("environment is blank: name lab or a cluster")
-    own = {d.environment for d in dataplanes_catalogue.DATAPLANES}
-    kind = environment if environment in own else "kubernetes"
+    kind = "lab" if is_lab(environment) else "kubernetes"
     here = tuple(d.name for d in dataplanes_catalogue.DATAPLANES if d.environment == kind)
     names = items(text)
     for name in dict.fromkeys(names):

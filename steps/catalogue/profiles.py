@@ -1,4 +1,4 @@
-"""The profiles: how much is measured. One entry each; every field can be overridden by an option of that name."""
+"""The profiles: how much is measured. One entry each; every amount can be overridden by an option of that name."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -21,16 +21,13 @@ _UDP: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """How much is measured.
+class Amount:
+    """How much of it, in one kind of environment. Its fields are those of `steps.settings.Settings`.
 
-    `cells`: what is compared; all topologies in all protocols and directions where it is None. `rounds`: visits of each
-    dataplane, the unit of replication. `duration_s`: of one iperf3 trial. `repetitions`: of each trial in a visit.
+    `rounds`: visits of each dataplane, the unit of replication. `duration_s`: of one iperf3 trial. `repetitions`: of
+    each trial in a visit. `idle_s`: of the baseline before them. `services`: that nobody uses, beside the measured one.
     """
 
-    name: str
-    description: str
-    cells: tuple[Cell, ...] | None
     rounds: int
     duration_s: int
     repetitions: int = 1
@@ -39,33 +36,53 @@ class Profile:
     services: int = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How much is measured.
+
+    `cells`: what is compared; all topologies in all protocols and directions where it is None. `lab`, `cluster`: how
+    much of it there. A switch takes a tenth of a second in the lab, so time goes into rounds; on a cluster it takes a
+    minute or more, so that trials are longer and repeated within a visit.
+    """
+
+    name: str
+    description: str
+    cells: tuple[Cell, ...] | None
+    lab: Amount
+    cluster: Amount
+
+
 PROFILES: Final = (
     Profile(
         "smoke",
-        "does everything work: under 45 s, too short for conclusions on small differences",
+        "does everything work (under a minute in the lab, a quarter of an hour on a cluster)",
         (
             *(c for c in _TELLING_TCP if c.topology in {"pod-to-service", "external-to-nodeport"}),
             *_CONNECT,
         ),
-        rounds=2,
-        duration_s=1,
-        services=100,
+        lab=Amount(rounds=2, duration_s=1, services=100),
+        cluster=Amount(rounds=2, duration_s=2, idle_s=1, services=0),
     ),
-    Profile("quick", "about 3 minutes: large differences", (*_TELLING_TCP, _UDP[1], *_CONNECT), rounds=6, duration_s=1),
+    Profile(
+        "quick",
+        "large differences (3 minutes, 50)",
+        (*_TELLING_TCP, _UDP[1], *_CONNECT),
+        lab=Amount(rounds=6, duration_s=1),
+        cluster=Amount(rounds=3, duration_s=10, repetitions=2, idle_s=5, services=100),
+    ),
     Profile(
         "standard",
-        "about 15 minutes: differences of a few per cent",
+        "differences of a few per cent (15 minutes, 2 hours)",
         (*_TELLING_TCP, *_UDP, *_CONNECT),
-        rounds=10,
-        duration_s=2,
+        lab=Amount(rounds=10, duration_s=2),
+        cluster=Amount(rounds=4, duration_s=10, repetitions=4, idle_s=5),
     ),
     Profile(
         "thorough",
-        "about an hour: every topology, protocol and direction",
+        "every topology, protocol and direction (an hour, 5 hours)",
         None,
-        rounds=10,
-        duration_s=3,
-        idle_s=1.0,
+        lab=Amount(rounds=10, duration_s=3, idle_s=1.0),
+        cluster=Amount(rounds=6, duration_s=10, repetitions=3, idle_s=5),
     ),
 )
 

@@ -127,7 +127,7 @@ def test_a_report_with_nothing_measured_says_so(tmp_path: Path) -> None:
 
 
 def test_a_quick_report_is_small_and_a_thorough_one_is_folded(tmp_path: Path) -> None:
-    quick, _ = page_of(tmp_path / "quick", Recipe(rounds=BY_NAME["quick"].rounds))
+    quick, _ = page_of(tmp_path / "quick", Recipe(rounds=BY_NAME["quick"].lab.rounds))
     assert len(quick.encode()) < 1_000_000
     cells = tuple(
         (topology, protocol, direction)

@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from typing import Any, cast
 
 import pytest
@@ -21,14 +22,21 @@ def cells(settings: Settings) -> list[tuple[str, str, str]]:
     return [(c.topology, c.protocol, c.direction) for c in settings.cells]
 
 
+@pytest.mark.parametrize(("environment", "kind"), [("lab", "lab"), ("prod", "kubernetes")])
 @pytest.mark.parametrize("profile", [p.name for p in profiles.PROFILES])
-def test_every_profile_makes_settings(profile: str) -> None:
-    settings = choose(profile=profile)
+def test_every_profile_makes_settings(profile: str, environment: str, kind: str) -> None:
+    settings = choose(profile=profile, environment=environment)
     entry = profiles.BY_NAME[profile]
-    assert settings.rounds == entry.rounds
-    assert settings.duration_s == entry.duration_s
-    assert settings.dataplanes == tuple(d.name for d in DATAPLANES if d.environment == "lab")
+    amount = entry.lab if kind == "lab" else entry.cluster
+    assert {name: getattr(settings, name) for name in asdict(amount)} == asdict(amount)
+    assert settings.dataplanes == tuple(d.name for d in DATAPLANES if d.environment == kind and d.unasked)
     assert settings.cells
+
+
+@pytest.mark.parametrize("nodes", ["a", "a,b,c", "a;b", '"}, {"x": "y,z', "a,B"])
+def test_nodes_that_are_not_two_names_are_refused(nodes: str) -> None:
+    (fault,) = faults(nodes=nodes, environment="prod")
+    assert fault.startswith("nodes must be two names, CLIENT,SERVER")
 
 
 @pytest.mark.parametrize("topology", [t.name for t in topologies.TOPOLOGIES])
