@@ -52,7 +52,7 @@ def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
         for c in data.comparisons:
             if c.metric != metric or c.scale != "ratio":
                 continue
-            name = c.path if metric == "received_bps" else f"{c.path}, {c.metric_title}"
+            name = c.path if metric == "received_bps" else f"{c.path}: {c.metric_title}"
             name += " (left is better)" if mixed and c.better == "lower" else ""
             seen = c.change is not None
             rows.append(
@@ -120,7 +120,7 @@ def forest(table: pa.Table, look: Look = WIDE) -> alt.FacetChart:
             color=alt.ColorValue(MUTED, condition={"test": "datum.found", "value": INK}),
         ),
     ]
-    return by_path(alt.layer(*layers).properties(width=width, height=alt.Step(look.lane)), table)
+    return by_path(alt.layer(*layers).properties(width=width, height=alt.Step(look.lane)), table, look)
 
 
 def _ticks(low: float, high: float, most: int) -> list[float]:

@@ -60,10 +60,12 @@ def plot_width(frame: pa.Table, look: Look, right: int = 0, labels: str = "datap
     return int(look.width - left - right - 8)
 
 
-def by_path(chart: Any, frame: pa.Table) -> alt.FacetChart:  # noqa: ANN401
+def by_path(chart: Any, frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:  # noqa: ANN401
     """The chart once for each path, one below the other, each with the path's name above it."""
     paths = list(dict.fromkeys(column(frame, "path")))
-    header = {"title": None, "labelOrient": "top", "labelAnchor": "start"}
+    header: dict[str, Any] = {"title": None, "labelOrient": "top", "labelAnchor": "start"}
+    if look.narrow:  # a path with its metric needs two lines there
+        header["labelExpr"] = "split(datum.label, ': ')"
     faceted: alt.FacetChart = chart.facet(row=alt.Row("path:N", sort=paths, header=header, title=None), data=frame)
     return cast("alt.FacetChart", faceted.resolve_scale(y="independent"))
 
