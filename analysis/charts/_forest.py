@@ -99,7 +99,7 @@ def forest(table: pa.Table, look: Look = WIDE) -> alt.FacetChart:
         blind_low=f"clamp(datum.blind_low, {low}, {high})",
         blind_high=f"clamp(datum.blind_high, {low}, {high})",
     ).transform_filter("isValid(datum.value)")
-    text_room = 108 if look.narrow else 140
+    text_room = 94 if look.narrow else 140
     width = plot_width(table, look, text_room)
     layers = [
         clipped.mark_bar(height={"band": 0.9}, color=BAND).encode(
