@@ -136,12 +136,16 @@ def argv(trial: Trial, settings: Settings, address: str, port: int) -> list[str]
         return [*command, "-u", "-b", str(rate), "-l", str(block), "--udp-counters-64bit"]
     if settings.block_size_bytes is not None:
         command += ["-l", str(settings.block_size_bytes)]
-    return [*command, "-C", settings.congestion_control]
+    return [*command, *_congestion_control(settings)]
 
 
 def canary_argv(settings: Settings, address: str, port: int, size_bytes: int) -> list[str]:
     """A TCP run that ends after so many bytes, forward, one stream."""
-    return [*_client(address, port), "-n", str(size_bytes), "-C", settings.congestion_control]
+    return [*_client(address, port), "-n", str(size_bytes), *_congestion_control(settings)]
+
+
+def _congestion_control(settings: Settings) -> list[str]:
+    return ["-C", settings.congestion_control] if settings.congestion_control else []
 
 
 def _client(address: str, port: int) -> list[str]:

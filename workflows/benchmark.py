@@ -17,6 +17,7 @@ from steps.tasks.clear import clear
 from steps.tasks.collect import collect
 from steps.tasks.configure import configure
 from steps.tasks.measure import measure
+from steps.tasks.pod import unprivileged
 from steps.tasks.preflight import preflight
 from steps.tasks.prepare import prepare
 from steps.tasks.report import report
@@ -157,6 +158,7 @@ def build() -> WorkflowTemplate:
         arguments=list(FORM),
         synchronization=m.Synchronization(mutexes=[m.Mutex(name=NAME)]),
         active_deadline_seconds=6 * 3600,
+        security_context=unprivileged(),
         artifact_gc=m.WorkflowLevelArtifactGC(strategy="Never"),
         pod_gc=m.PodGC(strategy="OnPodSuccess", delete_delay_duration="600s"),
         ttl_strategy=m.TTLStrategy(seconds_after_success=7 * 86400, seconds_after_failure=14 * 86400),

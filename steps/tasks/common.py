@@ -59,11 +59,18 @@ def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except Problem as problem:
-            say(str(problem))
-            _leave_message(str(problem))
-            raise SystemExit(problem.exit_code) from None
+            raise _ended(str(problem), problem.exit_code) from None
+        except OSError as error:  # a volume that is read-only, full, or another user's
+            where = f"{error.filename}: " if error.filename else ""
+            raise _ended(f"{where}{error.strerror or error}.", Problem.exit_code) from None
 
     return wrapper
+
+
+def _ended(sentence: str, exit_code: int) -> SystemExit:
+    say(sentence)
+    _leave_message(sentence)
+    return SystemExit(exit_code)
 
 
 def _leave_message(sentence: str) -> None:

@@ -40,6 +40,17 @@ _STORE: Final = tuple(
 )
 
 
+def unprivileged() -> m.PodSecurityContext:
+    """Every container of every pod, Argo's own too: what one of them writes, another must be able to read."""
+    return m.PodSecurityContext(
+        run_as_non_root=True,
+        run_as_user=USER,
+        run_as_group=USER,
+        fs_group=USER,
+        seccomp_profile=m.SeccompProfile(type="RuntimeDefault"),
+    )
+
+
 def step(
     account: Account,
     *,
@@ -78,11 +89,7 @@ def step(
         security_context=m.SecurityContext(
             allow_privilege_escalation=False,
             read_only_root_filesystem=True,
-            run_as_non_root=True,
-            run_as_user=USER,
-            run_as_group=USER,
             capabilities=m.Capabilities(drop=["ALL"]),
-            seccomp_profile=m.SeccompProfile(type="RuntimeDefault"),
         ),
         **more,
     )

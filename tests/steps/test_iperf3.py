@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from steps import iperf3
 from steps.iperf3 import Failure, Report
+from steps.settings import choose
 from tests.steps.builders import RECORDED, settings, trial
 
 
@@ -216,3 +217,10 @@ def test_a_chosen_block_size_is_passed_on() -> None:
     for protocol in ("tcp", "udp"):
         command = iperf3.argv(trial(protocol=protocol), chosen, "h", 1)
         assert command[command.index("-l") + 1] == "1000"
+
+
+def test_a_cluster_keeps_its_nodes_congestion_control_unless_asked() -> None:
+    for options, told in (("", []), ("congestion_control=reno", ["-C", "reno"])):
+        chosen = choose(profile="smoke", environment="prod", options=options)
+        argv = iperf3.argv(trial(), chosen, "10.0.0.1", 5201)
+        assert [word for word in argv if word in {"-C", "reno"}] == told
