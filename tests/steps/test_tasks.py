@@ -1,0 +1,72 @@
+"""What all tasks share: a failure ends as a sentence that Argo shows, and nodes have names that Argo takes."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.errors import BadInput
+from steps import variables
+from steps.tasks.common import ends_in_a_sentence, node_title
+from steps.tasks.measure import CANARIES, placed
+from tests.steps.builders import placement
+
+TAKEN_BY_ARGO = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-.]{0,61}[a-zA-Z0-9]")
+"""The expression that Argo 4.1's controller holds a display name against."""
+
+
+def _refused() -> None:
+    raise BadInput("profile must be one of smoke and quick.")
+
+
+def _forbidden() -> None:
+    raise PermissionError(13, "Permission denied", "/tmp/there")
+
+
+@pytest.mark.parametrize(
+    ("step", "sentence", "code"),
+    [
+        (_refused, "profile must be one of smoke and quick.", 2),
+        (_forbidden, "/tmp/there: Permission denied.", 1),
+    ],
+)
+def test_a_failure_is_one_sentence_in_the_log_and_as_the_nodes_message(
+    step: object,
+    sentence: str,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    message = tmp_path / "termination-log"
+    monkeypatch.setenv("BENCHMARK_TERMINATION_LOG", str(message))
+    with pytest.raises(SystemExit) as ended:
+        ends_in_a_sentence(step)()  # type: ignore[arg-type]
+    assert ended.value.code == code
+    assert message.read_text() == sentence
+    assert capsys.readouterr().err == sentence + "\n"
+
+
+def test_a_node_of_the_dag_is_called_what_it_does() -> None:
+    assert node_title("pod-to-service", "ebpf", "visit-3") == "pod-to-service.ebpf.visit-3"
+
+
+@given(
+    st.lists(st.text(st.characters(codec="ascii", categories=("L", "N", "P", "S")), min_size=1), min_size=1, max_size=4)
+)
+def test_whatever_an_arm_is_called_argo_takes_its_nodes_name(parts: list[str]) -> None:
+    assert TAKEN_BY_ARGO.fullmatch(node_title("visit-1", *parts))
+
+
+def test_a_canary_goes_where_the_control_goes() -> None:
+    places = [placement(topology="pod-to-pod"), placement(topology="node-to-node")]
+    assert {placed(places, canary).topology for canary in CANARIES} == {"node-to-node"}
+    assert placed(places, "pod-to-pod").topology == "pod-to-pod"
+
+
+def test_a_deployment_that_says_nothing_is_told_what_to_say() -> None:
+    with pytest.raises(BadInput, match=r"BENCHMARK_RESULTS is not set: deploy the workflow by `make deploy`"):
+        variables.results({})
+    assert variables.environment({"BENCHMARK_ENVIRONMENT": " prod "}) == "prod"
