@@ -74,11 +74,12 @@ def clear(client: Client, *, padding_too: bool = False) -> None:
 
     Args:
         client: of the cluster.
-        padding_too: the many Services as well, which otherwise stay for the next visit.
+        padding_too: the many Services as well, which otherwise stay for the next visit; and wait until all is gone,
+            which otherwise is left to whoever comes next, as seconds of every visit are not for waiting.
     """
     parts = [TRIALS, looking.PART, reach.REACH, reach.CHECK, *([padding.PART] if padding_too else [])]
     with ThreadPoolExecutor(len(parts)) as pool:
-        list(pool.map(lambda part: Crew(client, part).dismiss(), parts))
+        list(pool.map(lambda part: Crew(client, part).dismiss(wait=padding_too), parts))
 
 
 def needed(visit: Visit) -> list[Topology]:
