@@ -6,13 +6,18 @@ from typing import Final, Literal
 import duckdb
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from analysis import metrics, run, words
+from analysis import history, metrics, run, telling, words
+from analysis.changes import Change
 from analysis.compare import Comparison, compare_all
 from analysis.errors import BadInput
 from analysis.headline import answer, headline
+from analysis.history import History
 from analysis.run import Run
 
 Outcome = Literal["measured", "measured-with-failures", "nothing-measured"]
+
+NIGHTLY: Final = "nightly"
+"""The trigger of the runs that a regression fails: nobody looks at them while they are green."""
 
 FLAG_MEANINGS: Final = {
     "foreign-cpu": "other programs used the machine while it was measured; the figure may be low",
@@ -57,7 +62,8 @@ class Flag:
 class Summary:
     """A run's answer. It is kept in `runs.verdict` as JSON; `headline` is its first line in every place.
 
-    `answers`: for each metric a sentence like the headline.
+    `answers`: for each metric a sentence like the headline. `changes`: from night to night, and `history`: what they
+    were looked for in; None where there was no night to compare with.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings", extra="ignore")
@@ -79,6 +85,9 @@ class Summary:
     flags: tuple[Flag, ...] = ()
     disclaimer: str | None = None
     answers: dict[str, str] = field(default_factory=dict)
+    trigger: str | None = None
+    changes: tuple[Change, ...] = ()
+    history: History | None = None
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -97,6 +106,21 @@ class Summary:
             parts.append(f"{self.trials_failed} of {words.count(self.trials, 'trial')} failed.")
         parts += [f"{s.title} was left out: {s.reason.rstrip('.')}." for s in self.skipped]
         return " ".join(parts) or None
+
+    @property
+    def regressions(self) -> tuple[Change, ...]:
+        """The changes for the worse, by the limit or more, that are news."""
+        return tuple(change for change in self.changes if change.status == "regression")
+
+    @property
+    def alarm(self) -> str:
+        """What is worse, where and since when, in a sentence; empty where there is no regression."""
+        return telling.alarm(self.regressions)
+
+    @property
+    def failing(self) -> str:
+        """The alarm that fails the run: of a nightly one, and no other. Empty where none does."""
+        return self.alarm if self.trigger == NIGHTLY else ""
 
     def of(self, metric: str) -> tuple[Comparison, ...]:
         """The comparisons by one metric."""
@@ -146,6 +170,7 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
     rounds = run.rows(con, "select count(distinct round) as n from measurements where run_id = $run_id", run_id=run_id)[
         0
     ]["n"]
+    changes, looked = history.look(con, about) if measured else ((), None)
     return Summary(
         run_id=run_id,
         environment=about.environment,
@@ -168,6 +193,9 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
             for metric in dict.fromkeys(c.metric for c in comparisons)
             if (sentence := answer(about, [c for c in comparisons if c.metric == metric]))
         },
+        trigger=about.trigger,
+        changes=changes,
+        history=looked,
     )
 
 

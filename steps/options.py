@@ -108,6 +108,16 @@ def _real(what: str, low: float, high: float, unit: str = "") -> Callable[[str],
     return read
 
 
+def _share(what: str) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        number = _number(what, text, "")
+        if not 0 < number < 1:
+            raise FaultError(f"{what} must be a share above 0 and below 1, such as 0.05 for 5 %, got {number:g}")
+        return number
+
+    return read
+
+
 def _choice(what: str, known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
     def read(text: str) -> tuple[str, ...]:
         chosen = [item.lower() for item in items(text)]
@@ -159,6 +169,7 @@ OPTIONS: Final = (
     Option("block_size_bytes", _whole("block_size", 16, 1_048_576, " B"), ("block_size",)),
     Option("congestion_control", _congestion_control),
     Option("foreign_cpu_limit_ratio", _real("foreign_cpu_limit", 0.001, 1), ("foreign_cpu_limit",)),
+    Option("regression_limit_ratio", _share("regression_limit"), ("regression_limit",)),
 )
 
 BY_NAME: Final = {name: option for option in OPTIONS for name in (option.field, *option.aliases)}

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis import summary, words
+from analysis import summary, telling, words
 from analysis.compare import Comparison
 from analysis.store import Store
 from analysis.summary import Summary
@@ -33,7 +33,7 @@ def announce(results: str, run_id: str, console: Console) -> int:
     console.print()
     console.print(f"Report: {store.location(f'reports/{run_id}/report.html')}", soft_wrap=True)
     console.print(f"Latest: {store.location('report.html')}", soft_wrap=True)
-    return EXIT_CODES[said.outcome]
+    return 1 if said.failing else EXIT_CODES[said.outcome]
 
 
 def _verdict(store: Store, run_id: str) -> str | None:
@@ -49,6 +49,7 @@ def show(said: Summary, console: Console) -> None:
     console.print()
     console.print(Text(said.headline, style="bold"))
     _show_answers(said, console)
+    _show_changes(said, console)
     for skipped in said.skipped:
         console.print(f"Skipped: {skipped.name}: {skipped.reason}", soft_wrap=True)
     for failure in said.failures:
@@ -86,6 +87,21 @@ def _show_answers(said: Summary, console: Console) -> None:
         what = "connect time" if speed.metric == SPEED[1] else "throughput, CPU per Gbit"
         console.print(Text.assemble((path, "bold"), f"  {what}"))
         console.print(table)
+
+
+def _show_changes(said: Summary, console: Console) -> None:
+    """A line for each dataplane and night since which it is worse or better; what is small or past is in the report."""
+    if said.history is None:
+        return
+    console.print()
+    told = [group for group in telling.groups(said.changes) if group.kind in telling.LOUD]
+    for group in told:
+        style = {"regression": "red", "standing": "red", "improvement": "green"}.get(group.kind, "")
+        console.print(Text(f"{telling.KINDS[group.kind]}: {group.line}", style=style), soft_wrap=True)
+    for note in said.history.notes:
+        console.print(note, soft_wrap=True, highlight=False)
+    nothing = "" if told else "Nothing changed from night to night. "
+    console.print(Text(nothing + said.history.sentence, style="dim"), soft_wrap=True)
 
 
 def _answer(comparison: Comparison) -> Text:

@@ -122,6 +122,7 @@ def _benchmark(visits: DAG) -> None:
             arguments={
                 "headline": "{{tasks.report.outputs.parameters.headline}}",
                 "outcome": "{{tasks.report.outputs.parameters.outcome}}",
+                "regression": "{{tasks.report.outputs.parameters.regression}}",
             },
             depends="report",
         )

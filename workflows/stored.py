@@ -17,7 +17,7 @@ def report_again(results: str, run_id: str | None) -> int:
     with closing(database.connect(store)) as con:
         name = run_id or _latest(store, con)
         said = summary.summarise(con, name)
-        address = store.write_report(name, report.render(con, name))
+        address = store.write_report(name, report.render(con, name, said))
     answers.show(said, console)
     console.print()
     console.print(f"Report: {address}", soft_wrap=True)

@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from analysis import run, statistics, words
+from analysis.changes import Change
 from analysis.compare import Comparison
 from analysis.run import Arm, Run
 
@@ -22,6 +23,7 @@ class Data:
     con: duckdb.DuckDBPyConnection
     run: Run
     comparisons: tuple[Comparison, ...]
+    changes: tuple[Change, ...] = ()
 
     def ask(self, sql: str, **parameters: object) -> list[Row]:
         """The answer to a query that knows the run as `$run_id`."""

@@ -1,9 +1,12 @@
 """Whether the answer changed since the last runs."""
 
+from typing import Any
+
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts._data import Data
+from analysis.changes import Change
+from analysis.charts._data import Data, Row
 from analysis.charts._data import frame as to_frame
 from analysis.charts._marks import SIGNED, colour, column, hollow, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
@@ -11,7 +14,8 @@ from analysis.charts._theme import INK, MUTED, WIDE, Look
 TITLE = "Trend over runs"
 READING = (
     "Throughput against the baseline in each of the latest runs of this environment with the same profile: ratios, "
-    "since absolute figures drift with the machine."
+    "since absolute figures drift with the machine. A dashed line marks a night since which a dataplane is at another "
+    "level, in its colour, and by how much."
 )
 EMPTY = (
     "This is the only run of its environment and profile that compares dataplanes; the trend begins with the second."
@@ -35,9 +39,16 @@ SQL = """
     where b.dataplane = $baseline and m.dataplane <> $baseline order by m.started_at
 """
 
+_HEIGHT = 110
+_LABEL_HEIGHT = 12
+
 
 def frame(data: Data) -> pa.Table:
-    """A row for each run, path and dataplane of which this run has both; difference to the baseline in per cent."""
+    """A row for each run, path and dataplane of which this run has both; difference to the baseline in per cent.
+
+    Then a row without a value for each change: `size` is what is written at it, `place` the line above the plot in
+    which it is written, and `late` whether it is in the right half.
+    """
     if data.run.baseline is None:
         return to_frame([])
     arms = {arm.name: data.side(arm) for arm in data.run.arms}
@@ -47,29 +58,55 @@ def frame(data: Data) -> pa.Table:
         return to_frame([])
     cells = list(data.run.cells)
     here.sort(key=lambda row: cells.index((row["topology"], row["protocol"], row["direction"])))
-    return to_frame(
-        {
-            "path": data.path(row),
-            "at": row["started_at"].isoformat(),
-            "value": row["value"],
-            "baseline": data.run.baseline.title,
-        }
+    shared = {"baseline": data.run.baseline.title, "size": None, "place": None, "late": None}
+    rows = [
+        {"path": data.path(row), "at": row["started_at"].isoformat(), "value": row["value"]}
+        | shared
         | arms[row["dataplane"]]
         for row in here
         if row["dataplane"] in arms
-    )
+    ]
+    return to_frame([*rows, *_marks(data, rows, arms)])
+
+
+def _marks(data: Data, rows: list[Row], arms: dict[str, Row]) -> list[Row]:
+    """A row for each change of throughput against the baseline in the nights that are drawn."""
+    nights = sorted({row["at"] for row in rows})
+    marks: list[Row] = []
+    for change in data.changes:
+        at = change.began_at.isoformat() if change.began_at else ""
+        if not _is_drawn(change) or at not in nights:
+            continue
+        path = data.path({name: getattr(change, name) for name in ("topology", "protocol", "direction")})
+        here = nights.index(at)
+        taken = {m["place"] for m in marks if m["path"] == path and abs(nights.index(m["at"]) - here) < len(nights) / 3}
+        place = next(place for place in range(len(marks) + 1) if place not in taken)
+        late = here >= len(nights) / 2
+        drawn = {"path": path, "at": at, "value": None, "baseline": rows[0]["baseline"], "size": change.size}
+        marks.append(drawn | {"place": place, "late": late} | arms[change.dataplane])
+    return marks
+
+
+def _is_drawn(change: Change) -> bool:
+    return change.metric == "received_bps" and change.against is not None and change.status != "suspected"
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
-    """A small panel for each path, with a line for each dataplane."""
+    """A small panel for each path, with a line for each dataplane, and a rule for each change."""
     columns = 1 if look.narrow else 2
     width = look.width - 70 if look.narrow else (look.width - 150) // 2
     against = column(frame, "baseline")[0]
     side = colour(frame)
-    base = alt.Chart().encode(
-        x=alt.X("at:T", axis={"title": None, "grid": False, "tickCount": 4, "format": "%-d %b", "labelOverlap": True}),
-        y=alt.Y("value:Q", axis={"title": f"to {against}, %", "labelExpr": SIGNED, "tickCount": 4, "grid": True}),
-        color=side,
+    axis = {"title": f"to {against}, %", "labelExpr": SIGNED, "tickCount": 4, "grid": True}
+    at = alt.X("at:T", axis={"title": None, "grid": False, "tickCount": 4, "format": "%-d %b", "labelOverlap": True})
+    base = (
+        alt.Chart()
+        .encode(
+            x=at,
+            y=alt.Y("value:Q", scale=_scale(frame), axis=axis),
+            color=side,
+        )
+        .transform_filter("isValid(datum.value)")
     )
     dashes = alt.StrokeDashValue([1, 0], condition={"test": "datum.twin", "value": [4, 3]})
     lines = base.mark_line(strokeWidth=1.6).encode(strokeDash=dashes, detail=alt.Detail("dataplane:N"))
@@ -80,7 +117,37 @@ def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
     paths = list(dict.fromkeys(column(frame, "path")))
     header = {"title": None, "labelAnchor": "start", "labelColor": INK}
     return (
-        alt.layer(zero, lines, points)
-        .properties(width=width, height=110)
+        alt.layer(zero, *_rules(frame, at, look), lines, points)
+        .properties(width=width, height=_HEIGHT + _labels_height(frame))
         .facet(facet=alt.Facet("path:N", sort=paths, header=header, title=None), columns=columns, data=frame)
     )
+
+
+def _labels_height(frame: pa.Table) -> int:
+    """The room above the curves for what is written at the changes, in pixels."""
+    return _LABEL_HEIGHT * (1 + max((place for place in column(frame, "place") if place is not None), default=-1))
+
+
+def _scale(frame: pa.Table) -> dict[str, Any]:
+    """An axis that holds all values and zero, and leaves that room free."""
+    values = [0.0, *(value for value in column(frame, "value") if value is not None)]
+    low, high = min(values), max(values)
+    spread = (high - low) or 1.0
+    return {"domain": [low, high + spread * (_labels_height(frame) + 4) / _HEIGHT], "nice": False}
+
+
+def _rules(frame: pa.Table, at: alt.X, look: Look) -> list[alt.Chart]:
+    """A rule at each change with its size beside it, one below the other where a path has several."""
+    places = sorted({place for place in column(frame, "place") if place is not None})
+    if not places:
+        return []
+    changes = alt.Chart().transform_filter("isValid(datum.size)").encode(x=at)
+    layers = [changes.mark_rule(strokeDash=[5, 3], strokeWidth=1.4).encode(color=colour(frame))]
+    for place in places:
+        style: dict[str, Any] = {"y": 6 + place * _LABEL_HEIGHT, "fontSize": look.font, "fontWeight": 600}
+        here = changes.transform_filter(f"datum.place === {place}").encode(
+            text=alt.Text("size:N"), color=alt.ColorValue(INK)
+        )
+        layers.append(here.transform_filter("!datum.late").mark_text(align="left", dx=4, **style))
+        layers.append(here.transform_filter("datum.late").mark_text(align="right", dx=-4, **style))
+    return layers

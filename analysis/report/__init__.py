@@ -8,7 +8,7 @@ import duckdb
 import jinja2
 from markupsafe import Markup
 
-from analysis import charts, metrics, run
+from analysis import charts, metrics, run, telling, words
 from analysis.charts import Data, Drawing
 from analysis.charts._theme import INKS, SHAPES
 from analysis.report import limits, tables
@@ -57,7 +57,7 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary | None 
     """
     summary = summary or summarise(con, run_id)
     about = run.load(con, run_id)
-    data = Data(con, about, summary.comparisons)
+    data = Data(con, about, summary.comparisons, summary.changes)
     drawings = [_safe(drawing) for drawing in charts.draw_all(charts.catalogue(), data)]
     return _PAGE.get_template(
         "page.html.j2"
@@ -69,6 +69,8 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary | None 
         drawings=drawings[1:],
         sides=_sides(data),
         groups=_groups(summary),
+        changes=_changes(summary),
+        limit=words.percent(summary.history.limit, sign=False) if summary.history else "",
         trials=tables.trials(data),
         visits=tables.visits(data),
         provenance=tables.flat(about.provenance),
@@ -113,6 +115,16 @@ def _groups(summary: Summary) -> list[dict[str, Any]]:
             paths = {path: [c for c in told if c.path == path] for path in dict.fromkeys(c.path for c in told)}
             groups.append({"metric": metric, "answer": summary.answers.get(metric.name), "paths": paths})
     return groups
+
+
+def _changes(summary: Summary) -> list[dict[str, Any]]:
+    """What changed from night to night, by kind; what is no news is folded away."""
+    told = telling.groups(summary.changes)
+    return [
+        {"kind": kind, "title": title, "groups": groups, "loud": kind in telling.LOUD}
+        for kind, title in telling.KINDS.items()
+        if (groups := [group for group in told if group.kind == kind])
+    ]
 
 
 def _tight(text: str) -> str:

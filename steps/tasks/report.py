@@ -12,10 +12,14 @@ from steps.tasks.pod import step
 
 
 class Said(Output):
-    """The answer in a sentence, and what came of the run: measured, measured-with-failures or nothing-measured."""
+    """The answer in a sentence, and what came of the run: measured, measured-with-failures or nothing-measured.
+
+    `regression`: what is worse than in the nights before, in a sentence; empty where nothing is, or in no nightly run.
+    """
 
     headline: Annotated[str, Parameter(name="headline")]
     outcome: Annotated[str, Parameter(name="outcome")]
+    regression: Annotated[str, Parameter(name="regression")]
 
 
 @step("measure", deadline_s=1800, memory="2Gi", store=True, repeatable=True)
@@ -38,9 +42,9 @@ def report(
     store = Store(variables.results())
     with database.connect(store) as con:
         said = summary.summarise(con, run_id)
-        html = render(con, run_id)
+        html = render(con, run_id, said)
         verdict.keep(store, con, said)
     store.write_report(run_id, html)
     document.write_text(html, encoding="utf-8")
     say(said.headline)
-    return Said(headline=said.headline, outcome=said.outcome)
+    return Said(headline=said.headline, outcome=said.outcome, regression=said.failing)

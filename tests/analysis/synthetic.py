@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class Recipe:
 
     run_id: str = "run-1"
     environment: str = "lab"
+    trigger: str = "local"
+    kernel: str = "6.18.5"
     entries: tuple[dict[str, str], ...] = ENTRIES
     gains: Mapping[str, float] = field(default_factory=lambda: GAINS)
     cells: tuple[Cell, ...] = QUICK
@@ -61,6 +63,27 @@ class Recipe:
     stop_after: int | None = None  # trials
     skipped: tuple[dict[str, str], ...] = ()  # findings of the preflight
     left_out: frozenset[str] = frozenset()  # dataplanes without a visit
+
+
+def nights(
+    count: int, changed: Mapping[str, tuple[int, float]], recipe: Recipe | None = None, until: int | None = None
+) -> list[Recipe]:
+    """Runs of so many nights, `night-00` first.
+
+    Args:
+        count: of nights.
+        changed: dataplane -> (night, factor): from that night on, counted from 0, its throughput is so many times it.
+        recipe: what each night is but its name, its date, its seed and its gains.
+        until: the night from which on everything is as before; never if left out.
+    """
+    recipe = recipe or Recipe()
+    found = []
+    for night in range(count):
+        now = {n: f for n, (since, f) in changed.items() if since <= night < (count if until is None else until)}
+        gains = {name: gain * now.get(name, 1.0) for name, gain in recipe.gains.items()}
+        at = recipe.started_at + timedelta(days=night)
+        found.append(replace(recipe, run_id=f"night-{night:02}", started_at=at, seed=100 + night, gains=gains))
+    return found
 
 
 def rows(recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
@@ -88,7 +111,7 @@ def rows(recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
         "started_at": recipe.started_at,
         "finished_at": last,
         "environment": recipe.environment,
-        "trigger": "local",
+        "trigger": recipe.trigger,
         "seed": recipe.seed,
         "parameters": json.dumps(
             {
@@ -105,7 +128,7 @@ def rows(recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
         ),
         "provenance": json.dumps(
             {
-                "kernel": "6.18.5",
+                "kernel": recipe.kernel,
                 "cpu_model": "A processor <with brackets> & Co",
                 "cores": 2,
                 "iperf3": "3.12",

@@ -126,6 +126,30 @@ def test_a_value_that_is_missing_is_said_and_is_no_bar(data: Data) -> None:
     assert "not measured" in charts.draw(chart, data).variants[0]
 
 
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
+def test_the_trend_marks_the_night_since_which_a_dataplane_is_at_another_level(look: Look, tmp_path: Path) -> None:
+    recipe = Recipe(rounds=4, cells=synthetic.QUICK[:3])
+    runs = synthetic.nights(24, {"gamma": (20, 0.85), "beta": (18, 1.3), "delta": (23, 0.6)}, recipe)
+    con = synthetic.database(tmp_path, *runs)
+    said = summarise(con, "night-23")
+    assert "suspected" in {change.status for change in said.changes}, "and is not marked, for it may be one night's"
+    data = Data(con, run.load(con, "night-23"), said.comparisons, said.changes)
+    chart = next(c for c in ALL if of_chart(c) == "trend")
+    frame = chart.frame(data)
+    marks = [row for row in frame.to_pylist() if row["size"] is not None]
+    assert {(row["path"], row["dataplane"], row["at"][:10]) for row in marks} == {
+        (path, name, day)
+        for path in ("pod-to-pod tcp", "pod-to-service tcp")
+        for name, day in (("Gamma", "2026-03-21"), ("Beta", "2026-03-19"))
+    }
+    assert {row["place"] for row in marks} == {0, 1}, "nights near each other are written on two lines"
+    svg = to_svg(chart.chart(frame, look).to_dict(format="vega-lite"), look, "x", "y")
+    written = [element.text for element in ET.fromstring(svg).iter() if element.tag.endswith("text")]
+    for row in marks:
+        assert written.count(row["size"]) == sum(other["size"] == row["size"] for other in marks)
+    assert svg.count('stroke-dasharray="5,3"') == len(marks)
+
+
 def test_a_twin_has_its_siblings_colour_and_is_hollow(data: Data) -> None:
     first, twin = data.run.arms[0], data.run.arms[-1]
     assert (twin.colour, twin.twin, first.twin) == (first.colour, True, False)

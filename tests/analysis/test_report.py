@@ -150,6 +150,34 @@ def test_earlier_runs_make_a_trend(tmp_path: Path) -> None:
     assert "the trend begins with the second" in lonely.text
 
 
+def test_what_changed_stands_high_with_its_size_and_its_night(tmp_path: Path) -> None:
+    recipe = Recipe(environment="tiger", trigger="nightly", rounds=4, cells=synthetic.QUICK[:3], entries=ENTRIES[:3])
+    runs = synthetic.nights(30, {"gamma": (26, 0.85), "beta": (29, 0.6)}, recipe)
+    summary = summarise(synthetic.database(tmp_path, *runs), "night-29")
+    html = report.render(connect(Store(str(tmp_path))), "night-29", summary)
+    page = Page(html)
+    assert summary.alarm in page.text.replace("\u00a0", " ")
+    assert (
+        html.index('href="#changes"') < html.index("<svg") < html.index('id="changes"') < html.index('id="comparisons"')
+    )
+    assert "gamma, since the night of 2026-03-27 (run night-26)" in page.text
+    assert "beta, in the night of 2026-03-30 (run night-29) alone; one night is no change point yet" in page.text
+    assert summary.changes
+    for change in summary.changes:
+        assert change.extent.replace("\u00a0", " ") in page.text.replace("\u00a0", " ")
+    assert "A change for the worse by 5.0 % or more is a regression" in page.text
+
+
+def test_nights_without_a_change_say_how_much_would_have_shown(tmp_path: Path) -> None:
+    recipe = Recipe(rounds=4, cells=synthetic.QUICK[:2], entries=ENTRIES[:2])
+    html, page = page_of(tmp_path / "many", *synthetic.nights(12, {}, recipe)[::-1])
+    assert "Nothing that is news." in page.text
+    assert "would show by its third night" in page.text
+    assert 'href="#changes"' not in html
+    alone, _ = page_of(tmp_path / "one", recipe)
+    assert 'id="changes"' not in alone
+
+
 def test_an_unknown_run_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="there is no run 'nope'"):
         report.render(synthetic.database(tmp_path, Recipe(rounds=1)), "nope")

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.changes import LIMIT_RATIO
 from analysis.errors import BadInput
 from steps.catalogue import profiles, topologies
 from steps.catalogue.dataplanes import DATAPLANES
@@ -51,6 +52,11 @@ def test_blank_texts_are_the_defaults() -> None:
     assert settings.offered_bps is None
 
 
+def test_the_limit_of_a_regression_is_what_the_analysis_takes_for_granted() -> None:
+    assert choose().regression_limit_ratio == LIMIT_RATIO
+    assert choose(options="regression_limit=0.1").regression_limit_ratio == 0.1
+
+
 def test_without_a_seed_two_runs_differ() -> None:
     assert choose().seed != choose().seed
 
@@ -64,6 +70,8 @@ def test_without_a_seed_two_runs_differ() -> None:
         ("duration=ten", "duration must be a number, got 'ten'"),
         ("duration=inf", "duration must be a finite number, got 'inf'"),
         ("duration=nan", "duration must be a finite number, got 'nan'"),
+        ("regression_limit=0", "regression_limit must be a share above 0 and below 1, such as 0.05 for 5 %, got 0"),
+        ("regression_limit=5", "regression_limit must be a share above 0 and below 1, such as 0.05 for 5 %, got 5"),
         ("repetitions=0", "repetitions must be at least 1, got 0"),
         ("visits=0", "rounds must be at least 1, got 0"),
         ("streams=0", "streams must be at least 1, got 0"),

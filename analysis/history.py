@@ -1,0 +1,202 @@
+"""The nights before a run that it may be compared with, and what changed over them."""
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+import duckdb
+
+from analysis import changes, metrics, run, words
+from analysis.changes import LIMIT_RATIO, Change, Night, Series
+from analysis.run import Run
+
+MOST_NIGHTS: Final = 90
+"""How far back is looked: a quarter, over which the same machine is likely to be the same machine."""
+
+NOT_METHOD: Final = frozenset(
+    {
+        "seed",
+        "label",
+        "results",
+        "rounds",
+        "planned_visits",
+        "findings",
+        "skipped",
+        "regression_limit_ratio",
+        # Each series is of one dataplane in one cell, so that others beside it do not matter.
+        "dataplanes",
+        "cells",
+    }
+)
+"""Parameters that change how much is measured, or what is made of it, but not what one trial measures. A parameter that
+is not named here is taken to change it: figures of changed methods must never mix."""
+
+_MOST_BESIDE: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a run's changes were looked for in. `nights`: this run and those that are comparable, the first `since`.
+
+    `series`: how many figures were followed. `sight`: the smallest change of throughput that a third night would have
+    shown, as a share; None where the nights are too few to tell. `limit`: from which on a change is a regression.
+    `notes`: what the changes look like together, a sentence each.
+    """
+
+    nights: int
+    since: datetime | None
+    series: int
+    limit: float
+    sight: float | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """How far back was looked, at how much, and how sharply."""
+        since = f" since {self.since:%Y-%m-%d}" if self.since else ""
+        looked = f"Looked for in {words.count(self.series, 'series', 'series')} of {self.nights} nights{since}"
+        if self.sight is None:
+            return f"{looked}; these are too few to show any change."
+        return f"{looked}. A change of throughput by {words.at_least(self.sight)} would show by its third night."
+
+
+def look(con: duckdb.DuckDBPyConnection, about: Run) -> tuple[tuple[Change, ...], History | None]:
+    """The changes over the nights that end with this run; no history where there is no comparable night before it.
+
+    Args:
+        con: a connection with the views of `analysis.database`.
+        about: the run.
+    """
+    nights = comparable(con, about)
+    if len(nights) < 2:  # noqa: PLR2004 - this run alone
+        return (), None
+    series = series_of(con, about, list(nights))
+    limit = _limit(about)
+    found = changes.find(series, limit)
+    since = min(filter(None, nights.values()), default=None)
+    notes = changes.of_the_baseline(found.changes, [arm.name for arm in about.arms[1:]])
+    history = History(len(nights), since, len(series), limit, found.sight, notes)
+    return tuple(_with_what_differed(con, found.changes, list(nights))), history
+
+
+def comparable(con: duckdb.DuckDBPyConnection, about: Run) -> dict[str, datetime | None]:
+    """This run and those before it of the same environment, trigger and method: run -> started at, the oldest first."""
+    rows = run.rows(
+        con,
+        """select run_id, started_at, parameters from runs
+           where run_id = $run_id
+              or (environment = $environment and trigger is not distinct from $trigger and started_at < $started_at)
+           order by run_id = $run_id desc, started_at desc, run_id""",
+        run_id=about.run_id,
+        environment=about.environment,
+        trigger=about.trigger,
+        started_at=about.started_at,
+    )
+    wanted = method(about.parameters)
+    found: dict[str, datetime | None] = {}
+    for row in rows:
+        if method(json.loads(row["parameters"] or "{}")) == wanted:
+            found[row["run_id"]] = row["started_at"]
+        if len(found) == MOST_NIGHTS:
+            break
+    return dict(reversed(found.items()))
+
+
+def method(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that decide what one trial measures. One that is null is as good as one that is missing."""
+    return {name: value for name, value in parameters.items() if name not in NOT_METHOD and value is not None}
+
+
+def series_of(con: duckdb.DuckDBPyConnection, about: Run, nights: list[str]) -> list[Series]:
+    """Every figure that this run has, night by night, in the order of metrics, paths and dataplanes.
+
+    In the lab only relative to the baseline, since its own level drifts by a tenth in an hour; elsewhere both.
+    """
+    known = [m for m in metrics.METRICS if m.in_lab or not about.is_lab]
+    readings = (True,) if about.is_lab else (False, True)
+    places = {night: place for place, night in enumerate(nights)}
+    found: dict[tuple[str, run.Cell, str, bool], list[dict[str, Any]]] = {}
+    baseline = about.baseline.name if about.baseline else None
+    for row in run.rows(con, _sql(), nights=nights, baseline=baseline):
+        cell = (row["topology"], row["protocol"], row["direction"])
+        found.setdefault((row["metric"], cell, row["dataplane"], row["relative"]), []).append(row)
+    series = []
+    for metric, cell, arm, relative in itertools.product(known, about.cells, about.arms, readings):
+        rows = found.get((metric.name, cell, arm.name, relative), [])
+        rows.sort(key=lambda row: places[row["run_id"]])
+        if rows and rows[-1]["run_id"] == about.run_id:
+            against = baseline if relative else None
+            values = tuple(Night(row["run_id"], row["started_at"], row["value"], row["error"]) for row in rows)
+            series.append(Series(metric, *cell, _path(about, cell), arm.name, against, values))
+    return series
+
+
+def _path(about: Run, cell: run.Cell) -> str:
+    shown = "" if cell[1] == "connect" else cell[1]  # the metric's title says it
+    return words.cell(cell[0], shown, cell[2], both_directions=cell[:2] in about.both_directions)
+
+
+def _sql() -> str:
+    """The nightly means of every metric, as such and, where a round has both, relative to the baseline.
+
+    A night in which a visit of a metric on a ratio scale is not above zero has no logarithm and so no value.
+    """
+    names = ", ".join(metric.name for metric in metrics.METRICS)
+    ratios = ", ".join(f"'{metric.name}'" for metric in metrics.METRICS if metric.scale == "ratio")
+    return f"""
+        with visits as (
+            unpivot (
+                select run_id, run_started_at, round, dataplane, topology, protocol, direction, {names}
+                from visit_means where run_id in (select unnest($nights::varchar[]))
+            ) on {names} into name metric value figure
+        ),
+        scaled as (
+            select * exclude (figure),
+                   case when metric not in ({ratios}) then figure when figure > 0 then ln(figure) end as value
+            from visits
+        ),
+        compared as (
+            select *, false as relative from scaled
+            union all by name
+            select s.* exclude (value), s.value - b.value as value, true as relative
+            from scaled as s
+            join scaled as b using (run_id, metric, topology, protocol, direction, round)
+            where b.dataplane = $baseline and s.dataplane <> $baseline
+        )
+        select run_id, any_value(run_started_at) as started_at, metric, topology, protocol, direction, dataplane,
+               relative, avg(value) as value, stddev_samp(value) / sqrt(count(value)) as error
+        from compared
+        group by run_id, metric, topology, protocol, direction, dataplane, relative
+        having count(value) = count(*)"""  # noqa: S608 - names of this project's metrics
+
+
+def _limit(about: Run) -> float:
+    """The run's own limit; a run of before there was one has the default."""
+    recorded = about.parameters.get("regression_limit_ratio")
+    return float(recorded) if isinstance(recorded, int | float) else LIMIT_RATIO
+
+
+def _with_what_differed(con: duckdb.DuckDBPyConnection, found: Iterable[Change], nights: list[str]) -> Iterable[Change]:
+    """Each change with what else differed from the comparable night before: a new kernel explains much."""
+    found = list(found)
+    began = {change.run_id for change in found}
+    wanted = began | {nights[nights.index(night) - 1] for night in began}
+    rows = run.rows(con, "select run_id, provenance from runs where list_contains($runs, run_id)", runs=sorted(wanted))
+    known = {row["run_id"]: json.loads(row["provenance"] or "{}") for row in rows}
+    for change in found:
+        before = known.get(nights[nights.index(change.run_id) - 1], {})
+        yield replace(change, beside=tuple(differences(before, known.get(change.run_id, {}))))
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What differs between two nights' provenance, at most a few facts: `kernel 6.18.5 → 6.18.6`."""
+    told = []
+    for name in [name for name in before if name in after and before[name] != after[name]]:
+        plain = all(isinstance(side[name], str | int | float) for side in (before, after))
+        shown = f" {before[name]} → {after[name]}" if plain else " changed"
+        told.append(name.replace("_", " ") + shown)
+    more = len(told) - _MOST_BESIDE
+    return [*told[:_MOST_BESIDE], f"{more} more"] if more > 0 else told

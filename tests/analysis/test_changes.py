@@ -1,0 +1,199 @@
+"""What is made of the steps of many series: which are news, which fail a night, and how they are told."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis import telling
+from analysis.changes import Change, Night, Series, Status, find, of_the_baseline
+from analysis.metrics import BY_NAME, METRICS, Metric
+from analysis.segments import RECENT
+
+THROUGHPUT = BY_NAME["received_bps"]
+COUNT = 40
+
+
+def series(
+    values: Sequence[float], metric: Metric = THROUGHPUT, dataplane: str = "ebpf", against: str | None = None
+) -> Series:
+    began = datetime(2026, 11, 1, 22, tzinfo=UTC)
+    nights = tuple(Night(f"run-{n}", began + timedelta(days=n), value) for n, value in enumerate(values))
+    return Series(metric, "pod-to-service", "tcp", "forward", "pod-to-service tcp", dataplane, against, nights)
+
+
+def level(seed: int, shift: float = 0.0, since: int = COUNT, until: int = COUNT, noise: float = 0.01) -> list[float]:
+    """Nights at 1 Gbit/s by their logarithm, shifted from one night until another."""
+    values = np.random.default_rng(seed).normal(math.log(1e9), noise, COUNT)
+    values[since:until] += shift
+    return [float(value) for value in values]
+
+
+def only(found: Sequence[Change]) -> Change:
+    (change,) = found
+    return change
+
+
+@pytest.mark.parametrize("metric", [m for m in METRICS if m.scale == "ratio"], ids=lambda m: m.name)
+@pytest.mark.parametrize("factor", [0.85, 1.15])
+def test_what_is_worse_depends_on_the_metric(metric: Metric, factor: float) -> None:
+    change = only(find([series(level(1, math.log(factor), 35), metric)]).changes)
+    assert change.gain == ((factor > 1) == (metric.better == "higher"))
+    assert change.status == ("improvement" if change.gain else "regression")
+    assert change.low < factor - 1 < change.high
+    assert (change.run_id, change.nights_since, change.nights_after) == ("run-35", 5, 5)
+
+
+def test_a_change_says_where_who_how_much_since_when_and_from_what_to_what() -> None:
+    change = only(find([series(level(2, math.log(0.88), 36))]).changes)
+    assert re.fullmatch(
+        r"pod-to-service tcp, ebpf: −1[123] % \[−1[345], −(9\.\d|1[01])\] "
+        r"since the night of 2026-12-07 \(run run-36\), "
+        r"(1\.00|0\.99\d|1\.01) → 0\.8\d\d? Gbit/s",
+        change.sentence,
+    ), change.sentence
+    ratio = only(find([series([v - math.log(1e9) + 0.5 for v in level(2, -0.13, 36)], against="iptables")]).changes)
+    assert "ebpf against iptables: −12 %" in ratio.sentence
+    assert re.search(r"\+6\d % → \+4\d %$", ratio.sentence)
+
+
+def test_loss_is_told_in_points_and_its_limit_is_so_many_points() -> None:
+    loss = BY_NAME["loss_ratio"]
+    noise = [v - math.log(1e9) for v in level(3, noise=0.004)]
+    grown = only(find([series([0.02 + v + (0.08 if n >= 36 else 0) for n, v in enumerate(noise)], loss)]).changes)
+    assert (grown.status, grown.scale) == ("regression", "points")
+    assert grown.change == pytest.approx(0.08, abs=0.01)
+    assert "points [" in grown.estimate
+    small = only(find([series([0.02 + v + (0.03 if n >= 36 else 0) for n, v in enumerate(noise)], loss)]).changes)
+    assert small.status == "small"
+
+
+@pytest.mark.parametrize(("limit", "status"), [(0.05, "regression"), (0.2, "small")])
+def test_the_limit_decides_what_is_a_regression(limit: float, status: str) -> None:
+    assert only(find([series(level(4, math.log(0.88), 35))], limit).changes).status == status
+
+
+@pytest.mark.parametrize(("since", "status"), [(COUNT - RECENT, "regression"), (COUNT - RECENT - 1, "standing")])
+def test_a_regression_is_news_for_seven_nights(since: int, status: str) -> None:
+    assert only(find([series(level(5, math.log(0.8), since))]).changes).status == status
+
+
+def test_what_went_by_is_past_and_what_came_back_is_better() -> None:
+    down, up = find([series(level(6, math.log(0.8), 20, 34))]).changes
+    assert (down.status, down.run_id) == ("past", "run-20")
+    assert (up.status, up.run_id) == ("improvement", "run-34")
+    assert " in the night of 2026-11-21" in down.sentence
+
+
+def test_one_night_is_suspected_and_no_regression() -> None:
+    change = only(find([series(level(7, math.log(0.7), COUNT - 1))]).changes)
+    assert (change.status, change.nights_after) == ("suspected", 1)
+    assert "one night is no change point yet" in change.sentence
+    assert only(find([series(level(7, math.log(1.4), COUNT - 1))]).changes).status == "suspected"
+
+
+def test_more_series_ask_for_more_proof() -> None:
+    weak = series(level(8, math.log(0.98), COUNT - 3))
+    stable = [series(level(100 + n)) for n in range(60)]
+    alone, among = only(find([weak]).changes), find([weak, *stable[:4]]).changes
+    assert only(among).p_adjusted == pytest.approx(5 * alone.p_adjusted)
+    assert find([weak, *stable * 9]).changes == ()
+
+
+def test_what_the_visits_of_a_night_leave_open_is_no_change() -> None:
+    one = series(level(9, math.log(0.93), COUNT - 3, noise=0.005))
+    unsure = replace(one, nights=tuple(replace(night, error=0.05) for night in one.nights))
+    assert only(find([one]).changes).status == "regression"
+    assert find([unsure]).changes == ()
+
+
+def test_without_nights_there_is_nothing_to_say() -> None:
+    assert find([]).changes == ()
+    assert find([series([1.0])]).changes == ()
+    assert find([series([1.0, 5.0, 1.0])]).sight is None
+
+
+@given(st.lists(st.lists(st.floats(-50, 50), max_size=30), max_size=4), st.floats(0.01, 0.9))
+def test_whatever_the_figures_each_change_fits_its_status(many: list[list[float]], limit: float) -> None:
+    for change in find([series(values) for values in many if values], limit).changes:
+        assert change.low <= change.change <= change.high
+        assert change.p_adjusted < 0.05
+        assert change.change != 0
+        if change.status != "suspected":
+            assert not change.low <= 0 <= change.high
+        if change.status in {"regression", "standing"}:
+            assert not change.gain
+            assert (change.nights_since <= RECENT) == (change.status == "regression")
+        if change.status not in {"small", "past"}:
+            assert abs(change.change) >= limit
+        assert change.sentence
+
+
+def changed(dataplane: str, shift: float = -0.13, since: int = 36, metric: Metric = THROUGHPUT) -> Series:
+    return series(level(len(dataplane), shift, since), metric, dataplane, "iptables")
+
+
+def test_if_all_others_change_alike_the_baseline_is_named() -> None:
+    others = ["nftables", "ebpf", "ebpf-dsr"]
+    note = only_text(of_the_baseline(find([changed(name) for name in others]).changes, others))
+    assert note.startswith("iptables may be what changed in the night of 2026-12-07 (run run-36)")
+    assert "pod-to-service tcp" in note
+    unlike = [changed("nftables"), changed("ebpf", 0.13), changed("ebpf-dsr")]
+    assert of_the_baseline(find(unlike).changes, others) == ()
+    assert of_the_baseline(find([changed("ebpf")]).changes, ["ebpf"]) == ()
+
+
+def only_text(found: tuple[str, ...]) -> str:
+    (text,) = found
+    return text
+
+
+# How they are told.
+
+
+def test_every_status_has_its_heading() -> None:
+    assert set(telling.KINDS) == set(get_args(Status))
+    assert set(telling.LOUD) < set(telling.KINDS)
+
+
+def test_news_come_first_and_what_changed_together_stands_together() -> None:
+    found = find(
+        [
+            changed("old", since=20),
+            changed("new"),
+            changed("new", 0.2, metric=BY_NAME["cpu_s_per_gbit"]),
+            series(level(11, -0.14, 36), dataplane="new"),
+            changed("good", 0.3, 35),
+            changed("long-good", 0.3, 10),
+            changed("lone", -0.4, COUNT - 1),
+        ]
+    )
+    told = telling.groups(found.changes)
+    assert [(group.kind, group.dataplane) for group in told] == [
+        ("regression", "new"),
+        ("suspected", "lone"),
+        ("improvement", "good"),
+        ("standing", "old"),
+        ("past", "long-good"),
+    ]
+    assert [item.where for item in told[0].items] == ["pod-to-service tcp", "pod-to-service tcp, CPU per Gbit"]
+    assert re.fullmatch(r"−1\d % .* Gbit/s; against iptables −1\d % .*", told[0].items[0].told)
+    assert told[0].line.endswith(", and 1 more figure")
+
+
+def test_the_alarm_is_one_sentence_of_the_clearest_and_counts_the_rest() -> None:
+    found = find([changed("ebpf"), changed("nftables", -0.3)]).changes
+    sentence = telling.alarm(found)
+    assert sentence.count(".") >= 1
+    assert sentence.endswith("; 1 more such change.")
+    assert "the night of 2026-12-07 (run run-36)" in sentence
+    assert telling.alarm([]) == ""
+    beside = [replace(change, beside=("kernel 6.18.5 → 6.18.6",)) for change in found]
+    assert "(that night: kernel 6.18.5 → 6.18.6)" in telling.alarm(beside)

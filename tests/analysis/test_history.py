@@ -1,0 +1,270 @@
+"""Changes over stored nights whose truth is known: which nights are compared, and what is said of them."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import history, metrics, run
+from analysis.database import connect
+from analysis.history import NOT_METHOD, differences, method
+from analysis.store import Store
+from analysis.summary import Summary, from_json, summarise, to_json
+from tests.analysis import synthetic
+from tests.analysis.synthetic import ENTRIES, Recipe, nights
+
+NIGHT = 26
+COUNT = 30
+LAST = f"night-{COUNT - 1:02}"
+SMALL = Recipe(
+    trigger="nightly",
+    entries=(ENTRIES[0], *ENTRIES[2:]),
+    cells=(
+        ("pod-to-pod", "tcp", "forward"),
+        ("pod-to-service", "tcp", "forward"),
+        ("pod-to-service", "udp", "forward"),
+    ),
+    rounds=4,
+    within=0.01,
+)
+CLUSTER = replace(SMALL, environment="tiger")
+
+
+def told(root: Path, recipes: list[Recipe]) -> Summary:
+    return summarise(synthetic.database(root, *recipes), recipes[-1].run_id)
+
+
+@pytest.fixture(scope="module")
+def slower(tmp_path_factory: pytest.TempPathFactory) -> Summary:
+    """A cluster on which one dataplane lost 12 % four nights ago, with a new kernel."""
+    recipes = nights(COUNT, {"gamma": (NIGHT, 0.88)}, CLUSTER)
+    recipes[NIGHT:] = [replace(recipe, kernel="6.18.6") for recipe in recipes[NIGHT:]]
+    return told(tmp_path_factory.mktemp("slower"), recipes)
+
+
+def test_the_dataplane_that_became_slower_is_named_with_its_size_and_its_night(slower: Summary) -> None:
+    assert {change.dataplane for change in slower.regressions} == {"gamma"}
+    assert {(change.topology, change.against) for change in slower.regressions if change.metric == "received_bps"} == {
+        ("pod-to-pod", None),
+        ("pod-to-pod", "alpha"),
+        ("pod-to-service", None),
+        ("pod-to-service", "alpha"),
+    }
+    for change in slower.regressions:
+        assert change.run_id == f"night-{NIGHT}"
+        assert change.began_at == SMALL.started_at + timedelta(days=NIGHT)
+        assert (change.nights_since, change.beside) == (4, ("kernel 6.18.5 → 6.18.6",))
+        truth = 0.88 if change.better == "higher" else 1 / 0.88
+        assert change.low - 0.02 < truth - 1 < change.high + 0.02
+    assert "gamma, since the night of 2026-03-27 (run night-26)" in slower.alarm
+    assert slower.failing == slower.alarm
+
+
+def test_changes_survive_json(slower: Summary) -> None:
+    assert slower.changes
+    assert from_json(to_json(slower)) == slower
+
+
+def test_a_verdict_of_before_there_were_changes_can_still_be_read(slower: Summary) -> None:
+    old = {k: v for k, v in json.loads(to_json(slower)).items() if k not in {"changes", "history", "trigger"}}
+    read = from_json(json.dumps(old))
+    assert (read.changes, read.history, read.failing) == ((), None, "")
+
+
+def test_how_far_and_how_sharply_was_looked_is_said(slower: Summary) -> None:
+    assert slower.history is not None
+    assert (slower.history.nights, slower.history.since) == (COUNT, SMALL.started_at)
+    assert slower.history.sight is not None
+    assert 0.01 < slower.history.sight < 0.12
+    assert "of 30 nights since 2026-03-01" in slower.history.sentence
+
+
+@pytest.mark.parametrize("trigger", ["nightly", "local", "submitted"])
+def test_only_a_nightly_run_fails(trigger: str, tmp_path: Path) -> None:
+    said = told(tmp_path, nights(20, {"gamma": (16, 0.8)}, replace(SMALL, trigger=trigger)))
+    assert said.alarm
+    assert bool(said.failing) == (trigger == "nightly")
+    assert said.outcome == "measured"
+
+
+def test_the_limit_is_the_runs_own(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for recipe in nights(20, {"gamma": (16, 0.8)}, SMALL):
+        rows = synthetic.rows(recipe)
+        parameters = json.loads(rows["runs"][0]["parameters"]) | {"regression_limit_ratio": 0.5}
+        rows["runs"][0]["parameters"] = json.dumps(parameters)
+        store.write(recipe.run_id, rows)
+    said = summarise(connect(store), "night-19")
+    assert {change.status for change in said.changes} == {"small"}
+    assert said.history is not None
+    assert said.history.limit == 0.5
+
+
+def test_the_lab_is_judged_relative_to_its_baseline_alone(tmp_path: Path) -> None:
+    """Everything became slower, as on a machine that is busier: ratios stay what they were."""
+    slow = nights(20, dict.fromkeys(("alpha", "gamma", "delta"), (15, 0.8)), SMALL)
+    lab = told(tmp_path / "lab", slow)
+    assert lab.changes == ()
+    cluster = told(tmp_path / "cluster", [replace(recipe, environment="tiger") for recipe in slow])
+    assert {change.against for change in cluster.regressions} == {None}
+    assert {change.dataplane for change in cluster.regressions} == {"alpha", "gamma", "delta"}
+
+
+def test_a_slower_baseline_is_suspected_where_all_others_gain(tmp_path: Path) -> None:
+    said = told(tmp_path, nights(20, {"alpha": (15, 0.8)}, SMALL))
+    assert {change.status for change in said.changes} == {"improvement"}
+    assert said.history is not None
+    assert said.history.notes[0].startswith("alpha may be what changed in the night of 2026-03-16 (run night-15)")
+
+
+def test_what_recovered_is_no_regression_any_more(tmp_path: Path) -> None:
+    said = told(tmp_path, nights(24, {"gamma": (15, 0.8)}, SMALL, until=20))
+    assert not said.regressions
+    assert {change.status for change in said.changes} >= {"past", "improvement"}
+
+
+def test_a_first_night_has_no_history(tmp_path: Path) -> None:
+    said = told(tmp_path, nights(1, {}, SMALL))
+    assert (said.changes, said.history) == ((), None)
+
+
+def test_a_second_night_is_too_few_to_show_anything(tmp_path: Path) -> None:
+    said = told(tmp_path, nights(2, {"gamma": (1, 0.3)}, SMALL))
+    assert said.changes == ()
+    assert said.history is not None
+    assert "too few to show any change" in said.history.sentence
+
+
+# Which nights.
+
+
+def names(root: Path, *others: Recipe, last: Recipe = SMALL) -> list[str]:
+    con = synthetic.database(root, *others, last)
+    return list(history.comparable(con, run.load(con, last.run_id)))
+
+
+def test_only_earlier_nights_of_the_same_environment_and_trigger_are_compared(tmp_path: Path) -> None:
+    before, after = SMALL.started_at - timedelta(days=1), SMALL.started_at + timedelta(days=1)
+    others = [
+        replace(SMALL, run_id="earlier", started_at=before, seed=9, rounds=1),
+        replace(SMALL, run_id="later", started_at=after),
+        replace(SMALL, run_id="elsewhere", started_at=before, environment="tiger"),
+        replace(SMALL, run_id="by-hand", started_at=before, trigger="submitted"),
+    ]
+    assert names(tmp_path, *others) == ["earlier", "run-1"]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "compared"),
+    [
+        ("duration_s", 2, False),
+        ("services", 5, False),
+        ("something_new", 1, False),
+        ("something_new", None, True),
+        ("seed", 1, True),
+        ("label", "trial", True),
+        ("rounds", 99, True),
+        ("regression_limit_ratio", 0.3, True),
+        ("dataplanes", [{"name": "alpha"}], True),
+    ],
+)
+def test_a_changed_method_starts_anew(parameter: str, value: object, compared: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    store = Store(str(tmp_path))
+    store.write("run-1", synthetic.rows(SMALL))
+    other: dict[str, Any] = synthetic.rows(
+        replace(SMALL, run_id="other", started_at=SMALL.started_at - timedelta(days=1))
+    )
+    parameters = json.loads(other["runs"][0]["parameters"]) | {parameter: value}
+    other["runs"][0]["parameters"] = json.dumps(parameters)
+    store.write("other", other)
+    con = connect(store)
+    assert ("other" in history.comparable(con, run.load(con, "run-1"))) == compared
+
+
+def test_what_is_no_method_is_left_out_and_all_else_kept() -> None:
+    assert method(dict.fromkeys(NOT_METHOD, 1) | {"duration_s": 2, "offered_bps": None}) == {"duration_s": 2}
+
+
+def test_no_more_than_a_quarter_is_looked_at_and_it_is_the_latest(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for recipe in nights(history.MOST_NIGHTS + 5, {}, replace(SMALL, rounds=1, cells=SMALL.cells[:1])):
+        rows = synthetic.rows(recipe) | {"visits": [], "trials": []}
+        store.write(recipe.run_id, rows)
+    con = connect(store)
+    found = list(history.comparable(con, run.load(con, f"night-{history.MOST_NIGHTS + 4}")))
+    assert (len(found), found[0], found[-1]) == (history.MOST_NIGHTS, "night-05", "night-94")
+
+
+# Which figures.
+
+
+def test_a_night_is_the_geometric_mean_over_its_visits_and_rounds_are_paired(tmp_path: Path) -> None:
+    con = synthetic.database(tmp_path, *nights(2, {}, CLUSTER))
+    about = run.load(con, "night-01")
+    found = history.series_of(con, about, ["night-00", "night-01"])
+    itself = next(s for s in found if (s.metric.name, s.topology, s.dataplane, s.against) == KEY)
+    ratio = next(s for s in found if (s.metric.name, s.topology, s.dataplane, s.against) == (*KEY[:3], "alpha"))
+    (truth,) = run.rows(
+        con,
+        """select avg(ln(g.received_bps)) as itself, avg(ln(g.received_bps / a.received_bps)) as ratio,
+                  stddev_samp(ln(g.received_bps / a.received_bps)) / 2 as error
+           from visit_means as g join visit_means as a using (run_id, topology, protocol, round)
+           where run_id = 'night-01' and topology = 'pod-to-pod' and g.dataplane = 'gamma' and a.dataplane = 'alpha'""",
+    )
+    assert itself.nights[-1].value == pytest.approx(truth["itself"])
+    assert ratio.nights[-1].value == pytest.approx(truth["ratio"])
+    assert ratio.nights[-1].error == pytest.approx(truth["error"])
+
+
+KEY = ("received_bps", "pod-to-pod", "gamma", None)
+
+
+@pytest.mark.parametrize("environment", ["lab", "tiger"])
+def test_every_metric_is_followed_where_it_may_be_judged(environment: str, tmp_path: Path) -> None:
+    cells = (*SMALL.cells, ("pod-to-service", "connect", "forward"))
+    recipes = nights(2, {}, replace(SMALL, environment=environment, cells=cells))
+    con = synthetic.database(tmp_path, *recipes)
+    found = history.series_of(con, run.load(con, "night-01"), ["night-00", "night-01"])
+    lab = environment == "lab"
+    assert {s.metric.name for s in found} == {m.name for m in metrics.METRICS if m.in_lab or not lab}
+    assert {s.against for s in found} == ({"alpha"} if lab else {None, "alpha"})
+    assert all([night.run_id for night in s.nights] == ["night-00", "night-01"] for s in found)
+
+
+def test_failed_trials_leave_a_gap_and_the_rest_counts(tmp_path: Path) -> None:
+    recipes = nights(20, {"gamma": (16, 0.8)}, SMALL)
+    recipes[5] = replace(recipes[5], fail=frozenset({("gamma", "pod-to-pod")}))
+    recipes[17] = replace(recipes[17], unproven=frozenset({1, 2}))
+    said = told(tmp_path, recipes)
+    (change,) = (c for c in said.regressions if (c.metric, c.topology) == ("received_bps", "pod-to-pod"))
+    assert (change.run_id, change.nights_before, change.nights_after) == ("night-16", 15, 4)
+
+
+def test_what_this_run_did_not_measure_is_not_judged(tmp_path: Path) -> None:
+    recipes = nights(20, {"gamma": (16, 0.8)}, SMALL)
+    recipes[-1] = replace(recipes[-1], fail=frozenset({("gamma", "pod-to-pod")}))
+    said = told(tmp_path, recipes)
+    assert {change.topology for change in said.regressions} == {"pod-to-service"}
+
+
+def test_a_visit_that_received_nothing_has_no_logarithm_and_is_no_crash(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for recipe in nights(3, {}, SMALL):
+        rows = synthetic.rows(recipe)
+        if recipe.run_id == "night-01":
+            rows["trials"][0]["received_bps"] = 0.0
+        store.write(recipe.run_id, rows)
+    con = connect(store)
+    found = history.series_of(con, run.load(con, "night-02"), ["night-00", "night-01", "night-02"])
+    assert {len(s.nights) for s in found if s.metric.name == "received_bps"} == {2, 3}
+
+
+def test_what_else_differed_is_told_shortly() -> None:
+    before = {"kernel": "6.1", "cores": 2, "mtu": {"eth0": 1500}, "gone": 1, "same": None}
+    after = {"kernel": "6.2", "cores": 2, "mtu": {"eth0": 1450}, "new": 1, "same": None}
+    assert differences(before, after) == ["kernel 6.1 → 6.2", "mtu changed"]
+    many = {f"fact_{n}": n for n in range(9)}
+    assert differences(many, dict.fromkeys(many, -1))[-1] == "5 more"

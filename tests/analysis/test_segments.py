@@ -1,0 +1,190 @@
+"""Steps between levels, on series whose truth is known; and how often what is no step is taken for one."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.random import Generator
+
+from analysis import segments
+from analysis.segments import LEAST, RECENT, Levels, Values, correlation, cuts, levels, scale
+from analysis.statistics import SIGNIFICANCE
+
+NIGHTS = 60
+SERIES = 20
+NOISE = 0.03
+STEP = math.log(0.9)
+LEVEL = SIGNIFICANCE / SERIES
+
+
+def stable(dice: Generator, nights: int = NIGHTS, alike: float = 0.0) -> Values:
+    """A level of 1 with noise of 3 %, each night like the one before it by `alike`."""
+    values = np.empty(nights)
+    values[0] = dice.normal(0, NOISE)
+    for night in range(1, nights):
+        values[night] = alike * values[night - 1] + dice.normal(0, NOISE * math.sqrt(1 - alike**2))
+    return values
+
+
+def stepped(dice: Generator, after: int, size: float = STEP, nights: int = NIGHTS) -> Values:
+    values = stable(dice, nights)
+    values[nights - after :] += size
+    return values
+
+
+def fails(found: Levels, nights: int = NIGHTS) -> bool:
+    """Whether this would fail a night: worse by 5 % or more since seven nights at the most."""
+    return any(s.estimate <= math.log(0.95) and nights - s.at <= RECENT for s in found.steps[-1:])
+
+
+def partitions(n: int) -> Iterator[list[int]]:
+    """Every way to cut n nights into parts of two or more, by where they begin."""
+    for places in range(2**n):
+        starts = [0, *(place for place in range(1, n) if places >> place & 1)]
+        if all(two - one >= LEAST for one, two in zip(starts, [*starts[1:], n], strict=True)):
+            yield starts
+
+
+def price(values: list[float], starts: list[int], penalty: float) -> float:
+    parts = [values[one:two] for one, two in zip(starts, [*starts[1:], len(values)], strict=True)]
+    off = sum(float(np.abs(np.array(part) - np.median(part)).sum()) for part in parts)
+    return off + penalty * (len(starts) - 1)
+
+
+@given(st.lists(st.floats(-9, 9).map(lambda x: round(x, 3)), min_size=4, max_size=10), st.floats(0.1, 9))
+def test_no_other_way_to_cut_is_better(values: list[float], penalty: float) -> None:
+    best = min(price(values, starts, penalty) for starts in partitions(len(values)) if starts[-1] < len(values))
+    assert price(values, cuts(values, penalty), penalty) == pytest.approx(best, abs=1e-9)
+
+
+@given(st.integers(0, 10_000), st.floats(-20, 20), st.integers(2, 20))
+def test_where_the_levels_lie_does_not_matter(seed: int, shift: float, after: int) -> None:
+    values = stepped(np.random.default_rng(seed), after, size=-0.4)
+    here, there = levels(values, LEVEL), levels(values + shift, LEVEL)
+    assert [s.at for s in here.steps] == [s.at for s in there.steps]
+    for one, two in zip(here.steps, there.steps, strict=True):
+        assert two.estimate == pytest.approx(one.estimate, abs=1e-9)
+        assert two.before == pytest.approx(one.before + shift, abs=1e-9)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 20))
+def test_worse_and_better_are_found_alike(seed: int, after: int) -> None:
+    values = stepped(np.random.default_rng(seed), after)
+    down, up = levels(values, LEVEL).steps, levels(-values, LEVEL).steps
+    assert [s.at for s in down] == [s.at for s in up]
+    for one, two in zip(down, up, strict=True):
+        assert (one.p, one.low, one.high) == pytest.approx((two.p, -two.high, -two.low))
+
+
+@given(st.integers(0, 10_000), st.integers(5, 40))
+def test_a_step_far_beyond_the_noise_is_found_in_its_night_with_its_size(seed: int, after: int) -> None:
+    found = levels(list(stepped(np.random.default_rng(seed), after, size=-1.0)), LEVEL)
+    at, step = NIGHTS - after, found.steps[-1]
+    assert at in {s.at for s in found.steps}
+    big = next(s for s in found.steps if s.at == at)
+    assert big.low - 0.05 < -1 < big.high + 0.05
+    assert big.p < 1e-12
+    assert step.nights_before + step.nights_after <= NIGHTS
+
+
+@pytest.mark.parametrize("n", range(4))
+def test_too_few_nights_say_nothing(n: int) -> None:
+    assert levels([1.0] * n, LEVEL) == Levels((), None, None)
+
+
+@given(st.floats(-30, 30), st.integers(4, 90))
+def test_nothing_happens_where_nothing_moves(value: float, nights: int) -> None:
+    found = levels([value] * nights, LEVEL)
+    assert found.steps == ()
+    assert found.last is None or found.last.p == pytest.approx(1)
+
+
+@pytest.mark.parametrize("size", [-3.0, -0.4, -0.15, 0.15, 0.4, 3.0])
+def test_a_lone_night_is_no_step_wherever_it_is(size: float) -> None:
+    dice, found = np.random.default_rng(1), 0
+    for night in range(NIGHTS):
+        values = stable(dice)
+        values[night] += size
+        found += len(levels(values, LEVEL).steps)
+    assert found <= 1
+
+
+def test_a_lone_last_night_stands_out_and_odd_nights_before_it_do_not_hide_it() -> None:
+    values = stable(np.random.default_rng(2))
+    values[[10, 30]] += 0.5
+    values[-1] -= 0.3
+    found = levels(values, LEVEL)
+    assert found.steps == ()
+    assert found.last is not None
+    assert found.last.p < 1e-6
+    assert found.last.nights_before == NIGHTS - 3
+    assert found.last.low < -0.3 < found.last.high
+
+
+def test_two_nights_that_disagree_are_no_level() -> None:
+    values = stable(np.random.default_rng(3))
+    values[-2:] -= [0.4, 0.1]
+    assert all(s.at < NIGHTS - 2 for s in levels(values, LEVEL).steps)
+
+
+def test_the_noise_is_that_of_nights_whatever_steps_and_odd_nights_there_are() -> None:
+    found = []
+    for seed in range(40):
+        values = stepped(np.random.default_rng(seed), 20, size=-1.0)
+        values[::15] += 0.6
+        found.append(scale(values))
+    assert np.median(found) == pytest.approx(NOISE, rel=0.2)
+    assert scale([0.0] * 9) == segments.FLOOR
+    assert scale([0.0] * 9, floor=0.02) == 0.02
+
+
+def test_drift_is_told_from_noise() -> None:
+    alike = [
+        np.median([correlation(stable(np.random.default_rng(seed), alike=truth)) for seed in range(60)])
+        for truth in (0.0, 0.4, 0.8)
+    ]
+    assert alike[0] < 0.12
+    assert 0.2 < alike[1] < 0.55
+    assert 0.5 < alike[2] <= 0.9
+
+
+def test_the_least_noise_to_assume_holds_back_what_the_nights_alone_would_claim() -> None:
+    values = stepped(np.random.default_rng(4), 5)
+    assert levels(values, LEVEL).steps
+    assert not levels(values, LEVEL, floor=0.1).steps
+
+
+# How often: of simulated nights, with what docs/changes.md says.
+
+
+@pytest.mark.parametrize(("alike", "most"), [(0.0, 0.02), (0.5, 0.08)])
+def test_stable_series_rarely_fail_a_night(alike: float, most: float) -> None:
+    dice, runs = np.random.default_rng(5), 50
+    failed = sum(max(fails(levels(stable(dice, alike=alike), LEVEL)) for _ in range(SERIES)) for _ in range(runs))
+    assert failed <= most * runs
+
+
+def test_any_step_at_all_in_stable_series_is_as_rare_as_promised() -> None:
+    dice, runs = np.random.default_rng(6), 50
+    wrong = sum(max(bool(levels(stable(dice), LEVEL).steps) for _ in range(SERIES)) for _ in range(runs))
+    assert wrong <= 0.1 * runs
+
+
+@pytest.mark.parametrize(("after", "least"), [(2, 0.5), (3, 0.8), (4, 0.9)])
+def test_a_step_of_three_times_the_noise_is_found_within_nights_and_located(after: int, least: float) -> None:
+    dice, tries = np.random.default_rng(7), 100
+    found = [levels(stepped(dice, after), LEVEL) for _ in range(tries)]
+    hits = [each.steps[-1] for each in found if fails(each)]
+    assert len(hits) >= least * tries
+    assert sum(abs(step.at - (NIGHTS - after)) <= 1 for step in hits) >= 0.95 * len(hits)
+    assert np.mean([step.low <= STEP <= step.high for step in hits]) >= 0.85
+
+
+def test_what_it_says_it_would_see_by_the_third_night_it_sees_four_times_in_five() -> None:
+    dice, tries = np.random.default_rng(8), 100
+    sight = float(np.median([levels(stable(dice), LEVEL).sight or 0 for _ in range(40)]))
+    seen = sum(bool(levels(stepped(dice, 3, size=-sight), LEVEL).steps) for _ in range(tries))
+    assert 0.65 * tries <= seen <= 0.93 * tries

@@ -1,0 +1,36 @@
+"""The last task: what makes it fail, and with which sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from steps.tasks.verdict import verdict
+
+HEADLINE = "Against iptables, eBPF has more throughput."
+REGRESSION = "Worse: ebpf, since the night of 2026-11-20 (run night-26): pod-to-service tcp −12 % [−15, −9]."
+
+
+def message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str, regression: str) -> str:
+    log = tmp_path / "termination-log"
+    monkeypatch.setenv("BENCHMARK_TERMINATION_LOG", str(log))
+    with pytest.raises(SystemExit) as ended:
+        verdict(headline=HEADLINE, outcome=outcome, regression=regression)
+    assert ended.value.code == 1
+    return log.read_text(encoding="utf-8")
+
+
+def test_a_whole_run_without_a_regression_passes() -> None:
+    assert verdict(headline=HEADLINE, outcome="measured", regression="") == HEADLINE
+
+
+def test_a_regression_fails_the_run_and_says_what_where_and_since_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = message(tmp_path, monkeypatch, "measured", REGRESSION)
+    assert said == f"{REGRESSION} The report lists every change."
+
+
+def test_failed_trials_do_not_hide_a_regression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = message(tmp_path, monkeypatch, "measured-with-failures", REGRESSION)
+    assert said.startswith(f"{REGRESSION} {HEADLINE} Not everything was measured")
+    assert message(tmp_path, monkeypatch, "nothing-measured", "").startswith(HEADLINE)

@@ -1,0 +1,46 @@
+"""The end of a run in the terminal, and its exit code, from stored nights whose truth is known."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from analysis import summary, verdict
+from analysis.store import Store
+from tests.analysis import synthetic
+from tests.analysis.synthetic import ENTRIES, Recipe
+from workflows.answers import announce
+
+SMALL = Recipe(rounds=4, within=0.01, cells=synthetic.QUICK[1:3], entries=ENTRIES[:3])
+
+
+def announced(root: Path, recipe: Recipe, **changed: tuple[int, float]) -> tuple[int, str]:
+    """The exit code of the last of 20 nights and what is printed, analysed as the workflow's report task does."""
+    with synthetic.database(root, *synthetic.nights(20, changed, recipe)) as con:
+        verdict.keep(Store(str(root)), con, summary.summarise(con, "night-19"))
+    text = io.StringIO()
+    return announce(str(root), "night-19", Console(file=text, width=200)), text.getvalue()
+
+
+@pytest.mark.parametrize(("trigger", "code"), [("nightly", 1), ("local", 0), ("submitted", 0)])
+def test_a_regression_is_told_and_fails_a_nightly_run_alone(trigger: str, code: int, tmp_path: Path) -> None:
+    found, text = announced(tmp_path, replace(SMALL, trigger=trigger), gamma=(16, 0.8))
+    assert found == code
+    assert "Worse: gamma, since the night of 2026-03-17 (run night-16): " in text
+    assert "against alpha −" in text
+
+
+def test_an_improvement_and_a_lone_night_are_told_and_fail_nothing(tmp_path: Path) -> None:
+    code, text = announced(tmp_path, replace(SMALL, trigger="nightly"), gamma=(15, 1.3), beta=(19, 0.6))
+    assert code == 0
+    assert "Better: gamma, since the night of 2026-03-16 (run night-15): " in text
+    assert "Suspected: beta, in the night of 2026-03-20 (run night-19) alone; one night is no change point yet" in text
+    assert "Worse" not in text
+
+
+def test_where_nothing_changed_it_says_how_much_would_have_shown(tmp_path: Path) -> None:
+    code, text = announced(tmp_path, replace(SMALL, trigger="nightly"))
+    assert code == 0
+    assert "Nothing changed from night to night. Looked for in 8 series of 20 nights since 2026-03-01." in text
