@@ -31,6 +31,9 @@ OUTSIDE: Final = "BENCHMARK_OUTSIDE"
 ACCEPT: Final = "BENCHMARK_ACCEPT"
 """What a person takes upon themselves, separated by commas: gitops."""
 
+NOTIFY_URL: Final = "BENCHMARK_NOTIFY_URL"
+"""Where the verdict of each run is posted to as JSON; empty: nowhere."""
+
 S3_KEYS: Final = {"AWS_ACCESS_KEY_ID": "accesskey", "AWS_SECRET_ACCESS_KEY": "secretkey"}
 """The store's credentials: each variable, and the key of a Secret that it comes from."""
 
@@ -51,6 +54,11 @@ def results(variables: Mapping[str, str] = os.environ) -> str:
         BadInput: the deployment does not say.
     """
     return _told(RESULTS, variables)
+
+
+def notify_url(variables: Mapping[str, str] = os.environ) -> str:
+    """Where the verdict of a run is posted to; empty: nowhere."""
+    return variables.get(NOTIFY_URL, "").strip()
 
 
 def _told(variable: str, variables: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
     validate -> preflight -> snapshot -> visits, one after another -> collect -> report -> verdict
     visit:      configure -> settle -> prepare -> measures, one after another -> clear
-    on exit:    restore -> collect and report, if the run did not come to them
+    on exit:    restore -> collect and report, if the run did not come to them -> notify
 
 The verdict is taken from the rows that were collected, never from the status of nodes: a failed trial is a row, and
 the visits after it go on.
@@ -17,6 +17,7 @@ from steps.tasks.clear import clear
 from steps.tasks.collect import collect
 from steps.tasks.configure import configure
 from steps.tasks.measure import measure
+from steps.tasks.notify import notify
 from steps.tasks.pod import unprivileged
 from steps.tasks.preflight import preflight
 from steps.tasks.prepare import prepare
@@ -26,6 +27,7 @@ from steps.tasks.settle import settle
 from steps.tasks.snapshot import snapshot
 from steps.tasks.validate import validate
 from steps.tasks.verdict import verdict
+from workflows import metrics
 from workflows.local.nodes import DISPLAY_NAME
 from workflows.parameters import FORM
 
@@ -38,6 +40,32 @@ SETTINGS = "{{inputs.parameters.settings}}"
 VISIT = "{{inputs.parameters.visit}}"
 RUN = "{{workflow.name}}"
 VALIDATED = "{{tasks.validate.outputs.parameters.settings}}"
+
+
+DEADLINE_S = 48 * 3600
+"""For the longest run that is permitted, 24 h of sending and its switches. Past it a run is stopped and restored."""
+
+TITLE = "workflows.argoproj.io/title"
+DESCRIPTION = "workflows.argoproj.io/description"
+
+
+def _if_given(field: str) -> str:
+    """A field of the form with a dot before it; nothing where it is empty."""
+    return f"{{{{=workflow.parameters.{field} == '' ? '' : ' · ' + workflow.parameters.{field}}}}}"
+
+
+_RUN_TITLE = (
+    "{{=workflow.parameters.trigger == 'nightly' ? 'Nightly' : 'Ad hoc'}} · {{workflow.parameters.profile}}"
+    + _if_given("dataplanes")
+    + _if_given("label")
+)
+"""Such as `Ad hoc · quick · iptables,ebpf · new kernel`."""
+
+_RUN_DESCRIPTION = (
+    "{{=workflow.parameters.topologies == '' ? 'every path of the profile' : workflow.parameters.topologies}}"
+    + _if_given("nodes")
+    + _if_given("options")
+)
 
 
 def _inputs(*names: str) -> list[Parameter]:
@@ -135,17 +163,25 @@ def _finish() -> None:
         restore(name="restore")
         collect(name="collect", depends=ENDED.format("restore"), when=unfinished)
         report(name="report", arguments={"run-id": RUN}, depends="collect.Succeeded")
+        # As the only leaf it decides whether the exit handler failed, so it is told how restore ended.
+        notify(
+            name="notify",
+            arguments={"run-id": RUN, "status": "{{workflow.status}}", "restored": "{{tasks.restore.status}}"},
+            depends=ENDED.format("report") + " || report.Omitted",
+        )
 
 
 class _Titled(WorkflowTemplate):
-    """Hera's, with nodes named for people: templates that are run in a loop say what they are run for."""
+    """Hera's, with nodes named for people, templates that are run in a loop say what they are run for, and metrics."""
 
     def build(self) -> m.WorkflowTemplate:
-        """As Hera does, and each template with an input `title` has that for its nodes' display name."""
+        """As Hera does, and display names for templates with an input `title`, and metrics for the report."""
         built = cast("m.WorkflowTemplate", super().build())
         for template in built.spec.templates or []:
             if template.inputs and any(p.name == "title" for p in template.inputs.parameters or []):
                 template.annotations = {DISPLAY_NAME: "{{inputs.parameters.title}}"}
+            if template.name == metrics.TEMPLATE:
+                template.metrics = m.Metrics(prometheus=metrics.build())
         return built
 
 
@@ -158,18 +194,19 @@ def build() -> WorkflowTemplate:
         on_exit="finish",
         arguments=list(FORM),
         synchronization=m.Synchronization(mutexes=[m.Mutex(name=NAME)]),
-        active_deadline_seconds=6 * 3600,
+        active_deadline_seconds=DEADLINE_S,
         security_context=unprivileged(),
         artifact_gc=m.WorkflowLevelArtifactGC(strategy="Never"),
         pod_gc=m.PodGC(strategy="OnPodSuccess", delete_delay_duration="600s"),
         ttl_strategy=m.TTLStrategy(seconds_after_success=7 * 86400, seconds_after_failure=14 * 86400),
         annotations={
-            "workflows.argoproj.io/title": "Dataplane benchmark",
-            "workflows.argoproj.io/description": "What do I gain or lose, on which path, with another dataplane?",
+            TITLE: "Dataplane benchmark",
+            DESCRIPTION: "What do I gain or lose, on which path, by moving from iptables to nftables, eBPF or eBPF "
+            "with direct server return? Submit it as it is, or say less.",
         },
-        workflow_metadata=m.WorkflowMetadata(
-            annotations={"workflows.argoproj.io/title": "{{workflow.parameters.profile}} dataplane benchmark"}
-        ),
+        # Of each run, so that a list of them reads like a diary. They beat what a CronWorkflow says of its runs, and
+        # labels are left out: a value that is no label's would end the run before its first step could say why.
+        workflow_metadata=m.WorkflowMetadata(annotations={TITLE: _RUN_TITLE, DESCRIPTION: _RUN_DESCRIPTION}),
     ) as template:
         _benchmark(_visits(_visit(_measures())))
         _finish()
