@@ -7,8 +7,7 @@ preflight; `observe` by the other steps that ask the cluster; `measure`, which m
 from collections.abc import Iterable
 from typing import Any, Final
 
-from steps.cluster.kube.connect import DEFAULT_NAMESPACE
-from steps.cluster.kube.permissions import BENCHMARK, OPERATOR_NAMESPACES, PERMISSIONS, Permission, Role
+from steps.cluster.kube.permissions import BENCHMARK, CLUSTER, OPERATOR_NAMESPACES, PERMISSIONS, Permission, Role
 from steps.tasks.pod import ACCOUNTS
 
 Object = dict[str, Any]
@@ -30,10 +29,10 @@ class Rbac:
     Args:
         operator: only what belongs into the operator's own namespaces, or only the rest: these namespaces are absent
             where Calico was installed by manifest, and nothing can be applied to them.
-        namespace: the one that the workflow runs in.
+        namespace: the one that the workflow runs in; None leaves it open, for kustomize to fill in.
     """
 
-    def __init__(self, *, operator: bool, namespace: str = DEFAULT_NAMESPACE) -> None:
+    def __init__(self, *, operator: bool, namespace: str | None = None) -> None:
         self._operator = operator
         self._namespace = namespace
 
@@ -47,13 +46,13 @@ class Rbac:
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _meta(name, self._namespace)}
             for name in (SWITCH, OBSERVE, MEASURE)
         ]
-        items += self._role("dataplane-benchmark-executor", self._namespace, [_ARGO], (SWITCH, OBSERVE, MEASURE))
+        items += self._role("dataplane-benchmark-executor", BENCHMARK, [_ARGO], (SWITCH, OBSERVE, MEASURE))
         for role, account in _ROLES:
             own = [entry for entry in PERMISSIONS if role in entry.roles]
             for namespace in _namespaces(own):
                 if namespace not in OPERATOR_NAMESPACES:
                     there = [entry for entry in own if entry.namespace == namespace]
-                    items += self._role(account, self._real(namespace), _rules(there), (account,))
+                    items += self._role(_named(account, namespace), namespace, _rules(there), (account,))
         return items
 
     def _in_operators_namespaces(self) -> list[Object]:
@@ -61,26 +60,32 @@ class Rbac:
         for role, account in _ROLES:
             for namespace in sorted(OPERATOR_NAMESPACES):
                 there = [entry for entry in PERMISSIONS if role in entry.roles and entry.namespace == namespace]
-                items += self._role(account, namespace, _rules(there), (account,)) if there else []
+                name = _named(account, namespace)
+                items += self._role(name, namespace, _rules(there), (account,)) if there else []
         return items
 
     def _role(self, name: str, namespace: str | None, rules: list[Object], accounts: tuple[str, ...]) -> list[Object]:
-        kind = "Role" if namespace else "ClusterRole"
+        kind = "ClusterRole" if namespace is CLUSTER else "Role"
+        metadata = _meta(name, self._real(namespace))
+        own = {"namespace": self._namespace} if self._namespace else {}
         return [
-            {"apiVersion": f"{_GROUP}/v1", "kind": kind, "metadata": _meta(name, namespace), "rules": rules},
+            {"apiVersion": f"{_GROUP}/v1", "kind": kind, "metadata": metadata, "rules": rules},
             {
                 "apiVersion": f"{_GROUP}/v1",
                 "kind": f"{kind}Binding",
-                "metadata": _meta(name, namespace),
+                "metadata": metadata,
                 "roleRef": {"apiGroup": _GROUP, "kind": kind, "name": name},
-                "subjects": [
-                    {"kind": "ServiceAccount", "name": account, "namespace": self._namespace} for account in accounts
-                ],
+                "subjects": [{"kind": "ServiceAccount", "name": account, **own} for account in accounts],
             },
         ]
 
     def _real(self, namespace: str | None) -> str | None:
         return self._namespace if namespace == BENCHMARK else namespace
+
+
+def _named(account: str, namespace: str | None) -> str:
+    """A role's name: it says where, since kustomize takes no namespace and namespace default for the same."""
+    return account if namespace in {CLUSTER, BENCHMARK} else f"{account}-in-{namespace}"
 
 
 def _namespaces(entries: Iterable[Permission]) -> list[str | None]:

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import yaml
 
 from analysis.errors import Unfit
-from workflows import benchmark, rbac
+from workflows import benchmark, nightly, rbac
 
 DIRECTORY: Final = Path(__file__).parent / "manifests"
 
@@ -29,9 +29,10 @@ class Buildable(Protocol):
 
 
 MANIFESTS: Final[Mapping[str, Callable[[], Buildable]]] = {
-    "benchmark.yaml": benchmark.build,
-    "rbac.yaml": rbac.build,
-    "rbac-operator.yaml": rbac.build_operator,
+    "base/benchmark.yaml": benchmark.build,
+    "base/nightly.yaml": nightly.build,
+    "base/rbac.yaml": rbac.build,
+    "operator/rbac.yaml": rbac.build_operator,
 }
 """Each file, and what builds the object in it. A new object is a new entry."""
 
@@ -77,7 +78,7 @@ def write(directory: Path = DIRECTORY, manifests: Mapping[str, Callable[[], Buil
     for name, build in manifests.items():
         path = directory / name
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(rendered(build()), encoding="utf-8")
         except OSError as error:
             raise Unfit(f"manifest {path} can't be written: {error.strerror}.") from error

@@ -163,10 +163,10 @@ def test_names_bind_wherever_an_object_of_the_system_is_changed() -> None:
 
 
 def test_the_operators_namespaces_are_apart_since_they_may_be_absent() -> None:
-    for name in ("rbac.yaml", "rbac-operator.yaml"):
+    for name in ("base/rbac.yaml", "operator/rbac.yaml"):
         items = yaml.safe_load((render.DIRECTORY / name).read_text())["items"]
         inside = {i["metadata"].get("namespace") in OPERATOR_NAMESPACES for i in items}
-        assert inside == {name == "rbac-operator.yaml"}
+        assert inside == {name == "operator/rbac.yaml"}
     assert {CALICO_SYSTEM, TIGERA_OPERATOR} == OPERATOR_NAMESPACES
 
 

@@ -67,7 +67,7 @@ def findings(facts: Facts, seen: Seen, settings: Settings, asked_nodes: str, acc
 
 def missing(denied: Iterable[Permission], namespace: str) -> list[Finding]:
     """A finding for each thing that the cluster doesn't let us do."""
-    remedy = "Have an administrator run `kubectl apply -f workflows/manifests/rbac.yaml`."
+    remedy = "Have an administrator run `make deploy` again."
     return [
         Finding(severity="stop", subject="permissions", reason=_denied(entry, namespace), remedy=remedy)
         for entry in denied

@@ -1,0 +1,101 @@
+"""What others build upon: the kustomizations give whole, consistent objects, wherever and with whatever image."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from steps.cluster.kube.permissions import OPERATOR_NAMESPACES
+from steps.tasks.pod import ACCOUNTS, CONFIG_MAP, IMAGE
+from tests.workflows.test_render import complaints
+from workflows import render
+
+Object = dict[str, Any]
+LABELS = {"app.kubernetes.io/name": "dataplane-benchmark", "dataplane-benchmark/part": "deployment"}
+
+
+def kustomize(directory: Path) -> list[Object]:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not on PATH, and it is what builds kustomizations")
+    done = subprocess.run(["kubectl", "kustomize", str(directory)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def overlay(tmp_path: Path, text: str, namespace: str = "bench") -> list[Object]:
+    """A kustomization as docs/argo.md shows it, with the manifests beside it as a checkout would have them."""
+    shutil.copytree(render.DIRECTORY, tmp_path / "manifests")
+    shutil.copy(render.DIRECTORY / "image.yaml", tmp_path)
+    transformer = (
+        (render.DIRECTORY / "namespace.yaml").read_text().replace("namespace: argo", f"namespace: {namespace}")
+    )
+    (tmp_path / "namespace.yaml").write_text(transformer)
+    (tmp_path / "kustomization.yaml").write_text(text)
+    return kustomize(tmp_path)
+
+
+def of(objects: list[Object], kind: str, name: str) -> Object:
+    (found,) = (o for o in objects if (o["kind"], o["metadata"]["name"]) == (kind, name))
+    return found
+
+
+def test_the_default_is_whole_in_one_namespace() -> None:
+    objects = kustomize(render.DIRECTORY)
+    kinds = {o["kind"] for o in objects}
+    assert kinds == {
+        "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding",
+        "ConfigMap", "WorkflowTemplate", "CronWorkflow",
+    }  # fmt: skip
+    assert all(o["metadata"]["labels"] == LABELS for o in objects)
+    for kind, name in (("WorkflowTemplate", "dataplane-benchmark"), ("ConfigMap", CONFIG_MAP)):
+        assert of(objects, kind, name)["metadata"]["namespace"] == "argo"
+    subjects = [s for o in objects for s in o.get("subjects", [])]
+    assert {(s["namespace"], s["name"]) for s in subjects} == {("argo", account) for account in ACCOUNTS.values()}
+    assert {o["metadata"].get("namespace") for o in objects if o["kind"] == "Role"} == {
+        "argo",
+        "default",
+        "kube-system",
+    }
+
+
+def test_it_can_be_built_upon(tmp_path: Path) -> None:
+    objects = overlay(
+        tmp_path,
+        """
+        resources: [manifests/base]
+        components: [manifests/operator, manifests/namespace, manifests/artifacts]
+        transformers: [namespace.yaml]
+        configurations: [image.yaml]
+        images: [{name: dataplane-benchmark, newName: "registry:5000/x/bench", newTag: "9"}]
+        patches:
+          - target: {kind: Namespace}
+            patch: '- {op: replace, path: /metadata/name, value: bench}'
+          - target: {kind: CronWorkflow}
+            patch: '- {op: replace, path: /spec/schedules, value: ["0 4 * * 1"]}'
+        """.replace("\n        ", "\n"),
+    )
+    template = of(objects, "WorkflowTemplate", "dataplane-benchmark")
+    scripts = [t["script"] for t in template["spec"]["templates"] if "script" in t]
+    told = [v["value"] for s in scripts for v in s["env"] if v["name"] == "BENCHMARK_IMAGE"]
+    assert {s["image"] for s in scripts} == set(told) == {"registry:5000/x/bench:9"}
+    assert IMAGE not in yaml.safe_dump(objects)
+    assert template["spec"]["artifactRepositoryRef"] == {"configMap": "dataplane-benchmark-artifacts", "key": "s3"}
+    assert of(objects, "Namespace", "bench")["metadata"]["labels"] == LABELS
+    assert of(objects, "CronWorkflow", "dataplane-benchmark-nightly")["spec"]["schedules"] == ["0 4 * * 1"]
+    assert {o["metadata"].get("namespace") for o in objects} == {
+        None, "bench", "default", "kube-system", *OPERATOR_NAMESPACES,
+    }  # fmt: skip
+    assert complaints(template) == []
+
+
+def test_every_file_beside_them_is_used() -> None:
+    used = {"kustomization.yaml", "image.yaml"}
+    for file in render.DIRECTORY.rglob("kustomization.yaml"):
+        document = yaml.safe_load(file.read_text())
+        used |= {str((file.parent / name).relative_to(render.DIRECTORY))
+                 for key in ("resources", "transformers") for name in document.get(key, [])}  # fmt: skip
+    there = {str(file.relative_to(render.DIRECTORY)) for file in render.DIRECTORY.rglob("*.yaml")}
+    assert {name for name in there if not name.endswith("kustomization.yaml")} <= used
