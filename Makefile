@@ -13,7 +13,12 @@ DEV_READY := $(VENV)/.ready-dev
 # What a run may be told; each is a flag of the command line too: make run PROFILE=smoke SEED=7
 OPTIONS := PROFILE DATAPLANES TOPOLOGIES PROTOCOLS DIRECTIONS DURATION REPETITIONS VISITS STREAMS RATE SERVICES SEED \
   OFFLOADS FOREIGN_CPU_LIMIT LABEL RESULTS
-export $(OPTIONS) SQL QUESTION RUN
+# What a deployment may be told: make deploy IMAGE=registry/dataplane-benchmark:0.1.0 RESULTS=s3://bucket
+DEPLOYMENT := CONTEXT NAMESPACE IMAGE RESULTS ENVIRONMENT OUTSIDE ACCEPT SCHEDULE NOTIFY_URL FORCE
+export $(OPTIONS) $(DEPLOYMENT) SQL QUESTION RUN DATAPLANE DRY_RUN
+# as the steps know them, for those that a person runs against a cluster
+export BENCHMARK_NAMESPACE ?= $(NAMESPACE)
+export BENCHMARK_IMAGE ?= $(IMAGE)
 
 # $(call command,VERB,NAMES): the verb, with a flag for each of the names that is set
 command = flags=(); for name in $(2); do [ -z "$${!name:-}" ] || { flag=$${name,,}; flags+=("--$${flag//_/-}=$${!name}"); }; done; \
@@ -34,6 +39,26 @@ plan: $(RUN_READY) ## Say what a run would measure, in which order and how long 
 .PHONY: preflight
 preflight: $(RUN_READY) ## Say what this machine lacks for a run, and what would mend it; takes the flags of run.
 	@$(call command,preflight,$(OPTIONS))
+
+.PHONY: deploy
+deploy: $(RUN_READY) ## Put the benchmark onto a cluster with Argo: make deploy CONTEXT=prod IMAGE=registry/name:tag RESULTS=s3://bucket
+	@$(call command,deploy,$(DEPLOYMENT))
+
+.PHONY: undeploy
+undeploy: $(RUN_READY) ## Take from a cluster what deploy brought, but not the results: make undeploy CONTEXT=prod
+	@$(call command,undeploy,CONTEXT)
+
+.PHONY: configure
+configure: $(RUN_READY) ## Switch a cluster's dataplane by hand: make configure ENVIRONMENT=prod DATAPLANE=ebpf DRY_RUN=true
+	@$(call command,configure,ENVIRONMENT DATAPLANE DRY_RUN)
+
+.PHONY: settle
+settle: $(RUN_READY) ## Wait for the proof of a dataplane on a cluster: make settle ENVIRONMENT=prod DATAPLANE=ebpf
+	@$(call command,settle,ENVIRONMENT DATAPLANE)
+
+.PHONY: restore
+restore: $(RUN_READY) ## Put a cluster back as it was before a run that was terminated: make restore ENVIRONMENT=prod
+	@$(call command,restore,ENVIRONMENT DRY_RUN)
 
 .PHONY: report
 report: $(RUN_READY) ## Write the report of a stored run again: make report RUN=name (default: the latest).

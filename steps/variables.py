@@ -31,6 +31,9 @@ OUTSIDE: Final = "BENCHMARK_OUTSIDE"
 ACCEPT: Final = "BENCHMARK_ACCEPT"
 """What a person takes upon themselves, separated by commas: gitops."""
 
+NOTIFY_URL: Final = "BENCHMARK_NOTIFY_URL"
+"""Where the verdict of each run is posted to as JSON; empty: nowhere."""
+
 S3_KEYS: Final = {"AWS_ACCESS_KEY_ID": "accesskey", "AWS_SECRET_ACCESS_KEY": "secretkey"}
 """The store's credentials: each variable, and the key of a Secret that it comes from."""
 

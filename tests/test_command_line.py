@@ -11,7 +11,21 @@ def command(*argv: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "run", "plan", "preflight", "configure", "settle", "restore", "report", "query", "shell"]
+    "verb",
+    [
+        "",
+        "run",
+        "plan",
+        "preflight",
+        "configure",
+        "settle",
+        "restore",
+        "deploy",
+        "undeploy",
+        "report",
+        "query",
+        "shell",
+    ],
 )
 def test_every_verb_has_a_help(verb: str) -> None:
     done = command(*([verb] if verb else []), "--help")

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from analysis.errors import BadInput, Problem
+from workflows.asked import Asked, Context
 from workflows.request import Request
 
 app = App(
@@ -71,6 +72,22 @@ def restore(*, environment: Environment, dry_run: DryRun = False) -> int:
     from workflows import cluster_verbs  # noqa: PLC0415
 
     return cluster_verbs.restore(environment, dry_run=dry_run)
+
+
+@app.command
+def deploy(asked: Annotated[Asked | None, Parameter(name="*")] = None) -> int:
+    """Put the benchmark onto a cluster that has Argo Workflows; a second time changes nothing."""
+    from workflows.deployment.deploy import deploy as put  # noqa: PLC0415
+
+    return put(asked or Asked())
+
+
+@app.command
+def undeploy(*, context: Context = "") -> int:
+    """Take away from a cluster what deploy brought, but not the results."""
+    from workflows.deployment.undeploy import undeploy as take_away  # noqa: PLC0415
+
+    return take_away(context)
 
 
 @app.command

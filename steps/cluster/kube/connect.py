@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import yaml
 
@@ -12,6 +13,9 @@ from analysis.errors import BadInput, Unfit
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.transport import PATIENCE_S
 from steps.variables import NAMESPACE
+
+if TYPE_CHECKING:
+    from kubernetes.client import Configuration
 
 _OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 DEFAULT_NAMESPACE: Final = "argo"
@@ -30,27 +34,74 @@ def connect(environment: str, variables: Mapping[str, str] = os.environ, patienc
         BadInput: no context has that name.
         Unfit: there is no kubeconfig, or it can't be read.
     """
+    if _inside(variables):
+        return Client(_loaded(environment, None, None), _namespace(variables), environment, patience_s)
+    file = _file(variables)
+    with _spoken(environment):
+        context = _context(environment, file)
+    return Client(_loaded(environment, file, context), _namespace(variables), environment, patience_s)
+
+
+def way_to(context: str, variables: Mapping[str, str] = os.environ) -> "tuple[Configuration, str]":
+    """How to reach the cluster of a kubeconfig's context, and that context's name. Calls nothing.
+
+    For a person who deploys or submits, as kubectl would: an empty name is the current context. Within a pod, unless a
+    kubeconfig is named, it is the pod's own cluster, and the name is empty.
+
+    Raises:
+        BadInput: there is no such context.
+        Unfit: there is no kubeconfig, or it can't be read.
+    """
+    if _inside(variables):
+        return _loaded("this pod's cluster", None, None), ""
+    file = _file(variables)
+    with _spoken(context or "the current context"):
+        from kubernetes.config import list_kube_config_contexts  # noqa: PLC0415
+
+        contexts, current = list_kube_config_contexts(config_file=file)  # type: ignore[no-untyped-call]
+        names = [str(each["name"]) for each in contexts]
+        chosen = context or str(current["name"])
+    if chosen not in names:
+        raise BadInput(f"the kubeconfig {file} has no context {chosen!r}: it has {', '.join(sorted(names)) or 'none'}.")
+    return _loaded(chosen, file, chosen), chosen
+
+
+def _inside(variables: Mapping[str, str]) -> bool:
+    return "KUBERNETES_SERVICE_HOST" in variables and "KUBECONFIG" not in variables
+
+
+def _file(variables: Mapping[str, str]) -> str:
+    return variables.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+
+
+def _loaded(who: str, file: str | None, context: str | None) -> "Configuration":
     from kubernetes.client import Configuration  # noqa: PLC0415 - half a second, for those who connect
-    from kubernetes.config import ConfigException, load_incluster_config, load_kube_config  # noqa: PLC0415
+    from kubernetes.config import load_incluster_config, load_kube_config  # noqa: PLC0415
 
     configuration = Configuration()
-    namespace = _namespace(variables)
-    try:
-        if "KUBERNETES_SERVICE_HOST" in variables and "KUBECONFIG" not in variables:
+    with _spoken(who):
+        if file is None:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            return Client(configuration, namespace, environment, patience_s)
-        file = variables.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
-        context = _context(environment, file)
-        load_kube_config(config_file=file, context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            load_kube_config(config_file=file, context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]
+    return configuration
+
+
+@contextmanager
+def _spoken(who: str) -> Iterator[None]:
+    """Turn what the kubeconfig's reader raises into a sentence."""
+    from kubernetes.config import ConfigException  # noqa: PLC0415
+
+    try:
+        yield
     except ConfigException as error:
         raise Unfit(
-            f"environment {environment!r}: there is no way to a cluster ({error}): set KUBECONFIG to a kubeconfig "
+            f"environment {who!r}: there is no way to a cluster ({error}): set KUBECONFIG to a kubeconfig "
             f"with a context of that name."
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         told = " ".join(str(error).split())
-        raise Unfit(f"environment {environment!r}: the kubeconfig can't be read: {told}.") from None
-    return Client(configuration, namespace, environment, patience_s)
+        raise Unfit(f"environment {who!r}: the kubeconfig can't be read: {told}.") from None
 
 
 def _context(environment: str, file: str) -> str:

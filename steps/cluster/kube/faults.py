@@ -3,7 +3,7 @@
 import json
 from typing import Final
 
-from urllib3.exceptions import HTTPError, NameResolutionError, SSLError
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, SSLError
 from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
 from analysis.errors import Problem, Unfit
@@ -81,6 +81,8 @@ def unreachable(where: str, what: str, error: HTTPError | OSError) -> Problem:
         return Unfit(f"{where}: the API server's certificate is not trusted ({cause}): correct the kubeconfig's CA.")
     if isinstance(cause, NameResolutionError):
         detail = f"its name can't be resolved ({cause})"
+    elif isinstance(cause, NewConnectionError):  # a refusal, though urllib3 counts it among the timeouts
+        detail = _shortened(str(cause).rpartition("connection: ")[2])
     elif isinstance(cause, UrllibTimeoutError):
         detail = "it did not answer in time"
     else:

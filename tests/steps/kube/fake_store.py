@@ -273,6 +273,8 @@ class Store:
 
     def _patch(self, key: Key, body: Object, content: str, manager: str) -> Answer:
         found = self.objects.get(key)
+        if content == "application/apply-patch+yaml":
+            return self._apply(key, found, body, manager)
         if found is None:
             return _missing(key)
         if content not in {"application/merge-patch+json", "application/strategic-merge-patch+json"}:
@@ -292,6 +294,13 @@ class Store:
         own = {"manager": manager, "operation": "Update", "time": _stamp(self.now())}
         merged["metadata"]["managedFields"] = [*others, own]
         return _json(200, self._note("MODIFIED", key, merged))
+
+    def _apply(self, key: Key, found: Object | None, body: Object, manager: str) -> Answer:
+        """Server-side apply, without its bookkeeping: who set which field is not known, so nobody conflicts."""
+        if found is None:
+            return self._create(key[0], key[1], key[2], body, manager)
+        merged = merged_with(found, copy.deepcopy(body))
+        return _json(200, found if merged == found else self._note("MODIFIED", key, merged))
 
     def _delete(self, key: Key, body: Object | None) -> Answer:
         found = self.objects.get(key)

@@ -1,0 +1,400 @@
+"""Deploying: what is found, what is decided, what is applied, and every refusal as a sentence."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes.client import Configuration
+from rich.console import Console
+
+from analysis.errors import BadInput, Problem, Unfit
+from steps.cluster.kube.faults import DeniedError
+from steps.tasks.pod import SECRET
+from tests.steps.kube.fake_api import WHERE, Api, Fault
+from tests.steps.kube.fake_store import Store
+from tests.workflows.fake_argo import NAMESPACE, cluster, person, service
+from workflows import render
+from workflows.asked import Asked
+from workflows.deployment import argo, overlay
+from workflows.deployment.deploy import deploy
+from workflows.deployment.overlay import Decided
+from workflows.deployment.person import Person
+from workflows.deployment.repository import Key
+from workflows.deployment.stores import decide_stores
+from workflows.deployment.undeploy import undeploy
+
+Object = dict[str, Any]
+LABELS = {"app.kubernetes.io/name": "dataplane-benchmark", "dataplane-benchmark/part": "deployment"}
+
+
+def plainly(decided: Decided) -> list[Object]:
+    """The kustomization as kubectl would build it, near enough: the base, a namespace, labels, and the settings."""
+    files = overlay.files(decided)
+    built: list[Object] = []
+    for name in ("rbac", "settings", "benchmark", "nightly"):
+        document = yaml.safe_load((render.DIRECTORY / "base" / f"{name}.yaml").read_text())
+        built += document["items"] if document["kind"] == "List" else [document]
+    for found in built:
+        found["metadata"].setdefault("labels", {}).update(LABELS)
+        if not found["kind"].startswith("Cluster"):
+            found["metadata"].setdefault("namespace", decided.namespace)
+        for subject in found.get("subjects", []):
+            subject["namespace"] = decided.namespace
+        if found["kind"] == "ConfigMap":
+            found["data"] |= yaml.safe_load(files["settings.yaml"])["data"]
+    if decided.brings_namespace:
+        built.insert(0, {"kind": "Namespace", "metadata": {"name": decided.namespace, "labels": dict(LABELS)}})
+    return built
+
+
+@pytest.fixture(autouse=True)
+def _without_kubectl(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "with_kubectl" not in request.keywords:
+        monkeypatch.setattr(overlay, "build", plainly)
+
+
+def told(run: Callable[[Console], object]) -> str:
+    out = io.StringIO()
+    run(Console(file=out, width=300))
+    return out.getvalue()
+
+
+def put(store: Store, namespace: str = NAMESPACE, **asked: Any) -> str:  # noqa: ANN401 - whatever is asked
+    asked.setdefault("image", "bench:1")
+    return told(lambda out: deploy(Asked(namespace=namespace, **asked), out, person(store, namespace)))
+
+
+def settings(store: Store, namespace: str = NAMESPACE) -> dict[str, str]:
+    found = store.find("", "configmaps", namespace, "dataplane-benchmark")
+    assert found is not None
+    return dict(found["data"])
+
+
+def test_a_deployment_puts_the_tables_beside_argos_artifacts() -> None:
+    store = cluster()
+    said = put(store)
+    assert "Argo Workflows 4.1.2 in namespace argo" in said
+    assert settings(store) == {
+        "BENCHMARK_ENVIRONMENT": WHERE,
+        "BENCHMARK_RESULTS": "s3://artifacts",
+        "BENCHMARK_OUTSIDE": "",
+        "BENCHMARK_ACCEPT": "",
+        "BENCHMARK_NOTIFY_URL": "",
+        "AWS_ENDPOINT_URL": "http://minio.minio:9000",
+        "AWS_REGION": "eu-west-1",
+    }
+    stores = decide_stores(person(store), argo.find(person(store)), "")
+    assert (stores.access, stores.secret) == (Key("s3-keys", "user"), Key("s3-keys", "pass"))
+    assert store.find("argoproj.io", "workflowtemplates", NAMESPACE, "dataplane-benchmark")
+    assert store.find("argoproj.io", "cronworkflows", NAMESPACE, "dataplane-benchmark-nightly")
+
+
+def test_it_ends_with_the_form_and_three_commands() -> None:
+    said = put(cluster())
+    assert "kubectl --context prod -n argo port-forward service/argo-server 2746" in said
+    form = (
+        "http://localhost:2746/workflow-templates/argo/dataplane-benchmark?sidePanel=submit&parameters[profile]=smoke"
+    )
+    assert form in said
+    assert [line.split()[:2] for line in said.splitlines() if line.startswith("    make ")] == [
+        ["make", "submit"], ["make", "query"], ["make", "undeploy"],
+    ]  # fmt: skip
+
+
+def test_a_second_time_changes_nothing_and_says_so() -> None:
+    store = cluster()
+    put(store)
+    before = json.dumps(store.all("argoproj.io", "workflowtemplates") + store.all("", "configmaps"))
+    said = put(store)
+    assert "unchanged: all" in said
+    assert "created" not in said
+    assert json.dumps(store.all("argoproj.io", "workflowtemplates") + store.all("", "configmaps")) == before
+
+
+def test_what_changed_is_named() -> None:
+    store = cluster()
+    put(store)
+    said = put(store, outside="edge")
+    assert "changed ConfigMap argo/dataplane-benchmark" in said
+    assert "1 changed" in said
+    assert settings(store)["BENCHMARK_OUTSIDE"] == "edge"
+
+
+@pytest.mark.parametrize("installed", ["v3.5.11", "v3.4.0", "v2.12.0"])
+def test_an_argo_that_is_too_old_is_refused(installed: str) -> None:
+    with pytest.raises(Unfit, match=r"upgrade it to 3\.6 or later"):
+        put(cluster(installed))
+
+
+@pytest.mark.parametrize(("installed", "says"), [("v4.2.0", "newer than all"), ("latest", "can't be told")])
+def test_an_argo_that_was_never_tried_is_noted(installed: str, says: str) -> None:
+    assert says in put(cluster(installed))
+
+
+@pytest.mark.parametrize("installed", ["v3.6.0", "v3.7.4", "v4.0.1", "v4.1.2"])
+def test_an_argo_that_was_tried_is_taken_without_a_word(installed: str) -> None:
+    assert "Note:" not in put(cluster(installed))
+
+
+def test_a_cluster_without_argo_is_refused_and_nothing_is_applied() -> None:
+    store = cluster()
+    store.take("apiextensions.k8s.io", "customresourcedefinitions", "", "cronworkflows.argoproj.io")
+    with pytest.raises(Unfit, match=r"CRD cronworkflows.argoproj.io is missing; install 3.6 to 4.1"):
+        put(store)
+    assert store.find("argoproj.io", "workflowtemplates", NAMESPACE, "dataplane-benchmark") is None
+
+
+def test_a_version_that_is_not_served_is_refused() -> None:
+    store = cluster()
+    spec = {"versions": [{"name": "v1", "served": True}, {"name": "v1alpha1", "served": False}]}
+    store.put("apiextensions.k8s.io", "customresourcedefinitions",
+              {"metadata": {"name": "workflows.argoproj.io"}, "spec": spec})  # fmt: skip
+    with pytest.raises(Unfit, match=r"serves workflows\.argoproj\.io as v1, and v1alpha1 is needed"):
+        put(store)
+
+
+@pytest.mark.parametrize("argument", ["--namespaced", "--managed-namespace=argo"])
+def test_a_controller_that_looks_elsewhere_is_named(argument: str) -> None:
+    store = cluster("v4.1.2", None, argument)
+    with pytest.raises(Unfit, match=r"looks at workflows in namespace argo only, not in bench.*NAMESPACE=argo"):
+        put(store, namespace="bench", results="s3://b")
+
+
+def test_a_second_benchmark_on_a_cluster_is_refused() -> None:
+    store = cluster()
+    put(store)
+    with pytest.raises(Unfit, match="has the benchmark in namespace argo"):
+        put(store, namespace="bench", results="s3://b")
+
+
+def test_a_namespace_of_its_own_is_brought_and_argos_is_not() -> None:
+    store = cluster()
+    said = put(store, namespace="bench", results="s3://b")
+    assert "created Namespace bench" in said
+    assert "Secret bench/s3-keys" in said
+    assert "created Namespace" not in put(cluster())
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"image": "bench"}, "says no version"),
+        ({"image": "bench:latest"}, "says no version"),
+        ({"image": "Bench:1"}, "no image's name"),
+        ({"results": "/srv/results"}, "it must be s3://BUCKET"),
+        ({"environment": "lab"}, "the lab's own name"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(asked: dict[str, str], says: str) -> None:
+    store = cluster()
+    with pytest.raises(BadInput, match=says):
+        put(store, **asked)
+    assert store.find("", "configmaps", NAMESPACE, "dataplane-benchmark") is None
+
+
+def test_results_elsewhere_are_taken_and_noted() -> None:
+    store = cluster()
+    said = put(store, results="s3://other/deep")
+    assert settings(store)["BENCHMARK_RESULTS"] == "s3://other/deep"
+    assert "Raw documents go to s3://artifacts" in said
+
+
+@pytest.mark.parametrize("repository", [None, "gcs: {bucket: x}", "{}"])
+def test_without_a_repository_on_s3_results_must_be_named(repository: str | None) -> None:
+    with pytest.raises(BadInput, match=r"give RESULTS=s3://BUCKET"):
+        put(cluster("v4.1.2", repository))
+
+
+@pytest.mark.parametrize(
+    ("secrets", "keys"), [([SECRET], {"accessKeySecret", "secretKeySecret"}), ([], {"useSDKCreds"})]
+)
+def test_argo_is_given_a_repository_where_it_has_none(
+    monkeypatch: pytest.MonkeyPatch, secrets: list[str], keys: set[str]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://minio:9000")
+    store = cluster("v4.1.2", None)
+    for name in secrets:
+        store.put("", "secrets", {"metadata": {"name": name, "namespace": NAMESPACE}})
+    stores = decide_stores(person(store), argo.find(person(store)), "s3://b/c")
+    assert stores.new is not None
+    assert {"bucket": "b", "endpoint": "minio:9000", "insecure": True}.items() <= stores.new.items()
+    assert keys <= set(stores.new)
+    assert "Argo has no artifact repository" in put(store, results="s3://b/c")
+
+
+def test_the_namespaces_own_repository_goes_before_the_controllers() -> None:
+    store = cluster()
+    annotations = {"workflows.argoproj.io/default-artifact-repository": "mine"}
+    store.put("", "configmaps", {
+        "metadata": {"name": "artifact-repositories", "namespace": NAMESPACE, "annotations": annotations},
+        "data": {"mine": "s3: {bucket: own, endpoint: s3.amazonaws.com}"},
+    })  # fmt: skip
+    put(store)
+    assert settings(store)["BENCHMARK_RESULTS"] == "s3://own"
+    assert "AWS_ENDPOINT_URL" not in settings(store)
+
+
+def test_a_controllers_configuration_may_be_one_text() -> None:
+    store = cluster("v4.1.2", None)
+    store.put("", "configmaps", {
+        "metadata": {"name": "workflow-controller-configmap", "namespace": NAMESPACE},
+        "data": {"config": "artifactRepository: {s3: {bucket: whole, endpoint: e}}"},
+    })  # fmt: skip
+    put(store)
+    assert settings(store)["BENCHMARK_RESULTS"] == "s3://whole"
+
+
+def test_a_missing_secret_is_noted() -> None:
+    store = cluster()
+    store.take("", "secrets", NAMESPACE, "s3-keys")
+    assert "Secret argo/s3-keys, which ConfigMap argo/workflow-controller-configmap names for S3, is missing" in put(
+        store
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "url"),
+    [
+        (service("NodePort", nodePort=30746), "http://10.0.0.1:30746/workflow-templates"),
+        (
+            service() | {"status": {"loadBalancer": {"ingress": [{"hostname": "argo.example"}]}}},
+            "http://argo.example:2746/",
+        ),
+    ],
+)
+def test_the_form_is_where_the_server_answers(found: Object, url: str) -> None:
+    store = cluster()
+    store.put("", "services", found)
+    said = put(store)
+    assert url in said
+    assert "port-forward" not in said
+
+
+def test_without_a_server_there_is_no_form() -> None:
+    store = cluster()
+    store.take("apps", "deployments", NAMESPACE, "argo-server")
+    assert "no server of Argo's was found" in put(store)
+
+
+def test_who_may_not_is_told() -> None:
+    store = cluster()
+    store.denied = lambda request: request.plural == "clusterroles" and request.verb == "patch"
+    with pytest.raises(DeniedError, match=r"not allowed: .*clusterroles.*forbidden"):
+        put(store)
+
+
+def over_http(api: Api, patience_s: float = 5.0) -> Person:
+    configuration = Configuration()
+    configuration.host = api.url
+    return Person(configuration, NAMESPACE, WHERE, patience_s)
+
+
+def test_an_answer_that_is_late_or_lost_is_asked_for_again() -> None:
+    with Api(cluster()).running() as api:
+        api.faults += [Fault("status", status=503, path="clusterroles"), Fault("cut-after", path="workflowtemplates")]
+        said = told(lambda out: deploy(Asked(image="bench:1"), out, over_http(api)))
+    assert "The form:" in said
+
+
+def test_a_server_that_is_not_there_is_a_sentence() -> None:
+    api = Api(cluster())
+    api._server.server_close()
+    with pytest.raises(Problem, match=r"prod: the API server can't be reached for .*refused"):
+        deploy(Asked(image="bench:1"), Console(file=io.StringIO()), over_http(api, 0.2))
+
+
+def test_a_field_that_somebody_else_set_is_kept() -> None:
+    with Api(cluster()).running() as api:
+        api.faults.append(Fault("status", times=9, status=409, method="PATCH", path="cronworkflows"))
+        with pytest.raises(Problem, match=r"CronWorkflow dataplane-benchmark-nightly .*FORCE=true"):
+            deploy(Asked(image="bench:1"), Console(file=io.StringIO()), over_http(api))
+
+
+def take(store: Store) -> str:
+    return told(lambda out: undeploy("", out, person(store)))
+
+
+def test_undeploying_takes_away_exactly_what_was_brought() -> None:
+    store = cluster()
+    before = set(store.objects)
+    put(store)
+    assert set(store.objects) > before
+    take(store)
+    assert set(store.objects) == before
+    assert "Nothing to take away" in take(store)
+
+
+def test_a_namespace_that_was_brought_stays_while_runs_are_in_it() -> None:
+    store = cluster()
+    put(store, namespace="bench", results="s3://b")
+    store.put("argoproj.io", "workflows", {"metadata": {"name": "run", "namespace": "bench"}})
+    assert "Namespace bench stays, since it holds 1 workflows and 0 pods" in take(store)
+    assert store.find("", "namespaces", "", "bench")
+    store.take("argoproj.io", "workflows", "bench", "run")
+    take(store)
+    assert store.find("", "namespaces", "", "bench") is None
+
+
+def test_a_cluster_that_a_run_holds_is_not_undeployed() -> None:
+    store = cluster()
+    put(store)
+    data = {
+        "owner": json.dumps({"workflow": "run-1", "namespace": NAMESPACE, "person": None}),
+        "taken_at": "2026-11-25T02:00:00Z",
+        "snapshot": json.dumps({"version": 1}),
+    }
+    store.put("", "configmaps", {"metadata": {"name": "dataplane-benchmark", "namespace": "kube-system"}, "data": data})
+    there = set(store.objects)
+    with pytest.raises(Unfit, match=r"held by workflow argo/run-1 .*make restore ENVIRONMENT=prod"):
+        take(store)
+    assert set(store.objects) == there
+
+
+@pytest.mark.parametrize(
+    ("image", "parts"),
+    [
+        ("bench:1", {"newName": "bench", "newTag": "1"}),
+        ("registry:5000/team/bench:v1.2", {"newName": "registry:5000/team/bench", "newTag": "v1.2"}),
+        ("ghcr.io/x/y@sha256:" + "a" * 64, {"newName": "ghcr.io/x/y", "digest": "sha256:" + "a" * 64}),
+    ],
+)
+def test_an_image_is_taken_apart(image: str, parts: dict[str, str]) -> None:
+    assert overlay.image_parts(image) == {"name": "dataplane-benchmark", **parts}
+
+
+@pytest.mark.with_kubectl
+def test_kubectl_builds_what_was_decided() -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not on PATH, and it is what builds kustomizations")
+    decided = Decided(
+        "bench", "reg:5000/bench:9", {"BENCHMARK_RESULTS": "s3://b"}, Key("keys", "user"), Key("keys", "pass"),
+        {"bucket": "b", "endpoint": "e"}, operator=True, brings_namespace=True, schedule="1 2 * * *",
+    )  # fmt: skip
+    built = {(o["kind"], o["metadata"]["name"]): o for o in overlay.build(decided)}
+    template = built["WorkflowTemplate", "dataplane-benchmark"]
+    references = [
+        (v["name"], v["valueFrom"]["secretKeyRef"]["name"], v["valueFrom"]["secretKeyRef"]["key"])
+        for t in template["spec"]["templates"] for v in t.get("script", {}).get("env", [])
+        if v["name"].startswith("AWS_")
+    ]  # fmt: skip
+    assert set(references) == {("AWS_ACCESS_KEY_ID", "keys", "user"), ("AWS_SECRET_ACCESS_KEY", "keys", "pass")}
+    assert len(references) >= 4
+    data = built["ConfigMap", "dataplane-benchmark"]["data"]
+    assert (data["BENCHMARK_RESULTS"], data["BENCHMARK_ENVIRONMENT"]) == ("s3://b", "cluster")
+    assert yaml.safe_load(built["ConfigMap", "dataplane-benchmark-artifacts"]["data"]["s3"]) == {
+        "s3": {"bucket": "b", "endpoint": "e"}
+    }
+    assert built["CronWorkflow", "dataplane-benchmark-nightly"]["spec"]["schedules"] == ["1 2 * * *"]
+    assert built["Namespace", "bench"]["metadata"]["labels"] == LABELS
+    assert {o["metadata"].get("namespace") for o in plainly(decided)} - {"bench"} == {None, "default", "kube-system"}
+
+
+@pytest.mark.with_kubectl
+def test_without_kubectl_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(Unfit, match="kubectl is not on PATH"):
+        put(cluster())

@@ -1,0 +1,34 @@
+"""What a person asks of a deployment on the command line. Imports little, for `--help` reads it."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Context = Annotated[
+    str,
+    Parameter(help="A context of the kubeconfig; the current one if empty.", show_default=lambda value: value or None),
+]
+"""Which cluster."""
+
+
+def _flag(text: str) -> Parameter:
+    return Parameter(help=text, show_default=lambda value: value or None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The flags of deploy. An empty text is: as the cluster suggests."""
+
+    context: Context = ""
+    namespace: Annotated[str, _flag("Where workflows run; one that Argo's controller looks at.")] = "argo"
+    image: Annotated[str, _flag("NAME:TAG of the steps' image, where the nodes can pull it.")] = ""
+    results: Annotated[str, _flag("The store, s3://BUCKET[/PREFIX]; the bucket of Argo's artifacts if empty.")] = ""
+    environment: Annotated[str, _flag("Under which name the figures are kept; the context's if empty.")] = ""
+    outside: Annotated[str, _flag("The node of the client outside, one that Calico doesn't manage.")] = ""
+    accept: Annotated[str, _flag("gitops: the tool that keeps Calico's objects is paused during runs.")] = ""
+    schedule: Annotated[str, _flag("When the nightly run begins, as cron writes it, in UTC.")] = ""
+    notify_url: Annotated[str, _flag("Where the verdict of each run is posted to, as JSON.")] = ""
+    force: Annotated[bool, Parameter(help="Take back fields that somebody else has changed since.", negative="")] = (
+        False
+    )

@@ -1,0 +1,160 @@
+"""Which Argo Workflows a cluster has: its version, where it looks, how it is configured, and where its UI is."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from analysis.errors import Unfit
+from steps.cluster.kube.permissions import CONFIGMAPS, DEFINITIONS, NODES, SERVICES
+from workflows.deployment.person import DEPLOYMENTS, Object, Person
+
+OLDEST: Final = (3, 6)
+NEWEST: Final = (4, 1)
+KINDS: Final = ("workflows", "workflowtemplates", "cronworkflows", "workflowtaskresults")
+VERSION: Final = "v1alpha1"
+_INSTALL: Final = "install 3.6 to 4.1: https://argo-workflows.readthedocs.io/en/latest/installation/"
+_TAG: Final = re.compile(r":v?(\d+)\.(\d+)(?:\.(\d+))?")
+_CONTROLLER: Final = "workflow-controller"
+_SERVER: Final = ("argocli", "argo-server")
+
+
+@dataclass(frozen=True, slots=True)
+class Ui:
+    """Where the UI answers. `forward`: the command without which it doesn't; empty: it does for everybody."""
+
+    url: str
+    forward: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Argo:
+    """What was found. `version`: (4, 1, 2), None if its image doesn't tell; `watches`: the only namespace it looks at.
+
+    `notes`: what a person should know, as sentences. `config`: the controller's ConfigMap. `ui`: None: no server.
+    """
+
+    version: tuple[int, ...] | None
+    namespace: str
+    watches: str | None
+    config: Object | None
+    ui: Ui | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """For a person: `Argo Workflows 4.1.2`."""
+        return f"Argo Workflows {'.'.join(map(str, self.version))}" if self.version else "Argo Workflows"
+
+
+def find(client: Person) -> Argo:
+    """Look for Argo Workflows on the cluster.
+
+    Raises:
+        Unfit: it is not there, too old, or doesn't look at the client's namespace.
+    """
+    _check_kinds(client)
+    deployments = client.list(DEPLOYMENTS)
+    controller = _running(deployments, (_CONTROLLER,))
+    if controller is None:
+        note = "No Deployment of Argo's controller was found, so its version is not known; 3.6 to 4.1 are supported."
+        return Argo(None, client.namespace, None, None, None, (note,))
+    namespace, arguments = controller["metadata"]["namespace"], _arguments(controller)
+    version = _version(controller)
+    notes = [_unsure(client.where, version)] if version is None or version[:2] > NEWEST else []
+    if version is not None and version[:2] < OLDEST:
+        raise Unfit(
+            f"{client.where} has Argo Workflows {'.'.join(map(str, version))}, which knows neither the schedules nor "
+            "the mutexes of this workflow: upgrade it to 3.6 or later; tried are 3.6 to 4.1."
+        )
+    watches = _option(arguments, "managed-namespace") or (namespace if "--namespaced" in arguments else None)
+    if watches is not None and watches != client.namespace:
+        raise Unfit(
+            f"Argo's controller in namespace {namespace} looks at workflows in namespace {watches} only, not in "
+            f"{client.namespace}: deploy with NAMESPACE={watches}."
+        )
+    config = client.get(CONFIGMAPS, _option(arguments, "configmap") or f"{_CONTROLLER}-configmap", namespace)
+    server = _running(deployments, _SERVER)
+    return Argo(version, namespace, watches, config, _ui(client, server) if server else None, tuple(notes))
+
+
+def _check_kinds(client: Person) -> None:
+    for plural in KINDS:
+        name = f"{plural}.argoproj.io"
+        found = client.get(DEFINITIONS, name)
+        if found is None:
+            raise Unfit(f"{client.where} has no Argo Workflows: its CRD {name} is missing; {_INSTALL}.")
+        served = [each["name"] for each in found["spec"]["versions"] if each.get("served", True)]
+        if VERSION not in served:
+            raise Unfit(f"{client.where} serves {name} as {', '.join(served)}, and {VERSION} is needed; {_INSTALL}.")
+
+
+def _unsure(where: str, version: tuple[int, ...] | None) -> str:
+    if version is None:
+        return f"The version of Argo Workflows on {where} can't be told from its image; 3.6 to 4.1 are supported."
+    return (
+        f"{where} has Argo Workflows {'.'.join(map(str, version))}, which is newer than all that this was tried with "
+        "(3.6 to 4.1)."
+    )
+
+
+def _containers(deployment: Object) -> list[Object]:
+    return list(deployment["spec"]["template"]["spec"]["containers"])
+
+
+def _running(deployments: list[Object], images: tuple[str, ...]) -> Object | None:
+    """The Deployment whose image has such a name, whoever installed it."""
+    for deployment in deployments:
+        for container in _containers(deployment):
+            stem = container["image"].rpartition("/")[2].partition("@")[0].partition(":")[0]
+            if stem in images or any(f"/{name}:" in container["image"] for name in images):
+                return deployment
+    return None
+
+
+def _version(deployment: Object) -> tuple[int, ...] | None:
+    for container in _containers(deployment):
+        if found := _TAG.search(container["image"].rpartition("/")[2]):
+            return tuple(int(part) for part in found.groups() if part is not None)
+    return None
+
+
+def _arguments(deployment: Object) -> list[str]:
+    return [a for c in _containers(deployment) for a in [*(c.get("command") or []), *(c.get("args") or [])]]
+
+
+def _option(arguments: list[str], name: str) -> str:
+    """The value of `--NAME=VALUE` or `--NAME VALUE`; empty if there is none."""
+    for index, argument in enumerate(arguments):
+        if argument.startswith(f"--{name}="):
+            return argument.partition("=")[2]
+        if argument == f"--{name}" and index + 1 < len(arguments):
+            return arguments[index + 1]
+    return ""
+
+
+def _ui(client: Person, server: Object) -> Ui | None:
+    """Where a browser finds the server: behind a load balancer, on a node's port, or by a forwarded port."""
+    namespace, arguments = server["metadata"]["namespace"], _arguments(server)
+    labels = server["spec"]["template"]["metadata"].get("labels", {})
+    services = [
+        s for s in client.list(SERVICES, namespace)
+        if (chosen := s["spec"].get("selector")) and chosen.items() <= labels.items()
+    ]  # fmt: skip
+    if not services:
+        return None
+    service = services[0]
+    scheme = "http" if _option(arguments, "secure") == "false" or "-e=false" in arguments else "https"
+    below = "/" + _option(arguments, "base-href").strip("/")
+    port = service["spec"]["ports"][0]
+    for ingress in (service.get("status", {}).get("loadBalancer") or {}).get("ingress") or []:
+        return Ui(f"{scheme}://{ingress.get('hostname') or ingress.get('ip')}:{port['port']}{below}".rstrip("/"))
+    if port.get("nodePort") and (address := _address(client)):
+        return Ui(f"{scheme}://{address}:{port['nodePort']}{below}".rstrip("/"))
+    forward = f"kubectl --context {client.where} -n {namespace} port-forward service/{service['metadata']['name']} "
+    return Ui(f"{scheme}://localhost:{port['port']}{below}".rstrip("/"), f"{forward}{port['port']}")
+
+
+def _address(client: Person) -> str:
+    addresses = [a for node in client.list(NODES) for a in node.get("status", {}).get("addresses", [])]
+    kinds = {a["type"]: a["address"] for a in reversed(addresses)}
+    return str(kinds.get("ExternalIP") or kinds.get("InternalIP") or "")

@@ -1,0 +1,104 @@
+"""A cluster's API for whoever deploys and submits: with that person's own rights, outside the steps' table of them."""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Self
+from urllib.parse import urlencode
+
+from analysis.errors import BadInput, Problem
+from steps.cluster.kube import permissions
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.connect import way_to
+from steps.cluster.kube.faults import ConflictError
+from steps.cluster.kube.permissions import Resource
+
+Object = dict[str, Any]
+Change = Literal["created", "changed", "unchanged"]
+
+MANAGER: Final = "dataplane-benchmark-deploy"
+"""Under this name the API server notes which fields a deployment set."""
+
+APPLY: Final = "application/apply-patch+yaml"
+PATIENCE_S: Final = 15.0
+"""A person waits at a terminal; nothing switches the network meanwhile."""
+
+_RBAC: Final = "rbac.authorization.k8s.io"
+_ARGO: Final = "argoproj.io"
+NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace")
+SECRETS: Final = Resource("", "v1", "secrets", "Secret")
+DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
+WORKFLOW_TEMPLATES: Final = Resource(_ARGO, "v1alpha1", "workflowtemplates", "WorkflowTemplate")
+CRON_WORKFLOWS: Final = Resource(_ARGO, "v1alpha1", "cronworkflows", "CronWorkflow")
+CLUSTER_ROLE_BINDINGS: Final = Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding")
+
+DEPLOYED: Final = (
+    CRON_WORKFLOWS,
+    WORKFLOW_TEMPLATES,
+    permissions.CONFIGMAPS,
+    CLUSTER_ROLE_BINDINGS,
+    Resource(_RBAC, "v1", "clusterroles", "ClusterRole"),
+    Resource(_RBAC, "v1", "rolebindings", "RoleBinding"),
+    Resource(_RBAC, "v1", "roles", "Role"),
+    Resource("", "v1", "serviceaccounts", "ServiceAccount"),
+    NAMESPACES,
+)
+"""Every kind that a deployment brings, in the order in which it is taken away again."""
+
+BY_KIND: Final = {resource.kind: resource for resource in DEPLOYED}
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class Person(Client):
+    """The client without the table of permissions: the API server alone decides what this person may do."""
+
+    @classmethod
+    def of(cls, context: str, namespace: str, variables: Mapping[str, str] = os.environ) -> Self:
+        """Whoever the kubeconfig says, at the cluster of a context; the current one's if it is empty.
+
+        Raises:
+            BadInput: there is no such context, or the namespace can't be one's name.
+            Unfit: there is no kubeconfig, or it can't be read.
+        """
+        if _NAME.fullmatch(namespace) is None:
+            raise BadInput(f"NAMESPACE is {namespace!r}, which is no namespace's name: use a-z, 0-9 and -.")
+        configuration, name = way_to(context, variables)
+        return cls(configuration, namespace, name or "this cluster", PATIENCE_S)
+
+    def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> None:
+        """The API server decides."""
+
+    def apply(self, wanted: Object, *, force: bool) -> Change:
+        """Apply an object by server-side apply.
+
+        Args:
+            wanted: the fields that a deployment cares for.
+            force: take fields over that somebody else set to another value.
+
+        Raises:
+            Problem: somebody else set them, and `force` is not given.
+        """
+        resource, metadata = BY_KIND[wanted["kind"]], wanted["metadata"]
+        name, namespace = metadata["name"], metadata.get("namespace")
+        before = self.get(resource, name, namespace)
+        query = {"fieldManager": MANAGER, "force": str(force).lower()}
+        path = f"{self._path(resource, namespace, name)}?{urlencode(query)}"
+        try:
+            after = self._must("PATCH", path, f"{resource.kind} {name}", wanted, content=APPLY)
+        except ConflictError as conflict:
+            raise Problem(
+                f"{conflict} Keep that by not deploying over it, or take it back: make deploy FORCE=true ..."
+            ) from None
+        if before is None:
+            return "created"
+        return "unchanged" if _version(before) == _version(after) else "changed"
+
+
+def called(found: Object) -> str:
+    """An object for a person: `ConfigMap argo/dataplane-benchmark`."""
+    metadata = found["metadata"]
+    return f"{found['kind']} " + "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
+
+
+def _version(found: Object) -> str:
+    return str(found.get("metadata", {}).get("resourceVersion", ""))
