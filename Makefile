@@ -10,11 +10,12 @@ BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.ready-run
 DEV_READY := $(VENV)/.ready-dev
 
+# What a deployment may be told: make deploy IMAGE=registry/dataplane-benchmark:0.1.0 RESULTS=s3://bucket
+DEPLOYMENT := CONTEXT NAMESPACE IMAGE RESULTS ENVIRONMENT OUTSIDE ACCEPT SCHEDULE NOTIFY_URL FORCE
+
 # What a run may be told; each is a flag of the command line too: make run PROFILE=smoke SEED=7
 OPTIONS := PROFILE DATAPLANES TOPOLOGIES PROTOCOLS DIRECTIONS DURATION REPETITIONS VISITS STREAMS RATE SERVICES SEED \
   OFFLOADS FOREIGN_CPU_LIMIT LABEL RESULTS
-# What a deployment may be told: make deploy IMAGE=registry/dataplane-benchmark:0.1.0 RESULTS=s3://bucket
-DEPLOYMENT := CONTEXT NAMESPACE IMAGE RESULTS ENVIRONMENT OUTSIDE ACCEPT SCHEDULE NOTIFY_URL FORCE
 export $(OPTIONS) $(DEPLOYMENT) SQL QUESTION RUN DATAPLANE DRY_RUN
 # as the steps know them, for those that a person runs against a cluster
 export BENCHMARK_NAMESPACE ?= $(NAMESPACE)

@@ -66,8 +66,8 @@ def cluster(version: str = "v4.1.2", repository: str | None = REPOSITORY, *contr
     for name in (NAMESPACE, "kube-system", "default"):
         store.put("", "namespaces", {"metadata": {"name": name}})
     data = {} if repository is None else {"artifactRepository": repository}
-    store.put("", "configmaps",
-              {"metadata": {"name": "workflow-controller-configmap", "namespace": NAMESPACE}, "data": data})  # fmt: skip
+    told = {"metadata": {"name": "workflow-controller-configmap", "namespace": NAMESPACE}, "data": data}
+    store.put("", "configmaps", told)
     store.put("", "secrets", {"metadata": {"name": "s3-keys", "namespace": NAMESPACE}})
     addresses = [{"type": "InternalIP", "address": "10.0.0.1"}]
     store.put("", "nodes", {"metadata": {"name": "n"}, "status": {"addresses": addresses}})
