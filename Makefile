@@ -41,6 +41,12 @@ plan: $(RUN_READY) ## Say what a run would measure, in which order and how long 
 preflight: $(RUN_READY) ## Say what this machine lacks for a run, and what would mend it; takes the flags of run.
 	@$(call command,preflight,$(OPTIONS))
 
+.PHONY: image
+image: ## Build the steps' image with docker, podman or buildah: make image IMAGE=registry/dataplane-benchmark:0.1.0
+	@for builder in docker podman buildah; do \
+	  if command -v $$builder >/dev/null; then exec $$builder build --tag "$(or $(IMAGE),dataplane-benchmark:0.1.0)" .; fi; \
+	done; echo "None of docker, podman and buildah is on PATH, and one of them is needed to build an image." >&2; exit 2
+
 .PHONY: deploy
 deploy: $(RUN_READY) ## Put the benchmark onto a cluster with Argo: make deploy CONTEXT=prod IMAGE=registry/name:tag RESULTS=s3://bucket
 	@$(call command,deploy,$(DEPLOYMENT))
