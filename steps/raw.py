@@ -63,12 +63,16 @@ class Shown(Model):
     colour: str
 
 
+Trigger = Literal["submitted", "nightly", "local"]
+"""Who asked for a run: a person on a cluster, the CronWorkflow, or a person on this machine."""
+
+
 class Run(Model):
     """run.json: what was asked for."""
 
     run_id: str
     workflow_uid: str
-    trigger: Literal["local", "nightly", "submitted"]
+    trigger: Trigger
     started_at: datetime
     settings: Settings
     dataplanes: tuple[Shown, ...]

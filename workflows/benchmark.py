@@ -40,6 +40,29 @@ RUN = "{{workflow.name}}"
 VALIDATED = "{{tasks.validate.outputs.parameters.settings}}"
 
 
+TITLE = "workflows.argoproj.io/title"
+DESCRIPTION = "workflows.argoproj.io/description"
+
+
+def _if_given(field: str) -> str:
+    """A field of the form with a dot before it; nothing where it is empty."""
+    return f"{{{{=workflow.parameters.{field} == '' ? '' : ' · ' + workflow.parameters.{field}}}}}"
+
+
+_RUN_TITLE = (
+    "{{=workflow.parameters.trigger == 'nightly' ? 'Nightly' : 'Ad hoc'}} · {{workflow.parameters.profile}}"
+    + _if_given("dataplanes")
+    + _if_given("label")
+)
+"""Such as `Ad hoc · quick · iptables,ebpf · new kernel`."""
+
+_RUN_DESCRIPTION = (
+    "{{=workflow.parameters.topologies == '' ? 'every path of the profile' : workflow.parameters.topologies}}"
+    + _if_given("nodes")
+    + _if_given("options")
+)
+
+
 def _inputs(*names: str) -> list[Parameter]:
     return [Parameter(name=name) for name in names]
 
@@ -164,12 +187,13 @@ def build() -> WorkflowTemplate:
         pod_gc=m.PodGC(strategy="OnPodSuccess", delete_delay_duration="600s"),
         ttl_strategy=m.TTLStrategy(seconds_after_success=7 * 86400, seconds_after_failure=14 * 86400),
         annotations={
-            "workflows.argoproj.io/title": "Dataplane benchmark",
-            "workflows.argoproj.io/description": "What do I gain or lose, on which path, with another dataplane?",
+            TITLE: "Dataplane benchmark",
+            DESCRIPTION: "What do I gain or lose, on which path, by moving from iptables to nftables, eBPF or eBPF "
+            "with direct server return? Submit it as it is, or say less.",
         },
-        workflow_metadata=m.WorkflowMetadata(
-            annotations={"workflows.argoproj.io/title": "{{workflow.parameters.profile}} dataplane benchmark"}
-        ),
+        # Of each run, so that a list of them reads like a diary. They beat what a CronWorkflow says of its runs, and
+        # labels are left out: a value that is no label's would end the run before its first step could say why.
+        workflow_metadata=m.WorkflowMetadata(annotations={TITLE: _RUN_TITLE, DESCRIPTION: _RUN_DESCRIPTION}),
     ) as template:
         _benchmark(_visits(_visit(_measures())))
         _finish()

@@ -59,22 +59,22 @@ def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except Problem as problem:
-            raise _ended(str(problem), problem.exit_code) from None
+            fail(str(problem))
+            raise SystemExit(problem.exit_code) from None
         except OSError as error:  # a volume that is read-only, full, or another user's
             where = f"{error.filename}: " if error.filename else ""
-            raise _ended(f"{where}{error.strerror or error}.", Problem.exit_code) from None
+            fail(f"{where}{error.strerror or error}.")
+            raise SystemExit(Problem.exit_code) from None
 
     return wrapper
 
 
-def _ended(sentence: str, exit_code: int) -> SystemExit:
+def fail(sentence: str) -> None:
+    """Say why this step is going to fail, and make it its message.
+
+    Kubernetes shows the termination log as the container's message, Argo as the node's.
+    """
     say(sentence)
-    _leave_message(sentence)
-    return SystemExit(exit_code)
-
-
-def _leave_message(sentence: str) -> None:
-    """Kubernetes shows the termination log as the container's message, Argo as the node's."""
     path = Path(os.environ.get("BENCHMARK_TERMINATION_LOG", "/dev/termination-log"))
     try:
         path.write_text(sentence[:4096], encoding="utf-8")

@@ -2,15 +2,19 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, cast, get_args
 
 from hera.workflows import Parameter
 
+from analysis.errors import BadInput
 from steps import raw, variables
 from steps.catalogue.dataplanes import BY_NAME, Arm
+from steps.options import nearest
 from steps.settings import choose
 from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence, say
 from steps.tasks.pod import step
+
+TRIGGERS: Final[tuple[str, ...]] = get_args(raw.Trigger)
 
 
 def shown(arm: str) -> raw.Shown:
@@ -31,24 +35,30 @@ def validate(  # noqa: PLR0917 - the form has so many fields
     options: str,
     nodes: str,
     label: str,
-    trigger: Literal["local", "nightly", "submitted"],
+    trigger: str,
     document: Annotated[Path, document(RUN_FOLDER + "/" + raw.RUN)],
 ) -> Annotated[str, Parameter(name="settings")]:
     """Settings as JSON for the tasks after this one; a sentence for each fault of what was asked for."""
-    settings = choose(
-        profile=profile,
-        dataplanes=dataplanes,
-        topologies=topologies,
-        options=options,
-        label=label,
-        environment=variables.environment(),
-        results=variables.results(),
-        nodes=nodes,
-    )
+    faults = [] if trigger in TRIGGERS else [f"unknown trigger {trigger!r}: {nearest(trigger, TRIGGERS)}"]
+    try:
+        settings = choose(
+            profile=profile,
+            dataplanes=dataplanes,
+            topologies=topologies,
+            options=options,
+            label=label,
+            environment=variables.environment(),
+            results=variables.results(),
+            nodes=nodes,
+        )
+    except BadInput as problem:
+        raise BadInput("\n".join([*faults, str(problem)])) from None
+    if faults:
+        raise BadInput("\n".join(faults))
     run = raw.Run(
         run_id=run_id,
         workflow_uid=uid,
-        trigger=trigger,
+        trigger=cast("raw.Trigger", trigger),
         started_at=datetime.now(UTC),
         settings=settings,
         dataplanes=tuple(shown(arm) for arm in settings.dataplanes),

@@ -1,18 +1,33 @@
 """The last task: its colour is the run's. The report is out by then, whatever it says."""
 
-from analysis.errors import Problem
-from steps.tasks.common import ends_in_a_sentence, say
+from typing import Annotated
+
+from hera.workflows import Parameter
+from hera.workflows.io import Output
+
+from steps.tasks.common import ends_in_a_sentence, fail, say
 from steps.tasks.pod import step
+
+
+class Ended(Output):
+    """What the run says, in a sentence."""
+
+    verdict: Annotated[str, Parameter(name="verdict")]
 
 
 @step("measure", deadline_s=300)
 @ends_in_a_sentence
-def verdict(headline: str, outcome: str, regression: str) -> str:
+def verdict(headline: str, outcome: str, regression: str) -> Ended:
     """The headline; fails when a trial failed, for a run that is green is taken for a whole one, or by a regression."""
+    bad = ""
     if outcome != "measured":
         missing = "Not everything was measured: the report lists each failure with its reason."
-        raise Problem(" ".join(filter(None, (regression, headline, missing))))
-    if regression:
-        raise Problem(f"{regression} The report lists every change.")
-    say(headline)
-    return headline
+        bad = " ".join(filter(None, (regression, headline, missing)))
+    elif regression:
+        bad = f"{regression} The report lists every change."
+    if not bad:
+        say(headline)
+        return Ended(verdict=headline)
+    fail(bad)
+    # Not an exception: a step that raises leaves its output empty, and the sentence is wanted there, too.
+    return Ended(exit_code=1, verdict=bad)
