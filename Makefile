@@ -13,10 +13,13 @@ DEV_READY := $(VENV)/.ready-dev
 # What a deployment may be told: make deploy IMAGE=registry/dataplane-benchmark:0.1.0 RESULTS=s3://bucket
 DEPLOYMENT := CONTEXT NAMESPACE IMAGE RESULTS ENVIRONMENT OUTSIDE ACCEPT SCHEDULE NOTIFY_URL FORCE
 
+# What a run on a cluster may be told, beside what a run here may
+SUBMISSION = $(filter-out RESULTS,$(OPTIONS)) NODES CONTEXT NAMESPACE DETACH
+
 # What a run may be told; each is a flag of the command line too: make run PROFILE=smoke SEED=7
 OPTIONS := PROFILE DATAPLANES TOPOLOGIES PROTOCOLS DIRECTIONS DURATION REPETITIONS VISITS STREAMS RATE SERVICES SEED \
   OFFLOADS FOREIGN_CPU_LIMIT LABEL RESULTS
-export $(OPTIONS) $(DEPLOYMENT) SQL QUESTION RUN DATAPLANE DRY_RUN
+export $(OPTIONS) $(SUBMISSION) $(DEPLOYMENT) SQL QUESTION RUN DATAPLANE DRY_RUN
 # as the steps know them, for those that a person runs against a cluster
 export BENCHMARK_NAMESPACE ?= $(NAMESPACE)
 export BENCHMARK_IMAGE ?= $(IMAGE)
@@ -50,6 +53,10 @@ image: ## Build the steps' image with docker, podman or buildah: make image IMAG
 .PHONY: deploy
 deploy: $(RUN_READY) ## Put the benchmark onto a cluster with Argo: make deploy CONTEXT=prod IMAGE=registry/name:tag RESULTS=s3://bucket
 	@$(call command,deploy,$(DEPLOYMENT))
+
+.PHONY: submit
+submit: $(RUN_READY) ## Run on a cluster and watch: make submit CONTEXT=prod PROFILE=quick DATAPLANES=iptables,ebpf
+	@$(call command,submit,$(SUBMISSION))
 
 .PHONY: undeploy
 undeploy: $(RUN_READY) ## Take from a cluster what deploy brought, but not the results: make undeploy CONTEXT=prod

@@ -8,7 +8,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from analysis.errors import BadInput, Problem
 from workflows.asked import Asked, Context
-from workflows.request import Request
+from workflows.request import Request, Submission
 
 app = App(
     name="python -m workflows",
@@ -80,6 +80,14 @@ def deploy(asked: Annotated[Asked | None, Parameter(name="*")] = None) -> int:
     from workflows.deployment.deploy import deploy as put  # noqa: PLC0415
 
     return put(asked or Asked())
+
+
+@app.command
+def submit(asked: Submission | None = None) -> int:
+    """Start a run on a cluster where the benchmark is deployed, and watch it to its end."""
+    from workflows.submission.submit import submit as start  # noqa: PLC0415
+
+    return start(asked or Submission())
 
 
 @app.command

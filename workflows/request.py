@@ -11,6 +11,7 @@ from steps.catalogue.profiles import DEFAULT, PROFILES
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster import LAB
 from steps.settings import Settings, choose
+from workflows.asked import Context
 
 
 def _flag(text: str) -> Parameter:
@@ -37,10 +38,9 @@ _OPTIONS: Final = (
 """The flags that travel in the form's one field `options`."""
 
 
-@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """The flags of run, plan and preflight. An empty text is: as the profile has it."""
+class Measurement:
+    """What is to be measured, wherever. An empty text is: as the profile has it."""
 
     profile: Annotated[str, _flag(f"How much is measured. {_PROFILES}.")] = DEFAULT
     dataplanes: Annotated[
@@ -64,13 +64,20 @@ class Request:
     foreign_cpu_limit: Annotated[
         str, _flag("Share of all cores that others may use before a trial is repeated, then flagged, such as 0.03.")
     ] = ""
-    environment: Annotated[str, _flag("Under which name the figures are kept: lab, or a name for the cluster.")] = LAB
     label: Annotated[str, _flag("A word by which to find the run again.")] = ""
-    results: Annotated[str, _flag("The store: a folder, file:// or s3://.")] = "results"
 
     def options(self) -> str:
         """The flags that the form has no field of its own for, as the form's `options`."""
         return " ".join(f"{name}={getattr(self, name)}" for name in _OPTIONS if getattr(self, name))
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Request(Measurement):
+    """The flags of run, plan and preflight."""
+
+    environment: Annotated[str, _flag("Under which name the figures are kept: lab, or a name for the cluster.")] = LAB
+    results: Annotated[str, _flag("The store: a folder, file:// or s3://.")] = "results"
 
     def settings(self) -> Settings:
         """Completed and checked; raises BadInput with a sentence for each fault."""
@@ -106,3 +113,44 @@ class Request:
         """The flags again, with the seed that was drawn, for the process inside the lab's box."""
         values = {field.name: getattr(self, field.name) for field in fields(self)} | {"seed": str(settings.seed)}
         return [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Submission(Measurement):
+    """The flags of submit."""
+
+    nodes: Annotated[str, _flag("The two nodes between which is measured, CLIENT,SERVER; chosen if empty.")] = ""
+    context: Context = ""
+    namespace: Annotated[str, _flag("Where the benchmark is deployed.")] = "argo"
+    detach: Annotated[bool, Parameter(help="Don't watch: print the run's name and leave.", negative="")] = False
+
+    def fields(self) -> dict[str, str]:
+        """The form's fields, filled in."""
+        return {
+            "dataplanes": self.dataplanes,
+            "topologies": self.topologies,
+            "profile": self.profile,
+            "nodes": self.nodes,
+            "label": self.label,
+            "options": self.options(),
+            "trigger": "submitted",
+        }
+
+    def settings(self, environment: str, results: str) -> Settings:
+        """As the run's first step would complete and check them; raises BadInput with a sentence for each fault.
+
+        Args:
+            environment: under which name the deployment keeps the cluster's figures.
+            results: where it keeps them.
+        """
+        return choose(
+            profile=self.profile,
+            dataplanes=self.dataplanes,
+            topologies=self.topologies,
+            options=self.options(),
+            label=self.label,
+            environment=environment,
+            results=results,
+            nodes=self.nodes,
+        )

@@ -1,8 +1,10 @@
 """A cluster's API for whoever deploys and submits: with that person's own rights, outside the steps' table of them."""
 
+import json
 import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlencode
 
@@ -10,7 +12,7 @@ from analysis.errors import BadInput, Problem
 from steps.cluster.kube import permissions
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.connect import way_to
-from steps.cluster.kube.faults import ConflictError
+from steps.cluster.kube.faults import ConflictError, ExpiredError, TransientError
 from steps.cluster.kube.permissions import Resource
 
 Object = dict[str, Any]
@@ -23,6 +25,8 @@ APPLY: Final = "application/apply-patch+yaml"
 PATIENCE_S: Final = 15.0
 """A person waits at a terminal; nothing switches the network meanwhile."""
 
+_LONGEST_WATCH_S: Final = 60
+_BETWEEN_WATCHES_S: Final = 0.2
 _RBAC: Final = "rbac.authorization.k8s.io"
 _ARGO: Final = "argoproj.io"
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace")
@@ -53,7 +57,14 @@ class Person(Client):
     """The client without the table of permissions: the API server alone decides what this person may do."""
 
     @classmethod
-    def of(cls, context: str, namespace: str, variables: Mapping[str, str] = os.environ) -> Self:
+    def of(
+        cls,
+        context: str,
+        namespace: str,
+        variables: Mapping[str, str] = os.environ,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> Self:
         """Whoever the kubeconfig says, at the cluster of a context; the current one's if it is empty.
 
         Raises:
@@ -63,7 +74,7 @@ class Person(Client):
         if _NAME.fullmatch(namespace) is None:
             raise BadInput(f"NAMESPACE is {namespace!r}, which is no namespace's name: use a-z, 0-9 and -.")
         configuration, name = way_to(context, variables)
-        return cls(configuration, namespace, name or "this cluster", PATIENCE_S)
+        return cls(configuration, namespace, name or "this cluster", patience_s)
 
     def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> None:
         """The API server decides."""
@@ -92,6 +103,30 @@ class Person(Client):
         if before is None:
             return "created"
         return "unchanged" if _version(before) == _version(after) else "changed"
+
+    def follow(self, resource: Resource, name: str, namespace: str) -> Iterator[Object]:
+        """An object now and after each change, until it is gone. A watch that breaks or is too old begins again.
+
+        Raises:
+            Problem: the API server can't be reached for longer than this client's patience.
+        """
+        while (found := self.get(resource, name, namespace)) is not None:
+            yield found
+            query = {
+                "watch": "true",
+                "fieldSelector": f"metadata.name={name}",
+                "resourceVersion": _version(found),
+                "timeoutSeconds": str(_LONGEST_WATCH_S),
+            }
+            path = f"{self._path(resource, namespace)}?{urlencode(query)}"
+            try:
+                for line in self._transport.lines(path, f"the watch of {name}", read_s=_LONGEST_WATCH_S + 5.0):
+                    event = json.loads(line)
+                    if event.get("type") not in {"ADDED", "MODIFIED"}:
+                        break  # it is gone, or the watch is too old: looking again tells
+                    yield event["object"]
+            except (TransientError, ExpiredError, ValueError):
+                time.sleep(_BETWEEN_WATCHES_S)
 
 
 def called(found: Object) -> str:

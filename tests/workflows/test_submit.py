@@ -1,0 +1,322 @@
+"""Submitting: what is refused before, what is sent, what is shown of it, and what it ends with."""
+
+import base64
+import gzip
+import io
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kubernetes.client import Configuration
+from rich.console import Console
+
+from analysis.errors import BadInput, Problem, Unfit
+from steps.cluster.kube.permissions import WORKFLOWS
+from tests.steps.kube.fake_api import WHERE, Api, Fault
+from tests.steps.kube.fake_store import Store
+from tests.workflows import test_render
+from tests.workflows.fake_argo import NAMESPACE, cluster, person
+from tests.workflows.fake_run import RUN, Status, begun, whole
+from workflows.deployment.person import Person
+from workflows.local.events import (
+    NodeFinished,
+    NodeLog,
+    NodeProgress,
+    NodeStarted,
+    WorkflowFinished,
+    WorkflowStarted,
+    WorkflowStopping,
+    WorkflowWaiting,
+)
+from workflows.request import Submission
+from workflows.submission import status, submit
+from workflows.submission.translate import Translator
+
+Object = dict[str, Any]
+
+
+def deployed() -> Store:
+    store = cluster()
+    store.put("argoproj.io", "workflowtemplates", {"metadata": {"name": "dataplane-benchmark", "namespace": NAMESPACE}})
+    data = {"BENCHMARK_ENVIRONMENT": "prod", "BENCHMARK_RESULTS": "s3://artifacts"}
+    store.put("", "configmaps", {"metadata": {"name": "dataplane-benchmark", "namespace": NAMESPACE}, "data": data})
+    return store
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    store: Store,
+    *states: Status | BaseException,
+    **asked: Any,  # noqa: ANN401
+) -> tuple[int, str]:
+    """Submit, and have the watch see these states one after another."""
+
+    def follow(_self: Person, _resource: object, _name: str, _namespace: str) -> Iterator[Object]:
+        for state in states:
+            if isinstance(state, BaseException):
+                raise state
+            yield state.workflow()
+
+    monkeypatch.setattr(Person, "follow", follow)
+    out = io.StringIO()
+    code = submit.submit(Submission(**asked), Console(file=out, width=300), person(store))
+    return code, out.getvalue()
+
+
+def sent(store: Store) -> list[Object]:
+    return store.all("argoproj.io", "workflows")
+
+
+def test_what_is_sent_is_the_template_with_the_form_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = deployed()
+    code, said = run(
+        monkeypatch, store, whole(), dataplanes="ebpf", duration="5", label="new kernel", nodes="a,b", profile="smoke"
+    )
+    (made,) = sent(store)
+    assert {p["name"]: p["value"] for p in made["spec"]["arguments"]["parameters"]} == {
+        "dataplanes": "ebpf",
+        "topologies": "",
+        "profile": "smoke",
+        "nodes": "a,b",
+        "label": "new kernel",
+        "options": "duration=5",
+        "trigger": "submitted",
+    }
+    assert made["spec"]["workflowTemplateRef"] == {"name": "dataplane-benchmark"}
+    plain = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", **submit.workflow("n", {"profile": "smoke"})}
+    assert test_render.complaints(plain) == []
+    assert code == 0
+    assert "about " in said
+
+
+def test_it_ends_with_the_verdict_and_the_reports_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = whole()
+    (node,) = (id_ for id_, n in done.nodes.items() if n["templateName"] == "report")
+    code, said = run(monkeypatch, deployed(), begun()[0], done)
+    assert code == 0
+    assert "eBPF gains 30 %." in said
+    assert f"http://localhost:2746/artifact-files/argo/workflows/{RUN}/{node}/outputs/report" in said
+    assert "port-forward" in said
+    assert f"make report RESULTS=s3://artifacts RUN={RUN}" in said
+    assert "visit 01  ebpf  round 1: succeeded" in said
+
+
+def test_a_run_with_failures_ends_with_them_and_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, said = run(monkeypatch, deployed(), whole("measured-with-failures", "Failed"))
+    assert code == 1
+    assert "Failed: verdict: eBPF gains 30 %. Not everything was measured." in said
+    assert "exit code" not in said
+
+
+def test_a_run_whose_exit_handler_failed_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, deployed(), whole("measured", "Failed"))[0] == 1
+
+
+def test_a_run_without_a_report_says_which_steps_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost, visit = begun()
+    message = "main: Error (exit code 1): node-b never came back."
+    lost.node("visits.visit(0:visit:01).configure", "configure", phase="Failed", boundary=visit, message=message)
+    lost.phase = "Failed"
+    code, said = run(monkeypatch, deployed(), lost)
+    assert code == 1
+    assert "configure: node-b never came back." in said
+
+
+@pytest.mark.parametrize("step", ["validate", "preflight"])
+def test_what_the_first_steps_refuse_is_bad_input(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    refused = Status("Failed")
+    refused.node(step, step, phase="Failed", message="main: Error (exit code 2): node x is not there.\nnor is y.")
+    with pytest.raises(Unfit, match=r"^node x is not there\.\nnor is y\.$"):
+        run(monkeypatch, deployed(), refused)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"profile": "quik"}, "quick"),
+        ({"dataplanes": "lab-ebpf"}, "belongs to lab"),
+        ({"nodes": "a"}, "CLIENT,SERVER"),
+        ({"duration": "0"}, "at least 1 s"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, asked: dict[str, str], says: str
+) -> None:
+    store = deployed()
+    with pytest.raises(BadInput, match=says):
+        run(monkeypatch, store, **asked)
+    assert sent(store) == []
+
+
+@pytest.mark.parametrize("missing", [("argoproj.io", "workflowtemplates"), ("", "configmaps")])
+def test_a_cluster_without_the_benchmark_is_told(monkeypatch: pytest.MonkeyPatch, missing: tuple[str, str]) -> None:
+    store = deployed()
+    store.take(*missing, NAMESPACE, "dataplane-benchmark")
+    with pytest.raises(Unfit, match=r"prod has no benchmark in namespace argo: deploy it first by `make deploy`"):
+        run(monkeypatch, store)
+
+
+def test_who_may_not_submit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = deployed()
+    store.denied = lambda request: (request.plural, request.verb) == ("workflows", "create")
+    with pytest.raises(Unfit, match="not allowed: workflows"):
+        run(monkeypatch, store)
+
+
+def test_who_may_not_look_for_the_ui_still_may_submit(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = deployed()
+    store.denied = lambda request: request.plural in {"customresourcedefinitions", "deployments"}
+    code, said = run(monkeypatch, store, whole())
+    assert code == 0
+    assert "Report:" not in said
+    assert "make report" in said
+
+
+def test_a_run_that_waits_for_another_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = Status("Pending", "Waiting for argo/Mutex/dataplane-benchmark lock. Lock status: 0/1")
+    found = waiting.workflow()
+    held = {"mutex": {"waiting": [{"mutex": "argo/Mutex/dataplane-benchmark", "holder": "argo/other"}]}}
+    found["status"]["synchronization"] = held
+    assert status.waits_for(found) == (
+        "Waiting until another run (argo/other) has ended: only one may switch the cluster at a time."
+    )
+    assert "Waiting until another run has ended" in run(monkeypatch, deployed(), waiting, whole())[1]
+
+
+def test_ctrl_c_stops_the_watching_and_says_how_to_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, said = run(monkeypatch, deployed(), begun()[0], KeyboardInterrupt())
+    assert code == 130
+    assert "goes on. To stop it" in said
+    assert "argo stop -n argo dataplane-benchmark-" in said
+
+
+def test_a_cluster_that_is_lost_says_that_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Problem, match=r"can't be reached\. The run dataplane-benchmark-\w+ goes on"):
+        run(monkeypatch, deployed(), begun()[0], Problem("can't be reached."))
+
+
+def test_a_run_that_is_deleted_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Problem, match="was deleted while it ran"):
+        run(monkeypatch, deployed(), begun()[0])
+
+
+def test_detached_it_does_not_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, said = run(monkeypatch, deployed(), AssertionError("watched"), detach=True)
+    assert code == 0
+    assert "/workflows/argo/dataplane-benchmark-" in said
+
+
+def test_a_steps_last_line_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, done = deployed(), whole()
+    (node,) = (n for n in done.nodes.values() if n["templateName"] == "configure")
+    monkeypatch.setattr("secrets.choice", lambda _letters: "x")
+    pod = f"dataplane-benchmark-xxxxx-configure-{node['id'].rpartition('-')[2]}"
+    store.put("", "pods", {"metadata": {"name": pod, "namespace": NAMESPACE}})
+    store.say(NAMESPACE, pod, "switched to ebpf in 31.20 s")
+    assert "configure: switched to ebpf in 31.20 s" in run(monkeypatch, store, done)[1]
+
+
+def over_http(api: Api) -> Person:
+    configuration = Configuration()
+    configuration.host = api.url
+    return Person(configuration, NAMESPACE, WHERE, 5.0)
+
+
+def test_an_answer_that_is_lost_starts_no_second_run() -> None:
+    store = deployed()
+    with Api(store).running() as api:
+        api.faults.append(Fault("cut-after", method="POST", path="workflows"))
+        name = submit._create(over_http(api), {"profile": "smoke"})
+    assert [w["metadata"]["name"] for w in sent(store)] == [name]
+
+
+def put(store: Store, phase: str) -> None:
+    found = Status(phase).workflow()
+    if before := store.find("argoproj.io", "workflows", NAMESPACE, RUN):
+        found["metadata"]["uid"] = before["metadata"]["uid"]
+    store.put("argoproj.io", "workflows", found)
+
+
+@pytest.mark.parametrize("fault", [None, Fault("break", path="watch=true"), Fault("status", path="watch=true"),
+                                   Fault("cut", path="watch=true")])  # fmt: skip
+def test_a_watch_that_breaks_is_resumed(fault: Fault | None) -> None:
+    store = deployed()
+    put(store, "Pending")
+    with Api(store).running() as api:
+        api.faults += [fault] if fault else []
+        following = over_http(api).follow(WORKFLOWS, RUN, NAMESPACE)
+        seen = []
+        for phase in ("Running", "Succeeded"):
+            seen.append(status.phase(next(following)))
+            put(store, phase)
+        seen += [status.phase(found) for found in itertools.islice(following, 1)]
+    assert (seen[0], seen[-1]) == ("Pending", "Succeeded")
+
+
+def test_a_watch_that_is_too_old_begins_again_and_one_that_is_deleted_ends() -> None:
+    store = deployed()
+    put(store, "Running")
+    with Api(store).running() as api:
+        following = over_http(api).follow(WORKFLOWS, RUN, NAMESPACE)
+        next(following)
+        store.compact()
+        put(store, "Succeeded")
+        assert status.phase(next(following)) == "Succeeded"
+        store.take("argoproj.io", "workflows", NAMESPACE, RUN)
+        assert list(following) == []
+
+
+def test_a_status_becomes_the_events_of_the_local_engine() -> None:
+    translator, (state, visit) = Translator(), begun()
+    first = list(translator.events(state.workflow()))
+    assert first[0] == WorkflowStarted(RUN, "u")
+    group = next(e for e in first if isinstance(e, NodeStarted) and e.kind == "TaskGroup")
+    assert group.items == 2
+    begins = next(e for e in first if isinstance(e, NodeStarted) and e.node == visit)
+    assert (begins.parent, begins.inputs["dataplane"]) == (group.node, "ebpf")
+    assert list(translator.events(state.workflow())) == []
+    pod = state.node("visits.visit(0:visit:01).measures.m", "measure", boundary=visit, progress="1/8", message="placed")
+    assert list(translator.events(state.workflow())) == [
+        NodeStarted(pod, "m", "measure", "Pod", visit),
+        NodeLog(pod, "placed"),
+        NodeProgress(pod, 1, 8),
+    ]
+    state.end(pod, "Failed", "main: Error (exit code 1): it broke")
+    state.end(visit, "Failed", "child failed")
+    state.nodes[visit]["children"] = [pod]
+    state.shutdown, state.phase, state.message = "Stop", "Failed", "Stopped with strategy 'Stop'"
+    last = list(translator.events(state.workflow()))
+    assert last[0] == WorkflowStopping("Stop")
+    finished = {e.node: (e.phase, e.message) for e in last if isinstance(e, NodeFinished)}
+    assert finished == {pod: ("Failed", "it broke"), visit: ("Failed", "")}
+    assert last[-1] == WorkflowFinished("Failed", "Stopped with strategy 'Stop'", 60.0)
+
+
+def test_waiting_is_told_once() -> None:
+    translator, waiting = Translator(), Status("Pending", "Waiting for argo/Mutex/x lock").workflow()
+    assert [type(e) for e in translator.events(waiting)] == [WorkflowWaiting]
+    assert list(translator.events(waiting)) == []
+
+
+def test_nodes_that_are_packed_are_unpacked() -> None:
+    packed = whole().workflow()
+    nodes = packed["status"].pop("nodes")
+    packed["status"]["compressedNodes"] = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
+    assert status.nodes(packed) == nodes
+    assert status.said(packed)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("main: Error (exit code 2): no such node.", "no such node."),
+        ("Error (exit code 1): it broke", "it broke"),
+        ("main: OOMKilled (exit code 137)", "main: OOMKilled (exit code 137)"),
+        ("Pod was active too long", "Pod was active too long"),
+        ("", ""),
+    ],
+)
+def test_a_message_is_the_steps_own(message: str, told: str) -> None:
+    assert status.sentence(message) == told

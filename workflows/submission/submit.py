@@ -1,0 +1,180 @@
+"""The verb `submit`: a run from the template that was deployed, watched to its end."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from analysis.errors import Problem, Unfit
+from steps import variables
+from steps.cluster.kube.faults import ConflictError, DeniedError
+from steps.cluster.kube.permissions import BENCHMARK, CONFIGMAPS, WORKFLOWS
+from steps.plan import expected_s
+from steps.settings import Settings
+from steps.tasks.pod import CONFIG_MAP
+from workflows.benchmark import NAME
+from workflows.deployment import argo, links
+from workflows.deployment.argo import Ui
+from workflows.deployment.person import WORKFLOW_TEMPLATES, Object, Person
+from workflows.local.display import Display
+from workflows.local.events import Event, NodeFinished, NodeLog
+from workflows.request import Submission
+from workflows.submission import status
+from workflows.submission.translate import Translator
+from workflows.words import duration
+
+PATIENCE_S: Final = 180.0
+"""While it watches, the run switches the network that the API server may be reached by."""
+
+INTERRUPTED: Final = 130
+EXIT_CODES: Final = {"measured": 0}
+"""Of a run by its outcome; 1 for any other."""
+
+_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
+
+
+def submit(asked: Submission, console: Console | None = None, client: Person | None = None) -> int:
+    """Submit and watch. Returns 0 if everything was measured, 1 if not, 130 when the watching was interrupted.
+
+    Raises:
+        BadInput: what is asked for makes no sense; nothing was submitted.
+        Unfit: the benchmark is not deployed there, or the run's first steps refused.
+        Problem: the API server refused, or can't be reached any more; the run may go on.
+    """
+    client = client or Person.of(asked.context, asked.namespace, patience_s=PATIENCE_S)
+    console = console or Console()
+    settings = _checked(client, asked)
+    name = _create(client, asked.fields())
+    ui = _ui(client)
+    console.print(
+        f"{client.namespace}/{name} is submitted: about {duration(expected_s(settings))}.",
+        soft_wrap=True,
+        highlight=False,
+    )
+    if ui is not None:
+        _link(console, "In the UI", links.run(ui.url, client.namespace, name), ui)
+    if asked.detach:
+        return 0
+    try:
+        ended = _watched(client, name, Display(console, expected_s(settings)))
+    except KeyboardInterrupt:
+        console.print(f"No longer watching. {_goes_on(client, name)}", soft_wrap=True, highlight=False)
+        return INTERRUPTED
+    except Problem as problem:
+        raise Problem(f"{problem} {_goes_on(client, name)}") from None
+    return conclude(client, ended, ui, console, settings.results)
+
+
+def workflow(name: str, fields: Mapping[str, str]) -> Object:
+    """A run of the template that is deployed, with the form's fields filled in."""
+    return {
+        "metadata": {"name": name, "labels": {"workflows.argoproj.io/workflow-template": NAME}},
+        "spec": {
+            "workflowTemplateRef": {"name": NAME},
+            "arguments": {"parameters": [{"name": key, "value": value} for key, value in fields.items()]},
+        },
+    }
+
+
+def conclude(client: Person, ended: Object, ui: Ui | None, console: Console, results: str) -> int:
+    """Say what came of a run that is over, and where its report is. Returns the exit code.
+
+    Raises:
+        Unfit: its first steps refused; the sentence is theirs.
+    """
+    refused = status.refusal(ended)
+    if refused is not None:
+        raise Unfit(refused)
+    said = status.said(ended)
+    console.print()
+    if said is None:
+        console.print("The run came to no report.")
+        for failure in status.failures(ended) or [f"It is {status.phase(ended)}."]:
+            console.print(Text(failure, style="red"), soft_wrap=True)
+        return 1
+    name = ended["metadata"]["name"]
+    console.print(Text(said.headline, style="bold"), soft_wrap=True)
+    for failure in dict.fromkeys(status.failures(ended)):
+        console.print(Text(f"Failed: {failure}", style="red"), soft_wrap=True)
+    console.print()
+    if ui is not None:
+        _link(console, "Report", links.artifact(ui.url, client.namespace, name, said.node, "report"), ui)
+    console.print(f"Store: make report RESULTS={results} RUN={name}", soft_wrap=True, highlight=False, markup=False)
+    return EXIT_CODES.get(said.outcome, 1) if status.phase(ended) == "Succeeded" else 1
+
+
+def _checked(client: Person, asked: Submission) -> Settings:
+    """As the run's first step would, so that a typing error costs no pod."""
+    told = client.get(CONFIGMAPS, CONFIG_MAP, BENCHMARK)
+    if told is None or client.get(WORKFLOW_TEMPLATES, NAME, BENCHMARK) is None:
+        raise Unfit(
+            f"{client.where} has no benchmark in namespace {client.namespace}: deploy it first by `make deploy`, or "
+            "name the namespace where it is."
+        )
+    data = told.get("data") or {}
+    return asked.settings(variables.environment(data), variables.results(data))
+
+
+def _create(client: Person, fields: Mapping[str, str]) -> str:
+    """Under a name of our own: a call that is repeated, since its answer was lost, must not start a second run."""
+    name = f"{NAME}-{''.join(secrets.choice(_LETTERS) for _ in range(5))}"
+    try:
+        client.create(WORKFLOWS, workflow(name, fields), BENCHMARK)
+    except ConflictError:
+        if client.get(WORKFLOWS, name, BENCHMARK) is None:
+            raise
+    return name
+
+
+def _ui(client: Person) -> Ui | None:
+    """Where the UI is, if this person may know."""
+    try:
+        return argo.find(client).ui
+    except (DeniedError, Unfit):
+        return None
+
+
+def _watched(client: Person, name: str, display: Display) -> Object:
+    """Show the run until it is over; what it was then.
+
+    Raises:
+        Problem: it was deleted meanwhile, or the API server can't be reached.
+    """
+    translator = Translator()
+    with display:
+        for found in client.follow(WORKFLOWS, name, client.namespace):
+            nodes = status.nodes(found)
+            for event in translator.events(found):
+                if isinstance(event, NodeFinished) and nodes.get(event.node, {}).get("type") == "Pod":
+                    _tell_last_words(client, name, nodes[event.node], display)
+                display(event)
+            if status.has_ended(found):
+                return found
+    raise Problem(f"workflow {client.namespace}/{name} was deleted while it ran.")
+
+
+def _tell_last_words(client: Person, workflow_name: str, node: dict[str, Any], show: Callable[[Event], None]) -> None:
+    """The last line of a step's log, which is what it came to. The pod may be gone, or closed to this person."""
+    pod = f"{workflow_name}-{node['templateName']}-{node['id'].rpartition('-')[2]}"
+    try:
+        log = client.log(pod, BENCHMARK, container="main", tail_lines=1, timestamps=False)
+    except Problem:
+        return
+    if said := log.decode(errors="replace").strip():
+        show(NodeLog(node["id"], said))
+
+
+def _link(console: Console, what: str, url: str, ui: Ui) -> None:
+    console.print(f"{what}: {url}" + (f"  (needs: {ui.forward})" if ui.forward else ""), soft_wrap=True, markup=False,
+                  highlight=False)  # fmt: skip
+
+
+def _goes_on(client: Person, name: str) -> str:
+    where = f"kubectl --context {client.where} -n {client.namespace}"
+    return (
+        f"The run {name} goes on. To stop it, keep what was measured and have the cluster put back: argo stop -n "
+        f"{client.namespace} {name}, or {where} patch workflow {name} --type merge "
+        '-p \'{"spec":{"shutdown":"Stop"}}\'.'
+    )

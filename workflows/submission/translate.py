@@ -1,0 +1,106 @@
+"""A Workflow's changing status as the events of the local engine, so that one display shows both."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final, cast, get_args
+
+from workflows.local.events import (
+    Event,
+    NodeFinished,
+    NodeLog,
+    NodeProgress,
+    NodeStarted,
+    WorkflowFinished,
+    WorkflowStarted,
+    WorkflowStopping,
+    WorkflowWaiting,
+)
+from workflows.local.nodes import Kind, Phase
+from workflows.submission import status
+
+Object = dict[str, Any]
+
+_KINDS: Final = get_args(Kind)
+_OVER: Final = frozenset({"Succeeded", "Failed", "Error", "Skipped", "Omitted"})
+
+
+class Translator:
+    """Looks at one run again and again; tells what is new since the last look."""
+
+    def __init__(self) -> None:
+        self._started: set[str] = set()
+        self._finished: set[str] = set()
+        self._told: dict[str, str] = {}
+        self._running = False
+        self._waiting = ""
+        self._shutdown = ""
+
+    def events(self, workflow: Object) -> Iterator[Event]:
+        """What happened, in order."""
+        metadata = workflow["metadata"]
+        if status.phase(workflow) == "Pending" and not self._running:
+            waiting = status.waits_for(workflow)
+            if waiting and waiting != self._waiting:
+                yield WorkflowWaiting(waiting)
+            self._waiting = waiting
+            return
+        if not self._running:
+            self._running = True
+            yield WorkflowStarted(metadata["name"], metadata.get("uid", ""))
+        shutdown: str = workflow.get("spec", {}).get("shutdown") or ""
+        if shutdown != self._shutdown:
+            self._shutdown = shutdown
+            yield WorkflowStopping("Terminate" if shutdown == "Terminate" else "Stop")
+        nodes = status.nodes(workflow)
+        groups = {child: id_ for id_, node in nodes.items() if node.get("type") in {"TaskGroup", "Retry"}
+                  for child in node.get("children") or []}  # fmt: skip
+        for id_, node in sorted(nodes.items(), key=lambda entry: (entry[1].get("startedAt") or "~", entry[1]["name"])):
+            yield from self._node(id_, node, groups.get(id_) or node.get("boundaryID"), nodes)
+        if status.has_ended(workflow):
+            found = workflow["status"]
+            yield WorkflowFinished(
+                cast("Phase", found["phase"]), status.sentence(found.get("message") or ""), status.seconds(found)
+            )
+
+    def _node(self, id_: str, node: Object, parent: str | None, nodes: dict[str, Object]) -> Iterator[Event]:
+        if id_ in self._finished:
+            return
+        kind = cast("Kind", node["type"] if node.get("type") in _KINDS else "Skipped")
+        template = node.get("templateName") or ""
+        if id_ not in self._started:
+            self._started.add(id_)
+            items = _items(node, nodes.get(node.get("boundaryID") or "")) if kind == "TaskGroup" else None
+            yield NodeStarted(id_, node["displayName"], template, kind, parent, _inputs(node), items)
+        phase = node.get("phase") or "Pending"
+        message = str(node.get("message") or "")
+        if phase not in _OVER:
+            yield from self._working(id_, node, kind, message)
+            return
+        self._finished.add(id_)
+        # What holds others fails because of them, and they have said why.
+        own = status.sentence(message) if kind in {"Pod", "Skipped"} or not node.get("children") else ""
+        yield NodeFinished(id_, cast("Phase", phase), own, status.seconds(node))
+
+    def _working(self, id_: str, node: Object, kind: Kind, message: str) -> Iterator[Event]:
+        if kind != "Pod":
+            return
+        if message and self._told.get(f"{id_} says") != message:  # such as why its pod can't be placed
+            self._told[f"{id_} says"] = message
+            yield NodeLog(id_, message)
+        done, slash, total = str(node.get("progress") or "").partition("/")
+        if slash and done.isdigit() and total.isdigit() and int(total) > 1 and self._told.get(id_) != done:
+            self._told[id_] = done
+            yield NodeProgress(id_, int(done), int(total))
+
+
+def _inputs(node: Object) -> dict[str, str]:
+    return {p["name"]: str(p.get("value") or "") for p in (node.get("inputs") or {}).get("parameters") or []}
+
+
+def _items(group: Object, boundary: Object | None) -> int:
+    """How many passes a loop will have: Argo makes them one by one, but its list is an input of the DAG around it."""
+    listed = _inputs(boundary).get(f"{group.get('templateName')}s", "") if boundary else ""
+    try:
+        return len(json.loads(listed))
+    except (ValueError, TypeError):
+        return len(group.get("children") or [])
