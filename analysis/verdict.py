@@ -27,6 +27,19 @@ def keep(store: Store, con: Connection, said: Summary) -> None:
     store.write_tables(said.run_id, tables)
 
 
+def find(store: Store, run_id: str) -> Summary | None:
+    """What a run said; None where it came to no verdict, or to no row.
+
+    Raises:
+        Unfit: the store can't be read.
+    """
+    for runs in store.inventory().runs.values():
+        for run in runs.select(["run_id", "verdict"]).to_pylist():
+            if run["run_id"] == run_id:
+                return None if run["verdict"] is None else summary.from_json(str(run["verdict"]))
+    return None
+
+
 def _rows(con: Connection, table: str, run_id: str) -> pa.Table:
     rows = query(con, f"select * from {table} where run_id = $run_id", {"run_id": run_id})  # noqa: S608 - our names
     return rows.cast(arrow_schema(table))

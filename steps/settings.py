@@ -53,6 +53,12 @@ LONGEST_S: Final = 24 * 3600
 MOST_TRIALS: Final = 20_000
 """A run of more trials than this is taken for a typing error."""
 
+MOST_VISITS: Final = 250
+"""Of a run on a cluster: Argo keeps every node of a workflow in one object of at most 1 MiB, packed.
+
+A visit takes about 2.5 kB of that.
+"""
+
 _LARGEST_UDP_BYTES: Final = 65_507
 
 _LAB_CONGESTION_CONTROL: Final = "cubic"
@@ -236,11 +242,17 @@ def _contradictions(settings: Settings) -> list[str]:
     block = settings.block_size_bytes or 0
     if udp and block > _LARGEST_UDP_BYTES:
         faults.append(f"block_size must be at most {_LARGEST_UDP_BYTES} B where UDP is measured, got {block} B")
-    trials = settings.rounds * len(settings.dataplanes) * len(settings.cells) * settings.repetitions
+    visits = settings.rounds * len(settings.dataplanes)
+    trials = visits * len(settings.cells) * settings.repetitions
     seconds = trials * (settings.duration_s + settings.omit_s)
     remedy = "lower rounds, repetitions or duration, or choose fewer dataplanes and topologies"
     if seconds > LONGEST_S:
         faults.append(f"this would send for {seconds / 3600:.0f} h, and {LONGEST_S / 3600:.0f} h is the most: {remedy}")
     elif trials > MOST_TRIALS:
         faults.append(f"this would be {trials} trials, and {MOST_TRIALS} is the most: {remedy}")
+    if visits > MOST_VISITS and not is_lab(settings.environment):
+        faults.append(
+            f"this would be {visits} visits, and {MOST_VISITS} is the most that a workflow can keep: lower visits, or "
+            "choose fewer dataplanes"
+        )
     return faults

@@ -56,6 +56,11 @@ def results(variables: Mapping[str, str] = os.environ) -> str:
     return _told(RESULTS, variables)
 
 
+def notify_url(variables: Mapping[str, str] = os.environ) -> str:
+    """Where the verdict of a run is posted to; empty: nowhere."""
+    return variables.get(NOTIFY_URL, "").strip()
+
+
 def _told(variable: str, variables: Mapping[str, str]) -> str:
     value = variables.get(variable, "").strip()
     if not value:

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis import summary, telling, words
+from analysis import telling, verdict, words
 from analysis.compare import Comparison
 from analysis.store import Store
 from analysis.summary import Summary
@@ -24,24 +24,15 @@ EXIT_CODES = {"measured": 0, "measured-with-failures": 1, "nothing-measured": 1}
 def announce(results: str, run_id: str, console: Console) -> int:
     """Print what a run says and where its report is; the exit code of what came of it."""
     store = Store(results)
-    text = _verdict(store, run_id)
-    if text is None:
+    said = verdict.find(store, run_id)
+    if said is None:
         console.print(f"Run {run_id} was ended before its rows were analysed; there is no report of it.")
         return 1
-    said = summary.from_json(text)
     show(said, console)
     console.print()
     console.print(f"Report: {store.location(f'reports/{run_id}/report.html')}", soft_wrap=True)
     console.print(f"Latest: {store.location('report.html')}", soft_wrap=True)
     return 1 if said.failing else EXIT_CODES[said.outcome]
-
-
-def _verdict(store: Store, run_id: str) -> str | None:
-    for runs in store.inventory().runs.values():
-        for run in runs.select(["run_id", "verdict"]).to_pylist():
-            if run["run_id"] == run_id:
-                return None if run["verdict"] is None else str(run["verdict"])
-    return None
 
 
 def show(said: Summary, console: Console) -> None:

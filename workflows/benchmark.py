@@ -2,7 +2,7 @@
 
     validate -> preflight -> snapshot -> visits, one after another -> collect -> report -> verdict
     visit:      configure -> settle -> prepare -> measures, one after another -> clear
-    on exit:    restore -> collect and report, if the run did not come to them
+    on exit:    restore -> collect and report, if the run did not come to them -> notify
 
 The verdict is taken from the rows that were collected, never from the status of nodes: a failed trial is a row, and
 the visits after it go on.
@@ -17,6 +17,7 @@ from steps.tasks.clear import clear
 from steps.tasks.collect import collect
 from steps.tasks.configure import configure
 from steps.tasks.measure import measure
+from steps.tasks.notify import notify
 from steps.tasks.pod import unprivileged
 from steps.tasks.preflight import preflight
 from steps.tasks.prepare import prepare
@@ -26,6 +27,7 @@ from steps.tasks.settle import settle
 from steps.tasks.snapshot import snapshot
 from steps.tasks.validate import validate
 from steps.tasks.verdict import verdict
+from workflows import metrics
 from workflows.local.nodes import DISPLAY_NAME
 from workflows.parameters import FORM
 
@@ -39,6 +41,9 @@ VISIT = "{{inputs.parameters.visit}}"
 RUN = "{{workflow.name}}"
 VALIDATED = "{{tasks.validate.outputs.parameters.settings}}"
 
+
+DEADLINE_S = 48 * 3600
+"""For the longest run that is permitted, 24 h of sending and its switches. Past it a run is stopped and restored."""
 
 TITLE = "workflows.argoproj.io/title"
 DESCRIPTION = "workflows.argoproj.io/description"
@@ -158,17 +163,25 @@ def _finish() -> None:
         restore(name="restore")
         collect(name="collect", depends=ENDED.format("restore"), when=unfinished)
         report(name="report", arguments={"run-id": RUN}, depends="collect.Succeeded")
+        # As the only leaf it decides whether the exit handler failed, so it is told how restore ended.
+        notify(
+            name="notify",
+            arguments={"run-id": RUN, "status": "{{workflow.status}}", "restored": "{{tasks.restore.status}}"},
+            depends=ENDED.format("report") + " || report.Omitted",
+        )
 
 
 class _Titled(WorkflowTemplate):
-    """Hera's, with nodes named for people: templates that are run in a loop say what they are run for."""
+    """Hera's, with nodes named for people, templates that are run in a loop say what they are run for, and metrics."""
 
     def build(self) -> m.WorkflowTemplate:
-        """As Hera does, and each template with an input `title` has that for its nodes' display name."""
+        """As Hera does, and display names for templates with an input `title`, and metrics for the report."""
         built = cast("m.WorkflowTemplate", super().build())
         for template in built.spec.templates or []:
             if template.inputs and any(p.name == "title" for p in template.inputs.parameters or []):
                 template.annotations = {DISPLAY_NAME: "{{inputs.parameters.title}}"}
+            if template.name == metrics.TEMPLATE:
+                template.metrics = m.Metrics(prometheus=metrics.build())
         return built
 
 
@@ -181,7 +194,7 @@ def build() -> WorkflowTemplate:
         on_exit="finish",
         arguments=list(FORM),
         synchronization=m.Synchronization(mutexes=[m.Mutex(name=NAME)]),
-        active_deadline_seconds=6 * 3600,
+        active_deadline_seconds=DEADLINE_S,
         security_context=unprivileged(),
         artifact_gc=m.WorkflowLevelArtifactGC(strategy="Never"),
         pod_gc=m.PodGC(strategy="OnPodSuccess", delete_delay_duration="600s"),

@@ -3,7 +3,7 @@
 On one machine none of this is needed but the environment, which the local engine gives.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 from hera.workflows import ConfigMapEnvFrom, EmptyDirVolume, Env, SecretEnv, script
@@ -58,6 +58,7 @@ def step(
     memory: str = "256Mi",
     store: bool = False,
     repeatable: bool = False,
+    env: Sequence[SecretEnv] = (),
     **more: Any,  # noqa: ANN401 - Hera's own
 ) -> Callable[..., Any]:
     """Make a function a task, run by Hera's runner in a pod that is restricted as far as its work allows.
@@ -69,6 +70,7 @@ def step(
         store: whether it reads or writes the store, and so gets the credentials.
         repeatable: whether it may run again when its pod was lost, as by an eviction. A step that failed by itself is
             never repeated: it has said why.
+        env: variables of its own.
         more: of Hera's `script`.
     """
     if repeatable:
@@ -79,7 +81,7 @@ def step(
         image_pull_policy="IfNotPresent",
         service_account_name=ACCOUNTS[account],
         active_deadline_seconds=deadline_s,
-        env=[*_EVERY, *(_STORE if store else ())],
+        env=[*_EVERY, *(_STORE if store else ()), *env],
         env_from=[ConfigMapEnvFrom(name=CONFIG_MAP, optional=True)],
         resources=m.ResourceRequirements(
             requests={"cpu": "50m", "memory": "64Mi"},

@@ -13,14 +13,15 @@ REGRESSION = "Worse: ebpf, since the night of 2026-11-20 (run night-26): pod-to-
 def message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str, regression: str) -> str:
     log = tmp_path / "termination-log"
     monkeypatch.setenv("BENCHMARK_TERMINATION_LOG", str(log))
-    with pytest.raises(SystemExit) as ended:
-        verdict(headline=HEADLINE, outcome=outcome, regression=regression)
-    assert ended.value.code == 1
-    return log.read_text(encoding="utf-8")
+    ended = verdict(headline=HEADLINE, outcome=outcome, regression=regression)
+    said = log.read_text(encoding="utf-8")
+    assert (ended.exit_code, ended.verdict) == (1, said)
+    return said
 
 
 def test_a_whole_run_without_a_regression_passes() -> None:
-    assert verdict(headline=HEADLINE, outcome="measured", regression="") == HEADLINE
+    ended = verdict(headline=HEADLINE, outcome="measured", regression="")
+    assert (ended.exit_code, ended.verdict) == (0, HEADLINE)
 
 
 def test_a_regression_fails_the_run_and_says_what_where_and_since_when(

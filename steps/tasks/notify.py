@@ -1,0 +1,58 @@
+"""The exit handler's last task: tell whoever wants to know. A failure to tell changes nothing of the run."""
+
+from typing import Annotated
+
+from hera.workflows import Parameter, SecretEnv
+
+from analysis.errors import Problem
+from steps import variables
+from steps.tasks.common import ends_in_a_sentence, say
+from steps.tasks.pod import step
+
+SECRET = "dataplane-benchmark-notify"  # noqa: S105 - its name
+"""Holds the address, for such addresses are secrets as a rule; the deployment's ConfigMap does where it is absent."""
+
+NOBODY = "nobody asked to be told"
+_RESTORED = "Succeeded"
+
+
+@step(
+    "measure",
+    deadline_s=300,
+    memory="1Gi",
+    store=True,
+    repeatable=True,
+    env=(SecretEnv(name=variables.NOTIFY_URL, secret_name=SECRET, secret_key="url", optional=True),),  # noqa: S106 - its key
+)
+@ends_in_a_sentence
+def notify(
+    run_id: Annotated[str, Parameter(name="run-id")], status: str, restored: str
+) -> Annotated[str, Parameter(name="told")]:
+    """Post the verdict as JSON. Fails only for a cluster that was not put back, which must not look like a success."""
+    try:
+        told = _tell(run_id, status, restored=restored == _RESTORED)
+    except Problem as problem:
+        told = str(problem)
+    say(told)
+    if restored != _RESTORED:
+        raise Problem(
+            f"the cluster was not put back as it was before the run, for restore ended as {restored}: see that step's "
+            "message, then type `make restore ENVIRONMENT=CONTEXT`, or submit another run, which does it at its end."
+        )
+    return told
+
+
+def _tell(run_id: str, status: str, *, restored: bool) -> str:
+    url = variables.notify_url()
+    if not url:
+        return NOBODY
+    # Here and not above, for whoever wants nobody told should not wait for it.
+    from analysis import verdict  # noqa: PLC0415
+    from analysis.store import Store  # noqa: PLC0415
+    from steps import notify as notifying  # noqa: PLC0415
+
+    store = Store(variables.results())
+    report = store.location(f"reports/{run_id}/report.html")
+    said = verdict.find(store, run_id)
+    body = notifying.message(run_id, variables.environment(), status, report, said, restored=restored)
+    return f"told of the run: the answer was {notifying.post(url, body)}"

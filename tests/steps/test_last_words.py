@@ -1,0 +1,74 @@
+"""The tasks that end a run: the figures that the report hands on, and who is told the verdict."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from analysis.store import Store
+from steps import collect, variables
+from steps.tasks import notify, report
+from tests.steps.builders import settings, write_run
+from tests.steps.test_notify import Receiver
+
+
+@pytest.fixture
+def last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BENCHMARK_TERMINATION_LOG", str(tmp_path / "message"))
+    monkeypatch.setenv(variables.ENVIRONMENT, "lab")
+    monkeypatch.setenv(variables.RESULTS, str(tmp_path / "store"))
+    return tmp_path / "message"
+
+
+def stored(tmp_path: Path) -> report.Said:
+    """A run that went well, in the store and reported."""
+    write_run(tmp_path, settings(options="rounds=2", dataplanes="lab-iptables,lab-ebpf"))
+    Store(variables.results()).write("run-1", collect.rows(tmp_path))
+    said: report.Said = report.report("run-1", tmp_path / "report.html")
+    return said
+
+
+def test_the_report_hands_on_the_key_figures(last_words: Path, tmp_path: Path) -> None:
+    assert last_words
+    figures = json.loads(stored(tmp_path).figures)
+    assert figures["trials measured"] > 0
+    assert figures["throughput lab-ebpf pod-to-service"] > 1e9
+    assert all(isinstance(value, float) for value in figures.values())
+
+
+def test_nobody_is_told_unless_somebody_asked(last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variables.NOTIFY_URL, " ")
+    assert notify.notify("run-1", "Succeeded", "Succeeded") == notify.NOBODY
+    assert not last_words.exists()
+
+
+def test_whoever_asked_is_told_the_verdict(last_words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = stored(tmp_path)
+    with Receiver().running() as receiver:
+        monkeypatch.setenv(variables.NOTIFY_URL, receiver.url)
+        assert notify.notify("run-1", "Succeeded", "Succeeded") == "told of the run: the answer was 200"
+    assert receiver.bodies[0]["headline"] == said.headline
+    assert receiver.bodies[0]["report"].endswith("/store/reports/run-1/report.html")
+    assert not last_words.exists()
+
+
+def test_a_failure_to_tell_is_a_sentence_and_no_failure(
+    last_words: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Receiver(404).running() as receiver:
+        monkeypatch.setenv(variables.NOTIFY_URL, receiver.url)
+        told = notify.notify("run-1", "Failed", "Succeeded")
+    assert "it answered 404" in told
+    assert told in capsys.readouterr().err
+    assert receiver.bodies[0]["headline"] is None
+    assert not last_words.exists()
+
+
+def test_a_cluster_that_was_not_put_back_is_never_green(last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Receiver().running() as receiver:
+        monkeypatch.setenv(variables.NOTIFY_URL, receiver.url)
+        with pytest.raises(SystemExit) as ended:
+            notify.notify("run-1", "Succeeded", "Failed")
+    assert ended.value.code == 1
+    assert "was not put back" in last_words.read_text()
+    assert receiver.bodies[0]["restored"] is False

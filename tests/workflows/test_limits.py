@@ -1,0 +1,209 @@
+"""Argo's limits, held by the template and by what the first step lets through."""
+
+import base64
+import gzip
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.errors import BadInput
+from steps.catalogue.topologies import TOPOLOGIES
+from steps.model import Placement
+from steps.plan import CLUSTER_OVERHEAD, make
+from steps.settings import LONGEST_S, MOST_TRIALS, MOST_VISITS, Settings, choose
+from steps.tasks.preflight import item
+from steps.tasks.prepare import measures
+from tests.ordinary import ROOT
+from workflows.benchmark import DEADLINE_S, build
+from workflows.local.loops import expand
+
+Object = dict[str, Any]
+OUTPUT_BYTES = 256 * 1024
+OBJECT_BYTES = 1024 * 1024
+SPEC = build().to_dict()["spec"]
+PODS = [template for template in SPEC["templates"] if "script" in template]
+REPEATABLE = {"configure", "restore", "snapshot", "collect", "report", "notify"}
+ARMS = 5
+IN_A_VISIT = ("", ".configure", ".configure(0)", ".settle", ".prepare", ".clear", ".measures", ".measures.measure")
+
+
+def largest() -> Settings:
+    """The longest names, the most visits and every path that may be asked for."""
+    arms = ",".join(f"ebpf-dsr+{'x' * 39}{n}" for n in range(ARMS))
+    options = f"rounds={MOST_VISITS // ARMS} duration=1 repetitions=1"
+    results = "s3://" + "b" * 60
+    return choose(profile="thorough", environment="e" * 60, dataplanes=arms, options=options, results=results)
+
+
+def placements() -> dict[str, Placement]:
+    return {
+        t.name: Placement(
+            topology=t.name, client_node="n" * 63, host_network=True, address="", port=1, connect_port=1, monitors=()
+        )
+        for t in TOPOLOGIES
+    }
+
+
+def test_the_lists_that_are_looped_over_fit_into_an_output() -> None:
+    visits = make(largest())
+    assert len(visits) == MOST_VISITS
+    assert len(json.dumps([item(visit) for visit in visits]).encode()) < OUTPUT_BYTES / 2
+    assert len(json.dumps(measures(visits[0], placements())).encode()) < OUTPUT_BYTES / 2
+    assert len(largest().model_dump_json().encode()) < OUTPUT_BYTES / 2
+
+
+def _nodes(settings: Settings) -> Object:
+    """A status as Argo would write it, near enough: each node with its inputs, artifacts, times and ids."""
+    chance, found = random.Random(1), dict[str, Object]()
+    told = settings.model_dump_json()
+
+    def number() -> int:
+        return chance.randint(1, 2**32)
+
+    def node(name: str, template: str, inputs: Object) -> None:
+        id_ = f"dataplane-benchmark-abcde-{number()}"
+        document = {
+            "name": "document",
+            "path": "/tmp/hera-outputs/artifacts/document",
+            "s3": {"key": f"raw/{template}"},
+        }
+        log = {"name": "main-logs", "s3": {"key": f"dataplane-benchmark-abcde/{id_}/main.log"}}
+        moment = f"2026-11-25T{chance.randint(0, 23):02}:{chance.randint(0, 59):02}:{chance.randint(0, 59):02}Z"
+        found[id_] = {
+            "id": id_, "name": name, "displayName": name[-60:], "type": "Pod", "templateName": template,
+            "templateScope": "local/dataplane-benchmark-abcde", "phase": "Succeeded", "startedAt": moment,
+            "finishedAt": moment, "progress": "1/1", "boundaryID": f"dataplane-benchmark-abcde-{number()}",
+            "children": [f"dataplane-benchmark-abcde-{number()}"], "hostNodeName": "node-a", "taskResultSynced": True,
+            "resourcesDuration": {"cpu": chance.randint(0, 99), "memory": chance.randint(0, 999)}, "nodeFlag": {},
+            "outboundNodes": [f"dataplane-benchmark-abcde-{number()}"],
+            "inputs": {"parameters": [{"name": k, "value": v} for k, v in {"settings": told, **inputs}.items()]},
+            "outputs": {"artifacts": [document, log], "exitCode": "0"},
+        }  # fmt: skip
+
+    visits = make(settings)
+    for visit, one in zip(visits, expand([item(visit) for visit in visits]), strict=True):
+        base = f"dataplane-benchmark-abcde.visits.visit{one.suffix}"
+        for name in (
+            "",
+            ".configure",
+            ".configure(0)",
+            ".settle",
+            ".prepare",
+            ".clear",
+            ".measures",
+            ".measures.measure",
+        ):
+            node(base + name, name.rpartition(".")[2], {"visit": str(visit.visit)})
+        listed = measures(visit, placements())
+        for each, passed in zip(listed, expand(list(listed)), strict=True):
+            node(f"{base}.measures.measure{passed.suffix}", "measure", each)
+    return found
+
+
+def test_the_largest_run_fits_into_the_one_object_in_which_argo_keeps_it() -> None:
+    packed = base64.b64encode(gzip.compress(json.dumps(_nodes(largest())).encode()))
+    assert OBJECT_BYTES / 3 < len(packed) < 0.8 * OBJECT_BYTES
+
+
+def test_a_run_of_more_visits_is_refused_on_a_cluster_and_not_in_the_lab() -> None:
+    options = f"rounds={MOST_VISITS + 1} duration=1"
+    with pytest.raises(BadInput, match=r"251 visits, and 250 is the most that a workflow can keep"):
+        choose(profile="smoke", options=options, environment="prod", dataplanes="ebpf")
+    assert choose(profile="smoke", options=options, dataplanes="lab-iptables").rounds == MOST_VISITS + 1
+
+
+def test_no_deadline_ends_a_run_that_is_permitted() -> None:
+    each_s = CLUSTER_OVERHEAD.visit_s + (len(TOPOLOGIES) + 2) * CLUSTER_OVERHEAD.topology_s
+    longest_s = LONGEST_S + CLUSTER_OVERHEAD.run_s + MOST_VISITS * each_s + MOST_TRIALS * CLUSTER_OVERHEAD.trial_s
+    assert SPEC["activeDeadlineSeconds"] == DEADLINE_S > longest_s
+    (measure,) = (template for template in PODS if template["name"] == "measure")
+    assert measure["activeDeadlineSeconds"] >= LONGEST_S
+
+
+def test_there_are_few_templates_and_tasks() -> None:
+    assert len(SPEC["templates"]) <= 200
+    assert all(len(template.get("dag", {}).get("tasks", [])) <= 200 for template in SPEC["templates"])
+
+
+@pytest.mark.parametrize("template", PODS, ids=[template["name"] for template in PODS])
+def test_every_pod_is_bounded(template: Object) -> None:
+    resources = template["script"]["resources"]
+    assert {"cpu", "memory"} <= set(resources["requests"])
+    assert "memory" in resources["limits"]
+    assert template["activeDeadlineSeconds"] > 0
+    retry = template.get("retryStrategy")
+    assert (retry is not None) == (template["name"] in REPEATABLE)
+    assert retry is None or retry == {"limit": "2", "retryPolicy": "OnError"}
+
+
+def test_what_is_done_is_taken_away_and_results_are_not() -> None:
+    assert SPEC["podGC"]["strategy"] == "OnPodSuccess"
+    assert SPEC["ttlStrategy"]["secondsAfterFailure"] >= SPEC["ttlStrategy"]["secondsAfterSuccess"] > 0
+    assert SPEC["artifactGC"] == {"strategy": "Never"}
+
+
+VALID = {
+    "run-id": "run-1", "uid": "u", "profile": "smoke", "dataplanes": "as-is", "topologies": "", "options": "",
+    "nodes": "", "label": "", "trigger": "submitted",
+}  # fmt: skip
+INJECTION = 'a,b"}, "hostPID": true, "x": {"y": "'
+
+
+def validate(tmp_path: Path, **asked: str) -> subprocess.CompletedProcess[str]:
+    """The first step in a process of its own, by Hera's runner, as in its pod."""
+    (tmp_path / "outputs" / "artifacts").mkdir(parents=True)
+    (tmp_path / "outputs" / "parameters").mkdir()
+    arguments = tmp_path / "arguments.json"
+    given = VALID | {name.replace("_", "-"): value for name, value in asked.items()}
+    arguments.write_text(json.dumps([{"name": name, "value": value} for name, value in given.items()]))
+    return subprocess.run(
+        [sys.executable, "-m", "hera.workflows.runner", "-e", "steps.tasks.validate:validate", str(arguments)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={"PATH": "/usr/bin", "hera__outputs_directory": str(tmp_path / "outputs"), "BENCHMARK_ENVIRONMENT": "prod",
+             "BENCHMARK_RESULTS": "s3://b", "BENCHMARK_TERMINATION_LOG": str(tmp_path / "message")},
+    )  # fmt: skip
+
+
+def test_a_sound_submission_is_let_through(tmp_path: Path) -> None:
+    done = validate(tmp_path, nodes="node-a,node-b", label='"quoted" {{workflow.name}} <b>')
+    assert done.returncode == 0, done.stderr
+    settings = json.loads((tmp_path / "outputs" / "parameters" / "settings").read_text())
+    assert settings["label"] == '"quoted" {{workflow.name}} <b>'
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"profile": "nope"}, ["unknown profile 'nope'"]),
+        ({"profile": "["}, ["unknown profile '['"]),
+        ({"trigger": "cron"}, ["unknown trigger 'cron': known are local, nightly, submitted"]),
+        ({"nodes": INJECTION}, ["nodes must be two names, CLIENT,SERVER"]),
+        ({"nodes": "a,b,c"}, ["nodes must be two names"]),
+        ({"nodes": "{{workflow.name}},b"}, ["nodes must be two names"]),
+        ({"topologies": 'pod-to-pod"}'}, ["unknown topology 'pod-to-pod\"}'"]),
+        ({"dataplanes": "ebpf;id"}, ["unknown dataplane 'ebpf;id'"]),
+        ({"dataplanes": "ebpf+$(id)"}, ["label of dataplane 'ebpf+$(id)' must be letters"]),
+        ({"dataplanes": "lab-ebpf"}, ["belongs to lab"]),
+        ({"options": "duration"}, ["has no value: write it as NAME=VALUE"]),
+        ({"options": "congestion_control=bbr;reboot"}, ["congestion_control must be the name of a Linux algorithm"]),
+        ({"label": "two\nlines"}, ["label must be one line"]),
+        (
+            {"profile": "quik", "trigger": "x", "nodes": "a", "options": "duration=0 seed=x", "dataplanes": "ebfp"},
+            ["quick", "trigger", "nodes", "duration must be at least 1 s", "seed must be a number", "ebpf"],
+        ),
+    ],
+)
+def test_what_the_ui_would_not_catch_is_refused_with_a_sentence_for_each_fault(
+    tmp_path: Path, asked: dict[str, str], says: list[str]
+) -> None:
+    done = validate(tmp_path, **asked)
+    assert done.returncode == 2
+    message = (tmp_path / "message").read_text()
+    assert [text for text in says if text not in message] == []
+    assert len(message.splitlines()) == len(says)
+    assert "Traceback" not in done.stderr

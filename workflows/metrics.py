@@ -1,0 +1,59 @@
+"""A night's key figures as metrics of Argo's controller, `argo_workflows_dataplane_benchmark_...`, for Prometheus.
+
+Their labels are few and fixed: a dataplane, a path, and who asked for the run. Each is an entry of the template, since
+Argo makes one series an entry; a figure that a run did not measure is left as it was.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from hera.workflows import models as m
+
+from analysis import figures
+from steps.catalogue.dataplanes import DATAPLANES
+from steps.catalogue.topologies import TOPOLOGIES
+
+TEMPLATE: Final = "report"
+"""The step whose output the figures are."""
+
+OUTPUT: Final = "figures"
+PREFIX: Final = "dataplane_benchmark"
+_TRIGGER: Final = m.MetricLabel(key="trigger", value="{{workflow.parameters.trigger}}")
+_HELP: Final = {
+    figures.THROUGHPUT: ("throughput_bits_per_second", "TCP throughput of the last run, mean over visits."),
+    figures.COST: ("cpu_seconds_per_gigabit", "CPU of both nodes per Gbit of the last run, mean over visits."),
+}
+_OUTCOMES: Final = ("measured", "failed", "not-run")
+
+
+def build() -> list[m.Prometheus]:
+    """All of them, from the catalogues."""
+    return [*_of_paths(), *_of_trials()]
+
+
+def _of_paths() -> Iterator[m.Prometheus]:
+    """Of the paths in which dataplanes differ: not of the control, and not within one node."""
+    dataplanes = [d.name for d in DATAPLANES if d.environment == "kubernetes"]
+    paths = [t.name for t in TOPOLOGIES if t.client != "node" and not t.same_node]
+    for figure, (name, text) in _HELP.items():
+        for dataplane in dataplanes:
+            for path in paths:
+                labels = [m.MetricLabel(key="dataplane", value=dataplane), m.MetricLabel(key="topology", value=path)]
+                yield _gauge(name, text, [*labels, _TRIGGER], figures.name(figure, dataplane, path))
+
+
+def _of_trials() -> Iterator[m.Prometheus]:
+    for outcome in _OUTCOMES:
+        labels = [m.MetricLabel(key="outcome", value=outcome), _TRIGGER]
+        yield _gauge("trials", "Trials of the last run.", labels, figures.name(figures.TRIALS, outcome))
+
+
+def _gauge(name: str, text: str, labels: list[m.MetricLabel], figure: str) -> m.Prometheus:
+    found = f"fromJSON(outputs.parameters.{OUTPUT})['{figure}']"
+    return m.Prometheus(
+        name=f"{PREFIX}_{name}",
+        help=text,
+        labels=labels,
+        when=f"{{{{={found} != nil}}}}",
+        gauge=m.Gauge(value=f"{{{{={found} ?? ''}}}}", realtime=False),
+    )
