@@ -6,6 +6,7 @@ from typing import Any
 
 Object = dict[str, Any]
 RUN = "dataplane-benchmark-x"
+UID = "1f3a14bc-9bd3-4f0d-8742-29fd2de34e2c"
 
 
 class Status:
@@ -69,7 +70,7 @@ class Status:
         if self.phase in {"Succeeded", "Failed", "Error"}:
             status["finishedAt"] = "2026-11-25T02:01:00Z"
         spec = {"shutdown": self.shutdown} if self.shutdown else {}
-        return {"metadata": {"name": RUN, "namespace": "argo", "uid": "u"}, "spec": spec, "status": status}
+        return {"metadata": {"name": RUN, "namespace": "argo", "uid": UID}, "spec": spec, "status": status}
 
 
 def begun() -> tuple[Status, str]:

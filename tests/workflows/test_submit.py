@@ -18,7 +18,7 @@ from tests.steps.kube.fake_api import WHERE, Api, Fault
 from tests.steps.kube.fake_store import Store
 from tests.workflows import test_render
 from tests.workflows.fake_argo import NAMESPACE, cluster, person
-from tests.workflows.fake_run import RUN, Status, begun, whole
+from tests.workflows.fake_run import RUN, UID, Status, begun, whole
 from workflows.deployment.person import Person
 from workflows.local.events import (
     NodeFinished,
@@ -271,7 +271,7 @@ def test_a_watch_that_is_too_old_begins_again_and_one_that_is_deleted_ends() -> 
 def test_a_status_becomes_the_events_of_the_local_engine() -> None:
     translator, (state, visit) = Translator(), begun()
     first = list(translator.events(state.workflow()))
-    assert first[0] == WorkflowStarted(RUN, "u")
+    assert first[0] == WorkflowStarted(RUN, UID)
     group = next(e for e in first if isinstance(e, NodeStarted) and e.kind == "TaskGroup")
     assert group.items == 2
     begins = next(e for e in first if isinstance(e, NodeStarted) and e.node == visit)

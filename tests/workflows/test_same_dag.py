@@ -1,0 +1,150 @@
+"""The local engine and Argo see the same DAG: the same nodes by the same names, in the same order, of the same inputs."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steps.model import Placement
+from steps.plan import make
+from steps.settings import Settings, choose
+from steps.tasks.preflight import item
+from steps.tasks.prepare import measures
+from tests.workflows import record, stand_ins
+from tests.workflows.fake_run import RUN, whole
+from tests.workflows.running import walk
+from workflows.benchmark import build
+from workflows.local.nodes import Node, Outcome
+
+Object = dict[str, Any]
+RECORDED = Path(__file__).parent / "recorded" / "argo-nodes.json"
+
+
+def walked(tmp_path: Path, recording: Object) -> Outcome:
+    """The benchmark's template by the local engine, whose steps hand on what was recorded."""
+    file = tmp_path / "recording.json"
+    file.write_text(json.dumps(recording))
+    workflow = stand_ins.instead_of_all(build().to_dict())
+    env = {stand_ins.RECORDING: str(file), **dict.fromkeys(_from_secrets(workflow), "")}
+    outcome, _ = walk(workflow, tmp_path / "results", recording["parameters"], env=env)
+    return outcome
+
+
+def _from_secrets(workflow: Object) -> Iterable[str]:
+    for template in workflow["spec"]["templates"]:
+        yield from (v["name"] for v in template.get("script", {}).get("env", []) if "valueFrom" in v)
+
+
+def seen(node: Node, uid: str) -> Object:
+    """A node of the local engine as a recording has it."""
+    inputs = {name: value.replace(uid, "UID") for name, value in node.inputs.items()}
+    return {
+        "name": node.name,
+        "displayName": node.display_name,
+        "templateName": node.template,
+        "type": node.kind,
+        "phase": node.phase,
+        "inputs": inputs,
+    }
+
+
+def small() -> tuple[Object, Settings]:
+    """What the steps of a small run hand on, made by the very functions that do on a cluster."""
+    options = "visits=2 seed=7"
+    settings = choose(profile="smoke", dataplanes="as-is", topologies="pod-to-service", options=options,
+                      environment="prod", results="s3://b")  # fmt: skip
+    visits = make(settings)
+    places = {
+        name: Placement(topology=name, client_node="node-a", host_network=name == "node-to-node", address="", port=1,
+                        connect_port=1, monitors=())
+        for name in ("node-to-node", "pod-to-service")
+    }  # fmt: skip
+    told = settings.model_dump_json()
+
+    def node(template: str, outputs: Object, **inputs: str) -> Object:
+        return {"templateName": template, "type": "Pod", "inputs": inputs, "outputs": outputs}
+
+    nodes = [
+        node("validate", {"settings": told}),
+        node("preflight", {"settings": told, "visits": json.dumps([item(visit) for visit in visits])}),
+        *(
+            node(
+                "prepare", {"measures": json.dumps(measures(visit, places))}, settings=told, visit=f"{visit.visit:02d}"
+            )
+            for visit in visits
+        ),
+        node("report", {"headline": "h", "outcome": "measured", "figures": "{}"}),
+        node("verdict", {"verdict": "h"}),
+        node("notify", {"told": "t"}),
+    ]
+    parameters = {"profile": "smoke", "dataplanes": "as-is", "topologies": "pod-to-service", "options": options,
+                  "nodes": "", "label": "", "trigger": "submitted"}  # fmt: skip
+    return {"parameters": parameters, "nodes": nodes}, settings
+
+
+def test_a_small_run_has_these_nodes_in_this_order(tmp_path: Path) -> None:
+    recording, settings = small()
+    outcome = walked(tmp_path, recording)
+    assert outcome.phase == "Succeeded"
+    assert settings.cells
+
+    def visit(number: int) -> list[str]:
+        key = f"dataplane:as-is,round:{number},title:visit-{number}.as-is.round-{number},visit:0{number}"
+        base = f"run.visits.visit({number - 1}:{key})"
+        below = [
+            f"({n}:client-node:node-a,dns-policy:ClusterFirstWithHostNet,host-network:{host},"
+            f"title:{what}.as-is.visit-{number},what:{what})"
+            for n, (what, host) in enumerate(
+                (("canary-before", "true"), ("pod-to-service", "false"), ("canary-after", "true"))
+            )
+        ]
+        tasks = ("configure", "configure(0)", "settle", "prepare", "measures", "measures.measure")
+        return [base, *(f"{base}.{t}" for t in tasks), *(f"{base}.measures.measure{b}" for b in below), f"{base}.clear"]
+
+    assert [node.name for node in outcome.nodes] == [
+        "run", "run.validate", "run.preflight", "run.snapshot", "run.snapshot(0)", "run.visits", "run.visits.visit",
+        *visit(1), *visit(2),
+        "run.collect", "run.collect(0)", "run.report", "run.report(0)", "run.verdict",
+        "run.onExit", "run.onExit.restore", "run.onExit.restore(0)", "run.onExit.collect", "run.onExit.report",
+        "run.onExit.notify", "run.onExit.notify(0)",
+    ]  # fmt: skip
+    shown = [
+        node.display_name
+        for node in outcome.nodes
+        if node.template in {"visit", "measure"} and node.kind != "TaskGroup"
+    ]
+    assert shown == [
+        name
+        for number in (1, 2)
+        for name in (f"visit-{number}.as-is.round-{number}", f"canary-before.as-is.visit-{number}",
+                     f"pod-to-service.as-is.visit-{number}", f"canary-after.as-is.visit-{number}")
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason=f"no run on a real Argo is recorded: see {record.__name__}")
+def test_it_has_the_nodes_that_a_real_argo_had(tmp_path: Path) -> None:
+    recording = json.loads(RECORDED.read_text())
+    outcome = walked(tmp_path, recording)
+    ours = {node.name: seen(node, outcome.uid) for node in outcome.nodes}
+    theirs = {node["name"]: node for node in recording["nodes"]}
+    assert list(theirs.keys() - ours.keys()) == []
+    assert list(ours.keys() - theirs.keys()) == []
+    for name, node in ours.items():
+        assert {key: theirs[name][key] for key in node} == node
+    order = {node.name: place for place, node in enumerate(outcome.nodes)}
+    for name, node in theirs.items():
+        assert [child for child in node["children"] if order[child] < order[name]] == []
+
+
+def test_the_recorder_keeps_what_tells_how_nodes_follow_each_other() -> None:
+    kept = record.recording(whole().workflow() | {"spec": {"arguments": {"parameters": [{"name": "p", "value": "v"}]}}})
+    assert kept["parameters"] == {"p": "v"}
+    assert RUN not in json.dumps(kept)
+    names = [node["name"] for node in kept["nodes"]]
+    assert names[:3] == ["run", "run.validate", "run.visits"]
+    (report,) = (node for node in kept["nodes"] if node["templateName"] == "report")
+    assert report["outputs"]["headline"] == "eBPF gains 30 %."
+    (group,) = (node for node in kept["nodes"] if node["type"] == "TaskGroup")
+    assert group["children"] == ["run.visits.visit(0:visit:01)"]
