@@ -1,4 +1,4 @@
-"""The local engine and Argo see the same DAG: the same nodes by the same names, in the same order, of the same inputs."""
+"""The local engine and Argo see the same DAG: the same nodes, by the same names, in the same order."""
 
 import json
 from collections.abc import Iterable
