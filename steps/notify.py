@@ -41,15 +41,17 @@ def message(
         restored: whether the cluster is as it was before.
     """
     headline = said.headline if said else f"The run ended as {status} before anything was analysed."
+    alarm = f"{said.alarm} " if said and said.alarm else ""
     warning = "" if restored else f" {environment} was NOT put back as it was."
     return {
-        "text": f"{environment}: {headline}{warning}",
+        "text": f"{environment}: {alarm}{headline}{warning}",
         "run": run_id,
         "environment": environment,
         "status": status,
         "restored": restored,
         "outcome": said.outcome if said else None,
         "headline": said.headline if said else None,
+        "regression": said.alarm or None if said else None,
         "notice": said.notice if said else None,
         "trials": said.trials if said else None,
         "trials_measured": said.trials_measured if said else None,

@@ -19,12 +19,15 @@ class Ended(Output):
 @ends_in_a_sentence
 def verdict(headline: str, outcome: str, regression: str) -> Ended:
     """The headline; fails when a trial failed, for a run that is green is taken for a whole one, or by a regression."""
-    whole = outcome == "measured"
-    if whole and not regression:
+    bad = ""
+    if outcome != "measured":
+        missing = "Not everything was measured: the report lists each failure with its reason."
+        bad = " ".join(filter(None, (regression, headline, missing)))
+    elif regression:
+        bad = f"{regression} The report lists every change."
+    if not bad:
         say(headline)
         return Ended(verdict=headline)
-    missing = "Not everything was measured: the report lists each failure with its reason."
-    sentence = f"{regression} The report lists every change." if whole else f"{regression} {headline} {missing}".strip()
-    fail(sentence)
+    fail(bad)
     # Not an exception: a step that raises leaves its output empty, and the sentence is wanted there, too.
-    return Ended(exit_code=1, verdict=sentence)
+    return Ended(exit_code=1, verdict=bad)

@@ -1,4 +1,4 @@
-"""The tasks that end a run: the verdict as an output of the last node, and who is told of it."""
+"""The tasks that end a run: the figures that the report hands on, and who is told the verdict."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from analysis.store import Store
 from steps import collect, variables
-from steps.tasks import notify, report, verdict
+from steps.tasks import notify, report
 from tests.steps.builders import settings, write_run
 from tests.steps.test_notify import Receiver
 
@@ -26,20 +26,6 @@ def stored(tmp_path: Path) -> report.Said:
     Store(variables.results()).write("run-1", collect.rows(tmp_path))
     said: report.Said = report.report("run-1", tmp_path / "report.html")
     return said
-
-
-def test_a_run_in_which_all_was_measured_is_green(last_words: Path) -> None:
-    ended = verdict.verdict("eBPF gains 30 %.", "measured")
-    assert (ended.verdict, ended.exit_code) == ("eBPF gains 30 %.", 0)
-    assert not last_words.exists()
-
-
-@pytest.mark.parametrize("outcome", ["measured-with-failures", "nothing-measured"])
-def test_any_other_is_red_and_says_so_in_its_output_and_its_message(last_words: Path, outcome: str) -> None:
-    ended = verdict.verdict("eBPF gains 30 %.", outcome)
-    assert ended.exit_code == 1
-    assert ended.verdict.startswith("eBPF gains 30 %. Not everything was measured")
-    assert last_words.read_text() == ended.verdict
 
 
 def test_the_report_hands_on_the_key_figures(last_words: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 
 from steps.catalogue.profiles import PROFILES
+from workflows import nightly
 from workflows.benchmark import build
 from workflows.lint import lint
 from workflows.local.support import refuse_unsupported
@@ -63,3 +64,58 @@ def test_no_status_of_a_node_decides_the_verdict() -> None:
 
 def test_it_stays_far_from_argos_limit_of_tasks() -> None:
     assert all(len(template.get("dag", {}).get("tasks", [])) <= 200 for template in SPEC["templates"])
+
+
+def test_titles_of_runs_and_of_the_form_say_what_they_are() -> None:
+    annotations = SPEC["workflowMetadata"]["annotations"]
+    for name in ("dataplanes", "label", "topologies", "nodes", "options", "trigger"):
+        assert f"workflow.parameters.{name}" in "".join(annotations.values())
+    assert "labels" not in SPEC["workflowMetadata"], "a label's value that is none would end the run without a sentence"
+    assert "workflows.argoproj.io/title" in build().to_dict()["metadata"]["annotations"]
+
+
+def test_the_form_asks_in_the_order_of_a_persons_questions() -> None:
+    names = [field.name for field in FORM]
+    assert names == ["dataplanes", "topologies", "profile", "nodes", "label", "options", "trigger"]
+    assert [field.name for field in FORM if field.enum] == ["profile", "trigger"]
+    assert all("lab-" not in str(field.description) for field in FORM), "the form is a cluster's"
+
+
+def test_the_exit_handlers_one_leaf_is_told_how_restore_ended() -> None:
+    waited_for = set(re.findall(r"[a-z]+", " ".join(str(task.get("depends", "")) for task in tasks("finish").values())))
+    assert [name for name in tasks("finish") if name not in waited_for] == ["notify"]
+    given = {p["name"]: p["value"] for p in tasks("finish")["notify"]["arguments"]["parameters"]}  # type: ignore[index]
+    assert given["restored"] == "{{tasks.restore.status}}"
+
+
+METRICS = TEMPLATES["report"]["metrics"]["prometheus"]
+
+
+def test_metrics_have_few_labels_of_few_values() -> None:
+    series = {(m["name"], tuple((p["key"], p["value"]) for p in m["labels"])) for m in METRICS}
+    assert len(series) == len(METRICS) < 50
+    assert {p["key"] for m in METRICS for p in m["labels"]} == {"dataplane", "topology", "outcome", "trigger"}
+    assert all(m["help"] and m["gauge"]["realtime"] is False for m in METRICS)
+    assert all(re.fullmatch(r"dataplane_benchmark_[a-z_]+", m["name"]) for m in METRICS)
+
+
+def test_a_metric_is_a_figure_of_the_report_and_silent_where_that_was_not_measured() -> None:
+    assert "figures" in {p["name"] for p in TEMPLATES["report"]["outputs"]["parameters"]}
+    for metric in METRICS:
+        (figure,) = re.findall(r"fromJSON\(outputs\.parameters\.figures\)\['([^']+)'\]", metric["when"])
+        assert metric["when"] == f"{{{{=fromJSON(outputs.parameters.figures)['{figure}'] != nil}}}}"
+        assert f"['{figure}'] ?? ''" in metric["gauge"]["value"]
+        labels = {p["key"]: p["value"] for p in metric["labels"]}
+        assert figure.split()[1:] == [labels[key] for key in ("dataplane", "topology", "outcome") if key in labels]
+
+
+def test_the_nightly_run_is_the_template_and_says_only_that_it_is_night() -> None:
+    cron = nightly.build().to_dict()["spec"]
+    assert cron["concurrencyPolicy"] == "Forbid"
+    assert cron["startingDeadlineSeconds"] > 0
+    assert set(cron["workflowSpec"]) == {"workflowTemplateRef", "arguments"}
+    assert cron["workflowSpec"]["workflowTemplateRef"] == {"name": build().to_dict()["metadata"]["name"]}
+    given = {p["name"]: p["value"] for p in cron["workflowSpec"]["arguments"]["parameters"]}
+    assert given == {"profile": "standard", "trigger": "nightly"}
+    assert given.keys() <= {field.name for field in FORM}
+    assert SPEC["synchronization"]["mutexes"], "Forbid sees only the CronWorkflow's own runs"

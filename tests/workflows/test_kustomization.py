@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from steps.cluster.kube.permissions import OPERATOR_NAMESPACES
 from steps.tasks.pod import ACCOUNTS, CONFIG_MAP, IMAGE
+from tests.ordinary import ROOT
 from tests.workflows.test_render import complaints
 from workflows import render
 
@@ -89,6 +91,19 @@ def test_it_can_be_built_upon(tmp_path: Path) -> None:
         None, "bench", "default", "kube-system", *OPERATOR_NAMESPACES,
     }  # fmt: skip
     assert complaints(template) == []
+
+
+def test_what_the_documentation_shows_can_be_built(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "argo.md").read_text()
+    block = text.partition("    # kustomization.yaml\n")[2].partition("\n\n")[0]
+    objects = overlay(tmp_path, textwrap.dedent(block))
+    settings = of(objects, "ConfigMap", CONFIG_MAP)["data"]
+    assert settings["BENCHMARK_RESULTS"] == "s3://dataplane-benchmark"
+    assert "BENCHMARK_OUTSIDE" in settings
+    template = of(objects, "WorkflowTemplate", "dataplane-benchmark")
+    images = {t["script"]["image"] for t in template["spec"]["templates"] if "script" in t}
+    assert images == {"registry.example/dataplane-benchmark:0.1.0"}
+    assert of(objects, "CronWorkflow", "dataplane-benchmark-nightly")["spec"]["schedules"] == ["30 1 * * 1-5"]
 
 
 def test_every_file_beside_them_is_used() -> None:

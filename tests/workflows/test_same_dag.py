@@ -1,4 +1,4 @@
-"""The local engine and Argo see the same DAG: the same nodes, names, order and inputs."""
+"""The local engine and Argo see the same DAG: the same nodes, by the same names, in the same order."""
 
 import json
 from collections.abc import Iterable
@@ -75,7 +75,7 @@ def small() -> tuple[Object, Settings]:
             )
             for visit in visits
         ),
-        node("report", {"headline": "h", "outcome": "measured", "regression": "", "figures": "{}"}),
+        node("report", {"headline": "h", "outcome": "measured", "figures": "{}"}),
         node("verdict", {"verdict": "h"}),
         node("notify", {"told": "t"}),
     ]

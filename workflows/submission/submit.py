@@ -9,7 +9,7 @@ from rich.text import Text
 
 from analysis.errors import Problem, Unfit
 from steps import variables
-from steps.cluster.kube.faults import ConflictError, DeniedError
+from steps.cluster.kube.faults import ConflictError
 from steps.cluster.kube.permissions import BENCHMARK, CONFIGMAPS, WORKFLOWS
 from steps.plan import expected_s
 from steps.settings import Settings
@@ -43,7 +43,8 @@ def submit(asked: Submission, console: Console | None = None, client: Person | N
         Unfit: the benchmark is not deployed there, or the run's first steps refused.
         Problem: the API server refused, or can't be reached any more; the run may go on.
     """
-    client = client or Person.of(asked.context, asked.namespace, patience_s=PATIENCE_S)
+    watcher = client or Person.of(asked.context, asked.namespace, patience_s=PATIENCE_S)
+    client = client or Person.of(asked.context, asked.namespace)
     console = console or Console()
     settings = _checked(client, asked)
     name = _create(client, asked.fields())
@@ -58,7 +59,7 @@ def submit(asked: Submission, console: Console | None = None, client: Person | N
     if asked.detach:
         return 0
     try:
-        ended = _watched(client, name, Display(console, expected_s(settings)))
+        ended = _watched(watcher, name, Display(console, expected_s(settings)))
     except KeyboardInterrupt:
         console.print(f"No longer watching. {_goes_on(client, name)}", soft_wrap=True, highlight=False)
         return INTERRUPTED
@@ -129,10 +130,10 @@ def _create(client: Person, fields: Mapping[str, str]) -> str:
 
 
 def _ui(client: Person) -> Ui | None:
-    """Where the UI is, if this person may know."""
+    """Where the UI is, if this person may know; the run has begun, so nothing of this may end the command."""
     try:
         return argo.find(client).ui
-    except (DeniedError, Unfit):
+    except Problem:
         return None
 
 
