@@ -75,7 +75,7 @@ def small() -> tuple[Object, Settings]:
             )
             for visit in visits
         ),
-        node("report", {"headline": "h", "outcome": "measured", "figures": "{}"}),
+        node("report", {"headline": "h", "outcome": "measured", "regression": "", "figures": "{}"}),
         node("verdict", {"verdict": "h"}),
         node("notify", {"told": "t"}),
     ]
