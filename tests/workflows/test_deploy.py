@@ -383,6 +383,8 @@ def test_kubectl_builds_what_was_decided() -> None:
     ]  # fmt: skip
     assert set(references) == {("AWS_ACCESS_KEY_ID", "keys", "user"), ("AWS_SECRET_ACCESS_KEY", "keys", "pass")}
     assert len(references) >= 4
+    images = {t["script"]["image"] for t in template["spec"]["templates"] if "script" in t}
+    assert images == {"reg:5000/bench:9"}
     data = built["ConfigMap", "dataplane-benchmark"]["data"]
     assert (data["BENCHMARK_RESULTS"], data["BENCHMARK_ENVIRONMENT"]) == ("s3://b", "cluster")
     assert yaml.safe_load(built["ConfigMap", "dataplane-benchmark-artifacts"]["data"]["s3"]) == {
