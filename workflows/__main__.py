@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from analysis.errors import BadInput, Problem
+from steps.program import search_everywhere
 from workflows.asked import Asked, Context
 from workflows.request import Request, Submission
 
@@ -135,6 +136,7 @@ def shell(*, results: Results = "results") -> int:
 
 def main(argv: list[str]) -> int:
     """Run one verb; whatever goes wrong ends as a sentence on standard error and an exit code."""
+    search_everywhere()
     try:
         code = app(argv)
     except CycloptsError as error:

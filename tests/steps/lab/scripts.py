@@ -17,6 +17,7 @@ from steps.cluster.lab import Lab, box, layout, look, servers, services, state, 
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.namespaces import Job, ask, path, processes, run, within
 from steps.model import Placement, Sign, Trial, Visit
+from steps.program import search_everywhere
 from steps.proof import weigh
 from steps.settings import Settings
 
@@ -301,4 +302,5 @@ def stay(arm: str) -> None:
 
 
 if __name__ == "__main__":
+    search_everywhere()
     sys.stdout.write(json.dumps(globals()[sys.argv[1]](*json.loads(sys.argv[2]))) + "\n")
