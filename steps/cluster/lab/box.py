@@ -96,7 +96,9 @@ def run(argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
                     command, env=env, stderr=reporter, pass_fds=(lifeline, stderr), start_new_session=True
                 )
             except FileNotFoundError as missing:
-                raise Unfit(f"{missing.filename} is not installed: apt-get install util-linux.") from None
+                raise Unfit(
+                    f"{missing.filename} is not installed: type `sudo apt-get install -y util-linux`."
+                ) from None
             finally:
                 for descriptor in (reporter, lifeline, stderr):
                     os.close(descriptor)
@@ -144,5 +146,5 @@ def _why_not(said: str) -> str:
     remedy = "run as root"
     restricted = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
     if not is_privileged() and restricted.exists() and restricted.read_text().strip() == "1":
-        remedy += ", or allow user namespaces: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+        remedy += ", or allow user namespaces by `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"
     return f"no box can be made for the lab here ({reason}): {remedy}; in a container, give it CAP_SYS_ADMIN."

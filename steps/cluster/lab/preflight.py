@@ -65,7 +65,7 @@ def _programs(arms: Iterable[Arm]) -> list[Finding]:
             severity="stop",
             subject="lab",
             reason=f"{names} {verb} not installed",
-            remedy=f"sudo apt-get install -y {' '.join(packages)}",
+            remedy=f"type `sudo apt-get install -y {' '.join(packages)}`",
         )
     ]
 
@@ -98,7 +98,7 @@ def _kernel() -> list[Finding]:
     made = _refusal([Job(None, ("unshare", f"--net={path(_TRIAL)}", "true"))])
     if made is not None:
         path(_TRIAL).unlink()
-        remedy = "run as root, or allow user namespaces (sysctl user.max_net_namespaces)"
+        remedy = "run as root, or allow user namespaces: `sudo sysctl -w user.max_net_namespaces=10000`"
         return [
             Finding(severity="stop", subject="lab", reason=f"no network namespace can be made: {made}", remedy=remedy)
         ]
@@ -107,7 +107,7 @@ def _kernel() -> list[Finding]:
         refused = _refusal([Job(_TRIAL, ("ip", "link", "add", f"trial-{kind}", "type", *arguments))])
         if refused is not None:
             reason = f"the kernel makes no {kind} links: {refused}"
-            remedy = f"load the module (sudo modprobe {kind}) or use a kernel that has it"
+            remedy = f"load the module by `sudo modprobe {kind}`, or use a kernel that has it"
             found.append(Finding(severity="stop", subject="lab", reason=reason, remedy=remedy))
     return found
 

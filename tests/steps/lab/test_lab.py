@@ -96,7 +96,7 @@ def test_half_a_lab_is_built_anew(boxed: Boxed, damage: str) -> None:
         ("port taken", "port 5201 in namespace pod-b is taken by another program"),
         ("evidence port taken", "port 5203 in pod-b can't be opened for the evidence: Address already in use"),
         ("no iperf3", "iperf3 in namespace node-b does not listen on port 5201"),
-        ("no nft", "umount is not installed: apt-get install mount"),
+        ("no nft", "umount is not installed: type `sudo apt-get install -y mount`"),
     ],
 )
 def test_trouble_is_a_sentence(boxed: Boxed, case: str, sentence: str) -> None:

@@ -36,7 +36,7 @@ def test_outside_a_box_all_reasons_are_given_at_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(shutil, "which", lambda program: None if program in {"nft", "iperf3"} else program)
     found = Lab().preflight(settings.model_copy(update={"services": MOST_SERVICES + 1}))
     stops = {f.reason: f.remedy for f in found if f.severity == "stop"}
-    assert stops["iperf3, nft are not installed"] == "sudo apt-get install -y iperf3 nftables"
+    assert stops["iperf3, nft are not installed"] == "type `sudo apt-get install -y iperf3 nftables`"
     assert f"services must be at most {MOST_SERVICES} in the lab, got {MOST_SERVICES + 1}" in stops
     assert any("box" in reason for reason in stops)
     assert {f.subject for f in found if f.severity == "skip"} == {d.name for d in DATAPLANES if d.needs_root}
