@@ -34,7 +34,7 @@ def tell_findings(request: Request) -> int:
     findings = connect(settings.environment).preflight(settings)
     console = Console()
     for finding in findings:
-        console.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True, highlight=False)
+        console.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True, highlight=False, markup=False)
     stopped = any(finding.severity == "stop" for finding in findings)
     if not stopped:
         console.print("A run can go on here.")
