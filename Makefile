@@ -30,7 +30,8 @@ command = flags=(); for name in $(2); do [ -z "$${!name:-}" ] || { flag=$${name,
 
 .PHONY: help
 help: ## List every target in a line each.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | column -t -s "$$(printf '\t')"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | \
+	  while IFS=$$'\t' read -r target does; do printf '%-18s %s\n' "$$target" "$$does"; done
 
 .PHONY: run
 run: $(RUN_READY) ## Measure and report: make run PROFILE=smoke DATAPLANES=lab-iptables,lab-ebpf TOPOLOGIES=pod-to-pod SEED=7 RESULTS=/somewhere
