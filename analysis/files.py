@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -123,7 +124,7 @@ class Files:
             if self.local:
                 _put_local(Path(self.path(name)), content)
             else:
-                with self.filesystem.open_output_stream(self.path(name)) as stream:
+                with self.filesystem.open_output_stream(self.path(name), compression=None) as stream:
                     stream.write(content)
 
     def read(self, name: str) -> bytes:
@@ -158,15 +159,31 @@ class Files:
             key=lambda file: file.name,
         )
 
+    def last_put(self, folder: str) -> datetime | None:
+        """When anything was last put into a folder, or below it; None where there is nothing.
+
+        Raises:
+            Unfit: it can't be listed.
+        """
+        with self.speaking("read", folder):
+            found = self.filesystem.get_file_info(
+                fs.FileSelector(self.path(folder), allow_not_found=True, recursive=True)
+            )
+        return max((info.mtime for info in found if info.type == fs.FileType.File), default=None)
+
     def fetch(self, folder: str, destination: Path) -> None:
-        """Copy a folder, and all below it, to this machine; nothing where there is no such folder.
+        """Copy a folder, and all below it, to this machine.
 
         Raises:
             Unfit: it can't be read, or not be written there.
         """
         with self.speaking("read", folder):
-            if self.filesystem.get_file_info(self.path(folder)).type == fs.FileType.Directory:
-                fs.copy_files(self.path(folder), str(destination), self.filesystem, fs.LocalFileSystem())
+            fs.copy_files(
+                self.path(folder),
+                str(destination),
+                source_filesystem=self.filesystem,
+                destination_filesystem=fs.LocalFileSystem(),
+            )
 
     def delete(self, name: str) -> None:
         """Take a file away; it may be gone already.

@@ -1,5 +1,7 @@
 """The end of a run in the terminal: a table of answers, not of trials."""
 
+import shlex
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -27,6 +29,13 @@ def announce(results: str, run_id: str, console: Console) -> int:
     said = verdict.find(store, run_id)
     if said is None:
         console.print(f"Run {run_id} was ended before its rows were analysed; there is no report of it.")
+        place = "" if results == "results" else f" RESULTS={shlex.quote(results)}"
+        console.print(
+            f"To have one of what was measured, type `make report RUN={run_id}{place}`.",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
         return 1
     show(said, console)
     console.print()
