@@ -48,6 +48,8 @@ def show(said: Summary, console: Console) -> None:
     """Print the headline, a row for each path and dataplane, and whatever went wrong."""
     console.print()
     console.print(Text(said.headline, style="bold"))
+    if said.early:
+        console.print(said.early, style="yellow", soft_wrap=True)
     _show_answers(said, console)
     _show_changes(said, console)
     for skipped in said.skipped:

@@ -20,6 +20,7 @@ app = App(
     version_flags=[],
     exit_on_error=False,
     print_error=False,
+    suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
 
