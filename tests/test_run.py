@@ -226,6 +226,36 @@ def test_a_server_that_dies_makes_rows_with_the_reason_and_exit_code_1(tmp_path:
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("size", "step"),
+    [("16k", "settle"), ("40k", "configure")],
+)
+def test_a_full_disk_ends_in_a_sentence_with_the_reason(tmp_path: Path, size: str, step: str) -> None:
+    """The store is on a file system of this size, which only this run sees."""
+    store = tmp_path / "store"
+    store.mkdir()
+    script = f'mount -t tmpfs -o size={size} tmpfs {store}; "$@"; code=$?; ls {store}/raw; exit $code'
+    run = [sys.executable, "-m", "workflows", "run", *FEW, "--visits=1", "--dataplanes=lab-iptables,lab-nftables"]
+    with nothing_left_behind():
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script, "sh", *run, f"--results={store}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+            env={**os.environ, MARK: ""},
+        )
+    said = done.stdout
+    assert done.returncode == 1, said
+    (why,) = [line for line in said.splitlines() if line.startswith("The first step that failed is ")]
+    assert why.startswith(f"The first step that failed is {step}: ")
+    assert "No space left on device." in why or "the disk is full; free some space, or choose another RESULTS." in why
+    run_id = said.splitlines()[-1]
+    assert f"type `make report RUN={run_id} RESULTS={store}`." in said
+    assert "Traceback" not in said
+
+
 def test_an_ordinary_user_measures_what_needs_no_root_and_sees_what_was_left_out(ordinary_python: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder)

@@ -39,7 +39,12 @@ def measure(request: Request, settings: Settings) -> int:
                 raise KeyboardInterrupt if stopped else Unfit(node.message)
     from workflows.answers import announce  # noqa: PLC0415 - not before, for the run's time is for measuring
 
-    return announce(settings.results, outcome.name, console)
+    return announce(settings.results, outcome.name, console, "" if stopped else _first_failure(outcome))
+
+
+def _first_failure(outcome: Outcome) -> str:
+    """The step that failed before all others, and what it said; empty where none did."""
+    return next((f"{node.template}: {node.message}" for node in outcome.failures if node.message), "")
 
 
 def _beforehand(settings: Settings) -> str:

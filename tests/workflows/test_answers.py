@@ -42,7 +42,9 @@ def test_an_improvement_and_a_lone_night_are_told_and_fail_nothing(tmp_path: Pat
 
 def test_a_run_that_was_ended_at_once_says_how_to_have_its_report(tmp_path: Path) -> None:
     text = io.StringIO()
-    assert announce(str(tmp_path), "night-19", Console(file=text, width=40)) == 1
+    why = "settle: settle.json can't be written: No space left on device"
+    assert announce(str(tmp_path), "night-19", Console(file=text, width=40), why) == 1
+    assert f"The first step that failed is {why}.\n" in text.getvalue()
     assert f"type `make report RUN=night-19 RESULTS={tmp_path}`." in text.getvalue()
 
 
