@@ -113,12 +113,12 @@ bench-overhead: $(RUN_READY) ## What a step costs beyond its own work, and measu
 	@$(BIN)/python -m benchmarks.efficiency
 
 .PHONY: bench-fidelity
-bench-fidelity: $(RUN_READY) ## Throughput through the whole pipeline against bare iperf3.
+bench-fidelity: $(RUN_READY) ## Throughput as the store has it, measured by the workflow's own step, against bare iperf3.
 	@$(BIN)/python -m benchmarks.fidelity
 
 .PHONY: bench-sensitivity
-bench-sensitivity: $(RUN_READY) ## Do identical twins stay the same, and is a slow-down of 10 % found (some 20 minutes).
-	@$(BIN)/python -m benchmarks.sensitivity
+bench-sensitivity: $(RUN_READY) ## Do identical twins stay the same, and is a slow-down of 10 % found: some 20 minutes, less with FLAGS=--visits=3
+	@$(BIN)/python -m benchmarks.sensitivity $(FLAGS)
 
 .PHONY: bench-scale
 bench-scale: $(RUN_READY) ## Query and report on a store of 1,000 runs and 10 million samples.
