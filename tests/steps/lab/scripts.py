@@ -217,7 +217,7 @@ def _break(case: str, lab: Lab, visit: Visit, settings: Settings) -> None:
         os.environ["PATH"] = str(without)
         servers._PATIENCE_S = 1.0  # type: ignore[misc]
         lab.prepare(visit, settings)
-    elif case == "no nft":
+    elif case == "no umount":
         os.environ["PATH"] = "/nowhere"
         lab.restore(None)
 
@@ -287,9 +287,17 @@ def facts() -> dict[str, object]:
         "privileged": box.is_privileged(),
         "provenance": Lab().provenance(_settings("lab-nftables")),
         "snapshot": Lab().snapshot(),
+        "left": topology.present(),
         "host_processes": len(list(box.HOST_PROC.glob("[0-9]*"))),
         "processes": len(list(Path("/proc").glob("[0-9]*"))),
     }
+
+
+def mtus(arm: str, pod_bytes: int) -> object:
+    """What is written down of the MTUs of a lab in which that of a pod was changed."""
+    Lab().configure(_visit(arm), _settings(arm))
+    run(Job(layout.CLIENT_POD.name, ("ip", "link", "set", layout.POD_INTERFACE, "mtu", str(pod_bytes))))
+    return Lab().provenance(_settings(arm))["mtu_bytes"]
 
 
 def stay(arm: str) -> None:
