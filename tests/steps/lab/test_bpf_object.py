@@ -27,6 +27,9 @@ def test_the_source_may_be_used_by_either_licence() -> None:
     source = build.SOURCE.read_text()
     assert source.startswith("// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)")
     assert b"Dual BSD/GPL" in build.OBJECT.read_bytes()
+    texts = Path(__file__).parents[3] / "LICENSES"
+    assert "GNU GENERAL PUBLIC LICENSE" in (texts / "GPL-2.0-only.txt").read_text()
+    assert "Redistributions in binary form" in (texts / "BSD-2-Clause.txt").read_text()
 
 
 def test_what_is_counted_is_named_in_the_same_order() -> None:
