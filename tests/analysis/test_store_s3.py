@@ -58,7 +58,7 @@ def test_a_bucket_holds_runs_as_a_folder_does(store: Store) -> None:
     store.write("run-a", rows("run-a", "y", trials=2))
     assert shown(store) == {"run-a": ("y", None), "run-b": ("x", None)}
     assert {table: len(store.files.list(table)) for table in ("runs", "trials")} == {"runs": 2, "trials": 2}
-    assert store.write_report("run-a", "<p>") == f"s3://{store.files.root}/reports/run-a/report.html"
+    assert store.write_report("run-a", "<p>", latest=True) == f"s3://{store.files.root}/reports/run-a/report.html"
     assert store.files.read("report.html") == b"<p>"
 
 
