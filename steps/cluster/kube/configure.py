@@ -1,6 +1,6 @@
 """Switch a cluster to a dataplane, from whatever state it is in; finish what was begun."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from steps.cluster.kube.apply import Applier, Say
 from steps.cluster.kube.client import FIELD_MANAGER, Client
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.fields import Field, Ref, Value
+from steps.cluster.kube.permissions import felix_configurations
 from steps.cluster.kube.seen import Seen, look
 from steps.cluster.kube.state import Owner
 from steps.model import Change
@@ -41,6 +42,10 @@ class Standing:
         times = [kube_proxy.written_at(found, FIELD_MANAGER) for found in deciding]
         return max((at for at in times if at is not None), default=None)
 
+    def found(self, refs: Iterable[Ref]) -> dict[Ref, Object | None]:
+        """These objects as they were read; None: absent, or of a kind that this cluster has not got."""
+        return {ref: _found(self.seen, ref) for ref in refs}
+
 
 def stand(client: Client, *, to_switch: bool) -> Standing:
     """Read how the cluster stands. `to_switch`: with what only the switching account may read."""
@@ -64,10 +69,10 @@ def plan(standing: Standing, dataplane: str, original: Object | None) -> list[Ac
         Unfit: this cluster can't be switched to it.
     """
     facts, current = standing.facts, standing.current
-    before = original_fields(original, facts) if original else current
+    before = original_fields(original) if original else current
     if dataplane == "as-is":
         # what ran before the run, which an earlier visit may have changed
-        return patches.order(current, patches.restored(facts, before, current), facts, stale=standing.stale)
+        return patches.order(current, patches.restored(before, current), facts, stale=standing.stale)
     if reason := cannot_switch(facts):
         raise Unfit(reason)
     api_server = next(iter(standing.seen.api_servers), None)
@@ -132,13 +137,22 @@ def cannot_switch(facts: Facts) -> str | None:
     return None
 
 
-def original_fields(taken: Object, facts: Facts) -> dict[Field, Value]:
-    """What the touchable fields held when a snapshot was taken."""
+def kept(taken: Object) -> dict[Ref, Object | None]:
+    """The objects of a snapshot.
+
+    Raises:
+        Problem: it makes no sense.
+    """
     try:
-        objects = state.objects(taken)
+        return state.objects(taken)
     except (KeyError, TypeError) as error:
         raise Problem(f"the snapshot makes no sense: {error} is missing or wrong in it.") from None
-    return patches.state(objects, tuple(f for f in patches.touchable(facts) if f.ref in objects))
+
+
+def original_fields(taken: Object) -> dict[Field, Value]:
+    """What was touchable when a snapshot was taken, and what it held."""
+    objects = kept(taken)
+    return patches.state(objects, patches.snapshotted(objects))
 
 
 def _found(seen: Seen, ref: Ref) -> Object | None:
@@ -150,4 +164,5 @@ def _found(seen: Seen, ref: Ref) -> Object | None:
         return seen.installation
     if ref.namespace in seen.services_endpoints:
         return seen.services_endpoints[ref.namespace]
-    return seen.felix_default
+    felix = seen.group is not None and ref.resource == felix_configurations(seen.group)
+    return seen.felix_default if felix else None

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import Problem, Unfit
-from steps.cluster.kube import configure, kube_proxy, restore, state, transport
+from steps.cluster.kube import configure, kube_proxy, patches, restore, state, transport
 from steps.cluster.kube.client import MERGE
 from steps.cluster.kube.permissions import CALICO_GROUPS, CRD_GROUP, V3_GROUP
 from steps.cluster.kube.state import Owner
@@ -202,6 +203,62 @@ def test_restoring_twice_and_without_a_snapshot_does_nothing() -> None:
     before = calico.settings()
     assert put_back(calico) == []
     assert calico.settings() == before
+
+
+def held(calico: Calico) -> bool:
+    return calico.store.find("", "configmaps", "kube-system", "dataplane-benchmark") is not None
+
+
+def test_calico_node_that_is_away_for_a_moment_keeps_nothing_from_being_put_back() -> None:
+    for calico in (Calico(), Calico("operator")):
+        before = calico.settings()
+        switch(calico, "ebpf")
+        calico.store.take("apps", "daemonsets", calico.namespace, "calico-node")
+        assert put_back(calico)
+        before.pop(f"daemonsets {calico.namespace}/calico-node")
+        assert calico.settings() == before
+        assert not held(calico)
+
+
+def break_config(calico: Calico) -> None:
+    found = calico.store.find("", "configmaps", "kube-system", "kube-proxy")
+    assert found is not None
+    found["data"] = {"config.conf": ": : ["}
+
+
+@pytest.mark.parametrize(
+    ("dataplane", "harm", "words"),
+    [
+        ("nftables", break_config, "config.conf is no configuration of kube-proxy"),
+        (
+            "nftables",
+            lambda c: c.store.take("", "configmaps", "kube-system", "kube-proxy"),
+            "ConfigMap kube-system/kube-proxy is not there",
+        ),
+        (
+            "ebpf",
+            lambda c: c.store.take(c.group, "felixconfigurations", "", "default"),
+            "FelixConfiguration default is not there, and held spec.bpfEnabled",
+        ),
+    ],
+)
+def test_what_can_not_be_read_keeps_the_snapshot(dataplane: str, harm: Any, words: str) -> None:  # noqa: ANN401
+    calico = Calico()
+    switch(calico, dataplane)
+    calico._control = nothing  # type: ignore[method-assign]
+    calico.store.after = nothing
+    harm(calico)
+    before = calico.settings()
+    with pytest.raises(Problem, match=re.escape(words)) as caught:
+        put_back(calico)
+    assert "The snapshot is kept" in str(caught.value)
+    assert "delete configmap dataplane-benchmark" in str(caught.value)
+    assert calico.settings() == before
+    assert held(calico)
+
+
+def nothing() -> None:
+    """Keep no controller."""
 
 
 def test_restoring_says_what_it_cannot_put_back() -> None:
@@ -412,6 +469,15 @@ def test_restore_undoes_any_switches_wherever_they_were_killed(
     assert calico.settings() == before
     assert calico.store.find("", "configmaps", "kube-system", "dataplane-benchmark") is None
     assert len(calico.kube_proxy_pods) == 2, "kube-proxy runs on both nodes again"
+
+
+@settings(max_examples=50, deadline=None)
+@given(calico=clusters)
+def test_a_snapshot_tells_by_itself_which_fields_were_touchable(calico: Calico) -> None:
+    client, _transport = direct_client(calico.store)
+    standing = configure.stand(client, to_switch=True)
+    objects = configure.kept(json.loads(json.dumps(configure.snapshot(client, standing, ""))))
+    assert set(patches.snapshotted(objects)) == set(patches.touchable(standing.facts))
 
 
 @settings(max_examples=60, deadline=None)
