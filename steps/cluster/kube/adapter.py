@@ -10,13 +10,14 @@ from analysis.errors import Problem
 from steps import settle
 from steps import variables as names
 from steps.catalogue.dataplanes import Arm
-from steps.cluster.kube import configure, nodes, observe, preflight, prepare, provenance, restore, state
+from steps.cluster.kube import configure, gate, nodes, observe, preflight, prepare, provenance, restore, state
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.connect import connect
-from steps.cluster.kube.permissions import PERMISSIONS, relevant
+from steps.cluster.kube.permissions import KUBE_SYSTEM, PERMISSIONS, STATE, relevant
 from steps.model import Change, Finding, Moment, Placement, Sign, Visit
 from steps.settings import Settings, choose
+from steps.settle import Settlement
 
 Object = dict[str, Any]
 
@@ -98,14 +99,19 @@ class Kube:
 
     def observe(self, visit: Visit, settings: Settings, moment: Moment) -> list[Sign]:
         """Look at each measured node now, sending what traffic the signs need."""
-        standing = configure.stand(self._client, to_switch=False)
+        return self._observe(visit, settings, moment, self.measured_nodes, None)
+
+    def _observe(
+        self, visit: Visit, settings: Settings, moment: Moment, measured: tuple[str, ...], stable_s: float | None
+    ) -> list[Sign]:
         return observe.observe(
             self._client,
-            standing,
-            self.measured_nodes,
+            configure.stand(self._client, to_switch=False),
+            measured,
             visit,
             settings,
             moment,
+            stable_s=stable_s,
             variables=self._variables,
             say=self._say,
             sleep=self._sleep,
@@ -140,9 +146,7 @@ class Kube:
             prepare.clear(self._client, padding_too=True)
         except Problem as problem:  # the cluster's own state matters more than our pods
             left = problem
-        changes = restore.restore(self._client, snapshot, self._say, self._sleep)
-        if changes:
-            self._look_after()
+        changes = restore.restore(self._client, snapshot, self._say, self._sleep, self._look_after)
         if left is not None:
             raise left
         return changes
@@ -150,32 +154,51 @@ class Kube:
     def _look_after(self) -> None:
         """Wait for the proof of what runs again: objects that are as they were may hide a node without Services.
 
+        Every node of Calico's is looked at, since every one was switched; and for as long as it takes to know, since
+        nobody looks a second time.
+
         Raises:
             Problem: it isn't proven in time; the objects are as they were all the same.
         """
-        runs = configure.stand(self._client, to_switch=False).facts.dataplane
+        facts = configure.stand(self._client, to_switch=False).facts
+        runs = facts.dataplane
         if runs is None or self._gate_s <= 0:
             return
         if not self._variables.get(names.IMAGE):
             self._say(f"whether {runs} works again was not looked at: {names.IMAGE} is not set")
             return
-        visit = Visit(visit=1, round=1, dataplane=runs, trials=())
-        settings = choose(profile="smoke", dataplanes=runs, environment=self._client.where)
-        measured = self.measured_nodes
         try:
-            settle.wait(
-                lambda: self.observe(visit, settings, "before"),
-                lambda signs: settle.judge(signs, runs, measured),
-                self._gate_s,
-                self._say,
-            )
+            self._wait(runs, tuple(node.name for node in facts.linux_nodes if node.ready), self._gate_s)
         except Problem as problem:
             raise Problem(
                 f"{self._client.where}: the API objects are as they were before the run, but {runs} is not proven to "
-                f"work again: {problem}"
+                f"work again: {problem} The snapshot is kept, so that `python -m workflows restore --environment "
+                f"{self._client.where}` looks again; if you know better, give it up: kubectl -n {KUBE_SYSTEM} delete "
+                f"configmap {STATE}."
             ) from None
         finally:
             prepare.clear(self._client, padding_too=True)
+
+    def settle_for_person(self, dataplane: str) -> Settlement:
+        """Wait for the proof on the measured nodes because a person asks, who looks no second time.
+
+        Raises:
+            NotSettledError: it isn't proven in time, or can't be.
+        """
+        try:
+            return self._wait(dataplane, self.measured_nodes, settle.CLUSTER_TIMEOUT_S)
+        finally:
+            prepare.clear(self._client)
+
+    def _wait(self, dataplane: str, measured: tuple[str, ...], timeout_s: float) -> Settlement:
+        visit = Visit(visit=1, round=1, dataplane=dataplane, trials=())
+        settings = choose(profile="smoke", dataplanes=dataplane, environment=self._client.where)
+        return settle.wait(
+            lambda: self._observe(visit, settings, "before", measured, gate.STABLE_S),
+            lambda signs: settle.judge(signs, dataplane, measured),
+            timeout_s,
+            self._say,
+        )
 
     def configure_for_person(self, dataplane: str) -> list[Change]:
         """Switch because a person asks; the lock is that person's, and so is restoring."""

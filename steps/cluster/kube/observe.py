@@ -55,6 +55,7 @@ def observe(
     settings: Settings,  # noqa: ARG001 - the port's, for the lab
     moment: Moment,
     *,
+    stable_s: float | None = None,
     variables: Mapping[str, str] = os.environ,
     say: Say = _say,
     sleep: Callable[[float], None] = time.sleep,
@@ -63,6 +64,8 @@ def observe(
 
     What speaks against the switch's being over is among the signs, agreeing with no dataplane. A node whose Services
     kube-proxy has left without rules gets the known cure, which is among the signs too.
+
+    `stable_s`: what must pass without a restart; None: before the trials only a part of it, since they are the rest.
 
     Raises:
         NotSettledError: eBPF was asked for, and a node has fallen back from it.
@@ -73,12 +76,13 @@ def observe(
         return _as_is(standing, measured, moment, client.now())
     places = sites(standing, measured)
     looking.start(client, places, pods.image(variables))
+    if stable_s is None:
+        stable_s = BEFORE_STABLE_S if moment == "before" else gate.STABLE_S
     end = time.monotonic() + AFTER_S
     while True:
         now = client.now()
         seen = look(client, standing, places)
         found = gate.evidence(seen, moment, now)
-        stable_s = BEFORE_STABLE_S if moment == "before" else gate.STABLE_S
         waits = gate.unsettled(
             seen, now, nodes=measured, changed_at=standing.changed_at, stable_s=stable_s, moment=moment
         )

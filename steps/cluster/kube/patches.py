@@ -146,7 +146,7 @@ def restored(original: State, current: State) -> dict[Field, Value]:
     return wanted
 
 
-def order(current: State, wanted: State, facts: Facts, *, stale: bool) -> list[Action]:
+def order(current: State, wanted: State, facts: Facts, *, stale: bool, over: bool = False) -> list[Action]:
     """The steps from one state to another; none if it is there.
 
     Args:
@@ -154,6 +154,7 @@ def order(current: State, wanted: State, facts: Facts, *, stale: bool) -> list[A
         wanted: what some of them should.
         facts: of the cluster.
         stale: kube-proxy has pods that are older than its configuration: a switch was cut short.
+        over: nothing comes after this, so that kube-proxy must be back even where only an earlier call brought it back.
     """
     changes = fields.differences(current, wanted)
     proxy = facts.kube_proxy
@@ -187,6 +188,13 @@ def order(current: State, wanted: State, facts: Facts, *, stale: bool) -> list[A
     if management:
         # the operator brings kube-proxy back only while it manages it
         steps += [Await("kube-proxy rolled out"), *_writes(management, current)]
+    if (
+        over
+        and proxy is not None
+        and not kube_proxy.stands_still(proxy)
+        and Await("kube-proxy rolled out") not in steps
+    ):
+        steps.append(Await("kube-proxy rolled out"))
     return steps + _endpoints(whole, changes, made=True) + _endpoints(whole, changes, made=False)
 
 

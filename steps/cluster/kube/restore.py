@@ -71,7 +71,8 @@ def plan(client: Client, given: Object | None) -> Plan | None:
     if facts.install is None:
         # calico-node is away for the moment; the snapshot says how to put back what it is told by
         facts = replace(facts, install="operator" if any(f.ref == INSTALLATION for f in found.original) else "manifest")
-    todo = patches.order({**found.standing.current, **found.current}, found.wanted, facts, stale=found.standing.stale)
+    current = {**found.standing.current, **found.current}
+    todo = patches.order(current, found.wanted, facts, stale=found.standing.stale, over=True)
     return Plan(facts, held, todo, _left(found))
 
 
@@ -80,6 +81,7 @@ def restore(
     given: Object | None,
     say: Say,
     sleep: Callable[[float], None],
+    prove: Callable[[], None] = lambda: None,
 ) -> list[Change]:
     """Put everything back, and give the lock back when that is done. Whether that is ours to do is `is_ours`'s answer.
 
@@ -88,6 +90,9 @@ def restore(
         given: a snapshot to work from where the cluster itself holds none.
         say: hears what is done and what can't be.
         sleep: passes time.
+        prove: is called when the objects are as they were, and before the lock is given back: what it raises keeps the
+            lock, so that a second call proves it again. A call that finds nothing to change may come after one that was
+            killed in between, and has as much to prove.
 
     Raises:
         Problem: an action failed, or a field can't be compared; calling again goes on from there.
@@ -100,6 +105,9 @@ def restore(
         say(sentence)
     if found.held is not None:
         _check(client, found.held)
+    if found.held is not None or changes:
+        prove()
+    if found.held is not None:
         state.release(client, found.held)
     return changes
 

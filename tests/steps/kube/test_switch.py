@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from analysis.errors import Problem, Unfit
 from steps.cluster.kube import configure, kube_proxy, patches, restore, state, transport
+from steps.cluster.kube.actions import Await, Delete
 from steps.cluster.kube.client import MERGE
 from steps.cluster.kube.permissions import CALICO_GROUPS, CRD_GROUP, V3_GROUP
 from steps.cluster.kube.state import Owner
@@ -37,13 +39,19 @@ def switch(
 
 
 def put_back(
-    calico: Calico, owner: Owner = ME, *, insist: bool = False, kill_at: int | None = None, late: bool = False
+    calico: Calico,
+    owner: Owner = ME,
+    *,
+    insist: bool = False,
+    kill_at: int | None = None,
+    late: bool = False,
+    prove: Callable[[], None] = lambda: None,
 ) -> list[Change]:
     client, transport = direct_client(calico.store)
     transport.kill_at, transport.kill_after_write = kill_at, late
     if not restore.is_ours(client, owner, quiet, insist=insist):
         return []
-    return restore.restore(client, None, quiet, calico.store.advance)
+    return restore.restore(client, None, quiet, calico.store.advance, prove)
 
 
 def running(calico: Calico) -> str | None:
@@ -434,6 +442,39 @@ def test_a_switch_survives_an_api_that_breaks_again_and_again(dataplane: str, mo
     assert calico.settings() == before
 
 
+def lock(calico: Calico) -> dict[str, Any]:
+    name = "configmaps kube-system/dataplane-benchmark"
+    return {name: calico.settings()[name]}
+
+
+def test_what_is_not_proved_keeps_the_lock_and_a_second_restore_proves_it() -> None:
+    calico = Calico()
+    before = calico.settings()
+    switch(calico, "ebpf")
+
+    def fail() -> None:
+        raise Problem("a node has no rules")
+
+    with pytest.raises(Problem, match="no rules"):
+        put_back(calico, prove=fail)
+    assert calico.settings() == {**before, **lock(calico)}
+    proved: list[bool] = []
+    assert put_back(calico, prove=lambda: proved.append(held(calico))) == []
+    assert proved == [True]
+    assert not held(calico)
+
+
+def test_a_restore_with_nothing_to_change_waits_for_kube_proxy_all_the_same() -> None:
+    calico = Calico()
+    switch(calico, "ebpf")
+    with contextlib.suppress(KilledError):
+        put_back(calico, kill_at=1, late=True)  # 0: Felix, 1: kube-proxy
+    client, _transport = direct_client(calico.store)
+    found = restore.plan(client, None)
+    assert found is not None
+    assert [action for action in found.todo if not isinstance(action, Delete)] == [Await("kube-proxy rolled out")]
+
+
 clusters = st.builds(
     Calico,
     install=st.sampled_from(["manifest", "operator"]),
@@ -463,9 +504,20 @@ def test_restore_undoes_any_switches_wherever_they_were_killed(
     for dataplane, kill in visits:
         with contextlib.suppress(KilledError):
             switch(calico, dataplane, kill_at=kill[0] if kill else None, late=bool(kill and kill[1]))
+    proved: list[bool] = []
+
+    def prove() -> None:
+        proved.append(held(calico) and calico.settings() == {**before, **lock(calico)})
+
+    was_held = held(calico)
     with contextlib.suppress(KilledError):
-        put_back(calico, kill_at=last[0] if last else None, late=bool(last and last[1]))
-    put_back(calico)
+        put_back(calico, kill_at=last[0] if last else None, late=bool(last and last[1]), prove=prove)
+    still_held = held(calico)
+    proved_first = len(proved)
+    put_back(calico, prove=prove)
+    assert all(proved), "it is proved when all is as it was, and while the cluster is still held"
+    assert bool(proved) == was_held
+    assert (len(proved) > proved_first) == still_held, "whoever gives the lock back has proved it"
     assert calico.settings() == before
     assert calico.store.find("", "configmaps", "kube-system", "dataplane-benchmark") is None
     assert len(calico.kube_proxy_pods) == 2, "kube-proxy runs on both nodes again"
