@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from analysis.errors import Problem
-from steps import proof
 from steps.catalogue.dataplanes import Arm
 from steps.cluster.kube import felix, gate, kube_proxy, looking, pods, probes
 from steps.cluster.kube.client import Client
@@ -19,7 +18,7 @@ from steps.cluster.kube.permissions import KUBE_PROXY, KUBE_SYSTEM, PODS
 from steps.cluster.kube.signs import Observation
 from steps.model import Moment, Sign, Visit
 from steps.settings import Settings
-from steps.settle import NotSettledError
+from steps.settle import FOR_GOOD, WAITING
 
 Object = dict[str, Any]
 
@@ -62,13 +61,12 @@ def observe(
 ) -> list[Sign]:
     """Look once before the trials; after them, until what must pass without a restart has passed.
 
-    What speaks against the switch's being over is among the signs, agreeing with no dataplane. A node whose Services
-    kube-proxy has left without rules gets the known cure, which is among the signs too.
+    What speaks against the switch's being over is among the signs, agreeing with no dataplane; so is a fallback, which
+    is for good. A node whose Services kube-proxy has left without rules gets the known cure, which is among them too.
 
     `stable_s`: what must pass without a restart; None: before the trials only a part of it, since they are the rest.
 
     Raises:
-        NotSettledError: eBPF was asked for, and a node has fallen back from it.
         Problem: nothing can be looked at.
     """
     asked = visit.dataplane
@@ -82,16 +80,15 @@ def observe(
     while True:
         now = client.now()
         seen = look(client, standing, places)
-        found = gate.evidence(seen, moment, now)
-        waits = gate.unsettled(
-            seen, now, nodes=measured, changed_at=standing.changed_at, stable_s=stable_s, moment=moment
+        found = gate.told(
+            seen, asked, now, nodes=measured, changed_at=standing.changed_at, stable_s=stable_s, moment=moment
         )
-        if reason := gate.fallen_back(seen, asked):
-            raise NotSettledError(reason, found, proof.weigh(found, asked, measured))
         if moment == "before":
-            return [*found, *waits, *_cost(client, places, now), *_cure(client, standing, seen, now, say)]
-        if not waits or time.monotonic() > end:
-            return [*found, *waits, *_restarts(client, seen, now)]
+            return [*found, *_cost(client, places, now), *_cure(client, standing, seen, now, say)]
+        waits = [sign for sign in found if sign.looked_at == WAITING]
+        final = any(sign.looked_at == FOR_GOOD for sign in found)
+        if not waits or final or time.monotonic() > end:
+            return [*found, *_restarts(client, seen, now)]
         say(f"looking again: {waits[0].node}: {waits[0].seen}")
         sleep(_POLL_S)
 

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -92,6 +93,38 @@ def test_a_fallback_ends_it_at_once_and_for_good() -> None:
             assert judgement.proof.state != "proven"
         else:
             assert isinstance(judgement, NotYet)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        rb"not supported by the kernel",
+        rb"\(from internal override\)|Merging in config from internal override|not supported by the kernel",
+        rb"internal override|not supported by the kernel",
+        rb"internal override|not supported by the kernel|Successfully loaded|Exiting for config",
+    ],
+)
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_fallback_is_seen_though_every_line_that_says_why_is_lost(lost: bytes, *, looked: bool) -> None:
+    recorded = changed(
+        switch(FALLBACK), lambda _node, lines: tuple(line for line in lines if not re.search(lost, line))
+    )
+    for after_s in (5.0, 30.0, 100.0):
+        now = recorded.changed_at + timedelta(seconds=after_s)
+        look = [recorded.seen(node, now, host(recorded, node, now) if looked else None) for node in NODES]
+        judgement = gate.judge_switch(look, "ebpf", now, changed_at=recorded.changed_at)
+        assert isinstance(judgement, Never), judgement
+        assert "node-b: Felix fell back" in judgement.reason
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in {FALLBACK, HALF_BROKEN}])
+def test_nothing_else_is_taken_for_a_fallback(name: str) -> None:
+    recorded = switch(name)
+    for now in moments(recorded, step_s=1.0):
+        for node in NODES:
+            reading = recorded.seen(node, now).felix
+            assert reading is not None
+            assert not any(process.fallback for process in reading.processes)
 
 
 def test_a_fallback_counts_on_a_node_that_is_not_measured() -> None:
