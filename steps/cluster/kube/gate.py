@@ -31,6 +31,9 @@ FRESH_S: Final = 20.0
 NOTICE_S: Final = 20.0
 """Felix looks at kube-proxy's mode every 15 s, so a node where nothing happened may just not have noticed yet."""
 
+SPEAK_UP: Final = """kubectl patch felixconfiguration default --type merge -p '{"spec":{"logSeverityScreen":"Info"}}'"""
+"""What makes Felix say again what it does."""
+
 _SKEW: Final = timedelta(seconds=2)
 """The nodes' clocks and the server's may differ by so much, and the server's times are whole seconds."""
 
@@ -95,7 +98,7 @@ def told(
     )
     lost = [
         Sign(moment=moment, node=node, looked_at=FOR_GOOD, seen=reason, at=now, indicates=())
-        for node, reason in fallen_back(observations, asked)
+        for node, reason in [*fallen_back(observations, asked), *unseen(observations, asked, now, nodes)]
     ]
     return [*evidence(observations, moment, now), *waits, *lost]
 
@@ -151,6 +154,36 @@ def fallen_back(observations: Sequence[Observation], asked: str) -> list[tuple[s
     return found
 
 
+def unseen(
+    observations: Sequence[Observation], asked: str, now: datetime, nodes: Sequence[str]
+) -> list[tuple[str, str]]:
+    """The nodes on which the dataplane asked for can never be told from another, and why.
+
+    A look from a pod on the node tells iptables from nftables, and both from BPF; with direct server return or without
+    is in Felix's log alone, and there only in lines of level Info.
+    """
+    found = []
+    for observation in observations:
+        if observation.node not in nodes or not _hushed(observation, now):
+            continue
+        possible = [frozenset(s.indicates) for s in signs_of.signs(observation, "before", now) if s.indicates]
+        left = frozenset.intersection(*possible) if possible else frozenset()
+        if Arm.parse(asked).name in left and len(left) > 1:
+            told = " and ".join(sorted(left))
+            reason = f"Felix's log has no lines of level Info, without which {told} can't be told apart: {SPEAK_UP}"
+            found.append((observation.node, reason))
+    return found
+
+
+def _hushed(observation: Observation, now: datetime) -> bool:
+    current = observation.felix.current if observation.felix is not None else None
+    if observation.host is None or observation.host.interfaces is None:
+        return False  # a look from there may yet tell
+    if observation.hushed is not None:
+        return True
+    return current is not None and current.quiet and now - current.first_at > timedelta(seconds=NOTICE_S)
+
+
 def pending(
     observation: Observation,
     now: datetime,
@@ -170,6 +203,8 @@ def pending(
         yield f"the last look from a pod there is {(now - host.at).total_seconds():.0f} s old"
     if host is not None and host.felix_ready is False:
         yield "Felix says that it is not ready"
+    if host is not None and host.felix_fell_silent:
+        yield "Felix answered whether it is ready, and answers no more"
     yield from _unstable(observation, now, changed_at, stable_s)
     if needs_answers:
         yield from _unanswered(observation, now)
@@ -182,8 +217,6 @@ def _unfinished(observation: Observation, current: Process) -> Iterator[str]:
         yield f"Felix has yet to restart: {due}"
     elif current.updated_at is None and current.started_at is not None and not _ready_since(observation):
         yield "Felix has not completed its first update to the dataplane"
-    if current.quiet:
-        yield "Felix logs nothing below warnings: set logSeverityScreen to Info"
 
 
 def _started_at(observation: Observation) -> datetime | None:

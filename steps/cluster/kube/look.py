@@ -102,7 +102,9 @@ async def _end(tasks: Sequence["asyncio.Future[None]"]) -> None:
 
 async def _watch_host(address: str, seen: dict[str, Any]) -> None:
     while True:
-        seen.update(await asyncio.to_thread(host, address))
+        found = await asyncio.to_thread(host, address)
+        answered = found["at"] if found["felix_ready"] is not None else seen.get("felix_answered_at")
+        seen.update(found | {"felix_answered_at": answered})
         await asyncio.sleep(SAYS_S)
 
 

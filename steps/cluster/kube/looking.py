@@ -172,6 +172,7 @@ def _host(told: Object) -> Host:
         proxy_mode=told["proxy_mode"],
         felix_ready=told["felix_ready"],
         felix_started_at=_time(told["felix_started_at"]),
+        felix_answered_at=_time(told.get("felix_answered_at")),
     )
 
 

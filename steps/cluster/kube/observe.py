@@ -120,7 +120,17 @@ def look(client: Client, standing: Standing, places: Sequence[looking.Site]) -> 
         missed = [] if logs.get(node) is not None else ["calico-node's log could not be read"]
         if told[node].host is None:
             missed.append("no pod there has said anything yet")
-        found.append(Observation(node, logs.get(node), told[node].host, told[node].answers, tuple(missed)))
+        found.append(
+            Observation(
+                node,
+                logs.get(node),
+                told[node].host,
+                told[node].answers,
+                tuple(missed),
+                follows_proxy=standing.facts.follows_kube_proxy,
+                hushed=standing.facts.hushed,
+            )
+        )
     found += [Observation(node, reading) for node, reading in logs.items() if node not in measured]
     return found
 

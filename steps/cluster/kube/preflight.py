@@ -6,7 +6,7 @@ from typing import Final
 from analysis.errors import Problem
 from steps import variables
 from steps.catalogue.dataplanes import Arm
-from steps.cluster.kube import configure, kube_proxy, nodes, state
+from steps.cluster.kube import configure, gate, kube_proxy, nodes, state
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.permissions import BENCHMARK, Permission
 from steps.cluster.kube.seen import Seen
@@ -21,7 +21,6 @@ _EBPF: Final = ("ebpf", "ebpf-dsr")
 _SWITCHED: Final = ("iptables", "nftables", *_EBPF)
 _EBPF_KERNEL: Final = (5, 10)
 _NFTABLES_KERNEL: Final = (5, 13)
-_QUIET_LEVELS: Final = frozenset({"Warning", "Error", "Fatal", "None"})
 
 _LEFT_BEHIND: Final = (
     ((3, 24, 0), (3, 28, 5)),
@@ -245,12 +244,19 @@ def _address(seen: Seen, facts: Facts, asked: set[str]) -> Iterator[Finding]:
 
 
 def _quiet(facts: Facts) -> Iterator[Finding]:
-    if facts.log_level in _QUIET_LEVELS:
-        yield _warn(
-            f"Felix logs at level {facts.log_level}, so that most of what would prove a switch is not in its log.",
-            "Type `kubectl patch felixconfiguration default --type merge "
-            '-p \'{"spec":{"logSeverityScreen":"Info"}}\'`.',
+    if facts.hushed is None:
+        return
+    remedy = f"Type `{gate.SPEAK_UP}`."
+    if facts.log_level_overridden:
+        remedy = f"Type `kubectl -n {facts.calico_namespace} set env daemonset/calico-node FELIX_LOGSEVERITYSCREEN-`."
+    for name in _EBPF:
+        yield _skip(
+            name,
+            f"Felix logs at level {facts.hushed}, and whether eBPF returns replies directly is only in its lines of "
+            "level Info, so that neither could be proven.",
+            remedy,
         )
+    yield _warn(f"Felix logs at level {facts.hushed}, so that much of what a switch shows is not in its log.", remedy)
 
 
 def _aws(facts: Facts) -> Iterator[Finding]:

@@ -182,8 +182,10 @@ def test_a_process_older_than_the_log_ends_where_one_of_its_number_begins() -> N
         ("Parsed value for BPFEnabled: false (from datastore (global))", False),
         # what is read first wins, as the environment does
         (
-            ("Parsed value for BPFEnabled: true (from datastore (global))|Skipping config value for BPFEnabled from "
-            "datastore (global); already have a value from environment variable"),
+            (
+                "Parsed value for BPFEnabled: true (from datastore (global))|Skipping config value for BPFEnabled from "
+                "datastore (global); already have a value from environment variable"
+            ),
             False,
         ),
         (

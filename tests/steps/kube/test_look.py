@@ -146,6 +146,18 @@ def test_a_host_shows_its_interfaces_and_what_is_not_there_is_none() -> None:
     json.dumps(seen)
 
 
+def test_that_felix_answered_once_is_kept_though_it_answers_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([True, None, None])
+
+    def told(_address: str) -> Object:
+        return {"at": probes.now(), "felix_ready": next(answers, None)}
+
+    monkeypatch.setattr(look, "host", told)
+    silent = Spec("n", LOCAL, host=True, targets=(), lines=())
+    said = asyncio.run(run(silent, lambda said: said["host"] and said["host"]["felix_ready"] is None))
+    assert said["host"]["felix_answered_at"] < said["host"]["at"]
+
+
 def test_the_start_of_felix_is_read_from_its_metrics() -> None:
     metrics = "# HELP x\nprocess_start_time_seconds 1.795461600e+09\nother 1\n"
     assert look._started(metrics) == "2026-11-23T19:20:00+00:00"

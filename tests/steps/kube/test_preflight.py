@@ -125,6 +125,12 @@ def test_a_healthy_cluster_has_nothing_against_it() -> None:
         (set_kernel("4.19.0-25-amd64"), {"ebpf", "ebpf-dsr", "nftables"}, "node node-a has kernel 4.19.0-25-amd64"),
         (set_kernel("5.10.0"), {"nftables"}, "5.13 is needed"),
         (add_env("FELIX_BPFENABLED", "false"), {"iptables", "nftables", "ebpf", "ebpf-dsr"}, "FELIX_BPFENABLED=false"),
+        (
+            lambda c: c.felix["spec"].update(logSeverityScreen="Error"),
+            {"ebpf", "ebpf-dsr"},
+            "Felix logs at level Error",
+        ),
+        (add_env("FELIX_LOGSEVERITYSCREEN", "WARNING"), {"ebpf", "ebpf-dsr"}, "Felix logs at level WARNING"),
         (add_env("FELIX_NFTABLESMODE", "Auto"), {"iptables", "nftables"}, "which beats whatever is patched"),
         (add_felix("node.node-a", {"bpfEnabled": True}), {"iptables", "nftables", "ebpf", "ebpf-dsr"}, "node.node-a"),
         (
@@ -189,7 +195,6 @@ def test_who_would_put_back_what_is_switched_stops_the_run_unless_accepted(chang
     ("change", "words"),
     [
         (on_aws, "source/destination check"),
-        (lambda c: c.felix["spec"].update(logSeverityScreen="Error"), "Felix logs at level Error"),
         (lambda c: node(c)["metadata"]["labels"].update({"topology.kubernetes.io/zone": "b"}), "differ in zone"),
         (daemon_set("kube-flannel-ds", "kube-flannel"), "Flannel runs beside Calico"),
     ],
@@ -267,6 +272,41 @@ def test_missing_permissions_are_all_told_with_where() -> None:
         "may not get pods/log in namespace kube-system.",
         f"may not get pods/log in namespace {NAMESPACE}.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("felix", "variable", "value", "runs"),
+    [
+        ({"bpfEnabled": True}, "FELIX_BPFENABLED", "false", "iptables"),
+        ({}, "FELIX_BPFENABLED", "True", "ebpf"),
+        ({"bpfEnabled": True}, "FELIX_BPFEXTERNALSERVICEMODE", "dsr", "ebpf-dsr"),
+        ({}, "FELIX_NFTABLESMODE", "enabled", "nftables"),
+        ({"nftablesMode": "Enabled"}, "FELIX_NFTABLESMODE", "Disabled", "iptables"),
+    ],
+)
+def test_what_calico_nodes_environment_sets_is_what_runs(felix: Object, variable: str, value: str, runs: str) -> None:
+    calico = Calico(felix=felix)
+    add_env(variable, value)(calico)
+    assert standing(calico).facts.dataplane == runs
+
+
+@pytest.mark.parametrize(
+    ("version", "felix", "env", "follows"),
+    [
+        ("v3.32.1", {"nftablesMode": None}, "", True),
+        ("v3.32.1", {"nftablesMode": "Auto"}, "", True),
+        ("v3.32.1", {"nftablesMode": "Enabled"}, "", False),
+        ("v3.32.1", {"nftablesMode": "Auto"}, "Disabled", False),
+        ("v3.31.0", {"nftablesMode": "Enabled"}, "", False),
+    ],
+)
+def test_felix_follows_kube_proxy_only_where_it_is_told_to(
+    version: str, felix: Object, env: str, *, follows: bool
+) -> None:
+    calico = Calico(version=version, felix=felix)
+    if env:
+        add_env("FELIX_NFTABLESMODE", env)(calico)
+    assert standing(calico).facts.follows_kube_proxy is follows
 
 
 def test_provenance_says_what_a_reader_asks_for() -> None:
