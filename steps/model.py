@@ -79,6 +79,21 @@ class Change(Model):
     command: str
 
 
+class SwitchCost(Model):
+    """What a switch cost whoever was connected across it.
+
+    `connections`: long-lived TCP connections that were held. `dropped`: those of them that died. A gap is the longest
+    time without an answer, of any of them; None: nothing was sent that way. Datagrams are lost if no answer came.
+    """
+
+    connections: int
+    dropped: int
+    tcp_longest_gap_s: float | None
+    udp_longest_gap_s: float | None
+    udp_sent_packets: int | None
+    udp_lost_packets: int | None
+
+
 class Sign(Model):
     """One piece of evidence on one node. `indicates`: the dataplanes with which it agrees; None: it tells nothing."""
 

@@ -100,7 +100,7 @@ def test_a_small_run_has_these_nodes_in_this_order(tmp_path: Path) -> None:
                 (("canary-before", "true"), ("pod-to-service", "false"), ("canary-after", "true"))
             )
         ]
-        tasks = ("configure", "configure(0)", "settle", "prepare", "measures", "measures.measure")
+        tasks = ("configure", "configure(0)", "settle", "retreat", "prepare", "measures", "measures.measure")
         return [base, *(f"{base}.{t}" for t in tasks), *(f"{base}.measures.measure{b}" for b in below), f"{base}.clear"]
 
     assert [node.name for node in outcome.nodes] == [

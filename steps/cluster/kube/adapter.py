@@ -14,8 +14,9 @@ from steps.cluster.kube import configure, gate, nodes, observe, preflight, prepa
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.connect import connect
+from steps.cluster.kube.observe import AS_IS
 from steps.cluster.kube.permissions import KUBE_SYSTEM, PERMISSIONS, STATE, relevant
-from steps.model import Change, Finding, Moment, Placement, Sign, Visit
+from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
 from steps.settings import Settings, choose
 from steps.settle import Settlement
 
@@ -97,6 +98,18 @@ class Kube:
             before=self._watch_the_switch,
         )
 
+    def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
+        """Back to what ran before the run; with a reason no later visit tries the dataplane again."""
+        held = state.find(self._client)
+        if held is None or held.owner != self._owner:
+            return []
+        name = Arm.parse(visit.dataplane).name
+        if reason is not None:
+            # a node that can't have eBPF can't return replies directly either
+            names = configure.EBPFS if name in configure.EBPFS else {name}
+            state.note(self._client, held, unfit=dict.fromkeys(names, reason))
+        return configure.configure(self._client, self._owner, AS_IS, self._asked_nodes, self._say, self._sleep)
+
     def observe(self, visit: Visit, settings: Settings, moment: Moment) -> list[Sign]:
         """Look at each measured node now, sending what traffic the signs need."""
         return self._observe(visit, settings, moment, self.measured_nodes, None)
@@ -117,9 +130,9 @@ class Kube:
             sleep=self._sleep,
         )
 
-    def dropped(self) -> int | None:
-        """How many long-lived connections the last switch cost; None: none were held across it."""
-        return observe.dropped(self._client, configure.stand(self._client, to_switch=False), self.measured_nodes)
+    def cost(self) -> SwitchCost | None:
+        """What the last switch cost whoever was connected; None: nobody was."""
+        return observe.cost(self._client, configure.stand(self._client, to_switch=False), self.measured_nodes)
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
         """Start servers and Service for the visit's topologies and for the node-to-node canary."""
@@ -129,6 +142,14 @@ class Kube:
     def clear(self) -> None:
         """Take away what prepare brought. Safe to run twice."""
         prepare.clear(self._client)
+
+    def left(self, snapshot: dict[str, object] | None) -> list[str]:
+        """What restoring now won't put back, as sentences; nothing where it is not ours to do."""
+        held = state.find(self._client)
+        if held is not None and held.owner != self._owner:
+            return []
+        found = restore.plan(self._client, snapshot)
+        return [] if found is None else list(found.left)
 
     def restore(self, snapshot: dict[str, object] | None) -> list[Change]:
         """Put everything back; also what a run that is dead left behind."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from analysis.errors import Problem, Unfit
 from steps.cluster.kube import discover, kube_proxy, nodes, patches, state
@@ -14,10 +14,14 @@ from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.fields import Field, Ref, Value
 from steps.cluster.kube.permissions import felix_configurations
 from steps.cluster.kube.seen import Seen, look
+from steps.cluster.kube.signs import EBPF, EBPF_DSR
 from steps.cluster.kube.state import Owner
 from steps.model import Change
 
 Object = dict[str, Any]
+
+
+EBPFS: Final = frozenset({EBPF, EBPF_DSR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ def configure(
 ) -> list[Change]:
     """Switch, with the lock taken and the snapshot written before the first change.
 
+    A dataplane that an earlier visit found not to be had here is not tried again.
+
     Args:
         client: of the cluster.
         owner: who asks, and holds the cluster from now on.
@@ -102,7 +108,7 @@ def configure(
         before: is called before the first change, if there is one, with the measured nodes.
 
     Raises:
-        Unfit: somebody else holds the cluster, or it can't be switched.
+        Unfit: somebody else holds the cluster, or it can't be switched, to this dataplane or at all.
         Problem: an action failed; calling again goes on from there.
     """
     standing = stand(client, to_switch=True)
@@ -111,10 +117,16 @@ def configure(
     todo = plan(standing, dataplane, taken)
     if held is not None and held.owner != owner:
         raise Unfit(state.taken(client.where, held))
+    if held is not None and (reason := held.unfit.get(dataplane)):
+        raise Unfit(f"{dataplane} was tried earlier in this run and can't be had here: {reason}")
+    if not todo and owner.workflow is None:
+        return []  # a person who finds the cluster as wanted has nothing to put back
+    # a run holds the cluster from its first visit on, lest another switches it under one that had nothing to change
+    held = held or state.take(client, owner, taken, client.now())
+    if dataplane in EBPFS and not held.ebpf:
+        state.note(client, held, ebpf=True)
     if not todo:
         return []
-    if held is None:
-        state.take(client, owner, taken, client.now())
     before(standing, tuple(taken["nodes"]))
     return Applier(client, standing.facts, say, sleep).carry_out(todo)
 

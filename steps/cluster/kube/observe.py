@@ -16,7 +16,7 @@ from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.felix import Reading
 from steps.cluster.kube.permissions import KUBE_PROXY, KUBE_SYSTEM, PODS
 from steps.cluster.kube.signs import Observation
-from steps.model import Moment, Sign, Visit
+from steps.model import Moment, Sign, SwitchCost, Visit
 from steps.settings import Settings
 from steps.settle import FOR_GOOD, WAITING
 
@@ -169,7 +169,7 @@ def _cost(client: Client, places: Sequence[looking.Site], now: datetime) -> list
             moment="before",
             node=node,
             looked_at="long-lived connections",
-            seen=f"{seen.dropped} dropped, {seen.silent} silent; longest silence {seen.longest_gap_s:.1f} s",
+            seen=_told(seen),
             at=now,
             indicates=None,
         )
@@ -177,10 +177,16 @@ def _cost(client: Client, places: Sequence[looking.Site], now: datetime) -> list
     ]
 
 
-def dropped(
+def _told(seen: looking.Seen) -> str:
+    gap_s = max(seen.cost.tcp_longest_gap_s or 0.0, seen.cost.udp_longest_gap_s or 0.0)
+    dropped = f"{seen.cost.dropped} of {seen.cost.connections} dropped or silent"
+    return f"{dropped}; {seen.cost.udp_lost_packets or 0} datagrams lost; longest silence {gap_s:.1f} s"
+
+
+def cost(
     client: Client, standing: Standing, measured: Sequence[str], sleep: Callable[[float], None] = time.sleep
-) -> int | None:
-    """How many long-lived connections have died since the looking pods came; None: there are no such pods.
+) -> SwitchCost | None:
+    """What has become of the long-lived connections since the looking pods came; None: there are no such pods.
 
     One that is silent is waited for, until it has answered or is dead.
     """
@@ -191,7 +197,7 @@ def dropped(
     while True:
         seen = looking.last(client, places).values()
         if not any(each.silent for each in seen) or time.monotonic() > end:
-            return sum(each.dropped + each.silent for each in seen)
+            return looking.total(each.cost for each in seen)
         sleep(_POLL_S)
 
 

@@ -23,7 +23,7 @@ KERNEL: Final = (
     "The API objects are as they were. The nodes' kernels keep what eBPF left: kernel.unprivileged_bpf_disabled stays "
     "set until a reboot, and rp_filter, accept_local, bpf_jit_harden and the mounts of bpffs and cgroups may differ."
 )
-"""What no restore can put back; true wherever eBPF was on."""
+"""What no restore can put back; true wherever eBPF was switched on, whatever runs by now."""
 
 
 _GONE: Final = (
@@ -73,7 +73,7 @@ def plan(client: Client, given: Object | None) -> Plan | None:
         facts = replace(facts, install="operator" if any(f.ref == INSTALLATION for f in found.original) else "manifest")
     current = {**found.standing.current, **found.current}
     todo = patches.order(current, found.wanted, facts, stale=found.standing.stale, over=True)
-    return Plan(facts, held, todo, _left(found))
+    return Plan(facts, held, todo, _left(found, taken, had_ebpf=held is not None and held.ebpf))
 
 
 def restore(
@@ -170,13 +170,14 @@ def _check(client: Client, held: Held) -> None:
         )
 
 
-def _left(found: _Compared) -> tuple[str, ...]:
+def _left(found: _Compared, taken: Object, *, had_ebpf: bool) -> tuple[str, ...]:
     sentences = []
     for field, value in found.wanted.items():
         if field.path != WHOLE and value != found.original.get(field):
             sentences.append(f"{field} was changed by somebody else meanwhile: only its mode was put back.")
         if field.path == WHOLE and found.original.get(field) is None and value is not None:
             sentences.append(f"{field} was made by somebody else meanwhile: it stays.")
-    if any((bool(v) and f.path[-1:] == ("bpfEnabled",)) or v == "BPF" for f, v in found.current.items()):
+    runs_ebpf = any((bool(v) and f.path[-1:] == ("bpfEnabled",)) or v == "BPF" for f, v in found.current.items())
+    if (had_ebpf or runs_ebpf) and taken.get("dataplane") not in configure.EBPFS:
         sentences.append(KERNEL)
     return tuple(sentences)

@@ -202,9 +202,35 @@ def test_a_switch_begins_with_new_looking_pods() -> None:
 def test_what_the_switch_cost_is_known_while_the_looking_pods_are_there() -> None:
     cluster = Cluster(switch(EBPF))
     standing = configure.stand(cluster.client, to_switch=False)
-    assert observe.dropped(cluster.client, standing, MEASURED) is None
+    assert observe.cost(cluster.client, standing, MEASURED) is None
     cluster.observe("ebpf")
-    assert observe.dropped(cluster.client, standing, MEASURED) == 0
+    cost = observe.cost(cluster.client, standing, MEASURED)
+    assert cost is not None
+    assert (cost.connections, cost.dropped, cost.udp_lost_packets) == (6, 0, 0)
+    assert (cost.tcp_longest_gap_s, cost.udp_longest_gap_s) == (0.4, 0.4)
+
+
+def test_a_switch_costs_what_broke_was_silent_or_never_came_back() -> None:
+    def line(protocol: str, **fared: Any) -> Object:  # noqa: ANN401
+        plain = {"name": "l", "protocol": protocol, "connected": 1, "dropped": 0, "sent": 100, "received": 99}
+        return {**plain, "silent_s": 0.0, "longest_gap_s": 0.1, **fared}
+
+    def told(node: str, *lines: Object) -> Object:
+        return {"node": node, "host": None, "answers": [], "lines": lines}
+
+    seen = looking.gather(
+        [
+            told("a", line("tcp"), line("tcp", dropped=2, longest_gap_s=9.0), line("udp", received=90)),
+            told("b", line("tcp", silent_s=14.0), line("tcp", received=0), line("udp", longest_gap_s=3.0)),
+        ],
+        ["a", "b"],
+    )
+    found = looking.total(each.cost for each in seen.values())
+    assert (found.connections, found.dropped) == (3, 2), "one that never was is neither held nor dropped"
+    assert (found.tcp_longest_gap_s, found.udp_longest_gap_s) == (9.0, 3.0)
+    assert (found.udp_sent_packets, found.udp_lost_packets) == (200, 9), "the last of each may be on its way"
+    nothing = looking.total(each.cost for each in looking.gather([told("a")], ["a"]).values())
+    assert (nothing.connections, nothing.udp_lost_packets, nothing.tcp_longest_gap_s) == (0, None, None)
 
 
 def test_what_is_measured_as_it_is_is_said_and_never_weighed() -> None:

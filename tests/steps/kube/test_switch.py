@@ -94,10 +94,16 @@ def test_a_second_call_changes_nothing() -> None:
         assert calico.settings() == before
 
 
-def test_a_cluster_that_is_as_asked_is_not_even_locked() -> None:
+def test_a_run_holds_the_cluster_though_it_has_nothing_to_change_and_a_person_does_not() -> None:
     calico = Calico()
     before = calico.settings()
+    assert switch(calico, "iptables", Owner(None, None, "ada@desk")) == []
+    assert calico.settings() == before
     assert switch(calico, "iptables") == []
+    assert held(calico)
+    with pytest.raises(Unfit, match="is held by workflow bench/run-1 since"):
+        switch(calico, "ebpf", Owner("run-2", NAMESPACE, None))
+    assert put_back(calico) == []
     assert calico.settings() == before
 
 
@@ -276,6 +282,46 @@ def test_restoring_says_what_it_cannot_put_back() -> None:
     said: list[str] = []
     restore.restore(client, None, said.append, calico.store.advance)
     assert any("unprivileged_bpf_disabled" in sentence for sentence in said)
+
+
+@pytest.mark.parametrize(
+    ("visits", "first", "told"),
+    [
+        (("ebpf", "iptables"), {}, True),
+        (("ebpf-dsr", "nftables"), {}, True),
+        (("nftables", "iptables"), {}, False),
+        (("iptables", "ebpf"), {"bpfEnabled": True}, False),
+    ],
+)
+def test_what_ebpf_left_in_the_kernels_is_told_whatever_runs_at_the_end(
+    visits: tuple[str, ...], first: dict[str, Any], *, told: bool
+) -> None:
+    calico = Calico(felix=first)
+    for dataplane in visits:
+        switch(calico, dataplane)
+    client, _transport = direct_client(calico.store)
+    found = restore.plan(client, None)
+    assert found is not None
+    assert (restore.KERNEL in found.left) is told
+
+
+def test_a_dataplane_that_can_not_be_had_here_is_not_tried_again() -> None:
+    calico = Calico()
+    switch(calico, "iptables")
+    client, _transport = direct_client(calico.store)
+    lock = state.find(client)
+    assert lock is not None
+    state.note(client, lock, unfit={"ebpf": "the kernel of node-b is too old"})
+    again = state.find(client)
+    assert again is not None
+    state.note(client, again, unfit={"ebpf-dsr": "likewise"}, ebpf=True)
+    for name in ("ebpf", "ebpf-dsr"):
+        with pytest.raises(Unfit, match=f"{name} was tried earlier in this run and can't be had here: "):
+            switch(calico, name)
+    assert running(calico) == "iptables"
+    assert switch(calico, "nftables")
+    put_back(calico)
+    assert switch(calico, "ebpf"), "the next run may try"
 
 
 def test_the_snapshot_stays_while_something_else_undoes_the_restore() -> None:
@@ -492,7 +538,7 @@ clusters = st.builds(
     mode=st.sampled_from(["", "iptables", "nftables"]),
     version=st.sampled_from(["v3.28.5", "v3.30.2", "v3.32.1"]),
 )
-kills = st.one_of(st.none(), st.tuples(st.integers(0, 6), st.booleans()))
+kills = st.one_of(st.none(), st.tuples(st.integers(0, 8), st.booleans()))
 
 
 @settings(max_examples=150, deadline=None)
@@ -533,7 +579,7 @@ def test_a_snapshot_tells_by_itself_which_fields_were_touchable(calico: Calico) 
 
 
 @settings(max_examples=60, deadline=None)
-@given(calico=clusters, dataplane=st.sampled_from(DATAPLANES[:-1]), kill=st.integers(0, 6), late=st.booleans())
+@given(calico=clusters, dataplane=st.sampled_from(DATAPLANES[:-1]), kill=st.integers(0, 8), late=st.booleans())
 def test_a_second_call_finishes_what_was_killed(calico: Calico, dataplane: str, kill: int, *, late: bool) -> None:
     if (
         dataplane == "nftables"
