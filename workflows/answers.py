@@ -40,6 +40,8 @@ def show(said: Summary, console: Console) -> None:
     console.print()
     console.print(Text(said.headline, style="bold"))
     _show_answers(said, console)
+    for sentence in said.switching:
+        console.print(sentence, soft_wrap=True, highlight=False)
     _show_changes(said, console)
     for skipped in said.skipped:
         console.print(f"Skipped: {skipped.name}: {skipped.reason}", soft_wrap=True)
