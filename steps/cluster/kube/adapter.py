@@ -15,7 +15,7 @@ from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.connect import connect
 from steps.cluster.kube.observe import AS_IS
-from steps.cluster.kube.permissions import KUBE_SYSTEM, PERMISSIONS, STATE, relevant
+from steps.cluster.kube.permissions import BENCHMARK, KUBE_SYSTEM, PERMISSIONS, STATE, relevant
 from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
 from steps.settings import Settings, choose
 from steps.settle import Settlement
@@ -60,17 +60,22 @@ class Kube:
         needed = relevant(PERMISSIONS, self._client.groups())
         denied = [entry for entry in needed if "switch" in entry.roles and not self._client.allows(entry)]
         found = preflight.missing(denied, self._client.namespace)
-        if found:
-            return found
+        if any(entry.verb in {"get", "list"} for entry in denied):
+            return found  # what may not be read can't be judged
         held = state.find(self._client)
-        if held is not None and held.owner != self._owner:
+        others = held is not None and held.owner != self._owner
+        if held is not None and others:
             alive = state.lives(self._client, held.owner)
             found.append(preflight.held(self._client.where, held, alive=alive))
         standing = configure.stand(self._client, to_switch=True)
         accepted = frozenset(self._variables.get(names.ACCEPT, "").replace(" ", "").split(","))
         found += preflight.findings(standing.facts, standing.seen, settings, self._asked_nodes, accepted)
-        if not any(finding.severity == "stop" for finding in found):
-            chosen = nodes.choose(standing.facts.nodes, self._asked_nodes)
+        # pods of ours would disturb whoever measures there
+        if not others and not any(entry.namespace == BENCHMARK for entry in denied):
+            try:
+                chosen = nodes.choose(standing.facts.nodes, self._asked_nodes)
+            except Problem:
+                return found  # which is among the findings
             found += prepare.findings(self._client, standing, chosen, settings, variables=self._variables)
         return found
 

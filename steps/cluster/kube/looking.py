@@ -97,8 +97,8 @@ def spec(index: int, sites: Sequence[Site], services: Mapping[str, Object], host
     cluster_ip = Target(f"ClusterIP from {where}", site.node, far["spec"]["clusterIP"], PORT)
     if not host:
         return Spec(site.node, site.address, host=False, targets=(cluster_ip,), lines=(cluster_ip,), echo=PORT)
-    here = Target(f"own NodePort from {site.node}", site.node, site.address, _node_port(far))
-    there = Target(f"NodePort of {other.node} from {site.node}", other.node, other.address, _node_port(own))
+    here = Target(f"own NodePort from {site.node}", site.node, site.address, node_port(far))
+    there = Target(f"NodePort of {other.node} from {site.node}", other.node, other.address, node_port(own))
     return Spec(site.node, site.address, host=True, targets=(cluster_ip, here, there), lines=(cluster_ip, there))
 
 
@@ -197,7 +197,8 @@ def _cost(lines: Sequence[Object]) -> SwitchCost:
     )
 
 
-def _node_port(service: Object) -> int:
+def node_port(service: Object) -> int:
+    """The number of a Service's node port by TCP."""
     ports: list[Object] = service["spec"]["ports"]
     return int(next(port["nodePort"] for port in ports if port.get("protocol", "TCP") == "TCP"))
 

@@ -16,7 +16,7 @@ from steps.cluster.kube.observe import TRIALS, sites
 from steps.cluster.kube.pods import Container
 from steps.model import Finding, Monitor, Placement, Visit
 from steps.settings import Settings
-from steps.variables import OUTSIDE
+from steps.variables import IMAGE, OUTSIDE
 
 Object = dict[str, Any]
 
@@ -54,7 +54,7 @@ def prepare(
     wanted = needed(visit)
     outside = outside_node(standing, variables) if any(t.client == "outside" for t in wanted) else None
     if outside is None and any(t.client == "outside" for t in wanted):
-        raise Unfit(f"{_NO_OUTSIDE}: {_outside_remedy()}")
+        raise Unfit(f"{_NO_OUTSIDE}. {_outside_remedy()}")
     places = sites(standing, measured)
     uplinks = {node: seen.uplink for node, seen in looking.last(client, places).items()}
     crew = Crew(client, TRIALS)
@@ -77,7 +77,7 @@ def clear(client: Client, *, padding_too: bool = False) -> None:
         padding_too: the many Services as well, which otherwise stay for the next visit; and wait until all is gone,
             which otherwise is left to whoever comes next, as seconds of every visit are not for waiting.
     """
-    parts = [TRIALS, looking.PART, reach.REACH, reach.CHECK, *([padding.PART] if padding_too else [])]
+    parts = [TRIALS, looking.PART, reach.REACH, reach.CHECK, reach.OUTSIDE, *([padding.PART] if padding_too else [])]
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(lambda part: Crew(client, part).dismiss(wait=padding_too), parts))
 
@@ -121,7 +121,8 @@ def findings(
     try:
         outside = outside_node(standing, variables)
     except Unfit as error:
-        return [Finding(severity="stop", subject="outside", reason=str(error))]
+        remedy = f"Type `kubectl get nodes`, and set {OUTSIDE} to one without Calico, or to nothing."
+        return [Finding(severity="stop", subject="outside", reason=str(error), remedy=remedy)]
     if outside is None:
         found += [
             Finding(severity="skip", subject=name, reason=_NO_OUTSIDE, remedy=_outside_remedy())
@@ -132,8 +133,11 @@ def findings(
         image = pods.image(variables)
         places = sites(standing, chosen)
     except Problem as error:
-        return [*found, Finding(severity="stop", subject="pods", reason=str(error))]
-    return found + reach.findings(client, places, image, IPERF3_PORT)
+        remedy = f"Set `{IMAGE}=NAME:TAG`, and look at `kubectl get nodes -o wide`."
+        return [*found, Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
+    wanted = outside is not None and any(BY_NAME[name].client == "outside" for name in asked)
+    beyond = sites(standing, [outside.name])[0] if outside is not None and wanted else None
+    return found + reach.findings(client, places, image, IPERF3_PORT, beyond)
 
 
 def service() -> Object:
@@ -268,4 +272,7 @@ def _bracketed(address: str) -> str:
 
 
 def _outside_remedy() -> str:
-    return f"add a node without calico-node and name it in {OUTSIDE}, or leave external-to-nodeport out"
+    return (
+        f"No command mends that: add a node without calico-node and name it in {OUTSIDE}, or leave out "
+        "external-to-nodeport."
+    )
