@@ -130,6 +130,7 @@ TRIALS: Final = (
     Column("block_size_bytes", pa.int64(), "B", "of one write, or one UDP datagram"),
     Column("congestion_control", pa.string(), "", "TCP, the sender's"),
     Column("mtu_bytes", pa.int32(), "B", "of the client's interface on this path"),
+    Column("server_mtu_bytes", pa.int32(), "B", "of the server's interface on this path"),
     Column("connects_per_s", pa.float64(), "1/s", "TCP connections opened one after another"),
     Column("connect_p50_s", pa.float64(), "s", "median time of connect()"),
     Column("connect_p99_s", pa.float64(), "s", "99th percentile of connect()"),

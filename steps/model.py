@@ -117,6 +117,8 @@ class Placement(Model):
     """Everything that a measuring step needs to know of one topology, so that it asks no cluster.
 
     `prefix` goes before each program at the client's end (empty in a pod that already is there).
+    `server_interface`: as the monitor on the server's node sees it, an interface with the MTU of the server's own;
+    `server_mtu_bytes`: that MTU where it is known already. None: it is not to be had.
     `nat_prefix` and `nat_interface` read the byte counters of the node that owns the NodePort; None: not on this path.
     """
 
@@ -128,6 +130,8 @@ class Placement(Model):
     port: int
     connect_port: int
     interface: str | None = None
+    server_interface: str | None = None
+    server_mtu_bytes: int | None = None
     monitors: tuple[Monitor, ...]
     nat_monitor: Monitor | None = None
     nat_interface: str | None = None

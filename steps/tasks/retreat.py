@@ -23,6 +23,18 @@ def retreat(
     document: Annotated[Path, document(VISIT_FOLDER + "/" + raw.RETREAT)],
 ) -> None:
     """Back to what ran before the run. What can't be had here at all is not tried again by later visits."""
+    leave(settings, visit, settled, document)
+
+
+def leave(settings: str, visit: str, settled: Path | None, document: Path) -> None:
+    """Leave a visit's dataplane, and keep what was done.
+
+    Args:
+        settings: of the run, as JSON.
+        visit: its number.
+        settled: what the step before kept of its failure, if it came to it.
+        document: where to keep it.
+    """
     chosen, going = planned(settings, visit)
     kept = raw.Configure(visit=going.visit, started_at=datetime.now(UTC))
     began = time.monotonic()

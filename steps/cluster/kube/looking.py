@@ -41,12 +41,13 @@ class Site:
 class Seen:
     """What the pods of one node last said.
 
-    `uplink`: the interface with the node's address. `cost`: of what has happened since the pods came. `silent`:
-    connections that may yet die, or live.
+    `uplink`: the interface with the node's address, and its MTU. `cost`: of what has happened since the pods came.
+    `silent`: connections that may yet die, or live.
     """
 
     host: Host | None
     uplink: str | None
+    uplink_mtu_bytes: int | None
     answers: tuple[Answer, ...]
     cost: SwitchCost
     silent: int
@@ -135,6 +136,7 @@ def gather(told: Sequence[Object], nodes: Sequence[str]) -> dict[str, Seen]:
         found[node] = Seen(
             host=_host(host) if host else None,
             uplink=host["uplink"] if host else None,
+            uplink_mtu_bytes=host.get("uplink_mtu_bytes") if host else None,
             answers=answers,
             cost=_cost(lines),
             silent=sum(line["silent_s"] > _SILENT_S for line in _of(lines, "tcp")),

@@ -56,7 +56,7 @@ def prepare(
     if outside is None and any(t.client == "outside" for t in wanted):
         raise Unfit(f"{_NO_OUTSIDE}. {_outside_remedy()}")
     places = sites(standing, measured)
-    uplinks = {node: seen.uplink for node, seen in looking.last(client, places).items()}
+    uplinks = {node: (seen.uplink, seen.uplink_mtu_bytes) for node, seen in looking.last(client, places).items()}
     crew = Crew(client, TRIALS)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda stop: stop(), (lambda: looking.stop(client), lambda: crew.dismiss(keep_services=True))))
@@ -176,7 +176,7 @@ def placements(
     found: Object,
     manned: Mapping[str, Object],
     outside: Node | None,
-    uplinks: Mapping[str, str | None],
+    uplinks: Mapping[str, tuple[str | None, int | None]],
 ) -> list[Placement]:
     """How the client of each topology reaches its server.
 
@@ -186,7 +186,7 @@ def placements(
         found: the Service, as the cluster has it.
         manned: the pods, as the cluster has them, by name.
         outside: the node of the client outside, if there is one.
-        uplinks: the interface with each node's address, where it is known.
+        uplinks: the interface with each node's address, and its MTU, where they are known.
     """
     return [_placement(topology, places, found, manned, outside, uplinks) for topology in wanted]
 
@@ -197,12 +197,15 @@ def _placement(
     found: Object,
     manned: Mapping[str, Object],
     outside: Node | None,
-    uplinks: Mapping[str, str | None],
+    uplinks: Mapping[str, tuple[str | None, int | None]],
 ) -> Placement:
     near, far = places[0], places[-1]
     from_outside = topology.client == "outside"
+    unknown: tuple[str | None, int | None] = (None, None)
+    uplink, far_mtu_bytes = uplinks.get(near.node, unknown)[0], uplinks.get(far.node, unknown)[1]
+    to_node = topology.target == "node-address"
     address, ports = near.address, (IPERF3_PORT, CONNECT_PORT)
-    if topology.target == "node-address":
+    if to_node:
         address = far.address
     elif topology.target == "pod-address":
         address = ip(manned["server-near" if topology.same_node else _SERVER])
@@ -232,10 +235,13 @@ def _placement(
         address=address,
         port=ports[0],
         connect_port=ports[1],
-        interface={"pod": "eth0", "node": uplinks.get(near.node), "outside": None}[topology.client],
+        interface={"pod": "eth0", "node": uplink, "outside": None}[topology.client],
+        # the monitor is a pod there like the server, but for a client outside, which asks one in the node's network
+        server_interface=None if to_node or from_outside else "eth0",
+        server_mtu_bytes=far_mtu_bytes if to_node else None,
         monitors=monitors,
         nat_monitor=Monitor(node=near.node, side="nat", source=source[near.node]) if from_outside else None,
-        nat_interface=uplinks.get(near.node) if from_outside else None,
+        nat_interface=uplink if from_outside else None,
     )
 
 

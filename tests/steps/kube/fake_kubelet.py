@@ -91,6 +91,7 @@ def told(
         "at": at,
         "interfaces": names,
         "uplink": "eth0",
+        "uplink_mtu_bytes": 9001,
         "vxlan_external": bpf,
         "proxy_mode": proxy_mode,
         "felix_ready": True,

@@ -141,7 +141,7 @@ def test_a_silence_counts_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_host_shows_its_interfaces_and_what_is_not_there_is_none() -> None:
     seen = look.host(LOCAL)
     assert "lo" in seen["interfaces"]
-    assert seen["uplink"] == "lo"
+    assert (seen["uplink"], seen["uplink_mtu_bytes"]) == ("lo", 65536)
     assert seen["felix_started_at"] is None or seen["felix_started_at"]
     json.dumps(seen)
 

@@ -188,9 +188,14 @@ def test_the_interface_of_the_node_is_the_one_that_was_seen_from_within() -> Non
     bench = Bench()
     bench.kubelet.says = lambda pod: fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
     looking.start(bench.client, PLACES, "image:1")
-    found = bench.prepare("external-to-nodeport")
+    found = bench.prepare("external-to-nodeport", "pod-to-service")
     assert found["external-to-nodeport"].nat_interface == "eth0"
     assert found["node-to-node"].interface == "eth0"
+    assert {name: (p.server_interface, p.server_mtu_bytes) for name, p in found.items()} == {
+        "node-to-node": (None, 9001),
+        "pod-to-service": ("eth0", None),
+        "external-to-nodeport": (None, None),
+    }
     assert Bench().prepare("external-to-nodeport")["external-to-nodeport"].nat_interface is None
 
 
