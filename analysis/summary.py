@@ -6,7 +6,7 @@ from typing import Final, Literal
 import duckdb
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from analysis import history, metrics, run, telling, words
+from analysis import history, metrics, run, switching, telling, words
 from analysis.changes import Change
 from analysis.compare import Comparison, compare_all
 from analysis.errors import BadInput
@@ -63,7 +63,8 @@ class Summary:
     """A run's answer. It is kept in `runs.verdict` as JSON; `headline` is its first line in every place.
 
     `answers`: for each metric a sentence like the headline. `changes`: from night to night, and `history`: what they
-    were looked for in; None where there was no night to compare with.
+    were looked for in; None where there was no night to compare with. `switching`: what it took to switch to each, in a
+    sentence; nothing in the lab.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings", extra="ignore")
@@ -88,6 +89,7 @@ class Summary:
     trigger: str | None = None
     changes: tuple[Change, ...] = ()
     history: History | None = None
+    switching: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -199,6 +201,7 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
         trigger=about.trigger,
         changes=changes,
         history=looked,
+        switching=switching.sentences(con, about),
     )
 
 

@@ -40,6 +40,7 @@ def trial_row(trial: Trial, document: TrialDocument | None, fault: str | None, r
         "attempts": len(document.attempts),
         "foreign_cpu_ratio": attempt.foreign_cpu_ratio if attempt is not None else None,
         "mtu_bytes": document.mtu_bytes,
+        "server_mtu_bytes": _server_mtu_bytes(document, attempt),
         "services": document.services,
         "flags": list(document.flags),
     }
@@ -56,6 +57,17 @@ def trial_row(trial: Trial, document: TrialDocument | None, fault: str | None, r
     row["nodes"] = _nodes(document, attempt, baseline)
     row |= _report(document, attempt, found, baseline) if isinstance(found, Report) else _connects(found)
     return {**row, "outcome": "measured", "error": None}
+
+
+def _server_mtu_bytes(document: TrialDocument, attempt: Attempt | None) -> int | None:
+    place = document.placement
+    if place.server_mtu_bytes is not None or place.server_interface is None or attempt is None:
+        return place.server_mtu_bytes
+    ends = [m.node for m in place.monitors if m.side in {"server", "both"}]
+    seen = [
+        reading.interfaces.get(place.server_interface) for node in ends for reading in attempt.readings.get(node, ())
+    ]
+    return next((traffic.mtu_bytes for traffic in seen if traffic is not None), None)
 
 
 def _unmeasured(fault: str | None, record: VisitRecord) -> Row:

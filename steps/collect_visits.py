@@ -177,12 +177,34 @@ def visit_row(record: VisitRecord) -> dict[str, object]:
         "changes": [change.command for change in configure.changes] if configure is not None else None,
         "started_at": configure.started_at if configure is not None else None,
         "switch_s": configure.switch_s if configure is not None else None,
-        "settle_s": settle.settle_s if settle is not None else None,
-        "connections_dropped": settle.connections_dropped if settle is not None else None,
+        "settle_s": _settle_s(configure, settle),
+        **_cost(settle),
         "idle_nodes": _idle_nodes(record),
         "canary_before_bps": _canary_bps(record, "before"),
         "canary_after_bps": _canary_bps(record, "after"),
         "error": record.error,
+    }
+
+
+def _settle_s(configure: raw.Configure | None, settle: raw.Evidence | None) -> float | None:
+    """From the last change until the proof, and not from the first look: a step's start is part of what it takes."""
+    if settle is None or settle.proven_at is None or configure is None or configure.switch_s is None:
+        return settle.settle_s if settle is not None else None
+    return max(0.0, (settle.proven_at - configure.started_at).total_seconds() - configure.switch_s)
+
+
+def _cost(settle: raw.Evidence | None) -> dict[str, object]:
+    """The columns of what the switch cost; older documents know of the dropped connections alone."""
+    cost = settle.cost if settle is not None else None
+    if cost is None:
+        return {"connections_dropped": settle.connections_dropped if settle is not None else None}
+    return {
+        "connections_held": cost.connections,
+        "connections_dropped": cost.dropped,
+        "tcp_longest_gap_s": cost.tcp_longest_gap_s,
+        "udp_longest_gap_s": cost.udp_longest_gap_s,
+        "udp_probe_sent_packets": cost.udp_sent_packets,
+        "udp_probe_lost_packets": cost.udp_lost_packets,
     }
 
 

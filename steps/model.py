@@ -79,6 +79,21 @@ class Change(Model):
     command: str
 
 
+class SwitchCost(Model):
+    """What a switch cost whoever was connected across it.
+
+    `connections`: long-lived TCP connections that were held. `dropped`: those of them that died. A gap is the longest
+    time without an answer, of any of them; None: nothing was sent that way. Datagrams are lost if no answer came.
+    """
+
+    connections: int
+    dropped: int
+    tcp_longest_gap_s: float | None
+    udp_longest_gap_s: float | None
+    udp_sent_packets: int | None
+    udp_lost_packets: int | None
+
+
 class Sign(Model):
     """One piece of evidence on one node. `indicates`: the dataplanes with which it agrees; None: it tells nothing."""
 
@@ -102,6 +117,8 @@ class Placement(Model):
     """Everything that a measuring step needs to know of one topology, so that it asks no cluster.
 
     `prefix` goes before each program at the client's end (empty in a pod that already is there).
+    `server_interface`: as the monitor on the server's node sees it, an interface with the MTU of the server's own;
+    `server_mtu_bytes`: that MTU where it is known already. None: it is not to be had.
     `nat_prefix` and `nat_interface` read the byte counters of the node that owns the NodePort; None: not on this path.
     """
 
@@ -113,6 +130,8 @@ class Placement(Model):
     port: int
     connect_port: int
     interface: str | None = None
+    server_interface: str | None = None
+    server_mtu_bytes: int | None = None
     monitors: tuple[Monitor, ...]
     nat_monitor: Monitor | None = None
     nat_interface: str | None = None

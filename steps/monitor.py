@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from typing import Final, cast
 
@@ -39,10 +40,11 @@ class Core(Model):
 
 
 class Traffic(Model):
-    """Bytes that crossed an interface since it came up."""
+    """Bytes that crossed an interface since it came up, and the most that it takes at once; None: not known."""
 
     sent_bytes: int
     received_bytes: int
+    mtu_bytes: int | None = None
 
 
 class Counters(Model):
@@ -84,8 +86,17 @@ def _local(node: str) -> Counters:
         at_s=at_s,
         cores=tuple(Core.model_validate({mode: getattr(core, mode) for mode in MODES}) for core in times),
         memory_used_bytes=psutil.virtual_memory().used,
-        interfaces={n: Traffic(sent_bytes=t.bytes_sent, received_bytes=t.bytes_recv) for n, t in traffic.items()},
+        interfaces={
+            n: Traffic(sent_bytes=t.bytes_sent, received_bytes=t.bytes_recv, mtu_bytes=_mtu_bytes().get(n))
+            for n, t in traffic.items()
+        },
     )
+
+
+@cache
+def _mtu_bytes() -> dict[str, int]:
+    """Of each interface. Asked once: it costs a call for each, and a pod's is set when the pod is made."""
+    return {name: found.mtu for name, found in psutil.net_if_stats().items()}
 
 
 def _namespace(name: str, node: str) -> Counters:

@@ -1,7 +1,7 @@
 """The raw documents of a run: where each lies below `raw/RUN/`, what it holds, and how it is written and read.
 
     run.json  preflight.json  snapshot.json  restore.json
-    visit-01/configure.json  settle.json  prepare.json  clear.json
+    visit-01/configure.json  settle.json  retreat.json  prepare.json  clear.json
     visit-01/canary-before/canary.json.gz    visit-01/canary-after/canary.json.gz
     visit-01/TOPOLOGY/0001.json.gz           one for each trial
 
@@ -21,7 +21,7 @@ from typing import Final, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from analysis.errors import Problem
-from steps.model import Change, Finding, Model, Moment, Placement, Proof, Sign, Trial, Visit
+from steps.model import Change, Finding, Model, Moment, Placement, Proof, Sign, SwitchCost, Trial, Visit
 from steps.monitor import Counters
 from steps.settings import Settings
 
@@ -31,6 +31,7 @@ SNAPSHOT: Final = "snapshot.json"
 RESTORE: Final = "restore.json"
 CONFIGURE: Final = "configure.json"
 SETTLE: Final = "settle.json"
+RETREAT: Final = "retreat.json"
 PREPARE: Final = "prepare.json"
 CLEAR: Final = "clear.json"
 CANARY: Final = "canary.json.gz"
@@ -94,7 +95,10 @@ class Snapshot(Model):
 
 
 class Configure(Model):
-    """configure.json: the switch. `error`: why it failed, as a sentence; None if it did not."""
+    """configure.json: the switch; retreat.json: the way back from one that was not proven.
+
+    `error`: why it failed, as a sentence; None if it did not.
+    """
 
     visit: int
     started_at: datetime
@@ -106,8 +110,9 @@ class Configure(Model):
 class Evidence(Model):
     """settle.json and clear.json: the signs of one moment, on the nodes that must be proven.
 
-    `settle_s`: from the last change until the proof. `connections_dropped`: long-lived ones, by the switch; None if
-    none were held. `error`: why the step failed; None if it did not.
+    `settle_s`: from the first look until the proof, which came at `proven_at`. `cost`: of the switch; None if nobody
+    was connected across it. `connections_dropped`: as older documents have it. `error`: why the step failed; None if it
+    did not. `final`: looking again could not have helped.
     """
 
     visit: int
@@ -115,8 +120,11 @@ class Evidence(Model):
     signs: tuple[Sign, ...] = ()
     proof: Proof | None = None
     settle_s: float | None = None
+    proven_at: datetime | None = None
+    cost: SwitchCost | None = None
     connections_dropped: int | None = None
     error: str | None = None
+    final: bool = False
 
 
 class Prepare(Model):
@@ -131,11 +139,13 @@ class Restore(Model):
     """restore.json: what putting everything back took.
 
     `evidence`: seen before that, of a visit that a Stop cut short, so that what it had measured need not be lost.
+    `left`: what could not be put back, as sentences.
     """
 
     finished_at: datetime
     evidence: Evidence | None = None
     changes: tuple[Change, ...] = ()
+    left: tuple[str, ...] = ()
     error: str | None = None
 
 

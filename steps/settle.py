@@ -19,6 +19,12 @@ CLUSTER_TIMEOUT_S: Final = 240.0
 """How long a cluster may: up to half a minute until Felix has written the dataplane, twice where it crashes once, the
 stretch that must pass after it, and a kube-proxy that has to be started again."""
 
+WAITING: Final = "switch"
+"""What a contrary sign calls that which it was looked at, if it says that the switch is not over."""
+
+FOR_GOOD: Final = "for good"
+"""What a contrary sign calls that which it was looked at, if looking again can't change it: the wait ends with it."""
+
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
 
@@ -55,12 +61,16 @@ def timeout_s(environment: str) -> float:
 
 
 class NotSettledError(Problem):
-    """The dataplane was not proven. Carries what was seen last, for the record."""
+    """The dataplane was not proven. Carries what was seen last, for the record.
 
-    def __init__(self, message: str, signs: Sequence[Sign], found: Proof | None) -> None:
+    `final`: it can't become proven, here and now and by trying once more.
+    """
+
+    def __init__(self, message: str, signs: Sequence[Sign], found: Proof | None, *, final: bool) -> None:
         super().__init__(message)
         self.signs = tuple(signs)
         self.proof = found
+        self.final = final
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +85,8 @@ class Settlement:
 def judge(signs: Sequence[Sign], asked: str, nodes: Sequence[str]) -> Judgement:
     """What the signs of one look mean for the wait. Pure.
 
-    A contrary sign may be the old dataplane on its way out, even on every node at once, so it is no reason to give up.
-    Only where no node is named can looking again not help.
+    A contrary sign may be the old dataplane on its way out, even on every node at once, so it is no reason to give up,
+    unless it is one for good. Where no node is named, looking again can't help either.
 
     Args:
         signs: of one look.
@@ -86,7 +96,12 @@ def judge(signs: Sequence[Sign], asked: str, nodes: Sequence[str]) -> Judgement:
     found = proof.weigh(signs, asked, nodes)
     if found.state == "proven":
         return Settled(found)
-    reason = found.reason or "no reason is known"
+    if last := [_clause(sign) for sign in signs if sign.looked_at == FOR_GOOD]:
+        return Never(found, "; ".join(last))
+    # what agrees with nothing at all is what is waited for, and is told beside what agrees with something else
+    weighed = proof.weigh([sign for sign in signs if sign.indicates != ()], asked, nodes)
+    waits = [_clause(sign) for sign in signs if sign.indicates == ()]
+    reason = "; ".join(filter(None, (weighed.reason, *waits))) or "no reason is known"
     return NotYet(found, reason) if nodes else Never(found, reason)
 
 
@@ -129,8 +144,14 @@ def wait(
     judgement: Judgement = looks(look)
     if isinstance(judgement, Settled):
         return Settlement(tuple(signs), judgement.proof, time.monotonic() - began)
-    limit = f"not within {timeout_s:g} s: " if isinstance(judgement, NotYet) else ""
-    raise NotSettledError(f"{limit}{judgement.reason} (seen: {_seen(signs)})", signs, judgement.proof)
+    final = isinstance(judgement, Never)
+    limit = "" if final else f"not within {timeout_s:g} s: "
+    raise NotSettledError(f"{limit}{judgement.reason} (seen: {_seen(signs)})", signs, judgement.proof, final=final)
+
+
+def _clause(sign: Sign) -> str:
+    what = "" if sign.looked_at in {WAITING, FOR_GOOD} else f"{sign.looked_at}: "
+    return f"{sign.node}: {what}{sign.seen}"
 
 
 def _seen(signs: Sequence[Sign]) -> str:

@@ -62,6 +62,8 @@ def show(said: Summary, console: Console) -> None:
     if said.early:
         console.print(said.early, style="yellow", soft_wrap=True)
     _show_answers(said, console)
+    for sentence in said.switching:
+        console.print(sentence, soft_wrap=True, highlight=False)
     _show_changes(said, console)
     for skipped in said.skipped:
         console.print(f"Skipped: {skipped.name}: {skipped.reason}", soft_wrap=True)

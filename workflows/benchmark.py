@@ -2,6 +2,7 @@
 
     validate -> preflight -> snapshot -> visits, one after another -> collect -> report -> verdict
     visit:      configure -> settle -> prepare -> measures, one after another -> clear
+                settle, if it fails -> retreat to what ran before -> clear
     on exit:    restore -> collect and report, if the run did not come to them -> notify
 
 The verdict is taken from the rows that were collected, never from the status of nodes: a failed trial is a row, and
@@ -23,6 +24,7 @@ from steps.tasks.preflight import preflight
 from steps.tasks.prepare import prepare
 from steps.tasks.report import report
 from steps.tasks.restore import restore
+from steps.tasks.retreat import retreat
 from steps.tasks.settle import settle
 from steps.tasks.snapshot import snapshot
 from steps.tasks.validate import validate
@@ -35,6 +37,9 @@ NAME = "dataplane-benchmark"
 
 ENDED = "{0}.Succeeded || {0}.Failed || {0}.Errored"
 """Goes on whatever came of the task: what was measured is worth collecting, what was started must be stopped."""
+
+OVER = ENDED + " || {0}.Omitted"
+"""Goes on likewise, and where the task was not called for."""
 
 SETTINGS = "{{inputs.parameters.settings}}"
 VISIT = "{{inputs.parameters.visit}}"
@@ -107,13 +112,15 @@ def _visit(measures: DAG) -> DAG:
     ) as visit:
         configure(name="configure", arguments=arguments)
         settle(name="settle", arguments=arguments, depends="configure")
+        # Where a node fell back from eBPF, pods can't reach each other across nodes until this is over.
+        retreat(name="retreat", arguments=arguments, depends="settle.Failed || settle.Errored")
         prepare(name="prepare", arguments=arguments, depends="settle")
         measures(
             name="measures",
             arguments={**arguments, "measures": "{{tasks.prepare.outputs.parameters.measures}}"},
             depends="prepare",
         )
-        clear(name="clear", arguments=arguments, depends=ENDED.format("measures") + " || measures.Omitted")
+        clear(name="clear", arguments=arguments, depends=f"({OVER.format('measures')}) && ({OVER.format('retreat')})")
     return visit
 
 
@@ -167,7 +174,7 @@ def _finish() -> None:
         notify(
             name="notify",
             arguments={"run-id": RUN, "status": "{{workflow.status}}", "restored": "{{tasks.restore.status}}"},
-            depends=ENDED.format("report") + " || report.Omitted",
+            depends=OVER.format("report"),
         )
 
 

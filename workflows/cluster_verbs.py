@@ -2,14 +2,12 @@
 
 from rich.console import Console
 
-from analysis.errors import BadInput
-from steps import settle as settling
+from analysis.errors import BadInput, Problem
 from steps.catalogue.dataplanes import BY_NAME, DATAPLANES
 from steps.cluster import LAB
 from steps.cluster.kube.adapter import Kube
-from steps.model import Change, Visit
+from steps.model import Change
 from steps.options import nearest
-from steps.settings import choose
 
 
 def configure(environment: str, dataplane: str, *, dry_run: bool = False) -> int:
@@ -27,7 +25,7 @@ def configure(environment: str, dataplane: str, *, dry_run: bool = False) -> int
     if changes:
         console.print(
             f"Switched. Now wait for the proof: python -m workflows settle --environment {environment} "
-            f"--dataplane {dataplane}\nBack: python -m workflows restore --environment {environment}",
+            f"--dataplane {dataplane}\n{_way_back(environment)}",
             soft_wrap=True,
         )
     else:
@@ -44,18 +42,14 @@ def settle(environment: str, dataplane: str) -> int:
     """
     cluster, console = _cluster(environment, dataplane), Console()
     nodes = cluster.measured_nodes
-    settings = choose(profile="smoke", dataplanes=dataplane, environment=environment)
-    visit = Visit(visit=1, round=1, dataplane=dataplane, trials=())
-    settled = settling.wait(
-        lambda: cluster.observe(visit, settings, "before"),
-        lambda signs: settling.judge(signs, dataplane, nodes),
-        settling.timeout_s(environment),
-        lambda sentence: console.print(sentence, soft_wrap=True),
-    )
+    try:
+        settled = cluster.settle_for_person(dataplane)
+    except Problem:
+        console.print(_way_back(environment), soft_wrap=True, highlight=False)
+        raise
     for sign in settled.signs:
         console.print(f"{sign.node}: {sign.looked_at}: {sign.seen}", soft_wrap=True)
     console.print(f"{settled.proof.observed} is proven on {', '.join(nodes)} after {settled.settle_s:.0f} s.")
-    cluster.clear()
     return 0
 
 
@@ -75,6 +69,10 @@ def restore(environment: str, *, dry_run: bool = False) -> int:
     _tell(changes, console)
     console.print("The API objects are as they were." if changes else f"{nothing}.", soft_wrap=True)
     return 0
+
+
+def _way_back(environment: str) -> str:
+    return f"Back: python -m workflows restore --environment {environment}"
 
 
 def _cluster(environment: str, dataplane: str | None = None) -> Kube:

@@ -27,6 +27,11 @@ _CLUSTER_MUST_NOT: Final = (
     "They must not be carried over to other hardware, kernels, versions or encapsulations without measuring there.",
     "Other load on the nodes or the network at the time is part of the figures; flags mark what was noticed.",
 )
+_EBPF_STAYS: Final = (
+    "The run puts back the API objects and not the nodes: their kernels keep what eBPF left "
+    "(kernel.unprivileged_bpf_disabled until a reboot; rp_filter, accept_local, bpf_jit_harden and the mounts of bpffs "
+    "and cgroups may differ), also in the visits that came after one of eBPF."
+)
 _METHOD: Final = (
     (
         "Each round visits every dataplane once, in random order; differences are taken inside a round, so that slow "
@@ -47,8 +52,11 @@ _METHOD: Final = (
 
 def of(about: Run) -> dict[str, tuple[str, ...]]:
     """Heading -> sentences."""
+    must_not = _LAB_MUST_NOT if about.is_lab else _CLUSTER_MUST_NOT
+    if not about.is_lab and any(arm.name.startswith("ebpf") for arm in about.arms):
+        must_not = (*must_not, _EBPF_STAYS)
     return {
         "What these figures may be used for": _LAB_MAY if about.is_lab else _CLUSTER_MAY,
-        "What they must not be used for": _LAB_MUST_NOT if about.is_lab else _CLUSTER_MUST_NOT,
+        "What they must not be used for": must_not,
         "How they were computed": _METHOD,
     }

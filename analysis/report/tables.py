@@ -95,7 +95,7 @@ def visits(data: Data) -> list[dict[str, Any]]:
             "reason": row["error"] or row["proof_reason"],
             "switch": _figure(row["switch_s"], 1.0),
             "settle": _figure(row["settle_s"], 1.0),
-            "dropped": "" if row["connections_dropped"] is None else str(row["connections_dropped"]),
+            "dropped": _dropped(row),
             "before": _figure(row["canary_before_bps"], 1e9),
             "after": _figure(row["canary_after_bps"], 1e9),
             "signs": [
@@ -113,6 +113,11 @@ def visits(data: Data) -> list[dict[str, Any]]:
         }
         for row in found
     ]
+
+
+def _dropped(row: dict[str, Any]) -> str:
+    dropped, held = row["connections_dropped"], row["connections_held"]
+    return "" if dropped is None else str(dropped) if held is None else f"{dropped} of {held}"
 
 
 def flat(document: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

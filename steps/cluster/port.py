@@ -6,7 +6,7 @@ from a process of its own, as each step of a workflow is, and each may be called
 
 from typing import Protocol
 
-from steps.model import Change, Finding, Moment, Placement, Sign, Visit
+from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
 from steps.settings import Settings
 
 
@@ -38,8 +38,15 @@ class Cluster(Protocol):
         """Look at each measured node now, sending what traffic the signs need. Derives nothing from what was asked."""
         ...
 
-    def dropped(self) -> int | None:
-        """How many long-lived connections the last switch cost; None: none were held across it."""
+    def cost(self) -> SwitchCost | None:
+        """What the last switch cost whoever was connected; None: no connections were held across it."""
+        ...
+
+    def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
+        """Leave a dataplane that was not proven, at once, for what ran before the run.
+
+        `reason`: why it can't be had here at all, so that later visits of it fail without trying; None: they may try.
+        """
         ...
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
@@ -48,6 +55,10 @@ class Cluster(Protocol):
 
     def clear(self) -> None:
         """Take away what prepare brought. Safe to run twice."""
+        ...
+
+    def left(self, snapshot: dict[str, object] | None) -> list[str]:
+        """What restoring now won't put back, as sentences."""
         ...
 
     def restore(self, snapshot: dict[str, object] | None) -> list[Change]:

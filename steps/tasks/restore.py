@@ -25,7 +25,9 @@ def restore(
     cluster = connect(variables.environment())
     kept = raw.Restore(finished_at=datetime.now(UTC), evidence=_last_look(cluster, documents))
     try:
-        changes = cluster.restore(_snapshot(documents))
+        snapshot = _snapshot(documents)
+        kept = kept.model_copy(update={"left": tuple(cluster.left(snapshot))})
+        changes = cluster.restore(snapshot)
     except Problem as problem:
         raw.write(document, kept.model_copy(update={"error": str(problem)}))
         raise

@@ -1,5 +1,6 @@
 """Wait until the visit's dataplane is proven to carry traffic on every measured node; fail closed."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -27,9 +28,12 @@ def settle(settings: str, visit: str, document: Annotated[Path, document(VISIT_F
             say,
         )
     except Problem as problem:
-        seen = {"signs": problem.signs, "proof": problem.proof} if isinstance(problem, settling.NotSettledError) else {}
+        seen: dict[str, object] = {}
+        if isinstance(problem, settling.NotSettledError):
+            seen = {"signs": problem.signs, "proof": problem.proof, "final": problem.final}
         raw.write(document, kept.model_copy(update={**seen, "error": str(problem)}))
         raise
-    found = {"signs": settled.signs, "proof": settled.proof, "settle_s": settled.settle_s}
-    raw.write(document, kept.model_copy(update={**found, "connections_dropped": cluster.dropped()}))
+    proven_at = datetime.now(UTC)
+    found = {"signs": settled.signs, "proof": settled.proof, "settle_s": settled.settle_s, "proven_at": proven_at}
+    raw.write(document, kept.model_copy(update={**found, "cost": cluster.cost()}))
     say(f"{settled.proof.observed} proven in {settled.settle_s:.2f} s")

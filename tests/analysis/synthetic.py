@@ -63,6 +63,7 @@ class Recipe:
     stop_after: int | None = None  # trials
     skipped: tuple[dict[str, str], ...] = ()  # findings of the preflight
     left_out: frozenset[str] = frozenset()  # dataplanes without a visit
+    broken: Mapping[str, int] = field(default_factory=dict)  # dataplane -> connections, of 4, in each switch to it
 
 
 def nights(
@@ -171,7 +172,9 @@ def _visit(recipe: Recipe, visit: int, block: int, name: str) -> dict[str, Any]:
         "started_at": at,
         "switch_s": 0.09,
         "settle_s": 0.31,
-        "connections_dropped": 0,
+        "connections_held": 4 if recipe.environment != "lab" else None,
+        "connections_dropped": recipe.broken.get(name, 0) if recipe.environment != "lab" else None,
+        "tcp_longest_gap_s": 12.5 if recipe.environment != "lab" else None,
         "idle_nodes": [_usage(0.02)],
         "canary_before_bps": 5.2e9,
         "canary_after_bps": 5.3e9,

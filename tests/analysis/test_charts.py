@@ -32,8 +32,8 @@ def opened(root: Path, *recipes: Recipe) -> Data:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
-    recipe = Recipe(entries=(*ENTRIES, TWIN), fail=frozenset({("beta", "pod-to-service")}))
-    earlier = Recipe(run_id="run-0", started_at=recipe.started_at.replace(day=2, month=2))
+    recipe = Recipe(environment="prod", entries=(*ENTRIES, TWIN), fail=frozenset({("beta", "pod-to-service")}))
+    earlier = Recipe(run_id="run-0", environment="prod", started_at=recipe.started_at.replace(day=2, month=2))
     return opened(tmp_path_factory.mktemp("store"), recipe, earlier)
 
 
@@ -100,6 +100,15 @@ def test_without_figures_a_chart_says_why_instead_of_drawing_a_frame(chart: Char
         assert "can't tell" in drawing.variants[0]
         return
     assert (drawing.variants, drawing.empty) == ((), chart.EMPTY)
+
+
+def test_what_broke_in_a_switch_is_drawn_of_a_cluster(tmp_path: Path) -> None:
+    data = opened(tmp_path, Recipe(environment="prod", broken={"beta": 2}, rounds=2))
+    (chart,) = (each for each in ALL if of_chart(each) == "connections_broken")
+    frame = chart.frame(data)
+    told = dict(zip(frame.column("dataplane").to_pylist(), frame.column("text").to_pylist(), strict=True))
+    assert told == {"Alpha": "0 of 8", "Beta": "4 of 8", "Gamma": "0 of 8", "Delta + return": "0 of 8"}
+    assert len(charts.draw(chart, data).variants) == 2
 
 
 @pytest.mark.parametrize("chart", ALL, ids=of_chart)

@@ -1,6 +1,7 @@
 """The report as a document: what it says, and that nothing in it runs or reaches out."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -203,3 +204,14 @@ def test_nights_without_a_change_say_how_much_would_have_shown(tmp_path: Path) -
 def test_an_unknown_run_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="there is no run 'nope'"):
         report.render(synthetic.database(tmp_path, Recipe(rounds=1)), "nope")
+
+
+def test_what_ebpf_leaves_in_the_nodes_and_what_switching_costs_is_told_of_a_cluster(tmp_path: Path) -> None:
+    entries = ({**ENTRIES[0], "name": "iptables"}, {**ENTRIES[1], "name": "ebpf"})
+    recipe = Recipe(environment="prod", entries=entries, gains={"iptables": 1.0, "ebpf": 1.2}, broken={"ebpf": 1})
+    _, page = page_of(tmp_path / "both", recipe)
+    assert "kernel.unprivileged_bpf_disabled until a reboot" in page.text
+    assert "1 of 4" in page.text
+    assert "Switching to Beta took 0.4 s" in page.text
+    _, page = page_of(tmp_path / "one", replace(recipe, entries=entries[:1]))
+    assert "unprivileged_bpf_disabled" not in page.text

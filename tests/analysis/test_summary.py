@@ -145,3 +145,14 @@ def test_an_unknown_run_is_named_with_those_that_are_there(tmp_path: Path) -> No
     con = synthetic.database(tmp_path, Recipe())
     with pytest.raises(BadInput, match=r"there is no run 'run-9' in this store; the latest are run-1"):
         summarise(con, "run-9")
+
+
+def test_a_sentence_says_what_switching_takes_and_breaks(tmp_path: Path) -> None:
+    said = summary_of(tmp_path / "one", Recipe(environment="prod", broken={"beta": 2}, rounds=1, entries=ENTRIES[:2]))
+    assert said.switching == (
+        "Switching to Alpha took 0.4 s until it was proven and broke none of 4 long-lived connections.",
+        "Switching to Beta took 0.4 s until it was proven and broke 2 of 4 long-lived connections.",
+    )
+    said = summary_of(tmp_path / "two", Recipe(environment="prod", broken={"beta": 2}, rounds=3, entries=ENTRIES[:2]))
+    assert said.switching[1].endswith("proven (median of 3 switches) and broke 6 of 12 long-lived connections.")
+    assert summary_of(tmp_path / "lab", Recipe(broken={"beta": 2})).switching == ()

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +11,8 @@ from analysis.errors import Problem
 from analysis.rows import to_table
 from analysis.schema import TABLES
 from steps import collect, collect_visits, raw
-from steps.model import Finding, Model, Monitor, Visit
+from steps.model import Finding, Model, Monitor, SwitchCost, Visit
+from steps.monitor import Traffic
 from tests.steps.builders import (
     AT,
     NODES,
@@ -66,6 +68,60 @@ def test_a_whole_run(run: Path) -> None:
     assert len(found["trials"]) == sum(len(v.trials) for v in visits(run))
     assert {t["outcome"] for t in found["trials"]} == {"measured"}
     assert [t["trial"] for t in found["trials"]] == list(range(1, len(found["trials"]) + 1))
+
+
+def test_a_switch_is_settled_from_its_last_change_on_and_costs_what_was_seen(run: Path) -> None:
+    folder = run / raw.visit_directory(1)
+    configured = raw.read(folder / raw.CONFIGURE, raw.Configure)
+    evidence = raw.read(folder / raw.SETTLE, raw.Evidence)
+    cost = SwitchCost(
+        connections=4,
+        dropped=2,
+        tcp_longest_gap_s=12.5,
+        udp_longest_gap_s=9.0,
+        udp_sent_packets=900,
+        udp_lost_packets=90,
+    )
+    proven_at = configured.started_at + timedelta(seconds=17.1)
+    raw.write(folder / raw.SETTLE, evidence.model_copy(update={"proven_at": proven_at, "cost": cost}))
+    row = tables(run)["visits"][0]
+    assert row["switch_s"] == pytest.approx(0.1)
+    assert row["settle_s"] == pytest.approx(17.0), "a step takes its time to start, which belongs to the switch"
+    assert (row["connections_held"], row["connections_dropped"]) == (4, 2)
+    assert (row["tcp_longest_gap_s"], row["udp_longest_gap_s"]) == (12.5, 9.0)
+    assert (row["udp_probe_sent_packets"], row["udp_probe_lost_packets"]) == (900, 90)
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ({}, None),
+        ({"server_mtu_bytes": 1500}, 1500),
+        ({"server_interface": "eth0"}, 1450),
+        ({"server_interface": "eth1"}, None),
+        ({"server_interface": "eth0", "monitors": (Monitor(node="b", side="client", source="http://b/"),)}, None),
+    ],
+)
+def test_the_mtu_of_the_servers_end_is_its_monitors(run: Path, place: Row, expected: int | None) -> None:
+    planned = visits(run)[0].trials[0]
+    path = run / raw.visit_directory(1) / planned.topology / raw.trial_name(planned.trial)
+    document = raw.read(path, raw.TrialDocument)
+    monitors = (
+        Monitor(node="a", side="client", source="http://a/"),
+        Monitor(node="b", side="server", source="http://b/"),
+    )
+    near, far = (
+        tuple(
+            r.model_copy(update={"interfaces": {"eth0": Traffic(sent_bytes=1, received_bytes=1, mtu_bytes=mtu_bytes)}})
+            for r in (counters(90.0), counters(91.0))
+        )
+        for mtu_bytes in (9000, 1450)
+    )
+    attempts = [a.model_copy(update={"readings": {"a": near, "b": far}}) for a in document.attempts]
+    placed = document.placement.model_copy(update={"monitors": monitors, **place})
+    raw.write(path, document.model_copy(update={"attempts": tuple(attempts), "placement": placed}))
+    row = next(r for r in tables(run)["trials"] if r["trial"] == planned.trial)
+    assert row["server_mtu_bytes"] == expected
 
 
 def test_a_visit_row(run: Path) -> None:

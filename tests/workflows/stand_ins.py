@@ -5,6 +5,7 @@ Run by Hera's own runner, one function for each template, found by the template'
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ RECORDING = "STAND_INS_RECORDING"
 def _made(template: str) -> Callable[..., None]:
     def stand_in(**inputs: object) -> None:
         recording = json.loads(Path(os.environ[RECORDING]).read_text())
+        if template in recording.get("failing", ()):
+            sys.exit(f"{template} is to fail")
         outputs = Path(os.environ["hera__outputs_directory"])  # noqa: SIM112 - Hera's own
         given = {name: str(value) for name, value in inputs.items()}
         for name, value in record.outputs_of(recording, template, given).items():

@@ -28,7 +28,7 @@ def test_the_local_engine_supports_all_of_it() -> None:
 
 def test_a_run_is_these_tasks_in_this_order() -> None:
     assert list(tasks("benchmark")) == ["validate", "preflight", "snapshot", "visits", "collect", "report", "verdict"]
-    assert list(tasks("visit")) == ["configure", "settle", "prepare", "measures", "clear"]
+    assert list(tasks("visit")) == ["configure", "settle", "retreat", "prepare", "measures", "clear"]
     assert list(tasks("finish")) == ["restore", "collect", "report", "notify"]
     assert SPEC["onExit"] == "finish"
 

@@ -95,6 +95,8 @@ def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
     assert not [finding for finding in who.preflight(settings) if "may not" in finding.reason]
     for dataplane in ("ebpf", "nftables", "iptables"):
         who.configure(visit.model_copy(update={"dataplane": dataplane}), settings)
+    who.retreat(visit, "it can't be had here")
+    assert who.left(None)
     client, _transport = direct_client(calico.store)
     variables = {**VARIABLES, "ARGO_WORKFLOW_NAME": "run-2"}
     Kube("prod", client=client, variables=variables, say=lambda _s: None, sleep=calico.store.advance, gate_s=0).restore(

@@ -100,7 +100,7 @@ def test_a_small_run_has_these_nodes_in_this_order(tmp_path: Path) -> None:
                 (("canary-before", "true"), ("pod-to-service", "false"), ("canary-after", "true"))
             )
         ]
-        tasks = ("configure", "configure(0)", "settle", "prepare", "measures", "measures.measure")
+        tasks = ("configure", "configure(0)", "settle", "retreat", "prepare", "measures", "measures.measure")
         return [base, *(f"{base}.{t}" for t in tasks), *(f"{base}.measures.measure{b}" for b in below), f"{base}.clear"]
 
     assert [node.name for node in outcome.nodes] == [
@@ -121,6 +121,20 @@ def test_a_small_run_has_these_nodes_in_this_order(tmp_path: Path) -> None:
         for name in (f"visit-{number}.as-is.round-{number}", f"canary-before.as-is.visit-{number}",
                      f"pod-to-service.as-is.visit-{number}", f"canary-after.as-is.visit-{number}")
     ]  # fmt: skip
+
+
+def test_a_settle_that_fails_is_followed_by_a_retreat_and_then_cleared(tmp_path: Path) -> None:
+    recording, _ = small()
+    recording["failing"] = ["settle"]
+    outcome = walked(tmp_path, recording)
+    phases = {node.name.partition("visit:01).")[2]: node.phase for node in outcome.nodes if "visit:01)." in node.name}
+    assert phases["settle"] == "Failed"
+    assert phases["retreat"] == "Succeeded"
+    assert {phases["prepare"], phases["measures"]} == {"Omitted"}
+    assert phases["clear"] == "Succeeded"
+    names = [node.name.partition("visit:01).")[2] for node in outcome.nodes]
+    assert names.index("settle") < names.index("retreat") < names.index("clear")
+    assert [node.phase for node in outcome.nodes if node.name.endswith(".configure")] == ["Succeeded", "Succeeded"]
 
 
 @pytest.mark.skipif(not RECORDED.exists(), reason=f"no run on a real Argo is recorded: see {record.__name__}")

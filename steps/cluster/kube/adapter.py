@@ -10,13 +10,15 @@ from analysis.errors import Problem
 from steps import settle
 from steps import variables as names
 from steps.catalogue.dataplanes import Arm
-from steps.cluster.kube import configure, nodes, observe, preflight, prepare, provenance, restore, state
+from steps.cluster.kube import configure, gate, nodes, observe, preflight, prepare, provenance, restore, state
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.connect import connect
-from steps.cluster.kube.permissions import PERMISSIONS, relevant
-from steps.model import Change, Finding, Moment, Placement, Sign, Visit
+from steps.cluster.kube.observe import AS_IS
+from steps.cluster.kube.permissions import BENCHMARK, KUBE_SYSTEM, PERMISSIONS, STATE, relevant
+from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
 from steps.settings import Settings, choose
+from steps.settle import Settlement
 
 Object = dict[str, Any]
 
@@ -58,17 +60,22 @@ class Kube:
         needed = relevant(PERMISSIONS, self._client.groups())
         denied = [entry for entry in needed if "switch" in entry.roles and not self._client.allows(entry)]
         found = preflight.missing(denied, self._client.namespace)
-        if found:
-            return found
+        if any(entry.verb in {"get", "list"} for entry in denied):
+            return found  # what may not be read can't be judged
         held = state.find(self._client)
-        if held is not None and held.owner != self._owner:
+        others = held is not None and held.owner != self._owner
+        if held is not None and others:
             alive = state.lives(self._client, held.owner)
             found.append(preflight.held(self._client.where, held, alive=alive))
         standing = configure.stand(self._client, to_switch=True)
         accepted = frozenset(self._variables.get(names.ACCEPT, "").replace(" ", "").split(","))
         found += preflight.findings(standing.facts, standing.seen, settings, self._asked_nodes, accepted)
-        if not any(finding.severity == "stop" for finding in found):
-            chosen = nodes.choose(standing.facts.nodes, self._asked_nodes)
+        # pods of ours would disturb whoever measures there
+        if not others and not any(entry.namespace == BENCHMARK for entry in denied):
+            try:
+                chosen = nodes.choose(standing.facts.nodes, self._asked_nodes)
+            except Problem:
+                return found  # which is among the findings
             found += prepare.findings(self._client, standing, chosen, settings, variables=self._variables)
         return found
 
@@ -96,24 +103,41 @@ class Kube:
             before=self._watch_the_switch,
         )
 
+    def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
+        """Back to what ran before the run; with a reason no later visit tries the dataplane again."""
+        held = state.find(self._client)
+        if held is None or held.owner != self._owner:
+            return []
+        name = Arm.parse(visit.dataplane).name
+        if reason is not None:
+            # a node that can't have eBPF can't return replies directly either
+            names = configure.EBPFS if name in configure.EBPFS else {name}
+            state.note(self._client, held, unfit=dict.fromkeys(names, reason))
+        return configure.configure(self._client, self._owner, AS_IS, self._asked_nodes, self._say, self._sleep)
+
     def observe(self, visit: Visit, settings: Settings, moment: Moment) -> list[Sign]:
         """Look at each measured node now, sending what traffic the signs need."""
-        standing = configure.stand(self._client, to_switch=False)
+        return self._observe(visit, settings, moment, self.measured_nodes, None)
+
+    def _observe(
+        self, visit: Visit, settings: Settings, moment: Moment, measured: tuple[str, ...], stable_s: float | None
+    ) -> list[Sign]:
         return observe.observe(
             self._client,
-            standing,
-            self.measured_nodes,
+            configure.stand(self._client, to_switch=False),
+            measured,
             visit,
             settings,
             moment,
+            stable_s=stable_s,
             variables=self._variables,
             say=self._say,
             sleep=self._sleep,
         )
 
-    def dropped(self) -> int | None:
-        """How many long-lived connections the last switch cost; None: none were held across it."""
-        return observe.dropped(self._client, configure.stand(self._client, to_switch=False), self.measured_nodes)
+    def cost(self) -> SwitchCost | None:
+        """What the last switch cost whoever was connected; None: nobody was."""
+        return observe.cost(self._client, configure.stand(self._client, to_switch=False), self.measured_nodes)
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
         """Start servers and Service for the visit's topologies and for the node-to-node canary."""
@@ -123,6 +147,14 @@ class Kube:
     def clear(self) -> None:
         """Take away what prepare brought. Safe to run twice."""
         prepare.clear(self._client)
+
+    def left(self, snapshot: dict[str, object] | None) -> list[str]:
+        """What restoring now won't put back, as sentences; nothing where it is not ours to do."""
+        held = state.find(self._client)
+        if held is not None and held.owner != self._owner:
+            return []
+        found = restore.plan(self._client, snapshot)
+        return [] if found is None else list(found.left)
 
     def restore(self, snapshot: dict[str, object] | None) -> list[Change]:
         """Put everything back; also what a run that is dead left behind."""
@@ -140,9 +172,7 @@ class Kube:
             prepare.clear(self._client, padding_too=True)
         except Problem as problem:  # the cluster's own state matters more than our pods
             left = problem
-        changes = restore.restore(self._client, snapshot, self._say, self._sleep)
-        if changes:
-            self._look_after()
+        changes = restore.restore(self._client, snapshot, self._say, self._sleep, self._look_after)
         if left is not None:
             raise left
         return changes
@@ -150,32 +180,51 @@ class Kube:
     def _look_after(self) -> None:
         """Wait for the proof of what runs again: objects that are as they were may hide a node without Services.
 
+        Every node of Calico's is looked at, since every one was switched; and for as long as it takes to know, since
+        nobody looks a second time.
+
         Raises:
             Problem: it isn't proven in time; the objects are as they were all the same.
         """
-        runs = configure.stand(self._client, to_switch=False).facts.dataplane
+        facts = configure.stand(self._client, to_switch=False).facts
+        runs = facts.dataplane
         if runs is None or self._gate_s <= 0:
             return
         if not self._variables.get(names.IMAGE):
             self._say(f"whether {runs} works again was not looked at: {names.IMAGE} is not set")
             return
-        visit = Visit(visit=1, round=1, dataplane=runs, trials=())
-        settings = choose(profile="smoke", dataplanes=runs, environment=self._client.where)
-        measured = self.measured_nodes
         try:
-            settle.wait(
-                lambda: self.observe(visit, settings, "before"),
-                lambda signs: settle.judge(signs, runs, measured),
-                self._gate_s,
-                self._say,
-            )
+            self._wait(runs, tuple(node.name for node in facts.linux_nodes if node.ready), self._gate_s)
         except Problem as problem:
             raise Problem(
                 f"{self._client.where}: the API objects are as they were before the run, but {runs} is not proven to "
-                f"work again: {problem}"
+                f"work again: {problem} The snapshot is kept, so that `python -m workflows restore --environment "
+                f"{self._client.where}` looks again; if you know better, give it up: kubectl -n {KUBE_SYSTEM} delete "
+                f"configmap {STATE}."
             ) from None
         finally:
             prepare.clear(self._client, padding_too=True)
+
+    def settle_for_person(self, dataplane: str) -> Settlement:
+        """Wait for the proof on the measured nodes because a person asks, who looks no second time.
+
+        Raises:
+            NotSettledError: it isn't proven in time, or can't be.
+        """
+        try:
+            return self._wait(dataplane, self.measured_nodes, settle.CLUSTER_TIMEOUT_S)
+        finally:
+            prepare.clear(self._client)
+
+    def _wait(self, dataplane: str, measured: tuple[str, ...], timeout_s: float) -> Settlement:
+        visit = Visit(visit=1, round=1, dataplane=dataplane, trials=())
+        settings = choose(profile="smoke", dataplanes=dataplane, environment=self._client.where)
+        return settle.wait(
+            lambda: self._observe(visit, settings, "before", measured, gate.STABLE_S),
+            lambda signs: settle.judge(signs, dataplane, measured),
+            timeout_s,
+            self._say,
+        )
 
     def configure_for_person(self, dataplane: str) -> list[Change]:
         """Switch because a person asks; the lock is that person's, and so is restoring."""

@@ -1,9 +1,9 @@
 """Switch a cluster to a dataplane, from whatever state it is in; finish what was begun."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from analysis.errors import Problem, Unfit
 from steps.cluster.kube import discover, kube_proxy, nodes, patches, state
@@ -12,11 +12,16 @@ from steps.cluster.kube.apply import Applier, Say
 from steps.cluster.kube.client import FIELD_MANAGER, Client
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.fields import Field, Ref, Value
+from steps.cluster.kube.permissions import felix_configurations
 from steps.cluster.kube.seen import Seen, look
+from steps.cluster.kube.signs import EBPF, EBPF_DSR
 from steps.cluster.kube.state import Owner
 from steps.model import Change
 
 Object = dict[str, Any]
+
+
+EBPFS: Final = frozenset({EBPF, EBPF_DSR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,10 @@ class Standing:
         times = [kube_proxy.written_at(found, FIELD_MANAGER) for found in deciding]
         return max((at for at in times if at is not None), default=None)
 
+    def found(self, refs: Iterable[Ref]) -> dict[Ref, Object | None]:
+        """These objects as they were read; None: absent, or of a kind that this cluster has not got."""
+        return {ref: _found(self.seen, ref) for ref in refs}
+
 
 def stand(client: Client, *, to_switch: bool) -> Standing:
     """Read how the cluster stands. `to_switch`: with what only the switching account may read."""
@@ -64,10 +73,10 @@ def plan(standing: Standing, dataplane: str, original: Object | None) -> list[Ac
         Unfit: this cluster can't be switched to it.
     """
     facts, current = standing.facts, standing.current
-    before = original_fields(original, facts) if original else current
+    before = original_fields(original) if original else current
     if dataplane == "as-is":
         # what ran before the run, which an earlier visit may have changed
-        return patches.order(current, patches.restored(facts, before, current), facts, stale=standing.stale)
+        return patches.order(current, patches.restored(before, current), facts, stale=standing.stale)
     if reason := cannot_switch(facts):
         raise Unfit(reason)
     api_server = next(iter(standing.seen.api_servers), None)
@@ -87,6 +96,8 @@ def configure(
 ) -> list[Change]:
     """Switch, with the lock taken and the snapshot written before the first change.
 
+    A dataplane that an earlier visit found not to be had here is not tried again.
+
     Args:
         client: of the cluster.
         owner: who asks, and holds the cluster from now on.
@@ -97,7 +108,7 @@ def configure(
         before: is called before the first change, if there is one, with the measured nodes.
 
     Raises:
-        Unfit: somebody else holds the cluster, or it can't be switched.
+        Unfit: somebody else holds the cluster, or it can't be switched, to this dataplane or at all.
         Problem: an action failed; calling again goes on from there.
     """
     standing = stand(client, to_switch=True)
@@ -106,10 +117,16 @@ def configure(
     todo = plan(standing, dataplane, taken)
     if held is not None and held.owner != owner:
         raise Unfit(state.taken(client.where, held))
+    if held is not None and (reason := held.unfit.get(dataplane)):
+        raise Unfit(f"{dataplane} was tried earlier in this run and can't be had here: {reason}")
+    if not todo and owner.workflow is None:
+        return []  # a person who finds the cluster as wanted has nothing to put back
+    # a run holds the cluster from its first visit on, lest another switches it under one that had nothing to change
+    held = held or state.take(client, owner, taken, client.now())
+    if dataplane in EBPFS and not held.ebpf:
+        state.note(client, held, ebpf=True)
     if not todo:
         return []
-    if held is None:
-        state.take(client, owner, taken, client.now())
     before(standing, tuple(taken["nodes"]))
     return Applier(client, standing.facts, say, sleep).carry_out(todo)
 
@@ -132,13 +149,22 @@ def cannot_switch(facts: Facts) -> str | None:
     return None
 
 
-def original_fields(taken: Object, facts: Facts) -> dict[Field, Value]:
-    """What the touchable fields held when a snapshot was taken."""
+def kept(taken: Object) -> dict[Ref, Object | None]:
+    """The objects of a snapshot.
+
+    Raises:
+        Problem: it makes no sense.
+    """
     try:
-        objects = state.objects(taken)
+        return state.objects(taken)
     except (KeyError, TypeError) as error:
         raise Problem(f"the snapshot makes no sense: {error} is missing or wrong in it.") from None
-    return patches.state(objects, tuple(f for f in patches.touchable(facts) if f.ref in objects))
+
+
+def original_fields(taken: Object) -> dict[Field, Value]:
+    """What was touchable when a snapshot was taken, and what it held."""
+    objects = kept(taken)
+    return patches.state(objects, patches.snapshotted(objects))
 
 
 def _found(seen: Seen, ref: Ref) -> Object | None:
@@ -150,4 +176,5 @@ def _found(seen: Seen, ref: Ref) -> Object | None:
         return seen.installation
     if ref.namespace in seen.services_endpoints:
         return seen.services_endpoints[ref.namespace]
-    return seen.felix_default
+    felix = seen.group is not None and ref.resource == felix_configurations(seen.group)
+    return seen.felix_default if felix else None

@@ -8,7 +8,8 @@ from steps.cluster.kube import kube_proxy, quantity
 from steps.cluster.kube.fields import read
 from steps.cluster.kube.nodes import Node
 from steps.cluster.kube.nodes import read as read_node
-from steps.cluster.kube.permissions import CALICO_SYSTEM, DEFAULT, KUBE_SYSTEM, SERVICES_ENDPOINT
+from steps.cluster.kube.owners import ADDON_MANAGER, annotations, labels, owners
+from steps.cluster.kube.permissions import CALICO_SYSTEM, DEFAULT
 from steps.cluster.kube.seen import Seen
 
 Object = dict[str, Any]
@@ -31,15 +32,11 @@ _OTHER_CNIS: Final = {
 }
 _VPP: Final = "calico-vpp-node"
 
-_GITOPS_LABELS: Final = {
-    "argocd.argoproj.io/instance": "Argo CD",
-    "kustomize.toolkit.fluxcd.io/name": "Flux",
-    "helm.toolkit.fluxcd.io/name": "Flux",
-}
-_GITOPS_ANNOTATIONS: Final = {"argocd.argoproj.io/tracking-id": "Argo CD"}
-_ADDON_MANAGER: Final = "addonmanager.kubernetes.io/mode"
-_OPERATOR_REFUSES: Final = ("app.kubernetes.io/managed-by", _ADDON_MANAGER, "argocd.argoproj.io/instance")
+_OPERATOR_REFUSES: Final = ("app.kubernetes.io/managed-by", ADDON_MANAGER, "argocd.argoproj.io/instance")
 
+_TRUE: Final = frozenset({"true", "1", "yes", "y", "t"})
+_QUIET_LEVELS: Final = frozenset({"warn", "warning", "error", "fatal", "critical", "none"})
+_LOG_LEVEL: Final = "FELIX_LOGSEVERITYSCREEN"
 _NFTABLES_SINCE: Final = (3, 29, 0)
 _AUTO_SINCE: Final = (3, 32, 0)
 
@@ -76,6 +73,8 @@ class Facts:
     owners: dict[str, str]
     log_level: str | None
     aws_source_check: str | None
+    nftables_mode: str | None = None
+    log_level_overridden: bool = False
 
     @property
     def version(self) -> tuple[int, int, int] | None:
@@ -93,6 +92,16 @@ class Facts:
         return self.version is not None and self.version >= _AUTO_SINCE
 
     @property
+    def follows_kube_proxy(self) -> bool:
+        """Whether it does so as it is configured now."""
+        return self.nftables_follows_kube_proxy and (self.nftables_mode or "Auto").lower() == "auto"
+
+    @property
+    def hushed(self) -> str | None:
+        """The level at which Felix logs, where it hides what most of a switch's signs are read from; else None."""
+        return self.log_level if (self.log_level or "").lower() in _QUIET_LEVELS else None
+
+    @property
     def linux_nodes(self) -> tuple[Node, ...]:
         """The nodes on which Calico switches the dataplane."""
         return tuple(node for node in self.nodes if node.os == "linux" and node.calico)
@@ -107,6 +116,7 @@ def facts(seen: Seen) -> Facts:
     """The facts that the objects tell."""
     agent = _agent(seen)
     felix = seen.felix_default
+    environment = _environment(agent)
     linux_dataplane = _text(seen.installation, ("spec", "calicoNetwork", "linuxDataplane"))
     vpp = seen.daemon_set(_VPP) is not None or linux_dataplane == "VPP"
     install = _install(seen, agent)
@@ -134,9 +144,11 @@ def facts(seen: Seen) -> Facts:
         mtu=_mtu(seen, agent),
         overrides=_overrides(agent) if install == "manifest" else {},
         narrower=_narrower(seen.felix),
-        owners=_owners(seen),
-        log_level=_text(felix, ("spec", "logSeverityScreen")),
-        aws_source_check=_environment(agent).get("FELIX_AWSSRCDSTCHECK") or _text(felix, ("spec", "awsSrcDstCheck")),
+        owners=owners(seen),
+        log_level=environment.get(_LOG_LEVEL) or _text(felix, ("spec", "logSeverityScreen")),
+        aws_source_check=environment.get("FELIX_AWSSRCDSTCHECK") or _text(felix, ("spec", "awsSrcDstCheck")),
+        nftables_mode=_felix(seen)["nftablesMode"],
+        log_level_overridden=_LOG_LEVEL in environment,
     )
 
 
@@ -157,7 +169,7 @@ def _bootstraps(seen: Seen) -> bool:
         read(_inner(each, path), ("kubeProxyManagement",)) is not None
         for each in (versions if isinstance(versions, list) else [])
     )
-    marks = {**_labels(seen.kube_proxy), **_annotations(seen.kube_proxy)}
+    marks = {**labels(seen.kube_proxy), **annotations(seen.kube_proxy)}
     return known and not any(mark in marks for mark in _OPERATOR_REFUSES)
 
 
@@ -168,20 +180,34 @@ def _inner(found: Object, path: tuple[str, ...]) -> Object | None:
 
 
 def _dataplane(seen: Seen, mode: str | None) -> str:
-    felix = (seen.felix_default or {}).get("spec") or {}
+    felix = _felix(seen)
     linux = _text(seen.installation, ("spec", "calicoNetwork", "linuxDataplane"))
-    if felix.get("bpfEnabled") or linux == "BPF":
-        return "ebpf-dsr" if str(felix.get("bpfExternalServiceMode", "")).upper() == "DSR" else "ebpf"
+    if felix["bpfEnabled"]:
+        return "ebpf-dsr" if str(felix["bpfExternalServiceMode"] or "").upper() == "DSR" else "ebpf"
     if seen.installation is not None:  # the operator writes nftablesMode after it
         return "nftables" if linux == "Nftables" else "iptables"
-    nft = felix.get("nftablesMode")
+    nft = felix["nftablesMode"]
     version = quantity.version(_calico_version(seen, _agent(seen)) or "")
     if version is not None and version < _NFTABLES_SINCE:
         return "iptables"
-    automatic = nft == "Auto" or (nft is None and version is not None and version >= _AUTO_SINCE)
+    automatic = nft == "Auto" or (not nft and version is not None and version >= _AUTO_SINCE)
     if nft == "Enabled" or (automatic and mode == "nftables"):
         return "nftables"
     return "iptables"
+
+
+def _felix(seen: Seen) -> Object:
+    """The settings that decide the dataplane as Felix takes them: calico-node's environment beats all else."""
+    spec = (seen.felix_default or {}).get("spec") or {}
+    environment = _environment(_agent(seen))
+    beats = {name: environment.get(f"FELIX_{name.upper()}") for name in SWITCHED}
+    linux = _text(seen.installation, ("spec", "calicoNetwork", "linuxDataplane"))
+    bpf = bool(spec.get("bpfEnabled")) or linux == "BPF"
+    return {
+        "bpfEnabled": bpf if beats["bpfEnabled"] is None else beats["bpfEnabled"].lower() in _TRUE,
+        "bpfExternalServiceMode": beats["bpfExternalServiceMode"] or spec.get("bpfExternalServiceMode"),
+        "nftablesMode": (beats["nftablesMode"] or spec.get("nftablesMode") or "").capitalize() or None,
+    }
 
 
 def _calico_version(seen: Seen, agent: Object | None) -> str | None:
@@ -239,26 +265,6 @@ def _narrower(felix: Iterable[Object]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _owners(seen: Seen) -> dict[str, str]:
-    touched = {
-        "FelixConfiguration default": seen.felix_default,
-        "Installation default": seen.installation,
-        "DaemonSet kube-system/kube-proxy": seen.kube_proxy,
-        "ConfigMap kube-system/kube-proxy": seen.kube_proxy_config,
-        f"ConfigMap kube-system/{SERVICES_ENDPOINT}": seen.services_endpoints.get(KUBE_SYSTEM),
-    }
-    found = {}
-    for name, each in touched.items():
-        labels, annotations = _labels(each), _annotations(each)
-        tools = [tool for key, tool in _GITOPS_LABELS.items() if key in labels or key in annotations]
-        tools += [tool for key, tool in _GITOPS_ANNOTATIONS.items() if key in annotations]
-        if labels.get(_ADDON_MANAGER) == "Reconcile":
-            tools.append("the add-on manager")
-        if tools:
-            found[name] = tools[0]
-    return found
-
-
 def _environment(agent: Object | None) -> dict[str, str]:
     return {
         entry["name"]: str(entry["value"])
@@ -271,14 +277,6 @@ def _environment(agent: Object | None) -> dict[str, str]:
 def _containers(daemon_set: Object | None) -> list[Object]:
     found = read(daemon_set, ("spec", "template", "spec", "containers"))
     return found if isinstance(found, list) else []
-
-
-def _labels(found: Object | None) -> dict[str, str]:
-    return (found or {}).get("metadata", {}).get("labels") or {}
-
-
-def _annotations(found: Object | None) -> dict[str, str]:
-    return (found or {}).get("metadata", {}).get("annotations") or {}
 
 
 def _text(found: Object | None, path: tuple[str, ...]) -> str | None:

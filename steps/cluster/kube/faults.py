@@ -60,7 +60,8 @@ def refused(where: str, what: str, method: str, status: int, body: bytes, retry_
     said = _said(body)
     if status == FORBIDDEN:
         return DeniedError(
-            f"{where}: not allowed: {said} Grant it with the RBAC of workflows/manifests, or use another account."
+            f"{where}: not allowed: {said} Have an administrator type `make deploy` "
+            "or `kubectl apply -k workflows/manifests`, or use another account."
         )
     if status == UNAUTHORISED:
         return DeniedError(f"{where}: the API server doesn't accept our credentials ({said}): renew them.")

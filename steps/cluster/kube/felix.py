@@ -7,9 +7,13 @@ counts is what the last process says, by as many lines as it takes.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from steps.cluster.kube.felix_process import Mark, Process, Value
+
+__all__ = ["Mark", "Process", "Reading", "Value", "read"]
 
 _LATE: Final = timedelta(seconds=1)
 """A line of a process that has a successor by now may arrive so much later; after that it is another process."""
@@ -30,130 +34,8 @@ _CHANGED: Final = re.compile(r"change DOES require Felix to restart\..*?key=\"(\
 _STARTS: Final = ("Felix starting up", "Successfully loaded configuration")
 _FALLBACK: Final = "BPF dataplane mode enabled but not supported"
 _OVERRIDE: Final = "Merging in config from internal override"
+_SKIPPED: Final = re.compile(r"^Skipping config value for BPFEnabled from .*; already have a value from (.*)$")
 _QUOTED: Final = 160
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A telling line: when the node took it, and the beginning of its message."""
-
-    at: datetime
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A setting as Felix parsed it, and the source that won."""
-
-    value: str
-    source: str
-    at: datetime
-
-
-@dataclass(slots=True)
-class Process:
-    """What one Felix process said. None or empty: it was not said, or the line is lost.
-
-    Attributes:
-        pid: its number in the container.
-        first_at: its first line that is here.
-        started_at: the same, if it began within this log; None: it is older than the log.
-        last_at: its last line that is here.
-        driver_bpf: whether it made its dataplane driver for BPF, after any fallback.
-        driver_dsr: whether it made it for direct server return.
-        bpf: lines that only a process in BPF mode prints.
-        fallback: that the kernel was found unfit for BPF, so that it goes on without.
-        attached_dsr: whether programs were attached with direct server return, as last said.
-        use_nftables: whether it writes nftables rules rather than iptables ones.
-        values: settings as it parsed them last; those of a changed configuration come before it restarts for them.
-        first_update: that the dataplane was written for the first time; comes after a fallback too.
-        live: its health as it last changed.
-        ready: its readiness as it last changed.
-        ready_at: when it last turned ready.
-        components: the rows that its health tables have had.
-        tables: how many health tables it printed that had the dataplane's row.
-        wanted: settings that changed and need a restart, with their new values.
-        leaving: that it exits, for a changed configuration.
-        panic: that it crashed.
-        dropped: how many of its lines it says it dropped.
-        levels: the levels of its lines that are here.
-    """
-
-    pid: int
-    first_at: datetime
-    started_at: datetime | None
-    last_at: datetime
-    driver_bpf: Mark | None = None
-    driver_dsr: bool | None = None
-    bpf: list[Mark] = field(default_factory=list)
-    fallback: Mark | None = None
-    attached_dsr: bool | None = None
-    use_nftables: bool | None = None
-    values: dict[str, Value] = field(default_factory=dict)
-    first_update: Mark | None = None
-    live: bool | None = None
-    ready: bool | None = None
-    ready_at: datetime | None = None
-    components: set[str] = field(default_factory=set)
-    tables: int = 0
-    wanted: dict[str, str] = field(default_factory=dict)
-    leaving: Mark | None = None
-    panic: Mark | None = None
-    dropped: int = 0
-    levels: set[str] = field(default_factory=set)
-    _begun_by: set[str] = field(default_factory=set)
-
-    @property
-    def in_bpf(self) -> bool | None:
-        """Whether it runs BPF; None: it can't be told from what is here.
-
-        A health table without the BPF row is taken for an answer only if no line says BPF: a row may be lost.
-        """
-        if self.fallback is not None:
-            return False
-        if self.driver_bpf is not None:
-            return self.driver_bpf.text == "true"
-        if self.bpf or self.attached_dsr is not None or "BPFEndpointManager" in self.components:
-            return True
-        return False if self.tables and self.use_nftables is not None else None
-
-    @property
-    def in_dsr(self) -> bool | None:
-        """Whether replies leave directly; None: it can't be told."""
-        return self.attached_dsr if self.driver_dsr is None else self.driver_dsr
-
-    @property
-    def restart_due(self) -> str | None:
-        """Why it has yet to restart for a configuration that it has read, as a clause; None: it has not."""
-        if self.wanted:
-            return "its configuration changed: " + ", ".join(f"{k} to {v!r}" for k, v in sorted(self.wanted.items()))
-        wish = self.values.get("BPFEnabled")
-        overridden = self.fallback is not None or (wish is not None and "override" in wish.source)
-        if wish is not None and not overridden and self.driver_bpf is not None and wish.value != self.driver_bpf.text:
-            return f"it has read BPFEnabled {wish.value}, and runs with {self.driver_bpf.text}"
-        mode = self.values.get("BPFExternalServiceMode")
-        if mode is not None and self.in_bpf and self.driver_dsr is not None:
-            wants = mode.value.lower() == "dsr"
-            if wants != self.driver_dsr:
-                return f"it has read BPFExternalServiceMode {mode.value}, and runs without it"
-        return None
-
-    @property
-    def gone(self) -> bool:
-        """Whether it has ended, so that a successor must come."""
-        return self.leaving is not None or self.panic is not None
-
-    @property
-    def updated_at(self) -> datetime | None:
-        """When it had written the dataplane for the first time, or was ready for other reasons; None: not seen."""
-        if self.first_update is not None:
-            return self.first_update.at
-        return self.ready_at
-
-    @property
-    def quiet(self) -> bool:
-        """Whether it began here, and no line of it is of level INFO: the log level hides what a proof needs."""
-        return self.started_at is not None and not self.levels & {"INFO", "DEBUG", "TRACE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +115,8 @@ def _another(process: Process, newest: Process, at: datetime, message: str) -> b
     if (end := process.panic or process.leaving) is not None and at - end.at > _LATE:
         return True
     marker = next((start for start in _STARTS if message.startswith(start)), None)
-    return marker is not None and (process.gone or marker in process._begun_by)  # noqa: SLF001 - this module fills it
+    begun_before = process.started_at is None or marker in process._begun_by  # noqa: SLF001 - this module fills it
+    return marker is not None and (process.gone or begun_before)
 
 
 def _loose(process: Process, at: datetime, text: str) -> None:
@@ -260,8 +143,11 @@ def _take(process: Process, at: datetime, level: str, message: str) -> None:
         process.panic = process.panic or mark
     elif value := _VALUE.match(message):
         process.values[value[1]] = Value(value[2], value[3], at)
-        if value.groups() == ("BPFEnabled", "false", "internal override"):
-            process.fallback = process.fallback or mark
+        if value[1] == "BPFEnabled":
+            _take_wish(process, mark, value[2], value[3])
+    elif skipped := _SKIPPED.match(message):
+        # what beats it was read before
+        _take_wish(process, mark, "false", skipped[1])
     elif message.startswith("Creating internal dataplane driver"):
         _take_driver(process, at, message)
     elif message.startswith(_FALLBACK):
@@ -272,9 +158,19 @@ def _take(process: Process, at: datetime, level: str, message: str) -> None:
         _take_progress(process, mark, message)
 
 
+def _take_wish(process: Process, mark: Mark, wish: str, source: str) -> None:
+    if source == "internal override":
+        process.fallback = process.fallback or (mark if wish == "false" else None)
+    elif process.driver_bpf is None:
+        process.asked_bpf = wish == "true"
+
+
 def _take_driver(process: Process, at: datetime, message: str) -> None:
     if bpf := _BPF.search(message):
         process.driver_bpf = Mark(at, bpf[1])
+        if process.asked_bpf and bpf[1] == "false":  # every line that says why is lost
+            text = "it had read BPFEnabled true, and made its driver with BPF off"
+            process.fallback = process.fallback or Mark(at, text)
     if dsr := _DSR.search(message):
         process.driver_dsr = dsr[1] == "true"
 

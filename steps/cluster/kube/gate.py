@@ -9,13 +9,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from steps import proof
 from steps.catalogue.dataplanes import Arm
 from steps.cluster.kube import signs as signs_of
 from steps.cluster.kube.felix import Process
 from steps.cluster.kube.signs import EBPF, EBPF_DSR, Observation
-from steps.model import Moment, Proof, Sign
-from steps.settle import Judgement, Never, NotYet, Settled
+from steps.model import Moment, Sign
+from steps.settle import FOR_GOOD, WAITING, Judgement, judge
 
 STABLE_S: Final = 45.0
 """So long a last start must be past: Felix was seen to crash after its first update, and to start twice."""
@@ -32,8 +31,8 @@ FRESH_S: Final = 20.0
 NOTICE_S: Final = 20.0
 """Felix looks at kube-proxy's mode every 15 s, so a node where nothing happened may just not have noticed yet."""
 
-LOOKED_AT: Final = "switch"
-"""What a sign that the switch is not over calls itself."""
+SPEAK_UP: Final = """kubectl patch felixconfiguration default --type merge -p '{"spec":{"logSeverityScreen":"Info"}}'"""
+"""What makes Felix say again what it does."""
 
 _SKEW: Final = timedelta(seconds=2)
 """The nodes' clocks and the server's may differ by so much, and the server's times are whole seconds."""
@@ -50,25 +49,11 @@ def judge_switch(
     moment: Moment = "before",
     needs_answers: bool = True,
 ) -> Judgement:
-    """Whether the dataplane asked for carries the traffic, may come to, or can't.
-
-    Args:
-        observations: one look at each node that Calico manages.
-        asked: the visit's arm.
-        now: of the same clock as the observations' times.
-        nodes: those that must be proven; all that were observed, if None. A fallback counts wherever it is.
-        changed_at: when the last change of the switch was made; None: nothing was changed.
-        stable_s: how long the last start, update or change must be past.
-        moment: for the signs.
-        needs_answers: whether Services must have been seen to answer.
-    """
+    """Whether the dataplane asked for carries the traffic, may come to, or can't: what is told, judged."""
     needed = [o.node for o in observations] if nodes is None else list(nodes)
-    found = evidence(observations, moment, now)
-    weighed = proof.weigh(found, asked, needed)
-    if reason := fallen_back(observations, asked):
-        return Never(_not_proven(weighed, reason), reason)
-    waits = unsettled(
+    found = told(
         observations,
+        asked,
         now,
         nodes=needed,
         changed_at=changed_at,
@@ -76,12 +61,46 @@ def judge_switch(
         moment=moment,
         needs_answers=needs_answers,
     )
-    if weighed.state == "proven" and not waits:
-        return Settled(weighed)
-    reasons = [weighed.reason] if weighed.reason is not None else []
-    reasons += [f"{sign.node}: {sign.seen}" for sign in waits]
-    reason = "; ".join(reasons)
-    return NotYet(_not_proven(weighed, reason), reason)
+    return judge(found, asked, needed)
+
+
+def told(
+    observations: Sequence[Observation],
+    asked: str,
+    now: datetime,
+    *,
+    nodes: Sequence[str],
+    changed_at: datetime | None = None,
+    stable_s: float = STABLE_S,
+    moment: Moment = "before",
+    needs_answers: bool = True,
+) -> list[Sign]:
+    """All signs of one look, so that a judgement of signs that knows nothing of Calico is the judgement of the switch.
+
+    Args:
+        observations: one look at each node that Calico manages.
+        asked: the visit's arm. It makes no sign of what runs, and decides only whether a fallback matters.
+        now: of the same clock as the observations' times.
+        nodes: those that must be proven. A fallback counts wherever it is.
+        changed_at: when the last change of the switch was made; None: nothing was changed.
+        stable_s: how long the last start, update or change must be past.
+        moment: for the signs.
+        needs_answers: whether Services must have been seen to answer.
+    """
+    waits = unsettled(
+        observations,
+        now,
+        nodes=nodes,
+        changed_at=changed_at,
+        stable_s=stable_s,
+        moment=moment,
+        needs_answers=needs_answers,
+    )
+    lost = [
+        Sign(moment=moment, node=node, looked_at=FOR_GOOD, seen=reason, at=now, indicates=())
+        for node, reason in [*fallen_back(observations, asked), *unseen(observations, asked, now, nodes)]
+    ]
+    return [*evidence(observations, moment, now), *waits, *lost]
 
 
 def unsettled(
@@ -109,7 +128,7 @@ def unsettled(
             if len({(s.looked_at, s.seen) for s in telling}) < FEWEST_SIGNS:
                 reasons.append(f"it shows {len(telling)} telling signs, and {FEWEST_SIGNS} are needed")
         found += [
-            Sign(moment=moment, node=node, looked_at=LOOKED_AT, seen=reason, at=now, indicates=()) for reason in reasons
+            Sign(moment=moment, node=node, looked_at=WAITING, seen=reason, at=now, indicates=()) for reason in reasons
         ]
     return found
 
@@ -119,18 +138,50 @@ def evidence(observations: Sequence[Observation], moment: Moment, now: datetime)
     return [sign for observation in observations for sign in signs_of.signs(observation, moment, now)]
 
 
-def fallen_back(observations: Sequence[Observation], asked: str) -> str | None:
-    """Why BPF can't be had, where it is asked for and a node has gone on without; None: no node has."""
+def fallen_back(observations: Sequence[Observation], asked: str) -> list[tuple[str, str]]:
+    """The nodes that have gone on without BPF where it is asked for, and why."""
     if Arm.parse(asked).name not in {EBPF, EBPF_DSR}:
-        return None
+        return []
+    found = []
     for observation in observations:
         current = observation.felix.current if observation.felix is not None else None
         if current is not None and current.fallback is not None and not current.gone:
-            return (
-                f"{observation.node}: Felix fell back from BPF ({current.fallback.text}); nodes that differ can't "
-                "reach each other: upgrade that node's kernel to 5.10 or newer, or leave eBPF out"
+            reason = (
+                f"Felix fell back from BPF ({current.fallback.text}); nodes that differ can't reach each other: "
+                "upgrade that node's kernel to 5.10 or newer, or leave eBPF out"
             )
-    return None
+            found.append((observation.node, reason))
+    return found
+
+
+def unseen(
+    observations: Sequence[Observation], asked: str, now: datetime, nodes: Sequence[str]
+) -> list[tuple[str, str]]:
+    """The nodes on which the dataplane asked for can never be told from another, and why.
+
+    A look from a pod on the node tells iptables from nftables, and both from BPF; with direct server return or without
+    is in Felix's log alone, and there only in lines of level Info.
+    """
+    found = []
+    for observation in observations:
+        if observation.node not in nodes or not _hushed(observation, now):
+            continue
+        possible = [frozenset(s.indicates) for s in signs_of.signs(observation, "before", now) if s.indicates]
+        left = frozenset.intersection(*possible) if possible else frozenset()
+        if Arm.parse(asked).name in left and len(left) > 1:
+            told = " and ".join(sorted(left))
+            reason = f"Felix's log has no lines of level Info, without which {told} can't be told apart: {SPEAK_UP}"
+            found.append((observation.node, reason))
+    return found
+
+
+def _hushed(observation: Observation, now: datetime) -> bool:
+    current = observation.felix.current if observation.felix is not None else None
+    if observation.host is None or observation.host.interfaces is None:
+        return False  # a look from there may yet tell
+    if observation.hushed is not None:
+        return True
+    return current is not None and current.quiet and now - current.first_at > timedelta(seconds=NOTICE_S)
 
 
 def pending(
@@ -152,6 +203,8 @@ def pending(
         yield f"the last look from a pod there is {(now - host.at).total_seconds():.0f} s old"
     if host is not None and host.felix_ready is False:
         yield "Felix says that it is not ready"
+    if host is not None and host.felix_fell_silent:
+        yield "Felix answered whether it is ready, and answers no more"
     yield from _unstable(observation, now, changed_at, stable_s)
     if needs_answers:
         yield from _unanswered(observation, now)
@@ -164,8 +217,6 @@ def _unfinished(observation: Observation, current: Process) -> Iterator[str]:
         yield f"Felix has yet to restart: {due}"
     elif current.updated_at is None and current.started_at is not None and not _ready_since(observation):
         yield "Felix has not completed its first update to the dataplane"
-    if current.quiet:
-        yield "Felix logs nothing below warnings: set logSeverityScreen to Info"
 
 
 def _started_at(observation: Observation) -> datetime | None:
@@ -241,9 +292,3 @@ def without_rules(observations: Sequence[Observation], now: datetime, patience_s
         if dead:
             found.append(observation.node)
     return tuple(found)
-
-
-def _not_proven(weighed: Proof, reason: str) -> Proof:
-    if weighed.state != "proven":
-        return weighed
-    return Proof(state="unproven", observed=weighed.observed, reason=reason)

@@ -102,18 +102,22 @@ async def _end(tasks: Sequence["asyncio.Future[None]"]) -> None:
 
 async def _watch_host(address: str, seen: dict[str, Any]) -> None:
     while True:
-        seen.update(await asyncio.to_thread(host, address))
+        found = await asyncio.to_thread(host, address)
+        answered = found["at"] if found["felix_ready"] is not None else seen.get("felix_answered_at")
+        seen.update(found | {"felix_answered_at": answered})
         await asyncio.sleep(SAYS_S)
 
 
 def host(address: str) -> dict[str, Any]:
     """What this network namespace, of the node with this address, shows of the dataplane; None: it does not."""
     ready = _status(_READINESS)
+    uplink, mtu_bytes = _uplink(address)
     names = [name for _, name in socket.if_nameindex()]
     return {
         "at": probes.now(),
         "interfaces": sorted(name for name in names if not name.startswith("cali")),
-        "uplink": _uplink(address),
+        "uplink": uplink,
+        "uplink_mtu_bytes": mtu_bytes,
         "vxlan_external": _external() if _VXLAN in names else None,
         "proxy_mode": _body(_PROXY_MODE),
         "felix_ready": None if ready is None else ready in {200, 204},
@@ -121,12 +125,14 @@ def host(address: str) -> dict[str, Any]:
     }
 
 
-def _uplink(address: str) -> str | None:
-    """The interface that has the node's address."""
+def _uplink(address: str) -> tuple[str | None, int | None]:
+    """The interface that has the node's address, and its MTU."""
     import psutil  # noqa: PLC0415 - for a pod in the node's network only
 
     own = psutil.net_if_addrs()
-    return next((name for name, found in own.items() if any(each.address == address for each in found)), None)
+    name = next((name for name, found in own.items() if any(each.address == address for each in found)), None)
+    found = psutil.net_if_stats().get(name) if name is not None else None
+    return name, found.mtu if found is not None else None
 
 
 def _external() -> bool | None:

@@ -5,7 +5,7 @@ node ports, so that they show whose rules are missing, and what a switch costs l
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -19,6 +19,7 @@ from steps.cluster.kube.permissions import BENCHMARK
 from steps.cluster.kube.pods import Container
 from steps.cluster.kube.probes import Target
 from steps.cluster.kube.signs import Answer, Host
+from steps.model import SwitchCost
 
 Object = dict[str, Any]
 
@@ -40,16 +41,16 @@ class Site:
 class Seen:
     """What the pods of one node last said.
 
-    `uplink`: the interface with the node's address. `dropped`: long-lived connections that died since the pods came.
-    `silent`: those that may yet die, or live.
+    `uplink`: the interface with the node's address, and its MTU. `cost`: of what has happened since the pods came.
+    `silent`: connections that may yet die, or live.
     """
 
     host: Host | None
     uplink: str | None
+    uplink_mtu_bytes: int | None
     answers: tuple[Answer, ...]
-    dropped: int
+    cost: SwitchCost
     silent: int
-    longest_gap_s: float
 
 
 def start(client: Client, sites: Sequence[Site], image: str) -> None:
@@ -97,8 +98,8 @@ def spec(index: int, sites: Sequence[Site], services: Mapping[str, Object], host
     cluster_ip = Target(f"ClusterIP from {where}", site.node, far["spec"]["clusterIP"], PORT)
     if not host:
         return Spec(site.node, site.address, host=False, targets=(cluster_ip,), lines=(cluster_ip,), echo=PORT)
-    here = Target(f"own NodePort from {site.node}", site.node, site.address, _node_port(far))
-    there = Target(f"NodePort of {other.node} from {site.node}", other.node, other.address, _node_port(own))
+    here = Target(f"own NodePort from {site.node}", site.node, site.address, node_port(far))
+    there = Target(f"NodePort of {other.node} from {site.node}", other.node, other.address, node_port(own))
     return Spec(site.node, site.address, host=True, targets=(cluster_ip, here, there), lines=(cluster_ip, there))
 
 
@@ -132,14 +133,13 @@ def gather(told: Sequence[Object], nodes: Sequence[str]) -> dict[str, Seen]:
         host = next((each["host"] for each in own if each["host"]), None)
         answers = tuple(_answer(a) for each in told for a in each["answers"] if a["node"] == node)
         lines = [line for each in own for line in each["lines"]]
-        tcp = [line for line in lines if line["protocol"] == "tcp"]
         found[node] = Seen(
             host=_host(host) if host else None,
             uplink=host["uplink"] if host else None,
+            uplink_mtu_bytes=host.get("uplink_mtu_bytes") if host else None,
             answers=answers,
-            dropped=sum(line["dropped"] for line in tcp),
-            silent=sum(line["silent_s"] > _SILENT_S for line in tcp),
-            longest_gap_s=max((line["longest_gap_s"] for line in lines), default=0.0),
+            cost=_cost(lines),
+            silent=sum(line["silent_s"] > _SILENT_S for line in _of(lines, "tcp")),
         )
     return found
 
@@ -159,7 +159,48 @@ def sites(nodes: Sequence[str], address_of: Callable[[str], str | None]) -> list
     return found
 
 
-def _node_port(service: Object) -> int:
+def total(costs: Iterable[SwitchCost]) -> SwitchCost:
+    """What it cost on all nodes together."""
+    each = list(costs)
+
+    def most(gaps: Iterable[float | None]) -> float | None:
+        return max((gap for gap in gaps if gap is not None), default=None)
+
+    def add(counts: Iterable[int | None]) -> int | None:
+        known = [count for count in counts if count is not None]
+        return sum(known) if known else None
+
+    return SwitchCost(
+        connections=sum(cost.connections for cost in each),
+        dropped=sum(cost.dropped for cost in each),
+        tcp_longest_gap_s=most(cost.tcp_longest_gap_s for cost in each),
+        udp_longest_gap_s=most(cost.udp_longest_gap_s for cost in each),
+        udp_sent_packets=add(cost.udp_sent_packets for cost in each),
+        udp_lost_packets=add(cost.udp_lost_packets for cost in each),
+    )
+
+
+def _of(lines: Iterable[Object], protocol: str) -> list[Object]:
+    """The lines of a protocol that anything ever came back on."""
+    return [line for line in lines if line["protocol"] == protocol and line["received"]]
+
+
+def _cost(lines: Sequence[Object]) -> SwitchCost:
+    tcp, udp = _of(lines, "tcp"), _of(lines, "udp")
+    gone = _SILENT_S  # what is silent for longer counts for dead, unless it is waited for and lives
+    return SwitchCost(
+        connections=len(tcp),
+        dropped=sum(bool(line["dropped"]) or line["silent_s"] > gone for line in tcp),
+        tcp_longest_gap_s=max((line["longest_gap_s"] for line in tcp), default=None),
+        udp_longest_gap_s=max((line["longest_gap_s"] for line in udp), default=None),
+        udp_sent_packets=sum(line["sent"] for line in udp) if udp else None,
+        # one may be on its way
+        udp_lost_packets=sum(max(0, line["sent"] - line["received"] - 1) for line in udp) if udp else None,
+    )
+
+
+def node_port(service: Object) -> int:
+    """The number of a Service's node port by TCP."""
     ports: list[Object] = service["spec"]["ports"]
     return int(next(port["nodePort"] for port in ports if port.get("protocol", "TCP") == "TCP"))
 
@@ -172,6 +213,7 @@ def _host(told: Object) -> Host:
         proxy_mode=told["proxy_mode"],
         felix_ready=told["felix_ready"],
         felix_started_at=_time(told["felix_started_at"]),
+        felix_answered_at=_time(told.get("felix_answered_at")),
     )
 
 

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from analysis.errors import Problem
-from steps import proof
 from steps.catalogue.dataplanes import Arm
 from steps.cluster.kube import felix, gate, kube_proxy, looking, pods, probes
 from steps.cluster.kube.client import Client
@@ -17,9 +16,9 @@ from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.felix import Reading
 from steps.cluster.kube.permissions import KUBE_PROXY, KUBE_SYSTEM, PODS
 from steps.cluster.kube.signs import Observation
-from steps.model import Moment, Sign, Visit
+from steps.model import Moment, Sign, SwitchCost, Visit
 from steps.settings import Settings
-from steps.settle import NotSettledError
+from steps.settle import FOR_GOOD, WAITING
 
 Object = dict[str, Any]
 
@@ -55,17 +54,19 @@ def observe(
     settings: Settings,  # noqa: ARG001 - the port's, for the lab
     moment: Moment,
     *,
+    stable_s: float | None = None,
     variables: Mapping[str, str] = os.environ,
     say: Say = _say,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Sign]:
     """Look once before the trials; after them, until what must pass without a restart has passed.
 
-    What speaks against the switch's being over is among the signs, agreeing with no dataplane. A node whose Services
-    kube-proxy has left without rules gets the known cure, which is among the signs too.
+    What speaks against the switch's being over is among the signs, agreeing with no dataplane; so is a fallback, which
+    is for good. A node whose Services kube-proxy has left without rules gets the known cure, which is among them too.
+
+    `stable_s`: what must pass without a restart; None: before the trials only a part of it, since they are the rest.
 
     Raises:
-        NotSettledError: eBPF was asked for, and a node has fallen back from it.
         Problem: nothing can be looked at.
     """
     asked = visit.dataplane
@@ -73,21 +74,21 @@ def observe(
         return _as_is(standing, measured, moment, client.now())
     places = sites(standing, measured)
     looking.start(client, places, pods.image(variables))
+    if stable_s is None:
+        stable_s = BEFORE_STABLE_S if moment == "before" else gate.STABLE_S
     end = time.monotonic() + AFTER_S
     while True:
         now = client.now()
         seen = look(client, standing, places)
-        found = gate.evidence(seen, moment, now)
-        stable_s = BEFORE_STABLE_S if moment == "before" else gate.STABLE_S
-        waits = gate.unsettled(
-            seen, now, nodes=measured, changed_at=standing.changed_at, stable_s=stable_s, moment=moment
+        found = gate.told(
+            seen, asked, now, nodes=measured, changed_at=standing.changed_at, stable_s=stable_s, moment=moment
         )
-        if reason := gate.fallen_back(seen, asked):
-            raise NotSettledError(reason, found, proof.weigh(found, asked, measured))
         if moment == "before":
-            return [*found, *waits, *_cost(client, places, now), *_cure(client, standing, seen, now, say)]
-        if not waits or time.monotonic() > end:
-            return [*found, *waits, *_restarts(client, seen, now)]
+            return [*found, *_cost(client, places, now), *_cure(client, standing, seen, now, say)]
+        waits = [sign for sign in found if sign.looked_at == WAITING]
+        final = any(sign.looked_at == FOR_GOOD for sign in found)
+        if not waits or final or time.monotonic() > end:
+            return [*found, *_restarts(client, seen, now)]
         say(f"looking again: {waits[0].node}: {waits[0].seen}")
         sleep(_POLL_S)
 
@@ -119,7 +120,17 @@ def look(client: Client, standing: Standing, places: Sequence[looking.Site]) -> 
         missed = [] if logs.get(node) is not None else ["calico-node's log could not be read"]
         if told[node].host is None:
             missed.append("no pod there has said anything yet")
-        found.append(Observation(node, logs.get(node), told[node].host, told[node].answers, tuple(missed)))
+        found.append(
+            Observation(
+                node,
+                logs.get(node),
+                told[node].host,
+                told[node].answers,
+                tuple(missed),
+                follows_proxy=standing.facts.follows_kube_proxy,
+                hushed=standing.facts.hushed,
+            )
+        )
     found += [Observation(node, reading) for node, reading in logs.items() if node not in measured]
     return found
 
@@ -158,7 +169,7 @@ def _cost(client: Client, places: Sequence[looking.Site], now: datetime) -> list
             moment="before",
             node=node,
             looked_at="long-lived connections",
-            seen=f"{seen.dropped} dropped, {seen.silent} silent; longest silence {seen.longest_gap_s:.1f} s",
+            seen=_told(seen),
             at=now,
             indicates=None,
         )
@@ -166,10 +177,16 @@ def _cost(client: Client, places: Sequence[looking.Site], now: datetime) -> list
     ]
 
 
-def dropped(
+def _told(seen: looking.Seen) -> str:
+    gap_s = max(seen.cost.tcp_longest_gap_s or 0.0, seen.cost.udp_longest_gap_s or 0.0)
+    dropped = f"{seen.cost.dropped} of {seen.cost.connections} dropped or silent"
+    return f"{dropped}; {seen.cost.udp_lost_packets or 0} datagrams lost; longest silence {gap_s:.1f} s"
+
+
+def cost(
     client: Client, standing: Standing, measured: Sequence[str], sleep: Callable[[float], None] = time.sleep
-) -> int | None:
-    """How many long-lived connections have died since the looking pods came; None: there are no such pods.
+) -> SwitchCost | None:
+    """What has become of the long-lived connections since the looking pods came; None: there are no such pods.
 
     One that is silent is waited for, until it has answered or is dead.
     """
@@ -180,7 +197,7 @@ def dropped(
     while True:
         seen = looking.last(client, places).values()
         if not any(each.silent for each in seen) or time.monotonic() > end:
-            return sum(each.dropped + each.silent for each in seen)
+            return looking.total(each.cost for each in seen)
         sleep(_POLL_S)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from steps.cluster.kube import fields, kube_proxy
 from steps.cluster.kube.actions import Action, Await, Condition, Create, Delete, RestartKubeProxy, Write
-from steps.cluster.kube.discover import Facts
+from steps.cluster.kube.discover import SWITCHED, Facts
 from steps.cluster.kube.fields import WHOLE, Field, Ref, State, Value, read
 from steps.cluster.kube.permissions import (
     CONFIGMAPS,
@@ -54,8 +54,50 @@ def touchable(facts: Facts) -> tuple[Field, ...]:
     proxy = (PARKING,) if facts.kube_proxy is not None else ()
     if facts.install == "operator":
         return (LINUX_DATAPLANE, mode, *config, *proxy, endpoint(facts))
-    own = (Field(felix, ("spec", "bpfEnabled")), mode, Field(felix, ("spec", "nftablesMode")))
+    own = tuple(Field(felix, ("spec", name)) for name in SWITCHED)
     return (*own, *config, *proxy, endpoint(facts))
+
+
+def snapshotted(objects: Mapping[Ref, Object | None]) -> tuple[Field, ...]:
+    """The fields that were touchable when these objects were kept, whatever can be touched now.
+
+    The kinds of objects in a snapshot say how Calico was installed then.
+    """
+    operator = INSTALLATION in objects
+    alone = not any(ref.name == SERVICES_ENDPOINT for ref in objects)
+    found: list[Field] = []
+    for ref, kept in objects.items():
+        if ref == INSTALLATION:
+            found += [LINUX_DATAPLANE, *((BOOTSTRAP, MANAGEMENT) if alone else ())]
+        elif ref == PROXY:
+            found.append(PARKING)
+        elif ref == PROXY_CONFIG:
+            key = kube_proxy.config_key(kept)
+            found += [Field(ref, ("data", key))] if key else []
+        elif ref.name == SERVICES_ENDPOINT:
+            found.append(Field(ref, WHOLE))
+        else:
+            names = ("bpfExternalServiceMode",) if operator else SWITCHED
+            found += [Field(ref, ("spec", name)) for name in names]
+    return tuple(found)
+
+
+def unreadable(original: State, kept: Mapping[Ref, Object | None], now: Mapping[Ref, Object | None]) -> list[str]:
+    """Why some fields can't be compared with what they held: a sentence for each.
+
+    Args:
+        original: what the fields held.
+        kept: the objects that the snapshot holds.
+        now: the same objects as they are; None: absent.
+    """
+    reasons = []
+    for field in original:
+        found = now.get(field.ref)
+        if field.path != WHOLE and found is None and kept.get(field.ref) is not None:
+            reasons.append(f"{field.ref} is not there, and held {'.'.join(field.path)}")
+        elif field.ref == PROXY_CONFIG and found is not None and field.path[-1] != kube_proxy.config_key(found):
+            reasons.append(f"{field} is no configuration of kube-proxy")
+    return list(dict.fromkeys(reasons))
 
 
 def state(objects: Mapping[Ref, Object | None], wanted: tuple[Field, ...]) -> dict[Field, Value]:
@@ -92,11 +134,11 @@ def target(
     return {field: value for field, value in wanted.items() if current.get(field) != value}
 
 
-def restored(facts: Facts, original: State, current: State) -> dict[Field, Value]:
-    """What every touchable field held before the run; kube-proxy's configuration keeps what others changed in it."""
+def restored(original: State, current: State) -> dict[Field, Value]:
+    """What every field held before the run; kube-proxy's configuration keeps what others changed in it."""
     wanted = dict(original)
-    for field in touchable(facts):
-        text, now = original.get(field), current.get(field)
+    for field, text in original.items():
+        now = current.get(field)
         if field.ref == PROXY_CONFIG and isinstance(text, str) and isinstance(now, str):
             wanted[field] = kube_proxy.put_back(text, now)
         if field.path == WHOLE and now is not None and (text is not None or not _is_ours(now)):
@@ -104,7 +146,7 @@ def restored(facts: Facts, original: State, current: State) -> dict[Field, Value
     return wanted
 
 
-def order(current: State, wanted: State, facts: Facts, *, stale: bool) -> list[Action]:
+def order(current: State, wanted: State, facts: Facts, *, stale: bool, over: bool = False) -> list[Action]:
     """The steps from one state to another; none if it is there.
 
     Args:
@@ -112,6 +154,7 @@ def order(current: State, wanted: State, facts: Facts, *, stale: bool) -> list[A
         wanted: what some of them should.
         facts: of the cluster.
         stale: kube-proxy has pods that are older than its configuration: a switch was cut short.
+        over: nothing comes after this, so that kube-proxy must be back even where only an earlier call brought it back.
     """
     changes = fields.differences(current, wanted)
     proxy = facts.kube_proxy
@@ -145,6 +188,13 @@ def order(current: State, wanted: State, facts: Facts, *, stale: bool) -> list[A
     if management:
         # the operator brings kube-proxy back only while it manages it
         steps += [Await("kube-proxy rolled out"), *_writes(management, current)]
+    if (
+        over
+        and proxy is not None
+        and not kube_proxy.stands_still(proxy)
+        and Await("kube-proxy rolled out") not in steps
+    ):
+        steps.append(Await("kube-proxy rolled out"))
     return steps + _endpoints(whole, changes, made=True) + _endpoints(whole, changes, made=False)
 
 

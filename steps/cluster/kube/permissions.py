@@ -150,7 +150,7 @@ def _table() -> Iterator[Permission]:
     yield from _each("list", ENDPOINTSLICES, DEFAULT, _SWITCH)
     yield from _each("get patch", DAEMONSETS, KUBE_SYSTEM, _SWITCH, (KUBE_PROXY,))
     yield from _each("get", CONFIGMAPS, KUBE_SYSTEM, _BOTH, (KUBE_PROXY, SERVICES_ENDPOINT, STATE))
-    yield from _each("patch", CONFIGMAPS, KUBE_SYSTEM, _SWITCH, (KUBE_PROXY,))
+    yield from _each("patch", CONFIGMAPS, KUBE_SYSTEM, _SWITCH, (KUBE_PROXY, STATE))
     yield from _each("create", CONFIGMAPS, KUBE_SYSTEM, _SWITCH)
     yield from _each("delete", CONFIGMAPS, KUBE_SYSTEM, _SWITCH, (SERVICES_ENDPOINT, STATE))
     yield from _each("list delete", PODS, KUBE_SYSTEM, _BOTH)

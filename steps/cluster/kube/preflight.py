@@ -1,40 +1,18 @@
 """Every reason why a run can't go on, each with what would mend it. Pure, but for what the caller read."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from analysis.errors import Problem
 from steps import variables
 from steps.catalogue.dataplanes import Arm
-from steps.cluster.kube import configure, kube_proxy, nodes, state
+from steps.cluster.kube import configure, gate, nodes, state, unfit
 from steps.cluster.kube.discover import Facts
-from steps.cluster.kube.permissions import BENCHMARK, Permission
+from steps.cluster.kube.finding import NO_COMMAND, skip, stop, warn
+from steps.cluster.kube.permissions import BENCHMARK, KUBE_SYSTEM, STATE, Permission
 from steps.cluster.kube.seen import Seen
 from steps.cluster.kube.state import Held
 from steps.model import Finding
 from steps.settings import Settings
-
-CLUSTER: Final = "cluster"
-"""The subject of a finding that concerns the whole run."""
-
-_EBPF: Final = ("ebpf", "ebpf-dsr")
-_SWITCHED: Final = ("iptables", "nftables", *_EBPF)
-_EBPF_KERNEL: Final = (5, 10)
-_NFTABLES_KERNEL: Final = (5, 13)
-_QUIET_LEVELS: Final = frozenset({"Warning", "Error", "Fatal", "None"})
-
-_LEFT_BEHIND: Final = (
-    ((3, 24, 0), (3, 28, 5)),
-    ((3, 29, 0), (3, 29, 5)),
-    ((3, 30, 0), (3, 30, 1)),
-)
-"""From, and before: versions that leave the connect-time load balancer attached when eBPF is switched off."""
-
-_OF_FIELD: Final = {
-    "bpfEnabled": _SWITCHED,
-    "bpfExternalServiceMode": _EBPF,
-    "nftablesMode": ("iptables", "nftables"),
-}
 
 
 def findings(facts: Facts, seen: Seen, settings: Settings, asked_nodes: str, accepted: frozenset[str]) -> list[Finding]:
@@ -51,12 +29,10 @@ def findings(facts: Facts, seen: Seen, settings: Settings, asked_nodes: str, acc
     found = [*_nodes(facts, asked_nodes), *_burdened(settings)]
     switched = sorted(asked - {"as-is"})
     if reason := configure.cannot_switch(facts):
-        return [*found, *(_skip(name, reason) for name in switched)]
+        remedy = f"{NO_COMMAND} name `as-is` as the dataplane."
+        return [*found, *(skip(name, reason, remedy) for name in switched)]
     if switched:
-        found += _overridden(facts)
-        found += _kernels(facts)
-        found += _proxy(facts, asked)
-        found += _version(facts, asked)
+        found += unfit.against(facts, asked)
         found += _neighbours(facts)
         found += _owned(facts, accepted)
         found += _address(seen, facts, asked)
@@ -67,7 +43,7 @@ def findings(facts: Facts, seen: Seen, settings: Settings, asked_nodes: str, acc
 
 def missing(denied: Iterable[Permission], namespace: str) -> list[Finding]:
     """A finding for each thing that the cluster doesn't let us do."""
-    remedy = "Have an administrator run `make deploy` again."
+    remedy = "Have an administrator type `make deploy`, or `kubectl apply -k workflows/manifests`."
     return [
         Finding(severity="stop", subject="permissions", reason=_denied(entry, namespace), remedy=remedy)
         for entry in denied
@@ -89,16 +65,18 @@ def _nodes(facts: Facts, asked: str) -> Iterator[Finding]:
     try:
         chosen = nodes.choose(facts.nodes, asked)
     except Problem as problem:
-        yield _stop(str(problem), None)
+        yield stop(
+            str(problem), f"Look at `kubectl get nodes -o wide`, and name two with {variables.NODES}=CLIENT,SERVER."
+        )
         return
     for node in facts.nodes:
         if node.name in chosen and not node.fit:
-            yield _stop(
+            yield stop(
                 f"node {node.name} {nodes.why_unfit(node)}.",
-                f"Choose others with {variables.NODES}=CLIENT,SERVER.",
+                f"Choose others with `{variables.NODES}=CLIENT,SERVER`.",
             )
         elif node.os == "linux" and node.pressures:
-            yield _warn(f"node {node.name} has {', '.join(node.pressures)}.", None)
+            yield warn(f"node {node.name} has {', '.join(node.pressures)}.", None)
     client, server = (next(n for n in facts.nodes if n.name == name) for name in chosen)
     unlike = [
         f"{what} ({one} and {other})"
@@ -111,153 +89,76 @@ def _nodes(facts: Facts, asked: str) -> Iterator[Finding]:
         if one != other
     ]
     if unlike:
-        yield _warn(f"{client.name} and {server.name} differ in {', '.join(unlike)}.", None)
+        yield warn(f"{client.name} and {server.name} differ in {', '.join(unlike)}.", None)
 
 
 def _burdened(settings: Settings) -> Iterator[Finding]:
     for name in settings.dataplanes:
         arm = Arm.parse(name)
         if arm.burden:
-            yield _stop(
+            yield stop(
                 f"{name} asks for rules of our own in front of each packet, which only the lab may have.",
-                f"Leave it out, or compare with {arm.name}+twin.",
-            )
-
-
-def _overridden(facts: Facts) -> Iterator[Finding]:
-    for field, value in facts.overrides.items():
-        variable = f"FELIX_{field.upper()}"
-        for name in _OF_FIELD[field]:
-            yield _skip(
-                name,
-                f"calico-node's environment sets {variable}={value}, which beats whatever is patched.",
-                f"Type `kubectl -n {facts.calico_namespace} set env daemonset/calico-node {variable}-`.",
-            )
-    for holder, fields in facts.narrower.items():
-        for name in sorted({name for field in fields for name in _OF_FIELD[field]}):
-            yield _skip(
-                name,
-                f"FelixConfiguration {holder} sets {', '.join(fields)} for some nodes, which beats the default's.",
-                f"Take the fields out of it: `kubectl edit felixconfiguration {holder}`.",
-            )
-
-
-def _kernels(facts: Facts) -> Iterator[Finding]:
-    for names, least in ((_EBPF, _EBPF_KERNEL), (("nftables",), _NFTABLES_KERNEL)):
-        for node in facts.linux_nodes:
-            if node.kernel_version is None or node.kernel_version < least:
-                for name in names:
-                    yield _skip(
-                        name,
-                        f"node {node.name} has kernel {node.kernel or 'unknown'}, and {least[0]}.{least[1]} is needed: "
-                        "Felix would silently go on without.",
-                        "Upgrade its kernel.",
-                    )
-
-
-def _proxy(facts: Facts, asked: set[str]) -> Iterator[Finding]:
-    if facts.kube_proxy is None:
-        yield from _without_proxy(facts)
-        return
-    managed = facts.install == "operator" and facts.bootstraps
-    if kube_proxy.stands_still(facts.kube_proxy) and not kube_proxy.is_parked(facts.kube_proxy) and not managed:
-        for name in ("iptables", "nftables"):
-            yield _skip(name, "kube-proxy is parked in a way that is not ours to undo.", "Unpark it yourself.")
-    if facts.kube_proxy_mode == "ipvs":
-        yield from _ipvs(asked)
-    if facts.kube_proxy_config_key is None:
-        yield _skip("nftables", "kube-proxy's configuration is not in ConfigMap kube-system/kube-proxy.")
-
-
-def _without_proxy(facts: Facts) -> Iterator[Finding]:
-    if facts.dataplane in _EBPF:
-        for name in ("iptables", "nftables"):
-            yield _skip(name, "there is no DaemonSet kube-system/kube-proxy to handle Services without eBPF.")
-        return
-    yield _skip("nftables", "there is no DaemonSet kube-system/kube-proxy whose mode Calico could follow.")
-    for name in _EBPF:
-        yield _skip(name, "kube-proxy is no DaemonSet kube-system/kube-proxy here, so it can't be parked beside eBPF.")
-
-
-def _ipvs(asked: set[str]) -> Iterator[Finding]:
-    for name in ("nftables", *_EBPF):
-        yield _skip(
-            name,
-            "kube-proxy is in IPVS mode, from which Calico can't take over.",
-            "Set its mode to iptables: `kubectl -n kube-system edit configmap kube-proxy`.",
-        )
-    if "iptables" in asked:
-        yield _warn("kube-proxy is in IPVS mode: what is called iptables here forwards Services by IPVS.", None)
-
-
-def _version(facts: Facts, asked: set[str]) -> Iterator[Finding]:
-    version = facts.version
-    if version is None:
-        yield _warn("Calico's version is unknown, so its known faults can't be told.", None)
-        return
-    if not facts.knows_nftables:
-        yield _skip(
-            "nftables", f"Calico {facts.calico_version} has no nftables dataplane.", "Upgrade to 3.29 or later."
-        )
-    if any(since <= version < fixed for since, fixed in _LEFT_BEHIND) and asked & {"iptables", "nftables"}:
-        for name in _EBPF:
-            yield _skip(
-                name,
-                f"Calico {facts.calico_version} leaves its connect-time load balancer attached when eBPF is switched "
-                "off, so that every later visit would be measured with it (projectcalico/calico issue 9620).",
-                "Upgrade Calico to 3.28.5, 3.29.5, 3.30.1 or later, or measure eBPF in a run of its own "
-                "and reboot the nodes after it.",
+                f"Leave it out, or compare with `{arm.name}+twin`.",
             )
 
 
 def _neighbours(facts: Facts) -> Iterator[Finding]:
     if facts.windows_nodes:
-        for name in _EBPF:
-            yield _skip(name, f"nodes {', '.join(facts.windows_nodes)} run Windows, beside which Calico has no eBPF.")
+        for name in unfit.EBPF:
+            reason = f"nodes {', '.join(facts.windows_nodes)} run Windows, beside which Calico has no eBPF."
+            yield skip(name, reason, f"{NO_COMMAND} leave it out, or take a cluster without Windows.")
     if facts.other_cnis:
-        yield _warn(f"{', '.join(facts.other_cnis)} runs beside Calico: who forwards what must be looked at.", None)
+        yield warn(f"{', '.join(facts.other_cnis)} runs beside Calico: who forwards what must be looked at.", None)
 
 
 def _owned(facts: Facts, accepted: frozenset[str]) -> Iterator[Finding]:
     for name, tool in facts.owners.items():
         text = f"{name} is kept by {tool}, which would put back what is switched."
         if "gitops" in accepted:
-            yield _warn(text, None)
+            yield warn(text, None)
         else:
-            yield _stop(text, f"Pause its sync for the run, and say so with {variables.ACCEPT}=gitops.")
+            yield stop(text, f"Pause its sync for the run, and say so with `{variables.ACCEPT}=gitops`.")
 
 
 def _address(seen: Seen, facts: Facts, asked: set[str]) -> Iterator[Finding]:
-    if facts.bootstraps or not asked & set(_EBPF):
+    if facts.bootstraps or not asked & set(unfit.EBPF):
         return
     if not seen.api_servers:
-        for name in _EBPF:
-            yield _skip(
+        for name in unfit.EBPF:
+            yield skip(
                 name,
                 "the API server's address is unknown, and nodes need it when kube-proxy is parked.",
-                "Make ConfigMap kubernetes-services-endpoint as Calico's documentation says.",
+                "Type `kubectl -n kube-system create configmap kubernetes-services-endpoint "
+                "--from-literal=KUBERNETES_SERVICE_HOST=ADDRESS --from-literal=KUBERNETES_SERVICE_PORT=PORT`.",
             )
     elif len(seen.api_servers) > 1:
-        yield _warn(
+        yield warn(
             "the API server has several addresses, and nodes without kube-proxy would be told only the first.",
             "Make ConfigMap kubernetes-services-endpoint with the address of its load balancer.",
         )
 
 
 def _quiet(facts: Facts) -> Iterator[Finding]:
-    if facts.log_level in _QUIET_LEVELS:
-        yield _warn(
-            f"Felix logs at level {facts.log_level}, so that most of what would prove a switch is not in its log.",
-            "Type `kubectl patch felixconfiguration default --type merge "
-            '-p \'{"spec":{"logSeverityScreen":"Info"}}\'`.',
+    if facts.hushed is None:
+        return
+    remedy = f"Type `{gate.SPEAK_UP}`."
+    if facts.log_level_overridden:
+        remedy = f"Type `kubectl -n {facts.calico_namespace} set env daemonset/calico-node FELIX_LOGSEVERITYSCREEN-`."
+    for name in unfit.EBPF:
+        yield skip(
+            name,
+            f"Felix logs at level {facts.hushed}, and whether eBPF returns replies directly is only in its lines of "
+            "level Info, so that neither could be proven.",
+            remedy,
         )
+    yield warn(f"Felix logs at level {facts.hushed}, so that much of what a switch shows is not in its log.", remedy)
 
 
 def _aws(facts: Facts) -> Iterator[Finding]:
     on_aws = any((node.provider or "").startswith("aws:") for node in facts.linux_nodes)
     unwrapped = facts.encapsulation is None or "Always" not in facts.encapsulation
     if on_aws and unwrapped and facts.aws_source_check != "Disable":
-        yield _warn(
+        yield warn(
             "AWS drops packets between pods of two nodes in one subnet unless its source/destination check is off, "
             f"and Calico is not told to see to that (encapsulation: {facts.encapsulation or 'none'}).",
             "Type `kubectl patch felixconfiguration default --type merge "
@@ -265,23 +166,12 @@ def _aws(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _stop(reason: str, remedy: str | None) -> Finding:
-    return Finding(severity="stop", subject=CLUSTER, reason=reason, remedy=remedy)
-
-
-def _skip(name: str, reason: str, remedy: str | None = None) -> Finding:
-    return Finding(severity="skip", subject=name, reason=reason, remedy=remedy)
-
-
-def _warn(reason: str, remedy: str | None) -> Finding:
-    return Finding(severity="warn", subject=CLUSTER, reason=reason, remedy=remedy)
-
-
 def held(where: str, holder: Held, *, alive: bool | None) -> Finding:
     """Somebody else holds the cluster. `alive`: whether they are at work, where that can be told."""
     if alive is False:
-        return _stop(
+        return stop(
             f"{where} is as {holder.owner} left it at {holder.taken_at}: that run was killed before it could restore.",
             f"Type `python -m workflows restore --environment {where}`; a workflow that stops here does it at its end.",
         )
-    return _stop(state.taken(where, holder), None)
+    remedy = f"Who it is, says `kubectl -n {KUBE_SYSTEM} get configmap {STATE} -o yaml`."
+    return stop(state.taken(where, holder), remedy)

@@ -16,7 +16,7 @@ from steps.cluster.kube.observe import TRIALS, sites
 from steps.cluster.kube.pods import Container
 from steps.model import Finding, Monitor, Placement, Visit
 from steps.settings import Settings
-from steps.variables import OUTSIDE
+from steps.variables import IMAGE, OUTSIDE
 
 Object = dict[str, Any]
 
@@ -54,9 +54,9 @@ def prepare(
     wanted = needed(visit)
     outside = outside_node(standing, variables) if any(t.client == "outside" for t in wanted) else None
     if outside is None and any(t.client == "outside" for t in wanted):
-        raise Unfit(f"{_NO_OUTSIDE}: {_outside_remedy()}")
+        raise Unfit(f"{_NO_OUTSIDE}. {_outside_remedy()}")
     places = sites(standing, measured)
-    uplinks = {node: seen.uplink for node, seen in looking.last(client, places).items()}
+    uplinks = {node: (seen.uplink, seen.uplink_mtu_bytes) for node, seen in looking.last(client, places).items()}
     crew = Crew(client, TRIALS)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda stop: stop(), (lambda: looking.stop(client), lambda: crew.dismiss(keep_services=True))))
@@ -77,7 +77,7 @@ def clear(client: Client, *, padding_too: bool = False) -> None:
         padding_too: the many Services as well, which otherwise stay for the next visit; and wait until all is gone,
             which otherwise is left to whoever comes next, as seconds of every visit are not for waiting.
     """
-    parts = [TRIALS, looking.PART, reach.REACH, reach.CHECK, *([padding.PART] if padding_too else [])]
+    parts = [TRIALS, looking.PART, reach.REACH, reach.CHECK, reach.OUTSIDE, *([padding.PART] if padding_too else [])]
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(lambda part: Crew(client, part).dismiss(wait=padding_too), parts))
 
@@ -121,7 +121,8 @@ def findings(
     try:
         outside = outside_node(standing, variables)
     except Unfit as error:
-        return [Finding(severity="stop", subject="outside", reason=str(error))]
+        remedy = f"Type `kubectl get nodes`, and set {OUTSIDE} to one without Calico, or to nothing."
+        return [Finding(severity="stop", subject="outside", reason=str(error), remedy=remedy)]
     if outside is None:
         found += [
             Finding(severity="skip", subject=name, reason=_NO_OUTSIDE, remedy=_outside_remedy())
@@ -132,8 +133,11 @@ def findings(
         image = pods.image(variables)
         places = sites(standing, chosen)
     except Problem as error:
-        return [*found, Finding(severity="stop", subject="pods", reason=str(error))]
-    return found + reach.findings(client, places, image, IPERF3_PORT)
+        remedy = f"Set `{IMAGE}=NAME:TAG`, and look at `kubectl get nodes -o wide`."
+        return [*found, Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
+    wanted = outside is not None and any(BY_NAME[name].client == "outside" for name in asked)
+    beyond = sites(standing, [outside.name])[0] if outside is not None and wanted else None
+    return found + reach.findings(client, places, image, IPERF3_PORT, beyond)
 
 
 def service() -> Object:
@@ -172,7 +176,7 @@ def placements(
     found: Object,
     manned: Mapping[str, Object],
     outside: Node | None,
-    uplinks: Mapping[str, str | None],
+    uplinks: Mapping[str, tuple[str | None, int | None]],
 ) -> list[Placement]:
     """How the client of each topology reaches its server.
 
@@ -182,7 +186,7 @@ def placements(
         found: the Service, as the cluster has it.
         manned: the pods, as the cluster has them, by name.
         outside: the node of the client outside, if there is one.
-        uplinks: the interface with each node's address, where it is known.
+        uplinks: the interface with each node's address, and its MTU, where they are known.
     """
     return [_placement(topology, places, found, manned, outside, uplinks) for topology in wanted]
 
@@ -193,12 +197,15 @@ def _placement(
     found: Object,
     manned: Mapping[str, Object],
     outside: Node | None,
-    uplinks: Mapping[str, str | None],
+    uplinks: Mapping[str, tuple[str | None, int | None]],
 ) -> Placement:
     near, far = places[0], places[-1]
     from_outside = topology.client == "outside"
+    unknown: tuple[str | None, int | None] = (None, None)
+    uplink, far_mtu_bytes = uplinks.get(near.node, unknown)[0], uplinks.get(far.node, unknown)[1]
+    to_node = topology.target == "node-address"
     address, ports = near.address, (IPERF3_PORT, CONNECT_PORT)
-    if topology.target == "node-address":
+    if to_node:
         address = far.address
     elif topology.target == "pod-address":
         address = ip(manned["server-near" if topology.same_node else _SERVER])
@@ -228,10 +235,13 @@ def _placement(
         address=address,
         port=ports[0],
         connect_port=ports[1],
-        interface={"pod": "eth0", "node": uplinks.get(near.node), "outside": None}[topology.client],
+        interface={"pod": "eth0", "node": uplink, "outside": None}[topology.client],
+        # the monitor is a pod there like the server, but for a client outside, which asks one in the node's network
+        server_interface=None if to_node or from_outside else "eth0",
+        server_mtu_bytes=far_mtu_bytes if to_node else None,
         monitors=monitors,
         nat_monitor=Monitor(node=near.node, side="nat", source=source[near.node]) if from_outside else None,
-        nat_interface=uplinks.get(near.node) if from_outside else None,
+        nat_interface=uplink if from_outside else None,
     )
 
 
@@ -268,4 +278,7 @@ def _bracketed(address: str) -> str:
 
 
 def _outside_remedy() -> str:
-    return f"add a node without calico-node and name it in {OUTSIDE}, or leave external-to-nodeport out"
+    return (
+        f"No command mends that: add a node without calico-node and name it in {OUTSIDE}, or leave out "
+        "external-to-nodeport."
+    )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from analysis.errors import Problem
+from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube import looking, pods
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.crew import Crew
@@ -17,6 +18,8 @@ from steps.variables import IMAGE
 
 REACH: Final = "reach"
 CHECK: Final = "check"
+OUTSIDE: Final = "check-outside"
+_ANSWERS: Final = "dataplane-benchmark/answers"
 READY_PORT: Final = 5205
 REACH_S: Final = 90.0
 """How long a new Service's address may take to lead to its server, the pods' start included."""
@@ -71,71 +74,106 @@ def findings(
     places: Sequence[looking.Site],
     image: str,
     port: int,
+    outside: looking.Site | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Finding]:
-    """Whether the image starts on both nodes, and a port is open between them, by TCP and by UDP.
+    """Whether the image starts on both nodes, and a port is open between them both ways, by TCP and by UDP.
 
     Args:
         client: of the cluster.
         places: the client's node and the server's.
         image: of the pods.
         port: iperf3's.
+        outside: the node of the client outside, which is to reach a node port; None: nothing is asked of it.
         sleep: passes time.
     """
-    crew = Crew(client, CHECK)
+    inner, outer = Crew(client, CHECK), Crew(client, OUTSIDE)
     try:
-        crew.man(check_manifests(places, image, port), _IMAGE_S)
-        return _closed(client, places, port, sleep)
+        inner.serve(pods.service(CHECK, CHECK, CHECK, {_ANSWERS: "1"}, pods.both(CHECK, port), "NodePort"))
+        inner.man(check_manifests(places, image, port), _IMAGE_S)
+        found = _closed(client, [f"{CHECK}-{index}" for index in range(len(places))], sleep)
+        if outside is not None:
+            number = looking.node_port(inner.services()[CHECK])
+            found += _from_outside(client, outer, outside_manifest(outside, places[0], number, image), sleep)
     except Problem as error:
-        remedy = f"check that {IMAGE} names an image which every node can pull, and that pods may run"
-        return [Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
+        return [Finding(severity="stop", subject="pods", reason=str(error), remedy=_start(client))]
+    else:
+        return found
     finally:
-        crew.dismiss()
+        outer.dismiss()
+        inner.dismiss()
 
 
 def check_manifests(places: Sequence[looking.Site], image: str, port: int) -> list[pods.Object]:
-    """A pod that answers in the server's node's network, and one that asks in the client's."""
-    near, far = places[0], places[-1]
-    target = Target(f"{far.node} port {port}", far.node, far.address, port)
-    specs = (
-        Spec(near.node, near.address, host=True, targets=(target,), lines=(target,)),
-        Spec(far.node, far.address, host=True, targets=(), lines=(), echo=port),
-    )
-    return [
-        pods.pod(
-            f"{CHECK}-{index}",
-            CHECK,
-            f"{CHECK}-{index}",
-            spec.node,
-            [Container("look", ("python", "-m", "steps.cluster.kube.look", spec.text()), spec.echo)],
-            image,
-            host_network=True,
-        )
-        for index, spec in enumerate(specs)
-    ]
+    """A pod in the network of each node, that answers there and asks at the other."""
+    made = []
+    for index, place in enumerate(places):
+        other = places[(index + 1) % len(places)]
+        way = Target(f"{other.node} ({other.address}) on port {port}", other.node, other.address, port)
+        spec = Spec(place.node, place.address, host=True, targets=(way,), lines=(way,), echo=port)
+        made.append(_pod(f"{CHECK}-{index}", CHECK, spec, image, {_ANSWERS: str(index)}))
+    return made
 
 
-def _closed(client: Client, places: Sequence[looking.Site], port: int, sleep: Callable[[float], None]) -> list[Finding]:
+def outside_manifest(outside: looking.Site, near: looking.Site, number: int, image: str) -> pods.Object:
+    """A pod on the node outside, that asks at a node port."""
+    way = Target(f"a NodePort of {near.node} ({near.address}, port {number})", near.node, near.address, number)
+    spec = Spec(outside.node, outside.address, host=True, targets=(way,), lines=(way,))
+    return _pod(OUTSIDE, OUTSIDE, spec, image, {})
+
+
+def _pod(name: str, part: str, spec: Spec, image: str, labels: dict[str, str]) -> pods.Object:
+    container = Container("look", ("python", "-m", "steps.cluster.kube.look", spec.text()), spec.echo)
+    return pods.pod(name, part, name, spec.node, [container], image, host_network=True, labels=labels)
+
+
+def _from_outside(client: Client, crew: Crew, manifest: pods.Object, sleep: Callable[[float], None]) -> list[Finding]:
+    """What keeps the client outside from being measured; all else can be."""
+    try:
+        crew.man([manifest], _IMAGE_S)
+        found = _closed(client, [OUTSIDE], sleep)
+    except Problem as error:
+        found = [Finding(severity="stop", subject="pods", reason=str(error), remedy=_start(client))]
+    topologies = [topology.name for topology in TOPOLOGIES if topology.client == "outside"]
+    return [each.model_copy(update={"severity": "skip", "subject": name}) for name in topologies for each in found]
+
+
+def _closed(client: Client, askers: Sequence[str], sleep: Callable[[float], None]) -> list[Finding]:
+    """What the pods don't get an answer from, by which protocol, once there was time for one."""
     end = time.monotonic() + CHECK_S
-    tcp = udp = False
-    while not (tcp and udp) and time.monotonic() < end:
-        told = looking.parse(client.log(f"{CHECK}-0", BENCHMARK, tail_lines=2, timestamps=False))
-        if told is not None:
-            tcp = any(answer["ok_at"] for answer in told["answers"])
-            udp = any(line["received"] for line in told["lines"] if line["protocol"] == "udp")
-        if not (tcp and udp):
-            sleep(_POLL_S)
-    near, far = places[0], places[-1]
+    while True:
+        logs = {name: client.log(name, BENCHMARK, tail_lines=2, timestamps=False) for name in askers}
+        shut = [way for name, log in logs.items() for way in _shut(name, looking.parse(log))]
+        if not shut or time.monotonic() >= end:
+            return [
+                Finding(
+                    severity="stop",
+                    subject="node-to-node",
+                    reason=reason,
+                    remedy="No command here mends that: open it by TCP and UDP in firewalls and security groups.",
+                )
+                for reason in shut
+            ]
+        sleep(_POLL_S)
+
+
+def _shut(name: str, told: pods.Object | None) -> list[str]:
+    if told is None:
+        return [f"pod {name} has said nothing of what it reaches"]
+    tcp = [way["name"] for way in told["answers"] if not way["ok_at"]]
+    udp = [line["name"] for line in told["lines"] if line["protocol"] == "udp" and not line["received"]]
     return [
-        Finding(
-            severity="stop",
-            subject="node-to-node",
-            reason=f"{near.node} gets no answer from {far.node} ({far.address}) on port {port} by {name}",
-            remedy=f"open {port} by TCP and UDP between the nodes, in firewalls and security groups",
-        )
-        for name, open_ in (("TCP", tcp), ("UDP", udp))
-        if not open_
+        f"{told['node']} gets no answer from {way} by {protocol}"
+        for protocol, ways in (("TCP", tcp), ("UDP", udp))
+        for way in ways
     ]
+
+
+def _start(client: Client) -> str:
+    return (
+        f"Check that {IMAGE} names an image which every node can pull, and that pods may run: "
+        f"`kubectl -n {client.namespace} get events`."
+    )
 
 
 def _last(client: Client, pod: str) -> str:

@@ -1,7 +1,7 @@
 """Put a cluster back as it was before a run: field by field, whoever left it, as often as one likes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from analysis.errors import Problem, Unfit
@@ -10,8 +10,10 @@ from steps.cluster.kube.actions import Action, command
 from steps.cluster.kube.apply import Applier, Say
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing, stand
+from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.fields import WHOLE, Field, Value
-from steps.cluster.kube.permissions import STATE
+from steps.cluster.kube.patches import INSTALLATION
+from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.state import Held, Owner
 from steps.model import Change
 
@@ -21,17 +23,33 @@ KERNEL: Final = (
     "The API objects are as they were. The nodes' kernels keep what eBPF left: kernel.unprivileged_bpf_disabled stays "
     "set until a reboot, and rp_filter, accept_local, bpf_jit_harden and the mounts of bpffs and cgroups may differ."
 )
-"""What no restore can put back; true wherever eBPF was on."""
+"""What no restore can put back; true wherever eBPF was switched on, whatever runs by now."""
+
+
+_GONE: Final = (
+    f"if it is gone for good, put back by hand what the snapshot names, and delete that: "
+    f"kubectl -n {KUBE_SYSTEM} delete configmap {STATE}"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What restoring would do. `left`: what it can't put back, as sentences."""
 
-    standing: Standing
+    facts: Facts
     held: Held | None
     todo: list[Action]
     left: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """What the fields of a snapshot held, what they hold, and what they shall hold."""
+
+    standing: Standing
+    original: dict[Field, Value]
+    current: dict[Field, Value]
+    wanted: dict[Field, Value]
 
 
 def plan(client: Client, given: Object | None) -> Plan | None:
@@ -40,21 +58,31 @@ def plan(client: Client, given: Object | None) -> Plan | None:
     Args:
         client: of the cluster.
         given: a snapshot to work from where the cluster itself holds none.
+
+    Raises:
+        Problem: a field of the snapshot can't be compared, so that nobody knows whether it is as it was.
     """
     held = state.find(client)
     taken = held.snapshot if held else given
     if taken is None:
         return None
-    standing = stand(client, to_switch=True)
-    if standing.facts.install is None:
-        return Plan(standing, held, [], ("Calico is not to be found here any more, so nothing was put back.",))
-    original = configure.original_fields(taken, standing.facts)
-    wanted = patches.restored(standing.facts, original, standing.current)
-    todo = patches.order(standing.current, wanted, standing.facts, stale=standing.stale)
-    return Plan(standing, held, todo, _left(original, wanted, standing.current))
+    found = _compare(client, taken)
+    facts = found.standing.facts
+    if facts.install is None:
+        # calico-node is away for the moment; the snapshot says how to put back what it is told by
+        facts = replace(facts, install="operator" if any(f.ref == INSTALLATION for f in found.original) else "manifest")
+    current = {**found.standing.current, **found.current}
+    todo = patches.order(current, found.wanted, facts, stale=found.standing.stale, over=True)
+    return Plan(facts, held, todo, _left(found, taken, had_ebpf=held is not None and held.ebpf))
 
 
-def restore(client: Client, given: Object | None, say: Say, sleep: Callable[[float], None]) -> list[Change]:
+def restore(
+    client: Client,
+    given: Object | None,
+    say: Say,
+    sleep: Callable[[float], None],
+    prove: Callable[[], None] = lambda: None,
+) -> list[Change]:
     """Put everything back, and give the lock back when that is done. Whether that is ours to do is `is_ours`'s answer.
 
     Args:
@@ -62,18 +90,24 @@ def restore(client: Client, given: Object | None, say: Say, sleep: Callable[[flo
         given: a snapshot to work from where the cluster itself holds none.
         say: hears what is done and what can't be.
         sleep: passes time.
+        prove: is called when the objects are as they were, and before the lock is given back: what it raises keeps the
+            lock, so that a second call proves it again. A call that finds nothing to change may come after one that was
+            killed in between, and has as much to prove.
 
     Raises:
-        Problem: an action failed; calling again goes on from there.
+        Problem: an action failed, or a field can't be compared; calling again goes on from there.
     """
     found = plan(client, given)
     if found is None:
         return []
-    changes = Applier(client, found.standing.facts, say, sleep).carry_out(found.todo)
+    changes = Applier(client, found.facts, say, sleep).carry_out(found.todo)
     for sentence in found.left:
         say(sentence)
     if found.held is not None:
         _check(client, found.held)
+    if found.held is not None or changes:
+        prove()
+    if found.held is not None:
         state.release(client, found.held)
     return changes
 
@@ -102,16 +136,33 @@ def dry_run(client: Client) -> list[str]:
     found = plan(client, None)
     if found is None:
         return []
-    lines = [command(action, found.standing.facts) for action in found.todo]
+    lines = [command(action, found.facts) for action in found.todo]
     return [*lines, *([f"kubectl -n kube-system delete configmap {STATE}"] if found.held else [])]
+
+
+def _compare(client: Client, taken: Object) -> _Compared:
+    """Read again every field that a snapshot holds.
+
+    Raises:
+        Problem: one can't be read. The snapshot is not to be given up then, and nothing is changed.
+    """
+    standing = stand(client, to_switch=True)
+    objects = configure.kept(taken)
+    original = configure.original_fields(taken)
+    now = standing.found(objects)
+    if reasons := patches.unreadable(original, objects, now):
+        raise Problem(
+            f"{client.where}: {'; '.join(reasons)}: so it can't be put back, and nothing was. The snapshot is kept: "
+            f"bring it back, and restore again; {_GONE}."
+        )
+    current = patches.state(now, tuple(original))
+    return _Compared(standing, original, current, patches.restored(original, current))
 
 
 def _check(client: Client, held: Held) -> None:
     """Restoring is over only when the fields hold what they held: the lock and snapshot stay until then."""
-    standing = stand(client, to_switch=True)
-    original = configure.original_fields(held.snapshot, standing.facts)
-    wanted = patches.restored(standing.facts, original, standing.current)
-    wrong = [str(field) for field, value in wanted.items() if standing.current.get(field) != value]
+    found = _compare(client, held.snapshot)
+    wrong = [str(field) for field, value in found.wanted.items() if found.current.get(field) != value]
     if wrong:
         raise Problem(
             f"{client.where}: {', '.join(wrong)} changed again after being put back: something else sets it "
@@ -119,13 +170,14 @@ def _check(client: Client, held: Held) -> None:
         )
 
 
-def _left(original: dict[Field, Value], wanted: dict[Field, Value], current: dict[Field, Value]) -> tuple[str, ...]:
+def _left(found: _Compared, taken: Object, *, had_ebpf: bool) -> tuple[str, ...]:
     sentences = []
-    for field, value in wanted.items():
-        if field.path != WHOLE and value != original.get(field):
+    for field, value in found.wanted.items():
+        if field.path != WHOLE and value != found.original.get(field):
             sentences.append(f"{field} was changed by somebody else meanwhile: only its mode was put back.")
-        if field.path == WHOLE and original.get(field) is None and value is not None:
+        if field.path == WHOLE and found.original.get(field) is None and value is not None:
             sentences.append(f"{field} was made by somebody else meanwhile: it stays.")
-    if any((bool(v) and f.path[-1:] == ("bpfEnabled",)) or v == "BPF" for f, v in current.items()):
+    runs_ebpf = any((bool(v) and f.path[-1:] == ("bpfEnabled",)) or v == "BPF" for f, v in found.current.items())
+    if (had_ebpf or runs_ebpf) and taken.get("dataplane") not in configure.EBPFS:
         sentences.append(KERNEL)
     return tuple(sentences)

@@ -42,6 +42,7 @@ class Host:
         vxlan_external: whether vxlan.calico takes its tunnels from BPF; None where there is no such interface.
         proxy_mode: what kube-proxy there calls its mode.
         felix_ready: what Felix's own readiness address answers.
+        felix_answered_at: when that address answered last, if it ever did.
         felix_started_at: when Felix's process started, where its metrics are on.
     """
 
@@ -51,6 +52,12 @@ class Host:
     proxy_mode: str | None = None
     felix_ready: bool | None = None
     felix_started_at: datetime | None = None
+    felix_answered_at: datetime | None = None
+
+    @property
+    def felix_fell_silent(self) -> bool:
+        """Whether Felix's readiness address answered once and is not to be reached now: Felix is gone."""
+        return self.felix_ready is None and self.felix_answered_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,9 @@ class Observation:
         host: what was seen from a pod on the node; None: there was no such look.
         answers: connections to Services that depend on this node.
         missed: why something could not be looked at, each as a clause.
+        follows_proxy: whether Felix takes iptables or nftables after kube-proxy, as from Calico 3.32 on by itself, so
+            that kube-proxy's mode tells Felix's.
+        hushed: the level at which Felix logs, where it hides what most signs are read from; None: it does not.
     """
 
     node: str
@@ -91,6 +101,8 @@ class Observation:
     host: Host | None = None
     answers: tuple[Answer, ...] = ()
     missed: tuple[str, ...] = ()
+    follows_proxy: bool = True
+    hushed: str | None = None
 
 
 def signs(observation: Observation, moment: Moment, now: datetime) -> list[Sign]:
@@ -106,7 +118,7 @@ def signs(observation: Observation, moment: Moment, now: datetime) -> list[Sign]
     if current is not None:
         found += _felix(current)
     if observation.host is not None:
-        found += _host(observation.host)
+        found += _host(observation.host, follows_proxy=observation.follows_proxy)
     found += [
         (answer.target, "answered", answer.ok_at, None)
         for answer in observation.answers
@@ -160,7 +172,7 @@ def _felix_state(process: Process) -> Iterator[tuple[str, str, datetime, Indicat
         yield _LOG, process.first_update.text, process.first_update.at, None
 
 
-def _host(host: Host) -> Iterator[tuple[str, str, datetime, Indicates]]:
+def _host(host: Host, *, follows_proxy: bool) -> Iterator[tuple[str, str, datetime, Indicates]]:
     if host.interfaces is not None:
         own = sorted(name for name in host.interfaces if name in {"bpfin.cali", "bpfout.cali"})
         yield "interfaces", " and ".join(own) or "no bpfin.cali, no bpfout.cali", host.at, _BPF if own else _RULES
@@ -168,7 +180,8 @@ def _host(host: Host) -> Iterator[tuple[str, str, datetime, Indicates]]:
         seen = "tunnels chosen by BPF" if host.vxlan_external else "tunnels chosen by the kernel's tables"
         yield "vxlan.calico", seen, host.at, _BPF if host.vxlan_external else _RULES
     if host.proxy_mode is not None:
-        yield "kube-proxy's mode", host.proxy_mode, host.at, _PROXY.get(host.proxy_mode, ())
+        told = None if host.proxy_mode in _PROXY and not follows_proxy else _PROXY.get(host.proxy_mode, ())
+        yield "kube-proxy's mode", host.proxy_mode, host.at, told
     if host.felix_ready is not None:
         yield "Felix's readiness", "ready" if host.felix_ready else "not ready", host.at, None
     if host.felix_started_at is not None:

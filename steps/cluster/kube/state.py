@@ -10,9 +10,11 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from analysis.errors import Problem, Unfit
 from steps.cluster.kube.client import Client
@@ -27,6 +29,7 @@ Object = dict[str, Any]
 VERSION: Final = 1
 """Of the snapshot's layout."""
 
+_ATTEMPTS: Final = 6
 _ENDED: Final = frozenset({"Succeeded", "Failed", "Error"})
 _NODE_ID: Final = re.compile(r"(.+)-\d+")
 _NOISE: Final = ("managedFields", "resourceVersion", "generation", "selfLink")
@@ -49,12 +52,23 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lock as it was found. `uid` is its ConfigMap's."""
+    """A lock as it was found.
+
+    Attributes:
+        owner: who holds it.
+        taken_at: since when.
+        snapshot: of what was there before.
+        uid: its ConfigMap's.
+        ebpf: whether eBPF was switched on since, which leaves traces in the nodes' kernels.
+        unfit: the dataplanes that were found not to be had here, and why.
+    """
 
     owner: Owner
     taken_at: str
     snapshot: Object
     uid: str
+    ebpf: bool = False
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
 
 def whoami(namespace: str, variables: Mapping[str, str] = os.environ) -> Owner:
@@ -81,7 +95,9 @@ def find(client: Client) -> Held | None:
         return None
     try:
         data = found["data"]
-        held = Held(Owner(**json.loads(data["owner"])), data["taken_at"], json.loads(data["snapshot"]), uid=_uid(found))
+        owner, snapshot = Owner(**json.loads(data["owner"])), json.loads(data["snapshot"])
+        unfit = dict(json.loads(data.get("unfit", "{}")))
+        held = Held(owner, data["taken_at"], snapshot, _uid(found), ebpf="ebpf" in data, unfit=unfit)
     except (KeyError, TypeError, ValueError) as error:
         raise Problem(
             f"{client.where}: ConfigMap {KUBE_SYSTEM}/{STATE} is no snapshot of this program ({error}): look at it, "
@@ -119,6 +135,26 @@ def take(client: Client, owner: Owner, snapshot: Object, now: datetime) -> Held:
     if held is None or held.owner != owner:
         raise Unfit(taken(client.where, held))
     return held
+
+
+def note(client: Client, held: Held, *, unfit: Mapping[str, str] | None = None, ebpf: bool = False) -> None:
+    """Keep beside the snapshot what a later step of the run has to know.
+
+    Args:
+        client: of the cluster.
+        held: the lock.
+        unfit: dataplanes that can't be had here, and why; in addition to those that are known.
+        ebpf: that eBPF is about to be switched on.
+    """
+    data = {"unfit": json.dumps({**held.unfit, **unfit})} if unfit else {}
+    data |= {"ebpf": "true"} if ebpf else {}
+    attempts = Retrying(
+        retry=retry_if_exception_type(ConflictError),
+        stop=stop_after_attempt(_ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.1, max=2),
+        reraise=True,
+    )
+    attempts(client.patch, CONFIGMAPS, STATE, {"metadata": {"uid": held.uid}, "data": data}, KUBE_SYSTEM)
 
 
 def release(client: Client, held: Held) -> None:

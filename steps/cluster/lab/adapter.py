@@ -11,7 +11,7 @@ from steps.cluster.lab import box, layout, state, topology
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.dataplanes.ebpf import PINNED
 from steps.cluster.lab.services import all_ports
-from steps.model import Change, Finding, Moment, Placement, Sign, Visit
+from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
 from steps.settings import Settings
 
 _SHOWN_COMMANDS: Final = 40
@@ -82,9 +82,14 @@ class Lab:
             raise Problem(f"the lab is not whole, {', '.join(missing)} missing: configure a dataplane first.")
         return look.observe(moment)
 
-    def dropped(self) -> int | None:
+    def cost(self) -> SwitchCost | None:
         """The lab is built anew for each dataplane, so there is no connection that could live through it."""
         return None
+
+    def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
+        """The lab is built anew for each dataplane, so there is nothing to leave."""
+        del visit, reason
+        return []
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
         """Start the servers of the visit's topologies and of the canary, and wait until they listen."""
@@ -105,6 +110,11 @@ class Lab:
 
         if box.inside():
             servers.stop()
+
+    def left(self, snapshot: dict[str, object] | None) -> list[str]:
+        """The lab goes as a whole."""
+        del snapshot
+        return []
 
     def restore(self, snapshot: dict[str, object] | None) -> list[Change]:
         """Take the lab away, whole or half-built. The machine itself was never changed, so a snapshot adds nothing."""

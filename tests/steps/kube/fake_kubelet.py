@@ -74,8 +74,13 @@ class Kubelet:
         self.store.put("", "pods", found)
 
 
-def told(pod: Object, now: datetime, *, bpf: bool, proxy_mode: str | None, failing: str = "") -> str | None:
-    """What a looking pod would say now; `failing`: the targets whose name has that don't answer."""
+def told(
+    pod: Object, now: datetime, *, bpf: bool, proxy_mode: str | None, failing: str = "", since: str = ""
+) -> str | None:
+    """What a looking pod would say now; `failing`: the targets whose name has that don't answer.
+
+    `since`: when it began to try them; as long ago as it was made if empty.
+    """
     command = pod["spec"]["containers"][0].get("command") or []
     if "steps.cluster.kube.look" not in command:
         return None
@@ -86,6 +91,7 @@ def told(pod: Object, now: datetime, *, bpf: bool, proxy_mode: str | None, faili
         "at": at,
         "interfaces": names,
         "uplink": "eth0",
+        "uplink_mtu_bytes": 9001,
         "vxlan_external": bpf,
         "proxy_mode": proxy_mode,
         "felix_ready": True,
@@ -96,8 +102,15 @@ def told(pod: Object, now: datetime, *, bpf: bool, proxy_mode: str | None, faili
         bad = bool(failing) and failing in target["name"]
         times = {"ok_at": None if bad else at, "failed_at": at if bad else None}
         error = "timed out" if bad else None
-        since = pod["metadata"]["creationTimestamp"]
-        answers.append({"name": target["name"], "node": target["node"], "since": since, "error": error, **times})
+        answers.append(
+            {
+                "name": target["name"],
+                "node": target["node"],
+                "since": since or pod["metadata"]["creationTimestamp"],
+                "error": error,
+                **times,
+            }
+        )
     lines = [
         {"name": line["name"], "protocol": protocol, "connected": 1, "dropped": 0, "sent": 9, "received": 9}
         | {"silent_s": 0.1, "longest_gap_s": 0.4}

@@ -60,6 +60,26 @@ def test_a_twin_is_the_same_dataplane() -> None:
     assert who.configure(visit("ebpf+twin"), settings("ebpf,ebpf+twin")) == []
 
 
+@pytest.mark.parametrize("reason", [None, "node-b: Felix fell back from BPF"])
+def test_a_dataplane_that_was_not_proven_is_left_at_once(reason: str | None) -> None:
+    calico = Calico()
+    who = kube(calico, RUN)
+    assert who.retreat(visit("ebpf"), reason) == [], "there is nothing of ours to leave"
+    who.configure(visit("ebpf"), settings())
+    assert kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"}).retreat(visit("ebpf"), reason) == []
+    assert who.retreat(visit("ebpf+twin"), reason)
+    assert not calico.felix["spec"].get("bpfEnabled")
+    assert len(calico.kube_proxy_pods) == 2
+    assert calico.store.find("", "configmaps", KUBE_SYSTEM, STATE) is not None, "the run holds the cluster"
+    if reason is None:
+        assert who.configure(visit("ebpf-dsr"), settings())
+    else:
+        with pytest.raises(Unfit, match="ebpf-dsr was tried earlier in this run and can't be had here: node-b: Felix"):
+            who.configure(visit("ebpf-dsr"), settings())
+    assert len(who.left(None)) == 1
+    assert kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"}).left(None) == []
+
+
 def test_a_switch_goes_on_where_its_cost_can_not_be_seen() -> None:
     calico = Calico()
     said: list[str] = []

@@ -163,6 +163,58 @@ def test_a_process_number_that_comes_again_is_another_process() -> None:
     assert [p.in_bpf for p in reading.processes] == [True, False]
 
 
+def test_a_process_older_than_the_log_ends_where_one_of_its_number_begins() -> None:
+    log = [
+        line("07:00:00", 45, "Parsed value for BPFEnabled: true (from datastore (global))"),
+        line("07:00:03", 45, "Successfully loaded configuration."),
+        line("07:00:04", 45, "Creating internal dataplane driver. config=X{BPFEnabled:true}"),
+    ]
+    reading = felix.read(b"\n".join(log))
+    assert [process.started_at is None for process in reading.processes] == [True, False]
+    assert reading.current is not None
+    assert reading.current.in_bpf is True
+
+
+@pytest.mark.parametrize(
+    ("lines", "fell"),
+    [
+        ("Parsed value for BPFEnabled: true (from datastore (global))", True),
+        ("Parsed value for BPFEnabled: false (from datastore (global))", False),
+        # what is read first wins, as the environment does
+        (
+            (
+                "Parsed value for BPFEnabled: true (from datastore (global))|Skipping config value for BPFEnabled from "
+                "datastore (global); already have a value from environment variable"
+            ),
+            False,
+        ),
+        (
+            "Skipping config value for BPFEnabled from datastore (global); already have a value from internal override",
+            True,
+        ),
+    ],
+)
+def test_a_driver_made_without_the_bpf_that_was_asked_for_is_a_fallback(lines: str, *, fell: bool) -> None:
+    said = ["Successfully loaded configuration.", *lines.split("|")]
+    said += ["Creating internal dataplane driver. config=X{BPFEnabled:false}"]
+    log = [line(f"07:00:0{at}", 45, message) for at, message in enumerate(said)]
+    current = felix.read(b"\n".join(log)).current
+    assert current is not None
+    assert (current.fallback is not None) is fell
+
+
+def test_a_configuration_that_changed_after_the_driver_was_made_is_no_fallback() -> None:
+    log = [
+        line("07:00:00", 45, "Successfully loaded configuration."),
+        line("07:00:01", 45, "Creating internal dataplane driver. config=X{BPFEnabled:false}"),
+        line("07:00:09", 45, "Parsed value for BPFEnabled: true (from datastore (global))"),
+    ]
+    current = felix.read(b"\n".join(log)).current
+    assert current is not None
+    assert current.fallback is None
+    assert current.restart_due == "it has read BPFEnabled true, and runs with false"
+
+
 def test_a_late_line_of_the_process_before_is_not_a_new_start() -> None:
     reading = felix.read(
         b"\n".join(

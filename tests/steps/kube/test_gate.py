@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -92,6 +93,38 @@ def test_a_fallback_ends_it_at_once_and_for_good() -> None:
             assert judgement.proof.state != "proven"
         else:
             assert isinstance(judgement, NotYet)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        rb"not supported by the kernel",
+        rb"\(from internal override\)|Merging in config from internal override|not supported by the kernel",
+        rb"internal override|not supported by the kernel",
+        rb"internal override|not supported by the kernel|Successfully loaded|Exiting for config",
+    ],
+)
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_fallback_is_seen_though_every_line_that_says_why_is_lost(lost: bytes, *, looked: bool) -> None:
+    recorded = changed(
+        switch(FALLBACK), lambda _node, lines: tuple(line for line in lines if not re.search(lost, line))
+    )
+    for after_s in (5.0, 30.0, 100.0):
+        now = recorded.changed_at + timedelta(seconds=after_s)
+        look = [recorded.seen(node, now, host(recorded, node, now) if looked else None) for node in NODES]
+        judgement = gate.judge_switch(look, "ebpf", now, changed_at=recorded.changed_at)
+        assert isinstance(judgement, Never), judgement
+        assert "node-b: Felix fell back" in judgement.reason
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in {FALLBACK, HALF_BROKEN}])
+def test_nothing_else_is_taken_for_a_fallback(name: str) -> None:
+    recorded = switch(name)
+    for now in moments(recorded, step_s=1.0):
+        for node in NODES:
+            reading = recorded.seen(node, now).felix
+            assert reading is not None
+            assert not any(process.fallback for process in reading.processes)
 
 
 def test_a_fallback_counts_on_a_node_that_is_not_measured() -> None:
@@ -289,7 +322,10 @@ def test_what_is_whole_settles() -> None:
             observed(process(**IN_BPF, **DONE), answers=(Answer("n", "NodePort", None, NOW, "refused"),)),
             "NodePort does not answer (refused)",
         ),
-        (observed(process(levels={"WARNING"}, **IN_BPF, **DONE)), "set logSeverityScreen to Info"),
+        (
+            observed(process(**IN_BPF, **DONE), replace(BPF_HOST, felix_answered_at=NOW - timedelta(seconds=3))),
+            "answered whether it is ready, and answers no more",
+        ),
         (observed(None, None, missed=("the log could not be read",)), "the log could not be read"),
         (observed(process(bpf=IN_BPF["bpf"], **DONE), None), "1 telling signs, and 2 are needed"),
         (observed(process(**IN_BPF, **DONE), Host(at=NOW, interfaces=frozenset({"eth0"}))), "no bpfin.cali"),
@@ -298,6 +334,52 @@ def test_what_is_whole_settles() -> None:
 )
 def test_whatever_is_wanting_is_said(look: Observation, expected: str) -> None:
     assert expected in reason(look)
+
+
+SILENT = frozenset({"WARNING", "ERROR", "FATAL", "PANIC"})
+
+
+def hushed(recorded: Switch, levels: frozenset[str]) -> Switch:
+    def keep(line: bytes) -> bool:
+        head = re.search(rb" \[([A-Z]+)\]\[\d+\]", line[:80])
+        return head is not None and head[1].decode() in levels
+
+    return changed(recorded, lambda _node, lines: tuple(line for line in lines if keep(line)))
+
+
+@pytest.mark.parametrize("levels", [SILENT, SILENT - {"WARNING"}, frozenset({"FATAL"})])
+@pytest.mark.parametrize("name", [name for name in GOOD if name != CRASH])
+def test_felix_that_logs_no_more_than_warnings_is_proven_by_a_look_or_told_at_once(
+    name: str, levels: frozenset[str]
+) -> None:
+    recorded = hushed(switch(name), levels)
+    now = switch(name).last_at + timedelta(seconds=gate.STABLE_S + 1)
+    look = [
+        replace(recorded.seen(node, now, replace(host(recorded, node, now), felix_ready=True)), hushed="Warning")
+        if recorded.logs[node]
+        else Observation(
+            node,
+            None,
+            replace(host(recorded, node, now), felix_ready=True),
+            recorded.answers(node, now),
+            hushed="Fatal",
+        )
+        for node in NODES
+    ]
+    judgement = gate.judge_switch(look, recorded.asked, now, changed_at=recorded.changed_at)
+    if recorded.asked.startswith("ebpf"):
+        assert isinstance(judgement, Never)
+        assert "ebpf and ebpf-dsr can't be told apart: kubectl patch felixconfiguration" in judgement.reason
+    else:
+        assert isinstance(judgement, Settled), judgement
+
+
+def test_a_process_without_a_line_of_level_info_is_given_time_to_print_one() -> None:
+    quiet = process(levels={"WARNING"}, started_at=NOW - timedelta(seconds=gate.NOTICE_S - 1))
+    assert isinstance(gate.judge_switch([observed(quiet, BPF_HOST)], "ebpf", NOW), NotYet)
+    quiet = process(levels={"WARNING"}, started_at=NOW - timedelta(seconds=gate.NOTICE_S + 1))
+    assert isinstance(gate.judge_switch([observed(quiet, BPF_HOST)], "ebpf", NOW), Never)
+    assert isinstance(gate.judge_switch([observed(quiet)], "ebpf", NOW), NotYet), "a pod may yet look from there"
 
 
 def test_a_node_that_was_not_looked_at_is_said() -> None:

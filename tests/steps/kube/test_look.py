@@ -141,9 +141,21 @@ def test_a_silence_counts_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_host_shows_its_interfaces_and_what_is_not_there_is_none() -> None:
     seen = look.host(LOCAL)
     assert "lo" in seen["interfaces"]
-    assert seen["uplink"] == "lo"
+    assert (seen["uplink"], seen["uplink_mtu_bytes"]) == ("lo", 65536)
     assert seen["felix_started_at"] is None or seen["felix_started_at"]
     json.dumps(seen)
+
+
+def test_that_felix_answered_once_is_kept_though_it_answers_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([True, None, None])
+
+    def told(_address: str) -> Object:
+        return {"at": probes.now(), "felix_ready": next(answers, None)}
+
+    monkeypatch.setattr(look, "host", told)
+    silent = Spec("n", LOCAL, host=True, targets=(), lines=())
+    said = asyncio.run(run(silent, lambda said: said["host"] and said["host"]["felix_ready"] is None))
+    assert said["host"]["felix_answered_at"] < said["host"]["at"]
 
 
 def test_the_start_of_felix_is_read_from_its_metrics() -> None:

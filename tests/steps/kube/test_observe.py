@@ -1,23 +1,25 @@
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from analysis.errors import Unfit
-from steps import proof
+from steps import proof, settle
 from steps.cluster.kube import configure, gate, looking, observe, pods, prepare
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.permissions import BENCHMARK, PODS
 from steps.cluster.kube.pods import Container
 from steps.model import Moment, Sign, Visit
-from steps.settle import NotSettledError
+from steps.settle import Never
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_kubelet import Kubelet
-from tests.steps.kube.recordings import Switch, stamp, switch
+from tests.steps.kube.recordings import NAMES, Switch, stamp, switch
+from tests.steps.kube.test_gate import host
 from tests.steps.kube.test_prepare import MEASURED, WITH_IMAGE, settings
 
 Object = dict[str, Any]
@@ -46,7 +48,7 @@ class Cluster:
         for node in MEASURED:
             lines = recorded.logs[node]
             self.store.logs["kube-system", f"calico-node-{node}"] = [
-                (stamp(line), line.partition(b" ")[2].decode()) for line in lines
+                (stamp(line), line.partition(b" ")[2].decode()) for line in lines if stamp(line) <= self.store.stopped
             ]
 
     def changed(self) -> None:
@@ -90,7 +92,7 @@ def test_what_speaks_against_it_is_among_the_signs() -> None:
     recorded = switch(EBPF)
     cluster = Cluster(recorded, after_s=20.0)
     found = cluster.observe("ebpf")
-    waits = [sign for sign in found if sign.looked_at == gate.LOOKED_AT]
+    waits = [sign for sign in found if sign.looked_at == settle.WAITING]
     assert {sign.indicates for sign in waits} == {()}
     assert any("without a restart are needed" in sign.seen for sign in waits)
     assert cluster.state(found) == "disproven"
@@ -103,13 +105,33 @@ def test_after_the_trials_it_waits_until_the_stretch_has_passed() -> None:
     assert "45 s without a restart" in cluster.said[0]
 
 
-def test_a_fallback_fails_at_once_with_the_evidence() -> None:
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_fallback_ends_the_wait_at_once_with_the_evidence(moment: Moment) -> None:
     cluster = Cluster(switch("08-node-b-kernel-too-old-falls-back"), after_s=5.0)
-    with pytest.raises(NotSettledError, match="node-b: Felix fell back from BPF") as caught:
-        cluster.observe("ebpf")
-    assert any("not supported by the kernel" in sign.seen for sign in caught.value.signs)
-    assert caught.value.proof is not None
-    assert caught.value.proof.state != "proven"
+    found = cluster.observe("ebpf", moment)
+    judgement = settle.judge(found, "ebpf", MEASURED)
+    assert isinstance(judgement, Never)
+    assert judgement.reason.startswith("node-b: Felix fell back from BPF")
+    assert any("not supported by the kernel" in sign.seen for sign in found)
+    assert judgement.proof.state != "proven"
+    assert cluster.said == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("after_s", [0.5, 5.0, 30.0, 100.0])
+def test_a_steps_own_look_is_judged_as_the_recorded_switch_is(name: str, after_s: float) -> None:
+    recorded = switch(name)
+    cluster = Cluster(recorded, after_s=after_s)
+    judgement = settle.judge(cluster.observe(recorded.asked), recorded.asked, MEASURED)
+    now = cluster.store.now()
+    look = [replace(o, host=host(recorded, o.node, now)) for o in recorded.look(now)]
+    pure = gate.judge_switch(
+        look, recorded.asked, now, changed_at=now - timedelta(seconds=after_s), stable_s=observe.BEFORE_STABLE_S
+    )
+    assert isinstance(judgement, Never) == (name.startswith("08") and after_s > 2)
+    if name[:2] in {"07", "09"}:  # the fake's Services answer whatever kube-proxy has done
+        return
+    assert type(judgement) is type(pure), (judgement, pure)
 
 
 def test_a_felix_that_restarted_during_the_trials_voids_them() -> None:
@@ -180,9 +202,35 @@ def test_a_switch_begins_with_new_looking_pods() -> None:
 def test_what_the_switch_cost_is_known_while_the_looking_pods_are_there() -> None:
     cluster = Cluster(switch(EBPF))
     standing = configure.stand(cluster.client, to_switch=False)
-    assert observe.dropped(cluster.client, standing, MEASURED) is None
+    assert observe.cost(cluster.client, standing, MEASURED) is None
     cluster.observe("ebpf")
-    assert observe.dropped(cluster.client, standing, MEASURED) == 0
+    cost = observe.cost(cluster.client, standing, MEASURED)
+    assert cost is not None
+    assert (cost.connections, cost.dropped, cost.udp_lost_packets) == (6, 0, 0)
+    assert (cost.tcp_longest_gap_s, cost.udp_longest_gap_s) == (0.4, 0.4)
+
+
+def test_a_switch_costs_what_broke_was_silent_or_never_came_back() -> None:
+    def line(protocol: str, **fared: Any) -> Object:  # noqa: ANN401
+        plain = {"name": "l", "protocol": protocol, "connected": 1, "dropped": 0, "sent": 100, "received": 99}
+        return {**plain, "silent_s": 0.0, "longest_gap_s": 0.1, **fared}
+
+    def told(node: str, *lines: Object) -> Object:
+        return {"node": node, "host": None, "answers": [], "lines": lines}
+
+    seen = looking.gather(
+        [
+            told("a", line("tcp"), line("tcp", dropped=2, longest_gap_s=9.0), line("udp", received=90)),
+            told("b", line("tcp", silent_s=14.0), line("tcp", received=0), line("udp", longest_gap_s=3.0)),
+        ],
+        ["a", "b"],
+    )
+    found = looking.total(each.cost for each in seen.values())
+    assert (found.connections, found.dropped) == (3, 2), "one that never was is neither held nor dropped"
+    assert (found.tcp_longest_gap_s, found.udp_longest_gap_s) == (9.0, 3.0)
+    assert (found.udp_sent_packets, found.udp_lost_packets) == (200, 9), "the last of each may be on its way"
+    nothing = looking.total(each.cost for each in looking.gather([told("a")], ["a"]).values())
+    assert (nothing.connections, nothing.udp_lost_packets, nothing.tcp_longest_gap_s) == (0, None, None)
 
 
 def test_what_is_measured_as_it_is_is_said_and_never_weighed() -> None:

@@ -1,6 +1,8 @@
 """What a cluster is, which nodes are measured, and every reason against a run, by name and with a remedy."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.errors import BadInput, Unfit
-from steps.cluster.kube import configure, nodes, preflight, provenance
+from steps.cluster.kube import configure, nodes, preflight, provenance, reach, state
 from steps.cluster.kube.adapter import Kube
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.permissions import V3_GROUP
@@ -16,6 +18,7 @@ from steps.model import Finding
 from steps.settings import choose
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fake_kubelet import Kubelet
 from tests.steps.kube.fake_store import Request
 
 Object = dict[str, Any]
@@ -99,6 +102,11 @@ def drop_kube_proxy(calico: Calico) -> None:
     calico.store.take("apps", "daemonsets", "kube-system", "kube-proxy")
 
 
+def in_ebpf_without_kube_proxy(calico: Calico) -> None:
+    calico.felix["spec"]["bpfEnabled"] = True
+    drop_kube_proxy(calico)
+
+
 def on_aws(calico: Calico) -> None:
     for name in ("node-a", "node-b"):
         node(calico, name)["spec"]["providerID"] = "aws:///eu-west-1a/i-0123"
@@ -125,6 +133,12 @@ def test_a_healthy_cluster_has_nothing_against_it() -> None:
         (set_kernel("4.19.0-25-amd64"), {"ebpf", "ebpf-dsr", "nftables"}, "node node-a has kernel 4.19.0-25-amd64"),
         (set_kernel("5.10.0"), {"nftables"}, "5.13 is needed"),
         (add_env("FELIX_BPFENABLED", "false"), {"iptables", "nftables", "ebpf", "ebpf-dsr"}, "FELIX_BPFENABLED=false"),
+        (
+            lambda c: c.felix["spec"].update(logSeverityScreen="Error"),
+            {"ebpf", "ebpf-dsr"},
+            "Felix logs at level Error",
+        ),
+        (add_env("FELIX_LOGSEVERITYSCREEN", "WARNING"), {"ebpf", "ebpf-dsr"}, "Felix logs at level WARNING"),
         (add_env("FELIX_NFTABLESMODE", "Auto"), {"iptables", "nftables"}, "which beats whatever is patched"),
         (add_felix("node.node-a", {"bpfEnabled": True}), {"iptables", "nftables", "ebpf", "ebpf-dsr"}, "node.node-a"),
         (
@@ -189,7 +203,6 @@ def test_who_would_put_back_what_is_switched_stops_the_run_unless_accepted(chang
     ("change", "words"),
     [
         (on_aws, "source/destination check"),
-        (lambda c: c.felix["spec"].update(logSeverityScreen="Error"), "Felix logs at level Error"),
         (lambda c: node(c)["metadata"]["labels"].update({"topology.kubernetes.io/zone": "b"}), "differ in zone"),
         (daemon_set("kube-flannel-ds", "kube-flannel"), "Flannel runs beside Calico"),
     ],
@@ -263,10 +276,114 @@ def test_missing_permissions_are_all_told_with_where() -> None:
     assert [finding.reason for finding in found] == [
         "may not patch felixconfigurations in API group crd.projectcalico.org named default.",
         "may not patch daemonsets in API group apps named kube-proxy in namespace kube-system.",
-        "may not patch configmaps named kube-proxy in namespace kube-system.",
+        "may not patch configmaps named kube-proxy, dataplane-benchmark in namespace kube-system.",
         "may not get pods/log in namespace kube-system.",
         f"may not get pods/log in namespace {NAMESPACE}.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("felix", "variable", "value", "runs"),
+    [
+        ({"bpfEnabled": True}, "FELIX_BPFENABLED", "false", "iptables"),
+        ({}, "FELIX_BPFENABLED", "True", "ebpf"),
+        ({"bpfEnabled": True}, "FELIX_BPFEXTERNALSERVICEMODE", "dsr", "ebpf-dsr"),
+        ({}, "FELIX_NFTABLESMODE", "enabled", "nftables"),
+        ({"nftablesMode": "Enabled"}, "FELIX_NFTABLESMODE", "Disabled", "iptables"),
+    ],
+)
+def test_what_calico_nodes_environment_sets_is_what_runs(felix: Object, variable: str, value: str, runs: str) -> None:
+    calico = Calico(felix=felix)
+    add_env(variable, value)(calico)
+    assert standing(calico).facts.dataplane == runs
+
+
+@pytest.mark.parametrize(
+    ("version", "felix", "env", "follows"),
+    [
+        ("v3.32.1", {"nftablesMode": None}, "", True),
+        ("v3.32.1", {"nftablesMode": "Auto"}, "", True),
+        ("v3.32.1", {"nftablesMode": "Enabled"}, "", False),
+        ("v3.32.1", {"nftablesMode": "Auto"}, "Disabled", False),
+        ("v3.31.0", {"nftablesMode": "Enabled"}, "", False),
+    ],
+)
+def test_felix_follows_kube_proxy_only_where_it_is_told_to(
+    version: str, felix: Object, env: str, *, follows: bool
+) -> None:
+    calico = Calico(version=version, felix=felix)
+    if env:
+        add_env("FELIX_NFTABLESMODE", env)(calico)
+    assert standing(calico).facts.follows_kube_proxy is follows
+
+
+HARMS: tuple[Change, ...] = (
+    set_kernel("4.19.0"),
+    add_env("FELIX_BPFENABLED", "false"),
+    add_env("FELIX_LOGSEVERITYSCREEN", "Error"),
+    add_felix("node.node-a", {"bpfEnabled": True}),
+    add_felix("some", {"nftablesMode": "Enabled", "nodeSelector": "all()"}),
+    lambda c: c.felix["spec"].update(logSeverityScreen="Fatal"),
+    lambda c: add_node(c, "win", operatingSystem="windows"),
+    drop_kube_proxy,
+    in_ebpf_without_kube_proxy,
+    on_aws,
+    without_calico,
+    daemon_set("calico-vpp-node", "calico-vpp-dataplane"),
+    label("argocd.argoproj.io/instance", "infra"),
+    lambda c: node(c)["spec"].update(unschedulable=True),
+    lambda c: c.store.take("", "configmaps", "kube-system", "kube-proxy"),
+    lambda c: c.store.take("discovery.k8s.io", "endpointslices", "default", "kubernetes"),
+)
+
+
+@pytest.mark.parametrize("index", range(len(HARMS) + 4))
+def test_nothing_stops_or_leaves_out_anything_without_saying_what_would_mend_it(index: int) -> None:
+    versions = ("v3.28.0", "v3.30.0", "v3.25.0")
+    calico = Calico(version=versions[index - len(HARMS)]) if 0 <= index - len(HARMS) < 3 else Calico(mode="ipvs")
+    if index < len(HARMS):
+        calico = Calico()
+        HARMS[index](calico)
+    for asked_nodes in ("", "node-a,node-b", "nowhere,node-a"):
+        found = findings(calico, f"{ALL},ebpf+burden=100", asked_nodes)
+        assert found
+        for each in found:
+            if each.severity != "warn":
+                assert "`" in (each.remedy or "") or (each.remedy or "").startswith("No command mends that: "), each
+
+
+def test_all_reasons_are_told_at_once_and_the_pods_are_tried_unless_somebody_else_measures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reach, "CHECK_S", 0.0)
+    calico = Calico()
+    Kubelet(calico)
+    label("argocd.argoproj.io/instance", "infra")(calico)
+    calico.store.denied = lambda request: request.verb == "patch"
+    variables = {"BENCHMARK_IMAGE": "image:1", "ARGO_WORKFLOW_NAME": "run-1"}
+    client, _transport = direct_client(calico.store)
+    who = Kube("prod", client=client, variables=variables, say=lambda _s: None)
+    subjects = [f.subject for f in who.preflight(choose(profile="smoke", dataplanes=ALL, environment="prod"))]
+    assert subjects.count("permissions") == 3
+    assert "cluster" in subjects
+    assert "node-to-node" in subjects, "the pods say nothing here, which is told as well"
+    owner = state.Owner("run-2", NAMESPACE, None)
+    calico.store.denied = lambda _request: False
+    state.take(client, owner, configure.snapshot(client, standing(calico), ""), client.now())
+    calico.store.requests.clear()
+    found = who.preflight(choose(profile="smoke", dataplanes=ALL, environment="prod"))
+    assert any("run-2" in each.reason for each in found)
+    assert all(each.remedy for each in found if each.severity != "warn")
+    assert not [r for r in calico.store.requests if (r.verb, r.plural) == ("create", "pods")]
+
+
+def test_paths_that_a_remedy_names_are_there() -> None:
+    root = Path(preflight.__file__).parents[3]
+    named = set()
+    for file in [*root.glob("steps/**/*.py"), *root.glob("workflows/**/*.py"), root / "Makefile"]:
+        named |= set(re.findall(r"(?<![/\w])(?:workflows|docs|analysis)/[\w-]+(?:/[\w.-]*\w)?", file.read_text()))
+    assert "workflows/manifests" in named
+    assert [name for name in sorted(named) if not (root / name).exists()] == []
 
 
 def test_provenance_says_what_a_reader_asks_for() -> None:

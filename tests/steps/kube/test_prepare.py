@@ -188,9 +188,14 @@ def test_the_interface_of_the_node_is_the_one_that_was_seen_from_within() -> Non
     bench = Bench()
     bench.kubelet.says = lambda pod: fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
     looking.start(bench.client, PLACES, "image:1")
-    found = bench.prepare("external-to-nodeport")
+    found = bench.prepare("external-to-nodeport", "pod-to-service")
     assert found["external-to-nodeport"].nat_interface == "eth0"
     assert found["node-to-node"].interface == "eth0"
+    assert {name: (p.server_interface, p.server_mtu_bytes) for name, p in found.items()} == {
+        "node-to-node": (None, 9001),
+        "pod-to-service": ("eth0", None),
+        "external-to-nodeport": (None, None),
+    }
     assert Bench().prepare("external-to-nodeport")["external-to-nodeport"].nat_interface is None
 
 
@@ -321,6 +326,56 @@ def said(bench: Bench, *, tcp: bool = True, udp: bool = True) -> None:
     bench.kubelet.says = say
 
 
+def test_a_way_that_is_closed_back_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "CHECK_S", 0.05)
+    bench = Bench()
+    bench.kubelet.says = lambda pod: fake_kubelet.told(
+        pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing="node-a (10.250.0.11) on port 5201"
+    )
+    (found,) = prepare.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
+    assert found.reason == "node-b gets no answer from node-a (10.250.0.11) on port 5201 by TCP"
+    asking = [
+        json.loads(pod["spec"]["containers"][0]["command"][-1]) for pod in reach.check_manifests(PLACES, "i", 5201)
+    ]
+    assert [(spec["node"], spec["echo"], spec["lines"][0]["node"]) for spec in asking] == [
+        ("node-a", 5201, "node-b"),
+        ("node-b", 5201, "node-a"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("refused", "failing", "words"),
+    [
+        ("", "", ""),
+        ("", "NodePort of node-a", "outside gets no answer from a NodePort of node-a (10.250.0.11, port 30"),
+        ("ErrImageNeverPull", "", "check-outside: ErrImageNeverPull"),
+    ],
+)
+def test_the_client_outside_needs_the_image_and_a_way_to_a_node_port(
+    monkeypatch: pytest.MonkeyPatch, refused: str, failing: str, words: str
+) -> None:
+    monkeypatch.setattr(reach, "CHECK_S", 0.05)
+    bench = Bench()
+    bench.kubelet.refuses = lambda pod: (
+        refused if refused and pod["spec"]["hostNetwork"] and _on(pod, "outside") else None
+    )
+    bench.kubelet.says = lambda pod: fake_kubelet.told(
+        pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing=failing
+    )
+    asked = settings("pod-to-pod", "external-to-nodeport")
+    found = prepare.findings(bench.client, bench.standing, MEASURED, asked, variables=WITH_IMAGE)
+    assert [(each.severity, each.subject) for each in found] == ([("skip", "external-to-nodeport")] if words else [])
+    assert all(words in each.reason for each in found)
+    assert bench.kubelet.pods() == {}
+    assert bench.kubelet.services() == {}
+    prepare.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
+    assert not failing or not [f for f in found if f.severity == "stop"]
+
+
+def _on(pod: Object, node: str) -> bool:
+    return node in json.dumps(pod["spec"]["affinity"]["nodeAffinity"])
+
+
 @pytest.mark.parametrize(("tcp", "udp"), [(True, True), (False, True), (True, False), (False, False)])
 def test_a_closed_port_stops_the_run_and_names_the_protocol(
     monkeypatch: pytest.MonkeyPatch, *, tcp: bool, udp: bool
@@ -330,8 +385,9 @@ def test_a_closed_port_stops_the_run_and_names_the_protocol(
     said(bench, tcp=tcp, udp=udp)
     found = prepare.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
     closed = [name for name, open_ in (("TCP", tcp), ("UDP", udp)) if not open_]
+    ways = (("node-a", "node-b (10.250.0.12)"), ("node-b", "node-a (10.250.0.11)"))
     assert [(f.severity, f.reason) for f in found] == [
-        ("stop", f"node-a gets no answer from node-b (10.250.0.12) on port 5201 by {name}") for name in closed
+        ("stop", f"{one} gets no answer from {other} on port 5201 by {name}") for one, other in ways for name in closed
     ]
     assert bench.kubelet.pods() == {}
 

@@ -1,4 +1,8 @@
-"""A real cluster is switched through all dataplanes and left as it was. It is switched, so it must be named for it."""
+"""A real cluster is switched through all dataplanes and left as it was. It is switched, so it must be named for it.
+
+With BENCHMARK_IMAGE, an image of the steps that its nodes have, each dataplane is proven as well, and the gate of restore
+runs.
+"""
 
 import os
 import time
@@ -10,6 +14,7 @@ from steps.cluster.kube.adapter import Kube
 from steps.cluster.kube.connect import connect
 from steps.model import Visit
 from steps.settings import choose
+from steps.variables import IMAGE
 
 NAMED = os.environ.get("BENCHMARK_TEST_CLUSTER", "")
 
@@ -29,7 +34,7 @@ def objects() -> dict[str, object]:
 
 def test_there_through_all_and_back() -> None:
     before = objects()
-    who = Kube(NAMED, variables={**os.environ, "BENCHMARK_IMAGE": ""})
+    who = Kube(NAMED, variables={**os.environ, IMAGE: os.environ.get(IMAGE, "")})
     settings = choose(profile="smoke", dataplanes="ebpf,ebpf-dsr,nftables,iptables", environment=NAMED)
     findings = who.preflight(settings)
     left_out = {finding.subject for finding in findings if finding.severity == "skip"}
@@ -42,6 +47,10 @@ def test_there_through_all_and_back() -> None:
             began = time.monotonic()
             assert who.configure(visit, settings) == [], "a second call changes nothing"
             assert time.monotonic() - began < 10
+            if os.environ.get(IMAGE):
+                settled = who.settle_for_person(dataplane)
+                assert settled.proof.observed == dataplane
+                assert {sign.node for sign in settled.signs} >= set(who.measured_nodes)
     finally:
         who.restore(None)
     assert objects() == before

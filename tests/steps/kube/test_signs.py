@@ -35,6 +35,10 @@ def test_each_look_from_a_pod_says_with_what_it_agrees() -> None:
     assert of_host(proxy_mode="iptables")["kube-proxy's mode"] == ("iptables", *BPF)
     assert of_host(proxy_mode="nftables")["kube-proxy's mode"] == ("nftables", *BPF)
     assert of_host(proxy_mode="ipvs")["kube-proxy's mode"] == ()
+    followed = Observation("n", host=Host(at=NOW, proxy_mode="nftables"), follows_proxy=False)
+    assert [sign.indicates for sign in signs(followed, "before", NOW)] == [None], "Felix goes its own way"
+    followed = Observation("n", host=Host(at=NOW, proxy_mode="ipvs"), follows_proxy=False)
+    assert [sign.indicates for sign in signs(followed, "before", NOW)] == [()]
     assert of_host(felix_ready=True)["Felix's readiness"] is None
 
 

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import json
+import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import Problem, Unfit
-from steps.cluster.kube import configure, kube_proxy, restore, state, transport
+from steps.cluster.kube import configure, kube_proxy, patches, restore, state, transport
+from steps.cluster.kube.actions import Await, Delete
 from steps.cluster.kube.client import MERGE
 from steps.cluster.kube.permissions import CALICO_GROUPS, CRD_GROUP, V3_GROUP
 from steps.cluster.kube.state import Owner
@@ -36,13 +39,19 @@ def switch(
 
 
 def put_back(
-    calico: Calico, owner: Owner = ME, *, insist: bool = False, kill_at: int | None = None, late: bool = False
+    calico: Calico,
+    owner: Owner = ME,
+    *,
+    insist: bool = False,
+    kill_at: int | None = None,
+    late: bool = False,
+    prove: Callable[[], None] = lambda: None,
 ) -> list[Change]:
     client, transport = direct_client(calico.store)
     transport.kill_at, transport.kill_after_write = kill_at, late
     if not restore.is_ours(client, owner, quiet, insist=insist):
         return []
-    return restore.restore(client, None, quiet, calico.store.advance)
+    return restore.restore(client, None, quiet, calico.store.advance, prove)
 
 
 def running(calico: Calico) -> str | None:
@@ -85,10 +94,16 @@ def test_a_second_call_changes_nothing() -> None:
         assert calico.settings() == before
 
 
-def test_a_cluster_that_is_as_asked_is_not_even_locked() -> None:
+def test_a_run_holds_the_cluster_though_it_has_nothing_to_change_and_a_person_does_not() -> None:
     calico = Calico()
     before = calico.settings()
+    assert switch(calico, "iptables", Owner(None, None, "ada@desk")) == []
+    assert calico.settings() == before
     assert switch(calico, "iptables") == []
+    assert held(calico)
+    with pytest.raises(Unfit, match="is held by workflow bench/run-1 since"):
+        switch(calico, "ebpf", Owner("run-2", NAMESPACE, None))
+    assert put_back(calico) == []
     assert calico.settings() == before
 
 
@@ -204,6 +219,62 @@ def test_restoring_twice_and_without_a_snapshot_does_nothing() -> None:
     assert calico.settings() == before
 
 
+def held(calico: Calico) -> bool:
+    return calico.store.find("", "configmaps", "kube-system", "dataplane-benchmark") is not None
+
+
+def test_calico_node_that_is_away_for_a_moment_keeps_nothing_from_being_put_back() -> None:
+    for calico in (Calico(), Calico("operator")):
+        before = calico.settings()
+        switch(calico, "ebpf")
+        calico.store.take("apps", "daemonsets", calico.namespace, "calico-node")
+        assert put_back(calico)
+        before.pop(f"daemonsets {calico.namespace}/calico-node")
+        assert calico.settings() == before
+        assert not held(calico)
+
+
+def break_config(calico: Calico) -> None:
+    found = calico.store.find("", "configmaps", "kube-system", "kube-proxy")
+    assert found is not None
+    found["data"] = {"config.conf": ": : ["}
+
+
+@pytest.mark.parametrize(
+    ("dataplane", "harm", "words"),
+    [
+        ("nftables", break_config, "config.conf is no configuration of kube-proxy"),
+        (
+            "nftables",
+            lambda c: c.store.take("", "configmaps", "kube-system", "kube-proxy"),
+            "ConfigMap kube-system/kube-proxy is not there",
+        ),
+        (
+            "ebpf",
+            lambda c: c.store.take(c.group, "felixconfigurations", "", "default"),
+            "FelixConfiguration default is not there, and held spec.bpfEnabled",
+        ),
+    ],
+)
+def test_what_can_not_be_read_keeps_the_snapshot(dataplane: str, harm: Any, words: str) -> None:  # noqa: ANN401
+    calico = Calico()
+    switch(calico, dataplane)
+    calico._control = nothing  # type: ignore[method-assign]
+    calico.store.after = nothing
+    harm(calico)
+    before = calico.settings()
+    with pytest.raises(Problem, match=re.escape(words)) as caught:
+        put_back(calico)
+    assert "The snapshot is kept" in str(caught.value)
+    assert "delete configmap dataplane-benchmark" in str(caught.value)
+    assert calico.settings() == before
+    assert held(calico)
+
+
+def nothing() -> None:
+    """Keep no controller."""
+
+
 def test_restoring_says_what_it_cannot_put_back() -> None:
     calico = Calico()
     switch(calico, "ebpf")
@@ -211,6 +282,46 @@ def test_restoring_says_what_it_cannot_put_back() -> None:
     said: list[str] = []
     restore.restore(client, None, said.append, calico.store.advance)
     assert any("unprivileged_bpf_disabled" in sentence for sentence in said)
+
+
+@pytest.mark.parametrize(
+    ("visits", "first", "told"),
+    [
+        (("ebpf", "iptables"), {}, True),
+        (("ebpf-dsr", "nftables"), {}, True),
+        (("nftables", "iptables"), {}, False),
+        (("iptables", "ebpf"), {"bpfEnabled": True}, False),
+    ],
+)
+def test_what_ebpf_left_in_the_kernels_is_told_whatever_runs_at_the_end(
+    visits: tuple[str, ...], first: dict[str, Any], *, told: bool
+) -> None:
+    calico = Calico(felix=first)
+    for dataplane in visits:
+        switch(calico, dataplane)
+    client, _transport = direct_client(calico.store)
+    found = restore.plan(client, None)
+    assert found is not None
+    assert (restore.KERNEL in found.left) is told
+
+
+def test_a_dataplane_that_can_not_be_had_here_is_not_tried_again() -> None:
+    calico = Calico()
+    switch(calico, "iptables")
+    client, _transport = direct_client(calico.store)
+    lock = state.find(client)
+    assert lock is not None
+    state.note(client, lock, unfit={"ebpf": "the kernel of node-b is too old"})
+    again = state.find(client)
+    assert again is not None
+    state.note(client, again, unfit={"ebpf-dsr": "likewise"}, ebpf=True)
+    for name in ("ebpf", "ebpf-dsr"):
+        with pytest.raises(Unfit, match=f"{name} was tried earlier in this run and can't be had here: "):
+            switch(calico, name)
+    assert running(calico) == "iptables"
+    assert switch(calico, "nftables")
+    put_back(calico)
+    assert switch(calico, "ebpf"), "the next run may try"
 
 
 def test_the_snapshot_stays_while_something_else_undoes_the_restore() -> None:
@@ -377,6 +488,39 @@ def test_a_switch_survives_an_api_that_breaks_again_and_again(dataplane: str, mo
     assert calico.settings() == before
 
 
+def lock(calico: Calico) -> dict[str, Any]:
+    name = "configmaps kube-system/dataplane-benchmark"
+    return {name: calico.settings()[name]}
+
+
+def test_what_is_not_proved_keeps_the_lock_and_a_second_restore_proves_it() -> None:
+    calico = Calico()
+    before = calico.settings()
+    switch(calico, "ebpf")
+
+    def fail() -> None:
+        raise Problem("a node has no rules")
+
+    with pytest.raises(Problem, match="no rules"):
+        put_back(calico, prove=fail)
+    assert calico.settings() == {**before, **lock(calico)}
+    proved: list[bool] = []
+    assert put_back(calico, prove=lambda: proved.append(held(calico))) == []
+    assert proved == [True]
+    assert not held(calico)
+
+
+def test_a_restore_with_nothing_to_change_waits_for_kube_proxy_all_the_same() -> None:
+    calico = Calico()
+    switch(calico, "ebpf")
+    with contextlib.suppress(KilledError):
+        put_back(calico, kill_at=1, late=True)  # 0: Felix, 1: kube-proxy
+    client, _transport = direct_client(calico.store)
+    found = restore.plan(client, None)
+    assert found is not None
+    assert [action for action in found.todo if not isinstance(action, Delete)] == [Await("kube-proxy rolled out")]
+
+
 clusters = st.builds(
     Calico,
     install=st.sampled_from(["manifest", "operator"]),
@@ -394,7 +538,7 @@ clusters = st.builds(
     mode=st.sampled_from(["", "iptables", "nftables"]),
     version=st.sampled_from(["v3.28.5", "v3.30.2", "v3.32.1"]),
 )
-kills = st.one_of(st.none(), st.tuples(st.integers(0, 6), st.booleans()))
+kills = st.one_of(st.none(), st.tuples(st.integers(0, 8), st.booleans()))
 
 
 @settings(max_examples=150, deadline=None)
@@ -406,16 +550,36 @@ def test_restore_undoes_any_switches_wherever_they_were_killed(
     for dataplane, kill in visits:
         with contextlib.suppress(KilledError):
             switch(calico, dataplane, kill_at=kill[0] if kill else None, late=bool(kill and kill[1]))
+    proved: list[bool] = []
+
+    def prove() -> None:
+        proved.append(held(calico) and calico.settings() == {**before, **lock(calico)})
+
+    was_held = held(calico)
     with contextlib.suppress(KilledError):
-        put_back(calico, kill_at=last[0] if last else None, late=bool(last and last[1]))
-    put_back(calico)
+        put_back(calico, kill_at=last[0] if last else None, late=bool(last and last[1]), prove=prove)
+    still_held = held(calico)
+    proved_first = len(proved)
+    put_back(calico, prove=prove)
+    assert all(proved), "it is proved when all is as it was, and while the cluster is still held"
+    assert bool(proved) == was_held
+    assert (len(proved) > proved_first) == still_held, "whoever gives the lock back has proved it"
     assert calico.settings() == before
     assert calico.store.find("", "configmaps", "kube-system", "dataplane-benchmark") is None
     assert len(calico.kube_proxy_pods) == 2, "kube-proxy runs on both nodes again"
 
 
+@settings(max_examples=50, deadline=None)
+@given(calico=clusters)
+def test_a_snapshot_tells_by_itself_which_fields_were_touchable(calico: Calico) -> None:
+    client, _transport = direct_client(calico.store)
+    standing = configure.stand(client, to_switch=True)
+    objects = configure.kept(json.loads(json.dumps(configure.snapshot(client, standing, ""))))
+    assert set(patches.snapshotted(objects)) == set(patches.touchable(standing.facts))
+
+
 @settings(max_examples=60, deadline=None)
-@given(calico=clusters, dataplane=st.sampled_from(DATAPLANES[:-1]), kill=st.integers(0, 6), late=st.booleans())
+@given(calico=clusters, dataplane=st.sampled_from(DATAPLANES[:-1]), kill=st.integers(0, 8), late=st.booleans())
 def test_a_second_call_finishes_what_was_killed(calico: Calico, dataplane: str, kill: int, *, late: bool) -> None:
     if (
         dataplane == "nftables"

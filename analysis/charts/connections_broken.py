@@ -1,0 +1,32 @@
+"""How many long-lived connections a switch to each dataplane breaks."""
+
+import altair as alt
+import pyarrow as pa
+
+from analysis import switching
+from analysis.charts._data import Data
+from analysis.charts._data import frame as to_frame
+from analysis.charts._marks import lanes
+from analysis.charts._theme import WIDE, Look
+
+TITLE = "Connections broken by switching"
+READING = "Share of the long-lived TCP connections, open when the switch began, that died in it; less is better."
+EMPTY = "No connections were held open across a switch, so none could break."
+ORDER = 86
+
+
+def frame(data: Data) -> pa.Table:
+    """A row for each dataplane whose switches had connections to break, in per cent."""
+    found = {switch.dataplane: switch for switch in switching.switches(data.con, data.run) if switch.broken}
+    return to_frame(
+        {"path": "all switches", "unit": "%", "value": 100.0 * (switch.dropped or 0) / (switch.held or 1)}
+        | {"low": None, "high": None, "text": switch.broken}
+        | data.side(arm)
+        for arm in data.run.arms
+        if (switch := found.get(arm.name)) is not None
+    )
+
+
+def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
+    """Bars."""
+    return lanes(frame, "broken", look, bars=True)

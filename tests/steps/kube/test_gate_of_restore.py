@@ -1,0 +1,106 @@
+"""Restoring is over when what ran before is proven on every node, whoever had changed it back; and so for a person."""
+
+from datetime import timedelta
+
+import pytest
+
+from analysis.errors import Problem
+from steps.cluster.kube import configure, state
+from steps.cluster.kube.adapter import Kube
+from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
+from steps.settle import NotSettledError
+from tests.steps.kube import fake_kubelet
+from tests.steps.kube.recordings import switch
+from tests.steps.kube.test_observe import EBPF, IPTABLES, Cluster
+from tests.steps.kube.test_preflight import add_node
+from tests.steps.kube.test_prepare import WITH_IMAGE
+from workflows import cluster_verbs
+
+RUN = {"ARGO_WORKFLOW_NAME": "run-1", **WITH_IMAGE}
+
+
+def kube(cluster: Cluster, variables: dict[str, str] | None = None, gate_s: float = 0.01) -> Kube:
+    return Kube(
+        "prod",
+        client=cluster.client,
+        variables=RUN if variables is None else variables,
+        say=cluster.said.append,
+        sleep=cluster.store.advance,
+        gate_s=gate_s,
+    )
+
+
+def put_back_but_not_over(cluster: Cluster) -> Kube:
+    """A run that was killed between its last change and giving back the lock."""
+    who = kube(cluster)
+    standing = configure.stand(cluster.client, to_switch=True)
+    taken = configure.snapshot(cluster.client, standing, "")
+    state.take(cluster.client, state.whoami(cluster.client.namespace, RUN), taken, cluster.store.now())
+    return who
+
+
+def held(cluster: Cluster) -> bool:
+    return cluster.store.find("", "configmaps", KUBE_SYSTEM, STATE) is not None
+
+
+def test_a_restore_that_finds_nothing_to_change_proves_it_all_the_same() -> None:
+    cluster = Cluster(switch(IPTABLES))
+    who = put_back_but_not_over(cluster)
+    looked_at = cluster.store.now()
+    assert who.restore(None) == []
+    assert any(request.plural == "pods" and request.sub == "log" for request in cluster.store.requests)
+    assert not held(cluster)
+    assert cluster.kubelet.pods() == {}
+    assert cluster.store.now() - looked_at < timedelta(seconds=60)
+
+
+def test_a_node_without_rules_is_cured_and_holds_the_cluster_until_it_has_them() -> None:
+    cluster = Cluster(switch(IPTABLES), failing="ClusterIP from node-b")
+    who = put_back_but_not_over(cluster)
+    since = (cluster.store.now() - timedelta(seconds=60)).isoformat()  # as if the looks went on for a minute
+    cluster.kubelet.says = lambda pod: fake_kubelet.told(
+        pod, cluster.store.now(), bpf=False, proxy_mode="iptables", failing=cluster.failing, since=since
+    )
+    cluster.store.advance(60)
+    before = {p["spec"]["nodeName"]: p["metadata"]["uid"] for p in cluster.calico.kube_proxy_pods}
+    with pytest.raises(Problem, match=r"iptables is not proven to work again: .*ClusterIP from node-b") as caught:
+        who.restore(None)
+    assert "delete configmap dataplane-benchmark" in str(caught.value)
+    after = {p["spec"]["nodeName"]: p["metadata"]["uid"] for p in cluster.calico.kube_proxy_pods}
+    assert {node for node in before if before[node] != after[node]} == {"node-b"}
+    assert held(cluster)
+    assert cluster.kubelet.pods() == {}
+    cluster.failing = ""
+    assert who.restore(None) == []
+    assert not held(cluster)
+
+
+def test_every_node_of_calicos_is_looked_at_and_not_the_measured_ones_alone() -> None:
+    cluster = Cluster(switch(IPTABLES), failing="ClusterIP from node-c")
+    who = put_back_but_not_over(cluster)
+    add_node(cluster.calico, "node-c")
+    with pytest.raises(Problem, match="ClusterIP from node-c does not answer"):
+        who.restore(None)
+    assert held(cluster)
+
+
+def test_nobody_looks_a_second_time_so_that_the_whole_stretch_is_waited_for() -> None:
+    cluster = Cluster(switch(IPTABLES), after_s=40.0)
+    who = put_back_but_not_over(cluster)
+    with pytest.raises(Problem, match="45 s without a restart are needed"):
+        who.restore(None)
+
+
+def test_a_person_who_settles_waits_for_the_whole_stretch_and_is_told_the_way_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("steps.settle.CLUSTER_TIMEOUT_S", 0.01)
+    cluster = Cluster(switch(EBPF), after_s=40.0)
+    monkeypatch.setattr(cluster_verbs, "Kube", lambda _environment: kube(cluster))
+    with pytest.raises(NotSettledError, match="45 s without a restart are needed"):
+        cluster_verbs.settle("prod", "ebpf")
+    assert "Back: python -m workflows restore --environment prod" in capsys.readouterr().out
+    assert cluster.kubelet.pods() == {}
+    cluster.store.advance(60)
+    assert cluster_verbs.settle("prod", "ebpf") == 0
+    assert "ebpf is proven on node-a, node-b" in capsys.readouterr().out
