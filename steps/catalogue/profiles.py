@@ -75,17 +75,17 @@ PROFILES: Final = (
     ),
     Profile(
         "standard",
-        "differences of a few per cent (12 min, 2 h)",
+        "differences of a few per cent (12 min, 3 h)",
         (*_TELLING_TCP, *_UDP, *_CONNECT),
         lab=Amount(rounds=10, duration_s=2),
-        cluster=Amount(rounds=4, duration_s=10, repetitions=4, idle_s=5),
+        cluster=Amount(rounds=4, duration_s=10, repetitions=6, idle_s=5),
     ),
     Profile(
         "thorough",
-        "every topology, protocol and direction (43 min, 5 h)",
+        "every topology, protocol and direction (43 min, 7 h)",
         None,
         lab=Amount(rounds=10, duration_s=3, idle_s=1.0),
-        cluster=Amount(rounds=6, duration_s=10, repetitions=3, idle_s=5),
+        cluster=Amount(rounds=6, duration_s=10, repetitions=4, idle_s=5),
     ),
 )
 

@@ -320,3 +320,20 @@ def test_nodes_that_are_packed_are_unpacked() -> None:
 )
 def test_a_message_is_the_steps_own(message: str, told: str) -> None:
     assert status.sentence(message) == told
+
+
+ARGOS_LOG = """time=2026-11-25T10:22:04.580Z level=INFO msg="waiting for signals" argo=true
+not settled: node-a: switch: ClusterIP from node-a does not answer; so ebpf-dsr is not proven
+ebpf-dsr proven in 13.18 s
+time=2026-11-25T10:22:26.207Z level=INFO msg="sub-process exited" error=<nil> argo=true
+Error: exit status 2
+time=2026-11-25T10:22:26.208Z level=INFO msg="file signal handler exiting due to context cancellation" argo=true
+"""
+"""As Argo 4.1.2 keeps a step's log."""
+
+
+@pytest.mark.parametrize(
+    ("log", "said"), [(ARGOS_LOG, "ebpf-dsr proven in 13.18 s"), (ARGOS_LOG.splitlines()[0], ""), ("", "")]
+)
+def test_a_steps_last_words_are_its_own_and_not_argos(log: str, said: str) -> None:
+    assert submit.last_words(log) == said

@@ -1,5 +1,6 @@
 """The verb `submit`: a run from the template that was deployed, watched to its end."""
 
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -31,6 +32,10 @@ PATIENCE_S: Final = 180.0
 INTERRUPTED: Final = 130
 EXIT_CODES: Final = {"measured": 0}
 """Of a run by its outcome; 1 for any other."""
+
+_TAIL_LINES: Final = 30
+_EXECUTORS: Final = re.compile(r"^time=\S+ level=\w+ .*\bargo=true|^Error: exit status \d+$")
+"""What Argo's executor says beside a step, seen with Argo 4.1."""
 
 _LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -160,11 +165,17 @@ def _tell_last_words(client: Person, workflow_name: str, node: dict[str, Any], s
     """The last line of a step's log, which is what it came to. The pod may be gone, or closed to this person."""
     pod = f"{workflow_name}-{node['templateName']}-{node['id'].rpartition('-')[2]}"
     try:
-        log = client.log(pod, BENCHMARK, container="main", tail_lines=1, timestamps=False)
+        log = client.log(pod, BENCHMARK, container="main", tail_lines=_TAIL_LINES, timestamps=False)
     except Problem:
         return
-    if said := log.decode(errors="replace").strip():
+    if said := last_words(log.decode(errors="replace")):
         show(NodeLog(node["id"], said))
+
+
+def last_words(log: str) -> str:
+    """The last line that the step itself wrote; empty where it wrote none. Argo's executor logs to the same stream."""
+    own = [line.strip() for line in log.splitlines() if line.strip() and not _EXECUTORS.search(line)]
+    return own[-1] if own else ""
 
 
 def _link(console: Console, what: str, url: str, ui: Ui) -> None:
