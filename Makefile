@@ -30,7 +30,8 @@ command = flags=(); for name in $(2); do [ -z "$${!name:-}" ] || { flag=$${name,
 
 .PHONY: help
 help: ## List every target in a line each.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | column -t -s "$$(printf '\t')"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | \
+	  while IFS=$$'\t' read -r target does; do printf '%-18s %s\n' "$$target" "$$does"; done
 
 .PHONY: run
 run: $(RUN_READY) ## Measure and report: make run PROFILE=smoke DATAPLANES=lab-iptables,lab-ebpf TOPOLOGIES=pod-to-pod SEED=7 RESULTS=/somewhere
@@ -112,12 +113,12 @@ bench-overhead: $(RUN_READY) ## What a step costs beyond its own work, and measu
 	@$(BIN)/python -m benchmarks.efficiency
 
 .PHONY: bench-fidelity
-bench-fidelity: $(RUN_READY) ## Throughput through the whole pipeline against bare iperf3.
+bench-fidelity: $(RUN_READY) ## Throughput as the store has it, measured by the workflow's own step, against bare iperf3.
 	@$(BIN)/python -m benchmarks.fidelity
 
 .PHONY: bench-sensitivity
-bench-sensitivity: $(RUN_READY) ## Do identical twins stay the same, and is a slow-down of 10 % found (some 20 minutes).
-	@$(BIN)/python -m benchmarks.sensitivity
+bench-sensitivity: $(RUN_READY) ## Do identical twins stay the same, and is a slow-down of 10 % found: some 20 minutes, less with FLAGS=--visits=3
+	@$(BIN)/python -m benchmarks.sensitivity $(FLAGS)
 
 .PHONY: bench-scale
 bench-scale: $(RUN_READY) ## Query and report on a store of 1,000 runs and 10 million samples.

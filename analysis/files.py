@@ -4,51 +4,23 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Final
 
 from pyarrow import fs
 
+from analysis.addresses import local_path, s3
 from analysis.errors import BadInput, Unfit
+from analysis.trouble import reason
 
-S3_CONNECT_TIMEOUT_S: Final = 3
-S3_SILENCE_S: Final = 5
-S3_ATTEMPTS: Final = 2
 LOCK_S: Final = 60
 TEMPORARY: Final = ".tmp"
 """How the name of a file ends that is still being written, or whose writer was killed."""
-
-_LOCAL_REASONS: Final = {
-    errno.EACCES: "permission is refused; choose another RESULTS, or change its owner",
-    errno.EPERM: "permission is refused; choose another RESULTS, or change its owner",
-    errno.EROFS: "its file system is read-only; choose another RESULTS",
-    errno.ENOSPC: "the disk is full; free some space, or choose another RESULTS",
-    errno.EDQUOT: "the disk quota is used up; free some space, or choose another RESULTS",
-    errno.EFBIG: "the file would be larger than is allowed here (ulimit -f)",
-    errno.ENOTDIR: "a file is in the way of a folder; choose another RESULTS, or move that file",
-    errno.EEXIST: "a file is in the way of a folder; choose another RESULTS, or move that file",
-    errno.EISDIR: "a folder is in the way of a file; choose another RESULTS, or move that folder",
-    errno.ENAMETOOLONG: "the name is too long; choose a shorter RESULTS or label",
-    errno.ENOENT: "it is not there",
-}
-
-_S3_REASONS: Final = (
-    (r"NO_SUCH_BUCKET", "there is no such bucket; create it, or correct RESULTS"),
-    (r"INVALID_ACCESS_KEY_ID|InvalidAccessKeyId", "the access key is not known there; check AWS_ACCESS_KEY_ID"),
-    (r"SIGNATURE_DOES_NOT_MATCH|SignatureDoesNotMatch", "the secret key is wrong; check AWS_SECRET_ACCESS_KEY"),
-    (r"ACCESS_DENIED|HTTP status 40[13]", "access is denied; check the AWS_* variables and the bucket's policy"),
-    (r"curlCode: 6\b", "the endpoint's host name is not known; check AWS_ENDPOINT_URL and the network"),
-    (r"curlCode: 7\b", "nothing answers at the endpoint; check AWS_ENDPOINT_URL, and that the service runs"),
-    (r"curlCode: 28\b", "the endpoint did not answer in time; check AWS_ENDPOINT_URL and the network"),
-    (r"curlCode: (35|60)\b", "TLS failed; check the scheme of AWS_ENDPOINT_URL (http or https) and the certificate"),
-    (r"NETWORK_CONNECTION", "the endpoint can't be reached; check AWS_ENDPOINT_URL and the network"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +50,11 @@ class Files:
             raise BadInput("RESULTS is empty; give a folder, file://... or s3://BUCKET/PREFIX")
         if scheme == "s3":
             self.local = False
-            self.filesystem, self.root = _s3(url)
+            self.filesystem, self.root = s3(url)
         elif scheme in {"", "file"}:
             self.local = True
             self.filesystem = fs.LocalFileSystem()
-            self.root = str(Path(_local_path(url) if scheme else url).expanduser().absolute())
+            self.root = str(Path(local_path(url) if scheme else url).expanduser().absolute())
         else:
             raise BadInput(f"RESULTS can't be {url!r}: {scheme}:// is not known; give a folder, file:// or s3://")
 
@@ -101,7 +73,7 @@ class Files:
         try:
             yield
         except OSError as error:
-            raise Unfit(f"can't {doing} {where}: {_reason(error)}") from error
+            raise Unfit(f"can't {doing} {where}: {reason(error)}") from error
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -149,7 +121,7 @@ class Files:
             if self.local:
                 _put_local(Path(self.path(name)), content)
             else:
-                with self.filesystem.open_output_stream(self.path(name)) as stream:
+                with self.filesystem.open_output_stream(self.path(name), compression=None) as stream:
                     stream.write(content)
 
     def read(self, name: str) -> bytes:
@@ -165,7 +137,7 @@ class Files:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise Unfit(f"can't read {self.address(name)}: {_reason(error)}") from error
+            raise Unfit(f"can't read {self.address(name)}: {reason(error)}") from error
 
     def list(self, folder: str) -> list[File]:
         """The files of a folder whose names don't begin with a dot, by name; none where there is no such folder.
@@ -183,6 +155,32 @@ class Files:
             ),
             key=lambda file: file.name,
         )
+
+    def last_put(self, folder: str) -> datetime | None:
+        """When anything was last put into a folder, or below it; None where there is nothing.
+
+        Raises:
+            Unfit: it can't be listed.
+        """
+        with self.speaking("read", folder):
+            found = self.filesystem.get_file_info(
+                fs.FileSelector(self.path(folder), allow_not_found=True, recursive=True)
+            )
+        return max((info.mtime for info in found if info.type == fs.FileType.File), default=None)
+
+    def fetch(self, folder: str, destination: Path) -> None:
+        """Copy a folder, and all below it, to this machine.
+
+        Raises:
+            Unfit: it can't be read, or not be written there.
+        """
+        with self.speaking("read", folder):
+            fs.copy_files(
+                self.path(folder),
+                str(destination),
+                source_filesystem=self.filesystem,
+                destination_filesystem=fs.LocalFileSystem(),
+            )
 
     def delete(self, name: str) -> None:
         """Take a file away; it may be gone already.
@@ -238,49 +236,6 @@ class Files:
         self.delete(name)
 
 
-def _local_path(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.netloc not in {"", "localhost"}:
-        raise BadInput(f"RESULTS can't be {url!r}: file:// takes a path on this machine, as in file:///srv/results")
-    if not parts.path:
-        raise BadInput(f"RESULTS can't be {url!r}: the path is missing, as in file:///srv/results")
-    return unquote(parts.path)
-
-
-def _s3(url: str) -> tuple[fs.S3FileSystem, str]:
-    parts = urlsplit(url)
-    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-    known = {"endpoint_override", "scheme", "region", "access_key", "secret_key"}
-    if unknown := sorted(set(query) - known):
-        raise BadInput(f"RESULTS can't have {unknown[0]!r} in its query; known are {', '.join(sorted(known))}")
-    if not parts.hostname:
-        raise BadInput(f"RESULTS can't be {url!r}: the bucket is missing, as in s3://BUCKET/PREFIX")
-    endpoint = query.get("endpoint_override") or _environment("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-    scheme = query.get("scheme")
-    if endpoint and "://" in endpoint:
-        scheme, _, endpoint = endpoint.rstrip("/").partition("://")
-    options: dict[str, Any] = {
-        "endpoint_override": endpoint,
-        "scheme": scheme or "https",
-        "region": query.get("region") or _environment("AWS_REGION", "AWS_DEFAULT_REGION") or "us-east-1",
-        "access_key": query.get("access_key"),
-        "secret_key": query.get("secret_key"),
-        "connect_timeout": S3_CONNECT_TIMEOUT_S,
-        "request_timeout": S3_SILENCE_S,
-        "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=S3_ATTEMPTS),
-        "allow_delayed_open": True,
-    }
-    try:
-        filesystem = fs.S3FileSystem(**options)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"RESULTS can't be {url!r}: {error}") from error
-    return filesystem, f"{parts.hostname}/{unquote(parts.path).strip('/')}".rstrip("/")
-
-
-def _environment(*names: str) -> str | None:
-    return next((os.environ[name] for name in names if os.environ.get(name)), None)
-
-
 def _put_local(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}"
@@ -299,13 +254,3 @@ def _put_local(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _reason(error: OSError) -> str:
-    if error.errno in _LOCAL_REASONS:
-        return _LOCAL_REASONS[error.errno]
-    text = str(error)
-    for pattern, reason in _S3_REASONS:
-        if re.search(pattern, text):
-            return reason
-    return text.splitlines()[0] if text else type(error).__name__

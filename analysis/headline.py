@@ -6,6 +6,9 @@ from analysis import metrics, words
 from analysis.compare import Comparison
 from analysis.run import Arm, Run
 
+CONTROL = "node-to-node"
+"""The path that is measured for comparison: it is never the example while there is another."""
+
 
 def headline(about: Run, comparisons: Sequence[Comparison], measured: int) -> str:
     """One sentence on throughput; on connect time where throughput was not measured."""
@@ -23,7 +26,8 @@ def answer(about: Run, told: Sequence[Comparison]) -> str | None:
     """One sentence on one metric; None where there is nothing to tell.
 
     Each dataplane's part counts the paths with more and with less, and quotes the clearest of them with its interval,
-    since a count alone hides how much. Paths without a difference are counted where there is no other.
+    since a count alone hides how much; the control only where it is alone. Paths without a difference are counted where
+    there is no other.
     """
     saying: dict[str, list[Arm]] = {}
     for arm in about.arms[1:]:
@@ -44,7 +48,8 @@ def _claim(told: Sequence[Comparison]) -> str:
     phrases: list[str] = []
     for verdict, claim in (("higher", metric.more), ("lower", metric.less)):
         if found := [c for c in told if c.verdict == verdict]:
-            clearest = max(found, key=_surest)
+            # A dataplane does nothing between hosts: what differs there says more of the run than of the dataplane.
+            clearest = max(found, key=lambda c: (c.topology != CONTROL, _surest(c)))
             example = clearest.estimate if len(told) == 1 else f"{clearest.path} {clearest.estimate}"
             phrases.append(f"{claim}{_extent(len(found), len(told), phrases)} ({example})")
     if phrases:

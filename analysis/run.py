@@ -154,7 +154,7 @@ def _arms(parameters: dict[str, Any], visited: Sequence[str]) -> list[Arm]:
         label = name.partition("+")[2]
         if label and label not in title:
             title = f"{title} +{label}"
-        reason = None if name in visited else skipped.get(base)
+        reason = None if name in visited else skipped.get(name) or skipped.get(base)
         arms.append(Arm(name, title, colour, twin=sibling is not None, skipped=reason))
     return arms
 

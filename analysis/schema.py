@@ -17,7 +17,10 @@ TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its name (with the unit in it), Arrow type, unit and what it says."""
+    """One column: its name (with the unit in it), Arrow type, unit and what it says.
+
+    The unit is "1" where a number has none, as counts and ratios; empty where there is no number.
+    """
 
     name: str
     type: pa.DataType
@@ -25,27 +28,24 @@ class Column:
     description: str
 
 
+def _field(name: str, kind: pa.DataType, unit: str = "", description: str = "") -> pa.Field:
+    return pa.field(name, kind, metadata={"unit": unit, "description": description})
+
+
 def _node_usage() -> pa.DataType:
     """CPU and memory of one node over a window; ratios are of all its cores together, 0 to 1."""
-    ratio = pa.float64()
+    modes = ("user", "nice", "system", "iowait", "irq", "softirq", "steal", "idle")
     return pa.struct(
         [
-            pa.field("node", pa.string()),
-            pa.field("side", pa.string()),  # client, server, both (one node carries both ends), nat
-            pa.field("cores", pa.int32()),
-            pa.field("user_ratio", ratio),
-            pa.field("nice_ratio", ratio),
-            pa.field("system_ratio", ratio),
-            pa.field("iowait_ratio", ratio),
-            pa.field("irq_ratio", ratio),
-            pa.field("softirq_ratio", ratio),
-            pa.field("steal_ratio", ratio),
-            pa.field("idle_ratio", ratio),
-            pa.field("busy_ratio", ratio),  # 1 - (idle + iowait) / wall
-            pa.field("busy_above_idle_ratio", ratio),  # less the visit's idle baseline, and others' CPU use
-            pa.field("softirq_by_core_ratio", pa.list_(ratio)),
-            pa.field("steal_by_core_ratio", pa.list_(ratio)),
-            pa.field("memory_used_bytes", pa.int64()),
+            _field("node", pa.string()),
+            _field("side", pa.string(), "", "client, server, both (one node carries both ends), nat"),
+            _field("cores", pa.int32(), "1"),
+            *(_field(f"{mode}_ratio", pa.float64(), "1", "of all cores") for mode in modes),
+            _field("busy_ratio", pa.float64(), "1", "1 - (idle + iowait) / wall"),
+            _field("busy_above_idle_ratio", pa.float64(), "1", "less the visit's idle baseline, and others' CPU use"),
+            _field("softirq_by_core_ratio", pa.list_(pa.float64()), "1", "of each core"),
+            _field("steal_by_core_ratio", pa.list_(pa.float64()), "1", "of each core"),
+            _field("memory_used_bytes", pa.int64(), "B"),
         ]
     )
 
@@ -54,18 +54,18 @@ NODE_USAGE: Final = _node_usage()
 
 SIGN: Final = pa.struct(
     [
-        pa.field("moment", pa.string()),  # before, after
-        pa.field("node", pa.string()),
-        pa.field("looked_at", pa.string()),
-        pa.field("seen", pa.string()),
-        pa.field("at", TIMESTAMP),
-        pa.field("indicates", pa.list_(pa.string())),  # dataplanes with which it agrees; null: it tells nothing
+        _field("moment", pa.string(), "", "before or after the trials"),
+        _field("node", pa.string()),
+        _field("looked_at", pa.string()),
+        _field("seen", pa.string()),
+        _field("at", TIMESTAMP),
+        _field("indicates", pa.list_(pa.string()), "", "dataplanes with which it agrees; null: it tells nothing"),
     ]
 )
 
 _RUN = Column("run_id", pa.string(), "", "the workflow's name; unique in a store")
-_VISIT = Column("visit", pa.int32(), "", "one stay in a dataplane, counted from 1 within the run")
-_TRIAL = Column("trial", pa.int32(), "", "one measurement, counted from 1 within the run, in the planned order")
+_VISIT = Column("visit", pa.int32(), "1", "one stay in a dataplane, counted from 1 within the run")
+_TRIAL = Column("trial", pa.int32(), "1", "one measurement, counted from 1 within the run, in the planned order")
 
 RUNS: Final = (
     _RUN,
@@ -73,17 +73,17 @@ RUNS: Final = (
     Column("finished_at", TIMESTAMP, "", "when its rows were last collected"),
     Column("environment", pa.string(), "", "lab, or the name of a cluster; environments are never compared"),
     Column("trigger", pa.string(), "", "local, nightly or submitted"),
-    Column("seed", pa.int64(), "", "of the random order"),
+    Column("seed", pa.int64(), "1", "of the random order"),
     Column("parameters", pa.string(), "JSON", "the settings in force, and the dataplanes with title and colour"),
     Column("provenance", pa.string(), "JSON", "kernel, CPU, versions, MTU, offloads and the like"),
-    Column("schema_version", pa.int32(), "", "of the rows of this run"),
+    Column("schema_version", pa.int32(), "1", "of the rows of this run"),
     Column("verdict", pa.string(), "JSON", "what the run says; null until it was analysed"),
 )
 
 VISITS: Final = (
     _RUN,
     _VISIT,
-    Column("round", pa.int32(), "", "the block: each round visits every dataplane once, in random order"),
+    Column("round", pa.int32(), "1", "the block: each round visits every dataplane once, in random order"),
     Column("dataplane_requested", pa.string(), "", "what was asked for, with its +label if it has one"),
     Column("dataplane_observed", pa.string(), "", "what the evidence says carried the traffic; null if it can't tell"),
     Column("proof", pa.string(), "", "proven, disproven or unproven"),
@@ -93,12 +93,12 @@ VISITS: Final = (
     Column("started_at", TIMESTAMP, "", "when the switch began"),
     Column("switch_s", pa.float64(), "s", "from the first change until the last was made"),
     Column("settle_s", pa.float64(), "s", "from the last change until the proof"),
-    Column("connections_held", pa.int32(), "", "long-lived TCP connections that were open when the switch began"),
-    Column("connections_dropped", pa.int32(), "", "those of them that died in the switch"),
+    Column("connections_held", pa.int32(), "1", "long-lived TCP connections that were open when the switch began"),
+    Column("connections_dropped", pa.int32(), "1", "those of them that died in the switch"),
     Column("tcp_longest_gap_s", pa.float64(), "s", "longest silence of any of them in the switch"),
     Column("udp_longest_gap_s", pa.float64(), "s", "longest time without an answer to ten datagrams a second"),
-    Column("udp_probe_sent_packets", pa.int64(), "", "datagrams sent across the switch, ten a second on each path"),
-    Column("udp_probe_lost_packets", pa.int64(), "", "those of them that were never answered"),
+    Column("udp_probe_sent_packets", pa.int64(), "1", "datagrams sent across the switch, ten a second on each path"),
+    Column("udp_probe_lost_packets", pa.int64(), "1", "those of them that were never answered"),
     Column("idle_nodes", pa.list_(NODE_USAGE), "", "CPU and memory with nothing sent"),
     Column("canary_before_bps", pa.float64(), "bit/s", "node to node before the first trial"),
     Column("canary_after_bps", pa.float64(), "bit/s", "node to node after the last trial"),
@@ -109,23 +109,23 @@ TRIALS: Final = (
     _RUN,
     _VISIT,
     _TRIAL,
-    Column("position", pa.int32(), "", "of the trial within its visit, from 1, in the order measured"),
+    Column("position", pa.int32(), "1", "of the trial within its visit, from 1, in the order measured"),
     Column("topology", pa.string(), "", "which ends talk over which path"),
     Column("protocol", pa.string(), "", "tcp, udp, or connect (the connect-latency probe)"),
     Column("direction", pa.string(), "", "forward: client to server; reverse: server to client"),
-    Column("streams", pa.int32(), "", "parallel streams"),
+    Column("streams", pa.int32(), "1", "parallel streams"),
     Column("offered_bps", pa.float64(), "bit/s", "the rate asked of all streams together; null: as fast as it goes"),
-    Column("repetition", pa.int32(), "", "within the visit, from 1"),
+    Column("repetition", pa.int32(), "1", "within the visit, from 1"),
     Column("started_at", TIMESTAMP, "", "by the client's clock"),
     Column("duration_s", pa.float64(), "s", "measured, omitted seconds left out"),
     Column("outcome", pa.string(), "", "measured, failed, or not-run (the run ended before it)"),
     Column("error", pa.string(), "", "a sentence; null if measured"),
     Column("sent_bps", pa.float64(), "bit/s", "payload handed to the network by the sender"),
     Column("received_bps", pa.float64(), "bit/s", "payload that reached the receiver: the throughput"),
-    Column("lost_packets", pa.int64(), "", "UDP"),
-    Column("total_packets", pa.int64(), "", "UDP"),
+    Column("lost_packets", pa.int64(), "1", "UDP"),
+    Column("total_packets", pa.int64(), "1", "UDP"),
     Column("jitter_s", pa.float64(), "s", "UDP, RFC 3550"),
-    Column("retransmits", pa.int64(), "", "TCP segments sent again"),
+    Column("retransmits", pa.int64(), "1", "TCP segments sent again"),
     Column("rtt_s", pa.float64(), "s", "TCP, mean of the sender's smoothed round-trip time"),
     Column("block_size_bytes", pa.int64(), "B", "of one write, or one UDP datagram"),
     Column("congestion_control", pa.string(), "", "TCP, the sender's"),
@@ -134,12 +134,12 @@ TRIALS: Final = (
     Column("connects_per_s", pa.float64(), "1/s", "TCP connections opened one after another"),
     Column("connect_p50_s", pa.float64(), "s", "median time of connect()"),
     Column("connect_p99_s", pa.float64(), "s", "99th percentile of connect()"),
-    Column("services", pa.int32(), "", "Services in the rule set or map"),
+    Column("services", pa.int32(), "1", "Services in the rule set or map"),
     Column("nodes", pa.list_(NODE_USAGE), "", "CPU and memory of the measured nodes in the trial's window"),
     Column("cpu_s_per_gbit", pa.float64(), "s/Gbit", "CPU-seconds above idle of all nodes per Gbit received"),
-    Column("nat_bytes_per_payload_byte", pa.float64(), "", "sent by the NodePort's node per byte received"),
-    Column("foreign_cpu_ratio", pa.float64(), "", "CPU used by others on the machine, of all cores"),
-    Column("attempts", pa.int32(), "", "how often it was measured; the last attempt counts"),
+    Column("nat_bytes_per_payload_byte", pa.float64(), "1", "sent by the NodePort's node per byte received"),
+    Column("foreign_cpu_ratio", pa.float64(), "1", "CPU used by others on the machine, of all cores"),
+    Column("attempts", pa.int32(), "1", "how often it was measured; the last attempt counts"),
     Column("flags", pa.list_(pa.string()), "", "reasons for doubt, such as foreign-cpu, steal, cpu-columns"),
 )
 
@@ -152,14 +152,14 @@ SAMPLES: Final = (
     Column("duration_s", pa.float64(), "s", "of the interval"),
     Column("omitted", pa.bool_(), "", "warm-up, left out of the trial's figures"),
     Column("bps", pa.float64(), "bit/s", "iperf3: payload"),
-    Column("retransmits", pa.int64(), "", "iperf3, TCP"),
+    Column("retransmits", pa.int64(), "1", "iperf3, TCP"),
     Column("rtt_s", pa.float64(), "s", "iperf3, TCP"),
     Column("cwnd_bytes", pa.int64(), "B", "iperf3, TCP congestion window"),
-    Column("lost_packets", pa.int64(), "", "iperf3, UDP"),
-    Column("total_packets", pa.int64(), "", "iperf3, UDP"),
-    Column("busy_ratio", pa.float64(), "", "monitor: 1 - (idle + iowait) / wall"),
-    Column("softirq_ratio", pa.float64(), "", "monitor"),
-    Column("steal_ratio", pa.float64(), "", "monitor"),
+    Column("lost_packets", pa.int64(), "1", "iperf3, UDP"),
+    Column("total_packets", pa.int64(), "1", "iperf3, UDP"),
+    Column("busy_ratio", pa.float64(), "1", "monitor: 1 - (idle + iowait) / wall"),
+    Column("softirq_ratio", pa.float64(), "1", "monitor"),
+    Column("steal_ratio", pa.float64(), "1", "monitor"),
     Column("memory_used_bytes", pa.int64(), "B", "monitor"),
 )
 
@@ -168,5 +168,5 @@ TABLES: Final[dict[str, tuple[Column, ...]]] = {"runs": RUNS, "visits": VISITS, 
 
 def arrow_schema(table: str) -> pa.Schema:
     """The Arrow schema of a table, with unit and description of each column and the version in its metadata."""
-    fields = [pa.field(c.name, c.type, metadata={"unit": c.unit, "description": c.description}) for c in TABLES[table]]
+    fields = [_field(c.name, c.type, c.unit, c.description) for c in TABLES[table]]
     return pa.schema(fields, metadata={"table": table, "schema_version": str(SCHEMA_VERSION)})

@@ -112,8 +112,13 @@ class Store:
         for file in sorted(there - {name, *children}):
             self.files.delete(file)
 
-    def write_report(self, run_id: str, html: str) -> str:
-        """Put a run's report, also as the latest one at the root.
+    def write_report(self, run_id: str, html: str, *, latest: bool) -> str:
+        """Put a run's report.
+
+        Args:
+            run_id: the run.
+            html: its report.
+            latest: also put it as the one at the root, which is that of the latest run.
 
         Returns:
             The address of the run's own report.
@@ -123,7 +128,8 @@ class Store:
         """
         name = f"reports/{run_id}/report.html"
         self.files.put(name, html.encode())
-        self.files.put("report.html", html.encode())
+        if latest:
+            self.files.put("report.html", html.encode())
         return self.files.address(name)
 
     def inventory(self) -> Inventory:

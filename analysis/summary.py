@@ -97,13 +97,16 @@ class Summary:
         return tuple(c.sentence for c in self.comparisons)
 
     @property
+    def early(self) -> str | None:
+        """That the run ended before it had begun every trial, if so."""
+        if not self.interrupted:
+            return None
+        return f"The run ended early: {self.trials_not_run} of {words.count(self.trials, 'trial')} never ran."
+
+    @property
     def notice(self) -> str | None:
         """What a reader must know beside the answer: how much is missing from it; None where nothing is."""
-        parts = []
-        if self.interrupted:
-            parts.append(
-                f"The run ended early: {self.trials_not_run} of {words.count(self.trials, 'trial')} never ran."
-            )
+        parts = [self.early] if self.early else []
         if self.trials_failed:
             parts.append(f"{self.trials_failed} of {words.count(self.trials, 'trial')} failed.")
         parts += [f"{s.title} was left out: {s.reason.rstrip('.')}." for s in self.skipped]

@@ -117,6 +117,9 @@ def listing(items: list[str]) -> str:
 
 
 def sentences(*clauses: str | None) -> str:
-    """Clauses one after another, each with one full stop, and with a capital but for the first."""
+    """Clauses one after another, each with one full stop, and with a capital but for the first.
+
+    A command goes in backticks, wherever it stands: what is in them is never changed, so that it can be typed.
+    """
     given = [clause.strip().rstrip(".") for clause in clauses if clause and clause.strip()]
     return " ".join(f"{text if place == 0 else text[0].upper() + text[1:]}." for place, text in enumerate(given))

@@ -1,7 +1,8 @@
-"""Throughput through the pipeline's own step against bare iperf3 in the same namespaces, interleaved.
+"""Throughput as it stands in the store against bare iperf3 in the same namespaces, interleaved.
 
-`python -m benchmarks.fidelity [PAIRS]`. Each pair is one measuring step, run by Hera's runner in a process of its own
-as the engine runs it, and one iperf3 started by nothing but `nsenter`, in random order.
+`python -m benchmarks.fidelity [PAIRS]`. Each pair is, in random order, one measuring step, run by Hera's runner in a
+process of its own as the engine runs it, and one iperf3 started by nothing but `nsenter`. The step's documents are
+collected into a store as those of a run are, and the figure is what the store answers.
 """
 
 import gzip
@@ -11,13 +12,17 @@ import random
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from analysis import database
 from analysis.statistics import mean_interval
-from steps import iperf3, raw
+from analysis.store import Store
+from steps import collect, iperf3, raw
 from steps.cluster import connect
 from steps.cluster.lab import box
-from steps.model import Placement, Trial
+from steps.model import Placement, Sign, Trial, Visit
 from steps.plan import make
 from steps.settings import Settings, choose
 
@@ -34,62 +39,140 @@ def bare_bps(placement: Placement, trial: Trial, settings: Settings) -> float:
     return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"])
 
 
-def step_bps(placement: Placement, trial: Trial, settings: Settings, folder: Path) -> float:
-    """The measuring step of the workflow, by Hera's runner."""
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The lab that both ways share, and what one pass of the pipeline needs of it."""
+
+    settings: Settings
+    visit: Visit
+    placement: Placement
+    nodes: tuple[str, ...]
+
+    @property
+    def trial(self) -> Trial:
+        """The one trial that is measured over and over."""
+        return self.visit.trials[0]
+
+
+def measure(bench: Bench, documents: Path) -> None:
+    """The workflow's measuring step, by Hera's runner, which leaves its document where `collect` looks for it."""
     values = {
-        "settings": settings.model_dump_json(),
+        "settings": bench.settings.model_dump_json(),
         "visit": "01",
-        "what": placement.topology,
+        "what": bench.placement.topology,
         "title": "measure",
-        "client-node": placement.client_node,
+        "client-node": bench.placement.client_node,
         "host-network": "false",
         "dns-policy": "Default",
     }
-    raw.write(PREPARED, raw.Prepare(visit=1, placements=(placement,)))
-    arguments = folder / "arguments.json"
-    arguments.write_text(json.dumps([{"name": name, "value": value} for name, value in values.items()]))
-    subprocess.run(
-        [sys.executable, "-m", "hera.workflows.runner", "-e", "steps.tasks.measure:measure", str(arguments)],
-        check=True,
-        env={"hera__outputs_directory": str(folder), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-        stderr=subprocess.DEVNULL,
+    raw.write(PREPARED, raw.Prepare(visit=1, placements=(bench.placement,)))
+    with tempfile.TemporaryDirectory() as name:
+        arguments = Path(name, "arguments.json")
+        arguments.write_text(json.dumps([{"name": name, "value": value} for name, value in values.items()]))
+        subprocess.run(
+            [sys.executable, "-m", "hera.workflows.runner", "-e", "steps.tasks.measure:measure", str(arguments)],
+            check=True,
+            env={"hera__outputs_directory": name, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            stderr=subprocess.DEVNULL,
+        )
+        (document,) = Path(name).rglob(raw.trial_name(bench.trial.trial))
+        target = documents / raw.visit_directory(1) / bench.placement.topology / document.name
+        target.parent.mkdir(parents=True)
+        target.write_bytes(document.read_bytes())
+
+
+def keep(bench: Bench, documents: Path, run_id: str, signs: tuple[list[Sign], list[Sign]]) -> None:
+    """The other documents of a pass: what was asked for, and the proof that the dataplane carried the traffic."""
+    now = datetime.now(UTC)
+    shown = tuple(raw.Shown(name=arm, title=arm, colour="#000000") for arm in bench.settings.dataplanes)
+    asked = raw.Run(
+        run_id=run_id, workflow_uid="", trigger="local", started_at=now, settings=bench.settings, dataplanes=shown
     )
-    (document,) = folder.rglob(f"{trial.trial:04d}.json.gz")
-    attempt = json.loads(gzip.decompress(document.read_bytes()))["attempts"][-1]
+    raw.write(documents / raw.RUN, asked)
+    raw.write(documents / raw.PREFLIGHT, raw.Preflight(findings=(), provenance={}, visits=(bench.visit,)))
+    visit = documents / raw.visit_directory(1)
+    raw.write(visit / raw.CONFIGURE, raw.Configure(visit=1, started_at=now))
+    for name, seen in zip((raw.SETTLE, raw.CLEAR), signs, strict=True):
+        raw.write(visit / name, raw.Evidence(visit=1, nodes=bench.nodes, signs=tuple(seen)))
+
+
+def said_by_iperf3(documents: Path) -> float:
+    """What the raw document of a pass has iperf3 say, read by nothing of the pipeline."""
+    (path,) = documents.rglob("0001.json.gz")
+    attempt = json.loads(gzip.decompress(path.read_bytes()))["attempts"][-1]
     return float(json.loads(attempt["stdout"])["end"]["sum_received"]["bits_per_second"])
 
 
-def main() -> None:
-    """Print the ratio of the two with its 95 % interval."""
+def stored(results: Path) -> dict[str, float | None]:
+    """Collect each pass into a store, and ask the store: run -> received_bps."""
+    store = Store(str(results))
+    for documents in sorted((results / "raw").iterdir()):
+        store.write(documents.name, collect.rows(documents))
+    with database.connect(store) as con:
+        found = database.query(con, "select run_id, received_bps from measurements").to_pylist()
+    return {str(row["run_id"]): row["received_bps"] for row in found}
+
+
+def main() -> int:
+    """Print the ratio of the two with its 95 % interval; 1 if the aim is missed."""
     if not box.inside():
-        sys.exit(box.run([sys.executable, "-m", "benchmarks.fidelity", *sys.argv[1:]]))
+        return box.run([sys.executable, "-m", "benchmarks.fidelity", *sys.argv[1:]])
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else PAIRS
-    settings = choose(
-        dataplanes="lab-iptables", topologies="pod-to-pod", options=f"duration={DURATION_S} rounds=1 protocols=tcp"
-    )
+    # However much CPU others use, no trial is measured again: bare iperf3 isn't either.
+    options = f"duration={DURATION_S} rounds=1 protocols=tcp foreign_cpu_limit=1"
+    settings = choose(dataplanes="lab-iptables", topologies="pod-to-pod", options=options)
     (visit,) = make(settings)
-    (trial,) = visit.trials
     lab = connect(settings.environment)
     lab.configure(visit, settings)
-    placement = next(p for p in lab.prepare(visit, settings) if p.topology == trial.topology)
-    logs = []
+    before = lab.observe(visit, settings, "before")
+    placement = next(p for p in lab.prepare(visit, settings) if p.topology == visit.trials[0].topology)
+    bench = Bench(settings, visit, placement, lab.measured_nodes)
     order = random.Random(settings.seed)  # noqa: S311 - an order, not a secret
-    for pair in range(pairs):
-        with tempfile.TemporaryDirectory() as folder:
-            if order.random() < 0.5:  # noqa: PLR2004 - a coin
-                bare, step = bare_bps(placement, trial, settings), step_bps(placement, trial, settings, Path(folder))
-            else:
-                step, bare = step_bps(placement, trial, settings, Path(folder)), bare_bps(placement, trial, settings)
-        logs.append(math.log(step / bare))
-        print(f"pair {pair + 1}: {bare / 1e9:.2f} Gbit/s bare, {step / 1e9:.2f} Gbit/s through the step")
-    lab.restore(None)
-    PREPARED.unlink()
+    with tempfile.TemporaryDirectory() as name:
+        results, bare = Path(name), dict[str, float]()
+        for pair in range(1, pairs + 1):
+            run_id = f"pair-{pair:03d}"
+            for way in order.sample(("bare", "pipeline"), 2):
+                if way == "bare":
+                    bare[run_id] = bare_bps(placement, bench.trial, settings)
+                else:
+                    measure(bench, results / "raw" / run_id)
+        after = lab.observe(visit, settings, "after")
+        lab.restore(None)
+        PREPARED.unlink()
+        for run_id in bare:
+            keep(bench, results / "raw" / run_id, run_id, (before, after))
+        kept = stored(results)
+        said = {run_id: said_by_iperf3(results / "raw" / run_id) for run_id in bare}
+    return judge(bare, said, kept)
+
+
+def judge(bare: dict[str, float], said: dict[str, float], kept: dict[str, float | None]) -> int:
+    """Print both figures; 1 if the store has not what iperf3 said, or it said less than it does when left alone.
+
+    Args:
+        bare: bit/s of iperf3 alone, by pair.
+        said: bit/s in the raw documents.
+        kept: bit/s in the store.
+    """
+    logs = []
+    for run_id, alone in bare.items():
+        row = kept.get(run_id)
+        if row is None:
+            print(f"{run_id}: {alone / 1e9:.2f} Gbit/s bare, nothing in the store: its dataplane was not proven")
+            continue
+        logs.append(math.log(row / alone))
+        print(f"{run_id}: {alone / 1e9:.2f} Gbit/s bare, {row / 1e9:.2f} Gbit/s in the store")
+    wrong = [run_id for run_id, figure in said.items() if kept.get(run_id) != figure]
+    print(f"stored as iperf3 said it: {len(said) - len(wrong)} of {len(said)}")
     found = mean_interval(logs)
     if found is None:
-        sys.exit("At least two pairs are needed for an interval.")
+        print("At least two pairs are needed for an interval.")
+        return 1
     low, mean, high = (math.exp(value) for value in (found.low, found.mean, found.high))
-    print(f"fidelity: {mean:.3f} [{low:.3f}, {high:.3f}] over {pairs} pairs (aim {AIM_RATIO})")
+    print(f"fidelity: {mean:.3f} [{low:.3f}, {high:.3f}] over {len(logs)} pairs (aim at least {AIM_RATIO})")
+    return int(mean < AIM_RATIO or bool(wrong))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

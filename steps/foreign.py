@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from steps.program import Programs
+
 HOST_PROC: Final = Path("/run/hostproc")
 """Where the box keeps the host's /proc."""
 
@@ -21,6 +23,8 @@ _CPU_FIELDS: Final = slice(11, 15)
 """User and system time, its own and of its children that ended: what a process used is never lost from the sum."""
 
 _STARTED_FIELD: Final = 19
+_QUIET_WINDOW_S: Final = 0.1
+_TICK_S: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +96,36 @@ def ratio(before: Reading | None, after: Reading | None) -> float | None:
     if before is None or after is None or after.at_s <= before.at_s:
         return None
     return min(1.0, max(0.0, (after.foreign_s - before.foreign_s) / ((after.at_s - before.at_s) * after.cores)))
+
+
+class Gate:
+    """Judges how much CPU others took, and waits for quiet, within a budget for all trials of a step together.
+
+    Nothing is waited for before a trial unless the last one was disturbed: the look at the trial itself tells more than
+    one before it. Without the budget a machine that is never quiet would take three times as long.
+    """
+
+    def __init__(self, source: ForeignCpu | None, limit_ratio: float, budget_s: float, programs: Programs) -> None:
+        self.source = source
+        self._limit_ratio = limit_ratio
+        self._budget_s = budget_s
+        self._programs = programs
+
+    def disturbed(self, ratio: float | None, window_s: float) -> bool:
+        """Whether others took more than allowed, by more than the counters' ticks can account for."""
+        return ratio is not None and window_s > 0 and ratio > self._limit_ratio + _TICK_S / window_s
+
+    def spend(self, seconds: float) -> bool:
+        """Take so much of the budget; False when it was spent already."""
+        enough = self._budget_s > 0
+        self._budget_s -= seconds
+        return enough
+
+    def wait(self) -> None:
+        """Wait until others are quiet, or the budget is spent."""
+        while self.source is not None and not self._programs.stopped.is_set() and self._budget_s > 0:
+            before = self.source.read()
+            self._programs.stopped.wait(_QUIET_WINDOW_S)
+            self._budget_s -= _QUIET_WINDOW_S
+            if not self.disturbed(ratio(before, self.source.read()), _QUIET_WINDOW_S):
+                return

@@ -17,7 +17,7 @@ import psutil
 
 from analysis.errors import Problem
 from steps import connect, figures, foreign, iperf3, monitor, raw
-from steps.foreign import ForeignCpu
+from steps.foreign import ForeignCpu, Gate
 from steps.iperf3 import Failure
 from steps.model import Moment, Monitor, Placement, Trial
 from steps.monitor import Counters
@@ -39,41 +39,6 @@ REPEATS: Final = 2
 _BUSY: Final = "server is busy"
 _BUSY_WAIT_S: Final = 5.0
 _BUSY_STEP_S: Final = 0.1
-_QUIET_WINDOW_S: Final = 0.1
-_TICK_S: Final = 0.01
-
-
-class _Gate:
-    """Judges how much CPU others took, and waits for quiet, within a budget for all trials of a step together.
-
-    Nothing is waited for before a trial unless the last one was disturbed: the look at the trial itself tells more than
-    one before it. Without the budget a machine that is never quiet would take three times as long.
-    """
-
-    def __init__(self, source: ForeignCpu | None, limit_ratio: float, budget_s: float, programs: Programs) -> None:
-        self.source = source
-        self._limit_ratio = limit_ratio
-        self._budget_s = budget_s
-        self._programs = programs
-
-    def disturbed(self, ratio: float | None, window_s: float) -> bool:
-        """Whether others took more than allowed, by more than the counters' ticks can account for."""
-        return ratio is not None and window_s > 0 and ratio > self._limit_ratio + _TICK_S / window_s
-
-    def spend(self, seconds: float) -> bool:
-        """Take so much of the budget; False when it was spent already."""
-        enough = self._budget_s > 0
-        self._budget_s -= seconds
-        return enough
-
-    def wait(self) -> None:
-        """Wait until others are quiet, or the budget is spent."""
-        while self.source is not None and not self._programs.stopped.is_set() and self._budget_s > 0:
-            before = self.source.read()
-            self._programs.stopped.wait(_QUIET_WINDOW_S)
-            self._budget_s -= _QUIET_WINDOW_S
-            if not self.disturbed(foreign.ratio(before, self.source.read()), _QUIET_WINDOW_S):
-                return
 
 
 def run(
@@ -101,10 +66,8 @@ def run(
         Problem: a document can't be written, or the step was told to stop; what was measured is kept.
     """
     programs = Programs()
-    planned_s = sum(_duration_s(trial, settings) for trial in trials)
-    longest_s = max((_duration_s(trial, settings) for trial in trials), default=0.0)
     source = (others or ForeignCpu()) if placement.gate_foreign_cpu else None
-    gate = _Gate(source, settings.foreign_cpu_limit_ratio, max(0.5 * planned_s, longest_s + 1), programs)
+    gate = Gate(source, settings.foreign_cpu_limit_ratio, _remeasure_s(trials, settings), programs)
     mtu_bytes = _mtu_bytes(placement)
     with programs.stoppable():
         progress(0, len(trials))
@@ -126,7 +89,7 @@ def _say(say: Callable[[str], None], name: str, text: str) -> None:
 
 
 def _trial(
-    placement: Placement, trial: Trial, settings: Settings, programs: Programs, gate: _Gate, say: Callable[[str], None]
+    placement: Placement, trial: Trial, settings: Settings, programs: Programs, gate: Gate, say: Callable[[str], None]
 ) -> TrialDocument:
     argv = _argv(placement, trial, settings)
     timeout_s = _duration_s(trial, settings) + GRACE_S
@@ -164,6 +127,14 @@ def _error(trial: Trial, attempt: Attempt) -> str | None:
 
 def _duration_s(trial: Trial, settings: Settings) -> float:
     return CONNECT_PROBE_S if trial.protocol == "connect" else float(trial.duration_s + settings.omit_s)
+
+
+def _remeasure_s(trials: Sequence[Trial], settings: Settings) -> float:
+    """How many seconds may go into measuring disturbed trials again: enough for the longest one, unless it is none."""
+    lasting = [_duration_s(trial, settings) for trial in trials]
+    if not settings.remeasure_ratio or not lasting:
+        return 0.0
+    return max(settings.remeasure_ratio * sum(lasting), max(lasting) + 1)
 
 
 def _argv(placement: Placement, trial: Trial, settings: Settings) -> list[str]:

@@ -12,6 +12,15 @@ from typing import Final
 
 _GRACE_S: Final = 1.0
 
+_ADMINISTRATORS: Final = ("/usr/sbin", "/sbin")
+"""Where Debian keeps nft, tc and their like, and where an ordinary user's PATH does not look."""
+
+
+def search_everywhere() -> None:
+    """Append the administrator's folders to PATH, for this process and all that it starts. Twice is once."""
+    known = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join([*known, *(folder for folder in _ADMINISTRATORS if folder not in known)])
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:

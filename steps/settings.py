@@ -41,6 +41,7 @@ class Settings(Model):
     congestion_control: str | None = Field(default=None, description="None: each node's own, which is recorded")
     block_size_bytes: int | None = Field(default=None, description="None: iperf3's own for TCP, MTU-fitting for UDP")
     foreign_cpu_limit_ratio: float = 0.03
+    remeasure_ratio: float = Field(default=0.5, description="share of the planned time, for disturbed trials again")
     regression_limit_ratio: float = Field(default=0.05, description="how much worse than before fails a nightly run")
     seed: int
     label: str = ""

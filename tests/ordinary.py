@@ -11,9 +11,13 @@ NOBODY = 65534
 AS_NOBODY = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")
 
 
+PATH = "/usr/local/bin:/usr/bin:/bin:/usr/games"
+"""Debian's, for whoever is not root: without the folders in which nft, tc and bpftool are."""
+
+
 def environment() -> dict[str, str]:
     packages = sysconfig.get_path("purelib")
-    return os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{packages}", "PYTHONDONTWRITEBYTECODE": "1"}
+    return os.environ | {"PATH": PATH, "PYTHONPATH": f"{ROOT}{os.pathsep}{packages}", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def find_python() -> str | None:

@@ -2,10 +2,14 @@
 
 import os
 import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from tests.analysis import synthetic
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -37,9 +41,37 @@ def test_every_flag_of_the_makefile_is_one_of_the_command_line() -> None:
     assert found is not None
     names = found[1].replace("\\\n", " ").split()
     done = subprocess.run(
-        [".venv/bin/python", "-m", "workflows", "run", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "workflows", "run", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert [name for name in names if f"--{name.lower().replace('_', '-')} " not in done.stdout] == []
+
+
+def test_the_questions_of_the_readme_can_be_asked(tmp_path: Path) -> None:
+    """Each `make query` line, as the Makefile would hand it to the command line."""
+    synthetic.database(tmp_path, *synthetic.nights(3, {})).close()
+    asked = [
+        dict(_assignments(line))
+        for line in (ROOT / "README.md").read_text().splitlines()
+        if line.startswith("    make query ")
+    ]
+    assert {name for variables in asked for name in variables} == {"SQL", "QUESTION"}
+    for variables in asked:
+        flags = [f"--{name.lower()}={value}" for name, value in variables.items()]
+        done = subprocess.run(
+            [sys.executable, "-m", "workflows", "query", *flags, f"--results={tmp_path}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "pod-to-service" in done.stdout
+        assert "gamma" in done.stdout
+
+
+def _assignments(line: str) -> list[tuple[str, str]]:
+    words = [word.partition("=") for word in shlex.split(line)]
+    return [(name, value) for name, sign, value in words if sign]
 
 
 def _code(text: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The whole process, as a user starts it: real dataplanes, real iperf3, the real workflow, rows and a report."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,14 +59,19 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"{text!r} never came:\n{''.join(lines)}")
 
 
+def programs() -> set[str]:
+    """The ids of the lab's eBPF programs in the kernel."""
+    listed = subprocess.run(["bpftool", "prog", "show"], capture_output=True, text=True, check=True).stdout
+    return {line.split(":")[0] for line in listed.splitlines() if "from_" in line}
+
+
 @contextmanager
 def nothing_left_behind() -> Iterator[None]:
     """No process of the lab, no network namespace with a name and no eBPF program that was not there before."""
 
     def seen() -> tuple[set[str], set[str]]:
         namespaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
-        programs = subprocess.run(["bpftool", "prog", "show"], capture_output=True, text=True, check=True).stdout
-        return set(namespaces.split()), {line.split(":")[0] for line in programs.splitlines() if "from_" in line}
+        return set(namespaces.split()), programs()
 
     def running() -> list[str]:
         found = psutil.process_iter(["cmdline", "environ"])
@@ -109,27 +115,97 @@ def test_all_four_dataplanes_are_measured_proven_and_reported(tmp_path: Path) ->
     assert len(list((tmp_path / "raw").rglob("*.json.gz"))) == len(trials) + 2 * len(visits)
 
 
-def test_ctrl_c_keeps_what_was_measured_and_reports_it(tmp_path: Path) -> None:
+FEW = (*SHORT, "--topologies=pod-to-pod", "--protocols=tcp")
+EBPF = "--dataplanes=lab-ebpf,lab-ebpf-dsr"
+
+
+@pytest.mark.parametrize("dataplanes", ["--dataplanes=lab-iptables,lab-nftables", EBPF])
+def test_ctrl_c_keeps_what_was_measured_and_reports_it(tmp_path: Path, dataplanes: str) -> None:
     with nothing_left_behind():
-        process = start(*SHORT, "--dataplanes=lab-iptables,lab-nftables", f"--results={tmp_path}")
+        before = programs()
+        process = start(*FEW, dataplanes, f"--results={tmp_path}")
         read_until(process, "visit 02")
+        read_until(process, "canary before")
+        assert (programs() > before) == (dataplanes == EBPF)
         os.killpg(process.pid, signal.SIGINT)
         code, said = finish(process)
     assert code == 1, said
     outcomes = {str(row["outcome"]) for row in rows(tmp_path, "select distinct outcome from trials")}
     assert outcomes >= {"measured", "not-run"}
+    early = re.search(r"The run ended early: \d of 4 trials never ran\.", said)
+    assert early is not None, said
+    assert early[0] in (tmp_path / "report.html").read_text()
+    assert "Traceback" not in said
+
+
+def test_ctrl_c_in_the_preflight_measures_nothing_and_says_so(tmp_path: Path) -> None:
+    with nothing_left_behind():
+        process = start(*FEW, EBPF, f"--results={tmp_path}")
+        read_until(process, "validate: ")
+        os.killpg(process.pid, signal.SIGINT)
+        code, said = finish(process)
+    assert code == 130, said
+    assert said.splitlines()[-1] == "Interrupted."
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("step", ["collect: ", "report: "])
+def test_ctrl_c_when_all_is_measured_loses_nothing(tmp_path: Path, step: str) -> None:
+    """Whatever of the last steps had begun is done again on the way out."""
+    with nothing_left_behind():
+        process = start(*FEW, EBPF, "--visits=1", f"--results={tmp_path}")
+        read_until(process, "visits, about 0:00 left" if step == "collect: " else "collect: ")
+        os.killpg(process.pid, signal.SIGINT)
+        code, said = finish(process)
+    assert code == 0, said
+    assert {str(row["outcome"]) for row in rows(tmp_path, "select outcome from trials")} == {"measured"}
+    assert "ended early" not in said
     assert (tmp_path / "report.html").exists()
     assert "Traceback" not in said
 
 
+def test_ctrl_c_twice_ends_at_once_and_says_how_to_have_a_report(tmp_path: Path) -> None:
+    with nothing_left_behind():
+        process = start(*FEW, EBPF, f"--results={tmp_path}")
+        read_until(process, "visit 02")
+        os.killpg(process.pid, signal.SIGINT)
+        read_until(process, "Stopping: ")
+        os.killpg(process.pid, signal.SIGINT)
+        code, said = finish(process)
+    assert code == 1, said
+    assert "Traceback" not in said
+    asked = re.search(r"type `make report RUN=(\S+) RESULTS=(\S+)`\.", said)
+    assert asked is not None, said
+    assert "The run ended early: 3 of 4 trials never ran." in report(tmp_path, asked[1])
+    assert rows(tmp_path, "select count(*) as n from trials where outcome = 'measured'") == [{"n": 1}]
+
+
 def test_kill_9_leaves_nothing_but_what_was_measured(tmp_path: Path) -> None:
     with nothing_left_behind():
-        process = start(*SHORT, "--dataplanes=lab-ebpf,lab-ebpf-dsr", f"--results={tmp_path}")
+        process = start(*FEW, EBPF, f"--results={tmp_path}")
+        read_until(process, "visit 02")
         read_until(process, "canary before")
         process.kill()
         process.communicate(timeout=PATIENCE_S)
     assert list((tmp_path / "raw").rglob("configure.json"))
     assert rows(tmp_path, "select * from runs") == []
+    (run,) = (tmp_path / "raw").iterdir()
+    assert "The run ended early: 3 of 4 trials never ran." in report(tmp_path, run.name)
+    assert rows(tmp_path, "select count(*) as n from trials where outcome = 'measured'") == [{"n": 1}]
+
+
+def report(store: Path, run: str) -> str:
+    """What is said when the report of a run is asked for later."""
+    done = subprocess.run(
+        [sys.executable, "-m", "workflows", "report", f"--run={run}", f"--results={store}"],
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (store / "reports" / run / "report.html").exists()
+    return done.stdout
 
 
 def test_a_server_that_dies_makes_rows_with_the_reason_and_exit_code_1(tmp_path: Path) -> None:
@@ -147,6 +223,36 @@ def test_a_server_that_dies_makes_rows_with_the_reason_and_exit_code_1(tmp_path:
     failed = rows(tmp_path / "store", "select error, received_bps from trials where outcome = 'failed'")
     assert failed
     assert all(row["error"] and row["received_bps"] is None for row in failed)
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("size", "step"),
+    [("16k", "settle"), ("40k", "configure")],
+)
+def test_a_full_disk_ends_in_a_sentence_with_the_reason(tmp_path: Path, size: str, step: str) -> None:
+    """The store is on a file system of this size, which only this run sees."""
+    store = tmp_path / "store"
+    store.mkdir()
+    script = f'mount -t tmpfs -o size={size} tmpfs {store}; "$@"; code=$?; ls {store}/raw; exit $code'
+    run = [sys.executable, "-m", "workflows", "run", *FEW, "--visits=1", "--dataplanes=lab-iptables,lab-nftables"]
+    with nothing_left_behind():
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script, "sh", *run, f"--results={store}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+            env={**os.environ, MARK: ""},
+        )
+    said = done.stdout
+    assert done.returncode == 1, said
+    (why,) = [line for line in said.splitlines() if line.startswith("The first step that failed is ")]
+    assert why.startswith(f"The first step that failed is {step}: ")
+    assert "No space left on device." in why or "the disk is full; free some space, or choose another RESULTS." in why
+    run_id = said.splitlines()[-1]
+    assert f"type `make report RUN={run_id} RESULTS={store}`." in said
     assert "Traceback" not in said
 
 

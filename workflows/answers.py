@@ -1,5 +1,7 @@
 """The end of a run in the terminal: a table of answers, not of trials."""
 
+import shlex
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,12 +23,30 @@ COST = "cpu_s_per_gbit"
 EXIT_CODES = {"measured": 0, "measured-with-failures": 1, "nothing-measured": 1}
 
 
-def announce(results: str, run_id: str, console: Console) -> int:
-    """Print what a run says and where its report is; the exit code of what came of it."""
+def announce(results: str, run_id: str, console: Console, why: str = "") -> int:
+    """Print what a run says and where its report is; the exit code of what came of it.
+
+    Args:
+        results: the store.
+        run_id: the run.
+        console: where to print.
+        why: the first failure of a step, with the step's name, which is told where there is no report.
+    """
     store = Store(results)
     said = verdict.find(store, run_id)
     if said is None:
-        console.print(f"Run {run_id} was ended before its rows were analysed; there is no report of it.")
+        console.print(
+            f"Run {run_id} was ended before its rows were analysed; there is no report of it.", soft_wrap=True
+        )
+        if why:
+            console.print(f"The first step that failed is {words.sentences(why)}", style="red", soft_wrap=True)
+        place = "" if results == "results" else f" RESULTS={shlex.quote(results)}"
+        console.print(
+            f"To have one of what was measured, type `make report RUN={run_id}{place}`.",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
         return 1
     show(said, console)
     console.print()
@@ -39,6 +59,8 @@ def show(said: Summary, console: Console) -> None:
     """Print the headline, a row for each path and dataplane, and whatever went wrong."""
     console.print()
     console.print(Text(said.headline, style="bold"))
+    if said.early:
+        console.print(said.early, style="yellow", soft_wrap=True)
     _show_answers(said, console)
     for sentence in said.switching:
         console.print(sentence, soft_wrap=True, highlight=False)

@@ -28,17 +28,23 @@ def measure(request: Request, settings: Settings) -> int:
 
     Raises:
         Unfit: the machine can't, as the run's own first steps found.
+        KeyboardInterrupt: it was stopped in these steps, before anything was measured.
     """
     console = Console()
     console.print(_beforehand(settings), highlight=False)
-    outcome = _walk(request, settings, console)
+    outcome, stopped = _walk(request, settings, console)
     for name in REFUSING:
         for node in outcome.find(name):
             if node.phase in UNSUCCESSFUL:
-                raise Unfit(node.message)
+                raise KeyboardInterrupt if stopped else Unfit(node.message)
     from workflows.answers import announce  # noqa: PLC0415 - not before, for the run's time is for measuring
 
-    return announce(settings.results, outcome.name, console)
+    return announce(settings.results, outcome.name, console, "" if stopped else _first_failure(outcome))
+
+
+def _first_failure(outcome: Outcome) -> str:
+    """The step that failed before all others, and what it said; empty where none did."""
+    return next((f"{node.template}: {node.message}" for node in outcome.failures if node.message), "")
 
 
 def _beforehand(settings: Settings) -> str:
@@ -51,8 +57,11 @@ def _beforehand(settings: Settings) -> str:
     )
 
 
-def _walk(request: Request, settings: Settings, console: Console) -> Outcome:
-    """Walk the workflow. The first signal stops it as `argo stop` does, a second one ends it at once."""
+def _walk(request: Request, settings: Settings, console: Console) -> tuple[Outcome, bool]:
+    """Walk the workflow; what came of it, and whether a signal stopped it.
+
+    The first signal stops it as `argo stop` does, a second one ends it at once.
+    """
     display = Display(console, expected_s(settings))
     engine = Engine(
         build(),
@@ -70,4 +79,4 @@ def _walk(request: Request, settings: Settings, console: Console) -> Outcome:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     with display:
-        return engine.run()
+        return engine.run(), engine.is_stopped

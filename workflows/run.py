@@ -24,4 +24,4 @@ def run(request: Request) -> int:
     from analysis.store import Store  # noqa: PLC0415 - likewise
 
     Store(settings.results).check_writable()
-    return box.run([sys.executable, "-m", "workflows", "run", *request.argv(settings)])
+    return box.run([sys.executable, "-m", "workflows", "run", *request.argv(settings)], hold_interrupts=True)

@@ -1,23 +1,37 @@
 """The verbs that read the store: say what a run came to, write its report again, ask it questions."""
 
+import tempfile
 from contextlib import closing
+from pathlib import Path
 
 from rich.console import Console
 
-from analysis import database, report, shell, summary
+from analysis import database, report, shell, summary, verdict
 from analysis.errors import BadInput
 from analysis.show import show
 from analysis.store import Store
+from steps import collect
 from workflows import answers
 
 
 def report_again(results: str, run_id: str | None) -> int:
-    """Analyse a stored run again, write its report and print it in short. The latest run if none is named."""
+    """Analyse a stored run again, write its report and print it in short. The latest run if none is named.
+
+    One that was killed before its rows were collected has them collected now, from its raw documents.
+
+    Raises:
+        Problem: there is no such run, or its raw documents don't say what it was.
+        Unfit: the store can't be read or written.
+    """
     store, console = Store(results), Console()
+    collected = run_id is not None and _collect(store, run_id)
     with closing(database.connect(store)) as con:
-        name = run_id or _latest(store, con)
+        latest = _latest(store, con)
+        name = run_id or latest
         said = summary.summarise(con, name)
-        address = store.write_report(name, report.render(con, name, said))
+        address = store.write_report(name, report.render(con, name, said), latest=name == latest)
+        if collected:
+            verdict.keep(store, con, said)
     answers.show(said, console)
     console.print()
     console.print(f"Report: {address}", soft_wrap=True)
@@ -43,6 +57,24 @@ def ask(results: str, sql: str, question: str) -> int:
 def open_shell(results: str) -> int:
     """Read SQL from the terminal until the end of input."""
     return shell.run(Store(results))
+
+
+def _collect(store: Store, run_id: str) -> bool:
+    """Make the rows of a run that has raw documents and no rows. Whether there was such a run."""
+    folder = f"raw/{run_id}"
+    ended_at = None if _has_rows(store, run_id) else store.files.last_put(folder)
+    if ended_at is None:
+        return False
+    with tempfile.TemporaryDirectory(prefix="dataplane-benchmark-") as here:
+        documents = Path(here)
+        store.files.fetch(folder, documents)
+        rows = collect.rows(documents, collected_at=ended_at)
+    store.write(run_id, rows)
+    return True
+
+
+def _has_rows(store: Store, run_id: str) -> bool:
+    return any(run_id in runs["run_id"].to_pylist() for runs in store.inventory().runs.values())
 
 
 def _latest(store: Store, con: database.Connection) -> str:

@@ -30,11 +30,11 @@ def tell_findings(request: Request) -> int:
     """Print every reason against a run here, each with what would mend it. Returns 0 if it can run, else 2."""
     settings = request.settings()
     if settings.environment == LAB and not box.inside():
-        return box.run([sys.executable, "-m", "workflows", "preflight", *request.argv(settings)])
+        return box.run([sys.executable, "-m", "workflows", "preflight", *request.argv(settings)], hold_interrupts=True)
     findings = connect(settings.environment).preflight(settings)
     console = Console()
     for finding in findings:
-        console.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True, highlight=False)
+        console.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True, highlight=False, markup=False)
     stopped = any(finding.severity == "stop" for finding in findings)
     if not stopped:
         console.print("A run can go on here.")

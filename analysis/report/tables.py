@@ -21,6 +21,7 @@ class Figure:
 
 
 _FIGURES: Final = (
+    Figure("offered, Gbit/s", "offered_bps", 1e9),
     Figure("received, Gbit/s", "received_bps", 1e9),
     Figure("sent, Gbit/s", "sent_bps", 1e9),
     Figure("lost, %", "lost_packets / nullif(total_packets, 0)", 0.01),
@@ -43,7 +44,8 @@ def trials(data: Data) -> dict[str, Any]:
     columns = ", ".join(f"cast({figure.sql} as double) as figure_{n}" for n, figure in enumerate(_FIGURES))
     found = data.ask(
         f"""select t.trial, t.visit, v.round, v.dataplane_requested as dataplane, t.topology, t.protocol, t.direction,
-                   t.outcome, coalesce(t.error, case when v.proof is distinct from 'proven' then v.proof_reason end)
+                   t.position, t.repetition, t.outcome,
+                   coalesce(t.error, case when v.proof is distinct from 'proven' then v.proof_reason end)
                    as error, t.flags, {columns}
             from trials t left join visits v using (run_id, visit) where t.run_id = $run_id order by t.trial"""  # noqa: S608 - the columns are this module's
     )
@@ -55,6 +57,8 @@ def trials(data: Data) -> dict[str, Any]:
             "round": row["round"],
             "dataplane": row["dataplane"] or "–",
             "path": data.path(row),
+            "position": row["position"],
+            "repetition": row["repetition"],
             "error": row["error"] if row["outcome"] == "measured" or row["error"] else row["outcome"],
             "outcome": row["outcome"],
             "flags": ", ".join(row["flags"] or ()),

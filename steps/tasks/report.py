@@ -49,7 +49,7 @@ def report(
         html = render(con, run_id, said)
         key = figures.key_figures(con, run_id, {topology.name: topology.direction for topology in TOPOLOGIES})
         verdict.keep(store, con, said)
-    store.write_report(run_id, html)
+    store.write_report(run_id, html, latest=True)
     document.write_text(html, encoding="utf-8")
     say(said.headline)
     return Said(headline=said.headline, outcome=said.outcome, regression=said.failing, figures=json.dumps(key))

@@ -46,7 +46,9 @@ def _last_look(cluster: Cluster, documents: Path | None) -> raw.Evidence | None:
             return None
         signs = cluster.observe(visit, run.settings, "after")
         return raw.Evidence(visit=visit.visit, nodes=cluster.measured_nodes, signs=tuple(signs))
-    except (Problem, FileNotFoundError) as problem:
+    except FileNotFoundError:  # the run ended before its first visit
+        return None
+    except Problem as problem:
         say(f"no last look at the evidence: {problem}")
         return None
 

@@ -83,6 +83,28 @@ def test_every_trial_has_a_row_and_failed_ones_their_reason(broken: tuple[Recipe
     assert "Connection refused" in table
     assert "no sign on node-b told" in table
     assert re.search(r"<th scope=\"col\">received, Gbit/s</th>", table)
+    assert "offered" not in table, "a column in which no trial has a figure is left out"
+    heads = re.findall(r"<th scope=\"col\">([^<]*)</th>", table)
+    assert heads[4:7] == ["path", "position", "repetition"]
+    for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)[1:]:
+        cells = re.split(r"<td[^>]*>", row)[1:]
+        assert cells[5].strip().isdecimal()
+        assert cells[6].strip() == "1"
+        wide = re.search(r'colspan="(\d+)"', row)
+        assert len(cells) + (int(wide[1]) - 1 if wide else 0) == len(heads)
+
+
+def test_a_rate_that_was_asked_for_is_shown(tmp_path: Path) -> None:
+    recipe = Recipe(rounds=2, cells=(("pod-to-pod", "udp", "forward"),))
+    stored = synthetic.rows(recipe)
+    for trial in stored["trials"]:
+        trial["offered_bps"] = 5e8
+    store = Store(str(tmp_path))
+    store.write(recipe.run_id, stored)
+    with connect(store) as con:
+        html = report.render(con, recipe.run_id)
+    assert "offered, Gbit/s" in html
+    assert "<td>0.500" in html
 
 
 def test_headings_tables_and_drawings_can_be_read_without_eyes(broken: tuple[Recipe, Path, str, Page]) -> None:

@@ -35,6 +35,19 @@ MEASURE = """<script>addEventListener('load', () => {
 })</script></body>"""
 """What a browser made of the layout, left in the title, where `--dump-dom` shows it. Only served without the policy."""
 
+COLOURS = """<script>addEventListener('load', () => {
+  const light = colour => { const [r, g, b] = colour.match(/[0-9.]+/g).map(Number);
+    return colour.startsWith('color(') ? (r + g + b) * 85 : (r + g + b) / 3; };
+  const style = element => getComputedStyle(element);
+  const texts = [...document.querySelectorAll('svg text')].map(e => light(style(e).fill));
+  document.title = [light(style(document.body).backgroundColor), light(style(document.body).color),
+    Math.min(...texts), Math.max(...texts)].join(' ');
+})</script></body>"""
+"""How light the ground, the text and the charts' texts are, from 0 to 255, likewise."""
+
+DARK = "--blink-settings=preferredColorScheme=0"
+LIGHT = "--blink-settings=preferredColorScheme=1"
+
 
 class _Served(BaseHTTPRequestHandler):
     def __init__(self, pages: dict[str, tuple[str, str | None]], *args: object) -> None:
@@ -62,6 +75,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "/report.html": (html, POLICY),
         "/free.html": (html, None),
         "/measured.html": (html.replace("</body>", MEASURE), None),
+        "/open.html": (html.replace("<details>", "<details open>"), None),
+        "/folded.html": (html.replace("details::details-content", "nothing"), None),
+        "/coloured.html": (html.replace("</body>", COLOURS), None),
         "/bad.html": (html.replace("</body>", "<script>1</script><img src='data:,x'></body>"), POLICY),
     }
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Served, pages))
@@ -116,3 +132,37 @@ def test_the_verdict_is_on_the_first_screen_and_nothing_overflows(
     assert overflow <= 0
     assert drawings >= 10
     assert smallest_font >= 10
+
+
+@pytest.mark.parametrize(("scheme", "is_dark"), [(LIGHT, False), (DARK, True)], ids=["light", "dark"])
+def test_text_stands_out_from_its_ground(address: str, tmp_path: Path, scheme: str, is_dark: bool) -> None:  # noqa: FBT001
+    dom = browse(tmp_path, f"{address}/coloured.html", "--dump-dom", scheme).stdout
+    title = re.search(r"<title>([^<]*)</title>", dom)
+    assert title is not None
+    ground, text, darkest, lightest = (float(part) for part in title[1].split())
+    assert (ground < 128) == is_dark
+    assert abs(text - ground) > 150
+    assert (darkest - ground if is_dark else ground - lightest) > 60
+
+
+def printed(folder: Path, url: str, *options: str) -> bytes:
+    """The PDF, without what differs by the time of day."""
+    pdf = folder / "printed.pdf"
+    browse(folder / "profile", url, f"--print-to-pdf={pdf}", "--no-pdf-header-footer", *options)
+    return re.sub(rb"/(Creation|Mod)Date \([^)]*\)", b"", pdf.read_bytes())
+
+
+def pages(pdf: bytes) -> int:
+    return len(re.findall(rb"/Type /Page\b", pdf))
+
+
+def test_what_is_folded_away_is_printed(address: str, tmp_path: Path) -> None:
+    """As many pages as if all had been unfolded by hand, and more than without it."""
+    shown, unfolded, folded = (
+        pages(printed(tmp_path, f"{address}/{page}.html")) for page in ("free", "open", "folded")
+    )
+    assert shown == unfolded > folded > 1
+
+
+def test_it_is_printed_light_wherever_it_is_read_dark(address: str, tmp_path: Path) -> None:
+    assert printed(tmp_path, f"{address}/free.html", DARK) == printed(tmp_path, f"{address}/free.html", LIGHT)

@@ -1,11 +1,13 @@
 """Rows become tables: whatever fits comes out as it went in, and what does not is named."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -140,3 +142,35 @@ def test_documents_and_iso_times_are_taken() -> None:
 def test_what_does_not_fit_is_named(table: str, rows: list[dict[str, object]], says: str) -> None:
     with pytest.raises(BadInput, match=says):
         to_table(table, "run-a", rows)
+
+
+def numbers(field: pa.Field, place: str) -> Iterator[tuple[str, pa.Field]]:
+    """The fields that hold numbers, at whatever depth; a list of numbers has the unit of its field."""
+    kind = field.type
+    while pa.types.is_list(kind):
+        kind = kind.value_type
+    if pa.types.is_struct(kind):
+        for inner in kind:
+            yield from numbers(inner, f"{place}.{inner.name}")
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        yield place, field
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_number_has_a_unit_that_agrees_with_its_name(table: str) -> None:
+    found = [pair for field in arrow_schema(table) for pair in numbers(field, field.name)]
+    units = {place: (field.metadata or {}).get(b"unit", b"").decode() for place, field in found}
+    assert len(units) > 1
+    assert [place for place, unit in units.items() if not unit] == []
+    ends = {"_bytes": "B", "_bps": "bit/s", "_per_s": "1/s", "_s": "s", "_ratio": "1", "_per_gbit": "s/Gbit"}
+    for place, unit in units.items():
+        expected = next((known for end, known in ends.items() if place.endswith(end)), "1")
+        assert unit == ("bit/s" if place == "bps" else expected), place
+
+
+def test_the_units_are_in_the_stored_file(tmp_path: Path) -> None:
+    made = to_table("visits", "run-1", [{"run_id": "run-1", "visit": 1}])
+    pq.write_table(made, tmp_path / "visits.parquet")
+    usage = pq.read_schema(tmp_path / "visits.parquet").field("idle_nodes").type.value_type
+    assert usage.field("memory_used_bytes").metadata[b"unit"] == b"B"
+    assert usage.field("busy_ratio").metadata[b"unit"] == b"1"

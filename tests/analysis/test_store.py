@@ -391,8 +391,9 @@ def test_a_writer_that_does_not_end(store: Store, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_report_is_put_under_its_run_and_as_the_latest(store: Store) -> None:
-    assert store.write_report("run-a", "<p>a") == store.location("reports/run-a/report.html")
-    store.write_report("run-b", "<p>ü")
+    assert store.write_report("run-a", "<p>a", latest=True) == store.location("reports/run-a/report.html")
+    store.write_report("run-b", "<p>ü", latest=True)
+    store.write_report("run-a", "<p>a", latest=False)
     root = Path(store.files.root)
     assert (root / "reports/run-a/report.html").read_text() == "<p>a"
     assert (root / "report.html").read_text() == (root / "reports/run-b/report.html").read_text() == "<p>ü"

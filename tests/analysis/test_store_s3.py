@@ -12,7 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
-from analysis import database, files, packing
+from analysis import addresses, database, packing
 from analysis.errors import Unfit
 from analysis.store import Store
 from tests.analysis.stored import rows, shown
@@ -58,7 +58,7 @@ def test_a_bucket_holds_runs_as_a_folder_does(store: Store) -> None:
     store.write("run-a", rows("run-a", "y", trials=2))
     assert shown(store) == {"run-a": ("y", None), "run-b": ("x", None)}
     assert {table: len(store.files.list(table)) for table in ("runs", "trials")} == {"runs": 2, "trials": 2}
-    assert store.write_report("run-a", "<p>") == f"s3://{store.files.root}/reports/run-a/report.html"
+    assert store.write_report("run-a", "<p>", latest=True) == f"s3://{store.files.root}/reports/run-a/report.html"
     assert store.files.read("report.html") == b"<p>"
 
 
@@ -147,7 +147,7 @@ def test_nothing_at_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_endpoint_that_keeps_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "S3_SILENCE_S", 1)
+    monkeypatch.setattr(addresses, "S3_SILENCE_S", 1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

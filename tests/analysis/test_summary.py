@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from analysis import run
 from analysis.errors import BadInput
+from analysis.headline import answer
 from analysis.summary import Summary, from_json, summarise, to_json
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, QUICK, Recipe
@@ -30,6 +32,23 @@ def test_the_truth_is_found_and_said_first(tmp_path: Path) -> None:
     assert (summary.outcome, summary.interrupted, summary.notice) == ("measured", False, None)
     assert (summary.trials, summary.trials_measured, summary.rounds) == (168, 168, 6)
     assert [(flag.flag, flag.trials) for flag in summary.flags] == [("foreign-cpu", 4)]
+
+
+@pytest.mark.parametrize(
+    ("others", "quoted"), [(("pod-to-pod", "pod-to-service"), "(pod-to-service tcp +"), ((), "(+90 % [80, 100])")]
+)
+def test_the_control_is_no_example_while_there_is_another(tmp_path: Path, others: tuple[str, ...], quoted: str) -> None:
+    """It differs most of all, as on a machine that was disturbed."""
+    with synthetic.database(tmp_path, Recipe()) as con:
+        about = run.load(con, "run-1")
+        compared = {c.path: c for c in summarise(con, "run-1").of("received_bps") if c.dataplane == "gamma"}
+    found = [replace(compared[f"{path} tcp"], verdict="higher", change=0.3, low=0.2, high=0.4) for path in others]
+    if found:
+        found[-1] = replace(found[-1], low=0.25)
+    control = replace(compared["node-to-node tcp"], verdict="higher", change=0.9, low=0.8, high=1.0)
+    said = answer(about, [control, *found])
+    assert said is not None
+    assert quoted in said
 
 
 def test_intervals_hold_the_truth(tmp_path: Path) -> None:

@@ -61,6 +61,11 @@ def test_three_digits_are_within_half_a_per_cent(value: float) -> None:
         (words.sentences("it needs root", "run as root"), "it needs root. Run as root."),
         (words.sentences("it needs root.", "Run as root."), "it needs root. Run as root."),
         (words.sentences("it needs root", None), "it needs root."),
+        (
+            words.sentences("nft is missing", "`sudo apt-get install -y nftables`"),
+            "nft is missing. `sudo apt-get install -y nftables`.",
+        ),
+        (words.sentences("nft is missing", "type `make run`"), "nft is missing. Type `make run`."),
     ],
 )
 def test_examples(text: str, expected: str) -> None:

@@ -315,7 +315,8 @@ def test_a_disturbed_trial_is_repeated_twice_at_most_and_then_flagged(
     # Each trial reads one window; each wait for quiet after a disturbed one reads another.
     instead("sleep 0.3; cat $RECORDED/tcp-forward-3.21.json")
     place = placement(gate_foreign_cpu=True)
-    out = Outcome(tmp_path / "raw", place, [trial()], CHOSEN, others=Others(*ratios))
+    patient = CHOSEN.model_copy(update={"remeasure_ratio": 0.5})
+    out = Outcome(tmp_path / "raw", place, [trial()], patient, others=Others(*ratios))
     (document,) = out.documents
     assert len(document.attempts) == attempts
     assert document.flags == flags
@@ -325,11 +326,21 @@ def test_a_disturbed_trial_is_repeated_twice_at_most_and_then_flagged(
 def test_a_machine_that_is_never_quiet_costs_a_bounded_time(instead: Callable[[str], Path], tmp_path: Path) -> None:
     instead("sleep 0.3; cat $RECORDED/tcp-forward-3.21.json")
     trials = [trial(trial=n) for n in range(1, 5)]
-    out = Outcome(tmp_path / "raw", placement(gate_foreign_cpu=True), trials, CHOSEN, others=Others(*[0.9] * 1000))
+    patient = CHOSEN.model_copy(update={"remeasure_ratio": 0.5})
+    out = Outcome(tmp_path / "raw", placement(gate_foreign_cpu=True), trials, patient, others=Others(*[0.9] * 1000))
     counts = [len(d.attempts) for d in out.documents]
     assert counts[0] > 1
     assert counts[-1] == 1
     assert all(d.flags == ("foreign-cpu",) for d in out.documents)
+
+
+def test_a_smoke_run_measures_nothing_again_but_flags_it(instead: Callable[[str], Path], tmp_path: Path) -> None:
+    """It is to be over soon, however busy the machine is."""
+    instead("sleep 0.3; cat $RECORDED/tcp-forward-3.21.json")
+    assert CHOSEN.profile == "smoke"
+    out = Outcome(tmp_path / "raw", placement(gate_foreign_cpu=True), [trial()], CHOSEN, others=Others(*[0.9] * 10))
+    assert len(out.documents[0].attempts) == 1
+    assert out.documents[0].flags == ("foreign-cpu",)
 
 
 def test_unknown_foreign_use_is_flagged_not_zero(instead: Callable[[str], Path], tmp_path: Path) -> None:

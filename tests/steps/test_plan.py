@@ -1,10 +1,14 @@
+import re
 from collections import Counter
 from itertools import groupby
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from steps import plan
+from steps.catalogue.profiles import PROFILES, Profile
 from steps.settings import Settings, choose
 from tests.steps.builders import settings
 
@@ -67,3 +71,27 @@ def test_the_expected_time_holds_the_sending_and_grows_with_everything() -> None
     assert plan.expected_s(base) > sending
     for more in ("rounds=4", "duration=5", "repetitions=4", "omit=3", "idle=9"):
         assert plan.expected_s(settings(options=more)) > plan.expected_s(base), more
+
+
+UNITS_S = {"s": 1, "min": 60, "h": 3600}
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+def test_a_profile_says_how_long_it_takes(profile: Profile) -> None:
+    found = re.search(
+        r"\(([\d.]+) (s|min|h)(?: in the lab)?, ([\d.]+) (s|min|h)(?: on a cluster)?\)", profile.description
+    )
+    assert found is not None
+    for environment, number, unit in (("lab", *found.group(1, 2)), ("a-cluster", *found.group(3, 4))):
+        expected_s = plan.expected_s(choose(profile=profile.name, environment=environment))
+        assert float(number) * UNITS_S[unit] == pytest.approx(expected_s, rel=0.2), environment
+
+
+def test_the_readme_says_how_long_a_run_takes() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (minutes,) = re.findall(r"measure for about ([\d.]+) minutes", readme)
+    assert float(minutes) * 60 == pytest.approx(plan.expected_s(choose()), rel=0.2)
+    (seconds,) = re.findall(r"PROFILE=smoke +# does everything work, under (\d+) s", readme)
+    smoke = choose(profile="smoke")
+    assert plan.expected_s(smoke) < float(seconds) == 45
+    assert smoke.remeasure_ratio == 0, "a machine that is never quiet may not make it longer"

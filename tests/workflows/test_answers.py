@@ -40,6 +40,14 @@ def test_an_improvement_and_a_lone_night_are_told_and_fail_nothing(tmp_path: Pat
     assert "Worse" not in text
 
 
+def test_a_run_that_was_ended_at_once_says_how_to_have_its_report(tmp_path: Path) -> None:
+    text = io.StringIO()
+    why = "settle: settle.json can't be written: No space left on device"
+    assert announce(str(tmp_path), "night-19", Console(file=text, width=40), why) == 1
+    assert f"The first step that failed is {why}.\n" in text.getvalue()
+    assert f"type `make report RUN=night-19 RESULTS={tmp_path}`." in text.getvalue()
+
+
 def test_where_nothing_changed_it_says_how_much_would_have_shown(tmp_path: Path) -> None:
     code, text = announced(tmp_path, replace(SMALL, trigger="nightly"))
     assert code == 0

@@ -1,13 +1,14 @@
 """Artifacts by key, below a directory and in a bucket."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from analysis.errors import BadInput, Problem, Unfit
-from workflows.local.repository import Repository, open_repository
+from workflows.local.repository import Bucket, Repository, open_repository
 
 
 @pytest.fixture(params=["directory", "file-url", pytest.param("s3", marks=pytest.mark.s3)])
@@ -94,3 +95,16 @@ def test_a_place_that_cant_be_is_a_sentence(tmp_path: Path) -> None:
         open_repository(str(tmp_path / "file" / "below"))
     with pytest.raises(BadInput, match="'nosuch://x' can't be used"):
         open_repository("nosuch://x")
+
+
+@pytest.mark.s3
+def test_an_object_is_what_the_file_is() -> None:
+    """Whatever it is called: what is compressed already is not compressed again."""
+    for repository in _bucket():
+        assert isinstance(repository, Bucket)
+        with tempfile.NamedTemporaryFile(suffix=".json.gz") as file:
+            file.write(b"\x1f\x8b anything")
+            file.flush()
+            repository.put(Path(file.name), "raw/x.json.gz")
+        with repository._files.open_input_file("kept/below/raw/x.json.gz") as stream:
+            assert stream.read() == b"\x1f\x8b anything"

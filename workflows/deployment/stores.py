@@ -67,8 +67,9 @@ def _own_repository(client: Person, results: str, variables: Mapping[str, str]) 
     note = f"Argo has no artifact repository on S3 for namespace {client.namespace}; it gets one in {results}"
     if not has_keys:
         note += (
-            f", with the rights of the pods' own accounts. To give it keys instead: kubectl -n {client.namespace} "
-            f"create secret generic {SECRET} --from-literal=accesskey=... --from-literal=secretkey=... and deploy again"
+            ", with the rights of the pods' own accounts. To give it keys instead, type "
+            f"`kubectl -n {client.namespace} create secret generic {SECRET} --from-literal=accesskey=... "
+            "--from-literal=secretkey=...` and deploy again"
         )
     return Stores(results, url, region, None, None, new, (f"{note}.",))
 

@@ -105,6 +105,11 @@ class Engine:
             with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile: there is nothing left to stop
                 loop.call_soon_threadsafe(self._heed)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether anybody asked for the run to be stopped."""
+        return self._asked_to_stop > 0
+
     def terminate(self) -> None:
         """Kill everything, without an exit handler. For a signal handler or another thread; returns at once."""
         self._asked_to_stop = max(self._asked_to_stop, 1)

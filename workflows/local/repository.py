@@ -83,7 +83,10 @@ class Directory:
 
 
 class Bucket:
-    """Objects in whatever `pyarrow.fs` reaches; an object appears when its writing is closed."""
+    """Objects in whatever `pyarrow.fs` reaches; an object appears when its writing is closed.
+
+    Objects are what the files are: left to itself, pyarrow would compress again what is called .gz, unlike Argo.
+    """
 
     def __init__(self, url: str) -> None:
         from pyarrow import fs  # noqa: PLC0415 - a second's import, which a local run does without
@@ -116,7 +119,7 @@ class Bucket:
 
     def _fetch(self, path: str, destination: Path) -> None:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        with self._files.open_input_stream(path) as incoming, destination.open("wb") as out:
+        with self._files.open_input_stream(path, compression=None) as incoming, destination.open("wb") as out:
             shutil.copyfileobj(incoming, out)
 
     def put(self, source: Path, key: str) -> None:
@@ -127,7 +130,7 @@ class Bucket:
                 path = self._path(key)
                 if source.is_dir():
                     path = f"{path}/{file.relative_to(source).as_posix()}"
-                with file.open("rb") as incoming, self._files.open_output_stream(path) as out:
+                with file.open("rb") as incoming, self._files.open_output_stream(path, compression=None) as out:
                     shutil.copyfileobj(incoming, out)
         except OSError as error:
             raise Problem(f"artifact {key} can't be written to {self._url}: {error}.") from error

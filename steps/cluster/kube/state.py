@@ -101,7 +101,7 @@ def find(client: Client) -> Held | None:
     except (KeyError, TypeError, ValueError) as error:
         raise Problem(
             f"{client.where}: ConfigMap {KUBE_SYSTEM}/{STATE} is no snapshot of this program ({error}): look at it, "
-            f"restore by hand what it names, and delete it: kubectl -n {KUBE_SYSTEM} delete configmap {STATE}."
+            f"restore by hand what it names, and delete it: `kubectl -n {KUBE_SYSTEM} delete configmap {STATE}`."
         ) from None
     if held.snapshot.get("version") != VERSION:
         raise Problem(

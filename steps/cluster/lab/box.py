@@ -66,12 +66,17 @@ def is_privileged() -> bool:
     return os.geteuid() == 0 and bool(effective >> _CAP_SYS_ADMIN & 1) and not in_user_namespace()
 
 
-def run(argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
+def run(argv: Sequence[str], env: Mapping[str, str] | None = None, *, hold_interrupts: bool = False) -> int:
     """Run a program in a box of its own, or right here if this is one already.
 
     SIGINT, SIGTERM and SIGHUP are handed on to the program, once each, however they came: the box has a session of its
     own, so the one that a terminal sends to a whole group on Ctrl-C reaches only us. When the program ends, whatever
     else runs in the box is killed.
+
+    Args:
+        argv: the program and its arguments.
+        env: its environment; ours if None.
+        hold_interrupts: start it with SIGINT blocked. What comes before it has a handler and unblocks it is not lost.
 
     Returns:
         The program's exit code; 128 and the signal's number if a signal ended it.
@@ -87,7 +92,8 @@ def run(argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
     command = (
         *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid", "--kill-child"),
         *(() if is_privileged() else ("--user", "--map-root-user")),
-        *("sh", "-c", _SET_UP, "sh", sys.executable, "-I", "-S", str(_INIT), str(lifeline), str(stderr), *argv),
+        *("sh", "-c", _SET_UP, "sh", sys.executable, "-I", "-S", str(_INIT)),
+        *(str(lifeline), str(stderr), "hold" if hold_interrupts else "deliver", *argv),
     )
     try:
         with _forwarding(ours):
@@ -96,7 +102,9 @@ def run(argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
                     command, env=env, stderr=reporter, pass_fds=(lifeline, stderr), start_new_session=True
                 )
             except FileNotFoundError as missing:
-                raise Unfit(f"{missing.filename} is not installed: apt-get install util-linux.") from None
+                raise Unfit(
+                    f"{missing.filename} is not installed: type `sudo apt-get install -y util-linux`."
+                ) from None
             finally:
                 for descriptor in (reporter, lifeline, stderr):
                     os.close(descriptor)
@@ -144,5 +152,5 @@ def _why_not(said: str) -> str:
     remedy = "run as root"
     restricted = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
     if not is_privileged() and restricted.exists() and restricted.read_text().strip() == "1":
-        remedy += ", or allow user namespaces: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+        remedy += ", or allow user namespaces by `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"
     return f"no box can be made for the lab here ({reason}): {remedy}; in a container, give it CAP_SYS_ADMIN."

@@ -1,8 +1,9 @@
 """The first process of a box: starts the program, hands signals on, reaps, and ends when either end is gone.
 
-Run as `box_init.py LIFELINE STDERR PROGRAM...`, by file descriptor numbers. A byte on the lifeline is the number of a
-signal for the program. Its end means that whoever made the box is gone, by whatever death. When this process ends, the
-kernel kills all others in the box. It imports only the standard library, since it must be there in a moment.
+Run as `box_init.py LIFELINE STDERR hold|deliver PROGRAM...`, by file descriptor numbers; `hold` starts the program with
+SIGINT blocked. A byte on the lifeline is the number of a signal for the program. Its end means that whoever made the
+box is gone, by whatever death. When this process ends, the kernel kills all others in the box. It imports only the
+standard library, since it must be there in a moment.
 """
 
 import contextlib
@@ -15,9 +16,9 @@ _NOT_FOUND = 127
 _SIGNALLED = 128
 
 
-def _start(argv: list[str]) -> int:
+def _start(argv: list[str], blocked: set[int]) -> int:
     try:
-        return os.posix_spawnp(argv[0], argv, os.environ)
+        return os.posix_spawnp(argv[0], argv, os.environ, setsigmask=blocked)
     except OSError as error:
         sys.stderr.write(f"{argv[0]} can't be started: {error.strerror}.\n")
         raise SystemExit(_NOT_FOUND) from None
@@ -48,7 +49,7 @@ def main() -> int:
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    program = _start(sys.argv[3:])
+    program = _start(sys.argv[4:], {signal.SIGINT} if sys.argv[3] == "hold" else set())
     # Ignored only now, since the program would have inherited it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:

@@ -115,7 +115,7 @@ def run(job: Job) -> str:
 
 
 def _missing(program: str) -> str:
-    return f"{program} is not installed: apt-get install {PACKAGES.get(program, program)}."
+    return f"{program} is not installed: type `sudo apt-get install -y {PACKAGES.get(program, program)}`."
 
 
 def within(name: str, function: Callable[[], T]) -> T:

@@ -17,13 +17,21 @@ from steps.settings import Settings
 _TRIAL: Final = "preflight"
 """The namespace, and the pinned object, that a kernel's abilities are tried with."""
 
-_EVERYWHERE: Final = ("ip", "bridge", "nsenter", "unshare", "mount", "umount", "ethtool", "iperf3")
-_BY_MECHANISM: Final = {
-    # Evidence looks for the traces of every rules-based dataplane, so both programs are needed whichever is measured.
-    "iptables": ("iptables-nft", "iptables-nft-restore", "nft"),
-    "nftables": ("iptables-nft", "nft"),
-    "ebpf": ("iptables-nft", "nft", "bpftool", "tc"),
+# Evidence looks for the traces of every rules-based dataplane, so their programs are needed whichever is measured.
+_EVERYWHERE: Final = (
+    *("ip", "bridge", "nsenter", "unshare", "mount", "umount", "ethtool", "iperf3"),
+    *("iptables-nft", "nft"),
+)
+_OWN: Final[dict[str, tuple[str, ...]]] = {
+    "iptables": ("iptables-nft-restore",),
+    "nftables": (),
+    "ebpf": ("bpftool", "tc"),
 }
+"""What only the dataplanes of one mechanism need: without it they are left out, and the others are measured."""
+
+_FITTING_BPFTOOL: Final = (
+    "install the one of this kernel, on Ubuntu by `sudo apt-get install -y linux-tools-common linux-tools-$(uname -r)`"
+)
 _BURDEN: Final = "burden="
 
 
@@ -32,7 +40,7 @@ def findings(settings: Settings) -> list[Finding]:
     arms = [Arm.parse(text) for text in settings.dataplanes]
     # A name that is not the lab's is reported as such below; it needs no programs.
     ours = [arm for arm in arms if arm.name in BY_NAME and BY_NAME[arm.name].environment == "lab"]
-    found = [*_programs(ours), *_services(settings)]
+    found = [*_programs(), *_services(settings)]
     if not box.inside():
         found.append(
             Finding(
@@ -44,30 +52,29 @@ def findings(settings: Settings) -> list[Finding]:
         )
     elif not any(f.severity == "stop" for f in found):
         found += _kernel()
-        found += _netfilter(ours)
+        found += _netfilter(arm for arm in ours if not _absent(_OWN[load(arm).TRAITS.mechanism]))
     for text, arm in zip(settings.dataplanes, arms, strict=True):
         found += _arm(text, arm)
     return found
 
 
-def _programs(arms: Iterable[Arm]) -> list[Finding]:
-    needed = dict.fromkeys(_EVERYWHERE)
-    for arm in arms:
-        needed |= dict.fromkeys(_BY_MECHANISM[load(arm).TRAITS.mechanism])
-    missing = [program for program in needed if shutil.which(program) is None]
+def _absent(programs: Iterable[str]) -> list[str]:
+    return [program for program in programs if shutil.which(program) is None]
+
+
+def _not_installed(missing: list[str]) -> tuple[str, str]:
+    """The reason, and what would mend it."""
+    packages = sorted({PACKAGES[program] for program in missing})
+    verb = "is" if len(missing) == 1 else "are"
+    return f"{', '.join(missing)} {verb} not installed", f"type `sudo apt-get install -y {' '.join(packages)}`"
+
+
+def _programs() -> list[Finding]:
+    missing = _absent(_EVERYWHERE)
     if not missing:
         return []
-    packages = sorted({PACKAGES[program] for program in missing})
-    names = ", ".join(missing)
-    verb = "is" if len(missing) == 1 else "are"
-    return [
-        Finding(
-            severity="stop",
-            subject="lab",
-            reason=f"{names} {verb} not installed",
-            remedy=f"sudo apt-get install -y {' '.join(packages)}",
-        )
-    ]
+    reason, remedy = _not_installed(missing)
+    return [Finding(severity="stop", subject="lab", reason=reason, remedy=remedy)]
 
 
 def _services(settings: Settings) -> list[Finding]:
@@ -98,7 +105,7 @@ def _kernel() -> list[Finding]:
     made = _refusal([Job(None, ("unshare", f"--net={path(_TRIAL)}", "true"))])
     if made is not None:
         path(_TRIAL).unlink()
-        remedy = "run as root, or allow user namespaces (sysctl user.max_net_namespaces)"
+        remedy = "run as root, or allow user namespaces: `sudo sysctl -w user.max_net_namespaces=10000`"
         return [
             Finding(severity="stop", subject="lab", reason=f"no network namespace can be made: {made}", remedy=remedy)
         ]
@@ -107,7 +114,7 @@ def _kernel() -> list[Finding]:
         refused = _refusal([Job(_TRIAL, ("ip", "link", "add", f"trial-{kind}", "type", *arguments))])
         if refused is not None:
             reason = f"the kernel makes no {kind} links: {refused}"
-            remedy = f"load the module (sudo modprobe {kind}) or use a kernel that has it"
+            remedy = f"load the module by `sudo modprobe {kind}`, or use a kernel that has it"
             found.append(Finding(severity="stop", subject="lab", reason=reason, remedy=remedy))
     return found
 
@@ -143,33 +150,46 @@ def _netfilter(arms: Iterable[Arm]) -> list[Finding]:
 
 
 def _arm(text: str, arm: Arm) -> list[Finding]:
-    def skip(reason: str, remedy: str) -> list[Finding]:
-        return [Finding(severity="skip", subject=text, reason=reason, remedy=remedy)]
+    why = _misnamed(arm) or _lacking(arm)
+    if why is None:
+        return []
+    reason, remedy = why
+    return [Finding(severity="skip", subject=text, reason=reason, remedy=remedy)]
 
+
+def _misnamed(arm: Arm) -> tuple[str, str] | None:
+    """Why there can be no such arm, and what to write instead."""
     entry = BY_NAME.get(arm.name)
     if entry is None or entry.environment != "lab" or entry.implementation is None:
-        return skip("is not a dataplane of the lab", "choose one that is")
+        return "is not a dataplane of the lab", "choose one that is"
     if (arm.label or "").startswith(_BURDEN):
         if not (arm.label or "").removeprefix(_BURDEN).isdecimal():
-            return skip("the burden is not a number of rules", f"write {arm.name}+burden=20")
+            return "the burden is not a number of rules", f"write {arm.name}+burden=20"
         if load(arm).TRAITS.mechanism == "ebpf" and arm.burden:
-            return skip("has no rules, so no burden can be put on it", "burden one that has rules")
-    if entry.needs_root and not box.is_privileged():
-        return skip("needs root: an ordinary user may not load eBPF programs", "run as root")
-    if load(arm).TRAITS.mechanism == "ebpf" and box.inside() and shutil.which("bpftool"):
-        return _loads(text)
-    return []
+            return "has no rules, so no burden can be put on it", "burden one that has rules"
+    return None
 
 
-def _loads(text: str) -> list[Finding]:
+def _lacking(arm: Arm) -> tuple[str, str] | None:
+    """What this machine lacks for an arm, and what would mend it. Who may not have it anyway is told that alone."""
+    if BY_NAME[arm.name].needs_root and not box.is_privileged():
+        return "needs root: an ordinary user may not load eBPF programs", "run as root"
+    mechanism = load(arm).TRAITS.mechanism
+    if missing := _absent(_OWN[mechanism]):
+        return _not_installed(missing)
+    return _unloadable() if mechanism == "ebpf" and box.inside() else None
+
+
+def _unloadable() -> tuple[str, str] | None:
     """Let this kernel's verifier judge the very object that would be used."""
+    # Ubuntu's bpftool is a script that fails where it finds none for this kernel: that is not the kernel's refusal.
+    if broken := _refusal([Job(None, ("bpftool", "version"))]):
+        return f"bpftool doesn't work: {broken}", _FITTING_BPFTOOL
     target = PINNED / _TRIAL
     shutil.rmtree(target, ignore_errors=True)
     refused = _refusal([Job(None, ("bpftool", "prog", "loadall", str(OBJECT), str(target)))])
     shutil.rmtree(target, ignore_errors=True)
     if refused is None:
-        return []
+        return None
     remedy = "use a kernel of 5.10 or newer with CONFIG_BPF_SYSCALL, or leave it out"
-    return [
-        Finding(severity="skip", subject=text, reason=f"the kernel takes no eBPF program: {refused}", remedy=remedy)
-    ]
+    return f"the kernel takes no eBPF program: {refused}", remedy

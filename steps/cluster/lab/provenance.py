@@ -1,5 +1,6 @@
 """Facts about this machine and the lab on it, which a reader needs to judge the figures."""
 
+import json
 import os
 import platform
 import re
@@ -8,7 +9,9 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from steps.cluster.lab import box, layout
+from analysis.errors import Problem
+from steps.cluster.lab import box, layout, topology
+from steps.cluster.lab.namespaces import Job, run
 from steps.settings import Settings
 
 _TIMEOUT_S: Final = 5
@@ -40,18 +43,39 @@ def facts(settings: Settings) -> dict[str, object]:
         "in_user_namespace": box.in_user_namespace(),
         **{name: _version(argv) for name, argv in _VERSIONS.items()},
         "encapsulation": f"VXLAN, id {layout.TUNNEL_ID}, UDP port {layout.TUNNEL_PORT}",
-        "mtu_bytes": {
-            layout.UNDERLAY: 1500,
-            layout.TUNNEL: layout.TUNNEL_MTU,
-            layout.POD_INTERFACE: layout.TUNNEL_MTU,
-            f"{layout.UNDERLAY} of {layout.OUTSIDE}": layout.TUNNEL_MTU,
-        },
+        "mtu_bytes": _mtus(settings) if box.inside() else None,
         "underlay_offloads": "tso, gso and gro on" if settings.offloads else "tso, gso and gro off",
         "congestion_control": settings.congestion_control,
         "congestion_control_of_machine": _text("/proc/sys/net/ipv4/tcp_congestion_control"),
         "services": settings.services,
         "bpf_jit": _text("/proc/sys/net/core/bpf_jit_enable"),
     }
+
+
+_MTUS: Final = {
+    layout.UNDERLAY: (layout.NODE_A.name, layout.UNDERLAY),
+    layout.TUNNEL: (layout.NODE_A.name, layout.TUNNEL),
+    layout.POD_INTERFACE: (layout.CLIENT_POD.name, layout.POD_INTERFACE),
+    f"{layout.UNDERLAY} of {layout.OUTSIDE}": (layout.OUTSIDE, layout.UNDERLAY),
+}
+"""What each is called here, and in which namespace it is read."""
+
+
+def _mtus(settings: Settings) -> dict[str, int] | None:
+    """As the kernel made them, in a lab that is built for this look where there is none; None if it can't be built."""
+    ours = not topology.present()
+    try:
+        if ours:
+            topology.build(offloads=settings.offloads)
+        return {
+            called: int(json.loads(run(Job(namespace, ("ip", "-json", "link", "show", interface))))[0]["mtu"])
+            for called, (namespace, interface) in _MTUS.items()
+        }
+    except Problem:
+        return None
+    finally:
+        if ours:
+            topology.raze()
 
 
 def _distribution() -> str | None:

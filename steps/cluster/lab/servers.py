@@ -126,7 +126,7 @@ def _launch(server: Server) -> None:
                 start_new_session=True,
             )
         except FileNotFoundError:
-            raise Problem("nsenter is not installed: apt-get install util-linux.") from None
+            raise Problem("nsenter is not installed: type `sudo apt-get install -y util-linux`.") from None
 
 
 def _await(server: Server) -> None:

@@ -17,6 +17,7 @@ from steps.cluster.lab import Lab, box, layout, look, servers, services, state, 
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.namespaces import Job, ask, path, processes, run, within
 from steps.model import Placement, Sign, Trial, Visit
+from steps.program import search_everywhere
 from steps.proof import weigh
 from steps.settings import Settings
 
@@ -216,7 +217,7 @@ def _break(case: str, lab: Lab, visit: Visit, settings: Settings) -> None:
         os.environ["PATH"] = str(without)
         servers._PATIENCE_S = 1.0  # type: ignore[misc]
         lab.prepare(visit, settings)
-    elif case == "no nft":
+    elif case == "no umount":
         os.environ["PATH"] = "/nowhere"
         lab.restore(None)
 
@@ -286,9 +287,17 @@ def facts() -> dict[str, object]:
         "privileged": box.is_privileged(),
         "provenance": Lab().provenance(_settings("lab-nftables")),
         "snapshot": Lab().snapshot(),
+        "left": topology.present(),
         "host_processes": len(list(box.HOST_PROC.glob("[0-9]*"))),
         "processes": len(list(Path("/proc").glob("[0-9]*"))),
     }
+
+
+def mtus(arm: str, pod_bytes: int) -> object:
+    """What is written down of the MTUs of a lab in which that of a pod was changed."""
+    Lab().configure(_visit(arm), _settings(arm))
+    run(Job(layout.CLIENT_POD.name, ("ip", "link", "set", layout.POD_INTERFACE, "mtu", str(pod_bytes))))
+    return Lab().provenance(_settings(arm))["mtu_bytes"]
 
 
 def stay(arm: str) -> None:
@@ -301,4 +310,5 @@ def stay(arm: str) -> None:
 
 
 if __name__ == "__main__":
+    search_everywhere()
     sys.stdout.write(json.dumps(globals()[sys.argv[1]](*json.loads(sys.argv[2]))) + "\n")

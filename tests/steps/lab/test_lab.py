@@ -96,7 +96,7 @@ def test_half_a_lab_is_built_anew(boxed: Boxed, damage: str) -> None:
         ("port taken", "port 5201 in namespace pod-b is taken by another program"),
         ("evidence port taken", "port 5203 in pod-b can't be opened for the evidence: Address already in use"),
         ("no iperf3", "iperf3 in namespace node-b does not listen on port 5201"),
-        ("no nft", "umount is not installed: apt-get install mount"),
+        ("no umount", "umount is not installed: type `sudo apt-get install -y mount`"),
     ],
 )
 def test_trouble_is_a_sentence(boxed: Boxed, case: str, sentence: str) -> None:
@@ -133,6 +133,11 @@ def test_preflight_skips_ebpf_for_an_ordinary_user(boxed_ordinary: Boxed) -> Non
     assert all("needs root" in f["reason"] and f["severity"] == "skip" for f in found)
 
 
+def test_provenance_has_the_mtus_that_are_there(boxed: Boxed) -> None:
+    """Read, not remembered."""
+    assert boxed("mtus", "lab-nftables", 1280)["eth0"] == 1280
+
+
 def test_provenance_is_of_this_machine(boxed: Boxed) -> None:
     seen = boxed("facts")
     assert seen["inside"]
@@ -142,4 +147,6 @@ def test_provenance_is_of_this_machine(boxed: Boxed) -> None:
     assert provenance["iperf3_version"].startswith("iperf")
     assert provenance["in_user_namespace"] is False
     assert provenance["kernel"]
+    assert provenance["mtu_bytes"] == {"ul0": 1500, "vxlan.calico": 1450, "eth0": 1450, "ul0 of outside": 1450}
+    assert seen["left"] == [], "the lab that was built to look is gone"
     assert seen["host_processes"] > seen["processes"]

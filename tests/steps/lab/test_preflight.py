@@ -1,6 +1,8 @@
 """What stands in the way is said at once, with what would mend it."""
 
 import shutil
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -36,10 +38,68 @@ def test_outside_a_box_all_reasons_are_given_at_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(shutil, "which", lambda program: None if program in {"nft", "iperf3"} else program)
     found = Lab().preflight(settings.model_copy(update={"services": MOST_SERVICES + 1}))
     stops = {f.reason: f.remedy for f in found if f.severity == "stop"}
-    assert stops["iperf3, nft are not installed"] == "sudo apt-get install -y iperf3 nftables"
+    assert stops["iperf3, nft are not installed"] == "type `sudo apt-get install -y iperf3 nftables`"
     assert f"services must be at most {MOST_SERVICES} in the lab, got {MOST_SERVICES + 1}" in stops
     assert any("box" in reason for reason in stops)
     assert {f.subject for f in found if f.severity == "skip"} == {d.name for d in DATAPLANES if d.needs_root}
+
+
+@pytest.mark.parametrize(
+    ("missing", "severity", "subjects", "sentence"),
+    [
+        ("nft", "stop", {"lab"}, "lab: nft is not installed. Type `sudo apt-get install -y nftables`."),
+        (
+            "bpftool",
+            "skip",
+            {"lab-ebpf", "lab-ebpf-dsr"},
+            "lab-ebpf: bpftool is not installed. Type `sudo apt-get install -y bpftool`.",
+        ),
+        (
+            "tc",
+            "skip",
+            {"lab-ebpf", "lab-ebpf-dsr"},
+            "lab-ebpf: tc is not installed. Type `sudo apt-get install -y iproute2`.",
+        ),
+        (
+            "iptables-nft-restore",
+            "skip",
+            {"lab-iptables"},
+            "lab-iptables: iptables-nft-restore is not installed. Type `sudo apt-get install -y iptables`.",
+        ),
+    ],
+)
+def test_a_missing_program_stops_what_needs_it_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, missing: str, severity: str, subjects: set[str], sentence: str
+) -> None:
+    monkeypatch.setattr(box, "is_privileged", lambda: True)
+    monkeypatch.setattr(shutil, "which", lambda program: None if program == missing else program)
+    found = [f for f in Lab().preflight(settings) if "box" not in f.reason]
+    assert {(f.severity, f.subject) for f in found} == {(severity, subject) for subject in subjects}
+    assert found[0].sentence == sentence
+
+
+@pytest.mark.parametrize("missing", ["bpftool", "tc"])
+def test_an_ordinary_user_is_not_asked_for_what_only_root_could_use(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, missing: str
+) -> None:
+    monkeypatch.setattr(box, "is_privileged", lambda: False)
+    monkeypatch.setattr(shutil, "which", lambda program: None if program == missing else program)
+    found = [f for f in Lab().preflight(settings) if "box" not in f.reason]
+    assert {f.subject for f in found} == {"lab-ebpf", "lab-ebpf-dsr"}
+    assert all("needs root" in f.reason for f in found)
+
+
+@pytest.mark.lab
+def test_the_command_line_prints_commands_that_can_be_typed(boxed: Boxed) -> None:
+    """The real one, in a box, on a machine whose bpftool can't be run."""
+    del boxed  # it skips this test where no root is
+    hidden = f"mount --bind /dev/null $(readlink -f {shutil.which('bpftool')})"
+    argv = ["unshare", "--mount", "sh", "-ec", f'{hidden}; exec "$@"', "sh", sys.executable, "-m", "workflows"]
+    done = subprocess.run([*argv, "preflight"], text=True, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert "skip: lab-ebpf: bpftool is not installed. Type `sudo apt-get install -y bpftool`." in lines
+    assert lines[-1] == "A run can go on here."
 
 
 def test_every_program_has_a_package() -> None:
@@ -70,6 +130,7 @@ def test_outside_a_box_nothing_of_the_machine_is_taken_away(monkeypatch: pytest.
         ("nft", "-f", "skip", "lab-nftables", "nft -f - in namespace preflight failed"),
         ("iptables-nft-restore", "--noflush", "skip", "lab-iptables", "iptables-nft-restore"),
         ("bpftool", "loadall", "skip", "lab-ebpf", "the kernel takes no eBPF program"),
+        ("bpftool", "version", "skip", "lab-ebpf", "bpftool doesn't work"),
     ],
 )
 def test_what_a_kernel_lacks_is_named(

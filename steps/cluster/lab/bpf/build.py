@@ -48,7 +48,8 @@ def main() -> int:
         compile_to(OBJECT)
     except FileNotFoundError as missing:
         print(  # noqa: T201
-            f"{missing.filename} is not installed: apt-get install clang llvm libbpf-dev linux-libc-dev.",
+            f"{missing.filename} is not installed: "
+            "type `sudo apt-get install -y clang llvm libbpf-dev linux-libc-dev`.",
             file=sys.stderr,
         )
         return 2

@@ -1,0 +1,42 @@
+"""What went wrong with a file or a bucket, in words, with what to do about it."""
+
+import errno
+import re
+from typing import Final
+
+_LOCAL_REASONS: Final = {
+    errno.EACCES: "permission is refused; choose another RESULTS, or change its owner",
+    errno.EPERM: "permission is refused; choose another RESULTS, or change its owner",
+    errno.EROFS: "its file system is read-only; choose another RESULTS",
+    errno.ENOSPC: "the disk is full; free some space, or choose another RESULTS",
+    errno.EDQUOT: "the disk quota is used up; free some space, or choose another RESULTS",
+    errno.EFBIG: "the file would be larger than is allowed here (ulimit -f)",
+    errno.ENOTDIR: "a file is in the way of a folder; choose another RESULTS, or move that file",
+    errno.EEXIST: "a file is in the way of a folder; choose another RESULTS, or move that file",
+    errno.EISDIR: "a folder is in the way of a file; choose another RESULTS, or move that folder",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter RESULTS or label",
+    errno.ENOENT: "it is not there",
+}
+
+_S3_REASONS: Final = (
+    (r"NO_SUCH_BUCKET", "there is no such bucket; create it, or correct RESULTS"),
+    (r"INVALID_ACCESS_KEY_ID|InvalidAccessKeyId", "the access key is not known there; check AWS_ACCESS_KEY_ID"),
+    (r"SIGNATURE_DOES_NOT_MATCH|SignatureDoesNotMatch", "the secret key is wrong; check AWS_SECRET_ACCESS_KEY"),
+    (r"ACCESS_DENIED|HTTP status 40[13]", "access is denied; check the AWS_* variables and the bucket's policy"),
+    (r"curlCode: 6\b", "the endpoint's host name is not known; check AWS_ENDPOINT_URL and the network"),
+    (r"curlCode: 7\b", "nothing answers at the endpoint; check AWS_ENDPOINT_URL, and that the service runs"),
+    (r"curlCode: 28\b", "the endpoint did not answer in time; check AWS_ENDPOINT_URL and the network"),
+    (r"curlCode: (35|60)\b", "TLS failed; check the scheme of AWS_ENDPOINT_URL (http or https) and the certificate"),
+    (r"NETWORK_CONNECTION", "the endpoint can't be reached; check AWS_ENDPOINT_URL and the network"),
+)
+
+
+def reason(error: OSError) -> str:
+    """A clause that says why, and what to do about it; what the system says where nothing better is known."""
+    if error.errno in _LOCAL_REASONS:
+        return _LOCAL_REASONS[error.errno]
+    text = str(error)
+    for pattern, known in _S3_REASONS:
+        if re.search(pattern, text):
+            return known
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,255 @@
+"""Setting up on machines that are not this one: what is missing, who one is and what apt-get has are stand-ins."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from steps.cluster.lab.namespaces import PACKAGES
+
+ROOT = Path(__file__).parents[1]
+TOOLS = ("bash", "cat", "chmod", "env", "mkdir", "mktemp", "rm", "sort", "tail", "uname")
+OPTIONAL = {"bpftool", "tc"}
+"""Of the lab's programs those that only a part needs."""
+
+APT = """#!/bin/bash
+echo "$@" >>"$CALLS"
+[ "$1" = install ] || exit 0
+for package; do
+  case " $REFUSED " in *" $package "*) echo "E: Unable to locate package $package"; exit 100 ;; esac
+done
+for package; do
+  for program in $(bash -c "echo \\$HAS_${package//[^a-z0-9]/_}"); do
+    printf '#!/bin/bash\\nexit 0\\n' >"$BIN/$program"; chmod +x "$BIN/$program"
+  done
+  [ "$package" = python3-venv ] && : >"$BIN/has-venv"
+done
+exit 0
+"""
+PYTHON = """#!/bin/bash
+case "$*" in
+  --version) echo "Python $VERSION" ;;
+  *version_info*) [ "$VERSION" != 3.9.2 ] ;;
+  *ensurepip*) [ -e "$BIN/has-venv" ] ;;
+  "-m venv "*)
+    mkdir -p "$3/bin"
+    printf '#!/bin/bash\\necho "$@" >>"$CALLS"\\n' >"$3/bin/python"
+    chmod +x "$3/bin/python" ;;
+esac
+"""
+
+
+@dataclass
+class Machine:
+    """A PATH with nothing on it but what is put there."""
+
+    home: Path
+    uid: int = 0
+    version: str = "3.11.2"
+    refused: tuple[str, ...] = ()
+    packages: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.bin.mkdir()
+        for tool in TOOLS:
+            (self.bin / tool).symlink_to(str(shutil.which(tool)))
+        for program, package in (PACKAGES | {"clang": "clang", "llvm-strip": "llvm", "chromium": "chromium"}).items():
+            self.packages.setdefault(package, []).append(program)
+        self.put("apt-get", APT)
+        self.put("python3", PYTHON)
+        self.put("has-venv", "")
+
+    @property
+    def bin(self) -> Path:
+        return self.home / "bin"
+
+    @property
+    def calls(self) -> list[str]:
+        """What apt-get and the new environment's Python were called with."""
+        log = self.home / "calls"
+        return log.read_text().splitlines() if log.exists() else []
+
+    def put(self, program: str, text: str = "#!/bin/bash\nexit 0\n") -> None:
+        (self.bin / program).write_text(text)
+        (self.bin / program).chmod(0o755)
+
+    def put_all(self, *but: str) -> None:
+        for programs in self.packages.values():
+            for program in programs:
+                if program not in but:
+                    self.put(program)
+
+    def take(self, *programs: str) -> None:
+        for program in programs:
+            (self.bin / program).unlink()
+
+    def set_up(self, purpose: str) -> tuple[int, str]:
+        """Run setup.sh, but without the folders it would look into beside PATH; the exit code and what was said."""
+        self.put("id", f"#!/bin/bash\necho {self.uid}\n")
+        text = (ROOT / "setup.sh").read_text()
+        script = self.home / "setup.sh"
+        script.write_text(text.replace("export PATH=$PATH:/usr/sbin:/sbin\n", ""))
+        assert script.read_text() != text
+        has = {f"HAS_{re.sub('[^a-z0-9]', '_', name)}": " ".join(p) for name, p in self.packages.items()}
+        own = {"PATH": str(self.bin), "BIN": str(self.bin), "CALLS": str(self.home / "calls"), "TMPDIR": str(self.home)}
+        done = subprocess.run(
+            [str(shutil.which("bash")), str(script), purpose, "python3", str(self.home / "venv"), "some.lock"],
+            env={**own, **has, "VERSION": self.version, "REFUSED": " ".join(self.refused)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the packages were installed at last."""
+        return any("--require-hashes" in call for call in self.calls)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def installed(machine: Machine) -> set[str]:
+    calls = [call.split() for call in machine.calls if call.startswith("install")]
+    return {word for call in calls for word in call[1:] if not word.startswith("--")}
+
+
+def test_the_packages_are_those_that_the_lab_names() -> None:
+    text = (ROOT / "setup.sh").read_text()
+    (needed,) = re.findall(r"declare -A needed=\((.*?)\)", text, re.DOTALL)
+    assert dict(re.findall(r"\[(\S+)\]=(\S+)", needed)) == {p: n for p, n in PACKAGES.items() if p not in OPTIONAL}
+    parts = dict(re.findall(r'part (\S+) ".*?" "?([a-z0-9]+)', text))
+    assert {program: parts[program] for program in OPTIONAL} == {program: PACKAGES[program] for program in OPTIONAL}
+
+
+def test_root_gets_what_is_missing_and_nothing_else(machine: Machine) -> None:
+    machine.put_all("nft", "iperf3")
+    code, said = machine.set_up("run")
+    assert code == 0, said
+    assert installed(machine) == {"nftables", "iperf3"}
+    assert machine.is_ready
+    assert not list(machine.home.glob("dataplane-benchmark-apt.*")), "a log of what went well is not kept"
+
+
+def test_where_nothing_is_missing_apt_is_left_alone(machine: Machine) -> None:
+    machine.put_all()
+    code, said = machine.set_up("run")
+    assert code == 0, said
+    assert installed(machine) == set()
+
+
+def test_root_on_a_bare_machine_gets_everything(machine: Machine) -> None:
+    machine.take("has-venv")
+    code, said = machine.set_up("run")
+    assert code == 0, said
+    assert installed(machine) == {*PACKAGES.values(), "python3-venv"}
+    assert [c for c in machine.calls if c == "update"] == ["update"]
+
+
+def test_what_can_not_be_had_and_is_needed_is_a_sentence_with_the_log(machine: Machine) -> None:
+    machine.put_all("iperf3")
+    machine.refused = ("iperf3",)
+    code, said = machine.set_up("run")
+    assert code == 2
+    assert "E: Unable to locate package iperf3" in said
+    (log,) = re.findall(r"apt-get could not install: iperf3. Its output is in (\S+)\.$", said, re.MULTILINE)
+    assert "Unable to locate" in Path(log).read_text()
+    assert not machine.is_ready
+
+
+@pytest.mark.parametrize("purpose", ["run", "test"])
+def test_without_bpftool_the_rest_goes_on(machine: Machine, purpose: str) -> None:
+    machine.put_all("bpftool", "clang")
+    machine.refused = ("bpftool", "linux-tools-common")
+    code, said = machine.set_up(purpose)
+    assert "Skipped: bpftool can't be installed here, so the eBPF dataplanes are left out." in said
+    if purpose == "test":  # libbpf's header is this machine's, so clang may or may not be found to work
+        assert "clang" in installed(machine)
+    assert code == 0, said
+    assert machine.is_ready
+
+
+def test_a_bpftool_that_only_complains_is_replaced_by_the_one_of_the_kernel(machine: Machine) -> None:
+    machine.put_all()
+    machine.put("bpftool", '#!/bin/bash\necho "WARNING: bpftool not found for this kernel" >&2; exit 2\n')
+    machine.refused = ("bpftool",)
+    machine.packages["linux-tools-common"] = ["bpftool"]
+    code, said = machine.set_up("run")
+    assert code == 0, said
+    assert installed(machine) >= {"linux-tools-common", f"linux-tools-{os.uname().release}"}
+    assert "Skipped" not in said
+
+
+def test_chromium_that_is_only_a_snap_is_skipped_with_a_sentence(machine: Machine) -> None:
+    machine.put_all("chromium")
+    machine.refused = ("chromium",)
+    code, said = machine.set_up("test")
+    assert code == 0, said
+    assert "Skipped: chromium can't be installed here, so tests of the report in a browser are skipped." in said
+    assert machine.is_ready
+
+
+def test_an_ordinary_user_is_told_what_to_type(machine: Machine) -> None:
+    machine.uid = 1000
+    machine.put_all("nft", "ethtool", "bpftool", "tc")
+    code, said = machine.set_up("run")
+    assert code == 2
+    assert said.splitlines()[-1].endswith(
+        "try again: sudo apt-get install --yes --no-install-recommends ethtool nftables"
+    )
+    assert machine.calls == []
+
+
+def test_an_ordinary_user_needs_no_bpftool(machine: Machine) -> None:
+    machine.uid = 1000
+    machine.put_all("bpftool", "tc")
+    code, said = machine.set_up("run")
+    assert code == 0, said
+    assert "bpftool" not in said
+    assert machine.is_ready
+
+
+def test_an_ordinary_user_tests_what_can_be_tested(machine: Machine) -> None:
+    machine.uid = 1000
+    machine.put_all("nft", "chromium")
+    code, said = machine.set_up("test")
+    assert code == 0, said
+    (line,) = [line for line in said.splitlines() if line.startswith("Some tests will be skipped.")]
+    assert {"nftables", "chromium"} <= set(line.split())
+    assert machine.is_ready
+
+
+@pytest.mark.parametrize("purpose", ["run", "test"])
+def test_without_venv_nothing_can_be_set_up(machine: Machine, purpose: str) -> None:
+    machine.uid = 1000
+    machine.put_all()
+    machine.take("has-venv")
+    code, said = machine.set_up(purpose)
+    assert code == 2
+    assert said.splitlines()[-1].endswith("sudo apt-get install --yes --no-install-recommends python3-venv")
+
+
+@pytest.mark.parametrize("purpose", ["run", "test"])
+def test_without_apt_the_names_are_told(machine: Machine, purpose: str) -> None:
+    machine.put_all("nft")
+    machine.take("apt-get")
+    code, said = machine.set_up(purpose)
+    assert code == 2
+    assert "nftables (Debian's names). Install them with this system's package manager." in said
+
+
+def test_an_old_python_is_refused_before_anything_is_installed(machine: Machine) -> None:
+    machine.put_all("nft")
+    machine.version = "3.9.2"
+    code, said = machine.set_up("run")
+    assert code == 2
+    assert "Python 3.11 or newer is needed, and python3 is Python 3.9.2. Name another: make PYTHON=python3.12" in said
+    assert machine.calls == []

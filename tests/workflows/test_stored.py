@@ -1,0 +1,107 @@
+"""The report of a run that is stored already, or that was killed before it was."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
+
+from analysis import database, verdict
+from analysis.errors import Problem
+from analysis.store import Store
+from steps import raw
+from tests.analysis import synthetic
+from tests.analysis.synthetic import ENTRIES, Recipe
+from tests.steps import builders
+from workflows.stored import report_again
+
+SMALL = Recipe(rounds=2, cells=synthetic.QUICK[1:2], entries=ENTRIES[:2])
+
+
+def nights(root: Path) -> None:
+    synthetic.database(root, *synthetic.nights(2, {}, SMALL)).close()
+
+
+def killed(root: Path) -> None:
+    """A run whose second half was never measured, and which was never collected."""
+    visits = builders.write_run(root / "raw" / "run-1", builders.settings())
+    for visit in visits[len(visits) // 2 :]:
+        folder = root / "raw" / "run-1" / raw.visit_directory(visit.visit)
+        for path in sorted(folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+    for path in (root / "raw").rglob("*"):
+        os.utime(path, (1_800_000_000, 1_800_000_000))
+
+
+def test_the_report_of_an_earlier_run_leaves_that_of_the_latest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nights(tmp_path)
+    assert report_again(str(tmp_path), None) == 0
+    latest = (tmp_path / "report.html").read_text()
+    assert report_again(str(tmp_path), "night-00") == 0
+    assert (tmp_path / "report.html").read_text() == latest == (tmp_path / "reports/night-01/report.html").read_text()
+    assert (tmp_path / "reports/night-00/report.html").read_text() != latest
+    assert f"Report: {tmp_path}/reports/night-00/report.html" in capsys.readouterr().out
+
+
+def check(store: Store) -> None:
+    with database.connect(store) as con:
+        (run,) = database.query(con, "select finished_at, verdict from runs").to_pylist()
+        outcomes = database.query(con, "select distinct outcome from trials order by all")["outcome"].to_pylist()
+    assert outcomes == ["measured", "not-run"]
+    assert run["verdict"]
+    found = verdict.find(store, "run-1")
+    assert found is not None
+    assert found.outcome == "measured-with-failures"
+
+
+def test_a_run_that_was_killed_is_collected_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    killed(tmp_path)
+    assert report_again(str(tmp_path), "run-1") == 0
+    store = Store(str(tmp_path))
+    check(store)
+    with database.connect(store) as con:
+        finished = database.query(con, "select finished_at from runs")["finished_at"].to_pylist()
+    assert finished == [datetime.fromtimestamp(1_800_000_000, UTC)], "when it ended, not when it was collected"
+    assert (tmp_path / "report.html").exists()
+    assert "lab-ebpf" in capsys.readouterr().out
+
+
+def test_a_run_of_which_nothing_is_left_is_a_sentence(tmp_path: Path) -> None:
+    nights(tmp_path)
+    with pytest.raises(Problem, match="there is no run 'night-7' in this store; the latest are night-01, night-00"):
+        report_again(str(tmp_path), "night-7")
+    (tmp_path / "raw" / "run-2").mkdir(parents=True)
+    (tmp_path / "raw" / "run-2" / raw.SNAPSHOT).write_text("{}")
+    with pytest.raises(Problem, match="nothing says what this run was"):
+        report_again(str(tmp_path), "run-2")
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    s3 = fs.S3FileSystem(
+        scheme="http", endpoint_override=f"{host}:{port}", region="us-east-1", allow_bucket_creation=True
+    )
+    s3.create_dir("killed")
+    yield "s3://killed/some/prefix"
+    moto.stop()
+
+
+@pytest.mark.s3
+def test_a_run_that_was_killed_is_collected_from_a_bucket_too(bucket: str, tmp_path: Path) -> None:
+    killed(tmp_path)
+    store = Store(bucket)
+    for path in sorted(p for p in (tmp_path / "raw").rglob("*") if p.is_file()):
+        store.files.put(str(path.relative_to(tmp_path)), path.read_bytes())
+    assert report_again(bucket, "run-1") == 0
+    check(store)

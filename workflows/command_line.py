@@ -1,0 +1,164 @@
+"""Which dataplane, on which path, at what price: measure it by an Argo workflow, store it, ask it, report it."""
+
+import os
+import signal
+import sys
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+
+from analysis.errors import BadInput, Problem
+from steps.program import search_everywhere
+from workflows.asked import Asked, Context
+from workflows.request import Request, Submission
+
+app = App(
+    name="python -m workflows",
+    help=__doc__,
+    help_epilogue="Exit codes: 0 measured, 1 measured with failures, 2 bad input or a machine that can't, "
+    "130 interrupted before anything ran.",
+    version_flags=[],
+    exit_on_error=False,
+    print_error=False,
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+
+_AT_ONCE = frozenset({"run", "plan", "preflight"})
+"""Verbs that have nothing to put in order when they are interrupted: a run, once it runs, takes signals itself."""
+
+Environment = Annotated[str, Parameter(help="The name under which the cluster's figures are kept.")]
+Dataplane = Annotated[str, Parameter(help="Such as ebpf; `run --help` names them all.")]
+DryRun = Annotated[bool, Parameter(help="Print the kubectl lines that it amounts to, and change nothing.", negative="")]
+Results = Annotated[str, Parameter(help="The store: a folder, file:// or s3://.")]
+
+
+@app.command
+def run(request: Request | None = None) -> int:
+    """Measure on this machine, by the Argo workflow itself, and write the report."""
+    from workflows.run import run as run_here  # noqa: PLC0415 - --help should not wait for the engine
+
+    return run_here(request or Request())
+
+
+@app.command
+def plan(request: Request | None = None) -> int:
+    """Say what a run would measure, in which order and how long it would take; change nothing."""
+    from workflows.tell import tell_plan  # noqa: PLC0415
+
+    return tell_plan(request or Request())
+
+
+@app.command
+def preflight(request: Request | None = None) -> int:
+    """Say what this machine lacks for a run, and what would mend it; change nothing."""
+    from workflows.tell import tell_findings  # noqa: PLC0415
+
+    return tell_findings(request or Request())
+
+
+@app.command
+def configure(*, environment: Environment, dataplane: Dataplane, dry_run: DryRun = False) -> int:
+    """Switch a cluster's dataplane, as the workflow's step does; a second call changes nothing."""
+    from workflows import cluster_verbs  # noqa: PLC0415
+
+    return cluster_verbs.configure(environment, dataplane, dry_run=dry_run)
+
+
+@app.command
+def settle(*, environment: Environment, dataplane: Dataplane) -> int:
+    """Wait until a cluster's dataplane is proven on each measured node, and say by what."""
+    from workflows import cluster_verbs  # noqa: PLC0415
+
+    return cluster_verbs.settle(environment, dataplane)
+
+
+@app.command
+def restore(*, environment: Environment, dry_run: DryRun = False) -> int:
+    """Put a cluster back as it was before a run, whoever left it so."""
+    from workflows import cluster_verbs  # noqa: PLC0415
+
+    return cluster_verbs.restore(environment, dry_run=dry_run)
+
+
+@app.command
+def deploy(asked: Annotated[Asked | None, Parameter(name="*")] = None) -> int:
+    """Put the benchmark onto a cluster that has Argo Workflows; a second time changes nothing."""
+    from workflows.deployment.deploy import deploy as put  # noqa: PLC0415
+
+    return put(asked or Asked())
+
+
+@app.command
+def submit(asked: Submission | None = None) -> int:
+    """Start a run on a cluster where the benchmark is deployed, and watch it to its end."""
+    from workflows.submission.submit import submit as start  # noqa: PLC0415
+
+    return start(asked or Submission())
+
+
+@app.command
+def undeploy(*, context: Context = "") -> int:
+    """Take away from a cluster what deploy brought, but not the results."""
+    from workflows.deployment.undeploy import undeploy as take_away  # noqa: PLC0415
+
+    return take_away(context)
+
+
+@app.command
+def report(
+    *,
+    run: Annotated[str, Parameter(help="The run's name; the latest if empty.")] = "",
+    results: Results = "results",
+) -> int:
+    """Write the report of a stored run again, and say what it says."""
+    from workflows.stored import report_again  # noqa: PLC0415
+
+    return report_again(results, run or None)
+
+
+@app.command
+def query(
+    *,
+    sql: Annotated[str, Parameter(help="A statement over the views runs, visits, trials, samples, measurements.")] = "",
+    question: Annotated[str, Parameter(help="A question that is kept as a file, such as trend.")] = "",
+    results: Results = "results",
+) -> int:
+    """Ask the store; without SQL or question, list the views and the questions it knows."""
+    from workflows.stored import ask  # noqa: PLC0415
+
+    if sql and question:
+        raise BadInput("--sql and --question exclude each other: give one of them.")
+    return ask(results, sql, question)
+
+
+@app.command
+def shell(*, results: Results = "results") -> int:
+    """Open an SQL prompt over the store's views."""
+    from workflows.stored import open_shell  # noqa: PLC0415
+
+    return open_shell(results)
+
+
+def main(argv: list[str]) -> int:
+    """Run one verb; whatever goes wrong ends as a sentence on standard error and an exit code."""
+    search_everywhere()
+    if argv[:1] and argv[0] not in _AT_ONCE:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code = app(argv)
+    except CycloptsError as error:
+        return _fail(f"{error} Type `python -m workflows --help`.", BadInput.exit_code)
+    except Problem as problem:
+        return _fail(str(problem), problem.exit_code)
+    except KeyboardInterrupt:
+        return _fail("Interrupted.", 130)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(sentence, file=sys.stderr)  # noqa: T201 - this is the command line
+    return code
