@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Role = Literal["switch", "observe"]
-"""switch: configure, restore and preflight, which may patch Calico. observe: all else that asks the cluster anything.
+"""switch: configure, retreat, restore and preflight, which may patch Calico. observe: all else that asks the cluster.
 
 Measuring steps have no role: they ask the cluster nothing.
 """

@@ -1,7 +1,7 @@
 """A real cluster is switched through all dataplanes and left as it was. It is switched, so it must be named for it.
 
-With BENCHMARK_IMAGE, an image of the steps that its nodes have, each dataplane is proven as well, and restore's gate
-runs.
+With BENCHMARK_IMAGE, an image of the steps that its nodes have, each dataplane is proven as well, and restore proves
+what ran before.
 """
 
 import os
