@@ -181,12 +181,14 @@ def test_ctrl_c_twice_ends_at_once_and_says_how_to_have_a_report(tmp_path: Path)
 
 
 def test_kill_9_leaves_nothing_but_what_was_measured(tmp_path: Path) -> None:
+    aside = set(Path(tempfile.gettempdir()).glob("dataplane-benchmark-*"))
     with nothing_left_behind():
         process = start(*FEW, EBPF, f"--results={tmp_path}")
         read_until(process, "visit 02")
         read_until(process, "canary before")
         process.kill()
         process.communicate(timeout=PATIENCE_S)
+    assert set(Path(tempfile.gettempdir()).glob("dataplane-benchmark-*")) == aside
     assert list((tmp_path / "raw").rglob("configure.json"))
     assert rows(tmp_path, "select * from runs") == []
     (run,) = (tmp_path / "raw").iterdir()

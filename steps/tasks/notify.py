@@ -6,6 +6,7 @@ from hera.workflows import Parameter, SecretEnv
 
 from analysis.errors import Problem
 from steps import variables
+from steps.settings import is_lab
 from steps.tasks.common import ends_in_a_sentence, say
 from steps.tasks.pod import step
 
@@ -14,6 +15,7 @@ SECRET = "dataplane-benchmark-notify"  # noqa: S105 - its name
 
 NOBODY = "nobody asked to be told"
 _RESTORED = "Succeeded"
+_REMEDY = "type `make restore ENVIRONMENT=CONTEXT`, or submit another run, which does it at its end"
 
 
 @step(
@@ -36,8 +38,8 @@ def notify(
     say(told)
     if restored != _RESTORED:
         raise Problem(
-            f"the cluster was not put back as it was before the run, for restore ended as {restored}: see that step's "
-            "message, then type `make restore ENVIRONMENT=CONTEXT`, or submit another run, which does it at its end."
+            f"what the run changed was not put back, for restore ended as {restored}: see that step's message"
+            + ("." if is_lab(variables.environment()) else f", then {_REMEDY}.")
         )
     return told
 

@@ -22,6 +22,9 @@ MARK: Final = Path("/run/dataplane-benchmark.box")
 HOST_PROC: Final = Path("/run/hostproc")
 """The machine's own /proc, to see from inside the box what others use of its CPU."""
 
+TEMPORARY: Final = "/run/tmp"
+"""What programs in the box put aside for a moment goes with it, too."""
+
 _INIT: Final = Path(__file__).with_name("box_init.py")
 _READY: Final = b"ready\n"
 _FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -36,7 +39,7 @@ mount -n -t tmpfs -o mode=755 tmpfs /tmp
 mkdir /tmp/hostrun
 mount -n --rbind /run /tmp/hostrun
 mount -n --move /tmp /run
-mkdir /run/netns /run/bpf /run/lab {HOST_PROC}
+mkdir /run/netns /run/bpf /run/lab {TEMPORARY} {HOST_PROC}
 for entry in /run/hostrun/*; do
   name=${{entry##*/}}
   [ -e "/run/$name" ] || [ "$name" = mount ] || [ "$name" = xtables.lock ] || ln -s "hostrun/$name" "/run/$name"
@@ -99,7 +102,11 @@ def run(argv: Sequence[str], env: Mapping[str, str] | None = None, *, hold_inter
         with _forwarding(ours):
             try:
                 box = subprocess.Popen(
-                    command, env=env, stderr=reporter, pass_fds=(lifeline, stderr), start_new_session=True
+                    command,
+                    env={**(os.environ if env is None else env), "TMPDIR": TEMPORARY},
+                    stderr=reporter,
+                    pass_fds=(lifeline, stderr),
+                    start_new_session=True,
                 )
             except FileNotFoundError as missing:
                 raise Unfit(
