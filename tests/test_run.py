@@ -180,6 +180,16 @@ def test_ctrl_c_twice_ends_at_once_and_says_how_to_have_a_report(tmp_path: Path)
     assert rows(tmp_path, "select count(*) as n from trials where outcome = 'measured'") == [{"n": 1}]
 
 
+def test_a_second_run_waits_for_the_first_however_each_is_boxed(tmp_path: Path) -> None:
+    first = start(*FEW, EBPF, f"--results={tmp_path / 'first'}")
+    read_until(first, "canary before")
+    second = start(*FEW, EBPF, f"--results={tmp_path / 'second'}")
+    assert "it is held by run dataplane-benchmark-" in read_until(second, "Waiting for local/Mutex/dataplane-benchmark")
+    for process in (second, first):
+        os.killpg(process.pid, signal.SIGINT)
+        finish(process)
+
+
 def test_kill_9_leaves_nothing_but_what_was_measured(tmp_path: Path) -> None:
     aside = set(Path(tempfile.gettempdir()).glob("dataplane-benchmark-*"))
     with nothing_left_behind():

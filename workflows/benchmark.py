@@ -108,7 +108,11 @@ def _visit(measures: DAG) -> DAG:
     """One stay in a dataplane."""
     arguments = {"settings": SETTINGS, "visit": VISIT}
     with DAG(
-        name="visit", inputs=_inputs("settings", "visit", "dataplane", "round", "title"), fail_fast=False
+        name="visit",
+        inputs=_inputs("settings", "visit", "dataplane", "round", "title"),
+        fail_fast=False,
+        # Argo's Retry begins a visit beside the one that it goes on with, whatever the parallelism: seen with 4.1.2
+        synchronization=m.Synchronization(mutexes=[m.Mutex(name=f"{NAME}-visit")]),
     ) as visit:
         configure(name="configure", arguments=arguments)
         settle(name="settle", arguments=arguments, depends="configure")

@@ -39,6 +39,12 @@ def test_visits_and_measures_run_one_at_a_time_and_outlive_each_others_failure()
         assert TEMPLATES[name]["dag"]["failFast"] is False
 
 
+def test_a_visit_holds_a_mutex_since_argos_retry_heeds_no_parallelism() -> None:
+    (lock,) = TEMPLATES["visit"]["synchronization"]["mutexes"]
+    (workflows,) = SPEC["synchronization"]["mutexes"]
+    assert lock["name"] != workflows["name"], "a run would wait for itself"
+
+
 def test_what_was_started_is_cleared_and_what_was_measured_collected_whatever_failed() -> None:
     for dag, task, before in (("visit", "clear", "measures"), ("benchmark", "collect", "visits")):
         depends = str(tasks(dag)[task]["depends"])

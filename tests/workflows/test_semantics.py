@@ -260,6 +260,20 @@ def test_parallelism(where: str, limit: int | None, most: int, tmp_path: Path) -
         assert [n.display_name for n in passes] == ["o(0:a)", "o(1:b)", "o(2:c)"]
 
 
+def test_a_templates_mutex_lets_one_in_at_a_time(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    built = workflow(
+        lambda: t.overlap(name="o", with_items=["a", "b", "c"], arguments={"marks": str(marks), "mine": "{{item}}"})
+    ).to_dict()
+    for template in built["spec"]["templates"]:
+        if "script" in template:
+            template["synchronization"] = {"mutexes": [{"name": "narrow"}]}
+    outcome, _ = walk(built, tmp_path)
+    assert outcome.phase == "Succeeded"
+    assert [f.read_text() for f in marks.glob("seen-*")] == ["1"] * 3
+
+
 @pytest.mark.parametrize(("limit", "phase", "attempts"), [(2, "Succeeded", 3), (1, "Failed", 2)])
 def test_retries(limit: int, phase: str, attempts: int, tmp_path: Path) -> None:
     counter = tmp_path / "counter"

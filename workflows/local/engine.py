@@ -153,7 +153,7 @@ class Engine:
         try:
             async with mutex.held(locks, f"run {self.name}", self._waiting, self._given_up, self._locks) as held:
                 known = scope.of_workflow(self.name, self.uid, self._arguments, datetime.now(UTC), self._spec)
-                walk = Walk(self._spec, around, known, self._log_key)
+                walk = Walk(self._spec, around, known, self._log_key, self._locks)
                 began = time.monotonic()
                 self._tell(WorkflowStarted(self.name, self.uid))
                 phase, message = await self._walk(walk, began) if held else ("Failed", self._stopped())

@@ -5,7 +5,6 @@ import contextlib
 import fcntl
 import os
 import re
-import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +13,12 @@ from typing import Final
 from analysis.errors import Unfit
 
 _RETRY_S: Final = 0.2
+_EVERYBODYS: Final = Path("/tmp")  # noqa: S108 - not TMPDIR, which may be somebody's own, and is in the lab's box
 
 
 def lock_path(name: str, directory: Path | None = None) -> Path:
     """The lock file of a mutex: one for all users of the machine, since they share what it guards."""
-    return (
-        directory or Path(tempfile.gettempdir())
-    ) / f"dataplane-benchmark-{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.lock"
+    return (directory or _EVERYBODYS) / f"dataplane-benchmark-{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.lock"
 
 
 def _open(path: Path) -> int:
@@ -49,7 +47,7 @@ async def held(
         holder: what others are told who wait for them.
         tell: called once with a sentence for each mutex that has to be waited for.
         give_up: asked again and again while waiting.
-        directory: where the lock files are; the machine's directory for temporary files where None.
+        directory: where the lock files are; the one that all users of the machine share where None.
 
     Yields:
         Whether they are held; False: it was given up.

@@ -101,6 +101,7 @@ def _source(text: object) -> str | None:
     return None if text == "{{inputs.parameters}}" else "is no call of Hera's runner"
 
 
+_MUTEXES: Final = Fields({"mutexes": Each(Fields({"name": Done(), "namespace": _NO_POD}))})
 _PARAMETER: Final[Mapping[str, Rule]] = {
     "name": Done(),
     "description": _FOR_PEOPLE,
@@ -123,6 +124,7 @@ _ARTIFACT: Final[Mapping[str, Rule]] = {
     ),
 }
 _POD: Final[Mapping[str, Rule]] = {
+    "synchronization": _MUTEXES,
     "metadata": _FOR_PEOPLE,
     "annotations": Done(_display_name),
     "nodeSelector": _NO_SCHEDULER,
@@ -229,7 +231,7 @@ WORKFLOW: Final = Fields(
                 "parallelism": Done(),
                 "activeDeadlineSeconds": Done(),
                 "archiveLogs": Done(),
-                "synchronization": Fields({"mutexes": Each(Fields({"name": Done(), "namespace": _NO_POD}))}),
+                "synchronization": _MUTEXES,
                 "volumes": Each(Done(_empty_directory)),
                 "serviceAccountName": _POD["serviceAccountName"],
                 "automountServiceAccountToken": _NO_POD,

@@ -7,12 +7,13 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from analysis.errors import Problem
-from workflows.local import scope
+from workflows.local import mutex, scope
 from workflows.local.dag import NO_MORE, Dag, Task
-from workflows.local.events import Event, NodeFinished, NodeStarted
+from workflows.local.events import Event, NodeFinished, NodeStarted, WorkflowWaiting
 from workflows.local.expressions import when_holds
 from workflows.local.loops import Item, expand, parse_items
 from workflows.local.nodes import DISPLAY_NAME, UNSUCCESSFUL, Kind, Node, Phase
@@ -36,12 +37,14 @@ class Walk:
         around: Surroundings,
         known: Scope,
         log_key: Callable[[Node], str | None],
+        locks: Path | None,
     ) -> None:
         self.nodes: dict[str, Node] = {}
         self._templates = {t["name"]: with_defaults(t, spec.get("templateDefaults", {})) for t in spec["templates"]}
         self._around = around
         self._known = dict(known)
         self._log_key = log_key
+        self._locks = locks
         self._pods = asyncio.Semaphore(spec["parallelism"]) if spec.get("parallelism") else None
         self._in_exit_handler = False
 
@@ -93,6 +96,26 @@ class Walk:
         known = {**self._known, **scope.of_inputs(values, parameters_as_json(declared, values)), "node.name": name}
         if title := template.get("annotations", {}).get(DISPLAY_NAME):
             display = render(title, known)
+        async with self._locked(template, name) as held:
+            if not held:
+                node = self._begin(name, display, template_name, kind, parent, inputs=values)
+                return self._end(node, "Failed", f"Stopped with strategy '{self._around.shutdown.strategy}'")
+            return await self._begun(template, values, known, name, display, parent)
+
+    def _locked(self, template: Template, name: str) -> contextlib.AbstractAsyncContextManager[bool]:
+        """Its mutexes are held while a template runs, DAG or step."""
+        names = [m["name"] for m in template.get("synchronization", {}).get("mutexes", [])]
+
+        def given_up() -> bool:
+            return self._around.shutdown.refusal(in_exit_handler=self._in_exit_handler) is not None
+
+        return mutex.held(names, f"node {name}", lambda told: self._tell(WorkflowWaiting(told)), given_up, self._locks)
+
+    async def _begun(
+        self, template: Template, values: dict[str, str], known: Scope, name: str, display: str, parent: str | None
+    ) -> Node:
+        template_name = template["name"]
+        kind: Kind = "DAG" if "dag" in template else "Pod"
         if kind == "DAG":
             node = self._begin(name, display, template_name, kind, parent, inputs=values)
             return await self._dag(template, node, known)
