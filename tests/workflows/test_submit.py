@@ -326,6 +326,7 @@ ARGOS_LOG = """time=2026-11-25T10:22:04.580Z level=INFO msg="waiting for signals
 not settled: node-a: switch: ClusterIP from node-a does not answer; so ebpf-dsr is not proven
 ebpf-dsr proven in 13.18 s
 time=2026-11-25T10:22:26.207Z level=INFO msg="sub-process exited" error=<nil> argo=true
+null
 Error: exit status 2
 time=2026-11-25T10:22:26.208Z level=INFO msg="file signal handler exiting due to context cancellation" argo=true
 """

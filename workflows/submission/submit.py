@@ -34,8 +34,8 @@ EXIT_CODES: Final = {"measured": 0}
 """Of a run by its outcome; 1 for any other."""
 
 _TAIL_LINES: Final = 30
-_EXECUTORS: Final = re.compile(r"^time=\S+ level=\w+ .*\bargo=true|^Error: exit status \d+$")
-"""What Argo's executor says beside a step, seen with Argo 4.1."""
+_NOT_SAID: Final = re.compile(r"^time=\S+ level=\w+ .*\bargo=true|^Error: exit status \d+$|^null$")
+"""What Argo's executor and Hera's runner print beside a step, seen with Argo 4.1."""
 
 _LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -174,7 +174,7 @@ def _tell_last_words(client: Person, workflow_name: str, node: dict[str, Any], s
 
 def last_words(log: str) -> str:
     """The last line that the step itself wrote; empty where it wrote none. Argo's executor logs to the same stream."""
-    own = [line.strip() for line in log.splitlines() if line.strip() and not _EXECUTORS.search(line)]
+    own = [line.strip() for line in log.splitlines() if line.strip() and not _NOT_SAID.search(line)]
     return own[-1] if own else ""
 
 
