@@ -12,7 +12,8 @@ Context = Annotated[
 """Which cluster."""
 
 
-def _flag(text: str) -> Parameter:
+def flag(text: str) -> Parameter:
+    """A flag whose empty default is not worth a word."""
     return Parameter(help=text, show_default=lambda value: value or None)
 
 
@@ -21,14 +22,14 @@ class Asked:
     """The flags of deploy. An empty text is: as the cluster suggests."""
 
     context: Context = ""
-    namespace: Annotated[str, _flag("Where workflows run; one that Argo's controller looks at.")] = "argo"
-    image: Annotated[str, _flag("NAME:TAG of the steps' image, where the nodes can pull it.")] = ""
-    results: Annotated[str, _flag("The store, s3://BUCKET[/PREFIX]; the bucket of Argo's artifacts if empty.")] = ""
-    environment: Annotated[str, _flag("Under which name the figures are kept; the context's if empty.")] = ""
-    outside: Annotated[str, _flag("The node of the client outside, one that Calico doesn't manage.")] = ""
-    accept: Annotated[str, _flag("gitops: the tool that keeps Calico's objects is paused during runs.")] = ""
-    schedule: Annotated[str, _flag("When the nightly run begins, as cron writes it, in UTC.")] = ""
-    notify_url: Annotated[str, _flag("Where the verdict of each run is posted to, as JSON.")] = ""
+    namespace: Annotated[str, flag("Where workflows run; one that Argo's controller looks at.")] = "argo"
+    image: Annotated[str, flag("NAME:TAG of the steps' image, where the nodes can pull it.")] = ""
+    results: Annotated[str, flag("The store, s3://BUCKET[/PREFIX]; the bucket of Argo's artifacts if empty.")] = ""
+    environment: Annotated[str, flag("Under which name the figures are kept; the context's if empty.")] = ""
+    outside: Annotated[str, flag("The node of the client outside, one that Calico doesn't manage.")] = ""
+    accept: Annotated[str, flag("gitops: the tool that keeps Calico's objects is paused during runs.")] = ""
+    schedule: Annotated[str, flag("When the nightly run begins, as cron writes it, in UTC.")] = ""
+    notify_url: Annotated[str, flag("Where the verdict of each run is posted to, as JSON.")] = ""
     force: Annotated[bool, Parameter(help="Take back fields that somebody else has changed since.", negative="")] = (
         False
     )

@@ -11,11 +11,7 @@ from steps.catalogue.profiles import DEFAULT, PROFILES
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster import LAB
 from steps.settings import Settings, choose
-from workflows.asked import Context
-
-
-def _flag(text: str) -> Parameter:
-    return Parameter(help=text, show_default=lambda value: value or None)
+from workflows.asked import Context, flag
 
 
 _DATAPLANES = ", ".join(d.name for d in DATAPLANES)
@@ -42,29 +38,29 @@ _OPTIONS: Final = (
 class Measurement:
     """What is to be measured, wherever. An empty text is: as the profile has it."""
 
-    profile: Annotated[str, _flag(f"How much is measured. {_PROFILES}.")] = DEFAULT
+    profile: Annotated[str, flag(f"How much is measured. {_PROFILES}.")] = DEFAULT
     dataplanes: Annotated[
         str,
-        _flag(
+        flag(
             f"Comma-separated, the baseline first; all if empty. Known: {_DATAPLANES}. "
             "NAME+twin is an identical twin, NAME+burden=N a twin with N rules more in front of each packet."
         ),
     ] = ""
-    topologies: Annotated[str, _flag(f"Comma-separated; the profile's if empty. Known: {_TOPOLOGIES}.")] = ""
-    protocols: Annotated[str, _flag("Comma-separated: tcp, udp, connect; the profile's if empty.")] = ""
-    directions: Annotated[str, _flag("Comma-separated: forward, reverse; each topology's telling one if empty.")] = ""
-    duration: Annotated[str, _flag("Seconds of one trial, a whole number from 1.")] = ""
-    repetitions: Annotated[str, _flag("How often each trial is repeated within a visit.")] = ""
-    visits: Annotated[str, _flag("Visits of each dataplane, which is the number of rounds.")] = ""
-    streams: Annotated[str, _flag("Parallel iperf3 streams.")] = ""
-    rate: Annotated[str, _flag("UDP rate of all streams together, such as 500M; no limit if empty.")] = ""
-    services: Annotated[str, _flag("How many Services the rule sets and maps hold.")] = ""
-    seed: Annotated[str, _flag("Of the random order; a new one if empty, which is recorded.")] = ""
-    offloads: Annotated[str, _flag("true: leave the wire's segmentation offloads on.")] = ""
+    topologies: Annotated[str, flag(f"Comma-separated; the profile's if empty. Known: {_TOPOLOGIES}.")] = ""
+    protocols: Annotated[str, flag("Comma-separated: tcp, udp, connect; the profile's if empty.")] = ""
+    directions: Annotated[str, flag("Comma-separated: forward, reverse; each topology's telling one if empty.")] = ""
+    duration: Annotated[str, flag("Seconds of one trial, a whole number from 1.")] = ""
+    repetitions: Annotated[str, flag("How often each trial is repeated within a visit.")] = ""
+    visits: Annotated[str, flag("Visits of each dataplane, which is the number of rounds.")] = ""
+    streams: Annotated[str, flag("Parallel iperf3 streams.")] = ""
+    rate: Annotated[str, flag("UDP rate of all streams together, such as 500M; no limit if empty.")] = ""
+    services: Annotated[str, flag("How many Services the rule sets and maps hold.")] = ""
+    seed: Annotated[str, flag("Of the random order; a new one if empty, which is recorded.")] = ""
+    offloads: Annotated[str, flag("true: leave the wire's segmentation offloads on.")] = ""
     foreign_cpu_limit: Annotated[
-        str, _flag("Share of all cores that others may use before a trial is repeated, then flagged, such as 0.03.")
+        str, flag("Share of all cores that others may use before a trial is repeated, then flagged, such as 0.03.")
     ] = ""
-    label: Annotated[str, _flag("A word by which to find the run again.")] = ""
+    label: Annotated[str, flag("A word by which to find the run again.")] = ""
 
     def options(self) -> str:
         """The flags that the form has no field of its own for, as the form's `options`."""
@@ -76,8 +72,8 @@ class Measurement:
 class Request(Measurement):
     """The flags of run, plan and preflight."""
 
-    environment: Annotated[str, _flag("Under which name the figures are kept: lab, or a name for the cluster.")] = LAB
-    results: Annotated[str, _flag("The store: a folder, file:// or s3://.")] = "results"
+    environment: Annotated[str, flag("Under which name the figures are kept: lab, or a name for the cluster.")] = LAB
+    results: Annotated[str, flag("The store: a folder, file:// or s3://.")] = "results"
 
     def settings(self) -> Settings:
         """Completed and checked; raises BadInput with a sentence for each fault."""
@@ -120,9 +116,9 @@ class Request(Measurement):
 class Submission(Measurement):
     """The flags of submit."""
 
-    nodes: Annotated[str, _flag("The two nodes between which is measured, CLIENT,SERVER; chosen if empty.")] = ""
+    nodes: Annotated[str, flag("The two nodes between which is measured, CLIENT,SERVER; chosen if empty.")] = ""
     context: Context = ""
-    namespace: Annotated[str, _flag("Where the benchmark is deployed.")] = "argo"
+    namespace: Annotated[str, flag("Where the benchmark is deployed.")] = "argo"
     detach: Annotated[bool, Parameter(help="Don't watch: print the run's name and leave.", negative="")] = False
 
     def fields(self) -> dict[str, str]:
