@@ -13,7 +13,6 @@ from steps.cluster import LAB
 from steps.settings import Settings, choose
 from workflows.asked import Context, flag
 
-
 _DATAPLANES = ", ".join(d.name for d in DATAPLANES)
 _TOPOLOGIES = ", ".join(t.name for t in TOPOLOGIES)
 _PROFILES = "; ".join(f"{p.name}: {p.description}" for p in PROFILES)
