@@ -14,7 +14,7 @@ from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, node_
 from steps.tasks.pod import step
 
 
-@step("observe", deadline_s=900)
+@step("observe", deadline_s=3600)
 @ends_in_a_sentence
 def prepare(
     settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + raw.PREPARE)]

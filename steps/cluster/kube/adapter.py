@@ -91,8 +91,14 @@ class Kube:
             return held.snapshot
         return configure.snapshot(self._client, configure.stand(self._client, to_switch=False), self._asked_nodes)
 
-    def configure(self, visit: Visit, settings: Settings) -> list[Change]:  # noqa: ARG002 - the port's, for the lab
+    def configure(self, visit: Visit, settings: Settings) -> list[Change]:
         """Switch to the visit's dataplane. A second call changes nothing; one after a crash finishes the first."""
+
+        def before(standing: Standing, measured: tuple[str, ...], switches: bool) -> None:  # noqa: FBT001 - a callback
+            self._pad(standing, measured, settings)
+            if switches:
+                self._watch_the_switch(standing, measured)
+
         return configure.configure(
             self._client,
             self._owner,
@@ -100,7 +106,7 @@ class Kube:
             self._asked_nodes,
             self._say,
             self._sleep,
-            before=self._watch_the_switch,
+            before=before,
         )
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
@@ -236,6 +242,16 @@ class Kube:
         if dataplane is None:
             return restore.dry_run(self._client)
         return configure.dry_run(self._client, dataplane)
+
+    def _pad(self, standing: Standing, measured: tuple[str, ...], settings: Settings) -> None:
+        """Have the many Services early: each switch is then made with them, and their endpoints are whole in time.
+
+        What keeps them from being had keeps prepare from it too, which fails by it.
+        """
+        try:
+            prepare.pad(self._client, standing, measured, settings, variables=self._variables)
+        except Problem as problem:
+            self._say(f"the many Services are not there yet: {problem}")
 
     def _watch_the_switch(self, standing: Standing, measured: tuple[str, ...]) -> None:
         """Have connections that the switch may break. Without them the switch's cost is unknown, and no more."""

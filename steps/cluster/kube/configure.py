@@ -92,7 +92,7 @@ def configure(
     say: Say,
     sleep: Callable[[float], None],
     *,
-    before: Callable[[Standing, tuple[str, ...]], None] = lambda _standing, _measured: None,
+    before: Callable[[Standing, tuple[str, ...], bool], None] = lambda _standing, _measured, _switches: None,
 ) -> list[Change]:
     """Switch, with the lock taken and the snapshot written before the first change.
 
@@ -105,7 +105,8 @@ def configure(
         asked_nodes: the two nodes that a person chose; empty: choose.
         say: hears what is done.
         sleep: passes time.
-        before: is called before the first change, if there is one, with the measured nodes.
+        before: is called once the cluster is held and before the first change, with the measured nodes and whether
+            there is a change.
 
     Raises:
         Unfit: somebody else holds the cluster, or it can't be switched, to this dataplane or at all.
@@ -125,9 +126,7 @@ def configure(
     held = held or state.take(client, owner, taken, client.now())
     if dataplane in EBPFS and not held.ebpf:
         state.note(client, held, ebpf=True)
-    if not todo:
-        return []
-    before(standing, tuple(taken["nodes"]))
+    before(standing, tuple(taken["nodes"]), bool(todo))
     return Applier(client, standing.facts, say, sleep).carry_out(todo)
 
 

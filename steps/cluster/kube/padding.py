@@ -1,9 +1,10 @@
 """Many Services: what a thousand of them cost each connection is part of the question, and they cost it in rules.
 
-They stay from visit to visit, since making and deleting them takes longer than a visit's trials.
+They stay from visit to visit, since making and deleting them takes longer than a visit's trials. So does the pod behind
+them: with a visit's own server there, each visit would have all their endpoints written anew, by a controller that
+writes some 20 a second, and the trials' own Service would have to wait until its turn came.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from analysis.errors import Problem
@@ -11,21 +12,35 @@ from steps.cluster.kube import pods
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.faults import ApiError
+from steps.cluster.kube.pods import Container
 
 Object = dict[str, Any]
 
 PART: Final = "padding"
+ENDPOINTS_PER_S: Final = 10.0
+"""At least so many Services get their endpoints in a second: kube-controller-manager may write 20 times a second."""
+
+_BEHIND: Final = {"dataplane-benchmark/serves": PART}
 
 
-def have(client: Client, count: int, selector: Mapping[str, str], port: int) -> None:
-    """Have so many Services beside the trials' own, each with the server behind it, as its rules need a backend.
+def have(client: Client, count: int, node: str, image: str, port: int) -> None:
+    """Have so many Services beside the trials' own, and one pod behind them all, as their rules need a backend.
+
+    Args:
+        client: of the cluster.
+        count: how many.
+        node: where the pod runs.
+        image: of the pod.
+        port: what it listens at.
 
     Raises:
-        Problem: the cluster has no addresses for so many.
+        Problem: the cluster has no addresses for so many, or the pod is not ready.
     """
-    made = [manifest(index, selector, port) for index in range(1, count + 1)]
+    crew = Crew(client, PART)
+    listens = Container(PART, ("python", "-m", "steps.connect", "serve", str(port)), port)
+    crew.man([pods.pod(PART, PART, PART, node, [listens], image, labels=_BEHIND)])
     try:
-        Crew(client, PART).serve(*made)
+        crew.serve(*(manifest(index, port) for index in range(1, count + 1)))
     except ApiError as error:
         if "range is full" not in str(error):
             raise
@@ -34,7 +49,7 @@ def have(client: Client, count: int, selector: Mapping[str, str], port: int) -> 
         ) from None
 
 
-def manifest(index: int, selector: Mapping[str, str], port: int) -> Object:
+def manifest(index: int, port: int) -> Object:
     """One of them."""
     ports = [{"name": "connect", "protocol": "TCP", "port": port, "targetPort": port}]
-    return pods.service(f"{PART}-{index:05d}", PART, PART, selector, ports, "ClusterIP")
+    return pods.service(f"{PART}-{index:05d}", PART, PART, _BEHIND, ports, "ClusterIP")

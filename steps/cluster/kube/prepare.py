@@ -62,11 +62,30 @@ def prepare(
         list(pool.map(lambda stop: stop(), (lambda: looking.stop(client), lambda: crew.dismiss(keep_services=True))))
     crew.serve(service())
     address = crew.services()[SERVICE]
-    padding.have(client, settings.services, _SERVES, CONNECT_PORT)
+    pad(client, standing, measured, settings, variables=variables)
     manned = crew.man([*manifests(wanted, places, image)])
     found = placements(wanted, places, address, {p["metadata"]["name"]: p for p in manned}, outside, uplinks)
-    reach.wait(client, found, image)
+    reach.wait(client, found, image, reach.REACH_S + settings.services / padding.ENDPOINTS_PER_S)
     return found
+
+
+def pad(
+    client: Client,
+    standing: Standing,
+    measured: Sequence[str],
+    settings: Settings,
+    *,
+    variables: Mapping[str, str] = os.environ,
+) -> None:
+    """Have the run's many Services, with a pod behind them on the server's node. Safe to run twice.
+
+    Raises:
+        Unfit: no image.
+        Problem: the pod is not ready, or there are no addresses for so many; with the reason.
+    """
+    if settings.services:
+        place = sites(standing, measured)[-1]
+        padding.have(client, settings.services, place.node, pods.image(variables), CONNECT_PORT)
 
 
 def clear(client: Client, *, padding_too: bool = False) -> None:

@@ -36,8 +36,11 @@ _SCRIPT: Final = (
 )
 
 
-def wait(client: Client, placements: Sequence[Placement], image: str) -> None:
+def wait(client: Client, placements: Sequence[Placement], image: str, timeout_s: float = REACH_S) -> None:
     """Wait until the server of each placement answers the client there, on the connect probe's port.
+
+    The endpoints of the trials' Service are written after those of all Services before it, so once they answer, the
+    others are whole as well.
 
     Raises:
         Problem: one does not; with its address.
@@ -45,7 +48,7 @@ def wait(client: Client, placements: Sequence[Placement], image: str) -> None:
     crew = Crew(client, REACH)
     wanted = manifests(placements, image)
     try:
-        crew.man(wanted, REACH_S)
+        crew.man(wanted, timeout_s)
     except Problem as error:
         silent = [_last(client, each["metadata"]["name"]) for each in wanted]
         said = "; ".join(dict.fromkeys(line for line in silent if line))

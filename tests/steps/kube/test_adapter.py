@@ -87,6 +87,19 @@ def test_a_switch_goes_on_where_its_cost_can_not_be_seen() -> None:
     assert any(sentence.startswith("what the switch costs will not be seen: BENCHMARK_IMAGE") for sentence in said)
 
 
+@pytest.mark.parametrize("dataplane", ["iptables", "ebpf"])
+def test_the_many_services_are_there_before_the_first_switch(dataplane: str) -> None:
+    calico = Calico()
+    many = settings().model_copy(update={"services": 3})
+    kube(calico, {"BENCHMARK_IMAGE": "image:1", **RUN}).configure(visit(dataplane), many)
+    writes = [(r.verb, r.name) for r in calico.store.requests if r.verb in {"create", "patch"}]
+    made = [at for at, (verb, name) in enumerate(writes) if verb == "create" and name.startswith("padding-")]
+    assert len(made) == 3
+    taken = next(at for at, (verb, name) in enumerate(writes) if verb == "create" and name == STATE)
+    assert taken < min(made), "nothing is made before the cluster is held"
+    assert all(at > max(made) for at, (verb, name) in enumerate(writes) if verb == "patch" and name != STATE)
+
+
 def test_a_run_that_is_at_work_keeps_its_lock_and_its_pods() -> None:
     calico = Calico()
     work(calico, "run-1")

@@ -210,22 +210,26 @@ def test_each_visit_gets_new_pods_and_the_same_service() -> None:
     assert first["pod-to-service"].address == second["pod-to-service"].address
 
 
-def test_many_services_have_the_server_behind_them_and_stay_from_visit_to_visit() -> None:
+def test_many_services_stay_from_visit_to_visit_and_so_does_the_pod_behind_them() -> None:
     bench = Bench()
     bench.prepare("pod-to-service", services=12)
     made = {name: s for name, s in bench.kubelet.services().items() if name.startswith("padding")}
     assert len(made) == 12
-    selector = bench.kubelet.services()["trials"]["spec"]["selector"]
-    assert all(s["spec"]["selector"] == selector and s["spec"]["type"] == "ClusterIP" for s in made.values())
-    server = bench.kubelet.pods()["server"]["metadata"]["labels"]
-    assert selector.items() <= server.items()
+    behind = bench.kubelet.pods()["padding"]["metadata"]
+    assert all(s["spec"]["type"] == "ClusterIP" for s in made.values())
+    assert all(s["spec"]["selector"].items() <= behind["labels"].items() for s in made.values())
+    trials = bench.kubelet.services()["trials"]["spec"]["selector"]
+    assert not trials.items() <= behind["labels"].items()
     prepare.clear(bench.client)
     assert set(bench.kubelet.services()) == set(made)
+    assert set(bench.kubelet.pods()) == {"padding"}
     bench.prepare("pod-to-service", services=12)
     posts = [r for r in bench.store.requests if r.verb == "create" and r.plural == "services"]
     assert len([r for r in posts if r.name.startswith("padding")]) == 12
+    assert bench.kubelet.pods()["padding"]["metadata"]["uid"] == behind["uid"]
     prepare.clear(bench.client, padding_too=True)
     assert bench.kubelet.services() == {}
+    assert bench.kubelet.pods() == {}
 
 
 def test_clear_leaves_nothing_and_may_be_repeated_and_touches_nothing_else() -> None:
