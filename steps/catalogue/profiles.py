@@ -75,10 +75,10 @@ PROFILES: Final = (
     ),
     Profile(
         "standard",
-        "differences of a few per cent (12 min, 3 h)",
+        "differences of a few per cent (12 min, 3.5 h)",
         (*_TELLING_TCP, *_UDP, *_CONNECT),
         lab=Amount(rounds=10, duration_s=2),
-        cluster=Amount(rounds=4, duration_s=10, repetitions=6, idle_s=5),
+        cluster=Amount(rounds=4, duration_s=10, repetitions=8, idle_s=5),
     ),
     Profile(
         "thorough",
