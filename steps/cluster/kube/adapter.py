@@ -4,13 +4,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from analysis.errors import Problem
 from steps import settle
 from steps import variables as names
 from steps.catalogue.dataplanes import Arm
-from steps.cluster.kube import configure, gate, nodes, observe, preflight, prepare, provenance, restore, state
+from steps.cluster.kube import configure, gate, nodes, observe, padding, preflight, prepare, provenance, restore, state
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.connect import connect
@@ -173,14 +174,22 @@ class Kube:
     def _put_back(self, snapshot: Object | None, *, insist: bool) -> list[Change]:
         if not restore.is_ours(self._client, self._owner, self._say, insist=insist):
             return []
-        left: Problem | None = None
-        try:
-            prepare.clear(self._client, padding_too=True)
-        except Problem as problem:  # the cluster's own state matters more than our pods
-            left = problem
-        changes = restore.restore(self._client, snapshot, self._say, self._sleep, self._look_after)
-        if left is not None:
-            raise left
+        left: list[Problem] = []
+
+        def sweep(clear: Callable[[], None]) -> None:
+            try:
+                clear()
+            except Problem as problem:  # the cluster's own state matters more than our pods
+                left.append(problem)
+
+        # a thousand Services take most of a minute to delete, and the cluster shall not wait for that
+        with ThreadPoolExecutor(1) as aside:
+            padded = aside.submit(sweep, lambda: padding.clear(self._client))
+            sweep(lambda: prepare.clear(self._client, wait=True))
+            changes = restore.restore(self._client, snapshot, self._say, self._sleep, self._look_after)
+        padded.result()
+        if left:
+            raise left[0]
         return changes
 
     def _look_after(self) -> None:
@@ -209,7 +218,7 @@ class Kube:
                 f"configmap {STATE}."
             ) from None
         finally:
-            prepare.clear(self._client, padding_too=True)
+            prepare.clear(self._client, wait=True)
 
     def settle_for_person(self, dataplane: str) -> Settlement:
         """Wait for the proof on the measured nodes because a person asks, who looks no second time.

@@ -49,6 +49,11 @@ def have(client: Client, count: int, node: str, image: str, port: int) -> None:
         ) from None
 
 
+def clear(client: Client) -> None:
+    """Take them away, and the pod behind them, and wait until it is gone. Safe to run twice."""
+    Crew(client, PART).dismiss()
+
+
 def manifest(index: int, port: int) -> Object:
     """One of them."""
     ports = [{"name": "connect", "protocol": "TCP", "port": port, "targetPort": port}]

@@ -88,17 +88,18 @@ def pad(
         padding.have(client, settings.services, place.node, pods.image(variables), CONNECT_PORT)
 
 
-def clear(client: Client, *, padding_too: bool = False) -> None:
-    """Take away what prepare and observe brought. Safe to run twice.
+def clear(client: Client, *, wait: bool = False) -> None:
+    """Take away what prepare and observe brought, but for the many Services, which stay for the next visit.
+
+    Safe to run twice.
 
     Args:
         client: of the cluster.
-        padding_too: the many Services as well, which otherwise stay for the next visit; and wait until all is gone,
-            which otherwise is left to whoever comes next, as seconds of every visit are not for waiting.
+        wait: until all is gone. It is left to whoever comes next, as seconds of every visit are not for waiting.
     """
-    parts = [TRIALS, looking.PART, reach.REACH, reach.CHECK, reach.OUTSIDE, *([padding.PART] if padding_too else [])]
+    parts = [TRIALS, looking.PART, reach.REACH, reach.CHECK, reach.OUTSIDE]
     with ThreadPoolExecutor(len(parts)) as pool:
-        list(pool.map(lambda part: Crew(client, part).dismiss(wait=padding_too), parts))
+        list(pool.map(lambda part: Crew(client, part).dismiss(wait=wait), parts))
 
 
 def needed(visit: Visit) -> list[Topology]:

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.errors import Problem, Unfit
 from steps.catalogue.topologies import BY_NAME, TOPOLOGIES
-from steps.cluster.kube import configure, looking, prepare, reach
+from steps.cluster.kube import configure, looking, padding, prepare, reach
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.crew import Crew
 from steps.model import Cell, Placement, Trial, Visit
@@ -222,12 +222,13 @@ def test_many_services_stay_from_visit_to_visit_and_so_does_the_pod_behind_them(
     assert not trials.items() <= behind["labels"].items()
     prepare.clear(bench.client)
     assert set(bench.kubelet.services()) == set(made)
-    assert set(bench.kubelet.pods()) == {"padding"}
+    assert set(bench.kubelet.pods()) == {"padding"}, "clear leaves them to the next visit"
     bench.prepare("pod-to-service", services=12)
     posts = [r for r in bench.store.requests if r.verb == "create" and r.plural == "services"]
     assert len([r for r in posts if r.name.startswith("padding")]) == 12
     assert bench.kubelet.pods()["padding"]["metadata"]["uid"] == behind["uid"]
-    prepare.clear(bench.client, padding_too=True)
+    prepare.clear(bench.client)
+    padding.clear(bench.client)
     assert bench.kubelet.services() == {}
     assert bench.kubelet.pods() == {}
 
@@ -256,7 +257,7 @@ def test_killed_at_any_write_and_called_again_it_is_as_if_it_had_not_been(*, aft
         bench.direct.kill_at = None
         assert list(bench.prepare(*EVERY)) == list(expected)
         assert set(bench.kubelet.pods()) == set(whole.kubelet.pods())
-        prepare.clear(bench.client, padding_too=True)
+        prepare.clear(bench.client, wait=True)
         assert bench.kubelet.pods() == {}
 
 
