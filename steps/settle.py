@@ -144,9 +144,10 @@ def wait(
     judgement: Judgement = looks(look)
     if isinstance(judgement, Settled):
         return Settlement(tuple(signs), judgement.proof, time.monotonic() - began)
-    final = isinstance(judgement, Never)
-    limit = "" if final else f"not within {timeout_s:g} s: "
-    raise NotSettledError(f"{limit}{judgement.reason} (seen: {_seen(signs)})", signs, judgement.proof, final=final)
+    if isinstance(judgement, Never):  # the reason is enough, and what else was seen is in the record
+        raise NotSettledError(judgement.reason, signs, judgement.proof, final=True)
+    waited = f"not within {timeout_s:g} s: {judgement.reason} (seen: {_seen(signs)})"
+    raise NotSettledError(waited, signs, judgement.proof, final=False)
 
 
 def _clause(sign: Sign) -> str:

@@ -57,6 +57,8 @@ def test_what_can_not_settle_is_not_waited_for() -> None:
         looks += 1
         return PROVEN
 
-    with pytest.raises(NotSettledError, match="no measured node is named"):
+    with pytest.raises(NotSettledError, match="no measured node is named") as caught:
         settle.wait(observe, lambda signs: settle.judge(signs, ASKED, ()), 30, lambda _: None)
     assert looks == 1
+    assert "seen:" not in str(caught.value), "the reason is enough"
+    assert caught.value.signs == tuple(PROVEN)
