@@ -94,8 +94,10 @@ READ_ONLY = """
 set -e
 mount --make-rprivate /
 mount --bind "$1" /mnt
+mount --bind "$2" /srv
 mount -t tmpfs tmpfs /tmp
 mkdir /tmp/work && mount --bind /mnt /tmp/work
+mkdir -p "$2" && mount --bind /srv "$2" && mount -o remount,bind,ro "$2"  # a checkout may lie below /tmp
 for place in $(findmnt -rno TARGET | grep -vE '^/(proc|sys|dev|tmp)(/|$)'); do
   mount -o remount,bind,ro "$place" 2>/dev/null || true
 done
