@@ -30,7 +30,7 @@ SLOWDOWN = 0.10
 PROBES = 3
 TURNS = 4
 TWIN_RUNS = 3
-TRIED = 400
+TRIED = 1200
 """Rules enough that their cost stands out from the noise of a few short looks."""
 
 
