@@ -1,5 +1,6 @@
 """Argo's semantics, a row each: what a DAG does, and the phases that come of it."""
 
+import fcntl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from hera.workflows import models as m
 
 from tests.workflows import toys as t
 from tests.workflows.running import phases, walk, workflow
+from workflows.local.mutex import lock_path
 from workflows.local.nodes import Outcome
 
 
@@ -272,6 +274,20 @@ def test_a_templates_mutex_lets_one_in_at_a_time(tmp_path: Path) -> None:
     outcome, _ = walk(built, tmp_path)
     assert outcome.phase == "Succeeded"
     assert [f.read_text() for f in marks.glob("seen-*")] == ["1"] * 3
+
+
+def test_a_template_that_waits_for_its_mutex_ends_by_the_workflows_deadline(tmp_path: Path) -> None:
+    built = workflow(lambda: t.overlap(name="o", arguments={"marks": str(tmp_path), "mine": "a"})).to_dict()
+    built["spec"]["activeDeadlineSeconds"] = 1
+    for template in built["spec"]["templates"]:
+        if "script" in template:
+            template["synchronization"] = {"mutexes": [{"name": "narrow"}]}
+    with lock_path("narrow", tmp_path).open("w") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        outcome, _ = walk(built, tmp_path)
+    assert outcome.phase == "Failed"
+    (waited,) = [node for node in outcome.nodes if node.display_name == "o"]
+    assert (waited.phase, waited.message) == ("Failed", "Step exceeded its deadline")
 
 
 @pytest.mark.parametrize(("limit", "phase", "attempts"), [(2, "Succeeded", 3), (1, "Failed", 2)])

@@ -97,32 +97,26 @@ class Walk:
         if title := template.get("annotations", {}).get(DISPLAY_NAME):
             display = render(title, known)
         async with self._locked(template, name) as held:
+            if held and kind == "Pod" and "retryStrategy" in template:
+                return await self._retry(template, values, known, name, display, parent)
+            node = self._begin(name, display, template_name, kind, parent, inputs=values)
             if not held:
-                node = self._begin(name, display, template_name, kind, parent, inputs=values)
-                return self._end(node, "Failed", f"Stopped with strategy '{self._around.shutdown.strategy}'")
-            return await self._begun(template, values, known, name, display, parent)
+                return self._end(node, "Failed", self._refusal() or "")
+            return await (self._dag if kind == "DAG" else self._pod)(template, node, known)
 
     def _locked(self, template: Template, name: str) -> contextlib.AbstractAsyncContextManager[bool]:
         """Its mutexes are held while a template runs, DAG or step."""
         names = [m["name"] for m in template.get("synchronization", {}).get("mutexes", [])]
+        return mutex.held(
+            names,
+            f"node {name}",
+            lambda told: self._tell(WorkflowWaiting(told)),
+            lambda: self._refusal() is not None,
+            self._locks,
+        )
 
-        def given_up() -> bool:
-            return self._around.shutdown.refusal(in_exit_handler=self._in_exit_handler) is not None
-
-        return mutex.held(names, f"node {name}", lambda told: self._tell(WorkflowWaiting(told)), given_up, self._locks)
-
-    async def _begun(
-        self, template: Template, values: dict[str, str], known: Scope, name: str, display: str, parent: str | None
-    ) -> Node:
-        template_name = template["name"]
-        kind: Kind = "DAG" if "dag" in template else "Pod"
-        if kind == "DAG":
-            node = self._begin(name, display, template_name, kind, parent, inputs=values)
-            return await self._dag(template, node, known)
-        if "retryStrategy" in template:
-            return await self._retry(template, values, known, name, display, parent)
-        node = self._begin(name, display, template_name, kind, parent, inputs=values)
-        return await self._pod(template, node, known)
+    def _refusal(self) -> str | None:
+        return self._around.shutdown.refusal(in_exit_handler=self._in_exit_handler)
 
     def _inputs(self, template: Template, arguments: Arguments) -> dict[str, str]:
         values = {}
@@ -192,7 +186,7 @@ class Walk:
                 running.create_task(self._task(dag, task))
         if dag.gives_up:
             return self._end(node, "Failed", NO_MORE)
-        if self._around.shutdown.refusal(in_exit_handler=self._in_exit_handler) is not None:
+        if self._refusal() is not None:
             return self._end(node, "Failed")
         phase = dag.phase()
         if phase == "Succeeded":
