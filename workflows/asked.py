@@ -5,16 +5,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-Context = Annotated[
-    str,
-    Parameter(help="A context of the kubeconfig; the current one if empty.", show_default=lambda value: value or None),
-]
-"""Which cluster."""
-
 
 def flag(text: str) -> Parameter:
     """A flag whose empty default is not worth a word."""
     return Parameter(help=text, show_default=lambda value: value or None)
+
+
+Context = Annotated[str, flag("A context of the kubeconfig; the current one if empty.")]
+"""Which cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)

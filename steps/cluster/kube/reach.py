@@ -36,7 +36,7 @@ _SCRIPT: Final = (
 )
 
 
-def wait(client: Client, placements: Sequence[Placement], image: str, timeout_s: float = REACH_S) -> None:
+def wait(client: Client, placements: Sequence[Placement], image: str, timeout_s: float) -> None:
     """Wait until the server of each placement answers the client there, on the connect probe's port.
 
     The endpoints of the trials' Service are written after those of all Services before it, so once they answer, the
