@@ -26,6 +26,9 @@ STRATEGIC: Final = "application/strategic-merge-patch+json"
 FIELD_MANAGER: Final = "dataplane-benchmark"
 """Under this name the API server notes which fields we set, and when."""
 
+_ALL: Final = "All"
+"""The stages of a request that a dry run goes through: all but keeping the result."""
+
 _PAGE: Final = 500
 _LONGEST_WATCH_S: Final = 60.0
 _BETWEEN_WATCHES_S: Final = 0.1
@@ -50,8 +53,10 @@ class Client:
         """All objects that the selectors choose; none where their kind isn't known to the cluster."""
         return self._list(resource, namespace, labels, fields)[0]
 
-    def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
-        """Make an object.
+    def create(
+        self, resource: Resource, body: Object, namespace: str | None = None, *, dry_run: bool = False
+    ) -> Object:
+        """Make an object; `dry_run`: have the API server try it and keep nothing.
 
         Raises:
             ConflictError: one of that name is there; our own call, cut short and repeated, may have made it.
@@ -59,32 +64,46 @@ class Client:
         self._permit("create", resource, namespace, "")
         name = body.get("metadata", {}).get("name", "")
         body = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-        path = self._path(resource, namespace) + _as_ourselves()
+        path = self._path(resource, namespace) + _as_ourselves(dry_run=dry_run)
         return self._must("POST", path, f"{resource.kind} {name}".rstrip(), body)
 
     def patch(
-        self, resource: Resource, name: str, patch: Object, namespace: str | None = None, *, content: str = MERGE
+        self,
+        resource: Resource,
+        name: str,
+        patch: Object,
+        namespace: str | None = None,
+        *,
+        content: str = MERGE,
+        dry_run: bool = False,
     ) -> Object:
-        """Change fields; what comes back is the whole object.
+        """Change fields; what comes back is the whole object. `dry_run`: as it would become, and stays as it is.
 
         Raises:
             ConflictError: the patch says metadata.resourceVersion, and somebody was faster.
         """
         self._permit("patch", resource, namespace, name)
-        path = self._path(resource, namespace, name) + _as_ourselves()
+        path = self._path(resource, namespace, name) + _as_ourselves(dry_run=dry_run)
         return self._must("PATCH", path, f"{resource.kind} {name}", patch, content=content)
 
     def delete(
-        self, resource: Resource, name: str, namespace: str | None = None, *, grace_s: int | None = None, uid: str = ""
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None = None,
+        *,
+        grace_s: int | None = None,
+        uid: str = "",
+        dry_run: bool = False,
     ) -> bool:
-        """Take an object away; False where it was gone. With `uid`, only that very object."""
+        """Take an object away; False where it was gone. With `uid`, only that very object; `dry_run`: only try it."""
         self._permit("delete", resource, namespace, name)
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace_s is not None:
             options["gracePeriodSeconds"] = grace_s
         if uid:
             options["preconditions"] = {"uid": uid}
-        path = self._path(resource, namespace, name)
+        path = self._path(resource, namespace, name) + _query({"dryRun": _ALL if dry_run else ""})
         return self._json("DELETE", path, f"{resource.kind} {name}", options, missing=True) is not None
 
     def log(
@@ -286,5 +305,5 @@ def _query(values: dict[str, str]) -> str:
     return "?" + urlencode({name: value for name, value in values.items() if value})
 
 
-def _as_ourselves() -> str:
-    return _query({"fieldManager": FIELD_MANAGER})
+def _as_ourselves(*, dry_run: bool) -> str:
+    return _query({"fieldManager": FIELD_MANAGER, "dryRun": _ALL if dry_run else ""})

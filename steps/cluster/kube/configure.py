@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from analysis import words
 from analysis.errors import Problem, Unfit
-from steps.cluster.kube import discover, kube_proxy, nodes, patches, state
-from steps.cluster.kube.actions import Action, command
+from steps.cluster.kube import discover, kube_proxy, nodes, patches, state, unfit
+from steps.cluster.kube.actions import Action, Create, command
 from steps.cluster.kube.apply import Applier, Say
 from steps.cluster.kube.client import FIELD_MANAGER, Client
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.fields import Field, Ref, Value
 from steps.cluster.kube.permissions import felix_configurations
+from steps.cluster.kube.rehearsal import rehearse
 from steps.cluster.kube.seen import Seen, look
 from steps.cluster.kube.signs import EBPF, EBPF_DSR
 from steps.cluster.kube.state import Owner
@@ -79,6 +81,8 @@ def plan(standing: Standing, dataplane: str, original: Object | None) -> list[Ac
         return patches.order(current, patches.restored(before, current), facts, stale=standing.stale)
     if reason := cannot_switch(facts):
         raise Unfit(reason)
+    if found := unfit.in_vain(facts, dataplane):
+        raise Unfit(words.sentences(found.reason, found.remedy))
     api_server = next(iter(standing.seen.api_servers), None)
     wanted = patches.target(dataplane, facts, current, before, api_server)
     return patches.order(current, wanted, facts, stale=standing.stale)
@@ -94,7 +98,7 @@ def configure(
     *,
     before: Callable[[Standing, tuple[str, ...], bool], None] = lambda _standing, _measured, _switches: None,
 ) -> list[Change]:
-    """Switch, with the lock taken and the snapshot written before the first change.
+    """Switch, with every write tried first, and the lock taken and the snapshot written before the first change.
 
     A dataplane that an earlier visit found not to be had here is not tried again.
 
@@ -109,7 +113,8 @@ def configure(
             there is a change.
 
     Raises:
-        Unfit: somebody else holds the cluster, or it can't be switched, to this dataplane or at all.
+        Unfit: somebody else holds the cluster, or it can't be switched, to this dataplane or at all; or a write of the
+            switch would fail. Nothing was changed then.
         Problem: an action failed; calling again goes on from there.
     """
     standing = stand(client, to_switch=True)
@@ -122,6 +127,8 @@ def configure(
         raise Unfit(f"{dataplane} was tried earlier in this run and can't be had here: {reason}")
     if not todo and owner.workflow is None:
         return []  # a person who finds the cluster as wanted has nothing to put back
+    lock = Create(state.LOCK, state.lock(owner, taken, client.now()))
+    rehearse(client, standing.facts, standing.seen.kube_proxy_pods, todo if held is not None else [lock, *todo])
     # a run holds the cluster from its first visit on, lest another switches it under one that had nothing to change
     held = held or state.take(client, owner, taken, client.now())
     if dataplane in EBPFS and not held.ebpf:
@@ -163,7 +170,7 @@ def kept(taken: Object) -> dict[Ref, Object | None]:
 def original_fields(taken: Object) -> dict[Field, Value]:
     """What was touchable when a snapshot was taken, and what it held."""
     objects = kept(taken)
-    return patches.state(objects, patches.snapshotted(objects))
+    return patches.state(objects, patches.snapshotted(objects, taken.get("kube_proxy_config_key")))
 
 
 def _found(seen: Seen, ref: Ref) -> Object | None:

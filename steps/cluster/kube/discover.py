@@ -1,7 +1,7 @@
 """What a cluster is, from the objects that were read: the facts by which a switch is planned or refused. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from steps.cluster.kube import kube_proxy, quantity
@@ -9,14 +9,11 @@ from steps.cluster.kube.fields import read
 from steps.cluster.kube.nodes import Node
 from steps.cluster.kube.nodes import read as read_node
 from steps.cluster.kube.owners import ADDON_MANAGER, annotations, labels, owners
-from steps.cluster.kube.permissions import CALICO_SYSTEM, DEFAULT
-from steps.cluster.kube.seen import Seen
+from steps.cluster.kube.permissions import DEFAULT, KUBE_PROXY
+from steps.cluster.kube.seen import SWITCHED, Seen
 
 Object = dict[str, Any]
 Install = Literal["manifest", "operator"]
-
-SWITCHED: Final = ("bpfEnabled", "bpfExternalServiceMode", "nftablesMode")
-"""The fields of FelixConfiguration that decide the dataplane."""
 
 _OTHER_CNIS: Final = {
     "cilium": "Cilium",
@@ -34,9 +31,11 @@ _VPP: Final = "calico-vpp-node"
 
 _OPERATOR_REFUSES: Final = ("app.kubernetes.io/managed-by", ADDON_MANAGER, "argocd.argoproj.io/instance")
 
+_VARIABLES: Final = {name: f"FELIX_{name.upper()}" for name in SWITCHED}
 _TRUE: Final = frozenset({"true", "1", "yes", "y", "t"})
 _QUIET_LEVELS: Final = frozenset({"warn", "warning", "error", "fatal", "critical", "none"})
 _LOG_LEVEL: Final = "FELIX_LOGSEVERITYSCREEN"
+_SKIPS_KERNEL_CHECK: Final = "KUBE_PROXY_NFTABLES_SKIP_KERNEL_VERSION_CHECK"
 _NFTABLES_SINCE: Final = (3, 29, 0)
 _AUTO_SINCE: Final = (3, 32, 0)
 
@@ -46,8 +45,11 @@ class Facts:
     """A cluster's facts. None is unknown or absent.
 
     `install`: None where there is no Calico that we know how to switch. `bootstraps`: the operator looks after
-    kube-proxy and the API server's address itself. `overrides`: Felix parameters that calico-node's environment sets,
-    which beat FelixConfiguration. `narrower`: FelixConfigurations for some nodes that set what a switch would.
+    kube-proxy and the API server's address itself. `kube_proxy_mode`: None where what kube-proxy is started with could
+    not be read; `kube_proxy_source`: where it was looked for; `kube_proxy_config_key`: None where its mode can't be
+    switched. `overrides`: Felix parameters that calico-node's environment sets, which beat FelixConfiguration, and
+    `override_origins` where they come from, if not from its DaemonSet itself. `unread_environment`: what else may set
+    some and was not read. `narrower`: FelixConfigurations for some nodes that set what a switch would.
     `owners`: objects that a switch patches, and the GitOps tool or add-on manager that would put them back.
     """
 
@@ -75,6 +77,10 @@ class Facts:
     aws_source_check: str | None
     nftables_mode: str | None = None
     log_level_overridden: bool = False
+    kube_proxy_source: str = ""
+    override_origins: dict[str, str] = field(default_factory=dict)
+    unread_environment: tuple[str, ...] = ()
+    kube_proxy_skips_kernel_check: bool = False
 
     @property
     def version(self) -> tuple[int, int, int] | None:
@@ -114,16 +120,15 @@ class Facts:
 
 def facts(seen: Seen) -> Facts:
     """The facts that the objects tell."""
-    agent = _agent(seen)
+    agent = seen.agent
     felix = seen.felix_default
-    environment = _environment(agent)
+    environment = seen.agent_environment
     linux_dataplane = _text(seen.installation, ("spec", "calicoNetwork", "linuxDataplane"))
     vpp = seen.daemon_set(_VPP) is not None or linux_dataplane == "VPP"
     install = _install(seen, agent)
     # without Calico's agent there is another CNI, which is measured as it is on whatever node
     every = [found["metadata"]["name"] for found in seen.nodes] if agent is None else None
-    key = kube_proxy.config_key(seen.kube_proxy_config)
-    mode = kube_proxy.mode(_text(seen.kube_proxy_config, ("data", key))) if key else None
+    mode, source, key = _proxy(seen)
     return Facts(
         group=seen.group,
         install=install,
@@ -141,19 +146,44 @@ def facts(seen: Seen) -> Facts:
         kube_proxy_config_key=key,
         encapsulation=_encapsulation(seen.pools),
         pools=tuple(_pool(pool) for pool in seen.pools),
-        mtu=_mtu(seen, agent),
-        overrides=_overrides(agent) if install == "manifest" else {},
+        mtu=_mtu(seen),
+        overrides=_overrides(seen) if install == "manifest" else {},
         narrower=_narrower(seen.felix),
         owners=owners(seen),
         log_level=environment.get(_LOG_LEVEL) or _text(felix, ("spec", "logSeverityScreen")),
         aws_source_check=environment.get("FELIX_AWSSRCDSTCHECK") or _text(felix, ("spec", "awsSrcDstCheck")),
         nftables_mode=_felix(seen)["nftablesMode"],
-        log_level_overridden=_LOG_LEVEL in environment,
+        log_level_overridden=_LOG_LEVEL in environment.variables,
+        kube_proxy_source=source,
+        override_origins=_override_origins(seen) if install == "manifest" else {},
+        unread_environment=environment.unread if install == "manifest" else (),
+        kube_proxy_skips_kernel_check=_skips_kernel_check(seen.kube_proxy),
     )
 
 
-def _agent(seen: Seen) -> Object | None:
-    return seen.daemon_set("calico-node", CALICO_SYSTEM) or seen.daemon_set("calico-node")
+def _proxy(seen: Seen) -> tuple[str | None, str, str | None]:
+    """kube-proxy's mode, where that was looked for, and the key of ConfigMap kube-proxy by which it is switched."""
+    found = seen.proxy_source
+    if found.file is not None and found.config_map is None:
+        return None, f"file {found.file}, which no ConfigMap shows", None
+    if found.config_map is not None:
+        held = _text(seen.known_config_maps.get(found.config_map), ("data", found.key or ""))
+        source = f"ConfigMap kube-system/{found.config_map}, key {found.key}"
+        known = kube_proxy.mode(held)
+        return known, source, found.key if known and found.config_map == KUBE_PROXY else None
+    if found.known:
+        return (found.flag or kube_proxy.DEFAULT_MODE), "its command line", None
+    if seen.kube_proxy is None:
+        return None, "nowhere: there is no DaemonSet kube-system/kube-proxy", None
+    # an image that starts kube-proxy in a way of its own: by the ConfigMap of its name, if there is one
+    key = kube_proxy.config_key(seen.kube_proxy_config)
+    mode = kube_proxy.mode(_text(seen.kube_proxy_config, ("data", key))) if key else None
+    return mode, "ConfigMap kube-system/kube-proxy", key
+
+
+def _skips_kernel_check(daemon_set: Object | None) -> bool:
+    entries = [entry for container in _containers(daemon_set) for entry in container.get("env") or []]
+    return any(entry.get("name") == _SKIPS_KERNEL_CHECK and entry.get("value") for entry in entries)
 
 
 def _install(seen: Seen, agent: Object | None) -> Install | None:
@@ -187,7 +217,7 @@ def _dataplane(seen: Seen, mode: str | None) -> str:
     if seen.installation is not None:  # the operator writes nftablesMode after it
         return "nftables" if linux == "Nftables" else "iptables"
     nft = felix["nftablesMode"]
-    version = quantity.version(_calico_version(seen, _agent(seen)) or "")
+    version = quantity.version(_calico_version(seen, seen.agent) or "")
     if version is not None and version < _NFTABLES_SINCE:
         return "iptables"
     automatic = nft == "Auto" or (not nft and version is not None and version >= _AUTO_SINCE)
@@ -199,7 +229,7 @@ def _dataplane(seen: Seen, mode: str | None) -> str:
 def _felix(seen: Seen) -> Object:
     """The settings that decide the dataplane as Felix takes them: calico-node's environment beats all else."""
     spec = (seen.felix_default or {}).get("spec") or {}
-    environment = _environment(_agent(seen))
+    environment = seen.agent_environment
     beats = {name: environment.get(f"FELIX_{name.upper()}") for name in SWITCHED}
     linux = _text(seen.installation, ("spec", "calicoNetwork", "linuxDataplane"))
     bpf = bool(spec.get("bpfEnabled")) or linux == "BPF"
@@ -242,16 +272,23 @@ def _pool(pool: Object) -> dict[str, object]:
     }
 
 
-def _mtu(seen: Seen, agent: Object | None) -> str | None:
+def _mtu(seen: Seen) -> str | None:
     felix = (seen.felix_default or {}).get("spec") or {}
-    told = felix.get("vxlanMTU") or felix.get("mtu") or _environment(agent).get("FELIX_VXLANMTU")
+    told = felix.get("vxlanMTU") or felix.get("mtu") or seen.agent_environment.get("FELIX_VXLANMTU")
     told = told or read(seen.installation, ("spec", "calicoNetwork", "mtu"))
     return str(told) if told else None
 
 
-def _overrides(agent: Object | None) -> dict[str, str]:
-    wanted = {f"FELIX_{name.upper()}": name for name in SWITCHED}
-    return {wanted[name]: value for name, value in _environment(agent).items() if name in wanted}
+def _overrides(seen: Seen) -> dict[str, str]:
+    variables = seen.agent_environment.variables
+    held = {name: variables[variable] for name, variable in _VARIABLES.items() if variable in variables}
+    return {name: "something unknown" if each.value is None else each.value for name, each in held.items()}
+
+
+def _override_origins(seen: Seen) -> dict[str, str]:
+    variables = seen.agent_environment.variables
+    held = {name: variables[variable].origin for name, variable in _VARIABLES.items() if variable in variables}
+    return {name: origin for name, origin in held.items() if origin is not None}
 
 
 def _narrower(felix: Iterable[Object]) -> dict[str, tuple[str, ...]]:
@@ -263,15 +300,6 @@ def _narrower(felix: Iterable[Object]) -> dict[str, tuple[str, ...]]:
         if narrow and (sets := tuple(key for key in SWITCHED if spec.get(key) is not None)):
             found[name] = sets
     return found
-
-
-def _environment(agent: Object | None) -> dict[str, str]:
-    return {
-        entry["name"]: str(entry["value"])
-        for container in _containers(agent)
-        for entry in container.get("env") or []
-        if entry.get("value") is not None
-    }
 
 
 def _containers(daemon_set: Object | None) -> list[Object]:

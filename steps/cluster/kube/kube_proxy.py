@@ -1,11 +1,12 @@
 """kube-proxy: in which mode its configuration puts it, whether it is parked, and which of its pods are old. Pure."""
 
-import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
-import yaml
+from analysis.errors import Problem
+from steps.cluster.kube.config import text
+from steps.cluster.kube.config.errors import TextError
 
 Object = dict[str, Any]
 
@@ -17,37 +18,59 @@ PARKING_PATH: Final = ("spec", "template", "spec", "nodeSelector", PARKING_KEY)
 DEFAULT_MODE: Final = "iptables"
 """What kube-proxy on Linux takes when no mode is given."""
 
-_MODE_LINE: Final = re.compile(r"^mode:.*$", re.MULTILINE)
+_KIND: Final = "KubeProxyConfiguration"
+_MODE: Final = "mode"
 
 
 def config_key(config_map: Object | None) -> str | None:
     """Under which key of its ConfigMap kube-proxy's configuration lies; None where there is none."""
-    for key, text in sorted(((config_map or {}).get("data") or {}).items()):
-        if _parsed(text).get("kind") == "KubeProxyConfiguration":
+    for key, held in sorted(((config_map or {}).get("data") or {}).items()):
+        if is_configuration(str(held)):
             return str(key)
     return None
 
 
-def mode(text: str | None) -> str | None:
+def is_configuration(configuration: str) -> bool:
+    """Whether a text is a configuration of kube-proxy, in JSON or in YAML, alone or among other documents."""
+    return text.has(configuration, _KIND)
+
+
+def mode(configuration: str | None) -> str | None:
     """The mode that a configuration asks for; None where there is no configuration."""
-    if text is None:
+    if configuration is None or not is_configuration(configuration):
         return None
-    return str(_parsed(text).get("mode") or DEFAULT_MODE)
+    return text.get(configuration, _KIND, _MODE) or DEFAULT_MODE
 
 
-def with_mode(text: str, wanted: str) -> str:
-    """The configuration with another mode; every other line stays as it is."""
-    line = f"mode: {wanted}" if wanted else 'mode: ""'
-    changed, count = _MODE_LINE.subn(line, text, count=1)
-    return changed if count else text.rstrip("\n") + f"\n{line}\n"
+def with_mode(configuration: str, wanted: str) -> str:
+    """The configuration with another mode. Everything else in it stays, and was parsed again to see that it does.
+
+    Raises:
+        Problem: it can't be parsed, or its mode can't be set alone.
+    """
+    try:
+        return text.put(configuration, _KIND, _MODE, wanted)
+    except TextError as error:
+        raise Problem(
+            f"kube-proxy's configuration can't be given mode {wanted or DEFAULT_MODE}: {error}. Correct it: "
+            "`kubectl -n kube-system edit configmap`."
+        ) from None
 
 
 def put_back(original: str, current: str) -> str:
-    """The original text, or if somebody else edited it meanwhile, the present one with the original's mode."""
+    """The original text, byte for byte; if somebody else edited it meanwhile, theirs with the original's mode.
+
+    A text that can't be parsed is nobody's configuration: kube-proxy can't start by it, so the original replaces it.
+    """
     ours = mode(current)
-    if current == original or (ours is not None and current == with_mode(original, ours)):
+    if ours is None or current == original:
         return original
-    return with_mode(current, str(_parsed(original).get("mode") or ""))
+    try:
+        if current == text.put(original, _KIND, _MODE, ours):
+            return original
+        return text.put(current, _KIND, _MODE, text.get(original, _KIND, _MODE), like=original)
+    except TextError:
+        return original
 
 
 def is_parked(daemon_set: Object) -> bool:
@@ -98,11 +121,3 @@ def stale(pods: Iterable[Object], since: datetime | None) -> tuple[Object, ...]:
 def _observed(daemon_set: Object) -> bool:
     status = daemon_set.get("status") or {}
     return bool(status.get("observedGeneration", 0) >= daemon_set["metadata"].get("generation", 0))
-
-
-def _parsed(text: object) -> Object:
-    try:
-        found = yaml.safe_load(str(text))
-    except yaml.YAMLError:
-        return {}
-    return found if isinstance(found, dict) else {}

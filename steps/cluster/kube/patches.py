@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from steps.cluster.kube import fields, kube_proxy
 from steps.cluster.kube.actions import Action, Await, Condition, Create, Delete, RestartKubeProxy, Write
-from steps.cluster.kube.discover import SWITCHED, Facts
+from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.fields import WHOLE, Field, Ref, State, Value, read
 from steps.cluster.kube.permissions import (
     CONFIGMAPS,
@@ -22,6 +22,7 @@ from steps.cluster.kube.permissions import (
     TIGERA_OPERATOR,
     felix_configurations,
 )
+from steps.cluster.kube.seen import SWITCHED
 
 Object = dict[str, Any]
 
@@ -58,10 +59,14 @@ def touchable(facts: Facts) -> tuple[Field, ...]:
     return (*own, *config, *proxy, endpoint(facts))
 
 
-def snapshotted(objects: Mapping[Ref, Object | None]) -> tuple[Field, ...]:
+def snapshotted(objects: Mapping[Ref, Object | None], config_key: str | None = None) -> tuple[Field, ...]:
     """The fields that were touchable when these objects were kept, whatever can be touched now.
 
     The kinds of objects in a snapshot say how Calico was installed then.
+
+    Args:
+        objects: that were kept.
+        config_key: under which kube-proxy's configuration lay, if the snapshot says so.
     """
     operator = INSTALLATION in objects
     alone = not any(ref.name == SERVICES_ENDPOINT for ref in objects)
@@ -72,7 +77,7 @@ def snapshotted(objects: Mapping[Ref, Object | None]) -> tuple[Field, ...]:
         elif ref == PROXY:
             found.append(PARKING)
         elif ref == PROXY_CONFIG:
-            key = kube_proxy.config_key(kept)
+            key = config_key or kube_proxy.config_key(kept)
             found += [Field(ref, ("data", key))] if key else []
         elif ref.name == SERVICES_ENDPOINT:
             found.append(Field(ref, WHOLE))
@@ -95,8 +100,6 @@ def unreadable(original: State, kept: Mapping[Ref, Object | None], now: Mapping[
         found = now.get(field.ref)
         if field.path != WHOLE and found is None and kept.get(field.ref) is not None:
             reasons.append(f"{field.ref} is not there, and held {'.'.join(field.path)}")
-        elif field.ref == PROXY_CONFIG and found is not None and field.path[-1] != kube_proxy.config_key(found):
-            reasons.append(f"{field} is no configuration of kube-proxy")
     return list(dict.fromkeys(reasons))
 
 

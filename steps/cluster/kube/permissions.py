@@ -149,7 +149,8 @@ def _table() -> Iterator[Permission]:
     yield from _each("watch", DAEMONSETS, CLUSTER, _SWITCH)
     yield from _each("list", ENDPOINTSLICES, DEFAULT, _SWITCH)
     yield from _each("get patch", DAEMONSETS, KUBE_SYSTEM, _SWITCH, (KUBE_PROXY,))
-    yield from _each("get", CONFIGMAPS, KUBE_SYSTEM, _BOTH, (KUBE_PROXY, SERVICES_ENDPOINT, STATE))
+    # kube-proxy's configuration, and what calico-node's environment is made of, have names of each cluster's own
+    yield from _each("get", CONFIGMAPS, KUBE_SYSTEM, _BOTH)
     yield from _each("patch", CONFIGMAPS, KUBE_SYSTEM, _SWITCH, (KUBE_PROXY, STATE))
     yield from _each("create", CONFIGMAPS, KUBE_SYSTEM, _SWITCH)
     yield from _each("delete", CONFIGMAPS, KUBE_SYSTEM, _SWITCH, (SERVICES_ENDPOINT, STATE))

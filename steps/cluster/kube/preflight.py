@@ -1,18 +1,24 @@
 """Every reason why a run can't go on, each with what would mend it. Pure, but for what the caller read."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from analysis.errors import Problem
+from analysis.errors import Problem, Unfit
 from steps import variables
 from steps.catalogue.dataplanes import Arm
 from steps.cluster.kube import configure, gate, nodes, state, unfit
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.finding import NO_COMMAND, skip, stop, warn
 from steps.cluster.kube.permissions import BENCHMARK, KUBE_SYSTEM, STATE, Permission
+from steps.cluster.kube.rehearsal import refusals
 from steps.cluster.kube.seen import Seen
 from steps.cluster.kube.state import Held
 from steps.model import Finding
 from steps.settings import Settings
+
+Object = dict[str, Any]
 
 
 def findings(facts: Facts, seen: Seen, settings: Settings, asked_nodes: str, accepted: frozenset[str]) -> list[Finding]:
@@ -32,13 +38,39 @@ def findings(facts: Facts, seen: Seen, settings: Settings, asked_nodes: str, acc
         remedy = f"{NO_COMMAND} name `as-is` as the dataplane."
         return [*found, *(skip(name, reason, remedy) for name in switched)]
     if switched:
-        found += unfit.against(facts, asked)
+        found += unfit.against(facts, asked, accepted)
         found += _neighbours(facts)
         found += _owned(facts, accepted)
         found += _address(seen, facts, asked)
         found += _quiet(facts)
     found += _aws(facts)
     return [finding for finding in found if finding.severity != "skip" or finding.subject in asked]
+
+
+def rehearsed(client: Client, standing: Standing, asked: Iterable[str], original: Object | None) -> list[Finding]:
+    """A finding for each asked dataplane and each reason why switching to it would fail; the cluster tries every write.
+
+    Args:
+        client: of the cluster.
+        standing: how it stands.
+        asked: arms.
+        original: the snapshot from before the run, if there is one.
+
+    Raises:
+        TransientError: the API can't be reached.
+    """
+    found = []
+    pods = standing.seen.kube_proxy_pods
+    for name in sorted({Arm.parse(arm).name for arm in asked} - {"as-is"}):
+        try:
+            todo = configure.plan(standing, name, original)
+        except Unfit:
+            continue  # which the facts say by themselves
+        except Problem as problem:
+            found.append(skip(name, str(problem), f"{NO_COMMAND} leave it out otherwise."))
+            continue
+        found += [skip(name, f"{why}.", remedy) for why, remedy in refusals(client, standing.facts, pods, todo)]
+    return found
 
 
 def missing(denied: Iterable[Permission], namespace: str) -> list[Finding]:

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from analysis.errors import Problem, Unfit
-from steps.cluster.kube import configure, patches, state
+from steps.cluster.kube import configure, kube_proxy, patches, state
 from steps.cluster.kube.actions import Action, command
 from steps.cluster.kube.apply import Applier, Say
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing, stand
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.fields import WHOLE, Field, Value
-from steps.cluster.kube.patches import INSTALLATION
+from steps.cluster.kube.patches import INSTALLATION, PROXY_CONFIG
 from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.state import Held, Owner
 from steps.model import Change
@@ -30,6 +30,9 @@ _GONE: Final = (
     f"if it is gone for good, put back by hand what the snapshot names, and delete that: "
     f"kubectl -n {KUBE_SYSTEM} delete configmap {STATE}"
 )
+
+
+_LONGEST_QUOTE: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +178,18 @@ def _left(found: _Compared, taken: Object, *, had_ebpf: bool) -> tuple[str, ...]
     for field, value in found.wanted.items():
         if field.path != WHOLE and value != found.original.get(field):
             sentences.append(f"{field} was changed by somebody else meanwhile: only its mode was put back.")
+        elif field.ref == PROXY_CONFIG and _is_unreadable(found.current.get(field)):
+            sentences.append(
+                f"{field} could not be read as a configuration of kube-proxy, whoever wrote it; the one from before "
+                f"the run replaces it. What it held: {str(found.current.get(field))[:_LONGEST_QUOTE]!r}"
+            )
         if field.path == WHOLE and found.original.get(field) is None and value is not None:
             sentences.append(f"{field} was made by somebody else meanwhile: it stays.")
     runs_ebpf = any((bool(v) and f.path[-1:] == ("bpfEnabled",)) or v == "BPF" for f, v in found.current.items())
     if (had_ebpf or runs_ebpf) and taken.get("dataplane") not in configure.EBPFS:
         sentences.append(KERNEL)
     return tuple(sentences)
+
+
+def _is_unreadable(held: Value) -> bool:
+    return isinstance(held, str) and not kube_proxy.is_configuration(held)

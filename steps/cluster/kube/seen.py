@@ -1,12 +1,14 @@
 """Read from a cluster all that decides how its dataplane is switched; reading only."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from steps.cluster.kube import kube_proxy
 from steps.cluster.kube.client import Client
+from steps.cluster.kube.config import environment, proxy
 from steps.cluster.kube.permissions import (
     CALICO_GROUPS,
+    CALICO_SYSTEM,
     CONFIGMAPS,
     CRD_GROUP,
     DAEMONSETS,
@@ -29,13 +31,25 @@ from steps.cluster.kube.permissions import (
 
 Object = dict[str, Any]
 
+SWITCHED: Final = ("bpfEnabled", "bpfExternalServiceMode", "nftablesMode")
+"""The fields of FelixConfiguration that decide the dataplane."""
+
+AGENT_VARIABLES: Final = frozenset(
+    f"FELIX_{name.upper()}" for name in (*SWITCHED, "logSeverityScreen", "awsSrcDstCheck")
+)
+"""What of calico-node's environment must be known."""
+
+_OWN_PODS: Final = ("k8s-app=kube-proxy", "component=kube-proxy")
+"""The labels of a kube-proxy that is no DaemonSet but a pod of each node, as kops and RKE2 run it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """The objects as they were read; None is absent.
 
     `group` is the API group in which this cluster keeps Calico's configuration; None where there is no Calico.
-    `kube_proxy_pods` and `api_endpoints` are only read for a switch.
+    `kube_proxy_pods` and `api_endpoints` are only read for a switch. `config_maps`: others of kube-system that
+    kube-proxy's command line or calico-node's environment names, by name.
     """
 
     server_version: str | None = None
@@ -51,6 +65,7 @@ class Seen:
     services_endpoints: dict[str, Object | None] = field(default_factory=dict)
     kube_proxy_pods: tuple[Object, ...] = ()
     api_endpoints: tuple[Object, ...] = ()
+    config_maps: dict[str, Object | None] = field(default_factory=dict)
 
     def daemon_set(self, name: str, namespace: str | None = None) -> Object | None:
         """The DaemonSet of that name, in whatever namespace if none is given."""
@@ -67,6 +82,34 @@ class Seen:
     def kube_proxy(self) -> Object | None:
         """kube-proxy's DaemonSet."""
         return self.daemon_set(KUBE_PROXY, KUBE_SYSTEM)
+
+    @property
+    def agent(self) -> Object | None:
+        """The DaemonSet of Calico's agent."""
+        return self.daemon_set("calico-node", CALICO_SYSTEM) or self.daemon_set("calico-node")
+
+    @property
+    def agent_environment(self) -> environment.Environment:
+        """What Calico's agent is started with."""
+        beside = self.agent is not None and self.agent["metadata"].get("namespace") == KUBE_SYSTEM
+        return environment.read(_containers(self.agent), self.known_config_maps if beside else {})
+
+    @property
+    def known_config_maps(self) -> dict[str, Object | None]:
+        """The ConfigMaps of kube-system that were read, by name."""
+        return {
+            **self.config_maps,
+            KUBE_PROXY: self.kube_proxy_config,
+            SERVICES_ENDPOINT: self.services_endpoints.get(KUBE_SYSTEM),
+        }
+
+    @property
+    def proxy_source(self) -> proxy.Source:
+        """Where kube-proxy takes its mode from: its DaemonSet, or the pods of its name where there is none."""
+        if self.kube_proxy is not None:
+            return proxy.source(_template(self.kube_proxy))
+        sources = {proxy.source(pod.get("spec")) for pod in self.kube_proxy_pods}
+        return sources.pop() if len(sources) == 1 else proxy.Source(known=False)
 
     @property
     def felix_default(self) -> Object | None:
@@ -107,8 +150,11 @@ def look(client: Client, *, to_switch: bool = False) -> Seen:
     group = calico_group(client, groups)
     operator = INSTALLATIONS.group in groups
     daemon_sets = tuple(client.list(DAEMONSETS))
-    proxy = next((d for d in daemon_sets if (_place(d)) == (KUBE_SYSTEM, KUBE_PROXY)), None)
-    pods = client.list(PODS, KUBE_SYSTEM, labels=kube_proxy.selector(proxy)) if proxy and to_switch else []
+    own = next((d for d in daemon_sets if (_place(d)) == (KUBE_SYSTEM, KUBE_PROXY)), None)
+    pods = client.list(PODS, KUBE_SYSTEM, labels=kube_proxy.selector(own)) if own and to_switch else []
+    if own is None and to_switch:
+        pods = [pod for labels in _OWN_PODS for pod in client.list(PODS, KUBE_SYSTEM, labels=labels)]
+    others = _others(daemon_sets, own)
     places = (KUBE_SYSTEM, TIGERA_OPERATOR) if operator else (KUBE_SYSTEM,)
     return Seen(
         server_version=client.version(),
@@ -126,7 +172,24 @@ def look(client: Client, *, to_switch: bool = False) -> Seen:
         api_endpoints=tuple(client.list(ENDPOINTSLICES, DEFAULT, labels="kubernetes.io/service-name=kubernetes"))
         if to_switch
         else (),
+        config_maps={name: client.get(CONFIGMAPS, name, KUBE_SYSTEM) for name in sorted(others)},
     )
+
+
+def _others(daemon_sets: tuple[Object, ...], own: Object | None) -> set[str]:
+    """The ConfigMaps of kube-system beside the known ones that say how kube-proxy and calico-node are started."""
+    agents = [d for d in daemon_sets if _place(d) == (KUBE_SYSTEM, "calico-node")]
+    names = {name for agent in agents for name in environment.needed(_containers(agent), AGENT_VARIABLES)}
+    configured = proxy.source(_template(own)).config_map if own is not None else None
+    return {*names, *([configured] if configured else [])} - {KUBE_PROXY, SERVICES_ENDPOINT}
+
+
+def _template(daemon_set: Object) -> Object:
+    return daemon_set.get("spec", {}).get("template", {}).get("spec") or {}
+
+
+def _containers(daemon_set: Object | None) -> list[Object]:
+    return _template(daemon_set or {}).get("containers") or []
 
 
 def calico_group(client: Client, groups: dict[str, str]) -> str | None:

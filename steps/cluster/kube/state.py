@@ -26,6 +26,8 @@ from steps.cluster.kube.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, S
 
 Object = dict[str, Any]
 
+LOCK: Final = Ref(CONFIGMAPS, STATE, KUBE_SYSTEM)
+
 VERSION: Final = 1
 """Of the snapshot's layout."""
 
@@ -117,14 +119,7 @@ def take(client: Client, owner: Owner, snapshot: Object, now: datetime) -> Held:
     Raises:
         Unfit: somebody else holds it.
     """
-    body = {
-        "metadata": {"name": STATE, "labels": dict(OURS)},
-        "data": {
-            "owner": json.dumps({"workflow": owner.workflow, "namespace": owner.namespace, "person": owner.person}),
-            "taken_at": now.isoformat(),
-            "snapshot": json.dumps(snapshot),
-        },
-    }
+    body = lock(owner, snapshot, now)
     held = find(client)
     if held is None:
         try:
@@ -135,6 +130,18 @@ def take(client: Client, owner: Owner, snapshot: Object, now: datetime) -> Held:
     if held is None or held.owner != owner:
         raise Unfit(taken(client.where, held))
     return held
+
+
+def lock(owner: Owner, snapshot: Object, now: datetime) -> Object:
+    """The ConfigMap that is a lock."""
+    return {
+        "metadata": {"name": STATE, "labels": dict(OURS)},
+        "data": {
+            "owner": json.dumps({"workflow": owner.workflow, "namespace": owner.namespace, "person": owner.person}),
+            "taken_at": now.isoformat(),
+            "snapshot": json.dumps(snapshot),
+        },
+    }
 
 
 def note(client: Client, held: Held, *, unfit: Mapping[str, str] | None = None, ebpf: bool = False) -> None:
@@ -186,6 +193,7 @@ def snapshot(facts: Facts, objects: Mapping[Ref, Object | None], nodes: tuple[st
         "taken_at": now.isoformat(),
         "dataplane": facts.dataplane,
         "nodes": list(nodes),
+        "kube_proxy_config_key": facts.kube_proxy_config_key,
         "objects": [{"ref": _ref_json(ref), "object": trimmed(found)} for ref, found in objects.items()],
     }
 

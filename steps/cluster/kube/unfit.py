@@ -3,15 +3,14 @@
 from collections.abc import Iterator
 from typing import Final
 
-from steps.cluster.kube import kube_proxy
+from steps import variables
+from steps.cluster.kube import kernels, kube_proxy
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.finding import NO_COMMAND, skip, warn
 from steps.model import Finding
 
 EBPF: Final = ("ebpf", "ebpf-dsr")
 _SWITCHED: Final = ("iptables", "nftables", *EBPF)
-_EBPF_KERNEL: Final = (5, 10)
-_NFTABLES_KERNEL: Final = (5, 13)
 
 _LEFT_BEHIND: Final = (
     ((3, 24, 0), (3, 28, 5)),
@@ -27,13 +26,25 @@ _OF_FIELD: Final = {
 }
 
 _INSTALL: Final = f"{NO_COMMAND} install kube-proxy as that DaemonSet, or leave it out."
+_OUT_OF_IPVS: Final = (
+    "Set its mode to iptables where it is said, such as by `kubectl -n kube-system edit configmap kube-proxy`, and "
+    "type `kubectl -n kube-system rollout restart daemonset kube-proxy`."
+)
 _UNPARK: Final = "Take out what keeps it off every node: `kubectl -n kube-system edit daemonset kube-proxy`."
 
 
-def against(facts: Facts, asked: set[str]) -> Iterator[Finding]:
-    """Whatever speaks against one of the dataplanes, asked for or not; `asked`: those that are."""
+def against(facts: Facts, asked: set[str], accepted: frozenset[str] = frozenset()) -> Iterator[Finding]:
+    """Whatever speaks against one of the dataplanes, asked for or not.
+
+    Args:
+        facts: of the cluster.
+        asked: the dataplanes that are asked for.
+        accepted: what a person takes upon themselves.
+    """
     yield from _overridden(facts)
-    yield from _kernels(facts)
+    if "environment" not in accepted:
+        yield from _unread(facts)
+    yield from _kernels(facts, asked)
     yield from _proxy(facts, asked)
     yield from _version(facts, asked)
 
@@ -41,11 +52,16 @@ def against(facts: Facts, asked: set[str]) -> Iterator[Finding]:
 def _overridden(facts: Facts) -> Iterator[Finding]:
     for field, value in facts.overrides.items():
         variable = f"FELIX_{field.upper()}"
+        origin = facts.override_origins.get(field)
+        holds = f"sets {variable}={value}" if origin is None else f"takes {variable} from {origin} ({value})"
         for name in _OF_FIELD[field]:
             yield skip(
                 name,
-                f"calico-node's environment sets {variable}={value}, which beats whatever is patched.",
-                f"Type `kubectl -n {facts.calico_namespace} set env daemonset/calico-node {variable}-`.",
+                f"calico-node's environment {holds}, which beats whatever is patched.",
+                f"Type `kubectl -n {facts.calico_namespace} set env daemonset/calico-node {variable}-`."
+                if origin is None or not origin.startswith("ConfigMap ")
+                else f"Take {variable} out of it: `kubectl -n {facts.calico_namespace} edit {origin.lower()}`, and "
+                f"`kubectl -n {facts.calico_namespace} rollout restart daemonset/calico-node`.",
             )
     for holder, fields in facts.narrower.items():
         for name in sorted({name for field in fields for name in _OF_FIELD[field]}):
@@ -56,20 +72,54 @@ def _overridden(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _kernels(facts: Facts) -> Iterator[Finding]:
-    for names, least in ((EBPF, _EBPF_KERNEL), (("nftables",), _NFTABLES_KERNEL)):
-        for node in facts.linux_nodes:
-            if node.kernel_version is None or node.kernel_version < least:
-                for name in names:
-                    yield skip(
-                        name,
-                        f"node {node.name} has kernel {node.kernel or 'unknown'}, and {least[0]}.{least[1]} is needed: "
-                        "Felix would silently go on without.",
-                        f"{NO_COMMAND} upgrade its kernel.",
-                    )
+def in_vain(facts: Facts, name: str) -> Finding | None:
+    """The first reason why switching to a dataplane would change nothing, or harm; None: there is none."""
+    certain = [*_overridden(facts), *_kernels(facts, set()), *(_ipvs(facts) if facts.kube_proxy_mode == "ipvs" else ())]
+    return next((found for found in certain if found.severity == "skip" and found.subject == name), None)
+
+
+def _unread(facts: Facts) -> Iterator[Finding]:
+    for source in facts.unread_environment:
+        for name in _SWITCHED:
+            yield skip(
+                name,
+                f"calico-node takes variables from {source}, which this program may not read: a FELIX_BPFENABLED in it "
+                "would beat whatever is patched.",
+                f"Look at them: `kubectl -n {facts.calico_namespace} get {source.lower()} -o yaml`. If none is called "
+                f"FELIX_BPFENABLED, FELIX_BPFEXTERNALSERVICEMODE or FELIX_NFTABLESMODE, say so with "
+                f"`{variables.ACCEPT}=environment`.",
+            )
+
+
+def _kernels(facts: Facts, asked: set[str]) -> Iterator[Finding]:
+    for node in facts.linux_nodes:
+        kernel, least = node.kernel or "unknown", kernels.least_for_bpf(node.kernel, node.os_image)
+        if not kernels.is_at_least(node.kernel, least):
+            for name in EBPF:
+                yield skip(
+                    name,
+                    f"node {node.name} has kernel {kernel}, and Felix needs {least} there: it would silently go on "
+                    "without.",
+                    f"{NO_COMMAND} upgrade its kernel.",
+                )
+        elif asked & set(EBPF) and not kernels.is_at_least(node.kernel, kernels.DOCUMENTED_FOR_BPF):
+            reason = f"node {node.name} has kernel {kernel}; Calico documents eBPF from {kernels.DOCUMENTED_FOR_BPF} on"
+            yield warn(f"{reason}, and Felix starts it from {least} on.", f"{NO_COMMAND} upgrade its kernel.")
+        if not kernels.is_at_least(node.kernel, kernels.NFTABLES):
+            reason = f"node {node.name} has kernel {kernel}, and {kernels.NFTABLES} is needed"
+            if facts.kube_proxy_skips_kernel_check and "nftables" in asked:
+                yield warn(
+                    f"{reason} for nftables by the documentation of Calico; kube-proxy is told not to check.",
+                    f"{NO_COMMAND} upgrade its kernel.",
+                )
+            elif not facts.kube_proxy_skips_kernel_check:
+                reason = f"{reason}: kube-proxy refuses to start in nftables mode below."
+                yield skip("nftables", reason, f"{NO_COMMAND} upgrade its kernel.")
 
 
 def _proxy(facts: Facts, asked: set[str]) -> Iterator[Finding]:
+    if facts.kube_proxy_mode == "ipvs":
+        yield from _ipvs(facts)
     if facts.kube_proxy is None:
         yield from _without_proxy(facts)
         return
@@ -77,10 +127,16 @@ def _proxy(facts: Facts, asked: set[str]) -> Iterator[Finding]:
     if kube_proxy.stands_still(facts.kube_proxy) and not kube_proxy.is_parked(facts.kube_proxy) and not managed:
         for name in ("iptables", "nftables"):
             yield skip(name, "kube-proxy is parked in a way that is not ours to undo.", _UNPARK)
-    if facts.kube_proxy_mode == "ipvs":
-        yield from _ipvs(asked)
+    if facts.kube_proxy_mode is None and asked & {"iptables", *EBPF}:
+        yield warn(
+            f"kube-proxy's mode is unknown: it was looked for in {facts.kube_proxy_source}. In IPVS mode no switch can "
+            "be proven.",
+            None,
+        )
     if facts.kube_proxy_config_key is None:
-        reason = "kube-proxy's configuration is not in ConfigMap kube-system/kube-proxy."
+        reason = f"kube-proxy takes its mode from {facts.kube_proxy_source}, not from ConfigMap kube-system/kube-proxy."
+        if "ConfigMap kube-system/kube-proxy" in facts.kube_proxy_source:
+            reason = f"there is no configuration of kube-proxy in {facts.kube_proxy_source}."
         yield skip("nftables", reason, f"{NO_COMMAND} its mode is switched by that ConfigMap.")
 
 
@@ -95,15 +151,15 @@ def _without_proxy(facts: Facts) -> Iterator[Finding]:
         yield skip(name, reason, _INSTALL)
 
 
-def _ipvs(asked: set[str]) -> Iterator[Finding]:
+def _ipvs(facts: Facts) -> Iterator[Finding]:
+    reason = f"kube-proxy is in IPVS mode (by {facts.kube_proxy_source})"
     for name in ("nftables", *EBPF):
-        yield skip(
-            name,
-            "kube-proxy is in IPVS mode, from which Calico can't take over.",
-            "Set its mode to iptables: `kubectl -n kube-system edit configmap kube-proxy`.",
-        )
-    if "iptables" in asked:
-        yield warn("kube-proxy is in IPVS mode: what is called iptables here forwards Services by IPVS.", None)
+        yield skip(name, f"{reason}, from which Calico can't take over.", _OUT_OF_IPVS)
+    yield skip(
+        "iptables",
+        f"{reason}, so that Services are forwarded by IPVS: neither iptables nor any other dataplane can be proven.",
+        f"{_OUT_OF_IPVS} Or measure it as it is (as-is).",
+    )
 
 
 def _version(facts: Facts, asked: set[str]) -> Iterator[Finding]:

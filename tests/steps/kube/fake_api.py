@@ -163,13 +163,13 @@ class Direct:
     def call(
         self, method: str, path: str, what: str, body: object = None, *, content: str = "", missing: bool = False
     ) -> bytes | None:
-        review = "accessreviews" in path
-        fatal = method != "GET" and not review and self.writes == self.kill_at
+        writes = method != "GET" and "accessreviews" not in path and "dryRun=All" not in path
+        fatal = writes and self.writes == self.kill_at
         if fatal and not self.kill_after_write:
             raise KilledError
-        if method == "PATCH":
+        if method == "PATCH" and writes:
             self.meddle(path)
-        self.writes += method != "GET" and not review
+        self.writes += writes
         answer = self.store.handle(method, path, b"" if body is None else json.dumps(body).encode(), content)
         if fatal:
             raise KilledError

@@ -71,6 +71,7 @@ class Store:
         self.logs: dict[tuple[str, str], list[tuple[datetime, str]]] = {}
         self.requests: list[Request] = []
         self.denied: Callable[[Request], bool] = lambda _request: False
+        self.admission: Callable[[Request, Any], str | None] = lambda _request, _body: None
         self.after: Callable[[], None] = lambda: None
         self.shift = timedelta()
         self.stopped: datetime | None = None
@@ -133,12 +134,23 @@ class Store:
         parts = urlsplit(target)
         query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         with self.changed:
+            kept = self._kept() if query.get("dryRun") == "All" else None
             answer = self._answer(method, parts.path, query, json.loads(body) if body else None, content)
-            if method in {"POST", "PATCH", "PUT", "DELETE"} and answer.status < 300:
+            if kept is not None:
+                self._keep(*kept)
+            elif method in {"POST", "PATCH", "PUT", "DELETE"} and answer.status < 300:
                 self.after()
         answer.headers.setdefault("Content-Type", "application/json")
         answer.headers["Date"] = format_datetime(self.now().replace(microsecond=0), usegmt=True)
         return answer
+
+    def _kept(self) -> tuple[dict[Key, Object], int]:
+        return dict(self.objects), len(self.events)
+
+    def _keep(self, objects: dict[Key, Object], events: int) -> None:
+        """What a dry run did is undone: the server answers as if, and keeps nothing."""
+        self.objects = objects
+        del self.events[events:]
 
     def stream(self, watch: Watch) -> Iterator[Object]:
         """The events of a watch as they happen, until its time is up."""
@@ -188,6 +200,8 @@ class Store:
             return self._review(body)
         if (group, plural) not in self.kinds:
             return _unknown()
+        if (refusal := self.admission(request, body)) and method in {"POST", "PATCH", "PUT", "DELETE"}:
+            return _json(403 if "denied" in refusal else 400, _status(400, refusal))
         if self.denied(request):
             text = (
                 f'{plural} "{name}" is forbidden: User "test" cannot {verb} resource "{plural}" in API group "{group}"'

@@ -162,7 +162,7 @@ def test_what_a_dataplane_can_not_have_leaves_it_out(change: Change, subjects: s
 @pytest.mark.parametrize(
     ("make", "subjects", "words"),
     [
-        (lambda: Calico(mode="ipvs"), {"nftables", "ebpf", "ebpf-dsr"}, "IPVS"),
+        (lambda: Calico(mode="ipvs"), {"iptables", "nftables", "ebpf", "ebpf-dsr"}, "IPVS"),
         (lambda: Calico(version="v3.28.0"), {"nftables", "ebpf", "ebpf-dsr"}, "leaves its connect-time load balancer"),
         (lambda: Calico(version="v3.30.0"), {"ebpf", "ebpf-dsr"}, "issue 9620"),
         (lambda: Calico(version="v3.30.1"), set(), ""),

@@ -234,16 +234,9 @@ def test_calico_node_that_is_away_for_a_moment_keeps_nothing_from_being_put_back
         assert not held(calico)
 
 
-def break_config(calico: Calico) -> None:
-    found = calico.store.find("", "configmaps", "kube-system", "kube-proxy")
-    assert found is not None
-    found["data"] = {"config.conf": ": : ["}
-
-
 @pytest.mark.parametrize(
     ("dataplane", "harm", "words"),
     [
-        ("nftables", break_config, "config.conf is no configuration of kube-proxy"),
         (
             "nftables",
             lambda c: c.store.take("", "configmaps", "kube-system", "kube-proxy"),

@@ -1,0 +1,1 @@
+"""Configuration as text: read and edited as the structure that it is."""

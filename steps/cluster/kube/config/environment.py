@@ -1,0 +1,117 @@
+"""Which variables a container is started with, as far as its pod's template and the ConfigMaps tell. Pure.
+
+Secrets are not read. What comes from one, or from a ConfigMap that may not be read, is set to something unknown; what
+a whole Secret or such a ConfigMap adds may be any variable.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+Object = dict[str, Any]
+
+ConfigMaps = Mapping[str, Object | None]
+"""The ConfigMaps that were read, by name; None is absent. One that is not in it could not be read."""
+
+_PREFIX: Final = "FELIX_"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One variable: its value, None where that is unknown, and where it comes from; None: from the template itself."""
+
+    value: str | None
+    origin: str | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A container's variables by name, Felix's in capitals, and the sources that may hold others and were not read."""
+
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+
+    def get(self, name: str) -> str | None:
+        """A variable's value; None where it is not set, or its value is unknown."""
+        found = self.variables.get(name)
+        return found.value if found is not None else None
+
+
+def read(containers: Iterable[Object], config_maps: ConfigMaps) -> Environment:
+    """The variables of these containers. `env` beats `envFrom`, and a later entry an earlier one, as in Kubernetes."""
+    variables: dict[str, Variable] = {}
+    unread: list[str] = []
+    for container in containers:
+        for source in container.get("envFrom") or []:
+            found = _whole(source, config_maps)
+            if found is None:
+                unread.append(_named(source))
+            else:
+                variables |= found
+        for entry in container.get("env") or []:
+            if (variable := _single(entry, config_maps)) is not None:
+                variables[capitals(entry["name"])] = variable
+    return Environment(variables, tuple(dict.fromkeys(unread)))
+
+
+def needed(containers: Iterable[Object], names: Iterable[str]) -> set[str]:
+    """The ConfigMaps that must be read to know these variables."""
+    wanted, found = set(names), set()
+    for container in containers:
+        found |= {(source.get("configMapRef") or {}).get("name") for source in container.get("envFrom") or []}
+        found |= {
+            ((entry.get("valueFrom") or {}).get("configMapKeyRef") or {}).get("name")
+            for entry in container.get("env") or []
+            if capitals(entry["name"]) in wanted
+        }
+    return {name for name in found if name}
+
+
+def capitals(name: str) -> str:
+    """A variable's name; Felix reads its own in whatever case they are written."""
+    return name.upper() if name.upper().startswith(_PREFIX) else name
+
+
+def _whole(source: Object, config_maps: ConfigMaps) -> dict[str, Variable] | None:
+    """What an entry of `envFrom` adds; None where that can't be known."""
+    reference = source.get("configMapRef") or {}
+    name = reference.get("name")
+    if name is None or name not in config_maps:
+        return None
+    prefix = source.get("prefix") or ""
+    data = (config_maps[name] or {}).get("data") or {}
+    return {
+        capitals(f"{prefix}{key}"): Variable(str(value), f"ConfigMap {name}", f"{prefix}{key}")
+        for key, value in data.items()
+    }
+
+
+def _single(entry: Object, config_maps: ConfigMaps) -> Variable | None:
+    """What an entry of `env` sets; None where it sets nothing."""
+    name = entry["name"]
+    source = entry.get("valueFrom") or {}
+    if not source:
+        return Variable(str(entry.get("value") or ""), None, name)
+    reference = source.get("configMapKeyRef") or {}
+    if not reference:
+        return Variable(None, _origin(source), name)
+    holder = str(reference.get("name"))
+    value = ((config_maps.get(holder) or {}).get("data") or {}).get(reference.get("key"))
+    if value is None and holder in config_maps and reference.get("optional"):
+        return None
+    return Variable(None if value is None else str(value), _origin(source), name)
+
+
+def _origin(source: Object) -> str:
+    for kind in ("ConfigMap", "Secret"):
+        if reference := source.get(f"{kind[0].lower()}{kind[1:]}KeyRef"):
+            return f"key {reference.get('key')} of {kind} {reference.get('name')}"
+    reference = source.get("fieldRef") or {}
+    return f"the pod's {reference.get('fieldPath') or 'own fields'}"
+
+
+def _named(source: Object) -> str:
+    if reference := source.get("secretRef"):
+        return f"Secret {reference.get('name')}"
+    return f"ConfigMap {(source.get('configMapRef') or {}).get('name')}"

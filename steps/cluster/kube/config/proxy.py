@@ -1,0 +1,100 @@
+"""Where a kube-proxy takes its mode from, by its own command line and volumes. Pure.
+
+With `--config`, kube-proxy ignores `--proxy-mode`; without either it takes its default.
+"""
+
+import shlex
+from dataclasses import dataclass
+from typing import Any, Final
+
+Object = dict[str, Any]
+
+_NAME: Final = "kube-proxy"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What decides the mode of one kube-proxy.
+
+    Attributes:
+        config_map: the ConfigMap, in kube-proxy's own namespace, that holds its configuration file; None: no ConfigMap.
+        key: the key under which it does.
+        file: the configuration file's path, wherever it comes from; None: there is none.
+        flag: the value of `--proxy-mode`; None: not given. It counts only where there is no file.
+        known: whether the command line could be read at all: an image may start kube-proxy in a way of its own.
+    """
+
+    config_map: str | None = None
+    key: str | None = None
+    file: str | None = None
+    flag: str | None = None
+    known: bool = True
+
+
+def source(pod: Object | None) -> Source:
+    """What decides the mode, by a pod's spec or that of a pod template."""
+    container = _container(pod or {})
+    words = _words(container)
+    if not words:
+        return Source(known=False)
+    file, flag = _option(words, "config"), _option(words, "proxy-mode")
+    name, key = _config_map(pod or {}, container, file) if file else (None, None)
+    return Source(name, key, file, flag)
+
+
+def _container(pod: Object) -> Object:
+    containers: list[Object] = pod.get("containers") or []
+    named = [found for found in containers if found.get("name") == _NAME]
+    runs = [found for found in containers if any(_NAME in word for word in _words(found))]
+    return next(iter([*named, *runs, *containers]), {})
+
+
+def _words(container: Object) -> list[str]:
+    """The words of the command line, also of one that a shell is given as a single text."""
+    words = []
+    for each in [*(container.get("command") or []), *(container.get("args") or [])]:
+        text = str(each)
+        try:
+            words += shlex.split(text, comments=True) if any(c.isspace() for c in text) else [text]
+        except ValueError:  # quotes that don't match: a shell would not start it either
+            words += text.split()
+    return words
+
+
+def _option(words: list[str], name: str) -> str | None:
+    """The value of an option, given as one word or as two. The last one counts."""
+    found = None
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == f"--{name}":
+            found = following
+        elif word.startswith(f"--{name}="):
+            found = word.partition("=")[2]
+    return found
+
+
+def _config_map(pod: Object, container: Object, file: str) -> tuple[str | None, str | None]:
+    """The ConfigMap, and its key, that a path in a container shows."""
+    mounts = [m for m in container.get("volumeMounts") or [] if _below(file, str(m.get("mountPath", ""))) is not None]
+    if not mounts:
+        return None, None
+    mount = max(mounts, key=lambda m: len(m["mountPath"].rstrip("/")))
+    volume: Object = next((v for v in pod.get("volumes") or [] if v.get("name") == mount.get("name")), {})
+    inner = _below(file, mount["mountPath"]) or ""
+    path = "/".join(part for part in (str(mount.get("subPath") or "").strip("/"), inner) if part)
+    projected = [s.get("configMap") for s in (volume.get("projected") or {}).get("sources") or []]
+    for shown in filter(None, [volume.get("configMap"), *projected]):
+        items = shown.get("items")
+        if not items:
+            return shown.get("name"), path
+        for item in items:
+            if item.get("path") == path:
+                return shown.get("name"), item.get("key")
+    return None, None
+
+
+def _below(file: str, directory: str) -> str | None:
+    """A path as it is named within a directory; empty for the directory itself, None elsewhere."""
+    base = directory.rstrip("/")
+    if file == base:
+        return ""
+    return file[len(base) + 1 :] if directory and file.startswith(f"{base}/") else None

@@ -1,0 +1,33 @@
+"""Which kernels Felix and kube-proxy accept, compared as Felix compares them. Pure."""
+
+import re
+from typing import Final
+
+DOCUMENTED_FOR_BPF: Final = "5.10"
+NFTABLES: Final = "5.13"
+"""kube-proxy does not start in nftables mode below, unless it is told not to check."""
+
+_BPF: Final = "5.3.0"
+_BPF_RED_HAT: Final = "4.18.0-193"
+"""Red Hat carries what eBPF needs back to its kernels, and Felix knows that."""
+
+_NUMBERS: Final = re.compile(r"(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9})(?:-(\d{1,9}))?)?")
+_RED_HAT_KERNEL: Final = re.compile(r"\.el\d")
+_RED_HAT_SYSTEM: Final = re.compile(r"red hat|centos|rocky linux|almalinux|oracle linux", re.IGNORECASE)
+
+
+def least_for_bpf(kernel: str, os_image: str | None) -> str:
+    """The oldest kernel with which Felix starts eBPF on a node of this kernel and system."""
+    red_hat = _RED_HAT_KERNEL.search(kernel) or _RED_HAT_SYSTEM.search(os_image or "")
+    return _BPF_RED_HAT if red_hat else _BPF
+
+
+def is_at_least(kernel: str, least: str) -> bool:
+    """Whether a kernel such as `4.18.0-348.el8.x86_64` is that old or newer; False where it has no number."""
+    here, there = _numbers(kernel), _numbers(least)
+    return bool(here) and here >= there
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = _NUMBERS.match(version)
+    return tuple(int(number) for number in found.groups() if number is not None) if found else ()

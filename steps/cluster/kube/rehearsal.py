@@ -1,0 +1,99 @@
+"""Try every write of a switch before the first one: the API server judges each (`dryRun=All`) and keeps nothing.
+
+What a plan names may be absent, forbidden to this account, or refused by admission. Found out half-way, kube-proxy is
+parked by then; found out here, nothing has happened.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from analysis import words
+from analysis.errors import Problem, Unfit
+from steps.cluster.kube.actions import Action, Await, Create, Delete, RestartKubeProxy, Write
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.discover import Facts
+from steps.cluster.kube.faults import ConflictError, TransientError
+from steps.cluster.kube.fields import Ref, merge_patch, read
+from steps.cluster.kube.finding import NO_COMMAND
+from steps.cluster.kube.permissions import KUBE_SYSTEM, PODS, TIGERA_STATUSES
+
+Object = dict[str, Any]
+
+_UNTRIED: Final = "does not support dry run"
+"""What the API server says where an admission webhook can't be asked without effect: then it is not asked here."""
+
+_CALICO_NODE_MAKES: Final = "FelixConfiguration"
+_OPERATOR: Final = "Look at the operator: `kubectl -n tigera-operator get pods`."
+
+
+def refusals(client: Client, facts: Facts, pods: Iterable[Object], todo: list[Action]) -> list[tuple[str, str]]:
+    """Why actions of a plan would fail, each with what would mend it; empty: all of them may be begun.
+
+    Args:
+        client: of the cluster.
+        facts: of it.
+        pods: kube-proxy's.
+        todo: the plan.
+
+    Raises:
+        TransientError: the API can't be reached.
+    """
+    found: list[tuple[str, str]] = []
+    present = list(pods)
+    for action in todo:
+        try:
+            found += _refused(client, facts, present, action)
+        except TransientError:
+            raise
+        except ConflictError:
+            continue  # somebody is at it this moment; carrying out reads it again
+        except Problem as problem:
+            if _UNTRIED not in str(problem):
+                found.append((str(problem).rstrip("."), f"{NO_COMMAND} allow it, or leave this dataplane out."))
+    return list(dict.fromkeys(found))
+
+
+def rehearse(client: Client, facts: Facts, pods: Iterable[Object], todo: list[Action]) -> None:
+    """Try a plan.
+
+    Raises:
+        Unfit: an action would fail. Nothing was changed.
+    """
+    if reasons := refusals(client, facts, pods, todo):
+        told = " ".join(words.sentences(reason, remedy) for reason, remedy in reasons)
+        raise Unfit(f"{client.where} was left as it is, since switching it would fail half-way: {told}")
+
+
+def _refused(client: Client, facts: Facts, pods: list[Object], action: Action) -> list[tuple[str, str]]:
+    if isinstance(action, Write):
+        return _unwritable(client, facts, action)
+    if isinstance(action, Create):
+        client.create(action.ref.resource, action.body, action.ref.namespace, dry_run=True)
+    elif isinstance(action, Delete):
+        client.delete(action.ref.resource, action.ref.name, action.ref.namespace, dry_run=True)
+    elif isinstance(action, RestartKubeProxy):
+        for pod in pods[:1]:
+            client.delete(PODS, pod["metadata"]["name"], KUBE_SYSTEM, dry_run=True)
+    elif action == Await("Calico available") and client.get(TIGERA_STATUSES, "calico") is None:
+        return [("there is no TigeraStatus calico, by which the operator says that it is done", _OPERATOR)]
+    return []
+
+
+def _unwritable(client: Client, facts: Facts, action: Write) -> list[tuple[str, str]]:
+    ref = action.ref
+    if client.get(ref.resource, ref.name, ref.namespace) is None:
+        return [(f"{ref} is not there", _remedy(facts, ref))]
+    answer = client.patch(ref.resource, ref.name, merge_patch(action.values), ref.namespace, dry_run=True)
+    wanted = {path: value for path, value in action.values.items() if value is not None}
+    lost = [".".join(path) for path, value in wanted.items() if read(answer, path) != value]
+    if not lost:
+        return []
+    reason = f"{ref} would not keep {', '.join(lost)}: the API server takes it and drops or changes it"
+    return [(reason, f"{NO_COMMAND} look for a webhook that does, or for a definition older than Calico.")]
+
+
+def _remedy(facts: Facts, ref: Ref) -> str:
+    if ref.resource.kind == _CALICO_NODE_MAKES:
+        namespace = facts.calico_namespace
+        return f"calico-node makes it when it starts: `kubectl -n {namespace} rollout restart daemonset/calico-node`."
+    return f"Bring it back: `kubectl {ref.kubectl.format(verb='get')}` shows when it is."
