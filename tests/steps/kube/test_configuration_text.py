@@ -1,0 +1,181 @@
+"""kube-proxy's configuration as JSON and as YAML: switched in its mode alone, and put back byte for byte."""
+
+import json
+
+import pytest
+import yaml
+
+from analysis.errors import Problem
+from steps.cluster.kube import kube_proxy, restore
+from tests.steps.kube.fake_api import direct_client
+from tests.steps.kube.fake_calico import CONFIG, Calico
+from tests.steps.kube.test_switch import put_back, switch
+
+HEAD = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+JSON = json.dumps({"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": ""})
+
+TEXTS: dict[str, tuple[str, str | None]] = {
+    "json": (JSON, JSON.replace('"mode": ""', '"mode": "nftables"')),
+    "json of many lines": (
+        '{\n\t"kind": "KubeProxyConfiguration",\n\t"conntrack": {"mode": 1.50}\n}\n',
+        '{\n\t"mode": "nftables",\n\t"kind": "KubeProxyConfiguration",\n\t"conntrack": {"mode": 1.50}\n}\n',
+    ),
+    "json without spaces": (
+        '{"kind":"KubeProxyConfiguration","mode":null}',
+        '{"kind":"KubeProxyConfiguration","mode":"nftables"}',
+    ),
+    "json twice": (
+        '{"mode": "iptables", "kind": "KubeProxyConfiguration", "mode": "iptables"}',
+        '{"mode": "iptables", "kind": "KubeProxyConfiguration", "mode": "nftables"}',
+    ),
+    "no mode": (f"# head\n{HEAD}conntrack: {{mode: x}}\n", f"# head\nmode: nftables\n{HEAD}conntrack: {{mode: x}}\n"),
+    "no newline at the end": (f"{HEAD}mode: iptables", f"{HEAD}mode: nftables"),
+    "comment": (f"{HEAD}mode: 'iptables' # ours\n", f"{HEAD}mode: nftables # ours\n"),
+    "empty, comment": (f"{HEAD}mode: # ours\nx: 1\n", f"{HEAD}mode: nftables # ours\nx: 1\n"),
+    "null": (f"{HEAD}mode: ~\n", f"{HEAD}mode: nftables\n"),
+    "block": (f"{HEAD}mode: |-\n  iptables\nx: 1\n", f"{HEAD}mode: nftables\nx: 1\n"),
+    "alias": (f"x: &m iptables\n{HEAD}mode: *m\ny: *m # c\n", f"x: &m iptables\n{HEAD}mode: nftables\ny: *m # c\n"),
+    "anchor that others use": (f"{HEAD}mode: &m iptables\nx: *m\n", f"{HEAD}mode: nftables\nx: iptables\n"),
+    "merged": (
+        f"b: &b {{mode: iptables}}\n<<: *b\n{HEAD}",
+        f"mode: nftables\nb: &b {{mode: iptables}}\n<<: *b\n{HEAD}",
+    ),
+    "flow": ("{kind: KubeProxyConfiguration}\n", "{mode: nftables, kind: KubeProxyConfiguration}\n"),
+    "twice": (f"mode: iptables\n{HEAD}mode: iptables\n", f"mode: iptables\n{HEAD}mode: nftables\n"),
+    "windows": (f"{HEAD}x: 1\n".replace("\n", "\r\n"), f"mode: nftables\n{HEAD}x: 1\n".replace("\n", "\r\n")),
+    "byte order mark": (f"\ufeff{HEAD}", f"\ufeffmode: nftables\n{HEAD}"),
+    "tabs": (f'{HEAD}mode:\tiptables\nx: "a\tb"\n', f'{HEAD}mode:\tnftables\nx: "a\tb"\n'),
+    "second document": (f"kind: Other\nmode: a\n---\n# c\n{HEAD}---\nx: 1\n", None),
+    "mode in a text": (f"{HEAD}note: |\n  x\n\nmode: iptables\n", f"{HEAD}note: |\n  x\n\nmode: nftables\n"),
+    "tag": (f"{HEAD}mode: !!str iptables\n", f"{HEAD}mode: nftables\n"),
+    "key in quotes": (f'{HEAD}"mode": iptables\n', f'{HEAD}"mode": nftables\n'),
+}
+
+
+def with_config(text: str) -> Calico:
+    calico = Calico()
+    found = calico.store.find("", "configmaps", "kube-system", "kube-proxy")
+    assert found is not None
+    found["data"]["config.conf"] = text
+    return calico
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_switch_changes_the_mode_alone_and_restore_puts_the_bytes_back(name: str) -> None:
+    text, expected = TEXTS[name]
+    calico = with_config(text)
+    switch(calico, "nftables")
+    assert kube_proxy.mode(calico.kube_proxy_config) == "nftables"
+    if expected is not None:
+        assert calico.kube_proxy_config == expected
+    put_back(calico)
+    assert calico.kube_proxy_config == text
+
+
+def test_the_document_that_kube_proxy_reads_is_the_one_that_changes() -> None:
+    text, _ = TEXTS["second document"]
+    calico = with_config(text)
+    switch(calico, "nftables")
+    found = list(yaml.safe_load_all(calico.kube_proxy_config))
+    before = list(yaml.safe_load_all(text))
+    before[1]["mode"] = "nftables"
+    assert found == before
+    assert "# c" in calico.kube_proxy_config
+
+
+@pytest.mark.parametrize("name", sorted({*TEXTS} - {"second document"}))
+def test_what_somebody_else_added_meanwhile_stays_and_the_mode_goes_back(name: str) -> None:
+    text, _ = TEXTS[name]
+    calico = with_config(text)
+    switch(calico, "nftables")
+    found = calico.store.find("", "configmaps", "kube-system", "kube-proxy")
+    assert found is not None
+    theirs = found["data"]["config.conf"]
+    key = '"bindAddress"' if theirs.startswith(("{", "\ufeff{")) else "bindAddress"
+    start = theirs.index("{") + 1 if theirs.startswith("{") else None
+    if start is not None:
+        theirs = f'{theirs[:start]}{key}: "::1", {theirs[start:]}'
+    else:
+        mark = "\ufeff" if theirs.startswith("\ufeff") else ""
+        theirs = f'{mark}{key}: "::1"\n{theirs.removeprefix(mark)}'
+    found["data"]["config.conf"] = theirs
+    put_back(calico)
+    assert kube_proxy.mode(calico.kube_proxy_config) == (kube_proxy.mode(text) or "iptables")
+    assert "::1" in calico.kube_proxy_config
+
+
+@pytest.mark.parametrize("broken", [": : [", f"{JSON}\nmode: nftables\n", "", "kind: Other\n"])
+def test_what_nobody_can_read_is_replaced_by_the_bytes_that_were_taken_and_told(broken: str) -> None:
+    calico = with_config(JSON)
+    before = calico.settings()
+    switch(calico, "nftables")
+    found = calico.store.find("", "configmaps", "kube-system", "kube-proxy")
+    assert found is not None
+    found["data"]["config.conf"] = broken
+    client, _transport = direct_client(calico.store)
+    said: list[str] = []
+    restore.restore(client, None, said.append, calico.store.advance)
+    assert calico.settings() == before
+    assert any("could not be read" in sentence and repr(broken) in sentence for sentence in said)
+
+
+def test_a_key_that_is_gone_comes_back() -> None:
+    calico = Calico()
+    before = calico.settings()
+    switch(calico, "nftables")
+    found = calico.store.find("", "configmaps", "kube-system", "kube-proxy")
+    assert found is not None
+    del found["data"]["config.conf"]
+    put_back(calico)
+    assert calico.settings() == before
+
+
+def test_the_key_that_kube_proxy_reads_is_the_one_that_changes() -> None:
+    calico = Calico()
+    found = calico.store.find("", "configmaps", "kube-system", "kube-proxy")
+    assert found is not None
+    found["data"]["a-spare.conf"] = CONFIG
+    before = calico.settings()
+    switch(calico, "nftables")
+    assert found is not None
+    changed = calico.settings()["configmaps kube-system/kube-proxy"]
+    assert changed["a-spare.conf"] == CONFIG
+    assert kube_proxy.mode(changed["config.conf"]) == "nftables"
+    put_back(calico)
+    assert calico.settings() == before
+
+
+def test_what_cannot_be_given_a_mode_is_a_sentence() -> None:
+    text = f"&all\n{HEAD}self: *all\n"
+    with pytest.raises(Problem, match="can't be given mode nftables: mode can't be set in it without"):
+        kube_proxy.with_mode(text, "nftables")
+    with pytest.raises(Problem, match="it holds no KubeProxyConfiguration"):
+        kube_proxy.with_mode("{}", "nftables")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a: [",
+        "\x00",
+        "- 1",
+        "x",
+        '{"kind": 1}',
+        "[" * 5000,
+        "{" * 5000,
+        '"\\UFFFFFFFF"',
+        "a: &a [*a]",
+        "1: 2026-99-99",
+    ],
+)
+def test_what_is_no_configuration_has_no_mode(text: str) -> None:
+    assert kube_proxy.mode(text) is None
+    assert kube_proxy.config_key({"data": {"config.conf": text}}) is None
+
+
+def test_aliases_that_multiply_are_read_in_no_time() -> None:
+    levels = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 40)]
+    text = f"{HEAD}a0: &a0 [x]\n" + "\n".join(levels) + "\n"
+    changed = kube_proxy.with_mode(text, "nftables")
+    assert changed == f"mode: nftables\n{text}"
