@@ -8,7 +8,7 @@ from steps.cluster.kube import kube_proxy, quantity
 from steps.cluster.kube.fields import read
 from steps.cluster.kube.nodes import Node
 from steps.cluster.kube.nodes import read as read_node
-from steps.cluster.kube.owners import ADDON_MANAGER, annotations, labels, owners
+from steps.cluster.kube.owners import ADDON_MANAGER, Keeper, annotations, labels, owners
 from steps.cluster.kube.permissions import DEFAULT, KUBE_PROXY
 from steps.cluster.kube.seen import SWITCHED, Seen
 
@@ -50,7 +50,7 @@ class Facts:
     switched. `overrides`: Felix parameters that calico-node's environment sets, which beat FelixConfiguration, and
     `override_origins` where they come from, if not from its DaemonSet itself. `unread_environment`: what else may set
     some and was not read. `narrower`: FelixConfigurations for some nodes that set what a switch would.
-    `owners`: objects that a switch patches, and the GitOps tool or add-on manager that would put them back.
+    `owners`: objects that a switch patches, and who keeps them: GitOps tools, add-on managers and the like.
     """
 
     group: str | None
@@ -72,7 +72,7 @@ class Facts:
     mtu: str | None
     overrides: dict[str, str]
     narrower: dict[str, tuple[str, ...]]
-    owners: dict[str, str]
+    owners: dict[str, Keeper]
     log_level: str | None
     aws_source_check: str | None
     nftables_mode: str | None = None

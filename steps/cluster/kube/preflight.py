@@ -144,8 +144,12 @@ def _neighbours(facts: Facts) -> Iterator[Finding]:
 
 
 def _owned(facts: Facts, accepted: frozenset[str]) -> Iterator[Finding]:
-    for name, tool in facts.owners.items():
-        text = f"{name} is kept by {tool}, which would put back what is switched."
+    for name, keeper in facts.owners.items():
+        if not keeper.reverts:
+            text = f"{name} is kept by {keeper.name}, which would put back what is switched if it acts during the run."
+            yield warn(text, "See to it that it does not.")
+            continue
+        text = f"{name} is kept by {keeper.name}, which would put back what is switched."
         if "gitops" in accepted:
             yield warn(text, None)
         else:
