@@ -144,6 +144,8 @@ def restored(original: State, current: State) -> dict[Field, Value]:
         now = current.get(field)
         if field.ref == PROXY_CONFIG and isinstance(text, str) and isinstance(now, str):
             wanted[field] = kube_proxy.put_back(text, now)
+        if field.path[-1:] == ("nftablesMode",) and text is None and now == "Auto":
+            wanted[field] = now  # the API server's default, which it fills in for what is absent
         if field.path == WHOLE and now is not None and (text is not None or not _is_ours(now)):
             wanted[field] = now
     return wanted

@@ -26,10 +26,7 @@ _OF_FIELD: Final = {
 }
 
 _INSTALL: Final = f"{NO_COMMAND} install kube-proxy as that DaemonSet, or leave it out."
-_OUT_OF_IPVS: Final = (
-    "Set its mode to iptables where it is said, such as by `kubectl -n kube-system edit configmap kube-proxy`, and "
-    "type `kubectl -n kube-system rollout restart daemonset kube-proxy`."
-)
+_PROXY_CONFIG: Final = "ConfigMap kube-system/kube-proxy"
 _UNPARK: Final = "Take out what keeps it off every node: `kubectl -n kube-system edit daemonset kube-proxy`."
 
 
@@ -134,8 +131,8 @@ def _proxy(facts: Facts, asked: set[str]) -> Iterator[Finding]:
             None,
         )
     if facts.kube_proxy_config_key is None:
-        reason = f"kube-proxy takes its mode from {facts.kube_proxy_source}, not from ConfigMap kube-system/kube-proxy."
-        if "ConfigMap kube-system/kube-proxy" in facts.kube_proxy_source:
+        reason = f"kube-proxy takes its mode from {facts.kube_proxy_source}, not from {_PROXY_CONFIG}."
+        if f"{facts.kube_proxy_source},".startswith(f"{_PROXY_CONFIG},"):
             reason = f"there is no configuration of kube-proxy in {facts.kube_proxy_source}."
         yield skip("nftables", reason, f"{NO_COMMAND} its mode is switched by that ConfigMap.")
 
@@ -153,12 +150,18 @@ def _without_proxy(facts: Facts) -> Iterator[Finding]:
 
 def _ipvs(facts: Facts) -> Iterator[Finding]:
     reason = f"kube-proxy is in IPVS mode (by {facts.kube_proxy_source})"
+    holder = facts.kube_proxy_source.partition(",")[0]
+    place = "daemonset kube-proxy" if not holder.startswith("ConfigMap ") else f"configmap {holder.rpartition('/')[2]}"
+    remedy = (
+        f"Set its mode to iptables: `kubectl -n kube-system edit {place}`, and "
+        "`kubectl -n kube-system rollout restart daemonset kube-proxy`."
+    )
     for name in ("nftables", *EBPF):
-        yield skip(name, f"{reason}, from which Calico can't take over.", _OUT_OF_IPVS)
+        yield skip(name, f"{reason}, from which Calico can't take over.", remedy)
     yield skip(
         "iptables",
         f"{reason}, so that Services are forwarded by IPVS: neither iptables nor any other dataplane can be proven.",
-        f"{_OUT_OF_IPVS} Or measure it as it is (as-is).",
+        f"{remedy} Or measure it as it is (as-is).",
     )
 
 

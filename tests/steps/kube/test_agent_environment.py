@@ -1,0 +1,164 @@
+"""What calico-node's environment sets, wherever it comes from: it beats whatever a switch would patch."""
+
+from typing import Any
+
+import pytest
+
+from steps.cluster.kube import configure
+from steps.cluster.kube.discover import Facts
+from steps.model import Finding
+from tests.steps.kube.fake_api import direct_client
+from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.test_preflight import findings
+from tests.steps.kube.test_switch import running, switch
+
+Object = dict[str, Any]
+EVERY = {"iptables", "nftables", "ebpf", "ebpf-dsr"}
+FELIX = "FELIX_BPFENABLED"
+
+
+def container(calico: Calico) -> Object:
+    agent = calico.store.find("apps", "daemonsets", calico.namespace, "calico-node")
+    assert agent is not None
+    found: Object = agent["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def env(calico: Calico, name: str, source: Object | None = None, value: str | None = None) -> None:
+    entry = {"name": name, **({"valueFrom": source} if source else {}), **({"value": value} if value else {})}
+    container(calico)["env"].append(entry)
+
+
+def config_map(calico: Calico, name: str, data: Object) -> None:
+    calico.store.put("", "configmaps", {"metadata": {"namespace": "kube-system", "name": name}, "data": data})
+
+
+def from_config_map(calico: Calico, *, optional: bool = False) -> None:
+    env(calico, FELIX, {"configMapKeyRef": {"name": "felix", "key": "bpf", "optional": optional}})
+
+
+def skipped(calico: Calico, accepted: frozenset[str] = frozenset()) -> list[Finding]:
+    return [found for found in findings(calico, accepted=accepted) if found.severity == "skip"]
+
+
+def facts(calico: Calico) -> Facts:
+    client, _transport = direct_client(calico.store)
+    return configure.stand(client, to_switch=True).facts
+
+
+def key_of_config_map(calico: Calico) -> None:
+    config_map(calico, "felix", {"bpf": "false"})
+    from_config_map(calico)
+
+
+def whole_config_map(calico: Calico) -> None:
+    config_map(calico, "felix", {FELIX: "false", "OTHER": "x"})
+    container(calico)["envFrom"].append({"configMapRef": {"name": "felix"}})
+
+
+def prefixed_config_map(calico: Calico) -> None:
+    config_map(calico, "felix", {"bpfenabled": "false"})
+    container(calico)["envFrom"].append({"prefix": "felix_", "configMapRef": {"name": "felix"}})
+
+
+def endpoints_config_map(calico: Calico) -> None:
+    config_map(calico, "kubernetes-services-endpoint", {FELIX: "false", "KUBERNETES_SERVICE_HOST": "a"})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (key_of_config_map, "from key bpf of ConfigMap felix (false)"),
+        (whole_config_map, "from ConfigMap felix (false)"),
+        (prefixed_config_map, "from ConfigMap felix (false)"),
+        (endpoints_config_map, "from ConfigMap kubernetes-services-endpoint (false)"),
+        (
+            lambda c: env(c, FELIX, {"secretKeyRef": {"name": "s", "key": "k"}}),
+            "from key k of Secret s (something unknown)",
+        ),
+        (
+            lambda c: env(c, FELIX, {"fieldRef": {"fieldPath": "metadata.annotations['bpf']"}}),
+            "from the pod's metadata.annotations['bpf'] (something unknown)",
+        ),
+        (lambda c: env(c, "felix_BpfEnabled", value="false"), "sets FELIX_BPFENABLED=false"),
+        (lambda c: env(c, FELIX), "sets FELIX_BPFENABLED="),
+    ],
+)
+def test_what_beats_the_patch_is_seen_wherever_it_comes_from(change: Any, words: str) -> None:  # noqa: ANN401
+    calico = Calico()
+    change(calico)
+    found = skipped(calico)
+    assert {each.subject for each in found} == EVERY
+    assert all(words in each.reason and "which beats whatever is patched" in each.reason for each in found)
+    assert all("`" in (each.remedy or "") for each in found)
+
+
+def test_a_config_map_says_what_runs() -> None:
+    calico = Calico()
+    config_map(calico, "felix", {"bpf": "true"})
+    from_config_map(calico)
+    assert running(calico) == "ebpf"
+    assert facts(calico).overrides == {"bpfEnabled": "true"}
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_an_optional_key_that_is_not_there_sets_nothing(present: bool) -> None:  # noqa: FBT001
+    calico = Calico()
+    if present:
+        config_map(calico, "felix", {"other": "x"})
+    from_config_map(calico, optional=True)
+    assert skipped(calico) == []
+    switch(calico, "ebpf")
+    assert running(calico) == "ebpf"
+
+
+def test_env_beats_env_from_and_the_later_one_the_earlier() -> None:
+    calico = Calico()
+    config_map(calico, "felix", {FELIX: "true"})
+    container(calico)["envFrom"].append({"configMapRef": {"name": "felix"}})
+    env(calico, FELIX, value="true")
+    env(calico, FELIX, value="false")
+    assert facts(calico).overrides == {"bpfEnabled": "false"}
+
+
+@pytest.mark.parametrize("kind", ["secretRef", "configMapRef"])
+def test_what_can_not_be_read_stops_a_switch_until_a_person_has_looked(kind: str) -> None:
+    calico = Calico()
+    if kind == "configMapRef":  # in another namespace than the one whose ConfigMaps may be read
+        move(calico)
+    container(calico)["envFrom"].append({kind: {"name": "extra"}})
+    found = skipped(calico)
+    assert {each.subject for each in found} == EVERY
+    assert all("takes variables from" in each.reason and "extra" in each.reason for each in found)
+    assert all("BENCHMARK_ACCEPT=environment" in (each.remedy or "") for each in found)
+    assert skipped(calico, frozenset({"environment"})) == []
+
+
+def move(calico: Calico) -> None:
+    agent = calico.store.find("apps", "daemonsets", "kube-system", "calico-node")
+    assert agent is not None
+    calico.store.take("apps", "daemonsets", "kube-system", "calico-node")
+    agent["metadata"]["namespace"] = calico.namespace = "calico"
+    agent["spec"]["template"]["spec"]["containers"][0]["envFrom"] = []
+    calico.store.put("apps", "daemonsets", agent)
+
+
+def test_what_every_manifest_brings_stops_nothing() -> None:
+    assert skipped(Calico()) == []
+    assert facts(Calico()).unread_environment == ()
+
+
+def test_what_says_nothing_of_felix_is_not_read() -> None:
+    calico = Calico()
+    facts(calico)
+    read = {request.name for request in calico.store.requests if request.plural == "configmaps"}
+    assert "calico-config" not in read
+
+
+def test_an_override_keeps_configure_from_writing() -> None:
+    calico = Calico()
+    key_of_config_map(calico)
+    before = calico.settings()
+    with pytest.raises(Exception, match="which beats whatever is patched"):
+        switch(calico, "ebpf")
+    assert calico.settings() == before

@@ -1,0 +1,207 @@
+"""Everything that a switch will touch is tried before its first write: what would fail half-way changes nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from analysis.errors import Problem, Unfit
+from steps.cluster.kube import configure, preflight
+from steps.cluster.kube.adapter import Kube
+from steps.cluster.kube.permissions import V3_GROUP
+from steps.cluster.kube.state import Owner
+from steps.settings import choose
+from tests.steps.kube.fake_api import direct_client
+from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fake_store import Request
+from tests.steps.kube.test_switch import ME, held, put_back, quiet, running, switch
+
+Make = Callable[[], Calico]
+MAKES: dict[str, Make] = {
+    "manifest": Calico,
+    "manifest v3": lambda: Calico(group=V3_GROUP),
+    "manifest 3.30": lambda: Calico(version="v3.30.2", felix={"nftablesMode": "Disabled"}),
+    "operator": lambda: Calico("operator"),
+    "old operator": lambda: Calico("operator", bootstraps=False),
+}
+DATAPLANES = ("nftables", "ebpf", "ebpf-dsr")
+
+
+def refused(calico: Calico, dataplane: str, owner: Owner = ME) -> str:
+    """What configure says; it must have written nothing."""
+    client, transport = direct_client(calico.store)
+    before = calico.settings()
+    with pytest.raises(Problem) as caught:
+        configure.configure(client, owner, dataplane, "", quiet, calico.store.advance)
+    assert transport.writes == 0
+    assert calico.settings() == before
+    assert not held(calico)
+    assert len(calico.kube_proxy_pods) == 2
+    return str(caught.value)
+
+
+def writes(make: Make, dataplane: str) -> list[Request]:
+    """The writes of a switch that goes through, and of the way back."""
+    calico = make()
+    switch(calico, dataplane)
+    switch(calico, "iptables")
+    return [r for r in calico.store.requests if r.verb in {"create", "patch", "delete"}]
+
+
+EACH = [
+    (name, dataplane, request)
+    for name, make in MAKES.items()
+    for dataplane in DATAPLANES
+    for request in sorted({*writes(make, dataplane)}, key=str)
+    if request.plural != "pods" and (request.plural, request.name) != ("configmaps", "dataplane-benchmark")
+]
+
+
+@pytest.mark.parametrize(("name", "dataplane", "request_"), EACH, ids=lambda v: getattr(v, "plural", str(v)))
+@pytest.mark.parametrize("how", ["forbidden", "admission"])
+def test_a_write_that_is_refused_is_found_out_before_the_first(
+    name: str, dataplane: str, request_: Request, how: str
+) -> None:
+    calico = MAKES[name]()
+    in_ebpf = request_.verb == "delete"
+    if in_ebpf or _only_on_the_way_back(name, dataplane, request_):
+        return
+    if how == "forbidden":
+        calico.store.denied = lambda request: request == request_
+        assert "forbidden" in refused(calico, dataplane)
+    else:
+        text = 'admission webhook "policy.example" denied the request: no changes on Fridays'
+        calico.store.admission = lambda request, _body: text if request == request_ else None
+        assert "no changes on Fridays" in refused(calico, dataplane)
+    calico.store.denied, calico.store.admission = (lambda _r: False), (lambda _r, _b: None)
+    switch(calico, dataplane)
+    assert running(calico) == dataplane, "and once it may, it goes through"
+
+
+def _only_on_the_way_back(name: str, dataplane: str, request: Request) -> bool:
+    calico = MAKES[name]()
+    switch(calico, dataplane)
+    return request not in calico.store.requests
+
+
+@pytest.mark.parametrize("dataplane", ["ebpf", "ebpf-dsr"])
+def test_a_felix_configuration_that_never_was_is_told_before_kube_proxy_is_parked(dataplane: str) -> None:
+    calico = without_felix(Calico())
+    told = refused(calico, dataplane)
+    assert "FelixConfiguration default is not there" in told
+    assert "rollout restart daemonset/calico-node" in told
+    assert "a moment ago" not in told
+
+
+def without_felix(calico: Calico) -> Calico:
+    felix = calico.felix
+    calico._felix_settings = lambda: (False, None, None)  # type: ignore[method-assign]
+    calico.store.take(calico.group, "felixconfigurations", "", "default")
+    assert felix
+    return calico
+
+
+def test_what_needs_no_felix_configuration_is_switched_without_one_and_put_back() -> None:
+    calico = without_felix(Calico())
+    before = calico.settings()
+    switch(calico, "nftables")
+    assert running(calico) == "nftables"
+    calico.store.put(
+        calico.group, "felixconfigurations", {"metadata": {"name": "default"}, "spec": {"nftablesMode": "Auto"}}
+    )  # calico-node has started meanwhile and made it
+    put_back(calico)
+    assert calico.felix["spec"] == {"nftablesMode": "Auto"}
+    calico.store.take(calico.group, "felixconfigurations", "", "default")
+    assert calico.settings() == before
+    assert not held(calico)
+
+
+def test_a_lock_that_may_not_be_made_is_told_before_anything() -> None:
+    calico = Calico()
+    calico.store.admission = lambda request, _body: (
+        'admission webhook "x" denied the request' if request.name == "dataplane-benchmark" else None
+    )
+    assert "denied the request" in refused(calico, "ebpf")
+
+
+def test_a_field_that_the_api_server_drops_is_told_before_anything() -> None:
+    calico = Calico()
+    keep = calico.store._note
+
+    def prune(kind: str, key: Any, found: Any, *, keep_it: bool = True) -> Any:  # noqa: ANN401 - the store's own types
+        if key[1] == "felixconfigurations":
+            found["spec"].pop("bpfEnabled", None)
+        return keep(kind, key, found, keep=keep_it)
+
+    calico.store._note = prune  # type: ignore[assignment]
+    assert "FelixConfiguration default would not keep spec.bpfEnabled" in refused(calico, "ebpf")
+
+
+def test_a_webhook_that_can_not_be_asked_without_effect_keeps_nothing_from_being_switched() -> None:
+    calico = Calico()
+    text = 'admission webhook "audit.example" does not support dry run'
+    dry: list[bool] = []
+    handle = calico.store.handle
+
+    def asked(method: str, target: str, body: bytes = b"", content: str = "") -> Any:  # noqa: ANN401
+        dry.append("dryRun=All" in target)
+        calico.store.admission = lambda _request, _body: text if dry[-1] else None
+        return handle(method, target, body, content)
+
+    calico.store.handle = asked  # type: ignore[method-assign]
+    switch(calico, "ebpf-dsr")
+    assert any(dry)
+    assert running(calico) == "ebpf-dsr"
+
+
+def test_an_operator_that_reports_nothing_is_told_before_anything() -> None:
+    calico = Calico("operator")
+    calico.store.take("operator.tigera.io", "tigerastatuses", "", "calico")
+    assert "there is no TigeraStatus calico" in refused(calico, "ebpf")
+
+
+def test_a_configuration_that_can_not_be_changed_alone_is_told_before_anything() -> None:
+    calico = Calico()
+    found = calico.store.find("", "configmaps", "kube-system", "kube-proxy")
+    assert found is not None
+    found["data"]["config.conf"] = "&all\nkind: KubeProxyConfiguration\nself: *all\n"
+    assert "can't be given mode nftables" in refused(calico, "nftables")
+    switch(calico, "ebpf")
+    assert running(calico) == "ebpf", "which asks for another mode of nothing"
+
+
+def test_preflight_tries_the_writes_and_leaves_out_what_would_fail() -> None:
+    calico = Calico()
+    calico.store.admission = lambda request, _body: (
+        'admission webhook "x" denied the request: felix is frozen' if request.plural == "felixconfigurations" else None
+    )
+    before = calico.settings()
+    client, transport = direct_client(calico.store)
+    who = Kube("prod", client=client, variables={}, say=quiet)
+    found = who.preflight(choose(profile="smoke", dataplanes="iptables,nftables,ebpf,ebpf-dsr", environment="prod"))
+    left_out = {each.subject for each in found if each.severity == "skip" and "felix is frozen" in each.reason}
+    assert left_out == {"ebpf", "ebpf-dsr"}
+    assert all(each.remedy for each in found if each.severity != "warn")
+    assert transport.writes == 0
+    assert calico.settings() == before
+
+
+def test_preflight_of_a_cluster_without_a_felix_configuration() -> None:
+    calico = without_felix(Calico())
+    client, _transport = direct_client(calico.store)
+    standing = configure.stand(client, to_switch=True)
+    found = preflight.rehearsed(client, standing, ["iptables", "nftables", "ebpf", "as-is"], None)
+    assert [(each.severity, each.subject) for each in found] == [("skip", "ebpf")]
+    assert "is not there" in found[0].reason
+
+
+@pytest.mark.parametrize("dataplane", ["iptables", *DATAPLANES])
+def test_a_person_is_told_that_nothing_can_be_proven_in_ipvs_mode(dataplane: str) -> None:
+    assert "IPVS" in refused(Calico(mode="ipvs"), dataplane, Owner(None, None, "ada@desk"))
+
+
+def test_what_is_refused_is_unfit_so_that_no_later_visit_tries_it() -> None:
+    calico = without_felix(Calico())
+    client, _transport = direct_client(calico.store)
+    with pytest.raises(Unfit):
+        configure.configure(client, ME, "ebpf", "", quiet, calico.store.advance)

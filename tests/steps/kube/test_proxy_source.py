@@ -1,0 +1,175 @@
+"""In which mode kube-proxy runs, by what it is started with and not by the name of a ConfigMap."""
+
+import json
+from typing import Any
+
+import pytest
+
+from steps.cluster.kube import configure
+from steps.cluster.kube.config import proxy
+from steps.cluster.kube.discover import Facts
+from tests.steps.kube.fake_api import direct_client
+from tests.steps.kube.fake_calico import CONFIG, Calico
+from tests.steps.kube.test_preflight import findings
+from tests.steps.kube.test_switch import put_back, switch
+
+Object = dict[str, Any]
+EVERY = {"iptables", "nftables", "ebpf", "ebpf-dsr"}
+IPVS = CONFIG.replace('mode: ""', "mode: ipvs")
+
+
+def config_map(calico: Calico, name: str, data: Object) -> None:
+    calico.store.put("", "configmaps", {"metadata": {"namespace": "kube-system", "name": name}, "data": data})
+
+
+def pod(calico: Calico) -> Object:
+    found: Object = calico.kube_proxy["spec"]["template"]["spec"]
+    return found
+
+
+def container(calico: Calico) -> Object:
+    found: Object = pod(calico)["containers"][0]
+    return found
+
+
+def eks(calico: Calico) -> None:
+    container(calico)["command"] = ["kube-proxy", "--v=2", "--config=/var/lib/kube-proxy-config/config"]
+    container(calico)["volumeMounts"] = [
+        {"mountPath": "/var/lib/kube-proxy/", "name": "kubeconfig"},
+        {"mountPath": "/var/lib/kube-proxy-config/", "name": "config"},
+    ]
+    pod(calico)["volumes"] = [
+        {"name": "kubeconfig", "configMap": {"name": "kube-proxy"}},
+        {"name": "config", "configMap": {"name": "kube-proxy-config"}},
+    ]
+    config_map(calico, "kube-proxy", {"kubeconfig": "kind: Config\n"})
+    config_map(calico, "kube-proxy-config", {"config": IPVS})
+
+
+def own_text(text: str) -> Any:  # noqa: ANN401
+    return lambda calico: config_map(calico, "kube-proxy", {"config.conf": text})
+
+
+def flags(*words: str) -> Any:  # noqa: ANN401
+    def change(calico: Calico) -> None:
+        container(calico)["command"] = list(words)
+
+    return change
+
+
+def renamed_key(calico: Calico) -> None:
+    pod(calico)["volumes"][0]["configMap"]["items"] = [{"key": "odd", "path": "config.conf"}]
+    config_map(calico, "kube-proxy", {"config.conf": CONFIG, "odd": IPVS})
+
+
+def sub_path(calico: Calico) -> None:
+    mount = {"mountPath": "/etc/proxy.yaml", "subPath": "config.conf", "name": "kube-proxy"}
+    container(calico)["volumeMounts"] = [mount]
+    container(calico)["command"] = ["kube-proxy", "--config", "/etc/proxy.yaml"]
+    own_text(IPVS)(calico)
+
+
+def projected(calico: Calico) -> None:
+    sources = [{"configMap": {"name": "mine", "items": [{"key": "a", "path": "config.conf"}]}}]
+    pod(calico)["volumes"] = [{"name": "kube-proxy", "projected": {"sources": sources}}]
+    config_map(calico, "mine", {"a": json.dumps({"kind": "KubeProxyConfiguration", "mode": "ipvs"})})
+
+
+def no_daemon_set(calico: Calico) -> None:
+    spec = {"nodeName": "node-a", "containers": [{"name": "kube-proxy", "args": ["--proxy-mode=ipvs"]}]}
+    calico.store.after = lambda: None
+    calico.store.take("apps", "daemonsets", "kube-system", "kube-proxy")
+    for found in calico.kube_proxy_pods:
+        found["spec"] = spec
+
+
+@pytest.mark.parametrize(
+    ("change", "source"),
+    [
+        (eks, "ConfigMap kube-system/kube-proxy-config, key config"),
+        (own_text(f"kind: Other\n---\n{IPVS}"), "ConfigMap kube-system/kube-proxy, key config.conf"),
+        (own_text('{"kind": "KubeProxyConfiguration", "mode": "ipvs"}'), "ConfigMap kube-system/kube-proxy"),
+        (own_text(CONFIG.replace('mode: ""', "mode:\tipvs")), "ConfigMap kube-system/kube-proxy"),
+        (flags("/usr/local/bin/kube-proxy", "--proxy-mode=ipvs"), "its command line"),
+        (flags("kube-proxy", "--proxy-mode", "ipvs", "--v=2"), "its command line"),
+        (flags("/bin/sh", "-c", "exec kube-proxy --proxy-mode=ipvs 2>&1 # ours"), "its command line"),
+        (renamed_key, "key odd"),
+        (sub_path, "ConfigMap kube-system/kube-proxy, key config.conf"),
+        (projected, "ConfigMap kube-system/mine, key a"),
+        (no_daemon_set, "its command line"),
+    ],
+)
+def test_ipvs_mode_is_seen_wherever_it_is_said_and_nothing_is_switched(change: Any, source: str) -> None:  # noqa: ANN401
+    calico = Calico()
+    change(calico)
+    found = [each for each in findings(calico) if each.severity == "skip" and "IPVS" in each.reason]
+    assert {each.subject for each in found} == EVERY
+    assert all(source in each.reason for each in found)
+    assert not [each for each in findings(calico, "as-is") if each.severity != "warn"], "it is measured as it is"
+
+
+def facts(calico: Calico) -> Facts:
+    client, _transport = direct_client(calico.store)
+    return configure.stand(client, to_switch=True).facts
+
+
+@pytest.mark.parametrize(
+    ("change", "mode"),
+    [
+        (lambda _c: None, "iptables"),
+        (flags("kube-proxy", "--v=2"), "iptables"),
+        (flags("kube-proxy", "--proxy-mode=nftables"), "nftables"),
+        # with a configuration file, kube-proxy ignores the flag
+        (flags("kube-proxy", "--proxy-mode=ipvs", "--config=/var/lib/kube-proxy/config.conf"), "iptables"),
+        (flags("kube-proxy", "--config=/etc/host/config.conf"), None),
+        (flags(), "iptables"),
+        (own_text("kind: Other\nmode: ipvs\n"), None),
+        (own_text(f"{CONFIG}---\n{IPVS}"), "iptables"),
+        (own_text(CONFIG + "conntrack2:\n  mode: ipvs\n"), "iptables"),
+    ],
+)
+def test_the_mode_is_the_one_that_kube_proxy_takes(change: Any, mode: str | None) -> None:  # noqa: ANN401
+    calico = Calico()
+    change(calico)
+    assert facts(calico).kube_proxy_mode == mode
+
+
+@pytest.mark.parametrize(
+    "change", [flags("kube-proxy", "--proxy-mode=iptables"), flags("kube-proxy", "--config=/etc/host/config.conf"), eks]
+)
+def test_a_config_map_that_kube_proxy_does_not_read_is_left_alone(change: Any) -> None:  # noqa: ANN401
+    calico = Calico()
+    change(calico)
+    if change is eks:
+        config_map(calico, "kube-proxy-config", {"config": CONFIG})
+    before = calico.settings()
+    skipped = {each.subject: each.reason for each in findings(calico) if each.severity == "skip"}
+    assert set(skipped) == {"nftables"}
+    assert "not from ConfigMap kube-system/kube-proxy" in skipped["nftables"]
+    switch(calico, "ebpf")
+    changed = {name for name, held in calico.settings().items() if before.get(name) != held}
+    assert not [name for name in changed if name.startswith("configmaps kube-system/kube-proxy")]
+    put_back(calico)
+    assert calico.settings() == before
+
+
+def test_a_mode_that_is_unknown_is_a_warning_and_no_refusal() -> None:
+    calico = Calico()
+    flags("kube-proxy", "--config=/etc/host/config.conf")(calico)
+    (found,) = findings(calico, "ebpf")
+    assert found.severity == "warn"
+    assert "kube-proxy's mode is unknown: it was looked for in file /etc/host/config.conf" in found.reason
+
+
+@pytest.mark.parametrize(
+    "spec", [None, {}, {"containers": []}, {"containers": [{"name": "x"}]}, {"containers": [{"command": ["sh"]}]}]
+)
+def test_any_pod_has_a_source(spec: Object | None) -> None:
+    found = proxy.source(spec)
+    assert found.config_map is None
+    assert found.known == bool(spec and spec["containers"] and spec["containers"][0].get("command"))
+
+
+def test_quotes_that_do_not_match_are_words_all_the_same() -> None:
+    spec = {"containers": [{"command": ["sh", "-c", "kube-proxy --proxy-mode=ipvs 'x"]}]}
+    assert proxy.source(spec).flag == "ipvs"
