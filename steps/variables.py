@@ -29,7 +29,7 @@ OUTSIDE: Final = "BENCHMARK_OUTSIDE"
 """The node that the client outside runs on: one that Calico doesn't manage."""
 
 ACCEPT: Final = "BENCHMARK_ACCEPT"
-"""What a person takes upon themselves, separated by commas: gitops."""
+"""What a person takes upon themselves, separated by commas: gitops, environment."""
 
 NOTIFY_URL: Final = "BENCHMARK_NOTIFY_URL"
 """Where the verdict of each run is posted to as JSON; empty: nowhere."""

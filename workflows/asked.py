@@ -11,6 +11,11 @@ def flag(text: str) -> Parameter:
     return Parameter(help=text, show_default=lambda value: value or None)
 
 
+_ACCEPT = (
+    "gitops: the tool that keeps Calico's objects is paused during runs. "
+    "environment: no variable that can't be read sets calico-node's dataplane."
+)
+
 Context = Annotated[str, flag("A context of the kubeconfig; the current one if empty.")]
 """Which cluster."""
 
@@ -25,7 +30,7 @@ class Asked:
     results: Annotated[str, flag("The store, s3://BUCKET[/PREFIX]; the bucket of Argo's artifacts if empty.")] = ""
     environment: Annotated[str, flag("Under which name the figures are kept; the context's if empty.")] = ""
     outside: Annotated[str, flag("The node of the client outside, one that Calico doesn't manage.")] = ""
-    accept: Annotated[str, flag("gitops: the tool that keeps Calico's objects is paused during runs.")] = ""
+    accept: Annotated[str, flag(_ACCEPT)] = ""
     schedule: Annotated[str, flag("When the nightly run begins, as cron writes it, in UTC.")] = ""
     notify_url: Annotated[str, flag("Where the verdict of each run is posted to, as JSON.")] = ""
     force: Annotated[bool, Parameter(help="Take back fields that somebody else has changed since.", negative="")] = (
