@@ -98,6 +98,12 @@ class Facts:
         return self.version is not None and self.version >= _AUTO_SINCE
 
     @property
+    def ipvs(self) -> bool:
+        """Whether Services are forwarded by IPVS: kube-proxy is in that mode, and runs."""
+        parked = self.kube_proxy is not None and kube_proxy.stands_still(self.kube_proxy)
+        return self.kube_proxy_mode == "ipvs" and not parked
+
+    @property
     def follows_kube_proxy(self) -> bool:
         """Whether it does so as it is configured now."""
         return self.nftables_follows_kube_proxy and (self.nftables_mode or "Auto").lower() == "auto"
@@ -174,7 +180,7 @@ def _proxy(seen: Seen) -> tuple[str | None, str, str | None]:
     if found.known:
         return (found.flag or kube_proxy.DEFAULT_MODE), "its command line", None
     if seen.kube_proxy is None:
-        return None, "nowhere: there is no DaemonSet kube-system/kube-proxy", None
+        return None, "DaemonSet kube-system/kube-proxy, which is not there", None
     # an image that starts kube-proxy in a way of its own: by the ConfigMap of its name, if there is one
     key = kube_proxy.config_key(seen.kube_proxy_config)
     mode = kube_proxy.mode(_text(seen.kube_proxy_config, ("data", key))) if key else None

@@ -92,7 +92,8 @@ def patch_command(ref: Ref, patch: Object) -> str:
 def create_command(ref: Ref, body: Object) -> str:
     """The kubectl line that makes this ConfigMap."""
     literals = " ".join(shlex.quote(f"--from-literal={key}={value}") for key, value in body.get("data", {}).items())
-    return f"kubectl {ref.kubectl.format(verb='create')} {literals}".replace("configmaps", "configmap").rstrip()
+    place = f"-n {ref.namespace} " if ref.namespace else ""
+    return f"kubectl {place}create configmap {ref.name} {literals}".rstrip()
 
 
 def delete_command(ref: Ref) -> str:

@@ -251,6 +251,7 @@ def _as_is(standing: Standing, measured: Sequence[str], moment: Moment, now: dat
     runs = "VPP" if facts.vpp else ", ".join(facts.other_cnis)
     if not runs and facts.install is not None:
         runs = f"Calico {facts.calico_version or 'of unknown version'}, {facts.dataplane or 'unknown dataplane'}"
+        runs += ", Services by kube-proxy in IPVS mode" if facts.ipvs else ""
     known = {node.name for node in facts.nodes}
     missing = [node for node in measured if node not in known]
     if missing:

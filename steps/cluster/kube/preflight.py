@@ -6,7 +6,7 @@ from typing import Any
 from analysis.errors import Problem, Unfit
 from steps import variables
 from steps.catalogue.dataplanes import Arm
-from steps.cluster.kube import configure, gate, nodes, state, unfit
+from steps.cluster.kube import configure, gate, nodes, patches, state, unfit
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.discover import Facts
@@ -159,6 +159,16 @@ def _owned(facts: Facts, accepted: frozenset[str]) -> Iterator[Finding]:
 def _address(seen: Seen, facts: Facts, asked: set[str]) -> Iterator[Finding]:
     if facts.bootstraps or not asked & set(unfit.EBPF):
         return
+    ref = patches.endpoint(facts).ref
+    told = (seen.services_endpoints.get(ref.namespace or "") or {}).get("data") or {}
+    if seen.services_endpoints.get(ref.namespace or "") and not (
+        told.get("KUBERNETES_SERVICE_HOST") and told.get("KUBERNETES_SERVICE_PORT")
+    ):
+        yield warn(
+            f"{ref} lacks KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT: a node that starts without "
+            "kube-proxy would not find the API server.",
+            f"Put the API server's address into it: `kubectl -n {ref.namespace} edit configmap {ref.name}`.",
+        )
     if not seen.api_servers:
         for name in unfit.EBPF:
             yield skip(

@@ -117,6 +117,12 @@ def _kernels(facts: Facts, asked: set[str]) -> Iterator[Finding]:
 def _proxy(facts: Facts, asked: set[str]) -> Iterator[Finding]:
     if facts.kube_proxy_mode == "ipvs":
         yield from _ipvs(facts)
+    if facts.kube_proxy_mode is None and asked & {"iptables", *EBPF} and facts.dataplane not in EBPF:
+        yield warn(
+            f"kube-proxy's mode is unknown: it was looked for in {facts.kube_proxy_source}. In IPVS mode no switch can "
+            "be proven.",
+            None,
+        )
     if facts.kube_proxy is None:
         yield from _without_proxy(facts)
         return
@@ -124,12 +130,6 @@ def _proxy(facts: Facts, asked: set[str]) -> Iterator[Finding]:
     if kube_proxy.stands_still(facts.kube_proxy) and not kube_proxy.is_parked(facts.kube_proxy) and not managed:
         for name in ("iptables", "nftables"):
             yield skip(name, "kube-proxy is parked in a way that is not ours to undo.", _UNPARK)
-    if facts.kube_proxy_mode is None and asked & {"iptables", *EBPF}:
-        yield warn(
-            f"kube-proxy's mode is unknown: it was looked for in {facts.kube_proxy_source}. In IPVS mode no switch can "
-            "be proven.",
-            None,
-        )
     if facts.kube_proxy_config_key is None:
         reason = f"kube-proxy takes its mode from {facts.kube_proxy_source}, not from {_PROXY_CONFIG}."
         if f"{facts.kube_proxy_source},".startswith(f"{_PROXY_CONFIG},"):
@@ -156,7 +156,7 @@ def _ipvs(facts: Facts) -> Iterator[Finding]:
         f"Set its mode to iptables: `kubectl -n kube-system edit {place}`, and "
         "`kubectl -n kube-system rollout restart daemonset kube-proxy`."
     )
-    for name in ("nftables", *EBPF):
+    for name in ("nftables", *(EBPF if facts.ipvs else ())):  # beside a parked one there is nothing to take over
         yield skip(name, f"{reason}, from which Calico can't take over.", remedy)
     yield skip(
         "iptables",

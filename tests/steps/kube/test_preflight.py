@@ -215,6 +215,18 @@ def test_what_makes_figures_doubtful_is_a_warning(change: Change, words: str) ->
     assert words in found.reason
 
 
+@pytest.mark.parametrize("install", ["manifest", "operator"])
+def test_an_address_of_the_api_server_that_is_empty_is_a_warning(install: Any) -> None:  # noqa: ANN401
+    calico = Calico(install, bootstraps=False)
+    place = "tigera-operator" if install == "operator" else "kube-system"
+    name = {"namespace": place, "name": "kubernetes-services-endpoint"}
+    calico.store.put("", "configmaps", {"metadata": name, "data": {"KUBERNETES_SERVICE_HOST": "lb.example"}})
+    (found,) = findings(calico, "ebpf")
+    assert found.severity == "warn"
+    assert f"ConfigMap {place}/kubernetes-services-endpoint lacks" in found.reason
+    assert findings(calico, "nftables") == []
+
+
 def test_the_source_check_that_calico_switches_off_is_no_worry() -> None:
     calico = Calico(felix={"awsSrcDstCheck": "Disable"})
     on_aws(calico)

@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 
 from steps.cluster.kube import configure
+from steps.cluster.kube.adapter import Kube
 from steps.cluster.kube.config import proxy
 from steps.cluster.kube.discover import Facts
+from steps.model import Visit
+from steps.settings import choose
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
 from tests.steps.kube.test_preflight import findings
-from tests.steps.kube.test_switch import put_back, switch
+from tests.steps.kube.test_switch import held, put_back, switch
 
 Object = dict[str, Any]
 EVERY = {"iptables", "nftables", "ebpf", "ebpf-dsr"}
@@ -159,6 +162,33 @@ def test_a_mode_that_is_unknown_is_a_warning_and_no_refusal() -> None:
     (found,) = findings(calico, "ebpf")
     assert found.severity == "warn"
     assert "kube-proxy's mode is unknown: it was looked for in file /etc/host/config.conf" in found.reason
+
+
+def test_a_kube_proxy_that_is_parked_already_leaves_ebpf_to_be_measured() -> None:
+    calico = Calico(mode="ipvs", felix={"bpfEnabled": True})
+    calico.kube_proxy["spec"]["template"]["spec"]["nodeSelector"]["non-calico"] = "true"
+    calico.store.advance(0)
+    skipped = {each.subject for each in findings(calico) if each.severity == "skip"}
+    assert skipped == {"iptables", "nftables"}
+    switch(calico, "ebpf-dsr")
+    assert facts(calico).dataplane == "ebpf-dsr"
+
+
+def test_what_is_measured_as_it_is_in_ipvs_mode_is_said_and_the_cluster_is_given_back() -> None:
+    calico = Calico(mode="ipvs")
+    client, _transport = direct_client(calico.store)
+    said: list[str] = []
+    variables = {"BENCHMARK_IMAGE": "image:1", "ARGO_WORKFLOW_NAME": "run-1"}
+    who = Kube("prod", client=client, variables=variables, say=said.append, sleep=calico.store.advance)
+    visit = Visit(visit=1, round=1, dataplane="as-is", trials=())
+    settings = choose(profile="smoke", dataplanes="as-is", environment="prod")
+    assert who.configure(visit, settings) == []
+    assert held(calico)
+    (sign, *_) = who.observe(visit, settings, "before")
+    assert "Services by kube-proxy in IPVS mode" in sign.seen
+    assert who.restore(None) == []
+    assert not held(calico), "no proof is waited for that can't come"
+    assert any("IPVS mode nothing proves it" in sentence for sentence in said)
 
 
 @pytest.mark.parametrize(
