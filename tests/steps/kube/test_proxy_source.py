@@ -72,6 +72,13 @@ def sub_path(calico: Calico) -> None:
     own_text(IPVS)(calico)
 
 
+def mount_within_a_mount(calico: Calico) -> None:
+    mounts = [{"mountPath": "/var/lib", "name": "host"}, *container(calico)["volumeMounts"]]
+    container(calico)["volumeMounts"] = mounts
+    pod(calico)["volumes"].append({"name": "host", "configMap": {"name": "elsewhere"}})
+    own_text(IPVS)(calico)
+
+
 def projected(calico: Calico) -> None:
     sources = [{"configMap": {"name": "mine", "items": [{"key": "a", "path": "config.conf"}]}}]
     pod(calico)["volumes"] = [{"name": "kube-proxy", "projected": {"sources": sources}}]
@@ -98,6 +105,7 @@ def no_daemon_set(calico: Calico) -> None:
         (flags("/bin/sh", "-c", "exec kube-proxy --proxy-mode=ipvs 2>&1 # ours"), "its command line"),
         (renamed_key, "key odd"),
         (sub_path, "ConfigMap kube-system/kube-proxy, key config.conf"),
+        (mount_within_a_mount, "ConfigMap kube-system/kube-proxy, key config.conf"),
         (projected, "ConfigMap kube-system/mine, key a"),
         (no_daemon_set, "its command line"),
     ],
