@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from steps.cluster.kube import kube_proxy, quantity
+from steps.cluster.kube.config import started
 from steps.cluster.kube.fields import read
 from steps.cluster.kube.nodes import Node
 from steps.cluster.kube.nodes import read as read_node
 from steps.cluster.kube.owners import ADDON_MANAGER, Keeper, annotations, labels, owners
-from steps.cluster.kube.permissions import DEFAULT, KUBE_PROXY
+from steps.cluster.kube.permissions import DEFAULT
 from steps.cluster.kube.seen import SWITCHED, Seen
 
 Object = dict[str, Any]
@@ -31,11 +32,9 @@ _VPP: Final = "calico-vpp-node"
 
 _OPERATOR_REFUSES: Final = ("app.kubernetes.io/managed-by", ADDON_MANAGER, "argocd.argoproj.io/instance")
 
-_VARIABLES: Final = {name: f"FELIX_{name.upper()}" for name in SWITCHED}
 _TRUE: Final = frozenset({"true", "1", "yes", "y", "t"})
 _QUIET_LEVELS: Final = frozenset({"warn", "warning", "error", "fatal", "critical", "none"})
 _LOG_LEVEL: Final = "FELIX_LOGSEVERITYSCREEN"
-_SKIPS_KERNEL_CHECK: Final = "KUBE_PROXY_NFTABLES_SKIP_KERNEL_VERSION_CHECK"
 _NFTABLES_SINCE: Final = (3, 29, 0)
 _AUTO_SINCE: Final = (3, 32, 0)
 
@@ -134,7 +133,7 @@ def facts(seen: Seen) -> Facts:
     install = _install(seen, agent)
     # without Calico's agent there is another CNI, which is measured as it is on whatever node
     every = [found["metadata"]["name"] for found in seen.nodes] if agent is None else None
-    mode, source, key = _proxy(seen)
+    mode, source, key = started.proxy_mode(seen)
     return Facts(
         group=seen.group,
         install=install,
@@ -153,7 +152,7 @@ def facts(seen: Seen) -> Facts:
         encapsulation=_encapsulation(seen.pools),
         pools=tuple(_pool(pool) for pool in seen.pools),
         mtu=_mtu(seen),
-        overrides=_overrides(seen) if install == "manifest" else {},
+        overrides=started.overrides(seen) if install == "manifest" else {},
         narrower=_narrower(seen.felix),
         owners=owners(seen),
         log_level=environment.get(_LOG_LEVEL) or _text(felix, ("spec", "logSeverityScreen")),
@@ -161,35 +160,10 @@ def facts(seen: Seen) -> Facts:
         nftables_mode=_felix(seen)["nftablesMode"],
         log_level_overridden=_LOG_LEVEL in environment.variables,
         kube_proxy_source=source,
-        override_origins=_override_origins(seen) if install == "manifest" else {},
+        override_origins=started.override_origins(seen) if install == "manifest" else {},
         unread_environment=environment.unread if install == "manifest" else (),
-        kube_proxy_skips_kernel_check=_skips_kernel_check(seen.kube_proxy),
+        kube_proxy_skips_kernel_check=started.skips_kernel_check(seen.kube_proxy),
     )
-
-
-def _proxy(seen: Seen) -> tuple[str | None, str, str | None]:
-    """kube-proxy's mode, where that was looked for, and the key of ConfigMap kube-proxy by which it is switched."""
-    found = seen.proxy_source
-    if found.file is not None and found.config_map is None:
-        return None, f"file {found.file}, which no ConfigMap shows", None
-    if found.config_map is not None:
-        held = _text(seen.known_config_maps.get(found.config_map), ("data", found.key or ""))
-        source = f"ConfigMap kube-system/{found.config_map}, key {found.key}"
-        known = kube_proxy.mode(held)
-        return known, source, found.key if known and found.config_map == KUBE_PROXY else None
-    if found.known:
-        return (found.flag or kube_proxy.DEFAULT_MODE), "its command line", None
-    if seen.kube_proxy is None:
-        return None, "DaemonSet kube-system/kube-proxy, which is not there", None
-    # an image that starts kube-proxy in a way of its own: by the ConfigMap of its name, if there is one
-    key = kube_proxy.config_key(seen.kube_proxy_config)
-    mode = kube_proxy.mode(_text(seen.kube_proxy_config, ("data", key))) if key else None
-    return mode, "ConfigMap kube-system/kube-proxy", key
-
-
-def _skips_kernel_check(daemon_set: Object | None) -> bool:
-    entries = [entry for container in _containers(daemon_set) for entry in container.get("env") or []]
-    return any(entry.get("name") == _SKIPS_KERNEL_CHECK and entry.get("value") for entry in entries)
 
 
 def _install(seen: Seen, agent: Object | None) -> Install | None:
@@ -283,18 +257,6 @@ def _mtu(seen: Seen) -> str | None:
     told = felix.get("vxlanMTU") or felix.get("mtu") or seen.agent_environment.get("FELIX_VXLANMTU")
     told = told or read(seen.installation, ("spec", "calicoNetwork", "mtu"))
     return str(told) if told else None
-
-
-def _overrides(seen: Seen) -> dict[str, str]:
-    variables = seen.agent_environment.variables
-    held = {name: variables[variable] for name, variable in _VARIABLES.items() if variable in variables}
-    return {name: "something unknown" if each.value is None else each.value for name, each in held.items()}
-
-
-def _override_origins(seen: Seen) -> dict[str, str]:
-    variables = seen.agent_environment.variables
-    held = {name: variables[variable].origin for name, variable in _VARIABLES.items() if variable in variables}
-    return {name: origin for name, origin in held.items() if origin is not None}
 
 
 def _narrower(felix: Iterable[Object]) -> dict[str, tuple[str, ...]]:

@@ -17,6 +17,9 @@ WHOLE: Final[tuple[str, ...]] = ()
 """The path of an object as a whole, which is there or absent."""
 
 
+_LONGEST_VALUE: Final = 60
+
+
 @dataclass(frozen=True, slots=True)
 class Ref:
     """One object of a cluster. `namespace` is None for an object of the cluster."""
@@ -106,5 +109,6 @@ def told(values: Iterable[tuple[tuple[str, ...], Value]]) -> str:
     parts = []
     for path, value in values:
         text = "absent" if value is None else value if isinstance(value, str) else json.dumps(value)
-        parts.append(f"{path[-1]} {'with a line changed' if len(text.splitlines()) > 1 else text}")
+        whole = len(text.splitlines()) > 1 or len(text) > _LONGEST_VALUE
+        parts.append(f"{path[-1]} {'edited' if whole else text}")
     return ", ".join(parts)

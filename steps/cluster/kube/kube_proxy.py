@@ -53,7 +53,7 @@ def with_mode(configuration: str, wanted: str) -> str:
     except TextError as error:
         raise Problem(
             f"kube-proxy's configuration can't be given mode {wanted or DEFAULT_MODE}: {error}. Correct it: "
-            "`kubectl -n kube-system edit configmap`."
+            "`kubectl -n kube-system edit configmap kube-proxy`."
         ) from None
 
 

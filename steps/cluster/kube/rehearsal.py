@@ -22,6 +22,7 @@ Object = dict[str, Any]
 _UNTRIED: Final = "does not support dry run"
 """What the API server says where an admission webhook can't be asked without effect: then it is not asked here."""
 
+_ALLOW: Final = "Until that is mended, leave this dataplane out."
 _CALICO_NODE_MAKES: Final = "FelixConfiguration"
 _OPERATOR: Final = "Look at the operator: `kubectl -n tigera-operator get pods`."
 
@@ -49,7 +50,7 @@ def refusals(client: Client, facts: Facts, pods: Iterable[Object], todo: list[Ac
             continue  # somebody is at it this moment; carrying out reads it again
         except Problem as problem:
             if _UNTRIED not in str(problem):
-                found.append((str(problem).rstrip("."), f"{NO_COMMAND} allow it, or leave this dataplane out."))
+                found.append((str(problem).removeprefix(f"{client.where}: ").rstrip("."), _ALLOW))
     return list(dict.fromkeys(found))
 
 
@@ -94,6 +95,6 @@ def _unwritable(client: Client, facts: Facts, action: Write) -> list[tuple[str, 
 
 def _remedy(facts: Facts, ref: Ref) -> str:
     if ref.resource.kind == _CALICO_NODE_MAKES:
-        namespace = facts.calico_namespace
-        return f"calico-node makes it when it starts: `kubectl -n {namespace} rollout restart daemonset/calico-node`."
+        restart = f"kubectl -n {facts.calico_namespace} rollout restart daemonset/calico-node"
+        return f"Let calico-node make it, as it does when it starts: `{restart}`."
     return f"Bring it back: `kubectl {ref.kubectl.format(verb='get')}` shows when it is."
