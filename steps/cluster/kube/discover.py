@@ -1,10 +1,10 @@
 """What a cluster is, from the objects that were read: the facts by which a switch is planned or refused. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from steps.cluster.kube import kube_proxy, quantity
+from steps.cluster.kube import direct_return, kube_proxy, quantity
 from steps.cluster.kube.fields import read
 from steps.cluster.kube.nodes import Node
 from steps.cluster.kube.nodes import read as read_node
@@ -49,6 +49,7 @@ class Facts:
     kube-proxy and the API server's address itself. `overrides`: Felix parameters that calico-node's environment sets,
     which beat FelixConfiguration. `narrower`: FelixConfigurations for some nodes that set what a switch would.
     `owners`: objects that a switch patches, and the GitOps tool or add-on manager that would put them back.
+    `dsr_opt_outs`: CIDRs whose clients get no direct server return, by what says so.
     """
 
     group: str | None
@@ -75,6 +76,7 @@ class Facts:
     aws_source_check: str | None
     nftables_mode: str | None = None
     log_level_overridden: bool = False
+    dsr_opt_outs: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def version(self) -> tuple[int, int, int] | None:
@@ -149,6 +151,7 @@ def facts(seen: Seen) -> Facts:
         aws_source_check=environment.get("FELIX_AWSSRCDSTCHECK") or _text(felix, ("spec", "awsSrcDstCheck")),
         nftables_mode=_felix(seen)["nftablesMode"],
         log_level_overridden=_LOG_LEVEL in environment,
+        dsr_opt_outs=direct_return.opt_outs(seen.felix, environment),
     )
 
 

@@ -17,7 +17,10 @@ _KEEPS_OFF: Final = frozenset({"NoSchedule", "NoExecute"})
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What decides whether and how a node is measured. `calico`: Calico's node agent manages its network."""
+    """What decides whether and how a node is measured.
+
+    `calico`: Calico's agent runs on it. `address`: its first internal one; `addresses`: all, external ones too.
+    """
 
     name: str
     os: str
@@ -36,6 +39,7 @@ class Node:
     labels: Mapping[str, str]
     os_image: str | None = None
     container_runtime: str | None = None
+    addresses: tuple[str, ...] = ()
 
     @property
     def kernel_version(self) -> tuple[int, int] | None:
@@ -79,6 +83,7 @@ def read(found: Object, calico_nodes: Iterable[str] | None = None) -> Node:
         labels=labels,
         os_image=info.get("osImage"),
         container_runtime=info.get("containerRuntimeVersion"),
+        addresses=tuple(a["address"] for a in status.get("addresses") or [] if str(a.get("type")).endswith("IP")),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from analysis.errors import Problem, Unfit
 from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
-from steps.cluster.kube import looking, nodes, padding, pods, reach
+from steps.cluster.kube import direct_return, looking, nodes, padding, pods, reach
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.crew import Crew
@@ -149,6 +149,8 @@ def findings(
             for name in sorted(asked)
             if BY_NAME[name].client == "outside"
         ]
+    else:
+        found += direct_return.findings(standing.facts.dsr_opt_outs, outside, chosen[0], settings)
     try:
         image = pods.image(variables)
         places = sites(standing, chosen)
