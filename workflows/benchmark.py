@@ -98,7 +98,7 @@ def _measures() -> DAG:
             arguments={
                 "settings": SETTINGS,
                 "visit": VISIT,
-                **_item("what", "title", "client-node", "host-network", "dns-policy"),
+                **_item("what", "title", "client-node", "network"),
             },
         )
     return measures

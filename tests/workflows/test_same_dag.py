@@ -94,10 +94,9 @@ def test_a_small_run_has_these_nodes_in_this_order(tmp_path: Path) -> None:
         key = f"dataplane:as-is,round:{number},title:visit-{number}.as-is.round-{number},visit:0{number}"
         base = f"run.visits.visit({number - 1}:{key})"
         below = [
-            f"({n}:client-node:node-a,dns-policy:ClusterFirstWithHostNet,host-network:{host},"
-            f"title:{what}.as-is.visit-{number},what:{what})"
-            for n, (what, host) in enumerate(
-                (("canary-before", "true"), ("pod-to-service", "false"), ("canary-after", "true"))
+            f"({n}:client-node:node-a,network:{network},title:{what}.as-is.visit-{number},what:{what})"
+            for n, (what, network) in enumerate(
+                (("canary-before", "node"), ("pod-to-service", "pod"), ("canary-after", "node"))
             )
         ]
         tasks = ("configure", "configure(0)", "settle", "retreat", "prepare", "measures", "measures.measure")

@@ -250,9 +250,7 @@ def _placement(
         )
     return Placement(
         topology=topology.name,
-        client_node=outside.labels.get("kubernetes.io/hostname", outside.name)
-        if from_outside and outside is not None
-        else near.node,
+        client_node=outside.name if from_outside and outside is not None else near.node,
         host_network=topology.client != "pod",
         address=address,
         port=ports[0],

@@ -90,6 +90,9 @@ def test_a_cover_of_one_address_of_several_is_a_warning(monkeypatch: pytest.Monk
 
 
 def test_nothing_said_is_nothing_opted_out() -> None:
-    felix = [{"metadata": {"name": "default"}}, {"metadata": {"name": "x"}, "spec": {"bpfDSROptoutCIDRs": None}}]
+    felix: list[dict[str, Any]] = [
+        {"metadata": {"name": "default"}},
+        {"metadata": {"name": "x"}, "spec": {"bpfDSROptoutCIDRs": None}},
+    ]
     assert direct_return.opt_outs(felix, {}) == {}
     assert direct_return.opt_outs(felix, {"FELIX_BPFDSROPTOUTCIDRS": ""}) == {}
