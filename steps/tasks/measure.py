@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from hera.workflows import Parameter, S3Artifact
 from hera.workflows import models as m
 
+from steps import client_network, raw
 from steps import measure as measuring
-from steps import raw
 from steps.catalogue.topologies import CONTROL
 from steps.model import Moment, Placement
 from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, planned, progress, say
@@ -72,6 +72,10 @@ def measure(
         measuring.canary(place, chosen, CANARIES[what], document, say)
         return
     trials = [trial for trial in going.trials if trial.topology == what]
+    if reason := client_network.shared(place):
+        client_network.refuse(place, trials, chosen, document, reason)
+        say(reason)
+        return
     measuring.run(place, trials, chosen, document, say, progress)
 
 

@@ -1,18 +1,19 @@
 """Whether a client gets through to a server, tried by pods that are taken away again."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from analysis.errors import Problem
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube import looking, pods
 from steps.cluster.kube.client import Client
-from steps.cluster.kube.crew import Crew
+from steps.cluster.kube.crew import AlteredError, Crew
 from steps.cluster.kube.look import Spec
 from steps.cluster.kube.permissions import BENCHMARK
 from steps.cluster.kube.pods import Container
 from steps.cluster.kube.probes import Target
+from steps.cluster.kube.workloads import step_pods
 from steps.model import Finding, Placement
 from steps.variables import IMAGE
 
@@ -36,8 +37,17 @@ _SCRIPT: Final = (
 )
 
 
-def wait(client: Client, placements: Sequence[Placement], image: str, timeout_s: float) -> None:
+def wait(
+    client: Client,
+    placements: Sequence[Placement],
+    image: str,
+    timeout_s: float,
+    requests: Mapping[str, str] = pods.STEP_REQUESTS,
+) -> None:
     """Wait until the server of each placement answers the client there, on the connect probe's port.
+
+    The clients are pinned as the measuring steps will be, and ask as much of their nodes: a step that could not be
+    placed would wait for as long as a run may take, and these say so within a minute.
 
     The endpoints of the trials' Service are written after those of all Services before it, so once they answer, the
     others are whole as well.
@@ -46,7 +56,7 @@ def wait(client: Client, placements: Sequence[Placement], image: str, timeout_s:
         Problem: one does not; with its address.
     """
     crew = Crew(client, REACH)
-    wanted = manifests(placements, image)
+    wanted = manifests(placements, image, requests)
     try:
         crew.man(wanted, timeout_s)
     except Problem as error:
@@ -57,7 +67,9 @@ def wait(client: Client, placements: Sequence[Placement], image: str, timeout_s:
         crew.dismiss(wait=False)
 
 
-def manifests(placements: Sequence[Placement], image: str) -> list[pods.Object]:
+def manifests(
+    placements: Sequence[Placement], image: str, requests: Mapping[str, str] = pods.STEP_REQUESTS
+) -> list[pods.Object]:
     """One pod for each node and network that clients run in."""
     targets: dict[tuple[str, bool], dict[tuple[str, int], None]] = {}
     for each in placements:
@@ -66,7 +78,7 @@ def manifests(placements: Sequence[Placement], image: str) -> list[pods.Object]:
     for index, ((node, host_network), addresses) in enumerate(targets.items()):
         words = [word for address, port in addresses for word in (address, str(port))]
         argv = ("sh", "-c", _SCRIPT, REACH, *words)
-        container = Container(REACH, argv, READY_PORT)
+        container = Container(REACH, argv, READY_PORT, requests=requests)
         name = f"{REACH}-{index}"
         made.append(pods.pod(name, REACH, name, node, [container], image, host_network=host_network))
     return made
@@ -98,6 +110,8 @@ def findings(
         if outside is not None:
             number = looking.node_port(inner.services()[CHECK])
             found += _from_outside(client, outer, outside_manifest(outside, places[0], number, image), sleep)
+    except AlteredError as error:
+        return [Finding(severity="stop", subject="pods", reason=str(error), remedy=step_pods.remedy(client))]
     except Problem as error:
         return [Finding(severity="stop", subject="pods", reason=str(error), remedy=_start(client))]
     else:
