@@ -6,10 +6,10 @@ from typing import Any, Final, Literal
 
 from steps.cluster.kube import direct_return, kube_proxy, quantity
 from steps.cluster.kube.fields import read
-from steps.cluster.kube.nodes import Node
+from steps.cluster.kube.nodes import Node, with_agent
 from steps.cluster.kube.nodes import read as read_node
 from steps.cluster.kube.owners import ADDON_MANAGER, annotations, labels, owners
-from steps.cluster.kube.permissions import CALICO_SYSTEM, DEFAULT
+from steps.cluster.kube.permissions import DEFAULT
 from steps.cluster.kube.seen import Seen
 
 Object = dict[str, Any]
@@ -29,6 +29,7 @@ _OTHER_CNIS: Final = {
     "kindnet": "kindnet",
     "azure-cns": "Azure CNI",
     "canal": "Canal",
+    "netd": "GKE's own network",
 }
 _VPP: Final = "calico-vpp-node"
 
@@ -104,6 +105,17 @@ class Facts:
         return self.log_level if (self.log_level or "").lower() in _QUIET_LEVELS else None
 
     @property
+    def policy_only(self) -> bool:
+        """Whether Calico gives pods neither addresses nor routes here, and only enforces policy and serves Services."""
+        return self.install is not None and not any(not pool.get("disabled") for pool in self.pools)
+
+    @property
+    def ipv6_only(self) -> bool:
+        """Whether its nodes are reached by IPv6 and by nothing else."""
+        known = [address for node in self.linux_nodes for address in node.addresses]
+        return bool(known) and all(":" in address for address in known)
+
+    @property
     def linux_nodes(self) -> tuple[Node, ...]:
         """The nodes on which Calico switches the dataplane."""
         return tuple(node for node in self.nodes if node.os == "linux" and node.calico)
@@ -123,7 +135,8 @@ def facts(seen: Seen) -> Facts:
     vpp = seen.daemon_set(_VPP) is not None or linux_dataplane == "VPP"
     install = _install(seen, agent)
     # without Calico's agent there is another CNI, which is measured as it is on whatever node
-    every = [found["metadata"]["name"] for found in seen.nodes] if agent is None else None
+    every = frozenset(found["metadata"]["name"] for found in seen.nodes)
+    calico_nodes = every if agent is None else with_agent(seen.agent_pods, agent, seen.nodes)
     key = kube_proxy.config_key(seen.kube_proxy_config)
     mode = kube_proxy.mode(_text(seen.kube_proxy_config, ("data", key))) if key else None
     return Facts(
@@ -135,7 +148,7 @@ def facts(seen: Seen) -> Facts:
         kubernetes_version=seen.server_version,
         dataplane=None if vpp or agent is None else _dataplane(seen, mode),
         linux_dataplane=linux_dataplane,
-        nodes=tuple(read_node(found, every) for found in seen.nodes),
+        nodes=tuple(read_node(found, calico_nodes) for found in seen.nodes),
         vpp=vpp,
         other_cnis=_other_cnis(seen),
         kube_proxy=seen.kube_proxy,
@@ -156,7 +169,7 @@ def facts(seen: Seen) -> Facts:
 
 
 def _agent(seen: Seen) -> Object | None:
-    return seen.daemon_set("calico-node", CALICO_SYSTEM) or seen.daemon_set("calico-node")
+    return seen.agent
 
 
 def _install(seen: Seen, agent: Object | None) -> Install | None:

@@ -268,8 +268,9 @@ def _added_to_steps(client: Client, variables: Mapping[str, str], measured: Sequ
 def _as_is(standing: Standing, measured: Sequence[str], moment: Moment, now: datetime) -> list[Sign]:
     facts = standing.facts
     runs = "VPP" if facts.vpp else ", ".join(facts.other_cnis)
-    if not runs and facts.install is not None:
-        runs = f"Calico {facts.calico_version or 'of unknown version'}, {facts.dataplane or 'unknown dataplane'}"
+    if facts.install is not None and (not runs or (facts.policy_only and not facts.vpp)):
+        calico = f"Calico {facts.calico_version or 'of unknown version'}, {facts.dataplane or 'unknown dataplane'}"
+        runs = f"{calico}, for policy on {runs}" if runs else calico
     known = {node.name for node in facts.nodes}
     missing = [node for node in measured if node not in known]
     if missing:

@@ -1,12 +1,14 @@
 """Read from a cluster all that decides how its dataplane is switched; reading only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from steps.cluster.kube import kube_proxy
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.permissions import (
     CALICO_GROUPS,
+    CALICO_SYSTEM,
     CONFIGMAPS,
     CRD_GROUP,
     DAEMONSETS,
@@ -29,13 +31,18 @@ from steps.cluster.kube.permissions import (
 
 Object = dict[str, Any]
 
+_AGENT: Final = "calico-node"
+_AGENTS_IN: Final = frozenset({KUBE_SYSTEM, CALICO_SYSTEM})
+"""The namespaces whose pods may be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """The objects as they were read; None is absent.
 
     `group` is the API group in which this cluster keeps Calico's configuration; None where there is no Calico.
-    `kube_proxy_pods` and `api_endpoints` are only read for a switch.
+    `kube_proxy_pods` and `api_endpoints` are only read for a switch. `agent_pods` are calico-node's; None: they are in
+    a namespace that may not be read.
     """
 
     server_version: str | None = None
@@ -51,6 +58,12 @@ class Seen:
     services_endpoints: dict[str, Object | None] = field(default_factory=dict)
     kube_proxy_pods: tuple[Object, ...] = ()
     api_endpoints: tuple[Object, ...] = ()
+    agent_pods: tuple[Object, ...] | None = None
+
+    @property
+    def agent(self) -> Object | None:
+        """The DaemonSet of Calico's agent."""
+        return _agent(self.daemon_sets)
 
     def daemon_set(self, name: str, namespace: str | None = None) -> Object | None:
         """The DaemonSet of that name, in whatever namespace if none is given."""
@@ -109,6 +122,9 @@ def look(client: Client, *, to_switch: bool = False) -> Seen:
     daemon_sets = tuple(client.list(DAEMONSETS))
     proxy = next((d for d in daemon_sets if (_place(d)) == (KUBE_SYSTEM, KUBE_PROXY)), None)
     pods = client.list(PODS, KUBE_SYSTEM, labels=kube_proxy.selector(proxy)) if proxy and to_switch else []
+    agent = _agent(daemon_sets)
+    there = agent["metadata"]["namespace"] if agent is not None else None
+    agents = client.list(PODS, there, labels=kube_proxy.selector(agent)) if agent and there in _AGENTS_IN else None
     places = (KUBE_SYSTEM, TIGERA_OPERATOR) if operator else (KUBE_SYSTEM,)
     return Seen(
         server_version=client.version(),
@@ -120,6 +136,7 @@ def look(client: Client, *, to_switch: bool = False) -> Seen:
         definition=client.get(DEFINITIONS, INSTALLATION_DEFINITION) if operator else None,
         nodes=tuple(client.list(NODES)),
         daemon_sets=daemon_sets,
+        agent_pods=tuple(agents) if agents is not None else None,
         kube_proxy_config=client.get(CONFIGMAPS, KUBE_PROXY, KUBE_SYSTEM),
         services_endpoints={place: client.get(CONFIGMAPS, SERVICES_ENDPOINT, place) for place in places},
         kube_proxy_pods=tuple(pods),
@@ -139,6 +156,12 @@ def calico_group(client: Client, groups: dict[str, str]) -> str | None:
     if served == [CRD_GROUP, V3_GROUP]:
         return CRD_GROUP if client.list(felix_configurations(CRD_GROUP)) else V3_GROUP
     return served[0] if served else None
+
+
+def _agent(daemon_sets: Iterable[Object]) -> Object | None:
+    """calico-node's DaemonSet; the operator's, where there are two."""
+    found = [each for each in daemon_sets if each["metadata"]["name"] == _AGENT]
+    return min(found, key=lambda each: each["metadata"]["namespace"] != CALICO_SYSTEM, default=None)
 
 
 def _place(found: Object) -> tuple[str, str]:

@@ -257,6 +257,11 @@ class Calico:
         meta = {"name": name, "namespace": namespace, "labels": labels}
         self.store.put("", "pods", {"metadata": meta, "spec": {"nodeName": node}, "status": copy.deepcopy(_READY)})
 
+    def run_agent(self, node: str) -> None:
+        """Have calico-node on a node too, as its DaemonSet does when the node joins."""
+        self._pod(f"calico-node-{node}", self.namespace, {"k8s-app": "calico-node"}, node)
+        self._must("apps", "daemonsets", self.namespace, "calico-node")["status"]["desiredNumberScheduled"] += 1
+
     def _must(self, group: str, plural: str, namespace: str, name: str) -> Object:
         found = self.store.find(group, plural, namespace, name)
         assert found is not None, (plural, namespace, name)
