@@ -14,6 +14,8 @@ from typing import cast
 from hera.workflows import DAG, Parameter, WorkflowTemplate
 from hera.workflows import models as m
 
+from steps.cluster.kube.pods import NAME as POD_NAME
+from steps.cluster.kube.pods import NAMED as POD_NAMED
 from steps.cluster.kube.workloads.mesh import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
 from steps.tasks.clear import clear
 from steps.tasks.collect import collect
@@ -209,7 +211,7 @@ def build() -> WorkflowTemplate:
         active_deadline_seconds=DEADLINE_S,
         security_context=unprivileged(),
         # The measuring steps are iperf3's clients: a mesh's proxy in one of them is what would be measured.
-        pod_metadata=m.Metadata(labels=dict(OPT_OUT_LABELS), annotations=dict(OPT_OUT_ANNOTATIONS)),
+        pod_metadata=m.Metadata(labels={**OPT_OUT_LABELS, POD_NAME: POD_NAMED}, annotations=dict(OPT_OUT_ANNOTATIONS)),
         artifact_gc=m.WorkflowLevelArtifactGC(strategy="Never"),
         pod_gc=m.PodGC(strategy="OnPodSuccess", delete_delay_duration="600s"),
         ttl_strategy=m.TTLStrategy(seconds_after_success=7 * 86400, seconds_after_failure=14 * 86400),

@@ -165,7 +165,8 @@ def findings(
         return [*found, Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
     wanted = outside is not None and any(BY_NAME[name].client == "outside" for name in asked)
     beyond = sites(standing, [outside.name])[0] if outside is not None and wanted else None
-    return found + reach.findings(client, places, image, IPERF3_PORT, beyond)
+    in_pods = any(BY_NAME[name].client == "pod" or BY_NAME[name].target != "node-address" for name in asked)
+    return found + reach.findings(client, places, image, IPERF3_PORT, beyond, in_pods=in_pods)
 
 
 def service() -> Object:
