@@ -62,8 +62,7 @@ def measure(bench: Bench, documents: Path) -> None:
         "what": bench.placement.topology,
         "title": "measure",
         "client-node": bench.placement.client_node,
-        "host-network": "false",
-        "dns-policy": "Default",
+        "network": "pod",
     }
     raw.write(PREPARED, raw.Prepare(visit=1, placements=(bench.placement,)))
     with tempfile.TemporaryDirectory() as name:

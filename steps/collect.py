@@ -4,12 +4,12 @@ Every planned trial becomes a row: measured; failed, with its reason; or not-run
 becomes a sentence in the rows that it should have filled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from analysis.errors import Problem
-from steps import plan, raw
+from steps import plan, raw, return_path
 from steps.collect_trials import sample_rows, trial_row
 from steps.collect_visits import read_visit, visit_row
 from steps.model import Visit
@@ -35,9 +35,11 @@ def rows(raw_directory: Path, *, collected_at: datetime | None = None) -> dict[s
     for visit in visits:
         record = read_visit(raw_directory / raw.visit_directory(visit.visit), visit, doubt, late)
         tables["visits"].append({"run_id": run.run_id, **visit_row(record)})
+        found = {t.trial: _trial(raw_directory, visit, t.topology, t.trial) for t in visit.trials}
+        doubted = _doubted(visit, {number: document for number, (document, _) in found.items()})
         for trial in visit.trials:
-            document, fault = _trial(raw_directory, visit, trial.topology, trial.trial)
-            row = trial_row(trial, document, fault, record)
+            document, fault = found[trial.trial]
+            row = trial_row(trial, document, fault, record, doubted.get(trial.topology))
             tables["trials"].append({"run_id": run.run_id, **row})
             if document is not None and row["outcome"] == "measured":
                 tables["samples"] += [{"run_id": run.run_id, **row} for row in sample_rows(document)]
@@ -77,6 +79,20 @@ def _trial(directory: Path, visit: Visit, topology: str, trial: int) -> tuple[ra
         return None, None
     except Problem as problem:
         return None, str(problem)
+
+
+def _doubted(visit: Visit, documents: Mapping[int, raw.TrialDocument | None]) -> dict[str, str]:
+    """The paths of a visit on which measured bytes contradict its dataplane, and how."""
+    found = {}
+    for topology in dict.fromkeys(trial.topology for trial in visit.trials):
+        measured = [
+            (trial, document)
+            for trial in visit.trials
+            if trial.topology == topology and (document := documents[trial.trial]) is not None
+        ]
+        if reason := return_path.of_siblings(measured, visit.dataplane):
+            found[topology] = reason
+    return found
 
 
 def _run_row(run: raw.Run, preflight: raw.Preflight | None, visits: Sequence[Visit], collected_at: datetime) -> Row:

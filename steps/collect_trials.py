@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-from steps import figures, monitor
+from steps import figures, monitor, return_path
 from steps.collect_visits import VisitRecord
 from steps.figures import Connects
 from steps.iperf3 import Failure, Report
@@ -20,16 +20,24 @@ _GIGA: Final = 1e9
 _CLOCK_SLACK_S: Final = 0.05
 
 
-def trial_row(trial: Trial, document: TrialDocument | None, fault: str | None, record: VisitRecord) -> Row:
+def trial_row(
+    trial: Trial,
+    document: TrialDocument | None,
+    fault: str | None,
+    record: VisitRecord,
+    doubted: str | None = None,
+) -> Row:
     """The row of `trials`, but for run_id.
 
-    Figures are there only where they count: where the trial was measured and the dataplane proven at both moments.
+    Figures are there only where they count: where the trial was measured, the dataplane proven at both moments, and the
+    way that the trial's bytes took does not contradict it. The figure by which it does is kept.
 
     Args:
         trial: as planned.
         document: what was measured; None if there is none.
         fault: why a document that is there can't be read.
         record: the trial's visit.
+        doubted: why other trials of the same path in this visit say that the dataplane was not in effect on it.
     """
     row: Row = trial.model_dump(exclude={"duration_s"})
     if document is None:
@@ -52,6 +60,12 @@ def trial_row(trial: Trial, document: TrialDocument | None, fault: str | None, r
     proof = record.proof
     if proof.state != "proven":
         return {**row, "outcome": "failed", "error": f"the dataplane is {proof.state}, {proof.reason}"}
+    dataplane = record.visit.dataplane
+    if reason := return_path.contradiction(trial, dataplane, document, attempt) or doubted:
+        error = f"the dataplane was proven by configuration and log, but {reason}"
+        # the one figure that is kept: it is the reason
+        share = _nat_share(document, attempt, found) if isinstance(found, Report) else None
+        return {**row, "outcome": "failed", "error": error, "nat_bytes_per_payload_byte": share}
     row["flags"] = [*document.flags, *_doubts(document, attempt, found)]
     baseline = record.baseline_ratio(attempt.foreign_cpu_ratio)
     row["nodes"] = _nodes(document, attempt, baseline)
@@ -110,6 +124,7 @@ def _doubts(document: TrialDocument, attempt: Attempt, found: Report | Connects)
         flags |= {"connect-errors"} if found.errors else set()
     else:
         flags |= set(found.flags)
+        flags |= {"not-through-the-node-port"} if return_path.bypassed(document.trial, document, attempt) else set()
         if document.trial.protocol == "udp" and document.mtu_bytes is not None and found.block_size_bytes is not None:
             flags |= {"udp-fragments"} if found.block_size_bytes + _UDP_HEADERS_BYTES > document.mtu_bytes else set()
     return sorted(flags)

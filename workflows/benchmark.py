@@ -21,6 +21,9 @@ from typing import cast
 from hera.workflows import DAG, Parameter, WorkflowTemplate
 from hera.workflows import models as m
 
+from steps.cluster.kube.pods import NAME as POD_NAME
+from steps.cluster.kube.pods import NAMED as POD_NAMED
+from steps.cluster.kube.workloads.mesh import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
 from steps.tasks.clear import clear
 from steps.tasks.collect import collect
 from steps.tasks.configure import configure
@@ -113,7 +116,7 @@ def _stay() -> DAG:
         measure(
             name="measure",
             with_param="{{tasks.prepare.outputs.parameters.measures}}",
-            arguments={**arguments, **_item("what", "title", "client-node", "host-network", "dns-policy")},
+            arguments={**arguments, **_item("what", "title", "client-node", "network")},
             depends="prepare",
         )
         clear(name="clear", arguments=arguments, depends=f"({OVER.format('measure')}) && ({OVER.format('retreat')})")
@@ -193,6 +196,8 @@ def build() -> WorkflowTemplate:
         synchronization=m.Synchronization(mutexes=[m.Mutex(name=NAME)]),
         active_deadline_seconds=DEADLINE_S,
         security_context=unprivileged(),
+        # The measuring steps are iperf3's clients: a mesh's proxy in one of them is what would be measured.
+        pod_metadata=m.Metadata(labels={**OPT_OUT_LABELS, POD_NAME: POD_NAMED}, annotations=dict(OPT_OUT_ANNOTATIONS)),
         artifact_gc=m.WorkflowLevelArtifactGC(strategy="Never"),
         pod_gc=m.PodGC(strategy="OnPodSuccess", delete_delay_duration="600s"),
         ttl_strategy=m.TTLStrategy(seconds_after_success=7 * 86400, seconds_after_failure=14 * 86400),

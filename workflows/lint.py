@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from analysis.errors import BadInput
+from workflows.local import choice
 from workflows.local.expressions import condition_of, tasks_in
 from workflows.local.tags import tags_in
 
@@ -148,6 +149,25 @@ class _Lint:
         inside = {key: value for key, value in template.items() if key not in _NOT_RENDERED and key != "inputs"}
         yield from self._tags(where, inside, known)
         yield from self._tags(where, template.get("inputs", {}).get("artifacts", []), known)
+        if "podSpecPatch" in template:
+            yield from self._patch(where, str(template["podSpecPatch"]), known)
+
+    def _patch(self, where: str, patch: str, known: set[str]) -> Iterator[str]:
+        """A patch that a tag is pasted into is whatever who starts the template wants, a root's pod included."""
+        try:
+            texts = choice.parse(patch).texts if choice.is_choice(patch) else (patch,)
+        except BadInput as problem:
+            yield f"{where}: podSpecPatch {problem}"
+            return
+        for text in texts:
+            if any(tags_in(text)):
+                yield f"{where}: podSpecPatch takes a tag in as text; choose between fixed patches by an expression"
+        if choice.is_choice(patch):
+            yield from (
+                f"{where}: {tag} in podSpecPatch refers to nothing that is known there"
+                for tag in choice.parse(patch).tags
+                if tag not in known
+            )
 
     def _tags(self, where: str, value: object, known: Iterable[str]) -> Iterator[str]:
         for tag in dict.fromkeys(tags_in(value)):

@@ -13,7 +13,8 @@ class Dataplane:
 
     `environment`: lab, or kubernetes. `colour`: of the Okabe-Ito palette, which stays apart for colour-blind readers.
     `needs_root`: an ordinary user's namespaces can't have it. `implementation`: the module that installs it, if any.
-    `unasked`: measured when no dataplane is named.
+    `unasked`: measured when no dataplane is named. `direct_return`: a Service's replies to a client outside go from the
+    server's node straight to it, and not back through the node that it connected to; None: that isn't known.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Dataplane:
     needs_root: bool = False
     implementation: str | None = None
     unasked: bool = True
+    direct_return: bool | None = False
 
 
 DATAPLANES: Final = (
@@ -47,12 +49,13 @@ DATAPLANES: Final = (
         "lab",
         needs_root=True,
         implementation="steps.cluster.lab.dataplanes.ebpf_dsr",
+        direct_return=True,
     ),
     Dataplane("iptables", "iptables", "#0072B2", "kubernetes"),
     Dataplane("nftables", "nftables", "#E69F00", "kubernetes"),
     Dataplane("ebpf", "eBPF", "#009E73", "kubernetes"),
-    Dataplane("ebpf-dsr", "eBPF + DSR", "#CC79A7", "kubernetes"),
-    Dataplane("as-is", "as it is", "#7F7F7F", "kubernetes", unasked=False),
+    Dataplane("ebpf-dsr", "eBPF + DSR", "#CC79A7", "kubernetes", direct_return=True),
+    Dataplane("as-is", "as it is", "#7F7F7F", "kubernetes", unasked=False, direct_return=None),
 )
 
 BY_NAME: Final = {d.name: d for d in DATAPLANES}

@@ -1,23 +1,47 @@
 """Measure one topology of a visit, or the canary before or after them. Asks no cluster: its placement says it all."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from hera.workflows import Parameter, S3Artifact
 from hera.workflows import models as m
 
+from steps import client_network, raw
 from steps import measure as measuring
-from steps import raw
 from steps.catalogue.topologies import CONTROL
 from steps.model import Moment, Placement
 from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, planned, progress, say
 from steps.tasks.pod import step
 
+Network = Literal["node", "outside", "pod"]
+
 CANARIES: dict[str, Moment] = {raw.canary_directory("before"): "before", raw.canary_directory("after"): "after"}
 
 
-_PATCH = '{"hostNetwork": {{inputs.parameters.host-network}}, "dnsPolicy": "{{inputs.parameters.dns-policy}}"}'
+NETWORKS: dict[Network, dict[str, object]] = {
+    "node": {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"},
+    # a node that Calico doesn't manage has no way to the cluster's own name servers
+    "outside": {"hostNetwork": True, "dnsPolicy": "Default"},
+    "pod": {"hostNetwork": False, "dnsPolicy": "ClusterFirst"},
+}
+"""What each value of the input `network` changes in the step's pod; any other value counts as `pod`."""
+
+
+def _patch() -> str:
+    """The expression that chooses one of them. Pasted in as text, an input could change all else in the pod, too."""
+    *cases, last = ((name, json.dumps(patch)) for name, patch in NETWORKS.items())
+    chosen = "".join(f"inputs.parameters.network == '{name}' ? '{patch}' : " for name, patch in cases)
+    return f"{{{{={chosen}'{last[1]}'}}}}"
+
+
+def _on_the_client_node() -> m.Affinity:
+    """By the node's name, which every node has; the label kubernetes.io/hostname may say something else."""
+    name = m.NodeSelectorRequirement(key="metadata.name", operator="In", values=["{{inputs.parameters.client-node}}"])
+    term = m.NodeSelectorTerm(match_fields=[name])
+    required = m.NodeSelector(node_selector_terms=[term])
+    return m.Affinity(node_affinity=m.NodeAffinity(required_during_scheduling_ignored_during_execution=required))
 
 
 # A host-network pod is no more privileged than another, but for seeing the node's own network, which is what the
@@ -25,18 +49,17 @@ _PATCH = '{"hostNetwork": {{inputs.parameters.host-network}}, "dnsPolicy": "{{in
 @step(
     "measure",
     deadline_s=86_400,
-    node_selector={"kubernetes.io/hostname": "{{inputs.parameters.client-node}}"},
+    affinity=_on_the_client_node(),
     tolerations=[m.Toleration(operator="Exists")],
-    pod_spec_patch=_PATCH,
+    pod_spec_patch=_patch(),
 )
 @ends_in_a_sentence
-def measure(  # noqa: PLR0917 - the template places the pod by some
+def measure(
     settings: str,
     visit: str,
     what: str,
     client_node: Annotated[str, Parameter(name="client-node")],  # noqa: ARG001 - the template places the pod by it
-    host_network: Annotated[str, Parameter(name="host-network")],  # noqa: ARG001 - likewise
-    dns_policy: Annotated[str, Parameter(name="dns-policy")],  # noqa: ARG001 - likewise
+    network: str,  # noqa: ARG001 - likewise
     title: str,  # noqa: ARG001 - what the node is called
     prepared: Annotated[Path, S3Artifact(name="prepared", key=VISIT_FOLDER + "/" + raw.PREPARE)],
     document: Annotated[Path, document(VISIT_FOLDER + "/{{inputs.parameters.what}}")],
@@ -49,6 +72,10 @@ def measure(  # noqa: PLR0917 - the template places the pod by some
         measuring.canary(place, chosen, CANARIES[what], document, say)
         return
     trials = [trial for trial in going.trials if trial.topology == what]
+    if reason := client_network.shared(place):
+        client_network.refuse(place, trials, chosen, document, reason)
+        say(reason)
+        return
     measuring.run(place, trials, chosen, document, say, progress)
 
 

@@ -10,7 +10,7 @@ from hera.workflows import ConfigMapEnvFrom, EmptyDirVolume, Env, SecretEnv, scr
 from hera.workflows import models as m
 
 from steps import variables
-from steps.cluster.kube.pods import USER
+from steps.cluster.kube.pods import STEP_REQUESTS, USER
 
 IMAGE: Final = "dataplane-benchmark:0.1.0"
 """What the steps run in on a cluster. A fixed tag, since `latest` would be pulled anew for each pod."""
@@ -84,7 +84,7 @@ def step(
         env=[*_EVERY, *(_STORE if store else ()), *env],
         env_from=[ConfigMapEnvFrom(name=CONFIG_MAP, optional=True)],
         resources=m.ResourceRequirements(
-            requests={"cpu": "50m", "memory": "64Mi"},
+            requests=dict(STEP_REQUESTS),
             limits={"memory": memory},
         ),
         volumes=[EmptyDirVolume(name="tmp", mount_path="/tmp")],  # noqa: S108 - all else is read-only

@@ -43,12 +43,10 @@ def measures(visit: Visit, placements: dict[str, Placement]) -> list[dict[str, s
 
 
 def _item(visit: Visit, what: str, placement: Placement) -> dict[str, str]:
-    outside = BY_NAME[placement.topology].client == "outside"
+    client = BY_NAME[placement.topology].client
     return {
         "what": what,
         "title": node_title(what, visit.dataplane, f"visit-{visit.visit}"),
         "client-node": placement.client_node,
-        "host-network": "true" if placement.host_network else "false",
-        # a node that Calico doesn't manage has no way to the cluster's own name servers
-        "dns-policy": "Default" if outside else "ClusterFirstWithHostNet",
+        "network": "outside" if client == "outside" else "node" if placement.host_network else "pod",
     }

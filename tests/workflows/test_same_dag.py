@@ -95,10 +95,9 @@ def test_a_small_run_has_these_nodes_in_this_order(tmp_path: Path) -> None:
         visit = f"run.visit({number - 1}:{key})"
         base = f"{visit}.stay"
         below = [
-            f"({n}:client-node:node-a,dns-policy:ClusterFirstWithHostNet,host-network:{host},"
-            f"title:{what}.as-is.visit-{number},what:{what})"
-            for n, (what, host) in enumerate(
-                (("canary-before", "true"), ("pod-to-service", "false"), ("canary-after", "true"))
+            f"({n}:client-node:node-a,network:{network},title:{what}.as-is.visit-{number},what:{what})"
+            for n, (what, network) in enumerate(
+                (("canary-before", "node"), ("pod-to-service", "pod"), ("canary-after", "node"))
             )
         ]
         tasks = ("configure", "configure(0)", "settle", "retreat", "prepare", "measure")

@@ -9,15 +9,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from analysis.errors import BadInput
+from workflows.local import choice
 from workflows.local.nodes import DISPLAY_NAME
 from workflows.local.pod import INPUTS, OUTPUTS
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The engine does what Argo does; `check` says why not, if this very value can't be done."""
+    """The engine does what Argo does; `check` says why not, if this very value can't be done.
+
+    `choices`: it may be an expression tag that chooses between fixed texts.
+    """
 
     check: Callable[[Any], str | None] = lambda _value: None
+    choices: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,17 @@ def may_be_absent(source: object) -> str | None:
     return "comes from the cluster and is not optional"
 
 
+def _choice(value: object) -> str | None:
+    """An expression tag must be one that the engine can evaluate; without one it may be any text."""
+    if "{{=" not in str(value):
+        return None
+    try:
+        choice.parse(str(value))
+    except BadInput as problem:
+        return f"holds an expression tag that is not supported: {problem}"
+    return None
+
+
 def _source(text: object) -> str | None:
     return None if text == "{{inputs.parameters}}" else "is no call of Hera's runner"
 
@@ -140,7 +157,7 @@ _POD: Final[Mapping[str, Rule]] = {
     "metrics": _NO_PROMETHEUS,
     "archiveLocation": _GIVEN_REPOSITORY,
     "volumes": Each(Done(_empty_directory)),
-    "podSpecPatch": Done(),
+    "podSpecPatch": Done(_choice, choices=True),
     "activeDeadlineSeconds": Done(),
     "retryStrategy": Fields({"limit": Done(), "retryPolicy": _one_of("Always", "OnFailure", "OnError")}),
 }

@@ -19,11 +19,11 @@ def _judge(value: Any, rule: Rule, path: tuple[str, ...]) -> Iterator[str]:  # n
         case Each(inner_rule):
             for index, inner in enumerate(value):
                 yield from _judge(inner, inner_rule, (*path, _called(inner, index)))
-        case Done(check):
+        case Done(check, choices):
             why = check(value)
             if why is not None:
                 yield f"{'/'.join(path)} {why}"
-            elif "{{=" in str(value):
+            elif "{{=" in str(value) and not choices:
                 yield f"{'/'.join(path)} holds an expression tag ({{{{=...}}}}), which is not supported"
 
 

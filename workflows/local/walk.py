@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from analysis.errors import Problem
-from workflows.local import mutex, scope
+from workflows.local import choice, mutex, scope
 from workflows.local.dag import NO_MORE, Dag, Task
 from workflows.local.events import Event, NodeFinished, NodeStarted, WorkflowWaiting
 from workflows.local.expressions import when_holds
@@ -24,8 +24,9 @@ Template = dict[str, Any]
 Arguments = Mapping[str, str | None]
 """Values by input. None: the task that would give it was skipped, so the input's own default takes over."""
 
-_RENDERED: Final = ("name", "script", "outputs", "podSpecPatch", "nodeSelector", "activeDeadlineSeconds")
-"""The fields of a step's template whose tags concern this machine; nodeSelector, because a bad tag in it is a fault."""
+_RENDERED: Final = ("name", "script", "outputs", "nodeSelector", "affinity", "activeDeadlineSeconds")
+"""The fields of a step's template whose tags concern this machine; nodeSelector and affinity, because a bad tag in them
+is a fault."""
 
 
 class Walk:
@@ -169,8 +170,8 @@ class Walk:
                 ready["inputs"] = {
                     "artifacts": render_all(template.get("inputs", {}).get("artifacts", []), known),
                 }
-                if "podSpecPatch" in ready:
-                    json.loads(ready["podSpecPatch"])
+                if patch := template.get("podSpecPatch"):
+                    json.loads(choice.parse(patch).made(known) if choice.is_choice(patch) else render(patch, known))
             except Problem as problem:
                 return self._end(node, "Error", str(problem))
             except json.JSONDecodeError as error:

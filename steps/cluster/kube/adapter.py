@@ -16,7 +16,7 @@ from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.connect import connect
 from steps.cluster.kube.observe import AS_IS
-from steps.cluster.kube.permissions import BENCHMARK, KUBE_SYSTEM, PERMISSIONS, STATE, relevant
+from steps.cluster.kube.permissions import BENCHMARK, KUBE_SYSTEM, PERMISSIONS, STATE, is_needed, relevant
 from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
 from steps.settings import Settings, choose
 from steps.settle import Settlement
@@ -58,7 +58,7 @@ class Kube:
 
     def preflight(self, settings: Settings) -> list[Finding]:
         """All reasons at once why the run, a dataplane or a topology can't be had here. Changes nothing that stays."""
-        needed = relevant(PERMISSIONS, self._client.groups())
+        needed = [entry for entry in relevant(PERMISSIONS, self._client.groups()) if is_needed(entry)]
         denied = [entry for entry in needed if "switch" in entry.roles and not self._client.allows(entry)]
         found = preflight.missing(denied, self._client.namespace)
         if any(entry.verb in {"get", "list"} for entry in denied):

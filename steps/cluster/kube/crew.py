@@ -1,5 +1,6 @@
 """The benchmark's own pods and Services of one part: made, awaited, taken away, each call fit to be repeated."""
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -10,15 +11,25 @@ from steps.cluster.kube import pods
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.faults import ConflictError
 from steps.cluster.kube.permissions import BENCHMARK, PODS, SERVICES
+from steps.cluster.kube.workloads import comparison
 
 Object = dict[str, Any]
 
 READY_S: Final = 180.0
 """How long pods may take to be ready: the image may have to be pulled first."""
 
+UNPLACED_S: Final = 40.0
+"""A pod for which there is no node after so long is given up: it is pinned, so no other node can come to help. What is
+waited for is a port or memory that a pod which is being deleted still has."""
+
 GONE_S: Final = 60.0
 _AT_ONCE: Final = 8
 _GRACE_S: Final = 1
+_LOOK_S: Final = 5.0
+
+
+class AlteredError(Problem):
+    """A pod is not as it was asked for: somebody adds to the pods of this namespace."""
 
 
 class Crew:
@@ -47,7 +58,8 @@ class Crew:
         """Have exactly these pods, and wait until they are ready. One that has other programs is made anew.
 
         Raises:
-            Problem: one is not ready in time, or can't be; with the reason.
+            AlteredError: one is not as it was asked for.
+            Problem: one is not ready in time, or can't be, or finds no node within a minute; with the reason.
         """
         wanted = {each["metadata"]["name"]: each for each in manifests}
         there = self.pods()
@@ -59,10 +71,34 @@ class Crew:
                     self._client.create(PODS, manifest, BENCHMARK)
                 except ConflictError:  # our own call, cut short, had come through
                     continue
-        found = self._client.until(PODS, BENCHMARK, lambda all_: _decided(all_, wanted), timeout_s, labels=self._labels)
-        if found is None or not _all_ready(found, wanted):
-            raise Problem(self._why_not(found or list(self.pods().values()), wanted, timeout_s))
+        began = time.monotonic()
+        found = self._awaited(wanted, timeout_s)
+        if altered := _altered(found, wanted):
+            raise AlteredError(f"{self._client.where}: {'; '.join(altered)}. {comparison.OPT_OUT}.")
+        if not _all_ready(found, wanted):
+            raise Problem(self._why_not(found, wanted, time.monotonic() - began))
         return [p for p in found if p["metadata"]["name"] in wanted]
+
+    def _awaited(self, wanted: dict[str, Object], timeout_s: float) -> list[Object]:
+        """The pods once it is decided whether they are ready, one has no node for too long, or time is up."""
+        end = time.monotonic() + timeout_s
+        since: dict[str, float] = {}
+        while True:
+            left_s = end - time.monotonic()
+            decided = self._client.until(
+                PODS,
+                BENCHMARK,
+                lambda all_: _decided(all_, wanted),
+                min(max(left_s, 0.0), _LOOK_S),
+                labels=self._labels,
+            )
+            if decided is not None:
+                return decided
+            there = self.pods()
+            now = time.monotonic()
+            since = {name: since.get(name, now) for name in wanted if name in there and pods.is_unplaced(there[name])}
+            if now >= end or any(now - began >= UNPLACED_S for began in since.values()):
+                return list(there.values())
 
     def dismiss(self, *, keep_services: bool = False, wait: bool = True) -> None:
         """Take all of them away, and unless told otherwise wait until the pods are gone. Safe to run twice."""
@@ -97,7 +133,7 @@ class Crew:
                 f"look at `kubectl -n {self._client.namespace} get pods -o wide`; a node may not answer."
             )
 
-    def _why_not(self, found: Sequence[Object], wanted: dict[str, Object], timeout_s: float) -> str:
+    def _why_not(self, found: Sequence[Object], wanted: dict[str, Object], waited_s: float) -> str:
         there = {p["metadata"]["name"]: p for p in found}
         reasons = []
         for name in wanted:
@@ -106,7 +142,7 @@ class Crew:
             elif not pods.is_ready(there[name]):
                 reasons.append(f"{name}: {pods.why_not_ready(there[name])}")
         return (
-            f"{self._client.where}: pods of the benchmark are not ready (waited up to {timeout_s:.0f} s): "
+            f"{self._client.where}: pods of the benchmark are not ready (waited {waited_s:.0f} s): "
             f"{'; '.join(reasons)}. Look at `kubectl -n {self._client.namespace} describe pods`."
         )
 
@@ -121,14 +157,20 @@ def _all_ready(found: Sequence[Object], wanted: dict[str, Object]) -> bool:
     return ready >= set(wanted)
 
 
+def _altered(found: Sequence[Object], wanted: dict[str, Object]) -> list[str]:
+    """What somebody else made of our pods, each as a clause."""
+    by_name = {p["metadata"]["name"]: p for p in found}
+    return [
+        f"pod {name} is not as it was asked for: {', and '.join(unlike)}"
+        for name, manifest in wanted.items()
+        if name in by_name and (unlike := comparison.differences(by_name[name], manifest))
+    ]
+
+
 def _alike(found: Object, wanted: Object) -> bool:
     if found["metadata"].get("deletionTimestamp") or (found.get("status") or {}).get("phase") in {
         "Failed",
         "Succeeded",
     }:
         return False
-    return _programs(found) == _programs(wanted)
-
-
-def _programs(found: Object) -> list[tuple[str, str, tuple[str, ...]]]:
-    return [(c["name"], c["image"], tuple(c.get("command") or ())) for c in found["spec"]["containers"]]
+    return not comparison.differences(found, wanted)

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from steps.cluster.kube import kube_proxy, quantity
+from steps.cluster.kube import direct_return, kube_proxy, quantity
 from steps.cluster.kube.config import started
 from steps.cluster.kube.fields import read
-from steps.cluster.kube.nodes import Node
+from steps.cluster.kube.nodes import Node, with_agent
 from steps.cluster.kube.nodes import read as read_node
 from steps.cluster.kube.owners import ADDON_MANAGER, Keeper, annotations, labels, owners
 from steps.cluster.kube.permissions import DEFAULT
@@ -27,6 +27,7 @@ _OTHER_CNIS: Final = {
     "kindnet": "kindnet",
     "azure-cns": "Azure CNI",
     "canal": "Canal",
+    "netd": "GKE's own network",
 }
 _VPP: Final = "calico-vpp-node"
 
@@ -50,6 +51,7 @@ class Facts:
     `override_origins` where they come from, if not from its DaemonSet itself. `unread_environment`: what else may set
     some and was not read. `narrower`: FelixConfigurations for some nodes that set what a switch would.
     `owners`: objects that a switch patches, and who keeps them: GitOps tools, add-on managers and the like.
+    `dsr_opt_outs`: CIDRs whose clients get no direct server return, by what says so.
     """
 
     group: str | None
@@ -80,6 +82,7 @@ class Facts:
     override_origins: dict[str, str] = field(default_factory=dict)
     unread_environment: tuple[str, ...] = ()
     kube_proxy_skips_kernel_check: bool = False
+    dsr_opt_outs: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def version(self) -> tuple[int, int, int] | None:
@@ -113,6 +116,17 @@ class Facts:
         return self.log_level if (self.log_level or "").lower() in _QUIET_LEVELS else None
 
     @property
+    def policy_only(self) -> bool:
+        """Whether Calico gives pods neither addresses nor routes here, and only enforces policy and serves Services."""
+        return self.install is not None and not any(not pool.get("disabled") for pool in self.pools)
+
+    @property
+    def ipv6_only(self) -> bool:
+        """Whether its nodes are reached by IPv6 and by nothing else."""
+        known = [address for node in self.linux_nodes for address in node.addresses]
+        return bool(known) and all(":" in address for address in known)
+
+    @property
     def linux_nodes(self) -> tuple[Node, ...]:
         """The nodes on which Calico switches the dataplane."""
         return tuple(node for node in self.nodes if node.os == "linux" and node.calico)
@@ -132,7 +146,8 @@ def facts(seen: Seen) -> Facts:
     vpp = seen.daemon_set(_VPP) is not None or linux_dataplane == "VPP"
     install = _install(seen, agent)
     # without Calico's agent there is another CNI, which is measured as it is on whatever node
-    every = [found["metadata"]["name"] for found in seen.nodes] if agent is None else None
+    every = frozenset(found["metadata"]["name"] for found in seen.nodes)
+    calico_nodes = every if agent is None else with_agent(seen.agent_pods, agent, seen.nodes)
     mode, source, key = started.proxy_mode(seen)
     return Facts(
         group=seen.group,
@@ -143,7 +158,7 @@ def facts(seen: Seen) -> Facts:
         kubernetes_version=seen.server_version,
         dataplane=None if vpp or agent is None else _dataplane(seen, mode),
         linux_dataplane=linux_dataplane,
-        nodes=tuple(read_node(found, every) for found in seen.nodes),
+        nodes=tuple(read_node(found, calico_nodes) for found in seen.nodes),
         vpp=vpp,
         other_cnis=_other_cnis(seen),
         kube_proxy=seen.kube_proxy,
@@ -163,6 +178,7 @@ def facts(seen: Seen) -> Facts:
         override_origins=started.override_origins(seen) if install == "manifest" else {},
         unread_environment=environment.unread if install == "manifest" else (),
         kube_proxy_skips_kernel_check=started.skips_kernel_check(seen.kube_proxy),
+        dsr_opt_outs=direct_return.opt_outs(seen.felix, environment.get(direct_return.VARIABLE)),
     )
 
 

@@ -13,8 +13,9 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any, Final
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from steps.cluster.kube import probes
@@ -23,10 +24,13 @@ from steps.cluster.kube.probes import Fared, Held, Target
 SAYS_S: Final = 1.0
 
 _TIMEOUT_S: Final = 1.0
-_PROXY_MODE: Final = "http://127.0.0.1:10249/proxyMode"
-_READINESS: Final = "http://127.0.0.1:9099/readiness"
-_METRICS: Final = "http://127.0.0.1:9091/metrics"
-_VXLAN: Final = "vxlan.calico"
+_LOOPBACKS: Final = ("127.0.0.1", "[::1]")
+"""Where the agents of a node listen: by IPv6 on clusters that have nothing else."""
+
+_PROXY_MODE: Final = "10249/proxyMode"
+_READINESS: Final = "9099/readiness"
+_METRICS: Final = "9091/metrics"
+_VXLANS: Final = ("vxlan.calico", "vxlan-v6.calico")
 _USAGE: Final = "usage: python -m steps.cluster.kube.look SPEC\n"
 
 
@@ -118,7 +122,7 @@ def host(address: str) -> dict[str, Any]:
         "interfaces": sorted(name for name in names if not name.startswith("cali")),
         "uplink": uplink,
         "uplink_mtu_bytes": mtu_bytes,
-        "vxlan_external": _external() if _VXLAN in names else None,
+        "vxlan_external": next((_external(name) for name in _VXLANS if name in names), None),
         "proxy_mode": _body(_PROXY_MODE),
         "felix_ready": None if ready is None else ready in {200, 204},
         "felix_started_at": _started(_body(_METRICS)),
@@ -130,40 +134,52 @@ def _uplink(address: str) -> tuple[str | None, int | None]:
     import psutil  # noqa: PLC0415 - for a pod in the node's network only
 
     own = psutil.net_if_addrs()
-    name = next((name for name, found in own.items() if any(each.address == address for each in found)), None)
+    name = next((name for name, found in own.items() if any(_same(each.address, address) for each in found)), None)
     found = psutil.net_if_stats().get(name) if name is not None else None
     return name, found.mtu if found is not None else None
 
 
-def _external() -> bool | None:
+def _same(one: str, other: str) -> bool:
+    """Whether two texts are one IP address: IPv6 can be written in several ways, and with its interface."""
+    try:
+        return ip_address(one.partition("%")[0]) == ip_address(other)
+    except ValueError:  # a MAC address
+        return False
+
+
+def _external(interface: str) -> bool | None:
     """Whether the tunnel interface takes its tunnels from metadata, as in `ip -d link`'s word `external`."""
     try:
         from pyroute2 import IPRoute  # noqa: PLC0415 - for a pod in the node's network only
 
         with IPRoute() as netlink:
-            (found,) = netlink.get_links(ifname=_VXLAN)
+            (found,) = netlink.get_links(ifname=interface)
             data = found.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
             return bool(data.get_attr("IFLA_VXLAN_COLLECT_METADATA")) if data is not None else None
     except Exception:  # noqa: BLE001 - netlink's errors are of many kinds, and this is one sign of several
         return None
 
 
-def _body(url: str) -> str | None:
-    try:
-        with urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - three fixed http addresses
-            return str(response.read().decode(errors="replace")).strip()
-    except (URLError, OSError, ValueError):
-        return None
+def _body(where: str) -> str | None:
+    for loopback in _LOOPBACKS:
+        try:
+            with urlopen(f"http://{loopback}:{where}", timeout=_TIMEOUT_S) as response:
+                return str(response.read().decode(errors="replace")).strip()
+        except (URLError, OSError, ValueError):
+            continue
+    return None
 
 
-def _status(url: str) -> int | None:
-    try:
-        with urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - likewise
-            return int(response.status)
-    except URLError as error:
-        return getattr(error, "code", None)
-    except (OSError, ValueError):
-        return None
+def _status(where: str) -> int | None:
+    for loopback in _LOOPBACKS:
+        try:
+            with urlopen(f"http://{loopback}:{where}", timeout=_TIMEOUT_S) as response:
+                return int(response.status)
+        except HTTPError as error:
+            return error.code
+        except (OSError, ValueError):
+            continue
+    return None
 
 
 def _started(metrics: str | None) -> str | None:

@@ -10,14 +10,19 @@ from steps.cluster.kube.quantity import cores, number
 
 Object = dict[str, Any]
 
-_CALICO_ADDRESS: Final = "projectcalico.org/IPv4Address"
+_NOTED: Final = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
+"""What Calico notes on a node whose routes it makes: one of them or both, but neither where it only enforces policy."""
+
 _PRESSURES: Final = ("MemoryPressure", "DiskPressure", "PIDPressure")
 _KEEPS_OFF: Final = frozenset({"NoSchedule", "NoExecute"})
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What decides whether and how a node is measured. `calico`: Calico's node agent manages its network."""
+    """What decides whether and how a node is measured.
+
+    `calico`: Calico's agent runs on it. `address`: its first internal one; `addresses`: all, external ones too.
+    """
 
     name: str
     os: str
@@ -36,6 +41,7 @@ class Node:
     labels: Mapping[str, str]
     os_image: str | None = None
     container_runtime: str | None = None
+    addresses: tuple[str, ...] = ()
 
     @property
     def kernel_version(self) -> tuple[int, int] | None:
@@ -48,19 +54,46 @@ class Node:
         return self.os == "linux" and self.ready and self.schedulable and self.calico and not self.pressures
 
 
-def read(found: Object, calico_nodes: Iterable[str] | None = None) -> Node:
+def with_agent(pods: Iterable[Object] | None, daemon_set: Object | None, nodes: Iterable[Object]) -> frozenset[str]:
+    """The names of the nodes that Calico's agent runs on.
+
+    While an agent is missing, as in a rolling update, what Calico noted on a node counts too.
+
+    Args:
+        pods: of the agent's DaemonSet; None: they are not known.
+        daemon_set: the agent's.
+        nodes: all of the cluster.
+    """
+    running = {
+        str(pod["spec"]["nodeName"])
+        for pod in pods or ()
+        if (pod.get("spec") or {}).get("nodeName")
+        and not pod["metadata"].get("deletionTimestamp")
+        and (pod.get("status") or {}).get("phase") not in {"Failed", "Succeeded"}
+    }
+    wanted = ((daemon_set or {}).get("status") or {}).get("desiredNumberScheduled")
+    if pods is not None and wanted is not None and wanted <= len(running):
+        return frozenset(running)
+    noted = {found["metadata"]["name"] for found in nodes if _is_noted(found)}
+    return frozenset(running | noted)
+
+
+def _is_noted(found: Object) -> bool:
+    return any(key in (found["metadata"].get("annotations") or {}) for key in _NOTED)
+
+
+def read(found: Object, calico_nodes: Iterable[str]) -> Node:
     """A Node object as facts.
 
     Args:
         found: the object.
-        calico_nodes: the nodes on which Calico's agent runs; None: told by the address that Calico notes on the node.
+        calico_nodes: the nodes on which Calico's agent runs.
     """
     meta, spec, status = found["metadata"], found.get("spec") or {}, found.get("status") or {}
     labels, info = meta.get("labels") or {}, status.get("nodeInfo") or {}
     conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
     taints = tuple({k: str(v) for k, v in taint.items()} for taint in spec.get("taints") or [])
     addresses = [a["address"] for a in status.get("addresses") or [] if a.get("type") == "InternalIP"]
-    noted = _CALICO_ADDRESS in (meta.get("annotations") or {})
     return Node(
         name=meta["name"],
         os=info.get("operatingSystem") or labels.get("kubernetes.io/os", ""),
@@ -71,21 +104,28 @@ def read(found: Object, calico_nodes: Iterable[str] | None = None) -> Node:
         schedulable=not spec.get("unschedulable") and not any(t.get("effect") in _KEEPS_OFF for t in taints),
         pressures=tuple(name for name in _PRESSURES if conditions.get(name) == "True"),
         taints=taints,
-        calico=noted if calico_nodes is None else meta["name"] in set(calico_nodes),
-        address=addresses[0] if addresses else None,
+        calico=meta["name"] in set(calico_nodes),
+        address=_first(addresses, spec.get("podCIDR")),
         instance_type=labels.get("node.kubernetes.io/instance-type"),
         zone=labels.get("topology.kubernetes.io/zone"),
         provider=spec.get("providerID"),
         labels=labels,
         os_image=info.get("osImage"),
         container_runtime=info.get("containerRuntimeVersion"),
+        addresses=tuple(a["address"] for a in status.get("addresses") or [] if str(a.get("type")).endswith("IP")),
     )
+
+
+def _first(addresses: Sequence[str], pod_cidr: str | None) -> str | None:
+    """The first address of the family that pods and Services have first; the first of all where that isn't known."""
+    same = [a for a in addresses if pod_cidr is not None and (":" in a) == (":" in pod_cidr)]
+    return next(iter([*same, *addresses]), None)
 
 
 def choose(nodes: Sequence[Node], asked: str = "") -> tuple[str, str]:
     """The client's node and the server's.
 
-    Those that a person named; else the two that are most alike (instance type, zone, architecture, cores, kernel; each
+    Those that a person named; else the two that are most alike (architecture, instance type, zone, cores, kernel; each
     of these given up in turn from the right), of these with the most cores, and then the first by name.
 
     Args:
@@ -123,7 +163,7 @@ def choose(nodes: Sequence[Node], asked: str = "") -> tuple[str, str]:
 
 
 def outside(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """The nodes that Calico doesn't manage: a host-network pod there is a client from outside."""
+    """The nodes without Calico's agent: a host-network pod there is a client from outside."""
     return tuple(node for node in nodes if node.os == "linux" and node.ready and not node.calico)
 
 
@@ -133,11 +173,11 @@ def why_unfit(node: Node) -> str:
         (node.os != "linux", f"runs {node.os or 'an unknown system'}"),
         (not node.ready, "is not ready"),
         (not node.schedulable, "takes no pods (cordoned or tainted)"),
-        (not node.calico, "is not managed by Calico"),
+        (not node.calico, "has no calico-node pod"),
         (bool(node.pressures), f"has {', '.join(node.pressures)}"),
     ]
     return " and ".join(text for applies, text in reasons if applies) or "is fit"
 
 
 def _likeness(node: Node) -> tuple[object, ...]:
-    return (node.instance_type, node.zone, node.arch, node.cpus, node.kernel)
+    return (node.arch, node.instance_type, node.zone, node.cpus, node.kernel)

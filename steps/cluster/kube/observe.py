@@ -16,6 +16,7 @@ from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.felix import Reading
 from steps.cluster.kube.permissions import KUBE_PROXY, KUBE_SYSTEM, PODS
 from steps.cluster.kube.signs import Observation
+from steps.cluster.kube.workloads import step_pods
 from steps.model import Moment, Sign, SwitchCost, Visit
 from steps.settings import Settings
 from steps.settle import FOR_GOOD, WAITING
@@ -71,7 +72,8 @@ def observe(
     """
     asked = visit.dataplane
     if Arm.parse(asked).name == AS_IS:
-        return _as_is(standing, measured, moment, client.now())
+        added = _added_to_steps(client, variables, measured, client.now()) if moment == "after" else []
+        return [*_as_is(standing, measured, moment, client.now()), *added]
     places = sites(standing, measured)
     looking.start(client, places, pods.image(variables))
     if stable_s is None:
@@ -88,7 +90,7 @@ def observe(
         waits = [sign for sign in found if sign.looked_at == WAITING]
         final = any(sign.looked_at == FOR_GOOD for sign in found)
         if not waits or final or time.monotonic() > end:
-            return [*found, *_restarts(client, seen, now)]
+            return [*found, *_restarts(client, seen, now), *_added_to_steps(client, variables, measured, now)]
         say(f"looking again: {waits[0].node}: {waits[0].seen}")
         sleep(_POLL_S)
 
@@ -246,11 +248,29 @@ def _restarts(client: Client, seen: Sequence[Observation], now: datetime) -> lis
     return found
 
 
+def _added_to_steps(client: Client, variables: Mapping[str, str], measured: Sequence[str], now: datetime) -> list[Sign]:
+    """What was added to the pods that measured, which voids what they measured: a proxy in the path, most likely."""
+    found = step_pods.of_run(client, variables)
+    where = {pod["metadata"]["name"]: (pod.get("spec") or {}).get("nodeName") for pod in found}
+    return [
+        Sign(
+            moment="after",
+            node=where[name] or measured[0],
+            looked_at="the steps' pods",
+            seen=step_pods.sentence({name: clauses}),
+            at=now,
+            indicates=(),
+        )
+        for name, clauses in step_pods.altered(found).items()
+    ]
+
+
 def _as_is(standing: Standing, measured: Sequence[str], moment: Moment, now: datetime) -> list[Sign]:
     facts = standing.facts
     runs = "VPP" if facts.vpp else ", ".join(facts.other_cnis)
-    if not runs and facts.install is not None:
-        runs = f"Calico {facts.calico_version or 'of unknown version'}, {facts.dataplane or 'unknown dataplane'}"
+    if facts.install is not None and (not runs or (facts.policy_only and not facts.vpp)):
+        calico = f"Calico {facts.calico_version or 'of unknown version'}, {facts.dataplane or 'unknown dataplane'}"
+        runs = f"{calico}, for policy on {runs}" if runs else calico
         runs += ", Services by kube-proxy in IPVS mode" if facts.ipvs else ""
     known = {node.name for node in facts.nodes}
     missing = [node for node in measured if node not in known]

@@ -82,6 +82,22 @@ def ip_pools(group: str) -> Resource:
     return calico("ippools", "IPPool", group)
 
 
+_NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+_ADMIN: Final = "policy.networking.k8s.io"
+POLICIES: Final[tuple[tuple[Resource, str | None], ...]] = (
+    (_NETWORK_POLICIES, BENCHMARK),
+    *((calico("networkpolicies", "NetworkPolicy", group), BENCHMARK) for group in CALICO_GROUPS),
+    *((calico("globalnetworkpolicies", "GlobalNetworkPolicy", group), CLUSTER) for group in CALICO_GROUPS),
+    (Resource(_ADMIN, "v1alpha1", "adminnetworkpolicies", "AdminNetworkPolicy"), CLUSTER),
+    (Resource(_ADMIN, "v1alpha1", "baselineadminnetworkpolicies", "BaselineAdminNetworkPolicy"), CLUSTER),
+    (Resource(_ADMIN, "v1alpha2", "clusternetworkpolicies", "ClusterNetworkPolicy"), CLUSTER),
+)
+"""The kinds of network policy, and where those of each are that may apply to the benchmark's pods.
+
+Reading them gives a reason its name, and no more: a run can do without.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Permission:
     """One verb on one kind of object in one place. `names`: only objects of these names; empty: any."""
@@ -166,6 +182,8 @@ def _table() -> Iterator[Permission]:
     yield from _each("list watch create delete", PODS, BENCHMARK, _BOTH)
     yield from _each("get", PODS, BENCHMARK, _BOTH, subresource="log")
     yield from _each("list create delete", SERVICES, BENCHMARK, _BOTH)
+    for resource, namespace in POLICIES:
+        yield from _each("list", resource, namespace, _SWITCH)
 
 
 PERMISSIONS: Final[tuple[Permission, ...]] = tuple(_table())
@@ -180,7 +198,12 @@ OPERATOR_NAMESPACES: Final = frozenset({CALICO_SYSTEM, TIGERA_OPERATOR})
 """They are there only where the operator installed Calico."""
 
 _OPERATOR: Final = "operator.tigera.io"
-_CUSTOM: Final = frozenset({*CALICO_GROUPS, _OPERATOR, WORKFLOWS.group})
+_CUSTOM: Final = frozenset({*CALICO_GROUPS, _OPERATOR, WORKFLOWS.group, _ADMIN})
+
+
+def is_needed(entry: Permission) -> bool:
+    """Whether a run can't do without it."""
+    return entry.resource not in {resource for resource, _ in POLICIES}
 
 
 def relevant(entries: Iterable[Permission], groups: Container[str]) -> list[Permission]:

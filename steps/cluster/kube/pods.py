@@ -1,10 +1,11 @@
 """The manifests of the benchmark's own pods and Services: pinned, restricted, without a service account. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from analysis.errors import Unfit
+from steps.cluster.kube.workloads import mesh
 from steps.variables import IMAGE
 
 Object = dict[str, Any]
@@ -18,18 +19,27 @@ LABEL: Final = "dataplane-benchmark/part"
 """Tells what clears them: `trials` or `look`."""
 
 USER: Final = 65532
+_REQUESTS: Final = {"cpu": "10m", "memory": "32Mi"}
+STEP_REQUESTS: Final = {"cpu": "50m", "memory": "64Mi"}
+"""What a step of the workflow asks for, which its pod's node must have left."""
+
 _AGAIN: Final = 'while :; do "$@"; sleep 0.2; done'
 """A server that dies is back before the next trial, sooner than the kubelet would start it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A program of a pod. `listens`: the TCP port by which it is known to be ready; None: it is when it runs."""
+    """A program of a pod.
+
+    `listens`: the TCP port by which it is known to be ready; None: it is when it runs. `requests`: the CPU and memory
+    that are set aside for it.
+    """
 
     name: str
     argv: tuple[str, ...]
     listens: int | None = None
     forever: bool = False
+    requests: Mapping[str, str] = field(default_factory=lambda: dict(_REQUESTS))
 
 
 def image(variables: Mapping[str, str]) -> str:
@@ -60,16 +70,16 @@ def pod(
     Args:
         name: its own.
         part: what it is cleared with.
-        role: what it is for; no two pods of one role come to one node.
-        node: where it must run.
+        role: what it is for.
+        node: where it must run, by its name, which every node has; the label kubernetes.io/hostname may differ.
         containers: its programs.
         image_name: of all of them.
         host_network: whether it has the node's own network.
         labels: more of them, for a Service's selector.
     """
-    own = {NAME: NAMED, LABEL: part, ROLE: role, **(labels or {})}
+    own = {**mesh.OPT_OUT_LABELS, NAME: NAMED, LABEL: part, ROLE: role, **(labels or {})}
     return {
-        "metadata": {"name": name, "labels": own},
+        "metadata": {"name": name, "labels": own, "annotations": dict(mesh.OPT_OUT_ANNOTATIONS)},
         "spec": {
             "restartPolicy": "Always",
             "terminationGracePeriodSeconds": 1,
@@ -77,7 +87,7 @@ def pod(
             "enableServiceLinks": False,
             "hostNetwork": host_network,
             "dnsPolicy": "Default",
-            "affinity": {"nodeAffinity": _pinned(node), "podAntiAffinity": _apart(part, role)},
+            "affinity": {"nodeAffinity": _pinned(node)},
             # A node that Calico doesn't manage, and a control plane, are tainted as a rule.
             "tolerations": [{"operator": "Exists"}],
             "securityContext": {
@@ -112,6 +122,14 @@ def is_ready(found: Object) -> bool:
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
+def is_unplaced(found: Object) -> bool:
+    """Whether no node has been found for a pod so far."""
+    return not (found.get("spec") or {}).get("nodeName") and (found.get("status") or {}).get("phase") in {
+        None,
+        "Pending",
+    }
+
+
 def why_not_ready(found: Object) -> str:
     """What keeps a pod from being ready, as half a sentence."""
     status = found.get("status") or {}
@@ -141,14 +159,6 @@ def _pinned(node: str) -> Object:
     return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
 
 
-def _apart(part: str, role: str) -> Object:
-    term = {
-        "labelSelector": {"matchLabels": {NAME: NAMED, LABEL: part, ROLE: role}},
-        "topologyKey": "kubernetes.io/hostname",
-    }
-    return {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
-
-
 def _container(container: Container, image_name: str) -> Object:
     command = ["sh", "-c", _AGAIN, "again", *container.argv] if container.forever else list(container.argv)
     made: Object = {
@@ -160,7 +170,7 @@ def _container(container: Container, image_name: str) -> Object:
             {"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
             {"name": "PYTHONUNBUFFERED", "value": "1"},
         ],
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "resources": {"requests": dict(container.requests)},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

@@ -1,7 +1,7 @@
 """Every reason why a run can't go on, each with what would mend it. Pure, but for what the caller read."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from analysis.errors import Problem, Unfit
 from steps import variables
@@ -19,6 +19,7 @@ from steps.model import Finding
 from steps.settings import Settings
 
 Object = dict[str, Any]
+_EBPF_IPV6_SINCE: Final = (3, 27, 0)
 
 
 def findings(facts: Facts, seen: Seen, settings: Settings, asked_nodes: str, accepted: frozenset[str]) -> list[Finding]:
@@ -42,6 +43,7 @@ def findings(facts: Facts, seen: Seen, settings: Settings, asked_nodes: str, acc
         found += _neighbours(facts)
         found += _owned(facts, accepted)
         found += _address(seen, facts, asked)
+        found += _ipv6(facts)
         found += _quiet(facts)
     found += _aws(facts)
     return [finding for finding in found if finding.severity != "skip" or finding.subject in asked]
@@ -113,6 +115,7 @@ def _nodes(facts: Facts, asked: str) -> Iterator[Finding]:
     unlike = [
         f"{what} ({one} and {other})"
         for what, one, other in (
+            ("architecture", client.arch, server.arch),
             ("instance type", client.instance_type, server.instance_type),
             ("zone", client.zone, server.zone),
             ("kernel", client.kernel, server.kernel),
@@ -139,8 +142,25 @@ def _neighbours(facts: Facts) -> Iterator[Finding]:
         for name in unfit.EBPF:
             reason = f"nodes {', '.join(facts.windows_nodes)} run Windows, beside which Calico has no eBPF."
             yield skip(name, reason, f"{NO_COMMAND} leave it out, or take a cluster without Windows.")
-    if facts.other_cnis:
+    if facts.policy_only:
+        network = ", ".join(facts.other_cnis) or "something else"
+        yield warn(
+            f"Calico enforces policy here and gives pods neither addresses nor routes, which {network} does: what is "
+            "measured from pod to pod is both together.",
+            None,
+        )
+    elif facts.other_cnis:
         yield warn(f"{', '.join(facts.other_cnis)} runs beside Calico: who forwards what must be looked at.", None)
+
+
+def _ipv6(facts: Facts) -> Iterator[Finding]:
+    if facts.ipv6_only and facts.version is not None and facts.version < _EBPF_IPV6_SINCE:
+        for name in unfit.EBPF:
+            yield skip(
+                name,
+                f"the nodes have IPv6 addresses alone, and eBPF in Calico {facts.calico_version} carries no IPv6.",
+                f"{NO_COMMAND} upgrade Calico to 3.27, or to 3.28, where it is no preview any more.",
+            )
 
 
 def _owned(facts: Facts, accepted: frozenset[str]) -> Iterator[Finding]:
@@ -203,7 +223,7 @@ def _quiet(facts: Facts) -> Iterator[Finding]:
 def _aws(facts: Facts) -> Iterator[Finding]:
     on_aws = any((node.provider or "").startswith("aws:") for node in facts.linux_nodes)
     unwrapped = facts.encapsulation is None or "Always" not in facts.encapsulation
-    if on_aws and unwrapped and facts.aws_source_check != "Disable":
+    if on_aws and unwrapped and not facts.policy_only and facts.aws_source_check != "Disable":
         yield warn(
             "AWS drops packets between pods of two nodes in one subnet unless its source/destination check is off, "
             f"and Calico is not told to see to that (encapsulation: {facts.encapsulation or 'none'}).",

@@ -7,13 +7,14 @@ from typing import Any, Final
 
 from analysis.errors import Problem, Unfit
 from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
-from steps.cluster.kube import looking, nodes, padding, pods, reach
+from steps.cluster.kube import direct_return, looking, nodes, padding, pods, reach
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
-from steps.cluster.kube.crew import Crew
+from steps.cluster.kube.crew import AlteredError, Crew
 from steps.cluster.kube.nodes import Node
 from steps.cluster.kube.observe import TRIALS, sites
 from steps.cluster.kube.pods import Container
+from steps.cluster.kube.workloads import step_pods
 from steps.model import Finding, Monitor, Placement, Visit
 from steps.settings import Settings
 from steps.variables import IMAGE, OUTSIDE
@@ -48,9 +49,13 @@ def prepare(
 
     Raises:
         Unfit: no image, or no client outside.
+        AlteredError: something was added to the pods of steps, or to ours.
         Problem: a server is not ready, or does not answer; with the reason.
     """
     image = pods.image(variables)
+    steps = step_pods.of_run(client, variables)
+    if unlike := step_pods.altered(steps):
+        raise AlteredError(f"{client.where}: {step_pods.sentence(unlike)}. {step_pods.remedy(client)}")
     wanted = needed(visit)
     outside = outside_node(standing, variables) if any(t.client == "outside" for t in wanted) else None
     if outside is None and any(t.client == "outside" for t in wanted):
@@ -65,7 +70,8 @@ def prepare(
     pad(client, standing, measured, settings, variables=variables)
     manned = crew.man([*manifests(wanted, places, image)])
     found = placements(wanted, places, address, {p["metadata"]["name"]: p for p in manned}, outside, uplinks)
-    reach.wait(client, found, image, reach.REACH_S + settings.services / padding.ENDPOINTS_PER_S)
+    timeout_s = reach.REACH_S + settings.services / padding.ENDPOINTS_PER_S
+    reach.wait(client, found, image, timeout_s, step_pods.requests(steps))
     return found
 
 
@@ -137,7 +143,7 @@ def findings(
 ) -> list[Finding]:
     """Why the servers, or a topology's client, can't be had; tried with pods that are taken away again."""
     asked = {cell.topology for cell in settings.cells}
-    found = []
+    found = step_pods.findings(client, variables)
     try:
         outside = outside_node(standing, variables)
     except Unfit as error:
@@ -149,6 +155,8 @@ def findings(
             for name in sorted(asked)
             if BY_NAME[name].client == "outside"
         ]
+    else:
+        found += direct_return.findings(standing.facts.dsr_opt_outs, outside, chosen[0], settings)
     try:
         image = pods.image(variables)
         places = sites(standing, chosen)
@@ -157,7 +165,8 @@ def findings(
         return [*found, Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
     wanted = outside is not None and any(BY_NAME[name].client == "outside" for name in asked)
     beyond = sites(standing, [outside.name])[0] if outside is not None and wanted else None
-    return found + reach.findings(client, places, image, IPERF3_PORT, beyond)
+    in_pods = any(BY_NAME[name].client == "pod" or BY_NAME[name].target != "node-address" for name in asked)
+    return found + reach.findings(client, places, image, IPERF3_PORT, beyond, in_pods=in_pods)
 
 
 def service() -> Object:
@@ -248,9 +257,7 @@ def _placement(
         )
     return Placement(
         topology=topology.name,
-        client_node=outside.labels.get("kubernetes.io/hostname", outside.name)
-        if from_outside and outside is not None
-        else near.node,
+        client_node=outside.name if from_outside and outside is not None else near.node,
         host_network=topology.client != "pod",
         address=address,
         port=ports[0],

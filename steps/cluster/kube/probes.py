@@ -206,9 +206,25 @@ async def answer(port: int, stack: contextlib.AsyncExitStack) -> None:
     Raises:
         OSError: the port can't be had.
     """
-    any_address = "0.0.0.0"  # noqa: S104 - the pod's own address is not known to it
-    server = await asyncio.start_server(_echo, any_address, port)
+    server = await asyncio.start_server(_echo, sock=_bound(socket.SOCK_STREAM, port))
     stack.callback(server.close)
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(_Echo, local_addr=(any_address, port))
+    transport, _ = await loop.create_datagram_endpoint(_Echo, sock=_bound(socket.SOCK_DGRAM, port))
     stack.callback(transport.close)
+
+
+def _bound(kind: socket.SocketKind, port: int) -> socket.socket:
+    """A socket at every address of this network, of both families where there are both."""
+    both = socket.has_dualstack_ipv6()
+    made = socket.socket(socket.AF_INET6 if both else socket.AF_INET, kind)
+    try:
+        if both:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        if kind == socket.SOCK_STREAM:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(("::" if both else "0.0.0.0", port))  # noqa: S104 - the pod's own address is not known to it
+    except OSError:
+        made.close()
+        raise
+    made.setblocking(False)  # noqa: FBT003 - the standard library's
+    return made

@@ -4,6 +4,13 @@ import re
 from typing import Final
 
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
+_SIZE: Final = re.compile(r"(\d+(?:\.\d*)?(?:[eE]\d+)?)([KMGTPE]i|[kMGTPEm]?)")
+_FACTORS: Final = {
+    "": 1.0,
+    "m": 1e-3,
+    **{letter: 1e3**power for power, letter in enumerate("kMGTPE", 1)},
+    **{f"{letter}i": 1024.0**power for power, letter in enumerate("KMGTPE", 1)},
+}
 
 
 def cores(text: str) -> float:
@@ -12,6 +19,12 @@ def cores(text: str) -> float:
         return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
     except ValueError:
         return 0.0
+
+
+def size_bytes(text: str) -> float:
+    """A memory quantity in bytes: `64Mi`, `1G` or `1024`; 0 where it is no number."""
+    found = _SIZE.fullmatch(text)
+    return float(found[1]) * _FACTORS[found[2]] if found else 0.0
 
 
 def number(text: str) -> tuple[int, int] | None:

@@ -1,18 +1,21 @@
 """Whether a client gets through to a server, tried by pods that are taken away again."""
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal
 
 from analysis.errors import Problem
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube import looking, pods
 from steps.cluster.kube.client import Client
-from steps.cluster.kube.crew import Crew
+from steps.cluster.kube.crew import AlteredError, Crew
 from steps.cluster.kube.look import Spec
 from steps.cluster.kube.permissions import BENCHMARK
 from steps.cluster.kube.pods import Container
+from steps.cluster.kube.policies import suspects
+from steps.cluster.kube.policies.suspects import Suspect
 from steps.cluster.kube.probes import Target
+from steps.cluster.kube.workloads import step_pods
 from steps.model import Finding, Placement
 from steps.variables import IMAGE
 
@@ -27,6 +30,8 @@ REACH_S: Final = 90.0
 CHECK_S: Final = 10.0
 _IMAGE_S: Final = 120.0
 _POLL_S: Final = 0.5
+_PROTOCOLS: Final = ("by TCP", "by UDP")
+_SILENT: Final = "has said nothing of what it reaches"
 
 # A new Service is refused for a second or two. The pod is ready when all of them have answered once.
 _SCRIPT: Final = (
@@ -36,8 +41,17 @@ _SCRIPT: Final = (
 )
 
 
-def wait(client: Client, placements: Sequence[Placement], image: str, timeout_s: float) -> None:
+def wait(
+    client: Client,
+    placements: Sequence[Placement],
+    image: str,
+    timeout_s: float,
+    requests: Mapping[str, str] = pods.STEP_REQUESTS,
+) -> None:
     """Wait until the server of each placement answers the client there, on the connect probe's port.
+
+    The clients are pinned as the measuring steps will be, and ask as much of their nodes: a step that could not be
+    placed would wait for as long as a run may take, and these say so within a minute.
 
     The endpoints of the trials' Service are written after those of all Services before it, so once they answer, the
     others are whole as well.
@@ -46,7 +60,7 @@ def wait(client: Client, placements: Sequence[Placement], image: str, timeout_s:
         Problem: one does not; with its address.
     """
     crew = Crew(client, REACH)
-    wanted = manifests(placements, image)
+    wanted = manifests(placements, image, requests)
     try:
         crew.man(wanted, timeout_s)
     except Problem as error:
@@ -57,7 +71,9 @@ def wait(client: Client, placements: Sequence[Placement], image: str, timeout_s:
         crew.dismiss(wait=False)
 
 
-def manifests(placements: Sequence[Placement], image: str) -> list[pods.Object]:
+def manifests(
+    placements: Sequence[Placement], image: str, requests: Mapping[str, str] = pods.STEP_REQUESTS
+) -> list[pods.Object]:
     """One pod for each node and network that clients run in."""
     targets: dict[tuple[str, bool], dict[tuple[str, int], None]] = {}
     for each in placements:
@@ -66,7 +82,7 @@ def manifests(placements: Sequence[Placement], image: str) -> list[pods.Object]:
     for index, ((node, host_network), addresses) in enumerate(targets.items()):
         words = [word for address, port in addresses for word in (address, str(port))]
         argv = ("sh", "-c", _SCRIPT, REACH, *words)
-        container = Container(REACH, argv, READY_PORT)
+        container = Container(REACH, argv, READY_PORT, requests=requests)
         name = f"{REACH}-{index}"
         made.append(pods.pod(name, REACH, name, node, [container], image, host_network=host_network))
     return made
@@ -79,8 +95,13 @@ def findings(
     port: int,
     outside: looking.Site | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    *,
+    in_pods: bool = True,
 ) -> list[Finding]:
     """Whether the image starts on both nodes, and a port is open between them both ways, by TCP and by UDP.
+
+    It is tried from node to node, and from pod to pod through a Service: what denies pods their traffic, a network
+    policy of whatever kind, is found by what it does, and looked up by name.
 
     Args:
         client: of the cluster.
@@ -89,15 +110,25 @@ def findings(
         port: iperf3's.
         outside: the node of the client outside, which is to reach a node port; None: nothing is asked of it.
         sleep: passes time.
+        in_pods: whether anything that is measured is a pod's traffic.
     """
     inner, outer = Crew(client, CHECK), Crew(client, OUTSIDE)
     try:
-        inner.serve(pods.service(CHECK, CHECK, CHECK, {_ANSWERS: "1"}, pods.both(CHECK, port), "NodePort"))
-        inner.man(check_manifests(places, image, port), _IMAGE_S)
+        names = [f"{CHECK}-pod-{index}" for index in range(len(places))]
+        inner.serve(*(pods.service(n, CHECK, n, {_ANSWERS: n}, pods.both(CHECK, port), "NodePort") for n in names))
+        services = inner.services()
+        inner.man(
+            [*check_manifests(places, image, port), *_pod_manifests(places, services, names, image, port)], _IMAGE_S
+        )
         found = _closed(client, [f"{CHECK}-{index}" for index in range(len(places))], sleep)
+        suspected = suspects.read(client, client.groups())
+        found += _denied(client, _unanswered(client, names, sleep), found, suspected, in_pods=in_pods)
         if outside is not None:
-            number = looking.node_port(inner.services()[CHECK])
-            found += _from_outside(client, outer, outside_manifest(outside, places[0], number, image), sleep)
+            number = looking.node_port(services[names[-1]])
+            manifest = outside_manifest(outside, places[0], number, image)
+            found += _from_outside(client, outer, manifest, suspected, sleep)
+    except AlteredError as error:
+        return [Finding(severity="stop", subject="pods", reason=str(error), remedy=step_pods.remedy(client))]
     except Problem as error:
         return [Finding(severity="stop", subject="pods", reason=str(error), remedy=_start(client))]
     else:
@@ -118,6 +149,35 @@ def check_manifests(places: Sequence[looking.Site], image: str, port: int) -> li
     return made
 
 
+def _pod_manifests(
+    places: Sequence[looking.Site], services: Mapping[str, pods.Object], names: Sequence[str], image: str, port: int
+) -> list[pods.Object]:
+    """A pod in the pod network of each node, that answers there and asks at the other's Service."""
+    made = []
+    for index, place in enumerate(places):
+        other = (index + 1) % len(places)
+        address = services[names[other]]["spec"]["clusterIP"]
+        way = Target(f"a pod on {places[other].node}", places[other].node, address, port)
+        spec = Spec(place.node, place.address, host=False, targets=(way,), lines=(way,), echo=port)
+        made.append(_pod(names[index], CHECK, spec, image, {_ANSWERS: names[index]}))
+    return made
+
+
+def _denied(
+    client: Client, shut: Sequence[str], closed: Sequence[Finding], suspected: Sequence[Suspect], *, in_pods: bool
+) -> list[Finding]:
+    """What pods don't get an answer from though nodes do, and the policies that may be why."""
+    between_nodes = " ".join(finding.reason for finding in closed)
+    own = [way for way in shut if not any(end in way and end in between_nodes for end in (*_PROTOCOLS, _SILENT))]
+    if not own:
+        return []
+    ways = "; ".join(way if way.endswith(_SILENT) else f"a pod on {way}" for way in own)
+    severity: Literal["stop", "warn"] = "stop" if in_pods else "warn"
+    reason = f"{ways}: {suspects.clause(suspected)}."
+    remedy = suspects.remedy(suspected, client.namespace)
+    return [Finding(severity=severity, subject="pods", reason=reason, remedy=remedy)]
+
+
 def outside_manifest(outside: looking.Site, near: looking.Site, number: int, image: str) -> pods.Object:
     """A pod on the node outside, that asks at a node port."""
     way = Target(f"a NodePort of {near.node} ({near.address}, port {number})", near.node, near.address, number)
@@ -126,15 +186,26 @@ def outside_manifest(outside: looking.Site, near: looking.Site, number: int, ima
 
 
 def _pod(name: str, part: str, spec: Spec, image: str, labels: dict[str, str]) -> pods.Object:
-    container = Container("look", ("python", "-m", "steps.cluster.kube.look", spec.text()), spec.echo)
-    return pods.pod(name, part, name, spec.node, [container], image, host_network=True, labels=labels)
+    argv = ("python", "-m", "steps.cluster.kube.look", spec.text())
+    container = Container("look", argv, spec.echo, requests=pods.STEP_REQUESTS)
+    return pods.pod(name, part, name, spec.node, [container], image, host_network=spec.host, labels=labels)
 
 
-def _from_outside(client: Client, crew: Crew, manifest: pods.Object, sleep: Callable[[float], None]) -> list[Finding]:
+def _from_outside(
+    client: Client,
+    crew: Crew,
+    manifest: pods.Object,
+    suspected: Sequence[Suspect],
+    sleep: Callable[[float], None],
+) -> list[Finding]:
     """What keeps the client outside from being measured; all else can be."""
     try:
         crew.man([manifest], _IMAGE_S)
         found = _closed(client, [OUTSIDE], sleep)
+        if suspected:
+            remedy = suspects.remedy(suspected, client.namespace)
+            also = suspects.clause(suspected)
+            found = [f.model_copy(update={"reason": f"{f.reason}: {also}.", "remedy": remedy}) for f in found]
     except Problem as error:
         found = [Finding(severity="stop", subject="pods", reason=str(error), remedy=_start(client))]
     topologies = [topology.name for topology in TOPOLOGIES if topology.client == "outside"]
@@ -143,26 +214,30 @@ def _from_outside(client: Client, crew: Crew, manifest: pods.Object, sleep: Call
 
 def _closed(client: Client, askers: Sequence[str], sleep: Callable[[float], None]) -> list[Finding]:
     """What the pods don't get an answer from, by which protocol, once there was time for one."""
+    return [
+        Finding(
+            severity="stop",
+            subject="node-to-node",
+            reason=reason,
+            remedy="No command here mends that: open it by TCP and UDP in firewalls and security groups.",
+        )
+        for reason in _unanswered(client, askers, sleep)
+    ]
+
+
+def _unanswered(client: Client, askers: Sequence[str], sleep: Callable[[float], None]) -> list[str]:
     end = time.monotonic() + CHECK_S
     while True:
         logs = {name: client.log(name, BENCHMARK, tail_lines=2, timestamps=False) for name in askers}
         shut = [way for name, log in logs.items() for way in _shut(name, looking.parse(log))]
         if not shut or time.monotonic() >= end:
-            return [
-                Finding(
-                    severity="stop",
-                    subject="node-to-node",
-                    reason=reason,
-                    remedy="No command here mends that: open it by TCP and UDP in firewalls and security groups.",
-                )
-                for reason in shut
-            ]
+            return shut
         sleep(_POLL_S)
 
 
 def _shut(name: str, told: pods.Object | None) -> list[str]:
     if told is None:
-        return [f"pod {name} has said nothing of what it reaches"]
+        return [f"pod {name} {_SILENT}"]
     tcp = [way["name"] for way in told["answers"] if not way["ok_at"]]
     udp = [line["name"] for line in told["lines"] if line["protocol"] == "udp" and not line["received"]]
     return [

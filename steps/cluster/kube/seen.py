@@ -1,5 +1,6 @@
 """Read from a cluster all that decides how its dataplane is switched; reading only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -35,12 +36,15 @@ SWITCHED: Final = ("bpfEnabled", "bpfExternalServiceMode", "nftablesMode")
 """The fields of FelixConfiguration that decide the dataplane."""
 
 AGENT_VARIABLES: Final = frozenset(
-    f"FELIX_{name.upper()}" for name in (*SWITCHED, "logSeverityScreen", "awsSrcDstCheck")
+    f"FELIX_{name.upper()}" for name in (*SWITCHED, "logSeverityScreen", "awsSrcDstCheck", "bpfDSROptoutCIDRs")
 )
 """What of calico-node's environment must be known."""
 
 _OWN_PODS: Final = ("k8s-app=kube-proxy", "component=kube-proxy")
 """The labels of a kube-proxy that is no DaemonSet but a pod of each node, as kops and RKE2 run it."""
+_AGENT: Final = "calico-node"
+_AGENTS_IN: Final = frozenset({KUBE_SYSTEM, CALICO_SYSTEM})
+"""The namespaces whose pods may be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Seen:
     `group` is the API group in which this cluster keeps Calico's configuration; None where there is no Calico.
     `kube_proxy_pods` and `api_endpoints` are only read for a switch. `config_maps`: others of kube-system that
     kube-proxy's command line or calico-node's environment names, by name.
+    `agent_pods` are calico-node's; None: they are in a namespace that may not be read.
     """
 
     server_version: str | None = None
@@ -66,6 +71,12 @@ class Seen:
     kube_proxy_pods: tuple[Object, ...] = ()
     api_endpoints: tuple[Object, ...] = ()
     config_maps: dict[str, Object | None] = field(default_factory=dict)
+    agent_pods: tuple[Object, ...] | None = None
+
+    @property
+    def agent(self) -> Object | None:
+        """The DaemonSet of Calico's agent."""
+        return _agent(self.daemon_sets)
 
     def daemon_set(self, name: str, namespace: str | None = None) -> Object | None:
         """The DaemonSet of that name, in whatever namespace if none is given."""
@@ -82,11 +93,6 @@ class Seen:
     def kube_proxy(self) -> Object | None:
         """kube-proxy's DaemonSet."""
         return self.daemon_set(KUBE_PROXY, KUBE_SYSTEM)
-
-    @property
-    def agent(self) -> Object | None:
-        """The DaemonSet of Calico's agent."""
-        return self.daemon_set("calico-node", CALICO_SYSTEM) or self.daemon_set("calico-node")
 
     @property
     def agent_environment(self) -> environment.Environment:
@@ -155,6 +161,9 @@ def look(client: Client, *, to_switch: bool = False) -> Seen:
     if own is None and to_switch:
         pods = [pod for labels in _OWN_PODS for pod in client.list(PODS, KUBE_SYSTEM, labels=labels)]
     others = _others(daemon_sets, own)
+    agent = _agent(daemon_sets)
+    there = agent["metadata"]["namespace"] if agent is not None else None
+    agents = client.list(PODS, there, labels=kube_proxy.selector(agent)) if agent and there in _AGENTS_IN else None
     places = (KUBE_SYSTEM, TIGERA_OPERATOR) if operator else (KUBE_SYSTEM,)
     return Seen(
         server_version=client.version(),
@@ -166,6 +175,7 @@ def look(client: Client, *, to_switch: bool = False) -> Seen:
         definition=client.get(DEFINITIONS, INSTALLATION_DEFINITION) if operator else None,
         nodes=tuple(client.list(NODES)),
         daemon_sets=daemon_sets,
+        agent_pods=tuple(agents) if agents is not None else None,
         kube_proxy_config=client.get(CONFIGMAPS, KUBE_PROXY, KUBE_SYSTEM),
         services_endpoints={place: client.get(CONFIGMAPS, SERVICES_ENDPOINT, place) for place in places},
         kube_proxy_pods=tuple(pods),
@@ -202,6 +212,12 @@ def calico_group(client: Client, groups: dict[str, str]) -> str | None:
     if served == [CRD_GROUP, V3_GROUP]:
         return CRD_GROUP if client.list(felix_configurations(CRD_GROUP)) else V3_GROUP
     return served[0] if served else None
+
+
+def _agent(daemon_sets: Iterable[Object]) -> Object | None:
+    """calico-node's DaemonSet; the operator's, where there are two."""
+    found = [each for each in daemon_sets if each["metadata"]["name"] == _AGENT]
+    return min(found, key=lambda each: each["metadata"]["namespace"] != CALICO_SYSTEM, default=None)
 
 
 def _place(found: Object) -> tuple[str, str]:

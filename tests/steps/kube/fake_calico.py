@@ -32,6 +32,10 @@ _KINDS = {
     ("discovery.k8s.io", "endpointslices"): ("v1", "EndpointSlice"),
     ("apiextensions.k8s.io", "customresourcedefinitions"): ("v1", "CustomResourceDefinition"),
     ("argoproj.io", "workflows"): ("v1alpha1", "Workflow"),
+    ("networking.k8s.io", "networkpolicies"): ("v1", "NetworkPolicy"),
+    ("policy.networking.k8s.io", "adminnetworkpolicies"): ("v1alpha1", "AdminNetworkPolicy"),
+    ("policy.networking.k8s.io", "baselineadminnetworkpolicies"): ("v1alpha1", "BaselineAdminNetworkPolicy"),
+    ("policy.networking.k8s.io", "clusternetworkpolicies"): ("v1alpha2", "ClusterNetworkPolicy"),
 }
 
 
@@ -66,7 +70,12 @@ class Calico:
         self._felix_pid = 100
         for (kind_group, plural), (kind_version, kind) in _KINDS.items():
             self.store.serve(kind_group, kind_version, plural, kind)
-        for plural, kind in (("felixconfigurations", "FelixConfiguration"), ("ippools", "IPPool")):
+        for plural, kind in (
+            ("felixconfigurations", "FelixConfiguration"),
+            ("ippools", "IPPool"),
+            ("networkpolicies", "NetworkPolicy"),
+            ("globalnetworkpolicies", "GlobalNetworkPolicy"),
+        ):
             self.store.serve(group, CALICO_GROUPS[group], plural, kind)
         self.store.serve(group, CALICO_GROUPS[group], "clusterinformations", "ClusterInformation")
         self._fill(felix or {}, mode, version)
@@ -256,6 +265,11 @@ class Calico:
     def _pod(self, name: str, namespace: str, labels: Object, node: str) -> None:
         meta = {"name": name, "namespace": namespace, "labels": labels}
         self.store.put("", "pods", {"metadata": meta, "spec": {"nodeName": node}, "status": copy.deepcopy(_READY)})
+
+    def run_agent(self, node: str) -> None:
+        """Have calico-node on a node too, as its DaemonSet does when the node joins."""
+        self._pod(f"calico-node-{node}", self.namespace, {"k8s-app": "calico-node"}, node)
+        self._must("apps", "daemonsets", self.namespace, "calico-node")["status"]["desiredNumberScheduled"] += 1
 
     def _must(self, group: str, plural: str, namespace: str, name: str) -> Object:
         found = self.store.find(group, plural, namespace, name)

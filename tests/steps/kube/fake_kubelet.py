@@ -15,13 +15,18 @@ Object = dict[str, Any]
 class Kubelet:
     """Acts after each write, before the rest of the cluster.
 
-    `refuses` says of a pod why it never becomes ready; `says`, what is in its log.
+    `refuses` says of a pod why it never becomes ready; `says`, what is in its log. `admits` changes a pod as a mutating
+    webhook does. `unplaced` says of a pod why the scheduler finds no node for it, beside that there is none of the name
+    that it is pinned to.
     """
 
     def __init__(self, calico: Calico) -> None:
         self.store = calico.store
         self.refuses: Callable[[Object], str | None] = lambda _pod: None
         self.says: Callable[[Object], str | None] = lambda _pod: None
+        self.admits: Callable[[Object], object] = lambda _pod: None
+        self.unplaced: Callable[[Object], str | None] = lambda _pod: None
+        self.address = "10.64.1.{}"
         self._addresses = itertools.count(10)
         self._node_ports = itertools.count(30100)
         others = calico._control
@@ -60,18 +65,39 @@ class Kubelet:
         self.store.put("", "services", found)
 
     def _run(self, found: Object) -> None:
+        self.admits(found)
+        if (why := self._schedule(found)) is not None:
+            condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}
+            found["status"] = {"phase": "Pending", "conditions": [condition]}
+            self.store.put("", "pods", found)
+            return
         reason = self.refuses(found)
         if reason is None:
             ready = {"type": "Ready", "status": "True"}
             found["status"] = {
                 "phase": "Running",
-                "podIP": f"10.64.1.{next(self._addresses)}",
+                "podIP": self.address.format(next(self._addresses)),
                 "conditions": [ready],
             }
         else:
             waiting = {"waiting": {"reason": reason, "message": "it was not found"}}
             found["status"] = {"phase": "Pending", "containerStatuses": [{"state": waiting}]}
         self.store.put("", "pods", found)
+
+    def _schedule(self, found: Object) -> str | None:
+        """Bind a pod to the node that it must run on; why that can't be, if it can't."""
+        nodes = {node["metadata"]["name"] for node in self.store.all("", "nodes")}
+        required = found["spec"].get("affinity", {}).get("nodeAffinity", {})
+        terms = required.get("requiredDuringSchedulingIgnoredDuringExecution", {}).get("nodeSelectorTerms", [])
+        names = [field["values"][0] for term in terms for field in term.get("matchFields", [])]
+        if (why := self.unplaced(found)) is not None:
+            return why
+        if names and names[0] not in nodes:
+            return (
+                f"0/{len(nodes)} nodes are available: {len(nodes)} node(s) didn't match Pod's node affinity/selector."
+            )
+        found["spec"].setdefault("nodeName", names[0] if names else min(nodes))
+        return None
 
 
 def told(

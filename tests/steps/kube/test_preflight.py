@@ -49,6 +49,8 @@ def add_node(calico: Calico, name: str, **fields: Any) -> Object:  # noqa: ANN40
     """A node like node-a, with other fields of its status's nodeInfo."""
     found = {**node(calico), "metadata": {**node(calico)["metadata"], "name": name, "uid": name}}
     found["status"] = {**found["status"], "nodeInfo": {**found["status"]["nodeInfo"], **fields}}
+    if found["status"]["nodeInfo"]["operatingSystem"] == "linux":
+        calico.run_agent(name)
     return calico.store.put("", "nodes", found)
 
 

@@ -1,0 +1,1 @@
+"""Network policies that may keep the benchmark's pods from each other: read, and told by name."""

@@ -1,0 +1,1 @@
+"""What was asked for of a pod, and what the cluster made of it."""

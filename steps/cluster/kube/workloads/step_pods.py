@@ -1,0 +1,67 @@
+"""The pods that Argo made for the steps of this very run: what was added to them, and what they ask of a node."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from steps.cluster.kube import quantity
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.permissions import BENCHMARK, PODS
+from steps.cluster.kube.pods import STEP_REQUESTS
+from steps.cluster.kube.workloads import comparison
+from steps.model import Finding
+
+Object = dict[str, Any]
+
+_WORKFLOW_LABEL: Final = "workflows.argoproj.io/workflow"
+_WORKFLOW: Final = "ARGO_WORKFLOW_NAME"
+
+
+def of_run(client: Client, variables: Mapping[str, str]) -> list[Object]:
+    """The pods of the workflow that this process is a step of; none where it is no step."""
+    name = variables.get(_WORKFLOW, "")
+    return client.list(PODS, BENCHMARK, labels=f"{_WORKFLOW_LABEL}={name}") if name else []
+
+
+def altered(found: Iterable[Object]) -> dict[str, list[str]]:
+    """What was made of them, by the pod's name; only those that differ from what Argo makes."""
+    unlike = {pod["metadata"]["name"]: comparison.step_differences(pod) for pod in found}
+    return {name: clauses for name, clauses in unlike.items() if clauses}
+
+
+def sentence(unlike: Mapping[str, Sequence[str]]) -> str:
+    """The first of them, and how many others there are."""
+    name, clauses = next(iter(unlike.items()))
+    others = f" (and {len(unlike) - 1} others)" if len(unlike) > 1 else ""
+    return f"the step's pod {name}{others} is not as Argo makes it: {', and '.join(clauses)}"
+
+
+def findings(client: Client, variables: Mapping[str, str]) -> list[Finding]:
+    """That something is added to the pods of steps, which the measuring clients are."""
+    unlike = altered(of_run(client, variables))
+    if not unlike:
+        return []
+    return [Finding(severity="stop", subject="pods", reason=f"{sentence(unlike)}.", remedy=remedy(client))]
+
+
+def requests(found: Iterable[Object]) -> dict[str, str]:
+    """The most that one of these pods asks of its node, Argo's own containers and added ones included.
+
+    A measuring step asks for as much, so a pod with these requests is placed where, and only where, the step is.
+    """
+    cpus = [_sum(pod, "cpu", quantity.cores) for pod in found]
+    memory = [_sum(pod, "memory", quantity.size_bytes) for pod in found]
+    return {
+        "cpu": f"{round(max([*cpus, quantity.cores(STEP_REQUESTS['cpu'])]) * 1000)}m",
+        "memory": str(round(max([*memory, quantity.size_bytes(STEP_REQUESTS["memory"])]))),
+    }
+
+
+def _sum(pod: Object, what: str, read: Any) -> float:  # noqa: ANN401 - str to number
+    containers = (pod.get("spec") or {}).get("containers") or []
+    asked = [((c.get("resources") or {}).get("requests") or {}).get(what) for c in containers]
+    return float(sum(read(str(each)) for each in asked if each is not None))
+
+
+def remedy(client: Client) -> str:
+    """What would mend it."""
+    return f"{comparison.OPT_OUT}: look at `kubectl get namespace {client.namespace} --show-labels`."

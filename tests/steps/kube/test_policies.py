@@ -1,0 +1,240 @@
+"""A network policy that keeps the benchmark's pods apart is found by what it does, and named, before any switch."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from steps.cluster.kube import prepare, reach
+from steps.cluster.kube.permissions import PERMISSIONS, POLICIES, is_needed
+from steps.cluster.kube.policies import suspects
+from steps.cluster.kube.policies.selectors import matches, selects
+from steps.model import Finding
+from tests.steps.kube import fake_kubelet
+from tests.steps.kube.fake_api import NAMESPACE
+from tests.steps.kube.test_prepare import MEASURED, WITH_IMAGE, Bench, settings
+from workflows import benchmark
+
+Object = dict[str, Any]
+OWN = suspects.own_labels(NAMESPACE)
+NETWORKING, ADMIN = "networking.k8s.io", "policy.networking.k8s.io"
+DENY_ALL: Object = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "CHECK_S", 0.05)
+
+
+def denied(bench: Bench, *, to: str = "a pod on", udp: bool = True) -> None:
+    """Let what is sent to pods get no answer: connections fail, and datagrams don't come back."""
+
+    def say(pod: Object) -> str | None:
+        line = fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing=to)
+        if line is None or not udp:
+            return line
+        found = json.loads(line)
+        for each in found["lines"]:
+            each["received"] = 0 if to in each["name"] else each["received"]
+        return json.dumps(found)
+
+    bench.kubelet.says = say
+
+
+def put(bench: Bench, group: str, plural: str, name: str, spec: Object, namespace: str = "") -> None:
+    meta = {"name": name, **({"namespace": namespace} if namespace else {})}
+    bench.store.put(group, plural, {"metadata": meta, "spec": spec})
+
+
+def findings(bench: Bench, *topologies: str) -> list[Finding]:
+    asked = settings(*(topologies or ("pod-to-pod",)))
+    return prepare.findings(bench.client, bench.standing, MEASURED, asked, variables=WITH_IMAGE)
+
+
+def test_a_default_deny_stops_the_run_and_is_named_with_what_mends_it() -> None:
+    bench = Bench()
+    put(bench, NETWORKING, "networkpolicies", "default-deny", DENY_ALL, NAMESPACE)
+    put(bench, NETWORKING, "networkpolicies", "of-others", {"podSelector": {"matchLabels": {"app": "x"}}}, NAMESPACE)
+    denied(bench)
+    (found,) = findings(bench)
+    assert (found.severity, found.subject) == ("stop", "pods")
+    for way in (
+        "a pod on node-a gets no answer from a pod on node-b by",
+        "node-b gets no answer from a pod on node-a by",
+    ):
+        assert f"{way} TCP" in found.reason
+        assert f"{way} UDP" in found.reason
+    assert "NetworkPolicy bench/default-deny applies to it and lets through only what it lists" in found.reason
+    assert "of-others" not in found.reason
+    remedy = found.remedy or ""
+    policy = json.loads(remedy[remedy.index("{") : remedy.rindex("}") + 1])
+    assert policy["spec"]["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "dataplane-benchmark"}
+    assert remedy.endswith("| kubectl -n bench apply -f -`.")
+    assert bench.kubelet.pods() == {}
+    assert bench.kubelet.services() == {}
+
+
+def test_what_the_remedy_allows_is_what_the_runs_pods_are() -> None:
+    bench = Bench()
+    bench.prepare("pod-to-pod")
+    spec = benchmark.build().to_dict()["spec"]
+    for labels in (spec["podMetadata"]["labels"], *(p["metadata"]["labels"] for p in bench.kubelet.pods().values())):
+        assert labels["app.kubernetes.io/name"] == "dataplane-benchmark"
+
+
+def test_a_policy_that_lets_our_traffic_through_is_no_reason() -> None:
+    bench = Bench()
+    put(bench, NETWORKING, "networkpolicies", "default-deny", DENY_ALL, NAMESPACE)
+    fine: Object = {"podSelector": {}, "ingress": [{}], "egress": [{}], "policyTypes": ["Ingress", "Egress"]}
+    put(bench, NETWORKING, "networkpolicies", "allow", fine, NAMESPACE)
+    bench.kubelet.says = lambda pod: fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
+    assert findings(bench) == []
+
+
+@pytest.mark.parametrize(
+    ("group", "plural", "spec", "namespace", "words"),
+    [
+        (
+            "crd.projectcalico.org",
+            "globalnetworkpolicies",
+            {"selector": "all()", "types": ["Ingress", "Egress"]},
+            "",
+            "GlobalNetworkPolicy deny applies to it and denies what it does not allow (Ingress and Egress)",
+        ),
+        (
+            "crd.projectcalico.org",
+            "networkpolicies",
+            {"selector": "app.kubernetes.io/name == 'dataplane-benchmark'", "ingress": [{"action": "Deny"}]},
+            NAMESPACE,
+            "NetworkPolicy bench/deny applies to it and denies",
+        ),
+        (
+            ADMIN,
+            "adminnetworkpolicies",
+            {"subject": {"namespaces": {}}, "ingress": [{"action": "Deny", "from": [{"namespaces": {}}]}]},
+            "",
+            "AdminNetworkPolicy deny applies to it and has rules that deny (Ingress)",
+        ),
+        (
+            "crd.projectcalico.org",
+            "globalnetworkpolicies",
+            {"selector": "all()", "serviceAccountSelector": "x == 'y'", "types": ["Egress"]},
+            "",
+            "GlobalNetworkPolicy deny may apply to it",
+        ),
+    ],
+)
+def test_every_kind_of_policy_is_named(group: str, plural: str, spec: Object, namespace: str, words: str) -> None:
+    bench = Bench()
+    put(bench, group, plural, "deny", spec, namespace)
+    denied(bench)
+    (found,) = findings(bench)
+    assert words in found.reason
+    assert "app.kubernetes.io/name=dataplane-benchmark in namespace bench" in (found.remedy or "")
+
+
+def test_a_denial_that_no_policy_explains_stops_the_run_as_well() -> None:
+    bench = Bench()
+    denied(bench, udp=False)
+    (found,) = findings(bench)
+    assert "no network policy that is known here applies to it" in found.reason
+    assert "UDP" not in found.reason
+
+
+def test_a_run_without_pods_traffic_is_only_warned() -> None:
+    bench = Bench()
+    put(bench, NETWORKING, "networkpolicies", "default-deny", DENY_ALL, NAMESPACE)
+    denied(bench)
+    (found,) = findings(bench, "node-to-node")
+    assert found.severity == "warn"
+
+
+def test_what_only_the_client_outside_is_denied_leaves_out_its_path() -> None:
+    bench = Bench()
+    put(
+        bench,
+        NETWORKING,
+        "networkpolicies",
+        "own",
+        {"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}]}]},
+        NAMESPACE,
+    )
+    denied(bench, to="NodePort of node-a", udp=False)
+    (found,) = findings(bench, "pod-to-pod", "external-to-nodeport")
+    assert (found.severity, found.subject) == ("skip", "external-to-nodeport")
+    assert "NetworkPolicy bench/own applies" in found.reason
+
+
+def test_a_closed_port_between_nodes_is_told_once_and_not_blamed_on_policies() -> None:
+    bench = Bench()
+    put(bench, NETWORKING, "networkpolicies", "default-deny", DENY_ALL, NAMESPACE)
+    bench.kubelet.says = lambda pod: fake_kubelet.told(
+        pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing="o"
+    )
+    assert {finding.subject for finding in findings(bench)} == {"node-to-node"}
+
+
+def test_policies_that_may_not_be_read_end_no_run_and_are_suspected() -> None:
+    bench = Bench()
+    bench.store.denied = lambda request: request.plural.endswith("policies")
+    bench.kubelet.says = lambda pod: fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
+    assert findings(bench) == []
+    denied(bench)
+    (found,) = findings(bench)
+    assert "a NetworkPolicy, of which none may be read, may apply to it" in found.reason
+    kinds = {resource for resource, _ in POLICIES}
+    assert {entry.resource for entry in PERMISSIONS if not is_needed(entry)} == kinds
+
+
+@pytest.mark.parametrize(
+    ("expression", "selected"),
+    [
+        ("", True),
+        ("all()", True),
+        ("global()", False),
+        ("has(app.kubernetes.io/name)", True),
+        ("!has(app)", True),
+        ("app.kubernetes.io/name == 'dataplane-benchmark' && projectcalico.org/namespace == \"bench\"", True),
+        ("app.kubernetes.io/name != 'dataplane-benchmark' || all()", True),
+        ("projectcalico.org/namespace in {'a', 'bench'}", True),
+        ("projectcalico.org/namespace not in { 'a','bench' }", False),
+        ("projectcalico.org/namespace  not  in {}", True),
+        ("!(has(app) || projectcalico.org/orchestrator == 'k8s')", False),
+        ("app.kubernetes.io/name starts with 'dataplane'", True),
+        ("app.kubernetes.io/name ends with 'x'", False),
+        ("app.kubernetes.io/name contains 'bench'", True),
+        ("app == ", None),
+        ("app ~ 'x'", None),
+        ("all() all()", None),
+        ("(all()", None),
+        ("unknown(x)", None),
+    ],
+)
+def test_calicos_selectors(expression: str, *, selected: bool | None) -> None:
+    assert selects(expression, OWN) is selected
+
+
+@pytest.mark.parametrize(
+    ("selector", "selected"),
+    [
+        ({}, True),
+        (None, False),
+        ({"matchLabels": {"app.kubernetes.io/name": "dataplane-benchmark"}}, True),
+        ({"matchLabels": {"app": "x"}}, False),
+        ({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "Exists"}]}, False),
+        ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["x"]}]}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "In", "values": ["x"]}]}, False),
+    ],
+)
+def test_kubernetes_selectors(selector: Object | None, *, selected: bool) -> None:
+    assert matches(selector, OWN) is selected
+
+
+@hypothesis_settings(deadline=None, derandomize=True, max_examples=200)
+@given(st.text(alphabet="ahs()!&|={}'\" ,.x/", max_size=30))
+def test_whatever_stands_in_a_selector_it_is_read_or_not_but_never_fails(text: str) -> None:
+    assert selects(text, OWN) in {True, False, None}

@@ -1,0 +1,234 @@
+"""Where Calico is, is told by its agent's pods, whatever addresses a cluster has and whoever gives them to pods."""
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack
+from typing import Any
+
+import psutil
+import pytest
+
+from steps.cluster.kube import configure, look, looking, nodes, observe, prepare, probes, provenance
+from steps.cluster.kube.adapter import Kube
+from steps.model import Visit
+from steps.settings import choose
+from tests.steps.kube.fake_api import direct_client
+from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.test_preflight import ALL, add_node, agent, daemon_set, findings, node, on_aws, standing
+from tests.steps.kube.test_prepare import EVERY, MEASURED, WITH_IMAGE, Bench, settings, visit
+
+Object = dict[str, Any]
+IPV6 = {"node-a": "fd00:250::11", "node-b": "fd00:250::12", "outside": "fd00:250::50"}
+
+
+def policy_only(calico: Calico, cni: str = "aws-node") -> None:
+    """Calico beside another network plugin, as on EKS, AKS and GKE: no pools, and nothing noted on nodes."""
+    daemon_set(cni)(calico)
+    for pool in calico.store.all(calico.group, "ippools"):
+        calico.store.take(calico.group, "ippools", "", pool["metadata"]["name"])
+    for name in ("node-a", "node-b"):
+        node(calico, name)["metadata"]["annotations"] = {}
+
+
+def ipv6_only(calico: Calico) -> None:
+    for name, address in IPV6.items():
+        found = calico.store.find("", "nodes", "", name)
+        if found is None:
+            continue
+        found["spec"]["podCIDR"] = "fd00:64::/64"
+        found["status"]["addresses"] = [
+            {"type": "InternalIP", "address": address},
+            {"type": "Hostname", "address": name},
+        ]
+        if name != "outside":
+            found["metadata"]["annotations"] = {"projectcalico.org/IPv6Address": f"{address}/64"}
+
+
+@pytest.mark.parametrize("cni", ["aws-node", "azure-cns", "netd", "host-local"])
+def test_a_cluster_where_calico_only_enforces_policy_is_switched_and_measured(cni: str) -> None:
+    calico = Calico()
+    policy_only(calico, cni)
+    on = standing(calico).facts
+    assert on.policy_only
+    assert [n.name for n in on.linux_nodes] == ["node-a", "node-b"]
+    assert nodes.choose(on.nodes) == ("node-a", "node-b")
+    assert nodes.outside(on.nodes) == ()
+    (found,) = findings(calico)
+    assert found.severity == "warn"
+    assert "Calico enforces policy here and gives pods neither addresses nor routes" in found.reason
+    client, _transport = direct_client(calico.store)
+    assert configure.dry_run(client, "ebpf")
+
+
+def test_policy_only_says_what_it_is() -> None:
+    calico = Calico()
+    policy_only(calico)
+    here = standing(calico)
+    told = provenance.provenance(here.facts, here.seen, MEASURED)
+    assert (told["cni"], told["policy_only"], told["other_cnis"]) == ("Calico", True, ["Amazon VPC CNI"])
+    client, _transport = direct_client(calico.store)
+    one = Visit(visit=1, round=1, dataplane="as-is", trials=())
+    chosen = choose(profile="smoke", dataplanes="as-is", environment="prod")
+    signs = observe.observe(client, here, MEASURED, one, chosen, "before", variables={})
+    assert {sign.seen for sign in signs} == {"Calico v3.32.1, iptables, for policy on Amazon VPC CNI"}
+    assert provenance.provenance(standing(Calico()).facts, here.seen, MEASURED)["policy_only"] is False
+
+
+def test_pods_of_the_vpcs_own_pass_awss_source_check() -> None:
+    calico = Calico()
+    on_aws(calico)
+    assert any("source/destination check" in f.reason for f in findings(calico))
+    policy_only(calico)
+    assert not any("source/destination check" in f.reason for f in findings(calico))
+
+
+def test_a_node_without_the_agent_is_outside_whatever_is_noted_on_it() -> None:
+    calico = Calico()
+    calico.store.take("", "pods", "kube-system", "calico-node-node-b")
+    agent(calico)["status"]["desiredNumberScheduled"] = 1
+    facts = standing(calico).facts
+    assert [n.name for n in facts.linux_nodes] == ["node-a"]
+    assert [n.name for n in nodes.outside(facts.nodes)] == ["node-b"]
+    assert "has no calico-node pod" in nodes.why_unfit(facts.nodes[1])
+
+
+@pytest.mark.parametrize("going", [{"deletionTimestamp": "2026-11-23T06:00:00Z"}, None])
+def test_a_node_whose_agent_is_being_replaced_is_calicos_still(going: Object | None) -> None:
+    calico = Calico()
+    if going is None:
+        calico.store.take("", "pods", "kube-system", "calico-node-node-b")
+    else:
+        found = calico.store.find("", "pods", "kube-system", "calico-node-node-b")
+        assert found is not None
+        found["metadata"].update(going)
+    assert [n.name for n in standing(calico).facts.linux_nodes] == ["node-a", "node-b"]
+
+
+def test_a_cluster_with_ipv6_alone_is_measured_by_its_addresses() -> None:
+    bench = Bench()
+    ipv6_only(bench.calico)
+    bench.kubelet.address = "fd00:64::{}"
+    facts = bench.standing.facts
+    assert facts.ipv6_only
+    assert [n.name for n in facts.linux_nodes] == ["node-a", "node-b"]
+    found = {
+        placement.topology: placement
+        for placement in prepare.prepare(
+            bench.client, bench.standing, MEASURED, visit(*EVERY), settings(), variables=WITH_IMAGE
+        )
+    }
+    assert found["node-to-node"].address == "fd00:250::12"
+    assert found["external-to-nodeport"].address == "fd00:250::11"
+    assert found["pod-to-pod"].address.startswith("fd00:64::")
+    for placement in found.values():
+        for monitor in placement.monitors:
+            assert monitor.source.startswith("http://[fd00:64::"), monitor
+            assert monitor.source.endswith("]:5203/")
+
+
+@pytest.mark.parametrize(
+    ("version", "left_out"),
+    [("v3.26.4", {"ebpf", "ebpf-dsr"}), ("v3.27.2", set()), ("v3.32.1", set())],
+)
+def test_ebpf_without_ipv6_is_the_reason_where_nodes_have_nothing_else(version: str, left_out: set[str]) -> None:
+    calico = Calico(version=version)
+    before = {f.subject for f in findings(calico) if "IPv6" in f.reason}
+    ipv6_only(calico)
+    reasons = [f for f in findings(calico) if "carries no IPv6" in f.reason]
+    assert before == set()
+    assert {f.subject for f in reasons} == left_out
+    assert "not managed" not in " ".join(f.reason for f in findings(calico, ALL))
+
+
+def test_the_first_address_is_of_the_clusters_first_family() -> None:
+    found = node(Calico())
+    both = [{"type": "InternalIP", "address": a} for a in ("10.250.0.11", "fd00:250::11")]
+    for cidr, first in (("10.64.0.0/24", "10.250.0.11"), ("fd00:64::/64", "fd00:250::11"), (None, "10.250.0.11")):
+        other = {**found, "spec": {"podCIDR": cidr}, "status": {**found["status"], "addresses": both}}
+        assert nodes.read(other, ("node-a",)).address == first
+
+
+def test_nodes_of_one_architecture_are_preferred_to_all_that_is_alike_otherwise() -> None:
+    calico = Calico()
+    for name, arch, zone in (("node-c", "arm64", "z"), ("node-d", "arm64", "z"), ("node-a", "amd64", "z")):
+        found = add_node(calico, name, architecture=arch) if name != "node-a" else node(calico)
+        found["metadata"] = {**found["metadata"], "labels": {**found["metadata"]["labels"]}}
+        found["metadata"]["labels"]["topology.kubernetes.io/zone"] = zone
+    node(calico, "node-d")["metadata"]["labels"]["topology.kubernetes.io/zone"] = "y"
+    node(calico, "node-b")["spec"]["unschedulable"] = True
+    assert nodes.choose(standing(calico).facts.nodes) == ("node-c", "node-d")
+
+
+def test_two_architectures_are_said_and_kept() -> None:
+    calico = Calico()
+    node(calico, "node-b")["status"]["nodeInfo"]["architecture"] = "arm64"
+    (found,) = findings(calico)
+    assert (found.severity, found.reason) == ("warn", "node-a and node-b differ in architecture (amd64 and arm64).")
+    here = standing(calico)
+    told = provenance.provenance(here.facts, here.seen, MEASURED)
+    assert told["architecture"] is None
+    assert [each["architecture"] for each in told["nodes"]] == ["amd64", "arm64"]  # type: ignore[attr-defined]
+    same = standing(Calico())
+    assert provenance.provenance(same.facts, same.seen, MEASURED)["architecture"] == "amd64"
+
+
+def test_a_pod_without_ipv4_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def echoed(family: socket.AddressFamily, address: str) -> tuple[bytes, bytes]:
+        async with AsyncExitStack() as stack:
+            with socket.create_server(("127.0.0.1", 0)) as taken:
+                port = taken.getsockname()[1]
+            await probes.answer(port, stack)
+            reader, writer = await asyncio.open_connection(address, port)
+            writer.write(b"t")
+            by_tcp = await asyncio.wait_for(reader.read(1), 5)
+            writer.close()
+            loop = asyncio.get_running_loop()
+            with socket.socket(family, socket.SOCK_DGRAM) as client:
+                client.setblocking(False)  # noqa: FBT003 - the standard library's
+                client.connect((address, port))
+                await loop.sock_sendall(client, b"u")
+                by_udp = await asyncio.wait_for(loop.sock_recv(client, 1), 5)
+            return by_tcp, by_udp
+
+    assert asyncio.run(echoed(socket.AF_INET, "127.0.0.1")) == (b"t", b"u")
+    if any(a.address == "::1" for found in psutil.net_if_addrs().values() for a in found):
+        assert asyncio.run(echoed(socket.AF_INET6, "::1")) == (b"t", b"u")
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    assert asyncio.run(echoed(socket.AF_INET, "127.0.0.1")) == (b"t", b"u")
+
+
+def test_an_interface_is_found_by_its_address_however_that_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Address:
+        def __init__(self, address: str) -> None:
+            self.address = address
+
+    own = {"lo": [Address("::1")], "eth0": [Address("02:00:00:00:00:01"), Address("fd00:250:0:0::11%eth0")]}
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: own)
+    monkeypatch.setattr(psutil, "net_if_stats", dict)
+    assert look._uplink("fd00:250::11") == ("eth0", None)
+    assert look._uplink("fd00:250::12") == (None, None)
+
+
+def test_the_looking_pods_reach_each_other_by_ipv6() -> None:
+    bench = Bench()
+    ipv6_only(bench.calico)
+    places = observe.sites(bench.standing, MEASURED)
+    assert [place.address for place in places] == ["fd00:250::11", "fd00:250::12"]
+    services: dict[str, Object] = {
+        f"look-{i}": {"spec": {"clusterIP": f"fd00:97::{i}", "ports": [{"nodePort": 30000 + i}]}} for i in (0, 1)
+    }
+    assert looking.spec(0, places, services, host=True).targets[2].address == "fd00:250::12"
+
+
+def test_a_run_begins_on_a_policy_only_cluster() -> None:
+    calico = Calico()
+    policy_only(calico)
+    client, _transport = direct_client(calico.store)
+    variables = {"ARGO_WORKFLOW_NAME": "run-1"}
+    say, sleep = (lambda _sentence: None), calico.store.advance
+    who = Kube("prod", client=client, variables=variables, say=say, sleep=sleep, gate_s=0)
+    assert who.measured_nodes == ("node-a", "node-b")
+    chosen = choose(profile="smoke", dataplanes="ebpf", environment="prod")
+    assert who.configure(Visit(visit=1, round=1, dataplane="ebpf", trials=()), chosen)
+    who.restore(None)
+    assert not calico.felix["spec"].get("bpfEnabled")

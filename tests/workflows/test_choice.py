@@ -1,0 +1,98 @@
+"""A pod's specification is chosen among fixed ones: what an input holds never becomes a part of it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis.errors import BadInput
+from workflows import benchmark
+from workflows.lint import lint
+from workflows.local import choice
+from workflows.local.tags import Unresolved
+from workflows.nightly import build as build_nightly
+
+TAG = "inputs.parameters.network"
+CALM = settings(deadline=None, derandomize=True, max_examples=100)
+HOSTILE = ('true, "hostPID": true', "node'", "node\\", "{{=1}}", "NODE", "")
+
+
+def template() -> dict[str, Any]:
+    built: dict[str, Any] = benchmark.build().to_dict()
+    return next(t for t in built["spec"]["templates"] if t["name"] == "measure")
+
+
+@pytest.mark.parametrize(
+    ("network", "patch"),
+    [
+        ("pod", {"hostNetwork": False, "dnsPolicy": "ClusterFirst"}),
+        ("node", {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}),
+        ("outside", {"hostNetwork": True, "dnsPolicy": "Default"}),
+    ],
+)
+def test_a_network_is_its_fixed_patch(network: str, patch: dict[str, object]) -> None:
+    assert json.loads(choice.parse(template()["podSpecPatch"]).made({TAG: network})) == patch
+
+
+@CALM
+@given(st.one_of(st.text(), st.sampled_from(HOSTILE)))
+def test_whatever_an_input_holds_the_pod_gets_one_of_three_patches(value: str) -> None:
+    chosen = choice.parse(template()["podSpecPatch"])
+    assert chosen.made({TAG: value}) in chosen.texts
+    assert len(chosen.texts) == 3
+    for text in chosen.texts:
+        assert set(json.loads(text)) == {"hostNetwork", "dnsPolicy"}
+
+
+def test_the_step_is_pinned_by_the_name_of_its_node_alone() -> None:
+    measure = template()
+    assert "nodeSelector" not in measure
+    (term,) = measure["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert term == {
+        "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["{{inputs.parameters.client-node}}"]}]
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{=inputs.parameters.a}}",
+        "{{='{' + inputs.parameters.a + '}'}}",
+        "{{=inputs.parameters.a == 'x' ? inputs.parameters.a : 'y'}}",
+        "{{=inputs.parameters.a == 'x' ? 'y'}}",
+        "{{='a'}} and more",
+        "{{=}}",
+    ],
+)
+def test_what_is_no_choice_between_fixed_texts_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="no choice between fixed texts"):
+        choice.parse(text)
+
+
+def test_a_choice_by_a_tag_without_a_value_is_a_fault() -> None:
+    with pytest.raises(Unresolved):
+        choice.parse("{{=inputs.parameters.a == 'x' ? 'y' : 'z'}}").made({})
+
+
+@pytest.mark.parametrize(
+    ("patch", "words"),
+    [
+        ('{"hostNetwork": {{inputs.parameters.network}}}', "takes a tag in as text"),
+        ("{{=inputs.parameters.network}}", "no choice between fixed texts"),
+        (
+            "{{=inputs.parameters.other == 'x' ? '{}' : '{}'}}",
+            "inputs.parameters.other in podSpecPatch refers to nothing",
+        ),
+    ],
+)
+def test_the_lint_finds_a_patch_that_an_input_gets_into(patch: str, words: str) -> None:
+    built: dict[str, Any] = benchmark.build().to_dict()
+    next(t for t in built["spec"]["templates"] if t["name"] == "measure")["podSpecPatch"] = patch
+    assert any(words in problem for problem in lint(built))
+
+
+def test_what_is_rendered_takes_no_input_into_a_pods_specification_as_text() -> None:
+    assert lint(benchmark.build().to_dict()) == []
+    assert "podSpecPatch" not in json.dumps(build_nightly().to_dict())
