@@ -10,7 +10,6 @@ from steps.cluster.lab import box
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.dataplanes.ebpf import OBJECT, PINNED
 from steps.cluster.lab.namespaces import PACKAGES, Job, path, run
-from steps.cluster.lab.services import MOST_SERVICES
 from steps.model import Finding
 from steps.settings import Settings
 
@@ -40,7 +39,7 @@ def findings(settings: Settings) -> list[Finding]:
     arms = [Arm.parse(text) for text in settings.dataplanes]
     # A name that is not the lab's is reported as such below; it needs no programs.
     ours = [arm for arm in arms if arm.name in BY_NAME and BY_NAME[arm.name].environment == "lab"]
-    found = [*_programs(), *_services(settings)]
+    found = _programs()
     if not box.inside():
         found.append(
             Finding(
@@ -75,13 +74,6 @@ def _programs() -> list[Finding]:
         return []
     reason, remedy = _not_installed(missing)
     return [Finding(severity="stop", subject="lab", reason=reason, remedy=remedy)]
-
-
-def _services(settings: Settings) -> list[Finding]:
-    if settings.services <= MOST_SERVICES:
-        return []
-    reason = f"services must be at most {MOST_SERVICES} in the lab, got {settings.services}"
-    return [Finding(severity="stop", subject="lab", reason=reason, remedy="ask for fewer")]
 
 
 def _refusal(jobs: Iterable[Job]) -> str | None:
