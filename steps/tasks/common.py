@@ -21,6 +21,9 @@ RUN_FOLDER = "raw/{{workflow.name}}"
 
 VISIT_FOLDER = RUN_FOLDER + "/visit-{{inputs.parameters.visit}}"
 
+_DIGITS = 9
+"""Of a visit's number at most; it comes with leading zeros, so that names sort."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -38,10 +41,10 @@ def planned(settings: str, visit: str) -> tuple[Settings, Visit]:
     """
     chosen = load(settings)
     visits = make(chosen)
-    numbers = {str(planned.visit): planned for planned in visits}
-    if visit.strip() not in numbers:
+    number = int(visit) if visit.isascii() and visit.isdigit() and len(visit) <= _DIGITS else 0
+    if not 1 <= number <= len(visits):
         raise BadInput(f"visit {shown(visit)} is none of this run's: its plan has the visits 1 to {len(visits)}.")
-    return chosen, numbers[visit.strip()]
+    return chosen, visits[number - 1]
 
 
 def node_title(*parts: str) -> str:

@@ -135,7 +135,7 @@ def test_a_list_of_nothing_is_not_taken_for_all(name: str, text: str) -> None:
 @pytest.mark.parametrize("visit", ["0", "-1", "999", "", "x", "1e0", "\u0661"])
 def test_a_visit_that_the_plan_has_not_is_a_sentence(visit: str) -> None:
     settings = choose(profile="smoke", options="visits=1").model_dump_json()
-    assert planned(settings, "1")[1].visit == 1
+    assert planned(settings, "04")[1].visit == 4
     with pytest.raises(BadInput, match="is none of this run's: its plan has the visits 1 to 4"):
         planned(settings, visit)
 
