@@ -106,7 +106,7 @@ def unreachable(where: str, what: str, error: HTTPError | OSError) -> Problem:
     if isinstance(cause, ProxyError):
         detail, absent = f"its proxy can't be reached ({_shortened(_reason(cause.original_error))})", True
     elif isinstance(cause, NameResolutionError):
-        detail, absent = f"its name can't be resolved ({_shortened(_reason(cause))})", True
+        detail, absent = f"its name can't be resolved ({_shortened(str(cause).partition(': ')[2])})", True
     elif isinstance(cause, NewConnectionError):  # a refusal, though urllib3 counts it among the timeouts
         detail, absent = _shortened(_reason(cause)), True
     elif isinstance(cause, UrllibTimeoutError):

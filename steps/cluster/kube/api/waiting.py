@@ -33,9 +33,9 @@ class Notice:
             self._say(sentence)
 
     @contextmanager
-    def watched(self, sentence: str, after_s: float = SILENCE_S) -> Iterator[None]:
-        """Say it when what happens inside takes longer than `after_s`."""
-        timer = threading.Timer(after_s, self.now, [sentence])
+    def watched(self, sentence: str) -> Iterator[None]:
+        """Say it when what happens inside takes longer than SILENCE_S."""
+        timer = threading.Timer(SILENCE_S, self.now, [sentence])
         timer.daemon = True
         timer.start()
         try:
