@@ -15,8 +15,8 @@ LOGIN = Login("user 'me' of the kubeconfig /home/me/.kube/config", "run `aws eks
 MESSAGES = {
     "RBAC": (
         (
-            'pods is forbidden: User "system:serviceaccount:bench:switch" cannot list resource "pods" in API group "" in '
-            'the namespace "bench"'
+            'pods is forbidden: User "system:serviceaccount:bench:switch" cannot list resource "pods" in API group "" '
+            'in the namespace "bench"'
         ),
         "Have an administrator type `make deploy`",
     ),
@@ -30,8 +30,8 @@ MESSAGES = {
     ),
     "anonymous": (
         (
-            'configmaps "x" is forbidden: User "system:anonymous" cannot get resource "configmaps" in API group "" in the '
-            'namespace "bench"'
+            'configmaps "x" is forbidden: User "system:anonymous" cannot get resource "configmaps" in API group "" in '
+            'the namespace "bench"'
         ),
         (
             "The call bore no credentials that the API server knows: user 'me' of the kubeconfig /home/me/.kube/config "
@@ -53,7 +53,7 @@ MESSAGES = {
     "Pod Security": (
         (
             'pods "server" is forbidden: violates PodSecurity "restricted:latest": host namespaces (hostNetwork=true), '
-            'allowPrivilegeEscalation != false (container "main" must set securityContext.allowPrivilegeEscalation=false)'
+            'allowPrivilegeEscalation != false (container "main" must set it to false)'
         ),
         "kubectl label namespace bench pod-security.kubernetes.io/enforce=privileged --overwrite",
     ),
@@ -96,8 +96,8 @@ MESSAGES = {
     ),
     "policy": (
         (
-            "pods \"server\" is forbidden: ValidatingAdmissionPolicy 'no-host-network' with binding 'all' denied request: "
-            "failed expression: !object.spec.hostNetwork"
+            "pods \"server\" is forbidden: ValidatingAdmissionPolicy 'no-host-network' with binding 'all' denied "
+            "request: failed expression: !object.spec.hostNetwork"
         ),
         "kubectl describe validatingadmissionpolicy no-host-network",
     ),

@@ -179,7 +179,7 @@ def test_of_several_files_the_missing_are_passed_over_and_the_first_counts(tmp_p
 
 @pytest.mark.parametrize("current", ["", None])
 def test_without_a_current_context_one_is_asked_for(tmp_path: Path, current: str | None) -> None:
-    variables = written(tmp_path, document(**{"current-context": current}))
+    variables = written(tmp_path, document() | {"current-context": current})
     with pytest.raises(BadInput, match="has no current context: give CONTEXT=NAME; it has staging"):
         connect.way_to("", variables)
     assert connect.way_to("staging", variables).context == "staging"
