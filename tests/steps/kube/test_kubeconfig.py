@@ -91,6 +91,13 @@ def test_a_file_that_is_none_is_a_sentence(tmp_path: Path, content: object, says
         ({"user": {"auth-provider": {"name": "azure", "config": {}}}}, "auth-provider 'azure', which gave no token"),
         ({"user": {"auth-provider": {"name": "gcp"}}}, "context 'staging' .* can't be used: "),
         ({"user": {"auth-provider": {"name": "oidc", "config": {}}}}, "context 'staging' .* can't be used: "),
+        (
+            {
+                "cluster": {"proxy-url": 0},
+                "user": {"auth-provider": {"name": "gcp", "config": {"access-token": "x\n\n\u0663"}}},
+            },
+            "the token of user 'me' .* has characters that none can have",
+        ),
         ({"user": {"auth-provider": "x"}}, "user 'me' .* is damaged: auth-provider: "),
         ({"user": {"exec": {"command": "x"}}}, "user 'me' .* is damaged: exec.apiVersion: Field required"),
         ({"user": {"exec": {"command": "", "apiVersion": EXEC_VERSION}}}, "is damaged: exec.command: "),

@@ -40,6 +40,9 @@ def log_in(kubeconfig: Kubeconfig, chosen: Chosen, say: Say = say_on_stderr) -> 
     credentials = None
     if chosen.user and user.provider and not _has_static(user):
         _load_by_provider(kubeconfig, chosen, chosen.user, user.provider.name, configuration)
+        # which takes these as they are, of whatever type
+        configuration.proxy = cluster.proxy_url or configuration.proxy
+        configuration.tls_server_name = cluster.tls_server_name
     else:
         body = _user_body(chosen.user, user)
         if chosen.user and user.plugin and not _has_static(user):
