@@ -20,6 +20,25 @@ SUBMISSION = $(filter-out RESULTS,$(OPTIONS)) NODES CONTEXT NAMESPACE DETACH
 OPTIONS := PROFILE DATAPLANES TOPOLOGIES PROTOCOLS DIRECTIONS DURATION REPETITIONS VISITS STREAMS RATE SERVICES SEED \
   OFFLOADS FOREIGN_CPU_LIMIT LABEL RESULTS
 export $(OPTIONS) $(SUBMISSION) $(DEPLOYMENT) SQL QUESTION RUN DATAPLANE DRY_RUN
+
+# What each target takes: flags of its verb, and behind | what reaches it in another way.
+TAKES := run:$(OPTIONS); plan:$(OPTIONS); preflight:$(OPTIONS); deploy:$(DEPLOYMENT); submit:$(SUBMISSION); \
+  undeploy:CONTEXT | NAMESPACE; configure:ENVIRONMENT DATAPLANE DRY_RUN | NAMESPACE IMAGE; \
+  settle:ENVIRONMENT DATAPLANE | NAMESPACE IMAGE; restore:ENVIRONMENT DRY_RUN | NAMESPACE IMAGE; report:RUN RESULTS; \
+  query:SQL QUESTION RESULTS; shell:RESULTS; image:| IMAGE; test:| PYTEST; fuzz:| FUZZ_INPUTS PYTEST; \
+  bench-sensitivity:| FLAGS;
+
+# Names that were typed behind make, not those of the environment. A misspelt one would be ignored, and the default run.
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+quoted = '$(subst ','\'',$(1))'
+ifneq ($(GIVEN),)
+  REFUSED := $(shell $(PYTHON) -I workflows/given.py $(call quoted,$(or $(MAKECMDGOALS),help)) \
+    $(call quoted,$(TAKES)) $(call quoted,$(GIVEN)))
+  $(if $(REFUSED),$(error $(REFUSED)))
+  # As it was typed: without this make would read $HOME in SQL='...' as its own variable H and the letters OME.
+  $(foreach name,$(filter $(subst ;, ,$(subst :, ,$(TAKES))),$(GIVEN)),$(eval override $(name) := $$(value $(name))))
+endif
+
 # as the steps know them, for those that a person runs against a cluster
 export BENCHMARK_NAMESPACE ?= $(NAMESPACE)
 export BENCHMARK_IMAGE ?= $(IMAGE)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from analysis import words
 
@@ -21,6 +21,15 @@ class Model(BaseModel):
     """Base of all of them: frozen, and a field that is not known is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def faults_of(error: ValidationError) -> list[str]:
+    """What pydantic found wrong, as a part of a sentence for each fault: `services: Input should be ...`."""
+    faults = []
+    for each in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in each["loc"])
+        faults.append(f"{where + ': ' if where else ''}{each['msg'].removeprefix('Value error, ')}")
+    return faults
 
 
 class Cell(Model):

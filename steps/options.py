@@ -1,12 +1,13 @@
-"""The options of a run as typed, `NAME=VALUE` with spaces between: names, bounds and what is wrong with a value.
+"""The options of a run as typed, `NAME=VALUE` with spaces between: their names, and what is wrong with a value.
 
-One entry in `OPTIONS` here is all that a new option of `steps.settings` takes.
+The bounds of a number are not here but on its field in `steps.settings.Settings`, and come in with `parse`. Beside that
+field, one entry in `OPTIONS` here is all that a new option takes.
 """
 
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,11 @@ _PREFIX: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _TRUE: Final = {"true", "yes", "on", "1"}
 _FALSE: Final = {"false", "no", "off", "0"}
 _WORD = re.compile(r"[a-z0-9_-]{1,15}")
+_COMPARED: Final = 80
+"""Of a longer word so many characters are compared with the known names: comparing takes the square of them."""
+
+_SHOWN: Final = 60
+"""Of what was typed so many characters are repeated in a sentence."""
 
 
 class FaultError(ValueError):
@@ -25,11 +31,27 @@ class FaultError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """The least and the greatest value of a number. `exclusive`: neither of the two is allowed itself."""
+
+    low: float
+    high: float
+    exclusive: bool = False
+
+
+UNBOUNDED: Final = Bounds(-math.inf, math.inf)
+"""Of what is not a number."""
+
+Reader = Callable[[str, Bounds], object]
+"""Turns an option's text into its value; raises FaultError."""
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
     """One option: its field in the settings, the other names it goes by, and how its text becomes a value."""
 
     field: str
-    parse: Callable[[str], object]
+    read: Reader
     aliases: tuple[str, ...] = ()
 
 
@@ -41,15 +63,21 @@ def items(text: str) -> list[str]:
 def nearest(word: str, known: Iterable[str]) -> str:
     """`did you mean A or B?`, or all that is known where nothing is near."""
     known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=2, cutoff=0.6)
+    close = difflib.get_close_matches(word[:_COMPARED], known, n=2, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}"
 
 
-def parse(text: str) -> tuple[dict[str, object], list[str]]:
+def shown(text: str) -> str:
+    """What was typed, in quotes, as a sentence repeats it: its beginning where it is long."""
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+
+
+def parse(text: str, bounds: Mapping[str, Bounds]) -> tuple[dict[str, object], list[str]]:
     """The values of an options text by the settings' field names, and a sentence for each fault in it.
 
     Args:
         text: `NAME=VALUE` pairs with white space between, as typed.
+        bounds: of each field that holds a number.
     """
     values: dict[str, object] = {}
     faults: list[str] = []
@@ -57,14 +85,14 @@ def parse(text: str) -> tuple[dict[str, object], list[str]]:
         name, equals, value = pair.partition("=")
         option = BY_NAME.get(name.lower())
         if not equals:
-            faults.append(f"option {pair!r} has no value: write it as NAME=VALUE")
+            faults.append(f"option {shown(pair)} has no value: write it as NAME=VALUE")
         elif option is None:
-            faults.append(f"unknown option {name!r}: {nearest(name.lower(), BY_NAME)}")
+            faults.append(f"unknown option {shown(name)}: {nearest(name.lower(), BY_NAME)}")
         elif option.field in values:
             faults.append(f"option {name} is given twice: give it once")
         else:
             try:
-                values[option.field] = option.parse(value)
+                values[option.field] = option.read(value, bounds.get(option.field, UNBOUNDED))
             except FaultError as fault:
                 faults.append(str(fault))
                 values[option.field] = None
@@ -75,23 +103,23 @@ def _number(what: str, text: str, unit: str) -> float:
     try:
         number = float(text.removesuffix("s") if unit == " s" else text)
     except ValueError:
-        raise FaultError(f"{what} must be a number, got {text!r}") from None
+        raise FaultError(f"{what} must be a number, got {shown(text)}") from None
     if not math.isfinite(number):
-        raise FaultError(f"{what} must be a finite number, got {text!r}")
+        raise FaultError(f"{what} must be a finite number, got {shown(text)}")
     return number
 
 
-def _bounded(what: str, number: float, low: float, high: float, unit: str, below: str = "") -> None:
-    if number < low:
-        raise FaultError(f"{what} must be at least {low:g}{unit}, got {number:g}{unit}{below}")
-    if number > high:
-        raise FaultError(f"{what} must be at most {high:g}{unit}, got {number:g}{unit}")
+def _bounded(what: str, number: float, bounds: Bounds, unit: str, below: str = "") -> None:
+    if number < bounds.low:
+        raise FaultError(f"{what} must be at least {bounds.low:g}{unit}, got {number:g}{unit}{below}")
+    if number > bounds.high:
+        raise FaultError(f"{what} must be at most {bounds.high:g}{unit}, got {number:g}{unit}")
 
 
-def _whole(what: str, low: int, high: int, unit: str = "", below: str = "") -> Callable[[str], int]:
-    def read(text: str) -> int:
+def _whole(what: str, unit: str = "", below: str = "") -> Reader:
+    def read(text: str, bounds: Bounds) -> int:
         number = _number(what, text, unit)
-        _bounded(what, number, low, high, unit, below)
+        _bounded(what, number, bounds, unit, below)
         if number != int(number):
             raise FaultError(f"{what} must be a whole number, got {number:g}{unit}")
         return int(number)
@@ -99,33 +127,36 @@ def _whole(what: str, low: int, high: int, unit: str = "", below: str = "") -> C
     return read
 
 
-def _real(what: str, low: float, high: float, unit: str = "") -> Callable[[str], float]:
-    def read(text: str) -> float:
+def _real(what: str, unit: str = "") -> Reader:
+    def read(text: str, bounds: Bounds) -> float:
         number = _number(what, text, unit)
-        _bounded(what, number, low, high, unit)
+        _bounded(what, number, bounds, unit)
         return number
 
     return read
 
 
-def _share(what: str) -> Callable[[str], float]:
-    def read(text: str) -> float:
+def _share(what: str) -> Reader:
+    def read(text: str, bounds: Bounds) -> float:
         number = _number(what, text, "")
-        if not 0 < number < 1:
-            raise FaultError(f"{what} must be a share above 0 and below 1, such as 0.05 for 5 %, got {number:g}")
+        if not bounds.low < number < bounds.high:
+            raise FaultError(
+                f"{what} must be a share above {bounds.low:g} and below {bounds.high:g}, such as 0.05 for 5 %, "
+                f"got {number:g}"
+            )
         return number
 
     return read
 
 
-def _choice(what: str, known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    def read(text: str) -> tuple[str, ...]:
+def _choice(what: str, known: tuple[str, ...]) -> Reader:
+    def read(text: str, _bounds: Bounds) -> tuple[str, ...]:
         chosen = [item.lower() for item in items(text)]
         if not chosen:
             raise FaultError(f"{what}s must name at least one of {', '.join(known)}")
         for item in chosen:
             if item not in known:
-                raise FaultError(f"unknown {what} {item!r}: {nearest(item, known)}")
+                raise FaultError(f"unknown {what} {shown(item)}: {nearest(item, known)}")
         if len(set(chosen)) < len(chosen):
             raise FaultError(f"{what}s names one of them twice: {', '.join(chosen)}")
         return tuple(item for item in known if item in chosen)
@@ -133,42 +164,46 @@ def _choice(what: str, known: tuple[str, ...]) -> Callable[[str], tuple[str, ...
     return read
 
 
-def _rate(text: str) -> float:
+def _rate(text: str, bounds: Bounds) -> float:
     match = _RATE.fullmatch(text)
     if match is None:
-        raise FaultError(f"rate must be bits per second such as 100M, 2.5G or 0 for no limit, got {text!r}")
-    return float(match["number"]) * _PREFIX[match["prefix"].lower()]
+        raise FaultError(f"rate must be bits per second such as 100M, 2.5G or 0 for no limit, got {shown(text)}")
+    number = float(match["number"]) * _PREFIX[match["prefix"].lower()]
+    if number:  # 0 is iperf3's own word for no limit
+        _bounded("rate", number, bounds, " bit/s")
+    return number
 
 
-def _switch(text: str) -> bool:
+def _switch(text: str, _bounds: Bounds) -> bool:
     if text.lower() in _TRUE | _FALSE:
         return text.lower() in _TRUE
-    raise FaultError(f"offloads must be true or false, got {text!r}")
+    raise FaultError(f"offloads must be true or false, got {shown(text)}")
 
 
-def _congestion_control(text: str) -> str:
+def _congestion_control(text: str, _bounds: Bounds) -> str:
     if _WORD.fullmatch(text) is None:
-        raise FaultError(f"congestion_control must be the name of a Linux algorithm such as cubic or bbr, got {text!r}")
+        raise FaultError(
+            f"congestion_control must be the name of a Linux algorithm such as cubic or bbr, got {shown(text)}"
+        )
     return text
 
 
-# The upper bounds are iperf3's own (86400 s, 600 s omitted, 128 streams, 1 MiB), or where a typing error is likelier.
 OPTIONS: Final = (
-    Option("duration_s", _whole("duration", 1, 86_400, " s", ' (iperf3 reads it as "for ever")'), ("duration",)),
-    Option("repetitions", _whole("repetitions", 1, 1_000)),
-    Option("rounds", _whole("rounds", 1, 1_000), ("visits",)),
+    Option("duration_s", _whole("duration", " s", ' (iperf3 reads it as "for ever")'), ("duration",)),
+    Option("repetitions", _whole("repetitions")),
+    Option("rounds", _whole("rounds"), ("visits",)),
     Option("protocols", _choice("protocol", PROTOCOLS)),
     Option("directions", _choice("direction", DIRECTIONS)),
-    Option("streams", _whole("streams", 1, 128)),
+    Option("streams", _whole("streams")),
     Option("offered_bps", _rate, ("rate",)),
-    Option("omit_s", _whole("omit", 0, 600, " s"), ("omit",)),
-    Option("idle_s", _real("idle", 0, 600, " s"), ("idle",)),
-    Option("services", _whole("services", 0, 20_000)),
+    Option("omit_s", _whole("omit", " s"), ("omit",)),
+    Option("idle_s", _real("idle", " s"), ("idle",)),
+    Option("services", _whole("services")),
     Option("offloads", _switch),
-    Option("seed", _whole("seed", 0, 2**53)),
-    Option("block_size_bytes", _whole("block_size", 16, 1_048_576, " B"), ("block_size",)),
+    Option("seed", _whole("seed")),
+    Option("block_size_bytes", _whole("block_size", " B"), ("block_size",)),
     Option("congestion_control", _congestion_control),
-    Option("foreign_cpu_limit_ratio", _real("foreign_cpu_limit", 0.001, 1), ("foreign_cpu_limit",)),
+    Option("foreign_cpu_limit_ratio", _real("foreign_cpu_limit"), ("foreign_cpu_limit",)),
     Option("regression_limit_ratio", _share("regression_limit"), ("regression_limit",)),
 )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from steps.catalogue.dataplanes import Arm
 from steps.model import Cell, Trial, Visit
 from steps.settings import CONNECT_PROBE_S, Settings, is_lab
 
@@ -30,6 +31,10 @@ CLUSTER_OVERHEAD: Final = Overhead(run_s=60.0, visit_s=100.0, topology_s=5.0, tr
 """Seen on two nodes with Argo 4.1, whose pods each take some seconds to start."""
 
 
+BURDEN_S_PER_RULE: Final = 2e-5
+"""What loading one rule of a burdened twin adds to a visit, on both nodes side by side: seen with 1,000 to 100,000."""
+
+
 def make(settings: Settings) -> tuple[Visit, ...]:
     """The visits in order: each round visits every dataplane once, in random order.
 
@@ -54,7 +59,8 @@ def expected_s(settings: Settings) -> float:
     steps = len({cell.topology for cell in settings.cells}) + 2
     sending = settings.repetitions * sum(beyond.trial_s + _trial_s(cell, settings) for cell in settings.cells)
     visit = beyond.visit_s + settings.idle_s + steps * beyond.topology_s + sending
-    return beyond.run_s + settings.rounds * len(settings.dataplanes) * visit
+    burdens = BURDEN_S_PER_RULE * sum(Arm.parse(arm).burden for arm in settings.dataplanes)
+    return beyond.run_s + settings.rounds * (len(settings.dataplanes) * visit + burdens)
 
 
 def _trial_s(cell: Cell, settings: Settings) -> float:

@@ -1,51 +1,110 @@
 """The settings of a run: what a person chose, completed by the profile, checked, and passed from step to step.
 
-`Settings` is the complete, valid thing; `choose` makes it from the few texts of the form or of the command line.
+`Settings` is the complete, valid thing; `choose` makes it from the few texts of the form or of the command line, and
+`load` from what an earlier step handed on. The bounds of every number stand on its field, and nowhere else: the options
+are read by them, and they are held again whenever settings are loaded.
 """
 
 import re
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Final, cast
+from typing import Final, Self, cast
 
-from pydantic import Field
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import Field, ValidationError, model_validator
 
 from analysis.errors import BadInput
 from steps.catalogue import dataplanes as dataplanes_catalogue
 from steps.catalogue import profiles
 from steps.catalogue import topologies as topologies_catalogue
-from steps.model import Cell, Direction, Model, Protocol
-from steps.options import items, nearest, parse
+from steps.model import Cell, Direction, Model, Protocol, faults_of
+from steps.options import Bounds, items, nearest, parse, shown
 
 CONNECT_PROBE_S: Final = 0.25
 """How long one connect-latency probe lasts: some thousand connections, enough for a 99th percentile."""
 
+MOST_LAB_SERVICES: Final = 10_000
+"""The Service map of the lab's eBPF programs holds 16384 ports; kube-proxy with iptables is said to be usable to this.
 
+A cluster may have more: the bound of the field.
+"""
+
+MOST_ARMS: Final = 250
+"""A comparison of more dataplanes and twins than this is taken for a typing error."""
+
+
+# Upper bounds are iperf3's own (86400 s, 600 s omitted, 128 streams, 1 MiB), or where a typing error is likelier.
 class Settings(Model):
     """Everything that decides what is measured, and how. `dataplanes` are arms; the first is the baseline."""
 
     profile: str
     environment: str
-    dataplanes: tuple[str, ...]
-    cells: tuple[Cell, ...]
-    rounds: int
-    duration_s: int
-    repetitions: int
-    streams: int = 1
-    offered_bps: float | None = Field(default=None, description="UDP, of all streams together; None: no limit")
-    omit_s: int = 0
-    idle_s: float
-    services: int
+    dataplanes: tuple[str, ...] = Field(max_length=MOST_ARMS)
+    cells: tuple[Cell, ...] = Field(max_length=100)
+    rounds: int = Field(ge=1, le=1_000)
+    duration_s: int = Field(ge=1, le=86_400)
+    repetitions: int = Field(ge=1, le=1_000)
+    streams: int = Field(default=1, ge=1, le=128)
+    offered_bps: float | None = Field(
+        default=None, ge=1, le=1e13, description="UDP, of all streams together; None: no limit"
+    )
+    omit_s: int = Field(default=0, ge=0, le=600)
+    idle_s: float = Field(ge=0, le=600)
+    services: int = Field(ge=0, le=20_000)
     offloads: bool = False
-    congestion_control: str | None = Field(default=None, description="None: each node's own, which is recorded")
-    block_size_bytes: int | None = Field(default=None, description="None: iperf3's own for TCP, MTU-fitting for UDP")
-    foreign_cpu_limit_ratio: float = 0.03
-    remeasure_ratio: float = Field(default=0.5, description="share of the planned time, for disturbed trials again")
-    regression_limit_ratio: float = Field(default=0.05, description="how much worse than before fails a nightly run")
-    seed: int
-    label: str = ""
+    congestion_control: str | None = Field(
+        default=None, max_length=15, description="None: each node's own, which is recorded"
+    )
+    block_size_bytes: int | None = Field(
+        default=None, ge=16, le=1_048_576, description="None: iperf3's own for TCP, MTU-fitting for UDP"
+    )
+    foreign_cpu_limit_ratio: float = Field(default=0.03, ge=0.001, le=1)
+    remeasure_ratio: float = Field(
+        default=0.5, ge=0, le=10, description="share of the planned time, for disturbed trials again"
+    )
+    regression_limit_ratio: float = Field(
+        default=0.05, gt=0, lt=1, description="how much worse than before fails a nightly run"
+    )
+    seed: int = Field(ge=0, le=2**53)
+    label: str = Field(default="", max_length=200)
     results: str
+
+    @model_validator(mode="after")
+    def _fits_its_environment(self) -> Self:
+        if is_lab(self.environment) and self.services > MOST_LAB_SERVICES:
+            raise ValueError(f"services must be at most {MOST_LAB_SERVICES} in the lab, got {self.services}")
+        for arm in self.dataplanes:
+            if fault := dataplanes_catalogue.burden_fault(arm):
+                raise ValueError(fault)
+        return self
+
+
+def bounds(model: type[Model] = Settings) -> dict[str, Bounds]:
+    """The bounds that stand on the fields of a model, by field; a field that has not both is left out."""
+    found = {}
+    for name, field in model.model_fields.items():
+        low = [each for each in field.metadata if isinstance(each, Ge | Gt)]
+        high = [each for each in field.metadata if isinstance(each, Le | Lt)]
+        if low and high:
+            least, most = (getattr(each[0], type(each[0]).__name__.lower()) for each in (low, high))
+            found[name] = Bounds(least, most, exclusive=isinstance(low[0], Gt))
+    return found
+
+
+def load(text: str) -> Settings:
+    """Settings that an earlier step handed on as JSON, held to their bounds again.
+
+    Raises:
+        BadInput: they are damaged, or beyond a bound.
+    """
+    try:
+        return Settings.model_validate_json(text)
+    except ValidationError as error:
+        raise BadInput(
+            f"the settings that this step was given are no valid ones: {'; '.join(faults_of(error))}: they come from "
+            "the step `validate`, so submit the run anew."
+        ) from None
 
 
 LONGEST_S: Final = 24 * 3600
@@ -60,12 +119,17 @@ MOST_VISITS: Final = 250
 A visit takes about 2.5 kB of that.
 """
 
+LONGEST_TEXT: Final = 20_000
+"""Of one field of the form: a longer one was not typed by a person."""
+
+_LONGEST_ENVIRONMENT: Final = 253
+"""The most that Kubernetes gives a name."""
+
 _LARGEST_UDP_BYTES: Final = 65_507
 
 _LAB_CONGESTION_CONTROL: Final = "cubic"
 """Whatever the machine's own is. In an unprivileged pod only those that its node allows can be asked for."""
-_NODES = re.compile(r"\s*[a-z0-9.-]+\s*,\s*[a-z0-9.-]+\s*")
-_LABEL = re.compile(r"[A-Za-z0-9._=-]{1,40}")
+_NODES = re.compile(r"\s*[a-z0-9.-]{1,253}\s*,\s*[a-z0-9.-]{1,253}\s*")
 
 
 def draw_seed() -> int:
@@ -101,10 +165,11 @@ def choose(
     Raises:
         BadInput: a sentence for each fault, one a line.
     """
-    given, faults = parse(options)
+    _refuse_endless(locals())
+    given, faults = parse(options, bounds())
     chosen = profile.strip() or profiles.DEFAULT
     if chosen not in profiles.BY_NAME:
-        faults.append(f"unknown profile {chosen!r}: {nearest(chosen, profiles.BY_NAME)}")
+        faults.append(f"unknown profile {shown(chosen)}: {nearest(chosen, profiles.BY_NAME)}")
     base = profiles.BY_NAME.get(chosen, profiles.BY_NAME[profiles.DEFAULT])
     arms = _arms(dataplanes, environment.strip(), faults)
     paths = _topologies(topologies, faults)
@@ -117,7 +182,7 @@ def choose(
     if rate and all(cell.protocol != "udp" for cell in cells):
         faults.append("rate limits UDP only, and no UDP is measured: add protocols=udp, or leave rate out")
     if nodes.strip() and _NODES.fullmatch(nodes) is None:
-        faults.append(f"nodes must be two names, CLIENT,SERVER, got {nodes!r}: leave it blank to have two chosen")
+        faults.append(f"nodes must be two names, CLIENT,SERVER, got {shown(nodes)}: leave it blank to have two chosen")
     if len(label) > 200 or not label.isprintable():  # noqa: PLR2004
         faults.append("label must be one line of at most 200 characters")
     values: dict[str, object] = {
@@ -127,7 +192,7 @@ def choose(
     }
     if "seed" not in values:
         values["seed"] = seed_source()
-    settings = Settings.model_validate(
+    settings, found = _validated(
         {
             "profile": base.name,
             "environment": environment.strip(),
@@ -139,10 +204,25 @@ def choose(
             **values,
         }
     )
-    faults += _contradictions(settings)
-    if faults:
+    # What was told already as it was typed need not be told again as what came of it.
+    faults += [] if faults and settings is None else found
+    if faults or settings is None:
         raise BadInput("\n".join(faults))
     return settings
+
+
+def _validated(values: dict[str, object]) -> tuple[Settings | None, list[str]]:
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        return None, faults_of(error)
+    return settings, _contradictions(settings)
+
+
+def _refuse_endless(texts: dict[str, object]) -> None:
+    for name, text in texts.items():
+        if isinstance(text, str) and len(text) > LONGEST_TEXT:
+            raise BadInput(f"{name} has {len(text)} characters, and {LONGEST_TEXT} is the most")
 
 
 def is_lab(environment: str) -> bool:
@@ -153,23 +233,18 @@ def is_lab(environment: str) -> bool:
 def _arms(text: str, environment: str, faults: list[str]) -> tuple[str, ...]:
     if not environment:
         faults.append("environment is blank: name lab or a cluster")
+    elif len(environment) > _LONGEST_ENVIRONMENT or not environment.isprintable():
+        faults.append(f"environment must be one line of at most {_LONGEST_ENVIRONMENT} characters")
     kind = "lab" if is_lab(environment) else "kubernetes"
     here = tuple(d.name for d in dataplanes_catalogue.DATAPLANES if d.environment == kind)
     names = items(text)
-    for name in dict.fromkeys(names):
-        arm = dataplanes_catalogue.Arm.parse(name)
-        known = dataplanes_catalogue.BY_NAME.get(arm.name)
-        if known is None:
-            faults.append(f"unknown dataplane {arm.name!r}: {nearest(arm.name, here)}")
-        elif known.environment != kind:
-            faults.append(
-                f"dataplane {arm.name} belongs to {known.environment}, and environment {environment!r} is "
-                f"{'the lab' if kind == 'lab' else 'a Kubernetes cluster'}: choose from {', '.join(here)}"
-            )
-        if arm.label is not None and _LABEL.fullmatch(arm.label) is None:
-            faults.append(f"label of dataplane {name!r} must be letters, digits and ._=-: write {arm.name}+twin")
-        elif arm.label is not None and arm.label.startswith("burden") and not _is_burden(arm.label):
-            faults.append(f"dataplane {name!r} must say how many rules: write {arm.name}+burden=100")
+    if text.strip() and not names:
+        faults.append(f"dataplanes is {shown(text)}, which names none: name at least one, or leave it out for all")
+    if len(names) > MOST_ARMS:
+        faults.append(f"dataplanes names {len(names)}, and {MOST_ARMS} is the most")
+        return ()
+    told = (dataplanes_catalogue.arm_fault(name, environment, kind) for name in dict.fromkeys(names))
+    faults += [fault for fault in told if fault]
     faults += [
         f"dataplane {name} is given twice: label one to make it a twin, {name.partition('+')[0]}+twin"
         for name in sorted({name for name in names if names.count(name) > 1})
@@ -177,16 +252,13 @@ def _arms(text: str, environment: str, faults: list[str]) -> tuple[str, ...]:
     return tuple(names) or tuple(name for name in here if dataplanes_catalogue.BY_NAME[name].unasked)
 
 
-def _is_burden(label: str) -> bool:
-    rules = label.removeprefix("burden=")
-    return rules != label and rules.isascii() and rules.isdigit() and int(rules) > 0
-
-
 def _topologies(text: str, faults: list[str]) -> tuple[str, ...] | None:
     names = items(text)
+    if text.strip() and not names:
+        faults.append(f"topologies is {shown(text)}, which names none: name at least one, or leave it out")
     for name in dict.fromkeys(names):
         if name not in topologies_catalogue.BY_NAME:
-            faults.append(f"unknown topology {name!r}: {nearest(name, topologies_catalogue.BY_NAME)}")
+            faults.append(f"unknown topology {shown(name)}: {nearest(name, topologies_catalogue.BY_NAME)}")
         elif names.count(name) > 1:
             faults.append(f"topology {name} is given twice: give it once")
     known = {name for name in names if name in topologies_catalogue.BY_NAME}
@@ -243,6 +315,8 @@ def _contradictions(settings: Settings) -> list[str]:
     block = settings.block_size_bytes or 0
     if udp and block > _LARGEST_UDP_BYTES:
         faults.append(f"block_size must be at most {_LARGEST_UDP_BYTES} B where UDP is measured, got {block} B")
+    if settings.offered_bps is not None and settings.offered_bps < settings.streams:
+        faults.append(f"rate must be at least 1 bit/s for each of the {settings.streams} streams")
     visits = settings.rounds * len(settings.dataplanes)
     trials = visits * len(settings.cells) * settings.repetitions
     seconds = trials * (settings.duration_s + settings.omit_s)

@@ -82,7 +82,7 @@ def _cluster(environment: str, dataplane: str | None = None) -> Kube:
     if dataplane is not None and dataplane not in known:
         other = " is the lab's" if dataplane in BY_NAME else " is unknown"
         raise BadInput(f"dataplane {dataplane!r}{other}: {nearest(dataplane, known)}")
-    return Kube(environment)
+    return Kube(environment, at_prompt=True)
 
 
 def _lines(lines: list[str], nothing: str, console: Console) -> int:

@@ -31,7 +31,7 @@ def tell_findings(request: Request) -> int:
     settings = request.settings()
     if settings.environment == LAB and not box.inside():
         return box.run([sys.executable, "-m", "workflows", "preflight", *request.argv(settings)], hold_interrupts=True)
-    findings = connect(settings.environment).preflight(settings)
+    findings = connect(settings.environment, at_prompt=True).preflight(settings)
     console = Console()
     for finding in findings:
         console.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True, highlight=False, markup=False)

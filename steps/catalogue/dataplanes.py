@@ -3,8 +3,16 @@
 A new one is an entry here and, where this project installs it, the module that `implementation` names.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
+
+from steps.options import nearest, shown
+
+MOST_RULES: Final = 100_000
+"""Of a burdened twin: loading them takes some 2 s on each of the lab's nodes, and 110 MB while it lasts."""
+
+_LABEL: Final = re.compile(r"[A-Za-z0-9._=-]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +95,41 @@ class Arm:
 
     def __str__(self) -> str:
         return self.name if self.label is None else f"{self.name}+{self.label}"
+
+
+def arm_fault(name: str, environment: str, kind: str) -> str | None:
+    """What is wrong with an arm as typed, as a sentence; None if nothing is.
+
+    Args:
+        name: the arm.
+        environment: the environment's name.
+        kind: what it is: lab, or kubernetes.
+    """
+    here = [d.name for d in DATAPLANES if d.environment == kind]
+    arm = Arm.parse(name)
+    known = BY_NAME.get(arm.name)
+    if known is None:
+        return f"unknown dataplane {shown(arm.name)}: {nearest(arm.name, here)}"
+    if known.environment != kind:
+        return (
+            f"dataplane {arm.name} belongs to {known.environment}, and environment {shown(environment)} is "
+            f"{'the lab' if kind == 'lab' else 'a Kubernetes cluster'}: choose from {', '.join(here)}"
+        )
+    if arm.label is not None and _LABEL.fullmatch(arm.label) is None:
+        return f"label of dataplane {shown(name)} must be at most 40 letters, digits and ._=-: write {arm.name}+twin"
+    if kind != "lab" and arm.label is not None and arm.label.startswith("burden"):
+        return f"dataplane {name!r} has a burden, which only the lab's dataplanes take: leave it out"
+    return burden_fault(name)
+
+
+def burden_fault(name: str) -> str | None:
+    """What is wrong with the number of rules that a burdened twin asks for; None if nothing is."""
+    arm = Arm.parse(name)
+    if arm.label is None or not arm.label.startswith("burden"):
+        return None
+    rules = arm.label.removeprefix("burden=")
+    if rules == arm.label or not (rules.isascii() and rules.isdigit() and rules.strip("0")):
+        return f"dataplane {shown(name)} must say how many rules: write {arm.name}+burden=100"
+    if len(rules.lstrip("0")) > len(str(MOST_RULES)) or int(rules) > MOST_RULES:
+        return f"dataplane {name!r} must have a burden of at most {MOST_RULES} rules"
+    return None

@@ -9,8 +9,11 @@ LAB = "lab"
 """The environment that is made of network namespaces on this machine; any other name is a Kubernetes cluster's."""
 
 
-def connect(environment: str) -> Cluster:
-    """The adapter for an environment. Imported when asked for, since a step pays for what it imports."""
+def connect(environment: str, *, at_prompt: bool = False) -> Cluster:
+    """The adapter for an environment. Imported when asked for, since a step pays for what it imports.
+
+    `at_prompt`: a person waits for each answer, and not a workflow, which outlasts more.
+    """
     if environment == LAB:
         return cast("Cluster", import_module("steps.cluster.lab").Lab())
-    return cast("Cluster", import_module("steps.cluster.kube.adapter").Kube(environment))
+    return cast("Cluster", import_module("steps.cluster.kube.adapter").Kube(environment, at_prompt=at_prompt))

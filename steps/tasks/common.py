@@ -10,15 +10,19 @@ from typing import ParamSpec, TypeVar
 
 from hera.workflows import NoneArchiveStrategy, S3Artifact
 
-from analysis.errors import Problem
+from analysis.errors import BadInput, Problem
 from steps.model import Visit
+from steps.options import shown
 from steps.plan import make
-from steps.settings import Settings
+from steps.settings import Settings, load
 
 RUN_FOLDER = "raw/{{workflow.name}}"
 """Where a run's raw documents lie in the artifact repository; on one machine that is below the results' root."""
 
 VISIT_FOLDER = RUN_FOLDER + "/visit-{{inputs.parameters.visit}}"
+
+_DIGITS = 9
+"""Of a visit's number at most; it comes with leading zeros, so that names sort."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,9 +34,17 @@ def document(key: str) -> S3Artifact:
 
 
 def planned(settings: str, visit: str) -> tuple[Settings, Visit]:
-    """The settings, and the visit of that number: the plan is pure, so each task makes it again."""
-    chosen = Settings.model_validate_json(settings)
-    return chosen, make(chosen)[int(visit) - 1]
+    """The settings, and the visit of that number: the plan is pure, so each task makes it again.
+
+    Raises:
+        BadInput: the settings are no valid ones, or the plan has no such visit.
+    """
+    chosen = load(settings)
+    visits = make(chosen)
+    number = int(visit) if visit.isascii() and visit.isdigit() and len(visit) <= _DIGITS else 0
+    if not 1 <= number <= len(visits):
+        raise BadInput(f"visit {shown(visit)} is none of this run's: its plan has the visits 1 to {len(visits)}.")
+    return chosen, visits[number - 1]
 
 
 def node_title(*parts: str) -> str:

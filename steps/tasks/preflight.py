@@ -12,7 +12,7 @@ from steps.catalogue.dataplanes import Arm
 from steps.cluster import connect
 from steps.model import Visit
 from steps.plan import make
-from steps.settings import Settings
+from steps.settings import Settings, load
 from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence, node_title, say
 from steps.tasks.pod import step
 
@@ -28,7 +28,7 @@ class Going(Output):
 @ends_in_a_sentence
 def preflight(settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + raw.PREFLIGHT)]) -> Going:
     """Ask the cluster; leave out what it can't do; refuse what leaves nothing to measure."""
-    asked = Settings.model_validate_json(settings)
+    asked = load(settings)
     cluster = connect(asked.environment)
     findings = cluster.preflight(asked)
     for finding in findings:

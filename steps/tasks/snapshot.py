@@ -6,7 +6,7 @@ from typing import Annotated
 
 from steps import raw
 from steps.cluster import connect
-from steps.settings import Settings
+from steps.settings import load
 from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence
 from steps.tasks.pod import step
 
@@ -15,5 +15,5 @@ from steps.tasks.pod import step
 @ends_in_a_sentence
 def snapshot(settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + raw.SNAPSHOT)]) -> None:
     """Keep every object and absence that configure may touch."""
-    cluster = connect(Settings.model_validate_json(settings).environment)
+    cluster = connect(load(settings).environment)
     raw.write(document, raw.Snapshot(taken_at=datetime.now(UTC), snapshot=cluster.snapshot()))

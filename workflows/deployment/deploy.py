@@ -14,6 +14,7 @@ from workflows import nightly
 from workflows.asked import Asked
 from workflows.deployment import argo, links, overlay
 from workflows.deployment.argo import Argo
+from workflows.deployment.checks import check
 from workflows.deployment.overlay import Decided
 from workflows.deployment.person import (
     CLUSTER_ROLE_BINDINGS,
@@ -37,7 +38,8 @@ def deploy(asked: Asked, console: Console | None = None, client: Person | None =
         Unfit: the cluster has no Argo Workflows that would do, or this person may not deploy.
         Problem: an object could not be applied; those before it are.
     """
-    overlay.image_parts(asked.image or IMAGE)  # before anything is asked of the cluster
+    check(asked)  # before anything is asked of the cluster
+    overlay.image_parts(asked.image or IMAGE)
     client = client or Person.of(asked.context, asked.namespace)
     console = console or Console()
     found = argo.find(client)

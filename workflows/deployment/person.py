@@ -73,8 +73,9 @@ class Person(Client):
         """
         if _NAME.fullmatch(namespace) is None:
             raise BadInput(f"NAMESPACE is {namespace!r}, which is no namespace's name: use a-z, 0-9 and -.")
-        configuration, name = way_to(context, variables)
-        return cls(configuration, namespace, name or "this cluster", patience_s)
+        way = way_to(context, variables)
+        where = way.context or "this cluster"
+        return cls(way.configuration, namespace, where, patience_s, login=way.login, at_prompt=True)
 
     def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> None:
         """The API server decides."""

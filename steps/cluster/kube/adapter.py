@@ -1,7 +1,6 @@
 """A Kubernetes cluster whose nodes Calico connects, as the cluster under test."""
 
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from steps import settle
 from steps import variables as names
 from steps.catalogue.dataplanes import Arm
 from steps.cluster.kube import configure, gate, nodes, observe, padding, preflight, prepare, provenance, restore, state
+from steps.cluster.kube.api.waiting import say_on_stderr
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.connect import connect
@@ -24,12 +24,11 @@ from steps.settle import Settlement
 Object = dict[str, Any]
 
 
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - the log of a pod is its standard error
-
-
 class Kube:
-    """The cluster that a kubeconfig's context, or the pod that this runs in, leads to. Keeps nothing in memory."""
+    """The cluster that a kubeconfig's context, or the pod that this runs in, leads to. Keeps nothing in memory.
+
+    `at_prompt`: a person waits for each answer.
+    """
 
     def __init__(
         self,
@@ -37,12 +36,13 @@ class Kube:
         *,
         client: Client | None = None,
         variables: Mapping[str, str] = os.environ,
-        say: Callable[[str], None] = _say,
+        say: Callable[[str], None] = say_on_stderr,
         sleep: Callable[[float], None] = time.sleep,
         gate_s: float = settle.CLUSTER_TIMEOUT_S,
+        at_prompt: bool = False,
     ) -> None:
         self._gate_s = gate_s
-        self._client = client or connect(environment, variables)
+        self._client = client or connect(environment, variables, at_prompt=at_prompt)
         self._variables = variables
         self._say = say
         self._sleep = sleep

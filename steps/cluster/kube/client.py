@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 from steps.cluster.kube import permissions
+from steps.cluster.kube.api.identity import Login
 from steps.cluster.kube.faults import ApiError, ExpiredError, TransientError
 from steps.cluster.kube.permissions import BENCHMARK, Permission, Resource
 from steps.cluster.kube.transport import PATIENCE_S, Transport
@@ -35,14 +36,24 @@ _BETWEEN_WATCHES_S: Final = 0.1
 
 
 class Client:
-    """Calls to one cluster. `namespace` is the benchmark's own, for which BENCHMARK stands in each call."""
+    """Calls to one cluster. `namespace` is the benchmark's own, for which BENCHMARK stands in each call.
+
+    `login`: as whom. `at_prompt`: for a person who waits, who learns at once that nothing answers the first call.
+    """
 
     def __init__(
-        self, configuration: "Configuration", namespace: str, where: str, patience_s: float = PATIENCE_S
+        self,
+        configuration: "Configuration",
+        namespace: str,
+        where: str,
+        patience_s: float = PATIENCE_S,
+        *,
+        login: Login | None = None,
+        at_prompt: bool = False,
     ) -> None:
         self.namespace = namespace
         self.where = where
-        self._transport = Transport(configuration, where, patience_s)
+        self._transport = Transport(configuration, where, patience_s, login=login, at_prompt=at_prompt)
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """One object, or None where there is none (nor its kind)."""

@@ -1,12 +1,14 @@
 """What can go wrong between here and a cluster's API, as sentences."""
 
-import json
+import ssl
 from typing import Final
 
-from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, SSLError
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ProxyError, SSLError
 from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
 from analysis.errors import Problem, Unfit
+from steps.cluster.kube.api.denials import Status, explain
+from steps.cluster.kube.api.identity import Login
 
 UNAUTHORISED: Final = 401
 FORBIDDEN: Final = 403
@@ -27,7 +29,7 @@ class ApiError(Problem):
 
 
 class DeniedError(Unfit):
-    """Who we are may not do this."""
+    """401 or 403, or a policy's refusal: these credentials, or anybody, may not do this."""
 
 
 class ConflictError(ApiError):
@@ -39,14 +41,31 @@ class ExpiredError(ApiError):
 
 
 class TransientError(ApiError):
-    """It may go well the next time. `retry_after_s`: when the server asks to come back, if it does."""
+    """It may go well the next time.
 
-    def __init__(self, message: str, status: int = 0, retry_after_s: float | None = None) -> None:
+    `retry_after_s`: when the server asks to come back, if it does. `absent`: nothing at all was there to answer, which
+    a first call should take for an answer.
+    """
+
+    def __init__(
+        self, message: str, status: int = 0, retry_after_s: float | None = None, *, absent: bool = False
+    ) -> None:
         super().__init__(message, status)
         self.retry_after_s = retry_after_s
+        self.absent = absent
 
 
-def refused(where: str, what: str, method: str, status: int, body: bytes, retry_after: str | None) -> Problem:
+def refused(
+    where: str,
+    what: str,
+    method: str,
+    status: int,
+    body: bytes,
+    retry_after: str | None,
+    *,
+    path: str = "",
+    login: Login | None = None,
+) -> Problem:
     """The error that an answer's status means.
 
     Args:
@@ -56,15 +75,18 @@ def refused(where: str, what: str, method: str, status: int, body: bytes, retry_
         status: of the answer.
         body: of the answer; a Status object as a rule.
         retry_after: that header.
+        path: of the request.
+        login: as whom it was made.
     """
-    said = _said(body)
-    if status == FORBIDDEN:
-        return DeniedError(
-            f"{where}: not allowed: {said} Have an administrator type `make deploy` "
-            "or `kubectl apply -k workflows/manifests`, or use another account."
-        )
+    found, login = Status.parse(body), login or Login()
+    said = _shortened(found.message or "no reason was given").rstrip(".") + "."
     if status == UNAUTHORISED:
-        return DeniedError(f"{where}: the API server doesn't accept our credentials ({said}): renew them.")
+        return DeniedError(
+            f"{where}: the API server doesn't accept the credentials of {login.who} ({said.rstrip('.')}): "
+            f"{login.renew}."
+        )
+    if why := explain(found, status, path, login):
+        return DeniedError(f"{where}: not allowed: {why}")
     text = f"{where}: {method} of {what} failed with status {status}: {said}"
     if status == CONFLICT:
         return ConflictError(text, status)
@@ -76,27 +98,44 @@ def refused(where: str, what: str, method: str, status: int, body: bytes, retry_
 
 
 def unreachable(where: str, what: str, error: HTTPError | OSError) -> Problem:
-    """The error that a broken connection means: worth another try, unless it is a certificate that isn't trusted."""
+    """The error that a broken connection means: worth another try, unless no try can make TLS agree."""
     cause = getattr(error, "reason", None) or error
     if isinstance(error, SSLError) or isinstance(cause, SSLError):
-        return Unfit(f"{where}: the API server's certificate is not trusted ({cause}): correct the kubeconfig's CA.")
-    if isinstance(cause, NameResolutionError):
-        detail = f"its name can't be resolved ({cause})"
+        return _no_trust(where, what, error if isinstance(error, SSLError) else cause)
+    absent = False
+    if isinstance(cause, ProxyError):
+        detail, absent = f"its proxy can't be reached ({_shortened(_reason(cause.original_error))})", True
+    elif isinstance(cause, NameResolutionError):
+        detail, absent = f"its name can't be resolved ({_shortened(str(cause).partition(': ')[2])})", True
     elif isinstance(cause, NewConnectionError):  # a refusal, though urllib3 counts it among the timeouts
-        detail = _shortened(str(cause).rpartition("connection: ")[2])
+        detail, absent = _shortened(_reason(cause)), True
     elif isinstance(cause, UrllibTimeoutError):
         detail = "it did not answer in time"
     else:
         detail = _shortened(str(cause)) or type(cause).__name__
-    return TransientError(f"{where}: the API server can't be reached for {what}: {detail}.")
+    return TransientError(f"{where}: the API server can't be reached for {what}: {detail}.", absent=absent)
 
 
-def _said(body: bytes) -> str:
-    try:
-        message = json.loads(body).get("message")
-    except (ValueError, AttributeError):
-        message = body.decode(errors="replace").strip()
-    return _shortened(str(message or "no reason was given")).rstrip(".") + "."
+def _reason(error: BaseException) -> str:
+    """Without the connection's own name, which says nothing to a person."""
+    return str(error).rpartition("connection: ")[2] or str(error)
+
+
+def _no_trust(where: str, what: str, error: BaseException) -> Problem:
+    """A handshake that was cut may go well the next time; a certificate that isn't trusted stays so."""
+    cause = error.args[0] if error.args and isinstance(error.args[0], BaseException) else error
+    said = _shortened(str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or cause))
+    if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError):
+        return TransientError(f"{where}: the API server can't be reached for {what}: TLS was cut ({said}).")
+    if isinstance(cause, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(cause):
+        return Unfit(
+            f"{where}: the API server's certificate is not trusted ({said}): correct the kubeconfig's "
+            "certificate-authority, its server's name, or its tls-server-name."
+        )
+    return Unfit(
+        f"{where}: the API server and this program can't agree on TLS ({said}): is the server's port in the kubeconfig "
+        "the API server's, and is the client certificate its own?"
+    )
 
 
 def _shortened(text: str) -> str:

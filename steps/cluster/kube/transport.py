@@ -1,20 +1,26 @@
 """One HTTP call to a cluster's API, repeated through trouble.
 
 A switch of the dataplane may cut this very connection, so that every call survives that: connections refused, cut or
-silent, 429 with its Retry-After, and 5xx are tried again until patience is over.
+silent, 429 with its Retry-After, and 5xx are tried again until patience is over. A sentence says so at once, and so it
+does of an answer that is long in coming. At a prompt the first call of all is not tried again where nothing answers.
 """
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import urllib3
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay
 from tenacity.wait import wait_random_exponential
+from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import HTTPError
 
+from analysis.errors import Unfit
+from steps.cluster.kube.api.identity import Login
+from steps.cluster.kube.api.waiting import Notice, Say, say_on_stderr
 from steps.cluster.kube.faults import NOT_FOUND, TransientError, refused, unreachable
 
 if TYPE_CHECKING:
@@ -33,15 +39,26 @@ R = TypeVar("R")
 
 
 class Transport:
-    """HTTP to one API server. `where` names the cluster in sentences."""
+    """HTTP to one API server. `where` names the cluster in sentences; `login` says as whom it is called."""
 
-    def __init__(self, configuration: "Configuration", where: str, patience_s: float) -> None:
-        from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415 - half a second, for those who connect
-
+    def __init__(
+        self,
+        configuration: "Configuration",
+        where: str,
+        patience_s: float,
+        *,
+        login: Login | None = None,
+        at_prompt: bool = False,
+        say: Say = say_on_stderr,
+    ) -> None:
         self.where = where
+        self._login = login or Login()
         self._patience_s = patience_s
+        self._at_prompt = at_prompt
+        self._say = say
+        self._answered = False
         self._configuration = configuration
-        self._pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
+        self._pool = _pool(configuration, where)
 
     def call(
         self, method: str, path: str, what: str, body: object = None, *, content: str = "", missing: bool = False
@@ -61,7 +78,7 @@ class Transport:
             with closing(response):
                 return self.guarded(what, response.read)
 
-        return self._retrying(once)
+        return self._retrying(what, once)
 
     def header(self, path: str, what: str, name: str) -> str | None:
         """One header of the answer to a GET."""
@@ -74,7 +91,7 @@ class Transport:
                 response.drain_conn()
                 return response.headers.get(name)
 
-        return self._retrying(once)
+        return self._retrying(what, once)
 
     def lines(self, path: str, what: str, read_s: float) -> Iterator[bytes]:
         """The lines of an answer as they come; raises TransientError when it breaks. Not tried again."""
@@ -103,7 +120,8 @@ class Transport:
         read_s: float = READ_S,
     ) -> urllib3.BaseHTTPResponse | None:
         """One request, one answer whose body is still to be read; None for 404 where `missing` is an answer."""
-        headers = {"Accept": "application/json", "User-Agent": "dataplane-benchmark", **self._authorisation()}
+        headers = HTTPHeaderDict(self._login.impersonation)
+        headers.update({"Accept": "application/json", "User-Agent": "dataplane-benchmark", **self._authorisation()})
         if body is not None:
             headers["Content-Type"] = content or "application/json"
         response = self.guarded(
@@ -118,6 +136,7 @@ class Transport:
                 preload_content=False,
             ),
         )
+        self._answered = True
         if response.status < _BAD:
             return response
         with closing(response):
@@ -125,7 +144,8 @@ class Transport:
                 response.drain_conn()
                 return None
             text = self.guarded(what, response.read)
-        raise refused(self.where, what, method, response.status, text, response.headers.get("Retry-After"))
+        after = response.headers.get("Retry-After")
+        raise refused(self.where, what, method, response.status, text, after, path=path, login=self._login)
 
     def guarded(self, what: str, attempt: Callable[[], R]) -> R:
         """The attempt's result, a broken connection as a sentence."""
@@ -136,17 +156,74 @@ class Transport:
 
     def _authorisation(self) -> dict[str, str]:
         bearer = self._configuration.auth_settings().get("BearerToken")
-        return {str(bearer["key"]): str(bearer["value"])} if bearer else {}
+        value = str(bearer["value"]).strip() if bearer else ""
+        if not (value.isascii() and value.isprintable()):
+            raise Unfit(f"{self.where}: the token of {self._login.who} has characters that none can have: log in anew.")
+        return {"authorization": value} if value else {}
 
-    def _retrying(self, once: Callable[[], R]) -> R:
+    def _retrying(self, what: str, once: Callable[[], R]) -> R:
+        notice = Notice(self._say)
+
+        def hopeless(error: BaseException) -> bool:
+            return self._at_prompt and not self._answered and isinstance(error, TransientError) and error.absent
+
+        def tell(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome is not None else None
+            notice.now(f"{str(error).rstrip('.')}. {self._trying}")
+
         attempts = Retrying(
-            retry=retry_if_exception_type(TransientError),
+            retry=retry_if_exception(lambda error: isinstance(error, TransientError) and not hopeless(error)),
             stop=stop_after_delay(self._patience_s),
             wait=_pause,
             sleep=time.sleep,
+            before_sleep=tell,
             reraise=True,
         )
-        return attempts(once)
+        with notice.watched(f"{self.where}: the API server has not answered yet for {what}. {self._trying}"):
+            try:
+                return attempts(once)
+            except TransientError as error:
+                if not hopeless(error):
+                    raise
+                raise Unfit(
+                    f"{error} Its address is {self._configuration.host}: is that right, is the cluster up, and can it "
+                    "be reached from here?"
+                ) from None
+
+    @property
+    def _trying(self) -> str:
+        return f"Trying for {self._patience_s:.0f} s{'; Ctrl-C ends it' if self._at_prompt else ''}."
+
+
+def _pool(configuration: "Configuration", where: str) -> urllib3.PoolManager:
+    """The connections, by way of the proxy if there is one.
+
+    Raises:
+        Unfit: its proxy is one that can't be used here.
+    """
+    from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415 - half a second, for those who connect
+
+    proxy = configuration.proxy
+    if proxy and "://" not in proxy:  # as curl and Go read it
+        configuration.proxy = f"http://{proxy}"
+    try:
+        with warnings.catch_warnings(action="ignore"):  # that SOCKS is missing is said below
+            pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
+    except (ImportError, HTTPError, AssertionError, OSError, ValueError) as error:
+        if not proxy:
+            raise Unfit(f"{where}: the API server can't be called: {' '.join(str(error).split())}.") from None
+        socks = proxy.lower().startswith("socks")
+        why = "SOCKS proxies are unavailable here" if socks else "it is no address of one"
+        raise Unfit(
+            f"{where}: its proxy {_shown_proxy(proxy)} can't be used: {why}: name an HTTP proxy by proxy-url in the "
+            "kubeconfig or by HTTPS_PROXY, or reach the API server by a forwarded port."
+        ) from None
+    return pool
+
+
+def _shown_proxy(proxy: str) -> str:
+    """Without the password that may be in it."""
+    return proxy.rpartition("@")[2] if "@" in proxy else proxy
 
 
 _backoff = wait_random_exponential(multiplier=0.2, max=_LONGEST_PAUSE_S)

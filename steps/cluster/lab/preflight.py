@@ -6,11 +6,10 @@ from typing import Final
 
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import BY_NAME, Arm
-from steps.cluster.lab import box
+from steps.cluster.lab import box, capabilities
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.dataplanes.ebpf import OBJECT, PINNED
 from steps.cluster.lab.namespaces import PACKAGES, Job, path, run
-from steps.cluster.lab.services import MOST_SERVICES
 from steps.model import Finding
 from steps.settings import Settings
 
@@ -40,7 +39,7 @@ def findings(settings: Settings) -> list[Finding]:
     arms = [Arm.parse(text) for text in settings.dataplanes]
     # A name that is not the lab's is reported as such below; it needs no programs.
     ours = [arm for arm in arms if arm.name in BY_NAME and BY_NAME[arm.name].environment == "lab"]
-    found = [*_programs(), *_services(settings)]
+    found = _programs()
     if not box.inside():
         found.append(
             Finding(
@@ -77,13 +76,6 @@ def _programs() -> list[Finding]:
     return [Finding(severity="stop", subject="lab", reason=reason, remedy=remedy)]
 
 
-def _services(settings: Settings) -> list[Finding]:
-    if settings.services <= MOST_SERVICES:
-        return []
-    reason = f"services must be at most {MOST_SERVICES} in the lab, got {settings.services}"
-    return [Finding(severity="stop", subject="lab", reason=reason, remedy="ask for fewer")]
-
-
 def _refusal(jobs: Iterable[Job]) -> str | None:
     """What the first program that failed said; None if none did."""
     try:
@@ -105,18 +97,27 @@ def _kernel() -> list[Finding]:
     made = _refusal([Job(None, ("unshare", f"--net={path(_TRIAL)}", "true"))])
     if made is not None:
         path(_TRIAL).unlink()
-        remedy = "run as root, or allow user namespaces: `sudo sysctl -w user.max_net_namespaces=10000`"
+        remedy = _remedy(made, "allow more of them: `sudo sysctl -w user.max_net_namespaces=10000`")
         return [
             Finding(severity="stop", subject="lab", reason=f"no network namespace can be made: {made}", remedy=remedy)
         ]
     found = []
     for kind, arguments in links.items():
         refused = _refusal([Job(_TRIAL, ("ip", "link", "add", f"trial-{kind}", "type", *arguments))])
+        if refused is not None and capabilities.is_forbidden(refused):  # as all links will be
+            reason = f"no links may be made: {refused}"
+            remedy = capabilities.remedy(capabilities.missing())
+            return [Finding(severity="stop", subject="lab", reason=reason, remedy=remedy)]
         if refused is not None:
             reason = f"the kernel makes no {kind} links: {refused}"
             remedy = f"load the module by `sudo modprobe {kind}`, or use a kernel that has it"
             found.append(Finding(severity="stop", subject="lab", reason=reason, remedy=remedy))
     return found
+
+
+def _remedy(refused: str, otherwise: str) -> str:
+    """What would mend a refusal: rights, where it is a matter of rights."""
+    return capabilities.remedy(capabilities.missing()) if capabilities.is_forbidden(refused) else otherwise
 
 
 def _netfilter(arms: Iterable[Arm]) -> list[Finding]:
@@ -141,7 +142,7 @@ def _netfilter(arms: Iterable[Arm]) -> list[Finding]:
         job = tried.get(load(arm).TRAITS.mechanism)
         refused = _refusal([job]) if job and path(_TRIAL).exists() else None
         if refused is not None:
-            remedy = "use a kernel with nf_tables, conntrack and NAT, or leave it out"
+            remedy = _remedy(refused, "use a kernel with nf_tables, conntrack and NAT, or leave it out")
             found.append(Finding(severity="skip", subject=arm.name, reason=refused, remedy=remedy))
     if path(_TRIAL).exists():
         run(Job(None, ("umount", "--no-mtab", "--lazy", str(path(_TRIAL)))))
@@ -173,6 +174,11 @@ def _misnamed(arm: Arm) -> tuple[str, str] | None:
 def _lacking(arm: Arm) -> tuple[str, str] | None:
     """What this machine lacks for an arm, and what would mend it. Who may not have it anyway is told that alone."""
     if BY_NAME[arm.name].needs_root and not box.is_privileged():
+        if capabilities.belongs_to_root():
+            return (
+                "needs root with CAP_SYS_ADMIN to load eBPF programs, and this root lacks it",
+                capabilities.remedy(["CAP_SYS_ADMIN"]),
+            )
         return "needs root: an ordinary user may not load eBPF programs", "run as root"
     mechanism = load(arm).TRAITS.mechanism
     if missing := _absent(_OWN[mechanism]):
@@ -191,5 +197,5 @@ def _unloadable() -> tuple[str, str] | None:
     shutil.rmtree(target, ignore_errors=True)
     if refused is None:
         return None
-    remedy = "use a kernel of 5.10 or newer with CONFIG_BPF_SYSCALL, or leave it out"
+    remedy = _remedy(refused, "use a kernel of 5.10 or newer with CONFIG_BPF_SYSCALL, or leave it out")
     return f"the kernel takes no eBPF program: {refused}", remedy

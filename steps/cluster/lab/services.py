@@ -20,9 +20,6 @@ NODEPORT_OFFSET: Final = 25000
 
 CLUSTER_IP: Final = "10.96.0.10"
 _FURTHER: Final = IPv4Address("10.97.0.1")
-MOST_SERVICES: Final = 10_000
-"""The Service map of the eBPF programs holds 16384 ports; kube-proxy with iptables is said to be usable to 10,000."""
-
 BATCH: Final = 40
 """Service ports in one netlink message, where the message may not be large."""
 

@@ -161,7 +161,7 @@ def test_a_person_switches_looks_at_the_lines_and_puts_back(
 ) -> None:
     calico = Calico()
     before = calico.settings()
-    monkeypatch.setattr(cluster_verbs, "Kube", lambda _environment: kube(calico))
+    monkeypatch.setattr(cluster_verbs, "Kube", lambda _environment, **_: kube(calico))
     assert cluster_verbs.configure("prod", "ebpf", dry_run=True) == 0
     planned = capsys.readouterr().out
     assert calico.settings() == before

@@ -249,7 +249,9 @@ def test_a_context_or_cluster_of_the_kubeconfig_leads_there(api: Api, tmp_path: 
 
 def test_another_name_is_refused_rather_than_guessed_at(tmp_path: Path) -> None:
     variables = {"KUBECONFIG": _kubeconfig(tmp_path, "http://127.0.0.1:9")}
-    with pytest.raises(BadInput, match="environment 'prod' is neither the lab nor a context of the kubeconfig: it has"):
+    with pytest.raises(
+        BadInput, match=r"environment 'prod' is neither the lab nor a context of the kubeconfig .*: it has"
+    ):
         connect.connect("prod", variables)
 
 
@@ -258,7 +260,7 @@ def test_no_kubeconfig_is_a_sentence(tmp_path: Path) -> None:
         connect.connect("prod", {"KUBECONFIG": str(tmp_path / "none")})
     broken = tmp_path / "broken"
     broken.write_text("{")
-    with pytest.raises(Unfit, match="the kubeconfig can't be read"):
+    with pytest.raises(Unfit, match=r"the kubeconfig .* can't be read"):
         connect.connect("prod", {"KUBECONFIG": str(broken)})
 
 

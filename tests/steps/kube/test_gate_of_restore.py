@@ -96,7 +96,7 @@ def test_a_person_who_settles_waits_for_the_whole_stretch_and_is_told_the_way_ba
 ) -> None:
     monkeypatch.setattr("steps.settle.CLUSTER_TIMEOUT_S", 0.01)
     cluster = Cluster(switch(EBPF), after_s=40.0)
-    monkeypatch.setattr(cluster_verbs, "Kube", lambda _environment: kube(cluster))
+    monkeypatch.setattr(cluster_verbs, "Kube", lambda _environment, **_: kube(cluster))
     with pytest.raises(NotSettledError, match="45 s without a restart are needed"):
         cluster_verbs.settle("prod", "ebpf")
     assert "Back: python -m workflows restore --environment prod" in capsys.readouterr().out

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import DATAPLANES, Arm
-from steps.cluster.lab import layout, services
+from steps.cluster.lab import layout
 from steps.cluster.lab.dataplanes import ebpf, ebpf_dsr, iptables, load, nftables
 from steps.cluster.lab.layout import NODE_A, NODE_B
 from steps.cluster.lab.services import MEASURED, ServicePort, all_ports, batches
+from steps.settings import MOST_LAB_SERVICES
 
 # Another's load on the machine is no fault of what is tested.
 unhurried = settings(deadline=None)
@@ -67,7 +68,7 @@ def test_nftables_maps_hold_every_service_once(count: int, size: int | None) -> 
 
 
 def test_services_have_addresses_and_chains_of_their_own() -> None:
-    ports = all_ports(services.MOST_SERVICES)
+    ports = all_ports(MOST_LAB_SERVICES)
     assert len({(p.address, p.protocol, p.port) for p in ports}) == len(ports)
     assert len({iptables.service_chain(p) for p in ports}) == len(ports)
     assert len({iptables.endpoint_chain(p) for p in ports}) == len(ports)

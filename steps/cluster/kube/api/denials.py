@@ -1,0 +1,164 @@
+"""Why the API server refused: from a Status to a sentence with the remedy that fits, since a 403 has many reasons.
+
+RBAC, the admission plugins (Pod Security, ResourceQuota, LimitRange), policies and webhooks all answer with reason
+Forbidden, and a webhook with any status that it likes; only the message tells them apart. The messages are those of
+Kubernetes 1.35, which have been the same for years.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from steps.cluster.kube.api.identity import Login
+
+_LONGEST: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the API server said of a refused call.
+
+    `genuine`: whether it was a Status at all, and not the page of something in between.
+    """
+
+    message: str
+    genuine: bool = True
+
+    @classmethod
+    def parse(cls, body: bytes) -> "Status":
+        """From an answer's body, whatever it is."""
+        try:
+            found = json.loads(body)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict) or found.get("kind") != "Status":
+            message = found.get("message") if isinstance(found, dict) else None
+            return cls(_shown(str(message or body.decode(errors="replace"))), genuine=False)
+        return cls(_shown(str(found.get("message") or "")))
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """One reason for a refusal. `pattern`: finds it in the message. `remedy`: what to do, with the pattern's groups.
+
+    Of a remedy, {namespace} is the namespace of the call, {who} and {renew} are of the login.
+    """
+
+    kind: str
+    pattern: re.Pattern[str]
+    remedy: str
+
+
+_DEPLOY: Final = (
+    "Have an administrator type `make deploy` or `kubectl apply -k workflows/manifests`, or use another account."
+)
+
+DENIALS: Final = (
+    Denial(
+        "anonymous",
+        re.compile(r'User "system:anonymous"'),
+        "The call bore no credentials that the API server knows: {who} gives none; {renew}.",
+    ),
+    Denial(
+        "impersonation",
+        re.compile(r'User ".*?" cannot impersonate resource'),
+        "{who} acts as somebody else: take `as` and `as-groups` out of it, or have an administrator allow that.",
+    ),
+    Denial(
+        "escalation",
+        re.compile(r'user ".*?" \(.*?\) is attempting to grant RBAC permissions not currently held'),
+        "Nobody may grant more than they have themselves: have a cluster administrator type `make deploy`.",
+    ),
+    Denial("RBAC", re.compile(r'User ".*?" cannot \S+ (resource|path) '), _DEPLOY),
+    Denial(
+        "Pod Security",
+        re.compile(r'violates PodSecurity "(?P<level>[^":]+)'),
+        "Namespace {namespace} enforces the Pod Security level {level}, and the benchmark measures the nodes' own "
+        "network: have an administrator type `kubectl label namespace {namespace} "
+        "pod-security.kubernetes.io/enforce=privileged --overwrite`, or deploy into another namespace.",
+    ),
+    Denial(
+        "quota",
+        re.compile(r"(exceeded quota|failed quota|status unknown for quota): (?P<quota>[^\s,:]+)"),
+        "See `kubectl -n {namespace} describe resourcequota {quota}`: have it raised, delete what is in the way, or "
+        "deploy into another namespace.",
+    ),
+    Denial(
+        "limits",
+        re.compile(r"\[?((maximum|minimum) \S+ usage per \S+ is|\S+ max limit to request ratio per )"),
+        "A LimitRange of namespace {namespace} says so: see `kubectl -n {namespace} describe limitrange`, and have it "
+        "changed, or deploy into another namespace.",
+    ),
+    Denial(
+        "webhook",
+        re.compile(r'admission webhook "(?P<webhook>[^"]+)" denied the request'),
+        "That webhook is a policy of this cluster: have namespace {namespace} exempted from {webhook} by whoever keeps "
+        "it, or deploy into another namespace.",
+    ),
+    Denial(
+        "policy",
+        re.compile(r"ValidatingAdmissionPolicy '(?P<policy>[^']+)'"),
+        "See `kubectl describe validatingadmissionpolicy {policy}`: have namespace {namespace} exempted, or deploy "
+        "into another namespace.",
+    ),
+    Denial(
+        "security context",
+        re.compile(r"unable to validate against any security context constraint"),
+        "On OpenShift a service account needs a constraint for this: have an administrator type `oc adm policy "
+        "add-scc-to-group privileged system:serviceaccounts:{namespace}`.",
+    ),
+    Denial(
+        "terminating",
+        re.compile(r"unable to create new content in namespace \S+ because it is being terminated"),
+        "Namespace {namespace} is being deleted: wait until it is gone, and deploy anew.",
+    ),
+    Denial(
+        "service account",
+        re.compile(r"error looking up service account (?P<account>\S+?):"),
+        "Service account {account} is not there: type `make deploy`.",
+    ),
+)
+"""Each is looked for where a message gives its reason, and not behind that, where a webhook may quote anything."""
+
+_ELSE: Final = "An admission plugin of the cluster says so, not its access control: an administrator can tell which."
+_PROXY: Final = (
+    "That is no answer of Kubernetes, so something in between gave it: look at proxy-url in the kubeconfig, at "
+    "HTTPS_PROXY, and at the server's address."
+)
+_BELOW_FAILURES: Final = 500
+_REASON: Final = re.compile(r"^(?:\S+ (?:\"[^\"]*\" )?is )?forbidden: ")
+"""What comes before the reason: `pods "x" is forbidden: `."""
+
+_NAMESPACE: Final = re.compile(r"/namespaces/([^/?]+)")
+
+
+def explain(status: Status, code: int, path: str, login: Login) -> str | None:
+    """What was refused, why, and what would mend it, as sentences; None where the refusal is no denial.
+
+    Args:
+        status: the answer.
+        code: its HTTP status.
+        path: of the request, which names the namespace.
+        login: as whom the call was made.
+    """
+    if not status.genuine:
+        return f"{_ended(status.message)} {_PROXY}" if code == 403 else None  # noqa: PLR2004
+    found = _NAMESPACE.search(path)
+    known = {"namespace": found[1] if found else "?", "who": login.who, "renew": login.renew}
+    reason = _REASON.sub("", status.message)
+    for denial in DENIALS:
+        matched = denial.pattern.match(reason)
+        if matched and code < _BELOW_FAILURES:
+            remedy = denial.remedy.format(**known, **matched.groupdict())
+            return f"{_ended(status.message)} {remedy[0].upper()}{remedy[1:]}"
+    return f"{_ended(status.message)} {_ELSE}" if code == 403 else None  # noqa: PLR2004
+
+
+def _ended(message: str) -> str:
+    return (message or "no reason was given").rstrip(".") + "."
+
+
+def _shown(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -1,0 +1,291 @@
+"""Kubeconfigs as a person keeps them: found, read, merged as kubectl merges them, and checked before they are used.
+
+Of all entries only the names are looked at; the context that is chosen, its cluster and its user are checked field by
+field, so that an odd entry for another cluster is in nobody's way.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from analysis.errors import BadInput, Unfit
+from steps.model import faults_of
+
+LARGEST_BYTES: Final = 4 * 2**20
+"""Of one kubeconfig; a hundred clusters with their certificates take a tenth of that."""
+
+_MOST_NODES: Final = 200_000
+"""Values in one kubeconfig, aliases counted each time that they are used: a few lines can stand for billions."""
+
+_LISTS: Final = ("clusters", "contexts", "users")
+_SHOWN_NAMES: Final = 20
+
+
+class _Fields(BaseModel):
+    """What is used of an entry. Fields that are not known are other programs' business."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True, populate_by_name=True)
+
+
+class Context(_Fields):
+    """Which cluster, and as whom."""
+
+    cluster: str = ""
+    user: str | None = None
+
+
+class Cluster(_Fields):
+    """Where an API server is, and by what it is trusted."""
+
+    server: str = ""
+    authority: str | None = Field(None, alias="certificate-authority")
+    authority_data: str | None = Field(None, alias="certificate-authority-data")
+    insecure: bool | None = Field(None, alias="insecure-skip-tls-verify")
+    tls_server_name: str | None = Field(None, alias="tls-server-name")
+    proxy_url: str | None = Field(None, alias="proxy-url")
+
+
+class Variable(_Fields):
+    """One environment variable of a plugin."""
+
+    name: str
+    value: str
+
+
+class Plugin(_Fields):
+    """A program that prints credentials."""
+
+    command: str = Field(min_length=1)
+    api_version: str = Field(alias="apiVersion")
+    args: list[str] | None = None
+    env: list[Variable] | None = None
+    install_hint: str | None = Field(None, alias="installHint")
+
+
+class Provider(_Fields):
+    """A way to log in that kubectl had built in until 1.26."""
+
+    name: str = ""
+
+
+class User(_Fields):
+    """By what a person proves who they are, and as whom else they act."""
+
+    token: str | None = None
+    token_file: str | None = Field(None, alias="tokenFile")
+    certificate: str | None = Field(None, alias="client-certificate")
+    certificate_data: str | None = Field(None, alias="client-certificate-data")
+    key: str | None = Field(None, alias="client-key")
+    key_data: str | None = Field(None, alias="client-key-data")
+    username: str | None = None
+    password: str | None = None
+    plugin: Plugin | None = Field(None, alias="exec")
+    provider: Provider | None = Field(None, alias="auth-provider")
+    impersonated: str | None = Field(None, alias="as")
+    impersonated_uid: str | None = Field(None, alias="as-uid")
+    impersonated_groups: list[str] | None = Field(None, alias="as-groups")
+    impersonated_extra: dict[str, list[str]] | None = Field(None, alias="as-user-extra")
+
+
+F = TypeVar("F", bound=_Fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A named entry as the file has it, and that file, beside which relative paths are looked for."""
+
+    kind: str
+    name: str
+    body: Mapping[str, Any]
+    file: Path
+
+    @property
+    def called(self) -> str:
+        """For a sentence: `cluster 'prod' of the kubeconfig /home/me/.kube/config`."""
+        return f"{self.kind} {self.name!r} of the kubeconfig {self.file}"
+
+    def fields(self, kind: type[F]) -> F:
+        """The fields that are used, each of its type.
+
+        Raises:
+            Unfit: one is not.
+        """
+        try:
+            return kind.model_validate(self.body)
+        except ValidationError as error:
+            raise Unfit(f"{self.called} is damaged: {'; '.join(faults_of(error))}: correct it.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A context with all that it leads to. `user`: None where the context names none."""
+
+    name: str
+    cluster: Entry
+    user: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kubeconfig:
+    """All files together: of entries of one name the first counts, and of current contexts the first that is named."""
+
+    files: tuple[Path, ...]
+    clusters: Mapping[str, Entry]
+    contexts: Mapping[str, Entry]
+    users: Mapping[str, Entry]
+    current: str
+
+    @property
+    def called(self) -> str:
+        """For a sentence: `the kubeconfig /home/me/.kube/config`."""
+        return "the kubeconfig " + os.pathsep.join(map(str, self.files))
+
+    @property
+    def names(self) -> str:
+        """The contexts, for a sentence."""
+        names = sorted(self.contexts)
+        rest = len(names) - _SHOWN_NAMES
+        return (", ".join(names[:_SHOWN_NAMES]) + (f" and {rest} more" if rest > 0 else "")) or "none"
+
+    def choose(self, context: str) -> Chosen:
+        """The context of that name; the current one if it is empty.
+
+        Raises:
+            BadInput: there is no such context, or none is current.
+            Unfit: it leads to a cluster or to a user that is not there.
+        """
+        name = context or self.current
+        if not name:
+            raise BadInput(f"{self.called} has no current context: give CONTEXT=NAME; it has {self.names}.")
+        if name not in self.contexts:
+            current = "" if context else "its current context, "
+            raise BadInput(
+                f"{self.called} has no context {name!r}{', ' + current if current else ''}: it has {self.names}."
+            )
+        entry = self.contexts[name]
+        fields = entry.fields(Context)
+        if fields.cluster not in self.clusters:
+            raise Unfit(
+                f"{entry.called} leads to cluster {fields.cluster!r}, which is not there: add it, or correct it."
+            )
+        if fields.user and fields.user not in self.users:
+            raise Unfit(f"{entry.called} leads to user {fields.user!r}, which is not there: add it, or log in anew.")
+        return Chosen(name, self.clusters[fields.cluster], self.users[fields.user] if fields.user else None)
+
+    def context_of(self, environment: str) -> str:
+        """The context of an environment's name, or else the first one of a cluster of that name.
+
+        Raises:
+            BadInput: there is neither.
+        """
+        if environment in self.contexts:
+            return environment
+        for name, entry in self.contexts.items():
+            if entry.body.get("cluster") == environment:
+                return name
+        raise BadInput(
+            f"environment {environment!r} is neither the lab nor a context of {self.called}: it has {self.names}. "
+            "Name the context of the cluster that is to be measured."
+        )
+
+
+def read(variables: Mapping[str, str]) -> Kubeconfig:
+    """All files that KUBECONFIG names, or else ~/.kube/config. Those that are missing are passed over, as kubectl does.
+
+    Raises:
+        Unfit: there is none, or one can't be read.
+    """
+    asked = [part for part in variables.get("KUBECONFIG", "").split(os.pathsep) if part]
+    paths = [Path(os.path.expanduser(part)) for part in asked or ["~/.kube/config"]]  # noqa: PTH111 - never raises
+    found = {path: _document(path) for path in paths if _is_there(path)}
+    if not found:
+        wanted = os.pathsep.join(map(str, paths))
+        source = "KUBECONFIG names it" if asked else "KUBECONFIG is not set"
+        raise Unfit(
+            f"there is no way to a cluster: there is no kubeconfig {wanted} ({source}): set KUBECONFIG to one, or "
+            "log in to the cluster by its provider's program."
+        )
+    merged: dict[str, dict[str, Entry]] = {kind: {} for kind in _LISTS}
+    current = ""
+    for path, document in found.items():
+        for kind in _LISTS:
+            for entry in _entries(path, document, kind):
+                merged[kind].setdefault(entry.name, entry)
+        current = current or str(document.get("current-context") or "")
+    return Kubeconfig(tuple(found), merged["clusters"], merged["contexts"], merged["users"], current)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    return True
+
+
+def _unreadable(path: Path, error: Exception) -> Unfit:
+    said = getattr(error, "strerror", None) or " ".join(str(error).split())[:300]
+    return Unfit(f"the kubeconfig {path} can't be read: {said}: correct it, or set KUBECONFIG to another.")
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """One file, of a bounded size."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if len(data) > LARGEST_BYTES:
+        raise Unfit(f"the kubeconfig {path} is larger than {LARGEST_BYTES // 2**20} MiB: set KUBECONFIG to another.")
+    try:
+        document = yaml.safe_load(data.decode())  # the loader in C dies of deep nesting, this one says so
+    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    except RecursionError:
+        raise _unreadable(path, ValueError("it is nested too deeply")) from None
+    if document is None:
+        raise Unfit(f"the kubeconfig {path} is empty: set KUBECONFIG to another, or log in anew.")
+    if not isinstance(document, dict):
+        raise _unreadable(
+            path, ValueError(f"it is a {type(document).__name__} and no mapping of clusters and contexts")
+        )
+    _refuse_bomb(path, document)
+    return document
+
+
+def _refuse_bomb(path: Path, document: object) -> None:
+    """Count the values with every alias followed, as whoever prints or compares them would."""
+    waiting, count = [document], 0
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if count > _MOST_NODES:
+            raise _unreadable(path, ValueError(f"its aliases stand for more than {_MOST_NODES} values"))
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+
+
+def _entries(path: Path, document: dict[str, Any], kind: str) -> list[Entry]:
+    listed = document.get(kind) or []
+    if not isinstance(listed, list):
+        raise _unreadable(path, ValueError(f"its {kind} are no list"))
+    entries = []
+    singular = kind.removesuffix("s")
+    for place, each in enumerate(listed, start=1):
+        name = each.get("name") if isinstance(each, dict) else None
+        if name is None or isinstance(name, dict | list):
+            raise _unreadable(path, ValueError(f"entry {place} of its {kind} has no name"))
+        body = each.get(singular)
+        if body is not None and not isinstance(body, dict):
+            raise _unreadable(path, ValueError(f"{singular} {str(name)!r} is no mapping"))
+        entries.append(Entry(singular, str(name), body or {}, path))
+    return entries

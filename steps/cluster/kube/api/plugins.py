@@ -1,0 +1,118 @@
+"""Plugins that print credentials: run, checked, and run again when what they printed expires.
+
+The kubernetes package runs them, too, but lets one fail with a line in a log and goes on as nobody, which the API
+server answers with "system:anonymous is forbidden". So they are run from here, by that package's own class.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from analysis.errors import Unfit
+from steps.cluster.kube.api.kubeconfig import Entry, Plugin
+from steps.cluster.kube.api.waiting import Notice, Say
+from steps.cluster.kube.faults import TransientError
+from steps.model import faults_of
+
+if TYPE_CHECKING:
+    from kubernetes.client import Configuration
+
+_AHEAD: Final = timedelta(minutes=1)
+"""Credentials are renewed so long before they expire."""
+
+_LONGEST: Final = 500
+"""Of what a plugin says so many characters are repeated."""
+
+
+class Credential(BaseModel):
+    """The status of an ExecCredential."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    token: str | None = None
+    certificate: str | None = Field(None, alias="clientCertificateData")
+    key: str | None = Field(None, alias="clientKeyData")
+    expires: datetime | None = Field(None, alias="expirationTimestamp")
+
+
+@dataclass(slots=True)
+class Credentials:
+    """Runs a user's plugin, and again when what it printed is about to expire."""
+
+    user: Entry
+    plugin: Plugin
+    cluster: Entry
+    say: Say
+    found: Credential = field(default_factory=Credential)
+
+    def get(self) -> Credential:
+        """Run the plugin.
+
+        Raises:
+            Unfit: it is missing, failed, or printed no credentials.
+        """
+        found = self._checked(self._run())
+        if not found.token and not (found.certificate and found.key):
+            raise self._failed("it printed neither a token nor a certificate with its key")
+        self.found = found
+        return found
+
+    def renew(self, configuration: "Configuration") -> None:
+        """The hook that the client's configuration calls before each request.
+
+        Raises:
+            TransientError: the plugin fails now, though it did not before.
+        """
+        expires = self.found.expires
+        if expires is None or not self.found.token:
+            return
+        at = expires if expires.tzinfo else expires.replace(tzinfo=UTC)
+        if datetime.now(UTC) < at - _AHEAD:
+            return
+        try:
+            configuration.api_key["BearerToken"] = f"Bearer {self.get().token}"
+        except Unfit as problem:
+            raise TransientError(str(problem)) from None
+
+    def _run(self) -> object:
+        from kubernetes.config import ConfigException  # noqa: PLC0415 - half a second, for those who connect
+        from kubernetes.config.exec_provider import ExecProvider  # noqa: PLC0415
+        from kubernetes.config.kube_config import ConfigNode  # noqa: PLC0415
+
+        called = dict(self.user.body["exec"]) | {"command": self.plugin.command, "args": self.plugin.args}
+        called["env"] = [each.model_dump() for each in self.plugin.env or []]
+        node = ConfigNode("exec", called)  # type: ignore[no-untyped-call]
+        cluster = ConfigNode("cluster", dict(self.cluster.body))  # type: ignore[no-untyped-call]
+        where = str(self.user.file.absolute().parent)
+        sentence = f"Waiting for {self._called}, which gets the credentials; Ctrl-C ends it."
+        try:
+            with Notice(self.say).watched(sentence):
+                return ExecProvider(node, where, cluster).run()  # type: ignore[no-untyped-call]
+        except FileNotFoundError:
+            hint = f" ({' '.join(self.plugin.install_hint.split())})" if self.plugin.install_hint else ""
+            raise self._failed(f"it is not installed, or not on PATH: install it{hint}") from None
+        except OSError as error:
+            raise self._failed(f"it can't be started: {error.strerror or error}") from None
+        except (ConfigException, TypeError, ValueError, AttributeError, KeyError) as error:
+            raise self._failed(str(error).removeprefix("exec: ")) from None
+
+    def _checked(self, status: object) -> Credential:
+        try:
+            return Credential.model_validate(status)
+        except ValidationError as error:
+            raise self._failed(f"what it printed is no ExecCredential: {'; '.join(faults_of(error))}") from None
+
+    @property
+    def _called(self) -> str:
+        return f"the plugin `{command(self.plugin)}` of {self.user.called}"
+
+    def _failed(self, why: str) -> Unfit:
+        said = " ".join(why.split())[:_LONGEST].rstrip(".")
+        return Unfit(f"{self._called} got no credentials: {said}. Run it by hand to see more, or log in anew.")
+
+
+def command(plugin: Plugin) -> str:
+    """The plugin's command as a person would type it."""
+    return " ".join([plugin.command, *(plugin.args or [])])[:_LONGEST]

@@ -1,0 +1,184 @@
+"""What a person sees where no API server answers: at once, as by kubectl; and what a workflow's step outlasts."""
+
+import http.server
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from kubernetes.client import Configuration
+
+from analysis.errors import Unfit
+from steps.cluster.kube import transport as transports
+from steps.cluster.kube.api import waiting
+from steps.cluster.kube.faults import TransientError
+from steps.cluster.kube.transport import Transport
+from tests.steps.kube.kubeconfigs import certificate
+
+AT_ONCE_S = 5.0
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers, or waits until it may."""
+
+    def do_GET(self) -> None:
+        self.server.go.wait(20)  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def served(*, tls: tuple[Path, Path] | None = None, silent: bool = False) -> Iterator[Any]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.go = threading.Event()  # type: ignore[attr-defined]
+    if not silent:
+        server.go.set()  # type: ignore[attr-defined]
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.go.set()  # type: ignore[attr-defined]
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def closed() -> int:
+    """A port at which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """A port that answers no SYN: it listens, and its queue is full."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        waiting_there = [socket.socket() for _ in range(3)]
+        for each in waiting_there:
+            each.settimeout(0)
+            each.connect_ex(listening.getsockname())
+        yield int(listening.getsockname()[1])
+        for each in waiting_there:
+            each.close()
+
+
+def calling(
+    url: str, patience_s: float = 120.0, *, at_prompt: bool = True, ca: Path | None = None
+) -> tuple[Callable[[], object], list[str]]:
+    configuration = Configuration()
+    configuration.host = url
+    if ca:
+        configuration.ssl_ca_cert = str(ca)
+    said: list[str] = []
+    transport = Transport(configuration, "prod", patience_s, at_prompt=at_prompt, say=said.append)
+    return lambda: transport.call("GET", "/version", "the version"), said
+
+
+def test_the_sentence_comes_within_five_seconds() -> None:
+    assert waiting.SILENCE_S < AT_ONCE_S
+
+
+@pytest.mark.parametrize("kind", ["refused", "no such name", "proxy"])
+def test_where_nothing_is_there_the_first_call_fails_at_once(
+    closed: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "proxy":
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed}")
+    name = "127.0.0.1" if kind == "refused" else "no-such-name.invalid"
+    call, said = calling(f"https://{name}:{closed}")
+    began = time.monotonic()
+    with pytest.raises(Unfit, match=f"Its address is https://{name}:{closed}: is that right, is the cluster up"):
+        call()
+    assert time.monotonic() - began < AT_ONCE_S
+    assert said == []
+
+
+def test_a_step_outlasts_it_and_says_so_at_once(closed: int) -> None:
+    call, said = calling(f"https://127.0.0.1:{closed}", 0.3, at_prompt=False)
+    with pytest.raises(TransientError, match=r"can't be reached for the version: .*Connection refused"):
+        call()
+    (sentence,) = said
+    assert sentence.endswith("Connection refused. Trying for 0 s.")
+
+
+def test_once_it_has_answered_a_person_waits_too() -> None:
+    with served() as server:
+        call, said = calling(f"http://127.0.0.1:{server.server_port}", 0.3)
+        assert call() == b"{}"
+    with pytest.raises(TransientError, match="Connection refused"):
+        call()
+    assert said[0].endswith("; Ctrl-C ends it.")
+
+
+def test_what_swallows_the_call_is_told_and_tried_again(black_hole: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "SILENCE_S", 0.05)
+    monkeypatch.setattr(transports, "CONNECT_S", 0.3)
+    call, said = calling(f"http://127.0.0.1:{black_hole}", 0.5)
+    with pytest.raises(TransientError, match="can't be reached for the version: "):
+        call()
+    assert said == ["prod: the API server has not answered yet for the version. Trying for 0 s; Ctrl-C ends it."]
+
+
+def test_a_server_that_takes_its_time_is_told_of_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "SILENCE_S", 0.05)
+    with served(silent=True) as server:
+        call, said = calling(f"http://127.0.0.1:{server.server_port}", at_prompt=False)
+        done: list[object] = []
+        thread = threading.Thread(target=lambda: done.append(call()))
+        thread.start()
+        while not said:
+            time.sleep(0.005)
+        server.go.set()
+        thread.join()
+    assert said == ["prod: the API server has not answered yet for the version. Trying for 120 s."]
+    assert done == [b"{}"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "untrusted", "another's name"])
+def test_tls_that_cannot_agree_is_a_sentence_at_once(tmp_path: Path, kind: str) -> None:
+    files = certificate(tmp_path)
+    with served(tls=None if kind == "plain" else files) as server:
+        url = f"https://127.0.0.1:{server.server_port}"
+        call, said = calling(url, at_prompt=False, ca=files[0] if kind == "another's name" else None)
+        with pytest.raises(Unfit) as caught:
+            call()
+    expected = {
+        "plain": "can't agree on TLS",
+        "untrusted": "certificate is not trusted (self-signed certificate)",
+        "another's name": "certificate is not trusted (IP address mismatch",
+    }
+    assert expected[kind] in str(caught.value)
+    assert said == []
+
+
+def test_a_handshake_that_is_cut_is_tried_again() -> None:
+    def cut(_what: str, _attempt: object) -> object:
+        raise urllib3.exceptions.SSLError(ssl.SSLEOFError(8, "EOF occurred in violation of protocol"))
+
+    with pytest.raises(TransientError, match="TLS was cut"):
+        Transport.guarded(_Nowhere(), "x", lambda: cut("", None))  # type: ignore[arg-type]
+
+
+class _Nowhere:
+    where = "prod"

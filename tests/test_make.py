@@ -1,0 +1,137 @@
+"""Variables behind `make`: misspelt ones are refused, and what is right reaches the command line as it was typed."""
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.test_docs import DOCUMENTS, ROOT, TARGETS
+from workflows.given import faults, takes
+
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> "Make":
+    return Make(tmp_path)
+
+
+class Make:
+    """make with a Python that prints what it was called with, and nothing to set up."""
+
+    def __init__(self, folder: Path) -> None:
+        python = folder / "python"
+        python.write_text("#!/bin/sh\nprintf '%s\\0' \"$@\"\n")
+        python.chmod(0o755)
+        (folder / "ready").touch()
+        self._own = [f"BIN={folder}", f"RUN_READY={folder}/ready", f"DEV_READY={folder}/ready"]
+
+    def __call__(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        # `make test` hands its variables down, as if they were typed here
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        return subprocess.run(
+            ["make", *self._own, *words], cwd=ROOT, env=own | environment, capture_output=True, text=True, check=False
+        )
+
+    def flags(self, *words: str, **environment: str) -> list[str]:
+        done = self(*words, **environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split("\0")[3:-1]
+
+
+def known() -> dict[str, tuple[str, ...]]:
+    done = subprocess.run(
+        ["make", "--no-print-directory", "--eval", "print-takes: ; $(info $(TAKES))@true", "print-takes"],
+        cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return takes(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["plan", "PROFIL=smoke"], "make plan takes no PROFIL: did you mean PROFILE?"),
+        (["plan", "DATAPLANE=lab-ebpf"], "make plan takes no DATAPLANE: did you mean DATAPLANES?"),
+        (["run", "TOPOLOGY=pod-to-pod"], "make run takes no TOPOLOGY: did you mean TOPOLOGIES?"),
+        (["run", "profile=smoke"], "make run takes no profile: did you mean PROFILE?"),
+        (["plan", "RUN=x"], "make plan takes no RUN, which is for report: leave it out"),
+        (["configure", "DATAPLANES=ebpf"], "make configure takes no DATAPLANES: did you mean DATAPLANE?"),
+        (["preflight", "ENVIRONMENT=prod"], "make preflight takes no ENVIRONMENT, which is for "),
+        (["check", "PYTST=-x"], "make check takes no PYTST, which is near PYTEST: leave it out"),
+        (["clean", "PROFILE=x"], "make clean takes no PROFILE, which is for "),
+        (["PROFILE=x"], "make help takes no PROFILE, which is for "),
+        (["plan", "DURATON=1", "STREAM=2"], "DURATON: did you mean DURATION?; make plan takes no STREAM: did you"),
+    ],
+)
+def test_what_a_target_does_not_take_is_refused(make: Make, words: list[str], says: str) -> None:
+    done = make(*words)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["KUBECONFIG=/x"], ["V=1"], ["BENCHMARK_NAMESPACE=x"], ["HTTPS_PROXY=x"], ["AWS_REGION=x"], ["PYTHON=python3"]],
+)
+def test_what_may_be_another_programs_is_let_through(make: Make, words: list[str]) -> None:
+    assert make.flags("deploy", *words) == []
+
+
+def test_the_environment_is_not_what_was_typed(make: Make) -> None:
+    assert make.flags("plan", PROFIL="x", RUN="x", SEED="7") == ["--seed=7"]
+
+
+def test_several_targets_take_what_one_of_them_takes() -> None:
+    names = {"a": ("SEED",), "b": ("RUN",)}
+    assert faults(["a", "b"], names, ["RUN", "SEED"]) == []
+    assert faults(["a"], names, ["RUN"]) == ["make a takes no RUN, which is for b: leave it out"]
+
+
+def test_every_target_with_variables_is_a_target() -> None:
+    assert set(known()) <= TARGETS
+    assert known()["undeploy"] == ("CONTEXT", "NAMESPACE")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select '$HOME', $$x, $(shell echo no), ${HOME}, $1",
+        """it's "quoted" `here` \\ \\n #no comment; | & > < * ?""",
+        "two\nlines\n",
+        " blanks  kept ",
+        "100 % of ü ٣ €",
+        "a=b:c;d",
+        "$",
+        "--flag=-x",
+    ],
+)
+@pytest.mark.parametrize("name", ["SQL", "LABEL"])
+def test_what_was_typed_comes_through_untouched(make: Make, name: str, text: str) -> None:
+    target = "query" if name == "SQL" else "plan"
+    assert make.flags(target, f"{name}={text}") == [f"--{name.lower()}={text.lstrip()}"]
+    assert make.flags(target, **{name: text}) == [f"--{name.lower()}={text}"]
+
+
+def test_every_command_of_the_documents_and_of_the_help_is_let_through() -> None:
+    taken = known()
+    texts = [document.read_text() for document in DOCUMENTS] + [MAKEFILE]
+    texts += [path.read_text() for path in (ROOT / "workflows").rglob("*.py") if path.name != "given.py"]
+    lines = [line for text in texts for line in re.findall(r"make ([a-z-]+(?: [A-Z_]+=\S+)+)", text)]
+    assert len(lines) > 20
+    refused = [
+        fault
+        for line in lines
+        for target, *variables in [line.split()]
+        for fault in faults([target], taken, [word.partition("=")[0] for word in variables])
+    ]
+    assert refused == []
+
+
+def test_a_name_with_odd_letters_is_no_command(make: Make, tmp_path: Path) -> None:
+    done = make("plan", f"a'b;touch {shlex.quote(str(tmp_path / 'made'))}=1")
+    assert done.returncode in {0, 2}
+    assert not (tmp_path / "made").exists()

@@ -1,0 +1,84 @@
+"""What no deployment can be given is refused before anything is asked of the cluster."""
+
+import pytest
+
+from analysis.errors import BadInput
+from workflows import nightly
+from workflows.asked import Asked
+from workflows.deployment.checks import check, schedule_fault
+from workflows.deployment.deploy import deploy
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "0 2 * * *",
+        nightly.SCHEDULE,
+        "*/15 0-6 1,15 jan-mar MON",
+        "59 23 31 12 6",
+        "0 2 ? * sun,tue",
+        "@daily",
+        "@every 12h",
+    ],
+)
+def test_schedules_that_argo_takes_are_taken(schedule: str) -> None:
+    assert schedule_fault(schedule) is None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "says"),
+    [
+        ("nightly", "it has 1 fields, and cron has five"),
+        ("0 2 * *", "it has 4 fields"),
+        ("0 0 2 * * *", "it has 6 fields"),
+        ("60 2 * * *", "its minute '60' is none: write *, or numbers from 0 to 59"),
+        ("0 24 * * *", "its hour '24' is none"),
+        ("0 2 0 * *", "its day of the month '0' is none"),
+        ("0 2 * 13 *", "its month '13' is none"),
+        ("0 2 * * 7", "its day of the week '7' is none"),
+        ("0 2 * * mo", "its day of the week 'mo' is none"),
+        ("*/0 2 * * *", "its minute '*/0' is none"),
+        ("5-1 2 * * *", "its minute '5-1' is none"),
+        ("\u0663 2 * * *", "its minute"),
+        ("999999999999 2 * * *", "its minute"),
+        ("@nightly", "write @daily"),
+    ],
+)
+def test_others_are_a_sentence(schedule: str, says: str) -> None:
+    with pytest.raises(BadInput, match=r"^SCHEDULE is ") as caught:
+        check(Asked(schedule=schedule))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"accept": "gitop"}, "ACCEPT is 'gitop': did you mean gitops?"),
+        ({"notify_url": "example.com/hook"}, "NOTIFY_URL is no address"),
+        ({"notify_url": "https://"}, "NOTIFY_URL is no address"),
+        ({"notify_url": "https://[x"}, "NOTIFY_URL is no address"),
+        ({"notify_url": "https://x:99999/"}, "NOTIFY_URL is no address"),
+        ({"outside": "Node A"}, "OUTSIDE is 'Node A', which is no node's name"),
+        ({"outside": "x" * 300}, "OUTSIDE is "),
+        ({"environment": "a\nb"}, "ENVIRONMENT must be one line"),
+        ({"environment": "x" * 300}, "ENVIRONMENT must be one line"),
+    ],
+)
+def test_what_a_flag_may_not_say_is_a_sentence(asked: dict[str, str], says: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        deploy(Asked(**asked))  # type: ignore[arg-type]
+    assert says in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(BadInput) as caught:
+        check(Asked(schedule="x", accept="y", notify_url="z", outside="?"))
+    assert len(str(caught.value).splitlines()) == 4
+
+
+def test_what_is_right_is_let_through() -> None:
+    check(Asked())
+    check(
+        Asked(accept="gitops, ", notify_url="https://h:1/x?y=z", outside="ip-10-0-0-1.ec2.internal", environment="prod")
+    )
