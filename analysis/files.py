@@ -14,8 +14,8 @@ from typing import Final
 
 from pyarrow import fs
 
-from analysis.addresses import local_path, s3
-from analysis.errors import BadInput, Unfit
+from analysis import addresses
+from analysis.errors import Unfit
 from analysis.trouble import reason
 
 LOCK_S: Final = 60
@@ -44,19 +44,11 @@ class Files:
         Raises:
             BadInput: it is none of these.
         """
-        self.url = url
-        scheme = url.partition("://")[0] if "://" in url else ""
-        if not url.strip():
-            raise BadInput("RESULTS is empty; give a folder, file://... or s3://BUCKET/PREFIX")
-        if scheme == "s3":
-            self.local = False
-            self.filesystem, self.root = s3(url)
-        elif scheme in {"", "file"}:
-            self.local = True
-            self.filesystem = fs.LocalFileSystem()
-            self.root = str(Path(local_path(url) if scheme else url).expanduser().absolute())
-        else:
-            raise BadInput(f"RESULTS can't be {url!r}: {scheme}:// is not known; give a folder, file:// or s3://")
+        address = addresses.parse(url)
+        self.url = address.shown
+        self.local = address.local
+        self.root = address.root
+        self.filesystem = addresses.filesystem(address)
 
     def path(self, name: str) -> str:
         """The whole path of a file, as `self.filesystem` and the operating system take it."""

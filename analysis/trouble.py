@@ -1,7 +1,9 @@
 """What went wrong with a file or a bucket, in words, with what to do about it."""
 
 import errno
+import os
 import re
+from pathlib import Path
 from typing import Final
 
 _LOCAL_REASONS: Final = {
@@ -15,6 +17,11 @@ _LOCAL_REASONS: Final = {
     errno.EEXIST: "a file is in the way of a folder; choose another RESULTS, or move that file",
     errno.EISDIR: "a folder is in the way of a file; choose another RESULTS, or move that folder",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter RESULTS or label",
+    errno.ELOOP: "a symbolic link in it leads back to itself; correct RESULTS, or that link",
+    errno.EMFILE: "this process may open no more files; raise the limit (ulimit -n)",
+    errno.ENFILE: "this machine can open no more files; end some programs, or raise fs.file-max",
+    errno.EIO: "the disk gives an error; look at the system's log (dmesg)",
+    errno.ESTALE: "the network file system has lost it; mount it again",
     errno.ENOENT: "it is not there",
 }
 
@@ -31,8 +38,18 @@ _S3_REASONS: Final = (
 )
 
 
-def reason(error: OSError) -> str:
-    """A clause that says why, and what to do about it; what the system says where nothing better is known."""
+_IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST})
+
+
+def reason(error: OSError, path: str | None = None) -> str:
+    """A clause that says why, and what to do about it; what the system says where nothing better is known.
+
+    Args:
+        error: what went wrong.
+        path: of the file on this machine; None in a bucket.
+    """
+    if error.errno in _IN_THE_WAY and path is not None and (link := _broken_link(path)):
+        return link
     if error.errno in _LOCAL_REASONS:
         return _LOCAL_REASONS[error.errno]
     text = str(error)
@@ -40,3 +57,17 @@ def reason(error: OSError) -> str:
         if re.search(pattern, text):
             return known
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def _broken_link(path: str) -> str | None:
+    """What is wrong with the first part of a path that is a symbolic link and leads to nothing."""
+    for part in reversed((Path(path), *Path(path).parents)):
+        try:
+            os.stat(part)  # noqa: PTH116 - pathlib hides some errors
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return f"{part} is a symbolic link that leads back to itself; correct RESULTS, or that link"
+            if part.is_symlink():
+                return f"{part} is a symbolic link that leads nowhere; correct RESULTS, or that link"
+            return None
+    return None
