@@ -91,6 +91,11 @@ shell: $(RUN_READY) ## Open an SQL prompt over the store's views.
 test: check ## Run every test and check that can run here; says which could not.
 	@$(BIN)/python -m pytest $(PYTEST)
 
+.PHONY: fuzz
+fuzz: export FUZZ_INPUTS ?= 100000
+fuzz: $(DEV_READY) ## Try 100,000 damaged inputs on each reader, and print what came of them: make fuzz FUZZ_INPUTS=1000000
+	@$(BIN)/python -m pytest tests/fuzz $(PYTEST)
+
 .PHONY: check
 check: $(DEV_READY) ## Lint, types, the import contract and stale manifests.
 	@$(BIN)/ruff check .
