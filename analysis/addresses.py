@@ -177,7 +177,7 @@ def _bucket(url: str) -> Address:
 def _of_arn(bucket: str, prefix: str) -> str:
     name = bucket.rpartition(":")[2]
     plain = bucket.lower().startswith("arn:aws") and bucket.count(":") == 5 and _BUCKET.fullmatch(name)  # noqa: PLR2004
-    if not plain or not bucket.lower().split(":")[3:5] == ["", ""]:
+    if not plain or bucket.lower().split(":")[3:5] != ["", ""]:
         return ", and of an access point its alias as the bucket"
     return f", here s3://{name}" + (f"/{prefix}" if prefix else "")
 

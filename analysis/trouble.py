@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,16 @@ _S3_REASONS: Final = (
 )
 
 
+_ONE_FILE: Final = {
+    errno.EACCES: "permission is refused; change its owner or its mode",
+    errno.EPERM: "permission is refused; change its owner or its mode",
+    errno.EIO: "the disk gives an error; look at the system's log (dmesg)",
+    errno.ELOOP: "it is a symbolic link that leads back to itself",
+    errno.EISDIR: "it is a folder",
+    errno.ENXIO: "it is no ordinary file",
+}
+"""What is wrong with one file alone, once its folder is known to be in order."""
+
 _IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST})
 
 
@@ -71,3 +82,33 @@ def _broken_link(path: str) -> str | None:
                 return f"{part} is a symbolic link that leads nowhere; correct RESULTS, or that link"
             return None
     return None
+
+
+def check_regular(path: str) -> None:
+    """See that a file is an ordinary one: a pipe would keep its reader waiting for ever, a device would never end.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        OSError: it is no ordinary file, or its folder can't be searched.
+    """
+    try:
+        found = os.stat(path)  # noqa: PTH116 - pathlib hides some errors
+    except FileNotFoundError:
+        if os.path.islink(path):  # noqa: PTH114 - likewise
+            raise OSError(errno.ENXIO, "a symbolic link that leads nowhere", path) from None
+        raise
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO), path)
+
+
+def of_one_file(error: OSError, path: str) -> str | None:
+    """What is wrong with one file, as a clause; None where its folder, or the whole machine, is in trouble."""
+    if error.errno not in _ONE_FILE:
+        return None
+    try:
+        os.stat(os.path.join(os.path.dirname(path), "."))  # noqa: PTH116, PTH118, PTH120 - pathlib drops the dot
+    except OSError:
+        return None
+    return _ONE_FILE[error.errno]
