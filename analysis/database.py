@@ -68,7 +68,7 @@ class Question:
 
 
 def connect(
-    store: Store, steps: Steps = UPGRADES, current: int = SCHEMA_VERSION, *, run_id: str | None = None, sql: str = ""
+    store: Store, steps: Steps = UPGRADES, current: int = SCHEMA_VERSION, *, run_id: str | None = None, asking: str | None = None
 ) -> Connection:
     """Open the store as it is now: views `runs`, `visits`, `trials`, `samples`, and those of VIEWS.
 
@@ -80,7 +80,8 @@ def connect(
         steps: how to upgrade rows of older schema versions.
         current: the schema version to upgrade to.
         run_id: the run that is to be reported, if it is one: each of its files is compared with its digest.
-        sql: what will be asked, if that is known: where it reads samples, all of these are compared, too.
+        asking: the SQL that will be asked. Samples are many, and compared with their digests only if it names them;
+            None: what will be asked is not known, so they are.
 
     Returns:
         A connection to a database in memory, which is the caller's to close.
@@ -88,7 +89,7 @@ def connect(
     Raises:
         Unfit: the store can't be read.
     """
-    digested = EVERY if "samples" in sql.lower() else ALWAYS
+    digested = EVERY if asking is None or "samples" in asking.lower() else ALWAYS
     try:
         return _opened(store, steps, current, digested, run_id)
     except (duckdb.Error, pa.ArrowException, FileNotFoundError) as error:
@@ -206,7 +207,7 @@ def run_sql(store: Store, sql: str) -> pa.Table:
         BadInput: DuckDB refuses the SQL.
         Unfit: the store can't be read.
     """
-    with contextlib.closing(connect(store, sql=sql)) as con:
+    with contextlib.closing(connect(store, asking=sql)) as con:
         return query(con, sql)
 
 

@@ -62,8 +62,7 @@ def run(store: Store, console: Console | None = None, read: Callable[[str], str]
 
 def _open(store: Store, console: Console) -> database.Connection:
     """A connection; what is left out of it is said first, on standard error as long as that is not the terminal."""
-    # What will be asked is not known yet, so the samples are looked at as a whole, too.
-    con = database.connect(store, sql="samples")
+    con = database.connect(store)
     for sentence in sentences(database.left_out(con)):
         if console.is_terminal:
             console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)

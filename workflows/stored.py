@@ -32,7 +32,7 @@ def report_again(results: str, run_id: str | None) -> int:
         _check_named(store, run_id)
     collected = run_id is not None and _collect(store, run_id)
     name = run_id or _latest_of(store)
-    with closing(database.connect(store, run_id=name)) as con:
+    with closing(database.connect(store, run_id=name, asking="")) as con:
         _say_left_out(database.left_out(con))
         latest = _latest(store, con)
         said = summary.summarise(con, name)
@@ -48,7 +48,7 @@ def report_again(results: str, run_id: str | None) -> int:
 def ask(results: str, sql: str, question: str) -> int:
     """Print the answer to SQL or to a kept question; without either, what can be asked."""
     store, console = Store(results), Console()
-    with closing(database.connect(store, sql=sql)) as con:
+    with closing(database.connect(store, asking=sql)) as con:
         _say_left_out(database.left_out(con))
         if sql:
             show(_answered(store, con, sql), console)
@@ -98,7 +98,7 @@ def _check_named(store: Store, run_id: str) -> None:
     try:
         check_run_id(run_id)
     except BadInput as problem:
-        with closing(database.connect(store)) as con:
+        with closing(database.connect(store, asking="")) as con:
             found = database.query(con, "select run_id from runs order by started_at desc limit 3")["run_id"]
         known = f"the latest are {', '.join(map(str, found))}" if len(found) else "the store holds none yet"
         raise BadInput(f"{problem}; {known}") from problem
@@ -110,7 +110,7 @@ def _say_left_out(found: Sequence[LeftOut]) -> None:
 
 
 def _latest_of(store: Store) -> str:
-    with closing(database.connect(store)) as con:
+    with closing(database.connect(store, asking="")) as con:
         return _latest(store, con)
 
 

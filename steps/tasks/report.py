@@ -45,7 +45,7 @@ def report(
     from analysis.store import Store  # noqa: PLC0415
 
     store = Store(variables.results())
-    with database.connect(store, run_id=run_id) as con:
+    with database.connect(store, run_id=run_id, asking="") as con:
         for sentence in sentences(database.left_out(con)):
             say(sentence)
         said = summary.summarise(con, run_id)

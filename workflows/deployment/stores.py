@@ -43,7 +43,8 @@ def decide_stores(client: Person, found: Argo, results: str, variables: Mapping[
         notes = _keys_missing(client, there)
         wanted = results or f"{_S3}{there.bucket}"
         if _bucket(wanted) != there.bucket:
-            notes += (f"Raw documents go to {_S3}{there.bucket}, where Argo's artifacts are, and tables to {shown(wanted)}.",)
+            beside = f"{_S3}{there.bucket}, where Argo's artifacts are"
+            notes += (f"Raw documents go to {beside}, and tables to {shown(wanted)}.",)
         return Stores(wanted, there.endpoint_url, there.region, there.access, there.secret, None, notes)
     if not results:
         raise BadInput(
