@@ -16,7 +16,16 @@ from analysis.integrity.left_out import SHOWN, LeftOut, sentences
 from analysis.inventory import CHILDREN, FILES
 from analysis.store import Store
 from analysis.tables import digest, named, parquet
-from tests.analysis.integrity.damage import DAMAGES, RUNS, a_figure_changed, cut_short, file_of, filled, gone, link_to_itself
+from tests.analysis.integrity.damage import (
+    DAMAGES,
+    RUNS,
+    a_figure_changed,
+    cut_short,
+    file_of,
+    filled,
+    gone,
+    link_to_itself,
+)
 from tests.analysis.stored import rows, shown
 from tests.analysis.test_store import write_older
 
@@ -177,7 +186,9 @@ def test_a_run_of_a_newer_version_is_left_out_and_never_replaced(tmp_path: Path)
     write_older(store, "run-new", version=7)
     (one,) = left_out(store)
     assert one.run_id == "run-new"
-    assert "written by a newer version of this program (schema version 7; this one knows versions up to 1)" in one.reason
+    assert (
+        "written by a newer version of this program (schema version 7; this one knows versions up to 1)" in one.reason
+    )
     assert one.remedy.startswith("Use that to read it")
     assert shown(store) == OTHERS | {"run-b": ("x", None)}
     with pytest.raises(Unfit, match="can't write the run run-new .* a newer version of this program wrote it"):
@@ -276,7 +287,7 @@ def nobody() -> Iterator[None]:
 
 
 def test_a_folder_that_this_user_cant_read_is_said_to_be_just_that(tmp_path: Path, nobody: None) -> None:  # noqa: ARG001
-    with (_as_root(), _open(tmp_path)):
+    with _as_root(), _open(tmp_path):
         store = filled(tmp_path / "results")
         for table in CHILDREN:
             Path(store.files.path(table)).chmod(0o000)
