@@ -47,11 +47,12 @@ class Address:
 
 
 def shown(url: str) -> str:
-    """An address without what is secret in it, for sentences and for what is kept with a run."""
+    """An address without what is secret in it, for sentences."""
+    # Also in a text that is no address yet, for want of a slash.
+    url = re.sub(rf"({'|'.join(sorted(SECRETS))})=[^&]*", rf"\1={_HIDDEN}", url)
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url
-    rest = re.sub(rf"({'|'.join(sorted(SECRETS))})=[^&]*", rf"\1={_HIDDEN}", rest)
     before, at, after = rest.rpartition("@")
     is_login = at and ("/" not in before or ":" in before.partition("/")[0])
     return f"{scheme}://{_HIDDEN}@{after}" if is_login else f"{scheme}://{rest}"
@@ -119,13 +120,13 @@ def _folder(url: str) -> str:
     if _NEARLY.match(url):
         scheme = url.partition(":")[0]
         if scheme.lower() == "arn":
-            _refuse(url, f"it is an ARN; give s3://BUCKET/PREFIX, or ./{url} for a folder")
-        _refuse(url, f"{scheme}: lacks its two slashes, as in {scheme}://...; a folder of that name is ./{url}")
+            _refuse(url, f"it is an ARN; give s3://BUCKET/PREFIX, or ./{shown(url)} for a folder")
+        _refuse(url, f"{scheme}: lacks its two slashes, as in {scheme}://...; a folder of that name is ./{shown(url)}")
     path = os.path.expanduser(url)  # noqa: PTH111 - pathlib would open ./~x, too
     if path.startswith("~"):
         user = _USER.match(path)
         name = user[1] if user else "~"
-        _refuse(url, f"{name} is nobody's home here; a folder of that name is ./{url}")
+        _refuse(url, f"{name} is nobody's home here; a folder of that name is ./{shown(url)}")
     return path
 
 
@@ -164,7 +165,11 @@ def _bucket(url: str) -> Address:
             f"s3://BUCKET/PREFIX; {_KEYS_REMEDY}"
         )
     if not _BUCKET.fullmatch(bucket):
-        refuse(f"{bucket!r} is no bucket's name, which has letters, digits, dots, dashes and underscores")
+        odd = next((letter for letter in bucket if not _BUCKET.fullmatch(f"a{letter}")), bucket[0])
+        refuse(
+            f"a bucket's name has letters, digits, dots, dashes and underscores, begins with one of the first two, "
+            f"and takes no {odd!r} there"
+        )
     parts = _unescaped(prefix, refuse).strip("/").split("/")
     if len(parts) > 1 and "" in parts:
         refuse("its prefix has two slashes in a row")
@@ -179,7 +184,7 @@ def _of_arn(bucket: str, prefix: str) -> str:
     plain = bucket.lower().startswith("arn:aws") and bucket.count(":") == 5 and _BUCKET.fullmatch(name)  # noqa: PLR2004
     if not plain or bucket.lower().split(":")[3:5] != ["", ""]:
         return ", and of an access point its alias as the bucket"
-    return f", here s3://{name}" + (f"/{prefix}" if prefix else "")
+    return ", here " + shown(f"s3://{name}" + (f"/{prefix}" if prefix else ""))
 
 
 def _query(query: str, refuse: Callable[[str], NoReturn]) -> dict[str, str]:

@@ -68,7 +68,12 @@ class Question:
 
 
 def connect(
-    store: Store, steps: Steps = UPGRADES, current: int = SCHEMA_VERSION, *, run_id: str | None = None, asking: str | None = None
+    store: Store,
+    steps: Steps = UPGRADES,
+    current: int = SCHEMA_VERSION,
+    *,
+    run_id: str | None = None,
+    asking: str | None = None,
 ) -> Connection:
     """Open the store as it is now: views `runs`, `visits`, `trials`, `samples`, and those of VIEWS.
 

@@ -132,15 +132,19 @@ def _is_named_otherwise(name: str, content: bytes) -> bool:
     """
     if not name.startswith("runs/"):
         return False
-    table = _decoded(content)
-    if NAMED_BY_CONTENT in (table.schema.metadata or {}) or {WRITTEN_AT, FILES} - set(table.column_names):
+    try:
+        metadata = pq.read_metadata(pa.BufferReader(content))
+        schema = metadata.schema.to_arrow_schema()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ContentError(f"is damaged ({first_line(error)})") from error
+    if NAMED_BY_CONTENT in (schema.metadata or {}) or {WRITTEN_AT, FILES} - set(schema.names):
         return False
-    written_by = pq.read_metadata(pa.BufferReader(content)).created_by
+    table = _decoded(content)
     row = table.drop_columns([WRITTEN_AT, FILES])
     named_in = [child for children in table[FILES].to_pylist() for child in children or ()]
     again = parquet([row])
     this_program = pq.read_metadata(pa.BufferReader(again)).created_by
-    return written_by != this_program or digest(again, *named_in) == digest_in(name)
+    return metadata.created_by != this_program or digest(again, *named_in) == digest_in(name)
 
 
 def read_runs(files: Files, names: Iterable[str]) -> list[tuple[str, pa.Table]]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from analysis.errors import Problem
 from analysis.files import File, Files
-from analysis.inventory import CHILDREN, Blocked, Inventory
+from analysis.inventory import CHILDREN, Blocked, Inventory, is_packed
 from analysis.tables import is_ours, owner, read_table
 
 REST_S: Final = 3600
@@ -29,15 +29,23 @@ def lost_runs(files: Files, stock: Inventory, listed: Sequence[str]) -> list[Blo
         stock: what the store holds by its rows.
         listed: the files of `runs/` from which that comes.
     """
-    if not unnamed(files, stock):
+    half_named = _half_named(stock)
+    if not half_named and not unnamed(files, stock):
         return []
     with contextlib.suppress(Problem), files.nobody_writes() as quiet:
         if [f"runs/{file.name}" for file in files.list("runs") if is_ours(file.name)] != list(listed):
             return []
         now = time.time()
         found = [name for name, file in unnamed(files, stock).items() if quiet or now - file.modified_s > REST_S]
-        return _by_run(files, stock, found)
+        return _by_run(files, stock, [*half_named, *found])
     return []
+
+
+def _half_named(stock: Inventory) -> list[str]:
+    """Packed files that single runs name, and no packed row: of their other runs the rows are lost."""
+    by_single = {child for entry in stock.entries if not is_packed(entry.name) for child in entry.children}
+    by_packed = {child for entry in stock.entries if is_packed(entry.name) for child in entry.children}
+    return sorted(child for child in by_single - by_packed if is_packed(child))
 
 
 def unnamed(files: Files, stock: Inventory) -> dict[str, File]:
@@ -71,7 +79,7 @@ def _by_run(files: Files, stock: Inventory, names: Iterable[str]) -> list[Blocke
     known = {entry.run_id for entry in stock.entries} | {one.run_id for one in stock.blocked}
     files_of: dict[str, str] = {}
     packed: dict[str, list[str]] = defaultdict(list)
-    for name in names:  # the files of visits first, which are the smallest
+    for name in sorted(names, key=lambda name: CHILDREN.index(name.partition("/")[0])):  # the smallest first
         run_id = owner(name.partition("/")[2])
         if run_id is None:
             packed[name.partition("/")[2].partition(".")[0]].append(name)

@@ -49,7 +49,7 @@ def validate(  # noqa: PLR0917 - the form has so many fields
             options=options,
             label=label,
             environment=variables.environment(),
-            results=addresses.shown(variables.results()),
+            results=addresses.parse(variables.results()).shown,
             nodes=nodes,
         )
     except BadInput as problem:
