@@ -165,10 +165,10 @@ def _bucket(url: str) -> Address:
             f"s3://BUCKET/PREFIX; {_KEYS_REMEDY}"
         )
     if not _BUCKET.fullmatch(bucket):
-        odd = next((letter for letter in bucket if not _BUCKET.fullmatch(f"a{letter}")), bucket[0])
+        letter = next((letter for letter in bucket if not _BUCKET.fullmatch(f"a{letter}")), bucket[0])
         refuse(
-            f"a bucket's name has letters, digits, dots, dashes and underscores, begins with one of the first two, "
-            f"and takes no {odd!r} there"
+            "a bucket's name has letters, digits, dots, dashes and underscores, begins with one of the first two, "
+            f"and takes no {letter!r} there"
         )
     parts = _unescaped(prefix, refuse).strip("/").split("/")
     if len(parts) > 1 and "" in parts:

@@ -156,21 +156,21 @@ def test_packing_puts_files_together_that_differ_by_a_column(store: Store) -> No
 def write_older(store: Store, run_id: str, version: int = 1) -> None:
     """A run of a program whose trials had no rtt_s, and whose nodes' usage had no steal_ratio."""
     store.write(run_id, rows(run_id, "x"))
-    (path,) = Path(store.files.path("trials")).glob(f"{run_id}.*")
-    table = pq.read_table(path).drop_columns(["rtt_s", "nodes"])
+    (trials,) = (f"trials/{file.name}" for file in store.files.list("trials") if file.name.startswith(f"{run_id}."))
+    table = pq.read_table(pa.BufferReader(store.files.read(trials))).drop_columns(["rtt_s", "nodes"])
     usage = pa.array([[{"node": "a", "busy_ratio": 0.5}]] * table.num_rows)
     content = parquet([table.append_column("nodes", usage)])
-    path.unlink()
+    store.files.delete(trials)
     older = named("trials", run_id, digest(content))
     store.files.put(older, content)
-    (path,) = Path(store.files.path("runs")).glob(f"{run_id}.*")
-    row = pq.read_table(path)
-    children = [name for name in row[inventory.FILES].to_pylist()[0] if not name.startswith("trials/")]
+    (name,) = (f"runs/{file.name}" for file in store.files.list("runs") if file.name.startswith(f"{run_id}."))
+    row = pq.read_table(pa.BufferReader(store.files.read(name)))
+    children = [child for child in row[inventory.FILES].to_pylist()[0] if not child.startswith("trials/")]
     for column, value in ((inventory.FILES, [*children, older]), ("schema_version", version)):
         place = row.column_names.index(column)
         row = row.set_column(place, row.schema.field(place), pa.array([value], row.schema.field(place).type))
     content = parquet([row])
-    path.unlink()
+    store.files.delete(name)
     store.files.put(named("runs", run_id, digest(content)), content)
 
 

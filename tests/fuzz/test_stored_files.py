@@ -129,7 +129,9 @@ def change_a_type(random: Random, content: bytes, _: Stored) -> bytes:
 
 def change_figures(random: Random, content: bytes, _: Stored) -> bytes:
     table = pq.ParquetFile(pa.BufferReader(content)).read()
-    fields = [f for f in table.schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)] or [table.field(0)]
+    fields = [f for f in table.schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)] or [
+        table.field(0)
+    ]
     chosen = random.choice(fields)
     figures: list[Any] = [-1, 0, 2**31 - 1, -(2**31)]
     if pa.types.is_floating(chosen.type):
@@ -244,20 +246,35 @@ def test_a_store_with_several_damaged_files_is_read(stored: Stored) -> None:
     assert inputs.run("several stored files", try_one, ci=40, share=0.005).total() > 0
 
 
+def _parsed(text: str) -> addresses.Address | str:
+    """The address, or the sentence that refuses it."""
+    try:
+        return addresses.parse(text)
+    except BadInput as problem:
+        return str(problem)
+
+
 def test_any_address_is_understood_or_refused_by_a_sentence() -> None:
     letters = "s3://file:~?#@%&=*[]{}.\\'\" abZ9_-ü\n\t\0\udc80+$"
-    seeds = ("s3://bucket/p", "s3://k:s@b/x", "file:///a%20b", "~/x", "/x/topology=y", "s3://b?secret_key=abcdefgh", "arn:")
+    seeds = (
+        "s3://bucket/p",
+        "s3://k:s@b/x",
+        "file:///a%20b",
+        "~/x",
+        "/x/topology=y",
+        "s3://b?secret_key=abcdefgh",
+        "arn:",
+    )
 
     def try_one(random: Random) -> inputs.Outcome:
         text = random.choice((*seeds, ""))
         for _ in range(random.randrange(1, 12)):
             place = random.randrange(len(text) + 1)
             text = text[:place] + random.choice(letters) + text[place + random.randrange(2) :]
-        try:
-            found = addresses.parse(text)
-        except BadInput as problem:
-            assert str(problem).startswith("RESULTS ")
-            assert "abcdefgh" not in str(problem) or "secret_key=abcdefgh" not in text
+        found = _parsed(text)
+        if isinstance(found, str):
+            assert found.startswith("RESULTS ")
+            assert "abcdefgh" not in found or "secret_key=abcdefgh" not in text
             return "address", "refused"
         assert "\0" not in found.root
         assert "secret_key=abcdefgh" not in found.shown or not text.lower().startswith("s3://")

@@ -191,7 +191,7 @@ def test_a_run_of_a_newer_version_is_left_out_and_never_replaced(tmp_path: Path)
     )
     assert one.remedy.startswith("Use that to read it")
     assert shown(store) == OTHERS | {"run-b": ("x", None)}
-    with pytest.raises(Unfit, match="can't write the run run-new .* a newer version of this program wrote it"):
+    with pytest.raises(Unfit, match=r"can't write the run run-new .* a newer version of this program wrote it"):
         store.write("run-new", rows("run-new", "y"))
     with store.files.lock():
         assert packing.pack(store.files, pack_at=1, keep_loose=0) == 3
