@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -18,11 +18,14 @@ import pyarrow.dataset
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from analysis.errors import BadInput, Unfit
+from analysis.integrity.audit import ALWAYS, EVERY
+from analysis.integrity.left_out import LeftOut
+from analysis.integrity.left_out import table as left_out_table
 from analysis.inventory import CHILDREN, Inventory, Part
 from analysis.schema import SCHEMA_VERSION, arrow_schema
 from analysis.store import Store
 from analysis.tables import digest
-from analysis.upgrade import UPGRADES, Steps, upgraded
+from analysis.upgrade import UPGRADES, Steps, upgraded, without_steps
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -43,6 +46,9 @@ order by table_name, ordinal_position
 TRIES: Final = stop_after_attempt(5)
 """A file may be gone because a writer has just replaced it: then the store is opened again, so often."""
 
+_PATTERN: Final = re.compile(r"[*?\[\]{}\\]")
+"""Letters by which DuckDB takes a path for a pattern, or might."""
+
 MEMORY_LIMIT: Final = "640MB"
 """Above it DuckDB spills to disk: a report must be made in a pod of 1 GiB."""
 
@@ -61,32 +67,48 @@ class Question:
     sql: str
 
 
-def connect(store: Store, steps: Steps = UPGRADES, current: int = SCHEMA_VERSION) -> Connection:
+def connect(
+    store: Store,
+    steps: Steps = UPGRADES,
+    current: int = SCHEMA_VERSION,
+    *,
+    run_id: str | None = None,
+    asking: str | None = None,
+) -> Connection:
     """Open the store as it is now: views `runs`, `visits`, `trials`, `samples`, and those of VIEWS.
 
-    Only runs that are whole are seen. Times have a zone, UTC; fetch them by `to_arrow_table()` or `df()`.
+    Only runs that are whole are seen; the table `left_out` says which are not, and why. Times have a zone, UTC; fetch
+    them by `to_arrow_table()` or `df()`.
 
     Args:
         store: where the results are. An empty one gives the same views, without rows.
         steps: how to upgrade rows of older schema versions.
         current: the schema version to upgrade to.
+        run_id: the run that is to be reported, if it is one: each of its files is compared with its digest.
+        asking: the SQL that will be asked. Samples are many, and compared with their digests only if it names them;
+            None: what will be asked is not known, so they are.
 
     Returns:
         A connection to a database in memory, which is the caller's to close.
 
     Raises:
-        Unfit: the store can't be read, or was written by a newer version of this program.
+        Unfit: the store can't be read.
     """
+    digested = EVERY if asking is None or "samples" in asking.lower() else ALWAYS
     try:
-        return _opened(store, steps, current)
-    except (duckdb.IOException, FileNotFoundError) as error:
-        raise Unfit(
-            f"can't read {store.url}: {_first_line(error)}; put the file back from a copy, or delete its run from runs/"
-        ) from error
+        return _opened(store, steps, current, digested, run_id)
+    except (duckdb.Error, pa.ArrowException, FileNotFoundError) as error:
+        raise Unfit(f"can't read {store.url}: {_first_line(error)}; {_remedy(error)}") from error
+
+
+def _remedy(error: Exception) -> str:
+    if "Too many open files" in str(error):
+        return "raise the limit of open files (ulimit -n)"
+    return "try again; if it stays so, put the file back from a copy"
 
 
 @retry(retry=retry_if_exception_type((duckdb.IOException, FileNotFoundError)), stop=TRIES, reraise=True)
-def _opened(store: Store, steps: Steps, current: int) -> Connection:
+def _opened(store: Store, steps: Steps, current: int, digested: Collection[str], run_id: str | None) -> Connection:
     with contextlib.ExitStack() as stack:
         con = duckdb.connect(
             config={
@@ -98,14 +120,17 @@ def _opened(store: Store, steps: Steps, current: int) -> Connection:
         )
         stack.callback(con.close)
         con.execute("set parquet_metadata_cache = true")  # a file of the store never changes
-        _create(con, store, steps, current)
+        _create(con, store, store.inventory(digested, run_id), steps, current)
         stack.pop_all()
     return con
 
 
-def _create(con: Connection, store: Store, steps: Steps, current: int) -> None:
-    inventory = store.inventory()
+def _create(con: Connection, store: Store, inventory: Inventory, steps: Steps, current: int) -> None:
+    inventory, too_old = without_steps(inventory, steps, current, store.files.address)
     con.execute("set TimeZone = 'UTC'")
+    con.register("left_out_now", left_out_table([*inventory.left_out, *too_old]))
+    con.execute("create table left_out as select * from left_out_now")
+    con.unregister("left_out_now")
     _create_runs(con, inventory, steps, current)
     for table in CHILDREN:
         stored = [
@@ -115,6 +140,11 @@ def _create(con: Connection, store: Store, steps: Steps, current: int) -> None:
         con.execute(f"create view {table} as {_shaped(con, table, stored)}")
     for name in (*MACROS, *VIEWS):
         con.execute(resources.files("analysis").joinpath("views", f"{name}.sql").read_text())
+
+
+def left_out(con: Connection) -> list[LeftOut]:
+    """The runs that are in the store and in none of its views, each with the reason."""
+    return [LeftOut(**row) for row in query(con, "select * from left_out").to_pylist()]
 
 
 def questions() -> list[Question]:
@@ -182,7 +212,7 @@ def run_sql(store: Store, sql: str) -> pa.Table:
         BadInput: DuckDB refuses the SQL.
         Unfit: the store can't be read.
     """
-    with contextlib.closing(connect(store)) as con:
+    with contextlib.closing(connect(store, asking=sql)) as con:
         return query(con, sql)
 
 
@@ -215,29 +245,39 @@ def _shaped(con: Connection, table: str, stored: Iterable[str]) -> str:
 
 def _stored(con: Connection, store: Store, table: str, parts: Iterable[Part]) -> list[tuple[int, str]]:
     """What to select a table's stored rows from, with their version, in as few reads as can be."""
-    whole: dict[int, list[str]] = {}
+    whole: dict[int, list[Part]] = {}
     sources: list[tuple[int, str]] = []
     for part in parts:
-        if part.superseded:
-            gone = ", ".join(map(_quoted, part.superseded))
-            rows = _read(con, store, table, part.version, [part.name])
-            sources.append((part.version, f"(select * from {rows} where run_id not in ({gone}))"))
+        if part.only is not None:
+            counting = ", ".join(map(_quoted, part.only))
+            rows = _read(con, store, table, part.version, [part])
+            sources.append((part.version, f"(select * from {rows} where run_id in ({counting}))"))
         else:
-            whole.setdefault(part.version, []).append(part.name)
-    for version, names in whole.items():
-        sources.append((version, _read(con, store, table, version, names)))
+            whole.setdefault(part.version, []).append(part)
+    for version, found in whole.items():
+        sources.append((version, _read(con, store, table, version, found)))
     return sources
 
 
-def _read(con: Connection, store: Store, table: str, version: int, names: list[str]) -> str:
-    """What to select the rows of these files from, all of one version."""
+def _read(con: Connection, store: Store, table: str, version: int, parts: list[Part]) -> str:
+    """What to select the rows of these files from, all of one version.
+
+    Nothing is left to be found out from names: no folder is a partition, and no letter of a path a pattern. DuckDB has
+    no way to say the latter, so where a path has such letters, as in a bucket, Arrow reads it.
+    """
     files = store.files
-    paths = [files.path(name) for name in names]
-    if files.local:
-        return f"read_parquet([{', '.join(map(_quoted, paths))}], union_by_name = true)"
-    schema = arrow_schema(table) if version == SCHEMA_VERSION else None
-    dataset = pyarrow.dataset.dataset(paths, filesystem=files.filesystem, format="parquet", schema=schema)
-    view = f"{table}_{digest(b'', *names)}"
+    paths = [files.path(part.name) for part in parts]
+    if files.local and not _PATTERN.search(files.root):
+        named = ", ".join(map(_quoted, paths))
+        return f"read_parquet([{named}], union_by_name = true, hive_partitioning = false, filename = false)"
+    schema = arrow_schema(table)
+    if version != SCHEMA_VERSION:
+        found = [part.schema for part in parts if part.schema is not None]
+        schema = pa.unify_schemas(found, promote_options="permissive")
+    dataset = pyarrow.dataset.dataset(
+        paths, filesystem=files.filesystem, format="parquet", schema=schema, partitioning=None
+    )
+    view = f"{table}_{digest(b'', *(part.name for part in parts))}"
     con.register(view, dataset)
     return view
 

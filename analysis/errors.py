@@ -17,3 +17,11 @@ class Unfit(Problem):
     """This machine, cluster or store can't do what was asked; nothing was measured."""
 
     exit_code = 2
+
+
+class Damaged(Unfit):
+    """One file of the store can't be used; all others can. `why` says what is wrong with it, as a clause."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(f"{where} {why}")
+        self.why = why

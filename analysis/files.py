@@ -5,22 +5,29 @@ import errno
 import fcntl
 import os
 import secrets
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+import pyarrow as pa
 from pyarrow import fs
 
-from analysis.addresses import local_path, s3
-from analysis.errors import BadInput, Unfit
-from analysis.trouble import reason
+from analysis import addresses
+from analysis.errors import Damaged, Unfit
+from analysis.trouble import check_regular, of_one_file, reason
+
+T = TypeVar("T")
 
 LOCK_S: Final = 60
 TEMPORARY: Final = ".tmp"
 """How the name of a file ends that is still being written, or whose writer was killed."""
+
+UNREADABLE: Final = "can't be read"
+"""How what is wrong with a file begins that may well be in order, but not for this user or on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +51,11 @@ class Files:
         Raises:
             BadInput: it is none of these.
         """
-        self.url = url
-        scheme = url.partition("://")[0] if "://" in url else ""
-        if not url.strip():
-            raise BadInput("RESULTS is empty; give a folder, file://... or s3://BUCKET/PREFIX")
-        if scheme == "s3":
-            self.local = False
-            self.filesystem, self.root = s3(url)
-        elif scheme in {"", "file"}:
-            self.local = True
-            self.filesystem = fs.LocalFileSystem()
-            self.root = str(Path(local_path(url) if scheme else url).expanduser().absolute())
-        else:
-            raise BadInput(f"RESULTS can't be {url!r}: {scheme}:// is not known; give a folder, file:// or s3://")
+        address = addresses.parse(url)
+        self.url = address.shown
+        self.local = address.local
+        self.root = address.root
+        self.filesystem = addresses.filesystem(address)
 
     def path(self, name: str) -> str:
         """The whole path of a file, as `self.filesystem` and the operating system take it."""
@@ -73,7 +72,7 @@ class Files:
         try:
             yield
         except OSError as error:
-            raise Unfit(f"can't {doing} {where}: {reason(error)}") from error
+            raise Unfit(f"can't {doing} {where}: {self._reason(error, name)}") from error
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -124,20 +123,52 @@ class Files:
                 with self.filesystem.open_output_stream(self.path(name), compression=None) as stream:
                     stream.write(content)
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most_bytes: int | None = None) -> bytes:
         """The content of a file.
+
+        Args:
+            name: the file.
+            most_bytes: refuse it if it is larger.
 
         Raises:
             FileNotFoundError: it is not there.
-            Unfit: it can't be read.
+            Damaged: this file can't be read, or is larger, while others can.
+            Unfit: the store can't be read.
+        """
+
+        def whole(stream: pa.NativeFile) -> bytes:
+            if most_bytes is not None and stream.size() > most_bytes:
+                raise Damaged(self.address(name), f"has {stream.size():,} bytes, which is far too many")
+            return bytes(stream.read())
+
+        return self.reading(name, whole)
+
+    def reading(self, name: str, use: Callable[[pa.NativeFile], T]) -> T:
+        """What comes of using an open file.
+
+        Args:
+            name: the file.
+            use: reads from it.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            Damaged: this file can't be read while others can.
+            Unfit: the store can't be read.
         """
         try:
+            if self.local:
+                check_regular(self.path(name))
             with self.filesystem.open_input_file(self.path(name)) as stream:
-                return bytes(stream.read())
+                return use(stream)
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise Unfit(f"can't read {self.address(name)}: {reason(error)}") from error
+            if self.local and (why := of_one_file(error, self.path(name))):
+                raise Damaged(self.address(name), f"{UNREADABLE}: {why}") from error
+            raise Unfit(f"can't read {self.address(name)}: {self._reason(error, name)}") from error
+
+    def _reason(self, error: OSError, name: str) -> str:
+        return reason(error, self.path(name) if self.local else None)
 
     def list(self, folder: str) -> list[File]:
         """The files of a folder whose names don't begin with a dot, by name; none where there is no such folder.
@@ -207,6 +238,30 @@ class Files:
                 if time.time() - path.stat().st_mtime > older_than_s:
                     path.unlink()
 
+    def is_there(self, name: str) -> bool:
+        """Whether there is a file or folder of this name, as far as can be seen."""
+        try:
+            return bool(self.filesystem.get_file_info(self.path(name)).type != fs.FileType.NotFound)
+        except OSError:
+            return False
+
+    @contextlib.contextmanager
+    def nobody_writes(self) -> Iterator[bool]:
+        """Keep writers of this folder out for a moment, if none is at work; says whether so. In a bucket: False."""
+        with contextlib.ExitStack() as stack:
+            yield self.local and self._locked_at_once(stack)
+
+    def _locked_at_once(self, stack: contextlib.ExitStack) -> bool:
+        try:
+            handle = os.open(self.path(".lock"), os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return True  # no writer is without it
+        except OSError:
+            return False
+        return True
+
     def check_there(self) -> None:
         """See that a bucket is there: listing one that is not looks like an empty one.
 
@@ -214,9 +269,9 @@ class Files:
             Unfit: the bucket is not there, or can't be reached.
         """
         if self.local:
-            root = Path(self.root)
-            if root.exists() and not root.is_dir():
-                raise Unfit(f"can't read {root}: it is a file, not a folder; correct RESULTS")
+            with self.speaking("read"), contextlib.suppress(FileNotFoundError):
+                if not stat.S_ISDIR(os.stat(self.root).st_mode):  # noqa: PTH116 - pathlib hides some errors
+                    raise Unfit(f"can't read {self.root}: it is a file, not a folder; correct RESULTS")
             return
         bucket = self.root.partition("/")[0]
         with self.speaking("reach"):

@@ -1,15 +1,17 @@
 """What a store holds at one moment: which rows of `runs/` count, and which files to read for them. Touches no file."""
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.errors import Unfit
+from analysis.integrity.left_out import LeftOut
 from analysis.schema import SCHEMA_VERSION, TABLES, TIMESTAMP
 
 WRITTEN_AT: Final = "store_written_at"
@@ -19,14 +21,23 @@ BOOKKEEPING: Final = (pa.field(WRITTEN_AT, TIMESTAMP), pa.field(FILES, pa.list_(
 
 CHILDREN: Final = tuple(table for table in TABLES if table != "runs")
 
+PACKED: Final = "packed-"
+"""How the names of files begin that hold many runs."""
+
+_CHILD: Final = re.compile(rf"(?:{'|'.join(CHILDREN)})/[A-Za-z0-9][A-Za-z0-9._-]*\.[0-9a-f]{{16}}\.parquet")
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file of a child table, and which of its runs don't count because they were written again elsewhere."""
+    """One file of a child table, the schema version of its rows, and its own schema where that was looked at.
+
+    `only`: the runs whose rows count; None: all of its rows do.
+    """
 
     name: str
     version: int
-    superseded: tuple[str, ...]
+    only: tuple[str, ...] | None
+    schema: pa.Schema | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,66 +52,125 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why a run does not count though something of it is there. `run_id`: None where the run's name is not known.
+
+    `name`: the file at fault. `why`: what is wrong with it, as a clause. `remedy`: what to do, where that is known.
+    """
+
+    run_id: str | None
+    name: str
+    why: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """What a store holds at one moment.
 
     `runs`: the rows that count, by schema version. `parts`: for each child table, the files to read. `entries`: every
-    row found in `runs/`; `counting`: those of them that count.
+    row found in `runs/`; `counting`: those of them that count. `blocked`: what does not count, and why; `left_out`:
+    the same for a person.
     """
 
     runs: Mapping[int, pa.Table]
     parts: Mapping[str, tuple[Part, ...]]
     entries: tuple[Entry, ...]
     counting: frozenset[Entry]
+    blocked: tuple[Blocked, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
-def take(found: Sequence[tuple[str, pa.Table]], url: str) -> Inventory:
-    """Find out what counts: of the rows of one run the one written last.
+Found = Sequence[tuple[str, pa.Table]]
+
+
+def take(
+    found: Found,
+    damaged: Iterable[Blocked] = (),
+    faults: Mapping[str, str] = MappingProxyType({}),
+    schemas: Mapping[str, pa.Schema] = MappingProxyType({}),
+) -> Inventory:
+    """Find out what counts: of the rows of one run the one written last, if all is well with it.
 
     Args:
         found: each file of `runs/` with its rows.
-        url: the store, for the error.
-
-    Raises:
-        Unfit: a run was written by a newer version of this program.
+        damaged: the files of `runs/` that can't be used. Their runs don't count, not even by an earlier row.
+        faults: what is wrong with files of the child tables, by name. The runs that they hold don't count.
+        schemas: of files of the child tables, as far as is known.
     """
-    entries = [
-        Entry(name, row["run_id"], row["schema_version"], row[WRITTEN_AT], tuple(row[FILES]))
-        for name, table in found
-        for row in table.select(["run_id", "schema_version", WRITTEN_AT, FILES]).to_pylist()
-    ]
-    for entry in entries:
-        if entry.version > SCHEMA_VERSION:
-            raise Unfit(
-                f"the run {entry.run_id} in {url} has schema version {entry.version}, and this program knows versions "
-                f"up to {SCHEMA_VERSION}: update the program, or read another store"
-            )
+    read = [one for name, table in found for one in _read_rows(name, table)]
+    entries = [one for one in read if isinstance(one, Entry)]
+    blocked = [*damaged, *(one for one in read if isinstance(one, Blocked))]
     last: dict[str, Entry] = {}
     for entry in entries:
         last[entry.run_id] = max(last.get(entry.run_id, entry), entry, key=lambda e: (e.written_at, e.name))
+    gone = {one.run_id for one in blocked}
+    blocked += [one for entry in last.values() if entry.run_id not in gone and (one := _fault(entry, faults))]
+    gone = {one.run_id for one in blocked}
+    counting = {run_id: entry for run_id, entry in last.items() if run_id not in gone}
     return Inventory(
-        runs=_rows(found, last),
-        parts=_parts(entries, last.values()),
+        runs=_rows(found, counting),
+        parts=_parts(entries, counting.values(), schemas),
         entries=tuple(entries),
-        counting=frozenset(last.values()),
+        counting=frozenset(counting.values()),
+        blocked=tuple(blocked),
     )
 
 
-def _rows(found: Sequence[tuple[str, pa.Table]], last: Mapping[str, Entry]) -> dict[int, pa.Table]:
+def _read_rows(name: str, table: pa.Table) -> list[Entry | Blocked]:
+    """The rows of a file of `runs/`; where one makes no sense, that is said in its stead."""
+    try:
+        rows = table.select(["run_id", "schema_version", WRITTEN_AT, FILES]).to_pylist()
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        return [Blocked(None, name, f"has values that make no sense ({error})")]
+    seen = Counter(row["run_id"] for row in rows)
+    return [_read_row(name, row, seen[row["run_id"]]) for row in rows]
+
+
+def _read_row(name: str, row: Mapping[str, Any], times: int) -> Entry | Blocked:
+    run_id, version, written_at, children = row["run_id"], row["schema_version"], row[WRITTEN_AT], row[FILES]
+    if not isinstance(run_id, str) or not run_id:
+        return Blocked(None, name, "has a row that names no run")
+    if times > 1:
+        return Blocked(run_id, name, f"has {times} rows for it")
+    if not isinstance(version, int) or not isinstance(written_at, datetime) or not isinstance(children, list):
+        return Blocked(run_id, name, "has a row that lacks its version, its time or the names of its files")
+    if odd := [child for child in children if not isinstance(child, str) or not _CHILD.fullmatch(child)]:
+        return Blocked(run_id, name, f"names a file {odd[0]!r} that can't be one of the store")
+    return Entry(name, run_id, version, written_at, tuple(children))
+
+
+def _fault(entry: Entry, faults: Mapping[str, str]) -> Blocked | None:
+    if entry.version > SCHEMA_VERSION:
+        why = (
+            f"was written by a newer version of this program (schema version {entry.version}; this one knows versions "
+            f"up to {SCHEMA_VERSION})"
+        )
+        return Blocked(entry.run_id, entry.name, why, "Use that to read it; all other runs are shown.")
+    return next((Blocked(entry.run_id, child, faults[child]) for child in entry.children if child in faults), None)
+
+
+def _rows(found: Found, counting: Mapping[str, Entry]) -> dict[int, pa.Table]:
     rows: dict[int, list[pa.Table]] = defaultdict(list)
     for name, table in found:
-        keep = [last[run_id].name == name for run_id in table["run_id"].to_pylist()]
-        counting = table.filter(pa.array(keep, pa.bool_())).drop_columns([WRITTEN_AT, FILES])
-        for version in pc.unique(counting["schema_version"]).to_pylist():
-            rows[version].append(counting.filter(pc.equal(counting["schema_version"], version)))
+        names = table["run_id"].to_pylist()
+        keep = [run_id in counting and counting[run_id].name == name for run_id in names]
+        kept = table.filter(pa.array(keep, pa.bool_())).drop_columns([WRITTEN_AT, FILES])
+        for version in pc.unique(kept["schema_version"]).to_pylist():
+            rows[version].append(kept.filter(pc.equal(kept["schema_version"], version)))
     return {version: pa.concat_tables(tables, promote_options="permissive") for version, tables in rows.items()}
 
 
-def _parts(entries: Iterable[Entry], counting: Iterable[Entry]) -> dict[str, tuple[Part, ...]]:
+def _parts(
+    entries: Iterable[Entry], counting: Iterable[Entry], schemas: Mapping[str, pa.Schema]
+) -> dict[str, tuple[Part, ...]]:
     holds: dict[str, set[str]] = defaultdict(set)
+    whole: set[str] = set()  # the files of which a row of `runs/` for each of their runs is known
     for entry in entries:
         for child in entry.children:
             holds[child].add(entry.run_id)
+            if is_packed(entry.name) == is_packed(child):
+                whole.add(child)
     live: dict[str, set[str]] = defaultdict(set)
     versions: dict[str, int] = {}
     for entry in counting:
@@ -109,5 +179,11 @@ def _parts(entries: Iterable[Entry], counting: Iterable[Entry]) -> dict[str, tup
             versions[child] = entry.version
     parts: dict[str, list[Part]] = {table: [] for table in CHILDREN}
     for child in sorted(live):
-        parts[child.partition("/")[0]].append(Part(child, versions[child], tuple(sorted(holds[child] - live[child]))))
+        only = None if live[child] == holds[child] and child in whole else tuple(sorted(live[child]))
+        parts[child.partition("/")[0]].append(Part(child, versions[child], only, schemas.get(child)))
     return {table: tuple(found) for table, found in parts.items()}
+
+
+def is_packed(name: str) -> bool:
+    """Whether a file of the store, named with its folder, holds many runs."""
+    return name.partition("/")[2].startswith(PACKED)

@@ -4,28 +4,30 @@ A query over a thousand nights then opens some dozen files. It takes the same ca
 `runs/` are put last, and only then do the files go that they replace, so a kill at any moment loses nothing.
 """
 
+import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
+from analysis.errors import Problem
 from analysis.files import Files
-from analysis.inventory import CHILDREN, FILES, Entry, Inventory
-from analysis.tables import PACKED, digest, named, owner, parquet, read_runs, read_table, take_stock
+from analysis.integrity.audit import EVERY, audit
+from analysis.integrity.stock import read_rows
+from analysis.integrity.unnamed import REST_S, runs_in, unnamed
+from analysis.inventory import CHILDREN, FILES, PACKED, Entry, Inventory, is_packed
+from analysis.tables import digest, named, owner, parquet, read_runs, read_schema, read_table
 
 PACK_AT: Final = 64
 """Runs with files of their own that a store may have before most of them are packed."""
 
 KEEP_LOOSE: Final = 8
 """The runs written last stay as they are: they may well be written again, with their verdict."""
-
-REST_S: Final = 3600
-"""In a bucket, which has no lock, only runs are packed that nobody has written for so long. Files that no row names
-are swept away at that age: a younger one may be of a run whose row is about to be put."""
 
 ROW_GROUP: Final = 65536
 """Rows; small enough that a query for one run passes over the others."""
@@ -50,9 +52,12 @@ def pack(files: Files, pack_at: int = PACK_AT, keep_loose: int = KEEP_LOOSE) -> 
     """
     if sum(owner(file.name) is not None for file in files.list("runs")) < pack_at:
         return 0
-    stock = take_stock(files)
+    stock = read_rows(files)
+    # What is damaged stays as it is, for its run to be put right: of a packed copy nobody could tell.
+    seen = audit(files, stock.counting, EVERY)
+    bad = seen.faults.keys() | seen.gone
     packed = 0
-    for version, entries in _chosen(stock, keep_loose, files.local).items():
+    for version, entries in _chosen(stock, bad, keep_loose, files.local).items():
         try:
             _pack(files, version, entries)
         except FileNotFoundError:
@@ -62,7 +67,12 @@ def pack(files: Files, pack_at: int = PACK_AT, keep_loose: int = KEEP_LOOSE) -> 
     return packed
 
 
-def _chosen(stock: Inventory, keep_loose: int, local: bool) -> dict[int, list[Entry]]:  # noqa: FBT001 - files.local
+def _chosen(
+    stock: Inventory,
+    bad: AbstractSet[str],
+    keep_loose: int,
+    local: bool,  # noqa: FBT001 - files.local
+) -> dict[int, list[Entry]]:
     """The entries to pack, by schema version, by run."""
     loose = sorted(
         (entry for entry in stock.counting if owner(entry.name.partition("/")[2]) is not None),
@@ -71,7 +81,8 @@ def _chosen(stock: Inventory, keep_loose: int, local: bool) -> dict[int, list[En
     rested = datetime.now(UTC) - timedelta(seconds=REST_S)
     chosen: dict[int, list[Entry]] = defaultdict(list)
     for entry in loose[: max(0, len(loose) - keep_loose)]:
-        if local or entry.written_at < rested:
+        # A bucket has no lock, so only what nobody has written for an hour is packed there.
+        if (local or entry.written_at < rested) and bad.isdisjoint(entry.children):
             chosen[entry.version].append(entry)
     return {version: sorted(found, key=lambda e: e.run_id) for version, found in chosen.items() if len(found) > 1}
 
@@ -80,30 +91,51 @@ def _pack(files: Files, version: int, entries: Sequence[Entry]) -> None:
     stem = f"{PACKED}{len(entries)}-runs-v{version}"
     packs: dict[str, bytes] = {}
     for table in CHILDREN:
-        names = [child for entry in entries for child in entry.children if child.startswith(f"{table}/")]
-        if names:
-            content = parquet(_row_groups(files, names))
+        runs_of: dict[str, list[str]] = defaultdict(list)
+        for entry in entries:
+            for child in entry.children:
+                if child.startswith(f"{table}/"):
+                    runs_of[child].append(entry.run_id)
+        if runs_of:
+            content = parquet(_row_groups(files, runs_of))
             packs[named(table, stem, digest(content))] = content
-    rows = pa.concat_tables([table for _, table in read_runs(files, [entry.name for entry in entries])], **PROMOTE)
-    place = rows.column_names.index(FILES)
-    children = pa.array([sorted(packs)] * rows.num_rows, pa.list_(pa.string()))
-    content = parquet([rows.set_column(place, FILES, children)])
+    rows = [(entry, table) for entry in entries for _, table in read_runs(files, [entry.name])]
+    whole = pa.concat_tables([table.filter(pc.equal(table["run_id"], e.run_id)) for e, table in rows], **PROMOTE)
+    place = whole.column_names.index(FILES)
+    children = pa.array([sorted(packs)] * whole.num_rows, pa.list_(pa.string()))
+    content = parquet([whole.set_column(place, FILES, children)])
     for name, pack_content in packs.items():
         files.put(name, pack_content)
     files.put(named("runs", stem, digest(content)), content)
     for entry in entries:
         files.delete(entry.name)
-    still_named = {child for entry in take_stock(files).entries for child in entry.children}
-    for child in {child for entry in entries for child in entry.children} - still_named:
-        files.delete(child)
+    _delete_replaced(files, {child for entry in entries for child in entry.children})
 
 
-def _row_groups(files: Files, names: Sequence[str]) -> Iterator[pa.Table]:
-    """The rows of these files in groups of some size, all with one schema: files may differ by a column."""
-    schema = pa.unify_schemas([pq.read_schema(pa.BufferReader(files.read(name))) for name in names], **PROMOTE)
+def _delete_replaced(files: Files, children: Collection[str]) -> None:
+    """Take away the files from which a pack was made, but none that has a run whose row is lost."""
+    stock = read_rows(files)
+    named_now = {child for entry in stock.entries for child in entry.children}
+    whole = {entry.run_id for entry in stock.counting}
+    for child in sorted(set(children) - named_now):
+        if runs_in(files, child) <= whole:
+            files.delete(child)
+
+
+def _row_groups(files: Files, runs_of: Mapping[str, Sequence[str]]) -> Iterator[pa.Table]:
+    """The rows of these runs in groups of some size, all with one schema: files may differ by a column.
+
+    Args:
+        files: the store's.
+        runs_of: the files to read, and of each the runs whose rows are wanted; a packed file has others as well.
+    """
+    schema = pa.unify_schemas([read_schema(files, name) for name in runs_of], **PROMOTE)
     waiting: list[pa.Table] = [schema.empty_table()]
-    for name in names:
-        waiting.append(read_table(files, name))
+    for name, runs in runs_of.items():
+        table = read_table(files, name)
+        if is_packed(name):
+            table = table.filter(pc.is_in(table["run_id"], pa.array(runs, pa.string())))
+        waiting.append(table)
         if sum(table.num_rows for table in waiting) >= ROW_GROUP:
             yield pa.concat_tables(waiting, **PROMOTE)
             waiting = [schema.empty_table()]
@@ -112,16 +144,24 @@ def _row_groups(files: Files, names: Sequence[str]) -> Iterator[pa.Table]:
 
 
 def _sweep(files: Files) -> None:
-    """Take away what killed writers left: files that no row names, and files half written."""
+    """Take away what killed writers left: files that rows have replaced, and files half written.
+
+    A file of a run that has no row, or none that is whole, is kept: it may be all that is left of what was measured.
+    """
+    stock = read_rows(files)
+    entries = {entry.run_id: entry for entry in stock.counting}
     now = time.time()
-    old = {
-        f"{table}/{file.name}"
-        for table in CHILDREN
-        for file in files.list(table)
-        if now - file.modified_s > REST_S and file.name.endswith(".parquet")
-    }
-    named_now = {child for entry in take_stock(files).entries for child in entry.children}
-    for name in old - named_now:
-        files.delete(name)
+    for name, file in unnamed(files, stock).items():
+        if now - file.modified_s <= REST_S:
+            continue
+        with contextlib.suppress(Problem, FileNotFoundError):
+            runs = runs_in(files, name)
+            if runs and runs <= entries.keys() and _are_whole(files, [entries[run_id] for run_id in runs]):
+                files.delete(name)
     for table in ("runs", *CHILDREN):
         files.sweep_temporary(table, REST_S)
+
+
+def _are_whole(files: Files, entries: Sequence[Entry]) -> bool:
+    seen = audit(files, entries, EVERY)
+    return not seen.faults and not seen.gone

@@ -2,6 +2,7 @@
 
 import json
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -20,6 +21,8 @@ KEYS: Final = {
     "samples": ("run_id", "trial"),
 }
 """What names a row. No row may lack it; only `samples` has several rows under one key."""
+
+_LONG_BITS: Final = 256
 
 REPEATED: Final = frozenset({"samples"})
 
@@ -59,7 +62,7 @@ def to_table(table: str, run_id: str, rows: Sequence[Row]) -> pa.Table:
             if value is None:
                 value = defaults.get(field.name)
             elif field.name in json_columns and not isinstance(value, str):
-                value = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+                value = _json(value, f"{field.name} in {place}")
             columns[field.name].append(_plain(value, field.type, f"{field.name} in {place}"))
     _check_keys(table, run_id, columns)
     return pa.table([_array(columns[f.name], f, table) for f in schema], schema=schema)
@@ -69,7 +72,26 @@ def _array(values: list[Any], field: pa.Field, table: str) -> pa.Array:
     try:
         return pa.array(values, type=field.type)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        for number, value in enumerate(values, 1):
+            if not _fits(value, field):
+                place = f"{field.name} in row {number} of {table}"
+                raise BadInput(f"{place} must be {field.type}, got {_shown(value)}") from error
         raise BadInput(f"{field.name} in {table} must be {field.type}: {error}") from error
+
+
+def _fits(value: Any, field: pa.Field) -> bool:  # noqa: ANN401 - a value of any column
+    try:
+        pa.array([value], type=field.type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - a value of any column
+    """A value in a sentence: an integer can be so long that Python writes it no more."""
+    if isinstance(value, int) and value.bit_length() > _LONG_BITS:
+        return f"an integer of {value.bit_length()} bits"
+    return reprlib.repr(value)
 
 
 def _plain(value: Any, kind: pa.DataType, place: str) -> Any:  # noqa: ANN401 - a value of any column
@@ -94,10 +116,29 @@ def _plain(value: Any, kind: pa.DataType, place: str) -> Any:  # noqa: ANN401 - 
     return value
 
 
+def _json(value: Any, place: str) -> str:  # noqa: ANN401 - any document
+    """A document as text. What is no finite number is null in it: JSON has no word for that, nor has DuckDB."""
+
+    def finite(part: Any) -> Any:  # noqa: ANN401 - any part of a document
+        if isinstance(part, float) and not math.isfinite(part):
+            return None
+        if isinstance(part, Mapping):
+            return {key: finite(inner) for key, inner in part.items()}
+        return [finite(inner) for inner in part] if isinstance(part, list | tuple) else part
+
+    try:
+        return json.dumps(finite(value), ensure_ascii=False, sort_keys=True, default=str, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadInput(f"{place} must be a JSON document: {type(error).__name__}") from error
+
+
 def _finite(value: Any, place: str) -> float | None:  # noqa: ANN401 - a value of any column
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadInput(f"{place} must be a number, got {value!r}")
-    return float(value) if math.isfinite(value) else None
+        raise BadInput(f"{place} must be a number, got {_shown(value)}")
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        raise BadInput(f"{place} must be a number of at most 1.8e308, got {_shown(value)}") from None
 
 
 def _time(value: Any, place: str) -> datetime:  # noqa: ANN401 - a value of any column

@@ -10,7 +10,8 @@ from typing import Any, Final
 import duckdb
 
 from analysis import words
-from analysis.errors import BadInput
+from analysis.errors import BadInput, Unfit
+from analysis.integrity.left_out import LeftOut
 
 LAB: Final = "lab"
 """The environment whose figures are a laboratory's, never a cluster's."""
@@ -95,9 +96,12 @@ def load(con: duckdb.DuckDBPyConnection, run_id: str) -> Run:
 
     Raises:
         BadInput: the store has no such run.
+        Unfit: it has, and can't show it.
     """
     found = rows(con, "select * from runs where run_id = $run_id", run_id=run_id)
     if not found:
+        for one in rows(con, "select * from left_out where run_id = $run_id", run_id=run_id):
+            raise Unfit(LeftOut(**one).sentence)
         known = rows(con, "select run_id from runs order by started_at desc limit 3")
         latest = ", ".join(row["run_id"] for row in known)
         raise BadInput(

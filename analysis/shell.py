@@ -1,12 +1,14 @@
 """An SQL prompt over the views of a store."""
 
 import contextlib
+import sys
 from collections.abc import Callable
 
 from rich.console import Console
 
 from analysis import database
 from analysis.errors import BadInput, Problem
+from analysis.integrity.left_out import sentences
 from analysis.show import show
 from analysis.store import Store
 
@@ -33,7 +35,7 @@ def run(store: Store, console: Console | None = None, read: Callable[[str], str]
         Unfit: the store can't be read.
     """
     console = console or Console()
-    con = database.connect(store)
+    con = _open(store, console)
     _remember_lines(con)
     if console.is_terminal:
         runs = database.query(con, "select count(*) as n from runs")["n"][0].as_py()
@@ -45,7 +47,7 @@ def run(store: Store, console: Console | None = None, read: Callable[[str], str]
                 break
             if statement == ".open":
                 con.close()
-                con = database.connect(store)
+                con = _open(store, console)
             elif statement:
                 _answer(con, statement, console)
         except EOFError:
@@ -56,6 +58,17 @@ def run(store: Store, console: Console | None = None, read: Callable[[str], str]
             console.print(str(problem), style="red", markup=False, highlight=False)
     con.close()
     return 0
+
+
+def _open(store: Store, console: Console) -> database.Connection:
+    """A connection; what is left out of it is said first, on standard error as long as that is not the terminal."""
+    con = database.connect(store)
+    for sentence in sentences(database.left_out(con)):
+        if console.is_terminal:
+            console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(sentence, file=sys.stderr)  # noqa: T201 - the answers alone go to standard output
+    return con
 
 
 def _statement(read: Callable[[str], str]) -> str:

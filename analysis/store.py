@@ -9,20 +9,22 @@ writers apart, in a bucket two of them must not write the same run at once.
 
 import contextlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.errors import BadInput, Problem
+from analysis.errors import BadInput, Problem, Unfit
 from analysis.files import Files
-from analysis.inventory import BOOKKEEPING, CHILDREN, FILES, WRITTEN_AT, Inventory
+from analysis.integrity.audit import ALWAYS
+from analysis.integrity.stock import take_stock
+from analysis.inventory import BOOKKEEPING, CHILDREN, FILES, PACKED, WRITTEN_AT, Inventory
 from analysis.packing import pack
 from analysis.rows import Row, to_table
-from analysis.schema import TABLES
-from analysis.tables import PACKED, digest, named, owner, parquet, read_runs, take_stock
+from analysis.schema import SCHEMA_VERSION, TABLES, arrow_schema
+from analysis.tables import NAMED_BY_CONTENT, Runs, digest, named, owner, parquet, read_runs, read_table, readable_runs
 
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 
@@ -80,37 +82,78 @@ class Store:
             BadInput: the run's name is not fit for a file name.
             Unfit: the store can't be written.
         """
-        if not _RUN_ID.fullmatch(run_id) or run_id.startswith(PACKED):
-            raise BadInput(
-                f"{run_id!r} can't name a run: it takes letters, digits, dots, dashes and underscores, "
-                f"begins with a letter or digit, and not with {PACKED!r}"
-            )
+        check_run_id(run_id)
         children = {}
         for table in CHILDREN:
             if (found := tables.get(table)) is not None and found.num_rows:
                 content = parquet([found])
                 children[named(table, run_id, digest(content))] = content
-        name = named("runs", run_id, digest(parquet([tables["runs"]]), *children))
         with self.files.lock():
-            self._replace(run_id, name, tables["runs"], children)
-            # The run is safe by now. Packing only makes later reading faster, and the next write tries it again.
-            with contextlib.suppress(Problem):
-                pack(self.files)
+            self._replace(run_id, tables["runs"], children)
+            self._pack()
 
-    def _replace(self, run_id: str, name: str, row: pa.Table, children: Mapping[str, bytes]) -> None:
-        there = {
-            f"{table}/{file.name}" for table in TABLES for file in self.files.list(table) if owner(file.name) == run_id
-        }
-        if there == {name, *children}:
+    def keep_verdict(self, run_id: str, verdict: str) -> None:
+        """Put what a run says into its row in `runs/`. Nothing else of it is written again.
+
+        The row comes from its stored file, never from a view, and goes on naming the same files.
+
+        Raises:
+            BadInput: the store has no such run.
+            Unfit: the run is left out, or the store can't be written.
+        """
+        with self.files.lock():
+            stock = take_stock(self.files, run_id=run_id)
+            entry = next((entry for entry in stock.counting if entry.run_id == run_id), None)
+            if entry is None:
+                for one in stock.left_out:
+                    if one.run_id == run_id:
+                        raise Unfit(one.sentence)
+                raise BadInput(f"there is no run {run_id!r} in {self.url}")
+            ((_, stored),) = read_runs(self.files, [entry.name])
+            row = stored.filter(pc.equal(stored["run_id"], run_id))
+            if row["verdict"].to_pylist() == [verdict] if "verdict" in row.column_names else False:
+                return
+            row = _with_column(row.drop_columns([WRITTEN_AT, FILES]), "verdict", verdict)
+            name = self._put_row(run_id, row, entry.children, [(entry.name, stored)])
+            for file in self._files_of("runs", run_id) - {name}:
+                self.files.delete(file)
+            self._pack()
+
+    def _pack(self) -> None:
+        # The run is safe by now. Packing only makes later reading faster, and the next write tries it again.
+        with contextlib.suppress(Problem):
+            pack(self.files)
+
+    def _files_of(self, table: str, run_id: str) -> set[str]:
+        return {f"{table}/{file.name}" for file in self.files.list(table) if owner(file.name) == run_id}
+
+    def _replace(self, run_id: str, row: pa.Table, children: Mapping[str, bytes]) -> None:
+        there = {file for table in TABLES for file in self._files_of(table, run_id)}
+        rows = sorted(file for file in there if file.startswith("runs/"))
+        earlier, damaged = readable_runs(self.files, rows)
+        _refuse_older_program(self.url, run_id, earlier)
+        kept = {child for child in children if child in there and self._is_sound(child)}
+        if len(rows) == 1 and not damaged and kept == set(children) == there - set(rows) and _says(earlier, row, kept):
             return
-        earlier = read_runs(self.files, sorted(file for file in there if file.startswith("runs/")))
-        kept = {child for _, table in earlier for names in table[FILES].to_pylist() for child in names} & there
         for child, content in children.items():
             if child not in kept:
                 self.files.put(child, content)
-        self.files.put(name, parquet([_with_bookkeeping(row, children, earlier)]))
+        name = self._put_row(run_id, row, children, earlier)
         for file in sorted(there - {name, *children}):
             self.files.delete(file)
+
+    def _is_sound(self, name: str) -> bool:
+        try:
+            read_table(self.files, name)
+        except (Problem, FileNotFoundError):
+            return False
+        return True
+
+    def _put_row(self, run_id: str, row: pa.Table, children: Iterable[str], earlier: Runs) -> str:
+        content = parquet([_with_bookkeeping(row, children, earlier)])
+        name = named("runs", run_id, digest(content))
+        self.files.put(name, content)
+        return name
 
     def write_report(self, run_id: str, html: str, *, latest: bool) -> str:
         """Put a run's report.
@@ -132,20 +175,63 @@ class Store:
             self.files.put("report.html", html.encode())
         return self.files.address(name)
 
-    def inventory(self) -> Inventory:
-        """What the store holds now: the runs that are whole, and the files to read for them.
+    def inventory(self, digested: Collection[str] = ALWAYS, run_id: str | None = None) -> Inventory:
+        """What the store holds now: the runs that are whole, the files to read for them, and what is left out and why.
+
+        Args:
+            digested: the tables of which all content is compared with the digest in its file's name.
+            run_id: a run of which that is done for all tables.
 
         Raises:
-            Unfit: the store can't be read, a file in it is damaged, or it was written by a newer version.
+            Unfit: the store can't be read.
         """
-        return take_stock(self.files)
+        return take_stock(self.files, digested, run_id)
 
 
-def _with_bookkeeping(runs: pa.Table, children: Iterable[str], earlier: Sequence[tuple[str, pa.Table]]) -> pa.Table:
+def check_run_id(run_id: str) -> None:
+    """See that a text can name a run, before it becomes part of a path.
+
+    Raises:
+        BadInput: it can't.
+    """
+    if not _RUN_ID.fullmatch(run_id) or run_id.startswith(PACKED):
+        raise BadInput(
+            f"{run_id!r} can't name a run: it takes letters, digits, dots, dashes and underscores, "
+            f"begins with a letter or digit, and not with {PACKED!r}"
+        )
+
+
+def _refuse_older_program(url: str, run_id: str, earlier: Runs) -> None:
+    """What a newer program wrote is never replaced by this one's, which knows less."""
+    for _, table in earlier:
+        newest = pc.max(table["schema_version"]).as_py()
+        if newest is not None and newest > SCHEMA_VERSION:
+            raise Unfit(
+                f"can't write the run {run_id} into {url}: a newer version of this program wrote it (schema version "
+                f"{newest}; this one knows versions up to {SCHEMA_VERSION}); use that"
+            )
+
+
+def _says(earlier: Runs, row: pa.Table, children: Iterable[str]) -> bool:
+    """Whether the one stored row says this, and names these files."""
+    ((_, stored),) = earlier
+    same = stored.drop_columns([WRITTEN_AT, FILES]).equals(row)
+    return bool(same and stored[FILES].to_pylist() == [sorted(children)])
+
+
+def _with_column(table: pa.Table, name: str, value: str) -> pa.Table:
+    field = arrow_schema("runs").field(name)
+    column = pa.array([value] * table.num_rows, field.type)
+    place = table.schema.get_field_index(name)
+    return table.append_column(field, column) if place < 0 else table.set_column(place, field, column)
+
+
+def _with_bookkeeping(runs: pa.Table, children: Iterable[str], earlier: Runs) -> pa.Table:
     """The row of a run as it is put. Its time is after that of any earlier row, whatever the clock says."""
     now = datetime.now(UTC)
     for _, table in earlier:
-        now = max(now, pc.max(table[WRITTEN_AT]).as_py() + timedelta(microseconds=1))
+        if table.num_rows:
+            now = max(now, pc.max(table[WRITTEN_AT]).as_py() + timedelta(microseconds=1))
     for field, value in zip(BOOKKEEPING, (now, sorted(children)), strict=True):
         runs = runs.append_column(field, pa.array([value], field.type))
-    return runs
+    return runs.replace_schema_metadata((runs.schema.metadata or {}) | {NAMED_BY_CONTENT: b"content"})

@@ -1,4 +1,4 @@
-"""The Parquet files of a store: how they are named, written and read, and taking stock of what is there."""
+"""The Parquet files of a store: how they are named, written and read."""
 
 import hashlib
 import io
@@ -10,18 +10,24 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.errors import Problem, Unfit
+from analysis.errors import Damaged, Problem
 from analysis.files import Files
-from analysis.inventory import FILES, WRITTEN_AT, Inventory, take
-
-PACKED: Final = "packed-"
-"""How the names of files begin that hold many runs."""
+from analysis.integrity.content import ContentError, check_schema, first_line
+from analysis.inventory import BOOKKEEPING, FILES, PACKED, WRITTEN_AT
+from analysis.schema import SCHEMA_VERSION
 
 READERS: Final = 16
 """Files read at once: on S3 each costs a round trip."""
 
+MOST_BYTES: Final = 2**30
+"""Of a file that is read whole. Hundreds of packed runs take a hundredth of it."""
+
+NOT_AS_NAMED: Final = "is damaged: its content is not what its name says"
+
+NAMED_BY_CONTENT: Final = b"named_by"
+"""In the metadata of a file of `runs/` whose name holds the digest of all of its content."""
+
 _SUFFIX: Final = re.compile(r"\.[0-9a-f]{16}\.parquet$")
-_LISTINGS: Final = 5
 
 
 def named(table: str, stem: str, digest_: str) -> str:
@@ -36,9 +42,14 @@ def owner(file_name: str) -> str | None:
     return _SUFFIX.sub("", file_name)
 
 
+def is_ours(file_name: str) -> bool:
+    """Whether a file is called as one of the store's."""
+    return bool(_SUFFIX.search(file_name))
+
+
 def digest(content: bytes, *names: str) -> str:
     """What a file's name holds of its content, and of the names of the files that it names."""
-    seen = hashlib.sha256(content)
+    seen = hashlib.sha256(content, usedforsecurity=False)
     for name in sorted(names):
         seen.update(name.encode() + b"\0")
     return seen.hexdigest()[:16]
@@ -58,20 +69,82 @@ def parquet(tables: Iterable[pa.Table]) -> bytes:
 
 
 def read_table(files: Files, name: str) -> pa.Table:
-    """One Parquet file of the store.
+    """One Parquet file of the store, whose content is what it was when it was put.
 
     Raises:
         FileNotFoundError: it is not there.
-        Unfit: it can't be read, or is damaged.
+        Damaged: it can't be read, or is not what it was.
+        Unfit: the store can't be read.
     """
-    content = files.read(name)
+    content = files.read(name, MOST_BYTES)
     try:
-        return pq.read_table(pa.BufferReader(content))
-    except (pa.ArrowException, OSError) as error:
-        raise Unfit(
-            f"{files.address(name)} is damaged ({str(error).splitlines()[0]}); put it back from a copy, or delete it "
-            "to go on without its runs"
-        ) from error
+        _check_digest(name, content)
+        return _decoded(content)
+    except ContentError as error:
+        raise Damaged(files.address(name), str(error)) from error
+
+
+def _check_digest(name: str, content: bytes) -> None:
+    if not content:
+        raise ContentError("is empty")
+    if digest(content) != digest_in(name) and not _is_named_otherwise(name, content):
+        raise ContentError(NOT_AS_NAMED)
+
+
+def _decoded(content: bytes) -> pa.Table:
+    """A Parquet file's rows.
+
+    Raises:
+        ContentError: it is damaged.
+    """
+    try:
+        table = pq.ParquetFile(pa.BufferReader(content)).read()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        raise ContentError(f"is damaged ({first_line(error)})") from error
+    return table
+
+
+def read_schema(files: Files, name: str) -> pa.Schema:
+    """The schema of a Parquet file of the store.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        Damaged: it is not what it was.
+        Unfit: the store can't be read.
+    """
+    try:
+        return files.reading(name, lambda stream: pq.ParquetFile(stream).schema_arrow)
+    except (pa.ArrowException, ValueError) as error:
+        raise Damaged(files.address(name), f"is damaged ({first_line(error)})") from error
+
+
+def digest_in(name: str) -> str:
+    """The digest that the name of a file holds."""
+    return name.removesuffix(".parquet").rpartition(".")[2]
+
+
+def _is_named_otherwise(name: str, content: bytes) -> bool:
+    """Whether a file of `runs/` is one of before its name held the digest of all of its content.
+
+    Such a name holds that of the row alone, without its bookkeeping, as the pyarrow of then encoded it, and of the
+    names of its files. Where that pyarrow was another one this can't be computed again; such a file is believed.
+    """
+    if not name.startswith("runs/"):
+        return False
+    try:
+        metadata = pq.read_metadata(pa.BufferReader(content))
+        schema = metadata.schema.to_arrow_schema()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ContentError(f"is damaged ({first_line(error)})") from error
+    if NAMED_BY_CONTENT in (schema.metadata or {}) or {WRITTEN_AT, FILES} - set(schema.names):
+        return False
+    table = _decoded(content)
+    row = table.drop_columns([WRITTEN_AT, FILES])
+    named_in = [child for children in table[FILES].to_pylist() for child in children or ()]
+    again = parquet([row])
+    this_program = pq.read_metadata(pa.BufferReader(again)).created_by
+    return metadata.created_by != this_program or digest(again, *named_in) == digest_in(name)
 
 
 def read_runs(files: Files, names: Iterable[str]) -> list[tuple[str, pa.Table]]:
@@ -79,27 +152,48 @@ def read_runs(files: Files, names: Iterable[str]) -> list[tuple[str, pa.Table]]:
 
     Raises:
         FileNotFoundError: one is gone.
-        Unfit: one can't be read, or is none of ours.
+        Damaged: one can't be read, is not what it was, or is none of ours.
+        Unfit: the store can't be read.
     """
-    with ThreadPoolExecutor(READERS) as pool:
-        found = list(pool.map(lambda name: (name, read_table(files, name)), names))
-    for name, table in found:
-        if missing := {"run_id", "schema_version", WRITTEN_AT, FILES} - set(table.column_names):
-            raise Unfit(f"{files.address(name)} is no run of this program: it has no column {min(missing)}")
+    found, damaged = readable_runs(files, names)
+    if damaged:
+        raise damaged[0][1]
     return found
 
 
-def take_stock(files: Files) -> Inventory:
-    """What the store holds now.
+Runs = list[tuple[str, pa.Table]]
+
+
+def readable_runs(files: Files, names: Iterable[str]) -> tuple[Runs, list[tuple[str, Damaged]]]:
+    """Those of these files of `runs/` that can be used, each with its name, and what is wrong with the others.
 
     Raises:
-        Unfit: it can't be read, a file in it is damaged, or it was written by a newer version.
+        FileNotFoundError: one is gone.
+        Unfit: the store can't be read.
     """
-    files.check_there()
-    for _ in range(_LISTINGS):
-        try:
-            found = read_runs(files, [f"runs/{f.name}" for f in files.list("runs") if _SUFFIX.search(f.name)])
-        except FileNotFoundError:
-            continue  # a writer replaced a row between the listing and the reading
-        return take(found, files.url)
-    raise Unfit(f"can't read {files.url}: it is being rewritten all the time; try again when the writer is done")
+    with ThreadPoolExecutor(READERS) as pool:
+        all_read = list(pool.map(lambda name: (name, _read_run(files, name)), names))
+    return (
+        [(name, table) for name, table in all_read if not isinstance(table, Damaged)],
+        [(name, why) for name, why in all_read if isinstance(why, Damaged)],
+    )
+
+
+def _read_run(files: Files, name: str) -> pa.Table | Damaged:
+    try:
+        table = read_table(files, name)
+    except Damaged as error:
+        return error
+    try:
+        _check_runs(table)
+    except ContentError as error:
+        return Damaged(files.address(name), str(error))
+    return table
+
+
+def _check_runs(table: pa.Table) -> None:
+    for field in (*BOOKKEEPING, pa.field("schema_version", pa.int32())):
+        if field.name not in table.column_names or table[field.name].type != field.type:
+            raise ContentError(f"is no run of this program: it has no column {field.name} as the store puts it")
+    is_current = SCHEMA_VERSION in table["schema_version"].to_pylist()
+    check_schema(table.schema, "runs", SCHEMA_VERSION if is_current else SCHEMA_VERSION - 1)

@@ -1,7 +1,10 @@
 """What went wrong with a file or a bucket, in words, with what to do about it."""
 
 import errno
+import os
 import re
+import stat
+from pathlib import Path
 from typing import Final
 
 _LOCAL_REASONS: Final = {
@@ -15,6 +18,11 @@ _LOCAL_REASONS: Final = {
     errno.EEXIST: "a file is in the way of a folder; choose another RESULTS, or move that file",
     errno.EISDIR: "a folder is in the way of a file; choose another RESULTS, or move that folder",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter RESULTS or label",
+    errno.ELOOP: "a symbolic link in it leads back to itself; correct RESULTS, or that link",
+    errno.EMFILE: "this process may open no more files; raise the limit (ulimit -n)",
+    errno.ENFILE: "this machine can open no more files; end some programs, or raise fs.file-max",
+    errno.EIO: "the disk gives an error; look at the system's log (dmesg)",
+    errno.ESTALE: "the network file system has lost it; mount it again",
     errno.ENOENT: "it is not there",
 }
 
@@ -31,8 +39,28 @@ _S3_REASONS: Final = (
 )
 
 
-def reason(error: OSError) -> str:
-    """A clause that says why, and what to do about it; what the system says where nothing better is known."""
+_ONE_FILE: Final = {
+    errno.EACCES: "permission is refused; change its owner or its mode",
+    errno.EPERM: "permission is refused; change its owner or its mode",
+    errno.EIO: "the disk gives an error; look at the system's log (dmesg)",
+    errno.ELOOP: "it is a symbolic link that leads back to itself",
+    errno.EISDIR: "it is a folder",
+    errno.ENXIO: "it is no ordinary file",
+}
+"""What is wrong with one file alone, once its folder is known to be in order."""
+
+_IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST})
+
+
+def reason(error: OSError, path: str | None = None) -> str:
+    """A clause that says why, and what to do about it; what the system says where nothing better is known.
+
+    Args:
+        error: what went wrong.
+        path: of the file on this machine; None in a bucket.
+    """
+    if error.errno in _IN_THE_WAY and path is not None and (link := _broken_link(path)):
+        return link
     if error.errno in _LOCAL_REASONS:
         return _LOCAL_REASONS[error.errno]
     text = str(error)
@@ -40,3 +68,47 @@ def reason(error: OSError) -> str:
         if re.search(pattern, text):
             return known
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def _broken_link(path: str) -> str | None:
+    """What is wrong with the first part of a path that is a symbolic link and leads to nothing."""
+    for part in reversed((Path(path), *Path(path).parents)):
+        try:
+            os.stat(part)  # noqa: PTH116 - pathlib hides some errors
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return f"{part} is a symbolic link that leads back to itself; correct RESULTS, or that link"
+            if part.is_symlink():
+                return f"{part} is a symbolic link that leads nowhere; correct RESULTS, or that link"
+            return None
+    return None
+
+
+def check_regular(path: str) -> None:
+    """See that a file is an ordinary one: a pipe would keep its reader waiting for ever, a device would never end.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        OSError: it is no ordinary file, or its folder can't be searched.
+    """
+    try:
+        found = os.stat(path)  # noqa: PTH116 - pathlib hides some errors
+    except FileNotFoundError:
+        if os.path.islink(path):  # noqa: PTH114 - likewise
+            raise OSError(errno.ENXIO, "a symbolic link that leads nowhere", path) from None
+        raise
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO), path)
+
+
+def of_one_file(error: OSError, path: str) -> str | None:
+    """What is wrong with one file, as a clause; None where its folder, or the whole machine, is in trouble."""
+    if error.errno not in _ONE_FILE:
+        return None
+    try:
+        os.stat(os.path.join(os.path.dirname(path), "."))  # noqa: PTH116, PTH118, PTH120 - pathlib drops the dot
+    except OSError:
+        return None
+    return _ONE_FILE[error.errno]

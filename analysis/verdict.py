@@ -1,30 +1,23 @@
 """What a run says, kept beside its rows."""
 
-import pyarrow as pa
-
 from analysis import summary
-from analysis.database import Connection, query
-from analysis.schema import TABLES, arrow_schema
+from analysis.inventory import Inventory
 from analysis.store import Store
 from analysis.summary import Summary
 
 
-def keep(store: Store, con: Connection, said: Summary) -> None:
-    """Put a summary into the row of its run. The run is written whole again, which is how the store stays whole.
+def keep(store: Store, said: Summary) -> None:
+    """Put a summary into the row of its run; what was measured is not written again.
 
     Args:
         store: where the run is.
-        con: a connection to that store.
         said: the summary of the run.
 
     Raises:
-        Unfit: the store can't be written.
+        BadInput: the store has no such run.
+        Unfit: the run is left out, or the store can't be written.
     """
-    tables = {table: _rows(con, table, said.run_id) for table in TABLES}
-    runs = tables["runs"]
-    index = runs.schema.get_field_index("verdict")
-    tables["runs"] = runs.set_column(index, runs.schema.field(index), pa.array([summary.to_json(said)], pa.string()))
-    store.write_tables(said.run_id, tables)
+    store.keep_verdict(said.run_id, summary.to_json(said))
 
 
 def find(store: Store, run_id: str) -> Summary | None:
@@ -33,13 +26,15 @@ def find(store: Store, run_id: str) -> Summary | None:
     Raises:
         Unfit: the store can't be read.
     """
-    for runs in store.inventory().runs.values():
+    return find_in(store.inventory(run_id=run_id), run_id)
+
+
+def find_in(inventory: Inventory, run_id: str) -> Summary | None:
+    """What a run said, by what its store holds; None where it came to no verdict, to no row, or is left out."""
+    for runs in inventory.runs.values():
+        if "verdict" not in runs.column_names:
+            continue
         for run in runs.select(["run_id", "verdict"]).to_pylist():
             if run["run_id"] == run_id:
                 return None if run["verdict"] is None else summary.from_json(str(run["verdict"]))
     return None
-
-
-def _rows(con: Connection, table: str, run_id: str) -> pa.Table:
-    rows = query(con, f"select * from {table} where run_id = $run_id", {"run_id": run_id})  # noqa: S608 - our names
-    return rows.cast(arrow_schema(table))

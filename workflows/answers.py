@@ -8,6 +8,7 @@ from rich.text import Text
 
 from analysis import telling, verdict, words
 from analysis.compare import Comparison
+from analysis.integrity.left_out import sentences
 from analysis.store import Store
 from analysis.summary import Summary
 
@@ -33,14 +34,19 @@ def announce(results: str, run_id: str, console: Console, why: str = "") -> int:
         why: the first failure of a step, with the step's name, which is told where there is no report.
     """
     store = Store(results)
-    said = verdict.find(store, run_id)
+    stock = store.inventory(run_id=run_id)
+    said = verdict.find_in(stock, run_id)
+    for sentence in sentences(stock.left_out):
+        console.print(sentence, style="yellow", soft_wrap=True, markup=False, highlight=False)
+    if said is None and any(one.run_id == run_id for one in stock.left_out):
+        return 1
     if said is None:
         console.print(
             f"Run {run_id} was ended before its rows were analysed; there is no report of it.", soft_wrap=True
         )
         if why:
             console.print(f"The first step that failed is {words.sentences(why)}", style="red", soft_wrap=True)
-        place = "" if results == "results" else f" RESULTS={shlex.quote(results)}"
+        place = "" if results == "results" else f" RESULTS={shlex.quote(store.url)}"
         console.print(
             f"To have one of what was measured, type `make report RUN={run_id}{place}`.",
             soft_wrap=True,

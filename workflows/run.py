@@ -21,7 +21,13 @@ def run(request: Request) -> int:
         from workflows.inside import measure  # noqa: PLC0415 - a fault in what was asked should not wait for the engine
 
         return measure(request, settings)
+    from analysis.integrity.audit import EVERY  # noqa: PLC0415 - likewise
+    from analysis.integrity.left_out import sentences  # noqa: PLC0415 - likewise
     from analysis.store import Store  # noqa: PLC0415 - likewise
 
-    Store(settings.results).check_writable()
+    store = Store(settings.results)
+    store.check_writable()
+    # What the report will read is read now, rather than after an hour of measuring.
+    for sentence in sentences(store.inventory(EVERY).left_out):
+        print(sentence, file=sys.stderr)  # noqa: T201 - this is the command line
     return box.run([sys.executable, "-m", "workflows", "run", *request.argv(settings)], hold_interrupts=True)

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from analysis import charts, metrics, run, telling, words
 from analysis.charts import Data, Drawing
 from analysis.charts._theme import INKS, SHAPES
+from analysis.integrity.left_out import LeftOut, sentences
 from analysis.report import limits, tables
 from analysis.run import Run
 from analysis.summary import Summary, summarise
@@ -75,7 +76,7 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary | None 
         visits=tables.visits(data),
         provenance=tables.flat(about.provenance),
         parameters=tables.flat({k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells"}}),
-        limits=limits.of(about),
+        limits={**limits.of(about), **_left_out(con)},
         title=_title(about),
     )
 
@@ -90,6 +91,12 @@ def _safe(drawing: Drawing) -> dict[str, Any]:
         "key": drawing.key,
         "variants": [Markup(variant) for variant in drawing.variants],  # noqa: S704
     }
+
+
+def _left_out(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """What a reader of the trend should know is not in it."""
+    found = [LeftOut(**row) for row in run.rows(con, "select * from left_out")]
+    return {"Left out of the store": sentences(found)} if found else {}
 
 
 def _title(about: Run) -> str:

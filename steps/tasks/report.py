@@ -40,15 +40,18 @@ def report(
     """Analyse the rows; write the report into the store, and as the artifact that the UI shows."""
     # Here and not above, for whoever builds the workflow imports this module and should not wait for charts.
     from analysis import database, figures, summary, verdict  # noqa: PLC0415
+    from analysis.integrity.left_out import sentences  # noqa: PLC0415
     from analysis.report import render  # noqa: PLC0415
     from analysis.store import Store  # noqa: PLC0415
 
     store = Store(variables.results())
-    with database.connect(store) as con:
+    with database.connect(store, run_id=run_id, asking="") as con:
+        for sentence in sentences(database.left_out(con)):
+            say(sentence)
         said = summary.summarise(con, run_id)
         html = render(con, run_id, said)
         key = figures.key_figures(con, run_id, {topology.name: topology.direction for topology in TOPOLOGIES})
-        verdict.keep(store, con, said)
+        verdict.keep(store, said)
     store.write_report(run_id, html, latest=True)
     document.write_text(html, encoding="utf-8")
     say(said.headline)

@@ -6,6 +6,7 @@ from typing import Annotated, Final, cast, get_args
 
 from hera.workflows import Parameter
 
+from analysis import addresses
 from analysis.errors import BadInput
 from steps import raw, variables
 from steps.catalogue.dataplanes import BY_NAME, Arm
@@ -48,7 +49,7 @@ def validate(  # noqa: PLR0917 - the form has so many fields
             options=options,
             label=label,
             environment=variables.environment(),
-            results=variables.results(),
+            results=addresses.parse(variables.results()).shown,
             nodes=nodes,
         )
     except BadInput as problem:

@@ -92,6 +92,15 @@ def trial(**columns: object) -> list[dict[str, object]]:
     return [{"run_id": "run-a", "visit": 1, "trial": 1, **columns}]
 
 
+def trial_samples(**columns: object) -> list[dict[str, object]]:
+    return [{"run_id": "run-a", "trial": 1, **columns}]
+
+
+def test_a_document_has_no_figure_that_is_not_finite() -> None:
+    (stored,) = to_table("runs", "run-a", run(provenance={"a": math.nan, "b": [math.inf, 1.5]})).to_pylist()
+    assert stored["provenance"] == '{"a": null, "b": [null, 1.5]}'
+
+
 def test_what_is_missing_is_null_never_zero() -> None:
     (row,) = to_table("trials", "run-a", trial(received_bps=None)).to_pylist()
     assert {name: value for name, value in row.items() if value is not None} == trial()[0]
@@ -126,9 +135,26 @@ def test_documents_and_iso_times_are_taken() -> None:
         ("trials", trial(flags="steal"), r"flags in row 1 of trials must be a list, got 'steal'"),
         ("trials", trial(received_bps="fast"), r"received_bps in row 1 of trials must be a number, got 'fast'"),
         ("trials", trial(received_bps=True), r"received_bps in row 1 of trials must be a number, got True"),
-        ("trials", trial(streams="many"), r"streams in trials must be int32"),
-        ("trials", trial(streams=2**40), r"streams in trials must be int32"),
-        ("trials", trial(error="\ud800"), r"error in trials must be string"),
+        ("trials", trial(streams="many"), r"streams in row 1 of trials must be int32, got 'many'"),
+        ("trials", trial(streams=2**40), r"streams in row 1 of trials must be int32, got 1099511627776"),
+        (
+            "trials",
+            trial(retransmits=2**64 - 1),
+            r"retransmits in row 1 of trials must be int64, got 18446744073709551615",
+        ),
+        (
+            "trials",
+            trial(retransmits=10**5000),
+            r"retransmits in row 1 of trials must be int64, got an integer of 16610",
+        ),
+        ("trials", trial(received_bps=10**400), r"received_bps in row 1 of trials must be a number of at most"),
+        ("trials", trial(nodes=[{"cores": 2**40}]), r"nodes in row 1 of trials must be list"),
+        ("trials", trial(error="\ud800"), r"error in row 1 of trials must be string"),
+        (
+            "samples",
+            [*trial_samples(), *trial_samples(lost_packets=2**70)],
+            r"lost_packets in row 2 of samples must be int64",
+        ),
         ("trials", trial(started_at=datetime(2026, 1, 1)), r"must say its time zone, got 2026-01-01"),  # noqa: DTZ001
         ("trials", trial(started_at="yesterday"), r"must be a time, such as .*, got 'yesterday'"),
         ("trials", trial(started_at=5), r"must be a time, got 5"),

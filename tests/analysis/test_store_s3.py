@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
@@ -16,6 +17,7 @@ from analysis import addresses, database, packing
 from analysis.errors import Unfit
 from analysis.store import Store
 from tests.analysis.stored import rows, shown
+from tests.analysis.test_store import write_older
 
 pytestmark = pytest.mark.s3
 
@@ -96,6 +98,52 @@ def test_a_store_rewritten_under_a_query_says_so(store: Store) -> None:
     with pytest.raises(Unfit, match="ask again"):
         database.query(con, "select * from trials")
     con.close()
+
+
+def test_a_bucket_whose_name_has_capitals_and_a_prefix_with_every_letter(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    boto3.client("s3", endpoint_url=server, region_name="us-east-1").create_bucket(Bucket="Bucket_X")
+    for prefix in ("a#b", "topology=node-to-node/x", "[a]*", "run_id=ci-17"):
+        named = Store(f"s3://Bucket_X/{prefix}")
+        named.write("run-a", rows("run-a", "x"))
+        named.keep_verdict("run-a", "{}")
+        assert shown(named) == {"run-a": ("x", "{}")}
+        assert named.files.root == f"Bucket_X/{prefix}"
+
+
+def test_a_damaged_object_takes_its_own_run_away(store: Store) -> None:
+    for run_id in ("run-a", "run-b"):
+        store.write(run_id, rows(run_id, "x"))
+    (trials,) = (file.name for file in store.files.list("trials") if file.name.startswith("run-b."))
+    whole = store.files.read(f"trials/{trials}")
+    for damaged in (whole[:-20], b"", whole[:200] + b"x" + whole[201:]):
+        store.files.put(f"trials/{trials}", damaged)
+        with database.connect(store) as con:
+            assert [one.run_id for one in database.left_out(con)] == ["run-b"]
+        assert shown(store) == {"run-a": ("x", None)}
+    store.files.delete(f"trials/{trials}")
+    with database.connect(store) as con:
+        (one,) = database.left_out(con)
+    assert (one.run_id, one.reason) == ("run-b", "is not there")
+    assert shown(store) == {"run-a": ("x", None)}
+
+
+def test_rows_without_a_column_that_came_later_read_as_null(store: Store) -> None:
+    store.write("run-new", rows("run-new", "x"))
+    write_older(store, "run-old")
+    for version in (1, 0):
+        if version == 0:
+            write_older(store, "run-old-2", version=0)
+        with database.connect(store, {0: {}}) as con:
+            found = database.query(
+                con, "select run_id, rtt_s, nodes from trials where run_id like 'run-old%'"
+            ).to_pylist()
+            assert database.left_out(con) == []
+        assert {trial["rtt_s"] for trial in found} == {None}
+        assert found[0]["nodes"][0]["busy_ratio"] == 0.5
+        assert found[0]["nodes"][0]["steal_ratio"] is None
 
 
 def test_no_such_bucket(store: Store) -> None:

@@ -19,7 +19,7 @@ SMALL = Recipe(rounds=4, within=0.01, cells=synthetic.QUICK[1:3], entries=ENTRIE
 def announced(root: Path, recipe: Recipe, **changed: tuple[int, float]) -> tuple[int, str]:
     """The exit code of the last of 20 nights and what is printed, analysed as the workflow's report task does."""
     with synthetic.database(root, *synthetic.nights(20, changed, recipe)) as con:
-        verdict.keep(Store(str(root)), con, summary.summarise(con, "night-19"))
+        verdict.keep(Store(str(root)), summary.summarise(con, "night-19"))
     text = io.StringIO()
     return announce(str(root), "night-19", Console(file=text, width=200)), text.getvalue()
 

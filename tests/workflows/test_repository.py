@@ -29,10 +29,10 @@ def _bucket() -> Iterator[Repository]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    options = f"endpoint_override=http%3A%2F%2F{host}%3A{port}&allow_bucket_creation=true&region=us-east-1"
+    options = f"endpoint_override=http%3A%2F%2F{host}%3A{port}&region=us-east-1"
     try:
-        fs.FileSystem.from_uri(f"s3://key:secret@kept?{options}")[0].create_dir("kept")
-        yield open_repository(f"s3://key:secret@kept/below?{options}")
+        fs.FileSystem.from_uri(f"s3://key:secret@kept?{options}&allow_bucket_creation=true")[0].create_dir("kept")
+        yield open_repository(f"s3://kept/below?{options}&access_key=key&secret_key=secret")
     finally:
         server.stop()
 
@@ -93,7 +93,7 @@ def test_a_place_that_cant_be_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Unfit, match=r"can't be written: .*; choose another one"):
         open_repository(str(tmp_path / "file" / "below"))
-    with pytest.raises(BadInput, match="'nosuch://x' can't be used"):
+    with pytest.raises(BadInput, match="can't be 'nosuch://x': nosuch:// is not known"):
         open_repository("nosuch://x")
 
 

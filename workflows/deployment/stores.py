@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from analysis.addresses import parse, shown
 from analysis.errors import BadInput
 from steps.tasks.pod import SECRET
 from workflows.deployment import repository
@@ -35,14 +36,15 @@ def decide_stores(client: Person, found: Argo, results: str, variables: Mapping[
         BadInput: the results are on no S3, or nothing says where they should go.
         Unfit: Argo's artifact repository makes no sense.
     """
-    if results and not results.startswith(_S3):
+    if results and parse(results).local:
         raise BadInput(f"RESULTS is {results!r}: on a cluster it must be s3://BUCKET, since a pod's files go with it.")
     there = repository.find(client, found.config, found.namespace)
     if there is not None:
         notes = _keys_missing(client, there)
         wanted = results or f"{_S3}{there.bucket}"
         if _bucket(wanted) != there.bucket:
-            notes += (f"Raw documents go to {_S3}{there.bucket}, where Argo's artifacts are, and tables to {wanted}.",)
+            beside = f"{_S3}{there.bucket}, where Argo's artifacts are"
+            notes += (f"Raw documents go to {beside}, and tables to {shown(wanted)}.",)
         return Stores(wanted, there.endpoint_url, there.region, there.access, there.secret, None, notes)
     if not results:
         raise BadInput(
@@ -64,7 +66,7 @@ def _own_repository(client: Person, results: str, variables: Mapping[str, str]) 
         **({"region": region} if region else {}),
         **(keys if has_keys else {"useSDKCreds": True}),
     }
-    note = f"Argo has no artifact repository on S3 for namespace {client.namespace}; it gets one in {results}"
+    note = f"Argo has no artifact repository on S3 for namespace {client.namespace}; it gets one in {shown(results)}"
     if not has_keys:
         note += (
             ", with the rights of the pods' own accounts. To give it keys instead, type "
@@ -85,4 +87,4 @@ def _keys_missing(client: Person, there: Repository) -> tuple[str, ...]:
 
 
 def _bucket(results: str) -> str:
-    return results.removeprefix(_S3).partition("?")[0].partition("/")[0]
+    return parse(results).root.partition("/")[0]

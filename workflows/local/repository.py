@@ -5,9 +5,9 @@ import shutil
 import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
 
-from analysis.errors import BadInput, Problem, Unfit
+from analysis.addresses import Address, filesystem, parse
+from analysis.errors import Problem, Unfit
 
 
 class Repository(Protocol):
@@ -83,19 +83,17 @@ class Directory:
 
 
 class Bucket:
-    """Objects in whatever `pyarrow.fs` reaches; an object appears when its writing is closed.
+    """Objects in an S3 bucket; an object appears when its writing is closed.
 
     Objects are what the files are: left to itself, pyarrow would compress again what is called .gz, unlike Argo.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, address: Address) -> None:
+        """Understand the address; raises BadInput where pyarrow does not take what its query says."""
+        self._url, self._root = address.shown, address.root
+        self._files = filesystem(address)
         from pyarrow import fs  # noqa: PLC0415 - a second's import, which a local run does without
 
-        self._url = url
-        try:
-            self._files, self._root = fs.FileSystem.from_uri(url)
-        except (OSError, ValueError) as error:
-            raise BadInput(f"results address {url!r} can't be used: {error}.") from error
         self._file_type, self._selector = fs.FileType, fs.FileSelector
 
     def _path(self, key: str) -> str:
@@ -137,15 +135,11 @@ class Bucket:
 
 
 def open_repository(address: str) -> Repository:
-    """The repository at a path, a file:// URL, or an s3:// URL with its options (`?endpoint_override=...`).
+    """The repository at the address of a store, which means to both the same place.
 
     Raises:
         BadInput: the address makes no sense.
         Unfit: the directory can't be written.
     """
-    parts = urlsplit(address)
-    if parts.scheme == "file":
-        return Directory(Path(unquote(parts.path)))
-    if "://" in address:
-        return Bucket(address)
-    return Directory(Path(address))
+    understood = parse(address)
+    return Directory(Path(understood.root)) if understood.local else Bucket(understood)

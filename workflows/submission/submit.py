@@ -8,6 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from analysis.addresses import shown
 from analysis.errors import Problem, Unfit
 from steps import variables
 from steps.cluster.kube.faults import ConflictError
@@ -107,7 +108,8 @@ def conclude(client: Person, ended: Object, ui: Ui | None, console: Console, res
     console.print()
     if ui is not None:
         _link(console, "Report", links.artifact(ui.url, client.namespace, name, said.node, "report"), ui)
-    console.print(f"Store: make report RESULTS={results} RUN={name}", soft_wrap=True, highlight=False, markup=False)
+    again = f"make report RESULTS={shown(results)} RUN={name}"
+    console.print(f"Store: {again}", soft_wrap=True, highlight=False, markup=False)
     return EXIT_CODES.get(said.outcome, 1) if status.phase(ended) == "Succeeded" else 1
 
 

@@ -1,0 +1,85 @@
+"""Taking stock of a store: what is there, what of it counts, and what is left out and why."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from analysis.errors import Unfit
+from analysis.files import UNREADABLE, Files
+from analysis.integrity.audit import ALWAYS, Audit, audit
+from analysis.integrity.left_out import LeftOut, put_back
+from analysis.integrity.unnamed import lost_runs
+from analysis.inventory import Blocked, Found, Inventory, take
+from analysis.tables import is_ours, owner, readable_runs
+
+_LISTINGS = 5
+
+
+def read_rows(files: Files) -> Inventory:
+    """What the rows of `runs/` say; the files that they name are not looked at.
+
+    Raises:
+        Unfit: the store can't be read.
+    """
+    for _ in range(_LISTINGS):
+        try:
+            found, damaged = _read_listed(files, _list_runs(files))
+        except FileNotFoundError:
+            continue  # a writer replaced a row between the listing and the reading
+        return take(found, damaged)
+    raise _restless(files)
+
+
+def take_stock(files: Files, digested: Collection[str] = ALWAYS, run_id: str | None = None) -> Inventory:
+    """What the store holds now. What is damaged is left out, by name, and nothing else is.
+
+    Args:
+        files: the store's.
+        digested: the tables of which all content is compared with the digest in its file's name.
+        run_id: a run of which that is done for all tables.
+
+    Raises:
+        Unfit: the store can't be read.
+    """
+    files.check_there()
+    for _ in range(_LISTINGS):
+        listed = _list_runs(files)
+        try:
+            found, damaged = _read_listed(files, listed)
+        except FileNotFoundError:
+            continue
+        stock = take(found, damaged)
+        seen = audit(files, stock.counting, digested, run_id)
+        if seen.gone and _list_runs(files) != listed:
+            continue  # replaced meanwhile; what is gone while no row has changed is lost
+        stock = take(found, damaged, _faults(seen), seen.schemas)
+        blocked = (*stock.blocked, *lost_runs(files, stock, listed))
+        return replace(stock, blocked=blocked, left_out=tuple(for_people(files, one) for one in blocked))
+    raise _restless(files)
+
+
+def for_people(files: Files, one: Blocked) -> LeftOut:
+    """What does not count, with the whole address of its file and what to do about it."""
+    remedy = one.remedy
+    if not remedy and one.why.startswith(UNREADABLE):
+        remedy = "All other runs are shown."
+    if not remedy:
+        documents = one.run_id is not None and files.is_there(f"raw/{one.run_id}")
+        remedy = put_back(one.run_id, files.url, has_documents=documents)
+    return LeftOut(one.run_id, files.address(one.name), one.why, remedy)
+
+
+def _list_runs(files: Files) -> list[str]:
+    return [f"runs/{file.name}" for file in files.list("runs") if is_ours(file.name)]
+
+
+def _read_listed(files: Files, listed: list[str]) -> tuple[Found, list[Blocked]]:
+    found, damaged = readable_runs(files, listed)
+    return found, [Blocked(owner(name.partition("/")[2]), name, why.why) for name, why in damaged]
+
+
+def _faults(seen: Audit) -> dict[str, str]:
+    return {**seen.faults, **dict.fromkeys(sorted(seen.gone), "is not there")}
+
+
+def _restless(files: Files) -> Unfit:
+    return Unfit(f"can't read {files.url}: it is being rewritten all the time; try again when the writer is done")

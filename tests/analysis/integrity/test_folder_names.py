@@ -1,0 +1,115 @@
+"""What the folders above a store are called means nothing: no name is a partition, and no letter a pattern."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis import database, packing, verdict
+from analysis.store import Store
+from analysis.summary import summarise
+from tests.analysis import synthetic
+from tests.analysis.stored import rows, shown
+from tests.analysis.synthetic import ENTRIES, Recipe
+
+NAMES = [
+    "plain",
+    "topology=node-to-node/res",
+    "run_id=ci-17",
+    "visit=7/trial=x",
+    "a?b",
+    "a*b",
+    "**",
+    "[ab]",
+    "[!a]",
+    "x[",
+    "{a,b}",
+    "back\\slash",
+    "back\\*",
+    "it's",
+    'say "so"',
+    " ",
+    "100%",
+    "%41",
+    "a#b",
+    "a?x=1&y=2",
+    "日本",
+    "~",
+    "new\nline",
+    "s3:",
+    "__HIVE_DEFAULT_PARTITION__=x",
+]
+
+
+def neighbours(root: Path, name: str) -> None:
+    """Folders that the name would also mean if it were a pattern, each with runs of its own."""
+    first = name.partition("/")[0]
+    for other in {"axb", "aab", "a", "b", "xx", "plain2", first.replace("*", "y"), first.replace("?", "y")} - {first}:
+        if "/" not in other and other.strip("."):
+            (root / other).mkdir(exist_ok=True)
+            Store(str(root / other)).write("run-other", rows("run-other", "other"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_store_is_read_whatever_its_folders_are_called(name: str, tmp_path: Path) -> None:
+    if set("*?[") & set(name):
+        neighbours(tmp_path, name)
+    store = Store(f"{tmp_path}/{name}")
+    store.write("run-a", rows("run-a", "x", trials=4))
+    store.write("run-b", rows("run-b", "y"))
+    expected: dict[str, tuple[str, str | None]] = {"run-a": ("x", None), "run-b": ("y", None)}
+    assert shown(store) == expected
+    with store.files.lock():
+        assert packing.pack(store.files, pack_at=1, keep_loose=0) == 2
+    assert shown(store) == expected
+    found = database.run_sql(store, "select distinct run_id from samples order by 1")["run_id"].to_pylist()
+    assert found == ["run-a", "run-b"]
+
+
+@pytest.mark.parametrize("name", ["topology=node-to-node/res", "run_id=ci-17", "outcome=failed", "a?b[c]*"])
+def test_a_verdict_leaves_what_was_measured_byte_for_byte(name: str, tmp_path: Path) -> None:
+    recipe = Recipe(rounds=2, cells=synthetic.QUICK[1:3], entries=ENTRIES[:2])
+    store = Store(f"{tmp_path}/{name}")
+    store.write(recipe.run_id, synthetic.rows(recipe))
+    children = {path: path.read_bytes() for table in ("visits", "trials", "samples") for path in folder(store, table)}
+    stored = database.run_sql(store, "select * exclude (verdict) from runs").to_pylist()
+    trials = database.run_sql(store, "select * from trials order by trial").to_pylist()
+    assert "pod-to-pod" in {trial["topology"] for trial in trials}
+    with database.connect(store) as con:
+        said = summarise(con, recipe.run_id)
+    verdict.keep(store, said)
+    assert {path: path.read_bytes() for t in ("visits", "trials", "samples") for path in folder(store, t)} == children
+    assert database.run_sql(store, "select * exclude (verdict) from runs").to_pylist() == stored
+    assert database.run_sql(store, "select * from trials order by trial").to_pylist() == trials
+    assert verdict.find(store, recipe.run_id) == said
+    assert len(folder(store, "runs")) == 1
+
+
+def folder(store: Store, table: str) -> list[Path]:
+    path = Path(store.files.path(table))
+    return sorted(path.iterdir()) if path.exists() else []
+
+
+def test_a_verdict_of_a_packed_run_leaves_the_packed_files(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for run_id in ("run-a", "run-b"):
+        store.write(run_id, rows(run_id, "x"))
+    with store.files.lock():
+        packing.pack(store.files, pack_at=1, keep_loose=0)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
+    store.keep_verdict("run-a", "{}")
+    assert {path: path.read_bytes() for path in before} == before
+    assert shown(store) == {"run-a": ("x", "{}"), "run-b": ("x", None)}
+    store.keep_verdict("run-a", '{"again": 1}')
+    assert shown(store) == {"run-a": ("x", '{"again": 1}'), "run-b": ("x", None)}
+    assert len(folder(store, "runs")) == 2
+
+
+def test_a_verdict_of_an_older_version_keeps_that_version(tmp_path: Path) -> None:
+    from tests.analysis.test_store import write_older  # noqa: PLC0415 - its tests are not these
+
+    store = Store(str(tmp_path))
+    write_older(store, "run-old")
+    before = {path: path.read_bytes() for table in ("visits", "trials", "samples") for path in folder(store, table)}
+    store.keep_verdict("run-old", "{}")
+    assert {path: path.read_bytes() for path in before} == before
+    assert shown(store) == {"run-old": ("x", "{}")}

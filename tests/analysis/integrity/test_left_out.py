@@ -1,0 +1,360 @@
+"""A damaged file takes its own run away, by name, and nothing else: whatever the damage, whichever the file."""
+
+import os
+import resource
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis import database, packing
+from analysis.errors import BadInput, Unfit
+from analysis.integrity.left_out import SHOWN, LeftOut, sentences
+from analysis.inventory import CHILDREN, FILES
+from analysis.store import Store
+from analysis.tables import digest, named, parquet
+from tests.analysis.integrity.damage import (
+    DAMAGES,
+    RUNS,
+    a_figure_changed,
+    cut_short,
+    file_of,
+    filled,
+    gone,
+    link_to_itself,
+)
+from tests.analysis.stored import rows, shown
+from tests.analysis.test_store import write_older
+
+OTHERS = {"run-a": ("x", None), "run-c": ("x", None)}
+
+
+def left_out(store: Store) -> list[LeftOut]:
+    with database.connect(store) as con:
+        return database.left_out(con)
+
+
+@pytest.mark.parametrize("table", ["runs", *CHILDREN])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_takes_its_own_run_away(table: str, damage: Callable[[Path], None], tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    path = file_of(store, table, "run-b")
+    damage(path)
+    with database.connect(store) as con:
+        (one,) = database.left_out(con)
+        for name in (*database.VIEWS, "runs", *CHILDREN):
+            assert "run-b" not in database.query(con, f"select * from {name}")["run_id"].to_pylist()
+    assert one.run_id == "run-b"
+    if table != "runs" or path.is_file():  # where the row is not there, another of its files is named
+        assert one.sentence.startswith(f"Run run-b is left out: {path} ")
+    assert "delete" not in one.sentence
+    assert shown(store) == OTHERS
+
+
+@pytest.mark.parametrize("damage", [cut_short, gone, a_figure_changed, link_to_itself])
+def test_a_run_that_was_damaged_can_be_written_again(damage: Callable[[Path], None], tmp_path: Path) -> None:
+    for table in ("runs", *CHILDREN):
+        store = filled(tmp_path / table)
+        path = file_of(store, table, "run-b")
+        damage(path)
+        store.write("run-b", rows("run-b", "x"))
+        assert shown(store) == OTHERS | {"run-b": ("x", None)}
+        assert left_out(store) == []
+
+
+@pytest.mark.parametrize("table", CHILDREN)
+def test_a_damaged_packed_file_takes_just_the_runs_in_it(table: str, tmp_path: Path) -> None:
+    store = filled(tmp_path, packed=True)
+    store.write("run-d", rows("run-d", "x"))
+    (path,) = Path(store.files.path(table)).glob("packed-*")
+    cut_short(path)
+    assert {one.run_id for one in left_out(store)} == set(RUNS)
+    assert shown(store) == {"run-d": ("x", None)}
+
+
+@pytest.mark.parametrize("damage", [cut_short, gone])
+def test_the_runs_of_a_damaged_packed_row_file_are_named(damage: Callable[[Path], None], tmp_path: Path) -> None:
+    store = filled(tmp_path, packed=True)
+    store.write("run-d", rows("run-d", "x"))
+    (path,) = Path(store.files.path("runs")).glob("packed-*")
+    damage(path)
+    assert {one.run_id for one in left_out(store)} - {None} == set(RUNS)
+    assert shown(store) == {"run-d": ("x", None)}
+
+
+def test_a_run_whose_row_is_lost_is_named_and_its_files_are_kept(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    gone(file_of(store, "runs", "run-b"))
+    kept = {path: path.read_bytes() for table in CHILDREN for path in [file_of(store, table, "run-b")]}
+    for path in kept:
+        os.utime(path, (0, 0))
+    (one,) = left_out(store)
+    assert one.run_id == "run-b"
+    assert one.reason == "is there, but no row of runs/ names it"
+    with store.files.lock():
+        assert packing.pack(store.files, pack_at=1, keep_loose=0) == 2
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert [one.run_id for one in left_out(store)] == ["run-b"]
+
+
+def test_what_a_run_can_be_collected_from_is_named(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    gone(file_of(store, "runs", "run-b"))
+    assert left_out(store)[0].remedy == "Put the file back from a copy; all other runs are shown."
+    (tmp_path / "raw" / "run-b").mkdir(parents=True)
+    assert f"type `make report RUN=run-b RESULTS={tmp_path}`" in left_out(store)[0].remedy
+
+
+def test_a_writer_at_work_is_no_lost_run(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    gone(file_of(store, "runs", "run-b"))
+    with store.files.lock():
+        assert left_out(store) == []
+        for table in CHILDREN:  # so long ago that no writer can be at it
+            os.utime(file_of(store, table, "run-b"), (0, 0))
+        assert [one.run_id for one in left_out(store)] == ["run-b"]
+
+
+def test_only_what_rows_have_replaced_is_swept(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    root = Path(store.files.root)
+    before = file_of(store, "trials", "run-b")
+    replaced = before.with_name(f"run-b.{'0' * 16}.parquet")
+    replaced.write_bytes(before.read_bytes())
+    left = [root / "trials" / f"gone.{'0' * 16}.parquet", root / "trials" / f"packed-2-runs-v1.{'0' * 16}.parquet"]
+    half = root / "trials" / ".half.tmp"
+    for path in (*left, half):
+        path.write_bytes(b"x")
+    for path in (*left, half, replaced):
+        os.utime(path, (0, 0))
+    young = root / "trials" / f"run-a.{'1' * 16}.parquet"
+    young.write_bytes(b"x")
+    with store.files.lock():
+        packing.pack(store.files, pack_at=1, keep_loose=0)
+    assert not replaced.exists()
+    assert not half.exists()
+    assert young.exists()
+    assert all(path.exists() for path in left)
+
+
+def test_nothing_is_swept_of_a_run_that_is_damaged(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    path = file_of(store, "trials", "run-b")
+    copy = path.with_name(f"run-b.{'0' * 16}.parquet")
+    copy.write_bytes(path.read_bytes())
+    os.utime(copy, (0, 0))
+    cut_short(path)
+    with store.files.lock():
+        assert packing.pack(store.files, pack_at=1, keep_loose=0) == 2
+    assert copy.exists()
+    assert path.exists()
+
+
+@pytest.mark.parametrize("table", ["runs", *CHILDREN])
+def test_packing_leaves_what_it_cant_read(table: str, tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    path = file_of(store, table, "run-b")
+    a_figure_changed(path)
+    before = {p: p.read_bytes() for t in ("runs", *CHILDREN) for p in [file_of(store, t, "run-b")]}
+    with store.files.lock():
+        assert packing.pack(store.files, pack_at=1, keep_loose=0) == 2
+    assert {p: p.read_bytes() for p in before} == before
+    assert shown(store) == OTHERS
+
+
+def test_packing_again_keeps_the_files_of_runs_whose_rows_are_damaged(tmp_path: Path) -> None:
+    """A row of one packed run, put for its verdict, goes on naming files that hold other runs, too."""
+    store = filled(tmp_path, packed=True)
+    store.keep_verdict("run-b", "{}")
+    (row,) = Path(store.files.path("runs")).glob("packed-*")
+    whole = row.read_bytes()
+    cut_short(row)
+    store.write("run-d", rows("run-d", "x"))
+    assert shown(store) == {"run-b": ("x", "{}"), "run-d": ("x", None)}
+    with store.files.lock():
+        assert packing.pack(store.files, pack_at=1, keep_loose=0) == 2
+    assert shown(store) == {"run-b": ("x", "{}"), "run-d": ("x", None)}
+    row.write_bytes(whole)
+    assert shown(store) == OTHERS | {"run-b": ("x", "{}"), "run-d": ("x", None)}
+
+
+def test_a_run_of_a_newer_version_is_left_out_and_never_replaced(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    write_older(store, "run-new", version=7)
+    (one,) = left_out(store)
+    assert one.run_id == "run-new"
+    assert (
+        "written by a newer version of this program (schema version 7; this one knows versions up to 1)" in one.reason
+    )
+    assert one.remedy.startswith("Use that to read it")
+    assert shown(store) == OTHERS | {"run-b": ("x", None)}
+    with pytest.raises(Unfit, match=r"can't write the run run-new .* a newer version of this program wrote it"):
+        store.write("run-new", rows("run-new", "y"))
+    with store.files.lock():
+        assert packing.pack(store.files, pack_at=1, keep_loose=0) == 3
+    assert file_of(store, "runs", "run-new").exists()
+
+
+def test_a_run_of_a_version_without_a_step_is_left_out(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    write_older(store, "run-old", version=0)
+    (one,) = left_out(store)
+    assert one.sentence.startswith("Run run-old is left out: ")
+    assert "rows of schema version 0, and this program can't upgrade from it to 1" in one.reason
+    assert shown(store) == OTHERS | {"run-b": ("x", None)}
+
+
+@pytest.mark.parametrize("odd", ["../../etc/passwd", "trials/../x.0123456789abcdef.parquet", "raw/x", ""])
+def test_a_row_that_names_a_file_elsewhere(odd: str, tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    path = file_of(store, "runs", "run-b")
+    row = pq.ParquetFile(path).read()
+    place = row.column_names.index(FILES)
+    content = parquet([row.set_column(place, row.schema.field(place), pa.array([[odd]], pa.list_(pa.string())))])
+    path.unlink()
+    store.files.put(named("runs", "run-b", digest(content)), content)
+    (one,) = left_out(store)
+    assert one.run_id == "run-b"
+    assert "can't be one of the store" in one.reason
+    assert shown(store) == OTHERS
+
+
+def test_a_run_is_never_shown_by_an_earlier_row_than_its_damaged_one(tmp_path: Path) -> None:
+    store = filled(tmp_path, packed=True)
+    store.write("run-b", rows("run-b", "y", trials=5))
+    cut_short(file_of(store, "runs", "run-b"))
+    assert [one.run_id for one in left_out(store)] == ["run-b"]
+    assert shown(store) == OTHERS
+
+
+@pytest.mark.parametrize("table", ["runs", *CHILDREN])
+def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(table: str, tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    path = file_of(store, table, "run-b")
+    path.unlink()
+    os.mkfifo(path)
+    looking = threading.Thread(target=lambda: found.extend(left_out(store)), daemon=True)
+    found: list[LeftOut] = []
+    looking.start()
+    looking.join(30)
+    assert [one.run_id for one in found] == ["run-b"]
+
+
+def test_runs_files_of_before_are_read_and_damaged_ones_found(tmp_path: Path) -> None:
+    """Their names hold the digest of the row without its bookkeeping, and of the names of its files."""
+    store = filled(tmp_path)
+    for run_id in RUNS:
+        path = file_of(store, "runs", run_id)
+        row = pq.ParquetFile(path).read().replace_schema_metadata()
+        plain = row.drop_columns([FILES, "store_written_at"])
+        name = named("runs", run_id, digest(parquet([plain]), *row[FILES].to_pylist()[0]))
+        path.unlink()
+        store.files.put(name, parquet([row]))
+    assert shown(store) == OTHERS | {"run-b": ("x", None)}
+    path = file_of(store, "runs", "run-b")
+    row = pq.ParquetFile(path).read()
+    place = row.column_names.index("environment")
+    path.write_bytes(parquet([row.set_column(place, row.schema.field(place), pa.array(["prod"]))]))
+    assert [one.run_id for one in left_out(store)] == ["run-b"]
+
+
+def test_samples_are_compared_with_their_digest_where_they_are_read(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    path = file_of(store, "samples", "run-b")
+    table = pq.ParquetFile(path).read()
+    place = table.column_names.index("bps")
+    bits = pa.array([-5.0] * table.num_rows)
+    path.write_bytes(parquet([table.set_column(place, table.schema.field(place), bits)]))
+    assert database.run_sql(store, "select min(bps) as least from samples")["least"].to_pylist() == [1e9]
+    with database.connect(store, asking="select * from trials") as con:
+        assert database.left_out(con) == []
+    with database.connect(store, run_id="run-b", asking="select * from trials") as con:
+        assert [one.run_id for one in database.left_out(con)] == ["run-b"]
+
+
+@pytest.fixture
+def nobody() -> Iterator[None]:
+    """Without root's right to read everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+def test_a_folder_that_this_user_cant_read_is_said_to_be_just_that(tmp_path: Path, nobody: None) -> None:  # noqa: ARG001
+    with _as_root(), _open(tmp_path):
+        store = filled(tmp_path / "results")
+        for table in CHILDREN:
+            Path(store.files.path(table)).chmod(0o000)
+    with pytest.raises(Unfit, match=r"can't read .*: permission is refused; choose another RESULTS") as caught:
+        database.connect(store)
+    assert "delete" not in str(caught.value)
+    with _as_root():
+        for table in CHILDREN:
+            Path(store.files.path(table)).chmod(0o711)
+        file_of(store, "trials", "run-b").chmod(0o000)
+    # What can't be listed can still be read by name; one file that can't takes its run away.
+    assert [one.run_id for one in left_out(store)] == ["run-b"]
+    assert shown(store) == OTHERS
+
+
+def _as_root() -> "_Seteuid":
+    return _Seteuid()
+
+
+class _Seteuid:
+    def __enter__(self) -> None:
+        self.user = os.geteuid()
+        if os.getuid() == 0:
+            os.seteuid(0)
+
+    def __exit__(self, *_: object) -> None:
+        os.seteuid(self.user)
+
+
+class _open:  # noqa: N801 - reads as the builtin does
+    """Let everybody into the folders above a test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> None:
+        for path in (self.folder, *self.folder.parents):
+            if path.stat().st_uid == 0 and "pytest" in str(path):
+                path.chmod(0o755)
+
+    def __exit__(self, *_: object) -> None:
+        """Leave them so: they are the test's."""
+
+
+def test_few_file_descriptors_come_with_a_remedy(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(Unfit, match=r"ulimit -n"):
+            store.inventory()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(shown(store)) == len(RUNS)
+
+
+def test_a_run_that_is_left_out_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    cut_short(file_of(store, "trials", "run-b"))
+    with pytest.raises(Unfit, match="Run run-b is left out"):
+        store.keep_verdict("run-b", "{}")
+    with pytest.raises(BadInput, match="there is no run 'run-x'"):
+        store.keep_verdict("run-x", "{}")
+
+
+def test_many_are_counted() -> None:
+    many = [LeftOut(f"run-{n}", "f", "is damaged", "Do.") for n in range(SHOWN + 3)]
+    assert sentences(many)[-1] == "3 more are left out; the table left_out lists them all."
+    assert len(sentences(many)) == SHOWN + 1
+    assert len(sentences(many[:SHOWN])) == SHOWN

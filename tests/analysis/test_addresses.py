@@ -1,0 +1,221 @@
+"""What an address means: each part literally, or refused by name, and no secret of it in any sentence."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from analysis import addresses, database
+from analysis.addresses import parse, shown
+from analysis.errors import BadInput, Unfit
+from analysis.store import Store
+from tests.analysis.stored import rows
+from tests.analysis.stored import shown as shown_runs
+
+SECRET = "wJalrXUtnFEMI-K7MDENG+bPxRfi/CYEXAMPLE"
+
+NAME = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
+PATH = st.lists(NAME, min_size=1, max_size=4).map("/".join)
+PREFIX = st.lists(NAME.filter(lambda part: part not in {".", ".."}), max_size=4).map("/".join)
+BUCKET = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True).filter(lambda name: name.lower() != "arn")
+
+
+@given(path=PATH)
+def test_a_folder_is_just_the_path_that_was_typed(path: str) -> None:
+    typed = f"/{path}"
+    assume("://" not in path)
+    assert parse(typed).root == str(Path(typed).absolute())
+    assert parse(f"{typed}/").root == parse(typed).root
+    # A path that is not whole begins here; `./` keeps every first letter from meaning something.
+    assert parse(f"./{path}").root == str(Path.cwd() / path)
+
+
+@given(path=PATH)
+def test_a_file_address_is_the_path_whose_escapes_it_has(path: str) -> None:
+    for scheme in ("file://", "FILE://", "file://localhost"):
+        assert parse(f"{scheme}/{quote(path)}").root == str(Path(f"/{path}").absolute())
+
+
+@given(bucket=BUCKET, prefix=PREFIX, ends=st.sampled_from(["", "/"]))
+def test_a_bucket_and_its_prefix_are_taken_literally(bucket: str, prefix: str, ends: str) -> None:
+    found = parse(f"s3://{bucket}/{quote(prefix)}{ends}")
+    assert (found.local, found.root) == (False, f"{bucket}/{prefix}".rstrip("/"))
+    assume("%" not in prefix and "?" not in prefix)
+    assert parse(f"S3://{bucket}/{prefix}{ends}").root == found.root
+
+
+def _all_that_is_said(url: str) -> str:
+    try:
+        return f"{parse(url).shown} {parse(url)!r}"
+    except BadInput as problem:
+        return str(problem)
+
+
+@given(text=st.text(max_size=40) | st.text(alphabet="s3:/@?#&=%~.ab*[]\\ ", max_size=40).map("s3://".__add__))
+def test_any_text_is_an_address_or_a_sentence(text: str) -> None:
+    try:
+        found = parse(text)
+    except BadInput:
+        assert _all_that_is_said(text).startswith("RESULTS ")
+        return
+    assert found.root.startswith("/") == found.local
+    assert "\0" not in found.root
+
+
+@given(
+    form=st.sampled_from(
+        [
+            "s3://KEY:{}@bucket/x",
+            "s3://{}@bucket/x",
+            "s3://KEY:{}@bucket",
+            "s3://bucket/x?access_key=KEY&secret_key={}",
+            "s3://bucket/x?secret_key={}&region=a&region=b",
+            "s3://bucket/x?secret_key={}&nothing=1",
+            "s3://arn:aws:s3:::bucket/x?secret_key={}",
+            "s3:///x?secret_key={}",
+            "s3://bucket//x//y?secret_key={}",
+            "ftp://KEY:{}@host/x",
+            "file://KEY:{}@host/x",
+        ]
+    ),
+    secret=st.text(alphabet="abcXYZ019/+?&=@:#%", min_size=16, max_size=40),
+)
+def test_no_sentence_repeats_a_secret(form: str, secret: str) -> None:
+    assume(secret[:8] not in form)
+    # Without a colon before it this is the bucket `abc` and a prefix with an @ in it: nothing says that it is a login.
+    assume(":" in form.partition("{}")[0][5:] or "@" not in form or not set("/?") & set(secret))
+    url = form.format(secret if "@" in form.partition("{}")[2] else quote(secret, safe="/+:@"))
+    hidden = secret.rpartition("@")[0] or secret
+    assume(len(hidden) >= 8)
+    said = _all_that_is_said(url)
+    assert hidden[-8:] not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("s3://key:secret@bucket/p", "can't have credentials before the bucket.*AWS_ACCESS_KEY_ID and AWS_SECRET"),
+        ("s3://key@bucket/p", "can't have credentials before the bucket"),
+        ("s3://key:sec/ret@bucket/p", "can't have credentials before the bucket"),
+        (
+            "s3://minio:9000/bucket",
+            "can't have a colon in its bucket: give the service's host and port by AWS_ENDPOINT",
+        ),
+        ("s3://arn:aws:s3:::bucket/p", "it is an ARN; give s3://BUCKET/PREFIX, here s3://bucket/p"),
+        ("s3://arn:aws:s3:eu-west-1:1:accesspoint/ap/p", "it is an ARN; .* of an access point its alias"),
+        ("arn:aws:s3:::bucket", "it is an ARN; give s3://BUCKET/PREFIX"),
+        ("s3://b%41/p", "takes no '%' there"),
+        ("s3://-b/p", "takes no '-' there"),
+        ("s3://bü/p", "takes no 'ü' there"),
+        ("s3://b/x//y", "its prefix has two slashes in a row"),
+        ("s3://b/x/../y", "'..' leads nowhere"),
+        ("s3://b/x%00", "%00 can't be in a name"),
+        ("s3://b/%ff", "its %-escapes are no UTF-8"),
+        ("s3://b/p?region", "region in its query has no value"),
+        ("s3://b/p?region=a&region=b", "its query says two things of region"),
+        ("s3://b/p?colour=red", "can't have 'colour' in its query; known are access_key, endpoint_override"),
+        ("s3:/bucket/p", "s3: lacks its two slashes"),
+        ("file:/srv", "file: lacks its two slashes, as in file://...; a folder of that name is ./file:/srv"),
+        ("~no-such-user-here/x", "~no-such-user-here is nobody's home here"),
+        ("a\0b", "has a byte in it that no address can hold"),
+        ("a\udcffb", "has a byte in it that no address can hold"),
+        ("nosuch://x", "nosuch:// is not known; give a folder, file:// or s3://"),
+    ],
+)
+def test_what_cant_be_taken_literally_is_named(url: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        parse(url)
+
+
+def test_what_is_taken_literally() -> None:
+    assert parse("s3://Bucket_X/p").root == "Bucket_X/p"
+    assert parse("s3://bucket/a#b").root == "bucket/a#b"
+    assert parse("s3://bucket/a*b/[c]/d=e").root == "bucket/a*b/[c]/d=e"
+    assert parse("s3://bucket/100%").root == "bucket/100%"
+    assert parse("file:///a?b#c").root == "/a?b#c"
+    assert parse("//a//b/").root == "/a/b"
+    assert parse("s3://b/p?secret_key=a+b%2Fc").options["secret_key"] == "a+b/c"
+
+
+def test_home_is_opened_as_a_shell_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert parse("~").root == str(tmp_path)
+    assert parse("~/res").root == f"{tmp_path}/res"
+    assert parse("./~").root == f"{tmp_path}/~"
+    assert parse("a/~").root == f"{tmp_path}/a/~"
+    assert parse("../x").root == f"{tmp_path}/../x"
+
+
+def test_keys_in_the_query_work_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_options: dict[str, object] = {}
+
+    def keep(**options: object) -> None:
+        given_options.update(options)
+
+    monkeypatch.setattr("pyarrow.fs.S3FileSystem", keep)
+    url = f"s3://bucket/p?access_key=KEY&secret_key={quote(SECRET, safe='')}&region=eu-west-1"
+    addresses.filesystem(parse(url))
+    assert {k: given_options[k] for k in ("access_key", "secret_key", "region")} == {
+        "access_key": "KEY",
+        "secret_key": SECRET,
+        "region": "eu-west-1",
+    }
+    assert shown(url) == parse(url).shown == "s3://bucket/p?access_key=***&secret_key=***&region=eu-west-1"
+    assert "KEY" not in repr(parse(url))
+
+
+# Places that are no place
+
+
+def _loop(root: Path) -> Path:
+    (root / "a").symlink_to("b")
+    (root / "b").symlink_to("a")
+    return root / "a"
+
+
+def _nowhere(root: Path) -> Path:
+    (root / "a").symlink_to(root / "gone")
+    return root / "a"
+
+
+def _file(root: Path) -> Path:
+    (root / "a").write_text("mine")
+    return root / "a"
+
+
+@pytest.mark.parametrize("below", ["", "/res", "/res/deeper"])
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (_loop, "a symbolic link that leads back to itself|a symbolic link in it leads back to itself"),
+        (_file, "a file is in the way of a folder|it is a file, not a folder"),
+    ],
+)
+def test_what_is_in_the_way_is_named(make: Callable[[Path], Path], says: str, below: str, tmp_path: Path) -> None:
+    store = Store(f"{make(tmp_path)}{below}")
+    actions: list[Callable[[], object]] = [
+        store.check_writable,
+        lambda: store.write("run-a", rows("run-a", "x")),
+        lambda: database.connect(store),
+    ]
+    for act in actions:
+        with pytest.raises(Unfit, match=says):
+            act()
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Unfit, match="a is a symbolic link that leads nowhere"):
+        Store(str(_nowhere(tmp_path))).check_writable()
+
+
+def test_a_link_to_a_folder_is_that_folder(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    Store(str(tmp_path / "link")).write("run-a", rows("run-a", "x"))
+    assert shown_runs(Store(str(tmp_path / "real"))) == {"run-a": ("x", None)}
+    assert os.listdir(tmp_path / "real")  # noqa: PTH208 - names only

@@ -1,0 +1,142 @@
+"""The verbs over a store in which something is damaged: the run is named, and all others are shown."""
+
+import io
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from analysis.errors import BadInput, Unfit
+from analysis.store import Store
+from steps.cluster.lab import box
+from tests.analysis import synthetic
+from tests.analysis.integrity.damage import cut_short, file_of, gone
+from tests.analysis.synthetic import ENTRIES, Recipe
+from tests.steps import builders
+from workflows import answers, command_line, stored
+from workflows.request import Request
+from workflows.run import run
+
+SMALL = Recipe(rounds=2, cells=synthetic.QUICK[1:2], entries=ENTRIES[:2])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Two nights, of which the first has a damaged file."""
+    synthetic.database(tmp_path, *synthetic.nights(2, {}, SMALL)).close()
+    found = Store(str(tmp_path))
+    cut_short(file_of(found, "trials", "night-00"))
+    return found
+
+
+NAMED = "Run night-00 is left out: "
+
+
+def test_query_says_what_is_left_out_and_answers(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (("select run_id from trials", ""), ("", "trend"), ("", "")):
+        assert stored.ask(store.url, *arguments) == 0
+        said = capsys.readouterr()
+        assert said.err.startswith(NAMED)
+        assert "night-00" not in said.out
+        assert arguments == ("", "") or "night-01" in said.out
+
+
+def test_report_says_so_and_reports_the_others(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert stored.report_again(store.url, None) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith(NAMED)
+    html = (Path(store.files.root) / "reports/night-01/report.html").read_text()
+    assert "Left out of the store" in html
+    assert "Run night-00 is left out" in html
+    with pytest.raises(Unfit, match=NAMED):
+        stored.report_again(store.url, "night-00")
+
+
+def test_the_shell_says_so(store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("select run_id from runs;\n"))
+    assert command_line.main(["shell", f"--results={store.url}"]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith(NAMED)
+    assert "night-01" in said.out
+
+
+def test_the_end_of_a_run_says_so(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert answers.announce(store.url, "night-00", Console(width=200)) == 1
+    said = capsys.readouterr().out
+    assert said.startswith(NAMED)
+    assert "was ended before" not in said
+
+
+def test_a_store_of_which_nothing_can_be_shown_says_why(store: Store) -> None:
+    cut_short(file_of(store, "runs", "night-01"))
+    with pytest.raises(Unfit, match=NAMED):
+        stored.report_again(store.url, None)
+
+
+def test_a_run_says_before_it_measures_what_its_report_will_lack(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+
+    def start(command: list[str], **_: object) -> int:
+        started.append(command)
+        return 0
+
+    monkeypatch.setattr(box, "run", start)
+    assert run(Request(results=store.url)) == 0
+    assert capsys.readouterr().err.startswith(NAMED)
+    assert len(started) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_run_refuses_a_folder_that_it_will_not_be_able_to_read(
+    ordinary_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(box, "run", lambda *_, **__: pytest.fail("it began to measure"))
+    Path(ordinary_store.files.path("trials")).chmod(0o000)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(Unfit, match=r"can't read .*/trials/.*: permission is refused") as caught:
+            run(Request(results=ordinary_store.url))
+    finally:
+        os.seteuid(0)
+    assert "delete" not in str(caught.value)
+
+
+@pytest.fixture
+def ordinary_store(store: Store, tmp_path: Path) -> Store:
+    """The store, in another user's hands, in a folder that everybody may go into."""
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(path, 65534, 65534)
+    for folder in tmp_path.parents:
+        if "pytest" in folder.name:
+            folder.chmod(0o755)
+    return store
+
+
+def test_a_run_whose_row_is_lost_is_collected_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    builders.write_run(tmp_path / "raw" / "run-1", builders.settings())
+    assert stored.report_again(str(tmp_path), "run-1") == 0
+    store = Store(str(tmp_path))
+    for damaged in ("runs", "trials"):
+        path = file_of(store, damaged, "run-1")
+        gone(path) if damaged == "runs" else cut_short(path)
+        capsys.readouterr()
+        assert stored.ask(str(tmp_path), "select 1 as x", "") == 0
+        assert (
+            f"type `make report RUN=run-1 RESULTS={tmp_path}`, which collects the run again" in capsys.readouterr().err
+        )
+        assert stored.report_again(str(tmp_path), "run-1") == 0
+        assert capsys.readouterr().err == ""
+    shutil.rmtree(tmp_path / "raw")
+    gone(file_of(store, "runs", "run-1"))
+    with pytest.raises(Unfit, match=r"Run run-1 is left out: .* Put the file back from a copy"):
+        stored.report_again(str(tmp_path), "run-1")
+
+
+@pytest.mark.parametrize("name", ["../trials", "/etc", "a/b", ".hidden", "x" * 300, "a b", "packed-1", "ä"])
+def test_a_name_is_looked_at_before_it_is_part_of_a_path(name: str, store: Store) -> None:
+    with pytest.raises(BadInput, match=r"can't name a run: it takes letters, digits, .*; the latest are night-01"):
+        stored.report_again(store.url, name)
