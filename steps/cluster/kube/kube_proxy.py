@@ -7,6 +7,7 @@ from typing import Any, Final
 from analysis.errors import Problem
 from steps.cluster.kube.config import text
 from steps.cluster.kube.config.errors import TextError
+from steps.cluster.kube.permissions import KUBE_PROXY
 
 Object = dict[str, Any]
 
@@ -94,9 +95,11 @@ def is_rolled_out(daemon_set: Object) -> bool:
 
 
 def selector(daemon_set: Object) -> str:
-    """The label selector of its pods."""
-    labels = daemon_set["spec"]["selector"].get("matchLabels") or {}
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    """The label selector of its pods, as a query has it; never empty, for that would be every pod there is."""
+    own = daemon_set["spec"]["selector"]
+    parts = [f"{key}={value}" for key, value in sorted((own.get("matchLabels") or {}).items())]
+    parts += [_expression(each) for each in own.get("matchExpressions") or []]
+    return ",".join(parts) or f"k8s-app={KUBE_PROXY}"
 
 
 def written_at(found: Object | None, manager: str) -> datetime | None:
@@ -116,6 +119,16 @@ def stale(pods: Iterable[Object], since: datetime | None) -> tuple[Object, ...]:
         if datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) <= since
         and not pod["metadata"].get("deletionTimestamp")
     )
+
+
+def _expression(expression: Object) -> str:
+    key, operator = expression["key"], expression["operator"]
+    values = ",".join(expression.get("values") or [])
+    return {
+        "In": f"{key} in ({values})",
+        "NotIn": f"{key} notin ({values})",
+        "DoesNotExist": f"!{key}",
+    }.get(operator, str(key))
 
 
 def _observed(daemon_set: Object) -> bool:

@@ -40,6 +40,9 @@ AGENT_VARIABLES: Final = frozenset(
 )
 """What of calico-node's environment must be known."""
 
+PROXY_CONFIG: Final = "kube-proxy-config"
+"""What Amazon EKS calls the ConfigMap of kube-proxy's configuration."""
+
 _OWN_PODS: Final = ("k8s-app=kube-proxy", "component=kube-proxy")
 """The labels of a kube-proxy that is no DaemonSet but a pod of each node, as kops and RKE2 run it."""
 _AGENT: Final = "calico-node"
@@ -160,7 +163,8 @@ def look(client: Client, *, to_switch: bool = False) -> Seen:
     pods = client.list(PODS, KUBE_SYSTEM, labels=kube_proxy.selector(own)) if own and to_switch else []
     if own is None and to_switch:
         pods = [pod for labels in _OWN_PODS for pod in client.list(PODS, KUBE_SYSTEM, labels=labels)]
-    others = _others(daemon_sets, own)
+    config = client.get(CONFIGMAPS, KUBE_PROXY, KUBE_SYSTEM)
+    others = _others(daemon_sets, own) | ({PROXY_CONFIG} if own and kube_proxy.config_key(config) is None else set())
     agent = _agent(daemon_sets)
     there = agent["metadata"]["namespace"] if agent is not None else None
     agents = client.list(PODS, there, labels=kube_proxy.selector(agent)) if agent and there in _AGENTS_IN else None
@@ -176,7 +180,7 @@ def look(client: Client, *, to_switch: bool = False) -> Seen:
         nodes=tuple(client.list(NODES)),
         daemon_sets=daemon_sets,
         agent_pods=tuple(agents) if agents is not None else None,
-        kube_proxy_config=client.get(CONFIGMAPS, KUBE_PROXY, KUBE_SYSTEM),
+        kube_proxy_config=config,
         services_endpoints={place: client.get(CONFIGMAPS, SERVICES_ENDPOINT, place) for place in places},
         kube_proxy_pods=tuple(pods),
         api_endpoints=tuple(client.list(ENDPOINTSLICES, DEFAULT, labels="kubernetes.io/service-name=kubernetes"))

@@ -70,6 +70,7 @@ class Store:
         self.compacted = 0
         self.logs: dict[tuple[str, str], list[tuple[datetime, str]]] = {}
         self.requests: list[Request] = []
+        self.tried: list[Request] = []
         self.denied: Callable[[Request], bool] = lambda _request: False
         self.admission: Callable[[Request, Any], str | None] = lambda _request, _body: None
         self.after: Callable[[], None] = lambda: None
@@ -195,7 +196,7 @@ class Store:
         namespace, name = unquote(matched["namespace"] or ""), unquote(matched["name"] or "")
         verb = _verb(method, name, query)
         request = Request(verb, group, plural, namespace, name or _name_of(body), matched["sub"] or "")
-        self.requests.append(request)
+        (self.tried if query.get("dryRun") == "All" else self.requests).append(request)
         if plural == "selfsubjectaccessreviews":
             return self._review(body)
         if (group, plural) not in self.kinds:

@@ -33,6 +33,7 @@ def refused(calico: Calico, dataplane: str, owner: Owner = ME) -> str:
     before = calico.settings()
     with pytest.raises(Problem) as caught:
         configure.configure(client, owner, dataplane, "", quiet, calico.store.advance)
+    assert not [r for r in calico.store.requests if r.verb in {"create", "patch", "delete"}]
     assert transport.writes == 0
     assert calico.settings() == before
     assert not held(calico)

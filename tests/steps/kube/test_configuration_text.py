@@ -163,7 +163,6 @@ NO_CONFIGURATIONS = (
     "x",
     '{"kind": 1}',
     "[" * 2000,
-    "{" * 2000,
     '"\\UFFFFFFFF"',
     "a: &a [*a]",
 )

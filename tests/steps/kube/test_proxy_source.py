@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube import configure
+from steps.cluster.kube import configure, kube_proxy
 from steps.cluster.kube.adapter import Kube
 from steps.cluster.kube.config import proxy
 from steps.cluster.kube.discover import Facts
@@ -46,6 +46,11 @@ def eks(calico: Calico) -> None:
         {"name": "config", "configMap": {"name": "kube-proxy-config"}},
     ]
     config_map(calico, "kube-proxy", {"kubeconfig": "kind: Config\n"})
+    config_map(calico, "kube-proxy-config", {"config": IPVS})
+
+
+def eks_by_name_alone(calico: Calico) -> None:
+    calico.store.take("", "configmaps", "kube-system", "kube-proxy")
     config_map(calico, "kube-proxy-config", {"config": IPVS})
 
 
@@ -97,6 +102,7 @@ def no_daemon_set(calico: Calico) -> None:
     ("change", "source"),
     [
         (eks, "ConfigMap kube-system/kube-proxy-config, key config"),
+        (eks_by_name_alone, "ConfigMap kube-system/kube-proxy-config, key config"),
         (own_text(f"kind: Other\n---\n{IPVS}"), "ConfigMap kube-system/kube-proxy, key config.conf"),
         (own_text('{"kind": "KubeProxyConfiguration", "mode": "ipvs"}'), "ConfigMap kube-system/kube-proxy"),
         (own_text(CONFIG.replace('mode: ""', "mode:\tipvs")), "ConfigMap kube-system/kube-proxy"),
@@ -206,6 +212,23 @@ def test_any_pod_has_a_source(spec: Object | None) -> None:
     found = proxy.source(spec)
     assert found.config_map is None
     assert found.known == bool(spec and spec["containers"] and spec["containers"][0].get("command"))
+
+
+def test_a_selector_is_never_empty() -> None:
+    """An empty one would choose every pod of kube-system, to be deleted."""
+
+    def chosen(**selector: Any) -> str:  # noqa: ANN401
+        return kube_proxy.selector({"spec": {"selector": selector}})
+
+    assert chosen(matchLabels={"b": "2", "a": "1"}) == "a=1,b=2"
+    expressions = [
+        {"key": "k8s-app", "operator": "In", "values": ["kube-proxy", "other"]},
+        {"key": "x", "operator": "NotIn", "values": ["y"]},
+        {"key": "here", "operator": "Exists"},
+        {"key": "gone", "operator": "DoesNotExist"},
+    ]
+    assert chosen(matchExpressions=expressions) == "k8s-app in (kube-proxy,other),x notin (y),here,!gone"
+    assert chosen() == "k8s-app=kube-proxy"
 
 
 def test_quotes_that_do_not_match_are_words_all_the_same() -> None:

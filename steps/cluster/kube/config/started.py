@@ -6,7 +6,7 @@ from steps.cluster.kube import kube_proxy
 from steps.cluster.kube.config.environment import Variable
 from steps.cluster.kube.fields import read
 from steps.cluster.kube.permissions import KUBE_PROXY
-from steps.cluster.kube.seen import SWITCHED, Seen
+from steps.cluster.kube.seen import PROXY_CONFIG, SWITCHED, Seen
 
 Object = dict[str, Any]
 
@@ -22,6 +22,10 @@ def proxy_mode(seen: Seen) -> tuple[str | None, str, str | None]:
     if found.config_map is not None:
         mode = kube_proxy.mode(_held(seen.known_config_maps.get(found.config_map), found.key))
         source = f"ConfigMap kube-system/{found.config_map}, key {found.key}"
+        if mode is None and (key := kube_proxy.config_key(seen.config_maps.get(PROXY_CONFIG))) is not None:
+            # what it is started with holds no configuration, and what Amazon EKS calls it does
+            mode = kube_proxy.mode(_held(seen.config_maps[PROXY_CONFIG], key))
+            return mode, f"ConfigMap kube-system/{PROXY_CONFIG}, key {key}", None
         return mode, source, found.key if mode and found.config_map == KUBE_PROXY else None
     if found.known:
         return (found.flag or kube_proxy.DEFAULT_MODE), "its command line", None
