@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from analysis.errors import Unfit
+from analysis.errors import Problem, Unfit
 from steps.cluster.kube.workloads import mesh
 from steps.variables import IMAGE
 
@@ -120,6 +120,18 @@ def is_ready(found: Object) -> bool:
     """Whether a pod is ready, by its condition."""
     conditions = (found.get("status") or {}).get("conditions") or []
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+
+
+def ip(found: Object) -> str:
+    """A pod's address.
+
+    Raises:
+        Problem: it has none.
+    """
+    address = (found.get("status") or {}).get("podIP")
+    if not address:
+        raise Problem(f"pod {found['metadata']['name']} has no address, though it is ready: run it again.")
+    return str(address)
 
 
 def is_unplaced(found: Object) -> bool:

@@ -174,7 +174,7 @@ def _asking(
     made = []
     for index, place in enumerate(places):
         other = (index + 1) % len(places)
-        address = str(there[f"{CHECK}-pod-{other}"]["status"]["podIP"])
+        address = pods.ip(there[f"{CHECK}-pod-{other}"])
         way = Target(f"a pod on {places[other].node}", places[other].node, address, port)
         spec = Spec(place.node, place.address, host=False, targets=(way,), lines=(way,))
         made.append(_pod(f"{CHECK}-ask-{index}", CHECK, spec, image, {}))
