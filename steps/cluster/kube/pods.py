@@ -153,6 +153,8 @@ def why_not_ready(found: Object) -> str:
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return f"it can't be placed: {condition.get('message') or condition.get('reason')}"
+    if is_unplaced(found):
+        return "it has no node, and no scheduler has said why: look at kube-scheduler"
     reason = status.get("message") or status.get("reason")
     return f"it is {status.get('phase', 'not known to its node')}" + (f": {reason}" if reason else "")
 
