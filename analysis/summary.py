@@ -23,6 +23,7 @@ FLAG_MEANINGS: Final = {
     "foreign-cpu": "other programs used the machine while it was measured; the figure may be low",
     "steal": "the hypervisor took CPU time away while it was measured; the figure may be low",
     "cpu-columns": "the kernel's CPU columns do not add up to the wall time; do not use its CPU figures",
+    "not-through-the-node-port": "its requests did not go through the NodePort's node, as that path's do",
 }
 
 LAB_DISCLAIMER: Final = (

@@ -63,6 +63,7 @@ def measure(bench: Bench, documents: Path) -> None:
         "title": "measure",
         "client-node": bench.placement.client_node,
         "network": "pod",
+        "timeout": "900s",
     }
     raw.write(PREPARED, raw.Prepare(visit=1, placements=(bench.placement,)))
     with tempfile.TemporaryDirectory() as name:

@@ -26,7 +26,7 @@ NODES: Final = "BENCHMARK_NODES"
 """Two names, the client's first: the nodes that a person chose."""
 
 OUTSIDE: Final = "BENCHMARK_OUTSIDE"
-"""The node that the client outside runs on: one that Calico doesn't manage."""
+"""The node that the client outside runs on: one without a calico-node pod."""
 
 ACCEPT: Final = "BENCHMARK_ACCEPT"
 """What a person takes upon themselves, separated by commas: gitops, environment."""

@@ -29,7 +29,7 @@ class Asked:
     image: Annotated[str, flag("NAME:TAG of the steps' image, where the nodes can pull it.")] = ""
     results: Annotated[str, flag("The store, s3://BUCKET[/PREFIX]; the bucket of Argo's artifacts if empty.")] = ""
     environment: Annotated[str, flag("Under which name the figures are kept; the context's if empty.")] = ""
-    outside: Annotated[str, flag("The node of the client outside, one that Calico doesn't manage.")] = ""
+    outside: Annotated[str, flag("The node of the client outside, one without a calico-node pod.")] = ""
     accept: Annotated[str, flag(_ACCEPT)] = ""
     schedule: Annotated[str, flag("When the nightly run begins, as cron writes it, in UTC.")] = ""
     notify_url: Annotated[str, flag("Where the verdict of each run is posted to, as JSON.")] = ""

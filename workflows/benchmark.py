@@ -116,7 +116,7 @@ def _stay() -> DAG:
         measure(
             name="measure",
             with_param="{{tasks.prepare.outputs.parameters.measures}}",
-            arguments={**arguments, **_item("what", "title", "client-node", "network")},
+            arguments={**arguments, **_item("what", "title", "client-node", "network", "timeout")},
             depends="prepare",
         )
         clear(name="clear", arguments=arguments, depends=f"({OVER.format('measure')}) && ({OVER.format('retreat')})")

@@ -49,17 +49,20 @@ def _on_the_client_node() -> m.Affinity:
 @step(
     "measure",
     deadline_s=86_400,
+    # counted from the step's beginning, and not from its pod's as the deadline: a pod that is never started ends, too
+    timeout="{{inputs.parameters.timeout}}",
     affinity=_on_the_client_node(),
     tolerations=[m.Toleration(operator="Exists")],
     pod_spec_patch=_patch(),
 )
 @ends_in_a_sentence
-def measure(
+def measure(  # noqa: PLR0917 - the template places the pod by some
     settings: str,
     visit: str,
     what: str,
     client_node: Annotated[str, Parameter(name="client-node")],  # noqa: ARG001 - the template places the pod by it
     network: str,  # noqa: ARG001 - likewise
+    timeout: str,  # noqa: ARG001 - likewise, it ends the pod by it
     title: str,  # noqa: ARG001 - what the node is called
     prepared: Annotated[Path, S3Artifact(name="prepared", key=VISIT_FOLDER + "/" + raw.PREPARE)],
     document: Annotated[Path, document(VISIT_FOLDER + "/{{inputs.parameters.what}}")],

@@ -1,7 +1,7 @@
 """Start what the visit's trials need, and say which measuring steps there will be and where each of them runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from hera.workflows import Parameter
 
@@ -12,6 +12,12 @@ from steps.cluster import connect
 from steps.model import Placement, Visit
 from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, node_title, planned, say
 from steps.tasks.pod import step
+
+_START_S: Final = 900
+"""How long a measuring step's pod may take to start: its image may have to be pulled on its node first."""
+
+_TRIAL_S: Final = 120
+_CANARY_S: Final = 1800
 
 
 @step("observe", deadline_s=3600)
@@ -36,17 +42,24 @@ def measures(visit: Visit, placements: dict[str, Placement]) -> list[dict[str, s
     control = placements[CONTROL]
     topologies = dict.fromkeys(trial.topology for trial in visit.trials)
     return [
-        _item(visit, raw.canary_directory("before"), control),
-        *(_item(visit, topology, placements[topology]) for topology in topologies),
-        _item(visit, raw.canary_directory("after"), control),
+        _item(visit, raw.canary_directory("before"), control, _CANARY_S),
+        *(_item(visit, topology, placements[topology], _longest_s(visit, topology)) for topology in topologies),
+        _item(visit, raw.canary_directory("after"), control, _CANARY_S),
     ]
 
 
-def _item(visit: Visit, what: str, placement: Placement) -> dict[str, str]:
+def _longest_s(visit: Visit, topology: str) -> int:
+    """More than measuring a topology can take, each trial with its warm-up and whatever its program may wait for."""
+    own = [trial.duration_s for trial in visit.trials if trial.topology == topology]
+    return _START_S + sum(2 * duration_s + _TRIAL_S for duration_s in own)
+
+
+def _item(visit: Visit, what: str, placement: Placement, timeout_s: int) -> dict[str, str]:
     client = BY_NAME[placement.topology].client
     return {
         "what": what,
         "title": node_title(what, visit.dataplane, f"visit-{visit.visit}"),
         "client-node": placement.client_node,
+        "timeout": f"{timeout_s}s",
         "network": "outside" if client == "outside" else "node" if placement.host_network else "pod",
     }

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.errors import BadInput
-from steps import variables
+from steps import measure, variables
+from steps.model import Visit
 from steps.tasks.common import ends_in_a_sentence, node_title
 from steps.tasks.measure import CANARIES, placed
-from tests.steps.builders import placement
+from steps.tasks.prepare import measures
+from tests.steps.builders import placement, trial
 
 TAKEN_BY_ARGO = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-.]{0,61}[a-zA-Z0-9]")
 """The expression that Argo 4.1's controller holds a display name against."""
@@ -70,3 +72,16 @@ def test_a_deployment_that_says_nothing_is_told_what_to_say() -> None:
     with pytest.raises(BadInput, match=r"BENCHMARK_RESULTS is not set: deploy the workflow by `make deploy`"):
         variables.results({})
     assert variables.environment({"BENCHMARK_ENVIRONMENT": " prod "}) == "prod"
+
+
+@pytest.mark.parametrize("durations_s", [(), (1,), (10, 10, 10), (3600,) * 4])
+def test_a_measuring_step_ends_even_where_its_node_never_starts_it_but_not_while_it_measures(
+    durations_s: tuple[int, ...],
+) -> None:
+    trials = tuple(trial(trial=n, duration_s=s, topology="pod-to-pod") for n, s in enumerate(durations_s, 1))
+    visit = Visit(visit=1, round=1, dataplane="ebpf", trials=trials)
+    places = {name: placement(topology=name) for name in ("node-to-node", "pod-to-pod")}
+    limits_s = {item["what"]: int(item["timeout"].removesuffix("s")) for item in measures(visit, places)}
+    assert limits_s["canary-before"] == limits_s["canary-after"] == 1800
+    if durations_s:
+        assert sum(durations_s) + len(durations_s) * measure.GRACE_S + 900 < limits_s["pod-to-pod"] < 86_400

@@ -55,6 +55,10 @@ def test_the_step_is_pinned_by_the_name_of_its_node_alone() -> None:
     }
 
 
+def test_a_step_that_its_node_never_starts_has_a_limit_of_its_own() -> None:
+    assert template()["timeout"] == "{{inputs.parameters.timeout}}"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -95,9 +95,13 @@ def test_a_small_run_has_these_nodes_in_this_order(tmp_path: Path) -> None:
         visit = f"run.visit({number - 1}:{key})"
         base = f"{visit}.stay"
         below = [
-            f"({n}:client-node:node-a,network:{network},title:{what}.as-is.visit-{number},what:{what})"
-            for n, (what, network) in enumerate(
-                (("canary-before", "node"), ("pod-to-service", "pod"), ("canary-after", "node"))
+            f"({n}:client-node:node-a,network:{network},timeout:{timeout},title:{what}.as-is.visit-{number},what:{what})"
+            for n, (what, network, timeout) in enumerate(
+                (
+                    ("canary-before", "node", "1800s"),
+                    ("pod-to-service", "pod", "1148s"),
+                    ("canary-after", "node", "1800s"),
+                )
             )
         ]
         tasks = ("configure", "configure(0)", "settle", "retreat", "prepare", "measure")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from analysis.errors import Unfit
+from analysis.errors import Problem, Unfit
 from steps.cluster.kube.workloads import mesh
 from steps.variables import IMAGE
 
@@ -122,6 +122,18 @@ def is_ready(found: Object) -> bool:
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
+def ip(found: Object) -> str:
+    """A pod's address.
+
+    Raises:
+        Problem: it has none.
+    """
+    address = (found.get("status") or {}).get("podIP")
+    if not address:
+        raise Problem(f"pod {found['metadata']['name']} has no address, though it is ready: run it again.")
+    return str(address)
+
+
 def is_unplaced(found: Object) -> bool:
     """Whether no node has been found for a pod so far."""
     return not (found.get("spec") or {}).get("nodeName") and (found.get("status") or {}).get("phase") in {
@@ -141,6 +153,8 @@ def why_not_ready(found: Object) -> str:
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return f"it can't be placed: {condition.get('message') or condition.get('reason')}"
+    if is_unplaced(found):
+        return "it has no node, and no scheduler has said why: look at kube-scheduler"
     reason = status.get("message") or status.get("reason")
     return f"it is {status.get('phase', 'not known to its node')}" + (f": {reason}" if reason else "")
 

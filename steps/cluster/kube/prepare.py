@@ -237,7 +237,7 @@ def _placement(
     if to_node:
         address = far.address
     elif topology.target == "pod-address":
-        address = ip(manned["server-near" if topology.same_node else _SERVER])
+        address = pods.ip(manned["server-near" if topology.same_node else _SERVER])
     elif topology.target == "service":
         address = found["spec"]["clusterIP"]
     else:
@@ -245,7 +245,7 @@ def _placement(
     # A client outside has no way into the pod network, so it reads the counters at the nodes' own addresses.
     kind = "monitor-host" if from_outside else "monitor"
     source = {
-        place.node: f"http://{_bracketed(ip(manned[f'{kind}-{index}']))}:{MONITOR_PORT}/"
+        place.node: f"http://{_bracketed(pods.ip(manned[f'{kind}-{index}']))}:{MONITOR_PORT}/"
         for index, place in enumerate(places)
     }
     if topology.same_node:
@@ -270,18 +270,6 @@ def _placement(
         nat_monitor=Monitor(node=near.node, side="nat", source=source[near.node]) if from_outside else None,
         nat_interface=uplink if from_outside else None,
     )
-
-
-def ip(pod: Object) -> str:
-    """A pod's address.
-
-    Raises:
-        Problem: it has none.
-    """
-    found = (pod.get("status") or {}).get("podIP")
-    if not found:
-        raise Problem(f"pod {pod['metadata']['name']} has no address, though it is ready: run it again.")
-    return str(found)
 
 
 def node_ports(found: Object) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from steps.variables import IMAGE
 REACH: Final = "reach"
 CHECK: Final = "check"
 OUTSIDE: Final = "check-outside"
+_PODS: Final = f"{CHECK}-pods"
 _ANSWERS: Final = "dataplane-benchmark/answers"
 READY_PORT: Final = 5205
 REACH_S: Final = 90.0
@@ -100,7 +101,7 @@ def findings(
 ) -> list[Finding]:
     """Whether the image starts on both nodes, and a port is open between them both ways, by TCP and by UDP.
 
-    It is tried from node to node, and from pod to pod through a Service: what denies pods their traffic, a network
+    It is tried from node to node, and from pod to pod: what denies pods their traffic, a network
     policy of whatever kind, is found by what it does, and looked up by name.
 
     Args:
@@ -114,17 +115,17 @@ def findings(
     """
     inner, outer = Crew(client, CHECK), Crew(client, OUTSIDE)
     try:
-        names = [f"{CHECK}-pod-{index}" for index in range(len(places))]
-        inner.serve(*(pods.service(n, CHECK, n, {_ANSWERS: n}, pods.both(CHECK, port), "NodePort") for n in names))
-        services = inner.services()
-        inner.man(
-            [*check_manifests(places, image, port), *_pod_manifests(places, services, names, image, port)], _IMAGE_S
-        )
+        inner.serve(_service(len(places), port))
+        waiting = [*check_manifests(places, image, port), *_answering(places, image, port)]
+        there = {pod["metadata"]["name"]: pod for pod in inner.man(waiting, _IMAGE_S)}
+        asking = _asking(places, there, image, port)
+        inner.man([*waiting, *asking], _IMAGE_S)
         found = _closed(client, [f"{CHECK}-{index}" for index in range(len(places))], sleep)
         suspected = suspects.read(client, client.groups())
-        found += _denied(client, _unanswered(client, names, sleep), found, suspected, in_pods=in_pods)
+        shut = _unanswered(client, [each["metadata"]["name"] for each in asking], sleep)
+        found += _denied(client, shut, found, suspected, in_pods=in_pods)
         if outside is not None:
-            number = looking.node_port(services[names[-1]])
+            number = looking.node_port(inner.services()[_PODS])
             manifest = outside_manifest(outside, places[0], number, image)
             found += _from_outside(client, outer, manifest, suspected, sleep)
     except AlteredError as error:
@@ -138,6 +139,11 @@ def findings(
         inner.dismiss()
 
 
+def _service(count: int, port: int) -> pods.Object:
+    """The Service before the last node's answering pod, with a node port."""
+    return pods.service(_PODS, CHECK, CHECK, {_ANSWERS: str(count - 1)}, pods.both(CHECK, port), "NodePort")
+
+
 def check_manifests(places: Sequence[looking.Site], image: str, port: int) -> list[pods.Object]:
     """A pod in the network of each node, that answers there and asks at the other."""
     made = []
@@ -145,21 +151,33 @@ def check_manifests(places: Sequence[looking.Site], image: str, port: int) -> li
         other = places[(index + 1) % len(places)]
         way = Target(f"{other.node} ({other.address}) on port {port}", other.node, other.address, port)
         spec = Spec(place.node, place.address, host=True, targets=(way,), lines=(way,), echo=port)
-        made.append(_pod(f"{CHECK}-{index}", CHECK, spec, image, {_ANSWERS: str(index)}))
+        made.append(_pod(f"{CHECK}-{index}", CHECK, spec, image, {}))
     return made
 
 
-def _pod_manifests(
-    places: Sequence[looking.Site], services: Mapping[str, pods.Object], names: Sequence[str], image: str, port: int
+def _answering(places: Sequence[looking.Site], image: str, port: int) -> list[pods.Object]:
+    """A pod in the pod network of each node, that answers there; the last one is behind the Service, too."""
+    made = []
+    for index, place in enumerate(places):
+        spec = Spec(place.node, place.address, host=False, targets=(), lines=(), echo=port)
+        made.append(_pod(f"{CHECK}-pod-{index}", CHECK, spec, image, {_ANSWERS: str(index)}))
+    return made
+
+
+def _asking(
+    places: Sequence[looking.Site], there: Mapping[str, pods.Object], image: str, port: int
 ) -> list[pods.Object]:
-    """A pod in the pod network of each node, that answers there and asks at the other's Service."""
+    """A pod in the pod network of each node, that asks at the other's that answers.
+
+    At its own address: a Service that is not written everywhere yet would look like a denial.
+    """
     made = []
     for index, place in enumerate(places):
         other = (index + 1) % len(places)
-        address = services[names[other]]["spec"]["clusterIP"]
+        address = pods.ip(there[f"{CHECK}-pod-{other}"])
         way = Target(f"a pod on {places[other].node}", places[other].node, address, port)
-        spec = Spec(place.node, place.address, host=False, targets=(way,), lines=(way,), echo=port)
-        made.append(_pod(names[index], CHECK, spec, image, {_ANSWERS: names[index]}))
+        spec = Spec(place.node, place.address, host=False, targets=(way,), lines=(way,))
+        made.append(_pod(f"{CHECK}-ask-{index}", CHECK, spec, image, {}))
     return made
 
 

@@ -194,7 +194,8 @@ class Calico:
             self._run_kube_proxy()
             self._run_felix()
             for pod in store.all("", "pods"):
-                pod.setdefault("status", copy.deepcopy(_READY))
+                if "status" not in pod:
+                    pod["status"] = {**copy.deepcopy(_READY), "podIP": f"10.64.0.{next(self._serial)}"}
             for service in store.all("", "services"):
                 service["spec"].setdefault("clusterIP", f"10.97.0.{next(self._serial)}")
                 for port in service["spec"]["ports"] if service["spec"].get("type") == "NodePort" else []:

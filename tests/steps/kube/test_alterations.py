@@ -66,12 +66,15 @@ OURS = [
         in_container(image="registry.example/steps:2"),
         "has image registry.example/steps:2 and not registry.example/steps:1",
     ),
+    (in_container(image="registry.example/steps"), "has image registry.example/steps and not"),
+    (in_container(image="registry.example/proxy:1"), "has image registry.example/proxy:1 and not"),
     (in_container(command=["sleep", "1d"]), "its container program has another command"),
     (lambda pod: pod["spec"].update(containers=[dict(PROXY)]), "its container program is missing"),
 ]
 HARMLESS: list[Alter] = [
     in_container(image="mirror.example:5000/cache/steps:1"),
     in_container(image="mirror.example/steps:1@sha256:abc"),
+    in_container(image="mirror.example/steps@sha256:abc"),
     in_container(env=[{"name": "AWS_REGION", "value": "x"}]),
     in_spec(priorityClassName="low", volumes=[{"name": "token"}]),
     annotate("ambient.istio.io/redirection", "disabled"),

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from analysis.errors import Problem
-from steps.cluster.kube import crew, prepare, reach
+from steps.cluster.kube import crew, pods, prepare, reach
 from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.quantity import size_bytes
 from tests.steps.kube.test_alterations import RUN, step_pod
@@ -65,6 +65,15 @@ def test_a_pod_for_which_there_is_no_node_is_told_long_before_its_time_is_up() -
         Crew(bench.client, "trials").man(prepare.manifests((), PLACES, "image:1"), 60.0)
     assert time.monotonic() - began < 30
     assert crew.UNPLACED_S <= 45
+
+
+def test_a_pod_that_no_scheduler_looks_at_is_told_so() -> None:
+    pod: Object = {"metadata": {"name": "a"}, "spec": {}, "status": {"phase": "Pending"}}
+    assert pods.is_unplaced(pod)
+    assert "no scheduler has said why" in pods.why_not_ready(pod)
+    placed = {**pod, "spec": {"nodeName": "node-a"}}
+    assert not pods.is_unplaced(placed)
+    assert pods.why_not_ready(placed) == "it is Pending"
 
 
 def test_a_pod_that_finds_its_node_after_a_while_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

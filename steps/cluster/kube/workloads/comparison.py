@@ -64,7 +64,7 @@ def _containers(spec: Object, asked: Object) -> Iterator[str]:
             yield f"its container {name} is missing"
             continue
         image = str(there[name].get("image"))
-        if _unregistered(image) != _unregistered(container["image"]):
+        if not _same_image(image, container["image"]):
             yield f"its container {name} has image {image} and not {container['image']}"
         if there[name].get("command") != container.get("command"):
             yield f"its container {name} has another command"
@@ -114,6 +114,21 @@ def _annotations(found: Object, wanted: Object) -> Iterator[str]:
             yield f"{IN_THE_PATH[name]} (annotation {name}={str(value)[:40]})"
 
 
-def _unregistered(image: str) -> str:
-    """An image's last name with its tag: clusters rewrite the registry, and what is before it, to a mirror's."""
-    return image.rpartition("/")[2].partition("@")[0]
+def _same_image(found: str, asked: str) -> bool:
+    """Whether it is the same image, as far as its name tells.
+
+    Clusters rewrite the registry, and what is before the last name, to a mirror's; and a tag to the digest that it
+    stands for.
+    """
+    name, tag, digest = _parts(found)
+    asked_name, asked_tag, asked_digest = _parts(asked)
+    if name != asked_name or (digest and asked_digest and digest != asked_digest):
+        return False
+    return tag == asked_tag or (not tag and bool(digest))
+
+
+def _parts(image: str) -> tuple[str, str, str]:
+    """An image's last name, its tag and its digest; an empty one is absent."""
+    named, _, digest = image.partition("@")
+    name, _, tag = named.rpartition("/")[2].partition(":")
+    return name, tag, digest
