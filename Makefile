@@ -32,7 +32,7 @@ TAKES := run:$(OPTIONS); plan:$(OPTIONS); preflight:$(OPTIONS); deploy:$(DEPLOYM
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 quoted = '$(subst ','\'',$(1))'
 ifneq ($(GIVEN),)
-  REFUSED := $(shell $(PYTHON) -I workflows/given.py $(call quoted,$(or $(MAKECMDGOALS),help)) \
+  REFUSED := $(shell $(PYTHON) -I ./workflows/given.py $(call quoted,$(or $(MAKECMDGOALS),help)) \
     $(call quoted,$(TAKES)) $(call quoted,$(GIVEN)))
   $(if $(REFUSED),$(error $(REFUSED)))
   # As it was typed: without this make would read $HOME in SQL='...' as its own variable H and the letters OME.

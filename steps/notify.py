@@ -72,8 +72,12 @@ def post(url: str, body: Mapping[str, Any], pause: Callable[[RetryCallState], fl
         BadInput: the address is none.
         Problem: it was not taken; a sentence that names the host alone, since such addresses hold secrets.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:  # of brackets that don't match, and of ports that are none
+        usable = None
+    if not usable or not parts.hostname:
         raise BadInput("BENCHMARK_NOTIFY_URL is no address: write https://HOST/PATH.")
     attempts = Retrying(
         retry=retry_if_exception_type(_AgainError), stop=stop_after_attempt(ATTEMPTS), wait=pause, reraise=True

@@ -117,8 +117,6 @@ def arm_fault(name: str, environment: str, kind: str) -> str | None:
         )
     if arm.label is not None and _LABEL.fullmatch(arm.label) is None:
         return f"label of dataplane {shown(name)} must be at most 40 letters, digits and ._=-: write {arm.name}+twin"
-    if kind != "lab" and arm.label is not None and arm.label.startswith("burden"):
-        return f"dataplane {name!r} has a burden, which only the lab's dataplanes take: leave it out"
     return burden_fault(name)
 
 

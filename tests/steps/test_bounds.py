@@ -106,11 +106,6 @@ def test_a_burden_is_planned() -> None:
     assert expected_s(heavy) - expected_s(light) == pytest.approx(10, rel=0.1)
 
 
-def test_a_cluster_takes_no_burden_that_nothing_would_put_on_it() -> None:
-    with pytest.raises(BadInput, match="has a burden, which only the lab's dataplanes take"):
-        choose(dataplanes="iptables,iptables+burden=5", environment="prod")
-
-
 @pytest.mark.parametrize("name", ["profile", "dataplanes", "topologies", "options", "label", "nodes", "environment"])
 def test_an_endless_text_is_refused_at_once(name: str) -> None:
     texts: dict[str, Any] = {name: "x," * LONGEST_TEXT}

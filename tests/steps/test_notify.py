@@ -136,7 +136,18 @@ def test_nobody_there_is_a_sentence() -> None:
         notify.post(f"http://127.0.0.1:{port}/", message(), at_once)
 
 
-@pytest.mark.parametrize("url", ["example.com/hook", "ftp://example.com", "http:///path", "https://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "example.com/hook",
+        "ftp://example.com",
+        "http:///path",
+        "https://",
+        "https://[x",
+        "https://x:99999/",
+        "https://x:y",
+    ],
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(BadInput, match="BENCHMARK_NOTIFY_URL is no address"):
         notify.post(url, message(), at_once)

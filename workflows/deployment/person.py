@@ -1,5 +1,6 @@
 """A cluster's API for whoever deploys and submits: with that person's own rights, outside the steps' table of them."""
 
+import copy
 import json
 import os
 import re
@@ -76,6 +77,12 @@ class Person(Client):
         way = way_to(context, variables)
         where = way.context or "this cluster"
         return cls(way.configuration, namespace, where, patience_s, login=way.login, at_prompt=True)
+
+    def patient(self, patience_s: float) -> Self:
+        """The same person, logged in already, who waits for longer."""
+        other = copy.copy(self)
+        other._transport = self._transport.patient(patience_s)  # noqa: SLF001 - a copy of this very object
+        return other
 
     def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> None:
         """The API server decides."""

@@ -49,8 +49,7 @@ def submit(asked: Submission, console: Console | None = None, client: Person | N
         Unfit: the benchmark is not deployed there, or the run's first steps refused.
         Problem: the API server refused, or can't be reached any more; the run may go on.
     """
-    watcher = client or Person.of(asked.context, asked.namespace, patience_s=PATIENCE_S)
-    client = client or Person.of(asked.context, asked.namespace)
+    given, client = client, client or Person.of(asked.context, asked.namespace)
     console = console or Console()
     settings = _checked(client, asked)
     name = _create(client, asked.fields())
@@ -65,7 +64,7 @@ def submit(asked: Submission, console: Console | None = None, client: Person | N
     if asked.detach:
         return 0
     try:
-        ended = _watched(watcher, name, Display(console, expected_s(settings)))
+        ended = _watched(given or client.patient(PATIENCE_S), name, Display(console, expected_s(settings)))
     except KeyboardInterrupt:
         console.print(f"No longer watching. {_goes_on(client, name)}", soft_wrap=True, highlight=False)
         return INTERRUPTED

@@ -5,6 +5,7 @@ silent, 429 with its Retry-After, and 5xx are tried again until patience is over
 does of an answer that is long in coming. At a prompt the first call of all is not tried again where nothing answers.
 """
 
+import copy
 import json
 import time
 import warnings
@@ -59,6 +60,12 @@ class Transport:
         self._answered = False
         self._configuration = configuration
         self._pool = _pool(configuration, where)
+
+    def patient(self, patience_s: float) -> "Transport":
+        """The same connections, login and past, but tried for so long."""
+        other = copy.copy(self)
+        other._patience_s = patience_s  # noqa: SLF001 - a copy of this very object
+        return other
 
     def call(
         self, method: str, path: str, what: str, body: object = None, *, content: str = "", missing: bool = False

@@ -131,6 +131,17 @@ def test_once_it_has_answered_a_person_waits_too() -> None:
     assert said[0].endswith("; Ctrl-C ends it.")
 
 
+def test_who_waits_for_longer_has_been_answered_already(closed: int) -> None:
+    configuration = Configuration()
+    with served() as server:
+        configuration.host = f"http://127.0.0.1:{server.server_port}"
+        transport = Transport(configuration, "prod", 120.0, at_prompt=True, say=lambda _said: None)
+        assert transport.call("GET", "/version", "the version") == b"{}"
+    configuration.host = f"http://127.0.0.1:{closed}"
+    with pytest.raises(TransientError, match="Connection refused"):
+        transport.patient(0.1).call("GET", "/version", "the version")
+
+
 def test_what_swallows_the_call_is_told_and_tried_again(black_hole: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "SILENCE_S", 0.05)
     monkeypatch.setattr(transports, "CONNECT_S", 0.3)
