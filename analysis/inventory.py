@@ -3,7 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -88,7 +88,6 @@ def take(
     found: Found,
     damaged: Iterable[Blocked] = (),
     faults: Mapping[str, str] = MappingProxyType({}),
-    schemas: Mapping[str, pa.Schema] = MappingProxyType({}),
 ) -> Inventory:
     """Find out what counts: of the rows of one run the one written last, if all is well with it.
 
@@ -96,7 +95,6 @@ def take(
         found: each file of `runs/` with its rows.
         damaged: the files of `runs/` that can't be used. Their runs don't count, not even by an earlier row.
         faults: what is wrong with files of the child tables, by name. The runs that they hold don't count.
-        schemas: of files of the child tables, as far as is known.
     """
     read = [one for name, table in found for one in _read_rows(name, table)]
     entries = [one for one in read if isinstance(one, Entry)]
@@ -110,7 +108,7 @@ def take(
     counting = {run_id: entry for run_id, entry in last.items() if run_id not in gone}
     return Inventory(
         runs=_rows(found, counting),
-        parts=_parts(entries, counting.values(), schemas),
+        parts=_parts(entries, counting.values()),
         entries=tuple(entries),
         counting=frozenset(counting.values()),
         blocked=tuple(blocked),
@@ -161,15 +159,25 @@ def _rows(found: Found, counting: Mapping[str, Entry]) -> dict[int, pa.Table]:
     return {version: pa.concat_tables(tables, promote_options="permissive") for version, tables in rows.items()}
 
 
-def _parts(
-    entries: Iterable[Entry], counting: Iterable[Entry], schemas: Mapping[str, pa.Schema]
-) -> dict[str, tuple[Part, ...]]:
+def with_schemas(inventory: Inventory, schemas: Mapping[str, pa.Schema]) -> Inventory:
+    """The same with the schema of each file of the child tables that is known."""
+    return replace(
+        inventory,
+        parts={
+            table: tuple(replace(part, schema=schemas.get(part.name)) for part in parts)
+            for table, parts in inventory.parts.items()
+        },
+    )
+
+
+def _parts(entries: Iterable[Entry], counting: Iterable[Entry]) -> dict[str, tuple[Part, ...]]:
     holds: dict[str, set[str]] = defaultdict(set)
     whole: set[str] = set()  # the files of which a row of `runs/` for each of their runs is known
     for entry in entries:
+        packed = is_packed(entry.name)
         for child in entry.children:
             holds[child].add(entry.run_id)
-            if is_packed(entry.name) == is_packed(child):
+            if child not in whole and packed == is_packed(child):
                 whole.add(child)
     live: dict[str, set[str]] = defaultdict(set)
     versions: dict[str, int] = {}
@@ -180,10 +188,10 @@ def _parts(
     parts: dict[str, list[Part]] = {table: [] for table in CHILDREN}
     for child in sorted(live):
         only = None if live[child] == holds[child] and child in whole else tuple(sorted(live[child]))
-        parts[child.partition("/")[0]].append(Part(child, versions[child], only, schemas.get(child)))
+        parts[child.partition("/")[0]].append(Part(child, versions[child], only))
     return {table: tuple(found) for table, found in parts.items()}
 
 
 def is_packed(name: str) -> bool:
     """Whether a file of the store, named with its folder, holds many runs."""
-    return name.partition("/")[2].startswith(PACKED)
+    return f"/{PACKED}" in name

@@ -27,6 +27,9 @@ NOT_AS_NAMED: Final = "is damaged: its content is not what its name says"
 NAMED_BY_CONTENT: Final = b"named_by"
 """In the metadata of a file of `runs/` whose name holds the digest of all of its content."""
 
+LOCAL_READERS: Final = 2
+"""On this machine there is nothing to wait for: more threads only wait for each other."""
+
 _SUFFIX: Final = re.compile(r"\.[0-9a-f]{16}\.parquet$")
 
 
@@ -171,7 +174,7 @@ def readable_runs(files: Files, names: Iterable[str]) -> tuple[Runs, list[tuple[
         FileNotFoundError: one is gone.
         Unfit: the store can't be read.
     """
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(LOCAL_READERS if files.local else READERS) as pool:
         all_read = list(pool.map(lambda name: (name, _read_run(files, name)), names))
     return (
         [(name, table) for name, table in all_read if not isinstance(table, Damaged)],

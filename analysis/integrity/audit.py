@@ -17,7 +17,7 @@ from analysis.errors import Damaged
 from analysis.files import Files
 from analysis.integrity.content import FOOTER_END_BYTES, ContentError, check_schema, footer_length, read_footer
 from analysis.inventory import CHILDREN, Entry
-from analysis.tables import NOT_AS_NAMED, READERS, digest_in, owner
+from analysis.tables import LOCAL_READERS, NOT_AS_NAMED, READERS, digest_in, owner
 
 ALWAYS: Final = frozenset({"visits", "trials"})
 """The tables of which each file's digest is compared whenever the store is opened."""
@@ -57,7 +57,7 @@ def audit(
         for child in entry.children:
             _, whole = wanted.get(child, (0, False))
             wanted[child] = (entry.version, whole or entry.run_id == run_id or child.partition("/")[0] in digested)
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(READERS if not files.local else LOCAL_READERS) as pool:
         found = dict(zip(wanted, pool.map(lambda name: _look(files, name, *wanted[name]), wanted), strict=True))
     return Audit(
         faults={name: one for name, one in found.items() if isinstance(one, str)},

@@ -1,5 +1,6 @@
 """What is wrong with a Parquet file of the store, from its footer alone or from all of its content. Touches no file."""
 
+import functools
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -121,20 +122,28 @@ def check_schema(schema: pa.Schema, table: str, version: int) -> None:
         ContentError: it has not.
     """
     current = version == SCHEMA_VERSION
-    expected = arrow_schema(table)
-    if len(set(schema.names)) != len(schema.names):
+    expected = _expected(table)
+    if len(set(schema.names)) != len(schema):
         raise ContentError("has two columns of one name")
-    if missing := [name for name in (KEYS[table] if current else KEYS[table][:1]) if name not in schema.names]:
+    names = set(schema.names)
+    if missing := [name for name in (KEYS[table] if current else KEYS[table][:1]) if name not in names]:
         raise ContentError(f"is no file of {table}: it has no column {missing[0]}")
     for field in schema:
-        if field.name in expected.names and (current or field.name == "run_id"):
-            wanted = expected.field(field.name).type
+        if field.name in expected and (current or field.name == "run_id"):
+            wanted = expected[field.name]
             if not _fits(field.type, wanted):
                 raise ContentError(f"is no file of {table}: its column {field.name} holds {field.type}, not {wanted}")
 
 
+@functools.cache
+def _expected(table: str) -> dict[str, pa.DataType]:
+    return {field.name: field.type for field in arrow_schema(table)}
+
+
 def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
     """Whether a stored column can be read as what is wanted; a struct may lack fields that came later."""
+    if found.equals(wanted):
+        return True
     if pa.types.is_list(wanted):
         return pa.types.is_list(found) and _fits(found.value_type, wanted.value_type)
     if pa.types.is_struct(wanted):
@@ -145,7 +154,7 @@ def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
         return all(field.name not in known or _fits(field.type, known[field.name]) for field in fields)
     if pa.types.is_timestamp(wanted):
         return pa.types.is_timestamp(found) and found.tz is not None
-    return bool(found == wanted or pa.types.is_null(found))
+    return bool(pa.types.is_null(found))
 
 
 def first_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from analysis.files import UNREADABLE, Files
 from analysis.integrity.audit import ALWAYS, Audit, audit
 from analysis.integrity.left_out import LeftOut, put_back
 from analysis.integrity.unnamed import lost_runs
-from analysis.inventory import Blocked, Found, Inventory, take
+from analysis.inventory import Blocked, Found, Inventory, take, with_schemas
 from analysis.tables import is_ours, owner, readable_runs
 
 _LISTINGS = 5
@@ -51,7 +51,9 @@ def take_stock(files: Files, digested: Collection[str] = ALWAYS, run_id: str | N
         seen = audit(files, stock.counting, digested, run_id)
         if seen.gone and _list_runs(files) != listed:
             continue  # replaced meanwhile; what is gone while no row has changed is lost
-        stock = take(found, damaged, _faults(seen), seen.schemas)
+        if seen.faults or seen.gone:
+            stock = take(found, damaged, _faults(seen))
+        stock = with_schemas(stock, seen.schemas)
         blocked = (*stock.blocked, *lost_runs(files, stock, listed))
         return replace(stock, blocked=blocked, left_out=tuple(for_people(files, one) for one in blocked))
     raise _restless(files)

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from analysis import addresses, database
@@ -18,12 +18,15 @@ from tests.analysis.stored import shown as shown_runs
 
 SECRET = "wJalrXUtnFEMI-K7MDENG+bPxRfi/CYEXAMPLE"
 
+SEEDED = settings(derandomize=True, deadline=None)
+
 NAME = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
 PATH = st.lists(NAME, min_size=1, max_size=4).map("/".join)
 PREFIX = st.lists(NAME.filter(lambda part: part not in {".", ".."}), max_size=4).map("/".join)
 BUCKET = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True).filter(lambda name: name.lower() != "arn")
 
 
+@SEEDED
 @given(path=PATH)
 def test_a_folder_is_just_the_path_that_was_typed(path: str) -> None:
     typed = f"/{path}"
@@ -34,12 +37,14 @@ def test_a_folder_is_just_the_path_that_was_typed(path: str) -> None:
     assert parse(f"./{path}").root == str(Path.cwd() / path)
 
 
+@SEEDED
 @given(path=PATH)
 def test_a_file_address_is_the_path_whose_escapes_it_has(path: str) -> None:
     for scheme in ("file://", "FILE://", "file://localhost"):
         assert parse(f"{scheme}/{quote(path)}").root == str(Path(f"/{path}").absolute())
 
 
+@SEEDED
 @given(bucket=BUCKET, prefix=PREFIX, ends=st.sampled_from(["", "/"]))
 def test_a_bucket_and_its_prefix_are_taken_literally(bucket: str, prefix: str, ends: str) -> None:
     found = parse(f"s3://{bucket}/{quote(prefix)}{ends}")
@@ -55,6 +60,7 @@ def _all_that_is_said(url: str) -> str:
         return str(problem)
 
 
+@SEEDED
 @given(text=st.text(max_size=40) | st.text(alphabet="s3:/@?#&=%~.ab*[]\\ ", max_size=40).map("s3://".__add__))
 def test_any_text_is_an_address_or_a_sentence(text: str) -> None:
     try:
@@ -66,6 +72,7 @@ def test_any_text_is_an_address_or_a_sentence(text: str) -> None:
     assert "\0" not in found.root
 
 
+@SEEDED
 @given(
     form=st.sampled_from(
         [

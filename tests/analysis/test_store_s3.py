@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
@@ -104,7 +103,9 @@ def test_a_bucket_whose_name_has_capitals_and_a_prefix_with_every_letter(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", server)
-    boto3.client("s3", endpoint_url=server, region_name="us-east-1").create_bucket(Bucket="Bucket_X")
+    host = server.removeprefix("http://")
+    s3 = fs.S3FileSystem(scheme="http", endpoint_override=host, region="us-east-1", allow_bucket_creation=True)
+    s3.create_dir("Bucket_X")
     for prefix in ("a#b", "topology=node-to-node/x", "[a]*", "run_id=ci-17"):
         named = Store(f"s3://Bucket_X/{prefix}")
         named.write("run-a", rows("run-a", "x"))
