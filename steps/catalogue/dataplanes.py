@@ -116,7 +116,7 @@ def arm_fault(name: str, environment: str, kind: str) -> str | None:
             f"{'the lab' if kind == 'lab' else 'a Kubernetes cluster'}: choose from {', '.join(here)}"
         )
     if arm.label is not None and _LABEL.fullmatch(arm.label) is None:
-        return f"label of dataplane {shown(name)} must be at most 40 letters, digits and ._=-: write {arm.name}+twin"
+        return f"label of dataplane {shown(name)} must be letters, digits and ._=-, 40 at most: write {arm.name}+twin"
     return burden_fault(name)
 
 
