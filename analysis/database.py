@@ -49,6 +49,8 @@ TRIES: Final = stop_after_attempt(5)
 _PATTERN: Final = re.compile(r"[*?\[\]{}\\]")
 """Letters by which DuckDB takes a path for a pattern, or might."""
 
+_NO_MORE_FILES: Final = "Too many open files"
+
 MEMORY_LIMIT: Final = "640MB"
 """Above it DuckDB spills to disk: a report must be made in a pod of 1 GiB."""
 
@@ -102,7 +104,7 @@ def connect(
 
 
 def _remedy(error: Exception) -> str:
-    if "Too many open files" in str(error):
+    if _NO_MORE_FILES in str(error):
         return "raise the limit of open files (ulimit -n)"
     return "try again; if it stays so, put the file back from a copy"
 
@@ -198,8 +200,9 @@ def query(con: Connection, sql: str, parameters: Mapping[str, object] | None = N
     except duckdb.Error as error:
         # What Arrow says while it reads a bucket reaches us as an error in the input.
         if isinstance(error, duckdb.IOException) or "registered as" in str(error):
+            again = _remedy(error) if _NO_MORE_FILES in str(error) else "ask again"
             raise Changed(
-                f"the store can't be read, or was rewritten meanwhile; ask again: {_first_line(error)}"
+                f"the store can't be read, or was rewritten meanwhile; {again}: {_first_line(error)}"
             ) from error
         raise BadInput(f"this SQL can't be answered: {str(error).strip()}") from error
 

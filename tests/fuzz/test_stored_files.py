@@ -188,7 +188,7 @@ def test_a_damaged_file_takes_its_own_runs_and_nothing_else(stored: Stored) -> N
         finally:
             path.write_bytes(stored.contents[path])
 
-    counts = inputs.run("stored files", try_one, ci=300, share=0.05)
+    counts = inputs.run("stored files", try_one, ci=200, share=0.05)
     assert counts.total() > 0
 
 
@@ -243,7 +243,7 @@ def test_a_store_with_several_damaged_files_is_read(stored: Stored) -> None:
             for path in paths:
                 path.write_bytes(stored.contents[path])
 
-    assert inputs.run("several stored files", try_one, ci=40, share=0.005).total() > 0
+    assert inputs.run("several stored files", try_one, ci=20, share=0.005).total() > 0
 
 
 def _parsed(text: str) -> addresses.Address | str:
