@@ -12,7 +12,8 @@ from analysis.errors import Problem
 from steps import plan, raw
 from steps.collect_trials import sample_rows, trial_row
 from steps.collect_visits import read_visit, visit_row
-from steps.model import Visit
+from steps.model import Trial, Visit
+from steps.reports import fitting
 
 Row = dict[str, object]
 
@@ -36,12 +37,13 @@ def rows(raw_directory: Path, *, collected_at: datetime | None = None) -> dict[s
         record = read_visit(raw_directory / raw.visit_directory(visit.visit), visit, doubt, late)
         tables["visits"].append({"run_id": run.run_id, **visit_row(record)})
         for trial in visit.trials:
-            document, fault = _trial(raw_directory, visit, trial.topology, trial.trial)
+            document, fault = _trial(raw_directory, visit, trial, run.settings.omit_s)
             row = trial_row(trial, document, fault, record)
             tables["trials"].append({"run_id": run.run_id, **row})
             if document is not None and row["outcome"] == "measured":
                 tables["samples"] += [{"run_id": run.run_id, **row} for row in sample_rows(document)]
     tables["runs"].append(_run_row(run, preflight, visits, collected_at or datetime.now(UTC)))
+    fitting.fit(tables, run.run_id)
     return tables
 
 
@@ -68,15 +70,18 @@ def _late_evidence(directory: Path) -> raw.Evidence | None:
         return None
 
 
-def _trial(directory: Path, visit: Visit, topology: str, trial: int) -> tuple[raw.TrialDocument | None, str | None]:
+def _trial(directory: Path, visit: Visit, trial: Trial, omit_s: int) -> tuple[raw.TrialDocument | None, str | None]:
     """A trial's document, or why there is none; neither where the trial never ran."""
-    path = directory / raw.visit_directory(visit.visit) / topology / raw.trial_name(trial)
+    path = directory / raw.visit_directory(visit.visit) / trial.topology / raw.trial_name(trial.trial)
     try:
-        return raw.read(path, raw.TrialDocument), None
+        document = raw.read(path, raw.TrialDocument, raw.most_bytes(trial, omit_s))
     except FileNotFoundError:
         return None, None
     except Problem as problem:
         return None, str(problem)
+    if document.trial != trial:
+        return None, f"{path.name} is of another trial than was planned"
+    return document, None
 
 
 def _run_row(run: raw.Run, preflight: raw.Preflight | None, visits: Sequence[Visit], collected_at: datetime) -> Row:

@@ -75,6 +75,8 @@ def _unmeasured(fault: str | None, record: VisitRecord) -> Row:
         return {"outcome": "failed", "error": fault}
     if record.blocked is not None:
         return {"outcome": "failed", "error": record.blocked}
+    if record.went_on:
+        return {"outcome": "failed", "error": "its measuring step ended before it"}
     return {"outcome": "not-run", "error": record.doubt or "the run ended before it"}
 
 

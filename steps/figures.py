@@ -1,13 +1,16 @@
 """A trial's raw attempt to its figures, or to the sentence that says why it has none. Pure."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from steps import iperf3
 from steps.iperf3 import Failure, Report
 from steps.model import Trial
 from steps.raw import Attempt
+from steps.reports import bounds
+from steps.reports.bounds import Rate, Seconds
 from steps.reports.iperf3_plan import Asked
 
 _GIGA: Final = 1e9
@@ -17,16 +20,17 @@ _MICROSECOND: Final = 1e-6
 class Connects(msgspec.Struct, frozen=True):
     """What the connect-latency probe measured; see `steps.connect.Probed`."""
 
-    connects_per_s: float | None
-    p50_s: float | None
-    p99_s: float | None
-    count: int
-    errors: int
+    connects_per_s: Rate | None
+    p50_s: Seconds | None
+    p99_s: Seconds | None
+    count: Annotated[int, Meta(ge=0, le=2**53)]
+    errors: Annotated[int, Meta(ge=0, le=2**53)]
     error: str | None
-    duration_s: float
+    duration_s: Seconds
 
 
 _CONNECTS: Final = msgspec.json.Decoder(Connects)
+_PROBE: Final = "the connect probe"
 
 
 def of(trial: Trial, attempt: Attempt) -> Report | Connects | Failure:
@@ -57,15 +61,29 @@ def _bytes(text: str) -> bytes:
 
 
 def _connects(attempt: Attempt) -> Connects | Failure:
-    try:
-        connects = _CONNECTS.decode(attempt.stdout.encode())
-    except msgspec.DecodeError:
-        said = attempt.stderr.strip().splitlines()
-        return Failure(
-            f"the connect probe printed no figures, exit code {attempt.exit_code}{': ' + said[-1] if said else ''}"
-        )
+    said = attempt.stderr.strip().splitlines()
+    end = f"exit code {attempt.exit_code}{': ' + said[-1][:200] if said else ''}"
+    text = _bytes(attempt.stdout)
+    if not text.strip():
+        return Failure(f"{_PROBE} printed no figures, {end}")
+    connects = bounds.decode(_CONNECTS, text, _PROBE, len(text))
+    if isinstance(connects, Failure):
+        return Failure(f"{connects.reason}, {end}")
+    if attempt.exit_code != 0:
+        return Failure(f"{_PROBE} ended with {end}")
     if connects.count == 0:
         return Failure(f"none of {connects.errors} connects succeeded: {connects.error}")
+    return _consistent(connects)
+
+
+def _consistent(connects: Connects) -> Connects | Failure:
+    """The figures, where they agree with each other."""
+    rate, p50_s, p99_s = connects.connects_per_s, connects.p50_s, connects.p99_s
+    if rate is None or p50_s is None or p99_s is None or not connects.duration_s:
+        return Failure(f"{_PROBE} counted {connects.count} connects and gives no figures for them")
+    expected = connects.count / connects.duration_s
+    if abs(rate - expected) > 0.01 * max(rate, expected) or p50_s > p99_s:
+        return Failure(f"{_PROBE}'s figures contradict each other")
     return connects
 
 

@@ -18,9 +18,9 @@ Moment = Literal["before", "after"]
 
 
 class Model(BaseModel):
-    """Base of all of them: frozen, and a field that is not known is an error."""
+    """Base of all of them: frozen; a field that is not known is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Cell(Model):

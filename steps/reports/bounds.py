@@ -53,13 +53,14 @@ def output_bytes(duration_s: float, streams: int, interval_s: float) -> int:
     return _OUTPUT_BYTES + round(duration_s / interval_s + 1) * (streams + 1) * _INTERVAL_BYTES
 
 
-def decode(decoder: "msgspec.json.Decoder[D]", text: bytes, program: str) -> "D | Failure":
+def decode(decoder: "msgspec.json.Decoder[D]", text: bytes, program: str, printed_bytes: int) -> "D | Failure":
     """A program's JSON, or what is wrong with it as a sentence.
 
     Args:
         decoder: of the expected form; its bounds are part of it.
         text: from the first brace to the last.
         program: whose JSON it is, as a person would name it.
+        printed_bytes: all that the program printed, of which the text is a part.
     """
     try:
         return decoder.decode(text)
@@ -72,16 +73,16 @@ def decode(decoder: "msgspec.json.Decoder[D]", text: bytes, program: str) -> "D 
     except UnicodeDecodeError:
         fault = "is not UTF-8 text"
     except msgspec.DecodeError as error:
-        fault = _damage(text, str(error))
+        fault = _damage(text, str(error), printed_bytes)
     return Failure(f"{program}'s JSON {fault}")
 
 
-def _damage(text: bytes, message: str) -> str:
+def _damage(text: bytes, message: str, printed_bytes: int) -> str:
     if found := _NO_NUMBER.search(text):
         name, value = ((found[group] or b"").decode(errors="replace") for group in ("name", "value"))
         return f"gives {value}{' as ' + name if name else ''}, which is no number"
     if "truncated" in message:
-        return f"is cut short after {len(text)} bytes"
+        return f"is cut short after {printed_bytes} bytes"
     return f"is damaged: {message.removeprefix('JSON is malformed: ')}"
 
 

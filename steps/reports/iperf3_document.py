@@ -114,5 +114,5 @@ def decode(stdout: bytes, end: str) -> Document | Failure:
         line = text.decode(errors="replace").splitlines()[0][:200]
         return Failure(f"iperf3 printed no JSON but {line!r}, {end}")
     # Some versions print a warning around the JSON.
-    found = bounds.decode(_DECODER, text[first : max(first, last) + 1], "iperf3")
+    found = bounds.decode(_DECODER, text[first : max(first, last) + 1], "iperf3", len(stdout))
     return Failure(f"{found.reason}, {end}") if isinstance(found, Failure) else found

@@ -20,6 +20,7 @@ from tests.steps.builders import (
     counters,
     cut_short,
     damaged,
+    fitted,
     placement,
     settings,
     sign,
@@ -180,8 +181,9 @@ def first(run: Path, protocol: str = "tcp") -> tuple[Path, Path]:
 
 
 def replaced(path: Path, **fields: object) -> None:
-    document = raw.read(path, raw.TrialDocument)
-    raw.write(path, document.model_copy(update=fields))
+    document = raw.read(path, raw.TrialDocument).model_copy(update=fields)
+    attempts = tuple(fitted(one, document.trial) for one in document.attempts)
+    raw.write(path, document.model_copy(update={"attempts": attempts}))
 
 
 def trial_row(run: Path, protocol: str = "tcp") -> Row:
@@ -217,7 +219,7 @@ def test_the_last_attempt_counts_and_flags_are_kept(run: Path) -> None:
     replaced(path, attempts=attempts, flags=("foreign-cpu",))
     row = trial_row(run)
     assert (row["outcome"], row["attempts"], row["foreign_cpu_ratio"]) == ("measured", 2, 0.2)
-    assert row["flags"] == ["foreign-cpu"]
+    assert row["flags"] == ["foreign-cpu", "long-receiver"], "5 s of the 1 s planned"
     assert row["congestion_control"] == "bbr"
 
 
@@ -333,6 +335,9 @@ def test_signs_of_another_moment_prove_nothing(run: Path) -> None:
 def test_trials_that_the_run_never_came_to_are_not_run(run: Path) -> None:
     folder, path = first(run)
     path.unlink()
+    row = trial_row(run)
+    assert (row["outcome"], row["error"]) == ("failed", "its measuring step ended before it"), "the visit went on"
+    (folder / raw.CLEAR).unlink()
     row = trial_row(run)
     assert (row["outcome"], row["error"]) == ("not-run", "the run ended before it")
     for file in folder.rglob("*"):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from steps import iperf3
 from steps.iperf3 import Failure, Report
+from steps.reports.iperf3_plan import Asked
 from steps.settings import choose
 from tests.steps.builders import RECORDED, settings, trial
 
@@ -16,14 +17,30 @@ def recorded(name: str) -> bytes:
     return (RECORDED / f"{name}.json").read_bytes()
 
 
+TCP = Asked(protocol="tcp", duration_s=1)
+UDP = Asked(protocol="udp", duration_s=5)
+
+
+def asked(name: str) -> Asked:
+    """What the recorded test was asked for."""
+    start = json.loads(recorded(name))["start"]["test_start"]
+    return Asked(
+        protocol=start["protocol"].lower(),
+        reverse=bool(start["reverse"]),
+        streams=start["num_streams"],
+        duration_s=start["duration"],
+        omit_s=start["omit"],
+    )
+
+
 def report(name: str) -> Report:
-    found = iperf3.read(recorded(name), b"", 0)
+    found = iperf3.read(recorded(name), b"", 0, asked(name))
     assert isinstance(found, Report)
     return found
 
 
 def failure(stdout: bytes, stderr: bytes = b"", exit_code: int | None = 1) -> str:
-    found = iperf3.read(stdout, stderr, exit_code)
+    found = iperf3.read(stdout, stderr, exit_code, TCP)
     assert isinstance(found, Failure)
     return found.reason
 
@@ -141,9 +158,9 @@ def test_output_that_is_no_json_is_a_failure_that_quotes_it() -> None:
         "iperf3 printed no JSON but 'Segmentation fault', exit code unknown"
     )
     assert failure(b'{"start": 3}', exit_code=0).startswith("iperf3's JSON is not of a form known here: ")
-    assert failure(b"\xff\xfe{\xff}").startswith("iperf3's JSON is cut short")
+    assert failure(b"\xff\xfe{\xff}").startswith("iperf3's JSON is damaged: ")
     assert failure(b"}{") == "iperf3's JSON is cut short after 2 bytes, exit code 1"
-    assert failure(b"{}", exit_code=0) == "iperf3's JSON has no figures for what was received"
+    assert failure(b"{}", exit_code=0) == "iperf3's JSON does not say what test it is of"
 
 
 def test_figures_of_a_program_that_failed_are_not_believed() -> None:
@@ -152,7 +169,7 @@ def test_figures_of_a_program_that_failed_are_not_believed() -> None:
 
 def test_a_warning_around_the_json_is_no_failure() -> None:
     text = b"warning: this system does not seem to support IPv6\n" + recorded("tcp-forward-3.21") + b"\ndone\n"
-    assert iperf3.read(text, b"", 0) == report("tcp-forward-3.21")
+    assert iperf3.read(text, b"", 0, TCP) == report("tcp-forward-3.21")
 
 
 def test_nothing_received_is_a_failure_and_never_a_zero() -> None:
@@ -164,7 +181,7 @@ def test_nothing_received_is_a_failure_and_never_a_zero() -> None:
 def test_no_interval_at_all_is_still_a_report() -> None:
     document = json.loads(recorded("tcp-forward-3.21"))
     document["intervals"] = []
-    found = iperf3.read(json.dumps(document).encode(), b"", 0)
+    found = iperf3.read(json.dumps(document).encode(), b"", 0, TCP)
     assert isinstance(found, Report)
     assert found.intervals == ()
 
@@ -173,12 +190,12 @@ def test_no_interval_at_all_is_still_a_report() -> None:
 @given(share=st.floats(0, 0.999))
 def test_half_a_json_is_never_a_report(name: str, share: float) -> None:
     whole = recorded(name).rstrip()
-    assert isinstance(iperf3.read(whole[: int(len(whole) * share)], b"", 0), Failure)
+    assert isinstance(iperf3.read(whole[: int(len(whole) * share)], b"", 0, asked(name)), Failure)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=50), st.none() | st.integers(-20, 255))
 def test_whatever_is_printed_never_raises(stdout: bytes, stderr: bytes, exit_code: int | None) -> None:
-    found = iperf3.read(stdout, stderr, exit_code)
+    found = iperf3.read(stdout, stderr, exit_code, TCP)
     assert isinstance(found, Failure)
     assert "\n" not in found.reason
 
@@ -194,7 +211,7 @@ json_values = st.recursive(
 def test_any_part_replaced_never_raises(part: str, value: object) -> None:
     document = json.loads(recorded("cluster-udp-pod-to-service-3.12"))
     document[part] = value
-    assert isinstance(iperf3.read(json.dumps(document).encode(), b"", 0), Report | Failure)
+    assert isinstance(iperf3.read(json.dumps(document).encode(), b"", 0, UDP), Report | Failure)
 
 
 def test_the_arguments_of_a_tcp_trial() -> None:
