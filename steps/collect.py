@@ -29,7 +29,7 @@ def rows(raw_directory: Path, *, collected_at: datetime | None = None) -> dict[s
         Problem: run.json is missing or damaged, so that nothing says what the run was.
     """
     run = _run(raw_directory)
-    preflight, doubt = _preflight(raw_directory)
+    preflight, doubt = _preflight(raw_directory, run)
     late = _late_evidence(raw_directory)
     visits = preflight.visits if preflight is not None else plan.make(run.settings)
     tables: dict[str, list[Row]] = {"runs": [], "visits": [], "trials": [], "samples": []}
@@ -54,13 +54,26 @@ def _run(directory: Path) -> raw.Run:
         raise Problem(f"{directory / raw.RUN} is missing, so nothing says what this run was") from None
 
 
-def _preflight(directory: Path) -> tuple[raw.Preflight | None, str | None]:
+def _preflight(directory: Path, run: raw.Run) -> tuple[raw.Preflight | None, str | None]:
+    """What preflight found, or why that is not known."""
     try:
-        return raw.read(directory / raw.PREFLIGHT, raw.Preflight), None
+        found = raw.read(directory / raw.PREFLIGHT, raw.Preflight)
     except FileNotFoundError:
         return None, "the run ended before its preflight did"
     except Problem as problem:
         return None, str(problem)
+    planned = {visit.visit: visit for visit in plan.make(run.settings)}
+    for visit in found.visits:
+        asked = planned.pop(visit.visit, None)
+        if asked is None or not _part_of(visit, asked):
+            return None, f"{raw.PREFLIGHT} is damaged: visit {visit.visit} is not as it was planned"
+    return found, None
+
+
+def _part_of(visit: Visit, planned: Visit) -> bool:
+    """Whether a visit is a planned one, or what preflight left of it."""
+    same = (visit.round, visit.dataplane) == (planned.round, planned.dataplane)
+    return same and set(visit.trials) <= set(planned.trials) and len(set(visit.trials)) == len(visit.trials)
 
 
 def _late_evidence(directory: Path) -> raw.Evidence | None:

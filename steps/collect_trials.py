@@ -186,7 +186,9 @@ def sample_rows(document: TrialDocument) -> Iterator[Row]:
             }
     for node, readings in attempt.readings.items():
         for before, after in pairwise(readings):
-            yield _monitor_sample(document, attempt, node, readings[0].at_s, before, after)
+            # a clock that went back is no interval
+            if readings[0].at_s <= before.at_s < after.at_s:
+                yield _monitor_sample(document, attempt, node, readings[0].at_s, before, after)
 
 
 def _monitor_sample(

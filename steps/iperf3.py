@@ -36,6 +36,7 @@ DUPLICATES: Final = "duplicate-packets"
 """The flag of a test in which datagrams arrived twice, or too late to be missed still: its losses are unknown."""
 
 _SHORT_INTERVAL_BELOW_S: Final = 5
+_SHORTEST_INTERVAL_S: Final = 0.01
 _SHORTEST_SHARE: Final = 0.9
 _LONGEST_SHARE: Final = 1.03
 _MICROSECOND: Final = 1e-6
@@ -283,7 +284,8 @@ def _span(total: Figures) -> tuple[float, float, float | None]:
     """
     assert total.start is not None
     assert total.seconds
-    if total.end and not total.omitted and total.bytes is not None and total.seconds > 1.1 * total.end:
+    reported_late = not total.omitted and total.end is not None and total.seconds > 1.1 * total.end
+    if reported_late and total.end is not None and total.end > _SHORTEST_INTERVAL_S and total.bytes is not None:
         return 0.0, total.end, total.bytes * 8 / total.end
     return total.start, total.seconds, total.bits_per_second
 

@@ -15,6 +15,7 @@ DIRECTIONS: Final = ("forward", "reverse")
 
 _RATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<prefix>[kKmMgGtT]?)(?:bit/s|bps)?")
 _PREFIX: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+_FASTEST_BPS: Final = 1e15
 _TRUE: Final = {"true", "yes", "on", "1"}
 _FALSE: Final = {"false", "no", "off", "0"}
 _WORD = re.compile(r"[a-z0-9_-]{1,15}")
@@ -137,7 +138,9 @@ def _rate(text: str) -> float:
     match = _RATE.fullmatch(text)
     if match is None:
         raise FaultError(f"rate must be bits per second such as 100M, 2.5G or 0 for no limit, got {text!r}")
-    return float(match["number"]) * _PREFIX[match["prefix"].lower()]
+    rate_bps = float(match["number"]) * _PREFIX[match["prefix"].lower()]
+    _bounded("rate", rate_bps, 0, _FASTEST_BPS, " bit/s")
+    return rate_bps
 
 
 def _switch(text: str) -> bool:

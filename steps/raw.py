@@ -16,12 +16,25 @@ import tempfile
 import zlib
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
 from analysis.errors import Problem
-from steps.model import Change, Finding, Model, Moment, Placement, Proof, Sign, SwitchCost, Trial, Visit
+from steps.model import (
+    Change,
+    Count,
+    Finding,
+    Model,
+    Moment,
+    Placement,
+    Proof,
+    Seconds,
+    Sign,
+    SwitchCost,
+    Trial,
+    Visit,
+)
 from steps.monitor import Counters
 from steps.reports import bounds
 from steps.settings import Settings
@@ -115,7 +128,7 @@ class Configure(Model):
     visit: int
     started_at: datetime
     changes: tuple[Change, ...] = ()
-    switch_s: float | None = None
+    switch_s: Seconds | None = None
     error: str | None = None
 
 
@@ -131,10 +144,10 @@ class Evidence(Model):
     nodes: tuple[str, ...]
     signs: tuple[Sign, ...] = ()
     proof: Proof | None = None
-    settle_s: float | None = None
+    settle_s: Seconds | None = None
     proven_at: datetime | None = None
     cost: SwitchCost | None = None
-    connections_dropped: int | None = None
+    connections_dropped: Count | None = None
     error: str | None = None
     final: bool = False
 
@@ -161,6 +174,10 @@ class Restore(Model):
     error: str | None = None
 
 
+Ratio = Annotated[float, Field(ge=0, le=1_000)]
+"""A part of a whole; a little above 1 where its clocks disagree."""
+
+
 class Attempt(Model):
     """One run of a trial's program. `error`: why the program was of no use; its own complaints are in the output.
 
@@ -173,11 +190,11 @@ class Attempt(Model):
     stdout: str = ""
     stderr: str = ""
     exit_code: int | None = None
-    wall_s: float | None = None
-    window_offset_s: float = 0.0
+    wall_s: Seconds | None = None
+    window_offset_s: Seconds = 0.0
     readings: dict[str, tuple[Counters, ...]] = Field(default_factory=dict)
     nat: tuple[Counters, ...] = ()
-    foreign_cpu_ratio: float | None = None
+    foreign_cpu_ratio: Ratio | None = None
     error: str | None = None
 
 
@@ -187,8 +204,8 @@ class TrialDocument(Model):
     version: Literal[1] = 1
     trial: Trial
     placement: Placement
-    mtu_bytes: int | None
-    services: int
+    mtu_bytes: Count | None
+    services: Count
     attempts: tuple[Attempt, ...]
     flags: tuple[str, ...] = ()
     error: str | None = None
@@ -201,7 +218,7 @@ class CanaryDocument(Model):
     moment: Moment
     attempt: Attempt | None = None
     idle: dict[str, tuple[Counters, ...]] = Field(default_factory=dict)
-    idle_foreign_cpu_ratio: float | None = None
+    idle_foreign_cpu_ratio: Ratio | None = None
     flags: tuple[str, ...] = ()
     error: str | None = None
 

@@ -29,21 +29,21 @@ class Settings(Model):
     environment: str
     dataplanes: tuple[str, ...]
     cells: tuple[Cell, ...]
-    rounds: int
-    duration_s: int
-    repetitions: int
-    streams: int = 1
-    offered_bps: float | None = Field(default=None, description="UDP, of all streams together; None: no limit")
-    omit_s: int = 0
-    idle_s: float
-    services: int
+    rounds: int = Field(ge=1, le=1_000)
+    duration_s: int = Field(ge=1, le=86_400)
+    repetitions: int = Field(ge=1, le=1_000)
+    streams: int = Field(default=1, ge=1, le=128)
+    offered_bps: float | None = Field(default=None, ge=0, description="UDP, of all streams together; None: no limit")
+    omit_s: int = Field(default=0, ge=0, le=600)
+    idle_s: float = Field(ge=0, le=600)
+    services: int = Field(ge=0, le=20_000)
     offloads: bool = False
     congestion_control: str | None = Field(default=None, description="None: each node's own, which is recorded")
     block_size_bytes: int | None = Field(default=None, description="None: iperf3's own for TCP, MTU-fitting for UDP")
     foreign_cpu_limit_ratio: float = 0.03
     remeasure_ratio: float = Field(default=0.5, description="share of the planned time, for disturbed trials again")
     regression_limit_ratio: float = Field(default=0.05, description="how much worse than before fails a nightly run")
-    seed: int
+    seed: int = Field(ge=0, le=2**63 - 1)
     label: str = ""
     results: str
 
@@ -101,6 +101,7 @@ def choose(
     Raises:
         BadInput: a sentence for each fault, one a line.
     """
+    _refuse_what_is_no_text(profile, dataplanes, topologies, options, label, environment, results, nodes)
     given, faults = parse(options)
     chosen = profile.strip() or profiles.DEFAULT
     if chosen not in profiles.BY_NAME:
@@ -143,6 +144,13 @@ def choose(
     if faults:
         raise BadInput("\n".join(faults))
     return settings
+
+
+def _refuse_what_is_no_text(*texts: str) -> None:
+    """Raise BadInput for what can't be kept with the results, nor name a place: bytes that are no text, and NUL."""
+    for text in texts:
+        if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise BadInput(f"{text[:60]!r} has characters that are not of UTF-8 text: type it anew")
 
 
 def is_lab(environment: str) -> bool:
