@@ -61,8 +61,8 @@ def _bytes(text: str) -> bytes:
 
 
 def _connects(attempt: Attempt) -> Connects | Failure:
-    said = attempt.stderr.strip().splitlines()
-    end = f"exit code {attempt.exit_code}{': ' + said[-1][:200] if said else ''}"
+    said = bounds.one_line(attempt.stderr.strip().rpartition("\n")[2])
+    end = f"exit code {attempt.exit_code}{': ' + said if said else ''}"
     text = _bytes(attempt.stdout)
     if not text.strip():
         return Failure(f"{_PROBE} printed no figures, {end}")
@@ -72,7 +72,7 @@ def _connects(attempt: Attempt) -> Connects | Failure:
     if attempt.exit_code != 0:
         return Failure(f"{_PROBE} ended with {end}")
     if connects.count == 0:
-        return Failure(f"none of {connects.errors} connects succeeded: {connects.error}")
+        return Failure(f"none of {connects.errors} connects succeeded: {bounds.one_line(connects.error or str(None))}")
     return _consistent(connects)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from steps.model import Trial
-from steps.reports import iperf3_plan, iperf3_streams
+from steps.reports import bounds, iperf3_plan, iperf3_streams
 from steps.reports.failure import Failure as Failure  # noqa: PLC0414 - what `read` returns belongs to it
 from steps.reports.iperf3_document import Document, Figures, decode
 from steps.reports.iperf3_document import Interval as ReportedInterval
@@ -158,20 +158,15 @@ def read(stdout: bytes, stderr: bytes, exit_code: int | None, asked: Asked) -> R
     if isinstance(document, Failure):
         return document
     if document.error:
-        return Failure(f"iperf3: {_one_line(document.error)}")
+        return Failure(f"iperf3: {bounds.one_line(document.error)}")
     if exit_code != 0:
         return Failure(f"iperf3 ended with {end}")
     return _report(document, asked)
 
 
 def _first_line(stderr: bytes) -> str:
-    text = _one_line(stderr.decode(errors="replace"))
+    text = bounds.one_line(stderr.decode(errors="replace"))
     return f": {text}" if text else ""
-
-
-def _one_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[0][:200] if lines else ""
 
 
 def _fault(document: Document, asked: Asked) -> str | None:
@@ -190,7 +185,8 @@ def _fault(document: Document, asked: Asked) -> str | None:
 
 def _too_short(document: Document, seconds: float, asked: Asked) -> str | None:
     if asked.size_bytes and not iperf3_plan.ends_with_its_bytes(document.start.version):
-        return f"{document.start.version} ends a test of so many bytes at its next interval only, so it has no rate"
+        version = bounds.one_line(document.start.version or "iperf3", 40)
+        return f"{version} ends a test of so many bytes at its next interval only, so it has no rate"
     if seconds < _SHORTEST_SHARE * asked.duration_s:
         return f"iperf3 measured {seconds:.3g} s of the {asked.duration_s} s planned"
     return None
@@ -212,7 +208,7 @@ def _report(document: Document, asked: Asked) -> Report | Failure:
     lost, total, doubts = _losses(document, start.blksize) if udp else (None, None, ())
     long = (LONG_RECEIVER,) if 0 < _LONGEST_SHARE * asked.duration_s < received.seconds else ()
     return Report(
-        version=(document.start.version or "").removeprefix("iperf ") or None,
+        version=bounds.one_line(document.start.version or "", 40).removeprefix("iperf ") or None,
         duration_s=received.seconds,
         sent_bps=sent.bits_per_second if sent is not None else None,
         received_bps=received.bits_per_second,
@@ -222,7 +218,7 @@ def _report(document: Document, asked: Asked) -> Report | Failure:
         retransmits=_whole(sent.retransmits) if sent is not None and not udp else None,
         rtt_s=sum(rtts) / len(rtts) * _MICROSECOND if rtts else None,
         block_size_bytes=start.blksize,
-        congestion_control=end.sender_tcp_congestion if not udp else None,
+        congestion_control=bounds.one_line(end.sender_tcp_congestion or "", 40) or None if not udp else None,
         intervals=_intervals(document.intervals, asked.omit_s),
         flags=(*doubts, *long, *iperf3_streams.flags(document, asked)),
     )

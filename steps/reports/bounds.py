@@ -42,6 +42,12 @@ _NO_NUMBER = re.compile(
 )
 
 
+def one_line(text: str, most: int = 200) -> str:
+    """The first line of what a program said, short enough for a sentence, and without what a terminal would obey."""
+    lines = text.strip().splitlines()
+    return "".join(character if character.isprintable() else " " for character in lines[0][:most]) if lines else ""
+
+
 def output_bytes(duration_s: float, streams: int, interval_s: float) -> int:
     """The most that a program's output may have for what it was asked.
 

@@ -76,4 +76,4 @@ def contradiction(start: TestStart | None, asked: Asked) -> str | None:
 
 
 def _text(value: object) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else repr(str(value)[:40])[1:-1]

@@ -24,7 +24,7 @@ NUMBERS: Final = (
     *("1e15", "0.1", "99999999999"),
 )
 OTHERS: Final[tuple[Any, ...]] = (
-    *(None, True, "", "text", "\ud800", "\x00", "1", [], {}, [[]], {"a": 1}, [None], "9" * 5000),
+    *(None, True, "", "text", "\ud800", "\x00", "1", [], {}, [[]], {"a": 1}, [None], "9" * 5000, "two\nlines\x1b[31m"),
     *("2026-01-31", "NaN", "node-a", "=" * 300),
 )
 _LITERAL: Final = "@literal:"
