@@ -12,7 +12,7 @@ from analysis.errors import Problem
 from analysis.rows import to_table
 from analysis.schema import TABLES
 from steps import collect, collect_visits, raw
-from steps.model import Finding, Model, Monitor, SwitchCost, Visit
+from steps.model import Finding, Model, Monitor, SwitchCost, Trial, Visit
 from steps.monitor import Traffic
 from steps.reports import fitting
 from tests.steps.builders import (
@@ -573,3 +573,14 @@ def test_a_clock_that_went_back_is_no_sample_and_no_negative_share(run: Path) ->
     assert row["nodes"][0]["softirq_ratio"] is None
     samples = [s for s in tables(run)["samples"] if s["trial"] == row["trial"] and s["source"] == "monitor"]
     assert samples == []
+
+
+def test_what_no_table_takes_never_leaves_the_collector(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = collect.trial_row
+
+    def beyond(trial: Trial, *others: Any) -> Row:  # noqa: ANN401 - passed on
+        row = made(trial, *others)
+        return {**row, "retransmits": 2**64} if trial.trial == 3 else row
+
+    monkeypatch.setattr(collect, "trial_row", beyond)
+    assert {row["trial"]: row["outcome"] for row in tables(run)["trials"]}[3] == "failed"
