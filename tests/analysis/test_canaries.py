@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.analysis.synthetic import ENTRIES, Recipe
 SMALL = Recipe(rounds=2, cells=synthetic.QUICK[1:2], entries=ENTRIES[:2])
 
 
-def summary_notice(root: Path, canary_bps: list[float | None]) -> str | None:
+def summary_notice(root: Path, canary_bps: Sequence[float | None]) -> str | None:
     """What a report says first of a run of four visits with these canaries, before and after."""
     found = synthetic.rows(SMALL)
     visits: list[dict[str, Any]] = found["visits"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from analysis.errors import Problem
 from analysis.rows import to_table
 from analysis.schema import TABLES
-from steps import collect, collect_visits, raw
+from steps import collect, collect_trials, collect_visits, raw
 from steps.model import Finding, Model, Monitor, SwitchCost, Trial, Visit
 from steps.monitor import Traffic
 from steps.reports import fitting
@@ -576,7 +576,7 @@ def test_a_clock_that_went_back_is_no_sample_and_no_negative_share(run: Path) ->
 
 
 def test_what_no_table_takes_never_leaves_the_collector(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = collect.trial_row
+    made = collect_trials.trial_row
 
     def beyond(trial: Trial, *others: Any) -> Row:  # noqa: ANN401 - passed on
         row = made(trial, *others)
