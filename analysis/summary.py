@@ -6,7 +6,7 @@ from typing import Final, Literal
 import duckdb
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from analysis import history, metrics, run, switching, telling, words
+from analysis import canaries, history, metrics, run, switching, telling, words
 from analysis.changes import Change
 from analysis.compare import Comparison, compare_all
 from analysis.errors import BadInput
@@ -22,6 +22,10 @@ NIGHTLY: Final = "nightly"
 FLAG_MEANINGS: Final = {
     "foreign-cpu": "other programs used the machine while it was measured; the figure may be low",
     "steal": "the hypervisor took CPU time away while it was measured; the figure may be low",
+    "long-receiver": "the receiver counted for over 3 % longer than planned; the figure may be low",
+    "uneven-streams": "one stream delivered under a tenth of what the others did; the sum hides it",
+    "duplicate-packets": "datagrams arrived twice or too late, so losses are unknown",
+    "udp-counters": "iperf3 miscounted losses; they are reckoned from the bytes at both ends",
     "cpu-columns": "the kernel's CPU columns do not add up to the wall time; do not use its CPU figures",
     "not-through-the-node-port": "its requests did not go through the NodePort's node, as that path's do",
 }
@@ -34,11 +38,16 @@ LAB_DISCLAIMER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A reason and everything it stopped."""
+    """A reason and everything it stopped. `count`: trials; 0 where it failed a visit after its trials."""
 
     reason: str
     count: int
     where: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """How many trials it stopped, or which visits it failed, and the reason."""
+        return f"{self.count} x {self.reason}" if self.count else f"{', '.join(self.where)}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class Summary:
 
     `answers`: for each metric a sentence like the headline. `changes`: from night to night, and `history`: what they
     were looked for in; None where there was no night to compare with. `switching`: what it took to switch to each, in a
-    sentence; nothing in the lab.
+    sentence; nothing in the lab. `doubts`: sentences on what makes the run as a whole doubtful.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings", extra="ignore")
@@ -91,6 +100,7 @@ class Summary:
     changes: tuple[Change, ...] = ()
     history: History | None = None
     switching: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -111,7 +121,7 @@ class Summary:
         if self.trials_failed:
             parts.append(f"{self.trials_failed} of {words.count(self.trials, 'trial')} failed.")
         parts += [f"{s.title} was left out: {s.reason.rstrip('.')}." for s in self.skipped]
-        return " ".join(parts) or None
+        return " ".join([*parts, *self.doubts]) or None
 
     @property
     def regressions(self) -> tuple[Change, ...]:
@@ -203,6 +213,7 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
         changes=changes,
         history=looked,
         switching=switching.sentences(con, about),
+        doubts=tuple(filter(None, [canaries.doubt(con, run_id)])),
     )
 
 
@@ -246,7 +257,7 @@ def _failures(con: duckdb.DuckDBPyConnection, about: Run) -> tuple[Failure, ...]
                   list(distinct struct_pack(dataplane := v.dataplane_requested, topology := t.topology,
                        protocol := t.protocol, direction := t.direction)) as places
            from trials t left join visits v using (run_id, visit)
-           where t.run_id = $run_id and t.outcome <> 'not-run'
+           where t.run_id = $run_id and (t.outcome <> 'not-run' or t.error not like 'the run ended before %')
              and (t.outcome <> 'measured' or v.proof is distinct from 'proven')
            group by 1 order by n desc, reason""",
         run_id=about.run_id,
@@ -268,7 +279,10 @@ def _failures(con: duckdb.DuckDBPyConnection, about: Run) -> tuple[Failure, ...]
     visits = run.rows(
         con,
         """select error, list(dataplane_requested order by visit) as dataplanes from visits
-           where run_id = $run_id and error is not null group by error order by min(visit)""",
+           where run_id = $run_id and error is not null
+             and exists (select 1 from trials t where t.run_id = visits.run_id and t.visit = visits.visit
+                                                  and t.outcome <> 'not-run')
+           group by error order by min(visit)""",
         run_id=about.run_id,
     )
     failures += [

@@ -12,7 +12,8 @@ from analysis.errors import Problem
 from steps import plan, raw, return_path
 from steps.collect_trials import sample_rows, trial_row
 from steps.collect_visits import read_visit, visit_row
-from steps.model import Visit
+from steps.model import Trial, Visit
+from steps.reports import fitting
 
 Row = dict[str, object]
 
@@ -28,14 +29,14 @@ def rows(raw_directory: Path, *, collected_at: datetime | None = None) -> dict[s
         Problem: run.json is missing or damaged, so that nothing says what the run was.
     """
     run = _run(raw_directory)
-    preflight, doubt = _preflight(raw_directory)
+    preflight, doubt = _preflight(raw_directory, run)
     late = _late_evidence(raw_directory)
     visits = preflight.visits if preflight is not None else plan.make(run.settings)
     tables: dict[str, list[Row]] = {"runs": [], "visits": [], "trials": [], "samples": []}
     for visit in visits:
         record = read_visit(raw_directory / raw.visit_directory(visit.visit), visit, doubt, late)
         tables["visits"].append({"run_id": run.run_id, **visit_row(record)})
-        found = {t.trial: _trial(raw_directory, visit, t.topology, t.trial) for t in visit.trials}
+        found = {t.trial: _trial(raw_directory, visit, t, run.settings.omit_s) for t in visit.trials}
         doubted = _doubted(visit, {number: document for number, (document, _) in found.items()})
         for trial in visit.trials:
             document, fault = found[trial.trial]
@@ -44,6 +45,7 @@ def rows(raw_directory: Path, *, collected_at: datetime | None = None) -> dict[s
             if document is not None and row["outcome"] == "measured":
                 tables["samples"] += [{"run_id": run.run_id, **row} for row in sample_rows(document)]
     tables["runs"].append(_run_row(run, preflight, visits, collected_at or datetime.now(UTC)))
+    fitting.fit(tables, run.run_id)
     return tables
 
 
@@ -54,13 +56,26 @@ def _run(directory: Path) -> raw.Run:
         raise Problem(f"{directory / raw.RUN} is missing, so nothing says what this run was") from None
 
 
-def _preflight(directory: Path) -> tuple[raw.Preflight | None, str | None]:
+def _preflight(directory: Path, run: raw.Run) -> tuple[raw.Preflight | None, str | None]:
+    """What preflight found, or why that is not known."""
     try:
-        return raw.read(directory / raw.PREFLIGHT, raw.Preflight), None
+        found = raw.read(directory / raw.PREFLIGHT, raw.Preflight)
     except FileNotFoundError:
         return None, "the run ended before its preflight did"
     except Problem as problem:
         return None, str(problem)
+    planned = {visit.visit: visit for visit in plan.make(run.settings)}
+    for visit in found.visits:
+        asked = planned.pop(visit.visit, None)
+        if asked is None or not _part_of(visit, asked):
+            return None, f"{raw.PREFLIGHT} is damaged: visit {visit.visit} is not as it was planned"
+    return found, None
+
+
+def _part_of(visit: Visit, planned: Visit) -> bool:
+    """Whether a visit is a planned one, or what preflight left of it."""
+    same = (visit.round, visit.dataplane) == (planned.round, planned.dataplane)
+    return same and set(visit.trials) <= set(planned.trials) and len(set(visit.trials)) == len(visit.trials)
 
 
 def _late_evidence(directory: Path) -> raw.Evidence | None:
@@ -70,15 +85,18 @@ def _late_evidence(directory: Path) -> raw.Evidence | None:
         return None
 
 
-def _trial(directory: Path, visit: Visit, topology: str, trial: int) -> tuple[raw.TrialDocument | None, str | None]:
+def _trial(directory: Path, visit: Visit, trial: Trial, omit_s: int) -> tuple[raw.TrialDocument | None, str | None]:
     """A trial's document, or why there is none; neither where the trial never ran."""
-    path = directory / raw.visit_directory(visit.visit) / topology / raw.trial_name(trial)
+    path = directory / raw.visit_directory(visit.visit) / trial.topology / raw.trial_name(trial.trial)
     try:
-        return raw.read(path, raw.TrialDocument), None
+        document = raw.read(path, raw.TrialDocument, raw.most_bytes(trial, omit_s))
     except FileNotFoundError:
         return None, None
     except Problem as problem:
         return None, str(problem)
+    if document.trial != trial:
+        return None, f"{path.name} is of another trial than was planned"
+    return document, None
 
 
 def _doubted(visit: Visit, documents: Mapping[int, raw.TrialDocument | None]) -> dict[str, str]:

@@ -89,6 +89,8 @@ def _unmeasured(fault: str | None, record: VisitRecord) -> Row:
         return {"outcome": "failed", "error": fault}
     if record.blocked is not None:
         return {"outcome": "failed", "error": record.blocked}
+    if record.went_on:
+        return {"outcome": "failed", "error": "its measuring step ended before it"}
     return {"outcome": "not-run", "error": record.doubt or "the run ended before it"}
 
 
@@ -199,7 +201,9 @@ def sample_rows(document: TrialDocument) -> Iterator[Row]:
             }
     for node, readings in attempt.readings.items():
         for before, after in pairwise(readings):
-            yield _monitor_sample(document, attempt, node, readings[0].at_s, before, after)
+            # a clock that went back is no interval
+            if readings[0].at_s <= before.at_s < after.at_s:
+                yield _monitor_sample(document, attempt, node, readings[0].at_s, before, after)
 
 
 def _monitor_sample(

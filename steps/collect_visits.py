@@ -19,7 +19,8 @@ D = TypeVar("D", bound=Model)
 class VisitRecord:
     """A visit and its documents; None: there is none. `faults`: why a document can't be read, by its name.
 
-    `doubt`: why the whole run got no further, where that is known.
+    `doubt`: why the whole run got no further, where that is known. `went_on`: whether the visit went on after its last
+    trial.
     """
 
     visit: Visit
@@ -30,6 +31,7 @@ class VisitRecord:
     canaries: dict[Moment, raw.CanaryDocument]
     faults: dict[str, str] = field(default_factory=dict)
     doubt: str | None = None
+    went_on: bool = False
 
     @property
     def reached(self) -> bool:
@@ -134,12 +136,14 @@ def read_visit(directory: Path, visit: Visit, doubt: str | None, late: raw.Evide
 
     def document(name: str, kind: type[D]) -> D | None:
         try:
-            return raw.read(directory / name, kind)
+            found = raw.read(directory / name, kind)
+            _hold_to(visit, name, found)
         except FileNotFoundError:
             return None
         except Problem as problem:
             faults[name] = str(problem)
             return None
+        return found
 
     canaries: dict[Moment, raw.CanaryDocument] = {}
     moments: tuple[Moment, ...] = ("before", "after")
@@ -148,6 +152,7 @@ def read_visit(directory: Path, visit: Visit, doubt: str | None, late: raw.Evide
         if found is not None:
             canaries[moment] = found
     clear = document(raw.CLEAR, raw.Evidence)
+    went_on = clear is not None
     if clear is None and raw.CLEAR not in faults and late is not None and late.visit == visit.visit:
         clear = late
     return VisitRecord(
@@ -159,7 +164,17 @@ def read_visit(directory: Path, visit: Visit, doubt: str | None, late: raw.Evide
         canaries=canaries,
         faults=faults,
         doubt=doubt,
+        went_on=went_on,
     )
+
+
+def _hold_to(visit: Visit, name: str, document: Model) -> None:
+    """Raise Problem where a document is of another visit, or of another moment of it."""
+    of_visit = getattr(document, "visit", visit.visit)
+    if of_visit != visit.visit:
+        raise Problem(f"{name} is of visit {of_visit}, not of visit {visit.visit}")
+    if isinstance(document, raw.CanaryDocument) and not name.startswith(f"{raw.canary_directory(document.moment)}/"):
+        raise Problem(f"{name} is of the canary {document.moment} the trials")
 
 
 def visit_row(record: VisitRecord) -> dict[str, object]:
@@ -225,5 +240,5 @@ def _canary_bps(record: VisitRecord, moment: Moment) -> float | None:
     canary = record.canaries.get(moment)
     if canary is None or canary.attempt is None:
         return None
-    found = figures.of_iperf3(canary.attempt)
+    found = figures.of_canary(canary.attempt)
     return found.received_bps if isinstance(found, Report) else None

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,22 +24,29 @@ from steps.model import Moment, Monitor, Placement, Trial
 from steps.monitor import Counters
 from steps.program import Programs
 from steps.raw import Attempt, CanaryDocument, TrialDocument
+from steps.reports import bounds
 from steps.sampler import Sampler
 from steps.settings import CONNECT_PROBE_S, Settings
 
-CANARY_BYTES: Final = 100_000_000
-"""About 0.3 s at 3 Gbit/s; bytes rather than seconds, because iperf3 takes whole seconds only."""
-
-CANARY_TIMEOUT_S: Final = 30.0
 GRACE_S: Final = iperf3.CONNECT_TIMEOUT_S + 5.0
 """How much longer than its trial a program may take before it is killed."""
 
-REPEATS: Final = 2
-"""How often a trial that others disturbed is measured again."""
+CANARY_TIMEOUT_S: Final = iperf3.CANARY_S + 2 * GRACE_S
+
+BEGUN: Final = "its measuring step ended while it was measured: the step failed, was killed, or its node went away"
+"""The error of a trial's document from its beginning until it is replaced by what was measured."""
 
 _BUSY: Final = "server is busy"
 _BUSY_WAIT_S: Final = 5.0
 _BUSY_STEP_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a program may take: seconds, and bytes on each of its outputs."""
+
+    timeout_s: float
+    output_bytes: int
 
 
 def run(
@@ -75,10 +83,21 @@ def run(
             if programs.stopped.is_set():
                 raise Problem(f"stopped after {index} of {len(trials)} trials of {placement.topology}; they are kept")
             speak = partial(_say, say, f"{trial.topology} {trial.protocol} {trial.direction} {index + 1}/{len(trials)}")
-            document = _trial(placement, trial, settings, programs, gate, speak)
-            document = document.model_copy(update={"mtu_bytes": mtu_bytes})
-            raw.write(directory / raw.trial_name(trial.trial), document)
-            speak(figures.sentence(figures.of(trial, document.attempts[-1])))
+            path = directory / raw.trial_name(trial.trial)
+            begun = TrialDocument(
+                trial=trial,
+                placement=placement,
+                mtu_bytes=mtu_bytes,
+                services=settings.services,
+                attempts=(),
+                error=BEGUN,
+            )
+            raw.write(path, begun)
+            attempts, flags = _attempts(placement, trial, settings, programs, gate, speak)
+            found = figures.of(trial, attempts[-1])
+            error = found.reason if isinstance(found, Failure) else None
+            raw.write(path, begun.model_copy(update={"attempts": attempts, "flags": flags, "error": error}))
+            speak(figures.sentence(found))
             progress(index + 1, len(trials))
         if programs.stopped.is_set():
             raise Problem(f"stopped in the last trial of {placement.topology}; what was measured is kept")
@@ -88,19 +107,22 @@ def _say(say: Callable[[str], None], name: str, text: str) -> None:
     say(f"{name}: {text}")
 
 
-def _trial(
+def _attempts(
     placement: Placement, trial: Trial, settings: Settings, programs: Programs, gate: Gate, say: Callable[[str], None]
-) -> TrialDocument:
+) -> tuple[tuple[Attempt, ...], tuple[str, ...]]:
+    """The attempts at a trial, of which the last counts, and the flags on it."""
     argv = _argv(placement, trial, settings)
-    timeout_s = _duration_s(trial, settings) + GRACE_S
+    interval_s = iperf3.interval_s(trial.duration_s)
+    seconds = _duration_s(trial, settings)
+    limits = Limits(seconds + GRACE_S, bounds.output_bytes(seconds, trial.streams, interval_s))
     omit_s = 0 if trial.protocol == "connect" else settings.omit_s
     attempts: list[Attempt] = []
     lost: dict[str, str] = {}
     while True:
-        attempt, lost = _attempt(placement, argv, timeout_s, programs, gate.source, iperf3.interval_s(trial.duration_s))
+        attempt, lost = _attempt(placement, argv, limits, programs, gate.source, interval_s)
         attempts.append(attempt.model_copy(update={"window_offset_s": float(omit_s)}))
         disturbed = gate.disturbed(attempt.foreign_cpu_ratio, attempt.wall_s or 0)
-        again = disturbed and len(attempts) <= REPEATS and not programs.stopped.is_set()
+        again = disturbed and len(attempts) < raw.ATTEMPTS and not programs.stopped.is_set()
         if not again or not gate.spend(attempt.wall_s or 0):
             break
         say(f"others used {attempt.foreign_cpu_ratio or 0:.0%} of the CPU, measured again")
@@ -109,20 +131,7 @@ def _trial(
     if gate.source is not None and attempt.foreign_cpu_ratio is None:
         flags.append("foreign-cpu-unknown")
     flags += [f"monitor-lost: {reason}" for reason in sorted(set(lost.values()))]
-    return TrialDocument(
-        trial=trial,
-        placement=placement,
-        mtu_bytes=None,
-        services=settings.services,
-        attempts=tuple(attempts),
-        flags=tuple(flags),
-        error=_error(trial, attempts[-1]),
-    )
-
-
-def _error(trial: Trial, attempt: Attempt) -> str | None:
-    found = figures.of(trial, attempt)
-    return found.reason if isinstance(found, Failure) else None
+    return tuple(attempts), tuple(flags)
 
 
 def _duration_s(trial: Trial, settings: Settings) -> float:
@@ -148,7 +157,7 @@ def _argv(placement: Placement, trial: Trial, settings: Settings) -> list[str]:
 def _attempt(
     placement: Placement,
     argv: Sequence[str],
-    timeout_s: float,
+    limits: Limits,
     programs: Programs,
     others: ForeignCpu | None,
     interval_s: float,
@@ -162,7 +171,7 @@ def _attempt(
         before = others.read() if others is not None else None
         with sampler:
             began = time.monotonic()
-            finished = programs.run(argv, timeout_s)
+            finished = programs.run(argv, limits.timeout_s, limits.output_bytes)
             wall_s = time.monotonic() - began
         after = others.read() if others is not None else None
         nat.append(_nat(placement))
@@ -218,7 +227,7 @@ def canary(
     *,
     others: ForeignCpu | None = None,
 ) -> None:
-    """Send a fixed number of bytes from node to node; before the first trial, first look at the nodes while idle.
+    """Send from node to node for `iperf3.CANARY_S`; before the first trial, first look at the nodes while idle.
 
     Args:
         placement: of the control topology.
@@ -235,7 +244,7 @@ def canary(
     source = (others or ForeignCpu()) if placement.gate_foreign_cpu else None
     argv = [
         *placement.prefix,
-        *iperf3.canary_argv(settings, placement.address, placement.port, CANARY_BYTES),
+        *iperf3.canary_argv(settings, placement.address, placement.port),
     ]
     idle: dict[str, tuple[Counters, ...]] = {}
     ratio = None
@@ -243,8 +252,10 @@ def canary(
     with programs.stoppable():
         if moment == "before" and settings.idle_s > 0:
             idle, ratio, lost = _idle(placement.monitors, settings.idle_s, programs, source)
-        attempt, lost_too = _attempt(placement, argv, CANARY_TIMEOUT_S, programs, source, iperf3.interval_s(0))
-        found = figures.of_iperf3(attempt)
+        interval_s = iperf3.interval_s(iperf3.CANARY_S)
+        limits = Limits(CANARY_TIMEOUT_S, bounds.output_bytes(iperf3.CANARY_S, 1, interval_s))
+        attempt, lost_too = _attempt(placement, argv, limits, programs, source, interval_s)
+        found = figures.of_canary(attempt)
         raw.write(
             directory / raw.CANARY,
             CanaryDocument(

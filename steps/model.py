@@ -1,7 +1,7 @@
 """What the steps hand to each other: immutable, validated, and small enough for a workflow parameter."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,14 +13,20 @@ Protocol = Literal["tcp", "udp", "connect"]
 Direction = Literal["forward", "reverse"]
 """forward: client to server. reverse: server to client (iperf3 -R)."""
 
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+"""How long something took."""
+
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""How many of something there were; as large as the tables' smallest columns take."""
+
 Moment = Literal["before", "after"]
 """before the first trial of a visit, after its last."""
 
 
 class Model(BaseModel):
-    """Base of all of them: frozen, and a field that is not known is an error."""
+    """Base of all of them: frozen; a field that is not known is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def faults_of(error: ValidationError) -> list[str]:
@@ -95,12 +101,12 @@ class SwitchCost(Model):
     time without an answer, of any of them; None: nothing was sent that way. Datagrams are lost if no answer came.
     """
 
-    connections: int
-    dropped: int
-    tcp_longest_gap_s: float | None
-    udp_longest_gap_s: float | None
-    udp_sent_packets: int | None
-    udp_lost_packets: int | None
+    connections: Count
+    dropped: Count
+    tcp_longest_gap_s: Seconds | None
+    udp_longest_gap_s: Seconds | None
+    udp_sent_packets: Count | None
+    udp_lost_packets: Count | None
 
 
 class Sign(Model):
@@ -140,7 +146,7 @@ class Placement(Model):
     connect_port: int
     interface: str | None = None
     server_interface: str | None = None
-    server_mtu_bytes: int | None = None
+    server_mtu_bytes: Count | None = None
     monitors: tuple[Monitor, ...]
     nat_monitor: Monitor | None = None
     nat_interface: str | None = None

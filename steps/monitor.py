@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
-from typing import Final, cast
+from typing import Annotated, Final, cast
 
 import psutil
 from pydantic import Field
@@ -26,34 +26,38 @@ _TICK_S: Final = 0.01
 _NAMESPACE_TIMEOUT_S: Final = 5
 
 
+_Seconds = Annotated[float, Field(ge=0, le=1e12)]
+_Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
 class Core(Model):
     """CPU seconds of one core since boot, by mode."""
 
-    user: float
-    nice: float
-    system: float
-    iowait: float
-    irq: float
-    softirq: float
-    steal: float
-    idle: float
+    user: _Seconds
+    nice: _Seconds
+    system: _Seconds
+    iowait: _Seconds
+    irq: _Seconds
+    softirq: _Seconds
+    steal: _Seconds
+    idle: _Seconds
 
 
 class Traffic(Model):
     """Bytes that crossed an interface since it came up, and the most that it takes at once; None: not known."""
 
-    sent_bytes: int
-    received_bytes: int
-    mtu_bytes: int | None = None
+    sent_bytes: _Bytes
+    received_bytes: _Bytes
+    mtu_bytes: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
 
 class Counters(Model):
     """A node's counters at one moment; `at_s` is of its monotonic clock. No cores: the source tells interfaces only."""
 
     node: str
-    at_s: float
+    at_s: _Seconds
     cores: tuple[Core, ...] = ()
-    memory_used_bytes: int | None = None
+    memory_used_bytes: _Bytes | None = None
     interfaces: dict[str, Traffic] = Field(default_factory=dict)
 
 
@@ -141,14 +145,19 @@ def usage(before: Counters, after: Counters, side: str | None, baseline_ratio: f
     deltas = _deltas(before, after) if comparable else []
     row: dict[str, object] = {"node": after.node, "side": side, "cores": len(after.cores) or None}
     for mode in MODES:
-        row[f"{mode}_ratio"] = sum(d[mode] for d in deltas) / (wall_s * len(deltas)) if deltas else None
+        row[f"{mode}_ratio"] = _share(sum(d[mode] for d in deltas), wall_s * len(deltas)) if deltas else None
     busy = busy_ratio(before, after)
     row["busy_ratio"] = busy
     row["busy_above_idle_ratio"] = busy - baseline_ratio if busy is not None and baseline_ratio is not None else None
     for mode in ("softirq", "steal"):
-        row[f"{mode}_by_core_ratio"] = [d[mode] / wall_s for d in deltas] if deltas else None
+        row[f"{mode}_by_core_ratio"] = [_share(d[mode], wall_s) for d in deltas] if deltas else None
     row["memory_used_bytes"] = after.memory_used_bytes
     return row
+
+
+def _share(part_s: float, whole_s: float) -> float | None:
+    """A ratio; None where a counter went back, as the kernel's iowait and idle may by a tick."""
+    return part_s / whole_s if part_s >= 0 else None
 
 
 def busy_ratio(before: Counters, after: Counters) -> float | None:

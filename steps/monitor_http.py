@@ -1,8 +1,9 @@
 """The counters of `steps.monitor` over HTTP: server and reader. Apart from it, as these modules are slow to import."""
 
 import socket
+import time
 from collections.abc import Callable
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 from urllib.error import URLError
@@ -14,6 +15,9 @@ from analysis.errors import Problem
 from steps import monitor
 
 _TIMEOUT_S: Final = 5
+_CHUNK_BYTES: Final = 65_536
+_MOST_BYTES: Final = 4 * 1024 * 1024
+"""Of an answer; the counters of a node of 1,000 cores and as many interfaces take a tenth of it."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -61,13 +65,26 @@ def fetch(url: str) -> monitor.Counters:
     """The counters that a monitor serves.
 
     Raises:
-        Problem: it does not answer, or not with counters.
+        Problem: it does not answer in time, or not with counters.
     """
+    deadline = time.monotonic() + _TIMEOUT_S
     try:
         with urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - the caller lets http and https through only
-            return monitor.Counters.model_validate_json(response.read())
-    except ValidationError:
+            return monitor.Counters.model_validate_json(_body(response, url, deadline))
+    except (ValidationError, RecursionError, UnicodeError):
         raise Problem(f"the monitor at {url} answers with something else than counters") from None
     except (URLError, HTTPException, OSError) as error:
         reason = error.reason if isinstance(error, URLError) else error
         raise Problem(f"the monitor at {url} does not answer: {reason}") from None
+
+
+def _body(response: HTTPResponse, url: str, deadline: float) -> bytes:
+    """An answer's body; the socket's timeout holds for each read alone, so a slow one needs a deadline as well."""
+    data = bytearray()
+    while chunk := response.read1(_CHUNK_BYTES):
+        data += chunk
+        if len(data) > _MOST_BYTES:
+            raise Problem(f"the monitor at {url} answers with more than the {_MOST_BYTES / 1e6:.0f} MB of any counters")
+        if time.monotonic() > deadline:
+            raise Problem(f"the monitor at {url} does not answer: timed out")
+    return bytes(data)

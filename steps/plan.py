@@ -5,6 +5,7 @@ from random import Random
 from typing import Final
 
 from steps.catalogue.dataplanes import Arm
+from steps.iperf3 import CANARY_S
 from steps.model import Cell, Trial, Visit
 from steps.settings import CONNECT_PROBE_S, Settings, is_lab
 
@@ -58,7 +59,7 @@ def expected_s(settings: Settings) -> float:
     beyond = LAB_OVERHEAD if is_lab(settings.environment) else CLUSTER_OVERHEAD
     steps = len({cell.topology for cell in settings.cells}) + 2
     sending = settings.repetitions * sum(beyond.trial_s + _trial_s(cell, settings) for cell in settings.cells)
-    visit = beyond.visit_s + settings.idle_s + steps * beyond.topology_s + sending
+    visit = beyond.visit_s + settings.idle_s + 2 * CANARY_S + steps * beyond.topology_s + sending
     burdens = BURDEN_S_PER_RULE * sum(Arm.parse(arm).burden for arm in settings.dataplanes)
     return beyond.run_s + settings.rounds * (len(settings.dataplanes) * visit + burdens)
 

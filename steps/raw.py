@@ -16,13 +16,27 @@ import tempfile
 import zlib
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
 from analysis.errors import Problem
-from steps.model import Change, Finding, Model, Moment, Placement, Proof, Sign, SwitchCost, Trial, Visit
+from steps.model import (
+    Change,
+    Count,
+    Finding,
+    Model,
+    Moment,
+    Placement,
+    Proof,
+    Seconds,
+    Sign,
+    SwitchCost,
+    Trial,
+    Visit,
+)
 from steps.monitor import Counters
+from steps.reports import bounds
 from steps.settings import Settings
 
 RUN: Final = "run.json"
@@ -36,7 +50,18 @@ PREPARE: Final = "prepare.json"
 CLEAR: Final = "clear.json"
 CANARY: Final = "canary.json.gz"
 
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""The most that a document may have, unpacked: a hundred times what a visit of a large cluster takes."""
+
+_READING_BYTES: Final = 262_144
+"""More than the counters of two nodes of 256 cores take, each second."""
+
+_CHUNK_BYTES: Final = 1024 * 1024
+
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+ATTEMPTS: Final = 3
+"""How often a trial is measured at most: once, and twice more where others disturbed it."""
 
 D = TypeVar("D", bound=Model)
 
@@ -103,7 +128,7 @@ class Configure(Model):
     visit: int
     started_at: datetime
     changes: tuple[Change, ...] = ()
-    switch_s: float | None = None
+    switch_s: Seconds | None = None
     error: str | None = None
 
 
@@ -119,10 +144,10 @@ class Evidence(Model):
     nodes: tuple[str, ...]
     signs: tuple[Sign, ...] = ()
     proof: Proof | None = None
-    settle_s: float | None = None
+    settle_s: Seconds | None = None
     proven_at: datetime | None = None
     cost: SwitchCost | None = None
-    connections_dropped: int | None = None
+    connections_dropped: Count | None = None
     error: str | None = None
     final: bool = False
 
@@ -149,6 +174,10 @@ class Restore(Model):
     error: str | None = None
 
 
+Ratio = Annotated[float, Field(ge=0, le=1_000)]
+"""A part of a whole; a little above 1 where its clocks disagree."""
+
+
 class Attempt(Model):
     """One run of a trial's program. `error`: why the program was of no use; its own complaints are in the output.
 
@@ -161,11 +190,11 @@ class Attempt(Model):
     stdout: str = ""
     stderr: str = ""
     exit_code: int | None = None
-    wall_s: float | None = None
-    window_offset_s: float = 0.0
+    wall_s: Seconds | None = None
+    window_offset_s: Seconds = 0.0
     readings: dict[str, tuple[Counters, ...]] = Field(default_factory=dict)
     nat: tuple[Counters, ...] = ()
-    foreign_cpu_ratio: float | None = None
+    foreign_cpu_ratio: Ratio | None = None
     error: str | None = None
 
 
@@ -175,8 +204,8 @@ class TrialDocument(Model):
     version: Literal[1] = 1
     trial: Trial
     placement: Placement
-    mtu_bytes: int | None
-    services: int
+    mtu_bytes: Count | None
+    services: Count
     attempts: tuple[Attempt, ...]
     flags: tuple[str, ...] = ()
     error: str | None = None
@@ -189,7 +218,7 @@ class CanaryDocument(Model):
     moment: Moment
     attempt: Attempt | None = None
     idle: dict[str, tuple[Counters, ...]] = Field(default_factory=dict)
-    idle_foreign_cpu_ratio: float | None = None
+    idle_foreign_cpu_ratio: Ratio | None = None
     flags: tuple[str, ...] = ()
     error: str | None = None
 
@@ -219,18 +248,27 @@ def write(path: Path, document: Model) -> None:
         raise Problem(f"{path} can't be written: {error.strerror or error}; {remedy}") from None
 
 
-def read(path: Path, kind: type[D]) -> D:
+def most_bytes(trial: Trial, omit_s: int) -> int:
+    """The most that a trial's document may have, unpacked: its programs' outputs and the counters read beside them."""
+    seconds = trial.duration_s + omit_s
+    each = bounds.output_bytes(seconds, trial.streams, 0.5) + round(seconds / 0.5 + 1) * _READING_BYTES
+    return MOST_BYTES + ATTEMPTS * each
+
+
+def read(path: Path, kind: type[D], most: int = MOST_BYTES) -> D:
     """Read a document.
+
+    Args:
+        path: of the document.
+        kind: what it holds.
+        most: bytes that it may have, unpacked.
 
     Raises:
         FileNotFoundError: there is none.
-        Problem: it is cut short, damaged, or of another form.
+        Problem: it is cut short, damaged, too large, or of another form.
     """
     try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
-        return kind.model_validate_json(data)
+        return kind.model_validate_json(_unpacked(path, most))
     except FileNotFoundError:
         raise
     except (EOFError, zlib.error, gzip.BadGzipFile):
@@ -239,5 +277,21 @@ def read(path: Path, kind: type[D]) -> D:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Problem(f"{path.name} is damaged: {where + ': ' if where else ''}{first['msg']}") from None
+    except (RecursionError, UnicodeError) as error:
+        fault = "nested too deeply" if isinstance(error, RecursionError) else "not UTF-8 text"
+        raise Problem(f"{path.name} is damaged: it is {fault}") from None
+    except MemoryError:
+        raise Problem(f"{path.name} is too large for this machine's memory") from None
     except OSError as error:
         raise Problem(f"{path.name} can't be read: {error.strerror or error}") from None
+
+
+def _unpacked(path: Path, most: int) -> bytes:
+    """A file's bytes, unpacked where its name ends in .gz: never more than the most, whatever a few bytes unpack to."""
+    data = bytearray()
+    with path.open("rb") as packed, gzip.open(packed) if path.suffix == ".gz" else packed as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            data += chunk
+            if len(data) > most:
+                raise Problem(f"{path.name} is damaged: it has more than the {most / 1e6:.0f} MB that it may have")
+    return bytes(data)

@@ -166,6 +166,7 @@ def choose(
         BadInput: a sentence for each fault, one a line.
     """
     _refuse_endless(locals())
+    _refuse_what_is_no_text(profile, dataplanes, topologies, options, label, environment, results, nodes)
     given, faults = parse(options, bounds())
     chosen = profile.strip() or profiles.DEFAULT
     if chosen not in profiles.BY_NAME:
@@ -223,6 +224,13 @@ def _refuse_endless(texts: dict[str, object]) -> None:
     for name, text in texts.items():
         if isinstance(text, str) and len(text) > LONGEST_TEXT:
             raise BadInput(f"{name} has {len(text)} characters, and {LONGEST_TEXT} is the most")
+
+
+def _refuse_what_is_no_text(*texts: str) -> None:
+    """Raise BadInput for what can't be kept with the results, nor name a place: bytes that are no text, and NUL."""
+    for text in texts:
+        if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise BadInput(f"{text[:60]!r} has characters that are not of UTF-8 text: type it anew")
 
 
 def is_lab(environment: str) -> bool:

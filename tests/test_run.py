@@ -98,6 +98,8 @@ def test_all_four_dataplanes_are_measured_proven_and_reported(tmp_path: Path) ->
     visits = rows(tmp_path, "select * from visits order by visit")
     assert len(visits) == 8
     assert all(v["proof"] == "proven" and v["dataplane_observed"] == v["dataplane_requested"] for v in visits)
+    figures_bps = [visit[moment] for visit in visits for moment in ("canary_before_bps", "canary_after_bps")]
+    assert len({f"{bps:.3g}" for bps in figures_bps}) > 1, "a canary that is equal to three digits measures nothing"
     trials = rows(tmp_path, "select * from trials")
     assert {t["outcome"] for t in trials} == {"measured"}
     assert all((t["received_bps"] or 0) > 0 for t in trials if t["protocol"] == "tcp")

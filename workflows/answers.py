@@ -67,6 +67,8 @@ def show(said: Summary, console: Console) -> None:
     console.print(Text(said.headline, style="bold"))
     if said.early:
         console.print(said.early, style="yellow", soft_wrap=True)
+    for doubt in said.doubts:
+        console.print(doubt, style="yellow", soft_wrap=True)
     _show_answers(said, console)
     for sentence in said.switching:
         console.print(sentence, soft_wrap=True, highlight=False)
@@ -74,7 +76,7 @@ def show(said: Summary, console: Console) -> None:
     for skipped in said.skipped:
         console.print(f"Skipped: {skipped.name}: {skipped.reason}", soft_wrap=True)
     for failure in said.failures:
-        console.print(f"Failed: {failure.count} x {failure.reason}", style="red", soft_wrap=True)
+        console.print(f"Failed: {failure.sentence}", style="red", soft_wrap=True)
     for flag in said.flags:
         console.print(f"Flagged {flag.flag}: {flag.trials} trials; {flag.meaning}.", soft_wrap=True)
     if said.disclaimer:

@@ -58,7 +58,7 @@ class Profile:
 PROFILES: Final = (
     Profile(
         "smoke",
-        "does everything work (40 s in the lab, 18 min on a cluster)",
+        "does everything work (55 s in the lab, 18 min on a cluster)",
         (
             *(c for c in _TELLING_TCP if c.topology in {"pod-to-service", "external-to-nodeport"}),
             *_CONNECT,
@@ -68,14 +68,14 @@ PROFILES: Final = (
     ),
     Profile(
         "quick",
-        "large differences (3.5 min, 55 min)",
+        "large differences (4 min, 55 min)",
         (*_TELLING_TCP, _UDP[1], *_CONNECT),
         lab=Amount(rounds=6, duration_s=1),
         cluster=Amount(rounds=3, duration_s=10, repetitions=2, idle_s=5, services=100),
     ),
     Profile(
         "standard",
-        "differences of a few per cent (12 min, 3.5 h)",
+        "differences of a few per cent (14 min, 3.5 h)",
         (*_TELLING_TCP, *_UDP, *_CONNECT),
         lab=Amount(rounds=10, duration_s=2),
         cluster=Amount(rounds=4, duration_s=10, repetitions=8, idle_s=5),

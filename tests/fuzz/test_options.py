@@ -33,6 +33,7 @@ TEXTS = (
     "$HOME",
     "[/red]",
     "\U0001f600",
+    "\ud800",
 )
 NAMES = (*BY_NAME, "Duration", "DURATION", "durati", "remeasure_ratio", "results", "cells", "__class__", "")
 

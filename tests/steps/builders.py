@@ -1,8 +1,10 @@
 """Small, valid things for tests of the steps: settings, signs, placements, and whole runs as raw documents."""
 
 import gzip
+import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from steps import plan, raw
 from steps.model import Change, Monitor, Placement, Sign, Trial, Visit
@@ -72,6 +74,31 @@ def counters(at_s: float, *, busy: float = 0.0, cores: int = 2, sent_bytes: int 
     )
 
 
+def as_asked(stdout: str, planned: Trial, omit_s: float = 0) -> str:
+    """A recorded document as iperf3 would have begun it for this trial, for tests that ask for something else of it."""
+    document = json.loads(stdout) if stdout.startswith("{") else {}
+    start = document.get("start", {}).get("test_start")
+    if start is None or planned.protocol == "connect":
+        return stdout
+    if start["protocol"].lower() != planned.protocol:
+        _sent_by_udp(document)
+    start |= {"protocol": planned.protocol.upper(), "num_streams": planned.streams, "duration": planned.duration_s}
+    start |= {"reverse": int(planned.direction == "reverse"), "omit": round(omit_s)}
+    start["target_bitrate"] = round((planned.offered_bps or 0) / planned.streams)
+    document["end"]["streams"] = document["end"]["streams"][:1] * planned.streams
+    return json.dumps(document)
+
+
+def _sent_by_udp(document: dict[str, Any], block_bytes: int = 1372) -> None:
+    sent, received = document["end"]["sum_sent"], document["end"]["sum_received"]
+    for found in (sent, received):
+        packets = found["bytes"] // block_bytes
+        found |= {"bytes": packets * block_bytes, "lost_packets": 0, "packets": packets, "jitter_ms": 0.01}
+        found["bits_per_second"] = found["bytes"] * 8 / found["seconds"]
+    document["start"]["test_start"]["blksize"] = block_bytes
+    document["end"]["streams"] = [{"udp": sent}]
+
+
 def attempt(recorded: str = "tcp-forward-3.21.json", **fields: object) -> raw.Attempt:
     base: dict[str, object] = {
         "started_at": AT,
@@ -82,6 +109,11 @@ def attempt(recorded: str = "tcp-forward-3.21.json", **fields: object) -> raw.At
         "readings": {"host": (counters(100.0), counters(100.5, busy=0.25), counters(101.0, busy=0.5))},
     }
     return raw.Attempt.model_validate({**base, **fields})
+
+
+def fitted(one: raw.Attempt, planned: Trial) -> raw.Attempt:
+    """An attempt with its recorded document as if it were of this trial."""
+    return one.model_copy(update={"stdout": as_asked(one.stdout, planned, one.window_offset_s)})
 
 
 def write_run(directory: Path, chosen: Settings) -> tuple[Visit, ...]:
@@ -118,6 +150,7 @@ def write_visit(folder: Path, visit: Visit, chosen: Settings) -> None:
 def write_trial(folder: Path, planned: Trial, chosen: Settings, *attempts: raw.Attempt) -> None:
     connects = '{"connects_per_s":100.0,"p50_s":1e-5,"p99_s":2e-5,"count":25,"errors":0,"error":null,"duration_s":0.25}'
     done = attempts or (attempt(stdout=connects) if planned.protocol == "connect" else attempt(),)
+    done = tuple(fitted(one, planned) for one in done)
     document = raw.TrialDocument(
         trial=planned, placement=placement(), mtu_bytes=1450, services=chosen.services, attempts=done
     )

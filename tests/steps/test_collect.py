@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from analysis.errors import Problem
 from analysis.rows import to_table
 from analysis.schema import TABLES
-from steps import collect, collect_visits, raw
-from steps.model import Finding, Model, Monitor, SwitchCost, Visit
+from steps import collect, collect_trials, collect_visits, raw
+from steps.model import Finding, Model, Monitor, SwitchCost, Trial, Visit
 from steps.monitor import Traffic
+from steps.reports import fitting
 from tests.steps.builders import (
     AT,
     NODES,
@@ -20,6 +22,7 @@ from tests.steps.builders import (
     counters,
     cut_short,
     damaged,
+    fitted,
     placement,
     settings,
     sign,
@@ -180,8 +183,9 @@ def first(run: Path, protocol: str = "tcp") -> tuple[Path, Path]:
 
 
 def replaced(path: Path, **fields: object) -> None:
-    document = raw.read(path, raw.TrialDocument)
-    raw.write(path, document.model_copy(update=fields))
+    document = raw.read(path, raw.TrialDocument).model_copy(update=fields)
+    attempts = tuple(fitted(one, document.trial) for one in document.attempts)
+    raw.write(path, document.model_copy(update={"attempts": attempts}))
 
 
 def trial_row(run: Path, protocol: str = "tcp") -> Row:
@@ -217,7 +221,7 @@ def test_the_last_attempt_counts_and_flags_are_kept(run: Path) -> None:
     replaced(path, attempts=attempts, flags=("foreign-cpu",))
     row = trial_row(run)
     assert (row["outcome"], row["attempts"], row["foreign_cpu_ratio"]) == ("measured", 2, 0.2)
-    assert row["flags"] == ["foreign-cpu"]
+    assert row["flags"] == ["foreign-cpu", "long-receiver"], "5 s of the 1 s planned"
     assert row["congestion_control"] == "bbr"
 
 
@@ -247,16 +251,13 @@ def test_without_an_idle_baseline_cpu_per_gbit_is_unknown(run: Path) -> None:
     assert (visit["canary_before_bps"], visit["idle_nodes"], visit["error"]) == (None, None, None)
 
 
-def test_udp_that_would_fragment_is_flagged(run: Path) -> None:
-    _, path = first(run)
-    document = raw.read(path, raw.TrialDocument)
-    udp = document.trial.model_copy(update={"protocol": "udp"})
-    replaced(path, trial=udp, mtu_bytes=1280, attempts=(attempt("udp-forward-omit-3.12.json"),))
-    planned = visits(run)[0]
-    changed = planned.model_copy(update={"trials": tuple(udp if t.trial == udp.trial else t for t in planned.trials)})
-    preflight = raw.read(run / raw.PREFLIGHT, raw.Preflight)
-    raw.write(run / raw.PREFLIGHT, preflight.model_copy(update={"visits": (changed,)}))
-    row = trial_row(run, "udp")
+def test_udp_that_would_fragment_is_flagged(tmp_path: Path) -> None:
+    write_run(tmp_path, settings(options="rounds=1 protocols=udp directions=forward"))
+    _, path = first(tmp_path, "udp")
+    planned = raw.read(path, raw.TrialDocument).trial
+    assert planned.direction == "forward"
+    replaced(path, mtu_bytes=1280, attempts=(attempt("udp-forward-omit-3.12.json"),))
+    row = trial_row(tmp_path, "udp")
     assert row["flags"] == ["udp-counters", "udp-fragments"]
     assert row["lost_packets"] is not None
 
@@ -333,6 +334,9 @@ def test_signs_of_another_moment_prove_nothing(run: Path) -> None:
 def test_trials_that_the_run_never_came_to_are_not_run(run: Path) -> None:
     folder, path = first(run)
     path.unlink()
+    row = trial_row(run)
+    assert (row["outcome"], row["error"]) == ("failed", "its measuring step ended before it"), "the visit went on"
+    (folder / raw.CLEAR).unlink()
     row = trial_row(run)
     assert (row["outcome"], row["error"]) == ("not-run", "the run ended before it")
     for file in folder.rglob("*"):
@@ -447,3 +451,136 @@ def test_no_visit_was_cut_short_where_each_was_looked_at_or_never_settled(run: P
     cut_short(stopped(run) / raw.SETTLE)
     assert collect_visits.cut_short(run, visits(run)) is None
     assert collect_visits.cut_short(run / "nowhere", visits(run)) is None
+
+
+def with_figure(one: raw.Attempt, *place: str | int, value: float) -> raw.Attempt:
+    """The attempt, but for one figure of its iperf3."""
+    document: Any = json.loads(one.stdout)
+    container = document
+    for key in place[:-1]:
+        container = container[key]
+    container[place[-1]] = value
+    return one.model_copy(update={"stdout": json.dumps(document)})
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("end", "sum_sent", "retransmits"), 2**64 - 1),
+        (("end", "sum_received", "bits_per_second"), -5),
+        (("intervals", 1, "sum", "retransmits"), 2**64 - 1),
+        (("intervals", 0, "sum", "bits_per_second"), -1.0),
+    ],
+)
+def test_a_figure_beyond_its_column_costs_its_own_trial(run: Path, place: tuple[str | int, ...], value: float) -> None:
+    whole = tables(run)
+    _, path = first(run)
+    document = raw.read(path, raw.TrialDocument)
+    raw.write(
+        path, document.model_copy(update={"attempts": (with_figure(document.attempts[-1], *place, value=value),)})
+    )
+    found = tables(run)
+    number = document.trial.trial
+    own = next(row for row in found["trials"] if row["trial"] == number)
+    assert own["outcome"] == "failed"
+    assert ".".join(str(part) for part in place if isinstance(part, str)).split(".")[-1] in own["error"]
+    assert "received_bps" not in own
+    for table in ("trials", "samples", "visits"):
+        others = [row for row in whole[table] if row.get("trial") != number]
+        assert [row for row in found[table] if row.get("trial") != number] == others
+
+
+@pytest.mark.parametrize(("table", "column"), [("trials", "retransmits"), ("samples", "cwnd_bytes")])
+def test_a_row_that_no_table_takes_costs_its_own_trial(run: Path, table: str, column: str) -> None:
+    found = tables(run)
+    before = {row["trial"]: dict(row) for row in found["trials"]}
+    row = next(row for row in found[table] if row["trial"] == 2)
+    row[column] = 2**64
+    fitting.fit(found, "run-1")
+    for name in TABLES:
+        to_table(name, "run-1", found[name])
+    failed = next(row for row in found["trials"] if row["trial"] == 2)
+    assert failed["outcome"] == "failed"
+    assert column in failed["error"]
+    assert failed["topology"] == before[2]["topology"]
+    assert [row for row in found["trials"] if row["trial"] != 2] == [r for n, r in before.items() if n != 2]
+    assert 2 not in {row["trial"] for row in found["samples"]}
+
+
+def test_a_column_of_a_visit_or_of_the_run_that_no_table_takes_is_unknown(run: Path) -> None:
+    found = tables(run)
+    found["visits"][0]["udp_probe_sent_packets"] = 2**64
+    found["runs"][0]["seed"] = 2**64
+    proof = found["visits"][0]["proof"]
+    fitting.fit(found, "run-1")
+    for name in TABLES:
+        to_table(name, "run-1", found[name])
+    visit = found["visits"][0]
+    assert (visit.get("udp_probe_sent_packets"), visit["proof"]) == (None, proof)
+    assert "udp_probe_sent_packets" in visit["error"]
+    assert found["runs"][0].get("seed") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "fault"),
+    [
+        (raw.SETTLE, raw.SETTLE, "settle.json is of visit 2, not of visit 1"),
+        (raw.CLEAR, raw.CLEAR, "clear.json is of visit 2, not of visit 1"),
+        (raw.PREPARE, raw.PREPARE, "prepare.json is of visit 2, not of visit 1"),
+    ],
+)
+def test_a_document_of_another_visit_proves_nothing(run: Path, name: str, other: str, fault: str) -> None:
+    (run / raw.visit_directory(1) / name).write_bytes((run / raw.visit_directory(2) / other).read_bytes())
+    found = tables(run)
+    assert found["visits"][0]["error"] == fault
+    outcome = "measured" if name == raw.PREPARE else "failed"  # where the servers were is no evidence
+    assert {row["outcome"] for row in of_visit(found["trials"], 1)} == {outcome}
+    assert {row["outcome"] for row in of_visit(found["trials"], 2)} == {"measured"}
+
+
+def test_a_canary_of_the_other_moment_is_a_fault(run: Path) -> None:
+    folder, _ = first(run)
+    (folder / "canary-after" / raw.CANARY).write_bytes((folder / "canary-before" / raw.CANARY).read_bytes())
+    row = tables(run)["visits"][0]
+    assert row["canary_after_bps"] is None
+    assert row["error"] == "canary-after/canary.json.gz is of the canary before the trials"
+
+
+def test_a_document_of_another_trial_is_not_this_ones(run: Path) -> None:
+    visit = visits(run)[0]
+    one, other = (
+        run / raw.visit_directory(1) / t.topology / raw.trial_name(t.trial) for t in (visit.trials[0], visit.trials[1])
+    )
+    one.write_bytes(other.read_bytes())
+    row = next(t for t in tables(run)["trials"] if t["trial"] == visit.trials[0].trial)
+    assert (row["outcome"], row["error"]) == ("failed", f"{one.name} is of another trial than was planned")
+
+
+def test_a_preflight_of_another_plan_is_damaged(run: Path) -> None:
+    preflight = raw.read(run / raw.PREFLIGHT, raw.Preflight)
+    other = preflight.visits[0].model_copy(update={"dataplane": "lab-nftables"})
+    raw.write(run / raw.PREFLIGHT, preflight.model_copy(update={"visits": (other,)}))
+    found = tables(run)
+    assert [v["dataplane_requested"] for v in found["visits"]] == [v.dataplane for v in preflight.visits]
+    assert found["runs"][0]["provenance"] is None
+
+
+def test_a_clock_that_went_back_is_no_sample_and_no_negative_share(run: Path) -> None:
+    _, path = first(run)
+    readings = {"host": (counters(100.0, busy=0.3), counters(99.0, busy=0.2), counters(101.0, busy=0.1))}
+    replaced(path, attempts=(attempt(readings=readings),))
+    row = trial_row(run)
+    assert row["nodes"][0]["softirq_ratio"] is None
+    samples = [s for s in tables(run)["samples"] if s["trial"] == row["trial"] and s["source"] == "monitor"]
+    assert samples == []
+
+
+def test_what_no_table_takes_never_leaves_the_collector(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = collect_trials.trial_row
+
+    def beyond(trial: Trial, *others: Any) -> Row:  # noqa: ANN401 - passed on
+        row = made(trial, *others)
+        return {**row, "retransmits": 2**64} if trial.trial == 3 else row
+
+    monkeypatch.setattr(collect, "trial_row", beyond)
+    assert {row["trial"]: row["outcome"] for row in tables(run)["trials"]}[3] == "failed"

@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from steps import iperf3
 from steps.iperf3 import Failure, Report
+from steps.reports.iperf3_plan import Asked
 from steps.settings import choose
 from tests.steps.builders import RECORDED, settings, trial
 
@@ -16,14 +18,30 @@ def recorded(name: str) -> bytes:
     return (RECORDED / f"{name}.json").read_bytes()
 
 
+TCP = Asked(protocol="tcp", duration_s=1)
+UDP = Asked(protocol="udp", duration_s=5)
+
+
+def asked(name: str) -> Asked:
+    """What the recorded test was asked for."""
+    start = json.loads(recorded(name))["start"]["test_start"]
+    return Asked(
+        protocol=start["protocol"].lower(),
+        reverse=bool(start["reverse"]),
+        streams=start["num_streams"],
+        duration_s=start["duration"],
+        omit_s=start["omit"],
+    )
+
+
 def report(name: str) -> Report:
-    found = iperf3.read(recorded(name), b"", 0)
+    found = iperf3.read(recorded(name), b"", 0, asked(name))
     assert isinstance(found, Report)
     return found
 
 
 def failure(stdout: bytes, stderr: bytes = b"", exit_code: int | None = 1) -> str:
-    found = iperf3.read(stdout, stderr, exit_code)
+    found = iperf3.read(stdout, stderr, exit_code, TCP)
     assert isinstance(found, Failure)
     return found.reason
 
@@ -141,9 +159,9 @@ def test_output_that_is_no_json_is_a_failure_that_quotes_it() -> None:
         "iperf3 printed no JSON but 'Segmentation fault', exit code unknown"
     )
     assert failure(b'{"start": 3}', exit_code=0).startswith("iperf3's JSON is not of a form known here: ")
-    assert failure(b"\xff\xfe{\xff}").startswith("iperf3's JSON is cut short")
+    assert failure(b"\xff\xfe{\xff}").startswith("iperf3's JSON is damaged: ")
     assert failure(b"}{") == "iperf3's JSON is cut short after 2 bytes, exit code 1"
-    assert failure(b"{}", exit_code=0) == "iperf3's JSON has no figures for what was received"
+    assert failure(b"{}", exit_code=0) == "iperf3's JSON does not say what test it is of"
 
 
 def test_figures_of_a_program_that_failed_are_not_believed() -> None:
@@ -152,7 +170,7 @@ def test_figures_of_a_program_that_failed_are_not_believed() -> None:
 
 def test_a_warning_around_the_json_is_no_failure() -> None:
     text = b"warning: this system does not seem to support IPv6\n" + recorded("tcp-forward-3.21") + b"\ndone\n"
-    assert iperf3.read(text, b"", 0) == report("tcp-forward-3.21")
+    assert iperf3.read(text, b"", 0, TCP) == report("tcp-forward-3.21")
 
 
 def test_nothing_received_is_a_failure_and_never_a_zero() -> None:
@@ -164,7 +182,7 @@ def test_nothing_received_is_a_failure_and_never_a_zero() -> None:
 def test_no_interval_at_all_is_still_a_report() -> None:
     document = json.loads(recorded("tcp-forward-3.21"))
     document["intervals"] = []
-    found = iperf3.read(json.dumps(document).encode(), b"", 0)
+    found = iperf3.read(json.dumps(document).encode(), b"", 0, TCP)
     assert isinstance(found, Report)
     assert found.intervals == ()
 
@@ -173,12 +191,12 @@ def test_no_interval_at_all_is_still_a_report() -> None:
 @given(share=st.floats(0, 0.999))
 def test_half_a_json_is_never_a_report(name: str, share: float) -> None:
     whole = recorded(name).rstrip()
-    assert isinstance(iperf3.read(whole[: int(len(whole) * share)], b"", 0), Failure)
+    assert isinstance(iperf3.read(whole[: int(len(whole) * share)], b"", 0, asked(name)), Failure)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=50), st.none() | st.integers(-20, 255))
 def test_whatever_is_printed_never_raises(stdout: bytes, stderr: bytes, exit_code: int | None) -> None:
-    found = iperf3.read(stdout, stderr, exit_code)
+    found = iperf3.read(stdout, stderr, exit_code, TCP)
     assert isinstance(found, Failure)
     assert "\n" not in found.reason
 
@@ -194,7 +212,7 @@ json_values = st.recursive(
 def test_any_part_replaced_never_raises(part: str, value: object) -> None:
     document = json.loads(recorded("cluster-udp-pod-to-service-3.12"))
     document[part] = value
-    assert isinstance(iperf3.read(json.dumps(document).encode(), b"", 0), Report | Failure)
+    assert isinstance(iperf3.read(json.dumps(document).encode(), b"", 0, UDP), Report | Failure)
 
 
 def test_the_arguments_of_a_tcp_trial() -> None:
@@ -224,3 +242,168 @@ def test_a_cluster_keeps_its_nodes_congestion_control_unless_asked() -> None:
         chosen = choose(profile="smoke", environment="prod", options=options)
         argv = iperf3.argv(trial(), chosen, "10.0.0.1", 5201)
         assert [word for word in argv if word in {"-C", "reno"}] == told
+
+
+OTHER_TESTS = {
+    "udp": "protocol udp, not tcp",
+    "7 s": "duration 7 s, not 1 s",
+    "2 streams": "streams 2, not 1",
+    "reverse": "reverse yes, not no",
+    "omit": "omitted 3 s, not 0 s",
+    "both": "both directions at once yes, not no",
+    "bytes": "an end after 5 bytes, not 0 bytes",
+    "blocks": "an end after 6 blocks, not 0 blocks",
+}
+CHANGES: dict[str, dict[str, object]] = {
+    "udp": {"protocol": "UDP"},
+    "7 s": {"duration": 7},
+    "2 streams": {"num_streams": 2},
+    "reverse": {"reverse": 1},
+    "omit": {"omit": 3},
+    "both": {"bidir": 1},
+    "bytes": {"bytes": 5},
+    "blocks": {"blocks": 6},
+}
+
+
+@pytest.mark.parametrize("other", OTHER_TESTS)
+def test_a_document_of_another_test_is_a_failure(other: str) -> None:
+    document = json.loads(recorded("tcp-forward-3.21"))
+    document["start"]["test_start"] |= CHANGES[other]
+    assert failure(json.dumps(document).encode(), exit_code=0) == (
+        f"iperf3's JSON is of another test than was asked for: {OTHER_TESTS[other]}"
+    )
+
+
+def test_the_block_size_and_the_rate_are_held_against_what_was_asked() -> None:
+    document = recorded("udp-forward-3.21-against-3.12")
+    wanted = Asked(protocol="udp", duration_s=1, block_size_bytes=1372, stream_bps=10**9)
+    found = iperf3.read(document, b"", 0, wanted)
+    assert isinstance(found, Failure)
+    assert found.reason.endswith("block size 1200 B, not 1372 B; rate 2000000000 bit/s, not 1000000000 bit/s")
+    right = Asked(protocol="udp", duration_s=1, block_size_bytes=1200, stream_bps=2 * 10**9)
+    assert isinstance(iperf3.read(document, b"", 0, right), Report)
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_what_a_trial_asks_for_is_what_its_arguments_say(protocol: str, direction: str) -> None:
+    planned = trial(protocol=protocol, direction=direction, streams=3, duration_s=7, offered_bps=9e8)
+    argv = iperf3.argv(planned, settings(options="omit=2"), "10.0.0.1", 5201)
+    found = iperf3.asked_for(planned, argv, 2)
+    assert (found.protocol, found.streams, found.duration_s, found.omit_s) == (protocol, 3, 7, 2)
+    assert found.reverse is (direction == "reverse")
+    assert found.block_size_bytes == (1372 if protocol == "udp" else None)
+    assert found.stream_bps == (300_000_000 if protocol == "udp" else None)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [
+        (("end", "sum_sent", "retransmits"), 2**64 - 1, "iperf3's figure end.sum_sent.retransmits is out of bounds"),
+        (("end", "sum_received", "bits_per_second"), -5, "iperf3's figure end.sum_received.bits_per_second is out of"),
+        (("end", "sum_received", "seconds"), 1e300, "iperf3's figure end.sum_received.seconds is out of bounds"),
+        (("intervals", 0, "sum", "bytes"), -1, "iperf3's figure intervals[0].sum.bytes is out of bounds"),
+        (("intervals", 1, "sum", "retransmits"), 2**64, "iperf3's figure intervals[1].sum.retransmits is out of"),
+        (("end", "sum_received", "bits_per_second"), 1e6, "iperf3's bytes, seconds and bits per second contradict"),
+    ],
+)
+def test_a_figure_that_can_not_be_is_a_failure_that_names_it(
+    place: tuple[str | int, ...], value: float, reason: str
+) -> None:
+    document = json.loads(recorded("tcp-forward-3.21"))
+    container = document
+    for key in place[:-1]:
+        container = container[key]
+    assert place[-1] in container
+    container[place[-1]] = value
+    assert failure(json.dumps(document).encode(), exit_code=0).startswith(reason)
+
+
+@pytest.mark.parametrize("value", ["nan", "-nan", "NaN", "inf", "-Infinity"])
+def test_what_is_no_number_is_called_so_and_not_cut_short(value: str) -> None:
+    text = re.sub(rb'"retransmits":\s*\d+', f'"retransmits": {value}'.encode(), recorded("tcp-forward-3.21"))
+    assert failure(text, exit_code=0) == f"iperf3's JSON gives {value} as retransmits, which is no number, exit code 0"
+
+
+def test_a_number_beyond_any_float_is_a_failure() -> None:
+    text = re.sub(rb'"retransmits":\s*\d+', b'"retransmits": 1e400', recorded("tcp-forward-3.21"))
+    assert "retransmits" in failure(text, exit_code=0)
+
+
+@pytest.mark.parametrize("opened", [b"[", b'{"a":'])
+def test_json_nested_without_end_is_a_failure(opened: bytes) -> None:
+    deep = b'{"unknown": ' + opened * 200_000 + b"1}"
+    assert failure(deep, exit_code=0) == "iperf3's JSON is nested too deeply to be a report, exit code 0"
+
+
+def losing(lost: list[int]) -> Report:
+    """A recorded UDP test of a stream each, whose losses are these."""
+    document = json.loads(recorded("udp-reverse-3.21"))
+    end, start = document["end"], document["start"]["test_start"]
+    end["streams"] = [{"udp": {**end["streams"][0]["udp"], "lost_packets": count}} for count in lost]
+    end["sum_received"]["lost_packets"] = sum(lost)
+    start["num_streams"] = len(lost)
+    asked = Asked(protocol="udp", reverse=True, streams=len(lost), duration_s=1)
+    found = iperf3.read(json.dumps(document).encode(), b"", 0, asked)
+    assert isinstance(found, Report)
+    return found
+
+
+@pytest.mark.parametrize("lost", [[-3], [-50, 60], [-1, 0]])
+def test_datagrams_that_came_twice_leave_losses_unknown_and_flagged(lost: list[int]) -> None:
+    found = losing(lost)
+    assert found.lost_packets is None
+    assert found.total_packets is not None
+    assert "duplicate-packets" in found.flags
+
+
+def test_no_loss_is_no_duplicate() -> None:
+    assert "duplicate-packets" not in losing([0, 0]).flags
+
+
+@pytest.mark.parametrize(
+    ("delivered", "flags", "reason"),
+    [
+        ((100, 100), (), None),
+        ((100, 11), (), None),
+        ((100, 9), ("uneven-streams",), None),
+        ((100, 100, 9), ("uneven-streams",), None),
+        ((100, 0), (), "stream 2 of 2 delivered nothing"),
+        ((0, 100, 0), (), "stream 1, 3 of 3 delivered nothing"),
+        ((100, None), (), "iperf3 says nothing of what stream 2 of 2 delivered"),
+    ],
+)
+def test_each_stream_is_looked_at(
+    delivered: tuple[int | None, ...], flags: tuple[str, ...], reason: str | None
+) -> None:
+    document = json.loads(recorded("tcp-forward-3.21"))
+    document["start"]["test_start"]["num_streams"] = len(delivered)
+    one = document["end"]["streams"][0]
+    document["end"]["streams"] = [
+        {"sender": one["sender"], "receiver": None if amount is None else {**one["receiver"], "bytes": amount}}
+        for amount in delivered
+    ]
+    found = iperf3.read(
+        json.dumps(document).encode(), b"", 0, Asked(protocol="tcp", duration_s=1, streams=len(delivered))
+    )
+    assert (found.reason if isinstance(found, Failure) else None) == reason
+    assert isinstance(found, Failure) or found.flags == flags
+
+
+def test_a_stream_that_is_not_there_is_a_failure() -> None:
+    document = json.loads(recorded("tcp-reverse-p2-3.12"))
+    document["end"]["streams"].pop()
+    found = iperf3.read(json.dumps(document).encode(), b"", 0, asked("tcp-reverse-p2-3.12"))
+    assert isinstance(found, Failure)
+    assert found.reason == "iperf3 reports 1 of 2 streams"
+
+
+@pytest.mark.parametrize(("seconds", "flags"), [(1.02, ()), (1.04, ("long-receiver",)), (0.91, ())])
+def test_a_receiver_that_counted_longer_than_planned_is_flagged(seconds: float, flags: tuple[str, ...]) -> None:
+    document = json.loads(recorded("tcp-forward-3.21"))
+    received = document["end"]["sum_received"]
+    received |= {"seconds": seconds, "bits_per_second": received["bytes"] * 8 / seconds}
+    found = iperf3.read(json.dumps(document).encode(), b"", 0, TCP)
+    assert isinstance(found, Report)
+    assert found.flags == flags

@@ -21,6 +21,7 @@ from steps import connect, figures, measure, raw
 from steps.foreign import ForeignCpu, Reading
 from steps.iperf3 import Failure, Report
 from steps.model import Monitor, Placement, Trial
+from steps.reports import bounds
 from steps.settings import Settings
 from tests.steps.builders import RECORDED, placement, settings, trial
 
@@ -205,6 +206,14 @@ def busy(line: str, port: int) -> bool:
         ("echo hello", "iperf3 printed no JSON but 'hello', exit code 0"),
         ("cat $RECORDED/tcp-forward-3.21.json; exit 1", "iperf3 ended with exit code 1"),
         ("printf '\\377\\376'", "iperf3 printed no JSON but '\\\\xff\\\\xfe', exit code 0"),
+        (
+            "cat $RECORDED/udp-reverse-3.21.json",
+            "iperf3's JSON is of another test than was asked for: protocol udp, not tcp; reverse yes, not no",
+        ),
+        (
+            "printf '{\"x\":'; head -c 200000 /dev/zero | tr '\\0' '['; printf '}'",
+            "iperf3's JSON is nested too deeply to be a report, exit code 0",
+        ),
     ],
 )
 def test_iperf3_on_a_bad_day(instead: Callable[[str], Path], tmp_path: Path, script: str, error: str) -> None:
@@ -214,9 +223,43 @@ def test_iperf3_on_a_bad_day(instead: Callable[[str], Path], tmp_path: Path, scr
 
 
 def test_a_trial_cut_short_is_not_taken_for_a_whole_one(instead: Callable[[str], Path], tmp_path: Path) -> None:
-    instead("cat $RECORDED/tcp-forward-3.21.json")
+    instead(r"""sed 's/"duration":\(\s*\)1,/"duration":\12,/' $RECORDED/tcp-forward-3.21.json""")
     out = Outcome(tmp_path / "raw", placement(), [trial(duration_s=2)], CHOSEN)
     assert out.documents[0].error == "iperf3 measured 1 s of the 2 s planned"
+
+
+@pytest.mark.parametrize("output", ["", ">&2"])
+def test_an_iperf3_that_prints_without_end_is_killed_and_fails_its_trial_alone(
+    instead: Callable[[str], Path], tmp_path: Path, output: str
+) -> None:
+    notes = instead(f"echo $$ >$NOTES/pid; yes 0123456789 | head -c 10000000000 {output}")
+    out = Outcome(tmp_path / "raw", placement(), [trial(), trial(trial=2)], CHOSEN)
+    assert [d.error for d in out.documents] == ["iperf3 printed more than 4.21 MB and was killed"] * 2
+    attempt = out.documents[0].attempts[-1]
+    assert len(attempt.stdout) + len(attempt.stderr) == 65_536, "the beginning is kept"
+    until(partial(dead, int((notes / "pid").read_text())))
+
+
+def test_a_program_may_print_all_that_many_streams_and_a_long_time_take() -> None:
+    seconds, streams = 3600, 128
+    assert bounds.output_bytes(seconds, streams, 1.0) > seconds * streams * 500
+
+
+def test_a_step_that_is_killed_leaves_its_trial_as_failed(instead: Callable[[str], Path], tmp_path: Path) -> None:
+    notes = instead("echo $$ >$NOTES/pid; sleep 1000")
+    program = (
+        "import pathlib, sys; from steps import measure; from tests.steps.builders import placement, settings, trial\n"
+        "measure.run(placement(), [trial(), trial(trial=2)], settings(), pathlib.Path(sys.argv[1]), print, print)\n"
+    )
+    step = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "raw")], stdout=subprocess.DEVNULL)
+    until(lambda: (notes / "pid").exists() and (notes / "pid").read_text().strip() != "")
+    step.kill()
+    step.wait()
+    os.kill(int((notes / "pid").read_text()), signal.SIGKILL)
+    document = raw.read(tmp_path / "raw" / raw.trial_name(1), raw.TrialDocument)
+    assert document.attempts == ()
+    assert document.error == measure.BEGUN
+    assert not (tmp_path / "raw" / raw.trial_name(2)).exists()
 
 
 def test_an_iperf3_that_hangs_is_killed_with_its_children(
@@ -408,7 +451,7 @@ def test_a_real_canary_before_looks_at_the_idle_node_first(server: Servers, tmp_
     assert after.idle == {}
     for document in (before, after):
         assert document.attempt is not None
-        assert isinstance(figures.of_iperf3(document.attempt), Report)
+        assert isinstance(figures.of_canary(document.attempt), Report)
     assert said[0].startswith("canary before: ")
 
 
@@ -418,4 +461,4 @@ def test_a_canary_that_fails_is_kept_and_raises_nothing(instead: Callable[[str],
     document = raw.read(tmp_path / "raw" / raw.CANARY, raw.CanaryDocument)
     assert document.error == "iperf3 printed nothing, exit code 1"
     assert document.attempt is not None
-    assert isinstance(figures.of_iperf3(document.attempt), Failure)
+    assert isinstance(figures.of_canary(document.attempt), Failure)

@@ -1,3 +1,4 @@
+import contextlib
 import queue
 import subprocess
 import sys
@@ -123,19 +124,35 @@ def test_a_monitor_serves_its_node_by_its_own_clock(address: str) -> None:
     assert abs(found.at_s - time.monotonic()) < 60
 
 
-def test_something_else_than_a_monitor_is_a_sentence() -> None:
+READING = monitor.read("local", "x").model_dump_json().encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"{}", "answers with something else than counters"),
+        (b"[" * 200_000, "answers with something else than counters"),
+        (b"\xff\xfe", "answers with something else than counters"),
+        (b'{"node":"x","at_s":NaN}', "answers with something else than counters"),
+        (b'{"node":"x","at_s":1,"memory_used_bytes":18446744073709551615}', "answers with something else"),
+        (b'{"node":"x","at_s":1,"memory_used_bytes":-1}', "answers with something else than counters"),
+        (READING + b" " * 5_000_000, "answers with more than the 4 MB of any counters"),
+    ],
+)
+def test_something_else_than_a_monitor_is_a_sentence(body: bytes, error: str) -> None:
     class Other(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(b"{}")
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with pytest.raises(Problem, match="answers with something else than counters"):
+        with pytest.raises(Problem, match=error):
             monitor.read(f"http://127.0.0.1:{server.server_port}/", "node-b")
         server.shutdown()
 

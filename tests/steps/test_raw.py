@@ -1,4 +1,5 @@
 import errno
+import gzip
 import os
 import resource
 import subprocess
@@ -91,3 +92,44 @@ def in_own_mounts(script: str, *arguments: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("x.json.gz", gzip.compress(b" " * 70_000_000 + b"{}"), "is damaged: it has more than the 67 MB"),
+        ("x.json", b" " * 70_000_000, "is damaged: it has more than the 67 MB"),
+        ("x.json.gz", gzip.compress(b'{"version":' * 200_000), "is damaged"),
+        ("x.json.gz", gzip.compress(b"\xff\xfe{}"), "is damaged"),
+        ("x.json", b'{"visit": NaN}', "is damaged: visit"),
+        ("x.json", b'{"visit": 1' + b"0" * 5_000 + b"}", "is damaged"),
+    ],
+)
+def test_a_document_beyond_its_bounds_is_a_sentence(tmp_path: Path, name: str, content: bytes, fault: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(Problem, match=rf"^{name} {fault}") as caught:
+        raw.read(path, raw.Prepare)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_small_file_that_unpacks_to_much_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "x.json.gz"
+    path.write_bytes(gzip.compress(b"0" * 300_000_000, compresslevel=1))
+    program = (
+        "import pathlib, resource, sys; from steps import raw\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try: raw.read(pathlib.Path(sys.argv[1]), raw.Prepare)\n"
+        "except raw.Problem as problem: print(problem)\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    sentence, grown_mib = done.stdout.splitlines()
+    assert sentence.startswith("x.json.gz is damaged: it has more than the 67 MB")
+    assert int(grown_mib) < 200
+
+
+def test_a_long_trial_of_many_streams_may_have_a_long_document() -> None:
+    longest = raw.most_bytes(trial(duration_s=86_400, streams=128), 600)
+    assert longest > 86_400 * 128 * 400
+    assert raw.most_bytes(trial(), 0) < 100_000_000

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from analysis import summary, verdict
+from analysis import database, summary, verdict
 from analysis.store import Store
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
@@ -52,3 +52,39 @@ def test_where_nothing_changed_it_says_how_much_would_have_shown(tmp_path: Path)
     code, text = announced(tmp_path, replace(SMALL, trigger="nightly"))
     assert code == 0
     assert "Nothing changed from night to night. Looked for in 8 series of 20 nights since 2026-03-01." in text
+
+
+def test_a_reason_that_stopped_no_trial_is_told_by_its_visit_and_not_as_none(tmp_path: Path) -> None:
+    found = synthetic.rows(SMALL)
+    last, other = found["visits"][-1], found["visits"][0]
+    last["error"] = "the run ended before this visit"
+    other["error"] = f"{other['dataplane_requested']}: clear failed: nft: refused"
+    for trial in found["trials"]:
+        if trial["visit"] == last["visit"]:
+            trial |= {"outcome": "not-run", "error": "the run ended before it", "received_bps": None}
+    store = Store(str(tmp_path))
+    store.write(SMALL.run_id, found)
+    with database.connect(store) as con:
+        verdict.keep(store, summary.summarise(con, SMALL.run_id))
+    text = io.StringIO()
+    announce(str(tmp_path), SMALL.run_id, Console(file=text, width=200))
+    failed = [line for line in text.getvalue().splitlines() if line.startswith("Failed: ")]
+    name = other["dataplane_requested"]
+    assert failed == [f"Failed: a visit of {name}: {name}: clear failed: nft: refused"]
+    assert "The run ended early: 2 of 24 trials never ran." in text.getvalue()
+
+
+def test_a_preflight_that_is_damaged_is_told_with_the_trials_that_it_stopped(tmp_path: Path) -> None:
+    found = synthetic.rows(SMALL)
+    for row in (*found["trials"], *found["visits"]):
+        row["error"] = "preflight.json is cut short or damaged"
+    for trial in found["trials"]:
+        trial |= {"outcome": "not-run", "received_bps": None}
+    store = Store(str(tmp_path))
+    store.write(SMALL.run_id, found)
+    with database.connect(store) as con:
+        verdict.keep(store, summary.summarise(con, SMALL.run_id))
+    text = io.StringIO()
+    announce(str(tmp_path), SMALL.run_id, Console(file=text, width=200))
+    assert "Failed: 24 x preflight.json is cut short or damaged\n" in text.getvalue()
+    assert " 0 x " not in text.getvalue()

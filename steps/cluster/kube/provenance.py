@@ -49,16 +49,8 @@ def _node(node: Node) -> dict[str, object]:
         "container_runtime": node.container_runtime,
         "instance_type": node.instance_type,
         "zone": node.zone,
-        "burstable": _burstable(node.instance_type),
+        "burstable": quantity.is_burstable(node.instance_type) if node.instance_type is not None else None,
     }
-
-
-def _burstable(instance_type: str | None) -> bool | None:
-    """Whether its network and CPU figures are peaks that run out of credits; None where that isn't known."""
-    if instance_type is None:
-        return None
-    family = instance_type.partition(".")[0]
-    return quantity.is_burstable(family)
 
 
 def _common(values: set[object]) -> object:

@@ -12,6 +12,27 @@ _FACTORS: Final = {
     **{f"{letter}i": 1024.0**power for power, letter in enumerate("KMGTPE", 1)},
 }
 
+_AWS_SIZE: Final = r"\.(?:nano|micro|small|medium|large|\d*xlarge|metal(?:-\d+xl)?)"
+_BURSTABLE: Final = (
+    re.compile(r"t[1-9]\d*[a-z]{0,2}" + _AWS_SIZE),
+    re.compile(r"Standard_B\d+\w*"),
+    re.compile(r"e2-(?:custom-)?(?:micro|small|medium)(?:-\d+)?|f1-micro|g1-small"),
+)
+"""AWS's T families, Azure's B series, and Google's types with shared cores."""
+
+_STEADY: Final = (
+    # m1, c1 and the like are OpenStack's habit too
+    re.compile(
+        r"(?:(?:[acdfghimprxz]|dl|hpc|im|inf|is|trn|vt)(?:[2-9]|1\d)[a-z-]*|u-\d+tb\d*|u7[a-z]*-\d+tb)" + _AWS_SIZE
+    ),
+    re.compile(r"(?:a1|d1|f1|g1|i1|p1|x1|x1e|z1d|inf1|trn1n?|vt1|dl1)" + _AWS_SIZE),
+    re.compile(r"Standard_(?:A|D|DC|E|EC|F|FX|G|GS|H|HB|HC|HX|L|M|N[CDGPV])S?\d+\w*(?:-\d+\w*)?"),
+    re.compile(
+        r"(?:a[2-4]|c[234]a?d?|e2|g[24]|h[34]d?|m[1-4]|n[124]d?|t2[ad]|x4|z3)-(?!custom-(?:micro|small|medium))[a-z]+(?:-\w+)*"
+    ),
+)
+"""Their other families, as far as their names are theirs alone."""
+
 
 def cores(text: str) -> float:
     """A CPU quantity in cores: `2` or `1500m`; 0 where it is no number."""
@@ -39,6 +60,16 @@ def version(text: str) -> tuple[int, int, int] | None:
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
 
 
-def is_burstable(family: str) -> bool:
-    """Whether an instance family's speed lives on credits, as AWS's t2, t3, t3a and t4g do."""
-    return re.fullmatch(r"t\d+[a-z]*", family) is not None
+def is_burstable(instance_type: str) -> bool | None:
+    """Whether an instance's CPU or network lives on credits, so that its figures are peaks that run out.
+
+    Told of the families that AWS, Azure and Google name themselves; None of any other, as providers use the same
+    words for different things.
+    """
+    for pattern in _BURSTABLE:
+        if pattern.fullmatch(instance_type):
+            return True
+    for pattern in _STEADY:
+        if pattern.fullmatch(instance_type):
+            return False
+    return None

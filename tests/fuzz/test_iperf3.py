@@ -1,0 +1,95 @@
+"""Documents of real iperf3 from 3.12 to 3.22, damaged or of another test: a report within bounds, or a sentence."""
+
+import json
+import math
+from random import Random
+from typing import Any, Final
+
+import msgspec
+
+from steps import figures, iperf3
+from steps.iperf3 import Failure, Report
+from steps.reports.iperf3_plan import Asked
+from tests.fuzz import inputs, mutations
+from tests.steps.builders import RECORDED, attempt, trial
+
+Counts = dict[str, Any]
+DOCUMENTS: Final = {path.name: json.loads(path.read_bytes()) for path in sorted(RECORDED.rglob("*.json"))}
+PROBED: Final = {
+    "connects_per_s": 100.0,
+    "p50_s": 1e-5,
+    "p99_s": 2e-5,
+    "count": 25,
+    "errors": 0,
+    "error": None,
+    "duration_s": 0.25,
+}
+
+
+def asked_for(document: Counts) -> Asked:
+    start = document.get("start", {}).get("test_start") or {"protocol": "TCP", "num_streams": 1, "duration": 1}
+    return Asked(
+        protocol=start["protocol"].lower(),
+        reverse=bool(start.get("reverse")),
+        streams=start["num_streams"],
+        duration_s=start["duration"],
+        omit_s=start.get("omit", 0),
+    )
+
+
+def within_bounds(found: object) -> None:
+    """Every figure is finite, not negative, and of its column."""
+    for value in msgspec.structs.asdict(found).values() if isinstance(found, msgspec.Struct) else ():
+        if isinstance(value, tuple):
+            for inner in value:
+                within_bounds(inner)
+        elif isinstance(value, int | float):
+            assert math.isfinite(value)
+            assert value >= 0
+            assert not isinstance(value, int) or value < 2**63
+
+
+def one_sentence(failure: Failure) -> None:
+    assert failure.reason
+    assert "\n" not in failure.reason
+    assert len(failure.reason) < 1500
+    assert "Traceback" not in failure.reason
+
+
+def try_document(random: Random) -> tuple[str, str]:
+    name = random.choice(list(DOCUMENTS))
+    kind, text = mutations.mutated(random, DOCUMENTS[name])
+    asked = asked_for(DOCUMENTS[random.choice(list(DOCUMENTS)) if random.random() < 0.1 else name])
+    found = iperf3.read(text, random.choice((b"", b"iperf3: error\n")), random.choice((0,) * 20 + (1, None)), asked)
+    if isinstance(found, Failure):
+        one_sentence(found)
+        return kind, "refused"
+    within_bounds(found)
+    assert isinstance(found, Report)
+    assert found.received_bps > 0
+    assert found.duration_s >= 0.9 * asked.duration_s
+    return kind, "flagged" if found.flags else "read"
+
+
+def try_probe(random: Random) -> tuple[str, str]:
+    kind, text = mutations.mutated(random, PROBED)
+    stdout = text.decode(errors="backslashreplace")
+    planned = trial(protocol="connect")
+    found = figures.of(planned, attempt(exit_code=0).model_copy(update={"stdout": stdout}))
+    figures.sentence(found)
+    if isinstance(found, Failure):
+        one_sentence(found)
+        return kind, "refused"
+    within_bounds(found)
+    return kind, "read"
+
+
+def test_documents_of_iperf3() -> None:
+    counts = inputs.run("documents of iperf3", try_document, ci=3000)
+    assert {kind for kind, _ in counts} == set(mutations.KINDS)
+    assert counts[("cut short", "read")] == 0
+    assert counts[("bytes changed", "read")] > 0, "a change in a place that isn't used leaves a report"
+
+
+def test_figures_of_the_connect_probe() -> None:
+    inputs.run("figures of the connect probe", try_probe, ci=1000)

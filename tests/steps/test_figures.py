@@ -1,0 +1,71 @@
+"""What the connect probe prints, as a trial's figures or as the sentence that says why it has none."""
+
+import json
+
+import pytest
+
+from steps import figures
+from steps.figures import Connects
+from steps.iperf3 import Failure
+from tests.steps.builders import attempt, trial
+
+PROBED: dict[str, object] = {
+    "connects_per_s": 100.0,
+    "p50_s": 1e-5,
+    "p99_s": 2e-5,
+    "count": 25,
+    "errors": 0,
+    "error": None,
+    "duration_s": 0.25,
+}
+
+
+def found(stdout: str, exit_code: int | None = 0, stderr: str = "") -> Connects | Failure:
+    of = figures.of(trial(protocol="connect"), attempt(stdout=stdout, exit_code=exit_code, stderr=stderr))
+    assert isinstance(of, Connects | Failure)
+    return of
+
+
+def test_figures_that_agree_are_measured() -> None:
+    measured = found(json.dumps(PROBED))
+    assert isinstance(measured, Connects)
+    assert measured.connects_per_s == 100.0
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"count": -5}, "the connect probe's figure count is out of bounds"),
+        ({"count": 2**64}, "the connect probe's figure count is out of bounds"),
+        ({"p99_s": -1.0}, "the connect probe's figure p99_s is out of bounds"),
+        ({"connects_per_s": 1e300}, "the connect probe's figure connects_per_s is out of bounds"),
+        ({"p50_s": 3e-5}, "the connect probe's figures contradict each other"),
+        ({"connects_per_s": 1000.0}, "the connect probe's figures contradict each other"),
+        ({"p50_s": None}, "the connect probe counted 25 connects and gives no figures for them"),
+        ({"duration_s": 0.0}, "the connect probe counted 25 connects and gives no figures for them"),
+        ({"count": 0, "errors": 20, "error": "timed\nout"}, "none of 20 connects succeeded: timed"),
+        ({"count": "25"}, "the connect probe's JSON is not of a form known here"),
+    ],
+)
+def test_figures_that_can_not_be_are_a_failure(changed: dict[str, object], reason: str) -> None:
+    failure = found(json.dumps({**PROBED, **changed}))
+    assert isinstance(failure, Failure)
+    assert failure.reason.startswith(reason)
+    assert "\n" not in failure.reason
+
+
+@pytest.mark.parametrize(
+    ("stdout", "reason"),
+    [
+        ("", "the connect probe printed no figures, exit code 1: no route"),
+        ("[" * 200_000, "the connect probe's JSON is not of a form known here"),
+        ('{"x":' + "[" * 200_000, "the connect probe's JSON is nested too deeply to be a report"),
+        (json.dumps(PROBED)[:-10], "the connect probe's JSON is cut short after"),
+        (json.dumps(PROBED).replace("1e-05", "NaN"), "the connect probe's JSON gives NaN as p50_s, which is no number"),
+        (json.dumps(PROBED), "the connect probe ended with exit code 1: no route"),
+    ],
+)
+def test_what_is_no_whole_answer_is_a_failure(stdout: str, reason: str) -> None:
+    failure = found(stdout, exit_code=1, stderr="Traceback\nno route\n")
+    assert isinstance(failure, Failure)
+    assert failure.reason.startswith(reason)
