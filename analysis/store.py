@@ -3,8 +3,11 @@
 A file never changes: its name holds the digest of its content. The row of a run in `runs/` names the files that hold
 its visits, trials and samples, and is put last. So readers follow that row and find a run whole, or as it was before,
 or not at all; a file that no row names is nobody's, and is swept away when it is an hour old. Where a run was written
-more than once, the row written last counts. Any number of processes may read and write; in a folder a lock keeps
-writers apart, in a bucket two of them must not write the same run at once.
+more than once, the row written last counts. Any number of processes may read and write.
+
+A run never replaces another's rows: the uid of its workflow is stored, and a write by another workflow is refused. In a
+folder a lock keeps writers apart while that is looked up. A bucket has no lock, and pyarrow can't create an object only
+where there is none; there the ids keep runs apart, since each ends in its workflow's random uid.
 """
 
 import contextlib
@@ -21,10 +24,15 @@ from analysis.files import Files
 from analysis.inventory import BOOKKEEPING, CHILDREN, FILES, WRITTEN_AT, Inventory
 from analysis.packing import pack
 from analysis.rows import Row, to_table
-from analysis.schema import TABLES
+from analysis.schema import TABLES, UID
 from analysis.tables import PACKED, digest, named, owner, parquet, read_runs, take_stock
 
-_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,190}")
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a run may be called so; it becomes part of file names."""
+    return bool(_RUN_ID.fullmatch(text)) and not text.startswith(PACKED)
 
 
 class Store:
@@ -67,6 +75,7 @@ class Store:
 
         Raises:
             BadInput: a row does not fit the schema.
+            Problem: the store has a run of this id that another workflow measured.
             Unfit: the store can't be written.
         """
         if unknown := sorted(set(rows) - set(TABLES)):
@@ -78,9 +87,10 @@ class Store:
 
         Raises:
             BadInput: the run's name is not fit for a file name.
+            Problem: the store has a run of this id that another workflow measured.
             Unfit: the store can't be written.
         """
-        if not _RUN_ID.fullmatch(run_id) or run_id.startswith(PACKED):
+        if not is_run_id(run_id):
             raise BadInput(
                 f"{run_id!r} can't name a run: it takes letters, digits, dots, dashes and underscores, "
                 f"begins with a letter or digit, and not with {PACKED!r}"
@@ -104,6 +114,7 @@ class Store:
         if there == {name, *children}:
             return
         earlier = read_runs(self.files, sorted(file for file in there if file.startswith("runs/")))
+        self._refuse_another(run_id, row, earlier)
         kept = {child for _, table in earlier for names in table[FILES].to_pylist() for child in names} & there
         for child, content in children.items():
             if child not in kept:
@@ -111,6 +122,24 @@ class Store:
         self.files.put(name, parquet([_with_bookkeeping(row, children, earlier)]))
         for file in sorted(there - {name, *children}):
             self.files.delete(file)
+
+    def _refuse_another(self, run_id: str, row: pa.Table, earlier: Sequence[tuple[str, pa.Table]]) -> None:
+        """Raise where the store has this run from another workflow, be it in a file of its own or in a packed one."""
+        found = [table for _, table in earlier]
+        for file in self.files.list("runs"):
+            if file.name.startswith(PACKED):
+                # A damaged one keeps nobody from writing; gone is one that a writer has just replaced.
+                with contextlib.suppress(Problem, FileNotFoundError):
+                    found += [table for _, table in read_runs(self.files, [f"runs/{file.name}"])]
+        wanted = _uids(row, run_id)
+        for table in found:
+            stored = _uids(table, run_id)
+            if stored and stored != wanted:
+                raise Problem(
+                    f"the store {self.url} has a run {run_id} that another workflow measured (uid "
+                    f"{', '.join(sorted(stored))}); it is kept, and this one is not stored: give it another name or "
+                    "another store"
+                )
 
     def write_report(self, run_id: str, html: str, *, latest: bool) -> str:
         """Put a run's report.
@@ -139,6 +168,13 @@ class Store:
             Unfit: the store can't be read, a file in it is damaged, or it was written by a newer version.
         """
         return take_stock(self.files)
+
+
+def _uids(runs: pa.Table, run_id: str) -> set[str]:
+    """The uids of the workflows that measured the run, as far as these rows know."""
+    if UID not in runs.column_names:
+        return set()
+    return set(runs.filter(pc.equal(runs["run_id"], run_id))[UID].drop_null().to_pylist())
 
 
 def _with_bookkeeping(runs: pa.Table, children: Iterable[str], earlier: Sequence[tuple[str, pa.Table]]) -> pa.Table:

@@ -16,6 +16,9 @@ _LOCAL_REASONS: Final = {
     errno.EISDIR: "a folder is in the way of a file; choose another RESULTS, or move that folder",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter RESULTS or label",
     errno.ENOENT: "it is not there",
+    errno.EMFILE: "too many files are open for this process; allow more by `ulimit -n 4096`",
+    errno.ENFILE: "too many files are open on this machine; end what holds them, or raise fs.file-max",
+    errno.ENOMEM: "memory ran out; end what uses it, or raise its limit (ulimit -v)",
 }
 
 _S3_REASONS: Final = (
@@ -40,3 +43,19 @@ def reason(error: OSError) -> str:
         if re.search(pattern, text):
             return known
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def of_resources(error: BaseException) -> str | None:
+    """A sentence where the machine, or a limit of this process, had too little of something; None for anything else."""
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        known = error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN}
+        return f"{where}{_LOCAL_REASONS.get(error.errno or 0, str(error))}." if known else None
+    text = str(error)
+    if isinstance(error, MemoryError) or "failed to map segment" in text or "cannot allocate memory" in text.lower():
+        return "Memory ran out: end what uses it, or raise its limit (`ulimit -v unlimited`)."
+    if isinstance(error, RuntimeError) and "start new thread" in text:
+        return "No more threads can be started: raise the limits of memory and of processes (`ulimit -v`, `ulimit -u`)."
+    if "too many open files" in text.lower():
+        return "Too many files are open for this process: allow more by `ulimit -n 4096`."
+    return None

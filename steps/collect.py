@@ -91,6 +91,7 @@ def _run_row(run: raw.Run, preflight: raw.Preflight | None, visits: Sequence[Vis
     }
     return {
         "run_id": run.run_id,
+        "workflow_uid": run.workflow_uid or None,
         "started_at": run.started_at,
         "finished_at": collected_at,
         "environment": settings.environment,

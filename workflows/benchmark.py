@@ -16,6 +16,7 @@ from hera.workflows import models as m
 
 from steps.tasks.clear import clear
 from steps.tasks.collect import collect
+from steps.tasks.common import RUN
 from steps.tasks.configure import configure
 from steps.tasks.measure import measure
 from steps.tasks.notify import notify
@@ -43,7 +44,6 @@ OVER = ENDED + " || {0}.Omitted"
 
 SETTINGS = "{{inputs.parameters.settings}}"
 VISIT = "{{inputs.parameters.visit}}"
-RUN = "{{workflow.name}}"
 VALIDATED = "{{tasks.validate.outputs.parameters.settings}}"
 
 

@@ -15,13 +15,21 @@ from steps.model import Visit
 from steps.plan import make
 from steps.settings import Settings
 
-RUN_FOLDER = "raw/{{workflow.name}}"
+RUN = "{{workflow.name}}-{{workflow.uid}}"
+"""The run's id. A name alone may come again: a CronWorkflow's is made from the time, alike in two clusters."""
+
+RUN_FOLDER = f"raw/{RUN}"
 """Where a run's raw documents lie in the artifact repository; on one machine that is below the results' root."""
 
 VISIT_FOLDER = RUN_FOLDER + "/visit-{{inputs.parameters.visit}}"
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def run_id(workflow_name: str, workflow_uid: str) -> str:
+    """The id of a workflow's run, as RUN has it once its tags are replaced."""
+    return f"{workflow_name}-{workflow_uid}"
 
 
 def document(key: str) -> S3Artifact:

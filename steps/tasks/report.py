@@ -9,7 +9,7 @@ from hera.workflows.io import Output
 
 from steps import variables
 from steps.catalogue.topologies import TOPOLOGIES
-from steps.tasks.common import ends_in_a_sentence, say
+from steps.tasks.common import RUN, ends_in_a_sentence, say
 from steps.tasks.pod import step
 
 
@@ -32,9 +32,7 @@ def report(
     run_id: Annotated[str, Parameter(name="run-id")],
     document: Annotated[
         Path,
-        S3Artifact(
-            name="report", key="reports/{{workflow.name}}/report.html", archive=NoneArchiveStrategy(), output=True
-        ),
+        S3Artifact(name="report", key=f"reports/{RUN}/report.html", archive=NoneArchiveStrategy(), output=True),
     ],
 ) -> Said:
     """Analyse the rows; write the report into the store, and as the artifact that the UI shows."""
