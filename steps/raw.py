@@ -21,6 +21,7 @@ from typing import Final, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from analysis.errors import Problem
+from steps.clock import Mark
 from steps.model import Change, Finding, Model, Moment, Placement, Proof, Sign, SwitchCost, Trial, Visit
 from steps.monitor import Counters
 from steps.settings import Settings
@@ -75,6 +76,7 @@ class Run(Model):
     workflow_uid: str
     trigger: Trigger
     started_at: datetime
+    started_mark: Mark | None = None
     settings: Settings
     dataplanes: tuple[Shown, ...]
 

@@ -38,21 +38,19 @@ def report_again(results: str, run_id: str | None) -> int:
         name = run_id or latest
         for run in collected:
             if run.run_id != name:
-                _write(store, con, run.run_id, latest=False, keep=True)
-        said, address = _write(store, con, name, latest=name == latest, keep=name in {run.run_id for run in collected})
+                _write(store, con, run.run_id, latest=False)
+        said, address = _write(store, con, name, latest=name == latest)
     answers.show(said, console)
     console.print()
     console.print(f"Report: {address}", soft_wrap=True)
     return 0
 
 
-def _write(
-    store: Store, con: database.Connection, run_id: str, *, latest: bool, keep: bool
-) -> tuple[summary.Summary, str]:
-    """Write a run's report, and its verdict if that is wanted; what it says and where it is."""
+def _write(store: Store, con: database.Connection, run_id: str, *, latest: bool) -> tuple[summary.Summary, str]:
+    """Write a run's report, and its verdict where it has none yet; what it says and where it is."""
     said = summary.summarise(con, run_id)
     address = store.write_report(run_id, report.render(con, run_id, said), latest=latest)
-    if keep:
+    if verdict.find(store, run_id) is None:
         verdict.keep(store, con, said)
     return said, address
 

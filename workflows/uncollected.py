@@ -7,7 +7,7 @@ knows, so its runs are named, and collected when asked for by name.
 import contextlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -48,7 +48,12 @@ def collect_all(store: Store, say: Callable[[str], None]) -> list[Collected]:
         Unfit: the store can't be read.
     """
     collected = []
-    for run_id in _without_rows(store):
+    try:
+        there = store.files.folders(RAW)
+    except Problem as problem:
+        say(f"Whether a killed run left anything can't be seen: {problem}")
+        return []
+    for run_id in _without_rows(store, there):
         with _state(store, run_id) as state:
             if state == "running":
                 say(f"Run {run_id} is still at work; its report comes at its end.")
@@ -103,19 +108,18 @@ def of_workflow(store: Store, uid: str) -> tuple[str | None, bool]:
     stored = next((run for run in _stored(store) if run.endswith(uid)), None)
     if stored is not None:
         return stored, True
-    return next((run for run in _without_rows(store) if run.endswith(uid)), None), False
+    mine = [run for run in store.files.folders(RAW) if run.endswith(uid)]
+    return next(iter(_without_rows(store, mine)), None), False
 
 
 def _stored(store: Store) -> set[str]:
     return {run for runs in store.inventory().runs.values() for run in runs["run_id"].to_pylist()}
 
 
-def _without_rows(store: Store) -> list[str]:
-    """The runs that came to a visit, by their documents, and that the store has no rows of."""
-    there = [run for run in store.files.folders(RAW) if is_run_id(run)]
-    if not there:
-        return []
-    known = _stored(store)
+def _without_rows(store: Store, folders: Iterable[str]) -> list[str]:
+    """The runs of these folders that came to a visit, by their documents, and that the store has no rows of."""
+    there = [run for run in folders if is_run_id(run)]
+    known = _stored(store) if there else set()
     return [run for run in there if run not in known and _came_to_a_visit(store, run)]
 
 

@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 from hera.workflows import NoneArchiveStrategy, S3Artifact
 
 from analysis.errors import Problem
+from analysis.trouble import of_resources
 from steps.model import Visit
 from steps.plan import make
 from steps.settings import Settings
@@ -71,7 +72,12 @@ def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
             raise SystemExit(problem.exit_code) from None
         except OSError as error:  # a volume that is read-only, full, or another user's
             where = f"{error.filename}: " if error.filename else ""
-            fail(f"{where}{error.strerror or error}.")
+            fail(of_resources(error) or f"{where}{error.strerror or error}.")
+            raise SystemExit(Problem.exit_code) from None
+        except (MemoryError, ImportError, RuntimeError) as error:
+            if (sentence := of_resources(error)) is None:
+                raise
+            fail(sentence)
             raise SystemExit(Problem.exit_code) from None
 
     return wrapper

@@ -156,13 +156,13 @@ def enclose(argv: Sequence[str], env: Mapping[str, str] | None = None, *, hold_i
                     os.close(descriptor)
             said = _listen(report)
             code = box.wait()
-            ended = _ended(_rest(report), code)
+            said += _rest(report)
     finally:
         os.close(ours)
         os.close(report)
-    if not said.endswith(_READY):
+    if _READY not in said:
         raise Unfit(_why_not(said.decode(errors="replace")))
-    return ended
+    return _ended(said, code)
 
 
 def _ended(said: bytes, code: int) -> Ended:
@@ -196,7 +196,7 @@ def _forwarding(lifeline: int) -> Iterator[None]:
 
 def _listen(report: int) -> bytes:
     said = b""
-    while not said.endswith(_READY):
+    while _READY not in said:
         more = os.read(report, 4096)
         if not more:
             break

@@ -19,12 +19,12 @@ _NOT_FOUND = 127
 _SIGNALLED = 128
 
 
-def _start(argv: list[str], blocked: set[int]) -> int:
+def _start(argv: list[str], blocked: set[int]) -> int | None:
     try:
         return os.posix_spawnp(argv[0], argv, os.environ, setsigmask=blocked)
     except OSError as error:
         sys.stderr.write(f"{argv[0]} can't be started: {error.strerror}.\n")
-        raise SystemExit(_NOT_FOUND) from None
+        return None
 
 
 def _reap(program: int) -> int | None:
@@ -53,6 +53,9 @@ def main() -> int:
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     program = _start(sys.argv[4:], {signal.SIGINT} if sys.argv[3] == "hold" else set())
+    if program is None:
+        os.write(report, b"ended %d\n" % _NOT_FOUND)
+        return _NOT_FOUND
     # Ignored only now, since the program would have inherited it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
