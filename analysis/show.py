@@ -7,7 +7,8 @@ from decimal import Decimal
 import pyarrow as pa
 from rich.table import Table
 
-from analysis.terminal import Terminal, Text, clean
+from analysis.cleaning import clean
+from analysis.terminal import Terminal, Text
 
 MOST_ROWS = 1000
 """More rows than this are not for eyes."""

@@ -8,8 +8,9 @@ from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
+from analysis.cleaning import clean
 from analysis.errors import BadInput, Problem
-from analysis.terminal import UnwritableError, check_standard_output, clean
+from analysis.terminal import UnwritableError, check_standard_output
 from analysis.trouble import of_resources
 from steps.program import search_everywhere
 from workflows.asked import Asked, Context
@@ -151,10 +152,10 @@ def main(argv: list[str]) -> int:
         code = _verb(argv)
         sys.stdout.flush()
     except UnwritableError as problem:
-        _give_up_standard_output()
+        _give_up(1)
         return _fail(str(problem), problem.exit_code)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        _give_up_standard_output()
+        _give_up(1)
         return 0
     return code
 
@@ -179,13 +180,15 @@ def _verb(argv: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _give_up_standard_output() -> None:
-    """What is still in its buffer goes nowhere, else Python would try again at its end."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _give_up(stream: int) -> None:
+    """What is still in the buffer of a standard stream goes nowhere, else Python would try again at its end."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 def _fail(sentence: str, code: int) -> int:
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody can be told more than the exit code
-        print(clean(sentence), file=sys.stderr)  # noqa: T201 - this is the command line
+    try:
+        print(clean(sentence), file=sys.stderr, flush=True)  # noqa: T201 - this is the command line
+    except (OSError, ValueError, AttributeError):  # there is nobody to say it to: the exit code must do
+        _give_up(2)
     return code

@@ -6,8 +6,8 @@ import sys
 import uuid
 from typing import TYPE_CHECKING
 
+from analysis.cleaning import clean
 from analysis.errors import BadInput, Problem
-from analysis.terminal import clean
 from steps import variables
 from steps.cluster import LAB
 from steps.cluster.lab import box

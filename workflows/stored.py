@@ -7,10 +7,11 @@ import sys
 from contextlib import closing
 
 from analysis import database, memory, report, shell, summary, verdict
+from analysis.cleaning import clean
 from analysis.errors import BadInput
 from analysis.show import show
 from analysis.store import Store
-from analysis.terminal import Terminal, clean
+from analysis.terminal import Terminal
 from workflows import answers, uncollected
 from workflows.commands import report_command
 

@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 
 from hera.workflows import NoneArchiveStrategy, S3Artifact
 
+from analysis.cleaning import clean
 from analysis.errors import Problem
 from analysis.trouble import of_resources
 from steps.model import Visit
@@ -51,7 +52,7 @@ def node_title(*parts: str) -> str:
 
 def say(sentence: str) -> None:
     """Tell whoever watches; the last line said is what a display shows of this step."""
-    print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - the log of a pod is its standard error
+    print(clean(sentence), file=sys.stderr, flush=True)  # noqa: T201 - the log of a pod is its standard error
 
 
 def progress(done: int, total: int) -> None:
@@ -91,6 +92,6 @@ def fail(sentence: str) -> None:
     say(sentence)
     path = Path(os.environ.get("BENCHMARK_TERMINATION_LOG", "/dev/termination-log"))
     try:
-        path.write_text(sentence[:4096], encoding="utf-8")
+        path.write_text(clean(sentence)[:4096], encoding="utf-8")
     except OSError:
         say(f"(the message could not be left in {path})")

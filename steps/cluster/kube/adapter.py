@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from analysis.cleaning import clean
 from analysis.errors import Problem
 from steps import settle
 from steps import variables as names
@@ -25,7 +26,7 @@ Object = dict[str, Any]
 
 
 def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - the log of a pod is its standard error
+    print(clean(sentence), file=sys.stderr, flush=True)  # noqa: T201 - the log of a pod is its standard error
 
 
 class Kube:
