@@ -49,7 +49,15 @@ def of_resources(error: BaseException) -> str | None:
     """A sentence where the machine, or a limit of this process, had too little of something; None for anything else."""
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        known = error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN}
+        known = error.errno in {
+            errno.EFBIG,
+            errno.EMFILE,
+            errno.ENFILE,
+            errno.ENOMEM,
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EAGAIN,
+        }
         return f"{where}{_LOCAL_REASONS.get(error.errno or 0, str(error))}." if known else None
     text = str(error)
     if isinstance(error, MemoryError) or "failed to map segment" in text or "cannot allocate memory" in text.lower():

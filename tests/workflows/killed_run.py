@@ -143,7 +143,7 @@ class Moment:
 def run(how: str, point: int, folder: Path, built: dict[str, Any]) -> int:
     """One run, in a process of its own; what is left of the count, where it came to its end."""
     fork = multiprocessing.get_context("fork")
-    mock.patch.object(process.multiprocessing, "get_context", lambda _kind: fork).start()
+    mock.patch.object(process.multiprocessing, "get_context", return_value=fork).start()
     mock.patch.object(engines, "warm").start()
     # What a step that is forked from the server closes.
     forkserver._forkserver._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # type: ignore[attr-defined]
