@@ -11,10 +11,15 @@ ADDRESSES_BYTES: Final = 67 * 2**30
 _KIB: Final = 1024
 
 
+def is_limited() -> bool:
+    """Whether this process has a limit of its address space."""
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
 def too_little() -> str | None:
     """Why no report can be made under the limit that this process has, with the remedy; None where one can."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit == resource.RLIM_INFINITY or limit >= ADDRESSES_BYTES:
+    if not is_limited() or limit >= ADDRESSES_BYTES:
         return None
     return (
         f"the report can't be made under the limit of memory that is set here (ulimit -v {limit // _KIB}), for drawing "

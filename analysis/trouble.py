@@ -4,6 +4,8 @@ import errno
 import re
 from typing import Final
 
+from analysis import memory
+
 _LOCAL_REASONS: Final = {
     errno.EACCES: "permission is refused; choose another RESULTS, or change its owner",
     errno.EPERM: "permission is refused; choose another RESULTS, or change its owner",
@@ -62,6 +64,10 @@ def of_resources(error: BaseException) -> str | None:
     text = str(error)
     if isinstance(error, MemoryError) or "failed to map segment" in text or "cannot allocate memory" in text.lower():
         return "Memory ran out: end what uses it, or raise its limit (`ulimit -v unlimited`)."
+    if isinstance(error, ImportError) and memory.is_limited():
+        return (
+            "A library can't be loaded under the limit of memory that is set here: raise it by `ulimit -v unlimited`."
+        )
     if isinstance(error, RuntimeError) and "start new thread" in text:
         return "No more threads can be started: raise the limits of memory and of processes (`ulimit -v`, `ulimit -u`)."
     if "too many open files" in text.lower():

@@ -37,11 +37,13 @@ def report(
 ) -> Said:
     """Analyse the rows; write the report into the store, and as the artifact that the UI shows."""
     # Here and not above, for whoever builds the workflow imports this module and should not wait for charts.
-    from analysis import database, figures, memory, summary, verdict  # noqa: PLC0415
+    from analysis import memory  # noqa: PLC0415
+
+    memory.require()  # before libraries are loaded, which under a limit fail in ways of their own
+    from analysis import database, figures, summary, verdict  # noqa: PLC0415
     from analysis.report import render  # noqa: PLC0415
     from analysis.store import Store  # noqa: PLC0415
 
-    memory.require()
     store = Store(variables.results())
     with database.connect(store) as con:
         said = summary.summarise(con, run_id)

@@ -27,7 +27,6 @@ from steps.tasks.prepare import measures
 from tests.steps import builders
 from workflows.benchmark import build
 from workflows.local import engine as engines
-from workflows.local import process
 from workflows.local.events import Event, NodeFinished, NodeStarted
 
 REAL: Final = frozenset({"validate", "collect"})
@@ -143,7 +142,7 @@ class Moment:
 def run(how: str, point: int, folder: Path, built: dict[str, Any]) -> int:
     """One run, in a process of its own; what is left of the count, where it came to its end."""
     fork = multiprocessing.get_context("fork")
-    mock.patch.object(process.multiprocessing, "get_context", return_value=fork).start()
+    mock.patch.object(multiprocessing, "get_context", return_value=fork).start()
     mock.patch.object(engines, "warm").start()
     # What a step that is forked from the server closes.
     forkserver._forkserver._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # type: ignore[attr-defined]
