@@ -8,6 +8,9 @@ from analysis.errors import Unfit
 ADDRESSES_BYTES: Final = 67 * 2**30
 """Of address space, not of memory: the library that draws the charts reserves so much and uses little of it."""
 
+QUERY_BYTES: Final = 4 * 2**30
+"""Of address space, above which a query's threads can be started on a machine of a few cores."""
+
 _KIB: Final = 1024
 
 
@@ -24,6 +27,20 @@ def too_little() -> str | None:
     return (
         f"the report can't be made under the limit of memory that is set here (ulimit -v {limit // _KIB}), for drawing "
         f"charts reserves {ADDRESSES_BYTES // 2**30} GiB of addresses: type `ulimit -v unlimited`"
+    )
+
+
+def doubt() -> str | None:
+    """Why a query may end without a word under the limit that this process has; None where it hardly can.
+
+    The libraries that read a store crash where a thread of theirs can't be started, which nothing can catch.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if not is_limited() or limit >= QUERY_BYTES:
+        return None
+    return (
+        f"Beware: the limit of memory that is set here (ulimit -v {limit // _KIB}) is so low that reading the store may "
+        "crash; if it does, type `ulimit -v unlimited`."
     )
 
 

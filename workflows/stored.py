@@ -81,6 +81,8 @@ def open_shell(results: str) -> int:
 
 
 def _collect_all(store: Store) -> None:
+    if beware := memory.doubt():
+        _say(beware)
     for run in uncollected.collect_all(store, _say):
         _say(f"`{report_command(store.url, run.run_id)}` writes its report.")
 
