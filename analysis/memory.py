@@ -39,8 +39,8 @@ def doubt() -> str | None:
     if not is_limited() or limit >= QUERY_BYTES:
         return None
     return (
-        f"Beware: the limit of memory that is set here (ulimit -v {limit // _KIB}) is so low that reading the store may "
-        "crash; if it does, type `ulimit -v unlimited`."
+        f"Beware: the limit of memory that is set here (ulimit -v {limit // _KIB}) is so low that reading the store "
+        "may crash; if it does, type `ulimit -v unlimited`."
     )
 
 
