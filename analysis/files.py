@@ -187,6 +187,16 @@ class Files:
             key=lambda file: file.name,
         )
 
+    def folders(self, folder: str) -> tuple[str, ...]:
+        """The names of the folders in a folder; none where there is no such folder.
+
+        Raises:
+            Unfit: it can't be listed.
+        """
+        with self.speaking("read", folder):
+            found = self.filesystem.get_file_info(fs.FileSelector(self.path(folder), allow_not_found=True))
+        return tuple(sorted(info.base_name for info in found if info.type == fs.FileType.Directory))
+
     def last_put(self, folder: str) -> datetime | None:
         """When anything was last put into a folder, or below it; None where there is nothing.
 
@@ -286,7 +296,7 @@ class Files:
         Raises:
             Unfit: they can't.
         """
-        name = f".writable-{os.getpid()}"
+        name = f".writable-{secrets.token_hex(8)}"
         self.put(name, b"x")
         self.delete(name)
 

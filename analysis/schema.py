@@ -63,7 +63,10 @@ SIGN: Final = pa.struct(
     ]
 )
 
-_RUN = Column("run_id", pa.string(), "", "the workflow's name; unique in a store")
+UID: Final = "workflow_uid"
+"""The column by which the store tells a run that is written again from another one of the same name."""
+
+_RUN = Column("run_id", pa.string(), "", "the workflow's name and uid; unique in a store")
 _VISIT = Column("visit", pa.int32(), "1", "one stay in a dataplane, counted from 1 within the run")
 _TRIAL = Column("trial", pa.int32(), "1", "one measurement, counted from 1 within the run, in the planned order")
 
@@ -78,6 +81,7 @@ RUNS: Final = (
     Column("provenance", pa.string(), "JSON", "kernel, CPU, versions, MTU, offloads and the like"),
     Column("schema_version", pa.int32(), "1", "of the rows of this run"),
     Column("verdict", pa.string(), "JSON", "what the run says; null until it was analysed"),
+    Column(UID, pa.string(), "", "of the workflow that measured it; null in runs of before it was kept"),
 )
 
 VISITS: Final = (

@@ -4,13 +4,13 @@ import contextlib
 import sys
 from collections.abc import Callable
 
-from rich.console import Console
-
 from analysis import database
+from analysis.cleaning import clean
 from analysis.errors import BadInput, Problem
 from analysis.integrity.left_out import sentences
 from analysis.show import show
 from analysis.store import Store
+from analysis.terminal import Terminal
 
 HELP = """SQL ends with a semicolon or an empty line. Beside SQL:
   .tables               the tables and views, with their columns
@@ -20,7 +20,7 @@ HELP = """SQL ends with a semicolon or an empty line. Beside SQL:
   .quit                 leave, as Ctrl-D does"""
 
 
-def run(store: Store, console: Console | None = None, read: Callable[[str], str] = input) -> int:
+def run(store: Store, console: Terminal | None = None, read: Callable[[str], str] = input) -> int:
     """Read statements and print their answers until the end of input.
 
     Args:
@@ -34,12 +34,12 @@ def run(store: Store, console: Console | None = None, read: Callable[[str], str]
     Raises:
         Unfit: the store can't be read.
     """
-    console = console or Console()
+    console = console or Terminal()
     con = _open(store, console)
     _remember_lines(con)
     if console.is_terminal:
         runs = database.query(con, "select count(*) as n from runs")["n"][0].as_py()
-        console.print(f"{runs} run{'' if runs == 1 else 's'} in {store.url}. Type .help for help.", highlight=False)
+        console.print(f"{runs} run{'' if runs == 1 else 's'} in {store.url}. Type .help for help.")
     while True:
         try:
             statement = _statement(read if console.is_terminal else lambda _prompt: read(""))
@@ -55,19 +55,19 @@ def run(store: Store, console: Console | None = None, read: Callable[[str], str]
         except KeyboardInterrupt:
             console.print()
         except Problem as problem:
-            console.print(str(problem), style="red", markup=False, highlight=False)
+            console.print(str(problem), style="red")
     con.close()
     return 0
 
 
-def _open(store: Store, console: Console) -> database.Connection:
+def _open(store: Store, console: Terminal) -> database.Connection:
     """A connection; what is left out of it is said first, on standard error as long as that is not the terminal."""
     con = database.connect(store)
     for sentence in sentences(database.left_out(con)):
         if console.is_terminal:
-            console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
+            console.print(sentence, style="yellow", soft_wrap=True)
         else:
-            print(sentence, file=sys.stderr)  # noqa: T201 - the answers alone go to standard output
+            print(clean(sentence), file=sys.stderr)  # noqa: T201 - the answers alone go to standard output
     return con
 
 
@@ -89,18 +89,18 @@ def _statement(read: Callable[[str], str]) -> str:
             return "\n".join(lines)
 
 
-def _answer(con: database.Connection, statement: str, console: Console) -> None:
+def _answer(con: database.Connection, statement: str, console: Terminal) -> None:
     words = statement.split()
     if not statement.startswith("."):
         show(database.query(con, statement), console)
     elif words[0] == ".help":
-        console.print(HELP, markup=False, highlight=False)
+        console.print(HELP)
     elif words[0] == ".tables":
         show(database.query(con, database.COLUMNS), console)
     elif words[0] == ".questions":
         for question in database.questions():
             parameters = f" ({', '.join(question.parameters)})" if question.parameters else ""
-            console.print(f"{question.name}{parameters}: {question.question}", markup=False, highlight=False)
+            console.print(f"{question.name}{parameters}: {question.question}")
     elif words[0] == ".ask" and len(words) > 1:
         pairs = [word.partition("=") for word in words[2:]]
         show(database.ask(con, words[1], **{key: value for key, _, value in pairs}), console)

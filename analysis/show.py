@@ -5,32 +5,32 @@ from datetime import date, datetime
 from decimal import Decimal
 
 import pyarrow as pa
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+
+from analysis.cleaning import clean
+from analysis.terminal import Terminal, Text
 
 MOST_ROWS = 1000
 """More rows than this are not for eyes."""
 
 
-def show(answer: pa.Table, console: Console) -> None:
+def show(answer: pa.Table, console: Terminal) -> None:
     """Print an answer: a table on a terminal, tab-separated lines with a head line elsewhere.
 
     Figures have six significant digits on a terminal and all of them elsewhere. Null is a dash on a terminal, so that
     it can't be taken for an empty text or zero, and empty elsewhere.
     """
     if not answer.num_columns:
-        console.print("Done.", highlight=False)
+        console.print("Done.")
     elif console.is_terminal:
         _as_table(answer, console)
     else:
         lines = ["\t".join(answer.column_names)]
         lines += ["\t".join(map(_exact, row)) for row in _rows(answer)]
-        # Rich would turn tabs into spaces.
-        console.file.write("\n".join(lines) + "\n")
+        console.lines("\n".join(lines))
 
 
-def _as_table(answer: pa.Table, console: Console) -> None:
+def _as_table(answer: pa.Table, console: Terminal) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for field in answer.schema:
         table.add_column(Text(field.name), justify="right" if _is_number(field.type) else "left", overflow="fold")
@@ -42,7 +42,7 @@ def _as_table(answer: pa.Table, console: Console) -> None:
             f"{answer.num_rows - MOST_ROWS} more of {answer.num_rows} rows; add a LIMIT, or send the output to a file."
         )
     else:
-        console.print(f"{answer.num_rows} row{'' if answer.num_rows == 1 else 's'}", style="dim", highlight=False)
+        console.print(f"{answer.num_rows} row{'' if answer.num_rows == 1 else 's'}", style="dim")
 
 
 def _rows(answer: pa.Table) -> list[tuple[object, ...]]:
@@ -72,4 +72,4 @@ def _exact(value: object) -> str:
         return str(value)
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False, default=_exact)
-    return str(value).replace("\t", " ").replace("\n", " ")
+    return clean(str(value)).replace("\t", " ").replace("\n", " ")

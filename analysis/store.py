@@ -3,8 +3,11 @@
 A file never changes: its name holds the digest of its content. The row of a run in `runs/` names the files that hold
 its visits, trials and samples, and is put last. So readers follow that row and find a run whole, or as it was before,
 or not at all; a file that no row names is nobody's, and is swept away when it is an hour old. Where a run was written
-more than once, the row written last counts. Any number of processes may read and write; in a folder a lock keeps
-writers apart, in a bucket two of them must not write the same run at once.
+more than once, the row written last counts. Any number of processes may read and write.
+
+A run never replaces another's rows: the uid of its workflow is stored, and a write by another workflow is refused. In a
+folder a lock keeps writers apart while that is looked up. A bucket has no lock, and pyarrow can't create an object only
+where there is none; there the ids keep runs apart, since each ends in its workflow's random uid.
 """
 
 import contextlib
@@ -23,10 +26,15 @@ from analysis.integrity.stock import take_stock
 from analysis.inventory import BOOKKEEPING, CHILDREN, FILES, PACKED, WRITTEN_AT, Inventory
 from analysis.packing import pack
 from analysis.rows import Row, to_table
-from analysis.schema import SCHEMA_VERSION, TABLES, arrow_schema
+from analysis.schema import SCHEMA_VERSION, TABLES, UID, arrow_schema
 from analysis.tables import NAMED_BY_CONTENT, Runs, digest, named, owner, parquet, read_runs, read_table, readable_runs
 
-_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,190}")
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a run may be called so; it becomes part of file names."""
+    return bool(_RUN_ID.fullmatch(text)) and not text.startswith(PACKED)
 
 
 class Store:
@@ -69,6 +77,7 @@ class Store:
 
         Raises:
             BadInput: a row does not fit the schema.
+            Problem: the store has a run of this id that another workflow measured.
             Unfit: the store can't be written.
         """
         if unknown := sorted(set(rows) - set(TABLES)):
@@ -80,6 +89,7 @@ class Store:
 
         Raises:
             BadInput: the run's name is not fit for a file name.
+            Problem: the store has a run of this id that another workflow measured.
             Unfit: the store can't be written.
         """
         check_run_id(run_id)
@@ -132,6 +142,7 @@ class Store:
         rows = sorted(file for file in there if file.startswith("runs/"))
         earlier, damaged = readable_runs(self.files, rows)
         _refuse_older_program(self.url, run_id, earlier)
+        self._refuse_another(run_id, row, earlier)
         kept = {child for child in children if child in there and self._is_sound(child)}
         if len(rows) == 1 and not damaged and kept == set(children) == there - set(rows) and _says(earlier, row, kept):
             return
@@ -154,6 +165,24 @@ class Store:
         name = named("runs", run_id, digest(content))
         self.files.put(name, content)
         return name
+
+    def _refuse_another(self, run_id: str, row: pa.Table, earlier: Runs) -> None:
+        """Raise where the store has this run from another workflow, be it in a file of its own or in a packed one."""
+        found = [table for _, table in earlier]
+        for file in self.files.list("runs"):
+            if file.name.startswith(PACKED):
+                # A damaged one keeps nobody from writing; gone is one that a writer has just replaced.
+                with contextlib.suppress(Problem, FileNotFoundError):
+                    found += [table for _, table in read_runs(self.files, [f"runs/{file.name}"])]
+        wanted = _uids(row, run_id)
+        for table in found:
+            stored = _uids(table, run_id)
+            if stored and stored != wanted:
+                raise Problem(
+                    f"the store {self.url} has a run {run_id} that another workflow measured (uid "
+                    f"{', '.join(sorted(stored))}); it is kept, and this one is not stored: give it another name or "
+                    "another store"
+                )
 
     def write_report(self, run_id: str, html: str, *, latest: bool) -> str:
         """Put a run's report.
@@ -194,7 +223,7 @@ def check_run_id(run_id: str) -> None:
     Raises:
         BadInput: it can't.
     """
-    if not _RUN_ID.fullmatch(run_id) or run_id.startswith(PACKED):
+    if not is_run_id(run_id):
         raise BadInput(
             f"{run_id!r} can't name a run: it takes letters, digits, dots, dashes and underscores, "
             f"begins with a letter or digit, and not with {PACKED!r}"
@@ -224,6 +253,13 @@ def _with_column(table: pa.Table, name: str, value: str) -> pa.Table:
     column = pa.array([value] * table.num_rows, field.type)
     place = table.schema.get_field_index(name)
     return table.append_column(field, column) if place < 0 else table.set_column(place, field, column)
+
+
+def _uids(runs: pa.Table, run_id: str) -> set[str]:
+    """The uids of the workflows that measured the run, as far as these rows know."""
+    if UID not in runs.column_names:
+        return set()
+    return set(runs.filter(pc.equal(runs["run_id"], run_id))[UID].drop_null().to_pylist())
 
 
 def _with_bookkeeping(runs: pa.Table, children: Iterable[str], earlier: Runs) -> pa.Table:

@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from analysis import memory
+
 _LOCAL_REASONS: Final = {
     errno.EACCES: "permission is refused; choose another RESULTS, or change its owner",
     errno.EPERM: "permission is refused; choose another RESULTS, or change its owner",
@@ -19,11 +21,12 @@ _LOCAL_REASONS: Final = {
     errno.EISDIR: "a folder is in the way of a file; choose another RESULTS, or move that folder",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter RESULTS or label",
     errno.ELOOP: "a symbolic link in it leads back to itself; correct RESULTS, or that link",
-    errno.EMFILE: "this process may open no more files; raise the limit (ulimit -n)",
-    errno.ENFILE: "this machine can open no more files; end some programs, or raise fs.file-max",
     errno.EIO: "the disk gives an error; look at the system's log (dmesg)",
     errno.ESTALE: "the network file system has lost it; mount it again",
     errno.ENOENT: "it is not there",
+    errno.EMFILE: "too many files are open for this process; allow more by `ulimit -n 4096`",
+    errno.ENFILE: "too many files are open on this machine; end what holds them, or raise fs.file-max",
+    errno.ENOMEM: "memory ran out; end what uses it, or raise its limit (ulimit -v)",
 }
 
 _S3_REASONS: Final = (
@@ -112,3 +115,31 @@ def of_one_file(error: OSError, path: str) -> str | None:
     except OSError:
         return None
     return _ONE_FILE[error.errno]
+
+
+def of_resources(error: BaseException) -> str | None:
+    """A sentence where the machine, or a limit of this process, had too little of something; None for anything else."""
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        known = error.errno in {
+            errno.EFBIG,
+            errno.EMFILE,
+            errno.ENFILE,
+            errno.ENOMEM,
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EAGAIN,
+        }
+        return f"{where}{_LOCAL_REASONS.get(error.errno or 0, str(error))}." if known else None
+    text = str(error)
+    if isinstance(error, MemoryError) or "failed to map segment" in text or "cannot allocate memory" in text.lower():
+        return "Memory ran out: end what uses it, or raise its limit (`ulimit -v unlimited`)."
+    if isinstance(error, ImportError) and memory.is_limited():
+        return (
+            "A library can't be loaded under the limit of memory that is set here: raise it by `ulimit -v unlimited`."
+        )
+    if isinstance(error, RuntimeError) and "start new thread" in text:
+        return "No more threads can be started: raise the limits of memory and of processes (`ulimit -v`, `ulimit -u`)."
+    if "too many open files" in text.lower():
+        return "Too many files are open for this process: allow more by `ulimit -n 4096`."
+    return None

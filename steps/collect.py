@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from analysis.errors import Problem
-from steps import plan, raw, return_path
+from steps import clock, plan, raw, return_path
 from steps.collect_trials import sample_rows, trial_row
 from steps.collect_visits import read_visit, visit_row
 from steps.model import Trial, Visit
@@ -44,7 +44,7 @@ def rows(raw_directory: Path, *, collected_at: datetime | None = None) -> dict[s
             tables["trials"].append({"run_id": run.run_id, **row})
             if document is not None and row["outcome"] == "measured":
                 tables["samples"] += [{"run_id": run.run_id, **row} for row in sample_rows(document)]
-    tables["runs"].append(_run_row(run, preflight, visits, collected_at or datetime.now(UTC)))
+    tables["runs"].append(_run_row(run, preflight, visits, collected_at))
     fitting.fit(tables, run.run_id)
     return tables
 
@@ -113,9 +113,16 @@ def _doubted(visit: Visit, documents: Mapping[int, raw.TrialDocument | None]) ->
     return found
 
 
-def _run_row(run: raw.Run, preflight: raw.Preflight | None, visits: Sequence[Visit], collected_at: datetime) -> Row:
+def _run_row(
+    run: raw.Run, preflight: raw.Preflight | None, visits: Sequence[Visit], collected_at: datetime | None
+) -> Row:
     settings = run.settings
-    findings = [f.model_dump(mode="json") for f in preflight.findings] if preflight is not None else []
+    if collected_at is None:
+        finished_at, doubt = clock.ended_at(run.started_at, run.started_mark, datetime.now(UTC), clock.mark())
+    else:
+        finished_at, doubt = clock.ended_at(run.started_at, None, collected_at, None)
+    found = [*(preflight.findings if preflight is not None else ()), *([doubt] if doubt else [])]
+    findings = [f.model_dump(mode="json") for f in found]
     parameters: Row = {
         **settings.model_dump(mode="json"),
         "dataplanes": [shown.model_dump() for shown in run.dataplanes],
@@ -125,8 +132,9 @@ def _run_row(run: raw.Run, preflight: raw.Preflight | None, visits: Sequence[Vis
     }
     return {
         "run_id": run.run_id,
+        "workflow_uid": run.workflow_uid or None,
         "started_at": run.started_at,
-        "finished_at": collected_at,
+        "finished_at": finished_at,
         "environment": settings.environment,
         "trigger": run.trigger,
         "seed": settings.seed,

@@ -205,7 +205,9 @@ def _settle_s(configure: raw.Configure | None, settle: raw.Evidence | None) -> f
     """From the last change until the proof, and not from the first look: a step's start is part of what it takes."""
     if settle is None or settle.proven_at is None or configure is None or configure.switch_s is None:
         return settle.settle_s if settle is not None else None
-    return max(0.0, (settle.proven_at - configure.started_at).total_seconds() - configure.switch_s)
+    since_last_change_s = (settle.proven_at - configure.started_at).total_seconds() - configure.switch_s
+    # Below what the step itself measured, the clock was set back between the two steps.
+    return since_last_change_s if since_last_change_s >= (settle.settle_s or 0.0) else settle.settle_s
 
 
 def _cost(settle: raw.Evidence | None) -> dict[str, object]:

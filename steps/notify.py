@@ -33,7 +33,7 @@ def message(
     """What is posted. `text` is what chat programs show of it.
 
     Args:
-        run_id: the workflow's name.
+        run_id: the run's id.
         environment: under which name its figures are kept.
         status: Argo's word for how it ended.
         report: its report's address in the store.

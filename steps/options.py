@@ -16,6 +16,12 @@ DIRECTIONS: Final = ("forward", "reverse")
 
 _RATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<prefix>[kKmMgGtT]?)(?:bit/s|bps)?")
 _PREFIX: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+_TRUE: Final = {"true", "yes", "on", "1"}
+_FALSE: Final = {"false", "no", "off", "0"}
+_WORD = re.compile(r"[a-z0-9_-]{1,15}")
+_COMPARED: Final = 80
+"""Of a longer word so many characters are compared with the known names: comparing takes the square of them."""
+
 _SHOWN: Final = 60
 """Of what was typed so many characters are repeated in a sentence."""
 

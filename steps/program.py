@@ -13,6 +13,12 @@ from types import FrameType
 from typing import Final, Self
 
 _GRACE_S: Final = 1.0
+_POLL_S: Final = 0.05
+"""How often is looked whether a program has ended whose outputs are still open."""
+
+_REST_S: Final = 0.5
+"""How long is read at most what a program left behind, if others go on printing to the same outputs."""
+
 _CHUNK_BYTES: Final = 65_536
 _KEPT_BYTES: Final = 65_536
 """Of output that went beyond its bound, as evidence of what it was."""
@@ -154,20 +160,26 @@ class _Output:
         return bytes(found[:_KEPT_BYTES] if self.overflowed and len(found) > self._most_bytes else found)
 
     def follow(self, seconds: float) -> bool:
-        """Read until both outputs are closed and the program has ended; False where time or the bound came first."""
-        deadline = time.monotonic() + seconds
-        while self._selector.get_map():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            for key, _ in self._selector.select(left):
+        """Read until the program has ended and what it had printed is read; False where time or the bound came first.
+
+        Its outputs need not be closed by then: a child that it left running may hold them, or print on for ever.
+        """
+        deadline, has_ended = time.monotonic() + seconds, False
+        while (left := deadline - time.monotonic()) > 0:
+            # Looked at before reading, so that nothing is missed that it printed.
+            if not has_ended and self._process.poll() is not None:
+                has_ended, deadline = True, time.monotonic() + _REST_S
+            ready = self._selector.select(0 if has_ended else min(left, _POLL_S)) if self._selector.get_map() else []
+            for key, _ in ready:
                 self._read(key)
             if self.overflowed:
                 return False
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(max(0.0, deadline - time.monotonic()))
-            return True
-        return False
+            if has_ended and not ready:
+                return True
+            if not self._selector.get_map() and not has_ended:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(left)
+        return has_ended
 
     def _read(self, key: selectors.SelectorKey) -> None:
         chunk = os.read(key.fd, _CHUNK_BYTES)

@@ -21,6 +21,7 @@ from typing import Annotated, Final, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from analysis.errors import Problem
+from steps.clock import Mark
 from steps.model import (
     Change,
     Count,
@@ -100,6 +101,7 @@ class Run(Model):
     workflow_uid: str
     trigger: Trigger
     started_at: datetime
+    started_mark: Mark | None = None
     settings: Settings
     dataplanes: tuple[Shown, ...]
 

@@ -1,16 +1,14 @@
 """The end of a run in the terminal: a table of answers, not of trials."""
 
-import shlex
-
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from analysis import telling, verdict, words
 from analysis.compare import Comparison
 from analysis.integrity.left_out import sentences
 from analysis.store import Store
 from analysis.summary import Summary
+from analysis.terminal import Terminal, Text
+from workflows.commands import report_command
 
 SPEED = ("received_bps", "connect_p50_s")
 """The metrics of the table's first answer: whichever of them a path has."""
@@ -24,7 +22,7 @@ COST = "cpu_s_per_gbit"
 EXIT_CODES = {"measured": 0, "measured-with-failures": 1, "nothing-measured": 1}
 
 
-def announce(results: str, run_id: str, console: Console, why: str = "") -> int:
+def announce(results: str, run_id: str, console: Terminal, why: str = "") -> int:
     """Print what a run says and where its report is; the exit code of what came of it.
 
     Args:
@@ -46,13 +44,7 @@ def announce(results: str, run_id: str, console: Console, why: str = "") -> int:
         )
         if why:
             console.print(f"The first step that failed is {words.sentences(why)}", style="red", soft_wrap=True)
-        place = "" if results == "results" else f" RESULTS={shlex.quote(store.url)}"
-        console.print(
-            f"To have one of what was measured, type `make report RUN={run_id}{place}`.",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
-        )
+        console.print(f"To have one of what was measured, type `{report_command(results, run_id)}`.", soft_wrap=True)
         return 1
     show(said, console)
     console.print()
@@ -61,7 +53,7 @@ def announce(results: str, run_id: str, console: Console, why: str = "") -> int:
     return 1 if said.failing else EXIT_CODES[said.outcome]
 
 
-def show(said: Summary, console: Console) -> None:
+def show(said: Summary, console: Terminal) -> None:
     """Print the headline, a row for each path and dataplane, and whatever went wrong."""
     console.print()
     console.print(Text(said.headline, style="bold"))
@@ -71,7 +63,7 @@ def show(said: Summary, console: Console) -> None:
         console.print(doubt, style="yellow", soft_wrap=True)
     _show_answers(said, console)
     for sentence in said.switching:
-        console.print(sentence, soft_wrap=True, highlight=False)
+        console.print(sentence, soft_wrap=True)
     _show_changes(said, console)
     for skipped in said.skipped:
         console.print(f"Skipped: {skipped.name}: {skipped.reason}", soft_wrap=True)
@@ -84,7 +76,7 @@ def show(said: Summary, console: Console) -> None:
         console.print(said.disclaimer, style="dim", soft_wrap=True)
 
 
-def _show_answers(said: Summary, console: Console) -> None:
+def _show_answers(said: Summary, console: Terminal) -> None:
     """A heading for each path, a row for each dataplane; narrow enough for 80 columns."""
     speeds = [c for metric in SPEED for c in said.of(metric)]
     costs = {(c.path, c.dataplane): c for c in said.of(COST)}
@@ -94,7 +86,6 @@ def _show_answers(said: Summary, console: Console) -> None:
     console.print(
         f"against {said.baseline}, {said.rounds} rounds: difference [95 % interval]; "
         "where none was seen, (the smallest that would have been)",
-        highlight=False,
     )
     names = max(len(c.dataplane) for c in speeds)
     figures = max(len(c.figures) for c in speeds)
@@ -112,7 +103,7 @@ def _show_answers(said: Summary, console: Console) -> None:
         console.print(table)
 
 
-def _show_changes(said: Summary, console: Console) -> None:
+def _show_changes(said: Summary, console: Terminal) -> None:
     """A line for each dataplane and night since which it is worse or better; what is small or past is in the report."""
     if said.history is None:
         return
@@ -122,7 +113,7 @@ def _show_changes(said: Summary, console: Console) -> None:
         style = {"regression": "red", "standing": "red", "improvement": "green"}.get(group.kind, "")
         console.print(Text(f"{telling.KINDS[group.kind]}: {group.line}", style=style), soft_wrap=True)
     for note in said.history.notes:
-        console.print(note, soft_wrap=True, highlight=False)
+        console.print(note, soft_wrap=True)
     nothing = "" if told else "Nothing changed from night to night. "
     console.print(Text(nothing + said.history.sentence, style="dim"), soft_wrap=True)
 

@@ -26,6 +26,7 @@ from steps.cluster.kube.pods import NAMED as POD_NAMED
 from steps.cluster.kube.workloads.mesh import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
 from steps.tasks.clear import clear
 from steps.tasks.collect import collect
+from steps.tasks.common import RUN
 from steps.tasks.configure import configure
 from steps.tasks.measure import measure
 from steps.tasks.notify import notify
@@ -53,7 +54,6 @@ OVER = ENDED + " || {0}.Omitted"
 
 SETTINGS = "{{inputs.parameters.settings}}"
 VISIT = "{{inputs.parameters.visit}}"
-RUN = "{{workflow.name}}"
 VALIDATED = "{{tasks.validate.outputs.parameters.settings}}"
 
 

@@ -1,8 +1,7 @@
 """The workflow's steps on a cluster as commands for a person: switch, wait for the proof, put everything back."""
 
-from rich.console import Console
-
 from analysis.errors import BadInput, Problem
+from analysis.terminal import Terminal
 from steps.catalogue.dataplanes import BY_NAME, DATAPLANES
 from steps.cluster import LAB
 from steps.cluster.kube.adapter import Kube
@@ -17,7 +16,7 @@ def configure(environment: str, dataplane: str, *, dry_run: bool = False) -> int
         BadInput: there is no such dataplane, or the environment is the lab.
         Problem: the cluster can't be switched, or it failed; calling again goes on.
     """
-    cluster, console = _cluster(environment, dataplane), Console()
+    cluster, console = _cluster(environment, dataplane), Terminal()
     if dry_run:
         return _lines(cluster.commands(dataplane), f"{environment} is switched to {dataplane} already", console)
     changes = cluster.configure_for_person(dataplane)
@@ -40,12 +39,12 @@ def settle(environment: str, dataplane: str) -> int:
         BadInput: there is no such dataplane, or the environment is the lab.
         NotSettledError: it isn't proven in time, or can't be; with what was and wasn't seen where.
     """
-    cluster, console = _cluster(environment, dataplane), Console()
+    cluster, console = _cluster(environment, dataplane), Terminal()
     nodes = cluster.measured_nodes
     try:
         settled = cluster.settle_for_person(dataplane)
     except Problem:
-        console.print(_way_back(environment), soft_wrap=True, highlight=False)
+        console.print(_way_back(environment), soft_wrap=True)
         raise
     for sign in settled.signs:
         console.print(f"{sign.node}: {sign.looked_at}: {sign.seen}", soft_wrap=True)
@@ -61,7 +60,7 @@ def restore(environment: str, *, dry_run: bool = False) -> int:
         Unfit: a workflow that is at work holds the cluster.
         Problem: it failed; calling again goes on.
     """
-    cluster, console = _cluster(environment), Console()
+    cluster, console = _cluster(environment), Terminal()
     nothing = f"{environment} holds no snapshot of a run: there is nothing to put back"
     if dry_run:
         return _lines(cluster.commands(None), nothing, console)
@@ -85,14 +84,14 @@ def _cluster(environment: str, dataplane: str | None = None) -> Kube:
     return Kube(environment, at_prompt=True)
 
 
-def _lines(lines: list[str], nothing: str, console: Console) -> int:
+def _lines(lines: list[str], nothing: str, console: Terminal) -> int:
     for line in lines:
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+        console.print(line, soft_wrap=True)
     if not lines:
         console.print(f"# {nothing}", soft_wrap=True)
     return 0
 
 
-def _tell(changes: list[Change], console: Console) -> None:
+def _tell(changes: list[Change], console: Terminal) -> None:
     for change in changes:
-        console.print(change.command, soft_wrap=True, markup=False, highlight=False)
+        console.print(change.command, soft_wrap=True)

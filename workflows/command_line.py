@@ -1,5 +1,6 @@
 """Which dataplane, on which path, at what price: measure it by an Argo workflow, store it, ask it, report it."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -7,7 +8,10 @@ from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
+from analysis.cleaning import clean
 from analysis.errors import BadInput, Problem
+from analysis.terminal import UnwritableError, check_standard_output
+from analysis.trouble import of_resources
 from steps.program import search_everywhere
 from workflows.asked import Asked, Context
 from workflows.request import Request, Submission
@@ -16,7 +20,7 @@ app = App(
     name="python -m workflows",
     help=__doc__,
     help_epilogue="Exit codes: 0 measured, 1 measured with failures, 2 bad input or a machine that can't, "
-    "130 interrupted before anything ran.",
+    "130 interrupted before anything ran, or when all was stored; 137 killed.",
     version_flags=[],
     exit_on_error=False,
     print_error=False,
@@ -143,22 +147,48 @@ def shell(*, results: Results = "results") -> int:
 def main(argv: list[str]) -> int:
     """Run one verb; whatever goes wrong ends as a sentence on standard error and an exit code."""
     search_everywhere()
+    try:
+        check_standard_output()
+        code = _verb(argv)
+        sys.stdout.flush()
+    except UnwritableError as problem:
+        _give_up(1)
+        return _fail(str(problem), problem.exit_code)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        _give_up(1)
+        return 0
+    return code
+
+
+def _verb(argv: list[str]) -> int:
     if argv[:1] and argv[0] not in _AT_ONCE:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = app(argv)
     except CycloptsError as error:
         return _fail(f"{error} Type `python -m workflows --help`.", BadInput.exit_code)
+    except (UnwritableError, BrokenPipeError):
+        raise
     except Problem as problem:
         return _fail(str(problem), problem.exit_code)
     except KeyboardInterrupt:
         return _fail("Interrupted.", 130)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (OSError, MemoryError, ImportError, RuntimeError) as error:
+        if (sentence := of_resources(error)) is None:
+            raise
+        return _fail(sentence, Problem.exit_code)
     return code if isinstance(code, int) else 0
 
 
+def _give_up(stream: int) -> None:
+    """What is still in the buffer of a standard stream goes nowhere, else Python would try again at its end."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+
+
 def _fail(sentence: str, code: int) -> int:
-    print(sentence, file=sys.stderr)  # noqa: T201 - this is the command line
+    try:
+        print(clean(sentence), file=sys.stderr, flush=True)  # noqa: T201 - this is the command line
+    except (OSError, ValueError, AttributeError):  # there is nobody to say it to: the exit code must do
+        _give_up(2)
     return code

@@ -1,15 +1,19 @@
 """Inside the lab's box: the local engine walks the very template that Argo gets."""
 
+import os
 import signal
 from datetime import UTC, datetime
 from types import FrameType
 
-from rich.console import Console
-
+from analysis import memory
 from analysis.errors import Unfit
+from analysis.terminal import Terminal
+from steps import variables
 from steps.plan import expected_s, make
 from steps.settings import Settings
+from steps.tasks.common import RUN_FOLDER, run_id
 from workflows.benchmark import NAME, build
+from workflows.commands import report_command
 from workflows.local.display import Display
 from workflows.local.engine import Engine
 from workflows.local.nodes import UNSUCCESSFUL, Outcome
@@ -30,16 +34,25 @@ def measure(request: Request, settings: Settings) -> int:
         Unfit: the machine can't, as the run's own first steps found.
         KeyboardInterrupt: it was stopped in these steps, before anything was measured.
     """
-    console = Console()
-    console.print(_beforehand(settings), highlight=False)
+    console = Terminal()
+    console.print(_beforehand(settings))
     outcome, stopped = _walk(request, settings, console)
     for name in REFUSING:
         for node in outcome.find(name):
             if node.phase in UNSUCCESSFUL:
                 raise KeyboardInterrupt if stopped else Unfit(node.message)
+    name, why = run_id(outcome.name, outcome.uid), "" if stopped else _first_failure(outcome)
+    if (limit := memory.too_little()) is not None:
+        _say_without_report(settings.results, name, f"{limit[0].upper()}{limit[1:]}.", console)
+        return 1
     from workflows.answers import announce  # noqa: PLC0415 - not before, for the run's time is for measuring
 
-    return announce(settings.results, outcome.name, console, "" if stopped else _first_failure(outcome))
+    return announce(settings.results, name, console, why)
+
+
+def _say_without_report(results: str, name: str, limit: str, console: Terminal) -> None:
+    console.print(limit, soft_wrap=True)
+    console.print(f"What was measured is kept; then type `{report_command(results, name)}`.", soft_wrap=True)
 
 
 def _first_failure(outcome: Outcome) -> str:
@@ -57,7 +70,7 @@ def _beforehand(settings: Settings) -> str:
     )
 
 
-def _walk(request: Request, settings: Settings, console: Console) -> tuple[Outcome, bool]:
+def _walk(request: Request, settings: Settings, console: Terminal) -> tuple[Outcome, bool]:
     """Walk the workflow; what came of it, and whether a signal stopped it.
 
     The first signal stops it as `argo stop` does, a second one ends it at once.
@@ -71,12 +84,21 @@ def _walk(request: Request, settings: Settings, console: Console) -> tuple[Outco
         listener=display,
         env=request.surroundings(settings),
         preload=PRELOADED,
+        uid=os.environ.pop(variables.WORKFLOW_UID, ""),
+        holds=RUN_FOLDER,
     )
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if engine.has_ended:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         engine.stop()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     with display:
-        return engine.run(), engine.is_stopped
+        outcome = engine.run()
+    # From here on a signal ends the program as it ends any other, even one that is stuck in a library's code.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    return outcome, engine.is_stopped

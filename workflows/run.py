@@ -1,11 +1,24 @@
 """Run the benchmark here: check what was asked for, then go into the lab's box and walk the workflow there."""
 
+import os
+import signal
 import sys
+import uuid
+from typing import TYPE_CHECKING
 
-from analysis.errors import BadInput
+from analysis.cleaning import clean
+from analysis.errors import BadInput, Problem
+from steps import variables
 from steps.cluster import LAB
 from steps.cluster.lab import box
+from workflows.commands import report_command
 from workflows.request import Request
+
+if TYPE_CHECKING:
+    from analysis.store import Store
+
+_ASKED: frozenset[int] = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+"""Signals by which somebody ends a program on purpose."""
 
 
 def run(request: Request) -> int:
@@ -21,13 +34,49 @@ def run(request: Request) -> int:
         from workflows.inside import measure  # noqa: PLC0415 - a fault in what was asked should not wait for the engine
 
         return measure(request, settings)
+    from analysis import memory  # noqa: PLC0415 - likewise
     from analysis.integrity.audit import EVERY  # noqa: PLC0415 - likewise
     from analysis.integrity.left_out import sentences  # noqa: PLC0415 - likewise
     from analysis.store import Store  # noqa: PLC0415 - likewise
+    from workflows import uncollected  # noqa: PLC0415 - likewise
 
     store = Store(settings.results)
     store.check_writable()
     # What the report will read is read now, rather than after an hour of measuring.
     for sentence in sentences(store.inventory(EVERY).left_out):
-        print(sentence, file=sys.stderr)  # noqa: T201 - this is the command line
-    return box.run([sys.executable, "-m", "workflows", "run", *request.argv(settings)], hold_interrupts=True)
+        _say(sentence)
+    if why := memory.too_little():
+        _say(f"Beware: {why}. The run is measured and stored nevertheless.")
+    for earlier in uncollected.collect_all(store, _say):
+        _say(f"`{report_command(settings.results, earlier.run_id)}` writes its report.")
+    uid = str(uuid.uuid4())
+    argv = [sys.executable, "-m", "workflows", "run", *request.argv(settings)]
+    ended = box.enclose(argv, {**os.environ, variables.WORKFLOW_UID: uid}, hold_interrupts=True)
+    if ended.signal is not None:
+        _say(_what_is_left(store, uid, ended.signal))
+    return ended.exit_code
+
+
+def _what_is_left(store: "Store", uid: str, number: int) -> str:
+    """After a signal ended the run, or its box: what is stored or kept of it, and the command that goes on."""
+    from workflows import uncollected  # noqa: PLC0415 - as above
+
+    name = signal.Signals(number).name
+    by = name if number in _ASKED else f"{name}, by somebody or for want of memory"
+    try:
+        run_id, is_stored = uncollected.of_workflow(store, uid)
+    except Problem as problem:
+        return f"The run was ended by {by}. What is left of it can't be seen: {problem}"
+    if run_id is None:
+        return f"The run was ended by {by}, before its first visit: nothing was measured."
+    command = report_command(store.url, run_id)
+    if is_stored:
+        return f"The run {run_id} is stored; its summary was interrupted by {by}. `{command}` writes it again."
+    return (
+        f"The run was ended by {by}. What it had measured is kept in {store.location(f'raw/{run_id}')}; `{command}` "
+        "collects it and writes its report."
+    )
+
+
+def _say(sentence: str) -> None:
+    print(clean(sentence), file=sys.stderr)  # noqa: T201 - beside what the run itself prints

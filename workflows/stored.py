@@ -1,53 +1,72 @@
-"""The verbs that read the store: say what a run came to, write its report again, ask it questions."""
+"""The verbs that read the store: say what a run came to, write its report again, ask it questions.
+
+Each says on standard error what killed runs left uncollected, and collects it where those are known to have ended; and
+which runs are left out because a file of theirs is damaged.
+"""
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 
 import pyarrow as pa
-from rich.console import Console
 
-from analysis import database, report, shell, summary, verdict
+from analysis import database, memory, report, shell, summary, verdict
+from analysis.cleaning import clean
 from analysis.errors import BadInput, Unfit
 from analysis.integrity.left_out import LeftOut, sentences
 from analysis.show import show
 from analysis.store import Store, check_run_id
-from steps import collect
-from workflows import answers
+from analysis.terminal import Terminal
+from workflows import answers, uncollected
+from workflows.commands import report_command
 
 
 def report_again(results: str, run_id: str | None) -> int:
     """Analyse a stored run again, write its report and print it in short. The latest run if none is named.
 
-    One that was killed before its rows were collected has them collected now, from its raw documents.
+    A run that was killed before its rows were collected has them collected now, from its raw documents: the one that is
+    named, or else each that is known to have ended.
 
     Raises:
-        Problem: there is no such run, or its raw documents don't say what it was.
-        Unfit: the store can't be read or written.
+        Problem: there is no such run, it is still at work, or its raw documents don't say what it was.
+        Unfit: the store can't be read or written, or a limit of memory is too low.
     """
-    store, console = Store(results), Console()
-    if run_id is not None:
+    memory.require()
+    store, console = Store(results), Terminal()
+    if run_id is None:
+        collected = uncollected.collect_all(store, _say)
+    else:
         _check_named(store, run_id)
-    collected = run_id is not None and _collect(store, run_id)
+        run_id = uncollected.named(store, run_id)
+        found = uncollected.collect(store, run_id)
+        collected = [found] if found else []
     name = run_id or _latest_of(store)
     with closing(database.connect(store, run_id=name, asking="")) as con:
         _say_left_out(database.left_out(con))
         latest = _latest(store, con)
-        said = summary.summarise(con, name)
-        address = store.write_report(name, report.render(con, name, said), latest=name == latest)
-        if collected:
-            verdict.keep(store, said)
+        for run in collected:
+            if run.run_id != name:
+                _write(store, con, run.run_id, latest=False)
+        said, address = _write(store, con, name, latest=name == latest)
     answers.show(said, console)
     console.print()
     console.print(f"Report: {address}", soft_wrap=True)
     return 0
 
 
+def _write(store: Store, con: database.Connection, run_id: str, *, latest: bool) -> tuple[summary.Summary, str]:
+    """Write a run's report, and its verdict where it has none yet; what it says and where it is."""
+    said = summary.summarise(con, run_id)
+    address = store.write_report(run_id, report.render(con, run_id, said), latest=latest)
+    if verdict.find(store, run_id) is None:
+        verdict.keep(store, said)
+    return said, address
+
+
 def ask(results: str, sql: str, question: str) -> int:
     """Print the answer to SQL or to a kept question; without either, what can be asked."""
-    store, console = Store(results), Console()
+    store, console = Store(results), Terminal()
+    _collect_all(store)
     with closing(database.connect(store, asking=sql)) as con:
         _say_left_out(database.left_out(con))
         if sql:
@@ -58,31 +77,26 @@ def ask(results: str, sql: str, question: str) -> int:
             return 0
         show(database.query(con, database.COLUMNS), console)
     for known in database.questions():
-        console.print(f"{known.name}: {known.question}", markup=False, highlight=False)
+        console.print(f"{known.name}: {known.question}")
     return 0
 
 
 def open_shell(results: str) -> int:
     """Read SQL from the terminal until the end of input."""
-    return shell.run(Store(results))
+    store = Store(results)
+    _collect_all(store)
+    return shell.run(store)
 
 
-def _collect(store: Store, run_id: str) -> bool:
-    """Make the rows of a run that has raw documents and no rows. Whether there was such a run."""
-    folder = f"raw/{run_id}"
-    ended_at = None if _has_rows(store, run_id) else store.files.last_put(folder)
-    if ended_at is None:
-        return False
-    with tempfile.TemporaryDirectory(prefix="dataplane-benchmark-") as here:
-        documents = Path(here)
-        store.files.fetch(folder, documents)
-        rows = collect.rows(documents, collected_at=ended_at)
-    store.write(run_id, rows)
-    return True
+def _collect_all(store: Store) -> None:
+    if beware := memory.doubt():
+        _say(beware)
+    for run in uncollected.collect_all(store, _say):
+        _say(f"`{report_command(store.url, run.run_id)}` writes its report.")
 
 
-def _has_rows(store: Store, run_id: str) -> bool:
-    return any(run_id in runs["run_id"].to_pylist() for runs in store.inventory().runs.values())
+def _say(sentence: str) -> None:
+    print(clean(sentence), file=sys.stderr)  # noqa: T201 - beside the answer, which is on standard output
 
 
 def _answered(store: Store, con: database.Connection, sql: str) -> pa.Table:
@@ -106,7 +120,7 @@ def _check_named(store: Store, run_id: str) -> None:
 
 def _say_left_out(found: Sequence[LeftOut]) -> None:
     for sentence in sentences(found):
-        print(sentence, file=sys.stderr)  # noqa: T201 - this is the command line
+        _say(sentence)
 
 
 def _latest_of(store: Store) -> str:

@@ -2,9 +2,9 @@
 
 import sys
 
-from rich.console import Console
 from rich.table import Table
 
+from analysis.terminal import Terminal
 from steps.cluster import LAB, connect
 from steps.cluster.lab import box
 from steps.plan import expected_s, make
@@ -20,7 +20,7 @@ def tell_plan(request: Request) -> int:
     for visit in visits:
         trials = ", ".join(f"{t.topology} {t.protocol} {t.direction}" for t in visit.trials)
         table.add_row(str(visit.visit), str(visit.round), visit.dataplane, trials)
-    console = Console()
+    console = Terminal()
     console.print(table)
     console.print(f"About {duration(expected_s(settings))}, with seed {settings.seed}.")
     return 0
@@ -32,9 +32,9 @@ def tell_findings(request: Request) -> int:
     if settings.environment == LAB and not box.inside():
         return box.run([sys.executable, "-m", "workflows", "preflight", *request.argv(settings)], hold_interrupts=True)
     findings = connect(settings.environment, at_prompt=True).preflight(settings)
-    console = Console()
+    console = Terminal()
     for finding in findings:
-        console.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True)
     stopped = any(finding.severity == "stop" for finding in findings)
     if not stopped:
         console.print("A run can go on here.")

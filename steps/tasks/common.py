@@ -10,13 +10,18 @@ from typing import ParamSpec, TypeVar
 
 from hera.workflows import NoneArchiveStrategy, S3Artifact
 
+from analysis.cleaning import clean
 from analysis.errors import BadInput, Problem
+from analysis.trouble import of_resources
 from steps.model import Visit
 from steps.options import shown
 from steps.plan import make
 from steps.settings import Settings, load
 
-RUN_FOLDER = "raw/{{workflow.name}}"
+RUN = "{{workflow.name}}-{{workflow.uid}}"
+"""The run's id. A name alone may come again: a CronWorkflow's is made from the time, alike in two clusters."""
+
+RUN_FOLDER = f"raw/{RUN}"
 """Where a run's raw documents lie in the artifact repository; on one machine that is below the results' root."""
 
 VISIT_FOLDER = RUN_FOLDER + "/visit-{{inputs.parameters.visit}}"
@@ -26,6 +31,11 @@ _DIGITS = 9
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def run_id(workflow_name: str, workflow_uid: str) -> str:
+    """The id of a workflow's run, as RUN has it once its tags are replaced."""
+    return f"{workflow_name}-{workflow_uid}"
 
 
 def document(key: str) -> S3Artifact:
@@ -54,7 +64,7 @@ def node_title(*parts: str) -> str:
 
 def say(sentence: str) -> None:
     """Tell whoever watches; the last line said is what a display shows of this step."""
-    print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - the log of a pod is its standard error
+    print(clean(sentence), file=sys.stderr, flush=True)  # noqa: T201 - the log of a pod is its standard error
 
 
 def progress(done: int, total: int) -> None:
@@ -75,7 +85,12 @@ def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
             raise SystemExit(problem.exit_code) from None
         except OSError as error:  # a volume that is read-only, full, or another user's
             where = f"{error.filename}: " if error.filename else ""
-            fail(f"{where}{error.strerror or error}.")
+            fail(of_resources(error) or f"{where}{error.strerror or error}.")
+            raise SystemExit(Problem.exit_code) from None
+        except (MemoryError, ImportError, RuntimeError) as error:
+            if (sentence := of_resources(error)) is None:
+                raise
+            fail(sentence)
             raise SystemExit(Problem.exit_code) from None
 
     return wrapper
@@ -89,6 +104,6 @@ def fail(sentence: str) -> None:
     say(sentence)
     path = Path(os.environ.get("BENCHMARK_TERMINATION_LOG", "/dev/termination-log"))
     try:
-        path.write_text(sentence[:4096], encoding="utf-8")
+        path.write_text(clean(sentence)[:4096], encoding="utf-8")
     except OSError:
         say(f"(the message could not be left in {path})")

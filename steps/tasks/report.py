@@ -9,7 +9,7 @@ from hera.workflows.io import Output
 
 from steps import variables
 from steps.catalogue.topologies import TOPOLOGIES
-from steps.tasks.common import ends_in_a_sentence, say
+from steps.tasks.common import RUN, ends_in_a_sentence, say
 from steps.tasks.pod import step
 
 
@@ -32,13 +32,14 @@ def report(
     run_id: Annotated[str, Parameter(name="run-id")],
     document: Annotated[
         Path,
-        S3Artifact(
-            name="report", key="reports/{{workflow.name}}/report.html", archive=NoneArchiveStrategy(), output=True
-        ),
+        S3Artifact(name="report", key=f"reports/{RUN}/report.html", archive=NoneArchiveStrategy(), output=True),
     ],
 ) -> Said:
     """Analyse the rows; write the report into the store, and as the artifact that the UI shows."""
     # Here and not above, for whoever builds the workflow imports this module and should not wait for charts.
+    from analysis import memory  # noqa: PLC0415
+
+    memory.require()  # before libraries are loaded, which under a limit fail in ways of their own
     from analysis import database, figures, summary, verdict  # noqa: PLC0415
     from analysis.integrity.left_out import sentences  # noqa: PLC0415
     from analysis.report import render  # noqa: PLC0415

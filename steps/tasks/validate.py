@@ -8,7 +8,7 @@ from hera.workflows import Parameter
 
 from analysis import addresses
 from analysis.errors import BadInput
-from steps import raw, variables
+from steps import clock, raw, variables
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.options import nearest
 from steps.settings import choose
@@ -61,6 +61,7 @@ def validate(  # noqa: PLR0917 - the form has so many fields
         workflow_uid=uid,
         trigger=cast("raw.Trigger", trigger),
         started_at=datetime.now(UTC),
+        started_mark=clock.mark(),
         settings=settings,
         dataplanes=tuple(shown(arm) for arm in settings.dataplanes),
     )

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from rich.console import Console
 
 from analysis import shell
 from analysis.show import MOST_ROWS, show
 from analysis.store import Store
+from analysis.terminal import Terminal
 from tests.analysis.stored import rows
 
 
@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> Store:
 def session(store: Store, *lines: str, terminal: bool = False) -> str:
     out = io.StringIO()
     assert (
-        shell.run(store, Console(file=out, width=200, force_terminal=terminal, color_system=None), typed(*lines)) == 0
+        shell.run(store, Terminal(file=out, width=200, force_terminal=terminal, color_system=None), typed(*lines)) == 0
     )
     return out.getvalue()
 
@@ -76,7 +76,7 @@ def test_open_shows_runs_written_since(store: Store) -> None:
     steps: list[Callable[[], str]] = [lambda: count, write, lambda: count, lambda: ".quit"]
     lines = iter(steps)
     out = io.StringIO()
-    shell.run(store, Console(file=out), later)
+    shell.run(store, Terminal(file=out), later)
     assert out.getvalue() == "n\n1\nn\n2\n"
 
 
@@ -93,11 +93,11 @@ def test_a_terminal_gets_a_table_with_nulls_that_are_no_zeros(store: Store) -> N
 
 def test_a_long_answer_says_what_it_leaves_out() -> None:
     out = io.StringIO()
-    show(pa.table({"n": range(MOST_ROWS + 5)}), Console(file=out, force_terminal=True, color_system=None, width=120))
+    show(pa.table({"n": range(MOST_ROWS + 5)}), Terminal(file=out, force_terminal=True, color_system=None, width=120))
     assert f"5 more of {MOST_ROWS + 5} rows; add a LIMIT" in out.getvalue()
 
 
 def test_text_stays_one_line_a_row() -> None:
     out = io.StringIO()
-    show(pa.table({"a": ["x\ty\nz", None]}), Console(file=out))
+    show(pa.table({"a": ["x\ty\nz", None]}), Terminal(file=out))
     assert out.getvalue() == "a\nx y z\n\n"

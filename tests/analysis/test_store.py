@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import database, files, inventory, packing
-from analysis.errors import BadInput, Unfit
+from analysis.errors import BadInput, Problem, Unfit
 from analysis.store import Store
 from analysis.tables import digest, named, parquet
 from tests.analysis.stored import rows, shown
@@ -365,3 +365,36 @@ def test_times_have_a_zone(store: Store) -> None:
     store.write("run-a", rows("run-a", "x"))
     answer = database.run_sql(store, "select started_at from runs")
     assert answer["started_at"][0].as_py() == datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def of(uid: str | None, writing: str = "old") -> dict[str, list[dict[str, Any]]]:
+    found = rows("run-a", writing)
+    found["runs"][0]["workflow_uid"] = uid
+    return found
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_run_is_never_replaced_by_another_workflow_s(store: Store, packed: bool) -> None:  # noqa: FBT001
+    store.write("run-a", of("uid-1"))
+    if packed:
+        store.write("run-b", rows("run-b", "old"))
+        with store.files.lock():
+            assert packing.pack(store.files, pack_at=2, keep_loose=0) == 2
+    for uid in ("uid-2", None):
+        with pytest.raises(Problem, match="has a run run-a that another workflow measured"):
+            store.write("run-a", of(uid, "new"))
+    assert shown(store)["run-a"] == ("old", None)
+    store.write("run-a", of("uid-1", "new"))
+    assert shown(store)["run-a"] == ("new", None), "its own rows may be collected again"
+
+
+def test_a_run_of_before_workflows_were_kept_is_read_and_written_again(store: Store, tmp_path: Path) -> None:
+    store.write("run-a", rows("run-a", "old"))
+    (file,) = (tmp_path / "results" / "runs").iterdir()
+    older = pq.read_table(file).drop_columns(["workflow_uid"])
+    pq.write_table(older, file)
+    assert shown(store) == {"run-a": ("old", None)}
+    with database.connect(store) as con:
+        assert database.query(con, "select workflow_uid from runs")["workflow_uid"].to_pylist() == [None]
+    store.write("run-a", of("uid-1", "new"))
+    assert shown(store) == {"run-a": ("new", None)}

@@ -584,3 +584,21 @@ def test_what_no_table_takes_never_leaves_the_collector(run: Path, monkeypatch: 
 
     monkeypatch.setattr(collect, "trial_row", beyond)
     assert {row["trial"]: row["outcome"] for row in tables(run)["trials"]}[3] == "failed"
+
+
+def test_a_clock_that_was_set_back_gives_no_run_that_ended_before_it_began(tmp_path: Path) -> None:
+    write_run(tmp_path, settings())
+    (row,) = collect.rows(tmp_path, collected_at=AT - timedelta(hours=1))["runs"]
+    assert row["finished_at"] == row["started_at"] == AT
+    parameters = row["parameters"]
+    assert isinstance(parameters, dict)
+    assert "the run ended 3600 s before it began" in parameters["findings"][0]["reason"]
+
+
+def test_the_time_until_the_proof_is_not_zero_because_a_clock_was_set_back(tmp_path: Path) -> None:
+    write_run(tmp_path, settings())
+    folder = tmp_path / raw.visit_directory(1)
+    settled = raw.read(folder / raw.SETTLE, raw.Evidence)
+    raw.write(folder / raw.SETTLE, settled.model_copy(update={"proven_at": AT - timedelta(hours=1)}))
+    row = collect.rows(tmp_path)["visits"][0]
+    assert row["settle_s"] == settled.settle_s, "what the step itself measured"

@@ -64,11 +64,27 @@ def test_a_failure_to_tell_is_a_sentence_and_no_failure(
     assert not last_words.exists()
 
 
-def test_a_cluster_that_was_not_put_back_is_never_green(last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        ("Failed", "what the run changed was not put back, for restore ended as Failed"),
+        ("Error", "it is not known whether what the run changed was put back, for restore ended as Error"),
+    ],
+)
+def test_a_cluster_that_was_not_put_back_is_never_green(
+    last_words: Path, monkeypatch: pytest.MonkeyPatch, status: str, sentence: str
+) -> None:
+    monkeypatch.setenv(variables.ENVIRONMENT, "prod")
     with Receiver().running() as receiver:
         monkeypatch.setenv(variables.NOTIFY_URL, receiver.url)
         with pytest.raises(SystemExit) as ended:
-            notify.notify("run-1", "Succeeded", "Failed")
+            notify.notify("run-1", "Succeeded", status)
     assert ended.value.code == 1
-    assert "was not put back" in last_words.read_text()
+    assert last_words.read_text().startswith(sentence)
     assert receiver.bodies[0]["restored"] is False
+
+
+def test_nothing_can_be_left_of_the_lab(last_words: Path) -> None:
+    """A full disk fails the step that puts things back, for its record can't be kept; the lab goes with its box."""
+    assert notify.notify("run-1", "Failed", "Error") == notify.NOBODY
+    assert not last_words.exists()

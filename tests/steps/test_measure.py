@@ -277,6 +277,20 @@ def test_an_iperf3_that_hangs_is_killed_with_its_children(
         until(partial(dead, pid))
 
 
+@pytest.mark.parametrize("prints", ["sleep 1000", "while :; do echo more; done"])
+def test_a_child_that_holds_the_outputs_holds_up_nothing(
+    instead: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prints: str
+) -> None:
+    """It inherits the pipes, so that they never end, though iperf3 has; the trial would take until its timeout."""
+    notes = instead(f"({prints}) >&2 & echo $! >$NOTES/child; cat $RECORDED/tcp-forward-3.21.json")
+    monkeypatch.setattr(measure, "GRACE_S", 60.0)
+    began = time.monotonic()
+    out = Outcome(tmp_path / "raw", placement(), [trial()], CHOSEN)
+    assert out.documents[0].error is None
+    assert time.monotonic() - began < 30
+    until(partial(dead, int((notes / "child").read_text())))
+
+
 def test_what_a_program_leaves_running_is_killed(instead: Callable[[str], Path], tmp_path: Path) -> None:
     notes = instead("sleep 1000 >/dev/null 2>&1 & echo $! >$NOTES/child; cat $RECORDED/tcp-forward-3.21.json")
     out = Outcome(tmp_path / "raw", placement(), [trial()], CHOSEN)

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from analysis import database, summary, verdict
 from analysis.store import Store
+from analysis.terminal import Terminal
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
 from workflows.answers import announce
@@ -21,7 +21,7 @@ def announced(root: Path, recipe: Recipe, **changed: tuple[int, float]) -> tuple
     with synthetic.database(root, *synthetic.nights(20, changed, recipe)) as con:
         verdict.keep(Store(str(root)), summary.summarise(con, "night-19"))
     text = io.StringIO()
-    return announce(str(root), "night-19", Console(file=text, width=200)), text.getvalue()
+    return announce(str(root), "night-19", Terminal(file=text, width=200)), text.getvalue()
 
 
 @pytest.mark.parametrize(("trigger", "code"), [("nightly", 1), ("local", 0), ("submitted", 0)])
@@ -43,7 +43,7 @@ def test_an_improvement_and_a_lone_night_are_told_and_fail_nothing(tmp_path: Pat
 def test_a_run_that_was_ended_at_once_says_how_to_have_its_report(tmp_path: Path) -> None:
     text = io.StringIO()
     why = "settle: settle.json can't be written: No space left on device"
-    assert announce(str(tmp_path), "night-19", Console(file=text, width=40), why) == 1
+    assert announce(str(tmp_path), "night-19", Terminal(file=text, width=40), why) == 1
     assert f"The first step that failed is {why}.\n" in text.getvalue()
     assert f"type `make report RUN=night-19 RESULTS={tmp_path}`." in text.getvalue()
 
@@ -67,7 +67,7 @@ def test_a_reason_that_stopped_no_trial_is_told_by_its_visit_and_not_as_none(tmp
     with database.connect(store) as con:
         verdict.keep(store, summary.summarise(con, SMALL.run_id))
     text = io.StringIO()
-    announce(str(tmp_path), SMALL.run_id, Console(file=text, width=200))
+    announce(str(tmp_path), SMALL.run_id, Terminal(file=text, width=200))
     failed = [line for line in text.getvalue().splitlines() if line.startswith("Failed: ")]
     name = other["dataplane_requested"]
     assert failed == [f"Failed: a visit of {name}: {name}: clear failed: nft: refused"]
@@ -85,6 +85,6 @@ def test_a_preflight_that_is_damaged_is_told_with_the_trials_that_it_stopped(tmp
     with database.connect(store) as con:
         verdict.keep(store, summary.summarise(con, SMALL.run_id))
     text = io.StringIO()
-    announce(str(tmp_path), SMALL.run_id, Console(file=text, width=200))
+    announce(str(tmp_path), SMALL.run_id, Terminal(file=text, width=200))
     assert "Failed: 24 x preflight.json is cut short or damaged\n" in text.getvalue()
     assert " 0 x " not in text.getvalue()

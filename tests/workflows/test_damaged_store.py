@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from analysis.errors import BadInput, Unfit
 from analysis.store import Store
+from analysis.terminal import Terminal
 from steps.cluster.lab import box
 from tests.analysis import synthetic
 from tests.analysis.integrity.damage import cut_short, file_of, gone
@@ -63,7 +63,7 @@ def test_the_shell_says_so(store: Store, capsys: pytest.CaptureFixture[str], mon
 
 
 def test_the_end_of_a_run_says_so(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    assert answers.announce(store.url, "night-00", Console(width=200)) == 1
+    assert answers.announce(store.url, "night-00", Terminal(width=200)) == 1
     said = capsys.readouterr().out
     assert said.startswith(NAMED)
     assert "was ended before" not in said

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes.client import Configuration
-from rich.console import Console
 
 from analysis.errors import BadInput, Problem, Unfit
+from analysis.terminal import Terminal
 from steps.cluster.kube.faults import DeniedError
 from steps.tasks.pod import SECRET
 from tests.steps.kube.fake_api import WHERE, Api, Fault
@@ -57,9 +57,9 @@ def _without_kubectl(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReq
         monkeypatch.setattr(overlay, "build", plainly)
 
 
-def told(run: Callable[[Console], object]) -> str:
+def told(run: Callable[[Terminal], object]) -> str:
     out = io.StringIO()
-    run(Console(file=out, width=300))
+    run(Terminal(file=out, width=300))
     return out.getvalue()
 
 
@@ -304,14 +304,14 @@ def test_a_server_that_is_not_there_is_a_sentence() -> None:
     api = Api(cluster())
     api._server.server_close()
     with pytest.raises(Problem, match=r"prod: the API server can't be reached for .*refused"):
-        deploy(Asked(image="bench:1"), Console(file=io.StringIO()), over_http(api, 0.2))
+        deploy(Asked(image="bench:1"), Terminal(file=io.StringIO()), over_http(api, 0.2))
 
 
 def test_a_field_that_somebody_else_set_is_kept() -> None:
     with Api(cluster()).running() as api:
         api.faults.append(Fault("status", times=9, status=409, method="PATCH", path="cronworkflows"))
         with pytest.raises(Problem, match=r"CronWorkflow dataplane-benchmark-nightly .*FORCE=true"):
-            deploy(Asked(image="bench:1"), Console(file=io.StringIO()), over_http(api))
+            deploy(Asked(image="bench:1"), Terminal(file=io.StringIO()), over_http(api))
 
 
 def take(store: Store) -> str:

@@ -5,8 +5,8 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
+from analysis.terminal import Terminal
 from workflows.local.board import Board
 from workflows.local.display import Display, clock
 from workflows.local.events import (
@@ -97,7 +97,7 @@ def test_any_order_of_events_can_be_shown(events: list[Event], expected_s: float
 
 def _shown(events: list[Event], *, terminal: bool) -> str:
     out = io.StringIO()
-    with Display(Console(file=out, force_terminal=terminal, width=100, color_system=None), 40.0) as display:
+    with Display(Terminal(file=out, force_terminal=terminal, width=100, color_system=None), 40.0) as display:
         for event in events:
             display(event)
     return out.getvalue()

@@ -59,7 +59,7 @@ def test_log_lines_and_progress_are_told_and_logs_kept(tmp_path: Path) -> None:
     assert [e.line for e in events if isinstance(e, NodeLog)] == ["pod-to-pod tcp forward 1/4: 5.21 Gbit/s"]
     assert [(e.done, e.total) for e in events if isinstance(e, NodeProgress)] == [(1, 4)]
     (node,) = outcome.find("p")
-    assert node.log == "logs/run/p.log"
+    assert node.log == f"logs/run-{outcome.uid}/p.log"
     assert (tmp_path / node.log).read_text() == "pod-to-pod tcp forward 1/4: 5.21 Gbit/s\n"
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 import urllib3
-from rich.console import Console
 
 from analysis import database
 from analysis.store import Store
+from analysis.terminal import Terminal
 from steps.cluster.kube import state
 from steps.cluster.kube.permissions import WORKFLOWS
 from workflows import nightly
@@ -84,7 +84,7 @@ def is_whole(found: Object) -> None:
 
 def test_by_submit(client: Person) -> None:
     out = io.StringIO()
-    assert submit.submit(SHORT, Console(file=out, width=200), client) == 0
+    assert submit.submit(SHORT, Terminal(file=out, width=200), client) == 0
     assert "artifact-files" in out.getvalue()
     name = next(word.partition("/")[2] for word in out.getvalue().split() if word.startswith(f"{NAMESPACE}/"))
     found = followed(client, name)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from kubernetes.client import Configuration
-from rich.console import Console
 
 from analysis.errors import BadInput, Problem, Unfit
+from analysis.terminal import Terminal
 from steps.cluster.kube.permissions import WORKFLOWS
 from tests.steps.kube.fake_api import WHERE, Api, Fault
 from tests.steps.kube.fake_store import Store
@@ -61,7 +61,7 @@ def run(
 
     monkeypatch.setattr(Person, "follow", follow)
     out = io.StringIO()
-    code = submit.submit(Submission(**asked), Console(file=out, width=300), person(store))
+    code = submit.submit(Submission(**asked), Terminal(file=out, width=300), person(store))
     return code, out.getvalue()
 
 
@@ -99,7 +99,7 @@ def test_it_ends_with_the_verdict_and_the_reports_link(monkeypatch: pytest.Monke
     assert "eBPF gains 30 %." in said
     assert f"http://localhost:2746/artifact-files/argo/workflows/{RUN}/{node}/outputs/report" in said
     assert "port-forward" in said
-    assert f"make report RESULTS=s3://artifacts RUN={RUN}" in said
+    assert f"make report RESULTS=s3://artifacts RUN={RUN}-{UID}" in said
     assert "visit 01  ebpf  round 1: succeeded" in said
 
 

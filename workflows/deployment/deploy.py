@@ -2,9 +2,8 @@
 
 from typing import Final
 
-from rich.console import Console
-
 from analysis.errors import BadInput, Unfit
+from analysis.terminal import Terminal
 from steps import variables
 from steps.cluster import LAB
 from steps.cluster.kube.permissions import OPERATOR_NAMESPACES
@@ -30,7 +29,7 @@ PART: Final = "deployment"
 """The value of the label LABEL by which everything that was deployed is found again."""
 
 
-def deploy(asked: Asked, console: Console | None = None, client: Person | None = None) -> int:
+def deploy(asked: Asked, console: Terminal | None = None, client: Person | None = None) -> int:
     """Put the benchmark onto a cluster; doing so twice changes nothing. Returns 0.
 
     Raises:
@@ -41,15 +40,15 @@ def deploy(asked: Asked, console: Console | None = None, client: Person | None =
     check(asked)  # before anything is asked of the cluster
     overlay.image_parts(asked.image or IMAGE)
     client = client or Person.of(asked.context, asked.namespace)
-    console = console or Console()
+    console = console or Terminal()
     found = argo.find(client)
     _refuse_second(client)
     stores = decide_stores(client, found, asked.results)
     decided = decide(client, asked, stores)
-    console.print(f"{client.where}: {found.name} in namespace {found.namespace}.", soft_wrap=True, highlight=False)
+    console.print(f"{client.where}: {found.name} in namespace {found.namespace}.", soft_wrap=True)
     _apply(client, overlay.build(decided), console, force=asked.force)
     for note in (*found.notes, *stores.notes):
-        console.print(f"Note: {note}", soft_wrap=True, highlight=False)
+        console.print(f"Note: {note}", soft_wrap=True)
     _say_next(client, found, decided, console)
     return 0
 
@@ -99,25 +98,25 @@ def _refuse_second(client: Person) -> None:
         )
 
 
-def _apply(client: Person, objects: list[Object], console: Console, *, force: bool) -> None:
+def _apply(client: Person, objects: list[Object], console: Terminal, *, force: bool) -> None:
     counts: dict[Change, int] = {"created": 0, "changed": 0, "unchanged": 0}
     for wanted in objects:
         change = client.apply(wanted, force=force)
         counts[change] += 1
         if change != "unchanged":
-            console.print(f"{change} {called(wanted)}", soft_wrap=True, highlight=False)
+            console.print(f"{change} {called(wanted)}", soft_wrap=True)
     total = sum(counts.values())
     if counts["unchanged"] == total:
-        console.print(f"unchanged: all {total} objects are as they should be.", highlight=False)
+        console.print(f"unchanged: all {total} objects are as they should be.")
     else:
-        console.print(", ".join(f"{n} {change}" for change, n in counts.items() if n) + ".", highlight=False)
+        console.print(", ".join(f"{n} {change}" for change, n in counts.items() if n) + ".")
 
 
-def _say_next(client: Person, found: Argo, decided: Decided, console: Console) -> None:
+def _say_next(client: Person, found: Argo, decided: Decided, console: Terminal) -> None:
     """The form's link and the three commands that a person needs next."""
 
     def say(text: str = "") -> None:
-        console.print(text, soft_wrap=True, markup=False, highlight=False)
+        console.print(text, soft_wrap=True)
 
     results = decided.settings[variables.RESULTS]
     say(f"Figures are kept under {decided.settings[variables.ENVIRONMENT]!r} in {results}.")

@@ -1,8 +1,7 @@
 """The verb `undeploy`: take away exactly what a deployment brought, by its label. Results and secrets stay."""
 
-from rich.console import Console
-
 from analysis.errors import Unfit
+from analysis.terminal import Terminal
 from steps.cluster.kube import state
 from steps.cluster.kube.permissions import PODS, WORKFLOWS
 from steps.cluster.kube.pods import LABEL, NAME, NAMED
@@ -12,14 +11,14 @@ from workflows.deployment.person import DEPLOYED, NAMESPACES, Object, Person, ca
 SELECTOR = f"{NAME}={NAMED},{LABEL}={PART}"
 
 
-def undeploy(context: str, console: Console | None = None, client: Person | None = None) -> int:
+def undeploy(context: str, console: Terminal | None = None, client: Person | None = None) -> int:
     """Take the benchmark off a cluster, in whichever namespace it is. Returns 0.
 
     Raises:
         BadInput: there is no such context.
         Unfit: a run holds the cluster, or this person may not delete.
     """
-    client, console = client or Person.of(context, "argo"), console or Console()
+    client, console = client or Person.of(context, "argo"), console or Terminal()
     held = state.find(client)
     if held is not None:
         raise Unfit(
@@ -31,14 +30,14 @@ def undeploy(context: str, console: Console | None = None, client: Person | None
     for resource in DEPLOYED:
         for found in client.list(resource, labels=SELECTOR):
             if resource == NAMESPACES and (why := _still_used(client, found)):
-                console.print(why, soft_wrap=True, highlight=False)
+                console.print(why, soft_wrap=True)
                 continue
             metadata = found["metadata"]
             client.delete(resource, metadata["name"], metadata.get("namespace"), uid=metadata.get("uid", ""))
-            console.print(f"deleted {called(found)}", soft_wrap=True, highlight=False)
+            console.print(f"deleted {called(found)}", soft_wrap=True)
             gone += 1
     if gone:
-        console.print(f"{gone} objects are gone. The results are where they were.", highlight=False)
+        console.print(f"{gone} objects are gone. The results are where they were.")
     else:
         console.print(f"Nothing to take away: {client.where} has no benchmark that `make deploy` brought.")
     return 0

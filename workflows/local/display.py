@@ -4,12 +4,13 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
+from analysis.terminal import Terminal, Text
+from steps.tasks.common import run_id
 from workflows.local.board import Board, Line
 from workflows.local.events import (
     Event,
@@ -38,7 +39,7 @@ def clock(seconds: float) -> str:
 class Display:
     """A listener of the engine. Used as a context manager around the run, so that the terminal is put in order."""
 
-    def __init__(self, console: Console, expected_s: float | None = None) -> None:
+    def __init__(self, console: Terminal, expected_s: float | None = None) -> None:
         self._console = console
         self._board = Board(expected_s)
         self._live = (
@@ -76,13 +77,13 @@ class Display:
 
     def _print(self, now_s: float, text: str) -> None:
         spent_s = now_s - (self._board.began_s if self._board.began_s is not None else now_s)
-        self._console.print(f"[{clock(spent_s)}] {text}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(f"[{clock(spent_s)}] {text}", soft_wrap=True)
 
     def _plain(self, event: Event, now_s: float) -> None:
         board = self._board
         match event:
-            case WorkflowStarted(name, _):
-                self._print(now_s, f"run {name}")
+            case WorkflowStarted(name, uid):
+                self._print(now_s, f"run {run_id(name, uid)}")
             case WorkflowWaiting() | WorkflowStopping():
                 self._print(now_s, board.notice)
             case NodeLog(node, said) if said.strip():

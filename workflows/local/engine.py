@@ -40,6 +40,7 @@ from workflows.local.process import GRACE_S, warm
 from workflows.local.repository import open_repository
 from workflows.local.shutdown import Shutdown, Strategy
 from workflows.local.support import refuse_unsupported
+from workflows.local.tags import render
 from workflows.local.walk import Walk, as_argument, safe_name
 
 
@@ -58,6 +59,8 @@ class Engine:
         preload: Sequence[str] = (),
         grace_s: float = GRACE_S,
         locks: Path | None = None,
+        uid: str = "",
+        holds: str = "",
     ) -> None:
         """Check everything and make ready; nothing is written or run yet but the server that will fork the steps.
 
@@ -71,6 +74,9 @@ class Engine:
             preload: modules to load once for all steps, beside those in which the steps are.
             grace_s: how long a stopped step may take to end by itself.
             locks: where the files of mutexes are; the machine's directory for temporary files where None.
+            uid: of the run, as Argo gives each; a random one where empty.
+            holds: a prefix in the repository that holds the run's documents, with tags of the workflow; it is marked as
+                at work for as long as this process runs the workflow.
 
         Raises:
             BadInput: the template asks for what this engine can't do, or refers to what isn't there, or an argument is
@@ -86,7 +92,8 @@ class Engine:
         metadata = built.get("metadata", {})
         stem = metadata.get("name") or metadata.get("generateName", "workflow").rstrip("-")
         self.name = name or f"{stem}-{secrets.token_hex(3)}"
-        self.uid = str(uuid.uuid4())
+        self.uid = uid or str(uuid.uuid4())
+        self._holds = holds
         self._repository = repository
         self._listener = listener
         self._env = dict(env or {})
@@ -94,6 +101,7 @@ class Engine:
         self._shutdown = Shutdown(grace_s)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked_to_stop = 0
+        self._has_ended = False
         self._deaf: Exception | None = None
         warm([*_modules(self._spec), *preload])
 
@@ -104,6 +112,11 @@ class Engine:
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile: there is nothing left to stop
                 loop.call_soon_threadsafe(self._heed)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the workflow is over, exit handler included, so that there is nothing left to stop."""
+        return self._has_ended
 
     @property
     def is_stopped(self) -> bool:
@@ -129,7 +142,10 @@ class Engine:
             Problem: the repository or a lock can't be used. A step's failure raises nothing; it is in the outcome.
             Exception: what the listener raised; the workflow was stopped for it, and its exit handler has run.
         """
-        outcome = asyncio.run(self._run())
+        try:
+            outcome = asyncio.run(self._run())
+        finally:
+            self._has_ended = True
         if self._deaf is not None:
             raise self._deaf
         return outcome
@@ -149,15 +165,19 @@ class Engine:
         repository = await asyncio.to_thread(open_repository, self._repository)
         work = Path(tempfile.mkdtemp(prefix="dataplane-benchmark-"))
         around = Surroundings(repository, work, dict(os.environ), self._env, self._shutdown, self._tell)
+        marks = contextlib.ExitStack()
         locks = [m["name"] for m in self._spec.get("synchronization", {}).get("mutexes", [])]
+        known = scope.of_workflow(self.name, self.uid, self._arguments, datetime.now(UTC), self._spec)
         try:
+            if self._holds:
+                marks.enter_context(repository.held(render(self._holds, known)))
             async with mutex.held(locks, f"run {self.name}", self._waiting, self._given_up, self._locks) as held:
-                known = scope.of_workflow(self.name, self.uid, self._arguments, datetime.now(UTC), self._spec)
                 walk = Walk(self._spec, around, known, self._log_key, self._locks)
                 began = time.monotonic()
                 self._tell(WorkflowStarted(self.name, self.uid))
                 phase, message = await self._walk(walk, began) if held else ("Failed", self._stopped())
         finally:
+            marks.close()
             shutil.rmtree(work, ignore_errors=True)
             self._loop = None
         duration_s = time.monotonic() - began
@@ -194,7 +214,7 @@ class Engine:
     def _log_key(self, node: Node) -> str | None:
         if not self._spec.get("archiveLogs"):
             return None
-        return f"logs/{self.name}/{safe_name(node.name.removeprefix(self.name).lstrip('.') or 'main')}.log"
+        return f"logs/{self.name}-{self.uid}/{safe_name(node.name.removeprefix(self.name).lstrip('.') or 'main')}.log"
 
 
 def _modules(spec: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from analysis.errors import Problem
+from analysis.trouble import of_resources
 from workflows.local.child import Start
 from workflows.local.events import Event, NodeLog, NodeProgress
 from workflows.local.nodes import Node
@@ -81,7 +82,7 @@ class Pod:
             node.phase, node.message = "Error", str(problem)
         except OSError as error:
             node.phase = "Error"
-            node.message = f"the step could not be run in {self._home}: {error}; is the disk full?"
+            node.message = f"the step could not be run in {self._home}: {of_resources(error) or error}"
         finally:
             shutil.rmtree(self._home, ignore_errors=True)
 

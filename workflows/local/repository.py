@@ -1,13 +1,16 @@
 """The artifact repository: what S3 is to Argo, below a directory or an address that pyarrow can write to."""
 
+import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from analysis.addresses import Address, filesystem, parse
 from analysis.errors import Problem, Unfit
+from workflows.local import liveness
 
 
 class Repository(Protocol):
@@ -15,6 +18,10 @@ class Repository(Protocol):
 
     def get(self, key: str, destination: Path) -> bool:
         """Bring an object, or all objects below a prefix as a directory. False: there is none of either."""
+        ...
+
+    def held(self, key: str) -> contextlib.AbstractContextManager[None]:
+        """Show whoever reads below this prefix that somebody is at work there; the sign dies with this process."""
         ...
 
     def put(self, source: Path, key: str) -> None:
@@ -46,7 +53,7 @@ class Directory:
         source = self._root / _checked(key)
         try:
             if source.is_dir():
-                shutil.copytree(source, destination, ignore=shutil.ignore_patterns(".writing-*"))
+                shutil.copytree(source, destination, ignore=shutil.ignore_patterns(".writing-*", liveness.MARK))
             elif source.is_file():
                 destination.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, destination)
@@ -55,6 +62,17 @@ class Directory:
         except (OSError, shutil.Error) as error:
             raise Problem(f"artifact {source} can't be read: {error}.") from error
         return True
+
+    @contextlib.contextmanager
+    def held(self, key: str) -> Iterator[None]:
+        """By a lock on a file."""
+        folder = self._root / _checked(key)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(liveness.held(folder))
+            except OSError as error:
+                raise Unfit(f"{folder} can't be written: {error.strerror or error}.") from error
+            yield
 
     def put(self, source: Path, key: str) -> None:
         """Write beside the target, then rename."""
@@ -114,6 +132,11 @@ class Bucket:
         except OSError as error:
             raise Problem(f"artifact {key} can't be read from {self._url}: {error}.") from error
         return bool(files)
+
+    def held(self, key: str) -> contextlib.AbstractContextManager[None]:
+        """A bucket has no lock that would die with a process."""
+        del key
+        return contextlib.nullcontext()
 
     def _fetch(self, path: str, destination: Path) -> None:
         destination.parent.mkdir(parents=True, exist_ok=True)

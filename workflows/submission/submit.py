@@ -5,16 +5,15 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from rich.console import Console
-from rich.text import Text
-
 from analysis.addresses import shown
 from analysis.errors import Problem, Unfit
+from analysis.terminal import Terminal, Text
 from steps import variables
 from steps.cluster.kube.faults import ConflictError
 from steps.cluster.kube.permissions import BENCHMARK, CONFIGMAPS, WORKFLOWS
 from steps.plan import expected_s
 from steps.settings import Settings
+from steps.tasks.common import run_id
 from steps.tasks.pod import CONFIG_MAP
 from workflows.benchmark import NAME
 from workflows.deployment import argo, links
@@ -41,7 +40,7 @@ _NOT_SAID: Final = re.compile(r"^time=\S+ level=\w+ .*\bargo=true|^Error: exit s
 _LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
-def submit(asked: Submission, console: Console | None = None, client: Person | None = None) -> int:
+def submit(asked: Submission, console: Terminal | None = None, client: Person | None = None) -> int:
     """Submit and watch. Returns 0 if everything was measured, 1 if not, 130 when the watching was interrupted.
 
     Raises:
@@ -50,14 +49,13 @@ def submit(asked: Submission, console: Console | None = None, client: Person | N
         Problem: the API server refused, or can't be reached any more; the run may go on.
     """
     given, client = client, client or Person.of(asked.context, asked.namespace)
-    console = console or Console()
+    console = console or Terminal()
     settings = _checked(client, asked)
     name = _create(client, asked.fields())
     ui = _ui(client)
     console.print(
         f"{client.namespace}/{name} is submitted: about {duration(expected_s(settings))}.",
         soft_wrap=True,
-        highlight=False,
     )
     if ui is not None:
         _link(console, "In the UI", links.run(ui.url, client.namespace, name), ui)
@@ -66,7 +64,7 @@ def submit(asked: Submission, console: Console | None = None, client: Person | N
     try:
         ended = _watched(given or client.patient(PATIENCE_S), name, Display(console, expected_s(settings)))
     except KeyboardInterrupt:
-        console.print(f"No longer watching. {_goes_on(client, name)}", soft_wrap=True, highlight=False)
+        console.print(f"No longer watching. {_goes_on(client, name)}", soft_wrap=True)
         return INTERRUPTED
     except Problem as problem:
         raise Problem(f"{problem} {_goes_on(client, name)}") from None
@@ -84,7 +82,7 @@ def workflow(name: str, fields: Mapping[str, str]) -> Object:
     }
 
 
-def conclude(client: Person, ended: Object, ui: Ui | None, console: Console, results: str) -> int:
+def conclude(client: Person, ended: Object, ui: Ui | None, console: Terminal, results: str) -> int:
     """Say what came of a run that is over, and where its report is. Returns the exit code.
 
     Raises:
@@ -107,8 +105,8 @@ def conclude(client: Person, ended: Object, ui: Ui | None, console: Console, res
     console.print()
     if ui is not None:
         _link(console, "Report", links.artifact(ui.url, client.namespace, name, said.node, "report"), ui)
-    again = f"make report RESULTS={shown(results)} RUN={name}"
-    console.print(f"Store: {again}", soft_wrap=True, highlight=False, markup=False)
+    run = run_id(name, ended["metadata"]["uid"])
+    console.print(f"Store: make report RESULTS={shown(results)} RUN={run}", soft_wrap=True)
     return EXIT_CODES.get(said.outcome, 1) if status.phase(ended) == "Succeeded" else 1
 
 
@@ -179,9 +177,8 @@ def last_words(log: str) -> str:
     return own[-1] if own else ""
 
 
-def _link(console: Console, what: str, url: str, ui: Ui) -> None:
-    console.print(f"{what}: {url}" + (f"  (needs: {ui.forward})" if ui.forward else ""), soft_wrap=True, markup=False,
-                  highlight=False)  # fmt: skip
+def _link(console: Terminal, what: str, url: str, ui: Ui) -> None:
+    console.print(f"{what}: {url}" + (f"  (needs: {ui.forward})" if ui.forward else ""), soft_wrap=True)
 
 
 def _goes_on(client: Person, name: str) -> str:

@@ -6,19 +6,26 @@ keeps the machine's network, so that results can go to a store anywhere. An ordi
 """
 
 import os
+import re
+import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from analysis.errors import Unfit
+from analysis.errors import Problem, Unfit
 
 MARK: Final = Path("/run/dataplane-benchmark.box")
+"""On the box's own /run; holds the same random token as the environment. Either alone, left by whatever, is no box."""
+
+TOKEN: Final = "DATAPLANE_BENCHMARK_BOX"  # noqa: S105 - the variable's name
 HOST_PROC: Final = Path("/run/hostproc")
 """The machine's own /proc, to see from inside the box what others use of its CPU."""
 
@@ -47,14 +54,18 @@ done
 mount -n --rbind /proc {HOST_PROC}
 mount -n -t proc proc /proc
 mount -n -t bpf bpf /run/bpf 2>/dev/null || true
-: > {MARK}
+rm -f {MARK}
+echo "${TOKEN}" > {MARK}
 exec "$@"
 """
 
 
 def inside() -> bool:
-    """Whether we are in a box."""
-    return MARK.exists()
+    """Whether we are in a box: its token is in our environment and on our /run."""
+    token = os.environ.get(TOKEN)
+    with suppress(OSError):
+        return bool(token) and MARK.read_text(encoding="ascii").strip() == token
+    return False
 
 
 def in_user_namespace() -> bool:
@@ -67,6 +78,21 @@ def is_privileged() -> bool:
     status = Path("/proc/self/status").read_text()
     effective = int(next(line for line in status.splitlines() if line.startswith("CapEff:")).split()[1], 16)
     return os.geteuid() == 0 and bool(effective >> _CAP_SYS_ADMIN & 1) and not in_user_namespace()
+
+
+class Killed(Problem):
+    """The box was killed from outside, and the program with it."""
+
+    exit_code = _SIGNALLED + signal.SIGKILL
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program in a box ended. `signal`: the one that ended it, or the whole box; None: it ended by itself."""
+
+    exit_code: int
+    signal: int | None = None
+    with_its_box: bool = False
 
 
 def run(argv: Sequence[str], env: Mapping[str, str] | None = None, *, hold_interrupts: bool = False) -> int:
@@ -86,9 +112,26 @@ def run(argv: Sequence[str], env: Mapping[str, str] | None = None, *, hold_inter
 
     Raises:
         Unfit: no box can be made here; the sentence says why.
+        Killed: the box was killed, and the program with it.
+    """
+    ended = enclose(argv, env, hold_interrupts=hold_interrupts)
+    if ended.with_its_box:
+        raise Killed("The lab's box was killed from outside, by somebody or for want of memory; nothing of it is left.")
+    return ended.exit_code
+
+
+def enclose(argv: Sequence[str], env: Mapping[str, str] | None = None, *, hold_interrupts: bool = False) -> Ended:
+    """As `run`, but says how the program ended.
+
+    Raises:
+        Unfit: no box can be made here; the sentence says why.
     """
     if inside():
-        return subprocess.run(argv, env=env, check=False).returncode
+        code = subprocess.run(argv, env=env, check=False).returncode
+        return Ended(code) if code >= 0 else Ended(_SIGNALLED - code, -code)
+    for program in ("setpriv", "unshare"):
+        if shutil.which(program) is None:
+            raise Unfit(f"{program} is not installed: type `sudo apt-get install -y util-linux`.")
     report, reporter = os.pipe()
     lifeline, ours = os.pipe()
     stderr = os.dup(2)
@@ -103,26 +146,33 @@ def run(argv: Sequence[str], env: Mapping[str, str] | None = None, *, hold_inter
             try:
                 box = subprocess.Popen(
                     command,
-                    env={**(os.environ if env is None else env), "TMPDIR": TEMPORARY},
+                    env={**(os.environ if env is None else env), "TMPDIR": TEMPORARY, TOKEN: secrets.token_hex(16)},
                     stderr=reporter,
                     pass_fds=(lifeline, stderr),
                     start_new_session=True,
                 )
-            except FileNotFoundError as missing:
-                raise Unfit(
-                    f"{missing.filename} is not installed: type `sudo apt-get install -y util-linux`."
-                ) from None
             finally:
                 for descriptor in (reporter, lifeline, stderr):
                     os.close(descriptor)
             said = _listen(report)
             code = box.wait()
+            said += _rest(report)
     finally:
         os.close(ours)
         os.close(report)
-    if not said.endswith(_READY):
+    if _READY not in said:
         raise Unfit(_why_not(said.decode(errors="replace")))
-    return code if code >= 0 else _SIGNALLED - code
+    return _ended(said, code)
+
+
+def _ended(said: bytes, code: int) -> Ended:
+    """How the program ended, as the first process in the box reported; without a report the whole box was killed."""
+    found = re.search(rb"^ended (-?\d+)$", said, re.MULTILINE)
+    if found is None:
+        number = -code if code < 0 else int(signal.SIGKILL)
+        return Ended(_SIGNALLED + number, number, with_its_box=True)
+    of_program = int(found[1])
+    return Ended(of_program) if of_program >= 0 else Ended(_SIGNALLED - of_program, -of_program)
 
 
 @contextmanager
@@ -146,7 +196,7 @@ def _forwarding(lifeline: int) -> Iterator[None]:
 
 def _listen(report: int) -> bytes:
     said = b""
-    while not said.endswith(_READY):
+    while _READY not in said:
         more = os.read(report, 4096)
         if not more:
             break
@@ -154,10 +204,21 @@ def _listen(report: int) -> bytes:
     return said
 
 
+def _rest(report: int) -> bytes:
+    """What else is reported until the box's last process has ended."""
+    said = b""
+    while more := os.read(report, 4096):
+        said += more
+    return said
+
+
 def _why_not(said: str) -> str:
     reason = " ".join(said.split()) or "it ended without a word"
+    container = "in a container, give it CAP_SYS_ADMIN"
+    if is_privileged():
+        return f"no box can be made for the lab here ({reason}): make what it names available; {container}."
     remedy = "run as root"
     restricted = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
-    if not is_privileged() and restricted.exists() and restricted.read_text().strip() == "1":
+    if restricted.exists() and restricted.read_text().strip() == "1":
         remedy += ", or allow user namespaces by `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"
-    return f"no box can be made for the lab here ({reason}): {remedy}; in a container, give it CAP_SYS_ADMIN."
+    return f"no box can be made for the lab here ({reason}): {remedy}; {container}."

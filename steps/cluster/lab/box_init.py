@@ -4,6 +4,9 @@ Run as `box_init.py LIFELINE STDERR hold|deliver PROGRAM...`, by file descriptor
 SIGINT blocked. A byte on the lifeline is the number of a signal for the program. Its end means that whoever made the
 box is gone, by whatever death. When this process ends, the kernel kills all others in the box. It imports only the
 standard library, since it must be there in a moment.
+
+On its own standard error it reports `ready`, and at the end `ended CODE`, where CODE is minus the signal's number if a
+signal ended the program. Without the second the box was killed.
 """
 
 import contextlib
@@ -16,16 +19,16 @@ _NOT_FOUND = 127
 _SIGNALLED = 128
 
 
-def _start(argv: list[str], blocked: set[int]) -> int:
+def _start(argv: list[str], blocked: set[int]) -> int | None:
     try:
         return os.posix_spawnp(argv[0], argv, os.environ, setsigmask=blocked)
     except OSError as error:
         sys.stderr.write(f"{argv[0]} can't be started: {error.strerror}.\n")
-        raise SystemExit(_NOT_FOUND) from None
+        return None
 
 
 def _reap(program: int) -> int | None:
-    """Take in whoever has ended; the program's exit code if it is among them."""
+    """Take in all that have ended; the program's exit code, or minus its signal, if it is among them."""
     while True:
         try:
             ended, status = os.waitpid(-1, os.WNOHANG)
@@ -34,14 +37,14 @@ def _reap(program: int) -> int | None:
         if ended == 0:
             return None
         if ended == program:
-            code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else _SIGNALLED - code
+            return os.waitstatus_to_exitcode(status)
 
 
 def main() -> int:
     """Start the program and stay until it has ended."""
     lifeline, stderr = int(sys.argv[1]), int(sys.argv[2])
-    os.write(2, b"ready\n")
+    report = os.dup(2)  # not inherited by the program
+    os.write(report, b"ready\n")
     os.dup2(stderr, 2)
     os.close(stderr)
     os.set_inheritable(lifeline, False)  # noqa: FBT003 (it takes no keyword)
@@ -50,12 +53,17 @@ def main() -> int:
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     program = _start(sys.argv[4:], {signal.SIGINT} if sys.argv[3] == "hold" else set())
+    if program is None:
+        os.write(report, b"ended %d\n" % _NOT_FOUND)
+        return _NOT_FOUND
     # Ignored only now, since the program would have inherited it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         code = _reap(program)
         if code is not None:
-            return code
+            with contextlib.suppress(OSError):
+                os.write(report, b"ended %d\n" % code)
+            return code if code >= 0 else _SIGNALLED - code
         readable, _, _ = select.select([lifeline, woken], [], [])
         if woken in readable:
             os.read(woken, 512)

@@ -1,6 +1,7 @@
 """The box hands on exit codes and signals, and leaves nothing behind whatever ends it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from analysis.errors import Unfit
 from steps.cluster.lab import box
 from tests.ordinary import AS_NOBODY, ROOT, environment
 from tests.steps.lab.conftest import Boxed, command
@@ -184,3 +187,49 @@ def test_nothing_is_left_of_a_killed_run(boxed: Boxed, arm: str, number: signal.
 
 def test_we_are_in_no_box() -> None:
     assert not box.inside()
+
+
+@pytest.mark.parametrize("token", [None, "", "a" * 32])
+def test_a_file_or_a_variable_that_was_left_behind_is_no_box(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None
+) -> None:
+    monkeypatch.setattr(box, "MARK", tmp_path / "mark")
+    if token is None:
+        monkeypatch.delenv(box.TOKEN, raising=False)
+    else:
+        monkeypatch.setenv(box.TOKEN, token)
+    assert not box.inside()
+    box.MARK.write_text("")
+    assert not box.inside()
+    box.MARK.write_text("b" * 32)
+    assert not box.inside()
+
+
+def test_a_box_is_a_box_and_leaves_a_file_of_that_name_on_the_machine_alone(who: tuple[tuple[str, ...], str]) -> None:
+    script = "import sys; from steps.cluster.lab import box; sys.exit(0 if box.inside() else 9)"
+    with _start(who, who[1], "-c", script) as process:
+        _, err = process.communicate(timeout=_PATIENCE_S)
+        assert (process.returncode, err) == (0, "")
+
+
+def test_a_box_that_is_killed_is_a_sentence_and_not_the_program_s_exit_code(
+    running: subprocess.Popen[str],
+) -> None:
+    """Its first process, which is the only child of the one that made the namespaces."""
+    (unshare,) = psutil.Process(running.pid).children()
+    (init,) = unshare.children()
+    init.kill()
+    _, err = running.communicate(timeout=_PATIENCE_S)
+    assert running.returncode != 0
+    assert "The lab's box was killed from outside" in err
+
+
+@pytest.mark.parametrize("missing", ["setpriv", "unshare"])
+def test_a_missing_program_is_named_to_root_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str) -> None:
+    for program in {"setpriv", "unshare", "sh", "mount"} - {missing}:
+        found = shutil.which(program)
+        assert found is not None
+        (tmp_path / program).symlink_to(found)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unfit, match=f"{missing} is not installed: type `sudo apt-get install -y util-linux`"):
+        box.run(["true"])

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from analysis.cleaning import clean
+
 HERE: Final = Path(__file__).resolve().parent
 SOURCE: Final = HERE / "dataplane.bpf.c"
 OBJECT: Final = HERE / "dataplane.bpf.o"
@@ -47,11 +49,9 @@ def main() -> int:
     try:
         compile_to(OBJECT)
     except FileNotFoundError as missing:
-        print(  # noqa: T201
-            f"{missing.filename} is not installed: "
-            "type `sudo apt-get install -y clang llvm libbpf-dev linux-libc-dev`.",
-            file=sys.stderr,
-        )
+        lacking = f"{missing.filename} is not installed: "
+        remedy = "type `sudo apt-get install -y clang llvm libbpf-dev linux-libc-dev`."
+        print(clean(lacking + remedy), file=sys.stderr)  # noqa: T201
         return 2
     except subprocess.CalledProcessError as failed:
         return failed.returncode

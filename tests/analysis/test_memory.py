@@ -1,0 +1,47 @@
+"""A limit of memory that is too low is known before a library crashes under it."""
+
+import resource
+
+import pytest
+
+from analysis import memory
+from analysis.errors import Unfit
+from analysis.trouble import of_resources
+
+
+@pytest.mark.parametrize(
+    ("limit", "report", "query"),
+    [(resource.RLIM_INFINITY, True, True), (70 * 2**30, True, True), (8 * 2**30, False, True), (2**30, False, False)],
+)
+def test_what_a_limit_is_too_low_for(
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int,
+    report: bool,  # noqa: FBT001
+    query: bool,  # noqa: FBT001
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, resource.RLIM_INFINITY))
+    assert (memory.too_little() is None, memory.doubt() is None) == (report, query)
+    if not report:
+        with pytest.raises(Unfit, match=rf"ulimit -v {limit // 1024}\).* type `ulimit -v unlimited`\.$"):
+            memory.require()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(24, "Too many open files", "/x"), "/x: too many files are open for this process; allow more by"),
+        (MemoryError(), "Memory ran out"),
+        (RuntimeError("can't start new thread"), "No more threads can be started"),
+        (ImportError("/x.so: failed to map segment from shared object"), "Memory ran out"),
+    ],
+)
+def test_what_ran_out_is_a_sentence_with_a_remedy(error: Exception, sentence: str) -> None:
+    found = of_resources(error)
+    assert found is not None
+    assert found.startswith(sentence)
+    assert "ulimit" in found
+
+
+def test_any_other_error_stays_one() -> None:
+    for error in (OSError(2, "No such file"), RuntimeError("a bug"), ImportError("no module named x")):
+        assert of_resources(error) is None

@@ -1,0 +1,198 @@
+"""The one printer: no text of others is read as markup, and none reaches the terminal as a control sequence."""
+
+import ast
+import io
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeGuard
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
+from rich.table import Table
+
+from analysis.cleaning import clean
+from analysis.show import show
+from analysis.terminal import Terminal, Text
+
+ROOT = Path(__file__).resolve().parents[2]
+
+HOSTILE = (
+    "[/red]",
+    "[/]",
+    "[bold]x[/bold]",
+    "[link=http://x]y",
+    "[@click=x]",
+    ":warning:",
+    "\x1b[2J\x1b[H",
+    "\x1b]0;title\x07",
+    "\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\",
+    "\x1bP1$r\x1b\\",
+    "\x1bc",
+    "\x9b31m",
+    "\x9d0;t\x9c",
+    "\x1b[",
+    "\x1b",
+    "\u202etxt",
+    "\u2066x\u2069",
+    "\x00\x07\x08\x0b\x0c\r\x7f",
+    "\udcff",
+    "\u2028",
+)
+
+TEXTS = st.lists(st.sampled_from(HOSTILE) | st.text(max_size=8), max_size=6).map("".join)
+
+
+def is_harmless(text: str) -> bool:
+    return not any(
+        (unicodedata.category(c) in {"Cc", "Cs"} and c not in "\n\t")
+        or unicodedata.bidirectional(c) in {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+        for c in text
+    )  # fmt: skip
+
+
+@seed(1)
+@settings(deadline=None, max_examples=300)
+@given(TEXTS)
+def test_cleaned_text_is_harmless_and_clean_stays(text: str) -> None:
+    once = clean(text)
+    assert is_harmless(once)
+    assert clean(once) == once
+    once.encode()
+
+
+@seed(2)
+@settings(deadline=None, max_examples=200)
+@given(TEXTS)
+def test_whatever_is_printed_however_it_is_harmless_and_never_markup(text: str) -> None:
+    for colours in (False, True):
+        out = io.StringIO()
+        console = Terminal(
+            file=out,
+            width=4000,
+            force_terminal=colours,
+            color_system="standard" if colours else None,
+            legacy_windows=False,
+        )
+        table = Table(text, box=None)
+        table.add_row(text)
+        for printed in (text, Text(text, style="red"), Text.assemble(("x", "bold"), text), table):
+            console.print(printed, soft_wrap=True)
+        console.lines(text)
+        show(pa.table({"a": [text.replace("\udcff", "")]}), console)
+        said = out.getvalue()
+        if not colours:
+            assert is_harmless(said)
+        else:  # Rich's own sequences are colours and no more
+            assert "\x1b]" not in said
+            assert all(part.split("m")[0].replace(";", "").isdigit() for part in said.split("\x1b[")[1:])
+
+
+@pytest.mark.parametrize("text", [t for t in HOSTILE if t.startswith(("[", ":"))])
+def test_what_looks_like_markup_is_printed_as_it_is(text: str) -> None:
+    out = io.StringIO()
+    Terminal(file=out, width=200).print(f"iperf3: {text} in the path")
+    assert out.getvalue() == f"iperf3: {text} in the path\n"
+
+
+def test_a_sequence_goes_whole_and_the_words_around_it_stay() -> None:
+    assert clean("a\x1b[31mred\x1b[0m b\x1b]0;title\x07c") == "ared bc"
+    assert clean("line\r\nnext\tcell ä 日本 −") == "line\nnext\tcell ä 日本 −"
+
+
+def sources() -> Iterator[tuple[Path, ast.Module]]:
+    for folder in ("analysis", "steps", "workflows"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if path != ROOT / "analysis" / "terminal.py":
+                yield path, ast.parse(path.read_text())
+
+
+def test_nothing_prints_but_by_the_terminal() -> None:
+    """No console of Rich's, no markup, and no `print` whose text is not cleaned, outside of analysis/terminal.py."""
+    found = []
+    for path, tree in sources():
+        for node in ast.walk(tree):
+            where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rich"):
+                found += [
+                    where
+                    for name in node.names
+                    if name.name in {"Console", "Text", "print", "get_console", "from_markup"}
+                ]
+            if isinstance(node, ast.Attribute) and node.attr in {"from_markup", "from_ansi"}:
+                found.append(where)
+            if isinstance(node, ast.keyword) and node.arg in {"markup", "emoji"}:
+                found.append(where)
+            if is_print(node) and not all(is_cleaned(argument) for argument in node.args):
+                found.append(where)
+    assert found == []
+
+
+def is_print(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+
+
+def is_cleaned(argument: ast.expr) -> bool:
+    return isinstance(argument, ast.Constant) or (
+        isinstance(argument, ast.Call) and isinstance(argument.func, ast.Name) and argument.func.id == "clean"
+    )
+
+
+VERBS = (
+    ["plan"],
+    ["preflight", "--dataplanes=lab-iptables"],
+    ["run", "--profile=smoke", "--dataplanes=lab-iptables"],
+    ["report"],
+    ["query", "--sql=select 1 as a"],
+    ["shell"],
+    ["configure", "--environment=prod", "--dataplane=ebpf", "--dry-run"],
+    ["--help"],
+)
+
+
+@pytest.mark.parametrize(
+    ("verb", "where"), [*((verb, "full") for verb in VERBS), (["plan"], "closed"), (["--help"], "closed")], ids=str
+)
+def test_output_that_can_not_be_written_is_a_sentence(tmp_path: Path, verb: list[str], where: str) -> None:
+    to = ">/dev/full" if where == "full" else ">&-"
+    results = [] if verb[0] == "configure" or "--help" in verb else [f"--results={tmp_path}"]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {to}', "sh", sys.executable, "-m", "workflows", *verb, *results],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in {1, 2}
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    (sentence,) = done.stderr.strip().splitlines()
+    expected = "The standard output can't be written: " if where == "full" else "The standard output is closed: "
+    unrelated = verb[0] in {"configure", "report"}  # these have a reason of their own to say before anything is printed
+    assert sentence.startswith(expected) or (unrelated and where == "full")
+
+
+def test_neither_stream_can_be_written(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >/dev/full 2>/dev/full', "sh", sys.executable, "-m", "workflows", "plan"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        check=False,
+    )
+    assert done.returncode == 1
+
+
+def test_a_terminal_without_our_characters_gets_question_marks(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "workflows", "query", "--sql=select '−5 % ✓' as a", f"--results={tmp_path}"],
+        cwd=ROOT,
+        capture_output=True,
+        env={"PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "ascii", "HOME": str(tmp_path)},
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, b"a\n?5 % ?\n"), done.stderr

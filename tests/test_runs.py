@@ -1,0 +1,161 @@
+"""Runs beside each other, and runs that are killed: nothing is lost without a word, whatever is killed and when."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import psutil
+import pytest
+
+from tests.test_run import (
+    MARK,
+    PATIENCE_S,
+    SHORT,
+    finish,
+    nothing_left_behind,
+    read_until,
+    rows,
+    start,
+)
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="the lab's eBPF dataplanes need root"),
+]
+
+TINY: Final = (*SHORT, "--dataplanes=lab-iptables", "--topologies=pod-to-pod", "--protocols=tcp", "--duration=1")
+
+
+def test_four_runs_begun_at_once_are_four_runs(tmp_path: Path) -> None:
+    with nothing_left_behind():
+        processes = [start(*TINY, "--visits=1", f"--results={tmp_path}") for _ in range(4)]
+        ended = [finish(process) for process in processes]
+    assert [code for code, _ in ended] == [0] * 4, ended
+    stored = {str(row["run_id"]): str(row["workflow_uid"]) for row in rows(tmp_path, "select * from runs")}
+    assert len(stored) == 4
+    assert all(run.endswith(f"-{uid}") for run, uid in stored.items())
+    said = {found for _, out in ended for found in re.findall(r"/reports/(\S+)/report\.html", out)}
+    assert said == set(stored)
+    assert {path.parent.name for path in (tmp_path / "reports").glob("*/report.html")} == set(stored)
+    assert {path.name for path in (tmp_path / "raw").iterdir()} == set(stored)
+    assert rows(tmp_path, "select distinct outcome from trials") == [{"outcome": "measured"}]
+
+
+def of_run(words: str, *, but: str = "\0") -> Callable[[], psutil.Process]:
+    """The first process of the run under test, the innermost last, whose command line has these words."""
+
+    def find() -> psutil.Process:
+        found = [
+            p
+            for p in psutil.process_iter(["cmdline", "environ", "create_time"])
+            if MARK in (p.info["environ"] or {})
+            and words in " ".join(p.info["cmdline"] or [])
+            and but not in " ".join(p.info["cmdline"] or [])
+        ]
+        return max(found, key=lambda p: float(p.info["create_time"]))
+
+    return find
+
+
+BOX: Final = of_run("unshare --mount")
+INIT: Final = of_run("box_init.py", but="unshare --mount")
+ENGINE: Final = of_run("-m workflows run", but="unshare --mount")
+
+
+@pytest.mark.parametrize(
+    ("whom", "moment", "measured"),
+    [
+        pytest.param(BOX, "canary before", 0, id="the box, in the first visit"),
+        pytest.param(INIT, "visit 02", 1, id="the box's first process, in the second visit"),
+        pytest.param(ENGINE, "visit 02", 1, id="the engine, in the second visit"),
+        pytest.param(ENGINE, "collect: ", 2, id="the engine, when all is measured"),
+    ],
+)
+def test_a_run_that_is_killed_inside_says_so_and_the_next_verb_collects_it(
+    tmp_path: Path, whom: Callable[[], psutil.Process], moment: str, measured: int
+) -> None:
+    with nothing_left_behind():
+        process = start(*TINY, "--visits=2", f"--results={tmp_path}")
+        said = read_until(process, moment)
+        whom().kill()
+        code, rest = finish(process)
+    said += rest
+    assert code == 137, said
+    assert "Traceback" not in said
+    sentence = said.strip().splitlines()[-1]
+    (run,) = (tmp_path / "raw").iterdir()
+    if moment == "collect: ":
+        assert f"The run {run.name} is stored; its summary was interrupted by SIGKILL" in sentence
+    else:
+        assert f"What it had measured is kept in {run}" in sentence
+    assert f"`make report RUN={run.name} RESULTS={tmp_path}`" in sentence
+    done = verb("query", "--sql=select count(*) filter (outcome = 'measured') as n from trials", tmp_path)
+    assert done.stdout == f"n\n{measured}\n", done.stderr
+    assert verb("report", f"--run={run.name}", tmp_path).returncode == 0
+
+
+def verb(name: str, flag: str, store: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "workflows", name, flag, f"--results={store}"],
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_when_the_engine_has_ended_ends_the_summary_with_a_sentence(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """What makes the summary is held up for ever, as by a library that never comes back."""
+    process = start(*TINY, "--visits=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.answers"))
+    said = read_until(process, "succeeded after")
+    read_until(process, "stuck")
+    process.send_signal(number)
+    found, rest = finish(process)
+    assert found == code, said + rest
+    (run,) = (tmp_path / "raw").iterdir()
+    assert f"The run {run.name} is stored; its summary was interrupted by {number.name}." in rest
+    assert f"`make report RUN={run.name} RESULTS={tmp_path}` writes it again." in rest
+
+
+def stuck_in(folder: Path, module: str) -> dict[str, str]:
+    """An environment in which loading a module never ends, in C code that no Python handler can interrupt."""
+    (folder / "site").mkdir()
+    (folder / "site" / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            import ctypes\n"
+        "            print('stuck', flush=True)\n"
+        "            libc = ctypes.PyDLL(None)\n"
+        "            while True:\n"
+        "                libc.sleep(1000)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    return {"PYTHONPATH": str(folder / "site")}
+
+
+def test_a_limit_of_memory_is_a_sentence_and_the_rows_are_kept(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "workflows", "run", *TINY, "--visits=1", f"--results={tmp_path}"]
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -v 1500000; exec "$@"', "sh", *argv],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 1, done.stdout
+    assert "Traceback" not in done.stdout
+    assert "type `ulimit -v unlimited`" in done.stdout
+    (run,) = (tmp_path / "raw").iterdir()
+    assert f"type `make report RUN={run.name} RESULTS={tmp_path}`" in done.stdout
+    assert verb("report", f"--run={run.name}", tmp_path).returncode == 0

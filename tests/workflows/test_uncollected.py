@@ -1,0 +1,182 @@
+"""Runs that were killed: what a verb says of them, which it collects, and which it leaves alone."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis import database, verdict
+from analysis.errors import BadInput, Problem
+from analysis.store import Store
+from steps import raw
+from tests.steps import builders
+from tests.workflows.test_stored import SMALL, bucket, killed, nights
+from workflows import stored, uncollected
+from workflows.local import liveness
+
+__all__ = ["SMALL", "bucket"]
+
+HOLDER = """
+import sys
+from pathlib import Path
+from workflows.local import liveness
+with liveness.held(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+class Holder:
+    """Another process that is at work on a run, as the engine is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "held\n"
+
+    def end(self, number: int | None = None) -> None:
+        if number is not None:
+            self.process.send_signal(number)
+        self.process.communicate(timeout=30)
+
+
+def collected(store: Store) -> tuple[list[str], list[str]]:
+    """The ids that were collected, and what was said."""
+    said: list[str] = []
+    return [run.run_id for run in uncollected.collect_all(store, said.append)], said
+
+
+def runs(store: Store) -> list[str]:
+    with database.connect(store) as con:
+        found: list[str] = database.query(con, "select run_id from runs order by all")["run_id"].to_pylist()
+    return found
+
+
+def test_a_report_of_no_run_in_particular_collects_what_was_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed(tmp_path)
+    assert stored.report_again(str(tmp_path), None) == 0
+    said = capsys.readouterr()
+    assert "Run run-1 was killed before its rows were collected; they are now: " in said.err
+    assert " measured, " in said.err
+    assert "lab-ebpf" in said.out
+    store = Store(str(tmp_path))
+    assert verdict.find(store, "run-1") is not None
+    assert (tmp_path / "reports/run-1/report.html").exists()
+    assert collected(store) == ([], []), "once is enough"
+
+
+def test_a_query_collects_and_answers_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    killed(tmp_path)
+    assert stored.ask(str(tmp_path), "select run_id from runs", "") == 0
+    said = capsys.readouterr()
+    assert said.out == "run_id\nrun-1\n"
+    assert f"`make report RUN=run-1 RESULTS={tmp_path}` writes its report." in said.err
+    assert stored.report_again(str(tmp_path), "run-1") == 0
+    assert verdict.find(Store(str(tmp_path)), "run-1") is not None
+
+
+def test_each_of_several_killed_runs_gets_its_report(tmp_path: Path) -> None:
+    nights(tmp_path)
+    killed(tmp_path)
+    (tmp_path / "raw/run-1").rename(tmp_path / "raw/kept")
+    for run in ("run-2", "run-3"):
+        text = (tmp_path / "raw/kept" / raw.RUN).read_text().replace('"run-1"', f'"{run}"')
+        subprocess.run(["cp", "-r", tmp_path / "raw/kept", tmp_path / "raw" / run], check=True)
+        (tmp_path / "raw" / run / raw.RUN).write_text(text)
+    assert stored.report_again(str(tmp_path), None) == 0
+    assert runs(Store(str(tmp_path))) == ["night-00", "night-01", "run-2", "run-3"]
+    assert {path.name for path in (tmp_path / "reports").iterdir()} >= {"run-2", "run-3"}
+
+
+def test_a_run_that_is_at_work_is_never_taken_for_ended(tmp_path: Path) -> None:
+    killed(tmp_path)
+    store = Store(str(tmp_path))
+    holder = Holder(tmp_path / "raw/run-1")
+    assert collected(store) == ([], ["Run run-1 is still at work; its report comes at its end."])
+    with pytest.raises(Problem, match="Run run-1 is still at work"):
+        stored.report_again(str(tmp_path), "run-1")
+    assert runs(store) == []
+    holder.end(signal.SIGKILL)
+    assert (tmp_path / "raw/run-1" / liveness.MARK).exists()
+    assert collected(store)[0] == ["run-1"]
+
+
+def test_a_run_that_ended_leaves_no_mark_and_no_empty_folder(tmp_path: Path) -> None:
+    Holder(tmp_path / "raw/empty").end()
+    assert list((tmp_path / "raw").iterdir()) == []
+    killed(tmp_path)
+    Holder(tmp_path / "raw/run-1").end()
+    assert not (tmp_path / "raw/run-1" / liveness.MARK).exists()
+
+
+def test_a_run_that_came_to_no_visit_is_not_worth_a_word(tmp_path: Path) -> None:
+    (tmp_path / "raw/run-1").mkdir(parents=True)
+    builders.write_run(tmp_path / "whole", builders.settings())
+    (tmp_path / "whole" / raw.RUN).rename(tmp_path / "raw/run-1" / raw.RUN)
+    assert collected(Store(str(tmp_path))) == ([], [])
+
+
+def test_a_run_whose_documents_are_damaged_is_named_and_keeps_no_other_back(tmp_path: Path) -> None:
+    killed(tmp_path)
+    (tmp_path / "raw/broken/visit-01").mkdir(parents=True)
+    (tmp_path / "raw/broken" / raw.RUN).write_text("{")
+    found, said = collected(Store(str(tmp_path)))
+    assert found == ["run-1"]
+    assert any("Run broken was killed" in sentence and "run.json is damaged" in sentence for sentence in said)
+
+
+def test_a_store_that_can_not_be_written_is_still_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nights(tmp_path)
+    killed(tmp_path)
+    (tmp_path / ".lock").unlink()
+    (tmp_path / ".lock").mkdir()
+    assert stored.ask(str(tmp_path), "select count(*) as n from runs", "") == 0
+    said = capsys.readouterr()
+    assert said.out == "n\n2\n"
+    assert "Run run-1 was killed before its rows were collected, and they can't be: can't write" in said.err
+
+
+def test_documents_that_can_not_be_looked_at_keep_nobody_from_the_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nights(tmp_path)
+    (tmp_path / "raw").write_text("")
+    assert stored.ask(str(tmp_path), "select count(*) as n from runs", "") == 0
+    said = capsys.readouterr()
+    assert said.out == "n\n2\n"
+    assert "Whether a killed run left anything can't be seen: " in said.err
+
+
+@pytest.mark.s3
+def test_in_a_bucket_a_run_is_named_and_collected_only_when_asked_for(bucket: str, tmp_path: Path) -> None:
+    killed(tmp_path)
+    store = Store(f"{bucket}/of-another-test")  # every server of one process has the same content
+    for path in sorted(p for p in (tmp_path / "raw").rglob("*") if p.is_file()):
+        store.files.put(str(path.relative_to(tmp_path)), path.read_bytes())
+    found, said = collected(store)
+    assert found == []
+    assert f"`make report RUN=run-1 RESULTS={store.url}` collects it." in said[0]
+    assert uncollected.collect(store, "run-1") is not None
+    assert runs(store) == ["run-1"]
+
+
+UIDS = ("1f3a14bc-9bd3-4f0d-8742-29fd2de34e2c", "2f3a14bc-9bd3-4f0d-8742-29fd2de34e2c")
+
+
+def test_a_workflow_s_name_stands_for_its_run_where_one_alone_has_it(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for folder in (f"night-1-{UIDS[0]}", f"night-2-{UIDS[0]}", f"night-2-{UIDS[1]}"):
+        (tmp_path / "raw" / folder).mkdir(parents=True)
+    assert uncollected.named(store, "night-1") == f"night-1-{UIDS[0]}"
+    assert uncollected.named(store, f"night-2-{UIDS[1]}") == f"night-2-{UIDS[1]}"
+    assert uncollected.named(store, "night") == "night"
+    with pytest.raises(BadInput, match="2 runs have the name night-2: give the id of one"):
+        uncollected.named(store, "night-2")
+    with pytest.raises(BadInput, match=r"'\.\./trials' can't name a run"):
+        uncollected.named(store, "../trials")

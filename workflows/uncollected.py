@@ -1,0 +1,156 @@
+"""Runs that were killed before their rows were collected: found by their raw documents, named, and collected.
+
+In a folder the engine of a run holds a lock for its life, so that a run is known to have ended. In a bucket nobody
+knows, so its runs are named, and collected when asked for by name.
+"""
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from analysis.errors import BadInput, Problem
+from analysis.store import Store, is_run_id
+from steps import collect as collecting
+from steps import raw
+from workflows.commands import report_command
+from workflows.local import liveness
+from workflows.local.liveness import State
+
+RAW: Final = "raw"
+_UID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A run whose rows were just made from its raw documents. `outcomes`: such as `12 measured, 4 not-run`."""
+
+    run_id: str
+    outcomes: str
+
+    @property
+    def sentence(self) -> str:
+        """What was found and done."""
+        return f"Run {self.run_id} was killed before its rows were collected; they are now: {self.outcomes}."
+
+
+def collect_all(store: Store, say: Callable[[str], None]) -> list[Collected]:
+    """Collect each run that is known to have ended in a visit and has no rows; say what is there of all others.
+
+    Args:
+        store: where they are.
+        say: called with a sentence for each run that has no rows.
+
+    Raises:
+        Unfit: the store can't be read.
+    """
+    collected = []
+    try:
+        there = store.files.folders(RAW)
+    except Problem as problem:
+        say(f"Whether a killed run left anything can't be seen: {problem}")
+        return []
+    # One that is left out because a file of it is damaged has its own sentence, and is collected again only by name.
+    left_out = {one.run_id for one in store.inventory().left_out} if there else set()
+    for run_id in _without_rows(store, (run for run in there if run not in left_out)):
+        with _state(store, run_id) as state:
+            if state == "running":
+                say(f"Run {run_id} is still at work; its report comes at its end.")
+            elif state == "unknown":
+                say(
+                    f"Run {run_id} has raw documents and no rows: it may still be at work. If it has ended, "
+                    f"`{report_command(store.url, run_id)}` collects it."
+                )
+            else:
+                try:
+                    collected.append(_collect(store, run_id))
+                    say(collected[-1].sentence)
+                except Problem as problem:
+                    say(f"Run {run_id} was killed before its rows were collected, and they can't be: {problem}")
+    return collected
+
+
+def collect(store: Store, run_id: str) -> Collected | None:
+    """Collect a run that was asked for by name, if it has raw documents and no rows; None where it needs none.
+
+    Raises:
+        Problem: it is still at work, or its documents don't say what it was.
+        Unfit: the store can't be read or written.
+    """
+    if run_id in _stored(store) or store.files.last_put(f"{RAW}/{run_id}") is None:
+        return None
+    with _state(store, run_id) as state:
+        if state == "running":
+            raise Problem(f"Run {run_id} is still at work: its report comes at its end.")
+        return _collect(store, run_id)
+
+
+def named(store: Store, text: str) -> str:
+    """The id of the run that a person means: the id itself, or the workflow's name where one run alone has it.
+
+    Raises:
+        BadInput: it can name no run, or several have this name.
+    """
+    if not is_run_id(text):
+        raise BadInput(f"{text!r} can't name a run: `make query QUESTION=runs` lists those that are stored.")
+    known = _stored(store) | set(store.files.folders(RAW))
+    if text in known:
+        return text
+    found = sorted(run for run in known if re.fullmatch(re.escape(text) + "-" + _UID, run))
+    if len(found) > 1:
+        raise BadInput(f"{len(found)} runs have the name {text}: give the id of one, {', '.join(found)}.")
+    return found[0] if found else text
+
+
+def of_workflow(store: Store, uid: str) -> tuple[str | None, bool]:
+    """The run that the workflow of this uid put documents of a visit into, and whether the store has its rows."""
+    stored = next((run for run in _stored(store) if run.endswith(uid)), None)
+    if stored is not None:
+        return stored, True
+    mine = [run for run in store.files.folders(RAW) if run.endswith(uid)]
+    return next(iter(_without_rows(store, mine)), None), False
+
+
+def _stored(store: Store) -> set[str]:
+    return {run for runs in store.inventory().runs.values() for run in runs["run_id"].to_pylist()}
+
+
+def _without_rows(store: Store, folders: Iterable[str]) -> list[str]:
+    """The runs of these folders that came to a visit, by their documents, and that the store has no rows of."""
+    there = [run for run in folders if is_run_id(run)]
+    known = _stored(store) if there else set()
+    return [run for run in there if run not in known and _came_to_a_visit(store, run)]
+
+
+def _came_to_a_visit(store: Store, run_id: str) -> bool:
+    folder = f"{RAW}/{run_id}"
+    return any(file.name == raw.RUN for file in store.files.list(folder)) and any(
+        name.startswith("visit-") for name in store.files.folders(folder)
+    )
+
+
+@contextlib.contextmanager
+def _state(store: Store, run_id: str) -> Iterator[State]:
+    if not store.files.local:
+        yield "unknown"
+        return
+    with liveness.looked_at(Path(store.files.path(f"{RAW}/{run_id}"))) as state:
+        yield state
+
+
+def _collect(store: Store, run_id: str) -> Collected:
+    folder = f"{RAW}/{run_id}"
+    ended_at = store.files.last_put(folder)
+    with tempfile.TemporaryDirectory(prefix="dataplane-benchmark-") as here:
+        documents = Path(here)
+        store.files.fetch(folder, documents)
+        if not (documents / raw.RUN).exists():
+            raise Problem(f"{store.location(folder)}/{raw.RUN} is missing, so nothing says what this run was")
+        rows = collecting.rows(documents, collected_at=ended_at)
+    store.write(run_id, rows)
+    outcomes = [str(row["outcome"]) for row in rows["trials"]]
+    counted = [f"{outcomes.count(outcome)} {outcome}" for outcome in sorted(set(outcomes))]
+    return Collected(run_id, ", ".join(counted) or "no trials")
