@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.dataset
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
+from analysis import flags
 from analysis.errors import BadInput, Unfit
 from analysis.inventory import CHILDREN, Inventory, Part
 from analysis.schema import SCHEMA_VERSION, arrow_schema
@@ -113,6 +114,8 @@ def _create(con: Connection, store: Store, steps: Steps, current: int) -> None:
             for version, rows in _stored(con, store, table, inventory.parts[table])
         ]
         con.execute(f"create view {table} as {_shaped(con, table, stored)}")
+    for statement in flags.statements():
+        con.execute(statement)
     for name in (*MACROS, *VIEWS):
         con.execute(resources.files("analysis").joinpath("views", f"{name}.sql").read_text())
 

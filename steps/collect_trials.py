@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
+from analysis.flags import voids
 from steps import figures, monitor
 from steps.collect_visits import VisitRecord
 from steps.figures import Connects
@@ -52,7 +53,7 @@ def trial_row(trial: Trial, document: TrialDocument | None, fault: str | None, r
     proof = record.proof
     if proof.state != "proven":
         return {**row, "outcome": "failed", "error": f"the dataplane is {proof.state}, {proof.reason}"}
-    row["flags"] = [*document.flags, *_doubts(document, attempt, found)]
+    row["flags"] = [*document.flags, *_doubts(document, attempt, found, record)]
     baseline = record.baseline_ratio(attempt.foreign_cpu_ratio)
     row["nodes"] = _nodes(document, attempt, baseline)
     row |= _report(document, attempt, found, baseline) if isinstance(found, Report) else _connects(found)
@@ -104,8 +105,9 @@ def _connects(connects: Connects) -> Row:
     }
 
 
-def _doubts(document: TrialDocument, attempt: Attempt, found: Report | Connects) -> list[str]:
+def _doubts(document: TrialDocument, attempt: Attempt, found: Report | Connects, record: VisitRecord) -> list[str]:
     flags = {flag for readings in attempt.readings.values() for flag in monitor.doubts(*_window(attempt, readings))}
+    flags |= {"cpu-idle"} if any(voids([flag], "cpu") for flag in record.idle_doubts) else set()
     if isinstance(found, Connects):
         flags |= {"connect-errors"} if found.errors else set()
     else:
