@@ -107,9 +107,28 @@ FLAGS: Final = (
     ),
     Flag(
         "udp-counters",
-        "iperf3 counted lost datagrams in a way that its version is known to get wrong; the loss was reckoned from "
-        "the bytes",
+        "iperf3 miscounted losses; they are reckoned from the bytes at both ends",
         marks=frozenset({"loss"}),
+    ),
+    Flag(
+        "duplicate-packets",
+        "datagrams arrived twice or too late, so losses are unknown",
+        marks=frozenset({"loss"}),
+    ),
+    Flag(
+        "long-receiver",
+        "the receiver counted for longer than planned; the figure may be low",
+        marks=frozenset({"throughput", "loss", "cpu", "return_path"}),
+    ),
+    Flag(
+        "uneven-streams",
+        "one stream delivered under a tenth of what the others did; the sum hides it",
+        marks=frozenset({"throughput", "loss", "cpu", "return_path"}),
+    ),
+    Flag(
+        "not-through-the-node-port",
+        "the traffic did not take the way that the path is named for",
+        marks=_TRAFFIC,
     ),
     Flag(
         "udp-fragments",

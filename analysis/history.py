@@ -133,10 +133,13 @@ def series_of(con: duckdb.DuckDBPyConnection, about: Run, nights: list[str]) -> 
             doubtful = {night: flagged.get((night, metric.kind, cell), set()) for night in nights}
             against = baseline if relative else None
             sides = {arm.name, baseline} if relative else {arm.name}
-            names = ("run_id", "started_at", "value", "error")
-            values = tuple(Night(*(row[n] for n in names), bool(doubtful[row["run_id"]] & sides)) for row in rows)
+            values = tuple(_night(row, flagged=bool(doubtful[row["run_id"]] & sides)) for row in rows)
             series.append(Series(metric, *cell, _path(about, cell), arm.name, against, values))
     return series
+
+
+def _night(row: Mapping[str, Any], *, flagged: bool) -> Night:
+    return Night(row["run_id"], row["started_at"], row["value"], row["error"], flagged)
 
 
 def _flagged(con: duckdb.DuckDBPyConnection, nights: list[str]) -> dict[tuple[str, Kind, run.Cell], set[str]]:

@@ -18,6 +18,7 @@ SCALED: Final = "busy columns of all"
 UPTIME: Final = "uptime"
 RESIDENCY: Final = "cpuidle"
 RUN_TIME: Final = "run time"
+BESIDE: Final = "columns beside"
 MEASURES: Final[Mapping[str, str]] = {
     IDLE_TIME: "1 - (idle + iowait) / wall, /proc/stat: what a run uses",
     COLUMNS: "user + nice + system + irq + softirq + steal of /proc/stat, over the wall time",
@@ -25,6 +26,7 @@ MEASURES: Final[Mapping[str, str]] = {
     UPTIME: "1 - idle / wall, /proc/uptime",
     RESIDENCY: "1 - time in idle states / wall, cpuidle",
     RUN_TIME: "run time of all tasks by the scheduler's clock, cpuacct",
+    BESIDE: "the columns but nice, where soakers show, while they lose that very progress: no other trial",
 }
 
 
@@ -47,6 +49,12 @@ def snapshot() -> Snapshot:
         residency_s=_sum(_CPUIDLE.glob("cpu[0-9]*/cpuidle/state*/time"), 1e6),
         run_time_s=_sum([_CPUACCT] if _CPUACCT.exists() else [], 1e9),
     )
+
+
+def busy_beside(before: Snapshot, after: Snapshot) -> float:
+    """The busy columns but that of niced programs, which soakers are, as a share of all cores."""
+    usage = monitor.usage(before.counters, after.counters, None, None)
+    return sum(float(str(usage[f"{mode}_ratio"])) for mode in _BUSY if mode != "nice")
 
 
 def _sum(files: Iterable[Path], per_s: float) -> float | None:

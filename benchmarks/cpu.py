@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from analysis.statistics import mean_interval
-from benchmarks.accounts import IDLE_TIME, MEASURES, busy, snapshot
+from benchmarks.accounts import BESIDE, IDLE_TIME, MEASURES, busy, busy_beside, snapshot
 from benchmarks.soaker import Soakers, lost_ratio
 from steps import foreign, iperf3
 from steps.catalogue.dataplanes import DATAPLANES
@@ -51,7 +51,6 @@ TRIES: Final = 4
 
 Condition = Literal["alone", "awake", "beside"]
 CONDITIONS: Final[tuple[Condition, ...]] = ("alone", "awake", "beside")
-ACCOUNTS: Final[tuple[Condition, Condition]] = ("awake", "alone")
 
 _CALM_S: Final = 0.2
 _LATENCY: Final = Path("/dev/cpu_dma_latency")
@@ -61,7 +60,8 @@ _LATENCY: Final = Path("/dev/cpu_dma_latency")
 class Window:
     """One trial, or one idle window: what it received, what others used, and how busy the machine was by each measure.
 
-    `busy` has a share for each measure that this kernel has; a window beside soakers has `lost` alone.
+    `busy` has a share for each measure that this kernel has and the window's condition allows; `lost` is there beside
+    soakers.
     """
 
     received_bps: float | None
@@ -175,7 +175,8 @@ class Bench:
             after, lost_after = snapshot(), self.soakers.read()
             ratio = foreign.ratio(used, self.others.read())
         if condition == "beside":
-            return Window(received_bps, ratio, lost=lost_ratio(lost, lost_after))
+            own = {BESIDE: busy_beside(before, after)}
+            return Window(received_bps, ratio, busy=own, lost=lost_ratio(lost, lost_after))
         return Window(received_bps, ratio, busy=busy(before, after))
 
     @contextmanager
@@ -256,13 +257,13 @@ def pair_of(
     lost, lost_idle = found["beside"].lost, idle["beside"].lost
     if lost is None or lost_idle is None:
         return None
-    awake, alone = (_above_idle(found[how], idle[how]) for how in ACCOUNTS)
+    alone, awake, beside = (_above_idle(found[how], idle[how]) for how in CONDITIONS)
     return Pair(
         dataplane=dataplane,
         protocol=trial.protocol,
         offered_bps=trial.offered_bps,
         lost=lost - lost_idle,
-        busy=awake,
+        busy=awake | beside,
         halting=awake[IDLE_TIME] - alone[IDLE_TIME],
     )
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import accounts, cpu
-from benchmarks.accounts import COLUMNS, IDLE_TIME, RESIDENCY, RUN_TIME, SCALED, UPTIME, Snapshot
+from benchmarks.accounts import BESIDE, COLUMNS, IDLE_TIME, RESIDENCY, RUN_TIME, SCALED, UPTIME, Snapshot
 from benchmarks.cpu import Condition, Pair, Window
 from benchmarks.soaker import Progress, Soakers, lost_ratio
 from steps.model import Trial
@@ -33,6 +33,13 @@ def test_each_measure_is_a_share_of_all_cores() -> None:
     )
 
 
+def test_beside_soakers_the_column_of_niced_programs_is_theirs() -> None:
+    before = Snapshot(Counters(node="n", at_s=0, cores=(core(), core())), 0.0, 0.0, 0.0)
+    cores = (core(nice=1.5, softirq=0.5), core(nice=1.9, user=0.1))
+    found = accounts.busy_beside(before, replace(before, counters=Counters(node="n", at_s=2, cores=cores)))
+    assert found == pytest.approx(0.15)
+
+
 def test_an_account_that_a_kernel_does_not_keep_is_left_out_and_no_zero() -> None:
     before = Snapshot(Counters(node="n", at_s=0, cores=(core(),)), None, None, None)
     found = accounts.busy(
@@ -48,7 +55,7 @@ def windows(
     return {
         "alone": Window(received_bps, 0.0, busy={IDLE_TIME: alone}),
         "awake": Window(received_bps, 0.0, busy={IDLE_TIME: awake}),
-        "beside": Window(received_bps, 0.0, lost=lost),
+        "beside": Window(received_bps, 0.0, busy={BESIDE: awake + 0.2}, lost=lost),
     }
 
 
@@ -59,6 +66,7 @@ def test_a_pair_is_less_the_idle_windows() -> None:
     made = cpu.pair_of("lab-ebpf", TRIAL, windows(0.41, 0.48, 0.50), IDLE)
     assert made is not None
     assert (made.lost, made.busy[IDLE_TIME], made.halting) == pytest.approx((0.47, 0.46, 0.06))
+    assert made.busy[BESIDE] == pytest.approx(0.46), "less what it is beside soakers with nothing sent"
     assert made.cell == ("lab-ebpf", "udp", "0.3 Gbit/s")
 
 

@@ -73,8 +73,8 @@ def by_path(chart: Any, frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:  
 
 def daggers(base: alt.Chart, x: alt.X, y: alt.Y) -> alt.Chart:
     """The mark of flagged trials above each point that has some in it, by the frame's column `flagged`."""
-    beside = base.transform_filter("datum.flagged").mark_text(text=MARKED, dy=-8, color=INK)
-    return beside.encode(x=x, y=y, color=alt.ColorValue(INK))
+    beside = base.transform_filter("datum.flagged").mark_text(text=MARKED, dy=-8)
+    return cast("alt.Chart", beside.encode(x=x, y=y, color=alt.ColorValue(INK)))
 
 
 def top(values: list[float | None], room: float) -> float:

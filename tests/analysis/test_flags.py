@@ -1,5 +1,6 @@
 """What each flag does to figures, in every view, question, verdict, table and chart."""
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -8,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from analysis import charts, database, flags, metrics, run
+from analysis import charts, database, flags, metrics, report, run
 from analysis.charts import Chart, Data
 from analysis.figures import key_figures
 from analysis.flags import COLUMNS, FLAGS, KINDS, MARKED, NODE_FIELDS, Kind
+from analysis.report import tables
 from analysis.schema import NODE_USAGE, TRIALS
 from analysis.store import Store
-from analysis.summary import summarise, to_json
+from analysis.summary import Summary, from_json, summarise, to_json
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
+from workflows.answers import show
 
 RECIPE = Recipe(rounds=3, entries=ENTRIES[:2], repetitions=2)
 VOIDS = {flag.name: next(iter(sorted(flag.voids))) for flag in FLAGS if flag.voids}
@@ -171,3 +175,112 @@ def test_a_chart_with_flagged_trials_in_it_has_the_mark_and_its_meaning(chart: C
     assert all(MARKED in variant for variant in flagged.variants)
     assert flagged.variants
     assert flagged.reading.endswith(flags.LEGEND)
+
+
+def test_a_chart_of_a_run_without_flags_has_no_mark(tmp_path: Path) -> None:
+    con = opened(tmp_path)
+    said = summarise(con, "run-1")
+    data = Data(con, run.load(con, "run-1"), said.comparisons, said.changes)
+    for drawing in charts.draw_all(charts.catalogue(), data):
+        assert MARKED not in drawing.reading + "".join(drawing.variants)
+
+
+def printed(said: Summary) -> str:
+    console = Console(record=True, width=100, file=io.StringIO())
+    show(said, console)
+    return console.export_text()
+
+
+def test_a_verdict_with_flagged_trials_in_it_says_so_everywhere(tmp_path: Path) -> None:
+    con = opened(tmp_path, every(1, "foreign-cpu"))
+    said = summarise(con, "run-1")
+    assert said.comparisons
+    for c in said.comparisons:
+        assert c.estimate.endswith(MARKED)
+        assert "; 12 of 12 trials are flagged (foreign-cpu)" in c.sentence
+        assert (c.doubt.flagged, c.baseline_doubt.flagged) == (6, 6)
+    assert said.headline.endswith(f" {MARKED} 72 of 72 trials are flagged (foreign-cpu).")
+    assert from_json(to_json(said)) == said
+    text = printed(said)
+    assert text.count(MARKED) >= 2 + sum(c.metric in {"received_bps", "cpu_s_per_gbit"} for c in said.comparisons)
+    assert flags.LEGEND in text
+    page = report.render(con, "run-1", said)
+    assert all(c.answer.partition(MARKED)[2] in page for c in said.comparisons)
+
+
+def test_a_verdict_without_flagged_trials_has_no_mark(tmp_path: Path) -> None:
+    said = summarise(opened(tmp_path), "run-1")
+    assert not any(c.doubts.mark for c in said.comparisons)
+    assert MARKED not in said.headline + " ".join(said.sentences) + printed(said)
+
+
+def test_a_flag_marks_the_verdicts_of_its_own_kind_alone(tmp_path: Path) -> None:
+    said = summarise(opened(tmp_path, every(1, "connect-errors")), "run-1")
+    assert {c.metric for c in said.comparisons if c.doubts.mark} == {"connect_p50_s", "connect_p99_s"}
+    assert MARKED not in said.headline, "which is of throughput"
+
+
+def test_where_every_figure_is_void_the_verdict_says_why_there_is_none(tmp_path: Path) -> None:
+    said = summarise(opened(tmp_path, every(1, "steal")), "run-1")
+    for c in said.of("cpu_s_per_gbit"):
+        assert (c.verdict, c.value) == ("cannot-tell", None)
+        assert c.answer == "can't tell: alpha has no usable visit here; 12 of 12 trials are left out (steal)"
+    assert len(said.of("cpu_s_per_gbit")) == 6
+    assert {c.verdict for c in said.of("received_bps")} != {"cannot-tell"}
+
+
+def test_columns_that_do_not_add_up_leave_how_busy_the_machine_was(tmp_path: Path) -> None:
+    """The default run of version 0.1.0 had this flag on 109 of 168 trials, and said not to use their CPU figures."""
+    con = opened(tmp_path, every(1, "cpu-columns"))
+    said = summarise(con, "run-1")
+    assert not any(c.doubts.mark for c in said.comparisons)
+    (used,) = run.rows(con, "select count(busy_ratio) as busy, count(softirq_ratio) as modes from node_usage")
+    assert (used["busy"], used["modes"]) == (84, 0)
+    (drawing,) = (d for d in charts.draw_all(charts.catalogue(), Data(con, run.load(con, "run-1"), said.comparisons))
+                  if d.name == "cpu_by_mode")  # fmt: skip
+    assert drawing.variants == ()
+
+
+def test_the_table_of_trials_marks_what_counts_and_what_does_not(tmp_path: Path) -> None:
+    con = opened(tmp_path, every(5, "steal"), every(7, "udp-counters"))
+    said = summarise(con, "run-1")
+    data = Data(con, run.load(con, "run-1"), said.comparisons, said.changes)
+    found = tables.trials(data)
+    place = {header: number for number, header in enumerate(found["headers"])}
+    for row in found["folds"][0]["rows"]:
+        marks = {header: row["figures"][number][-1:] for header, number in place.items()}
+        assert (marks["CPU, s/Gbit"] == flags.VOID) == ("steal" in row["flags"] and "connect" not in row["path"])
+        assert (marks["received, Gbit/s"] == MARKED) == ("steal" in row["flags"] and "connect" not in row["path"])
+        assert marks["offered, Gbit/s"] == "" if "offered, Gbit/s" in marks else True
+        if "udp" in row["path"]:
+            assert (marks["lost, %"] == MARKED) == bool(row["flags"])
+
+
+def test_a_change_over_nights_says_how_many_of_them_are_flagged(tmp_path: Path) -> None:
+    recipe = Recipe(rounds=2, cells=synthetic.QUICK[:2], entries=ENTRIES[:2])
+    store = Store(str(tmp_path))
+    for night in synthetic.nights(12, {"beta": (9, 0.5)}, recipe):
+        rows = synthetic.rows(night)
+        for trial in rows["trials"]:
+            trial["flags"] = ["foreign-cpu"] if night.run_id in {"night-03", "night-10", "night-11"} else []
+        store.write(night.run_id, rows)
+    said = summarise(database.connect(store), "night-11")
+    (change,) = (c for c in said.changes if c.metric == "received_bps" and c.status == "regression")
+    assert (change.nights_before, change.nights_after, change.nights_flagged) == (9, 3, 3)
+    assert change.estimate.endswith(MARKED)
+    assert "(3 of 12 nights have flagged trials)" in said.alarm
+
+
+def test_every_flag_is_in_the_documents() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "flags.md").read_text(encoding="utf-8")
+    assert [flag.name for flag in FLAGS if f"| `{flag.name}` |" not in text] == []
+
+
+def test_every_flag_that_a_step_sets_is_known_here() -> None:
+    steps = Path(__file__).parents[2] / "steps"
+    lines = [line for path in steps.glob("*.py") for line in path.read_text(encoding="utf-8").splitlines()]
+    named = {
+        n for line in lines if re.search(r"\bflags\b", line) for n in re.findall(r'f?"([a-z]+(?:-[a-z]+)*)[":]', line)
+    }
+    assert {"foreign-cpu", "monitor-lost", "cpu-idle", "cpu-columns", "steal", "udp-counters"} <= named
+    assert named - set(flags.BY_NAME) - set(KINDS) == set()
