@@ -33,6 +33,8 @@ EXIT_TAGS: Final = frozenset({"workflow.status", "workflow.failures", "workflow.
 POD_TAGS: Final = frozenset({"pod.name", "node.name", "retries"})
 LEAF_ONLY: Final = ("activeDeadlineSeconds", "podSpecPatch", "nodeSelector", "serviceAccountName", "tolerations")
 """Fields that Argo heeds on what becomes a pod, and passes over on a DAG."""
+LOOPS: Final = frozenset({"withItems", "withParam", "withSequence"})
+"""Fields of a task that make it a loop."""
 _NOT_RENDERED: Final = frozenset({"metrics", "metadata", "dag", "retryStrategy"})
 
 Object = Mapping[str, Any]
@@ -45,6 +47,33 @@ def lint(workflow: Object) -> list[str]:
         workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it.
     """
     return list(_Lint(workflow.get("spec", {})).problems())
+
+
+def unsafe_to_stop(workflow: Object) -> list[str]:
+    """Each shape in which Argo's Stop may never reach the exit handler, as a sentence; none: it always does.
+
+    Where a loop's next item has no node yet, Argo 3.6 to 4.1 lists it as a child of the loop all the same. On shutdown
+    the controller walks down from the last tasks of every DAG (getOutboundNodes in workflow/controller/operator.go) and
+    panics at such a child. So a task must follow each loop, and what a loop runs must not wait for a mutex.
+
+    Args:
+        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it. One without an exit handler is safe.
+    """
+    spec = workflow.get("spec", {})
+    templates: dict[str, Object] = {t["name"]: t for t in spec.get("templates", [])}
+    if not spec.get("onExit"):
+        return []
+    found = []
+    for template in templates.values():
+        tasks = template.get("dag", {}).get("tasks", [])
+        followed = {other for task in tasks for other in tasks_in(condition_of(task))}
+        for task in (task for task in tasks if task.keys() & LOOPS):
+            where = f"template {template['name']}, task {task['name']}"
+            if task["name"] not in followed:
+                found.append(f"{where} is a loop and the last task of its DAG; let another task wait for it")
+            if "synchronization" in templates.get(task.get("template", ""), {}):
+                found.append(f"{where} is a loop over {task['template']}, which holds a mutex; move it further inside")
+    return found
 
 
 def _parameters(place: Object) -> dict[str, Object]:

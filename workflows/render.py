@@ -1,7 +1,7 @@
 """The manifests in `workflows/manifests/`, generated from what Hera builds; never edited by hand.
 
 python -m workflows.render          write them
-python -m workflows.render --check  exit 1 where one is stale, naming it
+python -m workflows.render --check  exit 1 where one is stale, contradicts itself or is unsafe to stop, naming it
 """
 
 import argparse
@@ -14,6 +14,7 @@ import yaml
 
 from analysis.errors import Unfit
 from workflows import benchmark, nightly, rbac
+from workflows.lint import lint, unsafe_to_stop
 
 DIRECTORY: Final = Path(__file__).parent / "manifests"
 
@@ -68,6 +69,18 @@ def stale(directory: Path = DIRECTORY, manifests: Mapping[str, Callable[[], Buil
     return found
 
 
+def unsound(directory: Path = DIRECTORY, manifests: Mapping[str, Callable[[], Buildable]] = MANIFESTS) -> list[str]:
+    """What is wrong with the workflows in the files, in sentences: contradictions, and what breaks Argo's Stop."""
+    found = []
+    for name in manifests:
+        path = directory / name
+        if path.exists():
+            for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+                if document and "templates" in document.get("spec", {}):
+                    found += [f"{path}: {problem}" for problem in (*lint(document), *unsafe_to_stop(document))]
+    return found
+
+
 def write(directory: Path = DIRECTORY, manifests: Mapping[str, Callable[[], Buildable]] = MANIFESTS) -> list[Path]:
     """Write every file; returns them.
 
@@ -91,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m workflows.render", description="Render the workflow's manifests.")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where a manifest is stale")
     if parser.parse_args(arguments).check:
-        problems = stale()
+        problems = [*stale(), *unsound()]
         sys.stderr.writelines(f"{problem}\n" for problem in problems)
         return int(bool(problems))
     try:

@@ -78,13 +78,13 @@ def begun() -> tuple[Status, str]:
     run = Status()
     root = run.node("", "benchmark", "DAG")
     run.node("validate", "validate", phase="Succeeded", boundary=root)
-    visits = run.node("visits", "visits", "DAG", boundary=root, inputs={"visits": json.dumps([{}, {}])})
-    group = run.node("visits.visit", "visit", "TaskGroup", boundary=visits)
+    run.node("preflight", "preflight", phase="Succeeded", boundary=root, outputs={"visits": json.dumps([{}, {}])})
+    group = run.node("visit", "visit", "TaskGroup", boundary=root)
     visit = run.node(
-        "visits.visit(0:visit:01)",
+        "visit(0:visit:01)",
         "visit",
         "DAG",
-        boundary=visits,
+        boundary=root,
         inputs={"visit": "01", "dataplane": "ebpf", "round": "1"},
     )
     run.nodes[group]["children"].append(visit)
@@ -94,7 +94,7 @@ def begun() -> tuple[Status, str]:
 def whole(outcome: str = "measured", phase: str = "Succeeded") -> Status:
     """A run that is over and came to a report."""
     run, visit = begun()
-    run.node("visits.visit(0:visit:01).configure", "configure", phase="Succeeded", boundary=visit)
+    run.node("visit(0:visit:01).stay.configure", "configure", phase="Succeeded", boundary=visit)
     run.end(visit, "Succeeded")
     outputs = {"headline": "eBPF gains 30 %.", "outcome": outcome}
     run.node("report", "report", phase="Succeeded", outputs=outputs)

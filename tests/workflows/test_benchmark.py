@@ -2,14 +2,19 @@
 
 import os
 import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from steps.catalogue.profiles import PROFILES
 from workflows import nightly
 from workflows.benchmark import build
-from workflows.lint import lint
+from workflows.lint import lint, unsafe_to_stop
 from workflows.local.support import refuse_unsupported
 from workflows.parameters import FORM
 
+Object = dict[str, Any]
 SPEC = build().to_dict()["spec"]
 TEMPLATES = {template["name"]: template for template in SPEC["templates"]}
 
@@ -27,26 +32,58 @@ def test_the_local_engine_supports_all_of_it() -> None:
 
 
 def test_a_run_is_these_tasks_in_this_order() -> None:
-    assert list(tasks("benchmark")) == ["validate", "preflight", "snapshot", "visits", "collect", "report", "verdict"]
-    assert list(tasks("visit")) == ["configure", "settle", "retreat", "prepare", "measures", "clear"]
+    assert list(tasks("benchmark")) == ["validate", "preflight", "snapshot", "visit", "collect", "report", "verdict"]
+    assert list(tasks("visit")) == ["stay"]
+    assert list(tasks("stay")) == ["configure", "settle", "retreat", "prepare", "measure", "clear"]
     assert list(tasks("finish")) == ["restore", "collect", "report", "notify"]
     assert SPEC["onExit"] == "finish"
 
 
 def test_visits_and_measures_run_one_at_a_time_and_outlive_each_others_failure() -> None:
-    for name in ("visits", "measures"):
+    for name in ("benchmark", "stay"):
         assert TEMPLATES[name]["parallelism"] == 1
         assert TEMPLATES[name]["dag"]["failFast"] is False
 
 
-def test_a_visit_holds_a_mutex_since_argos_retry_heeds_no_parallelism() -> None:
-    (lock,) = TEMPLATES["visit"]["synchronization"]["mutexes"]
+def test_what_is_done_in_a_visit_holds_a_mutex_since_argos_retry_heeds_no_parallelism() -> None:
+    (lock,) = TEMPLATES["stay"]["synchronization"]["mutexes"]
     (workflows,) = SPEC["synchronization"]["mutexes"]
     assert lock["name"] != workflows["name"], "a run would wait for itself"
 
 
+def test_argos_stop_reaches_the_exit_handler_at_every_moment() -> None:
+    assert unsafe_to_stop(build().to_dict()) == []
+
+
+def _loop_last(spec: Object) -> None:
+    """The visits in a DAG of their own, as up to version 0.1.0."""
+    (dag,) = (t["dag"] for t in spec["templates"] if t["name"] == "benchmark")
+    dag["tasks"] = [task for task in dag["tasks"] if task["name"] in {"validate", "preflight", "snapshot", "visit"}]
+
+
+def _looped_mutex(spec: Object) -> None:
+    (visit,) = (t for t in spec["templates"] if t["name"] == "visit")
+    visit["synchronization"] = {"mutexes": [{"name": "m"}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (_loop_last, "template benchmark, task visit is a loop and the last task of its DAG"),
+        (_looped_mutex, "template benchmark, task visit is a loop over visit, which holds a mutex"),
+    ],
+)
+def test_a_shape_in_which_argos_stop_is_lost_is_named(change: Callable[[Object], None], sentence: str) -> None:
+    changed = build().to_dict()
+    change(changed["spec"])
+    (found,) = unsafe_to_stop(changed)
+    assert found.startswith(sentence)
+    del changed["spec"]["onExit"]
+    assert unsafe_to_stop(changed) == [], "nothing is lost where nothing is to be done on exit"
+
+
 def test_what_was_started_is_cleared_and_what_was_measured_collected_whatever_failed() -> None:
-    for dag, task, before in (("visit", "clear", "measures"), ("benchmark", "collect", "visits")):
+    for dag, task, before in (("stay", "clear", "measure"), ("benchmark", "collect", "visit")):
         depends = str(tasks(dag)[task]["depends"])
         assert {f"{before}.{end}" for end in ("Succeeded", "Failed", "Errored")} <= set(re.findall(r"[\w.]+", depends))
 

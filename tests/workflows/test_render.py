@@ -64,8 +64,19 @@ def test_the_check_fails_where_a_manifest_is_stale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(render.stale, "__defaults__", (tmp_path, {}))
-    monkeypatch.setattr(render.stale, "__defaults__", (tmp_path, {}))
     assert render.main(["--check"]) == 0
     monkeypatch.setattr(render.stale, "__defaults__", (tmp_path, {"toy.yaml": _toy}))
     assert render.main(["--check"]) == 1
     assert "toy.yaml is missing" in capsys.readouterr().err
+
+
+def test_the_check_fails_where_argos_stop_would_be_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looped = workflow(lambda: t.say(name="a", with_items=[1, 2], arguments={"text": "{{item}}"})).to_dict()
+    looped["spec"]["onExit"] = looped["spec"]["entrypoint"]
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(looped))
+    monkeypatch.setattr(render.stale, "__defaults__", (tmp_path, {}))
+    monkeypatch.setattr(render.unsound, "__defaults__", (tmp_path, {"toy.yaml": _toy}))
+    assert render.main(["--check"]) == 1
+    assert "task a is a loop and the last task of its DAG" in capsys.readouterr().err

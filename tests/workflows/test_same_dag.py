@@ -92,7 +92,8 @@ def test_a_small_run_has_these_nodes_in_this_order(tmp_path: Path) -> None:
 
     def visit(number: int) -> list[str]:
         key = f"dataplane:as-is,round:{number},title:visit-{number}.as-is.round-{number},visit:0{number}"
-        base = f"run.visits.visit({number - 1}:{key})"
+        visit = f"run.visit({number - 1}:{key})"
+        base = f"{visit}.stay"
         below = [
             f"({n}:client-node:node-a,dns-policy:ClusterFirstWithHostNet,host-network:{host},"
             f"title:{what}.as-is.visit-{number},what:{what})"
@@ -100,11 +101,11 @@ def test_a_small_run_has_these_nodes_in_this_order(tmp_path: Path) -> None:
                 (("canary-before", "true"), ("pod-to-service", "false"), ("canary-after", "true"))
             )
         ]
-        tasks = ("configure", "configure(0)", "settle", "retreat", "prepare", "measures", "measures.measure")
-        return [base, *(f"{base}.{t}" for t in tasks), *(f"{base}.measures.measure{b}" for b in below), f"{base}.clear"]
+        tasks = ("configure", "configure(0)", "settle", "retreat", "prepare", "measure")
+        return [visit, base, *(f"{base}.{t}" for t in tasks), *(f"{base}.measure{b}" for b in below), f"{base}.clear"]
 
     assert [node.name for node in outcome.nodes] == [
-        "run", "run.validate", "run.preflight", "run.snapshot", "run.snapshot(0)", "run.visits", "run.visits.visit",
+        "run", "run.validate", "run.preflight", "run.snapshot", "run.snapshot(0)", "run.visit",
         *visit(1), *visit(2),
         "run.collect", "run.collect(0)", "run.report", "run.report(0)", "run.verdict",
         "run.onExit", "run.onExit.restore", "run.onExit.restore(0)", "run.onExit.collect", "run.onExit.report",
@@ -127,12 +128,16 @@ def test_a_settle_that_fails_is_followed_by_a_retreat_and_then_cleared(tmp_path:
     recording, _ = small()
     recording["failing"] = ["settle"]
     outcome = walked(tmp_path, recording)
-    phases = {node.name.partition("visit:01).")[2]: node.phase for node in outcome.nodes if "visit:01)." in node.name}
+    phases = {
+        node.name.partition("visit:01).stay.")[2]: node.phase
+        for node in outcome.nodes
+        if "visit:01).stay." in node.name
+    }
     assert phases["settle"] == "Failed"
     assert phases["retreat"] == "Succeeded"
-    assert {phases["prepare"], phases["measures"]} == {"Omitted"}
+    assert {phases["prepare"], phases["measure"]} == {"Omitted"}
     assert phases["clear"] == "Succeeded"
-    names = [node.name.partition("visit:01).")[2] for node in outcome.nodes]
+    names = [node.name.partition("visit:01).stay.")[2] for node in outcome.nodes]
     assert names.index("settle") < names.index("retreat") < names.index("clear")
     assert [node.phase for node in outcome.nodes if node.name.endswith(".configure")] == ["Succeeded", "Succeeded"]
 
@@ -157,8 +162,8 @@ def test_the_recorder_keeps_what_tells_how_nodes_follow_each_other() -> None:
     assert kept["parameters"] == {"p": "v"}
     assert RUN not in json.dumps(kept)
     names = [node["name"] for node in kept["nodes"]]
-    assert names[:3] == ["run", "run.validate", "run.visits"]
+    assert names[:3] == ["run", "run.validate", "run.preflight"]
     (report,) = (node for node in kept["nodes"] if node["templateName"] == "report")
     assert report["outputs"]["headline"] == "eBPF gains 30 %."
     (group,) = (node for node in kept["nodes"] if node["type"] == "TaskGroup")
-    assert group["children"] == ["run.visits.visit(0:visit:01)"]
+    assert group["children"] == ["run.visit(0:visit:01)"]

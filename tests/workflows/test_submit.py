@@ -117,7 +117,7 @@ def test_a_run_whose_exit_handler_failed_is_no_success(monkeypatch: pytest.Monke
 def test_a_run_without_a_report_says_which_steps_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     lost, visit = begun()
     message = "main: Error (exit code 1): node-b never came back."
-    lost.node("visits.visit(0:visit:01).configure", "configure", phase="Failed", boundary=visit, message=message)
+    lost.node("visit(0:visit:01).stay.configure", "configure", phase="Failed", boundary=visit, message=message)
     lost.phase = "Failed"
     code, said = run(monkeypatch, deployed(), lost)
     assert code == 1
@@ -277,9 +277,9 @@ def test_a_status_becomes_the_events_of_the_local_engine() -> None:
     begins = next(e for e in first if isinstance(e, NodeStarted) and e.node == visit)
     assert (begins.parent, begins.inputs["dataplane"]) == (group.node, "ebpf")
     assert list(translator.events(state.workflow())) == []
-    pod = state.node("visits.visit(0:visit:01).measures.m", "measure", boundary=visit, progress="1/8", message="placed")
+    pod = state.node("visit(0:visit:01).stay.measure", "measure", boundary=visit, progress="1/8", message="placed")
     assert list(translator.events(state.workflow())) == [
-        NodeStarted(pod, "m", "measure", "Pod", visit),
+        NodeStarted(pod, "measure", "measure", "Pod", visit),
         NodeLog(pod, "placed"),
         NodeProgress(pod, 1, 8),
     ]

@@ -1,7 +1,7 @@
 """A Workflow's changing status as the events of the local engine, so that one display shows both."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast, get_args
 
 from workflows.local.events import (
@@ -69,7 +69,7 @@ class Translator:
         template = node.get("templateName") or ""
         if id_ not in self._started:
             self._started.add(id_)
-            items = _items(node, nodes.get(node.get("boundaryID") or "")) if kind == "TaskGroup" else None
+            items = _items(node, nodes.values()) if kind == "TaskGroup" else None
             yield NodeStarted(id_, node["displayName"], template, kind, parent, _inputs(node), items)
         phase = node.get("phase") or "Pending"
         message = str(node.get("message") or "")
@@ -97,10 +97,17 @@ def _inputs(node: Object) -> dict[str, str]:
     return {p["name"]: str(p.get("value") or "") for p in (node.get("inputs") or {}).get("parameters") or []}
 
 
-def _items(group: Object, boundary: Object | None) -> int:
-    """How many passes a loop will have: Argo makes them one by one, but its list is an input of the DAG around it."""
-    listed = _inputs(boundary).get(f"{group.get('templateName')}s", "") if boundary else ""
+def _items(group: Object, nodes: Iterable[Object]) -> int:
+    """How many passes a loop will have: Argo makes them one by one, but a task before it put out the list."""
+    name = f"{group.get('templateName')}s"
+    listed = (
+        str(parameter.get("value") or "")
+        for node in nodes
+        if node.get("boundaryID") == group.get("boundaryID")
+        for parameter in (node.get("outputs") or {}).get("parameters") or []
+        if parameter.get("name") == name
+    )
     try:
-        return len(json.loads(listed))
+        return len(json.loads(next(listed, "")))
     except (ValueError, TypeError):
         return len(group.get("children") or [])
