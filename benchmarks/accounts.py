@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from steps import monitor
 from steps.monitor import Counters
 
@@ -32,12 +34,16 @@ MEASURES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The accounts at one moment; None: this kernel does not keep that one. Seconds of all cores together."""
+    """The accounts at one moment; None: this kernel does not keep that one. Seconds of all cores together.
+
+    `switches`: context switches since boot.
+    """
 
     counters: Counters
     uptime_idle_s: float | None
     residency_s: float | None
     run_time_s: float | None
+    switches: int = 0
 
 
 def snapshot() -> Snapshot:
@@ -48,7 +54,13 @@ def snapshot() -> Snapshot:
         uptime_idle_s=float(Path("/proc/uptime").read_text().split()[1]),
         residency_s=_sum(_CPUIDLE.glob("cpu[0-9]*/cpuidle/state*/time"), 1e6),
         run_time_s=_sum([_CPUACCT] if _CPUACCT.exists() else [], 1e9),
+        switches=psutil.cpu_stats().ctx_switches,
     )
+
+
+def switches_per_s(before: Snapshot, after: Snapshot) -> float:
+    """Context switches a second: a trial with other ones is not the same trial."""
+    return (after.switches - before.switches) / (after.counters.at_s - before.counters.at_s)
 
 
 def busy_beside(before: Snapshot, after: Snapshot) -> float:

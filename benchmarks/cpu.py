@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from analysis.statistics import mean_interval
-from benchmarks.accounts import BESIDE, IDLE_TIME, MEASURES, busy, busy_beside, snapshot
+from benchmarks.accounts import BESIDE, IDLE_TIME, MEASURES, busy, busy_beside, snapshot, switches_per_s
 from benchmarks.soaker import Soakers, lost_ratio
 from steps import foreign, iperf3
 from steps.catalogue.dataplanes import DATAPLANES
@@ -68,6 +68,7 @@ class Window:
     foreign_ratio: float | None
     busy: Mapping[str, float] = field(default_factory=dict)
     lost: float | None = None
+    switches_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Pair:
         lost: share of all cores.
         busy: the share by each measure, with cores that are kept from halting.
         halting: what is saved where cores may halt, by `1 - idle`.
+        conditions: what was received in each condition, and how often it switched between programs, in words.
     """
 
     dataplane: str
@@ -89,6 +91,7 @@ class Pair:
     lost: float
     busy: Mapping[str, float]
     halting: float
+    conditions: tuple[str, ...] = ()
 
     @property
     def cell(self) -> tuple[str, str, str]:
@@ -176,8 +179,9 @@ class Bench:
             ratio = foreign.ratio(used, self.others.read())
         if condition == "beside":
             own = {BESIDE: busy_beside(before, after)}
-            return Window(received_bps, ratio, busy=own, lost=lost_ratio(lost, lost_after))
-        return Window(received_bps, ratio, busy=busy(before, after))
+            ratio_lost = lost_ratio(lost, lost_after)
+            return Window(received_bps, ratio, own, ratio_lost, switches_per_s(before, after))
+        return Window(received_bps, ratio, busy(before, after), switches_per_s=switches_per_s(before, after))
 
     @contextmanager
     def _soaking(self) -> Iterator[None]:
@@ -265,6 +269,10 @@ def pair_of(
         lost=lost - lost_idle,
         busy=awake | beside,
         halting=awake[IDLE_TIME] - alone[IDLE_TIME],
+        conditions=tuple(
+            f"{how}: {(found[how].received_bps or 0) / 1e9:.2f} Gbit/s, {found[how].switches_per_s:,.0f} switches/s"
+            for how in CONDITIONS
+        ),
     )
 
 
@@ -285,6 +293,7 @@ def main() -> int:
             pairs.append(pair)
             said = ", ".join(f"{name} {100 * share:.1f}" for name, share in pair.busy.items())
             print(f"{' '.join(pair.cell)}: lost {100 * pair.lost:.1f} %; {said}; halting {100 * pair.halting:.1f}")
+            print(f"  {'; '.join(pair.conditions)}")
     if not pairs:
         print("Nothing could be measured: others used the machine all the time.")
         return 1

@@ -40,6 +40,12 @@ def test_beside_soakers_the_column_of_niced_programs_is_theirs() -> None:
     assert found == pytest.approx(0.15)
 
 
+def test_context_switches_are_a_rate() -> None:
+    before = Snapshot(Counters(node="n", at_s=1, cores=(core(),)), None, None, None, switches=100)
+    after = replace(before, counters=Counters(node="n", at_s=3, cores=(core(),)), switches=500)
+    assert accounts.switches_per_s(before, after) == pytest.approx(200)
+
+
 def test_an_account_that_a_kernel_does_not_keep_is_left_out_and_no_zero() -> None:
     before = Snapshot(Counters(node="n", at_s=0, cores=(core(),)), None, None, None)
     found = accounts.busy(
@@ -67,6 +73,7 @@ def test_a_pair_is_less_the_idle_windows() -> None:
     assert made is not None
     assert (made.lost, made.busy[IDLE_TIME], made.halting) == pytest.approx((0.47, 0.46, 0.06))
     assert made.busy[BESIDE] == pytest.approx(0.46), "less what it is beside soakers with nothing sent"
+    assert made.conditions[0] == "alone: 0.30 Gbit/s, 0 switches/s"
     assert made.cell == ("lab-ebpf", "udp", "0.3 Gbit/s")
 
 
