@@ -91,6 +91,12 @@ FLAGS: Final = (
         voids=frozenset({"cpu_modes"}),
     ),
     Flag(
+        "cpu-paced-udp",
+        "at a limited UDP rate the kernel's accounts and the calibration of `make bench-cpu` lie up to 20 points of "
+        "the machine apart; rest no decision on its CPU figures",
+        marks=frozenset({"cpu", "cpu_modes"}),
+    ),
+    Flag(
         "cpu-unknown",
         "the readings of a node's CPU can't be compared, so there is no CPU figure",
         voids=frozenset({"cpu", "cpu_modes"}),

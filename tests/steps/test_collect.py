@@ -247,18 +247,30 @@ def test_without_an_idle_baseline_cpu_per_gbit_is_unknown(run: Path) -> None:
     assert (visit["canary_before_bps"], visit["idle_nodes"], visit["error"]) == (None, None, None)
 
 
-def test_udp_that_would_fragment_is_flagged(run: Path) -> None:
+@pytest.mark.parametrize(("offered_bps", "paced"), [(None, []), (3e8, ["cpu-paced-udp"])])
+def test_udp_that_would_fragment_or_whose_cpu_is_in_doubt_is_flagged(
+    run: Path, offered_bps: float | None, paced: list[str]
+) -> None:
     _, path = first(run)
     document = raw.read(path, raw.TrialDocument)
-    udp = document.trial.model_copy(update={"protocol": "udp"})
+    udp = document.trial.model_copy(update={"protocol": "udp", "offered_bps": offered_bps})
     replaced(path, trial=udp, mtu_bytes=1280, attempts=(attempt("udp-forward-omit-3.12.json"),))
     planned = visits(run)[0]
     changed = planned.model_copy(update={"trials": tuple(udp if t.trial == udp.trial else t for t in planned.trials)})
     preflight = raw.read(run / raw.PREFLIGHT, raw.Preflight)
     raw.write(run / raw.PREFLIGHT, preflight.model_copy(update={"visits": (changed,)}))
     row = trial_row(run, "udp")
-    assert row["flags"] == ["udp-counters", "udp-fragments"]
+    assert row["flags"] == [*paced, "udp-counters", "udp-fragments"]
     assert row["lost_packets"] is not None
+
+
+def test_what_is_subtracted_is_in_doubt_where_the_idle_window_is(run: Path) -> None:
+    """The nodes' idle time ran backwards before the first trial, so no CPU figure of the visit can be used."""
+    path = run / raw.visit_directory(1) / "canary-before" / raw.CANARY
+    canary = raw.read(path, raw.CanaryDocument)
+    backwards = (counters(90.0), counters(90.2, busy=0.9))
+    raw.write(path, canary.model_copy(update={"idle": {"host": backwards}}))
+    assert {"cpu-idle" in (row["flags"] or []) for row in tables(run)["trials"] if row["visit"] == 1} == {True}
 
 
 @pytest.mark.parametrize(
