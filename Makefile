@@ -144,6 +144,10 @@ bench-fidelity: $(RUN_READY) ## Throughput as the store has it, measured by the 
 bench-sensitivity: $(RUN_READY) ## Do identical twins stay the same, and is a slow-down of 10 % found: some 20 minutes, less with FLAGS=--visits=3
 	@$(BIN)/python -m benchmarks.sensitivity $(FLAGS)
 
+.PHONY: bench-cpu
+bench-cpu: $(RUN_READY) ## How busy the machine is by the kernel's accounts, against the lost progress of soakers: 10 minutes on a quiet machine
+	@$(BIN)/python -m benchmarks.cpu $(FLAGS)
+
 .PHONY: bench-scale
 bench-scale: $(RUN_READY) ## Query and report on a store of 1,000 runs and 10 million samples.
 	@$(BIN)/python -m benchmarks.scale

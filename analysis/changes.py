@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from analysis import segments, words
+from analysis.flags import MARKED
 from analysis.metrics import Metric
 from analysis.segments import RECENT, Last, Levels, Step
 from analysis.statistics import SIGNIFICANCE, holm
@@ -29,12 +30,16 @@ ALL_OTHERS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """One run's value in one series: a logarithm, or points. `error`: its standard error over visits, if known."""
+    """One run's value in one series: a logarithm, or points. `error`: its standard error over visits, if known.
+
+    `flagged`: whether flagged trials are in it, or were left out of it.
+    """
 
     run_id: str
     began_at: datetime | None
     value: float
     error: float | None = None
+    flagged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,8 @@ class Change:
     `before`, `after`: the levels, in `unit`; relative to a baseline as differences to it (0.62: 62 % more).
     `change`, `low`, `high`: the step and its 95 % interval, as in a comparison: shares, or points.
     `nights_before`, `nights_after`: how many nights the levels rest on. `p_adjusted`: Holm's, over the run's series.
-    `beside`: what else differed between that night's provenance and the one before.
+    `beside`: what else differed between that night's provenance and the one before. `nights_flagged`: how many of the
+    levels' nights have flagged trials in them, or had some left out.
     """
 
     metric: str
@@ -98,6 +104,7 @@ class Change:
     nights_after: int
     p_adjusted: float
     beside: tuple[str, ...] = ()
+    nights_flagged: int = 0
 
     @property
     def gain(self) -> bool:
@@ -122,18 +129,19 @@ class Change:
 
     @property
     def size(self) -> str:
-        """The step alone: `−12 %`."""
-        return words.percent(self.change) + (" points" if self.scale == "points" else "")
+        """The step alone, with a mark where flagged trials matter: `−12 %`."""
+        return words.percent(self.change) + (" points" if self.scale == "points" else "") + self._mark
 
     @property
     def estimate(self) -> str:
         """The step and its interval: `−12 % [−15, −9]`."""
-        return f"{self.size} {words.interval(self.low, self.high)}"
+        points = " points" if self.scale == "points" else ""
+        return f"{words.percent(self.change)}{points} {words.interval(self.low, self.high)}{self._mark}"
 
     @property
     def extent(self) -> str:
-        """Size and figures: `−12 % [−15, −9], 9.80 → 8.60 Gbit/s`."""
-        return f"{self.estimate}, {self.figures}"
+        """Size and figures: `−12 % [−15, −9], 9.80 → 8.60 Gbit/s`, and how many nights are flagged."""
+        return f"{self.estimate}, {self.figures}{self._flagged}"
 
     @property
     def figures(self) -> str:
@@ -147,9 +155,19 @@ class Change:
     def told(self) -> str:
         """What happened, without where: size, figures and night."""
         if self.status == "suspected":
-            return f"{self.estimate} in {self.night} alone, {self.figures}: one night is no change point yet"
+            figures = f"{self.figures}{self._flagged}"
+            return f"{self.estimate} in {self.night} alone, {figures}: one night is no change point yet"
         since = "in" if self.status == "past" else "since"
-        return f"{self.estimate} {since} {self.night}, {self.figures}"
+        return f"{self.estimate} {since} {self.night}, {self.figures}{self._flagged}"
+
+    @property
+    def _mark(self) -> str:
+        return MARKED if self.nights_flagged else ""
+
+    @property
+    def _flagged(self) -> str:
+        nights = self.nights_before + self.nights_after
+        return f" ({self.nights_flagged} of {nights} nights have flagged trials)" if self.nights_flagged else ""
 
     @property
     def sentence(self) -> str:
@@ -252,6 +270,7 @@ def _change(one: Series, step: Step | Last, at: int, p: float, status: Status) -
     metric, night = one.metric, one.nights[at]
     after = step.value if isinstance(step, Last) else step.after
     change, low, high, before = after - step.before, step.low, step.high, step.before
+    nights_after = step.nights_after if isinstance(step, Step) else 1
     if metric.scale == "ratio":
         change, low, high = (_as_share(logarithm) for logarithm in (change, low, high))
         before, after = ((math.exp(v) if one.against is None else _as_share(v)) for v in (before, after))
@@ -277,7 +296,8 @@ def _change(one: Series, step: Step | Last, at: int, p: float, status: Status) -
         low=low,
         high=high,
         nights_before=step.nights_before,
-        nights_after=step.nights_after if isinstance(step, Step) else 1,
+        nights_after=nights_after,
+        nights_flagged=sum(n.flagged for n in one.nights[max(0, at - step.nights_before) : at + nights_after]),
         p_adjusted=p,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from analysis import statistics, words
+from analysis.flags import NO_DOUBT, Doubt
 from analysis.metrics import Metric
 from analysis.statistics import Difference
 
@@ -36,7 +37,8 @@ class Comparison:
     interval (scale ratio: 0.72 is 72 % more; scale points: in the metric's own unit). `p_adjusted`: Holm's, over the
     run's comparisons by this metric. `smallest_effect`: the smallest change found with 80 % power at the corrected
     level, as a share (ratio) or in the metric's unit (points). `rounds`: how many differences the interval rests on.
-    All are None where there is nothing to compute them from; `reason` then says why.
+    All are None where there is nothing to compute them from; `reason` then says why. `doubt`, `baseline_doubt`: what
+    flags did to the dataplane's and to the baseline's figures.
     """
 
     metric: str
@@ -62,6 +64,13 @@ class Comparison:
     smallest_effect: float | None = None
     method: Literal["paired", "welch"] | None = None
     reason: str | None = None
+    doubt: Doubt = NO_DOUBT
+    baseline_doubt: Doubt = NO_DOUBT
+
+    @property
+    def doubts(self) -> Doubt:
+        """What flags did to both sides' figures together."""
+        return self.baseline_doubt + self.doubt
 
     @property
     def found(self) -> bool:
@@ -82,20 +91,21 @@ class Comparison:
 
     @property
     def estimate(self) -> str:
-        """The difference and its interval: `+72 % [65, 80]`."""
+        """The difference and its interval, with a mark where flagged trials matter: `+72 % [65, 80]†`."""
         if self.change is None or self.low is None or self.high is None:
             return ""
         points = " points" if self.scale == "points" else ""
-        return f"{words.percent(self.change)}{points} {words.interval(self.low, self.high)}"
+        return f"{words.percent(self.change)}{points} {words.interval(self.low, self.high)}{self.doubts.mark}"
 
     @property
     def answer(self) -> str:
         """What the data say, in a few words: the difference, or that none was seen and what would have been."""
+        flagged = f"; {self.doubts.sentence}" if self.doubts.mark else ""
         if self.verdict == "cannot-tell":
-            return f"can't tell: {self.reason}"
+            return f"can't tell: {self.reason}{flagged}"
         if self.found:
-            return self.estimate
-        return f"no difference seen: {self.estimate} ({self.sight})"
+            return f"{self.estimate}{flagged}"
+        return f"no difference seen: {self.estimate} ({self.sight}){flagged}"
 
     @property
     def sight(self) -> str:
@@ -115,9 +125,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One dataplane in one cell: a value a round, and what of it can't be used."""
+    """One dataplane in one cell: a value a round, what flags did to it, and what of it can't be used."""
 
     values: Mapping[int, float]
+    doubt: Doubt
 
     def usable(self, metric: Metric) -> dict[int, float] | None:
         """On the scale of the comparison; None where a value has no logarithm."""
@@ -143,6 +154,7 @@ def compare_all(
     others: Sequence[str],
     visits: Mapping[tuple[str, str, str, str], Mapping[int, float]],
     both_directions: frozenset[tuple[str, str]] = frozenset(),
+    doubts: Mapping[tuple[str, str, str, str], Doubt] | None = None,
 ) -> list[Comparison]:
     """Every comparison of a run by one metric: the family over which chance is kept at 5 %.
 
@@ -153,16 +165,18 @@ def compare_all(
         others: the other dataplanes.
         visits: the visit means: (topology, protocol, direction, dataplane) -> round -> value, in the metric's unit.
         both_directions: topology and protocol of paths measured in both, whose name then says which.
+        doubts: what flags did to the visit means: (topology, protocol, direction, dataplane) -> doubt.
     """
+    doubts = doubts or {}
     drafts: list[tuple[Comparison, Difference | None]] = []
     for cell in cells:
         if cell[1] not in metric.protocols:
             continue
         shown = "" if cell[1] == "connect" else cell[1]  # the metric's title says it
         path = words.cell(cell[0], shown, cell[2], both_directions=cell[:2] in both_directions)
-        base = _Side(visits.get((*cell, baseline), {}))
+        base = _Side(visits.get((*cell, baseline), {}), doubts.get((*cell, baseline), NO_DOUBT))
         for other in others:
-            side = _Side(visits.get((*cell, other), {}))
+            side = _Side(visits.get((*cell, other), {}), doubts.get((*cell, other), NO_DOUBT))
             drafts.append(_draft(Key(metric, *cell), path, (baseline, base), (other, side)))
     told = [d.p for _, d in drafts if d is not None]
     adjusted = statistics.holm(told)
@@ -192,10 +206,14 @@ def _draft(
         rounds=len(base[1].values.keys() & other[1].values.keys()),
         baseline_value=means[0],
         value=means[1],
+        doubt=other[1].doubt,
+        baseline_doubt=base[1].doubt,
     )
     for name, side in (base, other):
         if not side.values:
-            return replace(draft, reason=f"{name} has no measured visit here"), None
+            return replace(
+                draft, reason=f"{name} has no {'usable' if side.doubt.left_out else 'measured'} visit here"
+            ), None
         if side.usable(metric) is None:
             return replace(draft, reason=f"a visit of {name} measured no {metric.title} above zero"), None
     one, two = base[1].usable(metric) or {}, other[1].usable(metric) or {}

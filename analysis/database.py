@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.dataset
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
+from analysis import flags
 from analysis.errors import BadInput, Unfit
 from analysis.integrity.audit import ALWAYS, EVERY
 from analysis.integrity.left_out import LeftOut
@@ -140,6 +141,8 @@ def _create(con: Connection, store: Store, inventory: Inventory, steps: Steps, c
             for version, rows in _stored(con, store, table, inventory.parts[table])
         ]
         con.execute(f"create view {table} as {_shaped(con, table, stored)}")
+    for statement in flags.statements():
+        con.execute(statement)
     for name in (*MACROS, *VIEWS):
         con.execute(resources.files("analysis").joinpath("views", f"{name}.sql").read_text())
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from analysis import metrics, words
 from analysis.compare import Comparison
+from analysis.flags import MARKED, NO_DOUBT
 from analysis.run import Arm, Run
 
 CONTROL = "node-to-node"
@@ -27,7 +28,7 @@ def answer(about: Run, told: Sequence[Comparison]) -> str | None:
 
     Each dataplane's part counts the paths with more and with less, and quotes the clearest of them with its interval,
     since a count alone hides how much; the control only where it is alone. Paths without a difference are counted where
-    there is no other.
+    there is no other. Flagged trials are counted in a sentence of their own.
     """
     saying: dict[str, list[Arm]] = {}
     for arm in about.arms[1:]:
@@ -39,7 +40,14 @@ def answer(about: Run, told: Sequence[Comparison]) -> str | None:
         f"{words.listing([arm.title for arm in arms])} {claim if len(arms) == 1 else claim.replace('shows', 'show')}"
         for claim, arms in saying.items()
     )
-    return f"Against {about.baseline.title}, {'; '.join(parts)}."
+    return f"Against {about.baseline.title}, {'; '.join(parts)}.{_flagged(told)}"
+
+
+def _flagged(told: Sequence[Comparison]) -> str:
+    """How many of the trials behind an answer are flagged, each counted once; empty where none is."""
+    sides = {(c.path, c.dataplane): c.doubt for c in told} | {(c.path, c.baseline): c.baseline_doubt for c in told}
+    whole = sum(sides.values(), NO_DOUBT)
+    return f" {MARKED} {whole.sentence}." if whole.mark else ""
 
 
 def _claim(told: Sequence[Comparison]) -> str:

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import duckdb
 
-from analysis import changes, metrics, run, words
+from analysis import changes, flags, metrics, run, words
 from analysis.changes import LIMIT_RATIO, Change, Night, Series
+from analysis.flags import Kind
 from analysis.run import Run
 
 MOST_NIGHTS: Final = 90
@@ -123,15 +124,39 @@ def series_of(con: duckdb.DuckDBPyConnection, about: Run, nights: list[str]) -> 
     for row in run.rows(con, _sql(), nights=nights, baseline=baseline):
         cell = (row["topology"], row["protocol"], row["direction"])
         found.setdefault((row["metric"], cell, row["dataplane"], row["relative"]), []).append(row)
+    flagged = _flagged(con, nights)
     series = []
     for metric, cell, arm, relative in itertools.product(known, about.cells, about.arms, readings):
         rows = found.get((metric.name, cell, arm.name, relative), [])
         rows.sort(key=lambda row: places[row["run_id"]])
         if rows and rows[-1]["run_id"] == about.run_id:
+            doubtful = {night: flagged.get((night, metric.kind, cell), set()) for night in nights}
             against = baseline if relative else None
-            values = tuple(Night(row["run_id"], row["started_at"], row["value"], row["error"]) for row in rows)
+            sides = {arm.name, baseline} if relative else {arm.name}
+            values = tuple(_night(row, flagged=bool(doubtful[row["run_id"]] & sides)) for row in rows)
             series.append(Series(metric, *cell, _path(about, cell), arm.name, against, values))
     return series
+
+
+def _night(row: Mapping[str, Any], *, flagged: bool) -> Night:
+    return Night(row["run_id"], row["started_at"], row["value"], row["error"], flagged)
+
+
+def _flagged(con: duckdb.DuckDBPyConnection, nights: list[str]) -> dict[tuple[str, Kind, run.Cell], set[str]]:
+    """Night, kind of figure and cell -> the dataplanes whose figure has flagged trials in it or had some left out."""
+    rows = run.rows(
+        con,
+        """select distinct run_id, topology, protocol, direction, dataplane, flags from measurements
+           where len(flags) > 0 and run_id in (select unnest($nights::varchar[]))""",
+        nights=nights,
+    )
+    found: dict[tuple[str, Kind, run.Cell], set[str]] = {}
+    for row in rows:
+        cell = (row["topology"], row["protocol"], row["direction"])
+        for kind in {metric.kind for metric in metrics.METRICS}:
+            if flags.doubt([(row["flags"], 1)], kind).mark:
+                found.setdefault((row["run_id"], kind, cell), set()).add(row["dataplane"])
+    return found
 
 
 def _path(about: Run, cell: run.Cell) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from analysis.flags import Kind
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -10,6 +12,7 @@ class Metric:
 
     `name`: its column in the view `visit_means`, null where a visit does not have it.
     `scale`: ratio (compared by logarithms, told in per cent) or points (compared as it is, told in percentage points).
+    `kind`: what it is about, by which flags void or mark it.
     `more`, `less`: what a dataplane does whose value is above, below the baseline's. `better`: which is wanted.
     `in_lab`: whether the lab can tell anything by it; where not, it is shown but not compared.
     """
@@ -18,6 +21,7 @@ class Metric:
     title: str
     unit: str
     protocols: tuple[str, ...]
+    kind: Kind
     scale: Literal["ratio", "points"]
     better: Literal["higher", "lower"]
     more: str
@@ -31,6 +35,7 @@ METRICS: Final = (
         "throughput",
         "bit/s",
         ("tcp", "udp"),
+        "throughput",
         "ratio",
         "higher",
         "has more throughput",
@@ -41,6 +46,7 @@ METRICS: Final = (
         "CPU per Gbit",
         "s/Gbit",
         ("tcp", "udp"),
+        "cpu",
         "ratio",
         "lower",
         "needs more CPU per Gbit",
@@ -51,6 +57,7 @@ METRICS: Final = (
         "connect time, median",
         "s",
         ("connect",),
+        "connect",
         "ratio",
         "lower",
         "connects more slowly",
@@ -61,6 +68,7 @@ METRICS: Final = (
         "connect time, 99th percentile",
         "s",
         ("connect",),
+        "connect",
         "ratio",
         "lower",
         "has a slower 99th percentile of connects",
@@ -71,6 +79,7 @@ METRICS: Final = (
         "UDP loss",
         "",
         ("udp",),
+        "loss",
         "points",
         "lower",
         "loses more",

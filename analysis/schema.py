@@ -144,7 +144,7 @@ TRIALS: Final = (
     Column("nat_bytes_per_payload_byte", pa.float64(), "1", "sent by the NodePort's node per byte received"),
     Column("foreign_cpu_ratio", pa.float64(), "1", "CPU used by others on the machine, of all cores"),
     Column("attempts", pa.int32(), "1", "how often it was measured; the last attempt counts"),
-    Column("flags", pa.list_(pa.string()), "", "reasons for doubt, such as foreign-cpu, steal, cpu-columns"),
+    Column("flags", pa.list_(pa.string()), "", "reasons for doubt; analysis/flags.py says what each does"),
 )
 
 SAMPLES: Final = (

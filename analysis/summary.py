@@ -6,7 +6,7 @@ from typing import Final, Literal
 import duckdb
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from analysis import canaries, history, metrics, run, switching, telling, words
+from analysis import canaries, flags, history, metrics, run, switching, telling, words
 from analysis.changes import Change
 from analysis.compare import Comparison, compare_all
 from analysis.errors import BadInput
@@ -18,17 +18,6 @@ Outcome = Literal["measured", "measured-with-failures", "nothing-measured"]
 
 NIGHTLY: Final = "nightly"
 """The trigger of the runs that a regression fails: nobody looks at them while they are green."""
-
-FLAG_MEANINGS: Final = {
-    "foreign-cpu": "other programs used the machine while it was measured; the figure may be low",
-    "steal": "the hypervisor took CPU time away while it was measured; the figure may be low",
-    "long-receiver": "the receiver counted for over 3 % longer than planned; the figure may be low",
-    "uneven-streams": "one stream delivered under a tenth of what the others did; the sum hides it",
-    "duplicate-packets": "datagrams arrived twice or too late, so losses are unknown",
-    "udp-counters": "iperf3 miscounted losses; they are reckoned from the bytes at both ends",
-    "cpu-columns": "the kernel's CPU columns do not add up to the wall time; do not use its CPU figures",
-    "not-through-the-node-port": "its requests did not go through the NodePort's node, as that path's do",
-}
 
 LAB_DISCLAIMER: Final = (
     "Lab figures: network namespaces on one machine, not a cluster. The ratios hold on this host; they are not figures "
@@ -222,6 +211,7 @@ def _comparisons(con: duckdb.DuckDBPyConnection, about: Run) -> list[Comparison]
         return []
     others = [arm.name for arm in about.arms[1:]]
     means = run.rows(con, "select * from visit_means where run_id = $run_id", run_id=about.run_id)
+    flagged = _flags_by_side(con, about.run_id)
     comparisons: list[Comparison] = []
     for metric in metrics.METRICS:
         if about.is_lab and not metric.in_lab:
@@ -231,10 +221,29 @@ def _comparisons(con: duckdb.DuckDBPyConnection, about: Run) -> list[Comparison]
             if row[metric.name] is not None:
                 key = (row["topology"], row["protocol"], row["direction"], row["dataplane"])
                 visits.setdefault(key, {})[row["round"]] = row[metric.name]
-        told = compare_all(metric, about.cells, about.baseline.name, others, visits, about.both_directions)
-        if visits or metric.name in {"received_bps", "connect_p50_s"}:
+        doubts = {place: flags.doubt(trials, metric.kind) for place, trials in flagged.items()}
+        told = compare_all(metric, about.cells, about.baseline.name, others, visits, about.both_directions, doubts)
+        ruled_out = any(d.left_out for place, d in doubts.items() if place[1] in metric.protocols)
+        if visits or ruled_out or metric.name in {"received_bps", "connect_p50_s"}:
             comparisons += told
     return comparisons
+
+
+def _flags_by_side(
+    con: duckdb.DuckDBPyConnection, run_id: str
+) -> dict[tuple[str, str, str, str], list[tuple[list[str] | None, int]]]:
+    """Topology, protocol, direction, dataplane -> the flags of the trials that count, and how many carry just these."""
+    found = run.rows(
+        con,
+        """select topology, protocol, direction, dataplane, flags, count(*) as n from measurements
+           where run_id = $run_id group by all order by all""",
+        run_id=run_id,
+    )
+    sides: dict[tuple[str, str, str, str], list[tuple[list[str] | None, int]]] = {}
+    for row in found:
+        key = (row["topology"], row["protocol"], row["direction"], row["dataplane"])
+        sides.setdefault(key, []).append((row["flags"], row["n"]))
+    return sides
 
 
 def _counts(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[int, int, int]:
@@ -300,4 +309,4 @@ def _flags(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[Flag, ...]:
            group by flag order by n desc, flag""",
         run_id=run_id,
     )
-    return tuple(Flag(r["flag"], r["n"], FLAG_MEANINGS.get(r["flag"], "see the trial's row")) for r in found)
+    return tuple(Flag(r["flag"], r["n"], flags.meaning_of(r["flag"])) for r in found)

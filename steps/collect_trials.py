@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
+from analysis.flags import voids
 from steps import figures, monitor, return_path
 from steps.collect_visits import VisitRecord
 from steps.figures import Connects
@@ -66,7 +67,7 @@ def trial_row(
         # the one figure that is kept: it is the reason
         share = _nat_share(document, attempt, found) if isinstance(found, Report) else None
         return {**row, "outcome": "failed", "error": error, "nat_bytes_per_payload_byte": share}
-    row["flags"] = [*document.flags, *_doubts(document, attempt, found)]
+    row["flags"] = [*document.flags, *_doubts(document, attempt, found, record)]
     baseline = record.baseline_ratio(attempt.foreign_cpu_ratio)
     row["nodes"] = _nodes(document, attempt, baseline)
     row |= _report(document, attempt, found, baseline) if isinstance(found, Report) else _connects(found)
@@ -120,8 +121,10 @@ def _connects(connects: Connects) -> Row:
     }
 
 
-def _doubts(document: TrialDocument, attempt: Attempt, found: Report | Connects) -> list[str]:
+def _doubts(document: TrialDocument, attempt: Attempt, found: Report | Connects, record: VisitRecord) -> list[str]:
     flags = {flag for readings in attempt.readings.values() for flag in monitor.doubts(*_window(attempt, readings))}
+    flags |= {"cpu-idle"} if any(voids([flag], "cpu") for flag in record.idle_doubts) else set()
+    flags |= {"cpu-paced-udp"} if document.trial.protocol == "udp" and document.trial.offered_bps is not None else set()
     if isinstance(found, Connects):
         flags |= {"connect-errors"} if found.errors else set()
     else:

@@ -89,6 +89,13 @@ class VisitRecord:
         ratios = {node: monitor.busy_ratio(r[0], r[-1]) for node, r in canary.idle.items() if r}
         return {node: ratio + shift for node, ratio in ratios.items() if ratio is not None}
 
+    @property
+    def idle_doubts(self) -> frozenset[str]:
+        """The flags of the window in which the nodes were looked at while idle: what is subtracted is in doubt too."""
+        canary = self.canaries.get("before")
+        windows = canary.idle.values() if canary is not None else ()
+        return frozenset(flag for r in windows if r for flag in monitor.doubts(r[0], r[-1]))
+
     def _before_trials(self) -> tuple[tuple[str, raw.Configure | raw.Evidence | raw.Prepare | None], ...]:
         return (raw.CONFIGURE, self.configure), (raw.SETTLE, self.settle), (raw.PREPARE, self.prepare)
 

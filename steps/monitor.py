@@ -173,16 +173,24 @@ def busy_ratio(before: Counters, after: Counters) -> float | None:
 
 
 def doubts(before: Counters, after: Counters) -> tuple[str, ...]:
-    """Flags on a window: `cpu-columns` where they don't add up to wall time, `steal` where a hypervisor took CPU."""
+    """Flags on a window, whose meaning is in `analysis.flags`.
+
+    `cpu-idle`: a core's idle time runs backwards, or beyond the wall time, so that nothing says how busy it was.
+    `cpu-columns`: the columns don't add up to the wall time, so that the busy ones, which are sampled at ticks, don't
+    say what the CPU was busy with. `steal`: a hypervisor took CPU. `cpu-unknown`: the readings can't be compared.
+    """
     wall_s = after.at_s - before.at_s
     if wall_s <= 0 or not after.cores or len(before.cores) != len(after.cores):
         return ("cpu-unknown",) if after.cores else ()
     cores = len(after.cores)
     deltas = _deltas(before, after)
     # Counters come in ticks, so a short window can't be held to the ratio alone.
-    allowed_s = max(_COLUMN_TOLERANCE * wall_s, 2 * _TICK_S) * cores
+    allowed_core_s = max(_COLUMN_TOLERANCE * wall_s, 2 * _TICK_S)
     flags = []
-    if abs(sum(sum(d.values()) for d in deltas) - wall_s * cores) > allowed_s:
+    unused_s = [d["idle"] + d["iowait"] for d in deltas]
+    if not all(-allowed_core_s <= unused <= wall_s + allowed_core_s for unused in unused_s):
+        flags.append("cpu-idle")
+    if abs(sum(sum(d.values()) for d in deltas) - wall_s * cores) > allowed_core_s * cores:
         flags.append("cpu-columns")
     if sum(d["steal"] for d in deltas) > STEAL_LIMIT_RATIO * wall_s * cores:
         flags.append("steal")

@@ -55,6 +55,7 @@ def message(
         "notice": said.notice if said else None,
         "trials": said.trials if said else None,
         "trials_measured": said.trials_measured if said else None,
+        "flags": [{"flag": f.flag, "count": f.trials, "meaning": f.meaning} for f in said.flags] if said else [],
         "failures": [{"reason": f.reason, "count": f.count} for f in said.failures] if said else [],
         "report": report if said else None,
     }

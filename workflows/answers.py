@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from analysis import telling, verdict, words
+from analysis import flags, telling, verdict, words
 from analysis.compare import Comparison
 from analysis.integrity.left_out import sentences
 from analysis.store import Store
@@ -101,6 +101,8 @@ def _show_answers(said: Summary, console: Terminal) -> None:
         what = "connect time" if speed.metric == SPEED[1] else "throughput, CPU per Gbit"
         console.print(Text.assemble((path, "bold"), f"  {what}"))
         console.print(table)
+    if any(c.doubts.mark for c in (*speeds, *costs.values())):
+        console.print(flags.LEGEND, style="dim", soft_wrap=True)
 
 
 def _show_changes(said: Summary, console: Terminal) -> None:
@@ -120,9 +122,10 @@ def _show_changes(said: Summary, console: Terminal) -> None:
 
 def _answer(comparison: Comparison) -> Text:
     """The difference, or how small a one would have been seen; the reasons are in the report."""
+    mark = comparison.doubts.mark
     if comparison.verdict == "cannot-tell":
-        return Text("can't tell", style="dim")
+        return Text(f"can't tell{mark}", style="dim")
     if comparison.gain is None:
         seen = comparison.smallest_effect
-        return Text("none seen" + ("" if seen is None else f" ({words.percent(seen, sign=False)})"), style="dim")
+        return Text("none seen" + ("" if seen is None else f" ({words.percent(seen, sign=False)})") + mark, style="dim")
     return Text(comparison.estimate, style="green" if comparison.gain else "red")

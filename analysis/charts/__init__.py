@@ -20,6 +20,7 @@ from altair.utils.schemapi import debug_mode
 from analysis.charts._data import Data, narrowed
 from analysis.charts._svg import to_svg
 from analysis.charts._theme import LOOKS, Look
+from analysis.flags import LEGEND, MARKED
 
 __all__ = ["Chart", "Data", "Drawing", "catalogue", "draw", "draw_all"]
 
@@ -77,17 +78,20 @@ def draw_all(charts: Sequence[Chart], data: Data) -> list[Drawing]:
         debug_mode(arg=False),
     ):  # the tests draw each chart with Altair's checks on
         begun = [(chart, [painter.submit(to_svg, *job) for job in _jobs(chart, data)]) for chart in charts]
-        return [
-            Drawing(
-                name=chart.__name__.rpartition(".")[2],
-                title=chart.TITLE,
-                reading=chart.READING,
-                variants=tuple(variant.result() for variant in variants),
-                empty=None if variants else chart.EMPTY,
-                key=bool(variants) and getattr(chart, "KEY", False),
-            )
-            for chart, variants in begun
-        ]
+        return [_drawing(chart, tuple(variant.result() for variant in variants)) for chart, variants in begun]
+
+
+def _drawing(chart: Chart, variants: tuple[str, ...]) -> Drawing:
+    """A chart as drawn; one with a mark of flagged trials in it says what the mark means."""
+    legend = f" {LEGEND}" if any(MARKED in variant for variant in variants) else ""
+    return Drawing(
+        name=chart.__name__.rpartition(".")[2],
+        title=chart.TITLE,
+        reading=chart.READING + legend,
+        variants=variants,
+        empty=None if variants else chart.EMPTY,
+        key=bool(variants) and getattr(chart, "KEY", False),
+    )
 
 
 def _jobs(chart: Chart, data: Data) -> Iterator[tuple[dict[str, Any], Look, str, str]]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from analysis import run, statistics, words
 from analysis.changes import Change
 from analysis.compare import Comparison
+from analysis.flags import MARKED, Kind
 from analysis.run import Arm, Run
 
 Row = dict[str, Any]
@@ -71,25 +72,37 @@ def frame(rows: Iterable[Row]) -> pa.Table:
     return pa.Table.from_pylist(list(rows))
 
 
-def intervals(data: Data, visits: Iterable[Row], unit: str, *, geometric: bool = False) -> pa.Table:
+def flagged(row: Row, kind: Kind) -> bool:
+    """Whether flagged trials entered a row of `visit_means`, or were left out of it."""
+    return bool(row[f"{kind}_flagged"] or row[f"{kind}_left_out"])
+
+
+def intervals(data: Data, visits: Iterable[Row], unit: str, kind: Kind, *, geometric: bool = False) -> pa.Table:
     """Visit means with their 95 % intervals: a row for each path and dataplane; one without a value says so.
 
     Args:
         data: the run.
-        visits: `path`, `dataplane` (its name) and `value`, one row a visit.
+        visits: `path`, `dataplane` (its name), `value`, and how many trials are flagged and left out, one row a visit.
         unit: of the value, SI; the frame holds it in the multiple that fits, named in its column `unit`.
+        kind: of the value; the text of one in which flags matter has a mark.
         geometric: whether the mean is taken of logarithms.
     """
     found: dict[tuple[str, str], list[float]] = {}
+    marks: dict[tuple[str, str], str] = {}
     for row in visits:
+        place = (row["path"], row["dataplane"])
         if row["value"] is not None:
-            found.setdefault((row["path"], row["dataplane"]), []).append(row["value"])
+            found.setdefault(place, []).append(row["value"])
+        if flagged(row, kind):
+            marks[place] = MARKED
     size, name = words.scale(unit, *(sum(values) / len(values) for values in found.values()))
-    return frame(
+    rows = [
         {"path": path, "unit": name} | data.side(arm) | _value(found.get((path, arm.name)), size, geometric)
         for path in dict.fromkeys(path for path, _ in found)
         for arm in data.run.arms
-    )
+    ]
+    titles = {(path, data.run.arm(name).title): mark for (path, name), mark in marks.items()}
+    return frame(row | {"text": row["text"] + titles.get((row["path"], row["dataplane"]), "")} for row in rows)
 
 
 def _value(values: list[float] | None, size: float, geometric: bool) -> Row:  # noqa: FBT001 - passed on as it came

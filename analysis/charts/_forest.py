@@ -65,7 +65,7 @@ def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
                     "blind_low": 1 / (1 + c.smallest_effect) if c.smallest_effect is not None else None,
                     "blind_high": 1 + c.smallest_effect if c.smallest_effect is not None else None,
                     "found": c.found,
-                    "text": c.estimate if seen else "can't tell",
+                    "text": c.estimate if seen else f"can't tell{c.doubts.mark}",
                 }
                 | data.side(arms[c.dataplane])
             )

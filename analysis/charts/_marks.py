@@ -7,6 +7,7 @@ import altair as alt
 import pyarrow as pa
 
 from analysis.charts._theme import INK, LEVELS, MUTED, SHAPES, WIDE, Look
+from analysis.flags import MARKED
 
 LABELS_WIDE = 190
 LABELS_NARROW = 104
@@ -68,6 +69,12 @@ def by_path(chart: Any, frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:  
         header["labelExpr"] = "split(datum.label, ': ')"
     faceted: alt.FacetChart = chart.facet(row=alt.Row("path:N", sort=paths, header=header, title=None), data=frame)
     return cast("alt.FacetChart", faceted.resolve_scale(y="independent"))
+
+
+def daggers(base: alt.Chart, x: alt.X, y: alt.Y) -> alt.Chart:
+    """The mark of flagged trials above each point that has some in it, by the frame's column `flagged`."""
+    beside = base.transform_filter("datum.flagged").mark_text(text=MARKED, dy=-8)
+    return cast("alt.Chart", beside.encode(x=x, y=y, color=alt.ColorValue(INK)))
 
 
 def top(values: list[float | None], room: float) -> float:

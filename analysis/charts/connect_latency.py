@@ -4,10 +4,11 @@ import altair as alt
 import pyarrow as pa
 
 from analysis import words
-from analysis.charts._data import Data, Row
+from analysis.charts._data import Data, Row, flagged
 from analysis.charts._data import frame as to_frame
 from analysis.charts._marks import by_path, colour, hollow, lane, plot_width, shape, top
 from analysis.charts._theme import INK, WIDE, Look
+from analysis.flags import MARKED
 
 TITLE = "Connect time"
 READING = (
@@ -16,7 +17,8 @@ READING = (
 EMPTY = "No connection was timed: the connect probe was not among the trials, or none of its trials was measured."
 ORDER = 70
 SQL = """
-    select topology, protocol, direction, dataplane, avg(connect_p50_s) as p50, avg(connect_p99_s) as p99
+    select topology, protocol, direction, dataplane, avg(connect_p50_s) as p50, avg(connect_p99_s) as p99,
+           sum(connect_flagged) as connect_flagged, sum(connect_left_out) as connect_left_out
     from visit_means where run_id = $run_id and connect_p50_s is not null group by all
 """
 
@@ -32,6 +34,7 @@ def frame(data: Data) -> pa.Table:
                 if (row["path"], row["dataplane"]) == (path, arm.name):
                     tail = row["p99"] / size if row["p99"] is not None else None
                     text = " / ".join(words.digits(v) for v in (row["p50"] / size, tail) if v is not None)
+                    text += MARKED if flagged(row, "connect") else ""
                     rows.append(
                         {"path": path, "unit": unit, "value": row["p50"] / size, "tail": tail, "text": text}
                         | data.side(arm)

@@ -7,18 +7,20 @@ from analysis.charts._data import Data
 from analysis.charts._data import frame as to_frame
 from analysis.charts._marks import parts
 from analysis.charts._theme import WIDE, Look
+from analysis.flags import MARKED
 
 TITLE = "CPU by mode"
 READING = (
     "Share of all cores of a node that were busy, by what with: forwarding packets is mostly softirq. "
-    "Means over visits, idle use not subtracted."
+    "Means over the trials whose CPU columns add up, idle use not subtracted."
 )
-EMPTY = "No node's CPU was recorded, so there is none to show."
+EMPTY = "No node's CPU was recorded in a way that tells what with it was busy, so there is none to show."
 ORDER = 50
 MODES = ("user", "system", "softirq", "irq", "steal")
 SQL = """
     select topology, protocol, direction, dataplane, node, avg(user_ratio + nice_ratio) as user,
-           avg(system_ratio) as system, avg(softirq_ratio) as softirq, avg(irq_ratio) as irq, avg(steal_ratio) as steal
+           avg(system_ratio) as system, avg(softirq_ratio) as softirq, avg(irq_ratio) as irq, avg(steal_ratio) as steal,
+           bool_or(marks(flags, 'cpu_modes') or voids(flags, 'cpu_modes')) as flagged
     from node_usage where run_id = $run_id group by all order by node
 """
 
@@ -34,6 +36,7 @@ def frame(data: Data) -> pa.Table:
     for row in rows:
         side = data.side(data.run.arm(row["dataplane"]))
         lane = f"{side['dataplane']}, {row['node']}" if several else side["dataplane"]
+        lane += MARKED if row["flagged"] else ""
         table += [
             {"path": row["path"], "lane": lane, "part": mode, "place": place, "value": row[mode] * 100} | side
             for place, mode in enumerate(MODES)

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from analysis.charts._data import Data
 from analysis.charts._data import frame as to_frame
-from analysis.charts._marks import SIGNED, colour, hollow, shape
+from analysis.charts._marks import SIGNED, colour, daggers, hollow, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
 
 TITLE = "Order and drift"
@@ -21,6 +21,7 @@ ORDER = 90
 KEY = True
 SQL = """
     select dataplane, position, round, epoch(started_at - min(started_at) over ()) / 60 as minute,
+           marks(flags, 'throughput') as flagged,
            (received_bps / exp(avg(ln(received_bps)) over cell) - 1) * 100 as value
     from measurements where run_id = $run_id and received_bps > 0
     window cell as (partition by dataplane, topology, protocol, direction, streams, offered_bps)
@@ -59,5 +60,6 @@ def _panel(frame: pa.Table, field: str, title: str) -> alt.LayerChart | alt.Face
         .mark_line(color=INK, strokeWidth=1.8)
         .encode(x=alt.X("x:Q"), y=alt.Y("y:Q"), order=alt.Order("x:Q"))
     )
+    marks = daggers(base, x, alt.Y("value:Q", axis=y))
     zero = base.transform_aggregate(n="count()").mark_rule(color=MUTED).encode(y=alt.YDatum(0))
-    return alt.layer(zero, points, mean)
+    return alt.layer(zero, points, marks, mean)

@@ -14,10 +14,13 @@ READING = (
 EMPTY = "No node's memory was recorded, so there is none to show."
 ORDER = 55
 SQL = """
-    select node || ', idle' as path, dataplane, visit, avg(memory_used_bytes) as value
+    select node || ', idle' as path, dataplane, visit, avg(memory_used_bytes) as value,
+           0 as memory_flagged, 0 as memory_left_out
     from idle_usage where run_id = $run_id and proof = 'proven' group by all
     union all
-    select node || ', measuring' as path, dataplane, visit, avg(memory_used_bytes) as value
+    select node || ', measuring' as path, dataplane, visit, avg(memory_used_bytes) as value,
+           count(*) filter (marks(flags, 'memory')) as memory_flagged,
+           count(*) filter (voids(flags, 'memory')) as memory_left_out
     from node_usage where run_id = $run_id group by all
     order by path, visit
 """
@@ -25,7 +28,7 @@ SQL = """
 
 def frame(data: Data) -> pa.Table:
     """Memory by node and state, and dataplane."""
-    return intervals(data, data.ask(SQL), "B")
+    return intervals(data, data.ask(SQL), "B", "memory")
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:

@@ -16,10 +16,13 @@ EMPTY = "Node to node was not measured beside another path with the same protoco
 ORDER = 30
 SQL = """
     with control as (
-        select visit, protocol, exp(avg(ln(received_bps))) as bps
+        select visit, protocol, exp(avg(ln(received_bps))) as bps, sum(throughput_flagged) as flagged,
+               sum(throughput_left_out) as left_out
         from visit_means where run_id = $run_id and topology = 'node-to-node' and received_bps > 0 group by all
     )
-    select v.*, v.received_bps / c.bps as value
+    select v.* replace (v.throughput_flagged + c.flagged as throughput_flagged,
+                        v.throughput_left_out + c.left_out as throughput_left_out),
+           v.received_bps / c.bps as value
     from visit_means as v join control as c using (visit, protocol)
     where v.run_id = $run_id and v.topology <> 'node-to-node'
 """
@@ -27,7 +30,7 @@ SQL = """
 
 def frame(data: Data) -> pa.Table:
     """Throughput as a share of the control's, by path and dataplane."""
-    return intervals(data, data.by_path(SQL), "", geometric=True)
+    return intervals(data, data.by_path(SQL), "", "throughput", geometric=True)
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:

@@ -21,7 +21,7 @@ SQL = """
 
 def frame(data: Data) -> pa.Table:
     """Bytes through the NodePort's node per payload byte, by path and dataplane."""
-    return intervals(data, data.by_path(SQL), "B/B")
+    return intervals(data, data.by_path(SQL), "B/B", "return_path")
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:

@@ -16,7 +16,7 @@ SQL = "select * exclude (received_bps), received_bps as value from visit_means w
 
 def frame(data: Data) -> pa.Table:
     """Throughput by path and dataplane."""
-    return intervals(data, data.by_path(SQL), "bit/s", geometric=True)
+    return intervals(data, data.by_path(SQL), "bit/s", "throughput", geometric=True)
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:

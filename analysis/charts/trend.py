@@ -8,7 +8,7 @@ import pyarrow as pa
 from analysis.changes import Change
 from analysis.charts._data import Data, Row
 from analysis.charts._data import frame as to_frame
-from analysis.charts._marks import SIGNED, colour, column, hollow, shape
+from analysis.charts._marks import SIGNED, colour, column, daggers, hollow, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
 
 TITLE = "Trend over runs"
@@ -31,12 +31,15 @@ SQL = """
         order by r.started_at desc limit 60
     ),
     means as (
-        select l.run_id, l.started_at, m.topology, m.protocol, m.direction, m.dataplane, avg(ln(m.received_bps)) as log
-        from measurements as m join latest as l using (run_id) where m.received_bps > 0 group by all
+        select l.run_id, l.started_at, m.topology, m.protocol, m.direction, m.dataplane, avg(ln(m.received_bps)) as log,
+               bool_or(marks(m.flags, 'throughput')) or count(*) > count(m.received_bps) as flagged
+        from measurements as m join latest as l using (run_id)
+        where m.received_bps > 0 or voids(m.flags, 'throughput') group by all
     )
-    select m.* exclude (log), (exp(m.log - b.log) - 1) * 100 as value
+    select m.* exclude (log, flagged), m.flagged or b.flagged as flagged, (exp(m.log - b.log) - 1) * 100 as value
     from means as m join means as b using (run_id, topology, protocol, direction)
-    where b.dataplane = $baseline and m.dataplane <> $baseline order by m.started_at
+    where b.dataplane = $baseline and m.dataplane <> $baseline and m.log is not null and b.log is not null
+    order by m.started_at
 """
 
 _HEIGHT = 110
@@ -60,7 +63,7 @@ def frame(data: Data) -> pa.Table:
     here.sort(key=lambda row: cells.index((row["topology"], row["protocol"], row["direction"])))
     shared = {"baseline": data.run.baseline.title, "size": None, "place": None, "late": None}
     rows = [
-        {"path": data.path(row), "at": row["started_at"].isoformat(), "value": row["value"]}
+        {"path": data.path(row), "at": row["started_at"].isoformat(), "value": row["value"], "flagged": row["flagged"]}
         | shared
         | arms[row["dataplane"]]
         for row in here
@@ -82,7 +85,14 @@ def _marks(data: Data, rows: list[Row], arms: dict[str, Row]) -> list[Row]:
         taken = {m["place"] for m in marks if m["path"] == path and abs(nights.index(m["at"]) - here) < len(nights) / 3}
         place = next(place for place in range(len(marks) + 1) if place not in taken)
         late = here >= len(nights) / 2
-        drawn = {"path": path, "at": at, "value": None, "baseline": rows[0]["baseline"], "size": change.size}
+        drawn = {
+            "path": path,
+            "at": at,
+            "value": None,
+            "flagged": False,
+            "baseline": rows[0]["baseline"],
+            "size": change.size,
+        }
         marks.append(drawn | {"place": place, "late": late} | arms[change.dataplane])
     return marks
 
@@ -113,11 +123,12 @@ def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
     points = base.mark_point(size=34, filled=True, opacity=1).encode(
         fill=side, stroke=side, shape=shape(frame), **hollow(0)
     )
+    marks = daggers(base, at, alt.Y("value:Q", scale=_scale(frame), axis=axis))
     zero = alt.Chart().transform_aggregate(n="count()").mark_rule(color=MUTED).encode(y=alt.YDatum(0))
     paths = list(dict.fromkeys(column(frame, "path")))
     header = {"title": None, "labelAnchor": "start", "labelColor": INK}
     return (
-        alt.layer(zero, *_rules(frame, at, look), lines, points)
+        alt.layer(zero, *_rules(frame, at, look), lines, points, marks)
         .properties(width=width, height=_HEIGHT + _labels_height(frame))
         .facet(facet=alt.Facet("path:N", sort=paths, header=header, title=None), columns=columns, data=frame)
     )

@@ -18,7 +18,7 @@ SQL = """
 
 def frame(data: Data) -> pa.Table:
     """Share of datagrams lost by path and dataplane."""
-    return intervals(data, data.by_path(SQL), "")
+    return intervals(data, data.by_path(SQL), "", "loss")
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:

@@ -6,6 +6,7 @@ select
     services,
     dataplane,
     count(*) as trials,
+    count(*) filter (marks(flags, 'connect')) as connect_flagged,
     median(connect_p50_s) as connect_p50_s,
     median(connect_p99_s) as connect_p99_s,
     avg(connects_per_s) as connects_per_s

@@ -1,4 +1,4 @@
--- What does a gigabit cost in CPU time, and where is it spent?
+-- What does a gigabit cost in CPU time, and where is it spent? (left out: trials of which a flag voids that figure)
 select
     environment,
     run_id,
@@ -10,6 +10,9 @@ select
     side,
     any_value(cores) as cores,
     count(*) as trials,
+    count(*) filter (marks(flags, 'cpu') and not voids(flags, 'cpu')) as cpu_flagged,
+    count(*) filter (voids(flags, 'cpu')) as cpu_left_out,
+    count(*) filter (voids(flags, 'cpu_modes')) as modes_left_out,
     avg(busy_ratio) as busy_ratio,
     avg(busy_above_idle_ratio) as busy_above_idle_ratio,
     avg(user_ratio) as user_ratio,

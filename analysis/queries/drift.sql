@@ -4,6 +4,7 @@ with relative as (
         environment,
         run_id,
         position,
+        flags,
         received_bps / nullif(avg(received_bps) over (
             partition by run_id, dataplane, topology, protocol, direction, streams, offered_bps
         ), 0) as to_mean_ratio
@@ -15,6 +16,7 @@ select
     run_id,
     position,
     count(*) as trials,
+    count(*) filter (marks(flags, 'throughput')) as throughput_flagged,
     avg(to_mean_ratio) as to_mean_ratio,
     stddev_samp(to_mean_ratio) as spread_ratio
 from relative

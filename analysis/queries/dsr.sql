@@ -7,6 +7,7 @@ select
     direction,
     dataplane,
     count(*) as trials,
+    count(*) filter (marks(flags, 'return_path')) as return_path_flagged,
     median(nat_bytes_per_payload_byte) as nat_bytes_per_payload_byte,
     min(nat_bytes_per_payload_byte) as lowest,
     max(nat_bytes_per_payload_byte) as highest

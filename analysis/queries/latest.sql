@@ -7,6 +7,8 @@ select
     m.direction,
     m.dataplane,
     count(*) as visits,
+    sum(m.flagged)::bigint as flagged_trials,
+    sum(m.cpu_left_out)::bigint as cpu_left_out,
     geometric_mean(m.received_bps) as received_bps,
     avg(m.cpu_s_per_gbit) as cpu_s_per_gbit,
     avg(m.loss_ratio) as loss_ratio,

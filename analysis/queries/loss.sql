@@ -7,6 +7,7 @@ select
     offered_bps,
     dataplane,
     count(*) as trials,
+    count(*) filter (marks(flags, 'loss')) as loss_flagged,
     avg(sent_bps) as sent_bps,
     avg(received_bps) as received_bps,
     sum(lost_packets)::bigint as lost_packets,

@@ -1,6 +1,8 @@
 -- How much memory do the nodes use under load, and with nothing sent?
 with loaded as (
-    select environment, run_id, dataplane, node, avg(memory_used_bytes) as loaded_bytes
+    select
+        environment, run_id, dataplane, node, avg(memory_used_bytes) as loaded_bytes,
+        count(*) filter (marks(flags, 'memory')) as memory_flagged
     from node_usage
     group by all
 ),
@@ -10,7 +12,7 @@ idle as (
     where proof = 'proven'
     group by all
 )
-select environment, run_id, dataplane, node, idle_bytes, loaded_bytes
+select environment, run_id, dataplane, node, idle_bytes, loaded_bytes, memory_flagged
 from loaded
 full join idle using (environment, run_id, dataplane, node)
 where

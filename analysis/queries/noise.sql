@@ -11,7 +11,8 @@ with visits_of_cells as (
         dataplane,
         visit,
         avg(received_bps) as mean_bps,
-        stddev_samp(received_bps) as spread_bps
+        stddev_samp(received_bps) as spread_bps,
+        count(*) filter (marks(flags, 'throughput')) as flagged
     from measurements
     where received_bps > 0
     group by all
@@ -26,6 +27,7 @@ select
     offered_bps,
     dataplane,
     count(*) as visits,
+    sum(flagged)::bigint as throughput_flagged,
     avg(mean_bps) as received_bps,
     avg(spread_bps / mean_bps) as within_visits_ratio,
     stddev_samp(mean_bps) / avg(mean_bps) as between_visits_ratio

@@ -1,6 +1,6 @@
 -- What share of node-to-node throughput does each path reach in the same visit?
 with control as (
-    select run_id, visit, protocol, direction, streams, offered_bps, received_bps as control_bps
+    select run_id, visit, protocol, direction, streams, offered_bps, received_bps as control_bps, throughput_flagged
     from visit_means
     where topology = 'node-to-node'
 )
@@ -12,6 +12,7 @@ select
     m.direction,
     m.dataplane,
     count(*) as visits,
+    sum(m.throughput_flagged + c.throughput_flagged)::bigint as throughput_flagged,
     geometric_mean(m.received_bps / c.control_bps) as of_node_to_node_ratio
 from visit_means as m
 join control as c

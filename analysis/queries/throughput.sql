@@ -9,6 +9,8 @@ select
     offered_bps,
     dataplane,
     count(*) as visits,
+    sum(throughput_flagged)::bigint as throughput_flagged,
+    sum(throughput_left_out)::bigint as throughput_left_out,
     geometric_mean(received_bps) as received_bps,
     min(received_bps) as lowest_bps,
     max(received_bps) as highest_bps,

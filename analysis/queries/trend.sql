@@ -10,6 +10,8 @@ select
     run_started_at,
     run_id,
     count(*) as visits,
+    sum(flagged)::bigint as flagged_trials,
+    sum(cpu_left_out)::bigint as cpu_left_out,
     geometric_mean(received_bps) as received_bps,
     avg(cpu_s_per_gbit) as cpu_s_per_gbit,
     avg(loss_ratio) as loss_ratio,

@@ -8,7 +8,7 @@ import duckdb
 import jinja2
 from markupsafe import Markup
 
-from analysis import charts, metrics, run, telling, words
+from analysis import charts, flags, metrics, run, telling, words
 from analysis.charts import Data, Drawing
 from analysis.charts._theme import INKS, SHAPES
 from analysis.integrity.left_out import LeftOut, sentences
@@ -77,6 +77,7 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary | None 
         provenance=tables.flat(about.provenance),
         parameters=tables.flat({k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells"}}),
         limits={**limits.of(about), **_left_out(con)},
+        marks={"marked": flags.MARKED, "void": flags.VOID},
         title=_title(about),
     )
 

@@ -1,11 +1,13 @@
 """The tables of the report: figures as text, three significant digits, one unit a column."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from analysis import words
+from analysis import flags, words
 from analysis.charts import Data
+from analysis.flags import Kind
 
 _FOLD: Final = 250
 """A table with more trials than this is folded by round."""
@@ -13,25 +15,26 @@ _FOLD: Final = 250
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A column of the trials' table: header with unit, SQL over `trials`, and what to divide by."""
+    """A column of the trials' table: header with unit, SQL over `trials`, kind (None: not measured), divisor."""
 
     header: str
     sql: str
+    kind: Kind | None
     divisor: float = 1.0
 
 
 _FIGURES: Final = (
-    Figure("offered, Gbit/s", "offered_bps", 1e9),
-    Figure("received, Gbit/s", "received_bps", 1e9),
-    Figure("sent, Gbit/s", "sent_bps", 1e9),
-    Figure("lost, %", "lost_packets / nullif(total_packets, 0)", 0.01),
-    Figure("resent segments", "retransmits"),
-    Figure("round trip, ms", "rtt_s", 1e-3),
-    Figure("connect p50, µs", "connect_p50_s", 1e-6),
-    Figure("connect p99, µs", "connect_p99_s", 1e-6),
-    Figure("CPU busy, %", "list_avg(list_transform(nodes, lambda n: n.busy_ratio))", 0.01),
-    Figure("CPU, s/Gbit", "cpu_s_per_gbit"),
-    Figure("NAT bytes per byte", "nat_bytes_per_payload_byte"),
+    Figure("offered, Gbit/s", "offered_bps", None, 1e9),
+    Figure("received, Gbit/s", "received_bps", "throughput", 1e9),
+    Figure("sent, Gbit/s", "sent_bps", "throughput", 1e9),
+    Figure("lost, %", "lost_packets / nullif(total_packets, 0)", "loss", 0.01),
+    Figure("resent segments", "retransmits", "throughput"),
+    Figure("round trip, ms", "rtt_s", "throughput", 1e-3),
+    Figure("connect p50, µs", "connect_p50_s", "connect", 1e-6),
+    Figure("connect p99, µs", "connect_p99_s", "connect", 1e-6),
+    Figure("CPU busy, %", "list_avg(list_transform(nodes, lambda n: n.busy_ratio))", "cpu", 0.01),
+    Figure("CPU, s/Gbit", "cpu_s_per_gbit", "cpu"),
+    Figure("NAT bytes per byte", "nat_bytes_per_payload_byte", "return_path"),
 )
 
 
@@ -62,7 +65,9 @@ def trials(data: Data) -> dict[str, Any]:
             "error": row["error"] if row["outcome"] == "measured" or row["error"] else row["outcome"],
             "outcome": row["outcome"],
             "flags": ", ".join(row["flags"] or ()),
-            "figures": [_figure(row[f"figure_{n}"], _FIGURES[n].divisor) for n in used],
+            "figures": [
+                _figure(row[f"figure_{n}"], _FIGURES[n].divisor, _mark(row["flags"], _FIGURES[n].kind)) for n in used
+            ],
         }
         for row in found
     ]
@@ -78,8 +83,14 @@ def trials(data: Data) -> dict[str, Any]:
     }
 
 
-def _figure(value: float | None, divisor: float) -> str:
-    return "" if value is None else words.digits(value / divisor)
+def _mark(carried: Sequence[str] | None, kind: Kind | None) -> str:
+    if kind is None:
+        return ""
+    return flags.VOID if flags.voids(carried, kind) else flags.MARKED if flags.marks(carried, kind) else ""
+
+
+def _figure(value: float | None, divisor: float, mark: str = "") -> str:
+    return "" if value is None else words.digits(value / divisor) + mark
 
 
 def visits(data: Data) -> list[dict[str, Any]]:

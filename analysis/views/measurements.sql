@@ -1,4 +1,5 @@
 -- The trials that count: measured, in a visit whose dataplane is proven; with all that a comparison needs beside them.
+-- A figure that one of its trial's flags voids is null here; `usable_trials` and the macros are from analysis/flags.py.
 create view measurements as
 with sides as (
     select
@@ -26,7 +27,7 @@ select
     coalesce(r.parameters ->> '$.dataplanes[0].name', r.parameters ->> '$.dataplanes[0]') as baseline,
     coalesce(s.title, v.dataplane_requested) as title,
     s.colour
-from trials as t
+from usable_trials as t
 join visits as v on v.run_id = t.run_id and v.visit = t.visit
 join runs as r on r.run_id = t.run_id
 left join titles as s on s.run_id = t.run_id and s.dataplane = v.dataplane_requested

@@ -251,15 +251,27 @@ def test_without_an_idle_baseline_cpu_per_gbit_is_unknown(run: Path) -> None:
     assert (visit["canary_before_bps"], visit["idle_nodes"], visit["error"]) == (None, None, None)
 
 
-def test_udp_that_would_fragment_is_flagged(tmp_path: Path) -> None:
-    write_run(tmp_path, settings(options="rounds=1 protocols=udp directions=forward"))
+@pytest.mark.parametrize(("rate", "paced"), [("", []), (" rate=300M", ["cpu-paced-udp"])])
+def test_udp_that_would_fragment_or_whose_cpu_is_in_doubt_is_flagged(
+    tmp_path: Path, rate: str, paced: list[str]
+) -> None:
+    write_run(tmp_path, settings(options=f"rounds=1 protocols=udp directions=forward{rate}"))
     _, path = first(tmp_path, "udp")
     planned = raw.read(path, raw.TrialDocument).trial
     assert planned.direction == "forward"
     replaced(path, mtu_bytes=1280, attempts=(attempt("udp-forward-omit-3.12.json"),))
     row = trial_row(tmp_path, "udp")
-    assert row["flags"] == ["udp-counters", "udp-fragments"]
+    assert row["flags"] == [*paced, "udp-counters", "udp-fragments"]
     assert row["lost_packets"] is not None
+
+
+def test_what_is_subtracted_is_in_doubt_where_the_idle_window_is(run: Path) -> None:
+    """The nodes' idle time ran backwards before the first trial, so no CPU figure of the visit can be used."""
+    path = run / raw.visit_directory(1) / "canary-before" / raw.CANARY
+    canary = raw.read(path, raw.CanaryDocument)
+    backwards = (counters(90.0), counters(90.2, busy=0.9))
+    raw.write(path, canary.model_copy(update={"idle": {"host": backwards}}))
+    assert {"cpu-idle" in (row["flags"] or []) for row in tables(run)["trials"] if row["visit"] == 1} == {True}
 
 
 @pytest.mark.parametrize(

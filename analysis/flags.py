@@ -1,0 +1,264 @@
+"""The flags of a trial, and what each does to its figures: in this one place, for every view, verdict, table and chart.
+
+A flag that *voids* a kind of figure takes it out: the view `measurements`, from which everything else derives, holds
+null instead, and each mean says how many trials were left out. A flag that *marks* it leaves it in, with a mark beside
+whatever it enters. The table `trials` keeps every figure as it was measured. A flag that is not known marks everything.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from analysis.schema import NODE_USAGE
+
+Kind = Literal["throughput", "loss", "connect", "cpu", "cpu_modes", "memory", "return_path"]
+"""What figures are about; a flag does the same to all figures of a kind."""
+
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+COLUMNS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "throughput": ("sent_bps", "received_bps", "retransmits", "rtt_s"),
+    "loss": ("lost_packets", "total_packets", "jitter_s"),
+    "connect": ("connects_per_s", "connect_p50_s", "connect_p99_s"),
+    "cpu": ("cpu_s_per_gbit",),
+    "cpu_modes": (),
+    "memory": (),
+    "return_path": ("nat_bytes_per_payload_byte",),
+}
+"""The figures of `trials` by kind."""
+
+NODE_FIELDS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "cpu": ("busy_ratio", "busy_above_idle_ratio"),
+    "cpu_modes": (
+        *(f"{mode}_ratio" for mode in ("user", "nice", "system", "iowait", "irq", "softirq", "steal", "idle")),
+        "softirq_by_core_ratio",
+        "steal_by_core_ratio",
+    ),
+    "memory": ("memory_used_bytes",),
+}
+"""The figures of each item of `trials.nodes` by kind."""
+
+MARKED: Final = "†"
+"""Stands beside a figure into which flagged trials entered, or from which some were left out."""
+
+VOID: Final = "‡"
+"""Stands beside a figure of one trial that enters nothing."""
+
+LEGEND: Final = f"{MARKED} flagged trials are in this figure or were left out of it; see the flags."
+
+_TRAFFIC: Final[frozenset[Kind]] = frozenset({"throughput", "loss", "connect", "cpu", "return_path"})
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A reason for doubt about a trial: its name, what it means for a reader, and the kinds it voids and marks."""
+
+    name: str
+    meaning: str
+    voids: frozenset[Kind] = frozenset()
+    marks: frozenset[Kind] = frozenset()
+
+
+FLAGS: Final = (
+    Flag(
+        "foreign-cpu",
+        "other programs used the machine while it was measured; throughput may be low, and what they used of the CPU "
+        "is subtracted as far as it is known",
+        marks=_TRAFFIC | {"memory", "cpu_modes"},
+    ),
+    Flag(
+        "foreign-cpu-unknown",
+        "what other programs used of the machine while it was measured is not known",
+        marks=_TRAFFIC | {"memory", "cpu_modes"},
+    ),
+    Flag(
+        "steal",
+        "the hypervisor took CPU time away while it was measured; the figure may be low, and its CPU figures, which "
+        "would count that time as used, are left out",
+        voids=frozenset({"cpu", "cpu_modes"}),
+        marks=_TRAFFIC - {"cpu"},
+    ),
+    Flag(
+        "cpu-idle",
+        "the kernel's idle time does not fit the wall time, in its window or in the idle one before it; its CPU "
+        "figures are left out",
+        voids=frozenset({"cpu", "cpu_modes"}),
+    ),
+    Flag(
+        "cpu-columns",
+        "the kernel's CPU columns do not add up to the wall time, so what the CPU was busy with is left out; how busy "
+        "it was comes from idle time and stays",
+        voids=frozenset({"cpu_modes"}),
+    ),
+    Flag(
+        "cpu-paced-udp",
+        "at a limited UDP rate the kernel's accounts and the calibration of `make bench-cpu` lie up to 20 points of "
+        "the machine apart; rest no decision on its CPU figures",
+        marks=frozenset({"cpu", "cpu_modes"}),
+    ),
+    Flag(
+        "cpu-unknown",
+        "the readings of a node's CPU can't be compared, so there is no CPU figure",
+        voids=frozenset({"cpu", "cpu_modes"}),
+    ),
+    Flag(
+        "monitor-lost",
+        "a node's counters could not be read, so its CPU and memory are missing; the reason is in the trial's row",
+        marks=frozenset({"cpu", "cpu_modes", "memory"}),
+    ),
+    Flag(
+        "connect-errors",
+        "some connections failed; the times are of those that opened",
+        marks=frozenset({"connect"}),
+    ),
+    Flag(
+        "udp-counters",
+        "iperf3 miscounted losses; they are reckoned from the bytes at both ends",
+        marks=frozenset({"loss"}),
+    ),
+    Flag(
+        "duplicate-packets",
+        "datagrams arrived twice or too late, so losses are unknown",
+        marks=frozenset({"loss"}),
+    ),
+    Flag(
+        "long-receiver",
+        "the receiver counted for longer than planned; the figure may be low",
+        marks=frozenset({"throughput", "loss", "cpu", "return_path"}),
+    ),
+    Flag(
+        "uneven-streams",
+        "one stream delivered under a tenth of what the others did; the sum hides it",
+        marks=frozenset({"throughput", "loss", "cpu", "return_path"}),
+    ),
+    Flag(
+        "not-through-the-node-port",
+        "the traffic did not take the way that the path is named for",
+        marks=_TRAFFIC,
+    ),
+    Flag(
+        "udp-fragments",
+        "datagrams were larger than the MTU, so each crossed the network in fragments",
+        marks=_TRAFFIC,
+    ),
+)
+
+BY_NAME: Final = {flag.name: flag for flag in FLAGS}
+
+
+def name_of(flag: str) -> str:
+    """The name of a flag as a row has it, where a reason may follow: `monitor-lost: the monitor does not answer`."""
+    return flag.partition(":")[0]
+
+
+def meaning_of(flag: str) -> str:
+    """What a flag means for a reader."""
+    known = BY_NAME.get(name_of(flag))
+    return known.meaning if known else "see the trial's row"
+
+
+def voids(flags: Iterable[str] | None, kind: Kind) -> bool:
+    """Whether one of these flags takes figures of this kind out."""
+    return any(kind in known.voids for flag in flags or () if (known := BY_NAME.get(name_of(flag))))
+
+
+def marks(flags: Iterable[str] | None, kind: Kind) -> bool:
+    """Whether one of these flags needs a mark beside figures of this kind; one that is not known does."""
+    return any((known := BY_NAME.get(name_of(flag))) is None or kind in known.marks for flag in flags or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What flags did to a figure made of several trials.
+
+    Attributes:
+        trials: how many there were, with those left out.
+        flagged: how many carry a flag that marks the figure, and are in it.
+        left_out: how many carry a flag that voids the figure, and are not in it.
+        flags: the names of those flags.
+    """
+
+    trials: int = 0
+    flagged: int = 0
+    left_out: int = 0
+    flags: tuple[str, ...] = ()
+
+    def __add__(self, other: "Doubt") -> "Doubt":
+        names = tuple(sorted({*self.flags, *other.flags}))
+        return Doubt(self.trials + other.trials, self.flagged + other.flagged, self.left_out + other.left_out, names)
+
+    @property
+    def mark(self) -> str:
+        """What stands beside the figure: nothing where no flag touches it."""
+        return MARKED if self.flagged or self.left_out else ""
+
+    @property
+    def sentence(self) -> str:
+        """The doubt in words, empty where there is none: `3 of 24 trials are flagged (foreign-cpu)`."""
+        parts = [f"{self.flagged} of {self.trials} trials are flagged"] if self.flagged else []
+        if self.left_out:
+            parts.append(f"{self.left_out} of {self.trials} trials are left out")
+        return f"{' and '.join(parts)} ({', '.join(self.flags)})" if parts else ""
+
+
+NO_DOUBT: Final = Doubt()
+
+
+def doubt(of_trials: Iterable[tuple[Collection[str] | None, int]], kind: Kind) -> Doubt:
+    """What flags do to a figure of this kind.
+
+    Args:
+        of_trials: flags, and how many trials carry exactly these.
+        kind: of the figure.
+    """
+    found = NO_DOUBT
+    for flags, count in of_trials:
+        out, marked = voids(flags, kind), marks(flags, kind)
+        names = tuple(sorted({name_of(flag) for flag in flags or () if voids((flag,), kind) or marks((flag,), kind)}))
+        found += Doubt(count, count if marked and not out else 0, count if out else 0, names)
+    return found
+
+
+def statements() -> Iterable[str]:
+    """SQL that brings all this into a database: the macros `voids` and `marks`, and the view `usable_trials`.
+
+    `voids(flags, kind)` and `marks(flags, kind)` are as above. `usable_trials` is `trials` without void figures.
+    """
+    names = "list_transform(coalesce(flags, []), lambda f: split_part(f, ':', 1))"
+    known = _list(BY_NAME)
+    yield f"create macro voids(flags, kind) as list_has_any({names}, {_by_kind('voids')})"
+    yield (
+        f"create macro marks(flags, kind) as list_has_any({names}, {_by_kind('marks')}) "
+        f"or not list_has_all({known}, {names})"
+    )
+    columns = [_usable(f"t.{name}", name, kind) for kind, names in COLUMNS.items() for name in names]
+    columns.append(f"list_transform(t.nodes, lambda n: {_usable_node()}) as nodes")
+    yield f"create view usable_trials as select * replace ({', '.join(columns)}) from trials as t"  # noqa: S608
+
+
+def _by_kind(effect: Literal["voids", "marks"]) -> str:
+    cases = " ".join(
+        f"when '{kind}' then {_list(flag.name for flag in FLAGS if kind in getattr(flag, effect))}" for kind in KINDS
+    )
+    return f"case kind {cases} end"
+
+
+def _list(names: Iterable[str]) -> str:
+    quoted = ", ".join(f"'{name}'" for name in names)
+    return f"[{quoted}]::varchar[]"
+
+
+def _usable(expression: str, name: str, kind: Kind) -> str:
+    return f"case when not voids(t.flags, '{kind}') then {expression} end as {name}"
+
+
+def _usable_node() -> str:
+    kinds: dict[str, Kind] = {name: kind for kind, names in NODE_FIELDS.items() for name in names}
+    fields = [NODE_USAGE.field(i).name for i in range(NODE_USAGE.num_fields)]
+    parts = (
+        f"{name} := case when not voids(t.flags, '{kinds[name]}') then n.{name} end"
+        if name in kinds
+        else f"{name} := n.{name}"
+        for name in fields
+    )
+    return f"struct_pack({', '.join(parts)})"

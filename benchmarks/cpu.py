@@ -1,0 +1,310 @@
+"""How busy the machine is by the kernel's accounts, against a clock that does not depend on them.
+
+`python -m benchmarks.cpu [ROUNDS [MINUTES]]`. Each trial is measured three times, in random order: left alone; with
+cores that are kept from halting; and beside soakers (`benchmarks.soaker`), whose lost progress is the CPU that the
+trial took. All are less what they are with nothing sent. After so many minutes no new trial is begun.
+
+A core that never halts wakes faster, so that its receiver is woken for fewer packets at once and uses more CPU. Beside
+soakers no core halts; the accounts are therefore held against lost progress where none halts either, and what halting
+saves is told apart. Client and server have a core each, so that the three are the same trial. One in which others used
+the machine is measured again, and left out if they do not stop.
+"""
+
+import math
+import os
+import random
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from analysis.statistics import mean_interval
+from benchmarks.accounts import BESIDE, IDLE_TIME, MEASURES, busy, busy_beside, snapshot, switches_per_s
+from benchmarks.soaker import Soakers, lost_ratio
+from steps import foreign, iperf3
+from steps.catalogue.dataplanes import DATAPLANES
+from steps.cluster import connect
+from steps.cluster.lab import box
+from steps.foreign import ForeignCpu
+from steps.model import Placement, Trial, Visit
+from steps.plan import make
+from steps.reports.iperf3_plan import Asked
+from steps.settings import Settings, choose
+
+AGREE_POINTS: Final = 3.0
+ROUNDS: Final = 5
+DURATION_S: Final = 1
+IDLE_S: Final = 0.7
+RATES: Final[Mapping[str, tuple[float | None, ...]]] = {"tcp": (1e9, None), "udp": (3e8, None)}
+"""bit/s; with a rate the machine idles in between, which is where accounts differ."""
+
+FOREIGN_RATIO: Final = 0.03
+PATIENCE_S: Final = 120.0
+"""How long to wait for a quiet machine before one window; then it is measured all the same, and left out."""
+
+TRIES: Final = 4
+"""How often a window in which others used the machine is measured again."""
+
+Condition = Literal["alone", "awake", "beside"]
+CONDITIONS: Final[tuple[Condition, ...]] = ("alone", "awake", "beside")
+
+_CALM_S: Final = 0.2
+_LATENCY: Final = Path("/dev/cpu_dma_latency")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One trial, or one idle window: what it received, what others used, and how busy the machine was by each measure.
+
+    `busy` has a share for each measure that this kernel has and the window's condition allows; `lost` is there beside
+    soakers.
+    """
+
+    received_bps: float | None
+    foreign_ratio: float | None
+    busy: Mapping[str, float] = field(default_factory=dict)
+    lost: float | None = None
+    switches_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One trial by the kernel's accounts and by lost progress, both less the idle windows of its visit.
+
+    Attributes:
+        dataplane: as it is called in the catalogue.
+        protocol: tcp or udp.
+        offered_bps: None: as fast as it goes.
+        lost: share of all cores.
+        busy: the share by each measure, with cores that are kept from halting.
+        halting: what is saved where cores may halt, by `1 - idle`.
+        conditions: what was received in each condition, and how often it switched between programs, in words.
+    """
+
+    dataplane: str
+    protocol: str
+    offered_bps: float | None
+    lost: float
+    busy: Mapping[str, float]
+    halting: float
+    conditions: tuple[str, ...] = ()
+
+    @property
+    def cell(self) -> tuple[str, str, str]:
+        """Dataplane, protocol and rate."""
+        rate = "unlimited" if self.offered_bps is None else f"{self.offered_bps / 1e9:g} Gbit/s"
+        return self.dataplane, self.protocol, rate
+
+
+def table(pairs: Sequence[Pair]) -> list[str]:
+    """A row for each cell: lost progress, and how far each measure is from it in points, with a 95 % interval."""
+    cells: dict[tuple[str, str, str], list[Pair]] = {}
+    for pair in pairs:
+        cells.setdefault(pair.cell, []).append(pair)
+    names = [name for name in MEASURES if any(name in pair.busy for pair in pairs)]
+    heads = "".join(f"{name:>22}" for name in (*names, "halting saves"))
+    lines = [f"{'dataplane':14}{'trial':20}{'pairs':>5}{'lost, %':>9}{heads}"]
+    for (dataplane, protocol, rate), found in cells.items():
+        lost = 100 * sum(pair.lost for pair in found) / len(found)
+        points = [_points(found, name) for name in names] + [[100 * pair.halting for pair in found]]
+        figures = "".join(f"{_interval(each):>22}" for each in points)
+        lines.append(f"{dataplane:14}{f'{protocol} {rate}':20}{len(found):5}{lost:9.1f}{figures}")
+    return lines
+
+
+def _points(pairs: Sequence[Pair], name: str) -> list[float]:
+    return [100 * (pair.busy[name] - pair.lost) for pair in pairs if name in pair.busy]
+
+
+def _interval(points: Sequence[float]) -> str:
+    interval = mean_interval(points)
+    if interval is None:
+        return f"{points[0]:+.1f}" if points else "-"
+    return f"{interval.mean:+.1f} [{interval.low:+.1f}, {interval.high:+.1f}]"
+
+
+def verdicts(pairs: Sequence[Pair]) -> list[str]:
+    """A sentence for each measure: in how many cells its mean agrees with lost progress, and where it is worst."""
+    cells: dict[tuple[str, str, str], list[Pair]] = {}
+    for pair in pairs:
+        cells.setdefault(pair.cell, []).append(pair)
+    said = []
+    for name, what in MEASURES.items():
+        means = {cell: sum(p) / len(p) for cell, found in cells.items() if (p := _points(found, name))}
+        if not means:
+            said.append(f"{name}: not known on this machine ({what})")
+            continue
+        agreeing = sum(abs(mean) <= AGREE_POINTS for mean in means.values())
+        worst = max(means, key=lambda cell: abs(means[cell]))
+        said.append(
+            f"{name}: within {AGREE_POINTS:g} points in {agreeing} of {len(means)} cells; "
+            f"worst {means[worst]:+.1f} points, {' '.join(worst)} ({what})"
+        )
+    return said
+
+
+class Bench:
+    """The lab, the soakers, and a watch on what others use."""
+
+    def __init__(self, soakers: Soakers, order: random.Random) -> None:
+        self.soakers = soakers
+        self.others = ForeignCpu()
+        self.order = order
+        self.disturbed = 0
+
+    def windows(self, argv: Sequence[str] | None) -> dict[Condition, Window] | None:
+        """One trial in each condition, in random order; None where others used the machine all the time."""
+        found: dict[Condition, Window] = {}
+        for condition in self.order.sample(CONDITIONS, len(CONDITIONS)):
+            for _ in range(TRIES):
+                window = self._window(argv, condition)
+                if window.foreign_ratio is not None and window.foreign_ratio <= FOREIGN_RATIO:
+                    found[condition] = window
+                    break
+            else:
+                self.disturbed += 1
+                return None
+        return found
+
+    def _window(self, argv: Sequence[str] | None, condition: Condition) -> Window:
+        self._calm()
+        with self._soaking() if condition == "beside" else _awake() if condition == "awake" else nullcontext():
+            used, before, lost = self.others.read(), snapshot(), self.soakers.read()
+            received_bps = _send(argv)
+            after, lost_after = snapshot(), self.soakers.read()
+            ratio = foreign.ratio(used, self.others.read())
+        if condition == "beside":
+            own = {BESIDE: busy_beside(before, after)}
+            ratio_lost = lost_ratio(lost, lost_after)
+            return Window(received_bps, ratio, own, ratio_lost, switches_per_s(before, after))
+        return Window(received_bps, ratio, busy(before, after), switches_per_s=switches_per_s(before, after))
+
+    @contextmanager
+    def _soaking(self) -> Iterator[None]:
+        self.soakers.resume()
+        try:
+            yield
+        finally:
+            self.soakers.pause()
+
+    def _calm(self) -> None:
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            before = self.others.read()
+            time.sleep(_CALM_S)
+            ratio = foreign.ratio(before, self.others.read())
+            if ratio is not None and ratio <= FOREIGN_RATIO:
+                return
+
+
+@contextmanager
+def _awake() -> Iterator[None]:
+    """Within, cores poll instead of halting: a process that holds this file open asks for wake-ups without delay."""
+    with _LATENCY.open("wb", buffering=0) as file:
+        file.write(struct.pack("i", 0))
+        yield
+
+
+def _send(argv: Sequence[str] | None) -> float | None:
+    if argv is None:
+        time.sleep(IDLE_S)
+        return None
+    done = subprocess.run(argv, capture_output=True, check=False, timeout=60)
+    asked = Asked(protocol="udp" if "-u" in argv else "tcp", duration_s=DURATION_S)
+    found = iperf3.read(done.stdout, done.stderr, done.returncode, asked)
+    return found.received_bps if isinstance(found, iperf3.Report) else None
+
+
+def trials(visit: Visit, placement: Placement, settings: Settings) -> Iterator[tuple[Trial, list[str]]]:
+    """The trials of a visit, each at each of its protocol's rates, with the command of each."""
+    cores = sorted(os.sched_getaffinity(0))
+    for trial in visit.trials:
+        for rate in RATES[trial.protocol]:
+            asked = trial.model_copy(update={"offered_bps": rate})
+            argv = [*placement.prefix, *iperf3.argv(asked, settings, placement.address, placement.port)]
+            paced = ["-b", str(int(rate))] if rate is not None and "-b" not in argv else []
+            yield asked, [*argv, *paced, "-A", f"{cores[0]},{cores[-1]}"]
+
+
+def measured(bench: Bench, rounds: int, until_s: float) -> Iterator[Pair]:
+    """Each dataplane once a round, as long as the monotonic clock is not beyond `until_s`."""
+    names = [d.name for d in DATAPLANES if d.environment == "lab" and (box.is_privileged() or "ebpf" not in d.name)]
+    options = f"duration={DURATION_S} rounds=1 repetitions=1 protocols=tcp,udp directions=forward foreign_cpu_limit=1"
+    settings = choose(dataplanes=",".join(names), topologies="pod-to-pod", options=options)
+    visits = make(settings)
+    lab = connect(settings.environment)
+    try:
+        for _ in range(rounds):
+            for visit in visits:
+                lab.configure(visit, settings)
+                placement = next(p for p in lab.prepare(visit, settings) if p.topology == "pod-to-pod")
+                idle = bench.windows(None)
+                for trial, argv in trials(visit, placement, settings):
+                    if time.monotonic() > until_s:
+                        return
+                    pair = pair_of(visit.dataplane, trial, bench.windows(argv) if idle else None, idle)
+                    if pair is not None:
+                        yield pair
+    finally:
+        lab.restore(None)
+
+
+def pair_of(
+    dataplane: str, trial: Trial, found: Mapping[Condition, Window] | None, idle: Mapping[Condition, Window] | None
+) -> Pair | None:
+    """The windows of one trial less the idle ones; None where one is missing, or received nothing."""
+    if found is None or idle is None or not all(window.received_bps for window in found.values()):
+        return None
+    lost, lost_idle = found["beside"].lost, idle["beside"].lost
+    if lost is None or lost_idle is None:
+        return None
+    alone, awake, beside = (_above_idle(found[how], idle[how]) for how in CONDITIONS)
+    return Pair(
+        dataplane=dataplane,
+        protocol=trial.protocol,
+        offered_bps=trial.offered_bps,
+        lost=lost - lost_idle,
+        busy=awake | beside,
+        halting=awake[IDLE_TIME] - alone[IDLE_TIME],
+        conditions=tuple(
+            f"{how}: {(found[how].received_bps or 0) / 1e9:.2f} Gbit/s, {found[how].switches_per_s:,.0f} switches/s"
+            for how in CONDITIONS
+        ),
+    )
+
+
+def _above_idle(window: Window, idle: Window) -> dict[str, float]:
+    return {name: share - idle.busy[name] for name, share in window.busy.items() if name in idle.busy}
+
+
+def main() -> int:
+    """Print the table and what agrees; 1 where nothing could be measured."""
+    if not box.inside():
+        return box.run([sys.executable, "-m", "benchmarks.cpu", *sys.argv[1:]])
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    minutes = float(sys.argv[2]) if len(sys.argv) > 2 else math.inf  # noqa: PLR2004 - the second argument
+    pairs: list[Pair] = []
+    with Soakers() as soakers:
+        bench = Bench(soakers, random.Random(1))  # noqa: S311 - an order, not a secret
+        for pair in measured(bench, rounds, time.monotonic() + 60 * minutes):
+            pairs.append(pair)
+            said = ", ".join(f"{name} {100 * share:.1f}" for name, share in pair.busy.items())
+            print(f"{' '.join(pair.cell)}: lost {100 * pair.lost:.1f} %; {said}; halting {100 * pair.halting:.1f}")
+            print(f"  {'; '.join(pair.conditions)}")
+    if not pairs:
+        print("Nothing could be measured: others used the machine all the time.")
+        return 1
+    print("Busy above idle, in points of the whole machine: by each measure, less the lost progress [95 % interval]")
+    print("\n".join(table(pairs)))
+    print("\n".join(verdicts(pairs)))
+    print(f"Left out because others used the machine: {bench.disturbed}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

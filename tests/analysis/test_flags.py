@@ -1,0 +1,286 @@
+"""What each flag does to figures, in every view, question, verdict, table and chart."""
+
+import io
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import charts, database, flags, metrics, report, run
+from analysis.charts import Chart, Data
+from analysis.figures import key_figures
+from analysis.flags import COLUMNS, FLAGS, KINDS, MARKED, NODE_FIELDS, Kind
+from analysis.report import tables
+from analysis.schema import NODE_USAGE, TRIALS
+from analysis.store import Store
+from analysis.summary import Summary, from_json, summarise, to_json
+from analysis.terminal import Terminal
+from tests.analysis import synthetic
+from tests.analysis.synthetic import ENTRIES, Recipe
+from workflows.answers import show
+
+RECIPE = Recipe(rounds=3, entries=ENTRIES[:2], repetitions=2)
+VOIDS = {flag.name: next(iter(sorted(flag.voids))) for flag in FLAGS if flag.voids}
+POISON = 1e6
+OF_VISITS = {"connections_broken", "switching"}
+"""Charts of visits, of which no trial's flag says anything."""
+
+QUESTIONS_OF_VISITS = {"canary", "evidence", "failures", "runs", "switches"}
+"""Questions that show no figure of a trial."""
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def opened(folder: Path, *changes: Change, recipe: Recipe = RECIPE) -> database.Connection:
+    """A store with the run of a recipe, each trial changed first."""
+    rows = synthetic.rows(recipe)
+    for trial in rows["trials"]:
+        trial["flags"] = []
+        for change in changes:
+            change(trial)
+    store = Store(str(folder))
+    store.write(recipe.run_id, rows)
+    return database.connect(store)
+
+
+def every(number: int, flag: str) -> Change:
+    """Flags every so many trials; of six cells, five is a number that reaches all."""
+
+    def change(trial: dict[str, Any]) -> None:
+        if trial["trial"] % number == 0:
+            trial["flags"] = [*trial["flags"], flag]
+
+    return change
+
+
+def spoilt(kind: Kind, *, by: float | None) -> Change:
+    """Multiplies the figures of a kind in flagged trials, or takes them away."""
+
+    def change(trial: dict[str, Any]) -> None:
+        if not flags.voids(trial["flags"], kind):
+            return
+        for name in COLUMNS[kind]:
+            trial[name] = None if by is None or trial[name] is None else trial[name] * by
+        for node in trial["nodes"] or ():
+            for name in NODE_FIELDS.get(kind, ()):
+                value = node[name]
+                scaled = [v * by for v in value] if isinstance(value, list) and by is not None else value
+                node[name] = None if by is None else scaled if isinstance(value, list) else value * by
+
+    return change
+
+
+def answers(con: database.Connection) -> dict[str, Any]:
+    """Everything that the run is turned into, as text."""
+    said = summarise(con, "run-1")
+    data = Data(con, run.load(con, "run-1"), said.comparisons, said.changes)
+    found: dict[str, Any] = {q.name: database.ask(con, q.name).to_pylist() for q in database.questions()}
+    with charts._data.narrowed(con, "run-1"):
+        found |= {chart.__name__: chart.frame(data).to_pylist() for chart in charts.catalogue()}
+    directions = dict.fromkeys(synthetic.BASE_BPS, "forward")
+    found |= {"summary": json.loads(to_json(said)), "key figures": key_figures(con, "run-1", directions)}
+    return {name: comparable(answer) for name, answer in found.items()}
+
+
+def comparable(answer: Any) -> Any:  # noqa: ANN401 - whatever an answer holds
+    """Sums in another order differ in the last digit."""
+    if isinstance(answer, dict):
+        return {name: comparable(value) for name, value in answer.items()}
+    if isinstance(answer, list):
+        return [comparable(value) for value in answer]
+    return f"{answer:.6g}" if isinstance(answer, float) else answer
+
+
+@pytest.mark.parametrize("flag", [flag for flag in FLAGS if flag.voids], ids=lambda flag: flag.name)
+def test_a_figure_that_a_flag_voids_enters_nothing_at_all(flag: flags.Flag, tmp_path: Path) -> None:
+    """With figures a million times too high in flagged trials every answer is as if those figures were not there."""
+    marked = every(5, f"{flag.name}: for a reason")
+    wrong = [spoilt(kind, by=POISON) for kind in sorted(flag.voids)]
+    gone = [spoilt(kind, by=None) for kind in sorted(flag.voids)]
+    assert answers(opened(tmp_path / "wrong", marked, *wrong)) == answers(opened(tmp_path / "gone", marked, *gone))
+
+
+def test_the_rows_themselves_keep_what_was_measured(tmp_path: Path) -> None:
+    con = opened(tmp_path, every(1, "steal"))
+    kept = run.rows(con, "select count(cpu_s_per_gbit) as n, count(nodes[1].busy_ratio) as busy from trials")
+    used = run.rows(con, "select count(cpu_s_per_gbit) as n, count(nodes[1].busy_ratio) as busy from measurements")
+    assert (kept[0]["n"], kept[0]["busy"], used) == (72, 84, [{"n": 0, "busy": 0}])
+
+
+def test_the_database_and_the_program_agree_on_every_flag(tmp_path: Path) -> None:
+    con = database.connect(Store(str(tmp_path)))
+    sql = "select voids($f::varchar[], $k) as voids, marks($f::varchar[], $k) as marks"
+    for flag in [*(flag.name for flag in FLAGS), "never-seen: for a reason"]:
+        for kind in KINDS:
+            for carried in ([flag], [f"{flag}: why"], [], None, ["udp-fragments", flag]):
+                row = run.rows(con, sql, f=carried, k=kind)
+                assert row == [{"voids": flags.voids(carried, kind), "marks": flags.marks(carried, kind)}], carried
+
+
+def test_a_flag_that_is_not_known_marks_everything_and_voids_nothing() -> None:
+    assert all(flags.marks(["uneven-moons"], kind) for kind in KINDS)
+    assert not any(flags.voids(["uneven-moons"], kind) for kind in KINDS)
+    assert flags.meaning_of("uneven-moons") == "see the trial's row"
+
+
+def test_every_figure_of_a_trial_has_its_kind() -> None:
+    """A new column is one that flags may touch, unless it is named here as what was asked for or counted."""
+    settings = {"visit", "trial", "position", "streams", "offered_bps", "repetition", "duration_s", "block_size_bytes"}
+    settings |= {"mtu_bytes", "server_mtu_bytes", "services", "attempts", "foreign_cpu_ratio"}
+    named = {name for names in COLUMNS.values() for name in names}
+    assert {column.name for column in TRIALS if column.unit} - settings == named
+    fields = {NODE_USAGE.field(i).name for i in range(NODE_USAGE.num_fields)} - {"node", "side", "cores"}
+    assert fields == {name for names in NODE_FIELDS.values() for name in names}
+
+
+def test_every_metric_has_its_counts_beside_it(tmp_path: Path) -> None:
+    con = opened(tmp_path, every(5, "foreign-cpu"), every(7, "steal"))
+    for kind in {metric.kind for metric in metrics.METRICS}:
+        (found,) = run.rows(
+            con, f"select sum({kind}_flagged)::int as flagged, sum({kind}_left_out)::int as gone from visit_means"
+        )
+        gone = 12 if kind == "cpu" else 0
+        assert (found["flagged"], found["gone"]) == ((16 - 2 if gone else 16 + 12 - 2), gone)
+
+
+@pytest.mark.parametrize("name", sorted({q.name for q in database.questions()} - QUESTIONS_OF_VISITS))
+def test_a_question_on_figures_says_how_many_of_its_trials_are_flagged(name: str, tmp_path: Path) -> None:
+    def touched(con: database.Connection) -> int:
+        counts = [n for n in database.ask(con, name).column_names if re.search(r"flagged|left_out", n)]
+        assert counts
+        return sum(row[n] or 0 for row in database.ask(con, name).to_pylist() for n in counts)
+
+    assert touched(opened(tmp_path / "plain")) == 0
+    assert touched(opened(tmp_path / "flagged", every(1, "foreign-cpu"))) > 0
+
+
+@pytest.mark.parametrize("chart", [c for c in charts.catalogue() if c.__name__.rpartition(".")[2] not in OF_VISITS])
+def test_a_chart_with_flagged_trials_in_it_has_the_mark_and_its_meaning(chart: Chart, tmp_path: Path) -> None:
+    def drawn(folder: Path, *changes: Change) -> charts.Drawing:
+        con = opened(folder, *changes)
+        earlier = synthetic.rows(
+            Recipe(run_id="run-0", rounds=3, entries=ENTRIES[:2], started_at=datetime(2026, 2, 1, tzinfo=UTC))
+        )
+        store = Store(str(folder))
+        store.write("run-0", earlier)
+        con = database.connect(store)
+        said = summarise(con, "run-1")
+        return charts.draw(chart, Data(con, run.load(con, "run-1"), said.comparisons, said.changes))
+
+    flagged = drawn(tmp_path / "flagged", every(1, "foreign-cpu"))
+    assert all(MARKED in variant for variant in flagged.variants)
+    assert flagged.variants
+    assert flagged.reading.endswith(flags.LEGEND)
+
+
+def test_a_chart_of_a_run_without_flags_has_no_mark(tmp_path: Path) -> None:
+    con = opened(tmp_path)
+    said = summarise(con, "run-1")
+    data = Data(con, run.load(con, "run-1"), said.comparisons, said.changes)
+    for drawing in charts.draw_all(charts.catalogue(), data):
+        assert MARKED not in drawing.reading + "".join(drawing.variants)
+
+
+def printed(said: Summary) -> str:
+    console = Terminal(record=True, width=100, file=io.StringIO())
+    show(said, console)
+    return console.export_text()
+
+
+def test_a_verdict_with_flagged_trials_in_it_says_so_everywhere(tmp_path: Path) -> None:
+    con = opened(tmp_path, every(1, "foreign-cpu"))
+    said = summarise(con, "run-1")
+    assert said.comparisons
+    for c in said.comparisons:
+        assert c.estimate.endswith(MARKED)
+        assert "; 12 of 12 trials are flagged (foreign-cpu)" in c.sentence
+        assert (c.doubt.flagged, c.baseline_doubt.flagged) == (6, 6)
+    assert said.headline.endswith(f" {MARKED} 72 of 72 trials are flagged (foreign-cpu).")
+    assert from_json(to_json(said)) == said
+    text = printed(said)
+    assert text.count(MARKED) >= 2 + sum(c.metric in {"received_bps", "cpu_s_per_gbit"} for c in said.comparisons)
+    assert flags.LEGEND in text
+    page = report.render(con, "run-1", said).replace("\u00a0", " ")
+    assert all(c.answer.partition(MARKED)[2] in page for c in said.comparisons)
+
+
+def test_a_verdict_without_flagged_trials_has_no_mark(tmp_path: Path) -> None:
+    said = summarise(opened(tmp_path), "run-1")
+    assert not any(c.doubts.mark for c in said.comparisons)
+    assert MARKED not in said.headline + " ".join(said.sentences) + printed(said)
+
+
+def test_a_flag_marks_the_verdicts_of_its_own_kind_alone(tmp_path: Path) -> None:
+    said = summarise(opened(tmp_path, every(1, "connect-errors")), "run-1")
+    assert {c.metric for c in said.comparisons if c.doubts.mark} == {"connect_p50_s", "connect_p99_s"}
+    assert MARKED not in said.headline, "which is of throughput"
+
+
+def test_where_every_figure_is_void_the_verdict_says_why_there_is_none(tmp_path: Path) -> None:
+    said = summarise(opened(tmp_path, every(1, "steal")), "run-1")
+    for c in said.of("cpu_s_per_gbit"):
+        assert (c.verdict, c.value) == ("cannot-tell", None)
+        assert c.answer == "can't tell: alpha has no usable visit here; 12 of 12 trials are left out (steal)"
+    assert len(said.of("cpu_s_per_gbit")) == 6
+    assert {c.verdict for c in said.of("received_bps")} != {"cannot-tell"}
+
+
+def test_columns_that_do_not_add_up_leave_how_busy_the_machine_was(tmp_path: Path) -> None:
+    """The default run of version 0.1.0 had this flag on 109 of 168 trials, and said not to use their CPU figures."""
+    con = opened(tmp_path, every(1, "cpu-columns"))
+    said = summarise(con, "run-1")
+    assert not any(c.doubts.mark for c in said.comparisons)
+    (used,) = run.rows(con, "select count(busy_ratio) as busy, count(softirq_ratio) as modes from node_usage")
+    assert (used["busy"], used["modes"]) == (84, 0)
+    (drawing,) = (d for d in charts.draw_all(charts.catalogue(), Data(con, run.load(con, "run-1"), said.comparisons))
+                  if d.name == "cpu_by_mode")  # fmt: skip
+    assert drawing.variants == ()
+
+
+def test_the_table_of_trials_marks_what_counts_and_what_does_not(tmp_path: Path) -> None:
+    con = opened(tmp_path, every(5, "steal"), every(7, "udp-counters"))
+    said = summarise(con, "run-1")
+    data = Data(con, run.load(con, "run-1"), said.comparisons, said.changes)
+    found = tables.trials(data)
+    place = {header: number for number, header in enumerate(found["headers"])}
+    for row in found["folds"][0]["rows"]:
+        marks = {header: row["figures"][number][-1:] for header, number in place.items()}
+        assert (marks["CPU, s/Gbit"] == flags.VOID) == ("steal" in row["flags"] and "connect" not in row["path"])
+        assert (marks["received, Gbit/s"] == MARKED) == ("steal" in row["flags"] and "connect" not in row["path"])
+        assert marks["offered, Gbit/s"] == "" if "offered, Gbit/s" in marks else True
+        if "udp" in row["path"]:
+            assert (marks["lost, %"] == MARKED) == bool(row["flags"])
+
+
+def test_a_change_over_nights_says_how_many_of_them_are_flagged(tmp_path: Path) -> None:
+    recipe = Recipe(rounds=2, cells=synthetic.QUICK[:2], entries=ENTRIES[:2])
+    store = Store(str(tmp_path))
+    for night in synthetic.nights(12, {"beta": (9, 0.5)}, recipe):
+        rows = synthetic.rows(night)
+        for trial in rows["trials"]:
+            trial["flags"] = ["foreign-cpu"] if night.run_id in {"night-03", "night-10", "night-11"} else []
+        store.write(night.run_id, rows)
+    said = summarise(database.connect(store), "night-11")
+    (change,) = (c for c in said.changes if c.metric == "received_bps" and c.status == "regression")
+    assert (change.nights_before, change.nights_after, change.nights_flagged) == (9, 3, 3)
+    assert change.estimate.endswith(MARKED)
+    assert "(3 of 12 nights have flagged trials)" in said.alarm
+
+
+def test_every_flag_is_in_the_documents() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "flags.md").read_text(encoding="utf-8")
+    assert [flag.name for flag in FLAGS if f"| `{flag.name}` |" not in text] == []
+
+
+def test_every_flag_that_a_step_sets_is_known_here() -> None:
+    steps = Path(__file__).parents[2] / "steps"
+    lines = [line for path in steps.glob("*.py") for line in path.read_text(encoding="utf-8").splitlines()]
+    named = {
+        n for line in lines if re.search(r"\bflags\b", line) for n in re.findall(r'f?"([a-z]+(?:-[a-z]+)+)[":]', line)
+    }
+    assert {"foreign-cpu", "monitor-lost", "cpu-idle", "cpu-columns", "udp-counters"} <= named
+    assert named - set(flags.BY_NAME) == set()
