@@ -11,15 +11,16 @@ from steps import collect, figures, plan, raw, return_path
 from steps.catalogue.dataplanes import DATAPLANES
 from steps.iperf3 import Report
 from steps.monitor import Counters, Traffic
-from tests.steps.builders import AT, attempt, placement, settings, trial, write_run
+from tests.steps.builders import AT, attempt, fitted, placement, settings, trial, write_run
 
 RECORDED = "tcp-reverse-omit-3.12.json"
+REVERSE = trial(direction="reverse", duration_s=2)
 PLACE = placement(topology="external-to-nodeport", nat_interface="eth0")
 CLEARLY = hypothesis_settings(deadline=None, derandomize=True, max_examples=60)
 
 
 def payload_bytes() -> float:
-    report = figures.of(trial(direction="reverse", duration_s=2), attempt(RECORDED))
+    report = figures.of(REVERSE, fitted(attempt(RECORDED), REVERSE))
     assert isinstance(report, Report)
     return report.received_bps * report.duration_s / 8
 
@@ -44,10 +45,8 @@ def document(
         **came,
     )
     before = counted(1, eth0=(500, 700), lo=(0, 0), **dict.fromkeys(others, (0.0, 0.0)))
-    made = attempt(RECORDED, nat=(before, after))
-    return raw.TrialDocument(
-        trial=trial(direction="reverse", duration_s=2), placement=PLACE, mtu_bytes=None, services=0, attempts=(made,)
-    )
+    made = fitted(attempt(RECORDED, nat=(before, after)), REVERSE)
+    return raw.TrialDocument(trial=REVERSE, placement=PLACE, mtu_bytes=None, services=0, attempts=(made,))
 
 
 def said(found: raw.TrialDocument, dataplane: str, **of_trial: object) -> str | None:
