@@ -29,12 +29,17 @@ TAKES := run:$(OPTIONS); plan:$(OPTIONS); preflight:$(OPTIONS); deploy:$(DEPLOYM
   bench-sensitivity:| FLAGS;
 
 # Names that were typed behind make, not those of the environment. A misspelt one would be ignored, and the default run.
-GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+GIVEN := $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name))))
 quoted = '$(subst ','\'',$(1))'
+# $(call refusal,PYTHON): what is wrong with them, by any Python
+refusal = $(1) -I ./workflows/given.py $(call quoted,$(or $(MAKECMDGOALS),help)) $(call quoted,$(TAKES)) $(call quoted,$(GIVEN))
 ifneq ($(GIVEN),)
-  REFUSED := $(shell $(PYTHON) -I ./workflows/given.py $(call quoted,$(or $(MAKECMDGOALS),help)) \
-    $(call quoted,$(TAKES)) $(call quoted,$(GIVEN)))
-  $(if $(REFUSED),$(error $(REFUSED)))
+  ifneq ($(shell command -v $(PYTHON)),)
+    REFUSED := $(shell $(call refusal,$(PYTHON)))
+    $(if $(REFUSED),$(error $(REFUSED)))
+  else # a fresh machine, where setting up installs Python: ask as soon as it is there
+    refuse_late = @refused=$$($(call refusal,$(BIN)/python)); [ -z "$$refused" ] || { echo "$$refused" >&2; exit 2; }
+  endif
   # As it was typed: without this make would read $HOME in SQL='...' as its own variable H and the letters OME.
   $(foreach name,$(filter $(subst ;, ,$(subst :, ,$(TAKES))),$(GIVEN)),$(eval override $(name) := $$(value $(name))))
 endif
@@ -165,7 +170,9 @@ clean: ## Take away the virtual environment and all caches; results stay.
 $(RUN_READY): requirements.lock setup.sh
 	@./setup.sh run '$(PYTHON)' $(VENV) requirements.lock
 	@touch $@
+	$(refuse_late)
 
 $(DEV_READY): requirements-dev.lock setup.sh
 	@./setup.sh test '$(PYTHON)' $(VENV) requirements-dev.lock
 	@touch $@ $(RUN_READY)
+	$(refuse_late)

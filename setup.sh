@@ -81,6 +81,7 @@ if [ ${#wanted[@]} -gt 0 ]; then
 fi
 
 for name in "${lacking[@]+"${lacking[@]}"}"; do
+  if works "$name"; then continue; fi # it came with a package installed above
   if [ "$root" = no ] || ! command -v apt-get >/dev/null; then
     wanted+=(${packages[$name]%%|*})
     continue

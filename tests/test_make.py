@@ -3,7 +3,9 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,35 @@ class Make:
         done = self(*words, **environment)
         assert done.returncode == 0, done.stderr
         return done.stdout.split("\0")[3:-1]
+
+
+class Bare:
+    """A copy of the Makefile on a machine that has no Python before `setup.sh`, and one that prints its words after."""
+
+    SETUP = """#!/bin/bash
+mkdir -p "$3/bin"
+cat >"$3/bin/python" <<'END'
+#!/bin/bash
+if [ "$1" = -I ]; then exec INTERPRETER "$@"; else printf '%s\\n' "$@"; fi
+END
+chmod +x "$3/bin/python"
+"""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        (folder / "workflows").mkdir()
+        shutil.copy(ROOT / "Makefile", folder)
+        shutil.copy(ROOT / "workflows/given.py", folder / "workflows")
+        (folder / "setup.sh").write_text(self.SETUP.replace("INTERPRETER", shlex.quote(sys.executable)))
+        (folder / "setup.sh").chmod(0o755)
+        for lock in ("requirements.lock", "requirements-dev.lock"):
+            (folder / lock).touch()
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": os.environ["PATH"], "PYTHON": "python-that-is-not-there"}
+        return subprocess.run(
+            ["make", *words], cwd=self._folder, env=environment, capture_output=True, text=True, check=False
+        )
 
 
 def known() -> dict[str, tuple[str, ...]]:
@@ -83,6 +114,21 @@ def test_what_may_be_another_programs_is_let_through(make: Make, words: list[str
 
 def test_the_environment_is_not_what_was_typed(make: Make) -> None:
     assert make.flags("plan", PROFIL="x", RUN="x", SEED="7") == ["--seed=7"]
+
+
+@pytest.mark.parametrize("words", [["run"], ["run", "SEED=7"], ["plan", "V=1"], ["help"]])
+def test_without_python_nothing_is_complained_of_before_it_is_installed(tmp_path: Path, words: list[str]) -> None:
+    done = Bare(tmp_path)(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("--seed=7" in done.stdout) == ("SEED=7" in words)
+
+
+@pytest.mark.parametrize("target", ["run", "query", "check"])
+def test_without_python_a_misspelt_variable_is_refused_after_the_set_up(tmp_path: Path, target: str) -> None:
+    done = Bare(tmp_path)(target, "RESULT=x", "PYTST=-x")
+    assert done.returncode == 2
+    assert f"make {target} takes no PYTST, which is near PYTEST: leave it out" in done.stderr
+    assert "-m\n" not in done.stdout, "nothing was started"
 
 
 def test_several_targets_take_what_one_of_them_takes() -> None:

@@ -165,6 +165,15 @@ def test_what_can_not_be_had_and_is_needed_is_a_sentence_with_the_log(machine: M
     assert not machine.is_ready
 
 
+def test_no_package_is_installed_twice(machine: Machine) -> None:
+    code, said = machine.set_up("test")
+    assert code == 0, said
+    words = [word for call in machine.calls if call.startswith("install") for word in call.split()[1:]]
+    names = [word for word in words if not word.startswith("--")]
+    assert sorted(names) == sorted(set(names))
+    assert "iproute2" in names  # holds what every lab needs, and tc
+
+
 @pytest.mark.parametrize("purpose", ["run", "test"])
 def test_without_bpftool_the_rest_goes_on(machine: Machine, purpose: str) -> None:
     machine.put_all("bpftool", "clang")
