@@ -26,7 +26,7 @@ TAKES := run:$(OPTIONS); plan:$(OPTIONS); preflight:$(OPTIONS); deploy:$(DEPLOYM
   undeploy:CONTEXT | NAMESPACE; configure:ENVIRONMENT DATAPLANE DRY_RUN | NAMESPACE IMAGE; \
   settle:ENVIRONMENT DATAPLANE | NAMESPACE IMAGE; restore:ENVIRONMENT DRY_RUN | NAMESPACE IMAGE; report:RUN RESULTS; \
   query:SQL QUESTION RESULTS; shell:RESULTS; image:| IMAGE; test:| PYTEST; fuzz:| FUZZ_INPUTS PYTEST; \
-  bench-sensitivity:| FLAGS;
+  bench-sensitivity:| FLAGS; bench-cpu:| FLAGS;
 
 # Names that were typed behind make, not those of the environment. A misspelt one would be ignored, and the default run.
 GIVEN := $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name))))
