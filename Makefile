@@ -26,13 +26,14 @@ TAKES := run:$(OPTIONS); plan:$(OPTIONS); preflight:$(OPTIONS); deploy:$(DEPLOYM
   undeploy:CONTEXT | NAMESPACE; configure:ENVIRONMENT DATAPLANE DRY_RUN | NAMESPACE IMAGE; \
   settle:ENVIRONMENT DATAPLANE | NAMESPACE IMAGE; restore:ENVIRONMENT DRY_RUN | NAMESPACE IMAGE; report:RUN RESULTS; \
   query:SQL QUESTION RESULTS; shell:RESULTS; image:| IMAGE; test:| PYTEST; fuzz:| FUZZ_INPUTS PYTEST; \
-  bench-sensitivity:| FLAGS;
+  bench-sensitivity:| FLAGS; bench-cpu:| FLAGS;
 
 # Names that were typed behind make, not those of the environment. A misspelt one would be ignored, and the default run.
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 quoted = '$(subst ','\'',$(1))'
 ifneq ($(GIVEN),)
-  REFUSED := $(shell $(PYTHON) -I ./workflows/given.py $(call quoted,$(or $(MAKECMDGOALS),help)) \
+  # Where there is no Python yet, setup.sh says what to do about it.
+  REFUSED := $(shell ! command -v $(firstword $(PYTHON)) >/dev/null || $(PYTHON) -I ./workflows/given.py $(call quoted,$(or $(MAKECMDGOALS),help)) \
     $(call quoted,$(TAKES)) $(call quoted,$(GIVEN)))
   $(if $(REFUSED),$(error $(REFUSED)))
   # As it was typed: without this make would read $HOME in SQL='...' as its own variable H and the letters OME.
