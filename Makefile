@@ -34,7 +34,7 @@ quoted = '$(subst ','\'',$(1))'
 # $(call refusal,PYTHON): what is wrong with them, by any Python
 refusal = $(1) -I ./workflows/given.py $(call quoted,$(or $(MAKECMDGOALS),help)) $(call quoted,$(TAKES)) $(call quoted,$(GIVEN))
 ifneq ($(GIVEN),)
-  ifneq ($(shell command -v $(PYTHON)),)
+  ifneq ($(shell command -v $(firstword $(PYTHON))),)
     REFUSED := $(shell $(call refusal,$(PYTHON)))
     $(if $(REFUSED),$(error $(REFUSED)))
   else # a fresh machine, where setting up installs Python: ask as soon as it is there

@@ -1,8 +1,13 @@
 """What tests of all parts share."""
 
+import hypothesis
 import pytest
 
 from tests.ordinary import find_python
+
+# How long an example takes is the machine's business: with a deadline a test would fail for what runs beside it.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from analysis.cleaning import clean
+
 SILENCE_S: Final = 3.0
 """After this a person is told what is being waited for."""
 
@@ -14,7 +16,7 @@ Say = Callable[[str], None]
 
 def say_on_stderr(sentence: str) -> None:
     """Print a sentence where it disturbs no output; in a pod it is a line of the step's log."""
-    print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - the log of a pod is its standard error
+    print(clean(sentence), file=sys.stderr, flush=True)  # noqa: T201 - the log of a pod is its standard error
 
 
 class Notice:
