@@ -1,8 +1,13 @@
 """What tests of all parts share."""
 
 import pytest
+from hypothesis import settings
 
 from tests.ordinary import find_python
+
+# How long an example takes is the machine's affair, which may be busy.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 
 
 @pytest.fixture(scope="session")

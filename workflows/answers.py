@@ -35,7 +35,7 @@ def announce(results: str, run_id: str, console: Terminal, why: str = "") -> int
     stock = store.inventory(run_id=run_id)
     said = verdict.find_in(stock, run_id)
     for sentence in sentences(stock.left_out):
-        console.print(sentence, style="yellow", soft_wrap=True, markup=False, highlight=False)
+        console.print(sentence, style="yellow", soft_wrap=True)
     if said is None and any(one.run_id == run_id for one in stock.left_out):
         return 1
     if said is None:
