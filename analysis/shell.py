@@ -1,11 +1,10 @@
 """An SQL prompt over the views of a store."""
 
 import contextlib
-import sys
 from collections.abc import Callable
 
 from analysis import database
-from analysis.cleaning import clean
+from analysis.aside import say_aside
 from analysis.errors import BadInput, Problem
 from analysis.integrity.left_out import sentences
 from analysis.show import show
@@ -67,7 +66,7 @@ def _open(store: Store, console: Terminal) -> database.Connection:
         if console.is_terminal:
             console.print(sentence, style="yellow", soft_wrap=True)
         else:
-            print(clean(sentence), file=sys.stderr)  # noqa: T201 - the answers alone go to standard output
+            say_aside(sentence)
     return con
 
 

@@ -5,7 +5,7 @@ it as markup, and the terminal would obey an escape sequence.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import IO, Any, TextIO
 
 import rich.text
@@ -13,6 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.style import Style
 
+from analysis.aside import give_up, say_aside
 from analysis.cleaning import clean
 from analysis.errors import Problem
 
@@ -47,6 +48,14 @@ class Terminal(Console):
         """What is written for it: whatever it was made of, nothing in it is a control sequence but Rich's own."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(clean(segment.text), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        """Whether that ends anything is for the command line to say; Rich would end the program with exit code 1.
+
+        Called while a BrokenPipeError is being handled, which goes on.
+        """
+        del self._buffer[:]
+        raise  # noqa: PLE0704 - Rich calls this inside its `except`
 
     def lines(self, text: str) -> None:
         """Write text whose tabs are wanted, which Rich would turn into spaces."""
@@ -86,6 +95,46 @@ class Checked:
         return getattr(self._stream, name)
 
 
+class Outlasted(Checked):
+    """A standard output whose failure stops nothing: what is written after it goes nowhere.
+
+    Attributes:
+        failure: why it can't be written any more; None while it can be, and where its reader has gone.
+    """
+
+    failure: UnwritableError | None = None
+    _is_gone = False
+
+    def write(self, text: str) -> int:
+        """Write, as long as that goes."""
+        if not self._is_gone:
+            self._try(lambda: super(Outlasted, self).write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, as long as that goes."""
+        if not self._is_gone:
+            self._try(super().flush)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except BrokenPipeError:
+            self._is_gone = True
+        except UnwritableError as problem:
+            self._is_gone, self.failure = True, problem
+        if self._is_gone:
+            give_up(1)
+
+
+def outlast_standard_output() -> Outlasted:
+    """From here on the program goes on when its standard output fails or has no reader any more, as with `| head`."""
+    out = sys.stdout._stream if isinstance(sys.stdout, Checked) else sys.stdout  # noqa: SLF001 - of this very module
+    outlasted = Outlasted(out)
+    sys.stdout = outlasted  # type: ignore[assignment, unused-ignore]
+    return outlasted
+
+
 def _unwritable(error: OSError | ValueError) -> UnwritableError:
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return UnwritableError(
@@ -107,3 +156,23 @@ def check_standard_output() -> None:
     if hasattr(out, "reconfigure"):
         out.reconfigure(errors="replace")
     sys.stdout = Checked(out)  # type: ignore[assignment, unused-ignore]
+
+
+def printing(program: Callable[[], int]) -> int:
+    """Run what prints its answer: that the standard output can't be written is a sentence and an exit code.
+
+    Args:
+        program: returns its exit code, which is 0 where the reader, such as `head`, left before the end.
+    """
+    try:
+        check_standard_output()
+        code = program()
+        sys.stdout.flush()
+    except UnwritableError as problem:
+        give_up(1)
+        say_aside(str(problem))
+        return problem.exit_code
+    except BrokenPipeError:
+        give_up(1)
+        return 0
+    return code

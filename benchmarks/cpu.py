@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from analysis.statistics import mean_interval
+from analysis.terminal import printing
 from benchmarks.accounts import BESIDE, IDLE_TIME, MEASURES, busy, busy_beside, snapshot, switches_per_s
 from benchmarks.soaker import Soakers, lost_ratio
 from steps import foreign, iperf3
@@ -307,4 +308,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(printing(main))

@@ -3,6 +3,7 @@
 import sys
 
 from analysis.database import query
+from analysis.terminal import printing
 from benchmarks.runs import measured
 
 AIM_RATIO = 0.90
@@ -25,4 +26,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(printing(main))

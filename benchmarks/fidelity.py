@@ -19,6 +19,7 @@ from pathlib import Path
 from analysis import database
 from analysis.statistics import mean_interval
 from analysis.store import Store
+from analysis.terminal import printing
 from steps import collect, iperf3, raw
 from steps.cluster import connect
 from steps.cluster.lab import box
@@ -175,4 +176,4 @@ def judge(bare: dict[str, float], said: dict[str, float], kept: dict[str, float 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(printing(main))

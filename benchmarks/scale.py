@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.store import Store
+from analysis.terminal import printing
 
 GIB = 2**30
 AIMS = {"trend": 0.5, "report": 10.0}
@@ -126,4 +127,4 @@ MEASURES: dict[str, Callable[[str], dict[str, float | str]]] = {"trend": trend, 
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(printing(lambda: main(sys.argv[1:])))

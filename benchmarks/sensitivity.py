@@ -17,6 +17,7 @@ from scipy.stats import binomtest
 from analysis import summary
 from analysis.statistics import SIGNIFICANCE
 from analysis.summary import Summary
+from analysis.terminal import printing
 from benchmarks.fidelity import bare_bps
 from benchmarks.runs import measured
 from steps.cluster import connect
@@ -157,4 +158,4 @@ def boxed() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(printing(main))

@@ -7,6 +7,7 @@ import time
 
 from hera.workflows import DAG, WorkflowTemplate
 
+from analysis.terminal import printing
 from benchmarks.empty_step import empty
 from workflows.local.engine import Engine
 
@@ -37,4 +38,4 @@ def main(steps: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 50))
+    sys.exit(printing(lambda: main(int(sys.argv[1]) if len(sys.argv) > 1 else 50)))

@@ -240,6 +240,19 @@ def test_a_server_that_dies_makes_rows_with_the_reason_and_exit_code_1(tmp_path:
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("first_lines", [0, 1, 4])
+def test_a_run_goes_on_when_nobody_reads_it_any_more(tmp_path: Path, first_lines: int) -> None:
+    """As `run 2>&1 | head` leaves it: the run is measured, stored and reported, and its exit code says so."""
+    process = start(*FEW, "--visits=1", "--dataplanes=lab-iptables", f"--results={tmp_path}")
+    assert process.stdout is not None
+    for _ in range(first_lines):
+        process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(PATIENCE_S) == 0
+    assert [t["outcome"] for t in rows(tmp_path, "select * from trials")] == ["measured"]
+    assert (tmp_path / "report.html").exists()
+
+
 @pytest.mark.parametrize(
     ("size", "step"),
     [("16k", "settle"), ("40k", "configure")],

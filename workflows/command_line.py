@@ -1,16 +1,13 @@
 """Which dataplane, on which path, at what price: measure it by an Argo workflow, store it, ask it, report it."""
 
-import contextlib
-import os
 import signal
-import sys
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from analysis.cleaning import clean
+from analysis.aside import say_aside
 from analysis.errors import BadInput, Problem
-from analysis.terminal import UnwritableError, check_standard_output
+from analysis.terminal import Terminal, UnwritableError, printing
 from analysis.trouble import of_resources
 from steps.program import search_everywhere
 from workflows.asked import Asked, Context
@@ -22,6 +19,7 @@ app = App(
     help_epilogue="Exit codes: 0 measured, 1 measured with failures, 2 bad input or a machine that can't, "
     "130 interrupted before anything ran, or when all was stored; 137 killed.",
     version_flags=[],
+    console=Terminal(),
     exit_on_error=False,
     print_error=False,
     suppress_keyboard_interrupt=False,
@@ -147,17 +145,7 @@ def shell(*, results: Results = "results") -> int:
 def main(argv: list[str]) -> int:
     """Run one verb; whatever goes wrong ends as a sentence on standard error and an exit code."""
     search_everywhere()
-    try:
-        check_standard_output()
-        code = _verb(argv)
-        sys.stdout.flush()
-    except UnwritableError as problem:
-        _give_up(1)
-        return _fail(str(problem), problem.exit_code)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        _give_up(1)
-        return 0
-    return code
+    return printing(lambda: _verb(argv))
 
 
 def _verb(argv: list[str]) -> int:
@@ -180,15 +168,6 @@ def _verb(argv: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _give_up(stream: int) -> None:
-    """What is still in the buffer of a standard stream goes nowhere, else Python would try again at its end."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-
-
 def _fail(sentence: str, code: int) -> int:
-    try:
-        print(clean(sentence), file=sys.stderr, flush=True)  # noqa: T201 - this is the command line
-    except (OSError, ValueError, AttributeError):  # there is nobody to say it to: the exit code must do
-        _give_up(2)
+    say_aside(sentence)  # where there is nobody to say it to, the exit code must do
     return code

@@ -1,13 +1,16 @@
 """Inside the lab's box: the local engine walks the very template that Argo gets."""
 
+import contextlib
 import os
 import signal
+import sys
 from datetime import UTC, datetime
 from types import FrameType
 
 from analysis import memory
+from analysis.aside import say_aside
 from analysis.errors import Unfit
-from analysis.terminal import Terminal
+from analysis.terminal import Terminal, outlast_standard_output
 from steps import variables
 from steps.plan import expected_s, make
 from steps.settings import Settings
@@ -35,7 +38,18 @@ def measure(request: Request, settings: Settings) -> int:
         KeyboardInterrupt: it was stopped in these steps, before anything was measured.
     """
     console = Terminal()
-    console.print(_beforehand(settings))
+    with contextlib.suppress(BrokenPipeError):
+        console.print(_beforehand(settings))
+        sys.stdout.flush()
+    # An output that fails later stops no run: what it measures is worth more than what it prints.
+    output = outlast_standard_output()
+    code = _measure(request, settings, console)
+    if output.failure is not None:
+        say_aside(f"{output.failure} What the run came to is in its report: type `{report_command(settings.results)}`.")
+    return code
+
+
+def _measure(request: Request, settings: Settings, console: Terminal) -> int:
     outcome, stopped = _walk(request, settings, console)
     for name in REFUSING:
         for node in outcome.find(name):

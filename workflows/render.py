@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import yaml
 
 from analysis.errors import Unfit
+from analysis.terminal import printing
 from workflows import benchmark, nightly, rbac
 from workflows.lint import lint, unsafe_to_stop
 
@@ -117,4 +118,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(printing(main))

@@ -6,7 +6,7 @@ import sys
 import uuid
 from typing import TYPE_CHECKING
 
-from analysis.cleaning import clean
+from analysis.aside import say_aside
 from analysis.errors import BadInput, Problem
 from steps import variables
 from steps.cluster import LAB
@@ -44,16 +44,16 @@ def run(request: Request) -> int:
     store.check_writable()
     # What the report will read is read now, rather than after an hour of measuring.
     for sentence in sentences(store.inventory(EVERY).left_out):
-        _say(sentence)
+        say_aside(sentence)
     if why := memory.too_little():
-        _say(f"Beware: {why}. The run is measured and stored nevertheless.")
-    for earlier in uncollected.collect_all(store, _say):
-        _say(f"`{report_command(settings.results, earlier.run_id)}` writes its report.")
+        say_aside(f"Beware: {why}. The run is measured and stored nevertheless.")
+    for earlier in uncollected.collect_all(store, say_aside):
+        say_aside(f"`{report_command(settings.results, earlier.run_id)}` writes its report.")
     uid = str(uuid.uuid4())
     argv = [sys.executable, "-m", "workflows", "run", *request.argv(settings)]
     ended = box.enclose(argv, {**os.environ, variables.WORKFLOW_UID: uid}, hold_interrupts=True)
     if ended.signal is not None:
-        _say(_what_is_left(store, uid, ended.signal))
+        say_aside(_what_is_left(store, uid, ended.signal))
     return ended.exit_code
 
 
@@ -76,7 +76,3 @@ def _what_is_left(store: "Store", uid: str, number: int) -> str:
         f"The run was ended by {by}. What it had measured is kept in {store.location(f'raw/{run_id}')}; `{command}` "
         "collects it and writes its report."
     )
-
-
-def _say(sentence: str) -> None:
-    print(clean(sentence), file=sys.stderr)  # noqa: T201 - beside what the run itself prints

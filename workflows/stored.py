@@ -4,14 +4,13 @@ Each says on standard error what killed runs left uncollected, and collects it w
 which runs are left out because a file of theirs is damaged.
 """
 
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 
 import pyarrow as pa
 
 from analysis import database, memory, report, shell, summary, verdict
-from analysis.cleaning import clean
+from analysis.aside import say_aside
 from analysis.errors import BadInput, Unfit
 from analysis.integrity.left_out import LeftOut, sentences
 from analysis.show import show
@@ -34,7 +33,7 @@ def report_again(results: str, run_id: str | None) -> int:
     memory.require()
     store, console = Store(results), Terminal()
     if run_id is None:
-        collected = uncollected.collect_all(store, _say)
+        collected = uncollected.collect_all(store, say_aside)
     else:
         _check_named(store, run_id)
         run_id = uncollected.named(store, run_id)
@@ -90,13 +89,9 @@ def open_shell(results: str) -> int:
 
 def _collect_all(store: Store) -> None:
     if beware := memory.doubt():
-        _say(beware)
-    for run in uncollected.collect_all(store, _say):
-        _say(f"`{report_command(store.url, run.run_id)}` writes its report.")
-
-
-def _say(sentence: str) -> None:
-    print(clean(sentence), file=sys.stderr)  # noqa: T201 - beside the answer, which is on standard output
+        say_aside(beware)
+    for run in uncollected.collect_all(store, say_aside):
+        say_aside(f"`{report_command(store.url, run.run_id)}` writes its report.")
 
 
 def _answered(store: Store, con: database.Connection, sql: str) -> pa.Table:
@@ -120,7 +115,7 @@ def _check_named(store: Store, run_id: str) -> None:
 
 def _say_left_out(found: Sequence[LeftOut]) -> None:
     for sentence in sentences(found):
-        _say(sentence)
+        say_aside(sentence)
 
 
 def _latest_of(store: Store) -> str:

@@ -3,13 +3,13 @@
 import functools
 import os
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from hera.workflows import NoneArchiveStrategy, S3Artifact
 
+from analysis.aside import say_aside
 from analysis.cleaning import clean
 from analysis.errors import BadInput, Problem
 from analysis.trouble import of_resources
@@ -64,7 +64,7 @@ def node_title(*parts: str) -> str:
 
 def say(sentence: str) -> None:
     """Tell whoever watches; the last line said is what a display shows of this step."""
-    print(clean(sentence), file=sys.stderr, flush=True)  # noqa: T201 - the log of a pod is its standard error
+    say_aside(sentence)
 
 
 def progress(done: int, total: int) -> None:

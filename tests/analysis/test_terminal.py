@@ -15,9 +15,10 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from rich.table import Table
 
+from analysis.aside import say_aside, shorten
 from analysis.cleaning import clean
 from analysis.show import show
-from analysis.terminal import Terminal, Text
+from analysis.terminal import Terminal, Text, outlast_standard_output
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -185,6 +186,63 @@ def test_neither_stream_can_be_written(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
+
+
+class Failing(io.StringIO):
+    """A stream that takes a few lines and then fails, as a disk that is full or a reader that has gone."""
+
+    def __init__(self, error: OSError, lines: int) -> None:
+        super().__init__()
+        self.error, self.left = error, lines
+
+    def write(self, text: str) -> int:
+        if self.left <= 0:
+            raise self.error
+        self.left -= 1
+        return super().write(text)
+
+
+@pytest.mark.parametrize("lines", [0, 1, 2])
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space left on device")], ids=str)
+def test_an_output_that_fails_is_outlasted(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], error: OSError, lines: int
+) -> None:
+    stream = Failing(error, lines)
+    monkeypatch.setattr(sys, "stdout", stream)
+    given_up: list[int] = []
+    monkeypatch.setattr("analysis.terminal.give_up", given_up.append)
+    output, console = outlast_standard_output(), Terminal()
+    for number in range(4):
+        console.print(f"line {number}")
+    assert stream.getvalue().count("line") == lines
+    assert given_up == [1]
+    assert (output.failure is None) == isinstance(error, BrokenPipeError)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("argv", [["-m", "workflows.render"], ["-m", "workflows", "--help"]], ids=str)
+@pytest.mark.parametrize("to", [">/dev/full", "| true"])
+def test_whatever_prints_fails_in_a_sentence_and_not_when_its_reader_has_gone(argv: list[str], to: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f'"$@" {to}; exit ${{PIPESTATUS[0]}}', "bash", sys.executable, *argv],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    full = "The standard output can't be written: No space left on device. "
+    assert done.stderr.startswith(full) if "full" in to else done.stderr == ""
+    assert done.returncode == (1 if "full" in to else 0)
+
+
+def test_an_overlong_word_is_shown_by_its_beginning_and_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "b" + "a" * 4998 + "z"
+    say_aside(f"can't read /tmp/{name}: the name is too long")
+    said = capsys.readouterr().err
+    assert len(said) < 600
+    assert said.startswith("can't read /tmp/baaa")
+    assert said.endswith("aaaz: the name is too long\n")
+    assert shorten("words " * 1000) == "words " * 1000
 
 
 def test_a_terminal_without_our_characters_gets_question_marks(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """Look at every node of a cluster: Felix's logs, and the benchmark's own pods that look from within."""
 
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from analysis.aside import say_aside
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import Arm
 from steps.cluster.kube import felix, gate, kube_proxy, looking, pods, probes
@@ -44,7 +44,7 @@ Say = Callable[[str], None]
 
 
 def _say(sentence: str) -> None:
-    sys.stderr.write(sentence + "\n")
+    say_aside(sentence)
 
 
 def observe(

@@ -156,6 +156,11 @@ def _ipvs(facts: Facts) -> Iterator[Finding]:
         f"Set its mode to iptables: `kubectl -n kube-system edit {place}`, and "
         "`kubectl -n kube-system rollout restart daemonset kube-proxy`."
     )
+    if holder.startswith("annotation "):
+        remedy = (
+            "Set its mode to iptables: take proxy-mode=ipvs out of kube-proxy-arg in the configuration of k3s or RKE2 "
+            "on each node, and restart that there."
+        )
     for name in ("nftables", *(EBPF if facts.ipvs else ())):  # beside a parked one there is nothing to take over
         yield skip(name, f"{reason}, from which Calico can't take over.", remedy)
     yield skip(

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from analysis.errors import BadInput, Unfit
 from steps.cluster.kube import connect
-from steps.cluster.kube.api import kubeconfig, waiting
+from steps.cluster.kube.api import ending, kubeconfig, waiting
 from steps.cluster.kube.faults import TransientError
 from tests.steps.kube.kubeconfigs import EXEC_VERSION, certificate, document, written
 
@@ -273,6 +274,20 @@ def test_a_plugin_that_hangs_is_told_of(tmp_path: Path, monkeypatch: pytest.Monk
         connect.way_to("", variables)
     assert said[0].startswith("Waiting for the plugin `sh -c cat ")
     assert said[0].endswith(", which gets the credentials; Ctrl-C ends it.")
+
+
+@pytest.mark.parametrize("script", ["cat {never}", "cat {never} & wait", "setsid cat {never} & exit 1"])
+def test_a_plugin_that_hangs_for_ever_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """With whatever it started, which may outlive it and hold its output."""
+    never = tmp_path / "never"
+    os.mkfifo(never)
+    monkeypatch.setattr(ending, "ALONE_S", 0.3)
+    monkeypatch.setattr(ending, "AT_TERMINAL_S", 0.3)
+    variables = written(tmp_path, document(user=plugin("sh", "-c", script.format(never=never))))
+    with pytest.raises(Unfit, match="did not end within 0 s and was ended; it may wait for an answer"):
+        connect.way_to("", variables)
+    found = psutil.process_iter(["cmdline"])
+    assert [process for process in found if str(never) in (process.info["cmdline"] or [])] == []
 
 
 def test_a_token_counts_before_a_plugin_and_a_provider(tmp_path: Path) -> None:

@@ -98,9 +98,27 @@ def no_daemon_set(calico: Calico) -> None:
         found["spec"] = spec
 
 
+def embedded(name: str, arguments: list[str]) -> Any:  # noqa: ANN401
+    """As k3s and RKE2 have it: no DaemonSet, no pod, and the arguments in an annotation of each node."""
+
+    def change(calico: Calico) -> None:
+        calico.store.after = lambda: None
+        calico.store.take("apps", "daemonsets", "kube-system", "kube-proxy")
+        calico.store.take("", "configmaps", "kube-system", "kube-proxy")
+        for found in list(calico.kube_proxy_pods):
+            calico.store.take("", "pods", "kube-system", found["metadata"]["name"])
+        for found in calico.store.all("", "nodes"):
+            found["metadata"].setdefault("annotations", {})[name] = json.dumps(arguments)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "source"),
     [
+        (embedded("k3s.io/node-args", ["server", "--kube-proxy-arg", "proxy-mode=ipvs"]), "k3s.io/node-args"),
+        (embedded("k3s.io/node-args", ["agent", "--kube-proxy-arg=proxy-mode=ipvs"]), "k3s.io/node-args"),
+        (embedded("rke2.io/node-args", ["server", "--kube-proxy-arg", "--proxy-mode=ipvs"]), "rke2.io/node-args"),
         (eks, "ConfigMap kube-system/kube-proxy-config, key config"),
         (eks_by_name_alone, "ConfigMap kube-system/kube-proxy-config, key config"),
         (own_text(f"kind: Other\n---\n{IPVS}"), "ConfigMap kube-system/kube-proxy, key config.conf"),

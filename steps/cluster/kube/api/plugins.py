@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from analysis.errors import Unfit
+from steps.cluster.kube.api.ending import MARK, Bound, patience_s
 from steps.cluster.kube.api.kubeconfig import Entry, Plugin
 from steps.cluster.kube.api.waiting import Notice, Say
 from steps.cluster.kube.faults import TransientError
@@ -82,13 +83,15 @@ class Credentials:
         from kubernetes.config.kube_config import ConfigNode  # noqa: PLC0415
 
         called = dict(self.user.body["exec"]) | {"command": self.plugin.command, "args": self.plugin.args}
-        called["env"] = [each.model_dump() for each in self.plugin.env or []]
+        bound = Bound(patience_s())
+        mark = {"name": MARK, "value": bound.mark}
+        called["env"] = [*(each.model_dump() for each in self.plugin.env or []), mark]
         node = ConfigNode("exec", called)  # type: ignore[no-untyped-call]
         cluster = ConfigNode("cluster", dict(self.cluster.body))  # type: ignore[no-untyped-call]
         where = str(self.user.file.absolute().parent)
         sentence = f"Waiting for {self._called}, which gets the credentials; Ctrl-C ends it."
         try:
-            with Notice(self.say).watched(sentence):
+            with Notice(self.say).watched(sentence), bound.kept():
                 return ExecProvider(node, where, cluster).run()  # type: ignore[no-untyped-call]
         except FileNotFoundError:
             hint = f" ({' '.join(self.plugin.install_hint.split())})" if self.plugin.install_hint else ""
@@ -96,6 +99,10 @@ class Credentials:
         except OSError as error:
             raise self._failed(f"it can't be started: {error.strerror or error}") from None
         except (ConfigException, TypeError, ValueError, AttributeError, KeyError) as error:
+            if bound.is_over:
+                raise self._failed(
+                    f"it did not end within {bound.seconds:.0f} s and was ended; it may wait for an answer"
+                ) from None
             raise self._failed(str(error).removeprefix("exec: ")) from None
 
     def _checked(self, status: object) -> Credential:

@@ -1,12 +1,11 @@
 """Say a sentence to whoever watches where something takes longer than a person would wait for without a word."""
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from analysis.cleaning import clean
+from analysis.aside import say_aside
 
 SILENCE_S: Final = 3.0
 """After this a person is told what is being waited for."""
@@ -16,7 +15,7 @@ Say = Callable[[str], None]
 
 def say_on_stderr(sentence: str) -> None:
     """Print a sentence where it disturbs no output; in a pod it is a line of the step's log."""
-    print(clean(sentence), file=sys.stderr, flush=True)  # noqa: T201 - the log of a pod is its standard error
+    say_aside(sentence)
 
 
 class Notice:

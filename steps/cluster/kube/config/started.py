@@ -1,5 +1,6 @@
 """What kube-proxy and calico-node are started with, as facts. Pure."""
 
+import re
 from typing import Any, Final
 
 from steps.cluster.kube import kube_proxy
@@ -11,6 +12,10 @@ from steps.cluster.kube.seen import PROXY_CONFIG, SWITCHED, Seen
 Object = dict[str, Any]
 
 _VARIABLES: Final = {name: f"FELIX_{name.upper()}" for name in SWITCHED}
+NODE_ARGUMENTS: Final = ("k3s.io/node-args", "rke2.io/node-args")
+"""Annotations in which k3s and RKE2 write what a node's program was started with, as a list in JSON."""
+
+_MODE_ARGUMENT: Final = re.compile(r"\bproxy-mode[=\s\",]+(\w+)")
 _SKIPS_KERNEL_CHECK: Final = "KUBE_PROXY_NFTABLES_SKIP_KERNEL_VERSION_CHECK"
 
 
@@ -30,10 +35,21 @@ def proxy_mode(seen: Seen) -> tuple[str | None, str, str | None]:
     if found.known:
         return (found.flag or kube_proxy.DEFAULT_MODE), "its command line", None
     if seen.kube_proxy is None:
-        return None, "DaemonSet kube-system/kube-proxy, which is not there", None
+        return *_embedded_mode(seen), None
     # an image that starts kube-proxy in a way of its own: by the ConfigMap of its name, if there is one
     key = kube_proxy.config_key(seen.kube_proxy_config)
     return kube_proxy.mode(_held(seen.kube_proxy_config, key)), "ConfigMap kube-system/kube-proxy", key
+
+
+def _embedded_mode(seen: Seen) -> tuple[str | None, str]:
+    """The mode of a kube-proxy within k3s or RKE2, as a node's arguments give it, and where that is written."""
+    for node in seen.nodes:
+        for name in NODE_ARGUMENTS:
+            text = (node["metadata"].get("annotations") or {}).get(name)
+            modes = _MODE_ARGUMENT.findall(text) if isinstance(text, str) else []
+            if modes:
+                return modes[-1], f"annotation {name} of node {node['metadata']['name']}"
+    return None, "DaemonSet kube-system/kube-proxy, which is not there"
 
 
 def skips_kernel_check(daemon_set: Object | None) -> bool:
