@@ -39,6 +39,8 @@ def report_again(results: str, run_id: str | None) -> int:
         run_id = uncollected.named(store, run_id)
         found = uncollected.collect(store, run_id)
         collected = [found] if found else []
+        for one in collected:
+            _say(one.sentence)
     name = run_id or _latest_of(store)
     with closing(database.connect(store, run_id=name, asking="")) as con:
         _say_left_out(database.left_out(con))

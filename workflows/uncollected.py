@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from analysis.errors import BadInput, Problem
+from analysis.integrity.left_out import LeftOut
+from analysis.integrity.unnamed import LOST
 from analysis.store import Store, is_run_id
 from steps import collect as collecting
 from steps import raw
@@ -26,15 +28,22 @@ _UID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """A run whose rows were just made from its raw documents. `outcomes`: such as `12 measured, 4 not-run`."""
+    """A run whose rows were just made from its raw documents.
+
+    Attributes:
+        run_id: the run.
+        outcomes: of its trials, such as `12 measured, 4 not-run`.
+        why: why it had no rows, as a clause.
+    """
 
     run_id: str
     outcomes: str
+    why: str
 
     @property
     def sentence(self) -> str:
         """What was found and done."""
-        return f"Run {self.run_id} was killed before its rows were collected; they are now: {self.outcomes}."
+        return f"Run {self.run_id} {self.why}; its rows are now made from its raw documents: {self.outcomes}."
 
 
 def collect_all(store: Store, say: Callable[[str], None]) -> list[Collected]:
@@ -54,8 +63,10 @@ def collect_all(store: Store, say: Callable[[str], None]) -> list[Collected]:
         say(f"Whether a killed run left anything can't be seen: {problem}")
         return []
     # One that is left out because a file of it is damaged has its own sentence, and is collected again only by name.
-    left_out = {one.run_id for one in store.inventory().left_out} if there else set()
-    for run_id in _without_rows(store, (run for run in there if run not in left_out)):
+    # One whose row alone is missing may have been killed while it was stored, so it is collected like any other.
+    left_out = _left_out(store) if there else {}
+    damaged = {run for run, one in left_out.items() if one.reason != LOST}
+    for run_id in _without_rows(store, (run for run in there if run not in damaged)):
         with _state(store, run_id) as state:
             if state == "running":
                 say(f"Run {run_id} is still at work; its report comes at its end.")
@@ -66,7 +77,7 @@ def collect_all(store: Store, say: Callable[[str], None]) -> list[Collected]:
                 )
             else:
                 try:
-                    collected.append(_collect(store, run_id))
+                    collected.append(_collect(store, run_id, _why(left_out.get(run_id))))
                     say(collected[-1].sentence)
                 except Problem as problem:
                     say(f"Run {run_id} was killed before its rows were collected, and they can't be: {problem}")
@@ -74,18 +85,19 @@ def collect_all(store: Store, say: Callable[[str], None]) -> list[Collected]:
 
 
 def collect(store: Store, run_id: str) -> Collected | None:
-    """Collect a run that was asked for by name, if it has raw documents and no rows; None where it needs none.
+    """Collect a run that was asked for by name, if it has raw documents and no rows that count; None where it has them.
 
     Raises:
         Problem: it is still at work, or its documents don't say what it was.
         Unfit: the store can't be read or written.
     """
-    if run_id in _stored(store) or store.files.last_put(f"{RAW}/{run_id}") is None:
+    if run_id in _stored(store, run_id) or store.files.last_put(f"{RAW}/{run_id}") is None:
         return None
+    left_out = _left_out(store, run_id).get(run_id)
     with _state(store, run_id) as state:
         if state == "running":
             raise Problem(f"Run {run_id} is still at work: its report comes at its end.")
-        return _collect(store, run_id)
+        return _collect(store, run_id, _why(left_out))
 
 
 def named(store: Store, text: str) -> str:
@@ -114,8 +126,23 @@ def of_workflow(store: Store, uid: str) -> tuple[str | None, bool]:
     return next(iter(_without_rows(store, mine)), None), False
 
 
-def _stored(store: Store) -> set[str]:
-    return {run for runs in store.inventory().runs.values() for run in runs["run_id"].to_pylist()}
+def _stored(store: Store, run_id: str | None = None) -> set[str]:
+    """The runs that have rows. Of the one that is named, if any, every file is compared with its digest."""
+    return {run for runs in store.inventory(run_id=run_id).runs.values() for run in runs["run_id"].to_pylist()}
+
+
+def _left_out(store: Store, run_id: str | None = None) -> dict[str, LeftOut]:
+    """The runs that are there and don't count, by name; looked at as in `_stored`."""
+    return {one.run_id: one for one in store.inventory(run_id=run_id).left_out if one.run_id is not None}
+
+
+def _why(left_out: LeftOut | None) -> str:
+    """Why a run that has ended has no rows, as a clause."""
+    if left_out is None:
+        return "was killed before its rows were collected"
+    if left_out.reason == LOST:
+        return "has no row in runs/ (it was killed while it was stored, or its file there was deleted)"
+    return f"was left out, since {left_out.file} {left_out.reason}"
 
 
 def _without_rows(store: Store, folders: Iterable[str]) -> list[str]:
@@ -141,7 +168,7 @@ def _state(store: Store, run_id: str) -> Iterator[State]:
         yield state
 
 
-def _collect(store: Store, run_id: str) -> Collected:
+def _collect(store: Store, run_id: str, why: str) -> Collected:
     folder = f"{RAW}/{run_id}"
     ended_at = store.files.last_put(folder)
     with tempfile.TemporaryDirectory(prefix="dataplane-benchmark-") as here:
@@ -153,4 +180,4 @@ def _collect(store: Store, run_id: str) -> Collected:
     store.write(run_id, rows)
     outcomes = [str(row["outcome"]) for row in rows["trials"]]
     counted = [f"{outcomes.count(outcome)} {outcome}" for outcome in sorted(set(outcomes))]
-    return Collected(run_id, ", ".join(counted) or "no trials")
+    return Collected(run_id, ", ".join(counted) or "no trials", why)

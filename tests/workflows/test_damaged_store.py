@@ -12,7 +12,7 @@ from analysis.store import Store
 from analysis.terminal import Terminal
 from steps.cluster.lab import box
 from tests.analysis import synthetic
-from tests.analysis.integrity.damage import cut_short, file_of, gone
+from tests.analysis.integrity.damage import cut_short, file_of, gone, one_byte_changed
 from tests.analysis.synthetic import ENTRIES, Recipe
 from tests.steps import builders
 from workflows import answers, command_line, stored
@@ -80,11 +80,11 @@ def test_a_run_says_before_it_measures_what_its_report_will_lack(
 ) -> None:
     started: list[list[str]] = []
 
-    def start(command: list[str], **_: object) -> int:
+    def start(command: list[str], *_: object, **__: object) -> box.Ended:
         started.append(command)
-        return 0
+        return box.Ended(0)
 
-    monkeypatch.setattr(box, "run", start)
+    monkeypatch.setattr(box, "enclose", start)
     assert run(Request(results=store.url)) == 0
     assert capsys.readouterr().err.startswith(NAMED)
     assert len(started) == 1
@@ -94,7 +94,7 @@ def test_a_run_says_before_it_measures_what_its_report_will_lack(
 def test_a_run_refuses_a_folder_that_it_will_not_be_able_to_read(
     ordinary_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(box, "run", lambda *_, **__: pytest.fail("it began to measure"))
+    monkeypatch.setattr(box, "enclose", lambda *_, **__: pytest.fail("it began to measure"))
     Path(ordinary_store.files.path("trials")).chmod(0o000)
     os.seteuid(65534)
     try:
@@ -116,22 +116,41 @@ def ordinary_store(store: Store, tmp_path: Path) -> Store:
     return store
 
 
-def test_a_run_whose_row_is_lost_is_collected_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("table", ["runs", "visits", "trials", "samples"])
+def test_a_damaged_run_is_collected_again_by_name(
+    table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     builders.write_run(tmp_path / "raw" / "run-1", builders.settings())
     assert stored.report_again(str(tmp_path), "run-1") == 0
-    store = Store(str(tmp_path))
-    for damaged in ("runs", "trials"):
-        path = file_of(store, damaged, "run-1")
-        gone(path) if damaged == "runs" else cut_short(path)
-        capsys.readouterr()
-        assert stored.ask(str(tmp_path), "select 1 as x", "") == 0
-        assert (
-            f"type `make report RUN=run-1 RESULTS={tmp_path}`, which collects the run again" in capsys.readouterr().err
-        )
-        assert stored.report_again(str(tmp_path), "run-1") == 0
-        assert capsys.readouterr().err == ""
+    found = file_of(Store(str(tmp_path)), table, "run-1")
+    one_byte_changed(found)
+    assert stored.ask(str(tmp_path), "select count(*) from samples", "") == 0
+    assert (
+        f"{found} is damaged: its content is not what its name says. Put the file back from a copy, or type `make "
+        f"report RUN=run-1 RESULTS={tmp_path}`, which collects the run again"
+    ) in capsys.readouterr().err
+    assert stored.report_again(str(tmp_path), "run-1") == 0
+    said = capsys.readouterr().err
+    assert said.startswith(f"Run run-1 was left out, since {found} is damaged: its content is not what its name says; ")
+    assert said.count("\n") == 1
+    assert stored.report_again(str(tmp_path), "run-1") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_run_whose_row_is_lost_is_collected_by_the_next_verb(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    builders.write_run(tmp_path / "raw" / "run-1", builders.settings())
+    assert stored.report_again(str(tmp_path), "run-1") == 0
+    gone(file_of(Store(str(tmp_path)), "runs", "run-1"))
+    capsys.readouterr()
+    assert stored.ask(str(tmp_path), "select run_id from runs", "") == 0
+    said = capsys.readouterr()
+    assert said.out == "run_id\nrun-1\n"
+    assert said.err.startswith("Run run-1 has no row in runs/ (it was killed while it was stored, or its file")
+    assert "left out" not in said.err
     shutil.rmtree(tmp_path / "raw")
-    gone(file_of(store, "runs", "run-1"))
+    gone(file_of(Store(str(tmp_path)), "runs", "run-1"))
     with pytest.raises(Unfit, match=r"Run run-1 is left out: .* Put the file back from a copy"):
         stored.report_again(str(tmp_path), "run-1")
 

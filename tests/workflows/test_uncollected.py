@@ -62,7 +62,10 @@ def test_a_report_of_no_run_in_particular_collects_what_was_killed(
     killed(tmp_path)
     assert stored.report_again(str(tmp_path), None) == 0
     said = capsys.readouterr()
-    assert "Run run-1 was killed before its rows were collected; they are now: " in said.err
+    assert (
+        "Run run-1 was killed before its rows were collected; its rows are now made from its raw documents: "
+        in said.err
+    )
     assert " measured, " in said.err
     assert "lab-ebpf" in said.out
     store = Store(str(tmp_path))
