@@ -40,7 +40,7 @@ def report_again(results: str, run_id: str | None) -> int:
         found = uncollected.collect(store, run_id)
         collected = [found] if found else []
         for one in collected:
-            _say(one.sentence)
+            say_aside(one.sentence)
     name = run_id or _latest_of(store)
     with closing(database.connect(store, run_id=name, asking="")) as con:
         _say_left_out(database.left_out(con))
