@@ -157,8 +157,8 @@ def read(stdout: bytes, stderr: bytes, exit_code: int | None, asked: Asked) -> R
     document = decode(stdout, end)
     if isinstance(document, Failure):
         return document
-    if document.error:
-        return Failure(f"iperf3: {bounds.one_line(document.error)}")
+    if document.error is not None:
+        return Failure(f"iperf3: {bounds.one_line(document.error) or 'an error that it does not name'}")
     if exit_code != 0:
         return Failure(f"iperf3 ended with {end}")
     return _report(document, asked)

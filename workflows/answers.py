@@ -70,7 +70,8 @@ def show(said: Summary, console: Terminal) -> None:
     for failure in said.failures:
         console.print(f"Failed: {failure.sentence}", style="red", soft_wrap=True)
     for flag in said.flags:
-        console.print(f"Flagged {flag.flag}: {flag.trials} trials; {flag.meaning}.", soft_wrap=True)
+        trials = "1 trial" if flag.trials == 1 else f"{flag.trials} trials"
+        console.print(f"Flagged {flag.flag}: {trials}; {flag.meaning}.", soft_wrap=True)
     if said.disclaimer:
         console.print()
         console.print(said.disclaimer, style="dim", soft_wrap=True)

@@ -15,7 +15,7 @@ _THREADS: Final = (3, 16)
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A test as asked for. `stream_bps`: the pace of each stream, 0 for none; None: not asked for.
+    """A test as asked for. `stream_bps`: the pace of each UDP stream, 0 for none; None: not known.
 
     `size_bytes`: after how many bytes it was to end, and 0 where it was to end after `duration_s`.
     """
@@ -69,8 +69,9 @@ def contradiction(start: TestStart | None, asked: Asked) -> str | None:
     ]
     if asked.block_size_bytes is not None and start.blksize is not None:
         pairs.append(("block size", f"{start.blksize} B", f"{asked.block_size_bytes} B"))
-    if asked.stream_bps is not None and start.target_bitrate is not None:
-        pairs.append(("rate", f"{start.target_bitrate} bit/s", f"{asked.stream_bps} bit/s"))
+    stream_bps = 0 if asked.protocol == "tcp" else asked.stream_bps  # no TCP test is asked for a pace
+    if stream_bps is not None and start.target_bitrate is not None:
+        pairs.append(("rate", f"{start.target_bitrate} bit/s", f"{stream_bps} bit/s"))
     others = [f"{what} {_text(said)}, not {_text(wanted)}" for what, said, wanted in pairs if said != wanted]
     return f"iperf3's JSON is of another test than was asked for: {'; '.join(others)}" if others else None
 

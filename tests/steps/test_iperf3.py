@@ -144,6 +144,11 @@ def test_an_error_is_a_failure_whatever_the_exit_code(name: str, sentence: str, 
     assert failure(recorded(name), exit_code=exit_code) == sentence
 
 
+def test_an_error_without_words_is_a_failure() -> None:
+    document = json.loads(recorded("tcp-forward-3.21")) | {"error": ""}
+    assert failure(json.dumps(document).encode(), exit_code=0) == "iperf3: an error that it does not name"
+
+
 @pytest.mark.parametrize("name", ["refused-3.21", "interrupted-3.21"])
 def test_errors_of_new_versions_are_failures(name: str) -> None:
     assert failure(recorded(name), exit_code=0).startswith("iperf3: ")
@@ -253,6 +258,7 @@ OTHER_TESTS = {
     "both": "both directions at once yes, not no",
     "bytes": "an end after 5 bytes, not 0 bytes",
     "blocks": "an end after 6 blocks, not 0 blocks",
+    "paced": "rate 1000000 bit/s, not 0 bit/s",
 }
 CHANGES: dict[str, dict[str, object]] = {
     "udp": {"protocol": "UDP"},
@@ -263,6 +269,7 @@ CHANGES: dict[str, dict[str, object]] = {
     "both": {"bidir": 1},
     "bytes": {"bytes": 5},
     "blocks": {"blocks": 6},
+    "paced": {"target_bitrate": 1_000_000},
 }
 
 
