@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as unhurried
 from hypothesis import strategies as st
 
 from analysis.errors import Problem
@@ -407,6 +408,7 @@ def test_without_run_json_nothing_can_be_said(run: Path, harm: Callable[[Path], 
         collect.rows(run)
 
 
+@unhurried(deadline=None)  # a machine that others use takes its time to write files
 @given(st.data())
 def test_whatever_is_missing_or_cut_every_planned_trial_is_a_row(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
