@@ -219,8 +219,12 @@ def nobody() -> Iterator[None]:
         yield
         return
     os.seteuid(65534)
-    yield
-    os.seteuid(0)
+    try:
+        if not os.access(database.__file__, os.R_OK, effective_ids=True):
+            pytest.skip("this checkout lies where only root may read it")
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def test_a_folder_that_this_user_cant_read_is_said_to_be_just_that(tmp_path: Path, nobody: None) -> None:  # noqa: ARG001
