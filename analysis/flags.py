@@ -91,9 +91,9 @@ FLAGS: Final = (
         voids=frozenset({"cpu_modes"}),
     ),
     Flag(
-        "cpu-paced-udp",
-        "at a limited UDP rate the kernel's accounts and the calibration of `make bench-cpu` lie up to 20 points of "
-        "the machine apart; rest no decision on its CPU figures",
+        "cpu-udp",
+        "with UDP the kernel's accounts and the calibration of `make bench-cpu` lie 4 to 9 points of the machine "
+        "apart, and up to 20 at a limited rate; rest no decision on its CPU figures",
         marks=frozenset({"cpu", "cpu_modes"}),
     ),
     Flag(

@@ -124,7 +124,7 @@ def _connects(connects: Connects) -> Row:
 def _doubts(document: TrialDocument, attempt: Attempt, found: Report | Connects, record: VisitRecord) -> list[str]:
     flags = {flag for readings in attempt.readings.values() for flag in monitor.doubts(*_window(attempt, readings))}
     flags |= {"cpu-idle"} if any(voids([flag], "cpu") for flag in record.idle_doubts) else set()
-    flags |= {"cpu-paced-udp"} if document.trial.protocol == "udp" and document.trial.offered_bps is not None else set()
+    flags |= {"cpu-udp"} if document.trial.protocol == "udp" else set()
     if isinstance(found, Connects):
         flags |= {"connect-errors"} if found.errors else set()
     else:

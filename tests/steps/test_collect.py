@@ -252,17 +252,15 @@ def test_without_an_idle_baseline_cpu_per_gbit_is_unknown(run: Path) -> None:
     assert (visit["canary_before_bps"], visit["idle_nodes"], visit["error"]) == (None, None, None)
 
 
-@pytest.mark.parametrize(("rate", "paced"), [("", []), (" rate=300M", ["cpu-paced-udp"])])
-def test_udp_that_would_fragment_or_whose_cpu_is_in_doubt_is_flagged(
-    tmp_path: Path, rate: str, paced: list[str]
-) -> None:
+@pytest.mark.parametrize("rate", ["", " rate=300M"])
+def test_udp_that_would_fragment_and_whose_cpu_is_in_doubt_is_flagged(tmp_path: Path, rate: str) -> None:
     write_run(tmp_path, settings(options=f"rounds=1 protocols=udp directions=forward{rate}"))
     _, path = first(tmp_path, "udp")
     planned = raw.read(path, raw.TrialDocument).trial
     assert planned.direction == "forward"
     replaced(path, mtu_bytes=1280, attempts=(attempt("udp-forward-omit-3.12.json"),))
     row = trial_row(tmp_path, "udp")
-    assert row["flags"] == [*paced, "udp-counters", "udp-fragments"]
+    assert row["flags"] == ["cpu-udp", "udp-counters", "udp-fragments"]
     assert row["lost_packets"] is not None
 
 
