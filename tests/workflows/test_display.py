@@ -97,7 +97,9 @@ def test_any_order_of_events_can_be_shown(events: list[Event], expected_s: float
 
 def _shown(events: list[Event], *, terminal: bool) -> str:
     out = io.StringIO()
-    with Display(Terminal(file=out, force_terminal=terminal, width=100, color_system=None), 40.0) as display:
+    # whatever terminal the tests are run in: a dumb one has no cursor to hide
+    console = Terminal(file=out, force_terminal=terminal, width=100, color_system=None, _environ={"TERM": "xterm"})
+    with Display(console, 40.0) as display:
         for event in events:
             display(event)
     return out.getvalue()
