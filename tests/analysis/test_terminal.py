@@ -164,7 +164,7 @@ def test_output_that_can_not_be_written_is_a_sentence(tmp_path: Path, verb: list
     done = subprocess.run(
         ["sh", "-c", f'exec "$@" {to}', "sh", sys.executable, "-m", "workflows", *verb, *results],
         cwd=ROOT,
-        stdin=subprocess.DEVNULL,
+        input="select 1 as a;\n",  # else the shell has nothing to write
         stderr=subprocess.PIPE,
         text=True,
         check=False,
