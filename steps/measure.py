@@ -4,6 +4,7 @@ A trial that fails is a document with its error, and the next goes on.
 """
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -36,7 +37,9 @@ CANARY_TIMEOUT_S: Final = iperf3.CANARY_S + 2 * GRACE_S
 BEGUN: Final = "its measuring step ended while it was measured: the step failed, was killed, or its node went away"
 """The error of a trial's document from its beginning until it is replaced by what was measured."""
 
-_BUSY: Final = "server is busy"
+_BUSY: Final = b"server is busy"
+_RESET: Final = b"Connection reset by peer"
+_UNCONNECTED: Final = re.compile(rb'"connected":\s*\[\]')
 _BUSY_WAIT_S: Final = 5.0
 _BUSY_STEP_S: Final = 0.1
 
@@ -154,6 +157,16 @@ def _argv(placement: Placement, trial: Trial, settings: Settings) -> list[str]:
     return [*placement.prefix, *iperf3.argv(trial, settings, placement.address, placement.port)]
 
 
+def turned_away(stdout: bytes) -> bool:
+    """Whether a server that was still busy with an earlier client refused this one, so that nothing was measured yet.
+
+    It may reset the connection before its answer is read. From 3.18 on it is busy for a moment after each client.
+    """
+    if _BUSY in stdout[-2000:]:
+        return True
+    return _RESET in stdout[-2000:] and _UNCONNECTED.search(stdout[:2000]) is not None
+
+
 def _attempt(
     placement: Placement,
     argv: Sequence[str],
@@ -175,8 +188,7 @@ def _attempt(
             wall_s = time.monotonic() - began
         after = others.read() if others is not None else None
         nat.append(_nat(placement))
-        # A server still busy with a client that was killed has not measured anything yet.
-        if _BUSY.encode() not in finished.stdout[-2000:] or time.monotonic() > patience or programs.stopped.is_set():
+        if not turned_away(finished.stdout) or time.monotonic() > patience or programs.stopped.is_set():
             break
         programs.stopped.wait(_BUSY_STEP_S)
     attempt = Attempt(

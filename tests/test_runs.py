@@ -146,7 +146,7 @@ def stuck_in(folder: Path, module: str) -> dict[str, str]:
 def test_a_limit_of_memory_is_a_sentence_and_the_rows_are_kept(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "workflows", "run", *TINY, "--visits=1", f"--results={tmp_path}"]
     done = subprocess.run(
-        ["sh", "-c", 'ulimit -v 1500000; exec "$@"', "sh", *argv],
+        ["sh", "-c", 'ulimit -v 2000000; exec "$@"', "sh", *argv],
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

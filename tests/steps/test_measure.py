@@ -323,6 +323,24 @@ def test_a_server_busy_with_a_killed_client_is_tried_again(instead: Callable[[st
     assert len(out.documents[0].attempts) == 1
 
 
+RESET = "unable to receive control message - port may not be available, etc.: Connection reset by peer"
+"""What 3.18 says where a busy server resets the connection before its answer is read."""
+
+
+@pytest.mark.parametrize(("connected", "attempted"), [("", 2), ('{"socket": 5}', 1)])
+def test_a_reset_is_tried_again_only_before_anything_is_connected(
+    instead: Callable[[str], Path], tmp_path: Path, connected: str, attempted: int
+) -> None:
+    document = f'{{"start": {{"connected":\t[{connected}]}}, "intervals": [], "end": {{}}, "error": "{RESET}"}}'
+    notes = instead(
+        f"echo >>$NOTES/calls; [ $(wc -l <$NOTES/calls) = 2 ] || {{ echo '{document}'; exit 1; }}\n"
+        "cat $RECORDED/tcp-forward-3.21.json"
+    )
+    out = Outcome(tmp_path / "raw", placement(), [trial()], CHOSEN)
+    assert len((notes / "calls").read_text()) == attempted
+    assert (out.documents[0].error is None) == (attempted == 2)
+
+
 def test_a_monitor_that_is_lost_is_flagged_and_the_trial_counts(instead: Callable[[str], Path], tmp_path: Path) -> None:
     instead("cat $RECORDED/tcp-forward-3.21.json")
     monitors = (

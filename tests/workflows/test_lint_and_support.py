@@ -163,6 +163,12 @@ def test_what_only_argo_can_do_is_refused_by_name(broken: Broken, says: str) -> 
     assert any(says in line for line in unsupported(built, {})), unsupported(built, {})
 
 
+def test_a_timeout_is_accepted_beside_a_deadline() -> None:
+    built = deepcopy(_sound())
+    _template(built, "say").update(timeout="5m", activeDeadlineSeconds=300)
+    assert unsupported(built, {}) == []
+
+
 def test_what_comes_from_the_cluster_may_come_from_the_environment() -> None:
     built = _sound()
     _template(built, "say")["script"].update(env=[_SECRET])

@@ -159,7 +159,7 @@ _POD: Final[Mapping[str, Rule]] = {
     "volumes": Each(Done(_empty_directory)),
     "podSpecPatch": Done(_choice, choices=True),
     "activeDeadlineSeconds": Done(),
-    "timeout": Ignored("a step's process starts at once, so that its deadline says the same"),
+    "timeout": Ignored("a step's process starts at once, so that the deadline, which must be there too, says the same"),
     "retryStrategy": Fields({"limit": Done(), "retryPolicy": _one_of("Always", "OnFailure", "OnError")}),
 }
 _SCRIPT: Final = Fields(

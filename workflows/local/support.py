@@ -48,6 +48,13 @@ def _environment(workflow: Mapping[str, Any], env: Mapping[str, str]) -> Iterato
                 )
 
 
+def _timeouts(workflow: Mapping[str, Any]) -> Iterator[str]:
+    """A template's timeout may go without effect only where its deadline ends the step."""
+    for template in workflow.get("spec", {}).get("templates", []):
+        if "timeout" in template and "activeDeadlineSeconds" not in template:
+            yield f"spec/templates/{template['name']}/timeout is not supported without activeDeadlineSeconds beside it"
+
+
 def unsupported(workflow: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
     """Everything in a workflow that the engine can't do, each as a short sentence that names the field.
 
@@ -55,7 +62,7 @@ def unsupported(workflow: Mapping[str, Any], env: Mapping[str, str]) -> list[str
         workflow: what Hera's `to_dict` gives.
         env: the environment that steps will have; a variable that Argo takes from the cluster must be in it.
     """
-    return [*_judge(workflow, WORKFLOW, ()), *_environment(workflow, env)]
+    return [*_judge(workflow, WORKFLOW, ()), *_timeouts(workflow), *_environment(workflow, env)]
 
 
 def refuse_unsupported(workflow: Mapping[str, Any], env: Mapping[str, str]) -> None:

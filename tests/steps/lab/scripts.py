@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -17,6 +16,7 @@ from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.lab import Lab, box, layout, look, servers, services, state, topology
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.namespaces import Job, ask, path, processes, run, within
+from steps.measure import turned_away
 from steps.model import Placement, Sign, Trial, Visit
 from steps.program import search_everywhere
 from steps.proof import weigh
@@ -66,13 +66,12 @@ def _proof(signs: list[Sign], asked: str) -> dict[str, object]:
 def _iperf3(placement: Placement, *more: str) -> float:
     """Mbit/s that were received."""
     argv = ["iperf3", "-c", placement.address, "-p", str(placement.port), "-J", "-n", "4M", *more]
-    deadline = time.monotonic() + 20
+    patience = time.monotonic() + 20
     while True:
-        done = subprocess.run([*placement.prefix, *argv], text=True, capture_output=True, timeout=30, check=False)
-        answer = json.loads(done.stdout)
-        # A server still busy with the client before, which newer ones say by a reset, is asked again.
-        if not re.search("server is busy|reset by peer", answer.get("error", "")) or time.monotonic() > deadline:
+        done = subprocess.run([*placement.prefix, *argv], capture_output=True, timeout=30, check=False)
+        if not turned_away(done.stdout) or time.monotonic() > patience:
             break
+    answer = json.loads(done.stdout)
     assert "error" not in answer, f"{placement.topology} {more}: {answer['error']}"
     received = answer["end"].get("sum_received") or answer["end"]["sum"]
     return float(received["bits_per_second"]) / 1e6
