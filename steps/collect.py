@@ -64,18 +64,11 @@ def _preflight(directory: Path, run: raw.Run) -> tuple[raw.Preflight | None, str
         return None, "the run ended before its preflight did"
     except Problem as problem:
         return None, str(problem)
-    planned = {visit.visit: visit for visit in plan.make(run.settings)}
-    for visit in found.visits:
-        asked = planned.pop(visit.visit, None)
-        if asked is None or not _part_of(visit, asked):
-            return None, f"{raw.PREFLIGHT} is damaged: visit {visit.visit} is not as it was planned"
+    # What is left out is left out of the settings, and all is planned anew: the plan is pure.
+    left_out = {finding.subject for finding in found.findings if finding.severity == "skip"}
+    if found.visits != plan.make(plan.without(run.settings, left_out)):
+        return None, f"{raw.PREFLIGHT} is damaged: its visits are not those that were planned"
     return found, None
-
-
-def _part_of(visit: Visit, planned: Visit) -> bool:
-    """Whether a visit is a planned one, or what preflight left of it."""
-    same = (visit.round, visit.dataplane) == (planned.round, planned.dataplane)
-    return same and set(visit.trials) <= set(planned.trials) and len(set(visit.trials)) == len(visit.trials)
 
 
 def _late_evidence(directory: Path) -> raw.Evidence | None:

@@ -36,6 +36,16 @@ BURDEN_S_PER_RULE: Final = 2e-5
 """What loading one rule of a burdened twin adds to a visit, on both nodes side by side: seen with 1,000 to 100,000."""
 
 
+def without(settings: Settings, left_out: set[str]) -> Settings:
+    """The settings without some dataplanes or topologies."""
+    return settings.model_copy(
+        update={
+            "dataplanes": tuple(arm for arm in settings.dataplanes if not left_out & {arm, Arm.parse(arm).name}),
+            "cells": tuple(cell for cell in settings.cells if cell.topology not in left_out),
+        }
+    )
+
+
 def make(settings: Settings) -> tuple[Visit, ...]:
     """The visits in order: each round visits every dataplane once, in random order.
 

@@ -8,11 +8,10 @@ from hera.workflows.io import Output
 
 from analysis.errors import Unfit
 from steps import raw
-from steps.catalogue.dataplanes import Arm
 from steps.cluster import connect
 from steps.model import Visit
-from steps.plan import make
-from steps.settings import Settings, load
+from steps.plan import make, without
+from steps.settings import load
 from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence, node_title, say
 from steps.tasks.pod import step
 
@@ -42,16 +41,6 @@ def preflight(settings: str, document: Annotated[Path, document(RUN_FOLDER + "/"
     if reasons := [f.sentence for f in findings if f.severity == "stop" or not visits]:
         raise Unfit("\n".join(reasons))
     return Going(settings=going.model_dump_json(), visits=[item(visit) for visit in visits])
-
-
-def without(settings: Settings, left_out: set[str]) -> Settings:
-    """The settings without some dataplanes or topologies."""
-    return settings.model_copy(
-        update={
-            "dataplanes": tuple(arm for arm in settings.dataplanes if not left_out & {arm, Arm.parse(arm).name}),
-            "cells": tuple(cell for cell in settings.cells if cell.topology not in left_out),
-        }
-    )
 
 
 def item(visit: Visit) -> dict[str, str]:

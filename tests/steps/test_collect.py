@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from analysis.errors import Problem
 from analysis.rows import to_table
 from analysis.schema import TABLES
-from steps import collect, collect_trials, collect_visits, raw
+from steps import collect, collect_trials, collect_visits, plan, raw
 from steps.model import Finding, Model, Monitor, SwitchCost, Trial, Visit
 from steps.monitor import Traffic
 from steps.reports import fitting
@@ -373,7 +373,7 @@ def test_a_run_that_ended_before_its_preflight_plans_again_and_ran_nothing(run: 
 
 def test_what_preflight_left_out_has_no_rows_but_its_reason_is_kept(run: Path) -> None:
     finding = Finding(severity="skip", subject="lab-ebpf", reason="needs root", remedy="run it as root")
-    kept = tuple(v for v in visits(run) if v.dataplane == "lab-iptables")
+    kept = plan.make(plan.without(CHOSEN, {"lab-ebpf"}))
     raw.write(run / raw.PREFLIGHT, raw.Preflight(findings=(finding,), provenance={}, visits=kept))
     found = tables(run)
     assert {v["dataplane_requested"] for v in found["visits"]} == {"lab-iptables"}
@@ -575,6 +575,20 @@ def test_a_preflight_of_another_plan_is_damaged(run: Path) -> None:
     found = tables(run)
     assert [v["dataplane_requested"] for v in found["visits"]] == [v.dataplane for v in preflight.visits]
     assert found["runs"][0]["provenance"] is None
+
+
+def test_a_run_without_what_preflight_left_out_is_collected_as_it_was_planned_then(tmp_path: Path) -> None:
+    asked = settings(dataplanes="lab-iptables,lab-nftables,lab-ebpf")
+    going = plan.without(asked, {"lab-ebpf"})
+    write_run(tmp_path, going)
+    run = raw.read(tmp_path / raw.RUN, raw.Run)
+    raw.write(tmp_path / raw.RUN, run.model_copy(update={"settings": asked}))
+    preflight = raw.read(tmp_path / raw.PREFLIGHT, raw.Preflight)
+    skipped = Finding(severity="skip", subject="lab-ebpf", reason="it needs root.")
+    raw.write(tmp_path / raw.PREFLIGHT, preflight.model_copy(update={"findings": (skipped,)}))
+    found = tables(tmp_path)
+    assert {visit["dataplane_requested"] for visit in found["visits"]} == {"lab-iptables", "lab-nftables"}
+    assert {trial["outcome"] for trial in found["trials"]} == {"measured"}
 
 
 def test_a_clock_that_went_back_is_no_sample_and_no_negative_share(run: Path) -> None:
