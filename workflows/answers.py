@@ -3,12 +3,12 @@
 from rich.table import Table
 
 from analysis import flags, telling, verdict, words
+from analysis.commands import report_command
 from analysis.compare import Comparison
 from analysis.integrity.left_out import sentences
 from analysis.store import Store
 from analysis.summary import Summary
 from analysis.terminal import Terminal, Text
-from workflows.commands import report_command
 
 SPEED = ("received_bps", "connect_p50_s")
 """The metrics of the table's first answer: whichever of them a path has."""

@@ -9,6 +9,7 @@ from types import FrameType
 
 from analysis import memory
 from analysis.aside import say_aside
+from analysis.commands import report_command
 from analysis.errors import Unfit
 from analysis.terminal import Terminal, outlast_standard_output
 from steps import variables
@@ -16,7 +17,6 @@ from steps.plan import expected_s, make
 from steps.settings import Settings
 from steps.tasks.common import RUN_FOLDER, run_id
 from workflows.benchmark import NAME, build
-from workflows.commands import report_command
 from workflows.local.display import Display
 from workflows.local.engine import Engine
 from workflows.local.nodes import UNSUCCESSFUL, Outcome

@@ -7,11 +7,11 @@ import uuid
 from typing import TYPE_CHECKING
 
 from analysis.aside import say_aside
+from analysis.commands import report_command
 from analysis.errors import BadInput, Problem
 from steps import variables
 from steps.cluster import LAB
 from steps.cluster.lab import box
-from workflows.commands import report_command
 from workflows.request import Request
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from analysis import database, memory, report, shell, summary, verdict
 from analysis.aside import say_aside
+from analysis.commands import report_command
 from analysis.errors import BadInput, Unfit
 from analysis.integrity.left_out import LeftOut, sentences
 from analysis.show import show
 from analysis.store import Store, check_run_id
 from analysis.terminal import Terminal
 from workflows import answers, uncollected
-from workflows.commands import report_command
 
 
 def report_again(results: str, run_id: str | None) -> int:

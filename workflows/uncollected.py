@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from analysis.commands import report_command
 from analysis.errors import BadInput, Problem
 from analysis.integrity.left_out import LeftOut
 from analysis.integrity.unnamed import LOST
 from analysis.store import Store, is_run_id
 from steps import collect as collecting
 from steps import raw
-from workflows.commands import report_command
 from workflows.local import liveness
 from workflows.local.liveness import State
 

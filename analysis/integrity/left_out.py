@@ -1,11 +1,12 @@
 """What a store holds and does not show: a run whose files can't be trusted, by name, with what to do about it."""
 
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
+
+from analysis.commands import report_command
 
 SHOWN: Final = 5
 """So many are named one by one; of the others there is a table."""
@@ -56,9 +57,8 @@ def put_back(run_id: str | None, url: str, *, has_documents: bool) -> str:
         has_documents: whether the run's raw documents are in the store, from which it can be collected again.
     """
     if run_id and has_documents:
-        place = "" if url == "results" else f" RESULTS={shlex.quote(url)}"
         return (
-            f"Put the file back from a copy, or type `make report RUN={run_id}{place}`, which collects the run again "
+            f"Put the file back from a copy, or type `{report_command(url, run_id)}`, which collects the run again "
             f"from its raw documents in raw/{run_id}."
         )
     return "Put the file back from a copy; all other runs are shown."

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from analysis.aside import say_aside
 from analysis.errors import Problem
 from steps import settle
 from steps import variables as names
 from steps.catalogue.dataplanes import Arm
 from steps.cluster.kube import configure, gate, nodes, observe, padding, preflight, prepare, provenance, restore, state
-from steps.cluster.kube.api.waiting import say_on_stderr
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.connect import connect
@@ -36,7 +36,7 @@ class Kube:
         *,
         client: Client | None = None,
         variables: Mapping[str, str] = os.environ,
-        say: Callable[[str], None] = say_on_stderr,
+        say: Callable[[str], None] = say_aside,
         sleep: Callable[[float], None] = time.sleep,
         gate_s: float = settle.CLUSTER_TIMEOUT_S,
         at_prompt: bool = False,

@@ -19,9 +19,10 @@ from tenacity.wait import wait_random_exponential
 from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import HTTPError
 
+from analysis.aside import say_aside
 from analysis.errors import Unfit
 from steps.cluster.kube.api.identity import Login
-from steps.cluster.kube.api.waiting import Notice, Say, say_on_stderr
+from steps.cluster.kube.api.waiting import Notice, Say
 from steps.cluster.kube.faults import NOT_FOUND, TransientError, refused, unreachable
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Transport:
         *,
         login: Login | None = None,
         at_prompt: bool = False,
-        say: Say = say_on_stderr,
+        say: Say = say_aside,
     ) -> None:
         self.where = where
         self._login = login or Login()

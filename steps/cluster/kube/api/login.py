@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from analysis.aside import say_aside
 from analysis.errors import Problem, Unfit
 from steps.cluster.kube.api.identity import Login
 from steps.cluster.kube.api.kubeconfig import Chosen, Cluster, Entry, Kubeconfig, User
 from steps.cluster.kube.api.plugins import Credential, Credentials, command
-from steps.cluster.kube.api.waiting import Say, say_on_stderr
+from steps.cluster.kube.api.waiting import Say
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
@@ -25,7 +26,7 @@ _LONGEST: Final = 500
 """Of what the kubernetes package says so many characters are repeated."""
 
 
-def log_in(kubeconfig: Kubeconfig, chosen: Chosen, say: Say = say_on_stderr) -> "tuple[Configuration, Login]":
+def log_in(kubeconfig: Kubeconfig, chosen: Chosen, say: Say = say_aside) -> "tuple[Configuration, Login]":
     """A client's configuration for a context. Runs a plugin for credentials if the user has one, and calls no cluster.
 
     Raises:

@@ -5,17 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from analysis.aside import say_aside
-
 SILENCE_S: Final = 3.0
 """After this a person is told what is being waited for."""
 
 Say = Callable[[str], None]
-
-
-def say_on_stderr(sentence: str) -> None:
-    """Print a sentence where it disturbs no output; in a pod it is a line of the step's log."""
-    say_aside(sentence)
 
 
 class Notice:
