@@ -10,23 +10,22 @@ BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.ready-run
 DEV_READY := $(VENV)/.ready-dev
 
-# What a deployment may be told: make deploy IMAGE=registry/dataplane-benchmark:0.1.0 RESULTS=s3://bucket
-DEPLOYMENT := CONTEXT NAMESPACE IMAGE RESULTS ENVIRONMENT OUTSIDE ACCEPT SCHEDULE NOTIFY_URL FORCE
+# VERBS, and of each FLAGS_verb: what it takes, as a variable here and as a flag of the command line. Generated.
+include workflows/cli/variables.mk
 
-# What a run on a cluster may be told, beside what a run here may
-SUBMISSION = $(filter-out RESULTS,$(OPTIONS)) NODES CONTEXT NAMESPACE DETACH
+# What $(1) takes here. ENVIRONMENT is set for other programs on many machines, and the lab has but one.
+taken = $(filter-out $(if $(filter run plan preflight,$(1)),ENVIRONMENT),$(FLAGS_$(1)))
+export $(sort $(foreach verb,$(VERBS),$(call taken,$(verb))))
 
-# What a run may be told; each is a flag of the command line too: make run PROFILE=smoke SEED=7
-OPTIONS := PROFILE DATAPLANES TOPOLOGIES PROTOCOLS DIRECTIONS DURATION REPETITIONS VISITS STREAMS RATE SERVICES SEED \
-  OFFLOADS FOREIGN_CPU_LIMIT LABEL RESULTS
-export $(OPTIONS) $(SUBMISSION) $(DEPLOYMENT) SQL QUESTION RUN DATAPLANE DRY_RUN
+# What reaches a verb in another way than by a flag.
+OTHERS_undeploy := NAMESPACE
+OTHERS_configure := NAMESPACE IMAGE
+OTHERS_settle := NAMESPACE IMAGE
+OTHERS_restore := NAMESPACE IMAGE
 
 # What each target takes: flags of its verb, and behind | what reaches it in another way.
-TAKES := run:$(OPTIONS); plan:$(OPTIONS); preflight:$(OPTIONS); deploy:$(DEPLOYMENT); submit:$(SUBMISSION); \
-  undeploy:CONTEXT | NAMESPACE; configure:ENVIRONMENT DATAPLANE DRY_RUN | NAMESPACE IMAGE; \
-  settle:ENVIRONMENT DATAPLANE | NAMESPACE IMAGE; restore:ENVIRONMENT DRY_RUN | NAMESPACE IMAGE; report:RUN RESULTS; \
-  query:SQL QUESTION RESULTS; shell:RESULTS; image:| IMAGE; test:| PYTEST; fuzz:| FUZZ_INPUTS PYTEST; \
-  bench-sensitivity:| FLAGS; bench-cpu:| FLAGS;
+TAKES := $(foreach verb,$(VERBS),$(verb):$(call taken,$(verb)) | $(OTHERS_$(verb));) image:| IMAGE; test:| PYTEST; \
+  fuzz:| FUZZ_INPUTS PYTEST; bench-sensitivity:| FLAGS; bench-cpu:| FLAGS;
 
 # Names that were typed behind make, not those of the environment. A misspelt one would be ignored, and the default run.
 GIVEN := $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name))))
@@ -48,8 +47,8 @@ endif
 export BENCHMARK_NAMESPACE ?= $(NAMESPACE)
 export BENCHMARK_IMAGE ?= $(IMAGE)
 
-# $(call command,VERB,NAMES): the verb, with a flag for each of the names that is set
-command = flags=(); for name in $(2); do [ -z "$${!name:-}" ] || { flag=$${name,,}; flags+=("--$${flag//_/-}=$${!name}"); }; done; \
+# $(call command,VERB): the verb, with a flag for each of its variables that is set
+command = flags=(); for name in $(call taken,$(1)); do [ -z "$${!name:-}" ] || { flag=$${name,,}; flags+=("--$${flag//_/-}=$${!name}"); }; done; \
   exec $(BIN)/python -m workflows $(1) "$${flags[@]}"
 
 .PHONY: help
@@ -59,15 +58,15 @@ help: ## List every target in a line each.
 
 .PHONY: run
 run: $(RUN_READY) ## Measure and report: make run PROFILE=smoke DATAPLANES=lab-iptables,lab-ebpf TOPOLOGIES=pod-to-pod SEED=7 RESULTS=/somewhere
-	@$(call command,run,$(OPTIONS))
+	@$(call command,run)
 
 .PHONY: plan
 plan: $(RUN_READY) ## Say what a run would measure, in which order and how long it would take; takes the flags of run.
-	@$(call command,plan,$(OPTIONS))
+	@$(call command,plan)
 
 .PHONY: preflight
 preflight: $(RUN_READY) ## Say what this machine lacks for a run, and what would mend it; takes the flags of run.
-	@$(call command,preflight,$(OPTIONS))
+	@$(call command,preflight)
 
 .PHONY: image
 image: ## Build the steps' image with docker, podman or buildah: make image IMAGE=registry/dataplane-benchmark:0.1.0
@@ -77,39 +76,39 @@ image: ## Build the steps' image with docker, podman or buildah: make image IMAG
 
 .PHONY: deploy
 deploy: $(RUN_READY) ## Put the benchmark onto a cluster with Argo: make deploy CONTEXT=prod IMAGE=registry/name:tag RESULTS=s3://bucket
-	@$(call command,deploy,$(DEPLOYMENT))
+	@$(call command,deploy)
 
 .PHONY: submit
 submit: $(RUN_READY) ## Run on a cluster and watch: make submit CONTEXT=prod PROFILE=quick DATAPLANES=iptables,ebpf
-	@$(call command,submit,$(SUBMISSION))
+	@$(call command,submit)
 
 .PHONY: undeploy
 undeploy: $(RUN_READY) ## Take from a cluster what deploy brought, but not the results: make undeploy CONTEXT=prod
-	@$(call command,undeploy,CONTEXT)
+	@$(call command,undeploy)
 
 .PHONY: configure
 configure: $(RUN_READY) ## Switch a cluster's dataplane by hand: make configure ENVIRONMENT=prod DATAPLANE=ebpf DRY_RUN=true
-	@$(call command,configure,ENVIRONMENT DATAPLANE DRY_RUN)
+	@$(call command,configure)
 
 .PHONY: settle
 settle: $(RUN_READY) ## Wait for the proof of a dataplane on a cluster: make settle ENVIRONMENT=prod DATAPLANE=ebpf
-	@$(call command,settle,ENVIRONMENT DATAPLANE)
+	@$(call command,settle)
 
 .PHONY: restore
 restore: $(RUN_READY) ## Put a cluster back as it was before a run that was terminated: make restore ENVIRONMENT=prod
-	@$(call command,restore,ENVIRONMENT DRY_RUN)
+	@$(call command,restore)
 
 .PHONY: report
 report: $(RUN_READY) ## Write the report of a stored run again: make report RUN=name (default: the latest).
-	@$(call command,report,RUN RESULTS)
+	@$(call command,report)
 
 .PHONY: query
 query: $(RUN_READY) ## Ask the store: make query SQL="select * from runs", or make query QUESTION=trend.
-	@$(call command,query,SQL QUESTION RESULTS)
+	@$(call command,query)
 
 .PHONY: shell
 shell: $(RUN_READY) ## Open an SQL prompt over the store's views.
-	@$(call command,shell,RESULTS)
+	@$(call command,shell)
 
 .PHONY: test
 test: check ## Run every test and check that can run here; says which could not.
@@ -129,8 +128,9 @@ check: $(DEV_READY) ## Lint, types, the import contract and stale manifests.
 	@$(BIN)/python -m workflows.render --check
 
 .PHONY: manifests
-manifests: $(RUN_READY) ## Write workflows/manifests/ again from the code.
+manifests: $(RUN_READY) ## Write again what is made from the code: workflows/manifests/, docs/options.md and the variables here.
 	@$(BIN)/python -m workflows.render
+	@$(BIN)/python -m workflows.cli.reference
 
 .PHONY: bpf
 bpf: $(DEV_READY) ## Compile the eBPF programs again (needs clang and libbpf-dev).

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -17,23 +17,11 @@ from analysis.run import Run
 MOST_NIGHTS: Final = 90
 """How far back is looked: a quarter, over which the same machine is likely to be the same machine."""
 
-NOT_METHOD: Final = frozenset(
-    {
-        "seed",
-        "label",
-        "results",
-        "rounds",
-        "planned_visits",
-        "findings",
-        "skipped",
-        "regression_limit_ratio",
-        # Each series is of one dataplane in one cell, so that others beside it do not matter.
-        "dataplanes",
-        "cells",
-    }
-)
-"""Parameters that change how much is measured, or what is made of it, but not what one trial measures. A parameter that
-is not named here is taken to change it: figures of changed methods must never mix."""
+Method = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Of a stored run's parameters what decides what one of its trials measures; runs in which it is equal are comparable.
+
+The caller gives it, who knows the options, and what was their default in a run that is older than one of them.
+"""
 
 _MOST_BESIDE: Final = 4
 
@@ -64,14 +52,15 @@ class History:
         return f"{looked}. A change of throughput by {words.at_least(self.sight)} would show by its third night."
 
 
-def look(con: duckdb.DuckDBPyConnection, about: Run) -> tuple[tuple[Change, ...], History | None]:
+def look(con: duckdb.DuckDBPyConnection, about: Run, method: Method) -> tuple[tuple[Change, ...], History | None]:
     """The changes over the nights that end with this run; no history where there is no comparable night before it.
 
     Args:
         con: a connection with the views of `analysis.database`.
         about: the run.
+        method: what must be equal in runs that are compared.
     """
-    nights = comparable(con, about)
+    nights = comparable(con, about, method)
     if len(nights) < 2:  # noqa: PLR2004 - this run alone
         return (), None
     series = series_of(con, about, list(nights))
@@ -83,7 +72,7 @@ def look(con: duckdb.DuckDBPyConnection, about: Run) -> tuple[tuple[Change, ...]
     return tuple(_with_what_differed(con, found.changes, list(nights))), history
 
 
-def comparable(con: duckdb.DuckDBPyConnection, about: Run) -> dict[str, datetime | None]:
+def comparable(con: duckdb.DuckDBPyConnection, about: Run, method: Method) -> dict[str, datetime | None]:
     """This run and those before it of the same environment, trigger and method: run -> started at, the oldest first."""
     rows = run.rows(
         con,
@@ -104,11 +93,6 @@ def comparable(con: duckdb.DuckDBPyConnection, about: Run) -> dict[str, datetime
         if len(found) == MOST_NIGHTS:
             break
     return dict(reversed(found.items()))
-
-
-def method(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that decide what one trial measures. One that is null is as good as one that is missing."""
-    return {name: value for name, value in parameters.items() if name not in NOT_METHOD and value is not None}
 
 
 def series_of(con: duckdb.DuckDBPyConnection, about: Run, nights: list[str]) -> list[Series]:

@@ -154,12 +154,13 @@ def from_json(text: str) -> Summary:
         raise BadInput(f"the stored verdict can't be read: {place}: {first['msg']}; analyse the run again") from error
 
 
-def summarise(con: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
+def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Method) -> Summary:
     """Compare what a run measured and say it.
 
     Args:
         con: a connection with the views of `analysis.database`.
         run_id: the run.
+        method: what must be equal in the nights before that it is compared with.
 
     Raises:
         BadInput: there is no such run.
@@ -175,7 +176,7 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
     rounds = run.rows(con, "select count(distinct round) as n from measurements where run_id = $run_id", run_id=run_id)[
         0
     ]["n"]
-    changes, looked = history.look(con, about) if measured else ((), None)
+    changes, looked = history.look(con, about, method) if measured else ((), None)
     return Summary(
         run_id=run_id,
         environment=about.environment,

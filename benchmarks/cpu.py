@@ -29,13 +29,14 @@ from benchmarks.accounts import BESIDE, IDLE_TIME, MEASURES, busy, busy_beside, 
 from benchmarks.soaker import Soakers, lost_ratio
 from steps import foreign, iperf3
 from steps.catalogue.dataplanes import DATAPLANES
+from steps.catalogue.options import Settings
 from steps.cluster import connect
 from steps.cluster.lab import box
 from steps.foreign import ForeignCpu
 from steps.model import Placement, Trial, Visit
 from steps.plan import make
 from steps.reports.iperf3_plan import Asked
-from steps.settings import Settings, choose
+from steps.settings import choose
 
 AGREE_POINTS: Final = 3.0
 ROUNDS: Final = 5

@@ -21,11 +21,12 @@ from analysis.statistics import mean_interval
 from analysis.store import Store
 from analysis.terminal import printing
 from steps import collect, iperf3, raw
+from steps.catalogue.options import Settings
 from steps.cluster import connect
 from steps.cluster.lab import box
 from steps.model import Placement, Sign, Trial, Visit
 from steps.plan import make
-from steps.settings import Settings, choose
+from steps.settings import choose
 
 AIM_RATIO = 0.98
 PAIRS = 30

@@ -111,13 +111,15 @@ def report(folder: str) -> dict[str, float | str]:
     began = time.perf_counter()
     from analysis import database  # noqa: PLC0415 - timed
     from analysis.report import render  # noqa: PLC0415 - timed
+    from analysis.summary import summarise  # noqa: PLC0415 - timed
+    from steps.catalogue.options import method  # noqa: PLC0415 - timed
 
     import_s = time.perf_counter() - began
 
     def ask(con: database.Connection) -> tuple[float, str]:
         last = database.query(con, "select run_id from latest_runs where environment = 'lab'")["run_id"][0].as_py()
         began = time.perf_counter()
-        html = render(con, last)
+        html = render(con, last, summarise(con, last, method))
         return time.perf_counter() - began, f"the report of {last}, {len(html) / 1024:.0f} KiB"
 
     return measured(folder, ask, import_s)

@@ -20,6 +20,7 @@ from analysis.summary import Summary
 from analysis.terminal import printing
 from benchmarks.fidelity import bare_bps
 from benchmarks.runs import measured
+from steps.catalogue.options import method
 from steps.cluster import connect
 from steps.cluster.lab import box
 from steps.plan import make
@@ -142,12 +143,12 @@ def main() -> int:
     twins, flags = Twins(), sys.argv[1:]
     arms = f"{BASE},{BASE}+twin,{BASE}+burden={burden}"
     with measured("--profile=standard", f"--dataplanes={arms}", *flags) as run:
-        summarised = summary.summarise(run.con, run.run_id)
+        summarised = summary.summarise(run.con, run.run_id, method)
         twins.add(summarised)
     arms = f"{BASE},{BASE}+twin-1,{BASE}+twin-2"
     for _ in range(TWIN_RUNS):
         with measured("--profile=quick", f"--dataplanes={arms}", *flags) as run:
-            twins.add(summary.summarise(run.con, run.run_id))
+            twins.add(summary.summarise(run.con, run.run_id, method))
     met = [twins.tell(), found_slowdown(summarised, burden)]
     return 0 if all(met) else 1
 

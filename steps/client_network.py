@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from steps import raw
+from steps.catalogue.options import Settings
 from steps.model import Placement, Trial
-from steps.settings import Settings
 
 _TABLES: Final = ("tcp", "tcp6")
 _LISTEN: Final = "0A"

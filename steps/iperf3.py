@@ -5,13 +5,13 @@ from typing import Final
 
 import msgspec
 
+from steps.catalogue.options import Settings
 from steps.model import Trial
 from steps.reports import bounds, iperf3_plan, iperf3_streams
 from steps.reports.failure import Failure as Failure  # noqa: PLC0414 - what `read` returns belongs to it
 from steps.reports.iperf3_document import Document, Figures, decode
 from steps.reports.iperf3_document import Interval as ReportedInterval
 from steps.reports.iperf3_plan import Asked
-from steps.settings import Settings
 
 CONNECT_TIMEOUT_S: Final = 5
 """How long iperf3 tries to reach its server."""

@@ -19,6 +19,7 @@ import psutil
 
 from analysis.errors import Problem
 from steps import connect, figures, foreign, iperf3, monitor, raw
+from steps.catalogue.options import Settings
 from steps.foreign import ForeignCpu, Gate
 from steps.iperf3 import Failure
 from steps.model import Moment, Monitor, Placement, Trial
@@ -27,7 +28,7 @@ from steps.program import Programs
 from steps.raw import Attempt, CanaryDocument, TrialDocument
 from steps.reports import bounds
 from steps.sampler import Sampler
-from steps.settings import CONNECT_PROBE_S, Settings
+from steps.settings import CONNECT_PROBE_S
 
 GRACE_S: Final = iperf3.CONNECT_TIMEOUT_S + 5.0
 """How much longer than its trial a program may take before it is killed."""

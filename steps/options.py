@@ -1,15 +1,18 @@
-"""The options of a run as typed, `NAME=VALUE` with spaces between: their names, and what is wrong with a value.
+"""An option of a run: what stands on its field, how its text is read, and what is wrong with a value as typed.
 
-The bounds of a number are not here but on its field in `steps.settings.Settings`, and come in with `parse`. Beside that
-field, one entry in `OPTIONS` here is all that a new option takes.
+The options themselves are in `steps.catalogue.options`.
 """
 
 import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, get_args
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 PROTOCOLS: Final = ("tcp", "udp", "connect")
 DIRECTIONS: Final = ("forward", "reverse")
@@ -24,6 +27,9 @@ _COMPARED: Final = 80
 
 _SHOWN: Final = 60
 """Of what was typed so many characters are repeated in a sentence."""
+
+_UNITS: Final = {"_s": " s", "_bytes": " B", "_bps": " bit/s", "_ratio": ""}
+"""How a field's name ends, and its unit in a sentence."""
 
 
 class FaultError(ValueError):
@@ -42,17 +48,132 @@ class Bounds:
 UNBOUNDED: Final = Bounds(-math.inf, math.inf)
 """Of what is not a number."""
 
-Reader = Callable[[str, Bounds], object]
+Place = Literal["here", "cluster"]
+"""here: the verbs run, plan and preflight, where on a cluster the deployment gives it. cluster: submit and the form."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Default:
+    """The default of a field for which the one behind its `=` is not all there is.
+
+    Attributes:
+        lab: in the lab: a value, or values by the profile's name; profiles that are not named have the field's own.
+        cluster: likewise on a cluster.
+    """
+
+    lab: object = field(default_factory=dict)
+    cluster: object = field(default_factory=dict)
+
+    def of(self, profile: str, *, is_lab: bool, otherwise: object) -> object:
+        """The default in a profile; `otherwise` is the field's own."""
+        value = self.lab if is_lab else self.cluster
+        return value.get(profile, otherwise) if isinstance(value, Mapping) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """What a person can choose. It stands on a field, whose name, type and bounds are the option's.
+
+    Attributes:
+        help: what it decides, in sentences: for `--help` and docs/options.md.
+        name: as typed: the flag, and in capitals the variable of `make`; if left out, the field's without its unit.
+        changes_method: whether it changes what one trial measures, so that runs which differ in it are not compared.
+            A run that was stored before there was the option counts as one with its default.
+        hint: what values it takes, in brackets behind its name; made from type and bounds if left out.
+        only: where it can be given, if not everywhere.
+        form: its description in Argo's form, if it has a field of its own there. All others share the field `options`,
+            which names them.
+        enum: what that field offers.
+        default: as typed, if that is not nothing.
+        too_low: what is added to the sentence about a number below its bound.
+        read: turns its text into its value, or raises FaultError; made from the type if left out. None behind a `name`
+            that is no field's: `steps.settings.choose` takes the text.
+        field: of the settings.
+        bounds: of a number.
+        unit: of a number, with a blank before it.
+        choices: what a list may hold.
+    """
+
+    help: str
+    name: str = ""
+    changes_method: bool = True
+    hint: str = ""
+    only: Place | None = None
+    form: str = ""
+    enum: tuple[str, ...] = ()
+    default: str = ""
+    too_low: str = ""
+    read: "Reader | None" = None
+    field: str = ""
+    bounds: Bounds = UNBOUNDED
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> str:
+        """What values it takes, in short."""
+        if self.hint or self.choices:
+            return self.hint or ", ".join(self.choices)
+        words = ("above", "and below") if self.bounds.exclusive else ("", "to")
+        return f"{words[0]} {self.bounds.low:.9g} {words[1]} {self.bounds.high:.9g}{self.unit}".strip()
+
+
+Reader = Callable[[str, Option], object]
 """Turns an option's text into its value; raises FaultError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option: its field in the settings, the other names it goes by, and how its text becomes a value."""
+def options_of(model: type[BaseModel]) -> tuple[Option, ...]:
+    """The options that stand on the fields of a model, in their order, completed by what the fields say.
 
-    field: str
-    read: Reader
-    aliases: tuple[str, ...] = ()
+    Raises:
+        TypeError: no text is known to make a value of the field's type, and the option has no reader of its own.
+    """
+    return tuple(
+        _completed(name, field, option)
+        for name, field in model.model_fields.items()
+        for option in field.metadata
+        if isinstance(option, Option)
+    )
+
+
+def _completed(name: str, field: FieldInfo, option: Option) -> Option:
+    ending = next((ending for ending in _UNITS if name.endswith(ending)), "")
+    bounds = bounds_of(field)
+    return replace(
+        option,
+        field=name,
+        name=option.name or name.removesuffix(ending),
+        unit=_UNITS.get(ending, ""),
+        bounds=bounds,
+        hint=option.hint or ("true, false" if field.annotation is bool else ""),
+        read=option.read or _reader(name, field, bounds),
+    )
+
+
+def _reader(name: str, field: FieldInfo, bounds: Bounds) -> Reader:
+    kinds = set(get_args(field.annotation) or (field.annotation,)) - {type(None)}
+    if kinds == {float}:
+        return _read_share if bounds.exclusive else _read_real
+    readers: dict[type, Reader] = {int: _read_whole, bool: _read_switch}
+    for kind, reader in readers.items():
+        if kinds == {kind}:
+            return reader
+    raise TypeError(f"field {name} is of a type that no text is known for: give its Option a `read`")
+
+
+def bounds_of(field: FieldInfo) -> Bounds:
+    """The bounds that stand on a field; none where it has not both."""
+    low = [each for each in field.metadata if isinstance(each, Ge | Gt)]
+    high = [each for each in field.metadata if isinstance(each, Le | Lt)]
+    if not (low and high):
+        return UNBOUNDED
+    least, most = (getattr(each[0], type(each[0]).__name__.lower()) for each in (low, high))
+    return Bounds(least, most, exclusive=isinstance(low[0], Gt))
+
+
+def by_name(options: Iterable[Option]) -> dict[str, Option]:
+    """Those that have a reader, by every name that they are typed with: their own, and their field's."""
+    return {name: option for option in options if option.read for name in (option.field, option.name)}
 
 
 def items(text: str) -> list[str]:
@@ -72,139 +193,105 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
 
 
-def parse(text: str, bounds: Mapping[str, Bounds]) -> tuple[dict[str, object], list[str]]:
+def parse(text: str, known: Mapping[str, Option]) -> tuple[dict[str, object], list[str]]:
     """The values of an options text by the settings' field names, and a sentence for each fault in it.
 
     Args:
         text: `NAME=VALUE` pairs with white space between, as typed.
-        bounds: of each field that holds a number.
+        known: the options that may be in it, by each of their names.
     """
     values: dict[str, object] = {}
     faults: list[str] = []
     for pair in text.split():
         name, equals, value = pair.partition("=")
-        option = BY_NAME.get(name.lower())
+        option = known.get(name.lower())
         if not equals:
             faults.append(f"option {shown(pair)} has no value: write it as NAME=VALUE")
-        elif option is None:
-            faults.append(f"unknown option {shown(name)}: {nearest(name.lower(), BY_NAME)}")
+        elif option is None or option.read is None:
+            faults.append(f"unknown option {shown(name)}: {nearest(name.lower(), known)}")
         elif option.field in values:
             faults.append(f"option {name} is given twice: give it once")
         else:
             try:
-                values[option.field] = option.read(value, bounds.get(option.field, UNBOUNDED))
+                values[option.field] = option.read(value, option)
             except FaultError as fault:
                 faults.append(str(fault))
                 values[option.field] = None
     return {name: value for name, value in values.items() if value is not None}, faults
 
 
-def _number(what: str, text: str, unit: str) -> float:
+def _number(text: str, option: Option) -> float:
     try:
-        number = float(text.removesuffix("s") if unit == " s" else text)
+        number = float(text.removesuffix("s") if option.unit == " s" else text)
     except ValueError:
-        raise FaultError(f"{what} must be a number, got {shown(text)}") from None
+        raise FaultError(f"{option.name} must be a number, got {shown(text)}") from None
     if not math.isfinite(number):
-        raise FaultError(f"{what} must be a finite number, got {shown(text)}")
+        raise FaultError(f"{option.name} must be a finite number, got {shown(text)}")
     return number
 
 
-def _bounded(what: str, number: float, bounds: Bounds, unit: str, below: str = "") -> None:
+def _bounded(number: float, option: Option) -> float:
+    bounds, unit = option.bounds, option.unit
     if number < bounds.low:
-        raise FaultError(f"{what} must be at least {bounds.low:g}{unit}, got {number:g}{unit}{below}")
+        raise FaultError(f"{option.name} must be at least {bounds.low:g}{unit}, got {number:g}{unit}{option.too_low}")
     if number > bounds.high:
-        raise FaultError(f"{what} must be at most {bounds.high:g}{unit}, got {number:g}{unit}")
-
-
-def _whole(what: str, unit: str = "", below: str = "") -> Reader:
-    def read(text: str, bounds: Bounds) -> int:
-        number = _number(what, text, unit)
-        _bounded(what, number, bounds, unit, below)
-        if number != int(number):
-            raise FaultError(f"{what} must be a whole number, got {number:g}{unit}")
-        return int(number)
-
-    return read
-
-
-def _real(what: str, unit: str = "") -> Reader:
-    def read(text: str, bounds: Bounds) -> float:
-        number = _number(what, text, unit)
-        _bounded(what, number, bounds, unit)
-        return number
-
-    return read
-
-
-def _share(what: str) -> Reader:
-    def read(text: str, bounds: Bounds) -> float:
-        number = _number(what, text, "")
-        if not bounds.low < number < bounds.high:
-            raise FaultError(
-                f"{what} must be a share above {bounds.low:g} and below {bounds.high:g}, such as 0.05 for 5 %, "
-                f"got {number:g}"
-            )
-        return number
-
-    return read
-
-
-def _choice(what: str, known: tuple[str, ...]) -> Reader:
-    def read(text: str, _bounds: Bounds) -> tuple[str, ...]:
-        chosen = [item.lower() for item in items(text)]
-        if not chosen:
-            raise FaultError(f"{what}s must name at least one of {', '.join(known)}")
-        for item in chosen:
-            if item not in known:
-                raise FaultError(f"unknown {what} {shown(item)}: {nearest(item, known)}")
-        if len(set(chosen)) < len(chosen):
-            raise FaultError(f"{what}s names one of them twice: {', '.join(chosen)}")
-        return tuple(item for item in known if item in chosen)
-
-    return read
-
-
-def _rate(text: str, bounds: Bounds) -> float:
-    match = _RATE.fullmatch(text)
-    if match is None:
-        raise FaultError(f"rate must be bits per second such as 100M, 2.5G or 0 for no limit, got {shown(text)}")
-    number = float(match["number"]) * _PREFIX[match["prefix"].lower()]
-    if number:  # 0 is iperf3's own word for no limit
-        _bounded("rate", number, bounds, " bit/s")
+        raise FaultError(f"{option.name} must be at most {bounds.high:g}{unit}, got {number:g}{unit}")
     return number
 
 
-def _switch(text: str, _bounds: Bounds) -> bool:
+def _read_whole(text: str, option: Option) -> int:
+    number = _bounded(_number(text, option), option)
+    if number != int(number):
+        raise FaultError(f"{option.name} must be a whole number, got {number:g}{option.unit}")
+    return int(number)
+
+
+def _read_real(text: str, option: Option) -> float:
+    return _bounded(_number(text, option), option)
+
+
+def _read_share(text: str, option: Option) -> float:
+    number, bounds = _number(text, option), option.bounds
+    if not bounds.low < number < bounds.high:
+        raise FaultError(
+            f"{option.name} must be a share above {bounds.low:g} and below {bounds.high:g}, such as 0.05 for 5 %, "
+            f"got {number:g}"
+        )
+    return number
+
+
+def _read_switch(text: str, option: Option) -> bool:
     if text.lower() in _TRUE | _FALSE:
         return text.lower() in _TRUE
-    raise FaultError(f"offloads must be true or false, got {shown(text)}")
+    raise FaultError(f"{option.name} must be true or false, got {shown(text)}")
 
 
-def _congestion_control(text: str, _bounds: Bounds) -> str:
-    if _WORD.fullmatch(text) is None:
+def read_list(text: str, option: Option) -> tuple[str, ...]:
+    """A comma-separated choice among `choices`, in their order."""
+    chosen, what = [item.lower() for item in items(text)], option.name.removesuffix("s")
+    if not chosen:
+        raise FaultError(f"{what}s must name at least one of {', '.join(option.choices)}")
+    for item in chosen:
+        if item not in option.choices:
+            raise FaultError(f"unknown {what} {shown(item)}: {nearest(item, option.choices)}")
+    if len(set(chosen)) < len(chosen):
+        raise FaultError(f"{what}s names one of them twice: {', '.join(chosen)}")
+    return tuple(item for item in option.choices if item in chosen)
+
+
+def read_rate(text: str, option: Option) -> float:
+    """Bits per second, as iperf3 takes them; 0 is its own word for no limit."""
+    match = _RATE.fullmatch(text)
+    if match is None:
         raise FaultError(
-            f"congestion_control must be the name of a Linux algorithm such as cubic or bbr, got {shown(text)}"
+            f"{option.name} must be bits per second such as 100M, 2.5G or 0 for no limit, got {shown(text)}"
         )
+    number = float(match["number"]) * _PREFIX[match["prefix"].lower()]
+    return _bounded(number, option) if number else number
+
+
+def read_algorithm(text: str, option: Option) -> str:
+    """The name of one of Linux's algorithms."""
+    if _WORD.fullmatch(text) is None:
+        raise FaultError(f"{option.name} must be the name of a Linux algorithm such as cubic or bbr, got {shown(text)}")
     return text
-
-
-OPTIONS: Final = (
-    Option("duration_s", _whole("duration", " s", ' (iperf3 reads it as "for ever")'), ("duration",)),
-    Option("repetitions", _whole("repetitions")),
-    Option("rounds", _whole("rounds"), ("visits",)),
-    Option("protocols", _choice("protocol", PROTOCOLS)),
-    Option("directions", _choice("direction", DIRECTIONS)),
-    Option("streams", _whole("streams")),
-    Option("offered_bps", _rate, ("rate",)),
-    Option("omit_s", _whole("omit", " s"), ("omit",)),
-    Option("idle_s", _real("idle", " s"), ("idle",)),
-    Option("services", _whole("services")),
-    Option("offloads", _switch),
-    Option("seed", _whole("seed")),
-    Option("block_size_bytes", _whole("block_size", " B"), ("block_size",)),
-    Option("congestion_control", _congestion_control),
-    Option("foreign_cpu_limit_ratio", _real("foreign_cpu_limit"), ("foreign_cpu_limit",)),
-    Option("regression_limit_ratio", _share("regression_limit"), ("regression_limit",)),
-)
-
-BY_NAME: Final = {name: option for option in OPTIONS for name in (option.field, *option.aliases)}

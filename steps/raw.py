@@ -21,6 +21,7 @@ from typing import Annotated, Final, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from analysis.errors import Problem
+from steps.catalogue.options import Settings
 from steps.clock import Mark
 from steps.model import (
     Change,
@@ -38,7 +39,6 @@ from steps.model import (
 )
 from steps.monitor import Counters
 from steps.reports import bounds
-from steps.settings import Settings
 
 RUN: Final = "run.json"
 PREFLIGHT: Final = "preflight.json"

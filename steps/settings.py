@@ -1,95 +1,27 @@
 """The settings of a run: what a person chose, completed by the profile, checked, and passed from step to step.
 
-`Settings` is the complete, valid thing; `choose` makes it from the few texts of the form or of the command line, and
-`load` from what an earlier step handed on. The bounds of every number stand on its field, and nowhere else: the options
-are read by them, and they are held again whenever settings are loaded.
+`choose` makes them from the few texts of the form or of the command line, and `load` from what an earlier step handed
+on. What can be chosen, with all bounds and defaults, is in `steps.catalogue.options`.
 """
 
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Final, Self, cast
+from typing import Final, cast
 
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from analysis.errors import BadInput
 from steps.catalogue import dataplanes as dataplanes_catalogue
 from steps.catalogue import profiles
 from steps.catalogue import topologies as topologies_catalogue
-from steps.model import Cell, Direction, Model, Protocol, faults_of
-from steps.options import Bounds, items, nearest, parse, shown
+from steps.catalogue.environments import is_lab
+from steps.catalogue.options import BY_NAME, MOST_ARMS, Settings, defaults
+from steps.model import Cell, Direction, Protocol, faults_of
+from steps.options import items, nearest, parse, shown
 
 CONNECT_PROBE_S: Final = 0.25
 """How long one connect-latency probe lasts: some thousand connections, enough for a 99th percentile."""
-
-MOST_LAB_SERVICES: Final = 10_000
-"""The Service map of the lab's eBPF programs holds 16384 ports; kube-proxy with iptables is said to be usable to this.
-
-A cluster may have more: the bound of the field.
-"""
-
-MOST_ARMS: Final = 250
-"""A comparison of more dataplanes and twins than this is taken for a typing error."""
-
-
-# Upper bounds are iperf3's own (86400 s, 600 s omitted, 128 streams, 1 MiB), or where a typing error is likelier.
-class Settings(Model):
-    """Everything that decides what is measured, and how. `dataplanes` are arms; the first is the baseline."""
-
-    profile: str
-    environment: str
-    dataplanes: tuple[str, ...] = Field(max_length=MOST_ARMS)
-    cells: tuple[Cell, ...] = Field(max_length=100)
-    rounds: int = Field(ge=1, le=1_000)
-    duration_s: int = Field(ge=1, le=86_400)
-    repetitions: int = Field(ge=1, le=1_000)
-    streams: int = Field(default=1, ge=1, le=128)
-    offered_bps: float | None = Field(
-        default=None, ge=1, le=1e13, description="UDP, of all streams together; None: no limit"
-    )
-    omit_s: int = Field(default=0, ge=0, le=600)
-    idle_s: float = Field(ge=0, le=600)
-    services: int = Field(ge=0, le=20_000)
-    offloads: bool = False
-    congestion_control: str | None = Field(
-        default=None, max_length=15, description="None: each node's own, which is recorded"
-    )
-    block_size_bytes: int | None = Field(
-        default=None, ge=16, le=1_048_576, description="None: iperf3's own for TCP, MTU-fitting for UDP"
-    )
-    foreign_cpu_limit_ratio: float = Field(default=0.03, ge=0.001, le=1)
-    remeasure_ratio: float = Field(
-        default=0.5, ge=0, le=10, description="share of the planned time, for disturbed trials again"
-    )
-    regression_limit_ratio: float = Field(
-        default=0.05, gt=0, lt=1, description="how much worse than before fails a nightly run"
-    )
-    seed: int = Field(ge=0, le=2**53)
-    label: str = Field(default="", max_length=200)
-    results: str
-
-    @model_validator(mode="after")
-    def _fits_its_environment(self) -> Self:
-        if is_lab(self.environment) and self.services > MOST_LAB_SERVICES:
-            raise ValueError(f"services must be at most {MOST_LAB_SERVICES} in the lab, got {self.services}")
-        for arm in self.dataplanes:
-            if fault := dataplanes_catalogue.burden_fault(arm):
-                raise ValueError(fault)
-        return self
-
-
-def bounds(model: type[Model] = Settings) -> dict[str, Bounds]:
-    """The bounds that stand on the fields of a model, by field; a field that has not both is left out."""
-    found = {}
-    for name, field in model.model_fields.items():
-        low = [each for each in field.metadata if isinstance(each, Ge | Gt)]
-        high = [each for each in field.metadata if isinstance(each, Le | Lt)]
-        if low and high:
-            least, most = (getattr(each[0], type(each[0]).__name__.lower()) for each in (low, high))
-            found[name] = Bounds(least, most, exclusive=isinstance(low[0], Gt))
-    return found
 
 
 def load(text: str) -> Settings:
@@ -127,8 +59,6 @@ _LONGEST_ENVIRONMENT: Final = 253
 
 _LARGEST_UDP_BYTES: Final = 65_507
 
-_LAB_CONGESTION_CONTROL: Final = "cubic"
-"""Whatever the machine's own is. In an unprivileged pod only those that its node allows can be asked for."""
 _NODES = re.compile(r"\s*[a-z0-9.-]{1,253}\s*,\s*[a-z0-9.-]{1,253}\s*")
 
 
@@ -167,7 +97,7 @@ def choose(
     """
     _refuse_endless(locals())
     _refuse_what_is_no_text(profile, dataplanes, topologies, options, label, environment, results, nodes)
-    given, faults = parse(options, bounds())
+    given, faults = parse(options, BY_NAME)
     chosen = profile.strip() or profiles.DEFAULT
     if chosen not in profiles.BY_NAME:
         faults.append(f"unknown profile {shown(chosen)}: {nearest(chosen, profiles.BY_NAME)}")
@@ -186,15 +116,12 @@ def choose(
         faults.append(f"nodes must be two names, CLIENT,SERVER, got {shown(nodes)}: leave it blank to have two chosen")
     if len(label) > 200 or not label.isprintable():  # noqa: PLR2004
         faults.append("label must be one line of at most 200 characters")
-    values: dict[str, object] = {
-        **asdict(base.lab if is_lab(environment) else base.cluster),
-        "congestion_control": _LAB_CONGESTION_CONTROL if is_lab(environment) else None,
-        **given,
-    }
-    if "seed" not in values:
-        values["seed"] = seed_source()
+    if "seed" not in given:
+        given["seed"] = seed_source()
     settings, found = _validated(
         {
+            **defaults(base.name, environment),
+            **given,
             "profile": base.name,
             "environment": environment.strip(),
             "dataplanes": arms,
@@ -202,7 +129,6 @@ def choose(
             "offered_bps": rate or None,
             "label": label.strip(),
             "results": results.strip() or "results",
-            **values,
         }
     )
     # What was told already as it was typed need not be told again as what came of it.
@@ -231,11 +157,6 @@ def _refuse_what_is_no_text(*texts: str) -> None:
     for text in texts:
         if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
             raise BadInput(f"{text[:60]!r} has characters that are not of UTF-8 text: type it anew")
-
-
-def is_lab(environment: str) -> bool:
-    """Whether an environment is the lab on this machine; any other name is a Kubernetes cluster's."""
-    return environment.strip() == "lab"
 
 
 def _arms(text: str, environment: str, faults: list[str]) -> tuple[str, ...]:

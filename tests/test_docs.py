@@ -36,16 +36,6 @@ def test_help_lists_every_target_in_a_line() -> None:
     assert all(len(line.split()) > 2 for line in done.stdout.splitlines())
 
 
-def test_every_flag_of_the_makefile_is_one_of_the_command_line() -> None:
-    found = re.search(r"^OPTIONS := (.*?)\nexport", (ROOT / "Makefile").read_text(), re.MULTILINE | re.DOTALL)
-    assert found is not None
-    names = found[1].replace("\\\n", " ").split()
-    done = subprocess.run(
-        [sys.executable, "-m", "workflows", "run", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert [name for name in names if f"--{name.lower().replace('_', '-')} " not in done.stdout] == []
-
-
 def test_the_questions_of_the_readme_can_be_asked(tmp_path: Path) -> None:
     """Each `make query` line, as the Makefile would hand it to the command line."""
     synthetic.database(tmp_path, *synthetic.nights(3, {})).close()

@@ -58,9 +58,9 @@ chmod +x "$3/bin/python"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        (folder / "workflows").mkdir()
-        shutil.copy(ROOT / "Makefile", folder)
-        shutil.copy(ROOT / "workflows/given.py", folder / "workflows")
+        (folder / "workflows/cli").mkdir(parents=True)
+        for name in ("Makefile", "workflows/given.py", "workflows/cli/variables.mk"):
+            shutil.copy(ROOT / name, folder / name)
         (folder / "setup.sh").write_text(self.SETUP.replace("INTERPRETER", shlex.quote(sys.executable)))
         (folder / "setup.sh").chmod(0o755)
         for lock in ("requirements.lock", "requirements-dev.lock"):

@@ -13,8 +13,8 @@ from analysis.commands import report_command
 from analysis.errors import Unfit
 from analysis.terminal import Terminal, outlast_standard_output
 from steps import variables
+from steps.catalogue.options import Settings
 from steps.plan import expected_s, make
-from steps.settings import Settings
 from steps.tasks.common import RUN_FOLDER, run_id
 from workflows.benchmark import NAME, build
 from workflows.local.display import Display

@@ -1,4 +1,4 @@
-"""The submit form: few parameters, each with a sentence; what can be chosen is read from the catalogues.
+"""The submit form: few parameters, each with a sentence, from the options that have a field of their own in it.
 
 Its order is that of a person's questions: what, where, how much, on which nodes, under which word; the rest comes last
 and can stay as it is. Dataplanes and topologies are texts, not drop-downs: they are lists, whose first entry is the
@@ -9,45 +9,24 @@ from typing import get_args
 
 from hera.workflows import Parameter
 
-from steps.catalogue.dataplanes import DATAPLANES
-from steps.catalogue.profiles import DEFAULT, PROFILES
-from steps.catalogue.topologies import TOPOLOGIES
+from steps.catalogue.options import OPTIONS
+from steps.options import Option
 from steps.raw import Trigger
 
-_KUBERNETES = tuple(d for d in DATAPLANES if d.environment == "kubernetes")
-_UNASKED = ", ".join(d.name for d in _KUBERNETES if d.unasked)
-_ON_REQUEST = ", ".join(d.name for d in _KUBERNETES if not d.unasked)
-_TOPOLOGIES = ", ".join(t.name for t in TOPOLOGIES)
+_KNOWN = ", ".join(f"{option.name} ({option.values})" for option in OPTIONS if option.read)
+
+
+def _field(option: Option) -> Parameter:
+    return Parameter(name=option.name, value=option.default, enum=list(option.enum) or None, description=option.form)
+
 
 FORM = (
-    Parameter(
-        name="dataplanes",
-        value="",
-        description=f"Which to compare, separated by commas, the baseline first; empty: {_UNASKED} "
-        f"(there is also {_ON_REQUEST}, which switches nothing).",
-    ),
-    Parameter(
-        name="topologies",
-        value="",
-        description=f"Which paths, separated by commas; empty: the profile's (there are {_TOPOLOGIES}).",
-    ),
-    Parameter(
-        name="profile",
-        value=DEFAULT,
-        enum=[profile.name for profile in PROFILES],
-        description="How much is measured: " + "; ".join(f"{p.name}: {p.description}" for p in PROFILES) + ".",
-    ),
-    Parameter(
-        name="nodes",
-        value="",
-        description="The two nodes between which is measured, CLIENT,SERVER; empty: the two that are most alike.",
-    ),
-    Parameter(name="label", value="", description="A word by which to find this run again; may be empty."),
+    *(_field(option) for option in OPTIONS if option.form),
     Parameter(
         name="options",
         value="",
         description="What to change of the profile, as NAME=VALUE separated by spaces, "
-        "such as `duration=5 visits=8 seed=7`; empty: nothing.",
+        f"such as `duration=5 visits=8 seed=7`; empty: nothing. There are {_KNOWN}.",
     ),
     Parameter(
         name="trigger",

@@ -17,6 +17,7 @@ from analysis.integrity.left_out import LeftOut, sentences
 from analysis.show import show
 from analysis.store import Store, check_run_id
 from analysis.terminal import Terminal
+from steps.catalogue.options import method
 from workflows import answers, uncollected
 
 
@@ -57,7 +58,7 @@ def report_again(results: str, run_id: str | None) -> int:
 
 def _write(store: Store, con: database.Connection, run_id: str, *, latest: bool) -> tuple[summary.Summary, str]:
     """Write a run's report, and its verdict where it has none yet; what it says and where it is."""
-    said = summary.summarise(con, run_id)
+    said = summary.summarise(con, run_id, method)
     address = store.write_report(run_id, report.render(con, run_id, said), latest=latest)
     if verdict.find(store, run_id) is None:
         verdict.keep(store, said)

@@ -14,7 +14,7 @@ from analysis.charts._theme import INKS, SHAPES
 from analysis.integrity.left_out import LeftOut, sentences
 from analysis.report import limits, tables
 from analysis.run import Run
-from analysis.summary import Summary, summarise
+from analysis.summary import Summary
 
 _HERE: Final = Path(__file__).parent
 _PAGE: Final = jinja2.Environment(
@@ -42,13 +42,13 @@ _DARK: Final = {
 _GLYPHS: Final = dict(zip(SHAPES, "●■▲◆▼✚", strict=True))
 
 
-def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary | None = None) -> str:
+def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str:
     """The report of a run.
 
     Args:
         con: a connection with the views of `analysis.database`.
         run_id: the run.
-        summary: what `summarise` said of it, if that is at hand.
+        summary: what `summarise` said of it.
 
     Returns:
         One HTML document.
@@ -56,7 +56,6 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary | None 
     Raises:
         BadInput: there is no such run.
     """
-    summary = summary or summarise(con, run_id)
     about = run.load(con, run_id)
     data = Data(con, about, summary.comparisons, summary.changes)
     drawings = [_safe(drawing) for drawing in charts.draw_all(charts.catalogue(), data)]

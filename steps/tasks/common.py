@@ -13,10 +13,11 @@ from analysis.aside import say_aside
 from analysis.cleaning import clean
 from analysis.errors import BadInput, Problem
 from analysis.trouble import of_resources
+from steps.catalogue.options import Settings
 from steps.model import Visit
 from steps.options import shown
 from steps.plan import make
-from steps.settings import Settings, load
+from steps.settings import load
 
 RUN = "{{workflow.name}}-{{workflow.uid}}"
 """The run's id. A name alone may come again: a CronWorkflow's is made from the time, alike in two clusters."""

@@ -8,6 +8,7 @@ from hera.workflows import NoneArchiveStrategy, Parameter, S3Artifact
 from hera.workflows.io import Output
 
 from steps import variables
+from steps.catalogue.options import method
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.tasks.common import RUN, ends_in_a_sentence, say
 from steps.tasks.pod import step
@@ -49,7 +50,7 @@ def report(
     with database.connect(store, run_id=run_id, asking="") as con:
         for sentence in sentences(database.left_out(con)):
             say(sentence)
-        said = summary.summarise(con, run_id)
+        said = summary.summarise(con, run_id, method)
         html = render(con, run_id, said)
         key = figures.key_figures(con, run_id, {topology.name: topology.direction for topology in TOPOLOGIES})
         verdict.keep(store, said)

@@ -10,9 +10,11 @@ from typing import Any
 
 import duckdb
 
+from analysis import summary
 from analysis.database import connect
 from analysis.schema import TABLES
 from analysis.store import Store
+from steps.catalogue.options import method
 
 Cell = tuple[str, str, str]
 
@@ -64,6 +66,11 @@ class Recipe:
     skipped: tuple[dict[str, str], ...] = ()  # findings of the preflight
     left_out: frozenset[str] = frozenset()  # dataplanes without a visit
     broken: Mapping[str, int] = field(default_factory=dict)  # dataplane -> connections, of 4, in each switch to it
+
+
+def summarise(con: duckdb.DuckDBPyConnection, run_id: str) -> summary.Summary:
+    """What a run says, compared with nights as the program compares them."""
+    return summary.summarise(con, run_id, method)
 
 
 def nights(

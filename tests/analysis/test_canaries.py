@@ -6,9 +6,8 @@ import pytest
 
 from analysis import canaries, database
 from analysis.store import Store
-from analysis.summary import summarise
 from tests.analysis import synthetic
-from tests.analysis.synthetic import ENTRIES, Recipe
+from tests.analysis.synthetic import ENTRIES, Recipe, summarise
 
 SMALL = Recipe(rounds=2, cells=synthetic.QUICK[1:2], entries=ENTRIES[:2])
 

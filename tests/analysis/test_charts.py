@@ -12,10 +12,9 @@ from analysis.charts import Chart, Data
 from analysis.charts._data import frame as to_frame
 from analysis.charts._svg import to_svg
 from analysis.charts._theme import INKS, LOOKS, WIDE, Look
-from analysis.summary import summarise
 from steps.catalogue.dataplanes import DATAPLANES
 from tests.analysis import synthetic
-from tests.analysis.synthetic import ENTRIES, Recipe
+from tests.analysis.synthetic import ENTRIES, Recipe, summarise
 
 ALL = charts.catalogue()
 TWIN = {"name": "alpha+twin", "title": "Alpha +twin", "colour": "#0072B2"}

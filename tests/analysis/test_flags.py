@@ -17,10 +17,10 @@ from analysis.flags import COLUMNS, FLAGS, KINDS, MARKED, NODE_FIELDS, Kind
 from analysis.report import tables
 from analysis.schema import NODE_USAGE, TRIALS
 from analysis.store import Store
-from analysis.summary import Summary, from_json, summarise, to_json
+from analysis.summary import Summary, from_json, to_json
 from analysis.terminal import Terminal
 from tests.analysis import synthetic
-from tests.analysis.synthetic import ENTRIES, Recipe
+from tests.analysis.synthetic import ENTRIES, Recipe, summarise
 from workflows.answers import show
 
 RECIPE = Recipe(rounds=3, entries=ENTRIES[:2], repetitions=2)

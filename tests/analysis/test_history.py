@@ -10,11 +10,15 @@ import pytest
 
 from analysis import history, metrics, run
 from analysis.database import connect
-from analysis.history import NOT_METHOD, differences, method
+from analysis.history import differences
 from analysis.store import Store
-from analysis.summary import Summary, from_json, summarise, to_json
+from analysis.summary import Summary, from_json, to_json
+from steps.catalogue.options import NOT_METHOD, OPTIONS, method
+from steps.options import Option
+from steps.settings import choose
 from tests.analysis import synthetic
-from tests.analysis.synthetic import ENTRIES, Recipe, nights
+from tests.analysis.synthetic import ENTRIES, Recipe, nights, summarise
+from tests.options import another
 
 NIGHT = 26
 COUNT = 30
@@ -31,6 +35,7 @@ SMALL = Recipe(
     within=0.01,
 )
 CLUSTER = replace(SMALL, environment="tiger")
+CHANGING = [option for option in OPTIONS if option.changes_method and option.read]
 
 
 def told(root: Path, recipes: list[Recipe]) -> Summary:
@@ -143,7 +148,7 @@ def test_a_second_night_is_too_few_to_show_anything(tmp_path: Path) -> None:
 
 def names(root: Path, *others: Recipe, last: Recipe = SMALL) -> list[str]:
     con = synthetic.database(root, *others, last)
-    return list(history.comparable(con, run.load(con, last.run_id)))
+    return list(history.comparable(con, run.load(con, last.run_id), method))
 
 
 def test_only_earlier_nights_of_the_same_environment_and_trigger_are_compared(tmp_path: Path) -> None:
@@ -181,11 +186,48 @@ def test_a_changed_method_starts_anew(parameter: str, value: object, compared: b
     other["runs"][0]["parameters"] = json.dumps(parameters)
     store.write("other", other)
     con = connect(store)
-    assert ("other" in history.comparable(con, run.load(con, "run-1"))) == compared
+    assert ("other" in history.comparable(con, run.load(con, "run-1"), method)) == compared
 
 
-def test_what_is_no_method_is_left_out_and_all_else_kept() -> None:
-    assert method(dict.fromkeys(NOT_METHOD, 1) | {"duration_s": 2, "offered_bps": None}) == {"duration_s": 2}
+def in_store(root: Path, name: str, options: str, *lacking: str, environment: str = "lab") -> Store:
+    """A run of these options, an hour older than `run-1`, without the options that did not exist when it was stored."""
+    settings = choose(profile="quick", options=options, environment=environment).model_dump(mode="json")
+    rows = synthetic.rows(replace(SMALL, run_id=name, started_at=SMALL.started_at - timedelta(hours=name != "run-1")))
+    rows["runs"][0]["environment"] = environment
+    parameters = json.loads(rows["runs"][0]["parameters"]) | settings
+    rows["runs"][0]["parameters"] = json.dumps({key: parameters[key] for key in parameters.keys() - {*lacking}})
+    store = Store(str(root))
+    store.write(name, rows)
+    return store
+
+
+@pytest.mark.parametrize("option", CHANGING, ids=lambda option: option.name)
+@pytest.mark.parametrize("environment", ["lab", "prod"])
+def test_a_run_from_before_an_option_existed_counts_with_its_default(
+    option: Option, environment: str, tmp_path: Path
+) -> None:
+    in_store(tmp_path, "before", "", option.field, environment=environment)
+    store = in_store(tmp_path, "run-1", "", environment=environment)
+    con = connect(store)
+    assert list(history.comparable(con, run.load(con, "run-1"), method)) == ["before", "run-1"]
+
+
+@pytest.mark.parametrize("option", CHANGING, ids=lambda option: option.name)
+def test_a_run_from_before_an_option_existed_is_not_compared_with_another_choice(
+    option: Option, tmp_path: Path
+) -> None:
+    in_store(tmp_path, "before", "", option.field)
+    con = connect(in_store(tmp_path, "run-1", f"{option.name}={another(option)}"))
+    assert list(history.comparable(con, run.load(con, "run-1"), method)) == ["run-1"]
+
+
+def test_what_does_not_change_the_method_is_left_out_of_it() -> None:
+    beside = {"seed", "label", "results", "rounds", "planned_visits", "findings", "skipped", "dataplanes", "cells"}
+    assert beside < NOT_METHOD
+    stored = dict.fromkeys(NOT_METHOD, 1) | {"profile": "quick", "environment": "lab", "duration_s": 2}
+    found = method(stored | {"offered_bps": None, "of_a_newer_version": 3})
+    assert found == method({"profile": "quick", "environment": "lab"}) | {"duration_s": 2, "of_a_newer_version": 3}
+    assert not found.keys() & NOT_METHOD
 
 
 def test_no_more_than_a_quarter_is_looked_at_and_it_is_the_latest(tmp_path: Path) -> None:
@@ -194,7 +236,7 @@ def test_no_more_than_a_quarter_is_looked_at_and_it_is_the_latest(tmp_path: Path
         rows = synthetic.rows(recipe) | {"visits": [], "trials": []}
         store.write(recipe.run_id, rows)
     con = connect(store)
-    found = list(history.comparable(con, run.load(con, f"night-{history.MOST_NIGHTS + 4}")))
+    found = list(history.comparable(con, run.load(con, f"night-{history.MOST_NIGHTS + 4}"), method))
     assert (len(found), found[0], found[-1]) == (history.MOST_NIGHTS, "night-05", "night-94")
 
 

@@ -14,10 +14,9 @@ from analysis.charts import catalogue
 from analysis.database import connect
 from analysis.errors import BadInput
 from analysis.store import Store
-from analysis.summary import summarise
-from steps.catalogue.profiles import BY_NAME
+from steps.catalogue.options import defaults
 from tests.analysis import synthetic
-from tests.analysis.synthetic import ENTRIES, Recipe
+from tests.analysis.synthetic import ENTRIES, Recipe, summarise
 
 
 class Page(HTMLParser):
@@ -38,7 +37,8 @@ class Page(HTMLParser):
 
 
 def page_of(root: Path, *recipes: Recipe) -> tuple[str, Page]:
-    html = report.render(synthetic.database(root, *recipes), recipes[0].run_id)
+    con = synthetic.database(root, *recipes)
+    html = report.render(con, recipes[0].run_id, summarise(con, recipes[0].run_id))
     return html, Page(html)
 
 
@@ -102,7 +102,7 @@ def test_a_rate_that_was_asked_for_is_shown(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.write(recipe.run_id, stored)
     with connect(store) as con:
-        html = report.render(con, recipe.run_id)
+        html = report.render(con, recipe.run_id, summarise(con, recipe.run_id))
     assert "offered, Gbit/s" in html
     assert "<td>0.500" in html
 
@@ -150,7 +150,7 @@ def test_a_report_with_nothing_measured_says_so(tmp_path: Path) -> None:
 
 
 def test_a_quick_report_is_small_and_a_thorough_one_is_folded(tmp_path: Path) -> None:
-    quick, _ = page_of(tmp_path / "quick", Recipe(rounds=BY_NAME["quick"].lab.rounds))
+    quick, _ = page_of(tmp_path / "quick", Recipe(rounds=defaults("quick", "lab")["rounds"]))
     assert len(quick.encode()) < 1_000_000
     cells = tuple(
         (topology, protocol, direction)
@@ -202,8 +202,9 @@ def test_nights_without_a_change_say_how_much_would_have_shown(tmp_path: Path) -
 
 
 def test_an_unknown_run_is_a_sentence(tmp_path: Path) -> None:
+    con = synthetic.database(tmp_path, Recipe(rounds=1))
     with pytest.raises(BadInput, match="there is no run 'nope'"):
-        report.render(synthetic.database(tmp_path, Recipe(rounds=1)), "nope")
+        report.render(con, "nope", summarise(con, "run-1"))
 
 
 def test_what_ebpf_leaves_in_the_nodes_and_what_switching_costs_is_told_of_a_cluster(tmp_path: Path) -> None:

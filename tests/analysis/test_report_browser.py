@@ -70,7 +70,8 @@ class _Served(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     recipe = Recipe(fail=frozenset({("beta", "pod-to-service")}))
-    html = report.render(synthetic.database(tmp_path_factory.mktemp("store"), recipe), recipe.run_id)
+    con = synthetic.database(tmp_path_factory.mktemp("store"), recipe)
+    html = report.render(con, recipe.run_id, synthetic.summarise(con, recipe.run_id))
     pages: dict[str, tuple[str, str | None]] = {
         "/report.html": (html, POLICY),
         "/free.html": (html, None),

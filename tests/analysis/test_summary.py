@@ -8,9 +8,9 @@ import pytest
 from analysis import run
 from analysis.errors import BadInput
 from analysis.headline import answer
-from analysis.summary import Summary, from_json, summarise, to_json
+from analysis.summary import Summary, from_json, to_json
 from tests.analysis import synthetic
-from tests.analysis.synthetic import ENTRIES, QUICK, Recipe
+from tests.analysis.synthetic import ENTRIES, QUICK, Recipe, summarise
 
 
 def summary_of(root: Path, recipe: Recipe) -> Summary:

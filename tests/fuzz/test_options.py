@@ -5,9 +5,10 @@ from random import Random
 from analysis.errors import BadInput
 from steps.catalogue import profiles, topologies
 from steps.catalogue.dataplanes import DATAPLANES
-from steps.options import BY_NAME
+from steps.catalogue.options import BY_NAME, Settings
+from steps.options import bounds_of
 from steps.plan import expected_s
-from steps.settings import LONGEST_S, Settings, bounds, choose, load
+from steps.settings import LONGEST_S, choose, load
 from tests.fuzz import inputs
 
 NUMBERS = (
@@ -99,9 +100,9 @@ def try_one(random: Random) -> inputs.Outcome:
 
 
 def held(settings: Settings) -> None:
-    for name, limits in bounds().items():
-        value = getattr(settings, name)
-        assert value is None or limits.low <= value <= limits.high, name
+    for name, field in Settings.model_fields.items():
+        value, limits = getattr(settings, name), bounds_of(field)
+        assert not isinstance(value, int | float) or limits.low <= value <= limits.high, name
     assert load(settings.model_dump_json()) == settings
     assert 0 < expected_s(settings) < 100 * LONGEST_S
     assert settings.dataplanes

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from steps import plan, raw
+from steps.catalogue.options import Settings
 from steps.model import Change, Monitor, Placement, Sign, Trial, Visit
 from steps.monitor import Core, Counters, Traffic
-from steps.settings import Settings, choose
+from steps.settings import choose
 
 RECORDED = Path(__file__).parent / "recorded"
 NODES = ("node-a", "node-b")

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from steps.catalogue import dataplanes, profiles, topologies
+from steps.catalogue import dataplanes, options, profiles, topologies
 from steps.catalogue.dataplanes import Arm, Dataplane
 from steps.catalogue.profiles import Profile
 from steps.catalogue.topologies import Topology
@@ -44,9 +44,10 @@ def test_the_control_is_a_topology_between_nodes() -> None:
 @pytest.mark.parametrize("entry", profiles.PROFILES, ids=lambda e: e.name)
 def test_a_profile(entry: Profile) -> None:
     assert entry.description
-    for amount in (entry.lab, entry.cluster):
-        assert amount.rounds >= 2, "one visit of each dataplane may be a fluke"
-        assert amount.duration_s >= 1
+    for environment in ("lab", "prod"):
+        amount = options.defaults(entry.name, environment)
+        assert amount["rounds"] >= 2, "one visit of each dataplane may be a fluke"
+        assert amount["duration_s"] >= 1
     cells = entry.cells or ()
     assert len(set(cells)) == len(cells)
     assert {c.topology for c in cells} <= set(topologies.BY_NAME)

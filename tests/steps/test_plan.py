@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steps import plan
+from steps.catalogue.options import Settings
 from steps.catalogue.profiles import PROFILES, Profile
-from steps.settings import Settings, choose
+from steps.settings import choose
 from tests.steps.builders import settings
 
 

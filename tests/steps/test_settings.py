@@ -1,4 +1,3 @@
-from dataclasses import asdict
 from typing import Any, cast
 
 import pytest
@@ -9,7 +8,8 @@ from analysis.changes import LIMIT_RATIO
 from analysis.errors import BadInput
 from steps.catalogue import profiles, topologies
 from steps.catalogue.dataplanes import DATAPLANES
-from steps.settings import Settings, choose
+from steps.catalogue.options import Settings, defaults
+from steps.settings import choose
 
 
 def faults(**texts: str) -> list[str]:
@@ -27,9 +27,9 @@ def cells(settings: Settings) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize("profile", [p.name for p in profiles.PROFILES])
 def test_every_profile_makes_settings(profile: str, environment: str, kind: str) -> None:
     settings = choose(profile=profile, environment=environment)
-    entry = profiles.BY_NAME[profile]
-    amount = entry.lab if kind == "lab" else entry.cluster
-    assert {name: getattr(settings, name) for name in asdict(amount)} == asdict(amount)
+    amount = defaults(profile, environment)
+    assert {"rounds", "duration_s", "idle_s", "congestion_control"} <= amount.keys()
+    assert {name: getattr(settings, name) for name in amount} == amount
     assert settings.dataplanes == tuple(d.name for d in DATAPLANES if d.environment == kind and d.unasked)
     assert settings.cells
 
@@ -73,7 +73,7 @@ def test_without_a_seed_two_runs_differ() -> None:
         ("regression_limit=0", "regression_limit must be a share above 0 and below 1, such as 0.05 for 5 %, got 0"),
         ("regression_limit=5", "regression_limit must be a share above 0 and below 1, such as 0.05 for 5 %, got 5"),
         ("repetitions=0", "repetitions must be at least 1, got 0"),
-        ("visits=0", "rounds must be at least 1, got 0"),
+        ("visits=0", "visits must be at least 1, got 0"),
         ("streams=0", "streams must be at least 1, got 0"),
         ("streams=129", "streams must be at most 128, got 129"),
         ("omit=-1", "omit must be at least 0 s, got -1 s"),

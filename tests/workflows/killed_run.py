@@ -20,7 +20,7 @@ from unittest import mock
 from analysis import store as _store  # noqa: F401 - loaded once here, not in each run
 from steps import collect as _collect  # noqa: F401 - likewise
 from steps import plan, raw, variables
-from steps.settings import Settings
+from steps.catalogue.options import Settings
 from steps.tasks.common import RUN_FOLDER
 from steps.tasks.preflight import item
 from steps.tasks.prepare import measures

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis import database, summary, verdict
+from analysis import database, verdict
 from analysis.store import Store
 from analysis.terminal import Terminal
 from tests.analysis import synthetic
@@ -19,7 +19,7 @@ SMALL = Recipe(rounds=4, within=0.01, cells=synthetic.QUICK[1:3], entries=ENTRIE
 def announced(root: Path, recipe: Recipe, **changed: tuple[int, float]) -> tuple[int, str]:
     """The exit code of the last of 20 nights and what is printed, analysed as the workflow's report task does."""
     with synthetic.database(root, *synthetic.nights(20, changed, recipe)) as con:
-        verdict.keep(Store(str(root)), summary.summarise(con, "night-19"))
+        verdict.keep(Store(str(root)), synthetic.summarise(con, "night-19"))
     text = io.StringIO()
     return announce(str(root), "night-19", Terminal(file=text, width=200)), text.getvalue()
 
@@ -65,7 +65,7 @@ def test_a_reason_that_stopped_no_trial_is_told_by_its_visit_and_not_as_none(tmp
     store = Store(str(tmp_path))
     store.write(SMALL.run_id, found)
     with database.connect(store) as con:
-        verdict.keep(store, summary.summarise(con, SMALL.run_id))
+        verdict.keep(store, synthetic.summarise(con, SMALL.run_id))
     text = io.StringIO()
     announce(str(tmp_path), SMALL.run_id, Terminal(file=text, width=200))
     failed = [line for line in text.getvalue().splitlines() if line.startswith("Failed: ")]
@@ -83,7 +83,7 @@ def test_a_preflight_that_is_damaged_is_told_with_the_trials_that_it_stopped(tmp
     store = Store(str(tmp_path))
     store.write(SMALL.run_id, found)
     with database.connect(store) as con:
-        verdict.keep(store, summary.summarise(con, SMALL.run_id))
+        verdict.keep(store, synthetic.summarise(con, SMALL.run_id))
     text = io.StringIO()
     announce(str(tmp_path), SMALL.run_id, Terminal(file=text, width=200))
     assert "Failed: 24 x preflight.json is cut short or damaged\n" in text.getvalue()

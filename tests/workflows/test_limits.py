@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from analysis.errors import BadInput
+from steps.catalogue.options import Settings
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.model import Placement
 from steps.plan import CLUSTER_OVERHEAD, make
-from steps.settings import LONGEST_S, MOST_TRIALS, MOST_VISITS, Settings, choose
+from steps.settings import LONGEST_S, MOST_TRIALS, MOST_VISITS, choose
 from steps.tasks.preflight import item
 from steps.tasks.prepare import measures
 from tests.ordinary import ROOT

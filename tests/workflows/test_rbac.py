@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from steps.catalogue.options import Settings
 from steps.cluster.kube import gate, observe, permissions, pods, prepare, reach
 from steps.cluster.kube.adapter import Kube
 from steps.cluster.kube.client import Client
@@ -22,7 +23,7 @@ from steps.cluster.kube.permissions import (
     Role,
 )
 from steps.model import Visit
-from steps.settings import Settings, choose
+from steps.settings import choose
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_store import Request

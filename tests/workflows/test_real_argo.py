@@ -97,7 +97,7 @@ def test_by_cron(client: Person) -> None:
     body = copy.deepcopy(nightly.build().to_dict())
     body["metadata"] = {"name": cron}
     body["spec"]["schedules"] = ["* * * * *"]
-    given = SHORT.fields() | {"trigger": "nightly"}
+    given = SHORT.form("submitted") | {"trigger": "nightly"}
     body["spec"]["workflowSpec"]["arguments"]["parameters"] = [{"name": k, "value": v} for k, v in given.items()]
     client.create(CRON_WORKFLOWS, body, NAMESPACE)
     label = f"workflows.argoproj.io/cron-workflow={cron}"
@@ -114,7 +114,7 @@ def test_by_cron(client: Person) -> None:
 
 
 def test_by_retry_after_it_was_terminated(client: Person) -> None:
-    name = submit._create(client, SHORT.fields())
+    name = submit._create(client, SHORT.form("submitted"))
 
     def measures(found: Object) -> bool:
         return status.has_ended(found) or any(

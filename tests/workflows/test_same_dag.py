@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from steps.catalogue.options import Settings
 from steps.model import Placement
 from steps.plan import make
-from steps.settings import Settings, choose
+from steps.settings import choose
 from steps.tasks.preflight import item
 from steps.tasks.prepare import measures
 from tests.workflows import record, stand_ins

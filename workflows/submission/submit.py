@@ -9,10 +9,10 @@ from analysis.addresses import shown
 from analysis.errors import Problem, Unfit
 from analysis.terminal import Terminal, Text
 from steps import variables
+from steps.catalogue.options import Settings
 from steps.cluster.kube.faults import ConflictError
 from steps.cluster.kube.permissions import BENCHMARK, CONFIGMAPS, WORKFLOWS
 from steps.plan import expected_s
-from steps.settings import Settings
 from steps.tasks.common import run_id
 from steps.tasks.pod import CONFIG_MAP
 from workflows.benchmark import NAME
@@ -51,7 +51,7 @@ def submit(asked: Submission, console: Terminal | None = None, client: Person | 
     given, client = client, client or Person.of(asked.context, asked.namespace)
     console = console or Terminal()
     settings = _checked(client, asked)
-    name = _create(client, asked.fields())
+    name = _create(client, asked.form("submitted"))
     ui = _ui(client)
     console.print(
         f"{client.namespace}/{name} is submitted: about {duration(expected_s(settings))}.",
@@ -119,7 +119,7 @@ def _checked(client: Person, asked: Submission) -> Settings:
             "name the namespace where it is."
         )
     data = told.get("data") or {}
-    return asked.settings(variables.environment(data), variables.results(data))
+    return asked.chosen(variables.environment(data), variables.results(data))
 
 
 def _create(client: Person, fields: Mapping[str, str]) -> str:

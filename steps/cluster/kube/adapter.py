@@ -11,6 +11,7 @@ from analysis.errors import Problem
 from steps import settle
 from steps import variables as names
 from steps.catalogue.dataplanes import Arm
+from steps.catalogue.options import Settings
 from steps.cluster.kube import configure, gate, nodes, observe, padding, preflight, prepare, provenance, restore, state
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
@@ -18,7 +19,7 @@ from steps.cluster.kube.connect import connect
 from steps.cluster.kube.observe import AS_IS
 from steps.cluster.kube.permissions import BENCHMARK, KUBE_SYSTEM, PERMISSIONS, STATE, is_needed, relevant
 from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
-from steps.settings import Settings, choose
+from steps.settings import choose
 from steps.settle import Settlement
 
 Object = dict[str, Any]

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
+from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME
 from steps.cluster.kube.nodes import Node
 from steps.model import Finding
-from steps.settings import Settings
 
 Object = dict[str, Any]
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from analysis.aside import say_aside
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import Arm
+from steps.catalogue.options import Settings
 from steps.cluster.kube import felix, gate, kube_proxy, looking, pods, probes
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
@@ -18,7 +19,6 @@ from steps.cluster.kube.permissions import KUBE_PROXY, KUBE_SYSTEM, PODS
 from steps.cluster.kube.signs import Observation
 from steps.cluster.kube.workloads import step_pods
 from steps.model import Moment, Sign, SwitchCost, Visit
-from steps.settings import Settings
 from steps.settle import FOR_GOOD, WAITING
 
 Object = dict[str, Any]

@@ -6,6 +6,7 @@ from typing import Any, Final
 from analysis.errors import Problem, Unfit
 from steps import variables
 from steps.catalogue.dataplanes import Arm
+from steps.catalogue.options import Settings
 from steps.cluster.kube import configure, gate, nodes, patches, state, unfit
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
@@ -16,7 +17,6 @@ from steps.cluster.kube.rehearsal import refusals
 from steps.cluster.kube.seen import Seen
 from steps.cluster.kube.state import Held
 from steps.model import Finding
-from steps.settings import Settings
 
 Object = dict[str, Any]
 _EBPF_IPV6_SINCE: Final = (3, 27, 0)

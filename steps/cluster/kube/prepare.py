@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from analysis.errors import Problem, Unfit
+from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
 from steps.cluster.kube import direct_return, looking, nodes, padding, pods, reach
 from steps.cluster.kube.client import Client
@@ -16,7 +17,6 @@ from steps.cluster.kube.observe import TRIALS, sites
 from steps.cluster.kube.pods import Container
 from steps.cluster.kube.workloads import step_pods
 from steps.model import Finding, Monitor, Placement, Visit
-from steps.settings import Settings
 from steps.variables import IMAGE, OUTSIDE
 
 Object = dict[str, Any]

@@ -6,13 +6,13 @@ from typing import Final
 
 from analysis.errors import Problem, Unfit
 from steps.catalogue.dataplanes import Arm
+from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME, CONTROL
 from steps.cluster.lab import box, layout, state, topology
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.dataplanes.ebpf import PINNED
 from steps.cluster.lab.services import all_ports
 from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
-from steps.settings import Settings
 
 _SHOWN_COMMANDS: Final = 40
 

@@ -6,12 +6,12 @@ from typing import Final
 
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import BY_NAME, Arm
+from steps.catalogue.options import Settings
 from steps.cluster.lab import box, capabilities
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.dataplanes.ebpf import OBJECT, PINNED
 from steps.cluster.lab.namespaces import PACKAGES, Job, path, run
 from steps.model import Finding
-from steps.settings import Settings
 
 _TRIAL: Final = "preflight"
 """The namespace, and the pinned object, that a kernel's abilities are tried with."""

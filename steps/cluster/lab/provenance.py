@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from analysis.errors import Problem
+from steps.catalogue.options import Settings
 from steps.cluster.lab import box, layout, topology
 from steps.cluster.lab.namespaces import Job, run
-from steps.settings import Settings
 
 _TIMEOUT_S: Final = 5
 _VERSIONS: Final = {

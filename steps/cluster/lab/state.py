@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Final
 
+from steps.catalogue.options import Settings
 from steps.model import Model, Visit
-from steps.settings import Settings
 
 FILE: Final = Path("/run/lab/state.json")
 

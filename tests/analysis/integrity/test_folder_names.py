@@ -6,10 +6,9 @@ import pytest
 
 from analysis import database, packing, verdict
 from analysis.store import Store
-from analysis.summary import summarise
 from tests.analysis import synthetic
 from tests.analysis.stored import rows, shown
-from tests.analysis.synthetic import ENTRIES, Recipe
+from tests.analysis.synthetic import ENTRIES, Recipe, summarise
 
 NAMES = [
     "plain",

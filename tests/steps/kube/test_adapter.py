@@ -3,13 +3,14 @@
 import pytest
 
 from analysis.errors import BadInput, Problem, Unfit
+from steps.catalogue.options import Settings
 from steps.cluster import connect
 from steps.cluster.kube import observe, pods
 from steps.cluster.kube.adapter import Kube
 from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
 from steps.model import Visit
-from steps.settings import Settings, choose
+from steps.settings import choose
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
 from workflows import cluster_verbs

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import Arm
+from steps.catalogue.options import Settings
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.lab import Lab, box, layout, look, servers, services, state, topology
 from steps.cluster.lab.dataplanes import load
@@ -20,7 +21,6 @@ from steps.measure import turned_away
 from steps.model import Placement, Sign, Trial, Visit
 from steps.program import search_everywhere
 from steps.proof import weigh
-from steps.settings import Settings
 
 
 def _settings(arm: str, count: int = 20) -> Settings:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from steps.catalogue.dataplanes import DATAPLANES
+from steps.catalogue.options import Settings
 from steps.cluster.lab import Lab, box, topology
 from steps.cluster.lab.namespaces import PACKAGES
-from steps.settings import Settings
 from tests.steps.lab.conftest import Boxed
 
 

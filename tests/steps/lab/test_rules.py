@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import DATAPLANES, Arm
+from steps.catalogue.options import MOST_LAB_SERVICES
 from steps.cluster.lab import layout
 from steps.cluster.lab.dataplanes import ebpf, ebpf_dsr, iptables, load, nftables
 from steps.cluster.lab.layout import NODE_A, NODE_B
 from steps.cluster.lab.services import MEASURED, ServicePort, all_ports, batches
-from steps.settings import MOST_LAB_SERVICES
 
 # Another's load on the machine is no fault of what is tested.
 unhurried = settings(deadline=None)
