@@ -188,7 +188,7 @@ def manifests(wanted: Sequence[Topology], places: Sequence[looking.Site], image:
         made.append(pods.pod(_SERVER, TRIALS, _SERVER, far, servers, image, labels=_SERVES))
     if any(t.same_node for t in wanted):
         made.append(pods.pod("server-near", TRIALS, "server-near", near, servers, image))
-    monitor = [Container("monitor", ("python", "-m", "steps.monitor", "serve", str(MONITOR_PORT)), MONITOR_PORT)]
+    monitor = [Container("monitor", ("python", "-m", "steps.monitor_http", "serve", str(MONITOR_PORT)), MONITOR_PORT)]
     for index, place in enumerate(places):
         made.append(pods.pod(f"monitor-{index}", TRIALS, "monitor", place.node, monitor, image))
         if any(t.target == "nodeport" for t in wanted):
