@@ -35,7 +35,10 @@ def test_a_topology(entry: Topology) -> None:
     assert re.fullmatch(r"[a-z0-9-]+", entry.name)
     assert entry.title
     assert entry.description.endswith(".")
-    assert not (entry.same_node and entry.client == "outside")
+    assert not (entry.same_node and (entry.client == "outside" or entry.target in {"service", "nodeport"}))
+    assert entry.client != "outside" or entry.target in {"nodeport", "node-address"}, (
+        "there is no way to a pod from there"
+    )
 
 
 def test_the_control_is_a_topology_between_nodes() -> None:

@@ -38,6 +38,11 @@ def test_an_ordinary_user_gets_the_rules_based_ones(boxed_ordinary: Boxed, arm: 
     _check(boxed_ordinary("carry", arm, 1000), arm)
 
 
+@pytest.mark.parametrize("arm", [d.name for d in LAB if not d.bpf])
+def test_a_new_topology_has_its_server_behind_the_service(boxed: Boxed, arm: str) -> None:
+    assert boxed("node_to_service", arm)["rate"] > 1
+
+
 def test_a_twin_is_proven_as_what_it_is(boxed: Boxed) -> None:
     _check(boxed("carry", "lab-nftables+twin", 10), "lab-nftables")
 
