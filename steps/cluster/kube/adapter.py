@@ -10,12 +10,11 @@ from analysis.aside import say_aside
 from analysis.errors import Problem
 from steps import settle
 from steps import variables as names
-from steps.catalogue.dataplanes import Arm
+from steps.catalogue.dataplanes import AS_IS, BY_NAME, DATAPLANES, Arm
 from steps.cluster.kube import configure, gate, nodes, observe, padding, preflight, prepare, provenance, restore, state
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.connect import connect
-from steps.cluster.kube.observe import AS_IS
 from steps.cluster.kube.permissions import BENCHMARK, KUBE_SYSTEM, PERMISSIONS, STATE, is_needed, relevant
 from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
 from steps.settings import Settings, choose
@@ -121,9 +120,10 @@ class Kube:
         if held is None or held.owner != self._owner:
             return []
         name = Arm.parse(visit.dataplane).name
+        entry = BY_NAME[name]
         if reason is not None:
             # a node that can't have eBPF can't return replies directly either
-            names = configure.EBPFS if name in configure.EBPFS else {name}
+            names = {d.name for d in DATAPLANES if d.name == name or (d.cni == entry.cni and d.bpf and entry.bpf)}
             state.note(self._client, held, unfit=dict.fromkeys(names, reason))
         return configure.configure(self._client, self._owner, AS_IS, self._asked_nodes, self._say, self._sleep)
 

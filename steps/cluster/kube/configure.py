@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from analysis import words
 from analysis.errors import Problem, Unfit
+from steps.catalogue.dataplanes import AS_IS, BY_NAME
 from steps.cluster.kube import discover, kube_proxy, nodes, patches, state, unfit
 from steps.cluster.kube.actions import Action, Create, command
 from steps.cluster.kube.apply import Applier, Say
@@ -16,14 +17,10 @@ from steps.cluster.kube.fields import Field, Ref, Value
 from steps.cluster.kube.permissions import felix_configurations
 from steps.cluster.kube.rehearsal import rehearse
 from steps.cluster.kube.seen import Seen, look
-from steps.cluster.kube.signs import EBPF, EBPF_DSR
 from steps.cluster.kube.state import Owner
 from steps.model import Change
 
 Object = dict[str, Any]
-
-
-EBPFS: Final = frozenset({EBPF, EBPF_DSR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ def plan(standing: Standing, dataplane: str, original: Object | None) -> list[Ac
     """
     facts, current = standing.facts, standing.current
     before = original_fields(original) if original else current
-    if dataplane == "as-is":
+    if dataplane == AS_IS:
         # what ran before the run, which an earlier visit may have changed
         return patches.order(current, patches.restored(before, current), facts, stale=standing.stale)
     if reason := cannot_switch(facts):
@@ -131,7 +128,7 @@ def configure(
     rehearse(client, standing.facts, standing.seen.kube_proxy_pods, todo if held is not None else [lock, *todo])
     # a run holds the cluster from its first visit on, lest another switches it under one that had nothing to change
     held = held or state.take(client, owner, taken, client.now())
-    if dataplane in EBPFS and not held.ebpf:
+    if BY_NAME[dataplane].bpf and not held.ebpf:
         state.note(client, held, ebpf=True)
     before(standing, tuple(taken["nodes"]), bool(todo))
     return Applier(client, standing.facts, say, sleep).carry_out(todo)

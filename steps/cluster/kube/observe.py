@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from analysis.aside import say_aside
 from analysis.errors import Problem
-from steps.catalogue.dataplanes import Arm
+from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.cluster.kube import felix, gate, kube_proxy, looking, pods, probes
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
@@ -23,7 +23,6 @@ from steps.settle import FOR_GOOD, WAITING
 
 Object = dict[str, Any]
 
-AS_IS: Final = "as-is"
 TRIALS: Final = "trials"
 """The part that `prepare` makes: what is younger than its pods came after the proof."""
 

@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from analysis.errors import Problem, Unfit
 from steps import variables
-from steps.catalogue.dataplanes import Arm
+from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.cluster.kube import configure, gate, nodes, patches, state, unfit
+from steps.cluster.kube.calico.dataplanes import known, refusal
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.discover import Facts
@@ -19,6 +20,7 @@ from steps.model import Finding
 from steps.settings import Settings
 
 Object = dict[str, Any]
+_UNKNOWN: Final = f"{NO_COMMAND} leave it out, or see the README's `Add a dataplane`."
 _EBPF_IPV6_SINCE: Final = (3, 27, 0)
 
 
@@ -34,10 +36,11 @@ def findings(facts: Facts, seen: Seen, settings: Settings, asked_nodes: str, acc
     """
     asked = {Arm.parse(arm).name for arm in settings.dataplanes}
     found = [*_nodes(facts, asked_nodes), *_burdened(settings)]
-    switched = sorted(asked - {"as-is"})
+    switched = sorted(name for name in asked if BY_NAME[name].is_switched)
     if reason := configure.cannot_switch(facts):
         remedy = f"{NO_COMMAND} name `as-is` as the dataplane."
         return [*found, *(skip(name, reason, remedy) for name in switched)]
+    found += [skip(name, why, _UNKNOWN) for name in switched if (why := refusal(name, known())) is not None]
     if switched:
         found += unfit.against(facts, asked, accepted)
         found += _neighbours(facts)
@@ -63,7 +66,7 @@ def rehearsed(client: Client, standing: Standing, asked: Iterable[str], original
     """
     found = []
     pods = standing.seen.kube_proxy_pods
-    for name in sorted({Arm.parse(arm).name for arm in asked} - {"as-is"}):
+    for name in sorted(name for name in {Arm.parse(arm).name for arm in asked} if BY_NAME[name].is_switched):
         try:
             todo = configure.plan(standing, name, original)
         except Unfit:

@@ -187,7 +187,7 @@ def manifests(wanted: Sequence[Topology], places: Sequence[looking.Site], image:
         Container("iperf3", ("iperf3", "-s", "-p", str(IPERF3_PORT)), IPERF3_PORT, forever=True),
         Container("connect", ("python", "-m", "steps.connect", "serve", str(CONNECT_PORT)), CONNECT_PORT, forever=True),
     ]
-    made = []
+    made: list[Object] = []
     for name in dict.fromkeys(_server(t) for t in (BY_NAME[CONTROL], *wanted)):
         node, host = near if name.endswith(_NEAR) else far, name.startswith(_HOST_SERVER)
         labels = _SERVES if name == _SERVER else {}
@@ -196,10 +196,10 @@ def manifests(wanted: Sequence[Topology], places: Sequence[looking.Site], image:
     for index, place in enumerate(places):
         made.append(pods.pod(f"monitor-{index}", TRIALS, "monitor", place.node, monitor, image))
         if any(t.client == "outside" for t in wanted):
-            host = pods.pod(
+            on_node = pods.pod(
                 f"monitor-host-{index}", TRIALS, "monitor-host", place.node, monitor, image, host_network=True
             )
-            made.append(host)
+            made.append(on_node)
     return made
 
 

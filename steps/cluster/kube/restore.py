@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from analysis.errors import Problem, Unfit
+from steps.catalogue.dataplanes import BY_NAME
 from steps.cluster.kube import configure, kube_proxy, patches, state
 from steps.cluster.kube.actions import Action, command
 from steps.cluster.kube.apply import Applier, Say
@@ -186,9 +187,15 @@ def _left(found: _Compared, taken: Object, *, had_ebpf: bool) -> tuple[str, ...]
         if field.path == WHOLE and found.original.get(field) is None and value is not None:
             sentences.append(f"{field} was made by somebody else meanwhile: it stays.")
     runs_ebpf = any((bool(v) and f.path[-1:] == ("bpfEnabled",)) or v == "BPF" for f, v in found.current.items())
-    if (had_ebpf or runs_ebpf) and taken.get("dataplane") not in configure.EBPFS:
+    if (had_ebpf or runs_ebpf) and not _is_bpf(taken.get("dataplane")):
         sentences.append(KERNEL)
     return tuple(sentences)
+
+
+def _is_bpf(dataplane: object) -> bool:
+    """Whether a dataplane as a snapshot names it is eBPF; None: it was not known which one ran."""
+    entry = BY_NAME.get(str(dataplane))
+    return entry is not None and entry.bpf
 
 
 def _is_unreadable(held: Value) -> bool:

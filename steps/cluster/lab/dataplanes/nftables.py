@@ -90,7 +90,8 @@ def _frame() -> list[str]:
         _block("chain", "nat-postrouting", "type nat hook postrouting priority srcnat;", "jump masquerading"),
         _block("chain", "filter-forward", "type filter hook forward priority -110;", checked),
         _block("chain", "filter-input", "type filter hook input priority -110;", checked),
-        _block("chain", "filter-output", "type filter hook output priority -110;", checked),
+        # After the translation, which for what a node sends itself comes in this very hook.
+        _block("chain", "filter-output-post-dnat", "type filter hook output priority -90;", checked),
     ]
 
 
