@@ -1,6 +1,6 @@
 """Switch a cluster to a dataplane, from whatever state it is in; finish what was begun."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,17 +8,19 @@ from typing import Any
 from analysis import words
 from analysis.errors import Problem, Unfit
 from steps.catalogue.dataplanes import AS_IS, BY_NAME
-from steps.cluster.kube import discover, kube_proxy, nodes, patches, state, unfit
+from steps.cluster.kube import direct_return, discover, kube_proxy, nodes, patches, state, unfit
 from steps.cluster.kube.actions import Action, Create, command
 from steps.cluster.kube.apply import Applier, Say
 from steps.cluster.kube.client import FIELD_MANAGER, Client
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.fields import Field, Ref, Value
+from steps.cluster.kube.nodes import Node
 from steps.cluster.kube.permissions import felix_configurations
 from steps.cluster.kube.rehearsal import rehearse
 from steps.cluster.kube.seen import Seen, look
 from steps.cluster.kube.state import Owner
-from steps.model import Change
+from steps.model import Change, Finding
+from steps.settings import Settings
 
 Object = dict[str, Any]
 
@@ -31,6 +33,15 @@ class Standing:
     facts: Facts
     objects: Mapping[Ref, Object | None]
     current: dict[Field, Value]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes of the cluster."""
+        return self.facts.nodes
+
+    def outside_findings(self, outside: Node, entry: str, settings: Settings) -> Iterator[Finding]:
+        """What Felix's opt-outs from direct return mean for a client outside, which asks at the node `entry`."""
+        return direct_return.findings(self.facts.dsr_opt_outs, outside, entry, settings)
 
     @property
     def stale(self) -> bool:
@@ -62,7 +73,13 @@ def stand(client: Client, *, to_switch: bool) -> Standing:
 def snapshot(client: Client, standing: Standing, asked_nodes: str) -> Object:
     """What is there now, as it would be put back."""
     chosen = nodes.choose(standing.facts.nodes, asked_nodes)
-    return state.snapshot(standing.facts, standing.objects, chosen, client.now())
+    return state.snapshot(
+        standing.objects,
+        chosen,
+        client.now(),
+        dataplane=standing.facts.dataplane,
+        kube_proxy_config_key=standing.facts.kube_proxy_config_key,
+    )
 
 
 def plan(standing: Standing, dataplane: str, original: Object | None) -> list[Action]:

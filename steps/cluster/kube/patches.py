@@ -13,7 +13,7 @@ from steps.cluster.kube.actions import Action, Await, Condition, Create, Delete,
 from steps.cluster.kube.calico.dataplanes import further_fields, load
 from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE, Implementation
 from steps.cluster.kube.discover import Facts
-from steps.cluster.kube.fields import WHOLE, Field, Ref, State, Value, read
+from steps.cluster.kube.fields import OURS, WHOLE, Field, Ref, State, Value, read
 from steps.cluster.kube.permissions import (
     CONFIGMAPS,
     DAEMONSETS,
@@ -38,9 +38,6 @@ BOOTSTRAP: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "bpfNetworkBoot
 MANAGEMENT: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "kubeProxyManagement"))
 _BESIDE_THE_OPERATOR: Final = (SERVICE_MODE, *further_fields())
 """The fields of FelixConfiguration that are set by hand where the operator sets the others."""
-
-OURS: Final = {"app.kubernetes.io/managed-by": "dataplane-benchmark"}
-"""The label of whatever this project made."""
 
 
 def endpoint(facts: Facts) -> Field:

@@ -6,16 +6,14 @@ from typing import Any, Final
 from analysis.errors import Problem, Unfit
 from steps import variables
 from steps.catalogue.dataplanes import BY_NAME, Arm
-from steps.cluster.kube import configure, gate, nodes, patches, state, unfit
+from steps.cluster.kube import configure, gate, nodes, patches, unfit
 from steps.cluster.kube.calico.dataplanes import known, refusal
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.finding import NO_COMMAND, skip, stop, warn
-from steps.cluster.kube.permissions import BENCHMARK, KUBE_SYSTEM, STATE, Permission
 from steps.cluster.kube.rehearsal import refusals
 from steps.cluster.kube.seen import Seen
-from steps.cluster.kube.state import Held
 from steps.model import Finding
 from steps.settings import Settings
 
@@ -76,26 +74,6 @@ def rehearsed(client: Client, standing: Standing, asked: Iterable[str], original
             continue
         found += [skip(name, f"{why}.", remedy) for why, remedy in refusals(client, standing.facts, pods, todo)]
     return found
-
-
-def missing(denied: Iterable[Permission], namespace: str) -> list[Finding]:
-    """A finding for each thing that the cluster doesn't let us do."""
-    remedy = "Have an administrator type `make deploy`, or `kubectl apply -k workflows/manifests`."
-    return [
-        Finding(severity="stop", subject="permissions", reason=_denied(entry, namespace), remedy=remedy)
-        for entry in denied
-    ]
-
-
-def _denied(entry: Permission, namespace: str) -> str:
-    place = namespace if entry.namespace == BENCHMARK else entry.namespace
-    parts = [
-        f"may not {entry.verb} {entry.plural}",
-        f" in API group {entry.resource.group}" if entry.resource.group else "",
-        f" named {', '.join(entry.names)}" if entry.names else "",
-        f" in namespace {place}" if place else "",
-    ]
-    return "".join(parts) + "."
 
 
 def _nodes(facts: Facts, asked: str) -> Iterator[Finding]:
@@ -233,14 +211,3 @@ def _aws(facts: Facts) -> Iterator[Finding]:
             "Type `kubectl patch felixconfiguration default --type merge "
             '-p \'{"spec":{"awsSrcDstCheck":"Disable"}}\'`, or switch the check off for each instance.',
         )
-
-
-def held(where: str, holder: Held, *, alive: bool | None) -> Finding:
-    """Somebody else holds the cluster. `alive`: whether they are at work, where that can be told."""
-    if alive is False:
-        return stop(
-            f"{where} is as {holder.owner} left it at {holder.taken_at}: that run was killed before it could restore.",
-            f"Type `python -m workflows restore --environment {where}`; a workflow that stops here does it at its end.",
-        )
-    remedy = f"Who it is, says `kubectl -n {KUBE_SYSTEM} get configmap {STATE} -o yaml`."
-    return stop(state.taken(where, holder), remedy)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from analysis.errors import Problem, Unfit
+from analysis.errors import Problem
 from steps.catalogue.dataplanes import BY_NAME
 from steps.cluster.kube import configure, kube_proxy, patches, state
 from steps.cluster.kube.actions import Action, command
@@ -15,7 +15,7 @@ from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.fields import WHOLE, Field, Value
 from steps.cluster.kube.patches import INSTALLATION, PROXY_CONFIG
 from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
-from steps.cluster.kube.state import Held, Owner
+from steps.cluster.kube.state import Held
 from steps.model import Change
 
 Object = dict[str, Any]
@@ -87,7 +87,7 @@ def restore(
     sleep: Callable[[float], None],
     prove: Callable[[], None] = lambda: None,
 ) -> list[Change]:
-    """Put everything back, and give the lock back when that is done. Whether that is ours to do is `is_ours`'s answer.
+    """Put everything back, and give the lock back when that is done. Whether that is ours to do, says `state.is_ours`.
 
     Args:
         client: of the cluster.
@@ -114,25 +114,6 @@ def restore(
     if found.held is not None:
         state.release(client, found.held)
     return changes
-
-
-def is_ours(client: Client, owner: Owner, say: Say, *, insist: bool) -> bool:
-    """Whether the cluster is this owner's to put back: nobody else holds it, or one who is dead, or a person insists.
-
-    Raises:
-        Unfit: a workflow that is at work holds it, and a person insists.
-    """
-    held = state.find(client)
-    if held is None or held.owner == owner:
-        return True
-    alive = state.lives(client, held.owner)
-    if alive and insist:
-        raise Unfit(f"{client.where} is held by {held.owner}, which is at work: stop it first; it restores by itself.")
-    if alive or not (insist or alive is False):
-        say(f"{client.where} is held by {held.owner}, so this is not ours to put back")
-        return False
-    say(f"putting back what {held.owner} left behind at {held.taken_at}")
-    return True
 
 
 def dry_run(client: Client) -> list[str]:
