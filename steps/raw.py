@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError
 
 from analysis.errors import Problem
 from steps.clock import Mark
+from steps.counters import Counters
 from steps.model import (
     Change,
     Count,
@@ -36,7 +37,6 @@ from steps.model import (
     Trial,
     Visit,
 )
-from steps.monitor import Counters
 from steps.reports import bounds
 from steps.settings import Settings
 

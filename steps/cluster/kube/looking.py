@@ -18,8 +18,8 @@ from steps.cluster.kube.look import Spec
 from steps.cluster.kube.nodes import Node
 from steps.cluster.kube.permissions import BENCHMARK
 from steps.cluster.kube.pods import Container
+from steps.cluster.kube.probe.report import Answer, Host
 from steps.cluster.kube.probes import Target
-from steps.cluster.kube.signs import Answer, Host
 from steps.model import SwitchCost
 
 Object = dict[str, Any]
