@@ -18,16 +18,16 @@ from typing import Final
 import psutil
 
 from analysis.errors import Problem
-from steps import connect, figures, foreign, iperf3, monitor, raw
+from steps import connect, figures, foreign, iperf3, raw
 from steps.catalogue.options import Settings
+from steps.counters import Counters
 from steps.foreign import ForeignCpu, Gate
 from steps.iperf3 import Failure
 from steps.model import Moment, Monitor, Placement, Trial
-from steps.monitor import Counters
 from steps.program import Programs
 from steps.raw import Attempt, CanaryDocument, TrialDocument
 from steps.reports import bounds
-from steps.sampler import Sampler
+from steps.sampler import Sampler, read
 from steps.settings import CONNECT_PROBE_S
 
 GRACE_S: Final = iperf3.CONNECT_TIMEOUT_S + 5.0
@@ -211,7 +211,7 @@ def _nat(placement: Placement) -> Counters | None:
     if placement.nat_monitor is None:
         return None
     try:
-        return monitor.read(placement.nat_monitor.source, placement.nat_monitor.node)
+        return read(placement.nat_monitor.source, placement.nat_monitor.node)
     except Problem:
         return None
 

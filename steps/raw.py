@@ -23,6 +23,7 @@ from pydantic import Field, ValidationError
 from analysis.errors import Problem
 from steps.catalogue.options import Settings
 from steps.clock import Mark
+from steps.counters import Counters
 from steps.model import (
     Change,
     Count,
@@ -37,7 +38,6 @@ from steps.model import (
     Trial,
     Visit,
 )
-from steps.monitor import Counters
 from steps.reports import bounds
 
 RUN: Final = "run.json"

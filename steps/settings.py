@@ -12,10 +12,11 @@ from typing import Final, cast
 from pydantic import ValidationError
 
 from analysis.errors import BadInput
-from steps.catalogue import dataplanes as dataplanes_catalogue
+from steps.arms import arm_fault
 from steps.catalogue import profiles
 from steps.catalogue import topologies as topologies_catalogue
-from steps.catalogue.environments import is_lab
+from steps.catalogue.dataplanes import of_kind
+from steps.catalogue.environments import LAB, is_lab, kind_of
 from steps.catalogue.options import BY_NAME, MOST_ARMS, Settings, defaults
 from steps.model import Cell, Direction, Protocol, faults_of
 from steps.options import items, nearest, parse, shown
@@ -74,7 +75,7 @@ def choose(
     topologies: str = "",
     options: str = "",
     label: str = "",
-    environment: str = "lab",
+    environment: str = LAB,
     results: str = "results",
     nodes: str = "",
     seed_source: Callable[[], int] = draw_seed,
@@ -164,21 +165,19 @@ def _arms(text: str, environment: str, faults: list[str]) -> tuple[str, ...]:
         faults.append("environment is blank: name lab or a cluster")
     elif len(environment) > _LONGEST_ENVIRONMENT or not environment.isprintable():
         faults.append(f"environment must be one line of at most {_LONGEST_ENVIRONMENT} characters")
-    kind = "lab" if is_lab(environment) else "kubernetes"
-    here = tuple(d.name for d in dataplanes_catalogue.DATAPLANES if d.environment == kind)
     names = items(text)
     if text.strip() and not names:
         faults.append(f"dataplanes is {shown(text)}, which names none: name at least one, or leave it out for all")
     if len(names) > MOST_ARMS:
         faults.append(f"dataplanes names {len(names)}, and {MOST_ARMS} is the most")
         return ()
-    told = (dataplanes_catalogue.arm_fault(name, environment, kind) for name in dict.fromkeys(names))
+    told = (arm_fault(name, environment) for name in dict.fromkeys(names))
     faults += [fault for fault in told if fault]
     faults += [
         f"dataplane {name} is given twice: label one to make it a twin, {name.partition('+')[0]}+twin"
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
-    return tuple(names) or tuple(name for name in here if dataplanes_catalogue.BY_NAME[name].unasked)
+    return tuple(names) or tuple(d.name for d in of_kind(kind_of(environment)) if d.unasked)
 
 
 def _topologies(text: str, faults: list[str]) -> tuple[str, ...] | None:

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field, model_validator
 from pydantic_core import to_jsonable_python
 
-from steps.catalogue import dataplanes as dataplanes_catalogue
+from steps.arms import burden_fault
 from steps.catalogue import profiles, topologies
-from steps.catalogue.environments import LAB, is_lab
+from steps.catalogue.dataplanes import DATAPLANES, of_kind
+from steps.catalogue.environments import KUBERNETES, LAB, is_lab
 from steps.model import Cell, Model
 from steps.options import (
     DIRECTIONS,
@@ -39,8 +40,7 @@ MOST_ARMS: Final = 250
 
 
 def _names(*, unasked: bool) -> str:
-    found = dataplanes_catalogue.DATAPLANES
-    return ", ".join(d.name for d in found if d.environment == "kubernetes" and d.unasked == unasked)
+    return ", ".join(d.name for d in of_kind(KUBERNETES) if d.unasked == unasked)
 
 
 _TOPOLOGIES: Final = ", ".join(t.name for t in topologies.TOPOLOGIES)
@@ -51,7 +51,7 @@ CHOICES: Final = (
         name="dataplanes",
         field="dataplanes",
         help="Comma-separated, the baseline first; all if empty. "
-        f"Known: {', '.join(d.name for d in dataplanes_catalogue.DATAPLANES)}. "
+        f"Known: {', '.join(d.name for d in DATAPLANES)}. "
         "NAME+twin is an identical twin, NAME+burden=N a twin with N rules more in front of each packet.",
         form=f"Which to compare, separated by commas, the baseline first; empty: {_names(unasked=True)} "
         f"(there is also {_names(unasked=False)}, which switches nothing).",
@@ -239,7 +239,7 @@ class Settings(Model):
         if is_lab(self.environment) and self.services > MOST_LAB_SERVICES:
             raise ValueError(f"services must be at most {MOST_LAB_SERVICES} in the lab, got {self.services}")
         for arm in self.dataplanes:
-            if fault := dataplanes_catalogue.burden_fault(arm):
+            if fault := burden_fault(arm):
                 raise ValueError(fault)
         return self
 

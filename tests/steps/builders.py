@@ -8,8 +8,8 @@ from typing import Any
 
 from steps import plan, raw
 from steps.catalogue.options import Settings
+from steps.counters import Core, Counters, Traffic
 from steps.model import Change, Monitor, Placement, Sign, Trial, Visit
-from steps.monitor import Core, Counters, Traffic
 from steps.settings import choose
 
 RECORDED = Path(__file__).parent / "recorded"

@@ -8,7 +8,7 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from analysis.errors import BadInput
-from steps.catalogue.dataplanes import MOST_RULES
+from steps.arms import MOST_RULES
 from steps.catalogue.options import MOST_ARMS, MOST_LAB_SERVICES, OPTIONS, Settings
 from steps.options import UNBOUNDED, Bounds, Option, bounds_of
 from steps.plan import expected_s

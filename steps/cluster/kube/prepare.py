@@ -8,13 +8,12 @@ from typing import Any, Final
 from analysis.errors import Problem, Unfit
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
-from steps.cluster.kube import direct_return, looking, nodes, padding, pods, reach
+from steps.cluster.kube import looking, nodes, padding, pods, reach
 from steps.cluster.kube.client import Client
-from steps.cluster.kube.configure import Standing
+from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.crew import AlteredError, Crew
 from steps.cluster.kube.nodes import Node
-from steps.cluster.kube.observe import TRIALS, sites
-from steps.cluster.kube.pods import Container
+from steps.cluster.kube.pods import TRIALS, Container
 from steps.cluster.kube.workloads import step_pods
 from steps.model import Finding, Monitor, Placement, Visit
 from steps.variables import IMAGE, OUTSIDE
@@ -27,6 +26,10 @@ MONITOR_PORT: Final = 5203
 
 SERVICE: Final = "trials"
 _SERVER: Final = "server"
+_HOST_SERVER: Final = "server-host"
+_NEAR: Final = "-near"
+"""Ends the names of servers on the client's node."""
+
 _SERVES: Final = {"dataplane-benchmark/serves": SERVICE}
 _NO_OUTSIDE: Final = (
     "there is no client outside: every ready Linux node is Calico's, and only traffic from elsewhere can show it"
@@ -60,7 +63,7 @@ def prepare(
     outside = outside_node(standing, variables) if any(t.client == "outside" for t in wanted) else None
     if outside is None and any(t.client == "outside" for t in wanted):
         raise Unfit(f"{_NO_OUTSIDE}. {_outside_remedy()}")
-    places = sites(standing, measured)
+    places = looking.sites(standing.nodes, measured)
     uplinks = {node: (seen.uplink, seen.uplink_mtu_bytes) for node, seen in looking.last(client, places).items()}
     crew = Crew(client, TRIALS)
     with ThreadPoolExecutor(2) as pool:
@@ -90,7 +93,7 @@ def pad(
         Problem: the pod is not ready, or there are no addresses for so many; with the reason.
     """
     if settings.services:
-        place = sites(standing, measured)[-1]
+        place = looking.sites(standing.nodes, measured)[-1]
         padding.have(client, settings.services, place.node, pods.image(variables), CONNECT_PORT)
 
 
@@ -120,14 +123,14 @@ def outside_node(standing: Standing, variables: Mapping[str, str]) -> Node | Non
     Raises:
         Unfit: the named one can't be it.
     """
-    fit = nodes.outside(standing.facts.nodes)
+    fit = nodes.outside(standing.nodes)
     name = variables.get(OUTSIDE, "").strip()
     if not name:
         return min(fit, key=lambda node: node.name, default=None)
     for node in fit:
         if node.name == name:
             return node
-    known = name in {node.name for node in standing.facts.nodes}
+    known = name in {node.name for node in standing.nodes}
     reason = "is no ready Linux node without Calico" if known else "is no node of the cluster"
     others = ", ".join(node.name for node in fit) or "none: there is no such node here"
     raise Unfit(f"{OUTSIDE} names {name}, which {reason}: name one of {others}.")
@@ -156,15 +159,15 @@ def findings(
             if BY_NAME[name].client == "outside"
         ]
     else:
-        found += direct_return.findings(standing.facts.dsr_opt_outs, outside, chosen[0], settings)
+        found += standing.outside_findings(outside, chosen[0], settings)
     try:
         image = pods.image(variables)
-        places = sites(standing, chosen)
+        places = looking.sites(standing.nodes, chosen)
     except Problem as error:
         remedy = f"Set `{IMAGE}=NAME:TAG`, and look at `kubectl get nodes -o wide`."
         return [*found, Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
     wanted = outside is not None and any(BY_NAME[name].client == "outside" for name in asked)
-    beyond = sites(standing, [outside.name])[0] if outside is not None and wanted else None
+    beyond = looking.sites(standing.nodes, [outside.name])[0] if outside is not None and wanted else None
     in_pods = any(BY_NAME[name].client == "pod" or BY_NAME[name].target != "node-address" for name in asked)
     return found + reach.findings(client, places, image, IPERF3_PORT, beyond, in_pods=in_pods)
 
@@ -183,20 +186,25 @@ def manifests(wanted: Sequence[Topology], places: Sequence[looking.Site], image:
         Container("iperf3", ("iperf3", "-s", "-p", str(IPERF3_PORT)), IPERF3_PORT, forever=True),
         Container("connect", ("python", "-m", "steps.connect", "serve", str(CONNECT_PORT)), CONNECT_PORT, forever=True),
     ]
-    made = [pods.pod("server-host", TRIALS, "server-host", far, servers, image, host_network=True)]
-    if any(t.target != "node-address" and not t.same_node for t in wanted):
-        made.append(pods.pod(_SERVER, TRIALS, _SERVER, far, servers, image, labels=_SERVES))
-    if any(t.same_node for t in wanted):
-        made.append(pods.pod("server-near", TRIALS, "server-near", near, servers, image))
-    monitor = [Container("monitor", ("python", "-m", "steps.monitor", "serve", str(MONITOR_PORT)), MONITOR_PORT)]
+    made: list[Object] = []
+    for name in dict.fromkeys(_server(t) for t in (BY_NAME[CONTROL], *wanted)):
+        node, host = near if name.endswith(_NEAR) else far, name.startswith(_HOST_SERVER)
+        labels = _SERVES if name == _SERVER else {}
+        made.append(pods.pod(name, TRIALS, name, node, servers, image, host_network=host, labels=labels))
+    monitor = [Container("monitor", ("python", "-m", "steps.monitor_http", "serve", str(MONITOR_PORT)), MONITOR_PORT)]
     for index, place in enumerate(places):
         made.append(pods.pod(f"monitor-{index}", TRIALS, "monitor", place.node, monitor, image))
-        if any(t.target == "nodeport" for t in wanted):
-            host = pods.pod(
+        if any(t.client == "outside" for t in wanted):
+            on_node = pods.pod(
                 f"monitor-host-{index}", TRIALS, "monitor-host", place.node, monitor, image, host_network=True
             )
-            made.append(host)
+            made.append(on_node)
     return made
+
+
+def _server(topology: Topology) -> str:
+    """The pod that serves a topology: by its target, whatever the client is."""
+    return (_HOST_SERVER if topology.server == "node" else _SERVER) + (_NEAR if topology.same_node else "")
 
 
 def placements(
@@ -235,9 +243,9 @@ def _placement(
     to_node = topology.target == "node-address"
     address, ports = near.address, (IPERF3_PORT, CONNECT_PORT)
     if to_node:
-        address = far.address
+        address = near.address if topology.same_node else far.address
     elif topology.target == "pod-address":
-        address = pods.ip(manned["server-near" if topology.same_node else _SERVER])
+        address = pods.ip(manned[_server(topology)])
     elif topology.target == "service":
         address = found["spec"]["clusterIP"]
     else:
@@ -248,13 +256,13 @@ def _placement(
         place.node: f"http://{_bracketed(pods.ip(manned[f'{kind}-{index}']))}:{MONITOR_PORT}/"
         for index, place in enumerate(places)
     }
+    nat = Monitor(node=near.node, side="nat", source=source[near.node])
+    at_server = nat.model_copy(update={"node": far.node, "side": "server", "source": source[far.node]})
+    monitors: tuple[Monitor, ...] = (nat.model_copy(update={"side": "client"}), at_server)
     if topology.same_node:
-        monitors: tuple[Monitor, ...] = (Monitor(node=near.node, side="both", source=source[near.node]),)
-    else:
-        monitors = (
-            Monitor(node=near.node, side="nat" if from_outside else "client", source=source[near.node]),
-            Monitor(node=far.node, side="server", source=source[far.node]),
-        )
+        monitors = (nat.model_copy(update={"side": "both"}),)
+    elif from_outside:
+        monitors = (nat, at_server) if topology.through_node else (at_server,)
     return Placement(
         topology=topology.name,
         client_node=outside.name if from_outside and outside is not None else near.node,
@@ -267,8 +275,8 @@ def _placement(
         server_interface=None if to_node or from_outside else "eth0",
         server_mtu_bytes=far_mtu_bytes if to_node else None,
         monitors=monitors,
-        nat_monitor=Monitor(node=near.node, side="nat", source=source[near.node]) if from_outside else None,
-        nat_interface=uplink if from_outside else None,
+        nat_monitor=nat if topology.through_node else None,
+        nat_interface=uplink if topology.through_node else None,
     )
 
 

@@ -395,7 +395,7 @@ def test_paths_that_a_remedy_names_are_there() -> None:
     root = Path(preflight.__file__).parents[3]
     named = set()
     for file in [*root.glob("steps/**/*.py"), *root.glob("workflows/**/*.py"), root / "Makefile"]:
-        named |= set(re.findall(r"(?<![/\w])(?:workflows|docs|analysis)/[\w-]+(?:/[\w.-]*\w)?", file.read_text()))
+        named |= set(re.findall(r"(?<![/\w])(?:workflows|docs|analysis)/[\w.-]*\w(?:/[\w.-]*\w)?", file.read_text()))
     assert "workflows/manifests" in named
     assert [name for name in sorted(named) if not (root / name).exists()] == []
 
