@@ -1,8 +1,11 @@
-"""What is compared: cells, and the short names by which people know what measured them."""
+"""Words that the stored rows and what writes and reads them have in common."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+
+LAB: Final = "lab"
+"""The environment whose figures are a laboratory's, never a cluster's. Every other name is a Kubernetes cluster's."""
 
 
 class Cell(NamedTuple):

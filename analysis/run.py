@@ -10,12 +10,9 @@ from typing import Any, Final
 import duckdb
 
 from analysis import words
-from analysis.domain import CELL, Cell, Variant
+from analysis.domain import CELL, LAB, Cell, Variant
 from analysis.errors import BadInput, Unfit
 from analysis.integrity.left_out import LeftOut
-
-LAB: Final = "lab"
-"""The environment whose figures are a laboratory's, never a cluster's."""
 
 OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """For a dataplane whose run recorded no colour. Okabe and Ito, "Color Universal Design", 2008."""
