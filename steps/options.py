@@ -14,9 +14,6 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-PROTOCOLS: Final = ("tcp", "udp", "connect")
-DIRECTIONS: Final = ("forward", "reverse")
-
 _RATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<prefix>[kKmMgGtT]?)(?:bit/s|bps)?")
 _PREFIX: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _TRUE: Final = {"true", "yes", "on", "1"}

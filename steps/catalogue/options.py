@@ -7,19 +7,17 @@ change, `make manifests` writes what is committed of them.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Self, get_args
 
 from pydantic import Field, model_validator
 from pydantic_core import to_jsonable_python
 
 from steps.arms import burden_fault
-from steps.catalogue import profiles, topologies
+from steps.catalogue import profiles, tools, topologies
 from steps.catalogue.dataplanes import DATAPLANES, of_kind
 from steps.catalogue.environments import KUBERNETES, LAB, is_lab
 from steps.model import Cell, Model
 from steps.options import (
-    DIRECTIONS,
-    PROTOCOLS,
     Default,
     Option,
     by_name,
@@ -28,6 +26,7 @@ from steps.options import (
     read_list,
     read_rate,
 )
+from steps.tools.tool import Direction
 
 MOST_LAB_SERVICES: Final = 10_000
 """The Service map of the lab's eBPF programs holds 16384 ports; kube-proxy with iptables is said to be usable to this.
@@ -44,6 +43,8 @@ def _names(*, unasked: bool) -> str:
 
 
 _TOPOLOGIES: Final = ", ".join(t.name for t in topologies.TOPOLOGIES)
+_PROTOCOLS: Final = tuple(tools.VARIANTS)
+_DIRECTIONS: Final[tuple[Direction, ...]] = get_args(Direction)
 _PROFILES: Final = "; ".join(f"{p.name}: {p.description}" for p in profiles.PROFILES)
 
 CHOICES: Final = (
@@ -68,16 +69,16 @@ CHOICES: Final = (
     Option(
         name="protocols",
         field="protocols",
-        help=f"Comma-separated: {', '.join(PROTOCOLS)}; the profile's if empty.",
-        choices=PROTOCOLS,
+        help=f"Comma-separated: {', '.join(_PROTOCOLS)}; the profile's if empty.",
+        choices=_PROTOCOLS,
         read=read_list,
         changes_method=False,
     ),
     Option(
         name="directions",
         field="directions",
-        help=f"Comma-separated: {', '.join(DIRECTIONS)}; each topology's telling one if empty.",
-        choices=DIRECTIONS,
+        help=f"Comma-separated: {', '.join(_DIRECTIONS)}; each topology's telling one if empty.",
+        choices=_DIRECTIONS,
         read=read_list,
         changes_method=False,
     ),
@@ -249,7 +250,7 @@ OPTIONS: Final = (*CHOICES, *options_of(Settings))
 BY_NAME: Final = by_name(OPTIONS)
 """Those that are typed as NAME=VALUE, by each of their names."""
 
-_RECORDED: Final = frozenset({"planned_visits", "findings", "skipped"})
+_RECORDED: Final = frozenset({"planned_visits", "findings", "skipped", "tools"})
 """What a stored run keeps beside its settings: what came of them."""
 
 NOT_METHOD: Final = _RECORDED | {option.field for option in OPTIONS if not option.changes_method}

@@ -6,17 +6,17 @@ from typing import Final
 from steps.model import Cell
 
 _TELLING_TCP: Final = (
-    Cell(topology="node-to-node", protocol="tcp", direction="forward"),
-    Cell(topology="pod-to-pod", protocol="tcp", direction="forward"),
-    Cell(topology="pod-to-service", protocol="tcp", direction="forward"),
-    Cell(topology="pod-to-pod-same-node", protocol="tcp", direction="forward"),
-    Cell(topology="external-to-nodeport", protocol="tcp", direction="reverse"),
+    Cell(topology="node-to-node", tool="iperf3", transport="tcp", direction="forward"),
+    Cell(topology="pod-to-pod", tool="iperf3", transport="tcp", direction="forward"),
+    Cell(topology="pod-to-service", tool="iperf3", transport="tcp", direction="forward"),
+    Cell(topology="pod-to-pod-same-node", tool="iperf3", transport="tcp", direction="forward"),
+    Cell(topology="external-to-nodeport", tool="iperf3", transport="tcp", direction="reverse"),
 )
-_CONNECT: Final = (Cell(topology="pod-to-service", protocol="connect", direction="forward"),)
+CONNECT: Final = (Cell(topology="pod-to-service", tool="tcp_connect", transport="tcp", direction="forward"),)
 _UDP: Final = (
-    Cell(topology="pod-to-pod", protocol="udp", direction="forward"),
-    Cell(topology="pod-to-service", protocol="udp", direction="forward"),
-    Cell(topology="external-to-nodeport", protocol="udp", direction="reverse"),
+    Cell(topology="pod-to-pod", tool="iperf3", transport="udp", direction="forward"),
+    Cell(topology="pod-to-service", tool="iperf3", transport="udp", direction="forward"),
+    Cell(topology="external-to-nodeport", tool="iperf3", transport="udp", direction="reverse"),
 )
 
 
@@ -40,18 +40,18 @@ PROFILES: Final = (
         "does everything work (55 s in the lab, 18 min on a cluster)",
         (
             *(c for c in _TELLING_TCP if c.topology in {"pod-to-service", "external-to-nodeport"}),
-            *_CONNECT,
+            *CONNECT,
         ),
     ),
     Profile(
         "quick",
         "large differences (4 min, 55 min)",
-        (*_TELLING_TCP, _UDP[1], *_CONNECT),
+        (*_TELLING_TCP, _UDP[1], *CONNECT),
     ),
     Profile(
         "standard",
         "differences of a few per cent (14 min, 3.5 h)",
-        (*_TELLING_TCP, *_UDP, *_CONNECT),
+        (*_TELLING_TCP, *_UDP, *CONNECT),
     ),
     Profile(
         "thorough",
