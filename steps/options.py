@@ -46,15 +46,15 @@ UNBOUNDED: Final = Bounds(-math.inf, math.inf)
 """Of what is not a number."""
 
 Place = Literal["here", "cluster"]
-"""here: the verbs run, plan and preflight, where on a cluster the deployment gives it. cluster: submit and the form."""
+"""Where an option is given. here: to run, plan and preflight; a deployment has its own. cluster: to submit, in the form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Default:
-    """The default of a field for which the one behind its `=` is not all there is.
+    """The default of a field where it depends on the kind of environment, and maybe on the profile.
 
     Attributes:
-        lab: in the lab: a value, or values by the profile's name; profiles that are not named have the field's own.
+        lab: in the lab: a value, or values by the profile's name; in other profiles the field's own default stands.
         cluster: likewise on a cluster.
     """
 
@@ -76,7 +76,7 @@ class Option:
         name: as typed: the flag, and in capitals the variable of `make`; if left out, the field's without its unit.
         changes_method: whether it changes what one trial measures, so that runs which differ in it are not compared.
             A run that was stored before there was the option counts as one with its default.
-        hint: what values it takes, in brackets behind its name; made from type and bounds if left out.
+        hint: what values it takes, in short; made from type and bounds if left out.
         only: where it can be given, if not everywhere.
         form: its description in Argo's form, if it has a field of its own there. All others share the field `options`,
             which names them.
@@ -108,8 +108,8 @@ class Option:
 
     @property
     def values(self) -> str:
-        """What values it takes, in short."""
-        if self.hint or self.choices:
+        """What values it takes, in short; empty where nothing says it."""
+        if self.hint or self.bounds == UNBOUNDED:
             return self.hint or ", ".join(self.choices)
         words = ("above", "and below") if self.bounds.exclusive else ("", "to")
         return f"{words[0]} {self.bounds.low:.9g} {words[1]} {self.bounds.high:.9g}{self.unit}".strip()
@@ -148,14 +148,10 @@ def _completed(name: str, field: FieldInfo, option: Option) -> Option:
 
 
 def _reader(name: str, field: FieldInfo, bounds: Bounds) -> Reader:
-    kinds = set(get_args(field.annotation) or (field.annotation,)) - {type(None)}
-    if kinds == {float}:
-        return _read_share if bounds.exclusive else _read_real
-    readers: dict[type, Reader] = {int: _read_whole, bool: _read_switch}
-    for kind, reader in readers.items():
-        if kinds == {kind}:
-            return reader
-    raise TypeError(f"field {name} is of a type that no text is known for: give its Option a `read`")
+    readers = {int: _read_whole, bool: _read_switch, float: _read_share if bounds.exclusive else _read_real}
+    for kind in {*get_args(field.annotation), field.annotation} & readers.keys():
+        return readers[kind]
+    raise TypeError(f"no text is known to make field {name}'s type: give its Option a `read`")
 
 
 def bounds_of(field: FieldInfo) -> Bounds:

@@ -117,12 +117,12 @@ def test_a_new_option_is_one_entry(tmp_path: Path) -> None:
     (tmp_path / "ready").touch()
     make = ["make", f"BIN={Path(sys.executable).parent}", f"RUN_READY={tmp_path / 'ready'}"]
 
-    def said(*words: str) -> str:
+    def output(*words: str) -> str:
         done = subprocess.run([*make, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
         return done.stdout + done.stderr
 
-    said("manifests")
-    assert "pause must be at most 60 s, got 61 s" in said("plan", "PAUSE=61")
+    output("manifests")
+    assert "pause must be at most 60 s, got 61 s" in output("plan", "PAUSE=61")
     assert "| `pause` |" in (tmp_path / "docs/options.md").read_text()
     manifest = (tmp_path / "workflows/manifests/base/benchmark.yaml").read_text()
     assert "pause (0 to 60 s)" in " ".join(manifest.split())

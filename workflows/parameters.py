@@ -13,7 +13,9 @@ from steps.catalogue.options import OPTIONS
 from steps.options import Option
 from steps.raw import Trigger
 
-_KNOWN = ", ".join(f"{option.name} ({option.values})" for option in OPTIONS if option.read)
+_KNOWN = ", ".join(
+    f"{option.name} ({option.values})" if option.values else option.name for option in OPTIONS if option.read
+)
 
 
 def _field(option: Option) -> Parameter:

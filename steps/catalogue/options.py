@@ -17,15 +17,7 @@ from steps.catalogue import profiles, tools, topologies
 from steps.catalogue.dataplanes import DATAPLANES, of_kind
 from steps.catalogue.environments import KUBERNETES, LAB, is_lab
 from steps.model import Cell, Model
-from steps.options import (
-    Default,
-    Option,
-    by_name,
-    options_of,
-    read_algorithm,
-    read_list,
-    read_rate,
-)
+from steps.options import Default, Option, by_name, options_of, read_algorithm, read_list, read_rate
 from steps.tools.tool import Direction
 
 MOST_LAB_SERVICES: Final = 10_000
@@ -154,11 +146,7 @@ class Settings(Model):
             lab={"smoke": 2, "quick": 6, "standard": 10, "thorough": 10},
             cluster={"smoke": 2, "quick": 3, "standard": 4, "thorough": 6},
         ),
-        Option(
-            name="visits",
-            help="Visits of each dataplane, which is the number of rounds.",
-            changes_method=False,
-        ),
+        Option(name="visits", help="Visits of each dataplane, which is the number of rounds.", changes_method=False),
     ]
     streams: Annotated[int, Field(ge=1, le=128), Option(help="Parallel iperf3 streams.")] = 1
     offered_bps: Annotated[

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from cyclopts import App
-
 from analysis.errors import Unfit
 from analysis.terminal import printing
 from steps.catalogue.options import OPTIONS, defaults
@@ -41,58 +39,45 @@ default.
 """
 
 
-def verbs(commands: App = app) -> dict[str, tuple[str, ...]]:
+def verbs() -> dict[str, tuple[str, ...]]:
     """The verbs of the command line, each with the variables of its flags: `NOTIFY_URL` of `--notify-url`."""
-    return {verb: tuple(_variable(flag) for flag in _flags(commands[verb])) for verb in sorted(_names(commands))}
-
-
-def _names(commands: App) -> Iterable[str]:
-    return (name for name in commands if not name.startswith("-"))
-
-
-def _flags(verb: App) -> Iterable[str]:
-    return (argument.name for argument in verb.assemble_argument_collection(parse_docstring=False) if argument.show)
-
-
-def _variable(flag: str) -> str:
-    return flag.removeprefix("--").replace("-", "_").upper()
+    found = {}
+    for verb in sorted(name for name in app if not name.startswith("-")):
+        flags = app[verb].assemble_argument_collection(parse_docstring=False)
+        found[verb] = tuple(f.name.removeprefix("--").replace("-", "_").upper() for f in flags if f.show)
+    return found
 
 
 def variables() -> str:
     """The verbs and the variables that each takes, as the Makefile includes them."""
     found = verbs()
-    lines = [f"# {_GENERATED}", f"VERBS := {' '.join(found)}"]
-    return "\n".join([*lines, *(f"FLAGS_{verb} := {' '.join(names)}" for verb, names in found.items()), ""])
+    flags = "".join(f"FLAGS_{verb} := {' '.join(names)}\n" for verb, names in found.items())
+    return f"# {_GENERATED}\nVERBS := {' '.join(found)}\n{flags}"
 
 
 def document() -> str:
     """All verbs and all options, for people."""
-    rows = [(f"`{verb}`", _told(app[verb]), _listed(names)) for verb, names in verbs().items()]
-    about = [
+    of_verbs = [(f"`{verb}`", str(app[verb].help), _listed(names)) for verb, names in verbs().items()]
+    of_options = [
         (
             f"**`{option.name}`**" if option.form else f"`{option.name}`",
             option.help,
-            option.values if option.read else "",
+            option.values,
             _default(option),
             "not compared" if option.changes_method else "compared",
         )
         for option in OPTIONS
     ]
-    return "".join(
+    return "\n".join(
         [
-            f"<!-- {_GENERATED} -->\n",
+            f"<!-- {_GENERATED} -->",
             _HEAD,
-            "\n",
-            *_table(("verb", "what it does", "takes"), rows),
+            *_table(("verb", "what it does", "takes"), of_verbs),
             _OPTIONS_HEAD,
-            "\n",
-            *_table(("option", "what it decides", "values", "default", "nights"), about),
+            *_table(("option", "what it decides", "values", "default", "nights"), of_options),
+            "",
         ]
     )
-
-
-def _told(verb: App) -> str:
-    return str(verb.help).partition("\n")[0]
 
 
 def _listed(names: tuple[str, ...]) -> str:
@@ -120,7 +105,7 @@ def _shown(values: list[object]) -> str:
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    return [f"| {' | '.join(row)} |\n" for row in (head, ("---",) * len(head), *rows)]
+    return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
 
 
 FILES: Final[Mapping[Path, Callable[[], str]]] = {
