@@ -46,7 +46,7 @@ UNBOUNDED: Final = Bounds(-math.inf, math.inf)
 """Of what is not a number."""
 
 Place = Literal["here", "cluster"]
-"""Where an option is given. here: to run, plan and preflight; a deployment has its own. cluster: to submit, in the form."""
+"""Where an option is given. here: to run, plan and preflight. cluster: to submit, and in Argo's form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
