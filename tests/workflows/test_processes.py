@@ -14,6 +14,7 @@ import pytest
 from hera.workflows import DAG
 from hera.workflows import models as m
 
+from analysis import atomic
 from analysis.errors import BadInput, Unfit
 from tests.workflows import toys as t
 from tests.workflows.running import phases, walk, workflow
@@ -85,7 +86,7 @@ def test_artifacts_are_kept_of_steps_that_fail_and_read_by_prefix(tmp_path: Path
     assert outcome.find("read")[0].outputs.result == "a.txt,b.txt"
     assert (tmp_path / "raw/run/b.txt").read_text() == "b"
     assert phases(outcome)["escapes"] == "Error"
-    assert not list(tmp_path.rglob(".writing-*"))
+    assert not list(tmp_path.rglob(f".*{atomic.TEMPORARY}"))
 
 
 def test_an_optional_artifact_may_be_missing(tmp_path: Path) -> None:
@@ -325,7 +326,7 @@ def test_bad_input_is_refused_before_anything_begins(tmp_path: Path) -> None:
         Engine(built, {"profle": "x"}, str(tmp_path))
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(Unfit, match="can't be written"):
+    with pytest.raises(Unfit, match="can't write "):
         Engine(built, {}, str(file)).run()
 
 

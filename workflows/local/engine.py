@@ -37,7 +37,7 @@ from workflows.local.events import (
 from workflows.local.nodes import UNSUCCESSFUL, Node, Outcome, Phase
 from workflows.local.pod import Surroundings
 from workflows.local.process import GRACE_S, warm
-from workflows.local.repository import open_repository
+from workflows.local.repository import Repository
 from workflows.local.shutdown import Shutdown, Strategy
 from workflows.local.support import refuse_unsupported
 from workflows.local.tags import render
@@ -162,7 +162,7 @@ class Engine:
     async def _run(self) -> Outcome:
         self._loop = asyncio.get_running_loop()
         self._heed()
-        repository = await asyncio.to_thread(open_repository, self._repository)
+        repository = await asyncio.to_thread(Repository, self._repository)
         work = Path(tempfile.mkdtemp(prefix="dataplane-benchmark-"))
         around = Surroundings(repository, work, dict(os.environ), self._env, self._shutdown, self._tell)
         marks = contextlib.ExitStack()

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Final
 
+from analysis import atomic
 from steps.model import Model, Visit
 from steps.settings import Settings
 
@@ -34,10 +35,7 @@ def read() -> State | None:
 
 def write(state: State) -> None:
     """Say that the lab is whole."""
-    FILE.parent.mkdir(parents=True, exist_ok=True)
-    draft = FILE.with_suffix(".draft")
-    draft.write_text(state.model_dump_json())
-    draft.replace(FILE)
+    atomic.write(FILE, state.model_dump_json().encode())
 
 
 def forget() -> None:
