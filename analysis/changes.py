@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from analysis import segments, words
+from analysis.domain import Cell
 from analysis.flags import MARKED
 from analysis.metrics import Metric
 from analysis.segments import RECENT, Last, Levels, Step
@@ -50,9 +51,7 @@ class Series:
     """
 
     metric: Metric
-    topology: str
-    protocol: str
-    direction: str
+    cell: Cell
     path: str
     dataplane: str
     against: str | None
@@ -86,7 +85,8 @@ class Change:
     scale: Literal["ratio", "points"]
     better: Literal["higher", "lower"]
     topology: str
-    protocol: str
+    tool: str
+    transport: str
     direction: str
     path: str
     dataplane: str
@@ -280,9 +280,7 @@ def _change(one: Series, step: Step | Last, at: int, p: float, status: Status) -
         unit=metric.unit,
         scale=metric.scale,
         better=metric.better,
-        topology=one.topology,
-        protocol=one.protocol,
-        direction=one.direction,
+        **one.cell._asdict(),
         path=one.path,
         dataplane=one.dataplane,
         against=one.against,

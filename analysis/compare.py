@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from analysis import statistics, words
+from analysis.domain import Cell
 from analysis.flags import NO_DOUBT, Doubt
 from analysis.metrics import Metric
 from analysis.statistics import Difference
@@ -17,16 +18,6 @@ BLIND: Final = 0.5
 
 HOPELESS: Final = 10.0
 """Beyond a tenfold difference, how much a run would have missed is no figure worth printing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What is compared: one metric on one path, protocol and direction."""
-
-    metric: Metric
-    topology: str
-    protocol: str
-    direction: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +38,8 @@ class Comparison:
     scale: Literal["ratio", "points"]
     better: Literal["higher", "lower"]
     topology: str
-    protocol: str
+    tool: str
+    transport: str
     direction: str
     path: str
     baseline: str
@@ -149,35 +141,29 @@ class _Side:
 
 def compare_all(
     metric: Metric,
-    cells: Sequence[tuple[str, str, str]],
+    cells: Mapping[Cell, str],
     baseline: str,
     others: Sequence[str],
-    visits: Mapping[tuple[str, str, str, str], Mapping[int, float]],
-    both_directions: frozenset[tuple[str, str]] = frozenset(),
-    doubts: Mapping[tuple[str, str, str, str], Doubt] | None = None,
+    visits: Mapping[tuple[Cell, str], Mapping[int, float]],
+    doubts: Mapping[tuple[Cell, str], Doubt] | None = None,
 ) -> list[Comparison]:
     """Every comparison of a run by one metric: the family over which chance is kept at 5 %.
 
     Args:
         metric: what is compared.
-        cells: topology, protocol, direction; those that don't have the metric's protocol are left out.
+        cells: those that have the metric, each with the name of its path.
         baseline: the dataplane that all others are compared with.
         others: the other dataplanes.
-        visits: the visit means: (topology, protocol, direction, dataplane) -> round -> value, in the metric's unit.
-        both_directions: topology and protocol of paths measured in both, whose name then says which.
-        doubts: what flags did to the visit means: (topology, protocol, direction, dataplane) -> doubt.
+        visits: the visit means: (cell, dataplane) -> round -> value, in the metric's unit.
+        doubts: what flags did to the visit means: (cell, dataplane) -> doubt.
     """
     doubts = doubts or {}
     drafts: list[tuple[Comparison, Difference | None]] = []
-    for cell in cells:
-        if cell[1] not in metric.protocols:
-            continue
-        shown = "" if cell[1] == "connect" else cell[1]  # the metric's title says it
-        path = words.cell(cell[0], shown, cell[2], both_directions=cell[:2] in both_directions)
-        base = _Side(visits.get((*cell, baseline), {}), doubts.get((*cell, baseline), NO_DOUBT))
+    for cell, path in cells.items():
+        base = _Side(visits.get((cell, baseline), {}), doubts.get((cell, baseline), NO_DOUBT))
         for other in others:
-            side = _Side(visits.get((*cell, other), {}), doubts.get((*cell, other), NO_DOUBT))
-            drafts.append(_draft(Key(metric, *cell), path, (baseline, base), (other, side)))
+            side = _Side(visits.get((cell, other), {}), doubts.get((cell, other), NO_DOUBT))
+            drafts.append(_draft(metric, cell, path, (baseline, base), (other, side)))
     told = [d.p for _, d in drafts if d is not None]
     adjusted = statistics.holm(told)
     level = statistics.level_faced(adjusted)
@@ -186,9 +172,8 @@ def compare_all(
 
 
 def _draft(
-    key: Key, path: str, base: tuple[str, _Side], other: tuple[str, _Side]
+    metric: Metric, cell: Cell, path: str, base: tuple[str, _Side], other: tuple[str, _Side]
 ) -> tuple[Comparison, Difference | None]:
-    metric = key.metric
     means = base[1].mean(metric), other[1].mean(metric)
     draft = Comparison(
         metric=metric.name,
@@ -196,9 +181,7 @@ def _draft(
         unit=metric.unit,
         scale=metric.scale,
         better=metric.better,
-        topology=key.topology,
-        protocol=key.protocol,
-        direction=key.direction,
+        **cell._asdict(),
         path=path,
         baseline=base[0],
         dataplane=other[0],

@@ -23,7 +23,7 @@ from analysis.integrity.audit import ALWAYS, EVERY
 from analysis.integrity.left_out import LeftOut
 from analysis.integrity.left_out import table as left_out_table
 from analysis.inventory import CHILDREN, Inventory, Part
-from analysis.schema import SCHEMA_VERSION, arrow_schema
+from analysis.schema import SCHEMA_VERSION, arrow_schema, is_known
 from analysis.store import Store
 from analysis.tables import digest
 from analysis.upgrade import UPGRADES, Steps, upgraded, without_steps
@@ -137,7 +137,7 @@ def _create(con: Connection, store: Store, inventory: Inventory, steps: Steps, c
     _create_runs(con, inventory, steps, current)
     for table in CHILDREN:
         stored = [
-            upgraded(rows, table, version, steps, current)
+            upgraded(_whole(con, table, version, rows), table, version, steps, current)
             for version, rows in _stored(con, store, table, inventory.parts[table])
         ]
         con.execute(f"create view {table} as {_shaped(con, table, stored)}")
@@ -232,15 +232,22 @@ def _create_runs(con: Connection, inventory: Inventory, steps: Steps, current: i
     for version, table in inventory.runs.items():
         name = f"runs_of_version_{version}"
         con.register(name, table)
-        stored.append(upgraded(f'"{name}"', "runs", version, steps, current))
+        stored.append(upgraded(_whole(con, "runs", version, f'"{name}"'), "runs", version, steps, current))
     con.execute(f"create table runs as {_shaped(con, 'runs', stored)}")
     for version in inventory.runs:
         con.unregister(f"runs_of_version_{version}")
 
 
-def _shaped(con: Connection, table: str, stored: Iterable[str]) -> str:
+def _whole(con: Connection, table: str, version: int, rows: str) -> str:
+    """What to select rows of an older version from, so that they have each of its columns, as an upgrade expects."""
+    if version == SCHEMA_VERSION or not is_known(version):
+        return rows
+    return f"({_shaped(con, table, [rows], version)})"
+
+
+def _shaped(con: Connection, table: str, stored: Iterable[str], version: int = SCHEMA_VERSION) -> str:
     """A query for all of the stored rows with just the columns of the schema; what a file lacks is null."""
-    shape = con.from_arrow(arrow_schema(table).empty_table())
+    shape = con.from_arrow(arrow_schema(table, version).empty_table())
     columns = ", ".join(
         f'null::{kind} as "{name}"' for name, kind in zip(shape.columns, map(str, shape.types), strict=True)
     )
@@ -276,8 +283,9 @@ def _read(con: Connection, store: Store, table: str, version: int, parts: list[P
     if files.local and not _PATTERN.search(files.root):
         named = ", ".join(map(_quoted, paths))
         return f"read_parquet([{named}], union_by_name = true, hive_partitioning = false, filename = false)"
-    schema = arrow_schema(table)
-    if version != SCHEMA_VERSION:
+    if is_known(version):
+        schema = arrow_schema(table, version)
+    else:
         found = [part.schema for part in parts if part.schema is not None]
         schema = pa.unify_schemas(found, promote_options="permissive")
     dataset = pyarrow.dataset.dataset(

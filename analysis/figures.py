@@ -6,7 +6,7 @@ from typing import Final
 from analysis.database import Connection, query
 
 THROUGHPUT: Final = "throughput"
-"""TCP, bit/s, the mean over visits."""
+"""Of iperf3 by TCP, bit/s, the mean over visits."""
 
 COST: Final = "cost"
 """CPU seconds of both nodes per Gbit, the mean over visits."""
@@ -15,7 +15,7 @@ TRIALS: Final = "trials"
 
 _OF_PATHS: Final = """
     select dataplane, topology, direction, avg(received_bps) as throughput, avg(cpu_s_per_gbit) as cost
-    from visit_means where run_id = $run_id and protocol = 'tcp' group by all"""
+    from visit_means where run_id = $run_id and tool = 'iperf3' and transport = 'tcp' group by all"""
 _OF_TRIALS: Final = "select outcome, count(*) as trials from trials where run_id = $run_id group by outcome"
 
 

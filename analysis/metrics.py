@@ -12,6 +12,7 @@ class Metric:
 
     `name`: its column in the view `visit_means`, null where a visit does not have it.
     `scale`: ratio (compared by logarithms, told in per cent) or points (compared as it is, told in percentage points).
+    `needs`: the column of `trials` that a tool must fill for its cells to be compared by it.
     `kind`: what it is about, by which flags void or mark it.
     `more`, `less`: what a dataplane does whose value is above, below the baseline's. `better`: which is wanted.
     `in_lab`: whether the lab can tell anything by it; where not, it is shown but not compared.
@@ -20,7 +21,7 @@ class Metric:
     name: str
     title: str
     unit: str
-    protocols: tuple[str, ...]
+    needs: str
     kind: Kind
     scale: Literal["ratio", "points"]
     better: Literal["higher", "lower"]
@@ -34,7 +35,7 @@ METRICS: Final = (
         "received_bps",
         "throughput",
         "bit/s",
-        ("tcp", "udp"),
+        "received_bps",
         "throughput",
         "ratio",
         "higher",
@@ -45,7 +46,7 @@ METRICS: Final = (
         "cpu_s_per_gbit",
         "CPU per Gbit",
         "s/Gbit",
-        ("tcp", "udp"),
+        "received_bps",
         "cpu",
         "ratio",
         "lower",
@@ -56,7 +57,7 @@ METRICS: Final = (
         "connect_p50_s",
         "connect time, median",
         "s",
-        ("connect",),
+        "connect_p50_s",
         "connect",
         "ratio",
         "lower",
@@ -67,7 +68,7 @@ METRICS: Final = (
         "connect_p99_s",
         "connect time, 99th percentile",
         "s",
-        ("connect",),
+        "connect_p99_s",
         "connect",
         "ratio",
         "lower",
@@ -78,7 +79,7 @@ METRICS: Final = (
         "loss_ratio",
         "UDP loss",
         "",
-        ("udp",),
+        "lost_packets",
         "loss",
         "points",
         "lower",

@@ -10,20 +10,15 @@ from typing import Any, Final
 import duckdb
 
 from analysis import words
+from analysis.domain import CELL, LAB, Cell, Variant
 from analysis.errors import BadInput, Unfit
 from analysis.integrity.left_out import LeftOut
-
-LAB: Final = "lab"
-"""The environment whose figures are a laboratory's, never a cluster's."""
 
 OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """For a dataplane whose run recorded no colour. Okabe and Ito, "Color Universal Design", 2008."""
 
 _COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 """Colours go into the page's style, so nothing else may pass for one."""
-
-Cell = tuple[str, str, str]
-"""Topology, protocol, direction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +37,10 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is known of a run before a figure is looked at. `cells` are in the order planned."""
+    """What is known of a run before a figure is looked at.
+
+    `cells` are in the order planned. `variants`: tool and transport -> what the run recorded of it.
+    """
 
     run_id: str
     environment: str
@@ -55,6 +53,7 @@ class Run:
     arms: tuple[Arm, ...]
     skipped: tuple[Arm, ...]
     cells: tuple[Cell, ...]
+    variants: Mapping[tuple[str, str], Variant]
 
     @property
     def baseline(self) -> Arm | None:
@@ -66,11 +65,23 @@ class Run:
         """Whether these are figures of the laboratory on one machine."""
         return self.environment == LAB
 
-    @property
-    def both_directions(self) -> frozenset[tuple[str, str]]:
-        """Topology and protocol of the paths that were measured forward and in reverse."""
-        pairs = [cell[:2] for cell in self.cells]
-        return frozenset(pair for pair in pairs if pairs.count(pair) > 1)
+    def path(self, cell: Cell, title: str = "") -> str:
+        """The name of a cell's path, with the short name of what measured it unless a metric's title says that.
+
+        The direction is named only where it is not the usual one, or where both were measured.
+        """
+        name = self.variant(cell).name
+        both = sum(other.path == cell.path for other in self.cells) > 1
+        return words.cell(cell.topology, "" if name in title.split() else name, cell.direction, both_directions=both)
+
+    def variant(self, cell: Cell) -> Variant:
+        """What measured a cell; where the run did not record it, under the names of tool and transport."""
+        return self.variants.get(cell.measured_by) or Variant(" ".join(filter(None, cell.measured_by)))
+
+    def has_figure(self, cell: Cell, column: str) -> bool:
+        """Whether what measured a cell fills a column of `trials`; where that was not recorded, it may."""
+        figures = self.variant(cell).figures
+        return figures is None or column in figures
 
     @property
     def left_out(self) -> tuple[tuple[str, str, str], ...]:
@@ -118,8 +129,8 @@ def load(con: duckdb.DuckDBPyConnection, run_id: str) -> Run:
     arms = _arms(parameters, [r["name"] for r in measured if r["name"]])
     cells = rows(
         con,
-        """select topology, protocol, direction, min(trial) as first from trials where run_id = $run_id
-           group by all order by first""",
+        f"""select {CELL}, min(trial) as first from trials where run_id = $run_id
+            group by all order by first""",  # noqa: S608 - the columns of a cell
         run_id=run_id,
     )
     return Run(
@@ -133,7 +144,8 @@ def load(con: duckdb.DuckDBPyConnection, run_id: str) -> Run:
         provenance=_document(row["provenance"]),
         arms=tuple(arm for arm in arms if arm.skipped is None),
         skipped=tuple(arm for arm in arms if arm.skipped is not None),
-        cells=_cells(parameters, [(r["topology"], r["protocol"], r["direction"]) for r in cells]),
+        cells=_cells(parameters, [Cell.of(row) for row in cells]),
+        variants=_variants(parameters),
     )
 
 
@@ -182,9 +194,13 @@ def _with_remedy(finding: Mapping[str, Any]) -> str:
 
 def _cells(parameters: dict[str, Any], measured: list[Cell]) -> tuple[Cell, ...]:
     """In the order planned, then those that only the rows know."""
-    planned = [
-        (c["topology"], c["protocol"], c["direction"])
-        for c in parameters.get("cells") or []
-        if isinstance(c, dict) and {"topology", "protocol", "direction"} <= c.keys()
-    ]
+    planned = [Cell.of(c) for c in parameters.get("cells") or [] if isinstance(c, dict) and {*Cell._fields} <= c.keys()]
     return tuple(c for c in dict.fromkeys([*planned, *measured]) if c in measured)
+
+
+def _variants(parameters: dict[str, Any]) -> dict[tuple[str, str], Variant]:
+    return {
+        (entry["tool"], entry["transport"]): Variant(str(entry["name"]), frozenset(entry["figures"]))
+        for entry in parameters.get("tools") or []
+        if isinstance(entry, dict) and {"tool", "transport", "name", "figures"} <= entry.keys()
+    }

@@ -100,10 +100,10 @@ def interval(low: float, high: float) -> str:
     return f"[{_outward(low, up=False)}, {_outward(high, up=True)}]"
 
 
-def cell(topology: str, protocol: str, direction: str, *, both_directions: bool) -> str:
+def cell(topology: str, measured_by: str, direction: str, *, both_directions: bool) -> str:
     """The name of a path: the direction only where it is not the usual one or where both were measured."""
     shown = direction if both_directions or direction != "forward" else ""
-    return " ".join(part for part in (topology, protocol, shown) if part)
+    return " ".join(part for part in (topology, measured_by, shown) if part)
 
 
 def count(number: int, singular: str, plural: str | None = None) -> str:

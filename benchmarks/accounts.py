@@ -48,7 +48,7 @@ class Snapshot:
 
 def snapshot() -> Snapshot:
     """The accounts now."""
-    counters = monitor.read("local", "host")
+    counters = monitor.local("host")
     return Snapshot(
         counters=counters,
         uptime_idle_s=float(Path("/proc/uptime").read_text().split()[1]),

@@ -28,9 +28,9 @@ from analysis.terminal import printing
 from benchmarks.accounts import BESIDE, IDLE_TIME, MEASURES, busy, busy_beside, snapshot, switches_per_s
 from benchmarks.soaker import Soakers, lost_ratio
 from steps import foreign, iperf3
-from steps.catalogue.dataplanes import DATAPLANES
 from steps.cluster import connect
 from steps.cluster.lab import box
+from steps.cluster.lab.dataplanes import traits
 from steps.foreign import ForeignCpu
 from steps.model import Placement, Trial, Visit
 from steps.plan import make
@@ -234,7 +234,7 @@ def trials(visit: Visit, placement: Placement, settings: Settings) -> Iterator[t
 
 def measured(bench: Bench, rounds: int, until_s: float) -> Iterator[Pair]:
     """Each dataplane once a round, as long as the monotonic clock is not beyond `until_s`."""
-    names = [d.name for d in DATAPLANES if d.environment == "lab" and (box.is_privileged() or "ebpf" not in d.name)]
+    names = [name for name, shown in traits().items() if box.is_privileged() or not shown.mechanism.root_only]
     options = f"duration={DURATION_S} rounds=1 repetitions=1 protocols=tcp,udp directions=forward foreign_cpu_limit=1"
     settings = choose(dataplanes=",".join(names), topologies="pod-to-pod", options=options)
     visits = make(settings)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from analysis.errors import Problem
 from steps import clock, plan, raw, return_path
-from steps.collect_trials import sample_rows, trial_row
+from steps.collect_trials import FIGURES, measured_by, sample_rows, trial_row
 from steps.collect_visits import read_visit, visit_row
 from steps.model import Trial, Visit
 from steps.reports import fitting
@@ -119,6 +119,15 @@ def _run_row(
     parameters: Row = {
         **settings.model_dump(mode="json"),
         "dataplanes": [shown.model_dump() for shown in run.dataplanes],
+        "cells": [
+            {"topology": cell.topology, "direction": cell.direction} | measured_by(cell.protocol)
+            for cell in settings.cells
+        ],
+        "tools": [
+            measured_by(name) | {"name": name, "figures": figures}
+            for name, figures in FIGURES.items()
+            if any(cell.protocol == name for cell in settings.cells)
+        ],
         "findings": findings,
         "skipped": [f for f in findings if f["severity"] == "skip"],
         "planned_visits": len(visits),

@@ -40,7 +40,7 @@ def trial_row(
         record: the trial's visit.
         doubted: why other trials of the same path in this visit say that the dataplane was not in effect on it.
     """
-    row: Row = trial.model_dump(exclude={"duration_s"})
+    row: Row = trial.model_dump(exclude={"duration_s", "protocol"}) | measured_by(trial.protocol)
     if document is None:
         return {**row, **_unmeasured(fault, record)}
     attempt = document.attempts[-1] if document.attempts else None
@@ -72,6 +72,22 @@ def trial_row(
     row["nodes"] = _nodes(document, attempt, baseline)
     row |= _report(document, attempt, found, baseline) if isinstance(found, Report) else _connects(found)
     return {**row, "outcome": "measured", "error": None}
+
+
+FIGURES: Final = {
+    "tcp": ("received_bps", "sent_bps", "retransmits", "rtt_s"),
+    "udp": ("received_bps", "sent_bps", "lost_packets", "total_packets", "jitter_s"),
+    "connect": ("connects_per_s", "connect_p50_s", "connect_p99_s"),
+}
+"""The columns of `trials` that each protocol's trials fill."""
+
+
+def measured_by(protocol: str) -> Row:
+    """The columns for what a trial's protocol stands for."""
+    return {
+        "tool": "tcp_connect" if protocol == "connect" else "iperf3",
+        "transport": "udp" if protocol == "udp" else "tcp",
+    }
 
 
 def _server_mtu_bytes(document: TrialDocument, attempt: Attempt | None) -> int | None:

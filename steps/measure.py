@@ -18,7 +18,7 @@ from typing import Final
 import psutil
 
 from analysis.errors import Problem
-from steps import connect, figures, foreign, iperf3, monitor, raw
+from steps import connect, figures, foreign, iperf3, raw
 from steps.foreign import ForeignCpu, Gate
 from steps.iperf3 import Failure
 from steps.model import Moment, Monitor, Placement, Trial
@@ -26,7 +26,7 @@ from steps.monitor import Counters
 from steps.program import Programs
 from steps.raw import Attempt, CanaryDocument, TrialDocument
 from steps.reports import bounds
-from steps.sampler import Sampler
+from steps.sampler import Sampler, read
 from steps.settings import CONNECT_PROBE_S, Settings
 
 GRACE_S: Final = iperf3.CONNECT_TIMEOUT_S + 5.0
@@ -210,7 +210,7 @@ def _nat(placement: Placement) -> Counters | None:
     if placement.nat_monitor is None:
         return None
     try:
-        return monitor.read(placement.nat_monitor.source, placement.nat_monitor.node)
+        return read(placement.nat_monitor.source, placement.nat_monitor.node)
     except Problem:
         return None
 

@@ -1,15 +1,9 @@
-"""CPU, memory and interface counters of a node, by that node's own clock, and what they say of a window between two.
-
-`python -m steps.monitor serve PORT` answers with this node's counters as JSON.
-"""
+"""CPU, memory and interface counters of a node, by that node's own clock, and what they say of a window between two."""
 
 import subprocess
-import sys
 import time
-from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
-from typing import Annotated, Final, cast
+from typing import Annotated, Final
 
 import psutil
 from pydantic import Field
@@ -61,27 +55,8 @@ class Counters(Model):
     interfaces: dict[str, Traffic] = Field(default_factory=dict)
 
 
-def read(source: str, node: str) -> Counters:
-    """The counters of a node now.
-
-    Args:
-        source: `local`; `netns:NAME`, the interfaces in a named network namespace; or the http:// address of a monitor.
-        node: the name that the counters get.
-
-    Raises:
-        Problem: the source can't be read.
-    """
-    if source == "local":
-        return _local(node)
-    if source.startswith("netns:"):
-        return _namespace(source.removeprefix("netns:"), node)
-    if source.startswith(("http://", "https://")):
-        counters = import_module("steps.monitor_http").fetch(source)
-        return cast("Counters", counters).model_copy(update={"node": node})
-    raise Problem(f"monitor source {source!r} of {node} is unknown: it must be local, netns:NAME or http://...")
-
-
-def _local(node: str) -> Counters:
+def local(node: str) -> Counters:
+    """This machine's counters now, under the name of `node`."""
     at_s = time.monotonic()
     times = psutil.cpu_times(percpu=True)
     traffic = psutil.net_io_counters(pernic=True, nowrap=False)
@@ -103,7 +78,12 @@ def _mtu_bytes() -> dict[str, int]:
     return {name: found.mtu for name, found in psutil.net_if_stats().items()}
 
 
-def _namespace(name: str, node: str) -> Counters:
+def namespace(name: str, node: str) -> Counters:
+    """The interface counters of a named network namespace on this machine, under the name of `node`.
+
+    Raises:
+        Problem: they can't be read.
+    """
     # /proc/self/net follows the reading process, so the reader has to be inside.
     command = ["nsenter", f"--net=/run/netns/{name}", "cat", "/proc/self/net/dev"]
     at_s = time.monotonic()
@@ -200,22 +180,3 @@ def doubts(before: Counters, after: Counters) -> tuple[str, ...]:
 def _deltas(before: Counters, after: Counters) -> list[dict[str, float]]:
     pairs = zip(before.cores, after.cores, strict=True)
     return [{mode: getattr(b, mode) - getattr(a, mode) for mode in MODES} for a, b in pairs]
-
-
-def main(arguments: Sequence[str]) -> int:
-    """The command line: serve this node's counters until killed."""
-    if len(arguments) != 2 or arguments[0] != "serve" or not arguments[1].isdigit():  # noqa: PLR2004
-        sys.stderr.write("usage: python -m steps.monitor serve PORT\n")
-        return 2
-    try:
-        import_module("steps.monitor_http").serve(int(arguments[1]))
-    except (OSError, OverflowError) as error:
-        sys.stderr.write(f"monitor: port {arguments[1]} can't be had: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

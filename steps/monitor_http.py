@@ -1,8 +1,12 @@
-"""The counters of `steps.monitor` over HTTP: server and reader. Apart from it, as these modules are slow to import."""
+"""The counters of `steps.monitor` over HTTP: server and reader. Apart from it, as these modules are slow to import.
+
+`python -m steps.monitor_http serve PORT` answers with this node's counters as JSON.
+"""
 
 import socket
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.client import HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
@@ -24,7 +28,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
-        body = monitor.read("local", socket.gethostname()).model_dump_json().encode()
+        body = monitor.local(socket.gethostname()).model_dump_json().encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -88,3 +92,22 @@ def _body(response: HTTPResponse, url: str, deadline: float) -> bytes:
         if time.monotonic() > deadline:
             raise Problem(f"the monitor at {url} does not answer: timed out")
     return bytes(data)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line: serve this node's counters until killed."""
+    if len(arguments) != 2 or arguments[0] != "serve" or not arguments[1].isdigit():  # noqa: PLR2004
+        sys.stderr.write("usage: python -m steps.monitor_http serve PORT\n")
+        return 2
+    try:
+        serve(int(arguments[1]))
+    except (OSError, OverflowError) as error:
+        sys.stderr.write(f"monitor: port {arguments[1]} is unavailable: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

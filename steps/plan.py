@@ -5,9 +5,10 @@ from random import Random
 from typing import Final
 
 from steps.catalogue.dataplanes import Arm
+from steps.catalogue.environments import is_lab
 from steps.iperf3 import CANARY_S
 from steps.model import Cell, Trial, Visit
-from steps.settings import CONNECT_PROBE_S, Settings, is_lab
+from steps.settings import CONNECT_PROBE_S, Settings
 
 
 @dataclass(frozen=True, slots=True)

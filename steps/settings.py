@@ -15,9 +15,11 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field, ValidationError, model_validator
 
 from analysis.errors import BadInput
-from steps.catalogue import dataplanes as dataplanes_catalogue
+from steps.arms import arm_fault, burden_fault
 from steps.catalogue import profiles
 from steps.catalogue import topologies as topologies_catalogue
+from steps.catalogue.dataplanes import of_kind
+from steps.catalogue.environments import LAB, is_lab, kind_of
 from steps.model import Cell, Direction, Model, Protocol, faults_of
 from steps.options import Bounds, items, nearest, parse, shown
 
@@ -75,7 +77,7 @@ class Settings(Model):
         if is_lab(self.environment) and self.services > MOST_LAB_SERVICES:
             raise ValueError(f"services must be at most {MOST_LAB_SERVICES} in the lab, got {self.services}")
         for arm in self.dataplanes:
-            if fault := dataplanes_catalogue.burden_fault(arm):
+            if fault := burden_fault(arm):
                 raise ValueError(fault)
         return self
 
@@ -144,7 +146,7 @@ def choose(
     topologies: str = "",
     options: str = "",
     label: str = "",
-    environment: str = "lab",
+    environment: str = LAB,
     results: str = "results",
     nodes: str = "",
     seed_source: Callable[[], int] = draw_seed,
@@ -233,31 +235,24 @@ def _refuse_what_is_no_text(*texts: str) -> None:
             raise BadInput(f"{text[:60]!r} has characters that are not of UTF-8 text: type it anew")
 
 
-def is_lab(environment: str) -> bool:
-    """Whether an environment is the lab on this machine; any other name is a Kubernetes cluster's."""
-    return environment.strip() == "lab"
-
-
 def _arms(text: str, environment: str, faults: list[str]) -> tuple[str, ...]:
     if not environment:
         faults.append("environment is blank: name lab or a cluster")
     elif len(environment) > _LONGEST_ENVIRONMENT or not environment.isprintable():
         faults.append(f"environment must be one line of at most {_LONGEST_ENVIRONMENT} characters")
-    kind = "lab" if is_lab(environment) else "kubernetes"
-    here = tuple(d.name for d in dataplanes_catalogue.DATAPLANES if d.environment == kind)
     names = items(text)
     if text.strip() and not names:
         faults.append(f"dataplanes is {shown(text)}, which names none: name at least one, or leave it out for all")
     if len(names) > MOST_ARMS:
         faults.append(f"dataplanes names {len(names)}, and {MOST_ARMS} is the most")
         return ()
-    told = (dataplanes_catalogue.arm_fault(name, environment, kind) for name in dict.fromkeys(names))
+    told = (arm_fault(name, environment) for name in dict.fromkeys(names))
     faults += [fault for fault in told if fault]
     faults += [
         f"dataplane {name} is given twice: label one to make it a twin, {name.partition('+')[0]}+twin"
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
-    return tuple(names) or tuple(name for name in here if dataplanes_catalogue.BY_NAME[name].unasked)
+    return tuple(names) or tuple(d.name for d in of_kind(kind_of(environment)) if d.unasked)
 
 
 def _topologies(text: str, faults: list[str]) -> tuple[str, ...] | None:

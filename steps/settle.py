@@ -9,7 +9,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponenti
 
 from analysis.errors import Problem
 from steps import proof
-from steps.cluster import LAB
+from steps.catalogue.environments import is_lab
 from steps.model import Proof, Sign
 
 LAB_TIMEOUT_S: Final = 10.0
@@ -57,7 +57,7 @@ Judgement = Settled | NotYet | Never
 
 def timeout_s(environment: str) -> float:
     """How long a switch may take until it is proven."""
-    return LAB_TIMEOUT_S if environment == LAB else CLUSTER_TIMEOUT_S
+    return LAB_TIMEOUT_S if is_lab(environment) else CLUSTER_TIMEOUT_S
 
 
 class NotSettledError(Problem):

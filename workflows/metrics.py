@@ -10,8 +10,9 @@ from typing import Final
 from hera.workflows import models as m
 
 from analysis import figures
-from steps.catalogue.dataplanes import DATAPLANES
-from steps.catalogue.topologies import TOPOLOGIES
+from steps.catalogue.dataplanes import of_kind
+from steps.catalogue.environments import KUBERNETES
+from steps.catalogue.topologies import CONTROL, TOPOLOGIES
 
 TEMPLATE: Final = "report"
 """The step whose output the figures are."""
@@ -33,8 +34,8 @@ def build() -> list[m.Prometheus]:
 
 def _of_paths() -> Iterator[m.Prometheus]:
     """Of the paths in which dataplanes differ: not of the control, and not within one node."""
-    dataplanes = [d.name for d in DATAPLANES if d.environment == "kubernetes"]
-    paths = [t.name for t in TOPOLOGIES if t.client != "node" and not t.same_node]
+    dataplanes = [d.name for d in of_kind(KUBERNETES)]
+    paths = [t.name for t in TOPOLOGIES if t.name != CONTROL and not t.same_node]
     for figure, (name, text) in _HELP.items():
         for dataplane in dataplanes:
             for path in paths:

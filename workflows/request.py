@@ -7,9 +7,9 @@ from cyclopts import Parameter
 
 from steps import variables
 from steps.catalogue.dataplanes import DATAPLANES
+from steps.catalogue.environments import LAB
 from steps.catalogue.profiles import DEFAULT, PROFILES
 from steps.catalogue.topologies import TOPOLOGIES
-from steps.cluster import LAB
 from steps.settings import Settings, choose
 from workflows.asked import Context, flag
 

@@ -9,7 +9,7 @@ from analysis.charts._theme import WIDE, Look
 
 TITLE = "Throughput"
 READING = "Payload that arrived, mean over visits; the line is its 95 % interval."
-EMPTY = "No trial of iperf3 was measured, so there is no throughput to show."
+EMPTY = "No throughput was measured, so there is none to show."
 ORDER = 20
 SQL = "select * exclude (received_bps), received_bps as value from visit_means where run_id = $run_id"
 

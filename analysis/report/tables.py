@@ -46,8 +46,8 @@ def trials(data: Data) -> dict[str, Any]:
     """
     columns = ", ".join(f"cast({figure.sql} as double) as figure_{n}" for n, figure in enumerate(_FIGURES))
     found = data.ask(
-        f"""select t.trial, t.visit, v.round, v.dataplane_requested as dataplane, t.topology, t.protocol, t.direction,
-                   t.position, t.repetition, t.outcome,
+        f"""select t.trial, t.visit, v.round, v.dataplane_requested as dataplane, t.topology, t.tool,
+                   t.transport, t.direction, t.position, t.repetition, t.outcome,
                    coalesce(t.error, case when v.proof is distinct from 'proven' then v.proof_reason end)
                    as error, t.flags, {columns}
             from trials t left join visits v using (run_id, visit) where t.run_id = $run_id order by t.trial"""  # noqa: S608 - the columns are this module's

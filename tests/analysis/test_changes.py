@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from analysis import telling
 from analysis.changes import Change, Night, Series, Status, find, of_the_baseline
+from analysis.domain import Cell
 from analysis.metrics import BY_NAME, METRICS, Metric
 from analysis.segments import RECENT
 
+CELL = Cell("pod-to-service", "iperf3", "tcp", "forward")
 THROUGHPUT = BY_NAME["received_bps"]
 COUNT = 40
 
@@ -26,7 +28,7 @@ def series(
 ) -> Series:
     began = datetime(2026, 11, 1, 22, tzinfo=UTC)
     nights = tuple(Night(f"run-{n}", began + timedelta(days=n), value) for n, value in enumerate(values))
-    return Series(metric, "pod-to-service", "tcp", "forward", "pod-to-service tcp", dataplane, against, nights)
+    return Series(metric, CELL, "pod-to-service tcp", dataplane, against, nights)
 
 
 def level(seed: int, shift: float = 0.0, since: int = COUNT, until: int = COUNT, noise: float = 0.01) -> list[float]:

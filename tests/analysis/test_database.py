@@ -112,13 +112,14 @@ def test_dataplanes_that_a_run_recorded_by_name_only(tmp_path: Path) -> None:
 def test_a_visit_counts_once_by_its_geometric_mean(tmp_path: Path) -> None:
     recipe = synthetic.Recipe(run_id="lab-2", rounds=2, repetitions=3)
     con = database.connect(filled(tmp_path, recipe))
-    means = asked(con, "select * from visit_means where protocol = 'tcp' order by visit, topology")
+    means = asked(con, "select * from visit_means where transport = 'tcp' and tool = 'iperf3' order by visit, topology")
     trials = synthetic.rows(recipe)["trials"]
     for mean in means:
         figures = [
             math.log(t["received_bps"])
             for t in trials
-            if (t["visit"], t["topology"], t["protocol"]) == (mean["visit"], mean["topology"], "tcp")
+            if (t["visit"], t["topology"], t["tool"], t["transport"])
+            == (mean["visit"], mean["topology"], "iperf3", "tcp")
         ]
         assert mean["trials"] == len(figures) == 3
         assert mean["received_bps"] == pytest.approx(math.exp(sum(figures) / 3))
@@ -136,10 +137,10 @@ def test_the_geometric_mean_of_a_zero_is_zero_and_of_nothing_nothing(con: databa
 
 def test_loss_is_of_all_packets_of_a_visit(con: database.Connection) -> None:
     found = asked(
-        con, "select loss_ratio from visit_means where run_id = 'prod-1' and dataplane = 'alpha' and protocol = 'udp'"
+        con, "select loss_ratio from visit_means where run_id = 'prod-1' and dataplane = 'alpha' and transport = 'udp'"
     )
     assert [row["loss_ratio"] for row in found] == [0.28, 0.28]
-    others = asked(con, "select count(loss_ratio) as n from visit_means where protocol <> 'udp'")
+    others = asked(con, "select count(loss_ratio) as n from visit_means where transport <> 'udp'")
     assert others == [{"n": 0}]
 
 

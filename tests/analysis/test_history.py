@@ -205,13 +205,13 @@ def test_a_night_is_the_geometric_mean_over_its_visits_and_rounds_are_paired(tmp
     con = synthetic.database(tmp_path, *nights(2, {}, CLUSTER))
     about = run.load(con, "night-01")
     found = history.series_of(con, about, ["night-00", "night-01"])
-    itself = next(s for s in found if (s.metric.name, s.topology, s.dataplane, s.against) == KEY)
-    ratio = next(s for s in found if (s.metric.name, s.topology, s.dataplane, s.against) == (*KEY[:3], "alpha"))
+    itself = next(s for s in found if (s.metric.name, s.cell.topology, s.dataplane, s.against) == KEY)
+    ratio = next(s for s in found if (s.metric.name, s.cell.topology, s.dataplane, s.against) == (*KEY[:3], "alpha"))
     (truth,) = run.rows(
         con,
         """select avg(ln(g.received_bps)) as itself, avg(ln(g.received_bps / a.received_bps)) as ratio,
                   stddev_samp(ln(g.received_bps / a.received_bps)) / 2 as error
-           from visit_means as g join visit_means as a using (run_id, topology, protocol, round)
+           from visit_means as g join visit_means as a using (run_id, topology, transport, round)
            where run_id = 'night-01' and topology = 'pod-to-pod' and g.dataplane = 'gamma' and a.dataplane = 'alpha'""",
     )
     assert itself.nights[-1].value == pytest.approx(truth["itself"])

@@ -43,7 +43,7 @@ def findings(held: Mapping[str, tuple[str, ...]], client: Node, entry: str, sett
     """
     if not held:
         return
-    from_outside = {cell.topology for cell in settings.cells if BY_NAME[cell.topology].client == "outside"}
+    from_outside = {cell.topology for cell in settings.cells if BY_NAME[cell.topology].through_node}
     if not from_outside or not any(arm.partition("+")[0] == _DSR for arm in settings.dataplanes):
         return
     addresses = client.addresses or ((client.address,) if client.address else ())

@@ -27,6 +27,10 @@ MONITOR_PORT: Final = 5203
 
 SERVICE: Final = "trials"
 _SERVER: Final = "server"
+_HOST_SERVER: Final = "server-host"
+_NEAR: Final = "-near"
+"""Ends the names of servers on the client's node."""
+
 _SERVES: Final = {"dataplane-benchmark/serves": SERVICE}
 _NO_OUTSIDE: Final = (
     "there is no client outside: every ready Linux node is Calico's, and only traffic from elsewhere can show it"
@@ -183,20 +187,25 @@ def manifests(wanted: Sequence[Topology], places: Sequence[looking.Site], image:
         Container("iperf3", ("iperf3", "-s", "-p", str(IPERF3_PORT)), IPERF3_PORT, forever=True),
         Container("connect", ("python", "-m", "steps.connect", "serve", str(CONNECT_PORT)), CONNECT_PORT, forever=True),
     ]
-    made = [pods.pod("server-host", TRIALS, "server-host", far, servers, image, host_network=True)]
-    if any(t.target != "node-address" and not t.same_node for t in wanted):
-        made.append(pods.pod(_SERVER, TRIALS, _SERVER, far, servers, image, labels=_SERVES))
-    if any(t.same_node for t in wanted):
-        made.append(pods.pod("server-near", TRIALS, "server-near", near, servers, image))
-    monitor = [Container("monitor", ("python", "-m", "steps.monitor", "serve", str(MONITOR_PORT)), MONITOR_PORT)]
+    made = []
+    for name in dict.fromkeys(_server(t) for t in (BY_NAME[CONTROL], *wanted)):
+        node, host = near if name.endswith(_NEAR) else far, name.startswith(_HOST_SERVER)
+        labels = _SERVES if name == _SERVER else {}
+        made.append(pods.pod(name, TRIALS, name, node, servers, image, host_network=host, labels=labels))
+    monitor = [Container("monitor", ("python", "-m", "steps.monitor_http", "serve", str(MONITOR_PORT)), MONITOR_PORT)]
     for index, place in enumerate(places):
         made.append(pods.pod(f"monitor-{index}", TRIALS, "monitor", place.node, monitor, image))
-        if any(t.target == "nodeport" for t in wanted):
+        if any(t.client == "outside" for t in wanted):
             host = pods.pod(
                 f"monitor-host-{index}", TRIALS, "monitor-host", place.node, monitor, image, host_network=True
             )
             made.append(host)
     return made
+
+
+def _server(topology: Topology) -> str:
+    """The pod that serves a topology: by its target, whatever the client is."""
+    return (_HOST_SERVER if topology.server == "node" else _SERVER) + (_NEAR if topology.same_node else "")
 
 
 def placements(
@@ -235,9 +244,9 @@ def _placement(
     to_node = topology.target == "node-address"
     address, ports = near.address, (IPERF3_PORT, CONNECT_PORT)
     if to_node:
-        address = far.address
+        address = near.address if topology.same_node else far.address
     elif topology.target == "pod-address":
-        address = pods.ip(manned["server-near" if topology.same_node else _SERVER])
+        address = pods.ip(manned[_server(topology)])
     elif topology.target == "service":
         address = found["spec"]["clusterIP"]
     else:
@@ -248,13 +257,13 @@ def _placement(
         place.node: f"http://{_bracketed(pods.ip(manned[f'{kind}-{index}']))}:{MONITOR_PORT}/"
         for index, place in enumerate(places)
     }
+    nat = Monitor(node=near.node, side="nat", source=source[near.node])
+    at_server = nat.model_copy(update={"node": far.node, "side": "server", "source": source[far.node]})
+    monitors: tuple[Monitor, ...] = (nat.model_copy(update={"side": "client"}), at_server)
     if topology.same_node:
-        monitors: tuple[Monitor, ...] = (Monitor(node=near.node, side="both", source=source[near.node]),)
-    else:
-        monitors = (
-            Monitor(node=near.node, side="nat" if from_outside else "client", source=source[near.node]),
-            Monitor(node=far.node, side="server", source=source[far.node]),
-        )
+        monitors = (nat.model_copy(update={"side": "both"}),)
+    elif from_outside:
+        monitors = (nat, at_server) if topology.through_node else (at_server,)
     return Placement(
         topology=topology.name,
         client_node=outside.name if from_outside and outside is not None else near.node,
@@ -267,8 +276,8 @@ def _placement(
         server_interface=None if to_node or from_outside else "eth0",
         server_mtu_bytes=far_mtu_bytes if to_node else None,
         monitors=monitors,
-        nat_monitor=Monitor(node=near.node, side="nat", source=source[near.node]) if from_outside else None,
-        nat_interface=uplink if from_outside else None,
+        nat_monitor=nat if topology.through_node else None,
+        nat_interface=uplink if topology.through_node else None,
     )
 
 

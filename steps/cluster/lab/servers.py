@@ -52,7 +52,6 @@ def placement(topology: Topology) -> Placement:
         interface, namespace = layout.UNDERLAY, layout.OUTSIDE
     if topology.target == "nodeport":
         offset = NODEPORT_OFFSET
-    asked = topology.target == "nodeport"
     node = layout.NODE_A.name
     return Placement(
         topology=topology.name,
@@ -64,28 +63,33 @@ def placement(topology: Topology) -> Placement:
         connect_port=CONNECT_PORT + offset,
         interface=interface,
         monitors=(Monitor(node="host", side="both", source="local"),),
-        nat_monitor=Monitor(node=node, side="nat", source=f"netns:{node}") if asked else None,
-        nat_interface=layout.UNDERLAY if asked else None,
+        nat_monitor=Monitor(node=node, side="nat", source=f"netns:{node}") if topology.through_node else None,
+        nat_interface=layout.UNDERLAY if topology.through_node else None,
         gate_foreign_cpu=True,
     )
 
 
 def _address(topology: Topology) -> str:
-    pod = layout.NEAR_POD if topology.same_node else layout.SERVER_POD
+    node, pod = _ends(topology)
     return {
-        "node-address": layout.NODE_B.address,
+        "node-address": node.address,
         "pod-address": pod.address,
         "service": CLUSTER_IP,
         "nodeport": layout.NODE_A.address,
     }[topology.target]
 
 
+def _ends(topology: Topology) -> tuple[layout.Node, layout.Pod]:
+    """The node of the server, and the server's pod if it runs in one."""
+    return (layout.NODE_A, layout.NEAR_POD) if topology.same_node else (layout.NODE_B, layout.SERVER_POD)
+
+
 def needed(topologies: Iterable[Topology]) -> list[Server]:
     """The servers that these topologies need, and the canary."""
     namespaces: dict[str, None] = {}
     for topology in (BY_NAME[CONTROL], *topologies):
-        pod = layout.NEAR_POD if topology.same_node else layout.SERVER_POD
-        namespaces[layout.NODE_B.name if topology.client == "node" else pod.name] = None
+        node, pod = _ends(topology)
+        namespaces[node.name if topology.server == "node" else pod.name] = None
     connect = (sys.executable, "-m", "steps.connect", "serve", str(CONNECT_PORT))
     return [
         server

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import Arm
-from steps.catalogue.topologies import TOPOLOGIES
+from steps.catalogue.topologies import TOPOLOGIES, Topology
 from steps.cluster.lab import Lab, box, layout, look, servers, services, state, topology
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.namespaces import Job, ask, path, processes, run, within
@@ -255,6 +255,14 @@ def _servers_in(namespace: str) -> set[int]:
         except OSError:
             continue
     return found
+
+
+def node_to_service(arm: str) -> dict[str, object]:
+    """A topology that the catalogue has not got: its server follows from the target."""
+    lab, topology_ = Lab(), Topology("node-to-service", "node to Service", "Toy.", "node", "service")
+    lab.configure(_visit(arm), _settings(arm))
+    servers.start(servers.needed([topology_]))
+    return {"rate": _iperf3(servers.placement(topology_))}
 
 
 def offloads(on: bool) -> str:  # noqa: FBT001 - it comes from JSON
