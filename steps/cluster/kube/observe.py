@@ -43,10 +43,6 @@ _CONTAINER: Final = "calico-node"
 Say = Callable[[str], None]
 
 
-def _say(sentence: str) -> None:
-    say_aside(sentence)
-
-
 def observe(
     client: Client,
     standing: Standing,
@@ -57,7 +53,7 @@ def observe(
     *,
     stable_s: float | None = None,
     variables: Mapping[str, str] = os.environ,
-    say: Say = _say,
+    say: Say = say_aside,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Sign]:
     """Look once before the trials; after them, until what must pass without a restart has passed.
