@@ -68,8 +68,7 @@ def test_policy_only_says_what_it_is() -> None:
     assert (told["cni"], told["policy_only"], told["other_cnis"]) == ("Calico", True, ["Amazon VPC CNI"])
     client, _transport = direct_client(calico.store)
     one = Visit(visit=1, round=1, dataplane="as-is", trials=())
-    chosen = choose(profile="smoke", dataplanes="as-is", environment="prod")
-    signs = observe.observe(client, here, MEASURED, one, chosen, "before", variables={})
+    signs = observe.observe(client, here, MEASURED, one, "before", variables={})
     assert {sign.seen for sign in signs} == {"Calico v3.32.1, iptables, for policy on Amazon VPC CNI"}
     assert provenance.provenance(standing(Calico()).facts, here.seen, MEASURED)["policy_only"] is False
 
@@ -230,5 +229,5 @@ def test_a_run_begins_on_a_policy_only_cluster() -> None:
     assert who.measured_nodes == ("node-a", "node-b")
     chosen = choose(profile="smoke", dataplanes="ebpf", environment="prod")
     assert who.configure(Visit(visit=1, round=1, dataplane="ebpf", trials=()), chosen)
-    who.restore(None)
+    who.restore()
     assert not calico.felix["spec"].get("bpfEnabled")
