@@ -95,6 +95,6 @@ def _unwritable(client: Client, facts: Facts, action: Write) -> list[tuple[str, 
 
 def _remedy(facts: Facts, ref: Ref) -> str:
     if ref.resource.kind == _CALICO_NODE_MAKES:
-        restart = f"kubectl -n {facts.calico_namespace} rollout restart daemonset/calico-node"
+        restart = f"kubectl -n {facts.calico_namespace} rollout restart daemonset/{facts.agent}"
         return f"Let calico-node make it, as it does when it starts: `{restart}`."
     return f"Bring it back: `kubectl {ref.kubectl.format(verb='get')}` shows when it is."
