@@ -7,11 +7,12 @@ from hera.workflows import S3Artifact
 
 from analysis.errors import Problem
 from steps import variables
+from steps.cluster.kube.pods import LARGEST_STEP_MEMORY
 from steps.tasks.common import RUN_FOLDER, ends_in_a_sentence, say
 from steps.tasks.pod import step
 
 
-@step("measure", deadline_s=1800, memory="2Gi", store=True, repeatable=True)
+@step("measure", deadline_s=1800, memory=LARGEST_STEP_MEMORY, store=True, repeatable=True)
 @ends_in_a_sentence
 def collect(
     documents: Annotated[Path | None, S3Artifact(name="documents", key=RUN_FOLDER + "/", optional=True)],

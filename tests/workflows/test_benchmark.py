@@ -51,6 +51,12 @@ def test_what_is_done_in_a_visit_holds_a_mutex_since_argos_retry_heeds_no_parall
     assert lock["name"] != workflows["name"], "a run would wait for itself"
 
 
+@pytest.mark.parametrize("name", ["configure", "retreat", "restore"])
+def test_what_switches_the_cluster_or_puts_it_back_waits_for_no_input_artifact(name: str) -> None:
+    assert "artifacts" not in TEMPLATES[name].get("inputs", {})
+    assert [each["name"] for each in TEMPLATES[name]["outputs"]["artifacts"]] == ["document"]
+
+
 def test_argos_stop_reaches_the_exit_handler_at_every_moment() -> None:
     assert unsafe_to_stop(build().to_dict()) == []
 

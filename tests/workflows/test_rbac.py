@@ -96,12 +96,11 @@ def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
     for dataplane in ("ebpf", "nftables", "iptables"):
         who.configure(visit.model_copy(update={"dataplane": dataplane}), settings)
     who.retreat(visit, "it can't be had here")
-    assert who.left(None)
+    assert who.left()
     client, _transport = direct_client(calico.store)
     variables = {**VARIABLES, "ARGO_WORKFLOW_NAME": "run-2"}
-    Kube("prod", client=client, variables=variables, say=lambda _s: None, sleep=calico.store.advance, gate_s=0).restore(
-        None
-    )
+    other = Kube("prod", client=client, variables=variables, say=lambda _s: None, sleep=calico.store.advance, gate_s=0)
+    other.restore()
 
 
 def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:

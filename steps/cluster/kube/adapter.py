@@ -15,10 +15,11 @@ from steps.cluster.kube import configure, gate, nodes, observe, padding, preflig
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.connect import connect
-from steps.cluster.kube.observe import AS_IS
+from steps.cluster.kube.crew import Crew
+from steps.cluster.kube.observe import AS_IS, TRIALS
 from steps.cluster.kube.permissions import BENCHMARK, KUBE_SYSTEM, PERMISSIONS, STATE, is_needed, relevant
 from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
-from steps.settings import Settings, choose
+from steps.settings import Settings
 from steps.settle import Settlement
 
 Object = dict[str, Any]
@@ -112,6 +113,7 @@ class Kube:
             self._asked_nodes,
             self._say,
             self._sleep,
+            visit=visit,
             before=before,
         )
 
@@ -127,19 +129,16 @@ class Kube:
             state.note(self._client, held, unfit=dict.fromkeys(names, reason))
         return configure.configure(self._client, self._owner, AS_IS, self._asked_nodes, self._say, self._sleep)
 
-    def observe(self, visit: Visit, settings: Settings, moment: Moment) -> list[Sign]:
+    def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
         """Look at each measured node now, sending what traffic the signs need."""
-        return self._observe(visit, settings, moment, self.measured_nodes, None)
+        return self._observe(visit, moment, self.measured_nodes, None)
 
-    def _observe(
-        self, visit: Visit, settings: Settings, moment: Moment, measured: tuple[str, ...], stable_s: float | None
-    ) -> list[Sign]:
+    def _observe(self, visit: Visit, moment: Moment, measured: tuple[str, ...], stable_s: float | None) -> list[Sign]:
         return observe.observe(
             self._client,
             configure.stand(self._client, to_switch=False),
             measured,
             visit,
-            settings,
             moment,
             stable_s=stable_s,
             variables=self._variables,
@@ -160,23 +159,30 @@ class Kube:
         """Take away what prepare brought. Safe to run twice."""
         prepare.clear(self._client)
 
-    def left(self, snapshot: dict[str, object] | None) -> list[str]:
+    def unfinished(self) -> Visit | None:
+        """The visit that this run's lock names, while the pods of its trials are there."""
+        held = state.find(self._client)
+        if held is None or held.owner != self._owner or not Crew(self._client, TRIALS).pods():
+            return None
+        return held.visit
+
+    def left(self) -> list[str]:
         """What restoring now won't put back, as sentences; nothing where it is not ours to do."""
         held = state.find(self._client)
         if held is not None and held.owner != self._owner:
             return []
-        found = restore.plan(self._client, snapshot)
+        found = restore.plan(self._client)
         return [] if found is None else list(found.left)
 
-    def restore(self, snapshot: dict[str, object] | None) -> list[Change]:
+    def restore(self) -> list[Change]:
         """Put everything back; also what a run that is dead left behind."""
-        return self._put_back(snapshot, insist=False)
+        return self._put_back(insist=False)
 
     def restore_for_person(self) -> list[Change]:
         """Put everything back because a person asks, whoever left it, unless a workflow is at work."""
-        return self._put_back(None, insist=True)
+        return self._put_back(insist=True)
 
-    def _put_back(self, snapshot: Object | None, *, insist: bool) -> list[Change]:
+    def _put_back(self, *, insist: bool) -> list[Change]:
         if not restore.is_ours(self._client, self._owner, self._say, insist=insist):
             return []
         left: list[Problem] = []
@@ -191,7 +197,7 @@ class Kube:
         with ThreadPoolExecutor(1) as aside:
             padded = aside.submit(sweep, lambda: padding.clear(self._client))
             sweep(lambda: prepare.clear(self._client, wait=True))
-            changes = restore.restore(self._client, snapshot, self._say, self._sleep, self._look_after)
+            changes = restore.restore(self._client, self._say, self._sleep, self._look_after)
         padded.result()
         if left:
             raise left[0]
@@ -241,9 +247,8 @@ class Kube:
 
     def _wait(self, dataplane: str, measured: tuple[str, ...], timeout_s: float) -> Settlement:
         visit = Visit(visit=1, round=1, dataplane=dataplane, trials=())
-        settings = choose(profile="smoke", dataplanes=dataplane, environment=self._client.where)
         return settle.wait(
-            lambda: self._observe(visit, settings, "before", measured, gate.STABLE_S),
+            lambda: self._observe(visit, "before", measured, gate.STABLE_S),
             lambda signs: settle.judge(signs, dataplane, measured),
             timeout_s,
             self._say,

@@ -16,6 +16,7 @@ from steps.cluster.kube.faults import ConflictError
 from steps.cluster.kube.fields import merge_patch, read
 from steps.cluster.kube.patches import PROXY, PROXY_CONFIG
 from steps.cluster.kube.permissions import DAEMONSETS, INSTALLATIONS, KUBE_PROXY, KUBE_SYSTEM, PODS, TIGERA_STATUSES
+from steps.cluster.kube.seen import CALICO_NODE
 from steps.model import Change
 
 Object = dict[str, Any]
@@ -174,8 +175,8 @@ class Applier:
         namespace = self._facts.calico_namespace or KUBE_SYSTEM
         while (now := self._client.now()) < changed + timedelta(seconds=OFF_EBPF_S):
             logs = [
-                self._client.log(pod["metadata"]["name"], namespace, container="calico-node", since=changed - _BEFORE)
-                for pod in self._client.list(PODS, namespace, labels="k8s-app=calico-node")
+                self._client.log(pod["metadata"]["name"], namespace, container=CALICO_NODE, since=changed - _BEFORE)
+                for pod in self._client.list(PODS, namespace, labels=self._facts.agent_labels)
             ]
             if now >= changed + timedelta(seconds=LEAST_OFF_EBPF_S) and all(_has_left_ebpf(log) for log in logs):
                 return

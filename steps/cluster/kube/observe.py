@@ -15,10 +15,10 @@ from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.felix import Reading
 from steps.cluster.kube.permissions import KUBE_PROXY, KUBE_SYSTEM, PODS
+from steps.cluster.kube.seen import CALICO_NODE
 from steps.cluster.kube.signs import Observation
 from steps.cluster.kube.workloads import step_pods
 from steps.model import Moment, Sign, SwitchCost, Visit
-from steps.settings import Settings
 from steps.settle import FOR_GOOD, WAITING
 
 Object = dict[str, Any]
@@ -37,14 +37,8 @@ _POLL_S: Final = 2.0
 _MARGIN: Final = timedelta(seconds=10)
 _LINES: Final = 50_000
 _YOUNG: Final = timedelta(seconds=30)
-_AGENT: Final = "k8s-app=calico-node"
-_CONTAINER: Final = "calico-node"
 
 Say = Callable[[str], None]
-
-
-def _say(sentence: str) -> None:
-    say_aside(sentence)
 
 
 def observe(
@@ -52,12 +46,11 @@ def observe(
     standing: Standing,
     measured: Sequence[str],
     visit: Visit,
-    settings: Settings,  # noqa: ARG001 - the port's, for the lab
     moment: Moment,
     *,
     stable_s: float | None = None,
     variables: Mapping[str, str] = os.environ,
-    say: Say = _say,
+    say: Say = say_aside,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Sign]:
     """Look once before the trials; after them, until what must pass without a restart has passed.
@@ -148,7 +141,7 @@ def read_logs(client: Client, standing: Standing, measured: Sequence[str]) -> di
         return {}
     since = standing.changed_at - _MARGIN if standing.changed_at is not None else None
     found: dict[str, Reading | None] = {}
-    for pod in client.list(PODS, namespace, labels=_AGENT):
+    for pod in client.list(PODS, namespace, labels=standing.facts.agent_labels):
         node = (pod.get("spec") or {}).get("nodeName")
         if not node or pod["metadata"].get("deletionTimestamp"):
             continue
@@ -157,10 +150,10 @@ def read_logs(client: Client, standing: Standing, measured: Sequence[str]) -> di
         if since is None and node not in measured:
             continue
         if since is not None:
-            reading = felix.read(client.log(name, namespace, container=_CONTAINER, since=since))
+            reading = felix.read(client.log(name, namespace, container=CALICO_NODE, since=since))
         began = reading is not None and reading.current is not None and reading.current.started_at is not None
         if not began and node in measured:
-            reading = felix.read(client.log(name, namespace, container=_CONTAINER, tail_lines=_LINES))
+            reading = felix.read(client.log(name, namespace, container=CALICO_NODE, tail_lines=_LINES))
         found[node] = reading if reading is not None and reading.current is not None else None
     return found
 

@@ -17,13 +17,16 @@ from steps.cluster.kube.pods import Container
 Object = dict[str, Any]
 
 PART: Final = "padding"
+PORT: Final = 5202
+"""At which the pod behind them listens, as the server of the connect probe does."""
+
 ENDPOINTS_PER_S: Final = 10.0
 """At least so many Services get their endpoints in a second: kube-controller-manager may write 20 times a second."""
 
 _BEHIND: Final = {"dataplane-benchmark/serves": PART}
 
 
-def have(client: Client, count: int, node: str, image: str, port: int) -> None:
+def have(client: Client, count: int, node: str, image: str) -> None:
     """Have so many Services beside the trials' own, and one pod behind them all, as their rules need a backend.
 
     Args:
@@ -31,16 +34,14 @@ def have(client: Client, count: int, node: str, image: str, port: int) -> None:
         count: how many.
         node: where the pod runs.
         image: of the pod.
-        port: what it listens at.
 
     Raises:
         Problem: the cluster has no addresses for so many, or the pod is not ready.
     """
     crew = Crew(client, PART)
-    listens = Container(PART, ("python", "-m", "steps.connect", "serve", str(port)), port)
-    crew.man([pods.pod(PART, PART, PART, node, [listens], image, labels=_BEHIND)])
+    crew.man([backend(node, image)])
     try:
-        crew.serve(*(manifest(index, port) for index in range(1, count + 1)))
+        crew.serve(*(manifest(index) for index in range(1, count + 1)))
     except ApiError as error:
         if "range is full" not in str(error):
             raise
@@ -54,7 +55,13 @@ def clear(client: Client) -> None:
     Crew(client, PART).dismiss()
 
 
-def manifest(index: int, port: int) -> Object:
+def backend(node: str, image: str) -> Object:
+    """The pod behind them."""
+    listens = Container(PART, ("python", "-m", "steps.connect", "serve", str(PORT)), PORT)
+    return pods.pod(PART, PART, PART, node, [listens], image, labels=_BEHIND)
+
+
+def manifest(index: int) -> Object:
     """One of them."""
-    ports = [{"name": "connect", "protocol": "TCP", "port": port, "targetPort": port}]
+    ports = [{"name": "connect", "protocol": "TCP", "port": PORT, "targetPort": PORT}]
     return pods.service(f"{PART}-{index:05d}", PART, PART, _BEHIND, ports, "ClusterIP")

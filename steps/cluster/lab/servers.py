@@ -166,6 +166,11 @@ def listening(namespace: str) -> set[int]:
     return {int(field[1].rpartition(":")[2], 16) for field in fields if field[3] == _LISTENING}
 
 
+def are_running() -> bool:
+    """Whether a visit's servers are there: the canary's is among them, whatever is measured."""
+    return path(layout.NODE_B.name).exists() and IPERF3_PORT in listening(layout.NODE_B.name)
+
+
 def stop() -> int:
     """End all that runs in the lab's namespaces. Returns how many processes there were."""
     return end_processes(present())

@@ -15,6 +15,7 @@ class State(Model):
     """The visit that the lab was built for, and what it was built with."""
 
     visit: int
+    round: int
     dataplane: str
     services: int
     offloads: bool
@@ -22,7 +23,13 @@ class State(Model):
     @classmethod
     def wanted(cls, visit: Visit, settings: Settings) -> "State":
         """What a visit wants."""
-        return cls(visit=visit.visit, dataplane=visit.dataplane, services=settings.services, offloads=settings.offloads)
+        return cls(
+            visit=visit.visit,
+            round=visit.round,
+            dataplane=visit.dataplane,
+            services=settings.services,
+            offloads=settings.offloads,
+        )
 
 
 def read() -> State | None:

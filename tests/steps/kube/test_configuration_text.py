@@ -116,7 +116,7 @@ def test_what_nobody_can_read_is_replaced_by_the_bytes_that_were_taken_and_told(
     found["data"]["config.conf"] = broken
     client, _transport = direct_client(calico.store)
     said: list[str] = []
-    restore.restore(client, None, said.append, calico.store.advance)
+    restore.restore(client, said.append, calico.store.advance)
     assert calico.settings() == before
     assert any("could not be read" in sentence and repr(broken) in sentence for sentence in said)
 
