@@ -54,7 +54,21 @@ def _last_look(cluster: Cluster, documents: Path | None) -> raw.Evidence | None:
 
 
 def _snapshot(documents: Path | None) -> dict[str, object] | None:
+    """What the run found, unless its exit handler has put that back before: then Argo's Retry has begun it again.
+
+    What differs from it now, somebody else has changed since. What the run has changed anew it has looked at anew, and
+    that the cluster holds itself.
+    """
+    if documents is None or _restored_before(documents / raw.RESTORE):
+        return None
     try:
-        return raw.read(documents / raw.SNAPSHOT, raw.Snapshot).snapshot if documents else None
+        return raw.read(documents / raw.SNAPSHOT, raw.Snapshot).snapshot
     except FileNotFoundError:  # the run ended before it changed anything
         return None
+
+
+def _restored_before(document: Path) -> bool:
+    try:
+        return raw.read(document, raw.Restore).error is None
+    except (FileNotFoundError, Problem):  # it never came to that, or was killed while it wrote
+        return False
