@@ -1,7 +1,7 @@
 """The WorkflowTemplate: what runs, in which order. The one definition of the process, for Argo and for one machine.
 
     validate -> preflight -> snapshot -> each visit, one after another -> collect -> report -> verdict
-    visit:      stay
+    visit:      begin -> stay
     stay:       configure -> settle -> prepare -> measure each topology, one after another -> clear
                 settle, if it fails -> retreat to what ran before -> clear
     on exit:    restore -> collect and report, if the run did not come to them -> notify
@@ -13,7 +13,12 @@ Two rules keep Argo's Stop safe, and `workflows.lint` holds them. No loop is the
 keeps a loop's next item back, Argo 3.6 to 4.1 lists it as a child of the loop before it has a node, and on shutdown the
 controller walks down from a DAG's last tasks, panics at that child, and never comes to the exit handler. And no
 template that a loop runs has a mutex, whose waiting items are such children. So `visit`, which a loop runs, holds none,
-and `stay` in it does.
+and `begin` and `stay` in it do.
+
+Two more keep Argo's Retry whole, which sets failed pods back and every DAG on the way to them. Each task that comes
+after a loop over DAGs names the loop among what it waits for: a visit on the way to a failed verdict would else be set
+back to Running and never be looked at again, and the run stands for ever. And what a loop runs begins with a pod: a
+visit that a Stop kept from beginning has no other pod that failed, and would be passed over.
 """
 
 from typing import cast
@@ -24,6 +29,7 @@ from hera.workflows import models as m
 from steps.cluster.kube.pods import NAME as POD_NAME
 from steps.cluster.kube.pods import NAMED as POD_NAMED
 from steps.cluster.kube.workloads.mesh import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
+from steps.tasks.begin import begin, turn
 from steps.tasks.clear import clear
 from steps.tasks.collect import collect
 from steps.tasks.common import RUN
@@ -106,7 +112,7 @@ def _stay() -> DAG:
         parallelism=1,
         fail_fast=False,
         # Argo's Retry begins all visits that a Stop had failed at once, whatever the parallelism: seen with 4.1.2
-        synchronization=m.Synchronization(mutexes=[m.Mutex(name=f"{NAME}-visit")]),
+        synchronization=turn(),
     ) as stay:
         configure(name="configure", arguments=arguments)
         settle(name="settle", arguments=arguments, depends="configure")
@@ -126,7 +132,8 @@ def _stay() -> DAG:
 def _visit(stay: DAG) -> DAG:
     """One stay in a dataplane, named for people."""
     with DAG(name="visit", inputs=_inputs("settings", "visit", "dataplane", "round", "title")) as visit:
-        stay(name="stay", arguments={"settings": SETTINGS, "visit": VISIT})
+        begin(name="begin", arguments={"visit": VISIT, "dataplane": "{{inputs.parameters.dataplane}}"})
+        stay(name="stay", arguments={"settings": SETTINGS, "visit": VISIT}, depends="begin")
     return visit
 
 
@@ -143,8 +150,9 @@ def _benchmark(visit: DAG) -> None:
             arguments={**settings, **_item("visit", "dataplane", "round", "title")},
             depends="snapshot",
         )
-        collect(name="collect", depends=ENDED.format("visit"))
-        report(name="report", arguments={"run-id": RUN}, depends="collect")
+        visited = f"({ENDED.format('visit')})"
+        collect(name="collect", depends=visited)
+        report(name="report", arguments={"run-id": RUN}, depends=f"collect && {visited}")
         verdict(
             name="verdict",
             arguments={
@@ -152,7 +160,7 @@ def _benchmark(visit: DAG) -> None:
                 "outcome": "{{tasks.report.outputs.parameters.outcome}}",
                 "regression": "{{tasks.report.outputs.parameters.regression}}",
             },
-            depends="report",
+            depends=f"report && {visited}",
         )
 
 

@@ -77,6 +77,50 @@ def unsafe_to_stop(workflow: Object) -> list[str]:
     return found
 
 
+def unsafe_to_retry(workflow: Object) -> list[str]:
+    """Each shape in which Argo's Retry stands for ever or passes something over, as a sentence; none: it does neither.
+
+    Retry (FormulateRetryWorkflow in workflow/util/util.go, 3.6 to 4.1) deletes the failed pods and what came of them,
+    and sets every DAG on the way from the root to them back to Running, among them one item of a loop that they came
+    after. The controller looks again only at what an unfinished task names in its `depends`, and ends no DAG in which
+    another is Running. And it finds by their failed pods only what a Stop kept from beginning.
+
+    Args:
+        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it.
+    """
+    templates: dict[str, Object] = {t["name"]: t for t in workflow.get("spec", {}).get("templates", [])}
+    found = []
+    for template in templates.values():
+        tasks = template.get("dag", {}).get("tasks", [])
+        needs = {task["name"]: tasks_in(condition_of(task)) for task in tasks}
+        for loop in (t for t in tasks if t.keys() & LOOPS and "dag" in templates.get(t.get("template", ""), {})):
+            where = f"template {template['name']}, task"
+            found += [
+                f"{where} {name} comes after the loop {loop['name']} and does not wait for it itself; name it in depends"
+                for name in needs
+                if loop["name"] not in needs[name] and loop["name"] in _before(name, needs)
+            ]
+            looped = templates[loop["template"]]["dag"]["tasks"]
+            found += [
+                f"{where} {loop['name']} is a loop over {loop['template']}, which begins with {first['name']}, a DAG; "
+                "let it begin with a pod"
+                for first in looped
+                if not condition_of(first) and "dag" in templates.get(first.get("template", ""), {})
+            ]
+    return found
+
+
+def _before(task: str, needs: Mapping[str, Iterable[str]]) -> set[str]:
+    """Every task that comes before a task of its DAG."""
+    found: set[str] = set()
+    waiting = [task]
+    while waiting:
+        added = set(needs.get(waiting.pop(), ())) - found
+        found |= added
+        waiting += added
+    return found
+
+
 def _parameters(place: Object) -> dict[str, Object]:
     return {p["name"]: p for p in place.get("parameters", [])}
 

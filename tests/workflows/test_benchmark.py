@@ -10,7 +10,7 @@ import pytest
 from steps.catalogue.profiles import PROFILES
 from workflows import nightly
 from workflows.benchmark import build
-from workflows.lint import lint, unsafe_to_stop
+from workflows.lint import lint, unsafe_to_retry, unsafe_to_stop
 from workflows.local.support import refuse_unsupported
 from workflows.parameters import FORM
 
@@ -33,7 +33,7 @@ def test_the_local_engine_supports_all_of_it() -> None:
 
 def test_a_run_is_these_tasks_in_this_order() -> None:
     assert list(tasks("benchmark")) == ["validate", "preflight", "snapshot", "visit", "collect", "report", "verdict"]
-    assert list(tasks("visit")) == ["stay"]
+    assert list(tasks("visit")) == ["begin", "stay"]
     assert list(tasks("stay")) == ["configure", "settle", "retreat", "prepare", "measure", "clear"]
     assert list(tasks("finish")) == ["restore", "collect", "report", "notify"]
     assert SPEC["onExit"] == "finish"
@@ -49,6 +49,45 @@ def test_what_is_done_in_a_visit_holds_a_mutex_since_argos_retry_heeds_no_parall
     (lock,) = TEMPLATES["stay"]["synchronization"]["mutexes"]
     (workflows,) = SPEC["synchronization"]["mutexes"]
     assert lock["name"] != workflows["name"], "a run would wait for itself"
+    assert TEMPLATES["begin"]["synchronization"] == TEMPLATES["stay"]["synchronization"], "a pod beside a measurement"
+
+
+def test_argos_retry_ends_and_passes_no_visit_over() -> None:
+    assert unsafe_to_retry(build().to_dict()) == []
+
+
+def _verdict_waits_for_the_report_alone(spec: Object) -> None:
+    (dag,) = (t["dag"] for t in spec["templates"] if t["name"] == "benchmark")
+    next(task for task in dag["tasks"] if task["name"] == "verdict")["depends"] = "report"
+
+
+def _visit_begins_with_a_dag(spec: Object) -> None:
+    (dag,) = (t["dag"] for t in spec["templates"] if t["name"] == "visit")
+    dag["tasks"] = [
+        {k: v for k, v in task.items() if k != "depends"} for task in dag["tasks"] if task["name"] == "stay"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            _verdict_waits_for_the_report_alone,
+            "template benchmark, task verdict comes after the loop visit and does not wait for it itself",
+        ),
+        (
+            _visit_begins_with_a_dag,
+            "template benchmark, task visit is a loop over visit, which begins with stay, a DAG",
+        ),
+    ],
+)
+def test_a_shape_in_which_argos_retry_stands_or_passes_over_is_named(
+    change: Callable[[Object], None], sentence: str
+) -> None:
+    changed = build().to_dict()
+    change(changed["spec"])
+    (found,) = unsafe_to_retry(changed)
+    assert found.startswith(sentence)
 
 
 @pytest.mark.parametrize("name", ["configure", "retreat", "restore"])

@@ -105,7 +105,14 @@ def test_a_small_run_has_these_nodes_in_this_order(tmp_path: Path) -> None:
             )
         ]
         tasks = ("configure", "configure(0)", "settle", "retreat", "prepare", "measure")
-        return [visit, base, *(f"{base}.{t}" for t in tasks), *(f"{base}.measure{b}" for b in below), f"{base}.clear"]
+        return [
+            visit,
+            f"{visit}.begin",
+            base,
+            *(f"{base}.{t}" for t in tasks),
+            *(f"{base}.measure{b}" for b in below),
+            f"{base}.clear",
+        ]
 
     assert [node.name for node in outcome.nodes] == [
         "run", "run.validate", "run.preflight", "run.snapshot", "run.snapshot(0)", "run.visit",

@@ -130,8 +130,26 @@ class Kube:
         return configure.configure(self._client, self._owner, AS_IS, self._asked_nodes, self._say, self._sleep)
 
     def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
-        """Look at each measured node now, sending what traffic the signs need."""
+        """Look at each measured node now, sending what traffic the signs need.
+
+        Raises:
+            Problem: a step of a run looks for a switch that has been put back since, as after Argo's Stop and Retry.
+        """
+        if moment == "before":
+            self._refuse_what_was_put_back(Arm.parse(visit.dataplane).name)
         return self._observe(visit, moment, self.measured_nodes, None)
+
+    def _refuse_what_was_put_back(self, dataplane: str) -> None:
+        """A proof that can't come is not waited for, and its absence is not taken for the dataplane's fault."""
+        held = state.find(self._client)
+        if self._owner.workflow is None or (held is not None and held.owner == self._owner):
+            return
+        runs = configure.stand(self._client, to_switch=False).facts.dataplane
+        if dataplane not in {AS_IS, runs}:
+            raise Problem(
+                f"{self._client.where}: the switch to {dataplane} was put back when this run ended before, so {runs} "
+                "runs now. Argo's Retry makes no switch again that had been made: submit a run that measures it."
+            )
 
     def _observe(self, visit: Visit, moment: Moment, measured: tuple[str, ...], stable_s: float | None) -> list[Sign]:
         return observe.observe(
