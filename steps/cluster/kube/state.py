@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
 from analysis.errors import Problem, Unfit
+from steps.cluster.kube.api.retries import through_conflicts
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.faults import ConflictError
@@ -32,7 +31,6 @@ LOCK: Final = Ref(CONFIGMAPS, STATE, KUBE_SYSTEM)
 VERSION: Final = 1
 """Of the snapshot's layout."""
 
-_ATTEMPTS: Final = 6
 _ENDED: Final = frozenset({"Succeeded", "Failed", "Error"})
 _NODE_ID: Final = re.compile(r"(.+)-\d+")
 _NOISE: Final = ("managedFields", "resourceVersion", "generation", "selfLink")
@@ -171,13 +169,8 @@ def note(
     data |= {"visit": named.model_dump_json()} if named is not None and named != held.visit else {}
     if not data:
         return
-    attempts = Retrying(
-        retry=retry_if_exception_type(ConflictError),
-        stop=stop_after_attempt(_ATTEMPTS),
-        wait=wait_random_exponential(multiplier=0.1, max=2),
-        reraise=True,
-    )
-    attempts(client.patch, CONFIGMAPS, STATE, {"metadata": {"uid": held.uid}, "data": data}, KUBE_SYSTEM)
+    patch = {"metadata": {"uid": held.uid}, "data": data}
+    through_conflicts(lambda: client.patch(CONFIGMAPS, STATE, patch, KUBE_SYSTEM))
 
 
 def release(client: Client, held: Held) -> None:
