@@ -76,10 +76,10 @@ def unsafe_to_retry(workflow: Object) -> list[str]:
     for template in templates.values():
         tasks = template.get("dag", {}).get("tasks", [])
         needs = {task["name"]: tasks_in(condition_of(task)) for task in tasks}
-        for loop in (t for t in tasks if t.keys() & LOOPS and "dag" in templates.get(t.get("template", ""), {})):
+        for loop in (t for t in tasks if "withParam" in t and "dag" in templates.get(t.get("template", ""), {})):
             where = f"template {template['name']}, task"
             found += [
-                f"{where} {name} comes after the loop {loop['name']} and does not wait for it itself; name it in depends"
+                f"{where} {name} comes after loop {loop['name']} and does not wait for it itself; name it in depends"
                 for name in needs
                 if loop["name"] not in needs[name] and loop["name"] in _before(name, needs)
             ]
