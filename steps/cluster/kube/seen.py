@@ -146,6 +146,7 @@ class Seen:
                 if (endpoint.get("conditions") or {}).get("ready") is not False
                 for address in endpoint.get("addresses") or []
                 for port in found.get("ports") or []
+                if port.get("port") is not None  # a slice may name none, which stands for all
             )
         )
 

@@ -43,6 +43,10 @@ TEXTS: dict[str, tuple[str, str | None]] = {
         f"mode: nftables\nb: &b {{mode: iptables}}\n<<: *b\n{HEAD}",
     ),
     "flow": ("{kind: KubeProxyConfiguration}\n", "{mode: nftables, kind: KubeProxyConfiguration}\n"),
+    "JSON behind a comment": (
+        '# ours\n{"kind": "KubeProxyConfiguration", "mode": "iptables"}\n',
+        '# ours\n{"kind": "KubeProxyConfiguration", "mode": "nftables"}\n',
+    ),
     "twice": (f"mode: iptables\n{HEAD}mode: iptables\n", f"mode: iptables\n{HEAD}mode: nftables\n"),
     "windows": (f"{HEAD}x: 1\n".replace("\n", "\r\n"), f"mode: nftables\n{HEAD}x: 1\n".replace("\n", "\r\n")),
     "byte order mark": (f"\ufeff{HEAD}", f"\ufeffmode: nftables\n{HEAD}"),
@@ -85,7 +89,7 @@ def test_the_document_that_kube_proxy_reads_is_the_one_that_changes() -> None:
     assert "# c" in calico.kube_proxy_config
 
 
-@pytest.mark.parametrize("name", sorted({*TEXTS} - {"second document"}))
+@pytest.mark.parametrize("name", sorted({*TEXTS} - {"second document", "JSON behind a comment"}))
 def test_what_somebody_else_added_meanwhile_stays_and_the_mode_goes_back(name: str) -> None:
     text, _ = TEXTS[name]
     calico = with_config(text)
