@@ -83,11 +83,12 @@ def trial_name(trial: int) -> str:
 
 
 class Shown(Model):
-    """An arm as a reader sees it: name with its label, title, and colour as #RRGGBB."""
+    """An arm as a reader sees it: name with its label, title, colour as #RRGGBB; whether it is eBPF, if recorded."""
 
     name: str
     title: str
     colour: str
+    bpf: bool | None = None
 
 
 Trigger = Literal["submitted", "nightly", "local"]
