@@ -7,10 +7,10 @@ from typing import Final
 from analysis.flags import voids
 from steps import figures, monitor, return_path
 from steps.collect_visits import VisitRecord
+from steps.counters import Counters
 from steps.figures import Connects
 from steps.iperf3 import Failure, Report
 from steps.model import Trial
-from steps.monitor import Counters
 from steps.raw import Attempt, TrialDocument
 
 Row = dict[str, object]

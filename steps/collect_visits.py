@@ -7,9 +7,9 @@ from typing import TypeVar
 from analysis.errors import Problem
 from steps import figures, monitor, proof, raw
 from steps.catalogue.topologies import CONTROL
+from steps.counters import Counters
 from steps.iperf3 import Report
 from steps.model import Model, Moment, Proof, Visit
-from steps.monitor import Counters
 
 D = TypeVar("D", bound=Model)
 

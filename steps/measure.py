@@ -19,10 +19,10 @@ import psutil
 
 from analysis.errors import Problem
 from steps import connect, figures, foreign, iperf3, raw
+from steps.counters import Counters
 from steps.foreign import ForeignCpu, Gate
 from steps.iperf3 import Failure
 from steps.model import Moment, Monitor, Placement, Trial
-from steps.monitor import Counters
 from steps.program import Programs
 from steps.raw import Attempt, CanaryDocument, TrialDocument
 from steps.reports import bounds

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from steps.catalogue.dataplanes import BY_NAME, Arm
+from steps.counters import Counters
 from steps.figures import of as figures_of
 from steps.iperf3 import Report
 from steps.model import Trial
-from steps.monitor import Counters
 from steps.raw import Attempt, TrialDocument
 
 LEAST_PAYLOAD_BYTES: Final = 1_000_000

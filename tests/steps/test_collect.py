@@ -13,8 +13,8 @@ from analysis.errors import Problem
 from analysis.rows import to_table
 from analysis.schema import TABLES
 from steps import collect, collect_trials, plan, raw
+from steps.counters import Traffic
 from steps.model import Finding, Model, Monitor, SwitchCost, Trial, Visit
-from steps.monitor import Traffic
 from steps.reports import fitting
 from tests.steps.builders import (
     AT,

@@ -4,7 +4,7 @@ import pytest
 
 from analysis.errors import BadInput, Problem, Unfit
 from steps.cluster import connect
-from steps.cluster.kube import observe, pods
+from steps.cluster.kube import pods
 from steps.cluster.kube.adapter import Kube
 from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
@@ -107,19 +107,19 @@ def test_a_run_that_is_at_work_keeps_its_lock_and_its_pods() -> None:
     kube(calico, RUN).configure(visit("ebpf"), settings())
     client, _transport = direct_client(calico.store)
     container = pods.Container("server", ("true",))
-    Crew(client, observe.TRIALS).man([pods.pod("server", observe.TRIALS, "server", "node-a", [container], "image:1")])
+    Crew(client, pods.TRIALS).man([pods.pod("server", pods.TRIALS, "server", "node-a", [container], "image:1")])
     other = kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"})
     assert other.restore() == []
     with pytest.raises(Unfit, match="at work: stop it first"):
         kube(calico).restore_for_person()
-    assert Crew(client, observe.TRIALS).pods()
+    assert Crew(client, pods.TRIALS).pods()
     (found,) = [f for f in other.preflight(settings()) if f.severity == "stop" and "held" in f.reason]
     assert "workflow bench/run-1" in found.reason
     work(calico, "run-1", "Failed")
     (found,) = [f for f in other.preflight(settings()) if "left it" in f.reason]
     assert "restore --environment prod" in str(found.remedy)
     assert other.restore()
-    assert not Crew(client, observe.TRIALS).pods()
+    assert not Crew(client, pods.TRIALS).pods()
 
 
 def test_restore_goes_by_the_lock_alone_and_changes_nothing_without_one() -> None:
@@ -141,8 +141,8 @@ def test_the_visit_that_a_stop_cut_short_is_known_by_the_lock_and_the_pods_of_it
     who.configure(going.model_copy(update={"trials": (trial(),)}), settings())
     assert who.unfinished() is None, "no trial can have been measured"
     client, _transport = direct_client(calico.store)
-    crew, container = Crew(client, observe.TRIALS), pods.Container("server", ("true",))
-    crew.man([pods.pod("server", observe.TRIALS, "server", "node-a", [container], "image:1")])
+    crew, container = Crew(client, pods.TRIALS), pods.Container("server", ("true",))
+    crew.man([pods.pod("server", pods.TRIALS, "server", "node-a", [container], "image:1")])
     assert kube(calico, RUN).unfinished() == going
     assert kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"}).unfinished() is None, "it is another run's"
     who.configure(visit("iptables"), settings())
