@@ -7,8 +7,8 @@ from typing import Final
 from analysis.flags import voids
 from steps import figures, monitor, return_path
 from steps.collect_visits import VisitRecord
+from steps.counters import Counters
 from steps.model import Trial
-from steps.monitor import Counters
 from steps.raw import Attempt, TrialDocument
 from steps.reports.failure import Failure
 from steps.tools.tool import Result

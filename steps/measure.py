@@ -19,9 +19,9 @@ import psutil
 from analysis.errors import Problem
 from steps import figures, foreign, raw
 from steps.catalogue.tools import CANARY
+from steps.counters import Counters
 from steps.foreign import ForeignCpu, Gate
 from steps.model import Moment, Monitor, Placement, Trial
-from steps.monitor import Counters
 from steps.program import Programs
 from steps.raw import Attempt, CanaryDocument, TrialDocument
 from steps.reports import bounds

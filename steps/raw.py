@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError
 
 from analysis.errors import Problem
 from steps.clock import Mark
+from steps.counters import Counters
 from steps.model import (
     Change,
     Count,
@@ -36,7 +37,6 @@ from steps.model import (
     Trial,
     Visit,
 )
-from steps.monitor import Counters
 from steps.reports import bounds
 from steps.settings import Settings
 
@@ -83,11 +83,12 @@ def trial_name(trial: int) -> str:
 
 
 class Shown(Model):
-    """An arm as a reader sees it: name with its label, title, and colour as #RRGGBB."""
+    """An arm as a reader sees it: name with its label, title, colour as #RRGGBB; whether it is eBPF, if recorded."""
 
     name: str
     title: str
     colour: str
+    bpf: bool | None = None
 
 
 Trigger = Literal["submitted", "nightly", "local"]

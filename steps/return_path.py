@@ -9,8 +9,8 @@ from typing import Final
 
 from steps import figures
 from steps.catalogue.dataplanes import BY_NAME, Arm
+from steps.counters import Counters
 from steps.model import Trial
-from steps.monitor import Counters
 from steps.raw import Attempt, TrialDocument
 from steps.reports.failure import Failure
 

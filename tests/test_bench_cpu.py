@@ -10,8 +10,8 @@ from benchmarks import accounts, cpu
 from benchmarks.accounts import BESIDE, COLUMNS, IDLE_TIME, RESIDENCY, RUN_TIME, SCALED, UPTIME, Snapshot
 from benchmarks.cpu import Condition, Pair, Window
 from benchmarks.soaker import Progress, Soakers, lost_ratio
+from steps.counters import Core, Counters
 from steps.model import Trial
-from steps.monitor import Core, Counters
 
 TRIAL = Trial(
     trial=1, visit=1, position=1, topology="pod-to-pod", tool="iperf3", transport="udp", direction="forward",

@@ -8,8 +8,8 @@ from typing import Any
 
 from steps import plan, raw
 from steps.catalogue.tools import VARIANTS
+from steps.counters import Core, Counters, Traffic
 from steps.model import Change, Monitor, Placement, Sign, Trial, Visit
-from steps.monitor import Core, Counters, Traffic
 from steps.settings import Settings, choose
 
 RECORDED = Path(__file__).parent / "recorded"

@@ -14,8 +14,8 @@ from analysis.rows import to_table
 from analysis.schema import TABLES
 from steps import collect, collect_trials, collect_visits, plan, raw
 from steps.catalogue.tools import VARIANTS
+from steps.counters import Traffic
 from steps.model import Finding, Model, Monitor, SwitchCost, Trial, Visit
-from steps.monitor import Traffic
 from steps.reports import fitting
 from tests.steps.builders import (
     AT,

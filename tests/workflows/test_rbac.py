@@ -115,10 +115,10 @@ def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pyt
     monkeypatch.setattr(gate, "without_rules", lambda _seen, _now: ("node-a",))
     later = calico.store.now() + timedelta(hours=1)
     assert observe._cure(client, standing, [], later, lambda _s: None)
-    crew = Crew(client, observe.TRIALS)
+    crew = Crew(client, pods.TRIALS)
     crew.serve(prepare.service())
     container = pods.Container("server", ("true",))
-    (manned,) = crew.man([pods.pod("server", observe.TRIALS, "server", "node-a", [container], "bench:1")])
+    (manned,) = crew.man([pods.pod("server", pods.TRIALS, "server", "node-a", [container], "bench:1")])
     client.log(manned["metadata"]["name"], BENCHMARK)
     assert visit.visit == 1
     who.clear()

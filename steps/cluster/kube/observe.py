@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from analysis.aside import say_aside
 from analysis.errors import Problem
-from steps.catalogue.dataplanes import Arm
+from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.cluster.kube import felix, gate, kube_proxy, looking, pods, probes
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
@@ -22,10 +22,6 @@ from steps.settings import Settings
 from steps.settle import FOR_GOOD, WAITING
 
 Object = dict[str, Any]
-
-AS_IS: Final = "as-is"
-TRIALS: Final = "trials"
-"""The part that `prepare` makes: what is younger than its pods came after the proof."""
 
 BEFORE_STABLE_S: Final = 10.0
 """Before the trials: the rest of the stretch that must pass without a restart is theirs, and is looked at after."""
@@ -74,7 +70,7 @@ def observe(
     if Arm.parse(asked).name == AS_IS:
         added = _added_to_steps(client, variables, measured, client.now()) if moment == "after" else []
         return [*_as_is(standing, measured, moment, client.now()), *added]
-    places = sites(standing, measured)
+    places = looking.sites(standing.nodes, measured)
     looking.start(client, places, pods.image(variables))
     if stable_s is None:
         stable_s = BEFORE_STABLE_S if moment == "before" else gate.STABLE_S
@@ -103,13 +99,7 @@ def begin(client: Client, standing: Standing, measured: Sequence[str], variables
     """
     image = pods.image(variables)
     looking.stop(client)
-    looking.start(client, sites(standing, measured), image)
-
-
-def sites(standing: Standing, measured: Sequence[str]) -> list[looking.Site]:
-    """The measured nodes with their addresses."""
-    addresses = {node.name: node.address for node in standing.facts.nodes}
-    return looking.sites(measured, addresses.get)
+    looking.start(client, looking.sites(standing.nodes, measured), image)
 
 
 def look(client: Client, standing: Standing, places: Sequence[looking.Site]) -> list[Observation]:
@@ -192,7 +182,7 @@ def cost(
 
     One that is silent is waited for, until it has answered or is dead.
     """
-    places = sites(standing, measured)
+    places = looking.sites(standing.nodes, measured)
     if not Crew(client, looking.PART).pods():
         return None
     end = time.monotonic() + probes.DEAD_S + _POLL_S
@@ -225,7 +215,9 @@ def _cure(client: Client, standing: Standing, seen: Sequence[Observation], now: 
 
 def _restarts(client: Client, seen: Sequence[Observation], now: datetime) -> list[Sign]:
     """A Felix that started again after the trials' pods were made voids the trials."""
-    made = [datetime.fromisoformat(p["metadata"]["creationTimestamp"]) for p in Crew(client, TRIALS).pods().values()]
+    made = [
+        datetime.fromisoformat(p["metadata"]["creationTimestamp"]) for p in Crew(client, pods.TRIALS).pods().values()
+    ]
     if not made:
         return []
     found = []

@@ -8,13 +8,12 @@ from typing import Any, Final
 from analysis.errors import Problem, Unfit
 from steps.catalogue.tools import CANARY, CONNECTIVITY, served
 from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
-from steps.cluster.kube import direct_return, looking, nodes, padding, pods, reach
+from steps.cluster.kube import looking, nodes, padding, pods, reach
 from steps.cluster.kube.client import Client
-from steps.cluster.kube.configure import Standing
+from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.crew import AlteredError, Crew
 from steps.cluster.kube.nodes import Node
-from steps.cluster.kube.observe import TRIALS, sites
-from steps.cluster.kube.pods import Container
+from steps.cluster.kube.pods import TRIALS, Container
 from steps.cluster.kube.workloads import step_pods
 from steps.model import Finding, Monitor, Placement, Visit
 from steps.settings import Settings
@@ -67,7 +66,7 @@ def prepare(
     outside = outside_node(standing, variables) if any(t.client == "outside" for t in wanted) else None
     if outside is None and any(t.client == "outside" for t in wanted):
         raise Unfit(f"{_NO_OUTSIDE}. {_outside_remedy()}")
-    places = sites(standing, measured)
+    places = looking.sites(standing.nodes, measured)
     uplinks = {node: (seen.uplink, seen.uplink_mtu_bytes) for node, seen in looking.last(client, places).items()}
     crew = Crew(client, TRIALS)
     with ThreadPoolExecutor(2) as pool:
@@ -98,7 +97,7 @@ def pad(
         Problem: the pod is not ready, or there are no addresses for so many; with the reason.
     """
     if settings.services:
-        place = sites(standing, measured)[-1]
+        place = looking.sites(standing.nodes, measured)[-1]
         padding.have(client, settings.services, place.node, pods.image(variables), CONNECTIVITY.port)
 
 
@@ -128,14 +127,14 @@ def outside_node(standing: Standing, variables: Mapping[str, str]) -> Node | Non
     Raises:
         Unfit: the named one can't be it.
     """
-    fit = nodes.outside(standing.facts.nodes)
+    fit = nodes.outside(standing.nodes)
     name = variables.get(OUTSIDE, "").strip()
     if not name:
         return min(fit, key=lambda node: node.name, default=None)
     for node in fit:
         if node.name == name:
             return node
-    known = name in {node.name for node in standing.facts.nodes}
+    known = name in {node.name for node in standing.nodes}
     reason = "is no ready Linux node without Calico" if known else "is no node of the cluster"
     others = ", ".join(node.name for node in fit) or "none: there is no such node here"
     raise Unfit(f"{OUTSIDE} names {name}, which {reason}: name one of {others}.")
@@ -164,15 +163,15 @@ def findings(
             if BY_NAME[name].client == "outside"
         ]
     else:
-        found += direct_return.findings(standing.facts.dsr_opt_outs, outside, chosen[0], settings)
+        found += standing.outside_findings(outside, chosen[0], settings)
     try:
         image = pods.image(variables)
-        places = sites(standing, chosen)
+        places = looking.sites(standing.nodes, chosen)
     except Problem as error:
         remedy = f"Set `{IMAGE}=NAME:TAG`, and look at `kubectl get nodes -o wide`."
         return [*found, Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
     wanted = outside is not None and any(BY_NAME[name].client == "outside" for name in asked)
-    beyond = sites(standing, [outside.name])[0] if outside is not None and wanted else None
+    beyond = looking.sites(standing.nodes, [outside.name])[0] if outside is not None and wanted else None
     in_pods = any(BY_NAME[name].client == "pod" or BY_NAME[name].target != "node-address" for name in asked)
     return found + reach.findings(client, places, image, CANARY.port, beyond, in_pods=in_pods)
 
@@ -204,10 +203,10 @@ def manifests(
     for index, place in enumerate(places):
         made.append(pods.pod(f"monitor-{index}", TRIALS, "monitor", place.node, monitor, image))
         if any(t.client == "outside" for t in wanted):
-            host = pods.pod(
+            on_node = pods.pod(
                 f"monitor-host-{index}", TRIALS, "monitor-host", place.node, monitor, image, host_network=True
             )
-            made.append(host)
+            made.append(on_node)
     return made
 
 

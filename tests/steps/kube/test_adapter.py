@@ -4,7 +4,7 @@ import pytest
 
 from analysis.errors import BadInput, Problem, Unfit
 from steps.cluster import connect
-from steps.cluster.kube import observe, pods
+from steps.cluster.kube import pods
 from steps.cluster.kube.adapter import Kube
 from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
@@ -106,19 +106,19 @@ def test_a_run_that_is_at_work_keeps_its_lock_and_its_pods() -> None:
     kube(calico, RUN).configure(visit("ebpf"), settings())
     client, _transport = direct_client(calico.store)
     container = pods.Container("server", ("true",))
-    Crew(client, observe.TRIALS).man([pods.pod("server", observe.TRIALS, "server", "node-a", [container], "image:1")])
+    Crew(client, pods.TRIALS).man([pods.pod("server", pods.TRIALS, "server", "node-a", [container], "image:1")])
     other = kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"})
     assert other.restore(None) == []
     with pytest.raises(Unfit, match="at work: stop it first"):
         kube(calico).restore_for_person()
-    assert Crew(client, observe.TRIALS).pods()
+    assert Crew(client, pods.TRIALS).pods()
     (found,) = [f for f in other.preflight(settings()) if f.severity == "stop" and "held" in f.reason]
     assert "workflow bench/run-1" in found.reason
     work(calico, "run-1", "Failed")
     (found,) = [f for f in other.preflight(settings()) if "left it" in f.reason]
     assert "restore --environment prod" in str(found.remedy)
     assert other.restore(None)
-    assert not Crew(client, observe.TRIALS).pods()
+    assert not Crew(client, pods.TRIALS).pods()
 
 
 def test_a_snapshot_from_elsewhere_serves_where_the_clusters_own_is_gone() -> None:

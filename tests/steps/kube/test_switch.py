@@ -49,7 +49,7 @@ def put_back(
 ) -> list[Change]:
     client, transport = direct_client(calico.store)
     transport.kill_at, transport.kill_after_write = kill_at, late
-    if not restore.is_ours(client, owner, quiet, insist=insist):
+    if not state.is_ours(client, owner, quiet, insist=insist):
         return []
     return restore.restore(client, None, quiet, calico.store.advance, prove)
 
