@@ -8,8 +8,8 @@ from analysis.errors import Problem
 from steps import figures, monitor, proof, raw
 from steps.catalogue.topologies import CONTROL
 from steps.counters import Counters
-from steps.iperf3 import Report
 from steps.model import Model, Moment, Proof, Visit
+from steps.tools.iperf3 import Report
 
 D = TypeVar("D", bound=Model)
 

@@ -14,8 +14,8 @@ from steps.counters import Core, Counters
 from steps.model import Trial
 
 TRIAL = Trial(
-    trial=1, visit=1, position=1, topology="pod-to-pod", protocol="udp", direction="forward", streams=1,
-    offered_bps=3e8, repetition=1, duration_s=2,
+    trial=1, visit=1, position=1, topology="pod-to-pod", tool="iperf3", transport="udp", direction="forward",
+    streams=1, offered_bps=3e8, repetition=1, duration_s=2,
 )  # fmt: skip
 PAIR = Pair("lab-ebpf", "udp", 3e8, lost=0.40, busy={IDLE_TIME: 0.41, COLUMNS: 0.60}, halting=0.05)
 

@@ -19,7 +19,7 @@ def tell_plan(request: Request) -> int:
     visits = make(settings)
     table = Table("visit", "round", "dataplane", "trials in their order", box=None, pad_edge=False)
     for visit in visits:
-        trials = ", ".join(f"{t.topology} {t.protocol} {t.direction}" for t in visit.trials)
+        trials = ", ".join(f"{t.topology} {t.variant.name} {t.direction}" for t in visit.trials)
         table.add_row(str(visit.visit), str(visit.round), visit.dataplane, trials)
     console = Terminal()
     console.print(table)

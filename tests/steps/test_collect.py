@@ -13,6 +13,7 @@ from analysis.errors import Problem
 from analysis.rows import to_table
 from analysis.schema import TABLES
 from steps import collect, collect_trials, plan, raw
+from steps.catalogue.tools import VARIANTS
 from steps.counters import Traffic
 from steps.model import Finding, Model, Monitor, SwitchCost, Trial, Visit
 from steps.reports import fitting
@@ -178,7 +179,7 @@ def test_samples_of_iperf3_and_of_the_monitors(run: Path) -> None:
 def first(run: Path, protocol: str = "tcp") -> tuple[Path, Path]:
     """The visit's folder and the document of its first trial of a protocol."""
     visit = visits(run)[0]
-    trial = next(t for t in visit.trials if t.protocol == protocol)
+    trial = next(t for t in visit.trials if t.variant.name == protocol)
     folder = run / raw.visit_directory(1)
     return folder, folder / trial.topology / raw.trial_name(trial.trial)
 
@@ -189,10 +190,13 @@ def replaced(path: Path, **fields: object) -> None:
     raw.write(path, document.model_copy(update={"attempts": attempts}))
 
 
+def by_name(protocol: str) -> tuple[str, str]:
+    tool, variant = VARIANTS[protocol]
+    return tool.name, variant.transport
+
+
 def trial_row(run: Path, protocol: str = "tcp") -> Row:
-    return next(
-        t for t in of_visit(tables(run)["trials"], 1) if t.items() >= collect_trials.measured_by(protocol).items()
-    )
+    return next(t for t in of_visit(tables(run)["trials"], 1) if by_name(protocol) == (t["tool"], t["transport"]))
 
 
 def test_the_warm_up_is_left_out_of_cpu(run: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, End, Target, Topology
 from steps.cluster.kube import looking, prepare
 from steps.cluster.kube.nodes import Node
-from steps.cluster.lab import layout, servers, services
+from steps.cluster.lab import layout, servers
 from steps.model import Placement
 
 Object = dict[str, Any]
@@ -36,8 +36,7 @@ def test_the_lab_has_a_server_behind_the_target(topology: Topology) -> None:
     owners = {layout.NODE_A.address: layout.NODE_A.name, layout.NODE_B.address: layout.NODE_B.name}
     owners |= {pod.address: pod.name for node in layout.NODES for pod in node.pods}
     behind = layout.SERVER_POD.name if topology.target in {"service", "nodeport"} else owners[place.address]
-    ports = (services.IPERF3_PORT, services.CONNECT_PORT)
-    assert {(behind, port) for port in ports} <= listening
+    assert {(behind, tool.port) for tool in servers.ALWAYS} <= listening
     assert (place.nat_monitor is not None) == topology.through_node
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
 from analysis.errors import Problem
+from steps.catalogue.tools import CONNECTIVITY
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube import looking, pods
 from steps.cluster.kube.client import Client
@@ -80,7 +81,8 @@ def manifests(
     """One pod for each node and network that clients run in."""
     targets: dict[tuple[str, bool], dict[tuple[str, int], None]] = {}
     for each in placements:
-        targets.setdefault((each.client_node, each.host_network), {})[each.address, each.connect_port] = None
+        answering = each.address, each.ports[CONNECTIVITY.name]
+        targets.setdefault((each.client_node, each.host_network), {})[answering] = None
     made = []
     for index, ((node, host_network), addresses) in enumerate(targets.items()):
         words = [word for address, port in addresses for word in (address, str(port))]

@@ -5,6 +5,7 @@ from typing import Final
 
 from analysis.errors import Problem, Unfit
 from steps.catalogue.dataplanes import Arm
+from steps.catalogue.tools import served
 from steps.catalogue.topologies import BY_NAME, CONTROL
 from steps.cluster.lab import box, layout, state, topology
 from steps.cluster.lab.dataplanes import load, traits
@@ -100,8 +101,9 @@ class Lab:
         if not any(t.name == CONTROL for t in wanted):
             wanted.insert(0, BY_NAME[CONTROL])
         servers.stop()
-        servers.start(servers.needed(wanted))
-        return [servers.placement(topology) for topology in wanted]
+        tools = served(trial.tool for trial in visit.trials)
+        servers.start(servers.needed(wanted, tools))
+        return [servers.placement(topology, tools) for topology in wanted]
 
     def clear(self) -> None:
         """End the servers, and whatever else runs in the lab's namespaces."""
