@@ -16,6 +16,7 @@ from tests.steps.lab.conftest import ENTER
 
 GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 _ENTRY = re.compile(r"^In `(\S+)`, among `(\w+)`:\n\n((?: {4}.*\n|\n)+)", re.MULTILINE)
+_IMPORT = re.compile(r"^That file imports it: `(.+?)`", re.MULTILINE)
 _FILE = re.compile(r"^New, `(\S+)`:\n\n((?: {4}.*\n|\n)+)", re.MULTILINE)
 
 
@@ -34,6 +35,8 @@ class Copy:
         assert entries, heading
         for path, catalogue, text in entries:
             self.insert(path, f"{catalogue}: Final = (\n", text)
+            for line in _IMPORT.findall(section):
+                self.insert(path, "from typing import Final\n", f"\n{line}\n")
         for path, text in written if files else ():
             (self.root / path).write_text(re.sub(r"^ {4}", "", text, flags=re.MULTILINE), encoding="utf-8")
 
@@ -92,6 +95,77 @@ print(json.dumps([
     assert shown
     assert {"node-b", "pod-b"} == set(lab)
     assert {"server-host", "server"} <= set(kube)
+
+
+TOOL = """
+import json, subprocess, tempfile
+from pathlib import Path
+from analysis import report
+from analysis.database import connect
+from analysis.store import Store
+from analysis.summary import summarise
+from steps import collect, measure, plan, raw
+from steps.catalogue.tools import BY_NAME, served
+from steps.catalogue.topologies import BY_NAME as TOPOLOGIES
+from steps.cluster.kube import looking, prepare
+from steps.cluster.lab import servers, services
+from steps.options import PROTOCOLS
+from steps.tools.tool import here
+from tests.steps.builders import placement, settings, write_run
+from tests.steps.test_measure import free_port, until
+
+tools, path = served(["echo"]), [TOPOLOGIES["pod-to-pod"]]
+places = [looking.Site("a", "10.0.0.1"), looking.Site("b", "10.0.0.2")]
+kube = {pod["metadata"]["name"]: pod for pod in prepare.manifests(path, places, "image:1", tools)}["server"]
+answers = {
+    "lab": [server.argv[1:] for server in servers.needed(path, tools) if server.namespace == "pod-b"],
+    "lab service": [port.name for port in services.MEASURED],
+    "pod": [container["name"] for container in kube["spec"]["containers"]],
+    "service": [port["name"] for port in prepare.service(tools)["spec"]["ports"]],
+    "option": PROTOCOLS,
+}
+chosen = settings(topologies="pod-to-pod", options="protocols=echo,tcp rounds=2")
+port, documents = free_port(), Path(tempfile.mkdtemp())
+answers["plan"] = sorted({(t.tool, t.streams) for visit in write_run(documents, chosen) for t in visit.trials})
+server = subprocess.Popen(here(BY_NAME["echo"].server(port)))
+until(lambda: f":{port:04X} 00000000:0000 0A" in Path("/proc/net/tcp").read_text())
+said = []
+for visit in plan.make(chosen):
+    trials = [trial for trial in visit.trials if trial.tool == "echo"]
+    folder = documents / raw.visit_directory(visit.visit) / "pod-to-pod"
+    place = placement(topology="pod-to-pod", ports={"echo": port})
+    measure.run(place, trials, chosen, folder, said.append, lambda *_: None)
+server.kill()
+answers["said"] = said
+store = Store(tempfile.mkdtemp())
+store.write("run-1", collect.rows(documents))
+con = connect(store)
+trials = con.sql("select * from trials where tool = 'echo'").to_arrow_table().to_pylist()
+answers["trials"] = [[t["transport"], t["outcome"], t["error"], t["received_bps"], t["rtt_s"]] for t in trials]
+answers["compared"] = sorted({(c.path, c.metric) for c in summarise(con, "run-1").comparisons if c.tool == "echo"})
+answers["report"] = "pod-to-pod echo" in report.render(con, "run-1")
+print(json.dumps(answers))
+"""
+
+
+def test_a_tool_is_one_file_and_one_entry(copied: Copy) -> None:
+    copied.follow("A tool")
+    answers = copied.run(TOOL)
+    assert ["-m", "steps.tools.echo", "5206"] in answers["lab"]
+    assert "default/server:echo" in answers["lab service"]
+    assert set(answers["pod"]) == {"iperf3", "connect", "echo"}
+    assert "echo" in answers["service"]
+    assert set(answers["option"]) == {"echo", "tcp", "udp", "connect"}
+    assert answers["plan"] == [["echo", 1], ["iperf3", 1]]
+    assert len(answers["said"]) == 4
+    assert all(line.startswith("pod-to-pod echo forward 1/1: a round trip in ") for line in answers["said"])
+    assert len(answers["trials"]) == 4
+    for transport, outcome, error, received_bps, rtt_s in answers["trials"]:
+        assert (transport, outcome, error) == ("tcp", "measured", None)
+        assert received_bps > 1e4
+        assert 0 < rtt_s < 0.1
+    assert answers["compared"] == [["pod-to-pod echo", "cpu_s_per_gbit"], ["pod-to-pod echo", "received_bps"]]
+    assert answers["report"]
 
 
 LAB = (
