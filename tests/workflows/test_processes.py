@@ -345,3 +345,26 @@ def test_a_step_that_is_over_can_still_be_asked_to_stop(tmp_path: Path) -> None:
         return code
 
     assert asyncio.run(cross()) == 1
+
+
+@pytest.mark.parametrize("asked", ["", "fds"])
+def test_the_fork_server_of_a_killed_engine_ends_without_a_traceback(asked: str) -> None:
+    """The engine is killed after it called the server, and after it has asked, before it says for what."""
+    asks = """
+import os, socket, sys
+from multiprocessing import forkserver
+from workflows.local.process import warm
+
+warm()
+server = forkserver._forkserver
+if sys.argv[1]:
+    for descriptor in server.connect_to_new_process([]):
+        os.close(descriptor)
+    os.close(server._forkserver_alive_fd)
+else:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(server._forkserver_address)
+os.waitpid(server._forkserver_pid, 0)
+"""
+    done = subprocess.run([sys.executable, "-c", asks, asked], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
