@@ -14,7 +14,8 @@ from kubernetes.client import Configuration
 
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.faults import NOT_FOUND, refused
-from tests.steps.kube.fake_store import Answer, Store
+from tests.steps.kube.fake_answers import Answer
+from tests.steps.kube.fake_store import Store
 
 NAMESPACE = "bench"
 WHERE = "prod"
