@@ -22,6 +22,16 @@ def restore(
     document: Annotated[Path, document(RUN_FOLDER + "/" + raw.RESTORE)],
 ) -> None:
     """Works from the run's snapshot where there is one. Safe to run twice, and when nothing was changed."""
+    put_back(documents, document)
+
+
+def put_back(documents: Path | None, document: Path) -> None:
+    """Put the cluster back, and keep what was done.
+
+    Args:
+        documents: the run's, as far as it came.
+        document: where to keep it.
+    """
     cluster = connect(variables.environment())
     kept = raw.Restore(finished_at=datetime.now(UTC), evidence=_last_look(cluster, documents))
     try:

@@ -199,3 +199,26 @@ def test_the_gate_is_only_asked_where_it_can_look() -> None:
     who.configure(visit("ebpf"), settings())
     who.restore(None)
     assert any("whether iptables works again was not looked at" in sentence for sentence in said)
+
+
+def test_a_settle_that_retry_begins_again_says_that_the_switch_was_put_back() -> None:
+    calico = Calico()
+    who = kube(calico, RUN)
+    who.configure(visit("ebpf"), settings())
+    who.restore(None)
+    with pytest.raises(Problem, match=r"prod: the switch to ebpf was put back .* so iptables runs now.* submit a run"):
+        who.observe(visit("ebpf"), settings(), "before")
+
+
+@pytest.mark.parametrize("dataplane", ["iptables", "as-is"])
+def test_a_settle_that_retry_begins_again_goes_on_where_no_switch_is_missing(
+    dataplane: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calico = Calico()
+    who = kube(calico, RUN)
+    who.configure(visit(dataplane), settings(dataplane))
+    who.restore(None)
+    looked = []
+    monkeypatch.setattr(observe, "observe", lambda *_given, **_more: looked.append(dataplane) or [])
+    assert who.observe(visit(dataplane), settings(dataplane), "before") == []
+    assert looked == [dataplane]
