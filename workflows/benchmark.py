@@ -15,10 +15,11 @@ controller walks down from a DAG's last tasks, panics at that child, and never c
 template that a loop runs has a mutex, whose waiting items are such children. So `visit`, which a loop runs, holds none,
 and `begin` and `stay` in it do.
 
-Two more keep Argo's Retry whole, which sets failed pods back and every DAG on the way to them. Each task that comes
-after a loop over DAGs names the loop among what it waits for: a visit on the way to a failed verdict would else be set
-back to Running and never be looked at again, and the run stands for ever. And what a loop runs begins with a pod: a
-visit that a Stop kept from beginning has no other pod that failed, and would be passed over.
+Three more keep Argo's Retry whole, which deletes failed pods and sets every node on the way to them back to Running.
+Each task names every task before it that is a loop over DAGs or may be repeated: what is set back and named by nobody
+is never looked at again, and the run stands for ever. What a loop runs begins with a pod: a visit that a Stop kept from
+beginning has no other pod that failed, and would be passed over. And what follows such a loop is not repeatable: it
+would begin before the loop, since its node is there already.
 """
 
 from typing import cast
@@ -31,7 +32,7 @@ from steps.cluster.kube.pods import NAMED as POD_NAMED
 from steps.cluster.kube.workloads.mesh import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
 from steps.tasks.begin import begin, turn
 from steps.tasks.clear import clear
-from steps.tasks.collect import collect
+from steps.tasks.collect import collect, recollect
 from steps.tasks.common import RUN
 from steps.tasks.configure import configure
 from steps.tasks.measure import measure
@@ -117,15 +118,16 @@ def _stay() -> DAG:
         configure(name="configure", arguments=arguments)
         settle(name="settle", arguments=arguments, depends="configure")
         # Where a node fell back from eBPF, pods can't reach each other across nodes until this is over.
-        retreat(name="retreat", arguments=arguments, depends="settle.Failed || settle.Errored")
-        prepare(name="prepare", arguments=arguments, depends="settle")
+        retreat(name="retreat", arguments=arguments, depends="configure && (settle.Failed || settle.Errored)")
+        prepare(name="prepare", arguments=arguments, depends="configure && settle")
         measure(
             name="measure",
             with_param="{{tasks.prepare.outputs.parameters.measures}}",
             arguments={**arguments, **_item("what", "title", "client-node", "network", "timeout")},
-            depends="prepare",
+            depends="configure && prepare",
         )
-        clear(name="clear", arguments=arguments, depends=f"({OVER.format('measure')}) && ({OVER.format('retreat')})")
+        over = " && ".join(f"({OVER.format(task)})" for task in ("configure", "measure", "retreat"))
+        clear(name="clear", arguments=arguments, depends=over)
     return stay
 
 
@@ -151,8 +153,9 @@ def _benchmark(visit: DAG) -> None:
             depends="snapshot",
         )
         visited = f"({ENDED.format('visit')})"
-        collect(name="collect", depends=visited)
-        report(name="report", arguments={"run-id": RUN}, depends=f"collect && {visited}")
+        # Argo hangs what comes after a loop on the last pods of its items, and Retry refuses what hangs on nothing
+        collect(name="collect", depends=f"snapshot && {visited}")
+        report(name="report", arguments={"run-id": RUN}, depends=f"snapshot && {visited} && collect")
         verdict(
             name="verdict",
             arguments={
@@ -160,7 +163,7 @@ def _benchmark(visit: DAG) -> None:
                 "outcome": "{{tasks.report.outputs.parameters.outcome}}",
                 "regression": "{{tasks.report.outputs.parameters.regression}}",
             },
-            depends=f"report && {visited}",
+            depends=f"snapshot && {visited} && collect && report",
         )
 
 
@@ -169,7 +172,7 @@ def _finish() -> None:
     unfinished = "{{workflow.status}} != Succeeded"
     with DAG(name="finish", fail_fast=False):
         restore(name="restore")
-        collect(name="collect", depends=ENDED.format("restore"), when=unfinished)
+        recollect(name="collect", depends=ENDED.format("restore"), when=unfinished)
         report(name="report", arguments={"run-id": RUN}, depends="collect.Succeeded")
         # As the only leaf it decides whether the exit handler failed, so it is told how restore ended.
         notify(

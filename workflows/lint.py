@@ -64,33 +64,40 @@ def unsafe_to_retry(workflow: Object) -> list[str]:
     """Each shape in which Argo's Retry stands for ever or passes something over, as a sentence; none: it does neither.
 
     Retry (FormulateRetryWorkflow in workflow/util/util.go, 3.6 to 4.1) deletes the failed pods and what came of them,
-    and sets every DAG on the way from the root to them back to Running, among them one item of a loop that they came
-    after. The controller looks again only at what an unfinished task names in its `depends`, and ends no DAG in which
-    another is Running. And it finds by their failed pods only what a Stop kept from beginning.
+    and sets the other nodes on the way from the root to them back to Running: DAGs, an item of a loop that they came
+    after, and tasks that may be repeated. The controller looks again only at what an unfinished task names in its
+    `depends`, and at that without asking what comes before it; and it ends no DAG in which a node is Running.
 
     Args:
-        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it.
+        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it. The exit handler is left out, which
+            Retry begins anew.
     """
-    templates: dict[str, Object] = {t["name"]: t for t in workflow.get("spec", {}).get("templates", [])}
-    found = []
-    for template in templates.values():
-        tasks = template.get("dag", {}).get("tasks", [])
-        needs = {task["name"]: tasks_in(condition_of(task)) for task in tasks}
-        for loop in (t for t in tasks if "withParam" in t and "dag" in templates.get(t.get("template", ""), {})):
-            where = f"template {template['name']}, task"
-            found += [
-                f"{where} {name} comes after loop {loop['name']} and does not wait for it itself; name it in depends"
-                for name in needs
-                if loop["name"] not in needs[name] and loop["name"] in _before(name, needs)
-            ]
-            looped = templates[loop["template"]]["dag"]["tasks"]
-            found += [
-                f"{where} {loop['name']} is a loop over {loop['template']}, which begins with {first['name']}, a DAG; "
-                "let it begin with a pod"
-                for first in looped
-                if not condition_of(first) and "dag" in templates.get(first.get("template", ""), {})
-            ]
-    return found
+    spec = workflow.get("spec", {})
+    templates: dict[str, Object] = {t["name"]: t for t in spec.get("templates", [])}
+    return [
+        problem
+        for name, template in templates.items()
+        if name != spec.get("onExit")
+        for problem in _unsafe_to_retry(f"template {name}, task", template.get("dag", {}).get("tasks", []), templates)
+    ]
+
+
+def _unsafe_to_retry(where: str, tasks: Iterable[Object], templates: Mapping[str, Object]) -> Iterator[str]:
+    needs = {task["name"]: tasks_in(condition_of(task)) for task in tasks}
+    runs = {task["name"]: templates.get(task.get("template", ""), {}) for task in tasks}
+    loops = {task["name"] for task in tasks if "withParam" in task and "dag" in runs[task["name"]]}
+    for name, before in ((name, _before(name, needs)) for name in needs):
+        for other in sorted(before - set(needs[name])):
+            if other in loops or "retryStrategy" in runs[other]:
+                yield f"{where} {name} comes after {other} without waiting for it itself; name it in depends"
+        for loop in sorted(loops & set(needs[name])):
+            is_next = not any(loop in needs[other] for other in before)
+            if is_next and "retryStrategy" in runs[name]:
+                yield f"{where} {name} may be repeated and follows the loop {loop}, so that Retry begins it first"
+    for loop in sorted(loops):
+        for first in runs[loop]["dag"]["tasks"]:
+            if not condition_of(first) and "dag" in templates.get(first.get("template", ""), {}):
+                yield f"{where} {loop} is a loop that begins with {first['name']}, a DAG; let it begin with a pod"
 
 
 def _before(task: str, needs: Mapping[str, Iterable[str]]) -> set[str]:

@@ -8,7 +8,7 @@ from steps.cluster.kube import pods
 from steps.cluster.kube.adapter import Kube
 from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
-from steps.model import Visit
+from steps.model import Sign, Visit
 from steps.settings import Settings, choose
 from tests.steps.builders import trial
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
@@ -218,3 +218,31 @@ def test_the_gate_is_only_asked_where_it_can_look() -> None:
     who.configure(visit("ebpf"), settings())
     who.restore()
     assert any("whether iptables works again was not looked at" in sentence for sentence in said)
+
+
+def test_a_settle_that_retry_begins_again_says_that_the_switch_was_put_back() -> None:
+    calico = Calico()
+    who = kube(calico, RUN)
+    who.configure(visit("ebpf"), settings())
+    who.restore()
+    with pytest.raises(Problem, match=r"prod: the switch to ebpf was put back .* so iptables runs now.* submit a run"):
+        who.observe(visit("ebpf"), "before")
+
+
+@pytest.mark.parametrize("dataplane", ["iptables", "as-is"])
+def test_a_settle_that_retry_begins_again_goes_on_where_no_switch_is_missing(
+    dataplane: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calico = Calico()
+    who = kube(calico, RUN)
+    who.configure(visit(dataplane), settings(dataplane))
+    who.restore()
+    looked = []
+
+    def look(*_given: object, **_more: object) -> list[Sign]:
+        looked.append(dataplane)
+        return []
+
+    monkeypatch.setattr("steps.cluster.kube.observe.observe", look)
+    assert who.observe(visit(dataplane), "before") == []
+    assert looked == [dataplane]
