@@ -25,7 +25,8 @@ _COMPARED: Final = 80
 _SHOWN: Final = 60
 """Of what was typed so many characters are repeated in a sentence."""
 
-_UNITS: Final = {"_s": " s", "_bytes": " B", "_bps": " bit/s", "_ratio": ""}
+_BIT_S: Final = " bit/s"
+_UNITS: Final = {"_s": " s", "_bytes": " B", "_bps": _BIT_S, "_ratio": ""}
 """How a field's name ends, and its unit in a sentence."""
 
 
@@ -111,12 +112,12 @@ class Option:
         """What values it takes, in short; empty where nothing says it."""
         if self.hint or self.bounds == UNBOUNDED:
             return self.hint or ", ".join(self.choices)
-        words = ("above", "and below") if self.bounds.exclusive else ("", "to")
-        return f"{words[0]} {self.bounds.low:.9g} {words[1]} {self.bounds.high:.9g}{self.unit}".strip()
+        least, most = (_as_typed(bound, self.unit) for bound in (self.bounds.low, self.bounds.high))
+        return (f"above {least} and below {most}" if self.bounds.exclusive else f"{least} to {most}") + self.unit
 
 
 Reader = Callable[[str, Option], object]
-"""Turns an option's text into its value; raises FaultError."""
+"""Turns an option's text into its value, given the option with the name that was typed; raises FaultError."""
 
 
 def options_of(model: type[BaseModel]) -> tuple[Option, ...]:
@@ -206,16 +207,21 @@ def parse(text: str, known: Mapping[str, Option]) -> tuple[dict[str, object], li
             faults.append(f"option {name} is given twice: give it once")
         else:
             try:
-                values[option.field] = option.read(value, option)
+                values[option.field] = option.read(value, replace(option, name=name.lower()))
             except FaultError as fault:
                 faults.append(str(fault))
                 values[option.field] = None
     return {name: value for name, value in values.items() if value is not None}, faults
 
 
-def _number(text: str, option: Option) -> float:
+def _number(text: str, option: Option) -> int | float:
+    typed = text.removesuffix("s") if option.unit == " s" else text
     try:
-        number = float(text.removesuffix("s") if option.unit == " s" else text)
+        return int(typed)  # a float would make another number of a long one
+    except ValueError:
+        pass
+    try:
+        number = float(typed)
     except ValueError:
         raise FaultError(f"{option.name} must be a number, got {shown(text)}") from None
     if not math.isfinite(number):
@@ -223,24 +229,37 @@ def _number(text: str, option: Option) -> float:
     return number
 
 
-def _bounded(number: float, option: Option) -> float:
-    bounds, unit = option.bounds, option.unit
-    if number < bounds.low:
-        raise FaultError(f"{option.name} must be at least {bounds.low:g}{unit}, got {number:g}{unit}{option.too_low}")
-    if number > bounds.high:
-        raise FaultError(f"{option.name} must be at most {bounds.high:g}{unit}, got {number:g}{unit}")
-    return number
+def _check_bounds(number: float, typed: str, option: Option) -> None:
+    unit = option.unit
+    got = typed.removesuffix("s") if unit == " s" else typed
+    got = (got if len(got) <= _SHOWN else shown(got)) + unit
+    least, most = (_as_typed(bound, unit) + unit for bound in (option.bounds.low, option.bounds.high))
+    if number < option.bounds.low:
+        raise FaultError(f"{option.name} must be at least {least}, got {got}{option.too_low}")
+    if number > option.bounds.high:
+        raise FaultError(f"{option.name} must be at most {most}, got {got}")
+
+
+def _as_typed(bound: float, unit: str) -> str:
+    """A bound as a person would type it: a rate with its prefix, any other whole number with all of its digits."""
+    if unit == _BIT_S:
+        prefix, factor = max((each for each in _PREFIX.items() if each[1] <= bound), key=lambda each: each[1])
+        return f"{bound / factor:g}{prefix.upper()}"
+    return str(int(bound)) if bound == int(bound) else f"{bound:g}"
 
 
 def _read_whole(text: str, option: Option) -> int:
-    number = _bounded(_number(text, option), option)
+    number = _number(text, option)
+    _check_bounds(number, text, option)
     if number != int(number):
         raise FaultError(f"{option.name} must be a whole number, got {number:g}{option.unit}")
     return int(number)
 
 
 def _read_real(text: str, option: Option) -> float:
-    return _bounded(_number(text, option), option)
+    number = _number(text, option)
+    _check_bounds(number, text, option)
+    return float(number)
 
 
 def _read_share(text: str, option: Option) -> float:
@@ -248,9 +267,9 @@ def _read_share(text: str, option: Option) -> float:
     if not bounds.low < number < bounds.high:
         raise FaultError(
             f"{option.name} must be a share above {bounds.low:g} and below {bounds.high:g}, such as 0.05 for 5 %, "
-            f"got {number:g}"
+            f"got {shown(text)}"
         )
-    return number
+    return float(number)
 
 
 def _read_switch(text: str, option: Option) -> bool:
@@ -263,12 +282,12 @@ def read_list(text: str, option: Option) -> tuple[str, ...]:
     """A comma-separated choice among `choices`, in their order."""
     chosen, what = [item.lower() for item in items(text)], option.name.removesuffix("s")
     if not chosen:
-        raise FaultError(f"{what}s must name at least one of {', '.join(option.choices)}")
+        raise FaultError(f"{option.name} must name at least one of {', '.join(option.choices)}")
     for item in chosen:
         if item not in option.choices:
             raise FaultError(f"unknown {what} {shown(item)}: {nearest(item, option.choices)}")
     if len(set(chosen)) < len(chosen):
-        raise FaultError(f"{what}s names one of them twice: {', '.join(chosen)}")
+        raise FaultError(f"{option.name} names one of them twice: {', '.join(chosen)}")
     return tuple(item for item in option.choices if item in chosen)
 
 
@@ -280,7 +299,9 @@ def read_rate(text: str, option: Option) -> float:
             f"{option.name} must be bits per second such as 100M, 2.5G or 0 for no limit, got {shown(text)}"
         )
     number = float(match["number"]) * _PREFIX[match["prefix"].lower()]
-    return _bounded(number, option) if number else number
+    if number:
+        _check_bounds(number, match["number"] + match["prefix"], option)
+    return number
 
 
 def read_algorithm(text: str, option: Option) -> str:

@@ -106,12 +106,12 @@ def test_defaults_by_profile_are_of_known_profiles(environment: str) -> None:
 
 
 def test_a_new_option_is_one_entry(tmp_path: Path) -> None:
-    """The README's own, in a copy: flags, form, make, documents and the nights that are compared follow."""
+    """What docs/extending.md says, done in a copy: flags, form, make, documents, and the nights that are compared."""
     for name in ("analysis", "steps", "workflows", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.png"))
     for name in ("Makefile", "requirements.lock", "setup.sh"):
         shutil.copy(ROOT / name, tmp_path)
-    (entry,) = re.findall(r"^    (pause_s: Annotated.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    (entry,) = re.findall(r"^    (pause_s: Annotated.*)$", (ROOT / "docs/extending.md").read_text(), re.MULTILINE)
     home = tmp_path / "steps/catalogue/options.py"
     home.write_text(home.read_text().replace("    label: str", f"    {entry}\n    label: str", 1))
     (tmp_path / "ready").touch()

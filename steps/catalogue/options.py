@@ -183,7 +183,6 @@ class Settings(Model):
         Field(ge=0, le=2**53),
         Option(
             help="Of the random order; a new one if empty, which is recorded.",
-            hint="a whole number",
             changes_method=False,
         ),
     ]

@@ -174,6 +174,7 @@ def test_only_earlier_nights_of_the_same_environment_and_trigger_are_compared(tm
         ("rounds", 99, True),
         ("regression_limit_ratio", 0.3, True),
         ("dataplanes", [{"name": "alpha"}], True),
+        ("tools", [{"name": "tcp"}], True),
     ],
 )
 def test_a_changed_method_starts_anew(parameter: str, value: object, compared: bool, tmp_path: Path) -> None:  # noqa: FBT001
@@ -271,7 +272,7 @@ def test_every_metric_is_followed_where_it_may_be_judged(environment: str, tmp_p
     con = synthetic.database(tmp_path, *recipes)
     found = history.series_of(con, run.load(con, "night-01"), ["night-00", "night-01"])
     lab = environment == "lab"
-    assert {s.metric.name for s in found} == {m.name for m in metrics.METRICS if m.in_lab or not lab}
+    assert {s.metric.name for s in found} == {m.name for m in metrics.COMPARED if m.in_lab or not lab}
     assert {s.against for s in found} == ({"alpha"} if lab else {None, "alpha"})
     assert all([night.run_id for night in s.nights] == ["night-00", "night-01"] for s in found)
 

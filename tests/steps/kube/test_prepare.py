@@ -82,7 +82,7 @@ def visit(*topologies: str) -> Visit:
 
 def settings(*topologies: str, services: int = 0) -> Settings:
     cells = tuple(Cell(topology=name, tool="iperf3", transport="tcp", direction="forward") for name in topologies)
-    return cast("Settings", SimpleNamespace(services=services, cells=cells))
+    return cast("Settings", SimpleNamespace(services=services, cells=cells, streams=1))
 
 
 EVERY = tuple(topology.name for topology in TOPOLOGIES)
@@ -411,5 +411,5 @@ def test_an_image_that_no_node_can_pull_stops_the_run_before_it_begins() -> None
 
 def test_node_ports_that_differ_by_protocol_are_refused() -> None:
     ports = [{"name": n, "nodePort": p} for n, p in (("iperf3-tcp", 30001), ("iperf3-udp", 30002), ("connect", 30003))]
-    with pytest.raises(Problem, match="30001 by TCP, 30002 by UDP"):
+    with pytest.raises(Problem, match="30001 for iperf3-tcp and 30002 for iperf3-udp"):
         prepare.node_ports({"metadata": {"name": "trials"}, "spec": {"ports": ports}})

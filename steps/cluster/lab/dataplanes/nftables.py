@@ -217,14 +217,14 @@ def _endpoint(profile: str, *, from_pod: bool) -> list[str]:
 
 
 def _packets(node: Node) -> int | None:
-    return _counted(node, PODS_TABLE, "filter-FORWARD", "cali*")
+    return counted_packets(node, PODS_TABLE, "filter-FORWARD", "cali*")
 
 
 def _connections(node: Node) -> int | None:
-    return _counted(node, SERVICES_TABLE, service_chain(EVIDENCE[0]), "")
+    return counted_packets(node, SERVICES_TABLE, service_chain(EVIDENCE[0]), "")
 
 
-def _counted(node: Node, table: str, chain: str, interface: str) -> int | None:
+def counted_packets(node: Node, table: str, chain: str, interface: str) -> int | None:
     """Packets that rules of a chain on an interface (any, if empty) counted; None if there is no such chain."""
     listed = ask(Job(node.name, ("nft", "-j", "list", "chain", "ip", table, chain)))
     if listed is None:
