@@ -21,22 +21,10 @@ from analysis import atomic
 from analysis.errors import Problem
 from steps.clock import Mark
 from steps.counters import Counters
-from steps.model import (
-    Change,
-    Count,
-    Finding,
-    Model,
-    Moment,
-    Placement,
-    Proof,
-    Seconds,
-    Sign,
-    SwitchCost,
-    Trial,
-    Visit,
-)
+from steps.model import Change, Count, Finding, Moment, Placement, Proof, Seconds, Sign, SwitchCost, Trial, Visit
 from steps.reports import bounds
 from steps.settings import Settings
+from steps.strict_model import Model
 
 RUN: Final = "run.json"
 PREFLIGHT: Final = "preflight.json"

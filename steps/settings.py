@@ -20,8 +20,9 @@ from steps.catalogue import profiles, tools
 from steps.catalogue import topologies as topologies_catalogue
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import LAB, is_lab, kind_of
-from steps.model import Cell, Model, faults_of
+from steps.model import Cell
 from steps.options import Bounds, items, nearest, parse, shown
+from steps.strict_model import Model, faults_of
 from steps.tools.tool import Direction, Tool
 
 MOST_LAB_SERVICES: Final = 10_000

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from analysis import atomic
-from steps.model import Model, Visit
+from steps.model import Visit
 from steps.settings import Settings
+from steps.strict_model import Model
 
 FILE: Final = Path("/run/lab/state.json")
 
