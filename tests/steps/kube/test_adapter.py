@@ -1,5 +1,7 @@
 """The port's verbs over a cluster, and the commands for a person on top of them."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from analysis.errors import BadInput, Problem, Unfit
@@ -8,7 +10,7 @@ from steps.cluster.kube import observe, pods
 from steps.cluster.kube.adapter import Kube
 from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
-from steps.model import Visit
+from steps.model import Sign, Visit
 from steps.settings import Settings, choose
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
@@ -218,7 +220,6 @@ def test_a_settle_that_retry_begins_again_goes_on_where_no_switch_is_missing(
     who = kube(calico, RUN)
     who.configure(visit(dataplane), settings(dataplane))
     who.restore(None)
-    looked = []
-    monkeypatch.setattr(observe, "observe", lambda *_given, **_more: looked.append(dataplane) or [])
-    assert who.observe(visit(dataplane), settings(dataplane), "before") == []
-    assert looked == [dataplane]
+    sign = Sign(looked_at="a pod", seen="nothing", node="node-a", at=datetime.now(UTC), moment="before", indicates=())
+    monkeypatch.setattr(observe, "observe", lambda *_given, **_more: [sign])
+    assert who.observe(visit(dataplane), settings(dataplane), "before") == [sign]
