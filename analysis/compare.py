@@ -8,7 +8,7 @@ from typing import Final, Literal
 from analysis import statistics, words
 from analysis.domain import Cell
 from analysis.flags import NO_DOUBT, Doubt
-from analysis.metrics import Metric
+from analysis.metrics import THROUGHPUT, ComparedMetric, Scale, shown_unit
 from analysis.statistics import Difference
 
 Verdict = Literal["higher", "lower", "no-difference", "cannot-tell"]
@@ -35,7 +35,7 @@ class Comparison:
     metric: str
     metric_title: str
     unit: str
-    scale: Literal["ratio", "points"]
+    scale: Scale
     better: Literal["higher", "lower"]
     topology: str
     tool: str
@@ -79,7 +79,7 @@ class Comparison:
         """The two means: `3.02 → 5.21 Gbit/s`."""
         if self.baseline_value is None or self.value is None:
             return ""
-        return words.step(self.baseline_value, self.value, self.unit)
+        return words.step(self.baseline_value, self.value, shown_unit(self.unit, self.scale))
 
     @property
     def estimate(self) -> str:
@@ -110,7 +110,7 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The whole: `pod-to-service tcp: lab-ebpf 3.02 → 5.21 Gbit/s, +72 % [65, 80]`."""
-        name = "" if self.metric == "received_bps" else f", {self.metric_title}"
+        name = "" if self.metric == THROUGHPUT else f", {self.metric_title}"
         figures = f" {self.figures}" if self.figures else ""
         return f"{self.path}{name}: {self.dataplane}{figures}, {self.answer}"
 
@@ -122,7 +122,7 @@ class _Side:
     values: Mapping[int, float]
     doubt: Doubt
 
-    def usable(self, metric: Metric) -> dict[int, float] | None:
+    def usable(self, metric: ComparedMetric) -> dict[int, float] | None:
         """On the scale of the comparison; None where a value has no logarithm."""
         if metric.scale == "points":
             return dict(self.values)
@@ -130,7 +130,7 @@ class _Side:
             return None
         return {block: math.log(value) for block, value in self.values.items()}
 
-    def mean(self, metric: Metric) -> float | None:
+    def mean(self, metric: ComparedMetric) -> float | None:
         """The mean over visits: geometric on a ratio scale, as the comparison is."""
         usable = self.usable(metric)
         if not usable:
@@ -140,7 +140,7 @@ class _Side:
 
 
 def compare_all(
-    metric: Metric,
+    metric: ComparedMetric,
     cells: Mapping[Cell, str],
     baseline: str,
     others: Sequence[str],
@@ -172,7 +172,7 @@ def compare_all(
 
 
 def _draft(
-    metric: Metric, cell: Cell, path: str, base: tuple[str, _Side], other: tuple[str, _Side]
+    metric: ComparedMetric, cell: Cell, path: str, base: tuple[str, _Side], other: tuple[str, _Side]
 ) -> tuple[Comparison, Difference | None]:
     means = base[1].mean(metric), other[1].mean(metric)
     draft = Comparison(

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.dataset
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
-from analysis import flags
+from analysis import view_statements
 from analysis.errors import BadInput, Unfit
 from analysis.integrity.audit import ALWAYS, EVERY
 from analysis.integrity.left_out import LeftOut
@@ -29,12 +29,6 @@ from analysis.tables import digest
 from analysis.upgrade import UPGRADES, Steps, upgraded, without_steps
 
 Connection = duckdb.DuckDBPyConnection
-
-VIEWS: Final = ("measurements", "visit_means", "node_usage", "idle_usage", "evidence", "latest_runs")
-"""What derives from the tables, each in `views/NAME.sql`, in an order in which each finds those it reads."""
-
-MACROS: Final = ("geometric_mean",)
-"""Functions that views and questions use, each in `views/NAME.sql`."""
 
 COLUMNS: Final = """
 select table_name, column_name, data_type
@@ -78,7 +72,7 @@ def connect(
     run_id: str | None = None,
     asking: str | None = None,
 ) -> Connection:
-    """Open the store as it is now: views `runs`, `visits`, `trials`, `samples`, and those of VIEWS.
+    """Open the store as it is now: views `runs`, `visits`, `trials`, `samples`, and those in `views/`.
 
     Only runs that are whole are seen; the table `left_out` says which are not, and why. Times have a zone, UTC; fetch
     them by `to_arrow_table()` or `df()`.
@@ -141,10 +135,8 @@ def _create(con: Connection, store: Store, inventory: Inventory, steps: Steps, c
             for version, rows in _stored(con, store, table, inventory.parts[table])
         ]
         con.execute(f"create view {table} as {_shaped(con, table, stored)}")
-    for statement in flags.statements():
+    for statement in view_statements.statements():
         con.execute(statement)
-    for name in (*MACROS, *VIEWS):
-        con.execute(resources.files("analysis").joinpath("views", f"{name}.sql").read_text())
 
 
 def left_out(con: Connection) -> list[LeftOut]:

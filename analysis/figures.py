@@ -1,22 +1,19 @@
 """A run's key figures, few and named, for whoever follows them from night to night outside of the store."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from analysis.database import Connection, query
-
-THROUGHPUT: Final = "throughput"
-"""Of iperf3 by TCP, bit/s, the mean over visits."""
-
-COST: Final = "cost"
-"""CPU seconds of both nodes per Gbit, the mean over visits."""
+from analysis.metrics import METRICS, Export, Metric
 
 TRIALS: Final = "trials"
 
-_OF_PATHS: Final = """
-    select dataplane, topology, direction, avg(received_bps) as throughput, avg(cpu_s_per_gbit) as cost
-    from visit_means where run_id = $run_id and tool = 'iperf3' and transport = 'tcp' group by all"""
 _OF_TRIALS: Final = "select outcome, count(*) as trials from trials where run_id = $run_id group by outcome"
+
+
+def exports() -> Iterator[tuple[Metric, Export]]:
+    """The metrics of which a key figure is made, with what is said of it."""
+    return ((metric, metric.export) for metric in METRICS if metric.export is not None)
 
 
 def name(figure: str, *of: str) -> str:
@@ -34,14 +31,25 @@ def key_figures(con: Connection, run_id: str, directions: Mapping[str, str]) -> 
     """
     about = {"run_id": run_id}
     found: dict[str, float] = {}
-    for row in _rows(con, _OF_PATHS, about):
+    for row in _rows(con, _of_paths(), about):
         if directions.get(str(row["topology"])) == row["direction"]:
-            for figure in (THROUGHPUT, COST):
-                if row[figure] is not None:
-                    found[name(figure, str(row["dataplane"]), str(row["topology"]))] = float(str(row[figure]))
+            for _, export in exports():
+                if row[export.figure] is not None:
+                    place = name(export.figure, str(row["dataplane"]), str(row["topology"]))
+                    found[place] = float(str(row[export.figure]))
     for row in _rows(con, _OF_TRIALS, about):
         found[name(TRIALS, str(row["outcome"]))] = float(str(row["trials"]))
     return found
+
+
+def _of_paths() -> str:
+    means = ", ".join(
+        f"avg({metric.name}) filter (tool = '{export.tool}' and transport = '{export.transport}') as {export.figure}"
+        for metric, export in exports()
+    )
+    return f"""
+        select dataplane, topology, direction, {means} from visit_means where run_id = $run_id
+        group by dataplane, topology, direction"""  # noqa: S608 - names of this project's metrics
 
 
 def _rows(con: Connection, sql: str, about: Mapping[str, str]) -> Iterable[Mapping[str, object]]:

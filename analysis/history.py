@@ -118,7 +118,7 @@ def series_of(con: duckdb.DuckDBPyConnection, about: Run, nights: list[str]) -> 
 
     In the lab only relative to the baseline, since its own level drifts by a tenth in an hour; elsewhere both.
     """
-    known = [m for m in metrics.METRICS if m.in_lab or not about.is_lab]
+    known = [m for m in metrics.COMPARED if m.in_lab or not about.is_lab]
     readings = (True,) if about.is_lab else (False, True)
     places = {night: place for place, night in enumerate(nights)}
     found: dict[tuple[str, Cell, str, bool], list[dict[str, Any]]] = {}
@@ -155,7 +155,7 @@ def _flagged(con: duckdb.DuckDBPyConnection, nights: list[str]) -> dict[tuple[st
     found: dict[tuple[str, Kind, Cell], set[str]] = {}
     for row in rows:
         cell = Cell.of(row)
-        for kind in {metric.kind for metric in metrics.METRICS}:
+        for kind in {metric.kind for metric in metrics.COMPARED}:
             if flags.doubt([(row["flags"], 1)], kind).mark:
                 found.setdefault((row["run_id"], kind, cell), set()).add(row["dataplane"])
     return found
@@ -166,8 +166,8 @@ def _sql() -> str:
 
     A night in which a visit of a metric on a ratio scale is not above zero has no logarithm and so no value.
     """
-    names = ", ".join(metric.name for metric in metrics.METRICS)
-    ratios = ", ".join(f"'{metric.name}'" for metric in metrics.METRICS if metric.scale == "ratio")
+    names = ", ".join(metric.name for metric in metrics.COMPARED)
+    ratios = ", ".join(f"'{metric.name}'" for metric in metrics.COMPARED if metric.scale == "ratio")
     return f"""
         with visits as (
             unpivot (

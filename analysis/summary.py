@@ -214,7 +214,7 @@ def _comparisons(con: duckdb.DuckDBPyConnection, about: Run) -> list[Comparison]
     means = run.rows(con, "select * from visit_means where run_id = $run_id", run_id=about.run_id)
     flagged = _flags_by_side(con, about.run_id)
     comparisons: list[Comparison] = []
-    for metric in metrics.METRICS:
+    for metric in metrics.COMPARED:
         if about.is_lab and not metric.in_lab:
             continue
         visits: dict[tuple[Cell, str], dict[int, float]] = {}
@@ -222,10 +222,10 @@ def _comparisons(con: duckdb.DuckDBPyConnection, about: Run) -> list[Comparison]
             if row[metric.name] is not None:
                 visits.setdefault((Cell.of(row), row["dataplane"]), {})[row["round"]] = row[metric.name]
         doubts = {place: flags.doubt(trials, metric.kind) for place, trials in flagged.items()}
-        cells = {c: about.path(c, metric.title) for c in about.cells if about.has_figure(c, metric.needs)}
+        cells = {c: about.path(c, metric.title) for c in about.cells if about.has_figure(c, metric.needed_column)}
         told = compare_all(metric, cells, about.baseline.name, others, visits, doubts)
         ruled_out = any(doubt.left_out for (cell, _), doubt in doubts.items() if cell in cells)
-        if visits or ruled_out or metric.name in {"received_bps", "connect_p50_s"}:
+        if visits or ruled_out or metric.leads:
             comparisons += told
     return comparisons
 

@@ -6,12 +6,16 @@ And reasons, which come as clauses or as whole sentences and are read as sentenc
 import math
 from typing import Final
 
+SHARE: Final = "%"
+"""The unit in which a share is written, whose value is a number without a unit: 0.12 is 12 %."""
+
 _SCALES: Final[dict[str, tuple[tuple[float, str], ...]]] = {
     "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1.0, "bit/s")),
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")),
     "B": ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B")),
     "s/Gbit": ((1.0, "s/Gbit"), (1e-3, "ms/Gbit")),
-    "": ((0.01, "%"),),
+    SHARE: ((0.01, "%"),),
+    "1": ((1.0, ""),),
 }
 
 _SMALLEST_SHOWN: Final = 0.3
@@ -29,6 +33,11 @@ def scale(unit: str, *values: float) -> tuple[float, str]:
         if largest >= _SMALLEST_SHOWN * size:
             return size, name
     return steps[-1] if largest > 0 else steps[0]
+
+
+def multiple(name: str) -> float:
+    """What to divide a value in SI units by, to write it in this unit: 1e9 for `Gbit/s`. Empty: as it is."""
+    return next((size for sizes in _SCALES.values() for size, unit in sizes if unit == name), 1.0)
 
 
 def digits(value: float, significant: int = 3) -> str:

@@ -254,7 +254,7 @@ def measured(bench: Bench, rounds: int, until_s: float) -> Iterator[Pair]:
                     if pair is not None:
                         yield pair
     finally:
-        lab.restore(None)
+        lab.restore()
 
 
 def pair_of(

@@ -126,7 +126,7 @@ def main() -> int:
     (visit,) = make(settings)
     lab = connect(settings.environment)
     lab.configure(visit, settings)
-    before = lab.observe(visit, settings, "before")
+    before = lab.observe(visit, "before")
     placement = next(p for p in lab.prepare(visit, settings) if p.topology == visit.trials[0].topology)
     bench = Bench(settings, visit, placement, lab.measured_nodes)
     order = random.Random(settings.seed)  # noqa: S311 - an order, not a secret
@@ -139,8 +139,8 @@ def main() -> int:
                     bare[run_id] = bare_bps(placement, bench.trial, settings)
                 else:
                     measure(bench, results / "raw" / run_id)
-        after = lab.observe(visit, settings, "after")
-        lab.restore(None)
+        after = lab.observe(visit, "after")
+        lab.restore()
         PREPARED.unlink()
         for run_id in bare:
             keep(bench, results / "raw" / run_id, run_id, (before, after))

@@ -8,11 +8,8 @@
 Every table can be rebuilt from these.
 """
 
-import contextlib
 import errno
 import gzip
-import os
-import tempfile
 import zlib
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +17,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
+from analysis import atomic
 from analysis.errors import Problem
 from steps.clock import Mark
 from steps.counters import Counters
@@ -235,18 +233,9 @@ def write(path: Path, document: Model) -> None:
     data = document.model_dump_json().encode()
     if path.suffix == ".gz":
         data = gzip.compress(data, compresslevel=3, mtime=0)
-    temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        atomic.write(path, data)
     except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
         remedy = "free some room" if error.errno in _FULL else "choose another place"
         raise Problem(f"{path} can't be written: {error.strerror or error}; {remedy}") from None
 

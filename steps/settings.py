@@ -341,7 +341,7 @@ def _contradictions(settings: Settings) -> list[str]:
     visits = settings.rounds * len(settings.dataplanes)
     trials = visits * len(settings.cells) * settings.repetitions
     seconds = trials * (settings.duration_s + settings.omit_s)
-    remedy = "lower rounds, repetitions or duration, or choose fewer dataplanes and topologies"
+    remedy = "lower visits, repetitions or duration, or choose fewer dataplanes and topologies"
     if seconds > LONGEST_S:
         faults.append(f"this would send for {seconds / 3600:.0f} h, and {LONGEST_S / 3600:.0f} h is the most: {remedy}")
     elif trials > MOST_TRIALS:

@@ -20,10 +20,6 @@ TEMPLATE: Final = "report"
 OUTPUT: Final = "figures"
 PREFIX: Final = "dataplane_benchmark"
 _TRIGGER: Final = m.MetricLabel(key="trigger", value="{{workflow.parameters.trigger}}")
-_HELP: Final = {
-    figures.THROUGHPUT: ("throughput_bits_per_second", "TCP throughput of the last run, mean over visits."),
-    figures.COST: ("cpu_seconds_per_gigabit", "CPU of both nodes per Gbit of the last run, mean over visits."),
-}
 _OUTCOMES: Final = ("measured", "failed", "not-run")
 
 
@@ -36,11 +32,12 @@ def _of_paths() -> Iterator[m.Prometheus]:
     """Of the paths in which dataplanes differ: not of the control, and not within one node."""
     dataplanes = [d.name for d in of_kind(KUBERNETES)]
     paths = [t.name for t in TOPOLOGIES if t.name != CONTROL and not t.same_node]
-    for figure, (name, text) in _HELP.items():
+    for _, export in figures.exports():
         for dataplane in dataplanes:
             for path in paths:
                 labels = [m.MetricLabel(key="dataplane", value=dataplane), m.MetricLabel(key="topology", value=path)]
-                yield _gauge(name, text, [*labels, _TRIGGER], figures.name(figure, dataplane, path))
+                figure = figures.name(export.figure, dataplane, path)
+                yield _gauge(export.gauge, export.description, [*labels, _TRIGGER], figure)
 
 
 def _of_trials() -> Iterator[m.Prometheus]:

@@ -6,6 +6,7 @@ import pyarrow as pa
 from analysis.charts._data import Data, intervals
 from analysis.charts._marks import lanes
 from analysis.charts._theme import WIDE, Look
+from analysis.words import SHARE
 
 TITLE = "Share of node to node"
 READING = (
@@ -30,7 +31,7 @@ SQL = """
 
 def frame(data: Data) -> pa.Table:
     """Throughput as a share of the control's, by path and dataplane."""
-    return intervals(data, data.by_path(SQL), "", "throughput", geometric=True)
+    return intervals(data, data.by_path(SQL), SHARE, "throughput", geometric=True)
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:

@@ -11,6 +11,7 @@ from analysis.charts._data import frame as to_frame
 from analysis.charts._marks import SIGNED, colour, column, daggers, hollow, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
 from analysis.domain import Cell
+from analysis.metrics import THROUGHPUT
 
 TITLE = "Trend over runs"
 READING = (
@@ -41,7 +42,7 @@ SQL = """
     select m.* exclude (log, flagged), m.flagged or b.flagged as flagged, (exp(m.log - b.log) - 1) * 100 as value
     from means as m join means as b using (run_id, topology, tool, transport, direction)
     where b.dataplane = $baseline and m.dataplane <> $baseline and m.log is not null and b.log is not null
-    order by m.started_at
+    order by m.started_at, m.dataplane
 """
 
 _HEIGHT = 110
@@ -100,7 +101,7 @@ def _marks(data: Data, rows: list[Row], arms: dict[str, Row]) -> list[Row]:
 
 
 def _is_drawn(change: Change) -> bool:
-    return change.metric == "received_bps" and change.against is not None and change.status != "suspected"
+    return change.metric == THROUGHPUT and change.against is not None and change.status != "suspected"
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:

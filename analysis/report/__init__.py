@@ -120,7 +120,7 @@ def _sides(data: Data) -> list[dict[str, Any]]:
 def _groups(summary: Summary) -> list[dict[str, Any]]:
     """The comparisons by metric: its answer in a sentence, then the sentences of each path."""
     groups = []
-    for metric in metrics.METRICS:
+    for metric in metrics.COMPARED:
         if told := summary.of(metric.name):
             paths = {path: [c for c in told if c.path == path] for path in dict.fromkeys(c.path for c in told)}
             groups.append({"metric": metric, "answer": summary.answers.get(metric.name), "paths": paths})

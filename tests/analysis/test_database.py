@@ -11,6 +11,7 @@ from analysis import database
 from analysis.errors import BadInput, Unfit
 from analysis.schema import TABLES, arrow_schema
 from analysis.store import Store
+from analysis.view_statements import VIEWS
 from tests.analysis import synthetic
 
 NAMES = [question.name for question in database.questions()]
@@ -49,7 +50,7 @@ def test_an_empty_store_has_every_view_and_no_row(tmp_path: Path) -> None:
             str(f.type) for f in arrow_schema(table)
         ]
         assert found.num_rows == 0
-    for view in database.VIEWS:
+    for view in VIEWS:
         assert database.query(con, f"select * from {view}").num_rows == 0
     assert not (tmp_path / "none").exists()
 

@@ -230,7 +230,7 @@ def test_every_metric_is_followed_where_it_may_be_judged(environment: str, tmp_p
     con = synthetic.database(tmp_path, *recipes)
     found = history.series_of(con, run.load(con, "night-01"), ["night-00", "night-01"])
     lab = environment == "lab"
-    assert {s.metric.name for s in found} == {m.name for m in metrics.METRICS if m.in_lab or not lab}
+    assert {s.metric.name for s in found} == {m.name for m in metrics.COMPARED if m.in_lab or not lab}
     assert {s.against for s in found} == ({"alpha"} if lab else {None, "alpha"})
     assert all([night.run_id for night in s.nights] == ["night-00", "night-01"] for s in found)
 

@@ -147,7 +147,7 @@ def test_a_report_with_nothing_measured_says_so(tmp_path: Path) -> None:
     assert "Nothing was measured, so there is no answer." in page.text
     assert "168 of 168 trials never ran" in page.text
     for chart in catalogue():
-        assert chart.TITLE in page.text
+        assert chart.title in page.text
 
 
 def test_a_quick_report_is_small_and_a_thorough_one_is_folded(tmp_path: Path) -> None:

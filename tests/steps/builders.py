@@ -14,6 +14,17 @@ from steps.settings import Settings, choose
 
 RECORDED = Path(__file__).parent / "recorded"
 NODES = ("node-a", "node-b")
+PROBED: dict[str, object] = {
+    "connects_per_s": 100.0,
+    "p50_s": 1e-5,
+    "p99_s": 2e-5,
+    "count": 25,
+    "errors": 0,
+    "error": None,
+    "duration_s": 0.25,
+}
+"""What the connect probe prints."""
+
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from analysis.errors import Problem
 from analysis.rows import to_table
 from analysis.schema import TABLES
-from steps import collect, collect_trials, collect_visits, plan, raw
+from steps import collect, collect_trials, plan, raw
 from steps.catalogue.tools import VARIANTS
 from steps.counters import Traffic
 from steps.model import Finding, Model, Monitor, SwitchCost, Trial, Visit
@@ -449,8 +449,7 @@ def stopped(run: Path) -> Path:
 
 def test_a_visit_that_a_stop_cut_short_counts_where_restore_still_saw_its_dataplane(run: Path) -> None:
     stopped(run)
-    visit = collect_visits.cut_short(run, visits(run))
-    assert visit == visits(run)[1]
+    visit = visits(run)[1]
     name = visit.dataplane.partition("+")[0]
     outcomes = {}
     for seen in (name, "lab-nftables"):
@@ -462,13 +461,6 @@ def test_a_visit_that_a_stop_cut_short_counts_where_restore_still_saw_its_datapl
         assert {t["outcome"] for t in of_visit(found["trials"], 1)} == {"measured"}
     assert outcomes[name] == ["measured", "measured", "not-run"]
     assert outcomes["lab-nftables"] == ["failed", "failed", "not-run"]
-
-
-def test_no_visit_was_cut_short_where_each_was_looked_at_or_never_settled(run: Path) -> None:
-    assert collect_visits.cut_short(run, visits(run)) is None
-    cut_short(stopped(run) / raw.SETTLE)
-    assert collect_visits.cut_short(run, visits(run)) is None
-    assert collect_visits.cut_short(run / "nowhere", visits(run)) is None
 
 
 def with_figure(one: raw.Attempt, *place: str | int, value: float) -> raw.Attempt:

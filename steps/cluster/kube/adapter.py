@@ -16,9 +16,11 @@ from steps.cluster.kube import access, cnis, nodes, padding, prepare, state
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.cni import Cni, Standing, Surroundings
 from steps.cluster.kube.connect import connect
+from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.permissions import BENCHMARK, KUBE_SYSTEM, PERMISSIONS, STATE, is_needed, relevant
+from steps.cluster.kube.pods import TRIALS
 from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
-from steps.settings import Settings, choose
+from steps.settings import Settings
 from steps.settle import Settlement
 
 Object = dict[str, Any]
@@ -115,7 +117,7 @@ class Kube:
             if switches:
                 self._watch_the_switch(standing, measured)
 
-        return self._cni.configure(Arm.parse(visit.dataplane).name, before)
+        return self._cni.configure(Arm.parse(visit.dataplane).name, before, visit)
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
         """Back to what ran before the run; with a reason no later visit tries the dataplane again."""
@@ -127,9 +129,28 @@ class Kube:
             state.note(self._client, held, unfit=dict.fromkeys(sorted(unfit), reason))
         return self._cni.configure(AS_IS, _nothing)
 
-    def observe(self, visit: Visit, settings: Settings, moment: Moment) -> list[Sign]:
-        """Look at each measured node now, sending what traffic the signs need."""
-        return self._cni.observe(self._standing, self.measured_nodes, visit, settings, moment)
+    def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
+        """Look at each measured node now, sending what traffic the signs need.
+
+        Raises:
+            Problem: a step of a run looks for a switch that has been put back since, as after Argo's Stop and Retry.
+        """
+        standing = self._standing
+        if moment == "before":
+            self._refuse_what_was_put_back(standing, Arm.parse(visit.dataplane).name)
+        return self._cni.observe(standing, self.measured_nodes, visit, moment)
+
+    def _refuse_what_was_put_back(self, standing: Standing, dataplane: str) -> None:
+        """A proof that can't come is not waited for, and its absence is not taken for the dataplane's fault."""
+        held = state.find(self._client)
+        if self._owner.workflow is None or (held is not None and held.owner == self._owner):
+            return
+        if dataplane not in {AS_IS, standing.dataplane}:
+            raise Problem(
+                f"{self._client.where}: the switch to {dataplane} was put back when this run ended before, so "
+                f"{standing.dataplane} runs now. Argo's Retry makes no switch again that had been made: submit a run "
+                "that measures it."
+            )
 
     def cost(self) -> SwitchCost | None:
         """What the last switch cost whoever was connected; None: nobody was."""
@@ -145,22 +166,29 @@ class Kube:
         """Take away what prepare brought. Safe to run twice."""
         prepare.clear(self._client)
 
-    def left(self, snapshot: dict[str, object] | None) -> list[str]:
+    def unfinished(self) -> Visit | None:
+        """The visit that this run's lock names, while the pods of its trials are there."""
+        held = state.find(self._client)
+        if held is None or held.owner != self._owner or not Crew(self._client, TRIALS).pods():
+            return None
+        return held.visit
+
+    def left(self) -> list[str]:
         """What restoring now won't put back, as sentences; nothing where it is not ours to do."""
         held = state.find(self._client)
         if held is not None and held.owner != self._owner:
             return []
-        return self._cni.left(snapshot)
+        return self._cni.left()
 
-    def restore(self, snapshot: dict[str, object] | None) -> list[Change]:
+    def restore(self) -> list[Change]:
         """Put everything back; also what a run that is dead left behind."""
-        return self._put_back(snapshot, insist=False)
+        return self._put_back(insist=False)
 
     def restore_for_person(self) -> list[Change]:
         """Put everything back because a person asks, whoever left it, unless a workflow is at work."""
-        return self._put_back(None, insist=True)
+        return self._put_back(insist=True)
 
-    def _put_back(self, snapshot: Object | None, *, insist: bool) -> list[Change]:
+    def _put_back(self, *, insist: bool) -> list[Change]:
         if not state.is_ours(self._client, self._owner, self._say, insist=insist):
             return []
         left: list[Problem] = []
@@ -175,7 +203,7 @@ class Kube:
         with ThreadPoolExecutor(1) as aside:
             padded = aside.submit(sweep, lambda: padding.clear(self._client))
             sweep(lambda: prepare.clear(self._client, wait=True))
-            changes = self._cni.restore(snapshot, self._look_after)
+            changes = self._cni.restore(self._look_after)
         padded.result()
         if left:
             raise left[0]
@@ -224,9 +252,8 @@ class Kube:
 
     def _wait(self, dataplane: str, measured: tuple[str, ...], timeout_s: float) -> Settlement:
         visit = Visit(visit=1, round=1, dataplane=dataplane, trials=())
-        settings = choose(profile="smoke", dataplanes=dataplane, environment=self._client.where)
         return settle.wait(
-            lambda: self._cni.observe(self._standing, measured, visit, settings, "before", whole=True),
+            lambda: self._cni.observe(self._standing, measured, visit, "before", whole=True),
             lambda signs: settle.judge(signs, dataplane, measured),
             timeout_s,
             self._say,

@@ -42,6 +42,11 @@ class Standing(Protocol):
     """How a cluster stands, as one reading of it found."""
 
     @property
+    def dataplane(self) -> str | None:
+        """What runs, by its name in the catalogue; None where that can't be told."""
+        ...
+
+    @property
     def nodes(self) -> Sequence[Node]:
         """All nodes of the cluster."""
         ...
@@ -104,13 +109,16 @@ class Cni(Protocol[S]):
         """Every object that a switch may touch, or its absence, by `state.snapshot`."""
         ...
 
-    def configure(self, dataplane: str, before: Callable[[S, tuple[str, ...], bool], None]) -> list[Change]:
+    def configure(
+        self, dataplane: str, before: Callable[[S, tuple[str, ...], bool], None], visit: Visit | None = None
+    ) -> list[Change]:
         """Switch to a dataplane of the catalogue; as-is is what ran before the run.
 
         Args:
             dataplane: without label.
             before: called once the cluster is held and before the first change, with the measured nodes and whether
                 there is a change.
+            visit: that the lock will name from now on, if a run switches.
         """
         ...
 
@@ -127,7 +135,6 @@ class Cni(Protocol[S]):
         standing: S,
         measured: Sequence[str],
         visit: Visit,
-        settings: Settings,
         moment: Moment,
         *,
         whole: bool = False,
@@ -143,11 +150,11 @@ class Cni(Protocol[S]):
         """The kubectl lines that switching, or restoring if None, would amount to now."""
         ...
 
-    def left(self, snapshot: Object | None) -> list[str]:
+    def left(self) -> list[str]:
         """What restoring now won't put back, as sentences."""
         ...
 
-    def restore(self, snapshot: Object | None, prove: Callable[[], None]) -> list[Change]:
+    def restore(self, prove: Callable[[], None]) -> list[Change]:
         """Put everything back, and the lock away once `prove` has not raised."""
         ...
 

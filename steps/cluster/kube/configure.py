@@ -19,7 +19,7 @@ from steps.cluster.kube.permissions import felix_configurations
 from steps.cluster.kube.rehearsal import rehearse
 from steps.cluster.kube.seen import Seen, look
 from steps.cluster.kube.state import Owner
-from steps.model import Change, Finding
+from steps.model import Change, Finding, Visit
 from steps.settings import Settings
 
 Object = dict[str, Any]
@@ -33,6 +33,11 @@ class Standing:
     facts: Facts
     objects: Mapping[Ref, Object | None]
     current: dict[Field, Value]
+
+    @property
+    def dataplane(self) -> str | None:
+        """What runs, by its name in the catalogue; None where that can't be told."""
+        return self.facts.dataplane
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -110,6 +115,7 @@ def configure(
     say: Say,
     sleep: Callable[[float], None],
     *,
+    visit: Visit | None = None,
     before: Callable[[Standing, tuple[str, ...], bool], None] = lambda _standing, _measured, _switches: None,
 ) -> list[Change]:
     """Switch, with every write tried first, and the lock taken and the snapshot written before the first change.
@@ -123,6 +129,7 @@ def configure(
         asked_nodes: the two nodes that a person chose; empty: choose.
         say: hears what is done.
         sleep: passes time.
+        visit: of the run that it is for, which the lock then names; None: a person asks, or a visit is left.
         before: is called once the cluster is held and before the first change, with the measured nodes and whether
             there is a change.
 
@@ -145,8 +152,7 @@ def configure(
     rehearse(client, standing.facts, standing.seen.kube_proxy_pods, todo if held is not None else [lock, *todo])
     # a run holds the cluster from its first visit on, lest another switches it under one that had nothing to change
     held = held or state.take(client, owner, taken, client.now())
-    if BY_NAME[dataplane].bpf and not held.ebpf:
-        state.note(client, held, ebpf=True)
+    state.note(client, held, ebpf=BY_NAME[dataplane].bpf and not held.ebpf, visit=visit)
     before(standing, tuple(taken["nodes"]), bool(todo))
     return Applier(client, standing.facts, say, sleep).carry_out(todo)
 

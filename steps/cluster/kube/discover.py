@@ -12,7 +12,7 @@ from steps.cluster.kube.nodes import Node, with_agent
 from steps.cluster.kube.nodes import read as read_node
 from steps.cluster.kube.owners import ADDON_MANAGER, Keeper, annotations, labels, owners
 from steps.cluster.kube.permissions import DEFAULT
-from steps.cluster.kube.seen import SWITCHED, Seen
+from steps.cluster.kube.seen import CALICO_NODE, SWITCHED, Seen, agent_containers
 
 Object = dict[str, Any]
 Install = Literal["manifest", "operator"]
@@ -27,7 +27,8 @@ _OTHER_CNIS: Final = {
     "ovnkube-node": "OVN-Kubernetes",
     "kindnet": "kindnet",
     "azure-cns": "Azure CNI",
-    "canal": "Canal",
+    "canal": "Flannel",
+    "rke2-canal": "Flannel",
     "netd": "GKE's own network",
 }
 _VPP: Final = "calico-vpp-node"
@@ -52,6 +53,7 @@ class Facts:
     `override_origins` where they come from, if not from its DaemonSet itself. `unread_environment`: what else may set
     some and was not read. `narrower`: FelixConfigurations for some nodes that set what a switch would.
     `owners`: objects that a switch patches, and who keeps them: GitOps tools, add-on managers and the like.
+    `agent`: the name of Calico's DaemonSet, and `agent_labels` the selector of its pods.
     `dsr_opt_outs`: CIDRs whose clients get no direct server return, by what says so.
     """
 
@@ -84,6 +86,8 @@ class Facts:
     unread_environment: tuple[str, ...] = ()
     kube_proxy_skips_kernel_check: bool = False
     dsr_opt_outs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    agent: str = CALICO_NODE
+    agent_labels: str = f"k8s-app={CALICO_NODE}"
 
     @property
     def version(self) -> tuple[int, int, int] | None:
@@ -180,6 +184,8 @@ def facts(seen: Seen) -> Facts:
         unread_environment=environment.unread if install == "manifest" else (),
         kube_proxy_skips_kernel_check=started.skips_kernel_check(seen.kube_proxy),
         dsr_opt_outs=direct_return.opt_outs(seen.felix, environment.get(direct_return.VARIABLE)),
+        agent=agent["metadata"]["name"] if agent is not None else CALICO_NODE,
+        agent_labels=kube_proxy.selector(agent) if agent is not None else f"k8s-app={CALICO_NODE}",
     )
 
 
@@ -252,7 +258,7 @@ def _felix(seen: Seen) -> Object:
 def _calico_version(seen: Seen, agent: Object | None) -> str | None:
     if told := _text(seen.information, ("spec", "calicoVersion")):
         return told
-    images = [c.get("image", "") for c in _containers(agent)]
+    images = [c.get("image", "") for c in agent_containers(agent)]
     tags = [image.rpartition(":")[2] for image in images if quantity.version(image.rpartition(":")[2])]
     return tags[0] if tags else None
 
@@ -297,11 +303,6 @@ def _narrower(felix: Iterable[Object]) -> dict[str, tuple[str, ...]]:
         if narrow and (sets := tuple(key for key in SWITCHED if spec.get(key) is not None)):
             found[name] = sets
     return found
-
-
-def _containers(daemon_set: Object | None) -> list[Object]:
-    found = read(daemon_set, ("spec", "template", "spec", "containers"))
-    return found if isinstance(found, list) else []
 
 
 def _text(found: Object | None, path: tuple[str, ...]) -> str | None:

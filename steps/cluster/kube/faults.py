@@ -19,6 +19,9 @@ TOO_MANY: Final = 429
 _REPEATABLE: Final = frozenset({TOO_MANY, 408, 500, 502, 503, 504})
 _LONGEST_TEXT: Final = 300
 
+NO_DRY_RUN: Final = "does not support dry run"
+"""What the API server says where an admission webhook can't be asked without effect: then it is not asked."""
+
 
 class ApiError(Problem):
     """The API refused a call. `status` is the HTTP status; 0 if the answer made no sense."""

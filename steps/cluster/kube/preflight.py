@@ -190,7 +190,7 @@ def _quiet(facts: Facts) -> Iterator[Finding]:
         return
     remedy = f"Type `{gate.SPEAK_UP}`."
     if facts.log_level_overridden:
-        remedy = f"Type `kubectl -n {facts.calico_namespace} set env daemonset/calico-node FELIX_LOGSEVERITYSCREEN-`."
+        remedy = f"Type `kubectl -n {facts.calico_namespace} set env daemonset/{facts.agent} FELIX_LOGSEVERITYSCREEN-`."
     for name in unfit.EBPF:
         yield skip(
             name,

@@ -14,7 +14,7 @@ from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.crew import AlteredError, Crew
 from steps.cluster.kube.nodes import Node
 from steps.cluster.kube.pods import TRIALS, Container
-from steps.cluster.kube.workloads import step_pods
+from steps.cluster.kube.workloads import admission, step_pods, visit_pods
 from steps.model import Finding, Monitor, Placement, Visit
 from steps.settings import Settings
 from steps.tools.tool import Tool
@@ -172,6 +172,12 @@ def findings(
         return [*found, Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
     wanted = outside is not None and any(BY_NAME[name].client == "outside" for name in asked)
     beyond = looking.sites(standing.nodes, [outside.name])[0] if outside is not None and wanted else None
+    paths = [topology for topology in TOPOLOGIES if topology.name in {*asked, CONTROL}]
+    at_once = visit_pods.at_once(manifests(paths, places, image), paths, places, image, settings)
+    kinds = [service(), *([padding.manifest(1, CONNECTIVITY.port)] if settings.services else [])]
+    refused = admission.findings(client, at_once, kinds, settings, running=step_pods.of_run(client, variables))
+    if refused:
+        return found + refused  # trying them for real would find the same
     in_pods = any(BY_NAME[name].client == "pod" or BY_NAME[name].target != "node-address" for name in asked)
     return found + reach.findings(client, places, image, CANARY.port, beyond, in_pods=in_pods)
 

@@ -41,7 +41,7 @@ class Plan:
     """What restoring would do. `left`: what it can't put back, as sentences."""
 
     facts: Facts
-    held: Held | None
+    held: Held
     todo: list[Action]
     left: tuple[str, ...]
 
@@ -56,33 +56,29 @@ class _Compared:
     wanted: dict[Field, Value]
 
 
-def plan(client: Client, given: Object | None) -> Plan | None:
-    """What to do to put the cluster back; None where no snapshot says what it was like.
+def plan(client: Client) -> Plan | None:
+    """What to do to put the cluster back; None where nobody holds it, so that nothing was changed.
 
-    Args:
-        client: of the cluster.
-        given: a snapshot to work from where the cluster itself holds none.
+    The lock's own snapshot is all that counts: what a bucket holds, others may have written.
 
     Raises:
         Problem: a field of the snapshot can't be compared, so that nobody knows whether it is as it was.
     """
     held = state.find(client)
-    taken = held.snapshot if held else given
-    if taken is None:
+    if held is None:
         return None
-    found = _compare(client, taken)
+    found = _compare(client, held.snapshot)
     facts = found.standing.facts
     if facts.install is None:
         # calico-node is away for the moment; the snapshot says how to put back what it is told by
         facts = replace(facts, install="operator" if any(f.ref == INSTALLATION for f in found.original) else "manifest")
     current = {**found.standing.current, **found.current}
     todo = patches.order(current, found.wanted, facts, stale=found.standing.stale, over=True)
-    return Plan(facts, held, todo, _left(found, taken, had_ebpf=held is not None and held.ebpf))
+    return Plan(facts, held, todo, _left(found, held.snapshot, had_ebpf=held.ebpf))
 
 
 def restore(
     client: Client,
-    given: Object | None,
     say: Say,
     sleep: Callable[[float], None],
     prove: Callable[[], None] = lambda: None,
@@ -91,7 +87,6 @@ def restore(
 
     Args:
         client: of the cluster.
-        given: a snapshot to work from where the cluster itself holds none.
         say: hears what is done and what can't be.
         sleep: passes time.
         prove: is called when the objects are as they were, and before the lock is given back: what it raises keeps the
@@ -101,28 +96,25 @@ def restore(
     Raises:
         Problem: an action failed, or a field can't be compared; calling again goes on from there.
     """
-    found = plan(client, given)
+    found = plan(client)
     if found is None:
         return []
     changes = Applier(client, found.facts, say, sleep).carry_out(found.todo)
     for sentence in found.left:
         say(sentence)
-    if found.held is not None:
-        _check(client, found.held)
-    if found.held is not None or changes:
-        prove()
-    if found.held is not None:
-        state.release(client, found.held)
+    _check(client, found.held)
+    prove()
+    state.release(client, found.held)
     return changes
 
 
 def dry_run(client: Client) -> list[str]:
     """The kubectl lines that restoring would amount to now. Changes nothing."""
-    found = plan(client, None)
+    found = plan(client)
     if found is None:
         return []
     lines = [command(action, found.facts) for action in found.todo]
-    return [*lines, *([f"kubectl -n kube-system delete configmap {STATE}"] if found.held else [])]
+    return [*lines, f"kubectl -n {KUBE_SYSTEM} delete configmap {STATE}"]
 
 
 def _compare(client: Client, taken: Object) -> _Compared:

@@ -62,10 +62,10 @@ def _overridden(facts: Facts) -> Iterator[Finding]:
             yield skip(
                 name,
                 f"calico-node's environment {holds}, which beats whatever is patched.",
-                f"Type `kubectl -n {facts.calico_namespace} set env daemonset/calico-node {variable}-`."
+                f"Type `kubectl -n {facts.calico_namespace} set env daemonset/{facts.agent} {variable}-`."
                 if origin is None or not origin.startswith("ConfigMap ")
                 else f"Take {variable} out of it: `kubectl -n {facts.calico_namespace} edit {origin.lower()}`, and "
-                f"`kubectl -n {facts.calico_namespace} rollout restart daemonset/calico-node`.",
+                f"`kubectl -n {facts.calico_namespace} rollout restart daemonset/{facts.agent}`.",
             )
     for holder, fields in facts.narrower.items():
         for name in sorted({name for field in fields for name in _OF_FIELD[field]}):

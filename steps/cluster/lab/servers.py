@@ -10,7 +10,7 @@ from typing import Final
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from analysis.errors import Problem
-from steps.catalogue.tools import served
+from steps.catalogue.tools import CANARY, served
 from steps.catalogue.topologies import BY_NAME, CONTROL, Topology
 from steps.cluster.lab import layout
 from steps.cluster.lab.namespaces import end_processes, inside, path, within
@@ -161,6 +161,11 @@ def listening(namespace: str) -> set[int]:
 
     fields = (line.split() for line in within(namespace, read))
     return {int(field[1].rpartition(":")[2], 16) for field in fields if field[3] == _LISTENING}
+
+
+def are_running() -> bool:
+    """Whether a visit's servers are there: the canary's is among them, whatever is measured."""
+    return path(layout.NODE_B.name).exists() and CANARY.port in listening(layout.NODE_B.name)
 
 
 def stop() -> int:

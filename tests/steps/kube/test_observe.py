@@ -20,7 +20,7 @@ from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_kubelet import Kubelet
 from tests.steps.kube.recordings import NAMES, Switch, stamp, switch
 from tests.steps.kube.test_gate import host
-from tests.steps.kube.test_prepare import MEASURED, WITH_IMAGE, settings
+from tests.steps.kube.test_prepare import MEASURED, WITH_IMAGE
 
 Object = dict[str, Any]
 EBPF = "01-iptables-to-ebpf"
@@ -66,7 +66,6 @@ class Cluster:
             standing,
             MEASURED,
             going,
-            settings(),
             when,
             variables=WITH_IMAGE,
             say=self.said.append,

@@ -82,7 +82,7 @@ def visit(*topologies: str) -> Visit:
 
 def settings(*topologies: str, services: int = 0) -> Settings:
     cells = tuple(Cell(topology=name, tool="iperf3", transport="tcp", direction="forward") for name in topologies)
-    return cast("Settings", SimpleNamespace(services=services, cells=cells))
+    return cast("Settings", SimpleNamespace(services=services, cells=cells, streams=1))
 
 
 EVERY = tuple(topology.name for topology in TOPOLOGIES)

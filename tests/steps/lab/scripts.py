@@ -83,7 +83,7 @@ def carry(arm: str, count: int) -> dict[str, object]:
     lab, visit, settings = Lab(), _visit(arm), _settings(arm, count)
     changes = lab.configure(visit, settings)
     again = lab.configure(visit, settings)
-    before = lab.observe(visit, settings, "before")
+    before = lab.observe(visit, "before")
     placements = lab.prepare(visit, settings)
     rates = {}
     for placement in placements:
@@ -101,10 +101,10 @@ def carry(arm: str, count: int) -> dict[str, object]:
         )
         probed = json.loads(subprocess.run([*placement.prefix, *probe], capture_output=True, check=True).stdout)
         rates[f"{placement.topology} connect"] = float(probed["connects_per_s"] or 0)
-    after = lab.observe(visit, settings, "after")
+    after = lab.observe(visit, "after")
     lab.clear()
     listening = {n: sorted(servers.listening(n)) for n in layout.NAMESPACES}
-    restored = lab.restore(None)
+    restored = lab.restore()
     return {
         "changes": [c.model_dump() for c in changes],
         "again": len(again),
@@ -115,7 +115,7 @@ def carry(arm: str, count: int) -> dict[str, object]:
         "rates": rates,
         "listening": listening,
         "restored": len(restored),
-        "restored_again": len(lab.restore(None)),
+        "restored_again": len(lab.restore()),
         "left": topology.present(),
     }
 
@@ -125,7 +125,7 @@ def disguised(asked: str, real: str) -> dict[str, object]:
     lab = Lab()
     lab.configure(_visit(real), _settings(real))
     state.write(state.State.wanted(_visit(asked), _settings(asked)))
-    return _proof(lab.observe(_visit(asked), _settings(asked), "before"), asked)
+    return _proof(lab.observe(_visit(asked), "before"), asked)
 
 
 def mixed(first: str, second: str) -> dict[str, object]:
@@ -133,7 +133,7 @@ def mixed(first: str, second: str) -> dict[str, object]:
     lab = Lab()
     lab.configure(_visit(first), _settings(first))
     load(Arm.parse(second)).install(services.all_ports(20), 0)
-    return _proof(lab.observe(_visit(first), _settings(first), "before"), second)
+    return _proof(lab.observe(_visit(first), "before"), second)
 
 
 def bare() -> dict[str, object]:
@@ -149,7 +149,7 @@ def untouched_by_looking(arm: str) -> dict[str, object]:
     lab.configure(_visit(arm), _settings(arm))
     tables = Job(layout.NODE_A.name, ("nft", "list", "tables"))
     before = run(tables)
-    lab.observe(_visit(arm), _settings(arm), "before")
+    lab.observe(_visit(arm), "before")
     return {"before": before, "after": run(tables)}
 
 
@@ -194,7 +194,7 @@ def half_built(damage: str) -> dict[str, object]:
         elif damage == "torn state":
             state.FILE.write_text('{"visit": 2')
     lab.configure(_visit(arm, 2), _settings(arm))
-    return _proof(lab.observe(_visit(arm, 2), _settings(arm), "before"), arm)
+    return _proof(lab.observe(_visit(arm, 2), "before"), arm)
 
 
 def problem(case: str) -> str:
@@ -203,7 +203,7 @@ def problem(case: str) -> str:
     visit, settings = _visit(arm), _settings(arm)
     try:
         if case == "observe before configure":
-            lab.observe(visit, settings, "before")
+            lab.observe(visit, "before")
         elif case == "prepare before configure":
             lab.prepare(visit, settings)
         elif case == "burdened ebpf":
@@ -222,7 +222,7 @@ def _break(case: str, lab: Lab, visit: Visit, settings: Settings) -> None:
             lab.prepare(visit, settings)
     elif case == "evidence port taken":
         with within(layout.SERVER_POD.name, lambda: socket.create_server(("", services.EVIDENCE_PORT))):
-            lab.observe(visit, settings, "before")
+            lab.observe(visit, "before")
     elif case == "no iperf3":
         without = Path("/run/without")
         without.mkdir()
@@ -233,7 +233,7 @@ def _break(case: str, lab: Lab, visit: Visit, settings: Settings) -> None:
         lab.prepare(visit, settings)
     elif case == "no umount":
         os.environ["PATH"] = "/nowhere"
-        lab.restore(None)
+        lab.restore()
 
 
 def restarted() -> dict[str, object]:

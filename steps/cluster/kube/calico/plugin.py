@@ -47,11 +47,20 @@ class Calico:
         """Every object that a switch may touch, or its absence."""
         return configure.snapshot(self._client, standing, self._around.asked_nodes)
 
-    def configure(self, dataplane: str, before: Callable[[Standing, tuple[str, ...], bool], None]) -> list[Change]:
-        """Switch to a dataplane, or with as-is back to what ran before the run."""
+    def configure(
+        self, dataplane: str, before: Callable[[Standing, tuple[str, ...], bool], None], visit: Visit | None = None
+    ) -> list[Change]:
+        """Switch to a dataplane, or with as-is back to what ran before the run. `visit`: which the lock will name."""
         around = self._around
         return configure.configure(
-            self._client, around.owner, dataplane, around.asked_nodes, around.say, around.sleep, before=before
+            self._client,
+            around.owner,
+            dataplane,
+            around.asked_nodes,
+            around.say,
+            around.sleep,
+            visit=visit,
+            before=before,
         )
 
     def unfit_with(self, dataplane: str) -> frozenset[str]:
@@ -68,7 +77,6 @@ class Calico:
         standing: Standing,
         measured: Sequence[str],
         visit: Visit,
-        settings: Settings,
         moment: Moment,
         *,
         whole: bool = False,
@@ -79,7 +87,6 @@ class Calico:
             standing,
             measured,
             visit,
-            settings,
             moment,
             stable_s=gate.STABLE_S if whole else None,
             variables=self._around.variables,
@@ -95,14 +102,14 @@ class Calico:
         """The kubectl lines that switching, or restoring if None, would amount to now."""
         return restore.dry_run(self._client) if dataplane is None else configure.dry_run(self._client, dataplane)
 
-    def left(self, snapshot: Object | None) -> list[str]:
+    def left(self) -> list[str]:
         """What restoring now won't put back, as sentences."""
-        found = restore.plan(self._client, snapshot)
+        found = restore.plan(self._client)
         return [] if found is None else list(found.left)
 
-    def restore(self, snapshot: Object | None, prove: Callable[[], None]) -> list[Change]:
+    def restore(self, prove: Callable[[], None]) -> list[Change]:
         """Put everything back, and the lock away once `prove` has not raised."""
-        return restore.restore(self._client, snapshot, self._around.say, self._around.sleep, prove)
+        return restore.restore(self._client, self._around.say, self._around.sleep, prove)
 
     def to_prove(self, standing: Standing) -> ToProve | None:
         """What runs, and every ready node of Calico's, since every one was switched."""
