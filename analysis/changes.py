@@ -15,7 +15,8 @@ from typing import Final, Literal
 from analysis import segments, words
 from analysis.domain import Cell
 from analysis.flags import MARKED
-from analysis.metrics import THROUGHPUT, ComparedMetric, Scale, shown_unit
+from analysis.metric import ComparedMetric, Scale, shown_unit
+from analysis.metrics import THROUGHPUT
 from analysis.segments import RECENT, Last, Levels, Step
 from analysis.statistics import SIGNIFICANCE, holm
 

@@ -8,7 +8,8 @@ from typing import Final, Literal
 from analysis import statistics, words
 from analysis.domain import Cell
 from analysis.flags import NO_DOUBT, Doubt
-from analysis.metrics import THROUGHPUT, ComparedMetric, Scale, shown_unit
+from analysis.metric import ComparedMetric, Scale, shown_unit
+from analysis.metrics import THROUGHPUT
 from analysis.statistics import Difference
 
 Verdict = Literal["higher", "lower", "no-difference", "cannot-tell"]

@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from steps.model import Model
+from steps.strict_model import Model
 
 MODES: Final = ("user", "nice", "system", "iowait", "irq", "softirq", "steal", "idle")
 """What a core's time is counted as."""

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from analysis import words
 from steps.catalogue import tools
+from steps.strict_model import Model
 from steps.tools.tool import Direction, Tool, Transport, Variant
 
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
@@ -17,21 +18,6 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 Moment = Literal["before", "after"]
 """before the first trial of a visit, after its last."""
-
-
-class Model(BaseModel):
-    """Base of all of them: frozen; a field that is not known is an error, and so is a number that is not finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def faults_of(error: ValidationError) -> list[str]:
-    """What pydantic found wrong, as a part of a sentence for each fault: `services: Input should be ...`."""
-    faults = []
-    for each in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(part) for part in each["loc"])
-        faults.append(f"{where + ': ' if where else ''}{each['msg'].removeprefix('Value error, ')}")
-    return faults
 
 
 class Measured(Model):

@@ -22,21 +22,9 @@ from analysis.errors import Problem
 from steps.catalogue.options import Settings
 from steps.clock import Mark
 from steps.counters import Counters
-from steps.model import (
-    Change,
-    Count,
-    Finding,
-    Model,
-    Moment,
-    Placement,
-    Proof,
-    Seconds,
-    Sign,
-    SwitchCost,
-    Trial,
-    Visit,
-)
+from steps.model import Change, Count, Finding, Moment, Placement, Proof, Seconds, Sign, SwitchCost, Trial, Visit
 from steps.reports import bounds
+from steps.strict_model import Model
 
 RUN: Final = "run.json"
 PREFLIGHT: Final = "preflight.json"

@@ -18,8 +18,9 @@ from steps.catalogue import topologies as topologies_catalogue
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import LAB, is_lab, kind_of
 from steps.catalogue.options import BY_NAME, MOST_ARMS, Settings, defaults
-from steps.model import Cell, faults_of
+from steps.model import Cell
 from steps.options import items, nearest, parse, shown
+from steps.strict_model import faults_of
 from steps.tools.tool import Direction, Tool
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from hera.workflows import models as m
 
-from analysis import figures
+from analysis import metrics
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import KUBERNETES
 from steps.catalogue.topologies import CONTROL, TOPOLOGIES
@@ -32,18 +32,18 @@ def _of_paths() -> Iterator[m.Prometheus]:
     """Of the paths in which dataplanes differ: not of the control, and not within one node."""
     dataplanes = [d.name for d in of_kind(KUBERNETES)]
     paths = [t.name for t in TOPOLOGIES if t.name != CONTROL and not t.same_node]
-    for _, export in figures.exports():
+    for _, export in metrics.exports():
         for dataplane in dataplanes:
             for path in paths:
                 labels = [m.MetricLabel(key="dataplane", value=dataplane), m.MetricLabel(key="topology", value=path)]
-                figure = figures.name(export.figure, dataplane, path)
+                figure = metrics.figure_name(export.figure, dataplane, path)
                 yield _gauge(export.gauge, export.description, [*labels, _TRIGGER], figure)
 
 
 def _of_trials() -> Iterator[m.Prometheus]:
     for outcome in _OUTCOMES:
         labels = [m.MetricLabel(key="outcome", value=outcome), _TRIGGER]
-        yield _gauge("trials", "Trials of the last run.", labels, figures.name(figures.TRIALS, outcome))
+        yield _gauge("trials", "Trials of the last run.", labels, metrics.figure_name(metrics.TRIALS, outcome))
 
 
 def _gauge(name: str, text: str, labels: list[m.MetricLabel], figure: str) -> m.Prometheus:

@@ -5,12 +5,12 @@ import sys
 from rich.table import Table
 
 from analysis.terminal import Terminal
+from analysis.words import duration
 from steps.catalogue.environments import is_lab
 from steps.cluster import connect
 from steps.cluster.lab import box
 from steps.plan import expected_s, make
 from workflows.request import Request
-from workflows.words import duration
 
 
 def tell_plan(request: Request) -> int:

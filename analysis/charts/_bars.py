@@ -7,7 +7,8 @@ from analysis.charts._chart import Chart
 from analysis.charts._data import Data, intervals
 from analysis.charts._marks import lanes
 from analysis.charts._theme import WIDE, Look
-from analysis.metrics import METRICS, BarChart, ComparedMetric, Metric
+from analysis.metric import BarChart, ComparedMetric, Metric
+from analysis.metrics import METRICS
 
 
 def bar_charts() -> list[Chart]:

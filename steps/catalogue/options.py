@@ -16,8 +16,9 @@ from steps.arms import burden_fault
 from steps.catalogue import profiles, tools, topologies
 from steps.catalogue.dataplanes import DATAPLANES, of_kind
 from steps.catalogue.environments import KUBERNETES, LAB, is_lab
-from steps.model import Cell, Model
+from steps.model import Cell
 from steps.options import Default, Option, by_name, options_of, read_algorithm, read_list, read_rate
+from steps.strict_model import Model
 from steps.tools.tool import Direction
 
 MOST_LAB_SERVICES: Final = 10_000

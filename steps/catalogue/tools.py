@@ -1,4 +1,4 @@
-"""The measuring programs: one entry each, made by a file of its own in `steps/tools/`. Nothing else names them.
+"""The measuring programs: one entry each, made by a file of its own in `steps/tools/`. Adding one touches no other.
 
 What options call a protocol is the name of a variant: a tool over one transport.
 """

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from analysis import telling
 from analysis.changes import Change, Night, Series, Status, find, of_the_baseline
 from analysis.domain import Cell
-from analysis.metrics import BY_NAME, COMPARED, ComparedMetric
+from analysis.metric import ComparedMetric
+from analysis.metrics import BY_NAME, COMPARED
 from analysis.segments import RECENT
 
 CELL = Cell("pod-to-service", "iperf3", "tcp", "forward")

@@ -15,8 +15,9 @@ from analysis.schema import TABLES
 from steps import collect, collect_trials, plan, raw
 from steps.catalogue.tools import VARIANTS
 from steps.counters import Traffic
-from steps.model import Finding, Model, Monitor, SwitchCost, Trial, Visit
+from steps.model import Finding, Monitor, SwitchCost, Trial, Visit
 from steps.reports import fitting
+from steps.strict_model import Model
 from tests.steps.builders import (
     AT,
     NODES,

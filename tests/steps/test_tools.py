@@ -51,7 +51,7 @@ def test_names_and_ports_of_tools_are_their_own() -> None:
 def test_the_option_offers_every_variant_and_each_metric_has_one() -> None:
     assert tuple(variant.name for tool in TOOLS for variant in tool.variants) == BY_NAME["protocols"].choices
     filled = {figure for _, variant in VARIANTS.values() for figure in variant.figures}
-    assert {metric.needs for metric in metrics.METRICS} <= filled
+    assert {metric.needed_column for metric in metrics.COMPARED} <= filled
 
 
 def test_a_visit_has_the_servers_of_its_trials_and_those_of_every_visit() -> None:

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from steps.cluster.kube import permissions
 from steps.cluster.kube.api import watch
+from steps.cluster.kube.api.denials import BETWEEN
 from steps.cluster.kube.api.identity import Login
 from steps.cluster.kube.faults import ApiError, ExpiredError
 from steps.cluster.kube.permissions import BENCHMARK, Permission, Resource
@@ -31,6 +32,7 @@ _ALL: Final = "All"
 """The stages of a request that a dry run goes through: all but keeping the result."""
 
 _PAGE: Final = 500
+_VERSION: Final = "/version"
 
 
 class Client:
@@ -173,7 +175,7 @@ class Client:
 
     def version(self) -> str | None:
         """The API server's version, such as v1.35.4."""
-        return self._must("GET", "/version", "the server's version").get("gitVersion")
+        return self._must("GET", _VERSION, "the server's version").get("gitVersion")
 
     def now(self) -> datetime:
         """The API server's clock, to the second: what its timestamps and a log's `since` are measured by.
@@ -181,7 +183,7 @@ class Client:
         Raises:
             ApiError: its answer bears no date.
         """
-        stamp = self._transport.header("/version", "the server's clock", "Date")
+        stamp = self._transport.header(_VERSION, "the server's clock", "Date")
         if stamp is None:
             raise ApiError(f"{self.where}: the API server's answers bear no date: a proxy before it may strip it.", 0)
         return parsedate_to_datetime(stamp).astimezone(UTC)
@@ -287,9 +289,13 @@ class Client:
         if text is None:
             return None
         try:
-            found: Object = json.loads(text)
-        except ValueError:
-            raise ApiError(f"{self.where}: {what}: the answer is no JSON: {text[:80]!r}.", 0) from None
+            found: Object | None = json.loads(text)
+        except (ValueError, RecursionError):
+            found = None
+        # every object of Kubernetes says its kind, but for the server's version
+        if not isinstance(found, dict) or not (isinstance(found.get("kind"), str) or path == _VERSION):
+            shown = " ".join(text[:80].decode(errors="replace").split())
+            raise ApiError(f"{self.where}: {what}: the answer is {shown!r}. {BETWEEN}", 0)
         return found
 
 

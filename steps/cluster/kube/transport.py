@@ -33,7 +33,9 @@ PATIENCE_S: Final = 120.0
 
 CONNECT_S: Final = 5.0
 READ_S: Final = 30.0
-_BAD: Final = 400
+_BAD: Final = 300
+"""From here on an answer is no success: the API server redirects nobody."""
+
 _LONGEST_ASKED_S: Final = 30.0
 
 R = TypeVar("R")

@@ -6,7 +6,8 @@ from typing import Final
 
 from analysis import atomic
 from steps.catalogue.options import Settings
-from steps.model import Model, Visit
+from steps.model import Visit
+from steps.strict_model import Model
 
 FILE: Final = Path("/run/lab/state.json")
 

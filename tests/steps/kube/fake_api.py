@@ -26,7 +26,7 @@ class Fault:
     """What happens to the next requests that match, instead of or beside an answer.
 
     `kind`: status (refuse), cut (close without an answer), cut-after (do it, then close), slow (answer late),
-    break (a watch ends after one event), garbage (an answer that is no JSON).
+    break (a watch ends after one event), garbage (`status` and `body`, whatever they are).
     """
 
     kind: Literal["status", "cut", "cut-after", "slow", "break", "garbage"]
@@ -36,6 +36,7 @@ class Fault:
     status: int = 500
     retry_after: str | None = None
     delay_s: float = 0.0
+    body: bytes = b"<html>a proxy's page"
 
     def matches(self, method: str, path: str) -> bool:
         return self.times > 0 and self.method in {"", method} and self.path in path
@@ -105,8 +106,8 @@ class Api:
         answer = self.store.handle(handler.command, handler.path, body, handler.headers.get("Content-Type", ""))
         if kind == "cut-after":
             _cut(handler)
-        elif kind == "garbage":
-            _send(handler, Answer(200, b"<html>a proxy's page"))
+        elif fault and kind == "garbage":
+            _send(handler, Answer(fault.status, fault.body))
         elif answer.watch is not None:
             self._stream(handler, answer, broken=kind == "break")
         else:
