@@ -1,6 +1,5 @@
 """What tests of all parts share."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -65,13 +64,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Hand on the counts of the fuzz tests, from a process of pytest-xdist to the one that prints them."""
     output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output[FUZZ] = {name: [(*key, n) for key, n in counts.items()] for name, counts in inputs.COUNTS.items()}
+        output[FUZZ] = inputs.plain_counts()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: "WorkerController") -> None:
-    for name, counts in getattr(node, "workeroutput", {}).get(FUZZ, {}).items():
-        inputs.COUNTS.setdefault(name, Counter()).update({(kind, end): n for kind, end, n in counts})
+    inputs.add_counts(getattr(node, "workeroutput", {}).get(FUZZ, {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -108,6 +108,7 @@ exec "$@"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make the root read-only")
 def test_the_steps_write_nothing_but_below_tmp(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.ordinary import AS_NOBODY, ROOT, environment
 
 pytestmark = [
     pytest.mark.lab,
+    pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="the lab's eBPF dataplanes need root"),
 ]
 

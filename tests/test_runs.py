@@ -25,6 +25,7 @@ from tests.test_run import (
 
 pytestmark = [
     pytest.mark.lab,
+    pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="the lab's eBPF dataplanes need root"),
 ]
 

@@ -3,7 +3,7 @@
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -147,40 +147,53 @@ def test_every_metric_has_its_counts_beside_it(tmp_path: Path) -> None:
         assert (found["flagged"], found["gone"]) == ((16 - 2 if gone else 16 + 12 - 2), gone)
 
 
-@pytest.mark.parametrize("name", sorted({q.name for q in database.questions()} - QUESTIONS_OF_VISITS))
-def test_a_question_on_figures_says_how_many_of_its_trials_are_flagged(name: str, tmp_path: Path) -> None:
-    def touched(con: database.Connection) -> int:
-        counts = [n for n in database.ask(con, name).column_names if re.search(r"flagged|left_out", n)]
-        assert counts
-        return sum(row[n] or 0 for row in database.ask(con, name).to_pylist() for n in counts)
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Connection]:
+    with opened(tmp_path_factory.mktemp("plain")) as con:
+        yield con
 
-    assert touched(opened(tmp_path / "plain")) == 0
-    assert touched(opened(tmp_path / "flagged", every(1, "foreign-cpu"))) > 0
+
+@pytest.fixture(scope="module")
+def flagged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Connection]:
+    """A run all of whose trials are flagged, and an earlier one without a flag."""
+    folder = tmp_path_factory.mktemp("flagged")
+    earlier = Recipe(run_id="run-0", rounds=3, entries=ENTRIES[:2], started_at=datetime(2026, 2, 1, tzinfo=UTC))
+    synthetic.database(folder, earlier).close()
+    with opened(folder, every(1, "foreign-cpu")) as con:
+        yield con
+
+
+@pytest.fixture(scope="module")
+def flagged_data(flagged: database.Connection) -> Data:
+    said = summarise(flagged, "run-1")
+    return Data(flagged, run.load(flagged, "run-1"), said.comparisons, said.changes)
+
+
+@pytest.mark.parametrize("name", sorted({q.name for q in database.questions()} - QUESTIONS_OF_VISITS))
+def test_a_question_on_figures_says_how_many_of_its_trials_are_flagged(
+    name: str, plain: database.Connection, flagged: database.Connection
+) -> None:
+    def touched(con: database.Connection) -> int:
+        found = database.ask(con, name)
+        counts = [n for n in found.column_names if re.search(r"flagged|left_out", n)]
+        assert counts
+        return sum(row[n] or 0 for row in found.to_pylist() for n in counts)
+
+    assert touched(plain) == 0
+    assert touched(flagged) > 0
 
 
 @pytest.mark.parametrize("chart", [c for c in charts.catalogue() if c.__name__.rpartition(".")[2] not in OF_VISITS])
-def test_a_chart_with_flagged_trials_in_it_has_the_mark_and_its_meaning(chart: Chart, tmp_path: Path) -> None:
-    def drawn(folder: Path, *changes: Change) -> charts.Drawing:
-        con = opened(folder, *changes)
-        earlier = synthetic.rows(
-            Recipe(run_id="run-0", rounds=3, entries=ENTRIES[:2], started_at=datetime(2026, 2, 1, tzinfo=UTC))
-        )
-        store = Store(str(folder))
-        store.write("run-0", earlier)
-        con = database.connect(store)
-        said = summarise(con, "run-1")
-        return charts.draw(chart, Data(con, run.load(con, "run-1"), said.comparisons, said.changes))
-
-    flagged = drawn(tmp_path / "flagged", every(1, "foreign-cpu"))
-    assert all(MARKED in variant for variant in flagged.variants)
-    assert flagged.variants
-    assert flagged.reading.endswith(flags.LEGEND)
+def test_a_chart_with_flagged_trials_in_it_has_the_mark_and_its_meaning(chart: Chart, flagged_data: Data) -> None:
+    drawing = charts.draw(chart, flagged_data)
+    assert all(MARKED in variant for variant in drawing.variants)
+    assert drawing.variants
+    assert drawing.reading.endswith(flags.LEGEND)
 
 
-def test_a_chart_of_a_run_without_flags_has_no_mark(tmp_path: Path) -> None:
-    con = opened(tmp_path)
-    said = summarise(con, "run-1")
-    data = Data(con, run.load(con, "run-1"), said.comparisons, said.changes)
+def test_a_chart_of_a_run_without_flags_has_no_mark(plain: database.Connection) -> None:
+    said = summarise(plain, "run-1")
+    data = Data(plain, run.load(plain, "run-1"), said.comparisons, said.changes)
     for drawing in charts.draw_all(charts.catalogue(), data):
         assert MARKED not in drawing.reading + "".join(drawing.variants)
 
@@ -191,9 +204,8 @@ def printed(said: Summary) -> str:
     return console.export_text()
 
 
-def test_a_verdict_with_flagged_trials_in_it_says_so_everywhere(tmp_path: Path) -> None:
-    con = opened(tmp_path, every(1, "foreign-cpu"))
-    said = summarise(con, "run-1")
+def test_a_verdict_with_flagged_trials_in_it_says_so_everywhere(flagged: database.Connection) -> None:
+    said = summarise(flagged, "run-1")
     assert said.comparisons
     for c in said.comparisons:
         assert c.estimate.endswith(MARKED)
@@ -204,12 +216,12 @@ def test_a_verdict_with_flagged_trials_in_it_says_so_everywhere(tmp_path: Path) 
     text = printed(said)
     assert text.count(MARKED) >= 2 + sum(c.metric in {"received_bps", "cpu_s_per_gbit"} for c in said.comparisons)
     assert flags.LEGEND in text
-    page = report.render(con, "run-1", said).replace("\u00a0", " ")
+    page = report.render(flagged, "run-1", said).replace("\u00a0", " ")
     assert all(c.answer.partition(MARKED)[2] in page for c in said.comparisons)
 
 
-def test_a_verdict_without_flagged_trials_has_no_mark(tmp_path: Path) -> None:
-    said = summarise(opened(tmp_path), "run-1")
+def test_a_verdict_without_flagged_trials_has_no_mark(plain: database.Connection) -> None:
+    said = summarise(plain, "run-1")
     assert not any(c.doubts.mark for c in said.comparisons)
     assert MARKED not in said.headline + " ".join(said.sentences) + printed(said)
 

@@ -49,6 +49,13 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path, str,
     return recipe, root, *page_of(root, recipe)
 
 
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The report of a run in the lab, beside an earlier one on a cluster."""
+    other = Recipe(run_id="run-5", environment="cluster-one", started_at=datetime(2026, 2, 1, tzinfo=UTC))
+    return page_of(tmp_path_factory.mktemp("lab"), Recipe(), other)[1]
+
+
 def test_nothing_in_it_runs_or_reaches_out(broken: tuple[Recipe, Path, str, Page]) -> None:
     _, _, html, page = broken
     names = {tag for tag, _ in page.tags}
@@ -123,9 +130,8 @@ def test_headings_tables_and_drawings_can_be_read_without_eyes(broken: tuple[Rec
     assert {target.removeprefix("#") for target in targets if target} <= set(ids)
 
 
-def test_lab_figures_are_labelled_as_such(tmp_path: Path) -> None:
-    _, lab = page_of(tmp_path / "lab", Recipe())
-    _, cluster = page_of(tmp_path / "cluster", Recipe(environment="cluster-one"))
+def test_lab_figures_are_labelled_as_such(tmp_path: Path, lab: Page) -> None:
+    _, cluster = page_of(tmp_path, Recipe(environment="cluster-one", rounds=2))
     for sentence in ("Lab figures: network namespaces on one machine", "must not be quoted as such", "nothing of loss"):
         assert sentence in lab.text
         assert sentence not in cluster.text
@@ -134,7 +140,7 @@ def test_lab_figures_are_labelled_as_such(tmp_path: Path) -> None:
 
 def test_what_a_run_recorded_is_text_and_never_markup(tmp_path: Path) -> None:
     hostile = {"name": "alpha", "title": "<script>alert(1)</script>", "colour": '#000}</style><script src="x">'}
-    html, page = page_of(tmp_path, Recipe(entries=(hostile, *ENTRIES[1:])))
+    html, page = page_of(tmp_path, Recipe(entries=(hostile, *ENTRIES[1:]), rounds=2))
     assert "script" not in {tag for tag, _ in page.tags}
     assert "<script>alert(1)</script>" in page.text
     assert html.count("</style>") == 1
@@ -149,6 +155,7 @@ def test_a_report_with_nothing_measured_says_so(tmp_path: Path) -> None:
         assert chart.TITLE in page.text
 
 
+@pytest.mark.slow
 def test_a_quick_report_is_small_and_a_thorough_one_is_folded(tmp_path: Path) -> None:
     quick, _ = page_of(tmp_path / "quick", Recipe(rounds=BY_NAME["quick"].lab.rounds))
     assert len(quick.encode()) < 1_000_000
@@ -164,13 +171,11 @@ def test_a_quick_report_is_small_and_a_thorough_one_is_folded(tmp_path: Path) ->
     assert thorough.count("<details>") >= 10
 
 
-def test_earlier_runs_make_a_trend(tmp_path: Path) -> None:
+def test_earlier_runs_make_a_trend(tmp_path: Path, lab: Page) -> None:
     earlier = [Recipe(run_id=f"run-{n}", seed=n, started_at=datetime(2026, 2, n, tzinfo=UTC)) for n in range(20, 23)]
     _, page = page_of(tmp_path, Recipe(run_id="run-99"), *earlier)
     assert "the trend begins with the second" not in page.text
-    other = Recipe(run_id="run-5", environment="cluster-one", started_at=datetime(2026, 2, 1, tzinfo=UTC))
-    _, lonely = page_of(tmp_path / "mixed", Recipe(), other)
-    assert "the trend begins with the second" in lonely.text
+    assert "the trend begins with the second" in lab.text, "the other run is of another environment"
 
 
 def test_what_changed_stands_high_with_its_size_and_its_night(tmp_path: Path) -> None:

@@ -156,6 +156,7 @@ def pages(pdf: bytes) -> int:
     return len(re.findall(rb"/Type /Page\b", pdf))
 
 
+@pytest.mark.slow
 def test_what_is_folded_away_is_printed(address: str, tmp_path: Path) -> None:
     """As many pages as if all had been unfolded by hand, and more than without it."""
     shown, unfolded, folded = (

@@ -24,6 +24,7 @@ def prepare(folder: Path, scenario: str) -> Store:
     return store
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scenario", "before", "after"),
     [

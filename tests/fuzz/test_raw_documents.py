@@ -76,6 +76,7 @@ def damaged(random: Random, path: Path) -> str:
     return kind
 
 
+@pytest.mark.slow
 def test_one_damaged_document_costs_only_its_own_rows(run: Path) -> None:
     whole = collected(run)
     assert {row["outcome"] for row in whole["trials"]} == {"measured"}

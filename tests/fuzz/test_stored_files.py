@@ -172,6 +172,7 @@ def stored() -> Iterator[Stored]:
         yield Stored.make(Path(name, "results"))
 
 
+@pytest.mark.slow
 def test_a_damaged_file_takes_its_own_runs_and_nothing_else(stored: Stored) -> None:
     def try_one(random: Random) -> inputs.Outcome:
         path = random.choice(list(stored.contents))

@@ -75,7 +75,7 @@ while True:
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("spinning", [None, "while True: pass", SHORT_LIVED])
+@pytest.mark.parametrize("spinning", [pytest.param(None, marks=pytest.mark.alone), "while True: pass", SHORT_LIVED])
 def test_in_a_box_own_work_is_own_and_the_work_of_others_is_foreign(spinning: str | None) -> None:
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("a box needs root and unshare here")

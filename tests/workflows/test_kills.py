@@ -5,6 +5,8 @@ import sys
 from itertools import chain
 from pathlib import Path
 
+import pytest
+
 from analysis import database
 from analysis.store import Store
 from workflows import uncollected
@@ -33,6 +35,7 @@ def measured_visits(store: Store) -> set[int]:
     return set(found["visit"].to_pylist())
 
 
+@pytest.mark.slow
 def test_no_visit_that_ended_is_lost_by_a_kill_at_any_moment(tmp_path: Path) -> None:
     runs(tmp_path, *(f"{how}:{NEVER}" for how in MOMENTS))
     assert ended_visits(tmp_path / f"event-{NEVER}") == {1, 2}

@@ -534,6 +534,7 @@ clusters = st.builds(
 kills = st.one_of(st.none(), st.tuples(st.integers(0, 8), st.booleans()))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(calico=clusters, visits=st.lists(st.tuples(st.sampled_from(DATAPLANES), kills), max_size=5), last=kills)
 def test_restore_undoes_any_switches_wherever_they_were_killed(

@@ -25,16 +25,19 @@ def _check(done: dict[str, Any], name: str) -> None:
     assert (done["restored"], done["restored_again"], done["left"]) == (1, 0, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", [d.name for d in LAB])
 def test_each_dataplane_carries_every_topology_and_is_proven(boxed: Boxed, arm: str) -> None:
     _check(boxed("carry", arm, 100), arm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", [d.name for d in LAB if not d.needs_root])
 def test_an_ordinary_user_gets_the_rules_based_ones(boxed_ordinary: Boxed, arm: str) -> None:
     _check(boxed_ordinary("carry", arm, 1000), arm)
 
 
+@pytest.mark.slow
 def test_a_twin_is_proven_as_what_it_is(boxed: Boxed) -> None:
     _check(boxed("carry", "lab-nftables+twin", 10), "lab-nftables")
 
