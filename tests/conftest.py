@@ -37,7 +37,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Load
     """Distribute tests by their scope, in the order in which they were sorted."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - it is there wherever this is called
 
-    class Scheduling(LoadScopeScheduling):
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             return distribution.scope(nodeid)
 

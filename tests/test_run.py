@@ -29,7 +29,8 @@ pytestmark = [
 SHORT = ("--profile=smoke", "--seed=7", "--services=10", "--foreign-cpu-limit=1")
 """However busy the machine is, no trial is measured again: here it counts that things work, not how fast."""
 
-PATIENCE_S = 180
+PATIENCE_S = 600
+"""However busy the machine is: a run that waits for others is not one that hangs."""
 MARK = f"STARTED_BY_TEST_{uuid.uuid4().hex}"
 
 
@@ -97,7 +98,7 @@ def test_all_four_dataplanes_are_measured_proven_and_reported(tmp_path: Path) ->
     assert len({f"{bps:.3g}" for bps in figures_bps}) > 1, "a canary that is equal to three digits measures nothing"
     trials = rows(tmp_path, "select * from trials")
     assert {t["outcome"] for t in trials} == {"measured"}
-    assert all((t["received_bps"] or 0) > 0 for t in trials if t["protocol"] == "tcp")
+    assert all((t["received_bps"] or 0) > 0 for t in trials if t["tool"] == "iperf3")
     dsr = rows(
         tmp_path,
         "select dataplane, max(nat_bytes_per_payload_byte) as tunnelled from measurements "

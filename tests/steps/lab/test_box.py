@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -80,6 +81,24 @@ def test_ctrl_c_reaches_the_program_once(running: subprocess.Popen[str], send: C
     running.send_signal(signal.SIGTERM)
     out, _ = running.communicate(timeout=_PATIENCE_S)
     assert (out.split(), running.returncode) == (["TERM"], 42)
+
+
+def test_ctrl_c_before_the_box_has_a_session_of_its_own_reaches_the_program(
+    monkeypatch: pytest.MonkeyPatch, boxed: Boxed, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In that moment it goes to the process that becomes the box as well as to its maker, and neither may be lost."""
+    assert boxed is not None
+    interrupt_itself = "import os, sys; os.kill(os.getpid(), 2); os.execvp(sys.argv[1], sys.argv[1:])"
+    popen = subprocess.Popen
+
+    def interrupted(command: tuple[str, ...], **others: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401
+        os.kill(os.getpid(), signal.SIGINT)
+        return popen((sys.executable, "-c", interrupt_itself, *command), **others)
+
+    monkeypatch.setattr("steps.cluster.lab.box.subprocess.Popen", interrupted)
+    wait = f"import signal; print(signal.sigtimedwait([signal.SIGINT], {_PATIENCE_S}).si_signo)"
+    ended = box.enclose((sys.executable, "-c", wait), hold_interrupts=True)
+    assert (ended, capfd.readouterr().out) == (box.Ended(0), "2\n")
 
 
 @pytest.mark.parametrize(
