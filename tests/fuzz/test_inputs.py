@@ -14,7 +14,7 @@ def apart(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_the_same_inputs_every_time_and_more_of_them_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fuzz_inputs_are_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[float] = []
 
     def try_one(random: Random) -> tuple[str, str]:
@@ -33,7 +33,7 @@ def test_the_same_inputs_every_time_and_more_of_them_when_asked(monkeypatch: pyt
     assert " refused" in text
 
 
-def test_a_failure_names_its_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fuzz_failure_names_its_input(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[float] = []
 
     def third_fails(random: Random) -> tuple[str, str]:

@@ -77,7 +77,7 @@ def damaged(random: Random, path: Path) -> str:
 
 
 @pytest.mark.slow
-def test_one_damaged_document_costs_only_its_own_rows(run: Path) -> None:
+def test_damaged_raw_document_affects_only_its_rows(run: Path) -> None:
     whole = collected(run)
     assert {row["outcome"] for row in whole["trials"]} == {"measured"}
     files = sorted(path for path in run.rglob("*.json*") if path.is_file())
