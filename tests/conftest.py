@@ -1,6 +1,8 @@
 """What tests of all parts share."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -32,12 +34,21 @@ def ordinary_python() -> str:
     return found
 
 
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """A temporary folder that every user may enter. pytest's own it closes to others when any session begins."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":
     """Distribute tests by their scope, in the order in which they were sorted."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - it is there wherever this is called
 
-    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
         def _split_scope(self, nodeid: str) -> str:
             return distribution.scope(nodeid)
 

@@ -106,14 +106,14 @@ def test_run_refuses_an_unreadable_store(ordinary_store: Store, monkeypatch: pyt
 
 
 @pytest.fixture
-def ordinary_store(store: Store, tmp_path: Path) -> Store:
-    """The store, in another user's hands, in a folder that everybody may go into."""
-    for path in (tmp_path, *tmp_path.rglob("*")):
+def ordinary_store(public_path: Path) -> Store:
+    """A store in another user's hands, in a folder that everybody may enter."""
+    folder = public_path / "store"
+    synthetic.database(folder, *synthetic.nights(2, {}, SMALL)).close()
+    cut_short(file_of(Store(str(folder)), "trials", "night-00"))
+    for path in (folder, *folder.rglob("*")):
         os.chown(path, 65534, 65534)
-    for folder in tmp_path.parents:
-        if "pytest" in folder.name:
-            folder.chmod(0o755)
-    return store
+    return Store(str(folder))
 
 
 @pytest.mark.parametrize("table", ["runs", "visits", "trials", "samples"])

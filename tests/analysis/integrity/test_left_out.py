@@ -216,14 +216,13 @@ def test_samples_digest_is_checked_when_samples_are_queried(tmp_path: Path) -> N
 
 
 @pytest.fixture
-def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nobody(public_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Without root's right to read everything, but with the project's own SQL, even if it is in root's home."""
     if os.geteuid() != 0:
         yield
         return
-    with _open(tmp_path):
-        shutil.copytree(str(resources.files("analysis")), tmp_path / "analysis", ignore=shutil.ignore_patterns("*.py*"))
-    monkeypatch.setattr(resources, "files", tmp_path.joinpath)
+    shutil.copytree(str(resources.files("analysis")), public_path / "analysis", ignore=shutil.ignore_patterns("*.py*"))
+    monkeypatch.setattr(resources, "files", public_path.joinpath)
     os.seteuid(65534)
     try:
         yield
@@ -231,9 +230,9 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_folder_without_read_permission_is_reported_as_such(tmp_path: Path, nobody: None) -> None:  # noqa: ARG001
-    with _as_root(), _open(tmp_path):
-        store = filled(tmp_path / "results")
+def test_folder_without_read_permission_is_reported_as_such(public_path: Path, nobody: None) -> None:  # noqa: ARG001
+    with _as_root():
+        store = filled(public_path / "results")
         for table in CHILDREN:
             Path(store.files.path(table)).chmod(0o000)
     with pytest.raises(Unfit, match=r"can't read .*: permission is refused; choose another RESULTS") as caught:
@@ -260,21 +259,6 @@ class _Seteuid:
 
     def __exit__(self, *_: object) -> None:
         os.seteuid(self.user)
-
-
-class _open:  # noqa: N801 - reads as the builtin does
-    """Let everybody into the folders above a test's own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> None:
-        for path in (self.folder, *self.folder.parents):
-            if path.stat().st_uid == 0 and "pytest" in str(path):
-                path.chmod(0o755)
-
-    def __exit__(self, *_: object) -> None:
-        """Leave them so: they are the test's."""
 
 
 def test_file_descriptor_limit_error_names_ulimit(tmp_path: Path) -> None:
