@@ -292,7 +292,7 @@ def test_every_flag_is_documented() -> None:
 
 def test_every_flag_set_by_a_step_is_known() -> None:
     steps = Path(__file__).parents[2] / "steps"
-    lines = [line for path in steps.glob("*.py") for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line for path in steps.rglob("*.py") for line in path.read_text(encoding="utf-8").splitlines()]
     named = {
         n for line in lines if re.search(r"\bflags\b", line) for n in re.findall(r'f?"([a-z]+(?:-[a-z]+)+)[":]', line)
     }
