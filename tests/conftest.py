@@ -1,7 +1,8 @@
 """What tests of all parts share."""
 
-from collections import Counter
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -33,12 +34,21 @@ def ordinary_python() -> str:
     return found
 
 
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """A temporary folder that every user may enter. pytest's own it closes to others when any session begins."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":
     """Distribute tests by their scope, in the order in which they were sorted."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - it is there wherever this is called
 
-    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
         def _split_scope(self, nodeid: str) -> str:
             return distribution.scope(nodeid)
 
@@ -65,13 +75,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Hand on the counts of the fuzz tests, from a process of pytest-xdist to the one that prints them."""
     output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output[FUZZ] = {name: [(*key, n) for key, n in counts.items()] for name, counts in inputs.COUNTS.items()}
+        output[FUZZ] = inputs.plain_counts()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: "WorkerController") -> None:
-    for name, counts in getattr(node, "workeroutput", {}).get(FUZZ, {}).items():
-        inputs.COUNTS.setdefault(name, Counter()).update({(kind, end): n for kind, end, n in counts})
+    inputs.add_counts(getattr(node, "workeroutput", {}).get(FUZZ, {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -24,7 +24,7 @@ def core(**seconds: float) -> Core:
     return Core.model_validate(dict.fromkeys(Core.model_fields, 0.0) | seconds)
 
 
-def test_each_measure_is_a_share_of_all_cores() -> None:
+def test_cpu_accounts_are_ratios_of_all_cores() -> None:
     before = Snapshot(Counters(node="n", at_s=0, cores=(core(), core())), 0.0, 0.0, 0.0)
     cores = (core(idle=1.0, iowait=0.2, softirq=0.4), core(idle=1.2, user=0.4))
     found = accounts.busy(before, Snapshot(Counters(node="n", at_s=2, cores=cores), 2.4, 2.0, 1.0))
@@ -33,20 +33,20 @@ def test_each_measure_is_a_share_of_all_cores() -> None:
     )
 
 
-def test_beside_soakers_the_column_of_niced_programs_is_theirs() -> None:
+def test_nice_column_is_the_soakers() -> None:
     before = Snapshot(Counters(node="n", at_s=0, cores=(core(), core())), 0.0, 0.0, 0.0)
     cores = (core(nice=1.5, softirq=0.5), core(nice=1.9, user=0.1))
     found = accounts.busy_beside(before, replace(before, counters=Counters(node="n", at_s=2, cores=cores)))
     assert found == pytest.approx(0.15)
 
 
-def test_context_switches_are_a_rate() -> None:
+def test_context_switches_per_second() -> None:
     before = Snapshot(Counters(node="n", at_s=1, cores=(core(),)), None, None, None, switches=100)
     after = replace(before, counters=Counters(node="n", at_s=3, cores=(core(),)), switches=500)
     assert accounts.switches_per_s(before, after) == pytest.approx(200)
 
 
-def test_an_account_that_a_kernel_does_not_keep_is_left_out_and_no_zero() -> None:
+def test_missing_kernel_account_is_null() -> None:
     before = Snapshot(Counters(node="n", at_s=0, cores=(core(),)), None, None, None)
     found = accounts.busy(
         before, replace(before, counters=Counters(node="n", at_s=1, cores=(core(idle=0.5, user=0.5),)))
@@ -68,7 +68,7 @@ def windows(
 IDLE = windows(0.01, 0.02, 0.03, None)
 
 
-def test_a_pair_is_less_the_idle_windows() -> None:
+def test_pair_subtracts_the_idle_windows() -> None:
     made = cpu.pair_of("lab-ebpf", TRIAL, windows(0.41, 0.48, 0.50), IDLE)
     assert made is not None
     assert (made.lost, made.busy[IDLE_TIME], made.halting) == pytest.approx((0.47, 0.46, 0.06))
@@ -78,12 +78,12 @@ def test_a_pair_is_less_the_idle_windows() -> None:
 
 
 @pytest.mark.parametrize("found", [None, windows(0.4, 0.4, 0.4, None), windows(0.4, 0.4, 0.4, 0.0)])
-def test_a_trial_that_received_nothing_or_was_disturbed_is_no_pair(found: dict[Condition, Window] | None) -> None:
+def test_failed_or_disturbed_trial_is_no_pair(found: dict[Condition, Window] | None) -> None:
     assert cpu.pair_of("lab-ebpf", TRIAL, found, IDLE) is None
     assert cpu.pair_of("lab-ebpf", TRIAL, windows(0.4, 0.4, 0.4), None) is None
 
 
-def test_the_table_and_the_verdicts_tell_what_agrees_from_what_does_not() -> None:
+def test_cpu_table_and_agreement_verdicts() -> None:
     pairs = [PAIR, replace(PAIR, busy={IDLE_TIME: 0.43, COLUMNS: 0.64})]
     header, row = cpu.table(pairs)
     assert header.split()[:5] == ["dataplane", "trial", "pairs", "lost,", "%"]
@@ -94,11 +94,11 @@ def test_the_table_and_the_verdicts_tell_what_agrees_from_what_does_not() -> Non
     assert "within 3 points in 0 of 1 cells; worst +22.0 points" in said[COLUMNS]
 
 
-def test_lost_progress_is_a_share_of_all_cores() -> None:
+def test_lost_progress_is_a_ratio_of_all_cores() -> None:
     assert lost_ratio(Progress(10.0, (1.0, 0.0)), Progress(12.0, (2.0, 1.0))) == pytest.approx(0.5)
 
 
-def test_a_soaker_loses_what_a_program_takes_of_its_core_and_stops_when_told() -> None:
+def test_soaker_loses_progress_to_a_busy_program_and_stops() -> None:
     """However busy the machine is: this process runs, so for so long the soaker of its core does not."""
     allowed = os.sched_getaffinity(0)
     with Soakers() as soakers:

@@ -2,11 +2,36 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 
+from workflows import command_line
 
-def command(*argv: str) -> subprocess.CompletedProcess[str]:
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command line in this very process."""
+
+    def call(*argv: str) -> Done:
+        code = command_line.main(list(argv))
+        return Done(code, *capsys.readouterr())
+
+    return call
+
+
+def started(*argv: str) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own, as a user starts it."""
     return subprocess.run([sys.executable, "-m", "workflows", *argv], capture_output=True, text=True, check=False)
 
 
@@ -27,7 +52,7 @@ def command(*argv: str) -> subprocess.CompletedProcess[str]:
         "shell",
     ],
 )
-def test_every_verb_has_a_help(verb: str) -> None:
+def test_every_verb_has_a_help(command: Command, verb: str) -> None:
     done = command(*([verb] if verb else []), "--help")
     assert done.returncode == 0
     assert "Usage: python -m workflows" in done.stdout
@@ -53,7 +78,7 @@ def test_every_verb_has_a_help(verb: str) -> None:
     ],
 )
 @pytest.mark.parametrize("verb", ["run", "plan"])
-def test_what_makes_no_sense_is_refused_with_a_sentence(verb: str, flags: list[str], says: str) -> None:
+def test_invalid_arguments_are_problems(command: Command, verb: str, flags: list[str], says: str) -> None:
     done = command(verb, *flags)
     assert done.returncode == 2
     assert says in done.stderr
@@ -71,47 +96,55 @@ def test_what_makes_no_sense_is_refused_with_a_sentence(verb: str, flags: list[s
         (["settle", "--environment=tiger", "--dataplane=lab-ebpf"], "lab"),
     ],
 )
-def test_what_no_cluster_can_do_is_refused_with_a_sentence(argv: list[str], says: str) -> None:
+def test_invalid_cluster_arguments_are_problems(command: Command, argv: list[str], says: str) -> None:
     done = command(*argv)
     assert done.returncode == 2
     assert says in done.stderr.lower()
     assert "Traceback" not in done.stderr
 
 
-def test_all_faults_are_named_at_once() -> None:
+def test_all_argument_errors_at_once(command: Command) -> None:
     done = command("run", "--duration=0", "--repetitions=0", "--topologies=moon")
     assert all(fault in done.stderr for fault in ("duration", "repetitions", "moon"))
 
 
-def test_a_store_that_cannot_be_written_is_refused_before_anything_starts() -> None:
+def test_unwritable_store_is_refused_before_the_run(command: Command) -> None:
     done = command("run", "--results=/proc/nowhere")
     assert done.returncode == 2
     assert "/proc/nowhere" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_plan_names_every_visit_and_how_long_it_takes() -> None:
-    done = command("plan", "--profile=smoke", "--seed=7")
+def test_plan_command_names_every_visit_and_the_duration() -> None:
+    done = started("plan", "--profile=smoke", "--seed=7")
     assert done.returncode == 0
-    assert done.stdout == command("plan", "--profile=smoke", "--seed=7").stdout
+    assert done.stdout == started("plan", "--profile=smoke", "--seed=7").stdout
     assert "seed 7" in done.stdout
     assert done.stdout.count("lab-ebpf-dsr") == 2
 
 
-def test_an_unknown_question_names_the_known(tmp_path: object) -> None:
+@pytest.mark.parametrize(("argv", "code"), [(["--help"], 0), (["plan", "--duration=0"], 2)])
+def test_exit_code_of_the_process(argv: list[str], code: int) -> None:
+    done = started(*argv)
+    assert done.returncode == code
+    assert (done.stdout == "") == (code != 0)
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_query_name_lists_the_known(command: Command, tmp_path: object) -> None:
     done = command("query", "--question=trand", f"--results={tmp_path}")
     assert done.returncode == 2
     assert "trend" in done.stderr
 
 
-def test_sql_that_is_wrong_is_refused_with_the_reason(tmp_path: object) -> None:
+def test_invalid_sql_exit_code_and_reason(command: Command, tmp_path: object) -> None:
     done = command("query", "--sql=select nonsense from runs", f"--results={tmp_path}")
     assert done.returncode == 2
     assert "nonsense" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
+def test_broken_pipe_is_no_error() -> None:
     done = subprocess.run(
         f"{sys.executable} -m workflows plan --profile=thorough | head -n 1",
         shell=True,

@@ -28,13 +28,13 @@ def of(word: str) -> list[str]:
     return [line.removeprefix(word).strip() for line in INSTRUCTIONS if line.startswith(f"{word} ")]
 
 
-def test_its_tag_is_the_projects_version() -> None:
+def test_image_tag_is_the_project_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"dataplane-benchmark:{version}" == IMAGE
     assert set(re.findall(r"dataplane-benchmark:[\d.]+\d", (ROOT / "Makefile").read_text())) == {IMAGE}
 
 
-def test_its_base_is_an_exact_version_of_python_on_one_debian() -> None:
+def test_image_base_is_an_exact_python_version() -> None:
     (base,) = re.findall(r"^ARG BASE=(.*)", DOCKERFILE, re.MULTILINE)
     found = re.fullmatch(r"python:(\d+\.\d+)\.\d+-slim-[a-z]+", base)
     assert found
@@ -42,7 +42,7 @@ def test_its_base_is_an_exact_version_of_python_on_one_debian() -> None:
     assert tuple(map(int, found[1].split("."))) >= tuple(map(int, needed.removeprefix(">=").split(".")))
 
 
-def test_it_installs_the_locked_packages_by_their_hashes() -> None:
+def test_image_installs_locked_packages_with_hashes() -> None:
     (install,) = (line for line in of("RUN") if "pip install" in line)
     assert {"--require-hashes", "--no-deps", "--only-binary=:all:"} <= set(install.split())
     assert "--requirement /requirements.lock" in install
@@ -50,22 +50,22 @@ def test_it_installs_the_locked_packages_by_their_hashes() -> None:
     assert lock.count("--hash=sha256:") > lock.count("==")
 
 
-def test_it_runs_as_the_user_that_the_pods_ask_for() -> None:
+def test_image_user_is_that_of_the_pods() -> None:
     assert of("USER") == [f"{USER}:{USER}"]
     assert STAGES[-1].rstrip().endswith('ENTRYPOINT ["python"]')
 
 
-def test_its_last_stage_has_no_compiler() -> None:
+def test_image_has_no_compiler() -> None:
     assert not re.search(r"gcc|g\+\+|clang|build-essential|-dev\b", STAGES[-1])
     assert "apt-get" not in STAGES[0]
     assert {"iperf3", "iproute2"} <= set(STAGES[-1].split())
 
 
-def test_everything_is_compiled_before_it_becomes_read_only() -> None:
+def test_image_has_compiled_bytecode() -> None:
     assert all("compileall" in stage for stage in STAGES)
 
 
-def test_what_is_copied_is_let_through_and_nothing_else() -> None:
+def test_dockerignore_admits_only_copied_files() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert lines[0] == "*"
     let_through = {line[1:] for line in lines if line.startswith("!")}
@@ -74,7 +74,7 @@ def test_what_is_copied_is_let_through_and_nothing_else() -> None:
     assert any(fnmatch.fnmatch("steps/__pycache__", line) for line in lines)
 
 
-def test_make_image_takes_what_is_there_or_says_what_is_missing(tmp_path: Path) -> None:
+def test_make_image_picks_an_installed_builder(tmp_path: Path) -> None:
     for name in ("make", "bash", "sh"):
         found = shutil.which(name)
         assert found
@@ -108,9 +108,10 @@ exec "$@"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make the root read-only")
-def test_the_steps_write_nothing_but_below_tmp(tmp_path: Path) -> None:
+def test_steps_write_only_to_tmp_on_a_read_only_root(tmp_path: Path) -> None:
     """The ones that load most: rows into the store, and the report with its charts."""
     raw = tmp_path / "inputs" / "documents"
     raw.mkdir(parents=True)

@@ -97,7 +97,7 @@ def known() -> dict[str, tuple[str, ...]]:
         (["plan", "DURATON=1", "STREAM=2"], "DURATON: did you mean DURATION?; make plan takes no STREAM: did you"),
     ],
 )
-def test_what_a_target_does_not_take_is_refused(make: Make, words: list[str], says: str) -> None:
+def test_unknown_make_variable_is_refused(make: Make, words: list[str], says: str) -> None:
     done = make(*words)
     assert done.returncode == 2
     assert says in done.stderr
@@ -108,30 +108,30 @@ def test_what_a_target_does_not_take_is_refused(make: Make, words: list[str], sa
     "words",
     [["KUBECONFIG=/x"], ["V=1"], ["BENCHMARK_NAMESPACE=x"], ["HTTPS_PROXY=x"], ["AWS_REGION=x"], ["PYTHON=python3"]],
 )
-def test_what_may_be_another_programs_is_let_through(make: Make, words: list[str]) -> None:
+def test_variables_of_other_programs_are_accepted(make: Make, words: list[str]) -> None:
     assert make.flags("deploy", *words) == []
 
 
-def test_the_environment_is_not_what_was_typed(make: Make) -> None:
+def test_environment_variables_are_not_refused(make: Make) -> None:
     assert make.flags("plan", PROFIL="x", RUN="x", SEED="7") == ["--seed=7"]
 
 
 @pytest.mark.parametrize("words", [["run"], ["run", "SEED=7"], ["plan", "V=1"], ["help"]])
-def test_without_python_nothing_is_complained_of_before_it_is_installed(tmp_path: Path, words: list[str]) -> None:
+def test_make_without_python_sets_up_first(tmp_path: Path, words: list[str]) -> None:
     done = Bare(tmp_path)(*words)
     assert (done.returncode, done.stderr) == (0, "")
     assert ("--seed=7" in done.stdout) == ("SEED=7" in words)
 
 
 @pytest.mark.parametrize("target", ["run", "query", "check"])
-def test_without_python_a_misspelt_variable_is_refused_after_the_set_up(tmp_path: Path, target: str) -> None:
+def test_make_without_python_refuses_a_misspelt_variable_after_set_up(tmp_path: Path, target: str) -> None:
     done = Bare(tmp_path)(target, "RESULT=x", "PYTST=-x")
     assert done.returncode == 2
     assert f"make {target} takes no PYTST, which is near PYTEST: leave it out" in done.stderr
     assert "-m\n" not in done.stdout, "nothing was started"
 
 
-def test_several_targets_take_what_one_of_them_takes() -> None:
+def test_several_targets_share_their_variables() -> None:
     names = {"a": ("SEED",), "b": ("RUN",)}
     assert faults(["a", "b"], names, ["RUN", "SEED"]) == []
     assert faults(["a"], names, ["RUN"]) == ["make a takes no RUN, which is for b: leave it out"]
@@ -156,13 +156,13 @@ def test_every_target_with_variables_is_a_target() -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["SQL", "LABEL"])
-def test_what_was_typed_comes_through_untouched(make: Make, name: str, text: str) -> None:
+def test_make_variable_values_are_passed_literally(make: Make, name: str, text: str) -> None:
     target = "query" if name == "SQL" else "plan"
     assert make.flags(target, f"{name}={text}") == [f"--{name.lower()}={text.lstrip()}"]
     assert make.flags(target, **{name: text}) == [f"--{name.lower()}={text}"]
 
 
-def test_every_command_of_the_documents_and_of_the_help_is_let_through() -> None:
+def test_every_documented_make_command_is_accepted() -> None:
     taken = known()
     texts = [document.read_text() for document in DOCUMENTS] + [MAKEFILE]
     texts += [path.read_text() for path in (ROOT / "workflows").rglob("*.py") if path.name != "given.py"]
@@ -177,7 +177,7 @@ def test_every_command_of_the_documents_and_of_the_help_is_let_through() -> None
     assert refused == []
 
 
-def test_a_name_with_odd_letters_is_no_command(make: Make, tmp_path: Path) -> None:
+def test_variable_name_with_special_characters_is_refused(make: Make, tmp_path: Path) -> None:
     done = make("plan", f"a'b;touch {shlex.quote(str(tmp_path / 'made'))}=1")
     assert done.returncode in {0, 2}
     assert not (tmp_path / "made").exists()

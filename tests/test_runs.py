@@ -25,13 +25,14 @@ from tests.test_run import (
 
 pytestmark = [
     pytest.mark.lab,
+    pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="the lab's eBPF dataplanes need root"),
 ]
 
 TINY: Final = (*SHORT, "--dataplanes=lab-iptables", "--topologies=pod-to-pod", "--protocols=tcp", "--duration=1")
 
 
-def test_four_runs_begun_at_once_are_four_runs(tmp_path: Path) -> None:
+def test_four_concurrent_runs(tmp_path: Path) -> None:
     with nothing_left_behind():
         processes = [start(*TINY, "--visits=1", f"--results={tmp_path}") for _ in range(4)]
         ended = [finish(process) for process in processes]
@@ -110,9 +111,7 @@ def verb(name: str, flag: str, store: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_when_the_engine_has_ended_ends_the_summary_with_a_sentence(
-    tmp_path: Path, number: signal.Signals, code: int
-) -> None:
+def test_signal_during_the_summary(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """What makes the summary is held up for ever, as by a library that never comes back."""
     process = start(*TINY, "--visits=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.answers"))
     said = read_until(process, "succeeded after")
@@ -143,7 +142,7 @@ def stuck_in(folder: Path, module: str) -> dict[str, str]:
     return {"PYTHONPATH": str(folder / "site")}
 
 
-def test_a_limit_of_memory_is_a_sentence_and_the_rows_are_kept(tmp_path: Path) -> None:
+def test_memory_limit_error_keeps_the_rows(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "workflows", "run", *TINY, "--visits=1", f"--results={tmp_path}"]
     done = subprocess.run(
         ["sh", "-c", 'ulimit -v 2000000; exec "$@"', "sh", *argv],

@@ -122,7 +122,7 @@ def installed(machine: Machine) -> set[str]:
     return {word for call in calls for word in call[1:] if not word.startswith("--")}
 
 
-def test_the_packages_are_those_that_the_lab_names() -> None:
+def test_setup_packages_match_the_lab() -> None:
     text = (ROOT / "setup.sh").read_text()
     (needed,) = re.findall(r"declare -A needed=\((.*?)\)", text, re.DOTALL)
     assert dict(re.findall(r"\[(\S+)\]=(\S+)", needed)) == {p: n for p, n in PACKAGES.items() if p not in OPTIONAL}
@@ -130,7 +130,7 @@ def test_the_packages_are_those_that_the_lab_names() -> None:
     assert {program: parts[program] for program in OPTIONAL} == {program: PACKAGES[program] for program in OPTIONAL}
 
 
-def test_root_gets_what_is_missing_and_nothing_else(machine: Machine) -> None:
+def test_root_installs_only_missing_packages(machine: Machine) -> None:
     machine.put_all("nft", "iperf3")
     code, said = machine.set_up("run")
     assert code == 0, said
@@ -139,14 +139,14 @@ def test_root_gets_what_is_missing_and_nothing_else(machine: Machine) -> None:
     assert not list(machine.home.glob("dataplane-benchmark-apt.*")), "a log of what went well is not kept"
 
 
-def test_where_nothing_is_missing_apt_is_left_alone(machine: Machine) -> None:
+def test_apt_is_not_called_when_nothing_is_missing(machine: Machine) -> None:
     machine.put_all()
     code, said = machine.set_up("run")
     assert code == 0, said
     assert installed(machine) == set()
 
 
-def test_root_on_a_bare_machine_gets_everything(machine: Machine) -> None:
+def test_root_on_a_bare_machine_installs_everything(machine: Machine) -> None:
     machine.take("has-venv")
     code, said = machine.set_up("run")
     assert code == 0, said
@@ -154,7 +154,7 @@ def test_root_on_a_bare_machine_gets_everything(machine: Machine) -> None:
     assert [c for c in machine.calls if c == "update"] == ["update"]
 
 
-def test_what_can_not_be_had_and_is_needed_is_a_sentence_with_the_log(machine: Machine) -> None:
+def test_unavailable_required_package_is_an_error_with_the_apt_log(machine: Machine) -> None:
     machine.put_all("iperf3")
     machine.refused = ("iperf3",)
     code, said = machine.set_up("run")
@@ -175,7 +175,7 @@ def test_no_package_is_installed_twice(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("purpose", ["run", "test"])
-def test_without_bpftool_the_rest_goes_on(machine: Machine, purpose: str) -> None:
+def test_unavailable_bpftool_is_skipped(machine: Machine, purpose: str) -> None:
     machine.put_all("bpftool", "clang")
     machine.refused = ("bpftool", "linux-tools-common")
     code, said = machine.set_up(purpose)
@@ -186,7 +186,7 @@ def test_without_bpftool_the_rest_goes_on(machine: Machine, purpose: str) -> Non
     assert machine.is_ready
 
 
-def test_a_bpftool_that_only_complains_is_replaced_by_the_one_of_the_kernel(machine: Machine) -> None:
+def test_broken_bpftool_is_replaced_by_that_of_the_kernel(machine: Machine) -> None:
     machine.put_all()
     machine.put("bpftool", '#!/bin/bash\necho "WARNING: bpftool not found for this kernel" >&2; exit 2\n')
     machine.refused = ("bpftool",)
@@ -197,7 +197,7 @@ def test_a_bpftool_that_only_complains_is_replaced_by_the_one_of_the_kernel(mach
     assert "Skipped" not in said
 
 
-def test_chromium_that_is_only_a_snap_is_skipped_with_a_sentence(machine: Machine) -> None:
+def test_unavailable_chromium_is_skipped(machine: Machine) -> None:
     machine.put_all("chromium")
     machine.refused = ("chromium",)
     code, said = machine.set_up("test")
@@ -206,7 +206,7 @@ def test_chromium_that_is_only_a_snap_is_skipped_with_a_sentence(machine: Machin
     assert machine.is_ready
 
 
-def test_an_ordinary_user_is_told_what_to_type(machine: Machine) -> None:
+def test_ordinary_user_gets_the_apt_command(machine: Machine) -> None:
     machine.uid = 1000
     machine.put_all("nft", "ethtool", "bpftool", "tc")
     code, said = machine.set_up("run")
@@ -217,7 +217,7 @@ def test_an_ordinary_user_is_told_what_to_type(machine: Machine) -> None:
     assert machine.calls == []
 
 
-def test_an_ordinary_user_needs_no_bpftool(machine: Machine) -> None:
+def test_ordinary_user_needs_no_bpftool(machine: Machine) -> None:
     machine.uid = 1000
     machine.put_all("bpftool", "tc")
     code, said = machine.set_up("run")
@@ -226,7 +226,7 @@ def test_an_ordinary_user_needs_no_bpftool(machine: Machine) -> None:
     assert machine.is_ready
 
 
-def test_an_ordinary_user_tests_what_can_be_tested(machine: Machine) -> None:
+def test_ordinary_user_sets_up_tests_without_missing_packages(machine: Machine) -> None:
     machine.uid = 1000
     machine.put_all("nft", "chromium")
     code, said = machine.set_up("test")
@@ -237,7 +237,7 @@ def test_an_ordinary_user_tests_what_can_be_tested(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("purpose", ["run", "test"])
-def test_without_venv_nothing_can_be_set_up(machine: Machine, purpose: str) -> None:
+def test_missing_venv_module_is_an_error(machine: Machine, purpose: str) -> None:
     machine.uid = 1000
     machine.put_all()
     machine.take("has-venv")
@@ -247,7 +247,7 @@ def test_without_venv_nothing_can_be_set_up(machine: Machine, purpose: str) -> N
 
 
 @pytest.mark.parametrize("purpose", ["run", "test"])
-def test_without_apt_the_names_are_told(machine: Machine, purpose: str) -> None:
+def test_missing_apt_names_the_packages(machine: Machine, purpose: str) -> None:
     machine.put_all("nft")
     machine.take("apt-get")
     code, said = machine.set_up(purpose)
@@ -255,7 +255,7 @@ def test_without_apt_the_names_are_told(machine: Machine, purpose: str) -> None:
     assert "nftables (Debian's names). Install them with this system's package manager." in said
 
 
-def test_an_old_python_is_refused_before_anything_is_installed(machine: Machine) -> None:
+def test_old_python_is_refused_before_installing(machine: Machine) -> None:
     machine.put_all("nft")
     machine.version = "3.9.2"
     code, said = machine.set_up("run")

@@ -28,7 +28,7 @@ BUCKET = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True).filte
 
 @SEEDED
 @given(path=PATH)
-def test_a_folder_is_just_the_path_that_was_typed(path: str) -> None:
+def test_folder_address_is_the_literal_path(path: str) -> None:
     typed = f"/{path}"
     assume("://" not in path)
     assert parse(typed).root == str(Path(typed).absolute())
@@ -39,14 +39,14 @@ def test_a_folder_is_just_the_path_that_was_typed(path: str) -> None:
 
 @SEEDED
 @given(path=PATH)
-def test_a_file_address_is_the_path_whose_escapes_it_has(path: str) -> None:
+def test_file_url_is_percent_decoded(path: str) -> None:
     for scheme in ("file://", "FILE://", "file://localhost"):
         assert parse(f"{scheme}/{quote(path)}").root == str(Path(f"/{path}").absolute())
 
 
 @SEEDED
 @given(bucket=BUCKET, prefix=PREFIX, ends=st.sampled_from(["", "/"]))
-def test_a_bucket_and_its_prefix_are_taken_literally(bucket: str, prefix: str, ends: str) -> None:
+def test_s3_bucket_and_prefix_are_literal(bucket: str, prefix: str, ends: str) -> None:
     found = parse(f"s3://{bucket}/{quote(prefix)}{ends}")
     assert (found.local, found.root) == (False, f"{bucket}/{prefix}".rstrip("/"))
     assume("%" not in prefix and "?" not in prefix)
@@ -62,7 +62,7 @@ def _all_that_is_said(url: str) -> str:
 
 @SEEDED
 @given(text=st.text(max_size=40) | st.text(alphabet="s3:/@?#&=%~.ab*[]\\ ", max_size=40).map("s3://".__add__))
-def test_any_text_is_an_address_or_a_sentence(text: str) -> None:
+def test_any_text_parses_as_address_or_raises_a_problem(text: str) -> None:
     try:
         found = parse(text)
     except BadInput:
@@ -91,7 +91,7 @@ def test_any_text_is_an_address_or_a_sentence(text: str) -> None:
     ),
     secret=st.text(alphabet="abcXYZ019/+?&=@:#%", min_size=16, max_size=40),
 )
-def test_no_sentence_repeats_a_secret(form: str, secret: str) -> None:
+def test_error_never_contains_credentials(form: str, secret: str) -> None:
     assume(secret[:8] not in form)
     # Without a colon before it this is the bucket `abc` and a prefix with an @ in it: nothing says that it is a login.
     assume(":" in form.partition("{}")[0][5:] or "@" not in form or not set("/?") & set(secret))
@@ -133,12 +133,12 @@ def test_no_sentence_repeats_a_secret(form: str, secret: str) -> None:
         ("nosuch://x", "nosuch:// is not known; give a folder, file:// or s3://"),
     ],
 )
-def test_what_cant_be_taken_literally_is_named(url: str, says: str) -> None:
+def test_unsupported_address_parts_are_named(url: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         parse(url)
 
 
-def test_what_is_taken_literally() -> None:
+def test_special_characters_in_addresses_are_literal() -> None:
     assert parse("s3://Bucket_X/p").root == "Bucket_X/p"
     assert parse("s3://bucket/a#b").root == "bucket/a#b"
     assert parse("s3://bucket/a*b/[c]/d=e").root == "bucket/a*b/[c]/d=e"
@@ -148,7 +148,7 @@ def test_what_is_taken_literally() -> None:
     assert parse("s3://b/p?secret_key=a+b%2Fc").options["secret_key"] == "a+b/c"
 
 
-def test_home_is_opened_as_a_shell_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_tilde_expands_to_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert parse("~").root == str(tmp_path)
@@ -158,7 +158,7 @@ def test_home_is_opened_as_a_shell_does(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert parse("../x").root == f"{tmp_path}/../x"
 
 
-def test_keys_in_the_query_work_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_keys_in_the_query_work_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     given_options: dict[str, object] = {}
 
     def keep(**options: object) -> None:
@@ -203,7 +203,9 @@ def _file(root: Path) -> Path:
         (_file, "a file is in the way of a folder|it is a file, not a folder"),
     ],
 )
-def test_what_is_in_the_way_is_named(make: Callable[[Path], Path], says: str, below: str, tmp_path: Path) -> None:
+def test_file_in_the_way_of_a_folder_is_named(
+    make: Callable[[Path], Path], says: str, below: str, tmp_path: Path
+) -> None:
     store = Store(f"{make(tmp_path)}{below}")
     actions: list[Callable[[], object]] = [
         store.check_writable,
@@ -215,12 +217,12 @@ def test_what_is_in_the_way_is_named(make: Callable[[Path], Path], says: str, be
             act()
 
 
-def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+def test_dangling_symlink_is_named(tmp_path: Path) -> None:
     with pytest.raises(Unfit, match="a is a symbolic link that leads nowhere"):
         Store(str(_nowhere(tmp_path))).check_writable()
 
 
-def test_a_link_to_a_folder_is_that_folder(tmp_path: Path) -> None:
+def test_symlink_to_folder_is_followed(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     Store(str(tmp_path / "link")).write("run-a", rows("run-a", "x"))

@@ -25,20 +25,20 @@ def summary_notice(root: Path, canary_bps: Sequence[float | None]) -> str | None
         return summarise(con, SMALL.run_id).notice
 
 
-def test_canaries_that_never_differ_are_said_to_tell_nothing(tmp_path: Path) -> None:
+def test_identical_canaries_are_reported_as_uninformative(tmp_path: Path) -> None:
     notice = summary_notice(tmp_path, [0.7971e9, 0.7974e9, 0.7969e9, 0.7972e9, 0.797e9, 0.7973e9, 0.7971e9, 0.797e9])
     assert notice is not None
     assert notice.startswith("All 8 canaries say 0.797 Gbit/s, the same to three digits: ")
 
 
 @pytest.mark.parametrize("last", [0.799e9, 11.3e9])
-def test_canaries_that_differ_in_the_third_digit_say_nothing_of_themselves(tmp_path: Path, last: float) -> None:
+def test_canaries_that_differ_in_the_third_digit_give_no_warning(tmp_path: Path, last: float) -> None:
     assert summary_notice(tmp_path, [0.797e9] * 7 + [last]) is None
 
 
-def test_too_few_canaries_are_no_reason_for_doubt(tmp_path: Path) -> None:
+def test_too_few_canaries_give_no_warning(tmp_path: Path) -> None:
     assert summary_notice(tmp_path, [0.797e9] * 6 + [None, None]) is None
 
 
-def test_no_canary_at_all_is_no_constant() -> None:
+def test_missing_canaries_give_no_warning() -> None:
     assert canaries.constant([]) is None

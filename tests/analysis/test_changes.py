@@ -46,7 +46,7 @@ def only(found: Sequence[Change]) -> Change:
 
 @pytest.mark.parametrize("metric", [m for m in COMPARED if m.scale == "ratio"], ids=lambda m: m.name)
 @pytest.mark.parametrize("factor", [0.85, 1.15])
-def test_what_is_worse_depends_on_the_metric(metric: ComparedMetric, factor: float) -> None:
+def test_direction_of_a_regression_depends_on_the_metric(metric: ComparedMetric, factor: float) -> None:
     change = only(find([series(level(1, math.log(factor), 35), metric)]).changes)
     assert change.gain == ((factor > 1) == (metric.better == "higher"))
     assert change.status == ("improvement" if change.gain else "regression")
@@ -54,7 +54,7 @@ def test_what_is_worse_depends_on_the_metric(metric: ComparedMetric, factor: flo
     assert (change.run_id, change.nights_since, change.nights_after) == ("run-35", 5, 5)
 
 
-def test_a_change_says_where_who_how_much_since_when_and_from_what_to_what() -> None:
+def test_change_sentence_names_path_dataplane_size_and_night() -> None:
     change = only(find([series(level(2, math.log(0.88), 36))]).changes)
     assert re.fullmatch(
         r"pod-to-service tcp, ebpf: −1[123] % \[−1[345], −(9\.\d|1[01])\] "
@@ -67,7 +67,7 @@ def test_a_change_says_where_who_how_much_since_when_and_from_what_to_what() -> 
     assert re.search(r"\+6\d % → \+4\d %$", ratio.sentence)
 
 
-def test_loss_is_told_in_points_and_its_limit_is_so_many_points() -> None:
+def test_loss_change_and_limit_are_percentage_points() -> None:
     loss = BY_NAME["loss_ratio"]
     noise = [v - math.log(1e9) for v in level(3, noise=0.004)]
     grown = only(find([series([0.02 + v + (0.08 if n >= 36 else 0) for n, v in enumerate(noise)], loss)]).changes)
@@ -79,30 +79,30 @@ def test_loss_is_told_in_points_and_its_limit_is_so_many_points() -> None:
 
 
 @pytest.mark.parametrize(("limit", "status"), [(0.05, "regression"), (0.2, "small")])
-def test_the_limit_decides_what_is_a_regression(limit: float, status: str) -> None:
+def test_regression_limit_separates_regression_from_change(limit: float, status: str) -> None:
     assert only(find([series(level(4, math.log(0.88), 35))], limit).changes).status == status
 
 
 @pytest.mark.parametrize(("since", "status"), [(COUNT - RECENT, "regression"), (COUNT - RECENT - 1, "standing")])
-def test_a_regression_is_news_for_seven_nights(since: int, status: str) -> None:
+def test_regression_is_news_for_seven_nights(since: int, status: str) -> None:
     assert only(find([series(level(5, math.log(0.8), since))]).changes).status == status
 
 
-def test_what_went_by_is_past_and_what_came_back_is_better() -> None:
+def test_past_and_recovered_changes_have_their_status() -> None:
     down, up = find([series(level(6, math.log(0.8), 20, 34))]).changes
     assert (down.status, down.run_id) == ("past", "run-20")
     assert (up.status, up.run_id) == ("improvement", "run-34")
     assert " in the night of 2026-11-21" in down.sentence
 
 
-def test_one_night_is_suspected_and_no_regression() -> None:
+def test_one_night_is_suspected_but_no_regression() -> None:
     change = only(find([series(level(7, math.log(0.7), COUNT - 1))]).changes)
     assert (change.status, change.nights_after) == ("suspected", 1)
     assert "one night is no change point yet" in change.sentence
     assert only(find([series(level(7, math.log(1.4), COUNT - 1))]).changes).status == "suspected"
 
 
-def test_more_series_ask_for_more_proof() -> None:
+def test_more_series_need_a_stricter_threshold() -> None:
     weak = series(level(8, math.log(0.98), COUNT - 3))
     stable = [series(level(100 + n)) for n in range(60)]
     alone, among = only(find([weak]).changes), find([weak, *stable[:4]]).changes
@@ -110,21 +110,21 @@ def test_more_series_ask_for_more_proof() -> None:
     assert find([weak, *stable * 9]).changes == ()
 
 
-def test_what_the_visits_of_a_night_leave_open_is_no_change() -> None:
+def test_interval_of_visits_that_includes_zero_is_no_change() -> None:
     one = series(level(9, math.log(0.93), COUNT - 3, noise=0.005))
     unsure = replace(one, nights=tuple(replace(night, error=0.05) for night in one.nights))
     assert only(find([one]).changes).status == "regression"
     assert find([unsure]).changes == ()
 
 
-def test_without_nights_there_is_nothing_to_say() -> None:
+def test_empty_history_has_no_changes() -> None:
     assert find([]).changes == ()
     assert find([series([1.0])]).changes == ()
     assert find([series([1.0, 5.0, 1.0])]).sight is None
 
 
 @given(st.lists(st.lists(st.floats(-50, 50), max_size=30), max_size=4), st.floats(0.01, 0.9))
-def test_whatever_the_figures_each_change_fits_its_status(many: list[list[float]], limit: float) -> None:
+def test_change_status_is_consistent_for_any_values(many: list[list[float]], limit: float) -> None:
     for change in find([series(values) for values in many if values], limit).changes:
         assert change.low <= change.change <= change.high
         assert change.p_adjusted < 0.05
@@ -143,7 +143,7 @@ def changed(dataplane: str, shift: float = -0.13, since: int = 36, metric: Compa
     return series(level(len(dataplane), shift, since), metric, dataplane, "iptables")
 
 
-def test_if_all_others_change_alike_the_baseline_is_named() -> None:
+def test_common_change_of_all_others_is_attributed_to_the_baseline() -> None:
     others = ["nftables", "ebpf", "ebpf-dsr"]
     note = only_text(of_the_baseline(find([changed(name) for name in others]).changes, others))
     assert note.startswith("iptables may be what changed in the night of 2026-12-07 (run run-36)")
@@ -166,7 +166,7 @@ def test_every_status_has_its_heading() -> None:
     assert set(telling.LOUD) < set(telling.KINDS)
 
 
-def test_news_come_first_and_what_changed_together_stands_together() -> None:
+def test_changes_are_sorted_by_news_and_grouped_by_night() -> None:
     found = find(
         [
             changed("old", since=20),
@@ -191,7 +191,7 @@ def test_news_come_first_and_what_changed_together_stands_together() -> None:
     assert told[0].line.endswith(", and 1 more figure")
 
 
-def test_the_alarm_is_one_sentence_of_the_clearest_and_counts_the_rest() -> None:
+def test_alarm_names_the_clearest_regression_and_counts_the_rest() -> None:
     found = find([changed("ebpf"), changed("nftables", -0.3)]).changes
     sentence = telling.alarm(found)
     assert sentence.count(".") >= 1

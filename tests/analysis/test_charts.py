@@ -59,7 +59,7 @@ def test_the_catalogue_is_the_files_and_the_metrics_that_have_a_chart() -> None:
 
 
 @pytest.mark.parametrize("chart", ALL, ids=of_chart)
-def test_a_chart_says_what_it_is_how_to_read_it_and_why_it_may_be_empty(chart: Chart) -> None:
+def test_chart_has_title_reading_and_reason_for_being_empty(chart: Chart) -> None:
     assert chart.title[0].isupper()
     assert chart.reading.endswith(".")
     assert chart.empty.endswith(".")
@@ -67,9 +67,7 @@ def test_a_chart_says_what_it_is_how_to_read_it_and_why_it_may_be_empty(chart: C
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
 @pytest.mark.parametrize("chart", ALL, ids=of_chart)
-def test_a_chart_is_valid_by_the_grammar_and_drawn_as_lean_text_without_scripts(
-    chart: Chart, look: Look, data: Data
-) -> None:
+def test_chart_is_valid_vega_lite_and_svg_without_scripts(chart: Chart, look: Look, data: Data) -> None:
     frame = chart.frame(data)
     assert frame.num_rows > 0
     spec = chart.draw(frame, look).to_dict(format="vega-lite")  # validates
@@ -87,7 +85,7 @@ def test_a_chart_is_valid_by_the_grammar_and_drawn_as_lean_text_without_scripts(
 
 
 @pytest.mark.parametrize("chart", ALL, ids=of_chart)
-def test_every_ink_has_its_light_and_dark_variable_or_is_a_dataplanes_colour(chart: Chart, data: Data) -> None:
+def test_every_colour_has_light_and_dark_variants_or_is_a_dataplane_colour(chart: Chart, data: Data) -> None:
     known = set(INKS.values()) | {arm.colour for arm in data.run.arms} | {"transparent", "none"}
     for svg in charts.draw(chart, data).variants:
         used = set(re.findall(r'(?:fill|stroke)="([^"]+)"', svg))
@@ -95,7 +93,7 @@ def test_every_ink_has_its_light_and_dark_variable_or_is_a_dataplanes_colour(cha
 
 
 @pytest.mark.parametrize("chart", [c for c in ALL if of_chart(c) not in OF_VISITS], ids=of_chart)
-def test_without_figures_a_chart_says_why_instead_of_drawing_a_frame(chart: Chart, unmeasured: Data) -> None:
+def test_chart_without_data_gives_its_reason(chart: Chart, unmeasured: Data) -> None:
     drawing = charts.draw(chart, unmeasured)
     if of_chart(chart) == "differences":
         assert "can't tell" in drawing.variants[0]
@@ -103,7 +101,7 @@ def test_without_figures_a_chart_says_why_instead_of_drawing_a_frame(chart: Char
     assert (drawing.variants, drawing.empty) == ((), chart.empty)
 
 
-def test_what_broke_in_a_switch_is_drawn_of_a_cluster(tmp_path: Path) -> None:
+def test_connections_broken_chart_of_a_cluster(tmp_path: Path) -> None:
     data = opened(tmp_path, Recipe(environment="prod", broken={"beta": 2}, rounds=2))
     (chart,) = (each for each in ALL if of_chart(each) == "connections_broken")
     frame = chart.frame(data)
@@ -119,7 +117,7 @@ def test_charts_of_the_smallest_runs(chart: Chart, small: Data) -> None:
     assert "NaN" not in "".join(drawing.variants)
 
 
-def test_figures_are_drawn_as_computed(data: Data) -> None:
+def test_chart_labels_equal_computed_values(data: Data) -> None:
     """Three digits in the frame are three digits in the drawing; coordinates alone are rounded."""
     chart = next(c for c in ALL if of_chart(c) == "cpu_per_gbit")
     figures = {text for text in chart.frame(data).column("text").to_pylist() if text != "not measured"}
@@ -128,7 +126,7 @@ def test_figures_are_drawn_as_computed(data: Data) -> None:
         assert figures <= {element.text for element in ET.fromstring(svg).iter()}
 
 
-def test_a_value_that_is_missing_is_said_and_is_no_bar(data: Data) -> None:
+def test_missing_value_is_labelled_and_has_no_bar(data: Data) -> None:
     chart = next(c for c in ALL if of_chart(c) == "throughput")
     rows = [row for row in chart.frame(data).to_pylist() if row["dataplane"] == "Beta" and "Service" not in row["path"]]
     assert {row["value"] is None for row in rows} == {True, False}
@@ -137,7 +135,7 @@ def test_a_value_that_is_missing_is_said_and_is_no_bar(data: Data) -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
-def test_the_trend_marks_the_night_since_which_a_dataplane_is_at_another_level(look: Look, tmp_path: Path) -> None:
+def test_trend_chart_marks_the_night_of_a_change_point(look: Look, tmp_path: Path) -> None:
     recipe = Recipe(rounds=4, cells=synthetic.QUICK[:3])
     runs = synthetic.nights(24, {"gamma": (20, 0.85), "beta": (18, 1.3), "delta": (23, 0.6)}, recipe)
     con = synthetic.database(tmp_path, *runs)
@@ -160,7 +158,7 @@ def test_the_trend_marks_the_night_since_which_a_dataplane_is_at_another_level(l
     assert svg.count('stroke-dasharray="5,3"') == len(marks)
 
 
-def test_a_twin_has_its_siblings_colour_and_is_hollow(data: Data) -> None:
+def test_twin_has_its_siblings_colour_and_is_hollow(data: Data) -> None:
     first, twin = data.run.arms[0], data.run.arms[-1]
     assert (twin.colour, twin.twin, first.twin) == (first.colour, True, False)
     chart = next(c for c in ALL if of_chart(c) == "throughput")
@@ -175,13 +173,13 @@ def test_no_chart_code_names_a_dataplane(path: Path) -> None:
     assert not [(name, text) for text in said for name in names if name.lower() in text.lower()]
 
 
-def test_views_are_whole_again_after_drawing(data: Data) -> None:
+def test_views_are_unfiltered_again_after_drawing(data: Data) -> None:
     before = run.rows(data.con, "select count(distinct run_id) as n from visit_means")
     charts.draw_all(ALL[:1], data)
     assert run.rows(data.con, "select count(distinct run_id) as n from visit_means") == before == [{"n": 2}]
 
 
-def test_a_frame_of_a_persons_own_is_drawn_too() -> None:
+def test_chart_draws_a_user_supplied_frame() -> None:
     row = {"path": "p", "unit": "Gbit/s", "dataplane": "X", "colour": "#0072B2", "shape": 0, "twin": False}
     frame = to_frame([row | {"value": 1.0, "low": 0.9, "high": 1.1, "text": "1.00"}])
     chart = next(c for c in ALL if of_chart(c) == "throughput")

@@ -20,7 +20,7 @@ visits = st.dictionaries(
 
 
 @given(st.sampled_from(COMPARED), visits)
-def test_no_sentence_claims_more_than_its_interval(metric, values) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_comparison_sentence_claims_no_more_than_its_interval(metric, values) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     for c in compare_all(metric, CELLS, "base", ["one", "two"], values):
         if c.found:
             assert c.low is not None
@@ -41,7 +41,7 @@ def test_no_sentence_claims_more_than_its_interval(metric, values) -> None:  # t
             assert not re.search(r"[+−]\d", c.sentence)
 
 
-def test_a_found_difference_reads_as_promised() -> None:
+def test_significant_difference_sentence() -> None:
     values = {
         (TCP, "base"): {1: 3.0e9, 2: 3.1e9, 3: 2.9e9, 4: 3.0e9},
         (TCP, "new"): {1: 5.2e9, 2: 5.3e9, 3: 5.0e9, 4: 5.2e9},
@@ -52,7 +52,7 @@ def test_a_found_difference_reads_as_promised() -> None:
     assert c.sentence == "p tcp: new 3.00 → 5.17 Gbit/s, +73 % [70, 75]"
 
 
-def test_less_cpu_is_a_gain() -> None:
+def test_lower_cpu_is_a_gain() -> None:
     values = {
         (TCP, "base"): {1: 0.50, 2: 0.51, 3: 0.49, 4: 0.50},
         (TCP, "new"): {1: 0.30, 2: 0.31, 3: 0.29, 4: 0.30},
@@ -62,7 +62,7 @@ def test_less_cpu_is_a_gain() -> None:
     assert c.sentence.startswith("p tcp, CPU per Gbit: new ")
 
 
-def test_loss_is_told_in_points() -> None:
+def test_loss_difference_is_in_percentage_points() -> None:
     values = {
         (UDP, "base"): {1: 0.20, 2: 0.21, 3: 0.19},
         (UDP, "new"): {1: 0.0, 2: 0.011, 3: 0.0},
@@ -72,7 +72,7 @@ def test_loss_is_told_in_points() -> None:
     assert "points [" in c.sentence
 
 
-def test_a_run_too_noisy_to_see_half_says_that_it_cannot_tell() -> None:
+def test_noisy_run_is_inconclusive() -> None:
     values = {
         (TCP, "base"): {1: 1.00e9, 2: 1.02e9, 3: 1.3e9},
         (TCP, "new"): {1: 1.04e9, 2: 1.25e9, 3: 1.2e9},
@@ -82,7 +82,7 @@ def test_a_run_too_noisy_to_see_half_says_that_it_cannot_tell() -> None:
     assert "3 rounds would have shown only a difference of" in c.sentence
 
 
-def test_nothing_received_is_no_number_to_divide_by() -> None:
+def test_zero_throughput_baseline_is_not_divided_by() -> None:
     values = {
         (UDP, "base"): {1: 1e9, 2: 1e9},
         (UDP, "new"): {1: 0.0, 2: 1e9},
@@ -92,7 +92,7 @@ def test_nothing_received_is_no_number_to_divide_by() -> None:
     assert "no throughput above zero" in c.sentence
 
 
-def test_what_a_hopeless_run_would_have_missed_is_no_figure() -> None:
+def test_detectable_effect_of_a_noisy_run_is_omitted() -> None:
     values = {
         (TCP, "base"): {1: 1e9, 2: 1e9},
         (TCP, "new"): {1: 1e4, 2: 9e12},

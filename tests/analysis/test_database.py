@@ -40,7 +40,7 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Connectio
     con.close()
 
 
-def test_an_empty_store_has_every_view_and_no_row(tmp_path: Path) -> None:
+def test_empty_store_has_every_view_without_rows(tmp_path: Path) -> None:
     con = database.connect(Store(str(tmp_path / "none")))
     for table in TABLES:
         found = database.query(con, f"select * from {table}")
@@ -56,19 +56,19 @@ def test_an_empty_store_has_every_view_and_no_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_question_is_a_question_and_answers_an_empty_store(name: str, tmp_path: Path) -> None:
+def test_every_query_works_on_an_empty_store(name: str, tmp_path: Path) -> None:
     (question,) = (q for q in database.questions() if q.name == name)
     assert "?" in question.question
     assert database.ask(database.connect(Store(str(tmp_path))), name).num_rows == 0
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_question_answers_a_run(name: str, con: database.Connection) -> None:
+def test_every_query_has_rows_for_a_run(name: str, con: database.Connection) -> None:
     assert database.ask(con, name).num_rows > 0
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_answer_mixes_environments(name: str, con: database.Connection, tmp_path: Path) -> None:
+def test_no_query_mixes_environments(name: str, con: database.Connection, tmp_path: Path) -> None:
     alone = database.ask(database.connect(filled(tmp_path, LAB)), name).to_pylist()
     both = database.ask(con, name).to_pylist()
     assert {row["environment"] for row in alone} == {"lab"}
@@ -80,14 +80,14 @@ def comparable(row: dict[str, Any]) -> dict[str, Any]:
     return {name: f"{value:.9g}" if isinstance(value, float) else value for name, value in row.items()}
 
 
-def test_only_measured_trials_of_proven_visits_count(con: database.Connection) -> None:
+def test_measurements_are_measured_trials_of_proven_visits(con: database.Connection) -> None:
     counted = asked(con, "select * from measurements where run_id = 'lab-1'")
     stored = [t for t in synthetic.rows(LAB)["trials"] if t["outcome"] == "measured" and t["visit"] != 3]
     assert sorted(row["trial"] for row in counted) == sorted(row["trial"] for row in stored)
     assert {row["dataplane"] for row in counted} == {"alpha", "beta", "gamma", "delta"}
 
 
-def test_a_measurement_has_all_that_a_comparison_needs(con: database.Connection) -> None:
+def test_measurements_view_has_the_comparison_columns(con: database.Connection) -> None:
     row = asked(con, "select * from measurements where run_id = 'lab-1' and dataplane = 'gamma'")[0]
     assert {name: row[name] for name in ("environment", "baseline", "title", "colour", "profile")} == {
         "environment": "lab",
@@ -100,7 +100,7 @@ def test_a_measurement_has_all_that_a_comparison_needs(con: database.Connection)
     assert row["round"] in {1, 2}
 
 
-def test_dataplanes_that_a_run_recorded_by_name_only(tmp_path: Path) -> None:
+def test_dataplanes_recorded_by_name_only(tmp_path: Path) -> None:
     rows = synthetic.rows(LAB)
     rows["runs"][0]["parameters"] = {"dataplanes": ["alpha", "beta"]}
     store = Store(str(tmp_path))
@@ -110,7 +110,7 @@ def test_dataplanes_that_a_run_recorded_by_name_only(tmp_path: Path) -> None:
     assert all(row["title"] == row["dataplane"] for row in found)
 
 
-def test_a_visit_counts_once_by_its_geometric_mean(tmp_path: Path) -> None:
+def test_visit_mean_is_geometric(tmp_path: Path) -> None:
     recipe = synthetic.Recipe(run_id="lab-2", rounds=2, repetitions=3)
     con = database.connect(filled(tmp_path, recipe))
     means = asked(con, "select * from visit_means where transport = 'tcp' and tool = 'iperf3' order by visit, topology")
@@ -127,7 +127,7 @@ def test_a_visit_counts_once_by_its_geometric_mean(tmp_path: Path) -> None:
     assert len(means) == 8 * 5
 
 
-def test_the_geometric_mean_of_a_zero_is_zero_and_of_nothing_nothing(con: database.Connection) -> None:
+def test_geometric_mean_of_zero_is_zero_and_of_nothing_null(con: database.Connection) -> None:
     found = asked(
         con,
         """select geometric_mean(x) as zero, geometric_mean(n) as none
@@ -136,7 +136,7 @@ def test_the_geometric_mean_of_a_zero_is_zero_and_of_nothing_nothing(con: databa
     assert found == [{"zero": 0.0, "none": None}]
 
 
-def test_loss_is_of_all_packets_of_a_visit(con: database.Connection) -> None:
+def test_loss_ratio_is_over_all_packets_of_a_visit(con: database.Connection) -> None:
     found = asked(
         con, "select loss_ratio from visit_means where run_id = 'prod-1' and dataplane = 'alpha' and transport = 'udp'"
     )
@@ -145,7 +145,7 @@ def test_loss_is_of_all_packets_of_a_visit(con: database.Connection) -> None:
     assert others == [{"n": 0}]
 
 
-def test_trend_is_in_order_of_time_and_takes_a_path(tmp_path: Path) -> None:
+def test_trend_query_is_ordered_by_time_and_takes_a_path(tmp_path: Path) -> None:
     recipes = [
         synthetic.Recipe(run_id=f"n{n}", rounds=2, started_at=LAB.started_at.replace(day=9 - n)) for n in range(3)
     ]
@@ -156,7 +156,7 @@ def test_trend_is_in_order_of_time_and_takes_a_path(tmp_path: Path) -> None:
     assert set(answer["visits"].to_pylist()) == {2}
 
 
-def test_failures_say_why(con: database.Connection) -> None:
+def test_failures_query_has_the_error(con: database.Connection) -> None:
     reasons = {row["reason"] for row in database.ask(con, "failures", run_id="lab-1").to_pylist()}
     assert reasons == {
         "iperf3: unable to connect to server: Connection refused",
@@ -164,7 +164,7 @@ def test_failures_say_why(con: database.Connection) -> None:
     }
 
 
-def test_dsr_tells_return_paths_apart(con: database.Connection) -> None:
+def test_dsr_query_separates_return_paths(con: database.Connection) -> None:
     found = {
         row["dataplane"]: row["nat_bytes_per_payload_byte"]
         for row in database.ask(con, "dsr", run_id="prod-1").to_pylist()
@@ -173,14 +173,14 @@ def test_dsr_tells_return_paths_apart(con: database.Connection) -> None:
     assert found["alpha"] > 0.9
 
 
-def test_evidence_is_one_sign_a_row(con: database.Connection) -> None:
+def test_evidence_view_has_one_sign_per_row(con: database.Connection) -> None:
     found = database.ask(con, "evidence", run_id="lab-1").to_pylist()
     assert len(found) == 8 * 4
     assert [row["moment"] for row in found[:4]] == ["before", "before", "after", "after"]
     assert {row["proof"] for row in found if row["visit"] == 3} == {"unproven"}
 
 
-def test_node_usage_is_one_node_a_row(con: database.Connection) -> None:
+def test_node_usage_view_has_one_node_per_row(con: database.Connection) -> None:
     (found,) = asked(
         con,
         "select count(*) as n, min(cores) as cores, max(busy_ratio) as busy from node_usage where run_id = 'prod-1'",
@@ -196,19 +196,19 @@ def test_node_usage_is_one_node_a_row(con: database.Connection) -> None:
         ("select nothing from runs", r"nothing"),
     ],
 )
-def test_bad_sql_is_a_sentence(sql: str, says: str, tmp_path: Path) -> None:
+def test_invalid_sql_is_a_problem(sql: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=says):
         database.run_sql(Store(str(tmp_path)), sql)
 
 
-def test_a_question_that_is_not_known(con: database.Connection) -> None:
+def test_unknown_query_is_named_with_known_ones(con: database.Connection) -> None:
     with pytest.raises(BadInput, match="there is no question 'trnd'; did you mean trend"):
         database.ask(con, "trnd")
     with pytest.raises(BadInput, match="the question trend has no parameter 'path'; it has dataplane, environment"):
         database.ask(con, "trend", path="x")
 
 
-def test_a_store_rewritten_under_a_query_says_so_and_can_be_opened_again(tmp_path: Path) -> None:
+def test_store_rewritten_during_a_query_is_an_error_and_can_be_reopened(tmp_path: Path) -> None:
     store = filled(tmp_path, LAB)
     con = database.connect(store)
     rows = synthetic.rows(LAB)
@@ -219,6 +219,6 @@ def test_a_store_rewritten_under_a_query_says_so_and_can_be_opened_again(tmp_pat
     assert database.query(database.connect(store), "select * from trials").num_rows == len(rows["trials"])
 
 
-def test_a_statement_without_rows(con: database.Connection) -> None:
+def test_sql_statement_without_rows(con: database.Connection) -> None:
     assert database.query(con, "create temp table mine as select 1 as x").num_rows <= 1
     assert database.query(con, "select x from mine").to_pylist() == [{"x": 1}]

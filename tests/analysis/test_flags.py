@@ -3,7 +3,7 @@
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def comparable(answer: Any) -> Any:  # noqa: ANN401 - whatever an answer holds
 
 
 @pytest.mark.parametrize("flag", [flag for flag in FLAGS if flag.voids], ids=lambda flag: flag.name)
-def test_a_figure_that_a_flag_voids_enters_nothing_at_all(flag: flags.Flag, tmp_path: Path) -> None:
+def test_value_voided_by_a_flag_is_in_no_query(flag: flags.Flag, tmp_path: Path) -> None:
     """With figures a million times too high in flagged trials every answer is as if those figures were not there."""
     marked = every(5, f"{flag.name}: for a reason")
     wrong = [spoilt(kind, by=POISON) for kind in sorted(flag.voids)]
@@ -106,14 +106,14 @@ def test_a_figure_that_a_flag_voids_enters_nothing_at_all(flag: flags.Flag, tmp_
     assert answers(opened(tmp_path / "wrong", marked, *wrong)) == answers(opened(tmp_path / "gone", marked, *gone))
 
 
-def test_the_rows_themselves_keep_what_was_measured(tmp_path: Path) -> None:
+def test_trials_table_keeps_flagged_values(tmp_path: Path) -> None:
     con = opened(tmp_path, every(1, "steal"))
     kept = run.rows(con, "select count(cpu_s_per_gbit) as n, count(nodes[1].busy_ratio) as busy from trials")
     used = run.rows(con, "select count(cpu_s_per_gbit) as n, count(nodes[1].busy_ratio) as busy from measurements")
     assert (kept[0]["n"], kept[0]["busy"], used) == (72, 84, [{"n": 0, "busy": 0}])
 
 
-def test_the_database_and_the_program_agree_on_every_flag(tmp_path: Path) -> None:
+def test_flags_agree_between_database_and_python(tmp_path: Path) -> None:
     con = database.connect(Store(str(tmp_path)))
     sql = "select voids($f::varchar[], $k) as voids, marks($f::varchar[], $k) as marks"
     for flag in [*(flag.name for flag in FLAGS), "never-seen: for a reason"]:
@@ -123,13 +123,13 @@ def test_the_database_and_the_program_agree_on_every_flag(tmp_path: Path) -> Non
                 assert row == [{"voids": flags.voids(carried, kind), "marks": flags.marks(carried, kind)}], carried
 
 
-def test_a_flag_that_is_not_known_marks_everything_and_voids_nothing() -> None:
+def test_unknown_flag_marks_all_values_and_voids_none() -> None:
     assert all(flags.marks(["uneven-moons"], kind) for kind in KINDS)
     assert not any(flags.voids(["uneven-moons"], kind) for kind in KINDS)
     assert flags.meaning_of("uneven-moons") == "see the trial's row"
 
 
-def test_every_figure_of_a_trial_has_its_kind() -> None:
+def test_every_trial_column_has_a_flag_kind() -> None:
     """A new column is one that flags may touch, unless it is named here as what was asked for or counted."""
     settings = {"visit", "trial", "position", "streams", "offered_bps", "repetition", "duration_s", "block_size_bytes"}
     settings |= {"mtu_bytes", "server_mtu_bytes", "services", "attempts", "foreign_cpu_ratio"}
@@ -139,7 +139,7 @@ def test_every_figure_of_a_trial_has_its_kind() -> None:
     assert fields == {name for names in NODE_FIELDS.values() for name in names}
 
 
-def test_every_metric_has_its_counts_beside_it(tmp_path: Path) -> None:
+def test_every_metric_has_flag_counts(tmp_path: Path) -> None:
     con = opened(tmp_path, every(5, "foreign-cpu"), every(7, "steal"))
     for kind in {metric.kind for metric in metrics.COMPARED}:
         (found,) = run.rows(
@@ -149,40 +149,53 @@ def test_every_metric_has_its_counts_beside_it(tmp_path: Path) -> None:
         assert (found["flagged"], found["gone"]) == ((16 - 2 if gone else 16 + 12 - 2), gone)
 
 
-@pytest.mark.parametrize("name", sorted({q.name for q in database.questions()} - QUESTIONS_OF_VISITS))
-def test_a_question_on_figures_says_how_many_of_its_trials_are_flagged(name: str, tmp_path: Path) -> None:
-    def touched(con: database.Connection) -> int:
-        counts = [n for n in database.ask(con, name).column_names if re.search(r"flagged|left_out", n)]
-        assert counts
-        return sum(row[n] or 0 for row in database.ask(con, name).to_pylist() for n in counts)
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Connection]:
+    with opened(tmp_path_factory.mktemp("plain")) as con:
+        yield con
 
-    assert touched(opened(tmp_path / "plain")) == 0
-    assert touched(opened(tmp_path / "flagged", every(1, "foreign-cpu"))) > 0
+
+@pytest.fixture(scope="module")
+def flagged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Connection]:
+    """A run all of whose trials are flagged, and an earlier one without a flag."""
+    folder = tmp_path_factory.mktemp("flagged")
+    earlier = Recipe(run_id="run-0", rounds=3, entries=ENTRIES[:2], started_at=datetime(2026, 2, 1, tzinfo=UTC))
+    synthetic.database(folder, earlier).close()
+    with opened(folder, every(1, "foreign-cpu")) as con:
+        yield con
+
+
+@pytest.fixture(scope="module")
+def flagged_data(flagged: database.Connection) -> Data:
+    said = summarise(flagged, "run-1")
+    return Data(flagged, run.load(flagged, "run-1"), said.comparisons, said.changes)
+
+
+@pytest.mark.parametrize("name", sorted({q.name for q in database.questions()} - QUESTIONS_OF_VISITS))
+def test_query_of_values_counts_flagged_trials(
+    name: str, plain: database.Connection, flagged: database.Connection
+) -> None:
+    def touched(con: database.Connection) -> int:
+        found = database.ask(con, name)
+        counts = [n for n in found.column_names if re.search(r"flagged|left_out", n)]
+        assert counts
+        return sum(row[n] or 0 for row in found.to_pylist() for n in counts)
+
+    assert touched(plain) == 0
+    assert touched(flagged) > 0
 
 
 @pytest.mark.parametrize("chart", [c for c in charts.catalogue() if c.name not in OF_VISITS])
-def test_a_chart_with_flagged_trials_in_it_has_the_mark_and_its_meaning(chart: Chart, tmp_path: Path) -> None:
-    def drawn(folder: Path, *changes: Change) -> charts.Drawing:
-        con = opened(folder, *changes)
-        earlier = synthetic.rows(
-            Recipe(run_id="run-0", rounds=3, entries=ENTRIES[:2], started_at=datetime(2026, 2, 1, tzinfo=UTC))
-        )
-        store = Store(str(folder))
-        store.write("run-0", earlier)
-        con = database.connect(store)
-        said = summarise(con, "run-1")
-        return charts.draw(chart, Data(con, run.load(con, "run-1"), said.comparisons, said.changes))
-
-    flagged = drawn(tmp_path / "flagged", every(1, "foreign-cpu"))
-    assert all(MARKED in variant for variant in flagged.variants)
-    assert flagged.variants
-    assert flagged.reading.endswith(flags.LEGEND)
+def test_chart_with_flagged_trials_has_a_mark_and_its_legend(chart: Chart, flagged_data: Data) -> None:
+    drawing = charts.draw(chart, flagged_data)
+    assert all(MARKED in variant for variant in drawing.variants)
+    assert drawing.variants
+    assert drawing.reading.endswith(flags.LEGEND)
 
 
-def test_a_chart_of_a_run_without_flags_has_no_mark(tmp_path: Path) -> None:
-    con = opened(tmp_path)
-    said = summarise(con, "run-1")
-    data = Data(con, run.load(con, "run-1"), said.comparisons, said.changes)
+def test_chart_without_flagged_trials_has_no_mark(plain: database.Connection) -> None:
+    said = summarise(plain, "run-1")
+    data = Data(plain, run.load(plain, "run-1"), said.comparisons, said.changes)
     for drawing in charts.draw_all(charts.catalogue(), data):
         assert MARKED not in drawing.reading + "".join(drawing.variants)
 
@@ -193,9 +206,8 @@ def printed(said: Summary) -> str:
     return console.export_text()
 
 
-def test_a_verdict_with_flagged_trials_in_it_says_so_everywhere(tmp_path: Path) -> None:
-    con = opened(tmp_path, every(1, "foreign-cpu"))
-    said = summarise(con, "run-1")
+def test_verdict_with_flagged_trials_is_marked_everywhere(flagged: database.Connection) -> None:
+    said = summarise(flagged, "run-1")
     assert said.comparisons
     for c in said.comparisons:
         assert c.estimate.endswith(MARKED)
@@ -206,23 +218,23 @@ def test_a_verdict_with_flagged_trials_in_it_says_so_everywhere(tmp_path: Path) 
     text = printed(said)
     assert text.count(MARKED) >= 2 + sum(c.metric in {"received_bps", "cpu_s_per_gbit"} for c in said.comparisons)
     assert flags.LEGEND in text
-    page = report.render(con, "run-1", said).replace("\u00a0", " ")
+    page = report.render(flagged, "run-1", said).replace("\u00a0", " ")
     assert all(c.answer.partition(MARKED)[2] in page for c in said.comparisons)
 
 
-def test_a_verdict_without_flagged_trials_has_no_mark(tmp_path: Path) -> None:
-    said = summarise(opened(tmp_path), "run-1")
+def test_a_verdict_without_flagged_trials_has_no_mark(plain: database.Connection) -> None:
+    said = summarise(plain, "run-1")
     assert not any(c.doubts.mark for c in said.comparisons)
     assert MARKED not in said.headline + " ".join(said.sentences) + printed(said)
 
 
-def test_a_flag_marks_the_verdicts_of_its_own_kind_alone(tmp_path: Path) -> None:
+def test_flag_marks_only_verdicts_of_its_kind(tmp_path: Path) -> None:
     said = summarise(opened(tmp_path, every(1, "connect-errors")), "run-1")
     assert {c.metric for c in said.comparisons if c.doubts.mark} == {"connect_p50_s", "connect_p99_s"}
     assert MARKED not in said.headline, "which is of throughput"
 
 
-def test_where_every_figure_is_void_the_verdict_says_why_there_is_none(tmp_path: Path) -> None:
+def test_verdict_of_voided_values_names_the_flag(tmp_path: Path) -> None:
     said = summarise(opened(tmp_path, every(1, "steal")), "run-1")
     for c in said.of("cpu_s_per_gbit"):
         assert (c.verdict, c.value) == ("cannot-tell", None)
@@ -231,7 +243,7 @@ def test_where_every_figure_is_void_the_verdict_says_why_there_is_none(tmp_path:
     assert {c.verdict for c in said.of("received_bps")} != {"cannot-tell"}
 
 
-def test_columns_that_do_not_add_up_leave_how_busy_the_machine_was(tmp_path: Path) -> None:
+def test_cpu_columns_flag_keeps_the_busy_ratio(tmp_path: Path) -> None:
     """The default run of version 0.1.0 had this flag on 109 of 168 trials, and said not to use their CPU figures."""
     con = opened(tmp_path, every(1, "cpu-columns"))
     said = summarise(con, "run-1")
@@ -243,7 +255,7 @@ def test_columns_that_do_not_add_up_leave_how_busy_the_machine_was(tmp_path: Pat
     assert drawing.variants == ()
 
 
-def test_the_table_of_trials_marks_what_counts_and_what_does_not(tmp_path: Path) -> None:
+def test_trials_table_of_the_report_marks_flagged_and_voided_values(tmp_path: Path) -> None:
     con = opened(tmp_path, every(5, "steal"), every(7, "udp-counters"))
     said = summarise(con, "run-1")
     data = Data(con, run.load(con, "run-1"), said.comparisons, said.changes)
@@ -258,7 +270,7 @@ def test_the_table_of_trials_marks_what_counts_and_what_does_not(tmp_path: Path)
             assert (marks["lost, %"] == MARKED) == bool(row["flags"])
 
 
-def test_a_change_over_nights_says_how_many_of_them_are_flagged(tmp_path: Path) -> None:
+def test_change_sentence_counts_flagged_nights(tmp_path: Path) -> None:
     recipe = Recipe(rounds=2, cells=synthetic.QUICK[:2], entries=ENTRIES[:2])
     store = Store(str(tmp_path))
     for night in synthetic.nights(12, {"beta": (9, 0.5)}, recipe):
@@ -273,14 +285,14 @@ def test_a_change_over_nights_says_how_many_of_them_are_flagged(tmp_path: Path) 
     assert "(3 of 12 nights have flagged trials)" in said.alarm
 
 
-def test_every_flag_is_in_the_documents() -> None:
+def test_every_flag_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "flags.md").read_text(encoding="utf-8")
     assert [flag.name for flag in FLAGS if f"| `{flag.name}` |" not in text] == []
 
 
-def test_every_flag_that_a_step_sets_is_known_here() -> None:
+def test_every_flag_set_by_a_step_is_known() -> None:
     steps = Path(__file__).parents[2] / "steps"
-    lines = [line for path in steps.glob("*.py") for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line for path in steps.rglob("*.py") for line in path.read_text(encoding="utf-8").splitlines()]
     named = {
         n for line in lines if re.search(r"\bflags\b", line) for n in re.findall(r'f?"([a-z]+(?:-[a-z]+)+)[":]', line)
     }

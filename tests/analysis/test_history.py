@@ -50,7 +50,7 @@ def slower(tmp_path_factory: pytest.TempPathFactory) -> Summary:
     return told(tmp_path_factory.mktemp("slower"), recipes)
 
 
-def test_the_dataplane_that_became_slower_is_named_with_its_size_and_its_night(slower: Summary) -> None:
+def test_regression_names_dataplane_size_and_night(slower: Summary) -> None:
     assert {change.dataplane for change in slower.regressions} == {"gamma"}
     assert {(change.topology, change.against) for change in slower.regressions if change.metric == "received_bps"} == {
         ("pod-to-pod", None),
@@ -68,18 +68,18 @@ def test_the_dataplane_that_became_slower_is_named_with_its_size_and_its_night(s
     assert slower.failing == slower.alarm
 
 
-def test_changes_survive_json(slower: Summary) -> None:
+def test_changes_round_trip_through_json(slower: Summary) -> None:
     assert slower.changes
     assert from_json(to_json(slower)) == slower
 
 
-def test_a_verdict_of_before_there_were_changes_can_still_be_read(slower: Summary) -> None:
+def test_verdict_without_changes_can_still_be_read(slower: Summary) -> None:
     old = {k: v for k, v in json.loads(to_json(slower)).items() if k not in {"changes", "history", "trigger"}}
     read = from_json(json.dumps(old))
     assert (read.changes, read.history, read.failing) == ((), None, "")
 
 
-def test_how_far_and_how_sharply_was_looked_is_said(slower: Summary) -> None:
+def test_history_length_and_detectable_effect_are_reported(slower: Summary) -> None:
     assert slower.history is not None
     assert (slower.history.nights, slower.history.since) == (COUNT, SMALL.started_at)
     assert slower.history.sight is not None
@@ -88,14 +88,14 @@ def test_how_far_and_how_sharply_was_looked_is_said(slower: Summary) -> None:
 
 
 @pytest.mark.parametrize("trigger", ["nightly", "local", "submitted"])
-def test_only_a_nightly_run_fails(trigger: str, tmp_path: Path) -> None:
+def test_regression_fails_only_nightly_runs(trigger: str, tmp_path: Path) -> None:
     said = told(tmp_path, nights(20, {"gamma": (16, 0.8)}, replace(SMALL, trigger=trigger)))
     assert said.alarm
     assert bool(said.failing) == (trigger == "nightly")
     assert said.outcome == "measured"
 
 
-def test_the_limit_is_the_runs_own(tmp_path: Path) -> None:
+def test_regression_limit_comes_from_the_run(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     for recipe in nights(20, {"gamma": (16, 0.8)}, SMALL):
         rows = synthetic.rows(recipe)
@@ -108,7 +108,7 @@ def test_the_limit_is_the_runs_own(tmp_path: Path) -> None:
     assert said.history.limit == 0.5
 
 
-def test_the_lab_is_judged_relative_to_its_baseline_alone(tmp_path: Path) -> None:
+def test_lab_history_is_relative_to_the_baseline(tmp_path: Path) -> None:
     """Everything became slower, as on a machine that is busier: ratios stay what they were."""
     slow = nights(20, dict.fromkeys(("alpha", "gamma", "delta"), (15, 0.8)), SMALL)
     lab = told(tmp_path / "lab", slow)
@@ -118,25 +118,25 @@ def test_the_lab_is_judged_relative_to_its_baseline_alone(tmp_path: Path) -> Non
     assert {change.dataplane for change in cluster.regressions} == {"alpha", "gamma", "delta"}
 
 
-def test_a_slower_baseline_is_suspected_where_all_others_gain(tmp_path: Path) -> None:
+def test_slower_baseline_is_suspected_when_all_others_gain(tmp_path: Path) -> None:
     said = told(tmp_path, nights(20, {"alpha": (15, 0.8)}, SMALL))
     assert {change.status for change in said.changes} == {"improvement"}
     assert said.history is not None
     assert said.history.notes[0].startswith("alpha may be what changed in the night of 2026-03-16 (run night-15)")
 
 
-def test_what_recovered_is_no_regression_any_more(tmp_path: Path) -> None:
+def test_recovered_change_is_no_regression(tmp_path: Path) -> None:
     said = told(tmp_path, nights(24, {"gamma": (15, 0.8)}, SMALL, until=20))
     assert not said.regressions
     assert {change.status for change in said.changes} >= {"past", "improvement"}
 
 
-def test_a_first_night_has_no_history(tmp_path: Path) -> None:
+def test_first_night_has_no_history(tmp_path: Path) -> None:
     said = told(tmp_path, nights(1, {}, SMALL))
     assert (said.changes, said.history) == ((), None)
 
 
-def test_a_second_night_is_too_few_to_show_anything(tmp_path: Path) -> None:
+def test_second_night_is_too_few_for_a_change(tmp_path: Path) -> None:
     said = told(tmp_path, nights(2, {"gamma": (1, 0.3)}, SMALL))
     assert said.changes == ()
     assert said.history is not None
@@ -151,7 +151,7 @@ def names(root: Path, *others: Recipe, last: Recipe = SMALL) -> list[str]:
     return list(history.comparable(con, run.load(con, last.run_id), method))
 
 
-def test_only_earlier_nights_of_the_same_environment_and_trigger_are_compared(tmp_path: Path) -> None:
+def test_history_is_of_the_same_environment_and_trigger(tmp_path: Path) -> None:
     before, after = SMALL.started_at - timedelta(days=1), SMALL.started_at + timedelta(days=1)
     others = [
         replace(SMALL, run_id="earlier", started_at=before, seed=9, rounds=1),
@@ -177,7 +177,7 @@ def test_only_earlier_nights_of_the_same_environment_and_trigger_are_compared(tm
         ("tools", [{"name": "tcp"}], True),
     ],
 )
-def test_a_changed_method_starts_anew(parameter: str, value: object, compared: bool, tmp_path: Path) -> None:  # noqa: FBT001
+def test_changed_method_starts_a_new_history(parameter: str, value: object, compared: bool, tmp_path: Path) -> None:  # noqa: FBT001
     store = Store(str(tmp_path))
     store.write("run-1", synthetic.rows(SMALL))
     other: dict[str, Any] = synthetic.rows(
@@ -204,7 +204,7 @@ def in_store(root: Path, name: str, options: str, *lacking: str, environment: st
 
 @pytest.mark.parametrize("option", CHANGING, ids=lambda option: option.name)
 @pytest.mark.parametrize("environment", ["lab", "prod"])
-def test_a_run_from_before_an_option_existed_counts_with_its_default(
+def test_history_counts_a_run_without_a_newer_option_as_its_default(
     option: Option, environment: str, tmp_path: Path
 ) -> None:
     in_store(tmp_path, "before", "", option.field, environment=environment)
@@ -214,15 +214,13 @@ def test_a_run_from_before_an_option_existed_counts_with_its_default(
 
 
 @pytest.mark.parametrize("option", CHANGING, ids=lambda option: option.name)
-def test_a_run_from_before_an_option_existed_is_not_compared_with_another_choice(
-    option: Option, tmp_path: Path
-) -> None:
+def test_history_leaves_out_a_run_without_an_option_that_is_chosen_otherwise(option: Option, tmp_path: Path) -> None:
     in_store(tmp_path, "before", "", option.field)
     con = connect(in_store(tmp_path, "run-1", f"{option.name}={another(option)}"))
     assert list(history.comparable(con, run.load(con, "run-1"), method)) == ["run-1"]
 
 
-def test_what_does_not_change_the_method_is_left_out_of_it() -> None:
+def test_method_fingerprint_ignores_non_method_parameters() -> None:
     beside = {"seed", "label", "results", "rounds", "planned_visits", "findings", "skipped", "dataplanes", "cells"}
     assert beside < NOT_METHOD
     stored = dict.fromkeys(NOT_METHOD, 1) | {"profile": "quick", "environment": "lab", "duration_s": 2}
@@ -231,7 +229,7 @@ def test_what_does_not_change_the_method_is_left_out_of_it() -> None:
     assert not found.keys() & NOT_METHOD
 
 
-def test_no_more_than_a_quarter_is_looked_at_and_it_is_the_latest(tmp_path: Path) -> None:
+def test_history_is_limited_to_the_latest_quarter(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     for recipe in nights(history.MOST_NIGHTS + 5, {}, replace(SMALL, rounds=1, cells=SMALL.cells[:1])):
         rows = synthetic.rows(recipe) | {"visits": [], "trials": []}
@@ -244,7 +242,7 @@ def test_no_more_than_a_quarter_is_looked_at_and_it_is_the_latest(tmp_path: Path
 # Which figures.
 
 
-def test_a_night_is_the_geometric_mean_over_its_visits_and_rounds_are_paired(tmp_path: Path) -> None:
+def test_night_value_is_the_geometric_mean_of_paired_rounds(tmp_path: Path) -> None:
     con = synthetic.database(tmp_path, *nights(2, {}, CLUSTER))
     about = run.load(con, "night-01")
     found = history.series_of(con, about, ["night-00", "night-01"])
@@ -266,7 +264,7 @@ KEY = ("received_bps", "pod-to-pod", "gamma", None)
 
 
 @pytest.mark.parametrize("environment", ["lab", "tiger"])
-def test_every_metric_is_followed_where_it_may_be_judged(environment: str, tmp_path: Path) -> None:
+def test_every_metric_has_a_history(environment: str, tmp_path: Path) -> None:
     cells = (*SMALL.cells, ("pod-to-service", "connect", "forward"))
     recipes = nights(2, {}, replace(SMALL, environment=environment, cells=cells))
     con = synthetic.database(tmp_path, *recipes)
@@ -277,7 +275,7 @@ def test_every_metric_is_followed_where_it_may_be_judged(environment: str, tmp_p
     assert all([night.run_id for night in s.nights] == ["night-00", "night-01"] for s in found)
 
 
-def test_failed_trials_leave_a_gap_and_the_rest_counts(tmp_path: Path) -> None:
+def test_failed_trials_leave_a_gap_in_the_history(tmp_path: Path) -> None:
     recipes = nights(20, {"gamma": (16, 0.8)}, SMALL)
     recipes[5] = replace(recipes[5], fail=frozenset({("gamma", "pod-to-pod")}))
     recipes[17] = replace(recipes[17], unproven=frozenset({1, 2}))
@@ -286,14 +284,14 @@ def test_failed_trials_leave_a_gap_and_the_rest_counts(tmp_path: Path) -> None:
     assert (change.run_id, change.nights_before, change.nights_after) == ("night-16", 15, 4)
 
 
-def test_what_this_run_did_not_measure_is_not_judged(tmp_path: Path) -> None:
+def test_series_not_measured_in_this_run_is_not_judged(tmp_path: Path) -> None:
     recipes = nights(20, {"gamma": (16, 0.8)}, SMALL)
     recipes[-1] = replace(recipes[-1], fail=frozenset({("gamma", "pod-to-pod")}))
     said = told(tmp_path, recipes)
     assert {change.topology for change in said.regressions} == {"pod-to-service"}
 
 
-def test_a_visit_that_received_nothing_has_no_logarithm_and_is_no_crash(tmp_path: Path) -> None:
+def test_zero_throughput_visit_does_not_break_the_history(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     for recipe in nights(3, {}, SMALL):
         rows = synthetic.rows(recipe)
@@ -305,7 +303,7 @@ def test_a_visit_that_received_nothing_has_no_logarithm_and_is_no_crash(tmp_path
     assert {len(s.nights) for s in found if s.metric.name == "received_bps"} == {2, 3}
 
 
-def test_what_else_differed_is_told_shortly() -> None:
+def test_changed_provenance_is_summarised() -> None:
     before = {"kernel": "6.1", "cores": 2, "mtu": {"eth0": 1500}, "gone": 1, "same": None}
     after = {"kernel": "6.2", "cores": 2, "mtu": {"eth0": 1450}, "new": 1, "same": None}
     assert differences(before, after) == ["kernel 6.1 → 6.2", "mtu changed"]

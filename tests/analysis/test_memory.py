@@ -16,7 +16,7 @@ from analysis.trouble import of_resources
     ("limit", "report", "query"),
     [(resource.RLIM_INFINITY, True, True), (70 * 2**30, True, True), (8 * 2**30, False, True), (2**30, False, False)],
 )
-def test_what_a_limit_is_too_low_for(
+def test_memory_limit_too_low(
     monkeypatch: pytest.MonkeyPatch,
     limit: int,
     report: bool,  # noqa: FBT001
@@ -38,14 +38,14 @@ def test_what_a_limit_is_too_low_for(
         (ImportError("/x.so: failed to map segment from shared object"), "Memory ran out"),
     ],
 )
-def test_what_ran_out_is_a_sentence_with_a_remedy(error: Exception, sentence: str) -> None:
+def test_out_of_memory_error_names_a_remedy(error: Exception, sentence: str) -> None:
     found = of_resources(error)
     assert found is not None
     assert found.startswith(sentence)
     assert "ulimit" in found
 
 
-def test_any_other_error_stays_one() -> None:
+def test_other_errors_are_not_translated() -> None:
     for error in (OSError(2, "No such file"), RuntimeError("a bug"), ImportError("no module named x")):
         assert of_resources(error) is None
 

@@ -50,7 +50,14 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path, str,
     return recipe, root, *page_of(root, recipe)
 
 
-def test_nothing_in_it_runs_or_reaches_out(broken: tuple[Recipe, Path, str, Page]) -> None:
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The report of a run in the lab, beside an earlier one on a cluster."""
+    other = Recipe(run_id="run-5", environment="cluster-one", started_at=datetime(2026, 2, 1, tzinfo=UTC))
+    return page_of(tmp_path_factory.mktemp("lab"), Recipe(), other)[1]
+
+
+def test_report_has_no_scripts_or_external_resources(broken: tuple[Recipe, Path, str, Page]) -> None:
     _, _, html, page = broken
     names = {tag for tag, _ in page.tags}
     assert not names & {"script", "img", "link", "iframe", "object", "embed", "form", "base", "image", "use"}
@@ -61,7 +68,7 @@ def test_nothing_in_it_runs_or_reaches_out(broken: tuple[Recipe, Path, str, Page
     assert not re.search(r"@import|url\((?!#)|data:image|javascript:", html)
 
 
-def test_the_answer_comes_first_and_every_comparison_has_its_sentence(
+def test_headline_comes_first_and_every_comparison_has_its_sentence(
     broken: tuple[Recipe, Path, str, Page],
 ) -> None:
     recipe, root, html, page = broken
@@ -76,7 +83,7 @@ def test_the_answer_comes_first_and_every_comparison_has_its_sentence(
         assert failure.reason in page.text
 
 
-def test_every_trial_has_a_row_and_failed_ones_their_reason(broken: tuple[Recipe, Path, str, Page]) -> None:
+def test_trials_table_has_every_trial_and_its_error(broken: tuple[Recipe, Path, str, Page]) -> None:
     _, _, html, _ = broken
     table = html[html.index('<table class="trials">') : html.index('<section id="evidence">')]
     assert len(re.findall("<tr", table)) == 1 + 168
@@ -95,7 +102,7 @@ def test_every_trial_has_a_row_and_failed_ones_their_reason(broken: tuple[Recipe
         assert len(cells) + (int(wide[1]) - 1 if wide else 0) == len(heads)
 
 
-def test_a_rate_that_was_asked_for_is_shown(tmp_path: Path) -> None:
+def test_offered_rate_is_shown(tmp_path: Path) -> None:
     recipe = Recipe(rounds=2, cells=(("pod-to-pod", "udp", "forward"),))
     stored = synthetic.rows(recipe)
     for trial in stored["trials"]:
@@ -108,7 +115,7 @@ def test_a_rate_that_was_asked_for_is_shown(tmp_path: Path) -> None:
     assert "<td>0.500" in html
 
 
-def test_headings_tables_and_drawings_can_be_read_without_eyes(broken: tuple[Recipe, Path, str, Page]) -> None:
+def test_headings_tables_and_svg_are_accessible(broken: tuple[Recipe, Path, str, Page]) -> None:
     _, _, html, page = broken
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels.count(1) == 1
@@ -124,25 +131,24 @@ def test_headings_tables_and_drawings_can_be_read_without_eyes(broken: tuple[Rec
     assert {target.removeprefix("#") for target in targets if target} <= set(ids)
 
 
-def test_lab_figures_are_labelled_as_such(tmp_path: Path) -> None:
-    _, lab = page_of(tmp_path / "lab", Recipe())
-    _, cluster = page_of(tmp_path / "cluster", Recipe(environment="cluster-one"))
+def test_lab_values_are_labelled_as_such(tmp_path: Path, lab: Page) -> None:
+    _, cluster = page_of(tmp_path, Recipe(environment="cluster-one", rounds=2))
     for sentence in ("Lab figures: network namespaces on one machine", "must not be quoted as such", "nothing of loss"):
         assert sentence in lab.text
         assert sentence not in cluster.text
     assert "What these figures may be used for" in cluster.text
 
 
-def test_what_a_run_recorded_is_text_and_never_markup(tmp_path: Path) -> None:
+def test_recorded_text_is_escaped_html(tmp_path: Path) -> None:
     hostile = {"name": "alpha", "title": "<script>alert(1)</script>", "colour": '#000}</style><script src="x">'}
-    html, page = page_of(tmp_path, Recipe(entries=(hostile, *ENTRIES[1:])))
+    html, page = page_of(tmp_path, Recipe(entries=(hostile, *ENTRIES[1:]), rounds=2))
     assert "script" not in {tag for tag, _ in page.tags}
     assert "<script>alert(1)</script>" in page.text
     assert html.count("</style>") == 1
     assert "A processor <with brackets> & Co" in page.text
 
 
-def test_a_report_with_nothing_measured_says_so(tmp_path: Path) -> None:
+def test_report_without_measurements(tmp_path: Path) -> None:
     _, page = page_of(tmp_path, Recipe(stop_after=0))
     assert "Nothing was measured, so there is no answer." in page.text
     assert "168 of 168 trials never ran" in page.text
@@ -150,7 +156,8 @@ def test_a_report_with_nothing_measured_says_so(tmp_path: Path) -> None:
         assert chart.title in page.text
 
 
-def test_a_quick_report_is_small_and_a_thorough_one_is_folded(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_size_of_quick_report_and_folding_of_thorough_report(tmp_path: Path) -> None:
     quick, _ = page_of(tmp_path / "quick", Recipe(rounds=defaults("quick", "lab")["rounds"]))
     assert len(quick.encode()) < 1_000_000
     cells = tuple(
@@ -165,16 +172,14 @@ def test_a_quick_report_is_small_and_a_thorough_one_is_folded(tmp_path: Path) ->
     assert thorough.count("<details>") >= 10
 
 
-def test_earlier_runs_make_a_trend(tmp_path: Path) -> None:
+def test_earlier_runs_make_a_trend_chart(tmp_path: Path, lab: Page) -> None:
     earlier = [Recipe(run_id=f"run-{n}", seed=n, started_at=datetime(2026, 2, n, tzinfo=UTC)) for n in range(20, 23)]
     _, page = page_of(tmp_path, Recipe(run_id="run-99"), *earlier)
     assert "the trend begins with the second" not in page.text
-    other = Recipe(run_id="run-5", environment="cluster-one", started_at=datetime(2026, 2, 1, tzinfo=UTC))
-    _, lonely = page_of(tmp_path / "mixed", Recipe(), other)
-    assert "the trend begins with the second" in lonely.text
+    assert "the trend begins with the second" in lab.text, "the other run is of another environment"
 
 
-def test_what_changed_stands_high_with_its_size_and_its_night(tmp_path: Path) -> None:
+def test_changes_section_has_size_and_night(tmp_path: Path) -> None:
     recipe = Recipe(environment="tiger", trigger="nightly", rounds=4, cells=synthetic.QUICK[:3], entries=ENTRIES[:3])
     runs = synthetic.nights(30, {"gamma": (26, 0.85), "beta": (29, 0.6)}, recipe)
     summary = summarise(synthetic.database(tmp_path, *runs), "night-29")
@@ -192,7 +197,7 @@ def test_what_changed_stands_high_with_its_size_and_its_night(tmp_path: Path) ->
     assert "A change for the worse by 5.0 % or more is a regression" in page.text
 
 
-def test_nights_without_a_change_say_how_much_would_have_shown(tmp_path: Path) -> None:
+def test_history_without_change_names_the_detectable_effect(tmp_path: Path) -> None:
     recipe = Recipe(rounds=4, cells=synthetic.QUICK[:2], entries=ENTRIES[:2])
     html, page = page_of(tmp_path / "many", *synthetic.nights(12, {}, recipe)[::-1])
     assert "Nothing that is news." in page.text
@@ -202,13 +207,13 @@ def test_nights_without_a_change_say_how_much_would_have_shown(tmp_path: Path) -
     assert 'id="changes"' not in alone
 
 
-def test_an_unknown_run_is_a_sentence(tmp_path: Path) -> None:
+def test_unknown_run_is_a_problem(tmp_path: Path) -> None:
     con = synthetic.database(tmp_path, Recipe(rounds=1))
     with pytest.raises(BadInput, match="there is no run 'nope'"):
         report.render(con, "nope", summarise(con, "run-1"))
 
 
-def test_what_ebpf_leaves_in_the_nodes_and_what_switching_costs_is_told_of_a_cluster(tmp_path: Path) -> None:
+def test_report_of_a_cluster_has_ebpf_leftovers_and_switch_cost(tmp_path: Path) -> None:
     entries = ({**ENTRIES[0], "name": "iptables"}, {**ENTRIES[1], "name": "ebpf"})
     recipe = Recipe(environment="prod", entries=entries, gains={"iptables": 1.0, "ebpf": 1.2}, broken={"ebpf": 1})
     _, page = page_of(tmp_path / "both", recipe)

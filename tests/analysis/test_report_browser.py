@@ -104,13 +104,15 @@ def violations(log: str) -> list[str]:
     return [line for line in log.splitlines() if re.search(r"Content Security Policy|Blocked script", line)]
 
 
-def test_the_policy_blocks_nothing_of_it(address: str, tmp_path: Path) -> None:
+def test_content_security_policy_blocks_nothing(address: str, tmp_path: Path) -> None:
     assert violations(browse(tmp_path / "bad", f"{address}/bad.html", "--dump-dom").stderr), "the check must bite"
     assert violations(browse(tmp_path / "good", f"{address}/report.html", "--dump-dom").stderr) == []
 
 
 @pytest.mark.parametrize("size", [FRAME, (1280, 900)], ids=["frame", "window"])
-def test_it_looks_the_same_under_the_policy_as_without(address: str, tmp_path: Path, size: tuple[int, int]) -> None:
+def test_report_renders_the_same_under_content_security_policy(
+    address: str, tmp_path: Path, size: tuple[int, int]
+) -> None:
     pictures = []
     for page in ("report", "free"):
         picture = tmp_path / f"{page}.png"
@@ -121,9 +123,7 @@ def test_it_looks_the_same_under_the_policy_as_without(address: str, tmp_path: P
 
 
 @pytest.mark.parametrize("size", [FRAME, (500, 844), (820, 1180), (1280, 900)], ids=lambda size: f"{size[0]}")
-def test_the_verdict_is_on_the_first_screen_and_nothing_overflows(
-    address: str, tmp_path: Path, size: tuple[int, int]
-) -> None:
+def test_headline_fits_the_first_screen_without_overflow(address: str, tmp_path: Path, size: tuple[int, int]) -> None:
     dom = browse(tmp_path, f"{address}/measured.html", "--dump-dom", size=size).stdout
     title = re.search(r"<title>([^<]*)</title>", dom)
     assert title is not None
@@ -136,7 +136,7 @@ def test_the_verdict_is_on_the_first_screen_and_nothing_overflows(
 
 
 @pytest.mark.parametrize(("scheme", "is_dark"), [(LIGHT, False), (DARK, True)], ids=["light", "dark"])
-def test_text_stands_out_from_its_ground(address: str, tmp_path: Path, scheme: str, is_dark: bool) -> None:  # noqa: FBT001
+def test_text_contrast(address: str, tmp_path: Path, scheme: str, is_dark: bool) -> None:  # noqa: FBT001
     dom = browse(tmp_path, f"{address}/coloured.html", "--dump-dom", scheme).stdout
     title = re.search(r"<title>([^<]*)</title>", dom)
     assert title is not None
@@ -157,7 +157,8 @@ def pages(pdf: bytes) -> int:
     return len(re.findall(rb"/Type /Page\b", pdf))
 
 
-def test_what_is_folded_away_is_printed(address: str, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_collapsed_sections_are_printed(address: str, tmp_path: Path) -> None:
     """As many pages as if all had been unfolded by hand, and more than without it."""
     shown, unfolded, folded = (
         pages(printed(tmp_path, f"{address}/{page}.html")) for page in ("free", "open", "folded")
@@ -165,5 +166,5 @@ def test_what_is_folded_away_is_printed(address: str, tmp_path: Path) -> None:
     assert shown == unfolded > folded > 1
 
 
-def test_it_is_printed_light_wherever_it_is_read_dark(address: str, tmp_path: Path) -> None:
+def test_dark_mode_report_is_printed_light(address: str, tmp_path: Path) -> None:
     assert printed(tmp_path, f"{address}/free.html", DARK) == printed(tmp_path, f"{address}/free.html", LIGHT)

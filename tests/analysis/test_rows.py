@@ -57,7 +57,7 @@ def rows_of(table: str) -> st.SearchStrategy[list[dict[str, Any]]]:
 
 @pytest.mark.parametrize("table", TABLES)
 @given(data=st.data())
-def test_any_row_comes_out_of_the_table_as_it_went_in(table: str, data: st.DataObject) -> None:
+def test_any_row_round_trips_through_arrow(table: str, data: st.DataObject) -> None:
     rows = data.draw(rows_of(table))
     made = to_table(table, "run-a", rows)
     assert made.schema.equals(arrow_schema(table), check_metadata=True)
@@ -66,7 +66,7 @@ def test_any_row_comes_out_of_the_table_as_it_went_in(table: str, data: st.DataO
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(run=rows_of("runs"), visits=rows_of("visits"), trials=rows_of("trials"), samples=rows_of("samples"))
-def test_any_run_comes_out_of_the_database_as_it_went_in(
+def test_any_run_round_trips_through_the_database(
     tmp_path_factory: pytest.TempPathFactory,
     run: list[dict[str, Any]],
     visits: list[dict[str, Any]],
@@ -96,27 +96,27 @@ def trial_samples(**columns: object) -> list[dict[str, object]]:
     return [{"run_id": "run-a", "trial": 1, **columns}]
 
 
-def test_a_document_has_no_figure_that_is_not_finite() -> None:
+def test_json_document_has_no_infinite_or_nan_number() -> None:
     (stored,) = to_table("runs", "run-a", run(provenance={"a": math.nan, "b": [math.inf, 1.5]})).to_pylist()
     assert stored["provenance"] == '{"a": null, "b": [null, 1.5]}'
 
 
-def test_what_is_missing_is_null_never_zero() -> None:
+def test_missing_value_is_null_never_zero() -> None:
     (row,) = to_table("trials", "run-a", trial(received_bps=None)).to_pylist()
     assert {name: value for name, value in row.items() if value is not None} == trial()[0]
 
 
 @pytest.mark.parametrize("figure", [math.nan, math.inf, -math.inf])
-def test_what_is_no_figure_is_null(figure: float) -> None:
+def test_nan_and_infinity_are_null(figure: float) -> None:
     assert to_table("trials", "run-a", trial(received_bps=figure))["received_bps"].to_pylist() == [None]
 
 
-def test_the_store_fills_in_run_and_version() -> None:
+def test_store_fills_in_run_id_and_schema_version() -> None:
     (row,) = to_table("runs", "run-a", [{}]).to_pylist()
     assert (row["run_id"], row["schema_version"]) == ("run-a", 1)
 
 
-def test_documents_and_iso_times_are_taken() -> None:
+def test_json_documents_and_iso_times_are_accepted() -> None:
     (row,) = to_table(
         "runs", "run-a", run(parameters={"b": 1, "a": "ü"}, started_at="2026-03-01T12:00:00Z")
     ).to_pylist()
@@ -165,7 +165,7 @@ def test_documents_and_iso_times_are_taken() -> None:
         ("runs", run() + run(), r"a run is one row of runs, got 2"),
     ],
 )
-def test_what_does_not_fit_is_named(table: str, rows: list[dict[str, object]], says: str) -> None:
+def test_value_that_does_not_fit_its_column_is_named(table: str, rows: list[dict[str, object]], says: str) -> None:
     with pytest.raises(BadInput, match=says):
         to_table(table, "run-a", rows)
 

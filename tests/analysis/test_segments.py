@@ -55,13 +55,13 @@ def price(values: list[float], starts: list[int], penalty: float) -> float:
 
 
 @given(st.lists(st.floats(-9, 9).map(lambda x: round(x, 3)), min_size=4, max_size=10), st.floats(0.1, 9))
-def test_no_other_way_to_cut_is_better(values: list[float], penalty: float) -> None:
+def test_change_points_are_optimal(values: list[float], penalty: float) -> None:
     best = min(price(values, starts, penalty) for starts in partitions(len(values)) if starts[-1] < len(values))
     assert price(values, cuts(values, penalty), penalty) == pytest.approx(best, abs=1e-9)
 
 
 @given(st.integers(0, 10_000), st.floats(-20, 20), st.integers(2, 20))
-def test_where_the_levels_lie_does_not_matter(seed: int, shift: float, after: int) -> None:
+def test_change_points_are_invariant_to_level(seed: int, shift: float, after: int) -> None:
     values = stepped(np.random.default_rng(seed), after, size=-0.4)
     here, there = levels(values, LEVEL), levels(values + shift, LEVEL)
     assert [s.at for s in here.steps] == [s.at for s in there.steps]
@@ -71,7 +71,7 @@ def test_where_the_levels_lie_does_not_matter(seed: int, shift: float, after: in
 
 
 @given(st.integers(0, 10_000), st.integers(2, 20))
-def test_worse_and_better_are_found_alike(seed: int, after: int) -> None:
+def test_change_points_are_symmetric_in_sign(seed: int, after: int) -> None:
     values = stepped(np.random.default_rng(seed), after)
     down, up = levels(values, LEVEL).steps, levels(-values, LEVEL).steps
     assert [s.at for s in down] == [s.at for s in up]
@@ -80,7 +80,7 @@ def test_worse_and_better_are_found_alike(seed: int, after: int) -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(5, 40))
-def test_a_step_far_beyond_the_noise_is_found_in_its_night_with_its_size(seed: int, after: int) -> None:
+def test_large_change_point_is_found_with_night_and_size(seed: int, after: int) -> None:
     found = levels(list(stepped(np.random.default_rng(seed), after, size=-1.0)), LEVEL)
     at, step = NIGHTS - after, found.steps[-1]
     assert at in {s.at for s in found.steps}
@@ -91,19 +91,19 @@ def test_a_step_far_beyond_the_noise_is_found_in_its_night_with_its_size(seed: i
 
 
 @pytest.mark.parametrize("n", range(4))
-def test_too_few_nights_say_nothing(n: int) -> None:
+def test_too_few_nights_have_no_change_point(n: int) -> None:
     assert levels([1.0] * n, LEVEL) == Levels((), None, None)
 
 
 @given(st.floats(-30, 30), st.integers(4, 90))
-def test_nothing_happens_where_nothing_moves(value: float, nights: int) -> None:
+def test_constant_series_has_no_change_point(value: float, nights: int) -> None:
     found = levels([value] * nights, LEVEL)
     assert found.steps == ()
     assert found.last is None or found.last.p == pytest.approx(1)
 
 
 @pytest.mark.parametrize("size", [-3.0, -0.4, -0.15, 0.15, 0.4, 3.0])
-def test_a_lone_night_is_no_step_wherever_it_is(size: float) -> None:
+def test_single_outlier_is_no_change_point(size: float) -> None:
     dice, found = np.random.default_rng(1), 0
     for night in range(NIGHTS):
         values = stable(dice)
@@ -112,7 +112,7 @@ def test_a_lone_night_is_no_step_wherever_it_is(size: float) -> None:
     assert found <= 1
 
 
-def test_a_lone_last_night_stands_out_and_odd_nights_before_it_do_not_hide_it() -> None:
+def test_last_night_outlier_is_suspected_despite_earlier_outliers() -> None:
     values = stable(np.random.default_rng(2))
     values[[10, 30]] += 0.5
     values[-1] -= 0.3
@@ -124,13 +124,13 @@ def test_a_lone_last_night_stands_out_and_odd_nights_before_it_do_not_hide_it() 
     assert found.last.low < -0.3 < found.last.high
 
 
-def test_two_nights_that_disagree_are_no_level() -> None:
+def test_two_disagreeing_nights_are_no_change_point() -> None:
     values = stable(np.random.default_rng(3))
     values[-2:] -= [0.4, 0.1]
     assert all(s.at < NIGHTS - 2 for s in levels(values, LEVEL).steps)
 
 
-def test_the_noise_is_that_of_nights_whatever_steps_and_odd_nights_there_are() -> None:
+def test_noise_estimate_ignores_change_points_and_outliers() -> None:
     found = []
     for seed in range(40):
         values = stepped(np.random.default_rng(seed), 20, size=-1.0)
@@ -141,7 +141,7 @@ def test_the_noise_is_that_of_nights_whatever_steps_and_odd_nights_there_are() -
     assert scale([0.0] * 9, floor=0.02) == 0.02
 
 
-def test_drift_is_told_from_noise() -> None:
+def test_drift_is_separated_from_noise() -> None:
     alike = [
         np.median([correlation(stable(np.random.default_rng(seed), alike=truth)) for seed in range(60)])
         for truth in (0.0, 0.4, 0.8)
@@ -151,7 +151,7 @@ def test_drift_is_told_from_noise() -> None:
     assert 0.5 < alike[2] <= 0.9
 
 
-def test_the_least_noise_to_assume_holds_back_what_the_nights_alone_would_claim() -> None:
+def test_noise_floor_suppresses_small_change_points() -> None:
     values = stepped(np.random.default_rng(4), 5)
     assert levels(values, LEVEL).steps
     assert not levels(values, LEVEL, floor=0.1).steps
@@ -161,20 +161,20 @@ def test_the_least_noise_to_assume_holds_back_what_the_nights_alone_would_claim(
 
 
 @pytest.mark.parametrize(("alike", "most"), [(0.0, 0.02), (0.5, 0.08)])
-def test_stable_series_rarely_fail_a_night(alike: float, most: float) -> None:
+def test_false_alarm_rate_per_night(alike: float, most: float) -> None:
     dice, runs = np.random.default_rng(5), 50
     failed = sum(max(fails(levels(stable(dice, alike=alike), LEVEL)) for _ in range(SERIES)) for _ in range(runs))
     assert failed <= most * runs
 
 
-def test_any_step_at_all_in_stable_series_is_as_rare_as_promised() -> None:
+def test_false_change_point_rate() -> None:
     dice, runs = np.random.default_rng(6), 50
     wrong = sum(max(bool(levels(stable(dice), LEVEL).steps) for _ in range(SERIES)) for _ in range(runs))
     assert wrong <= 0.1 * runs
 
 
 @pytest.mark.parametrize(("after", "least"), [(2, 0.5), (3, 0.8), (4, 0.9)])
-def test_a_step_of_three_times_the_noise_is_found_within_nights_and_located(after: int, least: float) -> None:
+def test_change_point_of_three_sigma_is_found_and_located(after: int, least: float) -> None:
     dice, tries = np.random.default_rng(7), 100
     found = [levels(stepped(dice, after), LEVEL) for _ in range(tries)]
     hits = [each.steps[-1] for each in found if fails(each)]
@@ -183,7 +183,7 @@ def test_a_step_of_three_times_the_noise_is_found_within_nights_and_located(afte
     assert np.mean([step.low <= STEP <= step.high for step in hits]) >= 0.85
 
 
-def test_what_it_says_it_would_see_by_the_third_night_it_sees_four_times_in_five() -> None:
+def test_detectable_effect_has_80_per_cent_power() -> None:
     dice, tries = np.random.default_rng(8), 100
     sight = float(np.median([levels(stable(dice), LEVEL).sight or 0 for _ in range(40)]))
     seen = sum(bool(levels(stepped(dice, 3, size=-sight), LEVEL).steps) for _ in range(tries))

@@ -43,11 +43,11 @@ def session(store: Store, *lines: str, terminal: bool = False) -> str:
     return out.getvalue()
 
 
-def test_sql_of_one_line_of_several_and_at_the_end(store: Store) -> None:
+def test_sql_on_one_line_several_lines_and_at_end_of_input(store: Store) -> None:
     assert session(store, "select 1 as a;", "select", "2 as b", "", "select 3 as c") == "a\n1\nb\n2\nc\n3\n"
 
 
-def test_an_error_does_not_end_it(store: Store) -> None:
+def test_sql_error_does_not_end_the_shell(store: Store) -> None:
     out = session(store, "selec 1;", ".nothing", ".ask trnd", ".ask trend path=x", "^C", "select 7 as x;")
     assert "this SQL can't be answered" in out
     assert ".nothing is no command; type .help" in out
@@ -55,7 +55,7 @@ def test_an_error_does_not_end_it(store: Store) -> None:
     assert out.endswith("x\n7\n")
 
 
-def test_its_commands(store: Store) -> None:
+def test_shell_commands(store: Store) -> None:
     out = session(store, ".help", ".tables", ".questions", ".ask trend dataplane=alpha", ".quit", "select 9 as never;")
     assert ".open" in out
     assert "measurements\tdataplane\tVARCHAR" in out
@@ -64,7 +64,7 @@ def test_its_commands(store: Store) -> None:
     assert "never" not in out
 
 
-def test_open_shows_runs_written_since(store: Store) -> None:
+def test_open_command_shows_new_runs(store: Store) -> None:
     def later(_: str) -> str:
         return next(lines)()
 
@@ -80,7 +80,7 @@ def test_open_shows_runs_written_since(store: Store) -> None:
     assert out.getvalue() == "n\n1\nn\n2\n"
 
 
-def test_a_terminal_gets_a_table_with_nulls_that_are_no_zeros(store: Store) -> None:
+def test_terminal_table_shows_null_not_zero(store: Store) -> None:
     out = session(
         store, "select 1.23456789::double as rate_bps, null as nothing, [1, 2] as both, 0 as zero;", terminal=True
     )
@@ -91,13 +91,13 @@ def test_a_terminal_gets_a_table_with_nulls_that_are_no_zeros(store: Store) -> N
     assert "1 row" in out
 
 
-def test_a_long_answer_says_what_it_leaves_out() -> None:
+def test_long_result_names_the_rows_left_out() -> None:
     out = io.StringIO()
     show(pa.table({"n": range(MOST_ROWS + 5)}), Terminal(file=out, force_terminal=True, color_system=None, width=120))
     assert f"5 more of {MOST_ROWS + 5} rows; add a LIMIT" in out.getvalue()
 
 
-def test_text_stays_one_line_a_row() -> None:
+def test_text_with_newlines_stays_on_one_line() -> None:
     out = io.StringIO()
     show(pa.table({"a": ["x\ty\nz", None]}), Terminal(file=out))
     assert out.getvalue() == "a\nx y z\n\n"

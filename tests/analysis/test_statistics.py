@@ -44,16 +44,16 @@ def coverage(blocks: int, *, paired: bool) -> float:
 
 
 @pytest.mark.parametrize("blocks", [2, 3, 6, 10])
-def test_intervals_over_rounds_hold_the_truth_as_often_as_they_say(blocks: int) -> None:
+def test_coverage_of_paired_intervals(blocks: int) -> None:
     assert 0.93 <= coverage(blocks, paired=True) <= 0.97
 
 
 @pytest.mark.parametrize("blocks", [3, 6, 10])
-def test_welch_where_no_round_is_complete_is_never_too_narrow(blocks: int) -> None:
+def test_coverage_of_welch_intervals(blocks: int) -> None:
     assert 0.93 <= coverage(blocks, paired=False) <= 0.985
 
 
-def test_intervals_over_pooled_trials_would_not_hold_it() -> None:
+def test_pooled_trial_intervals_have_too_little_coverage() -> None:
     """The reason for visits: what this module must never do falls far short of 95 %."""
     dice = random.Random(1)
     held = 0
@@ -68,7 +68,7 @@ def test_intervals_over_pooled_trials_would_not_hold_it() -> None:
     assert held / 800 < 0.85
 
 
-def test_identical_twins_are_called_different_in_at_most_5_per_cent_of_runs() -> None:
+def test_false_positive_rate_of_twins() -> None:
     dice = random.Random(11)
     runs, alarms = 1200, 0
     for _ in range(runs):
@@ -85,7 +85,7 @@ def test_identical_twins_are_called_different_in_at_most_5_per_cent_of_runs() ->
 
 
 @pytest.mark.parametrize(("n", "level"), [(3, 0.05), (6, 0.05), (6, 0.05 / 18), (10, 0.01)])
-def test_the_smallest_effect_is_found_in_80_per_cent_of_runs(n: int, level: float) -> None:
+def test_power_at_the_detectable_effect(n: int, level: float) -> None:
     dice = random.Random(n)
     spread = 0.04
     effect = statistics.smallest_effect(spread / math.sqrt(n), n - 1, level)
@@ -99,7 +99,7 @@ def test_the_smallest_effect_is_found_in_80_per_cent_of_runs(n: int, level: floa
 
 
 @given(rounds, rounds)
-def test_swapping_the_sides_turns_the_difference_around(base: dict[int, float], other: dict[int, float]) -> None:
+def test_difference_is_antisymmetric(base: dict[int, float], other: dict[int, float]) -> None:
     there, back = statistics.difference(base, other), statistics.difference(other, base)
     assert there is not None
     assert back is not None
@@ -109,7 +109,7 @@ def test_swapping_the_sides_turns_the_difference_around(base: dict[int, float], 
 
 
 @given(rounds, st.lists(values, min_size=12, max_size=12))
-def test_drift_shared_by_a_round_falls_out(base: dict[int, float], drift: list[float]) -> None:
+def test_pairing_removes_drift_between_rounds(base: dict[int, float], drift: list[float]) -> None:
     dice = random.Random(3)
     other = {block: value + dice.gauss(0.1, 1) for block, value in base.items()}
     shifted = [{block: value + drift[block - 1] for block, value in side.items()} for side in (base, other)]
@@ -121,9 +121,7 @@ def test_drift_shared_by_a_round_falls_out(base: dict[int, float], drift: list[f
 
 
 @given(rounds, rounds)
-def test_p_is_below_5_per_cent_just_where_the_interval_leaves_zero_out(
-    base: dict[int, float], other: dict[int, float]
-) -> None:
+def test_p_value_agrees_with_the_interval(base: dict[int, float], other: dict[int, float]) -> None:
     found = statistics.difference(base, other)
     assert found is not None
     if abs(found.low) > 1e-6 and abs(found.high) > 1e-6:
@@ -133,18 +131,18 @@ def test_p_is_below_5_per_cent_just_where_the_interval_leaves_zero_out(
 @pytest.mark.parametrize(
     ("base", "other"), [({}, {}), ({1: 1.0}, {1: 2.0}), ({1: 1.0}, {2: 1.0, 3: 1.0}), ({1: 1.0, 2: 1.0}, {})]
 )
-def test_one_visit_a_side_is_nothing_to_judge_by(base: dict[int, float], other: dict[int, float]) -> None:
+def test_single_visit_per_side_has_no_interval(base: dict[int, float], other: dict[int, float]) -> None:
     assert statistics.difference(base, other) is None
 
 
-def test_incomplete_rounds_are_left_out_of_the_pairs() -> None:
+def test_incomplete_rounds_are_excluded_from_pairs() -> None:
     found = statistics.difference({1: 1.0, 2: 2.0, 3: 90.0}, {1: 2.0, 2: 3.5, 4: -70.0})
     assert found is not None
     assert (found.n, found.estimate, found.method) == (2, 1.25, "paired")
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
-def test_holm_never_lowers_a_p_value_nor_changes_their_order(p_values: list[float]) -> None:
+def test_holm_correction_is_monotone(p_values: list[float]) -> None:
     adjusted = statistics.holm(p_values)
     assert all(p <= a <= 1 for p, a in zip(p_values, adjusted, strict=True))
     ordered = [a for _, a in sorted(zip(p_values, adjusted, strict=True))]
@@ -155,7 +153,7 @@ def test_holm_against_a_worked_example() -> None:
     assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
-def test_means_of_rates_are_geometric_and_need_two_visits() -> None:
+def test_mean_rate_is_geometric_and_needs_two_visits() -> None:
     interval = statistics.geometric_mean_interval([2.0, 8.0])
     assert interval is not None
     assert interval.mean == pytest.approx(4.0)

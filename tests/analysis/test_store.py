@@ -36,7 +36,7 @@ def contents(store: Store) -> dict[str, tuple[int, bytes]]:
     }
 
 
-def test_writing_twice_is_writing_once(store: Store) -> None:
+def test_write_is_idempotent(store: Store) -> None:
     store.write("run-a", rows("run-a", "x"))
     once = contents(store)
     store.write("run-a", rows("run-a", "x"))
@@ -44,7 +44,7 @@ def test_writing_twice_is_writing_once(store: Store) -> None:
     assert len([name for name in once if name.endswith(".parquet")]) == 4
 
 
-def test_writing_again_replaces_and_leaves_nothing_behind(store: Store) -> None:
+def test_rewrite_replaces_and_leaves_no_files(store: Store) -> None:
     store.write("run-a", rows("run-a", "x", trials=5))
     store.write("run-b", rows("run-b", "x"))
     store.write("run-a", rows("run-a", "y", trials=2))
@@ -52,7 +52,7 @@ def test_writing_again_replaces_and_leaves_nothing_behind(store: Store) -> None:
     assert len([name for name in contents(store) if name.endswith(".parquet")]) == 8
 
 
-def test_a_verdict_changes_only_the_row_of_the_run(store: Store) -> None:
+def test_verdict_changes_only_the_run_row(store: Store) -> None:
     store.write("run-a", rows("run-a", "x"))
     before = contents(store)
     store.write("run-a", rows("run-a", "x", verdict="{}"))
@@ -62,7 +62,7 @@ def test_a_verdict_changes_only_the_row_of_the_run(store: Store) -> None:
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
 
 
-def test_the_row_written_last_counts_though_the_clock_went_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latest_row_wins_even_if_the_clock_was_set_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     class Tomorrow(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> Any:  # noqa: ANN401 - as datetime's
@@ -77,7 +77,7 @@ def test_the_row_written_last_counts_though_the_clock_went_back(store: Store, mo
     assert shown(store) == {"run-a": ("y", None)}
 
 
-def test_files_of_a_run_whose_row_is_not_there_do_not_count(store: Store) -> None:
+def test_files_of_a_run_without_a_row_are_ignored(store: Store) -> None:
     store.write("run-a", rows("run-a", "x"))
     store.write("run-b", rows("run-b", "x"))
     for file in Path(store.files.path("runs")).glob("run-b.*"):
@@ -85,7 +85,7 @@ def test_files_of_a_run_whose_row_is_not_there_do_not_count(store: Store) -> Non
     assert shown(store) == {"run-a": ("x", None)}
 
 
-def test_files_say_units_and_version(store: Store) -> None:
+def test_parquet_metadata_has_units_and_schema_version(store: Store) -> None:
     store.write("run-a", rows("run-a", "x"))
     schema = pq.read_schema(next(Path(store.files.path("trials")).iterdir()))
     assert schema.metadata[b"schema_version"] == b"2"
@@ -93,13 +93,13 @@ def test_files_say_units_and_version(store: Store) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "../evil", "a/b", ".hidden", "packed-1", "ä", "x" * 200])
-def test_a_name_that_is_no_file_name_is_refused(store: Store, name: str) -> None:
+def test_run_id_that_is_no_file_name_is_refused(store: Store, name: str) -> None:
     with pytest.raises(BadInput, match="can't name a run"):
         store.write(name, rows(name, "x"))
     assert not Path(store.files.root).exists()
 
 
-def test_unknown_table(store: Store) -> None:
+def test_unknown_table_is_refused(store: Store) -> None:
     with pytest.raises(BadInput, match="there is no table 'trails'"):
         store.write("run-a", rows("run-a", "x") | {"trails": []})
 
@@ -112,7 +112,7 @@ def pack(store: Store, keep_loose: int = 0) -> int:
         return packing.pack(store.files, pack_at=1, keep_loose=keep_loose)
 
 
-def test_packing_changes_nothing_that_is_seen(store: Store) -> None:
+def test_packing_changes_no_query_result(store: Store) -> None:
     for number in range(6):
         store.write(f"run-{number}", rows(f"run-{number}", "x", trials=number + 1))
     before = shown(store)
@@ -138,7 +138,7 @@ def test_a_packed_run_can_be_written_again_and_packed_again(store: Store) -> Non
     assert shown(store) == expected | {"run-3": ("x", None)}
 
 
-def test_writing_packs_by_itself(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_packs_automatically(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("analysis.store.pack", lambda f: packing.pack(f, pack_at=5, keep_loose=1))
     for number in range(12):
         store.write(f"run-{number}", rows(f"run-{number}", "x"))
@@ -146,7 +146,7 @@ def test_writing_packs_by_itself(store: Store, monkeypatch: pytest.MonkeyPatch) 
     assert len(shown(store)) == 12
 
 
-def test_packing_puts_files_together_that_differ_by_a_column(store: Store) -> None:
+def test_packing_merges_files_that_differ_by_a_column(store: Store) -> None:
     store.write("run-new", rows("run-new", "x"))
     write_older(store, "run-old")
     before = database.query(database.connect(store), "select * from trials order by all").to_pylist()
@@ -175,7 +175,7 @@ def write_older(store: Store, run_id: str, version: int = SCHEMA_VERSION) -> Non
     store.files.put(named("runs", run_id, digest(content)), content)
 
 
-def test_rows_without_a_column_that_came_later_read_as_null(store: Store) -> None:
+def test_column_added_later_reads_as_null(store: Store) -> None:
     write_older(store, "run-old")
     trials = database.query(database.connect(store), "select rtt_s, nodes from trials").to_pylist()
     assert [trial["rtt_s"] for trial in trials] == [None] * 3
@@ -183,7 +183,7 @@ def test_rows_without_a_column_that_came_later_read_as_null(store: Store) -> Non
     assert trials[0]["nodes"][0]["steal_ratio"] is None
 
 
-def test_many_writers_and_a_reader_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_writers_and_reader(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("analysis.store.pack", lambda f: packing.pack(f, pack_at=4, keep_loose=1))
     done = threading.Event()
     trouble: list[BaseException] = []
@@ -218,7 +218,7 @@ def test_many_writers_and_a_reader_at_once(store: Store, monkeypatch: pytest.Mon
 # Versions
 
 
-def test_an_older_version_is_upgraded_step_by_step(store: Store) -> None:
+def test_older_schema_version_is_upgraded_step_by_step(store: Store) -> None:
     write_older(store, "run-old", version=0)
     store.write("run-now", rows("run-now", "x"))
     steps = {
@@ -250,7 +250,7 @@ def test_an_older_version_is_upgraded_step_by_step(store: Store) -> None:
         ("s3://bucket/x?acess_key=1", "'acess_key' in its query"),
     ],
 )
-def test_an_address_that_is_none(url: str, says: str) -> None:
+def test_invalid_store_address(url: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         Store(url)
 
@@ -262,7 +262,7 @@ def test_addresses_of_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert Store("a b").location("report.html") == f"{tmp_path}/a b/report.html"
 
 
-def test_a_file_in_the_way(tmp_path: Path) -> None:
+def test_file_in_the_way_of_the_store(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("mine")
     store = Store(str(tmp_path / "results"))
     with pytest.raises(Unfit, match=r"can't write .*: a file is in the way of a folder"):
@@ -285,7 +285,7 @@ def nobody() -> Iterator[None]:
     os.seteuid(0)
 
 
-def test_permission_refused(tmp_path: Path, nobody: None) -> None:  # noqa: ARG001 - works by being there
+def test_store_without_write_permission(tmp_path: Path, nobody: None) -> None:  # noqa: ARG001 - works by being there
     with pytest.raises(Unfit, match="permission is refused; choose another RESULTS"):
         Store("/etc/results").check_writable()
     with pytest.raises(Unfit, match="permission is refused; choose another RESULTS"):
@@ -316,7 +316,7 @@ for number in range(1, 100):
 """
 
 
-def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
+def test_full_disk_is_a_problem_and_loses_nothing(tmp_path: Path) -> None:
     mount = f'mount -t tmpfs -o size=192k tmpfs "{tmp_path}" && exec "$0" -c "$1" "{tmp_path}/results"'
     boxed = ["unshare", "-rm", "sh", "-c"]
     if subprocess.run([*boxed, f'mount -t tmpfs tmpfs "{tmp_path}"'], check=False, capture_output=True).returncode:
@@ -326,7 +326,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
     assert "the disk is full; free some space, or choose another RESULTS" in done.stdout
 
 
-def test_a_file_half_written_is_not_seen(store: Store) -> None:
+def test_partial_file_is_ignored(store: Store) -> None:
     store.files.put("x", b"old")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
@@ -339,13 +339,13 @@ def test_a_file_half_written_is_not_seen(store: Store) -> None:
     assert [path.name for path in Path(store.files.root).iterdir()] == ["x"]
 
 
-def test_a_writer_that_does_not_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lock_held_by_a_stuck_writer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "LOCK_S", 0)
     with store.files.lock(), pytest.raises(Unfit, match="another process has been writing it"):
         Store(store.url).write("run-a", rows("run-a", "x"))
 
 
-def test_a_report_is_put_under_its_run_and_as_the_latest(store: Store) -> None:
+def test_report_is_stored_under_its_run_and_as_latest(store: Store) -> None:
     assert store.write_report("run-a", "<p>a", latest=True) == store.location("reports/run-a/report.html")
     store.write_report("run-b", "<p>ü", latest=True)
     store.write_report("run-a", "<p>a", latest=False)
@@ -354,7 +354,7 @@ def test_a_report_is_put_under_its_run_and_as_the_latest(store: Store) -> None:
     assert (root / "report.html").read_text() == (root / "reports/run-b/report.html").read_text() == "<p>ü"
 
 
-def test_a_run_is_safe_even_if_packing_fails(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_is_stored_even_if_packing_fails(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: files.Files) -> int:
         raise Unfit("no")
 
@@ -363,7 +363,7 @@ def test_a_run_is_safe_even_if_packing_fails(store: Store, monkeypatch: pytest.M
     assert shown(store) == {"run-a": ("x", "{}")}
 
 
-def test_times_have_a_zone(store: Store) -> None:
+def test_timestamps_have_a_time_zone(store: Store) -> None:
     store.write("run-a", rows("run-a", "x"))
     answer = database.run_sql(store, "select started_at from runs")
     assert answer["started_at"][0].as_py() == datetime(2026, 3, 1, tzinfo=UTC)
@@ -376,7 +376,7 @@ def of(uid: str | None, writing: str = "old") -> dict[str, list[dict[str, Any]]]
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_run_is_never_replaced_by_another_workflow_s(store: Store, packed: bool) -> None:  # noqa: FBT001
+def test_run_of_another_workflow_is_never_replaced(store: Store, packed: bool) -> None:  # noqa: FBT001
     store.write("run-a", of("uid-1"))
     if packed:
         store.write("run-b", rows("run-b", "old"))
@@ -390,7 +390,7 @@ def test_a_run_is_never_replaced_by_another_workflow_s(store: Store, packed: boo
     assert shown(store)["run-a"] == ("new", None), "its own rows may be collected again"
 
 
-def test_a_run_of_before_workflows_were_kept_is_read_and_written_again(store: Store, tmp_path: Path) -> None:
+def test_run_without_workflow_uid_is_read_and_rewritten(store: Store, tmp_path: Path) -> None:
     store.write("run-a", rows("run-a", "old"))
     (file,) = (tmp_path / "results" / "runs").iterdir()
     content = parquet([pq.read_table(file).drop_columns(["workflow_uid"])])

@@ -24,6 +24,7 @@ def prepare(folder: Path, scenario: str) -> Store:
     return store
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scenario", "before", "after"),
     [
@@ -33,7 +34,7 @@ def prepare(folder: Path, scenario: str) -> Store:
         ("pack", dict.fromkeys(("run-a", "run-b", "run-c"), OLD), {"run-d": ("new", None)}),
     ],
 )
-def test_a_writer_killed_anywhere_leaves_runs_whole(
+def test_writer_killed_at_every_write_leaves_whole_runs(
     scenario: str,
     before: dict[str, tuple[str, str | None]],
     after: dict[str, tuple[str, str | None]],

@@ -51,7 +51,7 @@ def store(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureR
     return Store(f"s3://{bucket}/some/prefix")
 
 
-def test_a_bucket_holds_runs_as_a_folder_does(store: Store) -> None:
+def test_s3_bucket_stores_runs_like_a_folder(store: Store) -> None:
     assert shown(store) == {}
     store.check_writable()
     store.write("run-a", rows("run-a", "x", trials=5))
@@ -64,14 +64,14 @@ def test_a_bucket_holds_runs_as_a_folder_does(store: Store) -> None:
     assert store.files.read("report.html") == b"<p>"
 
 
-def test_the_address_may_name_the_endpoint(store: Store, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_address_may_name_the_endpoint(store: Store, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store.write("run-a", rows("run-a", "x"))
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     host = server.removeprefix("http://")
     assert shown(Store(f"s3://{store.files.root}?scheme=http&endpoint_override={host}")) == {"run-a": ("x", None)}
 
 
-def test_views_and_questions_work_over_a_bucket(store: Store) -> None:
+def test_views_and_queries_work_on_s3(store: Store) -> None:
     store.write("run-a", rows("run-a", "x"))
     con = database.connect(store)
     for view in VIEWS:
@@ -80,7 +80,7 @@ def test_views_and_questions_work_over_a_bucket(store: Store) -> None:
     con.close()
 
 
-def test_packing_in_a_bucket_waits_until_nobody_writes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_packing_waits_for_writers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         store.write(f"run-{number}", rows(f"run-{number}", "x"))
     before = shown(store)
@@ -91,7 +91,7 @@ def test_packing_in_a_bucket_waits_until_nobody_writes(store: Store, monkeypatch
     assert shown(store) == before
 
 
-def test_a_store_rewritten_under_a_query_says_so(store: Store) -> None:
+def test_s3_store_rewritten_during_a_query_is_an_error(store: Store) -> None:
     store.write("run-a", rows("run-a", "x"))
     con = database.connect(store)
     store.write("run-a", rows("run-a", "y"))
@@ -100,7 +100,7 @@ def test_a_store_rewritten_under_a_query_says_so(store: Store) -> None:
     con.close()
 
 
-def test_a_bucket_whose_name_has_capitals_and_a_prefix_with_every_letter(
+def test_s3_bucket_with_capitals_and_prefix_with_special_characters(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", server)
@@ -115,7 +115,7 @@ def test_a_bucket_whose_name_has_capitals_and_a_prefix_with_every_letter(
         assert named.files.root == f"Bucket_X/{prefix}"
 
 
-def test_a_damaged_object_takes_its_own_run_away(store: Store) -> None:
+def test_damaged_s3_object_excludes_only_its_own_run(store: Store) -> None:
     for run_id in ("run-a", "run-b"):
         store.write(run_id, rows(run_id, "x"))
     (trials,) = (file.name for file in store.files.list("trials") if file.name.startswith("run-b."))
@@ -132,7 +132,7 @@ def test_a_damaged_object_takes_its_own_run_away(store: Store) -> None:
     assert shown(store) == {"run-a": ("x", None)}
 
 
-def test_rows_without_a_column_that_came_later_read_as_null(store: Store) -> None:
+def test_s3_column_added_later_reads_as_null(store: Store) -> None:
     store.write("run-new", rows("run-new", "x"))
     write_older(store, "run-old")
     for version in (1, 0):
@@ -148,7 +148,7 @@ def test_rows_without_a_column_that_came_later_read_as_null(store: Store) -> Non
         assert found[0]["nodes"][0]["steal_ratio"] is None
 
 
-def test_no_such_bucket(store: Store) -> None:
+def test_missing_s3_bucket(store: Store) -> None:
     other = Store("s3://no-such-bucket/x")
     with pytest.raises(Unfit, match="no such bucket; create it, or correct RESULTS"):
         other.check_writable()
@@ -165,7 +165,7 @@ def test_no_such_bucket(store: Store) -> None:
         ("AccessDenied", "access is denied; check the AWS_"),
     ],
 )
-def test_refused_credentials(code: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_s3_credentials(code: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Refuse(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
             body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
@@ -186,7 +186,7 @@ def test_refused_credentials(code: str, says: str, monkeypatch: pytest.MonkeyPat
         refusing.shutdown()
 
 
-def test_nothing_at_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_s3_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free.getsockname()[1]}")
@@ -196,7 +196,7 @@ def test_nothing_at_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
             database.connect(Store("s3://bucket/x"))
 
 
-def test_an_endpoint_that_keeps_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_s3_endpoint_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "S3_SILENCE_S", 1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

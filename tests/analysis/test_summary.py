@@ -20,7 +20,7 @@ def summary_of(root: Path, recipe: Recipe) -> Summary:
     return summarise(synthetic.database(root, recipe), recipe.run_id)
 
 
-def test_the_truth_is_found_and_said_first(tmp_path: Path) -> None:
+def test_headline_is_the_true_difference(tmp_path: Path) -> None:
     summary = summary_of(tmp_path, Recipe())
     verdicts = {(c.dataplane, c.path): c.verdict for c in summary.of("received_bps")}
     for path in ("pod-to-pod tcp", "pod-to-service tcp", "pod-to-service udp", "external-to-nodeport tcp reverse"):
@@ -40,7 +40,7 @@ def test_the_truth_is_found_and_said_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("others", "quoted"), [(("pod-to-pod", "pod-to-service"), "(pod-to-service tcp +"), ((), "(+90 % [80, 100])")]
 )
-def test_the_control_is_no_example_while_there_is_another(tmp_path: Path, others: tuple[str, ...], quoted: str) -> None:
+def test_headline_prefers_any_path_to_the_control(tmp_path: Path, others: tuple[str, ...], quoted: str) -> None:
     """It differs most of all, as on a machine that was disturbed."""
     with synthetic.database(tmp_path, Recipe()) as con:
         about = run.load(con, "run-1")
@@ -54,7 +54,7 @@ def test_the_control_is_no_example_while_there_is_another(tmp_path: Path, others
     assert quoted in said
 
 
-def test_intervals_hold_the_truth(tmp_path: Path) -> None:
+def test_summary_intervals_contain_the_truth(tmp_path: Path) -> None:
     for c in summary_of(tmp_path, Recipe(rounds=10)).of("received_bps"):
         truth = synthetic.GAINS[c.dataplane] if c.topology != "node-to-node" else 1.0
         assert c.low is not None
@@ -62,18 +62,18 @@ def test_intervals_hold_the_truth(tmp_path: Path) -> None:
         assert c.low - 0.06 < truth - 1 < c.high + 0.06
 
 
-def test_it_survives_json(tmp_path: Path) -> None:
+def test_summary_round_trips_through_json(tmp_path: Path) -> None:
     recipe = Recipe(rounds=2, between=0.5, fail=frozenset({("beta", "pod-to-pod")}))
     summary = summary_of(tmp_path, recipe)
     assert from_json(to_json(summary)) == summary
 
 
-def test_what_is_no_summary_is_refused_in_a_sentence() -> None:
+def test_invalid_summary_json_is_a_problem() -> None:
     with pytest.raises(BadInput, match=r"the stored verdict can't be read: .*analyse the run again"):
         from_json('{"run_id": 1}')
 
 
-def test_failures_are_counted_once_each_with_their_reason(tmp_path: Path) -> None:
+def test_failures_are_counted_by_reason(tmp_path: Path) -> None:
     recipe = Recipe(fail=frozenset({("beta", "pod-to-service")}), unproven=frozenset({3}))
     summary = summary_of(tmp_path, recipe)
     assert summary.outcome == "measured-with-failures"
@@ -87,32 +87,32 @@ def test_failures_are_counted_once_each_with_their_reason(tmp_path: Path) -> Non
     assert "beta has no measured visit here" in silent.sentence
 
 
-def test_a_run_cut_short_says_how_much_is_missing(tmp_path: Path) -> None:
+def test_interrupted_run_counts_missing_trials(tmp_path: Path) -> None:
     summary = summary_of(tmp_path, Recipe(stop_after=100))
     assert (summary.interrupted, summary.trials_not_run, summary.outcome) == (True, 68, "measured-with-failures")
     assert "68 of 168 trials never ran" in (summary.notice or "")
 
 
 @pytest.mark.parametrize("recipe", [Recipe(stop_after=0), Recipe(unproven=frozenset(range(1, 25)))])
-def test_nothing_measured_is_no_answer(tmp_path: Path, recipe: Recipe) -> None:
+def test_run_without_measurements_has_no_answer(tmp_path: Path, recipe: Recipe) -> None:
     summary = summary_of(tmp_path, recipe)
     assert summary.outcome == "nothing-measured"
     assert summary.headline == "Nothing was measured, so there is no answer."
     assert all(c.verdict == "cannot-tell" for c in summary.comparisons)
 
 
-def test_one_round_cannot_tell(tmp_path: Path) -> None:
+def test_one_round_is_inconclusive(tmp_path: Path) -> None:
     summary = summary_of(tmp_path, Recipe(rounds=1))
     assert {c.verdict for c in summary.comparisons} == {"cannot-tell"}
     assert "can't be judged" in summary.headline
 
 
-def test_one_dataplane_has_nothing_beside_it(tmp_path: Path) -> None:
+def test_single_dataplane_has_no_comparison(tmp_path: Path) -> None:
     summary = summary_of(tmp_path, Recipe(entries=ENTRIES[:1]))
     assert summary.headline == "Only Alpha was measured, so there is nothing to compare it with."
 
 
-def test_a_dataplane_left_out_is_said_with_its_reason_and_is_no_baseline(tmp_path: Path) -> None:
+def test_skipped_dataplane_has_its_reason_and_is_no_baseline(tmp_path: Path) -> None:
     skipped = ({"subject": "alpha", "severity": "skip", "reason": "it needs root.", "remedy": "Run it as root."},)
     recipe = Recipe(entries=ENTRIES, skipped=skipped, left_out=frozenset({"alpha"}))
     summary = summary_of(tmp_path, recipe)
@@ -138,7 +138,7 @@ def test_twins_differ_in_name_and_not_in_verdict(tmp_path: Path) -> None:
     assert "Alpha +twin shows no difference" in summary.headline
 
 
-def test_both_directions_of_a_path_are_told_apart(tmp_path: Path) -> None:
+def test_directions_of_a_path_are_compared_separately(tmp_path: Path) -> None:
     recipe = replace(Recipe(), cells=(*QUICK, ("pod-to-pod", "tcp", "reverse")))
     paths = {c.path for c in summary_of(tmp_path, recipe).of("received_bps")}
     assert {"pod-to-pod tcp forward", "pod-to-pod tcp reverse", "node-to-node tcp"} <= paths
@@ -169,13 +169,13 @@ def test_a_tool_that_a_run_did_not_record_goes_by_its_own_name(tmp_path: Path) -
     assert found["received_bps"] == found["cpu_s_per_gbit"] == {"pod-to-pod netperf tcp"}
 
 
-def test_an_unknown_run_is_named_with_those_that_are_there(tmp_path: Path) -> None:
+def test_unknown_run_error_lists_known_runs(tmp_path: Path) -> None:
     con = synthetic.database(tmp_path, Recipe())
     with pytest.raises(BadInput, match=r"there is no run 'run-9' in this store; the latest are run-1"):
         summarise(con, "run-9")
 
 
-def test_a_sentence_says_what_switching_takes_and_breaks(tmp_path: Path) -> None:
+def test_switching_sentence_has_time_and_broken_connections(tmp_path: Path) -> None:
     said = summary_of(tmp_path / "one", Recipe(environment="prod", broken={"beta": 2}, rounds=1, entries=ENTRIES[:2]))
     assert said.switching == (
         "Switching to Alpha took 0.4 s until it was proven and broke none of 4 long-lived connections.",

@@ -59,7 +59,7 @@ def is_harmless(text: str) -> bool:
 @seed(1)
 @settings(deadline=None, max_examples=300)
 @given(TEXTS)
-def test_cleaned_text_is_harmless_and_clean_stays(text: str) -> None:
+def test_control_characters_are_escaped(text: str) -> None:
     once = clean(text)
     assert is_harmless(once)
     assert clean(once) == once
@@ -69,7 +69,7 @@ def test_cleaned_text_is_harmless_and_clean_stays(text: str) -> None:
 @seed(2)
 @settings(deadline=None, max_examples=200)
 @given(TEXTS)
-def test_whatever_is_printed_however_it_is_harmless_and_never_markup(text: str) -> None:
+def test_any_output_is_escaped_and_never_rich_markup(text: str) -> None:
     for colours in (False, True):
         out = io.StringIO()
         console = Terminal(
@@ -94,13 +94,13 @@ def test_whatever_is_printed_however_it_is_harmless_and_never_markup(text: str) 
 
 
 @pytest.mark.parametrize("text", [t for t in HOSTILE if t.startswith(("[", ":"))])
-def test_what_looks_like_markup_is_printed_as_it_is(text: str) -> None:
+def test_rich_markup_in_text_is_printed_literally(text: str) -> None:
     out = io.StringIO()
     Terminal(file=out, width=200).print(f"iperf3: {text} in the path")
     assert out.getvalue() == f"iperf3: {text} in the path\n"
 
 
-def test_a_sequence_goes_whole_and_the_words_around_it_stay() -> None:
+def test_escape_sequences_are_removed_and_text_kept() -> None:
     assert clean("a\x1b[31mred\x1b[0m b\x1b]0;title\x07c") == "ared bc"
     assert clean("line\r\nnext\tcell ä 日本 −") == "line\nnext\tcell ä 日本 −"
 
@@ -112,7 +112,7 @@ def sources() -> Iterator[tuple[Path, ast.Module]]:
                 yield path, ast.parse(path.read_text())
 
 
-def test_nothing_prints_but_by_the_terminal() -> None:
+def test_all_output_goes_through_the_terminal_module() -> None:
     """No console of Rich's, no markup, and no `print` whose text is not cleaned, outside of analysis/terminal.py."""
     found = []
     for path, tree in sources():
@@ -158,7 +158,7 @@ VERBS = (
 @pytest.mark.parametrize(
     ("verb", "where"), [*((verb, "full") for verb in VERBS), (["plan"], "closed"), (["--help"], "closed")], ids=str
 )
-def test_output_that_can_not_be_written_is_a_sentence(tmp_path: Path, verb: list[str], where: str) -> None:
+def test_full_or_closed_stdout_is_a_problem(tmp_path: Path, verb: list[str], where: str) -> None:
     to = ">/dev/full" if where == "full" else ">&-"
     results = [] if verb[0] == "configure" or "--help" in verb else [f"--results={tmp_path}"]
     done = subprocess.run(
@@ -178,7 +178,7 @@ def test_output_that_can_not_be_written_is_a_sentence(tmp_path: Path, verb: list
     assert sentence.startswith(expected) or (unrelated and where == "full")
 
 
-def test_neither_stream_can_be_written(tmp_path: Path) -> None:
+def test_full_stdout_and_stderr(tmp_path: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" >/dev/full 2>/dev/full', "sh", sys.executable, "-m", "workflows", "plan"],
         cwd=ROOT,
@@ -204,7 +204,7 @@ class Failing(io.StringIO):
 
 @pytest.mark.parametrize("lines", [0, 1, 2])
 @pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space left on device")], ids=str)
-def test_an_output_that_fails_is_outlasted(
+def test_failing_stdout_is_given_up_once(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], error: OSError, lines: int
 ) -> None:
     stream = Failing(error, lines)
@@ -222,7 +222,7 @@ def test_an_output_that_fails_is_outlasted(
 
 @pytest.mark.parametrize("argv", [["-m", "workflows.render"], ["-m", "workflows", "--help"]], ids=str)
 @pytest.mark.parametrize("to", [">/dev/full", "| true"])
-def test_whatever_prints_fails_in_a_sentence_and_not_when_its_reader_has_gone(argv: list[str], to: str) -> None:
+def test_broken_pipe_is_silent_and_full_disk_a_problem(argv: list[str], to: str) -> None:
     done = subprocess.run(
         ["bash", "-c", f'"$@" {to}; exit ${{PIPESTATUS[0]}}', "bash", sys.executable, *argv],
         cwd=ROOT,
@@ -235,7 +235,7 @@ def test_whatever_prints_fails_in_a_sentence_and_not_when_its_reader_has_gone(ar
     assert done.returncode == (1 if "full" in to else 0)
 
 
-def test_an_overlong_word_is_shown_by_its_beginning_and_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+def test_long_word_is_shortened_in_the_middle(capsys: pytest.CaptureFixture[str]) -> None:
     name = "b" + "a" * 4998 + "z"
     say_aside(f"can't read /tmp/{name}: the name is too long")
     said = capsys.readouterr().err
@@ -245,7 +245,7 @@ def test_an_overlong_word_is_shown_by_its_beginning_and_its_end(capsys: pytest.C
     assert shorten("words " * 1000) == "words " * 1000
 
 
-def test_a_terminal_without_our_characters_gets_question_marks(tmp_path: Path) -> None:
+def test_ascii_terminal_gets_question_marks(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "workflows", "query", "--sql=select '−5 % ✓' as a", f"--results={tmp_path}"],
         cwd=ROOT,

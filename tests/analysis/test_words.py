@@ -14,7 +14,7 @@ def number(text: str) -> float:
 
 
 @given(shares, shares)
-def test_an_interval_as_text_holds_the_interval_as_computed(one: float, two: float) -> None:
+def test_formatted_interval_contains_the_computed_interval(one: float, two: float) -> None:
     low, high = sorted((one, two))
     shown = [number(part) for part in words.interval(low, high).strip("[]").split(", ")]
     assert shown[0] <= low * 100 + 1e-6
@@ -22,19 +22,19 @@ def test_an_interval_as_text_holds_the_interval_as_computed(one: float, two: flo
 
 
 @given(st.floats(1e-4, 50), st.floats(1e-4, 50))
-def test_an_interval_beyond_zero_does_not_look_as_if_it_touched_it(one: float, two: float) -> None:
+def test_formatted_interval_beyond_zero_excludes_zero(one: float, two: float) -> None:
     low, high = sorted((one, two))
     assert number(words.interval(low, high).strip("[]").split(", ")[0]) > 0
     assert number(words.interval(-high, -low).strip("[]").split(", ")[1]) < 0
 
 
 @given(st.floats(1e-5, 10))
-def test_what_would_have_been_seen_is_rounded_up(effect: float) -> None:
+def test_detectable_effect_is_rounded_up(effect: float) -> None:
     assert number(words.at_least(effect).removesuffix(" %")) >= effect * 100 - 1e-6
 
 
 @given(st.floats(1e-3, 1e6))
-def test_three_digits_are_within_half_a_per_cent(value: float) -> None:
+def test_three_significant_digits_are_within_half_a_per_cent(value: float) -> None:
     assert float(words.digits(value)) == pytest.approx(value, rel=0.00501)
 
 
@@ -70,5 +70,5 @@ def test_three_digits_are_within_half_a_per_cent(value: float) -> None:
         (words.sentences("nft is missing", "type `make run`"), "nft is missing. Type `make run`."),
     ],
 )
-def test_examples(text: str, expected: str) -> None:
+def test_formatting_examples(text: str, expected: str) -> None:
     assert text == expected

@@ -19,7 +19,7 @@ names. Counts are printed at the end of the session by conftest.py.
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Final
 
@@ -62,6 +62,17 @@ def run(name: str, try_one: Callable[[Random], Outcome], *, ci: int, share: floa
             error.add_note(f"input {number} of {name}: FUZZ_FROM={number} FUZZ_INPUTS=1 tries it alone")
             raise
     return counts
+
+
+def plain_counts() -> dict[str, list[tuple[str, str, int]]]:
+    """The counts of this process, in types that pytest-xdist can hand to another: kind, what came of it, how often."""
+    return {name: [(*outcome, count) for outcome, count in counts.items()] for name, counts in COUNTS.items()}
+
+
+def add_counts(plain: Mapping[str, Iterable[tuple[str, str, int]]]) -> None:
+    """Add the counts of another process to those of this one."""
+    for name, counts in plain.items():
+        COUNTS.setdefault(name, Counter()).update({(kind, end): count for kind, end, count in counts})
 
 
 def lines() -> list[str]:

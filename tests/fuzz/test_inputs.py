@@ -1,3 +1,4 @@
+import json
 import os
 from random import Random
 
@@ -13,7 +14,7 @@ def apart(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_the_same_inputs_every_time_and_more_of_them_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fuzz_inputs_are_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[float] = []
 
     def try_one(random: Random) -> tuple[str, str]:
@@ -32,7 +33,7 @@ def test_the_same_inputs_every_time_and_more_of_them_when_asked(monkeypatch: pyt
     assert " refused" in text
 
 
-def test_a_failure_names_its_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fuzz_failure_names_its_input(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[float] = []
 
     def third_fails(random: Random) -> tuple[str, str]:
@@ -50,3 +51,13 @@ def test_a_failure_names_its_input(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs.run("these", third_fails, ci=5)
     assert tried[-1] == tried[2]
     assert os.environ["FUZZ_FROM"] == "2"
+
+
+def test_fuzz_counts_of_several_processes_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = iter([("a kind", "read"), ("a kind", "refused"), ("a kind", "read")])
+    inputs.run("these", lambda _random: next(outcomes), ci=3)
+    handed_on = json.loads(json.dumps(inputs.plain_counts()))
+    monkeypatch.setattr(inputs, "COUNTS", {})
+    for _process in range(2):
+        inputs.add_counts(handed_on)
+    assert inputs.lines() == ["these: 6 inputs", "  a kind: 4 read, 2 refused"]

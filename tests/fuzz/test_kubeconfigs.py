@@ -98,7 +98,7 @@ def mutated_text(random: Random) -> bytes:
     return bytes(data)
 
 
-def test_kubeconfigs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_kubeconfig_is_read_or_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
 

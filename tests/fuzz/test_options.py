@@ -109,6 +109,6 @@ def held(settings: Settings) -> None:
     assert settings.cells
 
 
-def test_options() -> None:
+def test_any_options_are_settings_or_a_problem() -> None:
     counts = inputs.run("options", try_one, ci=500)
     assert {end for _, end in counts} == {"refused", "settings"} or counts.total() < 100

@@ -76,7 +76,8 @@ def damaged(random: Random, path: Path) -> str:
     return kind
 
 
-def test_one_damaged_document_costs_only_its_own_rows(run: Path) -> None:
+@pytest.mark.slow
+def test_damaged_raw_document_affects_only_its_rows(run: Path) -> None:
     whole = collected(run)
     assert {row["outcome"] for row in whole["trials"]} == {"measured"}
     files = sorted(path for path in run.rglob("*.json*") if path.is_file())

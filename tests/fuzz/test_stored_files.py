@@ -172,7 +172,8 @@ def stored() -> Iterator[Stored]:
         yield Stored.make(Path(name, "results"))
 
 
-def test_a_damaged_file_takes_its_own_runs_and_nothing_else(stored: Stored) -> None:
+@pytest.mark.slow
+def test_damaged_parquet_file_excludes_only_its_runs(stored: Stored) -> None:
     def try_one(random: Random) -> inputs.Outcome:
         path = random.choice(list(stored.contents))
         mutation = random.choice(MUTATIONS)
@@ -214,7 +215,7 @@ def _looked_at(stored: Stored, path: Path) -> str:
     return "left out by name" if everything - counting else "shown"
 
 
-def test_a_store_with_several_damaged_files_is_read(stored: Stored) -> None:
+def test_store_with_several_damaged_files_is_read(stored: Stored) -> None:
     def try_one(random: Random) -> inputs.Outcome:
         paths = random.sample(list(stored.contents), 3)
         try:
@@ -254,7 +255,7 @@ def _parsed(text: str) -> addresses.Address | str:
         return str(problem)
 
 
-def test_any_address_is_understood_or_refused_by_a_sentence() -> None:
+def test_any_store_address_is_read_or_a_problem() -> None:
     letters = "s3://file:~?#@%&=*[]{}.\\'\" abZ9_-ü\n\t\0\udc80+$"
     seeds = (
         "s3://bucket/p",
@@ -283,7 +284,7 @@ def test_any_address_is_understood_or_refused_by_a_sentence() -> None:
     assert inputs.run("addresses", try_one, ci=2000, share=0.5).total() > 0
 
 
-def test_a_problem_is_all_that_a_reader_raises(stored: Stored) -> None:
+def test_store_readers_raise_only_problems(stored: Stored) -> None:
     """Where all files of a table are damaged, every verb's question still has an answer."""
     for table in TABLES:
         paths = [path for path in stored.contents if path.parent.name == table]

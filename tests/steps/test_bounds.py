@@ -33,18 +33,18 @@ def chosen(**changes: object) -> dict[str, Any]:
     return values | changes
 
 
-def test_there_are_numbers() -> None:
+def test_bounded_models_have_numbers() -> None:
     assert {"duration_s", "offered_bps", "services", "seed", "remeasure_ratio", "block_size_bytes"} <= set(NUMBERS)
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_every_number_has_a_least_and_a_greatest_value(name: str) -> None:
+def test_every_number_has_a_minimum_and_a_maximum(name: str) -> None:
     assert limits_of(name) != UNBOUNDED
 
 
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("side", ["low", "high"])
-def test_what_is_loaded_is_held_to_them(name: str, side: str) -> None:
+def test_bounds_apply_to_loaded_settings(name: str, side: str) -> None:
     limits = limits_of(name)
     beyond = limits.low - 1 if side == "low" else limits.high * 2 + 1
     with pytest.raises(BadInput, match=rf"^the settings that this step was given are no valid ones: {name}: "):
@@ -53,7 +53,7 @@ def test_what_is_loaded_is_held_to_them(name: str, side: str) -> None:
 
 @pytest.mark.parametrize("option", TYPED, ids=lambda option: option.field)
 @pytest.mark.parametrize("side", ["low", "high"])
-def test_what_is_typed_is_held_to_the_same_bounds(option: Option, side: str) -> None:
+def test_bounds_apply_to_typed_options(option: Option, side: str) -> None:
     limits = limits_of(option.field)
     beyond = limits.low - 0.5 if side == "low" else limits.high * 2
     with pytest.raises(BadInput) as caught:
@@ -79,7 +79,7 @@ def test_what_is_typed_is_held_to_the_same_bounds(option: Option, side: str) -> 
         ("idle=-0.1", "idle must be at least 0 s, got -0.1 s"),
     ],
 )
-def test_what_is_beyond_a_bound_is_a_sentence(options: str, sentence: str) -> None:
+def test_value_beyond_its_bound_is_a_problem(options: str, sentence: str) -> None:
     with pytest.raises(BadInput) as caught:
         choose(options=options)
     assert str(caught.value).startswith(sentence)
@@ -100,21 +100,21 @@ def test_a_cluster_may_have_more_services_than_the_lab() -> None:
         ("lab-nftables+burden", "must say how many rules"),
     ],
 )
-def test_the_burden_of_a_twin_is_bounded(arm: str, says: str) -> None:
+def test_burden_of_a_twin_is_bounded(arm: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         choose(dataplanes=arm)
     with pytest.raises(BadInput, match="are no valid ones"):
         load(json.dumps(json.loads(choose().model_dump_json()) | {"dataplanes": [arm.replace("\u0663", "00")]}))
 
 
-def test_a_burden_is_planned() -> None:
+def test_burden_adds_to_the_expected_duration() -> None:
     heavy = choose(dataplanes=f"lab-iptables,lab-iptables+burden={MOST_RULES}", options="visits=5")
     light = choose(dataplanes="lab-iptables,lab-iptables+burden=1", options="visits=5")
     assert expected_s(heavy) - expected_s(light) == pytest.approx(10, rel=0.1)
 
 
 @pytest.mark.parametrize("name", ["profile", "dataplanes", "topologies", "options", "label", "nodes", "environment"])
-def test_an_endless_text_is_refused_at_once(name: str) -> None:
+def test_very_long_option_text_is_refused_quickly(name: str) -> None:
     texts: dict[str, Any] = {name: "x," * LONGEST_TEXT}
     with pytest.raises(BadInput, match=f"^{name} has {2 * LONGEST_TEXT} characters, and {LONGEST_TEXT} is the most$"):
         choose(**texts)
@@ -128,14 +128,14 @@ def test_the_number_of_dataplanes_is_bounded() -> None:
 
 @pytest.mark.parametrize("name", ["dataplanes", "topologies"])
 @pytest.mark.parametrize("text", [",", " , ,", ",,,"])
-def test_a_list_of_nothing_is_not_taken_for_all(name: str, text: str) -> None:
+def test_empty_list_is_not_taken_for_all(name: str, text: str) -> None:
     texts: dict[str, Any] = {name: text}
     with pytest.raises(BadInput, match=f"{name} is .* which names none: name at least one, or leave it out"):
         choose(**texts)
 
 
 @pytest.mark.parametrize("visit", ["0", "-1", "999", "", "x", "1e0", "\u0661"])
-def test_a_visit_that_the_plan_has_not_is_a_sentence(visit: str) -> None:
+def test_unknown_visit_number_is_a_problem(visit: str) -> None:
     settings = choose(profile="smoke", options="visits=1").model_dump_json()
     assert planned(settings, "04")[1].visit == 4
     with pytest.raises(BadInput, match="is none of this run's: its plan has the visits 1 to 4"):
@@ -143,6 +143,6 @@ def test_a_visit_that_the_plan_has_not_is_a_sentence(visit: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"profile": "quick"}', "\u0663", "NaN"])
-def test_settings_that_are_none_are_a_sentence(text: str) -> None:
+def test_invalid_settings_json_is_a_problem(text: str) -> None:
     with pytest.raises(BadInput, match="the settings that this step was given are no valid ones"):
         load(text)

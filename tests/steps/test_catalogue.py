@@ -13,7 +13,7 @@ from steps.catalogue.topologies import Topology
 
 
 @pytest.mark.parametrize("entry", dataplanes.DATAPLANES, ids=lambda e: e.name)
-def test_a_dataplane(entry: Dataplane) -> None:
+def test_dataplane_catalogue_entries(entry: Dataplane) -> None:
     assert re.fullmatch(r"[a-z0-9-]+", entry.name)
     assert entry.title
     assert re.fullmatch(r"#[0-9A-F]{6}", entry.colour)
@@ -24,14 +24,14 @@ def test_a_dataplane(entry: Dataplane) -> None:
 
 
 @pytest.mark.parametrize("field", ["name", "title", "colour"])
-def test_dataplanes_can_be_told_apart(field: str) -> None:
+def test_dataplane_names_titles_and_colours_are_unique(field: str) -> None:
     for kind in get_args(Kind):
         values = [getattr(d, field) for d in dataplanes.of_kind(kind)]
         assert len(set(values)) == len(values)
 
 
 @pytest.mark.parametrize("entry", topologies.TOPOLOGIES, ids=lambda e: e.name)
-def test_a_topology(entry: Topology) -> None:
+def test_topology_catalogue_entries(entry: Topology) -> None:
     assert re.fullmatch(r"[a-z0-9-]+", entry.name)
     assert entry.title
     assert entry.description.endswith(".")
@@ -47,7 +47,7 @@ def test_the_control_is_a_topology_between_nodes() -> None:
 
 
 @pytest.mark.parametrize("entry", profiles.PROFILES, ids=lambda e: e.name)
-def test_a_profile(entry: Profile) -> None:
+def test_profile_catalogue_entries(entry: Profile) -> None:
     assert entry.description
     for environment in ("lab", "prod"):
         amount = options.defaults(entry.name, environment)
@@ -59,7 +59,7 @@ def test_a_profile(entry: Profile) -> None:
     assert all(c.direction in c.program.directions for c in cells)
 
 
-def test_the_default_profile_is_there() -> None:
+def test_default_profile_exists() -> None:
     assert profiles.DEFAULT in profiles.BY_NAME
 
 
@@ -67,6 +67,6 @@ def test_the_default_profile_is_there() -> None:
     ("text", "name", "label", "burden"),
     [("lab-x", "lab-x", None, 0), ("lab-x+twin", "lab-x", "twin", 0), ("lab-x+burden=7", "lab-x", "burden=7", 7)],
 )
-def test_an_arm_reads_as_it_is_written(text: str, name: str, label: str | None, burden: int) -> None:
+def test_arm_round_trips_through_text(text: str, name: str, label: str | None, burden: int) -> None:
     arm = Arm.parse(text)
     assert (arm.name, arm.label, arm.burden, str(arm)) == (name, label, burden, text)

@@ -36,18 +36,18 @@ def tables(directory: Path, **text: str) -> Path:
         ({}, ()),
     ],
 )
-def test_ports_that_anything_listens_at(tmp_path: Path, text: dict[str, str], ports: tuple[int, ...]) -> None:
+def test_listening_ports_from_proc_net(tmp_path: Path, text: dict[str, str], ports: tuple[int, ...]) -> None:
     assert client_network.listening_ports(tables(tmp_path, **text)) == ports
 
 
-def test_a_real_listener_is_found_by_the_real_tables() -> None:
+def test_real_listening_socket_is_found() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert port in client_network.listening_ports()
     assert port not in client_network.listening_ports()
 
 
-def test_only_a_step_in_a_pods_own_network_is_looked_at(tmp_path: Path) -> None:
+def test_only_pod_network_steps_are_checked(tmp_path: Path) -> None:
     here = tables(tmp_path, tcp=ENVOY)
     reason = client_network.shared(placement(), IN_A_STEP, here)
     assert reason is not None
@@ -58,7 +58,7 @@ def test_only_a_step_in_a_pods_own_network_is_looked_at(tmp_path: Path) -> None:
     assert client_network.shared(placement(), IN_A_STEP, tables(tmp_path, tcp=BUSY)) is None
 
 
-def test_every_trial_of_it_is_a_failed_row_with_the_reason(tmp_path: Path) -> None:
+def test_listening_client_fails_every_trial(tmp_path: Path) -> None:
     trials = [trial(trial=number) for number in (1, 2)]
     client_network.refuse(placement(), trials, settings(), tmp_path, "a proxy listens")
     visit = Visit(visit=1, round=1, dataplane="lab-iptables", trials=tuple(trials))

@@ -16,7 +16,7 @@ SHIFTS = st.floats(-1e6, 1e6)
 @seed(1)
 @settings(deadline=None, max_examples=300)
 @given(SECONDS, SHIFTS, st.booleans())
-def test_a_clock_that_is_set_turns_no_run_round(took_s: float, shift_s: float, same_boot: bool) -> None:  # noqa: FBT001
+def test_clock_adjustment_keeps_run_times_ordered(took_s: float, shift_s: float, same_boot: bool) -> None:  # noqa: FBT001
     now = BEGAN + timedelta(seconds=took_s + shift_s)
     started = Mark(boot_id="a", since_boot_s=100.0)
     ended = Mark(boot_id="a" if same_boot else "b", since_boot_s=100.0 + took_s)
@@ -30,7 +30,7 @@ def test_a_clock_that_is_set_turns_no_run_round(took_s: float, shift_s: float, s
         assert (doubt is not None) == (now < BEGAN)
 
 
-def test_what_is_known_of_the_clock_is_a_sentence() -> None:
+def test_clock_set_back_is_reported() -> None:
     started, ended = Mark(boot_id="a", since_boot_s=1.0), Mark(boot_id="a", since_boot_s=61.0)
     found, doubt = ended_at(BEGAN, started, BEGAN - timedelta(hours=1), ended)
     assert found == BEGAN + timedelta(seconds=60)
@@ -39,7 +39,7 @@ def test_what_is_known_of_the_clock_is_a_sentence() -> None:
     assert ended_at(BEGAN, None, BEGAN + timedelta(seconds=9), None) == (BEGAN + timedelta(seconds=9), None)
 
 
-def test_two_marks_of_one_machine_are_in_order() -> None:
+def test_timestamps_of_one_machine_are_ordered() -> None:
     first, second = clock.mark(), clock.mark()
     assert first is not None
     assert second is not None

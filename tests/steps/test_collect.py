@@ -59,7 +59,7 @@ def of_visit(rows: list[Row], visit: int) -> list[Row]:
     return [row for row in rows if row["visit"] == visit]
 
 
-def test_a_whole_run(run: Path) -> None:
+def test_collect_complete_run(run: Path) -> None:
     found = tables(run)
     (row,) = found["runs"]
     assert (row["run_id"], row["environment"], row["seed"], row["finished_at"]) == ("run-1", "lab", 1, AT)
@@ -76,7 +76,7 @@ def test_a_whole_run(run: Path) -> None:
     assert [t["trial"] for t in found["trials"]] == list(range(1, len(found["trials"]) + 1))
 
 
-def test_a_switch_is_settled_from_its_last_change_on_and_costs_what_was_seen(run: Path) -> None:
+def test_settle_time_starts_at_the_last_change_and_switch_cost(run: Path) -> None:
     folder = run / raw.visit_directory(1)
     configured = raw.read(folder / raw.CONFIGURE, raw.Configure)
     evidence = raw.read(folder / raw.SETTLE, raw.Evidence)
@@ -108,7 +108,7 @@ def test_a_switch_is_settled_from_its_last_change_on_and_costs_what_was_seen(run
         ({"server_interface": "eth0", "monitors": (Monitor(node="b", side="client", source="http://b/"),)}, None),
     ],
 )
-def test_the_mtu_of_the_servers_end_is_its_monitors(run: Path, place: Row, expected: int | None) -> None:
+def test_server_mtu_comes_from_its_monitor(run: Path, place: Row, expected: int | None) -> None:
     planned = visits(run)[0].trials[0]
     path = run / raw.visit_directory(1) / planned.topology / raw.trial_name(planned.trial)
     document = raw.read(path, raw.TrialDocument)
@@ -130,7 +130,7 @@ def test_the_mtu_of_the_servers_end_is_its_monitors(run: Path, place: Row, expec
     assert row["server_mtu_bytes"] == expected
 
 
-def test_a_visit_row(run: Path) -> None:
+def test_collect_visit_row(run: Path) -> None:
     row = next(r for r in tables(run)["visits"] if r["dataplane_requested"] == "lab-ebpf+twin")
     assert row["dataplane_observed"] == "lab-ebpf"
     assert (row["proof"], row["proof_reason"], row["error"]) == ("proven", None, None)
@@ -142,7 +142,7 @@ def test_a_visit_row(run: Path) -> None:
     assert row["canary_before_bps"] == row["canary_after_bps"] == pytest.approx(33871641481.4)
 
 
-def test_a_tcp_trial_row(run: Path) -> None:
+def test_collect_tcp_trial_row(run: Path) -> None:
     row = next(t for t in tables(run)["trials"] if (t["tool"], t["transport"]) == ("iperf3", "tcp"))
     assert row["received_bps"] == pytest.approx(33871641481.4)
     assert row["retransmits"] == 10
@@ -160,14 +160,14 @@ def test_a_tcp_trial_row(run: Path) -> None:
     assert "connect_p50_s" not in row
 
 
-def test_a_connect_trial_row(run: Path) -> None:
+def test_collect_connect_trial_row(run: Path) -> None:
     row = next(t for t in tables(run)["trials"] if t["tool"] == "tcp_connect")
     assert (row["connects_per_s"], row["connect_p50_s"], row["connect_p99_s"]) == (100, 1e-5, 2e-5)
     assert row["duration_s"] == 0.25
     assert "received_bps" not in row
 
 
-def test_samples_of_iperf3_and_of_the_monitors(run: Path) -> None:
+def test_collect_samples_of_iperf3_and_monitors(run: Path) -> None:
     found = tables(run)
     tcp = next(t["trial"] for t in found["trials"] if (t["tool"], t["transport"]) == ("iperf3", "tcp"))
     samples = [s for s in found["samples"] if s["trial"] == tcp]
@@ -200,7 +200,7 @@ def trial_row(run: Path, protocol: str = "tcp") -> Row:
     return next(t for t in of_visit(tables(run)["trials"], 1) if by_name(protocol) == (t["tool"], t["transport"]))
 
 
-def test_the_warm_up_is_left_out_of_cpu(run: Path) -> None:
+def test_cpu_excludes_the_warm_up(run: Path) -> None:
     _, path = first(run)
     readings = {"host": tuple(counters(100 + t, busy=max(0.0, t - 1)) for t in (0.0, 0.5, 1.0, 1.5, 2.0))}
     replaced(path, attempts=(attempt(window_offset_s=1.0, readings=readings),))
@@ -210,7 +210,7 @@ def test_the_warm_up_is_left_out_of_cpu(run: Path) -> None:
     assert [s["omitted"] for s in samples] == [True, True, False, False]
 
 
-def test_bytes_through_the_nat_node(run: Path) -> None:
+def test_nat_bytes_per_payload_byte(run: Path) -> None:
     _, path = first(run)
     nat = Monitor(node="node-a", side="nat", source="netns:node-a")
     place = placement(nat_monitor=nat, nat_interface="ul0")
@@ -223,7 +223,7 @@ def test_bytes_through_the_nat_node(run: Path) -> None:
     assert trial_row(run)["nat_bytes_per_payload_byte"] is None
 
 
-def test_the_last_attempt_counts_and_flags_are_kept(run: Path) -> None:
+def test_last_attempt_counts_and_flags_are_kept(run: Path) -> None:
     _, path = first(run)
     attempts = (attempt("refused-3.12.json"), attempt("cluster-tcp-pod-to-pod-3.12.json", foreign_cpu_ratio=0.2))
     replaced(path, attempts=attempts, flags=("foreign-cpu",))
@@ -234,9 +234,7 @@ def test_the_last_attempt_counts_and_flags_are_kept(run: Path) -> None:
 
 
 @pytest.mark.parametrize(("then", "now", "above"), [(0.05, 0.2, 0.25), (None, 0.2, 0.4), (0.05, None, 0.4)])
-def test_what_others_used_then_and_now_is_not_the_trials(
-    run: Path, then: float | None, now: float | None, above: float
-) -> None:
+def test_foreign_cpu_is_not_the_trials(run: Path, then: float | None, now: float | None, above: float) -> None:
     folder, path = first(run)
     canary = folder / "canary-before" / raw.CANARY
     document = raw.read(canary, raw.CanaryDocument)
@@ -260,7 +258,7 @@ def test_without_an_idle_baseline_cpu_per_gbit_is_unknown(run: Path) -> None:
 
 
 @pytest.mark.parametrize("rate", ["", " rate=300M"])
-def test_udp_that_would_fragment_and_whose_cpu_is_in_doubt_is_flagged(tmp_path: Path, rate: str) -> None:
+def test_udp_fragmentation_and_cpu_flags(tmp_path: Path, rate: str) -> None:
     write_run(tmp_path, settings(options=f"rounds=1 protocols=udp directions=forward{rate}"))
     _, path = first(tmp_path, "udp")
     planned = raw.read(path, raw.TrialDocument).trial
@@ -271,7 +269,7 @@ def test_udp_that_would_fragment_and_whose_cpu_is_in_doubt_is_flagged(tmp_path: 
     assert row["lost_packets"] is not None
 
 
-def test_what_is_subtracted_is_in_doubt_where_the_idle_window_is(run: Path) -> None:
+def test_idle_baseline_flags_apply_to_the_difference(run: Path) -> None:
     """The nodes' idle time ran backwards before the first trial, so no CPU figure of the visit can be used."""
     path = run / raw.visit_directory(1) / "canary-before" / raw.CANARY
     canary = raw.read(path, raw.CanaryDocument)
@@ -288,9 +286,7 @@ def test_what_is_subtracted_is_in_doubt_where_the_idle_window_is(run: Path) -> N
         (raw.PREPARE, raw.Prepare(visit=1, error="port 5201 in use"), "prepare failed: port 5201 in use"),
     ],
 )
-def test_a_step_that_failed_before_the_trials_is_their_reason(
-    run: Path, document: str, content: Model, error: str
-) -> None:
+def test_error_of_an_earlier_step_is_the_trials_error(run: Path, document: str, content: Model, error: str) -> None:
     folder, _ = first(run)
     for path in folder.glob("*/*.gz"):
         path.unlink()
@@ -307,9 +303,7 @@ def test_a_step_that_failed_before_the_trials_is_their_reason(
     [(raw.SETTLE, "before", "before the first trial"), (raw.CLEAR, "after", "after the last trial")],
 )
 @pytest.mark.parametrize("state", ["disproven", "unproven", "missing", "cut", "error"])
-def test_evidence_that_does_not_suffice_voids_the_trials(
-    run: Path, document: str, moment: str, words: str, state: str
-) -> None:
+def test_insufficient_evidence_voids_the_trials(run: Path, document: str, moment: str, words: str, state: str) -> None:
     folder, _ = first(run)
     path = folder / document
     if state == "missing":
@@ -334,7 +328,7 @@ def test_evidence_that_does_not_suffice_voids_the_trials(
     assert not [s for s in found["samples"] if s["trial"] in {t["trial"] for t in voided}]
 
 
-def test_the_wrong_dataplane_at_both_moments_is_what_was_observed(run: Path) -> None:
+def test_wrong_dataplane_at_both_moments_is_observed(run: Path) -> None:
     folder, _ = first(run)
     for document, moment in ((raw.SETTLE, "before"), (raw.CLEAR, "after")):
         seen = tuple(sign(node, "lab-nftables", moment=moment) for node in NODES)
@@ -343,13 +337,13 @@ def test_the_wrong_dataplane_at_both_moments_is_what_was_observed(run: Path) -> 
     assert (row["proof"], row["dataplane_observed"]) == ("disproven", "lab-nftables")
 
 
-def test_signs_of_another_moment_prove_nothing(run: Path) -> None:
+def test_signs_of_another_moment_are_ignored(run: Path) -> None:
     folder, _ = first(run)
     (folder / raw.CLEAR).write_bytes((folder / raw.SETTLE).read_bytes())
     assert tables(run)["visits"][0]["proof"] == "unproven"
 
 
-def test_trials_that_the_run_never_came_to_are_not_run(run: Path) -> None:
+def test_trials_never_started_are_not_run(run: Path) -> None:
     folder, path = first(run)
     path.unlink()
     row = trial_row(run)
@@ -365,7 +359,7 @@ def test_trials_that_the_run_never_came_to_are_not_run(run: Path) -> None:
     assert found["visits"][0]["error"] == "the run ended before this visit"
 
 
-def test_a_run_that_ended_before_its_preflight_plans_again_and_ran_nothing(run: Path) -> None:
+def test_run_without_preflight_is_planned_again_as_not_run(run: Path) -> None:
     planned = len(tables(run)["trials"])
     (run / raw.PREFLIGHT).unlink()
     for folder in run.glob("visit-*"):
@@ -378,7 +372,7 @@ def test_a_run_that_ended_before_its_preflight_plans_again_and_ran_nothing(run: 
     assert found["runs"][0]["provenance"] is None
 
 
-def test_what_preflight_left_out_has_no_rows_but_its_reason_is_kept(run: Path) -> None:
+def test_skipped_dataplane_has_no_rows_but_a_reason(run: Path) -> None:
     finding = Finding(severity="skip", subject="lab-ebpf", reason="needs root", remedy="run it as root")
     kept = plan.make(plan.without(CHOSEN, {"lab-ebpf"}))
     raw.write(run / raw.PREFLIGHT, raw.Preflight(findings=(finding,), provenance={}, visits=kept))
@@ -387,7 +381,7 @@ def test_what_preflight_left_out_has_no_rows_but_its_reason_is_kept(run: Path) -
     assert found["runs"][0]["parameters"]["skipped"] == [finding.model_dump()]
 
 
-def test_a_failed_trial_has_its_error_and_no_figures(run: Path) -> None:
+def test_failed_trial_has_error_and_null_values(run: Path) -> None:
     _, path = first(run)
     replaced(path, attempts=(attempt("refused-3.12.json", exit_code=1),))
     row = trial_row(run)
@@ -397,7 +391,7 @@ def test_a_failed_trial_has_its_error_and_no_figures(run: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [cut_short, damaged])
-def test_a_harmed_trial_document_is_a_failed_trial(run: Path, harm: Callable[[Path], None]) -> None:
+def test_damaged_trial_document_is_a_failed_trial(run: Path, harm: Callable[[Path], None]) -> None:
     _, path = first(run)
     harm(path)
     row = trial_row(run)
@@ -407,7 +401,7 @@ def test_a_harmed_trial_document_is_a_failed_trial(run: Path, harm: Callable[[Pa
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_without_run_json_nothing_can_be_said(run: Path, harm: Callable[[Path], None]) -> None:
+def test_missing_run_json_is_a_problem(run: Path, harm: Callable[[Path], None]) -> None:
     harm(run / raw.RUN)
     with pytest.raises(Problem, match=r"run\.json"):
         collect.rows(run)
@@ -415,7 +409,7 @@ def test_without_run_json_nothing_can_be_said(run: Path, harm: Callable[[Path], 
 
 @unhurried(deadline=None)  # a machine that others use takes its time to write files
 @given(st.data())
-def test_whatever_is_missing_or_cut_every_planned_trial_is_a_row(
+def test_every_planned_trial_is_a_row_whatever_is_missing(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     run = tmp_path_factory.mktemp("run")
@@ -431,7 +425,7 @@ def test_whatever_is_missing_or_cut_every_planned_trial_is_a_row(
         assert row["outcome"] != "measured" or proof == "proven"
 
 
-def test_a_document_of_an_attempt_that_never_was(run: Path) -> None:
+def test_document_without_attempts(run: Path) -> None:
     folder, path = first(run)
     document = raw.read(path, raw.TrialDocument)
     write_trial(folder, document.trial, CHOSEN)
@@ -448,7 +442,7 @@ def stopped(run: Path) -> Path:
     return folder
 
 
-def test_a_visit_that_a_stop_cut_short_counts_where_restore_still_saw_its_dataplane(run: Path) -> None:
+def test_visit_interrupted_by_stop_is_proven_by_restore(run: Path) -> None:
     stopped(run)
     visit = visits(run)[1]
     name = visit.dataplane.partition("+")[0]
@@ -483,7 +477,7 @@ def with_figure(one: raw.Attempt, *place: str | int, value: float) -> raw.Attemp
         (("intervals", 0, "sum", "bits_per_second"), -1.0),
     ],
 )
-def test_a_figure_beyond_its_column_costs_its_own_trial(run: Path, place: tuple[str | int, ...], value: float) -> None:
+def test_value_beyond_its_column_fails_only_its_trial(run: Path, place: tuple[str | int, ...], value: float) -> None:
     whole = tables(run)
     _, path = first(run)
     document = raw.read(path, raw.TrialDocument)
@@ -502,7 +496,7 @@ def test_a_figure_beyond_its_column_costs_its_own_trial(run: Path, place: tuple[
 
 
 @pytest.mark.parametrize(("table", "column"), [("trials", "retransmits"), ("samples", "cwnd_bytes")])
-def test_a_row_that_no_table_takes_costs_its_own_trial(run: Path, table: str, column: str) -> None:
+def test_invalid_row_fails_only_its_trial(run: Path, table: str, column: str) -> None:
     found = tables(run)
     before = {row["trial"]: dict(row) for row in found["trials"]}
     row = next(row for row in found[table] if row["trial"] == 2)
@@ -518,7 +512,7 @@ def test_a_row_that_no_table_takes_costs_its_own_trial(run: Path, table: str, co
     assert 2 not in {row["trial"] for row in found["samples"]}
 
 
-def test_a_column_of_a_visit_or_of_the_run_that_no_table_takes_is_unknown(run: Path) -> None:
+def test_invalid_visit_or_run_column_is_null(run: Path) -> None:
     found = tables(run)
     found["visits"][0]["udp_probe_sent_packets"] = 2**64
     found["runs"][0]["seed"] = 2**64
@@ -540,7 +534,7 @@ def test_a_column_of_a_visit_or_of_the_run_that_no_table_takes_is_unknown(run: P
         (raw.PREPARE, raw.PREPARE, "prepare.json is of visit 2, not of visit 1"),
     ],
 )
-def test_a_document_of_another_visit_proves_nothing(run: Path, name: str, other: str, fault: str) -> None:
+def test_document_of_another_visit_is_ignored(run: Path, name: str, other: str, fault: str) -> None:
     (run / raw.visit_directory(1) / name).write_bytes((run / raw.visit_directory(2) / other).read_bytes())
     found = tables(run)
     assert found["visits"][0]["error"] == fault
@@ -549,7 +543,7 @@ def test_a_document_of_another_visit_proves_nothing(run: Path, name: str, other:
     assert {row["outcome"] for row in of_visit(found["trials"], 2)} == {"measured"}
 
 
-def test_a_canary_of_the_other_moment_is_a_fault(run: Path) -> None:
+def test_canary_of_the_other_moment_is_an_error(run: Path) -> None:
     folder, _ = first(run)
     (folder / "canary-after" / raw.CANARY).write_bytes((folder / "canary-before" / raw.CANARY).read_bytes())
     row = tables(run)["visits"][0]
@@ -557,7 +551,7 @@ def test_a_canary_of_the_other_moment_is_a_fault(run: Path) -> None:
     assert row["error"] == "canary-after/canary.json.gz is of the canary before the trials"
 
 
-def test_a_document_of_another_trial_is_not_this_ones(run: Path) -> None:
+def test_document_of_another_trial_is_an_error(run: Path) -> None:
     visit = visits(run)[0]
     one, other = (
         run / raw.visit_directory(1) / t.topology / raw.trial_name(t.trial) for t in (visit.trials[0], visit.trials[1])
@@ -567,7 +561,7 @@ def test_a_document_of_another_trial_is_not_this_ones(run: Path) -> None:
     assert (row["outcome"], row["error"]) == ("failed", f"{one.name} is of another trial than was planned")
 
 
-def test_a_preflight_of_another_plan_is_damaged(run: Path) -> None:
+def test_preflight_of_another_plan_is_damaged(run: Path) -> None:
     preflight = raw.read(run / raw.PREFLIGHT, raw.Preflight)
     other = preflight.visits[0].model_copy(update={"dataplane": "lab-nftables"})
     raw.write(run / raw.PREFLIGHT, preflight.model_copy(update={"visits": (other,)}))
@@ -576,7 +570,7 @@ def test_a_preflight_of_another_plan_is_damaged(run: Path) -> None:
     assert found["runs"][0]["provenance"] is None
 
 
-def test_a_run_without_what_preflight_left_out_is_collected_as_it_was_planned_then(tmp_path: Path) -> None:
+def test_run_replanned_by_preflight_is_collected_by_that_plan(tmp_path: Path) -> None:
     asked = settings(dataplanes="lab-iptables,lab-nftables,lab-ebpf")
     going = plan.without(asked, {"lab-ebpf"})
     write_run(tmp_path, going)
@@ -590,7 +584,7 @@ def test_a_run_without_what_preflight_left_out_is_collected_as_it_was_planned_th
     assert {trial["outcome"] for trial in found["trials"]} == {"measured"}
 
 
-def test_a_clock_that_went_back_is_no_sample_and_no_negative_share(run: Path) -> None:
+def test_clock_set_back_gives_no_sample_and_no_negative_ratio(run: Path) -> None:
     _, path = first(run)
     readings = {"host": (counters(100.0, busy=0.3), counters(99.0, busy=0.2), counters(101.0, busy=0.1))}
     replaced(path, attempts=(attempt(readings=readings),))
@@ -600,7 +594,7 @@ def test_a_clock_that_went_back_is_no_sample_and_no_negative_share(run: Path) ->
     assert samples == []
 
 
-def test_what_no_table_takes_never_leaves_the_collector(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_collected_rows_always_fit_their_tables(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = collect_trials.trial_row
 
     def beyond(trial: Trial, *others: Any) -> Row:  # noqa: ANN401 - passed on
@@ -611,7 +605,7 @@ def test_what_no_table_takes_never_leaves_the_collector(run: Path, monkeypatch: 
     assert {row["trial"]: row["outcome"] for row in tables(run)["trials"]}[3] == "failed"
 
 
-def test_a_clock_that_was_set_back_gives_no_run_that_ended_before_it_began(tmp_path: Path) -> None:
+def test_clock_set_back_keeps_run_end_after_start(tmp_path: Path) -> None:
     write_run(tmp_path, settings())
     (row,) = collect.rows(tmp_path, collected_at=AT - timedelta(hours=1))["runs"]
     assert row["finished_at"] == row["started_at"] == AT
@@ -620,7 +614,7 @@ def test_a_clock_that_was_set_back_gives_no_run_that_ended_before_it_began(tmp_p
     assert "the run ended 3600 s before it began" in parameters["findings"][0]["reason"]
 
 
-def test_the_time_until_the_proof_is_not_zero_because_a_clock_was_set_back(tmp_path: Path) -> None:
+def test_clock_set_back_makes_settle_time_null(tmp_path: Path) -> None:
     write_run(tmp_path, settings())
     folder = tmp_path / raw.visit_directory(1)
     settled = raw.read(folder / raw.SETTLE, raw.Evidence)

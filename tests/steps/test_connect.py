@@ -36,7 +36,7 @@ def test_a_probe_leaves_no_socket_behind(port: int) -> None:
     assert [row for row in rows if row[2].endswith(f":{port:04X}")] == []
 
 
-def test_ipv6(port: int) -> None:
+def test_connect_probe_over_ipv6(port: int) -> None:
     if not socket.has_dualstack_ipv6():
         pytest.skip("this machine has no IPv6")
     assert connect.probe("::1", port, 0.02)["count"] > 0
@@ -54,7 +54,7 @@ def test_a_probe_of_a_closed_port_gives_up_and_says_why() -> None:
 
 
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=300), st.integers(0, 5))
-def test_quantiles_are_times_that_were_seen(times_s: list[float], errors: int) -> None:
+def test_latency_quantiles_are_observed_values(times_s: list[float], errors: int) -> None:
     found = connect.summarise(times_s, errors, None, 1.0)
     assert found["p50_s"] in times_s
     assert found["p99_s"] in times_s
@@ -68,7 +68,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_the_command_prints_one_json_object(port: int) -> None:
+def test_connect_probe_command_prints_json(port: int) -> None:
     done = run("probe", "127.0.0.1", str(port), "0.05")
     assert done.returncode == 0
     assert set(json.loads(done.stdout)) == set(connect.Probed.__annotations__)
@@ -82,14 +82,14 @@ def test_the_command_prints_one_json_object(port: int) -> None:
         (("probe", "no.such.host.invalid", "1", "0.1"), 0, ""),
     ],
 )
-def test_wrong_use_is_a_sentence(arguments: tuple[str, ...], code: int, said: str) -> None:
+def test_connect_probe_usage_errors(arguments: tuple[str, ...], code: int, said: str) -> None:
     done = run(*arguments)
     assert done.returncode == code
     assert done.stderr.startswith(said)
     assert "Traceback" not in done.stderr
 
 
-def test_a_port_in_use_is_a_sentence(port: int) -> None:
+def test_connect_server_port_in_use(port: int) -> None:
     done = run("serve", str(port))
     assert done.returncode == 1
     assert "in use" in done.stderr

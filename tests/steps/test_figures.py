@@ -16,7 +16,7 @@ def found(stdout: str, exit_code: int | None = 0, stderr: str = "") -> Connects 
     return of
 
 
-def test_figures_that_agree_are_measured() -> None:
+def test_consistent_connect_probe_result_is_measured() -> None:
     measured = found(json.dumps(PROBED))
     assert isinstance(measured, Connects)
     assert measured.connects_per_s == 100.0
@@ -37,7 +37,7 @@ def test_figures_that_agree_are_measured() -> None:
         ({"count": "25"}, "the connect probe's JSON is not of a form known here"),
     ],
 )
-def test_figures_that_can_not_be_are_a_failure(changed: dict[str, object], reason: str) -> None:
+def test_impossible_connect_probe_result_is_a_failure(changed: dict[str, object], reason: str) -> None:
     failure = found(json.dumps({**PROBED, **changed}))
     assert isinstance(failure, Failure)
     assert failure.reason.startswith(reason)
@@ -55,7 +55,7 @@ def test_figures_that_can_not_be_are_a_failure(changed: dict[str, object], reaso
         (json.dumps(PROBED), "the connect probe ended with exit code 1: no route"),
     ],
 )
-def test_what_is_no_whole_answer_is_a_failure(stdout: str, reason: str) -> None:
+def test_incomplete_connect_probe_result_is_a_failure(stdout: str, reason: str) -> None:
     failure = found(stdout, exit_code=1, stderr="Traceback\nno route\n")
     assert isinstance(failure, Failure)
     assert failure.reason.startswith(reason)

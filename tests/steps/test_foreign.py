@@ -13,7 +13,7 @@ from steps import foreign
 from steps.foreign import ForeignCpu, Reading
 
 
-def test_what_others_used_is_a_share_of_all_cores() -> None:
+def test_foreign_cpu_is_a_ratio_of_all_cores() -> None:
     before = Reading(at_s=10, cores=2, foreign_s=100)
     after = Reading(at_s=12, cores=2, foreign_s=101.4)
     assert foreign.ratio(before, after) == pytest.approx(1.4 / 4)
@@ -23,18 +23,18 @@ def test_what_others_used_is_a_share_of_all_cores() -> None:
     ("before", "after"),
     [(None, None), (Reading(1, 1, 0), None), (None, Reading(1, 1, 0)), (Reading(1, 1, 0), Reading(1, 1, 0))],
 )
-def test_what_can_not_be_known_is_none(before: Reading | None, after: Reading | None) -> None:
+def test_unknown_foreign_cpu_is_none(before: Reading | None, after: Reading | None) -> None:
     assert foreign.ratio(before, after) is None
 
 
 @given(st.floats(-10, 10), st.floats(0.01, 10))
-def test_a_ratio_stays_within_bounds(foreign_s: float, wall_s: float) -> None:
+def test_foreign_cpu_ratio_stays_within_bounds(foreign_s: float, wall_s: float) -> None:
     found = foreign.ratio(Reading(0, 2, 0), Reading(wall_s, 2, foreign_s))
     assert found is not None
     assert 0 <= found <= 1
 
 
-def test_outside_a_box_nothing_is_known(tmp_path: Path) -> None:
+def test_foreign_cpu_is_unknown_outside_a_sandbox(tmp_path: Path) -> None:
     outside = ForeignCpu(host_proc=tmp_path)
     assert not outside.available
     assert outside.read() is None
@@ -75,8 +75,8 @@ while True:
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("spinning", [None, "while True: pass", SHORT_LIVED])
-def test_in_a_box_own_work_is_own_and_the_work_of_others_is_foreign(spinning: str | None) -> None:
+@pytest.mark.parametrize("spinning", [pytest.param(None, marks=pytest.mark.alone), "while True: pass", SHORT_LIVED])
+def test_foreign_cpu_in_a_sandbox(spinning: str | None) -> None:
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("a box needs root and unshare here")
     flags = ["-m", "--pid", "--fork", "--kill-child", "--propagation", "private"]

@@ -98,7 +98,9 @@ def test_udp_on_a_cluster_reads_the_receiver_not_the_sum() -> None:
         ("udp-reverse-3.12", "3.12", "receiver", 0, 2),
     ],
 )
-def test_intervals_of_old_and_new_versions(name: str, version: str, side: str, omitted: int, counted: int) -> None:
+def test_intervals_of_old_and_new_iperf3_versions(
+    name: str, version: str, side: str, omitted: int, counted: int
+) -> None:
     found = report(name)
     assert found.version == version
     assert {i.side for i in found.intervals} == {side}
@@ -109,14 +111,14 @@ def test_intervals_of_old_and_new_versions(name: str, version: str, side: str, o
     assert sum(measured) / len(measured) == pytest.approx(found.received_bps, rel=0.25)
 
 
-def test_a_sender_elsewhere_has_no_known_round_trip_time_rather_than_zero() -> None:
+def test_remote_sender_has_null_rtt() -> None:
     assert report("tcp-reverse-omit-3.12").rtt_s is None
     rtt_s = report("tcp-forward-3.21").rtt_s
     assert rtt_s is not None
     assert rtt_s > 0
 
 
-def test_losses_that_a_pair_of_versions_denies_are_reckoned_from_the_bytes_and_flagged() -> None:
+def test_udp_loss_denied_by_iperf3_versions_is_computed_from_bytes() -> None:
     name = "udp-forward-3.21-against-3.12"
     end = json.loads(recorded(name))["end"]
     assert end["sum_received"]["lost_packets"] == 0, "the recorded defect"
@@ -127,7 +129,7 @@ def test_losses_that_a_pair_of_versions_denies_are_reckoned_from_the_bytes_and_f
     assert found.lost_packets == lost
 
 
-def test_losses_of_the_warm_up_that_3_12_counts_are_left_out_and_flagged() -> None:
+def test_udp_loss_in_the_warm_up_of_3_12_is_excluded_and_flagged() -> None:
     found = report("udp-forward-omit-3.12")
     assert found.flags == ("udp-counters",)
     assert found.lost_packets is not None
@@ -145,11 +147,11 @@ def test_losses_of_the_warm_up_that_3_12_counts_are_left_out_and_flagged() -> No
     ],
 )
 @pytest.mark.parametrize("exit_code", [0, 1])
-def test_an_error_is_a_failure_whatever_the_exit_code(name: str, sentence: str, exit_code: int) -> None:
+def test_iperf3_error_is_a_failure_with_any_exit_code(name: str, sentence: str, exit_code: int) -> None:
     assert failure(recorded(name), exit_code=exit_code) == sentence
 
 
-def test_an_error_without_words_is_a_failure() -> None:
+def test_empty_iperf3_error_is_a_failure() -> None:
     document = json.loads(recorded("tcp-forward-3.21")) | {"error": ""}
     assert failure(json.dumps(document).encode(), exit_code=0) == "iperf3: an error that it does not name"
 
@@ -159,7 +161,7 @@ def test_errors_of_new_versions_are_failures(name: str) -> None:
     assert failure(recorded(name), exit_code=0).startswith("iperf3: ")
 
 
-def test_output_that_is_no_json_is_a_failure_that_quotes_it() -> None:
+def test_output_that_is_no_json_is_quoted() -> None:
     assert failure(b"") == "iperf3 printed nothing, exit code 1"
     assert (
         failure(b"", b"iperf3: parameter error\nUsage", 1)
@@ -174,22 +176,22 @@ def test_output_that_is_no_json_is_a_failure_that_quotes_it() -> None:
     assert failure(b"{}", exit_code=0) == "iperf3's JSON does not say what test it is of"
 
 
-def test_figures_of_a_program_that_failed_are_not_believed() -> None:
+def test_report_with_nonzero_exit_code_is_a_failure() -> None:
     assert failure(recorded("tcp-forward-3.21"), b"iperf3: oops", 1) == "iperf3 ended with exit code 1: iperf3: oops"
 
 
-def test_a_warning_around_the_json_is_no_failure() -> None:
+def test_warnings_around_the_json_are_ignored() -> None:
     text = b"warning: this system does not seem to support IPv6\n" + recorded("tcp-forward-3.21") + b"\ndone\n"
     assert iperf3.read(text, b"", 0, TCP) == report("tcp-forward-3.21")
 
 
-def test_nothing_received_is_a_failure_and_never_a_zero() -> None:
+def test_zero_bytes_received_is_a_failure() -> None:
     document = json.loads(recorded("tcp-forward-3.21"))
     document["end"]["sum_received"] |= {"bytes": 0, "bits_per_second": 0}
     assert failure(json.dumps(document).encode(), exit_code=0) == "no byte reached the receiver in 1 s"
 
 
-def test_no_interval_at_all_is_still_a_report() -> None:
+def test_report_without_intervals() -> None:
     document = json.loads(recorded("tcp-forward-3.21"))
     document["intervals"] = []
     found = iperf3.read(json.dumps(document).encode(), b"", 0, TCP)
@@ -199,13 +201,13 @@ def test_no_interval_at_all_is_still_a_report() -> None:
 
 @pytest.mark.parametrize("name", ["tcp-forward-3.21", "udp-reverse-3.12", "cluster-udp-pod-to-service-3.12"])
 @given(share=st.floats(0, 0.999))
-def test_half_a_json_is_never_a_report(name: str, share: float) -> None:
+def test_truncated_json_is_never_a_report(name: str, share: float) -> None:
     whole = recorded(name).rstrip()
     assert isinstance(iperf3.read(whole[: int(len(whole) * share)], b"", 0, asked(name)), Failure)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=50), st.none() | st.integers(-20, 255))
-def test_whatever_is_printed_never_raises(stdout: bytes, stderr: bytes, exit_code: int | None) -> None:
+def test_any_output_never_raises(stdout: bytes, stderr: bytes, exit_code: int | None) -> None:
     found = iperf3.read(stdout, stderr, exit_code, TCP)
     assert isinstance(found, Failure)
     assert "\n" not in found.reason
@@ -219,7 +221,7 @@ json_values = st.recursive(
 
 
 @given(st.sampled_from(["start", "intervals", "end", "error"]), json_values)
-def test_any_part_replaced_never_raises(part: str, value: object) -> None:
+def test_any_replaced_json_value_never_raises(part: str, value: object) -> None:
     document = json.loads(recorded("cluster-udp-pod-to-service-3.12"))
     document[part] = value
     assert isinstance(iperf3.read(json.dumps(document).encode(), b"", 0, UDP), Report | Failure)
@@ -244,14 +246,14 @@ def test_the_arguments_of_a_udp_trial_share_the_rate_among_streams() -> None:
     assert " ".join(unlimited).endswith("-u -b 0 -l 1372 --udp-counters-64bit")
 
 
-def test_a_chosen_block_size_is_passed_on() -> None:
+def test_block_size_argument() -> None:
     chosen = settings(options="block_size=1000 protocols=tcp,udp")
     for protocol in ("tcp", "udp"):
         command = arguments(trial(protocol=protocol), chosen, "h", 1)
         assert command[command.index("-l") + 1] == "1000"
 
 
-def test_a_cluster_keeps_its_nodes_congestion_control_unless_asked() -> None:
+def test_congestion_control_argument() -> None:
     for options, told in (("", []), ("congestion_control=reno", ["-C", "reno"])):
         chosen = choose(profile="smoke", environment="prod", options=options)
         argv = arguments(trial(), chosen, "10.0.0.1", 5201)
@@ -291,7 +293,7 @@ def test_a_document_of_another_test_is_a_failure(other: str) -> None:
     )
 
 
-def test_the_block_size_and_the_rate_are_held_against_what_was_asked() -> None:
+def test_block_size_and_rate_are_checked_against_the_trial() -> None:
     document = recorded("udp-forward-3.21-against-3.12")
     wanted = Asked(protocol="udp", duration_s=1, block_size_bytes=1372, stream_bps=10**9)
     found = iperf3.read(document, b"", 0, wanted)
@@ -303,7 +305,7 @@ def test_the_block_size_and_the_rate_are_held_against_what_was_asked() -> None:
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
-def test_what_a_trial_asks_for_is_what_its_arguments_say(protocol: str, direction: str) -> None:
+def test_arguments_match_the_trial(protocol: str, direction: str) -> None:
     planned = trial(protocol=protocol, direction=direction, streams=3, duration_s=7, offered_bps=9e8)
     argv = arguments(planned, settings(options="omit=2"), "10.0.0.1", 5201)
     found = iperf3.asked_for(task(planned, 2), argv)
@@ -324,9 +326,7 @@ def test_what_a_trial_asks_for_is_what_its_arguments_say(protocol: str, directio
         (("end", "sum_received", "bits_per_second"), 1e6, "iperf3's bytes, seconds and bits per second contradict"),
     ],
 )
-def test_a_figure_that_can_not_be_is_a_failure_that_names_it(
-    place: tuple[str | int, ...], value: float, reason: str
-) -> None:
+def test_impossible_value_is_a_failure_that_names_it(place: tuple[str | int, ...], value: float, reason: str) -> None:
     document = json.loads(recorded("tcp-forward-3.21"))
     container = document
     for key in place[:-1]:
@@ -337,18 +337,18 @@ def test_a_figure_that_can_not_be_is_a_failure_that_names_it(
 
 
 @pytest.mark.parametrize("value", ["nan", "-nan", "NaN", "inf", "-Infinity"])
-def test_what_is_no_number_is_called_so_and_not_cut_short(value: str) -> None:
+def test_non_number_is_named_as_such(value: str) -> None:
     text = re.sub(rb'"retransmits":\s*\d+', f'"retransmits": {value}'.encode(), recorded("tcp-forward-3.21"))
     assert failure(text, exit_code=0) == f"iperf3's JSON gives {value} as retransmits, which is no number, exit code 0"
 
 
-def test_a_number_beyond_any_float_is_a_failure() -> None:
+def test_number_beyond_float_range_is_a_failure() -> None:
     text = re.sub(rb'"retransmits":\s*\d+', b'"retransmits": 1e400', recorded("tcp-forward-3.21"))
     assert "retransmits" in failure(text, exit_code=0)
 
 
 @pytest.mark.parametrize("opened", [b"[", b'{"a":'])
-def test_json_nested_without_end_is_a_failure(opened: bytes) -> None:
+def test_deeply_nested_json_is_a_failure(opened: bytes) -> None:
     deep = b'{"unknown": ' + opened * 200_000 + b"1}"
     assert failure(deep, exit_code=0) == "iperf3's JSON is nested too deeply to be a report, exit code 0"
 
@@ -367,14 +367,14 @@ def losing(lost: list[int]) -> Report:
 
 
 @pytest.mark.parametrize("lost", [[-3], [-50, 60], [-1, 0]])
-def test_datagrams_that_came_twice_leave_losses_unknown_and_flagged(lost: list[int]) -> None:
+def test_duplicated_datagrams_make_loss_null_and_flagged(lost: list[int]) -> None:
     found = losing(lost)
     assert found.lost_packets is None
     assert found.total_packets is not None
     assert "duplicate-packets" in found.flags
 
 
-def test_no_loss_is_no_duplicate() -> None:
+def test_zero_loss_is_no_duplicate() -> None:
     assert "duplicate-packets" not in losing([0, 0]).flags
 
 
@@ -390,9 +390,7 @@ def test_no_loss_is_no_duplicate() -> None:
         ((100, None), (), "iperf3 says nothing of what stream 2 of 2 delivered"),
     ],
 )
-def test_each_stream_is_looked_at(
-    delivered: tuple[int | None, ...], flags: tuple[str, ...], reason: str | None
-) -> None:
+def test_each_stream_is_checked(delivered: tuple[int | None, ...], flags: tuple[str, ...], reason: str | None) -> None:
     document = json.loads(recorded("tcp-forward-3.21"))
     document["start"]["test_start"]["num_streams"] = len(delivered)
     one = document["end"]["streams"][0]
@@ -407,7 +405,7 @@ def test_each_stream_is_looked_at(
     assert isinstance(found, Failure) or found.flags == flags
 
 
-def test_a_stream_that_is_not_there_is_a_failure() -> None:
+def test_missing_stream_is_a_failure() -> None:
     document = json.loads(recorded("tcp-reverse-p2-3.12"))
     document["end"]["streams"].pop()
     found = iperf3.read(json.dumps(document).encode(), b"", 0, asked("tcp-reverse-p2-3.12"))

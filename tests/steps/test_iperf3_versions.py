@@ -41,7 +41,7 @@ def read(name: str) -> Report | Failure:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_canary_is_timed_in_every_version(version: str) -> None:
+def test_canary_duration_in_every_iperf3_version(version: str) -> None:
     argv = iperf3.canary_command(CHOSEN.congestion_control, "10.0.0.1", 5201)
     assert "-n" not in argv
     one = attempt(stdout=json.dumps(document(f"tcp-forward-p1-{version}")), argv=argv)
@@ -51,7 +51,7 @@ def test_a_canary_is_timed_in_every_version(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_older_canary_of_so_many_bytes_counts_only_where_that_version_ended_with_them(version: str) -> None:
+def test_byte_limited_canary_of_older_iperf3_versions(version: str) -> None:
     stdout = json.dumps(document(f"canary-by-bytes-{version}"))
     found = figures.of_canary(attempt(stdout=stdout, argv=("iperf3", "-c", "10.0.0.1", "-n", "100000000")))
     if version == "3.12":
@@ -79,7 +79,7 @@ def test_intervals_cover_the_trial_once_and_have_its_rate(version: str, directio
     assert bits == pytest.approx((sent or 0) * found.duration_s, rel=0.08)
 
 
-def test_the_first_interval_after_the_warm_up_is_as_long_as_it_was() -> None:
+def test_first_interval_after_the_warm_up() -> None:
     first = next(i["sum"] for i in document("udp-forward-p2-omit-3.22")["intervals"] if not i["sum"]["omitted"])
     assert first["bits_per_second"] == pytest.approx(1e8, rel=0.05), "the recorded defect: 200 Mbit/s were sent"
     found = read("udp-forward-p2-omit-3.22")
@@ -92,7 +92,7 @@ def test_the_first_interval_after_the_warm_up_is_as_long_as_it_was() -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_a_stream_whose_packets_were_all_dropped_fails_the_trial(version: str, direction: str, protocol: str) -> None:
+def test_stream_with_all_packets_lost_fails_the_trial(version: str, direction: str, protocol: str) -> None:
     name = f"dead-{protocol}-{direction}-{version}"
     assert document(name)["end"]["sum_received"]["bytes"] > 0, "the sum hides it"
     found = read(name)
@@ -129,7 +129,7 @@ def measured(here: Placement, planned: Trial, tmp_path: Path) -> Report:
 
 
 @pytest.mark.parametrize("here", programs(), indirect=True)
-def test_a_real_canary_says_what_a_trial_says(here: Placement, tmp_path: Path) -> None:
+def test_real_canary_agrees_with_a_trial(here: Placement, tmp_path: Path) -> None:
     trialled = measured(here, trial(), tmp_path)
     measure.canary(here, CHOSEN, "after", tmp_path, lambda _: None)
     one = raw.read(tmp_path / raw.CANARY, raw.CanaryDocument).attempt
@@ -143,9 +143,7 @@ def test_a_real_canary_says_what_a_trial_says(here: Placement, tmp_path: Path) -
 @pytest.mark.parametrize("here", programs(), indirect=True)
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_a_real_trial_of_two_streams_is_what_was_asked_for(
-    here: Placement, tmp_path: Path, protocol: str, direction: str
-) -> None:
+def test_real_trial_of_two_streams(here: Placement, tmp_path: Path, protocol: str, direction: str) -> None:
     planned = trial(protocol=protocol, direction=direction, streams=2, offered_bps=2e8 if protocol == "udp" else None)
     found = measured(here, planned, tmp_path)
     assert "uneven-streams" not in found.flags

@@ -28,7 +28,7 @@ def stored(tmp_path: Path) -> report.Said:
     return said
 
 
-def test_the_report_hands_on_the_key_figures(last_words: Path, tmp_path: Path) -> None:
+def test_report_step_outputs_the_key_metrics(last_words: Path, tmp_path: Path) -> None:
     assert last_words
     figures = json.loads(stored(tmp_path).figures)
     assert figures["trials measured"] > 0
@@ -36,13 +36,13 @@ def test_the_report_hands_on_the_key_figures(last_words: Path, tmp_path: Path) -
     assert all(isinstance(value, float) for value in figures.values())
 
 
-def test_nobody_is_told_unless_somebody_asked(last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_notification_by_default(last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variables.NOTIFY_URL, " ")
     assert notify.notify("run-1", "Succeeded", "Succeeded") == notify.NOBODY
     assert not last_words.exists()
 
 
-def test_whoever_asked_is_told_the_verdict(last_words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notification_has_the_verdict(last_words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = stored(tmp_path)
     with Receiver().running() as receiver:
         monkeypatch.setenv(variables.NOTIFY_URL, receiver.url)
@@ -52,7 +52,7 @@ def test_whoever_asked_is_told_the_verdict(last_words: Path, tmp_path: Path, mon
     assert not last_words.exists()
 
 
-def test_a_failure_to_tell_is_a_sentence_and_no_failure(
+def test_failed_notification_is_reported_but_no_failure(
     last_words: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Receiver(404).running() as receiver:
@@ -71,7 +71,7 @@ def test_a_failure_to_tell_is_a_sentence_and_no_failure(
         ("Error", "it is not known whether what the run changed was put back, for restore ended as Error"),
     ],
 )
-def test_a_cluster_that_was_not_put_back_is_never_green(
+def test_failed_restore_fails_the_workflow(
     last_words: Path, monkeypatch: pytest.MonkeyPatch, status: str, sentence: str
 ) -> None:
     monkeypatch.setenv(variables.ENVIRONMENT, "prod")
@@ -84,7 +84,7 @@ def test_a_cluster_that_was_not_put_back_is_never_green(
     assert receiver.bodies[0]["restored"] is False
 
 
-def test_nothing_can_be_left_of_the_lab(last_words: Path) -> None:
+def test_failed_lab_restore_gives_no_message(last_words: Path) -> None:
     """A full disk fails the step that puts things back, for its record can't be kept; the lab goes with its box."""
     assert notify.notify("run-1", "Failed", "Error") == notify.NOBODY
     assert not last_words.exists()

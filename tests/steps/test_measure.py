@@ -219,22 +219,22 @@ def busy(line: str, port: int) -> bool:
         ),
     ],
 )
-def test_iperf3_on_a_bad_day(instead: Callable[[str], Path], tmp_path: Path, script: str, error: str) -> None:
+def test_iperf3_faults_are_failed_trials(
+    instead: Callable[[str], Path], tmp_path: Path, script: str, error: str
+) -> None:
     instead(script)
     out = Outcome(tmp_path / "raw", placement(), [trial(), trial(trial=2)], CHOSEN)
     assert [d.error for d in out.documents] == [error, error]
 
 
-def test_a_trial_cut_short_is_not_taken_for_a_whole_one(instead: Callable[[str], Path], tmp_path: Path) -> None:
+def test_short_trial_is_a_failure(instead: Callable[[str], Path], tmp_path: Path) -> None:
     instead(r"""sed 's/"duration":\(\s*\)1,/"duration":\12,/' $RECORDED/tcp-forward-3.21.json""")
     out = Outcome(tmp_path / "raw", placement(), [trial(duration_s=2)], CHOSEN)
     assert out.documents[0].error == "iperf3 measured 1 s of the 2 s planned"
 
 
 @pytest.mark.parametrize("output", ["", ">&2"])
-def test_an_iperf3_that_prints_without_end_is_killed_and_fails_its_trial_alone(
-    instead: Callable[[str], Path], tmp_path: Path, output: str
-) -> None:
+def test_iperf3_with_endless_output_is_killed(instead: Callable[[str], Path], tmp_path: Path, output: str) -> None:
     notes = instead(f"echo $$ >$NOTES/pid; yes 0123456789 | head -c 10000000000 {output}")
     out = Outcome(tmp_path / "raw", placement(), [trial(), trial(trial=2)], CHOSEN)
     assert [d.error for d in out.documents] == ["iperf3 printed more than 4.21 MB and was killed"] * 2
@@ -243,7 +243,7 @@ def test_an_iperf3_that_prints_without_end_is_killed_and_fails_its_trial_alone(
     until(partial(dead, int((notes / "pid").read_text())))
 
 
-def test_a_program_may_print_all_that_many_streams_and_a_long_time_take() -> None:
+def test_output_limit_grows_with_duration_and_streams() -> None:
     seconds, streams = 3600, 128
     assert bounds.output_bytes(seconds, streams, 1.0) > seconds * streams * 500
 
@@ -281,7 +281,7 @@ def test_an_iperf3_that_hangs_is_killed_with_its_children(
 
 
 @pytest.mark.parametrize("prints", ["sleep 1000", "while :; do echo more; done"])
-def test_a_child_that_holds_the_outputs_holds_up_nothing(
+def test_background_child_holding_pipes_does_not_block(
     instead: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prints: str
 ) -> None:
     """It inherits the pipes, so that they never end, though iperf3 has; the trial would take until its timeout."""
@@ -294,7 +294,7 @@ def test_a_child_that_holds_the_outputs_holds_up_nothing(
     until(partial(dead, int((notes / "child").read_text())))
 
 
-def test_what_a_program_leaves_running_is_killed(instead: Callable[[str], Path], tmp_path: Path) -> None:
+def test_background_children_of_iperf3_are_killed(instead: Callable[[str], Path], tmp_path: Path) -> None:
     notes = instead("sleep 1000 >/dev/null 2>&1 & echo $! >$NOTES/child; cat $RECORDED/tcp-forward-3.21.json")
     out = Outcome(tmp_path / "raw", placement(), [trial()], CHOSEN)
     assert out.documents[0].error is None
@@ -308,13 +308,13 @@ def dead(pid: int) -> bool:
         return True
 
 
-def test_a_missing_iperf3_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_iperf3_is_a_failed_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     out = Outcome(tmp_path / "raw", placement(), [trial()], CHOSEN)
     assert out.documents[0].error == "iperf3 is missing: install it"
 
 
-def test_a_server_busy_with_a_killed_client_is_tried_again(instead: Callable[[str], Path], tmp_path: Path) -> None:
+def test_busy_server_is_retried(instead: Callable[[str], Path], tmp_path: Path) -> None:
     instead(
         "test -e $NOTES/again || { touch $NOTES/again; cat $RECORDED/busy-3.12.json; exit; }\n"
         "cat $RECORDED/tcp-forward-3.21.json"
@@ -329,7 +329,7 @@ RESET = "unable to receive control message - port may not be available, etc.: Co
 
 
 @pytest.mark.parametrize(("connected", "attempted"), [("", 2), ('{"socket": 5}', 1)])
-def test_a_reset_is_tried_again_only_before_anything_is_connected(
+def test_connection_reset_is_retried_only_before_connecting(
     instead: Callable[[str], Path], tmp_path: Path, connected: str, attempted: int
 ) -> None:
     document = f'{{"start": {{"connected":\t[{connected}]}}, "intervals": [], "end": {{}}, "error": "{RESET}"}}'
@@ -342,7 +342,7 @@ def test_a_reset_is_tried_again_only_before_anything_is_connected(
     assert (out.documents[0].error is None) == (attempted == 2)
 
 
-def test_a_monitor_that_is_lost_is_flagged_and_the_trial_counts(instead: Callable[[str], Path], tmp_path: Path) -> None:
+def test_lost_monitor_is_flagged(instead: Callable[[str], Path], tmp_path: Path) -> None:
     instead("cat $RECORDED/tcp-forward-3.21.json")
     monitors = (
         Monitor(node="host", side="client", source="local"),
@@ -403,7 +403,7 @@ def test_a_disturbed_trial_is_repeated_twice_at_most_and_then_flagged(
     assert document.attempts[-1].foreign_cpu_ratio == pytest.approx(kept)
 
 
-def test_a_machine_that_is_never_quiet_costs_a_bounded_time(instead: Callable[[str], Path], tmp_path: Path) -> None:
+def test_foreign_cpu_retries_are_bounded(instead: Callable[[str], Path], tmp_path: Path) -> None:
     instead("sleep 0.3; cat $RECORDED/tcp-forward-3.21.json")
     trials = [trial(trial=n) for n in range(1, 5)]
     patient = CHOSEN.model_copy(update={"remeasure_ratio": 0.5})
@@ -423,7 +423,7 @@ def test_a_smoke_run_measures_nothing_again_but_flags_it(instead: Callable[[str]
     assert out.documents[0].flags == ("foreign-cpu",)
 
 
-def test_unknown_foreign_use_is_flagged_not_zero(instead: Callable[[str], Path], tmp_path: Path) -> None:
+def test_unknown_foreign_cpu_is_flagged_not_zero(instead: Callable[[str], Path], tmp_path: Path) -> None:
     instead("cat $RECORDED/tcp-forward-3.21.json")
     nowhere = ForeignCpu(host_proc=tmp_path / "none")
     out = Outcome(tmp_path / "raw", placement(gate_foreign_cpu=True), [trial()], CHOSEN, others=nowhere)
@@ -445,7 +445,7 @@ except Problem as problem:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_ends_the_client_and_keeps_what_there_is(
+def test_stop_signal_ends_the_client_and_keeps_documents(
     instead: Callable[[str], Path], tmp_path: Path, number: signal.Signals
 ) -> None:
     notes = instead(
@@ -465,7 +465,7 @@ def test_a_stop_ends_the_client_and_keeps_what_there_is(
     assert dead(int((notes / "pid").read_text()))
 
 
-def test_a_place_that_can_not_be_written_is_a_sentence(instead: Callable[[str], Path], tmp_path: Path) -> None:
+def test_unwritable_output_folder_is_a_problem(instead: Callable[[str], Path], tmp_path: Path) -> None:
     instead("cat $RECORDED/tcp-forward-3.21.json")
     (tmp_path / "raw").touch()
     with pytest.raises(Problem, match="can't be written"):
@@ -473,7 +473,7 @@ def test_a_place_that_can_not_be_written_is_a_sentence(instead: Callable[[str], 
 
 
 @needs_iperf3
-def test_a_real_canary_before_looks_at_the_idle_node_first(server: Servers, tmp_path: Path) -> None:
+def test_real_canary_measures_the_idle_baseline_first(server: Servers, tmp_path: Path) -> None:
     said: list[str] = []
     place = placement(port=server.port, topology="node-to-node")
     measure.canary(place, CHOSEN, "before", tmp_path / "before", said.append)
@@ -490,7 +490,7 @@ def test_a_real_canary_before_looks_at_the_idle_node_first(server: Servers, tmp_
     assert said[0].startswith("canary before: ")
 
 
-def test_a_canary_that_fails_is_kept_and_raises_nothing(instead: Callable[[str], Path], tmp_path: Path) -> None:
+def test_failed_canary_is_recorded(instead: Callable[[str], Path], tmp_path: Path) -> None:
     instead("exit 1")
     measure.canary(placement(), CHOSEN, "after", tmp_path / "raw", lambda _: None)
     document = raw.read(tmp_path / "raw" / raw.CANARY, raw.CanaryDocument)

@@ -30,7 +30,7 @@ def test_usage_fills_the_schema_and_nothing_else() -> None:
     assert set(row) == {NODE_USAGE.field(i).name for i in range(NODE_USAGE.num_fields)}
 
 
-def test_a_window_half_busy() -> None:
+def test_cpu_usage_of_a_half_busy_window() -> None:
     row = monitor.usage(counters(10.0), counters(12.0, busy=1.0), "both", 0.1)
     assert row["cores"] == 2
     assert row["busy_ratio"] == pytest.approx(0.5)
@@ -39,19 +39,19 @@ def test_a_window_half_busy() -> None:
     assert row["softirq_by_core_ratio"] == pytest.approx([0.5, 0.5])
 
 
-def test_busy_comes_from_idle_not_from_the_sampled_columns() -> None:
+def test_busy_ratio_comes_from_idle_time() -> None:
     before = Counters(node="n", at_s=0, cores=(core(),))
     after = Counters(node="n", at_s=1, cores=(core(user=0.9, idle=0.6, iowait=0.1),))
     assert monitor.busy_ratio(before, after) == pytest.approx(0.3)
     assert monitor.doubts(before, after) == ("cpu-columns",)
 
 
-def test_without_a_baseline_nothing_is_subtracted() -> None:
+def test_no_idle_subtraction_without_a_baseline() -> None:
     assert monitor.usage(counters(1.0), counters(2.0), "both", None)["busy_above_idle_ratio"] is None
 
 
 @pytest.mark.parametrize("after", [counters(1.0), counters(0.5), counters(2.0, cores=3)])
-def test_a_window_that_can_not_be_compared_is_none_and_never_zero(after: Counters) -> None:
+def test_incomparable_counters_are_null(after: Counters) -> None:
     row = monitor.usage(counters(1.0), after, "both", 0.0)
     assert {row[f"{mode}_ratio"] for mode in (*MODES, "busy")} == {None}
     assert monitor.doubts(counters(1.0), after) == ("cpu-unknown",)
@@ -73,7 +73,7 @@ def test_steal_is_flagged() -> None:
     ],
     ids=["beyond the wall time", "backwards", "beyond by the columns"],
 )
-def test_idle_time_that_can_not_be_is_flagged_on_any_core(delta: dict[str, float]) -> None:
+def test_impossible_idle_time_is_flagged(delta: dict[str, float]) -> None:
     booted = dict.fromkeys(MODES, 10.0)
     before = Counters(node="n", at_s=0, cores=(core(), core(**booted)))
     after = core(**{mode: seconds + delta.get(mode, 0.0) for mode, seconds in booted.items()})
@@ -81,21 +81,21 @@ def test_idle_time_that_can_not_be_is_flagged_on_any_core(delta: dict[str, float
     assert ("cpu-idle" in found) == (not 0 <= delta["idle"] + delta.get("iowait", 0.0) <= 1)
 
 
-def test_a_short_window_is_not_blamed_for_its_ticks() -> None:
+def test_short_window_is_not_flagged_for_tick_rounding() -> None:
     before = Counters(node="n", at_s=0, cores=(core(),))
     after = Counters(node="n", at_s=0.2, cores=(core(idle=0.185),))
     assert monitor.doubts(before, after) == ()
 
 
 @given(deltas, st.floats(0.001, 100))
-def test_ratios_stay_within_bounds(delta: dict[str, float], wall_s: float) -> None:
+def test_cpu_ratios_stay_within_bounds(delta: dict[str, float], wall_s: float) -> None:
     before = Counters(node="n", at_s=0, cores=(core(),))
     busy = monitor.busy_ratio(before, Counters(node="n", at_s=wall_s, cores=(core(**delta),)))
     assert busy is not None
     assert 0 <= busy <= 1
 
 
-def test_this_machine_can_be_read() -> None:
+def test_monitor_reads_this_machine() -> None:
     before = read("local", "here")
     after = read("local", "here")
     assert after.node == "here"
@@ -105,7 +105,7 @@ def test_this_machine_can_be_read() -> None:
     assert "lo" in after.interfaces
 
 
-def test_the_interface_table() -> None:
+def test_interface_counters_from_proc_net_dev() -> None:
     text = (
         "Inter-|   Receive  |  Transmit\n face |bytes packets\n"
         "    lo: 10 1 0 0 0 0 0 0 20 2 0 0 0 0 0 0\n  ul0:3 1 0 0 0 0 0 0 4 2 0 0 0 0 0 0\n"
@@ -116,13 +116,13 @@ def test_the_interface_table() -> None:
 
 
 @pytest.mark.parametrize("source", ["netns:no-such-namespace", "http://127.0.0.1:1/", "magic"])
-def test_a_source_that_can_not_be_read_is_a_sentence(source: str) -> None:
+def test_unreadable_monitor_source_is_a_problem(source: str) -> None:
     with pytest.raises(Problem) as caught:
         read(source, "node-a")
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_nsenter_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_nsenter_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match="nsenter is missing: install util-linux"):
         read("netns:x", "node-a")
@@ -157,7 +157,7 @@ READING = read("local", "x").model_dump_json().encode()
         (READING + b" " * 5_000_000, "answers with more than the 4 MB of any counters"),
     ],
 )
-def test_something_else_than_a_monitor_is_a_sentence(body: bytes, error: str) -> None:
+def test_invalid_monitor_response_is_a_problem(body: bytes, error: str) -> None:
     class Other(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -176,7 +176,7 @@ def test_something_else_than_a_monitor_is_a_sentence(body: bytes, error: str) ->
 
 
 @pytest.mark.parametrize("arguments", [(), ("serve",), ("serve", "x"), ("serve", "99999")])
-def test_wrong_use_of_the_command_is_a_sentence(arguments: tuple[str, ...]) -> None:
+def test_monitor_command_usage_errors(arguments: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "steps.monitor_http", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode in {1, 2}
@@ -184,7 +184,7 @@ def test_wrong_use_of_the_command_is_a_sentence(arguments: tuple[str, ...]) -> N
     assert done.stderr
 
 
-def test_a_measuring_step_imports_nothing_heavy() -> None:
+def test_measure_step_imports_no_heavy_package() -> None:
     heavy = ("pyarrow", "duckdb", "altair", "scipy", "pandas", "kubernetes", "http.client", "hera")
     program = f"import sys, steps.measure; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

@@ -75,7 +75,7 @@ def message(said: Summary | None = SAID, *, restored: bool = True) -> dict[str, 
     return notify.message("run-1", "prod", "Failed", "s3://b/reports/run-1/report.html", said, restored=restored)
 
 
-def test_the_verdict_is_posted_as_json() -> None:
+def test_notification_is_posted_as_json() -> None:
     with Receiver().running() as receiver:
         assert notify.post(receiver.url, message()) == 200
     (body,) = receiver.bodies
@@ -87,7 +87,7 @@ def test_the_verdict_is_posted_as_json() -> None:
     assert body["notice"] == "1 of 10 trials failed."
 
 
-def test_a_run_without_a_verdict_is_told_of_too() -> None:
+def test_notification_of_a_run_without_a_verdict() -> None:
     body = message(None, restored=False)
     assert (
         body["text"] == "prod: The run ended as Failed before anything was analysed. prod was NOT put back as it was."
@@ -96,7 +96,7 @@ def test_a_run_without_a_verdict_is_told_of_too() -> None:
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])
-def test_what_may_pass_is_tried_again(status: int) -> None:
+def test_transient_notification_error_is_retried(status: int) -> None:
     with Receiver(status, status).running() as receiver:
         assert notify.post(receiver.url, message(), at_once) == 200
     assert len(receiver.bodies) == 3
@@ -110,9 +110,7 @@ def test_what_may_pass_is_tried_again(status: int) -> None:
         (302, "https://login.example/x", 1, r"sends on to login\.example \(302\), and a secret is not sent on"),
     ],
 )
-def test_what_does_not_pass_is_a_sentence_without_the_secret(
-    status: int, location: str, attempts: int, says: str
-) -> None:
+def test_failed_notification_hides_the_secret(status: int, location: str, attempts: int, says: str) -> None:
     with (
         Receiver(*[status] * 9, location=location).running() as receiver,
         pytest.raises(Problem, match=says) as raised,
@@ -122,14 +120,14 @@ def test_what_does_not_pass_is_a_sentence_without_the_secret(
     assert "s3cret" not in str(raised.value)
 
 
-def test_who_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_notification_receiver_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notify, "READ_S", 0.1)
     with Receiver(0, 0, 0, 0).running() as receiver, pytest.raises(Problem, match=r"did not answer within 0\.1 s"):
         notify.post(receiver.url, message(), at_once)
     assert len(receiver.bodies) == 4
 
 
-def test_nobody_there_is_a_sentence() -> None:
+def test_unreachable_notification_receiver() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(Problem, match=r"127\.0\.0\.1 could not be told of the run: \[Errno \d+\] Connection refused\."):
@@ -148,6 +146,6 @@ def test_nobody_there_is_a_sentence() -> None:
         "https://x:y",
     ],
 )
-def test_what_is_no_address_is_refused(url: str) -> None:
+def test_invalid_notification_url_is_refused(url: str) -> None:
     with pytest.raises(BadInput, match="BENCHMARK_NOTIFY_URL is no address"):
         notify.post(url, message(), at_once)

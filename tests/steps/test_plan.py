@@ -39,11 +39,11 @@ def test_each_round_visits_each_arm_once_with_every_cell(chosen: Settings) -> No
 
 
 @given(any_settings())
-def test_the_seed_decides(chosen: Settings) -> None:
+def test_plan_is_determined_by_the_seed(chosen: Settings) -> None:
     assert plan.make(chosen) == plan.make(Settings.model_validate_json(chosen.model_dump_json()))
 
 
-def test_another_seed_gives_another_order() -> None:
+def test_plan_order_depends_on_the_seed() -> None:
     orders = {
         tuple((v.dataplane, *(t.topology for t in v.trials)) for v in plan.make(choose(options=f"seed={seed}")))
         for seed in range(10)
@@ -51,7 +51,7 @@ def test_another_seed_gives_another_order() -> None:
     assert len(orders) == 10
 
 
-def test_the_order_within_a_round_and_a_visit_is_not_always_the_same() -> None:
+def test_order_of_arms_and_trials_is_randomised() -> None:
     visits = plan.make(settings(options="rounds=20"))
     assert len({v.dataplane for v in visits[::2]}) == 2
     assert len({v.trials[0].topology for v in visits}) == 2
@@ -59,14 +59,14 @@ def test_the_order_within_a_round_and_a_visit_is_not_always_the_same() -> None:
     assert {tuple(protocols) for protocols in together} == {("tcp", "connect"), ("connect", "tcp")}
 
 
-def test_a_rate_is_for_udp_alone_and_streams_not_for_the_probe() -> None:
+def test_rate_applies_to_udp_and_streams_not_to_connect() -> None:
     (visit, *_) = plan.make(settings(options="protocols=tcp,udp,connect rate=1G streams=4"))
     for trial in visit.trials:
         assert trial.offered_bps == (1e9 if trial.transport == "udp" else None)
         assert trial.streams == (1 if trial.tool == "tcp_connect" else 4)
 
 
-def test_the_expected_time_holds_the_sending_and_grows_with_everything() -> None:
+def test_expected_duration_grows_with_the_plan() -> None:
     base = settings()
     sending = sum(t.duration_s for v in plan.make(base) for t in v.trials if t.tool != "tcp_connect")
     assert plan.expected_s(base) > sending
@@ -78,7 +78,7 @@ UNITS_S = {"s": 1, "min": 60, "h": 3600}
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
-def test_a_profile_says_how_long_it_takes(profile: Profile) -> None:
+def test_profile_duration_texts(profile: Profile) -> None:
     found = re.search(
         r"\(([\d.]+) (s|min|h)(?: in the lab)?, ([\d.]+) (s|min|h)(?: on a cluster)?\)", profile.description
     )
@@ -88,7 +88,7 @@ def test_a_profile_says_how_long_it_takes(profile: Profile) -> None:
         assert float(number) * UNITS_S[unit] == pytest.approx(expected_s, rel=0.2), environment
 
 
-def test_the_readme_says_how_long_a_run_takes() -> None:
+def test_readme_durations_match_the_plan() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     (minutes,) = re.findall(r"measure for about ([\d.]+) minutes", readme)
     assert float(minutes) * 60 == pytest.approx(plan.expected_s(choose()), rel=0.2)

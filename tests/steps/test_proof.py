@@ -21,14 +21,12 @@ signs = st.lists(
 
 
 @given(signs, st.sampled_from(NAMES))
-def test_order_does_not_matter(seen: list[Sign], asked: str) -> None:
+def test_proof_is_independent_of_sign_order(seen: list[Sign], asked: str) -> None:
     assert proof.weigh(seen, asked, NODES) == proof.weigh(seen[::-1], asked, NODES[::-1])
 
 
 @given(signs, signs, st.sampled_from(NAMES))
-def test_more_evidence_never_clears_a_contradiction_nor_unproves(
-    more: list[Sign], seen: list[Sign], asked: str
-) -> None:
+def test_more_signs_never_clear_a_contradiction(more: list[Sign], seen: list[Sign], asked: str) -> None:
     before, after = proof.weigh(seen, asked, NODES), proof.weigh(seen + more, asked, NODES)
     if before.state == "disproven":
         assert after.state == "disproven"
@@ -37,7 +35,7 @@ def test_more_evidence_never_clears_a_contradiction_nor_unproves(
 
 
 @given(signs, st.sampled_from(NAMES))
-def test_never_proven_without_telling_evidence_on_each_node(seen: list[Sign], asked: str) -> None:
+def test_proof_needs_informative_signs_on_each_node(seen: list[Sign], asked: str) -> None:
     found = proof.weigh(seen, asked, NODES)
     telling = {s.node for s in seen if s.indicates is not None}
     if found.state == "proven":
@@ -50,7 +48,7 @@ def test_never_proven_without_telling_evidence_on_each_node(seen: list[Sign], as
 
 
 @given(signs, st.sampled_from(NAMES), st.sampled_from(NAMES))
-def test_what_is_observed_does_not_depend_on_what_was_asked(seen: list[Sign], asked: str, other: str) -> None:
+def test_observed_dataplane_is_independent_of_the_request(seen: list[Sign], asked: str, other: str) -> None:
     assume(asked != other)
     assert proof.weigh(seen, asked, NODES).observed == proof.weigh(seen, other, NODES).observed
 
@@ -65,7 +63,7 @@ def test_proven_where_signs_together_leave_one_dataplane() -> None:
     assert proof.weigh(seen, "lab-nftables+twin", NODES).state == "proven"
 
 
-def test_contrary_names_the_sign_and_the_node() -> None:
+def test_disproof_names_sign_and_node() -> None:
     seen = [sign("node-a", "lab-ebpf"), sign("node-b", "lab-iptables")]
     found = proof.weigh(seen, "lab-ebpf", NODES)
     assert found.state == "disproven"
@@ -80,7 +78,7 @@ def test_a_sign_that_agrees_with_no_dataplane_is_contrary() -> None:
     assert found.reason == "node-a: counters: some; so lab-ebpf is not proven"
 
 
-def test_the_wrong_dataplane_on_every_node_is_what_is_observed() -> None:
+def test_wrong_dataplane_on_every_node_is_observed() -> None:
     found = proof.weigh([sign(node, "lab-iptables") for node in NODES], "lab-ebpf", NODES)
     assert (found.state, found.observed) == ("disproven", "lab-iptables")
 
@@ -96,10 +94,10 @@ def test_the_wrong_dataplane_on_every_node_is_what_is_observed() -> None:
         ),
     ],
 )
-def test_unproven_says_what_is_missing_where(seen: Sequence[Sign], reason: str) -> None:
+def test_unproven_reason_names_node_and_missing_sign(seen: Sequence[Sign], reason: str) -> None:
     found = proof.weigh(seen, "lab-ebpf", NODES)
     assert (found.state, found.reason) == ("unproven", reason)
 
 
-def test_without_a_node_nothing_is_proven() -> None:
+def test_no_nodes_is_unproven() -> None:
     assert proof.weigh([sign("node-a", "lab-ebpf")], "lab-ebpf", ()).state == "unproven"

@@ -18,7 +18,7 @@ DOCUMENT = raw.TrialDocument(
 
 
 @pytest.mark.parametrize("name", ["0001.json.gz", "plain.json", "document"])
-def test_what_is_written_is_read_and_leaves_nothing_beside_it(tmp_path: Path, name: str) -> None:
+def test_raw_document_round_trip_is_atomic(tmp_path: Path, name: str) -> None:
     path = tmp_path / "deep" / "down" / name
     raw.write(path, DOCUMENT)
     raw.write(path, DOCUMENT)
@@ -26,14 +26,14 @@ def test_what_is_written_is_read_and_leaves_nothing_beside_it(tmp_path: Path, na
     assert [p.name for p in path.parent.iterdir()] == [name]
 
 
-def test_the_same_document_is_the_same_bytes(tmp_path: Path) -> None:
+def test_raw_document_bytes_are_deterministic(tmp_path: Path) -> None:
     for name in ("a.json.gz", "b.json.gz"):
         raw.write(tmp_path / name, DOCUMENT)
     assert (tmp_path / "a.json.gz").read_bytes() == (tmp_path / "b.json.gz").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["x.json.gz", "x.json"])
-def test_a_document_cut_short_or_damaged_is_a_sentence(tmp_path: Path, name: str) -> None:
+def test_truncated_or_damaged_raw_document_is_a_problem(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     raw.write(path, DOCUMENT)
     cut_short(path)
@@ -47,18 +47,18 @@ def test_a_document_cut_short_or_damaged_is_a_sentence(tmp_path: Path, name: str
         raw.read(path, raw.TrialDocument)
 
 
-def test_a_missing_document_is_not_a_damaged_one(tmp_path: Path) -> None:
+def test_missing_raw_document_is_not_damaged(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         raw.read(tmp_path / "x.json", raw.Prepare)
 
 
-def test_a_file_where_a_directory_should_be_is_a_sentence(tmp_path: Path) -> None:
+def test_file_instead_of_a_folder_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Problem, match="can't be written: File exists; choose another place"):
         raw.write(tmp_path / "file" / "x.json", DOCUMENT)
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_the_old_document(tmp_path: Path) -> None:
+def test_full_disk_keeps_the_old_document(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     raw.write(path, raw.Prepare(visit=1))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -73,7 +73,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_old_document(tmp_path: Path) -
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
 
 
-def test_a_really_full_disk_is_a_sentence(tmp_path: Path) -> None:
+def test_full_tmpfs_is_a_problem(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("mounting a small tmpfs needs root")
     program = (
@@ -105,7 +105,7 @@ def in_own_mounts(script: str, *arguments: str) -> str:
         ("x.json", b'{"visit": 1' + b"0" * 5_000 + b"}", "is damaged"),
     ],
 )
-def test_a_document_beyond_its_bounds_is_a_sentence(tmp_path: Path, name: str, content: bytes, fault: str) -> None:
+def test_raw_document_beyond_its_bounds_is_a_problem(tmp_path: Path, name: str, content: bytes, fault: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(Problem, match=rf"^{name} {fault}") as caught:
@@ -113,7 +113,7 @@ def test_a_document_beyond_its_bounds_is_a_sentence(tmp_path: Path, name: str, c
     assert "\n" not in str(caught.value)
 
 
-def test_a_small_file_that_unpacks_to_much_takes_no_memory(tmp_path: Path) -> None:
+def test_gzip_bomb_uses_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "x.json.gz"
     path.write_bytes(gzip.compress(b"0" * 300_000_000, compresslevel=1))
     program = (
@@ -129,7 +129,7 @@ def test_a_small_file_that_unpacks_to_much_takes_no_memory(tmp_path: Path) -> No
     assert int(grown_mib) < 200
 
 
-def test_a_long_trial_of_many_streams_may_have_a_long_document() -> None:
+def test_raw_document_size_limit_of_long_trials() -> None:
     longest = raw.most_bytes(trial(duration_s=86_400, streams=128), 600)
     assert longest > 86_400 * 128 * 400
     assert raw.most_bytes(trial(), 0) < 100_000_000

@@ -41,7 +41,7 @@ class Cluster:
     [([FALLBACK], "node-b: Felix fell back"), ([sign("node-b")], None), (None, None)],
     ids=["fallback", "late", "unreachable"],
 )
-def test_only_what_can_never_be_proven_is_not_to_be_tried_again(
+def test_only_impossible_proof_excludes_the_dataplane(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signs: list[Sign] | None, reason: str | None
 ) -> None:
     cluster = Cluster(signs)

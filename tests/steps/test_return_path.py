@@ -55,7 +55,7 @@ def said(found: raw.TrialDocument, dataplane: str, **of_trial: object) -> str | 
 
 
 @pytest.mark.parametrize("dataplane", ["ebpf-dsr", "lab-ebpf-dsr", "ebpf-dsr+twin"])
-def test_replies_through_the_node_are_no_direct_server_return(dataplane: str) -> None:
+def test_replies_through_the_node_contradict_dsr(dataplane: str) -> None:
     reason = said(document(1.06), dataplane)
     assert reason is not None
     assert "1.1 bytes per byte of payload" in reason
@@ -64,14 +64,14 @@ def test_replies_through_the_node_are_no_direct_server_return(dataplane: str) ->
 
 
 @pytest.mark.parametrize("dataplane", ["iptables", "nftables", "ebpf", "lab-iptables", "lab-ebpf"])
-def test_replies_past_the_node_are_direct_server_return(dataplane: str) -> None:
+def test_replies_past_the_node_confirm_dsr(dataplane: str) -> None:
     reason = said(document(0.0015), dataplane)
     assert reason is not None
     assert "0.0015 bytes per byte of payload, so the replies did not go back through it" in reason
     assert said(document(1.01), dataplane) is None
 
 
-def test_every_dataplane_of_the_catalogue_is_contradicted_by_one_way_back_at_most() -> None:
+def test_every_dataplane_is_contradicted_by_at_most_one_return_path() -> None:
     for dataplane in DATAPLANES:
         against = [said(document(sent), dataplane.name) is not None for sent in (0.002, 1.05)]
         assert sum(against) == (0 if dataplane.direct_return is None else 1), dataplane.name
@@ -79,7 +79,7 @@ def test_every_dataplane_of_the_catalogue_is_contradicted_by_one_way_back_at_mos
 
 @CLEARLY
 @given(sent=st.floats(0.0, 0.45), dataplane=st.sampled_from(["ebpf-dsr", "ebpf", "iptables"]))
-def test_what_is_past_is_never_called_through_and_the_other_way_round(sent: float, dataplane: str) -> None:
+def test_return_path_thresholds_do_not_overlap(sent: float, dataplane: str) -> None:
     direct = dataplane == "ebpf-dsr"
     assert (said(document(sent), dataplane) is None) is direct
     assert (said(document(1.0 + sent), dataplane) is None) is not direct
@@ -93,16 +93,16 @@ def test_what_is_past_is_never_called_through_and_the_other_way_round(sent: floa
         (document(0.01, 0.01, loopback=1.2).model_copy(update={"placement": placement()}), "no NodePort on the path"),
     ],
 )
-def test_what_is_not_clear_contradicts_nothing(found: raw.TrialDocument, why: str) -> None:
+def test_unclear_return_path_contradicts_nothing(found: raw.TrialDocument, why: str) -> None:
     assert [said(found, name) for name in ("ebpf-dsr", "ebpf")] == [None, None], why
 
 
-def test_a_reply_that_leaves_by_another_interface_of_the_node_went_through_it() -> None:
+def test_reply_by_another_interface_went_through_the_node() -> None:
     assert said(document(0.01, 1.0, eth1=1.02), "ebpf") is None
     assert said(document(0.01, 0.01, loopback=1.02), "ebpf") is not None, "the loopback leads nowhere"
 
 
-def test_counters_that_began_anew_and_a_trial_of_a_few_bytes_tell_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reset_counters_and_small_trials_give_no_return_path(monkeypatch: pytest.MonkeyPatch) -> None:
     found = document(1.06)
     made = found.attempts[-1]
     restarted = found.model_copy(update={"attempts": (made.model_copy(update={"nat": tuple(reversed(made.nat))}),)})
@@ -161,7 +161,7 @@ def test_a_contradicted_trial_fails_and_says_so_and_keeps_the_figure_that_says_i
     assert {row["outcome"] for row in written(tmp_path / "right", dataplane, right)} == {"measured"}
 
 
-def test_siblings_that_measure_no_bytes_share_the_doubt_unless_one_agrees() -> None:
+def test_trials_without_byte_counters_share_the_contradiction() -> None:
     wrong, right = document(1.06), document(0.002)
     reverse = trial(topology="external-to-nodeport", direction="reverse", duration_s=2)
     found = return_path.of_siblings([(reverse, wrong), (reverse, wrong)], "ebpf-dsr")

@@ -46,18 +46,18 @@ def test_every_topology_can_be_chosen_in_every_profile(profile: str, topology: s
     assert {c.topology for c in choose(profile=profile, topologies=topology).cells} == {topology}
 
 
-def test_blank_texts_are_the_defaults() -> None:
+def test_blank_options_are_defaults() -> None:
     settings = choose(seed_source=lambda: 7)
     assert (settings.profile, settings.environment, settings.results, settings.seed) == ("quick", "lab", "results", 7)
     assert settings.offered_bps is None
 
 
-def test_the_limit_of_a_regression_is_what_the_analysis_takes_for_granted() -> None:
+def test_regression_limit_default_matches_the_analysis() -> None:
     assert choose().regression_limit_ratio == LIMIT_RATIO
     assert choose(options="regression_limit=0.1").regression_limit_ratio == 0.1
 
 
-def test_without_a_seed_two_runs_differ() -> None:
+def test_seed_is_random_by_default() -> None:
     assert choose().seed != choose().seed
 
 
@@ -102,7 +102,7 @@ def test_without_a_seed_two_runs_differ() -> None:
         ("repitions=2", "unknown option 'repitions': did you mean repetitions or directions?"),
     ],
 )
-def test_a_bad_option_is_a_sentence(options: str, sentence: str) -> None:
+def test_invalid_option_is_a_problem(options: str, sentence: str) -> None:
     assert faults(options=options) == [sentence]
 
 
@@ -126,13 +126,13 @@ def test_a_bad_option_is_a_sentence(options: str, sentence: str) -> None:
         ({"options": "rounds=1000 repetitions=20 protocols=connect"}, "this would "),
     ],
 )
-def test_a_bad_choice_is_a_sentence(texts: dict[str, str], beginning: str) -> None:
+def test_invalid_choice_is_a_problem(texts: dict[str, str], beginning: str) -> None:
     found = faults(**texts)
     assert len(found) == 1
     assert found[0].startswith(beginning)
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_settings_errors_at_once() -> None:
     found = faults(profile="x", dataplanes="y", topologies="z", options="duration=0 rounds=0 nonsense=1")
     assert len(found) == 6
 
@@ -140,16 +140,16 @@ def test_all_faults_are_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("text", "bps"), [("100M", 1e8), ("1G", 1e9), ("2.5g", 2.5e9), ("1000", 1e3), ("5Mbit/s", 5e6), ("0", None)]
 )
-def test_a_rate_is_read_as_iperf3_reads_it(text: str, bps: float | None) -> None:
+def test_rate_suffixes_as_in_iperf3(text: str, bps: float | None) -> None:
     assert choose(options=f"protocols=udp rate={text}").offered_bps == bps
 
 
-def test_topologies_filter_the_profile_and_the_others_get_their_telling_direction() -> None:
+def test_topologies_filter_the_profile_and_get_their_direction() -> None:
     settings = choose(profile="smoke", topologies="external-to-nodeport, pod-to-pod")
     assert cells(settings) == [("pod-to-pod", "tcp", "forward"), ("external-to-nodeport", "tcp", "reverse")]
 
 
-def test_protocols_and_directions_multiply_and_connect_goes_forward_only() -> None:
+def test_cells_are_protocols_times_directions() -> None:
     settings = choose(topologies="external-to-nodeport", options="protocols=tcp,connect directions=forward,reverse")
     assert cells(settings) == [
         ("external-to-nodeport", "tcp", "forward"),
@@ -164,17 +164,17 @@ def test_thorough_measures_everything() -> None:
     assert len(choose(profile="thorough").cells) == len(topologies.TOPOLOGIES) * 4 + 1
 
 
-def test_twins_and_burdens_are_arms() -> None:
+def test_twin_and_burden_arms() -> None:
     arms = ("lab-iptables", "lab-iptables+twin", "lab-iptables+burden=100")
     assert choose(dataplanes=",".join(arms)).dataplanes == arms
 
 
-def test_an_omit_as_long_as_the_trial_is_fine() -> None:
+def test_omit_as_long_as_the_trial() -> None:
     assert choose(options="omit=5 duration=1").omit_s == 5
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=60))
-def test_whatever_is_typed_gives_settings_or_sentences(dataplanes: str, topologies: str, options: str) -> None:
+def test_any_options_give_settings_or_a_problem(dataplanes: str, topologies: str, options: str) -> None:
     sentences = None
     try:
         settings = choose(dataplanes=dataplanes, topologies=topologies, options=options)

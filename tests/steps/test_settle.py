@@ -16,7 +16,7 @@ def judge(signs: Sequence[Sign]) -> Judgement:
     return settle.judge(signs, ASKED, NODES)
 
 
-def test_judgements() -> None:
+def test_settle_verdicts() -> None:
     assert isinstance(judge(PROVEN), Settled)
     assert isinstance(judge([]), NotYet)
     assert isinstance(judge(PROVEN[:1]), NotYet)
@@ -24,7 +24,7 @@ def test_judgements() -> None:
     assert isinstance(settle.judge(PROVEN, ASKED, ()), Never)
 
 
-def test_it_looks_until_it_is_proven_and_says_once_what_is_missing() -> None:
+def test_settle_waits_for_proof_and_reports_changes_once() -> None:
     looks = iter([[], [], OLD, PROVEN])
     said: list[str] = []
     settled = settle.wait(lambda: next(looks), judge, 30, said.append)
@@ -36,7 +36,7 @@ def test_it_looks_until_it_is_proven_and_says_once_what_is_missing() -> None:
     assert "that is lab-iptables, not lab-ebpf" in said[1]
 
 
-def test_time_up_says_what_was_and_was_not_seen_where() -> None:
+def test_settle_timeout_names_nodes_and_signs() -> None:
     half = [PROVEN[0], sign("node-b", telling=False)]
     with pytest.raises(NotSettledError) as caught:
         settle.wait(lambda: half, judge, 0.1, lambda _: None)
@@ -49,7 +49,7 @@ def test_time_up_says_what_was_and_was_not_seen_where() -> None:
     assert caught.value.proof.state == "unproven"
 
 
-def test_what_can_not_settle_is_not_waited_for() -> None:
+def test_impossible_dataplane_is_not_awaited() -> None:
     looks = 0
 
     def observe() -> list[Sign]:

@@ -34,7 +34,7 @@ def _forbidden() -> None:
         (_forbidden, "/tmp/there: Permission denied.", 1),
     ],
 )
-def test_a_failure_is_one_sentence_in_the_log_and_as_the_nodes_message(
+def test_step_error_is_one_sentence_in_log_and_message(
     step: object,
     sentence: str,
     code: int,
@@ -51,31 +51,31 @@ def test_a_failure_is_one_sentence_in_the_log_and_as_the_nodes_message(
     assert capsys.readouterr().err == sentence + "\n"
 
 
-def test_a_node_of_the_dag_is_called_what_it_does() -> None:
+def test_dag_node_names() -> None:
     assert node_title("pod-to-service", "ebpf", "visit-3") == "pod-to-service.ebpf.visit-3"
 
 
 @given(
     st.lists(st.text(st.characters(codec="ascii", categories=("L", "N", "P", "S")), min_size=1), min_size=1, max_size=4)
 )
-def test_whatever_an_arm_is_called_argo_takes_its_nodes_name(parts: list[str]) -> None:
+def test_any_arm_name_makes_a_valid_node_name(parts: list[str]) -> None:
     assert TAKEN_BY_ARGO.fullmatch(node_title("visit-1", *parts))
 
 
-def test_a_canary_goes_where_the_control_goes() -> None:
+def test_canary_uses_the_control_topology() -> None:
     places = [placement(topology="pod-to-pod"), placement(topology="node-to-node")]
     assert {placed(places, canary).topology for canary in CANARIES} == {"node-to-node"}
     assert placed(places, "pod-to-pod").topology == "pod-to-pod"
 
 
-def test_a_deployment_that_says_nothing_is_told_what_to_say() -> None:
+def test_missing_environment_variables_are_a_problem() -> None:
     with pytest.raises(BadInput, match=r"BENCHMARK_RESULTS is not set: deploy the workflow by `make deploy`"):
         variables.results({})
     assert variables.environment({"BENCHMARK_ENVIRONMENT": " prod "}) == "prod"
 
 
 @pytest.mark.parametrize("durations_s", [(), (1,), (10, 10, 10), (3600,) * 4])
-def test_a_measuring_step_ends_even_where_its_node_never_starts_it_but_not_while_it_measures(
+def test_measure_step_deadline(
     durations_s: tuple[int, ...],
 ) -> None:
     trials = tuple(trial(trial=n, duration_s=s, topology="pod-to-pod") for n, s in enumerate(durations_s, 1))

@@ -19,14 +19,12 @@ def message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str, regre
     return said
 
 
-def test_a_whole_run_without_a_regression_passes() -> None:
+def test_complete_run_without_regression_passes() -> None:
     ended = verdict(headline=HEADLINE, outcome="measured", regression="")
     assert (ended.exit_code, ended.verdict) == (0, HEADLINE)
 
 
-def test_a_regression_fails_the_run_and_says_what_where_and_since_when(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_regression_fails_the_run_with_its_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = message(tmp_path, monkeypatch, "measured", REGRESSION)
     assert said == f"{REGRESSION} The report lists every change."
 

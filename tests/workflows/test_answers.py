@@ -25,14 +25,14 @@ def announced(root: Path, recipe: Recipe, **changed: tuple[int, float]) -> tuple
 
 
 @pytest.mark.parametrize(("trigger", "code"), [("nightly", 1), ("local", 0), ("submitted", 0)])
-def test_a_regression_is_told_and_fails_a_nightly_run_alone(trigger: str, code: int, tmp_path: Path) -> None:
+def test_regression_is_printed_and_fails_only_a_nightly_run(trigger: str, code: int, tmp_path: Path) -> None:
     found, text = announced(tmp_path, replace(SMALL, trigger=trigger), gamma=(16, 0.8))
     assert found == code
     assert "Worse: gamma, since the night of 2026-03-17 (run night-16): " in text
     assert "against alpha −" in text
 
 
-def test_an_improvement_and_a_lone_night_are_told_and_fail_nothing(tmp_path: Path) -> None:
+def test_improvement_and_suspected_change_are_printed(tmp_path: Path) -> None:
     code, text = announced(tmp_path, replace(SMALL, trigger="nightly"), gamma=(15, 1.3), beta=(19, 0.6))
     assert code == 0
     assert "Better: gamma, since the night of 2026-03-16 (run night-15): " in text
@@ -40,7 +40,7 @@ def test_an_improvement_and_a_lone_night_are_told_and_fail_nothing(tmp_path: Pat
     assert "Worse" not in text
 
 
-def test_a_run_that_was_ended_at_once_says_how_to_have_its_report(tmp_path: Path) -> None:
+def test_terminated_run_names_the_report_command(tmp_path: Path) -> None:
     text = io.StringIO()
     why = "settle: settle.json can't be written: No space left on device"
     assert announce(str(tmp_path), "night-19", Terminal(file=text, width=40), why) == 1
@@ -48,13 +48,13 @@ def test_a_run_that_was_ended_at_once_says_how_to_have_its_report(tmp_path: Path
     assert f"type `make report RUN=night-19 RESULTS={tmp_path}`." in text.getvalue()
 
 
-def test_where_nothing_changed_it_says_how_much_would_have_shown(tmp_path: Path) -> None:
+def test_no_change_prints_the_detectable_effect(tmp_path: Path) -> None:
     code, text = announced(tmp_path, replace(SMALL, trigger="nightly"))
     assert code == 0
     assert "Nothing changed from night to night. Looked for in 8 series of 20 nights since 2026-03-01." in text
 
 
-def test_a_reason_that_stopped_no_trial_is_told_by_its_visit_and_not_as_none(tmp_path: Path) -> None:
+def test_error_without_trials_is_printed_with_its_visit(tmp_path: Path) -> None:
     found = synthetic.rows(SMALL)
     last, other = found["visits"][-1], found["visits"][0]
     last["error"] = "the run ended before this visit"
@@ -74,7 +74,7 @@ def test_a_reason_that_stopped_no_trial_is_told_by_its_visit_and_not_as_none(tmp
     assert "The run ended early: 2 of 24 trials never ran." in text.getvalue()
 
 
-def test_a_preflight_that_is_damaged_is_told_with_the_trials_that_it_stopped(tmp_path: Path) -> None:
+def test_damaged_preflight_is_printed_with_its_trials(tmp_path: Path) -> None:
     found = synthetic.rows(SMALL)
     for row in (*found["trials"], *found["visits"]):
         row["error"] = "preflight.json is cut short or damaged"

@@ -178,7 +178,7 @@ def test_the_form_asks_in_the_order_of_a_persons_questions() -> None:
     assert all("lab-" not in str(field.description) for field in FORM), "the form is a cluster's"
 
 
-def test_the_exit_handlers_one_leaf_is_told_how_restore_ended() -> None:
+def test_exit_handler_last_task_gets_the_restore_status() -> None:
     waited_for = set(re.findall(r"[a-z]+", " ".join(str(task.get("depends", "")) for task in tasks("finish").values())))
     assert [name for name in tasks("finish") if name not in waited_for] == ["notify"]
     given = {p["name"]: p["value"] for p in tasks("finish")["notify"]["arguments"]["parameters"]}  # type: ignore[index]
@@ -188,7 +188,7 @@ def test_the_exit_handlers_one_leaf_is_told_how_restore_ended() -> None:
 METRICS = TEMPLATES["report"]["metrics"]["prometheus"]
 
 
-def test_metrics_have_few_labels_of_few_values() -> None:
+def test_metrics_have_low_cardinality() -> None:
     series = {(m["name"], tuple((p["key"], p["value"]) for p in m["labels"])) for m in METRICS}
     assert len(series) == len(METRICS) < 50
     assert {p["key"] for m in METRICS for p in m["labels"]} == {"dataplane", "topology", "outcome", "trigger"}
@@ -196,7 +196,7 @@ def test_metrics_have_few_labels_of_few_values() -> None:
     assert all(re.fullmatch(r"dataplane_benchmark_[a-z_]+", m["name"]) for m in METRICS)
 
 
-def test_a_metric_is_a_figure_of_the_report_and_silent_where_that_was_not_measured() -> None:
+def test_metric_is_a_report_value_and_absent_if_not_measured() -> None:
     assert "figures" in {p["name"] for p in TEMPLATES["report"]["outputs"]["parameters"]}
     for metric in METRICS:
         (figure,) = re.findall(r"fromJSON\(outputs\.parameters\.figures\)\['([^']+)'\]", metric["when"])
@@ -206,7 +206,7 @@ def test_a_metric_is_a_figure_of_the_report_and_silent_where_that_was_not_measur
         assert figure.split()[1:] == [labels[key] for key in ("dataplane", "topology", "outcome") if key in labels]
 
 
-def test_the_nightly_run_is_the_template_and_says_only_that_it_is_night() -> None:
+def test_cron_workflow_refers_to_the_template_with_trigger_nightly() -> None:
     cron = nightly.build().to_dict()["spec"]
     assert cron["concurrencyPolicy"] == "Forbid"
     assert cron["startingDeadlineSeconds"] > 0

@@ -21,7 +21,7 @@ from workflows.deployment.deploy import deploy
         "@every 12h",
     ],
 )
-def test_schedules_that_argo_takes_are_taken(schedule: str) -> None:
+def test_valid_cron_schedules_are_accepted(schedule: str) -> None:
     assert schedule_fault(schedule) is None
 
 
@@ -44,7 +44,7 @@ def test_schedules_that_argo_takes_are_taken(schedule: str) -> None:
         ("@nightly", "write @daily"),
     ],
 )
-def test_others_are_a_sentence(schedule: str, says: str) -> None:
+def test_invalid_cron_schedules_are_problems(schedule: str, says: str) -> None:
     with pytest.raises(BadInput, match=r"^SCHEDULE is ") as caught:
         check(Asked(schedule=schedule))
     assert says in str(caught.value)
@@ -64,20 +64,20 @@ def test_others_are_a_sentence(schedule: str, says: str) -> None:
         ({"environment": "x" * 300}, "ENVIRONMENT must be one line"),
     ],
 )
-def test_what_a_flag_may_not_say_is_a_sentence(asked: dict[str, str], says: str) -> None:
+def test_invalid_flag_values_are_problems(asked: dict[str, str], says: str) -> None:
     with pytest.raises(BadInput) as caught:
         deploy(Asked(**asked))  # type: ignore[arg-type]
     assert says in str(caught.value)
     assert len(str(caught.value)) < 400
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_flag_errors_at_once() -> None:
     with pytest.raises(BadInput) as caught:
         check(Asked(schedule="x", accept="y", notify_url="z", outside="?"))
     assert len(str(caught.value).splitlines()) == 4
 
 
-def test_what_is_right_is_let_through() -> None:
+def test_valid_flags_are_accepted() -> None:
     check(Asked())
     check(
         Asked(accept="gitops, ", notify_url="https://h:1/x?y=z", outside="ip-10-0-0-1.ec2.internal", environment="prod")

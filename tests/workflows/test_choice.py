@@ -32,13 +32,13 @@ def template() -> dict[str, Any]:
         ("outside", {"hostNetwork": True, "dnsPolicy": "Default"}),
     ],
 )
-def test_a_network_is_its_fixed_patch(network: str, patch: dict[str, object]) -> None:
+def test_network_choice_gives_a_fixed_pod_patch(network: str, patch: dict[str, object]) -> None:
     assert json.loads(choice.parse(template()["podSpecPatch"]).made({TAG: network})) == patch
 
 
 @CALM
 @given(st.one_of(st.text(), st.sampled_from(HOSTILE)))
-def test_whatever_an_input_holds_the_pod_gets_one_of_three_patches(value: str) -> None:
+def test_any_input_gives_one_of_three_pod_patches(value: str) -> None:
     chosen = choice.parse(template()["podSpecPatch"])
     assert chosen.made({TAG: value}) in chosen.texts
     assert len(chosen.texts) == 3
@@ -46,7 +46,7 @@ def test_whatever_an_input_holds_the_pod_gets_one_of_three_patches(value: str) -
         assert set(json.loads(text)) == {"hostNetwork", "dnsPolicy"}
 
 
-def test_the_step_is_pinned_by_the_name_of_its_node_alone() -> None:
+def test_step_is_pinned_by_node_name_only() -> None:
     measure = template()
     assert "nodeSelector" not in measure
     (term,) = measure["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
@@ -55,7 +55,7 @@ def test_the_step_is_pinned_by_the_name_of_its_node_alone() -> None:
     }
 
 
-def test_a_step_that_its_node_never_starts_has_a_limit_of_its_own() -> None:
+def test_step_never_started_has_its_own_deadline() -> None:
     assert template()["timeout"] == "{{inputs.parameters.timeout}}"
 
 
@@ -70,12 +70,12 @@ def test_a_step_that_its_node_never_starts_has_a_limit_of_its_own() -> None:
         "{{=}}",
     ],
 )
-def test_what_is_no_choice_between_fixed_texts_is_refused(text: str) -> None:
+def test_expression_other_than_a_choice_of_fixed_texts_is_refused(text: str) -> None:
     with pytest.raises(BadInput, match="no choice between fixed texts"):
         choice.parse(text)
 
 
-def test_a_choice_by_a_tag_without_a_value_is_a_fault() -> None:
+def test_choice_by_an_unset_tag_is_an_error() -> None:
     with pytest.raises(Unresolved):
         choice.parse("{{=inputs.parameters.a == 'x' ? 'y' : 'z'}}").made({})
 
@@ -91,12 +91,12 @@ def test_a_choice_by_a_tag_without_a_value_is_a_fault() -> None:
         ),
     ],
 )
-def test_the_lint_finds_a_patch_that_an_input_gets_into(patch: str, words: str) -> None:
+def test_lint_finds_input_in_a_pod_patch(patch: str, words: str) -> None:
     built: dict[str, Any] = benchmark.build().to_dict()
     next(t for t in built["spec"]["templates"] if t["name"] == "measure")["podSpecPatch"] = patch
     assert any(words in problem for problem in lint(built))
 
 
-def test_what_is_rendered_takes_no_input_into_a_pods_specification_as_text() -> None:
+def test_rendered_pod_patches_contain_no_input_text() -> None:
     assert lint(benchmark.build().to_dict()) == []
     assert "podSpecPatch" not in json.dumps(build_nightly().to_dict())

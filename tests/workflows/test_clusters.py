@@ -67,7 +67,7 @@ def _open(protocol: str, port: int) -> bool:
     return any(r["protocol"] == protocol and r["fromPort"] <= port <= r["toPort"] for r in _rules())
 
 
-def test_the_rules_between_aws_nodes_fit_their_schema() -> None:
+def test_aws_security_group_rules_fit_their_schema() -> None:
     for rule in _rules():
         jsonschema.validate(rule, RULE)
 
@@ -85,11 +85,11 @@ def test_the_rules_between_aws_nodes_fit_their_schema() -> None:
         ("udp", looking.PORT),
     ],
 )
-def test_every_port_that_is_used_between_nodes_is_open_on_aws(protocol: str, port: int) -> None:
+def test_aws_security_groups_open_every_used_port(protocol: str, port: int) -> None:
     assert _open(protocol, port)
 
 
-def test_the_kind_cluster_has_two_workers_and_a_client_outside() -> None:
+def test_kind_cluster_has_two_workers_and_an_outside_client() -> None:
     document = yaml.safe_load((CLUSTERS / "kind" / "cluster.yaml").read_text())
     jsonschema.validate(document, KIND)
     workers = [node for node in document["nodes"] if node["role"] == "worker"]
@@ -98,13 +98,13 @@ def test_the_kind_cluster_has_two_workers_and_a_client_outside() -> None:
 
 
 @pytest.mark.parametrize("script", sorted(CLUSTERS.glob("*/up.sh")), ids=lambda path: path.parent.name)
-def test_the_commands_are_shell(script: Path) -> None:
+def test_cluster_scripts_are_valid_shell(script: Path) -> None:
     assert subprocess.run(["sh", "-n", str(script)], check=False).returncode == 0
     assert script.stat().st_mode & 0o100
     assert script.parent.name in (CLUSTERS / "README.md").read_text()
 
 
-def test_a_missing_program_is_named(tmp_path: Path) -> None:
+def test_cluster_script_names_a_missing_program(tmp_path: Path) -> None:
     shell = Path("/bin/sh")
     for script, program in (("kind", "docker"), ("capi-aws", "clusterctl")):
         (tmp_path / "dirname").write_text('#!/bin/sh\necho "${1%/*}"\n')

@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Store:
 NAMED = "Run night-00 is left out: "
 
 
-def test_query_says_what_is_left_out_and_answers(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_query_command_reports_excluded_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (("select run_id from trials", ""), ("", "trend"), ("", "")):
         assert stored.ask(store.url, *arguments) == 0
         said = capsys.readouterr()
@@ -43,7 +43,7 @@ def test_query_says_what_is_left_out_and_answers(store: Store, capsys: pytest.Ca
         assert arguments == ("", "") or "night-01" in said.out
 
 
-def test_report_says_so_and_reports_the_others(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_command_reports_excluded_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert stored.report_again(store.url, None) == 0
     said = capsys.readouterr()
     assert said.err.startswith(NAMED)
@@ -54,7 +54,9 @@ def test_report_says_so_and_reports_the_others(store: Store, capsys: pytest.Capt
         stored.report_again(store.url, "night-00")
 
 
-def test_the_shell_says_so(store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shell_reports_excluded_runs(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("select run_id from runs;\n"))
     assert command_line.main(["shell", f"--results={store.url}"]) == 0
     said = capsys.readouterr()
@@ -62,20 +64,20 @@ def test_the_shell_says_so(store: Store, capsys: pytest.CaptureFixture[str], mon
     assert "night-01" in said.out
 
 
-def test_the_end_of_a_run_says_so(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_summary_reports_excluded_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert answers.announce(store.url, "night-00", Terminal(width=200)) == 1
     said = capsys.readouterr().out
     assert said.startswith(NAMED)
     assert "was ended before" not in said
 
 
-def test_a_store_of_which_nothing_can_be_shown_says_why(store: Store) -> None:
+def test_store_without_readable_runs_is_a_problem(store: Store) -> None:
     cut_short(file_of(store, "runs", "night-01"))
     with pytest.raises(Unfit, match=NAMED):
         stored.report_again(store.url, None)
 
 
-def test_a_run_says_before_it_measures_what_its_report_will_lack(
+def test_run_reports_excluded_runs_before_measuring(
     store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[list[str]] = []
@@ -91,9 +93,7 @@ def test_a_run_says_before_it_measures_what_its_report_will_lack(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
-def test_a_run_refuses_a_folder_that_it_will_not_be_able_to_read(
-    ordinary_store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_refuses_an_unreadable_store(ordinary_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(box, "enclose", lambda *_, **__: pytest.fail("it began to measure"))
     Path(ordinary_store.files.path("trials")).chmod(0o000)
     os.seteuid(65534)
@@ -106,20 +106,18 @@ def test_a_run_refuses_a_folder_that_it_will_not_be_able_to_read(
 
 
 @pytest.fixture
-def ordinary_store(store: Store, tmp_path: Path) -> Store:
-    """The store, in another user's hands, in a folder that everybody may go into."""
-    for path in (tmp_path, *tmp_path.rglob("*")):
+def ordinary_store(public_path: Path) -> Store:
+    """A store in another user's hands, in a folder that everybody may enter."""
+    folder = public_path / "store"
+    synthetic.database(folder, *synthetic.nights(2, {}, SMALL)).close()
+    cut_short(file_of(Store(str(folder)), "trials", "night-00"))
+    for path in (folder, *folder.rglob("*")):
         os.chown(path, 65534, 65534)
-    for folder in tmp_path.parents:
-        if "pytest" in folder.name:
-            folder.chmod(0o755)
-    return store
+    return Store(str(folder))
 
 
 @pytest.mark.parametrize("table", ["runs", "visits", "trials", "samples"])
-def test_a_damaged_run_is_collected_again_by_name(
-    table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_damaged_run_is_collected_again_by_name(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     builders.write_run(tmp_path / "raw" / "run-1", builders.settings())
     assert stored.report_again(str(tmp_path), "run-1") == 0
     found = file_of(Store(str(tmp_path)), table, "run-1")
@@ -137,9 +135,7 @@ def test_a_damaged_run_is_collected_again_by_name(
     assert capsys.readouterr().err == ""
 
 
-def test_a_run_whose_row_is_lost_is_collected_by_the_next_verb(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_run_with_lost_row_is_collected_by_the_next_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     builders.write_run(tmp_path / "raw" / "run-1", builders.settings())
     assert stored.report_again(str(tmp_path), "run-1") == 0
     gone(file_of(Store(str(tmp_path)), "runs", "run-1"))
@@ -156,6 +152,6 @@ def test_a_run_whose_row_is_lost_is_collected_by_the_next_verb(
 
 
 @pytest.mark.parametrize("name", ["../trials", "/etc", "a/b", ".hidden", "x" * 300, "a b", "packed-1", "ä"])
-def test_a_name_is_looked_at_before_it_is_part_of_a_path(name: str, store: Store) -> None:
+def test_run_name_is_validated_before_use_in_a_path(name: str, store: Store) -> None:
     with pytest.raises(BadInput, match=r"can't name a run: it takes letters, digits, .*; the latest are night-01"):
         stored.report_again(store.url, name)

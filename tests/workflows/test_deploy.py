@@ -75,7 +75,7 @@ def settings(store: Store, namespace: str = NAMESPACE) -> dict[str, str]:
     return dict(found["data"])
 
 
-def test_a_deployment_puts_the_tables_beside_argos_artifacts() -> None:
+def test_deploy_puts_results_beside_argo_artifacts() -> None:
     store = cluster()
     said = put(store)
     assert "Argo Workflows 4.1.2 in namespace argo" in said
@@ -94,7 +94,7 @@ def test_a_deployment_puts_the_tables_beside_argos_artifacts() -> None:
     assert store.find("argoproj.io", "cronworkflows", NAMESPACE, "dataplane-benchmark-nightly")
 
 
-def test_it_ends_with_the_form_and_three_commands() -> None:
+def test_deploy_output_ends_with_form_link_and_commands() -> None:
     said = put(cluster())
     assert "kubectl --context prod -n argo port-forward service/argo-server 2746" in said
     form = (
@@ -106,7 +106,7 @@ def test_it_ends_with_the_form_and_three_commands() -> None:
     ]  # fmt: skip
 
 
-def test_a_second_time_changes_nothing_and_says_so() -> None:
+def test_deploy_is_idempotent() -> None:
     store = cluster()
     put(store)
     before = json.dumps(store.all("argoproj.io", "workflowtemplates") + store.all("", "configmaps"))
@@ -116,7 +116,7 @@ def test_a_second_time_changes_nothing_and_says_so() -> None:
     assert json.dumps(store.all("argoproj.io", "workflowtemplates") + store.all("", "configmaps")) == before
 
 
-def test_what_changed_is_named() -> None:
+def test_deploy_names_changed_objects() -> None:
     store = cluster()
     put(store)
     said = put(store, outside="edge")
@@ -126,22 +126,22 @@ def test_what_changed_is_named() -> None:
 
 
 @pytest.mark.parametrize("installed", ["v3.5.11", "v3.4.0", "v2.12.0"])
-def test_an_argo_that_is_too_old_is_refused(installed: str) -> None:
+def test_too_old_argo_version_is_refused(installed: str) -> None:
     with pytest.raises(Unfit, match=r"upgrade it to 3\.6 or later"):
         put(cluster(installed))
 
 
 @pytest.mark.parametrize(("installed", "says"), [("v4.2.0", "newer than all"), ("latest", "can't be told")])
-def test_an_argo_that_was_never_tried_is_noted(installed: str, says: str) -> None:
+def test_untested_argo_version_is_noted(installed: str, says: str) -> None:
     assert says in put(cluster(installed))
 
 
 @pytest.mark.parametrize("installed", ["v3.6.0", "v3.7.4", "v4.0.1", "v4.1.2"])
-def test_an_argo_that_was_tried_is_taken_without_a_word(installed: str) -> None:
+def test_tested_argo_version_gives_no_note(installed: str) -> None:
     assert "Note:" not in put(cluster(installed))
 
 
-def test_a_cluster_without_argo_is_refused_and_nothing_is_applied() -> None:
+def test_cluster_without_argo_is_refused() -> None:
     store = cluster()
     store.take("apiextensions.k8s.io", "customresourcedefinitions", "", "cronworkflows.argoproj.io")
     with pytest.raises(Unfit, match=r"CRD cronworkflows.argoproj.io is missing; install 3.6 to 4.1"):
@@ -149,7 +149,7 @@ def test_a_cluster_without_argo_is_refused_and_nothing_is_applied() -> None:
     assert store.find("argoproj.io", "workflowtemplates", NAMESPACE, "dataplane-benchmark") is None
 
 
-def test_a_version_that_is_not_served_is_refused() -> None:
+def test_unserved_argo_api_version_is_refused() -> None:
     store = cluster()
     spec = {"versions": [{"name": "v1", "served": True}, {"name": "v1alpha1", "served": False}]}
     store.put("apiextensions.k8s.io", "customresourcedefinitions",
@@ -159,20 +159,20 @@ def test_a_version_that_is_not_served_is_refused() -> None:
 
 
 @pytest.mark.parametrize("argument", ["--namespaced", "--managed-namespace=argo"])
-def test_a_controller_that_looks_elsewhere_is_named(argument: str) -> None:
+def test_controller_of_another_namespace_is_named(argument: str) -> None:
     store = cluster("v4.1.2", None, argument)
     with pytest.raises(Unfit, match=r"looks at workflows in namespace argo only, not in bench.*NAMESPACE=argo"):
         put(store, namespace="bench", results="s3://b")
 
 
-def test_a_second_benchmark_on_a_cluster_is_refused() -> None:
+def test_second_deployment_on_a_cluster_is_refused() -> None:
     store = cluster()
     put(store)
     with pytest.raises(Unfit, match="has the benchmark in namespace argo"):
         put(store, namespace="bench", results="s3://b")
 
 
-def test_a_namespace_of_its_own_is_brought_and_argos_is_not() -> None:
+def test_own_namespace_is_created_and_argos_is_not() -> None:
     store = cluster()
     said = put(store, namespace="bench", results="s3://b")
     assert "created Namespace bench" in said
@@ -190,14 +190,14 @@ def test_a_namespace_of_its_own_is_brought_and_argos_is_not() -> None:
         ({"environment": "lab"}, "the lab's own name"),
     ],
 )
-def test_what_makes_no_sense_is_refused(asked: dict[str, str], says: str) -> None:
+def test_invalid_deploy_arguments_are_refused(asked: dict[str, str], says: str) -> None:
     store = cluster()
     with pytest.raises(BadInput, match=says):
         put(store, **asked)
     assert store.find("", "configmaps", NAMESPACE, "dataplane-benchmark") is None
 
 
-def test_results_elsewhere_are_taken_and_noted() -> None:
+def test_results_outside_the_artifact_repository_are_noted() -> None:
     store = cluster()
     said = put(store, results="s3://other/deep")
     assert settings(store)["BENCHMARK_RESULTS"] == "s3://other/deep"
@@ -205,7 +205,7 @@ def test_results_elsewhere_are_taken_and_noted() -> None:
 
 
 @pytest.mark.parametrize("repository", [None, "gcs: {bucket: x}", "{}"])
-def test_without_a_repository_on_s3_results_must_be_named(repository: str | None) -> None:
+def test_results_must_be_named_without_s3_artifact_repository(repository: str | None) -> None:
     with pytest.raises(BadInput, match=r"give RESULTS=s3://BUCKET"):
         put(cluster("v4.1.2", repository))
 
@@ -213,7 +213,7 @@ def test_without_a_repository_on_s3_results_must_be_named(repository: str | None
 @pytest.mark.parametrize(
     ("secrets", "keys"), [([SECRET], {"accessKeySecret", "secretKeySecret"}), ([], {"useSDKCreds"})]
 )
-def test_argo_is_given_a_repository_where_it_has_none(
+def test_deploy_configures_a_missing_artifact_repository(
     monkeypatch: pytest.MonkeyPatch, secrets: list[str], keys: set[str]
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://minio:9000")
@@ -227,7 +227,7 @@ def test_argo_is_given_a_repository_where_it_has_none(
     assert "Argo has no artifact repository" in put(store, results="s3://b/c")
 
 
-def test_the_namespaces_own_repository_goes_before_the_controllers() -> None:
+def test_artifact_repository_of_the_namespace_takes_precedence() -> None:
     store = cluster()
     annotations = {"workflows.argoproj.io/default-artifact-repository": "mine"}
     store.put("", "configmaps", {
@@ -239,7 +239,7 @@ def test_the_namespaces_own_repository_goes_before_the_controllers() -> None:
     assert "AWS_ENDPOINT_URL" not in settings(store)
 
 
-def test_a_controllers_configuration_may_be_one_text() -> None:
+def test_controller_config_map_as_one_yaml_text() -> None:
     store = cluster("v4.1.2", None)
     store.put("", "configmaps", {
         "metadata": {"name": "workflow-controller-configmap", "namespace": NAMESPACE},
@@ -249,7 +249,7 @@ def test_a_controllers_configuration_may_be_one_text() -> None:
     assert settings(store)["BENCHMARK_RESULTS"] == "s3://whole"
 
 
-def test_a_missing_secret_is_noted() -> None:
+def test_missing_s3_secret_is_noted() -> None:
     store = cluster()
     store.take("", "secrets", NAMESPACE, "s3-keys")
     assert "Secret argo/s3-keys, which ConfigMap argo/workflow-controller-configmap names for S3, is missing" in put(
@@ -267,7 +267,7 @@ def test_a_missing_secret_is_noted() -> None:
         ),
     ],
 )
-def test_the_form_is_where_the_server_answers(found: Object, url: str) -> None:
+def test_form_link_of_the_argo_server(found: Object, url: str) -> None:
     store = cluster()
     store.put("", "services", found)
     said = put(store)
@@ -275,13 +275,13 @@ def test_the_form_is_where_the_server_answers(found: Object, url: str) -> None:
     assert "port-forward" not in said
 
 
-def test_without_a_server_there_is_no_form() -> None:
+def test_no_form_link_without_argo_server() -> None:
     store = cluster()
     store.take("apps", "deployments", NAMESPACE, "argo-server")
     assert "no server of Argo's was found" in put(store)
 
 
-def test_who_may_not_is_told() -> None:
+def test_missing_deploy_permission_is_reported() -> None:
     store = cluster()
     store.denied = lambda request: request.plural == "clusterroles" and request.verb == "patch"
     with pytest.raises(DeniedError, match=r"not allowed: .*clusterroles.*forbidden"):
@@ -294,14 +294,14 @@ def over_http(api: Api, patience_s: float = 5.0) -> Person:
     return Person(configuration, NAMESPACE, WHERE, patience_s)
 
 
-def test_an_answer_that_is_late_or_lost_is_asked_for_again() -> None:
+def test_late_or_lost_api_response_is_retried() -> None:
     with Api(cluster()).running() as api:
         api.faults += [Fault("status", status=503, path="clusterroles"), Fault("cut-after", path="workflowtemplates")]
         said = told(lambda out: deploy(Asked(image="bench:1"), out, over_http(api)))
     assert "The form:" in said
 
 
-def test_a_server_that_is_not_there_is_a_sentence() -> None:
+def test_unreachable_api_server_is_a_problem() -> None:
     api = Api(cluster())
     api._server.server_close()
     with pytest.raises(Problem, match=r"prod: the API server can't be reached for .*refused"):
@@ -329,7 +329,7 @@ def take(store: Store) -> str:
     return told(lambda out: undeploy("", out, person(store)))
 
 
-def test_undeploying_takes_away_exactly_what_was_brought() -> None:
+def test_undeploy_deletes_exactly_what_deploy_created() -> None:
     store = cluster()
     before = set(store.objects)
     put(store)
@@ -339,7 +339,7 @@ def test_undeploying_takes_away_exactly_what_was_brought() -> None:
     assert "Nothing to take away" in take(store)
 
 
-def test_a_namespace_that_was_brought_stays_while_runs_are_in_it() -> None:
+def test_created_namespace_stays_while_it_has_runs() -> None:
     store = cluster()
     put(store, namespace="bench", results="s3://b")
     store.put("argoproj.io", "workflows", {"metadata": {"name": "run", "namespace": "bench"}})
@@ -350,7 +350,7 @@ def test_a_namespace_that_was_brought_stays_while_runs_are_in_it() -> None:
     assert store.find("", "namespaces", "", "bench") is None
 
 
-def test_a_cluster_that_a_run_holds_is_not_undeployed() -> None:
+def test_undeploy_is_refused_while_a_run_holds_the_lock() -> None:
     store = cluster()
     put(store)
     data = {
@@ -373,12 +373,12 @@ def test_a_cluster_that_a_run_holds_is_not_undeployed() -> None:
         ("ghcr.io/x/y@sha256:" + "a" * 64, {"newName": "ghcr.io/x/y", "digest": "sha256:" + "a" * 64}),
     ],
 )
-def test_an_image_is_taken_apart(image: str, parts: dict[str, str]) -> None:
+def test_image_reference_is_parsed(image: str, parts: dict[str, str]) -> None:
     assert overlay.image_parts(image) == {"name": "dataplane-benchmark", **parts}
 
 
 @pytest.mark.with_kubectl
-def test_kubectl_builds_what_was_decided() -> None:
+def test_kubectl_builds_the_deployed_kustomization() -> None:
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not on PATH, and it is what builds kustomizations")
     decided = Decided(
@@ -407,7 +407,7 @@ def test_kubectl_builds_what_was_decided() -> None:
 
 
 @pytest.mark.with_kubectl
-def test_without_kubectl_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_kubectl_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(Unfit, match="kubectl is not on PATH"):
         put(cluster())

@@ -54,7 +54,7 @@ def _board(events: list[Event], expected_s: float | None = None, step_s: float =
     return board
 
 
-def test_a_visit_is_known_by_its_inputs() -> None:
+def test_display_identifies_visits_by_inputs() -> None:
     board = _board([*START, *_visit(1)[:5]])
     (line,) = board.visits.values()
     assert line.title == "visit 1  lab-ebpf  round 2"
@@ -68,12 +68,12 @@ def test_a_visit_is_known_by_its_inputs() -> None:
     assert board.outside.said == "all is there"
 
 
-def test_a_failure_in_a_visit_is_kept() -> None:
+def test_display_keeps_the_failure_of_a_visit() -> None:
     board = _board([*START, *_visit(1, "Failed")])
     assert [(line.failure, line.phase) for line in board.done] == [("it broke", "Failed")]
 
 
-def test_the_time_left_follows_the_plan_and_then_what_was_seen() -> None:
+def test_remaining_time_follows_plan_then_measured_times() -> None:
     board = Board(100.0)
     assert board.left_s(0.0) == 100.0
     for event in START:
@@ -88,7 +88,7 @@ def test_the_time_left_follows_the_plan_and_then_what_was_seen() -> None:
 
 
 @given(st.lists(st.sampled_from([*START, *_visit(1), *_visit(2), WorkflowStopping("Stop")])), st.floats(0, 1e6))
-def test_any_order_of_events_can_be_shown(events: list[Event], expected_s: float) -> None:
+def test_display_accepts_any_order_of_events(events: list[Event], expected_s: float) -> None:
     board = _board(events, expected_s, step_s=1.0)
     assert 0.0 <= board.ratio(1e6) <= 1.0
     left = board.left_s(1e6)
@@ -105,7 +105,7 @@ def _shown(events: list[Event], *, terminal: bool) -> str:
     return out.getvalue()
 
 
-def test_a_log_gets_plain_lines() -> None:
+def test_log_output_has_plain_lines() -> None:
     shown = _shown([*START, *_visit(1), *_visit(2, "Failed"), WorkflowFinished("Failed", "why", 61.0)], terminal=False)
     assert "\x1b" not in shown
     assert shown.splitlines()[0].endswith("Waiting for a lock")
@@ -115,7 +115,7 @@ def test_a_log_gets_plain_lines() -> None:
     assert shown.splitlines()[-1] == "[0:00] failed after 1:01: why"
 
 
-def test_a_terminal_keeps_a_line_for_each_visit() -> None:
+def test_terminal_display_has_a_line_per_visit() -> None:
     shown = _shown([*START, *_visit(1), *_visit(2, "Failed"), WorkflowStopping("Stop")], terminal=True)
     assert "✓ visit 1  lab-ebpf  round 2" in shown
     assert "5.21 Gbit/s" in shown
@@ -125,5 +125,5 @@ def test_a_terminal_keeps_a_line_for_each_visit() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (190, "3:10"), (3723, "1:02:03"), (59.7, "1:00")])
-def test_clock(seconds: float, text: str) -> None:
+def test_duration_formatting(seconds: float, text: str) -> None:
     assert clock(seconds) == text

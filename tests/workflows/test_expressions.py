@@ -48,7 +48,7 @@ def python(text: str, truth: Mapping[str, bool]) -> bool:
 
 
 @given(trees)
-def test_what_is_written_is_read_back(tree: Tree) -> None:
+def test_expression_round_trip(tree: Tree) -> None:
     assert parse_depends(written(tree)) == tree
 
 
@@ -57,14 +57,14 @@ def test_what_is_written_is_read_back(tree: Tree) -> None:
     st.lists(st.sampled_from([" && ", " || "]), min_size=6, max_size=6),
     st.dictionaries(st.sampled_from("abcd"), st.sampled_from([*RESULTS.values(), "Skipped"])),
 )
-def test_it_means_what_python_means(conditions: list[str], signs: list[str], phases: dict[str, Phase]) -> None:
+def test_expression_evaluates_as_python(conditions: list[str], signs: list[str], phases: dict[str, Phase]) -> None:
     text = "".join(sum(zip(signs, conditions, strict=False), ())[1:])
     truth = {c: phases.get(c[0]) == RESULTS[c[2:]] for c in conditions}
     assert evaluate(parse_depends(text), phases) is python(text, truth)
 
 
 @given(st.text(alphabet="ab.&|!() -", max_size=20))
-def test_anything_else_is_no_other_error(text: str) -> None:
+def test_any_text_parses_or_raises_a_problem(text: str) -> None:
     with contextlib.suppress(BadInput):
         assert tasks_in(parse_depends(text))
 
@@ -75,7 +75,7 @@ def test_and_binds_closer_than_or() -> None:
     )
 
 
-def test_a_bare_name_means_that_it_went_well() -> None:
+def test_bare_task_name_means_succeeded() -> None:
     assert parse_depends("a-b") == Ended("a-b", ("Succeeded", "Skipped"))
     assert tasks_in(parse_depends("b && a.Failed && b.Omitted")) == ("b", "a")
     assert condition_of({"depends": "a"}) == parse_depends("a")
@@ -97,7 +97,7 @@ def test_a_bare_name_means_that_it_went_well() -> None:
         ("&& a", "comes where a task should"),
     ],
 )
-def test_a_mistake_is_named(text: str, says: str) -> None:
+def test_expression_error_is_named(text: str, says: str) -> None:
     with pytest.raises(BadInput, match=says.replace("(", r"\(")):
         parse_depends(text)
 
@@ -110,7 +110,7 @@ def test_a_mistake_is_named(text: str, says: str) -> None:
         (" a1!=a1 ", False),
     ],
 )
-def test_when(when: str, *, holds: bool) -> None:
+def test_when_expressions(when: str, *, holds: bool) -> None:
     assert when_holds(when) is holds
 
 

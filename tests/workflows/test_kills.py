@@ -5,6 +5,8 @@ import sys
 from itertools import chain
 from pathlib import Path
 
+import pytest
+
 from analysis import database
 from analysis.store import Store
 from workflows import uncollected
@@ -33,7 +35,8 @@ def measured_visits(store: Store) -> set[int]:
     return set(found["visit"].to_pylist())
 
 
-def test_no_visit_that_ended_is_lost_by_a_kill_at_any_moment(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_run_killed_at_fifty_moments_loses_no_finished_visit(tmp_path: Path) -> None:
     runs(tmp_path, *(f"{how}:{NEVER}" for how in MOMENTS))
     assert ended_visits(tmp_path / f"event-{NEVER}") == {1, 2}
     totals = {how: NEVER - int((tmp_path / f"{how}-{NEVER}" / "left").read_text()) for how in ("event", "engine")}

@@ -44,7 +44,7 @@ def of(objects: list[Object], kind: str, name: str) -> Object:
     return found
 
 
-def test_the_default_is_whole_in_one_namespace() -> None:
+def test_default_kustomization_is_complete_in_one_namespace() -> None:
     objects = kustomize(render.DIRECTORY)
     kinds = {o["kind"] for o in objects}
     assert kinds == {
@@ -63,7 +63,7 @@ def test_the_default_is_whole_in_one_namespace() -> None:
     }
 
 
-def test_it_can_be_built_upon(tmp_path: Path) -> None:
+def test_kustomization_is_usable_as_a_base(tmp_path: Path) -> None:
     objects = overlay(
         tmp_path,
         """
@@ -93,7 +93,7 @@ def test_it_can_be_built_upon(tmp_path: Path) -> None:
     assert complaints(template) == []
 
 
-def test_what_the_documentation_shows_can_be_built(tmp_path: Path) -> None:
+def test_documented_kustomizations_can_be_built(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "argo.md").read_text()
     block = text.partition("    # kustomization.yaml\n")[2].partition("\n\n")[0]
     objects = overlay(tmp_path, textwrap.dedent(block))
@@ -106,7 +106,7 @@ def test_what_the_documentation_shows_can_be_built(tmp_path: Path) -> None:
     assert of(objects, "CronWorkflow", "dataplane-benchmark-nightly")["spec"]["schedules"] == ["30 1 * * 1-5"]
 
 
-def test_every_file_beside_them_is_used() -> None:
+def test_every_manifest_is_used_by_a_kustomization() -> None:
     used = {"kustomization.yaml", "image.yaml"}
     for file in render.DIRECTORY.rglob("kustomization.yaml"):
         document = yaml.safe_load(file.read_text())

@@ -51,7 +51,7 @@ def placements() -> dict[str, Placement]:
     }
 
 
-def test_the_lists_that_are_looped_over_fit_into_an_output() -> None:
+def test_loop_lists_fit_into_an_argo_output() -> None:
     visits = make(largest())
     assert len(visits) == MOST_VISITS
     assert len(json.dumps([item(visit) for visit in visits]).encode()) < OUTPUT_BYTES / 2
@@ -108,19 +108,19 @@ def _nodes(settings: Settings) -> Object:
     return found
 
 
-def test_the_largest_run_fits_into_the_one_object_in_which_argo_keeps_it() -> None:
+def test_largest_run_fits_into_one_workflow_object() -> None:
     packed = base64.b64encode(gzip.compress(json.dumps(_nodes(largest())).encode()))
     assert OBJECT_BYTES / 3 < len(packed) < 0.8 * OBJECT_BYTES
 
 
-def test_a_run_of_more_visits_is_refused_on_a_cluster_and_not_in_the_lab() -> None:
+def test_visit_limit_applies_to_clusters_only() -> None:
     options = f"rounds={MOST_VISITS + 1} duration=1"
     with pytest.raises(BadInput, match=r"251 visits, and 250 is the most that a workflow can keep"):
         choose(profile="smoke", options=options, environment="prod", dataplanes="ebpf")
     assert choose(profile="smoke", options=options, dataplanes="lab-iptables").rounds == MOST_VISITS + 1
 
 
-def test_no_deadline_ends_a_run_that_is_permitted() -> None:
+def test_deadlines_allow_every_permitted_run() -> None:
     each_s = CLUSTER_OVERHEAD.visit_s + (len(TOPOLOGIES) + 2) * CLUSTER_OVERHEAD.topology_s
     longest_s = LONGEST_S + CLUSTER_OVERHEAD.run_s + MOST_VISITS * each_s + MOST_TRIALS * CLUSTER_OVERHEAD.trial_s
     assert SPEC["activeDeadlineSeconds"] == DEADLINE_S > longest_s
@@ -128,13 +128,13 @@ def test_no_deadline_ends_a_run_that_is_permitted() -> None:
     assert measure["activeDeadlineSeconds"] >= LONGEST_S
 
 
-def test_there_are_few_templates_and_tasks() -> None:
+def test_number_of_templates_and_tasks() -> None:
     assert len(SPEC["templates"]) <= 200
     assert all(len(template.get("dag", {}).get("tasks", [])) <= 200 for template in SPEC["templates"])
 
 
 @pytest.mark.parametrize("template", PODS, ids=[template["name"] for template in PODS])
-def test_every_pod_is_bounded(template: Object) -> None:
+def test_every_pod_has_resource_limits(template: Object) -> None:
     resources = template["script"]["resources"]
     assert {"cpu", "memory"} <= set(resources["requests"])
     assert "memory" in resources["limits"]
@@ -144,7 +144,7 @@ def test_every_pod_is_bounded(template: Object) -> None:
     assert retry is None or retry == {"limit": "2", "retryPolicy": "OnError"}
 
 
-def test_what_is_done_is_taken_away_and_results_are_not() -> None:
+def test_finished_pods_are_deleted_and_artifacts_kept() -> None:
     assert SPEC["podGC"]["strategy"] == "OnPodSuccess"
     assert SPEC["ttlStrategy"]["secondsAfterFailure"] >= SPEC["ttlStrategy"]["secondsAfterSuccess"] > 0
     assert SPEC["artifactGC"] == {"strategy": "Never"}
@@ -172,7 +172,7 @@ def validate(tmp_path: Path, **asked: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_a_sound_submission_is_let_through(tmp_path: Path) -> None:
+def test_valid_submission_passes_validate(tmp_path: Path) -> None:
     done = validate(tmp_path, nodes="node-a,node-b", label='"quoted" {{workflow.name}} <b>')
     assert done.returncode == 0, done.stderr
     settings = json.loads((tmp_path / "outputs" / "parameters" / "settings").read_text())
@@ -201,9 +201,7 @@ def test_a_sound_submission_is_let_through(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_the_ui_would_not_catch_is_refused_with_a_sentence_for_each_fault(
-    tmp_path: Path, asked: dict[str, str], says: list[str]
-) -> None:
+def test_validate_step_refuses_all_invalid_form_inputs(tmp_path: Path, asked: dict[str, str], says: list[str]) -> None:
     done = validate(tmp_path, **asked)
     assert done.returncode == 2
     message = (tmp_path / "message").read_text()

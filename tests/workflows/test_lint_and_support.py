@@ -51,12 +51,12 @@ def _says(built: dict[str, Any], template: str, name: str, text: str) -> None:
     _task(built, template, name)["arguments"]["parameters"][0]["value"] = text
 
 
-def test_what_is_sound_is_passed() -> None:
+def test_valid_workflow_passes_lint() -> None:
     assert lint(_sound()) == []
     assert unsupported(_sound(), {}) == []
 
 
-def test_the_benchmark_itself_is_sound_and_can_be_walked() -> None:
+def test_benchmark_passes_lint_and_is_supported_locally() -> None:
     assert lint(build().to_dict()) == []
     assert unsupported(build().to_dict(), {}) == []
 
@@ -105,7 +105,7 @@ CONTRADICTIONS: list[tuple[Broken, str]] = [
 
 
 @pytest.mark.parametrize(("broken", "says"), CONTRADICTIONS, ids=[says for _, says in CONTRADICTIONS])
-def test_a_contradiction_is_named(broken: Broken, says: str) -> None:
+def test_lint_names_contradictions(broken: Broken, says: str) -> None:
     built = deepcopy(_sound())
     _template(built, "main").setdefault("inputs", {})
     broken(built)
@@ -207,24 +207,24 @@ FOREIGN: list[tuple[Broken, str]] = [
 
 
 @pytest.mark.parametrize(("broken", "says"), FOREIGN, ids=[says for _, says in FOREIGN])
-def test_what_only_argo_can_do_is_refused_by_name(broken: Broken, says: str) -> None:
+def test_unsupported_argo_field_is_refused_by_name(broken: Broken, says: str) -> None:
     built = deepcopy(_sound())
     broken(built)
     assert any(says in line for line in unsupported(built, {})), unsupported(built, {})
 
 
-def test_a_timeout_is_accepted_beside_a_deadline() -> None:
+def test_timeout_is_accepted_with_a_deadline() -> None:
     built = deepcopy(_sound())
     _template(built, "say").update(timeout="5m", activeDeadlineSeconds=300)
     assert unsupported(built, {}) == []
 
 
-def test_what_comes_from_the_cluster_may_come_from_the_environment() -> None:
+def test_config_map_values_may_come_from_the_environment() -> None:
     built = _sound()
     _template(built, "say")["script"].update(env=[_SECRET])
     assert unsupported(built, {"K": "given"}) == []
 
 
-def test_the_lint_knows_the_tags_that_the_engine_gives() -> None:
+def test_lint_knows_the_tags_of_the_local_engine() -> None:
     assert scope.of_workflow("n", "u", {}).keys() == WORKFLOW_TAGS
     assert scope.for_exit_handler("Failed").keys() == EXIT_TAGS

@@ -33,7 +33,7 @@ from workflows.local.mutex import lock_path
 from workflows.local.process import StepProcess
 
 
-def test_a_failed_step_says_why(tmp_path: Path) -> None:
+def test_failed_step_message(tmp_path: Path) -> None:
     outcome, events = walk(
         workflow(
             lambda: (
@@ -61,7 +61,7 @@ def test_log_lines_and_progress_are_reported(tmp_path: Path) -> None:
     assert [(e.done, e.total) for e in events if isinstance(e, NodeProgress)] == [(1, 4)]
 
 
-def test_log_lines_are_told_while_the_step_runs(tmp_path: Path) -> None:
+def test_log_lines_are_events_while_the_step_runs(tmp_path: Path) -> None:
     """The step ends only after its line has been heard, so this hangs if lines come at the end."""
 
     def heard(engine: Engine, event: Event) -> None:
@@ -72,7 +72,7 @@ def test_log_lines_are_told_while_the_step_runs(tmp_path: Path) -> None:
     assert outcome.phase == "Failed"
 
 
-def test_artifacts_are_kept_of_steps_that_fail_and_read_by_prefix(tmp_path: Path) -> None:
+def test_artifacts_of_failed_steps_are_kept_and_read_by_prefix(tmp_path: Path) -> None:
     def main() -> None:
         t.keep(name="good", arguments={"text": "a"})
         t.keep(name="bad", arguments={"text": "fails"})
@@ -97,7 +97,7 @@ def test_an_optional_artifact_may_be_missing(tmp_path: Path) -> None:
     assert outcome.failures[0].message == "input artifact kept is missing: nothing is kept at raw/run."
 
 
-def test_the_environment_reaches_the_step(tmp_path: Path) -> None:
+def test_environment_variables_reach_the_step(tmp_path: Path) -> None:
     outcome, _ = walk(
         workflow(lambda: t.environment(name="e", arguments={"name": "TOY"})), tmp_path, env={"TOY": "here"}
     )
@@ -129,7 +129,7 @@ def test_stop_and_terminate(times: int, tmp_path: Path) -> None:
     assert (tmp_path / "run/kept.txt").exists() is stopped
 
 
-def test_what_a_stopped_step_started_ends_with_it(tmp_path: Path) -> None:
+def test_stop_ends_child_processes_of_the_step(tmp_path: Path) -> None:
     def listener(engine: Engine, event: Event) -> None:
         if isinstance(event, NodeLog) and event.line == "ready":
             engine.stop()
@@ -139,7 +139,7 @@ def test_what_a_stopped_step_started_ends_with_it(tmp_path: Path) -> None:
     assert _gone(child)
 
 
-def test_a_step_that_will_not_stop_is_killed(tmp_path: Path) -> None:
+def test_step_ignoring_sigterm_is_killed(tmp_path: Path) -> None:
     def listener(engine: Engine, event: Event) -> None:
         if isinstance(event, NodeLog) and event.line == "ready":
             engine.stop()
@@ -148,7 +148,7 @@ def test_a_step_that_will_not_stop_is_killed(tmp_path: Path) -> None:
     assert outcome.find("s")[0].message == "the step was ended by SIGKILL"
 
 
-def test_a_stop_leaves_the_exit_handler_alone(tmp_path: Path) -> None:
+def test_stop_leaves_the_exit_handler_running(tmp_path: Path) -> None:
     go = tmp_path / "go"
 
     def listener(engine: Engine, event: Event) -> None:
@@ -184,7 +184,7 @@ def test_a_signal_handler_may_stop_the_engine(tmp_path: Path) -> None:
     assert engine.returncode == 0
 
 
-def test_a_listener_that_breaks_stops_the_run_in_order(tmp_path: Path) -> None:
+def test_failing_listener_stops_the_run_with_exit_handler(tmp_path: Path) -> None:
     """As a display does whose terminal is gone: `make run | head`."""
     marker = tmp_path / "raw/run/put-back.txt"
 
@@ -212,7 +212,7 @@ def test_a_second_stop_kills_the_exit_handler(tmp_path: Path) -> None:
     assert outcome.message == "Stopped with strategy 'Terminate'"
 
 
-def test_a_step_and_a_workflow_may_take_only_so_long(tmp_path: Path) -> None:
+def test_step_and_workflow_deadlines(tmp_path: Path) -> None:
     built = workflow(lambda: t.wait_for_stop(name="w")).to_dict()
     for one in built["spec"]["templates"]:
         if "script" in one:
@@ -231,7 +231,7 @@ def test_a_step_and_a_workflow_may_take_only_so_long(tmp_path: Path) -> None:
     assert outcome.phase == "Failed"
 
 
-def test_a_mutex_makes_the_second_run_wait_and_say_for_whom(tmp_path: Path) -> None:
+def test_mutex_makes_the_second_run_wait_and_names_the_holder(tmp_path: Path) -> None:
     mutex = m.Synchronization(mutexes=[m.Mutex(name="toy")])
     waited = threading.Event()
     order: list[str] = []
@@ -259,7 +259,7 @@ def test_a_mutex_makes_the_second_run_wait_and_say_for_whom(tmp_path: Path) -> N
     assert order[1:] == ["first ends", "second"]
 
 
-def test_a_run_that_waits_can_be_stopped(tmp_path: Path) -> None:
+def test_run_waiting_for_a_mutex_can_be_stopped(tmp_path: Path) -> None:
     program = (
         "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX);"
         "print('held', flush=True); sys.stdin.read()"
@@ -283,7 +283,7 @@ def test_a_run_that_waits_can_be_stopped(tmp_path: Path) -> None:
     assert outcome.message == "Stopped with strategy 'Stop'"
 
 
-def test_a_step_dies_with_the_engine(tmp_path: Path) -> None:
+def test_step_dies_with_the_killed_engine(tmp_path: Path) -> None:
     program = (
         "import sys\nfrom tests.workflows import toys as t\nfrom tests.workflows.running import walk, workflow\n"
         "from pathlib import Path\n"
@@ -310,7 +310,7 @@ def _gone(pid: int) -> bool:
     return False
 
 
-def test_bad_input_is_refused_before_anything_begins(tmp_path: Path) -> None:
+def test_invalid_workflow_arguments_are_refused(tmp_path: Path) -> None:
     built = workflow(lambda: t.nothing(name="n"), fields={"arguments": {"profile": "smoke"}})
     with pytest.raises(BadInput, match="no parameter 'profle'; did you mean profile"):
         Engine(built, {"profle": "x"}, str(tmp_path))
@@ -320,7 +320,7 @@ def test_bad_input_is_refused_before_anything_begins(tmp_path: Path) -> None:
         Engine(built, {}, str(file)).run()
 
 
-def test_a_template_that_only_argo_can_run_is_refused_by_name(tmp_path: Path) -> None:
+def test_unsupported_template_is_refused_by_name(tmp_path: Path) -> None:
     def others() -> None:
         with DAG(name="inner"):
             t.nothing(name="n")
@@ -334,7 +334,7 @@ def test_a_template_that_only_argo_can_run_is_refused_by_name(tmp_path: Path) ->
         Engine(built, {}, str(tmp_path))
 
 
-def test_a_step_that_is_over_can_still_be_asked_to_stop(tmp_path: Path) -> None:
+def test_stop_after_the_end_of_a_step(tmp_path: Path) -> None:
     """The stop and the end of a step can cross; its number may be another process's by then."""
     arguments = tmp_path / "arguments.json"
     arguments.write_text("[]")

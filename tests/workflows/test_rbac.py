@@ -125,7 +125,7 @@ def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("role", ["switch", "observe"])
-def test_each_role_may_do_its_work_and_nothing_more(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rbac_roles_have_exactly_the_needed_permissions(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, visit = asked(monkeypatch)
     used: set[Call] = set()
     clusters = (Calico(), Calico(group=V3_GROUP), Calico("operator", bootstraps=False), Calico("operator"))
@@ -135,7 +135,7 @@ def test_each_role_may_do_its_work_and_nothing_more(role: Role, monkeypatch: pyt
     assert used == {_of(entry) for entry in PERMISSIONS if role in entry.roles}
 
 
-def test_measuring_may_ask_the_cluster_nothing() -> None:
+def test_rbac_measure_account_has_no_permissions() -> None:
     (only,) = rules(rbac.MEASURE)
     assert only == (
         NAMESPACE,
@@ -143,7 +143,7 @@ def test_measuring_may_ask_the_cluster_nothing() -> None:
     )
 
 
-def test_only_the_switching_account_may_patch() -> None:
+def test_rbac_only_the_switching_account_may_patch() -> None:
     assert not [
         rule
         for _namespace, rule in rules(rbac.OBSERVE)
@@ -151,20 +151,20 @@ def test_only_the_switching_account_may_patch() -> None:
     ]
 
 
-def test_nobody_may_enter_a_pod_or_read_a_secret() -> None:
+def test_rbac_no_exec_and_no_secrets() -> None:
     for account in (rbac.SWITCH, rbac.OBSERVE, rbac.MEASURE):
         for _namespace, rule in rules(account):
             assert not {"pods/exec", "pods/attach", "pods/portforward", "secrets", "*"} & set(rule["resources"])
             assert "*" not in rule["verbs"]
 
 
-def test_names_bind_wherever_an_object_of_the_system_is_changed() -> None:
+def test_rbac_writes_to_system_objects_are_limited_by_name() -> None:
     for entry in PERMISSIONS:
         if entry.verb in {"patch", "delete"} and entry.namespace != BENCHMARK and entry.resource != permissions.PODS:
             assert entry.names, f"{entry.verb} {entry.plural} in {entry.namespace} is for any name"
 
 
-def test_the_operators_namespaces_are_apart_since_they_may_be_absent() -> None:
+def test_rbac_operator_namespaces_are_separate() -> None:
     for name in ("base/rbac.yaml", "operator/rbac.yaml"):
         items = yaml.safe_load((render.DIRECTORY / name).read_text())["items"]
         inside = {i["metadata"].get("namespace") in OPERATOR_NAMESPACES for i in items}

@@ -83,7 +83,7 @@ def is_whole(found: Object) -> None:
         assert len({row["trial"] for row in rows}) == len(rows) > 0
 
 
-def test_by_submit(client: Person) -> None:
+def test_recorded_argo_run_by_submit(client: Person) -> None:
     out = io.StringIO()
     assert submit.submit(SHORT, Terminal(file=out, width=200), client) == 0
     assert "artifact-files" in out.getvalue()
@@ -93,7 +93,7 @@ def test_by_submit(client: Person) -> None:
     assert found["metadata"]["annotations"]["workflows.argoproj.io/title"] == "Ad hoc · smoke · as-is · test"
 
 
-def test_by_cron(client: Person) -> None:
+def test_recorded_argo_run_by_cron(client: Person) -> None:
     cron = f"{NAME}-test-{uuid.uuid4().hex[:5]}"
     body = copy.deepcopy(nightly.build().to_dict())
     body["metadata"] = {"name": cron}
@@ -114,7 +114,7 @@ def test_by_cron(client: Person) -> None:
     client.delete(CRON_WORKFLOWS, cron, NAMESPACE)
 
 
-def test_by_retry_after_it_was_terminated(client: Person) -> None:
+def test_recorded_argo_run_by_retry_after_terminate(client: Person) -> None:
     name = submit._create(client, SHORT.form("submitted"))
 
     def measures(found: Object) -> bool:

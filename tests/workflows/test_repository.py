@@ -38,7 +38,7 @@ def _bucket() -> Iterator[Repository]:
         server.stop()
 
 
-def test_a_file_comes_back(repository: Repository, tmp_path: Path) -> None:
+def test_artifact_file_round_trip(repository: Repository, tmp_path: Path) -> None:
     source = tmp_path / "source"
     for text in ("one", "two"):
         source.write_text(text)
@@ -47,7 +47,7 @@ def test_a_file_comes_back(repository: Repository, tmp_path: Path) -> None:
         assert (tmp_path / text).read_text() == text
 
 
-def test_a_directory_comes_back_by_its_prefix(repository: Repository, tmp_path: Path) -> None:
+def test_artifact_directory_round_trip_by_prefix(repository: Repository, tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "inner").mkdir(parents=True)
     (source / "a.json").write_text("a")
@@ -73,20 +73,20 @@ def test_a_folder_comes_back_without_locks_and_half_written_files(tmp_path: Path
     ]
 
 
-def test_what_is_not_there_is_said(repository: Repository, tmp_path: Path) -> None:
+def test_missing_artifact_is_a_problem(repository: Repository, tmp_path: Path) -> None:
     assert not repository.get("raw/none", tmp_path / "back")
     assert not (tmp_path / "back").exists()
 
 
 @pytest.mark.parametrize("key", ["../x", "/x", "a/../../x", ""])
-def test_a_key_stays_below_the_root(key: str, tmp_path: Path) -> None:
+def test_artifact_key_stays_below_the_root(key: str, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.touch()
     with pytest.raises(Problem, match="must be a relative path"):
         Repository(str(tmp_path / "kept")).put(source, key)
 
 
-def test_a_write_that_fails_leaves_the_old_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_artifact_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Repository(str(tmp_path / "kept"))
     source = tmp_path / "source"
     source.write_text("old")
@@ -102,7 +102,7 @@ def test_a_write_that_fails_leaves_the_old_and_no_litter(tmp_path: Path, monkeyp
     assert (tmp_path / "kept/x").read_text() == "old"
 
 
-def test_a_place_that_cant_be_is_a_sentence(tmp_path: Path) -> None:
+def test_invalid_artifact_location_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Unfit, match=r"can't write .*: a file is in the way of a folder; choose another RESULTS"):
         Repository(str(tmp_path / "file" / "below"))
@@ -111,7 +111,7 @@ def test_a_place_that_cant_be_is_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.s3
-def test_an_object_is_what_the_file_is(tmp_path: Path) -> None:
+def test_s3_artifact_equals_the_file(tmp_path: Path) -> None:
     """Whatever it is called: what is compressed already is not compressed again."""
     for repository in _bucket():
         with tempfile.NamedTemporaryFile(suffix=".json.gz") as file:

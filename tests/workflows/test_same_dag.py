@@ -85,7 +85,7 @@ def small() -> tuple[Object, Settings]:
     return {"parameters": parameters, "nodes": nodes}, settings
 
 
-def test_a_small_run_has_these_nodes_in_this_order(tmp_path: Path) -> None:
+def test_nodes_of_a_small_run(tmp_path: Path) -> None:
     recording, settings = small()
     outcome = walked(tmp_path, recording)
     assert outcome.phase == "Succeeded"
@@ -135,7 +135,7 @@ def test_a_small_run_has_these_nodes_in_this_order(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_settle_that_fails_is_followed_by_a_retreat_and_then_cleared(tmp_path: Path) -> None:
+def test_failed_settle_is_followed_by_retreat_and_clear(tmp_path: Path) -> None:
     recording, _ = small()
     recording["failing"] = ["settle"]
     outcome = walked(tmp_path, recording)
@@ -154,7 +154,7 @@ def test_a_settle_that_fails_is_followed_by_a_retreat_and_then_cleared(tmp_path:
 
 
 @pytest.mark.skipif(not RECORDED.exists(), reason=f"no run on a real Argo is recorded: see {record.__name__}")
-def test_it_has_the_nodes_that_a_real_argo_had(tmp_path: Path) -> None:
+def test_local_nodes_match_a_recorded_argo_run(tmp_path: Path) -> None:
     recording = json.loads(RECORDED.read_text())
     outcome = walked(tmp_path, recording)
     ours = {node.name: seen(node, outcome.uid) for node in outcome.nodes}
@@ -168,7 +168,7 @@ def test_it_has_the_nodes_that_a_real_argo_had(tmp_path: Path) -> None:
         assert [child for child in node["children"] if order[child] < order[name]] == []
 
 
-def test_the_recorder_keeps_what_tells_how_nodes_follow_each_other() -> None:
+def test_recording_keeps_the_order_of_nodes() -> None:
     kept = record.recording(whole().workflow() | {"spec": {"arguments": {"parameters": [{"name": "p", "value": "v"}]}}})
     assert kept["parameters"] == {"p": "v"}
     assert RUN not in json.dumps(kept)

@@ -154,7 +154,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_phases(row: Row, tmp_path: Path) -> None:
+def test_node_phases(row: Row, tmp_path: Path) -> None:
     outcome, _ = walk(workflow(row.main, row.exits), tmp_path)
     found = phases(outcome)
     assert {name: found.get(name, "never began") for name in row.expected} == row.expected
@@ -167,7 +167,7 @@ def _said(outcome: Outcome, display_name: str) -> str | None:
     return node.outputs.get("said")
 
 
-def test_values_flow_from_task_to_task(tmp_path: Path) -> None:
+def test_outputs_are_passed_between_tasks(tmp_path: Path) -> None:
     def others() -> None:
         with DAG(name="inner", inputs=[Parameter(name="x")]):
             t.say(name="deep", arguments={"text": "{{inputs.parameters.x}}!"})
@@ -184,7 +184,7 @@ def test_values_flow_from_task_to_task(tmp_path: Path) -> None:
     assert _said(outcome, "status") == "Succeeded Succeeded"
 
 
-def test_nested_loops_are_named_as_argo_names_them(tmp_path: Path) -> None:
+def test_nested_loop_node_names(tmp_path: Path) -> None:
     def others() -> None:
         with DAG(name="visit", inputs=[Parameter(name="dataplane")]):
             t.say(
@@ -216,7 +216,7 @@ def _overlap(marks: Path) -> Callable[[], object]:
 
 
 @pytest.mark.parametrize(("limit", "most"), [(1, 1), (2, 2), (None, 3)])
-def test_parallelism(limit: int | None, most: int, tmp_path: Path) -> None:
+def test_parallelism_limit(limit: int | None, most: int, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     outcome, _ = walk(workflow(_overlap(marks), dag_fields={"parallelism": limit}), tmp_path)
     assert outcome.phase == "Succeeded"
@@ -244,7 +244,7 @@ def _narrow(marks: Path) -> WorkflowTemplate:
     )
 
 
-def test_a_templates_mutex_lets_one_in_at_a_time(tmp_path: Path) -> None:
+def test_template_mutex_serialises_nodes(tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
     outcome, _ = walk(_narrow(marks), tmp_path)
@@ -252,7 +252,7 @@ def test_a_templates_mutex_lets_one_in_at_a_time(tmp_path: Path) -> None:
     assert [f.read_text() for f in marks.glob("seen-*")] == ["1"] * 3
 
 
-def test_a_template_that_waits_for_its_mutex_ends_by_the_workflows_deadline(tmp_path: Path) -> None:
+def test_workflow_deadline_ends_a_wait_for_a_template_mutex(tmp_path: Path) -> None:
     built = _narrow(tmp_path).to_dict()
     built["spec"]["activeDeadlineSeconds"] = 1
     with lock_path("narrow", tmp_path).open("w") as theirs:
@@ -264,7 +264,7 @@ def test_a_template_that_waits_for_its_mutex_ends_by_the_workflows_deadline(tmp_
 
 
 @pytest.mark.parametrize(("limit", "phase", "attempts"), [(2, "Succeeded", 3), (1, "Error", 2)])
-def test_retries(limit: int, phase: str, attempts: int, tmp_path: Path) -> None:
+def test_retry_strategy(limit: int, phase: str, attempts: int, tmp_path: Path) -> None:
     counter = tmp_path / "counter"
     built = workflow(lambda: t.leave_nothing_until(name="r", arguments={"counter": str(counter), "times": "2"}))
     changed = with_retries(built.to_dict(), limit)
@@ -287,7 +287,7 @@ def with_retries(built: dict[str, Any], limit: int) -> dict[str, Any]:
     return built
 
 
-def test_the_exit_handler_learns_how_it_ended(tmp_path: Path) -> None:
+def test_exit_handler_gets_the_workflow_status(tmp_path: Path) -> None:
     built = workflow(
         lambda: t.fail_saying(name="f", arguments={"sentence": 'it "broke"'}),
         lambda: (

@@ -36,9 +36,7 @@ def killed(root: Path) -> None:
         os.utime(path, (1_800_000_000, 1_800_000_000))
 
 
-def test_the_report_of_an_earlier_run_leaves_that_of_the_latest(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_report_of_an_earlier_run_keeps_the_latest_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nights(tmp_path)
     assert report_again(str(tmp_path), None) == 0
     latest = (tmp_path / "report.html").read_text()
@@ -59,7 +57,7 @@ def check(store: Store) -> None:
     assert found.outcome == "measured-with-failures"
 
 
-def test_a_run_that_was_killed_is_collected_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_command_collects_a_killed_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     killed(tmp_path)
     assert report_again(str(tmp_path), "run-1") == 0
     store = Store(str(tmp_path))
@@ -71,7 +69,7 @@ def test_a_run_that_was_killed_is_collected_first(tmp_path: Path, capsys: pytest
     assert "lab-ebpf" in capsys.readouterr().out
 
 
-def test_a_run_of_which_nothing_is_left_is_a_sentence(tmp_path: Path) -> None:
+def test_run_without_documents_is_a_problem(tmp_path: Path) -> None:
     nights(tmp_path)
     with pytest.raises(Problem, match="there is no run 'night-7' in this store; the latest are night-01, night-00"):
         report_again(str(tmp_path), "night-7")
@@ -98,7 +96,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.s3
-def test_a_run_that_was_killed_is_collected_from_a_bucket_too(bucket: str, tmp_path: Path) -> None:
+def test_report_command_collects_a_killed_run_from_s3(bucket: str, tmp_path: Path) -> None:
     killed(tmp_path)
     store = Store(bucket)
     for path in sorted(p for p in (tmp_path / "raw").rglob("*") if p.is_file()):

@@ -69,7 +69,7 @@ def sent(store: Store) -> list[Object]:
     return store.all("argoproj.io", "workflows")
 
 
-def test_what_is_sent_is_the_template_with_the_form_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_submitted_workflow_refers_to_the_template_with_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     store = deployed()
     code, said = run(
         monkeypatch, store, whole(), dataplanes="ebpf", duration="5", label="new kernel", nodes="a,b", profile="smoke"
@@ -91,7 +91,7 @@ def test_what_is_sent_is_the_template_with_the_form_filled_in(monkeypatch: pytes
     assert "about " in said
 
 
-def test_it_ends_with_the_verdict_and_the_reports_link(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_submit_output_ends_with_verdict_and_report_link(monkeypatch: pytest.MonkeyPatch) -> None:
     done = whole()
     (node,) = (id_ for id_, n in done.nodes.items() if n["templateName"] == "report")
     code, said = run(monkeypatch, deployed(), begun()[0], done)
@@ -103,18 +103,18 @@ def test_it_ends_with_the_verdict_and_the_reports_link(monkeypatch: pytest.Monke
     assert "visit 01  ebpf  round 1: succeeded" in said
 
 
-def test_a_run_with_failures_ends_with_them_and_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_trials_end_submit_with_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
     code, said = run(monkeypatch, deployed(), whole("measured-with-failures", "Failed"))
     assert code == 1
     assert "Failed: verdict: eBPF gains 30 %. Not everything was measured." in said
     assert "exit code" not in said
 
 
-def test_a_run_whose_exit_handler_failed_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_exit_handler_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, deployed(), whole("measured", "Failed"))[0] == 1
 
 
-def test_a_run_without_a_report_says_which_steps_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_without_report_names_failed_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     lost, visit = begun()
     message = "main: Error (exit code 1): node-b never came back."
     lost.node("visit(0:visit:01).stay.configure", "configure", phase="Failed", boundary=visit, message=message)
@@ -125,7 +125,7 @@ def test_a_run_without_a_report_says_which_steps_failed(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("step", ["validate", "preflight"])
-def test_what_the_first_steps_refuse_is_bad_input(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+def test_error_of_the_first_steps_is_the_submit_error(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     refused = Status("Failed")
     refused.node(step, step, phase="Failed", message="main: Error (exit code 2): node x is not there.\nnor is y.")
     with pytest.raises(Unfit, match=r"^node x is not there\.\nnor is y\.$"):
@@ -141,7 +141,7 @@ def test_what_the_first_steps_refuse_is_bad_input(monkeypatch: pytest.MonkeyPatc
         ({"duration": "0"}, "at least 1 s"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_sent(
+def test_invalid_input_is_refused_before_submission(
     monkeypatch: pytest.MonkeyPatch, asked: dict[str, str], says: str
 ) -> None:
     store = deployed()
@@ -151,21 +151,21 @@ def test_bad_input_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("missing", [("argoproj.io", "workflowtemplates"), ("", "configmaps")])
-def test_a_cluster_without_the_benchmark_is_told(monkeypatch: pytest.MonkeyPatch, missing: tuple[str, str]) -> None:
+def test_cluster_without_the_template_is_a_problem(monkeypatch: pytest.MonkeyPatch, missing: tuple[str, str]) -> None:
     store = deployed()
     store.take(*missing, NAMESPACE, "dataplane-benchmark")
     with pytest.raises(Unfit, match=r"prod has no benchmark in namespace argo: deploy it first by `make deploy`"):
         run(monkeypatch, store)
 
 
-def test_who_may_not_submit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_submit_permission_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     store = deployed()
     store.denied = lambda request: (request.plural, request.verb) == ("workflows", "create")
     with pytest.raises(Unfit, match="not allowed: workflows"):
         run(monkeypatch, store)
 
 
-def test_who_may_not_look_for_the_ui_still_may_submit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_submit_without_permission_to_read_the_argo_server(monkeypatch: pytest.MonkeyPatch) -> None:
     store = deployed()
     store.denied = lambda request: request.plural in {"customresourcedefinitions", "deployments"}
     code, said = run(monkeypatch, store, whole())
@@ -174,7 +174,7 @@ def test_who_may_not_look_for_the_ui_still_may_submit(monkeypatch: pytest.Monkey
     assert "make report" in said
 
 
-def test_a_run_that_waits_for_another_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_the_mutex_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     waiting = Status("Pending", "Waiting for argo/Mutex/dataplane-benchmark lock. Lock status: 0/1")
     found = waiting.workflow()
     held = {"mutex": {"waiting": [{"mutex": "argo/Mutex/dataplane-benchmark", "holder": "argo/other"}]}}
@@ -185,30 +185,30 @@ def test_a_run_that_waits_for_another_says_so(monkeypatch: pytest.MonkeyPatch) -
     assert "Waiting until another run has ended" in run(monkeypatch, deployed(), waiting, whole())[1]
 
 
-def test_ctrl_c_stops_the_watching_and_says_how_to_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sigint_stops_the_watch_and_names_the_stop_command(monkeypatch: pytest.MonkeyPatch) -> None:
     code, said = run(monkeypatch, deployed(), begun()[0], KeyboardInterrupt())
     assert code == 130
     assert "goes on. To stop it" in said
     assert "argo stop -n argo dataplane-benchmark-" in said
 
 
-def test_a_cluster_that_is_lost_says_that_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_connection_reports_that_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Problem, match=r"can't be reached\. The run dataplane-benchmark-\w+ goes on"):
         run(monkeypatch, deployed(), begun()[0], Problem("can't be reached."))
 
 
-def test_a_run_that_is_deleted_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleted_workflow_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Problem, match="was deleted while it ran"):
         run(monkeypatch, deployed(), begun()[0])
 
 
-def test_detached_it_does_not_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_detach_does_not_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     code, said = run(monkeypatch, deployed(), AssertionError("watched"), detach=True)
     assert code == 0
     assert "/workflows/argo/dataplane-benchmark-" in said
 
 
-def test_a_steps_last_line_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_last_log_line_of_a_step_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     store, done = deployed(), whole()
     (node,) = (n for n in done.nodes.values() if n["templateName"] == "configure")
     monkeypatch.setattr("secrets.choice", lambda _letters: "x")
@@ -224,7 +224,7 @@ def over_http(api: Api) -> Person:
     return Person(configuration, NAMESPACE, WHERE, 5.0)
 
 
-def test_an_answer_that_is_lost_starts_no_second_run() -> None:
+def test_lost_response_starts_no_second_run() -> None:
     store = deployed()
     with Api(store).running() as api:
         api.faults.append(Fault("cut-after", method="POST", path="workflows"))
@@ -241,7 +241,7 @@ def put(store: Store, phase: str) -> None:
 
 @pytest.mark.parametrize("fault", [None, Fault("break", path="watch=true"), Fault("status", path="watch=true"),
                                    Fault("cut", path="watch=true")])  # fmt: skip
-def test_a_watch_that_breaks_is_resumed(fault: Fault | None) -> None:
+def test_broken_watch_is_resumed(fault: Fault | None) -> None:
     store = deployed()
     put(store, "Pending")
     with Api(store).running() as api:
@@ -255,7 +255,7 @@ def test_a_watch_that_breaks_is_resumed(fault: Fault | None) -> None:
     assert (seen[0], seen[-1]) == ("Pending", "Succeeded")
 
 
-def test_a_watch_that_is_too_old_begins_again_and_one_that_is_deleted_ends() -> None:
+def test_expired_watch_restarts_and_deleted_workflow_ends_it() -> None:
     store = deployed()
     put(store, "Running")
     with Api(store).running() as api:
@@ -268,7 +268,7 @@ def test_a_watch_that_is_too_old_begins_again_and_one_that_is_deleted_ends() -> 
         assert list(following) == []
 
 
-def test_a_status_becomes_the_events_of_the_local_engine() -> None:
+def test_workflow_status_becomes_local_engine_events() -> None:
     translator, (state, visit) = Translator(), begun()
     first = list(translator.events(state.workflow()))
     assert first[0] == WorkflowStarted(RUN, UID)
@@ -294,13 +294,13 @@ def test_a_status_becomes_the_events_of_the_local_engine() -> None:
     assert last[-1] == WorkflowFinished("Failed", "Stopped with strategy 'Stop'", 60.0)
 
 
-def test_waiting_is_told_once() -> None:
+def test_waiting_is_reported_once() -> None:
     translator, waiting = Translator(), Status("Pending", "Waiting for argo/Mutex/x lock").workflow()
     assert [type(e) for e in translator.events(waiting)] == [WorkflowWaiting]
     assert list(translator.events(waiting)) == []
 
 
-def test_nodes_that_are_packed_are_unpacked() -> None:
+def test_compressed_nodes_are_unpacked() -> None:
     packed = whole().workflow()
     nodes = packed["status"].pop("nodes")
     packed["status"]["compressedNodes"] = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
@@ -318,7 +318,7 @@ def test_nodes_that_are_packed_are_unpacked() -> None:
         ("", ""),
     ],
 )
-def test_a_message_is_the_steps_own(message: str, told: str) -> None:
+def test_node_message_is_the_steps_own(message: str, told: str) -> None:
     assert status.sentence(message) == told
 
 
@@ -336,5 +336,5 @@ time=2026-11-25T10:22:26.208Z level=INFO msg="file signal handler exiting due to
 @pytest.mark.parametrize(
     ("log", "said"), [(ARGOS_LOG, "ebpf-dsr proven in 13.18 s"), (ARGOS_LOG.splitlines()[0], ""), ("", "")]
 )
-def test_a_steps_last_words_are_its_own_and_not_argos(log: str, said: str) -> None:
+def test_termination_message_is_the_steps_own(log: str, said: str) -> None:
     assert submit.last_words(log) == said

@@ -9,18 +9,18 @@ from workflows.local.loops import expand, parse_items
 from workflows.local.tags import FORMS, Unresolved, form_of, render, render_all, tags_in
 
 
-def test_tags_are_replaced_wherever_they_stand() -> None:
+def test_tags_are_replaced_in_every_field() -> None:
     known = {"a": "1", "b.c": "two"}
     assert render_all({"x": ["{{a}}", {"y": "{{ b.c }}-{{a}}"}], "n": 3}, known) == {"x": ["1", {"y": "two-1"}], "n": 3}
     assert list(tags_in({"x": ["{{a}}", "{{ b.c }}"]})) == ["a", "b.c"]
 
 
 @given(st.text())
-def test_a_value_is_not_looked_at_again(value: str) -> None:
+def test_replaced_values_are_not_expanded_again(value: str) -> None:
     assert render("{{a}}|{{b}}", {"a": value, "b": "{{a}}"}) == f"{value}|{{{{a}}}}"
 
 
-def test_an_unknown_tag_says_why() -> None:
+def test_unknown_tag_error() -> None:
     with pytest.raises(Unresolved, match=r"\{\{tasks.a.x\}\} can't be resolved: a failed"):
         render("{{tasks.a.x}}", {}, {"tasks.": "no", "tasks.a.": "a failed"})
 
@@ -50,19 +50,19 @@ def test_a_tag_that_only_argo_replaces_has_no_form(tag: str) -> None:
         ),
     ],
 )
-def test_an_item_is_named_and_shown_as_argo_does(item: dict[str, str], name: str, tags: dict[str, str]) -> None:
+def test_loop_item_names(item: dict[str, str], name: str, tags: dict[str, str]) -> None:
     (only,) = expand([item])
     assert only.suffix == name
     assert only.values == tags
 
 
 @given(st.lists(st.dictionaries(st.text(min_size=1), st.text()), max_size=5))
-def test_items_come_back_from_json(items: list[dict[str, str]]) -> None:
+def test_loop_items_from_json(items: list[dict[str, str]]) -> None:
     assert parse_items(json.dumps(items)) == items
 
 
 @pytest.mark.parametrize("text", ["", "{}", "nothing", "[1", "null"])
-def test_a_loop_over_no_list_is_a_sentence(text: str) -> None:
+def test_loop_over_a_non_list_is_a_problem(text: str) -> None:
     with pytest.raises(Problem, match="could not be parsed as a JSON list"):
         parse_items(text)
 

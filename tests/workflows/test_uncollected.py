@@ -56,9 +56,7 @@ def runs(store: Store) -> list[str]:
     return found
 
 
-def test_a_report_of_no_run_in_particular_collects_what_was_killed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_report_command_without_run_collects_killed_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     killed(tmp_path)
     assert stored.report_again(str(tmp_path), None) == 0
     said = capsys.readouterr()
@@ -74,7 +72,7 @@ def test_a_report_of_no_run_in_particular_collects_what_was_killed(
     assert collected(store) == ([], []), "once is enough"
 
 
-def test_a_query_collects_and_answers_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_query_command_collects_killed_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     killed(tmp_path)
     assert stored.ask(str(tmp_path), "select run_id from runs", "") == 0
     said = capsys.readouterr()
@@ -84,7 +82,7 @@ def test_a_query_collects_and_answers_with_it(tmp_path: Path, capsys: pytest.Cap
     assert verdict.find(Store(str(tmp_path)), "run-1") is not None
 
 
-def test_each_of_several_killed_runs_gets_its_report(tmp_path: Path) -> None:
+def test_each_killed_run_gets_its_report(tmp_path: Path) -> None:
     nights(tmp_path)
     killed(tmp_path)
     (tmp_path / "raw/run-1").rename(tmp_path / "raw/kept")
@@ -97,7 +95,7 @@ def test_each_of_several_killed_runs_gets_its_report(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "reports").iterdir()} >= {"run-2", "run-3"}
 
 
-def test_a_run_that_is_at_work_is_never_taken_for_ended(tmp_path: Path) -> None:
+def test_active_run_is_not_collected(tmp_path: Path) -> None:
     killed(tmp_path)
     store = Store(str(tmp_path))
     holder = Holder(tmp_path / "raw/run-1")
@@ -110,7 +108,7 @@ def test_a_run_that_is_at_work_is_never_taken_for_ended(tmp_path: Path) -> None:
     assert collected(store)[0] == ["run-1"]
 
 
-def test_a_run_that_ended_leaves_no_mark_and_no_empty_folder(tmp_path: Path) -> None:
+def test_ended_run_leaves_no_liveness_mark_and_no_empty_folder(tmp_path: Path) -> None:
     Holder(tmp_path / "raw/empty").end()
     assert list((tmp_path / "raw").iterdir()) == []
     killed(tmp_path)
@@ -118,14 +116,14 @@ def test_a_run_that_ended_leaves_no_mark_and_no_empty_folder(tmp_path: Path) -> 
     assert not (tmp_path / "raw/run-1" / liveness.MARK).exists()
 
 
-def test_a_run_that_came_to_no_visit_is_not_worth_a_word(tmp_path: Path) -> None:
+def test_run_without_visits_is_not_reported(tmp_path: Path) -> None:
     (tmp_path / "raw/run-1").mkdir(parents=True)
     builders.write_run(tmp_path / "whole", builders.settings())
     (tmp_path / "whole" / raw.RUN).rename(tmp_path / "raw/run-1" / raw.RUN)
     assert collected(Store(str(tmp_path))) == ([], [])
 
 
-def test_a_run_whose_documents_are_damaged_is_named_and_keeps_no_other_back(tmp_path: Path) -> None:
+def test_damaged_documents_of_one_run_do_not_block_others(tmp_path: Path) -> None:
     killed(tmp_path)
     (tmp_path / "raw/broken/visit-01").mkdir(parents=True)
     (tmp_path / "raw/broken" / raw.RUN).write_text("{")
@@ -134,7 +132,7 @@ def test_a_run_whose_documents_are_damaged_is_named_and_keeps_no_other_back(tmp_
     assert any("Run broken was killed" in sentence and "run.json is damaged" in sentence for sentence in said)
 
 
-def test_a_store_that_can_not_be_written_is_still_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_read_only_store_is_still_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nights(tmp_path)
     killed(tmp_path)
     (tmp_path / ".lock").unlink()
@@ -145,9 +143,7 @@ def test_a_store_that_can_not_be_written_is_still_read(tmp_path: Path, capsys: p
     assert "Run run-1 was killed before its rows were collected, and they can't be: can't write" in said.err
 
 
-def test_documents_that_can_not_be_looked_at_keep_nobody_from_the_store(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unreadable_documents_do_not_block_the_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nights(tmp_path)
     (tmp_path / "raw").write_text("")
     assert stored.ask(str(tmp_path), "select count(*) as n from runs", "") == 0
@@ -163,7 +159,7 @@ def test_a_store_that_can_not_be_read_at_all_is_one_fault(tmp_path: Path, capsys
 
 
 @pytest.mark.s3
-def test_in_a_bucket_a_run_is_named_and_collected_only_when_asked_for(bucket: str, tmp_path: Path) -> None:
+def test_s3_killed_run_is_named_and_collected_on_request(bucket: str, tmp_path: Path) -> None:
     killed(tmp_path)
     store = Store(f"{bucket}/of-another-test")  # every server of one process has the same content
     for path in sorted(p for p in (tmp_path / "raw").rglob("*") if p.is_file()):
@@ -178,7 +174,7 @@ def test_in_a_bucket_a_run_is_named_and_collected_only_when_asked_for(bucket: st
 UIDS = ("1f3a14bc-9bd3-4f0d-8742-29fd2de34e2c", "2f3a14bc-9bd3-4f0d-8742-29fd2de34e2c")
 
 
-def test_a_workflow_s_name_stands_for_its_run_where_one_alone_has_it(tmp_path: Path) -> None:
+def test_workflow_name_selects_its_only_run(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     for folder in (f"night-1-{UIDS[0]}", f"night-2-{UIDS[0]}", f"night-2-{UIDS[1]}"):
         (tmp_path / "raw" / folder).mkdir(parents=True)

@@ -49,7 +49,7 @@ def neighbours(root: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_store_is_read_whatever_its_folders_are_called(name: str, tmp_path: Path) -> None:
+def test_store_in_folder_with_special_characters(name: str, tmp_path: Path) -> None:
     if set("*?[") & set(name):
         neighbours(tmp_path, name)
     store = Store(f"{tmp_path}/{name}")
@@ -65,7 +65,7 @@ def test_a_store_is_read_whatever_its_folders_are_called(name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["topology=node-to-node/res", "run_id=ci-17", "outcome=failed", "a?b[c]*"])
-def test_a_verdict_leaves_what_was_measured_byte_for_byte(name: str, tmp_path: Path) -> None:
+def test_verdict_leaves_trial_files_unchanged(name: str, tmp_path: Path) -> None:
     recipe = Recipe(rounds=2, cells=synthetic.QUICK[1:3], entries=ENTRIES[:2])
     store = Store(f"{tmp_path}/{name}")
     store.write(recipe.run_id, synthetic.rows(recipe))
@@ -88,7 +88,7 @@ def folder(store: Store, table: str) -> list[Path]:
     return sorted(path.iterdir()) if path.exists() else []
 
 
-def test_a_verdict_of_a_packed_run_leaves_the_packed_files(tmp_path: Path) -> None:
+def test_verdict_of_packed_run_leaves_packed_files_unchanged(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     for run_id in ("run-a", "run-b"):
         store.write(run_id, rows(run_id, "x"))
@@ -103,7 +103,7 @@ def test_a_verdict_of_a_packed_run_leaves_the_packed_files(tmp_path: Path) -> No
     assert len(folder(store, "runs")) == 2
 
 
-def test_a_verdict_of_an_older_version_keeps_that_version(tmp_path: Path) -> None:
+def test_verdict_of_older_schema_version_keeps_that_version(tmp_path: Path) -> None:
     from tests.analysis.test_store import write_older  # noqa: PLC0415 - its tests are not these
 
     store = Store(str(tmp_path))

@@ -42,7 +42,7 @@ def left_out(store: Store) -> list[LeftOut]:
 
 @pytest.mark.parametrize("table", ["runs", *CHILDREN])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_takes_its_own_run_away(table: str, damage: Callable[[Path], None], tmp_path: Path) -> None:
+def test_damaged_file_excludes_only_its_own_run(table: str, damage: Callable[[Path], None], tmp_path: Path) -> None:
     store = filled(tmp_path)
     path = file_of(store, table, "run-b")
     damage(path)
@@ -58,7 +58,7 @@ def test_a_damaged_file_takes_its_own_run_away(table: str, damage: Callable[[Pat
 
 
 @pytest.mark.parametrize("damage", [cut_short, gone, a_figure_changed, link_to_itself])
-def test_a_run_that_was_damaged_can_be_written_again(damage: Callable[[Path], None], tmp_path: Path) -> None:
+def test_damaged_run_can_be_rewritten(damage: Callable[[Path], None], tmp_path: Path) -> None:
     for table in ("runs", *CHILDREN):
         store = filled(tmp_path / table)
         path = file_of(store, table, "run-b")
@@ -69,7 +69,7 @@ def test_a_run_that_was_damaged_can_be_written_again(damage: Callable[[Path], No
 
 
 @pytest.mark.parametrize("table", CHILDREN)
-def test_a_damaged_packed_file_takes_just_the_runs_in_it(table: str, tmp_path: Path) -> None:
+def test_damaged_packed_file_excludes_only_its_runs(table: str, tmp_path: Path) -> None:
     store = filled(tmp_path, packed=True)
     store.write("run-d", rows("run-d", "x"))
     (path,) = Path(store.files.path(table)).glob("packed-*")
@@ -79,7 +79,7 @@ def test_a_damaged_packed_file_takes_just_the_runs_in_it(table: str, tmp_path: P
 
 
 @pytest.mark.parametrize("damage", [cut_short, gone])
-def test_the_runs_of_a_damaged_packed_row_file_are_named(damage: Callable[[Path], None], tmp_path: Path) -> None:
+def test_damaged_packed_runs_file_names_its_runs(damage: Callable[[Path], None], tmp_path: Path) -> None:
     store = filled(tmp_path, packed=True)
     store.write("run-d", rows("run-d", "x"))
     (path,) = Path(store.files.path("runs")).glob("packed-*")
@@ -88,7 +88,7 @@ def test_the_runs_of_a_damaged_packed_row_file_are_named(damage: Callable[[Path]
     assert shown(store) == {"run-d": ("x", None)}
 
 
-def test_a_run_whose_row_is_lost_is_named_and_its_files_are_kept(tmp_path: Path) -> None:
+def test_run_with_lost_row_is_named_and_its_files_are_kept(tmp_path: Path) -> None:
     store = filled(tmp_path)
     gone(file_of(store, "runs", "run-b"))
     kept = {path: path.read_bytes() for table in CHILDREN for path in [file_of(store, table, "run-b")]}
@@ -103,7 +103,7 @@ def test_a_run_whose_row_is_lost_is_named_and_its_files_are_kept(tmp_path: Path)
     assert [one.run_id for one in left_out(store)] == ["run-b"]
 
 
-def test_what_a_run_can_be_collected_from_is_named(tmp_path: Path) -> None:
+def test_remedy_names_raw_documents_to_collect_from(tmp_path: Path) -> None:
     store = filled(tmp_path)
     gone(file_of(store, "runs", "run-b"))
     assert left_out(store)[0].remedy == "Put the file back from a copy; all other runs are shown."
@@ -111,7 +111,7 @@ def test_what_a_run_can_be_collected_from_is_named(tmp_path: Path) -> None:
     assert f"type `make report RUN=run-b RESULTS={tmp_path}`" in left_out(store)[0].remedy
 
 
-def test_a_writer_at_work_is_no_lost_run(tmp_path: Path) -> None:
+def test_active_writer_under_lock_is_no_lost_run(tmp_path: Path) -> None:
     store = filled(tmp_path)
     gone(file_of(store, "runs", "run-b"))
     with store.files.lock():
@@ -121,7 +121,7 @@ def test_a_writer_at_work_is_no_lost_run(tmp_path: Path) -> None:
         assert [one.run_id for one in left_out(store)] == ["run-b"]
 
 
-def test_a_run_of_a_newer_version_is_left_out_and_never_replaced(tmp_path: Path) -> None:
+def test_newer_schema_version_is_excluded_and_never_replaced(tmp_path: Path) -> None:
     store = filled(tmp_path)
     write_older(store, "run-new", version=7)
     (one,) = left_out(store)
@@ -138,7 +138,7 @@ def test_a_run_of_a_newer_version_is_left_out_and_never_replaced(tmp_path: Path)
     assert file_of(store, "runs", "run-new").exists()
 
 
-def test_a_run_of_a_version_without_a_step_is_left_out(tmp_path: Path) -> None:
+def test_older_schema_version_without_upgrade_is_excluded(tmp_path: Path) -> None:
     store = filled(tmp_path)
     write_older(store, "run-old", version=0)
     (one,) = left_out(store)
@@ -148,7 +148,7 @@ def test_a_run_of_a_version_without_a_step_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("odd", ["../../etc/passwd", "trials/../x.0123456789abcdef.parquet", "raw/x", ""])
-def test_a_row_that_names_a_file_elsewhere(odd: str, tmp_path: Path) -> None:
+def test_row_naming_a_file_outside_the_store_is_excluded(odd: str, tmp_path: Path) -> None:
     store = filled(tmp_path)
     path = file_of(store, "runs", "run-b")
     row = pq.ParquetFile(path).read()
@@ -162,7 +162,7 @@ def test_a_row_that_names_a_file_elsewhere(odd: str, tmp_path: Path) -> None:
     assert shown(store) == OTHERS
 
 
-def test_a_run_is_never_shown_by_an_earlier_row_than_its_damaged_one(tmp_path: Path) -> None:
+def test_damaged_row_does_not_fall_back_to_an_earlier_row(tmp_path: Path) -> None:
     store = filled(tmp_path, packed=True)
     store.write("run-b", rows("run-b", "y", trials=5))
     cut_short(file_of(store, "runs", "run-b"))
@@ -171,7 +171,7 @@ def test_a_run_is_never_shown_by_an_earlier_row_than_its_damaged_one(tmp_path: P
 
 
 @pytest.mark.parametrize("table", ["runs", *CHILDREN])
-def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(table: str, tmp_path: Path) -> None:
+def test_named_pipe_instead_of_a_file_does_not_block(table: str, tmp_path: Path) -> None:
     store = filled(tmp_path)
     path = file_of(store, table, "run-b")
     path.unlink()
@@ -183,7 +183,7 @@ def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(table: str, tmp_path
     assert [one.run_id for one in found] == ["run-b"]
 
 
-def test_runs_files_of_before_are_read_and_damaged_ones_found(tmp_path: Path) -> None:
+def test_runs_files_with_old_digest_are_read_and_checked(tmp_path: Path) -> None:
     """Their names hold the digest of the row without its bookkeeping, and of the names of its files."""
     store = filled(tmp_path)
     for run_id in RUNS:
@@ -201,7 +201,7 @@ def test_runs_files_of_before_are_read_and_damaged_ones_found(tmp_path: Path) ->
     assert [one.run_id for one in left_out(store)] == ["run-b"]
 
 
-def test_samples_are_compared_with_their_digest_where_they_are_read(tmp_path: Path) -> None:
+def test_samples_digest_is_checked_when_samples_are_queried(tmp_path: Path) -> None:
     store = filled(tmp_path)
     path = file_of(store, "samples", "run-b")
     table = pq.ParquetFile(path).read()
@@ -216,14 +216,13 @@ def test_samples_are_compared_with_their_digest_where_they_are_read(tmp_path: Pa
 
 
 @pytest.fixture
-def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nobody(public_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Without root's right to read everything, but with the project's own SQL, even if it is in root's home."""
     if os.geteuid() != 0:
         yield
         return
-    with _open(tmp_path):
-        shutil.copytree(str(resources.files("analysis")), tmp_path / "analysis", ignore=shutil.ignore_patterns("*.py*"))
-    monkeypatch.setattr(resources, "files", tmp_path.joinpath)
+    shutil.copytree(str(resources.files("analysis")), public_path / "analysis", ignore=shutil.ignore_patterns("*.py*"))
+    monkeypatch.setattr(resources, "files", public_path.joinpath)
     os.seteuid(65534)
     try:
         yield
@@ -231,9 +230,9 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_a_folder_that_this_user_cant_read_is_said_to_be_just_that(tmp_path: Path, nobody: None) -> None:  # noqa: ARG001
-    with _as_root(), _open(tmp_path):
-        store = filled(tmp_path / "results")
+def test_folder_without_read_permission_is_reported_as_such(public_path: Path, nobody: None) -> None:  # noqa: ARG001
+    with _as_root():
+        store = filled(public_path / "results")
         for table in CHILDREN:
             Path(store.files.path(table)).chmod(0o000)
     with pytest.raises(Unfit, match=r"can't read .*: permission is refused; choose another RESULTS") as caught:
@@ -262,22 +261,7 @@ class _Seteuid:
         os.seteuid(self.user)
 
 
-class _open:  # noqa: N801 - reads as the builtin does
-    """Let everybody into the folders above a test's own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> None:
-        for path in (self.folder, *self.folder.parents):
-            if path.stat().st_uid == 0 and "pytest" in str(path):
-                path.chmod(0o755)
-
-    def __exit__(self, *_: object) -> None:
-        """Leave them so: they are the test's."""
-
-
-def test_few_file_descriptors_come_with_a_remedy(tmp_path: Path) -> None:
+def test_file_descriptor_limit_error_names_ulimit(tmp_path: Path) -> None:
     store = filled(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
@@ -289,7 +273,7 @@ def test_few_file_descriptors_come_with_a_remedy(tmp_path: Path) -> None:
     assert len(shown(store)) == len(RUNS)
 
 
-def test_a_run_that_is_left_out_is_not_said_to_be_missing(tmp_path: Path) -> None:
+def test_excluded_run_is_not_reported_as_unknown(tmp_path: Path) -> None:
     store = filled(tmp_path)
     cut_short(file_of(store, "trials", "run-b"))
     with pytest.raises(Unfit, match="Run run-b is left out"):
@@ -298,7 +282,7 @@ def test_a_run_that_is_left_out_is_not_said_to_be_missing(tmp_path: Path) -> Non
         store.keep_verdict("run-x", "{}")
 
 
-def test_many_are_counted() -> None:
+def test_many_excluded_runs_are_summarised_by_count() -> None:
     many = [LeftOut(f"run-{n}", "f", "is damaged", "Do.") for n in range(SHOWN + 3)]
     assert sentences(many)[-1] == "3 more are left out; the table left_out lists them all."
     assert len(sentences(many)) == SHOWN + 1

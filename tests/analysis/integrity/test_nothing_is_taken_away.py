@@ -13,7 +13,7 @@ from tests.analysis.stored import rows, shown
 OTHERS = {"run-a": ("x", None), "run-c": ("x", None)}
 
 
-def test_only_what_rows_have_replaced_is_swept(tmp_path: Path) -> None:
+def test_sweep_removes_only_replaced_files(tmp_path: Path) -> None:
     store = filled(tmp_path)
     root = Path(store.files.root)
     before = file_of(store, "trials", "run-b")
@@ -35,7 +35,7 @@ def test_only_what_rows_have_replaced_is_swept(tmp_path: Path) -> None:
     assert all(path.exists() for path in left)
 
 
-def test_nothing_is_swept_of_a_run_that_is_damaged(tmp_path: Path) -> None:
+def test_sweep_keeps_files_of_damaged_runs(tmp_path: Path) -> None:
     store = filled(tmp_path)
     path = file_of(store, "trials", "run-b")
     copy = path.with_name(f"run-b.{'0' * 16}.parquet")
@@ -49,7 +49,7 @@ def test_nothing_is_swept_of_a_run_that_is_damaged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("table", ["runs", *CHILDREN])
-def test_packing_leaves_what_it_cant_read(table: str, tmp_path: Path) -> None:
+def test_packing_keeps_unreadable_files(table: str, tmp_path: Path) -> None:
     store = filled(tmp_path)
     path = file_of(store, table, "run-b")
     a_figure_changed(path)
@@ -60,7 +60,7 @@ def test_packing_leaves_what_it_cant_read(table: str, tmp_path: Path) -> None:
     assert shown(store) == OTHERS
 
 
-def test_packing_again_keeps_the_files_of_runs_whose_rows_are_damaged(tmp_path: Path) -> None:
+def test_repacking_keeps_files_of_runs_with_damaged_rows(tmp_path: Path) -> None:
     """A row of one packed run, put for its verdict, goes on naming files that hold other runs, too."""
     store = filled(tmp_path, packed=True)
     store.keep_verdict("run-b", "{}")

@@ -38,14 +38,14 @@ def work(calico: Calico, name: str, phase: str = "Running") -> None:
     calico.store.put("argoproj.io", "workflows", found)
 
 
-def test_the_nodes_stay_those_of_the_snapshot() -> None:
+def test_measured_nodes_are_those_of_the_snapshot() -> None:
     calico = Calico()
     assert kube(calico).measured_nodes == ("node-a", "node-b")
     kube(calico, {"BENCHMARK_NODES": "node-b,node-a", **RUN}).configure(visit("ebpf"), settings())
     assert kube(calico, RUN).measured_nodes == ("node-b", "node-a")
 
 
-def test_the_snapshot_is_what_was_there_first() -> None:
+def test_snapshot_is_the_state_before_the_first_run() -> None:
     calico = Calico()
     who = kube(calico, RUN)
     first = who.snapshot()
@@ -63,7 +63,7 @@ def test_a_twin_is_the_same_dataplane() -> None:
 
 
 @pytest.mark.parametrize("reason", [None, "node-b: Felix fell back from BPF"])
-def test_a_dataplane_that_was_not_proven_is_left_at_once(reason: str | None) -> None:
+def test_retreat_from_an_unproven_dataplane(reason: str | None) -> None:
     calico = Calico()
     who = kube(calico, RUN)
     assert who.retreat(visit("ebpf"), reason) == [], "there is nothing of ours to leave"
@@ -82,7 +82,7 @@ def test_a_dataplane_that_was_not_proven_is_left_at_once(reason: str | None) -> 
     assert kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"}).left() == []
 
 
-def test_a_switch_goes_on_where_its_cost_can_not_be_seen() -> None:
+def test_switch_goes_on_without_a_cost_measurement() -> None:
     calico = Calico()
     said: list[str] = []
     assert kube(calico, RUN, said).configure(visit("ebpf"), settings())
@@ -90,7 +90,7 @@ def test_a_switch_goes_on_where_its_cost_can_not_be_seen() -> None:
 
 
 @pytest.mark.parametrize("dataplane", ["iptables", "ebpf"])
-def test_the_many_services_are_there_before_the_first_switch(dataplane: str) -> None:
+def test_filler_services_exist_before_the_first_switch(dataplane: str) -> None:
     calico = Calico()
     many = settings().model_copy(update={"services": 3})
     kube(calico, {"BENCHMARK_IMAGE": "image:1", **RUN}).configure(visit(dataplane), many)
@@ -102,7 +102,7 @@ def test_the_many_services_are_there_before_the_first_switch(dataplane: str) -> 
     assert all(at > max(made) for at, (verb, name) in enumerate(writes) if verb == "patch" and name != STATE)
 
 
-def test_a_run_that_is_at_work_keeps_its_lock_and_its_pods() -> None:
+def test_active_run_keeps_its_lock_and_pods() -> None:
     calico = Calico()
     work(calico, "run-1")
     kube(calico, RUN).configure(visit("ebpf"), settings())
@@ -153,14 +153,14 @@ def test_the_visit_that_a_stop_cut_short_is_known_by_the_lock_and_the_pods_of_it
 
 
 @pytest.mark.parametrize("data", [{}, {"owner": "{", "taken_at": "", "snapshot": "{}"}, {"owner": "[]"}])
-def test_a_snapshot_that_is_not_ours_is_left_alone(data: dict[str, str]) -> None:
+def test_foreign_snapshot_config_map_is_left_alone(data: dict[str, str]) -> None:
     calico = Calico()
     calico.store.put("", "configmaps", {"metadata": {"namespace": KUBE_SYSTEM, "name": STATE}, "data": data})
     with pytest.raises(Problem, match="is no snapshot of this program"):
         kube(calico).restore()
 
 
-def test_a_snapshot_of_a_later_program_is_refused() -> None:
+def test_snapshot_of_a_newer_version_is_refused() -> None:
     calico = Calico()
     kube(calico, RUN).configure(visit("ebpf"), settings())
     found = calico.store.find("", "configmaps", KUBE_SYSTEM, STATE)
@@ -170,13 +170,13 @@ def test_a_snapshot_of_a_later_program_is_refused() -> None:
         kube(calico, RUN).restore()
 
 
-def test_any_environment_but_the_lab_is_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_environment_other_than_lab_is_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nonexistent")
     with pytest.raises(Unfit, match="environment 'prod': there is no way to a cluster"):
         connect("prod")
 
 
-def test_a_person_switches_looks_at_the_lines_and_puts_back(
+def test_user_configures_with_dry_run_and_restores(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calico = Calico()
@@ -206,12 +206,12 @@ def test_a_person_switches_looks_at_the_lines_and_puts_back(
         ("prod", "xyz", "dataplane 'xyz' is unknown: known are"),
     ],
 )
-def test_bad_input_is_a_sentence(environment: str, dataplane: str, words: str) -> None:
+def test_bad_input_is_a_problem(environment: str, dataplane: str, words: str) -> None:
     with pytest.raises(BadInput, match=words):
         cluster_verbs.configure(environment, dataplane)
 
 
-def test_the_gate_is_only_asked_where_it_can_look() -> None:
+def test_readiness_is_checked_only_with_probe_pods() -> None:
     calico = Calico()
     said: list[str] = []
     client, _transport = direct_client(calico.store)

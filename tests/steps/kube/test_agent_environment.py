@@ -84,7 +84,7 @@ def endpoints_config_map(calico: Calico) -> None:
         (lambda c: env(c, FELIX), "sets FELIX_BPFENABLED="),
     ],
 )
-def test_what_beats_the_patch_is_seen_wherever_it_comes_from(change: Any, words: str) -> None:  # noqa: ANN401
+def test_environment_variable_that_overrides_the_patch_is_found(change: Any, words: str) -> None:  # noqa: ANN401
     calico = Calico()
     change(calico)
     found = skipped(calico)
@@ -93,7 +93,7 @@ def test_what_beats_the_patch_is_seen_wherever_it_comes_from(change: Any, words:
     assert all("`" in (each.remedy or "") for each in found)
 
 
-def test_a_config_map_says_what_runs() -> None:
+def test_config_map_environment_decides_the_dataplane() -> None:
     calico = Calico()
     config_map(calico, "felix", {"bpf": "true"})
     from_config_map(calico)
@@ -102,7 +102,7 @@ def test_a_config_map_says_what_runs() -> None:
 
 
 @pytest.mark.parametrize("present", [True, False])
-def test_an_optional_key_that_is_not_there_sets_nothing(present: bool) -> None:  # noqa: FBT001
+def test_missing_optional_config_map_key_sets_nothing(present: bool) -> None:  # noqa: FBT001
     calico = Calico()
     if present:
         config_map(calico, "felix", {"other": "x"})
@@ -112,7 +112,7 @@ def test_an_optional_key_that_is_not_there_sets_nothing(present: bool) -> None: 
     assert running(calico) == "ebpf"
 
 
-def test_env_beats_env_from_and_the_later_one_the_earlier() -> None:
+def test_env_overrides_env_from_and_later_overrides_earlier() -> None:
     calico = Calico()
     config_map(calico, "felix", {FELIX: "true"})
     container(calico)["envFrom"].append({"configMapRef": {"name": "felix"}})
@@ -122,7 +122,7 @@ def test_env_beats_env_from_and_the_later_one_the_earlier() -> None:
 
 
 @pytest.mark.parametrize("kind", ["secretRef", "configMapRef"])
-def test_what_can_not_be_read_stops_a_switch_until_a_person_has_looked(kind: str) -> None:
+def test_unreadable_environment_source_stops_a_switch(kind: str) -> None:
     calico = Calico()
     if kind == "configMapRef":  # in another namespace than the one whose ConfigMaps may be read
         move(calico)
@@ -143,19 +143,19 @@ def move(calico: Calico) -> None:
     calico.store.put("apps", "daemonsets", agent)
 
 
-def test_what_every_manifest_brings_stops_nothing() -> None:
+def test_default_manifest_environment_stops_nothing() -> None:
     assert skipped(Calico()) == []
     assert facts(Calico()).unread_environment == ()
 
 
-def test_what_says_nothing_of_felix_is_not_read() -> None:
+def test_environment_sources_without_felix_variables_are_not_read() -> None:
     calico = Calico()
     facts(calico)
     read = {request.name for request in calico.store.requests if request.plural == "configmaps"}
     assert "calico-config" not in read
 
 
-def test_an_override_keeps_configure_from_writing() -> None:
+def test_environment_override_keeps_configure_from_patching() -> None:
     calico = Calico()
     key_of_config_map(calico)
     before = calico.settings()

@@ -117,17 +117,17 @@ def step_pod(alter: Alter = lambda _pod: None, name: str = "run-1-measure-1", **
 
 
 @pytest.mark.parametrize(("alter", "words"), OURS)
-def test_what_was_made_of_a_pod_of_ours_is_named(alter: Alter, words: str) -> None:
+def test_alteration_of_a_trial_pod_is_named(alter: Alter, words: str) -> None:
     assert words in "; ".join(comparison.differences(running(alter), manifest()))
 
 
 @pytest.mark.parametrize("alter", HARMLESS)
-def test_what_changes_nothing_that_is_measured_is_let_pass(alter: Alter) -> None:
+def test_harmless_pod_alteration_is_accepted(alter: Alter) -> None:
     assert comparison.differences(running(alter), manifest()) == []
 
 
 @pytest.mark.parametrize(("alter", "words"), ALTERED)
-def test_what_was_made_of_a_steps_pod_is_named(alter: Alter, words: str) -> None:
+def test_alteration_of_a_step_pod_is_named(alter: Alter, words: str) -> None:
     assert words in "; ".join(comparison.step_differences(step_pod(alter)))
 
 
@@ -141,11 +141,11 @@ def test_what_was_made_of_a_steps_pod_is_named(alter: Alter, words: str) -> None
         {"initContainers": [{"name": "init"}, {"name": "init-artifact-a"}], "hostNetwork": True},
     ],
 )
-def test_the_pods_that_argo_makes_are_as_argo_makes_them(spec: Object) -> None:
+def test_argo_pod_without_alteration_is_accepted(spec: Object) -> None:
     assert comparison.step_differences(step_pod(**spec)) == []
 
 
-def test_every_pod_asks_the_meshes_to_leave_it_alone() -> None:
+def test_every_pod_has_annotations_against_sidecar_injection() -> None:
     spec = benchmark.build().to_dict()["spec"]
     for where in (*(pod["metadata"] for pod in every_pod()), spec["podMetadata"]):
         assert mesh.OPT_OUT_LABELS.items() <= where["labels"].items()
@@ -153,7 +153,7 @@ def test_every_pod_asks_the_meshes_to_leave_it_alone() -> None:
 
 
 @pytest.mark.parametrize("alter", [sidecar, native_sidecar, init_container])
-def test_a_namespace_that_adds_to_its_pods_ends_the_visit_and_is_named(alter: Alter) -> None:
+def test_sidecar_injection_ends_the_visit_and_names_the_namespace(alter: Alter) -> None:
     bench = Bench()
     bench.kubelet.admits = alter
     with pytest.raises(AlteredError, match="which was not asked for") as caught:
@@ -161,7 +161,7 @@ def test_a_namespace_that_adds_to_its_pods_ends_the_visit_and_is_named(alter: Al
     assert "istio-injection" in str(caught.value)
 
 
-def test_a_pod_that_never_gets_ready_for_what_was_added_is_told_so() -> None:
+def test_unready_pod_error_names_the_injected_container() -> None:
     bench = Bench()
     bench.kubelet.admits = sidecar
     bench.kubelet.refuses = lambda _pod: "ImagePullBackOff"
@@ -169,7 +169,7 @@ def test_a_pod_that_never_gets_ready_for_what_was_added_is_told_so() -> None:
         Crew(bench.client, "trials").man(prepare.manifests((), PLACES, "image:1"), 0.1)
 
 
-def test_preflight_stops_a_run_whose_pods_are_added_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preflight_stops_on_pod_alterations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reach, "CHECK_S", 0.05)
     bench = Bench()
     said(bench)
@@ -181,7 +181,7 @@ def test_preflight_stops_a_run_whose_pods_are_added_to(monkeypatch: pytest.Monke
     assert bench.kubelet.pods() == {}
 
 
-def test_preflight_and_prepare_look_at_the_steps_own_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preflight_and_prepare_check_step_pods(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reach, "CHECK_S", 0.05)
     bench = Bench()
     said(bench)
@@ -199,7 +199,7 @@ def test_preflight_and_prepare_look_at_the_steps_own_pods(monkeypatch: pytest.Mo
         prepare.prepare(bench.client, bench.standing, MEASURED, visit, asked, variables=RUN)
 
 
-def test_a_client_that_was_added_to_voids_its_visit() -> None:
+def test_altered_client_pod_voids_its_visit() -> None:
     bench = Bench()
     client, _transport = direct_client(bench.store)
     who = Kube("prod", client=client, variables=RUN, say=lambda _s: None, gate_s=0)
@@ -216,7 +216,7 @@ def test_a_client_that_was_added_to_voids_its_visit() -> None:
     )
 
 
-def test_a_step_asks_as_much_as_the_biggest_of_its_run() -> None:
+def test_step_resource_requests_are_those_of_the_largest_step() -> None:
     big = step_pod(containers=[
         {"name": "wait", "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}},
         {"name": "main", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}},

@@ -60,9 +60,7 @@ EACH = [
 
 @pytest.mark.parametrize(("name", "dataplane", "request_"), EACH, ids=lambda v: getattr(v, "plural", str(v)))
 @pytest.mark.parametrize("how", ["forbidden", "admission"])
-def test_a_write_that_is_refused_is_found_out_before_the_first(
-    name: str, dataplane: str, request_: Request, how: str
-) -> None:
+def test_dry_run_finds_a_refused_write_before_the_first(name: str, dataplane: str, request_: Request, how: str) -> None:
     calico = MAKES[name]()
     in_ebpf = request_.verb == "delete"
     if in_ebpf or _only_on_the_way_back(name, dataplane, request_):
@@ -86,7 +84,7 @@ def _only_on_the_way_back(name: str, dataplane: str, request: Request) -> bool:
 
 
 @pytest.mark.parametrize("dataplane", ["ebpf", "ebpf-dsr"])
-def test_a_felix_configuration_that_never_was_is_told_before_kube_proxy_is_parked(dataplane: str) -> None:
+def test_missing_felix_configuration_stops_before_kube_proxy_is_disabled(dataplane: str) -> None:
     calico = without_felix(Calico())
     told = refused(calico, dataplane)
     assert "FelixConfiguration default is not there" in told
@@ -102,7 +100,7 @@ def without_felix(calico: Calico) -> Calico:
     return calico
 
 
-def test_what_needs_no_felix_configuration_is_switched_without_one_and_put_back() -> None:
+def test_switch_without_felix_configuration_is_restored() -> None:
     calico = without_felix(Calico())
     before = calico.settings()
     switch(calico, "nftables")
@@ -117,7 +115,7 @@ def test_what_needs_no_felix_configuration_is_switched_without_one_and_put_back(
     assert not held(calico)
 
 
-def test_a_lock_that_may_not_be_made_is_told_before_anything() -> None:
+def test_forbidden_lock_stops_before_any_change() -> None:
     calico = Calico()
     calico.store.admission = lambda request, _body: (
         'admission webhook "x" denied the request' if request.name == "dataplane-benchmark" else None
@@ -125,7 +123,7 @@ def test_a_lock_that_may_not_be_made_is_told_before_anything() -> None:
     assert "denied the request" in refused(calico, "ebpf")
 
 
-def test_a_field_that_the_api_server_drops_is_told_before_anything() -> None:
+def test_dropped_field_stops_before_any_change() -> None:
     calico = Calico()
     keep = calico.store._note
 
@@ -138,7 +136,7 @@ def test_a_field_that_the_api_server_drops_is_told_before_anything() -> None:
     assert "FelixConfiguration default would not keep spec.bpfEnabled" in refused(calico, "ebpf")
 
 
-def test_a_webhook_that_can_not_be_asked_without_effect_keeps_nothing_from_being_switched() -> None:
+def test_webhook_without_dry_run_support_does_not_stop_a_switch() -> None:
     calico = Calico()
     text = 'admission webhook "audit.example" does not support dry run'
     dry: list[bool] = []
@@ -155,13 +153,13 @@ def test_a_webhook_that_can_not_be_asked_without_effect_keeps_nothing_from_being
     assert running(calico) == "ebpf-dsr"
 
 
-def test_an_operator_that_reports_nothing_is_told_before_anything() -> None:
+def test_silent_tigera_operator_stops_before_any_change() -> None:
     calico = Calico("operator")
     calico.store.take("operator.tigera.io", "tigerastatuses", "", "calico")
     assert "there is no TigeraStatus calico" in refused(calico, "ebpf")
 
 
-def test_a_configuration_that_can_not_be_changed_alone_is_told_before_anything() -> None:
+def test_unparsable_kube_proxy_configuration_stops_before_any_change() -> None:
     calico = Calico()
     found = calico.store.find("", "configmaps", "kube-system", "kube-proxy")
     assert found is not None
@@ -171,7 +169,7 @@ def test_a_configuration_that_can_not_be_changed_alone_is_told_before_anything()
     assert running(calico) == "ebpf", "which asks for another mode of nothing"
 
 
-def test_preflight_tries_the_writes_and_leaves_out_what_would_fail() -> None:
+def test_preflight_dry_runs_writes_and_skips_failing_dataplanes() -> None:
     calico = Calico()
     calico.store.admission = lambda request, _body: (
         'admission webhook "x" denied the request: felix is frozen' if request.plural == "felixconfigurations" else None
@@ -197,11 +195,11 @@ def test_preflight_of_a_cluster_without_a_felix_configuration() -> None:
 
 
 @pytest.mark.parametrize("dataplane", ["iptables", *DATAPLANES])
-def test_a_person_is_told_that_nothing_can_be_proven_in_ipvs_mode(dataplane: str) -> None:
+def test_ipvs_mode_error_of_configure(dataplane: str) -> None:
     assert "IPVS" in refused(Calico(mode="ipvs"), dataplane, Owner(None, None, "ada@desk"))
 
 
-def test_what_is_refused_is_unfit_so_that_no_later_visit_tries_it() -> None:
+def test_refused_write_is_impossible_and_not_retried() -> None:
     calico = without_felix(Calico())
     client, _transport = direct_client(calico.store)
     with pytest.raises(Unfit):

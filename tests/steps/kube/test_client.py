@@ -40,7 +40,7 @@ def pod(name: str) -> dict[str, object]:
     return {"metadata": {"name": name, "labels": {"app": "x"}}, "spec": {}}
 
 
-def test_objects_come_and_go(api: Api) -> None:
+def test_object_create_read_delete(api: Api) -> None:
     client = api.client()
     assert client.get(CONFIGMAPS, STATE, KUBE_SYSTEM) is None
     made = client.create(PODS, pod("a"), BENCHMARK)
@@ -53,14 +53,14 @@ def test_objects_come_and_go(api: Api) -> None:
     assert not client.delete(PODS, "a", BENCHMARK)
 
 
-def test_only_the_very_object_is_deleted(api: Api) -> None:
+def test_delete_checks_the_uid(api: Api) -> None:
     client = api.client()
     client.create(PODS, pod("a"), BENCHMARK)
     with pytest.raises(ConflictError):
         client.delete(PODS, "a", BENCHMARK, uid="another")
 
 
-def test_long_lists_come_in_pages(api: Api) -> None:
+def test_list_is_paged(api: Api) -> None:
     client = api.client()
     for number in range(7):
         client.create(PODS, pod(f"p{number}"), BENCHMARK)
@@ -68,7 +68,7 @@ def test_long_lists_come_in_pages(api: Api) -> None:
     assert len(client.list(PODS, BENCHMARK)) == 7
 
 
-def test_a_merge_patch_with_a_version_that_is_past_is_a_conflict(api: Api) -> None:
+def test_merge_patch_with_old_resource_version_is_a_conflict(api: Api) -> None:
     client = api.client()
     found = client.get(DAEMONSETS, KUBE_PROXY, KUBE_SYSTEM)
     assert found is not None
@@ -78,7 +78,7 @@ def test_a_merge_patch_with_a_version_that_is_past_is_a_conflict(api: Api) -> No
         client.patch(DAEMONSETS, KUBE_PROXY, patch | {"spec": {"minReadySeconds": 2}}, KUBE_SYSTEM)
 
 
-def test_a_strategic_patch_merges_lists_by_name(api: Api) -> None:
+def test_strategic_merge_patch_merges_lists_by_name(api: Api) -> None:
     client = api.client()
     patch = {"spec": {"template": {"spec": {"containers": [{"name": "kube-proxy", "image": "other"}]}}}}
     changed = client.patch(DAEMONSETS, KUBE_PROXY, patch, KUBE_SYSTEM, content=STRATEGIC)
@@ -98,20 +98,20 @@ def test_a_strategic_patch_merges_lists_by_name(api: Api) -> None:
     ],
     ids=lambda f: f"{f.kind} {f.status}",
 )
-def test_trouble_that_passes_is_not_noticed(api: Api, fault: Fault) -> None:
+def test_transient_api_errors_are_retried(api: Api, fault: Fault) -> None:
     api.faults.append(fault)
     assert len(api.client().list(NODES)) == 2
     assert fault.times == 0
 
 
-def test_retry_after_is_kept(api: Api) -> None:
+def test_retry_after_header_is_respected(api: Api) -> None:
     api.faults.append(Fault("status", 1, status=429, retry_after="1"))
     began = time.monotonic()
     api.client().list(NODES)
     assert time.monotonic() - began >= 1
 
 
-def test_a_change_whose_answer_was_cut_off_is_made_once(api: Api) -> None:
+def test_write_with_lost_response_is_applied_once(api: Api) -> None:
     client = api.client()
     api.faults.append(Fault("cut-after", 1, method="PATCH"))
     patch = {"spec": {"minReadySeconds": 5}}
@@ -121,13 +121,13 @@ def test_a_change_whose_answer_was_cut_off_is_made_once(api: Api) -> None:
     assert found["metadata"]["generation"] == 2
 
 
-def test_patience_has_an_end_and_a_sentence(api: Api) -> None:
+def test_retries_end_with_a_problem(api: Api) -> None:
     api.faults.append(Fault("cut", 10_000))
     with pytest.raises(TransientError, match=r"prod: the API server can't be reached for the list of nodes: "):
         api.client(patience_s=0.3).list(NODES)
 
 
-def test_a_server_that_is_not_there() -> None:
+def test_unreachable_api_server() -> None:
     api = Api(Calico().store)
     client = api.client(patience_s=0.2)
     with api.running():
@@ -136,7 +136,7 @@ def test_a_server_that_is_not_there() -> None:
         client.list(NODES)
 
 
-def test_what_is_forbidden_is_not_tried_again(api: Api) -> None:
+def test_forbidden_call_is_not_retried(api: Api) -> None:
     api.store.denied = lambda request: request.plural == "nodes"
     began = api.answered
     with pytest.raises(DeniedError, match="prod: not allowed: nodes"):
@@ -144,18 +144,18 @@ def test_what_is_forbidden_is_not_tried_again(api: Api) -> None:
     assert api.answered == began + 1
 
 
-def test_a_call_that_is_not_in_the_table_is_refused_here(api: Api) -> None:
+def test_call_outside_the_permission_table_is_refused(api: Api) -> None:
     with pytest.raises(LookupError, match="patch daemonsets calico-node in kube-system"):
         api.client().patch(DAEMONSETS, "calico-node", {}, KUBE_SYSTEM)
     assert api.answered == 0
 
 
-def test_the_clock_is_the_servers(api: Api) -> None:
+def test_clock_is_the_api_servers(api: Api) -> None:
     api.store.shift = timedelta(hours=-5)
     assert api.client().now() == datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 
 
-def test_a_log_from_a_time_on(api: Api) -> None:
+def test_pod_log_since_a_time(api: Api) -> None:
     api.store.put("", "pods", {"metadata": {"name": "a", "namespace": NAMESPACE}})
     api.store.say(NAMESPACE, "a", "old")
     api.store.shift += timedelta(seconds=10)
@@ -167,7 +167,7 @@ def test_a_log_from_a_time_on(api: Api) -> None:
     assert client.log("gone", BENCHMARK) == b""
 
 
-def test_access_is_asked_for_each_name(api: Api) -> None:
+def test_self_subject_access_review_for_each_name(api: Api) -> None:
     api.store.denied = lambda request: request.name == "b"
     both = Permission("get", CONFIGMAPS, KUBE_SYSTEM, frozenset({"switch"}), ("a", "b"))
     one = Permission("get", CONFIGMAPS, KUBE_SYSTEM, frozenset({"switch"}), ("a",))
@@ -191,7 +191,7 @@ def _later(act: object, *, api: Api) -> threading.Thread:
 
 
 @pytest.mark.parametrize("trouble", ["none", "break", "gone"])
-def test_a_watch_sees_what_comes_whatever_happens_to_it(api: Api, trouble: str) -> None:
+def test_watch_reports_additions_across_reconnects(api: Api, trouble: str) -> None:
     client = api.client()
     if trouble == "break":
         api.faults.append(Fault("break", 2, path="watch=true"))
@@ -209,7 +209,7 @@ def test_a_watch_sees_what_comes_whatever_happens_to_it(api: Api, trouble: str) 
     assert {p["metadata"]["name"] for p in found} == {"a", "b", "c"}
 
 
-def test_a_watch_sees_what_goes(api: Api) -> None:
+def test_watch_reports_deletions(api: Api) -> None:
     client = api.client()
     client.create(PODS, pod("a"), BENCHMARK)
     thread = _later(lambda: client.delete(PODS, "a", BENCHMARK), api=api)
@@ -217,7 +217,7 @@ def test_a_watch_sees_what_goes(api: Api) -> None:
     thread.join()
 
 
-def test_a_watch_ends_when_time_is_up(api: Api) -> None:
+def test_watch_ends_at_its_timeout(api: Api) -> None:
     assert api.client().until(PODS, BENCHMARK, lambda pods: len(pods) == 9, 0.3) is None
 
 
@@ -236,14 +236,14 @@ def _kubeconfig(path: Path, url: str) -> str:
 
 
 @pytest.mark.parametrize("environment", ["staging", "the-cluster"])
-def test_a_context_or_cluster_of_the_kubeconfig_leads_there(api: Api, tmp_path: Path, environment: str) -> None:
+def test_environment_names_a_kubeconfig_context_or_cluster(api: Api, tmp_path: Path, environment: str) -> None:
     variables = {"KUBECONFIG": _kubeconfig(tmp_path, api.url), "BENCHMARK_NAMESPACE": "here"}
     client = connect.connect(environment, variables)
     assert client.namespace == "here"
     assert client.version() == "v1.35.4"
 
 
-def test_another_name_is_refused_rather_than_guessed_at(tmp_path: Path) -> None:
+def test_unknown_environment_name_is_refused(tmp_path: Path) -> None:
     variables = {"KUBECONFIG": _kubeconfig(tmp_path, "http://127.0.0.1:9")}
     with pytest.raises(
         BadInput, match=r"environment 'prod' is neither the lab nor a context of the kubeconfig .*: it has"
@@ -251,7 +251,7 @@ def test_another_name_is_refused_rather_than_guessed_at(tmp_path: Path) -> None:
         connect.connect("prod", variables)
 
 
-def test_no_kubeconfig_is_a_sentence(tmp_path: Path) -> None:
+def test_missing_kubeconfig_is_a_problem(tmp_path: Path) -> None:
     with pytest.raises(Unfit, match="there is no way to a cluster"):
         connect.connect("prod", {"KUBECONFIG": str(tmp_path / "none")})
     broken = tmp_path / "broken"
@@ -260,7 +260,7 @@ def test_no_kubeconfig_is_a_sentence(tmp_path: Path) -> None:
         connect.connect("prod", {"KUBECONFIG": str(broken)})
 
 
-def test_a_bad_namespace_is_refused(tmp_path: Path) -> None:
+def test_invalid_namespace_is_refused(tmp_path: Path) -> None:
     variables = {"KUBECONFIG": _kubeconfig(tmp_path, "http://127.0.0.1:9"), "BENCHMARK_NAMESPACE": "No/Such"}
     with pytest.raises(BadInput, match="BENCHMARK_NAMESPACE is 'No/Such'"):
         connect.connect("staging", variables)

@@ -67,7 +67,7 @@ def with_config(text: str) -> Calico:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_switch_changes_the_mode_alone_and_restore_puts_the_bytes_back(name: str) -> None:
+def test_kube_proxy_mode_patch_and_restore_are_byte_exact(name: str) -> None:
     text, expected = TEXTS[name]
     calico = with_config(text)
     switch(calico, "nftables")
@@ -78,7 +78,7 @@ def test_a_switch_changes_the_mode_alone_and_restore_puts_the_bytes_back(name: s
     assert calico.kube_proxy_config == text
 
 
-def test_the_document_that_kube_proxy_reads_is_the_one_that_changes() -> None:
+def test_kube_proxy_document_of_a_multi_document_yaml_is_patched() -> None:
     text, _ = TEXTS["second document"]
     calico = with_config(text)
     switch(calico, "nftables")
@@ -90,7 +90,7 @@ def test_the_document_that_kube_proxy_reads_is_the_one_that_changes() -> None:
 
 
 @pytest.mark.parametrize("name", sorted({*TEXTS} - {"second document", "JSON behind a comment"}))
-def test_what_somebody_else_added_meanwhile_stays_and_the_mode_goes_back(name: str) -> None:
+def test_restore_keeps_concurrent_edits(name: str) -> None:
     text, _ = TEXTS[name]
     calico = with_config(text)
     switch(calico, "nftables")
@@ -111,7 +111,7 @@ def test_what_somebody_else_added_meanwhile_stays_and_the_mode_goes_back(name: s
 
 
 @pytest.mark.parametrize("broken", [": : [", f"{JSON}\nmode: nftables\n", "", "kind: Other\n"])
-def test_what_nobody_can_read_is_replaced_by_the_bytes_that_were_taken_and_told(broken: str) -> None:
+def test_restore_replaces_an_unparsable_configuration(broken: str) -> None:
     calico = with_config(JSON)
     before = calico.settings()
     switch(calico, "nftables")
@@ -125,7 +125,7 @@ def test_what_nobody_can_read_is_replaced_by_the_bytes_that_were_taken_and_told(
     assert any("could not be read" in sentence and repr(broken) in sentence for sentence in said)
 
 
-def test_a_key_that_is_gone_comes_back() -> None:
+def test_restore_recreates_a_deleted_key() -> None:
     calico = Calico()
     before = calico.settings()
     switch(calico, "nftables")
@@ -136,7 +136,7 @@ def test_a_key_that_is_gone_comes_back() -> None:
     assert calico.settings() == before
 
 
-def test_the_key_that_kube_proxy_reads_is_the_one_that_changes() -> None:
+def test_kube_proxy_key_of_the_config_map_is_patched() -> None:
     calico = Calico()
     found = calico.store.find("", "configmaps", "kube-system", "kube-proxy")
     assert found is not None
@@ -151,7 +151,7 @@ def test_the_key_that_kube_proxy_reads_is_the_one_that_changes() -> None:
     assert calico.settings() == before
 
 
-def test_what_cannot_be_given_a_mode_is_a_sentence() -> None:
+def test_configuration_without_place_for_a_mode_is_a_problem() -> None:
     text = f"&all\n{HEAD}self: *all\n"
     with pytest.raises(Problem, match="can't be given mode nftables: mode can't be set in it without"):
         kube_proxy.with_mode(text, "nftables")
@@ -173,12 +173,12 @@ NO_CONFIGURATIONS = (
 
 
 @pytest.mark.parametrize("text", NO_CONFIGURATIONS)
-def test_what_is_no_configuration_has_no_mode(text: str) -> None:
+def test_text_that_is_no_configuration_has_no_mode(text: str) -> None:
     assert kube_proxy.mode(text) is None
     assert kube_proxy.config_key({"data": {"config.conf": text}}) is None
 
 
-def test_aliases_that_multiply_are_read_in_no_time() -> None:
+def test_yaml_alias_bomb_is_read_quickly() -> None:
     levels = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 40)]
     text = f"{HEAD}a0: &a0 [x]\n" + "\n".join(levels) + "\n"
     changed = kube_proxy.with_mode(text, "nftables")

@@ -131,7 +131,7 @@ def answer(message: str, status: int = 403, body: bytes | None = None) -> Proble
 
 
 @pytest.mark.parametrize("case", MESSAGES)
-def test_each_reason_has_its_own_remedy(case: str) -> None:
+def test_each_denial_reason_has_its_remedy(case: str) -> None:
     message, remedy = MESSAGES[case]
     problem = answer(message)
     assert isinstance(problem, DeniedError)
@@ -141,23 +141,23 @@ def test_each_reason_has_its_own_remedy(case: str) -> None:
         assert "make deploy" not in str(problem)
 
 
-def test_every_reason_is_among_the_messages() -> None:
+def test_every_denial_reason_occurs_in_the_recorded_messages() -> None:
     assert {denial.kind for denial in DENIALS} <= set(MESSAGES)
 
 
 @pytest.mark.parametrize("status", [400, 403, 409, 422])
-def test_a_webhook_denies_with_any_status(status: int) -> None:
+def test_webhook_denial_with_any_status(status: int) -> None:
     problem = answer('admission webhook "w.example" denied the request: no', status)
     assert isinstance(problem, DeniedError)
     assert "exempted from w.example" in str(problem)
 
 
-def test_a_webhook_that_fails_is_worth_another_try() -> None:
+def test_failing_webhook_is_retried() -> None:
     message = 'Internal error occurred: failed calling webhook "w.example": failed to call webhook: connection refused'
     assert isinstance(answer(message, 500), TransientError)
 
 
-def test_401_names_the_credentials_and_what_renews_them() -> None:
+def test_401_names_the_credentials_and_how_to_renew_them() -> None:
     problem = answer("Unauthorized", 401)
     assert isinstance(problem, DeniedError)
     assert str(problem) == (
@@ -170,7 +170,7 @@ def test_401_names_the_credentials_and_what_renews_them() -> None:
     "body",
     [b"<html><h1>403 Forbidden</h1></html>", b"", b"[]", b"null", b'{"message": "go away"}', b"\xff", b"[" * 9999],
 )
-def test_a_403_of_something_in_between_is_no_matter_of_rights(body: bytes) -> None:
+def test_403_of_a_proxy_is_no_permission_error(body: bytes) -> None:
     problem = answer("", body=body)
     assert isinstance(problem, DeniedError)
     assert "no answer of Kubernetes" in str(problem)
@@ -178,7 +178,7 @@ def test_a_403_of_something_in_between_is_no_matter_of_rights(body: bytes) -> No
 
 
 @pytest.mark.parametrize("message", [None, 5, ["x"], {"a": 1}, "x" * 10_000, ""])
-def test_an_odd_status_is_a_sentence(message: object) -> None:
+def test_unexpected_status_is_a_problem(message: object) -> None:
     for status in (400, 403, 404, 500):
         body = json.dumps({"kind": "Status", "message": message, "details": "none"}).encode()
         problem = answer("", status, body)

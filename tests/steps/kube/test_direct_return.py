@@ -24,7 +24,7 @@ def findings(
 
 
 @pytest.mark.parametrize("cidrs", [["0.0.0.0/0"], ["192.0.2.0/24", "10.250.0.50/32"], ["no cidr", "10.250.0.0/16"]])
-def test_an_opt_out_that_covers_the_client_leaves_the_dataplane_out(
+def test_dsr_opt_out_cidr_covering_the_client_skips_the_dataplane(
     monkeypatch: pytest.MonkeyPatch, cidrs: list[str]
 ) -> None:
     bench = Bench()
@@ -43,7 +43,7 @@ def test_an_opt_out_that_covers_the_client_leaves_the_dataplane_out(
     assert findings(monkeypatch, bench, topologies="pod-to-pod") == []
 
 
-def test_an_opt_out_of_others_is_nobodys_concern(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dsr_opt_out_cidr_of_others_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     bench.calico.felix["spec"]["bpfDSROptoutCIDRs"] = ["192.0.2.0/24", "fd00::/8", "10.250.0.0/27"]
     add_felix("node.node-b", {"bpfDSROptoutCIDRs": ["0.0.0.0/0"]})(bench.calico)
@@ -57,7 +57,7 @@ def test_an_opt_out_of_others_is_nobodys_concern(monkeypatch: pytest.MonkeyPatch
         ("some", "warn", "out of direct server return, on the nodes that it selects: 10.250.0.50 (by 0.0.0.0/0)"),
     ],
 )
-def test_one_for_the_nodes_own_or_for_some_nodes(
+def test_dsr_opt_out_of_node_specific_felix_configuration(
     monkeypatch: pytest.MonkeyPatch, name: str, severity: str, words: str
 ) -> None:
     bench = Bench()
@@ -67,7 +67,7 @@ def test_one_for_the_nodes_own_or_for_some_nodes(
     assert words in found.reason
 
 
-def test_the_environment_beats_every_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dsr_opt_out_environment_overrides_configurations(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     bench.calico.felix["spec"]["bpfDSROptoutCIDRs"] = ["0.0.0.0/0"]
     add_env("FELIX_BPFDSROPTOUTCIDRS", "192.0.2.0/24")(bench.calico)
@@ -78,7 +78,7 @@ def test_the_environment_beats_every_configuration(monkeypatch: pytest.MonkeyPat
     assert found.reason.startswith("calico-node's environment leaves")
 
 
-def test_a_cover_of_one_address_of_several_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dsr_opt_out_of_one_of_several_addresses_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     node: dict[str, Any] | None = bench.store.find("", "nodes", "", "outside")
     assert node is not None
@@ -89,7 +89,7 @@ def test_a_cover_of_one_address_of_several_is_a_warning(monkeypatch: pytest.Monk
     assert "203.0.113.9 (by 203.0.113.0/24), one of its 2 addresses" in found.reason
 
 
-def test_nothing_said_is_nothing_opted_out() -> None:
+def test_no_dsr_opt_out_by_default() -> None:
     felix: list[dict[str, Any]] = [
         {"metadata": {"name": "default"}},
         {"metadata": {"name": "x"}, "spec": {"bpfDSROptoutCIDRs": None}},

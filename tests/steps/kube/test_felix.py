@@ -23,7 +23,7 @@ def whole(name: str, node: str) -> felix.Reading:
 
 @pytest.mark.parametrize("node", NODES)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recorded_switch_ends_in_the_process_that_it_ended_in(name: str, node: str) -> None:
+def test_felix_log_of_recorded_switches(name: str, node: str) -> None:
     reading = whole(name, node)
     current = reading.current
     assert current is not None
@@ -34,7 +34,7 @@ def test_a_recorded_switch_ends_in_the_process_that_it_ended_in(name: str, node:
     assert len(reading.starts(switch(name).changed_at)) == starts
 
 
-def test_direct_server_return_is_read_from_the_driver_and_from_the_programs() -> None:
+def test_felix_log_shows_dsr_of_driver_and_programs() -> None:
     for name, expected in (("01-iptables-to-ebpf", False), ("02-ebpf-to-dsr", True), ("03-dsr-to-ebpf", False)):
         for node in NODES:
             current = whole(name, node).current
@@ -42,7 +42,7 @@ def test_direct_server_return_is_read_from_the_driver_and_from_the_programs() ->
             assert (current.driver_dsr, current.attached_dsr, current.in_dsr) == (expected,) * 3
 
 
-def test_a_fallback_is_seen_and_the_dataplane_that_results() -> None:
+def test_felix_log_shows_bpf_fallback_and_resulting_dataplane() -> None:
     current = whole("08-node-b-kernel-too-old-falls-back", "node-b").current
     assert current is not None
     assert current.fallback is not None
@@ -51,7 +51,7 @@ def test_a_fallback_is_seen_and_the_dataplane_that_results() -> None:
     assert current.in_bpf is False
 
 
-def test_a_fallback_is_seen_long_after_it_happened() -> None:
+def test_felix_log_shows_an_old_bpf_fallback() -> None:
     current = whole("09-back-from-mixed", "node-b").current
     assert current is not None
     assert (current.started_at, current.driver_bpf) == (None, None)
@@ -59,7 +59,7 @@ def test_a_fallback_is_seen_long_after_it_happened() -> None:
     assert current.in_bpf is False
 
 
-def test_nftables_is_told_from_iptables() -> None:
+def test_felix_log_separates_nftables_from_iptables() -> None:
     for name, expected in (
         ("11-iptables-to-nftables-by-kube-proxy-mode", True),
         ("12-nftables-to-iptables-felix-panics-once", False),
@@ -71,7 +71,7 @@ def test_nftables_is_told_from_iptables() -> None:
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_a_crash_after_the_first_update_is_seen(node: str) -> None:
+def test_felix_log_shows_a_crash_after_the_first_update(node: str) -> None:
     recorded = switch("12-nftables-to-iptables-felix-panics-once")
     reading = whole(recorded.name, node)
     (panic,) = reading.panics(recorded.changed_at)
@@ -82,7 +82,7 @@ def test_a_crash_after_the_first_update_is_seen(node: str) -> None:
     assert reading.processes[-1].panic is None
 
 
-def test_values_bear_their_source_and_drops_are_counted() -> None:
+def test_felix_settings_have_their_source_and_dropped_lines_are_counted() -> None:
     current = whole("02-ebpf-to-dsr", "node-a").current
     assert current is not None
     assert current.values["BPFExternalServiceMode"].value == "dsr"
@@ -90,7 +90,7 @@ def test_values_bear_their_source_and_drops_are_counted() -> None:
     assert current.dropped == 145
 
 
-def test_lines_of_an_earlier_switch_do_not_count() -> None:
+def test_felix_log_lines_of_an_earlier_switch_are_ignored() -> None:
     earlier, later = switch("01-iptables-to-ebpf"), switch("04-ebpf-to-iptables")
     for node in NODES:
         reading = felix.read(b"\n".join(earlier.logs[node] + later.logs[node]))
@@ -102,7 +102,7 @@ def test_lines_of_an_earlier_switch_do_not_count() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-def test_the_same_switch_before_it_changes_nothing(name: str, data: st.DataObject) -> None:
+def test_felix_log_repeated_switch_changes_nothing(name: str, data: st.DataObject) -> None:
     node = data.draw(st.sampled_from(NODES))
     older = data.draw(st.sampled_from(NAMES))
     lines = switch(name).logs[node]
@@ -124,19 +124,19 @@ def test_the_same_switch_before_it_changes_nothing(name: str, data: st.DataObjec
 
 
 @given(st.binary(max_size=400))
-def test_any_bytes_are_read(log: bytes) -> None:
+def test_felix_log_of_any_bytes_is_read(log: bytes) -> None:
     felix.read(log)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-def test_bytes_cut_anywhere_are_read(name: str, data: st.DataObject) -> None:
+def test_felix_log_cut_anywhere_is_read(name: str, data: st.DataObject) -> None:
     log = b"\n".join(switch(name).logs["node-b"])
     ends = sorted(data.draw(st.tuples(*[st.integers(0, len(log))] * 2)))
     felix.read(log[ends[0] : ends[1]])
 
 
-def test_a_restart_due_shows_where_the_line_that_says_so_is_lost() -> None:
+def test_felix_restart_is_seen_without_its_log_line() -> None:
     log = [
         line("07:00:00", 7, "Successfully loaded configuration."),
         line(
@@ -153,7 +153,7 @@ def test_a_restart_due_shows_where_the_line_that_says_so_is_lost() -> None:
     assert current.restart_due == "it has read BPFEnabled false, and runs with true"
 
 
-def test_a_process_number_that_comes_again_is_another_process() -> None:
+def test_felix_pid_reuse_is_another_process() -> None:
     start, driver = "Successfully loaded configuration.", "Creating internal dataplane driver. config=X{BPFEnabled:%s}"
     first = [line("07:00:00", 45, start), line("07:00:01", 45, driver % "true")]
     again = [line("07:05:00", 45, start), line("07:05:01", 45, driver % "false")]
@@ -163,7 +163,7 @@ def test_a_process_number_that_comes_again_is_another_process() -> None:
     assert [p.in_bpf for p in reading.processes] == [True, False]
 
 
-def test_a_process_older_than_the_log_ends_where_one_of_its_number_begins() -> None:
+def test_felix_process_older_than_the_log_ends_at_pid_reuse() -> None:
     log = [
         line("07:00:00", 45, "Parsed value for BPFEnabled: true (from datastore (global))"),
         line("07:00:03", 45, "Successfully loaded configuration."),
@@ -194,7 +194,7 @@ def test_a_process_older_than_the_log_ends_where_one_of_its_number_begins() -> N
         ),
     ],
 )
-def test_a_driver_made_without_the_bpf_that_was_asked_for_is_a_fallback(lines: str, *, fell: bool) -> None:
+def test_felix_driver_without_requested_bpf_is_a_fallback(lines: str, *, fell: bool) -> None:
     said = ["Successfully loaded configuration.", *lines.split("|")]
     said += ["Creating internal dataplane driver. config=X{BPFEnabled:false}"]
     log = [line(f"07:00:0{at}", 45, message) for at, message in enumerate(said)]
@@ -203,7 +203,7 @@ def test_a_driver_made_without_the_bpf_that_was_asked_for_is_a_fallback(lines: s
     assert (current.fallback is not None) is fell
 
 
-def test_a_configuration_that_changed_after_the_driver_was_made_is_no_fallback() -> None:
+def test_felix_configuration_change_after_driver_start_is_no_fallback() -> None:
     log = [
         line("07:00:00", 45, "Successfully loaded configuration."),
         line("07:00:01", 45, "Creating internal dataplane driver. config=X{BPFEnabled:false}"),
@@ -215,7 +215,7 @@ def test_a_configuration_that_changed_after_the_driver_was_made_is_no_fallback()
     assert current.restart_due == "it has read BPFEnabled true, and runs with false"
 
 
-def test_a_late_line_of_the_process_before_is_not_a_new_start() -> None:
+def test_felix_late_line_of_the_previous_process_is_no_start() -> None:
     reading = felix.read(
         b"\n".join(
             [
@@ -231,7 +231,7 @@ def test_a_late_line_of_the_process_before_is_not_a_new_start() -> None:
     assert reading.current.first_update is not None
 
 
-def test_nothing_but_warnings_is_called_quiet() -> None:
+def test_felix_log_with_only_warnings_is_quiet() -> None:
     log = [line("07:00:00", 45, "Exiting for config change"), line("07:00:01", 99, "hm", "WARNING")]
     current = felix.read(b"\n".join(log)).current
     assert current is not None
@@ -242,18 +242,18 @@ def test_nothing_but_warnings_is_called_quiet() -> None:
     assert not current.quiet
 
 
-def test_times_with_an_offset_and_lines_without_the_apis_times_are_understood() -> None:
+def test_felix_log_timestamps_with_offset_or_without_api_prefix() -> None:
     inner = b"2026-11-23 07:00:00.250 [INFO][9] felix/daemon.go 1: Successfully loaded configuration."
     assert felix.read(inner).first_at == moment("2026-11-23T07:00:00.250Z")
     assert felix.read(b"2026-11-23T09:00:00.250123456+02:00 " + inner).first_at == moment("2026-11-23T07:00:00.250123Z")
 
 
-def test_other_programs_of_the_container_are_passed_over() -> None:
+def test_felix_log_ignores_other_programs_of_the_container() -> None:
     log = (
         b"2026-11-23T07:00:00Z 2026-11-23 07:00:00.250 [INFO][9] confd/client.go 1: Successfully loaded configuration."
     )
     assert felix.read(log).current is None
 
 
-def test_recordings_are_whole() -> None:
+def test_felix_recordings_are_complete() -> None:
     assert len(recordings.NAMES) == 10

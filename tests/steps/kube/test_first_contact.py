@@ -95,14 +95,12 @@ def calling(
     return lambda: transport.call("GET", "/version", "the version"), said
 
 
-def test_the_sentence_comes_within_five_seconds() -> None:
+def test_unreachable_api_server_is_reported_within_five_seconds() -> None:
     assert waiting.SILENCE_S < AT_ONCE_S
 
 
 @pytest.mark.parametrize("kind", ["refused", "no such name", "proxy"])
-def test_where_nothing_is_there_the_first_call_fails_at_once(
-    closed: int, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_first_call_to_a_refused_port_fails_at_once(closed: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind == "proxy":
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed}")
     name = "127.0.0.1" if kind == "refused" else "no-such-name.invalid"
@@ -114,7 +112,7 @@ def test_where_nothing_is_there_the_first_call_fails_at_once(
     assert said == []
 
 
-def test_a_step_outlasts_it_and_says_so_at_once(closed: int) -> None:
+def test_step_retries_an_unreachable_api_server_and_reports_it(closed: int) -> None:
     call, said = calling(f"https://127.0.0.1:{closed}", 0.3, at_prompt=False)
     with pytest.raises(TransientError, match=r"can't be reached for the version: .*Connection refused"):
         call()
@@ -122,7 +120,7 @@ def test_a_step_outlasts_it_and_says_so_at_once(closed: int) -> None:
     assert sentence.endswith("Connection refused. Trying for 0 s.")
 
 
-def test_once_it_has_answered_a_person_waits_too() -> None:
+def test_interactive_call_retries_after_a_first_response() -> None:
     with served() as server:
         call, said = calling(f"http://127.0.0.1:{server.server_port}", 0.3)
         assert call() == b"{}"
@@ -131,7 +129,7 @@ def test_once_it_has_answered_a_person_waits_too() -> None:
     assert said[0].endswith("; Ctrl-C ends it.")
 
 
-def test_who_waits_for_longer_has_been_answered_already(closed: int) -> None:
+def test_patient_call_after_a_first_response_is_transient(closed: int) -> None:
     configuration = Configuration()
     with served() as server:
         configuration.host = f"http://127.0.0.1:{server.server_port}"
@@ -142,7 +140,7 @@ def test_who_waits_for_longer_has_been_answered_already(closed: int) -> None:
         transport.patient(0.1).call("GET", "/version", "the version")
 
 
-def test_what_swallows_the_call_is_told_and_tried_again(black_hole: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_api_server_is_reported_and_retried(black_hole: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "SILENCE_S", 0.05)
     monkeypatch.setattr(transports, "CONNECT_S", 0.3)
     call, said = calling(f"http://127.0.0.1:{black_hole}", 0.5)
@@ -151,7 +149,7 @@ def test_what_swallows_the_call_is_told_and_tried_again(black_hole: int, monkeyp
     assert said == ["prod: the API server has not answered yet for the version. Trying for 0 s; Ctrl-C ends it."]
 
 
-def test_a_server_that_takes_its_time_is_told_of_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_api_server_is_reported_and_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "SILENCE_S", 0.05)
     with served(silent=True) as server:
         call, said = calling(f"http://127.0.0.1:{server.server_port}", at_prompt=False)
@@ -167,7 +165,7 @@ def test_a_server_that_takes_its_time_is_told_of_and_waited_for(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("kind", ["plain", "untrusted", "another's name"])
-def test_tls_that_cannot_agree_is_a_sentence_at_once(tmp_path: Path, kind: str) -> None:
+def test_tls_version_mismatch_is_a_problem_at_once(tmp_path: Path, kind: str) -> None:
     files = certificate(tmp_path)
     with served(tls=None if kind == "plain" else files) as server:
         url = f"https://127.0.0.1:{server.server_port}"
@@ -183,7 +181,7 @@ def test_tls_that_cannot_agree_is_a_sentence_at_once(tmp_path: Path, kind: str) 
     assert said == []
 
 
-def test_a_handshake_that_is_cut_is_tried_again() -> None:
+def test_interrupted_tls_handshake_is_retried() -> None:
     def cut(_what: str, _attempt: object) -> object:
         raise urllib3.exceptions.SSLError(ssl.SSLEOFError(8, "EOF occurred in violation of protocol"))
 

@@ -50,7 +50,7 @@ def over_at(recorded: Switch) -> datetime:
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_a_good_switch_is_not_over_until_it_is_and_then_is(name: str) -> None:
+def test_recorded_switch_is_pending_until_proven(name: str) -> None:
     recorded = switch(name)
     over = over_at(recorded)
     settled = [now for now in moments(recorded) if isinstance(judge(recorded, now), Settled)]
@@ -61,7 +61,7 @@ def test_a_good_switch_is_not_over_until_it_is_and_then_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("stable_s", [0.0, 10.0, gate.STABLE_S])
-def test_no_other_dataplane_is_ever_taken_for_proven(name: str, stable_s: float) -> None:
+def test_readiness_never_proves_another_dataplane(name: str, stable_s: float) -> None:
     recorded = switch(name)
     for now in moments(recorded, step_s=2.0):
         for asked in set(KNOWN) - {recorded.asked}:
@@ -69,7 +69,7 @@ def test_no_other_dataplane_is_ever_taken_for_proven(name: str, stable_s: float)
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_the_proof_names_the_dataplane_and_what_shows_it_on_each_node(name: str) -> None:
+def test_proof_names_dataplane_and_sign_of_each_node(name: str) -> None:
     recorded = switch(name)
     now = recorded.last_at + timedelta(seconds=gate.STABLE_S)
     judgement = judge(recorded, now)
@@ -82,7 +82,7 @@ def test_the_proof_names_the_dataplane_and_what_shows_it_on_each_node(name: str)
         assert len([s for s in found if s.node == node and s.indicates is not None]) >= 3
 
 
-def test_a_fallback_ends_it_at_once_and_for_good() -> None:
+def test_bpf_fallback_is_impossible_at_once() -> None:
     recorded = switch(FALLBACK)
     fell = stamp(next(line for line in recorded.logs["node-b"] if b"not supported by the kernel" in line))
     for now in moments(recorded):
@@ -106,7 +106,7 @@ def test_a_fallback_ends_it_at_once_and_for_good() -> None:
     ],
 )
 @pytest.mark.parametrize("looked", [True, False])
-def test_a_fallback_is_seen_though_every_line_that_says_why_is_lost(lost: bytes, *, looked: bool) -> None:
+def test_bpf_fallback_is_found_without_its_log_lines(lost: bytes, *, looked: bool) -> None:
     recorded = changed(
         switch(FALLBACK), lambda _node, lines: tuple(line for line in lines if not re.search(lost, line))
     )
@@ -119,7 +119,7 @@ def test_a_fallback_is_seen_though_every_line_that_says_why_is_lost(lost: bytes,
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in {FALLBACK, HALF_BROKEN}])
-def test_nothing_else_is_taken_for_a_fallback(name: str) -> None:
+def test_other_log_lines_are_no_bpf_fallback(name: str) -> None:
     recorded = switch(name)
     for now in moments(recorded, step_s=1.0):
         for node in NODES:
@@ -128,18 +128,18 @@ def test_nothing_else_is_taken_for_a_fallback(name: str) -> None:
             assert not any(process.fallback for process in reading.processes)
 
 
-def test_a_fallback_counts_on_a_node_that_is_not_measured() -> None:
+def test_bpf_fallback_on_an_unmeasured_node_counts() -> None:
     recorded = switch(FALLBACK)
     now = recorded.last_at
     assert isinstance(judge(recorded, now, nodes=["node-a"]), Never)
 
 
-def test_a_fallback_is_no_matter_where_bpf_is_not_asked_for() -> None:
+def test_bpf_fallback_is_ignored_when_bpf_is_not_requested() -> None:
     recorded = switch(FALLBACK)
     assert isinstance(judge(recorded, recorded.last_at, "iptables"), NotYet)
 
 
-def test_services_that_kube_proxy_left_without_rules_hold_it_up_and_their_node_is_found() -> None:
+def test_missing_kube_proxy_rules_are_pending_and_name_the_node() -> None:
     recorded = switch(BROKEN)
     assert not any(isinstance(judge(recorded, now), Settled) for now in moments(recorded))
     now = recorded.last_at + timedelta(seconds=5)
@@ -152,7 +152,7 @@ def test_services_that_kube_proxy_left_without_rules_hold_it_up_and_their_node_i
     assert "node-a: " not in judgement.reason.replace("node-a: Felix", "")
 
 
-def test_the_cure_is_not_tried_while_felix_or_kube_proxy_has_yet_to_come() -> None:
+def test_kube_proxy_restart_waits_for_felix_and_kube_proxy() -> None:
     recorded = switch(BROKEN)
     now = recorded.last_at + timedelta(seconds=5)
     absent = Host(at=now, interfaces=frozenset({"eth0"}))
@@ -162,7 +162,7 @@ def test_the_cure_is_not_tried_while_felix_or_kube_proxy_has_yet_to_come() -> No
     assert gate.without_rules([recorded.seen(node, soon, running) for node in NODES], soon) == ()
 
 
-def test_a_node_that_had_fallen_back_need_not_restart() -> None:
+def test_node_after_bpf_fallback_needs_no_restart() -> None:
     recorded = switch(HALF_BROKEN)
     now = recorded.changed_at + timedelta(seconds=gate.STABLE_S)
     host = Host(at=now, interfaces=frozenset({"eth0", "vxlan.calico"}), vxlan_external=False, proxy_mode="iptables")
@@ -174,7 +174,7 @@ def test_a_node_that_had_fallen_back_need_not_restart() -> None:
     assert isinstance(gate.judge_switch(look, "iptables", sooner, changed_at=recorded.changed_at), NotYet)
 
 
-def test_a_crash_after_the_first_update_starts_the_wait_anew() -> None:
+def test_felix_crash_after_the_first_update_restarts_the_wait() -> None:
     recorded = switch(CRASH)
     crash = max(stamp(line) for node in NODES for line in recorded.logs[node] if b"panic: " in line)
     judgement = judge(recorded, crash + timedelta(seconds=0.01), stable_s=0.0)
@@ -211,14 +211,14 @@ def without_each_line(recorded: Switch, *, looked: bool) -> Iterator[tuple[bytes
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_line_may_be_missing(name: str) -> None:
+def test_readiness_with_any_log_line_missing(name: str) -> None:
     expected = Settled if name in GOOD else Never if name == FALLBACK else NotYet
     for line, judgement in without_each_line(switch(name), looked=True):
         assert isinstance(judgement, expected), (line, judgement)
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_one_line_alone_tells_iptables_from_nftables_where_there_is_no_look_from_a_pod(name: str) -> None:
+def test_single_log_line_separates_iptables_from_nftables_without_probe(name: str) -> None:
     heads = [b"[%d]" % current.pid for current in currents(switch(name))]
     for line, judgement in without_each_line(switch(name), looked=False):
         own = any(head in line for head in heads)
@@ -229,9 +229,7 @@ def test_one_line_alone_tells_iptables_from_nftables_where_there_is_no_look_from
 @pytest.mark.parametrize("name", NAMES)
 @settings(deadline=None, max_examples=25)
 @given(data=st.data())
-def test_order_of_one_moment_older_switches_and_a_missing_line_change_no_verdict(
-    name: str, data: st.DataObject
-) -> None:
+def test_readiness_is_invariant_to_line_order_older_switches_and_a_lost_line(name: str, data: st.DataObject) -> None:
     recorded = switch(name)
     now = recorded.changed_at + timedelta(seconds=data.draw(st.sampled_from([0.5, 2.5, 4, 8, 15, 30, 50, 70, 90])))
     older = data.draw(st.sampled_from((None, *NAMES)))
@@ -295,7 +293,7 @@ DONE = {"first_update": Mark(NOW - timedelta(seconds=90), "Completed first updat
 BPF_HOST = Host(at=NOW, interfaces=frozenset({"bpfin.cali", "bpfout.cali"}), vxlan_external=True)
 
 
-def test_what_is_whole_settles() -> None:
+def test_complete_observation_is_proven() -> None:
     assert reason(observed(process(**IN_BPF, **DONE), BPF_HOST)) == ""
 
 
@@ -333,7 +331,7 @@ def test_what_is_whole_settles() -> None:
         (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, proxy_mode="ipvs")), "kube-proxy's mode: ipvs"),
     ],
 )
-def test_whatever_is_wanting_is_said(look: Observation, expected: str) -> None:
+def test_every_missing_part_is_reported(look: Observation, expected: str) -> None:
     assert expected in reason(look)
 
 
@@ -350,9 +348,7 @@ def hushed(recorded: Switch, levels: frozenset[str]) -> Switch:
 
 @pytest.mark.parametrize("levels", [SILENT, SILENT - {"WARNING"}, frozenset({"FATAL"})])
 @pytest.mark.parametrize("name", [name for name in GOOD if name != CRASH])
-def test_felix_that_logs_no_more_than_warnings_is_proven_by_a_look_or_told_at_once(
-    name: str, levels: frozenset[str]
-) -> None:
+def test_quiet_felix_log_is_proven_by_probe_or_impossible(name: str, levels: frozenset[str]) -> None:
     recorded = hushed(switch(name), levels)
     now = switch(name).last_at + timedelta(seconds=gate.STABLE_S + 1)
     look = [
@@ -375,7 +371,7 @@ def test_felix_that_logs_no_more_than_warnings_is_proven_by_a_look_or_told_at_on
         assert isinstance(judgement, Settled), judgement
 
 
-def test_a_process_without_a_line_of_level_info_is_given_time_to_print_one() -> None:
+def test_felix_process_without_info_lines_is_pending() -> None:
     quiet = process(levels={"WARNING"}, started_at=NOW - timedelta(seconds=gate.NOTICE_S - 1))
     assert isinstance(gate.judge_switch([observed(quiet, BPF_HOST)], "ebpf", NOW), NotYet)
     quiet = process(levels={"WARNING"}, started_at=NOW - timedelta(seconds=gate.NOTICE_S + 1))
@@ -383,13 +379,13 @@ def test_a_process_without_a_line_of_level_info_is_given_time_to_print_one() -> 
     assert isinstance(gate.judge_switch([observed(quiet)], "ebpf", NOW), NotYet), "a pod may yet look from there"
 
 
-def test_a_node_that_was_not_looked_at_is_said() -> None:
+def test_node_without_observation_is_reported() -> None:
     judgement = gate.judge_switch([], "ebpf", NOW, nodes=["m"])
     assert isinstance(judgement, NotYet)
     assert "m: it was not looked at" in judgement.reason
 
 
-def test_a_change_without_a_restart_is_given_time_to_be_noticed() -> None:
+def test_change_without_felix_restart_is_pending() -> None:
     host = Host(at=NOW, interfaces=frozenset({"eth0"}), proxy_mode="nftables")
     look = observed(None, host)
     changed_at = NOW - timedelta(seconds=gate.NOTICE_S - 1)
@@ -397,12 +393,12 @@ def test_a_change_without_a_restart_is_given_time_to_be_noticed() -> None:
     assert reason(look, "nftables", changed_at=changed_at - timedelta(seconds=1), stable_s=5) == ""
 
 
-def test_readiness_seen_from_outside_stands_in_for_lost_lines_of_completion() -> None:
+def test_pod_readiness_replaces_lost_completion_lines() -> None:
     look = observed(process(**IN_BPF), replace(BPF_HOST, felix_ready=True))
     assert reason(look) == ""
 
 
-def test_the_wait_reads_as_contrary_signs_for_whoever_knows_nothing_of_calico() -> None:
+def test_pending_readiness_gives_contrary_signs() -> None:
     look = [observed(process(**IN_BPF, **DONE, leaving=Mark(NOW, "Exiting")), BPF_HOST)]
     found = gate.evidence(look, "before", NOW) + gate.unsettled(look, NOW, nodes=["n"], changed_at=None)
     weighed = proof.weigh(found, "ebpf", ["n"])

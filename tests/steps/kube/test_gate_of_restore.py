@@ -43,7 +43,7 @@ def held(cluster: Cluster) -> bool:
     return cluster.store.find("", "configmaps", KUBE_SYSTEM, STATE) is not None
 
 
-def test_a_restore_that_finds_nothing_to_change_proves_it_all_the_same() -> None:
+def test_restore_without_changes_is_proven() -> None:
     cluster = Cluster(switch(IPTABLES))
     who = put_back_but_not_over(cluster)
     looked_at = cluster.store.now()
@@ -54,7 +54,7 @@ def test_a_restore_that_finds_nothing_to_change_proves_it_all_the_same() -> None
     assert cluster.store.now() - looked_at < timedelta(seconds=60)
 
 
-def test_a_node_without_rules_is_cured_and_holds_the_cluster_until_it_has_them() -> None:
+def test_restore_restarts_kube_proxy_on_a_node_without_rules() -> None:
     cluster = Cluster(switch(IPTABLES), failing="ClusterIP from node-b")
     who = put_back_but_not_over(cluster)
     since = (cluster.store.now() - timedelta(seconds=60)).isoformat()  # as if the looks went on for a minute
@@ -75,7 +75,7 @@ def test_a_node_without_rules_is_cured_and_holds_the_cluster_until_it_has_them()
     assert not held(cluster)
 
 
-def test_every_node_of_calicos_is_looked_at_and_not_the_measured_ones_alone() -> None:
+def test_restore_checks_every_calico_node() -> None:
     cluster = Cluster(switch(IPTABLES), failing="ClusterIP from node-c")
     who = put_back_but_not_over(cluster)
     add_node(cluster.calico, "node-c")
@@ -84,14 +84,14 @@ def test_every_node_of_calicos_is_looked_at_and_not_the_measured_ones_alone() ->
     assert held(cluster)
 
 
-def test_nobody_looks_a_second_time_so_that_the_whole_stretch_is_waited_for() -> None:
+def test_restore_waits_for_the_whole_stability_window() -> None:
     cluster = Cluster(switch(IPTABLES), after_s=40.0)
     who = put_back_but_not_over(cluster)
     with pytest.raises(Problem, match="45 s without a restart are needed"):
         who.restore()
 
 
-def test_a_person_who_settles_waits_for_the_whole_stretch_and_is_told_the_way_back(
+def test_settle_command_waits_for_the_stability_window_and_names_restore(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("steps.settle.CLUSTER_TIMEOUT_S", 0.01)

@@ -28,7 +28,7 @@ from tests.steps.kube.test_preflight import findings, node
         ("odd", "", "refused"),
     ],
 )
-def test_ebpf(kernel: str, system: str, verdict: str) -> None:
+def test_minimum_kernel_of_ebpf(kernel: str, system: str, verdict: str) -> None:
     calico = Calico()
     node(calico)["status"]["nodeInfo"].update(kernelVersion=kernel, osImage=system)
     about = [each for each in findings(calico, "iptables,ebpf") if "has kernel" in each.reason]
@@ -41,7 +41,7 @@ def test_ebpf(kernel: str, system: str, verdict: str) -> None:
     ("kernel", "skips", "severities"),
     [("5.13.0", "", set()), ("5.10.0", "", {"skip"}), ("5.10.0", "1", {"warn"}), ("6.1.0", "1", set())],
 )
-def test_nftables(kernel: str, skips: str, severities: set[str]) -> None:
+def test_minimum_kernel_of_nftables(kernel: str, skips: str, severities: set[str]) -> None:
     calico = Calico()
     node(calico)["status"]["nodeInfo"]["kernelVersion"] = kernel
     variable = {"name": "KUBE_PROXY_NFTABLES_SKIP_KERNEL_VERSION_CHECK", "value": skips}
@@ -50,7 +50,7 @@ def test_nftables(kernel: str, skips: str, severities: set[str]) -> None:
     assert {each.severity for each in about} == severities
 
 
-def test_numbers_are_compared_as_numbers() -> None:
+def test_kernel_versions_are_compared_numerically() -> None:
     assert kernels.is_at_least("10.2", "5.10")
     assert not kernels.is_at_least("4.18.0-99.el8", "4.18.0-193")
     assert not kernels.is_at_least("4.18.0", "4.18.0-193")

@@ -55,7 +55,7 @@ def printing(status: object) -> dict[str, Any]:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_a_file_that_is_none_is_a_sentence(tmp_path: Path, content: object, says: str) -> None:
+def test_invalid_kubeconfig_is_a_problem(tmp_path: Path, content: object, says: str) -> None:
     variables = written(tmp_path, content)
     for call in (lambda: connect.connect("staging", variables), lambda: connect.way_to("", variables)):
         with pytest.raises(Unfit) as caught:
@@ -128,7 +128,7 @@ def test_a_file_that_is_none_is_a_sentence(tmp_path: Path, content: object, says
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_an_odd_entry_is_a_sentence_that_names_it(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+def test_invalid_kubeconfig_entry_is_named(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     variables = written(tmp_path, document(**changes))
     with pytest.raises(Unfit, match=says) as caught:
         connect.connect("staging", variables)._transport._authorisation()
@@ -139,7 +139,7 @@ def test_an_odd_entry_is_a_sentence_that_names_it(tmp_path: Path, changes: dict[
     "proxy", ["socks5://127.0.0.1:1", "socks4a://x", "SOCKS5H://u:secret@x:1", "ftp://x", "http://["]
 )
 @pytest.mark.parametrize("source", ["kubeconfig", "environment"])
-def test_a_proxy_that_cannot_be_used_is_a_sentence(
+def test_unusable_proxy_url_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str, source: str
 ) -> None:
     if source == "environment":
@@ -151,15 +151,13 @@ def test_a_proxy_that_cannot_be_used_is_a_sentence(
     assert ("SOCKS" in str(caught.value)) == proxy.lower().startswith("socks")
 
 
-def test_a_proxy_without_a_scheme_is_an_http_proxy(tmp_path: Path) -> None:
+def test_proxy_url_without_scheme_is_http(tmp_path: Path) -> None:
     way = connect.connect("staging", written(tmp_path, document(cluster={"proxy-url": "127.0.0.1:9"})))
     with pytest.raises(TransientError, match="its proxy can't be reached"):
         way._transport.once("GET", "/version", "the version")
 
 
-def test_a_kubeconfig_that_is_a_directory_or_closed_is_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_directory_or_unreadable_kubeconfig_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unfit, match=f"the kubeconfig {tmp_path} can't be read: Is a directory"):
         connect.way_to("", {"KUBECONFIG": str(tmp_path)})
     with pytest.raises(Unfit, match="can't be read: Not a directory"):
@@ -174,7 +172,7 @@ def test_a_kubeconfig_that_is_a_directory_or_closed_is_a_sentence(
         connect.way_to("", variables)
 
 
-def test_of_several_files_the_missing_are_passed_over_and_the_first_counts(tmp_path: Path) -> None:
+def test_kubeconfig_list_skips_missing_files_and_first_wins(tmp_path: Path) -> None:
     first = document(cluster={"server": "https://first"}) | {"current-context": ""}
     second = document(cluster={"server": "https://second"}) | {"current-context": "other"}
     second["contexts"] += [{"name": "other", "context": {"cluster": "the-cluster", "user": "me"}}]
@@ -187,14 +185,14 @@ def test_of_several_files_the_missing_are_passed_over_and_the_first_counts(tmp_p
 
 
 @pytest.mark.parametrize("current", ["", None])
-def test_without_a_current_context_one_is_asked_for(tmp_path: Path, current: str | None) -> None:
+def test_missing_current_context_is_a_problem(tmp_path: Path, current: str | None) -> None:
     variables = written(tmp_path, document() | {"current-context": current})
     with pytest.raises(BadInput, match="has no current context: give CONTEXT=NAME; it has staging"):
         connect.way_to("", variables)
     assert connect.way_to("staging", variables).context == "staging"
 
 
-def test_another_context_that_is_broken_is_in_nobodys_way(tmp_path: Path) -> None:
+def test_broken_unused_context_is_ignored(tmp_path: Path) -> None:
     content = document()
     content["clusters"].append({"name": "broken", "cluster": {"server": 7, "certificate-authority": "/none"}})
     content["users"] += [{"name": "nobody", "user": None}, {"name": 5, "user": {"exec": []}}]
@@ -202,7 +200,7 @@ def test_another_context_that_is_broken_is_in_nobodys_way(tmp_path: Path) -> Non
     assert connect.way_to("staging", written(tmp_path, content)).configuration.host == "https://127.0.0.1:9"
 
 
-def test_files_are_looked_for_beside_the_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_are_relative_to_the_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate(tmp_path)
     (tmp_path / "token").write_text("from-a-file\n")
     user = {"tokenFile": "token", "client-certificate": "tls.crt", "client-key": "./tls.key"}
@@ -216,7 +214,7 @@ def test_files_are_looked_for_beside_the_kubeconfig(tmp_path: Path, monkeypatch:
     assert configuration.tls_server_name == "elsewhere.example"
 
 
-def test_a_key_of_another_certificate_is_a_sentence(tmp_path: Path) -> None:
+def test_client_key_of_another_certificate_is_a_problem(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         certificate(tmp_path / name)
@@ -225,7 +223,7 @@ def test_a_key_of_another_certificate_is_a_sentence(tmp_path: Path) -> None:
         connect.connect("staging", written(tmp_path, document(user=user)))
 
 
-def test_impersonation_is_sent_as_kubectl_sends_it(tmp_path: Path) -> None:
+def test_impersonation_headers(tmp_path: Path) -> None:
     user = {"token": "x", "as": "jane", "as-uid": "7", "as-groups": ["a", "b"], "as-user-extra": {"Why Not": ["c"]}}
     way = connect.way_to("", written(tmp_path, document(user=user)))
     assert way.login.impersonation == (
@@ -237,7 +235,7 @@ def test_impersonation_is_sent_as_kubectl_sends_it(tmp_path: Path) -> None:
     )
 
 
-def test_a_plugins_token_is_used_and_renewed_before_it_expires(tmp_path: Path) -> None:
+def test_exec_plugin_token_is_renewed_before_it_expires(tmp_path: Path) -> None:
     counted = tmp_path / "count"
     soon = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
     script = (
@@ -251,7 +249,7 @@ def test_a_plugins_token_is_used_and_renewed_before_it_expires(tmp_path: Path) -
         client._transport._authorisation()
 
 
-def test_a_certificate_from_a_plugin_is_used(tmp_path: Path) -> None:
+def test_exec_plugin_client_certificate(tmp_path: Path) -> None:
     crt, key = (file.read_text() for file in certificate(tmp_path))
     user = printing({"clientCertificateData": crt, "clientKeyData": key})
     configuration = connect.way_to("", written(tmp_path, document(user=user))).configuration
@@ -283,7 +281,7 @@ class Announced(waiting.Notice):
         self.said.set()
 
 
-def test_a_plugin_that_hangs_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_exec_plugin_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go = tmp_path / "go"
     os.mkfifo(go)
     said: list[str] = []
@@ -302,7 +300,7 @@ def test_a_plugin_that_hangs_is_told_of(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("script", ["cat {never}", "cat {never} & wait", "setsid cat {never} & exit 1"])
-def test_a_plugin_that_hangs_for_ever_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+def test_hanging_exec_plugin_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     """With whatever it started, which may outlive it and hold its output."""
     never = tmp_path / "never"
     os.mkfifo(never)
@@ -315,13 +313,13 @@ def test_a_plugin_that_hangs_for_ever_is_ended(tmp_path: Path, monkeypatch: pyte
     assert [process for process in found if str(never) in (process.info["cmdline"] or [])] == []
 
 
-def test_a_token_counts_before_a_plugin_and_a_provider(tmp_path: Path) -> None:
+def test_token_takes_precedence_over_exec_plugin_and_auth_provider(tmp_path: Path) -> None:
     user = {"token": "mine", "auth-provider": {"name": "azure"}, **plugin("no-such-plugin")}
     client = connect.connect("staging", written(tmp_path, document(user=user)))
     assert client._transport._authorisation() == {"authorization": "Bearer mine"}
 
 
-def test_a_name_and_a_password_are_sent(tmp_path: Path) -> None:
+def test_basic_authentication(tmp_path: Path) -> None:
     client = connect.connect("staging", written(tmp_path, document(user={"username": "me", "password": 5})))
     expected = base64.b64encode(b"me:5").decode()
     assert client._transport._authorisation() == {"authorization": f"Basic {expected}"}

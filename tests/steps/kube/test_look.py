@@ -64,7 +64,7 @@ def lines(said: Object) -> dict[str, Object]:
     return {line["protocol"]: line for line in said["lines"]}
 
 
-def test_what_answers_and_what_does_not_is_told_apart() -> None:
+def test_probe_separates_reachable_from_unreachable() -> None:
     port, dead = free_port(), free_port()
 
     def enough(said: Object) -> bool:
@@ -83,7 +83,7 @@ def test_what_answers_and_what_does_not_is_told_apart() -> None:
     assert said["host"] is None
 
 
-def test_a_connection_that_is_closed_on_it_is_dropped_and_set_up_again() -> None:
+def test_probe_counts_a_closed_connection_and_reconnects() -> None:
     async def scenario() -> Object:
         writers: list[asyncio.StreamWriter] = []
 
@@ -108,7 +108,7 @@ def test_a_connection_that_is_closed_on_it_is_dropped_and_set_up_again() -> None
     assert held["connected"] >= held["dropped"] >= 2
 
 
-def test_a_line_that_never_was_is_not_dropped() -> None:
+def test_probe_does_not_count_a_connection_never_established() -> None:
     port = free_port()
     dead = Target("l", "n", LOCAL, port)
     silent = Spec("n", LOCAL, host=False, targets=(dead,), lines=(dead,))
@@ -117,7 +117,7 @@ def test_a_line_that_never_was_is_not_dropped() -> None:
     assert held["udp"]["received"] == 0
 
 
-def test_a_silence_counts_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_counts_the_current_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([10.0, 10.1, 14.0, 20.0])
     monkeypatch.setattr("steps.cluster.kube.probes.time.monotonic", lambda: next(clock))
     held = Held("l", "tcp")
@@ -138,7 +138,7 @@ def test_a_silence_counts_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> Non
     assert held.longest_gap_s == pytest.approx(9.9)
 
 
-def test_a_host_shows_its_interfaces_and_what_is_not_there_is_none() -> None:
+def test_probe_of_host_interfaces() -> None:
     seen = look.host(LOCAL)
     assert "lo" in seen["interfaces"]
     assert (seen["uplink"], seen["uplink_mtu_bytes"]) == ("lo", 65536)
@@ -146,7 +146,7 @@ def test_a_host_shows_its_interfaces_and_what_is_not_there_is_none() -> None:
     json.dumps(seen)
 
 
-def test_that_felix_answered_once_is_kept_though_it_answers_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_remembers_felix_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([True, None, None])
 
     def told(_address: str) -> Object:
@@ -158,14 +158,14 @@ def test_that_felix_answered_once_is_kept_though_it_answers_no_more(monkeypatch:
     assert said["host"]["felix_answered_at"] < said["host"]["at"]
 
 
-def test_the_start_of_felix_is_read_from_its_metrics() -> None:
+def test_felix_start_time_from_metrics() -> None:
     metrics = "# HELP x\nprocess_start_time_seconds 1.795461600e+09\nother 1\n"
     assert look._started(metrics) == "2026-11-23T19:20:00+00:00"
     assert look._started("process_start_time_seconds nan\n") is None
     assert look._started(None) is None
 
 
-def test_a_spec_survives_its_way_into_a_pod_and_a_broken_one_is_refused() -> None:
+def test_probe_specification_round_trip() -> None:
     whole = spec(5204, echo=5204, dead=1)
     assert Spec.parse(whole.text()) == whole
     for text in ("{}", "[]", '{"node": "n"}', "nonsense", '{"node":"n","address":"a","host":true,"targets":[{"x":1}]}'):
@@ -173,7 +173,7 @@ def test_a_spec_survives_its_way_into_a_pod_and_a_broken_one_is_refused() -> Non
             Spec.parse(text)
 
 
-def test_the_command_line_ends_in_sentences() -> None:
+def test_probe_command_line_errors() -> None:
     def call(*arguments: str) -> tuple[int, str]:
         command = [sys.executable, "-m", "steps.cluster.kube.look", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)

@@ -77,7 +77,7 @@ class Cluster:
 
 
 @pytest.mark.parametrize("name", [EBPF, IPTABLES, "02-ebpf-to-dsr", "11-iptables-to-nftables-by-kube-proxy-mode"])
-def test_a_switch_that_is_over_is_proven_before_and_after_the_trials(name: str) -> None:
+def test_finished_switch_is_proven_before_and_after_the_trials(name: str) -> None:
     cluster = Cluster(switch(name))
     before = cluster.observe(cluster.recorded.asked)
     assert cluster.state(before) == "proven", proof.weigh(before, cluster.recorded.asked, MEASURED)
@@ -87,7 +87,7 @@ def test_a_switch_that_is_over_is_proven_before_and_after_the_trials(name: str) 
     assert {sign.moment for sign in after} == {"after"}
 
 
-def test_what_speaks_against_it_is_among_the_signs() -> None:
+def test_contrary_signs_are_recorded() -> None:
     recorded = switch(EBPF)
     cluster = Cluster(recorded, after_s=20.0)
     found = cluster.observe("ebpf")
@@ -97,7 +97,7 @@ def test_what_speaks_against_it_is_among_the_signs() -> None:
     assert cluster.state(found) == "disproven"
 
 
-def test_after_the_trials_it_waits_until_the_stretch_has_passed() -> None:
+def test_observe_after_the_trials_waits_for_the_stability_window() -> None:
     cluster = Cluster(switch(EBPF), after_s=40.0)
     assert cluster.state(cluster.observe("ebpf", "after")) == "proven"
     assert cluster.said
@@ -105,7 +105,7 @@ def test_after_the_trials_it_waits_until_the_stretch_has_passed() -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_fallback_ends_the_wait_at_once_with_the_evidence(moment: Moment) -> None:
+def test_bpf_fallback_ends_the_wait_with_evidence(moment: Moment) -> None:
     cluster = Cluster(switch("08-node-b-kernel-too-old-falls-back"), after_s=5.0)
     found = cluster.observe("ebpf", moment)
     judgement = settle.judge(found, "ebpf", MEASURED)
@@ -118,7 +118,7 @@ def test_a_fallback_ends_the_wait_at_once_with_the_evidence(moment: Moment) -> N
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("after_s", [0.5, 5.0, 30.0, 100.0])
-def test_a_steps_own_look_is_judged_as_the_recorded_switch_is(name: str, after_s: float) -> None:
+def test_live_probe_is_judged_like_the_recorded_switch(name: str, after_s: float) -> None:
     recorded = switch(name)
     cluster = Cluster(recorded, after_s=after_s)
     judgement = settle.judge(cluster.observe(recorded.asked), recorded.asked, MEASURED)
@@ -133,7 +133,7 @@ def test_a_steps_own_look_is_judged_as_the_recorded_switch_is(name: str, after_s
     assert type(judgement) is type(pure), (judgement, pure)
 
 
-def test_a_felix_that_restarted_during_the_trials_voids_them() -> None:
+def test_felix_restart_during_trials_voids_them() -> None:
     recorded = switch("12-nftables-to-iptables-felix-panics-once")
     cluster = Cluster(recorded)
     made = recorded.changed_at + timedelta(seconds=1)
@@ -149,7 +149,7 @@ def test_a_felix_that_restarted_during_the_trials_voids_them() -> None:
     assert cluster.state(found) == "disproven"
 
 
-def test_a_node_without_rules_gets_its_kube_proxy_pod_deleted_once() -> None:
+def test_kube_proxy_pod_of_a_node_without_rules_is_deleted_once() -> None:
     cluster = Cluster(switch(IPTABLES), failing="ClusterIP from node-b")
     looking.start(cluster.client, places(), WITH_IMAGE["BENCHMARK_IMAGE"])
     cluster.store.advance(60)
@@ -169,12 +169,12 @@ def places() -> list[looking.Site]:
     return [looking.Site("node-a", "10.250.0.11"), looking.Site("node-b", "10.250.0.12")]
 
 
-def test_pods_that_are_young_are_given_time_before_anything_is_cured() -> None:
+def test_young_pods_are_not_restarted() -> None:
     cluster = Cluster(switch(IPTABLES), failing="ClusterIP from node-b")
     assert not [sign for sign in cluster.observe("iptables") if sign.looked_at == "cure"]
 
 
-def test_the_same_pods_look_again_and_changed_ones_are_made_anew() -> None:
+def test_probe_pods_are_reused_unless_changed() -> None:
     cluster = Cluster(switch(EBPF))
     cluster.observe("ebpf")
     first = {name: pod["metadata"]["uid"] for name, pod in cluster.kubelet.pods().items()}
@@ -187,7 +187,7 @@ def test_the_same_pods_look_again_and_changed_ones_are_made_anew() -> None:
     assert not set(second.values()) & set(first.values())
 
 
-def test_a_switch_begins_with_new_looking_pods() -> None:
+def test_switch_recreates_probe_pods() -> None:
     cluster = Cluster(switch(EBPF))
     standing = configure.stand(cluster.client, to_switch=False)
     observe.begin(cluster.client, standing, MEASURED, WITH_IMAGE)
@@ -198,7 +198,7 @@ def test_a_switch_begins_with_new_looking_pods() -> None:
         observe.begin(cluster.client, standing, MEASURED, {})
 
 
-def test_what_the_switch_cost_is_known_while_the_looking_pods_are_there() -> None:
+def test_switch_cost_is_read_from_probe_pods() -> None:
     cluster = Cluster(switch(EBPF))
     standing = configure.stand(cluster.client, to_switch=False)
     assert observe.cost(cluster.client, standing, MEASURED) is None
@@ -209,7 +209,7 @@ def test_what_the_switch_cost_is_known_while_the_looking_pods_are_there() -> Non
     assert (cost.tcp_longest_gap_s, cost.udp_longest_gap_s) == (0.4, 0.4)
 
 
-def test_a_switch_costs_what_broke_was_silent_or_never_came_back() -> None:
+def test_switch_cost_counts_broken_silent_and_lost_connections() -> None:
     def line(protocol: str, **fared: Any) -> Object:  # noqa: ANN401
         plain = {"name": "l", "protocol": protocol, "connected": 1, "dropped": 0, "sent": 100, "received": 99}
         return {**plain, "silent_s": 0.0, "longest_gap_s": 0.1, **fared}
@@ -232,7 +232,7 @@ def test_a_switch_costs_what_broke_was_silent_or_never_came_back() -> None:
     assert (nothing.connections, nothing.udp_lost_packets, nothing.tcp_longest_gap_s) == (0, None, None)
 
 
-def test_what_is_measured_as_it_is_is_said_and_never_weighed() -> None:
+def test_as_is_dataplane_is_reported_without_proof() -> None:
     cluster = Cluster(switch(EBPF))
     found = cluster.observe("as-is")
     assert proof.weigh(found, "as-is", MEASURED).state == "proven"
@@ -240,7 +240,7 @@ def test_what_is_measured_as_it_is_is_said_and_never_weighed() -> None:
     assert cluster.kubelet.pods() == {}
 
 
-def test_a_log_that_cannot_be_read_is_said() -> None:
+def test_unreadable_pod_log_is_reported() -> None:
     cluster = Cluster(switch(EBPF))
     cluster.store.logs.clear()
     cluster.kubelet.act()
@@ -249,7 +249,7 @@ def test_a_log_that_cannot_be_read_is_said() -> None:
     assert cluster.state(found) != "proven"
 
 
-def test_gathered_lines_are_sorted_to_the_node_that_they_are_about() -> None:
+def test_log_lines_are_grouped_by_node() -> None:
     specs = [looking.spec(i, places(), services(), host=True) for i in (0, 1)]
     assert [(t.name, t.node) for t in specs[0].targets] == [
         ("ClusterIP from node-a", "node-a"),
@@ -266,7 +266,7 @@ def services() -> dict[str, Object]:
     return {f"look-{i}": {"spec": {"clusterIP": f"10.97.0.{i}", "ports": [{"nodePort": 30000 + i}]}} for i in (0, 1)}
 
 
-def test_a_log_cut_in_the_middle_of_a_line_gives_the_line_before() -> None:
+def test_log_cut_within_a_line_gives_whole_lines() -> None:
     whole = b'{"answers":[],"n":1}\n'
     assert looking.parse(whole + b'{"answers":[],"n') == {"answers": [], "n": 1}
     assert looking.parse(b"") is None

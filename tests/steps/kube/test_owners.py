@@ -104,7 +104,7 @@ def marked(metadata: Object, where: str = "kube-proxy") -> Calico:
 
 @pytest.mark.parametrize("name", REVERTS)
 @pytest.mark.parametrize("where", ["kube-proxy", "felix"])
-def test_who_puts_back_what_others_change_stops_the_run_unless_it_is_paused(name: str, where: str) -> None:
+def test_gitops_controller_stops_the_run_unless_paused(name: str, where: str) -> None:
     metadata, tool = REVERTS[name]
     calico = marked(metadata, where)
     (found,) = findings(calico)
@@ -116,7 +116,7 @@ def test_who_puts_back_what_others_change_stops_the_run_unless_it_is_paused(name
 
 
 @pytest.mark.parametrize("name", MAY)
-def test_who_acts_only_when_told_to_is_a_warning(name: str) -> None:
+def test_manual_sync_gitops_controller_is_a_warning(name: str) -> None:
     metadata, tool = MAY[name]
     (found,) = findings(marked(metadata))
     assert found.severity == "warn"
@@ -124,17 +124,17 @@ def test_who_acts_only_when_told_to_is_a_warning(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NOBODY)
-def test_what_is_only_like_a_keepers_mark_says_nothing(name: str) -> None:
+def test_similar_labels_are_no_gitops_controller(name: str) -> None:
     assert findings(marked(NOBODY[name])) == []
 
 
-def test_marks_that_calicos_own_api_server_keeps_in_an_annotation_count() -> None:
+def test_gitops_labels_in_calicos_annotation_count() -> None:
     inner = json.dumps({"labels": {"argocd.argoproj.io/instance": "infra"}, "creationTimestamp": None})
     (found,) = findings(marked({"annotations": {"projectcalico.org/metadata": inner}}, "felix"))
     assert (found.severity, "Argo CD" in found.reason) == ("stop", True)
 
 
-def test_every_keeper_has_an_example() -> None:
+def test_every_gitops_controller_has_an_example() -> None:
     found = [
         keeper.name
         for metadata, _ in [*REVERTS.values(), *MAY.values()]

@@ -43,7 +43,7 @@ def renamed(bench: Bench, name: str, new: str) -> None:
             pod["spec"]["nodeName"] = new
 
 
-def test_a_node_whose_hostname_label_differs_is_measured_by_its_name() -> None:
+def test_node_with_another_hostname_label_is_pinned_by_name() -> None:
     bench = Bench()
     for name, new in (("node-a", EC2), ("outside", "ip-10-0-0-9.ec2.internal")):
         renamed(bench, name, new)
@@ -55,7 +55,7 @@ def test_a_node_whose_hostname_label_differs_is_measured_by_its_name() -> None:
     assert clients["external-to-nodeport"] == "ip-10-0-0-9.ec2.internal"
 
 
-def test_a_pod_for_which_there_is_no_node_is_told_long_before_its_time_is_up() -> None:
+def test_unschedulable_pod_is_reported_before_the_timeout() -> None:
     bench = Bench()
     bench.kubelet.unplaced = lambda pod: (
         "0/3 nodes are available: 1 Insufficient cpu." if "server" in str(pod) else None
@@ -67,7 +67,7 @@ def test_a_pod_for_which_there_is_no_node_is_told_long_before_its_time_is_up() -
     assert crew.UNPLACED_S <= 45
 
 
-def test_a_pod_that_no_scheduler_looks_at_is_told_so() -> None:
+def test_pod_without_scheduler_is_reported() -> None:
     pod: Object = {"metadata": {"name": "a"}, "spec": {}, "status": {"phase": "Pending"}}
     assert pods.is_unplaced(pod)
     assert "no scheduler has said why" in pods.why_not_ready(pod)
@@ -76,7 +76,7 @@ def test_a_pod_that_no_scheduler_looks_at_is_told_so() -> None:
     assert pods.why_not_ready(placed) == "it is Pending"
 
 
-def test_a_pod_that_finds_its_node_after_a_while_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pod_scheduled_late_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew, "UNPLACED_S", 30.0)
     bench = Bench()
     looks = iter(range(100))
@@ -97,7 +97,7 @@ def test_a_pod_that_finds_its_node_after_a_while_is_waited_for(monkeypatch: pyte
     assert len(made) == 3
 
 
-def test_preflight_says_which_pod_has_no_node_before_anything_is_switched() -> None:
+def test_preflight_reports_unschedulable_pods() -> None:
     bench = Bench()
     said(bench)
     bench.kubelet.unplaced = lambda pod: "node(s) had untolerated taints" if "node-b" in str(pod["spec"]) else None
@@ -106,7 +106,7 @@ def test_preflight_says_which_pod_has_no_node_before_anything_is_switched() -> N
     assert "it can't be placed: node(s) had untolerated taints" in found.reason
 
 
-def test_the_clients_that_are_tried_ask_for_as_much_as_the_steps_will() -> None:
+def test_preflight_client_pods_have_the_requests_of_steps() -> None:
     bench = Bench()
     asked = {"requests": {"cpu": "3", "memory": "2Gi"}}
     bench.store.put("", "pods", step_pod(containers=[{"name": "main", "resources": asked}]))

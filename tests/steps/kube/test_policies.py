@@ -54,7 +54,7 @@ def findings(bench: Bench, *topologies: str) -> list[Finding]:
     return prepare.findings(bench.client, bench.standing, MEASURED, asked, variables=WITH_IMAGE)
 
 
-def test_a_default_deny_stops_the_run_and_is_named_with_what_mends_it() -> None:
+def test_default_deny_network_policy_stops_the_run() -> None:
     bench = Bench()
     put(bench, NETWORKING, "networkpolicies", "default-deny", DENY_ALL, NAMESPACE)
     put(bench, NETWORKING, "networkpolicies", "of-others", {"podSelector": {"matchLabels": {"app": "x"}}}, NAMESPACE)
@@ -77,7 +77,7 @@ def test_a_default_deny_stops_the_run_and_is_named_with_what_mends_it() -> None:
     assert bench.kubelet.services() == {}
 
 
-def test_what_the_remedy_allows_is_what_the_runs_pods_are() -> None:
+def test_network_policy_remedy_selects_the_trial_pods() -> None:
     bench = Bench()
     bench.prepare("pod-to-pod")
     spec = benchmark.build().to_dict()["spec"]
@@ -85,7 +85,7 @@ def test_what_the_remedy_allows_is_what_the_runs_pods_are() -> None:
         assert labels["app.kubernetes.io/name"] == "dataplane-benchmark"
 
 
-def test_a_policy_that_lets_our_traffic_through_is_no_reason() -> None:
+def test_network_policy_allowing_the_traffic_is_accepted() -> None:
     bench = Bench()
     put(bench, NETWORKING, "networkpolicies", "default-deny", DENY_ALL, NAMESPACE)
     fine: Object = {"podSelector": {}, "ingress": [{}], "egress": [{}], "policyTypes": ["Ingress", "Egress"]}
@@ -152,7 +152,9 @@ def test_a_policy_that_lets_our_traffic_through_is_no_reason() -> None:
         ),
     ],
 )
-def test_every_kind_of_policy_is_named(group: str, plural: str, spec: Object, namespace: str, words: str) -> None:
+def test_every_kind_of_network_policy_is_named(
+    group: str, plural: str, spec: Object, namespace: str, words: str
+) -> None:
     bench = Bench()
     put(bench, group, plural, "deny", spec, namespace)
     denied(bench)
@@ -183,7 +185,7 @@ def test_a_policy_that_allows_everything_or_is_of_another_namespace_is_not_blame
     assert "no network policy that is known here applies to it" in found.reason
 
 
-def test_a_denial_that_no_policy_explains_stops_the_run_as_well() -> None:
+def test_blocked_traffic_without_a_policy_stops_the_run() -> None:
     bench = Bench()
     denied(bench, udp=False)
     (found,) = findings(bench)
@@ -191,7 +193,7 @@ def test_a_denial_that_no_policy_explains_stops_the_run_as_well() -> None:
     assert "UDP" not in found.reason
 
 
-def test_a_run_without_pods_traffic_is_only_warned() -> None:
+def test_network_policy_is_a_warning_without_pod_traffic() -> None:
     bench = Bench()
     put(bench, NETWORKING, "networkpolicies", "default-deny", DENY_ALL, NAMESPACE)
     denied(bench)
@@ -199,7 +201,7 @@ def test_a_run_without_pods_traffic_is_only_warned() -> None:
     assert found.severity == "warn"
 
 
-def test_what_only_the_client_outside_is_denied_leaves_out_its_path() -> None:
+def test_policy_against_the_outside_client_skips_its_topology() -> None:
     bench = Bench()
     put(
         bench,
@@ -215,7 +217,7 @@ def test_what_only_the_client_outside_is_denied_leaves_out_its_path() -> None:
     assert "NetworkPolicy bench/own applies" in found.reason
 
 
-def test_a_closed_port_between_nodes_is_told_once_and_not_blamed_on_policies() -> None:
+def test_closed_node_port_is_reported_once_and_not_as_policy() -> None:
     bench = Bench()
     put(bench, NETWORKING, "networkpolicies", "default-deny", DENY_ALL, NAMESPACE)
     bench.kubelet.says = lambda pod: fake_kubelet.told(
@@ -224,7 +226,7 @@ def test_a_closed_port_between_nodes_is_told_once_and_not_blamed_on_policies() -
     assert {finding.subject for finding in findings(bench)} == {"node-to-node"}
 
 
-def test_policies_that_may_not_be_read_end_no_run_and_are_suspected() -> None:
+def test_unreadable_network_policies_are_suspected() -> None:
     bench = Bench()
     bench.store.denied = lambda request: request.plural.endswith("policies")
     bench.kubelet.says = lambda pod: fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
@@ -283,5 +285,5 @@ def test_kubernetes_selectors(selector: Object | None, *, selected: bool) -> Non
 
 @hypothesis_settings(deadline=None, derandomize=True, max_examples=200)
 @given(st.text(alphabet="ahs()!&|={}'\" ,.x/", max_size=30))
-def test_whatever_stands_in_a_selector_it_is_read_or_not_but_never_fails(text: str) -> None:
+def test_any_selector_is_parsed_or_ignored(text: str) -> None:
     assert selects(text, OWN) in {True, False, None}

@@ -123,7 +123,7 @@ def without_calico(calico: Calico) -> None:
         node(calico, name)["metadata"]["annotations"] = {}
 
 
-def test_a_healthy_cluster_has_nothing_against_it() -> None:
+def test_healthy_cluster_has_no_findings() -> None:
     makes: list[Callable[[], Calico]] = [Calico, lambda: Calico("operator"), lambda: Calico(group=V3_GROUP)]
     for make in makes:
         assert findings(make()) == []
@@ -152,7 +152,7 @@ def test_a_healthy_cluster_has_nothing_against_it() -> None:
         (drop_kube_proxy, {"nftables", "ebpf", "ebpf-dsr"}, "kube-proxy"),
     ],
 )
-def test_what_a_dataplane_can_not_have_leaves_it_out(change: Change, subjects: set[str], words: str) -> None:
+def test_unsupported_dataplane_is_skipped(change: Change, subjects: set[str], words: str) -> None:
     calico = Calico()
     change(calico)
     found = [finding for finding in findings(calico) if finding.severity == "skip"]
@@ -171,13 +171,13 @@ def test_what_a_dataplane_can_not_have_leaves_it_out(change: Change, subjects: s
         (lambda: Calico(version="v3.28.5"), {"nftables"}, "has no nftables dataplane"),
     ],
 )
-def test_a_versions_known_faults(make: Callable[[], Calico], subjects: set[str], words: str) -> None:
+def test_known_faults_of_calico_versions(make: Callable[[], Calico], subjects: set[str], words: str) -> None:
     found = [finding for finding in findings(make()) if finding.severity == "skip"]
     assert {finding.subject for finding in found} == subjects
     assert not words or words in " ".join(finding.reason for finding in found)
 
 
-def test_the_load_balancer_left_behind_hurts_nobody_in_a_run_of_ebpf_alone() -> None:
+def test_stale_load_balancer_fault_is_ignored_with_ebpf_alone() -> None:
     assert [f for f in findings(Calico(version="v3.30.0"), "ebpf,ebpf-dsr") if f.severity == "skip"] == []
 
 
@@ -189,7 +189,7 @@ def test_the_load_balancer_left_behind_hurts_nobody_in_a_run_of_ebpf_alone() -> 
         (label("addonmanager.kubernetes.io/mode", "Reconcile"), "the add-on manager"),
     ],
 )
-def test_who_would_put_back_what_is_switched_stops_the_run_unless_accepted(change: Change, tool: str) -> None:
+def test_gitops_controller_finding_stops_unless_accepted(change: Change, tool: str) -> None:
     calico = Calico()
     change(calico)
     (found,) = findings(calico)
@@ -209,7 +209,7 @@ def test_who_would_put_back_what_is_switched_stops_the_run_unless_accepted(chang
         (daemon_set("kube-flannel-ds", "kube-flannel"), "Flannel runs beside Calico"),
     ],
 )
-def test_what_makes_figures_doubtful_is_a_warning(change: Change, words: str) -> None:
+def test_conditions_that_disturb_measurements_are_warnings(change: Change, words: str) -> None:
     calico = Calico()
     change(calico)
     (found,) = findings(calico)
@@ -218,7 +218,7 @@ def test_what_makes_figures_doubtful_is_a_warning(change: Change, words: str) ->
 
 
 @pytest.mark.parametrize("install", ["manifest", "operator"])
-def test_an_address_of_the_api_server_that_is_empty_is_a_warning(install: Any) -> None:  # noqa: ANN401
+def test_empty_api_server_address_is_a_warning(install: Any) -> None:  # noqa: ANN401
     calico = Calico(install, bootstraps=False)
     place = "tigera-operator" if install == "operator" else "kube-system"
     name = {"namespace": place, "name": "kubernetes-services-endpoint"}
@@ -229,7 +229,7 @@ def test_an_address_of_the_api_server_that_is_empty_is_a_warning(install: Any) -
     assert findings(calico, "nftables") == []
 
 
-def test_the_source_check_that_calico_switches_off_is_no_worry() -> None:
+def test_source_destination_check_disabled_by_calico_is_accepted() -> None:
     calico = Calico(felix={"awsSrcDstCheck": "Disable"})
     on_aws(calico)
     assert findings(calico) == []
@@ -239,7 +239,7 @@ def test_the_source_check_that_calico_switches_off_is_no_worry() -> None:
     ("change", "words"),
     [(daemon_set("calico-vpp-node", "calico-vpp-dataplane"), "VPP"), (without_calico, "Cilium is")],
 )
-def test_what_is_no_switch_is_measured_as_it_is(change: Change, words: str) -> None:
+def test_as_is_dataplane_needs_no_switch(change: Change, words: str) -> None:
     calico = Calico()
     change(calico)
     assert findings(calico, "as-is") == []
@@ -252,13 +252,13 @@ def test_what_is_no_switch_is_measured_as_it_is(change: Change, words: str) -> N
         configure.dry_run(client, "ebpf")
 
 
-def test_rules_of_our_own_are_for_the_lab() -> None:
+def test_burden_rules_are_lab_only() -> None:
     (found,) = findings(Calico(), "ebpf,ebpf+burden=100")
     assert found.severity == "stop"
     assert "ebpf+twin" in str(found.remedy)
 
 
-def test_a_node_under_pressure() -> None:
+def test_node_pressure_is_a_finding() -> None:
     calico = Calico()
     add_node(calico, "node-c")
     conditions = [{"type": "Ready", "status": "True"}, {"type": "MemoryPressure", "status": "True"}]
@@ -269,7 +269,7 @@ def test_a_node_under_pressure() -> None:
     assert "node node-a has MemoryPressure" in found.reason
 
 
-def test_a_cluster_of_one_node_is_told_why() -> None:
+def test_single_node_cluster_is_refused() -> None:
     calico = Calico()
     node(calico)["spec"]["unschedulable"] = True
     (found,) = findings(calico)
@@ -277,7 +277,7 @@ def test_a_cluster_of_one_node_is_told_why() -> None:
     assert "node-a takes no pods (cordoned or tainted)" in found.reason
 
 
-def test_missing_permissions_are_all_told_with_where() -> None:
+def test_all_missing_rbac_permissions_are_listed() -> None:
     calico = Calico()
 
     def denied(request: Request) -> bool:
@@ -306,7 +306,7 @@ def test_missing_permissions_are_all_told_with_where() -> None:
         ({"nftablesMode": "Enabled"}, "FELIX_NFTABLESMODE", "Disabled", "iptables"),
     ],
 )
-def test_what_calico_nodes_environment_sets_is_what_runs(felix: Object, variable: str, value: str, runs: str) -> None:
+def test_calico_node_environment_decides_the_dataplane(felix: Object, variable: str, value: str, runs: str) -> None:
     calico = Calico(felix=felix)
     add_env(variable, value)(calico)
     assert standing(calico).facts.dataplane == runs
@@ -322,7 +322,7 @@ def test_what_calico_nodes_environment_sets_is_what_runs(felix: Object, variable
         ("v3.31.0", {"nftablesMode": "Enabled"}, "", False),
     ],
 )
-def test_felix_follows_kube_proxy_only_where_it_is_told_to(
+def test_felix_follows_kube_proxy_mode_only_when_configured(
     version: str, felix: Object, env: str, *, follows: bool
 ) -> None:
     calico = Calico(version=version, felix=felix)
@@ -352,7 +352,7 @@ HARMS: tuple[Change, ...] = (
 
 
 @pytest.mark.parametrize("index", range(len(HARMS) + 4))
-def test_nothing_stops_or_leaves_out_anything_without_saying_what_would_mend_it(index: int) -> None:
+def test_every_finding_has_a_remedy(index: int) -> None:
     versions = ("v3.28.0", "v3.30.0", "v3.25.0")
     calico = Calico(version=versions[index - len(HARMS)]) if 0 <= index - len(HARMS) < 3 else Calico(mode="ipvs")
     if index < len(HARMS):
@@ -366,7 +366,7 @@ def test_nothing_stops_or_leaves_out_anything_without_saying_what_would_mend_it(
                 assert "`" in (each.remedy or "") or (each.remedy or "").startswith("No command mends that: "), each
 
 
-def test_all_reasons_are_told_at_once_and_the_pods_are_tried_unless_somebody_else_measures(
+def test_all_findings_at_once_and_trial_pods_unless_locked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reach, "CHECK_S", 0.0)
@@ -391,7 +391,7 @@ def test_all_reasons_are_told_at_once_and_the_pods_are_tried_unless_somebody_els
     assert not [r for r in calico.store.requests if (r.verb, r.plural) == ("create", "pods")]
 
 
-def test_paths_that_a_remedy_names_are_there() -> None:
+def test_files_named_by_remedies_exist() -> None:
     root = Path(preflight.__file__).parents[3]
     named = set()
     for file in [*root.glob("steps/**/*.py"), *root.glob("workflows/**/*.py"), root / "Makefile"]:
@@ -400,7 +400,7 @@ def test_paths_that_a_remedy_names_are_there() -> None:
     assert [name for name in sorted(named) if not (root / name).exists()] == []
 
 
-def test_provenance_says_what_a_reader_asks_for() -> None:
+def test_provenance_of_a_cluster() -> None:
     here = standing(Calico())
     told = provenance.provenance(here.facts, here.seen, ("node-a", "node-b"))
     wanted = {
@@ -436,7 +436,7 @@ def some_node(name: str, **fields: Any) -> nodes.Node:  # noqa: ANN401
     return nodes.Node(name=name, **{**plain, **fields})
 
 
-def test_the_two_nodes_that_are_most_alike_are_measured() -> None:
+def test_most_similar_nodes_are_measured() -> None:
     cluster = [
         some_node("a", zone="z1"),
         some_node("b", zone="z2"),
@@ -450,7 +450,7 @@ def test_the_two_nodes_that_are_most_alike_are_measured() -> None:
 
 
 @given(st.permutations([some_node(name, zone=zone) for name, zone in zip("abcd", "xyxy", strict=True)]))
-def test_the_choice_does_not_hang_on_the_order(cluster: list[nodes.Node]) -> None:
+def test_node_choice_is_independent_of_order(cluster: list[nodes.Node]) -> None:
     assert nodes.choose(cluster) == ("a", "c")
 
 
@@ -464,7 +464,7 @@ def test_named_nodes_are_taken_in_their_order() -> None:
     assert nodes.choose([some_node("a"), some_node("b"), some_node("c")], " c , a ") == ("c", "a")
 
 
-def test_the_client_outside_is_where_calico_is_not() -> None:
+def test_outside_client_is_on_a_node_without_calico() -> None:
     cluster = [
         some_node("a"),
         some_node("o", calico=False, schedulable=False),

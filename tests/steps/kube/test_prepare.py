@@ -101,7 +101,7 @@ def every_pod() -> list[Object]:
     return made + reach.manifests(list(found.values()), "image:1")
 
 
-def test_every_pod_is_restricted_and_has_no_account() -> None:
+def test_every_pod_meets_restricted_security_without_service_account() -> None:
     for pod in every_pod():
         spec = pod["spec"]
         name = pod["metadata"]["name"]
@@ -118,7 +118,7 @@ def test_every_pod_is_restricted_and_has_no_account() -> None:
             }, name
 
 
-def test_pods_are_pinned_by_the_name_of_their_node_and_by_nothing_else() -> None:
+def test_pods_are_pinned_by_node_name_only() -> None:
     for pod in every_pod():
         affinity = pod["spec"]["affinity"]
         required = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -128,7 +128,7 @@ def test_pods_are_pinned_by_the_name_of_their_node_and_by_nothing_else() -> None
         assert "nodeSelector" not in pod["spec"]
 
 
-def test_a_server_is_ready_when_it_listens_and_is_not_asked_again() -> None:
+def test_server_readiness_probe() -> None:
     servers = [c for pod in prepare.manifests(TOPOLOGIES, PLACES, "image:1") for c in pod["spec"]["containers"]]
     for container in servers:
         port = container["ports"][0]["containerPort"]
@@ -147,14 +147,14 @@ def test_a_server_is_ready_when_it_listens_and_is_not_asked_again() -> None:
         ("external-to-nodeport", {"server-host", "server", "monitor-host-0", "monitor-host-1"}),
     ],
 )
-def test_each_topology_has_its_servers_and_monitors_and_no_others_pods(topology: str, wanted: set[str]) -> None:
+def test_each_topology_has_only_its_servers_and_monitors(topology: str, wanted: set[str]) -> None:
     made = {p["metadata"]["name"]: p for p in prepare.manifests((BY_NAME[topology],), PLACES, "image:1")}
     assert set(made) == wanted | {"monitor-0", "monitor-1"}
     for name, pod in made.items():
         assert pod["spec"]["hostNetwork"] is (name.startswith(("server-host", "monitor-host")))
 
 
-def test_placements_say_all_that_a_measuring_step_needs() -> None:
+def test_placements_are_complete() -> None:
     bench = Bench()
     every = bench.prepare(*EVERY)
     pods, service = bench.kubelet.pods(), bench.kubelet.services()["trials"]
@@ -187,7 +187,7 @@ def test_placements_say_all_that_a_measuring_step_needs() -> None:
     assert not any(name.startswith(("reach", "look")) for name in pods)
 
 
-def test_the_interface_of_the_node_is_the_one_that_was_seen_from_within() -> None:
+def test_node_interface_comes_from_the_probe() -> None:
     bench = Bench()
     bench.kubelet.says = lambda pod: fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
     looking.start(bench.client, PLACES, "image:1")
@@ -213,7 +213,7 @@ def test_each_visit_gets_new_pods_and_the_same_service() -> None:
     assert first["pod-to-service"].address == second["pod-to-service"].address
 
 
-def test_many_services_stay_from_visit_to_visit_and_so_does_the_pod_behind_them() -> None:
+def test_filler_services_and_their_pod_stay_between_visits() -> None:
     bench = Bench()
     bench.prepare("pod-to-service", services=12)
     made = {name: s for name, s in bench.kubelet.services().items() if name.startswith("padding")}
@@ -236,7 +236,7 @@ def test_many_services_stay_from_visit_to_visit_and_so_does_the_pod_behind_them(
     assert bench.kubelet.pods() == {}
 
 
-def test_clear_leaves_nothing_and_may_be_repeated_and_touches_nothing_else() -> None:
+def test_clear_is_idempotent_and_deletes_only_own_objects() -> None:
     bench = Bench()
     other = {"metadata": {"name": "theirs", "namespace": NAMESPACE, "labels": {}}, "spec": {}, "status": {}}
     bench.store.put("", "pods", other)
@@ -249,7 +249,7 @@ def test_clear_leaves_nothing_and_may_be_repeated_and_touches_nothing_else() -> 
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_killed_at_any_write_and_called_again_it_is_as_if_it_had_not_been(*, after: bool) -> None:
+def test_prepare_killed_at_any_write_can_be_repeated(*, after: bool) -> None:
     whole = Bench()
     expected = whole.prepare(*EVERY)
     for at in range(0, whole.direct.writes, 3):
@@ -264,7 +264,7 @@ def test_killed_at_any_write_and_called_again_it_is_as_if_it_had_not_been(*, aft
         assert bench.kubelet.pods() == {}
 
 
-def test_an_image_that_is_not_there_is_said_of_each_pod() -> None:
+def test_missing_image_is_reported_for_each_pod() -> None:
     bench = Bench()
     bench.kubelet.refuses = lambda pod: "InvalidImageName" if pod["metadata"]["name"] == "server" else None
     with pytest.raises(Problem, match="server: InvalidImageName: it was not found") as caught:
@@ -272,14 +272,14 @@ def test_an_image_that_is_not_there_is_said_of_each_pod() -> None:
     assert "kubectl -n bench describe pods" in str(caught.value)
 
 
-def test_waiting_for_pods_ends() -> None:
+def test_pod_wait_times_out() -> None:
     bench = Bench()
     bench.kubelet.refuses = lambda _pod: "ImagePullBackOff"
     with pytest.raises(Problem, match=r"monitor-0: ImagePullBackOff.*monitor-1: ImagePullBackOff"):
         Crew(bench.client, "trials").man(prepare.manifests((), PLACES, "image:1"), 0.2)
 
 
-def test_an_address_that_does_not_answer_is_named() -> None:
+def test_unreachable_server_address_is_named() -> None:
     bench = Bench()
     bench.kubelet.refuses = lambda pod: "InvalidImageName" if pod["metadata"]["name"] == "reach-0" else None
     bench.store.say(NAMESPACE, "reach-0", "10.97.0.9 port 5202 does not answer")
@@ -288,13 +288,13 @@ def test_an_address_that_does_not_answer_is_named() -> None:
     assert not any(name.startswith("reach") for name in bench.kubelet.pods())
 
 
-def test_without_an_image_it_says_what_to_set() -> None:
+def test_missing_image_variable_is_a_problem() -> None:
     bench = Bench()
     with pytest.raises(Unfit, match="BENCHMARK_IMAGE is not set"):
         prepare.prepare(bench.client, bench.standing, MEASURED, visit(), settings(), variables={})
 
 
-def test_without_a_client_outside_only_that_topology_is_left_out() -> None:
+def test_missing_outside_client_skips_only_its_topology() -> None:
     bench = Bench(outside=False)
     said(bench)
     (found,) = prepare.findings(
@@ -307,7 +307,7 @@ def test_without_a_client_outside_only_that_topology_is_left_out() -> None:
     assert set(bench.prepare("pod-to-pod")) == {"node-to-node", "pod-to-pod"}
 
 
-def test_a_client_outside_that_a_person_names_must_be_outside() -> None:
+def test_named_outside_client_must_be_outside() -> None:
     bench = Bench()
     for name, reason in (("node-a", "is no ready Linux node without Calico"), ("nowhere", "is no node of the cluster")):
         with pytest.raises(Unfit, match=rf"names {name}, which {reason}: name one of outside"):
@@ -334,7 +334,7 @@ def said(bench: Bench, *, tcp: bool = True, udp: bool = True) -> None:
     bench.kubelet.says = say
 
 
-def test_a_way_that_is_closed_back_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocked_return_path_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reach, "CHECK_S", 0.05)
     bench = Bench()
     bench.kubelet.says = lambda pod: fake_kubelet.told(
@@ -359,7 +359,7 @@ def test_a_way_that_is_closed_back_is_closed(monkeypatch: pytest.MonkeyPatch) ->
         ("ErrImageNeverPull", "", "check-outside: ErrImageNeverPull"),
     ],
 )
-def test_the_client_outside_needs_the_image_and_a_way_to_a_node_port(
+def test_outside_client_needs_image_and_node_port(
     monkeypatch: pytest.MonkeyPatch, refused: str, failing: str, words: str
 ) -> None:
     monkeypatch.setattr(reach, "CHECK_S", 0.05)
@@ -385,7 +385,7 @@ def _on(pod: Object, node: str) -> bool:
 
 
 @pytest.mark.parametrize(("tcp", "udp"), [(True, True), (False, True), (True, False), (False, False)])
-def test_a_closed_port_stops_the_run_and_names_the_protocol(
+def test_blocked_port_stops_the_run_and_names_the_protocol(
     monkeypatch: pytest.MonkeyPatch, *, tcp: bool, udp: bool
 ) -> None:
     monkeypatch.setattr(reach, "CHECK_S", 0.05)
@@ -400,7 +400,7 @@ def test_a_closed_port_stops_the_run_and_names_the_protocol(
     assert bench.kubelet.pods() == {}
 
 
-def test_an_image_that_no_node_can_pull_stops_the_run_before_it_begins() -> None:
+def test_image_pull_failure_stops_the_run_in_preflight() -> None:
     bench = Bench()
     bench.kubelet.refuses = lambda _pod: "ErrImageNeverPull"
     (found,) = prepare.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)

@@ -134,7 +134,7 @@ def embedded(name: str, arguments: list[str]) -> Any:  # noqa: ANN401
         (no_daemon_set, "its command line"),
     ],
 )
-def test_ipvs_mode_is_seen_wherever_it_is_said_and_nothing_is_switched(change: Any, source: str) -> None:  # noqa: ANN401
+def test_ipvs_mode_is_found_in_every_source(change: Any, source: str) -> None:  # noqa: ANN401
     calico = Calico()
     change(calico)
     found = [each for each in findings(calico) if each.severity == "skip" and "IPVS" in each.reason]
@@ -163,7 +163,7 @@ def facts(calico: Calico) -> Facts:
         (own_text(CONFIG + "conntrack2:\n  mode: ipvs\n"), "iptables"),
     ],
 )
-def test_the_mode_is_the_one_that_kube_proxy_takes(change: Any, mode: str | None) -> None:  # noqa: ANN401
+def test_kube_proxy_mode_precedence(change: Any, mode: str | None) -> None:  # noqa: ANN401
     calico = Calico()
     change(calico)
     assert facts(calico).kube_proxy_mode == mode
@@ -172,7 +172,7 @@ def test_the_mode_is_the_one_that_kube_proxy_takes(change: Any, mode: str | None
 @pytest.mark.parametrize(
     "change", [flags("kube-proxy", "--proxy-mode=iptables"), flags("kube-proxy", "--config=/etc/host/config.conf"), eks]
 )
-def test_a_config_map_that_kube_proxy_does_not_read_is_left_alone(change: Any) -> None:  # noqa: ANN401
+def test_unused_kube_proxy_config_map_is_ignored(change: Any) -> None:  # noqa: ANN401
     calico = Calico()
     change(calico)
     if change is eks:
@@ -188,7 +188,7 @@ def test_a_config_map_that_kube_proxy_does_not_read_is_left_alone(change: Any) -
     assert calico.settings() == before
 
 
-def test_a_mode_that_is_unknown_is_a_warning_and_no_refusal() -> None:
+def test_unknown_kube_proxy_mode_is_a_warning() -> None:
     calico = Calico()
     flags("kube-proxy", "--config=/etc/host/config.conf")(calico)
     (found,) = findings(calico, "ebpf")
@@ -196,7 +196,7 @@ def test_a_mode_that_is_unknown_is_a_warning_and_no_refusal() -> None:
     assert "kube-proxy's mode is unknown: it was looked for in file /etc/host/config.conf" in found.reason
 
 
-def test_a_kube_proxy_that_is_parked_already_leaves_ebpf_to_be_measured() -> None:
+def test_disabled_kube_proxy_allows_ebpf() -> None:
     calico = Calico(mode="ipvs", felix={"bpfEnabled": True})
     calico.kube_proxy["spec"]["template"]["spec"]["nodeSelector"]["non-calico"] = "true"
     calico.store.advance(0)
@@ -206,7 +206,7 @@ def test_a_kube_proxy_that_is_parked_already_leaves_ebpf_to_be_measured() -> Non
     assert facts(calico).dataplane == "ebpf-dsr"
 
 
-def test_what_is_measured_as_it_is_in_ipvs_mode_is_said_and_the_cluster_is_given_back() -> None:
+def test_as_is_in_ipvs_mode_is_reported_and_released() -> None:
     calico = Calico(mode="ipvs")
     client, _transport = direct_client(calico.store)
     said: list[str] = []
@@ -226,13 +226,13 @@ def test_what_is_measured_as_it_is_in_ipvs_mode_is_said_and_the_cluster_is_given
 @pytest.mark.parametrize(
     "spec", [None, {}, {"containers": []}, {"containers": [{"name": "x"}]}, {"containers": [{"command": ["sh"]}]}]
 )
-def test_any_pod_has_a_source(spec: Object | None) -> None:
+def test_any_kube_proxy_pod_has_a_mode_source(spec: Object | None) -> None:
     found = proxy.source(spec)
     assert found.config_map is None
     assert found.known == bool(spec and spec["containers"] and spec["containers"][0].get("command"))
 
 
-def test_a_selector_is_never_empty() -> None:
+def test_kube_proxy_selector_is_never_empty() -> None:
     """An empty one would choose every pod of kube-system, to be deleted."""
 
     def chosen(**selector: Any) -> str:  # noqa: ANN401
@@ -249,6 +249,6 @@ def test_a_selector_is_never_empty() -> None:
     assert chosen() == "k8s-app=kube-proxy"
 
 
-def test_quotes_that_do_not_match_are_words_all_the_same() -> None:
+def test_unmatched_quotes_in_arguments() -> None:
     spec = {"containers": [{"command": ["sh", "-c", "kube-proxy --proxy-mode=ipvs 'x"]}]}
     assert proxy.source(spec).flag == "ipvs"

@@ -22,6 +22,6 @@ from steps.cluster.kube.quantity import is_burstable
         ("m1.medium standard-2 GP1-S k3s Basic_A1 custom", None),
     ],
 )
-def test_burstable_is_told_of_known_families_and_unknown_of_any_other(instance_types: str, expected: object) -> None:
+def test_burstable_instance_types(instance_types: str, expected: object) -> None:
     for name in instance_types.split():
         assert is_burstable(name) is expected, name

@@ -32,7 +32,7 @@ def objects() -> dict[str, object]:
     return {str(ref): state.trimmed(found) for ref, found in standing.objects.items()}
 
 
-def test_there_through_all_and_back() -> None:
+def test_all_dataplanes_and_restore_on_a_real_cluster() -> None:
     before = objects()
     who = Kube(NAMED, variables={**os.environ, IMAGE: os.environ.get(IMAGE, "")})
     settings = choose(profile="smoke", dataplanes="ebpf,ebpf-dsr,nftables,iptables", environment=NAMED)

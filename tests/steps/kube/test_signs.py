@@ -28,7 +28,7 @@ def of_felix(**said: Any) -> dict[str, tuple[str, ...] | None]:  # noqa: ANN401
     return {sign.seen: sign.indicates for sign in found}
 
 
-def test_each_look_from_a_pod_says_with_what_it_agrees() -> None:
+def test_probe_signs_name_the_dataplanes_they_agree_with() -> None:
     assert of_host(interfaces=frozenset({"eth0", "bpfin.cali"}))["interfaces"] == BPF
     assert of_host(interfaces=frozenset({"eth0"}))["interfaces"] == RULES
     assert of_host(vxlan_external=True)["vxlan.calico"] == BPF
@@ -43,12 +43,12 @@ def test_each_look_from_a_pod_says_with_what_it_agrees() -> None:
     assert of_host(felix_ready=True)["Felix's readiness"] is None
 
 
-def test_what_was_not_seen_is_no_sign() -> None:
+def test_missing_observation_is_no_sign() -> None:
     assert of_host() == {}
     assert signs(Observation("n"), "before", NOW) == []
 
 
-def test_felix_saying_that_it_is_bpf_agrees_with_bpf_only() -> None:
+def test_felix_bpf_sign_agrees_with_bpf_only() -> None:
     said = of_felix(bpf=[Mark(NOW, "BPF enabled, starting")], driver_bpf=Mark(NOW, "true"), driver_dsr=True)
     assert said["BPF enabled, starting"] == BPF
     assert said["made its driver with BPF on"] == BPF
@@ -58,24 +58,24 @@ def test_felix_saying_that_it_is_bpf_agrees_with_bpf_only() -> None:
     assert of_felix(components={"BPFEndpointManager"})["its health has a row BPFEndpointManager"] == BPF
 
 
-def test_a_setting_is_no_sign_of_what_runs() -> None:
+def test_configuration_setting_is_no_sign() -> None:
     value = felix.Value("true", "datastore (global)", NOW)
     assert set(of_felix(values={"BPFEnabled": value, "BPFExternalServiceMode": value}).values()) == {None}
 
 
-def test_a_fallback_agrees_with_rules_whatever_else_was_said_of_bpf() -> None:
+def test_bpf_fallback_sign_agrees_with_rules_dataplanes() -> None:
     said = of_felix(fallback=Mark(NOW, "not supported"), driver_bpf=Mark(NOW, "false"), driver_dsr=False)
     assert said["not supported"] == RULES
     assert not any(indicates and "direct server return" in seen for seen, indicates in said.items())
 
 
-def test_a_health_table_without_the_bpf_row_tells_only_where_no_line_says_bpf() -> None:
+def test_health_table_without_bpf_is_a_weak_sign() -> None:
     missing = "its health has no row BPFEndpointManager"
     assert of_felix(tables=1, use_nftables=False)[missing] == RULES
     assert missing not in of_felix(tables=1, use_nftables=False, bpf=[Mark(NOW, "BPF enabled, starting")])
 
 
-def test_an_answer_is_noted_and_tells_nothing_and_so_is_what_was_missed() -> None:
+def test_connectivity_signs_are_neutral() -> None:
     ok = Answer("n", "ClusterIP", ok_at=NOW)
     late = Answer("n", "NodePort", ok_at=NOW - timedelta(seconds=1), failed_at=NOW)
     found = signs(Observation("n", answers=(ok, late), missed=("no log",)), "before", NOW)
@@ -87,9 +87,7 @@ def test_an_answer_is_noted_and_tells_nothing_and_so_is_what_was_missed() -> Non
 
 @pytest.mark.parametrize("dataplane", KNOWN)
 @given(data=st.data())
-def test_whatever_is_left_out_of_a_whole_node_it_is_never_taken_for_another(
-    dataplane: str, data: st.DataObject
-) -> None:
+def test_partial_node_signs_never_prove_another_dataplane(dataplane: str, data: st.DataObject) -> None:
     bpf, dsr = dataplane in BPF, dataplane == "ebpf-dsr"
 
     def maybe(value: object) -> Any:  # noqa: ANN401

@@ -71,7 +71,7 @@ def running(calico: Calico) -> str | None:
     ],
     ids=["manifest", "manifest v3", "operator", "old operator", "manifest 3.30"],
 )
-def test_there_and_back(make: Any, dataplane: str) -> None:  # noqa: ANN401
+def test_switch_and_restore_every_dataplane(make: Any, dataplane: str) -> None:  # noqa: ANN401
     calico = make()
     before = calico.settings()
     switch(calico, dataplane)
@@ -85,7 +85,7 @@ def test_there_and_back(make: Any, dataplane: str) -> None:  # noqa: ANN401
     assert calico.settings() == before
 
 
-def test_a_second_call_changes_nothing() -> None:
+def test_second_configure_changes_nothing() -> None:
     for dataplane in DATAPLANES:
         calico = Calico()
         switch(calico, dataplane)
@@ -94,7 +94,7 @@ def test_a_second_call_changes_nothing() -> None:
         assert calico.settings() == before
 
 
-def test_a_run_holds_the_cluster_though_it_has_nothing_to_change_and_a_person_does_not() -> None:
+def test_run_takes_the_lock_without_changes_and_a_user_does_not() -> None:
     calico = Calico()
     before = calico.settings()
     assert switch(calico, "iptables", Owner(None, None, "ada@desk")) == []
@@ -107,7 +107,7 @@ def test_a_run_holds_the_cluster_though_it_has_nothing_to_change_and_a_person_do
     assert calico.settings() == before
 
 
-def test_kube_proxy_is_gone_before_felix_takes_over_and_back_after_it_let_go() -> None:
+def test_kube_proxy_order_relative_to_felix() -> None:
     calico = Calico()
     there = [change.what for change in switch(calico, "ebpf")]
     assert [_short(what) for what in there] == ["kubernetes-services-endpoint", "non-calico true", "bpfEnabled true"]
@@ -117,7 +117,7 @@ def test_kube_proxy_is_gone_before_felix_takes_over_and_back_after_it_let_go() -
     assert (calico.store.now() - began).total_seconds() >= 5, "kube-proxy came back too early"
 
 
-def test_felix_that_says_nothing_is_not_waited_for_for_ever() -> None:
+def test_wait_for_silent_felix_times_out() -> None:
     calico = Calico()
     switch(calico, "ebpf")
     calico.store.logs.clear()
@@ -128,7 +128,7 @@ def test_felix_that_says_nothing_is_not_waited_for_for_ever() -> None:
     assert len(calico.kube_proxy_pods) == 2
 
 
-def test_dsr_is_one_patch_and_goes_back_by_its_value() -> None:
+def test_dsr_patch_and_restore() -> None:
     calico = Calico()
     switch(calico, "ebpf")
     (there,) = switch(calico, "ebpf-dsr")
@@ -140,7 +140,7 @@ def test_dsr_is_one_patch_and_goes_back_by_its_value() -> None:
     assert '"bpfExternalServiceMode":"Tunnel"' in back.command
 
 
-def test_from_nftables_to_ebpf_kube_proxy_clears_its_rules_first() -> None:
+def test_kube_proxy_cleans_up_nftables_before_ebpf() -> None:
     calico = Calico()
     switch(calico, "nftables")
     changes = [change.what for change in switch(calico, "ebpf")]
@@ -148,7 +148,7 @@ def test_from_nftables_to_ebpf_kube_proxy_clears_its_rules_first() -> None:
     assert changes.index("kube-proxy's pods started anew") < next(i for i, w in enumerate(changes) if "non-calico" in w)
 
 
-def test_a_mode_is_changed_in_one_line_and_kube_proxy_started_anew() -> None:
+def test_kube_proxy_mode_change_restarts_its_pods() -> None:
     calico = Calico()
     old = {pod["metadata"]["uid"] for pod in calico.kube_proxy_pods}
     switch(calico, "nftables")
@@ -156,7 +156,7 @@ def test_a_mode_is_changed_in_one_line_and_kube_proxy_started_anew() -> None:
     assert not old & {pod["metadata"]["uid"] for pod in calico.kube_proxy_pods}
 
 
-def test_pods_older_than_a_configuration_are_started_anew_by_the_next_call() -> None:
+def test_pods_older_than_the_configuration_are_restarted() -> None:
     calico = Calico()
     with contextlib.suppress(KilledError):
         switch(calico, "nftables", kill_at=1, late=True)  # 0: the lock, 1: kube-proxy's configuration
@@ -165,7 +165,7 @@ def test_pods_older_than_a_configuration_are_started_anew_by_the_next_call() -> 
     assert not old & {pod["metadata"]["uid"] for pod in calico.kube_proxy_pods}
 
 
-def test_what_somebody_else_changed_meanwhile_stays() -> None:
+def test_restore_keeps_concurrent_changes() -> None:
     calico = Calico()
     switch(calico, "nftables")
     found = calico.store.find("", "configmaps", "kube-system", "kube-proxy")
@@ -177,7 +177,7 @@ def test_what_somebody_else_changed_meanwhile_stays() -> None:
     assert calico.felix["spec"]["logSeverityScreen"] == "Debug"
 
 
-def test_an_endpoint_that_was_there_stays() -> None:
+def test_existing_kubernetes_endpoint_config_map_stays() -> None:
     calico = Calico()
     data = {"KUBERNETES_SERVICE_HOST": "lb.example", "KUBERNETES_SERVICE_PORT": "443"}
     name = {"namespace": "kube-system", "name": "kubernetes-services-endpoint"}
@@ -189,7 +189,7 @@ def test_an_endpoint_that_was_there_stays() -> None:
     assert calico.settings() == before
 
 
-def test_a_cluster_that_runs_ebpf_goes_back_to_it() -> None:
+def test_restore_of_a_cluster_that_ran_ebpf() -> None:
     calico = Calico(felix={"bpfEnabled": True})
     calico.kube_proxy["spec"]["template"]["spec"]["nodeSelector"]["non-calico"] = "true"
     calico.store.advance(0)
@@ -202,14 +202,14 @@ def test_a_cluster_that_runs_ebpf_goes_back_to_it() -> None:
     assert calico.kube_proxy_pods == []
 
 
-def test_as_is_is_what_ran_before_the_run() -> None:
+def test_as_is_dataplane_is_that_of_the_snapshot() -> None:
     calico = Calico()
     switch(calico, "ebpf")
     switch(calico, "as-is")
     assert running(calico) == "iptables"
 
 
-def test_restoring_twice_and_without_a_snapshot_does_nothing() -> None:
+def test_restore_is_idempotent_and_needs_a_snapshot() -> None:
     calico = Calico()
     assert put_back(calico) == []
     switch(calico, "ebpf")
@@ -223,7 +223,7 @@ def held(calico: Calico) -> bool:
     return calico.store.find("", "configmaps", "kube-system", "dataplane-benchmark") is not None
 
 
-def test_calico_node_that_is_away_for_a_moment_keeps_nothing_from_being_put_back() -> None:
+def test_restore_tolerates_a_missing_calico_node() -> None:
     for calico in (Calico(), Calico("operator")):
         before = calico.settings()
         switch(calico, "ebpf")
@@ -249,7 +249,7 @@ def test_calico_node_that_is_away_for_a_moment_keeps_nothing_from_being_put_back
         ),
     ],
 )
-def test_what_can_not_be_read_keeps_the_snapshot(dataplane: str, harm: Any, words: str) -> None:  # noqa: ANN401
+def test_restore_with_unreadable_objects_keeps_the_snapshot(dataplane: str, harm: Any, words: str) -> None:  # noqa: ANN401
     calico = Calico()
     switch(calico, dataplane)
     calico._control = nothing  # type: ignore[method-assign]
@@ -268,7 +268,7 @@ def nothing() -> None:
     """Keep no controller."""
 
 
-def test_restoring_says_what_it_cannot_put_back() -> None:
+def test_restore_reports_what_it_cannot_restore() -> None:
     calico = Calico()
     switch(calico, "ebpf")
     client, _transport = direct_client(calico.store)
@@ -286,7 +286,7 @@ def test_restoring_says_what_it_cannot_put_back() -> None:
         (("iptables", "ebpf"), {"bpfEnabled": True}, False),
     ],
 )
-def test_what_ebpf_left_in_the_kernels_is_told_whatever_runs_at_the_end(
+def test_ebpf_leftovers_are_reported_after_restore(
     visits: tuple[str, ...], first: dict[str, Any], *, told: bool
 ) -> None:
     calico = Calico(felix=first)
@@ -298,7 +298,7 @@ def test_what_ebpf_left_in_the_kernels_is_told_whatever_runs_at_the_end(
     assert (restore.KERNEL in found.left) is told
 
 
-def test_a_dataplane_that_can_not_be_had_here_is_not_tried_again() -> None:
+def test_impossible_dataplane_is_not_retried() -> None:
     calico = Calico()
     switch(calico, "iptables")
     client, _transport = direct_client(calico.store)
@@ -317,7 +317,7 @@ def test_a_dataplane_that_can_not_be_had_here_is_not_tried_again() -> None:
     assert switch(calico, "ebpf"), "the next run may try"
 
 
-def test_the_snapshot_stays_while_something_else_undoes_the_restore() -> None:
+def test_restore_undone_by_another_controller_keeps_the_snapshot() -> None:
     calico = Calico()
     switch(calico, "ebpf")
     keeper = calico.store.after
@@ -333,7 +333,7 @@ def test_the_snapshot_stays_while_something_else_undoes_the_restore() -> None:
     assert state.find(client) is not None
 
 
-def test_a_dead_run_is_put_back_by_the_next_and_a_live_one_is_left_alone() -> None:
+def test_expired_lock_is_restored_by_the_next_run() -> None:
     calico = Calico()
     before = calico.settings()
     switch(calico, "ebpf")
@@ -353,7 +353,7 @@ def test_a_dead_run_is_put_back_by_the_next_and_a_live_one_is_left_alone() -> No
     assert calico.settings() == before
 
 
-def test_what_a_person_configured_is_for_a_person_to_put_back() -> None:
+def test_manual_configuration_is_restored_manually() -> None:
     calico = Calico()
     before = calico.settings()
     switch(calico, "ebpf", Owner(None, None, "ada@desk"))
@@ -363,7 +363,7 @@ def test_what_a_person_configured_is_for_a_person_to_put_back() -> None:
     assert calico.settings() == before
 
 
-def test_a_dry_run_says_the_lines_and_changes_nothing() -> None:
+def test_dry_run_prints_patches_and_changes_nothing() -> None:
     calico = Calico()
     client, transport = direct_client(calico.store)
     before = calico.settings()
@@ -388,7 +388,7 @@ def test_a_dry_run_says_the_lines_and_changes_nothing() -> None:
     assert restore.dry_run(client) == []
 
 
-def test_a_change_that_somebody_slips_in_is_not_overwritten() -> None:
+def test_concurrent_spec_change_is_not_overwritten() -> None:
     calico = Calico()
     client, transport = direct_client(calico.store)
     theirs = CONFIG + "oomScoreAdj: -998\n"
@@ -407,7 +407,7 @@ def test_a_change_that_somebody_slips_in_is_not_overwritten() -> None:
     assert calico.kube_proxy_config == theirs.replace('mode: ""', "mode: nftables")
 
 
-def test_a_status_that_is_written_in_between_is_no_quarrel() -> None:
+def test_concurrent_status_update_is_no_conflict() -> None:
     calico = Calico()
     client, transport = direct_client(calico.store)
     notes = iter(range(3))
@@ -424,7 +424,7 @@ def test_a_status_that_is_written_in_between_is_no_quarrel() -> None:
     assert next(notes, None) is None, "the patch met a conflict three times"
 
 
-def test_pods_that_come_back_are_younger_than_their_configuration_by_a_second_at_least() -> None:
+def test_restarted_pods_are_a_second_younger_than_their_configuration() -> None:
     calico = Calico(mode="nftables", felix={"bpfEnabled": True})
     calico.kube_proxy["spec"]["template"]["spec"]["nodeSelector"]["non-calico"] = "true"
     calico.store.advance(0)
@@ -439,7 +439,7 @@ def test_pods_that_come_back_are_younger_than_their_configuration_by_a_second_at
     assert all(datetime.fromisoformat(p["metadata"]["creationTimestamp"]) > written for p in calico.kube_proxy_pods)
 
 
-def test_of_two_that_take_the_lock_at_once_one_is_told_who_has_it() -> None:
+def test_concurrent_lock_names_its_holder() -> None:
     calico = Calico()
     client, _transport = direct_client(calico.store)
     now = client.now()
@@ -463,7 +463,7 @@ TROUBLES = (
 
 
 @pytest.mark.parametrize("dataplane", ["nftables", "ebpf-dsr"])
-def test_a_switch_survives_an_api_that_breaks_again_and_again(dataplane: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_switch_survives_api_faults(dataplane: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "BACKOFF", lambda _state: 0.0)
     calico = Calico()
     before = calico.settings()
@@ -486,7 +486,7 @@ def lock(calico: Calico) -> dict[str, Any]:
     return {name: calico.settings()[name]}
 
 
-def test_what_is_not_proved_keeps_the_lock_and_a_second_restore_proves_it() -> None:
+def test_unproven_restore_keeps_the_lock() -> None:
     calico = Calico()
     before = calico.settings()
     switch(calico, "ebpf")
@@ -503,7 +503,7 @@ def test_what_is_not_proved_keeps_the_lock_and_a_second_restore_proves_it() -> N
     assert not held(calico)
 
 
-def test_a_restore_with_nothing_to_change_waits_for_kube_proxy_all_the_same() -> None:
+def test_restore_without_changes_waits_for_kube_proxy() -> None:
     calico = Calico()
     switch(calico, "ebpf")
     with contextlib.suppress(KilledError):
@@ -534,9 +534,10 @@ clusters = st.builds(
 kills = st.one_of(st.none(), st.tuples(st.integers(0, 8), st.booleans()))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(calico=clusters, visits=st.lists(st.tuples(st.sampled_from(DATAPLANES), kills), max_size=5), last=kills)
-def test_restore_undoes_any_switches_wherever_they_were_killed(
+def test_restore_after_a_kill_at_any_call(
     calico: Calico, visits: list[tuple[str, tuple[int, bool] | None]], last: tuple[int, bool] | None
 ) -> None:
     before = calico.settings()
@@ -564,7 +565,7 @@ def test_restore_undoes_any_switches_wherever_they_were_killed(
 
 @settings(max_examples=50, deadline=None)
 @given(calico=clusters)
-def test_a_snapshot_tells_by_itself_which_fields_were_touchable(calico: Calico) -> None:
+def test_snapshot_lists_its_fields(calico: Calico) -> None:
     client, _transport = direct_client(calico.store)
     standing = configure.stand(client, to_switch=True)
     objects = configure.kept(json.loads(json.dumps(configure.snapshot(client, standing, ""))))
@@ -573,7 +574,7 @@ def test_a_snapshot_tells_by_itself_which_fields_were_touchable(calico: Calico) 
 
 @settings(max_examples=60, deadline=None)
 @given(calico=clusters, dataplane=st.sampled_from(DATAPLANES[:-1]), kill=st.integers(0, 8), late=st.booleans())
-def test_a_second_call_finishes_what_was_killed(calico: Calico, dataplane: str, kill: int, *, late: bool) -> None:
+def test_configure_killed_at_any_call_can_be_repeated(calico: Calico, dataplane: str, kill: int, *, late: bool) -> None:
     if (
         dataplane == "nftables"
         and running(calico) != "nftables"
@@ -592,5 +593,5 @@ def _short(what: str) -> str:
     return "kubernetes-services-endpoint" if what.endswith("made") else what.rpartition(": ")[2].split(", ")[0]
 
 
-def test_both_groups_are_known() -> None:
+def test_both_calico_api_groups() -> None:
     assert set(CALICO_GROUPS) == {CRD_GROUP, V3_GROUP}

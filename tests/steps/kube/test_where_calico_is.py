@@ -45,7 +45,7 @@ def ipv6_only(calico: Calico) -> None:
 
 
 @pytest.mark.parametrize("cni", ["aws-node", "azure-cns", "netd", "host-local"])
-def test_a_cluster_where_calico_only_enforces_policy_is_switched_and_measured(cni: str) -> None:
+def test_policy_only_cluster_is_measured(cni: str) -> None:
     calico = Calico()
     policy_only(calico, cni)
     on = standing(calico).facts
@@ -94,7 +94,7 @@ def test_canal_is_calico_whatever_its_daemon_set_is_called(name: str) -> None:
     assert observe.read_logs(client, here, MEASURED)["node-a"] is not None
 
 
-def test_policy_only_says_what_it_is() -> None:
+def test_policy_only_provenance() -> None:
     calico = Calico()
     policy_only(calico)
     here = standing(calico)
@@ -107,7 +107,7 @@ def test_policy_only_says_what_it_is() -> None:
     assert provenance.provenance(standing(Calico()).facts, here.seen, MEASURED)["policy_only"] is False
 
 
-def test_pods_of_the_vpcs_own_pass_awss_source_check() -> None:
+def test_vpc_cni_pods_pass_the_source_destination_check() -> None:
     calico = Calico()
     on_aws(calico)
     assert any("source/destination check" in f.reason for f in findings(calico))
@@ -115,7 +115,7 @@ def test_pods_of_the_vpcs_own_pass_awss_source_check() -> None:
     assert not any("source/destination check" in f.reason for f in findings(calico))
 
 
-def test_a_node_without_the_agent_is_outside_whatever_is_noted_on_it() -> None:
+def test_node_without_calico_node_is_outside() -> None:
     calico = Calico()
     calico.store.take("", "pods", "kube-system", "calico-node-node-b")
     agent(calico)["status"]["desiredNumberScheduled"] = 1
@@ -126,7 +126,7 @@ def test_a_node_without_the_agent_is_outside_whatever_is_noted_on_it() -> None:
 
 
 @pytest.mark.parametrize("going", [{"deletionTimestamp": "2026-11-23T06:00:00Z"}, None])
-def test_a_node_whose_agent_is_being_replaced_is_calicos_still(going: Object | None) -> None:
+def test_node_with_restarting_calico_node_is_inside(going: Object | None) -> None:
     calico = Calico()
     if going is None:
         calico.store.take("", "pods", "kube-system", "calico-node-node-b")
@@ -137,7 +137,7 @@ def test_a_node_whose_agent_is_being_replaced_is_calicos_still(going: Object | N
     assert [n.name for n in standing(calico).facts.linux_nodes] == ["node-a", "node-b"]
 
 
-def test_a_cluster_with_ipv6_alone_is_measured_by_its_addresses() -> None:
+def test_ipv6_only_cluster() -> None:
     bench = Bench()
     ipv6_only(bench.calico)
     bench.kubelet.address = "fd00:64::{}"
@@ -163,7 +163,7 @@ def test_a_cluster_with_ipv6_alone_is_measured_by_its_addresses() -> None:
     ("version", "left_out"),
     [("v3.26.4", {"ebpf", "ebpf-dsr"}), ("v3.27.2", set()), ("v3.32.1", set())],
 )
-def test_ebpf_without_ipv6_is_the_reason_where_nodes_have_nothing_else(version: str, left_out: set[str]) -> None:
+def test_ebpf_is_skipped_on_ipv6_only_nodes(version: str, left_out: set[str]) -> None:
     calico = Calico(version=version)
     before = {f.subject for f in findings(calico) if "IPv6" in f.reason}
     ipv6_only(calico)
@@ -173,7 +173,7 @@ def test_ebpf_without_ipv6_is_the_reason_where_nodes_have_nothing_else(version: 
     assert "not managed" not in " ".join(f.reason for f in findings(calico, ALL))
 
 
-def test_the_first_address_is_of_the_clusters_first_family() -> None:
+def test_address_family_of_the_cluster() -> None:
     found = node(Calico())
     both = [{"type": "InternalIP", "address": a} for a in ("10.250.0.11", "fd00:250::11")]
     for cidr, first in (("10.64.0.0/24", "10.250.0.11"), ("fd00:64::/64", "fd00:250::11"), (None, "10.250.0.11")):
@@ -181,7 +181,7 @@ def test_the_first_address_is_of_the_clusters_first_family() -> None:
         assert nodes.read(other, ("node-a",)).address == first
 
 
-def test_nodes_of_one_architecture_are_preferred_to_all_that_is_alike_otherwise() -> None:
+def test_nodes_of_the_same_architecture_are_preferred() -> None:
     calico = Calico()
     for name, arch, zone in (("node-c", "arm64", "z"), ("node-d", "arm64", "z"), ("node-a", "amd64", "z")):
         found = add_node(calico, name, architecture=arch) if name != "node-a" else node(calico)
@@ -192,7 +192,7 @@ def test_nodes_of_one_architecture_are_preferred_to_all_that_is_alike_otherwise(
     assert nodes.choose(standing(calico).facts.nodes) == ("node-c", "node-d")
 
 
-def test_two_architectures_are_said_and_kept() -> None:
+def test_mixed_architectures_are_reported() -> None:
     calico = Calico()
     node(calico, "node-b")["status"]["nodeInfo"]["architecture"] = "arm64"
     (found,) = findings(calico)
@@ -205,7 +205,7 @@ def test_two_architectures_are_said_and_kept() -> None:
     assert provenance.provenance(same.facts, same.seen, MEASURED)["architecture"] == "amd64"
 
 
-def test_a_pod_without_ipv4_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_answers_on_ipv4_and_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
     async def echoed(family: socket.AddressFamily, address: str) -> tuple[bytes, bytes]:
         async with AsyncExitStack() as stack:
             with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -230,7 +230,7 @@ def test_a_pod_without_ipv4_is_answered(monkeypatch: pytest.MonkeyPatch) -> None
     assert asyncio.run(echoed(socket.AF_INET, "127.0.0.1")) == (b"t", b"u")
 
 
-def test_an_interface_is_found_by_its_address_however_that_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interface_is_found_by_any_spelling_of_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     class Address:
         def __init__(self, address: str) -> None:
             self.address = address
@@ -242,7 +242,7 @@ def test_an_interface_is_found_by_its_address_however_that_is_written(monkeypatc
     assert look._uplink("fd00:250::12") == (None, None)
 
 
-def test_the_looking_pods_reach_each_other_by_ipv6() -> None:
+def test_probe_pods_use_ipv6() -> None:
     bench = Bench()
     ipv6_only(bench.calico)
     places = looking.sites(bench.standing.nodes, MEASURED)
@@ -253,7 +253,7 @@ def test_the_looking_pods_reach_each_other_by_ipv6() -> None:
     assert looking.spec(0, places, services, host=True).targets[2].address == "fd00:250::12"
 
 
-def test_a_run_begins_on_a_policy_only_cluster() -> None:
+def test_run_starts_on_a_policy_only_cluster() -> None:
     calico = Calico()
     policy_only(calico)
     client, _transport = direct_client(calico.store)

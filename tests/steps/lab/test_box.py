@@ -66,14 +66,14 @@ def running(who: tuple[tuple[str, ...], str]) -> Iterator[subprocess.Popen[str]]
 
 
 @pytest.mark.parametrize(("number", "said", "code"), [(15, "TERM", 42), (1, "HUP", 43)])
-def test_a_signal_reaches_the_program(running: subprocess.Popen[str], number: int, said: str, code: int) -> None:
+def test_sandbox_forwards_signals(running: subprocess.Popen[str], number: int, said: str, code: int) -> None:
     running.send_signal(number)
     out, _ = running.communicate(timeout=_PATIENCE_S)
     assert (out.split(), running.returncode) == ([said], code)
 
 
 @pytest.mark.parametrize("send", [os.kill, os.killpg])
-def test_ctrl_c_reaches_the_program_once(running: subprocess.Popen[str], send: Callable[[int, int], None]) -> None:
+def test_sandbox_forwards_sigint_once(running: subprocess.Popen[str], send: Callable[[int, int], None]) -> None:
     """A terminal sends it to the whole group; of the box, only its maker is in it. The program does not end by it."""
     send(running.pid, signal.SIGINT)
     assert running.stdout is not None
@@ -104,19 +104,19 @@ def test_ctrl_c_before_the_box_has_a_session_of_its_own_reaches_the_program(
 @pytest.mark.parametrize(
     ("argv", "code"), [(["true"], 0), (["sh", "-c", "exit 7"], 7), (["sh", "-c", "kill -9 $$"], 137)]
 )
-def test_the_exit_code_comes_out(who: tuple[tuple[str, ...], str], argv: list[str], code: int) -> None:
+def test_sandbox_returns_the_exit_code(who: tuple[tuple[str, ...], str], argv: list[str], code: int) -> None:
     with _start(who, *argv) as process:
         process.communicate(timeout=_PATIENCE_S)
         assert process.returncode == code
 
 
-def test_a_program_that_is_not_there_is_a_sentence(who: tuple[tuple[str, ...], str]) -> None:
+def test_sandbox_of_a_missing_program_is_a_problem(who: tuple[tuple[str, ...], str]) -> None:
     with _start(who, "/nowhere/program") as process:
         _, err = process.communicate(timeout=_PATIENCE_S)
         assert (process.returncode, err) == (127, "/nowhere/program can't be started: No such file or directory.\n")
 
 
-def test_what_others_left_on_run_is_still_there(who: tuple[tuple[str, ...], str]) -> None:
+def test_sandbox_keeps_the_files_of_run(who: tuple[tuple[str, ...], str]) -> None:
     with _start(who, "sh", "-c", "ls /run /run/hostrun; cat /etc/resolv.conf") as process:
         out, _ = process.communicate(timeout=_PATIENCE_S)
     assert process.returncode in {0, 1}
@@ -125,7 +125,7 @@ def test_what_others_left_on_run_is_still_there(who: tuple[tuple[str, ...], str]
     assert Path("/etc/resolv.conf").read_text() in out
 
 
-def test_names_do_not_clash(who: tuple[tuple[str, ...], str]) -> None:
+def test_namespaces_of_two_sandboxes_do_not_clash(who: tuple[tuple[str, ...], str]) -> None:
     """Two boxes at once, each with a namespace of the same name."""
     script = "touch /run/netns/same && unshare --net=/run/netns/same true && echo up && read line && ip netns"
     prefix, python = who
@@ -159,7 +159,9 @@ def _until(condition: Callable[[], bool]) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("arm", ["lab-ebpf", "lab-iptables"])
-def test_nothing_is_left_of_a_killed_run(boxed: Boxed, arm: str, number: signal.Signals) -> None:
+def test_killed_sandbox_leaves_no_process_namespace_or_ebpf_program(
+    boxed: Boxed, arm: str, number: signal.Signals
+) -> None:
     del boxed  # it skips this test where no root is
     strays = machine.stray_programs()
     mark = f"STARTED_BY_TEST_{uuid.uuid4().hex}"
@@ -185,12 +187,12 @@ def test_nothing_is_left_of_a_killed_run(boxed: Boxed, arm: str, number: signal.
     assert _until(lambda: machine.stray_programs() <= strays)
 
 
-def test_we_are_in_no_box() -> None:
+def test_tests_run_outside_a_sandbox() -> None:
     assert not box.inside()
 
 
 @pytest.mark.parametrize("token", [None, "", "a" * 32])
-def test_a_file_or_a_variable_that_was_left_behind_is_no_box(
+def test_stale_sandbox_mark_or_token_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None
 ) -> None:
     monkeypatch.setattr(box, "MARK", tmp_path / "mark")
@@ -205,14 +207,14 @@ def test_a_file_or_a_variable_that_was_left_behind_is_no_box(
     assert not box.inside()
 
 
-def test_a_box_is_a_box_and_leaves_a_file_of_that_name_on_the_machine_alone(who: tuple[tuple[str, ...], str]) -> None:
+def test_sandbox_mark_is_private(who: tuple[tuple[str, ...], str]) -> None:
     script = "import sys; from steps.cluster.lab import box; sys.exit(0 if box.inside() else 9)"
     with _start(who, who[1], "-c", script) as process:
         _, err = process.communicate(timeout=_PATIENCE_S)
         assert (process.returncode, err) == (0, "")
 
 
-def test_a_box_that_is_killed_is_a_sentence_and_not_the_program_s_exit_code(
+def test_killed_sandbox_is_a_problem(
     running: subprocess.Popen[str],
 ) -> None:
     """Its first process, which is the only child of the one that made the namespaces."""
@@ -225,7 +227,7 @@ def test_a_box_that_is_killed_is_a_sentence_and_not_the_program_s_exit_code(
 
 
 @pytest.mark.parametrize("missing", ["setpriv", "unshare"])
-def test_a_missing_program_is_named_to_root_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str) -> None:
+def test_missing_util_linux_program_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str) -> None:
     for program in {"setpriv", "unshare", "sh", "mount"} - {missing}:
         found = shutil.which(program)
         assert found is not None

@@ -14,16 +14,16 @@ from steps.cluster.lab.dataplanes import ebpf
 HEADER = Path("/usr/include/bpf/bpf_helpers.h")
 
 
-def test_source_and_object_are_those_of_the_record() -> None:
+def test_bpf_source_and_object_match_the_record() -> None:
     assert json.loads(build.RECORD.read_text()) == build.record(), "run `make bpf` and commit what it writes"
 
 
-def test_the_object_names_no_path_of_the_machine_it_was_made_on() -> None:
+def test_bpf_object_contains_no_build_path() -> None:
     assert re.findall(rb"/[\w.-]+/[\w.-]+", build.OBJECT.read_bytes()) == []
     assert build.OBJECT.stat().st_size < 64_000
 
 
-def test_the_source_may_be_used_by_either_licence() -> None:
+def test_bpf_source_licence() -> None:
     source = build.SOURCE.read_text()
     assert source.startswith("// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)")
     assert b"Dual BSD/GPL" in build.OBJECT.read_bytes()
@@ -32,7 +32,7 @@ def test_the_source_may_be_used_by_either_licence() -> None:
     assert "Redistributions in binary form" in (texts / "BSD-2-Clause.txt").read_text()
 
 
-def test_what_is_counted_is_named_in_the_same_order() -> None:
+def test_bpf_counters_have_the_same_order_in_python() -> None:
     names = re.search(r"enum hit \{ (.+), HITS \}", build.SOURCE.read_text())
     assert names is not None
     assert tuple(names[1].lower().replace("_", "-").split(", ")) == ebpf.HITS
@@ -48,7 +48,7 @@ def _programs(compiled: Path) -> dict[str, int]:
     not (all(map(shutil.which, ("clang", "llvm-strip", "llvm-readelf"))) and HEADER.exists()),
     reason="needs clang, llvm and libbpf-dev to compile again",
 )
-def test_compiling_again_gives_the_same_programs(tmp_path: Path) -> None:
+def test_bpf_compilation_is_reproducible(tmp_path: Path) -> None:
     """Compared by program: another clang may choose other instructions, but not wholly other ones."""
     again = tmp_path / "again.o"
     build.compile_to(again)

@@ -41,16 +41,14 @@ def test_the_missing_capabilities_are_named(status: str, lacking: list[str]) -> 
         ("unshare: unshare failed: No space left on device", False),
     ],
 )
-def test_a_refusal_is_told_from_what_is_not_there(said: str, forbidden: bool) -> None:  # noqa: FBT001
+def test_permission_error_is_separated_from_missing_support(said: str, forbidden: bool) -> None:  # noqa: FBT001
     assert capabilities.is_forbidden(said) is forbidden
 
 
 @pytest.mark.parametrize(
     ("uid_map", "root"), [("0 0 4294967295", True), ("0 0 1", True), ("0 1000 1", False), ("0 100000 65536", False)]
 )
-def test_root_in_a_namespace_of_an_ordinary_user_is_none(
-    monkeypatch: pytest.MonkeyPatch, uid_map: str, *, root: bool
-) -> None:
+def test_root_of_a_user_namespace_is_not_root(monkeypatch: pytest.MonkeyPatch, uid_map: str, *, root: bool) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert capabilities.belongs_to_root(uid_map) is root
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

@@ -65,13 +65,13 @@ def test_each_dataplane_is_proven_by_its_own_traits(name: str) -> None:
 
 @pytest.mark.parametrize("asked", KNOWN)
 @pytest.mark.parametrize("real", KNOWN)
-def test_one_node_by_another_dataplane_disproves(asked: str, real: str) -> None:
+def test_another_dataplane_on_one_node_disproves(asked: str, real: str) -> None:
     mixed = {"node-a": _of(KNOWN[asked], "node-a"), "node-b": _of(KNOWN[real], "node-b")}
     assert (weigh(_signs(mixed), asked, NODES).state == "proven") == (asked == real)
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_no_two_dataplanes_look_alike(name: str) -> None:
+def test_dataplane_traits_are_unique(name: str) -> None:
     assert alike(name, KNOWN) is None
 
 
@@ -85,7 +85,7 @@ def test_two_dataplanes_with_the_same_traits_are_an_error_that_names_both(name: 
 
 
 @given(a=counted, b=counted)
-def test_no_traffic_tells_nothing(a: Counted, b: Counted) -> None:
+def test_no_traffic_gives_no_sign(a: Counted, b: Counted) -> None:
     found = _signs({"node-a": a, "node-b": b}, Traffic(0, (), "the Service: timed out"))
     assert all(s.indicates is None and "timed out" in s.seen for s in found)
     assert weigh(found, "lab-ebpf", NODES).state == "unproven"
@@ -98,14 +98,14 @@ def test_at_most_one_dataplane_is_ever_proven(a: Counted, b: Counted) -> None:
 
 
 @given(seen=counted, node=st.sampled_from(NODES))
-def test_a_sign_that_tells_something_leaves_something_out(seen: Counted, node: str) -> None:
+def test_informative_sign_excludes_a_dataplane(seen: Counted, node: str) -> None:
     for sign in _signs({node: seen}):
         assert sign.seen
         assert sign.indicates is None or set(sign.indicates) < set(KNOWN)
 
 
 @given(packets=st.integers(1, 2 * DATAGRAMS - 1), mechanism=st.sampled_from(list(MECHANISMS)))
-def test_a_few_stray_packets_tell_nothing(packets: int, mechanism: str) -> None:
+def test_stray_packets_give_no_sign(packets: int, mechanism: str) -> None:
     found = _signs({"node-b": Counted({mechanism: packets}, {}, None, PAYLOAD // 2)})
     assert [s.indicates for s in found if s.seen.startswith(f"{packets} packets,")] == [None]
 
@@ -121,13 +121,13 @@ def test_a_few_stray_packets_tell_nothing(packets: int, mechanism: str) -> None:
         (1.1, "tunnelled"),
     ],
 )
-def test_the_way_of_replies_is_told_by_bytes(ratio: float, way: Literal["directly", "tunnelled"] | None) -> None:
+def test_return_path_sign_from_byte_counters(ratio: float, way: Literal["directly", "tunnelled"] | None) -> None:
     found = _signs({"node-a": Counted({}, {}, None, round(ratio * PAYLOAD))})[-1]
     direct = {name for name, what in KNOWN.items() if what.returns_directly}
     expected = {"directly": direct, "tunnelled": set(KNOWN) - direct, None: None}[way]
     assert (set(found.indicates) if found.indicates is not None else None) == expected
 
 
-def test_a_connection_table_that_can_not_be_read_tells_nothing() -> None:
+def test_unreadable_conntrack_gives_no_sign() -> None:
     found = _signs({"node-a": Counted({}, {}, None, 0)})
     assert [s.indicates for s in found if s.looked_at == "the kernel's connection table"] == [None]

@@ -28,13 +28,15 @@ def _check(done: dict[str, Any], name: str) -> None:
     assert (done["restored"], done["restored_again"], done["left"]) == (1, 0, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", [d.name for d in LAB])
 def test_each_dataplane_carries_every_topology_and_is_proven(boxed: Boxed, arm: str) -> None:
     _check(boxed("carry", arm, 100), arm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", [d.name for d in LAB if d.name not in ROOT_ONLY])
-def test_an_ordinary_user_gets_the_rules_based_ones(boxed_ordinary: Boxed, arm: str) -> None:
+def test_ordinary_user_measures_iptables_and_nftables(boxed_ordinary: Boxed, arm: str) -> None:
     _check(boxed_ordinary("carry", arm, 1000), arm)
 
 
@@ -43,6 +45,7 @@ def test_a_new_topology_has_its_server_behind_the_service(boxed: Boxed, arm: str
     assert boxed("node_to_service", arm)["rate"] > 1
 
 
+@pytest.mark.slow
 def test_a_twin_is_proven_as_what_it_is(boxed: Boxed) -> None:
     _check(boxed("carry", "lab-nftables+twin", 10), "lab-nftables")
 
@@ -57,41 +60,41 @@ def test_a_twin_is_proven_as_what_it_is(boxed: Boxed) -> None:
         ("lab-nftables", "lab-ebpf"),
     ],
 )
-def test_what_was_not_asked_for_is_found_out(boxed: Boxed, asked: str, real: str) -> None:
+def test_unrequested_dataplane_is_disproven(boxed: Boxed, asked: str, real: str) -> None:
     proof = boxed("disguised", asked, real)
     assert (proof["state"], proof["observed"]) == ("disproven", real)
 
 
-def test_ebpf_over_rules_that_it_bypasses_is_ebpf(boxed: Boxed) -> None:
+def test_ebpf_over_bypassed_iptables_is_proven(boxed: Boxed) -> None:
     """iptables rules that no packet meets any more carry nothing."""
     assert boxed("mixed", "lab-iptables", "lab-ebpf")["state"] == "proven"
 
 
-def test_two_sets_of_rules_at_once_are_neither(boxed: Boxed) -> None:
+def test_iptables_and_nftables_at_once_disprove_both(boxed: Boxed) -> None:
     proof = boxed("mixed", "lab-iptables", "lab-nftables")
     assert (proof["state"], proof["observed"]) == ("disproven", None)
 
 
-def test_no_dataplane_is_no_proof(boxed: Boxed) -> None:
+def test_lab_without_dataplane_is_unproven(boxed: Boxed) -> None:
     seen = boxed("bare")
     assert seen["told"] == 0
     assert seen["proof"]["state"] == "unproven"
 
 
 @pytest.mark.parametrize("arm", ["lab-nftables", "lab-ebpf"])
-def test_looking_adds_no_rules(boxed: Boxed, arm: str) -> None:
+def test_observe_adds_no_rules(boxed: Boxed, arm: str) -> None:
     seen = boxed("untouched_by_looking", arm)
     assert seen["before"] == seen["after"]
 
 
 @pytest.mark.parametrize("arm", ["lab-iptables", "lab-nftables"])
-def test_a_burden_slows(boxed: Boxed, arm: str) -> None:
+def test_burden_increases_latency(boxed: Boxed, arm: str) -> None:
     plain, burdened = boxed("fastest_round_trips", arm, f"{arm}+burden=3000")
     assert burdened > 1.3 * plain
 
 
 @pytest.mark.parametrize("damage", ["names only", "no links", "no state", "torn state", "another visit"])
-def test_half_a_lab_is_built_anew(boxed: Boxed, damage: str) -> None:
+def test_partial_lab_is_rebuilt(boxed: Boxed, damage: str) -> None:
     assert boxed("half_built", damage)["state"] == "proven"
 
 
@@ -107,28 +110,28 @@ def test_half_a_lab_is_built_anew(boxed: Boxed, damage: str) -> None:
         ("no umount", "umount is not installed: type `sudo apt-get install -y mount`"),
     ],
 )
-def test_trouble_is_a_sentence(boxed: Boxed, case: str, sentence: str) -> None:
+def test_lab_errors_are_problems(boxed: Boxed, case: str, sentence: str) -> None:
     assert sentence in boxed("problem", case)
 
 
-def test_a_server_that_dies_is_started_again(boxed: Boxed) -> None:
+def test_dead_iperf3_server_is_restarted(boxed: Boxed) -> None:
     seen = boxed("restarted")
     assert seen["first"] == seen["second"] == 1
     assert seen["rate"] > 1
 
 
 @pytest.mark.parametrize("state", ["off", "on"])
-def test_offloads_are_off_unless_asked_for(boxed: Boxed, state: str) -> None:
+def test_offloads_are_off_by_default(boxed: Boxed, state: str) -> None:
     features = boxed("offloads", state == "on")
     assert f"tcp-segmentation-offload: {state}" in features
     assert f"generic-segmentation-offload: {state}" in features
 
 
-def test_preflight_finds_nothing_here(boxed: Boxed) -> None:
+def test_preflight_has_no_findings(boxed: Boxed) -> None:
     assert boxed("preflight", *(d.name for d in LAB)) == []
 
 
-def test_preflight_names_every_arm_that_can_not_be(boxed: Boxed) -> None:
+def test_preflight_names_every_impossible_arm(boxed: Boxed) -> None:
     arms = ("lab-iptables", "lab-iptables+burden=5", "lab-ebpf+burden=5", "lab-nftables+burden=x", "iptables")
     found = boxed("preflight", *arms)
     assert {f["subject"]: f["severity"] for f in found} == dict.fromkeys(arms[2:], "skip")
@@ -141,7 +144,7 @@ def test_preflight_skips_ebpf_for_an_ordinary_user(boxed_ordinary: Boxed) -> Non
     assert all("needs root" in f["reason"] and f["severity"] == "skip" for f in found)
 
 
-def test_provenance_has_the_mtus_that_are_there(boxed: Boxed) -> None:
+def test_provenance_reads_mtus(boxed: Boxed) -> None:
     """Read, not remembered."""
     assert boxed("mtus", "lab-nftables", 1280)["eth0"] == 1280
 

@@ -33,7 +33,7 @@ def settings() -> Settings:
     )
 
 
-def test_outside_a_box_all_reasons_are_given_at_once(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+def test_preflight_outside_a_sandbox_lists_all_findings(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     monkeypatch.setattr(box, "inside", lambda: False)
     monkeypatch.setattr(box, "is_privileged", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda program: None if program in {"nft", "iperf3"} else program)
@@ -70,7 +70,7 @@ def test_outside_a_box_all_reasons_are_given_at_once(monkeypatch: pytest.MonkeyP
         ),
     ],
 )
-def test_a_missing_program_stops_what_needs_it_and_no_more(
+def test_missing_program_affects_only_its_dataplanes(
     monkeypatch: pytest.MonkeyPatch, settings: Settings, missing: str, severity: str, subjects: set[str], sentence: str
 ) -> None:
     monkeypatch.setattr(box, "is_privileged", lambda: True)
@@ -81,7 +81,7 @@ def test_a_missing_program_stops_what_needs_it_and_no_more(
 
 
 @pytest.mark.parametrize("missing", ["bpftool", "tc"])
-def test_an_ordinary_user_is_not_asked_for_what_only_root_could_use(
+def test_ordinary_user_needs_no_root_only_programs(
     monkeypatch: pytest.MonkeyPatch, settings: Settings, missing: str
 ) -> None:
     monkeypatch.setattr(box, "is_privileged", lambda: False)
@@ -92,7 +92,7 @@ def test_an_ordinary_user_is_not_asked_for_what_only_root_could_use(
 
 
 @pytest.mark.lab
-def test_the_command_line_prints_commands_that_can_be_typed(boxed: Boxed) -> None:
+def test_preflight_command_prints_installable_packages(boxed: Boxed) -> None:
     """The real one, in a box, on a machine whose bpftool can't be run."""
     del boxed  # it skips this test where no root is
     hidden = f"mount --bind /dev/null $(readlink -f {shutil.which('bpftool')})"
@@ -108,7 +108,7 @@ def test_every_program_has_a_package() -> None:
     assert all(PACKAGES.values())
 
 
-def test_outside_a_box_nothing_of_the_machine_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restore_outside_a_sandbox_deletes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A namespace there that has the name of one of the lab's is someone else's."""
 
     def raze() -> list[str]:
@@ -135,7 +135,7 @@ def test_outside_a_box_nothing_of_the_machine_is_taken_away(monkeypatch: pytest.
         ("bpftool", "version", "skip", "lab-ebpf", "bpftool doesn't work"),
     ],
 )
-def test_what_a_kernel_lacks_is_named(
+def test_missing_kernel_feature_is_named(
     boxed: Boxed, program: str, refused: str, severity: str, subject: str, reason: str
 ) -> None:
     found: list[dict[str, Any]] = boxed("preflight_without", program, refused)

@@ -39,7 +39,7 @@ def _by_chain(text: str) -> dict[str, list[str]]:
 
 @unhurried
 @given(count=st.integers(0, 300))
-def test_iptables_has_the_measured_service_last(count: int) -> None:
+def test_iptables_rules_have_the_measured_service_last(count: int) -> None:
     dispatch = _rules_of(iptables.rules(NODE_A, all_ports(count)), "KUBE-SERVICES")[-len(MEASURED) - 1 :]
     assert all(f"--dport {port.port} " in rule for port, rule in zip(MEASURED, dispatch, strict=False))
     assert dispatch[-1].endswith("KUBE-NODEPORTS")
@@ -47,14 +47,14 @@ def test_iptables_has_the_measured_service_last(count: int) -> None:
 
 @unhurried
 @given(count=st.integers(0, 200), size=st.integers(1, 50))
-def test_batches_of_iptables_rules_are_the_same_rules_in_order(count: int, size: int) -> None:
+def test_iptables_batches_are_the_same_rules_in_order(count: int, size: int) -> None:
     whole, cut = (iptables.rules(NODE_A, all_ports(count), 0, batch) for batch in (None, size))
     assert _by_chain(whole) == _by_chain(cut)
 
 
 @unhurried
 @given(count=st.integers(0, 200), size=st.integers(1, 50))
-def test_batches_lose_nothing(count: int, size: int) -> None:
+def test_batches_are_complete(count: int, size: int) -> None:
     lots = list(batches(all_ports(count), size))
     assert [port for lot in lots for port in lot] == all_ports(count)
     assert all(len(lot) <= size for lot in lots)
@@ -78,7 +78,7 @@ def test_services_have_addresses_and_chains_of_their_own() -> None:
 
 @unhurried
 @given(burden=st.integers(0, 50))
-def test_a_burden_is_that_many_rules_before_any_other_of_a_forwarded_packet(burden: int) -> None:
+def test_burden_rules_come_before_any_other_forward_rule(burden: int) -> None:
     text = iptables.rules(NODE_A, all_ports(0), burden)
     assert len(_rules_of(text, iptables.BURDEN_CHAIN)) == burden
     assert (_rules_of(text, "FORWARD")[0] == f"-A FORWARD -j {iptables.BURDEN_CHAIN}") == (burden > 0)

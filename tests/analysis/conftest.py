@@ -1,0 +1,24 @@
+"""What the tests of the analysis share."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _closed_connections() -> Iterator[None]:
+    """Close what a module leaves open of DuckDB: connections that live until Python ends are reported as leaks."""
+    opened: list[duckdb.DuckDBPyConnection] = []
+    connect = duckdb.connect
+
+    def remember(*arguments: Any, **options: Any) -> duckdb.DuckDBPyConnection:  # noqa: ANN401 - DuckDB's own
+        opened.append(connect(*arguments, **options))
+        return opened[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duckdb, "connect", remember)
+        yield
+    for connection in opened:
+        connection.close()

@@ -1,0 +1,76 @@
+"""The processes of pytest-xdist: which tests stay together, in which order, and which run while no other does."""
+
+import fcntl
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from tests import distribution
+
+
+def item(nodeid: str, *marks: str) -> pytest.Item:
+    found = SimpleNamespace(nodeid=nodeid, get_closest_marker=lambda name: name if name in marks else None)
+    return cast("pytest.Item", found)
+
+
+def test_modules_of_the_lab_share_one_process() -> None:
+    lab = {distribution.scope(f"tests/{name}::test_x") for name in ("test_run.py", "steps/lab/test_lab.py")}
+    assert lab == {"lab"}
+    assert distribution.scope("tests/steps/test_plan.py::test_x[a::b]") == "tests/steps/test_plan.py"
+
+
+def test_lab_and_slow_modules_are_distributed_first() -> None:
+    items = [
+        item("tests/steps/test_plan.py::test_a"),
+        item("tests/steps/test_raw.py::test_a"),
+        item("tests/steps/test_raw.py::test_b", "slow"),
+        item("tests/test_run.py::test_a", "lab"),
+    ]
+    distribution.order(items)
+    assert [one.nodeid.partition("::")[0].rpartition("/")[2] for one in items] == [
+        "test_run.py",
+        "test_raw.py",
+        "test_raw.py",
+        "test_plan.py",
+    ]
+
+
+def test_lab_test_in_a_module_without_the_mark_is_refused() -> None:
+    with pytest.raises(pytest.UsageError, match=r"test_plan\.py::test_a is a test of the lab: mark it"):
+        distribution.order([item("tests/steps/test_plan.py::test_a", "lab")])
+
+
+def is_locked(path: Path) -> bool:
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def test_alone_lock_waits_for_running_tests_and_goes_before_later_ones(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def run(name: str, *, alone: bool) -> threading.Thread:
+        def hold() -> None:
+            with distribution.beside_others(tmp_path, alone=alone):
+                order.append(name)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        return thread
+
+    with distribution.beside_others(tmp_path, alone=False):
+        run("shared at once", alone=False).join()
+        waiting = run("alone", alone=True)
+        while not is_locked(tmp_path / "queue.lock"):
+            pass
+        later = run("shared later", alone=False)
+        assert order == ["shared at once"]
+    waiting.join()
+    later.join()
+    assert order == ["shared at once", "alone", "shared later"]
