@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from steps.options import OPTIONS
 from tests.test_docs import DOCUMENTS, ROOT, TARGETS
-from workflows.given import faults, takes
+from workflows.given import ONLY_OPTIONS, faults, takes
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 
@@ -94,6 +95,13 @@ def known() -> dict[str, tuple[str, ...]]:
         (["check", "PYTST=-x"], "make check takes no PYTST, which is near PYTEST: leave it out"),
         (["clean", "PROFILE=x"], "make clean takes no PROFILE, which is for "),
         (["PROFILE=x"], "make help takes no PROFILE, which is for "),
+        (["plan", "ROUNDS=2"], "make plan takes no ROUNDS: did you mean VISITS?"),
+        (["plan", "OMIT=2"], "make plan takes no OMIT: only the form's field `options` does"),
+        (["plan", "OPTIONS=seed=1"], "make plan takes no OPTIONS, which is the Makefile's own: leave it out"),
+        (["plan", "GIVEN=", "PROFIL=smoke"], "make plan takes no PROFIL: did you mean PROFILE?"),
+        (["restore", "ENVIRONMENT=prod", "DRY=1"], "make restore takes no DRY: did you mean DRY_RUN?"),
+        (["restore", "ENV=prod"], "make restore takes no ENV: did you mean ENVIRONMENT?"),
+        (["report", "RUN_ID=x"], "make report takes no RUN_ID: did you mean RUN?"),
         (["plan", "DURATON=1", "STREAM=2"], "DURATON: did you mean DURATION?; make plan takes no STREAM: did you"),
     ],
 )
@@ -129,6 +137,11 @@ def test_without_python_a_misspelt_variable_is_refused_after_the_set_up(tmp_path
     assert done.returncode == 2
     assert f"make {target} takes no PYTST, which is near PYTEST: leave it out" in done.stderr
     assert "-m\n" not in done.stdout, "nothing was started"
+
+
+def test_the_options_that_make_has_no_variable_for_are_known() -> None:
+    typed = {name for option in OPTIONS for name in (option.aliases or (option.field,))}
+    assert {name.upper() for name in typed} - set(known()["run"]) == set(ONLY_OPTIONS) - {"ROUNDS"}
 
 
 def test_several_targets_take_what_one_of_them_takes() -> None:
