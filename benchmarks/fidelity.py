@@ -20,9 +20,10 @@ from analysis import database
 from analysis.statistics import mean_interval
 from analysis.store import Store
 from analysis.terminal import printing
-from steps import collect, iperf3, raw
+from steps import collect, raw
 from steps.cluster import connect
 from steps.cluster.lab import box
+from steps.measure import argv_of
 from steps.model import Placement, Sign, Trial, Visit
 from steps.plan import make
 from steps.settings import Settings, choose
@@ -35,7 +36,7 @@ PREPARED = Path("/tmp/hera-inputs/artifacts/prepared")  # noqa: S108 - where Her
 
 def bare_bps(placement: Placement, trial: Trial, settings: Settings) -> float:
     """iperf3 and nothing around it."""
-    argv = [*placement.prefix, *iperf3.argv(trial, settings, placement.address, placement.port)]
+    argv = argv_of(placement, trial, settings)
     done = subprocess.run(argv, capture_output=True, check=True, timeout=60)
     return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"])
 

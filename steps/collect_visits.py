@@ -7,9 +7,10 @@ from typing import TypeVar
 from analysis.errors import Problem
 from steps import figures, monitor, proof, raw
 from steps.catalogue.topologies import CONTROL
-from steps.iperf3 import Report
-from steps.model import Model, Moment, Proof, Visit
-from steps.monitor import Counters
+from steps.counters import Counters
+from steps.model import Moment, Proof, Visit
+from steps.strict_model import Model
+from steps.tools.iperf3 import Report
 
 D = TypeVar("D", bound=Model)
 

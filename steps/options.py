@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-PROTOCOLS: Final = ("tcp", "udp", "connect")
+from steps.catalogue import tools
+
+PROTOCOLS: Final = tuple(tools.VARIANTS)
 DIRECTIONS: Final = ("forward", "reverse")
 
 _RATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<prefix>[kKmMgGtT]?)(?:bit/s|bps)?")

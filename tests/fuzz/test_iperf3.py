@@ -7,9 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
-from steps import figures, iperf3
-from steps.iperf3 import Failure, Report
+from steps import figures
+from steps.reports.failure import Failure
 from steps.reports.iperf3_plan import Asked
+from steps.tools import iperf3
+from steps.tools.iperf3 import Report
 from tests.fuzz import inputs, mutations
 from tests.steps.builders import PROBED, RECORDED, attempt, trial
 

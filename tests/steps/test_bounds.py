@@ -9,7 +9,7 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from analysis.errors import BadInput
-from steps.catalogue.dataplanes import MOST_RULES
+from steps.arms import MOST_RULES
 from steps.options import OPTIONS, Option
 from steps.plan import expected_s
 from steps.settings import LONGEST_TEXT, MOST_ARMS, MOST_LAB_SERVICES, Settings, bounds, choose, load

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from steps import figures
-from steps.figures import Connects
-from steps.iperf3 import Failure
+from steps.reports.failure import Failure
+from steps.tools.tcp_connect import Connects
 from tests.steps.builders import PROBED, attempt, trial
 
 

@@ -20,7 +20,7 @@ def faults(**texts: str) -> list[str]:
 
 
 def cells(settings: Settings) -> list[tuple[str, str, str]]:
-    return [(c.topology, c.protocol, c.direction) for c in settings.cells]
+    return [(c.topology, c.variant.name, c.direction) for c in settings.cells]
 
 
 @pytest.mark.parametrize(("environment", "kind"), [("lab", "lab"), ("prod", "kubernetes")])

@@ -1,7 +1,6 @@
 """The verbs of a cluster's API on objects as JSON has them; each call is held against the table of permissions."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -9,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 from steps.cluster.kube import permissions
+from steps.cluster.kube.api import watch
 from steps.cluster.kube.api.denials import BETWEEN
 from steps.cluster.kube.api.identity import Login
-from steps.cluster.kube.faults import ApiError, ExpiredError, TransientError
+from steps.cluster.kube.faults import ApiError, ExpiredError
 from steps.cluster.kube.permissions import BENCHMARK, Permission, Resource
 from steps.cluster.kube.transport import PATIENCE_S, Transport
 
@@ -33,8 +33,6 @@ _ALL: Final = "All"
 
 _PAGE: Final = 500
 _VERSION: Final = "/version"
-_LONGEST_WATCH_S: Final = 60.0
-_BETWEEN_WATCHES_S: Final = 0.1
 
 
 class Client:
@@ -198,34 +196,26 @@ class Client:
         timeout_s: float,
         *,
         labels: str = "",
+        every_s: float = watch.LONGEST_S,
     ) -> Objects | None:
         """Watch objects until they are as wanted: those objects, or None when time is up.
-
-        A watch that breaks, ends, or is told that its version is too old (410) begins again with a new list.
 
         Args:
             resource: their kind.
             namespace: their namespace.
-            ready: sees all of them after each change.
+            ready: sees all of them after each change, and at least every `every_s`.
             timeout_s: give up after this.
             labels: which of them.
+            every_s: for a `ready` that waits for time to pass, too.
         """
-        end = time.monotonic() + timeout_s
-        while True:
-            items, version = self._list(resource, namespace, labels, "")
-            seen = {item["metadata"]["uid"]: item for item in items}
-            if ready([*seen.values()]):
-                return [*seen.values()]
-            if time.monotonic() >= end:
-                return None
-            try:
-                for event in self._watch(resource, namespace, labels, version, end):
-                    _follow(event, seen)
-                    if ready([*seen.values()]):
-                        return [*seen.values()]
-            except (TransientError, ExpiredError):
-                pass
-            time.sleep(_BETWEEN_WATCHES_S)
+
+        def look() -> tuple[Objects, str]:
+            return self._list(resource, namespace, labels, "")
+
+        def events(version: str, seconds: int) -> Iterator[Object]:
+            return self._watch(resource, namespace, version, seconds, labels=labels)
+
+        return next((found for found in watch.changes(look, events, timeout_s, every_s) if ready(found)), None)
 
     def _list(self, resource: Resource, namespace: str | None, labels: str, fields: str) -> tuple[Objects, str]:
         self._permit("list", resource, namespace, "")
@@ -251,21 +241,21 @@ class Client:
                 return items, page.get("metadata", {}).get("resourceVersion", "")
 
     def _watch(
-        self, resource: Resource, namespace: str | None, labels: str, version: str, end: float
+        self,
+        resource: Resource,
+        namespace: str | None,
+        version: str,
+        seconds: int,
+        *,
+        labels: str = "",
+        fields: str = "",
     ) -> Iterator[Object]:
         self._permit("watch", resource, namespace, "")
-        seconds = max(1, round(min(_LONGEST_WATCH_S, end - time.monotonic())))
-        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds), "labelSelector": labels}
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
+        path = self._path(resource, namespace) + _query({**query, "labelSelector": labels, "fieldSelector": fields})
         what = f"the watch of {resource.plural}"
-        path = self._path(resource, namespace) + _query(query)
-        for line in self._transport.lines(path, what, read_s=seconds + 5.0):
-            try:
-                event: Object = json.loads(line)
-            except ValueError:
-                raise TransientError(f"{self.where}: {what} was cut in the middle of an event.") from None
-            if event.get("type") == "ERROR":
-                raise ExpiredError(f"{self.where}: {what} fell behind.", event.get("object", {}).get("code", 0))
-            yield event
+        lines = self._transport.lines(path, what, read_s=seconds + watch.SLACK_S)
+        return watch.parsed(lines, f"{self.where}: {what}")
 
     def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> None:
         if not permissions.covered(verb, resource, namespace, name, subresource):
@@ -307,15 +297,6 @@ class Client:
             shown = " ".join(text[:80].decode(errors="replace").split())
             raise ApiError(f"{self.where}: {what}: the answer is {shown!r}. {BETWEEN}", 0)
         return found
-
-
-def _follow(event: Object, seen: dict[str, Object]) -> None:
-    changed = event.get("object", {})
-    uid = changed.get("metadata", {}).get("uid")
-    if event.get("type") in {"ADDED", "MODIFIED"}:
-        seen[uid] = changed
-    elif event.get("type") == "DELETED":
-        seen.pop(uid, None)
 
 
 def _query(values: dict[str, str]) -> str:

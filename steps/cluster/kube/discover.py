@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from steps.cluster.kube import direct_return, kube_proxy, quantity
+from steps.cluster.kube.calico.dataplanes import known
 from steps.cluster.kube.config import started
 from steps.cluster.kube.fields import read
 from steps.cluster.kube.nodes import Node, with_agent
@@ -211,21 +212,33 @@ def _inner(found: Object, path: tuple[str, ...]) -> Object | None:
     return here if isinstance(here, dict) else None
 
 
-def _dataplane(seen: Seen, mode: str | None) -> str:
+def _dataplane(seen: Seen, mode: str | None) -> str | None:
+    """The dataplane of the catalogue that the settings stand for; None: it is not in the catalogue."""
     felix = _felix(seen)
-    linux = _text(seen.installation, ("spec", "calicoNetwork", "linuxDataplane"))
-    if felix["bpfEnabled"]:
-        return "ebpf-dsr" if str(felix["bpfExternalServiceMode"] or "").upper() == "DSR" else "ebpf"
+    spec = (seen.felix_default or {}).get("spec") or {}
+    bpf = bool(felix["bpfEnabled"])
+    direct = bpf and str(felix["bpfExternalServiceMode"] or "").upper() == "DSR"
+    traits = (bpf, not bpf and _nftables(seen, mode), direct)
+    # what sets further fields is it where they all hold that; what sets none, otherwise
+    fit = [
+        each
+        for each in known()
+        if each.traits == traits and all(spec.get(name) == value for name, value in each.how.further.items())
+    ]
+    best = max(fit, key=lambda each: len(each.how.further), default=None)
+    return best.name if best is not None else None
+
+
+def _nftables(seen: Seen, mode: str | None) -> bool:
+    """Whether Felix writes nftables rules where it runs no eBPF."""
     if seen.installation is not None:  # the operator writes nftablesMode after it
-        return "nftables" if linux == "Nftables" else "iptables"
-    nft = felix["nftablesMode"]
+        return _text(seen.installation, ("spec", "calicoNetwork", "linuxDataplane")) == "Nftables"
+    nft = _felix(seen)["nftablesMode"]
     version = quantity.version(_calico_version(seen, seen.agent) or "")
     if version is not None and version < _NFTABLES_SINCE:
-        return "iptables"
+        return False
     automatic = nft == "Auto" or (not nft and version is not None and version >= _AUTO_SINCE)
-    if nft == "Enabled" or (automatic and mode == "nftables"):
-        return "nftables"
-    return "iptables"
+    return nft == "Enabled" or (automatic and mode == "nftables")
 
 
 def _felix(seen: Seen) -> Object:

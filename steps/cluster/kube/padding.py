@@ -17,16 +17,13 @@ from steps.cluster.kube.pods import Container
 Object = dict[str, Any]
 
 PART: Final = "padding"
-PORT: Final = 5202
-"""At which the pod behind them listens, as the server of the connect probe does."""
-
 ENDPOINTS_PER_S: Final = 10.0
 """At least so many Services get their endpoints in a second: kube-controller-manager may write 20 times a second."""
 
 _BEHIND: Final = {"dataplane-benchmark/serves": PART}
 
 
-def have(client: Client, count: int, node: str, image: str) -> None:
+def have(client: Client, count: int, node: str, image: str, port: int) -> None:
     """Have so many Services beside the trials' own, and one pod behind them all, as their rules need a backend.
 
     Args:
@@ -34,14 +31,15 @@ def have(client: Client, count: int, node: str, image: str) -> None:
         count: how many.
         node: where the pod runs.
         image: of the pod.
+        port: what it listens at.
 
     Raises:
         Problem: the cluster has no addresses for so many, or the pod is not ready.
     """
     crew = Crew(client, PART)
-    crew.man([backend(node, image)])
+    crew.man([backend(node, image, port)])
     try:
-        crew.serve(*(manifest(index) for index in range(1, count + 1)))
+        crew.serve(*(manifest(index, port) for index in range(1, count + 1)))
     except ApiError as error:
         if "range is full" not in str(error):
             raise
@@ -55,13 +53,13 @@ def clear(client: Client) -> None:
     Crew(client, PART).dismiss()
 
 
-def backend(node: str, image: str) -> Object:
+def backend(node: str, image: str, port: int) -> Object:
     """The pod behind them."""
-    listens = Container(PART, ("python", "-m", "steps.connect", "serve", str(PORT)), PORT)
+    listens = Container(PART, ("python", "-m", "steps.connect", "serve", str(port)), port)
     return pods.pod(PART, PART, PART, node, [listens], image, labels=_BEHIND)
 
 
-def manifest(index: int) -> Object:
+def manifest(index: int, port: int) -> Object:
     """One of them."""
-    ports = [{"name": "connect", "protocol": "TCP", "port": PORT, "targetPort": PORT}]
+    ports = [{"name": "connect", "protocol": "TCP", "port": port, "targetPort": port}]
     return pods.service(f"{PART}-{index:05d}", PART, PART, _BEHIND, ports, "ClusterIP")

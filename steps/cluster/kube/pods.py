@@ -18,6 +18,9 @@ ROLE: Final = "app.kubernetes.io/component"
 LABEL: Final = "dataplane-benchmark/part"
 """Tells what clears them: `trials` or `look`."""
 
+TRIALS: Final = "trials"
+"""The part that serves the trials: what is younger than its pods came after the proof."""
+
 USER: Final = 65532
 _REQUESTS: Final = {"cpu": "10m", "memory": "32Mi"}
 STEP_REQUESTS: Final = {"cpu": "50m", "memory": "64Mi"}

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from analysis.errors import Problem, Unfit
+from analysis.errors import Problem
+from steps.catalogue.dataplanes import BY_NAME
 from steps.cluster.kube import configure, kube_proxy, patches, state
 from steps.cluster.kube.actions import Action, command
 from steps.cluster.kube.apply import Applier, Say
@@ -14,7 +15,7 @@ from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.fields import WHOLE, Field, Value
 from steps.cluster.kube.patches import INSTALLATION, PROXY_CONFIG
 from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
-from steps.cluster.kube.state import Held, Owner
+from steps.cluster.kube.state import Held
 from steps.model import Change
 
 Object = dict[str, Any]
@@ -82,7 +83,7 @@ def restore(
     sleep: Callable[[float], None],
     prove: Callable[[], None] = lambda: None,
 ) -> list[Change]:
-    """Put everything back, and give the lock back when that is done. Whether that is ours to do is `is_ours`'s answer.
+    """Put everything back, and give the lock back when that is done. Whether that is ours to do, says `state.is_ours`.
 
     Args:
         client: of the cluster.
@@ -105,25 +106,6 @@ def restore(
     prove()
     state.release(client, found.held)
     return changes
-
-
-def is_ours(client: Client, owner: Owner, say: Say, *, insist: bool) -> bool:
-    """Whether the cluster is this owner's to put back: nobody else holds it, or one who is dead, or a person insists.
-
-    Raises:
-        Unfit: a workflow that is at work holds it, and a person insists.
-    """
-    held = state.find(client)
-    if held is None or held.owner == owner:
-        return True
-    alive = state.lives(client, held.owner)
-    if alive and insist:
-        raise Unfit(f"{client.where} is held by {held.owner}, which is at work: stop it first; it restores by itself.")
-    if alive or not (insist or alive is False):
-        say(f"{client.where} is held by {held.owner}, so this is not ours to put back")
-        return False
-    say(f"putting back what {held.owner} left behind at {held.taken_at}")
-    return True
 
 
 def dry_run(client: Client) -> list[str]:
@@ -178,9 +160,15 @@ def _left(found: _Compared, taken: Object, *, had_ebpf: bool) -> tuple[str, ...]
         if field.path == WHOLE and found.original.get(field) is None and value is not None:
             sentences.append(f"{field} was made by somebody else meanwhile: it stays.")
     runs_ebpf = any((bool(v) and f.path[-1:] == ("bpfEnabled",)) or v == "BPF" for f, v in found.current.items())
-    if (had_ebpf or runs_ebpf) and taken.get("dataplane") not in configure.EBPFS:
+    if (had_ebpf or runs_ebpf) and not _is_bpf(taken.get("dataplane")):
         sentences.append(KERNEL)
     return tuple(sentences)
+
+
+def _is_bpf(dataplane: object) -> bool:
+    """Whether a dataplane as a snapshot names it is eBPF; None: it was not known which one ran."""
+    entry = BY_NAME.get(str(dataplane))
+    return entry is not None and entry.bpf
 
 
 def _is_unreadable(held: Value) -> bool:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from steps.cluster.kube import kube_proxy
+from steps.cluster.kube.calico.dataplanes import further_fields
+from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.config import environment, proxy
 from steps.cluster.kube.permissions import (
@@ -32,7 +34,7 @@ from steps.cluster.kube.permissions import (
 
 Object = dict[str, Any]
 
-SWITCHED: Final = ("bpfEnabled", "bpfExternalServiceMode", "nftablesMode")
+SWITCHED: Final = (BPF, SERVICE_MODE, NFTABLES_MODE, *further_fields())
 """The fields of FelixConfiguration that decide the dataplane."""
 
 AGENT_VARIABLES: Final = frozenset(

@@ -1,15 +1,15 @@
 """The lab as a cluster: each verb of the port, in terms of the modules beside this one."""
 
 import shlex
-import shutil
 from typing import Final
 
 from analysis.errors import Problem, Unfit
 from steps.catalogue.dataplanes import Arm
+from steps.catalogue.tools import served
 from steps.catalogue.topologies import BY_NAME, CONTROL
 from steps.cluster.lab import box, layout, state, topology
-from steps.cluster.lab.dataplanes import load
-from steps.cluster.lab.dataplanes.ebpf import PINNED
+from steps.cluster.lab.dataplanes import load, traits
+from steps.cluster.lab.evidence import mechanisms
 from steps.cluster.lab.services import all_ports
 from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
 from steps.settings import Settings
@@ -101,8 +101,9 @@ class Lab:
         if not any(t.name == CONTROL for t in wanted):
             wanted.insert(0, BY_NAME[CONTROL])
         servers.stop()
-        servers.start(servers.needed(wanted))
-        return [servers.placement(topology) for topology in wanted]
+        tools = served(trial.tool for trial in visit.trials)
+        servers.start(servers.needed(wanted, tools))
+        return [servers.placement(topology, tools) for topology in wanted]
 
     def clear(self) -> None:
         """End the servers, and whatever else runs in the lab's namespaces."""
@@ -131,20 +132,9 @@ class Lab:
 
     def _raze(self) -> list[Change]:
         state.forget()
-        found = topology.raze()
-        pinned = [node.name for node in layout.NODES if (PINNED / node.name).exists()]
-        for name in pinned:
-            shutil.rmtree(PINNED / name)
-        if not found and not pinned:
-            return []
-        return [
-            Change(
-                what="the lab that was there is gone",
-                command=" && ".join(
-                    [f"ip netns del {name}" for name in found] + [f"rm -r {PINNED / name}" for name in pinned]
-                ),
-            )
-        ]
+        commands = [f"ip netns del {name}" for name in topology.raze()]
+        commands += [line for mechanism in mechanisms(traits()) for line in mechanism.remove()]
+        return [Change(what="the lab that was there is gone", command=" && ".join(commands))] if commands else []
 
 
 def _in_box() -> None:

@@ -4,11 +4,11 @@ import pytest
 
 from analysis.errors import BadInput, Problem, Unfit
 from steps.cluster import connect
-from steps.cluster.kube import observe, pods
+from steps.cluster.kube import pods
 from steps.cluster.kube.adapter import Kube
 from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
-from steps.model import Visit
+from steps.model import Sign, Visit
 from steps.settings import Settings, choose
 from tests.steps.builders import trial
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
@@ -107,19 +107,19 @@ def test_a_run_that_is_at_work_keeps_its_lock_and_its_pods() -> None:
     kube(calico, RUN).configure(visit("ebpf"), settings())
     client, _transport = direct_client(calico.store)
     container = pods.Container("server", ("true",))
-    Crew(client, observe.TRIALS).man([pods.pod("server", observe.TRIALS, "server", "node-a", [container], "image:1")])
+    Crew(client, pods.TRIALS).man([pods.pod("server", pods.TRIALS, "server", "node-a", [container], "image:1")])
     other = kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"})
     assert other.restore() == []
     with pytest.raises(Unfit, match="at work: stop it first"):
         kube(calico).restore_for_person()
-    assert Crew(client, observe.TRIALS).pods()
+    assert Crew(client, pods.TRIALS).pods()
     (found,) = [f for f in other.preflight(settings()) if f.severity == "stop" and "held" in f.reason]
     assert "workflow bench/run-1" in found.reason
     work(calico, "run-1", "Failed")
     (found,) = [f for f in other.preflight(settings()) if "left it" in f.reason]
     assert "restore --environment prod" in str(found.remedy)
     assert other.restore()
-    assert not Crew(client, observe.TRIALS).pods()
+    assert not Crew(client, pods.TRIALS).pods()
 
 
 def test_restore_goes_by_the_lock_alone_and_changes_nothing_without_one() -> None:
@@ -141,8 +141,8 @@ def test_the_visit_that_a_stop_cut_short_is_known_by_the_lock_and_the_pods_of_it
     who.configure(going.model_copy(update={"trials": (trial(),)}), settings())
     assert who.unfinished() is None, "no trial can have been measured"
     client, _transport = direct_client(calico.store)
-    crew, container = Crew(client, observe.TRIALS), pods.Container("server", ("true",))
-    crew.man([pods.pod("server", observe.TRIALS, "server", "node-a", [container], "image:1")])
+    crew, container = Crew(client, pods.TRIALS), pods.Container("server", ("true",))
+    crew.man([pods.pod("server", pods.TRIALS, "server", "node-a", [container], "image:1")])
     assert kube(calico, RUN).unfinished() == going
     assert kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"}).unfinished() is None, "it is another run's"
     who.configure(visit("iptables"), settings())
@@ -218,3 +218,31 @@ def test_the_gate_is_only_asked_where_it_can_look() -> None:
     who.configure(visit("ebpf"), settings())
     who.restore()
     assert any("whether iptables works again was not looked at" in sentence for sentence in said)
+
+
+def test_a_settle_that_retry_begins_again_says_that_the_switch_was_put_back() -> None:
+    calico = Calico()
+    who = kube(calico, RUN)
+    who.configure(visit("ebpf"), settings())
+    who.restore()
+    with pytest.raises(Problem, match=r"prod: the switch to ebpf was put back .* so iptables runs now.* submit a run"):
+        who.observe(visit("ebpf"), "before")
+
+
+@pytest.mark.parametrize("dataplane", ["iptables", "as-is"])
+def test_a_settle_that_retry_begins_again_goes_on_where_no_switch_is_missing(
+    dataplane: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calico = Calico()
+    who = kube(calico, RUN)
+    who.configure(visit(dataplane), settings(dataplane))
+    who.restore()
+    looked = []
+
+    def look(*_given: object, **_more: object) -> list[Sign]:
+        looked.append(dataplane)
+        return []
+
+    monkeypatch.setattr("steps.cluster.kube.observe.observe", look)
+    assert who.observe(visit(dataplane), "before") == []
+    assert looked == [dataplane]

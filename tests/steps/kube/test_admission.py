@@ -9,8 +9,8 @@ from steps.cluster.kube import prepare
 from steps.cluster.kube.workloads import admission
 from steps.model import Finding
 from tests.steps.kube import fake_kubelet
+from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import NAMESPACE
-from tests.steps.kube.fake_store import Request
 from tests.steps.kube.test_alterations import step_pod
 from tests.steps.kube.test_prepare import MEASURED, WITH_IMAGE, Bench, settings
 

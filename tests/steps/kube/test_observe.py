@@ -139,7 +139,7 @@ def test_a_felix_that_restarted_during_the_trials_voids_them() -> None:
     made = recorded.changed_at + timedelta(seconds=1)
     cluster.store.stopped, late = made, cluster.store.stopped
     cluster.client.create(
-        PODS, pods.pod("server", observe.TRIALS, "server", "node-b", [Container("c", ("x",))], "image:1"), BENCHMARK
+        PODS, pods.pod("server", pods.TRIALS, "server", "node-b", [Container("c", ("x",))], "image:1"), BENCHMARK
     )
     cluster.store.stopped = late
     found = cluster.observe("iptables", "after")

@@ -49,7 +49,7 @@ def put_back(
 ) -> list[Change]:
     client, transport = direct_client(calico.store)
     transport.kill_at, transport.kill_after_write = kill_at, late
-    if not restore.is_ours(client, owner, quiet, insist=insist):
+    if not state.is_ours(client, owner, quiet, insist=insist):
         return []
     return restore.restore(client, quiet, calico.store.advance, prove)
 
@@ -464,7 +464,7 @@ TROUBLES = (
 
 @pytest.mark.parametrize("dataplane", ["nftables", "ebpf-dsr"])
 def test_a_switch_survives_an_api_that_breaks_again_and_again(dataplane: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_backoff", lambda _state: 0.0)
+    monkeypatch.setattr(transport, "BACKOFF", lambda _state: 0.0)
     calico = Calico()
     before = calico.settings()
     api = Api(calico.store)

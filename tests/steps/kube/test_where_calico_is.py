@@ -245,7 +245,7 @@ def test_an_interface_is_found_by_its_address_however_that_is_written(monkeypatc
 def test_the_looking_pods_reach_each_other_by_ipv6() -> None:
     bench = Bench()
     ipv6_only(bench.calico)
-    places = observe.sites(bench.standing, MEASURED)
+    places = looking.sites(bench.standing.nodes, MEASURED)
     assert [place.address for place in places] == ["fd00:250::11", "fd00:250::12"]
     services: dict[str, Object] = {
         f"look-{i}": {"spec": {"clusterIP": f"fd00:97::{i}", "ports": [{"nodePort": 30000 + i}]}} for i in (0, 1)

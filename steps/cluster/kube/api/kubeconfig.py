@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from analysis.aside import say_aside
 from analysis.errors import BadInput, Unfit
 from steps.cluster.kube.api.waiting import Notice
-from steps.model import faults_of
+from steps.strict_model import faults_of
 
 LARGEST_BYTES: Final = 4 * 2**20
 """Of one kubeconfig; a hundred clusters with their certificates take a tenth of that."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from steps.catalogue.tools import CONNECTIVITY
 from steps.catalogue.topologies import Topology
 from steps.cluster.kube import padding, pods, reach
 from steps.cluster.kube.looking import Site
@@ -34,4 +35,4 @@ def at_once(
         ),
         pods.largest_step(near, image),
     ]
-    return [*made, padding.backend(far, image)] if settings.services else made
+    return [*made, padding.backend(far, image, CONNECTIVITY.port)] if settings.services else made
