@@ -1,6 +1,8 @@
 """An SQL prompt over the views of a store."""
 
 import contextlib
+import io
+import sys
 from collections.abc import Callable
 
 from analysis import database
@@ -19,13 +21,24 @@ HELP = """SQL ends with a semicolon or an empty line. Beside SQL:
   .quit                 leave, as Ctrl-D does"""
 
 
-def run(store: Store, console: Terminal | None = None, read: Callable[[str], str] = input) -> int:
+def _line(prompt: str) -> str:
+    """A line of the standard input, whatever that is; one that can't be read is at its end."""
+    if sys.stdin is None:  # it was closed before this program began
+        raise EOFError
+    try:
+        return input(prompt)
+    except OSError as error:
+        say_aside(f"The standard input can't be read: {error.strerror or error}.")
+        raise EOFError from None
+
+
+def run(store: Store, console: Terminal | None = None, read: Callable[[str], str] | None = None) -> int:
     """Read statements and print their answers until the end of input.
 
     Args:
         store: what to open.
         console: where answers go; the standard output by default.
-        read: shows a prompt and gives a line; raises EOFError at the end.
+        read: shows a prompt and gives a line; raises EOFError at the end. The standard input by default.
 
     Returns:
         0, the exit code.
@@ -33,7 +46,9 @@ def run(store: Store, console: Terminal | None = None, read: Callable[[str], str
     Raises:
         Unfit: the store can't be read.
     """
-    console = console or Terminal()
+    console, read = console or Terminal(), read or _line
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
     with contextlib.ExitStack() as opened:
         con = opened.enter_context(database.connect(store))
         _show_left_out(con, console)

@@ -94,6 +94,13 @@ def known() -> dict[str, tuple[str, ...]]:
         (["check", "PYTST=-x"], "make check takes no PYTST, which is near PYTEST: leave it out"),
         (["clean", "PROFILE=x"], "make clean takes no PROFILE, which is for "),
         (["PROFILE=x"], "make help takes no PROFILE, which is for "),
+        (["plan", "ROUNDS=2"], "make plan takes no ROUNDS: did you mean VISITS?"),
+        (["plan", "OMIT=2"], "make plan takes no OMIT: only the form's field `options` does"),
+        (["plan", "OPTIONS=seed=1"], "make plan takes no OPTIONS, which is the Makefile's own: leave it out"),
+        (["plan", "GIVEN=", "PROFIL=smoke"], "make plan takes no PROFIL: did you mean PROFILE?"),
+        (["restore", "ENVIRONMENT=prod", "DRY=1"], "make restore takes no DRY: did you mean DRY_RUN?"),
+        (["restore", "ENV=prod"], "make restore takes no ENV: did you mean ENVIRONMENT?"),
+        (["report", "RUN_ID=x"], "make report takes no RUN_ID: did you mean RUN?"),
         (["plan", "DURATON=1", "STREAM=2"], "DURATON: did you mean DURATION?; make plan takes no STREAM: did you"),
     ],
 )
@@ -129,6 +136,10 @@ def test_make_without_python_refuses_a_misspelt_variable_after_set_up(tmp_path: 
     assert done.returncode == 2
     assert f"make {target} takes no PYTST, which is near PYTEST: leave it out" in done.stderr
     assert "-m\n" not in done.stdout, "nothing was started"
+
+
+def test_a_name_that_means_the_same_as_another_is_answered_by_that_one() -> None:
+    assert faults(["run"], known(), ["ROUNDS"]) == ["make run takes no ROUNDS: did you mean VISITS?"]
 
 
 def test_several_targets_share_their_variables() -> None:

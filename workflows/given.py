@@ -15,6 +15,15 @@ EVERYWHERE = ("PYTHON", "VENV")
 FOREIGN = ("AWS_", "BENCHMARK_", "FUZZ_", "KUBE", "MAKE", "PYTEST_", "PYTHON")
 """Beginnings of names that are other programs', or the steps' own environment."""
 
+OWN = ("OPTIONS", "SUBMISSION", "DEPLOYMENT", "TAKES", "GIVEN", "REFUSED", "quoted", "refusal", "command")
+"""The Makefile's own, which are not for typing."""
+
+MEANT = {"ROUNDS": "VISITS"}
+"""What is near no name, but means the same as one: the form's field `options` takes both."""
+
+SHORTEST = 3
+"""Letters of a name by which a longer one is meant, as DRY for DRY_RUN."""
+
 NEAR = 0.75
 """So alike must two names be, of 1, that one is taken for the other: TOPOLOGY and TOPOLOGIES are 0.78."""
 
@@ -39,8 +48,12 @@ def faults(goals: Iterable[str], known: Mapping[str, tuple[str, ...]], given: It
     target = f"make {' '.join(goals)}"
     found = []
     for name in sorted(set(given) - wanted):
-        near = difflib.get_close_matches(name.upper()[:40], sorted(wanted), n=2, cutoff=NEAR)
-        if near:
+        near = _alike(name.upper()[:40], wanted)
+        if name in OWN:
+            found.append(f"{target} takes no {name}, which is the Makefile's own: leave it out")
+        elif MEANT.get(name) in wanted:
+            found.append(f"{target} takes no {name}: did you mean {MEANT[name]}?")
+        elif near:
             found.append(f"{target} takes no {name}: did you mean {' or '.join(near)}?")
         elif name in all_names:
             takers = ", ".join(sorted(other for other, names in known.items() if name in names))
@@ -49,6 +62,16 @@ def faults(goals: Iterable[str], known: Mapping[str, tuple[str, ...]], given: It
             near = difflib.get_close_matches(name.upper()[:40], sorted(all_names), n=2, cutoff=NEAR)
             found += [f"{target} takes no {name}, which is near {' and '.join(near)}: leave it out"] if near else []
     return found
+
+
+def _alike(name: str, known: Iterable[str]) -> list[str]:
+    """The known names that may be meant: it is the beginning of one, or goes on from one, or differs in few letters."""
+    begun = sorted(
+        other
+        for other in known
+        if (len(name) >= SHORTEST and other.startswith(name)) or name.startswith((f"{other}_", f"{other}-"))
+    )
+    return begun or difflib.get_close_matches(name, sorted(known), n=2, cutoff=NEAR)
 
 
 def main(goals: str, known: str, given: str) -> None:

@@ -1,6 +1,10 @@
 """The prompt: SQL and its own commands, and errors that don't end it."""
 
 import io
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -101,3 +105,29 @@ def test_text_with_newlines_stays_on_one_line() -> None:
     out = io.StringIO()
     show(pa.table({"a": ["x\ty\nz", None]}), Terminal(file=out))
     assert out.getvalue() == "a\nx y z\n\n"
+
+
+@pytest.mark.parametrize("standard_input", ["<&-", "< binary"])
+def test_an_input_that_is_closed_or_no_text_is_read_to_its_end(
+    store: Store, tmp_path: Path, standard_input: str
+) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00;\n")
+    code = "import sys; from analysis import shell; from analysis.store import Store; shell.run(Store(sys.argv[1]))"
+    words = shlex.join([sys.executable, "-c", code, store.url])
+    environment = {**os.environ, "PYTHONPATH": str(Path(shell.__file__).parents[1])}
+    done = subprocess.run(
+        ["bash", "-c", f"{words} {standard_input}"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_input_that_fails_is_said_and_is_at_its_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_prompt: str) -> str:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("builtins.input", fail)
+    assert shell.run(store) == 0
+    assert capsys.readouterr().err == "The standard input can't be read: Input/output error.\n"
