@@ -13,8 +13,10 @@ from datetime import datetime
 from typing import Final, Literal
 
 from analysis import segments, words
+from analysis.domain import Cell
 from analysis.flags import MARKED
-from analysis.metrics import Metric
+from analysis.metric import ComparedMetric, Scale, shown_unit
+from analysis.metrics import THROUGHPUT
 from analysis.segments import RECENT, Last, Levels, Step
 from analysis.statistics import SIGNIFICANCE, holm
 
@@ -49,10 +51,8 @@ class Series:
     For metrics on a ratio scale values are logarithms: of the figure, or of its ratio to the baseline's that night.
     """
 
-    metric: Metric
-    topology: str
-    protocol: str
-    direction: str
+    metric: ComparedMetric
+    cell: Cell
     path: str
     dataplane: str
     against: str | None
@@ -83,10 +83,11 @@ class Change:
     metric: str
     metric_title: str
     unit: str
-    scale: Literal["ratio", "points"]
+    scale: Scale
     better: Literal["higher", "lower"]
     topology: str
-    protocol: str
+    tool: str
+    transport: str
     direction: str
     path: str
     dataplane: str
@@ -125,7 +126,7 @@ class Change:
     @property
     def where(self) -> str:
         """The path, and the metric unless it is throughput."""
-        return self.path if self.metric == "received_bps" else f"{self.path}, {self.metric_title}"
+        return self.path if self.metric == THROUGHPUT else f"{self.path}, {self.metric_title}"
 
     @property
     def size(self) -> str:
@@ -147,7 +148,7 @@ class Change:
     def figures(self) -> str:
         """The two levels: `9.80 → 8.60 Gbit/s`, or `+62 % → +43 %` to the baseline."""
         if self.against is None:
-            return words.step(self.before, self.after, self.unit)
+            return words.step(self.before, self.after, shown_unit(self.unit, self.scale))
         points = " points" if self.scale == "points" else ""
         return f"{words.percent(self.before)} → {words.percent(self.after)}{points}"
 
@@ -205,7 +206,7 @@ def find(series: Sequence[Series], limit_ratio: float = LIMIT_RATIO) -> Found:
     sights = [
         each.sight
         for one, each in zip(series, found, strict=True)
-        if each.sight is not None and one.metric.name == "received_bps"
+        if each.sight is not None and one.metric.name == THROUGHPUT
     ]
     return Found(tuple(changes), math.expm1(statistics.median(sights)) if sights else None)
 
@@ -280,9 +281,7 @@ def _change(one: Series, step: Step | Last, at: int, p: float, status: Status) -
         unit=metric.unit,
         scale=metric.scale,
         better=metric.better,
-        topology=one.topology,
-        protocol=one.protocol,
-        direction=one.direction,
+        **one.cell._asdict(),
         path=one.path,
         dataplane=one.dataplane,
         against=one.against,

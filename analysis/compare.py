@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from analysis import statistics, words
+from analysis.domain import Cell
 from analysis.flags import NO_DOUBT, Doubt
-from analysis.metrics import Metric
+from analysis.metric import ComparedMetric, Scale, shown_unit
+from analysis.metrics import THROUGHPUT
 from analysis.statistics import Difference
 
 Verdict = Literal["higher", "lower", "no-difference", "cannot-tell"]
@@ -17,16 +19,6 @@ BLIND: Final = 0.5
 
 HOPELESS: Final = 10.0
 """Beyond a tenfold difference, how much a run would have missed is no figure worth printing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What is compared: one metric on one path, protocol and direction."""
-
-    metric: Metric
-    topology: str
-    protocol: str
-    direction: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +36,11 @@ class Comparison:
     metric: str
     metric_title: str
     unit: str
-    scale: Literal["ratio", "points"]
+    scale: Scale
     better: Literal["higher", "lower"]
     topology: str
-    protocol: str
+    tool: str
+    transport: str
     direction: str
     path: str
     baseline: str
@@ -87,7 +80,7 @@ class Comparison:
         """The two means: `3.02 → 5.21 Gbit/s`."""
         if self.baseline_value is None or self.value is None:
             return ""
-        return words.step(self.baseline_value, self.value, self.unit)
+        return words.step(self.baseline_value, self.value, shown_unit(self.unit, self.scale))
 
     @property
     def estimate(self) -> str:
@@ -118,7 +111,7 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The whole: `pod-to-service tcp: lab-ebpf 3.02 → 5.21 Gbit/s, +72 % [65, 80]`."""
-        name = "" if self.metric == "received_bps" else f", {self.metric_title}"
+        name = "" if self.metric == THROUGHPUT else f", {self.metric_title}"
         figures = f" {self.figures}" if self.figures else ""
         return f"{self.path}{name}: {self.dataplane}{figures}, {self.answer}"
 
@@ -130,7 +123,7 @@ class _Side:
     values: Mapping[int, float]
     doubt: Doubt
 
-    def usable(self, metric: Metric) -> dict[int, float] | None:
+    def usable(self, metric: ComparedMetric) -> dict[int, float] | None:
         """On the scale of the comparison; None where a value has no logarithm."""
         if metric.scale == "points":
             return dict(self.values)
@@ -138,7 +131,7 @@ class _Side:
             return None
         return {block: math.log(value) for block, value in self.values.items()}
 
-    def mean(self, metric: Metric) -> float | None:
+    def mean(self, metric: ComparedMetric) -> float | None:
         """The mean over visits: geometric on a ratio scale, as the comparison is."""
         usable = self.usable(metric)
         if not usable:
@@ -148,36 +141,30 @@ class _Side:
 
 
 def compare_all(
-    metric: Metric,
-    cells: Sequence[tuple[str, str, str]],
+    metric: ComparedMetric,
+    cells: Mapping[Cell, str],
     baseline: str,
     others: Sequence[str],
-    visits: Mapping[tuple[str, str, str, str], Mapping[int, float]],
-    both_directions: frozenset[tuple[str, str]] = frozenset(),
-    doubts: Mapping[tuple[str, str, str, str], Doubt] | None = None,
+    visits: Mapping[tuple[Cell, str], Mapping[int, float]],
+    doubts: Mapping[tuple[Cell, str], Doubt] | None = None,
 ) -> list[Comparison]:
     """Every comparison of a run by one metric: the family over which chance is kept at 5 %.
 
     Args:
         metric: what is compared.
-        cells: topology, protocol, direction; those that don't have the metric's protocol are left out.
+        cells: those that have the metric, each with the name of its path.
         baseline: the dataplane that all others are compared with.
         others: the other dataplanes.
-        visits: the visit means: (topology, protocol, direction, dataplane) -> round -> value, in the metric's unit.
-        both_directions: topology and protocol of paths measured in both, whose name then says which.
-        doubts: what flags did to the visit means: (topology, protocol, direction, dataplane) -> doubt.
+        visits: the visit means: (cell, dataplane) -> round -> value, in the metric's unit.
+        doubts: what flags did to the visit means: (cell, dataplane) -> doubt.
     """
     doubts = doubts or {}
     drafts: list[tuple[Comparison, Difference | None]] = []
-    for cell in cells:
-        if cell[1] not in metric.protocols:
-            continue
-        shown = "" if cell[1] == "connect" else cell[1]  # the metric's title says it
-        path = words.cell(cell[0], shown, cell[2], both_directions=cell[:2] in both_directions)
-        base = _Side(visits.get((*cell, baseline), {}), doubts.get((*cell, baseline), NO_DOUBT))
+    for cell, path in cells.items():
+        base = _Side(visits.get((cell, baseline), {}), doubts.get((cell, baseline), NO_DOUBT))
         for other in others:
-            side = _Side(visits.get((*cell, other), {}), doubts.get((*cell, other), NO_DOUBT))
-            drafts.append(_draft(Key(metric, *cell), path, (baseline, base), (other, side)))
+            side = _Side(visits.get((cell, other), {}), doubts.get((cell, other), NO_DOUBT))
+            drafts.append(_draft(metric, cell, path, (baseline, base), (other, side)))
     told = [d.p for _, d in drafts if d is not None]
     adjusted = statistics.holm(told)
     level = statistics.level_faced(adjusted)
@@ -186,9 +173,8 @@ def compare_all(
 
 
 def _draft(
-    key: Key, path: str, base: tuple[str, _Side], other: tuple[str, _Side]
+    metric: ComparedMetric, cell: Cell, path: str, base: tuple[str, _Side], other: tuple[str, _Side]
 ) -> tuple[Comparison, Difference | None]:
-    metric = key.metric
     means = base[1].mean(metric), other[1].mean(metric)
     draft = Comparison(
         metric=metric.name,
@@ -196,9 +182,7 @@ def _draft(
         unit=metric.unit,
         scale=metric.scale,
         better=metric.better,
-        topology=key.topology,
-        protocol=key.protocol,
-        direction=key.direction,
+        **cell._asdict(),
         path=path,
         baseline=base[0],
         dataplane=other[0],

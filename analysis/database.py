@@ -17,24 +17,18 @@ import pyarrow as pa
 import pyarrow.dataset
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
-from analysis import flags
+from analysis import view_statements
 from analysis.errors import BadInput, Unfit
 from analysis.integrity.audit import ALWAYS, EVERY
 from analysis.integrity.left_out import LeftOut
 from analysis.integrity.left_out import table as left_out_table
 from analysis.inventory import CHILDREN, Inventory, Part
-from analysis.schema import SCHEMA_VERSION, arrow_schema
+from analysis.schema import SCHEMA_VERSION, arrow_schema, is_known
 from analysis.store import Store
 from analysis.tables import digest
 from analysis.upgrade import UPGRADES, Steps, upgraded, without_steps
 
 Connection = duckdb.DuckDBPyConnection
-
-VIEWS: Final = ("measurements", "visit_means", "node_usage", "idle_usage", "evidence", "latest_runs")
-"""What derives from the tables, each in `views/NAME.sql`, in an order in which each finds those it reads."""
-
-MACROS: Final = ("geometric_mean",)
-"""Functions that views and questions use, each in `views/NAME.sql`."""
 
 COLUMNS: Final = """
 select table_name, column_name, data_type
@@ -78,7 +72,7 @@ def connect(
     run_id: str | None = None,
     asking: str | None = None,
 ) -> Connection:
-    """Open the store as it is now: views `runs`, `visits`, `trials`, `samples`, and those of VIEWS.
+    """Open the store as it is now: views `runs`, `visits`, `trials`, `samples`, and those in `views/`.
 
     Only runs that are whole are seen; the table `left_out` says which are not, and why. Times have a zone, UTC; fetch
     them by `to_arrow_table()` or `df()`.
@@ -137,14 +131,12 @@ def _create(con: Connection, store: Store, inventory: Inventory, steps: Steps, c
     _create_runs(con, inventory, steps, current)
     for table in CHILDREN:
         stored = [
-            upgraded(rows, table, version, steps, current)
+            upgraded(_whole(con, table, version, rows), table, version, steps, current)
             for version, rows in _stored(con, store, table, inventory.parts[table])
         ]
         con.execute(f"create view {table} as {_shaped(con, table, stored)}")
-    for statement in flags.statements():
+    for statement in view_statements.statements():
         con.execute(statement)
-    for name in (*MACROS, *VIEWS):
-        con.execute(resources.files("analysis").joinpath("views", f"{name}.sql").read_text())
 
 
 def left_out(con: Connection) -> list[LeftOut]:
@@ -232,15 +224,22 @@ def _create_runs(con: Connection, inventory: Inventory, steps: Steps, current: i
     for version, table in inventory.runs.items():
         name = f"runs_of_version_{version}"
         con.register(name, table)
-        stored.append(upgraded(f'"{name}"', "runs", version, steps, current))
+        stored.append(upgraded(_whole(con, "runs", version, f'"{name}"'), "runs", version, steps, current))
     con.execute(f"create table runs as {_shaped(con, 'runs', stored)}")
     for version in inventory.runs:
         con.unregister(f"runs_of_version_{version}")
 
 
-def _shaped(con: Connection, table: str, stored: Iterable[str]) -> str:
+def _whole(con: Connection, table: str, version: int, rows: str) -> str:
+    """What to select rows of an older version from, so that they have each of its columns, as an upgrade expects."""
+    if version == SCHEMA_VERSION or not is_known(version):
+        return rows
+    return f"({_shaped(con, table, [rows], version)})"
+
+
+def _shaped(con: Connection, table: str, stored: Iterable[str], version: int = SCHEMA_VERSION) -> str:
     """A query for all of the stored rows with just the columns of the schema; what a file lacks is null."""
-    shape = con.from_arrow(arrow_schema(table).empty_table())
+    shape = con.from_arrow(arrow_schema(table, version).empty_table())
     columns = ", ".join(
         f'null::{kind} as "{name}"' for name, kind in zip(shape.columns, map(str, shape.types), strict=True)
     )
@@ -276,8 +275,9 @@ def _read(con: Connection, store: Store, table: str, version: int, parts: list[P
     if files.local and not _PATTERN.search(files.root):
         named = ", ".join(map(_quoted, paths))
         return f"read_parquet([{named}], union_by_name = true, hive_partitioning = false, filename = false)"
-    schema = arrow_schema(table)
-    if version != SCHEMA_VERSION:
+    if is_known(version):
+        schema = arrow_schema(table, version)
+    else:
         found = [part.schema for part in parts if part.schema is not None]
         schema = pa.unify_schemas(found, promote_options="permissive")
     dataset = pyarrow.dataset.dataset(

@@ -1,30 +1,17 @@
 """A run's key figures, few and named, for whoever follows them from night to night outside of the store."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from analysis.database import Connection, query
+import duckdb
 
-THROUGHPUT: Final = "throughput"
-"""TCP, bit/s, the mean over visits."""
+from analysis import run
+from analysis.metrics import TRIALS, exports, figure_name
 
-COST: Final = "cost"
-"""CPU seconds of both nodes per Gbit, the mean over visits."""
-
-TRIALS: Final = "trials"
-
-_OF_PATHS: Final = """
-    select dataplane, topology, direction, avg(received_bps) as throughput, avg(cpu_s_per_gbit) as cost
-    from visit_means where run_id = $run_id and protocol = 'tcp' group by all"""
 _OF_TRIALS: Final = "select outcome, count(*) as trials from trials where run_id = $run_id group by outcome"
 
 
-def name(figure: str, *of: str) -> str:
-    """What a figure is called: `throughput ebpf pod-to-service`, or `trials measured`."""
-    return " ".join((figure, *of))
-
-
-def key_figures(con: Connection, run_id: str, directions: Mapping[str, str]) -> dict[str, float]:
+def key_figures(con: duckdb.DuckDBPyConnection, run_id: str, directions: Mapping[str, str]) -> dict[str, float]:
     """The figures that were measured, by name.
 
     Args:
@@ -32,18 +19,23 @@ def key_figures(con: Connection, run_id: str, directions: Mapping[str, str]) -> 
         run_id: the run.
         directions: of each path, the one that tells most.
     """
-    about = {"run_id": run_id}
     found: dict[str, float] = {}
-    for row in _rows(con, _OF_PATHS, about):
+    for row in run.rows(con, _of_paths(), run_id=run_id):
         if directions.get(str(row["topology"])) == row["direction"]:
-            for figure in (THROUGHPUT, COST):
-                if row[figure] is not None:
-                    found[name(figure, str(row["dataplane"]), str(row["topology"]))] = float(str(row[figure]))
-    for row in _rows(con, _OF_TRIALS, about):
-        found[name(TRIALS, str(row["outcome"]))] = float(str(row["trials"]))
+            for _, export in exports():
+                if row[export.figure] is not None:
+                    place = figure_name(export.figure, str(row["dataplane"]), str(row["topology"]))
+                    found[place] = float(str(row[export.figure]))
+    for row in run.rows(con, _OF_TRIALS, run_id=run_id):
+        found[figure_name(TRIALS, str(row["outcome"]))] = float(str(row["trials"]))
     return found
 
 
-def _rows(con: Connection, sql: str, about: Mapping[str, str]) -> Iterable[Mapping[str, object]]:
-    rows: list[dict[str, object]] = query(con, sql, dict(about)).to_pylist()
-    return rows
+def _of_paths() -> str:
+    means = ", ".join(
+        f"avg({metric.name}) filter (tool = '{export.tool}' and transport = '{export.transport}') as {export.figure}"
+        for metric, export in exports()
+    )
+    return f"""
+        select dataplane, topology, direction, {means} from visit_means where run_id = $run_id
+        group by dataplane, topology, direction"""  # noqa: S608 - names of this project's metrics

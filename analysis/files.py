@@ -1,30 +1,32 @@
 """The files of a store, in a folder or in an S3 bucket: each is put whole or not at all; trouble is a sentence."""
 
 import contextlib
-import errno
-import fcntl
+import functools
 import os
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import pyarrow as pa
-from pyarrow import fs
-
-from analysis import addresses
+from analysis import addresses, atomic, locks
 from analysis.errors import Damaged, Unfit
 from analysis.trouble import check_regular, of_one_file, reason
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import fs
 
 T = TypeVar("T")
 
 LOCK_S: Final = 60
-TEMPORARY: Final = ".tmp"
-"""How the name of a file ends that is still being written, or whose writer was killed."""
+
+LOCK: Final = ".lock"
+"""The file in a folder that its writers lock."""
 
 UNREADABLE: Final = "can't be read"
 """How what is wrong with a file begins that may well be in order, but not for this user or on this machine."""
@@ -51,11 +53,17 @@ class Files:
         Raises:
             BadInput: it is none of these.
         """
-        address = addresses.parse(url)
-        self.url = address.shown
-        self.local = address.local
-        self.root = address.root
-        self.filesystem = addresses.filesystem(address)
+        self._address = addresses.parse(url)
+        self.url = self._address.shown
+        self.local = self._address.local
+        self.root = self._address.root
+        if not self.local:
+            _ = self.filesystem  # so that what pyarrow does not take is refused now
+
+    @functools.cached_property
+    def filesystem(self) -> "fs.FileSystem":
+        """What reads and lists the files. It is pyarrow's, which takes a while to import."""
+        return addresses.filesystem(self._address)
 
     def path(self, name: str) -> str:
         """The whole path of a file, as `self.filesystem` and the operating system take it."""
@@ -85,30 +93,12 @@ class Files:
             yield
             return
         with contextlib.ExitStack() as stack:
-            with self.speaking("write", ".lock"):
+            with self.speaking("write", LOCK), contextlib.suppress(locks.NoLocksError):
                 Path(self.root).mkdir(parents=True, exist_ok=True)
-                handle = os.open(self.path(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-                stack.callback(os.close, handle)
-                self._wait_for(handle)
+                descriptor = stack.enter_context(locks.open_file(self.path(LOCK), os.O_RDWR | os.O_CREAT))
+                if not locks.lock(descriptor, LOCK_S):
+                    raise Unfit(f"can't write {self.root}: another process has been writing it for {LOCK_S} s")
             yield
-
-    def _wait_for(self, handle: int) -> None:
-        deadline = time.monotonic() + LOCK_S
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Unfit(
-                        f"can't write {self.root}: another process has been writing it for {LOCK_S} s"
-                    ) from None
-                time.sleep(0.05)
-            except OSError as error:
-                if error.errno in {errno.ENOLCK, errno.ENOTSUP}:
-                    return
-                raise
-            else:
-                return
 
     def put(self, name: str, content: bytes) -> None:
         """Write a file so that a reader, or a kill at any moment, finds all of it or what was there before.
@@ -118,10 +108,26 @@ class Files:
         """
         with self.speaking("write", name):
             if self.local:
-                _put_local(Path(self.path(name)), content)
+                atomic.write(Path(self.path(name)), content, durable=True)
             else:
                 with self.filesystem.open_output_stream(self.path(name), compression=None) as stream:
                     stream.write(content)
+
+    def put_file(self, name: str, source: Path) -> None:
+        """Write a copy of a file of this machine, whole or not at all as `put` does.
+
+        A bucket gets the file as it is: left to itself, pyarrow would compress again what is called .gz.
+
+        Raises:
+            Unfit: it can't be read or written.
+        """
+        with self.speaking("write", name), source.open("rb") as incoming:
+            if self.local:
+                with atomic.replacing(Path(self.path(name))) as out:
+                    shutil.copyfileobj(incoming, out)
+            else:
+                with self.filesystem.open_output_stream(self.path(name), compression=None) as stream:
+                    shutil.copyfileobj(incoming, stream)
 
     def read(self, name: str, most_bytes: int | None = None) -> bytes:
         """The content of a file.
@@ -136,14 +142,14 @@ class Files:
             Unfit: the store can't be read.
         """
 
-        def whole(stream: pa.NativeFile) -> bytes:
+        def whole(stream: "pa.NativeFile") -> bytes:
             if most_bytes is not None and stream.size() > most_bytes:
                 raise Damaged(self.address(name), f"has {stream.size():,} bytes, which is far too many")
             return bytes(stream.read())
 
         return self.reading(name, whole)
 
-    def reading(self, name: str, use: Callable[[pa.NativeFile], T]) -> T:
+    def reading(self, name: str, use: Callable[["pa.NativeFile"], T]) -> T:
         """What comes of using an open file.
 
         Args:
@@ -176,13 +182,11 @@ class Files:
         Raises:
             Unfit: it can't be listed.
         """
-        with self.speaking("read", folder):
-            found = self.filesystem.get_file_info(fs.FileSelector(self.path(folder), allow_not_found=True))
         return sorted(
             (
                 File(info.base_name, info.mtime.timestamp())
-                for info in found
-                if info.type == fs.FileType.File and not info.base_name.startswith(".")
+                for info in self._infos(folder)
+                if info.is_file and not info.base_name.startswith(".")
             ),
             key=lambda file: file.name,
         )
@@ -193,9 +197,7 @@ class Files:
         Raises:
             Unfit: it can't be listed.
         """
-        with self.speaking("read", folder):
-            found = self.filesystem.get_file_info(fs.FileSelector(self.path(folder), allow_not_found=True))
-        return tuple(sorted(info.base_name for info in found if info.type == fs.FileType.Directory))
+        return tuple(sorted(info.base_name for info in self._infos(folder) if not info.is_file))
 
     def last_put(self, folder: str) -> datetime | None:
         """When anything was last put into a folder, or below it; None where there is nothing.
@@ -203,25 +205,43 @@ class Files:
         Raises:
             Unfit: it can't be listed.
         """
-        with self.speaking("read", folder):
-            found = self.filesystem.get_file_info(
-                fs.FileSelector(self.path(folder), allow_not_found=True, recursive=True)
-            )
-        return max((info.mtime for info in found if info.type == fs.FileType.File), default=None)
+        return max((info.mtime for info in self._infos(folder, recursive=True) if info.is_file), default=None)
 
-    def fetch(self, folder: str, destination: Path) -> None:
-        """Copy a folder, and all below it, to this machine.
+    def _infos(self, folder: str, *, recursive: bool = False) -> "tuple[fs.FileInfo, ...]":
+        from pyarrow import fs  # noqa: PLC0415 - see `filesystem`
+
+        with self.speaking("read", folder):
+            selector = fs.FileSelector(self.path(folder), allow_not_found=True, recursive=recursive)
+            return tuple(self.filesystem.get_file_info(selector))
+
+    def fetch(self, name: str, destination: Path) -> bool:
+        """Copy a file, or a folder with all below it, to this machine.
+
+        Args:
+            name: of the file or folder.
+            destination: the path of the copy.
+
+        Returns:
+            Whether there is a file or a folder of this name.
 
         Raises:
             Unfit: it can't be read, or not be written there.
         """
-        with self.speaking("read", folder):
+        with self.speaking("read", name):
+            if self.local:
+                return _copy(Path(self.path(name)), destination)
+            if not self._exists(self.path(name)):
+                return False
+            from pyarrow import fs  # noqa: PLC0415 - see `filesystem`
+
+            destination.parent.mkdir(parents=True, exist_ok=True)
             fs.copy_files(
-                self.path(folder),
+                self.path(name),
                 str(destination),
                 source_filesystem=self.filesystem,
                 destination_filesystem=fs.LocalFileSystem(),
             )
+        return True
 
     def delete(self, name: str) -> None:
         """Take a file away; it may be gone already.
@@ -243,7 +263,7 @@ class Files:
         """
         if not self.local:
             return
-        for path in Path(self.path(folder)).glob(f".*{TEMPORARY}"):
+        for path in Path(self.path(folder)).glob(f".*{atomic.TEMPORARY}"):
             with self.speaking("delete", f"{folder}/{path.name}"), contextlib.suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > older_than_s:
                     path.unlink()
@@ -251,9 +271,14 @@ class Files:
     def is_there(self, name: str) -> bool:
         """Whether there is a file or folder of this name, as far as can be seen."""
         try:
-            return bool(self.filesystem.get_file_info(self.path(name)).type != fs.FileType.NotFound)
+            return self._exists(self.path(name))
         except OSError:
             return False
+
+    def _exists(self, path: str) -> bool:
+        from pyarrow import fs  # noqa: PLC0415 - see `filesystem`
+
+        return bool(self.filesystem.get_file_info(path).type != fs.FileType.NotFound)
 
     @contextlib.contextmanager
     def nobody_writes(self) -> Iterator[bool]:
@@ -263,14 +288,12 @@ class Files:
 
     def _locked_at_once(self, stack: contextlib.ExitStack) -> bool:
         try:
-            handle = os.open(self.path(".lock"), os.O_RDONLY | os.O_CLOEXEC)
-            stack.callback(os.close, handle)
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            descriptor = stack.enter_context(locks.open_file(self.path(LOCK), os.O_RDONLY))
+            return locks.try_lock(descriptor, shared=True)
         except FileNotFoundError:
             return True  # no writer is without it
         except OSError:
             return False
-        return True
 
     def check_there(self) -> None:
         """See that a bucket is there: listing one that is not looks like an empty one.
@@ -285,7 +308,7 @@ class Files:
             return
         bucket = self.root.partition("/")[0]
         with self.speaking("reach"):
-            if self.filesystem.get_file_info(bucket).type == fs.FileType.NotFound:
+            if not self._exists(bucket):
                 raise Unfit(
                     f"can't reach {self.address('')}: there is no bucket {bucket!r}; create it, or correct RESULTS"
                 )
@@ -301,21 +324,13 @@ class Files:
         self.delete(name)
 
 
-def _put_local(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}"
-    try:
-        with temporary.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    # The rename itself is on disk only when its folder is.
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _copy(source: Path, destination: Path) -> bool:
+    """Copy a file or folder of this machine, without hidden files, such as half-written ones; whether it is there."""
+    if source.is_dir():
+        shutil.copytree(source, destination, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+        return True
+    if not source.exists():
+        return False
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, destination)
+    return True

@@ -9,23 +9,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from analysis.schema import NODE_USAGE
-
 Kind = Literal["throughput", "loss", "connect", "cpu", "cpu_modes", "memory", "return_path"]
 """What figures are about; a flag does the same to all figures of a kind."""
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-
-COLUMNS: Final[Mapping[Kind, tuple[str, ...]]] = {
-    "throughput": ("sent_bps", "received_bps", "retransmits", "rtt_s"),
-    "loss": ("lost_packets", "total_packets", "jitter_s"),
-    "connect": ("connects_per_s", "connect_p50_s", "connect_p99_s"),
-    "cpu": ("cpu_s_per_gbit",),
-    "cpu_modes": (),
-    "memory": (),
-    "return_path": ("nat_bytes_per_payload_byte",),
-}
-"""The figures of `trials` by kind."""
 
 NODE_FIELDS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "cpu": ("busy_ratio", "busy_above_idle_ratio"),
@@ -217,48 +204,3 @@ def doubt(of_trials: Iterable[tuple[Collection[str] | None, int]], kind: Kind) -
         names = tuple(sorted({name_of(flag) for flag in flags or () if voids((flag,), kind) or marks((flag,), kind)}))
         found += Doubt(count, count if marked and not out else 0, count if out else 0, names)
     return found
-
-
-def statements() -> Iterable[str]:
-    """SQL that brings all this into a database: the macros `voids` and `marks`, and the view `usable_trials`.
-
-    `voids(flags, kind)` and `marks(flags, kind)` are as above. `usable_trials` is `trials` without void figures.
-    """
-    names = "list_transform(coalesce(flags, []), lambda f: split_part(f, ':', 1))"
-    known = _list(BY_NAME)
-    yield f"create macro voids(flags, kind) as list_has_any({names}, {_by_kind('voids')})"
-    yield (
-        f"create macro marks(flags, kind) as list_has_any({names}, {_by_kind('marks')}) "
-        f"or not list_has_all({known}, {names})"
-    )
-    columns = [_usable(f"t.{name}", name, kind) for kind, names in COLUMNS.items() for name in names]
-    columns.append(f"list_transform(t.nodes, lambda n: {_usable_node()}) as nodes")
-    yield f"create view usable_trials as select * replace ({', '.join(columns)}) from trials as t"  # noqa: S608
-
-
-def _by_kind(effect: Literal["voids", "marks"]) -> str:
-    cases = " ".join(
-        f"when '{kind}' then {_list(flag.name for flag in FLAGS if kind in getattr(flag, effect))}" for kind in KINDS
-    )
-    return f"case kind {cases} end"
-
-
-def _list(names: Iterable[str]) -> str:
-    quoted = ", ".join(f"'{name}'" for name in names)
-    return f"[{quoted}]::varchar[]"
-
-
-def _usable(expression: str, name: str, kind: Kind) -> str:
-    return f"case when not voids(t.flags, '{kind}') then {expression} end as {name}"
-
-
-def _usable_node() -> str:
-    kinds: dict[str, Kind] = {name: kind for kind, names in NODE_FIELDS.items() for name in names}
-    fields = [NODE_USAGE.field(i).name for i in range(NODE_USAGE.num_fields)]
-    parts = (
-        f"{name} := case when not voids(t.flags, '{kinds[name]}') then n.{name} end"
-        if name in kinds
-        else f"{name} := n.{name}"
-        for name in fields
-    )
-    return f"struct_pack({', '.join(parts)})"

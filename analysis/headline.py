@@ -17,8 +17,8 @@ def headline(about: Run, comparisons: Sequence[Comparison], measured: int) -> st
         return "Nothing was measured, so there is no answer."
     if len(about.arms) == 1:
         return f"Only {about.baseline.title} was measured, so there is nothing to compare it with."
-    for metric in ("received_bps", "connect_p50_s"):
-        if sentence := answer(about, [c for c in comparisons if c.metric == metric]):
+    for metric in metrics.LEADING:
+        if sentence := answer(about, [c for c in comparisons if c.metric == metric.name]):
             return sentence
     return "No path was measured with two dataplanes, so there is no answer."
 

@@ -11,6 +11,7 @@ import duckdb
 
 from analysis import changes, flags, metrics, run, words
 from analysis.changes import LIMIT_RATIO, Change, Night, Series
+from analysis.domain import CELL, Cell
 from analysis.flags import Kind
 from analysis.run import Run
 
@@ -30,6 +31,7 @@ NOT_METHOD: Final = frozenset(
         # Each series is of one dataplane in one cell, so that others beside it do not matter.
         "dataplanes",
         "cells",
+        "tools",
     }
 )
 """Parameters that change how much is measured, or what is made of it, but not what one trial measures. A parameter that
@@ -116,13 +118,13 @@ def series_of(con: duckdb.DuckDBPyConnection, about: Run, nights: list[str]) -> 
 
     In the lab only relative to the baseline, since its own level drifts by a tenth in an hour; elsewhere both.
     """
-    known = [m for m in metrics.METRICS if m.in_lab or not about.is_lab]
+    known = [m for m in metrics.COMPARED if m.in_lab or not about.is_lab]
     readings = (True,) if about.is_lab else (False, True)
     places = {night: place for place, night in enumerate(nights)}
-    found: dict[tuple[str, run.Cell, str, bool], list[dict[str, Any]]] = {}
+    found: dict[tuple[str, Cell, str, bool], list[dict[str, Any]]] = {}
     baseline = about.baseline.name if about.baseline else None
     for row in run.rows(con, _sql(), nights=nights, baseline=baseline):
-        cell = (row["topology"], row["protocol"], row["direction"])
+        cell = Cell.of(row)
         found.setdefault((row["metric"], cell, row["dataplane"], row["relative"]), []).append(row)
     flagged = _flagged(con, nights)
     series = []
@@ -134,7 +136,7 @@ def series_of(con: duckdb.DuckDBPyConnection, about: Run, nights: list[str]) -> 
             against = baseline if relative else None
             sides = {arm.name, baseline} if relative else {arm.name}
             values = tuple(_night(row, flagged=bool(doubtful[row["run_id"]] & sides)) for row in rows)
-            series.append(Series(metric, *cell, _path(about, cell), arm.name, against, values))
+            series.append(Series(metric, cell, about.path(cell, metric.title), arm.name, against, values))
     return series
 
 
@@ -142,26 +144,21 @@ def _night(row: Mapping[str, Any], *, flagged: bool) -> Night:
     return Night(row["run_id"], row["started_at"], row["value"], row["error"], flagged)
 
 
-def _flagged(con: duckdb.DuckDBPyConnection, nights: list[str]) -> dict[tuple[str, Kind, run.Cell], set[str]]:
+def _flagged(con: duckdb.DuckDBPyConnection, nights: list[str]) -> dict[tuple[str, Kind, Cell], set[str]]:
     """Night, kind of figure and cell -> the dataplanes whose figure has flagged trials in it or had some left out."""
     rows = run.rows(
         con,
-        """select distinct run_id, topology, protocol, direction, dataplane, flags from measurements
-           where len(flags) > 0 and run_id in (select unnest($nights::varchar[]))""",
+        f"""select distinct run_id, {CELL}, dataplane, flags from measurements
+            where len(flags) > 0 and run_id in (select unnest($nights::varchar[]))""",  # noqa: S608 - a cell's columns
         nights=nights,
     )
-    found: dict[tuple[str, Kind, run.Cell], set[str]] = {}
+    found: dict[tuple[str, Kind, Cell], set[str]] = {}
     for row in rows:
-        cell = (row["topology"], row["protocol"], row["direction"])
-        for kind in {metric.kind for metric in metrics.METRICS}:
+        cell = Cell.of(row)
+        for kind in {metric.kind for metric in metrics.COMPARED}:
             if flags.doubt([(row["flags"], 1)], kind).mark:
                 found.setdefault((row["run_id"], kind, cell), set()).add(row["dataplane"])
     return found
-
-
-def _path(about: Run, cell: run.Cell) -> str:
-    shown = "" if cell[1] == "connect" else cell[1]  # the metric's title says it
-    return words.cell(cell[0], shown, cell[2], both_directions=cell[:2] in about.both_directions)
 
 
 def _sql() -> str:
@@ -169,12 +166,12 @@ def _sql() -> str:
 
     A night in which a visit of a metric on a ratio scale is not above zero has no logarithm and so no value.
     """
-    names = ", ".join(metric.name for metric in metrics.METRICS)
-    ratios = ", ".join(f"'{metric.name}'" for metric in metrics.METRICS if metric.scale == "ratio")
+    names = ", ".join(metric.name for metric in metrics.COMPARED)
+    ratios = ", ".join(f"'{metric.name}'" for metric in metrics.COMPARED if metric.scale == "ratio")
     return f"""
         with visits as (
             unpivot (
-                select run_id, run_started_at, round, dataplane, topology, protocol, direction, {names}
+                select run_id, run_started_at, round, dataplane, {CELL}, {names}
                 from visit_means where run_id in (select unnest($nights::varchar[]))
             ) on {names} into name metric value figure
         ),
@@ -188,13 +185,13 @@ def _sql() -> str:
             union all by name
             select s.* exclude (value), s.value - b.value as value, true as relative
             from scaled as s
-            join scaled as b using (run_id, metric, topology, protocol, direction, round)
+            join scaled as b using (run_id, metric, {CELL}, round)
             where b.dataplane = $baseline and s.dataplane <> $baseline
         )
-        select run_id, any_value(run_started_at) as started_at, metric, topology, protocol, direction, dataplane,
+        select run_id, any_value(run_started_at) as started_at, metric, {CELL}, dataplane,
                relative, avg(value) as value, stddev_samp(value) / sqrt(count(value)) as error
         from compared
-        group by run_id, metric, topology, protocol, direction, dataplane, relative
+        group by run_id, metric, {CELL}, dataplane, relative
         having count(value) = count(*)"""  # noqa: S608 - names of this project's metrics
 
 

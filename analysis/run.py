@@ -10,11 +10,9 @@ from typing import Any, Final
 import duckdb
 
 from analysis import words
+from analysis.domain import CELL, LAB, Cell, Variant
 from analysis.errors import BadInput, Unfit
 from analysis.integrity.left_out import LeftOut
-
-LAB: Final = "lab"
-"""The environment whose figures are a laboratory's, never a cluster's."""
 
 OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """For a dataplane whose run recorded no colour. Okabe and Ito, "Color Universal Design", 2008."""
@@ -22,15 +20,13 @@ OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55
 _COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 """Colours go into the page's style, so nothing else may pass for one."""
 
-Cell = tuple[str, str, str]
-"""Topology, protocol, direction."""
-
 
 @dataclass(frozen=True, slots=True)
 class Arm:
     """A dataplane as a side of the comparison: name, title and colour as the run recorded them.
 
     `twin`: a labelled copy of another arm, drawn in its colour but hollow. `skipped`: why it was left out, if it was.
+    `bpf`: whether it forwards by eBPF programs.
     """
 
     name: str
@@ -38,11 +34,15 @@ class Arm:
     colour: str
     twin: bool = False
     skipped: str | None = None
+    bpf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is known of a run before a figure is looked at. `cells` are in the order planned."""
+    """What is known of a run before a figure is looked at.
+
+    `cells` are in the order planned. `variants`: tool and transport -> what the run recorded of it.
+    """
 
     run_id: str
     environment: str
@@ -55,6 +55,7 @@ class Run:
     arms: tuple[Arm, ...]
     skipped: tuple[Arm, ...]
     cells: tuple[Cell, ...]
+    variants: Mapping[tuple[str, str], Variant]
 
     @property
     def baseline(self) -> Arm | None:
@@ -66,11 +67,23 @@ class Run:
         """Whether these are figures of the laboratory on one machine."""
         return self.environment == LAB
 
-    @property
-    def both_directions(self) -> frozenset[tuple[str, str]]:
-        """Topology and protocol of the paths that were measured forward and in reverse."""
-        pairs = [cell[:2] for cell in self.cells]
-        return frozenset(pair for pair in pairs if pairs.count(pair) > 1)
+    def path(self, cell: Cell, title: str = "") -> str:
+        """The name of a cell's path, with the short name of what measured it unless a metric's title says that.
+
+        The direction is named only where it is not the usual one, or where both were measured.
+        """
+        name = self.variant(cell).name
+        both = sum(other.path == cell.path for other in self.cells) > 1
+        return words.cell(cell.topology, "" if name in title.split() else name, cell.direction, both_directions=both)
+
+    def variant(self, cell: Cell) -> Variant:
+        """What measured a cell; where the run did not record it, under the names of tool and transport."""
+        return self.variants.get(cell.measured_by) or Variant(" ".join(filter(None, cell.measured_by)))
+
+    def has_figure(self, cell: Cell, column: str) -> bool:
+        """Whether what measured a cell fills a column of `trials`; where that was not recorded, it may."""
+        figures = self.variant(cell).figures
+        return figures is None or column in figures
 
     @property
     def left_out(self) -> tuple[tuple[str, str, str], ...]:
@@ -118,8 +131,8 @@ def load(con: duckdb.DuckDBPyConnection, run_id: str) -> Run:
     arms = _arms(parameters, [r["name"] for r in measured if r["name"]])
     cells = rows(
         con,
-        """select topology, protocol, direction, min(trial) as first from trials where run_id = $run_id
-           group by all order by first""",
+        f"""select {CELL}, min(trial) as first from trials where run_id = $run_id
+            group by all order by first""",  # noqa: S608 - the columns of a cell
         run_id=run_id,
     )
     return Run(
@@ -133,7 +146,8 @@ def load(con: duckdb.DuckDBPyConnection, run_id: str) -> Run:
         provenance=_document(row["provenance"]),
         arms=tuple(arm for arm in arms if arm.skipped is None),
         skipped=tuple(arm for arm in arms if arm.skipped is not None),
-        cells=_cells(parameters, [(r["topology"], r["protocol"], r["direction"]) for r in cells]),
+        cells=_cells(parameters, [Cell.of(row) for row in cells]),
+        variants=_variants(parameters),
     )
 
 
@@ -159,7 +173,10 @@ def _arms(parameters: dict[str, Any], visited: Sequence[str]) -> list[Arm]:
         if label and label not in title:
             title = f"{title} +{label}"
         reason = None if name in visited else skipped.get(name) or skipped.get(base)
-        arms.append(Arm(name, title, colour, twin=sibling is not None, skipped=reason))
+        bpf = entry.get("bpf")
+        # what was recorded before this was is told by its name
+        bpf = bpf if isinstance(bpf, bool) else base.removeprefix(f"{LAB}-").startswith("ebpf")
+        arms.append(Arm(name, title, colour, twin=sibling is not None, skipped=reason, bpf=bpf))
     return arms
 
 
@@ -182,9 +199,13 @@ def _with_remedy(finding: Mapping[str, Any]) -> str:
 
 def _cells(parameters: dict[str, Any], measured: list[Cell]) -> tuple[Cell, ...]:
     """In the order planned, then those that only the rows know."""
-    planned = [
-        (c["topology"], c["protocol"], c["direction"])
-        for c in parameters.get("cells") or []
-        if isinstance(c, dict) and {"topology", "protocol", "direction"} <= c.keys()
-    ]
+    planned = [Cell.of(c) for c in parameters.get("cells") or [] if isinstance(c, dict) and {*Cell._fields} <= c.keys()]
     return tuple(c for c in dict.fromkeys([*planned, *measured]) if c in measured)
+
+
+def _variants(parameters: dict[str, Any]) -> dict[tuple[str, str], Variant]:
+    return {
+        (entry["tool"], entry["transport"]): Variant(str(entry["name"]), frozenset(entry["figures"]))
+        for entry in parameters.get("tools") or []
+        if isinstance(entry, dict) and {"tool", "transport", "name", "figures"} <= entry.keys()
+    }

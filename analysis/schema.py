@@ -9,7 +9,7 @@ from typing import Final
 
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Raised whenever a column changes its meaning or goes; a new nullable column does not raise it."""
 
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
@@ -24,8 +24,8 @@ class Column:
 
     name: str
     type: pa.DataType
-    unit: str
-    description: str
+    unit: str = ""
+    description: str = ""
 
 
 def _field(name: str, kind: pa.DataType, unit: str = "", description: str = "") -> pa.Field:
@@ -115,7 +115,8 @@ TRIALS: Final = (
     _TRIAL,
     Column("position", pa.int32(), "1", "of the trial within its visit, from 1, in the order measured"),
     Column("topology", pa.string(), "", "which ends talk over which path"),
-    Column("protocol", pa.string(), "", "tcp, udp, or connect (the connect-latency probe)"),
+    Column("tool", pa.string(), "", "the program that measured it, such as iperf3 or tcp_connect"),
+    Column("transport", pa.string(), "", "what carried its traffic: tcp or udp"),
     Column("direction", pa.string(), "", "forward: client to server; reverse: server to client"),
     Column("streams", pa.int32(), "1", "parallel streams"),
     Column("offered_bps", pa.float64(), "bit/s", "the rate asked of all streams together; null: as fast as it goes"),
@@ -170,7 +171,38 @@ SAMPLES: Final = (
 TABLES: Final[dict[str, tuple[Column, ...]]] = {"runs": RUNS, "visits": VISITS, "trials": TRIALS, "samples": SAMPLES}
 
 
-def arrow_schema(table: str) -> pa.Schema:
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """What a version changed in a table: the columns that went, and the names of those that came in their place."""
+
+    table: str
+    gone: tuple[Column, ...]
+    came: frozenset[str]
+
+
+REPLACED: Final = {
+    2: Replacement("trials", (Column("protocol", pa.string()),), frozenset({"tool", "transport"})),
+}
+"""By the version that replaced them. `analysis/upgrade.py` says how rows of the version before become its rows."""
+
+FIRST_VERSION: Final = min(REPLACED) - 1
+
+
+def is_known(version: int) -> bool:
+    """Whether this program knows the columns of a schema version."""
+    return FIRST_VERSION <= version <= SCHEMA_VERSION
+
+
+def columns(table: str, version: int = SCHEMA_VERSION) -> tuple[Column, ...]:
+    """The columns of a table as a version has them; a newer nullable column belongs to all versions."""
+    found = TABLES[table]
+    for later in range(SCHEMA_VERSION, version, -1):
+        if (change := REPLACED[later]).table == table:
+            found = (*(c for c in found if c.name not in change.came), *change.gone)
+    return found
+
+
+def arrow_schema(table: str, version: int = SCHEMA_VERSION) -> pa.Schema:
     """The Arrow schema of a table, with unit and description of each column and the version in its metadata."""
-    fields = [_field(c.name, c.type, c.unit, c.description) for c in TABLES[table]]
-    return pa.schema(fields, metadata={"table": table, "schema_version": str(SCHEMA_VERSION)})
+    fields = [_field(c.name, c.type, c.unit, c.description) for c in columns(table, version)]
+    return pa.schema(fields, metadata={"table": table, "schema_version": str(version)})

@@ -34,40 +34,41 @@ def run(store: Store, console: Terminal | None = None, read: Callable[[str], str
         Unfit: the store can't be read.
     """
     console = console or Terminal()
-    con = _open(store, console)
-    _remember_lines(con)
-    if console.is_terminal:
-        runs = database.query(con, "select count(*) as n from runs")["n"][0].as_py()
-        console.print(f"{runs} run{'' if runs == 1 else 's'} in {store.url}. Type .help for help.")
-    while True:
-        try:
-            statement = _statement(read if console.is_terminal else lambda _prompt: read(""))
-            if statement in {".quit", ".exit"}:
+    with contextlib.ExitStack() as opened:
+        con = opened.enter_context(database.connect(store))
+        _show_left_out(con, console)
+        _remember_lines(con)
+        if console.is_terminal:
+            runs = database.query(con, "select count(*) as n from runs")["n"][0].as_py()
+            console.print(f"{runs} run{'' if runs == 1 else 's'} in {store.url}. Type .help for help.")
+        while True:
+            try:
+                statement = _statement(read if console.is_terminal else lambda _prompt: read(""))
+                if statement in {".quit", ".exit"}:
+                    break
+                if statement == ".open":
+                    fresh = database.connect(store)
+                    opened.close()
+                    con = opened.enter_context(fresh)
+                    _show_left_out(con, console)
+                elif statement:
+                    _answer(con, statement, console)
+            except EOFError:
                 break
-            if statement == ".open":
-                con.close()
-                con = _open(store, console)
-            elif statement:
-                _answer(con, statement, console)
-        except EOFError:
-            break
-        except KeyboardInterrupt:
-            console.print()
-        except Problem as problem:
-            console.print(str(problem), style="red")
-    con.close()
+            except KeyboardInterrupt:
+                console.print()
+            except Problem as problem:
+                console.print(str(problem), style="red")
     return 0
 
 
-def _open(store: Store, console: Terminal) -> database.Connection:
-    """A connection; what is left out of it is said first, on standard error as long as that is not the terminal."""
-    con = database.connect(store)
+def _show_left_out(con: database.Connection, console: Terminal) -> None:
+    """Show what is left out of a connection, on standard error as long as that is not the terminal."""
     for sentence in sentences(database.left_out(con)):
         if console.is_terminal:
             console.print(sentence, style="yellow", soft_wrap=True)
         else:
             say_aside(sentence)
-    return con
 
 
 def _statement(read: Callable[[str], str]) -> str:

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from analysis import canaries, flags, history, metrics, run, switching, telling, words
 from analysis.changes import Change
 from analysis.compare import Comparison, compare_all
+from analysis.domain import CELL, Cell
 from analysis.errors import BadInput
 from analysis.headline import answer, headline
 from analysis.history import History
@@ -213,36 +214,35 @@ def _comparisons(con: duckdb.DuckDBPyConnection, about: Run) -> list[Comparison]
     means = run.rows(con, "select * from visit_means where run_id = $run_id", run_id=about.run_id)
     flagged = _flags_by_side(con, about.run_id)
     comparisons: list[Comparison] = []
-    for metric in metrics.METRICS:
+    for metric in metrics.COMPARED:
         if about.is_lab and not metric.in_lab:
             continue
-        visits: dict[tuple[str, str, str, str], dict[int, float]] = {}
+        visits: dict[tuple[Cell, str], dict[int, float]] = {}
         for row in means:
             if row[metric.name] is not None:
-                key = (row["topology"], row["protocol"], row["direction"], row["dataplane"])
-                visits.setdefault(key, {})[row["round"]] = row[metric.name]
+                visits.setdefault((Cell.of(row), row["dataplane"]), {})[row["round"]] = row[metric.name]
         doubts = {place: flags.doubt(trials, metric.kind) for place, trials in flagged.items()}
-        told = compare_all(metric, about.cells, about.baseline.name, others, visits, about.both_directions, doubts)
-        ruled_out = any(d.left_out for place, d in doubts.items() if place[1] in metric.protocols)
-        if visits or ruled_out or metric.name in {"received_bps", "connect_p50_s"}:
+        cells = {c: about.path(c, metric.title) for c in about.cells if about.has_figure(c, metric.needed_column)}
+        told = compare_all(metric, cells, about.baseline.name, others, visits, doubts)
+        ruled_out = any(doubt.left_out for (cell, _), doubt in doubts.items() if cell in cells)
+        if visits or ruled_out or metric.leads:
             comparisons += told
     return comparisons
 
 
 def _flags_by_side(
     con: duckdb.DuckDBPyConnection, run_id: str
-) -> dict[tuple[str, str, str, str], list[tuple[list[str] | None, int]]]:
-    """Topology, protocol, direction, dataplane -> the flags of the trials that count, and how many carry just these."""
+) -> dict[tuple[Cell, str], list[tuple[list[str] | None, int]]]:
+    """Cell and dataplane -> the flags of the trials that count, and how many carry just these."""
     found = run.rows(
         con,
-        """select topology, protocol, direction, dataplane, flags, count(*) as n from measurements
-           where run_id = $run_id group by all order by all""",
+        f"""select {CELL}, dataplane, flags, count(*) as n from measurements
+            where run_id = $run_id group by all order by all""",  # noqa: S608 - the columns of a cell
         run_id=run_id,
     )
-    sides: dict[tuple[str, str, str, str], list[tuple[list[str] | None, int]]] = {}
+    sides: dict[tuple[Cell, str], list[tuple[list[str] | None, int]]] = {}
     for row in found:
-        key = (row["topology"], row["protocol"], row["direction"], row["dataplane"])
-        sides.setdefault(key, []).append((row["flags"], row["n"]))
+        sides.setdefault((Cell.of(row), row["dataplane"]), []).append((row["flags"], row["n"]))
     return sides
 
 
@@ -264,7 +264,7 @@ def _failures(con: duckdb.DuckDBPyConnection, about: Run) -> tuple[Failure, ...]
         con,
         """select coalesce(t.error, v.proof_reason, v.error, 'no reason was recorded') as reason, count(*) as n,
                   list(distinct struct_pack(dataplane := v.dataplane_requested, topology := t.topology,
-                       protocol := t.protocol, direction := t.direction)) as places
+                       tool := t.tool, transport := t.transport, direction := t.direction)) as places
            from trials t left join visits v using (run_id, visit)
            where t.run_id = $run_id and (t.outcome <> 'not-run' or t.error not like 'the run ended before %')
              and (t.outcome <> 'measured' or v.proof is distinct from 'proven')
@@ -274,14 +274,7 @@ def _failures(con: duckdb.DuckDBPyConnection, about: Run) -> tuple[Failure, ...]
     failures = []
     for row in found:
         places = sorted(
-            f"{p['dataplane'] or 'an unknown dataplane'} on "
-            + words.cell(
-                p["topology"],
-                p["protocol"],
-                p["direction"],
-                both_directions=(p["topology"], p["protocol"]) in about.both_directions,
-            )
-            for p in row["places"]
+            f"{place['dataplane'] or 'an unknown dataplane'} on {about.path(Cell.of(place))}" for place in row["places"]
         )
         failures.append(Failure(row["reason"], row["n"], tuple(places)))
     told = {failure.reason for failure in failures}

@@ -21,7 +21,7 @@ KINDS: Final = {
 LOUD: Final = ("regression", "suspected", "improvement", "standing")
 """The kinds that are told wherever there is little room."""
 
-_RANK: Final = {metric.name: rank for rank, metric in enumerate(metrics.METRICS)}
+_RANK: Final = {metric.name: rank for rank, metric in enumerate(metrics.COMPARED)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,16 @@ And reasons, which come as clauses or as whole sentences and are read as sentenc
 import math
 from typing import Final
 
+SHARE: Final = "%"
+"""The unit in which a share is written, whose value is a number without a unit: 0.12 is 12 %."""
+
 _SCALES: Final[dict[str, tuple[tuple[float, str], ...]]] = {
     "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1.0, "bit/s")),
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")),
     "B": ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B")),
     "s/Gbit": ((1.0, "s/Gbit"), (1e-3, "ms/Gbit")),
-    "": ((0.01, "%"),),
+    SHARE: ((0.01, "%"),),
+    "1": ((1.0, ""),),
 }
 
 _SMALLEST_SHOWN: Final = 0.3
@@ -19,6 +23,9 @@ _SMALLEST_SHOWN: Final = 0.3
 
 _BOUNDLESS: Final = 10_000
 """Per cent: a bound beyond it is shown as none."""
+
+_MINUTE_S: Final = 60
+_HOUR_S: Final = 3600
 
 
 def scale(unit: str, *values: float) -> tuple[float, str]:
@@ -29,6 +36,11 @@ def scale(unit: str, *values: float) -> tuple[float, str]:
         if largest >= _SMALLEST_SHOWN * size:
             return size, name
     return steps[-1] if largest > 0 else steps[0]
+
+
+def multiple(name: str) -> float:
+    """What to divide a value in SI units by, to write it in this unit: 1e9 for `Gbit/s`. Empty: as it is."""
+    return next((size for sizes in _SCALES.values() for size, unit in sizes if unit == name), 1.0)
 
 
 def digits(value: float, significant: int = 3) -> str:
@@ -100,10 +112,10 @@ def interval(low: float, high: float) -> str:
     return f"[{_outward(low, up=False)}, {_outward(high, up=True)}]"
 
 
-def cell(topology: str, protocol: str, direction: str, *, both_directions: bool) -> str:
+def cell(topology: str, measured_by: str, direction: str, *, both_directions: bool) -> str:
     """The name of a path: the direction only where it is not the usual one or where both were measured."""
     shown = direction if both_directions or direction != "forward" else ""
-    return " ".join(part for part in (topology, protocol, shown) if part)
+    return " ".join(part for part in (topology, measured_by, shown) if part)
 
 
 def count(number: int, singular: str, plural: str | None = None) -> str:
@@ -123,3 +135,15 @@ def sentences(*clauses: str | None) -> str:
     """
     given = [clause.strip().rstrip(".") for clause in clauses if clause and clause.strip()]
     return " ".join(f"{text if place == 0 else text[0].upper() + text[1:]}." for place, text in enumerate(given))
+
+
+def duration(seconds: float) -> str:
+    """A length of time as a person says it: `45 s`, `3 min 10 s`, `1 h 5 min`."""
+    whole = round(seconds)
+    if whole < _MINUTE_S:
+        return f"{whole} s"
+    if whole < _HOUR_S:
+        minutes, rest = divmod(whole, _MINUTE_S)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, rest = divmod(whole // _MINUTE_S, _MINUTE_S)
+    return f"{hours} h {rest} min" if rest else f"{hours} h"

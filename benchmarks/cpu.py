@@ -27,15 +27,17 @@ from analysis.statistics import mean_interval
 from analysis.terminal import printing
 from benchmarks.accounts import BESIDE, IDLE_TIME, MEASURES, busy, busy_beside, snapshot, switches_per_s
 from benchmarks.soaker import Soakers, lost_ratio
-from steps import foreign, iperf3
-from steps.catalogue.dataplanes import DATAPLANES
+from steps import foreign
 from steps.cluster import connect
 from steps.cluster.lab import box
+from steps.cluster.lab.dataplanes import traits
 from steps.foreign import ForeignCpu
+from steps.measure import argv_of
 from steps.model import Placement, Trial, Visit
 from steps.plan import make
 from steps.reports.iperf3_plan import Asked
 from steps.settings import Settings, choose
+from steps.tools import iperf3
 
 AGREE_POINTS: Final = 3.0
 ROUNDS: Final = 5
@@ -225,16 +227,16 @@ def trials(visit: Visit, placement: Placement, settings: Settings) -> Iterator[t
     """The trials of a visit, each at each of its protocol's rates, with the command of each."""
     cores = sorted(os.sched_getaffinity(0))
     for trial in visit.trials:
-        for rate in RATES[trial.protocol]:
+        for rate in RATES[trial.transport]:
             asked = trial.model_copy(update={"offered_bps": rate})
-            argv = [*placement.prefix, *iperf3.argv(asked, settings, placement.address, placement.port)]
+            argv = argv_of(placement, asked, settings)
             paced = ["-b", str(int(rate))] if rate is not None and "-b" not in argv else []
             yield asked, [*argv, *paced, "-A", f"{cores[0]},{cores[-1]}"]
 
 
 def measured(bench: Bench, rounds: int, until_s: float) -> Iterator[Pair]:
     """Each dataplane once a round, as long as the monotonic clock is not beyond `until_s`."""
-    names = [d.name for d in DATAPLANES if d.environment == "lab" and (box.is_privileged() or "ebpf" not in d.name)]
+    names = [name for name, shown in traits().items() if box.is_privileged() or not shown.mechanism.root_only]
     options = f"duration={DURATION_S} rounds=1 repetitions=1 protocols=tcp,udp directions=forward foreign_cpu_limit=1"
     settings = choose(dataplanes=",".join(names), topologies="pod-to-pod", options=options)
     visits = make(settings)
@@ -252,7 +254,7 @@ def measured(bench: Bench, rounds: int, until_s: float) -> Iterator[Pair]:
                     if pair is not None:
                         yield pair
     finally:
-        lab.restore(None)
+        lab.restore()
 
 
 def pair_of(
@@ -267,7 +269,7 @@ def pair_of(
     alone, awake, beside = (_above_idle(found[how], idle[how]) for how in CONDITIONS)
     return Pair(
         dataplane=dataplane,
-        protocol=trial.protocol,
+        protocol=trial.transport,
         offered_bps=trial.offered_bps,
         lost=lost - lost_idle,
         busy=awake | beside,

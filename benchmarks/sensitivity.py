@@ -47,7 +47,7 @@ def bare_bits_per_s(burden: int) -> list[float]:
     try:
         return [bare_bps(placement, trial, settings) for _ in range(PROBES)]
     finally:
-        lab.restore(None)
+        lab.restore()
 
 
 def calibrate() -> int:
@@ -114,7 +114,7 @@ class Twins:
 def found_slowdown(said: Summary, burden: int) -> bool:
     """Print whether the slow-down was found, on the path on which it was injected."""
     for comparison in said.of("received_bps"):
-        if "burden" in comparison.dataplane and comparison.topology == "pod-to-pod" and comparison.protocol == "tcp":
+        if "burden" in comparison.dataplane and comparison.path == "pod-to-pod tcp":
             found = comparison.verdict == "lower"
             word = "found" if found else "NOT found"
             print(f"slow-down of {SLOWDOWN:.0%} by {burden} rules: {word}: {comparison.sentence}")

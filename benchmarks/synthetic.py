@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from analysis.domain import Cell
 from analysis.rows import to_table
 from analysis.schema import arrow_schema
 from analysis.store import Store
@@ -20,12 +21,12 @@ DATAPLANES: Final = (
 )
 GAINS: Final = {"lab-iptables": 1.0, "lab-nftables": 1.02, "lab-ebpf": 1.6, "lab-ebpf-dsr": 1.7}
 CELLS: Final = (
-    ("node-to-node", "tcp", "forward"),
-    ("pod-to-pod", "tcp", "forward"),
-    ("pod-to-service", "tcp", "forward"),
-    ("external-to-nodeport", "tcp", "reverse"),
-    ("pod-to-service", "udp", "forward"),
-    ("pod-to-service", "connect", "forward"),
+    Cell("node-to-node", "iperf3", "tcp", "forward"),
+    Cell("pod-to-pod", "iperf3", "tcp", "forward"),
+    Cell("pod-to-service", "iperf3", "tcp", "forward"),
+    Cell("external-to-nodeport", "iperf3", "tcp", "reverse"),
+    Cell("pod-to-service", "iperf3", "udp", "forward"),
+    Cell("pod-to-service", "tcp_connect", "tcp", "forward"),
 )
 ROUNDS: Final = 5
 SIDES: Final = ("sender", "receiver", "node-a", "node-b")
@@ -68,7 +69,7 @@ def _run(night: int, started: datetime) -> dict[str, Any]:
         "parameters": {
             "profile": "standard",
             "dataplanes": list(DATAPLANES),
-            "cells": [dict(zip(("topology", "protocol", "direction"), cell, strict=True)) for cell in CELLS],
+            "cells": [cell._asdict() for cell in CELLS],
             "rounds": ROUNDS,
             "duration_s": 10,
             "repetitions": 1,
@@ -117,19 +118,19 @@ def _trials(started: datetime, dice: np.random.Generator) -> Iterator[dict[str, 
     number = 0
     for visit, dataplane in _visits():
         luck = dice.normal(0, 0.02)
-        for position, (topology, protocol, direction) in enumerate(CELLS, 1):
+        for position, cell in enumerate(CELLS, 1):
             number += 1
-            gain = 1.0 if topology == "node-to-node" else GAINS[dataplane["name"]]
+            gain = 1.0 if cell.topology == "node-to-node" else GAINS[dataplane["name"]]
             size = float(np.exp(luck + dice.normal(0, 0.03))) * gain
             row: dict[str, Any] = {"visit": visit, "trial": number, "position": position}
-            row |= {"topology": topology, "protocol": protocol, "direction": direction, "streams": 1, "repetition": 1}
+            row |= cell._asdict() | {"streams": 1, "repetition": 1}
             row |= {"started_at": started + timedelta(seconds=10 * number), "duration_s": 10.0, "outcome": "measured"}
             row |= {"nodes": [_usage(0.9)], "attempts": 1, "flags": [], "services": 1000, "mtu_bytes": 1450}
-            if protocol == "connect":
+            if cell.tool == "tcp_connect":
                 row |= {"connects_per_s": 4000 * size, "connect_p50_s": 2e-4 / size, "connect_p99_s": 5e-4 / size}
             else:
                 row |= {"sent_bps": 3e9 * size, "received_bps": 3e9 * size, "cpu_s_per_gbit": 0.6 / size}
-            if protocol == "udp":
+            if cell.transport == "udp":
                 row |= {"total_packets": 100_000, "lost_packets": 2000, "jitter_s": 2e-5}
             yield row
 

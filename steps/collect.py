@@ -10,6 +10,7 @@ from pathlib import Path
 
 from analysis.errors import Problem
 from steps import clock, plan, raw, return_path
+from steps.catalogue import tools
 from steps.collect_trials import sample_rows, trial_row
 from steps.collect_visits import read_visit, visit_row
 from steps.model import Trial, Visit
@@ -119,6 +120,11 @@ def _run_row(
     parameters: Row = {
         **settings.model_dump(mode="json"),
         "dataplanes": [shown.model_dump() for shown in run.dataplanes],
+        "tools": [
+            {"name": name, "tool": tool.name, "transport": variant.transport, "figures": variant.figures}
+            for name, (tool, variant) in tools.VARIANTS.items()
+            if any(cell.variant is variant for cell in settings.cells)
+        ],
         "findings": findings,
         "skipped": [f for f in findings if f["severity"] == "skip"],
         "planned_visits": len(visits),

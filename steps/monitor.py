@@ -1,23 +1,15 @@
-"""CPU, memory and interface counters of a node, by that node's own clock, and what they say of a window between two.
-
-`python -m steps.monitor serve PORT` answers with this node's counters as JSON.
-"""
+"""Read the counters of this node, by its own clock, and say what they mean for a window between two readings."""
 
 import subprocess
-import sys
 import time
-from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
-from typing import Annotated, Final, cast
+from typing import Final
 
 import psutil
-from pydantic import Field
 
 from analysis.errors import Problem
-from steps.model import Model
+from steps.counters import MODES, Core, Counters, Traffic
 
-MODES: Final = ("user", "nice", "system", "iowait", "irq", "softirq", "steal", "idle")
 STEAL_LIMIT_RATIO: Final = 0.02
 """More of the CPU than this taken by a hypervisor, and figures say as much about the neighbours."""
 
@@ -26,62 +18,8 @@ _TICK_S: Final = 0.01
 _NAMESPACE_TIMEOUT_S: Final = 5
 
 
-_Seconds = Annotated[float, Field(ge=0, le=1e12)]
-_Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
-
-
-class Core(Model):
-    """CPU seconds of one core since boot, by mode."""
-
-    user: _Seconds
-    nice: _Seconds
-    system: _Seconds
-    iowait: _Seconds
-    irq: _Seconds
-    softirq: _Seconds
-    steal: _Seconds
-    idle: _Seconds
-
-
-class Traffic(Model):
-    """Bytes that crossed an interface since it came up, and the most that it takes at once; None: not known."""
-
-    sent_bytes: _Bytes
-    received_bytes: _Bytes
-    mtu_bytes: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-
-
-class Counters(Model):
-    """A node's counters at one moment; `at_s` is of its monotonic clock. No cores: the source tells interfaces only."""
-
-    node: str
-    at_s: _Seconds
-    cores: tuple[Core, ...] = ()
-    memory_used_bytes: _Bytes | None = None
-    interfaces: dict[str, Traffic] = Field(default_factory=dict)
-
-
-def read(source: str, node: str) -> Counters:
-    """The counters of a node now.
-
-    Args:
-        source: `local`; `netns:NAME`, the interfaces in a named network namespace; or the http:// address of a monitor.
-        node: the name that the counters get.
-
-    Raises:
-        Problem: the source can't be read.
-    """
-    if source == "local":
-        return _local(node)
-    if source.startswith("netns:"):
-        return _namespace(source.removeprefix("netns:"), node)
-    if source.startswith(("http://", "https://")):
-        counters = import_module("steps.monitor_http").fetch(source)
-        return cast("Counters", counters).model_copy(update={"node": node})
-    raise Problem(f"monitor source {source!r} of {node} is unknown: it must be local, netns:NAME or http://...")
-
-
-def _local(node: str) -> Counters:
+def local(node: str) -> Counters:
+    """This machine's counters now, under the name of `node`."""
     at_s = time.monotonic()
     times = psutil.cpu_times(percpu=True)
     traffic = psutil.net_io_counters(pernic=True, nowrap=False)
@@ -103,7 +41,12 @@ def _mtu_bytes() -> dict[str, int]:
     return {name: found.mtu for name, found in psutil.net_if_stats().items()}
 
 
-def _namespace(name: str, node: str) -> Counters:
+def namespace(name: str, node: str) -> Counters:
+    """The interface counters of a named network namespace on this machine, under the name of `node`.
+
+    Raises:
+        Problem: they can't be read.
+    """
     # /proc/self/net follows the reading process, so the reader has to be inside.
     command = ["nsenter", f"--net=/run/netns/{name}", "cat", "/proc/self/net/dev"]
     at_s = time.monotonic()
@@ -200,22 +143,3 @@ def doubts(before: Counters, after: Counters) -> tuple[str, ...]:
 def _deltas(before: Counters, after: Counters) -> list[dict[str, float]]:
     pairs = zip(before.cores, after.cores, strict=True)
     return [{mode: getattr(b, mode) - getattr(a, mode) for mode in MODES} for a, b in pairs]
-
-
-def main(arguments: Sequence[str]) -> int:
-    """The command line: serve this node's counters until killed."""
-    if len(arguments) != 2 or arguments[0] != "serve" or not arguments[1].isdigit():  # noqa: PLR2004
-        sys.stderr.write("usage: python -m steps.monitor serve PORT\n")
-        return 2
-    try:
-        import_module("steps.monitor_http").serve(int(arguments[1]))
-    except (OSError, OverflowError) as error:
-        sys.stderr.write(f"monitor: port {arguments[1]} can't be had: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,8 +1,12 @@
-"""The counters of `steps.monitor` over HTTP: server and reader. Apart from it, as these modules are slow to import."""
+"""The counters of `steps.monitor` over HTTP: server and reader. Apart from it, as these modules are slow to import.
+
+`python -m steps.monitor_http serve PORT` answers with this node's counters as JSON.
+"""
 
 import socket
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.client import HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
@@ -13,6 +17,7 @@ from pydantic import ValidationError
 
 from analysis.errors import Problem
 from steps import monitor
+from steps.counters import Counters
 
 _TIMEOUT_S: Final = 5
 _CHUNK_BYTES: Final = 65_536
@@ -24,7 +29,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
-        body = monitor.read("local", socket.gethostname()).model_dump_json().encode()
+        body = monitor.local(socket.gethostname()).model_dump_json().encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -61,7 +66,7 @@ def serve(port: int, ready: Callable[[int], None] | None = None) -> None:
         server.serve_forever()
 
 
-def fetch(url: str) -> monitor.Counters:
+def fetch(url: str) -> Counters:
     """The counters that a monitor serves.
 
     Raises:
@@ -70,7 +75,7 @@ def fetch(url: str) -> monitor.Counters:
     deadline = time.monotonic() + _TIMEOUT_S
     try:
         with urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - the caller lets http and https through only
-            return monitor.Counters.model_validate_json(_body(response, url, deadline))
+            return Counters.model_validate_json(_body(response, url, deadline))
     except (ValidationError, RecursionError, UnicodeError):
         raise Problem(f"the monitor at {url} answers with something else than counters") from None
     except (URLError, HTTPException, OSError) as error:
@@ -88,3 +93,22 @@ def _body(response: HTTPResponse, url: str, deadline: float) -> bytes:
         if time.monotonic() > deadline:
             raise Problem(f"the monitor at {url} does not answer: timed out")
     return bytes(data)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line: serve this node's counters until killed."""
+    if len(arguments) != 2 or arguments[0] != "serve" or not arguments[1].isdigit():  # noqa: PLR2004
+        sys.stderr.write("usage: python -m steps.monitor_http serve PORT\n")
+        return 2
+    try:
+        serve(int(arguments[1]))
+    except (OSError, OverflowError) as error:
+        sys.stderr.write(f"monitor: port {arguments[1]} is unavailable: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -8,11 +8,8 @@
 Every table can be rebuilt from these.
 """
 
-import contextlib
 import errno
 import gzip
-import os
-import tempfile
 import zlib
 from datetime import datetime
 from pathlib import Path
@@ -20,25 +17,14 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
+from analysis import atomic
 from analysis.errors import Problem
 from steps.clock import Mark
-from steps.model import (
-    Change,
-    Count,
-    Finding,
-    Model,
-    Moment,
-    Placement,
-    Proof,
-    Seconds,
-    Sign,
-    SwitchCost,
-    Trial,
-    Visit,
-)
-from steps.monitor import Counters
+from steps.counters import Counters
+from steps.model import Change, Count, Finding, Moment, Placement, Proof, Seconds, Sign, SwitchCost, Trial, Visit
 from steps.reports import bounds
 from steps.settings import Settings
+from steps.strict_model import Model
 
 RUN: Final = "run.json"
 PREFLIGHT: Final = "preflight.json"
@@ -83,11 +69,12 @@ def trial_name(trial: int) -> str:
 
 
 class Shown(Model):
-    """An arm as a reader sees it: name with its label, title, and colour as #RRGGBB."""
+    """An arm as a reader sees it: name with its label, title, colour as #RRGGBB; whether it is eBPF, if recorded."""
 
     name: str
     title: str
     colour: str
+    bpf: bool | None = None
 
 
 Trigger = Literal["submitted", "nightly", "local"]
@@ -234,18 +221,9 @@ def write(path: Path, document: Model) -> None:
     data = document.model_dump_json().encode()
     if path.suffix == ".gz":
         data = gzip.compress(data, compresslevel=3, mtime=0)
-    temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        atomic.write(path, data)
     except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
         remedy = "free some room" if error.errno in _FULL else "choose another place"
         raise Problem(f"{path} can't be written: {error.strerror or error}; {remedy}") from None
 

@@ -8,11 +8,32 @@ from typing import Final, Self
 
 from analysis.errors import Problem
 from steps import monitor
+from steps.counters import Counters
 from steps.model import Monitor
-from steps.monitor import Counters
 
 _JOIN_S: Final = 15
 """Longer than the slowest monitor may take to be given up."""
+
+
+def read(source: str, node: str) -> Counters:
+    """The counters of a node now.
+
+    Args:
+        source: `local`; `netns:NAME`, the interfaces in a named network namespace; or the http:// address of a monitor.
+        node: the name that the counters get.
+
+    Raises:
+        Problem: the source can't be read.
+    """
+    if source == "local":
+        return monitor.local(node)
+    if source.startswith("netns:"):
+        return monitor.namespace(source.removeprefix("netns:"), node)
+    if source.startswith(("http://", "https://")):
+        from steps import monitor_http  # noqa: PLC0415 - slow to import, and not every client asks over HTTP
+
+        return monitor_http.fetch(source).model_copy(update={"node": node})
+    raise Problem(f"monitor source {source!r} of {node} is unknown: it must be local, netns:NAME or http://...")
 
 
 class Sampler:
@@ -58,6 +79,6 @@ class Sampler:
         for node, source in self._monitors.items():
             if node not in self.lost:
                 try:
-                    self._readings[node].append(monitor.read(source.source, node))
+                    self._readings[node].append(read(source.source, node))
                 except Problem as problem:
                     self.lost[node] = str(problem)

@@ -6,18 +6,16 @@ from analysis import flags, telling, verdict, words
 from analysis.commands import report_command
 from analysis.compare import Comparison
 from analysis.integrity.left_out import sentences
+from analysis.metrics import BY_NAME, COMPARED, LEADING
 from analysis.store import Store
 from analysis.summary import Summary
 from analysis.terminal import Terminal, Text
 
-SPEED = ("received_bps", "connect_p50_s")
-"""The metrics of the table's first answer: whichever of them a path has."""
+BESIDE = tuple(metric for metric in COMPARED if metric.beside)
+"""The metrics that stand beside those that lead, which are first. The report has them all."""
 
 ANSWER_WIDTH = 16
 """Of a difference with its interval, such as `+72 % [65, 80]`."""
-
-COST = "cpu_s_per_gbit"
-"""The metric of its second answer. The report has them all."""
 
 EXIT_CODES = {"measured": 0, "measured-with-failures": 1, "nothing-measured": 1}
 
@@ -79,30 +77,33 @@ def show(said: Summary, console: Terminal) -> None:
 
 def _show_answers(said: Summary, console: Terminal) -> None:
     """A heading for each path, a row for each dataplane; narrow enough for 80 columns."""
-    speeds = [c for metric in SPEED for c in said.of(metric)]
-    costs = {(c.path, c.dataplane): c for c in said.of(COST)}
-    if not speeds:
+    leading = [c for metric in LEADING for c in said.of(metric.name)]
+    others = {(metric.name, c.path, c.dataplane): c for metric in BESIDE for c in said.of(metric.name)}
+    if not leading:
         return
     console.print()
     console.print(
         f"against {said.baseline}, {said.rounds} rounds: difference [95 % interval]; "
         "where none was seen, (the smallest that would have been)",
     )
-    names = max(len(c.dataplane) for c in speeds)
-    figures = max(len(c.figures) for c in speeds)
-    for path in dict.fromkeys(c.path for c in speeds):
+    names = max(len(c.dataplane) for c in leading)
+    figures = max(len(c.figures) for c in leading)
+    for path in dict.fromkeys(c.path for c in leading):
+        here = [c for c in leading if c.path == path]
+        metric = BY_NAME[here[-1].metric]
+        beside = [other for other in BESIDE if other.needed_column == metric.needed_column]
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(min_width=names + 2)
         table.add_column(min_width=figures)
         table.add_column(min_width=ANSWER_WIDTH)
-        for speed in (c for c in speeds if c.path == path):
-            cost = costs.get((path, speed.dataplane))
-            told = Text.assemble("CPU ", _answer(cost)) if cost else Text()
-            table.add_row(f"  {speed.dataplane}", speed.figures, _answer(speed), told)
-        what = "connect time" if speed.metric == SPEED[1] else "throughput, CPU per Gbit"
+        for one in here:
+            cells = [(other.beside, others.get((other.name, path, one.dataplane))) for other in beside]
+            told = [Text.assemble(f"{label} ", _answer(c)) if c else Text() for label, c in cells]
+            table.add_row(f"  {one.dataplane}", one.figures, _answer(one), *told)
+        what = ", ".join([metric.title.partition(",")[0], *(other.title for other in beside)])
         console.print(Text.assemble((path, "bold"), f"  {what}"))
         console.print(table)
-    if any(c.doubts.mark for c in (*speeds, *costs.values())):
+    if any(c.doubts.mark for c in (*leading, *others.values())):
         console.print(flags.LEGEND, style="dim", soft_wrap=True)
 
 

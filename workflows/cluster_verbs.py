@@ -2,8 +2,8 @@
 
 from analysis.errors import BadInput, Problem
 from analysis.terminal import Terminal
-from steps.catalogue.dataplanes import BY_NAME, DATAPLANES
-from steps.cluster import LAB
+from steps.catalogue.dataplanes import BY_NAME, of_kind
+from steps.catalogue.environments import KUBERNETES, is_lab
 from steps.cluster.kube.adapter import Kube
 from steps.model import Change
 from steps.options import nearest
@@ -75,9 +75,9 @@ def _way_back(environment: str) -> str:
 
 
 def _cluster(environment: str, dataplane: str | None = None) -> Kube:
-    if environment == LAB:
+    if is_lab(environment):
         raise BadInput("the lab is made for each run and goes with it: name a cluster with --environment.")
-    known = tuple(d.name for d in DATAPLANES if d.environment == "kubernetes")
+    known = tuple(d.name for d in of_kind(KUBERNETES))
     if dataplane is not None and dataplane not in known:
         other = " is the lab's" if dataplane in BY_NAME else " is unknown"
         raise BadInput(f"dataplane {dataplane!r}{other}: {nearest(dataplane, known)}")

@@ -15,27 +15,10 @@ from workflows.local.tags import tags_in
 LIMIT: Final = 200
 """How many templates a workflow, and how many tasks a DAG, may have before Argo slows down to a crawl."""
 
-WORKFLOW_TAGS: Final = frozenset(
-    f"workflow.{name}"
-    for name in (
-        "name",
-        "uid",
-        "namespace",
-        "mainEntrypoint",
-        "serviceAccountName",
-        "priority",
-        "creationTimestamp",
-        "creationTimestamp.RFC3339",
-        "creationTimestamp.s",
-        "parameters",
-    )
-)
-EXIT_TAGS: Final = frozenset({"workflow.status", "workflow.failures", "workflow.duration"})
-POD_TAGS: Final = frozenset({"pod.name", "node.name", "retries"})
+WORKFLOW_TAGS: Final = frozenset({"workflow.name", "workflow.uid"})
+EXIT_TAGS: Final = frozenset({"workflow.status"})
 LEAF_ONLY: Final = ("activeDeadlineSeconds", "podSpecPatch", "nodeSelector", "serviceAccountName", "tolerations")
 """Fields that Argo heeds on what becomes a pod, and passes over on a DAG."""
-LOOPS: Final = frozenset({"withItems", "withParam", "withSequence"})
-"""Fields of a task that make it a loop."""
 _NOT_RENDERED: Final = frozenset({"metrics", "metadata", "dag", "retryStrategy"})
 
 Object = Mapping[str, Any]
@@ -68,7 +51,7 @@ def unsafe_to_stop(workflow: Object) -> list[str]:
     for template in templates.values():
         tasks = template.get("dag", {}).get("tasks", [])
         followed = {other for task in tasks for other in tasks_in(condition_of(task))}
-        for task in (task for task in tasks if task.keys() & LOOPS):
+        for task in (task for task in tasks if "withParam" in task):
             where = f"template {template['name']}, task {task['name']}"
             if task["name"] not in followed:
                 found.append(f"{where} is a loop and the last task of its DAG; let another task wait for it")
@@ -102,7 +85,7 @@ def unsafe_to_retry(workflow: Object) -> list[str]:
 def _unsafe_to_retry(where: str, tasks: Iterable[Object], templates: Mapping[str, Object]) -> Iterator[str]:
     needs = {task["name"]: tasks_in(condition_of(task)) for task in tasks}
     runs = {task["name"]: templates.get(task.get("template", ""), {}) for task in tasks}
-    loops = {task["name"] for task in tasks if task.keys() & LOOPS and "dag" in runs[task["name"]]}
+    loops = {task["name"] for task in tasks if "withParam" in task and "dag" in runs[task["name"]]}
     for name, before in ((name, _before(name, needs)) for name in needs):
         for other in sorted(before - set(needs[name])):
             if other in loops or "retryStrategy" in runs[other]:
@@ -171,12 +154,10 @@ class _Lint:
             yield from self._template(template)
 
     def _outermost(self) -> Iterator[str]:
-        given = set(_parameters(self.spec.get("arguments", {})))
-        for field, supplied in (("entrypoint", given), ("onExit", set[str]())):
+        for field in ("entrypoint", "onExit"):
             template = self.templates.get(self.spec.get(field, ""), {})
-            for name, parameter in _parameters(template.get("inputs", {})).items():
-                if name not in supplied and "value" not in parameter and "default" not in parameter:
-                    yield f"{field} {template['name']} needs input {name}, which nothing supplies"
+            for name in _parameters(template.get("inputs", {})):
+                yield f"{field} {template['name']} needs input {name}, which nothing supplies"
 
     def _template(self, template: Object) -> Iterator[str]:
         where = f"template {template['name']}"
@@ -185,8 +166,6 @@ class _Lint:
         known.add("inputs.parameters")
         if template["name"] in self.at_exit:
             known |= EXIT_TAGS
-        for parameter in template.get("inputs", {}).get("parameters", []):
-            yield from self._tags(f"{where}, input {parameter['name']}", parameter, self.everywhere | EXIT_TAGS)
         if "dag" in template:
             yield from (
                 f"{where} is a DAG, and Argo heeds {field} only on what becomes a pod"
@@ -195,8 +174,6 @@ class _Lint:
             )
             yield from self._dag(where, template, known)
             return
-        known |= POD_TAGS
-        known |= {f"inputs.artifacts.{a['name']}.path" for a in template.get("inputs", {}).get("artifacts", [])}
         inside = {key: value for key, value in template.items() if key not in _NOT_RENDERED and key != "inputs"}
         yield from self._tags(where, inside, known)
         yield from self._tags(where, template.get("inputs", {}).get("artifacts", []), known)
@@ -248,9 +225,6 @@ class _Lint:
             if name in above[name]:
                 yield f"{where}: task {name} waits for itself"
             yield from self._task(f"{where}, task {name}", task, tasks, above[name], known)
-        every = known | {tag for name in tasks for tag in self._given_by(tasks[name])}
-        for parameter in template.get("outputs", {}).get("parameters", []):
-            yield from self._tags(f"{where}, output {parameter['name']}", parameter.get("valueFrom", {}), every)
 
     def _task(
         self, where: str, task: Object, tasks: Mapping[str, Object], above: set[str], known: set[str]
@@ -265,26 +239,21 @@ class _Lint:
         for name in arguments:
             if name not in inputs:
                 yield f"{where}: template {target['name']} has no input {name}{_near(name, inputs)}"
-        for name, parameter in inputs.items():
-            if name not in arguments and "value" not in parameter and "default" not in parameter:
+        for name in inputs:
+            if name not in arguments:
                 yield f"{where}: template {target['name']} needs input {name}, which is not supplied"
         known = known | {tag for name in above if name in tasks for tag in self._given_by(tasks[name])}
-        loop = {key: task[key] for key in ("withItems", "withParam") if key in task}
-        yield from self._tags(where, loop, known)
+        yield from self._tags(where, task.get("withParam", ""), known)
         inside: dict[str, object] = {key: task[key] for key in ("arguments", "when") if key in task}
-        if loop:
-            known |= {"item"} | {tag for tag in tags_in(inside) if tag.startswith("item.")}
+        if "withParam" in task:
+            known |= {tag for tag in tags_in(inside) if tag.startswith("item.")}
         yield from self._tags(where, inside, known)
 
     def _given_by(self, task: Object) -> Iterator[str]:
         name, target = task["name"], self.templates.get(task.get("template", ""), {})
-        yield from (f"tasks.{name}.{field}" for field in ("status", "name"))
-        outputs = [f"outputs.parameters.{p}" for p in _parameters(target.get("outputs", {}))]
-        if "script" in target:
-            outputs += ["outputs.result", "exitCode"]
-        if "withItems" in task or "withParam" in task:
-            outputs = [*(o for o in outputs if o != "exitCode"), "outputs.parameters"]
-        yield from (f"tasks.{name}.{output}" for output in outputs)
+        yield f"tasks.{name}.status"
+        if "withParam" not in task:
+            yield from (f"tasks.{name}.outputs.parameters.{p}" for p in _parameters(target.get("outputs", {})))
 
 
 def _ancestors(name: str, waits: Mapping[str, tuple[str, ...]]) -> set[str]:

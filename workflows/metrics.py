@@ -9,9 +9,10 @@ from typing import Final
 
 from hera.workflows import models as m
 
-from analysis import figures
-from steps.catalogue.dataplanes import DATAPLANES
-from steps.catalogue.topologies import TOPOLOGIES
+from analysis import metrics
+from steps.catalogue.dataplanes import of_kind
+from steps.catalogue.environments import KUBERNETES
+from steps.catalogue.topologies import CONTROL, TOPOLOGIES
 
 TEMPLATE: Final = "report"
 """The step whose output the figures are."""
@@ -19,10 +20,6 @@ TEMPLATE: Final = "report"
 OUTPUT: Final = "figures"
 PREFIX: Final = "dataplane_benchmark"
 _TRIGGER: Final = m.MetricLabel(key="trigger", value="{{workflow.parameters.trigger}}")
-_HELP: Final = {
-    figures.THROUGHPUT: ("throughput_bits_per_second", "TCP throughput of the last run, mean over visits."),
-    figures.COST: ("cpu_seconds_per_gigabit", "CPU of both nodes per Gbit of the last run, mean over visits."),
-}
 _OUTCOMES: Final = ("measured", "failed", "not-run")
 
 
@@ -33,19 +30,20 @@ def build() -> list[m.Prometheus]:
 
 def _of_paths() -> Iterator[m.Prometheus]:
     """Of the paths in which dataplanes differ: not of the control, and not within one node."""
-    dataplanes = [d.name for d in DATAPLANES if d.environment == "kubernetes"]
-    paths = [t.name for t in TOPOLOGIES if t.client != "node" and not t.same_node]
-    for figure, (name, text) in _HELP.items():
+    dataplanes = [d.name for d in of_kind(KUBERNETES)]
+    paths = [t.name for t in TOPOLOGIES if t.name != CONTROL and not t.same_node]
+    for _, export in metrics.exports():
         for dataplane in dataplanes:
             for path in paths:
                 labels = [m.MetricLabel(key="dataplane", value=dataplane), m.MetricLabel(key="topology", value=path)]
-                yield _gauge(name, text, [*labels, _TRIGGER], figures.name(figure, dataplane, path))
+                figure = metrics.figure_name(export.figure, dataplane, path)
+                yield _gauge(export.gauge, export.description, [*labels, _TRIGGER], figure)
 
 
 def _of_trials() -> Iterator[m.Prometheus]:
     for outcome in _OUTCOMES:
         labels = [m.MetricLabel(key="outcome", value=outcome), _TRIGGER]
-        yield _gauge("trials", "Trials of the last run.", labels, figures.name(figures.TRIALS, outcome))
+        yield _gauge("trials", "Trials of the last run.", labels, metrics.figure_name(metrics.TRIALS, outcome))
 
 
 def _gauge(name: str, text: str, labels: list[m.MetricLabel], figure: str) -> m.Prometheus:

@@ -9,12 +9,13 @@ from typing import get_args
 
 from hera.workflows import Parameter
 
-from steps.catalogue.dataplanes import DATAPLANES
+from steps.catalogue.dataplanes import of_kind
+from steps.catalogue.environments import KUBERNETES
 from steps.catalogue.profiles import DEFAULT, PROFILES
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.raw import Trigger
 
-_KUBERNETES = tuple(d for d in DATAPLANES if d.environment == "kubernetes")
+_KUBERNETES = of_kind(KUBERNETES)
 _UNASKED = ", ".join(d.name for d in _KUBERNETES if d.unasked)
 _ON_REQUEST = ", ".join(d.name for d in _KUBERNETES if not d.unasked)
 _TOPOLOGIES = ", ".join(t.name for t in TOPOLOGIES)

@@ -10,7 +10,7 @@ from analysis.aside import say_aside
 from analysis.commands import report_command
 from analysis.errors import BadInput, Problem
 from steps import variables
-from steps.cluster import LAB
+from steps.catalogue.environments import is_lab
 from steps.cluster.lab import box
 from workflows.request import Request
 
@@ -24,7 +24,7 @@ _ASKED: frozenset[int] = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 def run(request: Request) -> int:
     """Measure, store, report and say what came of it. Returns the exit code; raises Problem for bad input."""
     settings = request.settings()
-    if settings.environment != LAB:
+    if not is_lab(settings.environment):
         raise BadInput(
             f"this command measures the lab on this machine, not {settings.environment!r}: on a cluster the run is a "
             "workflow. Apply workflows/manifests and submit it with `argo submit --from "

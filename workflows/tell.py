@@ -5,11 +5,12 @@ import sys
 from rich.table import Table
 
 from analysis.terminal import Terminal
-from steps.cluster import LAB, connect
+from analysis.words import duration
+from steps.catalogue.environments import is_lab
+from steps.cluster import connect
 from steps.cluster.lab import box
 from steps.plan import expected_s, make
 from workflows.request import Request
-from workflows.words import duration
 
 
 def tell_plan(request: Request) -> int:
@@ -18,7 +19,7 @@ def tell_plan(request: Request) -> int:
     visits = make(settings)
     table = Table("visit", "round", "dataplane", "trials in their order", box=None, pad_edge=False)
     for visit in visits:
-        trials = ", ".join(f"{t.topology} {t.protocol} {t.direction}" for t in visit.trials)
+        trials = ", ".join(f"{t.topology} {t.variant.name} {t.direction}" for t in visit.trials)
         table.add_row(str(visit.visit), str(visit.round), visit.dataplane, trials)
     console = Terminal()
     console.print(table)
@@ -29,7 +30,7 @@ def tell_plan(request: Request) -> int:
 def tell_findings(request: Request) -> int:
     """Print every reason against a run here, each with what would mend it. Returns 0 if it can run, else 2."""
     settings = request.settings()
-    if settings.environment == LAB and not box.inside():
+    if is_lab(settings.environment) and not box.inside():
         return box.run([sys.executable, "-m", "workflows", "preflight", *request.argv(settings)], hold_interrupts=True)
     findings = connect(settings.environment, at_prompt=True).preflight(settings)
     console = Terminal()

@@ -1,9 +1,9 @@
-"""The charts: one file each, found by being here. A new chart is a copy of its neighbour.
+"""The charts: one file each, found by being here, and one for each metric that has its own.
 
-A chart's module says `TITLE`, `READING` (how to read it), `EMPTY` (why there may be nothing to draw) and `ORDER` (its
-place in the report), and has `frame(data)`, which asks for what it shows, and `chart(frame, look)`, which draws it.
-`KEY = True` puts the key of dataplanes beside it, for a chart that has no room to label them directly.
-Modules whose name begins with an underscore are what they share.
+A new chart is a copy of its neighbour. Its module has `TITLE`, `READING` (how to read it), `EMPTY` (why there may be
+nothing to draw) and `ORDER` (its place in the report), and `frame(data)`, which asks for what it shows, and
+`chart(frame, look)`, which draws it. `KEY = True` puts the key of dataplanes beside it, for a chart that has no room to
+label them directly. Modules whose name begins with an underscore are what they share.
 """
 
 import importlib
@@ -11,36 +11,18 @@ import pkgutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any
 
-import altair as alt
-import pyarrow as pa
 from altair.utils.schemapi import debug_mode
 
+from analysis.charts._bars import bar_charts
+from analysis.charts._chart import Chart
 from analysis.charts._data import Data, narrowed
 from analysis.charts._svg import to_svg
 from analysis.charts._theme import LOOKS, Look
 from analysis.flags import LEGEND, MARKED
 
 __all__ = ["Chart", "Data", "Drawing", "catalogue", "draw", "draw_all"]
-
-
-class Chart(Protocol):
-    """What a chart's module has."""
-
-    __name__: str
-    TITLE: str
-    READING: str
-    EMPTY: str
-    ORDER: int
-
-    def frame(self, data: Data) -> pa.Table:
-        """The rows to draw."""
-        ...
-
-    def chart(self, frame: pa.Table, look: Look) -> alt.TopLevelMixin:
-        """The drawing of a frame that has rows."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +43,21 @@ class Drawing:
 def catalogue() -> list[Chart]:
     """Every chart, in the order of the report."""
     names = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
-    charts = [cast("Chart", importlib.import_module(f"{__name__}.{name}")) for name in names]
-    return sorted(charts, key=lambda chart: (chart.ORDER, chart.__name__))
+    return sorted([*bar_charts(), *map(_of_module, names)], key=lambda chart: (chart.place, chart.name))
+
+
+def _of_module(name: str) -> Chart:
+    module = importlib.import_module(f"{__name__}.{name}")
+    return Chart(
+        name=name,
+        title=module.TITLE,
+        reading=module.READING,
+        empty=module.EMPTY,
+        place=module.ORDER,
+        frame=module.frame,
+        draw=module.chart,
+        key=getattr(module, "KEY", False),
+    )
 
 
 def draw(chart: Chart, data: Data) -> Drawing:
@@ -85,12 +80,12 @@ def _drawing(chart: Chart, variants: tuple[str, ...]) -> Drawing:
     """A chart as drawn; one with a mark of flagged trials in it says what the mark means."""
     legend = f" {LEGEND}" if any(MARKED in variant for variant in variants) else ""
     return Drawing(
-        name=chart.__name__.rpartition(".")[2],
-        title=chart.TITLE,
-        reading=chart.READING + legend,
+        name=chart.name,
+        title=chart.title,
+        reading=chart.reading + legend,
         variants=variants,
-        empty=None if variants else chart.EMPTY,
-        key=bool(variants) and getattr(chart, "KEY", False),
+        empty=None if variants else chart.empty,
+        key=bool(variants) and chart.key,
     )
 
 
@@ -98,6 +93,5 @@ def _jobs(chart: Chart, data: Data) -> Iterator[tuple[dict[str, Any], Look, str,
     frame = chart.frame(data)
     if frame.num_rows:
         for look in LOOKS:
-            spec = chart.chart(frame, look).to_dict(format="vega-lite", validate=False)
-            name = f"{chart.__name__.rpartition('.')[2]}-{look.name}"
-            yield spec, look, name, f"{chart.TITLE}. {chart.READING}"
+            spec = chart.draw(frame, look).to_dict(format="vega-lite", validate=False)
+            yield spec, look, f"{chart.name}-{look.name}", f"{chart.title}. {chart.reading}"

@@ -11,6 +11,7 @@ import pyarrow as pa
 from analysis import run, statistics, words
 from analysis.changes import Change
 from analysis.compare import Comparison
+from analysis.domain import Cell
 from analysis.flags import MARKED, Kind
 from analysis.run import Arm, Run
 
@@ -31,15 +32,14 @@ class Data:
         return run.rows(self.con, sql, run_id=self.run.run_id, **parameters)
 
     def by_path(self, sql: str) -> list[Row]:
-        """As `ask`, of a query that gives topology, protocol and direction: with `path`, in the order planned."""
+        """As `ask`, of a query that gives the columns of a cell: with `path`, in the order planned."""
         places = {cell: place for place, cell in enumerate(self.run.cells)}
-        found = [(places[row["topology"], row["protocol"], row["direction"]], row) for row in self.ask(sql)]
+        found = [(places[Cell.of(row)], row) for row in self.ask(sql)]
         return [row | {"path": self.path(row)} for _, row in sorted(found, key=lambda pair: pair[0])]
 
     def path(self, row: Row) -> str:
         """The name of a row's path."""
-        both = (row["topology"], row["protocol"]) in self.run.both_directions
-        return words.cell(row["topology"], row["protocol"], row["direction"], both_directions=both)
+        return self.run.path(Cell.of(row))
 
     def side(self, arm: Arm) -> Row:
         """The columns by which a chart knows a dataplane: title, colour, number of its shape, twin or not."""

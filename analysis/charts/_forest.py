@@ -10,6 +10,7 @@ import pyarrow as pa
 from analysis.charts._data import Data, Row, frame
 from analysis.charts._marks import by_path, colour, column, hollow, lane, plot_width, shape
 from analysis.charts._theme import BAND, INK, MUTED, WIDE, Look
+from analysis.metrics import THROUGHPUT
 
 _TICKS: Final = (
     0.01,
@@ -52,7 +53,7 @@ def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
         for c in data.comparisons:
             if c.metric != metric or c.scale != "ratio":
                 continue
-            name = c.path if metric == "received_bps" else f"{c.path}: {c.metric_title}"
+            name = c.path if metric == THROUGHPUT else f"{c.path}: {c.metric_title}"
             name += " (left is better)" if mixed and c.better == "lower" else ""
             seen = c.change is not None
             rows.append(

@@ -107,7 +107,7 @@ def lanes(frame: pa.Table, title: str, look: Look = WIDE, *, bars: bool = False,
         scale = {"domain": [0, top(values, 0.28 if look.narrow else 0.12)], "nice": False}
     else:
         scale = {"domain": around([*values, *column(frame, "low")]), "zero": False, "nice": False}
-    axis = {"title": title if unit in {"", "B/B"} else f"{title}, {unit}", "tickCount": 4 if look.narrow else 7}
+    axis = {"title": f"{title}, {unit}" if unit else title, "tickCount": 4 if look.narrow else 7}
     x = alt.X("value:Q", scale=scale, axis=axis)
     base = alt.Chart().encode(y=lane(frame, look))
     side = colour(frame)

@@ -17,7 +17,7 @@ READING = (
 EMPTY = "No connection was timed: the connect probe was not among the trials, or none of its trials was measured."
 ORDER = 70
 SQL = """
-    select topology, protocol, direction, dataplane, avg(connect_p50_s) as p50, avg(connect_p99_s) as p99,
+    select topology, tool, transport, direction, dataplane, avg(connect_p50_s) as p50, avg(connect_p99_s) as p99,
            sum(connect_flagged) as connect_flagged, sum(connect_left_out) as connect_left_out
     from visit_means where run_id = $run_id and connect_p50_s is not null group by all
 """

@@ -6,6 +6,7 @@ import pyarrow as pa
 from analysis.charts._data import Data
 from analysis.charts._forest import differences, forest
 from analysis.charts._theme import WIDE, Look
+from analysis.metrics import COMPARED
 
 TITLE = "What it costs"
 READING = (
@@ -17,8 +18,8 @@ ORDER = 15
 
 
 def frame(data: Data) -> pa.Table:
-    """CPU per Gbit on each path, then the 99th percentile of connect time."""
-    return differences(data, ("cpu_s_per_gbit", "connect_p99_s"))
+    """By the other metrics: CPU per Gbit on each path, then the 99th percentile of connect time."""
+    return differences(data, [metric.name for metric in COMPARED if not metric.leads])
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:

@@ -18,7 +18,7 @@ EMPTY = "No node's CPU was recorded in a way that tells what with it was busy, s
 ORDER = 50
 MODES = ("user", "system", "softirq", "irq", "steal")
 SQL = """
-    select topology, protocol, direction, dataplane, node, avg(user_ratio + nice_ratio) as user,
+    select topology, tool, transport, direction, dataplane, node, avg(user_ratio + nice_ratio) as user,
            avg(system_ratio) as system, avg(softirq_ratio) as softirq, avg(irq_ratio) as irq, avg(steal_ratio) as steal,
            bool_or(marks(flags, 'cpu_modes') or voids(flags, 'cpu_modes')) as flagged
     from node_usage where run_id = $run_id group by all order by node

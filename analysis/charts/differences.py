@@ -6,6 +6,7 @@ import pyarrow as pa
 from analysis.charts._data import Data
 from analysis.charts._forest import differences, forest
 from analysis.charts._theme import WIDE, Look
+from analysis.metrics import LEADING
 
 TITLE = "What changes"
 READING = (
@@ -17,8 +18,8 @@ ORDER = 10
 
 
 def frame(data: Data) -> pa.Table:
-    """Throughput on each path, then connect time."""
-    return differences(data, ("received_bps", "connect_p50_s"))
+    """By the metrics that answer for their paths: throughput on each, then connect time."""
+    return differences(data, [metric.name for metric in LEADING])
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:

@@ -16,7 +16,7 @@ READING = (
     "in the run; the line is the mean. It should stay near 0: differences are taken inside rounds, so slow drift "
     "does no harm, jumps do."
 )
-EMPTY = "No trial of iperf3 was measured, so there is no order to look at."
+EMPTY = "No throughput was measured, so there is no order to look at."
 ORDER = 90
 KEY = True
 SQL = """
@@ -24,7 +24,7 @@ SQL = """
            marks(flags, 'throughput') as flagged,
            (received_bps / exp(avg(ln(received_bps)) over cell) - 1) * 100 as value
     from measurements where run_id = $run_id and received_bps > 0
-    window cell as (partition by dataplane, topology, protocol, direction, streams, offered_bps)
+    window cell as (partition by dataplane, topology, tool, transport, direction, streams, offered_bps)
     order by trial
 """
 

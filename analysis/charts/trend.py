@@ -10,6 +10,8 @@ from analysis.charts._data import Data, Row
 from analysis.charts._data import frame as to_frame
 from analysis.charts._marks import SIGNED, colour, column, daggers, hollow, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
+from analysis.domain import Cell
+from analysis.metrics import THROUGHPUT
 
 TITLE = "Trend over runs"
 READING = (
@@ -31,15 +33,16 @@ SQL = """
         order by r.started_at desc limit 60
     ),
     means as (
-        select l.run_id, l.started_at, m.topology, m.protocol, m.direction, m.dataplane, avg(ln(m.received_bps)) as log,
+        select l.run_id, l.started_at, m.topology, m.tool, m.transport, m.direction, m.dataplane,
+               avg(ln(m.received_bps)) as log,
                bool_or(marks(m.flags, 'throughput')) or count(*) > count(m.received_bps) as flagged
         from measurements as m join latest as l using (run_id)
         where m.received_bps > 0 or voids(m.flags, 'throughput') group by all
     )
     select m.* exclude (log, flagged), m.flagged or b.flagged as flagged, (exp(m.log - b.log) - 1) * 100 as value
-    from means as m join means as b using (run_id, topology, protocol, direction)
+    from means as m join means as b using (run_id, topology, tool, transport, direction)
     where b.dataplane = $baseline and m.dataplane <> $baseline and m.log is not null and b.log is not null
-    order by m.started_at
+    order by m.started_at, m.dataplane
 """
 
 _HEIGHT = 110
@@ -56,11 +59,11 @@ def frame(data: Data) -> pa.Table:
         return to_frame([])
     arms = {arm.name: data.side(arm) for arm in data.run.arms}
     found = data.ask(SQL, baseline=data.run.baseline.name)
-    here = [row for row in found if (row["topology"], row["protocol"], row["direction"]) in data.run.cells]
+    here = [row for row in found if Cell.of(row) in data.run.cells]
     if len({row["run_id"] for row in here}) < 2:  # noqa: PLR2004 - one run is no trend
         return to_frame([])
     cells = list(data.run.cells)
-    here.sort(key=lambda row: cells.index((row["topology"], row["protocol"], row["direction"])))
+    here.sort(key=lambda row: cells.index(Cell.of(row)))
     shared = {"baseline": data.run.baseline.title, "size": None, "place": None, "late": None}
     rows = [
         {"path": data.path(row), "at": row["started_at"].isoformat(), "value": row["value"], "flagged": row["flagged"]}
@@ -80,7 +83,7 @@ def _marks(data: Data, rows: list[Row], arms: dict[str, Row]) -> list[Row]:
         at = change.began_at.isoformat() if change.began_at else ""
         if not _is_drawn(change) or at not in nights:
             continue
-        path = data.path({name: getattr(change, name) for name in ("topology", "protocol", "direction")})
+        path = data.path({name: getattr(change, name) for name in Cell._fields})
         here = nights.index(at)
         taken = {m["place"] for m in marks if m["path"] == path and abs(nights.index(m["at"]) - here) < len(nights) / 3}
         place = next(place for place in range(len(marks) + 1) if place not in taken)
@@ -98,7 +101,7 @@ def _marks(data: Data, rows: list[Row], arms: dict[str, Row]) -> list[Row]:
 
 
 def _is_drawn(change: Change) -> bool:
-    return change.metric == "received_bps" and change.against is not None and change.status != "suspected"
+    return change.metric == THROUGHPUT and change.against is not None and change.status != "suspected"
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:

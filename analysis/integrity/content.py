@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.rows import KEYS
-from analysis.schema import SCHEMA_VERSION, arrow_schema
+from analysis.schema import arrow_schema, is_known
 
 MAGIC: Final = b"PAR1"
 FOOTER_END_BYTES: Final = 8
@@ -121,23 +121,23 @@ def check_schema(schema: pa.Schema, table: str, version: int) -> None:
     Raises:
         ContentError: it has not.
     """
-    current = version == SCHEMA_VERSION
-    expected = _expected(table)
+    known = is_known(version)
+    expected = _expected(table, version) if known else {"run_id": pa.string()}
     if len(set(schema.names)) != len(schema):
         raise ContentError("has two columns of one name")
     names = set(schema.names)
-    if missing := [name for name in (KEYS[table] if current else KEYS[table][:1]) if name not in names]:
+    if missing := [name for name in (KEYS[table] if known else KEYS[table][:1]) if name not in names]:
         raise ContentError(f"is no file of {table}: it has no column {missing[0]}")
     for field in schema:
-        if field.name in expected and (current or field.name == "run_id"):
+        if field.name in expected:
             wanted = expected[field.name]
             if not _fits(field.type, wanted):
                 raise ContentError(f"is no file of {table}: its column {field.name} holds {field.type}, not {wanted}")
 
 
 @functools.cache
-def _expected(table: str) -> dict[str, pa.DataType]:
-    return {field.name: field.type for field in arrow_schema(table)}
+def _expected(table: str, version: int) -> dict[str, pa.DataType]:
+    return {field.name: field.type for field in arrow_schema(table, version)}
 
 
 def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:

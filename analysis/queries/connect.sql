@@ -3,6 +3,7 @@ select
     environment,
     run_id,
     topology,
+    tool,
     services,
     dataplane,
     count(*) as trials,

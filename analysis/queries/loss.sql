@@ -3,6 +3,7 @@ select
     environment,
     run_id,
     topology,
+    tool,
     direction,
     offered_bps,
     dataplane,
@@ -16,7 +17,7 @@ select
     avg(jitter_s) as jitter_s
 from measurements
 where
-    protocol = 'udp'
+    transport = 'udp'
     and lost_packets is not null
     and total_packets is not null
     and (

@@ -1,6 +1,8 @@
 -- What share of node-to-node throughput does each path reach in the same visit?
 with control as (
-    select run_id, visit, protocol, direction, streams, offered_bps, received_bps as control_bps, throughput_flagged
+    select
+        run_id, visit, tool, transport, direction, streams, offered_bps, received_bps as control_bps,
+        throughput_flagged
     from visit_means
     where topology = 'node-to-node'
 )
@@ -8,7 +10,8 @@ select
     m.environment,
     m.run_id,
     m.topology,
-    m.protocol,
+    m.tool,
+    m.transport,
     m.direction,
     m.dataplane,
     count(*) as visits,
@@ -18,7 +21,8 @@ from visit_means as m
 join control as c
     on c.run_id = m.run_id
     and c.visit = m.visit
-    and c.protocol = m.protocol
+    and c.tool = m.tool
+    and c.transport = m.transport
     and c.streams is not distinct from m.streams
     and c.offered_bps is not distinct from m.offered_bps
     and (c.direction = m.direction or m.topology = 'external-to-nodeport')

@@ -2,7 +2,8 @@
 select
     environment,
     topology,
-    protocol,
+    tool,
+    transport,
     direction,
     streams,
     offered_bps,
@@ -20,7 +21,8 @@ from visit_means
 where
     ($environment::varchar is null or environment = $environment::varchar)
     and ($topology::varchar is null or topology = $topology::varchar)
-    and ($protocol::varchar is null or protocol = $protocol::varchar)
+    and ($tool::varchar is null or tool = $tool::varchar)
+    and ($transport::varchar is null or transport = $transport::varchar)
     and ($dataplane::varchar is null or dataplane = $dataplane::varchar)
 group by all
-order by environment, topology, protocol, direction, streams, offered_bps, dataplane, run_started_at, run_id
+order by environment, topology, tool, transport, direction, streams, offered_bps, dataplane, run_started_at, run_id

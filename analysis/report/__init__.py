@@ -75,7 +75,9 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary | None 
         trials=tables.trials(data),
         visits=tables.visits(data),
         provenance=tables.flat(about.provenance),
-        parameters=tables.flat({k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells"}}),
+        parameters=tables.flat(
+            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools"}}
+        ),
         limits={**limits.of(about), **_left_out(con)},
         marks={"marked": flags.MARKED, "void": flags.VOID},
         title=_title(about),
@@ -118,7 +120,7 @@ def _sides(data: Data) -> list[dict[str, Any]]:
 def _groups(summary: Summary) -> list[dict[str, Any]]:
     """The comparisons by metric: its answer in a sentence, then the sentences of each path."""
     groups = []
-    for metric in metrics.METRICS:
+    for metric in metrics.COMPARED:
         if told := summary.of(metric.name):
             paths = {path: [c for c in told if c.path == path] for path in dict.fromkeys(c.path for c in told)}
             groups.append({"metric": metric, "answer": summary.answers.get(metric.name), "paths": paths})

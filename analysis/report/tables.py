@@ -1,13 +1,14 @@
 """The tables of the report: figures as text, three significant digits, one unit a column."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from analysis import flags, words
 from analysis.charts import Data
 from analysis.flags import Kind
+from analysis.metrics import METRICS
 
 _FOLD: Final = 250
 """A table with more trials than this is folded by round."""
@@ -20,22 +21,19 @@ class Figure:
     header: str
     sql: str
     kind: Kind | None
-    divisor: float = 1.0
+    divisor: float
 
 
-_FIGURES: Final = (
-    Figure("offered, Gbit/s", "offered_bps", None, 1e9),
-    Figure("received, Gbit/s", "received_bps", "throughput", 1e9),
-    Figure("sent, Gbit/s", "sent_bps", "throughput", 1e9),
-    Figure("lost, %", "lost_packets / nullif(total_packets, 0)", "loss", 0.01),
-    Figure("resent segments", "retransmits", "throughput"),
-    Figure("round trip, ms", "rtt_s", "throughput", 1e-3),
-    Figure("connect p50, µs", "connect_p50_s", "connect", 1e-6),
-    Figure("connect p99, µs", "connect_p99_s", "connect", 1e-6),
-    Figure("CPU busy, %", "list_avg(list_transform(nodes, lambda n: n.busy_ratio))", "cpu", 0.01),
-    Figure("CPU, s/Gbit", "cpu_s_per_gbit", "cpu"),
-    Figure("NAT bytes per byte", "nat_bytes_per_payload_byte", "return_path"),
-)
+def _figures() -> Iterator[Figure]:
+    """The offered rate, then the metrics that have a column."""
+    yield Figure("offered, Gbit/s", "offered_bps", None, words.multiple("Gbit/s"))
+    shown = [(metric.table, metric) for metric in METRICS if metric.table is not None]
+    for column, metric in sorted(shown, key=lambda pair: pair[0].place):
+        header = f"{column.header}, {column.unit}" if column.unit else column.header
+        yield Figure(header, metric.trial_sql, metric.kind, words.multiple(column.unit))
+
+
+_FIGURES: Final = tuple(_figures())
 
 
 def trials(data: Data) -> dict[str, Any]:
@@ -46,8 +44,8 @@ def trials(data: Data) -> dict[str, Any]:
     """
     columns = ", ".join(f"cast({figure.sql} as double) as figure_{n}" for n, figure in enumerate(_FIGURES))
     found = data.ask(
-        f"""select t.trial, t.visit, v.round, v.dataplane_requested as dataplane, t.topology, t.protocol, t.direction,
-                   t.position, t.repetition, t.outcome,
+        f"""select t.trial, t.visit, v.round, v.dataplane_requested as dataplane, t.topology, t.tool,
+                   t.transport, t.direction, t.position, t.repetition, t.outcome,
                    coalesce(t.error, case when v.proof is distinct from 'proven' then v.proof_reason end)
                    as error, t.flags, {columns}
             from trials t left join visits v using (run_id, visit) where t.run_id = $run_id order by t.trial"""  # noqa: S608 - the columns are this module's

@@ -1,5 +1,6 @@
 -- One row for each run, visit and cell: the visit is the unit of replication, so its trials become one figure here.
--- Beside the figures stands how many trials entered them with a flag, or were left out of them because of one.
+-- The metrics are those of analysis/metrics.py. Beside them stands how many trials
+-- entered them with a flag, or were left out of them because of one.
 create view visit_means as
 select
     run_id,
@@ -13,33 +14,15 @@ select
     any_value(title) as title,
     any_value(colour) as colour,
     topology,
-    protocol,
+    tool,
+    transport,
     direction,
     streams,
     offered_bps,
     min(started_at) as started_at,
     count(*) as trials,
     count(*) filter (len(flags) > 0) as flagged,
-    count(*) filter (marks(flags, 'throughput') and not voids(flags, 'throughput')) as throughput_flagged,
-    count(*) filter (voids(flags, 'throughput')) as throughput_left_out,
-    count(*) filter (marks(flags, 'loss') and not voids(flags, 'loss')) as loss_flagged,
-    count(*) filter (voids(flags, 'loss')) as loss_left_out,
-    count(*) filter (marks(flags, 'connect') and not voids(flags, 'connect')) as connect_flagged,
-    count(*) filter (voids(flags, 'connect')) as connect_left_out,
-    count(*) filter (marks(flags, 'cpu') and not voids(flags, 'cpu')) as cpu_flagged,
-    count(*) filter (voids(flags, 'cpu')) as cpu_left_out,
-    count(*) filter (marks(flags, 'return_path') and not voids(flags, 'return_path')) as return_path_flagged,
-    count(*) filter (voids(flags, 'return_path')) as return_path_left_out,
-    geometric_mean(received_bps) as received_bps,
-    geometric_mean(sent_bps) as sent_bps,
-    avg(cpu_s_per_gbit) as cpu_s_per_gbit,
-    sum(lost_packets) filter (total_packets > 0) / sum(total_packets) filter (lost_packets is not null) as loss_ratio,
-    avg(jitter_s) as jitter_s,
-    avg(retransmits) as retransmits,
-    avg(rtt_s) as rtt_s,
-    avg(connects_per_s) as connects_per_s,
-    avg(connect_p50_s) as connect_p50_s,
-    avg(connect_p99_s) as connect_p99_s,
-    avg(nat_bytes_per_payload_byte) as nat_bytes_per_payload_byte
+    {flagged_trials},
+    {metrics}
 from measurements
 group by all

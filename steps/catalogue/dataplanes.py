@@ -1,72 +1,86 @@
-"""The dataplanes: one entry each. Everything that shows a dataplane reads its title and colour from here.
+"""The dataplanes: one entry each. What a dataplane is, is said here and read from here.
 
-A new one is an entry here and, where this project installs it, the module that `implementation` names.
+A new one is an entry here and the module that installs it, which is called after it: in steps/cluster/lab/dataplanes
+for the lab, in the folder `dataplanes` of its network plugin for a cluster.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
-from steps.options import nearest, shown
+from steps.catalogue.environments import KUBERNETES, LAB, Kind
 
-MOST_RULES: Final = 100_000
-"""Of a burdened twin: loading them takes some 2 s on each of the lab's nodes, and 110 MB while it lasts."""
-
-_LABEL: Final = re.compile(r"[A-Za-z0-9._=-]{1,40}")
+IPTABLES: Final = "iptables"
+NFTABLES: Final = "nftables"
+EBPF: Final = "ebpf"
 
 
 @dataclass(frozen=True, slots=True)
 class Dataplane:
     """How the nodes forward packets.
 
-    `environment`: lab, or kubernetes. `colour`: of the Okabe-Ito palette, which stays apart for colour-blind readers.
-    `needs_root`: an ordinary user's namespaces can't have it. `implementation`: the module that installs it, if any.
-    `unasked`: measured when no dataplane is named. `direct_return`: a Service's replies to a client outside go from the
-    server's node straight to it, and not back through the node that it connected to; None: that isn't known.
+    Attributes:
+        name: as a person types it, and as the store has it.
+        title: as a report writes it.
+        colour: of the Okabe-Ito palette, which stays apart for colour-blind readers.
+        environment: the kind of environment that it can be installed in.
+        mechanism: what forwards the packets: iptables, nftables, ebpf, or another name. None: whatever runs there,
+            which is measured as it is and never switched.
+        cni: the network plugin that it is a dataplane of, as its folder below steps/cluster/kube is called; None: of
+            none in particular.
+        direct_return: a Service's replies to a client outside go from the server's node straight to it, and not back
+            through the node that it connected to; None: that isn't known.
+        min_kernel: the oldest kernel that can have it, such as `5.13`. A cluster's nodes are held to it; in the lab the
+            kernel itself is tried. None: any.
+        unasked: measured when no dataplane is named.
     """
 
     name: str
     title: str
     colour: str
-    environment: str
-    needs_root: bool = False
-    implementation: str | None = None
-    unasked: bool = True
+    environment: Kind
+    mechanism: str | None
+    cni: str | None = None
     direct_return: bool | None = False
+    min_kernel: str | None = None
+    unasked: bool = True
 
+    @property
+    def bpf(self) -> bool:
+        """Whether eBPF programs forward the packets."""
+        return self.mechanism == EBPF
+
+    @property
+    def is_switched(self) -> bool:
+        """Whether measuring it takes a switch; else it is what runs there, whatever that is."""
+        return self.mechanism is not None
+
+    @property
+    def module(self) -> str:
+        """The name of the module that installs it: `ebpf_dsr` for `ebpf-dsr` and for `lab-ebpf-dsr`."""
+        return self.name.removeprefix(f"{LAB}-").replace("-", "_")
+
+
+AS_IS: Final = "as-is"
+_CALICO: Final = "calico"
 
 DATAPLANES: Final = (
-    Dataplane(
-        "lab-iptables", "iptables (lab)", "#0072B2", "lab", implementation="steps.cluster.lab.dataplanes.iptables"
-    ),
-    Dataplane(
-        "lab-nftables", "nftables (lab)", "#E69F00", "lab", implementation="steps.cluster.lab.dataplanes.nftables"
-    ),
-    Dataplane(
-        "lab-ebpf",
-        "eBPF (lab)",
-        "#009E73",
-        "lab",
-        needs_root=True,
-        implementation="steps.cluster.lab.dataplanes.ebpf",
-    ),
-    Dataplane(
-        "lab-ebpf-dsr",
-        "eBPF + DSR (lab)",
-        "#CC79A7",
-        "lab",
-        needs_root=True,
-        implementation="steps.cluster.lab.dataplanes.ebpf_dsr",
-        direct_return=True,
-    ),
-    Dataplane("iptables", "iptables", "#0072B2", "kubernetes"),
-    Dataplane("nftables", "nftables", "#E69F00", "kubernetes"),
-    Dataplane("ebpf", "eBPF", "#009E73", "kubernetes"),
-    Dataplane("ebpf-dsr", "eBPF + DSR", "#CC79A7", "kubernetes", direct_return=True),
-    Dataplane("as-is", "as it is", "#7F7F7F", "kubernetes", unasked=False, direct_return=None),
+    Dataplane("lab-iptables", "iptables (lab)", "#0072B2", LAB, IPTABLES),
+    Dataplane("lab-nftables", "nftables (lab)", "#E69F00", LAB, NFTABLES),
+    Dataplane("lab-ebpf", "eBPF (lab)", "#009E73", LAB, EBPF, min_kernel="5.10"),
+    Dataplane("lab-ebpf-dsr", "eBPF + DSR (lab)", "#CC79A7", LAB, EBPF, direct_return=True, min_kernel="5.10"),
+    Dataplane("iptables", "iptables", "#0072B2", KUBERNETES, IPTABLES, _CALICO),
+    Dataplane("nftables", "nftables", "#E69F00", KUBERNETES, NFTABLES, _CALICO, min_kernel="5.13"),
+    Dataplane("ebpf", "eBPF", "#009E73", KUBERNETES, EBPF, _CALICO, min_kernel="5.3.0"),
+    Dataplane("ebpf-dsr", "eBPF + DSR", "#CC79A7", KUBERNETES, EBPF, _CALICO, direct_return=True, min_kernel="5.3.0"),
+    Dataplane(AS_IS, "as it is", "#7F7F7F", KUBERNETES, None, direct_return=None, unasked=False),
 )
 
 BY_NAME: Final = {d.name: d for d in DATAPLANES}
+
+
+def of_kind(kind: Kind) -> tuple[Dataplane, ...]:
+    """The dataplanes that environments of a kind can have, in their order here."""
+    return tuple(d for d in DATAPLANES if d.environment == kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,39 +109,3 @@ class Arm:
 
     def __str__(self) -> str:
         return self.name if self.label is None else f"{self.name}+{self.label}"
-
-
-def arm_fault(name: str, environment: str, kind: str) -> str | None:
-    """What is wrong with an arm as typed, as a sentence; None if nothing is.
-
-    Args:
-        name: the arm.
-        environment: the environment's name.
-        kind: what it is: lab, or kubernetes.
-    """
-    here = [d.name for d in DATAPLANES if d.environment == kind]
-    arm = Arm.parse(name)
-    known = BY_NAME.get(arm.name)
-    if known is None:
-        return f"unknown dataplane {shown(arm.name)}: {nearest(arm.name, here)}"
-    if known.environment != kind:
-        return (
-            f"dataplane {arm.name} belongs to {known.environment}, and environment {shown(environment)} is "
-            f"{'the lab' if kind == 'lab' else 'a Kubernetes cluster'}: choose from {', '.join(here)}"
-        )
-    if arm.label is not None and _LABEL.fullmatch(arm.label) is None:
-        return f"label of dataplane {shown(name)} must be letters, digits and ._=-, 40 at most: write {arm.name}+twin"
-    return burden_fault(name)
-
-
-def burden_fault(name: str) -> str | None:
-    """What is wrong with the number of rules that a burdened twin asks for; None if nothing is."""
-    arm = Arm.parse(name)
-    if arm.label is None or not arm.label.startswith("burden"):
-        return None
-    rules = arm.label.removeprefix("burden=")
-    if rules == arm.label or not (rules.isascii() and rules.isdigit() and rules.strip("0")):
-        return f"dataplane {shown(name)} must say how many rules: write {arm.name}+burden=100"
-    if len(rules.lstrip("0")) > len(str(MOST_RULES)) or int(rules) > MOST_RULES:
-        return f"dataplane {name!r} must have a burden of at most {MOST_RULES} rules"
-    return None

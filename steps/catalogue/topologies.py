@@ -1,9 +1,9 @@
-"""The topologies: which ends talk over which path. One entry each."""
+"""The topologies: which ends talk over which path. One entry each, from which its servers and clients follow."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from steps.model import Direction
+from steps.tools.tool import Direction
 
 End = Literal["node", "pod", "outside"]
 Target = Literal["node-address", "pod-address", "service", "nodeport"]
@@ -11,9 +11,17 @@ Target = Literal["node-address", "pod-address", "service", "nodeport"]
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """One path. The server is always on the second node, but for `same_node`.
+    """One path.
 
-    `direction`: the one in which this path tells most, measured when no direction is asked for.
+    Attributes:
+        name: as a person types it, and as the store has it.
+        title: as a report writes it.
+        description: a sentence.
+        client: where the client runs: in the first node's own network, in a pod there, or outside of the cluster.
+        target: what it connects to. A NodePort is asked for at the first node.
+        same_node: the server is on the first node, not on the second; only where a node's or pod's own address is the
+            target, since a Service's backend is on the second.
+        direction: the one in which this path tells most, measured when no direction is asked for.
     """
 
     name: str
@@ -23,6 +31,16 @@ class Topology:
     target: Target
     same_node: bool = False
     direction: Direction = "forward"
+
+    @property
+    def server(self) -> Literal["node", "pod"]:
+        """Where the server runs, which follows from the target alone: behind a Service is always a pod."""
+        return "node" if self.target == "node-address" else "pod"
+
+    @property
+    def through_node(self) -> bool:
+        """Whether requests pass a node between client and server, whose counters tell which way the replies take."""
+        return self.client == "outside" and self.target == "nodeport"
 
 
 TOPOLOGIES: Final = (

@@ -1,12 +1,7 @@
 """The cluster under test, behind one port; which adapter answers is decided here and nowhere else."""
 
-from importlib import import_module
-from typing import cast
-
+from steps.catalogue.environments import is_lab
 from steps.cluster.port import Cluster
-
-LAB = "lab"
-"""The environment that is made of network namespaces on this machine; any other name is a Kubernetes cluster's."""
 
 
 def connect(environment: str, *, at_prompt: bool = False) -> Cluster:
@@ -14,6 +9,10 @@ def connect(environment: str, *, at_prompt: bool = False) -> Cluster:
 
     `at_prompt`: a person waits for each answer, and not a workflow, which outlasts more.
     """
-    if environment == LAB:
-        return cast("Cluster", import_module("steps.cluster.lab").Lab())
-    return cast("Cluster", import_module("steps.cluster.kube.adapter").Kube(environment, at_prompt=at_prompt))
+    if is_lab(environment):
+        from steps.cluster.lab import Lab  # noqa: PLC0415 - see above
+
+        return Lab()
+    from steps.cluster.kube.adapter import Kube  # noqa: PLC0415
+
+    return Kube(environment, at_prompt=at_prompt)

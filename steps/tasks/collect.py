@@ -7,6 +7,7 @@ from hera.workflows import S3Artifact
 
 from analysis.errors import Problem
 from steps import variables
+from steps.cluster.kube.pods import LARGEST_STEP_MEMORY
 from steps.tasks.common import RUN_FOLDER, ends_in_a_sentence, say
 from steps.tasks.pod import step
 
@@ -22,7 +23,7 @@ def collect(documents: Annotated[Path | None, _DOCUMENTS]) -> None:
     store_rows(documents)
 
 
-@step("measure", deadline_s=1800, memory="2Gi", store=True, repeatable=True)
+@step("measure", deadline_s=1800, memory=LARGEST_STEP_MEMORY, store=True, repeatable=True)
 @ends_in_a_sentence
 def recollect(documents: Annotated[Path | None, _DOCUMENTS]) -> None:
     """The same in the exit handler, for a run that did not come to it or that measured more since."""

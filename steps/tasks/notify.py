@@ -6,7 +6,7 @@ from hera.workflows import Parameter, SecretEnv
 
 from analysis.errors import Problem
 from steps import variables
-from steps.settings import is_lab
+from steps.catalogue.environments import is_lab
 from steps.tasks.common import ends_in_a_sentence, say
 from steps.tasks.pod import step
 

@@ -11,10 +11,40 @@ from typing import Any
 import duckdb
 
 from analysis.database import connect
+from analysis.domain import Cell as Measured
 from analysis.schema import TABLES
 from analysis.store import Store
 
 Cell = tuple[str, str, str]
+"""Topology, short name of what measures it, direction."""
+
+TOOLS: tuple[dict[str, Any], ...] = (
+    {
+        "name": "tcp",
+        "tool": "iperf3",
+        "transport": "tcp",
+        "figures": ["received_bps", "sent_bps", "retransmits", "rtt_s"],
+    },
+    {
+        "name": "udp",
+        "tool": "iperf3",
+        "transport": "udp",
+        "figures": ["received_bps", "sent_bps", "lost_packets", "total_packets", "jitter_s"],
+    },
+    {
+        "name": "connect",
+        "tool": "tcp_connect",
+        "transport": "tcp",
+        "figures": ["connects_per_s", "connect_p50_s", "connect_p99_s"],
+    },
+)
+
+
+def measured(cell: Cell) -> Measured:
+    """A cell with the tool and the transport of its short name."""
+    (entry,) = (entry for entry in TOOLS if entry["name"] == cell[1])
+    return Measured(cell[0], entry["tool"], entry["transport"], cell[2])
+
 
 QUICK: tuple[Cell, ...] = (
     ("node-to-node", "tcp", "forward"),
@@ -119,7 +149,8 @@ def rows(recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
                 "profile": "quick",
                 "dataplanes": list(recipe.entries),
                 "skipped": list(recipe.skipped),
-                "cells": [dict(zip(("topology", "protocol", "direction"), c, strict=True)) for c in recipe.cells],
+                "cells": [measured(cell)._asdict() for cell in recipe.cells],
+                "tools": TOOLS,
                 "rounds": recipe.rounds,
                 "duration_s": 1,
                 "repetitions": recipe.repetitions,
@@ -138,7 +169,6 @@ def rows(recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
                 "governor": None,
             }
         ),
-        "schema_version": 1,
         "verdict": None,
     }
     return {"runs": [run], "visits": visits, "trials": trials, "samples": []}
@@ -212,11 +242,11 @@ def _trial(
     noise: float,
     at: datetime,
 ) -> dict[str, Any]:
-    topology, protocol, direction = cell
+    topology, by, _ = cell
     visit, trial, position = numbers
     row: dict[str, Any] = dict.fromkeys(column.name for column in TABLES["trials"])
     row |= {"run_id": recipe.run_id, "visit": visit, "trial": trial, "position": position}
-    row |= {"topology": topology, "protocol": protocol, "direction": direction, "streams": 1, "repetition": repetition}
+    row |= measured(cell)._asdict() | {"streams": 1, "repetition": repetition}
     row |= {"services": 1000, "attempts": 1, "flags": [], "outcome": "measured"}
     if recipe.stop_after is not None and trial > recipe.stop_after:
         return row | {"outcome": "not-run", "error": "the run ended before it"}
@@ -225,24 +255,24 @@ def _trial(
         return row | {"outcome": "failed", "error": "iperf3: unable to connect to server: Connection refused"}
     gain = 1.0 if topology == "node-to-node" else recipe.gains.get(name, 1.0)
     size = 2.718281828459045**noise * gain
-    if protocol == "connect":
+    if by == "connect":
         return row | {
             "connects_per_s": 4000 * size,
             "connect_p50_s": 233e-6 / size,
             "connect_p99_s": 480e-6 / size,
             "nodes": [_usage(0.8)],
         }
-    rate = BASE_BPS.get(topology, 1e9) * size * (0.22 if protocol == "udp" else 1.0)
+    rate = BASE_BPS.get(topology, 1e9) * size * (0.22 if by == "udp" else 1.0)
     row |= {
         "received_bps": rate,
-        "sent_bps": rate * (1.4 if protocol == "udp" else 1.0),
+        "sent_bps": rate * (1.4 if by == "udp" else 1.0),
         "nodes": [_usage(0.93)],
         "cpu_s_per_gbit": 0.93 * 2 / (rate / 1e9),
-        "block_size_bytes": 1400 if protocol == "udp" else 131072,
+        "block_size_bytes": 1400 if by == "udp" else 131072,
         "mtu_bytes": 1450,
         "foreign_cpu_ratio": 0.01,
     }
-    if protocol == "udp":
+    if by == "udp":
         row |= {"total_packets": 100_000, "lost_packets": int(28_000 / gain), "jitter_s": 2e-5}
     else:
         row |= {"retransmits": 12, "rtt_s": 0.4e-3, "congestion_control": "cubic"}

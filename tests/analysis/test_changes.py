@@ -14,19 +14,22 @@ from hypothesis import strategies as st
 
 from analysis import telling
 from analysis.changes import Change, Night, Series, Status, find, of_the_baseline
-from analysis.metrics import BY_NAME, METRICS, Metric
+from analysis.domain import Cell
+from analysis.metric import ComparedMetric
+from analysis.metrics import BY_NAME, COMPARED
 from analysis.segments import RECENT
 
+CELL = Cell("pod-to-service", "iperf3", "tcp", "forward")
 THROUGHPUT = BY_NAME["received_bps"]
 COUNT = 40
 
 
 def series(
-    values: Sequence[float], metric: Metric = THROUGHPUT, dataplane: str = "ebpf", against: str | None = None
+    values: Sequence[float], metric: ComparedMetric = THROUGHPUT, dataplane: str = "ebpf", against: str | None = None
 ) -> Series:
     began = datetime(2026, 11, 1, 22, tzinfo=UTC)
     nights = tuple(Night(f"run-{n}", began + timedelta(days=n), value) for n, value in enumerate(values))
-    return Series(metric, "pod-to-service", "tcp", "forward", "pod-to-service tcp", dataplane, against, nights)
+    return Series(metric, CELL, "pod-to-service tcp", dataplane, against, nights)
 
 
 def level(seed: int, shift: float = 0.0, since: int = COUNT, until: int = COUNT, noise: float = 0.01) -> list[float]:
@@ -41,9 +44,9 @@ def only(found: Sequence[Change]) -> Change:
     return change
 
 
-@pytest.mark.parametrize("metric", [m for m in METRICS if m.scale == "ratio"], ids=lambda m: m.name)
+@pytest.mark.parametrize("metric", [m for m in COMPARED if m.scale == "ratio"], ids=lambda m: m.name)
 @pytest.mark.parametrize("factor", [0.85, 1.15])
-def test_what_is_worse_depends_on_the_metric(metric: Metric, factor: float) -> None:
+def test_what_is_worse_depends_on_the_metric(metric: ComparedMetric, factor: float) -> None:
     change = only(find([series(level(1, math.log(factor), 35), metric)]).changes)
     assert change.gain == ((factor > 1) == (metric.better == "higher"))
     assert change.status == ("improvement" if change.gain else "regression")
@@ -136,7 +139,7 @@ def test_whatever_the_figures_each_change_fits_its_status(many: list[list[float]
         assert change.sentence
 
 
-def changed(dataplane: str, shift: float = -0.13, since: int = 36, metric: Metric = THROUGHPUT) -> Series:
+def changed(dataplane: str, shift: float = -0.13, since: int = 36, metric: ComparedMetric = THROUGHPUT) -> Series:
     return series(level(len(dataplane), shift, since), metric, dataplane, "iptables")
 
 

@@ -12,6 +12,7 @@ from analysis.charts import Chart, Data
 from analysis.charts._data import frame as to_frame
 from analysis.charts._svg import to_svg
 from analysis.charts._theme import INKS, LOOKS, WIDE, Look
+from analysis.metrics import METRICS
 from analysis.summary import summarise
 from steps.catalogue.dataplanes import DATAPLANES
 from tests.analysis import synthetic
@@ -48,20 +49,21 @@ def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def of_chart(chart: Chart) -> str:
-    return chart.__name__.rpartition(".")[2]
+    return chart.name
 
 
-def test_the_catalogue_is_the_files() -> None:
-    assert {of_chart(c) for c in ALL} == {path.stem for path in HERE.glob("[!_]*.py")}
-    assert ALL[0].__name__.endswith("differences")
-    assert len({c.ORDER for c in ALL}) == len(ALL)
+def test_the_catalogue_is_the_files_and_the_metrics_that_have_a_chart() -> None:
+    of_metrics = {metric.chart.name for metric in METRICS if metric.chart}
+    assert {of_chart(c) for c in ALL} == {path.stem for path in HERE.glob("[!_]*.py")} | of_metrics
+    assert ALL[0].name == "differences"
+    assert len({c.place for c in ALL}) == len(ALL)
 
 
 @pytest.mark.parametrize("chart", ALL, ids=of_chart)
 def test_a_chart_says_what_it_is_how_to_read_it_and_why_it_may_be_empty(chart: Chart) -> None:
-    assert chart.TITLE[0].isupper()
-    assert chart.READING.endswith(".")
-    assert chart.EMPTY.endswith(".")
+    assert chart.title[0].isupper()
+    assert chart.reading.endswith(".")
+    assert chart.empty.endswith(".")
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
@@ -71,7 +73,7 @@ def test_a_chart_is_valid_by_the_grammar_and_drawn_as_lean_text_without_scripts(
 ) -> None:
     frame = chart.frame(data)
     assert frame.num_rows > 0
-    spec = chart.chart(frame, look).to_dict(format="vega-lite")  # validates
+    spec = chart.draw(frame, look).to_dict(format="vega-lite")  # validates
     svg = to_svg(spec, look, "name", "A description with <brackets> & more")
     root = ET.fromstring(svg)
     assert root.get("role") == "img"
@@ -99,7 +101,7 @@ def test_without_figures_a_chart_says_why_instead_of_drawing_a_frame(chart: Char
     if of_chart(chart) == "differences":
         assert "can't tell" in drawing.variants[0]
         return
-    assert (drawing.variants, drawing.empty) == ((), chart.EMPTY)
+    assert (drawing.variants, drawing.empty) == ((), chart.empty)
 
 
 def test_what_broke_in_a_switch_is_drawn_of_a_cluster(tmp_path: Path) -> None:
@@ -152,7 +154,7 @@ def test_the_trend_marks_the_night_since_which_a_dataplane_is_at_another_level(l
         for name, day in (("Gamma", "2026-03-21"), ("Beta", "2026-03-19"))
     }
     assert {row["place"] for row in marks} == {0, 1}, "nights near each other are written on two lines"
-    svg = to_svg(chart.chart(frame, look).to_dict(format="vega-lite"), look, "x", "y")
+    svg = to_svg(chart.draw(frame, look).to_dict(format="vega-lite"), look, "x", "y")
     written = [element.text for element in ET.fromstring(svg).iter() if element.tag.endswith("text")]
     for row in marks:
         assert written.count(row["size"]) == sum(other["size"] == row["size"] for other in marks)
@@ -184,4 +186,4 @@ def test_a_frame_of_a_persons_own_is_drawn_too() -> None:
     row = {"path": "p", "unit": "Gbit/s", "dataplane": "X", "colour": "#0072B2", "shape": 0, "twin": False}
     frame = to_frame([row | {"value": 1.0, "low": 0.9, "high": 1.1, "text": "1.00"}])
     chart = next(c for c in ALL if of_chart(c) == "throughput")
-    assert "1.00" in to_svg(chart.chart(frame, WIDE).to_dict(format="vega-lite"), WIDE, "x", "y")
+    assert "1.00" in to_svg(chart.draw(frame, WIDE).to_dict(format="vega-lite"), WIDE, "x", "y")

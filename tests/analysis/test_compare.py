@@ -6,18 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.compare import compare_all
-from analysis.metrics import BY_NAME, METRICS
+from analysis.domain import Cell
+from analysis.metrics import BY_NAME, COMPARED
 
-CELLS = [("path-one", "tcp", "forward"), ("path-two", "udp", "reverse"), ("path-one", "connect", "forward")]
+TCP, UDP = Cell("p", "iperf3", "tcp", "forward"), Cell("p", "iperf3", "udp", "forward")
+CELLS = {TCP: "p tcp", UDP: "p udp", Cell("q", "tcp_connect", "tcp", "reverse"): "q connect reverse"}
 SIDES = ["base", "one", "two"]
 
 visits = st.dictionaries(
-    st.tuples(st.sampled_from(CELLS), st.sampled_from(SIDES)).map(lambda pair: (*pair[0], pair[1])),
+    st.tuples(st.sampled_from([*CELLS]), st.sampled_from(SIDES)),
     st.dictionaries(st.integers(1, 7), st.floats(0, 1e10, allow_nan=False, allow_subnormal=False), max_size=7),
 )
 
 
-@given(st.sampled_from(METRICS), visits)
+@given(st.sampled_from(COMPARED), visits)
 def test_no_sentence_claims_more_than_its_interval(metric, values) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     for c in compare_all(metric, CELLS, "base", ["one", "two"], values):
         if c.found:
@@ -41,10 +43,10 @@ def test_no_sentence_claims_more_than_its_interval(metric, values) -> None:  # t
 
 def test_a_found_difference_reads_as_promised() -> None:
     values = {
-        ("p", "tcp", "forward", "base"): {1: 3.0e9, 2: 3.1e9, 3: 2.9e9, 4: 3.0e9},
-        ("p", "tcp", "forward", "new"): {1: 5.2e9, 2: 5.3e9, 3: 5.0e9, 4: 5.2e9},
+        (TCP, "base"): {1: 3.0e9, 2: 3.1e9, 3: 2.9e9, 4: 3.0e9},
+        (TCP, "new"): {1: 5.2e9, 2: 5.3e9, 3: 5.0e9, 4: 5.2e9},
     }
-    (c,) = compare_all(BY_NAME["received_bps"], [("p", "tcp", "forward")], "base", ["new"], values)
+    (c,) = compare_all(BY_NAME["received_bps"], {TCP: "p tcp"}, "base", ["new"], values)
     assert c.verdict == "higher"
     assert c.gain is True
     assert c.sentence == "p tcp: new 3.00 → 5.17 Gbit/s, +73 % [70, 75]"
@@ -52,49 +54,49 @@ def test_a_found_difference_reads_as_promised() -> None:
 
 def test_less_cpu_is_a_gain() -> None:
     values = {
-        ("p", "tcp", "forward", "base"): {1: 0.50, 2: 0.51, 3: 0.49, 4: 0.50},
-        ("p", "tcp", "forward", "new"): {1: 0.30, 2: 0.31, 3: 0.29, 4: 0.30},
+        (TCP, "base"): {1: 0.50, 2: 0.51, 3: 0.49, 4: 0.50},
+        (TCP, "new"): {1: 0.30, 2: 0.31, 3: 0.29, 4: 0.30},
     }
-    (c,) = compare_all(BY_NAME["cpu_s_per_gbit"], [("p", "tcp", "forward")], "base", ["new"], values)
+    (c,) = compare_all(BY_NAME["cpu_s_per_gbit"], {TCP: "p tcp"}, "base", ["new"], values)
     assert (c.verdict, c.gain) == ("lower", True)
     assert c.sentence.startswith("p tcp, CPU per Gbit: new ")
 
 
 def test_loss_is_told_in_points() -> None:
     values = {
-        ("p", "udp", "forward", "base"): {1: 0.20, 2: 0.21, 3: 0.19},
-        ("p", "udp", "forward", "new"): {1: 0.0, 2: 0.011, 3: 0.0},
+        (UDP, "base"): {1: 0.20, 2: 0.21, 3: 0.19},
+        (UDP, "new"): {1: 0.0, 2: 0.011, 3: 0.0},
     }
-    (c,) = compare_all(BY_NAME["loss_ratio"], [("p", "udp", "forward")], "base", ["new"], values)
+    (c,) = compare_all(BY_NAME["loss_ratio"], {UDP: "p udp"}, "base", ["new"], values)
     assert c.verdict == "lower"
     assert "points [" in c.sentence
 
 
 def test_a_run_too_noisy_to_see_half_says_that_it_cannot_tell() -> None:
     values = {
-        ("p", "tcp", "forward", "base"): {1: 1.00e9, 2: 1.02e9, 3: 1.3e9},
-        ("p", "tcp", "forward", "new"): {1: 1.04e9, 2: 1.25e9, 3: 1.2e9},
+        (TCP, "base"): {1: 1.00e9, 2: 1.02e9, 3: 1.3e9},
+        (TCP, "new"): {1: 1.04e9, 2: 1.25e9, 3: 1.2e9},
     }
-    (c,) = compare_all(BY_NAME["received_bps"], [("p", "tcp", "forward")], "base", ["new"], values)
+    (c,) = compare_all(BY_NAME["received_bps"], {TCP: "p tcp"}, "base", ["new"], values)
     assert c.verdict == "cannot-tell"
     assert "3 rounds would have shown only a difference of" in c.sentence
 
 
 def test_nothing_received_is_no_number_to_divide_by() -> None:
     values = {
-        ("p", "udp", "forward", "base"): {1: 1e9, 2: 1e9},
-        ("p", "udp", "forward", "new"): {1: 0.0, 2: 1e9},
+        (UDP, "base"): {1: 1e9, 2: 1e9},
+        (UDP, "new"): {1: 0.0, 2: 1e9},
     }
-    (c,) = compare_all(BY_NAME["received_bps"], [("p", "udp", "forward")], "base", ["new"], values)
+    (c,) = compare_all(BY_NAME["received_bps"], {UDP: "p udp"}, "base", ["new"], values)
     assert c.verdict == "cannot-tell"
     assert "no throughput above zero" in c.sentence
 
 
 def test_what_a_hopeless_run_would_have_missed_is_no_figure() -> None:
     values = {
-        ("p", "tcp", "forward", "base"): {1: 1e9, 2: 1e9},
-        ("p", "tcp", "forward", "new"): {1: 1e4, 2: 9e12},
+        (TCP, "base"): {1: 1e9, 2: 1e9},
+        (TCP, "new"): {1: 1e4, 2: 9e12},
     }
-    (c,) = compare_all(BY_NAME["received_bps"], [("p", "tcp", "forward")], "base", ["new"], values)
+    (c,) = compare_all(BY_NAME["received_bps"], {TCP: "p tcp"}, "base", ["new"], values)
     assert c.answer == "can't tell: 2 rounds would not even have shown a difference of 1000 %"
     assert c.estimate.endswith("[−100, ∞]")

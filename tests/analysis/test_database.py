@@ -11,6 +11,7 @@ from analysis import database
 from analysis.errors import BadInput, Unfit
 from analysis.schema import TABLES, arrow_schema
 from analysis.store import Store
+from analysis.view_statements import VIEWS
 from tests.analysis import synthetic
 
 NAMES = [question.name for question in database.questions()]
@@ -49,7 +50,7 @@ def test_an_empty_store_has_every_view_and_no_row(tmp_path: Path) -> None:
             str(f.type) for f in arrow_schema(table)
         ]
         assert found.num_rows == 0
-    for view in database.VIEWS:
+    for view in VIEWS:
         assert database.query(con, f"select * from {view}").num_rows == 0
     assert not (tmp_path / "none").exists()
 
@@ -112,13 +113,14 @@ def test_dataplanes_that_a_run_recorded_by_name_only(tmp_path: Path) -> None:
 def test_a_visit_counts_once_by_its_geometric_mean(tmp_path: Path) -> None:
     recipe = synthetic.Recipe(run_id="lab-2", rounds=2, repetitions=3)
     con = database.connect(filled(tmp_path, recipe))
-    means = asked(con, "select * from visit_means where protocol = 'tcp' order by visit, topology")
+    means = asked(con, "select * from visit_means where transport = 'tcp' and tool = 'iperf3' order by visit, topology")
     trials = synthetic.rows(recipe)["trials"]
     for mean in means:
         figures = [
             math.log(t["received_bps"])
             for t in trials
-            if (t["visit"], t["topology"], t["protocol"]) == (mean["visit"], mean["topology"], "tcp")
+            if (t["visit"], t["topology"], t["tool"], t["transport"])
+            == (mean["visit"], mean["topology"], "iperf3", "tcp")
         ]
         assert mean["trials"] == len(figures) == 3
         assert mean["received_bps"] == pytest.approx(math.exp(sum(figures) / 3))
@@ -136,10 +138,10 @@ def test_the_geometric_mean_of_a_zero_is_zero_and_of_nothing_nothing(con: databa
 
 def test_loss_is_of_all_packets_of_a_visit(con: database.Connection) -> None:
     found = asked(
-        con, "select loss_ratio from visit_means where run_id = 'prod-1' and dataplane = 'alpha' and protocol = 'udp'"
+        con, "select loss_ratio from visit_means where run_id = 'prod-1' and dataplane = 'alpha' and transport = 'udp'"
     )
     assert [row["loss_ratio"] for row in found] == [0.28, 0.28]
-    others = asked(con, "select count(loss_ratio) as n from visit_means where protocol <> 'udp'")
+    others = asked(con, "select count(loss_ratio) as n from visit_means where transport <> 'udp'")
     assert others == [{"n": 0}]
 
 

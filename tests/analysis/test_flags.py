@@ -13,7 +13,7 @@ import pytest
 from analysis import charts, database, flags, metrics, report, run
 from analysis.charts import Chart, Data
 from analysis.figures import key_figures
-from analysis.flags import COLUMNS, FLAGS, KINDS, MARKED, NODE_FIELDS, Kind
+from analysis.flags import FLAGS, KINDS, MARKED, NODE_FIELDS, Kind
 from analysis.report import tables
 from analysis.schema import NODE_USAGE, TRIALS
 from analysis.store import Store
@@ -22,6 +22,8 @@ from analysis.terminal import Terminal
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
 from workflows.answers import show
+
+COLUMNS = {kind: [name for m in metrics.METRICS if m.kind == kind for name in m.columns] for kind in KINDS}
 
 RECIPE = Recipe(rounds=3, entries=ENTRIES[:2], repetitions=2)
 VOIDS = {flag.name: next(iter(sorted(flag.voids))) for flag in FLAGS if flag.voids}
@@ -80,7 +82,7 @@ def answers(con: database.Connection) -> dict[str, Any]:
     data = Data(con, run.load(con, "run-1"), said.comparisons, said.changes)
     found: dict[str, Any] = {q.name: database.ask(con, q.name).to_pylist() for q in database.questions()}
     with charts._data.narrowed(con, "run-1"):
-        found |= {chart.__name__: chart.frame(data).to_pylist() for chart in charts.catalogue()}
+        found |= {chart.name: chart.frame(data).to_pylist() for chart in charts.catalogue()}
     directions = dict.fromkeys(synthetic.BASE_BPS, "forward")
     found |= {"summary": json.loads(to_json(said)), "key figures": key_figures(con, "run-1", directions)}
     return {name: comparable(answer) for name, answer in found.items()}
@@ -139,7 +141,7 @@ def test_every_figure_of_a_trial_has_its_kind() -> None:
 
 def test_every_metric_has_its_counts_beside_it(tmp_path: Path) -> None:
     con = opened(tmp_path, every(5, "foreign-cpu"), every(7, "steal"))
-    for kind in {metric.kind for metric in metrics.METRICS}:
+    for kind in {metric.kind for metric in metrics.COMPARED}:
         (found,) = run.rows(
             con, f"select sum({kind}_flagged)::int as flagged, sum({kind}_left_out)::int as gone from visit_means"
         )
@@ -158,7 +160,7 @@ def test_a_question_on_figures_says_how_many_of_its_trials_are_flagged(name: str
     assert touched(opened(tmp_path / "flagged", every(1, "foreign-cpu"))) > 0
 
 
-@pytest.mark.parametrize("chart", [c for c in charts.catalogue() if c.__name__.rpartition(".")[2] not in OF_VISITS])
+@pytest.mark.parametrize("chart", [c for c in charts.catalogue() if c.name not in OF_VISITS])
 def test_a_chart_with_flagged_trials_in_it_has_the_mark_and_its_meaning(chart: Chart, tmp_path: Path) -> None:
     def drawn(folder: Path, *changes: Change) -> charts.Drawing:
         con = opened(folder, *changes)

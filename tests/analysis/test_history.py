@@ -169,6 +169,7 @@ def test_only_earlier_nights_of_the_same_environment_and_trigger_are_compared(tm
         ("rounds", 99, True),
         ("regression_limit_ratio", 0.3, True),
         ("dataplanes", [{"name": "alpha"}], True),
+        ("tools", [{"name": "tcp"}], True),
     ],
 )
 def test_a_changed_method_starts_anew(parameter: str, value: object, compared: bool, tmp_path: Path) -> None:  # noqa: FBT001
@@ -205,13 +206,13 @@ def test_a_night_is_the_geometric_mean_over_its_visits_and_rounds_are_paired(tmp
     con = synthetic.database(tmp_path, *nights(2, {}, CLUSTER))
     about = run.load(con, "night-01")
     found = history.series_of(con, about, ["night-00", "night-01"])
-    itself = next(s for s in found if (s.metric.name, s.topology, s.dataplane, s.against) == KEY)
-    ratio = next(s for s in found if (s.metric.name, s.topology, s.dataplane, s.against) == (*KEY[:3], "alpha"))
+    itself = next(s for s in found if (s.metric.name, s.cell.topology, s.dataplane, s.against) == KEY)
+    ratio = next(s for s in found if (s.metric.name, s.cell.topology, s.dataplane, s.against) == (*KEY[:3], "alpha"))
     (truth,) = run.rows(
         con,
         """select avg(ln(g.received_bps)) as itself, avg(ln(g.received_bps / a.received_bps)) as ratio,
                   stddev_samp(ln(g.received_bps / a.received_bps)) / 2 as error
-           from visit_means as g join visit_means as a using (run_id, topology, protocol, round)
+           from visit_means as g join visit_means as a using (run_id, topology, transport, round)
            where run_id = 'night-01' and topology = 'pod-to-pod' and g.dataplane = 'gamma' and a.dataplane = 'alpha'""",
     )
     assert itself.nights[-1].value == pytest.approx(truth["itself"])
@@ -229,7 +230,7 @@ def test_every_metric_is_followed_where_it_may_be_judged(environment: str, tmp_p
     con = synthetic.database(tmp_path, *recipes)
     found = history.series_of(con, run.load(con, "night-01"), ["night-00", "night-01"])
     lab = environment == "lab"
-    assert {s.metric.name for s in found} == {m.name for m in metrics.METRICS if m.in_lab or not lab}
+    assert {s.metric.name for s in found} == {m.name for m in metrics.COMPARED if m.in_lab or not lab}
     assert {s.against for s in found} == ({"alpha"} if lab else {None, "alpha"})
     assert all([night.run_id for night in s.nights] == ["night-00", "night-01"] for s in found)
 

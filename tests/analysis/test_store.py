@@ -16,6 +16,7 @@ import pytest
 
 from analysis import database, files, inventory, packing
 from analysis.errors import BadInput, Problem, Unfit
+from analysis.schema import SCHEMA_VERSION
 from analysis.store import Store
 from analysis.tables import digest, named, parquet
 from tests.analysis.stored import rows, shown
@@ -87,7 +88,7 @@ def test_files_of_a_run_whose_row_is_not_there_do_not_count(store: Store) -> Non
 def test_files_say_units_and_version(store: Store) -> None:
     store.write("run-a", rows("run-a", "x"))
     schema = pq.read_schema(next(Path(store.files.path("trials")).iterdir()))
-    assert schema.metadata[b"schema_version"] == b"1"
+    assert schema.metadata[b"schema_version"] == b"2"
     assert schema.field("received_bps").metadata[b"unit"] == b"bit/s"
 
 
@@ -153,7 +154,7 @@ def test_packing_puts_files_together_that_differ_by_a_column(store: Store) -> No
     assert database.query(database.connect(store), "select * from trials order by all").to_pylist() == before
 
 
-def write_older(store: Store, run_id: str, version: int = 1) -> None:
+def write_older(store: Store, run_id: str, version: int = SCHEMA_VERSION) -> None:
     """A run of a program whose trials had no rtt_s, and whose nodes' usage had no steal_ratio."""
     store.write(run_id, rows(run_id, "x"))
     (trials,) = (f"trials/{file.name}" for file in store.files.list("trials") if file.name.startswith(f"{run_id}."))
@@ -218,11 +219,11 @@ def test_many_writers_and_a_reader_at_once(store: Store, monkeypatch: pytest.Mon
 
 
 def test_an_older_version_is_upgraded_step_by_step(store: Store) -> None:
-    write_older(store, "run-old", version=-1)
+    write_older(store, "run-old", version=0)
     store.write("run-now", rows("run-now", "x"))
     steps = {
-        -1: {"trials": "select *, received_bps / 2 as rtt_s from {rows}"},
-        0: {
+        0: {"trials": "select *, received_bps / 2 as rtt_s from {rows}"},
+        1: {
             "trials": "select * replace (rtt_s / 5e8 as rtt_s) from {rows}",
             "runs": "select * replace ('upgraded' as trigger) from {rows}",
         },
@@ -299,6 +300,7 @@ def test_check_writable_leaves_nothing(store: Store) -> None:
 FILL = """
 import sys
 from analysis.errors import Unfit
+from analysis.schema import SCHEMA_VERSION
 from analysis.store import Store
 from tests.analysis.stored import rows, shown
 store = Store(sys.argv[1])

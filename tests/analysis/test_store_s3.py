@@ -15,6 +15,7 @@ from pyarrow import fs
 from analysis import addresses, database, packing
 from analysis.errors import Unfit
 from analysis.store import Store
+from analysis.view_statements import VIEWS
 from tests.analysis.stored import rows, shown
 from tests.analysis.test_store import write_older
 
@@ -73,7 +74,7 @@ def test_the_address_may_name_the_endpoint(store: Store, server: str, monkeypatc
 def test_views_and_questions_work_over_a_bucket(store: Store) -> None:
     store.write("run-a", rows("run-a", "x"))
     con = database.connect(store)
-    for view in database.VIEWS:
+    for view in VIEWS:
         database.query(con, f"select * from {view}")
     assert database.ask(con, "trend")["received_bps"].to_pylist() == [pytest.approx(1e9)]
     con.close()

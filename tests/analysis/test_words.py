@@ -45,6 +45,8 @@ def test_three_digits_are_within_half_a_per_cent(value: float) -> None:
         (words.quantity(2.5e8, "bit/s"), "250 Mbit/s"),
         (words.quantity(None, "bit/s"), "–"),
         (words.quantity(0.0, "bit/s"), "0 Gbit/s"),
+        (words.quantity(0.1234, words.SHARE), "12.3 %"),
+        (words.quantity(1.05, "1"), "1.05"),
         (words.step(233e-6, 44e-6, "s"), "233 → 44.0 µs"),
         (words.percent(0.72), "+72 %"),
         (words.percent(-0.031), "−3.1 %"),

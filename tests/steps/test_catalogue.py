@@ -1,12 +1,13 @@
 """Every entry of the catalogues: a new one is held to this the moment it is there."""
 
 import re
-from importlib.util import find_spec
+from typing import get_args
 
 import pytest
 
 from steps.catalogue import dataplanes, profiles, topologies
 from steps.catalogue.dataplanes import Arm, Dataplane
+from steps.catalogue.environments import LAB, Kind
 from steps.catalogue.profiles import Profile
 from steps.catalogue.topologies import Topology
 
@@ -16,15 +17,16 @@ def test_a_dataplane(entry: Dataplane) -> None:
     assert re.fullmatch(r"[a-z0-9-]+", entry.name)
     assert entry.title
     assert re.fullmatch(r"#[0-9A-F]{6}", entry.colour)
-    assert entry.environment in {"lab", "kubernetes"}
-    assert (entry.environment == "lab") == entry.name.startswith("lab-"), "lab figures are labelled as such"
-    assert entry.implementation is None or find_spec(entry.implementation) is not None
+    assert entry.environment in get_args(Kind)
+    assert (entry.environment == LAB) == entry.name.startswith("lab-"), "lab figures are labelled as such"
+    assert entry.is_switched == (entry.mechanism is not None) == (entry.direct_return is not None)
+    assert (entry.cni is None) == (entry.environment == LAB or not entry.is_switched)
 
 
 @pytest.mark.parametrize("field", ["name", "title", "colour"])
 def test_dataplanes_can_be_told_apart(field: str) -> None:
-    for environment in ("lab", "kubernetes"):
-        values = [getattr(d, field) for d in dataplanes.DATAPLANES if d.environment == environment]
+    for kind in get_args(Kind):
+        values = [getattr(d, field) for d in dataplanes.of_kind(kind)]
         assert len(set(values)) == len(values)
 
 
@@ -33,7 +35,10 @@ def test_a_topology(entry: Topology) -> None:
     assert re.fullmatch(r"[a-z0-9-]+", entry.name)
     assert entry.title
     assert entry.description.endswith(".")
-    assert not (entry.same_node and entry.client == "outside")
+    assert not (entry.same_node and (entry.client == "outside" or entry.target in {"service", "nodeport"}))
+    assert entry.client != "outside" or entry.target in {"nodeport", "node-address"}, (
+        "there is no way to a pod from there"
+    )
 
 
 def test_the_control_is_a_topology_between_nodes() -> None:
@@ -50,7 +55,7 @@ def test_a_profile(entry: Profile) -> None:
     cells = entry.cells or ()
     assert len(set(cells)) == len(cells)
     assert {c.topology for c in cells} <= set(topologies.BY_NAME)
-    assert all(c.direction == "forward" for c in cells if c.protocol == "connect")
+    assert all(c.direction in c.program.directions for c in cells)
 
 
 def test_the_default_profile_is_there() -> None:

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from analysis.errors import Problem
 from analysis.rows import to_table
 from analysis.schema import TABLES
-from steps import collect, collect_trials, collect_visits, plan, raw
-from steps.model import Finding, Model, Monitor, SwitchCost, Trial, Visit
-from steps.monitor import Traffic
+from steps import collect, collect_trials, plan, raw
+from steps.catalogue.tools import VARIANTS
+from steps.counters import Traffic
+from steps.model import Finding, Monitor, SwitchCost, Trial, Visit
 from steps.reports import fitting
+from steps.strict_model import Model
 from tests.steps.builders import (
     AT,
     NODES,
@@ -141,7 +143,7 @@ def test_a_visit_row(run: Path) -> None:
 
 
 def test_a_tcp_trial_row(run: Path) -> None:
-    row = next(t for t in tables(run)["trials"] if t["protocol"] == "tcp")
+    row = next(t for t in tables(run)["trials"] if (t["tool"], t["transport"]) == ("iperf3", "tcp"))
     assert row["received_bps"] == pytest.approx(33871641481.4)
     assert row["retransmits"] == 10
     assert row["mtu_bytes"] == 1450
@@ -159,7 +161,7 @@ def test_a_tcp_trial_row(run: Path) -> None:
 
 
 def test_a_connect_trial_row(run: Path) -> None:
-    row = next(t for t in tables(run)["trials"] if t["protocol"] == "connect")
+    row = next(t for t in tables(run)["trials"] if t["tool"] == "tcp_connect")
     assert (row["connects_per_s"], row["connect_p50_s"], row["connect_p99_s"]) == (100, 1e-5, 2e-5)
     assert row["duration_s"] == 0.25
     assert "received_bps" not in row
@@ -167,7 +169,7 @@ def test_a_connect_trial_row(run: Path) -> None:
 
 def test_samples_of_iperf3_and_of_the_monitors(run: Path) -> None:
     found = tables(run)
-    tcp = next(t["trial"] for t in found["trials"] if t["protocol"] == "tcp")
+    tcp = next(t["trial"] for t in found["trials"] if (t["tool"], t["transport"]) == ("iperf3", "tcp"))
     samples = [s for s in found["samples"] if s["trial"] == tcp]
     assert [(s["source"], s["side"]) for s in samples] == [("iperf3", "sender")] * 2 + [("monitor", "host")] * 2
     assert [s["offset_s"] for s in samples[2:]] == [0, 0.5]
@@ -178,7 +180,7 @@ def test_samples_of_iperf3_and_of_the_monitors(run: Path) -> None:
 def first(run: Path, protocol: str = "tcp") -> tuple[Path, Path]:
     """The visit's folder and the document of its first trial of a protocol."""
     visit = visits(run)[0]
-    trial = next(t for t in visit.trials if t.protocol == protocol)
+    trial = next(t for t in visit.trials if t.variant.name == protocol)
     folder = run / raw.visit_directory(1)
     return folder, folder / trial.topology / raw.trial_name(trial.trial)
 
@@ -189,8 +191,13 @@ def replaced(path: Path, **fields: object) -> None:
     raw.write(path, document.model_copy(update={"attempts": attempts}))
 
 
+def by_name(protocol: str) -> tuple[str, str]:
+    tool, variant = VARIANTS[protocol]
+    return tool.name, variant.transport
+
+
 def trial_row(run: Path, protocol: str = "tcp") -> Row:
-    return next(t for t in of_visit(tables(run)["trials"], 1) if t["protocol"] == protocol)
+    return next(t for t in of_visit(tables(run)["trials"], 1) if by_name(protocol) == (t["tool"], t["transport"]))
 
 
 def test_the_warm_up_is_left_out_of_cpu(run: Path) -> None:
@@ -443,8 +450,7 @@ def stopped(run: Path) -> Path:
 
 def test_a_visit_that_a_stop_cut_short_counts_where_restore_still_saw_its_dataplane(run: Path) -> None:
     stopped(run)
-    visit = collect_visits.cut_short(run, visits(run))
-    assert visit == visits(run)[1]
+    visit = visits(run)[1]
     name = visit.dataplane.partition("+")[0]
     outcomes = {}
     for seen in (name, "lab-nftables"):
@@ -456,13 +462,6 @@ def test_a_visit_that_a_stop_cut_short_counts_where_restore_still_saw_its_datapl
         assert {t["outcome"] for t in of_visit(found["trials"], 1)} == {"measured"}
     assert outcomes[name] == ["measured", "measured", "not-run"]
     assert outcomes["lab-nftables"] == ["failed", "failed", "not-run"]
-
-
-def test_no_visit_was_cut_short_where_each_was_looked_at_or_never_settled(run: Path) -> None:
-    assert collect_visits.cut_short(run, visits(run)) is None
-    cut_short(stopped(run) / raw.SETTLE)
-    assert collect_visits.cut_short(run, visits(run)) is None
-    assert collect_visits.cut_short(run / "nowhere", visits(run)) is None
 
 
 def with_figure(one: raw.Attempt, *place: str | int, value: float) -> raw.Attempt:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from analysis.errors import Problem
 from analysis.schema import NODE_USAGE
 from steps import monitor, monitor_http
-from steps.monitor import MODES, Core, Counters
+from steps.counters import MODES, Core, Counters
+from steps.sampler import read
 from tests.steps.builders import counters
 
 deltas = st.fixed_dictionaries({mode: st.floats(0, 1) for mode in MODES})
@@ -95,8 +96,8 @@ def test_ratios_stay_within_bounds(delta: dict[str, float], wall_s: float) -> No
 
 
 def test_this_machine_can_be_read() -> None:
-    before = monitor.read("local", "here")
-    after = monitor.read("local", "here")
+    before = read("local", "here")
+    after = read("local", "here")
     assert after.node == "here"
     assert after.at_s > before.at_s
     assert after.cores
@@ -117,14 +118,14 @@ def test_the_interface_table() -> None:
 @pytest.mark.parametrize("source", ["netns:no-such-namespace", "http://127.0.0.1:1/", "magic"])
 def test_a_source_that_can_not_be_read_is_a_sentence(source: str) -> None:
     with pytest.raises(Problem) as caught:
-        monitor.read(source, "node-a")
+        read(source, "node-a")
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_nsenter_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match="nsenter is missing: install util-linux"):
-        monitor.read("netns:x", "node-a")
+        read("netns:x", "node-a")
 
 
 @pytest.fixture(scope="module")
@@ -135,13 +136,13 @@ def address() -> str:
 
 
 def test_a_monitor_serves_its_node_by_its_own_clock(address: str) -> None:
-    found = monitor.read(address, "node-b")
+    found = read(address, "node-b")
     assert found.node == "node-b"
-    assert len(found.cores) == len(monitor.read("local", "x").cores)
+    assert len(found.cores) == len(read("local", "x").cores)
     assert abs(found.at_s - time.monotonic()) < 60
 
 
-READING = monitor.read("local", "x").model_dump_json().encode()
+READING = read("local", "x").model_dump_json().encode()
 
 
 @pytest.mark.parametrize(
@@ -170,13 +171,13 @@ def test_something_else_than_a_monitor_is_a_sentence(body: bytes, error: str) ->
     with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with pytest.raises(Problem, match=error):
-            monitor.read(f"http://127.0.0.1:{server.server_port}/", "node-b")
+            read(f"http://127.0.0.1:{server.server_port}/", "node-b")
         server.shutdown()
 
 
 @pytest.mark.parametrize("arguments", [(), ("serve",), ("serve", "x"), ("serve", "99999")])
 def test_wrong_use_of_the_command_is_a_sentence(arguments: tuple[str, ...]) -> None:
-    command = [sys.executable, "-m", "steps.monitor", *arguments]
+    command = [sys.executable, "-m", "steps.monitor_http", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode in {1, 2}
     assert "Traceback" not in done.stderr

@@ -99,6 +99,12 @@ def test_a_shape_in_which_argos_retry_stands_or_passes_over_is_named(
     assert any(found.startswith(sentence) for found in unsafe_to_retry(changed))
 
 
+@pytest.mark.parametrize("name", ["configure", "retreat", "restore"])
+def test_what_switches_the_cluster_or_puts_it_back_waits_for_no_input_artifact(name: str) -> None:
+    assert "artifacts" not in TEMPLATES[name].get("inputs", {})
+    assert [each["name"] for each in TEMPLATES[name]["outputs"]["artifacts"]] == ["document"]
+
+
 def test_argos_stop_reaches_the_exit_handler_at_every_moment() -> None:
     assert unsafe_to_stop(build().to_dict()) == []
 

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from analysis import atomic
 from analysis.errors import BadInput, Problem, Unfit
-from workflows.local.repository import Bucket, Repository, open_repository
+from workflows.local.repository import Repository
 
 
 @pytest.fixture(params=["directory", "file-url", pytest.param("s3", marks=pytest.mark.s3)])
 def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Repository]:
     match request.param:
         case "directory":
-            yield open_repository(str(tmp_path / "kept"))
+            yield Repository(str(tmp_path / "kept"))
         case "file-url":
-            yield open_repository((tmp_path / "with space").as_uri())
+            yield Repository((tmp_path / "with space").as_uri())
         case _:
             yield from _bucket()
 
@@ -32,7 +33,7 @@ def _bucket() -> Iterator[Repository]:
     options = f"endpoint_override=http%3A%2F%2F{host}%3A{port}&region=us-east-1"
     try:
         fs.FileSystem.from_uri(f"s3://key:secret@kept?{options}&allow_bucket_creation=true")[0].create_dir("kept")
-        yield open_repository(f"s3://kept/below?{options}&access_key=key&secret_key=secret")
+        yield Repository(f"s3://kept/below?{options}&access_key=key&secret_key=secret")
     finally:
         server.stop()
 
@@ -60,6 +61,18 @@ def test_a_directory_comes_back_by_its_prefix(repository: Repository, tmp_path: 
     ]
 
 
+def test_a_folder_comes_back_without_locks_and_half_written_files(tmp_path: Path) -> None:
+    kept = Repository(str(tmp_path / "kept"))
+    with kept.held("raw/run"):
+        (tmp_path / "source").write_text("x")
+        kept.put(tmp_path / "source", "raw/run/visit-01/settle.json")
+        (tmp_path / f"kept/raw/run/visit-01/.settle.json.1{atomic.TEMPORARY}").write_text("half")
+        assert kept.get("raw/run", tmp_path / "back")
+    assert [str(f.relative_to(tmp_path / "back")) for f in (tmp_path / "back").rglob("*") if f.is_file()] == [
+        "visit-01/settle.json"
+    ]
+
+
 def test_what_is_not_there_is_said(repository: Repository, tmp_path: Path) -> None:
     assert not repository.get("raw/none", tmp_path / "back")
     assert not (tmp_path / "back").exists()
@@ -70,11 +83,11 @@ def test_a_key_stays_below_the_root(key: str, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.touch()
     with pytest.raises(Problem, match="must be a relative path"):
-        open_repository(str(tmp_path / "kept")).put(source, key)
+        Repository(str(tmp_path / "kept")).put(source, key)
 
 
 def test_a_write_that_fails_leaves_the_old_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = open_repository(str(tmp_path / "kept"))
+    kept = Repository(str(tmp_path / "kept"))
     source = tmp_path / "source"
     source.write_text("old")
     kept.put(source, "x")
@@ -83,7 +96,7 @@ def test_a_write_that_fails_leaves_the_old_and_no_litter(tmp_path: Path, monkeyp
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr("shutil.copyfileobj", full)
-    with pytest.raises(Problem, match="No space left on device"):
+    with pytest.raises(Problem, match="the disk is full; free some space"):
         kept.put(source, "x")
     assert [f.name for f in (tmp_path / "kept").iterdir()] == ["x"]
     assert (tmp_path / "kept/x").read_text() == "old"
@@ -91,20 +104,21 @@ def test_a_write_that_fails_leaves_the_old_and_no_litter(tmp_path: Path, monkeyp
 
 def test_a_place_that_cant_be_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Unfit, match=r"can't be written: .*; choose another one"):
-        open_repository(str(tmp_path / "file" / "below"))
+    with pytest.raises(Unfit, match=r"can't write .*: a file is in the way of a folder; choose another RESULTS"):
+        Repository(str(tmp_path / "file" / "below"))
     with pytest.raises(BadInput, match="can't be 'nosuch://x': nosuch:// is not known"):
-        open_repository("nosuch://x")
+        Repository("nosuch://x")
 
 
 @pytest.mark.s3
-def test_an_object_is_what_the_file_is() -> None:
+def test_an_object_is_what_the_file_is(tmp_path: Path) -> None:
     """Whatever it is called: what is compressed already is not compressed again."""
     for repository in _bucket():
-        assert isinstance(repository, Bucket)
         with tempfile.NamedTemporaryFile(suffix=".json.gz") as file:
             file.write(b"\x1f\x8b anything")
             file.flush()
             repository.put(Path(file.name), "raw/x.json.gz")
-        with repository._files.open_input_file("kept/below/raw/x.json.gz") as stream:
+        with repository._files.filesystem.open_input_file("kept/below/raw/x.json.gz") as stream:
             assert stream.read() == b"\x1f\x8b anything"
+        assert repository.get("raw/x.json.gz", tmp_path / "back")
+        assert (tmp_path / "back").read_bytes() == b"\x1f\x8b anything"

@@ -57,8 +57,8 @@ def small() -> tuple[Object, Settings]:
                       environment="prod", results="s3://b")  # fmt: skip
     visits = make(settings)
     places = {
-        name: Placement(topology=name, client_node="node-a", host_network=name == "node-to-node", address="", port=1,
-                        connect_port=1, monitors=())
+        name: Placement(topology=name, client_node="node-a", host_network=name == "node-to-node", address="",
+                        ports={"iperf3": 1}, monitors=())
         for name in ("node-to-node", "pod-to-service")
     }  # fmt: skip
     told = settings.model_dump_json()

@@ -5,7 +5,7 @@ from typing import Final
 from analysis.errors import BadInput, Unfit
 from analysis.terminal import Terminal
 from steps import variables
-from steps.cluster import LAB
+from steps.catalogue.environments import LAB
 from steps.cluster.kube.permissions import OPERATOR_NAMESPACES
 from steps.cluster.kube.pods import LABEL
 from steps.tasks.pod import ACCOUNTS, IMAGE

@@ -1,11 +1,13 @@
 """Whether the engine of a run is alive: it holds a lock in the run's folder, which ends with the process."""
 
 import contextlib
-import fcntl
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
+
+from analysis import locks
 
 MARK: Final = ".running"
 """The lock file in the run's folder. It is gone when the run has ended, and free when the run was killed."""
@@ -23,40 +25,28 @@ def held(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / MARK
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
+    with locks.open_file(path, os.O_RDWR | os.O_CREAT, 0o644) as descriptor:
         with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            path.unlink()
-            folder.rmdir()
-        os.close(descriptor)
+            locks.lock(descriptor, math.inf)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
+                folder.rmdir()
 
 
 @contextlib.contextmanager
 def looked_at(folder: Path) -> Iterator[State]:
     """The state of the run whose folder it is; one that has ended is kept from everybody else meanwhile."""
+    with contextlib.ExitStack() as stack:
+        yield _state(folder / MARK, stack)
+
+
+def _state(path: Path, stack: contextlib.ExitStack) -> State:
     try:
-        descriptor = os.open(folder / MARK, os.O_RDONLY | os.O_CLOEXEC)
+        return "ended" if locks.try_lock(stack.enter_context(locks.open_file(path, os.O_RDONLY))) else "running"
     except FileNotFoundError:
-        yield "ended"
-        return
-    except OSError:
-        yield "unknown"
-        return
-    try:
-        yield _state(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _state(descriptor: int) -> State:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return "running"
+        return "ended"
     except OSError:
         return "unknown"
-    return "ended"

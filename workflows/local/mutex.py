@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from analysis import locks
 from analysis.errors import Unfit
 
 _RETRY_S: Final = 0.2
@@ -61,7 +61,7 @@ async def held(
             descriptor = _open(path)
             opened.callback(os.close, descriptor)
             told = False
-            while not _taken(descriptor):
+            while not locks.try_lock(descriptor):
                 if give_up():
                     yield False
                     return
@@ -72,14 +72,6 @@ async def held(
                 await asyncio.sleep(_RETRY_S)
             _sign(descriptor, f"{holder} (process {os.getpid()}) since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
         yield True
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _sign(descriptor: int, text: str) -> None:

@@ -17,7 +17,7 @@ from workflows.local import child
 GRACE_S: Final = 5.0
 """How long a stopped step may take to put things in order after SIGTERM, before SIGKILL."""
 
-_PRELOADED: Final = "workflows.local.child"
+_PRELOADED: Final = ("workflows.local.fork_server", "workflows.local.child")
 
 
 def warm(preload: Sequence[str] = ()) -> None:
@@ -26,7 +26,7 @@ def warm(preload: Sequence[str] = ()) -> None:
     Args:
         preload: modules that steps import anyway, so that each needn't pay for them.
     """
-    multiprocessing.get_context("forkserver").set_forkserver_preload([_PRELOADED, *preload])
+    multiprocessing.get_context("forkserver").set_forkserver_preload([*_PRELOADED, *preload])
     forkserver.ensure_running()
 
 

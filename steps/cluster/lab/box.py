@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,13 +144,14 @@ def enclose(argv: Sequence[str], env: Mapping[str, str] | None = None, *, hold_i
     try:
         with _forwarding(ours):
             try:
-                box = subprocess.Popen(
-                    command,
-                    env={**(os.environ if env is None else env), "TMPDIR": TEMPORARY, TOKEN: secrets.token_hex(16)},
-                    stderr=reporter,
-                    pass_fds=(lifeline, stderr),
-                    start_new_session=True,
-                )
+                with _blocked(_FORWARDED):
+                    box = subprocess.Popen(
+                        command,
+                        env={**(os.environ if env is None else env), "TMPDIR": TEMPORARY, TOKEN: secrets.token_hex(16)},
+                        stderr=reporter,
+                        pass_fds=(lifeline, stderr),
+                        start_new_session=True,
+                    )
             finally:
                 for descriptor in (reporter, lifeline, stderr):
                     os.close(descriptor)
@@ -192,6 +193,20 @@ def _forwarding(lifeline: int) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _blocked(numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    """Hold these signals back, here and in a process that is started meanwhile.
+
+    Between its fork and its new session that process is in our group still, where the one signal of a Ctrl-C would end
+    it beside being handed on. It is for the first process in the box to discard what came so, and to unblock them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _listen(report: int) -> bytes:

@@ -17,11 +17,12 @@ import sys
 
 _NOT_FOUND = 127
 _SIGNALLED = 128
+_HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _start(argv: list[str], blocked: set[int]) -> int | None:
     try:
-        return os.posix_spawnp(argv[0], argv, os.environ, setsigmask=blocked)
+        return os.posix_spawnp(argv[0], argv, os.environ, setsigmask=blocked, setsigdef=_HANDED_ON)
     except OSError as error:
         sys.stderr.write(f"{argv[0]} can't be started: {error.strerror}.\n")
         return None
@@ -42,6 +43,11 @@ def _reap(program: int) -> int | None:
 
 def main() -> int:
     """Start the program and stay until it has ended."""
+    # We were started with these blocked. One that came before the box had a session of its own comes by the lifeline,
+    # too, so it is discarded here; the program gets the default action back.
+    for handed_on in _HANDED_ON:
+        signal.signal(handed_on, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDED_ON)
     lifeline, stderr = int(sys.argv[1]), int(sys.argv[2])
     report = os.dup(2)  # not inherited by the program
     os.write(report, b"ready\n")
@@ -56,8 +62,6 @@ def main() -> int:
     if program is None:
         os.write(report, b"ended %d\n" % _NOT_FOUND)
         return _NOT_FOUND
-    # Ignored only now, since the program would have inherited it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         code = _reap(program)
         if code is not None:

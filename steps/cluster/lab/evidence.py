@@ -1,18 +1,15 @@
 """What carried the traffic, from what was seen alone: counts on each node in, signs out.
 
-Nothing here knows what was asked for, and nothing touches the machine.
+Nothing here knows what was asked for, and nothing touches the machine: a mechanism brings what reads its counters.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
-from steps.cluster.lab.layout import NODE_A
+from steps.cluster.lab.layout import NODE_A, Node
 from steps.model import Moment, Sign
-
-Mechanism = Literal["iptables", "nftables", "ebpf"]
-MECHANISMS: Final[tuple[Mechanism, ...]] = ("iptables", "nftables", "ebpf")
 
 DATAGRAMS: Final = 50
 """How many datagrams are sent to the Service, and answered, for the evidence: each node forwards twice as many."""
@@ -21,6 +18,41 @@ TUNNELLED_RATIO: Final = 0.8
 DIRECT_RATIO: Final = 0.3
 """Bytes per payload byte at the NodePort's node: from the first on the payload went through it, up to the second only
 the client's acknowledgements did. Between them it can't be told."""
+
+
+def _nothing_outlives_it() -> list[str]:
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Mechanism:
+    """What forwards packets on the lab's nodes: its counters, and what it takes to have it. Dataplanes may share one.
+
+    Attributes:
+        name: as signs write it.
+        counters: where its forwarded packets are counted, in words.
+        packets: reads how many packets from and to a node's pods it has forwarded; None: nothing of it is there.
+        connections: reads how many new connections the evidence's Service has had by it, likewise; None: it does not
+            count them.
+        refusal: why this kernel refuses it, and what would mend that; None: it does not.
+        counting_programs: those that read its counters. They are needed whichever dataplane is measured, since the
+            others must be seen to forward nothing.
+        programs: those that only its own dataplanes need.
+        root_only: what an ordinary user may not do of it, as a clause; None: nothing.
+        takes_burden: whether it has rules, so that more can be put in front of each packet.
+        remove: takes away what outlives the nodes' namespaces, and returns what a person would have typed.
+    """
+
+    name: str
+    counters: str
+    packets: Callable[[Node], int | None]
+    connections: Callable[[Node], int | None] | None
+    refusal: Callable[[], tuple[str, str] | None]
+    counting_programs: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    root_only: str | None = None
+    takes_burden: bool = True
+    remove: Callable[[], list[str]] = _nothing_outlives_it
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +66,16 @@ class Traits:
     mechanism: Mechanism
     tracks_connections: bool
     returns_directly: bool
+
+    def is_like(self, other: "Traits") -> bool:
+        """Whether nothing that the signs look at tells the two apart."""
+        own, its = ((t.mechanism.name, t.tracks_connections, t.returns_directly) for t in (self, other))
+        return own == its
+
+
+def mechanisms(known: Mapping[str, Traits]) -> tuple[Mechanism, ...]:
+    """The mechanisms of these dataplanes, each once."""
+    return tuple({traits.mechanism.name: traits.mechanism for traits in known.values()}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +95,13 @@ class Traffic:
 class Counted:
     """What a node counted while that traffic ran.
 
-    `packets`: forwarded from or to its pods, by mechanism; None: that mechanism has nothing there that counts.
-    `service_packets`: new connections to the Service, by mechanism. `connections`: entries of that traffic in the
+    `packets`: forwarded from or to its pods, by the mechanism's name; None: it has nothing there that counts.
+    `service_packets`: new connections to the Service, likewise. `connections`: entries of that traffic in the
     kernel's connection table; None: it can't be read. `passed_bytes`: sent by node-a, or received there from the wire.
     """
 
-    packets: Mapping[Mechanism, int | None]
-    service_packets: Mapping[Mechanism, int | None]
+    packets: Mapping[str, int | None]
+    service_packets: Mapping[str, int | None]
     connections: int | None
     passed_bytes: int
 
@@ -78,7 +120,7 @@ def signs(
         return Sign(moment=moment, node=node, looked_at=looked_at, seen=seen, at=at, indicates=indicates)
 
     return [
-        *(_forwarded(sign, mechanism, counted.packets.get(mechanism)) for mechanism in MECHANISMS),
+        *(_forwarded(sign, mechanism, counted.packets.get(mechanism.name)) for mechanism in mechanisms(known)),
         *_new_connections(sign, counted.service_packets),
         _tracked(sign, counted.connections),
         _returned(sign, node, counted.passed_bytes, traffic.returned_bytes),
@@ -87,30 +129,24 @@ def signs(
 
 _Make = Callable[[str, str, Callable[[Traits], bool] | None], Sign]
 
-_WHERE: Final[dict[Mechanism, str]] = {
-    "iptables": "counters of iptables chain cali-FORWARD",
-    "nftables": "counters of nftables chain calico/filter-FORWARD",
-    "ebpf": "hits counted by the eBPF programs",
-}
-
 
 def _forwarded(sign: _Make, mechanism: Mechanism, packets: int | None) -> Sign:
-    where = _WHERE[mechanism]
+    name, where = mechanism.name, mechanism.counters
     if not packets:
         seen = "there are none" if packets is None else "0 packets"
-        return sign(where, seen, lambda t: t.mechanism != mechanism)
+        return sign(where, seen, lambda t: t.mechanism.name != name)
     seen = f"{packets} packets, where the traffic is at least {2 * DATAGRAMS}"
-    return sign(where, seen, (lambda t: t.mechanism == mechanism) if packets >= 2 * DATAGRAMS else None)
+    return sign(where, seen, (lambda t: t.mechanism.name == name) if packets >= 2 * DATAGRAMS else None)
 
 
-def _new_connections(sign: _Make, packets: Mapping[Mechanism, int | None]) -> Iterable[Sign]:
-    for mechanism, count in packets.items():
-        where = f"counters of the {mechanism} chain of the Service"
+def _new_connections(sign: _Make, packets: Mapping[str, int | None]) -> Iterable[Sign]:
+    for name, count in packets.items():
+        where = f"counters of the {name} chain of the Service"
         if count:
-            yield sign(where, f"{count} new connections", lambda t, m=mechanism: t.mechanism == m)  # type: ignore[misc]
+            yield sign(where, f"{count} new connections", lambda t, n=name: t.mechanism.name == n)  # type: ignore[misc]
         else:
             seen = "there is none" if count is None else "0 new connections"
-            yield sign(where, seen, lambda t, m=mechanism: t.mechanism != m)  # type: ignore[misc]
+            yield sign(where, seen, lambda t, n=name: t.mechanism.name != n)  # type: ignore[misc]
 
 
 def _tracked(sign: _Make, connections: int | None) -> Sign:

@@ -1,32 +1,30 @@
 """Look at what each node counts, around a round of evidence traffic."""
 
-import json
-import re
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from steps.cluster.lab import layout, traffic
-from steps.cluster.lab.dataplanes import ebpf, iptables, nftables, traits
-from steps.cluster.lab.evidence import Counted, Mechanism, signs
+from steps.cluster.lab.dataplanes import traits
+from steps.cluster.lab.evidence import Counted, Mechanism, mechanisms, signs
 from steps.cluster.lab.layout import Node
-from steps.cluster.lab.namespaces import Job, ask, within
-from steps.cluster.lab.services import EVIDENCE
+from steps.cluster.lab.namespaces import within
 from steps.model import Moment, Sign
 
-_IPTABLES_COUNT: Final = re.compile(r"-c (\d+) \d+ -j (\S+)")
 _CONNTRACK: Final = Path("/proc/thread-self/net/nf_conntrack")
 _CONNTRACK_COUNT: Final = Path("/proc/sys/net/netfilter/nf_conntrack_count")
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The counters of a node at one moment."""
+    """The counters of a node at one moment, by mechanism."""
 
-    packets: dict[Mechanism, int | None]
-    service_packets: dict[Mechanism, int | None]
+    packets: dict[str, int | None]
+    service_packets: dict[str, int | None]
 
 
 def observe(moment: Moment) -> list[Sign]:
@@ -36,12 +34,14 @@ def observe(moment: Moment) -> list[Sign]:
         Problem: there is no lab, or a program to look with is missing.
     """
     wire: list[tuple[int, int]] = []
+    known = traits()
+    count = partial(tally, known=mechanisms(known))
     with ThreadPoolExecutor(len(layout.NODES)) as pool:
-        before = list(pool.map(tally, layout.NODES))
+        before = list(pool.map(count, layout.NODES))
         sent = traffic.send(lambda: wire.append(wire_bytes(layout.NODE_A)))
-        after = list(pool.map(tally, layout.NODES))
+        after = list(pool.map(count, layout.NODES))
     received, passed_on = (b - a for a, b in zip(*wire, strict=True)) if len(wire) == 2 else (0, 0)  # noqa: PLR2004
-    at, known, found = datetime.now(UTC), traits(), []
+    at, found = datetime.now(UTC), []
     for node, earlier, later in zip(layout.NODES, before, after, strict=True):
         counted = Counted(
             packets=_grown(earlier.packets, later.packets),
@@ -53,59 +53,15 @@ def observe(moment: Moment) -> list[Sign]:
     return found
 
 
-def _grown(earlier: dict[Mechanism, int | None], later: dict[Mechanism, int | None]) -> dict[Mechanism, int | None]:
+def _grown(earlier: dict[str, int | None], later: dict[str, int | None]) -> dict[str, int | None]:
     return {name: None if count is None else count - (earlier[name] or 0) for name, count in later.items()}
 
 
-def tally(node: Node) -> Tally:
-    """What the node's dataplanes have counted so far. The Service's own chains are passed on the client's node only."""
-    packets: dict[Mechanism, int | None] = {
-        "iptables": _iptables_count(node, "filter", "cali-FORWARD", ("cali-from-wl-dispatch", "cali-to-wl-dispatch")),
-        "nftables": _nftables_count(node, nftables.PODS_TABLE, "filter-FORWARD", "cali*"),
-        "ebpf": _ebpf_count(node),
-    }
-    service: dict[Mechanism, int | None] = {}
-    if node is layout.NODE_A:
-        port = EVIDENCE[0]
-        service["iptables"] = _iptables_count(
-            node, "nat", iptables.service_chain(port), (iptables.endpoint_chain(port),)
-        )
-        service["nftables"] = _nftables_count(node, nftables.SERVICES_TABLE, nftables.service_chain(port), "")
+def tally(node: Node, known: Iterable[Mechanism]) -> Tally:
+    """What each mechanism has counted on a node so far. The Service is asked for on the client's node only."""
+    packets = {mechanism.name: mechanism.packets(node) for mechanism in known}
+    service = {m.name: m.connections(node) for m in known if m.connections is not None and node is layout.NODE_A}
     return Tally(packets, service)
-
-
-def _iptables_count(node: Node, table: str, chain: str, targets: tuple[str, ...]) -> int | None:
-    """Packets that rules of a chain sent on to these chains; None if there is no such chain."""
-    listed = ask(Job(node.name, ("iptables-nft", "-t", table, "-v", "-S", chain)))
-    if listed is None:
-        return None
-    counted = _IPTABLES_COUNT.findall(listed)
-    return sum(int(packets) for packets, target in counted if target in targets)
-
-
-def _nftables_count(node: Node, table: str, chain: str, interface: str) -> int | None:
-    """Packets that rules of a chain on an interface (any, if empty) counted; None if there is no such chain."""
-    listed = ask(Job(node.name, ("nft", "-j", "list", "chain", "ip", table, chain)))
-    if listed is None:
-        return None
-    total = 0
-    for entry in json.loads(listed)["nftables"]:
-        expressions = entry.get("rule", {}).get("expr", [])
-        matched = [e["match"]["right"] for e in expressions if "match" in e]
-        if not interface or interface in matched:
-            total += sum(e["counter"]["packets"] for e in expressions if "counter" in e)
-    return total
-
-
-def _ebpf_count(node: Node) -> int | None:
-    """Packets that the eBPF programs forwarded; None if none are loaded."""
-    pinned = ebpf.PINNED / node.name / "maps" / "hits"
-    if not pinned.exists():
-        return None
-    listed = ask(Job(None, ("bpftool", "-j", "map", "dump", "pinned", str(pinned))))
-    if listed is None:
-        return None
-    return sum(int(per_cpu["value"]) for entry in json.loads(listed) for per_cpu in entry["formatted"]["values"])
 
 
 def tracked(node: Node, ports: tuple[int, ...]) -> int | None:

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Final
 
-from steps.model import Model, Visit
+from analysis import atomic
+from steps.model import Visit
 from steps.settings import Settings
+from steps.strict_model import Model
 
 FILE: Final = Path("/run/lab/state.json")
 
@@ -14,6 +16,7 @@ class State(Model):
     """The visit that the lab was built for, and what it was built with."""
 
     visit: int
+    round: int
     dataplane: str
     services: int
     offloads: bool
@@ -21,7 +24,13 @@ class State(Model):
     @classmethod
     def wanted(cls, visit: Visit, settings: Settings) -> "State":
         """What a visit wants."""
-        return cls(visit=visit.visit, dataplane=visit.dataplane, services=settings.services, offloads=settings.offloads)
+        return cls(
+            visit=visit.visit,
+            round=visit.round,
+            dataplane=visit.dataplane,
+            services=settings.services,
+            offloads=settings.offloads,
+        )
 
 
 def read() -> State | None:
@@ -34,10 +43,7 @@ def read() -> State | None:
 
 def write(state: State) -> None:
     """Say that the lab is whole."""
-    FILE.parent.mkdir(parents=True, exist_ok=True)
-    draft = FILE.with_suffix(".draft")
-    draft.write_text(state.model_dump_json())
-    draft.replace(FILE)
+    atomic.write(FILE, state.model_dump_json().encode())
 
 
 def forget() -> None:

@@ -18,6 +18,7 @@ from analysis.integrity.left_out import SHOWN, LeftOut, sentences
 from analysis.inventory import CHILDREN, FILES
 from analysis.store import Store
 from analysis.tables import digest, named, parquet
+from analysis.view_statements import VIEWS
 from tests.analysis.integrity.damage import (
     DAMAGES,
     RUNS,
@@ -47,7 +48,7 @@ def test_a_damaged_file_takes_its_own_run_away(table: str, damage: Callable[[Pat
     damage(path)
     with database.connect(store) as con:
         (one,) = database.left_out(con)
-        for name in (*database.VIEWS, "runs", *CHILDREN):
+        for name in (*VIEWS, "runs", *CHILDREN):
             assert "run-b" not in database.query(con, f"select * from {name}")["run_id"].to_pylist()
     assert one.run_id == "run-b"
     if table != "runs" or path.is_file():  # where the row is not there, another of its files is named

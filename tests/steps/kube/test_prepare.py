@@ -67,7 +67,8 @@ def visit(*topologies: str) -> Visit:
             visit=1,
             position=index,
             topology=topology,
-            protocol="tcp",
+            tool="iperf3",
+            transport="tcp",
             direction="forward",
             streams=1,
             offered_bps=None,
@@ -80,8 +81,8 @@ def visit(*topologies: str) -> Visit:
 
 
 def settings(*topologies: str, services: int = 0) -> Settings:
-    cells = tuple(Cell(topology=name, protocol="tcp", direction="forward") for name in topologies)
-    return cast("Settings", SimpleNamespace(services=services, cells=cells))
+    cells = tuple(Cell(topology=name, tool="iperf3", transport="tcp", direction="forward") for name in topologies)
+    return cast("Settings", SimpleNamespace(services=services, cells=cells, streams=1))
 
 
 EVERY = tuple(topology.name for topology in TOPOLOGIES)
@@ -136,16 +137,18 @@ def test_a_server_is_ready_when_it_listens_and_is_not_asked_again() -> None:
         assert "readinessProbe" not in container
 
 
-@pytest.mark.parametrize("topology", EVERY)
-def test_each_topology_has_its_servers_and_monitors_and_no_others_pods(topology: str) -> None:
+@pytest.mark.parametrize(
+    ("topology", "wanted"),
+    [
+        ("node-to-node", {"server-host"}),
+        ("pod-to-pod", {"server-host", "server"}),
+        ("pod-to-service", {"server-host", "server"}),
+        ("pod-to-pod-same-node", {"server-host", "server-near"}),
+        ("external-to-nodeport", {"server-host", "server", "monitor-host-0", "monitor-host-1"}),
+    ],
+)
+def test_each_topology_has_its_servers_and_monitors_and_no_others_pods(topology: str, wanted: set[str]) -> None:
     made = {p["metadata"]["name"]: p for p in prepare.manifests((BY_NAME[topology],), PLACES, "image:1")}
-    wanted = {
-        "node-to-node": {"server-host"},
-        "pod-to-pod": {"server-host", "server"},
-        "pod-to-service": {"server-host", "server"},
-        "pod-to-pod-same-node": {"server-host", "server-near"},
-        "external-to-nodeport": {"server-host", "server", "monitor-host-0", "monitor-host-1"},
-    }[topology]
     assert set(made) == wanted | {"monitor-0", "monitor-1"}
     for name, pod in made.items():
         assert pod["spec"]["hostNetwork"] is (name.startswith(("server-host", "monitor-host")))
@@ -153,9 +156,11 @@ def test_each_topology_has_its_servers_and_monitors_and_no_others_pods(topology:
 
 def test_placements_say_all_that_a_measuring_step_needs() -> None:
     bench = Bench()
-    found = bench.prepare(*EVERY)
+    every = bench.prepare(*EVERY)
     pods, service = bench.kubelet.pods(), bench.kubelet.services()["trials"]
-    assert list(found) == list(EVERY)
+    assert list(every) == list(EVERY)
+    known = ("node-to-node", "pod-to-pod", "pod-to-service", "pod-to-pod-same-node", "external-to-nodeport")
+    found = {name: every[name] for name in known}
     assert {name: placement.address for name, placement in found.items()} == {
         "node-to-node": "10.250.0.12",
         "pod-to-pod": pods["server"]["status"]["podIP"],
@@ -171,12 +176,12 @@ def test_placements_say_all_that_a_measuring_step_needs() -> None:
     outside = found["external-to-nodeport"]
     assert outside.client_node == "outside"
     ports = {port["name"]: port["nodePort"] for port in service["spec"]["ports"]}
-    assert (outside.port, outside.connect_port) == (ports["iperf3-tcp"], ports["connect"])
+    assert outside.ports == {"iperf3": ports["iperf3-tcp"], "tcp_connect": ports["connect"]}
     assert ports["iperf3-udp"] == ports["iperf3-tcp"]
     assert outside.nat_monitor is not None
     assert outside.nat_monitor.source == f"http://{pods['monitor-host-0']['status']['podIP']}:5203/"
     others = [placement for name, placement in found.items() if name != "external-to-nodeport"]
-    assert {(p.client_node, p.port, p.connect_port, p.nat_monitor) for p in others} == {("node-a", 5201, 5202, None)}
+    assert {(p.client_node, *p.ports.values(), p.nat_monitor) for p in others} == {("node-a", 5201, 5202, None)}
     assert [(m.node, m.side) for m in found["pod-to-pod"].monitors] == [("node-a", "client"), ("node-b", "server")]
     assert [(m.node, m.side) for m in found["pod-to-pod-same-node"].monitors] == [("node-a", "both")]
     assert not any(name.startswith(("reach", "look")) for name in pods)
@@ -406,5 +411,5 @@ def test_an_image_that_no_node_can_pull_stops_the_run_before_it_begins() -> None
 
 def test_node_ports_that_differ_by_protocol_are_refused() -> None:
     ports = [{"name": n, "nodePort": p} for n, p in (("iperf3-tcp", 30001), ("iperf3-udp", 30002), ("connect", 30003))]
-    with pytest.raises(Problem, match="30001 by TCP, 30002 by UDP"):
+    with pytest.raises(Problem, match="30001 for iperf3-tcp and 30002 for iperf3-udp"):
         prepare.node_ports({"metadata": {"name": "trials"}, "spec": {"ports": ports}})

@@ -4,13 +4,16 @@ from typing import Any
 
 import pytest
 
-from steps.catalogue.dataplanes import DATAPLANES
+from steps.catalogue.dataplanes import of_kind
+from steps.catalogue.environments import LAB as KIND
 from steps.catalogue.topologies import TOPOLOGIES
+from steps.cluster.lab.dataplanes import traits
 from tests.steps.lab.conftest import Boxed
 
 pytestmark = pytest.mark.lab
 
-LAB = [d for d in DATAPLANES if d.environment == "lab"]
+LAB = of_kind(KIND)
+ROOT_ONLY = {name for name, shown in traits().items() if shown.mechanism.root_only}
 
 
 def _check(done: dict[str, Any], name: str) -> None:
@@ -30,9 +33,14 @@ def test_each_dataplane_carries_every_topology_and_is_proven(boxed: Boxed, arm: 
     _check(boxed("carry", arm, 100), arm)
 
 
-@pytest.mark.parametrize("arm", [d.name for d in LAB if not d.needs_root])
+@pytest.mark.parametrize("arm", [d.name for d in LAB if d.name not in ROOT_ONLY])
 def test_an_ordinary_user_gets_the_rules_based_ones(boxed_ordinary: Boxed, arm: str) -> None:
     _check(boxed_ordinary("carry", arm, 1000), arm)
+
+
+@pytest.mark.parametrize("arm", [d.name for d in LAB if not d.bpf])
+def test_a_new_topology_has_its_server_behind_the_service(boxed: Boxed, arm: str) -> None:
+    assert boxed("node_to_service", arm)["rate"] > 1
 
 
 def test_a_twin_is_proven_as_what_it_is(boxed: Boxed) -> None:
@@ -129,7 +137,7 @@ def test_preflight_names_every_arm_that_can_not_be(boxed: Boxed) -> None:
 
 def test_preflight_skips_ebpf_for_an_ordinary_user(boxed_ordinary: Boxed) -> None:
     found = boxed_ordinary("preflight", *(d.name for d in LAB))
-    assert {f["subject"] for f in found} == {d.name for d in LAB if d.needs_root}
+    assert {f["subject"] for f in found} == ROOT_ONLY
     assert all("needs root" in f["reason"] and f["severity"] == "skip" for f in found)
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from steps.catalogue.dataplanes import DATAPLANES
+from steps.catalogue.dataplanes import of_kind
+from steps.catalogue.environments import LAB
 from steps.cluster.lab import Lab, box, topology
+from steps.cluster.lab.dataplanes import traits
 from steps.cluster.lab.namespaces import PACKAGES
 from steps.settings import Settings
 from tests.steps.lab.conftest import Boxed
@@ -19,7 +21,7 @@ def settings() -> Settings:
     return Settings(
         profile="smoke",
         environment="lab",
-        dataplanes=tuple(d.name for d in DATAPLANES if d.environment == "lab"),
+        dataplanes=tuple(d.name for d in of_kind(LAB)),
         cells=(),
         rounds=1,
         duration_s=1,
@@ -39,7 +41,9 @@ def test_outside_a_box_all_reasons_are_given_at_once(monkeypatch: pytest.MonkeyP
     stops = {f.reason: f.remedy for f in found if f.severity == "stop"}
     assert stops["iperf3, nft are not installed"] == "type `sudo apt-get install -y iperf3 nftables`"
     assert any("box" in reason for reason in stops)
-    assert {f.subject for f in found if f.severity == "skip"} == {d.name for d in DATAPLANES if d.needs_root}
+    assert {f.subject for f in found if f.severity == "skip"} == {
+        n for n, t in traits().items() if t.mechanism.root_only
+    }
 
 
 @pytest.mark.parametrize(
@@ -114,7 +118,7 @@ def test_outside_a_box_nothing_of_the_machine_is_taken_away(monkeypatch: pytest.
     monkeypatch.setattr(topology, "raze", raze)
     monkeypatch.setattr(topology, "present", raze)
     lab = Lab()
-    assert lab.restore(None) == []
+    assert lab.restore() == []
     lab.clear()
     assert lab.snapshot() == {"namespaces": [], "built_for": None}
 

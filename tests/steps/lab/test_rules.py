@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import Problem
-from steps.catalogue.dataplanes import DATAPLANES, Arm
+from steps.catalogue.dataplanes import Arm, Dataplane, of_kind
+from steps.catalogue.environments import LAB
 from steps.cluster.lab import layout
 from steps.cluster.lab.dataplanes import ebpf, ebpf_dsr, iptables, load, nftables
 from steps.cluster.lab.layout import NODE_A, NODE_B
@@ -104,8 +105,9 @@ def test_ebpf_maps_hold_every_service_and_node_port(count: int, *, direct: bool)
     assert config.endswith(expected.hex(" "))
 
 
-@pytest.mark.parametrize("name", [d.name for d in DATAPLANES if d.environment == "lab"])
-def test_each_dataplane_of_the_lab_has_its_module(name: str) -> None:
-    module = load(Arm(name))
+@pytest.mark.parametrize("entry", of_kind(LAB), ids=lambda e: e.name)
+def test_each_dataplane_of_the_lab_has_its_module_which_is_what_the_catalogue_says(entry: Dataplane) -> None:
+    module = load(Arm(entry.name))
     assert callable(module.install)
-    assert module.TRAITS
+    assert module.TRAITS.mechanism.name == entry.mechanism
+    assert module.TRAITS.returns_directly == entry.direct_return

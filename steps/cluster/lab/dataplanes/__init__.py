@@ -1,14 +1,16 @@
-"""What installs a dataplane in the lab: one module each, named by the catalogue.
+"""What installs a dataplane in the lab: one module each, called after it.
 
 A module offers `install(ports, burden)`, which works on the fresh, bare lab and returns what it changed, and `TRAITS`,
-by which evidence tells the dataplanes apart.
+by which evidence tells the dataplanes apart: its counters, and what it takes to have it.
 """
 
-from importlib import import_module
+from collections.abc import Mapping
 from typing import Protocol, cast
 
-from analysis.errors import BadInput
-from steps.catalogue.dataplanes import BY_NAME, DATAPLANES, Arm
+from analysis.errors import BadInput, Unfit
+from steps.catalogue.dataplanes import BY_NAME, Arm, of_kind
+from steps.catalogue.environments import LAB
+from steps.cluster import implementations
 from steps.cluster.lab.evidence import Traits
 from steps.cluster.lab.services import ServicePort
 from steps.model import Change
@@ -29,13 +31,34 @@ def load(arm: Arm) -> Dataplane:
 
     Raises:
         BadInput: it isn't one of the lab's.
+        Unfit: it has no module, or no sign would tell it from another.
     """
     entry = BY_NAME.get(arm.name)
-    if entry is None or entry.environment != "lab" or entry.implementation is None:
+    if entry is None or entry.environment != LAB:
         raise BadInput(f"{arm.name} is not a dataplane that the lab can install; see steps/catalogue/dataplanes.py.")
-    return cast("Dataplane", import_module(entry.implementation))
+    module = cast("Dataplane", implementations.find(__name__, entry))
+    if reason := alike(arm.name, traits()):
+        raise Unfit(reason)
+    return module
 
 
 def traits() -> dict[str, Traits]:
     """The traits of every dataplane that the lab can install, by its name."""
-    return {d.name: load(Arm(d.name)).TRAITS for d in DATAPLANES if d.environment == "lab" and d.implementation}
+    found = {}
+    for entry in of_kind(LAB):
+        try:
+            found[entry.name] = cast("Dataplane", implementations.find(__name__, entry)).TRAITS
+        except Unfit:  # preflight says so of a dataplane that is asked for
+            continue
+    return found
+
+
+def alike(name: str, known: Mapping[str, Traits]) -> str | None:
+    """Why a dataplane can't be told from another by any sign, as a sentence that names both; None if it can. Pure."""
+    same = [other for other, traits in known.items() if other != name and traits.is_like(known[name])]
+    if not same:
+        return None
+    return (
+        f"{name} and {' and '.join(same)} have the same traits, so that no sign tells them apart and none can be "
+        "proven: give one a mechanism with counters of its own."
+    )

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from analysis.errors import Problem
-from steps.cluster.lab import layout
-from steps.cluster.lab.evidence import Traits
+from steps.catalogue.dataplanes import BY_NAME
+from steps.cluster.lab import layout, trial
+from steps.cluster.lab.evidence import Mechanism, Traits
 from steps.cluster.lab.layout import Node
-from steps.cluster.lab.namespaces import Job, run, run_all
+from steps.cluster.lab.namespaces import Job, ask, run, run_all
 from steps.cluster.lab.services import ServicePort
 from steps.model import Change
-
-TRAITS = Traits("ebpf", tracks_connections=False, returns_directly=False)
 
 OBJECT: Final = Path(__file__).resolve().parents[1] / "bpf" / "dataplane.bpf.o"
 PINNED: Final = Path("/run/bpf")
@@ -24,6 +23,10 @@ PINNED: Final = Path("/run/bpf")
 HITS: Final = ("from-pod", "from-tunnel", "nodeport", "returned-through-tunnel", "returned-directly")
 """What the programs count, in the order of `enum hit`."""
 
+_FITTING_BPFTOOL: Final = (
+    "install the one of this kernel, on Ubuntu by `sudo apt-get install -y linux-tools-common linux-tools-$(uname -r)`"
+)
+_MIN_KERNEL: Final = BY_NAME["lab-ebpf"].min_kernel
 _PROTOCOLS: Final = {"tcp": 6, "udp": 17}
 
 
@@ -128,3 +131,51 @@ def _mac(text: str) -> bytes:
 
 def _hex(data: bytes) -> str:
     return "hex " + data.hex(" ")
+
+
+def _packets(node: Node) -> int | None:
+    """Packets that the eBPF programs forwarded; None if none are loaded."""
+    pinned = PINNED / node.name / "maps" / "hits"
+    if not pinned.exists():
+        return None
+    listed = ask(Job(None, ("bpftool", "-j", "map", "dump", "pinned", str(pinned))))
+    if listed is None:
+        return None
+    return sum(int(per_cpu["value"]) for entry in json.loads(listed) for per_cpu in entry["formatted"]["values"])
+
+
+def _refusal() -> tuple[str, str] | None:
+    """Let this kernel's verifier judge the very object that would be used."""
+    # Ubuntu's bpftool is a script that fails where it finds none for this kernel: that is not the kernel's refusal.
+    if broken := trial.refusal([Job(None, ("bpftool", "version"))]):
+        return f"bpftool doesn't work: {broken}", _FITTING_BPFTOOL
+    target = PINNED / trial.NAMESPACE
+    shutil.rmtree(target, ignore_errors=True)
+    refused = trial.refusal([Job(None, ("bpftool", "prog", "loadall", str(OBJECT), str(target)))])
+    shutil.rmtree(target, ignore_errors=True)
+    if refused is None:
+        return None
+    otherwise = f"use a kernel of {_MIN_KERNEL} or newer with CONFIG_BPF_SYSCALL, or leave it out"
+    return f"the kernel takes no eBPF program: {refused}", trial.remedy(refused, otherwise)
+
+
+def _remove() -> list[str]:
+    """Take away the pinned programs and maps, which keep themselves loaded."""
+    pinned = [PINNED / node.name for node in layout.NODES if (PINNED / node.name).exists()]
+    for folder in pinned:
+        shutil.rmtree(folder)
+    return [f"rm -r {folder}" for folder in pinned]
+
+
+MECHANISM: Final = Mechanism(
+    "ebpf",
+    counters="hits counted by the eBPF programs",
+    packets=_packets,
+    connections=None,
+    refusal=_refusal,
+    programs=("bpftool", "tc"),
+    root_only="load eBPF programs",
+    takes_burden=False,
+    remove=_remove,
+)
+TRAITS: Final = Traits(MECHANISM, tracks_connections=False, returns_directly=False)

@@ -1,11 +1,13 @@
 """eBPF with direct server return: a reply to a NodePort's client leaves the backend's node straight for the client."""
 
-from steps.cluster.lab.dataplanes.ebpf import attach
+from typing import Final
+
+from steps.cluster.lab.dataplanes.ebpf import MECHANISM, attach
 from steps.cluster.lab.evidence import Traits
 from steps.cluster.lab.services import ServicePort
 from steps.model import Change
 
-TRAITS = Traits("ebpf", tracks_connections=False, returns_directly=True)
+TRAITS: Final = Traits(MECHANISM, tracks_connections=False, returns_directly=True)
 
 
 def install(ports: list[ServicePort], burden: int) -> list[Change]:

@@ -1,16 +1,17 @@
 """iptables: kube-proxy's chains for the Services, and chains like those of Calico's Felix for the pods."""
 
+import re
 from collections.abc import Iterable
+from typing import Final
 
-from steps.cluster.lab import layout
-from steps.cluster.lab.evidence import Traits
+from steps.cluster.lab import layout, trial
+from steps.cluster.lab.evidence import Mechanism, Traits
 from steps.cluster.lab.layout import Node
-from steps.cluster.lab.namespaces import Job, run_all
-from steps.cluster.lab.services import ServicePort, batch_size, batches
+from steps.cluster.lab.namespaces import Job, ask, run_all
+from steps.cluster.lab.services import EVIDENCE, ServicePort, batch_size, batches
 from steps.model import Change
 
-TRAITS = Traits("iptables", tracks_connections=True, returns_directly=False)
-
+_COUNT: Final = re.compile(r"-c (\d+) \d+ -j (\S+)")
 RESTORE = ("iptables-nft-restore", "--noflush")
 BURDEN_CHAIN = "burden"
 BURDEN_SOURCE = "198.51.100.1/32"
@@ -194,3 +195,40 @@ def _services(ports: Iterable[ServicePort]) -> list[str]:
                 f"-A KUBE-NODEPORTS -p {port.protocol} {to_port} {port.node_port} -j {external}",
             ]
     return [*_chains(chains), *rules_]
+
+
+def _packets(node: Node) -> int | None:
+    return _counted(node, "filter", "cali-FORWARD", ("cali-from-wl-dispatch", "cali-to-wl-dispatch"))
+
+
+def _connections(node: Node) -> int | None:
+    return _counted(node, "nat", service_chain(EVIDENCE[0]), (endpoint_chain(EVIDENCE[0]),))
+
+
+def _counted(node: Node, table: str, chain: str, targets: tuple[str, ...]) -> int | None:
+    """Packets that rules of a chain sent on to these chains; None if there is no such chain."""
+    listed = ask(Job(node.name, ("iptables-nft", "-t", table, "-v", "-S", chain)))
+    if listed is None:
+        return None
+    return sum(int(packets) for packets, target in _COUNT.findall(listed) if target in targets)
+
+
+def _refusal() -> tuple[str, str] | None:
+    return trial.of_rules(
+        RESTORE,
+        "*nat\n-A PREROUTING -d 192.0.2.1/32 -p tcp -m tcp --dport 1 -m comment --comment trial "
+        "-j DNAT --to-destination 192.0.2.2:1\nCOMMIT\n"
+        "*filter\n-A FORWARD -m conntrack --ctstate NEW -m addrtype --dst-type LOCAL -j ACCEPT\nCOMMIT\n",
+    )
+
+
+MECHANISM: Final = Mechanism(
+    "iptables",
+    counters="counters of iptables chain cali-FORWARD",
+    packets=_packets,
+    connections=_connections,
+    refusal=_refusal,
+    counting_programs=("iptables-nft",),
+    programs=("iptables-nft-restore",),
+)
+TRAITS: Final = Traits(MECHANISM, tracks_connections=True, returns_directly=False)

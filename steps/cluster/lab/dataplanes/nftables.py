@@ -3,17 +3,17 @@
 As with Felix, the rules of the pods' chains count what they meet.
 """
 
+import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
-from steps.cluster.lab import layout
-from steps.cluster.lab.evidence import Traits
+from steps.cluster.lab import layout, trial
+from steps.cluster.lab.evidence import Mechanism, Traits
 from steps.cluster.lab.layout import Node
-from steps.cluster.lab.namespaces import Job, run
-from steps.cluster.lab.services import ServicePort, batch_size, batches
+from steps.cluster.lab.namespaces import Job, ask, run
+from steps.cluster.lab.services import EVIDENCE, ServicePort, batch_size, batches
 from steps.model import Change
-
-TRAITS = Traits("nftables", tracks_connections=True, returns_directly=False)
 
 SERVICES_TABLE = "kube-proxy"
 PODS_TABLE = "calico"
@@ -90,7 +90,8 @@ def _frame() -> list[str]:
         _block("chain", "nat-postrouting", "type nat hook postrouting priority srcnat;", "jump masquerading"),
         _block("chain", "filter-forward", "type filter hook forward priority -110;", checked),
         _block("chain", "filter-input", "type filter hook input priority -110;", checked),
-        _block("chain", "filter-output", "type filter hook output priority -110;", checked),
+        # After the translation, which for what a node sends itself comes in this very hook.
+        _block("chain", "filter-output-post-dnat", "type filter hook output priority -90;", checked),
     ]
 
 
@@ -213,3 +214,44 @@ def _endpoint(profile: str, *, from_pod: bool) -> list[str]:
         "meta mark & 0x10000 == 0x10000 counter return",
         "counter drop",
     ]
+
+
+def _packets(node: Node) -> int | None:
+    return counted_packets(node, PODS_TABLE, "filter-FORWARD", "cali*")
+
+
+def _connections(node: Node) -> int | None:
+    return counted_packets(node, SERVICES_TABLE, service_chain(EVIDENCE[0]), "")
+
+
+def counted_packets(node: Node, table: str, chain: str, interface: str) -> int | None:
+    """Packets that rules of a chain on an interface (any, if empty) counted; None if there is no such chain."""
+    listed = ask(Job(node.name, ("nft", "-j", "list", "chain", "ip", table, chain)))
+    if listed is None:
+        return None
+    total = 0
+    for entry in json.loads(listed)["nftables"]:
+        expressions = entry.get("rule", {}).get("expr", [])
+        matched = [e["match"]["right"] for e in expressions if "match" in e]
+        if not interface or interface in matched:
+            total += sum(e["counter"]["packets"] for e in expressions if "counter" in e)
+    return total
+
+
+def _refusal() -> tuple[str, str] | None:
+    return trial.of_rules(
+        ("nft", "-f", "-"),
+        "table ip trial {\n chain c {\n type nat hook prerouting priority dstnat;\n"
+        " fib daddr type local tcp dport 1 numgen random mod 1 vmap { 0 : accept }\n }\n}\n",
+    )
+
+
+MECHANISM: Final = Mechanism(
+    "nftables",
+    counters="counters of nftables chain calico/filter-FORWARD",
+    packets=_packets,
+    connections=_connections,
+    refusal=_refusal,
+    counting_programs=("nft",),
+)
+TRAITS: Final = Traits(MECHANISM, tracks_connections=True, returns_directly=False)

@@ -1,0 +1,37 @@
+"""The charts of single metrics, made from their entries: bars from zero for each path and dataplane."""
+
+import altair as alt
+import pyarrow as pa
+
+from analysis.charts._chart import Chart
+from analysis.charts._data import Data, intervals
+from analysis.charts._marks import lanes
+from analysis.charts._theme import WIDE, Look
+from analysis.metric import BarChart, ComparedMetric, Metric
+from analysis.metrics import METRICS
+
+
+def bar_charts() -> list[Chart]:
+    """A chart for each metric that has one of its own."""
+    return [_chart(metric, metric.chart) for metric in METRICS if metric.chart is not None]
+
+
+def _chart(metric: Metric, bars: BarChart) -> Chart:
+    geometric = isinstance(metric, ComparedMetric) and metric.scale == "ratio"  # as it is compared
+
+    def frame(data: Data) -> pa.Table:
+        sql = f"select *, {metric.name} as value from visit_means where run_id = $run_id"  # noqa: S608 - a metric's name
+        return intervals(data, data.by_path(sql), metric.shown_unit, metric.kind, geometric=geometric)
+
+    def draw(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
+        return lanes(frame, bars.axis, look, bars=True)
+
+    return Chart(
+        name=bars.name,
+        title=bars.title,
+        reading=bars.reading,
+        empty=bars.empty,
+        place=bars.place,
+        frame=frame,
+        draw=draw,
+    )

@@ -1,0 +1,66 @@
+"""Locks on files, which the kernel releases however their holder ends: for the store, runs and mutexes."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+_RETRY_S: Final = 0.05
+_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOTSUP})
+
+
+class NoLocksError(OSError):
+    """The file system that a file lies in has no locks."""
+
+
+@contextlib.contextmanager
+def open_file(path: str | Path, flags: int, mode: int = 0o666) -> Iterator[int]:
+    """The descriptor of a file to lock, closed at the end of the block, and with it the lock released.
+
+    Raises:
+        OSError: it can't be opened.
+    """
+    descriptor = os.open(path, flags | os.O_CLOEXEC, mode)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Lock a file unless another process holds it.
+
+    Args:
+        descriptor: of the open file.
+        shared: whether others may hold it in the same way; else it is held by this process alone.
+
+    Returns:
+        Whether it is locked now; False: another process holds it.
+
+    Raises:
+        NoLocksError: the file system has no locks.
+        OSError: it can't be locked for another reason.
+    """
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise NoLocksError(error.errno, error.strerror) from error
+        raise
+    return True
+
+
+def lock(descriptor: int, timeout_s: float) -> bool:
+    """As `try_lock`, alone, but wait for another holder to end; False where it has not ended after this time."""
+    deadline = time.monotonic() + timeout_s
+    while not try_lock(descriptor):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_RETRY_S)
+    return True

@@ -1,0 +1,152 @@
+"""What a metric is: a figure of a trial, its unit and its mean over a visit, and the places in which it is shown."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from analysis.flags import Kind
+from analysis.words import SHARE
+
+Scale = Literal["ratio", "points"]
+"""How values are compared: by their logarithms, or as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """A metric in the report's table of trials.
+
+    Attributes:
+        header: without the unit.
+        unit: in which its figures are written, such as `Gbit/s`; empty: as they are.
+        place: where the column stands; columns are sorted by it.
+    """
+
+    header: str
+    unit: str
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class BarChart:
+    """A chart of its own: a bar for each path and dataplane, with its interval.
+
+    Attributes:
+        name: of the chart, in the page.
+        title: of the chart.
+        reading: how to read it, in a sentence or two.
+        empty: why there may be nothing to draw.
+        axis: what the bars show, without the unit.
+        place: where the chart stands in the report; charts are sorted by it.
+    """
+
+    name: str
+    title: str
+    reading: str
+    empty: str
+    axis: str
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A key figure for programs that follow runs from outside the store: the mean over visits of one tool.
+
+    Attributes:
+        figure: its name among a run's key figures.
+        gauge: its name in Prometheus, with the unit, after the benchmark's own prefix.
+        description: a sentence, as Prometheus shows it.
+        tool: whose figure it is.
+        transport: over which.
+    """
+
+    figure: str
+    gauge: str
+    description: str
+    tool: str = "iperf3"
+    transport: str = "tcp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A figure of a trial, and what becomes of it.
+
+    Attributes:
+        name: its column in the view `visit_means`, null where a visit does not have it.
+        title: in sentences and headings.
+        unit: of its values, SI; "1" where it has none.
+        kind: what it is about: the flags that void or mark figures of this kind do so to it.
+        columns: the columns of `trials` that it is made of, which a flag that voids it takes out; figures of nodes are
+            taken out by `flags.NODE_FIELDS`.
+        trial: a trial's value, in SQL over `trials`; empty: the column of its name.
+        visit: a visit's value, in SQL over the visit's trials, with `{value}` for a trial's.
+        needs: the column that a tool must fill for its trials to have this metric; empty: the first of `columns`.
+        table: its column in the report's table of trials, if it has one.
+        chart: its own chart, if it has one.
+        export: the key figure that is made of it, if one is.
+    """
+
+    name: str
+    title: str
+    unit: str
+    kind: Kind
+    columns: tuple[str, ...]
+    trial: str = ""
+    visit: str = "avg({value})"
+    needs: str = ""
+    table: TableColumn | None = None
+    chart: BarChart | None = None
+    export: Export | None = None
+
+    @property
+    def trial_sql(self) -> str:
+        """A trial's value, in SQL over `trials`."""
+        return self.trial or self.name
+
+    @property
+    def visit_sql(self) -> str:
+        """A visit's value, in SQL over the visit's trials."""
+        return self.visit.replace("{value}", self.trial_sql)
+
+    @property
+    def shown_unit(self) -> str:
+        """The unit in which its values are written."""
+        return self.unit
+
+    @property
+    def needed_column(self) -> str:
+        """The column of `trials` that a tool must fill for its trials to have this metric."""
+        return self.needs or self.columns[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedMetric(Metric):
+    """A metric by which dataplanes are compared with the baseline, and nights with earlier ones.
+
+    Attributes:
+        scale: ratio (compared by logarithms, written in per cent) or points (a share, compared as it is, written in
+            percentage points).
+        better: which is wanted.
+        more: what a dataplane does whose value is above the baseline's.
+        less: what one does whose value is below it.
+        in_lab: whether the lab can tell anything by it; where not, it is shown but not compared.
+        leads: whether it answers for its paths: in the headline, the first chart, and first in the terminal.
+        beside: the word by which the terminal shows it beside the metric that leads and needs the same column; empty:
+            the report alone shows it.
+    """
+
+    scale: Scale
+    better: Literal["higher", "lower"]
+    more: str
+    less: str
+    in_lab: bool = True
+    leads: bool = False
+    beside: str = ""
+
+    @property
+    def shown_unit(self) -> str:
+        """The unit in which its values are written."""
+        return shown_unit(self.unit, self.scale)
+
+
+def shown_unit(unit: str, scale: Scale) -> str:
+    """The unit in which values on a scale are written: shares in per cent."""
+    return SHARE if scale == "points" else unit

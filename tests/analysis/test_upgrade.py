@@ -1,0 +1,154 @@
+"""A store that an older program wrote, read by this one: its files lie in `recorded/version-1` as that one put them.
+
+Four nights, `night-00` to `night-03`, three of them packed. Tool and transport were one column then, `protocol`.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis import database, history, packing, run
+from analysis.integrity.audit import EVERY
+from analysis.integrity.content import ContentError, check_schema
+from analysis.schema import arrow_schema
+from analysis.store import Store
+from analysis.summary import from_json, summarise, to_json
+from tests.analysis import synthetic
+from tests.analysis.synthetic import ENTRIES, Recipe, nights
+
+RECORDED = Path(__file__).parent / "recorded/version-1"
+OLD = [f"night-{number:02}" for number in range(4)]
+RECIPE = Recipe(
+    trigger="nightly",
+    environment="tiger",
+    entries=ENTRIES[:3:2],
+    cells=(
+        ("pod-to-service", "tcp", "forward"),
+        ("pod-to-service", "tcp", "reverse"),
+        ("pod-to-service", "udp", "forward"),
+        ("pod-to-service", "connect", "forward"),
+    ),
+    rounds=2,
+    within=0.01,
+)
+"""What the recorded nights were made from."""
+
+NIGHTS = nights(7, {"gamma": (4, 0.7)}, RECIPE)
+SAID_BY_THE_OLD_PROGRAM = (
+    "pod-to-service tcp forward, gamma: −29 % [−32, −26] since the night of 2026-03-05 (run night-04), 4.59 → 3.27 ",
+    "pod-to-service udp, gamma against alpha: −29 % [−33, −25] since the night of 2026-03-05 (run night-04), +59 % → ",
+    "pod-to-service, connect time, median, gamma: +40 % [34, 46] since the night of 2026-03-05 (run night-04), 148 → ",
+    "pod-to-service udp, UDP loss, gamma: +7.5 % points [7.3, 7.7] since the night of 2026-03-05 (run night-04), 17.5 ",
+)
+"""Of the same seven nights."""
+
+PROTOCOLS = {"tcp": ("iperf3", "tcp"), "udp": ("iperf3", "udp"), "connect": ("tcp_connect", "tcp")}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    shutil.copytree(RECORDED, tmp_path / "results")
+    return Store(str(tmp_path / "results"))
+
+
+@pytest.fixture
+def con(store: Store) -> Iterator[database.Connection]:
+    with closing(database.connect(store)) as con:
+        yield con
+
+
+def asked(con: database.Connection, sql: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = database.query(con, sql).to_pylist()
+    return found
+
+
+def files(store: Store) -> dict[str, bytes]:
+    root = Path(store.files.root)
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.parquet")}
+
+
+def test_every_trial_of_an_old_store_has_its_tool_and_its_transport(store: Store, con: database.Connection) -> None:
+    stored = [row for path in (RECORDED / "trials").iterdir() for row in pq.read_table(path).to_pylist()]
+    assert {row["protocol"] for row in stored} == set(PROTOCOLS)
+    wanted = {(row["run_id"], row["trial"]): PROTOCOLS[row["protocol"]] for row in stored}
+    found = asked(con, "select * from trials")
+    assert {(row["run_id"], row["trial"]): (row["tool"], row["transport"]) for row in found} == wanted
+    assert list(found[0]) == arrow_schema("trials").names
+    figures = {(row["run_id"], row["trial"]): row["received_bps"] for row in stored}
+    assert {(row["run_id"], row["trial"]): row["received_bps"] for row in found} == figures
+    assert not store.inventory(EVERY).left_out
+
+
+def test_reading_an_old_store_writes_none_of_its_files(store: Store, con: database.Connection) -> None:
+    summarise(con, OLD[-1])
+    assert files(store) == files(Store(str(RECORDED)))
+
+
+def test_an_old_run_knows_its_paths_by_the_names_that_they_had(con: database.Connection) -> None:
+    about = run.load(con, OLD[0])
+    assert [about.path(cell) for cell in about.cells] == [
+        "pod-to-service tcp forward",
+        "pod-to-service tcp reverse",
+        "pod-to-service udp",
+        "pod-to-service connect",
+    ]
+
+
+def test_nights_before_and_after_the_change_are_one_history(store: Store) -> None:
+    for recipe in NIGHTS[len(OLD) :]:
+        store.write(recipe.run_id, synthetic.rows(recipe))
+    with closing(database.connect(store)) as con:
+        about = run.load(con, NIGHTS[-1].run_id)
+        assert [*history.comparable(con, about)] == [recipe.run_id for recipe in NIGHTS]
+        series = history.series_of(con, about, [recipe.run_id for recipe in NIGHTS])
+        assert all(len(each.nights) == len(NIGHTS) for each in series)
+        said = summarise(con, about.run_id)
+    assert len(series) == 27
+    sentences = "\n".join(change.sentence for change in said.regressions)
+    for sentence in SAID_BY_THE_OLD_PROGRAM:
+        assert sentence in sentences
+
+
+def test_the_stored_verdict_of_an_old_run_can_be_read(con: database.Connection) -> None:
+    for row in asked(con, "select verdict from runs"):
+        said = from_json(row["verdict"])
+        assert {(c.tool, c.transport) for c in said.comparisons} == set(PROTOCOLS.values())
+
+
+def test_a_new_verdict_of_an_old_run_is_kept_and_read(store: Store, con: database.Connection) -> None:
+    said = summarise(con, OLD[-1])
+    verdict = database.query(con, f"select verdict from runs where run_id = '{OLD[-1]}'")["verdict"][0].as_py()
+    assert [c.sentence for c in from_json(verdict).comparisons] == [c.sentence for c in said.comparisons]
+    changed = replace(said, headline="said anew")
+    store.keep_verdict(OLD[-1], to_json(changed))
+    with closing(database.connect(store)) as again:
+        kept = asked(again, f"select verdict, schema_version from runs where run_id = '{OLD[-1]}'")[0]
+    assert from_json(kept["verdict"]) == changed
+
+
+def test_old_runs_and_new_ones_are_packed_apart_and_show_the_same(store: Store) -> None:
+    for recipe in NIGHTS[len(OLD) :]:
+        store.write(recipe.run_id, synthetic.rows(recipe))
+    everything = "select * from trials order by run_id, trial"
+    with closing(database.connect(store)) as con:
+        before = asked(con, everything)
+    with store.files.lock():
+        assert packing.pack(store.files, pack_at=1, keep_loose=0) == len(NIGHTS) - len(OLD)
+    with closing(database.connect(store)) as con:
+        assert asked(con, everything) == before
+
+
+@pytest.mark.parametrize("column", ["protocol", "received_bps"])
+def test_a_column_of_another_type_is_found_in_files_of_an_old_version_too(column: str) -> None:
+    schema = pq.read_schema(next((RECORDED / "trials").glob("night-03.*")))
+    check_schema(schema, "trials", 1)
+    wrong = schema.set(schema.get_field_index(column), pa.field(column, pa.list_(pa.int64())))
+    with pytest.raises(ContentError, match=f"its column {column} holds"):
+        check_schema(wrong, "trials", 1)
