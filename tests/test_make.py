@@ -95,7 +95,6 @@ def known() -> dict[str, tuple[str, ...]]:
         (["clean", "PROFILE=x"], "make clean takes no PROFILE, which is for "),
         (["PROFILE=x"], "make help takes no PROFILE, which is for "),
         (["plan", "ROUNDS=2"], "make plan takes no ROUNDS: did you mean VISITS?"),
-        (["plan", "OMIT=2"], "make plan takes no OMIT: only the form's field `options` does"),
         (["plan", "OPTIONS=seed=1"], "make plan takes no OPTIONS, which is the Makefile's own: leave it out"),
         (["plan", "GIVEN=", "PROFIL=smoke"], "make plan takes no PROFIL: did you mean PROFILE?"),
         (["restore", "ENVIRONMENT=prod", "DRY=1"], "make restore takes no DRY: did you mean DRY_RUN?"),

@@ -14,7 +14,7 @@ from workflows.lint import EXIT_TAGS, WORKFLOW_TAGS, lint
 from workflows.local import scope
 from workflows.local.support import unsupported
 
-Broken = Callable[[dict[str, Any]], None]
+Broken = Callable[[dict[str, Any]], object]
 
 
 def _sound() -> dict[str, Any]:
@@ -140,7 +140,10 @@ FOREIGN: list[tuple[Broken, str]] = [
         "variable K comes from the cluster; give it in the environment",
     ),
     (lambda w: _template(w, "main").update(outputs={}), "templates/main/outputs is not supported"),
-    (lambda w: _template(w, "main")["dag"].pop("failFast"), "templates/main/dag/failFast is not false"),
+    (
+        lambda w: (_template(w, "main")["dag"].pop("failFast"), _task(w, "main", "c").update(depends="a")),
+        "templates/main/dag/failFast is not false",
+    ),
     (lambda w: _template(w, "main")["dag"].update(failFast=True), "templates/main/dag/failFast is True; only False"),
     (lambda w: _template(w, "main").update(failFast=True), "templates/main/failFast is True; only False"),
     (lambda w: _template(w, "say").update(nodeSelector={}), "templates/say/nodeSelector is not supported"),
@@ -211,6 +214,12 @@ def test_unsupported_argo_field_is_refused_by_name(broken: Broken, says: str) ->
     built = deepcopy(_sound())
     broken(built)
     assert any(says in line for line in unsupported(built, {})), unsupported(built, {})
+
+
+def test_a_dag_that_ends_with_one_task_need_not_say_that_it_goes_on_after_a_failure() -> None:
+    built = deepcopy(_sound())
+    _template(built, "main")["dag"].pop("failFast")
+    assert unsupported(built, {}) == []
 
 
 def test_timeout_is_accepted_with_a_deadline() -> None:

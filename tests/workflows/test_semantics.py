@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hera.workflows import DAG, Parameter, Task, WorkflowTemplate
-from hera.workflows import models as m
+from hera.workflows import DAG, Parameter, Task
 
 from tests.workflows import toys as t
 from tests.workflows.running import phases, walk, workflow
@@ -228,38 +227,45 @@ def test_parallelism_limit(limit: int | None, most: int, tmp_path: Path) -> None
         assert [n.display_name for n in passes] == ["o(0:text:a)", "o(1:text:b)", "o(2:text:c)"]
 
 
-def _narrow(marks: Path) -> WorkflowTemplate:
-    """Three passes of a loop over a DAG that has a mutex."""
+def _narrow(marks: Path, holder: str) -> dict[str, Any]:
+    """Three passes of a loop over a DAG of one step; one of the two has a mutex."""
 
     def others() -> None:
-        mutexes = m.Synchronization(mutexes=[m.Mutex(name="narrow")])
-        with DAG(name="inner", inputs=[Parameter(name="mine")], synchronization=mutexes):
+        with DAG(name="inner", inputs=[Parameter(name="mine")]):
             t.overlap(name="o", arguments={"marks": str(marks), "mine": "{{inputs.parameters.mine}}"})
 
-    return workflow(
+    built: dict[str, Any] = workflow(
         lambda: Task(
             name="in", template="inner", with_param=_items("a", "b", "c"), arguments={"mine": "{{item.text}}"}
         ),
         others=others,
-    )
+    ).to_dict()
+    (template,) = (each for each in built["spec"]["templates"] if each["name"] == holder)
+    template["synchronization"] = {"mutexes": [{"name": "narrow"}]}
+    return built
 
 
-def test_template_mutex_serialises_nodes(tmp_path: Path) -> None:
+HOLDERS = pytest.mark.parametrize("holder", ["inner", "overlap"])
+
+
+@HOLDERS
+def test_template_mutex_serialises_nodes(holder: str, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
-    outcome, _ = walk(_narrow(marks), tmp_path)
+    outcome, _ = walk(_narrow(marks, holder), tmp_path)
     assert outcome.phase == "Succeeded"
     assert [f.read_text() for f in marks.glob("seen-*")] == ["1"] * 3
 
 
-def test_workflow_deadline_ends_a_wait_for_a_template_mutex(tmp_path: Path) -> None:
-    built = _narrow(tmp_path).to_dict()
+@HOLDERS
+def test_workflow_deadline_ends_a_wait_for_a_template_mutex(holder: str, tmp_path: Path) -> None:
+    built = _narrow(tmp_path, holder)
     built["spec"]["activeDeadlineSeconds"] = 1
     with lock_path("narrow", tmp_path).open("w") as theirs:
         fcntl.flock(theirs, fcntl.LOCK_EX)
         outcome, _ = walk(built, tmp_path)
     assert outcome.phase == "Failed"
-    waited = [node for node in outcome.nodes if node.template == "inner" and node.kind == "DAG"]
+    waited = [node for node in outcome.nodes if node.template == holder and node.kind != "TaskGroup"]
     assert [(node.phase, node.message) for node in waited] == [("Failed", "Step exceeded its deadline")] * 3
 
 

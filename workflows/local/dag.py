@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workflows.local import scope
-from workflows.local.expressions import Tree, condition_of, evaluate, tasks_in
+from workflows.local.expressions import Tree, condition_of, evaluate, last_tasks, tasks_in
 from workflows.local.nodes import COMPLETED, UNSUCCESSFUL, Node, Phase
 from workflows.local.tags import Scope
 
@@ -79,9 +79,7 @@ class Dag:
 
         What failed above a leaf that succeeded is forgotten, as on Argo.
         """
-        waited_for = {above for tree in self.depends.values() for above in tasks_in(tree)}
-        leaves = sorted(set(self.nodes) - waited_for)
-        bad = [phase for leaf in leaves if (phase := self._branch(leaf)) in UNSUCCESSFUL]
+        bad = [phase for leaf in last_tasks(self.tasks) if (phase := self._branch(leaf)) in UNSUCCESSFUL]
         return bad[-1] if bad else "Succeeded"
 
     def _branch(self, task: str) -> Phase:

@@ -5,7 +5,7 @@ compares two words by `!=`. Argo knows more of both; what the benchmark's templa
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
@@ -143,6 +143,16 @@ def tasks_in(tree: Tree | None) -> tuple[str, ...]:
             return tuple(dict.fromkeys((*tasks_in(left), *tasks_in(right))))
         case _:
             assert_never(tree)
+
+
+def last_tasks(tasks: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The tasks of a DAG for which no other waits, sorted: its phase is theirs.
+
+    Raises:
+        BadInput: a condition can't be read.
+    """
+    waits = {task["name"]: tasks_in(condition_of(task)) for task in tasks}
+    return sorted(waits.keys() - {other for above in waits.values() for other in above})
 
 
 def evaluate(tree: Tree, phases: Mapping[str, Phase]) -> bool:

@@ -191,6 +191,7 @@ _STEP: Final = Fields(
                 "artifacts": Each(Fields({**_ARTIFACT, "path": _below(OUTPUTS), "archive": _only({"none": {}})})),
             }
         ),
+        "synchronization": _MUTEXES,
         "activeDeadlineSeconds": Done(_number),
         "timeout": Ignored("a step's process starts at once, so that the deadline, which must be there too, suffices"),
         "retryStrategy": Fields(
