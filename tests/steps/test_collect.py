@@ -67,6 +67,7 @@ def test_collect_complete_run(run: Path) -> None:
         "name": "lab-ebpf+twin",
         "title": "lab-ebpf+twin",
         "colour": "#000000",
+        "bpf": None,
     }
     assert row["parameters"]["duration_s"] == 1
     assert row["provenance"] == {"kernel": "6"}

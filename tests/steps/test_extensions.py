@@ -259,7 +259,7 @@ for install in ("manifest", "operator"):
         answers[install]["runs"] = configure.stand(client, to_switch=False).facts.dataplane
         switch(calico, "ebpf")
         answers[install]["beside"] = calico.felix["spec"].get("bpfConnectTimeLoadBalancing")
-        restore.restore(client, None, lambda _: None, calico.store.advance)
+        restore.restore(client, lambda _: None, calico.store.advance)
     except Problem as problem:
         answers[install]["refused"] = str(problem)
     answers[install]["as_before"] = calico.settings() == before
