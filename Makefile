@@ -121,16 +121,18 @@ fuzz: $(DEV_READY) ## Try 100,000 damaged inputs on each reader, and print what 
 	@$(BIN)/python -m pytest tests/fuzz $(PYTEST)
 
 .PHONY: check
-check: $(DEV_READY) ## Lint, types, the import contract and stale manifests.
+check: $(DEV_READY) ## Lint, types, the import contract and stale manifests or reference.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m workflows.render --check
+	@$(BIN)/python -m analysis.report.reference --check
 
 .PHONY: manifests
-manifests: $(RUN_READY) ## Write workflows/manifests/ again from the code.
+manifests: $(RUN_READY) ## Write workflows/manifests/ and docs/reference.md again from the code.
 	@$(BIN)/python -m workflows.render
+	@$(BIN)/python -m analysis.report.reference
 
 .PHONY: bpf
 bpf: $(DEV_READY) ## Compile the eBPF programs again (needs clang and libbpf-dev).
