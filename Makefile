@@ -111,14 +111,17 @@ query: $(RUN_READY) ## Ask the store: make query SQL="select * from runs", or ma
 shell: $(RUN_READY) ## Open an SQL prompt over the store's views.
 	@$(call command,shell,RESULTS)
 
+# A process for each core, but not for many: the tests of the lab are run by one, one after another. -n 0 is none.
+PARALLEL := --numprocesses=logical --maxprocesses=4
+
 .PHONY: test
 test: check ## Run every test and check that can run here; says which could not.
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 .PHONY: fuzz
 fuzz: export FUZZ_INPUTS ?= 100000
 fuzz: $(DEV_READY) ## Try 100,000 damaged inputs on each reader, and print what came of them: make fuzz FUZZ_INPUTS=1000000
-	@$(BIN)/python -m pytest tests/fuzz $(PYTEST)
+	@$(BIN)/python -m pytest tests/fuzz $(PARALLEL) $(PYTEST)
 
 .PHONY: check
 check: $(DEV_READY) ## Lint, types, the import contract and stale manifests or reference.

@@ -1,5 +1,6 @@
 """What an analysis needs of a process's memory, and a limit on it that is too low."""
 
+import os
 import resource
 from typing import Final
 
@@ -17,6 +18,16 @@ _KIB: Final = 1024
 def is_limited() -> bool:
     """Whether this process has a limit of its address space."""
     return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def spare_addresses() -> None:
+    """Under a limit have Arrow use the system's allocator, here and in all processes that are started from here.
+
+    Its own reserves 1 GiB of addresses at once, after which threads can't be started any more. To be called before
+    Arrow is loaded.
+    """
+    if is_limited():
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def too_little() -> str | None:

@@ -26,6 +26,7 @@ class Arm:
     """A dataplane as a side of the comparison: name, title and colour as the run recorded them.
 
     `twin`: a labelled copy of another arm, drawn in its colour but hollow. `skipped`: why it was left out, if it was.
+    `bpf`: whether it forwards by eBPF programs.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Arm:
     colour: str
     twin: bool = False
     skipped: str | None = None
+    bpf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,10 @@ def _arms(parameters: dict[str, Any], visited: Sequence[str]) -> list[Arm]:
         if label and label not in title:
             title = f"{title} +{label}"
         reason = None if name in visited else skipped.get(name) or skipped.get(base)
-        arms.append(Arm(name, title, colour, twin=sibling is not None, skipped=reason))
+        bpf = entry.get("bpf")
+        # what was recorded before this was is told by its name
+        bpf = bpf if isinstance(bpf, bool) else base.removeprefix(f"{LAB}-").startswith("ebpf")
+        arms.append(Arm(name, title, colour, twin=sibling is not None, skipped=reason, bpf=bpf))
     return arms
 
 

@@ -24,6 +24,9 @@ _SMALLEST_SHOWN: Final = 0.3
 _BOUNDLESS: Final = 10_000
 """Per cent: a bound beyond it is shown as none."""
 
+_MINUTE_S: Final = 60
+_HOUR_S: Final = 3600
+
 
 def scale(unit: str, *values: float) -> tuple[float, str]:
     """What to divide by, and the unit to write, so that the largest of these values reads well."""
@@ -132,3 +135,15 @@ def sentences(*clauses: str | None) -> str:
     """
     given = [clause.strip().rstrip(".") for clause in clauses if clause and clause.strip()]
     return " ".join(f"{text if place == 0 else text[0].upper() + text[1:]}." for place, text in enumerate(given))
+
+
+def duration(seconds: float) -> str:
+    """A length of time as a person says it: `45 s`, `3 min 10 s`, `1 h 5 min`."""
+    whole = round(seconds)
+    if whole < _MINUTE_S:
+        return f"{whole} s"
+    if whole < _HOUR_S:
+        minutes, rest = divmod(whole, _MINUTE_S)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, rest = divmod(whole // _MINUTE_S, _MINUTE_S)
+    return f"{hours} h {rest} min" if rest else f"{hours} h"

@@ -8,7 +8,7 @@ from typing import Final
 import psutil
 
 from steps import monitor
-from steps.monitor import Counters
+from steps.counters import MODES, Counters
 
 _CPUIDLE: Final = Path("/sys/devices/system/cpu")
 _CPUACCT: Final = Path("/sys/fs/cgroup/cpuacct/cpuacct.usage")
@@ -78,7 +78,7 @@ def busy(before: Snapshot, after: Snapshot) -> dict[str, float]:
     """How busy the machine was between two moments, as a share of all cores, by each measure that there is."""
     wall_s = (after.counters.at_s - before.counters.at_s) * len(after.counters.cores)
     usage = monitor.usage(before.counters, after.counters, None, None)
-    columns = {mode: float(str(usage[f"{mode}_ratio"])) for mode in monitor.MODES}
+    columns = {mode: float(str(usage[f"{mode}_ratio"])) for mode in MODES}
     taken = sum(columns[mode] for mode in _BUSY)
     found = {IDLE_TIME: float(str(usage["busy_ratio"])), COLUMNS: taken, SCALED: taken / sum(columns.values())}
     for name, idle, one, two in (

@@ -27,15 +27,17 @@ from analysis.statistics import mean_interval
 from analysis.terminal import printing
 from benchmarks.accounts import BESIDE, IDLE_TIME, MEASURES, busy, busy_beside, snapshot, switches_per_s
 from benchmarks.soaker import Soakers, lost_ratio
-from steps import foreign, iperf3
+from steps import foreign
 from steps.cluster import connect
 from steps.cluster.lab import box
 from steps.cluster.lab.dataplanes import traits
 from steps.foreign import ForeignCpu
+from steps.measure import argv_of
 from steps.model import Placement, Trial, Visit
 from steps.plan import make
 from steps.reports.iperf3_plan import Asked
 from steps.settings import Settings, choose
+from steps.tools import iperf3
 
 AGREE_POINTS: Final = 3.0
 ROUNDS: Final = 5
@@ -225,9 +227,9 @@ def trials(visit: Visit, placement: Placement, settings: Settings) -> Iterator[t
     """The trials of a visit, each at each of its protocol's rates, with the command of each."""
     cores = sorted(os.sched_getaffinity(0))
     for trial in visit.trials:
-        for rate in RATES[trial.protocol]:
+        for rate in RATES[trial.transport]:
             asked = trial.model_copy(update={"offered_bps": rate})
-            argv = [*placement.prefix, *iperf3.argv(asked, settings, placement.address, placement.port)]
+            argv = argv_of(placement, asked, settings)
             paced = ["-b", str(int(rate))] if rate is not None and "-b" not in argv else []
             yield asked, [*argv, *paced, "-A", f"{cores[0]},{cores[-1]}"]
 
@@ -252,7 +254,7 @@ def measured(bench: Bench, rounds: int, until_s: float) -> Iterator[Pair]:
                     if pair is not None:
                         yield pair
     finally:
-        lab.restore(None)
+        lab.restore()
 
 
 def pair_of(
@@ -267,7 +269,7 @@ def pair_of(
     alone, awake, beside = (_above_idle(found[how], idle[how]) for how in CONDITIONS)
     return Pair(
         dataplane=dataplane,
-        protocol=trial.protocol,
+        protocol=trial.transport,
         offered_bps=trial.offered_bps,
         lost=lost - lost_idle,
         busy=awake | beside,

@@ -20,9 +20,10 @@ from analysis import database
 from analysis.statistics import mean_interval
 from analysis.store import Store
 from analysis.terminal import printing
-from steps import collect, iperf3, raw
+from steps import collect, raw
 from steps.cluster import connect
 from steps.cluster.lab import box
+from steps.measure import argv_of
 from steps.model import Placement, Sign, Trial, Visit
 from steps.plan import make
 from steps.settings import Settings, choose
@@ -35,7 +36,7 @@ PREPARED = Path("/tmp/hera-inputs/artifacts/prepared")  # noqa: S108 - where Her
 
 def bare_bps(placement: Placement, trial: Trial, settings: Settings) -> float:
     """iperf3 and nothing around it."""
-    argv = [*placement.prefix, *iperf3.argv(trial, settings, placement.address, placement.port)]
+    argv = argv_of(placement, trial, settings)
     done = subprocess.run(argv, capture_output=True, check=True, timeout=60)
     return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"])
 
@@ -125,7 +126,7 @@ def main() -> int:
     (visit,) = make(settings)
     lab = connect(settings.environment)
     lab.configure(visit, settings)
-    before = lab.observe(visit, settings, "before")
+    before = lab.observe(visit, "before")
     placement = next(p for p in lab.prepare(visit, settings) if p.topology == visit.trials[0].topology)
     bench = Bench(settings, visit, placement, lab.measured_nodes)
     order = random.Random(settings.seed)  # noqa: S311 - an order, not a secret
@@ -138,8 +139,8 @@ def main() -> int:
                     bare[run_id] = bare_bps(placement, bench.trial, settings)
                 else:
                     measure(bench, results / "raw" / run_id)
-        after = lab.observe(visit, settings, "after")
-        lab.restore(None)
+        after = lab.observe(visit, "after")
+        lab.restore()
         PREPARED.unlink()
         for run_id in bare:
             keep(bench, results / "raw" / run_id, run_id, (before, after))

@@ -47,7 +47,7 @@ def bare_bits_per_s(burden: int) -> list[float]:
     try:
         return [bare_bps(placement, trial, settings) for _ in range(PROBES)]
     finally:
-        lab.restore(None)
+        lab.restore()
 
 
 def calibrate() -> int:

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from steps.model import Finding, Model
+from steps.model import Finding
+from steps.strict_model import Model
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _TOLERANCE_S: Final = 5.0

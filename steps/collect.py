@@ -10,7 +10,8 @@ from pathlib import Path
 
 from analysis.errors import Problem
 from steps import clock, plan, raw, return_path
-from steps.collect_trials import FIGURES, measured_by, sample_rows, trial_row
+from steps.catalogue import tools
+from steps.collect_trials import sample_rows, trial_row
 from steps.collect_visits import read_visit, visit_row
 from steps.model import Trial, Visit
 from steps.reports import fitting
@@ -119,14 +120,10 @@ def _run_row(
     parameters: Row = {
         **settings.model_dump(mode="json"),
         "dataplanes": [shown.model_dump() for shown in run.dataplanes],
-        "cells": [
-            {"topology": cell.topology, "direction": cell.direction} | measured_by(cell.protocol)
-            for cell in settings.cells
-        ],
         "tools": [
-            measured_by(name) | {"name": name, "figures": figures}
-            for name, figures in FIGURES.items()
-            if any(cell.protocol == name for cell in settings.cells)
+            {"name": name, "tool": tool.name, "transport": variant.transport, "figures": variant.figures}
+            for name, (tool, variant) in tools.VARIANTS.items()
+            if any(cell.variant is variant for cell in settings.cells)
         ],
         "findings": findings,
         "skipped": [f for f in findings if f["severity"] == "skip"],

@@ -7,11 +7,11 @@ from typing import Final
 from analysis.flags import voids
 from steps import figures, monitor, return_path
 from steps.collect_visits import VisitRecord
-from steps.figures import Connects
-from steps.iperf3 import Failure, Report
+from steps.counters import Counters
 from steps.model import Trial
-from steps.monitor import Counters
 from steps.raw import Attempt, TrialDocument
+from steps.reports.failure import Failure
+from steps.tools.tool import Result
 
 Row = dict[str, object]
 
@@ -40,7 +40,7 @@ def trial_row(
         record: the trial's visit.
         doubted: why other trials of the same path in this visit say that the dataplane was not in effect on it.
     """
-    row: Row = trial.model_dump(exclude={"duration_s", "protocol"}) | measured_by(trial.protocol)
+    row: Row = trial.model_dump(exclude={"duration_s"})
     if document is None:
         return {**row, **_unmeasured(fault, record)}
     attempt = document.attempts[-1] if document.attempts else None
@@ -65,29 +65,18 @@ def trial_row(
     if reason := return_path.contradiction(trial, dataplane, document, attempt) or doubted:
         error = f"the dataplane was proven by configuration and log, but {reason}"
         # the one figure that is kept: it is the reason
-        share = _nat_share(document, attempt, found) if isinstance(found, Report) else None
+        share = _nat_share(document, attempt, found)
         return {**row, "outcome": "failed", "error": error, "nat_bytes_per_payload_byte": share}
     row["flags"] = [*document.flags, *_doubts(document, attempt, found, record)]
     baseline = record.baseline_ratio(attempt.foreign_cpu_ratio)
     row["nodes"] = _nodes(document, attempt, baseline)
-    row |= _report(document, attempt, found, baseline) if isinstance(found, Report) else _connects(found)
-    return {**row, "outcome": "measured", "error": None}
-
-
-FIGURES: Final = {
-    "tcp": ("received_bps", "sent_bps", "retransmits", "rtt_s"),
-    "udp": ("received_bps", "sent_bps", "lost_packets", "total_packets", "jitter_s"),
-    "connect": ("connects_per_s", "connect_p50_s", "connect_p99_s"),
-}
-"""The columns of `trials` that each protocol's trials fill."""
-
-
-def measured_by(protocol: str) -> Row:
-    """The columns for what a trial's protocol stands for."""
-    return {
-        "tool": "tcp_connect" if protocol == "connect" else "iperf3",
-        "transport": "udp" if protocol == "udp" else "tcp",
+    row |= found.columns
+    row |= {
+        "duration_s": found.duration_s,
+        "cpu_s_per_gbit": _cpu_s_per_gbit(document, attempt, found, baseline),
+        "nat_bytes_per_payload_byte": _nat_share(document, attempt, found),
     }
+    return {**row, "outcome": "measured", "error": None}
 
 
 def _server_mtu_bytes(document: TrialDocument, attempt: Attempt | None) -> int | None:
@@ -111,43 +100,16 @@ def _unmeasured(fault: str | None, record: VisitRecord) -> Row:
     return {"outcome": "not-run", "error": record.doubt or "the run ended before it"}
 
 
-def _report(document: TrialDocument, attempt: Attempt, report: Report, baseline: dict[str, float]) -> Row:
-    return {
-        "duration_s": report.duration_s,
-        "sent_bps": report.sent_bps,
-        "received_bps": report.received_bps,
-        "lost_packets": report.lost_packets,
-        "total_packets": report.total_packets,
-        "jitter_s": report.jitter_s,
-        "retransmits": report.retransmits,
-        "rtt_s": report.rtt_s,
-        "block_size_bytes": report.block_size_bytes,
-        "congestion_control": report.congestion_control,
-        "cpu_s_per_gbit": _cpu_s_per_gbit(document, attempt, report, baseline),
-        "nat_bytes_per_payload_byte": _nat_share(document, attempt, report),
-    }
-
-
-def _connects(connects: Connects) -> Row:
-    return {
-        "duration_s": connects.duration_s,
-        "connects_per_s": connects.connects_per_s,
-        "connect_p50_s": connects.p50_s,
-        "connect_p99_s": connects.p99_s,
-    }
-
-
-def _doubts(document: TrialDocument, attempt: Attempt, found: Report | Connects, record: VisitRecord) -> list[str]:
+def _doubts(document: TrialDocument, attempt: Attempt, found: Result, record: VisitRecord) -> list[str]:
     flags = {flag for readings in attempt.readings.values() for flag in monitor.doubts(*_window(attempt, readings))}
     flags |= {"cpu-idle"} if any(voids([flag], "cpu") for flag in record.idle_doubts) else set()
-    flags |= {"cpu-udp"} if document.trial.protocol == "udp" else set()
-    if isinstance(found, Connects):
-        flags |= {"connect-errors"} if found.errors else set()
-    else:
-        flags |= set(found.flags)
-        flags |= {"not-through-the-node-port"} if return_path.bypassed(document.trial, document, attempt) else set()
-        if document.trial.protocol == "udp" and document.mtu_bytes is not None and found.block_size_bytes is not None:
-            flags |= {"udp-fragments"} if found.block_size_bytes + _UDP_HEADERS_BYTES > document.mtu_bytes else set()
+    flags |= set(found.flags)
+    flags |= {"not-through-the-node-port"} if return_path.bypassed(document.trial, document, attempt) else set()
+    if document.trial.transport == "udp":
+        flags |= {"cpu-udp"}
+        block = found.columns.get("block_size_bytes")
+        if document.mtu_bytes is not None and isinstance(block, int):
+            flags |= {"udp-fragments"} if block + _UDP_HEADERS_BYTES > document.mtu_bytes else set()
     return sorted(flags)
 
 
@@ -167,10 +129,10 @@ def _nodes(document: TrialDocument, attempt: Attempt, baseline: dict[str, float]
 
 
 def _cpu_s_per_gbit(
-    document: TrialDocument, attempt: Attempt, report: Report, baseline: dict[str, float]
+    document: TrialDocument, attempt: Attempt, found: Result, baseline: dict[str, float]
 ) -> float | None:
     """CPU-seconds above idle of all nodes per Gbit in the window; None where a node or its baseline is missing."""
-    gbit = report.received_bps * report.duration_s / _GIGA
+    gbit = (figures.payload_bps(found) or 0.0) * found.duration_s / _GIGA
     cpu_s = 0.0
     for node in document.placement.monitors:
         readings = attempt.readings.get(node.node)
@@ -184,40 +146,27 @@ def _cpu_s_per_gbit(
     return cpu_s / gbit if document.placement.monitors and gbit > 0 else None
 
 
-def _nat_share(document: TrialDocument, attempt: Attempt, report: Report) -> float | None:
+def _nat_share(document: TrialDocument, attempt: Attempt, found: Result) -> float | None:
     """Bytes that the NodePort's node sent per byte received by the receiver; None where that path has no such node."""
-    name = document.placement.nat_interface
-    if name is None or len(attempt.nat) != 2:  # noqa: PLR2004 - before and after
+    name, bps = document.placement.nat_interface, figures.payload_bps(found)
+    if name is None or bps is None or len(attempt.nat) != 2:  # noqa: PLR2004 - before and after
         return None
     before, after = (reading.interfaces.get(name) for reading in attempt.nat)
     if before is None or after is None or after.sent_bytes < before.sent_bytes:
         return None
     # The interface counted the warm-up too, which is taken to have gone at the same rate.
-    counted = report.duration_s / (report.duration_s + attempt.window_offset_s)
-    payload_bytes = report.received_bps * report.duration_s / _BITS
+    counted = found.duration_s / (found.duration_s + attempt.window_offset_s)
+    payload_bytes = bps * found.duration_s / _BITS
     return (after.sent_bytes - before.sent_bytes) * counted / payload_bytes
 
 
 def sample_rows(document: TrialDocument) -> Iterator[Row]:
-    """The rows of `samples` of a measured trial, but for run_id: iperf3's intervals, then those of each monitor."""
+    """The rows of `samples` of a measured trial, but for run_id: its tool's intervals, then those of each monitor."""
     attempt = document.attempts[-1]
     found = figures.of(document.trial, attempt)
-    if isinstance(found, Report):
-        for i in found.intervals:
-            yield {
-                "trial": document.trial.trial,
-                "side": i.side,
-                "source": "iperf3",
-                "offset_s": i.offset_s,
-                "duration_s": i.duration_s,
-                "omitted": i.omitted,
-                "bps": i.bps,
-                "retransmits": i.retransmits,
-                "rtt_s": i.rtt_s,
-                "cwnd_bytes": i.cwnd_bytes,
-                "lost_packets": i.lost_packets,
-                "total_packets": i.total_packets,
-            }
+    if not isinstance(found, Failure):
+        for sample in found.samples:
+            yield {"trial": document.trial.trial, "source": document.trial.tool, **sample}
     for node, readings in attempt.readings.items():
         for before, after in pairwise(readings):
             # a clock that went back is no interval

@@ -1,6 +1,5 @@
 """What the documents of one visit say: what failed, what was proven, what the nodes do with nothing sent."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -8,9 +7,10 @@ from typing import TypeVar
 from analysis.errors import Problem
 from steps import figures, monitor, proof, raw
 from steps.catalogue.topologies import CONTROL
-from steps.iperf3 import Report
-from steps.model import Model, Moment, Proof, Visit
-from steps.monitor import Counters
+from steps.counters import Counters
+from steps.model import Moment, Proof, Visit
+from steps.strict_model import Model
+from steps.tools.iperf3 import Report
 
 D = TypeVar("D", bound=Model)
 
@@ -108,26 +108,6 @@ def _weigh(evidence: raw.Evidence | None, visit: Visit, moment: Moment) -> Proof
     if found.state == "proven" or evidence.error is None:
         return found
     return found.model_copy(update={"reason": evidence.error})
-
-
-def cut_short(raw_directory: Path, visits: Iterable[Visit]) -> Visit | None:
-    """The visit that was proven before its trials and never looked at after them: the one that a Stop cut short.
-
-    Args:
-        raw_directory: `raw/RUN`.
-        visits: as planned.
-    """
-    for visit in visits:
-        folder = raw_directory / raw.visit_directory(visit.visit)
-        if (folder / raw.CLEAR).exists():
-            continue
-        try:
-            settled = raw.read(folder / raw.SETTLE, raw.Evidence)
-        except (FileNotFoundError, Problem):
-            continue
-        if _weigh(settled, visit, "before").state == "proven":
-            return visit
-    return None
 
 
 def read_visit(directory: Path, visit: Visit, doubt: str | None, late: raw.Evidence | None = None) -> VisitRecord:

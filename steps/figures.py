@@ -1,45 +1,30 @@
 """A trial's raw attempt to its figures, or to the sentence that says why it has none. Pure."""
 
-from typing import Annotated, Final
-
-import msgspec
-from msgspec import Meta
-
-from steps import iperf3
-from steps.iperf3 import Failure, Report
 from steps.model import Trial
 from steps.raw import Attempt
-from steps.reports import bounds
-from steps.reports.bounds import Rate, Seconds
-from steps.reports.iperf3_plan import Asked
-
-_GIGA: Final = 1e9
-_MICROSECOND: Final = 1e-6
+from steps.reports.failure import Failure
+from steps.tools import iperf3
+from steps.tools.iperf3 import Report
+from steps.tools.tool import Output, Result, Task
 
 
-class Connects(msgspec.Struct, frozen=True):
-    """What the connect-latency probe measured; see `steps.connect.Probed`."""
-
-    connects_per_s: Rate | None
-    p50_s: Seconds | None
-    p99_s: Seconds | None
-    count: Annotated[int, Meta(ge=0, le=2**53)]
-    errors: Annotated[int, Meta(ge=0, le=2**53)]
-    error: str | None
-    duration_s: Seconds
-
-
-_CONNECTS: Final = msgspec.json.Decoder(Connects)
-_PROBE: Final = "the connect probe"
-
-
-def of(trial: Trial, attempt: Attempt) -> Report | Connects | Failure:
+def of(trial: Trial, attempt: Attempt) -> Result | Failure:
     """The figures of an attempt at a trial."""
     if attempt.error is not None:
         return Failure(attempt.error)
-    if trial.protocol == "connect":
-        return _connects(attempt)
-    return _iperf3(attempt, iperf3.asked_for(trial, attempt.argv, round(attempt.window_offset_s)))
+    return trial.program.read(task(trial, round(attempt.window_offset_s)), attempt.argv, _output(attempt))
+
+
+def task(trial: Trial, omit_s: int) -> Task:
+    """What a trial asks of its tool, after so many seconds of warm-up."""
+    return Task(
+        transport=trial.transport,
+        direction=trial.direction,
+        streams=trial.streams,
+        duration_s=trial.duration_s,
+        omit_s=omit_s,
+        offered_bps=trial.offered_bps,
+    )
 
 
 def of_canary(attempt: Attempt) -> Report | Failure:
@@ -49,55 +34,21 @@ def of_canary(attempt: Attempt) -> Report | Failure:
     """
     if attempt.error is not None:
         return Failure(attempt.error)
-    return _iperf3(attempt, iperf3.asked_for_canary(attempt.argv))
+    output = _output(attempt)
+    return iperf3.read(output.stdout, output.stderr, output.exit_code, iperf3.asked_for_canary(attempt.argv))
 
 
-def _iperf3(attempt: Attempt, asked: Asked) -> Report | Failure:
-    return iperf3.read(_bytes(attempt.stdout), _bytes(attempt.stderr), attempt.exit_code, asked)
+def _output(attempt: Attempt) -> Output:
+    stdout, stderr = (text.encode(errors="backslashreplace") for text in (attempt.stdout, attempt.stderr))
+    return Output(stdout, stderr, attempt.exit_code)
 
 
-def _bytes(text: str) -> bytes:
-    return text.encode(errors="backslashreplace")
+def payload_bps(result: Result) -> float | None:
+    """Bits per second of payload that arrived; None of a tool that moves none."""
+    found = result.columns.get("received_bps")
+    return found if isinstance(found, float) else None
 
 
-def _connects(attempt: Attempt) -> Connects | Failure:
-    said = bounds.one_line(attempt.stderr.strip().rpartition("\n")[2])
-    end = f"exit code {attempt.exit_code}{': ' + said if said else ''}"
-    text = _bytes(attempt.stdout)
-    if not text.strip():
-        return Failure(f"{_PROBE} printed no figures, {end}")
-    connects = bounds.decode(_CONNECTS, text, _PROBE, len(text))
-    if isinstance(connects, Failure):
-        return Failure(f"{connects.reason}, {end}")
-    if attempt.exit_code != 0:
-        return Failure(f"{_PROBE} ended with {end}")
-    if connects.count == 0:
-        return Failure(f"none of {connects.errors} connects succeeded: {bounds.one_line(connects.error or str(None))}")
-    return _consistent(connects)
-
-
-def _consistent(connects: Connects) -> Connects | Failure:
-    """The figures, where they agree with each other."""
-    rate, p50_s, p99_s = connects.connects_per_s, connects.p50_s, connects.p99_s
-    if rate is None or p50_s is None or p99_s is None or not connects.duration_s:
-        return Failure(f"{_PROBE} counted {connects.count} connects and gives no figures for them")
-    expected = connects.count / connects.duration_s
-    if abs(rate - expected) > 0.01 * max(rate, expected) or p50_s > p99_s:
-        return Failure(f"{_PROBE}'s figures contradict each other")
-    return connects
-
-
-def sentence(figures: Report | Connects | Failure) -> str:
+def sentence(result: Result | Failure) -> str:
     """The telling figure in a few words, such as `5.21 Gbit/s`."""
-    if isinstance(figures, Failure):
-        return f"failed: {figures.reason}"
-    if isinstance(figures, Connects):
-        return f"connect in {_microseconds(figures.p50_s)}, 99 % within {_microseconds(figures.p99_s)}"
-    lost = ""
-    if figures.lost_packets is not None and figures.total_packets:
-        lost = f", {figures.lost_packets / figures.total_packets:.1%} lost"
-    return f"{figures.received_bps / _GIGA:.3g} Gbit/s{lost}"
-
-
-def _microseconds(seconds: float | None) -> str:
-    return "an unknown time" if seconds is None else f"{seconds / _MICROSECOND:.3g} us"
+    return f"failed: {result.reason}" if isinstance(result, Failure) else result.sentence

@@ -4,9 +4,7 @@ A trial that fails is a document with its error, and the next goes on.
 """
 
 import json
-import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,19 +13,23 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import psutil
 
 from analysis.errors import Problem
-from steps import connect, figures, foreign, iperf3, raw
+from steps import figures, foreign, raw
+from steps.catalogue.tools import CANARY
+from steps.counters import Counters
 from steps.foreign import ForeignCpu, Gate
-from steps.iperf3 import Failure
 from steps.model import Moment, Monitor, Placement, Trial
-from steps.monitor import Counters
 from steps.program import Programs
 from steps.raw import Attempt, CanaryDocument, TrialDocument
 from steps.reports import bounds
+from steps.reports.failure import Failure
 from steps.sampler import Sampler, read
-from steps.settings import CONNECT_PROBE_S, Settings
+from steps.settings import Settings
+from steps.tools import iperf3
+from steps.tools.tool import Tool, here, interval_s
 
 GRACE_S: Final = iperf3.CONNECT_TIMEOUT_S + 5.0
 """How much longer than its trial a program may take before it is killed."""
@@ -37,9 +39,6 @@ CANARY_TIMEOUT_S: Final = iperf3.CANARY_S + 2 * GRACE_S
 BEGUN: Final = "its measuring step ended while it was measured: the step failed, was killed, or its node went away"
 """The error of a trial's document from its beginning until it is replaced by what was measured."""
 
-_BUSY: Final = b"server is busy"
-_RESET: Final = b"Connection reset by peer"
-_UNCONNECTED: Final = re.compile(rb'"connected":\s*\[\]')
 _BUSY_WAIT_S: Final = 5.0
 _BUSY_STEP_S: Final = 0.1
 
@@ -85,7 +84,9 @@ def run(
         for index, trial in enumerate(trials):
             if programs.stopped.is_set():
                 raise Problem(f"stopped after {index} of {len(trials)} trials of {placement.topology}; they are kept")
-            speak = partial(_say, say, f"{trial.topology} {trial.protocol} {trial.direction} {index + 1}/{len(trials)}")
+            speak = partial(
+                _say, say, f"{trial.topology} {trial.variant.name} {trial.direction} {index + 1}/{len(trials)}"
+            )
             path = directory / raw.trial_name(trial.trial)
             begun = TrialDocument(
                 trial=trial,
@@ -114,15 +115,15 @@ def _attempts(
     placement: Placement, trial: Trial, settings: Settings, programs: Programs, gate: Gate, say: Callable[[str], None]
 ) -> tuple[tuple[Attempt, ...], tuple[str, ...]]:
     """The attempts at a trial, of which the last counts, and the flags on it."""
-    argv = _argv(placement, trial, settings)
-    interval_s = iperf3.interval_s(trial.duration_s)
-    seconds = _duration_s(trial, settings)
-    limits = Limits(seconds + GRACE_S, bounds.output_bytes(seconds, trial.streams, interval_s))
-    omit_s = 0 if trial.protocol == "connect" else settings.omit_s
+    tool = trial.program
+    omit_s = tool.omit_s(settings.omit_s)
+    argv = argv_of(placement, trial, settings)
+    seconds, every_s = tool.lasts_s(trial.duration_s, omit_s), interval_s(trial.duration_s)
+    limits = Limits(seconds + GRACE_S, bounds.output_bytes(seconds, trial.streams, every_s))
     attempts: list[Attempt] = []
     lost: dict[str, str] = {}
     while True:
-        attempt, lost = _attempt(placement, argv, limits, programs, gate.source, interval_s)
+        attempt, lost = _attempt(placement, tool, argv, limits, programs, gate.source, every_s)
         attempts.append(attempt.model_copy(update={"window_offset_s": float(omit_s)}))
         disturbed = gate.disturbed(attempt.foreign_cpu_ratio, attempt.wall_s or 0)
         again = disturbed and len(attempts) < raw.ATTEMPTS and not programs.stopped.is_set()
@@ -137,50 +138,40 @@ def _attempts(
     return tuple(attempts), tuple(flags)
 
 
-def _duration_s(trial: Trial, settings: Settings) -> float:
-    return CONNECT_PROBE_S if trial.protocol == "connect" else float(trial.duration_s + settings.omit_s)
-
-
 def _remeasure_s(trials: Sequence[Trial], settings: Settings) -> float:
     """How many seconds may go into measuring disturbed trials again: enough for the longest one, unless it is none."""
-    lasting = [_duration_s(trial, settings) for trial in trials]
+    lasting = [trial.program.lasts_s(trial.duration_s, settings.omit_s) for trial in trials]
     if not settings.remeasure_ratio or not lasting:
         return 0.0
     return max(settings.remeasure_ratio * sum(lasting), max(lasting) + 1)
 
 
-def _argv(placement: Placement, trial: Trial, settings: Settings) -> list[str]:
-    if trial.protocol == "connect":
-        # By its file and without site-packages: the probe starts in a few milliseconds, from whatever directory.
-        where = [placement.address, str(placement.connect_port), f"{CONNECT_PROBE_S:g}"]
-        return [*placement.prefix, sys.executable, "-I", "-S", connect.__file__, "probe", *where]
-    return [*placement.prefix, *iperf3.argv(trial, settings, placement.address, placement.port)]
-
-
-def turned_away(stdout: bytes) -> bool:
-    """Whether a server that was still busy with an earlier client refused this one, so that nothing was measured yet.
-
-    It may reset the connection before its answer is read. From 3.18 on it is busy for a moment after each client.
-    """
-    if _BUSY in stdout[-2000:]:
-        return True
-    return _RESET in stdout[-2000:] and _UNCONNECTED.search(stdout[:2000]) is not None
+def argv_of(placement: Placement, trial: Trial, settings: Settings) -> list[str]:
+    """The argument vector of a trial's client, with what puts it in its place."""
+    tool = trial.program
+    task = msgspec.structs.replace(
+        figures.task(trial, tool.omit_s(settings.omit_s)),
+        block_size_bytes=settings.block_size_bytes,
+        congestion_control=settings.congestion_control,
+    )
+    return [*placement.prefix, *here(tool.command(task, placement.address, placement.ports[tool.name]))]
 
 
 def _attempt(
     placement: Placement,
+    tool: Tool,
     argv: Sequence[str],
     limits: Limits,
     programs: Programs,
     others: ForeignCpu | None,
-    interval_s: float,
+    every_s: float,
 ) -> tuple[Attempt, dict[str, str]]:
     """One run of the program with all that is read around it, and why monitors were lost."""
     patience = time.monotonic() + _BUSY_WAIT_S
     while True:
         started_at = datetime.now(UTC)
         nat = [_nat(placement)]
-        sampler = Sampler(placement.monitors, interval_s)
+        sampler = Sampler(placement.monitors, every_s)
         before = others.read() if others is not None else None
         with sampler:
             began = time.monotonic()
@@ -188,7 +179,7 @@ def _attempt(
             wall_s = time.monotonic() - began
         after = others.read() if others is not None else None
         nat.append(_nat(placement))
-        if not turned_away(finished.stdout) or time.monotonic() > patience or programs.stopped.is_set():
+        if not tool.is_busy(finished.stdout) or time.monotonic() > patience or programs.stopped.is_set():
             break
         programs.stopped.wait(_BUSY_STEP_S)
     attempt = Attempt(
@@ -256,7 +247,7 @@ def canary(
     source = (others or ForeignCpu()) if placement.gate_foreign_cpu else None
     argv = [
         *placement.prefix,
-        *iperf3.canary_argv(settings, placement.address, placement.port),
+        *iperf3.canary_command(settings.congestion_control, placement.address, placement.ports[CANARY.name]),
     ]
     idle: dict[str, tuple[Counters, ...]] = {}
     ratio = None
@@ -264,9 +255,9 @@ def canary(
     with programs.stoppable():
         if moment == "before" and settings.idle_s > 0:
             idle, ratio, lost = _idle(placement.monitors, settings.idle_s, programs, source)
-        interval_s = iperf3.interval_s(iperf3.CANARY_S)
-        limits = Limits(CANARY_TIMEOUT_S, bounds.output_bytes(iperf3.CANARY_S, 1, interval_s))
-        attempt, lost_too = _attempt(placement, argv, limits, programs, source, interval_s)
+        every_s = interval_s(iperf3.CANARY_S)
+        limits = Limits(CANARY_TIMEOUT_S, bounds.output_bytes(iperf3.CANARY_S, 1, every_s))
+        attempt, lost_too = _attempt(placement, CANARY, argv, limits, programs, source, every_s)
         found = figures.of_canary(attempt)
         raw.write(
             directory / raw.CANARY,

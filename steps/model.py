@@ -1,17 +1,14 @@
 """What the steps hand to each other: immutable, validated, and small enough for a workflow parameter."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, model_validator
 
 from analysis import words
-
-Protocol = Literal["tcp", "udp", "connect"]
-"""tcp and udp are iperf3's; connect is the probe that opens TCP connections one after another."""
-
-Direction = Literal["forward", "reverse"]
-"""forward: client to server. reverse: server to client (iperf3 -R)."""
+from steps.catalogue import tools
+from steps.strict_model import Model
+from steps.tools.tool import Direction, Tool, Transport, Variant
 
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
 """How long something took."""
@@ -23,37 +20,55 @@ Moment = Literal["before", "after"]
 """before the first trial of a visit, after its last."""
 
 
-class Model(BaseModel):
-    """Base of all of them: frozen; a field that is not known is an error, and so is a number that is not finite."""
+class Measured(Model):
+    """What is measured by which tool, over which transport. Older documents name the variant alone, as `protocol`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    tool: str
+    transport: Transport
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, data: Any) -> Any:  # noqa: ANN401 - whatever a document holds
+        if not isinstance(data, dict) or data.get("protocol") not in tools.VARIANTS:
+            return data
+        tool, variant = tools.VARIANTS[data["protocol"]]
+        others = {name: value for name, value in data.items() if name != "protocol"}
+        return others | {"tool": tool.name, "transport": variant.transport}
+
+    @model_validator(mode="after")
+    def _is_known(self) -> Self:
+        if tools.variant(self.tool, self.transport) is None:
+            known = ", ".join(f"{tool.name} over {variant.transport}" for tool, variant in tools.VARIANTS.values())
+            raise ValueError(f"there is no tool {self.tool} over {self.transport}; there are {known}")
+        return self
+
+    @property
+    def program(self) -> Tool:
+        """The tool's entry."""
+        return tools.BY_NAME[self.tool]
+
+    @property
+    def variant(self) -> Variant:
+        """The entry of the tool over this transport."""
+        found = tools.variant(self.tool, self.transport)
+        assert found is not None
+        return found
 
 
-def faults_of(error: ValidationError) -> list[str]:
-    """What pydantic found wrong, as a part of a sentence for each fault: `services: Input should be ...`."""
-    faults = []
-    for each in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(part) for part in each["loc"])
-        faults.append(f"{where + ': ' if where else ''}{each['msg'].removeprefix('Value error, ')}")
-    return faults
-
-
-class Cell(Model):
-    """What is compared between dataplanes: one path, one protocol, one direction."""
+class Cell(Measured):
+    """What is compared between dataplanes: one path, measured by one tool over one transport in one direction."""
 
     topology: str
-    protocol: Protocol
     direction: Direction
 
 
-class Trial(Model):
+class Trial(Measured):
     """One planned measurement."""
 
     trial: int
     visit: int
     position: int
     topology: str
-    protocol: Protocol
     direction: Direction
     streams: int
     offered_bps: float | None
@@ -134,6 +149,7 @@ class Placement(Model):
     `prefix` goes before each program at the client's end (empty in a pod that already is there).
     `server_interface`: as the monitor on the server's node sees it, an interface with the MTU of the server's own;
     `server_mtu_bytes`: that MTU where it is known already. None: it is not to be had.
+    `ports`: of the server of each tool, by the tool's name.
     `nat_prefix` and `nat_interface` read the byte counters of the node that owns the NodePort; None: not on this path.
     """
 
@@ -142,8 +158,7 @@ class Placement(Model):
     host_network: bool
     prefix: tuple[str, ...] = ()
     address: str
-    port: int
-    connect_port: int
+    ports: dict[str, int]
     interface: str | None = None
     server_interface: str | None = None
     server_mtu_bytes: Count | None = None
@@ -151,6 +166,15 @@ class Placement(Model):
     nat_monitor: Monitor | None = None
     nat_interface: str | None = None
     gate_foreign_cpu: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_tool(cls, data: Any) -> Any:  # noqa: ANN401 - whatever a document holds
+        """Older documents have a number for each of the two tools that there were."""
+        if not isinstance(data, dict) or not {"port", "connect_port"} <= data.keys():
+            return data
+        others = {name: value for name, value in data.items() if name not in {"port", "connect_port"}}
+        return others | {"ports": {"iperf3": data["port"], "tcp_connect": data["connect_port"]}}
 
 
 class Proof(Model):

@@ -1,58 +1,21 @@
-"""CPU, memory and interface counters of a node, by that node's own clock, and what they say of a window between two."""
+"""Read the counters of this node, by its own clock, and say what they mean for a window between two readings."""
 
 import subprocess
 import time
 from functools import cache
-from typing import Annotated, Final
+from typing import Final
 
 import psutil
-from pydantic import Field
 
 from analysis.errors import Problem
-from steps.model import Model
+from steps.counters import MODES, Core, Counters, Traffic
 
-MODES: Final = ("user", "nice", "system", "iowait", "irq", "softirq", "steal", "idle")
 STEAL_LIMIT_RATIO: Final = 0.02
 """More of the CPU than this taken by a hypervisor, and figures say as much about the neighbours."""
 
 _COLUMN_TOLERANCE: Final = 0.05
 _TICK_S: Final = 0.01
 _NAMESPACE_TIMEOUT_S: Final = 5
-
-
-_Seconds = Annotated[float, Field(ge=0, le=1e12)]
-_Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
-
-
-class Core(Model):
-    """CPU seconds of one core since boot, by mode."""
-
-    user: _Seconds
-    nice: _Seconds
-    system: _Seconds
-    iowait: _Seconds
-    irq: _Seconds
-    softirq: _Seconds
-    steal: _Seconds
-    idle: _Seconds
-
-
-class Traffic(Model):
-    """Bytes that crossed an interface since it came up, and the most that it takes at once; None: not known."""
-
-    sent_bytes: _Bytes
-    received_bytes: _Bytes
-    mtu_bytes: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-
-
-class Counters(Model):
-    """A node's counters at one moment; `at_s` is of its monotonic clock. No cores: the source tells interfaces only."""
-
-    node: str
-    at_s: _Seconds
-    cores: tuple[Core, ...] = ()
-    memory_used_bytes: _Bytes | None = None
-    interfaces: dict[str, Traffic] = Field(default_factory=dict)
 
 
 def local(node: str) -> Counters:

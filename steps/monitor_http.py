@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from analysis.errors import Problem
 from steps import monitor
+from steps.counters import Counters
 
 _TIMEOUT_S: Final = 5
 _CHUNK_BYTES: Final = 65_536
@@ -65,7 +66,7 @@ def serve(port: int, ready: Callable[[int], None] | None = None) -> None:
         server.serve_forever()
 
 
-def fetch(url: str) -> monitor.Counters:
+def fetch(url: str) -> Counters:
     """The counters that a monitor serves.
 
     Raises:
@@ -74,7 +75,7 @@ def fetch(url: str) -> monitor.Counters:
     deadline = time.monotonic() + _TIMEOUT_S
     try:
         with urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - the caller lets http and https through only
-            return monitor.Counters.model_validate_json(_body(response, url, deadline))
+            return Counters.model_validate_json(_body(response, url, deadline))
     except (ValidationError, RecursionError, UnicodeError):
         raise Problem(f"the monitor at {url} answers with something else than counters") from None
     except (URLError, HTTPException, OSError) as error:

@@ -6,9 +6,9 @@ from typing import Final
 
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.environments import is_lab
-from steps.iperf3 import CANARY_S
 from steps.model import Cell, Trial, Visit
-from steps.settings import CONNECT_PROBE_S, Settings
+from steps.settings import Settings
+from steps.tools.iperf3 import CANARY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def expected_s(settings: Settings) -> float:
 
 
 def _trial_s(cell: Cell, settings: Settings) -> float:
-    return CONNECT_PROBE_S if cell.protocol == "connect" else settings.duration_s + settings.omit_s
+    return cell.program.lasts_s(settings.duration_s, settings.omit_s)
 
 
 def _trials(settings: Settings, random: Random, visit: int, first: int) -> tuple[Trial, ...]:
@@ -97,11 +97,9 @@ def _trials(settings: Settings, random: Random, visit: int, first: int) -> tuple
             trial=first + index,
             visit=visit,
             position=1 + index,
-            topology=cell.topology,
-            protocol=cell.protocol,
-            direction=cell.direction,
-            streams=1 if cell.protocol == "connect" else settings.streams,
-            offered_bps=settings.offered_bps if cell.protocol == "udp" else None,
+            **cell.model_dump(),
+            streams=settings.streams if cell.program.is_parallel else 1,
+            offered_bps=settings.offered_bps if cell.variant.is_paced else None,
             repetition=repetition,
             duration_s=settings.duration_s,
         )

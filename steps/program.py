@@ -191,7 +191,8 @@ class _Output:
 
 def _name(argv: Sequence[str]) -> str:
     """The program that a person would name: what nsenter and the like start in another place."""
-    return "iperf3" if "iperf3" in argv else os.path.basename(argv[0])  # noqa: PTH119 - a word of a command, not a file
+    word = next((word for word in argv if word != "nsenter" and not word.startswith("-")), argv[0])
+    return os.path.basename(word)  # noqa: PTH119 - a word of a command, not a file
 
 
 def _send(process: subprocess.Popen[bytes], number: int) -> None:

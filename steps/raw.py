@@ -20,23 +20,11 @@ from pydantic import Field, ValidationError
 from analysis import atomic
 from analysis.errors import Problem
 from steps.clock import Mark
-from steps.model import (
-    Change,
-    Count,
-    Finding,
-    Model,
-    Moment,
-    Placement,
-    Proof,
-    Seconds,
-    Sign,
-    SwitchCost,
-    Trial,
-    Visit,
-)
-from steps.monitor import Counters
+from steps.counters import Counters
+from steps.model import Change, Count, Finding, Moment, Placement, Proof, Seconds, Sign, SwitchCost, Trial, Visit
 from steps.reports import bounds
 from steps.settings import Settings
+from steps.strict_model import Model
 
 RUN: Final = "run.json"
 PREFLIGHT: Final = "preflight.json"
@@ -81,11 +69,12 @@ def trial_name(trial: int) -> str:
 
 
 class Shown(Model):
-    """An arm as a reader sees it: name with its label, title, and colour as #RRGGBB."""
+    """An arm as a reader sees it: name with its label, title, colour as #RRGGBB; whether it is eBPF, if recorded."""
 
     name: str
     title: str
     colour: str
+    bpf: bool | None = None
 
 
 Trigger = Literal["submitted", "nightly", "local"]

@@ -7,12 +7,12 @@ Requests pass that node in every dataplane. Replies pass it as well, unless the 
 from collections.abc import Iterable
 from typing import Final
 
+from steps import figures
 from steps.catalogue.dataplanes import BY_NAME, Arm
-from steps.figures import of as figures_of
-from steps.iperf3 import Report
+from steps.counters import Counters
 from steps.model import Trial
-from steps.monitor import Counters
 from steps.raw import Attempt, TrialDocument
+from steps.reports.failure import Failure
 
 LEAST_PAYLOAD_BYTES: Final = 1_000_000
 LEAST_RATE_BPS: Final = 50e6
@@ -84,12 +84,13 @@ def _went(trial: Trial, document: TrialDocument, attempt: Attempt) -> tuple[bool
     All bytes between the two readings are taken, those of the warm-up too, so that a payload which went through can't
     seem to have gone past, however slow the warm-up was.
     """
-    report = figures_of(trial, attempt)
+    found = figures.of(trial, attempt)
     name = document.placement.nat_interface
-    if not isinstance(report, Report) or name is None or len(attempt.nat) != 2:  # noqa: PLR2004 - before and after
+    if isinstance(found, Failure) or name is None or len(attempt.nat) != 2:  # noqa: PLR2004 - before and after
         return None
-    payload_bytes = report.received_bps * report.duration_s / _BITS
-    if payload_bytes < LEAST_PAYLOAD_BYTES or report.received_bps < LEAST_RATE_BPS:
+    bps = figures.payload_bps(found) or 0.0
+    payload_bytes = bps * found.duration_s / _BITS
+    if payload_bytes < LEAST_PAYLOAD_BYTES or bps < LEAST_RATE_BPS:
         return None
     moved = _moved(*attempt.nat)
     if name not in moved:

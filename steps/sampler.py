@@ -8,8 +8,8 @@ from typing import Final, Self
 
 from analysis.errors import Problem
 from steps import monitor
+from steps.counters import Counters
 from steps.model import Monitor
-from steps.monitor import Counters
 
 _JOIN_S: Final = 15
 """Longer than the slowest monitor may take to be given up."""

@@ -16,15 +16,14 @@ from pydantic import Field, ValidationError, model_validator
 
 from analysis.errors import BadInput
 from steps.arms import arm_fault, burden_fault
-from steps.catalogue import profiles
+from steps.catalogue import profiles, tools
 from steps.catalogue import topologies as topologies_catalogue
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import LAB, is_lab, kind_of
-from steps.model import Cell, Direction, Model, Protocol, faults_of
+from steps.model import Cell
 from steps.options import Bounds, items, nearest, parse, shown
-
-CONNECT_PROBE_S: Final = 0.25
-"""How long one connect-latency probe lasts: some thousand connections, enough for a 99th percentile."""
+from steps.strict_model import Model, faults_of
+from steps.tools.tool import Direction, Tool
 
 MOST_LAB_SERVICES: Final = 10_000
 """The Service map of the lab's eBPF programs holds 16384 ports; kube-proxy with iptables is said to be usable to this.
@@ -127,8 +126,6 @@ LONGEST_TEXT: Final = 20_000
 _LONGEST_ENVIRONMENT: Final = 253
 """The most that Kubernetes gives a name."""
 
-_LARGEST_UDP_BYTES: Final = 65_507
-
 _LAB_CONGESTION_CONTROL: Final = "cubic"
 """Whatever the machine's own is. In an unprivileged pod only those that its node allows can be asked for."""
 _NODES = re.compile(r"\s*[a-z0-9.-]{1,253}\s*,\s*[a-z0-9.-]{1,253}\s*")
@@ -176,14 +173,21 @@ def choose(
     base = profiles.BY_NAME.get(chosen, profiles.BY_NAME[profiles.DEFAULT])
     arms = _arms(dataplanes, environment.strip(), faults)
     paths = _topologies(topologies, faults)
-    protocols = cast("tuple[Protocol, ...] | None", given.pop("protocols", None))
+    protocols = cast("tuple[str, ...] | None", given.pop("protocols", None))
     directions = cast("tuple[Direction, ...] | None", given.pop("directions", None))
-    if protocols == ("connect",) and directions == ("reverse",):
-        faults.append("connect has no reverse direction: leave directions out, or add protocols=tcp or udp")
+    if protocols and directions and not {*protocols} & (able := _able(directions)).keys():
+        faults.append(
+            f"{', '.join(protocols)} has no {', '.join(directions)} direction: leave directions out, or add "
+            f"protocols={' or '.join(able)}"
+        )
     cells = _cells(base, paths, protocols, directions)
     rate = given.pop("offered_bps", None)
-    if rate and all(cell.protocol != "udp" for cell in cells):
-        faults.append("rate limits UDP only, and no UDP is measured: add protocols=udp, or leave rate out")
+    if rate and not any(cell.variant.is_paced for cell in cells):
+        paced = [name for name, (_, variant) in tools.VARIANTS.items() if variant.is_paced]
+        names = " or ".join(tools.VARIANTS[name][1].title for name in paced)
+        faults.append(
+            f"rate limits {names} only, and no {names} is measured: add protocols={','.join(paced)}, or leave rate out"
+        )
     if nodes.strip() and _NODES.fullmatch(nodes) is None:
         faults.append(f"nodes must be two names, CLIENT,SERVER, got {shown(nodes)}: leave it blank to have two chosen")
     if len(label) > 200 or not label.isprintable():  # noqa: PLR2004
@@ -271,7 +275,7 @@ def _topologies(text: str, faults: list[str]) -> tuple[str, ...] | None:
 def _cells(
     profile: profiles.Profile,
     paths: tuple[str, ...] | None,
-    protocols: tuple[Protocol, ...] | None,
+    protocols: tuple[str, ...] | None,
     directions: tuple[Direction, ...] | None,
 ) -> tuple[Cell, ...]:
     own = profile.cells if profile.cells is not None else _every_cell()
@@ -281,49 +285,64 @@ def _cells(
         return tuple(c for path in paths for c in (*(c for c in own if c.topology == path),) or (_telling(path),))
     if paths is None:
         paths = tuple(dict.fromkeys(c.topology for c in own))
-    cells = [
-        Cell(topology=path, protocol=protocol, direction=direction)
+    return tuple(
+        _cell(path, protocol, direction)
         for path in paths
-        for protocol in protocols or ("tcp", "udp")
+        for protocol in protocols or _UNASKED
         for direction in _directions(path, protocol, directions)
-    ]
-    return tuple(cells)
+    )
+
+
+_UNASKED: Final = tuple(name for name, (_, variant) in tools.VARIANTS.items() if variant.unasked)
+"""What measures where paths or directions are chosen, and no protocol is."""
+
+
+def _cell(path: str, protocol: str, direction: Direction) -> Cell:
+    tool, variant = tools.VARIANTS[protocol]
+    return Cell(topology=path, tool=tool.name, transport=variant.transport, direction=direction)
 
 
 def _every_cell() -> tuple[Cell, ...]:
-    protocols: tuple[Protocol, ...] = ("tcp", "udp")
     directions: tuple[Direction, ...] = ("forward", "reverse")
     streams = (
-        Cell(topology=t.name, protocol=protocol, direction=direction)
-        for t in topologies_catalogue.TOPOLOGIES
-        for protocol in protocols
-        for direction in directions
+        _cell(topology.name, protocol, direction)
+        for topology in topologies_catalogue.TOPOLOGIES
+        for protocol in _UNASKED
+        for direction in _directions(topology.name, protocol, directions)
     )
-    return (*streams, Cell(topology="pod-to-service", protocol="connect", direction="forward"))
+    return (*streams, *profiles.CONNECT)
 
 
 def _telling(path: str) -> Cell:
-    return Cell(topology=path, protocol="tcp", direction=topologies_catalogue.BY_NAME[path].direction)
+    return _cell(path, _UNASKED[0], topologies_catalogue.BY_NAME[path].direction)
 
 
-def _directions(path: str, protocol: Protocol, asked: tuple[Direction, ...] | None) -> tuple[Direction, ...]:
-    if protocol == "connect":
-        return ("forward",)
-    return asked or (topologies_catalogue.BY_NAME[path].direction,)
+def _directions(path: str, protocol: str, asked: tuple[Direction, ...] | None) -> tuple[Direction, ...]:
+    """Of the directions asked for, or the one that tells most, those that a protocol can measure; its first if none."""
+    able = tools.VARIANTS[protocol][0].directions
+    wanted = asked or (topologies_catalogue.BY_NAME[path].direction,)
+    return tuple(direction for direction in wanted if direction in able) or able[:1]
+
+
+def _able(directions: tuple[Direction, ...]) -> dict[str, Tool]:
+    """What can measure in one of these directions."""
+    return {name: tool for name, (tool, _) in tools.VARIANTS.items() if {*directions} & {*tool.directions}}
 
 
 def _contradictions(settings: Settings) -> list[str]:
     faults = []
-    udp = any(cell.protocol == "udp" for cell in settings.cells)
     block = settings.block_size_bytes or 0
-    if udp and block > _LARGEST_UDP_BYTES:
-        faults.append(f"block_size must be at most {_LARGEST_UDP_BYTES} B where UDP is measured, got {block} B")
+    faults += [
+        f"block_size must be at most {most} B where {variant.title} is measured, got {block} B"
+        for variant in dict.fromkeys(cell.variant for cell in settings.cells)
+        if (most := variant.most_block_bytes) is not None and block > most
+    ]
     if settings.offered_bps is not None and settings.offered_bps < settings.streams:
         faults.append(f"rate must be at least 1 bit/s for each of the {settings.streams} streams")
     visits = settings.rounds * len(settings.dataplanes)
     trials = visits * len(settings.cells) * settings.repetitions
     seconds = trials * (settings.duration_s + settings.omit_s)
-    remedy = "lower rounds, repetitions or duration, or choose fewer dataplanes and topologies"
+    remedy = "lower visits, repetitions or duration, or choose fewer dataplanes and topologies"
     if seconds > LONGEST_S:
         faults.append(f"this would send for {seconds / 3600:.0f} h, and {LONGEST_S / 3600:.0f} h is the most: {remedy}")
     elif trials > MOST_TRIALS:

@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential
-
 from analysis.errors import Problem
 from steps import proof
 from steps.catalogue.environments import is_lab
 from steps.model import Proof, Sign
+from steps.polling import poll
 
 LAB_TIMEOUT_S: Final = 10.0
 """How long the lab may take: a switch is done when configure returns, so that a first look nearly always settles it."""
@@ -135,13 +134,13 @@ def wait(
             say(f"not settled: {last}")
         return judgement
 
-    looks = Retrying(
-        retry=retry_if_result(lambda judgement: isinstance(judgement, NotYet)),
-        stop=stop_after_delay(timeout_s),
-        wait=wait_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome is not None else None,
+    judgement = poll(
+        look,
+        lambda found: not isinstance(found, NotYet),
+        pause_s=_FIRST_PAUSE_S,
+        longest_pause_s=_LONGEST_PAUSE_S,
+        timeout_s=timeout_s,
     )
-    judgement: Judgement = looks(look)
     if isinstance(judgement, Settled):
         return Settlement(tuple(signs), judgement.proof, time.monotonic() - began)
     if isinstance(judgement, Never):  # the reason is enough, and what else was seen is in the record

@@ -1,13 +1,27 @@
 """What tests of all parts share."""
 
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import hypothesis
 import pytest
 
+from tests import distribution
+from tests.fuzz import inputs
 from tests.ordinary import find_python
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
+    from xdist.workermanage import WorkerController
 
 # How long an example takes is the machine's business: with a deadline a test would fail for what runs beside it.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
+
+FUZZ = "fuzz"
+"""The name under which a process of pytest-xdist hands on the counts of its fuzz tests."""
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +31,52 @@ def ordinary_python() -> str:
     if found is None:
         pytest.skip("no Python of this version that an ordinary user may run and that can read this checkout")
     return found
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":
+    """Distribute tests by their scope, in the order in which they were sorted."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - it is there wherever this is called
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return distribution.scope(nodeid)
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        distribution.order(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Keep apart what may not run at the same time."""
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    factory: pytest.TempPathFactory = item.config._tmp_path_factory  # type: ignore[attr-defined]
+    with distribution.beside_others(factory.getbasetemp().parent, alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand on the counts of the fuzz tests, from a process of pytest-xdist to the one that prints them."""
+    output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[FUZZ] = {name: [(*key, n) for key, n in counts.items()] for name, counts in inputs.COUNTS.items()}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: "WorkerController") -> None:
+    for name, counts in getattr(node, "workeroutput", {}).get(FUZZ, {}).items():
+        inputs.COUNTS.setdefault(name, Counter()).update({(kind, end): n for kind, end, n in counts})
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was tried by fuzz tests and what came of it, also where the tests' own output is captured."""
+    found = inputs.lines()
+    if found:
+        terminalreporter.section("fuzz")
+        terminalreporter.write("\n".join(found) + "\n")

@@ -10,12 +10,12 @@ from benchmarks import accounts, cpu
 from benchmarks.accounts import BESIDE, COLUMNS, IDLE_TIME, RESIDENCY, RUN_TIME, SCALED, UPTIME, Snapshot
 from benchmarks.cpu import Condition, Pair, Window
 from benchmarks.soaker import Progress, Soakers, lost_ratio
+from steps.counters import Core, Counters
 from steps.model import Trial
-from steps.monitor import Core, Counters
 
 TRIAL = Trial(
-    trial=1, visit=1, position=1, topology="pod-to-pod", protocol="udp", direction="forward", streams=1,
-    offered_bps=3e8, repetition=1, duration_s=2,
+    trial=1, visit=1, position=1, topology="pod-to-pod", tool="iperf3", transport="udp", direction="forward",
+    streams=1, offered_bps=3e8, repetition=1, duration_s=2,
 )  # fmt: skip
 PAIR = Pair("lab-ebpf", "udp", 3e8, lost=0.40, busy={IDLE_TIME: 0.41, COLUMNS: 0.60}, halting=0.05)
 

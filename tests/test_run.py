@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from analysis import database
 from analysis.store import Store
+from tests import machine
 from tests.ordinary import AS_NOBODY, ROOT, environment
 
 pytestmark = [
@@ -59,30 +59,24 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"{text!r} never came:\n{''.join(lines)}")
 
 
-def programs() -> set[str]:
-    """The ids of the lab's eBPF programs in the kernel."""
-    listed = subprocess.run(["bpftool", "prog", "show"], capture_output=True, text=True, check=True).stdout
-    return {line.split(":")[0] for line in listed.splitlines() if "from_" in line}
-
-
 @contextmanager
 def nothing_left_behind() -> Iterator[None]:
-    """No process of the lab, no network namespace with a name and no eBPF program that was not there before."""
+    """No process of the run, no named network namespace and no eBPF program without a box that was not there before."""
 
-    def seen() -> tuple[set[str], set[str]]:
-        namespaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
-        return set(namespaces.split()), programs()
+    def namespaces() -> set[str]:
+        listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+        return set(listed.split())
 
-    def running() -> list[str]:
-        found = psutil.process_iter(["cmdline", "environ"])
-        return [" ".join(p.info["cmdline"] or []) for p in found if MARK in (p.info["environ"] or {})]
+    def left() -> tuple[list[str], set[str], set[int]]:
+        running = [" ".join(p.info["cmdline"] or []) for p in machine.processes(MARK)]
+        return running, namespaces() - named, machine.stray_programs() - strays
 
-    before = seen()
+    named, strays = namespaces(), machine.stray_programs()
     yield
     deadline = time.monotonic() + 10
-    while (left := (seen(), running())) != (before, []) and time.monotonic() < deadline:
+    while any(found := left()) and time.monotonic() < deadline:
         os.sched_yield()
-    assert left == (before, [])
+    assert found == ([], set(), set())
 
 
 def rows(store: Path, sql: str) -> list[dict[str, Any]]:
@@ -124,11 +118,10 @@ EBPF = "--dataplanes=lab-ebpf,lab-ebpf-dsr"
 @pytest.mark.parametrize("dataplanes", ["--dataplanes=lab-iptables,lab-nftables", EBPF])
 def test_ctrl_c_keeps_what_was_measured_and_reports_it(tmp_path: Path, dataplanes: str) -> None:
     with nothing_left_behind():
-        before = programs()
         process = start(*FEW, dataplanes, f"--results={tmp_path}")
         read_until(process, "visit 02")
         read_until(process, "canary before")
-        assert (programs() > before) == (dataplanes == EBPF)
+        assert bool(machine.pinned_programs(machine.processes(MARK))) == (dataplanes == EBPF)
         os.killpg(process.pid, signal.SIGINT)
         code, said = finish(process)
     assert code == 1, said
@@ -193,19 +186,21 @@ def test_a_second_run_waits_for_the_first_however_each_is_boxed(tmp_path: Path) 
 
 
 def test_kill_9_leaves_nothing_but_what_was_measured(tmp_path: Path) -> None:
-    aside = set(Path(tempfile.gettempdir()).glob("dataplane-benchmark-*"))
+    aside = tmp_path / "aside"
+    aside.mkdir()
     with nothing_left_behind():
-        process = start(*FEW, EBPF, f"--results={tmp_path}")
+        process = start(*FEW, EBPF, f"--results={tmp_path / 'store'}", env={"TMPDIR": str(aside)})
         read_until(process, "visit 02")
         read_until(process, "canary before")
         process.kill()
         process.communicate(timeout=PATIENCE_S)
-    assert set(Path(tempfile.gettempdir()).glob("dataplane-benchmark-*")) == aside
-    assert list((tmp_path / "raw").rglob("configure.json"))
-    assert rows(tmp_path, "select * from runs") == []
-    (run,) = (tmp_path / "raw").iterdir()
-    assert "The run ended early: 3 of 4 trials never ran." in report(tmp_path, run.name)
-    assert rows(tmp_path, "select count(*) as n from trials where outcome = 'measured'") == [{"n": 1}]
+    assert list(aside.iterdir()) == []
+    store = tmp_path / "store"
+    assert list((store / "raw").rglob("configure.json"))
+    assert rows(store, "select * from runs") == []
+    (run,) = (store / "raw").iterdir()
+    assert "The run ended early: 3 of 4 trials never ran." in report(store, run.name)
+    assert rows(store, "select count(*) as n from trials where outcome = 'measured'") == [{"n": 1}]
 
 
 def report(store: Path, run: str) -> str:

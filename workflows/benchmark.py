@@ -1,7 +1,7 @@
 """The WorkflowTemplate: what runs, in which order. The one definition of the process, for Argo and for one machine.
 
     validate -> preflight -> snapshot -> each visit, one after another -> collect -> report -> verdict
-    visit:      stay
+    visit:      begin -> stay
     stay:       configure -> settle -> prepare -> measure each topology, one after another -> clear
                 settle, if it fails -> retreat to what ran before -> clear
     on exit:    restore -> collect and report, if the run did not come to them -> notify
@@ -13,7 +13,13 @@ Two rules keep Argo's Stop safe, and `workflows.lint` holds them. No loop is the
 keeps a loop's next item back, Argo 3.6 to 4.1 lists it as a child of the loop before it has a node, and on shutdown the
 controller walks down from a DAG's last tasks, panics at that child, and never comes to the exit handler. And no
 template that a loop runs has a mutex, whose waiting items are such children. So `visit`, which a loop runs, holds none,
-and `stay` in it does.
+and `begin` and `stay` in it do.
+
+Three more keep Argo's Retry whole, which deletes failed pods and sets every node on the way to them back to Running.
+Each task names every task before it that is a loop over DAGs or may be repeated: what is set back and named by nobody
+is never looked at again, and the run stands for ever. What a loop runs begins with a pod: a visit that a Stop kept from
+beginning has no other pod that failed, and would be passed over. And what follows such a loop is not repeatable: it
+would begin before the loop, since its node is there already.
 """
 
 from typing import cast
@@ -24,8 +30,9 @@ from hera.workflows import models as m
 from steps.cluster.kube.pods import NAME as POD_NAME
 from steps.cluster.kube.pods import NAMED as POD_NAMED
 from steps.cluster.kube.workloads.mesh import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
+from steps.tasks.begin import begin, turn
 from steps.tasks.clear import clear
-from steps.tasks.collect import collect
+from steps.tasks.collect import collect, recollect
 from steps.tasks.common import RUN
 from steps.tasks.configure import configure
 from steps.tasks.measure import measure
@@ -106,27 +113,29 @@ def _stay() -> DAG:
         parallelism=1,
         fail_fast=False,
         # Argo's Retry begins all visits that a Stop had failed at once, whatever the parallelism: seen with 4.1.2
-        synchronization=m.Synchronization(mutexes=[m.Mutex(name=f"{NAME}-visit")]),
+        synchronization=turn(),
     ) as stay:
         configure(name="configure", arguments=arguments)
         settle(name="settle", arguments=arguments, depends="configure")
         # Where a node fell back from eBPF, pods can't reach each other across nodes until this is over.
-        retreat(name="retreat", arguments=arguments, depends="settle.Failed || settle.Errored")
-        prepare(name="prepare", arguments=arguments, depends="settle")
+        retreat(name="retreat", arguments=arguments, depends="configure && (settle.Failed || settle.Errored)")
+        prepare(name="prepare", arguments=arguments, depends="configure && settle")
         measure(
             name="measure",
             with_param="{{tasks.prepare.outputs.parameters.measures}}",
             arguments={**arguments, **_item("what", "title", "client-node", "network", "timeout")},
-            depends="prepare",
+            depends="configure && prepare",
         )
-        clear(name="clear", arguments=arguments, depends=f"({OVER.format('measure')}) && ({OVER.format('retreat')})")
+        over = " && ".join(f"({OVER.format(task)})" for task in ("configure", "measure", "retreat"))
+        clear(name="clear", arguments=arguments, depends=over)
     return stay
 
 
 def _visit(stay: DAG) -> DAG:
     """One stay in a dataplane, named for people."""
     with DAG(name="visit", inputs=_inputs("settings", "visit", "dataplane", "round", "title")) as visit:
-        stay(name="stay", arguments={"settings": SETTINGS, "visit": VISIT})
+        begin(name="begin", arguments={"visit": VISIT, "dataplane": "{{inputs.parameters.dataplane}}"})
+        stay(name="stay", arguments={"settings": SETTINGS, "visit": VISIT}, depends="begin")
     return visit
 
 
@@ -143,8 +152,10 @@ def _benchmark(visit: DAG) -> None:
             arguments={**settings, **_item("visit", "dataplane", "round", "title")},
             depends="snapshot",
         )
-        collect(name="collect", depends=ENDED.format("visit"))
-        report(name="report", arguments={"run-id": RUN}, depends="collect")
+        visited = f"({ENDED.format('visit')})"
+        # Argo hangs what comes after a loop on the last pods of its items, and Retry refuses what hangs on nothing
+        collect(name="collect", depends=f"snapshot && {visited}")
+        report(name="report", arguments={"run-id": RUN}, depends=f"snapshot && {visited} && collect")
         verdict(
             name="verdict",
             arguments={
@@ -152,7 +163,7 @@ def _benchmark(visit: DAG) -> None:
                 "outcome": "{{tasks.report.outputs.parameters.outcome}}",
                 "regression": "{{tasks.report.outputs.parameters.regression}}",
             },
-            depends="report",
+            depends=f"snapshot && {visited} && collect && report",
         )
 
 
@@ -161,7 +172,7 @@ def _finish() -> None:
     unfinished = "{{workflow.status}} != Succeeded"
     with DAG(name="finish", fail_fast=False):
         restore(name="restore")
-        collect(name="collect", depends=ENDED.format("restore"), when=unfinished)
+        recollect(name="collect", depends=ENDED.format("restore"), when=unfinished)
         report(name="report", arguments={"run-id": RUN}, depends="collect.Succeeded")
         # As the only leaf it decides whether the exit handler failed, so it is told how restore ended.
         notify(

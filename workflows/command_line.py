@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
+from analysis import memory
 from analysis.aside import say_aside
 from analysis.errors import BadInput, Problem
 from analysis.terminal import Terminal, UnwritableError, printing
@@ -145,6 +146,7 @@ def shell(*, results: Results = "results") -> int:
 def main(argv: list[str]) -> int:
     """Run one verb; whatever goes wrong ends as a sentence on standard error and an exit code."""
     search_everywhere()
+    memory.spare_addresses()
     return printing(lambda: _verb(argv))
 
 

@@ -12,6 +12,7 @@ from analysis.aside import say_aside
 from analysis.commands import report_command
 from analysis.errors import Unfit
 from analysis.terminal import Terminal, outlast_standard_output
+from analysis.words import duration
 from steps import variables
 from steps.plan import expected_s, make
 from steps.settings import Settings
@@ -21,7 +22,6 @@ from workflows.local.display import Display
 from workflows.local.engine import Engine
 from workflows.local.nodes import UNSUCCESSFUL, Outcome
 from workflows.request import Request
-from workflows.words import duration
 
 PRELOADED = ("steps.measure", "steps.settle", "steps.cluster.lab")
 """Loaded once for all steps: what those need that are between trials. Charts and Parquet are for the last ones only."""

@@ -15,27 +15,10 @@ from workflows.local.tags import tags_in
 LIMIT: Final = 200
 """How many templates a workflow, and how many tasks a DAG, may have before Argo slows down to a crawl."""
 
-WORKFLOW_TAGS: Final = frozenset(
-    f"workflow.{name}"
-    for name in (
-        "name",
-        "uid",
-        "namespace",
-        "mainEntrypoint",
-        "serviceAccountName",
-        "priority",
-        "creationTimestamp",
-        "creationTimestamp.RFC3339",
-        "creationTimestamp.s",
-        "parameters",
-    )
-)
-EXIT_TAGS: Final = frozenset({"workflow.status", "workflow.failures", "workflow.duration"})
-POD_TAGS: Final = frozenset({"pod.name", "node.name", "retries"})
+WORKFLOW_TAGS: Final = frozenset({"workflow.name", "workflow.uid"})
+EXIT_TAGS: Final = frozenset({"workflow.status"})
 LEAF_ONLY: Final = ("activeDeadlineSeconds", "podSpecPatch", "nodeSelector", "serviceAccountName", "tolerations")
 """Fields that Argo heeds on what becomes a pod, and passes over on a DAG."""
-LOOPS: Final = frozenset({"withItems", "withParam", "withSequence"})
-"""Fields of a task that make it a loop."""
 _NOT_RENDERED: Final = frozenset({"metrics", "metadata", "dag", "retryStrategy"})
 
 Object = Mapping[str, Any]
@@ -68,12 +51,63 @@ def unsafe_to_stop(workflow: Object) -> list[str]:
     for template in templates.values():
         tasks = template.get("dag", {}).get("tasks", [])
         followed = {other for task in tasks for other in tasks_in(condition_of(task))}
-        for task in (task for task in tasks if task.keys() & LOOPS):
+        for task in (task for task in tasks if "withParam" in task):
             where = f"template {template['name']}, task {task['name']}"
             if task["name"] not in followed:
                 found.append(f"{where} is a loop and the last task of its DAG; let another task wait for it")
             if "synchronization" in templates.get(task.get("template", ""), {}):
                 found.append(f"{where} is a loop over {task['template']}, which holds a mutex; move it further inside")
+    return found
+
+
+def unsafe_to_retry(workflow: Object) -> list[str]:
+    """Each shape in which Argo's Retry stands for ever or passes something over, as a sentence; none: it does neither.
+
+    Retry (FormulateRetryWorkflow in workflow/util/util.go, 3.6 to 4.1) deletes the failed pods and what came of them,
+    and sets the other nodes on the way from the root to them back to Running: DAGs, an item of a loop that they came
+    after, and tasks that may be repeated. The controller looks again only at what an unfinished task names in its
+    `depends`, and at that without asking what comes before it; and it ends no DAG in which a node is Running.
+
+    Args:
+        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it. The exit handler is left out, which
+            Retry begins anew.
+    """
+    spec = workflow.get("spec", {})
+    templates: dict[str, Object] = {t["name"]: t for t in spec.get("templates", [])}
+    return [
+        problem
+        for name, template in templates.items()
+        if name != spec.get("onExit")
+        for problem in _unsafe_to_retry(f"template {name}, task", template.get("dag", {}).get("tasks", []), templates)
+    ]
+
+
+def _unsafe_to_retry(where: str, tasks: Iterable[Object], templates: Mapping[str, Object]) -> Iterator[str]:
+    needs = {task["name"]: tasks_in(condition_of(task)) for task in tasks}
+    runs = {task["name"]: templates.get(task.get("template", ""), {}) for task in tasks}
+    loops = {task["name"] for task in tasks if "withParam" in task and "dag" in runs[task["name"]]}
+    for name, before in ((name, _before(name, needs)) for name in needs):
+        for other in sorted(before - set(needs[name])):
+            if other in loops or "retryStrategy" in runs[other]:
+                yield f"{where} {name} comes after {other} without waiting for it itself; name it in depends"
+        for loop in sorted(loops & set(needs[name])):
+            is_next = not any(loop in needs[other] for other in before)
+            if is_next and "retryStrategy" in runs[name]:
+                yield f"{where} {name} may be repeated and follows the loop {loop}, so that Retry begins it first"
+    for loop in sorted(loops):
+        for first in runs[loop]["dag"]["tasks"]:
+            if not condition_of(first) and "dag" in templates.get(first.get("template", ""), {}):
+                yield f"{where} {loop} is a loop that begins with {first['name']}, a DAG; let it begin with a pod"
+
+
+def _before(task: str, needs: Mapping[str, Iterable[str]]) -> set[str]:
+    """Every task that comes before a task of its DAG."""
+    found: set[str] = set()
+    waiting = [task]
+    while waiting:
+        added = set(needs.get(waiting.pop(), ())) - found
+        found |= added
+        waiting += added
     return found
 
 
@@ -120,12 +154,10 @@ class _Lint:
             yield from self._template(template)
 
     def _outermost(self) -> Iterator[str]:
-        given = set(_parameters(self.spec.get("arguments", {})))
-        for field, supplied in (("entrypoint", given), ("onExit", set[str]())):
+        for field in ("entrypoint", "onExit"):
             template = self.templates.get(self.spec.get(field, ""), {})
-            for name, parameter in _parameters(template.get("inputs", {})).items():
-                if name not in supplied and "value" not in parameter and "default" not in parameter:
-                    yield f"{field} {template['name']} needs input {name}, which nothing supplies"
+            for name in _parameters(template.get("inputs", {})):
+                yield f"{field} {template['name']} needs input {name}, which nothing supplies"
 
     def _template(self, template: Object) -> Iterator[str]:
         where = f"template {template['name']}"
@@ -134,8 +166,6 @@ class _Lint:
         known.add("inputs.parameters")
         if template["name"] in self.at_exit:
             known |= EXIT_TAGS
-        for parameter in template.get("inputs", {}).get("parameters", []):
-            yield from self._tags(f"{where}, input {parameter['name']}", parameter, self.everywhere | EXIT_TAGS)
         if "dag" in template:
             yield from (
                 f"{where} is a DAG, and Argo heeds {field} only on what becomes a pod"
@@ -144,8 +174,6 @@ class _Lint:
             )
             yield from self._dag(where, template, known)
             return
-        known |= POD_TAGS
-        known |= {f"inputs.artifacts.{a['name']}.path" for a in template.get("inputs", {}).get("artifacts", [])}
         inside = {key: value for key, value in template.items() if key not in _NOT_RENDERED and key != "inputs"}
         yield from self._tags(where, inside, known)
         yield from self._tags(where, template.get("inputs", {}).get("artifacts", []), known)
@@ -197,9 +225,6 @@ class _Lint:
             if name in above[name]:
                 yield f"{where}: task {name} waits for itself"
             yield from self._task(f"{where}, task {name}", task, tasks, above[name], known)
-        every = known | {tag for name in tasks for tag in self._given_by(tasks[name])}
-        for parameter in template.get("outputs", {}).get("parameters", []):
-            yield from self._tags(f"{where}, output {parameter['name']}", parameter.get("valueFrom", {}), every)
 
     def _task(
         self, where: str, task: Object, tasks: Mapping[str, Object], above: set[str], known: set[str]
@@ -214,26 +239,21 @@ class _Lint:
         for name in arguments:
             if name not in inputs:
                 yield f"{where}: template {target['name']} has no input {name}{_near(name, inputs)}"
-        for name, parameter in inputs.items():
-            if name not in arguments and "value" not in parameter and "default" not in parameter:
+        for name in inputs:
+            if name not in arguments:
                 yield f"{where}: template {target['name']} needs input {name}, which is not supplied"
         known = known | {tag for name in above if name in tasks for tag in self._given_by(tasks[name])}
-        loop = {key: task[key] for key in ("withItems", "withParam") if key in task}
-        yield from self._tags(where, loop, known)
+        yield from self._tags(where, task.get("withParam", ""), known)
         inside: dict[str, object] = {key: task[key] for key in ("arguments", "when") if key in task}
-        if loop:
-            known |= {"item"} | {tag for tag in tags_in(inside) if tag.startswith("item.")}
+        if "withParam" in task:
+            known |= {tag for tag in tags_in(inside) if tag.startswith("item.")}
         yield from self._tags(where, inside, known)
 
     def _given_by(self, task: Object) -> Iterator[str]:
         name, target = task["name"], self.templates.get(task.get("template", ""), {})
-        yield from (f"tasks.{name}.{field}" for field in ("status", "name"))
-        outputs = [f"outputs.parameters.{p}" for p in _parameters(target.get("outputs", {}))]
-        if "script" in target:
-            outputs += ["outputs.result", "exitCode"]
-        if "withItems" in task or "withParam" in task:
-            outputs = [*(o for o in outputs if o != "exitCode"), "outputs.parameters"]
-        yield from (f"tasks.{name}.{output}" for output in outputs)
+        yield f"tasks.{name}.status"
+        if "withParam" not in task:
+            yield from (f"tasks.{name}.outputs.parameters.{p}" for p in _parameters(target.get("outputs", {})))
 
 
 def _ancestors(name: str, waits: Mapping[str, tuple[str, ...]]) -> set[str]:

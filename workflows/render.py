@@ -15,7 +15,7 @@ import yaml
 from analysis.errors import Unfit
 from analysis.terminal import printing
 from workflows import benchmark, nightly, rbac
-from workflows.lint import lint, unsafe_to_stop
+from workflows.lint import lint, unsafe_to_retry, unsafe_to_stop
 
 DIRECTORY: Final = Path(__file__).parent / "manifests"
 
@@ -78,7 +78,8 @@ def unsound(directory: Path = DIRECTORY, manifests: Mapping[str, Callable[[], Bu
         if path.exists():
             for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
                 if document and "templates" in document.get("spec", {}):
-                    found += [f"{path}: {problem}" for problem in (*lint(document), *unsafe_to_stop(document))]
+                    problems = (*lint(document), *unsafe_to_stop(document), *unsafe_to_retry(document))
+                    found += [f"{path}: {problem}" for problem in problems]
     return found
 
 

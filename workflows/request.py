@@ -10,6 +10,7 @@ from steps.catalogue.dataplanes import DATAPLANES
 from steps.catalogue.environments import LAB
 from steps.catalogue.profiles import DEFAULT, PROFILES
 from steps.catalogue.topologies import TOPOLOGIES
+from steps.options import PROTOCOLS
 from steps.settings import Settings, choose
 from workflows.asked import Context, flag
 
@@ -46,7 +47,7 @@ class Measurement:
         ),
     ] = ""
     topologies: Annotated[str, flag(f"Comma-separated; the profile's if empty. Known: {_TOPOLOGIES}.")] = ""
-    protocols: Annotated[str, flag("Comma-separated: tcp, udp, connect; the profile's if empty.")] = ""
+    protocols: Annotated[str, flag(f"Comma-separated: {', '.join(PROTOCOLS)}; the profile's if empty.")] = ""
     directions: Annotated[str, flag("Comma-separated: forward, reverse; each topology's telling one if empty.")] = ""
     duration: Annotated[str, flag("Seconds of one trial, a whole number from 1.")] = ""
     repetitions: Annotated[str, flag("How often each trial is repeated within a visit.")] = ""

@@ -5,12 +5,12 @@ import sys
 from rich.table import Table
 
 from analysis.terminal import Terminal
+from analysis.words import duration
 from steps.catalogue.environments import is_lab
 from steps.cluster import connect
 from steps.cluster.lab import box
 from steps.plan import expected_s, make
 from workflows.request import Request
-from workflows.words import duration
 
 
 def tell_plan(request: Request) -> int:
@@ -19,7 +19,7 @@ def tell_plan(request: Request) -> int:
     visits = make(settings)
     table = Table("visit", "round", "dataplane", "trials in their order", box=None, pad_edge=False)
     for visit in visits:
-        trials = ", ".join(f"{t.topology} {t.protocol} {t.direction}" for t in visit.trials)
+        trials = ", ".join(f"{t.topology} {t.variant.name} {t.direction}" for t in visit.trials)
         table.add_row(str(visit.visit), str(visit.round), visit.dataplane, trials)
     console = Terminal()
     console.print(table)

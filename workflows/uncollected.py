@@ -60,6 +60,7 @@ def collect_all(store: Store, say: Callable[[str], None]) -> list[Collected]:
     try:
         there = store.files.folders(RAW)
     except Problem as problem:
+        store.files.folders("")  # where nothing can be read that is one fault, and not one of the raw documents
         say(f"Whether a killed run left anything can't be seen: {problem}")
         return []
     # One that is left out because a file of it is damaged has its own sentence, and is collected again only by name.

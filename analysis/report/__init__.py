@@ -75,7 +75,9 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary | None 
         trials=tables.trials(data),
         visits=tables.visits(data),
         provenance=tables.flat(about.provenance),
-        parameters=tables.flat({k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells"}}),
+        parameters=tables.flat(
+            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools"}}
+        ),
         limits={**limits.of(about), **_left_out(con)},
         marks={"marked": flags.MARKED, "void": flags.VOID},
         title=_title(about),

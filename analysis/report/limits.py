@@ -53,7 +53,7 @@ _METHOD: Final = (
 def of(about: Run) -> dict[str, tuple[str, ...]]:
     """Heading -> sentences."""
     must_not = _LAB_MUST_NOT if about.is_lab else _CLUSTER_MUST_NOT
-    if not about.is_lab and any(arm.name.startswith("ebpf") for arm in about.arms):
+    if not about.is_lab and any(arm.bpf for arm in about.arms):
         must_not = (*must_not, _EBPF_STAYS)
     return {
         "What these figures may be used for": _LAB_MAY if about.is_lab else _CLUSTER_MAY,

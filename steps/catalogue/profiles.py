@@ -6,17 +6,17 @@ from typing import Final
 from steps.model import Cell
 
 _TELLING_TCP: Final = (
-    Cell(topology="node-to-node", protocol="tcp", direction="forward"),
-    Cell(topology="pod-to-pod", protocol="tcp", direction="forward"),
-    Cell(topology="pod-to-service", protocol="tcp", direction="forward"),
-    Cell(topology="pod-to-pod-same-node", protocol="tcp", direction="forward"),
-    Cell(topology="external-to-nodeport", protocol="tcp", direction="reverse"),
+    Cell(topology="node-to-node", tool="iperf3", transport="tcp", direction="forward"),
+    Cell(topology="pod-to-pod", tool="iperf3", transport="tcp", direction="forward"),
+    Cell(topology="pod-to-service", tool="iperf3", transport="tcp", direction="forward"),
+    Cell(topology="pod-to-pod-same-node", tool="iperf3", transport="tcp", direction="forward"),
+    Cell(topology="external-to-nodeport", tool="iperf3", transport="tcp", direction="reverse"),
 )
-_CONNECT: Final = (Cell(topology="pod-to-service", protocol="connect", direction="forward"),)
+CONNECT: Final = (Cell(topology="pod-to-service", tool="tcp_connect", transport="tcp", direction="forward"),)
 _UDP: Final = (
-    Cell(topology="pod-to-pod", protocol="udp", direction="forward"),
-    Cell(topology="pod-to-service", protocol="udp", direction="forward"),
-    Cell(topology="external-to-nodeport", protocol="udp", direction="reverse"),
+    Cell(topology="pod-to-pod", tool="iperf3", transport="udp", direction="forward"),
+    Cell(topology="pod-to-service", tool="iperf3", transport="udp", direction="forward"),
+    Cell(topology="external-to-nodeport", tool="iperf3", transport="udp", direction="reverse"),
 )
 
 
@@ -24,7 +24,7 @@ _UDP: Final = (
 class Amount:
     """How much of it, in one kind of environment. Its fields are those of `steps.settings.Settings`.
 
-    `rounds`: visits of each dataplane, the unit of replication. `duration_s`: of one iperf3 trial. `repetitions`: of
+    `rounds`: visits of each dataplane, the unit of replication. `duration_s`: of one trial. `repetitions`: of
     each trial in a visit. `idle_s`: of the baseline before them. `services`: that nobody uses, beside the measured one.
     `remeasure_ratio`: what share of the time of its trials a step may spend on measuring those again that others
     disturbed; they are flagged in any case.
@@ -61,7 +61,7 @@ PROFILES: Final = (
         "does everything work (55 s in the lab, 18 min on a cluster)",
         (
             *(c for c in _TELLING_TCP if c.topology in {"pod-to-service", "external-to-nodeport"}),
-            *_CONNECT,
+            *CONNECT,
         ),
         lab=Amount(rounds=2, duration_s=1, services=100, remeasure_ratio=0),
         cluster=Amount(rounds=2, duration_s=2, idle_s=1, services=0),
@@ -69,14 +69,14 @@ PROFILES: Final = (
     Profile(
         "quick",
         "large differences (4 min, 55 min)",
-        (*_TELLING_TCP, _UDP[1], *_CONNECT),
+        (*_TELLING_TCP, _UDP[1], *CONNECT),
         lab=Amount(rounds=6, duration_s=1),
         cluster=Amount(rounds=3, duration_s=10, repetitions=2, idle_s=5, services=100),
     ),
     Profile(
         "standard",
         "differences of a few per cent (14 min, 3.5 h)",
-        (*_TELLING_TCP, *_UDP, *_CONNECT),
+        (*_TELLING_TCP, *_UDP, *CONNECT),
         lab=Amount(rounds=10, duration_s=2),
         cluster=Amount(rounds=4, duration_s=10, repetitions=8, idle_s=5),
     ),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from steps.model import Direction
+from steps.tools.tool import Direction
 
 End = Literal["node", "pod", "outside"]
 Target = Literal["node-address", "pod-address", "service", "nodeport"]

@@ -20,5 +20,11 @@ def find(package: str, entry: Dataplane) -> ModuleType:
     """
     name = f"{package}.{entry.module}"
     if find_spec(name) is None:
-        raise Unfit(f"{entry.name} is in the catalogue, and nothing here installs it: {name.replace('.', '/')}.py.")
+        raise Unfit(missing(package, entry))
     return import_module(name)
+
+
+def missing(package: str, entry: Dataplane) -> str:
+    """That the folder has no module for a dataplane, as a sentence."""
+    file = f"{package}.{entry.module}".replace(".", "/")
+    return f"{entry.name} is in the catalogue, and nothing here installs it: there is no {file}.py."

@@ -34,7 +34,7 @@ class Cluster(Protocol):
         """Switch to the visit's dataplane. A second call changes nothing; one after a crash finishes the first."""
         ...
 
-    def observe(self, visit: Visit, settings: Settings, moment: Moment) -> list[Sign]:
+    def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
         """Look at each measured node now, sending what traffic the signs need. Derives nothing from what was asked."""
         ...
 
@@ -57,10 +57,17 @@ class Cluster(Protocol):
         """Take away what prepare brought. Safe to run twice."""
         ...
 
-    def left(self, snapshot: dict[str, object] | None) -> list[str]:
+    def unfinished(self) -> Visit | None:
+        """This run's visit whose servers are still there, without its trials: a Stop cut it short. None: there is none.
+
+        Like `left` and `restore` it asks the cluster alone: where the network is broken, nothing else may be reachable.
+        """
+        ...
+
+    def left(self) -> list[str]:
         """What restoring now won't put back, as sentences."""
         ...
 
-    def restore(self, snapshot: dict[str, object] | None) -> list[Change]:
-        """Put everything back. Safe to run twice, after a crash, and without a snapshot of this run."""
+    def restore(self) -> list[Change]:
+        """Put everything back. Safe to run twice, after a crash, and where nothing was changed."""
         ...

@@ -18,7 +18,7 @@ def clear(settings: str, visit: str, document: Annotated[Path, document(VISIT_FO
     cluster = connect(chosen.environment)
     kept = raw.Evidence(visit=going.visit, nodes=cluster.measured_nodes)
     try:
-        signs = cluster.observe(going, chosen, "after")
+        signs = cluster.observe(going, "after")
         weighed = proof.weigh(signs, going.dataplane, cluster.measured_nodes)
         kept = kept.model_copy(update={"signs": tuple(signs), "proof": weighed})
         if weighed.reason:

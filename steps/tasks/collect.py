@@ -7,16 +7,35 @@ from hera.workflows import S3Artifact
 
 from analysis.errors import Problem
 from steps import variables
+from steps.cluster.kube.pods import LARGEST_STEP_MEMORY
 from steps.tasks.common import RUN_FOLDER, ends_in_a_sentence, say
 from steps.tasks.pod import step
 
+_DOCUMENTS = S3Artifact(name="documents", key=RUN_FOLDER + "/", optional=True)
 
-@step("measure", deadline_s=1800, memory="2Gi", store=True, repeatable=True)
+
+# Not repeatable: to Argo's Retry a repeatable task that a Stop has failed is one that has begun, so that it would go on
+# with it at once, before the visits. Where its pod is lost, the exit handler collects.
+@step("measure", deadline_s=1800, memory="2Gi", store=True)
 @ends_in_a_sentence
-def collect(
-    documents: Annotated[Path | None, S3Artifact(name="documents", key=RUN_FOLDER + "/", optional=True)],
-) -> None:
+def collect(documents: Annotated[Path | None, _DOCUMENTS]) -> None:
     """Each planned trial becomes a row: measured, failed with its error, or not run."""
+    store_rows(documents)
+
+
+@step("measure", deadline_s=1800, memory=LARGEST_STEP_MEMORY, store=True, repeatable=True)
+@ends_in_a_sentence
+def recollect(documents: Annotated[Path | None, _DOCUMENTS]) -> None:
+    """The same in the exit handler, for a run that did not come to it or that measured more since."""
+    store_rows(documents)
+
+
+def store_rows(documents: Path | None) -> None:
+    """Write the rows of a run's documents.
+
+    Raises:
+        Problem: there are no documents.
+    """
     # Here and not above, for whoever builds the workflow imports this module and should not wait for Parquet.
     from analysis.store import Store  # noqa: PLC0415
     from steps import collect as collecting  # noqa: PLC0415

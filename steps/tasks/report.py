@@ -9,6 +9,7 @@ from hera.workflows.io import Output
 
 from steps import variables
 from steps.catalogue.topologies import TOPOLOGIES
+from steps.cluster.kube.pods import LARGEST_STEP_MEMORY
 from steps.tasks.common import RUN, ends_in_a_sentence, say
 from steps.tasks.pod import step
 
@@ -26,7 +27,7 @@ class Said(Output):
     figures: Annotated[str, Parameter(name="figures")]
 
 
-@step("measure", deadline_s=1800, memory="2Gi", store=True, repeatable=True)
+@step("measure", deadline_s=1800, memory=LARGEST_STEP_MEMORY, store=True, repeatable=True)
 @ends_in_a_sentence
 def report(
     run_id: Annotated[str, Parameter(name="run-id")],

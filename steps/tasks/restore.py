@@ -4,30 +4,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from hera.workflows import S3Artifact
-
 from analysis.errors import Problem
 from steps import raw, variables
 from steps.cluster import connect
 from steps.cluster.port import Cluster
-from steps.collect_visits import cut_short
 from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence, say
 from steps.tasks.pod import step
 
 
 @step("switch", deadline_s=1800, repeatable=True)
 @ends_in_a_sentence
-def restore(
-    documents: Annotated[Path | None, S3Artifact(name="documents", key=RUN_FOLDER + "/", optional=True)],
-    document: Annotated[Path, document(RUN_FOLDER + "/" + raw.RESTORE)],
-) -> None:
-    """Works from the run's snapshot where there is one. Safe to run twice, and when nothing was changed."""
+def restore(document: Annotated[Path, document(RUN_FOLDER + "/" + raw.RESTORE)]) -> None:
+    """Works from what the cluster itself holds. Safe to run twice, and when nothing was changed.
+
+    It has no input: its pod would wait for documents from a bucket, for minutes where the cluster's network is what has
+    to be put back, and whoever may write to that bucket would decide what is.
+    """
     cluster = connect(variables.environment())
-    kept = raw.Restore(finished_at=datetime.now(UTC), evidence=_last_look(cluster, documents))
+    kept = raw.Restore(finished_at=datetime.now(UTC), evidence=_last_look(cluster))
     try:
-        snapshot = _snapshot(documents)
-        kept = kept.model_copy(update={"left": tuple(cluster.left(snapshot))})
-        changes = cluster.restore(snapshot)
+        kept = kept.model_copy(update={"left": tuple(cluster.left())})
+        changes = cluster.restore()
     except Problem as problem:
         raw.write(document, kept.model_copy(update={"error": str(problem)}))
         raise
@@ -35,26 +32,14 @@ def restore(
     say("everything is as it was" if changes else "there was nothing to put back")
 
 
-def _last_look(cluster: Cluster, documents: Path | None) -> raw.Evidence | None:
+def _last_look(cluster: Cluster) -> raw.Evidence | None:
     """What carries the traffic now, if a visit was cut short: without a second look its trials would be void."""
     try:
-        if documents is None:
-            return None
-        run = raw.read(documents / raw.RUN, raw.Run)
-        visit = cut_short(documents, raw.read(documents / raw.PREFLIGHT, raw.Preflight).visits)
+        visit = cluster.unfinished()
         if visit is None:
             return None
-        signs = cluster.observe(visit, run.settings, "after")
+        signs = cluster.observe(visit, "after")
         return raw.Evidence(visit=visit.visit, nodes=cluster.measured_nodes, signs=tuple(signs))
-    except FileNotFoundError:  # the run ended before its first visit
-        return None
     except Problem as problem:
         say(f"no last look at the evidence: {problem}")
-        return None
-
-
-def _snapshot(documents: Path | None) -> dict[str, object] | None:
-    try:
-        return raw.read(documents / raw.SNAPSHOT, raw.Snapshot).snapshot if documents else None
-    except FileNotFoundError:  # the run ended before it changed anything
         return None

@@ -22,7 +22,7 @@ def settle(settings: str, visit: str, document: Annotated[Path, document(VISIT_F
     kept = raw.Evidence(visit=going.visit, nodes=nodes)
     try:
         settled = settling.wait(
-            lambda: cluster.observe(going, chosen, "before"),
+            lambda: cluster.observe(going, "before"),
             lambda signs: settling.judge(signs, going.dataplane, nodes),
             settling.timeout_s(chosen.environment),
             say,

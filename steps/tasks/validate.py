@@ -22,7 +22,8 @@ def shown(arm: str) -> raw.Shown:
     """An arm with title and colour of its dataplane, for whoever draws it."""
     entry = BY_NAME[Arm.parse(arm).name]
     label = Arm.parse(arm).label
-    return raw.Shown(name=arm, title=f"{entry.title}, {label}" if label else entry.title, colour=entry.colour)
+    title = f"{entry.title}, {label}" if label else entry.title
+    return raw.Shown(name=arm, title=title, colour=entry.colour, bpf=entry.bpf if entry.is_switched else None)
 
 
 @step("measure", deadline_s=300)

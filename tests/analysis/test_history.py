@@ -169,6 +169,7 @@ def test_only_earlier_nights_of_the_same_environment_and_trigger_are_compared(tm
         ("rounds", 99, True),
         ("regression_limit_ratio", 0.3, True),
         ("dataplanes", [{"name": "alpha"}], True),
+        ("tools", [{"name": "tcp"}], True),
     ],
 )
 def test_a_changed_method_starts_anew(parameter: str, value: object, compared: bool, tmp_path: Path) -> None:  # noqa: FBT001

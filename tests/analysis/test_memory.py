@@ -1,6 +1,9 @@
 """A limit of memory that is too low is known before a library crashes under it."""
 
+import os
 import resource
+import subprocess
+import sys
 
 import pytest
 
@@ -45,3 +48,16 @@ def test_what_ran_out_is_a_sentence_with_a_remedy(error: Exception, sentence: st
 def test_any_other_error_stays_one() -> None:
     for error in (OSError(2, "No such file"), RuntimeError("a bug"), ImportError("no module named x")):
         assert of_resources(error) is None
+
+
+@pytest.mark.parametrize(("limit", "pool"), [(4 * 2**30, "system"), (resource.RLIM_INFINITY, None)])
+def test_under_a_limit_arrow_reserves_no_addresses_that_threads_need(limit: int, pool: str | None) -> None:
+    lines = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({limit}, resource.RLIM_INFINITY))",
+        "from workflows.command_line import main; main(['plan', '--profile', 'smoke'])",
+        "import pyarrow; print(pyarrow.default_memory_pool().backend_name)",
+    )
+    own = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], env=own, capture_output=True, text=True, check=True)
+    found = done.stdout.splitlines()[-1]
+    assert found == pool if pool else found != "system"

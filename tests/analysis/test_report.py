@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -215,3 +216,7 @@ def test_what_ebpf_leaves_in_the_nodes_and_what_switching_costs_is_told_of_a_clu
     assert "Switching to Beta took 0.4 s" in page.text
     _, page = page_of(tmp_path / "one", replace(recipe, entries=entries[:1]))
     assert "unprivileged_bpf_disabled" not in page.text
+    told: Any = ({**ENTRIES[0], "name": "iptables", "bpf": False}, {**ENTRIES[1], "name": "fast", "bpf": True})
+    gains = {"iptables": 1.0, "fast": 1.2}
+    _, page = page_of(tmp_path / "told", replace(recipe, entries=told, gains=gains, broken={}))
+    assert "unprivileged_bpf_disabled" in page.text, "what the run recorded, not what it is called"

@@ -1,13 +1,16 @@
 """A summary of runs whose truth is known."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from analysis import run
+from analysis.database import connect
 from analysis.errors import BadInput
 from analysis.headline import answer
+from analysis.store import Store
 from analysis.summary import Summary, from_json, summarise, to_json
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, QUICK, Recipe
@@ -139,6 +142,31 @@ def test_both_directions_of_a_path_are_told_apart(tmp_path: Path) -> None:
     recipe = replace(Recipe(), cells=(*QUICK, ("pod-to-pod", "tcp", "reverse")))
     paths = {c.path for c in summary_of(tmp_path, recipe).of("received_bps")}
     assert {"pod-to-pod tcp forward", "pod-to-pod tcp reverse", "node-to-node tcp"} <= paths
+
+
+def told_of(root: Path, tools: list[dict[str, object]] | None, **columns: object) -> dict[str, set[str]]:
+    """The paths that are compared by each metric, where another tool measured them and the run recorded these."""
+    rows = synthetic.rows(Recipe(rounds=2, cells=(("pod-to-pod", "tcp", "forward"),)))
+    parameters = json.loads(rows["runs"][0]["parameters"]) | {"tools": tools}
+    rows["runs"][0]["parameters"] = json.dumps(parameters)
+    for trial in rows["trials"]:
+        trial |= {"tool": "netperf", **columns}
+    store = Store(str(root))
+    store.write("run-1", rows)
+    found: dict[str, set[str]] = {}
+    for comparison in summarise(connect(store), "run-1").comparisons:
+        found.setdefault(comparison.metric, set()).add(comparison.path)
+    return found
+
+
+def test_a_tool_that_a_run_recorded_is_compared_by_what_it_fills_under_its_short_name(tmp_path: Path) -> None:
+    entry: dict[str, object] = {"name": "rr", "tool": "netperf", "transport": "tcp", "figures": ["connect_p50_s"]}
+    assert told_of(tmp_path, [entry], connect_p50_s=1e-4) == {"connect_p50_s": {"pod-to-pod rr"}}
+
+
+def test_a_tool_that_a_run_did_not_record_goes_by_its_own_name(tmp_path: Path) -> None:
+    found = told_of(tmp_path, None)
+    assert found["received_bps"] == found["cpu_s_per_gbit"] == {"pod-to-pod netperf tcp"}
 
 
 def test_an_unknown_run_is_named_with_those_that_are_there(tmp_path: Path) -> None:

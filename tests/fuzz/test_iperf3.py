@@ -7,23 +7,16 @@ from typing import Any, Final
 
 import msgspec
 
-from steps import figures, iperf3
-from steps.iperf3 import Failure, Report
+from steps import figures
+from steps.reports.failure import Failure
 from steps.reports.iperf3_plan import Asked
+from steps.tools import iperf3
+from steps.tools.iperf3 import Report
 from tests.fuzz import inputs, mutations
-from tests.steps.builders import RECORDED, attempt, trial
+from tests.steps.builders import PROBED, RECORDED, attempt, trial
 
 Counts = dict[str, Any]
 DOCUMENTS: Final = {path.name: json.loads(path.read_bytes()) for path in sorted(RECORDED.rglob("*.json"))}
-PROBED: Final = {
-    "connects_per_s": 100.0,
-    "p50_s": 1e-5,
-    "p99_s": 2e-5,
-    "count": 25,
-    "errors": 0,
-    "error": None,
-    "duration_s": 0.25,
-}
 
 
 def asked_for(document: Counts) -> Asked:

@@ -7,12 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from steps import plan, raw
+from steps.catalogue.tools import VARIANTS
+from steps.counters import Core, Counters, Traffic
 from steps.model import Change, Monitor, Placement, Sign, Trial, Visit
-from steps.monitor import Core, Counters, Traffic
 from steps.settings import Settings, choose
 
 RECORDED = Path(__file__).parent / "recorded"
 NODES = ("node-a", "node-b")
+PROBED: dict[str, object] = {
+    "connects_per_s": 100.0,
+    "p50_s": 1e-5,
+    "p99_s": 2e-5,
+    "count": 25,
+    "errors": 0,
+    "error": None,
+    "duration_s": 0.25,
+}
+"""What the connect probe prints."""
+
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -26,13 +38,17 @@ def trial(**fields: object) -> Trial:
         "visit": 1,
         "position": 1,
         "topology": "pod-to-service",
-        "protocol": "tcp",
+        "tool": "iperf3",
+        "transport": "tcp",
         "direction": "forward",
         "streams": 1,
         "offered_bps": None,
         "repetition": 1,
         "duration_s": 1,
     }
+    if "protocol" in fields:  # the short name of a tool over a transport
+        tool, variant = VARIANTS[str(fields.pop("protocol"))]
+        base |= {"tool": tool.name, "transport": variant.transport}
     return Trial.model_validate({**base, **fields})
 
 
@@ -42,8 +58,7 @@ def placement(**fields: object) -> Placement:
         "client_node": "node-a",
         "host_network": False,
         "address": "127.0.0.1",
-        "port": 5201,
-        "connect_port": 5202,
+        "ports": {"iperf3": fields.pop("port", 5201), "tcp_connect": fields.pop("connect_port", 5202)},
         "monitors": (Monitor(node="host", side="both", source="local"),),
     }
     return Placement.model_validate({**base, **fields})
@@ -78,11 +93,11 @@ def as_asked(stdout: str, planned: Trial, omit_s: float = 0) -> str:
     """A recorded document as iperf3 would have begun it for this trial, for tests that ask for something else of it."""
     document = json.loads(stdout) if stdout.startswith("{") else {}
     start = document.get("start", {}).get("test_start")
-    if start is None or planned.protocol == "connect":
+    if start is None or planned.tool != "iperf3":
         return stdout
-    if start["protocol"].lower() != planned.protocol:
+    if start["protocol"].lower() != planned.transport:
         _sent_by_udp(document)
-    start |= {"protocol": planned.protocol.upper(), "num_streams": planned.streams, "duration": planned.duration_s}
+    start |= {"protocol": planned.transport.upper(), "num_streams": planned.streams, "duration": planned.duration_s}
     start |= {"reverse": int(planned.direction == "reverse"), "omit": round(omit_s)}
     start["target_bitrate"] = round((planned.offered_bps or 0) / planned.streams)
     document["end"]["streams"] = document["end"]["streams"][:1] * planned.streams
@@ -149,7 +164,7 @@ def write_visit(folder: Path, visit: Visit, chosen: Settings) -> None:
 
 def write_trial(folder: Path, planned: Trial, chosen: Settings, *attempts: raw.Attempt) -> None:
     connects = '{"connects_per_s":100.0,"p50_s":1e-5,"p99_s":2e-5,"count":25,"errors":0,"error":null,"duration_s":0.25}'
-    done = attempts or (attempt(stdout=connects) if planned.protocol == "connect" else attempt(),)
+    done = attempts or (attempt(stdout=connects) if planned.tool == "tcp_connect" else attempt(),)
     done = tuple(fitted(one, planned) for one in done)
     document = raw.TrialDocument(
         trial=planned, placement=placement(), mtu_bytes=1450, services=chosen.services, attempts=done

@@ -55,7 +55,7 @@ def test_a_profile(entry: Profile) -> None:
     cells = entry.cells or ()
     assert len(set(cells)) == len(cells)
     assert {c.topology for c in cells} <= set(topologies.BY_NAME)
-    assert all(c.direction == "forward" for c in cells if c.protocol == "connect")
+    assert all(c.direction in c.program.directions for c in cells)
 
 
 def test_the_default_profile_is_there() -> None:

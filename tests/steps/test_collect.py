@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from analysis.errors import Problem
 from analysis.rows import to_table
 from analysis.schema import TABLES
-from steps import collect, collect_trials, collect_visits, plan, raw
-from steps.model import Finding, Model, Monitor, SwitchCost, Trial, Visit
-from steps.monitor import Traffic
+from steps import collect, collect_trials, plan, raw
+from steps.catalogue.tools import VARIANTS
+from steps.counters import Traffic
+from steps.model import Finding, Monitor, SwitchCost, Trial, Visit
 from steps.reports import fitting
+from steps.strict_model import Model
 from tests.steps.builders import (
     AT,
     NODES,
@@ -178,7 +180,7 @@ def test_samples_of_iperf3_and_of_the_monitors(run: Path) -> None:
 def first(run: Path, protocol: str = "tcp") -> tuple[Path, Path]:
     """The visit's folder and the document of its first trial of a protocol."""
     visit = visits(run)[0]
-    trial = next(t for t in visit.trials if t.protocol == protocol)
+    trial = next(t for t in visit.trials if t.variant.name == protocol)
     folder = run / raw.visit_directory(1)
     return folder, folder / trial.topology / raw.trial_name(trial.trial)
 
@@ -189,10 +191,13 @@ def replaced(path: Path, **fields: object) -> None:
     raw.write(path, document.model_copy(update={"attempts": attempts}))
 
 
+def by_name(protocol: str) -> tuple[str, str]:
+    tool, variant = VARIANTS[protocol]
+    return tool.name, variant.transport
+
+
 def trial_row(run: Path, protocol: str = "tcp") -> Row:
-    return next(
-        t for t in of_visit(tables(run)["trials"], 1) if t.items() >= collect_trials.measured_by(protocol).items()
-    )
+    return next(t for t in of_visit(tables(run)["trials"], 1) if by_name(protocol) == (t["tool"], t["transport"]))
 
 
 def test_the_warm_up_is_left_out_of_cpu(run: Path) -> None:
@@ -445,8 +450,7 @@ def stopped(run: Path) -> Path:
 
 def test_a_visit_that_a_stop_cut_short_counts_where_restore_still_saw_its_dataplane(run: Path) -> None:
     stopped(run)
-    visit = collect_visits.cut_short(run, visits(run))
-    assert visit == visits(run)[1]
+    visit = visits(run)[1]
     name = visit.dataplane.partition("+")[0]
     outcomes = {}
     for seen in (name, "lab-nftables"):
@@ -458,13 +462,6 @@ def test_a_visit_that_a_stop_cut_short_counts_where_restore_still_saw_its_datapl
         assert {t["outcome"] for t in of_visit(found["trials"], 1)} == {"measured"}
     assert outcomes[name] == ["measured", "measured", "not-run"]
     assert outcomes["lab-nftables"] == ["failed", "failed", "not-run"]
-
-
-def test_no_visit_was_cut_short_where_each_was_looked_at_or_never_settled(run: Path) -> None:
-    assert collect_visits.cut_short(run, visits(run)) is None
-    cut_short(stopped(run) / raw.SETTLE)
-    assert collect_visits.cut_short(run, visits(run)) is None
-    assert collect_visits.cut_short(run / "nowhere", visits(run)) is None
 
 
 def with_figure(one: raw.Attempt, *place: str | int, value: float) -> raw.Attempt:

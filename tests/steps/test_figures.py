@@ -5,19 +5,9 @@ import json
 import pytest
 
 from steps import figures
-from steps.figures import Connects
-from steps.iperf3 import Failure
-from tests.steps.builders import attempt, trial
-
-PROBED: dict[str, object] = {
-    "connects_per_s": 100.0,
-    "p50_s": 1e-5,
-    "p99_s": 2e-5,
-    "count": 25,
-    "errors": 0,
-    "error": None,
-    "duration_s": 0.25,
-}
+from steps.reports.failure import Failure
+from steps.tools.tcp_connect import Connects
+from tests.steps.builders import PROBED, attempt, trial
 
 
 def found(stdout: str, exit_code: int | None = 0, stderr: str = "") -> Connects | Failure:

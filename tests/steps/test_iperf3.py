@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps import iperf3
-from steps.iperf3 import Failure, Report
+from steps.figures import task
+from steps.measure import argv_of
+from steps.model import Trial
+from steps.reports.failure import Failure
 from steps.reports.iperf3_plan import Asked
-from steps.settings import choose
-from tests.steps.builders import RECORDED, settings, trial
+from steps.settings import Settings, choose
+from steps.tools import iperf3
+from steps.tools.iperf3 import Report
+from tests.steps.builders import RECORDED, placement, settings, trial
 
 
 def recorded(name: str) -> bytes:
@@ -220,8 +224,12 @@ def test_any_part_replaced_never_raises(part: str, value: object) -> None:
     assert isinstance(iperf3.read(json.dumps(document).encode(), b"", 0, UDP), Report | Failure)
 
 
+def arguments(planned: Trial, chosen: Settings, address: str, port: int) -> list[str]:
+    return argv_of(placement(address=address, port=port), planned, chosen)
+
+
 def test_the_arguments_of_a_tcp_trial() -> None:
-    command = iperf3.argv(trial(direction="reverse"), settings(options="omit=2 streams=1"), "10.0.0.1", 5201)
+    command = arguments(trial(direction="reverse"), settings(options="omit=2 streams=1"), "10.0.0.1", 5201)
     assert " ".join(command) == (
         "iperf3 -c 10.0.0.1 -p 5201 -J --connect-timeout 5000 -t 1 -i 0.5 -P 1 -O 2 -R -C cubic"
     )
@@ -229,23 +237,23 @@ def test_the_arguments_of_a_tcp_trial() -> None:
 
 def test_the_arguments_of_a_udp_trial_share_the_rate_among_streams() -> None:
     chosen = settings(options="protocols=udp")
-    paced = iperf3.argv(trial(protocol="udp", streams=4, offered_bps=1e9, duration_s=10), chosen, "::1", 5201)
+    paced = arguments(trial(protocol="udp", streams=4, offered_bps=1e9, duration_s=10), chosen, "::1", 5201)
     assert " ".join(paced).endswith("-t 10 -i 1 -P 4 -u -b 250000000 -l 1372 --udp-counters-64bit")
-    unlimited = iperf3.argv(trial(protocol="udp"), chosen, "::1", 5201)
+    unlimited = arguments(trial(protocol="udp"), chosen, "::1", 5201)
     assert " ".join(unlimited).endswith("-u -b 0 -l 1372 --udp-counters-64bit")
 
 
 def test_a_chosen_block_size_is_passed_on() -> None:
     chosen = settings(options="block_size=1000 protocols=tcp,udp")
     for protocol in ("tcp", "udp"):
-        command = iperf3.argv(trial(protocol=protocol), chosen, "h", 1)
+        command = arguments(trial(protocol=protocol), chosen, "h", 1)
         assert command[command.index("-l") + 1] == "1000"
 
 
 def test_a_cluster_keeps_its_nodes_congestion_control_unless_asked() -> None:
     for options, told in (("", []), ("congestion_control=reno", ["-C", "reno"])):
         chosen = choose(profile="smoke", environment="prod", options=options)
-        argv = iperf3.argv(trial(), chosen, "10.0.0.1", 5201)
+        argv = arguments(trial(), chosen, "10.0.0.1", 5201)
         assert [word for word in argv if word in {"-C", "reno"}] == told
 
 
@@ -296,8 +304,8 @@ def test_the_block_size_and_the_rate_are_held_against_what_was_asked() -> None:
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 def test_what_a_trial_asks_for_is_what_its_arguments_say(protocol: str, direction: str) -> None:
     planned = trial(protocol=protocol, direction=direction, streams=3, duration_s=7, offered_bps=9e8)
-    argv = iperf3.argv(planned, settings(options="omit=2"), "10.0.0.1", 5201)
-    found = iperf3.asked_for(planned, argv, 2)
+    argv = arguments(planned, settings(options="omit=2"), "10.0.0.1", 5201)
+    found = iperf3.asked_for(task(planned, 2), argv)
     assert (found.protocol, found.streams, found.duration_s, found.omit_s) == (protocol, 3, 7, 2)
     assert found.reverse is (direction == "reverse")
     assert found.block_size_bytes == (1372 if protocol == "udp" else None)

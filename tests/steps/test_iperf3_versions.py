@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from steps import figures, iperf3, measure, raw
-from steps.iperf3 import Failure, Report
+from steps import figures, measure, raw
 from steps.model import Placement, Trial
+from steps.reports.failure import Failure
 from steps.reports.iperf3_plan import Asked
+from steps.tools import iperf3
+from steps.tools.iperf3 import Report
 from tests.steps.builders import RECORDED, attempt, placement, settings, trial
 from tests.steps.iperf3_versions import programs, put_in_place
 from tests.steps.test_measure import Servers
@@ -40,7 +42,7 @@ def read(name: str) -> Report | Failure:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_canary_is_timed_in_every_version(version: str) -> None:
-    argv = iperf3.canary_argv(CHOSEN, "10.0.0.1", 5201)
+    argv = iperf3.canary_command(CHOSEN.congestion_control, "10.0.0.1", 5201)
     assert "-n" not in argv
     one = attempt(stdout=json.dumps(document(f"tcp-forward-p1-{version}")), argv=argv)
     found = figures.of_canary(one)

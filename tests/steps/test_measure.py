@@ -19,10 +19,11 @@ import pytest
 from analysis.errors import Problem
 from steps import connect, figures, measure, raw
 from steps.foreign import ForeignCpu, Reading
-from steps.iperf3 import Failure, Report
 from steps.model import Monitor, Placement, Trial
 from steps.reports import bounds
+from steps.reports.failure import Failure
 from steps.settings import Settings
+from steps.tools.iperf3 import Report
 from tests.steps.builders import RECORDED, placement, settings, trial
 
 needs_iperf3 = pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed")

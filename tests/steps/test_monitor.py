@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from analysis.errors import Problem
 from analysis.schema import NODE_USAGE
 from steps import monitor, monitor_http
-from steps.monitor import MODES, Core, Counters
+from steps.counters import MODES, Core, Counters
 from steps.sampler import read
 from tests.steps.builders import counters
 

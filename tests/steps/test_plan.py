@@ -26,9 +26,9 @@ def test_each_round_visits_each_arm_once_with_every_cell(chosen: Settings) -> No
     assert [v.visit for v in visits] == list(range(1, len(visits) + 1))
     for number, block in groupby(visits, key=lambda v: v.round):
         assert sorted(v.dataplane for v in block) == sorted(chosen.dataplanes), number
-    wanted = Counter((c.topology, c.protocol, c.direction) for c in chosen.cells for _ in range(chosen.repetitions))
+    wanted = Counter((c.topology, c.variant, c.direction) for c in chosen.cells for _ in range(chosen.repetitions))
     for visit in visits:
-        assert Counter((t.topology, t.protocol, t.direction) for t in visit.trials) == wanted
+        assert Counter((t.topology, t.variant, t.direction) for t in visit.trials) == wanted
         assert [t.position for t in visit.trials] == list(range(1, len(visit.trials) + 1))
         assert {t.visit for t in visit.trials} == {visit.visit}
         in_order = [topology for topology, _ in groupby(t.topology for t in visit.trials)]
@@ -54,20 +54,20 @@ def test_the_order_within_a_round_and_a_visit_is_not_always_the_same() -> None:
     visits = plan.make(settings(options="rounds=20"))
     assert len({v.dataplane for v in visits[::2]}) == 2
     assert len({v.trials[0].topology for v in visits}) == 2
-    together = [[t.protocol for t in v.trials if t.topology == "pod-to-service"] for v in visits]
+    together = [[t.variant.name for t in v.trials if t.topology == "pod-to-service"] for v in visits]
     assert {tuple(protocols) for protocols in together} == {("tcp", "connect"), ("connect", "tcp")}
 
 
 def test_a_rate_is_for_udp_alone_and_streams_not_for_the_probe() -> None:
     (visit, *_) = plan.make(settings(options="protocols=tcp,udp,connect rate=1G streams=4"))
     for trial in visit.trials:
-        assert trial.offered_bps == (1e9 if trial.protocol == "udp" else None)
-        assert trial.streams == (1 if trial.protocol == "connect" else 4)
+        assert trial.offered_bps == (1e9 if trial.transport == "udp" else None)
+        assert trial.streams == (1 if trial.tool == "tcp_connect" else 4)
 
 
 def test_the_expected_time_holds_the_sending_and_grows_with_everything() -> None:
     base = settings()
-    sending = sum(t.duration_s for v in plan.make(base) for t in v.trials if t.protocol != "connect")
+    sending = sum(t.duration_s for v in plan.make(base) for t in v.trials if t.tool != "tcp_connect")
     assert plan.expected_s(base) > sending
     for more in ("rounds=4", "duration=5", "repetitions=4", "omit=3", "idle=9"):
         assert plan.expected_s(settings(options=more)) > plan.expected_s(base), more

@@ -5,41 +5,50 @@ from pathlib import Path
 
 import pytest
 
+from analysis.errors import Problem
 from steps import raw
-from steps.model import Change, Visit
+from steps.model import Change, Moment, Sign, Visit
+from steps.settle import FOR_GOOD
 from steps.tasks import retreat as task
-from tests.steps.builders import settings
+from tests.steps.builders import NODES, settings, sign
 
 CHOSEN = settings(options="rounds=1", dataplanes="lab-iptables,lab-ebpf+twin")
+FALLBACK = sign("node-b").model_copy(update={"looked_at": FOR_GOOD, "seen": "Felix fell back"})
 
 
 class Cluster:
-    """Hears what it is asked."""
+    """Shows one look, and keeps why it was left."""
 
-    def __init__(self) -> None:
+    measured_nodes = NODES
+
+    def __init__(self, signs: list[Sign] | None) -> None:
+        self._signs = signs
         self.asked: list[tuple[str, str | None]] = []
+
+    def observe(self, _visit: Visit, moment: Moment) -> list[Sign]:
+        assert moment == "before"
+        if self._signs is None:
+            raise Problem("prod: the API server can't be reached.")
+        return self._signs
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
         self.asked.append((visit.dataplane, reason))
         return [Change(what="back", command="kubectl patch")]
 
 
-def settled(tmp_path: Path, *, final: bool) -> Path:
-    path = tmp_path / raw.SETTLE
-    raw.write(path, raw.Evidence(visit=1, nodes=("node-a",), error="node-b: Felix fell back", final=final))
-    return path
-
-
-@pytest.mark.parametrize(("kept", "reason"), [("final", "node-b: Felix fell back"), ("late", None), ("none", None)])
+@pytest.mark.parametrize(
+    ("signs", "reason"),
+    [([FALLBACK], "node-b: Felix fell back"), ([sign("node-b")], None), (None, None)],
+    ids=["fallback", "late", "unreachable"],
+)
 def test_only_what_can_never_be_proven_is_not_to_be_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str, reason: str | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signs: list[Sign] | None, reason: str | None
 ) -> None:
-    cluster = Cluster()
+    cluster = Cluster(signs)
     monkeypatch.setattr(task, "connect", lambda _environment: cluster)
     document = tmp_path / raw.RETREAT
-    found = None if kept == "none" else settled(tmp_path, final=kept == "final")
     began = datetime.now(UTC)
-    task.leave(CHOSEN.model_dump_json(), "1", found, document)
+    task.leave(CHOSEN.model_dump_json(), "1", document)
     ((dataplane, told),) = cluster.asked
     assert dataplane in CHOSEN.dataplanes
     assert told == reason

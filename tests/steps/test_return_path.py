@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from steps import collect, figures, plan, raw, return_path
 from steps.catalogue.dataplanes import DATAPLANES
-from steps.iperf3 import Report
-from steps.monitor import Counters, Traffic
+from steps.counters import Counters, Traffic
+from steps.tools.iperf3 import Report
 from tests.steps.builders import AT, attempt, fitted, placement, settings, trial, write_run
 
 RECORDED = "tcp-reverse-omit-3.12.json"

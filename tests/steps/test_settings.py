@@ -20,7 +20,7 @@ def faults(**texts: str) -> list[str]:
 
 
 def cells(settings: Settings) -> list[tuple[str, str, str]]:
-    return [(c.topology, c.protocol, c.direction) for c in settings.cells]
+    return [(c.topology, c.variant.name, c.direction) for c in settings.cells]
 
 
 @pytest.mark.parametrize(("environment", "kind"), [("lab", "lab"), ("prod", "kubernetes")])
@@ -66,14 +66,15 @@ def test_without_a_seed_two_runs_differ() -> None:
     [
         ("duration=0.05", 'duration must be at least 1 s, got 0.05 s (iperf3 reads it as "for ever")'),
         ("duration=0", 'duration must be at least 1 s, got 0 s (iperf3 reads it as "for ever")'),
-        ("duration_s=1.5", "duration must be a whole number, got 1.5 s"),
+        ("duration_s=1.5", "duration_s must be a whole number, got 1.5 s"),
         ("duration=ten", "duration must be a number, got 'ten'"),
         ("duration=inf", "duration must be a finite number, got 'inf'"),
         ("duration=nan", "duration must be a finite number, got 'nan'"),
-        ("regression_limit=0", "regression_limit must be a share above 0 and below 1, such as 0.05 for 5 %, got 0"),
-        ("regression_limit=5", "regression_limit must be a share above 0 and below 1, such as 0.05 for 5 %, got 5"),
+        ("regression_limit=0", "regression_limit must be a share above 0 and below 1, such as 0.05 for 5 %, got '0'"),
+        ("regression_limit=5", "regression_limit must be a share above 0 and below 1, such as 0.05 for 5 %, got '5'"),
         ("repetitions=0", "repetitions must be at least 1, got 0"),
-        ("visits=0", "rounds must be at least 1, got 0"),
+        ("visits=0", "visits must be at least 1, got 0"),
+        ("rounds=0", "rounds must be at least 1, got 0"),
         ("streams=0", "streams must be at least 1, got 0"),
         ("streams=129", "streams must be at most 128, got 129"),
         ("omit=-1", "omit must be at least 0 s, got -1 s"),

@@ -22,10 +22,10 @@ def workflow(
     with WorkflowTemplate(name="toy", entrypoint="main", on_exit="bye" if exits else None, **(fields or {})) as built:
         if others is not None:
             others()
-        with DAG(name="main", **(dag_fields or {})):
+        with DAG(name="main", fail_fast=False, **(dag_fields or {})):
             main()
         if exits is not None:
-            with DAG(name="bye"):
+            with DAG(name="bye", fail_fast=False):
                 exits()
     return built
 

@@ -10,7 +10,7 @@ import pytest
 from steps.catalogue.profiles import PROFILES
 from workflows import nightly
 from workflows.benchmark import build
-from workflows.lint import lint, unsafe_to_stop
+from workflows.lint import lint, unsafe_to_retry, unsafe_to_stop
 from workflows.local.support import refuse_unsupported
 from workflows.parameters import FORM
 
@@ -33,7 +33,7 @@ def test_the_local_engine_supports_all_of_it() -> None:
 
 def test_a_run_is_these_tasks_in_this_order() -> None:
     assert list(tasks("benchmark")) == ["validate", "preflight", "snapshot", "visit", "collect", "report", "verdict"]
-    assert list(tasks("visit")) == ["stay"]
+    assert list(tasks("visit")) == ["begin", "stay"]
     assert list(tasks("stay")) == ["configure", "settle", "retreat", "prepare", "measure", "clear"]
     assert list(tasks("finish")) == ["restore", "collect", "report", "notify"]
     assert SPEC["onExit"] == "finish"
@@ -49,6 +49,60 @@ def test_what_is_done_in_a_visit_holds_a_mutex_since_argos_retry_heeds_no_parall
     (lock,) = TEMPLATES["stay"]["synchronization"]["mutexes"]
     (workflows,) = SPEC["synchronization"]["mutexes"]
     assert lock["name"] != workflows["name"], "a run would wait for itself"
+    assert TEMPLATES["begin"]["synchronization"] == TEMPLATES["stay"]["synchronization"], "a pod beside a measurement"
+
+
+def test_argos_retry_ends_and_passes_no_visit_over() -> None:
+    assert unsafe_to_retry(build().to_dict()) == []
+
+
+def _task(spec: Object, dag: str, task: str) -> Object:
+    return next(
+        task_
+        for template in spec["templates"]
+        if template["name"] == dag
+        for task_ in template["dag"]["tasks"]
+        if task_["name"] == task
+    )
+
+
+def _verdict_waits_for_no_visit(spec: Object) -> None:
+    _task(spec, "benchmark", "verdict")["depends"] = "snapshot && collect && report"
+
+
+def _clear_waits_for_no_configure(spec: Object) -> None:
+    _task(spec, "stay", "clear")["depends"] = "measure.Failed || retreat.Omitted"
+
+
+def _visit_begins_with_a_dag(spec: Object) -> None:
+    del _task(spec, "visit", "stay")["depends"]
+
+
+def _collect_is_repeatable(spec: Object) -> None:
+    _task(spec, "benchmark", "collect")["template"] = "recollect"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (_verdict_waits_for_no_visit, "template benchmark, task verdict comes after visit without waiting for it"),
+        (_clear_waits_for_no_configure, "template stay, task clear comes after configure without waiting for it"),
+        (_visit_begins_with_a_dag, "template benchmark, task visit is a loop that begins with stay, a DAG"),
+        (_collect_is_repeatable, "template benchmark, task collect may be repeated and follows the loop visit"),
+    ],
+)
+def test_a_shape_in_which_argos_retry_stands_or_passes_over_is_named(
+    change: Callable[[Object], None], sentence: str
+) -> None:
+    changed = build().to_dict()
+    change(changed["spec"])
+    assert any(found.startswith(sentence) for found in unsafe_to_retry(changed))
+
+
+@pytest.mark.parametrize("name", ["configure", "retreat", "restore"])
+def test_what_switches_the_cluster_or_puts_it_back_waits_for_no_input_artifact(name: str) -> None:
+    assert "artifacts" not in TEMPLATES[name].get("inputs", {})
+    assert [each["name"] for each in TEMPLATES[name]["outputs"]["artifacts"]] == ["document"]
 
 
 def test_argos_stop_reaches_the_exit_handler_at_every_moment() -> None:

@@ -8,7 +8,9 @@ import jsonschema
 import pytest
 import yaml
 
+from steps.catalogue.tools import TOOLS
 from steps.cluster.kube import looking, prepare
+from steps.tools.tool import FIRST_PORT, LAST_PORT
 
 CLUSTERS = Path(__file__).parents[2] / "workflows" / "clusters"
 
@@ -76,9 +78,8 @@ def test_the_rules_between_aws_nodes_fit_their_schema() -> None:
         ("tcp", 179),
         ("4", 0),
         ("udp", 4789),
-        ("tcp", prepare.IPERF3_PORT),
-        ("udp", prepare.IPERF3_PORT),
-        ("tcp", prepare.CONNECT_PORT),
+        *((transport, tool.port) for tool in TOOLS for transport in tool.transports),
+        *((transport, port) for transport in ("tcp", "udp") for port in (FIRST_PORT, LAST_PORT)),
         ("tcp", prepare.MONITOR_PORT),
         ("tcp", looking.PORT),
         ("udp", looking.PORT),

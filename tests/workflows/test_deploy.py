@@ -12,6 +12,7 @@ from kubernetes.client import Configuration
 
 from analysis.errors import BadInput, Problem, Unfit
 from analysis.terminal import Terminal
+from steps.cluster.kube.client import MERGE
 from steps.cluster.kube.faults import DeniedError
 from steps.tasks.pod import SECRET
 from tests.steps.kube.fake_api import WHERE, Api, Fault
@@ -307,11 +308,21 @@ def test_a_server_that_is_not_there_is_a_sentence() -> None:
         deploy(Asked(image="bench:1"), Terminal(file=io.StringIO()), over_http(api, 0.2))
 
 
-def test_a_field_that_somebody_else_set_is_kept() -> None:
-    with Api(cluster()).running() as api:
-        api.faults.append(Fault("status", times=9, status=409, method="PATCH", path="cronworkflows"))
-        with pytest.raises(Problem, match=r"CronWorkflow dataplane-benchmark-nightly .*FORCE=true"):
-            deploy(Asked(image="bench:1"), Terminal(file=io.StringIO()), over_http(api))
+def test_a_field_that_somebody_else_set_is_kept_unless_it_is_forced() -> None:
+    store = cluster()
+    put(store, schedule="0 2 * * *")
+    path = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/cronworkflows/dataplane-benchmark-nightly"
+    edit = json.dumps({"spec": {"schedules": ["0 5 * * *"]}}).encode()
+    assert store.handle("PATCH", f"{path}?fieldManager=kubectl-edit", edit, MERGE).status == 200
+    with pytest.raises(Problem, match=r"CronWorkflow dataplane-benchmark-nightly .*kubectl-edit.*FORCE=true"):
+        put(store, schedule="0 2 * * *")
+    nightly = store.find("argoproj.io", "cronworkflows", NAMESPACE, "dataplane-benchmark-nightly")
+    assert nightly is not None
+    assert nightly["spec"]["schedules"] == ["0 5 * * *"]
+    put(store, schedule="0 2 * * *", force=True)
+    nightly = store.find("argoproj.io", "cronworkflows", NAMESPACE, "dataplane-benchmark-nightly")
+    assert nightly is not None
+    assert nightly["spec"]["schedules"] == ["0 2 * * *"]
 
 
 def take(store: Store) -> str:

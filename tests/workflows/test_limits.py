@@ -27,7 +27,7 @@ OUTPUT_BYTES = 256 * 1024
 OBJECT_BYTES = 1024 * 1024
 SPEC = build().to_dict()["spec"]
 PODS = [template for template in SPEC["templates"] if "script" in template]
-REPEATABLE = {"configure", "retreat", "restore", "snapshot", "collect", "report", "notify"}
+REPEATABLE = {"configure", "retreat", "restore", "snapshot", "recollect", "report", "notify"}
 ARMS = 5
 IN_A_VISIT = ("", ".configure", ".configure(0)", ".settle", ".retreat", ".prepare", ".clear", ".measures",
               ".measures.measure")  # fmt: skip
@@ -44,7 +44,7 @@ def largest() -> Settings:
 def placements() -> dict[str, Placement]:
     return {
         t.name: Placement(
-            topology=t.name, client_node="n" * 63, host_network=True, address="", port=1, connect_port=1, monitors=()
+            topology=t.name, client_node="n" * 63, host_network=True, address="", ports={"iperf3": 1}, monitors=()
         )
         for t in TOPOLOGIES
     }

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from copy import deepcopy
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from hera.workflows import DAG, Parameter, Task
 from tests.workflows import toys as t
 from tests.workflows.running import workflow
 from workflows.benchmark import build
-from workflows.lint import WORKFLOW_TAGS, lint
+from workflows.lint import EXIT_TAGS, WORKFLOW_TAGS, lint
 from workflows.local import scope
 from workflows.local.support import unsupported
 
@@ -20,18 +19,18 @@ Broken = Callable[[dict[str, Any]], None]
 
 def _sound() -> dict[str, Any]:
     def others() -> None:
-        with DAG(name="inner", inputs=[Parameter(name="x"), Parameter(name="y", default="d")]):
-            t.echo(name="e", arguments={"text": "{{inputs.parameters.x}}"})
+        with DAG(name="inner", fail_fast=False, inputs=[Parameter(name="x")]):
+            t.say(name="e", arguments={"text": "{{inputs.parameters.x}}"})
             t.say(name="s", depends="e", arguments={"text": "{{tasks.e.outputs.parameters.said}}"})
 
     def main() -> None:
-        Task(name="a", template="inner", with_items=[{"k": 1}], arguments={"x": "{{item.k}}"})
+        Task(name="a", template="inner", with_param='[{"k": "1"}]', arguments={"x": "{{item.k}}"})
         t.say(name="b", depends="a", arguments={"text": "{{workflow.parameters.p}} {{tasks.a.status}}"})
         t.say(name="c", depends="b", arguments={"text": "{{tasks.a.status}}"})
 
     built: dict[str, Any] = workflow(
         main,
-        lambda: t.say(name="z", arguments={"text": "{{workflow.status}} {{workflow.failures}}"}),
+        lambda: t.say(name="z", arguments={"text": "{{workflow.status}}"}),
         others=others,
         fields={"arguments": {"p": "1"}},
     ).to_dict()
@@ -73,15 +72,14 @@ CONTRADICTIONS: list[tuple[Broken, str]] = [
     (lambda w: _task(w, "main", "a")["arguments"]["parameters"].append({"name": "z", "value": "1"}), "has no input z"),
     (lambda w: _task(w, "main", "a")["arguments"].update(parameters=[]), "needs input x, which is not supplied"),
     (lambda w: _task(w, "main", "b").update(depends="aa"), "waits for aa, which no task is called; did you mean a?"),
-    (lambda w: _task(w, "main", "b").update(depends="a.Sucess"), "'Sucess' is no result"),
+    (lambda w: _task(w, "main", "b").update(depends="a.Sucess"), "'Sucess' is no supported result"),
     (lambda w: _task(w, "main", "a").update(depends="b"), "task a waits for itself"),
-    (lambda w: _task(w, "main", "b").update(dependencies=["a"]), "both depends and dependencies"),
     (lambda w: _says(w, "main", "b", "{{tasks.c.status}}"), "{{tasks.c.status}} refers to nothing that is known there"),
     (
         lambda w: _says(w, "inner", "s", "{{tasks.e.outputs.parameters.sad}}"),
         "did you mean tasks.e.outputs.parameters.said?",
     ),
-    (lambda w: _says(w, "main", "b", "{{item}}"), "{{item}} refers to nothing"),
+    (lambda w: _says(w, "main", "b", "{{item.k}}"), "{{item.k}} refers to nothing"),
     (lambda w: _says(w, "main", "b", "{{workflow.parameters.q}}"), "{{workflow.parameters.q}} refers to nothing"),
     (lambda w: _says(w, "main", "b", "{{workflow.status}}"), "{{workflow.status}} refers to nothing"),
     (lambda w: _says(w, "main", "b", "{{inputs.parameters.x}}"), "{{inputs.parameters.x}} refers to nothing"),
@@ -120,7 +118,11 @@ _TAR: dict[str, Any] = {"name": "t", "path": "/tmp/hera-outputs/artifacts/t", "a
 FOREIGN: list[tuple[Broken, str]] = [
     (lambda w: w["spec"].update(hooks={"exit": {}}), "spec/hooks is not supported"),
     (lambda w: w["spec"].update(volumeClaimTemplates=[]), "spec/volumeClaimTemplates is not supported"),
-    (lambda w: w["spec"].update(volumes=[{"name": "v", "hostPath": {}}]), "spec/volumes/v is no emptyDir"),
+    (lambda w: w["spec"].update(volumes=[]), "spec/volumes is not supported"),
+    (
+        lambda w: _template(w, "say").update(volumes=[{"name": "v", "hostPath": {}}]),
+        "templates/say/volumes/v is no emptyDir",
+    ),
     (
         lambda w: w["spec"].update(synchronization={"semaphores": []}),
         "spec/synchronization/semaphores is not supported",
@@ -131,26 +133,74 @@ FOREIGN: list[tuple[Broken, str]] = [
     (lambda w: _template(w, "say").update(pendingTimeout="5m"), "templates/say/pendingTimeout is not supported"),
     (lambda w: _template(w, "say").update(retryStrategy={"backoff": {}}), "retryStrategy/backoff is not supported"),
     (lambda w: _template(w, "say")["script"].update(command=["bash"]), "script/command is ['bash']"),
-    (lambda w: _template(w, "say")["script"].update(source="print(1)"), "script/source is no call of Hera's runner"),
+    (lambda w: _template(w, "say")["script"].update(source="print(1)"), "script/source is 'print(1)'; only"),
     (lambda w: _template(w, "say")["script"].update(args=["-c"]), "script/args is ['-c']"),
     (
         lambda w: _template(w, "say")["script"].update(env=[_SECRET]),
         "variable K comes from the cluster; give it in the environment",
+    ),
+    (lambda w: _template(w, "main").update(outputs={}), "templates/main/outputs is not supported"),
+    (lambda w: _template(w, "main")["dag"].pop("failFast"), "templates/main/dag/failFast is not false"),
+    (lambda w: _template(w, "main")["dag"].update(failFast=True), "templates/main/dag/failFast is True; only False"),
+    (lambda w: _template(w, "main").update(failFast=True), "templates/main/failFast is True; only False"),
+    (lambda w: _template(w, "say").update(nodeSelector={}), "templates/say/nodeSelector is not supported"),
+    (
+        lambda w: _template(w, "say").update(retryStrategy={"limit": "2", "retryPolicy": "Always"}),
+        "retryStrategy/retryPolicy is 'Always'; only 'OnError' is supported",
+    ),
+    (lambda w: _template(w, "say").update(retryStrategy={"limit": "2"}), "retryStrategy/retryPolicy is missing"),
+    (lambda w: _template(w, "say").update(retryStrategy={"retryPolicy": "OnError"}), "retryStrategy/limit is missing"),
+    (lambda w: _template(w, "say").update(timeout="5m"), "say/timeout is not supported without activeDeadlineSeconds"),
+    (
+        lambda w: _template(w, "say").update(podSpecPatch="{}"),
+        "templates/say/podSpecPatch is not supported: '{}' is no",
+    ),
+    (lambda w: w["spec"].update(templateDefaults={}), "spec/templateDefaults is not supported"),
+    (lambda w: w["spec"].update(archiveLogs=True), "spec/archiveLogs is not supported"),
+    (lambda w: w["spec"].update(parallelism=1), "spec/parallelism is not supported"),
+    (lambda w: w["spec"]["arguments"]["parameters"][0].pop("value"), "arguments/parameters/p/value is missing"),
+    (lambda w: _task(w, "main", "b").update(withItems=["a"]), "tasks/b/withItems is not supported"),
+    (lambda w: _task(w, "main", "b").update(dependencies=["a"]), "tasks/b/dependencies is not supported"),
+    *(
+        (
+            lambda w, depends=depends: _task(w, "main", "b").update(depends=depends),
+            f"templates/main/dag/tasks/b/depends is not supported: depends '{depends}' is not a supported condition",
+        )
+        for depends in ("a.AnySucceeded", "a.AllFailed", "a.Daemoned", "a.Skipped", "!a")
+    ),
+    (
+        lambda w: _task(w, "main", "b").update(when="'{{tasks.a.status}}' == 'x'"),
+        "tasks/b/when is not supported: when \"'word' == 'x'\" is not",
+    ),
+    *(
+        (
+            lambda w, tag=tag: _says(w, "main", "b", f"{{{{{tag}}}}}"),
+            f"tasks/b/arguments/parameters/text/value holds {{{{{tag}}}}}, which is not supported",
+        )
+        for tag in ("item", "workflow.namespace", "workflow.failures", "tasks.a.outputs.result", "tasks.a.exitCode")
+    ),
+    (
+        lambda w: _template(w, "say")["inputs"]["parameters"][0].update(default="d"),
+        "inputs/parameters/text/default is not supported",
+    ),
+    (
+        lambda w: _template(w, "say")["outputs"]["parameters"][0]["valueFrom"].update(default="d"),
+        "valueFrom/default is not supported",
     ),
     (lambda w: _task(w, "main", "b").update(hooks={}), "tasks/b/hooks is not supported"),
     (lambda w: _task(w, "main", "b").update(continueOn={"failed": True}), "tasks/b/continueOn is not supported"),
     (lambda w: _task(w, "main", "b").update(withSequence={"count": 1}), "tasks/b/withSequence is not supported"),
     (lambda w: _says(w, "main", "b", "{{=1+1}}"), "holds an expression tag"),
     (
-        lambda w: _template(w, "echo")["outputs"]["parameters"][0]["valueFrom"].update(path="/etc/passwd"),
+        lambda w: _template(w, "say")["outputs"]["parameters"][0]["valueFrom"].update(path="/etc/passwd"),
         "valueFrom/path is '/etc/passwd'",
     ),
     (
-        lambda w: _template(w, "echo")["outputs"]["parameters"][0]["valueFrom"].update(path="/tmp/hera-outputs/../x"),
+        lambda w: _template(w, "say")["outputs"]["parameters"][0]["valueFrom"].update(path="/tmp/hera-outputs/../x"),
         "valueFrom/path is '/tmp/hera-outputs/../x'",
     ),
     (
-        lambda w: _template(w, "echo")["outputs"].update(artifacts=[_TAR]),
+        lambda w: _template(w, "say")["outputs"].update(artifacts=[_TAR]),
         "artifacts/t/archive is {'tar': {}}",
     ),
 ]
@@ -176,5 +226,5 @@ def test_what_comes_from_the_cluster_may_come_from_the_environment() -> None:
 
 
 def test_the_lint_knows_the_tags_that_the_engine_gives() -> None:
-    given = scope.of_workflow("n", "u", {}, datetime.now(UTC), {}).keys()
-    assert given - {"workflow.status"} == WORKFLOW_TAGS
+    assert scope.of_workflow("n", "u", {}).keys() == WORKFLOW_TAGS
+    assert scope.for_exit_handler("Failed").keys() == EXIT_TAGS

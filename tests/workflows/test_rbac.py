@@ -23,9 +23,9 @@ from steps.cluster.kube.permissions import (
 )
 from steps.model import Visit
 from steps.settings import Settings, choose
+from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.fake_store import Request
 from workflows import rbac, render
 
 Object = dict[str, Any]
@@ -72,9 +72,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, Visit]:
     """Some run, and a way to wait that always begins with a watch."""
     plain = Client.until
 
-    def until(self: Client, resource: Any, namespace: Any, ready: Any, timeout_s: float, *, labels: str = "") -> Any:  # noqa: ANN401
+    def until(self: Client, resource: Any, namespace: Any, ready: Any, timeout_s: float, **more: Any) -> Any:  # noqa: ANN401
         looks = iter((False,))
-        return plain(self, resource, namespace, lambda f: next(looks, True) and ready(f), timeout_s, labels=labels)
+        return plain(self, resource, namespace, lambda f: next(looks, True) and ready(f), timeout_s, **more)
 
     monkeypatch.setattr(Client, "until", until)
     monkeypatch.setattr(reach, "CHECK_S", 0.01)
@@ -96,12 +96,11 @@ def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
     for dataplane in ("ebpf", "nftables", "iptables"):
         who.configure(visit.model_copy(update={"dataplane": dataplane}), settings)
     who.retreat(visit, "it can't be had here")
-    assert who.left(None)
+    assert who.left()
     client, _transport = direct_client(calico.store)
     variables = {**VARIABLES, "ARGO_WORKFLOW_NAME": "run-2"}
-    Kube("prod", client=client, variables=variables, say=lambda _s: None, sleep=calico.store.advance, gate_s=0).restore(
-        None
-    )
+    other = Kube("prod", client=client, variables=variables, say=lambda _s: None, sleep=calico.store.advance, gate_s=0)
+    other.restore()
 
 
 def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,10 +114,10 @@ def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pyt
     monkeypatch.setattr(gate, "without_rules", lambda _seen, _now: ("node-a",))
     later = calico.store.now() + timedelta(hours=1)
     assert observe._cure(client, standing, [], later, lambda _s: None)
-    crew = Crew(client, observe.TRIALS)
+    crew = Crew(client, pods.TRIALS)
     crew.serve(prepare.service())
     container = pods.Container("server", ("true",))
-    (manned,) = crew.man([pods.pod("server", observe.TRIALS, "server", "node-a", [container], "bench:1")])
+    (manned,) = crew.man([pods.pod("server", pods.TRIALS, "server", "node-a", [container], "bench:1")])
     client.log(manned["metadata"]["name"], BENCHMARK)
     assert visit.visit == 1
     who.clear()

@@ -20,6 +20,7 @@ from analysis.store import Store
 from analysis.terminal import Terminal
 from steps.cluster.kube import state
 from steps.cluster.kube.permissions import WORKFLOWS
+from steps.tasks.common import run_id
 from workflows import nightly
 from workflows.benchmark import NAME
 from workflows.deployment import argo
@@ -71,12 +72,12 @@ def is_whole(found: Object) -> None:
     assert report.headline == said
     assert "report" in [a["name"] for n in nodes if n["id"] == report.node for a in n["outputs"]["artifacts"]]
     if RESULTS:
-        name = found["metadata"]["name"]
+        run = run_id(found["metadata"]["name"], found["metadata"]["uid"])
         with database.connect(Store(RESULTS)) as con:
             rows = database.query(
-                con, "select trial, outcome from trials where run_id = $run", {"run": name}
+                con, "select trial, outcome from trials where run_id = $run", {"run": run}
             ).to_pylist()
-            runs = database.query(con, "select verdict from runs where run_id = $run", {"run": name}).to_pylist()
+            runs = database.query(con, "select verdict from runs where run_id = $run", {"run": run}).to_pylist()
         assert len(runs) == 1
         assert {row["outcome"] for row in rows} == {"measured"}
         assert len({row["trial"] for row in rows}) == len(rows) > 0

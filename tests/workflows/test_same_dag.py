@@ -57,8 +57,8 @@ def small() -> tuple[Object, Settings]:
                       environment="prod", results="s3://b")  # fmt: skip
     visits = make(settings)
     places = {
-        name: Placement(topology=name, client_node="node-a", host_network=name == "node-to-node", address="", port=1,
-                        connect_port=1, monitors=())
+        name: Placement(topology=name, client_node="node-a", host_network=name == "node-to-node", address="",
+                        ports={"iperf3": 1}, monitors=())
         for name in ("node-to-node", "pod-to-service")
     }  # fmt: skip
     told = settings.model_dump_json()
@@ -105,12 +105,19 @@ def test_a_small_run_has_these_nodes_in_this_order(tmp_path: Path) -> None:
             )
         ]
         tasks = ("configure", "configure(0)", "settle", "retreat", "prepare", "measure")
-        return [visit, base, *(f"{base}.{t}" for t in tasks), *(f"{base}.measure{b}" for b in below), f"{base}.clear"]
+        return [
+            visit,
+            f"{visit}.begin",
+            base,
+            *(f"{base}.{t}" for t in tasks),
+            *(f"{base}.measure{b}" for b in below),
+            f"{base}.clear",
+        ]
 
     assert [node.name for node in outcome.nodes] == [
         "run", "run.validate", "run.preflight", "run.snapshot", "run.snapshot(0)", "run.visit",
         *visit(1), *visit(2),
-        "run.collect", "run.collect(0)", "run.report", "run.report(0)", "run.verdict",
+        "run.collect", "run.report", "run.report(0)", "run.verdict",
         "run.onExit", "run.onExit.restore", "run.onExit.restore(0)", "run.onExit.collect", "run.onExit.report",
         "run.onExit.notify", "run.onExit.notify(0)",
     ]  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis import database, verdict
-from analysis.errors import BadInput, Problem
+from analysis.errors import BadInput, Problem, Unfit
 from analysis.store import Store
 from steps import raw
 from tests.steps import builders
@@ -154,6 +154,12 @@ def test_documents_that_can_not_be_looked_at_keep_nobody_from_the_store(
     said = capsys.readouterr()
     assert said.out == "n\n2\n"
     assert "Whether a killed run left anything can't be seen: " in said.err
+
+
+def test_a_store_that_can_not_be_read_at_all_is_one_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Unfit, match="the name is too long"):
+        stored.ask(str(tmp_path / ("x" * 300)), "", "")
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.s3

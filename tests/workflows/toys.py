@@ -17,33 +17,34 @@ def nothing() -> None:
     """A step that does nothing."""
 
 
-@script(constructor="runner", image="toy")
-def say(text: str) -> None:
-    sys.stdout.write(text)
-
-
-class Echoed(Output):
+class Said(Output):
     said: Annotated[str, Parameter(name="said")]
 
 
 @script(constructor="runner", image="toy")
-def echo(text: str = "default") -> Echoed:
-    return Echoed(said=text)
+def say(text: str) -> Said:
+    sys.stdout.write("what a step prints is nowhere kept\n")
+    return Said(said=text)
 
 
 @script(constructor="runner", image="toy")
-def fail(sentence: str = "") -> None:
-    if sentence:
-        Path(os.environ["BENCHMARK_TERMINATION_LOG"]).write_text(sentence)
+def fail() -> None:
     sys.stderr.write("last line\n")
     sys.exit(3)
 
 
 @script(constructor="runner", image="toy")
-def fail_if(text: str, bad: str) -> Echoed:
+def fail_saying(sentence: str) -> None:
+    Path(os.environ["BENCHMARK_TERMINATION_LOG"]).write_text(sentence)
+    sys.stderr.write("last line\n")
+    sys.exit(3)
+
+
+@script(constructor="runner", image="toy")
+def fail_if(text: str, bad: str) -> Said:
     if text == bad:
         sys.exit(f"{text} is bad")
-    return Echoed(said=text)
+    return Said(said=text)
 
 
 @script(constructor="runner", image="toy")
@@ -87,18 +88,17 @@ def keep(
             output=True,
         ),
     ],
-    fails: int = 0,
 ) -> None:
     kept.write_text(text)
-    if fails:
+    if text == "fails":
         raise RuntimeError(text)
 
 
 @script(constructor="runner", image="toy")
 def read_all(
     kept: Annotated[Path | None, S3Artifact(name="kept", key="raw/{{workflow.name}}", optional=True)],
-) -> None:
-    sys.stdout.write(",".join(sorted(f.name for f in Path(kept or "nowhere").rglob("*.txt"))))
+) -> Said:
+    return Said(said=",".join(sorted(f.name for f in Path(kept or "nowhere").rglob("*.txt"))))
 
 
 @script(constructor="runner", image="toy")
@@ -108,21 +108,21 @@ def progress() -> None:
 
 
 @script(constructor="runner", image="toy")
-def fail_until(counter: str, times: int) -> None:
+def leave_nothing_until(
+    counter: str,
+    times: int,
+    kept: Annotated[Path, S3Artifact(name="kept", key="kept.txt", archive=NoneArchiveStrategy(), output=True)],
+) -> None:
+    """Its first runs leave no artifact, and end as an Error by that."""
     place = Path(counter)
     place.write_text(place.read_text() + "x" if place.exists() else "x")
-    if len(place.read_text()) <= times:
-        sys.exit(1)
+    if len(place.read_text()) > times:
+        kept.write_text("x")
 
 
 @script(constructor="runner", image="toy")
-def environment(name: str) -> None:
-    sys.stdout.write(os.environ[name])
-
-
-@script(constructor="runner", image="toy")
-def say_much() -> None:
-    sys.stdout.write("x" * 300_000 + "the end\n")
+def environment(name: str) -> Said:
+    return Said(said=os.environ[name])
 
 
 @script(constructor="runner", image="toy")

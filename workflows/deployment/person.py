@@ -1,19 +1,18 @@
 """A cluster's API for whoever deploys and submits: with that person's own rights, outside the steps' table of them."""
 
 import copy
-import json
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlencode
 
 from analysis.errors import BadInput, Problem
 from steps.cluster.kube import permissions
+from steps.cluster.kube.api import watch
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.connect import way_to
-from steps.cluster.kube.faults import ConflictError, ExpiredError, TransientError
+from steps.cluster.kube.faults import ConflictError
 from steps.cluster.kube.permissions import Resource
 
 Object = dict[str, Any]
@@ -26,8 +25,6 @@ APPLY: Final = "application/apply-patch+yaml"
 PATIENCE_S: Final = 15.0
 """A person waits at a terminal; nothing switches the network meanwhile."""
 
-_LONGEST_WATCH_S: Final = 60
-_BETWEEN_WATCHES_S: Final = 0.2
 _RBAC: Final = "rbac.authorization.k8s.io"
 _ARGO: Final = "argoproj.io"
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace")
@@ -113,28 +110,24 @@ class Person(Client):
         return "unchanged" if _version(before) == _version(after) else "changed"
 
     def follow(self, resource: Resource, name: str, namespace: str) -> Iterator[Object]:
-        """An object now and after each change, until it is gone. A watch that breaks or is too old begins again.
+        """An object now and after each change, until it is gone.
 
         Raises:
             Problem: the API server can't be reached for longer than this client's patience.
         """
-        while (found := self.get(resource, name, namespace)) is not None:
-            yield found
-            query = {
-                "watch": "true",
-                "fieldSelector": f"metadata.name={name}",
-                "resourceVersion": _version(found),
-                "timeoutSeconds": str(_LONGEST_WATCH_S),
-            }
-            path = f"{self._path(resource, namespace)}?{urlencode(query)}"
-            try:
-                for line in self._transport.lines(path, f"the watch of {name}", read_s=_LONGEST_WATCH_S + 5.0):
-                    event = json.loads(line)
-                    if event.get("type") not in {"ADDED", "MODIFIED"}:
-                        break  # it is gone, or the watch is too old: looking again tells
-                    yield event["object"]
-            except (TransientError, ExpiredError, ValueError):
-                time.sleep(_BETWEEN_WATCHES_S)
+
+        def look() -> tuple[list[Object], str]:
+            # not a list, so that whoever may get and watch this object needs no other permission
+            found = self.get(resource, name, namespace)
+            return ([], "") if found is None else ([found], _version(found))
+
+        def events(version: str, seconds: int) -> Iterator[Object]:
+            return self._watch(resource, namespace, version, seconds, fields=f"metadata.name={name}")
+
+        for found in watch.changes(look, events):
+            if not found:
+                return
+            yield found[0]
 
 
 def called(found: Object) -> str:

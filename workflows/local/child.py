@@ -27,13 +27,12 @@ class Start:
     entrypoint: str
     arguments: Path
     env: dict[str, str]
-    stdout: Path
     stderr: Path
     artifacts: Path
 
 
 def _redirect(path: Path, *descriptors: int) -> None:
-    flags = os.O_RDONLY if str(path) == os.devnull else os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    flags = os.O_RDWR if str(path) == os.devnull else os.O_WRONLY | os.O_CREAT | os.O_APPEND
     opened = os.open(path, flags, 0o644)
     for descriptor in descriptors:
         os.dup2(opened, descriptor)
@@ -53,8 +52,7 @@ def run(start: Start) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(start.env)
-    _redirect(Path(os.devnull), 0)
-    _redirect(start.stdout, 1)
+    _redirect(Path(os.devnull), 0, 1)
     _redirect(start.stderr, 2)
     hera_artifact._DEFAULT_ARTIFACT_INPUT_DIRECTORY = f"{start.artifacts}/"  # noqa: SLF001 - a pod's is below /tmp
     sys.argv = ["hera.workflows.runner", "-e", start.entrypoint, str(start.arguments)]

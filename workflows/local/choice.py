@@ -44,9 +44,9 @@ class Choice:
             Unresolved: a tag has no value.
         """
         for tag, wanted, text in self.cases:
-            if (value := scope.get(tag)) is None:
+            if tag not in scope:
                 raise Unresolved(tag, "nothing of that name is known here")
-            if value == wanted:
+            if scope[tag] == wanted:
                 return text
         return self.otherwise
 

@@ -16,7 +16,6 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ from workflows.local.repository import Repository
 from workflows.local.shutdown import Shutdown, Strategy
 from workflows.local.support import refuse_unsupported
 from workflows.local.tags import render
-from workflows.local.walk import Walk, as_argument, safe_name
+from workflows.local.walk import Walk
 
 
 class Engine:
@@ -65,7 +64,7 @@ class Engine:
         """Check everything and make ready; nothing is written or run yet but the server that will fork the steps.
 
         Args:
-            template: a WorkflowTemplate or Workflow of Hera's, or what its `to_dict` gives.
+            template: a WorkflowTemplate of Hera's, or what its `to_dict` gives.
             arguments: the workflow's parameters that differ from their defaults.
             repository: where artifacts are kept: a directory, or a file:// or s3:// address.
             name: of the run; one is made from the template's name where None.
@@ -89,9 +88,7 @@ class Engine:
             raise BadInput("the workflow contradicts itself:\n" + "\n".join(f"- {p}" for p in problems))
         self._spec: dict[str, Any] = built["spec"]
         self._arguments = _complete(self._spec, arguments)
-        metadata = built.get("metadata", {})
-        stem = metadata.get("name") or metadata.get("generateName", "workflow").rstrip("-")
-        self.name = name or f"{stem}-{secrets.token_hex(3)}"
+        self.name = name or f"{built['metadata']['name']}-{secrets.token_hex(3)}"
         self.uid = uid or str(uuid.uuid4())
         self._holds = holds
         self._repository = repository
@@ -167,15 +164,15 @@ class Engine:
         around = Surroundings(repository, work, dict(os.environ), self._env, self._shutdown, self._tell)
         marks = contextlib.ExitStack()
         locks = [m["name"] for m in self._spec.get("synchronization", {}).get("mutexes", [])]
-        known = scope.of_workflow(self.name, self.uid, self._arguments, datetime.now(UTC), self._spec)
+        known = scope.of_workflow(self.name, self.uid, self._arguments)
         try:
             if self._holds:
                 marks.enter_context(repository.held(render(self._holds, known)))
             async with mutex.held(locks, f"run {self.name}", self._waiting, self._given_up, self._locks) as held:
-                walk = Walk(self._spec, around, known, self._log_key, self._locks)
+                walk = Walk(self._spec, around, known, self._locks)
                 began = time.monotonic()
                 self._tell(WorkflowStarted(self.name, self.uid))
-                phase, message = await self._walk(walk, began) if held else ("Failed", self._stopped())
+                phase, message = await self._walk(walk) if held else ("Failed", self._stopped())
         finally:
             marks.close()
             shutil.rmtree(work, ignore_errors=True)
@@ -184,18 +181,18 @@ class Engine:
         self._tell(WorkflowFinished(phase, message, duration_s))
         return Outcome(self.name, self.uid, phase, message, tuple(walk.nodes.values()), duration_s)
 
-    async def _walk(self, walk: Walk, began: float) -> tuple[Phase, str]:
+    async def _walk(self, walk: Walk) -> tuple[Phase, str]:
         limit = self._spec.get("activeDeadlineSeconds")
         alarm = self._loop.call_later(float(limit), self._shutdown.pass_deadline) if limit and self._loop else None
-        root = await walk.run(self._spec["entrypoint"], self._arguments, self.name, self.name)
+        root = await walk.run(self._spec["entrypoint"], self.name)
         if alarm is not None:
             alarm.cancel()
         phase: Phase = root.phase if root.phase in UNSUCCESSFUL else "Succeeded"
         message = self._stopped() if phase in UNSUCCESSFUL and self._shutdown.strategy else _why(walk.nodes, root)
         handler = self._spec.get("onExit")
         if handler and self._shutdown.strategy != "Terminate":
-            walk.enter_exit_handler(scope.for_exit_handler(phase, walk.nodes.values(), time.monotonic() - began))
-            at_exit = await walk.run(handler, {}, f"{self.name}.onExit", f"{self.name}.onExit")
+            walk.enter_exit_handler(scope.for_exit_handler(phase))
+            at_exit = await walk.run(handler, f"{self.name}.onExit")
             if phase == "Succeeded" and at_exit.phase in UNSUCCESSFUL:
                 phase, message = at_exit.phase, _why(walk.nodes, at_exit)
         if self._shutdown.strategy == "Terminate":
@@ -211,11 +208,6 @@ class Engine:
     def _stopped(self) -> str:
         return f"Stopped with strategy '{self._shutdown.strategy}'"
 
-    def _log_key(self, node: Node) -> str | None:
-        if not self._spec.get("archiveLogs"):
-            return None
-        return f"logs/{self.name}-{self.uid}/{safe_name(node.name.removeprefix(self.name).lstrip('.') or 'main')}.log"
-
 
 def _modules(spec: Mapping[str, Any]) -> list[str]:
     """Where the steps are. They have been imported to build the workflow, so they can be."""
@@ -224,17 +216,13 @@ def _modules(spec: Mapping[str, Any]) -> list[str]:
 
 
 def _complete(spec: Mapping[str, Any], arguments: Mapping[str, str]) -> dict[str, str]:
-    declared = {p["name"]: p.get("value") for p in spec.get("arguments", {}).get("parameters", [])}
+    declared: dict[str, str] = {p["name"]: p["value"] for p in spec.get("arguments", {}).get("parameters", [])}
     for name in arguments:
         if name not in declared:
             near = difflib.get_close_matches(name, declared, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(declared) or 'none'}."
             raise BadInput(f"the workflow has no parameter {name!r}; {hint}")
-    values = {name: arguments.get(name, None if v is None else as_argument(v)) for name, v in declared.items()}
-    missing = [name for name, value in values.items() if value is None]
-    if missing:
-        raise BadInput(f"the workflow's parameter {missing[0]!r} has no default and was not given.")
-    return {name: value for name, value in values.items() if value is not None}
+    return {**declared, **arguments}
 
 
 def _why(nodes: Mapping[str, Node], root: Node) -> str:

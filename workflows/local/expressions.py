@@ -1,62 +1,34 @@
-"""Argo's two little languages, parsed and evaluated without eval: `depends` and `when`.
+"""Argo's two conditions, parsed and evaluated without eval: the `depends` and the `when` of a task.
 
-Both are conditions joined by `&&`, `||`, `!` and parentheses. In `depends` a condition is a task's result
-(`a.Succeeded`, or `a` for "went well"); in `when` it compares two values (`'x' == 'y'`, `3 != 4`).
+A `depends` joins results of tasks (`a.Succeeded`, or `a` for "went well") by `&&`, `||` and parentheses. A `when`
+compares two words by `!=`. Argo knows more of both; what the benchmark's template does not use is refused.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, assert_never, cast
+from typing import Any, Final, assert_never
 
 from analysis.errors import BadInput
+from workflows.local.nodes import Phase
 
-Result = Literal["Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed"]
-RESULTS: Final[tuple[Result, ...]] = (
-    "Succeeded",
-    "Failed",
-    "Errored",
-    "Skipped",
-    "Omitted",
-    "Daemoned",
-    "AnySucceeded",
-    "AllFailed",
-)
-WENT_WELL: Final[tuple[Result, ...]] = ("Succeeded", "Skipped", "Daemoned")
+RESULTS: Final[Mapping[str, Phase]] = {
+    "Succeeded": "Succeeded",
+    "Failed": "Failed",
+    "Errored": "Error",
+    "Omitted": "Omitted",
+}
+"""The results of a task that a `depends` may name, each with the phase of its node."""
+WENT_WELL: Final[tuple[Phase, ...]] = ("Succeeded", "Skipped")
 """What the bare name of a task means in `depends`: any of these."""
-
-Value = str | float | bool
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A task ended in one of these ways; several only where the bare name stood."""
+    """A task ended in one of these phases; several only where the bare name stood."""
 
     task: str
-    results: tuple[Result, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two values are the same, or are not."""
-
-    left: Value
-    equal: bool
-    right: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """`true` or `false`, standing alone."""
-
-    value: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """The opposite."""
-
-    of: "Tree"
+    phases: tuple[Phase, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,207 +47,124 @@ class Either:
     right: "Tree"
 
 
-Leaf = Ended | Comparison | Truth
-Tree = Leaf | Not | Both | Either
+Tree = Ended | Both | Either
 
-_DEPENDS_TOKEN: Final = re.compile(r"\s*(?:(?P<sign>&&|\|\||!|\(|\))|(?P<word>[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.\w+)?))")
-_WHEN_TOKEN: Final = re.compile(
-    r"""\s*(?:(?P<sign>&&|\|\||==|!=|!|\(|\))
-         |(?P<quoted>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
-         |(?P<word>-?[\w.]+(?![\w.-])))""",
-    re.VERBOSE,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
+_TOKEN: Final = re.compile(r"\s*(&&|\|\||\(|\)|[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.\w+)?)")
+SIGNS: Final = frozenset({"&&", "||", "(", ")"})
+UNEQUAL: Final = "!="
+_WHEN: Final = re.compile(rf"\s*([A-Za-z]\w*)\s*{UNEQUAL}\s*([A-Za-z]\w*)\s*")
 
 
 class _Parser:
-    """Recursive descent: `||` binds least, then `&&`, then `!`."""
+    """Recursive descent: `||` binds less than `&&`."""
 
-    def __init__(self, field: str, text: str, token: re.Pattern[str]) -> None:
-        self.field = field
+    def __init__(self, text: str) -> None:
         self.text = text
-        self.tokens = list(self._split(token))
-        self.at = 0
-
-    def _split(self, token: re.Pattern[str]) -> Iterator[_Token]:
+        self.tokens = list[str]()
         position = 0
-        while self.text[position:].strip():
-            match = token.match(self.text, position)
+        while text[position:].strip():
+            match = _TOKEN.match(text, position)
             if match is None:
-                raise self.wrong(f"{self.text[position:].strip()!r} can't be read; put values in quotes")
-            kind = cast("str", match.lastgroup)
-            yield _Token(kind, match.group(kind))
+                raise self.wrong(f"{text[position:].strip()!r} can't be read")
+            self.tokens.append(match[1])
             position = match.end()
 
     def wrong(self, why: str) -> BadInput:
-        return BadInput(f"{self.field} {self.text!r} is not a condition: {why}.")
+        return BadInput(f"depends {self.text!r} is not a supported condition: {why}.")
 
-    def peek(self, *texts: str) -> bool:
-        token = self.tokens[self.at] if self.at < len(self.tokens) else None
-        return token is not None and token.kind == "sign" and token.text in texts
+    def take(self, *wanted: str) -> bool:
+        """Whether the next token is one of these; it is passed then."""
+        if not self.tokens or self.tokens[0] not in wanted:
+            return False
+        del self.tokens[0]
+        return True
 
-    def take(self) -> _Token:
-        if self.at == len(self.tokens):
-            raise self.wrong("it ends too early")
-        self.at += 1
-        return self.tokens[self.at - 1]
-
-    def whole(self, leaf: Callable[["_Parser"], Tree]) -> Tree:
-        tree = self.either(leaf)
-        if self.at < len(self.tokens):
-            raise self.wrong(f"{self.tokens[self.at].text!r} comes where && or || or the end should")
+    def whole(self) -> Tree:
+        tree = self.either()
+        if self.tokens:
+            raise self.wrong(f"{self.tokens[0]!r} comes where && or || or the end should")
         return tree
 
-    def either(self, leaf: Callable[["_Parser"], Tree]) -> Tree:
-        tree = self.both(leaf)
-        while self.peek("||"):
-            self.take()
-            tree = Either(tree, self.both(leaf))
+    def either(self) -> Tree:
+        tree = self.both()
+        while self.take("||"):
+            tree = Either(tree, self.both())
         return tree
 
-    def both(self, leaf: Callable[["_Parser"], Tree]) -> Tree:
-        tree = self.negated(leaf)
-        while self.peek("&&"):
-            self.take()
-            tree = Both(tree, self.negated(leaf))
+    def both(self) -> Tree:
+        tree = self.single()
+        while self.take("&&"):
+            tree = Both(tree, self.single())
         return tree
 
-    def negated(self, leaf: Callable[["_Parser"], Tree]) -> Tree:
-        if self.peek("!"):
-            self.take()
-            return Not(self.negated(leaf))
-        if self.peek("("):
-            self.take()
-            tree = self.either(leaf)
-            if not self.peek(")"):
+    def single(self) -> Tree:
+        if self.take("("):
+            tree = self.either()
+            if not self.take(")"):
                 raise self.wrong("a parenthesis is not closed")
-            self.take()
             return tree
-        return leaf(self)
-
-
-def _task_result(parser: _Parser) -> Tree:
-    token = parser.take()
-    if token.kind == "sign":
-        raise parser.wrong(f"{token.text!r} comes where a task should")
-    task, dot, result = token.text.partition(".")
-    if not dot:
-        return Ended(task, WENT_WELL)
-    if result not in RESULTS:
-        raise parser.wrong(f"{result!r} is no result of a task; there are {', '.join(RESULTS)}")
-    return Ended(task, (result,))
-
-
-def _value(parser: _Parser) -> Value:
-    token = parser.take()
-    if token.kind == "sign":
-        raise parser.wrong(f"{token.text!r} comes where a value should")
-    if token.kind == "quoted":
-        return re.sub(r"\\(.)", r"\1", token.text[1:-1])
-    if token.text in {"true", "false"}:
-        return token.text == "true"
-    try:
-        return float(token.text)
-    except ValueError:
-        return token.text
-
-
-def _comparison(parser: _Parser) -> Tree:
-    left = _value(parser)
-    if parser.peek("==", "!="):
-        equal = parser.take().text == "=="
-        return Comparison(left, equal, _value(parser))
-    if not isinstance(left, bool):
-        raise parser.wrong(f"{left!r} stands alone and is neither true nor false; compare it by == or !=")
-    return Truth(left)
+        if not self.tokens:
+            raise self.wrong("it ends too early")
+        token = self.tokens.pop(0)
+        if token in SIGNS:
+            raise self.wrong(f"{token!r} comes where a task should")
+        task, dot, result = token.partition(".")
+        if dot and result not in RESULTS:
+            raise self.wrong(f"{result!r} is no supported result of a task; those are {', '.join(RESULTS)}")
+        return Ended(task, (RESULTS[result],) if dot else WENT_WELL)
 
 
 def parse_depends(text: str) -> Tree:
     """The condition on which a task starts.
 
     Raises:
-        BadInput: it can't be read, or names a result that no task has.
+        BadInput: it can't be read, or it names a result or an operator that isn't supported.
     """
-    return _Parser("depends", text, _DEPENDS_TOKEN).whole(_task_result)
-
-
-def depends_on_all(tasks: list[str]) -> Tree | None:
-    """What the older field `dependencies` means: all of them went well. None: it waits for nothing."""
-    tree: Tree | None = None
-    for task in tasks:
-        leaf = Ended(task, WENT_WELL)
-        tree = leaf if tree is None else Both(tree, leaf)
-    return tree
+    return _Parser(text).whole()
 
 
 def condition_of(task: Mapping[str, Any]) -> Tree | None:
-    """On what a DAG's task waits: its `depends`, or its `dependencies`; None: on nothing.
+    """On what a DAG's task waits; None: on nothing.
 
     Raises:
-        BadInput: it has both, or it can't be read.
+        BadInput: it can't be read.
     """
-    if task.get("depends") and task.get("dependencies"):
-        raise BadInput("it has both depends and dependencies, and Argo takes one of them.")
-    return parse_depends(task["depends"]) if task.get("depends") else depends_on_all(task.get("dependencies", []))
-
-
-def leaves(tree: Tree) -> Iterator[Leaf]:
-    """The conditions in it, from left to right."""
-    match tree:
-        case Not(of):
-            yield from leaves(of)
-        case Both(left, right) | Either(left, right):
-            yield from leaves(left)
-            yield from leaves(right)
-        case Ended() | Comparison() | Truth():
-            yield tree
-        case _:
-            assert_never(tree)
+    return parse_depends(task["depends"]) if "depends" in task else None
 
 
 def tasks_in(tree: Tree | None) -> tuple[str, ...]:
     """The tasks that a `depends` waits for, each once, in the order in which they stand."""
-    if tree is None:
-        return ()
-    return tuple(dict.fromkeys(leaf.task for leaf in leaves(tree) if isinstance(leaf, Ended)))
-
-
-def evaluate(tree: Tree, holds: Callable[[Leaf], bool]) -> bool:
-    """Whether the whole holds, given which of its conditions do."""
     match tree:
-        case Not(of):
-            return not evaluate(of, holds)
-        case Both(left, right):
-            return evaluate(left, holds) and evaluate(right, holds)
-        case Either(left, right):
-            return evaluate(left, holds) or evaluate(right, holds)
-        case Ended() | Comparison() | Truth():
-            return holds(tree)
+        case None:
+            return ()
+        case Ended(task):
+            return (task,)
+        case Both(left, right) | Either(left, right):
+            return tuple(dict.fromkeys((*tasks_in(left), *tasks_in(right))))
         case _:
             assert_never(tree)
 
 
-def _compare(leaf: Leaf) -> bool:
-    match leaf:
-        case Comparison(left, equal, right):
-            return (type(left) is type(right) and left == right) is equal
-        case Truth(value):
-            return value
-        case Ended():
-            raise AssertionError(leaf)
+def evaluate(tree: Tree, phases: Mapping[str, Phase]) -> bool:
+    """Whether the whole holds, given the phases in which tasks ended. A task that isn't among them has no result."""
+    match tree:
+        case Ended(task, wanted):
+            return phases.get(task) in wanted
+        case Both(left, right):
+            return evaluate(left, phases) and evaluate(right, phases)
+        case Either(left, right):
+            return evaluate(left, phases) or evaluate(right, phases)
         case _:
-            assert_never(leaf)
+            assert_never(tree)
 
 
 def when_holds(text: str) -> bool:
-    """Whether a `when`, its tags already replaced, is true. Values of two types are never the same, as on Argo.
+    """Whether a `when`, its tags already replaced, is true.
 
     Raises:
-        BadInput: it can't be read, or does more than compare by == and !=.
+        BadInput: it does something else than compare two words by !=.
     """
-    return evaluate(_Parser("when", text, _WHEN_TOKEN).whole(_comparison), _compare)
+    match = _WHEN.fullmatch(text)
+    if match is None:
+        raise BadInput(f"when {text!r} is not a supported condition: only WORD {UNEQUAL} WORD is.")
+    return match[1] != match[2]

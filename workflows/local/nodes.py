@@ -14,20 +14,10 @@ DISPLAY_NAME: Final = "workflows.argoproj.io/display-name"
 
 
 @dataclass(slots=True)
-class Outputs:
-    """What a node hands on. A parameter that is None was declared, but never came to be (its node was skipped)."""
-
-    parameters: dict[str, str | None] = field(default_factory=dict)
-    result: str | None = None
-    exit_code: int | None = None
-
-
-@dataclass(slots=True)
 class Node:
-    """One node. Times are seconds of a monotonic clock; `children` are the names of a loop's or a retry's attempts.
+    """One node. Times are seconds of a monotonic clock; `outputs` are the parameters that it hands on.
 
     `message`: why it failed or was skipped; for a step that failed, its own sentence.
-    `log`: the key in the repository of what the step wrote, where logs are archived.
     """
 
     name: str
@@ -38,24 +28,14 @@ class Node:
     phase: Phase = "Pending"
     message: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
-    outputs: Outputs = field(default_factory=Outputs)
-    children: list[str] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
     started_s: float = 0.0
     finished_s: float | None = None
-    log: str | None = None
 
     @property
     def duration_s(self) -> float | None:
         """How long it took; None while it isn't over."""
         return None if self.finished_s is None else self.finished_s - self.started_s
-
-    @property
-    def message_on_argo(self) -> str:
-        """The message with the words that Argo puts around the sentence of a step that failed."""
-        code = self.outputs.exit_code
-        if self.kind == "Pod" and self.phase == "Failed" and code:
-            return f"main: Error (exit code {code}): {self.message}"
-        return self.message
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
-"""One pod, on this machine: directories of its own, input artifacts, the step's process, outputs, log and message."""
+"""One pod, on this machine: directories of its own, input artifacts, the step's process, outputs and message."""
 
 import asyncio
 import contextlib
-import json
 import shutil
 import signal
 import tempfile
@@ -18,11 +17,9 @@ from workflows.local.events import Event, NodeLog, NodeProgress
 from workflows.local.nodes import Node
 from workflows.local.process import StepProcess, Tail
 from workflows.local.repository import Repository
+from workflows.local.semantics.paths import INPUTS, OUTPUTS
 from workflows.local.shutdown import Shutdown
 
-OUTPUTS: Final = "/tmp/hera-outputs"  # noqa: S108 - the name by which templates know it; each step gets its own
-INPUTS: Final = "/tmp/hera-inputs/artifacts"  # noqa: S108
-RESULT_LIMIT_BYTES: Final = 256 * 1024
 _MESSAGE_LIMIT_BYTES: Final = 4096
 _WATCH_S: Final = 0.05
 _TOO_LONG: Final = "Pod was active on the node longer than the specified deadline"
@@ -51,7 +48,6 @@ class Pod:
         self._home = Path(tempfile.mkdtemp(prefix="step-", dir=around.work))
         self._outputs = self._home / "outputs"
         self._inputs = self._home / "inputs"
-        self._stdout = self._home / "stdout"
         self._stderr = self._home / "stderr"
         self._last_words = self._home / "termination-log"
         self._progress_file = self._home / "progress"
@@ -59,12 +55,8 @@ class Pod:
         self._tail = Tail(self._stderr)
         self._last_line = ""
 
-    async def run(self, log_key: str | None) -> None:
-        """Run it and set the node's phase, message and outputs. Its directories are gone afterwards.
-
-        Args:
-            log_key: where in the repository to keep what the step wrote; None: nowhere.
-        """
+    async def run(self) -> None:
+        """Run it and set the node's phase, message and outputs. Its directories are gone afterwards."""
         node, around = self._node, self._around
         refusal = around.shutdown.refusal(in_exit_handler=self._in_exit_handler)
         if refusal is not None:
@@ -76,8 +68,6 @@ class Pod:
             await self._fetch_inputs()
             code = await self._execute()
             await self._collect(code)
-            if log_key is not None:
-                await self._keep_log(log_key)
         except Problem as problem:
             node.phase, node.message = "Error", str(problem)
         except OSError as error:
@@ -115,7 +105,7 @@ class Pod:
         arguments = self._home / "arguments.json"
         arguments.write_text(script["source"])
         entrypoint = script["args"][script["args"].index("-e") + 1]
-        step = StepProcess(Start(entrypoint, arguments, self._environment(), self._stdout, self._stderr, self._inputs))
+        step = StepProcess(Start(entrypoint, arguments, self._environment(), self._stderr, self._inputs))
         shutdown = self._around.shutdown
         shutdown.watch(step, in_exit_handler=self._in_exit_handler)
         watching = asyncio.create_task(self._watch())
@@ -154,9 +144,6 @@ class Pod:
 
     async def _collect(self, code: int) -> None:
         node, template = self._node, self._template
-        node.outputs.exit_code = code if code >= 0 else 128 - code
-        raw = self._stdout.read_bytes()[-RESULT_LIMIT_BYTES:] if self._stdout.exists() else b""
-        node.outputs.result = raw.decode(errors="replace").rstrip("\n")
         missing = [*self._read_parameters(), *await self._keep_artifacts()]
         if code != 0 or node.message:
             node.phase = "Failed"
@@ -172,9 +159,7 @@ class Pod:
         for parameter in self._template.get("outputs", {}).get("parameters", []):
             file = self._here(parameter["valueFrom"]["path"])
             if file.exists():
-                self._node.outputs.parameters[parameter["name"]] = file.read_text().removesuffix("\n")
-            elif "default" in parameter["valueFrom"]:
-                self._node.outputs.parameters[parameter["name"]] = str(parameter["valueFrom"]["default"])
+                self._node.outputs[parameter["name"]] = file.read_text().removesuffix("\n")
             else:
                 missing.append(f"output parameter {parameter['name']}")
         return missing
@@ -203,15 +188,3 @@ class Pod:
                 return f"{ended}: out of memory, or somebody killed it"
             return ended
         return self._last_line or f"the step ended with exit code {code} and said nothing"
-
-    async def _keep_log(self, key: str) -> None:
-        log = self._home / "main.log"
-        parts = [p.read_bytes() for p in (self._stderr, self._stdout) if p.exists()]
-        log.write_bytes(b"".join(parts))
-        await asyncio.to_thread(self._around.repository.put, log, key)
-        self._node.log = key
-
-
-def parameters_as_json(declared: list[dict[str, Any]], values: Mapping[str, str | None]) -> str:
-    """What `{{inputs.parameters}}` holds: the declared parameters, each with its value."""
-    return json.dumps([{**p, "value": values[p["name"]]} for p in declared])

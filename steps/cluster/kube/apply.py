@@ -1,22 +1,24 @@
 """Carry out the actions of a switch on a cluster, each so that it may be repeated after having been cut short."""
 
+import operator
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
 from analysis.errors import Problem
 from steps.cluster.kube import actions, felix, kube_proxy, permissions
 from steps.cluster.kube.actions import Action, Await, Create, Delete, RestartKubeProxy, Write
+from steps.cluster.kube.api.retries import through_conflicts
 from steps.cluster.kube.client import FIELD_MANAGER, Client
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.faults import ConflictError
 from steps.cluster.kube.fields import merge_patch, read
 from steps.cluster.kube.patches import PROXY, PROXY_CONFIG
 from steps.cluster.kube.permissions import DAEMONSETS, INSTALLATIONS, KUBE_PROXY, KUBE_SYSTEM, PODS, TIGERA_STATUSES
+from steps.cluster.kube.seen import CALICO_NODE
 from steps.model import Change
+from steps.polling import poll
 
 Object = dict[str, Any]
 Say = Callable[[str], None]
@@ -40,7 +42,6 @@ _BEFORE: Final = timedelta(minutes=10)
 """How far back a log is read, to know in which mode the process before the change was."""
 
 _POLL_S: Final = 1.0
-_ATTEMPTS: Final = 6
 
 
 class Applier:
@@ -99,16 +100,8 @@ class Applier:
             self._client.patch(ref.resource, ref.name, patch, ref.namespace)
             return True
 
-        # a status that was updated in between is no quarrel: read again, and see
-        attempts = Retrying(
-            retry=retry_if_exception_type(ConflictError),
-            stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_random_exponential(multiplier=0.1, max=2),
-            sleep=self._sleep,
-            reraise=True,
-        )
-        done: bool = attempts(once)
-        return done
+        # a concurrent status update is not a conflict: read again, and see
+        return through_conflicts(once, self._sleep)
 
     def _create(self, action: Create) -> bool:
         metadata = action.body.get("metadata", {})
@@ -163,8 +156,8 @@ class Applier:
                 f"`kubectl -n {KUBE_SYSTEM} describe pods -l {self._labels()}`."
             )
         started = max((datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in fresh), default=None)
-        while started is not None and self._client.now() < started + timedelta(seconds=_STEADY_S):
-            self._sleep(_POLL_S)
+        if started is not None:
+            self._poll(lambda: self._client.now() >= started + timedelta(seconds=_STEADY_S))
 
     def _off_ebpf(self) -> None:
         resource = self._switching_resource()
@@ -172,25 +165,29 @@ class Applier:
         # an aggregated API notes no times: then it is as if it were switched off now
         changed = noted or self._client.now()
         namespace = self._facts.calico_namespace or KUBE_SYSTEM
-        while (now := self._client.now()) < changed + timedelta(seconds=OFF_EBPF_S):
+
+        def has_left() -> bool:
+            now = self._client.now()
+            if now >= changed + timedelta(seconds=OFF_EBPF_S):
+                return True
             logs = [
-                self._client.log(pod["metadata"]["name"], namespace, container="calico-node", since=changed - _BEFORE)
-                for pod in self._client.list(PODS, namespace, labels="k8s-app=calico-node")
+                self._client.log(pod["metadata"]["name"], namespace, container=CALICO_NODE, since=changed - _BEFORE)
+                for pod in self._client.list(PODS, namespace, labels=self._facts.agent_labels)
             ]
-            if now >= changed + timedelta(seconds=LEAST_OFF_EBPF_S) and all(_has_left_ebpf(log) for log in logs):
-                return
-            self._sleep(_POLL_S)
+            return now >= changed + timedelta(seconds=LEAST_OFF_EBPF_S) and all(_has_left_ebpf(log) for log in logs)
+
+        self._poll(has_left)
 
     def _available(self) -> None:
-        end = time.monotonic() + AVAILABLE_S
-        message = ""
-        while time.monotonic() < end:
+        def look() -> tuple[bool, str]:
             installation = self._client.get(INSTALLATIONS, permissions.DEFAULT)
-            status = self._client.get(TIGERA_STATUSES, "calico")
-            ready, message = _is_available(installation, status)
-            if ready:
-                return
-            self._sleep(_POLL_S)
+            return _is_available(installation, self._client.get(TIGERA_STATUSES, "calico"))
+
+        # polled: what is wanted is said by two kinds, and a watch is of one
+        is_available = operator.itemgetter(0)
+        ready, message = poll(look, is_available, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep)
+        if ready:
+            return
         raise Problem(
             f"{self._client.where}: the operator does not report Calico as available after {AVAILABLE_S:.0f} s "
             f"({message or 'it gives no reason'}): look at `kubectl describe tigerastatus calico`."
@@ -198,8 +195,11 @@ class Applier:
 
     def _outlast(self, since: datetime | None) -> None:
         """Wait for the next second: a pod made in the second of a change could not be told from an old one."""
-        while since is not None and self._client.now() <= since:
-            self._sleep(_POLL_S)
+        self._poll(lambda: since is None or self._client.now() > since)
+
+    def _poll(self, is_so: Callable[[], bool]) -> None:
+        """Until it is so by the server's clock, which nothing watches, and which sets the end, too."""
+        poll(is_so, bool, pause_s=_POLL_S, sleep=self._sleep)
 
     def _switching_resource(self) -> permissions.Resource:
         if self._facts.install == "operator" or self._facts.group is None:

@@ -1,7 +1,6 @@
 """The verbs of a cluster's API on objects as JSON has them; each call is held against the table of permissions."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -9,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 from steps.cluster.kube import permissions
+from steps.cluster.kube.api import watch
+from steps.cluster.kube.api.denials import BETWEEN
 from steps.cluster.kube.api.identity import Login
-from steps.cluster.kube.faults import ApiError, ExpiredError, TransientError
+from steps.cluster.kube.faults import ApiError, ExpiredError
 from steps.cluster.kube.permissions import BENCHMARK, Permission, Resource
 from steps.cluster.kube.transport import PATIENCE_S, Transport
 
@@ -31,8 +32,7 @@ _ALL: Final = "All"
 """The stages of a request that a dry run goes through: all but keeping the result."""
 
 _PAGE: Final = 500
-_LONGEST_WATCH_S: Final = 60.0
-_BETWEEN_WATCHES_S: Final = 0.1
+_VERSION: Final = "/version"
 
 
 class Client:
@@ -175,7 +175,7 @@ class Client:
 
     def version(self) -> str | None:
         """The API server's version, such as v1.35.4."""
-        return self._must("GET", "/version", "the server's version").get("gitVersion")
+        return self._must("GET", _VERSION, "the server's version").get("gitVersion")
 
     def now(self) -> datetime:
         """The API server's clock, to the second: what its timestamps and a log's `since` are measured by.
@@ -183,7 +183,7 @@ class Client:
         Raises:
             ApiError: its answer bears no date.
         """
-        stamp = self._transport.header("/version", "the server's clock", "Date")
+        stamp = self._transport.header(_VERSION, "the server's clock", "Date")
         if stamp is None:
             raise ApiError(f"{self.where}: the API server's answers bear no date: a proxy before it may strip it.", 0)
         return parsedate_to_datetime(stamp).astimezone(UTC)
@@ -196,34 +196,26 @@ class Client:
         timeout_s: float,
         *,
         labels: str = "",
+        every_s: float = watch.LONGEST_S,
     ) -> Objects | None:
         """Watch objects until they are as wanted: those objects, or None when time is up.
-
-        A watch that breaks, ends, or is told that its version is too old (410) begins again with a new list.
 
         Args:
             resource: their kind.
             namespace: their namespace.
-            ready: sees all of them after each change.
+            ready: sees all of them after each change, and at least every `every_s`.
             timeout_s: give up after this.
             labels: which of them.
+            every_s: for a `ready` that waits for time to pass, too.
         """
-        end = time.monotonic() + timeout_s
-        while True:
-            items, version = self._list(resource, namespace, labels, "")
-            seen = {item["metadata"]["uid"]: item for item in items}
-            if ready([*seen.values()]):
-                return [*seen.values()]
-            if time.monotonic() >= end:
-                return None
-            try:
-                for event in self._watch(resource, namespace, labels, version, end):
-                    _follow(event, seen)
-                    if ready([*seen.values()]):
-                        return [*seen.values()]
-            except (TransientError, ExpiredError):
-                pass
-            time.sleep(_BETWEEN_WATCHES_S)
+
+        def look() -> tuple[Objects, str]:
+            return self._list(resource, namespace, labels, "")
+
+        def events(version: str, seconds: int) -> Iterator[Object]:
+            return self._watch(resource, namespace, version, seconds, labels=labels)
+
+        return next((found for found in watch.changes(look, events, timeout_s, every_s) if ready(found)), None)
 
     def _list(self, resource: Resource, namespace: str | None, labels: str, fields: str) -> tuple[Objects, str]:
         self._permit("list", resource, namespace, "")
@@ -249,21 +241,21 @@ class Client:
                 return items, page.get("metadata", {}).get("resourceVersion", "")
 
     def _watch(
-        self, resource: Resource, namespace: str | None, labels: str, version: str, end: float
+        self,
+        resource: Resource,
+        namespace: str | None,
+        version: str,
+        seconds: int,
+        *,
+        labels: str = "",
+        fields: str = "",
     ) -> Iterator[Object]:
         self._permit("watch", resource, namespace, "")
-        seconds = max(1, round(min(_LONGEST_WATCH_S, end - time.monotonic())))
-        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds), "labelSelector": labels}
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
+        path = self._path(resource, namespace) + _query({**query, "labelSelector": labels, "fieldSelector": fields})
         what = f"the watch of {resource.plural}"
-        path = self._path(resource, namespace) + _query(query)
-        for line in self._transport.lines(path, what, read_s=seconds + 5.0):
-            try:
-                event: Object = json.loads(line)
-            except ValueError:
-                raise TransientError(f"{self.where}: {what} was cut in the middle of an event.") from None
-            if event.get("type") == "ERROR":
-                raise ExpiredError(f"{self.where}: {what} fell behind.", event.get("object", {}).get("code", 0))
-            yield event
+        lines = self._transport.lines(path, what, read_s=seconds + watch.SLACK_S)
+        return watch.parsed(lines, f"{self.where}: {what}")
 
     def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> None:
         if not permissions.covered(verb, resource, namespace, name, subresource):
@@ -297,19 +289,14 @@ class Client:
         if text is None:
             return None
         try:
-            found: Object = json.loads(text)
-        except ValueError:
-            raise ApiError(f"{self.where}: {what}: the answer is no JSON: {text[:80]!r}.", 0) from None
+            found: Object | None = json.loads(text)
+        except (ValueError, RecursionError):
+            found = None
+        # every object of Kubernetes says its kind, but for the server's version
+        if not isinstance(found, dict) or not (isinstance(found.get("kind"), str) or path == _VERSION):
+            shown = " ".join(text[:80].decode(errors="replace").split())
+            raise ApiError(f"{self.where}: {what}: the answer is {shown!r}. {BETWEEN}", 0)
         return found
-
-
-def _follow(event: Object, seen: dict[str, Object]) -> None:
-    changed = event.get("object", {})
-    uid = changed.get("metadata", {}).get("uid")
-    if event.get("type") in {"ADDED", "MODIFIED"}:
-        seen[uid] = changed
-    elif event.get("type") == "DELETED":
-        seen.pop(uid, None)
 
 
 def _query(values: dict[str, str]) -> str:

@@ -1,29 +1,28 @@
 """Switch a cluster to a dataplane, from whatever state it is in; finish what was begun."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from analysis import words
 from analysis.errors import Problem, Unfit
-from steps.cluster.kube import discover, kube_proxy, nodes, patches, state, unfit
+from steps.catalogue.dataplanes import AS_IS, BY_NAME
+from steps.cluster.kube import direct_return, discover, kube_proxy, nodes, patches, state, unfit
 from steps.cluster.kube.actions import Action, Create, command
 from steps.cluster.kube.apply import Applier, Say
 from steps.cluster.kube.client import FIELD_MANAGER, Client
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.fields import Field, Ref, Value
+from steps.cluster.kube.nodes import Node
 from steps.cluster.kube.permissions import felix_configurations
 from steps.cluster.kube.rehearsal import rehearse
 from steps.cluster.kube.seen import Seen, look
-from steps.cluster.kube.signs import EBPF, EBPF_DSR
 from steps.cluster.kube.state import Owner
-from steps.model import Change
+from steps.model import Change, Finding, Visit
+from steps.settings import Settings
 
 Object = dict[str, Any]
-
-
-EBPFS: Final = frozenset({EBPF, EBPF_DSR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,20 @@ class Standing:
     facts: Facts
     objects: Mapping[Ref, Object | None]
     current: dict[Field, Value]
+
+    @property
+    def dataplane(self) -> str | None:
+        """What runs, by its name in the catalogue; None where that can't be told."""
+        return self.facts.dataplane
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes of the cluster."""
+        return self.facts.nodes
+
+    def outside_findings(self, outside: Node, entry: str, settings: Settings) -> Iterator[Finding]:
+        """What Felix's opt-outs from direct return mean for a client outside, which asks at the node `entry`."""
+        return direct_return.findings(self.facts.dsr_opt_outs, outside, entry, settings)
 
     @property
     def stale(self) -> bool:
@@ -65,7 +78,13 @@ def stand(client: Client, *, to_switch: bool) -> Standing:
 def snapshot(client: Client, standing: Standing, asked_nodes: str) -> Object:
     """What is there now, as it would be put back."""
     chosen = nodes.choose(standing.facts.nodes, asked_nodes)
-    return state.snapshot(standing.facts, standing.objects, chosen, client.now())
+    return state.snapshot(
+        standing.objects,
+        chosen,
+        client.now(),
+        dataplane=standing.facts.dataplane,
+        kube_proxy_config_key=standing.facts.kube_proxy_config_key,
+    )
 
 
 def plan(standing: Standing, dataplane: str, original: Object | None) -> list[Action]:
@@ -76,7 +95,7 @@ def plan(standing: Standing, dataplane: str, original: Object | None) -> list[Ac
     """
     facts, current = standing.facts, standing.current
     before = original_fields(original) if original else current
-    if dataplane == "as-is":
+    if dataplane == AS_IS:
         # what ran before the run, which an earlier visit may have changed
         return patches.order(current, patches.restored(before, current), facts, stale=standing.stale)
     if reason := cannot_switch(facts):
@@ -96,6 +115,7 @@ def configure(
     say: Say,
     sleep: Callable[[float], None],
     *,
+    visit: Visit | None = None,
     before: Callable[[Standing, tuple[str, ...], bool], None] = lambda _standing, _measured, _switches: None,
 ) -> list[Change]:
     """Switch, with every write tried first, and the lock taken and the snapshot written before the first change.
@@ -109,6 +129,7 @@ def configure(
         asked_nodes: the two nodes that a person chose; empty: choose.
         say: hears what is done.
         sleep: passes time.
+        visit: of the run that it is for, which the lock then names; None: a person asks, or a visit is left.
         before: is called once the cluster is held and before the first change, with the measured nodes and whether
             there is a change.
 
@@ -131,8 +152,7 @@ def configure(
     rehearse(client, standing.facts, standing.seen.kube_proxy_pods, todo if held is not None else [lock, *todo])
     # a run holds the cluster from its first visit on, lest another switches it under one that had nothing to change
     held = held or state.take(client, owner, taken, client.now())
-    if dataplane in EBPFS and not held.ebpf:
-        state.note(client, held, ebpf=True)
+    state.note(client, held, ebpf=BY_NAME[dataplane].bpf and not held.ebpf, visit=visit)
     before(standing, tuple(taken["nodes"]), bool(todo))
     return Applier(client, standing.facts, say, sleep).carry_out(todo)
 

@@ -81,24 +81,18 @@ class Crew:
 
     def _awaited(self, wanted: dict[str, Object], timeout_s: float) -> list[Object]:
         """The pods once it is decided whether they are ready, one has no node for too long, or time is up."""
-        end = time.monotonic() + timeout_s
         since: dict[str, float] = {}
-        while True:
-            left_s = end - time.monotonic()
-            decided = self._client.until(
-                PODS,
-                BENCHMARK,
-                lambda all_: _decided(all_, wanted),
-                min(max(left_s, 0.0), _LOOK_S),
-                labels=self._labels,
-            )
-            if decided is not None:
-                return decided
-            there = self.pods()
-            now = time.monotonic()
+        last: list[Object] = []
+
+        def decided(found: list[Object]) -> bool:
+            nonlocal since, last
+            last, now = found, time.monotonic()
+            there = {p["metadata"]["name"]: p for p in found}
             since = {name: since.get(name, now) for name in wanted if name in there and pods.is_unplaced(there[name])}
-            if now >= end or any(now - began >= UNPLACED_S for began in since.values()):
-                return list(there.values())
+            return _decided(found, wanted) or any(now - began >= UNPLACED_S for began in since.values())
+
+        self._client.until(PODS, BENCHMARK, decided, timeout_s, labels=self._labels, every_s=_LOOK_S)
+        return last
 
     def dismiss(self, *, keep_services: bool = False, wait: bool = True) -> None:
         """Take all of them away, and unless told otherwise wait until the pods are gone. Safe to run twice."""

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
-from steps.catalogue.topologies import BY_NAME
+from steps.catalogue.dataplanes import BY_NAME, Arm
+from steps.catalogue.topologies import BY_NAME as TOPOLOGIES
 from steps.cluster.kube.nodes import Node
 from steps.model import Finding
 from steps.settings import Settings
@@ -16,7 +17,6 @@ ENVIRONMENT: Final = "calico-node's environment"
 """Holds what beats every FelixConfiguration."""
 
 _FIELD: Final = "bpfDSROptoutCIDRs"
-_DSR: Final = "ebpf-dsr"
 _DEFAULT: Final = "default"
 _OF_NODE: Final = "node."
 
@@ -43,8 +43,10 @@ def findings(held: Mapping[str, tuple[str, ...]], client: Node, entry: str, sett
     """
     if not held:
         return
-    from_outside = {cell.topology for cell in settings.cells if BY_NAME[cell.topology].through_node}
-    if not from_outside or not any(arm.partition("+")[0] == _DSR for arm in settings.dataplanes):
+    from_outside = {cell.topology for cell in settings.cells if TOPOLOGIES[cell.topology].through_node}
+    asked = dict.fromkeys(BY_NAME[Arm.parse(arm).name] for arm in settings.dataplanes)
+    direct = [entry.name for entry in asked if entry.direct_return]
+    if not from_outside or not direct:
         return
     addresses = client.addresses or ((client.address,) if client.address else ())
     only = from_outside == {cell.topology for cell in settings.cells}
@@ -60,13 +62,14 @@ def findings(held: Mapping[str, tuple[str, ...]], client: Node, entry: str, sett
         listed = " and ".join(f"{address} (by {cidr})" for address, cidr in covered.items())
         some = "" if everywhere else ", on the nodes that it selects"
         which = listed if whole or not everywhere else f"{listed}, one of its {len(addresses)} addresses"
-        yield Finding(
-            severity="skip" if whole and only else "warn",
-            subject=_DSR,
-            reason=f"{what} leaves the client outside, {client.name}, out of direct server return{some}: {which}. Its "
-            "replies go back through the NodePort's node, and trials that measure so fail.",
-            remedy=_remedy(name),
-        )
+        for dataplane in direct:
+            yield Finding(
+                severity="skip" if whole and only else "warn",
+                subject=dataplane,
+                reason=f"{what} leaves the client outside, {client.name}, out of direct server return{some}: {which}. "
+                "Its replies go back through the NodePort's node, and trials that measure so fail.",
+                remedy=_remedy(name),
+            )
 
 
 def _covering(address: str, cidrs: Sequence[str]) -> str | None:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from steps.cluster.kube import direct_return, kube_proxy, quantity
+from steps.cluster.kube.calico.dataplanes import known
 from steps.cluster.kube.config import started
 from steps.cluster.kube.fields import read
 from steps.cluster.kube.nodes import Node, with_agent
 from steps.cluster.kube.nodes import read as read_node
 from steps.cluster.kube.owners import ADDON_MANAGER, Keeper, annotations, labels, owners
 from steps.cluster.kube.permissions import DEFAULT
-from steps.cluster.kube.seen import SWITCHED, Seen
+from steps.cluster.kube.seen import CALICO_NODE, SWITCHED, Seen, agent_containers
 
 Object = dict[str, Any]
 Install = Literal["manifest", "operator"]
@@ -26,7 +27,8 @@ _OTHER_CNIS: Final = {
     "ovnkube-node": "OVN-Kubernetes",
     "kindnet": "kindnet",
     "azure-cns": "Azure CNI",
-    "canal": "Canal",
+    "canal": "Flannel",
+    "rke2-canal": "Flannel",
     "netd": "GKE's own network",
 }
 _VPP: Final = "calico-vpp-node"
@@ -51,6 +53,7 @@ class Facts:
     `override_origins` where they come from, if not from its DaemonSet itself. `unread_environment`: what else may set
     some and was not read. `narrower`: FelixConfigurations for some nodes that set what a switch would.
     `owners`: objects that a switch patches, and who keeps them: GitOps tools, add-on managers and the like.
+    `agent`: the name of Calico's DaemonSet, and `agent_labels` the selector of its pods.
     `dsr_opt_outs`: CIDRs whose clients get no direct server return, by what says so.
     """
 
@@ -83,6 +86,8 @@ class Facts:
     unread_environment: tuple[str, ...] = ()
     kube_proxy_skips_kernel_check: bool = False
     dsr_opt_outs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    agent: str = CALICO_NODE
+    agent_labels: str = f"k8s-app={CALICO_NODE}"
 
     @property
     def version(self) -> tuple[int, int, int] | None:
@@ -179,6 +184,8 @@ def facts(seen: Seen) -> Facts:
         unread_environment=environment.unread if install == "manifest" else (),
         kube_proxy_skips_kernel_check=started.skips_kernel_check(seen.kube_proxy),
         dsr_opt_outs=direct_return.opt_outs(seen.felix, environment.get(direct_return.VARIABLE)),
+        agent=agent["metadata"]["name"] if agent is not None else CALICO_NODE,
+        agent_labels=kube_proxy.selector(agent) if agent is not None else f"k8s-app={CALICO_NODE}",
     )
 
 
@@ -205,21 +212,33 @@ def _inner(found: Object, path: tuple[str, ...]) -> Object | None:
     return here if isinstance(here, dict) else None
 
 
-def _dataplane(seen: Seen, mode: str | None) -> str:
+def _dataplane(seen: Seen, mode: str | None) -> str | None:
+    """The dataplane of the catalogue that the settings stand for; None: it is not in the catalogue."""
     felix = _felix(seen)
-    linux = _text(seen.installation, ("spec", "calicoNetwork", "linuxDataplane"))
-    if felix["bpfEnabled"]:
-        return "ebpf-dsr" if str(felix["bpfExternalServiceMode"] or "").upper() == "DSR" else "ebpf"
+    spec = (seen.felix_default or {}).get("spec") or {}
+    bpf = bool(felix["bpfEnabled"])
+    direct = bpf and str(felix["bpfExternalServiceMode"] or "").upper() == "DSR"
+    traits = (bpf, not bpf and _nftables(seen, mode), direct)
+    # what sets further fields is it where they all hold that; what sets none, otherwise
+    fit = [
+        each
+        for each in known()
+        if each.traits == traits and all(spec.get(name) == value for name, value in each.how.further.items())
+    ]
+    best = max(fit, key=lambda each: len(each.how.further), default=None)
+    return best.name if best is not None else None
+
+
+def _nftables(seen: Seen, mode: str | None) -> bool:
+    """Whether Felix writes nftables rules where it runs no eBPF."""
     if seen.installation is not None:  # the operator writes nftablesMode after it
-        return "nftables" if linux == "Nftables" else "iptables"
-    nft = felix["nftablesMode"]
+        return _text(seen.installation, ("spec", "calicoNetwork", "linuxDataplane")) == "Nftables"
+    nft = _felix(seen)["nftablesMode"]
     version = quantity.version(_calico_version(seen, seen.agent) or "")
     if version is not None and version < _NFTABLES_SINCE:
-        return "iptables"
+        return False
     automatic = nft == "Auto" or (not nft and version is not None and version >= _AUTO_SINCE)
-    if nft == "Enabled" or (automatic and mode == "nftables"):
-        return "nftables"
-    return "iptables"
+    return nft == "Enabled" or (automatic and mode == "nftables")
 
 
 def _felix(seen: Seen) -> Object:
@@ -239,7 +258,7 @@ def _felix(seen: Seen) -> Object:
 def _calico_version(seen: Seen, agent: Object | None) -> str | None:
     if told := _text(seen.information, ("spec", "calicoVersion")):
         return told
-    images = [c.get("image", "") for c in _containers(agent)]
+    images = [c.get("image", "") for c in agent_containers(agent)]
     tags = [image.rpartition(":")[2] for image in images if quantity.version(image.rpartition(":")[2])]
     return tags[0] if tags else None
 
@@ -284,11 +303,6 @@ def _narrower(felix: Iterable[Object]) -> dict[str, tuple[str, ...]]:
         if narrow and (sets := tuple(key for key in SWITCHED if spec.get(key) is not None)):
             found[name] = sets
     return found
-
-
-def _containers(daemon_set: Object | None) -> list[Object]:
-    found = read(daemon_set, ("spec", "template", "spec", "containers"))
-    return found if isinstance(found, list) else []
 
 
 def _text(found: Object | None, path: tuple[str, ...]) -> str | None:

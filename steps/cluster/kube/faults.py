@@ -1,13 +1,22 @@
 """What can go wrong between here and a cluster's API, as sentences."""
 
 import ssl
+from http.client import BadStatusLine, RemoteDisconnected
 from typing import Final
 
-from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ProxyError, SSLError
+from urllib3.exceptions import (
+    DecodeError,
+    HTTPError,
+    IncompleteRead,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    SSLError,
+)
 from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
 from analysis.errors import Problem, Unfit
-from steps.cluster.kube.api.denials import Status, explain
+from steps.cluster.kube.api.denials import BETWEEN, Status, explain
 from steps.cluster.kube.api.identity import Login
 
 UNAUTHORISED: Final = 401
@@ -18,6 +27,10 @@ GONE: Final = 410
 TOO_MANY: Final = 429
 _REPEATABLE: Final = frozenset({TOO_MANY, 408, 500, 502, 503, 504})
 _LONGEST_TEXT: Final = 300
+_REFUSALS: Final = 400
+
+NO_DRY_RUN: Final = "does not support dry run"
+"""What the API server says where an admission webhook can't be asked without effect: then it is not asked."""
 
 
 class ApiError(Problem):
@@ -88,6 +101,8 @@ def refused(
     if why := explain(found, status, path, login):
         return DeniedError(f"{where}: not allowed: {why}")
     text = f"{where}: {method} of {what} failed with status {status}: {said}"
+    if status < _REFUSALS:
+        text = f"{where}: {method} of {what} was redirected elsewhere (status {status}). {BETWEEN}"
     if status == CONFLICT:
         return ConflictError(text, status)
     if status == GONE:
@@ -112,8 +127,20 @@ def unreachable(where: str, what: str, error: HTTPError | OSError) -> Problem:
     elif isinstance(cause, UrllibTimeoutError):
         detail = "it did not answer in time"
     else:
-        detail = _shortened(str(cause)) or type(cause).__name__
+        detail = _broken(cause)
     return TransientError(f"{where}: the API server can't be reached for {what}: {detail}.", absent=absent)
+
+
+def _broken(error: BaseException) -> str:
+    """What became of a connection that was there; urllib3 keeps the real error behind a word of its own."""
+    inner = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], BaseException) else error
+    if isinstance(error, DecodeError):
+        return str(error.args[0]).rstrip(".")
+    if isinstance(inner, RemoteDisconnected | IncompleteRead):
+        return "the connection was closed in the middle of an answer, or without one"
+    if isinstance(inner, BadStatusLine):
+        return "what answers there does not speak HTTP: is the scheme of its address right"
+    return _shortened(getattr(inner, "strerror", None) or str(inner)) or "the connection broke"
 
 
 def _reason(error: BaseException) -> str:

@@ -16,6 +16,8 @@ Value = object
 WHOLE: Final[tuple[str, ...]] = ()
 """The path of an object as a whole, which is there or absent."""
 
+OURS: Final = {"app.kubernetes.io/managed-by": "dataplane-benchmark"}
+"""The label of whatever this project made."""
 
 _LONGEST_VALUE: Final = 60
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from steps.catalogue.dataplanes import Arm
+from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.cluster.kube import signs as signs_of
 from steps.cluster.kube.felix import Process
-from steps.cluster.kube.signs import EBPF, EBPF_DSR, Observation
+from steps.cluster.kube.signs import Observation
 from steps.model import Moment, Sign
 from steps.settle import FOR_GOOD, WAITING, Judgement, judge
 
@@ -140,7 +140,8 @@ def evidence(observations: Sequence[Observation], moment: Moment, now: datetime)
 
 def fallen_back(observations: Sequence[Observation], asked: str) -> list[tuple[str, str]]:
     """The nodes that have gone on without BPF where it is asked for, and why."""
-    if Arm.parse(asked).name not in {EBPF, EBPF_DSR}:
+    entry = BY_NAME.get(Arm.parse(asked).name)
+    if entry is None or not entry.bpf:
         return []
     found = []
     for observation in observations:

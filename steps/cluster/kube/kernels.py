@@ -3,11 +3,12 @@
 import re
 from typing import Final
 
-DOCUMENTED_FOR_BPF: Final = "5.10"
-NFTABLES: Final = "5.13"
-"""kube-proxy does not start in nftables mode below, unless it is told not to check."""
+from steps.catalogue.dataplanes import Dataplane
 
+DOCUMENTED_FOR_BPF: Final = "5.10"
 _BPF: Final = "5.3.0"
+"""From here on Felix starts eBPF."""
+
 _BPF_RED_HAT: Final = "4.18.0-193"
 """Red Hat carries what eBPF needs back to its kernels, and Felix knows that."""
 
@@ -16,10 +17,10 @@ _RED_HAT_KERNEL: Final = re.compile(r"\.el\d")
 _RED_HAT_SYSTEM: Final = re.compile(r"red hat|centos|rocky linux|almalinux|oracle linux", re.IGNORECASE)
 
 
-def least_for_bpf(kernel: str, os_image: str | None) -> str:
-    """The oldest kernel with which Felix starts eBPF on a node of this kernel and system."""
+def least(entry: Dataplane, kernel: str, os_image: str | None) -> str | None:
+    """The oldest kernel with which a node of this kernel and system can have a dataplane; None: any."""
     red_hat = _RED_HAT_KERNEL.search(kernel) or _RED_HAT_SYSTEM.search(os_image or "")
-    return _BPF_RED_HAT if red_hat else _BPF
+    return _BPF_RED_HAT if red_hat and entry.bpf and entry.min_kernel == _BPF else entry.min_kernel
 
 
 def is_at_least(kernel: str, least: str) -> bool:

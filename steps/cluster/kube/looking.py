@@ -5,7 +5,7 @@ node ports, so that they show whose rules are missing, and what a switch costs l
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,10 +15,11 @@ from steps.cluster.kube import pods
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.look import Spec
+from steps.cluster.kube.nodes import Node
 from steps.cluster.kube.permissions import BENCHMARK
 from steps.cluster.kube.pods import Container
+from steps.cluster.kube.probe.report import Answer, Host
 from steps.cluster.kube.probes import Target
-from steps.cluster.kube.signs import Answer, Host
 from steps.model import SwitchCost
 
 Object = dict[str, Any]
@@ -144,15 +145,16 @@ def gather(told: Sequence[Object], nodes: Sequence[str]) -> dict[str, Seen]:
     return found
 
 
-def sites(nodes: Sequence[str], address_of: Callable[[str], str | None]) -> list[Site]:
-    """The nodes with their addresses.
+def sites(nodes: Iterable[Node], measured: Sequence[str]) -> list[Site]:
+    """The measured ones of a cluster's nodes, with their addresses.
 
     Raises:
         Problem: one has none.
     """
+    addresses = {node.name: node.address for node in nodes}
     found = []
-    for node in nodes:
-        address = address_of(node)
+    for node in measured:
+        address = addresses.get(node)
         if address is None:
             raise Problem(f"node {node} has no internal address: look at `kubectl get node {node} -o wide`.")
         found.append(Site(node, address))

@@ -8,24 +8,21 @@ from typing import Any, Final
 
 from analysis.aside import say_aside
 from analysis.errors import Problem
-from steps.catalogue.dataplanes import Arm
+from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.cluster.kube import felix, gate, kube_proxy, looking, pods, probes
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.felix import Reading
 from steps.cluster.kube.permissions import KUBE_PROXY, KUBE_SYSTEM, PODS
+from steps.cluster.kube.seen import CALICO_NODE
 from steps.cluster.kube.signs import Observation
 from steps.cluster.kube.workloads import step_pods
 from steps.model import Moment, Sign, SwitchCost, Visit
-from steps.settings import Settings
+from steps.polling import poll
 from steps.settle import FOR_GOOD, WAITING
 
 Object = dict[str, Any]
-
-AS_IS: Final = "as-is"
-TRIALS: Final = "trials"
-"""The part that `prepare` makes: what is younger than its pods came after the proof."""
 
 BEFORE_STABLE_S: Final = 10.0
 """Before the trials: the rest of the stretch that must pass without a restart is theirs, and is looked at after."""
@@ -37,14 +34,8 @@ _POLL_S: Final = 2.0
 _MARGIN: Final = timedelta(seconds=10)
 _LINES: Final = 50_000
 _YOUNG: Final = timedelta(seconds=30)
-_AGENT: Final = "k8s-app=calico-node"
-_CONTAINER: Final = "calico-node"
 
 Say = Callable[[str], None]
-
-
-def _say(sentence: str) -> None:
-    say_aside(sentence)
 
 
 def observe(
@@ -52,12 +43,11 @@ def observe(
     standing: Standing,
     measured: Sequence[str],
     visit: Visit,
-    settings: Settings,  # noqa: ARG001 - the port's, for the lab
     moment: Moment,
     *,
     stable_s: float | None = None,
     variables: Mapping[str, str] = os.environ,
-    say: Say = _say,
+    say: Say = say_aside,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Sign]:
     """Look once before the trials; after them, until what must pass without a restart has passed.
@@ -74,25 +64,43 @@ def observe(
     if Arm.parse(asked).name == AS_IS:
         added = _added_to_steps(client, variables, measured, client.now()) if moment == "after" else []
         return [*_as_is(standing, measured, moment, client.now()), *added]
-    places = sites(standing, measured)
+    places = looking.sites(standing.nodes, measured)
     looking.start(client, places, pods.image(variables))
     if stable_s is None:
         stable_s = BEFORE_STABLE_S if moment == "before" else gate.STABLE_S
-    end = time.monotonic() + AFTER_S
-    while True:
+
+    def once() -> tuple[datetime, Sequence[Observation], Sequence[Sign]]:
         now = client.now()
         seen = look(client, standing, places)
-        found = gate.told(
-            seen, asked, now, nodes=measured, changed_at=standing.changed_at, stable_s=stable_s, moment=moment
+        return (
+            now,
+            seen,
+            gate.told(
+                seen, asked, now, nodes=measured, changed_at=standing.changed_at, stable_s=stable_s, moment=moment
+            ),
         )
-        if moment == "before":
-            return [*found, *_cost(client, places, now), *_cure(client, standing, seen, now, say)]
-        waits = [sign for sign in found if sign.looked_at == WAITING]
-        final = any(sign.looked_at == FOR_GOOD for sign in found)
-        if not waits or final or time.monotonic() > end:
-            return [*found, *_restarts(client, seen, now), *_added_to_steps(client, variables, measured, now)]
-        say(f"looking again: {waits[0].node}: {waits[0].seen}")
-        sleep(_POLL_S)
+
+    if moment == "before":
+        now, seen, found = once()
+        return [*found, *_cost(client, places, now), *_cure(client, standing, seen, now, say)]
+    # polled: what is waited for is in logs, and is that time passes
+    now, seen, found = poll(
+        once,
+        lambda look_: _is_final(look_[2]),
+        pause_s=_POLL_S,
+        timeout_s=AFTER_S,
+        sleep=sleep,
+        again=lambda look_: say(f"looking again: {_waits(look_[2])[0]}"),
+    )
+    return [*found, *_restarts(client, seen, now), *_added_to_steps(client, variables, measured, now)]
+
+
+def _waits(found: Sequence[Sign]) -> list[str]:
+    return [f"{sign.node}: {sign.seen}" for sign in found if sign.looked_at == WAITING]
+
+
+def _is_final(found: Sequence[Sign]) -> bool:
+    return not _waits(found) or any(sign.looked_at == FOR_GOOD for sign in found)
 
 
 def begin(client: Client, standing: Standing, measured: Sequence[str], variables: Mapping[str, str]) -> None:
@@ -103,13 +111,7 @@ def begin(client: Client, standing: Standing, measured: Sequence[str], variables
     """
     image = pods.image(variables)
     looking.stop(client)
-    looking.start(client, sites(standing, measured), image)
-
-
-def sites(standing: Standing, measured: Sequence[str]) -> list[looking.Site]:
-    """The measured nodes with their addresses."""
-    addresses = {node.name: node.address for node in standing.facts.nodes}
-    return looking.sites(measured, addresses.get)
+    looking.start(client, looking.sites(standing.nodes, measured), image)
 
 
 def look(client: Client, standing: Standing, places: Sequence[looking.Site]) -> list[Observation]:
@@ -148,7 +150,7 @@ def read_logs(client: Client, standing: Standing, measured: Sequence[str]) -> di
         return {}
     since = standing.changed_at - _MARGIN if standing.changed_at is not None else None
     found: dict[str, Reading | None] = {}
-    for pod in client.list(PODS, namespace, labels=_AGENT):
+    for pod in client.list(PODS, namespace, labels=standing.facts.agent_labels):
         node = (pod.get("spec") or {}).get("nodeName")
         if not node or pod["metadata"].get("deletionTimestamp"):
             continue
@@ -157,10 +159,10 @@ def read_logs(client: Client, standing: Standing, measured: Sequence[str]) -> di
         if since is None and node not in measured:
             continue
         if since is not None:
-            reading = felix.read(client.log(name, namespace, container=_CONTAINER, since=since))
+            reading = felix.read(client.log(name, namespace, container=CALICO_NODE, since=since))
         began = reading is not None and reading.current is not None and reading.current.started_at is not None
         if not began and node in measured:
-            reading = felix.read(client.log(name, namespace, container=_CONTAINER, tail_lines=_LINES))
+            reading = felix.read(client.log(name, namespace, container=CALICO_NODE, tail_lines=_LINES))
         found[node] = reading if reading is not None and reading.current is not None else None
     return found
 
@@ -192,15 +194,18 @@ def cost(
 
     One that is silent is waited for, until it has answered or is dead.
     """
-    places = sites(standing, measured)
+    places = looking.sites(standing.nodes, measured)
     if not Crew(client, looking.PART).pods():
         return None
-    end = time.monotonic() + probes.DEAD_S + _POLL_S
-    while True:
-        seen = looking.last(client, places).values()
-        if not any(each.silent for each in seen) or time.monotonic() > end:
-            return looking.total(each.cost for each in seen)
-        sleep(_POLL_S)
+    # polled: it is in logs
+    seen = poll(
+        lambda: looking.last(client, places).values(),
+        lambda found: not any(each.silent for each in found),
+        pause_s=_POLL_S,
+        timeout_s=probes.DEAD_S + _POLL_S,
+        sleep=sleep,
+    )
+    return looking.total(each.cost for each in seen)
 
 
 def _cure(client: Client, standing: Standing, seen: Sequence[Observation], now: datetime, say: Say) -> list[Sign]:
@@ -225,7 +230,9 @@ def _cure(client: Client, standing: Standing, seen: Sequence[Observation], now: 
 
 def _restarts(client: Client, seen: Sequence[Observation], now: datetime) -> list[Sign]:
     """A Felix that started again after the trials' pods were made voids the trials."""
-    made = [datetime.fromisoformat(p["metadata"]["creationTimestamp"]) for p in Crew(client, TRIALS).pods().values()]
+    made = [
+        datetime.fromisoformat(p["metadata"]["creationTimestamp"]) for p in Crew(client, pods.TRIALS).pods().values()
+    ]
     if not made:
         return []
     found = []

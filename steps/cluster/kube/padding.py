@@ -37,8 +37,7 @@ def have(client: Client, count: int, node: str, image: str, port: int) -> None:
         Problem: the cluster has no addresses for so many, or the pod is not ready.
     """
     crew = Crew(client, PART)
-    listens = Container(PART, ("python", "-m", "steps.connect", "serve", str(port)), port)
-    crew.man([pods.pod(PART, PART, PART, node, [listens], image, labels=_BEHIND)])
+    crew.man([backend(node, image, port)])
     try:
         crew.serve(*(manifest(index, port) for index in range(1, count + 1)))
     except ApiError as error:
@@ -52,6 +51,12 @@ def have(client: Client, count: int, node: str, image: str, port: int) -> None:
 def clear(client: Client) -> None:
     """Take them away, and the pod behind them, and wait until it is gone. Safe to run twice."""
     Crew(client, PART).dismiss()
+
+
+def backend(node: str, image: str, port: int) -> Object:
+    """The pod behind them."""
+    listens = Container(PART, ("python", "-m", "steps.connect", "serve", str(port)), port)
+    return pods.pod(PART, PART, PART, node, [listens], image, labels=_BEHIND)
 
 
 def manifest(index: int, port: int) -> Object:

@@ -7,10 +7,13 @@ Felix takes its rules away, may come back only when Felix has let go of them, an
 from collections.abc import Mapping
 from typing import Any, Final
 
+from steps.catalogue.dataplanes import AS_IS
 from steps.cluster.kube import fields, kube_proxy
 from steps.cluster.kube.actions import Action, Await, Condition, Create, Delete, RestartKubeProxy, Write
+from steps.cluster.kube.calico.dataplanes import further_fields, load
+from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE, Implementation
 from steps.cluster.kube.discover import Facts
-from steps.cluster.kube.fields import WHOLE, Field, Ref, State, Value, read
+from steps.cluster.kube.fields import OURS, WHOLE, Field, Ref, State, Value, read
 from steps.cluster.kube.permissions import (
     CONFIGMAPS,
     DAEMONSETS,
@@ -33,8 +36,8 @@ PARKING: Final = Field(PROXY, kube_proxy.PARKING_PATH)
 LINUX_DATAPLANE: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "linuxDataplane"))
 BOOTSTRAP: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "bpfNetworkBootstrap"))
 MANAGEMENT: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "kubeProxyManagement"))
-OURS: Final = {"app.kubernetes.io/managed-by": "dataplane-benchmark"}
-"""The label of whatever this project made."""
+_BESIDE_THE_OPERATOR: Final = (SERVICE_MODE, *further_fields())
+"""The fields of FelixConfiguration that are set by hand where the operator sets the others."""
 
 
 def endpoint(facts: Facts) -> Field:
@@ -49,12 +52,12 @@ def touchable(facts: Facts) -> tuple[Field, ...]:
         return ()
     felix = Ref(felix_configurations(facts.group), DEFAULT)
     config = (Field(PROXY_CONFIG, ("data", facts.kube_proxy_config_key)),) if facts.kube_proxy_config_key else ()
-    mode = Field(felix, ("spec", "bpfExternalServiceMode"))
+    beside = tuple(Field(felix, ("spec", name)) for name in _BESIDE_THE_OPERATOR)
     if facts.install == "operator" and facts.bootstraps:
-        return (LINUX_DATAPLANE, BOOTSTRAP, MANAGEMENT, mode, *config)
+        return (LINUX_DATAPLANE, BOOTSTRAP, MANAGEMENT, *beside, *config)
     proxy = (PARKING,) if facts.kube_proxy is not None else ()
     if facts.install == "operator":
-        return (LINUX_DATAPLANE, mode, *config, *proxy, endpoint(facts))
+        return (LINUX_DATAPLANE, *beside, *config, *proxy, endpoint(facts))
     own = tuple(Field(felix, ("spec", name)) for name in SWITCHED)
     return (*own, *config, *proxy, endpoint(facts))
 
@@ -82,7 +85,7 @@ def snapshotted(objects: Mapping[Ref, Object | None], config_key: str | None = N
         elif ref.name == SERVICES_ENDPOINT:
             found.append(Field(ref, WHOLE))
         else:
-            names = ("bpfExternalServiceMode",) if operator else SWITCHED
+            names = _BESIDE_THE_OPERATOR if operator else SWITCHED
             found += [Field(ref, ("spec", name)) for name in names]
     return tuple(found)
 
@@ -122,17 +125,20 @@ def target(
         current: what the touchable fields hold.
         original: what they held before the run.
         api_server: its address and port, for clusters whose kube-proxy will be parked.
+
+    Raises:
+        Unfit: nothing here says how Calico is switched to it.
     """
-    if dataplane == "as-is" or not touchable(facts):
+    if dataplane == AS_IS or not touchable(facts):
         return {}
-    bpf = dataplane in {"ebpf", "ebpf-dsr"}
-    wanted = _calico(dataplane, facts, current, original)
+    how = load(dataplane)
+    wanted = _calico(how, facts, current, original)
     for field, value in current.items():
         if field.ref == PROXY_CONFIG:
-            wanted[field] = _config(str(value), str(original.get(field) or value), nftables=dataplane == "nftables")
+            wanted[field] = _config(str(value), str(original.get(field) or value), nftables=how.nftables)
         elif field == PARKING:
-            wanted[field] = _parking(facts, original, bpf=bpf)
-        elif field.path == WHOLE and bpf and value is None and api_server is not None:
+            wanted[field] = _parking(facts, original, bpf=how.bpf)
+        elif field.path == WHOLE and how.bpf and value is None and api_server is not None:
             wanted[field] = _endpoint_body(api_server)
     return {field: value for field, value in wanted.items() if current.get(field) != value}
 
@@ -144,7 +150,7 @@ def restored(original: State, current: State) -> dict[Field, Value]:
         now = current.get(field)
         if field.ref == PROXY_CONFIG and isinstance(text, str) and isinstance(now, str):
             wanted[field] = kube_proxy.put_back(text, now)
-        if field.path[-1:] == ("nftablesMode",) and text is None and now == "Auto":
+        if field.path[-1:] == (NFTABLES_MODE,) and text is None and now == "Auto":
             wanted[field] = now  # the API server's default, which it fills in for what is absent
         if field.path == WHOLE and now is not None and (text is not None or not _is_ours(now)):
             wanted[field] = now
@@ -203,20 +209,21 @@ def order(current: State, wanted: State, facts: Facts, *, stale: bool, over: boo
     return steps + _endpoints(whole, changes, made=True) + _endpoints(whole, changes, made=False)
 
 
-def _calico(dataplane: str, facts: Facts, current: State, original: State) -> dict[Field, Value]:
-    bpf = dataplane in {"ebpf", "ebpf-dsr"}
+def _calico(how: Implementation, facts: Facts, current: State, original: State) -> dict[Field, Value]:
+    bpf = how.bpf
     wanted: dict[Field, Value] = {}
     for field, value in current.items():
         name = field.path[-1] if field.path else ""
-        if name == "bpfEnabled":
+        if name == BPF:
             wanted[field] = value if bool(value) == bpf else bpf
-        elif name == "bpfExternalServiceMode":
-            wanted[field] = _service_mode(value, dataplane)
-        elif name == "nftablesMode" and facts.knows_nftables:
-            wanted[field] = _nftables_mode(value, original.get(field), facts, nftables=dataplane == "nftables")
+        elif name == SERVICE_MODE:
+            wanted[field] = _service_mode(value, direct_return=how.direct_return)
+        elif name == NFTABLES_MODE and facts.knows_nftables:
+            wanted[field] = _nftables_mode(value, original.get(field), facts, nftables=how.nftables)
         elif field == LINUX_DATAPLANE:
-            name = {"iptables": "Iptables", "nftables": "Nftables"}.get(dataplane, "BPF")
-            wanted[field] = value if (value or "Iptables") == name else name
+            wanted[field] = value if (value or "Iptables") == how.linux_dataplane else how.linux_dataplane
+        elif name in further_fields():
+            wanted[field] = how.felix.get(name, original.get(field))
         elif field == BOOTSTRAP:
             wanted[field] = "Enabled" if bpf else None if value == "Enabled" else value
         elif field == MANAGEMENT:
@@ -224,9 +231,9 @@ def _calico(dataplane: str, facts: Facts, current: State, original: State) -> di
     return wanted
 
 
-def _service_mode(value: Value, dataplane: str) -> Value:
+def _service_mode(value: Value, *, direct_return: bool) -> Value:
     dsr = str(value or "").upper() == "DSR"
-    if dataplane == "ebpf-dsr":
+    if direct_return:
         return value if dsr else "DSR"
     # the way back is the value and not its removal, and only eBPF needs it
     return "Tunnel" if dsr else value
@@ -269,7 +276,7 @@ def _is_ours(found: Value) -> bool:
 
 def _bpf(values: State) -> bool:
     return any(
-        (field.path[-1:] == ("bpfEnabled",) and bool(value)) or (field == LINUX_DATAPLANE and value == "BPF")
+        (field.path[-1:] == (BPF,) and bool(value)) or (field == LINUX_DATAPLANE and value == "BPF")
         for field, value in values.items()
     )
 

@@ -54,6 +54,7 @@ ACCESS_REVIEWS: Final = Resource("authorization.k8s.io", "v1", "selfsubjectacces
 DEFINITIONS: Final = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
 INSTALLATIONS: Final = Resource("operator.tigera.io", "v1", "installations", "Installation")
 TIGERA_STATUSES: Final = Resource("operator.tigera.io", "v1", "tigerastatuses", "TigeraStatus")
+QUOTAS: Final = Resource("", "v1", "resourcequotas", "ResourceQuota")
 WORKFLOWS: Final = Resource("argoproj.io", "v1alpha1", "workflows", "Workflow")
 
 CRD_GROUP: Final = "crd.projectcalico.org"
@@ -182,6 +183,7 @@ def _table() -> Iterator[Permission]:
     yield from _each("list watch create delete", PODS, BENCHMARK, _BOTH)
     yield from _each("get", PODS, BENCHMARK, _BOTH, subresource="log")
     yield from _each("list create delete", SERVICES, BENCHMARK, _BOTH)
+    yield from _each("list", QUOTAS, BENCHMARK, _SWITCH)
     for resource, namespace in POLICIES:
         yield from _each("list", resource, namespace, _SWITCH)
 
@@ -203,7 +205,7 @@ _CUSTOM: Final = frozenset({*CALICO_GROUPS, _OPERATOR, WORKFLOWS.group, _ADMIN})
 
 def is_needed(entry: Permission) -> bool:
     """Whether a run can't do without it."""
-    return entry.resource not in {resource for resource, _ in POLICIES}
+    return entry.resource not in {QUOTAS, *(resource for resource, _ in POLICIES)}
 
 
 def relevant(entries: Iterable[Permission], groups: Container[str]) -> list[Permission]:

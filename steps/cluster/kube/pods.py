@@ -18,10 +18,16 @@ ROLE: Final = "app.kubernetes.io/component"
 LABEL: Final = "dataplane-benchmark/part"
 """Tells what clears them: `trials` or `look`."""
 
+TRIALS: Final = "trials"
+"""The part that serves the trials: what is younger than its pods came after the proof."""
+
 USER: Final = 65532
 _REQUESTS: Final = {"cpu": "10m", "memory": "32Mi"}
 STEP_REQUESTS: Final = {"cpu": "50m", "memory": "64Mi"}
 """What a step of the workflow asks for, which its pod's node must have left."""
+
+LARGEST_STEP_MEMORY: Final = "2Gi"
+"""The most memory that a step of the workflow may use: those that analyse."""
 
 _AGAIN: Final = 'while :; do "$@"; sleep 0.2; done'
 """A server that dies is back before the next trial, sooner than the kubelet would start it again."""
@@ -101,6 +107,15 @@ def pod(
             "volumes": [{"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}}],
         },
     }
+
+
+def largest_step(node: str, image_name: str) -> Object:
+    """A pod that may use as much memory as any step of the workflow, for asking whether it would be admitted."""
+    made = pod(
+        "largest-step", "check", "step", node, [Container("step", ("true",), requests=STEP_REQUESTS)], image_name
+    )
+    made["spec"]["containers"][0]["resources"]["limits"] = {"memory": LARGEST_STEP_MEMORY}
+    return made
 
 
 def service(name: str, part: str, role: str, selector: Mapping[str, str], ports: Sequence[Object], kind: str) -> Object:

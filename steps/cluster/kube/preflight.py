@@ -5,20 +5,20 @@ from typing import Any, Final
 
 from analysis.errors import Problem, Unfit
 from steps import variables
-from steps.catalogue.dataplanes import Arm
-from steps.cluster.kube import configure, gate, nodes, patches, state, unfit
+from steps.catalogue.dataplanes import BY_NAME, Arm
+from steps.cluster.kube import configure, gate, nodes, patches, unfit
+from steps.cluster.kube.calico.dataplanes import known, refusal
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.finding import NO_COMMAND, skip, stop, warn
-from steps.cluster.kube.permissions import BENCHMARK, KUBE_SYSTEM, STATE, Permission
 from steps.cluster.kube.rehearsal import refusals
 from steps.cluster.kube.seen import Seen
-from steps.cluster.kube.state import Held
 from steps.model import Finding
 from steps.settings import Settings
 
 Object = dict[str, Any]
+_UNKNOWN: Final = f"{NO_COMMAND} leave it out, or see the README's `Add a dataplane`."
 _EBPF_IPV6_SINCE: Final = (3, 27, 0)
 
 
@@ -34,10 +34,11 @@ def findings(facts: Facts, seen: Seen, settings: Settings, asked_nodes: str, acc
     """
     asked = {Arm.parse(arm).name for arm in settings.dataplanes}
     found = [*_nodes(facts, asked_nodes), *_burdened(settings)]
-    switched = sorted(asked - {"as-is"})
+    switched = sorted(name for name in asked if BY_NAME[name].is_switched)
     if reason := configure.cannot_switch(facts):
         remedy = f"{NO_COMMAND} name `as-is` as the dataplane."
         return [*found, *(skip(name, reason, remedy) for name in switched)]
+    found += [skip(name, why, _UNKNOWN) for name in switched if (why := refusal(name, known())) is not None]
     if switched:
         found += unfit.against(facts, asked, accepted)
         found += _neighbours(facts)
@@ -63,7 +64,7 @@ def rehearsed(client: Client, standing: Standing, asked: Iterable[str], original
     """
     found = []
     pods = standing.seen.kube_proxy_pods
-    for name in sorted({Arm.parse(arm).name for arm in asked} - {"as-is"}):
+    for name in sorted(name for name in {Arm.parse(arm).name for arm in asked} if BY_NAME[name].is_switched):
         try:
             todo = configure.plan(standing, name, original)
         except Unfit:
@@ -73,26 +74,6 @@ def rehearsed(client: Client, standing: Standing, asked: Iterable[str], original
             continue
         found += [skip(name, f"{why}.", remedy) for why, remedy in refusals(client, standing.facts, pods, todo)]
     return found
-
-
-def missing(denied: Iterable[Permission], namespace: str) -> list[Finding]:
-    """A finding for each thing that the cluster doesn't let us do."""
-    remedy = "Have an administrator type `make deploy`, or `kubectl apply -k workflows/manifests`."
-    return [
-        Finding(severity="stop", subject="permissions", reason=_denied(entry, namespace), remedy=remedy)
-        for entry in denied
-    ]
-
-
-def _denied(entry: Permission, namespace: str) -> str:
-    place = namespace if entry.namespace == BENCHMARK else entry.namespace
-    parts = [
-        f"may not {entry.verb} {entry.plural}",
-        f" in API group {entry.resource.group}" if entry.resource.group else "",
-        f" named {', '.join(entry.names)}" if entry.names else "",
-        f" in namespace {place}" if place else "",
-    ]
-    return "".join(parts) + "."
 
 
 def _nodes(facts: Facts, asked: str) -> Iterator[Finding]:
@@ -209,7 +190,7 @@ def _quiet(facts: Facts) -> Iterator[Finding]:
         return
     remedy = f"Type `{gate.SPEAK_UP}`."
     if facts.log_level_overridden:
-        remedy = f"Type `kubectl -n {facts.calico_namespace} set env daemonset/calico-node FELIX_LOGSEVERITYSCREEN-`."
+        remedy = f"Type `kubectl -n {facts.calico_namespace} set env daemonset/{facts.agent} FELIX_LOGSEVERITYSCREEN-`."
     for name in unfit.EBPF:
         yield skip(
             name,
@@ -230,14 +211,3 @@ def _aws(facts: Facts) -> Iterator[Finding]:
             "Type `kubectl patch felixconfiguration default --type merge "
             '-p \'{"spec":{"awsSrcDstCheck":"Disable"}}\'`, or switch the check off for each instance.',
         )
-
-
-def held(where: str, holder: Held, *, alive: bool | None) -> Finding:
-    """Somebody else holds the cluster. `alive`: whether they are at work, where that can be told."""
-    if alive is False:
-        return stop(
-            f"{where} is as {holder.owner} left it at {holder.taken_at}: that run was killed before it could restore.",
-            f"Type `python -m workflows restore --environment {where}`; a workflow that stops here does it at its end.",
-        )
-    remedy = f"Who it is, says `kubectl -n {KUBE_SYSTEM} get configmap {STATE} -o yaml`."
-    return stop(state.taken(where, holder), remedy)

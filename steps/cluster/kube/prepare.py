@@ -6,27 +6,29 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from analysis.errors import Problem, Unfit
+from steps.catalogue.tools import CANARY, CONNECTIVITY, served
 from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
-from steps.cluster.kube import direct_return, looking, nodes, padding, pods, reach
+from steps.cluster.kube import looking, nodes, padding, pods, reach
 from steps.cluster.kube.client import Client
-from steps.cluster.kube.configure import Standing
+from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.crew import AlteredError, Crew
 from steps.cluster.kube.nodes import Node
-from steps.cluster.kube.observe import TRIALS, sites
-from steps.cluster.kube.pods import Container
-from steps.cluster.kube.workloads import step_pods
+from steps.cluster.kube.pods import TRIALS, Container
+from steps.cluster.kube.workloads import admission, step_pods, visit_pods
 from steps.model import Finding, Monitor, Placement, Visit
 from steps.settings import Settings
+from steps.tools.tool import Tool
 from steps.variables import IMAGE, OUTSIDE
 
 Object = dict[str, Any]
 
-IPERF3_PORT: Final = 5201
-CONNECT_PORT: Final = 5202
 MONITOR_PORT: Final = 5203
 
 SERVICE: Final = "trials"
 _SERVER: Final = "server"
+ALWAYS: Final = served(())
+"""The tools whose servers every visit needs."""
+
 _HOST_SERVER: Final = "server-host"
 _NEAR: Final = "-near"
 """Ends the names of servers on the client's node."""
@@ -64,16 +66,17 @@ def prepare(
     outside = outside_node(standing, variables) if any(t.client == "outside" for t in wanted) else None
     if outside is None and any(t.client == "outside" for t in wanted):
         raise Unfit(f"{_NO_OUTSIDE}. {_outside_remedy()}")
-    places = sites(standing, measured)
+    places = looking.sites(standing.nodes, measured)
     uplinks = {node: (seen.uplink, seen.uplink_mtu_bytes) for node, seen in looking.last(client, places).items()}
     crew = Crew(client, TRIALS)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda stop: stop(), (lambda: looking.stop(client), lambda: crew.dismiss(keep_services=True))))
-    crew.serve(service())
+    tools = served(trial.tool for trial in visit.trials)
+    crew.serve(service(tools))
     address = crew.services()[SERVICE]
     pad(client, standing, measured, settings, variables=variables)
-    manned = crew.man([*manifests(wanted, places, image)])
-    found = placements(wanted, places, address, {p["metadata"]["name"]: p for p in manned}, outside, uplinks)
+    manned = crew.man([*manifests(wanted, places, image, tools)])
+    found = placements(wanted, places, address, {p["metadata"]["name"]: p for p in manned}, outside, uplinks, tools)
     timeout_s = reach.REACH_S + settings.services / padding.ENDPOINTS_PER_S
     reach.wait(client, found, image, timeout_s, step_pods.requests(steps))
     return found
@@ -94,8 +97,8 @@ def pad(
         Problem: the pod is not ready, or there are no addresses for so many; with the reason.
     """
     if settings.services:
-        place = sites(standing, measured)[-1]
-        padding.have(client, settings.services, place.node, pods.image(variables), CONNECT_PORT)
+        place = looking.sites(standing.nodes, measured)[-1]
+        padding.have(client, settings.services, place.node, pods.image(variables), CONNECTIVITY.port)
 
 
 def clear(client: Client, *, wait: bool = False) -> None:
@@ -124,14 +127,14 @@ def outside_node(standing: Standing, variables: Mapping[str, str]) -> Node | Non
     Raises:
         Unfit: the named one can't be it.
     """
-    fit = nodes.outside(standing.facts.nodes)
+    fit = nodes.outside(standing.nodes)
     name = variables.get(OUTSIDE, "").strip()
     if not name:
         return min(fit, key=lambda node: node.name, default=None)
     for node in fit:
         if node.name == name:
             return node
-    known = name in {node.name for node in standing.facts.nodes}
+    known = name in {node.name for node in standing.nodes}
     reason = "is no ready Linux node without Calico" if known else "is no node of the cluster"
     others = ", ".join(node.name for node in fit) or "none: there is no such node here"
     raise Unfit(f"{OUTSIDE} names {name}, which {reason}: name one of {others}.")
@@ -160,46 +163,56 @@ def findings(
             if BY_NAME[name].client == "outside"
         ]
     else:
-        found += direct_return.findings(standing.facts.dsr_opt_outs, outside, chosen[0], settings)
+        found += standing.outside_findings(outside, chosen[0], settings)
     try:
         image = pods.image(variables)
-        places = sites(standing, chosen)
+        places = looking.sites(standing.nodes, chosen)
     except Problem as error:
         remedy = f"Set `{IMAGE}=NAME:TAG`, and look at `kubectl get nodes -o wide`."
         return [*found, Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
     wanted = outside is not None and any(BY_NAME[name].client == "outside" for name in asked)
-    beyond = sites(standing, [outside.name])[0] if outside is not None and wanted else None
+    beyond = looking.sites(standing.nodes, [outside.name])[0] if outside is not None and wanted else None
+    paths = [topology for topology in TOPOLOGIES if topology.name in {*asked, CONTROL}]
+    at_once = visit_pods.at_once(manifests(paths, places, image), paths, places, image, settings)
+    kinds = [service(), *([padding.manifest(1, CONNECTIVITY.port)] if settings.services else [])]
+    refused = admission.findings(client, at_once, kinds, settings, running=step_pods.of_run(client, variables))
+    if refused:
+        return found + refused  # trying them for real would find the same
     in_pods = any(BY_NAME[name].client == "pod" or BY_NAME[name].target != "node-address" for name in asked)
-    return found + reach.findings(client, places, image, IPERF3_PORT, beyond, in_pods=in_pods)
+    return found + reach.findings(client, places, image, CANARY.port, beyond, in_pods=in_pods)
 
 
-def service() -> Object:
-    """The Service before the server: ClusterIP and NodePort, iperf3 by TCP and UDP, the connect probe by TCP."""
-    connect = {"name": "connect", "protocol": "TCP", "port": CONNECT_PORT, "targetPort": CONNECT_PORT}
-    ports = [*pods.both("iperf3", IPERF3_PORT), connect]
+def service(tools: Sequence[Tool] = ALWAYS) -> Object:
+    """The Service before the server: ClusterIP and NodePort, with a port for each transport of each tool."""
+    ports = [port for tool in tools for port in _service_ports(tool)]
     return pods.service(SERVICE, TRIALS, SERVICE, _SERVES, ports, "NodePort")
 
 
-def manifests(wanted: Sequence[Topology], places: Sequence[looking.Site], image: str) -> list[Object]:
-    """The pods: a server for each kind of network, and the monitors of both nodes."""
+def _service_ports(tool: Tool) -> list[Object]:
+    if "udp" in tool.transports:
+        return pods.both(tool.label, tool.port)
+    return [{"name": tool.label, "protocol": "TCP", "port": tool.port, "targetPort": tool.port}]
+
+
+def manifests(
+    wanted: Sequence[Topology], places: Sequence[looking.Site], image: str, tools: Sequence[Tool] = ALWAYS
+) -> list[Object]:
+    """The pods: a server for each kind of network with a container for each tool, and the monitors of both nodes."""
     near, far = places[0].node, places[-1].node
-    servers = [
-        Container("iperf3", ("iperf3", "-s", "-p", str(IPERF3_PORT)), IPERF3_PORT, forever=True),
-        Container("connect", ("python", "-m", "steps.connect", "serve", str(CONNECT_PORT)), CONNECT_PORT, forever=True),
-    ]
-    made = []
+    servers = [Container(tool.label, tuple(tool.server(tool.port)), tool.port, forever=True) for tool in tools]
+    made: list[Object] = []
     for name in dict.fromkeys(_server(t) for t in (BY_NAME[CONTROL], *wanted)):
-        node, host = near if name.endswith(_NEAR) else far, name.startswith(_HOST_SERVER)
+        node, on_host = near if name.endswith(_NEAR) else far, name.startswith(_HOST_SERVER)
         labels = _SERVES if name == _SERVER else {}
-        made.append(pods.pod(name, TRIALS, name, node, servers, image, host_network=host, labels=labels))
+        made.append(pods.pod(name, TRIALS, name, node, servers, image, host_network=on_host, labels=labels))
     monitor = [Container("monitor", ("python", "-m", "steps.monitor_http", "serve", str(MONITOR_PORT)), MONITOR_PORT)]
     for index, place in enumerate(places):
         made.append(pods.pod(f"monitor-{index}", TRIALS, "monitor", place.node, monitor, image))
         if any(t.client == "outside" for t in wanted):
-            host = pods.pod(
+            on_node = pods.pod(
                 f"monitor-host-{index}", TRIALS, "monitor-host", place.node, monitor, image, host_network=True
             )
-            made.append(host)
+            made.append(on_node)
     return made
 
 
@@ -215,6 +228,7 @@ def placements(
     manned: Mapping[str, Object],
     outside: Node | None,
     uplinks: Mapping[str, tuple[str | None, int | None]],
+    tools: Sequence[Tool] = ALWAYS,
 ) -> list[Placement]:
     """How the client of each topology reaches its server.
 
@@ -225,8 +239,9 @@ def placements(
         manned: the pods, as the cluster has them, by name.
         outside: the node of the client outside, if there is one.
         uplinks: the interface with each node's address, and its MTU, where they are known.
+        tools: whose servers there are.
     """
-    return [_placement(topology, places, found, manned, outside, uplinks) for topology in wanted]
+    return [_placement(topology, places, found, manned, outside, uplinks, tools) for topology in wanted]
 
 
 def _placement(
@@ -236,13 +251,14 @@ def _placement(
     manned: Mapping[str, Object],
     outside: Node | None,
     uplinks: Mapping[str, tuple[str | None, int | None]],
+    tools: Sequence[Tool],
 ) -> Placement:
     near, far = places[0], places[-1]
     from_outside = topology.client == "outside"
     unknown: tuple[str | None, int | None] = (None, None)
     uplink, far_mtu_bytes = uplinks.get(near.node, unknown)[0], uplinks.get(far.node, unknown)[1]
     to_node = topology.target == "node-address"
-    address, ports = near.address, (IPERF3_PORT, CONNECT_PORT)
+    address, ports = near.address, {tool.name: tool.port for tool in tools}
     if to_node:
         address = near.address if topology.same_node else far.address
     elif topology.target == "pod-address":
@@ -250,7 +266,7 @@ def _placement(
     elif topology.target == "service":
         address = found["spec"]["clusterIP"]
     else:
-        ports = node_ports(found)
+        ports = node_ports(found, tools)
     # A client outside has no way into the pod network, so it reads the counters at the nodes' own addresses.
     kind = "monitor-host" if from_outside else "monitor"
     source = {
@@ -269,8 +285,7 @@ def _placement(
         client_node=outside.name if from_outside and outside is not None else near.node,
         host_network=topology.client != "pod",
         address=address,
-        port=ports[0],
-        connect_port=ports[1],
+        ports=ports,
         interface={"pod": "eth0", "node": uplink, "outside": None}[topology.client],
         # the monitor is a pod there like the server, but for a client outside, which asks one in the node's network
         server_interface=None if to_node or from_outside else "eth0",
@@ -281,20 +296,22 @@ def _placement(
     )
 
 
-def node_ports(found: Object) -> tuple[int, int]:
-    """The node ports of iperf3, the same by TCP and UDP, and of the connect probe.
+def node_ports(found: Object, tools: Sequence[Tool] = ALWAYS) -> dict[str, int]:
+    """The node port of each tool's server, which is the same by TCP and UDP, by the tool's name.
 
     Raises:
-        Problem: TCP and UDP got different ones.
+        Problem: a tool has none, or TCP and UDP got different ones.
     """
-    by_name = {port["name"]: port.get("nodePort") for port in found["spec"]["ports"]}
-    tcp, udp, connect = by_name.get("iperf3-tcp"), by_name.get("iperf3-udp"), by_name.get("connect")
-    if tcp is None or connect is None or tcp != udp:
-        raise Problem(
-            f"Service {found['metadata']['name']} has node ports {tcp} by TCP, {udp} by UDP and {connect} for "
-            "connects, and iperf3 needs one number for both: delete the Service and run it again."
-        )
-    return int(tcp), int(connect)
+    given = {port["name"]: port.get("nodePort") for port in found["spec"]["ports"]}
+    by_tool = {tool: {name: given.get(name) for name in (p["name"] for p in _service_ports(tool))} for tool in tools}
+    for tool, numbers in by_tool.items():
+        if None in numbers.values() or len(set(numbers.values())) > 1:
+            said = " and ".join(f"{number} for {name}" for name, number in numbers.items())
+            raise Problem(
+                f"Service {found['metadata']['name']} has node ports {said}, and {tool.name} needs one number for all "
+                "of its transports: delete the Service and run it again."
+            )
+    return {tool.name: int(next(iter(numbers.values())) or 0) for tool, numbers in by_tool.items()}
 
 
 def _bracketed(address: str) -> str:

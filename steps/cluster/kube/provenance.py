@@ -63,7 +63,7 @@ def _images(seen: Seen) -> list[str]:
         {
             container.get("image", "")
             for found in seen.daemon_sets
-            if found["metadata"]["name"] in {"calico-node", "kube-proxy"}
+            if found in (seen.agent, seen.kube_proxy)
             for container in found["spec"]["template"]["spec"].get("containers") or []
         }
     )

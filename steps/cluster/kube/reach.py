@@ -1,10 +1,12 @@
 """Whether a client gets through to a server, tried by pods that are taken away again."""
 
+import operator
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
 from analysis.errors import Problem
+from steps.catalogue.tools import CONNECTIVITY
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube import looking, pods
 from steps.cluster.kube.client import Client
@@ -17,6 +19,7 @@ from steps.cluster.kube.policies.suspects import Suspect
 from steps.cluster.kube.probes import Target
 from steps.cluster.kube.workloads import step_pods
 from steps.model import Finding, Placement
+from steps.polling import poll
 from steps.variables import IMAGE
 
 REACH: Final = "reach"
@@ -78,7 +81,8 @@ def manifests(
     """One pod for each node and network that clients run in."""
     targets: dict[tuple[str, bool], dict[tuple[str, int], None]] = {}
     for each in placements:
-        targets.setdefault((each.client_node, each.host_network), {})[each.address, each.connect_port] = None
+        answering = each.address, each.ports[CONNECTIVITY.name]
+        targets.setdefault((each.client_node, each.host_network), {})[answering] = None
     made = []
     for index, ((node, host_network), addresses) in enumerate(targets.items()):
         words = [word for address, port in addresses for word in (address, str(port))]
@@ -244,13 +248,12 @@ def _closed(client: Client, askers: Sequence[str], sleep: Callable[[float], None
 
 
 def _unanswered(client: Client, askers: Sequence[str], sleep: Callable[[float], None]) -> list[str]:
-    end = time.monotonic() + CHECK_S
-    while True:
+    def shut() -> list[str]:
         logs = {name: client.log(name, BENCHMARK, tail_lines=2, timestamps=False) for name in askers}
-        shut = [way for name, log in logs.items() for way in _shut(name, looking.parse(log))]
-        if not shut or time.monotonic() >= end:
-            return shut
-        sleep(_POLL_S)
+        return [way for name, log in logs.items() for way in _shut(name, looking.parse(log))]
+
+    # polled: it is in logs
+    return poll(shut, operator.not_, pause_s=_POLL_S, timeout_s=CHECK_S, sleep=sleep)
 
 
 def _shut(name: str, told: pods.Object | None) -> list[str]:

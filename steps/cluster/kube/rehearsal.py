@@ -12,15 +12,12 @@ from analysis.errors import Problem, Unfit
 from steps.cluster.kube.actions import Action, Await, Create, Delete, RestartKubeProxy, Write
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.discover import Facts
-from steps.cluster.kube.faults import ConflictError, TransientError
+from steps.cluster.kube.faults import NO_DRY_RUN, ConflictError, TransientError
 from steps.cluster.kube.fields import Ref, merge_patch, read
 from steps.cluster.kube.finding import NO_COMMAND
 from steps.cluster.kube.permissions import KUBE_SYSTEM, PODS, TIGERA_STATUSES
 
 Object = dict[str, Any]
-
-_UNTRIED: Final = "does not support dry run"
-"""What the API server says where an admission webhook can't be asked without effect: then it is not asked here."""
 
 _ALLOW: Final = "Until that is mended, leave this dataplane out."
 _CALICO_NODE_MAKES: Final = "FelixConfiguration"
@@ -49,7 +46,7 @@ def refusals(client: Client, facts: Facts, pods: Iterable[Object], todo: list[Ac
         except ConflictError:
             continue  # somebody is at it this moment; carrying out reads it again
         except Problem as problem:
-            if _UNTRIED not in str(problem):
+            if NO_DRY_RUN not in str(problem):
                 found.append((str(problem).removeprefix(f"{client.where}: ").rstrip("."), _ALLOW))
     return list(dict.fromkeys(found))
 
@@ -95,6 +92,6 @@ def _unwritable(client: Client, facts: Facts, action: Write) -> list[tuple[str, 
 
 def _remedy(facts: Facts, ref: Ref) -> str:
     if ref.resource.kind == _CALICO_NODE_MAKES:
-        restart = f"kubectl -n {facts.calico_namespace} rollout restart daemonset/calico-node"
+        restart = f"kubectl -n {facts.calico_namespace} rollout restart daemonset/{facts.agent}"
         return f"Let calico-node make it, as it does when it starts: `{restart}`."
     return f"Bring it back: `kubectl {ref.kubectl.format(verb='get')}` shows when it is."

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from analysis.errors import Problem, Unfit
+from analysis.errors import Problem
+from steps.catalogue.dataplanes import BY_NAME
 from steps.cluster.kube import configure, kube_proxy, patches, state
 from steps.cluster.kube.actions import Action, command
 from steps.cluster.kube.apply import Applier, Say
@@ -14,7 +15,7 @@ from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.fields import WHOLE, Field, Value
 from steps.cluster.kube.patches import INSTALLATION, PROXY_CONFIG
 from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
-from steps.cluster.kube.state import Held, Owner
+from steps.cluster.kube.state import Held
 from steps.model import Change
 
 Object = dict[str, Any]
@@ -40,7 +41,7 @@ class Plan:
     """What restoring would do. `left`: what it can't put back, as sentences."""
 
     facts: Facts
-    held: Held | None
+    held: Held
     todo: list[Action]
     left: tuple[str, ...]
 
@@ -55,42 +56,37 @@ class _Compared:
     wanted: dict[Field, Value]
 
 
-def plan(client: Client, given: Object | None) -> Plan | None:
-    """What to do to put the cluster back; None where no snapshot says what it was like.
+def plan(client: Client) -> Plan | None:
+    """What to do to put the cluster back; None where nobody holds it, so that nothing was changed.
 
-    Args:
-        client: of the cluster.
-        given: a snapshot to work from where the cluster itself holds none.
+    The lock's own snapshot is all that counts: what a bucket holds, others may have written.
 
     Raises:
         Problem: a field of the snapshot can't be compared, so that nobody knows whether it is as it was.
     """
     held = state.find(client)
-    taken = held.snapshot if held else given
-    if taken is None:
+    if held is None:
         return None
-    found = _compare(client, taken)
+    found = _compare(client, held.snapshot)
     facts = found.standing.facts
     if facts.install is None:
         # calico-node is away for the moment; the snapshot says how to put back what it is told by
         facts = replace(facts, install="operator" if any(f.ref == INSTALLATION for f in found.original) else "manifest")
     current = {**found.standing.current, **found.current}
     todo = patches.order(current, found.wanted, facts, stale=found.standing.stale, over=True)
-    return Plan(facts, held, todo, _left(found, taken, had_ebpf=held is not None and held.ebpf))
+    return Plan(facts, held, todo, _left(found, held.snapshot, had_ebpf=held.ebpf))
 
 
 def restore(
     client: Client,
-    given: Object | None,
     say: Say,
     sleep: Callable[[float], None],
     prove: Callable[[], None] = lambda: None,
 ) -> list[Change]:
-    """Put everything back, and give the lock back when that is done. Whether that is ours to do is `is_ours`'s answer.
+    """Put everything back, and give the lock back when that is done. Whether that is ours to do, says `state.is_ours`.
 
     Args:
         client: of the cluster.
-        given: a snapshot to work from where the cluster itself holds none.
         say: hears what is done and what can't be.
         sleep: passes time.
         prove: is called when the objects are as they were, and before the lock is given back: what it raises keeps the
@@ -100,47 +96,25 @@ def restore(
     Raises:
         Problem: an action failed, or a field can't be compared; calling again goes on from there.
     """
-    found = plan(client, given)
+    found = plan(client)
     if found is None:
         return []
     changes = Applier(client, found.facts, say, sleep).carry_out(found.todo)
     for sentence in found.left:
         say(sentence)
-    if found.held is not None:
-        _check(client, found.held)
-    if found.held is not None or changes:
-        prove()
-    if found.held is not None:
-        state.release(client, found.held)
+    _check(client, found.held)
+    prove()
+    state.release(client, found.held)
     return changes
-
-
-def is_ours(client: Client, owner: Owner, say: Say, *, insist: bool) -> bool:
-    """Whether the cluster is this owner's to put back: nobody else holds it, or one who is dead, or a person insists.
-
-    Raises:
-        Unfit: a workflow that is at work holds it, and a person insists.
-    """
-    held = state.find(client)
-    if held is None or held.owner == owner:
-        return True
-    alive = state.lives(client, held.owner)
-    if alive and insist:
-        raise Unfit(f"{client.where} is held by {held.owner}, which is at work: stop it first; it restores by itself.")
-    if alive or not (insist or alive is False):
-        say(f"{client.where} is held by {held.owner}, so this is not ours to put back")
-        return False
-    say(f"putting back what {held.owner} left behind at {held.taken_at}")
-    return True
 
 
 def dry_run(client: Client) -> list[str]:
     """The kubectl lines that restoring would amount to now. Changes nothing."""
-    found = plan(client, None)
+    found = plan(client)
     if found is None:
         return []
     lines = [command(action, found.facts) for action in found.todo]
-    return [*lines, *([f"kubectl -n kube-system delete configmap {STATE}"] if found.held else [])]
+    return [*lines, f"kubectl -n {KUBE_SYSTEM} delete configmap {STATE}"]
 
 
 def _compare(client: Client, taken: Object) -> _Compared:
@@ -186,9 +160,15 @@ def _left(found: _Compared, taken: Object, *, had_ebpf: bool) -> tuple[str, ...]
         if field.path == WHOLE and found.original.get(field) is None and value is not None:
             sentences.append(f"{field} was made by somebody else meanwhile: it stays.")
     runs_ebpf = any((bool(v) and f.path[-1:] == ("bpfEnabled",)) or v == "BPF" for f, v in found.current.items())
-    if (had_ebpf or runs_ebpf) and taken.get("dataplane") not in configure.EBPFS:
+    if (had_ebpf or runs_ebpf) and not _is_bpf(taken.get("dataplane")):
         sentences.append(KERNEL)
     return tuple(sentences)
+
+
+def _is_bpf(dataplane: object) -> bool:
+    """Whether a dataplane as a snapshot names it is eBPF; None: it was not known which one ran."""
+    entry = BY_NAME.get(str(dataplane))
+    return entry is not None and entry.bpf
 
 
 def _is_unreadable(held: Value) -> bool:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from steps.cluster.kube import kube_proxy
+from steps.cluster.kube.calico.dataplanes import further_fields
+from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.config import environment, proxy
 from steps.cluster.kube.permissions import (
@@ -32,7 +34,7 @@ from steps.cluster.kube.permissions import (
 
 Object = dict[str, Any]
 
-SWITCHED: Final = ("bpfEnabled", "bpfExternalServiceMode", "nftablesMode")
+SWITCHED: Final = (BPF, SERVICE_MODE, NFTABLES_MODE, *further_fields())
 """The fields of FelixConfiguration that decide the dataplane."""
 
 AGENT_VARIABLES: Final = frozenset(
@@ -45,7 +47,9 @@ PROXY_CONFIG: Final = "kube-proxy-config"
 
 _OWN_PODS: Final = ("k8s-app=kube-proxy", "component=kube-proxy")
 """The labels of a kube-proxy that is no DaemonSet but a pod of each node, as kops and RKE2 run it."""
-_AGENT: Final = "calico-node"
+CALICO_NODE: Final = "calico-node"
+"""What the container of Calico's agent is called, and its DaemonSet as a rule: Canal's is `canal` or `rke2-canal`."""
+
 _AGENTS_IN: Final = frozenset({KUBE_SYSTEM, CALICO_SYSTEM})
 """The namespaces whose pods may be read."""
 
@@ -101,7 +105,7 @@ class Seen:
     def agent_environment(self) -> environment.Environment:
         """What Calico's agent is started with."""
         beside = self.agent is not None and self.agent["metadata"].get("namespace") == KUBE_SYSTEM
-        return environment.read(_containers(self.agent), self.known_config_maps if beside else {})
+        return environment.read(agent_containers(self.agent), self.known_config_maps if beside else {})
 
     @property
     def known_config_maps(self) -> dict[str, Object | None]:
@@ -144,6 +148,7 @@ class Seen:
                 if (endpoint.get("conditions") or {}).get("ready") is not False
                 for address in endpoint.get("addresses") or []
                 for port in found.get("ports") or []
+                if port.get("port") is not None  # a slice may name none, which stands for all
             )
         )
 
@@ -192,8 +197,9 @@ def look(client: Client, *, to_switch: bool = False) -> Seen:
 
 def _others(daemon_sets: tuple[Object, ...], own: Object | None) -> set[str]:
     """The ConfigMaps of kube-system beside the known ones that say how kube-proxy and calico-node are started."""
-    agents = [d for d in daemon_sets if _place(d) == (KUBE_SYSTEM, "calico-node")]
-    names = {name for agent in agents for name in environment.needed(_containers(agent), AGENT_VARIABLES)}
+    agent = _agent(daemon_sets)
+    beside = agent is not None and agent["metadata"]["namespace"] == KUBE_SYSTEM
+    names = environment.needed(agent_containers(agent), AGENT_VARIABLES) if beside else set()
     configured = proxy.source(_template(own)).config_map if own is not None else None
     return {*names, *([configured] if configured else [])} - {KUBE_PROXY, SERVICES_ENDPOINT}
 
@@ -202,8 +208,10 @@ def _template(daemon_set: Object) -> Object:
     return daemon_set.get("spec", {}).get("template", {}).get("spec") or {}
 
 
-def _containers(daemon_set: Object | None) -> list[Object]:
-    return _template(daemon_set or {}).get("containers") or []
+def agent_containers(daemon_set: Object | None) -> list[Object]:
+    """The container of Calico's agent, without those that Canal has beside it; all where none has its name."""
+    every = _template(daemon_set or {}).get("containers") or []
+    return [each for each in every if each.get("name") == CALICO_NODE] or every
 
 
 def calico_group(client: Client, groups: dict[str, str]) -> str | None:
@@ -219,9 +227,17 @@ def calico_group(client: Client, groups: dict[str, str]) -> str | None:
 
 
 def _agent(daemon_sets: Iterable[Object]) -> Object | None:
-    """calico-node's DaemonSet; the operator's, where there are two."""
-    found = [each for each in daemon_sets if each["metadata"]["name"] == _AGENT]
-    return min(found, key=lambda each: each["metadata"]["namespace"] != CALICO_SYSTEM, default=None)
+    """The DaemonSet that runs calico-node, whatever it is called; the operator's, where there are two."""
+
+    def likelihood(each: Object) -> tuple[bool, bool]:
+        return each["metadata"]["namespace"] == CALICO_SYSTEM, each["metadata"]["name"] == CALICO_NODE
+
+    found = [
+        each
+        for each in daemon_sets
+        if each["metadata"]["name"] == CALICO_NODE or any(c.get("name") == CALICO_NODE for c in agent_containers(each))
+    ]
+    return max(found, key=likelihood, default=None)
 
 
 def _place(found: Object) -> tuple[str, str]:

@@ -9,76 +9,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from steps.cluster.kube.calico.dataplanes import known, names
 from steps.cluster.kube.felix import Process, Reading
+from steps.cluster.kube.probe.report import Answer, Host
 from steps.model import Moment, Sign
 
-IPTABLES: Final = "iptables"
-NFTABLES: Final = "nftables"
-EBPF: Final = "ebpf"
-EBPF_DSR: Final = "ebpf-dsr"
-KNOWN: Final = (IPTABLES, NFTABLES, EBPF, EBPF_DSR)
-
-_RULES: Final = (IPTABLES, NFTABLES)
-_BPF: Final = (EBPF, EBPF_DSR)
-_TUNNELLED: Final = (IPTABLES, NFTABLES, EBPF)
+KNOWN: Final = names()
+_RULES: Final = names(lambda each: not each.entry.bpf)
+_BPF: Final = names(lambda each: each.entry.bpf)
+_DIRECT: Final = names(lambda each: bool(each.entry.direct_return))
+_TUNNELLED: Final = names(lambda each: not each.entry.direct_return)
 _PROXY: Final = {
     # With BPF on, kube-proxy may still run, in whatever mode.
-    "iptables": (IPTABLES, *_BPF),
-    "nftables": (NFTABLES, *_BPF),
+    mode: names(lambda each, mode=mode: each.entry.bpf or each.how.proxy_mode == mode)  # type: ignore[misc]
+    for mode in ("iptables", "nftables")
 }
 
 _LOG: Final = "Felix's log"
 
 Indicates = tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """What a pod in a node's own network sees there, without any privilege. None: it could not be seen.
-
-    Attributes:
-        at: when it looked, by the node's clock.
-        interfaces: the names of all its interfaces.
-        vxlan_external: whether vxlan.calico takes its tunnels from BPF; None where there is no such interface.
-        proxy_mode: what kube-proxy there calls its mode.
-        felix_ready: what Felix's own readiness address answers.
-        felix_answered_at: when that address answered last, if it ever did.
-        felix_started_at: when Felix's process started, where its metrics are on.
-    """
-
-    at: datetime
-    interfaces: frozenset[str] | None = None
-    vxlan_external: bool | None = None
-    proxy_mode: str | None = None
-    felix_ready: bool | None = None
-    felix_started_at: datetime | None = None
-    felix_answered_at: datetime | None = None
-
-    @property
-    def felix_fell_silent(self) -> bool:
-        """Whether Felix's readiness address answered once and is not to be reached now: Felix is gone."""
-        return self.felix_ready is None and self.felix_answered_at is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """How new connections to one Service address fare, as seen from a node.
-
-    Attributes:
-        node: the node whose rules the connections depend on.
-        target: what was connected to, in words.
-        ok_at: when one was last answered; None: never.
-        failed_at: when one last failed; None: never.
-        error: what that failure said.
-        since: when trying began, if that is known.
-    """
-
-    node: str
-    target: str
-    ok_at: datetime | None = None
-    failed_at: datetime | None = None
-    error: str | None = None
-    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +92,10 @@ def _felix(process: Process) -> Iterator[tuple[str, str, datetime, Indicates]]:
         yield _LOG, process.bpf[-1].text, process.bpf[-1].at, _BPF
     yield from _felix_return(process)
     yield from _felix_state(process)
+    for each in known():
+        others = tuple(name for name in KNOWN if name != each.name)
+        for mark, is_own in each.how.shows(process):
+            yield _LOG, mark.text, mark.at, (each.name,) if is_own else others
     for name in ("BPFEnabled", "BPFExternalServiceMode", "NFTablesMode"):
         if value := process.values.get(name):
             yield _LOG, f"read {name} {value.value} from {value.source}", value.at, None
@@ -150,20 +103,24 @@ def _felix(process: Process) -> Iterator[tuple[str, str, datetime, Indicates]]:
         yield _LOG, f"it dropped {process.dropped} lines", process.last_at, None
 
 
+def _of_bpf(*, direct_return: bool) -> tuple[str, ...]:
+    return tuple(name for name in _BPF if (name in _DIRECT) == direct_return)
+
+
 def _felix_return(process: Process) -> Iterator[tuple[str, str, datetime, Indicates]]:
     if process.in_bpf and process.driver_dsr is not None:
         seen = f"made its driver with direct server return {_on(process.driver_dsr)}"
         at = process.started_at or process.first_at
-        yield _LOG, seen, at, (EBPF_DSR,) if process.driver_dsr else _TUNNELLED
+        yield _LOG, seen, at, _DIRECT if process.driver_dsr else _TUNNELLED
     if process.in_bpf and process.attached_dsr is not None:
         seen = f"attached its programs with direct server return {_on(process.attached_dsr)}"
-        yield _LOG, seen, process.last_at, (EBPF_DSR,) if process.attached_dsr else (EBPF,)
+        yield _LOG, seen, process.last_at, _of_bpf(direct_return=process.attached_dsr)
 
 
 def _felix_state(process: Process) -> Iterator[tuple[str, str, datetime, Indicates]]:
     if process.use_nftables is not None:
-        own = NFTABLES if process.use_nftables else IPTABLES
-        yield _LOG, f"determined to use {own}", process.started_at or process.first_at, (own, *_BPF)
+        own = "nftables" if process.use_nftables else "iptables"
+        yield _LOG, f"determined to use {own}", process.started_at or process.first_at, _PROXY[own]
     if "BPFEndpointManager" in process.components:
         yield _LOG, "its health has a row BPFEndpointManager", process.ready_at or process.last_at, _BPF
     elif process.tables and process.in_bpf is False:

@@ -9,20 +9,18 @@ import json
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
 from analysis.errors import Problem, Unfit
+from steps.cluster.kube.api.retries import through_conflicts
 from steps.cluster.kube.client import Client
-from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.faults import ConflictError
-from steps.cluster.kube.fields import Ref
-from steps.cluster.kube.patches import OURS
+from steps.cluster.kube.fields import OURS, Ref
 from steps.cluster.kube.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, STATE, WORKFLOWS, Resource
+from steps.model import Visit
 
 Object = dict[str, Any]
 
@@ -31,7 +29,6 @@ LOCK: Final = Ref(CONFIGMAPS, STATE, KUBE_SYSTEM)
 VERSION: Final = 1
 """Of the snapshot's layout."""
 
-_ATTEMPTS: Final = 6
 _ENDED: Final = frozenset({"Succeeded", "Failed", "Error"})
 _NODE_ID: Final = re.compile(r"(.+)-\d+")
 _NOISE: Final = ("managedFields", "resourceVersion", "generation", "selfLink")
@@ -63,6 +60,7 @@ class Held:
         uid: its ConfigMap's.
         ebpf: whether eBPF was switched on since, which leaves traces in the nodes' kernels.
         unfit: the dataplanes that were found not to be had here, and why.
+        visit: the visit that was switched to last, without its trials; None: none was, or a person switched.
     """
 
     owner: Owner
@@ -71,6 +69,7 @@ class Held:
     uid: str
     ebpf: bool = False
     unfit: Mapping[str, str] = field(default_factory=dict)
+    visit: Visit | None = None
 
 
 def whoami(namespace: str, variables: Mapping[str, str] = os.environ) -> Owner:
@@ -99,7 +98,8 @@ def find(client: Client) -> Held | None:
         data = found["data"]
         owner, snapshot = Owner(**json.loads(data["owner"])), json.loads(data["snapshot"])
         unfit = dict(json.loads(data.get("unfit", "{}")))
-        held = Held(owner, data["taken_at"], snapshot, _uid(found), ebpf="ebpf" in data, unfit=unfit)
+        visit = Visit.model_validate_json(data["visit"]) if "visit" in data else None
+        held = Held(owner, data["taken_at"], snapshot, _uid(found), ebpf="ebpf" in data, unfit=unfit, visit=visit)
     except (KeyError, TypeError, ValueError) as error:
         raise Problem(
             f"{client.where}: ConfigMap {KUBE_SYSTEM}/{STATE} is no snapshot of this program ({error}): look at it, "
@@ -144,7 +144,14 @@ def lock(owner: Owner, snapshot: Object, now: datetime) -> Object:
     }
 
 
-def note(client: Client, held: Held, *, unfit: Mapping[str, str] | None = None, ebpf: bool = False) -> None:
+def note(
+    client: Client,
+    held: Held,
+    *,
+    unfit: Mapping[str, str] | None = None,
+    ebpf: bool = False,
+    visit: Visit | None = None,
+) -> None:
     """Keep beside the snapshot what a later step of the run has to know.
 
     Args:
@@ -152,16 +159,16 @@ def note(client: Client, held: Held, *, unfit: Mapping[str, str] | None = None, 
         held: the lock.
         unfit: dataplanes that can't be had here, and why; in addition to those that are known.
         ebpf: that eBPF is about to be switched on.
+        visit: that is about to be switched to.
     """
     data = {"unfit": json.dumps({**held.unfit, **unfit})} if unfit else {}
     data |= {"ebpf": "true"} if ebpf else {}
-    attempts = Retrying(
-        retry=retry_if_exception_type(ConflictError),
-        stop=stop_after_attempt(_ATTEMPTS),
-        wait=wait_random_exponential(multiplier=0.1, max=2),
-        reraise=True,
-    )
-    attempts(client.patch, CONFIGMAPS, STATE, {"metadata": {"uid": held.uid}, "data": data}, KUBE_SYSTEM)
+    named = visit.model_copy(update={"trials": ()}) if visit is not None else held.visit
+    data |= {"visit": named.model_dump_json()} if named is not None and named != held.visit else {}
+    if not data:
+        return
+    patch = {"metadata": {"uid": held.uid}, "data": data}
+    through_conflicts(lambda: client.patch(CONFIGMAPS, STATE, patch, KUBE_SYSTEM))
 
 
 def release(client: Client, held: Held) -> None:
@@ -186,14 +193,48 @@ def taken(where: str, held: Held | None) -> str:
     )
 
 
-def snapshot(facts: Facts, objects: Mapping[Ref, Object | None], nodes: tuple[str, ...], now: datetime) -> Object:
-    """What is there, and what is absent, as JSON. Whole objects, without what the server keeps for itself."""
+def is_ours(client: Client, owner: Owner, say: Callable[[str], None], *, insist: bool) -> bool:
+    """Whether the cluster is this owner's to put back: nobody else holds it, or one who is dead, or a person insists.
+
+    Raises:
+        Unfit: a workflow that is at work holds it, and a person insists.
+    """
+    held = find(client)
+    if held is None or held.owner == owner:
+        return True
+    alive = lives(client, held.owner)
+    if alive and insist:
+        raise Unfit(f"{client.where} is held by {held.owner}, which is at work: stop it first; it restores by itself.")
+    if alive or not (insist or alive is False):
+        say(f"{client.where} is held by {held.owner}, so this is not ours to put back")
+        return False
+    say(f"putting back what {held.owner} left behind at {held.taken_at}")
+    return True
+
+
+def snapshot(
+    objects: Mapping[Ref, Object | None],
+    nodes: tuple[str, ...],
+    now: datetime,
+    *,
+    dataplane: str | None,
+    **more: object,
+) -> Object:
+    """What is there, and what is absent, as JSON. Whole objects, without what the server keeps for itself.
+
+    Args:
+        objects: that a switch may touch; None: absent.
+        nodes: that are measured.
+        now: by the server's clock.
+        dataplane: that runs; None: it is not known.
+        more: what else the plugin has to know to put them back.
+    """
     return {
         "version": VERSION,
         "taken_at": now.isoformat(),
-        "dataplane": facts.dataplane,
+        "dataplane": dataplane,
         "nodes": list(nodes),
-        "kube_proxy_config_key": facts.kube_proxy_config_key,
+        **more,
         "objects": [{"ref": _ref_json(ref), "object": trimmed(found)} for ref, found in objects.items()],
     }
 

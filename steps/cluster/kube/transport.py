@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import urllib3
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay
-from tenacity.wait import wait_random_exponential
 from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import HTTPError
 
 from analysis.aside import say_aside
 from analysis.errors import Unfit
 from steps.cluster.kube.api.identity import Login
+from steps.cluster.kube.api.retries import BACKOFF
 from steps.cluster.kube.api.waiting import Notice, Say
 from steps.cluster.kube.faults import NOT_FOUND, TransientError, refused, unreachable
 
@@ -33,8 +33,9 @@ PATIENCE_S: Final = 120.0
 
 CONNECT_S: Final = 5.0
 READ_S: Final = 30.0
-_BAD: Final = 400
-_LONGEST_PAUSE_S: Final = 5.0
+_BAD: Final = 300
+"""From here on an answer is no success: the API server redirects nobody."""
+
 _LONGEST_ASKED_S: Final = 30.0
 
 R = TypeVar("R")
@@ -234,10 +235,7 @@ def _shown_proxy(proxy: str) -> str:
     return proxy.rpartition("@")[2] if "@" in proxy else proxy
 
 
-_backoff = wait_random_exponential(multiplier=0.2, max=_LONGEST_PAUSE_S)
-
-
 def _pause(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome is not None else None
     asked = error.retry_after_s if isinstance(error, TransientError) else None
-    return _backoff(state) if asked is None else min(asked, _LONGEST_ASKED_S)
+    return BACKOFF(state) if asked is None else min(asked, _LONGEST_ASKED_S)

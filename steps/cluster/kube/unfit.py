@@ -5,12 +5,17 @@ from typing import Final
 
 from steps import variables
 from steps.cluster.kube import kernels, kube_proxy
+from steps.cluster.kube.calico.dataplanes import Known, further_fields, known, names
+from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE
 from steps.cluster.kube.discover import Facts
 from steps.cluster.kube.finding import NO_COMMAND, skip, warn
+from steps.cluster.kube.nodes import Node
 from steps.model import Finding
 
-EBPF: Final = ("ebpf", "ebpf-dsr")
-_SWITCHED: Final = ("iptables", "nftables", *EBPF)
+EBPF: Final = names(lambda each: each.entry.bpf)
+_RULES: Final = names(lambda each: not each.entry.bpf)
+_NFTABLES: Final = names(lambda each: each.how.nftables)
+_IPTABLES: Final = names(lambda each: not each.entry.bpf and not each.how.nftables)
 
 _LEFT_BEHIND: Final = (
     ((3, 24, 0), (3, 28, 5)),
@@ -20,10 +25,12 @@ _LEFT_BEHIND: Final = (
 """From, and before: versions that leave the connect-time load balancer attached when eBPF is switched off."""
 
 _OF_FIELD: Final = {
-    "bpfEnabled": _SWITCHED,
-    "bpfExternalServiceMode": EBPF,
-    "nftablesMode": ("iptables", "nftables"),
+    **{name: names(lambda each, name=name: name in each.how.felix) for name in further_fields()},  # type: ignore[misc]
+    BPF: names(),
+    SERVICE_MODE: EBPF,
+    NFTABLES_MODE: _RULES,
 }
+"""The dataplanes that a field of FelixConfiguration keeps from being had where something else sets it."""
 
 _INSTALL: Final = f"{NO_COMMAND} install kube-proxy as that DaemonSet, or leave it out."
 _PROXY_CONFIG: Final = "ConfigMap kube-system/kube-proxy"
@@ -55,10 +62,10 @@ def _overridden(facts: Facts) -> Iterator[Finding]:
             yield skip(
                 name,
                 f"calico-node's environment {holds}, which beats whatever is patched.",
-                f"Type `kubectl -n {facts.calico_namespace} set env daemonset/calico-node {variable}-`."
+                f"Type `kubectl -n {facts.calico_namespace} set env daemonset/{facts.agent} {variable}-`."
                 if origin is None or not origin.startswith("ConfigMap ")
                 else f"Take {variable} out of it: `kubectl -n {facts.calico_namespace} edit {origin.lower()}`, and "
-                f"`kubectl -n {facts.calico_namespace} rollout restart daemonset/calico-node`.",
+                f"`kubectl -n {facts.calico_namespace} rollout restart daemonset/{facts.agent}`.",
             )
     for holder, fields in facts.narrower.items():
         for name in sorted({name for field in fields for name in _OF_FIELD[field]}):
@@ -77,7 +84,7 @@ def in_vain(facts: Facts, name: str) -> Finding | None:
 
 def _unread(facts: Facts) -> Iterator[Finding]:
     for source in facts.unread_environment:
-        for name in _SWITCHED:
+        for name in names():
             yield skip(
                 name,
                 f"calico-node takes variables from {source}, which this program may not read: a FELIX_BPFENABLED in it "
@@ -90,34 +97,39 @@ def _unread(facts: Facts) -> Iterator[Finding]:
 
 def _kernels(facts: Facts, asked: set[str]) -> Iterator[Finding]:
     for node in facts.linux_nodes:
-        kernel, least = node.kernel or "unknown", kernels.least_for_bpf(node.kernel, node.os_image)
-        if not kernels.is_at_least(node.kernel, least):
-            for name in EBPF:
-                yield skip(
-                    name,
-                    f"node {node.name} has kernel {kernel}, and Felix needs {least} there: it would silently go on "
-                    "without.",
-                    f"{NO_COMMAND} upgrade its kernel.",
-                )
-        elif asked & set(EBPF) and not kernels.is_at_least(node.kernel, kernels.DOCUMENTED_FOR_BPF):
-            reason = f"node {node.name} has kernel {kernel}; Calico documents eBPF from {kernels.DOCUMENTED_FOR_BPF} on"
+        for each in known():
+            yield from _kernel(facts, asked, node, each)
+        here = f"node {node.name} has kernel {node.kernel or 'unknown'}"
+        bpf = next((each.entry for each in known() if each.entry.bpf and each.name in asked), None)
+        least = kernels.least(bpf, node.kernel, node.os_image) if bpf is not None else None
+        too_old = least is not None and not kernels.is_at_least(node.kernel, least)
+        if bpf is not None and not too_old and not kernels.is_at_least(node.kernel, kernels.DOCUMENTED_FOR_BPF):
+            reason = f"{here}; Calico documents eBPF from {kernels.DOCUMENTED_FOR_BPF} on"
             yield warn(f"{reason}, and Felix starts it from {least} on.", f"{NO_COMMAND} upgrade its kernel.")
-        if not kernels.is_at_least(node.kernel, kernels.NFTABLES):
-            reason = f"node {node.name} has kernel {kernel}, and {kernels.NFTABLES} is needed"
-            if facts.kube_proxy_skips_kernel_check and "nftables" in asked:
-                yield warn(
-                    f"{reason} for nftables by the documentation of Calico; kube-proxy is told not to check.",
-                    f"{NO_COMMAND} upgrade its kernel.",
-                )
-            elif not facts.kube_proxy_skips_kernel_check:
-                reason = f"{reason}: kube-proxy refuses to start in nftables mode below."
-                yield skip("nftables", reason, f"{NO_COMMAND} upgrade its kernel.")
+
+
+def _kernel(facts: Facts, asked: set[str], node: Node, each: Known) -> Iterator[Finding]:
+    """What a node's kernel says against a dataplane."""
+    least, remedy = kernels.least(each.entry, node.kernel, node.os_image), f"{NO_COMMAND} upgrade its kernel."
+    if least is None or kernels.is_at_least(node.kernel, least):
+        return
+    reason = f"node {node.name} has kernel {node.kernel or 'unknown'}, and"
+    if each.entry.bpf:
+        yield skip(each.name, f"{reason} Felix needs {least} there: it would silently go on without.", remedy)
+    elif not each.how.nftables:
+        yield skip(each.name, f"{reason} {least} is needed.", remedy)
+    elif not facts.kube_proxy_skips_kernel_check:
+        text = f"{reason} {least} is needed: kube-proxy refuses to start in nftables mode below."
+        yield skip(each.name, text, remedy)
+    elif each.name in asked:
+        text = f"{reason} {least} is needed for nftables by the documentation of Calico"
+        yield warn(f"{text}; kube-proxy is told not to check.", remedy)
 
 
 def _proxy(facts: Facts, asked: set[str]) -> Iterator[Finding]:
     if facts.kube_proxy_mode == "ipvs":
         yield from _ipvs(facts)
-    if facts.kube_proxy_mode is None and asked & {"iptables", *EBPF} and facts.dataplane not in EBPF:
+    if facts.kube_proxy_mode is None and asked & {*_IPTABLES, *EBPF} and facts.dataplane not in EBPF:
         yield warn(
             f"kube-proxy's mode is unknown: it was looked for in {facts.kube_proxy_source}. In IPVS mode no switch can "
             "be proven.",
@@ -128,21 +140,23 @@ def _proxy(facts: Facts, asked: set[str]) -> Iterator[Finding]:
         return
     managed = facts.install == "operator" and facts.bootstraps
     if kube_proxy.stands_still(facts.kube_proxy) and not kube_proxy.is_parked(facts.kube_proxy) and not managed:
-        for name in ("iptables", "nftables"):
+        for name in _RULES:
             yield skip(name, "kube-proxy is parked in a way that is not ours to undo.", _UNPARK)
     if facts.kube_proxy_config_key is None:
         reason = f"kube-proxy takes its mode from {facts.kube_proxy_source}, not from {_PROXY_CONFIG}."
         if f"{facts.kube_proxy_source},".startswith(f"{_PROXY_CONFIG},"):
             reason = f"there is no configuration of kube-proxy in {facts.kube_proxy_source}."
-        yield skip("nftables", reason, f"{NO_COMMAND} its mode is switched by that ConfigMap.")
+        for name in _NFTABLES:
+            yield skip(name, reason, f"{NO_COMMAND} its mode is switched by that ConfigMap.")
 
 
 def _without_proxy(facts: Facts) -> Iterator[Finding]:
     if facts.dataplane in EBPF:
-        for name in ("iptables", "nftables"):
+        for name in _RULES:
             yield skip(name, "there is no DaemonSet kube-system/kube-proxy to handle Services without eBPF.", _INSTALL)
         return
-    yield skip("nftables", "there is no DaemonSet kube-system/kube-proxy whose mode Calico could follow.", _INSTALL)
+    for name in _NFTABLES:
+        yield skip(name, "there is no DaemonSet kube-system/kube-proxy whose mode Calico could follow.", _INSTALL)
     for name in EBPF:
         reason = "kube-proxy is no DaemonSet kube-system/kube-proxy here, so it can't be parked beside eBPF."
         yield skip(name, reason, _INSTALL)
@@ -161,13 +175,14 @@ def _ipvs(facts: Facts) -> Iterator[Finding]:
             "Set its mode to iptables: take proxy-mode=ipvs out of kube-proxy-arg in the configuration of k3s or RKE2 "
             "on each node, and restart that there."
         )
-    for name in ("nftables", *(EBPF if facts.ipvs else ())):  # beside a parked one there is nothing to take over
+    for name in (*_NFTABLES, *(EBPF if facts.ipvs else ())):  # beside a parked one there is nothing to take over
         yield skip(name, f"{reason}, from which Calico can't take over.", remedy)
-    yield skip(
-        "iptables",
-        f"{reason}, so that Services are forwarded by IPVS: neither iptables nor any other dataplane can be proven.",
-        f"{remedy} Or measure it as it is (as-is).",
-    )
+    for name in _IPTABLES:
+        yield skip(
+            name,
+            f"{reason}, so that Services are forwarded by IPVS: neither {name} nor any other dataplane can be proven.",
+            f"{remedy} Or measure it as it is (as-is).",
+        )
 
 
 def _version(facts: Facts, asked: set[str]) -> Iterator[Finding]:
@@ -176,12 +191,10 @@ def _version(facts: Facts, asked: set[str]) -> Iterator[Finding]:
         yield warn("Calico's version is unknown, so its known faults can't be told.", None)
         return
     if not facts.knows_nftables:
-        yield skip(
-            "nftables",
-            f"Calico {facts.calico_version} has no nftables dataplane.",
-            f"{NO_COMMAND} upgrade Calico to 3.29 or later.",
-        )
-    if any(since <= version < fixed for since, fixed in _LEFT_BEHIND) and asked & {"iptables", "nftables"}:
+        for name in _NFTABLES:
+            reason = f"Calico {facts.calico_version} has no nftables dataplane."
+            yield skip(name, reason, f"{NO_COMMAND} upgrade Calico to 3.29 or later.")
+    if any(since <= version < fixed for since, fixed in _LEFT_BEHIND) and asked & set(_RULES):
         for name in EBPF:
             yield skip(
                 name,

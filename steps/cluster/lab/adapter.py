@@ -5,6 +5,7 @@ from typing import Final
 
 from analysis.errors import Problem, Unfit
 from steps.catalogue.dataplanes import Arm
+from steps.catalogue.tools import served
 from steps.catalogue.topologies import BY_NAME, CONTROL
 from steps.cluster.lab import box, layout, state, topology
 from steps.cluster.lab.dataplanes import load, traits
@@ -71,9 +72,9 @@ class Lab:
         state.write(wanted)
         return changes
 
-    def observe(self, visit: Visit, settings: Settings, moment: Moment) -> list[Sign]:
+    def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
         """Send traffic through Service and NodePort and look what forwarded it. Nothing is taken from the request."""
-        del visit, settings
+        del visit
         from steps.cluster.lab import look  # noqa: PLC0415
 
         _in_box()
@@ -100,8 +101,9 @@ class Lab:
         if not any(t.name == CONTROL for t in wanted):
             wanted.insert(0, BY_NAME[CONTROL])
         servers.stop()
-        servers.start(servers.needed(wanted))
-        return [servers.placement(topology) for topology in wanted]
+        tools = served(trial.tool for trial in visit.trials)
+        servers.start(servers.needed(wanted, tools))
+        return [servers.placement(topology, tools) for topology in wanted]
 
     def clear(self) -> None:
         """End the servers, and whatever else runs in the lab's namespaces."""
@@ -110,14 +112,21 @@ class Lab:
         if box.inside():
             servers.stop()
 
-    def left(self, snapshot: dict[str, object] | None) -> list[str]:
+    def unfinished(self) -> Visit | None:
+        """The visit that the lab stands for, while its servers run."""
+        from steps.cluster.lab import servers  # noqa: PLC0415
+
+        known = state.read() if box.inside() else None
+        if known is None or not servers.are_running():
+            return None
+        return Visit(visit=known.visit, round=known.round, dataplane=known.dataplane, trials=())
+
+    def left(self) -> list[str]:
         """The lab goes as a whole."""
-        del snapshot
         return []
 
-    def restore(self, snapshot: dict[str, object] | None) -> list[Change]:
-        """Take the lab away, whole or half-built. The machine itself was never changed, so a snapshot adds nothing."""
-        del snapshot
+    def restore(self) -> list[Change]:
+        """Take the lab away, whole or half-built. The machine itself was never changed."""
         # Outside a box, a namespace that is called node-a is someone else's.
         return self._raze() if box.inside() else []
 

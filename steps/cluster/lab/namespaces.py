@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from analysis.errors import Problem
+from steps.catalogue.tools import TOOLS
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ PACKAGES: Final = {
     "nft": "nftables",
     "bpftool": "bpftool",
     "ethtool": "ethtool",
-    "iperf3": "iperf3",
+    **{program: package for tool in TOOLS for program, package in tool.packages.items()},
     "nsenter": "util-linux",
     "unshare": "util-linux",
     "setpriv": "util-linux",

@@ -7,6 +7,7 @@ from typing import Final
 from analysis.errors import Unfit
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.catalogue.environments import LAB
+from steps.catalogue.tools import served
 from steps.cluster.lab import box, capabilities, trial
 from steps.cluster.lab.dataplanes import load, traits
 from steps.cluster.lab.evidence import Mechanism, mechanisms
@@ -14,13 +15,13 @@ from steps.cluster.lab.namespaces import PACKAGES, Job, path, run
 from steps.model import Finding
 from steps.settings import Settings
 
-_EVERYWHERE: Final = ("ip", "bridge", "nsenter", "unshare", "mount", "umount", "ethtool", "iperf3")
+_EVERYWHERE: Final = ("ip", "bridge", "nsenter", "unshare", "mount", "umount", "ethtool")
 _BURDEN: Final = "burden="
 
 
 def findings(settings: Settings) -> list[Finding]:
     """Everything that stands in the way, of the run and of each dataplane."""
-    found = _programs()
+    found = _programs(settings)
     if not box.inside():
         found.append(
             Finding(
@@ -53,9 +54,10 @@ def _not_installed(missing: list[str]) -> tuple[str, str]:
     return f"{', '.join(missing)} {verb} not installed", f"type `sudo apt-get install -y {' '.join(packages)}`"
 
 
-def _programs() -> list[Finding]:
+def _programs(settings: Settings) -> list[Finding]:
     counting = [program for mechanism in mechanisms(traits()) for program in mechanism.counting_programs]
-    missing = _absent((*_EVERYWHERE, *counting))
+    measuring = [program for tool in served(cell.tool for cell in settings.cells) for program in tool.packages]
+    missing = _absent(dict.fromkeys((*_EVERYWHERE, *measuring, *counting)))
     if not missing:
         return []
     reason, remedy = _not_installed(missing)

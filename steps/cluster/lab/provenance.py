@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from analysis.errors import Problem
+from steps.catalogue.tools import TOOLS
 from steps.cluster.lab import box, layout, topology
 from steps.cluster.lab.namespaces import Job, run
 from steps.settings import Settings
 
 _TIMEOUT_S: Final = 5
 _VERSIONS: Final = {
-    "iperf3_version": ("iperf3", "--version"),
+    **{f"{tool.name}_version": tool.version for tool in TOOLS if tool.version},
     "iptables_version": ("iptables-nft", "--version"),
     "nftables_version": ("nft", "--version"),
     "bpftool_version": ("bpftool", "version"),

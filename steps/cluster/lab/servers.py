@@ -1,9 +1,8 @@
-"""The servers of the lab: iperf3 and the accepting end of the connect probe, started again whenever one dies."""
+"""The servers of the lab, one for each tool, started again whenever one dies."""
 
 import os
 import subprocess
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,12 +10,17 @@ from typing import Final
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from analysis.errors import Problem
+from steps.catalogue.tools import CANARY, served
 from steps.catalogue.topologies import BY_NAME, CONTROL, Topology
 from steps.cluster.lab import layout
 from steps.cluster.lab.namespaces import end_processes, inside, path, within
-from steps.cluster.lab.services import CLUSTER_IP, CONNECT_PORT, IPERF3_PORT, NODEPORT_OFFSET
+from steps.cluster.lab.services import CLUSTER_IP, NODEPORT_OFFSET
 from steps.cluster.lab.topology import present
 from steps.model import Monitor, Placement
+from steps.tools.tool import Tool, here
+
+ALWAYS: Final = served(())
+"""The tools whose servers every visit needs."""
 
 LOGS: Final = Path("/run/lab/logs")
 _ROOT: Final = Path(__file__).resolve().parents[3]
@@ -43,7 +47,7 @@ class Server:
         return LOGS / f"{self.namespace}-{self.port}.log"
 
 
-def placement(topology: Topology) -> Placement:
+def placement(topology: Topology, tools: Sequence[Tool] = ALWAYS) -> Placement:
     """How a measuring step reaches a topology."""
     offset, interface, namespace = 0, layout.POD_INTERFACE, layout.CLIENT_POD.name
     if topology.client == "node":
@@ -59,8 +63,7 @@ def placement(topology: Topology) -> Placement:
         host_network=topology.client == "node",
         prefix=inside(namespace),
         address=_address(topology),
-        port=IPERF3_PORT + offset,
-        connect_port=CONNECT_PORT + offset,
+        ports={tool.name: tool.port + offset for tool in tools},
         interface=interface,
         monitors=(Monitor(node="host", side="both", source="local"),),
         nat_monitor=Monitor(node=node, side="nat", source=f"netns:{node}") if topology.through_node else None,
@@ -84,20 +87,14 @@ def _ends(topology: Topology) -> tuple[layout.Node, layout.Pod]:
     return (layout.NODE_A, layout.NEAR_POD) if topology.same_node else (layout.NODE_B, layout.SERVER_POD)
 
 
-def needed(topologies: Iterable[Topology]) -> list[Server]:
-    """The servers that these topologies need, and the canary."""
+def needed(topologies: Iterable[Topology], tools: Sequence[Tool] = ALWAYS) -> list[Server]:
+    """The servers of these tools that these topologies need, and the canary."""
     namespaces: dict[str, None] = {}
     for topology in (BY_NAME[CONTROL], *topologies):
         node, pod = _ends(topology)
         namespaces[node.name if topology.server == "node" else pod.name] = None
-    connect = (sys.executable, "-m", "steps.connect", "serve", str(CONNECT_PORT))
     return [
-        server
-        for namespace in namespaces
-        for server in (
-            Server(namespace, IPERF3_PORT, ("iperf3", "-s", "-p", str(IPERF3_PORT))),
-            Server(namespace, CONNECT_PORT, connect),
-        )
+        Server(namespace, tool.port, tuple(here(tool.server(tool.port)))) for namespace in namespaces for tool in tools
     ]
 
 
@@ -164,6 +161,11 @@ def listening(namespace: str) -> set[int]:
 
     fields = (line.split() for line in within(namespace, read))
     return {int(field[1].rpartition(":")[2], 16) for field in fields if field[3] == _LISTENING}
+
+
+def are_running() -> bool:
+    """Whether a visit's servers are there: the canary's is among them, whatever is measured."""
+    return path(layout.NODE_B.name).exists() and CANARY.port in listening(layout.NODE_B.name)
 
 
 def stop() -> int:

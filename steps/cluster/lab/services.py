@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final, Literal
 
+from steps.catalogue.tools import TOOLS
 from steps.cluster.lab.box import in_user_namespace
 from steps.cluster.lab.layout import SERVER_POD
 
-IPERF3_PORT: Final = 5201
-CONNECT_PORT: Final = 5202
 EVIDENCE_PORT: Final = 5203
 """Carries the traffic that is sent to see which dataplane forwards it; no figure is measured on it."""
 
@@ -51,9 +50,11 @@ def _measured(name: str, protocol: Literal["tcp", "udp"], port: int) -> ServiceP
 
 
 MEASURED: Final = (
-    _measured("iperf3", "tcp", IPERF3_PORT),
-    _measured("iperf3-udp", "udp", IPERF3_PORT),
-    _measured("connect", "tcp", CONNECT_PORT),
+    *(
+        _measured(tool.label if transport == "tcp" else f"{tool.label}-{transport}", transport, tool.port)
+        for tool in TOOLS
+        for transport in tool.transports
+    ),
     _measured("evidence", "tcp", EVIDENCE_PORT),
     _measured("evidence-udp", "udp", EVIDENCE_PORT),
 )

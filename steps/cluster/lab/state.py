@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from analysis import atomic
-from steps.model import Model, Visit
+from steps.model import Visit
 from steps.settings import Settings
+from steps.strict_model import Model
 
 FILE: Final = Path("/run/lab/state.json")
 
@@ -15,6 +16,7 @@ class State(Model):
     """The visit that the lab was built for, and what it was built with."""
 
     visit: int
+    round: int
     dataplane: str
     services: int
     offloads: bool
@@ -22,7 +24,13 @@ class State(Model):
     @classmethod
     def wanted(cls, visit: Visit, settings: Settings) -> "State":
         """What a visit wants."""
-        return cls(visit=visit.visit, dataplane=visit.dataplane, services=settings.services, offloads=settings.offloads)
+        return cls(
+            visit=visit.visit,
+            round=visit.round,
+            dataplane=visit.dataplane,
+            services=settings.services,
+            offloads=settings.offloads,
+        )
 
 
 def read() -> State | None:

@@ -13,8 +13,9 @@ from typing import Literal
 from kubernetes.client import Configuration
 
 from steps.cluster.kube.client import Client
-from steps.cluster.kube.faults import NOT_FOUND, TransientError, refused
-from tests.steps.kube.fake_store import Answer, Store
+from steps.cluster.kube.faults import NOT_FOUND, refused
+from tests.steps.kube.fake_answers import Answer
+from tests.steps.kube.fake_store import Store
 
 NAMESPACE = "bench"
 WHERE = "prod"
@@ -25,7 +26,7 @@ class Fault:
     """What happens to the next requests that match, instead of or beside an answer.
 
     `kind`: status (refuse), cut (close without an answer), cut-after (do it, then close), slow (answer late),
-    break (a watch ends after one event), garbage (an answer that is no JSON).
+    break (a watch ends after one event), garbage (`status` and `body`, whatever they are).
     """
 
     kind: Literal["status", "cut", "cut-after", "slow", "break", "garbage"]
@@ -35,6 +36,7 @@ class Fault:
     status: int = 500
     retry_after: str | None = None
     delay_s: float = 0.0
+    body: bytes = b"<html>a proxy's page"
 
     def matches(self, method: str, path: str) -> bool:
         return self.times > 0 and self.method in {"", method} and self.path in path
@@ -104,8 +106,8 @@ class Api:
         answer = self.store.handle(handler.command, handler.path, body, handler.headers.get("Content-Type", ""))
         if kind == "cut-after":
             _cut(handler)
-        elif kind == "garbage":
-            _send(handler, Answer(200, b"<html>a proxy's page"))
+        elif fault and kind == "garbage":
+            _send(handler, Answer(fault.status, fault.body))
         elif answer.watch is not None:
             self._stream(handler, answer, broken=kind == "break")
         else:
@@ -189,7 +191,7 @@ class Direct:
         if answer.status >= 400:
             raise refused(self.where, what, "GET", answer.status, answer.body, None)
         self.store.advance(1.0)
-        raise TransientError(f"{what}: there is no watch without a socket")
+        yield from ()  # there is no watch without a socket: one that ends at once is followed by a new look
 
 
 def direct_client(store: Store) -> tuple[Client, Direct]:

@@ -7,55 +7,31 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-Object = dict[str, Any]
-Key = tuple[str, str, str, str]
-"""Group, plural, namespace (empty for the cluster's) and name."""
+from tests.steps.kube import fake_answers as answers
+from tests.steps.kube.fake_answers import Answer, Key, Object, Request, Watch, of_json
+from tests.steps.kube.fake_patches import Ownership, fields, merged_with
 
 _PATH = re.compile(
     r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))"
     r"(?:/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[^/]+))?"
 )
-_REASONS = {404: "NotFound", 409: "Conflict", 403: "Forbidden", 410: "Expired", 415: "UnsupportedMediaType"}
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_BAD_NAME = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    "end with an alphanumeric character"
+)
+_RBAC = "rbac.authorization.k8s.io"
+_BUILT_IN = frozenset({"", "apps", "batch", _RBAC, "apiextensions.k8s.io", "discovery.k8s.io", "networking.k8s.io"})
+"""Groups whose kinds are the API server's own; all others' are custom resources."""
 
-
-@dataclass
-class Answer:
-    """One HTTP answer; `watch` is set where the body is a stream of events from that version on."""
-
-    status: int
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-    watch: "Watch | None" = None
-
-
-@dataclass(frozen=True)
-class Watch:
-    """What a watch follows."""
-
-    group: str
-    plural: str
-    namespace: str
-    selects: Callable[[Object], bool]
-    version: int
-    timeout_s: float
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request as it came in; `verb` as RBAC calls it."""
-
-    verb: str
-    group: str
-    plural: str
-    namespace: str
-    name: str
-    sub: str
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
 
 
 class Store:
@@ -66,7 +42,9 @@ class Store:
         self.changed = threading.Condition(self.lock)
         self.objects: dict[Key, Object] = {}
         self.kinds: dict[tuple[str, str], tuple[str, str]] = {}
-        self.events: list[tuple[int, str, Key, Object]] = []
+        self.events: list[tuple[int, Key, Object | None, Object | None]] = []
+        """Version, what it is of, what that was before (if it was there) and after (if it is)."""
+        self.ownership: dict[Key, Ownership] = {}
         self.compacted = 0
         self.logs: dict[tuple[str, str], list[tuple[datetime, str]]] = {}
         self.requests: list[Request] = []
@@ -106,15 +84,15 @@ class Store:
             meta.setdefault("uid", str(uuid.uuid4()))
             meta.setdefault("creationTimestamp", _stamp(self.now()))
             meta.setdefault("generation", 1)
-            self._note("MODIFIED" if key in self.objects else "ADDED", key, found)
+            self._note(key, found)
             return found
 
     def take(self, group: str, plural: str, namespace: str, name: str) -> None:
         """Have an object no more."""
         with self.changed:
             key = (group, plural, namespace, name)
-            if found := self.objects.pop(key, None):
-                self._note("DELETED", key, found, keep=False)
+            if found := self.objects.get(key):
+                self._note(key, found, is_gone=True)
 
     def find(self, group: str, plural: str, namespace: str, name: str) -> Object | None:
         return self.objects.get((group, plural, namespace, name))
@@ -145,12 +123,12 @@ class Store:
         answer.headers["Date"] = format_datetime(self.now().replace(microsecond=0), usegmt=True)
         return answer
 
-    def _kept(self) -> tuple[dict[Key, Object], int]:
-        return dict(self.objects), len(self.events)
+    def _kept(self) -> tuple[dict[Key, Object], int, dict[Key, Ownership]]:
+        return dict(self.objects), len(self.events), copy.deepcopy(self.ownership)
 
-    def _keep(self, objects: dict[Key, Object], events: int) -> None:
+    def _keep(self, objects: dict[Key, Object], events: int, ownership: dict[Key, Ownership]) -> None:
         """What a dry run did is undone: the server answers as if, and keeps nothing."""
-        self.objects = objects
+        self.objects, self.ownership = objects, ownership
         del self.events[events:]
 
     def stream(self, watch: Watch) -> Iterator[Object]:
@@ -160,16 +138,24 @@ class Store:
         while datetime.now(UTC) < end:
             with self.changed:
                 if version < self.compacted:
-                    yield {"type": "ERROR", "object": _status(410, "too old resource version")}
+                    status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+                    yield {"type": "ERROR", "object": status}
                     return
                 new = [e for e in self.events if e[0] > version]
                 if not new:
                     self.changed.wait(0.05)
                     continue
-            for version, kind, key, found in new:  # noqa: B007 - the last version is where to go on
-                fits = key[:2] == (watch.group, watch.plural) and watch.namespace in {"", key[2]}
-                if fits and watch.selects(found):
-                    yield {"type": kind, "object": found}
+            for version, key, before, after in new:
+                if key[:2] != (watch.group, watch.plural) or watch.namespace not in {"", key[2]}:
+                    continue
+                was, is_ = (found if found and watch.selects(found) else None for found in (before, after))
+                if is_ is not None:
+                    yield {"type": "ADDED" if was is None else "MODIFIED", "object": is_}
+                elif was is not None:  # deleted, or chosen no more
+                    yield {
+                        "type": "DELETED",
+                        "object": {**was, "metadata": {**was["metadata"], "resourceVersion": str(version)}},
+                    }
 
     def compact(self) -> None:
         """Forget events, so that a watch from an earlier version is told 410."""
@@ -181,8 +167,12 @@ class Store:
         if matched is not None:
             return self._resource(method, matched, query, body, content)
         if path == "/version":
-            return _json(200, {"gitVersion": "v1.35.4"})
-        return _json(200, {"kind": "APIGroupList", "groups": self._groups()}) if path == "/apis" else _unknown()
+            return of_json(200, {"gitVersion": "v1.35.4"})
+        return (
+            of_json(200, {"kind": "APIGroupList", "groups": self._groups()})
+            if path == "/apis"
+            else answers.unknown(group_is_served=False)
+        )
 
     def _resource(
         self,
@@ -200,27 +190,30 @@ class Store:
         if plural == "selfsubjectaccessreviews":
             return self._review(body)
         if (group, plural) not in self.kinds:
-            return _unknown()
+            return answers.unknown(group_is_served=group in {"", *(known for known, _ in self.kinds)})
         if (refusal := self.admission(request, body)) and method in {"POST", "PATCH", "PUT", "DELETE"}:
-            return _json(403 if "denied" in refusal else 400, _status(400, refusal))
+            code, reason = (403, "Forbidden") if "denied" in refusal else (400, "BadRequest")
+            return answers.refusal(code, reason, refusal)
         if self.denied(request):
-            text = (
-                f'{plural} "{name}" is forbidden: User "test" cannot {verb} resource "{plural}" in API group "{group}"'
-            )
-            return _json(403, _status(403, text))
+            return answers.forbidden(request, name)
         key = (group, plural, namespace, name)
         if matched["sub"] == "log":
             return self._log(namespace, name, query)
         manager = query.get("fieldManager", "")
-        answers: dict[str, Callable[[], Answer]] = {
+        by_verb: dict[str, Callable[[], Answer]] = {
             "list": lambda: self._list(group, plural, namespace, query),
             "watch": lambda: self._list(group, plural, namespace, query),
             "get": lambda: self._one(key),
             "create": lambda: self._create(group, plural, namespace, body, manager),
-            "patch": lambda: self._patch(key, body, content, manager),
+            "patch": lambda: (
+                self._apply(key, body, manager, force=query.get("force") == "true")
+                if content == APPLY
+                else self._patch(key, body, content, manager)
+            ),
             "delete": lambda: self._delete(key, body),
         }
-        return answers.get(verb, lambda: _json(405, _status(405, "the server does not allow this method")))()
+        not_allowed = "the server does not allow this method on the requested resource"
+        return by_verb.get(verb, lambda: answers.refusal(405, "MethodNotAllowed", not_allowed))()
 
     def _groups(self) -> list[Object]:
         found = {group: version for (group, _plural), (version, _kind) in self.kinds.items() if group}
@@ -239,11 +232,11 @@ class Store:
             asked.get("name", ""),
             asked.get("subresource", ""),
         )
-        return _json(201, {**body, "status": {"allowed": not self.denied(request)}})
+        return of_json(201, {**body, "status": {"allowed": not self.denied(request)}})
 
     def _log(self, namespace: str, name: str, query: dict[str, str]) -> Answer:
         if ("", "pods", namespace, name) not in self.objects:
-            return _json(404, _status(404, f'pods "{name}" not found'))
+            return answers.missing(("", "pods", namespace, name))
         since = datetime.fromisoformat(query["sinceTime"]) if "sinceTime" in query else None
         lines = [entry for entry in self.logs.get((namespace, name), []) if since is None or entry[0] >= since]
         lines = lines[-int(query["tailLines"]) :] if "tailLines" in query else lines
@@ -256,7 +249,7 @@ class Store:
         version = query.get("resourceVersion", "")
         if query.get("watch") == "true":
             if version and int(version) < self.compacted:
-                return _json(410, _status(410, f"too old resource version: {version}"))
+                return answers.refusal(410, "Expired", f"too old resource version: {version}")
             timeout_s = float(query.get("timeoutSeconds", "60"))
             return Answer(200, watch=Watch(group, plural, namespace, selects, int(version or 0), timeout_s))
         items = [found for found in self.all(group, plural, namespace) if selects(found)]
@@ -265,13 +258,22 @@ class Store:
         meta: Object = {"resourceVersion": str(self._latest())}
         if start + size < len(items):
             meta["continue"] = str(start + size)
-        return _json(200, {"kind": "List", "metadata": meta, "items": items[start : start + size]})
+        api_version, kind = self.kinds[group, plural]
+        page = items[start : start + size]
+        if group in _BUILT_IN:
+            page = [
+                {name: value for name, value in each.items() if name not in {"kind", "apiVersion"}} for each in page
+            ]
+        api_version = f"{group}/{api_version}" if group else api_version
+        return of_json(200, {"kind": f"{kind}List", "apiVersion": api_version, "metadata": meta, "items": page})
 
     def _one(self, key: Key) -> Answer:
         found = self.objects.get(key)
-        return _json(200, found) if found else _missing(key)
+        return of_json(200, found) if found else answers.missing(key)
 
-    def _create(self, group: str, plural: str, namespace: str, body: Object, manager: str) -> Answer:
+    def _create(
+        self, group: str, plural: str, namespace: str, body: Object, manager: str, operation: str = "Update"
+    ) -> Answer:
         found = copy.deepcopy(body)
         meta = found.setdefault("metadata", {})
         if "name" not in meta:
@@ -279,88 +281,106 @@ class Store:
         if namespace:
             meta["namespace"] = namespace
         key = (group, plural, namespace, meta["name"])
-        if key in self.objects:
-            return _json(409, {**_status(409, f'{plural} "{meta["name"]}" already exists'), "reason": "AlreadyExists"})
+        if (refused := self._refused(key, meta)) is not None:
+            return refused
+        meta["managedFields"] = [self._managed(manager, operation)]
+        self.put(group, plural, found)
+        ownership = self.ownership[key] = Ownership()
+        if operation == "Apply":
+            ownership.owned[manager, operation] = set(fields(body))
+        else:
+            ownership.note_update(manager, {}, found)
+        return of_json(201, self.objects[key])
+
+    def _refused(self, key: Key, meta: Object) -> Answer | None:
+        group, plural, namespace, name = key
+        if ("", "namespaces") in self.kinds and namespace and not self.find("", "namespaces", "", namespace):
+            return answers.missing(("", "namespaces", "", namespace))
+        if group != _RBAC and not _NAME.fullmatch(name):
+            return answers.invalid(key, self.kinds[group, plural][1], "metadata.name", name, _BAD_NAME)
         if meta.get("resourceVersion"):
-            return _json(400, _status(400, "resourceVersion should not be set on objects to be created"))
-        meta["managedFields"] = [{"manager": manager, "operation": "Update", "time": _stamp(self.now())}]
-        return _json(201, self.put(group, plural, found))
+            return answers.refusal(500, "", "resourceVersion should not be set on objects to be created")
+        return answers.exists(key) if key in self.objects else None
+
+    def _managed(self, manager: str, operation: str) -> Object:
+        return {"manager": manager, "operation": operation, "time": _stamp(self.now())}
 
     def _patch(self, key: Key, body: Object, content: str, manager: str) -> Answer:
         found = self.objects.get(key)
-        if content == "application/apply-patch+yaml":
-            return self._apply(key, found, body, manager)
+        if content not in {MERGE, *((STRATEGIC,) if key[0] in _BUILT_IN else ())}:
+            return answers.unsupported(custom=key[0] not in _BUILT_IN)
         if found is None:
-            return _missing(key)
-        if content not in {"application/merge-patch+json", "application/strategic-merge-patch+json"}:
-            return _json(415, _status(415, f"the body of the request was in an unknown format: {content}"))
-        wanted = (body.get("metadata") or {}).get("resourceVersion")
-        if wanted is not None and wanted != found["metadata"]["resourceVersion"]:
-            text = f'Operation cannot be fulfilled on {key[1]} "{key[3]}": the object has been modified'
-            return _json(409, _status(409, text))
+            return answers.missing(key)
+        meta = body.get("metadata") or {}
+        if meta.get("resourceVersion") not in {None, found["metadata"]["resourceVersion"]}:
+            return answers.modified(key)
+        if meta.get("uid") not in {None, found["metadata"]["uid"]}:
+            return answers.invalid(key, self.kinds[key[:2]][1], "metadata.uid", meta["uid"], "field is immutable")
         patch = copy.deepcopy(body)
         (patch.get("metadata") or {}).pop("resourceVersion", None)
-        merged = merged_with(found, patch, strategic="strategic" in content)
+        merged = merged_with(found, patch, strategic=content == STRATEGIC)
         if merged == found:
-            return _json(200, found)
-        if merged.get("spec") != found.get("spec"):
-            merged["metadata"]["generation"] = found["metadata"].get("generation", 1) + 1
-        others = [m for m in found["metadata"].get("managedFields", []) if m.get("manager") != manager]
-        own = {"manager": manager, "operation": "Update", "time": _stamp(self.now())}
-        merged["metadata"]["managedFields"] = [*others, own]
-        return _json(200, self._note("MODIFIED", key, merged))
+            return of_json(200, found)
+        self.ownership.setdefault(key, Ownership()).note_update(manager, found, merged)
+        return self._change(key, found, merged, self._managed(manager, "Update"))
 
-    def _apply(self, key: Key, found: Object | None, body: Object, manager: str) -> Answer:
-        """Server-side apply, without its bookkeeping: who set which field is not known, so nobody conflicts."""
+    def _apply(self, key: Key, body: Object, manager: str, *, force: bool) -> Answer:
+        """Server-side apply. What was put here by `put` is owned by nobody."""
+        found = self.objects.get(key)
         if found is None:
-            return self._create(key[0], key[1], key[2], body, manager)
-        merged = merged_with(found, copy.deepcopy(body))
-        return _json(200, found if merged == found else self._note("MODIFIED", key, merged))
+            return self._create(key[0], key[1], key[2], body, manager, "Apply")
+        ownership = self.ownership.setdefault(key, Ownership())
+        if not force and (conflicts := ownership.conflicts(manager, found, body)):
+            return answers.applied_by_others(conflicts, found["apiVersion"])
+        before = copy.deepcopy(ownership.owned)
+        merged = ownership.apply(manager, found, body)
+        if merged == found and ownership.owned == before:
+            return of_json(200, found)
+        return self._change(key, found, merged, self._managed(manager, "Apply"))
+
+    def _change(self, key: Key, found: Object, merged: Object, managed: Object) -> Answer:
+        """Keep what a patch made of an object; one whose last finalizer it took out is gone by that."""
+        meta = merged["metadata"]
+        if merged.get("spec") != found.get("spec"):
+            meta["generation"] = found["metadata"].get("generation", 1) + 1
+        by = (managed["manager"], managed["operation"])
+        others = [m for m in found["metadata"].get("managedFields", []) if (m.get("manager"), m.get("operation")) != by]
+        meta["managedFields"] = [*others, managed]
+        if found["metadata"].get("finalizers") and not meta.get("finalizers") and meta.get("deletionTimestamp"):
+            self.take(*key)
+            return of_json(200, merged)
+        return of_json(200, self._note(key, merged))
 
     def _delete(self, key: Key, body: Object | None) -> Answer:
         found = self.objects.get(key)
         if found is None:
-            return _missing(key)
-        uid = ((body or {}).get("preconditions") or {}).get("uid")
-        if uid and uid != found["metadata"]["uid"]:
-            return _json(409, _status(409, f"Precondition failed: UID in precondition: {uid}"))
+            return answers.missing(key)
+        uid, wanted = found["metadata"]["uid"], ((body or {}).get("preconditions") or {}).get("uid")
+        if wanted and uid != wanted:
+            return answers.another(key, self.kinds[key[:2]][1], wanted, uid)
+        if found["metadata"].get("finalizers"):
+            if not found["metadata"].get("deletionTimestamp"):
+                meta = {**found["metadata"], "deletionTimestamp": _stamp(self.now())}
+                found = self._note(key, {**found, "metadata": meta})
+            return of_json(200, found)
         self.take(*key)
-        return _json(200, {"kind": "Status", "status": "Success"})
+        return of_json(200, found) if key[:2] == ("", "pods") else answers.deleted(key, uid)
 
-    def _note(self, kind: str, key: Key, found: Object, *, keep: bool = True) -> Object:
-        version = next(self._versions)
+    def _note(self, key: Key, found: Object, *, is_gone: bool = False) -> Object:
+        version, before = next(self._versions), self.objects.get(key)
         found = copy.deepcopy(found)
         found["metadata"]["resourceVersion"] = str(version)
-        if keep:
+        if is_gone:
+            del self.objects[key]
+            self.ownership.pop(key, None)
+        else:
             self.objects[key] = found
-        self.events.append((version, kind, key, found))
+        self.events.append((version, key, before, None if is_gone else found))
         self.changed.notify_all()
         return found
 
     def _latest(self) -> int:
         return max([self.compacted, *(version for version, *_ in self.events)])
-
-
-def merged_with(found: Any, patch: Any, *, strategic: bool = False) -> Any:  # noqa: ANN401 - JSON
-    """RFC 7386; strategic: lists of named objects are merged by name."""
-    if isinstance(patch, list) and strategic and isinstance(found, list) and all(_named(e) for e in [*patch, *found]):
-        by_name = {e["name"]: e for e in found}
-        return [
-            *{**by_name, **{e["name"]: merged_with(by_name.get(e["name"]), e, strategic=True) for e in patch}}.values()
-        ]
-    if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
-    result = dict(found) if isinstance(found, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged_with(result.get(key), value, strategic=strategic)
-    return copy.deepcopy(result)
-
-
-def _named(entry: object) -> bool:
-    return isinstance(entry, dict) and "name" in entry
 
 
 def _verb(method: str, name: str, query: dict[str, str]) -> str:
@@ -394,29 +414,6 @@ def _by_path(found: Object, path: str) -> object:
     for key in path.split("."):
         here = here.get(key) if isinstance(here, dict) else None
     return here
-
-
-def _unknown() -> Answer:
-    return _json(404, _status(404, "the server could not find the requested resource"))
-
-
-def _json(status: int, body: Object) -> Answer:
-    return Answer(status, json.dumps(body).encode())
-
-
-def _status(code: int, message: str) -> Object:
-    return {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "status": "Failure",
-        "message": message,
-        "reason": _REASONS.get(code, "Unknown"),
-        "code": code,
-    }
-
-
-def _missing(key: Key) -> Answer:
-    return _json(404, _status(404, f'{key[1]} "{key[3]}" not found'))
 
 
 def _stamp(at: datetime) -> str:

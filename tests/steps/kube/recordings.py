@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from steps.cluster.kube import felix
-from steps.cluster.kube.signs import Answer, Host, Observation
+from steps.cluster.kube.probe.report import Answer, Host
+from steps.cluster.kube.signs import Observation
 
 _HERE = Path(__file__).parent / "recorded"
 _TABLE: dict[str, Any] = json.loads((_HERE / "switches.json").read_text())

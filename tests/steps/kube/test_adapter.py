@@ -4,12 +4,13 @@ import pytest
 
 from analysis.errors import BadInput, Problem, Unfit
 from steps.cluster import connect
-from steps.cluster.kube import observe, pods
+from steps.cluster.kube import pods
 from steps.cluster.kube.adapter import Kube
 from steps.cluster.kube.crew import Crew
 from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
-from steps.model import Visit
+from steps.model import Sign, Visit
 from steps.settings import Settings, choose
+from tests.steps.builders import trial
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
 from workflows import cluster_verbs
@@ -76,8 +77,8 @@ def test_a_dataplane_that_was_not_proven_is_left_at_once(reason: str | None) -> 
     else:
         with pytest.raises(Unfit, match="ebpf-dsr was tried earlier in this run and can't be had here: node-b: Felix"):
             who.configure(visit("ebpf-dsr"), settings())
-    assert len(who.left(None)) == 1
-    assert kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"}).left(None) == []
+    assert len(who.left()) == 1
+    assert kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"}).left() == []
 
 
 def test_a_switch_goes_on_where_its_cost_can_not_be_seen() -> None:
@@ -106,30 +107,48 @@ def test_a_run_that_is_at_work_keeps_its_lock_and_its_pods() -> None:
     kube(calico, RUN).configure(visit("ebpf"), settings())
     client, _transport = direct_client(calico.store)
     container = pods.Container("server", ("true",))
-    Crew(client, observe.TRIALS).man([pods.pod("server", observe.TRIALS, "server", "node-a", [container], "image:1")])
+    Crew(client, pods.TRIALS).man([pods.pod("server", pods.TRIALS, "server", "node-a", [container], "image:1")])
     other = kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"})
-    assert other.restore(None) == []
+    assert other.restore() == []
     with pytest.raises(Unfit, match="at work: stop it first"):
         kube(calico).restore_for_person()
-    assert Crew(client, observe.TRIALS).pods()
+    assert Crew(client, pods.TRIALS).pods()
     (found,) = [f for f in other.preflight(settings()) if f.severity == "stop" and "held" in f.reason]
     assert "workflow bench/run-1" in found.reason
     work(calico, "run-1", "Failed")
     (found,) = [f for f in other.preflight(settings()) if "left it" in f.reason]
     assert "restore --environment prod" in str(found.remedy)
-    assert other.restore(None)
-    assert not Crew(client, observe.TRIALS).pods()
+    assert other.restore()
+    assert not Crew(client, pods.TRIALS).pods()
 
 
-def test_a_snapshot_from_elsewhere_serves_where_the_clusters_own_is_gone() -> None:
+def test_restore_goes_by_the_lock_alone_and_changes_nothing_without_one() -> None:
     calico = Calico()
-    before = calico.settings()
     who = kube(calico, RUN)
-    kept = who.snapshot()
     who.configure(visit("ebpf-dsr"), settings())
     calico.store.take("", "configmaps", KUBE_SYSTEM, STATE)
-    assert who.restore(kept)
-    assert calico.settings() == before
+    switched = calico.settings()
+    assert who.left() == []
+    assert who.restore() == []
+    assert calico.settings() == switched
+
+
+def test_the_visit_that_a_stop_cut_short_is_known_by_the_lock_and_the_pods_of_its_trials() -> None:
+    calico = Calico()
+    who = kube(calico, RUN)
+    assert who.unfinished() is None
+    going = visit("ebpf+twin").model_copy(update={"visit": 7, "round": 2})
+    who.configure(going.model_copy(update={"trials": (trial(),)}), settings())
+    assert who.unfinished() is None, "no trial can have been measured"
+    client, _transport = direct_client(calico.store)
+    crew, container = Crew(client, pods.TRIALS), pods.Container("server", ("true",))
+    crew.man([pods.pod("server", pods.TRIALS, "server", "node-a", [container], "image:1")])
+    assert kube(calico, RUN).unfinished() == going
+    assert kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"}).unfinished() is None, "it is another run's"
+    who.configure(visit("iptables"), settings())
+    assert kube(calico, RUN).unfinished() == visit("iptables")
+    who.clear()
+    assert who.unfinished() is None, "it was looked at, and cleared"
 
 
 @pytest.mark.parametrize("data", [{}, {"owner": "{", "taken_at": "", "snapshot": "{}"}, {"owner": "[]"}])
@@ -137,7 +156,7 @@ def test_a_snapshot_that_is_not_ours_is_left_alone(data: dict[str, str]) -> None
     calico = Calico()
     calico.store.put("", "configmaps", {"metadata": {"namespace": KUBE_SYSTEM, "name": STATE}, "data": data})
     with pytest.raises(Problem, match="is no snapshot of this program"):
-        kube(calico).restore(None)
+        kube(calico).restore()
 
 
 def test_a_snapshot_of_a_later_program_is_refused() -> None:
@@ -147,7 +166,7 @@ def test_a_snapshot_of_a_later_program_is_refused() -> None:
     assert found is not None
     found["data"]["snapshot"] = found["data"]["snapshot"].replace('"version": 1', '"version": 99')
     with pytest.raises(Problem, match="has version 99 and this program reads 1"):
-        kube(calico, RUN).restore(None)
+        kube(calico, RUN).restore()
 
 
 def test_any_environment_but_the_lab_is_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,5 +216,33 @@ def test_the_gate_is_only_asked_where_it_can_look() -> None:
     client, _transport = direct_client(calico.store)
     who = Kube("prod", client=client, variables=RUN, say=said.append, sleep=calico.store.advance)
     who.configure(visit("ebpf"), settings())
-    who.restore(None)
+    who.restore()
     assert any("whether iptables works again was not looked at" in sentence for sentence in said)
+
+
+def test_a_settle_that_retry_begins_again_says_that_the_switch_was_put_back() -> None:
+    calico = Calico()
+    who = kube(calico, RUN)
+    who.configure(visit("ebpf"), settings())
+    who.restore()
+    with pytest.raises(Problem, match=r"prod: the switch to ebpf was put back .* so iptables runs now.* submit a run"):
+        who.observe(visit("ebpf"), "before")
+
+
+@pytest.mark.parametrize("dataplane", ["iptables", "as-is"])
+def test_a_settle_that_retry_begins_again_goes_on_where_no_switch_is_missing(
+    dataplane: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calico = Calico()
+    who = kube(calico, RUN)
+    who.configure(visit(dataplane), settings(dataplane))
+    who.restore()
+    looked = []
+
+    def look(*_given: object, **_more: object) -> list[Sign]:
+        looked.append(dataplane)
+        return []
+
+    monkeypatch.setattr("steps.cluster.kube.observe.observe", look)
+    assert who.observe(visit(dataplane), "before") == []
+    assert looked == [dataplane]

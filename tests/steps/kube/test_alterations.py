@@ -13,7 +13,6 @@ from steps.cluster.kube.pods import Container
 from steps.cluster.kube.workloads import comparison, mesh, step_pods
 from steps.model import Visit
 from steps.proof import weigh
-from steps.settings import choose
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.test_prepare import MEASURED, PLACES, WITH_IMAGE, Bench, every_pod, said, settings
 from workflows import benchmark
@@ -205,17 +204,14 @@ def test_a_client_that_was_added_to_voids_its_visit() -> None:
     client, _transport = direct_client(bench.store)
     who = Kube("prod", client=client, variables=RUN, say=lambda _s: None, gate_s=0)
     visit = Visit(visit=1, round=1, dataplane="as-is", trials=())
-    chosen = choose(profile="smoke", dataplanes="as-is", environment="prod")
     bench.store.put("", "pods", step_pod(name="run-1-measure-1"))
-    assert weigh(who.observe(visit, chosen, "after"), "as-is", MEASURED).state == "proven"
+    assert weigh(who.observe(visit, "after"), "as-is", MEASURED).state == "proven"
     bench.store.put("", "pods", step_pod(sidecar, "run-1-measure-2"))
-    found = weigh(who.observe(visit, chosen, "after"), "as-is", MEASURED)
+    found = weigh(who.observe(visit, "after"), "as-is", MEASURED)
     assert found.state == "disproven"
     assert "run-1-measure-2 is not as Argo makes it: it has a container istio-proxy" in str(found.reason)
     assert (
-        weigh(
-            observe.observe(client, bench.standing, MEASURED, visit, chosen, "after", variables={}), "as-is", MEASURED
-        ).state
+        weigh(observe.observe(client, bench.standing, MEASURED, visit, "after", variables={}), "as-is", MEASURED).state
         == "proven"
     )
 

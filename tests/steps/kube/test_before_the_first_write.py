@@ -11,9 +11,9 @@ from steps.cluster.kube.adapter import Kube
 from steps.cluster.kube.permissions import V3_GROUP
 from steps.cluster.kube.state import Owner
 from steps.settings import choose
+from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.fake_store import Request
 from tests.steps.kube.test_switch import ME, held, put_back, quiet, running, switch
 
 Make = Callable[[], Calico]
@@ -129,12 +129,12 @@ def test_a_field_that_the_api_server_drops_is_told_before_anything() -> None:
     calico = Calico()
     keep = calico.store._note
 
-    def prune(kind: str, key: Any, found: Any, *, keep_it: bool = True) -> Any:  # noqa: ANN401 - the store's own types
+    def prune(key: Any, found: Any, *, is_gone: bool = False) -> Any:  # noqa: ANN401 - the store's own types
         if key[1] == "felixconfigurations":
             found["spec"].pop("bpfEnabled", None)
-        return keep(kind, key, found, keep=keep_it)
+        return keep(key, found, is_gone=is_gone)
 
-    calico.store._note = prune  # type: ignore[assignment]
+    calico.store._note = prune  # type: ignore[method-assign]
     assert "FelixConfiguration default would not keep spec.bpfEnabled" in refused(calico, "ebpf")
 
 

@@ -4,15 +4,17 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.client import BadStatusLine, RemoteDisconnected
 from pathlib import Path
 
 import pytest
 import yaml
+from urllib3.exceptions import DecodeError, HTTPError, IncompleteRead, ProtocolError
 
 from analysis.errors import BadInput, Unfit
 from steps.cluster.kube import connect
 from steps.cluster.kube.client import STRATEGIC
-from steps.cluster.kube.faults import ApiError, ConflictError, DeniedError, TransientError
+from steps.cluster.kube.faults import ApiError, ConflictError, DeniedError, TransientError, unreachable
 from steps.cluster.kube.permissions import (
     BENCHMARK,
     CONFIGMAPS,
@@ -142,12 +144,6 @@ def test_what_is_forbidden_is_not_tried_again(api: Api) -> None:
     assert api.answered == began + 1
 
 
-def test_a_proxys_page_is_no_answer(api: Api) -> None:
-    api.faults.append(Fault("garbage", 1))
-    with pytest.raises(ApiError, match="the answer is no JSON"):
-        api.client().list(NODES)
-
-
 def test_a_call_that_is_not_in_the_table_is_refused_here(api: Api) -> None:
     with pytest.raises(LookupError, match="patch daemonsets calico-node in kube-system"):
         api.client().patch(DAEMONSETS, "calico-node", {}, KUBE_SYSTEM)
@@ -268,3 +264,41 @@ def test_a_bad_namespace_is_refused(tmp_path: Path) -> None:
     variables = {"KUBECONFIG": _kubeconfig(tmp_path, "http://127.0.0.1:9"), "BENCHMARK_NAMESPACE": "No/Such"}
     with pytest.raises(BadInput, match="BENCHMARK_NAMESPACE is 'No/Such'"):
         connect.connect("staging", variables)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b"[]"),
+        (200, b"null"),
+        (200, b"5"),
+        (200, b"<html>log in</html>"),
+        (200, b'{"items": {"a": 1}, "groups": 5}'),
+        (200, b"[" * 100_000),
+        (200, b"\xff\xfe{}"),
+        (302, b""),
+    ],
+)
+def test_an_answer_that_is_none_of_kubernetes_is_a_sentence(api: Api, status: int, body: bytes) -> None:
+    api.faults = [Fault("garbage", status=status, body=body, times=3)]
+    client = api.client()
+    for call in (client.groups, lambda: client.get(CONFIGMAPS, STATE, KUBE_SYSTEM), lambda: client.list(NODES)):
+        with pytest.raises(ApiError, match="That is no answer of Kubernetes, so something in between gave it"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ProtocolError("Connection aborted.", ConnectionResetError(104, "Connection reset by peer")), "reset by peer"),
+        (ProtocolError("Connection aborted.", RemoteDisconnected("closed")), "closed in the middle of an answer, or"),
+        (ProtocolError("Connection aborted.", BadStatusLine("SSH-2.0")), "does not speak HTTP"),
+        (ProtocolError("broken", IncompleteRead(7, 1000)), "closed in the middle of an answer"),
+        (DecodeError("Received response with content-encoding: gzip, but failed to decode it.", None), "gzip"),
+    ],
+)
+def test_a_broken_connection_is_told_in_words(error: HTTPError, words: str) -> None:
+    said = str(unreachable("prod", "Pod x", error))
+    assert words in said
+    assert "Error" not in said
+    assert "(" not in said

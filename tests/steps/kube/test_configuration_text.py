@@ -43,6 +43,10 @@ TEXTS: dict[str, tuple[str, str | None]] = {
         f"mode: nftables\nb: &b {{mode: iptables}}\n<<: *b\n{HEAD}",
     ),
     "flow": ("{kind: KubeProxyConfiguration}\n", "{mode: nftables, kind: KubeProxyConfiguration}\n"),
+    "JSON behind a comment": (
+        '# ours\n{"kind": "KubeProxyConfiguration", "mode": "iptables"}\n',
+        '# ours\n{"kind": "KubeProxyConfiguration", "mode": "nftables"}\n',
+    ),
     "twice": (f"mode: iptables\n{HEAD}mode: iptables\n", f"mode: iptables\n{HEAD}mode: nftables\n"),
     "windows": (f"{HEAD}x: 1\n".replace("\n", "\r\n"), f"mode: nftables\n{HEAD}x: 1\n".replace("\n", "\r\n")),
     "byte order mark": (f"\ufeff{HEAD}", f"\ufeffmode: nftables\n{HEAD}"),
@@ -85,7 +89,7 @@ def test_the_document_that_kube_proxy_reads_is_the_one_that_changes() -> None:
     assert "# c" in calico.kube_proxy_config
 
 
-@pytest.mark.parametrize("name", sorted({*TEXTS} - {"second document"}))
+@pytest.mark.parametrize("name", sorted({*TEXTS} - {"second document", "JSON behind a comment"}))
 def test_what_somebody_else_added_meanwhile_stays_and_the_mode_goes_back(name: str) -> None:
     text, _ = TEXTS[name]
     calico = with_config(text)
@@ -116,7 +120,7 @@ def test_what_nobody_can_read_is_replaced_by_the_bytes_that_were_taken_and_told(
     found["data"]["config.conf"] = broken
     client, _transport = direct_client(calico.store)
     said: list[str] = []
-    restore.restore(client, None, said.append, calico.store.advance)
+    restore.restore(client, said.append, calico.store.advance)
     assert calico.settings() == before
     assert any("could not be read" in sentence and repr(broken) in sentence for sentence in said)
 

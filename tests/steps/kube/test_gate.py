@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from steps import proof
 from steps.cluster.kube import felix, gate
 from steps.cluster.kube.felix import Mark, Process, Reading
-from steps.cluster.kube.signs import KNOWN, Answer, Host, Observation
+from steps.cluster.kube.probe.report import Answer, Host
+from steps.cluster.kube.signs import KNOWN, Observation
 from steps.settle import Judgement, Never, NotYet, Settled
 from tests.steps.kube.recordings import NAMES, NODES, Switch, moment, shifted, stamp, switch
 

@@ -47,7 +47,7 @@ def test_a_restore_that_finds_nothing_to_change_proves_it_all_the_same() -> None
     cluster = Cluster(switch(IPTABLES))
     who = put_back_but_not_over(cluster)
     looked_at = cluster.store.now()
-    assert who.restore(None) == []
+    assert who.restore() == []
     assert any(request.plural == "pods" and request.sub == "log" for request in cluster.store.requests)
     assert not held(cluster)
     assert cluster.kubelet.pods() == {}
@@ -64,14 +64,14 @@ def test_a_node_without_rules_is_cured_and_holds_the_cluster_until_it_has_them()
     cluster.store.advance(60)
     before = {p["spec"]["nodeName"]: p["metadata"]["uid"] for p in cluster.calico.kube_proxy_pods}
     with pytest.raises(Problem, match=r"iptables is not proven to work again: .*ClusterIP from node-b") as caught:
-        who.restore(None)
+        who.restore()
     assert "delete configmap dataplane-benchmark" in str(caught.value)
     after = {p["spec"]["nodeName"]: p["metadata"]["uid"] for p in cluster.calico.kube_proxy_pods}
     assert {node for node in before if before[node] != after[node]} == {"node-b"}
     assert held(cluster)
     assert cluster.kubelet.pods() == {}
     cluster.failing = ""
-    assert who.restore(None) == []
+    assert who.restore() == []
     assert not held(cluster)
 
 
@@ -80,7 +80,7 @@ def test_every_node_of_calicos_is_looked_at_and_not_the_measured_ones_alone() ->
     who = put_back_but_not_over(cluster)
     add_node(cluster.calico, "node-c")
     with pytest.raises(Problem, match="ClusterIP from node-c does not answer"):
-        who.restore(None)
+        who.restore()
     assert held(cluster)
 
 
@@ -88,7 +88,7 @@ def test_nobody_looks_a_second_time_so_that_the_whole_stretch_is_waited_for() ->
     cluster = Cluster(switch(IPTABLES), after_s=40.0)
     who = put_back_but_not_over(cluster)
     with pytest.raises(Problem, match="45 s without a restart are needed"):
-        who.restore(None)
+        who.restore()
 
 
 def test_a_person_who_settles_waits_for_the_whole_stretch_and_is_told_the_way_back(

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,30 @@ def test_a_certificate_from_a_plugin_is_used(tmp_path: Path) -> None:
     configuration = connect.way_to("", written(tmp_path, document(user=user))).configuration
     assert configuration.cert_file is not None
     assert Path(configuration.cert_file).read_text() == crt
+
+
+def test_a_kubeconfig_that_is_a_pipe_is_read_and_what_fills_it_is_waited_for_aloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(waiting, "SILENCE_S", 0.01)
+    monkeypatch.setattr(kubeconfig, "Notice", Announced)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: (Announced.said.wait(10), pipe.write_text("current-context: prod\n")))
+    writer.start()
+    assert kubeconfig.read({"KUBECONFIG": str(pipe)}).current == "prod"
+    writer.join()
+    assert f"Waiting for the kubeconfig {pipe}, which is no ordinary file" in capsys.readouterr().err
+
+
+class Announced(waiting.Notice):
+    """A notice that sets an event when it has said something."""
+
+    said = threading.Event()
+
+    def now(self, sentence: str) -> None:
+        super().now(sentence)
+        self.said.set()
 
 
 def test_a_plugin_that_hangs_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_kubelet import Kubelet
 from tests.steps.kube.recordings import NAMES, Switch, stamp, switch
 from tests.steps.kube.test_gate import host
-from tests.steps.kube.test_prepare import MEASURED, WITH_IMAGE, settings
+from tests.steps.kube.test_prepare import MEASURED, WITH_IMAGE
 
 Object = dict[str, Any]
 EBPF = "01-iptables-to-ebpf"
@@ -66,7 +66,6 @@ class Cluster:
             standing,
             MEASURED,
             going,
-            settings(),
             when,
             variables=WITH_IMAGE,
             say=self.said.append,
@@ -140,7 +139,7 @@ def test_a_felix_that_restarted_during_the_trials_voids_them() -> None:
     made = recorded.changed_at + timedelta(seconds=1)
     cluster.store.stopped, late = made, cluster.store.stopped
     cluster.client.create(
-        PODS, pods.pod("server", observe.TRIALS, "server", "node-b", [Container("c", ("x",))], "image:1"), BENCHMARK
+        PODS, pods.pod("server", pods.TRIALS, "server", "node-b", [Container("c", ("x",))], "image:1"), BENCHMARK
     )
     cluster.store.stopped = late
     found = cluster.observe("iptables", "after")

@@ -81,18 +81,18 @@ def test_a_pod_that_finds_its_node_after_a_while_is_waited_for(monkeypatch: pyte
     bench = Bench()
     looks = iter(range(100))
     bench.kubelet.unplaced = lambda _pod: "a port is still taken"
-    listed = bench.client.list
+    listed = bench.client._list
 
-    def list_(*arguments: object, **keywords: object) -> list[Object]:
+    def list_(*arguments: object) -> tuple[list[Object], str]:
         if next(looks) > 3:  # the port is free by now
             bench.kubelet.unplaced = lambda _pod: None
             for pod in bench.kubelet.pods().values():
                 if "conditions" in pod["status"] and pod["status"]["phase"] == "Pending":
                     del pod["status"]
             bench.kubelet.act()
-        return listed(*arguments, **keywords)  # type: ignore[arg-type]
+        return listed(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(bench.client, "list", list_)
+    monkeypatch.setattr(bench.client, "_list", list_)
     made = Crew(bench.client, "trials").man(prepare.manifests((), PLACES, "image:1"), 60.0)
     assert len(made) == 3
 

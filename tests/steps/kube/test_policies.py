@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from steps.cluster.kube import prepare, reach
-from steps.cluster.kube.permissions import PERMISSIONS, POLICIES, is_needed
+from steps.cluster.kube.permissions import PERMISSIONS, POLICIES, QUOTAS, is_needed
 from steps.cluster.kube.policies import suspects
 from steps.cluster.kube.policies.selectors import matches, selects
 from steps.model import Finding
@@ -125,6 +125,31 @@ def test_a_policy_that_lets_our_traffic_through_is_no_reason() -> None:
             "",
             "GlobalNetworkPolicy deny may apply to it",
         ),
+        *(
+            (
+                "crd.projectcalico.org",
+                "globalnetworkpolicies",
+                {"types": ["Ingress"], **spec},
+                "",
+                f"GlobalNetworkPolicy deny {applies} to it and denies",
+            )
+            for spec, applies in (
+                ({"namespaceSelector": "team == 'a'"}, "may apply"),
+                ({"selector": "has(pcns.team)"}, "may apply"),
+                ({"selector": "all()", "preDNAT": True, "applyOnForward": True}, "may apply"),
+                ({"ingress": [{"action": "Allow", "notProtocol": "UDP"}]}, "applies"),
+            )
+        ),
+        (
+            ADMIN,
+            "adminnetworkpolicies",
+            {
+                "subject": {"namespaces": {"matchExpressions": [{"key": "team", "operator": "Exists"}]}},
+                "egress": [{"action": "Deny"}],
+            },
+            "",
+            "AdminNetworkPolicy deny may apply to it and has rules that deny (Egress)",
+        ),
     ],
 )
 def test_every_kind_of_policy_is_named(group: str, plural: str, spec: Object, namespace: str, words: str) -> None:
@@ -134,6 +159,28 @@ def test_every_kind_of_policy_is_named(group: str, plural: str, spec: Object, na
     (found,) = findings(bench)
     assert words in found.reason
     assert "app.kubernetes.io/name=dataplane-benchmark in namespace bench" in (found.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("group", "plural", "spec"),
+    [
+        (NETWORKING, "networkpolicies", {"podSelector": {}, "ingress": [{"from": []}]}),
+        (NETWORKING, "networkpolicies", {"podSelector": {}, "ingress": [{"from": None, "ports": None}]}),
+        ("crd.projectcalico.org", "networkpolicies", {"ingress": [{"action": "Log"}, {"action": "Allow"}]}),
+        (ADMIN, "adminnetworkpolicies", {
+            "subject": {"namespaces": {"matchLabels": {"kubernetes.io/metadata.name": "other", "team": "a"}}},
+            "ingress": [{"action": "Deny"}],
+        }),
+    ],
+)  # fmt: skip
+def test_a_policy_that_allows_everything_or_is_of_another_namespace_is_not_blamed(
+    group: str, plural: str, spec: Object
+) -> None:
+    bench = Bench()
+    put(bench, group, plural, "fine", spec, "" if group == ADMIN else NAMESPACE)
+    denied(bench)
+    (found,) = findings(bench)
+    assert "no network policy that is known here applies to it" in found.reason
 
 
 def test_a_denial_that_no_policy_explains_stops_the_run_as_well() -> None:
@@ -186,7 +233,7 @@ def test_policies_that_may_not_be_read_end_no_run_and_are_suspected() -> None:
     (found,) = findings(bench)
     assert "a NetworkPolicy, of which none may be read, may apply to it" in found.reason
     kinds = {resource for resource, _ in POLICIES}
-    assert {entry.resource for entry in PERMISSIONS if not is_needed(entry)} == kinds
+    assert {entry.resource for entry in PERMISSIONS if not is_needed(entry)} == {*kinds, QUOTAS}
 
 
 @pytest.mark.parametrize(

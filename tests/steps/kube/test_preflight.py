@@ -16,10 +16,10 @@ from steps.cluster.kube.configure import Standing
 from steps.cluster.kube.permissions import V3_GROUP
 from steps.model import Finding
 from steps.settings import choose
+from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_kubelet import Kubelet
-from tests.steps.kube.fake_store import Request
 
 Object = dict[str, Any]
 Change = Callable[[Calico], object]

@@ -67,7 +67,8 @@ def visit(*topologies: str) -> Visit:
             visit=1,
             position=index,
             topology=topology,
-            protocol="tcp",
+            tool="iperf3",
+            transport="tcp",
             direction="forward",
             streams=1,
             offered_bps=None,
@@ -80,8 +81,8 @@ def visit(*topologies: str) -> Visit:
 
 
 def settings(*topologies: str, services: int = 0) -> Settings:
-    cells = tuple(Cell(topology=name, protocol="tcp", direction="forward") for name in topologies)
-    return cast("Settings", SimpleNamespace(services=services, cells=cells))
+    cells = tuple(Cell(topology=name, tool="iperf3", transport="tcp", direction="forward") for name in topologies)
+    return cast("Settings", SimpleNamespace(services=services, cells=cells, streams=1))
 
 
 EVERY = tuple(topology.name for topology in TOPOLOGIES)
@@ -175,12 +176,12 @@ def test_placements_say_all_that_a_measuring_step_needs() -> None:
     outside = found["external-to-nodeport"]
     assert outside.client_node == "outside"
     ports = {port["name"]: port["nodePort"] for port in service["spec"]["ports"]}
-    assert (outside.port, outside.connect_port) == (ports["iperf3-tcp"], ports["connect"])
+    assert outside.ports == {"iperf3": ports["iperf3-tcp"], "tcp_connect": ports["connect"]}
     assert ports["iperf3-udp"] == ports["iperf3-tcp"]
     assert outside.nat_monitor is not None
     assert outside.nat_monitor.source == f"http://{pods['monitor-host-0']['status']['podIP']}:5203/"
     others = [placement for name, placement in found.items() if name != "external-to-nodeport"]
-    assert {(p.client_node, p.port, p.connect_port, p.nat_monitor) for p in others} == {("node-a", 5201, 5202, None)}
+    assert {(p.client_node, *p.ports.values(), p.nat_monitor) for p in others} == {("node-a", 5201, 5202, None)}
     assert [(m.node, m.side) for m in found["pod-to-pod"].monitors] == [("node-a", "client"), ("node-b", "server")]
     assert [(m.node, m.side) for m in found["pod-to-pod-same-node"].monitors] == [("node-a", "both")]
     assert not any(name.startswith(("reach", "look")) for name in pods)
@@ -410,5 +411,5 @@ def test_an_image_that_no_node_can_pull_stops_the_run_before_it_begins() -> None
 
 def test_node_ports_that_differ_by_protocol_are_refused() -> None:
     ports = [{"name": n, "nodePort": p} for n, p in (("iperf3-tcp", 30001), ("iperf3-udp", 30002), ("connect", 30003))]
-    with pytest.raises(Problem, match="30001 by TCP, 30002 by UDP"):
+    with pytest.raises(Problem, match="30001 for iperf3-tcp and 30002 for iperf3-udp"):
         prepare.node_ports({"metadata": {"name": "trials"}, "spec": {"ports": ports}})

@@ -216,9 +216,9 @@ def test_what_is_measured_as_it_is_in_ipvs_mode_is_said_and_the_cluster_is_given
     settings = choose(profile="smoke", dataplanes="as-is", environment="prod")
     assert who.configure(visit, settings) == []
     assert held(calico)
-    (sign, *_) = who.observe(visit, settings, "before")
+    (sign, *_) = who.observe(visit, "before")
     assert "Services by kube-proxy in IPVS mode" in sign.seen
-    assert who.restore(None) == []
+    assert who.restore() == []
     assert not held(calico), "no proof is waited for that can't come"
     assert any("IPVS mode nothing proves it" in sentence for sentence in said)
 

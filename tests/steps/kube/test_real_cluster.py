@@ -52,6 +52,6 @@ def test_there_through_all_and_back() -> None:
                 assert settled.proof.observed == dataplane
                 assert {sign.node for sign in settled.signs} >= set(who.measured_nodes)
     finally:
-        who.restore(None)
+        who.restore()
     assert objects() == before
-    assert who.restore(None) == []
+    assert who.restore() == []

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from steps import proof
 from steps.cluster.kube import felix
 from steps.cluster.kube.felix import Mark, Process, Reading
-from steps.cluster.kube.signs import KNOWN, Answer, Host, Observation, signs
+from steps.cluster.kube.probe.report import Answer, Host
+from steps.cluster.kube.signs import KNOWN, Observation, signs
 from tests.steps.kube.recordings import moment
 
 NOW = moment("2026-11-23T08:00:00Z")

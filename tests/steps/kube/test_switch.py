@@ -49,9 +49,9 @@ def put_back(
 ) -> list[Change]:
     client, transport = direct_client(calico.store)
     transport.kill_at, transport.kill_after_write = kill_at, late
-    if not restore.is_ours(client, owner, quiet, insist=insist):
+    if not state.is_ours(client, owner, quiet, insist=insist):
         return []
-    return restore.restore(client, None, quiet, calico.store.advance, prove)
+    return restore.restore(client, quiet, calico.store.advance, prove)
 
 
 def running(calico: Calico) -> str | None:
@@ -273,7 +273,7 @@ def test_restoring_says_what_it_cannot_put_back() -> None:
     switch(calico, "ebpf")
     client, _transport = direct_client(calico.store)
     said: list[str] = []
-    restore.restore(client, None, said.append, calico.store.advance)
+    restore.restore(client, said.append, calico.store.advance)
     assert any("unprivileged_bpf_disabled" in sentence for sentence in said)
 
 
@@ -293,7 +293,7 @@ def test_what_ebpf_left_in_the_kernels_is_told_whatever_runs_at_the_end(
     for dataplane in visits:
         switch(calico, dataplane)
     client, _transport = direct_client(calico.store)
-    found = restore.plan(client, None)
+    found = restore.plan(client)
     assert found is not None
     assert (restore.KERNEL in found.left) is told
 
@@ -464,7 +464,7 @@ TROUBLES = (
 
 @pytest.mark.parametrize("dataplane", ["nftables", "ebpf-dsr"])
 def test_a_switch_survives_an_api_that_breaks_again_and_again(dataplane: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_backoff", lambda _state: 0.0)
+    monkeypatch.setattr(transport, "BACKOFF", lambda _state: 0.0)
     calico = Calico()
     before = calico.settings()
     api = Api(calico.store)
@@ -476,7 +476,7 @@ def test_a_switch_survives_an_api_that_breaks_again_and_again(dataplane: str, mo
                 configure.configure(client, ME, dataplane, "", quiet, calico.store.advance)
                 assert running(calico) == dataplane
             else:
-                restore.restore(client, None, quiet, calico.store.advance)
+                restore.restore(client, quiet, calico.store.advance)
             assert sum(fault.times for fault in api.faults) < sum(fault.times for fault in TROUBLES) / 2
     assert calico.settings() == before
 
@@ -509,7 +509,7 @@ def test_a_restore_with_nothing_to_change_waits_for_kube_proxy_all_the_same() ->
     with contextlib.suppress(KilledError):
         put_back(calico, kill_at=1, late=True)  # 0: Felix, 1: kube-proxy
     client, _transport = direct_client(calico.store)
-    found = restore.plan(client, None)
+    found = restore.plan(client)
     assert found is not None
     assert [action for action in found.todo if not isinstance(action, Delete)] == [Await("kube-proxy rolled out")]
 

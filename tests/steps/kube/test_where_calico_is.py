@@ -60,6 +60,40 @@ def test_a_cluster_where_calico_only_enforces_policy_is_switched_and_measured(cn
     assert configure.dry_run(client, "ebpf")
 
 
+def canal(calico: Calico, name: str) -> None:
+    """Calico's agent beside Flannel's in the pods of one DaemonSet, as Canal and Rancher's distributions have it."""
+    policy_only(calico, "host-local")
+    found = agent(calico)
+    calico.store.take("apps", "daemonsets", "kube-system", "calico-node")
+    found["metadata"]["name"] = name
+    found["spec"]["selector"] = {"matchLabels": {"k8s-app": "canal"}}
+    flannel = {"name": "kube-flannel", "image": "flannel:v0.26.0", "env": [{"name": "FELIX_BPFENABLED", "value": "x"}]}
+    found["spec"]["template"]["spec"]["containers"].insert(0, flannel)
+    calico.store.put("apps", "daemonsets", found)
+    for pod in calico.store.all("", "pods", "kube-system"):
+        if pod["metadata"]["labels"].get("k8s-app") == "calico-node":
+            pod["metadata"]["labels"]["k8s-app"] = "canal"
+
+
+@pytest.mark.parametrize("name", ["canal", "rke2-canal"])
+def test_canal_is_calico_whatever_its_daemon_set_is_called(name: str) -> None:
+    calico = Calico()
+    canal(calico, name)
+    calico.store.take(calico.group, "clusterinformations", "", "default")
+    here = standing(calico)
+    facts = here.facts
+    assert (facts.install, facts.agent, facts.agent_labels, facts.overrides) == ("manifest", name, "k8s-app=canal", {})
+    assert facts.calico_version != "v0.26.0"
+    assert [n.name for n in facts.linux_nodes] == ["node-a", "node-b"]
+    assert any("gives pods neither addresses nor routes, which Flannel does" in f.reason for f in findings(calico))
+    client, _transport = direct_client(calico.store)
+    assert configure.dry_run(client, "ebpf")
+    calico.store.say(
+        "kube-system", "calico-node-node-a", "2026-11-23 06:00:00.000 [INFO][7] felix/x.go 1: Felix starting up"
+    )
+    assert observe.read_logs(client, here, MEASURED)["node-a"] is not None
+
+
 def test_policy_only_says_what_it_is() -> None:
     calico = Calico()
     policy_only(calico)
@@ -68,8 +102,7 @@ def test_policy_only_says_what_it_is() -> None:
     assert (told["cni"], told["policy_only"], told["other_cnis"]) == ("Calico", True, ["Amazon VPC CNI"])
     client, _transport = direct_client(calico.store)
     one = Visit(visit=1, round=1, dataplane="as-is", trials=())
-    chosen = choose(profile="smoke", dataplanes="as-is", environment="prod")
-    signs = observe.observe(client, here, MEASURED, one, chosen, "before", variables={})
+    signs = observe.observe(client, here, MEASURED, one, "before", variables={})
     assert {sign.seen for sign in signs} == {"Calico v3.32.1, iptables, for policy on Amazon VPC CNI"}
     assert provenance.provenance(standing(Calico()).facts, here.seen, MEASURED)["policy_only"] is False
 
@@ -212,7 +245,7 @@ def test_an_interface_is_found_by_its_address_however_that_is_written(monkeypatc
 def test_the_looking_pods_reach_each_other_by_ipv6() -> None:
     bench = Bench()
     ipv6_only(bench.calico)
-    places = observe.sites(bench.standing, MEASURED)
+    places = looking.sites(bench.standing.nodes, MEASURED)
     assert [place.address for place in places] == ["fd00:250::11", "fd00:250::12"]
     services: dict[str, Object] = {
         f"look-{i}": {"spec": {"clusterIP": f"fd00:97::{i}", "ports": [{"nodePort": 30000 + i}]}} for i in (0, 1)
@@ -230,5 +263,5 @@ def test_a_run_begins_on_a_policy_only_cluster() -> None:
     assert who.measured_nodes == ("node-a", "node-b")
     chosen = choose(profile="smoke", dataplanes="ebpf", environment="prod")
     assert who.configure(Visit(visit=1, round=1, dataplane="ebpf", trials=()), chosen)
-    who.restore(None)
+    who.restore()
     assert not calico.felix["spec"].get("bpfEnabled")

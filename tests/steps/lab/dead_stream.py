@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 from steps import figures, measure, raw
-from steps.iperf3 import Failure, Report
 from steps.program import search_everywhere
+from steps.reports.failure import Failure
+from steps.tools.iperf3 import Report
 from tests.steps.builders import placement, settings, trial
 from tests.steps.iperf3_versions import put_in_place
 from tests.steps.test_measure import Servers

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import Arm
+from steps.catalogue.tools import CANARY
 from steps.catalogue.topologies import TOPOLOGIES, Topology
 from steps.cluster.lab import Lab, box, layout, look, servers, services, state, topology
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.namespaces import Job, ask, path, processes, run, within
-from steps.measure import turned_away
 from steps.model import Placement, Sign, Trial, Visit
 from steps.program import search_everywhere
 from steps.proof import weigh
@@ -47,7 +47,8 @@ def _visit(arm: str, number: int = 1, topologies: tuple[str, ...] | None = None)
             visit=number,
             position=i,
             topology=name,
-            protocol="tcp",
+            tool="iperf3",
+            transport="tcp",
             direction="forward",
             streams=1,
             offered_bps=None,
@@ -65,11 +66,11 @@ def _proof(signs: list[Sign], asked: str) -> dict[str, object]:
 
 def _iperf3(placement: Placement, *more: str) -> float:
     """Mbit/s that were received."""
-    argv = ["iperf3", "-c", placement.address, "-p", str(placement.port), "-J", "-n", "4M", *more]
+    argv = ["iperf3", "-c", placement.address, "-p", str(placement.ports["iperf3"]), "-J", "-n", "4M", *more]
     patience = time.monotonic() + 20
     while True:
         done = subprocess.run([*placement.prefix, *argv], capture_output=True, timeout=30, check=False)
-        if not turned_away(done.stdout) or time.monotonic() > patience:
+        if not CANARY.is_busy(done.stdout) or time.monotonic() > patience:
             break
     answer = json.loads(done.stdout)
     assert "error" not in answer, f"{placement.topology} {more}: {answer['error']}"
@@ -82,20 +83,28 @@ def carry(arm: str, count: int) -> dict[str, object]:
     lab, visit, settings = Lab(), _visit(arm), _settings(arm, count)
     changes = lab.configure(visit, settings)
     again = lab.configure(visit, settings)
-    before = lab.observe(visit, settings, "before")
+    before = lab.observe(visit, "before")
     placements = lab.prepare(visit, settings)
     rates = {}
     for placement in placements:
         for name, options in {"tcp": ("-C", "cubic"), "udp": ("-u", "-b", "300M", "-l", "1398")}.items():
             for way in ((), ("-R",)):
                 rates[f"{placement.topology} {name} {' '.join(way)}"] = _iperf3(placement, *options, *way)
-        probe = (sys.executable, "-m", "steps.connect", "probe", placement.address, str(placement.connect_port), "0.1")
+        probe = (
+            sys.executable,
+            "-m",
+            "steps.connect",
+            "probe",
+            placement.address,
+            str(placement.ports["tcp_connect"]),
+            "0.1",
+        )
         probed = json.loads(subprocess.run([*placement.prefix, *probe], capture_output=True, check=True).stdout)
         rates[f"{placement.topology} connect"] = float(probed["connects_per_s"] or 0)
-    after = lab.observe(visit, settings, "after")
+    after = lab.observe(visit, "after")
     lab.clear()
     listening = {n: sorted(servers.listening(n)) for n in layout.NAMESPACES}
-    restored = lab.restore(None)
+    restored = lab.restore()
     return {
         "changes": [c.model_dump() for c in changes],
         "again": len(again),
@@ -106,7 +115,7 @@ def carry(arm: str, count: int) -> dict[str, object]:
         "rates": rates,
         "listening": listening,
         "restored": len(restored),
-        "restored_again": len(lab.restore(None)),
+        "restored_again": len(lab.restore()),
         "left": topology.present(),
     }
 
@@ -116,7 +125,7 @@ def disguised(asked: str, real: str) -> dict[str, object]:
     lab = Lab()
     lab.configure(_visit(real), _settings(real))
     state.write(state.State.wanted(_visit(asked), _settings(asked)))
-    return _proof(lab.observe(_visit(asked), _settings(asked), "before"), asked)
+    return _proof(lab.observe(_visit(asked), "before"), asked)
 
 
 def mixed(first: str, second: str) -> dict[str, object]:
@@ -124,7 +133,7 @@ def mixed(first: str, second: str) -> dict[str, object]:
     lab = Lab()
     lab.configure(_visit(first), _settings(first))
     load(Arm.parse(second)).install(services.all_ports(20), 0)
-    return _proof(lab.observe(_visit(first), _settings(first), "before"), second)
+    return _proof(lab.observe(_visit(first), "before"), second)
 
 
 def bare() -> dict[str, object]:
@@ -140,7 +149,7 @@ def untouched_by_looking(arm: str) -> dict[str, object]:
     lab.configure(_visit(arm), _settings(arm))
     tables = Job(layout.NODE_A.name, ("nft", "list", "tables"))
     before = run(tables)
-    lab.observe(_visit(arm), _settings(arm), "before")
+    lab.observe(_visit(arm), "before")
     return {"before": before, "after": run(tables)}
 
 
@@ -185,7 +194,7 @@ def half_built(damage: str) -> dict[str, object]:
         elif damage == "torn state":
             state.FILE.write_text('{"visit": 2')
     lab.configure(_visit(arm, 2), _settings(arm))
-    return _proof(lab.observe(_visit(arm, 2), _settings(arm), "before"), arm)
+    return _proof(lab.observe(_visit(arm, 2), "before"), arm)
 
 
 def problem(case: str) -> str:
@@ -194,7 +203,7 @@ def problem(case: str) -> str:
     visit, settings = _visit(arm), _settings(arm)
     try:
         if case == "observe before configure":
-            lab.observe(visit, settings, "before")
+            lab.observe(visit, "before")
         elif case == "prepare before configure":
             lab.prepare(visit, settings)
         elif case == "burdened ebpf":
@@ -209,11 +218,11 @@ def problem(case: str) -> str:
 
 def _break(case: str, lab: Lab, visit: Visit, settings: Settings) -> None:
     if case == "port taken":
-        with within(layout.SERVER_POD.name, lambda: socket.create_server(("", services.IPERF3_PORT))):
+        with within(layout.SERVER_POD.name, lambda: socket.create_server(("", CANARY.port))):
             lab.prepare(visit, settings)
     elif case == "evidence port taken":
         with within(layout.SERVER_POD.name, lambda: socket.create_server(("", services.EVIDENCE_PORT))):
-            lab.observe(visit, settings, "before")
+            lab.observe(visit, "before")
     elif case == "no iperf3":
         without = Path("/run/without")
         without.mkdir()
@@ -224,7 +233,7 @@ def _break(case: str, lab: Lab, visit: Visit, settings: Settings) -> None:
         lab.prepare(visit, settings)
     elif case == "no umount":
         os.environ["PATH"] = "/nowhere"
-        lab.restore(None)
+        lab.restore()
 
 
 def restarted() -> dict[str, object]:
@@ -240,7 +249,7 @@ def restarted() -> dict[str, object]:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         second = _servers_in(pod) - first
-        if second and services.IPERF3_PORT in servers.listening(pod):
+        if second and CANARY.port in servers.listening(pod):
             break
     rate = _iperf3(next(p for p in placements if p.topology == "pod-to-pod"))
     return {"first": len(first), "second": len(second), "rate": rate}

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from analysis.errors import Unfit
 from steps.cluster.lab import box
+from tests import machine
 from tests.ordinary import AS_NOBODY, ROOT, environment
 from tests.steps.lab.conftest import Boxed, command
 
@@ -147,28 +149,6 @@ def test_names_do_not_clash(who: tuple[tuple[str, ...], str]) -> None:
     assert not Path("/run/netns/same").exists()
 
 
-def _processes_of(marker: str) -> list[int]:
-    """Processes that have this in their environment, which all in a box inherit."""
-    found = []
-    for environ in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if marker.encode() in environ.read_bytes():
-                found.append(int(environ.parent.name))
-        except OSError:  # it has ended
-            continue
-    return found
-
-
-def _programs() -> set[str]:
-    done = subprocess.run(["bpftool", "prog", "list"], text=True, capture_output=True, check=True)
-    return {line.split(":")[0] for line in done.stdout.splitlines() if "from_pod" in line or "from_tunnel" in line}
-
-
-def _namespaces() -> set[str]:
-    done = subprocess.run(["lsns", "-t", "net", "-n", "-o", "NS"], text=True, capture_output=True, check=True)
-    return set(done.stdout.split())
-
-
 def _until(condition: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
@@ -181,27 +161,28 @@ def _until(condition: Callable[[], bool]) -> bool:
 @pytest.mark.parametrize("arm", ["lab-ebpf", "lab-iptables"])
 def test_nothing_is_left_of_a_killed_run(boxed: Boxed, arm: str, number: signal.Signals) -> None:
     del boxed  # it skips this test where no root is
-    programs, namespaces = _programs(), _namespaces()
-    marker = f"BOX_TEST={os.getpid()}-{time.monotonic_ns()}"
-    name, _, value = marker.partition("=")
+    strays = machine.stray_programs()
+    mark = f"STARTED_BY_TEST_{uuid.uuid4().hex}"
     process = subprocess.Popen(
         command(sys.executable, "-m", "tests.steps.lab.scripts", "stay", f'["{arm}"]'),
         cwd=ROOT,
-        env=environment() | {name: value},
+        env=environment() | {mark: ""},
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
-    assert len(_processes_of(marker)) > 5
-    assert len(_namespaces()) > len(namespaces)
-    assert (len(_programs()) > len(programs)) == (arm == "lab-ebpf")
+    found = machine.processes(mark)
+    assert len(found) > 5
+    namespaces = machine.network_namespaces(found)
+    assert len(namespaces) > 1
+    assert bool(machine.pinned_programs(found)) == (arm == "lab-ebpf")
     process.send_signal(number)
     process.wait(timeout=_PATIENCE_S)
     process.stdout.close()
-    assert _until(lambda: not _processes_of(marker))
-    assert _until(lambda: _programs() <= programs)
-    assert _until(lambda: _namespaces() <= namespaces)
+    assert _until(lambda: not machine.processes(mark))
+    assert _until(lambda: not machine.network_namespaces(psutil.process_iter()) & namespaces)
+    assert _until(lambda: machine.stray_programs() <= strays)
 
 
 def test_we_are_in_no_box() -> None:

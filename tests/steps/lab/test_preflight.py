@@ -118,7 +118,7 @@ def test_outside_a_box_nothing_of_the_machine_is_taken_away(monkeypatch: pytest.
     monkeypatch.setattr(topology, "raze", raze)
     monkeypatch.setattr(topology, "present", raze)
     lab = Lab()
-    assert lab.restore(None) == []
+    assert lab.restore() == []
     lab.clear()
     assert lab.snapshot() == {"namespaces": [], "built_for": None}
 

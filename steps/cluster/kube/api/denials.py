@@ -122,7 +122,7 @@ DENIALS: Final = (
 """Each is looked for where a message gives its reason, and not behind that, where a webhook may quote anything."""
 
 _ELSE: Final = "An admission plugin of the cluster says so, not its access control: an administrator can tell which."
-_PROXY: Final = (
+BETWEEN: Final = (
     "That is no answer of Kubernetes, so something in between gave it: look at proxy-url in the kubeconfig, at "
     "HTTPS_PROXY, and at the server's address."
 )
@@ -143,7 +143,7 @@ def explain(status: Status, code: int, path: str, login: Login) -> str | None:
         login: as whom the call was made.
     """
     if not status.genuine:
-        return f"{_ended(status.message)} {_PROXY}" if code == 403 else None  # noqa: PLR2004
+        return f"{_ended(status.message)} {BETWEEN}" if code == 403 else None  # noqa: PLR2004
     found = _NAMESPACE.search(path)
     known = {"namespace": found[1] if found else "?", "who": login.who, "renew": login.renew}
     reason = _REASON.sub("", status.message)

@@ -2,10 +2,10 @@
 
 import secrets
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Final
+
+from steps.cluster.kube.api.waiting import after
 
 MARK: Final = "DATAPLANE_BENCHMARK_PLUGIN"
 """The variable by which a program and all that it starts are known, even those that outlive it."""
@@ -31,16 +31,9 @@ class Bound:
         self.mark = secrets.token_hex(16)
         self.is_over = False
 
-    @contextmanager
-    def kept(self) -> Iterator[None]:
+    def kept(self) -> AbstractContextManager[None]:
         """End the program if what happens inside takes longer."""
-        timer = threading.Timer(self.seconds, self._end)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+        return after(self.seconds, self._end)
 
     def _end(self) -> None:
         import psutil  # noqa: PLC0415 - for those whose program hangs

@@ -13,8 +13,10 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from analysis.aside import say_aside
 from analysis.errors import BadInput, Unfit
-from steps.model import faults_of
+from steps.cluster.kube.api.waiting import Notice
+from steps.strict_model import faults_of
 
 LARGEST_BYTES: Final = 4 * 2**20
 """Of one kubeconfig; a hundred clusters with their certificates take a tenth of that."""
@@ -236,9 +238,10 @@ def _unreadable(path: Path, error: Exception) -> Unfit:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    """One file, of a bounded size."""
+    """One file, of a bounded size. A pipe may be one, as a shell's `<(...)` is; whoever fills it may take long."""
+    waiting = f"Waiting for the kubeconfig {path}, which is no ordinary file, to be written; Ctrl-C ends it."
     try:
-        with path.open("rb") as file:
+        with Notice(say_aside).watched(waiting), path.open("rb") as file:
             data = file.read(LARGEST_BYTES + 1)
     except OSError as error:
         raise _unreadable(path, error) from None

@@ -15,7 +15,7 @@ from steps.cluster.kube.api.ending import MARK, Bound, patience_s
 from steps.cluster.kube.api.kubeconfig import Entry, Plugin
 from steps.cluster.kube.api.waiting import Notice, Say
 from steps.cluster.kube.faults import TransientError
-from steps.model import faults_of
+from steps.strict_model import faults_of
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration

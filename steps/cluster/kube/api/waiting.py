@@ -1,14 +1,26 @@
-"""Say a sentence to whoever watches where something takes longer than a person would wait for without a word."""
+"""Do something when a call takes longer than it should, such as to print what is being waited for."""
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 SILENCE_S: Final = 3.0
 """After this a person is told what is being waited for."""
 
 Say = Callable[[str], None]
+
+
+@contextmanager
+def after(seconds: float, act: Callable[[], None]) -> Iterator[None]:
+    """Call `act`, in a thread of its own, when what happens inside takes longer than so many seconds."""
+    timer = threading.Timer(seconds, act)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Notice:
@@ -26,13 +38,6 @@ class Notice:
         if first:
             self._say(sentence)
 
-    @contextmanager
-    def watched(self, sentence: str) -> Iterator[None]:
+    def watched(self, sentence: str) -> AbstractContextManager[None]:
         """Say it when what happens inside takes longer than SILENCE_S."""
-        timer = threading.Timer(SILENCE_S, self.now, [sentence])
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+        return after(SILENCE_S, lambda: self.now(sentence))

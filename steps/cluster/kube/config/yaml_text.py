@@ -122,6 +122,8 @@ def _edits(text: str, root: yaml.MappingNode, key: str, value: str | None, form:
         yield from _removals(text, root, pair) if pair is not None else [text]
         return
     forms = [*([form] if form is not None else []), *([value] if _is_plain(value) else []), _quoted(value)]
+    if root.flow_style and pair is not None and getattr(pair[1], "style", None) == '"':
+        forms.insert(0, _quoted(value))  # what may be read as JSON stays so
     line_end = "\r\n" if "\r\n" in text else "\n"
     for each in forms:
         if pair is None:

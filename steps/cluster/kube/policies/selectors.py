@@ -14,15 +14,24 @@ _TOKEN: Final = re.compile(
     re.VERBOSE,
 )
 
+_INHERITED: Final = ("pcns.", "pcsa.")
+"""How Calico names the labels that a pod has from its namespace and from its service account."""
 
-def matches(selector: Object | None, labels: Labels) -> bool:
-    """Whether a Kubernetes label selector selects these labels; an empty one selects all, none at all nothing."""
+
+def matches(selector: Object | None, labels: Labels, *, are_all: bool = True) -> bool | None:
+    """Whether a Kubernetes label selector selects these labels; an empty one selects all, none at all nothing.
+
+    `are_all`: there are no others. Else None: that depends on labels which are not known.
+    """
     if selector is None:
         return False
     wanted: Mapping[str, str] = selector.get("matchLabels") or {}
-    if any(labels.get(key) != value for key, value in wanted.items()):
+    expressions: list[Object] = selector.get("matchExpressions") or []
+    parts = [(key, labels.get(key) == value) for key, value in wanted.items()]
+    parts += [(str(each.get("key")), _holds(each, labels)) for each in expressions]
+    if not all(holds for key, holds in parts if are_all or key in labels):
         return False
-    return all(_holds(each, labels) for each in selector.get("matchExpressions") or [])
+    return True if are_all or all(key in labels for key, _ in parts) else None
 
 
 def _holds(expression: Object, labels: Labels) -> bool:
@@ -40,16 +49,19 @@ def _holds(expression: Object, labels: Labels) -> bool:
     return False
 
 
-def selects(expression: str | None, labels: Labels) -> bool | None:
+def selects(expression: str | None, labels: Labels, *, are_all: bool = True) -> bool | None:
     """Whether one of Calico's expressions, such as `all()` or `app == 'x' && !has(y)`, selects these labels.
 
-    None: it is one that this program can't read. No expression selects everything.
+    None: it is one that this program can't read, or asks for labels that are not known. No expression selects
+    everything. `are_all`: there are no other labels, but for those of a pod's namespace and service account.
     """
     try:
         parser = _Parser(expression or "", labels)
-        return parser.whole()
+        selected = parser.whole()
     except (IndexError, ValueError):
         return None
+    inherited = any(key.startswith(_INHERITED) for key in parser.absent)
+    return None if inherited or (parser.absent and not are_all) else selected
 
 
 class _Parser:
@@ -57,6 +69,7 @@ class _Parser:
 
     def __init__(self, text: str, labels: Labels) -> None:
         self._labels = labels
+        self.absent: set[str] = set()
         self._tokens: list[str] = []
         position = 0
         while text[position:].strip():
@@ -121,10 +134,10 @@ class _Parser:
             raise ValueError(name)
         key = self._next()
         self._must(")")
-        return key in self._labels
+        return self._value(key) is not None
 
     def _compared(self, key: str) -> bool:
-        value = self._labels.get(key)
+        value = self._value(key)
         operator = self._next()
         if operator in {"in", "not in"}:
             self._must("{")
@@ -146,6 +159,11 @@ class _Parser:
             case "ends with":
                 return value is not None and value.endswith(text)
         raise ValueError(operator)
+
+    def _value(self, key: str) -> str | None:
+        if key not in self._labels:
+            self.absent.add(key)
+        return self._labels.get(key)
 
     def _text(self) -> str:
         token = self._next()

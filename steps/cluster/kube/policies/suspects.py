@@ -15,7 +15,7 @@ from steps.cluster.kube.workloads import mesh
 Object = dict[str, Any]
 
 _ALLOWING: Final = "allow-dataplane-benchmark"
-_DENYING: Final = frozenset({"Deny", "Log", "Pass"})
+_DENYING: Final = frozenset({"Deny", "Pass"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,9 @@ def _kubernetes(spec: Object, labels: Labels, namespace: str) -> Suspect | None:
     if not matches(spec.get("podSelector") or {}, labels):
         return None
     types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if "egress" in spec else [])]
-    closed = [kind for kind in types if {} not in (spec.get(kind.lower()) or [])]
+    closed = [
+        kind for kind in types if all(any(rule.values()) for rule in spec.get(kind.lower()) or [])
+    ]  # a rule that says nothing of peers and ports allows all
     if not closed:
         return None
     return Suspect("", f"lets through only what it lists ({' and '.join(closed)})", additive=True)
@@ -93,8 +95,9 @@ def _calico(spec: Object, labels: Labels, namespace: str) -> Suspect | None:
     own = {"kubernetes.io/metadata.name": namespace, "projectcalico.org/name": namespace}
     chosen = [selects(spec.get("selector"), labels)]
     if spec.get("namespaceSelector"):
-        chosen.append(selects(spec["namespaceSelector"], own))
-    if spec.get("serviceAccountSelector"):
+        chosen.append(selects(spec["namespaceSelector"], own, are_all=False))
+    # the last two are of host endpoints, through which the pods' traffic may pass
+    if any(spec.get(name) for name in ("serviceAccountSelector", "preDNAT", "doNotTrack")):
         chosen.append(None)
     if False in chosen:
         return None
@@ -108,7 +111,10 @@ def _calico(spec: Object, labels: Labels, namespace: str) -> Suspect | None:
 def _allows_all(rules: Sequence[Object]) -> bool:
     """Whether everything is allowed before anything is denied."""
     for rule in rules:
-        if rule.get("action") == "Allow" and not {"protocol", "source", "destination", "http", "icmp"} & set(rule):
+        if rule.get("action") == "Allow" and not {name for name, value in rule.items() if value} - {
+            "action",
+            "metadata",
+        }:
             return True
         if rule.get("action") in _DENYING:
             return False
@@ -119,7 +125,8 @@ def _administrators(spec: Object, labels: Labels, namespace: str) -> Suspect | N
     subject = spec.get("subject") or {}
     own = {"kubernetes.io/metadata.name": namespace}
     here = subject["namespaces"] if "namespaces" in subject else (subject.get("pods") or {}).get("namespaceSelector")
-    if not matches(here, own) and not (here or {}).get("matchLabels", {}).keys() - own.keys():
+    chosen = matches(here, own, are_all=False)
+    if chosen is False:
         return None
     if "pods" in subject and not matches(subject["pods"].get("podSelector"), labels):
         return None
@@ -130,7 +137,7 @@ def _administrators(spec: Object, labels: Labels, namespace: str) -> Suspect | N
     ]
     if not closed:
         return None
-    return Suspect("", f"has rules that deny ({' and '.join(closed)})", sure=matches(here, own))
+    return Suspect("", f"has rules that deny ({' and '.join(closed)})", sure=chosen is True)
 
 
 def remedy(suspects: Sequence[Suspect], namespace: str) -> str:

@@ -90,7 +90,8 @@ def _frame() -> list[str]:
         _block("chain", "nat-postrouting", "type nat hook postrouting priority srcnat;", "jump masquerading"),
         _block("chain", "filter-forward", "type filter hook forward priority -110;", checked),
         _block("chain", "filter-input", "type filter hook input priority -110;", checked),
-        _block("chain", "filter-output", "type filter hook output priority -110;", checked),
+        # After the translation, which for what a node sends itself comes in this very hook.
+        _block("chain", "filter-output-post-dnat", "type filter hook output priority -90;", checked),
     ]
 
 
@@ -216,14 +217,14 @@ def _endpoint(profile: str, *, from_pod: bool) -> list[str]:
 
 
 def _packets(node: Node) -> int | None:
-    return _counted(node, PODS_TABLE, "filter-FORWARD", "cali*")
+    return counted_packets(node, PODS_TABLE, "filter-FORWARD", "cali*")
 
 
 def _connections(node: Node) -> int | None:
-    return _counted(node, SERVICES_TABLE, service_chain(EVIDENCE[0]), "")
+    return counted_packets(node, SERVICES_TABLE, service_chain(EVIDENCE[0]), "")
 
 
-def _counted(node: Node, table: str, chain: str, interface: str) -> int | None:
+def counted_packets(node: Node, table: str, chain: str, interface: str) -> int | None:
     """Packets that rules of a chain on an interface (any, if empty) counted; None if there is no such chain."""
     listed = ask(Job(node.name, ("nft", "-j", "list", "chain", "ip", table, chain)))
     if listed is None:

@@ -1,17 +1,17 @@
-"""iperf3: a planned trial to an argument vector, and what came back to a report or a failure. Pure; 3.12 to 3.22."""
+"""iperf3 3.12 to 3.22: streams by TCP and UDP, whose figure is throughput. Pure."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from steps.model import Trial
-from steps.reports import bounds, iperf3_plan, iperf3_streams
+from steps.reports import bounds, iperf3_intervals, iperf3_plan, iperf3_streams
 from steps.reports.failure import Failure as Failure  # noqa: PLC0414 - what `read` returns belongs to it
-from steps.reports.iperf3_document import Document, Figures, decode
-from steps.reports.iperf3_document import Interval as ReportedInterval
+from steps.reports.iperf3_document import Document, decode
+from steps.reports.iperf3_intervals import MICROSECOND, Interval, whole
 from steps.reports.iperf3_plan import Asked
-from steps.settings import Settings
+from steps.tools.tool import Output, Task, Tool, Variant, interval_s
 
 CONNECT_TIMEOUT_S: Final = 5
 """How long iperf3 tries to reach its server."""
@@ -35,26 +35,12 @@ LONG_RECEIVER: Final = "long-receiver"
 DUPLICATES: Final = "duplicate-packets"
 """The flag of a test in which datagrams arrived twice, or too late to be missed still: its losses are unknown."""
 
-_SHORT_INTERVAL_BELOW_S: Final = 5
-_SHORTEST_INTERVAL_S: Final = 0.01
 _SHORTEST_SHARE: Final = 0.9
 _LONGEST_SHARE: Final = 1.03
-_MICROSECOND: Final = 1e-6
-
-
-class Interval(msgspec.Struct, frozen=True, kw_only=True):
-    """One of iperf3's reporting intervals, all streams together. `side`: which end counted, sender or receiver."""
-
-    side: str
-    offset_s: float
-    duration_s: float
-    omitted: bool
-    bps: float | None = None
-    retransmits: int | None = None
-    rtt_s: float | None = None
-    cwnd_bytes: int | None = None
-    lost_packets: int | None = None
-    total_packets: int | None = None
+_GIGA: Final = 1e9
+_BUSY: Final = b"server is busy"
+_RESET: Final = b"Connection reset by peer"
+_UNCONNECTED: Final = re.compile(rb'"connected":\s*\[\]')
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,67 +60,84 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     intervals: tuple[Interval, ...] = ()
     flags: tuple[str, ...] = ()
 
+    @property
+    def columns(self) -> Mapping[str, object]:
+        """The figures, by their columns of `trials`."""
+        return {name: getattr(self, name) for name in _COLUMNS}
 
-def interval_s(duration_s: float) -> float:
-    """How often a trial of this length is looked at: half a second, or a second where it is long."""
-    return 0.5 if duration_s < _SHORT_INTERVAL_BELOW_S else 1.0
+    @property
+    def samples(self) -> Iterator[Mapping[str, object]]:
+        """A row for each interval."""
+        return (msgspec.structs.asdict(interval) for interval in self.intervals)
 
-
-def argv(trial: Trial, settings: Settings, address: str, port: int) -> list[str]:
-    """The client's argument vector, without what puts it in its place."""
-    command = _client(address, port)
-    command += ["-t", str(trial.duration_s), "-i", f"{interval_s(trial.duration_s):g}", "-P", str(trial.streams)]
-    if settings.omit_s:
-        command += ["-O", str(settings.omit_s)]
-    if trial.direction == "reverse":
-        command += ["-R"]
-    if trial.protocol == "udp":
-        block = settings.block_size_bytes or UDP_BLOCK_BYTES
-        return [*command, "-u", "-b", str(_stream_bps(trial)), "-l", str(block), "--udp-counters-64bit"]
-    if settings.block_size_bytes is not None:
-        command += ["-l", str(settings.block_size_bytes)]
-    return [*command, *_congestion_control(settings)]
+    @property
+    def sentence(self) -> str:
+        """Throughput, and losses where they are counted."""
+        lost = ""
+        if self.lost_packets is not None and self.total_packets:
+            lost = f", {self.lost_packets / self.total_packets:.1%} lost"
+        return f"{self.received_bps / _GIGA:.3g} Gbit/s{lost}"
 
 
-def canary_argv(settings: Settings, address: str, port: int) -> list[str]:
+_COLUMNS: Final = (
+    *("sent_bps", "received_bps", "lost_packets", "total_packets", "jitter_s", "retransmits", "rtt_s"),
+    *("block_size_bytes", "congestion_control"),
+)
+
+
+def command(task: Task, address: str, port: int) -> list[str]:
+    """The client's argument vector."""
+    argv = _client(address, port)
+    argv += ["-t", str(task.duration_s), "-i", f"{interval_s(task.duration_s):g}", "-P", str(task.streams)]
+    if task.omit_s:
+        argv += ["-O", str(task.omit_s)]
+    if task.direction == "reverse":
+        argv += ["-R"]
+    if task.transport == "udp":
+        block = task.block_size_bytes or UDP_BLOCK_BYTES
+        return [*argv, "-u", "-b", str(_stream_bps(task)), "-l", str(block), "--udp-counters-64bit"]
+    if task.block_size_bytes is not None:
+        argv += ["-l", str(task.block_size_bytes)]
+    return [*argv, *_congestion_control(task.congestion_control)]
+
+
+def server(port: int) -> list[str]:
+    """The server's argument vector."""
+    return ["iperf3", "-s", "-p", str(port)]
+
+
+def canary_command(congestion_control: str | None, address: str, port: int) -> list[str]:
     """A TCP test of `CANARY_S`, forward, one stream."""
     where = [*_client(address, port), "-t", str(CANARY_S), "-i", f"{interval_s(CANARY_S):g}"]
-    return [*where, *_congestion_control(settings)]
+    return [*where, *_congestion_control(congestion_control)]
 
 
 def asked_for_canary(argv: Sequence[str]) -> Asked:
-    """What a canary's program was asked for: what `canary_argv` asks for, or, in older documents, so many bytes."""
+    """What a canary's program was asked for: what `canary_command` asks for, or, in older documents, so many bytes."""
     size_bytes = iperf3_plan.size_bytes(argv)
     return Asked(protocol="tcp", duration_s=0 if size_bytes else CANARY_S, size_bytes=size_bytes)
 
 
-def asked_for(trial: Trial, argv: Sequence[str], omit_s: int) -> Asked:
-    """What a trial's program was asked for.
-
-    Args:
-        trial: as planned; its protocol is iperf3's.
-        argv: as it was run, which has the block size.
-        omit_s: seconds of warm-up.
-    """
-    udp = trial.protocol == "udp"
+def asked_for(task: Task, argv: Sequence[str]) -> Asked:
+    """What a trial's program was asked for; its block size is taken from the argument vector as it was run."""
     return Asked(
-        protocol="udp" if udp else "tcp",
-        reverse=trial.direction == "reverse",
-        streams=trial.streams,
-        duration_s=trial.duration_s,
-        omit_s=omit_s,
+        protocol=task.transport,
+        reverse=task.direction == "reverse",
+        streams=task.streams,
+        duration_s=task.duration_s,
+        omit_s=task.omit_s,
         block_size_bytes=iperf3_plan.block_size_bytes(argv),
-        stream_bps=_stream_bps(trial) if udp else None,
+        stream_bps=_stream_bps(task) if task.transport == "udp" else None,
     )
 
 
-def _stream_bps(trial: Trial) -> int:
+def _stream_bps(task: Task) -> int:
     """iperf3 counts -b for each stream; without -b it would send 1 Mbit/s, and 0 is as fast as it goes."""
-    return 0 if trial.offered_bps is None else round(trial.offered_bps / trial.streams)
+    return 0 if task.offered_bps is None else round(task.offered_bps / task.streams)
 
 
-def _congestion_control(settings: Settings) -> list[str]:
-    return ["-C", settings.congestion_control] if settings.congestion_control else []
+def _congestion_control(algorithm: str | None) -> list[str]:
+    return ["-C", algorithm] if algorithm else []
 
 
 def _client(address: str, port: int) -> list[str]:
@@ -215,11 +218,11 @@ def _report(document: Document, asked: Asked) -> Report | Failure:
         lost_packets=lost,
         total_packets=total,
         jitter_s=received.jitter_ms / 1000 if udp and received.jitter_ms is not None else None,
-        retransmits=_whole(sent.retransmits) if sent is not None and not udp else None,
-        rtt_s=sum(rtts) / len(rtts) * _MICROSECOND if rtts else None,
+        retransmits=whole(sent.retransmits) if sent is not None and not udp else None,
+        rtt_s=sum(rtts) / len(rtts) * MICROSECOND if rtts else None,
         block_size_bytes=start.blksize,
         congestion_control=bounds.one_line(end.sender_tcp_congestion or "", 40) or None if not udp else None,
-        intervals=_intervals(document.intervals, asked.omit_s),
+        intervals=iperf3_intervals.read(document.intervals, asked.omit_s),
         flags=(*doubts, *long, *iperf3_streams.flags(document, asked)),
     )
 
@@ -234,58 +237,53 @@ def _losses(document: Document, block_bytes: int | None) -> tuple[int | None, in
     assert received is not None
     counts = [received.lost_packets, *(s.udp.lost_packets for s in document.end.streams if s.udp is not None)]
     if any(count is not None and count < 0 for count in counts):
-        return None, _whole(received.packets), (DUPLICATES,)
+        return None, whole(received.packets), (DUPLICATES,)
     if iperf3_streams.counted(document):
-        return _whole(received.lost_packets), _whole(received.packets), ()
+        return whole(received.lost_packets), whole(received.packets), ()
     flags = ("udp-counters",)
     if sent is None or not sent.bytes or not block_bytes or received.bytes is None or received.bytes > sent.bytes:
         return None, None, flags
     return round((sent.bytes - received.bytes) / block_bytes), round(sent.bytes / block_bytes), flags
 
 
-def _intervals(reported: list[ReportedInterval], omit_s: int) -> tuple[Interval, ...]:
-    intervals = [i for i in map(_interval, reported) if i is not None]
-    # iperf3's own clock starts anew after the omitted seconds.
-    omitted_s = max([float(omit_s), *(i.offset_s + i.duration_s for i in intervals if i.omitted)])
-    return tuple(i if i.omitted else msgspec.structs.replace(i, offset_s=i.offset_s + omitted_s) for i in intervals)
+def is_busy(stdout: bytes) -> bool:
+    """Whether a server that was still busy with an earlier client refused this one, so that nothing was measured yet.
 
-
-def _interval(interval: ReportedInterval) -> Interval | None:
-    total = interval.sum
-    if total is None or total.start is None or not total.seconds:
-        return None
-    start_s, duration_s, bps = _span(total)
-    rtts = [stream.rtt for stream in interval.streams if stream.rtt is not None and stream.rtt > 0]
-    windows = [stream.snd_cwnd for stream in interval.streams if stream.snd_cwnd is not None and stream.snd_cwnd > 0]
-    receiver = total.sender is False
-    return Interval(
-        side="receiver" if receiver else "sender",
-        offset_s=start_s,
-        duration_s=duration_s,
-        omitted=total.omitted,
-        bps=bps,
-        retransmits=_whole(total.retransmits),
-        rtt_s=sum(rtts) / len(rtts) * _MICROSECOND if rtts else None,
-        cwnd_bytes=_whole(sum(windows)) if windows else None,
-        lost_packets=_whole(total.lost_packets) if receiver else None,
-        total_packets=_whole(total.packets),
-    )
-
-
-def _span(total: Figures) -> tuple[float, float, float | None]:
-    """Start and duration of an interval in seconds, and its bits per second.
-
-    The first interval after the warm-up often has its bytes since the warm-up, but the seconds since the interval
-    before, so that its rate is half the real one: its end, by the clock that started anew, is how long it lasted.
+    It may reset the connection before its answer is read. From 3.18 on it is busy for a moment after each client.
     """
-    assert total.start is not None
-    assert total.seconds
-    reported_late = not total.omitted and total.end is not None and total.seconds > 1.1 * total.end
-    if reported_late and total.end is not None and total.end > _SHORTEST_INTERVAL_S and total.bytes is not None:
-        return 0.0, total.end, total.bytes * 8 / total.end
-    return total.start, total.seconds, total.bits_per_second
+    if _BUSY in stdout[-2000:]:
+        return True
+    return _RESET in stdout[-2000:] and _UNCONNECTED.search(stdout[:2000]) is not None
 
 
-def _whole(figure: float | None) -> int | None:
-    # iperf3 says -1 where the other end does not count.
-    return round(figure) if figure is not None and figure >= 0 else None
+def _read(task: Task, argv: Sequence[str], output: Output) -> Report | Failure:
+    return read(output.stdout, output.stderr, output.exit_code, asked_for(task, argv))
+
+
+TOOL: Final = Tool(
+    name="iperf3",
+    variants=(
+        Variant(
+            "tcp",
+            "tcp",
+            ("received_bps", "sent_bps", "retransmits", "rtt_s", "block_size_bytes", "congestion_control"),
+            unasked=True,
+        ),
+        Variant(
+            "udp",
+            "udp",
+            ("received_bps", "sent_bps", "lost_packets", "total_packets", "jitter_s", "block_size_bytes"),
+            unasked=True,
+            is_paced=True,
+            most_block_bytes=65_507,
+        ),
+    ),
+    port=5201,
+    command=command,
+    server=server,
+    read=_read,
+    is_parallel=True,
+    is_busy=is_busy,
+    packages={"iperf3": "iperf3"},
+    version=("iperf3", "--version"),
+)

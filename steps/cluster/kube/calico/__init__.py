@@ -1,0 +1,1 @@
+"""Calico: how it is switched between its dataplanes, and how a switch is proven."""

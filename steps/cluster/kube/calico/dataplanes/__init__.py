@@ -1,0 +1,95 @@
+"""Calico's dataplanes: one module each, called after it, which offers IMPLEMENTATION.
+
+What a dataplane is stands in the catalogue. One that is not in this folder is never switched to.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from analysis.errors import Unfit
+from steps.catalogue.dataplanes import BY_NAME, DATAPLANES, Dataplane
+from steps.cluster import implementations
+from steps.cluster.kube.calico.implementation import Implementation
+
+CNI: Final = "calico"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A dataplane of the catalogue that Calico can be switched to, and how."""
+
+    entry: Dataplane
+    how: Implementation
+
+    @property
+    def name(self) -> str:
+        """Of the catalogue."""
+        return self.entry.name
+
+    @property
+    def shows(self) -> bool:
+        """Whether it has evidence of its own."""
+        return self.how.shows_itself
+
+    @property
+    def traits(self) -> tuple[bool, bool, bool]:
+        """What the common signs tell: eBPF, nftables (which nothing tells beside eBPF), direct server return."""
+        return self.entry.bpf, self.how.nftables and not self.entry.bpf, bool(self.entry.direct_return)
+
+
+@cache
+def known() -> tuple[Known, ...]:
+    """All of them, in the catalogue's order."""
+    found = []
+    for entry in DATAPLANES:
+        if entry.cni == CNI:
+            try:
+                found.append(Known(entry, implementations.find(__name__, entry).IMPLEMENTATION))
+            except Unfit:  # which `refusal` says of one that is asked for
+                continue
+    return tuple(found)
+
+
+def names(agrees: Callable[[Known], bool] = lambda _: True) -> tuple[str, ...]:
+    """The names of those that something holds for."""
+    return tuple(each.name for each in known() if agrees(each))
+
+
+def load(name: str) -> Implementation:
+    """How Calico is switched to a dataplane.
+
+    Raises:
+        Unfit: nothing here says how, or what it says contradicts the catalogue.
+    """
+    if reason := refusal(name, known()):
+        raise Unfit(reason)
+    return next(each.how for each in known() if each.name == name)
+
+
+def refusal(name: str, those: Iterable[Known]) -> str | None:
+    """Why Calico can't be switched to a dataplane of the catalogue, as a sentence; None: it can.
+
+    Args:
+        name: of the dataplane.
+        those: the dataplanes that Calico can be switched to.
+    """
+    entry = BY_NAME.get(name)
+    own = next((each for each in those if each.name == name), None)
+    if own is None and entry is not None and entry.cni == CNI:
+        return implementations.missing(__name__, entry)
+    if own is None:
+        return f"{name} is no dataplane of Calico, which is what would be switched here."
+    if (own.entry.bpf, bool(own.entry.direct_return)) != (own.how.bpf, own.how.direct_return):
+        return f"what the catalogue says of {name} (eBPF, direct return) is not what its module sets."
+    alike = [o.name for o in those if o is not own and o.traits == own.traits and not (o.shows or own.shows)]
+    if alike:
+        return f"{name} and {' and '.join(alike)} have the same traits, so that no sign tells them apart."
+    return None
+
+
+@cache
+def further_fields() -> tuple[str, ...]:
+    """The fields of FelixConfiguration that some of them set beyond the common ones."""
+    return tuple(sorted({name for each in known() for name in each.how.further}))

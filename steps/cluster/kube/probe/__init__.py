@@ -1,0 +1,1 @@
+"""The program that looks at a node from within, and what it reports."""

@@ -1,0 +1,142 @@
+"""What the benchmark's namespace would make of a run's pods and Services, asked before any is made (`dryRun=All`).
+
+A LimitRange, a ResourceQuota or a policy refuses them; a LimitRange also limits the CPU of containers that ask for no
+limit, and iperf3 would be slowed down by that. Found out in a visit, the cluster is switched by then.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from analysis.errors import Problem
+from steps.cluster.kube.client import Client
+from steps.cluster.kube.faults import NO_DRY_RUN, ApiError, ConflictError, DeniedError, TransientError
+from steps.cluster.kube.finding import stop
+from steps.cluster.kube.permissions import BENCHMARK, PODS, QUOTAS, SERVICES, Resource
+from steps.cluster.kube.quantity import size_bytes as amount
+from steps.model import Finding
+from steps.settings import Settings
+
+Object = dict[str, Any]
+
+_ELSEWHERE: Final = "deploy into another namespace"
+_SERVICES: Final = 2
+"""A visit has so many beside the many of `services`: those that the switch is watched through."""
+
+_OURS: Final = frozenset({"NotTerminating", "NotBestEffort"})
+"""The scopes of a ResourceQuota that the benchmark's own pods are in."""
+
+_SUMMED: Final = (
+    ("requests.cpu", "cpu"),
+    ("cpu", "cpu"),
+    ("requests.memory", "memory"),
+    ("memory", "memory"),
+)
+
+
+def findings(
+    client: Client,
+    pods: Sequence[Object],
+    services: Sequence[Object],
+    settings: Settings,
+    *,
+    running: Iterable[Object] = (),
+) -> list[Finding]:
+    """Why the pods and Services of a visit could not be made, or would measure the limits that are put on them.
+
+    Args:
+        client: of the cluster.
+        pods: the manifests of all that a visit has at once.
+        services: manifests of its Services, one of each kind.
+        settings: of the run.
+        running: pods of this run's steps, whose clients are limited alike.
+    """
+    admitted: list[Object] = []
+    refused: dict[str, list[str]] = {}
+    for resource, body in [*((PODS, pod) for pod in pods), *((SERVICES, service) for service in services)]:
+        name = body["metadata"]["name"]
+        answer = _tried(client, resource, body)
+        if isinstance(answer, str):
+            refused.setdefault(answer.replace(f'"{name}"', '"…"'), []).append(name)
+        elif resource is PODS:
+            admitted.append(answer)
+    found = [_stop(f"{', '.join(names)}: {reason}") for reason, names in refused.items()]
+    found += _limited(client, [*admitted, *running], settings.streams)
+    return found + list(_beyond_quotas(client, admitted, settings.services + _SERVICES))
+
+
+def _tried(client: Client, resource: Resource, body: Object) -> Object | str:
+    """The object as it would be made, or why it would not be."""
+    try:
+        return client.create(resource, body, BENCHMARK, dry_run=True)
+    except TransientError:
+        raise
+    except ConflictError:
+        return body
+    except Problem as problem:
+        said = str(problem).removeprefix(f"{client.where}: ")
+        return body if NO_DRY_RUN in said else said
+
+
+def _limited(client: Client, pods: Iterable[Object], streams: int) -> list[Finding]:
+    """That iperf3's own containers, or the steps', may use less CPU than its streams may need."""
+    limits = {
+        str(limit): pod["metadata"]["name"]
+        for pod in pods
+        for container in (pod.get("spec") or {}).get("containers") or []
+        if container.get("name") in {"iperf3", "main"}
+        and (limit := ((container.get("resources") or {}).get("limits") or {}).get("cpu")) is not None
+    }
+    low = {limit: name for limit, name in limits.items() if amount(limit) < streams}
+    return [
+        _stop(
+            f"pod {name} may use no more than {limit} CPU, which it did not ask for: iperf3 may need {streams}, and "
+            "what is measured would be that limit.",
+            f"A LimitRange says so: see `kubectl -n {client.namespace} describe limitrange`, and have its default and "
+            f"max of CPU raised, or {_ELSEWHERE}.",
+        )
+        for limit, name in low.items()
+    ]
+
+
+def _beyond_quotas(client: Client, pods: Sequence[Object], service_count: int) -> Iterator[Finding]:
+    needs = {
+        **dict.fromkeys(("pods", "count/pods"), float(len(pods))),
+        **dict.fromkeys(("services", "count/services"), float(service_count)),
+        **{name: _requested(pods, what) for name, what in _SUMMED},
+    }
+    try:
+        quotas = client.list(QUOTAS, BENCHMARK)
+    except (ApiError, DeniedError):  # then a visit finds it out
+        return
+    for quota in quotas:
+        spec = quota.get("spec") or {}
+        if spec.get("scopeSelector") or set(spec.get("scopes") or []) - _OURS:
+            continue
+        name = quota["metadata"]["name"]
+        for what, need, hard, used in _short(quota.get("status") or {}, needs):
+            yield _stop(
+                f"ResourceQuota {name} allows {hard} of {what}, {used} are used, and a visit needs {need:g} more.",
+                f"See `kubectl -n {client.namespace} describe resourcequota {name}`: have it raised, delete what is in "
+                f"the way, or {_ELSEWHERE}.",
+            )
+
+
+def _short(status: Object, needs: Mapping[str, float]) -> Iterator[tuple[str, float, str, str]]:
+    hard, used = status.get("hard") or {}, status.get("used") or {}
+    for what, need in needs.items():
+        if what in hard and need > amount(str(hard[what])) - amount(str(used.get(what, "0"))):
+            yield what, need, str(hard[what]), str(used.get(what, "0"))
+
+
+def _requested(pods: Iterable[Object], what: str) -> float:
+    return sum(
+        amount(str(((container.get("resources") or {}).get("requests") or {}).get(what, "0")))
+        for pod in pods
+        for container in (pod.get("spec") or {}).get("containers") or []
+    )
+
+
+def _stop(reason: str, remedy: str | None = None) -> Finding:
+    # a refusal has its remedy in its own sentence
+    found = stop(reason, remedy or "No command mends that: a run needs these pods and Services.")
+    return found.model_copy(update={"subject": "pods"})

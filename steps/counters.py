@@ -1,0 +1,44 @@
+"""CPU, memory and interface counters of a node at one moment, as steps hand them on and documents keep them."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from steps.strict_model import Model
+
+MODES: Final = ("user", "nice", "system", "iowait", "irq", "softirq", "steal", "idle")
+"""What a core's time is counted as."""
+
+_Seconds = Annotated[float, Field(ge=0, le=1e12)]
+_Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+class Core(Model):
+    """CPU seconds of one core since boot, by mode."""
+
+    user: _Seconds
+    nice: _Seconds
+    system: _Seconds
+    iowait: _Seconds
+    irq: _Seconds
+    softirq: _Seconds
+    steal: _Seconds
+    idle: _Seconds
+
+
+class Traffic(Model):
+    """Bytes that crossed an interface since it came up, and the most that it takes at once; None: not known."""
+
+    sent_bytes: _Bytes
+    received_bytes: _Bytes
+    mtu_bytes: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+
+class Counters(Model):
+    """A node's counters at one moment; `at_s` is of its monotonic clock. No cores: the source tells interfaces only."""
+
+    node: str
+    at_s: _Seconds
+    cores: tuple[Core, ...] = ()
+    memory_used_bytes: _Bytes | None = None
+    interfaces: dict[str, Traffic] = Field(default_factory=dict)

@@ -1,0 +1,18 @@
+"""The base of everything that travels between steps or lies in documents: strict, immutable models."""
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class Model(BaseModel):
+    """Frozen; a field that is not known is an error, and so is a number that is not finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def faults_of(error: ValidationError) -> list[str]:
+    """What pydantic found wrong, as a part of a sentence for each fault: `services: Input should be ...`."""
+    faults = []
+    for each in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in each["loc"])
+        faults.append(f"{where + ': ' if where else ''}{each['msg'].removeprefix('Value error, ')}")
+    return faults

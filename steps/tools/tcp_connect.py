@@ -1,0 +1,110 @@
+"""The connect probe: how long a TCP connect takes, which the long streams of iperf3 can't see. Pure.
+
+The program itself is `steps.connect`, which is run by its file and without site-packages, to start in a few
+milliseconds from whatever directory.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from steps import connect
+from steps.reports import bounds
+from steps.reports.bounds import Rate, Seconds
+from steps.reports.failure import Failure
+from steps.tools.tool import PYTHON, Output, Task, Tool, Variant
+
+PROBE_S: Final = 0.25
+"""How long one probe lasts: some thousand connections, enough for a 99th percentile."""
+
+_MICROSECOND: Final = 1e-6
+_PROBE: Final = "the connect probe"
+
+
+class Connects(msgspec.Struct, frozen=True):
+    """What the probe measured; see `steps.connect.Probed`."""
+
+    connects_per_s: Rate | None
+    p50_s: Seconds | None
+    p99_s: Seconds | None
+    count: Annotated[int, Meta(ge=0, le=2**53)]
+    errors: Annotated[int, Meta(ge=0, le=2**53)]
+    error: str | None
+    duration_s: Seconds
+
+    @property
+    def columns(self) -> Mapping[str, object]:
+        """The figures, by their columns of `trials`."""
+        return {"connects_per_s": self.connects_per_s, "connect_p50_s": self.p50_s, "connect_p99_s": self.p99_s}
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """`connect-errors` where some connections failed."""
+        return ("connect-errors",) if self.errors else ()
+
+    @property
+    def samples(self) -> tuple[Mapping[str, object], ...]:
+        """None: the probe reports once."""
+        return ()
+
+    @property
+    def sentence(self) -> str:
+        """The median, and the 99th percentile."""
+        return f"connect in {_microseconds(self.p50_s)}, 99 % within {_microseconds(self.p99_s)}"
+
+
+_CONNECTS: Final = msgspec.json.Decoder(Connects)
+
+
+def command(_task: Task, address: str, port: int) -> list[str]:
+    """The client's argument vector."""
+    return [PYTHON, "-I", "-S", connect.__file__, "probe", address, str(port), f"{PROBE_S:g}"]
+
+
+def server(port: int) -> list[str]:
+    """The server's argument vector."""
+    return [PYTHON, "-m", "steps.connect", "serve", str(port)]
+
+
+def read(_task: Task, _argv: Sequence[str], output: Output) -> Connects | Failure:
+    """What the probe's output says, where its figures agree with each other."""
+    said = bounds.one_line(output.stderr.decode(errors="replace").strip().rpartition("\n")[2])
+    end = f"exit code {output.exit_code}{': ' + said if said else ''}"
+    if not output.stdout.strip():
+        return Failure(f"{_PROBE} printed no figures, {end}")
+    connects = bounds.decode(_CONNECTS, output.stdout, _PROBE, len(output.stdout))
+    if isinstance(connects, Failure):
+        return Failure(f"{connects.reason}, {end}")
+    if output.exit_code != 0:
+        return Failure(f"{_PROBE} ended with {end}")
+    if connects.count == 0:
+        return Failure(f"none of {connects.errors} connects succeeded: {bounds.one_line(connects.error or str(None))}")
+    return _consistent(connects)
+
+
+def _consistent(connects: Connects) -> Connects | Failure:
+    rate, p50_s, p99_s = connects.connects_per_s, connects.p50_s, connects.p99_s
+    if rate is None or p50_s is None or p99_s is None or not connects.duration_s:
+        return Failure(f"{_PROBE} counted {connects.count} connects and gives no figures for them")
+    expected = connects.count / connects.duration_s
+    if abs(rate - expected) > 0.01 * max(rate, expected) or p50_s > p99_s:
+        return Failure(f"{_PROBE}'s figures contradict each other")
+    return connects
+
+
+def _microseconds(seconds: float | None) -> str:
+    return "an unknown time" if seconds is None else f"{seconds / _MICROSECOND:.3g} us"
+
+
+TOOL: Final = Tool(
+    name="tcp_connect",
+    variants=(Variant("connect", "tcp", ("connects_per_s", "connect_p50_s", "connect_p99_s")),),
+    port=5202,
+    command=command,
+    server=server,
+    read=read,
+    directions=("forward",),
+    fixed_s=PROBE_S,
+)

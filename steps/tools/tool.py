@@ -1,0 +1,179 @@
+"""What the rest must know of a measuring program: one `Tool`, which its file in this folder makes. Pure."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from steps.reports.failure import Failure
+
+Transport = Literal["tcp", "udp"]
+
+Direction = Literal["forward", "reverse"]
+"""forward: client to server. reverse: server to client."""
+
+FIRST_PORT: Final = 5201
+LAST_PORT: Final = 5219
+"""Ports of servers are within these, which are open between the nodes; but for `RESERVED_PORTS`."""
+
+RESERVED_PORTS: Final = frozenset({5203, 5204, 5205})
+"""Of the nodes' monitors, of the probes of a switch and of readiness, and of the lab's evidence."""
+
+_SHORT_INTERVAL_BELOW_S: Final = 5
+
+PYTHON: Final = "python"
+"""The first word of a command that this project's own Python runs, wherever that is installed."""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What a trial asks of its tool.
+
+    Attributes:
+        transport: what carries the traffic.
+        direction: of the payload.
+        streams: in parallel.
+        duration_s: of the measurement, whole seconds.
+        omit_s: seconds of warm-up before it, which count for nothing.
+        offered_bps: the rate of all streams together, bit/s; None: as fast as it goes.
+        block_size_bytes: of each write or datagram; None: the tool's choice, or not known when output is read.
+        congestion_control: TCP's algorithm; None: the node's own, or not known when output is read.
+    """
+
+    transport: Transport
+    direction: Direction = "forward"
+    streams: int = 1
+    duration_s: int = 1
+    omit_s: int = 0
+    offered_bps: float | None = None
+    block_size_bytes: int | None = None
+    congestion_control: str | None = None
+
+
+class Output(msgspec.Struct, frozen=True):
+    """What a program left, as received; `exit_code` is None where it was killed before it had one."""
+
+    stdout: bytes
+    stderr: bytes = b""
+    exit_code: int | None = 0
+
+
+class Result(Protocol):
+    """What a trial measured."""
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds that were measured, without the warm-up."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, object]:
+        """The figures, by their columns of `trials`; payload that arrived is `received_bps`."""
+        ...
+
+    @property
+    def flags(self) -> Sequence[str]:
+        """Reasons for doubt, by their names in `analysis.flags`."""
+        ...
+
+    @property
+    def samples(self) -> Iterable[Mapping[str, object]]:
+        """Figures by interval, as rows of `samples` without trial and source."""
+        ...
+
+    @property
+    def sentence(self) -> str:
+        """The telling figure in a few words, such as `5.21 Gbit/s`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A tool over one transport.
+
+    Attributes:
+        name: unique among all tools; options pick it, reports show it. Small letters, digits and dashes.
+        transport: what carries the traffic.
+        figures: the columns of `trials` that it fills, by which metrics find it.
+        unasked: measured where paths or directions are chosen, and no variant is.
+        is_paced: it can send at a given rate.
+        most_block_bytes: the largest block that it can send; None: any that settings allow.
+    """
+
+    name: str
+    transport: Transport
+    figures: tuple[str, ...]
+    unasked: bool = False
+    is_paced: bool = False
+    most_block_bytes: int | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name in a sentence: UDP, or connect."""
+        return self.name.upper() if self.name == self.transport else self.name
+
+
+def _never_busy(_stdout: bytes) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tool:
+    """A measuring program: a client that is run once for each trial, and a server that is there for all of a visit.
+
+    Attributes:
+        name: as stored. Small letters, digits and underscores.
+        variants: over which transports it measures.
+        port: its server's, the same by TCP and by UDP, from `FIRST_PORT` to `LAST_PORT`.
+        command: the client's argument vector, of a task, the server's address and port.
+        server: the server's argument vector, of a port. It listens there by TCP, by whatever else it measures.
+        read: what an output says, of the task, the argument vector as run, and the output. Raises nothing.
+        directions: in which it can measure.
+        is_parallel: it can run several streams at once.
+        fixed_s: how long each trial lasts, without warm-up, whatever is asked; None: as long as is asked.
+        is_busy: whether a standard output says that the server was still busy, so that nothing was measured yet.
+        packages: the programs that it needs beside this project, with the Debian package that brings each.
+        version: the command that prints its version; empty: this project's own, which is known.
+    """
+
+    name: str
+    variants: tuple[Variant, ...]
+    port: int
+    command: Callable[[Task, str, int], Sequence[str]]
+    server: Callable[[int], Sequence[str]]
+    read: Callable[[Task, Sequence[str], Output], Result | Failure]
+    directions: tuple[Direction, ...] = ("forward", "reverse")
+    is_parallel: bool = False
+    fixed_s: float | None = None
+    is_busy: Callable[[bytes], bool] = _never_busy
+    packages: Mapping[str, str] = field(default_factory=dict)
+    version: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Its name as Kubernetes and people write it: that of its variant where it has but one."""
+        return self.variants[0].name if len(self.variants) == 1 else self.name.replace("_", "-")
+
+    @property
+    def transports(self) -> tuple[Transport, ...]:
+        """By which its server is reached; TCP first, which each listens to."""
+        return ("tcp", "udp") if any(variant.transport == "udp" for variant in self.variants) else ("tcp",)
+
+    def omit_s(self, asked_s: int) -> int:
+        """Seconds of warm-up before each of its trials where so many are asked for."""
+        return asked_s if self.fixed_s is None else 0
+
+    def lasts_s(self, duration_s: int, omit_s: int) -> float:
+        """How long one of its trials takes, warm-up included, of what is asked for."""
+        return float(duration_s + omit_s) if self.fixed_s is None else self.fixed_s
+
+
+def here(argv: Sequence[str]) -> list[str]:
+    """The argument vector with this process's own Python where the tool's is asked for."""
+    return [sys.executable if argv[0] == PYTHON else argv[0], *argv[1:]]
+
+
+def interval_s(duration_s: float) -> float:
+    """How often a trial of this length reports, and is looked at: half a second, or a second where it is long."""
+    return 0.5 if duration_s < _SHORT_INTERVAL_BELOW_S else 1.0

@@ -1,0 +1,58 @@
+"""How the suite is distributed over the processes of pytest-xdist, which `make test` starts: one for each core.
+
+A module is run by one process, so that its fixtures are made once. All modules of the lab are run by the same process,
+one after another: they count this machine's namespaces and eBPF programs, and their runs wait for one lock. A test
+marked `alone` waits until no other process runs a test, and the others wait for it.
+"""
+
+import fcntl
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.ordinary import ROOT
+
+LAB: Final = "lab"
+
+
+@functools.cache
+def _scope_of_module(module: str) -> str:
+    return LAB if "pytest.mark.lab" in (ROOT / module).read_text(encoding="utf-8") else module
+
+
+def scope(nodeid: str) -> str:
+    """The name of the tests that have to be run by the same process as this one: its module, or `lab`."""
+    return _scope_of_module(nodeid.partition("::")[0])
+
+
+def order(items: list[pytest.Item]) -> None:
+    """Sort tests for the distribution: the lab first, then modules with slow tests, so that all processes end together.
+
+    Raises:
+        pytest.UsageError: a test of the lab is in a module whose text does not show it.
+    """
+    slow: dict[str, int] = {}
+    for item in items:
+        if item.get_closest_marker(LAB) and scope(item.nodeid) != LAB:
+            raise pytest.UsageError(f"{item.nodeid} is a test of the lab: mark it or its module by pytest.mark.lab.")
+        slow[scope(item.nodeid)] = slow.get(scope(item.nodeid), 0) + bool(item.get_closest_marker("slow"))
+    items.sort(key=lambda item: (scope(item.nodeid) != LAB, -slow[scope(item.nodeid)]))
+
+
+@contextmanager
+def beside_others(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Hold a lock of the session while a test runs: a shared one, or an exclusive one.
+
+    Args:
+        folder: the same for all processes of a session.
+        alone: whether no other test may run at the same time. Those that begin meanwhile wait behind it.
+    """
+    with (folder / "queue.lock").open("w") as queue, (folder / "tests.lock").open("w") as tests:
+        fcntl.flock(queue, fcntl.LOCK_EX)
+        fcntl.flock(tests, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(queue, fcntl.LOCK_UN)
+        yield

@@ -1,0 +1,65 @@
+"""What a run has on this machine, seen from outside its box: processes, eBPF programs and network namespaces.
+
+Labs of other checkouts may be at work on the same machine. A run's processes inherit its environment, so a variable in
+it tells them from others; its eBPF programs are pinned on the /run of its box.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+def processes(variable: str) -> list[psutil.Process]:
+    """All processes that have this variable in their environment."""
+    return [p for p in psutil.process_iter(["cmdline", "environ"]) if variable in (p.info["environ"] or {})]
+
+
+def network_namespaces(found: Iterable[psutil.Process]) -> set[str]:
+    """The namespaces of these processes, such as `net:[4026532177]`, but this process's own."""
+    return {link for p in found if (link := _link(p.pid, "net"))} - {_link(os.getpid(), "net")}
+
+
+def pinned_programs(found: Iterable[psutil.Process]) -> set[int]:
+    """The ids of the lab's eBPF programs in the boxes of these processes."""
+    boxes = {link: p.pid for p in found if (link := _link(p.pid, "mnt"))}
+    boxes.pop(_link(os.getpid(), "mnt"), None)
+    return {
+        program
+        for pid in boxes.values()
+        for path in _listed(Path(f"/proc/{pid}/root/run/bpf"))
+        for program in _ids("pinned", str(path))
+    }
+
+
+def stray_programs() -> set[int]:
+    """The ids of the lab's eBPF programs in the kernel that are in no box with a process in it."""
+    return _ids() - pinned_programs(psutil.process_iter())
+
+
+def _link(pid: int, kind: str) -> str:
+    try:
+        return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
+    except OSError:  # it has ended
+        return ""
+
+
+def _listed(bpf: Path) -> list[Path]:
+    try:
+        return list(bpf.glob("*/from_*"))
+    except OSError:  # the box has ended
+        return []
+
+
+def _ids(*which: str) -> set[int]:
+    done = subprocess.run(["bpftool", "--json", "prog", "show", *which], text=True, capture_output=True, check=False)
+    if done.returncode != 0:  # what was pinned is gone
+        assert which, done.stderr
+        return set()
+    found: dict[str, Any] | list[dict[str, Any]] = json.loads(done.stdout)
+    programs = found if isinstance(found, list) else [found]
+    return {int(program["id"]) for program in programs if str(program.get("name", "")).startswith("from_")}

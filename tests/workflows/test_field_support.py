@@ -1,0 +1,99 @@
+"""The local engine holds what the rendered workflow uses, and no more: fields, results of tasks, operators and tags."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.ordinary import ROOT
+from workflows.local.expressions import RESULTS, SIGNS, UNEQUAL
+from workflows.local.rules import WORKFLOW, Done, Each, Fields, Ignored, Rule, Template
+from workflows.local.tags import FORMS, form_of, tags_in
+
+LACKING = Done()
+MANIFESTS = ROOT / "workflows" / "manifests" / "base"
+
+
+def rendered() -> dict[str, Any]:
+    """The WorkflowTemplate, with the arguments that the CronWorkflow gives it."""
+    template: dict[str, Any] = yaml.safe_load((MANIFESTS / "benchmark.yaml").read_text())
+    nightly = yaml.safe_load((MANIFESTS / "nightly.yaml").read_text())["spec"]["workflowSpec"]
+    assert nightly.pop("workflowTemplateRef") == {"name": template["metadata"]["name"]}
+    assert nightly.keys() == {"arguments"}, "a field of the CronWorkflow's that is no argument"
+    template["spec"]["arguments"]["parameters"] += nightly["arguments"]["parameters"]
+    return template
+
+
+def rules(rule: Rule, path: str = "") -> Iterator[tuple[str, Rule]]:
+    """Each field that the engine accepts, as `/spec/templates/dag/tasks/when`; templates by what they are."""
+    match rule:
+        case Fields(fields):
+            for name, inner in fields.items():
+                yield from rules(inner, f"{path}/{name}")
+        case Each(inner):
+            yield from rules(inner, path)
+        case Template(dag, step):
+            yield from rules(dag, f"{path}/DAG")
+            yield from rules(step, f"{path}/STEP")
+        case Done() | Ignored():
+            yield path, rule
+
+
+def used(value: object, rule: Rule, path: str = "") -> Iterator[tuple[str, str]]:
+    """Each field that a workflow uses, in the same form, with what it holds; what the engine lacks too."""
+    match rule:
+        case Fields(fields) if isinstance(value, dict):
+            for name, inner in value.items():
+                yield from used(inner, fields.get(name, LACKING), f"{path}/{name}")
+        case Each(inner_rule) if isinstance(value, list):
+            for inner in value:
+                yield from used(inner, inner_rule, path)
+        case Template(dag, step) if isinstance(value, dict):
+            is_dag = "dag" in value
+            yield from used(value, dag if is_dag else step, f"{path}/{'DAG' if is_dag else 'STEP'}")
+        case _:
+            yield path, json.dumps(value)
+
+
+def tasks() -> Iterator[dict[str, Any]]:
+    for template in rendered()["spec"]["templates"]:
+        yield from template.get("dag", {}).get("tasks", [])
+
+
+def found(pattern: str, field: str) -> set[str]:
+    """What the texts of a field of all tasks hold of a pattern, outside of tags."""
+    texts = (re.sub(r"\{\{[^{}]*\}\}", "", task.get(field, "")) for task in tasks())
+    return {match for text in texts for match in re.findall(pattern, text)}
+
+
+def test_the_engine_accepts_each_field_that_the_workflow_uses_and_no_other() -> None:
+    in_use, accepted = {path for path, _ in used(rendered(), WORKFLOW)}, {path for path, _ in rules(WORKFLOW)}
+    assert in_use - accepted == set(), "the workflow uses what the engine lacks"
+    assert accepted - in_use == set(), "the engine has what the workflow does not use"
+
+
+def test_the_engine_knows_each_result_of_a_task_that_the_workflow_waits_for_and_no_other() -> None:
+    assert found(r"[\w-]+\.(\w+)", "depends") == set(RESULTS)
+
+
+def test_the_engine_knows_each_operator_that_the_workflow_uses_and_no_other() -> None:
+    assert found(r"[^\w\s.()-]+|[()]", "depends") == SIGNS
+    assert found(r"[^\w\s]+", "when") == {UNEQUAL}
+
+
+def test_the_engine_replaces_each_form_of_tag_that_the_workflow_uses_and_no_other() -> None:
+    heeded = {path for path, rule in rules(WORKFLOW) if isinstance(rule, Done)}
+    tags = {tag for path, text in used(rendered(), WORKFLOW) if path in heeded for tag in tags_in(text)}
+    assert {tag: form_of(tag) for tag in tags if form_of(tag) is None} == {}
+    assert {form_of(tag) for tag in tags} == set(FORMS)
+
+
+@pytest.mark.parametrize("field", ["withItems", "dependencies", "hooks"])
+def test_a_field_that_the_engine_lacks_is_found(field: str) -> None:
+    built = rendered()
+    next(t for t in built["spec"]["templates"] if "dag" in t)["dag"]["tasks"][0][field] = []
+    paths = {path for path, _ in used(built, WORKFLOW)} - {path for path, _ in rules(WORKFLOW)}
+    assert paths == {f"/spec/templates/DAG/dag/tasks/{field}"}
