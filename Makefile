@@ -123,17 +123,19 @@ fuzz: $(DEV_READY) ## Try 100,000 damaged inputs on each reader, and print what 
 	@$(BIN)/python -m pytest tests/fuzz $(PARALLEL) $(PYTEST)
 
 .PHONY: check
-check: $(DEV_READY) ## Lint, types, the import contract and stale manifests.
+check: $(DEV_READY) ## Lint, types, the import contract and stale manifests or reference.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m workflows.render --check
+	@$(BIN)/python -m analysis.report.reference --check
 
 .PHONY: manifests
-manifests: $(RUN_READY) ## Write again what is made from the code: workflows/manifests/, docs/options.md and the variables here.
+manifests: $(RUN_READY) ## Write again what is made from the code: workflows/manifests/, docs/ and the variables here.
 	@$(BIN)/python -m workflows.render
 	@$(BIN)/python -m workflows.cli.reference
+	@$(BIN)/python -m analysis.report.reference
 
 .PHONY: bpf
 bpf: $(DEV_READY) ## Compile the eBPF programs again (needs clang and libbpf-dev).

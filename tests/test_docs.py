@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from analysis import charts
+from analysis.metrics import METRICS
+from analysis.report import reference
+from analysis.schema import TABLES
 from tests.analysis import synthetic
+from workflows import metrics as argo_metrics
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -67,3 +72,31 @@ def _assignments(line: str) -> list[tuple[str, str]]:
 def _code(text: str) -> list[str]:
     """Indented lines and inline code: what a reader would type."""
     return [*re.findall(r"^ {4}.*$", text, re.MULTILINE), *re.findall(r"`([^`\n]+)`", text)]
+
+
+def test_the_reference_is_what_the_program_has() -> None:
+    assert reference.FILE.read_text() == f"{reference.text()}\n", "type `make manifests`"
+
+
+def test_the_reference_has_every_column_view_question_metric_and_chart() -> None:
+    """By names from where each is defined, so that a generator that forgets a kind is found, too."""
+    text = reference.FILE.read_text()
+    expected = {f"| `{column.name}` |" for columns in TABLES.values() for column in columns}
+    expected |= {
+        f"| `{path.stem}` |" for folder in ("views", "queries") for path in (ROOT / "analysis" / folder).iterdir()
+    }
+    expected |= {f"| `{metric.name}` | {metric.title} |" for metric in METRICS}
+    expected |= {f"| {chart.title} |" for chart in charts.catalogue()}
+    assert sorted(name for name in expected if name not in text) == []
+
+
+def test_every_column_view_question_and_node_field_says_what_it_is() -> None:
+    assert [c.name for columns in TABLES.values() for c in columns if not c.description] == []
+    empty = [line for line in reference.FILE.read_text().splitlines() if re.match(r"\| `\w+` \|\s*\|$", line)]
+    assert empty == []
+
+
+def test_the_metrics_of_argo_are_in_its_document() -> None:
+    text = (ROOT / "docs/argo.md").read_text()
+    named = {f"`argo_workflows_{gauge.name}`" for gauge in argo_metrics.build()}
+    assert {name for name in named if name not in text} == set()

@@ -1,5 +1,5 @@
 -- The trials that count: measured, in a visit whose dataplane is proven; with all that a comparison needs beside them.
--- A figure that one of its trial's flags voids is null here; `usable_trials` and the macros are from analysis/flags.py.
+-- A figure that one of its trial's flags voids is null here; `usable_trials` and the macros follow from analysis/flags.py.
 create view measurements as
 with sides as (
     select
