@@ -73,7 +73,7 @@ def test_the_check_fails_where_a_manifest_is_stale(
 def test_the_check_fails_where_argos_stop_would_be_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    looped = workflow(lambda: t.say(name="a", with_items=[1, 2], arguments={"text": "{{item}}"})).to_dict()
+    looped = workflow(lambda: t.say(name="a", with_param="[1, 2]", arguments={"text": "{{item}}"})).to_dict()
     looped["spec"]["onExit"] = looped["spec"]["entrypoint"]
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(looped))
     monkeypatch.setattr(render.stale, "__defaults__", (tmp_path, {}))
