@@ -133,7 +133,9 @@ def _stay() -> DAG:
 
 def _visit(stay: DAG) -> DAG:
     """One stay in a dataplane, named for people."""
-    with DAG(name="visit", inputs=_inputs("settings", "visit", "dataplane", "round", "title")) as visit:
+    with DAG(
+        name="visit", inputs=_inputs("settings", "visit", "dataplane", "round", "title"), fail_fast=False
+    ) as visit:
         begin(name="begin", arguments={"visit": VISIT, "dataplane": "{{inputs.parameters.dataplane}}"})
         stay(name="stay", arguments={"settings": SETTINGS, "visit": VISIT}, depends="begin")
     return visit
