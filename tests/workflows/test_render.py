@@ -73,7 +73,7 @@ def test_render_check_fails_on_a_stale_manifest(
 def test_render_check_fails_on_a_loop_as_last_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    looped = workflow(lambda: t.say(name="a", with_param="[1, 2]", arguments={"text": "{{item}}"})).to_dict()
+    looped = workflow(lambda: t.say(name="a", with_param='[{"k": "1"}]', arguments={"text": "{{item.k}}"})).to_dict()
     looped["spec"]["onExit"] = looped["spec"]["entrypoint"]
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(looped))
     monkeypatch.setattr(render.stale, "__defaults__", (tmp_path, {}))
