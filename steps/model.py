@@ -1,14 +1,14 @@
 """What the steps hand to each other: immutable, validated, and small enough for a workflow parameter."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from analysis import words
-from steps.catalogue import tools
+from steps.catalogue.cells import Measured
 from steps.strict_model import Model
-from steps.tools.tool import Direction, Tool, Transport, Variant
+from steps.tools.tool import Direction
 
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
 """How long something took."""
@@ -18,48 +18,6 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 Moment = Literal["before", "after"]
 """before the first trial of a visit, after its last."""
-
-
-class Measured(Model):
-    """What is measured by which tool, over which transport. Older documents name the variant alone, as `protocol`."""
-
-    tool: str
-    transport: Transport
-
-    @model_validator(mode="before")
-    @classmethod
-    def _split(cls, data: Any) -> Any:  # noqa: ANN401 - whatever a document holds
-        if not isinstance(data, dict) or data.get("protocol") not in tools.VARIANTS:
-            return data
-        tool, variant = tools.VARIANTS[data["protocol"]]
-        others = {name: value for name, value in data.items() if name != "protocol"}
-        return others | {"tool": tool.name, "transport": variant.transport}
-
-    @model_validator(mode="after")
-    def _is_known(self) -> Self:
-        if tools.variant(self.tool, self.transport) is None:
-            known = ", ".join(f"{tool.name} over {variant.transport}" for tool, variant in tools.VARIANTS.values())
-            raise ValueError(f"there is no tool {self.tool} over {self.transport}; there are {known}")
-        return self
-
-    @property
-    def program(self) -> Tool:
-        """The tool's entry."""
-        return tools.BY_NAME[self.tool]
-
-    @property
-    def variant(self) -> Variant:
-        """The entry of the tool over this transport."""
-        found = tools.variant(self.tool, self.transport)
-        assert found is not None
-        return found
-
-
-class Cell(Measured):
-    """What is compared between dataplanes: one path, measured by one tool over one transport in one direction."""
-
-    topology: str
-    direction: Direction
 
 
 class Trial(Measured):

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from steps.catalogue.cells import Cell
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.environments import is_lab
 from steps.catalogue.options import Settings
-from steps.model import Cell, Trial, Visit
+from steps.model import Trial, Visit
 from steps.tools.iperf3 import CANARY_S
 
 

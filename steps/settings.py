@@ -15,10 +15,10 @@ from analysis.errors import BadInput
 from steps.arms import arm_fault
 from steps.catalogue import profiles, tools
 from steps.catalogue import topologies as topologies_catalogue
+from steps.catalogue.cells import Cell
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import LAB, is_lab, kind_of
 from steps.catalogue.options import BY_NAME, MOST_ARMS, Settings, defaults
-from steps.model import Cell
 from steps.options import items, nearest, parse, shown
 from steps.strict_model import faults_of
 from steps.tools.tool import Direction, Tool

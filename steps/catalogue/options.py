@@ -14,9 +14,9 @@ from pydantic_core import to_jsonable_python
 
 from steps.arms import burden_fault
 from steps.catalogue import profiles, tools, topologies
+from steps.catalogue.cells import Cell
 from steps.catalogue.dataplanes import DATAPLANES, of_kind
 from steps.catalogue.environments import KUBERNETES, LAB, is_lab
-from steps.model import Cell
 from steps.options import Default, Option, by_name, options_of, read_algorithm, read_list, read_rate
 from steps.strict_model import Model
 from steps.tools.tool import Direction

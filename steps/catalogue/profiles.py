@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from steps.model import Cell
+from steps.catalogue.cells import Cell
 
 _TELLING_TCP: Final = (
     Cell(topology="node-to-node", tool="iperf3", transport="tcp", direction="forward"),

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from analysis import metrics
 from analysis.schema import columns
 from steps import collect
+from steps.catalogue.cells import Cell
 from steps.catalogue.options import BY_NAME
 from steps.catalogue.tools import CANARY, CONNECTIVITY, TOOLS, VARIANTS, served
-from steps.model import Cell, Placement
+from steps.model import Placement
 from steps.settings import load
 from steps.tools.tool import FIRST_PORT, LAST_PORT, RESERVED_PORTS, Tool
 from tests.steps.builders import placement, settings, trial, write_run

@@ -6,12 +6,13 @@ from typing import Any, cast
 import pytest
 
 from analysis.errors import Problem, Unfit
+from steps.catalogue.cells import Cell
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME, TOPOLOGIES
 from steps.cluster.kube import configure, looking, padding, prepare, reach
 from steps.cluster.kube.client import Client
 from steps.cluster.kube.crew import Crew
-from steps.model import Cell, Placement, Trial, Visit
+from steps.model import Placement, Trial, Visit
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.fake_api import NAMESPACE, Direct, KilledError, direct_client
 from tests.steps.kube.fake_calico import Calico
