@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """What is measured: a path, by a tool over a transport, in a direction, all of them entries of the catalogues."""
-=======
-"""What is compared: one path, measured by one tool over one transport in one direction."""
->>>>>>> dataplanes
 
 from typing import Any, Self
 
