@@ -55,8 +55,12 @@ PROTOCOLS = {"tcp": ("iperf3", "tcp"), "udp": ("iperf3", "udp"), "connect": ("tc
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    shutil.copytree(RECORDED, tmp_path / "results")
-    return Store(str(tmp_path / "results"))
+    return copied(tmp_path / "results")
+
+
+def copied(folder: Path) -> Store:
+    shutil.copytree(RECORDED, folder)
+    return Store(str(folder))
 
 
 @pytest.fixture
@@ -85,6 +89,13 @@ def test_every_trial_of_an_old_store_has_its_tool_and_its_transport(store: Store
     figures = {(row["run_id"], row["trial"]): row["received_bps"] for row in stored}
     assert {(row["run_id"], row["trial"]): row["received_bps"] for row in found} == figures
     assert not store.inventory(EVERY).left_out
+
+
+def test_an_old_store_is_read_alike_by_arrow_as_from_a_bucket(store: Store, tmp_path: Path) -> None:
+    """A folder whose name is a pattern to DuckDB is read as a bucket is."""
+    everything = "select * from trials order by run_id, trial"
+    with closing(database.connect(store)) as con, closing(database.connect(copied(tmp_path / "[results]"))) as other:
+        assert asked(other, everything) == asked(con, everything)
 
 
 def test_reading_an_old_store_writes_none_of_its_files(store: Store, con: database.Connection) -> None:
