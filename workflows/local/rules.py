@@ -193,7 +193,6 @@ _STEP: Final = Fields(
         ),
         "synchronization": _MUTEXES,
         "activeDeadlineSeconds": Done(_number),
-        "synchronization": _MUTEXES,
         "timeout": Ignored("a step's process starts at once, so that the deadline, which must be there too, suffices"),
         "retryStrategy": Fields(
             {"limit": Done(_attempts), "retryPolicy": _only("OnError")}, required=("limit", "retryPolicy")
