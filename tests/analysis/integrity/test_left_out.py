@@ -16,6 +16,7 @@ from analysis import database, packing
 from analysis.errors import BadInput, Unfit
 from analysis.integrity.left_out import SHOWN, LeftOut, sentences
 from analysis.inventory import CHILDREN, FILES
+from analysis.schema import SCHEMA_VERSION
 from analysis.store import Store
 from analysis.tables import digest, named, parquet
 from analysis.view_statements import VIEWS
@@ -127,7 +128,8 @@ def test_newer_schema_version_is_excluded_and_never_replaced(tmp_path: Path) -> 
     (one,) = left_out(store)
     assert one.run_id == "run-new"
     assert (
-        "written by a newer version of this program (schema version 7; this one knows versions up to 1)" in one.reason
+        f"written by a newer version of this program (schema version 7; this one knows versions up to {SCHEMA_VERSION})"
+        in one.reason
     )
     assert one.remedy.startswith("Use that to read it")
     assert shown(store) == OTHERS | {"run-b": ("x", None)}
@@ -143,7 +145,7 @@ def test_older_schema_version_without_upgrade_is_excluded(tmp_path: Path) -> Non
     write_older(store, "run-old", version=0)
     (one,) = left_out(store)
     assert one.sentence.startswith("Run run-old is left out: ")
-    assert "rows of schema version 0, and this program can't upgrade from it to 1" in one.reason
+    assert f"rows of schema version 0, and this program can't upgrade from it to {SCHEMA_VERSION}" in one.reason
     assert shown(store) == OTHERS | {"run-b": ("x", None)}
 
 
