@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(autouse=True, scope="module")
 def _closed_connections() -> Iterator[None]:
-    """Close what a module leaves open of DuckDB: connections that live until Python ends are reported as leaks."""
+    """Close the DuckDB connections that a module leaves open: each holds memory, threads and files."""
     opened: list[duckdb.DuckDBPyConnection] = []
     connect = duckdb.connect
 
