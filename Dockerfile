@@ -28,8 +28,8 @@ COPY workflows workflows
 ENV PYTHONPATH=/packages PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 # An image in which a step can't be imported, or which renders other manifests than the committed ones, is not built.
 RUN python -m compileall -q --invalidation-mode unchecked-hash /benchmark \
-    && python -m workflows.render --check \
-    && python -c "import analysis.database, analysis.report, steps.collect, steps.cluster.kube.adapter, steps.measure" \
+    && python -m workflows.template.render --check \
+    && python -c "import analysis.sql.database, analysis.report, steps.collect.run_rows, steps.cluster.kube.adapter, steps.measurement.trials" \
     && iperf3 --version && ip -Version
 USER 65532:65532
 ENTRYPOINT ["python"]

@@ -31,7 +31,7 @@ TAKES := $(foreach verb,$(VERBS),$(verb):$(call taken,$(verb)) | $(OTHERS_$(verb
 override GIVEN := $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name))))
 quoted = '$(subst ','\'',$(1))'
 # $(call refusal,PYTHON): what is wrong with them, by any Python
-refusal = $(1) -I ./workflows/given.py $(call quoted,$(or $(MAKECMDGOALS),help)) $(call quoted,$(TAKES)) $(call quoted,$(GIVEN))
+refusal = $(1) -I ./workflows/flags/make_variables.py $(call quoted,$(or $(MAKECMDGOALS),help)) $(call quoted,$(TAKES)) $(call quoted,$(GIVEN))
 ifneq ($(GIVEN),)
   ifneq ($(shell command -v $(firstword $(PYTHON))),)
     REFUSED := $(shell $(call refusal,$(PYTHON)))
@@ -128,12 +128,12 @@ check: $(DEV_READY) ## Lint, types, the import contract and stale manifests or r
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m workflows.render --check
+	@$(BIN)/python -m workflows.template.render --check
 	@$(BIN)/python -m analysis.report.reference --check
 
 .PHONY: manifests
 manifests: $(RUN_READY) ## Write again what is made from the code: workflows/manifests/, docs/ and the variables here.
-	@$(BIN)/python -m workflows.render
+	@$(BIN)/python -m workflows.template.render
 	@$(BIN)/python -m workflows.cli.reference
 	@$(BIN)/python -m analysis.report.reference
 

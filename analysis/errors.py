@@ -13,13 +13,13 @@ class BadInput(Problem):
     exit_code = 2
 
 
-class Unfit(Problem):
+class Unsupported(Problem):
     """This machine, cluster or store can't do what was asked; nothing was measured."""
 
     exit_code = 2
 
 
-class Damaged(Unfit):
+class DamagedFileError(Unsupported):
     """One file of the store can't be used; all others can. `why` says what is wrong with it, as a clause."""
 
     def __init__(self, where: str, why: str) -> None:

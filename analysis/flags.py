@@ -144,18 +144,18 @@ def meaning_of(flag: str) -> str:
     return known.meaning if known else "see the trial's row"
 
 
-def voids(flags: Iterable[str] | None, kind: Kind) -> bool:
+def voided_kinds(flags: Iterable[str] | None, kind: Kind) -> bool:
     """Whether one of these flags takes figures of this kind out."""
     return any(kind in known.voids for flag in flags or () if (known := BY_NAME.get(name_of(flag))))
 
 
-def marks(flags: Iterable[str] | None, kind: Kind) -> bool:
+def marked_kinds(flags: Iterable[str] | None, kind: Kind) -> bool:
     """Whether one of these flags needs a mark beside figures of this kind; one that is not known does."""
     return any((known := BY_NAME.get(name_of(flag))) is None or kind in known.marks for flag in flags or ())
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class FlagEffect:
     """What flags did to a figure made of several trials.
 
     Attributes:
@@ -170,9 +170,11 @@ class Doubt:
     left_out: int = 0
     flags: tuple[str, ...] = ()
 
-    def __add__(self, other: "Doubt") -> "Doubt":
+    def __add__(self, other: "FlagEffect") -> "FlagEffect":
         names = tuple(sorted({*self.flags, *other.flags}))
-        return Doubt(self.trials + other.trials, self.flagged + other.flagged, self.left_out + other.left_out, names)
+        return FlagEffect(
+            self.trials + other.trials, self.flagged + other.flagged, self.left_out + other.left_out, names
+        )
 
     @property
     def mark(self) -> str:
@@ -188,10 +190,10 @@ class Doubt:
         return f"{' and '.join(parts)} ({', '.join(self.flags)})" if parts else ""
 
 
-NO_DOUBT: Final = Doubt()
+NO_DOUBT: Final = FlagEffect()
 
 
-def doubt(of_trials: Iterable[tuple[Collection[str] | None, int]], kind: Kind) -> Doubt:
+def flag_effect(of_trials: Iterable[tuple[Collection[str] | None, int]], kind: Kind) -> FlagEffect:
     """What flags do to a figure of this kind.
 
     Args:
@@ -200,7 +202,11 @@ def doubt(of_trials: Iterable[tuple[Collection[str] | None, int]], kind: Kind) -
     """
     found = NO_DOUBT
     for flags, count in of_trials:
-        out, marked = voids(flags, kind), marks(flags, kind)
-        names = tuple(sorted({name_of(flag) for flag in flags or () if voids((flag,), kind) or marks((flag,), kind)}))
-        found += Doubt(count, count if marked and not out else 0, count if out else 0, names)
+        out, marked = voided_kinds(flags, kind), marked_kinds(flags, kind)
+        names = tuple(
+            sorted(
+                {name_of(flag) for flag in flags or () if voided_kinds((flag,), kind) or marked_kinds((flag,), kind)}
+            )
+        )
+        found += FlagEffect(count, count if marked and not out else 0, count if out else 0, names)
     return found

@@ -4,7 +4,7 @@ import os
 import resource
 from typing import Final
 
-from analysis.errors import Unfit
+from analysis.errors import Unsupported
 
 ADDRESSES_BYTES: Final = 67 * 2**30
 """Of address space, not of memory: the library that draws the charts reserves so much and uses little of it."""
@@ -30,7 +30,7 @@ def spare_addresses() -> None:
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
-def too_little() -> str | None:
+def shortage() -> str | None:
     """Why no report can be made under the limit that this process has, with the remedy; None where one can."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if not is_limited() or limit >= ADDRESSES_BYTES:
@@ -41,7 +41,7 @@ def too_little() -> str | None:
     )
 
 
-def doubt() -> str | None:
+def memory_limit_warning() -> str | None:
     """Why a query may end without a word under the limit that this process has; None where it hardly can.
 
     The libraries that read a store crash where a thread of theirs can't be started, which nothing can catch.
@@ -61,5 +61,5 @@ def require() -> None:
     Raises:
         Unfit: the limit of memory is too low; the sentence says what to do.
     """
-    if why := too_little():
-        raise Unfit(f"{why[0].upper()}{why[1:]}.")
+    if why := shortage():
+        raise Unsupported(f"{why[0].upper()}{why[1:]}.")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analysis.flags import Kind
-from analysis.words import SHARE
+from analysis.formatting import SHARE
 
 Scale = Literal["ratio", "points"]
 """How values are compared: by their logarithms, or as they are."""

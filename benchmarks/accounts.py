@@ -7,8 +7,8 @@ from typing import Final
 
 import psutil
 
-from steps import monitor
 from steps.counters import MODES, Counters
+from steps.measurement import monitor
 
 _CPUIDLE: Final = Path("/sys/devices/system/cpu")
 _CPUACCT: Final = Path("/sys/fs/cgroup/cpuacct/cpuacct.usage")

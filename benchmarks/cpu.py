@@ -23,22 +23,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from analysis.statistics import mean_interval
-from analysis.terminal import printing
+from analysis.console.terminal import printing
+from analysis.stats.intervals import mean_interval
 from benchmarks.accounts import BESIDE, IDLE_TIME, MEASURES, busy, busy_beside, snapshot, switches_per_s
 from benchmarks.soaker import Soakers, lost_ratio
-from steps import foreign
 from steps.catalogue.options import Settings
-from steps.cluster import connect
-from steps.cluster.lab import box
+from steps.cluster import connect_cluster
+from steps.cluster.lab import sandbox
 from steps.cluster.lab.dataplanes import traits
-from steps.foreign import ForeignCpu
-from steps.measure import argv_of
-from steps.model import Placement, Trial, Visit
-from steps.plan import make
-from steps.reports.iperf3_plan import Asked
-from steps.settings import choose
+from steps.domain import Placement, Trial, Visit
+from steps.measurement import interference
+from steps.measurement.interference import ForeignCpu
+from steps.measurement.trials import argv_of
+from steps.settings.schedule import make_schedule
+from steps.settings.settings import choose_settings
 from steps.tools import iperf3
+from steps.tools.iperf3_plan import Asked
 
 AGREE_POINTS: Final = 3.0
 ROUNDS: Final = 5
@@ -181,7 +181,7 @@ class Bench:
             used, before, lost = self.others.read(), snapshot(), self.soakers.read()
             received_bps = _send(argv)
             after, lost_after = snapshot(), self.soakers.read()
-            ratio = foreign.ratio(used, self.others.read())
+            ratio = interference.foreign_ratio(used, self.others.read())
         if condition == "beside":
             own = {BESIDE: busy_beside(before, after)}
             ratio_lost = lost_ratio(lost, lost_after)
@@ -201,7 +201,7 @@ class Bench:
         while time.monotonic() < until:
             before = self.others.read()
             time.sleep(_CALM_S)
-            ratio = foreign.ratio(before, self.others.read())
+            ratio = interference.foreign_ratio(before, self.others.read())
             if ratio is not None and ratio <= FOREIGN_RATIO:
                 return
 
@@ -220,7 +220,7 @@ def _send(argv: Sequence[str] | None) -> float | None:
         return None
     done = subprocess.run(argv, capture_output=True, check=False, timeout=60)
     asked = Asked(protocol="udp" if "-u" in argv else "tcp", duration_s=DURATION_S)
-    found = iperf3.read(done.stdout, done.stderr, done.returncode, asked)
+    found = iperf3.read_report(done.stdout, done.stderr, done.returncode, asked)
     return found.received_bps if isinstance(found, iperf3.Report) else None
 
 
@@ -237,11 +237,11 @@ def trials(visit: Visit, placement: Placement, settings: Settings) -> Iterator[t
 
 def measured(bench: Bench, rounds: int, until_s: float) -> Iterator[Pair]:
     """Each dataplane once a round, as long as the monotonic clock is not beyond `until_s`."""
-    names = [name for name, shown in traits().items() if box.is_privileged() or not shown.mechanism.root_only]
+    names = [name for name, shown in traits().items() if sandbox.is_privileged() or not shown.mechanism.root_only]
     options = f"duration={DURATION_S} rounds=1 repetitions=1 protocols=tcp,udp directions=forward foreign_cpu_limit=1"
-    settings = choose(dataplanes=",".join(names), topologies="pod-to-pod", options=options)
-    visits = make(settings)
-    lab = connect(settings.environment)
+    settings = choose_settings(dataplanes=",".join(names), topologies="pod-to-pod", options=options)
+    visits = make_schedule(settings)
+    lab = connect_cluster(settings.environment)
     try:
         for _ in range(rounds):
             for visit in visits:
@@ -288,8 +288,8 @@ def _above_idle(window: Window, idle: Window) -> dict[str, float]:
 
 def main() -> int:
     """Print the table and what agrees; 1 where nothing could be measured."""
-    if not box.inside():
-        return box.run([sys.executable, "-m", "benchmarks.cpu", *sys.argv[1:]])
+    if not sandbox.is_inside():
+        return sandbox.run_in_sandbox([sys.executable, "-m", "benchmarks.cpu", *sys.argv[1:]])
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     minutes = float(sys.argv[2]) if len(sys.argv) > 2 else math.inf  # noqa: PLR2004 - the second argument
     pairs: list[Pair] = []

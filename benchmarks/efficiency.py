@@ -2,8 +2,8 @@
 
 import sys
 
-from analysis.database import query
-from analysis.terminal import printing
+from analysis.console.terminal import printing
+from analysis.sql.database import query
 from benchmarks.runs import measured
 
 AIM_RATIO = 0.90

@@ -16,18 +16,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from analysis import database
-from analysis.statistics import mean_interval
-from analysis.store import Store
-from analysis.terminal import printing
-from steps import collect, raw
+from analysis.console.terminal import printing
+from analysis.sql import database
+from analysis.stats.intervals import mean_interval
+from analysis.store.store import Store
+from steps import documents as raw
 from steps.catalogue.options import Settings
-from steps.cluster import connect
-from steps.cluster.lab import box
-from steps.measure import argv_of
-from steps.model import Placement, Sign, Trial, Visit
-from steps.plan import make
-from steps.settings import choose
+from steps.cluster import connect_cluster
+from steps.cluster.lab import sandbox
+from steps.collect import run_rows
+from steps.domain import Placement, Sign, Trial, Visit
+from steps.measurement.trials import argv_of
+from steps.settings.schedule import make_schedule
+from steps.settings.settings import choose_settings
 
 AIM_RATIO = 0.98
 PAIRS = 30
@@ -68,7 +69,7 @@ def measure(bench: Bench, documents: Path) -> None:
         "network": "pod",
         "timeout": "900s",
     }
-    raw.write(PREPARED, raw.Prepare(visit=1, placements=(bench.placement,)))
+    raw.write_document(PREPARED, raw.Prepare(visit=1, placements=(bench.placement,)))
     with tempfile.TemporaryDirectory() as name:
         arguments = Path(name, "arguments.json")
         arguments.write_text(json.dumps([{"name": name, "value": value} for name, value in values.items()]))
@@ -87,16 +88,16 @@ def measure(bench: Bench, documents: Path) -> None:
 def keep(bench: Bench, documents: Path, run_id: str, signs: tuple[list[Sign], list[Sign]]) -> None:
     """The other documents of a pass: what was asked for, and the proof that the dataplane carried the traffic."""
     now = datetime.now(UTC)
-    shown = tuple(raw.Shown(name=arm, title=arm, colour="#000000") for arm in bench.settings.dataplanes)
-    asked = raw.Run(
+    shown = tuple(raw.ShownArm(name=arm, title=arm, colour="#000000") for arm in bench.settings.dataplanes)
+    asked = raw.RunDocument(
         run_id=run_id, workflow_uid="", trigger="local", started_at=now, settings=bench.settings, dataplanes=shown
     )
-    raw.write(documents / raw.RUN, asked)
-    raw.write(documents / raw.PREFLIGHT, raw.Preflight(findings=(), provenance={}, visits=(bench.visit,)))
+    raw.write_document(documents / raw.RUN, asked)
+    raw.write_document(documents / raw.PREFLIGHT, raw.Preflight(findings=(), provenance={}, visits=(bench.visit,)))
     visit = documents / raw.visit_directory(1)
-    raw.write(visit / raw.CONFIGURE, raw.Configure(visit=1, started_at=now))
+    raw.write_document(visit / raw.CONFIGURE, raw.Configure(visit=1, started_at=now))
     for name, seen in zip((raw.SETTLE, raw.CLEAR), signs, strict=True):
-        raw.write(visit / name, raw.Evidence(visit=1, nodes=bench.nodes, signs=tuple(seen)))
+        raw.write_document(visit / name, raw.Evidence(visit=1, nodes=bench.nodes, signs=tuple(seen)))
 
 
 def said_by_iperf3(documents: Path) -> float:
@@ -110,7 +111,7 @@ def stored(results: Path) -> dict[str, float | None]:
     """Collect each pass into a store, and ask the store: run -> received_bps."""
     store = Store(str(results))
     for documents in sorted((results / "raw").iterdir()):
-        store.write(documents.name, collect.rows(documents))
+        store.write(documents.name, run_rows.run_rows(documents))
     with database.connect(store) as con:
         found = database.query(con, "select run_id, received_bps from measurements").to_pylist()
     return {str(row["run_id"]): row["received_bps"] for row in found}
@@ -118,14 +119,14 @@ def stored(results: Path) -> dict[str, float | None]:
 
 def main() -> int:
     """Print the ratio of the two with its 95 % interval; 1 if the aim is missed."""
-    if not box.inside():
-        return box.run([sys.executable, "-m", "benchmarks.fidelity", *sys.argv[1:]])
+    if not sandbox.is_inside():
+        return sandbox.run_in_sandbox([sys.executable, "-m", "benchmarks.fidelity", *sys.argv[1:]])
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else PAIRS
     # However much CPU others use, no trial is measured again: bare iperf3 isn't either.
     options = f"duration={DURATION_S} rounds=1 protocols=tcp foreign_cpu_limit=1"
-    settings = choose(dataplanes="lab-iptables", topologies="pod-to-pod", options=options)
-    (visit,) = make(settings)
-    lab = connect(settings.environment)
+    settings = choose_settings(dataplanes="lab-iptables", topologies="pod-to-pod", options=options)
+    (visit,) = make_schedule(settings)
+    lab = connect_cluster(settings.environment)
     lab.configure(visit, settings)
     before = lab.observe(visit, "before")
     placement = next(p for p in lab.prepare(visit, settings) if p.topology == visit.trials[0].topology)

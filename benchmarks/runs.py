@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from analysis import database
-from analysis.database import Connection
-from analysis.store import Store
+from analysis.sql import database
+from analysis.sql.database import Connection
+from analysis.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from analysis.store import Store
-from analysis.terminal import printing
+from analysis.console.terminal import printing
+from analysis.store.store import Store
 
 GIB = 2**30
 AIMS = {"trend": 0.5, "report": 10.0}
@@ -79,7 +79,7 @@ def report_on(what: str, folder: str) -> bool:
 
 def measured(folder: str, ask: Callable[[Any], tuple[float, str]], import_s: float) -> dict[str, float | str]:
     """Open the store, ask, and look at the clock and the memory."""
-    from analysis import database  # noqa: PLC0415 - timed
+    from analysis.sql import database  # noqa: PLC0415 - timed
 
     began = time.perf_counter()
     con = database.connect(Store(folder), asking="")  # as a question and a report do: neither reads samples
@@ -93,13 +93,13 @@ def measured(folder: str, ask: Callable[[Any], tuple[float, str]], import_s: flo
 def trend(folder: str) -> dict[str, float | str]:
     """Every path and dataplane of one environment, over all its nights."""
     began = time.perf_counter()
-    from analysis import database  # noqa: PLC0415 - timed
+    from analysis.sql import database  # noqa: PLC0415 - timed
 
     import_s = time.perf_counter() - began
 
     def ask(con: database.Connection) -> tuple[float, str]:
         began = time.perf_counter()
-        answer = database.ask(con, "trend", environment="lab")
+        answer = database.answer_question(con, "trend", environment="lab")
         seconds = time.perf_counter() - began
         return seconds, f"{answer.num_rows} rows of {len(set(answer['run_id'].to_pylist()))} nights"
 
@@ -109,9 +109,9 @@ def trend(folder: str) -> dict[str, float | str]:
 def report(folder: str) -> dict[str, float | str]:
     """The report of the latest run, trend over all nights included."""
     began = time.perf_counter()
-    from analysis import database  # noqa: PLC0415 - timed
     from analysis.report import render  # noqa: PLC0415 - timed
-    from analysis.summary import summarise  # noqa: PLC0415 - timed
+    from analysis.sql import database  # noqa: PLC0415 - timed
+    from analysis.summary.summary import summarise  # noqa: PLC0415 - timed
     from steps.catalogue.options import method  # noqa: PLC0415 - timed
 
     import_s = time.perf_counter() - began

@@ -14,17 +14,17 @@ from dataclasses import dataclass, field
 
 from scipy.stats import binomtest
 
-from analysis import summary
-from analysis.statistics import SIGNIFICANCE
-from analysis.summary import Summary
-from analysis.terminal import printing
+from analysis.console.terminal import printing
+from analysis.stats.intervals import SIGNIFICANCE
+from analysis.summary import summary
+from analysis.summary.summary import Summary
 from benchmarks.fidelity import bare_bps
 from benchmarks.runs import measured
 from steps.catalogue.options import method
-from steps.cluster import connect
-from steps.cluster.lab import box
-from steps.plan import make
-from steps.settings import choose
+from steps.cluster import connect_cluster
+from steps.cluster.lab import sandbox
+from steps.settings.schedule import make_schedule
+from steps.settings.settings import choose_settings
 
 BASE = "lab-iptables"
 AIM_FALSE_RATIO = 0.05
@@ -39,10 +39,12 @@ TRIED = 1200
 def bare_bits_per_s(burden: int) -> list[float]:
     """Pod to pod by bare iperf3 with so many rules more, some short looks in one lab."""
     arm = f"{BASE}+burden={burden}" if burden else BASE
-    settings = choose(dataplanes=arm, topologies="pod-to-pod", options="duration=1 rounds=1 protocols=tcp seed=1")
-    (visit,) = make(settings)
+    settings = choose_settings(
+        dataplanes=arm, topologies="pod-to-pod", options="duration=1 rounds=1 protocols=tcp seed=1"
+    )
+    (visit,) = make_schedule(settings)
     (trial,) = visit.trials
-    lab = connect(settings.environment)
+    lab = connect_cluster(settings.environment)
     lab.configure(visit, settings)
     placement = next(p for p in lab.prepare(visit, settings) if p.topology == trial.topology)
     try:
@@ -155,7 +157,7 @@ def main() -> int:
 
 def boxed() -> int:
     """Calibrate inside a box."""
-    return box.run([sys.executable, "-m", "benchmarks.sensitivity", "calibrate"])
+    return sandbox.run_in_sandbox([sys.executable, "-m", "benchmarks.sensitivity", "calibrate"])
 
 
 if __name__ == "__main__":

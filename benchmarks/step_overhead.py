@@ -7,9 +7,9 @@ import time
 
 from hera.workflows import DAG, WorkflowTemplate
 
-from analysis.terminal import printing
+from analysis.console.terminal import printing
 from benchmarks.empty_step import empty
-from workflows.local.engine import Engine
+from workflows.local.execution.engine import Engine
 
 LIMIT_S = 0.150
 

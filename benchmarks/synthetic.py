@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.domain import Cell
-from analysis.rows import to_table
-from analysis.schema import arrow_schema
-from analysis.store import Store
+from analysis.store.arrow import to_table
+from analysis.store.schema import arrow_schema
+from analysis.store.store import Store
 
 DATAPLANES: Final = (
     {"name": "lab-iptables", "title": "iptables (lab)", "colour": "#0072B2"},

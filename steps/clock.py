@@ -5,31 +5,31 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from steps.model import Finding
-from steps.strict_model import Model
+from steps.domain import Finding
+from steps.strict_model import StrictModel
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _TOLERANCE_S: Final = 5.0
 """So far may the two clocks drift apart, which time servers bring about."""
 
 
-class Mark(Model):
+class ClockMark(StrictModel):
     """A moment by the clock that only goes forward. `boot_id` names the machine and its boot."""
 
     boot_id: str
     since_boot_s: float
 
 
-def mark() -> Mark | None:
+def clock_mark() -> ClockMark | None:
     """This moment; None where the machine gives none."""
     try:
-        return Mark(boot_id=_BOOT_ID.read_text().strip(), since_boot_s=time.clock_gettime(time.CLOCK_BOOTTIME))
+        return ClockMark(boot_id=_BOOT_ID.read_text().strip(), since_boot_s=time.clock_gettime(time.CLOCK_BOOTTIME))
     except OSError:
         return None
 
 
 def ended_at(
-    started_at: datetime, started: Mark | None, now: datetime, ended: Mark | None
+    started_at: datetime, started: ClockMark | None, now: datetime, ended: ClockMark | None
 ) -> tuple[datetime, Finding | None]:
     """When something ended that began at `started_at`, never before it; and what is to be known of the clock.
 

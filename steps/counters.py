@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from steps.strict_model import Model
+from steps.strict_model import StrictModel
 
 MODES: Final = ("user", "nice", "system", "iowait", "irq", "softirq", "steal", "idle")
 """What a core's time is counted as."""
@@ -13,7 +13,7 @@ _Seconds = Annotated[float, Field(ge=0, le=1e12)]
 _Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
-class Core(Model):
+class CoreTimes(StrictModel):
     """CPU seconds of one core since boot, by mode."""
 
     user: _Seconds
@@ -26,7 +26,7 @@ class Core(Model):
     idle: _Seconds
 
 
-class Traffic(Model):
+class InterfaceTraffic(StrictModel):
     """Bytes that crossed an interface since it came up, and the most that it takes at once; None: not known."""
 
     sent_bytes: _Bytes
@@ -34,11 +34,11 @@ class Traffic(Model):
     mtu_bytes: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
 
-class Counters(Model):
+class Counters(StrictModel):
     """A node's counters at one moment; `at_s` is of its monotonic clock. No cores: the source tells interfaces only."""
 
     node: str
     at_s: _Seconds
-    cores: tuple[Core, ...] = ()
+    cores: tuple[CoreTimes, ...] = ()
     memory_used_bytes: _Bytes | None = None
-    interfaces: dict[str, Traffic] = Field(default_factory=dict)
+    interfaces: dict[str, InterfaceTraffic] = Field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Values of options, for tests that go through all of them."""
 
+from steps.catalogue.option_fields import UNBOUNDED, Option
 from steps.catalogue.options import defaults
-from steps.options import UNBOUNDED, Option
 
 WORDS = {"protocols": "udp", "directions": "reverse", "rate": "5M", "congestion_control": "bbr", "offloads": "true"}
 

@@ -27,7 +27,7 @@ def find_python() -> str | None:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for candidate in (sys.executable, f"/usr/bin/{version}"):
         # By a shell, since setpriv itself still has root's way into directories when it starts a program.
-        code = "import steps.model, sys; print(sys.version_info[:2])"
+        code = "import steps.domain, sys; print(sys.version_info[:2])"
         asked = [*AS_NOBODY, "sh", "-c", '"$@"', "sh", candidate, "-c", code]
         try:
             done = subprocess.run(asked, cwd="/", env=environment(), text=True, capture_output=True, check=False)

@@ -10,8 +10,8 @@ from benchmarks import accounts, cpu
 from benchmarks.accounts import BESIDE, COLUMNS, IDLE_TIME, RESIDENCY, RUN_TIME, SCALED, UPTIME, Snapshot
 from benchmarks.cpu import Condition, Pair, Window
 from benchmarks.soaker import Progress, Soakers, lost_ratio
-from steps.counters import Core, Counters
-from steps.model import Trial
+from steps.counters import CoreTimes, Counters
+from steps.domain import Trial
 
 TRIAL = Trial(
     trial=1, visit=1, position=1, topology="pod-to-pod", tool="iperf3", transport="udp", direction="forward",
@@ -20,8 +20,8 @@ TRIAL = Trial(
 PAIR = Pair("lab-ebpf", "udp", 3e8, lost=0.40, busy={IDLE_TIME: 0.41, COLUMNS: 0.60}, halting=0.05)
 
 
-def core(**seconds: float) -> Core:
-    return Core.model_validate(dict.fromkeys(Core.model_fields, 0.0) | seconds)
+def core(**seconds: float) -> CoreTimes:
+    return CoreTimes.model_validate(dict.fromkeys(CoreTimes.model_fields, 0.0) | seconds)
 
 
 def test_cpu_accounts_are_ratios_of_all_cores() -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from workflows import command_line
+from workflows.cli import app
 
 
 class Done(NamedTuple):
@@ -24,7 +24,7 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
     """The command line in this very process."""
 
     def call(*argv: str) -> Done:
-        code = command_line.main(list(argv))
+        code = app.main(list(argv))
         return Done(code, *capsys.readouterr())
 
     return call

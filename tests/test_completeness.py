@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from steps.catalogue.option_fields import Option
 from steps.catalogue.options import OPTIONS, Settings, defaults
-from steps.options import Option
 from tests.options import another
 from tests.test_docs import DOCUMENTS, ROOT, TARGETS
 from tests.test_make import Make, known
 from workflows.cli import reference
-from workflows.command_line import app
-from workflows.parameters import FORM
-from workflows.request import Request, Submission
+from workflows.cli.app import app
+from workflows.flags.run import RunFlags, SubmitFlags
+from workflows.template.form import FORM
 
 VERBS = reference.verbs()
 RUN_VERBS = {"run": "here", "plan": "here", "preflight": "here", "submit": "cluster"}
@@ -72,10 +72,10 @@ def test_an_option_reaches_the_settings_from_every_verb_and_from_the_form(option
     value = another(option)
     usual = {"seed": "1"} | ({"protocols": "udp"} if option.name == "rate" else {})
     typed = usual | {option.name: value}
-    here, away = Request(**typed), Submission(**typed)
+    here, away = RunFlags(**typed), SubmitFlags(**typed)
     for chosen, default in (
-        (here.settings(), Request(**usual).settings()),
-        (away.chosen("prod", "s3://bucket"), Submission(**usual).chosen("prod", "s3://bucket")),
+        (here.settings(), RunFlags(**usual).settings()),
+        (away.chosen("prod", "s3://bucket"), SubmitFlags(**usual).chosen("prod", "s3://bucket")),
     ):
         changed = {name for name in Settings.model_fields if getattr(chosen, name) != getattr(default, name)}
         assert changed == {option.field if option.field in Settings.model_fields else "cells"}
@@ -85,9 +85,9 @@ def test_an_option_reaches_the_settings_from_every_verb_and_from_the_form(option
 
 def test_an_unknown_flag_is_no_option_of_either() -> None:
     with pytest.raises(TypeError, match="nodes"):
-        Request(nodes="a,b")
+        RunFlags(nodes="a,b")
     with pytest.raises(TypeError, match="results"):
-        Submission(results="elsewhere")
+        SubmitFlags(results="elsewhere")
 
 
 @pytest.mark.parametrize("environment", ["lab", "prod"])

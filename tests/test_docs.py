@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from analysis import charts
-from analysis.metrics import METRICS
 from analysis.report import reference
-from analysis.schema import TABLES
+from analysis.stats.metrics import METRICS
+from analysis.store.schema import TABLES
 from tests.analysis import synthetic
-from workflows import metrics as argo_metrics
+from workflows.template import metrics as argo_metrics
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -98,5 +98,5 @@ def test_every_column_view_question_and_node_field_says_what_it_is() -> None:
 
 def test_the_metrics_of_argo_are_in_its_document() -> None:
     text = (ROOT / "docs/argo.md").read_text()
-    named = {f"`argo_workflows_{gauge.name}`" for gauge in argo_metrics.build()}
+    named = {f"`argo_workflows_{gauge.name}`" for gauge in argo_metrics.build_metrics()}
     assert {name for name in named if name not in text} == set()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from steps.cluster.kube.pods import USER
-from steps.tasks.pod import IMAGE
+from steps.cluster.kube.workloads.manifests import USER
+from steps.tasks._pod import IMAGE
 from tests.ordinary import ROOT
 from tests.steps.builders import settings, write_run
 

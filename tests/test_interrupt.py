@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from steps.cluster.lab.box import TEMPORARY, is_privileged
+from steps.cluster.lab.sandbox import TEMPORARY, is_privileged
 
 PATIENCE_S = 30
 

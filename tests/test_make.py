@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_docs import DOCUMENTS, ROOT, TARGETS
-from workflows.given import faults, takes
+from workflows.flags.make_variables import faults, takes
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 
@@ -59,7 +59,7 @@ chmod +x "$3/bin/python"
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         (folder / "workflows/cli").mkdir(parents=True)
-        for name in ("Makefile", "workflows/given.py", "workflows/cli/variables.mk"):
+        for name in ("Makefile", "workflows/flags/make_variables.py", "workflows/cli/variables.mk"):
             shutil.copy(ROOT / name, folder / name)
         (folder / "setup.sh").write_text(self.SETUP.replace("INTERPRETER", shlex.quote(sys.executable)))
         (folder / "setup.sh").chmod(0o755)

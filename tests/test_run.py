@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from analysis import database
-from analysis.store import Store
+from analysis.sql import database
+from analysis.store.store import Store
 from tests import machine
 from tests.ordinary import AS_NOBODY, ROOT, environment
 

@@ -21,6 +21,6 @@ if __name__ == "__main__":
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # In the lab's box we are started with it held back, so that it finds this handler and not a half-started Python.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    from workflows.command_line import main
+    from workflows.cli.app import main
 
     sys.exit(main(sys.argv[1:]))

@@ -8,7 +8,7 @@ from analysis.charts._data import Data, intervals
 from analysis.charts._marks import lanes
 from analysis.charts._theme import WIDE, Look
 from analysis.metric import BarChart, ComparedMetric, Metric
-from analysis.metrics import METRICS
+from analysis.stats.metrics import METRICS
 
 
 def bar_charts() -> list[Chart]:

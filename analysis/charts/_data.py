@@ -8,12 +8,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from analysis import run, statistics, words
-from analysis.changes import Change
-from analysis.compare import Comparison
+from analysis import formatting
 from analysis.domain import Cell
 from analysis.flags import MARKED, Kind
-from analysis.run import Arm, Run
+from analysis.stats import intervals as statistics
+from analysis.stats import run
+from analysis.stats.comparison import Comparison
+from analysis.stats.regressions import LevelChange
+from analysis.stats.run import RunArm, StoredRun
 
 Row = dict[str, Any]
 
@@ -23,13 +25,13 @@ class Data:
     """One run, and the connection to ask for more."""
 
     con: duckdb.DuckDBPyConnection
-    run: Run
+    run: StoredRun
     comparisons: tuple[Comparison, ...]
-    changes: tuple[Change, ...] = ()
+    changes: tuple[LevelChange, ...] = ()
 
     def ask(self, sql: str, **parameters: object) -> list[Row]:
         """The answer to a query that knows the run as `$run_id`."""
-        return run.rows(self.con, sql, run_id=self.run.run_id, **parameters)
+        return run.query_rows(self.con, sql, run_id=self.run.run_id, **parameters)
 
     def by_path(self, sql: str) -> list[Row]:
         """As `ask`, of a query that gives the columns of a cell: with `path`, in the order planned."""
@@ -41,7 +43,7 @@ class Data:
         """The name of a row's path."""
         return self.run.path(Cell.of(row))
 
-    def side(self, arm: Arm) -> Row:
+    def side(self, arm: RunArm) -> Row:
         """The columns by which a chart knows a dataplane: title, colour, number of its shape, twin or not."""
         names = list(dict.fromkeys(a.name.partition("+")[0] for a in self.run.arms))
         shape = names.index(arm.name.partition("+")[0])
@@ -95,7 +97,7 @@ def intervals(data: Data, visits: Iterable[Row], unit: str, kind: Kind, *, geome
             found.setdefault(place, []).append(row["value"])
         if flagged(row, kind):
             marks[place] = MARKED
-    size, name = words.scale(unit, *(sum(values) / len(values) for values in found.values()))
+    size, name = formatting.scale(unit, *(sum(values) / len(values) for values in found.values()))
     rows = [
         {"path": path, "unit": name} | data.side(arm) | _value(found.get((path, arm.name)), size, geometric)
         for path in dict.fromkeys(path for path, _ in found)
@@ -115,5 +117,5 @@ def _value(values: list[float] | None, size: float, geometric: bool) -> Row:  # 
         "value": mean / size,
         "low": interval.low / size if interval else None,
         "high": interval.high / size if interval else None,
-        "text": words.digits(mean / size),
+        "text": formatting.digits(mean / size),
     }

@@ -10,7 +10,7 @@ import pyarrow as pa
 from analysis.charts._data import Data, Row, frame
 from analysis.charts._marks import by_path, colour, column, hollow, lane, plot_width, shape
 from analysis.charts._theme import BAND, INK, MUTED, WIDE, Look
-from analysis.metrics import THROUGHPUT
+from analysis.stats.metrics import THROUGHPUT
 
 _TICKS: Final = (
     0.01,

@@ -3,7 +3,7 @@
 import altair as alt
 import pyarrow as pa
 
-from analysis import words
+from analysis import formatting
 from analysis.charts._data import Data, Row, flagged
 from analysis.charts._data import frame as to_frame
 from analysis.charts._marks import by_path, colour, hollow, lane, plot_width, shape, top
@@ -26,14 +26,14 @@ SQL = """
 def frame(data: Data) -> pa.Table:
     """Median and 99th percentile by path and dataplane, in the unit that fits."""
     found = data.by_path(SQL)
-    size, unit = words.scale("s", *(row["p50"] for row in found))
+    size, unit = formatting.scale("s", *(row["p50"] for row in found))
     rows: list[Row] = []
     for path in dict.fromkeys(row["path"] for row in found):
         for arm in data.run.arms:
             for row in found:
                 if (row["path"], row["dataplane"]) == (path, arm.name):
                     tail = row["p99"] / size if row["p99"] is not None else None
-                    text = " / ".join(words.digits(v) for v in (row["p50"] / size, tail) if v is not None)
+                    text = " / ".join(formatting.digits(v) for v in (row["p50"] / size, tail) if v is not None)
                     text += MARKED if flagged(row, "connect") else ""
                     rows.append(
                         {"path": path, "unit": unit, "value": row["p50"] / size, "tail": tail, "text": text}

@@ -3,11 +3,11 @@
 import altair as alt
 import pyarrow as pa
 
-from analysis import switching
 from analysis.charts._data import Data
 from analysis.charts._data import frame as to_frame
 from analysis.charts._marks import lanes
 from analysis.charts._theme import WIDE, Look
+from analysis.summary import switch_costs
 
 TITLE = "Connections broken by switching"
 READING = "Share of the long-lived TCP connections, open when the switch began, that died in it; less is better."
@@ -17,7 +17,7 @@ ORDER = 86
 
 def frame(data: Data) -> pa.Table:
     """A row for each dataplane whose switches had connections to break, in per cent."""
-    found = {switch.dataplane: switch for switch in switching.switches(data.con, data.run) if switch.broken}
+    found = {switch.dataplane: switch for switch in switch_costs.switch_costs(data.con, data.run) if switch.broken}
     return to_frame(
         {"path": "all switches", "unit": "%", "value": 100.0 * (switch.dropped or 0) / (switch.held or 1)}
         | {"low": None, "high": None, "text": switch.broken}

@@ -6,7 +6,7 @@ import pyarrow as pa
 from analysis.charts._data import Data
 from analysis.charts._forest import differences, forest
 from analysis.charts._theme import WIDE, Look
-from analysis.metrics import COMPARED
+from analysis.stats.metrics import COMPARED
 
 TITLE = "What it costs"
 READING = (

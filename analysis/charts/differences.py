@@ -6,7 +6,7 @@ import pyarrow as pa
 from analysis.charts._data import Data
 from analysis.charts._forest import differences, forest
 from analysis.charts._theme import WIDE, Look
-from analysis.metrics import LEADING
+from analysis.stats.metrics import LEADING
 
 TITLE = "What changes"
 READING = (

@@ -6,7 +6,7 @@ import pyarrow as pa
 from analysis.charts._data import Data, intervals
 from analysis.charts._marks import lanes
 from analysis.charts._theme import WIDE, Look
-from analysis.words import SHARE
+from analysis.formatting import SHARE
 
 TITLE = "Share of node to node"
 READING = (

@@ -5,13 +5,13 @@ from typing import Any
 import altair as alt
 import pyarrow as pa
 
-from analysis.changes import Change
 from analysis.charts._data import Data, Row
 from analysis.charts._data import frame as to_frame
 from analysis.charts._marks import SIGNED, colour, column, daggers, hollow, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
 from analysis.domain import Cell
-from analysis.metrics import THROUGHPUT
+from analysis.stats.metrics import THROUGHPUT
+from analysis.stats.regressions import LevelChange
 
 TITLE = "Trend over runs"
 READING = (
@@ -100,7 +100,7 @@ def _marks(data: Data, rows: list[Row], arms: dict[str, Row]) -> list[Row]:
     return marks
 
 
-def _is_drawn(change: Change) -> bool:
+def _is_drawn(change: LevelChange) -> bool:
     return change.metric == THROUGHPUT and change.against is not None and change.status != "suspected"
 
 

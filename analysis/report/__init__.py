@@ -8,13 +8,15 @@ import duckdb
 import jinja2
 from markupsafe import Markup
 
-from analysis import charts, flags, metrics, run, telling, words
+from analysis import charts, flags, formatting
 from analysis.charts import Data, Drawing
 from analysis.charts._theme import INKS, SHAPES
-from analysis.integrity.left_out import LeftOut, sentences
 from analysis.report import limits, tables
-from analysis.run import Run
-from analysis.summary import Summary
+from analysis.stats import metrics, run
+from analysis.stats.run import StoredRun
+from analysis.store.left_out import LeftOut, sentences
+from analysis.summary import change_groups
+from analysis.summary.summary import Summary
 
 _HERE: Final = Path(__file__).parent
 _PAGE: Final = jinja2.Environment(
@@ -46,7 +48,7 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
     """The report of a run.
 
     Args:
-        con: a connection with the views of `analysis.database`.
+        con: a connection with the views of `analysis.sql.database`.
         run_id: the run.
         summary: what `summarise` said of it.
 
@@ -56,7 +58,7 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
     Raises:
         BadInput: there is no such run.
     """
-    about = run.load(con, run_id)
+    about = run.load_run(con, run_id)
     data = Data(con, about, summary.comparisons, summary.changes)
     drawings = [_safe(drawing) for drawing in charts.draw_all(charts.catalogue(), data)]
     return _PAGE.get_template(
@@ -70,14 +72,14 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
         sides=_sides(data),
         groups=_groups(summary),
         changes=_changes(summary),
-        limit=words.percent(summary.history.limit, sign=False) if summary.history else "",
+        limit=formatting.percent(summary.history.limit, sign=False) if summary.history else "",
         trials=tables.trials(data),
         visits=tables.visits(data),
         provenance=tables.flat(about.provenance),
         parameters=tables.flat(
             {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools"}}
         ),
-        limits={**limits.of(about), **_left_out(con)},
+        limits={**limits.limitations(about), **_left_out(con)},
         marks={"marked": flags.MARKED, "void": flags.VOID},
         title=_title(about),
     )
@@ -97,11 +99,11 @@ def _safe(drawing: Drawing) -> dict[str, Any]:
 
 def _left_out(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     """What a reader of the trend should know is not in it."""
-    found = [LeftOut(**row) for row in run.rows(con, "select * from left_out")]
+    found = [LeftOut(**row) for row in run.query_rows(con, "select * from left_out")]
     return {"Left out of the store": sentences(found)} if found else {}
 
 
-def _title(about: Run) -> str:
+def _title(about: StoredRun) -> str:
     at = f"{about.started_at:%-d %B %Y, %H:%M} UTC" if about.started_at else "time unknown"
     return f"{about.environment}, {at}"
 
@@ -128,10 +130,10 @@ def _groups(summary: Summary) -> list[dict[str, Any]]:
 
 def _changes(summary: Summary) -> list[dict[str, Any]]:
     """What changed from night to night, by kind; what is no news is folded away."""
-    told = telling.groups(summary.changes)
+    told = change_groups.group_changes(summary.changes)
     return [
-        {"kind": kind, "title": title, "groups": groups, "loud": kind in telling.LOUD}
-        for kind, title in telling.KINDS.items()
+        {"kind": kind, "title": title, "groups": groups, "loud": kind in change_groups.LOUD}
+        for kind, title in change_groups.KINDS.items()
         if (groups := [group for group in told if group.kind == kind])
     ]
 
@@ -144,7 +146,7 @@ def _tight(text: str) -> str:
 _PAGE.filters["tight"] = _tight
 
 
-def _style(about: Run) -> str:
+def _style(about: StoredRun) -> str:
     """The page's style, with a rule for each ink that turns the charts' constants into variables.
 
     On a dark ground each dataplane's colour is mixed with some white, since the palette was made for a light one.

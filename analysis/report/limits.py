@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from analysis.run import Run
+from analysis.stats.run import StoredRun
 
 _LAB_MAY: Final = (
     "These are real paths of the Linux kernel; the evidence shows for each visit which one carried the traffic.",
@@ -50,7 +50,7 @@ _METHOD: Final = (
 )
 
 
-def of(about: Run) -> dict[str, tuple[str, ...]]:
+def limitations(about: StoredRun) -> dict[str, tuple[str, ...]]:
     """Heading -> sentences."""
     must_not = _LAB_MUST_NOT if about.is_lab else _CLUSTER_MUST_NOT
     if not about.is_lab and any(arm.bpf for arm in about.arms):

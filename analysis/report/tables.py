@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from analysis import flags, words
+from analysis import flags, formatting
 from analysis.charts import Data
 from analysis.flags import Kind
-from analysis.metrics import METRICS
+from analysis.stats.metrics import METRICS
 
 _FOLD: Final = 250
 """A table with more trials than this is folded by round."""
@@ -26,11 +26,11 @@ class Figure:
 
 def _figures() -> Iterator[Figure]:
     """The offered rate, then the metrics that have a column."""
-    yield Figure("offered, Gbit/s", "offered_bps", None, words.multiple("Gbit/s"))
+    yield Figure("offered, Gbit/s", "offered_bps", None, formatting.multiple("Gbit/s"))
     shown = [(metric.table, metric) for metric in METRICS if metric.table is not None]
     for column, metric in sorted(shown, key=lambda pair: pair[0].place):
         header = f"{column.header}, {column.unit}" if column.unit else column.header
-        yield Figure(header, metric.trial_sql, metric.kind, words.multiple(column.unit))
+        yield Figure(header, metric.trial_sql, metric.kind, formatting.multiple(column.unit))
 
 
 _FIGURES: Final = tuple(_figures())
@@ -77,18 +77,20 @@ def trials(data: Data) -> dict[str, Any]:
         folds.setdefault(row["round"], []).append(row)
     return {
         "headers": headers,
-        "folds": [{"title": f"Round {n}: {words.count(len(r), 'trial')}", "rows": r} for n, r in folds.items()],
+        "folds": [{"title": f"Round {n}: {formatting.count(len(r), 'trial')}", "rows": r} for n, r in folds.items()],
     }
 
 
 def _mark(carried: Sequence[str] | None, kind: Kind | None) -> str:
     if kind is None:
         return ""
-    return flags.VOID if flags.voids(carried, kind) else flags.MARKED if flags.marks(carried, kind) else ""
+    return (
+        flags.VOID if flags.voided_kinds(carried, kind) else flags.MARKED if flags.marked_kinds(carried, kind) else ""
+    )
 
 
 def _figure(value: float | None, divisor: float, mark: str = "") -> str:
-    return "" if value is None else words.digits(value / divisor) + mark
+    return "" if value is None else formatting.digits(value / divisor) + mark
 
 
 def visits(data: Data) -> list[dict[str, Any]]:
@@ -114,7 +116,7 @@ def visits(data: Data) -> list[dict[str, Any]]:
                     "text": f"{sign['looked_at']}: {sign['seen']}",
                     "indicates": "tells nothing"
                     if sign["indicates"] is None
-                    else words.listing(sign["indicates"]) or "none that is known",
+                    else formatting.listing(sign["indicates"]) or "none that is known",
                 }
                 for sign in row["evidence"] or ()
             ],

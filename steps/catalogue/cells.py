@@ -5,11 +5,11 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from steps.catalogue import tools
-from steps.strict_model import Model
+from steps.strict_model import StrictModel
 from steps.tools.tool import Direction, Tool, Transport, Variant
 
 
-class Measured(Model):
+class Measured(StrictModel):
     """What is measured by which tool, over which transport. Older documents name the variant alone, as `protocol`."""
 
     tool: str

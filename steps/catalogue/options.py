@@ -1,9 +1,9 @@
 """The options: all that a person can choose for a run. One entry each; adding one touches nothing else.
 
 An option that is a value of its own is a field of `Settings`, with its bounds, its default and an `Option` that says
-the rest. The few from whose texts `steps.settings.choose` makes something else stand in `CHOICES`. Flags of the verbs,
-Argo's form, the variables of `make`, the documents, and which nights are compared, follow from these entries; after a
-change, `make manifests` writes what is committed of them.
+the rest. The few from whose texts `steps.settings.settings.choose_settings` makes something else stand in `CHOICES`.
+Flags of the verbs, Argo's form, the variables of `make`, the documents, and which nights are compared, follow from
+these entries; after a change, `make manifests` writes what is committed of them.
 """
 
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from typing import Annotated, Any, Final, Self, get_args
 from pydantic import Field, model_validator
 from pydantic_core import to_jsonable_python
 
-from steps.arms import burden_fault
 from steps.catalogue import profiles, tools, topologies
+from steps.catalogue.arms import burden_fault
 from steps.catalogue.cells import Cell
 from steps.catalogue.dataplanes import DATAPLANES, of_kind
 from steps.catalogue.environments import KUBERNETES, LAB, is_lab
-from steps.options import Default, Option, by_name, options_of, read_algorithm, read_list, read_rate
-from steps.strict_model import Model
+from steps.catalogue.option_fields import Default, Option, by_name, options_of, read_algorithm, read_list, read_rate
+from steps.strict_model import StrictModel
 from steps.tools.tool import Direction
 
 MOST_LAB_SERVICES: Final = 10_000
@@ -114,11 +114,11 @@ CHOICES: Final = (
         changes_method=False,
     ),
 )
-"""Options whose texts are more than a value: `steps.settings.choose` makes settings of them."""
+"""Options whose texts are more than a value: `steps.settings.settings.choose_settings` makes settings of them."""
 
 
 # Upper bounds are iperf3's own (86400 s, 600 s omitted, 128 streams, 1 MiB), or where a typing error is likelier.
-class Settings(Model):
+class Settings(StrictModel):
     """Everything that decides what is measured, and how. `dataplanes` are arms; the first is the baseline."""
 
     profile: str

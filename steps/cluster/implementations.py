@@ -4,7 +4,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 
-from analysis.errors import Unfit
+from analysis.errors import Unsupported
 from steps.catalogue.dataplanes import Dataplane
 
 
@@ -20,7 +20,7 @@ def find(package: str, entry: Dataplane) -> ModuleType:
     """
     name = f"{package}.{entry.module}"
     if find_spec(name) is None:
-        raise Unfit(missing(package, entry))
+        raise Unsupported(missing(package, entry))
     return import_module(name)
 
 

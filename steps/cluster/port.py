@@ -7,7 +7,7 @@ from a process of its own, as each step of a workflow is, and each may be called
 from typing import Protocol
 
 from steps.catalogue.options import Settings
-from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
+from steps.domain import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
 
 
 class Cluster(Protocol):

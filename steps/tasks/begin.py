@@ -9,8 +9,8 @@ from typing import Final
 
 from hera.workflows import models as m
 
-from steps.tasks.common import ends_in_a_sentence, say
-from steps.tasks.pod import step
+from steps.tasks._pod import step
+from steps.tasks._step import ends_in_a_sentence, say
 
 TURN: Final = "dataplane-benchmark-visit"
 """The mutex that a visit holds while it is at work."""

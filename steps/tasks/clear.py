@@ -4,22 +4,23 @@ from pathlib import Path
 from typing import Annotated
 
 from analysis.errors import Problem
-from steps import proof, raw
-from steps.cluster import connect
-from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, planned, say
-from steps.tasks.pod import step
+from steps import documents
+from steps.cluster import connect_cluster
+from steps.proof import evaluate
+from steps.tasks._pod import step
+from steps.tasks._step import VISIT_FOLDER, document, ends_in_a_sentence, planned_visit, say
 
 
 @step("observe", deadline_s=600)
 @ends_in_a_sentence
-def clear(settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + raw.CLEAR)]) -> None:
+def clear(settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.CLEAR)]) -> None:
     """A dataplane that changed in between voids the trials, so what can't be seen now is kept as the reason."""
-    chosen, going = planned(settings, visit)
-    cluster = connect(chosen.environment)
-    kept = raw.Evidence(visit=going.visit, nodes=cluster.measured_nodes)
+    chosen, going = planned_visit(settings, visit)
+    cluster = connect_cluster(chosen.environment)
+    kept = documents.Evidence(visit=going.visit, nodes=cluster.measured_nodes)
     try:
         signs = cluster.observe(going, "after")
-        weighed = proof.weigh(signs, going.dataplane, cluster.measured_nodes)
+        weighed = evaluate.evaluate(signs, going.dataplane, cluster.measured_nodes)
         kept = kept.model_copy(update={"signs": tuple(signs), "proof": weighed})
         if weighed.reason:
             say(f"the evidence after the last trial: {weighed.reason}")
@@ -27,5 +28,5 @@ def clear(settings: str, visit: str, document: Annotated[Path, document(VISIT_FO
         kept = kept.model_copy(update={"error": str(problem)})
         say(str(problem))
     finally:
-        raw.write(document, kept)
+        documents.write_document(document, kept)
         cluster.clear()

@@ -6,10 +6,10 @@ from typing import Annotated
 from hera.workflows import S3Artifact
 
 from analysis.errors import Problem
-from steps import variables
-from steps.cluster.kube.pods import LARGEST_STEP_MEMORY
-from steps.tasks.common import RUN_FOLDER, ends_in_a_sentence, say
-from steps.tasks.pod import step
+from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
+from steps.settings import environment
+from steps.tasks._pod import step
+from steps.tasks._step import RUN_FOLDER, ends_in_a_sentence, say
 
 _DOCUMENTS = S3Artifact(name="documents", key=RUN_FOLDER + "/", optional=True)
 
@@ -37,13 +37,13 @@ def store_rows(documents: Path | None) -> None:
         Problem: there are no documents.
     """
     # Here and not above, for whoever builds the workflow imports this module and should not wait for Parquet.
-    from analysis.store import Store  # noqa: PLC0415
-    from steps import collect as collecting  # noqa: PLC0415
+    from analysis.store.store import Store  # noqa: PLC0415
+    from steps.collect import run_rows as collecting  # noqa: PLC0415
 
     if documents is None or not (documents / "run.json").exists():
         raise Problem("There is nothing to collect: the run was refused before anything was measured.")
-    rows = collecting.rows(documents)
+    rows = collecting.run_rows(documents)
     (run,) = rows["runs"]
-    Store(variables.results()).write(str(run["run_id"]), rows)
+    Store(environment.results()).write(str(run["run_id"]), rows)
     outcomes = [str(row["outcome"]) for row in rows["trials"]]
     say(", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes)) or "no trials")

@@ -8,16 +8,20 @@ from typing import Annotated, Literal
 from hera.workflows import Parameter, S3Artifact
 from hera.workflows import models as m
 
-from steps import client_network, raw
-from steps import measure as measuring
+from steps import documents
 from steps.catalogue.topologies import CONTROL
-from steps.model import Moment, Placement
-from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, planned, progress, say
-from steps.tasks.pod import step
+from steps.domain import Moment, Placement
+from steps.measurement import client_network
+from steps.measurement import trials as measuring
+from steps.tasks._pod import step
+from steps.tasks._step import VISIT_FOLDER, document, ends_in_a_sentence, planned_visit, progress, say
 
 Network = Literal["node", "outside", "pod"]
 
-CANARIES: dict[str, Moment] = {raw.canary_directory("before"): "before", raw.canary_directory("after"): "after"}
+CANARIES: dict[str, Moment] = {
+    documents.canary_directory("before"): "before",
+    documents.canary_directory("after"): "after",
+}
 
 
 NETWORKS: dict[Network, dict[str, object]] = {
@@ -64,25 +68,25 @@ def measure(  # noqa: PLR0917 - the template places the pod by some
     network: str,  # noqa: ARG001 - likewise
     timeout: str,  # noqa: ARG001 - likewise, it ends the pod by it
     title: str,  # noqa: ARG001 - what the node is called
-    prepared: Annotated[Path, S3Artifact(name="prepared", key=VISIT_FOLDER + "/" + raw.PREPARE)],
+    prepared: Annotated[Path, S3Artifact(name="prepared", key=VISIT_FOLDER + "/" + documents.PREPARE)],
     document: Annotated[Path, document(VISIT_FOLDER + "/{{inputs.parameters.what}}")],
 ) -> None:
     """Every trial becomes a document in the folder, a failed one too; the step itself does not fail for it."""
-    chosen, going = planned(settings, visit)
-    place = placed(raw.read(prepared, raw.Prepare).placements, what)
+    chosen, going = planned_visit(settings, visit)
+    place = canary_placement(documents.read_document(prepared, documents.Prepare).placements, what)
     document.mkdir(parents=True, exist_ok=True)
     if what in CANARIES:
         measuring.canary(place, chosen, CANARIES[what], document, say)
         return
     trials = [trial for trial in going.trials if trial.topology == what]
-    if reason := client_network.shared(place):
+    if reason := client_network.sharing_reason(place):
         client_network.refuse(place, trials, chosen, document, reason)
         say(reason)
         return
-    measuring.run(place, trials, chosen, document, say, progress)
+    measuring.measure_trials(place, trials, chosen, document, say, progress)
 
 
-def placed(placements: Iterable[Placement], what: str) -> Placement:
+def canary_placement(placements: Iterable[Placement], what: str) -> Placement:
     """Where a measuring step finds its server: a topology's own, and the control's for a canary."""
     topology = CONTROL if what in CANARIES else what
     return next(placement for placement in placements if placement.topology == topology)

@@ -5,10 +5,10 @@ from typing import Annotated
 from hera.workflows import Parameter, SecretEnv
 
 from analysis.errors import Problem
-from steps import variables
 from steps.catalogue.environments import is_lab
-from steps.tasks.common import ends_in_a_sentence, say
-from steps.tasks.pod import step
+from steps.settings import environment
+from steps.tasks._pod import step
+from steps.tasks._step import ends_in_a_sentence, say
 
 SECRET = "dataplane-benchmark-notify"  # noqa: S105 - its name
 """Holds the address, for such addresses are secrets as a rule; the deployment's ConfigMap does where it is absent."""
@@ -27,7 +27,7 @@ _REMEDY = "type `make restore ENVIRONMENT=CONTEXT`, or submit another run, which
     memory="1Gi",
     store=True,
     repeatable=True,
-    env=(SecretEnv(name=variables.NOTIFY_URL, secret_name=SECRET, secret_key="url", optional=True),),  # noqa: S106 - its key
+    env=(SecretEnv(name=environment.NOTIFY_URL, secret_name=SECRET, secret_key="url", optional=True),),  # noqa: S106 - its key
 )
 @ends_in_a_sentence
 def notify(
@@ -35,12 +35,12 @@ def notify(
 ) -> Annotated[str, Parameter(name="told")]:
     """Post the verdict as JSON. Fails only for a cluster that was not put back, which must not look like a success."""
     try:
-        told = _tell(run_id, status, restored=restored == _RESTORED or is_lab(variables.environment()))
+        told = _tell(run_id, status, restored=restored == _RESTORED or is_lab(environment.environment()))
     except Problem as problem:
         told = str(problem)
     say(told)
     # The lab goes with its box, whatever came of the step: there is nothing that could be left.
-    if restored != _RESTORED and not is_lab(variables.environment()):
+    if restored != _RESTORED and not is_lab(environment.environment()):
         left = (
             "what the run changed was not put back"
             if restored == _REFUSED
@@ -51,16 +51,16 @@ def notify(
 
 
 def _tell(run_id: str, status: str, *, restored: bool) -> str:
-    url = variables.notify_url()
+    url = environment.notify_url()
     if not url:
         return NOBODY
     # Here and not above, for whoever wants nobody told should not wait for it.
-    from analysis import verdict  # noqa: PLC0415
-    from analysis.store import Store  # noqa: PLC0415
-    from steps import notify as notifying  # noqa: PLC0415
+    from analysis.store.store import Store  # noqa: PLC0415
+    from analysis.summary import stored  # noqa: PLC0415
+    from steps import notification as notifying  # noqa: PLC0415
 
-    store = Store(variables.results())
+    store = Store(environment.results())
     report = store.location(f"reports/{run_id}/report.html")
-    said = verdict.find(store, run_id)
-    body = notifying.message(run_id, variables.environment(), status, report, said, restored=restored)
+    said = stored.find_summary(store, run_id)
+    body = notifying.message(run_id, environment.environment(), status, report, said, restored=restored)
     return f"told of the run: the answer was {notifying.post(url, body)}"

@@ -6,17 +6,17 @@ from typing import Annotated
 from hera.workflows import Parameter
 from hera.workflows.io import Output
 
-from analysis.errors import Unfit
-from steps import raw
-from steps.cluster import connect
-from steps.model import Visit
-from steps.plan import make, without
-from steps.settings import load
-from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence, node_title, say
-from steps.tasks.pod import step
+from analysis.errors import Unsupported
+from steps import documents
+from steps.cluster import connect_cluster
+from steps.domain import Visit
+from steps.settings.schedule import make_schedule, without_dataplanes
+from steps.settings.settings import load_settings
+from steps.tasks._pod import step
+from steps.tasks._step import RUN_FOLDER, document, ends_in_a_sentence, node_title, say
 
 
-class Going(Output):
+class PreflightResult(Output):
     """What goes on: the settings without what is left out, and the visits as items for the loop over them."""
 
     settings: Annotated[str, Parameter(name="settings")]
@@ -25,22 +25,24 @@ class Going(Output):
 
 @step("switch", deadline_s=900)
 @ends_in_a_sentence
-def preflight(settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + raw.PREFLIGHT)]) -> Going:
+def preflight(
+    settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + documents.PREFLIGHT)]
+) -> PreflightResult:
     """Ask the cluster; leave out what it can't do; refuse what leaves nothing to measure."""
-    asked = load(settings)
-    cluster = connect(asked.environment)
+    asked = load_settings(settings)
+    cluster = connect_cluster(asked.environment)
     findings = cluster.preflight(asked)
     for finding in findings:
         say(finding.sentence)
-    going = without(asked, {finding.subject for finding in findings if finding.severity == "skip"})
-    visits = make(going)
-    raw.write(
+    going = without_dataplanes(asked, {finding.subject for finding in findings if finding.severity == "skip"})
+    visits = make_schedule(going)
+    documents.write_document(
         document,
-        raw.Preflight(findings=tuple(findings), provenance=cluster.provenance(asked), visits=visits),
+        documents.Preflight(findings=tuple(findings), provenance=cluster.provenance(asked), visits=visits),
     )
     if reasons := [f.sentence for f in findings if f.severity == "stop" or not visits]:
-        raise Unfit("\n".join(reasons))
-    return Going(settings=going.model_dump_json(), visits=[item(visit) for visit in visits])
+        raise Unsupported("\n".join(reasons))
+    return PreflightResult(settings=going.model_dump_json(), visits=[item(visit) for visit in visits])
 
 
 def item(visit: Visit) -> dict[str, str]:

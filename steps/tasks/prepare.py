@@ -6,12 +6,12 @@ from typing import Annotated, Final
 from hera.workflows import Parameter
 
 from analysis.errors import Problem
-from steps import raw
+from steps import documents
 from steps.catalogue.topologies import BY_NAME, CONTROL
-from steps.cluster import connect
-from steps.model import Placement, Visit
-from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, node_title, planned, say
-from steps.tasks.pod import step
+from steps.cluster import connect_cluster
+from steps.domain import Placement, Visit
+from steps.tasks._pod import step
+from steps.tasks._step import VISIT_FOLDER, document, ends_in_a_sentence, node_title, planned_visit, say
 
 _START_S: Final = 900
 """How long a measuring step's pod may take to start: its image may have to be pulled on its node first."""
@@ -23,16 +23,16 @@ _CANARY_S: Final = 1800
 @step("observe", deadline_s=3600)
 @ends_in_a_sentence
 def prepare(
-    settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + raw.PREPARE)]
+    settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.PREPARE)]
 ) -> Annotated[list[dict[str, str]], Parameter(name="measures")]:
     """Servers and Service up; the items for the loop over measuring steps."""
-    chosen, going = planned(settings, visit)
+    chosen, going = planned_visit(settings, visit)
     try:
-        placements = connect(chosen.environment).prepare(going, chosen)
+        placements = connect_cluster(chosen.environment).prepare(going, chosen)
     except Problem as problem:
-        raw.write(document, raw.Prepare(visit=going.visit, error=str(problem)))
+        documents.write_document(document, documents.Prepare(visit=going.visit, error=str(problem)))
         raise
-    raw.write(document, raw.Prepare(visit=going.visit, placements=tuple(placements)))
+    documents.write_document(document, documents.Prepare(visit=going.visit, placements=tuple(placements)))
     say(f"servers for {len(placements)} topologies are up")
     return measures(going, {placement.topology: placement for placement in placements})
 
@@ -42,9 +42,9 @@ def measures(visit: Visit, placements: dict[str, Placement]) -> list[dict[str, s
     control = placements[CONTROL]
     topologies = dict.fromkeys(trial.topology for trial in visit.trials)
     return [
-        _item(visit, raw.canary_directory("before"), control, _CANARY_S),
+        _item(visit, documents.canary_directory("before"), control, _CANARY_S),
         *(_item(visit, topology, placements[topology], _longest_s(visit, topology)) for topology in topologies),
-        _item(visit, raw.canary_directory("after"), control, _CANARY_S),
+        _item(visit, documents.canary_directory("after"), control, _CANARY_S),
     ]
 
 

@@ -7,15 +7,15 @@ from typing import Annotated
 from hera.workflows import NoneArchiveStrategy, Parameter, S3Artifact
 from hera.workflows.io import Output
 
-from steps import variables
 from steps.catalogue.options import method
 from steps.catalogue.topologies import TOPOLOGIES
-from steps.cluster.kube.pods import LARGEST_STEP_MEMORY
-from steps.tasks.common import RUN, ends_in_a_sentence, say
-from steps.tasks.pod import step
+from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
+from steps.settings import environment
+from steps.tasks._pod import step
+from steps.tasks._step import RUN, ends_in_a_sentence, say
 
 
-class Said(Output):
+class ReportResult(Output):
     """The answer in a sentence, and what came of the run: measured, measured-with-failures or nothing-measured.
 
     `regression`: what is worse than in the nights before, in a sentence; empty where nothing is, or in no nightly run.
@@ -36,26 +36,27 @@ def report(
         Path,
         S3Artifact(name="report", key=f"reports/{RUN}/report.html", archive=NoneArchiveStrategy(), output=True),
     ],
-) -> Said:
+) -> ReportResult:
     """Analyse the rows; write the report into the store, and as the artifact that the UI shows."""
     # Here and not above, for whoever builds the workflow imports this module and should not wait for charts.
     from analysis import memory  # noqa: PLC0415
 
     memory.require()  # before libraries are loaded, which under a limit fail in ways of their own
-    from analysis import database, figures, summary, verdict  # noqa: PLC0415
-    from analysis.integrity.left_out import sentences  # noqa: PLC0415
     from analysis.report import render  # noqa: PLC0415
-    from analysis.store import Store  # noqa: PLC0415
+    from analysis.sql import database  # noqa: PLC0415
+    from analysis.store.left_out import sentences  # noqa: PLC0415
+    from analysis.store.store import Store  # noqa: PLC0415
+    from analysis.summary import key_metrics, stored, summary  # noqa: PLC0415
 
-    store = Store(variables.results())
+    store = Store(environment.results())
     with database.connect(store, run_id=run_id, asking="") as con:
         for sentence in sentences(database.left_out(con)):
             say(sentence)
         said = summary.summarise(con, run_id, method)
         html = render(con, run_id, said)
-        key = figures.key_figures(con, run_id, {topology.name: topology.direction for topology in TOPOLOGIES})
-        verdict.keep(store, said)
+        key = key_metrics.key_figures(con, run_id, {topology.name: topology.direction for topology in TOPOLOGIES})
+        stored.store_summary(store, said)
     store.write_report(run_id, html, latest=True)
     document.write_text(html, encoding="utf-8")
     say(said.headline)
-    return Said(headline=said.headline, outcome=said.outcome, regression=said.failing, figures=json.dumps(key))
+    return ReportResult(headline=said.headline, outcome=said.outcome, regression=said.failing, figures=json.dumps(key))

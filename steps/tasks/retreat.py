@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import Annotated
 
 from analysis.errors import Problem
-from steps import raw
-from steps.cluster import connect
+from steps import documents
+from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
-from steps.model import Visit
-from steps.settle import Never, judge
-from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, planned, say
-from steps.tasks.pod import step
+from steps.domain import Visit
+from steps.proof.wait import Impossible, judge
+from steps.tasks._pod import step
+from steps.tasks._step import VISIT_FOLDER, document, ends_in_a_sentence, planned_visit, say
 
 
 @step("switch", deadline_s=1800, repeatable=True)
 @ends_in_a_sentence
-def retreat(settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + raw.RETREAT)]) -> None:
+def retreat(
+    settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.RETREAT)]
+) -> None:
     """Back to what ran before the run. What can't be had here at all is not tried again by later visits.
 
     It has no input artifact, for which its pod would wait while the cluster's network is broken.
@@ -33,16 +35,18 @@ def leave(settings: str, visit: str, document: Path) -> None:
         visit: its number.
         document: where to keep it.
     """
-    chosen, going = planned(settings, visit)
-    kept = raw.Configure(visit=going.visit, started_at=datetime.now(UTC))
+    chosen, going = planned_visit(settings, visit)
+    kept = documents.Configure(visit=going.visit, started_at=datetime.now(UTC))
     began = time.monotonic()
     try:
-        cluster = connect(chosen.environment)
+        cluster = connect_cluster(chosen.environment)
         changes = cluster.retreat(going, _why_never(cluster, going))
     except Problem as problem:
-        raw.write(document, kept.model_copy(update={"error": str(problem)}))
+        documents.write_document(document, kept.model_copy(update={"error": str(problem)}))
         raise
-    raw.write(document, kept.model_copy(update={"changes": tuple(changes), "switch_s": time.monotonic() - began}))
+    documents.write_document(
+        document, kept.model_copy(update={"changes": tuple(changes), "switch_s": time.monotonic() - began})
+    )
     say(f"left {going.dataplane}, which is not proven" if changes else "there was nothing to leave")
 
 
@@ -53,4 +57,4 @@ def _why_never(cluster: Cluster, visit: Visit) -> str | None:
     except Problem as problem:
         say(f"whether {visit.dataplane} can be had here at all is unknown: {problem}")
         return None
-    return judgement.reason if isinstance(judgement, Never) else None
+    return judgement.reason if isinstance(judgement, Impossible) else None

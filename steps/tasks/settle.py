@@ -5,23 +5,25 @@ from pathlib import Path
 from typing import Annotated
 
 from analysis.errors import Problem
-from steps import raw
-from steps import settle as settling
-from steps.cluster import connect
-from steps.tasks.common import VISIT_FOLDER, document, ends_in_a_sentence, planned, say
-from steps.tasks.pod import step
+from steps import documents
+from steps.cluster import connect_cluster
+from steps.proof import wait as settling
+from steps.tasks._pod import step
+from steps.tasks._step import VISIT_FOLDER, document, ends_in_a_sentence, planned_visit, say
 
 
 @step("observe", deadline_s=900)
 @ends_in_a_sentence
-def settle(settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + raw.SETTLE)]) -> None:
+def settle(
+    settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.SETTLE)]
+) -> None:
     """Look until the evidence suffices or time is up; keep what was seen, whatever it says."""
-    chosen, going = planned(settings, visit)
-    cluster = connect(chosen.environment)
+    chosen, going = planned_visit(settings, visit)
+    cluster = connect_cluster(chosen.environment)
     nodes = cluster.measured_nodes
-    kept = raw.Evidence(visit=going.visit, nodes=nodes)
+    kept = documents.Evidence(visit=going.visit, nodes=nodes)
     try:
-        settled = settling.wait(
+        settled = settling.wait_for_proof(
             lambda: cluster.observe(going, "before"),
             lambda signs: settling.judge(signs, going.dataplane, nodes),
             settling.timeout_s(chosen.environment),
@@ -29,11 +31,11 @@ def settle(settings: str, visit: str, document: Annotated[Path, document(VISIT_F
         )
     except Problem as problem:
         seen: dict[str, object] = {}
-        if isinstance(problem, settling.NotSettledError):
+        if isinstance(problem, settling.UnprovenError):
             seen = {"signs": problem.signs, "proof": problem.proof, "final": problem.final}
-        raw.write(document, kept.model_copy(update={**seen, "error": str(problem)}))
+        documents.write_document(document, kept.model_copy(update={**seen, "error": str(problem)}))
         raise
     proven_at = datetime.now(UTC)
     found = {"signs": settled.signs, "proof": settled.proof, "settle_s": settled.settle_s, "proven_at": proven_at}
-    raw.write(document, kept.model_copy(update={**found, "cost": cluster.cost()}))
+    documents.write_document(document, kept.model_copy(update={**found, "cost": cluster.cost()}))
     say(f"{settled.proof.observed} proven in {settled.settle_s:.2f} s")

@@ -4,16 +4,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from steps import raw
-from steps.cluster import connect
-from steps.settings import load
-from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence
-from steps.tasks.pod import step
+from steps import documents
+from steps.cluster import connect_cluster
+from steps.settings.settings import load_settings
+from steps.tasks._pod import step
+from steps.tasks._step import RUN_FOLDER, document, ends_in_a_sentence
 
 
 @step("observe", deadline_s=300, repeatable=True)
 @ends_in_a_sentence
-def snapshot(settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + raw.SNAPSHOT)]) -> None:
+def snapshot(settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + documents.SNAPSHOT)]) -> None:
     """Keep every object and absence that configure may touch."""
-    cluster = connect(load(settings).environment)
-    raw.write(document, raw.Snapshot(taken_at=datetime.now(UTC), snapshot=cluster.snapshot()))
+    cluster = connect_cluster(load_settings(settings).environment)
+    documents.write_document(document, documents.Snapshot(taken_at=datetime.now(UTC), snapshot=cluster.snapshot()))

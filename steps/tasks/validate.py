@@ -6,24 +6,25 @@ from typing import Annotated, Final, cast, get_args
 
 from hera.workflows import Parameter
 
-from analysis import addresses
 from analysis.errors import BadInput
-from steps import clock, raw, variables
+from analysis.store import urls
+from steps import clock, documents
 from steps.catalogue.dataplanes import BY_NAME, Arm
-from steps.options import nearest
-from steps.settings import choose
-from steps.tasks.common import RUN_FOLDER, document, ends_in_a_sentence, say
-from steps.tasks.pod import step
+from steps.catalogue.option_fields import nearest
+from steps.settings import environment
+from steps.settings.settings import choose_settings
+from steps.tasks._pod import step
+from steps.tasks._step import RUN_FOLDER, document, ends_in_a_sentence, say
 
-TRIGGERS: Final[tuple[str, ...]] = get_args(raw.Trigger)
+TRIGGERS: Final[tuple[str, ...]] = get_args(documents.Trigger)
 
 
-def shown(arm: str) -> raw.Shown:
+def shown_arm(arm: str) -> documents.ShownArm:
     """An arm with title and colour of its dataplane, for whoever draws it."""
     entry = BY_NAME[Arm.parse(arm).name]
     label = Arm.parse(arm).label
     title = f"{entry.title}, {label}" if label else entry.title
-    return raw.Shown(name=arm, title=title, colour=entry.colour, bpf=entry.bpf if entry.is_switched else None)
+    return documents.ShownArm(name=arm, title=title, colour=entry.colour, bpf=entry.bpf if entry.is_switched else None)
 
 
 @step("measure", deadline_s=300)
@@ -38,34 +39,34 @@ def validate(  # noqa: PLR0917 - the form has so many fields
     nodes: str,
     label: str,
     trigger: str,
-    document: Annotated[Path, document(RUN_FOLDER + "/" + raw.RUN)],
+    document: Annotated[Path, document(RUN_FOLDER + "/" + documents.RUN)],
 ) -> Annotated[str, Parameter(name="settings")]:
     """Settings as JSON for the tasks after this one; a sentence for each fault of what was asked for."""
     faults = [] if trigger in TRIGGERS else [f"unknown trigger {trigger!r}: {nearest(trigger, TRIGGERS)}"]
     try:
-        settings = choose(
+        settings = choose_settings(
             profile=profile,
             dataplanes=dataplanes,
             topologies=topologies,
             options=options,
             label=label,
-            environment=variables.environment(),
-            results=addresses.parse(variables.results()).shown,
+            environment=environment.environment(),
+            results=urls.parse_url(environment.results()).shown,
             nodes=nodes,
         )
     except BadInput as problem:
         raise BadInput("\n".join([*faults, str(problem)])) from None
     if faults:
         raise BadInput("\n".join(faults))
-    run = raw.Run(
+    run = documents.RunDocument(
         run_id=run_id,
         workflow_uid=uid,
-        trigger=cast("raw.Trigger", trigger),
+        trigger=cast("documents.Trigger", trigger),
         started_at=datetime.now(UTC),
-        started_mark=clock.mark(),
+        started_mark=clock.clock_mark(),
         settings=settings,
-        dataplanes=tuple(shown(arm) for arm in settings.dataplanes),
+        dataplanes=tuple(shown_arm(arm) for arm in settings.dataplanes),
     )
-    raw.write(document, run)
+    documents.write_document(document, run)
     say(f"{len(settings.dataplanes)} dataplanes, {settings.rounds} rounds, seed {settings.seed}")
     return settings.model_dump_json()

@@ -5,11 +5,11 @@ from typing import Annotated
 from hera.workflows import Parameter
 from hera.workflows.io import Output
 
-from steps.tasks.common import ends_in_a_sentence, fail, say
-from steps.tasks.pod import step
+from steps.tasks._pod import step
+from steps.tasks._step import ends_in_a_sentence, fail, say
 
 
-class Ended(Output):
+class VerdictResult(Output):
     """What the run says, in a sentence."""
 
     verdict: Annotated[str, Parameter(name="verdict")]
@@ -17,7 +17,7 @@ class Ended(Output):
 
 @step("measure", deadline_s=300)
 @ends_in_a_sentence
-def verdict(headline: str, outcome: str, regression: str) -> Ended:
+def verdict(headline: str, outcome: str, regression: str) -> VerdictResult:
     """The headline; fails when a trial failed, for a run that is green is taken for a whole one, or by a regression."""
     bad = ""
     if outcome != "measured":
@@ -27,7 +27,7 @@ def verdict(headline: str, outcome: str, regression: str) -> Ended:
         bad = f"{regression} The report lists every change."
     if not bad:
         say(headline)
-        return Ended(verdict=headline)
+        return VerdictResult(verdict=headline)
     fail(bad)
     # Not an exception: a step that raises leaves its output empty, and the sentence is wanted there, too.
-    return Ended(exit_code=1, verdict=bad)
+    return VerdictResult(exit_code=1, verdict=bad)

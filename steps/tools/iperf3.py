@@ -6,11 +6,11 @@ from typing import Final
 
 import msgspec
 
-from steps.reports import bounds, iperf3_intervals, iperf3_plan, iperf3_streams
-from steps.reports.failure import Failure as Failure  # noqa: PLC0414 - what `read` returns belongs to it
-from steps.reports.iperf3_document import Document, decode
-from steps.reports.iperf3_intervals import MICROSECOND, Interval, whole
-from steps.reports.iperf3_plan import Asked
+from steps.tools import bounds, iperf3_intervals, iperf3_plan, iperf3_streams
+from steps.tools.failure import Failure as Failure  # noqa: PLC0414 - what `read` returns belongs to it
+from steps.tools.iperf3_document import Document, decode
+from steps.tools.iperf3_intervals import MICROSECOND, Interval, whole
+from steps.tools.iperf3_plan import Asked
 from steps.tools.tool import Output, Task, Tool, Variant, interval_s
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -145,7 +145,7 @@ def _client(address: str, port: int) -> list[str]:
     return ["iperf3", "-c", address, "-p", str(port), "-J", "--connect-timeout", timeout_ms]
 
 
-def read(stdout: bytes, stderr: bytes, exit_code: int | None, asked: Asked) -> Report | Failure:
+def read_report(stdout: bytes, stderr: bytes, exit_code: int | None, asked: Asked) -> Report | Failure:
     """What iperf3's output says, held against what was asked.
 
     The JSON's `error` is the truth, since iperf3 exits 0 with one and some versions refuse on stderr alone.
@@ -257,7 +257,7 @@ def is_busy(stdout: bytes) -> bool:
 
 
 def _read(task: Task, argv: Sequence[str], output: Output) -> Report | Failure:
-    return read(output.stdout, output.stderr, output.exit_code, asked_for(task, argv))
+    return read_report(output.stdout, output.stderr, output.exit_code, asked_for(task, argv))
 
 
 TOOL: Final = Tool(

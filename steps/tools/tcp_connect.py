@@ -1,6 +1,6 @@
 """The connect probe: how long a TCP connect takes, which the long streams of iperf3 can't see. Pure.
 
-The program itself is `steps.connect`, which is run by its file and without site-packages, to start in a few
+The program itself is `steps.tools.connect_probe`, which is run by its file and without site-packages, to start in a few
 milliseconds from whatever directory.
 """
 
@@ -10,10 +10,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from steps import connect
-from steps.reports import bounds
-from steps.reports.bounds import Rate, Seconds
-from steps.reports.failure import Failure
+from steps.tools import bounds, connect_probe
+from steps.tools.bounds import Rate, Seconds
+from steps.tools.failure import Failure
 from steps.tools.tool import PYTHON, Output, Task, Tool, Variant
 
 PROBE_S: Final = 0.25
@@ -24,7 +23,7 @@ _PROBE: Final = "the connect probe"
 
 
 class Connects(msgspec.Struct, frozen=True):
-    """What the probe measured; see `steps.connect.Probed`."""
+    """What the probe measured; see `steps.tools.connect_probe.ProbeReport`."""
 
     connects_per_s: Rate | None
     p50_s: Seconds | None
@@ -60,12 +59,12 @@ _CONNECTS: Final = msgspec.json.Decoder(Connects)
 
 def command(_task: Task, address: str, port: int) -> list[str]:
     """The client's argument vector."""
-    return [PYTHON, "-I", "-S", connect.__file__, "probe", address, str(port), f"{PROBE_S:g}"]
+    return [PYTHON, "-I", "-S", connect_probe.__file__, "probe", address, str(port), f"{PROBE_S:g}"]
 
 
 def server(port: int) -> list[str]:
     """The server's argument vector."""
-    return [PYTHON, "-m", "steps.connect", "serve", str(port)]
+    return [PYTHON, "-m", "steps.tools.connect_probe", "serve", str(port)]
 
 
 def read(_task: Task, _argv: Sequence[str], output: Output) -> Connects | Failure:

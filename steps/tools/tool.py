@@ -7,7 +7,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from steps.reports.failure import Failure
+from steps.tools.failure import Failure
 
 Transport = Literal["tcp", "udp"]
 

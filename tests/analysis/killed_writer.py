@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd  # noqa: F401 - Arrow imports it when it first makes an array: once here, not in each child
 
-from analysis.packing import pack
-from analysis.store import Store
+from analysis.store.compaction import compact
+from analysis.store.store import Store
 from tests.analysis.stored import rows
 
 OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir"}
@@ -41,7 +41,7 @@ def act(scenario: str, store: Store) -> None:
     if scenario == "pack":
         store.write("run-d", rows("run-d", "new"))
         with store.files.lock():
-            pack(store.files, pack_at=2, keep_loose=1)
+            compact(store.files, pack_at=2, keep_loose=1)
     elif scenario == "verdict":
         store.keep_verdict("run-a", "{}")
     else:

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from analysis import database
-from analysis.store import Store
+from analysis.sql import database
+from analysis.store.store import Store
 
 
 def rows(run_id: str, writing: str, trials: int = 3, verdict: str | None = None) -> dict[str, list[dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Runs that never happened, with a known truth, in the tables of `analysis.schema`: what the analysis is tested on."""
+"""Invented runs with a known truth, in the tables of `analysis.store.schema`: what the analysis is tested on."""
 
 import json
 import random
@@ -10,11 +10,11 @@ from typing import Any
 
 import duckdb
 
-from analysis import summary
-from analysis.database import connect
 from analysis.domain import Cell as Measured
-from analysis.schema import TABLES
-from analysis.store import Store
+from analysis.sql.database import connect
+from analysis.store.schema import TABLES
+from analysis.store.store import Store
+from analysis.summary import summary
 from steps.catalogue.options import method
 
 Cell = tuple[str, str, str]

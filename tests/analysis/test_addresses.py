@@ -9,10 +9,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from analysis import addresses, database
-from analysis.addresses import parse, shown
-from analysis.errors import BadInput, Unfit
-from analysis.store import Store
+from analysis.errors import BadInput, Unsupported
+from analysis.sql import database
+from analysis.store import urls
+from analysis.store.store import Store
+from analysis.store.urls import parse_url, redacted
 from tests.analysis.stored import rows
 from tests.analysis.stored import shown as shown_runs
 
@@ -31,31 +32,31 @@ BUCKET = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True).filte
 def test_folder_address_is_the_literal_path(path: str) -> None:
     typed = f"/{path}"
     assume("://" not in path)
-    assert parse(typed).root == str(Path(typed).absolute())
-    assert parse(f"{typed}/").root == parse(typed).root
+    assert parse_url(typed).root == str(Path(typed).absolute())
+    assert parse_url(f"{typed}/").root == parse_url(typed).root
     # A path that is not whole begins here; `./` keeps every first letter from meaning something.
-    assert parse(f"./{path}").root == str(Path.cwd() / path)
+    assert parse_url(f"./{path}").root == str(Path.cwd() / path)
 
 
 @SEEDED
 @given(path=PATH)
 def test_file_url_is_percent_decoded(path: str) -> None:
     for scheme in ("file://", "FILE://", "file://localhost"):
-        assert parse(f"{scheme}/{quote(path)}").root == str(Path(f"/{path}").absolute())
+        assert parse_url(f"{scheme}/{quote(path)}").root == str(Path(f"/{path}").absolute())
 
 
 @SEEDED
 @given(bucket=BUCKET, prefix=PREFIX, ends=st.sampled_from(["", "/"]))
 def test_s3_bucket_and_prefix_are_literal(bucket: str, prefix: str, ends: str) -> None:
-    found = parse(f"s3://{bucket}/{quote(prefix)}{ends}")
+    found = parse_url(f"s3://{bucket}/{quote(prefix)}{ends}")
     assert (found.local, found.root) == (False, f"{bucket}/{prefix}".rstrip("/"))
     assume("%" not in prefix and "?" not in prefix)
-    assert parse(f"S3://{bucket}/{prefix}{ends}").root == found.root
+    assert parse_url(f"S3://{bucket}/{prefix}{ends}").root == found.root
 
 
 def _all_that_is_said(url: str) -> str:
     try:
-        return f"{parse(url).shown} {parse(url)!r}"
+        return f"{parse_url(url).shown} {parse_url(url)!r}"
     except BadInput as problem:
         return str(problem)
 
@@ -64,7 +65,7 @@ def _all_that_is_said(url: str) -> str:
 @given(text=st.text(max_size=40) | st.text(alphabet="s3:/@?#&=%~.ab*[]\\ ", max_size=40).map("s3://".__add__))
 def test_any_text_parses_as_address_or_raises_a_problem(text: str) -> None:
     try:
-        found = parse(text)
+        found = parse_url(text)
     except BadInput:
         assert _all_that_is_said(text).startswith("RESULTS ")
         return
@@ -135,27 +136,27 @@ def test_error_never_contains_credentials(form: str, secret: str) -> None:
 )
 def test_unsupported_address_parts_are_named(url: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
-        parse(url)
+        parse_url(url)
 
 
 def test_special_characters_in_addresses_are_literal() -> None:
-    assert parse("s3://Bucket_X/p").root == "Bucket_X/p"
-    assert parse("s3://bucket/a#b").root == "bucket/a#b"
-    assert parse("s3://bucket/a*b/[c]/d=e").root == "bucket/a*b/[c]/d=e"
-    assert parse("s3://bucket/100%").root == "bucket/100%"
-    assert parse("file:///a?b#c").root == "/a?b#c"
-    assert parse("//a//b/").root == "/a/b"
-    assert parse("s3://b/p?secret_key=a+b%2Fc").options["secret_key"] == "a+b/c"
+    assert parse_url("s3://Bucket_X/p").root == "Bucket_X/p"
+    assert parse_url("s3://bucket/a#b").root == "bucket/a#b"
+    assert parse_url("s3://bucket/a*b/[c]/d=e").root == "bucket/a*b/[c]/d=e"
+    assert parse_url("s3://bucket/100%").root == "bucket/100%"
+    assert parse_url("file:///a?b#c").root == "/a?b#c"
+    assert parse_url("//a//b/").root == "/a/b"
+    assert parse_url("s3://b/p?secret_key=a+b%2Fc").options["secret_key"] == "a+b/c"
 
 
 def test_tilde_expands_to_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert parse("~").root == str(tmp_path)
-    assert parse("~/res").root == f"{tmp_path}/res"
-    assert parse("./~").root == f"{tmp_path}/~"
-    assert parse("a/~").root == f"{tmp_path}/a/~"
-    assert parse("../x").root == f"{tmp_path}/../x"
+    assert parse_url("~").root == str(tmp_path)
+    assert parse_url("~/res").root == f"{tmp_path}/res"
+    assert parse_url("./~").root == f"{tmp_path}/~"
+    assert parse_url("a/~").root == f"{tmp_path}/a/~"
+    assert parse_url("../x").root == f"{tmp_path}/../x"
 
 
 def test_s3_keys_in_the_query_work_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,14 +167,14 @@ def test_s3_keys_in_the_query_work_and_are_never_shown(monkeypatch: pytest.Monke
 
     monkeypatch.setattr("pyarrow.fs.S3FileSystem", keep)
     url = f"s3://bucket/p?access_key=KEY&secret_key={quote(SECRET, safe='')}&region=eu-west-1"
-    addresses.filesystem(parse(url))
+    urls.filesystem(parse_url(url))
     assert {k: given_options[k] for k in ("access_key", "secret_key", "region")} == {
         "access_key": "KEY",
         "secret_key": SECRET,
         "region": "eu-west-1",
     }
-    assert shown(url) == parse(url).shown == "s3://bucket/p?access_key=***&secret_key=***&region=eu-west-1"
-    assert "KEY" not in repr(parse(url))
+    assert redacted(url) == parse_url(url).shown == "s3://bucket/p?access_key=***&secret_key=***&region=eu-west-1"
+    assert "KEY" not in repr(parse_url(url))
 
 
 # Places that are no place
@@ -213,12 +214,12 @@ def test_file_in_the_way_of_a_folder_is_named(
         lambda: database.connect(store),
     ]
     for act in actions:
-        with pytest.raises(Unfit, match=says):
+        with pytest.raises(Unsupported, match=says):
             act()
 
 
 def test_dangling_symlink_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Unfit, match="a is a symbolic link that leads nowhere"):
+    with pytest.raises(Unsupported, match="a is a symbolic link that leads nowhere"):
         Store(str(_nowhere(tmp_path))).check_writable()
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from analysis import atomic
+from analysis.store import atomic
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from analysis import atomic
+from analysis.store import atomic
 with atomic.replacing(Path(sys.argv[1])) as stream:
     stream.write(b"new")
     stream.flush()

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from analysis import canaries, database
-from analysis.store import Store
+from analysis.sql import database
+from analysis.stats import canaries
+from analysis.store.store import Store
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise
 
@@ -41,4 +42,4 @@ def test_too_few_canaries_give_no_warning(tmp_path: Path) -> None:
 
 
 def test_missing_canaries_give_no_warning() -> None:
-    assert canaries.constant([]) is None
+    assert canaries.constant_canaries([]) is None

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import telling
-from analysis.changes import Change, Night, Series, Status, find, of_the_baseline
 from analysis.domain import Cell
 from analysis.metric import ComparedMetric
-from analysis.metrics import BY_NAME, COMPARED
-from analysis.segments import RECENT
+from analysis.stats.change_points import RECENT
+from analysis.stats.metrics import BY_NAME, COMPARED
+from analysis.stats.regressions import LevelChange, Night, Series, Status, baseline_changes, find_changes
+from analysis.summary import change_groups
 
 CELL = Cell("pod-to-service", "iperf3", "tcp", "forward")
 THROUGHPUT = BY_NAME["received_bps"]
@@ -39,7 +39,7 @@ def level(seed: int, shift: float = 0.0, since: int = COUNT, until: int = COUNT,
     return [float(value) for value in values]
 
 
-def only(found: Sequence[Change]) -> Change:
+def only(found: Sequence[LevelChange]) -> LevelChange:
     (change,) = found
     return change
 
@@ -47,7 +47,7 @@ def only(found: Sequence[Change]) -> Change:
 @pytest.mark.parametrize("metric", [m for m in COMPARED if m.scale == "ratio"], ids=lambda m: m.name)
 @pytest.mark.parametrize("factor", [0.85, 1.15])
 def test_direction_of_a_regression_depends_on_the_metric(metric: ComparedMetric, factor: float) -> None:
-    change = only(find([series(level(1, math.log(factor), 35), metric)]).changes)
+    change = only(find_changes([series(level(1, math.log(factor), 35), metric)]).changes)
     assert change.gain == ((factor > 1) == (metric.better == "higher"))
     assert change.status == ("improvement" if change.gain else "regression")
     assert change.low < factor - 1 < change.high
@@ -55,14 +55,16 @@ def test_direction_of_a_regression_depends_on_the_metric(metric: ComparedMetric,
 
 
 def test_change_sentence_names_path_dataplane_size_and_night() -> None:
-    change = only(find([series(level(2, math.log(0.88), 36))]).changes)
+    change = only(find_changes([series(level(2, math.log(0.88), 36))]).changes)
     assert re.fullmatch(
         r"pod-to-service tcp, ebpf: −1[123] % \[−1[345], −(9\.\d|1[01])\] "
         r"since the night of 2026-12-07 \(run run-36\), "
         r"(1\.00|0\.99\d|1\.01) → 0\.8\d\d? Gbit/s",
         change.sentence,
     ), change.sentence
-    ratio = only(find([series([v - math.log(1e9) + 0.5 for v in level(2, -0.13, 36)], against="iptables")]).changes)
+    ratio = only(
+        find_changes([series([v - math.log(1e9) + 0.5 for v in level(2, -0.13, 36)], against="iptables")]).changes
+    )
     assert "ebpf against iptables: −12 %" in ratio.sentence
     assert re.search(r"\+6\d % → \+4\d %$", ratio.sentence)
 
@@ -70,62 +72,66 @@ def test_change_sentence_names_path_dataplane_size_and_night() -> None:
 def test_loss_change_and_limit_are_percentage_points() -> None:
     loss = BY_NAME["loss_ratio"]
     noise = [v - math.log(1e9) for v in level(3, noise=0.004)]
-    grown = only(find([series([0.02 + v + (0.08 if n >= 36 else 0) for n, v in enumerate(noise)], loss)]).changes)
+    grown = only(
+        find_changes([series([0.02 + v + (0.08 if n >= 36 else 0) for n, v in enumerate(noise)], loss)]).changes
+    )
     assert (grown.status, grown.scale) == ("regression", "points")
     assert grown.change == pytest.approx(0.08, abs=0.01)
     assert "points [" in grown.estimate
-    small = only(find([series([0.02 + v + (0.03 if n >= 36 else 0) for n, v in enumerate(noise)], loss)]).changes)
+    small = only(
+        find_changes([series([0.02 + v + (0.03 if n >= 36 else 0) for n, v in enumerate(noise)], loss)]).changes
+    )
     assert small.status == "small"
 
 
 @pytest.mark.parametrize(("limit", "status"), [(0.05, "regression"), (0.2, "small")])
 def test_regression_limit_separates_regression_from_change(limit: float, status: str) -> None:
-    assert only(find([series(level(4, math.log(0.88), 35))], limit).changes).status == status
+    assert only(find_changes([series(level(4, math.log(0.88), 35))], limit).changes).status == status
 
 
 @pytest.mark.parametrize(("since", "status"), [(COUNT - RECENT, "regression"), (COUNT - RECENT - 1, "standing")])
 def test_regression_is_news_for_seven_nights(since: int, status: str) -> None:
-    assert only(find([series(level(5, math.log(0.8), since))]).changes).status == status
+    assert only(find_changes([series(level(5, math.log(0.8), since))]).changes).status == status
 
 
 def test_past_and_recovered_changes_have_their_status() -> None:
-    down, up = find([series(level(6, math.log(0.8), 20, 34))]).changes
+    down, up = find_changes([series(level(6, math.log(0.8), 20, 34))]).changes
     assert (down.status, down.run_id) == ("past", "run-20")
     assert (up.status, up.run_id) == ("improvement", "run-34")
     assert " in the night of 2026-11-21" in down.sentence
 
 
 def test_one_night_is_suspected_but_no_regression() -> None:
-    change = only(find([series(level(7, math.log(0.7), COUNT - 1))]).changes)
+    change = only(find_changes([series(level(7, math.log(0.7), COUNT - 1))]).changes)
     assert (change.status, change.nights_after) == ("suspected", 1)
     assert "one night is no change point yet" in change.sentence
-    assert only(find([series(level(7, math.log(1.4), COUNT - 1))]).changes).status == "suspected"
+    assert only(find_changes([series(level(7, math.log(1.4), COUNT - 1))]).changes).status == "suspected"
 
 
 def test_more_series_need_a_stricter_threshold() -> None:
     weak = series(level(8, math.log(0.98), COUNT - 3))
     stable = [series(level(100 + n)) for n in range(60)]
-    alone, among = only(find([weak]).changes), find([weak, *stable[:4]]).changes
+    alone, among = only(find_changes([weak]).changes), find_changes([weak, *stable[:4]]).changes
     assert only(among).p_adjusted == pytest.approx(5 * alone.p_adjusted)
-    assert find([weak, *stable * 9]).changes == ()
+    assert find_changes([weak, *stable * 9]).changes == ()
 
 
 def test_interval_of_visits_that_includes_zero_is_no_change() -> None:
     one = series(level(9, math.log(0.93), COUNT - 3, noise=0.005))
     unsure = replace(one, nights=tuple(replace(night, error=0.05) for night in one.nights))
-    assert only(find([one]).changes).status == "regression"
-    assert find([unsure]).changes == ()
+    assert only(find_changes([one]).changes).status == "regression"
+    assert find_changes([unsure]).changes == ()
 
 
 def test_empty_history_has_no_changes() -> None:
-    assert find([]).changes == ()
-    assert find([series([1.0])]).changes == ()
-    assert find([series([1.0, 5.0, 1.0])]).sight is None
+    assert find_changes([]).changes == ()
+    assert find_changes([series([1.0])]).changes == ()
+    assert find_changes([series([1.0, 5.0, 1.0])]).sight is None
 
 
 @given(st.lists(st.lists(st.floats(-50, 50), max_size=30), max_size=4), st.floats(0.01, 0.9))
 def test_change_status_is_consistent_for_any_values(many: list[list[float]], limit: float) -> None:
-    for change in find([series(values) for values in many if values], limit).changes:
+    for change in find_changes([series(values) for values in many if values], limit).changes:
         assert change.low <= change.change <= change.high
         assert change.p_adjusted < 0.05
         assert change.change != 0
@@ -145,12 +151,12 @@ def changed(dataplane: str, shift: float = -0.13, since: int = 36, metric: Compa
 
 def test_common_change_of_all_others_is_attributed_to_the_baseline() -> None:
     others = ["nftables", "ebpf", "ebpf-dsr"]
-    note = only_text(of_the_baseline(find([changed(name) for name in others]).changes, others))
+    note = only_text(baseline_changes(find_changes([changed(name) for name in others]).changes, others))
     assert note.startswith("iptables may be what changed in the night of 2026-12-07 (run run-36)")
     assert "pod-to-service tcp" in note
     unlike = [changed("nftables"), changed("ebpf", 0.13), changed("ebpf-dsr")]
-    assert of_the_baseline(find(unlike).changes, others) == ()
-    assert of_the_baseline(find([changed("ebpf")]).changes, ["ebpf"]) == ()
+    assert baseline_changes(find_changes(unlike).changes, others) == ()
+    assert baseline_changes(find_changes([changed("ebpf")]).changes, ["ebpf"]) == ()
 
 
 def only_text(found: tuple[str, ...]) -> str:
@@ -162,12 +168,12 @@ def only_text(found: tuple[str, ...]) -> str:
 
 
 def test_every_status_has_its_heading() -> None:
-    assert set(telling.KINDS) == set(get_args(Status))
-    assert set(telling.LOUD) < set(telling.KINDS)
+    assert set(change_groups.KINDS) == set(get_args(Status))
+    assert set(change_groups.LOUD) < set(change_groups.KINDS)
 
 
 def test_changes_are_sorted_by_news_and_grouped_by_night() -> None:
-    found = find(
+    found = find_changes(
         [
             changed("old", since=20),
             changed("new"),
@@ -178,7 +184,7 @@ def test_changes_are_sorted_by_news_and_grouped_by_night() -> None:
             changed("lone", -0.4, COUNT - 1),
         ]
     )
-    told = telling.groups(found.changes)
+    told = change_groups.group_changes(found.changes)
     assert [(group.kind, group.dataplane) for group in told] == [
         ("regression", "new"),
         ("suspected", "lone"),
@@ -192,11 +198,11 @@ def test_changes_are_sorted_by_news_and_grouped_by_night() -> None:
 
 
 def test_alarm_names_the_clearest_regression_and_counts_the_rest() -> None:
-    found = find([changed("ebpf"), changed("nftables", -0.3)]).changes
-    sentence = telling.alarm(found)
+    found = find_changes([changed("ebpf"), changed("nftables", -0.3)]).changes
+    sentence = change_groups.regression_alarm(found)
     assert sentence.count(".") >= 1
     assert sentence.endswith("; 1 more such change.")
     assert "the night of 2026-12-07 (run run-36)" in sentence
-    assert telling.alarm([]) == ""
+    assert change_groups.regression_alarm([]) == ""
     beside = [replace(change, beside=("kernel 6.18.5 → 6.18.6",)) for change in found]
-    assert "(that night: kernel 6.18.5 → 6.18.6)" in telling.alarm(beside)
+    assert "(that night: kernel 6.18.5 → 6.18.6)" in change_groups.regression_alarm(beside)

@@ -7,12 +7,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from analysis import charts, run
+from analysis import charts
 from analysis.charts import Chart, Data
 from analysis.charts._data import frame as to_frame
 from analysis.charts._svg import to_svg
 from analysis.charts._theme import INKS, LOOKS, WIDE, Look
-from analysis.metrics import METRICS
+from analysis.stats import run
+from analysis.stats.metrics import METRICS
 from steps.catalogue.dataplanes import DATAPLANES
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise
@@ -27,7 +28,7 @@ HERE = Path(charts.__file__).parent
 
 def opened(root: Path, *recipes: Recipe) -> Data:
     con = synthetic.database(root, *recipes)
-    return Data(con, run.load(con, recipes[0].run_id), summarise(con, recipes[0].run_id).comparisons)
+    return Data(con, run.load_run(con, recipes[0].run_id), summarise(con, recipes[0].run_id).comparisons)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def test_trend_chart_marks_the_night_of_a_change_point(look: Look, tmp_path: Pat
     con = synthetic.database(tmp_path, *runs)
     said = summarise(con, "night-23")
     assert "suspected" in {change.status for change in said.changes}, "and is not marked, for it may be one night's"
-    data = Data(con, run.load(con, "night-23"), said.comparisons, said.changes)
+    data = Data(con, run.load_run(con, "night-23"), said.comparisons, said.changes)
     chart = next(c for c in ALL if of_chart(c) == "trend")
     frame = chart.frame(data)
     marks = [row for row in frame.to_pylist() if row["size"] is not None]
@@ -174,9 +175,9 @@ def test_no_chart_code_names_a_dataplane(path: Path) -> None:
 
 
 def test_views_are_unfiltered_again_after_drawing(data: Data) -> None:
-    before = run.rows(data.con, "select count(distinct run_id) as n from visit_means")
+    before = run.query_rows(data.con, "select count(distinct run_id) as n from visit_means")
     charts.draw_all(ALL[:1], data)
-    assert run.rows(data.con, "select count(distinct run_id) as n from visit_means") == before == [{"n": 2}]
+    assert run.query_rows(data.con, "select count(distinct run_id) as n from visit_means") == before == [{"n": 2}]
 
 
 def test_chart_draws_a_user_supplied_frame() -> None:

@@ -5,9 +5,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.compare import compare_all
 from analysis.domain import Cell
-from analysis.metrics import BY_NAME, COMPARED
+from analysis.stats.comparison import compare_all
+from analysis.stats.metrics import BY_NAME, COMPARED
 
 TCP, UDP = Cell("p", "iperf3", "tcp", "forward"), Cell("p", "iperf3", "udp", "forward")
 CELLS = {TCP: "p tcp", UDP: "p udp", Cell("q", "tcp_connect", "tcp", "reverse"): "q connect reverse"}

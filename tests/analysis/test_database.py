@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from analysis import database
-from analysis.errors import BadInput, Unfit
-from analysis.schema import TABLES, arrow_schema
-from analysis.store import Store
-from analysis.view_statements import VIEWS
+from analysis.errors import BadInput, Unsupported
+from analysis.sql import database
+from analysis.sql.view_statements import VIEWS
+from analysis.store.schema import TABLES, arrow_schema
+from analysis.store.store import Store
 from tests.analysis import synthetic
 
 NAMES = [question.name for question in database.questions()]
@@ -59,18 +59,18 @@ def test_empty_store_has_every_view_without_rows(tmp_path: Path) -> None:
 def test_every_query_works_on_an_empty_store(name: str, tmp_path: Path) -> None:
     (question,) = (q for q in database.questions() if q.name == name)
     assert "?" in question.question
-    assert database.ask(database.connect(Store(str(tmp_path))), name).num_rows == 0
+    assert database.answer_question(database.connect(Store(str(tmp_path))), name).num_rows == 0
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_query_has_rows_for_a_run(name: str, con: database.Connection) -> None:
-    assert database.ask(con, name).num_rows > 0
+    assert database.answer_question(con, name).num_rows > 0
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_query_mixes_environments(name: str, con: database.Connection, tmp_path: Path) -> None:
-    alone = database.ask(database.connect(filled(tmp_path, LAB)), name).to_pylist()
-    both = database.ask(con, name).to_pylist()
+    alone = database.answer_question(database.connect(filled(tmp_path, LAB)), name).to_pylist()
+    both = database.answer_question(con, name).to_pylist()
     assert {row["environment"] for row in alone} == {"lab"}
     assert [comparable(row) for row in both if row["environment"] == "lab"] == [comparable(row) for row in alone]
 
@@ -149,7 +149,7 @@ def test_trend_query_is_ordered_by_time_and_takes_a_path(tmp_path: Path) -> None
     recipes = [
         synthetic.Recipe(run_id=f"n{n}", rounds=2, started_at=LAB.started_at.replace(day=9 - n)) for n in range(3)
     ]
-    answer = database.ask(
+    answer = database.answer_question(
         database.connect(filled(tmp_path, *recipes)), "trend", topology="pod-to-pod", dataplane="beta"
     )
     assert answer["run_id"].to_pylist() == ["n2", "n1", "n0"]
@@ -157,7 +157,7 @@ def test_trend_query_is_ordered_by_time_and_takes_a_path(tmp_path: Path) -> None
 
 
 def test_failures_query_has_the_error(con: database.Connection) -> None:
-    reasons = {row["reason"] for row in database.ask(con, "failures", run_id="lab-1").to_pylist()}
+    reasons = {row["reason"] for row in database.answer_question(con, "failures", run_id="lab-1").to_pylist()}
     assert reasons == {
         "iperf3: unable to connect to server: Connection refused",
         "no sign on node-b told which dataplane carried the traffic",
@@ -167,14 +167,14 @@ def test_failures_query_has_the_error(con: database.Connection) -> None:
 def test_dsr_query_separates_return_paths(con: database.Connection) -> None:
     found = {
         row["dataplane"]: row["nat_bytes_per_payload_byte"]
-        for row in database.ask(con, "dsr", run_id="prod-1").to_pylist()
+        for row in database.answer_question(con, "dsr", run_id="prod-1").to_pylist()
     }
     assert found["delta"] < 0.1
     assert found["alpha"] > 0.9
 
 
 def test_evidence_view_has_one_sign_per_row(con: database.Connection) -> None:
-    found = database.ask(con, "evidence", run_id="lab-1").to_pylist()
+    found = database.answer_question(con, "evidence", run_id="lab-1").to_pylist()
     assert len(found) == 8 * 4
     assert [row["moment"] for row in found[:4]] == ["before", "before", "after", "after"]
     assert {row["proof"] for row in found if row["visit"] == 3} == {"unproven"}
@@ -203,9 +203,9 @@ def test_invalid_sql_is_a_problem(sql: str, says: str, tmp_path: Path) -> None:
 
 def test_unknown_query_is_named_with_known_ones(con: database.Connection) -> None:
     with pytest.raises(BadInput, match="there is no question 'trnd'; did you mean trend"):
-        database.ask(con, "trnd")
+        database.answer_question(con, "trnd")
     with pytest.raises(BadInput, match="the question trend has no parameter 'path'; it has dataplane, environment"):
-        database.ask(con, "trend", path="x")
+        database.answer_question(con, "trend", path="x")
 
 
 def test_store_rewritten_during_a_query_is_an_error_and_can_be_reopened(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_store_rewritten_during_a_query_is_an_error_and_can_be_reopened(tmp_path
     rows = synthetic.rows(LAB)
     rows["trials"][0]["error"] = "changed"
     store.write(LAB.run_id, rows)
-    with pytest.raises(Unfit, match="rewritten meanwhile; ask again"):
+    with pytest.raises(Unsupported, match="rewritten meanwhile; ask again"):
         database.query(con, "select * from trials")
     assert database.query(database.connect(store), "select * from trials").num_rows == len(rows["trials"])
 

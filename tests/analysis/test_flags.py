@@ -10,18 +10,20 @@ from typing import Any
 
 import pytest
 
-from analysis import charts, database, flags, metrics, report, run
+from analysis import charts, flags, report
 from analysis.charts import Chart, Data
-from analysis.figures import key_figures
+from analysis.console.terminal import Terminal
 from analysis.flags import FLAGS, KINDS, MARKED, NODE_FIELDS, Kind
 from analysis.report import tables
-from analysis.schema import NODE_USAGE, TRIALS
-from analysis.store import Store
-from analysis.summary import Summary, from_json, to_json
-from analysis.terminal import Terminal
+from analysis.sql import database
+from analysis.stats import metrics, run
+from analysis.store.schema import NODE_USAGE, TRIALS
+from analysis.store.store import Store
+from analysis.summary.key_metrics import key_figures
+from analysis.summary.summary import Summary, from_json, to_json
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise
-from workflows.answers import show
+from workflows.cli.summary_table import print_summary
 
 COLUMNS = {kind: [name for m in metrics.METRICS if m.kind == kind for name in m.columns] for kind in KINDS}
 
@@ -63,7 +65,7 @@ def spoilt(kind: Kind, *, by: float | None) -> Change:
     """Multiplies the figures of a kind in flagged trials, or takes them away."""
 
     def change(trial: dict[str, Any]) -> None:
-        if not flags.voids(trial["flags"], kind):
+        if not flags.voided_kinds(trial["flags"], kind):
             return
         for name in COLUMNS[kind]:
             trial[name] = None if by is None or trial[name] is None else trial[name] * by
@@ -79,8 +81,8 @@ def spoilt(kind: Kind, *, by: float | None) -> Change:
 def answers(con: database.Connection) -> dict[str, Any]:
     """Everything that the run is turned into, as text."""
     said = summarise(con, "run-1")
-    data = Data(con, run.load(con, "run-1"), said.comparisons, said.changes)
-    found: dict[str, Any] = {q.name: database.ask(con, q.name).to_pylist() for q in database.questions()}
+    data = Data(con, run.load_run(con, "run-1"), said.comparisons, said.changes)
+    found: dict[str, Any] = {q.name: database.answer_question(con, q.name).to_pylist() for q in database.questions()}
     with charts._data.narrowed(con, "run-1"):
         found |= {chart.name: chart.frame(data).to_pylist() for chart in charts.catalogue()}
     directions = dict.fromkeys(synthetic.BASE_BPS, "forward")
@@ -108,8 +110,10 @@ def test_value_voided_by_a_flag_is_in_no_query(flag: flags.Flag, tmp_path: Path)
 
 def test_trials_table_keeps_flagged_values(tmp_path: Path) -> None:
     con = opened(tmp_path, every(1, "steal"))
-    kept = run.rows(con, "select count(cpu_s_per_gbit) as n, count(nodes[1].busy_ratio) as busy from trials")
-    used = run.rows(con, "select count(cpu_s_per_gbit) as n, count(nodes[1].busy_ratio) as busy from measurements")
+    kept = run.query_rows(con, "select count(cpu_s_per_gbit) as n, count(nodes[1].busy_ratio) as busy from trials")
+    used = run.query_rows(
+        con, "select count(cpu_s_per_gbit) as n, count(nodes[1].busy_ratio) as busy from measurements"
+    )
     assert (kept[0]["n"], kept[0]["busy"], used) == (72, 84, [{"n": 0, "busy": 0}])
 
 
@@ -119,13 +123,15 @@ def test_flags_agree_between_database_and_python(tmp_path: Path) -> None:
     for flag in [*(flag.name for flag in FLAGS), "never-seen: for a reason"]:
         for kind in KINDS:
             for carried in ([flag], [f"{flag}: why"], [], None, ["udp-fragments", flag]):
-                row = run.rows(con, sql, f=carried, k=kind)
-                assert row == [{"voids": flags.voids(carried, kind), "marks": flags.marks(carried, kind)}], carried
+                row = run.query_rows(con, sql, f=carried, k=kind)
+                assert row == [
+                    {"voids": flags.voided_kinds(carried, kind), "marks": flags.marked_kinds(carried, kind)}
+                ], carried
 
 
 def test_unknown_flag_marks_all_values_and_voids_none() -> None:
-    assert all(flags.marks(["uneven-moons"], kind) for kind in KINDS)
-    assert not any(flags.voids(["uneven-moons"], kind) for kind in KINDS)
+    assert all(flags.marked_kinds(["uneven-moons"], kind) for kind in KINDS)
+    assert not any(flags.voided_kinds(["uneven-moons"], kind) for kind in KINDS)
     assert flags.meaning_of("uneven-moons") == "see the trial's row"
 
 
@@ -142,7 +148,7 @@ def test_every_trial_column_has_a_flag_kind() -> None:
 def test_every_metric_has_flag_counts(tmp_path: Path) -> None:
     con = opened(tmp_path, every(5, "foreign-cpu"), every(7, "steal"))
     for kind in {metric.kind for metric in metrics.COMPARED}:
-        (found,) = run.rows(
+        (found,) = run.query_rows(
             con, f"select sum({kind}_flagged)::int as flagged, sum({kind}_left_out)::int as gone from visit_means"
         )
         gone = 12 if kind == "cpu" else 0
@@ -168,7 +174,7 @@ def flagged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Conne
 @pytest.fixture(scope="module")
 def flagged_data(flagged: database.Connection) -> Data:
     said = summarise(flagged, "run-1")
-    return Data(flagged, run.load(flagged, "run-1"), said.comparisons, said.changes)
+    return Data(flagged, run.load_run(flagged, "run-1"), said.comparisons, said.changes)
 
 
 @pytest.mark.parametrize("name", sorted({q.name for q in database.questions()} - QUESTIONS_OF_VISITS))
@@ -176,7 +182,7 @@ def test_query_of_values_counts_flagged_trials(
     name: str, plain: database.Connection, flagged: database.Connection
 ) -> None:
     def touched(con: database.Connection) -> int:
-        found = database.ask(con, name)
+        found = database.answer_question(con, name)
         counts = [n for n in found.column_names if re.search(r"flagged|left_out", n)]
         assert counts
         return sum(row[n] or 0 for row in found.to_pylist() for n in counts)
@@ -195,14 +201,14 @@ def test_chart_with_flagged_trials_has_a_mark_and_its_legend(chart: Chart, flagg
 
 def test_chart_without_flagged_trials_has_no_mark(plain: database.Connection) -> None:
     said = summarise(plain, "run-1")
-    data = Data(plain, run.load(plain, "run-1"), said.comparisons, said.changes)
+    data = Data(plain, run.load_run(plain, "run-1"), said.comparisons, said.changes)
     for drawing in charts.draw_all(charts.catalogue(), data):
         assert MARKED not in drawing.reading + "".join(drawing.variants)
 
 
 def printed(said: Summary) -> str:
     console = Terminal(record=True, width=100, file=io.StringIO())
-    show(said, console)
+    print_summary(said, console)
     return console.export_text()
 
 
@@ -248,17 +254,17 @@ def test_cpu_columns_flag_keeps_the_busy_ratio(tmp_path: Path) -> None:
     con = opened(tmp_path, every(1, "cpu-columns"))
     said = summarise(con, "run-1")
     assert not any(c.doubts.mark for c in said.comparisons)
-    (used,) = run.rows(con, "select count(busy_ratio) as busy, count(softirq_ratio) as modes from node_usage")
+    (used,) = run.query_rows(con, "select count(busy_ratio) as busy, count(softirq_ratio) as modes from node_usage")
     assert (used["busy"], used["modes"]) == (84, 0)
-    (drawing,) = (d for d in charts.draw_all(charts.catalogue(), Data(con, run.load(con, "run-1"), said.comparisons))
-                  if d.name == "cpu_by_mode")  # fmt: skip
+    data = Data(con, run.load_run(con, "run-1"), said.comparisons)
+    (drawing,) = (d for d in charts.draw_all(charts.catalogue(), data) if d.name == "cpu_by_mode")
     assert drawing.variants == ()
 
 
 def test_trials_table_of_the_report_marks_flagged_and_voided_values(tmp_path: Path) -> None:
     con = opened(tmp_path, every(5, "steal"), every(7, "udp-counters"))
     said = summarise(con, "run-1")
-    data = Data(con, run.load(con, "run-1"), said.comparisons, said.changes)
+    data = Data(con, run.load_run(con, "run-1"), said.comparisons, said.changes)
     found = tables.trials(data)
     place = {header: number for number, header in enumerate(found["headers"])}
     for row in found["folds"][0]["rows"]:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from analysis import history, metrics, run
-from analysis.database import connect
-from analysis.history import differences
-from analysis.store import Store
-from analysis.summary import Summary, from_json, to_json
+from analysis.sql.database import connect
+from analysis.stats import history, metrics, run
+from analysis.stats.history import provenance_differences
+from analysis.store.store import Store
+from analysis.summary.summary import Summary, from_json, to_json
+from steps.catalogue.option_fields import Option
 from steps.catalogue.options import NOT_METHOD, OPTIONS, method
-from steps.options import Option
-from steps.settings import choose
+from steps.settings.settings import choose_settings
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, nights, summarise
 from tests.options import another
@@ -148,7 +148,7 @@ def test_second_night_is_too_few_for_a_change(tmp_path: Path) -> None:
 
 def names(root: Path, *others: Recipe, last: Recipe = SMALL) -> list[str]:
     con = synthetic.database(root, *others, last)
-    return list(history.comparable(con, run.load(con, last.run_id), method))
+    return list(history.comparable_runs(con, run.load_run(con, last.run_id), method))
 
 
 def test_history_is_of_the_same_environment_and_trigger(tmp_path: Path) -> None:
@@ -187,12 +187,12 @@ def test_changed_method_starts_a_new_history(parameter: str, value: object, comp
     other["runs"][0]["parameters"] = json.dumps(parameters)
     store.write("other", other)
     con = connect(store)
-    assert ("other" in history.comparable(con, run.load(con, "run-1"), method)) == compared
+    assert ("other" in history.comparable_runs(con, run.load_run(con, "run-1"), method)) == compared
 
 
 def in_store(root: Path, name: str, options: str, *lacking: str, environment: str = "lab") -> Store:
     """A run of these options, an hour older than `run-1`, without the options that did not exist when it was stored."""
-    settings = choose(profile="quick", options=options, environment=environment).model_dump(mode="json")
+    settings = choose_settings(profile="quick", options=options, environment=environment).model_dump(mode="json")
     rows = synthetic.rows(replace(SMALL, run_id=name, started_at=SMALL.started_at - timedelta(hours=name != "run-1")))
     rows["runs"][0]["environment"] = environment
     parameters = json.loads(rows["runs"][0]["parameters"]) | settings
@@ -210,14 +210,14 @@ def test_history_counts_a_run_without_a_newer_option_as_its_default(
     in_store(tmp_path, "before", "", option.field, environment=environment)
     store = in_store(tmp_path, "run-1", "", environment=environment)
     con = connect(store)
-    assert list(history.comparable(con, run.load(con, "run-1"), method)) == ["before", "run-1"]
+    assert list(history.comparable_runs(con, run.load_run(con, "run-1"), method)) == ["before", "run-1"]
 
 
 @pytest.mark.parametrize("option", CHANGING, ids=lambda option: option.name)
 def test_history_leaves_out_a_run_without_an_option_that_is_chosen_otherwise(option: Option, tmp_path: Path) -> None:
     in_store(tmp_path, "before", "", option.field)
     con = connect(in_store(tmp_path, "run-1", f"{option.name}={another(option)}"))
-    assert list(history.comparable(con, run.load(con, "run-1"), method)) == ["run-1"]
+    assert list(history.comparable_runs(con, run.load_run(con, "run-1"), method)) == ["run-1"]
 
 
 def test_method_fingerprint_ignores_non_method_parameters() -> None:
@@ -235,7 +235,7 @@ def test_history_is_limited_to_the_latest_quarter(tmp_path: Path) -> None:
         rows = synthetic.rows(recipe) | {"visits": [], "trials": []}
         store.write(recipe.run_id, rows)
     con = connect(store)
-    found = list(history.comparable(con, run.load(con, f"night-{history.MOST_NIGHTS + 4}"), method))
+    found = list(history.comparable_runs(con, run.load_run(con, f"night-{history.MOST_NIGHTS + 4}"), method))
     assert (len(found), found[0], found[-1]) == (history.MOST_NIGHTS, "night-05", "night-94")
 
 
@@ -244,11 +244,11 @@ def test_history_is_limited_to_the_latest_quarter(tmp_path: Path) -> None:
 
 def test_night_value_is_the_geometric_mean_of_paired_rounds(tmp_path: Path) -> None:
     con = synthetic.database(tmp_path, *nights(2, {}, CLUSTER))
-    about = run.load(con, "night-01")
-    found = history.series_of(con, about, ["night-00", "night-01"])
+    about = run.load_run(con, "night-01")
+    found = history.nightly_series(con, about, ["night-00", "night-01"])
     itself = next(s for s in found if (s.metric.name, s.cell.topology, s.dataplane, s.against) == KEY)
     ratio = next(s for s in found if (s.metric.name, s.cell.topology, s.dataplane, s.against) == (*KEY[:3], "alpha"))
-    (truth,) = run.rows(
+    (truth,) = run.query_rows(
         con,
         """select avg(ln(g.received_bps)) as itself, avg(ln(g.received_bps / a.received_bps)) as ratio,
                   stddev_samp(ln(g.received_bps / a.received_bps)) / 2 as error
@@ -268,7 +268,7 @@ def test_every_metric_has_a_history(environment: str, tmp_path: Path) -> None:
     cells = (*SMALL.cells, ("pod-to-service", "connect", "forward"))
     recipes = nights(2, {}, replace(SMALL, environment=environment, cells=cells))
     con = synthetic.database(tmp_path, *recipes)
-    found = history.series_of(con, run.load(con, "night-01"), ["night-00", "night-01"])
+    found = history.nightly_series(con, run.load_run(con, "night-01"), ["night-00", "night-01"])
     lab = environment == "lab"
     assert {s.metric.name for s in found} == {m.name for m in metrics.COMPARED if m.in_lab or not lab}
     assert {s.against for s in found} == ({"alpha"} if lab else {None, "alpha"})
@@ -299,13 +299,13 @@ def test_zero_throughput_visit_does_not_break_the_history(tmp_path: Path) -> Non
             rows["trials"][0]["received_bps"] = 0.0
         store.write(recipe.run_id, rows)
     con = connect(store)
-    found = history.series_of(con, run.load(con, "night-02"), ["night-00", "night-01", "night-02"])
+    found = history.nightly_series(con, run.load_run(con, "night-02"), ["night-00", "night-01", "night-02"])
     assert {len(s.nights) for s in found if s.metric.name == "received_bps"} == {2, 3}
 
 
 def test_changed_provenance_is_summarised() -> None:
     before = {"kernel": "6.1", "cores": 2, "mtu": {"eth0": 1500}, "gone": 1, "same": None}
     after = {"kernel": "6.2", "cores": 2, "mtu": {"eth0": 1450}, "new": 1, "same": None}
-    assert differences(before, after) == ["kernel 6.1 → 6.2", "mtu changed"]
+    assert provenance_differences(before, after) == ["kernel 6.1 → 6.2", "mtu changed"]
     many = {f"fact_{n}": n for n in range(9)}
-    assert differences(many, dict.fromkeys(many, -1))[-1] == "5 more"
+    assert provenance_differences(many, dict.fromkeys(many, -1))[-1] == "5 more"

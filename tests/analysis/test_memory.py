@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from analysis import memory
-from analysis.errors import Unfit
-from analysis.trouble import of_resources
+from analysis.errors import Unsupported
+from analysis.store.storage_errors import resource_error
 
 
 @pytest.mark.parametrize(
@@ -23,9 +23,9 @@ def test_memory_limit_too_low(
     query: bool,  # noqa: FBT001
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, resource.RLIM_INFINITY))
-    assert (memory.too_little() is None, memory.doubt() is None) == (report, query)
+    assert (memory.shortage() is None, memory.memory_limit_warning() is None) == (report, query)
     if not report:
-        with pytest.raises(Unfit, match=rf"ulimit -v {limit // 1024}\).* type `ulimit -v unlimited`\.$"):
+        with pytest.raises(Unsupported, match=rf"ulimit -v {limit // 1024}\).* type `ulimit -v unlimited`\.$"):
             memory.require()
 
 
@@ -39,7 +39,7 @@ def test_memory_limit_too_low(
     ],
 )
 def test_out_of_memory_error_names_a_remedy(error: Exception, sentence: str) -> None:
-    found = of_resources(error)
+    found = resource_error(error)
     assert found is not None
     assert found.startswith(sentence)
     assert "ulimit" in found
@@ -47,14 +47,14 @@ def test_out_of_memory_error_names_a_remedy(error: Exception, sentence: str) -> 
 
 def test_other_errors_are_not_translated() -> None:
     for error in (OSError(2, "No such file"), RuntimeError("a bug"), ImportError("no module named x")):
-        assert of_resources(error) is None
+        assert resource_error(error) is None
 
 
 @pytest.mark.parametrize(("limit", "pool"), [(4 * 2**30, "system"), (resource.RLIM_INFINITY, None)])
 def test_under_a_limit_arrow_reserves_no_addresses_that_threads_need(limit: int, pool: str | None) -> None:
     lines = (
         f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({limit}, resource.RLIM_INFINITY))",
-        "from workflows.command_line import main; main(['plan', '--profile', 'smoke'])",
+        "from workflows.cli.app import main; main(['plan', '--profile', 'smoke'])",
         "import pyarrow; print(pyarrow.default_memory_pool().backend_name)",
     )
     own = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}

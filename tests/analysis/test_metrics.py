@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from analysis.metrics import BY_NAME, LEADING, METRICS
-from analysis.schema import TRIALS
+from analysis.stats.metrics import BY_NAME, LEADING, METRICS
+from analysis.store.schema import TRIALS
 from tests.analysis import synthetic
 
 ROOT = Path(__file__).parents[2]
@@ -39,29 +39,33 @@ TOY = """
 """
 SHOW = """
 import io, json, sys
-from analysis import charts, database, figures, history, report, run
+from analysis import charts, report
+from analysis.sql import database
+from analysis.summary import key_metrics
+from analysis.stats import history, run
 from analysis.charts import Data
 from analysis.report import tables
-from analysis.store import Store
-from analysis.summary import summarise, to_json
-from analysis.terminal import Terminal
-from workflows import answers, metrics
+from analysis.store.store import Store
+from analysis.summary.summary import summarise, to_json
+from analysis.console.terminal import Terminal
+from workflows.cli import summary_table
+from workflows.template import metrics
 with database.connect(Store(sys.argv[1])) as con:
-    about = run.load(con, "night-01")
+    about = run.load_run(con, "night-01")
     said = summarise(con, about.run_id)
     data = Data(con, about, said.comparisons)
     terminal = io.StringIO()
-    answers.show(said, Terminal(terminal, width=100))
+    summary_table.print_summary(said, Terminal(terminal, width=100))
     print(json.dumps({
-        "view": run.rows(con, "select datagrams_per_s as d from visit_means where transport = 'udp'")[0]["d"],
+        "view": run.query_rows(con, "select datagrams_per_s as d from visit_means where transport = 'udp'")[0]["d"],
         "table": tables.trials(data)["headers"],
         "chart": charts.draw(next(c for c in charts.catalogue() if c.name == "datagrams"), data).variants[0],
         "report": report.render(con, about.run_id, said),
         "terminal": terminal.getvalue(),
         "verdict": to_json(said),
-        "nights": sorted({s.metric.name for s in history.series_of(con, about, ["night-00", "night-01"])}),
-        "key": sorted(figures.key_figures(con, about.run_id, {"pod-to-service": "forward"})),
-        "argo": sorted({gauge.name for gauge in metrics.build()}),
+        "nights": sorted({s.metric.name for s in history.nightly_series(con, about, ["night-00", "night-01"])}),
+        "key": sorted(key_metrics.key_figures(con, about.run_id, {"pod-to-service": "forward"})),
+        "argo": sorted({gauge.name for gauge in metrics.build_metrics()}),
     }))
 """
 
@@ -70,7 +74,7 @@ def test_a_metric_that_is_added_as_one_entry_is_everywhere(tmp_path: Path) -> No
     shutil.copytree(ROOT / "analysis", tmp_path / "tree/analysis")
     for name in ("steps", "workflows"):
         (tmp_path / "tree" / name).symlink_to(ROOT / name)
-    entries = tmp_path / "tree/analysis/metrics.py"
+    entries = tmp_path / "tree/analysis/stats/metrics.py"
     head, beginning, rest = entries.read_text().partition("METRICS: Final[tuple[Metric, ...]] = (\n")
     last = rest.index("\n)\n")
     entries.write_text(f"{head}{beginning}{rest[:last]}{TOY}{rest[last + 1 :]}")

@@ -12,9 +12,9 @@ import pytest
 
 from analysis import report
 from analysis.charts import catalogue
-from analysis.database import connect
 from analysis.errors import BadInput
-from analysis.store import Store
+from analysis.sql.database import connect
+from analysis.store.store import Store
 from steps.catalogue.options import defaults
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise

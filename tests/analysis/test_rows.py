@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis import database
 from analysis.errors import BadInput
-from analysis.rows import KEYS, to_table
-from analysis.schema import TABLES, arrow_schema
-from analysis.store import Store
+from analysis.sql import database
+from analysis.store.arrow import KEYS, to_table
+from analysis.store.schema import TABLES, arrow_schema
+from analysis.store.store import Store
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.random import Generator
 
-from analysis import segments
-from analysis.segments import LEAST, RECENT, Levels, Values, correlation, cuts, levels, scale
-from analysis.statistics import SIGNIFICANCE
+from analysis.stats import change_points
+from analysis.stats.change_points import LEAST, RECENT, Levels, Values, correlation, levels, scale, segment_starts
+from analysis.stats.intervals import SIGNIFICANCE
 
 NIGHTS = 60
 SERIES = 20
@@ -57,7 +57,7 @@ def price(values: list[float], starts: list[int], penalty: float) -> float:
 @given(st.lists(st.floats(-9, 9).map(lambda x: round(x, 3)), min_size=4, max_size=10), st.floats(0.1, 9))
 def test_change_points_are_optimal(values: list[float], penalty: float) -> None:
     best = min(price(values, starts, penalty) for starts in partitions(len(values)) if starts[-1] < len(values))
-    assert price(values, cuts(values, penalty), penalty) == pytest.approx(best, abs=1e-9)
+    assert price(values, segment_starts(values, penalty), penalty) == pytest.approx(best, abs=1e-9)
 
 
 @given(st.integers(0, 10_000), st.floats(-20, 20), st.integers(2, 20))
@@ -137,7 +137,7 @@ def test_noise_estimate_ignores_change_points_and_outliers() -> None:
         values[::15] += 0.6
         found.append(scale(values))
     assert np.median(found) == pytest.approx(NOISE, rel=0.2)
-    assert scale([0.0] * 9) == segments.FLOOR
+    assert scale([0.0] * 9) == change_points.FLOOR
     assert scale([0.0] * 9, floor=0.02) == 0.02
 
 

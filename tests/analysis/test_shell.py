@@ -11,10 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from analysis import shell
-from analysis.show import MOST_ROWS, show
-from analysis.store import Store
-from analysis.terminal import Terminal
+from analysis.console.terminal import Terminal
+from analysis.sql import shell
+from analysis.sql.table_output import MOST_ROWS, print_table
+from analysis.store.store import Store
 from tests.analysis.stored import rows
 
 
@@ -42,7 +42,8 @@ def store(tmp_path: Path) -> Store:
 def session(store: Store, *lines: str, terminal: bool = False) -> str:
     out = io.StringIO()
     assert (
-        shell.run(store, Terminal(file=out, width=200, force_terminal=terminal, color_system=None), typed(*lines)) == 0
+        shell.run_shell(store, Terminal(file=out, width=200, force_terminal=terminal, color_system=None), typed(*lines))
+        == 0
     )
     return out.getvalue()
 
@@ -80,7 +81,7 @@ def test_open_command_shows_new_runs(store: Store) -> None:
     steps: list[Callable[[], str]] = [lambda: count, write, lambda: count, lambda: ".quit"]
     lines = iter(steps)
     out = io.StringIO()
-    shell.run(store, Terminal(file=out), later)
+    shell.run_shell(store, Terminal(file=out), later)
     assert out.getvalue() == "n\n1\nn\n2\n"
 
 
@@ -97,13 +98,15 @@ def test_terminal_table_shows_null_not_zero(store: Store) -> None:
 
 def test_long_result_names_the_rows_left_out() -> None:
     out = io.StringIO()
-    show(pa.table({"n": range(MOST_ROWS + 5)}), Terminal(file=out, force_terminal=True, color_system=None, width=120))
+    print_table(
+        pa.table({"n": range(MOST_ROWS + 5)}), Terminal(file=out, force_terminal=True, color_system=None, width=120)
+    )
     assert f"5 more of {MOST_ROWS + 5} rows; add a LIMIT" in out.getvalue()
 
 
 def test_text_with_newlines_stays_on_one_line() -> None:
     out = io.StringIO()
-    show(pa.table({"a": ["x\ty\nz", None]}), Terminal(file=out))
+    print_table(pa.table({"a": ["x\ty\nz", None]}), Terminal(file=out))
     assert out.getvalue() == "a\nx y z\n\n"
 
 
@@ -112,9 +115,12 @@ def test_an_input_that_is_closed_or_no_text_is_read_to_its_end(
     store: Store, tmp_path: Path, standard_input: str
 ) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00;\n")
-    code = "import sys; from analysis import shell; from analysis.store import Store; shell.run(Store(sys.argv[1]))"
+    code = (
+        "import sys; from analysis.sql.shell import run_shell; from analysis.store.store import Store; "
+        "run_shell(Store(sys.argv[1]))"
+    )
     words = shlex.join([sys.executable, "-c", code, store.url])
-    environment = {**os.environ, "PYTHONPATH": str(Path(shell.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(shell.__file__).parents[2])}
     done = subprocess.run(
         ["bash", "-c", f"{words} {standard_input}"],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
@@ -129,5 +135,5 @@ def test_an_input_that_fails_is_said_and_is_at_its_end(
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("builtins.input", fail)
-    assert shell.run(store) == 0
+    assert shell.run_shell(store) == 0
     assert capsys.readouterr().err == "The standard input can't be read: Input/output error.\n"

@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis import database, files, inventory, packing
-from analysis.errors import BadInput, Problem, Unfit
-from analysis.schema import SCHEMA_VERSION
-from analysis.store import Store
-from analysis.tables import digest, named, parquet
+from analysis.errors import BadInput, Problem, Unsupported
+from analysis.sql import database
+from analysis.store import compaction, inventory, object_storage
+from analysis.store.parquet import content_digest, file_name, to_parquet
+from analysis.store.schema import SCHEMA_VERSION
+from analysis.store.store import Store
 from tests.analysis.stored import rows, shown
 
 
@@ -69,7 +70,7 @@ def test_latest_row_wins_even_if_the_clock_was_set_back(store: Store, monkeypatc
             return datetime.now(tz) + timedelta(days=1)
 
     with monkeypatch.context() as patch:
-        patch.setattr("analysis.store.datetime", Tomorrow)
+        patch.setattr("analysis.store.store.datetime", Tomorrow)
         store.write("run-a", rows("run-a", "x"))
     monkeypatch.setattr(store.files, "delete", lambda _: None)  # as if killed before the old row was deleted
     store.write("run-a", rows("run-a", "y"))
@@ -109,7 +110,7 @@ def test_unknown_table_is_refused(store: Store) -> None:
 
 def pack(store: Store, keep_loose: int = 0) -> int:
     with store.files.lock():
-        return packing.pack(store.files, pack_at=1, keep_loose=keep_loose)
+        return compaction.compact(store.files, pack_at=1, keep_loose=keep_loose)
 
 
 def test_packing_changes_no_query_result(store: Store) -> None:
@@ -139,7 +140,7 @@ def test_a_packed_run_can_be_written_again_and_packed_again(store: Store) -> Non
 
 
 def test_write_packs_automatically(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.store.pack", lambda f: packing.pack(f, pack_at=5, keep_loose=1))
+    monkeypatch.setattr("analysis.store.store.compact", lambda f: compaction.compact(f, pack_at=5, keep_loose=1))
     for number in range(12):
         store.write(f"run-{number}", rows(f"run-{number}", "x"))
         assert len(store.files.list("runs")) < 8
@@ -160,9 +161,9 @@ def write_older(store: Store, run_id: str, version: int = SCHEMA_VERSION) -> Non
     (trials,) = (f"trials/{file.name}" for file in store.files.list("trials") if file.name.startswith(f"{run_id}."))
     table = pq.read_table(pa.BufferReader(store.files.read(trials))).drop_columns(["rtt_s", "nodes"])
     usage = pa.array([[{"node": "a", "busy_ratio": 0.5}]] * table.num_rows)
-    content = parquet([table.append_column("nodes", usage)])
+    content = to_parquet([table.append_column("nodes", usage)])
     store.files.delete(trials)
-    older = named("trials", run_id, digest(content))
+    older = file_name("trials", run_id, content_digest(content))
     store.files.put(older, content)
     (name,) = (f"runs/{file.name}" for file in store.files.list("runs") if file.name.startswith(f"{run_id}."))
     row = pq.read_table(pa.BufferReader(store.files.read(name)))
@@ -170,9 +171,9 @@ def write_older(store: Store, run_id: str, version: int = SCHEMA_VERSION) -> Non
     for column, value in ((inventory.FILES, [*children, older]), ("schema_version", version)):
         place = row.column_names.index(column)
         row = row.set_column(place, row.schema.field(place), pa.array([value], row.schema.field(place).type))
-    content = parquet([row])
+    content = to_parquet([row])
     store.files.delete(name)
-    store.files.put(named("runs", run_id, digest(content)), content)
+    store.files.put(file_name("runs", run_id, content_digest(content)), content)
 
 
 def test_column_added_later_reads_as_null(store: Store) -> None:
@@ -184,7 +185,7 @@ def test_column_added_later_reads_as_null(store: Store) -> None:
 
 
 def test_concurrent_writers_and_reader(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.store.pack", lambda f: packing.pack(f, pack_at=4, keep_loose=1))
+    monkeypatch.setattr("analysis.store.store.compact", lambda f: compaction.compact(f, pack_at=4, keep_loose=1))
     done = threading.Event()
     trouble: list[BaseException] = []
     seen = 0
@@ -265,11 +266,11 @@ def test_addresses_of_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_file_in_the_way_of_the_store(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("mine")
     store = Store(str(tmp_path / "results"))
-    with pytest.raises(Unfit, match=r"can't write .*: a file is in the way of a folder"):
+    with pytest.raises(Unsupported, match=r"can't write .*: a file is in the way of a folder"):
         store.check_writable()
-    with pytest.raises(Unfit, match="can't write"):
+    with pytest.raises(Unsupported, match="can't write"):
         store.write("run-a", rows("run-a", "x"))
-    with pytest.raises(Unfit, match="it is a file, not a folder"):
+    with pytest.raises(Unsupported, match="it is a file, not a folder"):
         database.connect(store)
     assert (tmp_path / "results").read_text() == "mine"
 
@@ -286,9 +287,9 @@ def nobody() -> Iterator[None]:
 
 
 def test_store_without_write_permission(tmp_path: Path, nobody: None) -> None:  # noqa: ARG001 - works by being there
-    with pytest.raises(Unfit, match="permission is refused; choose another RESULTS"):
+    with pytest.raises(Unsupported, match="permission is refused; choose another RESULTS"):
         Store("/etc/results").check_writable()
-    with pytest.raises(Unfit, match="permission is refused; choose another RESULTS"):
+    with pytest.raises(Unsupported, match="permission is refused; choose another RESULTS"):
         Store("/etc/results").write("run-a", rows("run-a", "x"))
 
 
@@ -299,9 +300,9 @@ def test_check_writable_leaves_nothing(store: Store) -> None:
 
 FILL = """
 import sys
-from analysis.errors import Unfit
-from analysis.schema import SCHEMA_VERSION
-from analysis.store import Store
+from analysis.errors import Unsupported
+from analysis.store.schema import SCHEMA_VERSION
+from analysis.store.store import Store
 from tests.analysis.stored import rows, shown
 store = Store(sys.argv[1])
 store.write("run-0", rows("run-0", "x"))
@@ -309,7 +310,7 @@ for number in range(1, 100):
     before = shown(store)
     try:
         store.write(f"run-{number}", rows(f"run-{number}", "x"))
-    except Unfit as error:
+    except Unsupported as error:
         print(error)
         assert shown(store) == before, "what was there is not there any more"
         break
@@ -331,7 +332,7 @@ def test_partial_file_is_ignored(store: Store) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
     try:
-        with pytest.raises(Unfit, match="the file would be larger than is allowed here"):
+        with pytest.raises(Unsupported, match="the file would be larger than is allowed here"):
             store.files.put("x", b"n" * 100)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -340,8 +341,8 @@ def test_partial_file_is_ignored(store: Store) -> None:
 
 
 def test_lock_held_by_a_stuck_writer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LOCK_S", 0)
-    with store.files.lock(), pytest.raises(Unfit, match="another process has been writing it"):
+    monkeypatch.setattr(object_storage, "LOCK_S", 0)
+    with store.files.lock(), pytest.raises(Unsupported, match="another process has been writing it"):
         Store(store.url).write("run-a", rows("run-a", "x"))
 
 
@@ -355,10 +356,10 @@ def test_report_is_stored_under_its_run_and_as_latest(store: Store) -> None:
 
 
 def test_run_is_stored_even_if_packing_fails(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: files.Files) -> int:
-        raise Unfit("no")
+    def refuse(_: object_storage.ObjectStorage) -> int:
+        raise Unsupported("no")
 
-    monkeypatch.setattr("analysis.store.pack", refuse)
+    monkeypatch.setattr("analysis.store.store.compact", refuse)
     store.write("run-a", rows("run-a", "x", verdict="{}"))
     assert shown(store) == {"run-a": ("x", "{}")}
 
@@ -381,7 +382,7 @@ def test_run_of_another_workflow_is_never_replaced(store: Store, packed: bool) -
     if packed:
         store.write("run-b", rows("run-b", "old"))
         with store.files.lock():
-            assert packing.pack(store.files, pack_at=2, keep_loose=0) == 2
+            assert compaction.compact(store.files, pack_at=2, keep_loose=0) == 2
     for uid in ("uid-2", None):
         with pytest.raises(Problem, match="has a run run-a that another workflow measured"):
             store.write("run-a", of(uid, "new"))
@@ -393,9 +394,9 @@ def test_run_of_another_workflow_is_never_replaced(store: Store, packed: bool) -
 def test_run_without_workflow_uid_is_read_and_rewritten(store: Store, tmp_path: Path) -> None:
     store.write("run-a", rows("run-a", "old"))
     (file,) = (tmp_path / "results" / "runs").iterdir()
-    content = parquet([pq.read_table(file).drop_columns(["workflow_uid"])])
+    content = to_parquet([pq.read_table(file).drop_columns(["workflow_uid"])])
     file.unlink()
-    (tmp_path / "results" / named("runs", "run-a", digest(content))).write_bytes(content)
+    (tmp_path / "results" / file_name("runs", "run-a", content_digest(content))).write_bytes(content)
     assert shown(store) == {"run-a": ("old", None)}
     with database.connect(store) as con:
         assert database.query(con, "select workflow_uid from runs")["workflow_uid"].to_pylist() == [None]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.store import Store
+from analysis.store.store import Store
 from tests.analysis.stored import rows, shown
 
 OLD = ("old", None)

@@ -12,10 +12,11 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
-from analysis import addresses, database, packing
-from analysis.errors import Unfit
-from analysis.store import Store
-from analysis.view_statements import VIEWS
+from analysis.errors import Unsupported
+from analysis.sql import database
+from analysis.sql.view_statements import VIEWS
+from analysis.store import compaction, urls
+from analysis.store.store import Store
 from tests.analysis.stored import rows, shown
 from tests.analysis.test_store import write_older
 
@@ -76,7 +77,7 @@ def test_views_and_queries_work_on_s3(store: Store) -> None:
     con = database.connect(store)
     for view in VIEWS:
         database.query(con, f"select * from {view}")
-    assert database.ask(con, "trend")["received_bps"].to_pylist() == [pytest.approx(1e9)]
+    assert database.answer_question(con, "trend")["received_bps"].to_pylist() == [pytest.approx(1e9)]
     con.close()
 
 
@@ -84,9 +85,9 @@ def test_s3_packing_waits_for_writers(store: Store, monkeypatch: pytest.MonkeyPa
     for number in range(3):
         store.write(f"run-{number}", rows(f"run-{number}", "x"))
     before = shown(store)
-    assert packing.pack(store.files, pack_at=1, keep_loose=0) == 0
-    monkeypatch.setattr(packing, "REST_S", -timedelta(hours=1).total_seconds())
-    assert packing.pack(store.files, pack_at=1, keep_loose=0) == 3
+    assert compaction.compact(store.files, pack_at=1, keep_loose=0) == 0
+    monkeypatch.setattr(compaction, "REST_S", -timedelta(hours=1).total_seconds())
+    assert compaction.compact(store.files, pack_at=1, keep_loose=0) == 3
     assert len(store.files.list("samples")) == 1
     assert shown(store) == before
 
@@ -95,7 +96,7 @@ def test_s3_store_rewritten_during_a_query_is_an_error(store: Store) -> None:
     store.write("run-a", rows("run-a", "x"))
     con = database.connect(store)
     store.write("run-a", rows("run-a", "y"))
-    with pytest.raises(Unfit, match="ask again"):
+    with pytest.raises(Unsupported, match="ask again"):
         database.query(con, "select * from trials")
     con.close()
 
@@ -150,9 +151,9 @@ def test_s3_column_added_later_reads_as_null(store: Store) -> None:
 
 def test_missing_s3_bucket(store: Store) -> None:
     other = Store("s3://no-such-bucket/x")
-    with pytest.raises(Unfit, match="no such bucket; create it, or correct RESULTS"):
+    with pytest.raises(Unsupported, match="no such bucket; create it, or correct RESULTS"):
         other.check_writable()
-    with pytest.raises(Unfit, match="there is no bucket 'no-such-bucket'"):
+    with pytest.raises(Unsupported, match="there is no bucket 'no-such-bucket'"):
         database.connect(other)
     assert store.url != other.url
 
@@ -181,7 +182,7 @@ def test_refused_s3_credentials(code: str, says: str, monkeypatch: pytest.Monkey
     with ThreadingHTTPServer(("127.0.0.1", 0), Refuse) as refusing:
         threading.Thread(target=refusing.serve_forever, daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing.server_port}")
-        with pytest.raises(Unfit, match=says):
+        with pytest.raises(Unsupported, match=says):
             Store("s3://bucket/x").check_writable()
         refusing.shutdown()
 
@@ -190,19 +191,19 @@ def test_unreachable_s3_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free.getsockname()[1]}")
-        with pytest.raises(Unfit, match="nothing answers at the endpoint; check AWS_ENDPOINT_URL"):
+        with pytest.raises(Unsupported, match="nothing answers at the endpoint; check AWS_ENDPOINT_URL"):
             Store("s3://bucket/x").check_writable()
-        with pytest.raises(Unfit, match="nothing answers at the endpoint; check AWS_ENDPOINT_URL"):
+        with pytest.raises(Unsupported, match="nothing answers at the endpoint; check AWS_ENDPOINT_URL"):
             database.connect(Store("s3://bucket/x"))
 
 
 def test_silent_s3_endpoint_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addresses, "S3_SILENCE_S", 1)
+    monkeypatch.setattr(urls, "S3_SILENCE_S", 1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         began = time.monotonic()
-        with pytest.raises(Unfit, match="the endpoint did not answer in time"):
+        with pytest.raises(Unsupported, match="the endpoint did not answer in time"):
             database.connect(Store("s3://bucket/x"))
         assert time.monotonic() - began < 30

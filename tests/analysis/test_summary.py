@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from analysis import run
-from analysis.database import connect
 from analysis.errors import BadInput
-from analysis.headline import answer
-from analysis.store import Store
-from analysis.summary import Summary, from_json, to_json
+from analysis.sql.database import connect
+from analysis.stats import run
+from analysis.store.store import Store
+from analysis.summary.headline import metric_sentence
+from analysis.summary.summary import Summary, from_json, to_json
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, QUICK, Recipe, summarise
 
@@ -43,13 +43,13 @@ def test_headline_is_the_true_difference(tmp_path: Path) -> None:
 def test_headline_prefers_any_path_to_the_control(tmp_path: Path, others: tuple[str, ...], quoted: str) -> None:
     """It differs most of all, as on a machine that was disturbed."""
     with synthetic.database(tmp_path, Recipe()) as con:
-        about = run.load(con, "run-1")
+        about = run.load_run(con, "run-1")
         compared = {c.path: c for c in summarise(con, "run-1").of("received_bps") if c.dataplane == "gamma"}
     found = [replace(compared[f"{path} tcp"], verdict="higher", change=0.3, low=0.2, high=0.4) for path in others]
     if found:
         found[-1] = replace(found[-1], low=0.25)
     control = replace(compared["node-to-node tcp"], verdict="higher", change=0.9, low=0.8, high=1.0)
-    said = answer(about, [control, *found])
+    said = metric_sentence(about, [control, *found])
     assert said is not None
     assert quoted in said
 

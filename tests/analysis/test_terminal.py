@@ -15,10 +15,10 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from rich.table import Table
 
-from analysis.aside import say_aside, shorten
-from analysis.cleaning import clean
-from analysis.show import show
-from analysis.terminal import Terminal, Text, outlast_standard_output
+from analysis.console.notices import print_notice, shorten_long_words
+from analysis.console.sanitizing import strip_controls
+from analysis.console.terminal import Terminal, Text, suppress_output_errors
+from analysis.sql.table_output import print_table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,9 +60,9 @@ def is_harmless(text: str) -> bool:
 @settings(deadline=None, max_examples=300)
 @given(TEXTS)
 def test_control_characters_are_escaped(text: str) -> None:
-    once = clean(text)
+    once = strip_controls(text)
     assert is_harmless(once)
-    assert clean(once) == once
+    assert strip_controls(once) == once
     once.encode()
 
 
@@ -84,7 +84,7 @@ def test_any_output_is_escaped_and_never_rich_markup(text: str) -> None:
         for printed in (text, Text(text, style="red"), Text.assemble(("x", "bold"), text), table):
             console.print(printed, soft_wrap=True)
         console.lines(text)
-        show(pa.table({"a": [text.replace("\udcff", "")]}), console)
+        print_table(pa.table({"a": [text.replace("\udcff", "")]}), console)
         said = out.getvalue()
         if not colours:
             assert is_harmless(said)
@@ -101,8 +101,8 @@ def test_rich_markup_in_text_is_printed_literally(text: str) -> None:
 
 
 def test_escape_sequences_are_removed_and_text_kept() -> None:
-    assert clean("a\x1b[31mred\x1b[0m b\x1b]0;title\x07c") == "ared bc"
-    assert clean("line\r\nnext\tcell ä 日本 −") == "line\nnext\tcell ä 日本 −"
+    assert strip_controls("a\x1b[31mred\x1b[0m b\x1b]0;title\x07c") == "ared bc"
+    assert strip_controls("line\r\nnext\tcell ä 日本 −") == "line\nnext\tcell ä 日本 −"
 
 
 def sources() -> Iterator[tuple[Path, ast.Module]]:
@@ -113,7 +113,7 @@ def sources() -> Iterator[tuple[Path, ast.Module]]:
 
 
 def test_all_output_goes_through_the_terminal_module() -> None:
-    """No console of Rich's, no markup, and no `print` whose text is not cleaned, outside of analysis/terminal.py."""
+    """No console of Rich's, no markup, and no `print` of text as it came, outside of analysis/console/terminal.py."""
     found = []
     for path, tree in sources():
         for node in ast.walk(tree):
@@ -210,8 +210,8 @@ def test_failing_stdout_is_given_up_once(
     stream = Failing(error, lines)
     monkeypatch.setattr(sys, "stdout", stream)
     given_up: list[int] = []
-    monkeypatch.setattr("analysis.terminal.give_up", given_up.append)
-    output, console = outlast_standard_output(), Terminal()
+    monkeypatch.setattr("analysis.console.terminal.discard_buffered", given_up.append)
+    output, console = suppress_output_errors(), Terminal()
     for number in range(4):
         console.print(f"line {number}")
     assert stream.getvalue().count("line") == lines
@@ -220,7 +220,7 @@ def test_failing_stdout_is_given_up_once(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("argv", [["-m", "workflows.render"], ["-m", "workflows", "--help"]], ids=str)
+@pytest.mark.parametrize("argv", [["-m", "workflows.template.render"], ["-m", "workflows", "--help"]], ids=str)
 @pytest.mark.parametrize("to", [">/dev/full", "| true"])
 def test_broken_pipe_is_silent_and_full_disk_a_problem(argv: list[str], to: str) -> None:
     done = subprocess.run(
@@ -237,12 +237,12 @@ def test_broken_pipe_is_silent_and_full_disk_a_problem(argv: list[str], to: str)
 
 def test_long_word_is_shortened_in_the_middle(capsys: pytest.CaptureFixture[str]) -> None:
     name = "b" + "a" * 4998 + "z"
-    say_aside(f"can't read /tmp/{name}: the name is too long")
+    print_notice(f"can't read /tmp/{name}: the name is too long")
     said = capsys.readouterr().err
     assert len(said) < 600
     assert said.startswith("can't read /tmp/baaa")
     assert said.endswith("aaaz: the name is too long\n")
-    assert shorten("words " * 1000) == "words " * 1000
+    assert shorten_long_words("words " * 1000) == "words " * 1000
 
 
 def test_ascii_terminal_gets_question_marks(tmp_path: Path) -> None:

@@ -14,12 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis import database, history, packing, run
-from analysis.integrity.audit import EVERY
-from analysis.integrity.content import ContentError, check_schema
-from analysis.schema import arrow_schema
-from analysis.store import Store
-from analysis.summary import from_json, to_json
+from analysis.sql import database
+from analysis.stats import history, run
+from analysis.store import compaction
+from analysis.store.file_content import ContentError, check_schema
+from analysis.store.integrity.audit import EVERY
+from analysis.store.schema import arrow_schema
+from analysis.store.store import Store
+from analysis.summary.summary import from_json, to_json
 from steps.catalogue.options import method
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, nights, summarise
@@ -104,7 +106,7 @@ def test_reading_an_old_store_writes_none_of_its_files(store: Store, con: databa
 
 
 def test_an_old_run_knows_its_paths_by_the_names_that_they_had(con: database.Connection) -> None:
-    about = run.load(con, OLD[0])
+    about = run.load_run(con, OLD[0])
     assert [about.path(cell) for cell in about.cells] == [
         "pod-to-service tcp forward",
         "pod-to-service tcp reverse",
@@ -117,9 +119,9 @@ def test_nights_before_and_after_the_change_are_one_history(store: Store) -> Non
     for recipe in NIGHTS[len(OLD) :]:
         store.write(recipe.run_id, synthetic.rows(recipe))
     with closing(database.connect(store)) as con:
-        about = run.load(con, NIGHTS[-1].run_id)
-        assert [*history.comparable(con, about, method)] == [recipe.run_id for recipe in NIGHTS]
-        series = history.series_of(con, about, [recipe.run_id for recipe in NIGHTS])
+        about = run.load_run(con, NIGHTS[-1].run_id)
+        assert [*history.comparable_runs(con, about, method)] == [recipe.run_id for recipe in NIGHTS]
+        series = history.nightly_series(con, about, [recipe.run_id for recipe in NIGHTS])
         assert all(len(each.nights) == len(NIGHTS) for each in series)
         said = summarise(con, about.run_id)
     assert len(series) == 27
@@ -152,7 +154,7 @@ def test_old_runs_and_new_ones_are_packed_apart_and_show_the_same(store: Store) 
     with closing(database.connect(store)) as con:
         before = asked(con, everything)
     with store.files.lock():
-        assert packing.pack(store.files, pack_at=1, keep_loose=0) == len(NIGHTS) - len(OLD)
+        assert compaction.compact(store.files, pack_at=1, keep_loose=0) == len(NIGHTS) - len(OLD)
     with closing(database.connect(store)) as con:
         assert asked(con, everything) == before
 

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
-from steps import figures
-from steps.reports.failure import Failure
-from steps.reports.iperf3_plan import Asked
+from steps.measurement import results
 from steps.tools import iperf3
+from steps.tools.failure import Failure
 from steps.tools.iperf3 import Report
+from steps.tools.iperf3_plan import Asked
 from tests.fuzz import inputs, mutations
 from tests.steps.builders import PROBED, RECORDED, attempt, trial
 
@@ -53,7 +53,9 @@ def try_document(random: Random) -> tuple[str, str]:
     name = random.choice(list(DOCUMENTS))
     kind, text = mutations.mutated(random, DOCUMENTS[name])
     asked = asked_for(DOCUMENTS[random.choice(list(DOCUMENTS)) if random.random() < 0.1 else name])
-    found = iperf3.read(text, random.choice((b"", b"iperf3: error\n")), random.choice((0,) * 20 + (1, None)), asked)
+    found = iperf3.read_report(
+        text, random.choice((b"", b"iperf3: error\n")), random.choice((0,) * 20 + (1, None)), asked
+    )
     if isinstance(found, Failure):
         one_sentence(found)
         return kind, "refused"
@@ -68,8 +70,8 @@ def try_probe(random: Random) -> tuple[str, str]:
     kind, text = mutations.mutated(random, PROBED)
     stdout = text.decode(errors="backslashreplace")
     planned = trial(protocol="connect")
-    found = figures.of(planned, attempt(exit_code=0).model_copy(update={"stdout": stdout}))
-    figures.sentence(found)
+    found = results.read_results(planned, attempt(exit_code=0).model_copy(update={"stdout": stdout}))
+    results.result_sentence(found)
     if isinstance(found, Failure):
         one_sentence(found)
         return kind, "refused"

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from analysis.errors import Problem
-from steps.cluster.kube import kube_proxy
+from steps.cluster.kube.calico import kube_proxy
 from tests.fuzz import inputs
 
 KIND = "KubeProxyConfiguration"
@@ -40,14 +40,14 @@ def try_one(random: Random) -> inputs.Outcome:
     if isinstance(changed, Problem):
         assert "\n" not in str(changed)
         assert str(changed).endswith(".")
-        assert kube_proxy.put_back(text, text) == text
+        assert kube_proxy.restore_mode(text, text) == text
         return kind, "no configuration" if mode is None else "refused"
     assert mode is not None
     assert kube_proxy.mode(changed) == wanted
-    assert kube_proxy.put_back(text, changed) == text, "the very bytes"
+    assert kube_proxy.restore_mode(text, changed) == text, "the very bytes"
     broken = changed + random.choice(["\n: : [", "\n}\n", "\x00", "\nmode: {"])
     if kube_proxy.mode(broken) is None:
-        assert kube_proxy.put_back(text, broken) == text
+        assert kube_proxy.restore_mode(text, broken) == text
     if before is None:
         return kind, "switched, though no other parser takes it"
     after = parsed(changed)
@@ -55,7 +55,7 @@ def try_one(random: Random) -> inputs.Outcome:
     assert comparable(after, wanted) == comparable(before, wanted), (text, changed)
     if text.lstrip().startswith("{") and json_or_none(text) is not None:
         assert json_or_none(changed) is not None, "what was JSON is JSON"
-    assert kube_proxy.mode(kube_proxy.put_back(changed, text)) == wanted
+    assert kube_proxy.mode(kube_proxy.restore_mode(changed, text)) == wanted
     return kind, "switched"
 
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from analysis.errors import Problem
-from steps.cluster.kube import connect
-from steps.cluster.kube.client import Client
+from steps.cluster.kube.api import connect
+from steps.cluster.kube.api.client import Client
 from tests.fuzz import inputs
 from tests.steps.kube.kubeconfigs import EXEC_VERSION, certificate, document, written
 
@@ -107,7 +107,7 @@ def test_any_kubeconfig_is_read_or_refused(folder: Path, monkeypatch: pytest.Mon
             if random.random() < 0.5:
                 client = connect.connect("staging", variables)
             else:
-                way = connect.way_to(random.choice(["", "staging", "other"]), variables)
+                way = connect.find_access(random.choice(["", "staging", "other"]), variables)
                 client = Client(way.configuration, "bench", "prod", login=way.login)
             client._transport._authorisation()
         except Problem as problem:

@@ -5,10 +5,10 @@ from random import Random
 from analysis.errors import BadInput
 from steps.catalogue import profiles, topologies
 from steps.catalogue.dataplanes import DATAPLANES
+from steps.catalogue.option_fields import bounds_of
 from steps.catalogue.options import BY_NAME, Settings
-from steps.options import bounds_of
-from steps.plan import expected_s
-from steps.settings import LONGEST_S, choose, load
+from steps.settings.schedule import expected_s
+from steps.settings.settings import LONGEST_S, choose_settings, load_settings
 from tests.fuzz import inputs
 
 NUMBERS = (
@@ -74,7 +74,7 @@ def odd(random: Random, *usual: str) -> str:
 def refusal(texts: dict[str, str]) -> str | None:
     """Why these texts are no settings, or None."""
     try:
-        held(choose(**texts))  # type: ignore[arg-type]
+        held(choose_settings(**texts))  # type: ignore[arg-type]
     except BadInput as problem:
         return str(problem)
     return None
@@ -103,7 +103,7 @@ def held(settings: Settings) -> None:
     for name, field in Settings.model_fields.items():
         value, limits = getattr(settings, name), bounds_of(field)
         assert not isinstance(value, int | float) or limits.low <= value <= limits.high, name
-    assert load(settings.model_dump_json()) == settings
+    assert load_settings(settings.model_dump_json()) == settings
     assert 0 < expected_s(settings) < 100 * LONGEST_S
     assert settings.dataplanes
     assert settings.cells

@@ -11,9 +11,10 @@ from typing import Any, Final
 import pytest
 
 from analysis.errors import Problem
-from analysis.rows import to_table
-from analysis.schema import TABLES
-from steps import collect, raw
+from analysis.store.arrow import to_table
+from analysis.store.schema import TABLES
+from steps import documents
+from steps.collect import run_rows
 from tests.fuzz import inputs, mutations
 from tests.steps.builders import AT, settings, write_run
 
@@ -27,12 +28,12 @@ CHOSEN: Final = settings(options="rounds=2 protocols=tcp,udp,connect", dataplane
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     write_run(folder, CHOSEN)
-    raw.write(folder / raw.RESTORE, raw.Restore(finished_at=AT))
+    documents.write_document(folder / documents.RESTORE, documents.Restore(finished_at=AT))
     return folder
 
 
 def collected(run: Path) -> Tables:
-    tables: Tables = collect.rows(run, collected_at=AT)
+    tables: Tables = run_rows.run_rows(run, collected_at=AT)
     run_id = str(tables["runs"][0]["run_id"])
     for name in TABLES:
         stored = to_table(name, run_id, tables[name])
@@ -95,15 +96,15 @@ def test_damaged_raw_document_affects_only_its_rows(run: Path) -> None:
         try:
             found = collected(run)
         except Problem:
-            assert path.name == raw.RUN, "without run.json nothing says what the run was; nothing else ends it"
+            assert path.name == documents.RUN, "without run.json nothing says what the run was; nothing else ends it"
             return f"{path.name}: {kind}", "refused"
         finally:
             path.write_bytes(before)
-        if path.name == raw.RUN:
+        if path.name == documents.RUN:
             return f"{path.name}: {kind}", "read"
         lost = touched(path, trials, whole)
         assert [row["trial"] for row in found["trials"]] == [row["trial"] for row in whole["trials"]] or (
-            path.name == raw.PREFLIGHT
+            path.name == documents.PREFLIGHT
         )
         kept = {row["trial"]: row for row in found["trials"]}
         for row in whole["trials"]:

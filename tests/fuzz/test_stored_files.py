@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis import addresses, database, packing
 from analysis.errors import BadInput, Problem
-from analysis.integrity.audit import EVERY
-from analysis.inventory import CHILDREN
-from analysis.store import Store
-from analysis.tables import parquet
+from analysis.sql import database
+from analysis.store import compaction, urls
+from analysis.store.integrity.audit import EVERY
+from analysis.store.inventory import CHILDREN
+from analysis.store.parquet import to_parquet
+from analysis.store.store import Store
 from tests.analysis.stored import rows
 from tests.fuzz import inputs
 
@@ -53,7 +54,7 @@ class Stored:
             store.write(f"run-{number}", rows(f"run-{number}", "x", trials=2 + number))
             if number == 2:
                 with store.files.lock():
-                    assert packing.pack(store.files, pack_at=1, keep_loose=0) == 3
+                    assert compaction.compact(store.files, pack_at=1, keep_loose=0) == 3
         store.keep_verdict("run-1", "{}")
         store.keep_verdict("run-3", "{}")
         contents = {path: path.read_bytes() for path in sorted(folder.rglob("*.parquet"))}
@@ -116,7 +117,7 @@ def lose(_random: Random, _content: bytes, _: Stored) -> None:
 
 def drop_a_column(random: Random, content: bytes, _: Stored) -> bytes:
     table = pq.ParquetFile(pa.BufferReader(content)).read()
-    return parquet([table.drop_columns([random.choice(table.column_names)])])
+    return to_parquet([table.drop_columns([random.choice(table.column_names)])])
 
 
 def change_a_type(random: Random, content: bytes, _: Stored) -> bytes:
@@ -124,7 +125,7 @@ def change_a_type(random: Random, content: bytes, _: Stored) -> bytes:
     place = random.randrange(table.num_columns)
     other: Any = random.choice((None, 1, -1, 2**62, 1.5, float("nan"), "text", b"\xff", [1], {"x": 1}, True))
     column = pa.array([other] * table.num_rows)
-    return parquet([table.set_column(place, table.column_names[place], column)])
+    return to_parquet([table.set_column(place, table.column_names[place], column)])
 
 
 def change_figures(random: Random, content: bytes, _: Stored) -> bytes:
@@ -138,14 +139,14 @@ def change_figures(random: Random, content: bytes, _: Stored) -> bytes:
         figures += [-5.0, float("inf"), float("nan"), 1e308]
     value = "run-other" if pa.types.is_string(chosen.type) else random.choice(figures)
     column = pa.array([value] * table.num_rows, chosen.type)
-    return parquet([table.set_column(table.column_names.index(chosen.name), chosen, column)])
+    return to_parquet([table.set_column(table.column_names.index(chosen.name), chosen, column)])
 
 
 def grow(random: Random, content: bytes, _: Stored) -> bytes:
     """Little to store and much to read."""
     table = pq.ParquetFile(pa.BufferReader(content)).read()
     times = random.choice((2, 1000, 20_000))
-    return parquet([table.take(pa.array([0] * times))])
+    return to_parquet([table.take(pa.array([0] * times))])
 
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -232,7 +233,7 @@ def test_store_with_several_damaged_files_is_read(stored: Stored) -> None:
             try:
                 packed = Store(str(copy))
                 with packed.files.lock():
-                    packing.pack(packed.files, pack_at=1, keep_loose=0)
+                    compaction.compact(packed.files, pack_at=1, keep_loose=0)
                 assert {entry.run_id for entry in packed.inventory(EVERY).counting} == counting
                 for path in paths:
                     kept = copy / path.relative_to(stored.store.files.root)
@@ -247,10 +248,10 @@ def test_store_with_several_damaged_files_is_read(stored: Stored) -> None:
     assert inputs.run("several stored files", try_one, ci=20, share=0.005).total() > 0
 
 
-def _parsed(text: str) -> addresses.Address | str:
+def _parsed(text: str) -> urls.StoreUrl | str:
     """The address, or the sentence that refuses it."""
     try:
-        return addresses.parse(text)
+        return urls.parse_url(text)
     except BadInput as problem:
         return str(problem)
 
@@ -294,7 +295,7 @@ def test_store_readers_raise_only_problems(stored: Stored) -> None:
             with closing(database.connect(stored.store)) as con:
                 assert database.query(con, "select * from runs").num_rows == 0
                 for question in database.questions():
-                    assert database.ask(con, question.name).num_rows == 0
+                    assert database.answer_question(con, question.name).num_rows == 0
         except Problem as problem:  # pragma: no cover - the failure that this test is for
             pytest.fail(str(problem))
         finally:

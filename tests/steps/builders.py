@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from steps import plan, raw
+from steps import documents
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import VARIANTS
-from steps.counters import Core, Counters, Traffic
-from steps.model import Change, Monitor, Placement, Sign, Trial, Visit
-from steps.settings import choose
+from steps.counters import CoreTimes, Counters, InterfaceTraffic
+from steps.domain import Change, Monitor, Placement, Sign, Trial, Visit
+from steps.settings import schedule
+from steps.settings.settings import choose_settings
 
 RECORDED = Path(__file__).parent / "recorded"
 NODES = ("node-a", "node-b")
@@ -30,7 +31,7 @@ AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def settings(*, options: str = "", dataplanes: str = "lab-iptables,lab-ebpf", topologies: str = "") -> Settings:
-    return choose(profile="smoke", dataplanes=dataplanes, topologies=topologies, options=f"seed=1 {options}")
+    return choose_settings(profile="smoke", dataplanes=dataplanes, topologies=topologies, options=f"seed=1 {options}")
 
 
 def trial(**fields: object) -> Trial:
@@ -80,13 +81,13 @@ def sign(node: str, *indicates: str, moment: str = "before", telling: bool = Tru
 
 def counters(at_s: float, *, busy: float = 0.0, cores: int = 2, sent_bytes: int = 0, node: str = "host") -> Counters:
     """Cores that were busy, in softirq, for `busy` seconds in all of `at_s` seconds since boot."""
-    core = Core(user=0, nice=0, system=0, iowait=0, irq=0, softirq=busy, steal=0, idle=at_s - busy)
+    core = CoreTimes(user=0, nice=0, system=0, iowait=0, irq=0, softirq=busy, steal=0, idle=at_s - busy)
     return Counters(
         node=node,
         at_s=at_s,
         cores=(core,) * cores,
         memory_used_bytes=1_000_000,
-        interfaces={"ul0": Traffic(sent_bytes=sent_bytes, received_bytes=0)},
+        interfaces={"ul0": InterfaceTraffic(sent_bytes=sent_bytes, received_bytes=0)},
     )
 
 
@@ -115,7 +116,7 @@ def _sent_by_udp(document: dict[str, Any], block_bytes: int = 1372) -> None:
     document["end"]["streams"] = [{"udp": sent}]
 
 
-def attempt(recorded: str = "tcp-forward-3.21.json", **fields: object) -> raw.Attempt:
+def attempt(recorded: str = "tcp-forward-3.21.json", **fields: object) -> documents.Attempt:
     base: dict[str, object] = {
         "started_at": AT,
         "argv": ("iperf3",),
@@ -124,53 +125,65 @@ def attempt(recorded: str = "tcp-forward-3.21.json", **fields: object) -> raw.At
         "wall_s": 1.0,
         "readings": {"host": (counters(100.0), counters(100.5, busy=0.25), counters(101.0, busy=0.5))},
     }
-    return raw.Attempt.model_validate({**base, **fields})
+    return documents.Attempt.model_validate({**base, **fields})
 
 
-def fitted(one: raw.Attempt, planned: Trial) -> raw.Attempt:
+def fitted(one: documents.Attempt, planned: Trial) -> documents.Attempt:
     """An attempt with its recorded document as if it were of this trial."""
     return one.model_copy(update={"stdout": as_asked(one.stdout, planned, one.window_offset_s)})
 
 
 def write_run(directory: Path, chosen: Settings) -> tuple[Visit, ...]:
     """A whole run in which everything went well, as documents below `directory`."""
-    visits = plan.make(chosen)
-    shown = tuple(raw.Shown(name=arm, title=arm, colour="#000000") for arm in chosen.dataplanes)
-    raw.write(
-        directory / raw.RUN,
-        raw.Run(run_id="run-1", workflow_uid="u", trigger="local", started_at=AT, settings=chosen, dataplanes=shown),
+    visits = schedule.make_schedule(chosen)
+    shown = tuple(documents.ShownArm(name=arm, title=arm, colour="#000000") for arm in chosen.dataplanes)
+    documents.write_document(
+        directory / documents.RUN,
+        documents.RunDocument(
+            run_id="run-1", workflow_uid="u", trigger="local", started_at=AT, settings=chosen, dataplanes=shown
+        ),
     )
-    raw.write(directory / raw.PREFLIGHT, raw.Preflight(findings=(), provenance={"kernel": "6"}, visits=visits))
+    documents.write_document(
+        directory / documents.PREFLIGHT, documents.Preflight(findings=(), provenance={"kernel": "6"}, visits=visits)
+    )
     for visit in visits:
-        write_visit(directory / raw.visit_directory(visit.visit), visit, chosen)
+        write_visit(directory / documents.visit_directory(visit.visit), visit, chosen)
     return visits
 
 
 def write_visit(folder: Path, visit: Visit, chosen: Settings) -> None:
     number, name = visit.visit, visit.dataplane.partition("+")[0]
     change = Change(what="rules", command="iptables-restore")
-    raw.write(folder / raw.CONFIGURE, raw.Configure(visit=number, started_at=AT, changes=(change,), switch_s=0.1))
-    for document, moment in ((raw.SETTLE, "before"), (raw.CLEAR, "after")):
+    documents.write_document(
+        folder / documents.CONFIGURE, documents.Configure(visit=number, started_at=AT, changes=(change,), switch_s=0.1)
+    )
+    for document, moment in ((documents.SETTLE, "before"), (documents.CLEAR, "after")):
         signs = tuple(sign(node, name, moment=moment) for node in NODES)
-        raw.write(folder / document, raw.Evidence(visit=number, nodes=NODES, signs=signs, settle_s=0.2))
+        documents.write_document(
+            folder / document, documents.Evidence(visit=number, nodes=NODES, signs=signs, settle_s=0.2)
+        )
     control = placement(topology="node-to-node")
-    raw.write(folder / raw.PREPARE, raw.Prepare(visit=number, placements=(control, placement())))
+    documents.write_document(
+        folder / documents.PREPARE, documents.Prepare(visit=number, placements=(control, placement()))
+    )
     idle = {"host": (counters(90.0), counters(90.2, busy=0.02))}
-    before = raw.CanaryDocument(moment="before", attempt=attempt(), idle=idle)
-    raw.write(folder / "canary-before" / raw.CANARY, before)
-    raw.write(folder / "canary-after" / raw.CANARY, raw.CanaryDocument(moment="after", attempt=attempt()))
+    before = documents.CanaryDocument(moment="before", attempt=attempt(), idle=idle)
+    documents.write_document(folder / "canary-before" / documents.CANARY, before)
+    documents.write_document(
+        folder / "canary-after" / documents.CANARY, documents.CanaryDocument(moment="after", attempt=attempt())
+    )
     for planned in visit.trials:
         write_trial(folder, planned, chosen)
 
 
-def write_trial(folder: Path, planned: Trial, chosen: Settings, *attempts: raw.Attempt) -> None:
+def write_trial(folder: Path, planned: Trial, chosen: Settings, *attempts: documents.Attempt) -> None:
     connects = '{"connects_per_s":100.0,"p50_s":1e-5,"p99_s":2e-5,"count":25,"errors":0,"error":null,"duration_s":0.25}'
     done = attempts or (attempt(stdout=connects) if planned.tool == "tcp_connect" else attempt(),)
     done = tuple(fitted(one, planned) for one in done)
-    document = raw.TrialDocument(
+    document = documents.TrialDocument(
         trial=planned, placement=placement(), mtu_bytes=1450, services=chosen.services, attempts=done
     )
-    raw.write(folder / planned.topology / raw.trial_name(planned.trial), document)
+    documents.write_document(folder / planned.topology / documents.trial_name(planned.trial), document)
 
 
 def cut_short(path: Path) -> None:

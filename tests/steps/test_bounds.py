@@ -8,12 +8,12 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from analysis.errors import BadInput
-from steps.arms import MOST_RULES
+from steps.catalogue.arms import MOST_RULES
+from steps.catalogue.option_fields import UNBOUNDED, Bounds, Option, bounds_of
 from steps.catalogue.options import MOST_ARMS, MOST_LAB_SERVICES, OPTIONS, Settings
-from steps.options import UNBOUNDED, Bounds, Option, bounds_of
-from steps.plan import expected_s
-from steps.settings import LONGEST_TEXT, choose, load
-from steps.tasks.common import planned
+from steps.settings.schedule import expected_s
+from steps.settings.settings import LONGEST_TEXT, choose_settings, load_settings
+from steps.tasks._step import planned_visit
 
 
 def is_number(field: FieldInfo) -> bool:
@@ -29,7 +29,9 @@ def limits_of(name: str) -> Bounds:
 
 
 def chosen(**changes: object) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(choose(options="protocols=tcp,udp", environment="prod").model_dump_json())
+    values: dict[str, Any] = json.loads(
+        choose_settings(options="protocols=tcp,udp", environment="prod").model_dump_json()
+    )
     return values | changes
 
 
@@ -48,7 +50,7 @@ def test_bounds_apply_to_loaded_settings(name: str, side: str) -> None:
     limits = limits_of(name)
     beyond = limits.low - 1 if side == "low" else limits.high * 2 + 1
     with pytest.raises(BadInput, match=rf"^the settings that this step was given are no valid ones: {name}: "):
-        load(json.dumps(chosen(**{name: beyond})))
+        load_settings(json.dumps(chosen(**{name: beyond})))
 
 
 @pytest.mark.parametrize("option", TYPED, ids=lambda option: option.field)
@@ -57,7 +59,7 @@ def test_bounds_apply_to_typed_options(option: Option, side: str) -> None:
     limits = limits_of(option.field)
     beyond = limits.low - 0.5 if side == "low" else limits.high * 2
     with pytest.raises(BadInput) as caught:
-        choose(options=f"{option.field}={beyond:f} protocols=tcp,udp", environment="prod")
+        choose_settings(options=f"{option.field}={beyond:f} protocols=tcp,udp", environment="prod")
     fault = str(caught.value)
     limit = limits.low if side == "low" else limits.high
     written = "10T" if limit == 1e13 else f"{limit:.0f}" if limit == int(limit) else f"{limit:g}"
@@ -81,13 +83,13 @@ def test_bounds_apply_to_typed_options(option: Option, side: str) -> None:
 )
 def test_value_beyond_its_bound_is_a_problem(options: str, sentence: str) -> None:
     with pytest.raises(BadInput) as caught:
-        choose(options=options)
+        choose_settings(options=options)
     assert str(caught.value).startswith(sentence)
 
 
 def test_a_cluster_may_have_more_services_than_the_lab() -> None:
-    assert choose(options="services=20000", environment="prod").services == 20_000
-    assert choose(options="services=10000").services == MOST_LAB_SERVICES
+    assert choose_settings(options="services=20000", environment="prod").services == 20_000
+    assert choose_settings(options="services=10000").services == MOST_LAB_SERVICES
 
 
 @pytest.mark.parametrize(
@@ -102,14 +104,16 @@ def test_a_cluster_may_have_more_services_than_the_lab() -> None:
 )
 def test_burden_of_a_twin_is_bounded(arm: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
-        choose(dataplanes=arm)
+        choose_settings(dataplanes=arm)
     with pytest.raises(BadInput, match="are no valid ones"):
-        load(json.dumps(json.loads(choose().model_dump_json()) | {"dataplanes": [arm.replace("\u0663", "00")]}))
+        load_settings(
+            json.dumps(json.loads(choose_settings().model_dump_json()) | {"dataplanes": [arm.replace("\u0663", "00")]})
+        )
 
 
 def test_burden_adds_to_the_expected_duration() -> None:
-    heavy = choose(dataplanes=f"lab-iptables,lab-iptables+burden={MOST_RULES}", options="visits=5")
-    light = choose(dataplanes="lab-iptables,lab-iptables+burden=1", options="visits=5")
+    heavy = choose_settings(dataplanes=f"lab-iptables,lab-iptables+burden={MOST_RULES}", options="visits=5")
+    light = choose_settings(dataplanes="lab-iptables,lab-iptables+burden=1", options="visits=5")
     assert expected_s(heavy) - expected_s(light) == pytest.approx(10, rel=0.1)
 
 
@@ -117,13 +121,13 @@ def test_burden_adds_to_the_expected_duration() -> None:
 def test_very_long_option_text_is_refused_quickly(name: str) -> None:
     texts: dict[str, Any] = {name: "x," * LONGEST_TEXT}
     with pytest.raises(BadInput, match=f"^{name} has {2 * LONGEST_TEXT} characters, and {LONGEST_TEXT} is the most$"):
-        choose(**texts)
+        choose_settings(**texts)
 
 
 def test_the_number_of_dataplanes_is_bounded() -> None:
     twins = ",".join(f"lab-iptables+t{number}" for number in range(MOST_ARMS + 1))
     with pytest.raises(BadInput, match=f"dataplanes names {MOST_ARMS + 1}, and {MOST_ARMS} is the most"):
-        choose(dataplanes=twins)
+        choose_settings(dataplanes=twins)
 
 
 @pytest.mark.parametrize("name", ["dataplanes", "topologies"])
@@ -131,18 +135,18 @@ def test_the_number_of_dataplanes_is_bounded() -> None:
 def test_empty_list_is_not_taken_for_all(name: str, text: str) -> None:
     texts: dict[str, Any] = {name: text}
     with pytest.raises(BadInput, match=f"{name} is .* which names none: name at least one, or leave it out"):
-        choose(**texts)
+        choose_settings(**texts)
 
 
 @pytest.mark.parametrize("visit", ["0", "-1", "999", "", "x", "1e0", "\u0661"])
 def test_unknown_visit_number_is_a_problem(visit: str) -> None:
-    settings = choose(profile="smoke", options="visits=1").model_dump_json()
-    assert planned(settings, "04")[1].visit == 4
+    settings = choose_settings(profile="smoke", options="visits=1").model_dump_json()
+    assert planned_visit(settings, "04")[1].visit == 4
     with pytest.raises(BadInput, match="is none of this run's: its plan has the visits 1 to 4"):
-        planned(settings, visit)
+        planned_visit(settings, visit)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"profile": "quick"}', "\u0663", "NaN"])
 def test_invalid_settings_json_is_a_problem(text: str) -> None:
     with pytest.raises(BadInput, match="the settings that this step was given are no valid ones"):
-        load(text)
+        load_settings(text)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from steps import client_network, raw
-from steps.collect_trials import trial_row
-from steps.collect_visits import VisitRecord
-from steps.model import Visit
+from steps import documents
+from steps.collect.trial_rows import trial_row
+from steps.collect.visit_rows import VisitRecord
+from steps.domain import Visit
+from steps.measurement import client_network
 from tests.steps.builders import placement, settings, trial
 
 IN_A_STEP = {"ARGO_CONTAINER_NAME": "main"}
@@ -49,13 +50,13 @@ def test_real_listening_socket_is_found() -> None:
 
 def test_only_pod_network_steps_are_checked(tmp_path: Path) -> None:
     here = tables(tmp_path, tcp=ENVOY)
-    reason = client_network.shared(placement(), IN_A_STEP, here)
+    reason = client_network.sharing_reason(placement(), IN_A_STEP, here)
     assert reason is not None
     assert "TCP port 15000" in reason
-    assert client_network.shared(placement(), {}, here) is None, "on one machine others may listen"
-    assert client_network.shared(placement(host_network=True), IN_A_STEP, here) is None
-    assert client_network.shared(placement(prefix=("nsenter",)), IN_A_STEP, here) is None
-    assert client_network.shared(placement(), IN_A_STEP, tables(tmp_path, tcp=BUSY)) is None
+    assert client_network.sharing_reason(placement(), {}, here) is None, "on one machine others may listen"
+    assert client_network.sharing_reason(placement(host_network=True), IN_A_STEP, here) is None
+    assert client_network.sharing_reason(placement(prefix=("nsenter",)), IN_A_STEP, here) is None
+    assert client_network.sharing_reason(placement(), IN_A_STEP, tables(tmp_path, tcp=BUSY)) is None
 
 
 def test_listening_client_fails_every_trial(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_listening_client_fails_every_trial(tmp_path: Path) -> None:
     client_network.refuse(placement(), trials, settings(), tmp_path, "a proxy listens")
     visit = Visit(visit=1, round=1, dataplane="lab-iptables", trials=tuple(trials))
     for planned in trials:
-        document = raw.read(tmp_path / raw.trial_name(planned.trial), raw.TrialDocument)
+        document = documents.read_document(tmp_path / documents.trial_name(planned.trial), documents.TrialDocument)
         record = VisitRecord(visit, configure=None, settle=None, prepare=None, clear=None, canaries={})
         row = trial_row(planned, document, None, record)
         assert (row["outcome"], row["error"]) == ("failed", "a proxy listens")

@@ -6,7 +6,7 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from steps import clock
-from steps.clock import Mark, ended_at
+from steps.clock import ClockMark, ended_at
 
 BEGAN = datetime(2026, 11, 26, 7, tzinfo=UTC)
 SECONDS = st.floats(0, 90_000)
@@ -18,8 +18,8 @@ SHIFTS = st.floats(-1e6, 1e6)
 @given(SECONDS, SHIFTS, st.booleans())
 def test_clock_adjustment_keeps_run_times_ordered(took_s: float, shift_s: float, same_boot: bool) -> None:  # noqa: FBT001
     now = BEGAN + timedelta(seconds=took_s + shift_s)
-    started = Mark(boot_id="a", since_boot_s=100.0)
-    ended = Mark(boot_id="a" if same_boot else "b", since_boot_s=100.0 + took_s)
+    started = ClockMark(boot_id="a", since_boot_s=100.0)
+    ended = ClockMark(boot_id="a" if same_boot else "b", since_boot_s=100.0 + took_s)
     found, doubt = ended_at(BEGAN, started, now, ended)
     assert found >= BEGAN
     if same_boot:
@@ -31,7 +31,7 @@ def test_clock_adjustment_keeps_run_times_ordered(took_s: float, shift_s: float,
 
 
 def test_clock_set_back_is_reported() -> None:
-    started, ended = Mark(boot_id="a", since_boot_s=1.0), Mark(boot_id="a", since_boot_s=61.0)
+    started, ended = ClockMark(boot_id="a", since_boot_s=1.0), ClockMark(boot_id="a", since_boot_s=61.0)
     found, doubt = ended_at(BEGAN, started, BEGAN - timedelta(hours=1), ended)
     assert found == BEGAN + timedelta(seconds=60)
     assert doubt is not None
@@ -40,7 +40,7 @@ def test_clock_set_back_is_reported() -> None:
 
 
 def test_timestamps_of_one_machine_are_ordered() -> None:
-    first, second = clock.mark(), clock.mark()
+    first, second = clock.clock_mark(), clock.clock_mark()
     assert first is not None
     assert second is not None
     assert first.boot_id == second.boot_id

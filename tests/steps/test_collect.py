@@ -10,14 +10,15 @@ from hypothesis import settings as unhurried
 from hypothesis import strategies as st
 
 from analysis.errors import Problem
-from analysis.rows import to_table
-from analysis.schema import TABLES
-from steps import collect, collect_trials, plan, raw
+from analysis.store.arrow import to_table
+from analysis.store.schema import TABLES
+from steps import documents
 from steps.catalogue.tools import VARIANTS
-from steps.counters import Traffic
-from steps.model import Finding, Monitor, SwitchCost, Trial, Visit
-from steps.reports import fitting
-from steps.strict_model import Model
+from steps.collect import fitting, run_rows, trial_rows
+from steps.counters import InterfaceTraffic
+from steps.domain import Finding, Monitor, SwitchCost, Trial, Visit
+from steps.settings import schedule
+from steps.strict_model import StrictModel
 from tests.steps.builders import (
     AT,
     NODES,
@@ -45,11 +46,11 @@ def run(tmp_path: Path) -> Path:
 
 
 def visits(run: Path) -> tuple[Visit, ...]:
-    return raw.read(run / raw.PREFLIGHT, raw.Preflight).visits
+    return documents.read_document(run / documents.PREFLIGHT, documents.Preflight).visits
 
 
 def tables(run: Path) -> dict[str, list[Row]]:
-    found = cast("dict[str, list[Row]]", collect.rows(run, collected_at=AT))
+    found = cast("dict[str, list[Row]]", run_rows.run_rows(run, collected_at=AT))
     for table in TABLES:
         to_table(table, "run-1", found[table])
     return found
@@ -78,9 +79,9 @@ def test_collect_complete_run(run: Path) -> None:
 
 
 def test_settle_time_starts_at_the_last_change_and_switch_cost(run: Path) -> None:
-    folder = run / raw.visit_directory(1)
-    configured = raw.read(folder / raw.CONFIGURE, raw.Configure)
-    evidence = raw.read(folder / raw.SETTLE, raw.Evidence)
+    folder = run / documents.visit_directory(1)
+    configured = documents.read_document(folder / documents.CONFIGURE, documents.Configure)
+    evidence = documents.read_document(folder / documents.SETTLE, documents.Evidence)
     cost = SwitchCost(
         connections=4,
         dropped=2,
@@ -90,7 +91,9 @@ def test_settle_time_starts_at_the_last_change_and_switch_cost(run: Path) -> Non
         udp_lost_packets=90,
     )
     proven_at = configured.started_at + timedelta(seconds=17.1)
-    raw.write(folder / raw.SETTLE, evidence.model_copy(update={"proven_at": proven_at, "cost": cost}))
+    documents.write_document(
+        folder / documents.SETTLE, evidence.model_copy(update={"proven_at": proven_at, "cost": cost})
+    )
     row = tables(run)["visits"][0]
     assert row["switch_s"] == pytest.approx(0.1)
     assert row["settle_s"] == pytest.approx(17.0), "a step takes its time to start, which belongs to the switch"
@@ -111,22 +114,24 @@ def test_settle_time_starts_at_the_last_change_and_switch_cost(run: Path) -> Non
 )
 def test_server_mtu_comes_from_its_monitor(run: Path, place: Row, expected: int | None) -> None:
     planned = visits(run)[0].trials[0]
-    path = run / raw.visit_directory(1) / planned.topology / raw.trial_name(planned.trial)
-    document = raw.read(path, raw.TrialDocument)
+    path = run / documents.visit_directory(1) / planned.topology / documents.trial_name(planned.trial)
+    document = documents.read_document(path, documents.TrialDocument)
     monitors = (
         Monitor(node="a", side="client", source="http://a/"),
         Monitor(node="b", side="server", source="http://b/"),
     )
     near, far = (
         tuple(
-            r.model_copy(update={"interfaces": {"eth0": Traffic(sent_bytes=1, received_bytes=1, mtu_bytes=mtu_bytes)}})
+            r.model_copy(
+                update={"interfaces": {"eth0": InterfaceTraffic(sent_bytes=1, received_bytes=1, mtu_bytes=mtu_bytes)}}
+            )
             for r in (counters(90.0), counters(91.0))
         )
         for mtu_bytes in (9000, 1450)
     )
     attempts = [a.model_copy(update={"readings": {"a": near, "b": far}}) for a in document.attempts]
     placed = document.placement.model_copy(update={"monitors": monitors, **place})
-    raw.write(path, document.model_copy(update={"attempts": tuple(attempts), "placement": placed}))
+    documents.write_document(path, document.model_copy(update={"attempts": tuple(attempts), "placement": placed}))
     row = next(r for r in tables(run)["trials"] if r["trial"] == planned.trial)
     assert row["server_mtu_bytes"] == expected
 
@@ -182,14 +187,14 @@ def first(run: Path, protocol: str = "tcp") -> tuple[Path, Path]:
     """The visit's folder and the document of its first trial of a protocol."""
     visit = visits(run)[0]
     trial = next(t for t in visit.trials if t.variant.name == protocol)
-    folder = run / raw.visit_directory(1)
-    return folder, folder / trial.topology / raw.trial_name(trial.trial)
+    folder = run / documents.visit_directory(1)
+    return folder, folder / trial.topology / documents.trial_name(trial.trial)
 
 
 def replaced(path: Path, **fields: object) -> None:
-    document = raw.read(path, raw.TrialDocument).model_copy(update=fields)
+    document = documents.read_document(path, documents.TrialDocument).model_copy(update=fields)
     attempts = tuple(fitted(one, document.trial) for one in document.attempts)
-    raw.write(path, document.model_copy(update={"attempts": attempts}))
+    documents.write_document(path, document.model_copy(update={"attempts": attempts}))
 
 
 def by_name(protocol: str) -> tuple[str, str]:
@@ -237,9 +242,9 @@ def test_last_attempt_counts_and_flags_are_kept(run: Path) -> None:
 @pytest.mark.parametrize(("then", "now", "above"), [(0.05, 0.2, 0.25), (None, 0.2, 0.4), (0.05, None, 0.4)])
 def test_foreign_cpu_is_not_the_trials(run: Path, then: float | None, now: float | None, above: float) -> None:
     folder, path = first(run)
-    canary = folder / "canary-before" / raw.CANARY
-    document = raw.read(canary, raw.CanaryDocument)
-    raw.write(canary, document.model_copy(update={"idle_foreign_cpu_ratio": then}))
+    canary = folder / "canary-before" / documents.CANARY
+    document = documents.read_document(canary, documents.CanaryDocument)
+    documents.write_document(canary, document.model_copy(update={"idle_foreign_cpu_ratio": then}))
     replaced(path, attempts=(attempt(foreign_cpu_ratio=now),))
     row = trial_row(run)
     assert row["nodes"][0]["busy_above_idle_ratio"] == pytest.approx(above)
@@ -249,7 +254,7 @@ def test_foreign_cpu_is_not_the_trials(run: Path, then: float | None, now: float
 
 def test_without_an_idle_baseline_cpu_per_gbit_is_unknown(run: Path) -> None:
     folder, _ = first(run)
-    (folder / "canary-before" / raw.CANARY).unlink()
+    (folder / "canary-before" / documents.CANARY).unlink()
     row = trial_row(run)
     assert row["outcome"] == "measured"
     assert row["cpu_s_per_gbit"] is None
@@ -262,7 +267,7 @@ def test_without_an_idle_baseline_cpu_per_gbit_is_unknown(run: Path) -> None:
 def test_udp_fragmentation_and_cpu_flags(tmp_path: Path, rate: str) -> None:
     write_run(tmp_path, settings(options=f"rounds=1 protocols=udp directions=forward{rate}"))
     _, path = first(tmp_path, "udp")
-    planned = raw.read(path, raw.TrialDocument).trial
+    planned = documents.read_document(path, documents.TrialDocument).trial
     assert planned.direction == "forward"
     replaced(path, mtu_bytes=1280, attempts=(attempt("udp-forward-omit-3.12.json"),))
     row = trial_row(tmp_path, "udp")
@@ -272,27 +277,37 @@ def test_udp_fragmentation_and_cpu_flags(tmp_path: Path, rate: str) -> None:
 
 def test_idle_baseline_flags_apply_to_the_difference(run: Path) -> None:
     """The nodes' idle time ran backwards before the first trial, so no CPU figure of the visit can be used."""
-    path = run / raw.visit_directory(1) / "canary-before" / raw.CANARY
-    canary = raw.read(path, raw.CanaryDocument)
+    path = run / documents.visit_directory(1) / "canary-before" / documents.CANARY
+    canary = documents.read_document(path, documents.CanaryDocument)
     backwards = (counters(90.0), counters(90.2, busy=0.9))
-    raw.write(path, canary.model_copy(update={"idle": {"host": backwards}}))
+    documents.write_document(path, canary.model_copy(update={"idle": {"host": backwards}}))
     assert {"cpu-idle" in (row["flags"] or []) for row in tables(run)["trials"] if row["visit"] == 1} == {True}
 
 
 @pytest.mark.parametrize(
     ("document", "content", "error"),
     [
-        (raw.CONFIGURE, raw.Configure(visit=1, started_at=AT, error="nft: refused"), "configure failed: nft: refused"),
-        (raw.SETTLE, raw.Evidence(visit=1, nodes=NODES, error="not within 10 s"), "settle failed: not within 10 s"),
-        (raw.PREPARE, raw.Prepare(visit=1, error="port 5201 in use"), "prepare failed: port 5201 in use"),
+        (
+            documents.CONFIGURE,
+            documents.Configure(visit=1, started_at=AT, error="nft: refused"),
+            "configure failed: nft: refused",
+        ),
+        (
+            documents.SETTLE,
+            documents.Evidence(visit=1, nodes=NODES, error="not within 10 s"),
+            "settle failed: not within 10 s",
+        ),
+        (documents.PREPARE, documents.Prepare(visit=1, error="port 5201 in use"), "prepare failed: port 5201 in use"),
     ],
 )
-def test_error_of_an_earlier_step_is_the_trials_error(run: Path, document: str, content: Model, error: str) -> None:
+def test_error_of_an_earlier_step_is_the_trials_error(
+    run: Path, document: str, content: StrictModel, error: str
+) -> None:
     folder, _ = first(run)
     for path in folder.glob("*/*.gz"):
         path.unlink()
-    (folder / raw.CLEAR).unlink()
-    raw.write(folder / document, content)
+    (folder / documents.CLEAR).unlink()
+    documents.write_document(folder / document, content)
     found = tables(run)
     assert {(t["outcome"], t["error"].partition(": ")[2]) for t in of_visit(found["trials"], 1)} == {("failed", error)}
     assert found["visits"][0]["error"].endswith(error)
@@ -301,7 +316,7 @@ def test_error_of_an_earlier_step_is_the_trials_error(run: Path, document: str, 
 
 @pytest.mark.parametrize(
     ("document", "moment", "words"),
-    [(raw.SETTLE, "before", "before the first trial"), (raw.CLEAR, "after", "after the last trial")],
+    [(documents.SETTLE, "before", "before the first trial"), (documents.CLEAR, "after", "after the last trial")],
 )
 @pytest.mark.parametrize("state", ["disproven", "unproven", "missing", "cut", "error"])
 def test_insufficient_evidence_voids_the_trials(run: Path, document: str, moment: str, words: str, state: str) -> None:
@@ -312,11 +327,11 @@ def test_insufficient_evidence_voids_the_trials(run: Path, document: str, moment
     elif state == "cut":
         cut_short(path)
     elif state == "error":
-        raw.write(path, raw.Evidence(visit=1, nodes=NODES, error="nsenter: gone"))
+        documents.write_document(path, documents.Evidence(visit=1, nodes=NODES, error="nsenter: gone"))
     else:
         names = ("lab-nftables",) if state == "disproven" else ()
         seen = tuple(sign(node, *names, moment=moment, telling=bool(names)) for node in NODES)
-        raw.write(path, raw.Evidence(visit=1, nodes=NODES, signs=seen))
+        documents.write_document(path, documents.Evidence(visit=1, nodes=NODES, signs=seen))
     found = tables(run)
     row = found["visits"][0]
     assert row["proof"] == ("disproven" if state == "disproven" else "unproven")
@@ -331,16 +346,16 @@ def test_insufficient_evidence_voids_the_trials(run: Path, document: str, moment
 
 def test_wrong_dataplane_at_both_moments_is_observed(run: Path) -> None:
     folder, _ = first(run)
-    for document, moment in ((raw.SETTLE, "before"), (raw.CLEAR, "after")):
+    for document, moment in ((documents.SETTLE, "before"), (documents.CLEAR, "after")):
         seen = tuple(sign(node, "lab-nftables", moment=moment) for node in NODES)
-        raw.write(folder / document, raw.Evidence(visit=1, nodes=NODES, signs=seen))
+        documents.write_document(folder / document, documents.Evidence(visit=1, nodes=NODES, signs=seen))
     row = tables(run)["visits"][0]
     assert (row["proof"], row["dataplane_observed"]) == ("disproven", "lab-nftables")
 
 
 def test_signs_of_another_moment_are_ignored(run: Path) -> None:
     folder, _ = first(run)
-    (folder / raw.CLEAR).write_bytes((folder / raw.SETTLE).read_bytes())
+    (folder / documents.CLEAR).write_bytes((folder / documents.SETTLE).read_bytes())
     assert tables(run)["visits"][0]["proof"] == "unproven"
 
 
@@ -349,7 +364,7 @@ def test_trials_never_started_are_not_run(run: Path) -> None:
     path.unlink()
     row = trial_row(run)
     assert (row["outcome"], row["error"]) == ("failed", "its measuring step ended before it"), "the visit went on"
-    (folder / raw.CLEAR).unlink()
+    (folder / documents.CLEAR).unlink()
     row = trial_row(run)
     assert (row["outcome"], row["error"]) == ("not-run", "the run ended before it")
     for file in folder.rglob("*"):
@@ -362,7 +377,7 @@ def test_trials_never_started_are_not_run(run: Path) -> None:
 
 def test_run_without_preflight_is_planned_again_as_not_run(run: Path) -> None:
     planned = len(tables(run)["trials"])
-    (run / raw.PREFLIGHT).unlink()
+    (run / documents.PREFLIGHT).unlink()
     for folder in run.glob("visit-*"):
         folder.rename(run / f"gone-{folder.name}")
     found = tables(run)
@@ -375,8 +390,10 @@ def test_run_without_preflight_is_planned_again_as_not_run(run: Path) -> None:
 
 def test_skipped_dataplane_has_no_rows_but_a_reason(run: Path) -> None:
     finding = Finding(severity="skip", subject="lab-ebpf", reason="needs root", remedy="run it as root")
-    kept = plan.make(plan.without(CHOSEN, {"lab-ebpf"}))
-    raw.write(run / raw.PREFLIGHT, raw.Preflight(findings=(finding,), provenance={}, visits=kept))
+    kept = schedule.make_schedule(schedule.without_dataplanes(CHOSEN, {"lab-ebpf"}))
+    documents.write_document(
+        run / documents.PREFLIGHT, documents.Preflight(findings=(finding,), provenance={}, visits=kept)
+    )
     found = tables(run)
     assert {v["dataplane_requested"] for v in found["visits"]} == {"lab-iptables"}
     assert found["runs"][0]["parameters"]["skipped"] == [finding.model_dump()]
@@ -403,9 +420,9 @@ def test_damaged_trial_document_is_a_failed_trial(run: Path, harm: Callable[[Pat
 
 @pytest.mark.parametrize("harm", HARMS)
 def test_missing_run_json_is_a_problem(run: Path, harm: Callable[[Path], None]) -> None:
-    harm(run / raw.RUN)
+    harm(run / documents.RUN)
     with pytest.raises(Problem, match=r"run\.json"):
-        collect.rows(run)
+        run_rows.run_rows(run)
 
 
 @unhurried(deadline=None)  # a machine that others use takes its time to write files
@@ -415,7 +432,7 @@ def test_every_planned_trial_is_a_row_whatever_is_missing(
 ) -> None:
     run = tmp_path_factory.mktemp("run")
     planned = [t.trial for v in write_run(run, CHOSEN) for t in v.trials]
-    files = sorted(f for f in run.rglob("*.json*") if f.name != raw.RUN)
+    files = sorted(f for f in run.rglob("*.json*") if f.name != documents.RUN)
     for file in data.draw(st.lists(st.sampled_from(files), unique=True, max_size=12)):
         data.draw(st.sampled_from(HARMS))(file)
     found = tables(run)
@@ -428,7 +445,7 @@ def test_every_planned_trial_is_a_row_whatever_is_missing(
 
 def test_document_without_attempts(run: Path) -> None:
     folder, path = first(run)
-    document = raw.read(path, raw.TrialDocument)
+    document = documents.read_document(path, documents.TrialDocument)
     write_trial(folder, document.trial, CHOSEN)
     replaced(path, attempts=(), error=None)
     assert trial_row(run)["error"] == "it was never attempted"
@@ -436,10 +453,10 @@ def test_document_without_attempts(run: Path) -> None:
 
 def stopped(run: Path) -> Path:
     """Leave the second visit as a Stop does: a trial never began, and nobody looked at the dataplane again."""
-    folder = run / raw.visit_directory(2)
-    (folder / raw.CLEAR).unlink()
+    folder = run / documents.visit_directory(2)
+    (folder / documents.CLEAR).unlink()
     last = visits(run)[1].trials[-1]
-    (folder / last.topology / raw.trial_name(last.trial)).unlink()
+    (folder / last.topology / documents.trial_name(last.trial)).unlink()
     return folder
 
 
@@ -450,8 +467,8 @@ def test_visit_interrupted_by_stop_is_proven_by_restore(run: Path) -> None:
     outcomes = {}
     for seen in (name, "lab-nftables"):
         signs = tuple(sign(node, seen, moment="after") for node in NODES)
-        evidence = raw.Evidence(visit=2, nodes=NODES, signs=signs)
-        raw.write(run / raw.RESTORE, raw.Restore(finished_at=AT, evidence=evidence))
+        evidence = documents.Evidence(visit=2, nodes=NODES, signs=signs)
+        documents.write_document(run / documents.RESTORE, documents.Restore(finished_at=AT, evidence=evidence))
         found = tables(run)
         outcomes[seen] = [t["outcome"] for t in of_visit(found["trials"], 2)]
         assert {t["outcome"] for t in of_visit(found["trials"], 1)} == {"measured"}
@@ -459,7 +476,7 @@ def test_visit_interrupted_by_stop_is_proven_by_restore(run: Path) -> None:
     assert outcomes["lab-nftables"] == ["failed", "failed", "not-run"]
 
 
-def with_figure(one: raw.Attempt, *place: str | int, value: float) -> raw.Attempt:
+def with_figure(one: documents.Attempt, *place: str | int, value: float) -> documents.Attempt:
     """The attempt, but for one figure of its iperf3."""
     document: Any = json.loads(one.stdout)
     container = document
@@ -481,8 +498,8 @@ def with_figure(one: raw.Attempt, *place: str | int, value: float) -> raw.Attemp
 def test_value_beyond_its_column_fails_only_its_trial(run: Path, place: tuple[str | int, ...], value: float) -> None:
     whole = tables(run)
     _, path = first(run)
-    document = raw.read(path, raw.TrialDocument)
-    raw.write(
+    document = documents.read_document(path, documents.TrialDocument)
+    documents.write_document(
         path, document.model_copy(update={"attempts": (with_figure(document.attempts[-1], *place, value=value),)})
     )
     found = tables(run)
@@ -530,23 +547,23 @@ def test_invalid_visit_or_run_column_is_null(run: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "other", "fault"),
     [
-        (raw.SETTLE, raw.SETTLE, "settle.json is of visit 2, not of visit 1"),
-        (raw.CLEAR, raw.CLEAR, "clear.json is of visit 2, not of visit 1"),
-        (raw.PREPARE, raw.PREPARE, "prepare.json is of visit 2, not of visit 1"),
+        (documents.SETTLE, documents.SETTLE, "settle.json is of visit 2, not of visit 1"),
+        (documents.CLEAR, documents.CLEAR, "clear.json is of visit 2, not of visit 1"),
+        (documents.PREPARE, documents.PREPARE, "prepare.json is of visit 2, not of visit 1"),
     ],
 )
 def test_document_of_another_visit_is_ignored(run: Path, name: str, other: str, fault: str) -> None:
-    (run / raw.visit_directory(1) / name).write_bytes((run / raw.visit_directory(2) / other).read_bytes())
+    (run / documents.visit_directory(1) / name).write_bytes((run / documents.visit_directory(2) / other).read_bytes())
     found = tables(run)
     assert found["visits"][0]["error"] == fault
-    outcome = "measured" if name == raw.PREPARE else "failed"  # where the servers were is no evidence
+    outcome = "measured" if name == documents.PREPARE else "failed"  # where the servers were is no evidence
     assert {row["outcome"] for row in of_visit(found["trials"], 1)} == {outcome}
     assert {row["outcome"] for row in of_visit(found["trials"], 2)} == {"measured"}
 
 
 def test_canary_of_the_other_moment_is_an_error(run: Path) -> None:
     folder, _ = first(run)
-    (folder / "canary-after" / raw.CANARY).write_bytes((folder / "canary-before" / raw.CANARY).read_bytes())
+    (folder / "canary-after" / documents.CANARY).write_bytes((folder / "canary-before" / documents.CANARY).read_bytes())
     row = tables(run)["visits"][0]
     assert row["canary_after_bps"] is None
     assert row["error"] == "canary-after/canary.json.gz is of the canary before the trials"
@@ -555,7 +572,8 @@ def test_canary_of_the_other_moment_is_an_error(run: Path) -> None:
 def test_document_of_another_trial_is_an_error(run: Path) -> None:
     visit = visits(run)[0]
     one, other = (
-        run / raw.visit_directory(1) / t.topology / raw.trial_name(t.trial) for t in (visit.trials[0], visit.trials[1])
+        run / documents.visit_directory(1) / t.topology / documents.trial_name(t.trial)
+        for t in (visit.trials[0], visit.trials[1])
     )
     one.write_bytes(other.read_bytes())
     row = next(t for t in tables(run)["trials"] if t["trial"] == visit.trials[0].trial)
@@ -563,9 +581,9 @@ def test_document_of_another_trial_is_an_error(run: Path) -> None:
 
 
 def test_preflight_of_another_plan_is_damaged(run: Path) -> None:
-    preflight = raw.read(run / raw.PREFLIGHT, raw.Preflight)
+    preflight = documents.read_document(run / documents.PREFLIGHT, documents.Preflight)
     other = preflight.visits[0].model_copy(update={"dataplane": "lab-nftables"})
-    raw.write(run / raw.PREFLIGHT, preflight.model_copy(update={"visits": (other,)}))
+    documents.write_document(run / documents.PREFLIGHT, preflight.model_copy(update={"visits": (other,)}))
     found = tables(run)
     assert [v["dataplane_requested"] for v in found["visits"]] == [v.dataplane for v in preflight.visits]
     assert found["runs"][0]["provenance"] is None
@@ -573,13 +591,13 @@ def test_preflight_of_another_plan_is_damaged(run: Path) -> None:
 
 def test_run_replanned_by_preflight_is_collected_by_that_plan(tmp_path: Path) -> None:
     asked = settings(dataplanes="lab-iptables,lab-nftables,lab-ebpf")
-    going = plan.without(asked, {"lab-ebpf"})
+    going = schedule.without_dataplanes(asked, {"lab-ebpf"})
     write_run(tmp_path, going)
-    run = raw.read(tmp_path / raw.RUN, raw.Run)
-    raw.write(tmp_path / raw.RUN, run.model_copy(update={"settings": asked}))
-    preflight = raw.read(tmp_path / raw.PREFLIGHT, raw.Preflight)
+    run = documents.read_document(tmp_path / documents.RUN, documents.RunDocument)
+    documents.write_document(tmp_path / documents.RUN, run.model_copy(update={"settings": asked}))
+    preflight = documents.read_document(tmp_path / documents.PREFLIGHT, documents.Preflight)
     skipped = Finding(severity="skip", subject="lab-ebpf", reason="it needs root.")
-    raw.write(tmp_path / raw.PREFLIGHT, preflight.model_copy(update={"findings": (skipped,)}))
+    documents.write_document(tmp_path / documents.PREFLIGHT, preflight.model_copy(update={"findings": (skipped,)}))
     found = tables(tmp_path)
     assert {visit["dataplane_requested"] for visit in found["visits"]} == {"lab-iptables", "lab-nftables"}
     assert {trial["outcome"] for trial in found["trials"]} == {"measured"}
@@ -596,19 +614,19 @@ def test_clock_set_back_gives_no_sample_and_no_negative_ratio(run: Path) -> None
 
 
 def test_collected_rows_always_fit_their_tables(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = collect_trials.trial_row
+    made = trial_rows.trial_row
 
     def beyond(trial: Trial, *others: Any) -> Row:  # noqa: ANN401 - passed on
         row = made(trial, *others)
         return {**row, "retransmits": 2**64} if trial.trial == 3 else row
 
-    monkeypatch.setattr(collect, "trial_row", beyond)
+    monkeypatch.setattr(run_rows, "trial_row", beyond)
     assert {row["trial"]: row["outcome"] for row in tables(run)["trials"]}[3] == "failed"
 
 
 def test_clock_set_back_keeps_run_end_after_start(tmp_path: Path) -> None:
     write_run(tmp_path, settings())
-    (row,) = collect.rows(tmp_path, collected_at=AT - timedelta(hours=1))["runs"]
+    (row,) = run_rows.run_rows(tmp_path, collected_at=AT - timedelta(hours=1))["runs"]
     assert row["finished_at"] == row["started_at"] == AT
     parameters = row["parameters"]
     assert isinstance(parameters, dict)
@@ -617,8 +635,10 @@ def test_clock_set_back_keeps_run_end_after_start(tmp_path: Path) -> None:
 
 def test_clock_set_back_makes_settle_time_null(tmp_path: Path) -> None:
     write_run(tmp_path, settings())
-    folder = tmp_path / raw.visit_directory(1)
-    settled = raw.read(folder / raw.SETTLE, raw.Evidence)
-    raw.write(folder / raw.SETTLE, settled.model_copy(update={"proven_at": AT - timedelta(hours=1)}))
-    row = collect.rows(tmp_path)["visits"][0]
+    folder = tmp_path / documents.visit_directory(1)
+    settled = documents.read_document(folder / documents.SETTLE, documents.Evidence)
+    documents.write_document(
+        folder / documents.SETTLE, settled.model_copy(update={"proven_at": AT - timedelta(hours=1)})
+    )
+    row = run_rows.run_rows(tmp_path)["visits"][0]
     assert row["settle_s"] == settled.settle_s, "what the step itself measured"

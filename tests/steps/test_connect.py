@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps import connect
+from steps.tools import connect_probe
 
 
 @pytest.fixture(scope="module")
 def port() -> int:
     ready: queue.Queue[int] = queue.Queue()
-    threading.Thread(target=connect.serve, args=(0,), kwargs={"ready": ready.put}, daemon=True).start()
+    threading.Thread(target=connect_probe.serve, args=(0,), kwargs={"ready": ready.put}, daemon=True).start()
     return ready.get(timeout=10)
 
 
 def test_a_probe_of_a_live_server_counts_and_times_connects(port: int) -> None:
-    found = connect.probe("127.0.0.1", port, 0.2)
+    found = connect_probe.probe("127.0.0.1", port, 0.2)
     assert found["count"] > 100
     assert found["errors"] == 0
     assert found["p50_s"] is not None
@@ -31,7 +31,7 @@ def test_a_probe_of_a_live_server_counts_and_times_connects(port: int) -> None:
 
 
 def test_a_probe_leaves_no_socket_behind(port: int) -> None:
-    connect.probe("127.0.0.1", port, 0.1)
+    connect_probe.probe("127.0.0.1", port, 0.1)
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     assert [row for row in rows if row[2].endswith(f":{port:04X}")] == []
 
@@ -39,13 +39,13 @@ def test_a_probe_leaves_no_socket_behind(port: int) -> None:
 def test_connect_probe_over_ipv6(port: int) -> None:
     if not socket.has_dualstack_ipv6():
         pytest.skip("this machine has no IPv6")
-    assert connect.probe("::1", port, 0.02)["count"] > 0
+    assert connect_probe.probe("::1", port, 0.02)["count"] > 0
 
 
 def test_a_probe_of_a_closed_port_gives_up_and_says_why() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         closed = server.getsockname()[1]
-    found = connect.probe("127.0.0.1", closed, 30)
+    found = connect_probe.probe("127.0.0.1", closed, 30)
     assert found["count"] == 0
     assert found["errors"] == 20
     assert found["p50_s"] is None
@@ -55,7 +55,7 @@ def test_a_probe_of_a_closed_port_gives_up_and_says_why() -> None:
 
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=300), st.integers(0, 5))
 def test_latency_quantiles_are_observed_values(times_s: list[float], errors: int) -> None:
-    found = connect.summarise(times_s, errors, None, 1.0)
+    found = connect_probe.summarise(times_s, errors, None, 1.0)
     assert found["p50_s"] in times_s
     assert found["p99_s"] in times_s
     assert found["p99_s"] is not None
@@ -64,14 +64,14 @@ def test_latency_quantiles_are_observed_values(times_s: list[float], errors: int
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-I", "-S", connect.__file__, *arguments]
+    command = [sys.executable, "-I", "-S", connect_probe.__file__, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
 def test_connect_probe_command_prints_json(port: int) -> None:
     done = run("probe", "127.0.0.1", str(port), "0.05")
     assert done.returncode == 0
-    assert set(json.loads(done.stdout)) == set(connect.Probed.__annotations__)
+    assert set(json.loads(done.stdout)) == set(connect_probe.ProbeReport.__annotations__)
 
 
 @pytest.mark.parametrize(

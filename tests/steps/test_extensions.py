@@ -62,14 +62,14 @@ def copied(tmp_path: Path) -> Copy:
 
 CHOSEN = """
 import json
-from steps.plan import make
-from steps.settings import choose
-from workflows.parameters import FORM
-from workflows.request import Request
+from steps.settings.schedule import make_schedule
+from steps.settings.settings import choose_settings
+from workflows.template.form import FORM
+from workflows.flags.run import RunFlags
 
 def chosen(**words):
-    settings = choose(seed_source=lambda: 1, **words)
-    return [trial.topology for visit in make(settings) for trial in visit.trials], settings.dataplanes
+    settings = choose_settings(seed_source=lambda: 1, **words)
+    return [trial.topology for visit in make_schedule(settings) for trial in visit.trials], settings.dataplanes
 form = " ".join(parameter.description for parameter in FORM)
 """
 
@@ -81,13 +81,14 @@ def test_a_topology_is_one_entry(copied: Copy) -> None:
         + """
 from steps.catalogue.topologies import BY_NAME
 from steps.cluster.lab import servers
-from steps.cluster.kube import looking, prepare
+from steps.cluster.kube.workloads import probe_pods
+from steps.cluster.kube import trial_servers
 new = BY_NAME["node-to-service"]
-places = [looking.Site("a", "10.0.0.1"), looking.Site("b", "10.0.0.2")]
+places = [probe_pods.Site("a", "10.0.0.1"), probe_pods.Site("b", "10.0.0.2")]
 print(json.dumps([
     chosen(topologies="node-to-service")[0], "node-to-service" in form,
     [server.namespace for server in servers.needed([new])],
-    [pod["metadata"]["name"] for pod in prepare.manifests([new], places, "image:1")],
+    [pod["metadata"]["name"] for pod in trial_servers.manifests([new], places, "image:1")],
 ]))
 """
     )
@@ -101,27 +102,31 @@ TOOL = """
 import json, subprocess, tempfile
 from pathlib import Path
 from analysis import report
-from analysis.database import connect
-from analysis.store import Store
-from analysis.summary import summarise
-from steps import collect, measure, plan, raw
+from analysis.sql.database import connect
+from analysis.store.store import Store
+from analysis.summary.summary import summarise
+from steps.collect import run_rows
+from steps.measurement import trials as measure
+from steps.settings import schedule
+from steps import documents as raw
 from steps.catalogue import options
 from steps.catalogue.tools import BY_NAME, served
 from steps.catalogue.topologies import BY_NAME as TOPOLOGIES
-from steps.cluster.kube import looking, prepare
+from steps.cluster.kube.workloads import probe_pods
+from steps.cluster.kube import trial_servers
 from steps.cluster.lab import servers, services
 from steps.tools.tool import here
 from tests.steps.builders import placement, settings, write_run
 from tests.steps.test_measure import free_port, until
 
 tools, path = served(["echo"]), [TOPOLOGIES["pod-to-pod"]]
-places = [looking.Site("a", "10.0.0.1"), looking.Site("b", "10.0.0.2")]
-kube = {pod["metadata"]["name"]: pod for pod in prepare.manifests(path, places, "image:1", tools)}["server"]
+places = [probe_pods.Site("a", "10.0.0.1"), probe_pods.Site("b", "10.0.0.2")]
+kube = {pod["metadata"]["name"]: pod for pod in trial_servers.manifests(path, places, "image:1", tools)}["server"]
 answers = {
     "lab": [server.argv[1:] for server in servers.needed(path, tools) if server.namespace == "pod-b"],
     "lab service": [port.name for port in services.MEASURED],
     "pod": [container["name"] for container in kube["spec"]["containers"]],
-    "service": [port["name"] for port in prepare.service(tools)["spec"]["ports"]],
+    "service": [port["name"] for port in trial_servers.service(tools)["spec"]["ports"]],
     "option": options.BY_NAME["protocols"].choices,
 }
 chosen = settings(topologies="pod-to-pod", options="protocols=echo,tcp rounds=2")
@@ -130,15 +135,15 @@ answers["plan"] = sorted({(t.tool, t.streams) for visit in write_run(documents, 
 server = subprocess.Popen(here(BY_NAME["echo"].server(port)))
 until(lambda: f":{port:04X} 00000000:0000 0A" in Path("/proc/net/tcp").read_text())
 said = []
-for visit in plan.make(chosen):
+for visit in schedule.make_schedule(chosen):
     trials = [trial for trial in visit.trials if trial.tool == "echo"]
     folder = documents / raw.visit_directory(visit.visit) / "pod-to-pod"
     place = placement(topology="pod-to-pod", ports={"echo": port})
-    measure.run(place, trials, chosen, folder, said.append, lambda *_: None)
+    measure.measure_trials(place, trials, chosen, folder, said.append, lambda *_: None)
 server.kill()
 answers["said"] = said
 store = Store(tempfile.mkdtemp())
-store.write("run-1", collect.rows(documents))
+store.write("run-1", run_rows.run_rows(documents))
 con = connect(store)
 trials = con.sql("select * from trials where tool = 'echo'").to_arrow_table().to_pylist()
 answers["trials"] = [[t["transport"], t["outcome"], t["error"], t["received_bps"], t["rtt_s"]] for t in trials]
@@ -172,10 +177,11 @@ def test_a_tool_is_one_file_and_one_entry(copied: Copy) -> None:
 LAB = (
     CHOSEN
     + """
-from steps.cluster.lab import Lab, box
+from steps.cluster.lab import LabCluster, sandbox
 from steps.cluster.lab.dataplanes import traits
-box.is_privileged = lambda: True
-found = [f for f in Lab().preflight(choose(seed_source=lambda: 1)) if "box" not in f.reason and f.severity != "stop"]
+sandbox.is_privileged = lambda: True
+found = LabCluster().preflight(choose_settings(seed_source=lambda: 1))
+found = [f for f in found if "box" not in f.reason and f.severity != "stop"]
 print(json.dumps([chosen()[1], list(traits()), {f.subject: f.reason for f in found}]))
 """
 )
@@ -232,14 +238,14 @@ CLUSTER = (
     CHOSEN
     + """
 from analysis.errors import Problem
-from steps.cluster.kube import configure, restore
-from steps.cluster.kube.adapter import Kube
-from steps.cluster.kube.state import Owner
+from steps.cluster.kube.calico import switch as configure, restore
+from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.lock import LockOwner
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.test_preflight import findings
 
-ME = Owner("run-1", NAMESPACE, None)
+ME = LockOwner("run-1", NAMESPACE, None)
 NEW = "ebpf-udp"
 answers = {"form": NEW in form, "chosen": chosen(environment="prod")[1]}
 
@@ -256,7 +262,7 @@ for install in ("manifest", "operator"):
         switch(calico, NEW)
         client, _ = direct_client(calico.store)
         answers[install]["set"] = calico.felix["spec"].get("bpfConnectTimeLoadBalancing")
-        answers[install]["runs"] = configure.stand(client, to_switch=False).facts.dataplane
+        answers[install]["runs"] = configure.read_state(client, to_switch=False).facts.dataplane
         switch(calico, "ebpf")
         answers[install]["beside"] = calico.felix["spec"].get("bpfConnectTimeLoadBalancing")
         restore.restore(client, lambda _: None, calico.store.advance)
@@ -267,21 +273,21 @@ for install in ("manifest", "operator"):
 )
 
 PROOF = """
-from steps.proof import weigh
+from steps.proof.evaluate import evaluate
 from tests.steps.kube.test_observe import EBPF, MEASURED, Cluster
 from tests.steps.kube.recordings import switch as recorded
-from steps.cluster.kube.felix import Mark
-from steps.cluster.kube.signs import Observation, signs
+from steps.cluster.kube.calico.felix_log import LogPosition
+from steps.cluster.kube.calico.signs import Observation, node_signs
 
 cluster = Cluster(recorded(EBPF))
 seen = cluster.observe("ebpf")
-answers["neighbour"] = weigh(seen, "ebpf", MEASURED).state
-answers["not it"] = weigh(seen, NEW, MEASURED).state
+answers["neighbour"] = evaluate(seen, "ebpf", MEASURED).state
+answers["not it"] = evaluate(seen, NEW, MEASURED).state
 for lines in cluster.store.logs.values():
     lines[:] = [(at, text.replace("balancer enabled: TCP", "balancer enabled: Enabled")) for at, text in lines]
 seen = cluster.observe(NEW)
-answers["it"] = weigh(seen, NEW, MEASURED).state
-answers["not the neighbour"] = weigh(seen, "ebpf", MEASURED).state
+answers["it"] = evaluate(seen, NEW, MEASURED).state
+answers["not the neighbour"] = evaluate(seen, "ebpf", MEASURED).state
 """
 PRINT = "print(json.dumps(answers))\n"
 
@@ -329,7 +335,7 @@ def test_two_dataplanes_of_calico_that_no_sign_tells_apart_are_refused_by_both_n
 PLUGIN = '''"""A network plugin that the tests make up."""
 
 from steps.cluster.kube.calico.plugin import Calico
-from steps.model import Change, Finding
+from steps.domain import Change, Finding
 
 
 class Toy(Calico):

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from steps import figures
-from steps.reports.failure import Failure
+from steps.measurement import results
+from steps.tools.failure import Failure
 from steps.tools.tcp_connect import Connects
 from tests.steps.builders import PROBED, attempt, trial
 
 
 def found(stdout: str, exit_code: int | None = 0, stderr: str = "") -> Connects | Failure:
-    of = figures.of(trial(protocol="connect"), attempt(stdout=stdout, exit_code=exit_code, stderr=stderr))
+    of = results.read_results(trial(protocol="connect"), attempt(stdout=stdout, exit_code=exit_code, stderr=stderr))
     assert isinstance(of, Connects | Failure)
     return of
 

@@ -9,27 +9,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps import foreign
-from steps.foreign import ForeignCpu, Reading
+from steps.measurement import interference
+from steps.measurement.interference import ForeignCpu, ForeignCpuReading
 
 
 def test_foreign_cpu_is_a_ratio_of_all_cores() -> None:
-    before = Reading(at_s=10, cores=2, foreign_s=100)
-    after = Reading(at_s=12, cores=2, foreign_s=101.4)
-    assert foreign.ratio(before, after) == pytest.approx(1.4 / 4)
+    before = ForeignCpuReading(at_s=10, cores=2, foreign_s=100)
+    after = ForeignCpuReading(at_s=12, cores=2, foreign_s=101.4)
+    assert interference.foreign_ratio(before, after) == pytest.approx(1.4 / 4)
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [(None, None), (Reading(1, 1, 0), None), (None, Reading(1, 1, 0)), (Reading(1, 1, 0), Reading(1, 1, 0))],
+    [
+        (None, None),
+        (ForeignCpuReading(1, 1, 0), None),
+        (None, ForeignCpuReading(1, 1, 0)),
+        (ForeignCpuReading(1, 1, 0), ForeignCpuReading(1, 1, 0)),
+    ],
 )
-def test_unknown_foreign_cpu_is_none(before: Reading | None, after: Reading | None) -> None:
-    assert foreign.ratio(before, after) is None
+def test_unknown_foreign_cpu_is_none(before: ForeignCpuReading | None, after: ForeignCpuReading | None) -> None:
+    assert interference.foreign_ratio(before, after) is None
 
 
 @given(st.floats(-10, 10), st.floats(0.01, 10))
 def test_foreign_cpu_ratio_stays_within_bounds(foreign_s: float, wall_s: float) -> None:
-    found = foreign.ratio(Reading(0, 2, 0), Reading(wall_s, 2, foreign_s))
+    found = interference.foreign_ratio(ForeignCpuReading(0, 2, 0), ForeignCpuReading(wall_s, 2, foreign_s))
     assert found is not None
     assert 0 <= found <= 1
 
@@ -42,13 +47,13 @@ def test_foreign_cpu_is_unknown_outside_a_sandbox(tmp_path: Path) -> None:
 
 WATCH = """
 import json, subprocess, sys, time
-from steps.foreign import ForeignCpu, ratio
+from steps.measurement.interference import ForeignCpu, foreign_ratio
 spin = "import time, threading\\nend = time.time() + 1\\n" + (
     "def work():\\n while time.time() < end: pass\\n"
     "t = threading.Thread(target=work); t.start(); t.join()")
 machine, found = ForeignCpu(), {}
 def window(name, work):
-    before = machine.read(); work(); found[name] = ratio(before, machine.read())
+    before = machine.read(); work(); found[name] = foreign_ratio(before, machine.read())
 window("rest", lambda: time.sleep(1))
 window("own dead thread of a dead child", lambda: subprocess.run([sys.executable, "-c", spin]))
 child = subprocess.Popen([sys.executable, "-c", spin.replace("+ 1", "+ 5")])

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steps.catalogue.options import Settings
-from steps.figures import task
-from steps.measure import argv_of
-from steps.model import Trial
-from steps.reports.failure import Failure
-from steps.reports.iperf3_plan import Asked
-from steps.settings import choose
+from steps.domain import Trial
+from steps.measurement.results import task
+from steps.measurement.trials import argv_of
+from steps.settings.settings import choose_settings
 from steps.tools import iperf3
+from steps.tools.failure import Failure
 from steps.tools.iperf3 import Report
+from steps.tools.iperf3_plan import Asked
 from tests.steps.builders import RECORDED, placement, settings, trial
 
 
@@ -40,13 +40,13 @@ def asked(name: str) -> Asked:
 
 
 def report(name: str) -> Report:
-    found = iperf3.read(recorded(name), b"", 0, asked(name))
+    found = iperf3.read_report(recorded(name), b"", 0, asked(name))
     assert isinstance(found, Report)
     return found
 
 
 def failure(stdout: bytes, stderr: bytes = b"", exit_code: int | None = 1) -> str:
-    found = iperf3.read(stdout, stderr, exit_code, TCP)
+    found = iperf3.read_report(stdout, stderr, exit_code, TCP)
     assert isinstance(found, Failure)
     return found.reason
 
@@ -182,7 +182,7 @@ def test_report_with_nonzero_exit_code_is_a_failure() -> None:
 
 def test_warnings_around_the_json_are_ignored() -> None:
     text = b"warning: this system does not seem to support IPv6\n" + recorded("tcp-forward-3.21") + b"\ndone\n"
-    assert iperf3.read(text, b"", 0, TCP) == report("tcp-forward-3.21")
+    assert iperf3.read_report(text, b"", 0, TCP) == report("tcp-forward-3.21")
 
 
 def test_zero_bytes_received_is_a_failure() -> None:
@@ -194,7 +194,7 @@ def test_zero_bytes_received_is_a_failure() -> None:
 def test_report_without_intervals() -> None:
     document = json.loads(recorded("tcp-forward-3.21"))
     document["intervals"] = []
-    found = iperf3.read(json.dumps(document).encode(), b"", 0, TCP)
+    found = iperf3.read_report(json.dumps(document).encode(), b"", 0, TCP)
     assert isinstance(found, Report)
     assert found.intervals == ()
 
@@ -203,12 +203,12 @@ def test_report_without_intervals() -> None:
 @given(share=st.floats(0, 0.999))
 def test_truncated_json_is_never_a_report(name: str, share: float) -> None:
     whole = recorded(name).rstrip()
-    assert isinstance(iperf3.read(whole[: int(len(whole) * share)], b"", 0, asked(name)), Failure)
+    assert isinstance(iperf3.read_report(whole[: int(len(whole) * share)], b"", 0, asked(name)), Failure)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=50), st.none() | st.integers(-20, 255))
 def test_any_output_never_raises(stdout: bytes, stderr: bytes, exit_code: int | None) -> None:
-    found = iperf3.read(stdout, stderr, exit_code, TCP)
+    found = iperf3.read_report(stdout, stderr, exit_code, TCP)
     assert isinstance(found, Failure)
     assert "\n" not in found.reason
 
@@ -224,7 +224,7 @@ json_values = st.recursive(
 def test_any_replaced_json_value_never_raises(part: str, value: object) -> None:
     document = json.loads(recorded("cluster-udp-pod-to-service-3.12"))
     document[part] = value
-    assert isinstance(iperf3.read(json.dumps(document).encode(), b"", 0, UDP), Report | Failure)
+    assert isinstance(iperf3.read_report(json.dumps(document).encode(), b"", 0, UDP), Report | Failure)
 
 
 def arguments(planned: Trial, chosen: Settings, address: str, port: int) -> list[str]:
@@ -255,7 +255,7 @@ def test_block_size_argument() -> None:
 
 def test_congestion_control_argument() -> None:
     for options, told in (("", []), ("congestion_control=reno", ["-C", "reno"])):
-        chosen = choose(profile="smoke", environment="prod", options=options)
+        chosen = choose_settings(profile="smoke", environment="prod", options=options)
         argv = arguments(trial(), chosen, "10.0.0.1", 5201)
         assert [word for word in argv if word in {"-C", "reno"}] == told
 
@@ -296,11 +296,11 @@ def test_a_document_of_another_test_is_a_failure(other: str) -> None:
 def test_block_size_and_rate_are_checked_against_the_trial() -> None:
     document = recorded("udp-forward-3.21-against-3.12")
     wanted = Asked(protocol="udp", duration_s=1, block_size_bytes=1372, stream_bps=10**9)
-    found = iperf3.read(document, b"", 0, wanted)
+    found = iperf3.read_report(document, b"", 0, wanted)
     assert isinstance(found, Failure)
     assert found.reason.endswith("block size 1200 B, not 1372 B; rate 2000000000 bit/s, not 1000000000 bit/s")
     right = Asked(protocol="udp", duration_s=1, block_size_bytes=1200, stream_bps=2 * 10**9)
-    assert isinstance(iperf3.read(document, b"", 0, right), Report)
+    assert isinstance(iperf3.read_report(document, b"", 0, right), Report)
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
@@ -361,7 +361,7 @@ def losing(lost: list[int]) -> Report:
     end["sum_received"]["lost_packets"] = sum(lost)
     start["num_streams"] = len(lost)
     asked = Asked(protocol="udp", reverse=True, streams=len(lost), duration_s=1)
-    found = iperf3.read(json.dumps(document).encode(), b"", 0, asked)
+    found = iperf3.read_report(json.dumps(document).encode(), b"", 0, asked)
     assert isinstance(found, Report)
     return found
 
@@ -398,7 +398,7 @@ def test_each_stream_is_checked(delivered: tuple[int | None, ...], flags: tuple[
         {"sender": one["sender"], "receiver": None if amount is None else {**one["receiver"], "bytes": amount}}
         for amount in delivered
     ]
-    found = iperf3.read(
+    found = iperf3.read_report(
         json.dumps(document).encode(), b"", 0, Asked(protocol="tcp", duration_s=1, streams=len(delivered))
     )
     assert (found.reason if isinstance(found, Failure) else None) == reason
@@ -408,7 +408,7 @@ def test_each_stream_is_checked(delivered: tuple[int | None, ...], flags: tuple[
 def test_missing_stream_is_a_failure() -> None:
     document = json.loads(recorded("tcp-reverse-p2-3.12"))
     document["end"]["streams"].pop()
-    found = iperf3.read(json.dumps(document).encode(), b"", 0, asked("tcp-reverse-p2-3.12"))
+    found = iperf3.read_report(json.dumps(document).encode(), b"", 0, asked("tcp-reverse-p2-3.12"))
     assert isinstance(found, Failure)
     assert found.reason == "iperf3 reports 1 of 2 streams"
 
@@ -418,6 +418,6 @@ def test_a_receiver_that_counted_longer_than_planned_is_flagged(seconds: float, 
     document = json.loads(recorded("tcp-forward-3.21"))
     received = document["end"]["sum_received"]
     received |= {"seconds": seconds, "bits_per_second": received["bytes"] * 8 / seconds}
-    found = iperf3.read(json.dumps(document).encode(), b"", 0, TCP)
+    found = iperf3.read_report(json.dumps(document).encode(), b"", 0, TCP)
     assert isinstance(found, Report)
     assert found.flags == flags

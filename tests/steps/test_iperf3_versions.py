@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from steps import figures, measure, raw
-from steps.model import Placement, Trial
-from steps.reports.failure import Failure
-from steps.reports.iperf3_plan import Asked
+from steps import documents
+from steps.domain import Placement, Trial
+from steps.measurement import results, trials
 from steps.tools import iperf3
+from steps.tools.failure import Failure
 from steps.tools.iperf3 import Report
+from steps.tools.iperf3_plan import Asked
 from tests.steps.builders import RECORDED, attempt, placement, settings, trial
 from tests.steps.iperf3_versions import programs, put_in_place
 from tests.steps.test_measure import Servers
@@ -37,7 +38,7 @@ def read(name: str) -> Report | Failure:
         duration_s=start["duration"],
         omit_s=start["omit"],
     )
-    return iperf3.read(json.dumps(document(name)).encode(), b"", 0, asked)
+    return iperf3.read_report(json.dumps(document(name)).encode(), b"", 0, asked)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -45,7 +46,7 @@ def test_canary_duration_in_every_iperf3_version(version: str) -> None:
     argv = iperf3.canary_command(CHOSEN.congestion_control, "10.0.0.1", 5201)
     assert "-n" not in argv
     one = attempt(stdout=json.dumps(document(f"tcp-forward-p1-{version}")), argv=argv)
-    found = figures.of_canary(one)
+    found = results.read_canary(one)
     assert isinstance(found, Report)
     assert found.received_bps > 5e9
 
@@ -53,7 +54,7 @@ def test_canary_duration_in_every_iperf3_version(version: str) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_byte_limited_canary_of_older_iperf3_versions(version: str) -> None:
     stdout = json.dumps(document(f"canary-by-bytes-{version}"))
-    found = figures.of_canary(attempt(stdout=stdout, argv=("iperf3", "-c", "10.0.0.1", "-n", "100000000")))
+    found = results.read_canary(attempt(stdout=stdout, argv=("iperf3", "-c", "10.0.0.1", "-n", "100000000")))
     if version == "3.12":
         assert isinstance(found, Report)
         assert found.received_bps > 5e9
@@ -121,9 +122,9 @@ def here(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def measured(here: Placement, planned: Trial, tmp_path: Path) -> Report:
-    measure.run(here, [planned], CHOSEN, tmp_path / "trials", lambda _: None, lambda *_: None)
-    found = raw.read(tmp_path / "trials" / raw.trial_name(planned.trial), raw.TrialDocument)
-    report = figures.of(planned, found.attempts[-1])
+    trials.measure_trials(here, [planned], CHOSEN, tmp_path / "trials", lambda _: None, lambda *_: None)
+    found = documents.read_document(tmp_path / "trials" / documents.trial_name(planned.trial), documents.TrialDocument)
+    report = results.read_results(planned, found.attempts[-1])
     assert isinstance(report, Report), report
     return report
 
@@ -131,10 +132,10 @@ def measured(here: Placement, planned: Trial, tmp_path: Path) -> Report:
 @pytest.mark.parametrize("here", programs(), indirect=True)
 def test_real_canary_agrees_with_a_trial(here: Placement, tmp_path: Path) -> None:
     trialled = measured(here, trial(), tmp_path)
-    measure.canary(here, CHOSEN, "after", tmp_path, lambda _: None)
-    one = raw.read(tmp_path / raw.CANARY, raw.CanaryDocument).attempt
+    trials.canary(here, CHOSEN, "after", tmp_path, lambda _: None)
+    one = documents.read_document(tmp_path / documents.CANARY, documents.CanaryDocument).attempt
     assert one is not None
-    canary = figures.of_canary(one)
+    canary = results.read_canary(one)
     assert isinstance(canary, Report)
     assert 0.25 < canary.received_bps / trialled.received_bps < 4, "a constant of 0.8 Gbit/s is a tenth and less"
     assert (one.wall_s or 0) < 3, "it is short"

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.store import Store
-from steps import collect, variables
+from analysis.store.store import Store
+from steps.collect import run_rows
+from steps.settings import environment
 from steps.tasks import notify, report
 from tests.steps.builders import settings, write_run
 from tests.steps.test_notify import Receiver
@@ -15,16 +16,16 @@ from tests.steps.test_notify import Receiver
 @pytest.fixture
 def last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BENCHMARK_TERMINATION_LOG", str(tmp_path / "message"))
-    monkeypatch.setenv(variables.ENVIRONMENT, "lab")
-    monkeypatch.setenv(variables.RESULTS, str(tmp_path / "store"))
+    monkeypatch.setenv(environment.ENVIRONMENT, "lab")
+    monkeypatch.setenv(environment.RESULTS, str(tmp_path / "store"))
     return tmp_path / "message"
 
 
-def stored(tmp_path: Path) -> report.Said:
+def stored(tmp_path: Path) -> report.ReportResult:
     """A run that went well, in the store and reported."""
     write_run(tmp_path, settings(options="rounds=2", dataplanes="lab-iptables,lab-ebpf"))
-    Store(variables.results()).write("run-1", collect.rows(tmp_path))
-    said: report.Said = report.report("run-1", tmp_path / "report.html")
+    Store(environment.results()).write("run-1", run_rows.run_rows(tmp_path))
+    said: report.ReportResult = report.report("run-1", tmp_path / "report.html")
     return said
 
 
@@ -37,7 +38,7 @@ def test_report_step_outputs_the_key_metrics(last_words: Path, tmp_path: Path) -
 
 
 def test_no_notification_by_default(last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(variables.NOTIFY_URL, " ")
+    monkeypatch.setenv(environment.NOTIFY_URL, " ")
     assert notify.notify("run-1", "Succeeded", "Succeeded") == notify.NOBODY
     assert not last_words.exists()
 
@@ -45,7 +46,7 @@ def test_no_notification_by_default(last_words: Path, monkeypatch: pytest.Monkey
 def test_notification_has_the_verdict(last_words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = stored(tmp_path)
     with Receiver().running() as receiver:
-        monkeypatch.setenv(variables.NOTIFY_URL, receiver.url)
+        monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
         assert notify.notify("run-1", "Succeeded", "Succeeded") == "told of the run: the answer was 200"
     assert receiver.bodies[0]["headline"] == said.headline
     assert receiver.bodies[0]["report"].endswith("/store/reports/run-1/report.html")
@@ -56,7 +57,7 @@ def test_failed_notification_is_reported_but_no_failure(
     last_words: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Receiver(404).running() as receiver:
-        monkeypatch.setenv(variables.NOTIFY_URL, receiver.url)
+        monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
         told = notify.notify("run-1", "Failed", "Succeeded")
     assert "it answered 404" in told
     assert told in capsys.readouterr().err
@@ -74,9 +75,9 @@ def test_failed_notification_is_reported_but_no_failure(
 def test_failed_restore_fails_the_workflow(
     last_words: Path, monkeypatch: pytest.MonkeyPatch, status: str, sentence: str
 ) -> None:
-    monkeypatch.setenv(variables.ENVIRONMENT, "prod")
+    monkeypatch.setenv(environment.ENVIRONMENT, "prod")
     with Receiver().running() as receiver:
-        monkeypatch.setenv(variables.NOTIFY_URL, receiver.url)
+        monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
         with pytest.raises(SystemExit) as ended:
             notify.notify("run-1", "Succeeded", status)
     assert ended.value.code == 1

@@ -17,12 +17,14 @@ from pathlib import Path
 import pytest
 
 from analysis.errors import Problem
-from steps import connect, figures, measure, raw
+from steps import documents
 from steps.catalogue.options import Settings
-from steps.foreign import ForeignCpu, Reading
-from steps.model import Monitor, Placement, Trial
-from steps.reports import bounds
-from steps.reports.failure import Failure
+from steps.domain import Monitor, Placement, Trial
+from steps.measurement import results
+from steps.measurement import trials as measure
+from steps.measurement.interference import ForeignCpu, ForeignCpuReading
+from steps.tools import bounds, connect_probe
+from steps.tools.failure import Failure
 from steps.tools.iperf3 import Report
 from tests.steps.builders import RECORDED, placement, settings, trial
 
@@ -98,7 +100,7 @@ class Outcome:
         self.progress: list[tuple[int, int]] = []
         others = more.get("others")
         assert others is None or isinstance(others, ForeignCpu)
-        measure.run(
+        measure.measure_trials(
             place,
             trials,
             chosen,
@@ -107,7 +109,9 @@ class Outcome:
             lambda done, total: self.progress.append((done, total)),
             others=others,
         )
-        self.documents = [raw.read(directory / raw.trial_name(t.trial), raw.TrialDocument) for t in trials]
+        self.documents = [
+            documents.read_document(directory / documents.trial_name(t.trial), documents.TrialDocument) for t in trials
+        ]
 
 
 CHOSEN = settings()
@@ -122,7 +126,7 @@ def test_a_real_trial(server: Servers, tmp_path: Path, protocol: str, direction:
     (document,) = out.documents
     assert document.error is None
     assert document.mtu_bytes == 65536
-    found = figures.of(planned, document.attempts[-1])
+    found = results.read_results(planned, document.attempts[-1])
     assert isinstance(found, Report)
     assert found.received_bps > 1e7
     assert found.duration_s == pytest.approx(1, abs=0.1)
@@ -141,14 +145,14 @@ def test_a_warm_up_is_left_out(server: Servers, tmp_path: Path) -> None:
     assert attempt.window_offset_s == 1
     assert attempt.wall_s is not None
     assert attempt.wall_s > 1.9
-    found = figures.of(trial(), attempt)
+    found = results.read_results(trial(), attempt)
     assert isinstance(found, Report)
     assert found.duration_s == pytest.approx(1, abs=0.1)
 
 
 def test_a_real_connect_probe(tmp_path: Path) -> None:
     ready: queue.Queue[int] = queue.Queue()
-    threading.Thread(target=connect.serve, args=(0,), kwargs={"ready": ready.put}, daemon=True).start()
+    threading.Thread(target=connect_probe.serve, args=(0,), kwargs={"ready": ready.put}, daemon=True).start()
     planned = trial(protocol="connect")
     out = Outcome(tmp_path, placement(connect_port=ready.get(timeout=10)), [planned], settings(options="omit=9"))
     assert out.documents[0].error is None
@@ -251,18 +255,19 @@ def test_output_limit_grows_with_duration_and_streams() -> None:
 def test_a_step_that_is_killed_leaves_its_trial_as_failed(instead: Callable[[str], Path], tmp_path: Path) -> None:
     notes = instead("echo $$ >$NOTES/pid; sleep 1000")
     program = (
-        "import pathlib, sys; from steps import measure; from tests.steps.builders import placement, settings, trial\n"
-        "measure.run(placement(), [trial(), trial(trial=2)], settings(), pathlib.Path(sys.argv[1]), print, print)\n"
+        "import pathlib, sys; from steps.measurement.trials import measure_trials\n"
+        "from tests.steps.builders import placement, settings, trial\n"
+        "measure_trials(placement(), [trial(), trial(trial=2)], settings(), pathlib.Path(sys.argv[1]), print, print)\n"
     )
     step = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "raw")], stdout=subprocess.DEVNULL)
     until(lambda: (notes / "pid").exists() and (notes / "pid").read_text().strip() != "")
     step.kill()
     step.wait()
     os.kill(int((notes / "pid").read_text()), signal.SIGKILL)
-    document = raw.read(tmp_path / "raw" / raw.trial_name(1), raw.TrialDocument)
+    document = documents.read_document(tmp_path / "raw" / documents.trial_name(1), documents.TrialDocument)
     assert document.attempts == ()
     assert document.error == measure.BEGUN
-    assert not (tmp_path / "raw" / raw.trial_name(2)).exists()
+    assert not (tmp_path / "raw" / documents.trial_name(2)).exists()
 
 
 def test_an_iperf3_that_hangs_is_killed_with_its_children(
@@ -368,12 +373,12 @@ class Others(ForeignCpu):
         self._at_s = self._foreign_s = 0.0
         self._open = False
 
-    def read(self) -> Reading:
+    def read(self) -> ForeignCpuReading:
         if self._open:
             self._at_s += 1
             self._foreign_s += self._ratios.pop(0) if self._ratios else 0.0
         self._open = not self._open
-        return Reading(self._at_s, 1, self._foreign_s)
+        return ForeignCpuReading(self._at_s, 1, self._foreign_s)
 
 
 @pytest.mark.parametrize(
@@ -433,11 +438,12 @@ def test_unknown_foreign_cpu_is_flagged_not_zero(instead: Callable[[str], Path],
 
 STOPPED = """
 import sys, pathlib
-from steps import measure
+from steps.measurement import trials
 from analysis.errors import Problem
 from tests.steps.builders import placement, settings, trial
 try:
-    measure.run(placement(), [trial(trial=n, duration_s=60) for n in (1, 2)], settings(), pathlib.Path(sys.argv[1]),
+    planned = [trial(trial=n, duration_s=60) for n in (1, 2)]
+    trials.measure_trials(placement(), planned, settings(), pathlib.Path(sys.argv[1]),
                 lambda _: None, lambda *_: None)
 except Problem as problem:
     print(problem)
@@ -458,10 +464,10 @@ def test_stop_signal_ends_the_client_and_keeps_documents(
         process.send_signal(number)
         out, error = process.communicate(timeout=30)
     assert (out, error) == ("stopped after 1 of 2 trials of pod-to-service; they are kept\n", "")
-    document = raw.read(tmp_path / "raw" / raw.trial_name(1), raw.TrialDocument)
+    document = documents.read_document(tmp_path / "raw" / documents.trial_name(1), documents.TrialDocument)
     assert document.error == "stopped before it ended"
     assert "interrupt - the client has terminated" in document.attempts[-1].stdout
-    assert not (tmp_path / "raw" / raw.trial_name(2)).exists()
+    assert not (tmp_path / "raw" / documents.trial_name(2)).exists()
     assert dead(int((notes / "pid").read_text()))
 
 
@@ -478,22 +484,22 @@ def test_real_canary_measures_the_idle_baseline_first(server: Servers, tmp_path:
     place = placement(port=server.port, topology="node-to-node")
     measure.canary(place, CHOSEN, "before", tmp_path / "before", said.append)
     measure.canary(place, CHOSEN, "after", tmp_path / "after", said.append)
-    before = raw.read(tmp_path / "before" / raw.CANARY, raw.CanaryDocument)
-    after = raw.read(tmp_path / "after" / raw.CANARY, raw.CanaryDocument)
+    before = documents.read_document(tmp_path / "before" / documents.CANARY, documents.CanaryDocument)
+    after = documents.read_document(tmp_path / "after" / documents.CANARY, documents.CanaryDocument)
     idle = before.idle["host"]
     assert len(idle) == 2
     assert idle[1].at_s - idle[0].at_s == pytest.approx(CHOSEN.idle_s, abs=0.2)
     assert after.idle == {}
     for document in (before, after):
         assert document.attempt is not None
-        assert isinstance(figures.of_canary(document.attempt), Report)
+        assert isinstance(results.read_canary(document.attempt), Report)
     assert said[0].startswith("canary before: ")
 
 
 def test_failed_canary_is_recorded(instead: Callable[[str], Path], tmp_path: Path) -> None:
     instead("exit 1")
     measure.canary(placement(), CHOSEN, "after", tmp_path / "raw", lambda _: None)
-    document = raw.read(tmp_path / "raw" / raw.CANARY, raw.CanaryDocument)
+    document = documents.read_document(tmp_path / "raw" / documents.CANARY, documents.CanaryDocument)
     assert document.error == "iperf3 printed nothing, exit code 1"
     assert document.attempt is not None
-    assert isinstance(figures.of_canary(document.attempt), Failure)
+    assert isinstance(results.read_canary(document.attempt), Failure)

@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.errors import Problem
-from analysis.schema import NODE_USAGE
-from steps import monitor, monitor_http
-from steps.counters import MODES, Core, Counters
-from steps.sampler import read
+from analysis.store.schema import NODE_USAGE
+from steps.counters import MODES, CoreTimes, Counters
+from steps.measurement import monitor, monitor_http
+from steps.measurement.sampler import read
 from tests.steps.builders import counters
 
 deltas = st.fixed_dictionaries({mode: st.floats(0, 1) for mode in MODES})
 
 
-def core(**seconds: float) -> Core:
-    return Core.model_validate({mode: seconds.get(mode, 0.0) for mode in MODES})
+def core(**seconds: float) -> CoreTimes:
+    return CoreTimes.model_validate({mode: seconds.get(mode, 0.0) for mode in MODES})
 
 
 def test_usage_fills_the_schema_and_nothing_else() -> None:
@@ -43,7 +43,7 @@ def test_busy_ratio_comes_from_idle_time() -> None:
     before = Counters(node="n", at_s=0, cores=(core(),))
     after = Counters(node="n", at_s=1, cores=(core(user=0.9, idle=0.6, iowait=0.1),))
     assert monitor.busy_ratio(before, after) == pytest.approx(0.3)
-    assert monitor.doubts(before, after) == ("cpu-columns",)
+    assert monitor.window_flags(before, after) == ("cpu-columns",)
 
 
 def test_no_idle_subtraction_without_a_baseline() -> None:
@@ -54,13 +54,13 @@ def test_no_idle_subtraction_without_a_baseline() -> None:
 def test_incomparable_counters_are_null(after: Counters) -> None:
     row = monitor.usage(counters(1.0), after, "both", 0.0)
     assert {row[f"{mode}_ratio"] for mode in (*MODES, "busy")} == {None}
-    assert monitor.doubts(counters(1.0), after) == ("cpu-unknown",)
+    assert monitor.window_flags(counters(1.0), after) == ("cpu-unknown",)
 
 
 def test_steal_is_flagged() -> None:
     before = Counters(node="n", at_s=0, cores=(core(),))
     after = Counters(node="n", at_s=1, cores=(core(steal=0.03, idle=0.97),))
-    assert monitor.doubts(before, after) == ("steal",)
+    assert monitor.window_flags(before, after) == ("steal",)
     assert monitor.usage(before, after, "both", None)["steal_by_core_ratio"] == pytest.approx([0.03])
 
 
@@ -77,14 +77,14 @@ def test_impossible_idle_time_is_flagged(delta: dict[str, float]) -> None:
     booted = dict.fromkeys(MODES, 10.0)
     before = Counters(node="n", at_s=0, cores=(core(), core(**booted)))
     after = core(**{mode: seconds + delta.get(mode, 0.0) for mode, seconds in booted.items()})
-    found = monitor.doubts(before, Counters(node="n", at_s=1, cores=(core(idle=1.0), after)))
+    found = monitor.window_flags(before, Counters(node="n", at_s=1, cores=(core(idle=1.0), after)))
     assert ("cpu-idle" in found) == (not 0 <= delta["idle"] + delta.get("iowait", 0.0) <= 1)
 
 
 def test_short_window_is_not_flagged_for_tick_rounding() -> None:
     before = Counters(node="n", at_s=0, cores=(core(),))
     after = Counters(node="n", at_s=0.2, cores=(core(idle=0.185),))
-    assert monitor.doubts(before, after) == ()
+    assert monitor.window_flags(before, after) == ()
 
 
 @given(deltas, st.floats(0.001, 100))
@@ -177,7 +177,7 @@ def test_invalid_monitor_response_is_a_problem(body: bytes, error: str) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("serve",), ("serve", "x"), ("serve", "99999")])
 def test_monitor_command_usage_errors(arguments: tuple[str, ...]) -> None:
-    command = [sys.executable, "-m", "steps.monitor_http", *arguments]
+    command = [sys.executable, "-m", "steps.measurement.monitor_http", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode in {1, 2}
     assert "Traceback" not in done.stderr
@@ -186,6 +186,6 @@ def test_monitor_command_usage_errors(arguments: tuple[str, ...]) -> None:
 
 def test_measure_step_imports_no_heavy_package() -> None:
     heavy = ("pyarrow", "duckdb", "altair", "scipy", "pandas", "kubernetes", "http.client", "hera")
-    program = f"import sys, steps.measure; print([m for m in {heavy!r} if m in sys.modules])"
+    program = f"import sys, steps.measurement.trials; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"

@@ -12,13 +12,13 @@ import pytest
 from tenacity import RetryCallState
 
 from analysis.errors import BadInput, Problem
-from analysis.summary import Failure, Summary
-from steps import notify
+from analysis.summary.summary import FailureCount, Summary
+from steps import notification
 
 SAID = Summary(
     run_id="run-1", environment="prod", outcome="measured-with-failures", interrupted=False, baseline="iptables",
     rounds=4, headline="eBPF gains 30 %.", trials=10, trials_measured=9, trials_failed=1, trials_not_run=0,
-    failures=(Failure("it broke", 1, ()),),
+    failures=(FailureCount("it broke", 1, ()),),
 )  # fmt: skip
 
 
@@ -72,12 +72,12 @@ def at_once(_state: RetryCallState) -> float:
 
 
 def message(said: Summary | None = SAID, *, restored: bool = True) -> dict[str, Any]:
-    return notify.message("run-1", "prod", "Failed", "s3://b/reports/run-1/report.html", said, restored=restored)
+    return notification.message("run-1", "prod", "Failed", "s3://b/reports/run-1/report.html", said, restored=restored)
 
 
 def test_notification_is_posted_as_json() -> None:
     with Receiver().running() as receiver:
-        assert notify.post(receiver.url, message()) == 200
+        assert notification.post(receiver.url, message()) == 200
     (body,) = receiver.bodies
     assert receiver.types == ["application/json"]
     assert body == message()
@@ -98,7 +98,7 @@ def test_notification_of_a_run_without_a_verdict() -> None:
 @pytest.mark.parametrize("status", [500, 503, 429])
 def test_transient_notification_error_is_retried(status: int) -> None:
     with Receiver(status, status).running() as receiver:
-        assert notify.post(receiver.url, message(), at_once) == 200
+        assert notification.post(receiver.url, message(), at_once) == 200
     assert len(receiver.bodies) == 3
 
 
@@ -115,15 +115,15 @@ def test_failed_notification_hides_the_secret(status: int, location: str, attemp
         Receiver(*[status] * 9, location=location).running() as receiver,
         pytest.raises(Problem, match=says) as raised,
     ):
-        notify.post(receiver.url, message(), at_once)
+        notification.post(receiver.url, message(), at_once)
     assert len(receiver.bodies) == attempts
     assert "s3cret" not in str(raised.value)
 
 
 def test_silent_notification_receiver_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notify, "READ_S", 0.1)
+    monkeypatch.setattr(notification, "READ_S", 0.1)
     with Receiver(0, 0, 0, 0).running() as receiver, pytest.raises(Problem, match=r"did not answer within 0\.1 s"):
-        notify.post(receiver.url, message(), at_once)
+        notification.post(receiver.url, message(), at_once)
     assert len(receiver.bodies) == 4
 
 
@@ -131,7 +131,7 @@ def test_unreachable_notification_receiver() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(Problem, match=r"127\.0\.0\.1 could not be told of the run: \[Errno \d+\] Connection refused\."):
-        notify.post(f"http://127.0.0.1:{port}/", message(), at_once)
+        notification.post(f"http://127.0.0.1:{port}/", message(), at_once)
 
 
 @pytest.mark.parametrize(
@@ -148,4 +148,4 @@ def test_unreachable_notification_receiver() -> None:
 )
 def test_invalid_notification_url_is_refused(url: str) -> None:
     with pytest.raises(BadInput, match="BENCHMARK_NOTIFY_URL is no address"):
-        notify.post(url, message(), at_once)
+        notification.post(url, message(), at_once)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps import plan
 from steps.catalogue.options import Settings
 from steps.catalogue.profiles import PROFILES, Profile
-from steps.settings import choose
+from steps.settings import schedule
+from steps.settings.settings import choose_settings
 from tests.steps.builders import settings
 
 
@@ -18,12 +18,12 @@ from tests.steps.builders import settings
 def any_settings(draw: st.DrawFn) -> Settings:
     rounds, repetitions, seed = draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.integers(0, 10**9))
     profile = draw(st.sampled_from(["smoke", "quick", "standard", "thorough"]))
-    return choose(profile=profile, options=f"rounds={rounds} repetitions={repetitions} seed={seed}")
+    return choose_settings(profile=profile, options=f"rounds={rounds} repetitions={repetitions} seed={seed}")
 
 
 @given(any_settings())
 def test_each_round_visits_each_arm_once_with_every_cell(chosen: Settings) -> None:
-    visits = plan.make(chosen)
+    visits = schedule.make_schedule(chosen)
     assert [v.visit for v in visits] == list(range(1, len(visits) + 1))
     for number, block in groupby(visits, key=lambda v: v.round):
         assert sorted(v.dataplane for v in block) == sorted(chosen.dataplanes), number
@@ -40,19 +40,24 @@ def test_each_round_visits_each_arm_once_with_every_cell(chosen: Settings) -> No
 
 @given(any_settings())
 def test_plan_is_determined_by_the_seed(chosen: Settings) -> None:
-    assert plan.make(chosen) == plan.make(Settings.model_validate_json(chosen.model_dump_json()))
+    assert schedule.make_schedule(chosen) == schedule.make_schedule(
+        Settings.model_validate_json(chosen.model_dump_json())
+    )
 
 
 def test_plan_order_depends_on_the_seed() -> None:
     orders = {
-        tuple((v.dataplane, *(t.topology for t in v.trials)) for v in plan.make(choose(options=f"seed={seed}")))
+        tuple(
+            (v.dataplane, *(t.topology for t in v.trials))
+            for v in schedule.make_schedule(choose_settings(options=f"seed={seed}"))
+        )
         for seed in range(10)
     }
     assert len(orders) == 10
 
 
 def test_order_of_arms_and_trials_is_randomised() -> None:
-    visits = plan.make(settings(options="rounds=20"))
+    visits = schedule.make_schedule(settings(options="rounds=20"))
     assert len({v.dataplane for v in visits[::2]}) == 2
     assert len({v.trials[0].topology for v in visits}) == 2
     together = [[t.variant.name for t in v.trials if t.topology == "pod-to-service"] for v in visits]
@@ -60,7 +65,7 @@ def test_order_of_arms_and_trials_is_randomised() -> None:
 
 
 def test_rate_applies_to_udp_and_streams_not_to_connect() -> None:
-    (visit, *_) = plan.make(settings(options="protocols=tcp,udp,connect rate=1G streams=4"))
+    (visit, *_) = schedule.make_schedule(settings(options="protocols=tcp,udp,connect rate=1G streams=4"))
     for trial in visit.trials:
         assert trial.offered_bps == (1e9 if trial.transport == "udp" else None)
         assert trial.streams == (1 if trial.tool == "tcp_connect" else 4)
@@ -68,10 +73,10 @@ def test_rate_applies_to_udp_and_streams_not_to_connect() -> None:
 
 def test_expected_duration_grows_with_the_plan() -> None:
     base = settings()
-    sending = sum(t.duration_s for v in plan.make(base) for t in v.trials if t.tool != "tcp_connect")
-    assert plan.expected_s(base) > sending
+    sending = sum(t.duration_s for v in schedule.make_schedule(base) for t in v.trials if t.tool != "tcp_connect")
+    assert schedule.expected_s(base) > sending
     for more in ("rounds=4", "duration=5", "repetitions=4", "omit=3", "idle=9"):
-        assert plan.expected_s(settings(options=more)) > plan.expected_s(base), more
+        assert schedule.expected_s(settings(options=more)) > schedule.expected_s(base), more
 
 
 UNITS_S = {"s": 1, "min": 60, "h": 3600}
@@ -84,15 +89,15 @@ def test_profile_duration_texts(profile: Profile) -> None:
     )
     assert found is not None
     for environment, number, unit in (("lab", *found.group(1, 2)), ("a-cluster", *found.group(3, 4))):
-        expected_s = plan.expected_s(choose(profile=profile.name, environment=environment))
+        expected_s = schedule.expected_s(choose_settings(profile=profile.name, environment=environment))
         assert float(number) * UNITS_S[unit] == pytest.approx(expected_s, rel=0.2), environment
 
 
 def test_readme_durations_match_the_plan() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     (minutes,) = re.findall(r"measure for about ([\d.]+) minutes", readme)
-    assert float(minutes) * 60 == pytest.approx(plan.expected_s(choose()), rel=0.2)
+    assert float(minutes) * 60 == pytest.approx(schedule.expected_s(choose_settings()), rel=0.2)
     (seconds,) = re.findall(r"PROFILE=smoke +# does everything work, under (\d+) s", readme)
-    smoke = choose(profile="smoke")
-    assert plan.expected_s(smoke) < float(seconds) == 60
+    smoke = choose_settings(profile="smoke")
+    assert schedule.expected_s(smoke) < float(seconds) == 60
     assert smoke.remeasure_ratio == 0, "a machine that is never quiet may not make it longer"

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from steps import proof
-from steps.model import Sign
+from steps.domain import Sign
+from steps.proof import evaluate
 from tests.steps.builders import NODES, sign
 
 NAMES = ("lab-iptables", "lab-nftables", "lab-ebpf")
@@ -22,12 +22,12 @@ signs = st.lists(
 
 @given(signs, st.sampled_from(NAMES))
 def test_proof_is_independent_of_sign_order(seen: list[Sign], asked: str) -> None:
-    assert proof.weigh(seen, asked, NODES) == proof.weigh(seen[::-1], asked, NODES[::-1])
+    assert evaluate.evaluate(seen, asked, NODES) == evaluate.evaluate(seen[::-1], asked, NODES[::-1])
 
 
 @given(signs, signs, st.sampled_from(NAMES))
 def test_more_signs_never_clear_a_contradiction(more: list[Sign], seen: list[Sign], asked: str) -> None:
-    before, after = proof.weigh(seen, asked, NODES), proof.weigh(seen + more, asked, NODES)
+    before, after = evaluate.evaluate(seen, asked, NODES), evaluate.evaluate(seen + more, asked, NODES)
     if before.state == "disproven":
         assert after.state == "disproven"
     if before.state == "proven":
@@ -36,7 +36,7 @@ def test_more_signs_never_clear_a_contradiction(more: list[Sign], seen: list[Sig
 
 @given(signs, st.sampled_from(NAMES))
 def test_proof_needs_informative_signs_on_each_node(seen: list[Sign], asked: str) -> None:
-    found = proof.weigh(seen, asked, NODES)
+    found = evaluate.evaluate(seen, asked, NODES)
     telling = {s.node for s in seen if s.indicates is not None}
     if found.state == "proven":
         assert set(NODES) <= telling
@@ -50,7 +50,7 @@ def test_proof_needs_informative_signs_on_each_node(seen: list[Sign], asked: str
 @given(signs, st.sampled_from(NAMES), st.sampled_from(NAMES))
 def test_observed_dataplane_is_independent_of_the_request(seen: list[Sign], asked: str, other: str) -> None:
     assume(asked != other)
-    assert proof.weigh(seen, asked, NODES).observed == proof.weigh(seen, other, NODES).observed
+    assert evaluate.evaluate(seen, asked, NODES).observed == evaluate.evaluate(seen, other, NODES).observed
 
 
 def test_proven_where_signs_together_leave_one_dataplane() -> None:
@@ -60,12 +60,12 @@ def test_proven_where_signs_together_leave_one_dataplane() -> None:
         sign("node-b", "lab-nftables"),
         sign("node-b", telling=False),
     ]
-    assert proof.weigh(seen, "lab-nftables+twin", NODES).state == "proven"
+    assert evaluate.evaluate(seen, "lab-nftables+twin", NODES).state == "proven"
 
 
 def test_disproof_names_sign_and_node() -> None:
     seen = [sign("node-a", "lab-ebpf"), sign("node-b", "lab-iptables")]
-    found = proof.weigh(seen, "lab-ebpf", NODES)
+    found = evaluate.evaluate(seen, "lab-ebpf", NODES)
     assert found.state == "disproven"
     assert found.observed is None
     assert found.reason == "node-b: counters: some; that is lab-iptables, not lab-ebpf"
@@ -73,13 +73,13 @@ def test_disproof_names_sign_and_node() -> None:
 
 def test_a_sign_that_agrees_with_no_dataplane_is_contrary() -> None:
     seen = [*(sign(node, "lab-ebpf") for node in NODES), sign("node-a")]
-    found = proof.weigh(seen, "lab-ebpf", NODES)
+    found = evaluate.evaluate(seen, "lab-ebpf", NODES)
     assert found.state == "disproven"
     assert found.reason == "node-a: counters: some; so lab-ebpf is not proven"
 
 
 def test_wrong_dataplane_on_every_node_is_observed() -> None:
-    found = proof.weigh([sign(node, "lab-iptables") for node in NODES], "lab-ebpf", NODES)
+    found = evaluate.evaluate([sign(node, "lab-iptables") for node in NODES], "lab-ebpf", NODES)
     assert (found.state, found.observed) == ("disproven", "lab-iptables")
 
 
@@ -95,9 +95,9 @@ def test_wrong_dataplane_on_every_node_is_observed() -> None:
     ],
 )
 def test_unproven_reason_names_node_and_missing_sign(seen: Sequence[Sign], reason: str) -> None:
-    found = proof.weigh(seen, "lab-ebpf", NODES)
+    found = evaluate.evaluate(seen, "lab-ebpf", NODES)
     assert (found.state, found.reason) == ("unproven", reason)
 
 
 def test_no_nodes_is_unproven() -> None:
-    assert proof.weigh([sign("node-a", "lab-ebpf")], "lab-ebpf", ()).state == "unproven"
+    assert evaluate.evaluate([sign("node-a", "lab-ebpf")], "lab-ebpf", ()).state == "unproven"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from analysis.errors import Problem
-from steps import raw
+from steps import documents
 from tests.steps.builders import attempt, cut_short, damaged, placement, trial
 
-DOCUMENT = raw.TrialDocument(
+DOCUMENT = documents.TrialDocument(
     trial=trial(), placement=placement(), mtu_bytes=None, services=0, attempts=(attempt(stderr="\\xff"),)
 )
 
@@ -20,56 +20,56 @@ DOCUMENT = raw.TrialDocument(
 @pytest.mark.parametrize("name", ["0001.json.gz", "plain.json", "document"])
 def test_raw_document_round_trip_is_atomic(tmp_path: Path, name: str) -> None:
     path = tmp_path / "deep" / "down" / name
-    raw.write(path, DOCUMENT)
-    raw.write(path, DOCUMENT)
-    assert raw.read(path, raw.TrialDocument) == DOCUMENT
+    documents.write_document(path, DOCUMENT)
+    documents.write_document(path, DOCUMENT)
+    assert documents.read_document(path, documents.TrialDocument) == DOCUMENT
     assert [p.name for p in path.parent.iterdir()] == [name]
 
 
 def test_raw_document_bytes_are_deterministic(tmp_path: Path) -> None:
     for name in ("a.json.gz", "b.json.gz"):
-        raw.write(tmp_path / name, DOCUMENT)
+        documents.write_document(tmp_path / name, DOCUMENT)
     assert (tmp_path / "a.json.gz").read_bytes() == (tmp_path / "b.json.gz").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["x.json.gz", "x.json"])
 def test_truncated_or_damaged_raw_document_is_a_problem(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    raw.write(path, DOCUMENT)
+    documents.write_document(path, DOCUMENT)
     cut_short(path)
     with pytest.raises(Problem, match=rf"^{name} is (cut short or )?damaged"):
-        raw.read(path, raw.TrialDocument)
+        documents.read_document(path, documents.TrialDocument)
     damaged(path)
     with pytest.raises(Problem, match=rf"^{name} is damaged: "):
-        raw.read(path, raw.TrialDocument)
+        documents.read_document(path, documents.TrialDocument)
     path.write_bytes(b"")
     with pytest.raises(Problem):
-        raw.read(path, raw.TrialDocument)
+        documents.read_document(path, documents.TrialDocument)
 
 
 def test_missing_raw_document_is_not_damaged(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        raw.read(tmp_path / "x.json", raw.Prepare)
+        documents.read_document(tmp_path / "x.json", documents.Prepare)
 
 
 def test_file_instead_of_a_folder_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Problem, match="can't be written: File exists; choose another place"):
-        raw.write(tmp_path / "file" / "x.json", DOCUMENT)
+        documents.write_document(tmp_path / "file" / "x.json", DOCUMENT)
 
 
 def test_full_disk_keeps_the_old_document(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    raw.write(path, raw.Prepare(visit=1))
+    documents.write_document(path, documents.Prepare(visit=1))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     # Beyond the limit a write fails with EFBIG, as it does with ENOSPC on a full disk; Python ignores the signal.
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
         with pytest.raises(Problem, match=f"can't be written: {os.strerror(errno.EFBIG)}; free some room"):
-            raw.write(path, DOCUMENT)
+            documents.write_document(path, DOCUMENT)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert raw.read(path, raw.Prepare).visit == 1
+    assert documents.read_document(path, documents.Prepare).visit == 1
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
 
 
@@ -77,10 +77,10 @@ def test_full_tmpfs_is_a_problem(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("mounting a small tmpfs needs root")
     program = (
-        "import pathlib, sys; from steps import raw; from tests.steps.test_raw import DOCUMENT\n"
+        "import pathlib, sys; from steps import documents; from tests.steps.test_raw import DOCUMENT\n"
         "pathlib.Path(sys.argv[1], 'fill').write_bytes(b'x' * 4096)\n"
-        "try: raw.write(pathlib.Path(sys.argv[1], 'x.json'), DOCUMENT)\n"
-        "except raw.Problem as problem: print(problem)\n"
+        "try: documents.write_document(pathlib.Path(sys.argv[1], 'x.json'), DOCUMENT)\n"
+        "except documents.Problem as problem: print(problem)\n"
     )
     script = 'mount -t tmpfs -o size=8k tmpfs "$1" && exec "$2" -c "$3" "$1"'
     done = in_own_mounts(script, str(tmp_path), program)
@@ -109,7 +109,7 @@ def test_raw_document_beyond_its_bounds_is_a_problem(tmp_path: Path, name: str, 
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(Problem, match=rf"^{name} {fault}") as caught:
-        raw.read(path, raw.Prepare)
+        documents.read_document(path, documents.Prepare)
     assert "\n" not in str(caught.value)
 
 
@@ -117,10 +117,10 @@ def test_gzip_bomb_uses_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "x.json.gz"
     path.write_bytes(gzip.compress(b"0" * 300_000_000, compresslevel=1))
     program = (
-        "import pathlib, resource, sys; from steps import raw\n"
+        "import pathlib, resource, sys; from steps import documents\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "try: raw.read(pathlib.Path(sys.argv[1]), raw.Prepare)\n"
-        "except raw.Problem as problem: print(problem)\n"
+        "try: documents.read_document(pathlib.Path(sys.argv[1]), documents.Prepare)\n"
+        "except documents.Problem as problem: print(problem)\n"
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
@@ -130,6 +130,6 @@ def test_gzip_bomb_uses_no_memory(tmp_path: Path) -> None:
 
 
 def test_raw_document_size_limit_of_long_trials() -> None:
-    longest = raw.most_bytes(trial(duration_s=86_400, streams=128), 600)
+    longest = documents.most_bytes(trial(duration_s=86_400, streams=128), 600)
     assert longest > 86_400 * 128 * 400
-    assert raw.most_bytes(trial(), 0) < 100_000_000
+    assert documents.most_bytes(trial(), 0) < 100_000_000

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from analysis.errors import Problem
-from steps import raw
-from steps.model import Change, Moment, Sign, Visit
-from steps.settle import FOR_GOOD
+from steps import documents
+from steps.domain import Change, Moment, Sign, Visit
+from steps.proof.wait import FOR_GOOD
 from steps.tasks import retreat as task
 from tests.steps.builders import NODES, settings, sign
 
@@ -45,13 +45,13 @@ def test_only_impossible_proof_excludes_the_dataplane(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signs: list[Sign] | None, reason: str | None
 ) -> None:
     cluster = Cluster(signs)
-    monkeypatch.setattr(task, "connect", lambda _environment: cluster)
-    document = tmp_path / raw.RETREAT
+    monkeypatch.setattr(task, "connect_cluster", lambda _environment: cluster)
+    document = tmp_path / documents.RETREAT
     began = datetime.now(UTC)
     task.leave(CHOSEN.model_dump_json(), "1", document)
     ((dataplane, told),) = cluster.asked
     assert dataplane in CHOSEN.dataplanes
     assert told == reason
-    done = raw.read(document, raw.Configure)
+    done = documents.read_document(document, documents.Configure)
     assert [change.command for change in done.changes] == ["kubectl patch"]
     assert done.started_at >= began

@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from steps import collect, figures, plan, raw, return_path
+from steps import documents
 from steps.catalogue.dataplanes import DATAPLANES
-from steps.counters import Counters, Traffic
+from steps.collect import run_rows
+from steps.counters import Counters, InterfaceTraffic
+from steps.measurement import results
+from steps.proof import return_path
+from steps.settings import schedule
 from steps.tools.iperf3 import Report
 from tests.steps.builders import AT, attempt, fitted, placement, settings, trial, write_run
 
@@ -20,21 +24,22 @@ CLEARLY = hypothesis_settings(deadline=None, derandomize=True, max_examples=60)
 
 
 def payload_bytes() -> float:
-    report = figures.of(REVERSE, fitted(attempt(RECORDED), REVERSE))
+    report = results.read_results(REVERSE, fitted(attempt(RECORDED), REVERSE))
     assert isinstance(report, Report)
     return report.received_bps * report.duration_s / 8
 
 
 def counted(at_s: float, **bytes_of: tuple[float, float]) -> Counters:
     interfaces = {
-        name: Traffic(sent_bytes=int(sent), received_bytes=int(received)) for name, (sent, received) in bytes_of.items()
+        name: InterfaceTraffic(sent_bytes=int(sent), received_bytes=int(received))
+        for name, (sent, received) in bytes_of.items()
     }
     return Counters(node="node-a", at_s=at_s, interfaces=interfaces)
 
 
 def document(
     sent: float, received: float | None = None, *, loopback: float = 0.0, **others: float
-) -> raw.TrialDocument:
+) -> documents.TrialDocument:
     """A trial whose NodePort's node sent and received so many bytes per byte of payload."""
     payload = payload_bytes()
     came = {name: (ratio * payload, 0.0) for name, ratio in others.items()}
@@ -46,12 +51,12 @@ def document(
     )
     before = counted(1, eth0=(500, 700), lo=(0, 0), **dict.fromkeys(others, (0.0, 0.0)))
     made = fitted(attempt(RECORDED, nat=(before, after)), REVERSE)
-    return raw.TrialDocument(trial=REVERSE, placement=PLACE, mtu_bytes=None, services=0, attempts=(made,))
+    return documents.TrialDocument(trial=REVERSE, placement=PLACE, mtu_bytes=None, services=0, attempts=(made,))
 
 
-def said(found: raw.TrialDocument, dataplane: str, **of_trial: object) -> str | None:
+def said(found: documents.TrialDocument, dataplane: str, **of_trial: object) -> str | None:
     planned = trial(topology="external-to-nodeport", **{"direction": "reverse", "duration_s": 2, **of_trial})
-    return return_path.contradiction(planned, dataplane, found, found.attempts[-1])
+    return return_path.return_path_contradiction(planned, dataplane, found, found.attempts[-1])
 
 
 @pytest.mark.parametrize("dataplane", ["ebpf-dsr", "lab-ebpf-dsr", "ebpf-dsr+twin"])
@@ -93,7 +98,7 @@ def test_return_path_thresholds_do_not_overlap(sent: float, dataplane: str) -> N
         (document(0.01, 0.01, loopback=1.2).model_copy(update={"placement": placement()}), "no NodePort on the path"),
     ],
 )
-def test_unclear_return_path_contradicts_nothing(found: raw.TrialDocument, why: str) -> None:
+def test_unclear_return_path_contradicts_nothing(found: documents.TrialDocument, why: str) -> None:
     assert [said(found, name) for name in ("ebpf-dsr", "ebpf")] == [None, None], why
 
 
@@ -130,19 +135,21 @@ def written(directory: Path, dataplane: str, *shares: float) -> list[dict[str, o
     """The rows of a visit's trials through the NodePort, of which the first ones measured these shares."""
     chosen = settings(options="rounds=1", dataplanes="lab-iptables,lab-ebpf-dsr")
     write_run(directory, chosen)
-    (visit,) = [v for v in plan.make(chosen) if v.dataplane == dataplane]
+    (visit,) = [v for v in schedule.make_schedule(chosen) if v.dataplane == dataplane]
     through = [t for t in visit.trials if t.topology == "external-to-nodeport"]
     for planned, share in zip(through, shares, strict=False):
-        path = directory / raw.visit_directory(visit.visit) / planned.topology / raw.trial_name(planned.trial)
-        found = raw.read(path, raw.TrialDocument)
-        report = figures.of(planned, found.attempts[-1])
+        path = (
+            directory / documents.visit_directory(visit.visit) / planned.topology / documents.trial_name(planned.trial)
+        )
+        found = documents.read_document(path, documents.TrialDocument)
+        report = results.read_results(planned, found.attempts[-1])
         assert isinstance(report, Report)
         moved = share * report.received_bps * report.duration_s / 8
         nat = (counted(1, eth0=(500, 700)), counted(2, eth0=(500 + moved, 700 + moved)))
         place = found.placement.model_copy(update={"nat_interface": "eth0"})
         attempts = (found.attempts[-1].model_copy(update={"nat": nat}),)
-        raw.write(path, found.model_copy(update={"placement": place, "attempts": attempts}))
-    rows = collect.rows(directory, collected_at=AT)["trials"]
+        documents.write_document(path, found.model_copy(update={"placement": place, "attempts": attempts}))
+    rows = run_rows.run_rows(directory, collected_at=AT)["trials"]
     return [row for row in rows if row["visit"] == visit.visit]
 
 

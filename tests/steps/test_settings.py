@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.changes import LIMIT_RATIO
 from analysis.errors import BadInput
+from analysis.stats.regressions import LIMIT_RATIO
 from steps.catalogue import profiles, topologies
 from steps.catalogue.dataplanes import DATAPLANES
 from steps.catalogue.options import Settings, defaults
-from steps.settings import choose
+from steps.settings.settings import choose_settings
 
 
 def faults(**texts: str) -> list[str]:
     with pytest.raises(BadInput) as caught:
-        choose(**cast("Any", texts))
+        choose_settings(**cast("Any", texts))
     assert caught.value.exit_code == 2
     return str(caught.value).splitlines()
 
@@ -26,7 +26,7 @@ def cells(settings: Settings) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(("environment", "kind"), [("lab", "lab"), ("prod", "kubernetes")])
 @pytest.mark.parametrize("profile", [p.name for p in profiles.PROFILES])
 def test_every_profile_makes_settings(profile: str, environment: str, kind: str) -> None:
-    settings = choose(profile=profile, environment=environment)
+    settings = choose_settings(profile=profile, environment=environment)
     amount = defaults(profile, environment)
     assert {"rounds", "duration_s", "idle_s", "congestion_control"} <= amount.keys()
     assert {name: getattr(settings, name) for name in amount} == amount
@@ -43,22 +43,22 @@ def test_nodes_that_are_not_two_names_are_refused(nodes: str) -> None:
 @pytest.mark.parametrize("topology", [t.name for t in topologies.TOPOLOGIES])
 @pytest.mark.parametrize("profile", [p.name for p in profiles.PROFILES])
 def test_every_topology_can_be_chosen_in_every_profile(profile: str, topology: str) -> None:
-    assert {c.topology for c in choose(profile=profile, topologies=topology).cells} == {topology}
+    assert {c.topology for c in choose_settings(profile=profile, topologies=topology).cells} == {topology}
 
 
 def test_blank_options_are_defaults() -> None:
-    settings = choose(seed_source=lambda: 7)
+    settings = choose_settings(seed_source=lambda: 7)
     assert (settings.profile, settings.environment, settings.results, settings.seed) == ("quick", "lab", "results", 7)
     assert settings.offered_bps is None
 
 
 def test_regression_limit_default_matches_the_analysis() -> None:
-    assert choose().regression_limit_ratio == LIMIT_RATIO
-    assert choose(options="regression_limit=0.1").regression_limit_ratio == 0.1
+    assert choose_settings().regression_limit_ratio == LIMIT_RATIO
+    assert choose_settings(options="regression_limit=0.1").regression_limit_ratio == 0.1
 
 
 def test_seed_is_random_by_default() -> None:
-    assert choose().seed != choose().seed
+    assert choose_settings().seed != choose_settings().seed
 
 
 @pytest.mark.parametrize(
@@ -141,43 +141,45 @@ def test_all_settings_errors_at_once() -> None:
     ("text", "bps"), [("100M", 1e8), ("1G", 1e9), ("2.5g", 2.5e9), ("1000", 1e3), ("5Mbit/s", 5e6), ("0", None)]
 )
 def test_rate_suffixes_as_in_iperf3(text: str, bps: float | None) -> None:
-    assert choose(options=f"protocols=udp rate={text}").offered_bps == bps
+    assert choose_settings(options=f"protocols=udp rate={text}").offered_bps == bps
 
 
 def test_topologies_filter_the_profile_and_get_their_direction() -> None:
-    settings = choose(profile="smoke", topologies="external-to-nodeport, pod-to-pod")
+    settings = choose_settings(profile="smoke", topologies="external-to-nodeport, pod-to-pod")
     assert cells(settings) == [("pod-to-pod", "tcp", "forward"), ("external-to-nodeport", "tcp", "reverse")]
 
 
 def test_cells_are_protocols_times_directions() -> None:
-    settings = choose(topologies="external-to-nodeport", options="protocols=tcp,connect directions=forward,reverse")
+    settings = choose_settings(
+        topologies="external-to-nodeport", options="protocols=tcp,connect directions=forward,reverse"
+    )
     assert cells(settings) == [
         ("external-to-nodeport", "tcp", "forward"),
         ("external-to-nodeport", "tcp", "reverse"),
         ("external-to-nodeport", "connect", "forward"),
     ]
-    telling = choose(topologies="external-to-nodeport", options="protocols=udp")
+    telling = choose_settings(topologies="external-to-nodeport", options="protocols=udp")
     assert cells(telling) == [("external-to-nodeport", "udp", "reverse")]
 
 
 def test_thorough_measures_everything() -> None:
-    assert len(choose(profile="thorough").cells) == len(topologies.TOPOLOGIES) * 4 + 1
+    assert len(choose_settings(profile="thorough").cells) == len(topologies.TOPOLOGIES) * 4 + 1
 
 
 def test_twin_and_burden_arms() -> None:
     arms = ("lab-iptables", "lab-iptables+twin", "lab-iptables+burden=100")
-    assert choose(dataplanes=",".join(arms)).dataplanes == arms
+    assert choose_settings(dataplanes=",".join(arms)).dataplanes == arms
 
 
 def test_omit_as_long_as_the_trial() -> None:
-    assert choose(options="omit=5 duration=1").omit_s == 5
+    assert choose_settings(options="omit=5 duration=1").omit_s == 5
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=60))
 def test_any_options_give_settings_or_a_problem(dataplanes: str, topologies: str, options: str) -> None:
     sentences = None
     try:
-        settings = choose(dataplanes=dataplanes, topologies=topologies, options=options)
+        settings = choose_settings(dataplanes=dataplanes, topologies=topologies, options=options)
     except BadInput as problem:
         sentences = str(problem)
     if sentences is None:

@@ -2,9 +2,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from steps import settle
-from steps.model import Sign
-from steps.settle import Judgement, Never, NotSettledError, NotYet, Settled
+from steps.domain import Sign
+from steps.proof import wait
+from steps.proof.wait import Impossible, Judgement, Pending, Proven, UnprovenError
 from tests.steps.builders import NODES, sign
 
 ASKED = "lab-ebpf"
@@ -13,21 +13,21 @@ OLD = [sign(node, "lab-iptables") for node in NODES]
 
 
 def judge(signs: Sequence[Sign]) -> Judgement:
-    return settle.judge(signs, ASKED, NODES)
+    return wait.judge(signs, ASKED, NODES)
 
 
 def test_settle_verdicts() -> None:
-    assert isinstance(judge(PROVEN), Settled)
-    assert isinstance(judge([]), NotYet)
-    assert isinstance(judge(PROVEN[:1]), NotYet)
-    assert isinstance(judge(OLD), NotYet), "the old dataplane may be on its way out"
-    assert isinstance(settle.judge(PROVEN, ASKED, ()), Never)
+    assert isinstance(judge(PROVEN), Proven)
+    assert isinstance(judge([]), Pending)
+    assert isinstance(judge(PROVEN[:1]), Pending)
+    assert isinstance(judge(OLD), Pending), "the old dataplane may be on its way out"
+    assert isinstance(wait.judge(PROVEN, ASKED, ()), Impossible)
 
 
 def test_settle_waits_for_proof_and_reports_changes_once() -> None:
     looks = iter([[], [], OLD, PROVEN])
     said: list[str] = []
-    settled = settle.wait(lambda: next(looks), judge, 30, said.append)
+    settled = wait.wait_for_proof(lambda: next(looks), judge, 30, said.append)
     assert settled.proof.observed == ASKED
     assert settled.signs == tuple(PROVEN)
     assert 0 < settled.settle_s < 30
@@ -38,8 +38,8 @@ def test_settle_waits_for_proof_and_reports_changes_once() -> None:
 
 def test_settle_timeout_names_nodes_and_signs() -> None:
     half = [PROVEN[0], sign("node-b", telling=False)]
-    with pytest.raises(NotSettledError) as caught:
-        settle.wait(lambda: half, judge, 0.1, lambda _: None)
+    with pytest.raises(UnprovenError) as caught:
+        wait.wait_for_proof(lambda: half, judge, 0.1, lambda _: None)
     assert str(caught.value) == (
         "not within 0.1 s: lab-ebpf is not proven: node-b shows no telling sign "
         "(seen: node-a: counters: some; node-b: counters: some)"
@@ -57,8 +57,8 @@ def test_impossible_dataplane_is_not_awaited() -> None:
         looks += 1
         return PROVEN
 
-    with pytest.raises(NotSettledError, match="no measured node is named") as caught:
-        settle.wait(observe, lambda signs: settle.judge(signs, ASKED, ()), 30, lambda _: None)
+    with pytest.raises(UnprovenError, match="no measured node is named") as caught:
+        wait.wait_for_proof(observe, lambda signs: wait.judge(signs, ASKED, ()), 30, lambda _: None)
     assert looks == 1
     assert "seen:" not in str(caught.value), "the reason is enough"
     assert caught.value.signs == tuple(PROVEN)

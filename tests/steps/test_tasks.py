@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.errors import BadInput
-from steps import measure, variables
-from steps.model import Visit
-from steps.tasks.common import ends_in_a_sentence, node_title
-from steps.tasks.measure import CANARIES, placed
+from steps.domain import Visit
+from steps.measurement import trials as measure
+from steps.settings import environment
+from steps.tasks._step import ends_in_a_sentence, node_title
+from steps.tasks.measure import CANARIES, canary_placement
 from steps.tasks.prepare import measures
 from tests.steps.builders import placement, trial
 
@@ -64,14 +65,14 @@ def test_any_arm_name_makes_a_valid_node_name(parts: list[str]) -> None:
 
 def test_canary_uses_the_control_topology() -> None:
     places = [placement(topology="pod-to-pod"), placement(topology="node-to-node")]
-    assert {placed(places, canary).topology for canary in CANARIES} == {"node-to-node"}
-    assert placed(places, "pod-to-pod").topology == "pod-to-pod"
+    assert {canary_placement(places, canary).topology for canary in CANARIES} == {"node-to-node"}
+    assert canary_placement(places, "pod-to-pod").topology == "pod-to-pod"
 
 
 def test_missing_environment_variables_are_a_problem() -> None:
     with pytest.raises(BadInput, match=r"BENCHMARK_RESULTS is not set: deploy the workflow by `make deploy`"):
-        variables.results({})
-    assert variables.environment({"BENCHMARK_ENVIRONMENT": " prod "}) == "prod"
+        environment.results({})
+    assert environment.environment({"BENCHMARK_ENVIRONMENT": " prod "}) == "prod"
 
 
 @pytest.mark.parametrize("durations_s", [(), (1,), (10, 10, 10), (3600,) * 4])

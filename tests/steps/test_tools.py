@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from analysis import metrics
-from analysis.schema import columns
-from steps import collect
+from analysis.stats import metrics
+from analysis.store.schema import columns
 from steps.catalogue.cells import Cell
 from steps.catalogue.options import BY_NAME
 from steps.catalogue.tools import CANARY, CONNECTIVITY, TOOLS, VARIANTS, served
-from steps.model import Placement
-from steps.settings import load
+from steps.collect import run_rows
+from steps.domain import Placement
+from steps.settings.settings import load_settings
 from steps.tools.tool import FIRST_PORT, LAST_PORT, RESERVED_PORTS, Tool
 from tests.steps.builders import placement, settings, trial, write_run
 
@@ -108,14 +108,14 @@ def test_settings_that_an_older_step_handed_on_in_a_real_workflow_are_read() -> 
     texts = {text for text in texts if text.startswith("{")}
     assert texts
     for text in texts:
-        chosen = load(text)
+        chosen = load_settings(text)
         assert "protocol" in text
         assert [cell.variant.name for cell in chosen.cells] == [c["protocol"] for c in json.loads(text)["cells"]]
 
 
 def test_an_older_run_collected_again_from_its_documents_has_the_same_rows(tmp_path: Path) -> None:
     write_run(tmp_path, settings(options="rounds=1 protocols=tcp,udp,connect"))
-    now = collect.rows(tmp_path, collected_at=COLLECTED_AT)
+    now = run_rows.run_rows(tmp_path, collected_at=COLLECTED_AT)
     changed = 0
     for path in tmp_path.rglob("*.json*"):
         packed = path.suffix == ".gz"
@@ -124,7 +124,7 @@ def test_an_older_run_collected_again_from_its_documents_has_the_same_rows(tmp_p
         changed += b'"protocol"' in older
         path.write_bytes(gzip.compress(older) if packed else older)
     assert changed > 10
-    assert collect.rows(tmp_path, collected_at=COLLECTED_AT) == now
+    assert run_rows.run_rows(tmp_path, collected_at=COLLECTED_AT) == now
     assert {(row["tool"], row["outcome"]) for row in now["trials"]} == {
         ("iperf3", "measured"),
         ("tcp_connect", "measured"),
@@ -133,7 +133,7 @@ def test_an_older_run_collected_again_from_its_documents_has_the_same_rows(tmp_p
 
 def test_a_run_records_what_measured_it_under_its_short_name(tmp_path: Path) -> None:
     write_run(tmp_path, settings(options="rounds=1 protocols=udp,connect"))
-    parameters: Any = collect.rows(tmp_path)["runs"][0]["parameters"]
+    parameters: Any = run_rows.run_rows(tmp_path)["runs"][0]["parameters"]
     assert [(entry["name"], entry["tool"], entry["transport"]) for entry in parameters["tools"]] == [
         ("udp", "iperf3", "udp"),
         ("connect", "tcp_connect", "tcp"),

@@ -6,14 +6,15 @@ from typing import Any, get_args
 import pytest
 
 from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, End, Target, Topology
-from steps.cluster.kube import looking, prepare
-from steps.cluster.kube.nodes import Node
-from steps.cluster.lab import layout, servers
-from steps.model import Placement
+from steps.cluster.kube import trial_servers
+from steps.cluster.kube.api.nodes import ClusterNode
+from steps.cluster.kube.workloads import probe_pods
+from steps.cluster.lab import addresses, servers
+from steps.domain import Placement
 
 Object = dict[str, Any]
-PLACES = [looking.Site("near", "10.250.0.11"), looking.Site("far", "10.250.0.12")]
-OUTSIDE = Node("out", "linux", "amd64", "6.1", 2.0, True, True, (), (), False, None, None, None, None, {})  # noqa: FBT003
+PLACES = [probe_pods.Site("near", "10.250.0.11"), probe_pods.Site("far", "10.250.0.12")]
+OUTSIDE = ClusterNode("out", "linux", "amd64", "6.1", 2.0, True, True, (), (), False, None, None, None, None, {})  # noqa: FBT003
 
 
 def _is_legal(client: End, target: Target, same_node: bool) -> bool:  # noqa: FBT001 - one of a product
@@ -33,16 +34,16 @@ EVERY = [*TOPOLOGIES, *(topology for topology in ANY if topology.name not in BY_
 def test_the_lab_has_a_server_behind_the_target(topology: Topology) -> None:
     listening = {(server.namespace, server.port) for server in servers.needed([topology])}
     place = servers.placement(topology)
-    owners = {layout.NODE_A.address: layout.NODE_A.name, layout.NODE_B.address: layout.NODE_B.name}
-    owners |= {pod.address: pod.name for node in layout.NODES for pod in node.pods}
-    behind = layout.SERVER_POD.name if topology.target in {"service", "nodeport"} else owners[place.address]
+    owners = {addresses.NODE_A.address: addresses.NODE_A.name, addresses.NODE_B.address: addresses.NODE_B.name}
+    owners |= {pod.address: pod.name for node in addresses.NODES for pod in node.pods}
+    behind = addresses.SERVER_POD.name if topology.target in {"service", "nodeport"} else owners[place.address]
     assert {(behind, tool.port) for tool in servers.ALWAYS} <= listening
     assert (place.nat_monitor is not None) == topology.through_node
 
 
 @pytest.mark.parametrize("topology", EVERY, ids=lambda t: t.name)
 def test_a_cluster_has_a_server_behind_the_target(topology: Topology) -> None:
-    made = {pod["metadata"]["name"]: pod for pod in prepare.manifests([topology], PLACES, "image:1")}
+    made = {pod["metadata"]["name"]: pod for pod in trial_servers.manifests([topology], PLACES, "image:1")}
     address_of = {place.node: place.address for place in PLACES}
     there = {
         name: {**pod, "status": {"podIP": address_of[_node(pod)] if pod["spec"]["hostNetwork"] else f"10.244.0.{i}"}}
@@ -62,21 +63,21 @@ def test_a_cluster_has_a_server_behind_the_target(topology: Topology) -> None:
 
 def test_the_control_is_always_served() -> None:
     (only,) = (t for t in TOPOLOGIES if t.name == "pod-to-pod")
-    assert "server-host" in {pod["metadata"]["name"] for pod in prepare.manifests([only], PLACES, "image:1")}
-    assert layout.NODE_B.name in {server.namespace for server in servers.needed([only])}
+    assert "server-host" in {pod["metadata"]["name"] for pod in trial_servers.manifests([only], PLACES, "image:1")}
+    assert addresses.NODE_B.name in {server.namespace for server in servers.needed([only])}
     assert BY_NAME[CONTROL].server == "node"
 
 
 def _placed(topology: Topology, there: dict[str, Object]) -> Placement:
     ports = [{"name": name, "nodePort": 30001} for name in ("iperf3-tcp", "iperf3-udp", "connect")]
     service = {"metadata": {"name": "trials"}, "spec": {"clusterIP": "10.96.0.9", "ports": ports}}
-    (place,) = prepare.placements([topology], PLACES, service, there, OUTSIDE, {"near": ("ens5", 1500)})
+    (place,) = trial_servers.placements([topology], PLACES, service, there, OUTSIDE, {"near": ("ens5", 1500)})
     return place
 
 
 def _answers(pod: Object, place: Placement, topology: Topology) -> bool:
     if topology.target in {"service", "nodeport"}:
-        return bool(prepare.service()["spec"]["selector"].items() <= pod["metadata"]["labels"].items())
+        return bool(trial_servers.service()["spec"]["selector"].items() <= pod["metadata"]["labels"].items())
     return bool(pod["status"]["podIP"] == place.address)
 
 

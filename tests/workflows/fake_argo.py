@@ -5,7 +5,7 @@ from typing import Any
 from tests.steps.kube.fake_api import WHERE, Direct
 from tests.steps.kube.fake_store import Store
 from workflows.deployment import argo
-from workflows.deployment.person import Person
+from workflows.deployment.user_client import UserClient
 
 Object = dict[str, Any]
 NAMESPACE = "argo"
@@ -78,9 +78,9 @@ def cluster(version: str = "v4.1.2", repository: str | None = REPOSITORY, *contr
     return store
 
 
-def person(store: Store, namespace: str = NAMESPACE) -> Person:
+def person(store: Store, namespace: str = NAMESPACE) -> UserClient:
     """Somebody at that cluster, without a socket between."""
-    client = Person.__new__(Person)
+    client = UserClient.__new__(UserClient)
     client.namespace, client.where = namespace, WHERE
     client._transport = Direct(store)  # type: ignore[assignment]
     return client

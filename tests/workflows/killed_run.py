@@ -17,17 +17,18 @@ from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
-from analysis import store as _store  # noqa: F401 - loaded once here, not in each run
-from steps import collect as _collect  # noqa: F401 - likewise
-from steps import plan, raw, variables
+from analysis.store import store as _store  # noqa: F401 - loaded once here, not in each run
+from steps import documents
 from steps.catalogue.options import Settings
-from steps.tasks.common import RUN_FOLDER
+from steps.collect import run_rows as _collect  # noqa: F401 - likewise
+from steps.settings import environment, schedule
+from steps.tasks._step import RUN_FOLDER
 from steps.tasks.preflight import item
 from steps.tasks.prepare import measures
 from tests.steps import builders
-from workflows.benchmark import build
-from workflows.local import engine as engines
-from workflows.local.events import Event, NodeFinished, NodeStarted
+from workflows.local.execution import engine as engines
+from workflows.local.execution.events import Event, NodeFinished, NodeStarted
+from workflows.template.benchmark import build_template
 
 REAL: Final = frozenset({"validate", "collect"})
 OPERATIONS: Final = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"})
@@ -53,9 +54,10 @@ def _hand_on(**parameters: object) -> None:
 
 def _preflight(settings: str, **_: object) -> None:
     chosen = Settings.model_validate_json(settings)
-    visits = plan.make(chosen)
-    raw.write(
-        _outputs() / "artifacts" / "document", raw.Preflight(findings=(), provenance={"kernel": "6"}, visits=visits)
+    visits = schedule.make_schedule(chosen)
+    documents.write_document(
+        _outputs() / "artifacts" / "document",
+        documents.Preflight(findings=(), provenance={"kernel": "6"}, visits=visits),
     )
     _hand_on(settings=settings, visits=[item(visit) for visit in visits])
 
@@ -65,7 +67,7 @@ def _of_visit(name: str) -> Callable[..., None]:
 
     def stand_in(settings: str, visit: str, what: str = "", **_: object) -> None:
         chosen = Settings.model_validate_json(settings)
-        going = plan.make(chosen)[int(visit) - 1]
+        going = schedule.make_schedule(chosen)[int(visit) - 1]
         with tempfile.TemporaryDirectory(dir=_outputs()) as here:
             builders.write_visit(Path(here), going, chosen)
             (Path(here) / (what or f"{name}.json")).rename(_outputs() / "artifacts" / "document")
@@ -92,7 +94,7 @@ def __getattr__(name: str) -> Callable[..., None]:  # how Hera's runner finds a 
 
 def workflow() -> dict[str, Any]:
     """The benchmark's, with stand-ins but for REAL."""
-    built: dict[str, Any] = build().to_dict()
+    built: dict[str, Any] = build_template().to_dict()
     for template in built["spec"]["templates"]:
         if "script" in template and template["name"] not in REAL:
             template["script"]["args"][-1] = f"tests.workflows.killed_run:{template['name']}"
@@ -143,12 +145,12 @@ def run(how: str, point: int, folder: Path, built: dict[str, Any]) -> int:
     """One run, in a process of its own; what is left of the count, where it came to its end."""
     fork = multiprocessing.get_context("fork")
     mock.patch.object(multiprocessing, "get_context", return_value=fork).start()
-    mock.patch.object(engines, "warm").start()
+    mock.patch.object(engines, "start_fork_server").start()
     # What a step that is forked from the server closes.
     forkserver._forkserver._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # type: ignore[attr-defined]
     results = folder / "store"
     moment = Moment(how, point, results, folder / "journal")
-    env = {variables.ENVIRONMENT: "lab", variables.RESULTS: str(results)}
+    env = {environment.ENVIRONMENT: "lab", environment.RESULTS: str(results)}
     engine = engines.Engine(
         built, ARGUMENTS, str(results), "run", moment.listen, {**env, "PYTHONPATH": os.pathsep.join(sys.path)},
         locks=folder, grace_s=1.0, holds=RUN_FOLDER,

@@ -6,9 +6,9 @@ from typing import Any
 
 from hera.workflows import DAG, WorkflowTemplate
 
-from workflows.local.engine import Engine
-from workflows.local.events import Event
-from workflows.local.nodes import Outcome
+from workflows.local.execution.engine import Engine
+from workflows.local.execution.events import Event
+from workflows.local.semantics.nodes import WorkflowOutcome
 
 
 def workflow(
@@ -37,7 +37,7 @@ def walk(
     listener: Callable[[Engine, Event], None] | None = None,
     env: Mapping[str, str] | None = None,
     grace_s: float = 2.0,
-) -> tuple[Outcome, list[Event]]:
+) -> tuple[WorkflowOutcome, list[Event]]:
     """The outcome and all events. The listener gets the engine too, so that it can stop it."""
     events: list[Event] = []
 
@@ -50,6 +50,6 @@ def walk(
     return engine.run(), events
 
 
-def phases(outcome: Outcome) -> dict[str, str]:
+def phases(outcome: WorkflowOutcome) -> dict[str, str]:
     """The phase of each node, by its name without the workflow's."""
     return {node.name.removeprefix("run").lstrip(".") or "run": node.phase for node in outcome.nodes}

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from analysis import database, verdict
-from analysis.store import Store
-from analysis.terminal import Terminal
+from analysis.console.terminal import Terminal
+from analysis.sql import database
+from analysis.store.store import Store
+from analysis.summary import stored
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
-from workflows.answers import announce
+from workflows.cli.summary_table import print_result
 
 SMALL = Recipe(rounds=4, within=0.01, cells=synthetic.QUICK[1:3], entries=ENTRIES[:3])
 
@@ -19,9 +20,9 @@ SMALL = Recipe(rounds=4, within=0.01, cells=synthetic.QUICK[1:3], entries=ENTRIE
 def announced(root: Path, recipe: Recipe, **changed: tuple[int, float]) -> tuple[int, str]:
     """The exit code of the last of 20 nights and what is printed, analysed as the workflow's report task does."""
     with synthetic.database(root, *synthetic.nights(20, changed, recipe)) as con:
-        verdict.keep(Store(str(root)), synthetic.summarise(con, "night-19"))
+        stored.store_summary(Store(str(root)), synthetic.summarise(con, "night-19"))
     text = io.StringIO()
-    return announce(str(root), "night-19", Terminal(file=text, width=200)), text.getvalue()
+    return print_result(str(root), "night-19", Terminal(file=text, width=200)), text.getvalue()
 
 
 @pytest.mark.parametrize(("trigger", "code"), [("nightly", 1), ("local", 0), ("submitted", 0)])
@@ -43,7 +44,7 @@ def test_improvement_and_suspected_change_are_printed(tmp_path: Path) -> None:
 def test_terminated_run_names_the_report_command(tmp_path: Path) -> None:
     text = io.StringIO()
     why = "settle: settle.json can't be written: No space left on device"
-    assert announce(str(tmp_path), "night-19", Terminal(file=text, width=40), why) == 1
+    assert print_result(str(tmp_path), "night-19", Terminal(file=text, width=40), why) == 1
     assert f"The first step that failed is {why}.\n" in text.getvalue()
     assert f"type `make report RUN=night-19 RESULTS={tmp_path}`." in text.getvalue()
 
@@ -65,9 +66,9 @@ def test_error_without_trials_is_printed_with_its_visit(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.write(SMALL.run_id, found)
     with database.connect(store) as con:
-        verdict.keep(store, synthetic.summarise(con, SMALL.run_id))
+        stored.store_summary(store, synthetic.summarise(con, SMALL.run_id))
     text = io.StringIO()
-    announce(str(tmp_path), SMALL.run_id, Terminal(file=text, width=200))
+    print_result(str(tmp_path), SMALL.run_id, Terminal(file=text, width=200))
     failed = [line for line in text.getvalue().splitlines() if line.startswith("Failed: ")]
     name = other["dataplane_requested"]
     assert failed == [f"Failed: a visit of {name}: {name}: clear failed: nft: refused"]
@@ -83,8 +84,8 @@ def test_damaged_preflight_is_printed_with_its_trials(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.write(SMALL.run_id, found)
     with database.connect(store) as con:
-        verdict.keep(store, synthetic.summarise(con, SMALL.run_id))
+        stored.store_summary(store, synthetic.summarise(con, SMALL.run_id))
     text = io.StringIO()
-    announce(str(tmp_path), SMALL.run_id, Terminal(file=text, width=200))
+    print_result(str(tmp_path), SMALL.run_id, Terminal(file=text, width=200))
     assert "Failed: 24 x preflight.json is cut short or damaged\n" in text.getvalue()
     assert " 0 x " not in text.getvalue()

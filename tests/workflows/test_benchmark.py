@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from steps.catalogue.profiles import PROFILES
-from workflows import nightly
-from workflows.benchmark import build
-from workflows.lint import lint, unsafe_to_retry, unsafe_to_stop
-from workflows.local.support import refuse_unsupported
-from workflows.parameters import FORM
+from workflows.local.semantics.lint import lint, unsafe_to_retry, unsafe_to_stop
+from workflows.local.semantics.unsupported import refuse_unsupported
+from workflows.template import nightly
+from workflows.template.benchmark import build_template
+from workflows.template.form import FORM
 
 Object = dict[str, Any]
-SPEC = build().to_dict()["spec"]
+SPEC = build_template().to_dict()["spec"]
 TEMPLATES = {template["name"]: template for template in SPEC["templates"]}
 
 
@@ -24,11 +24,11 @@ def tasks(dag: str) -> dict[str, dict[str, object]]:
 
 
 def test_it_refers_only_to_what_is_there() -> None:
-    assert lint(build().to_dict()) == []
+    assert lint(build_template().to_dict()) == []
 
 
 def test_the_local_engine_supports_all_of_it() -> None:
-    refuse_unsupported(build().to_dict(), dict(os.environ))
+    refuse_unsupported(build_template().to_dict(), dict(os.environ))
 
 
 def test_a_run_is_these_tasks_in_this_order() -> None:
@@ -53,7 +53,7 @@ def test_what_is_done_in_a_visit_holds_a_mutex_since_argos_retry_heeds_no_parall
 
 
 def test_argos_retry_ends_and_passes_no_visit_over() -> None:
-    assert unsafe_to_retry(build().to_dict()) == []
+    assert unsafe_to_retry(build_template().to_dict()) == []
 
 
 def _task(spec: Object, dag: str, task: str) -> Object:
@@ -94,7 +94,7 @@ def _collect_is_repeatable(spec: Object) -> None:
 def test_a_shape_in_which_argos_retry_stands_or_passes_over_is_named(
     change: Callable[[Object], None], sentence: str
 ) -> None:
-    changed = build().to_dict()
+    changed = build_template().to_dict()
     change(changed["spec"])
     assert any(found.startswith(sentence) for found in unsafe_to_retry(changed))
 
@@ -106,7 +106,7 @@ def test_what_switches_the_cluster_or_puts_it_back_waits_for_no_input_artifact(n
 
 
 def test_argos_stop_reaches_the_exit_handler_at_every_moment() -> None:
-    assert unsafe_to_stop(build().to_dict()) == []
+    assert unsafe_to_stop(build_template().to_dict()) == []
 
 
 def _loop_last(spec: Object) -> None:
@@ -128,7 +128,7 @@ def _looped_mutex(spec: Object) -> None:
     ],
 )
 def test_a_shape_in_which_argos_stop_is_lost_is_named(change: Callable[[Object], None], sentence: str) -> None:
-    changed = build().to_dict()
+    changed = build_template().to_dict()
     change(changed["spec"])
     (found,) = unsafe_to_stop(changed)
     assert found.startswith(sentence)
@@ -168,7 +168,7 @@ def test_titles_of_runs_and_of_the_form_say_what_they_are() -> None:
     for name in ("dataplanes", "label", "topologies", "nodes", "options", "trigger"):
         assert f"workflow.parameters.{name}" in "".join(annotations.values())
     assert "labels" not in SPEC["workflowMetadata"], "a label's value that is none would end the run without a sentence"
-    assert "workflows.argoproj.io/title" in build().to_dict()["metadata"]["annotations"]
+    assert "workflows.argoproj.io/title" in build_template().to_dict()["metadata"]["annotations"]
 
 
 def test_the_form_asks_in_the_order_of_a_persons_questions() -> None:
@@ -207,11 +207,11 @@ def test_metric_is_a_report_value_and_absent_if_not_measured() -> None:
 
 
 def test_cron_workflow_refers_to_the_template_with_trigger_nightly() -> None:
-    cron = nightly.build().to_dict()["spec"]
+    cron = nightly.build_nightly().to_dict()["spec"]
     assert cron["concurrencyPolicy"] == "Forbid"
     assert cron["startingDeadlineSeconds"] > 0
     assert set(cron["workflowSpec"]) == {"workflowTemplateRef", "arguments"}
-    assert cron["workflowSpec"]["workflowTemplateRef"] == {"name": build().to_dict()["metadata"]["name"]}
+    assert cron["workflowSpec"]["workflowTemplateRef"] == {"name": build_template().to_dict()["metadata"]["name"]}
     given = {p["name"]: p["value"] for p in cron["workflowSpec"]["arguments"]["parameters"]}
     assert given == {"profile": "standard", "trigger": "nightly"}
     assert given.keys() <= {field.name for field in FORM}

@@ -3,10 +3,10 @@
 import pytest
 
 from analysis.errors import BadInput
-from workflows import nightly
-from workflows.asked import Asked
 from workflows.deployment.checks import check, schedule_fault
 from workflows.deployment.deploy import deploy
+from workflows.flags.deploy import DeployFlags
+from workflows.template import nightly
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_valid_cron_schedules_are_accepted(schedule: str) -> None:
 )
 def test_invalid_cron_schedules_are_problems(schedule: str, says: str) -> None:
     with pytest.raises(BadInput, match=r"^SCHEDULE is ") as caught:
-        check(Asked(schedule=schedule))
+        check(DeployFlags(schedule=schedule))
     assert says in str(caught.value)
 
 
@@ -66,19 +66,21 @@ def test_invalid_cron_schedules_are_problems(schedule: str, says: str) -> None:
 )
 def test_invalid_flag_values_are_problems(asked: dict[str, str], says: str) -> None:
     with pytest.raises(BadInput) as caught:
-        deploy(Asked(**asked))  # type: ignore[arg-type]
+        deploy(DeployFlags(**asked))  # type: ignore[arg-type]
     assert says in str(caught.value)
     assert len(str(caught.value)) < 400
 
 
 def test_all_flag_errors_at_once() -> None:
     with pytest.raises(BadInput) as caught:
-        check(Asked(schedule="x", accept="y", notify_url="z", outside="?"))
+        check(DeployFlags(schedule="x", accept="y", notify_url="z", outside="?"))
     assert len(str(caught.value).splitlines()) == 4
 
 
 def test_valid_flags_are_accepted() -> None:
-    check(Asked())
+    check(DeployFlags())
     check(
-        Asked(accept="gitops, ", notify_url="https://h:1/x?y=z", outside="ip-10-0-0-1.ec2.internal", environment="prod")
+        DeployFlags(
+            accept="gitops, ", notify_url="https://h:1/x?y=z", outside="ip-10-0-0-1.ec2.internal", environment="prod"
+        )
     )

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from steps.catalogue.tools import TOOLS
-from steps.cluster.kube import looking, prepare
+from steps.cluster.kube import trial_servers
+from steps.cluster.kube.workloads import probe_pods
 from steps.tools.tool import FIRST_PORT, LAST_PORT
 
 CLUSTERS = Path(__file__).parents[2] / "workflows" / "clusters"
@@ -80,9 +81,9 @@ def test_aws_security_group_rules_fit_their_schema() -> None:
         ("udp", 4789),
         *((transport, tool.port) for tool in TOOLS for transport in tool.transports),
         *((transport, port) for transport in ("tcp", "udp") for port in (FIRST_PORT, LAST_PORT)),
-        ("tcp", prepare.MONITOR_PORT),
-        ("tcp", looking.PORT),
-        ("udp", looking.PORT),
+        ("tcp", trial_servers.MONITOR_PORT),
+        ("tcp", probe_pods.PORT),
+        ("udp", probe_pods.PORT),
     ],
 )
 def test_aws_security_groups_open_every_used_port(protocol: str, port: int) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from analysis import database, shell
-from analysis.errors import BadInput, Unfit
-from analysis.store import Store
+from analysis.errors import BadInput, Unsupported
+from analysis.sql import database, shell
+from analysis.store.store import Store
 from tests.analysis import synthetic
-from workflows import stored
+from workflows.cli import results as stored
 
 
 @pytest.fixture
@@ -56,11 +56,11 @@ def is_closed(con: database.Connection) -> bool:
 @pytest.mark.parametrize(
     ("verb", "connections"),
     [
-        pytest.param(lambda results: stored.ask(results, "select 1 as a", ""), 1, id="query-sql"),
-        pytest.param(lambda results: stored.ask(results, "", "latest"), 1, id="query-question"),
-        pytest.param(lambda results: stored.ask(results, "", ""), 1, id="query-columns"),
+        pytest.param(lambda results: stored.print_answer(results, "select 1 as a", ""), 1, id="query-sql"),
+        pytest.param(lambda results: stored.print_answer(results, "", "latest"), 1, id="query-question"),
+        pytest.param(lambda results: stored.print_answer(results, "", ""), 1, id="query-columns"),
         pytest.param(lambda results: stored.report_again(results, None), 2, id="report"),
-        pytest.param(lambda results: shell.run(Store(results), read=typed("select 1;", ".open")), 2, id="shell"),
+        pytest.param(lambda results: shell.run_shell(Store(results), read=typed("select 1;", ".open")), 2, id="shell"),
     ],
 )
 def test_a_verb_closes_its_connections(
@@ -74,10 +74,12 @@ def test_a_verb_closes_its_connections(
 @pytest.mark.parametrize(
     ("verb", "error"),
     [
-        pytest.param(lambda results: stored.ask(results, "selec", ""), BadInput, id="query-sql"),
-        pytest.param(lambda results: stored.ask(results, "", "latst"), BadInput, id="query-question"),
+        pytest.param(lambda results: stored.print_answer(results, "selec", ""), BadInput, id="query-sql"),
+        pytest.param(lambda results: stored.print_answer(results, "", "latst"), BadInput, id="query-question"),
         pytest.param(lambda results: stored.report_again(results, "run-9"), BadInput, id="report"),
-        pytest.param(lambda results: shell.run(Store(results), read=typed(RuntimeError)), RuntimeError, id="shell"),
+        pytest.param(
+            lambda results: shell.run_shell(Store(results), read=typed(RuntimeError)), RuntimeError, id="shell"
+        ),
     ],
 )
 def test_a_verb_that_fails_closes_its_connections(
@@ -97,7 +99,7 @@ def test_a_shell_that_can_not_open_the_store_again_keeps_its_connection(
             refused.append(text)
 
             def refuse(*_: object, **__: object) -> database.Connection:
-                raise Unfit("the store is gone")
+                raise Unsupported("the store is gone")
 
             monkeypatch.setattr(database, "connect", refuse)
             return ".open"
@@ -105,6 +107,6 @@ def test_a_shell_that_can_not_open_the_store_again_keeps_its_connection(
 
     refused: list[str] = []
     lines = typed("select 7 as x;")
-    assert shell.run(Store(results), read=refuse_later) == 0
+    assert shell.run_shell(Store(results), read=refuse_later) == 0
     assert capsys.readouterr().out.splitlines() == ["the store is gone", "x", "7"]
     assert all(map(is_closed, opened))

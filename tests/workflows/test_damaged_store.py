@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from analysis.errors import BadInput, Unfit
-from analysis.store import Store
-from analysis.terminal import Terminal
-from steps.cluster.lab import box
+from analysis.console.terminal import Terminal
+from analysis.errors import BadInput, Unsupported
+from analysis.store.store import Store
+from steps.cluster.lab import sandbox
 from tests.analysis import synthetic
 from tests.analysis.integrity.damage import cut_short, file_of, gone, one_byte_changed
 from tests.analysis.synthetic import ENTRIES, Recipe
 from tests.steps import builders
-from workflows import answers, command_line, stored
-from workflows.request import Request
-from workflows.run import run
+from workflows.cli import app, results, summary_table
+from workflows.cli.run import run
+from workflows.flags.run import RunFlags
 
 SMALL = Recipe(rounds=2, cells=synthetic.QUICK[1:2], entries=ENTRIES[:2])
 
@@ -36,7 +36,7 @@ NAMED = "Run night-00 is left out: "
 
 def test_query_command_reports_excluded_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (("select run_id from trials", ""), ("", "trend"), ("", "")):
-        assert stored.ask(store.url, *arguments) == 0
+        assert results.print_answer(store.url, *arguments) == 0
         said = capsys.readouterr()
         assert said.err.startswith(NAMED)
         assert "night-00" not in said.out
@@ -44,28 +44,28 @@ def test_query_command_reports_excluded_runs(store: Store, capsys: pytest.Captur
 
 
 def test_report_command_reports_excluded_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stored.report_again(store.url, None) == 0
+    assert results.report_again(store.url, None) == 0
     said = capsys.readouterr()
     assert said.err.startswith(NAMED)
     html = (Path(store.files.root) / "reports/night-01/report.html").read_text()
     assert "Left out of the store" in html
     assert "Run night-00 is left out" in html
-    with pytest.raises(Unfit, match=NAMED):
-        stored.report_again(store.url, "night-00")
+    with pytest.raises(Unsupported, match=NAMED):
+        results.report_again(store.url, "night-00")
 
 
 def test_shell_reports_excluded_runs(
     store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("select run_id from runs;\n"))
-    assert command_line.main(["shell", f"--results={store.url}"]) == 0
+    assert app.main(["shell", f"--results={store.url}"]) == 0
     said = capsys.readouterr()
     assert said.err.startswith(NAMED)
     assert "night-01" in said.out
 
 
 def test_run_summary_reports_excluded_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    assert answers.announce(store.url, "night-00", Terminal(width=200)) == 1
+    assert summary_table.print_result(store.url, "night-00", Terminal(width=200)) == 1
     said = capsys.readouterr().out
     assert said.startswith(NAMED)
     assert "was ended before" not in said
@@ -73,8 +73,8 @@ def test_run_summary_reports_excluded_runs(store: Store, capsys: pytest.CaptureF
 
 def test_store_without_readable_runs_is_a_problem(store: Store) -> None:
     cut_short(file_of(store, "runs", "night-01"))
-    with pytest.raises(Unfit, match=NAMED):
-        stored.report_again(store.url, None)
+    with pytest.raises(Unsupported, match=NAMED):
+        results.report_again(store.url, None)
 
 
 def test_run_reports_excluded_runs_before_measuring(
@@ -82,24 +82,24 @@ def test_run_reports_excluded_runs_before_measuring(
 ) -> None:
     started: list[list[str]] = []
 
-    def start(command: list[str], *_: object, **__: object) -> box.Ended:
+    def start(command: list[str], *_: object, **__: object) -> sandbox.SandboxResult:
         started.append(command)
-        return box.Ended(0)
+        return sandbox.SandboxResult(0)
 
-    monkeypatch.setattr(box, "enclose", start)
-    assert run(Request(results=store.url)) == 0
+    monkeypatch.setattr(sandbox, "start_in_sandbox", start)
+    assert run(RunFlags(results=store.url)) == 0
     assert capsys.readouterr().err.startswith(NAMED)
     assert len(started) == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 def test_run_refuses_an_unreadable_store(ordinary_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(box, "enclose", lambda *_, **__: pytest.fail("it began to measure"))
+    monkeypatch.setattr(sandbox, "start_in_sandbox", lambda *_, **__: pytest.fail("it began to measure"))
     Path(ordinary_store.files.path("trials")).chmod(0o000)
     os.seteuid(65534)
     try:
-        with pytest.raises(Unfit, match=r"can't read .*/trials/.*: permission is refused") as caught:
-            run(Request(results=ordinary_store.url))
+        with pytest.raises(Unsupported, match=r"can't read .*/trials/.*: permission is refused") as caught:
+            run(RunFlags(results=ordinary_store.url))
     finally:
         os.seteuid(0)
     assert "delete" not in str(caught.value)
@@ -119,39 +119,39 @@ def ordinary_store(public_path: Path) -> Store:
 @pytest.mark.parametrize("table", ["runs", "visits", "trials", "samples"])
 def test_damaged_run_is_collected_again_by_name(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     builders.write_run(tmp_path / "raw" / "run-1", builders.settings())
-    assert stored.report_again(str(tmp_path), "run-1") == 0
+    assert results.report_again(str(tmp_path), "run-1") == 0
     found = file_of(Store(str(tmp_path)), table, "run-1")
     one_byte_changed(found)
-    assert stored.ask(str(tmp_path), "select count(*) from samples", "") == 0
+    assert results.print_answer(str(tmp_path), "select count(*) from samples", "") == 0
     assert (
         f"{found} is damaged: its content is not what its name says. Put the file back from a copy, or type `make "
         f"report RUN=run-1 RESULTS={tmp_path}`, which collects the run again"
     ) in capsys.readouterr().err
-    assert stored.report_again(str(tmp_path), "run-1") == 0
+    assert results.report_again(str(tmp_path), "run-1") == 0
     said = capsys.readouterr().err
     assert said.startswith(f"Run run-1 was left out, since {found} is damaged: its content is not what its name says; ")
     assert said.count("\n") == 1
-    assert stored.report_again(str(tmp_path), "run-1") == 0
+    assert results.report_again(str(tmp_path), "run-1") == 0
     assert capsys.readouterr().err == ""
 
 
 def test_run_with_lost_row_is_collected_by_the_next_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     builders.write_run(tmp_path / "raw" / "run-1", builders.settings())
-    assert stored.report_again(str(tmp_path), "run-1") == 0
+    assert results.report_again(str(tmp_path), "run-1") == 0
     gone(file_of(Store(str(tmp_path)), "runs", "run-1"))
     capsys.readouterr()
-    assert stored.ask(str(tmp_path), "select run_id from runs", "") == 0
+    assert results.print_answer(str(tmp_path), "select run_id from runs", "") == 0
     said = capsys.readouterr()
     assert said.out == "run_id\nrun-1\n"
     assert said.err.startswith("Run run-1 has no row in runs/ (it was killed while it was stored, or its file")
     assert "left out" not in said.err
     shutil.rmtree(tmp_path / "raw")
     gone(file_of(Store(str(tmp_path)), "runs", "run-1"))
-    with pytest.raises(Unfit, match=r"Run run-1 is left out: .* Put the file back from a copy"):
-        stored.report_again(str(tmp_path), "run-1")
+    with pytest.raises(Unsupported, match=r"Run run-1 is left out: .* Put the file back from a copy"):
+        results.report_again(str(tmp_path), "run-1")
 
 
 @pytest.mark.parametrize("name", ["../trials", "/etc", "a/b", ".hidden", "x" * 300, "a b", "packed-1", "ä"])
 def test_run_name_is_validated_before_use_in_a_path(name: str, store: Store) -> None:
     with pytest.raises(BadInput, match=r"can't name a run: it takes letters, digits, .*; the latest are night-01"):
-        stored.report_again(store.url, name)
+        results.report_again(store.url, name)

@@ -10,31 +10,31 @@ import pytest
 import yaml
 from kubernetes.client import Configuration
 
-from analysis.errors import BadInput, Problem, Unfit
-from analysis.terminal import Terminal
-from steps.cluster.kube.client import MERGE
-from steps.cluster.kube.faults import DeniedError
-from steps.tasks.pod import SECRET
+from analysis.console.terminal import Terminal
+from analysis.errors import BadInput, Problem, Unsupported
+from steps.cluster.kube.api.client import MERGE
+from steps.cluster.kube.api.errors import DeniedError
+from steps.tasks._pod import SECRET
 from tests.steps.kube.fake_api import WHERE, Api, Fault
 from tests.steps.kube.fake_store import Store
 from tests.workflows.fake_argo import NAMESPACE, cluster, person, service
-from workflows import render
-from workflows.asked import Asked
-from workflows.deployment import argo, overlay
+from workflows.deployment import argo, kustomization
+from workflows.deployment.artifact_repository import SecretKey
 from workflows.deployment.deploy import deploy
-from workflows.deployment.overlay import Decided
-from workflows.deployment.person import Person
-from workflows.deployment.repository import Key
-from workflows.deployment.stores import decide_stores
+from workflows.deployment.kustomization import DeploymentValues
+from workflows.deployment.result_store import decide_stores
 from workflows.deployment.undeploy import undeploy
+from workflows.deployment.user_client import UserClient
+from workflows.flags.deploy import DeployFlags
+from workflows.template import render
 
 Object = dict[str, Any]
 LABELS = {"app.kubernetes.io/name": "dataplane-benchmark", "dataplane-benchmark/part": "deployment"}
 
 
-def plainly(decided: Decided) -> list[Object]:
+def plainly(decided: DeploymentValues) -> list[Object]:
     """The kustomization as kubectl would build it, near enough: the base, a namespace, labels, and the settings."""
-    files = overlay.files(decided)
+    files = kustomization.files(decided)
     built: list[Object] = []
     for name in ("rbac", "settings", "benchmark", "nightly"):
         document = yaml.safe_load((render.DIRECTORY / "base" / f"{name}.yaml").read_text())
@@ -55,7 +55,7 @@ def plainly(decided: Decided) -> list[Object]:
 @pytest.fixture(autouse=True)
 def _without_kubectl(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if "with_kubectl" not in request.keywords:
-        monkeypatch.setattr(overlay, "build", plainly)
+        monkeypatch.setattr(kustomization, "build_objects", plainly)
 
 
 def told(run: Callable[[Terminal], object]) -> str:
@@ -66,7 +66,7 @@ def told(run: Callable[[Terminal], object]) -> str:
 
 def put(store: Store, namespace: str = NAMESPACE, **asked: Any) -> str:  # noqa: ANN401 - whatever is asked
     asked.setdefault("image", "bench:1")
-    return told(lambda out: deploy(Asked(namespace=namespace, **asked), out, person(store, namespace)))
+    return told(lambda out: deploy(DeployFlags(namespace=namespace, **asked), out, person(store, namespace)))
 
 
 def settings(store: Store, namespace: str = NAMESPACE) -> dict[str, str]:
@@ -88,8 +88,8 @@ def test_deploy_puts_results_beside_argo_artifacts() -> None:
         "AWS_ENDPOINT_URL": "http://minio.minio:9000",
         "AWS_REGION": "eu-west-1",
     }
-    stores = decide_stores(person(store), argo.find(person(store)), "")
-    assert (stores.access, stores.secret) == (Key("s3-keys", "user"), Key("s3-keys", "pass"))
+    stores = decide_stores(person(store), argo.find_argo(person(store)), "")
+    assert (stores.access, stores.secret) == (SecretKey("s3-keys", "user"), SecretKey("s3-keys", "pass"))
     assert store.find("argoproj.io", "workflowtemplates", NAMESPACE, "dataplane-benchmark")
     assert store.find("argoproj.io", "cronworkflows", NAMESPACE, "dataplane-benchmark-nightly")
 
@@ -127,7 +127,7 @@ def test_deploy_names_changed_objects() -> None:
 
 @pytest.mark.parametrize("installed", ["v3.5.11", "v3.4.0", "v2.12.0"])
 def test_too_old_argo_version_is_refused(installed: str) -> None:
-    with pytest.raises(Unfit, match=r"upgrade it to 3\.6 or later"):
+    with pytest.raises(Unsupported, match=r"upgrade it to 3\.6 or later"):
         put(cluster(installed))
 
 
@@ -144,7 +144,7 @@ def test_tested_argo_version_gives_no_note(installed: str) -> None:
 def test_cluster_without_argo_is_refused() -> None:
     store = cluster()
     store.take("apiextensions.k8s.io", "customresourcedefinitions", "", "cronworkflows.argoproj.io")
-    with pytest.raises(Unfit, match=r"CRD cronworkflows.argoproj.io is missing; install 3.6 to 4.1"):
+    with pytest.raises(Unsupported, match=r"CRD cronworkflows.argoproj.io is missing; install 3.6 to 4.1"):
         put(store)
     assert store.find("argoproj.io", "workflowtemplates", NAMESPACE, "dataplane-benchmark") is None
 
@@ -154,21 +154,21 @@ def test_unserved_argo_api_version_is_refused() -> None:
     spec = {"versions": [{"name": "v1", "served": True}, {"name": "v1alpha1", "served": False}]}
     store.put("apiextensions.k8s.io", "customresourcedefinitions",
               {"metadata": {"name": "workflows.argoproj.io"}, "spec": spec})  # fmt: skip
-    with pytest.raises(Unfit, match=r"serves workflows\.argoproj\.io as v1, and v1alpha1 is needed"):
+    with pytest.raises(Unsupported, match=r"serves workflows\.argoproj\.io as v1, and v1alpha1 is needed"):
         put(store)
 
 
 @pytest.mark.parametrize("argument", ["--namespaced", "--managed-namespace=argo"])
 def test_controller_of_another_namespace_is_named(argument: str) -> None:
     store = cluster("v4.1.2", None, argument)
-    with pytest.raises(Unfit, match=r"looks at workflows in namespace argo only, not in bench.*NAMESPACE=argo"):
+    with pytest.raises(Unsupported, match=r"looks at workflows in namespace argo only, not in bench.*NAMESPACE=argo"):
         put(store, namespace="bench", results="s3://b")
 
 
 def test_second_deployment_on_a_cluster_is_refused() -> None:
     store = cluster()
     put(store)
-    with pytest.raises(Unfit, match="has the benchmark in namespace argo"):
+    with pytest.raises(Unsupported, match="has the benchmark in namespace argo"):
         put(store, namespace="bench", results="s3://b")
 
 
@@ -220,7 +220,7 @@ def test_deploy_configures_a_missing_artifact_repository(
     store = cluster("v4.1.2", None)
     for name in secrets:
         store.put("", "secrets", {"metadata": {"name": name, "namespace": NAMESPACE}})
-    stores = decide_stores(person(store), argo.find(person(store)), "s3://b/c")
+    stores = decide_stores(person(store), argo.find_argo(person(store)), "s3://b/c")
     assert stores.new is not None
     assert {"bucket": "b", "endpoint": "minio:9000", "insecure": True}.items() <= stores.new.items()
     assert keys <= set(stores.new)
@@ -288,16 +288,16 @@ def test_missing_deploy_permission_is_reported() -> None:
         put(store)
 
 
-def over_http(api: Api, patience_s: float = 5.0) -> Person:
+def over_http(api: Api, patience_s: float = 5.0) -> UserClient:
     configuration = Configuration()
     configuration.host = api.url
-    return Person(configuration, NAMESPACE, WHERE, patience_s)
+    return UserClient(configuration, NAMESPACE, WHERE, patience_s)
 
 
 def test_late_or_lost_api_response_is_retried() -> None:
     with Api(cluster()).running() as api:
         api.faults += [Fault("status", status=503, path="clusterroles"), Fault("cut-after", path="workflowtemplates")]
-        said = told(lambda out: deploy(Asked(image="bench:1"), out, over_http(api)))
+        said = told(lambda out: deploy(DeployFlags(image="bench:1"), out, over_http(api)))
     assert "The form:" in said
 
 
@@ -305,7 +305,7 @@ def test_unreachable_api_server_is_a_problem() -> None:
     api = Api(cluster())
     api._server.server_close()
     with pytest.raises(Problem, match=r"prod: the API server can't be reached for .*refused"):
-        deploy(Asked(image="bench:1"), Terminal(file=io.StringIO()), over_http(api, 0.2))
+        deploy(DeployFlags(image="bench:1"), Terminal(file=io.StringIO()), over_http(api, 0.2))
 
 
 def test_a_field_that_somebody_else_set_is_kept_unless_it_is_forced() -> None:
@@ -360,7 +360,7 @@ def test_undeploy_is_refused_while_a_run_holds_the_lock() -> None:
     }
     store.put("", "configmaps", {"metadata": {"name": "dataplane-benchmark", "namespace": "kube-system"}, "data": data})
     there = set(store.objects)
-    with pytest.raises(Unfit, match=r"held by workflow argo/run-1 .*make restore ENVIRONMENT=prod"):
+    with pytest.raises(Unsupported, match=r"held by workflow argo/run-1 .*make restore ENVIRONMENT=prod"):
         take(store)
     assert set(store.objects) == there
 
@@ -374,18 +374,19 @@ def test_undeploy_is_refused_while_a_run_holds_the_lock() -> None:
     ],
 )
 def test_image_reference_is_parsed(image: str, parts: dict[str, str]) -> None:
-    assert overlay.image_parts(image) == {"name": "dataplane-benchmark", **parts}
+    assert kustomization.image_parts(image) == {"name": "dataplane-benchmark", **parts}
 
 
 @pytest.mark.with_kubectl
 def test_kubectl_builds_the_deployed_kustomization() -> None:
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not on PATH, and it is what builds kustomizations")
-    decided = Decided(
-        "bench", "reg:5000/bench:9", {"BENCHMARK_RESULTS": "s3://b"}, Key("keys", "user"), Key("keys", "pass"),
+    user, password = SecretKey("keys", "user"), SecretKey("keys", "pass")
+    decided = DeploymentValues(
+        "bench", "reg:5000/bench:9", {"BENCHMARK_RESULTS": "s3://b"}, user, password,
         {"bucket": "b", "endpoint": "e"}, operator=True, brings_namespace=True, schedule="1 2 * * *",
     )  # fmt: skip
-    built = {(o["kind"], o["metadata"]["name"]): o for o in overlay.build(decided)}
+    built = {(o["kind"], o["metadata"]["name"]): o for o in kustomization.build_objects(decided)}
     template = built["WorkflowTemplate", "dataplane-benchmark"]
     references = [
         (v["name"], v["valueFrom"]["secretKeyRef"]["name"], v["valueFrom"]["secretKeyRef"]["key"])
@@ -409,5 +410,5 @@ def test_kubectl_builds_the_deployed_kustomization() -> None:
 @pytest.mark.with_kubectl
 def test_missing_kubectl_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(Unfit, match="kubectl is not on PATH"):
+    with pytest.raises(Unsupported, match="kubectl is not on PATH"):
         put(cluster())

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.terminal import Terminal
-from workflows.local.board import Board
-from workflows.local.display import Display, clock
-from workflows.local.events import (
+from analysis.console.terminal import Terminal
+from workflows.local.display.progress import RunProgress
+from workflows.local.display.terminal import TerminalDisplay, clock
+from workflows.local.execution.events import (
     Event,
     NodeFinished,
     NodeLog,
@@ -47,8 +47,8 @@ START: list[Event] = [
 ]
 
 
-def _board(events: list[Event], expected_s: float | None = None, step_s: float = 0.0) -> Board:
-    board = Board(expected_s)
+def _board(events: list[Event], expected_s: float | None = None, step_s: float = 0.0) -> RunProgress:
+    board = RunProgress(expected_s)
     for number, event in enumerate(events):
         board.note(event, number * step_s)
     return board
@@ -74,7 +74,7 @@ def test_display_keeps_the_failure_of_a_visit() -> None:
 
 
 def test_remaining_time_follows_plan_then_measured_times() -> None:
-    board = Board(100.0)
+    board = RunProgress(100.0)
     assert board.left_s(0.0) == 100.0
     for event in START:
         board.note(event, 0.0)
@@ -99,7 +99,7 @@ def _shown(events: list[Event], *, terminal: bool) -> str:
     out = io.StringIO()
     # whatever terminal the tests are run in: a dumb one has no cursor to hide
     console = Terminal(file=out, force_terminal=terminal, width=100, color_system=None, _environ={"TERM": "xterm"})
-    with Display(console, 40.0) as display:
+    with TerminalDisplay(console, 40.0) as display:
         for event in events:
             display(event)
     return out.getvalue()

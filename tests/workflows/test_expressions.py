@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.errors import BadInput
-from workflows.local.expressions import (
+from workflows.local.semantics.conditions import (
     RESULTS,
-    Both,
+    AndCondition,
     Either,
-    Ended,
+    TaskEnded,
     Tree,
     condition_of,
     evaluate,
@@ -18,21 +18,23 @@ from workflows.local.expressions import (
     tasks_in,
     when_holds,
 )
-from workflows.local.nodes import Phase
+from workflows.local.semantics.nodes import Phase
 
 names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)
-leaves = st.builds(Ended, names, st.sampled_from(list(RESULTS.values())).map(lambda phase: (phase,)))
+leaves = st.builds(TaskEnded, names, st.sampled_from(list(RESULTS.values())).map(lambda phase: (phase,)))
 trees: st.SearchStrategy[Tree] = st.recursive(
-    leaves, lambda inner: st.one_of(st.builds(Both, inner, inner), st.builds(Either, inner, inner)), max_leaves=12
+    leaves,
+    lambda inner: st.one_of(st.builds(AndCondition, inner, inner), st.builds(Either, inner, inner)),
+    max_leaves=12,
 )
 RESULT_OF = {phase: result for result, phase in RESULTS.items()}
 
 
 def written(tree: Tree) -> str:
     match tree:
-        case Ended(task, (phase,)):
+        case TaskEnded(task, (phase,)):
             return f"{task}.{RESULT_OF[phase]}"
-        case Both(left, right):
+        case AndCondition(left, right):
             return f"({written(left)}) && ({written(right)})"
         case Either(left, right):
             return f"({written(left)}) || ({written(right)})"
@@ -71,12 +73,12 @@ def test_any_text_parses_or_raises_a_problem(text: str) -> None:
 
 def test_and_binds_closer_than_or() -> None:
     assert parse_depends("a.Failed || b.Failed && c.Failed") == Either(
-        Ended("a", ("Failed",)), Both(Ended("b", ("Failed",)), Ended("c", ("Failed",)))
+        TaskEnded("a", ("Failed",)), AndCondition(TaskEnded("b", ("Failed",)), TaskEnded("c", ("Failed",)))
     )
 
 
 def test_bare_task_name_means_succeeded() -> None:
-    assert parse_depends("a-b") == Ended("a-b", ("Succeeded", "Skipped"))
+    assert parse_depends("a-b") == TaskEnded("a-b", ("Succeeded", "Skipped"))
     assert tasks_in(parse_depends("b && a.Failed && b.Omitted")) == ("b", "a")
     assert condition_of({"depends": "a"}) == parse_depends("a")
     assert condition_of({}) is None

@@ -9,11 +9,19 @@ import pytest
 import yaml
 
 from tests.ordinary import ROOT
-from workflows.local.expressions import RESULTS, SIGNS, UNEQUAL
-from workflows.local.rules import WORKFLOW, Done, Each, Fields, Ignored, Rule, Template
-from workflows.local.tags import FORMS, form_of, tags_in
+from workflows.local.semantics.conditions import RESULTS, SIGNS, UNEQUAL
+from workflows.local.semantics.field_support import (
+    WORKFLOW,
+    Ignored,
+    ListItems,
+    ObjectFields,
+    Rule,
+    Supported,
+    Template,
+)
+from workflows.local.semantics.tags import FORMS, form_of, tags_in
 
-LACKING = Done()
+LACKING = Supported()
 MANIFESTS = ROOT / "workflows" / "manifests" / "base"
 
 
@@ -30,25 +38,25 @@ def rendered() -> dict[str, Any]:
 def rules(rule: Rule, path: str = "") -> Iterator[tuple[str, Rule]]:
     """Each field that the engine accepts, as `/spec/templates/dag/tasks/when`; templates by what they are."""
     match rule:
-        case Fields(fields):
+        case ObjectFields(fields):
             for name, inner in fields.items():
                 yield from rules(inner, f"{path}/{name}")
-        case Each(inner):
+        case ListItems(inner):
             yield from rules(inner, path)
         case Template(dag, step):
             yield from rules(dag, f"{path}/DAG")
             yield from rules(step, f"{path}/STEP")
-        case Done() | Ignored():
+        case Supported() | Ignored():
             yield path, rule
 
 
 def used(value: object, rule: Rule, path: str = "") -> Iterator[tuple[str, str]]:
     """Each field that a workflow uses, in the same form, with what it holds; what the engine lacks too."""
     match rule:
-        case Fields(fields) if isinstance(value, dict):
+        case ObjectFields(fields) if isinstance(value, dict):
             for name, inner in value.items():
                 yield from used(inner, fields.get(name, LACKING), f"{path}/{name}")
-        case Each(inner_rule) if isinstance(value, list):
+        case ListItems(inner_rule) if isinstance(value, list):
             for inner in value:
                 yield from used(inner, inner_rule, path)
         case Template(dag, step) if isinstance(value, dict):
@@ -85,7 +93,7 @@ def test_the_engine_knows_each_operator_that_the_workflow_uses_and_no_other() ->
 
 
 def test_the_engine_replaces_each_form_of_tag_that_the_workflow_uses_and_no_other() -> None:
-    heeded = {path for path, rule in rules(WORKFLOW) if isinstance(rule, Done)}
+    heeded = {path for path, rule in rules(WORKFLOW) if isinstance(rule, Supported)}
     tags = {tag for path, text in used(rendered(), WORKFLOW) if path in heeded for tag in tags_in(text)}
     assert {tag: form_of(tag) for tag in tags if form_of(tag) is None} == {}
     assert {form_of(tag) for tag in tags} == set(FORMS)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis import database
-from analysis.store import Store
-from workflows import uncollected
+from analysis.sql import database
+from analysis.store.store import Store
+from workflows.cli import uncollected
 
 NEVER = 100_000
 MOMENTS = {"event": 20, "engine": 14, "step": 6, "twice": 10}

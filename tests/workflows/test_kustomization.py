@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from steps.cluster.kube.permissions import OPERATOR_NAMESPACES
-from steps.tasks.pod import ACCOUNTS, CONFIG_MAP, IMAGE
+from steps.cluster.kube.api.permissions import OPERATOR_NAMESPACES
+from steps.tasks._pod import ACCOUNTS, CONFIG_MAP, IMAGE
 from tests.ordinary import ROOT
 from tests.workflows.test_render import complaints
-from workflows import render
+from workflows.template import render
 
 Object = dict[str, Any]
 LABELS = {"app.kubernetes.io/name": "dataplane-benchmark", "dataplane-benchmark/part": "deployment"}

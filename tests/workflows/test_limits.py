@@ -14,19 +14,19 @@ import pytest
 from analysis.errors import BadInput
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import TOPOLOGIES
-from steps.model import Placement
-from steps.plan import CLUSTER_OVERHEAD, make
-from steps.settings import LONGEST_S, MOST_TRIALS, MOST_VISITS, choose
+from steps.domain import Placement
+from steps.settings.schedule import CLUSTER_OVERHEAD, make_schedule
+from steps.settings.settings import LONGEST_S, MOST_TRIALS, MOST_VISITS, choose_settings
 from steps.tasks.preflight import item
 from steps.tasks.prepare import measures
 from tests.ordinary import ROOT
-from workflows.benchmark import DEADLINE_S, build
-from workflows.local.loops import expand
+from workflows.local.semantics.loops import expand_loop
+from workflows.template.benchmark import DEADLINE_S, build_template
 
 Object = dict[str, Any]
 OUTPUT_BYTES = 256 * 1024
 OBJECT_BYTES = 1024 * 1024
-SPEC = build().to_dict()["spec"]
+SPEC = build_template().to_dict()["spec"]
 PODS = [template for template in SPEC["templates"] if "script" in template]
 REPEATABLE = {"configure", "retreat", "restore", "snapshot", "recollect", "report", "notify"}
 ARMS = 5
@@ -39,7 +39,7 @@ def largest() -> Settings:
     arms = ",".join(f"ebpf-dsr+{'x' * 39}{n}" for n in range(ARMS))
     options = f"rounds={MOST_VISITS // ARMS} duration=1 repetitions=1"
     results = "s3://" + "b" * 60
-    return choose(profile="thorough", environment="e" * 60, dataplanes=arms, options=options, results=results)
+    return choose_settings(profile="thorough", environment="e" * 60, dataplanes=arms, options=options, results=results)
 
 
 def placements() -> dict[str, Placement]:
@@ -52,7 +52,7 @@ def placements() -> dict[str, Placement]:
 
 
 def test_loop_lists_fit_into_an_argo_output() -> None:
-    visits = make(largest())
+    visits = make_schedule(largest())
     assert len(visits) == MOST_VISITS
     assert len(json.dumps([item(visit) for visit in visits]).encode()) < OUTPUT_BYTES / 2
     assert len(json.dumps(measures(visits[0], placements())).encode()) < OUTPUT_BYTES / 2
@@ -87,8 +87,8 @@ def _nodes(settings: Settings) -> Object:
             "outputs": {"artifacts": [document, log], "exitCode": "0"},
         }  # fmt: skip
 
-    visits = make(settings)
-    for visit, one in zip(visits, expand([item(visit) for visit in visits]), strict=True):
+    visits = make_schedule(settings)
+    for visit, one in zip(visits, expand_loop([item(visit) for visit in visits]), strict=True):
         base = f"dataplane-benchmark-abcde.visits.visit{one.suffix}"
         for name in (
             "",
@@ -103,7 +103,7 @@ def _nodes(settings: Settings) -> Object:
         ):
             node(base + name, name.rpartition(".")[2], {"visit": str(visit.visit)})
         listed = measures(visit, placements())
-        for each, passed in zip(listed, expand(list(listed)), strict=True):
+        for each, passed in zip(listed, expand_loop(list(listed)), strict=True):
             node(f"{base}.measures.measure{passed.suffix}", "measure", each)
     return found
 
@@ -116,8 +116,8 @@ def test_largest_run_fits_into_one_workflow_object() -> None:
 def test_visit_limit_applies_to_clusters_only() -> None:
     options = f"rounds={MOST_VISITS + 1} duration=1"
     with pytest.raises(BadInput, match=r"251 visits, and 250 is the most that a workflow can keep"):
-        choose(profile="smoke", options=options, environment="prod", dataplanes="ebpf")
-    assert choose(profile="smoke", options=options, dataplanes="lab-iptables").rounds == MOST_VISITS + 1
+        choose_settings(profile="smoke", options=options, environment="prod", dataplanes="ebpf")
+    assert choose_settings(profile="smoke", options=options, dataplanes="lab-iptables").rounds == MOST_VISITS + 1
 
 
 def test_deadlines_allow_every_permitted_run() -> None:

@@ -9,10 +9,10 @@ from hera.workflows import DAG, Parameter, Task
 
 from tests.workflows import toys as t
 from tests.workflows.running import workflow
-from workflows.benchmark import build
-from workflows.lint import EXIT_TAGS, WORKFLOW_TAGS, lint
-from workflows.local import scope
-from workflows.local.support import unsupported
+from workflows.local.semantics import scope
+from workflows.local.semantics.lint import EXIT_TAGS, WORKFLOW_TAGS, lint
+from workflows.local.semantics.unsupported import unsupported
+from workflows.template.benchmark import build_template
 
 Broken = Callable[[dict[str, Any]], object]
 
@@ -57,8 +57,8 @@ def test_valid_workflow_passes_lint() -> None:
 
 
 def test_benchmark_passes_lint_and_is_supported_locally() -> None:
-    assert lint(build().to_dict()) == []
-    assert unsupported(build().to_dict(), {}) == []
+    assert lint(build_template().to_dict()) == []
+    assert unsupported(build_template().to_dict(), {}) == []
 
 
 CONTRADICTIONS: list[tuple[Broken, str]] = [
@@ -235,5 +235,5 @@ def test_config_map_values_may_come_from_the_environment() -> None:
 
 
 def test_lint_knows_the_tags_of_the_local_engine() -> None:
-    assert scope.of_workflow("n", "u", {}).keys() == WORKFLOW_TAGS
+    assert scope.workflow_tags("n", "u", {}).keys() == WORKFLOW_TAGS
     assert scope.for_exit_handler("Failed").keys() == EXIT_TAGS

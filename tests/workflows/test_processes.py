@@ -14,13 +14,13 @@ import pytest
 from hera.workflows import DAG
 from hera.workflows import models as m
 
-from analysis import atomic
-from analysis.errors import BadInput, Unfit
+from analysis.errors import BadInput, Unsupported
+from analysis.store import atomic
 from tests.workflows import toys as t
 from tests.workflows.running import phases, walk, workflow
-from workflows.local.child import Start
-from workflows.local.engine import Engine
-from workflows.local.events import (
+from workflows.local.execution.child import StepStart
+from workflows.local.execution.engine import Engine
+from workflows.local.execution.events import (
     Event,
     NodeFinished,
     NodeLog,
@@ -29,8 +29,8 @@ from workflows.local.events import (
     WorkflowStopping,
     WorkflowWaiting,
 )
-from workflows.local.mutex import lock_path
-from workflows.local.process import StepProcess
+from workflows.local.execution.mutex import lock_path
+from workflows.local.execution.process import StepProcess
 
 
 def test_failed_step_message(tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_invalid_workflow_arguments_are_refused(tmp_path: Path) -> None:
         Engine(built, {"profle": "x"}, str(tmp_path))
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(Unfit, match="can't write "):
+    with pytest.raises(Unsupported, match="can't write "):
         Engine(built, {}, str(file)).run()
 
 
@@ -340,7 +340,7 @@ def test_stop_after_the_end_of_a_step(tmp_path: Path) -> None:
     arguments.write_text("[]")
 
     async def cross() -> int:
-        step = StepProcess(Start("nowhere:nothing", arguments, dict(os.environ), tmp_path / "stderr", tmp_path))
+        step = StepProcess(StepStart("nowhere:nothing", arguments, dict(os.environ), tmp_path / "stderr", tmp_path))
         code = await step.wait()
         await step.stop(grace_s=0)
         return code
@@ -354,9 +354,9 @@ def test_the_fork_server_of_a_killed_engine_ends_without_a_traceback(asked: str)
     asks = """
 import os, socket, sys
 from multiprocessing import forkserver
-from workflows.local.process import warm
+from workflows.local.execution.process import start_fork_server
 
-warm()
+start_fork_server()
 server = forkserver._forkserver
 if sys.argv[1]:
     for descriptor in server.connect_to_new_process([]):

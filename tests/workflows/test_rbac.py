@@ -8,12 +8,11 @@ import pytest
 import yaml
 
 from steps.catalogue.options import Settings
-from steps.cluster.kube import gate, observe, permissions, pods, prepare, reach
-from steps.cluster.kube.adapter import Kube
-from steps.cluster.kube.client import Client
-from steps.cluster.kube.configure import stand
-from steps.cluster.kube.crew import Crew
-from steps.cluster.kube.permissions import (
+from steps.cluster.kube import trial_servers
+from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.api import permissions
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.permissions import (
     BENCHMARK,
     CALICO_SYSTEM,
     OPERATOR_NAMESPACES,
@@ -22,12 +21,16 @@ from steps.cluster.kube.permissions import (
     V3_GROUP,
     Role,
 )
-from steps.model import Visit
-from steps.settings import choose
+from steps.cluster.kube.calico import observe, readiness
+from steps.cluster.kube.calico.switch import read_state
+from steps.cluster.kube.workloads import connectivity, manifests
+from steps.cluster.kube.workloads.workload import Workload
+from steps.domain import Visit
+from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
-from workflows import rbac, render
+from workflows.template import rbac, render
 
 Object = dict[str, Any]
 Call = tuple[str, str, str, str | None]
@@ -78,16 +81,18 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, Visit]:
         return plain(self, resource, namespace, lambda f: next(looks, True) and ready(f), timeout_s, **more)
 
     monkeypatch.setattr(Client, "until", until)
-    monkeypatch.setattr(reach, "CHECK_S", 0.01)
-    monkeypatch.setattr(reach, "_POLL_S", 0.0)
-    settings = choose(profile="smoke", dataplanes="ebpf", environment="prod", seed_source=lambda: 1)
+    monkeypatch.setattr(connectivity, "CHECK_S", 0.01)
+    monkeypatch.setattr(connectivity, "_POLL_S", 0.0)
+    settings = choose_settings(profile="smoke", dataplanes="ebpf", environment="prod", seed_source=lambda: 1)
     return settings, Visit(visit=1, round=1, dataplane="ebpf", trials=())
 
 
-def kube(calico: Calico, role: Role) -> Kube:
+def kube(calico: Calico, role: Role) -> KubernetesCluster:
     client, _transport = direct_client(calico.store)
     calico.store.denied = authoriser(ACCOUNTS[role])
-    return Kube("prod", client=client, variables=VARIABLES, say=lambda _s: None, sleep=calico.store.advance, gate_s=0)
+    return KubernetesCluster(
+        "prod", client=client, variables=VARIABLES, say=lambda _s: None, sleep=calico.store.advance, gate_s=0
+    )
 
 
 def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
@@ -100,7 +105,9 @@ def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
     assert who.left()
     client, _transport = direct_client(calico.store)
     variables = {**VARIABLES, "ARGO_WORKFLOW_NAME": "run-2"}
-    other = Kube("prod", client=client, variables=variables, say=lambda _s: None, sleep=calico.store.advance, gate_s=0)
+    other = KubernetesCluster(
+        "prod", client=client, variables=variables, say=lambda _s: None, sleep=calico.store.advance, gate_s=0
+    )
     other.restore()
 
 
@@ -110,16 +117,18 @@ def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pyt
     who.snapshot()
     who.provenance(settings)
     client, _transport = direct_client(calico.store)
-    standing = stand(client, to_switch=False)
+    standing = read_state(client, to_switch=False)
     observe.read_logs(client, standing, ["node-a", "node-b"])
-    monkeypatch.setattr(gate, "without_rules", lambda _seen, _now: ("node-a",))
+    monkeypatch.setattr(readiness, "nodes_without_rules", lambda _seen, _now: ("node-a",))
     later = calico.store.now() + timedelta(hours=1)
     assert observe._cure(client, standing, [], later, lambda _s: None)
-    crew = Crew(client, pods.TRIALS)
-    crew.serve(prepare.service())
-    container = pods.Container("server", ("true",))
-    (manned,) = crew.man([pods.pod("server", pods.TRIALS, "server", "node-a", [container], "bench:1")])
-    client.log(manned["metadata"]["name"], BENCHMARK)
+    workload = Workload(client, manifests.TRIALS)
+    workload.ensure_services(trial_servers.service())
+    container = manifests.Container("server", ("true",))
+    (running,) = workload.ensure_pods(
+        [manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "bench:1")]
+    )
+    client.log(running["metadata"]["name"], BENCHMARK)
     assert visit.visit == 1
     who.clear()
 

@@ -15,24 +15,24 @@ from typing import Any
 import pytest
 import urllib3
 
-from analysis import database
-from analysis.store import Store
-from analysis.terminal import Terminal
-from steps.cluster.kube import state
-from steps.cluster.kube.permissions import WORKFLOWS
-from steps.tasks.common import run_id
-from workflows import nightly
-from workflows.benchmark import NAME
+from analysis.console.terminal import Terminal
+from analysis.sql import database
+from analysis.store.store import Store
+from steps.cluster.kube import lock
+from steps.cluster.kube.api.permissions import WORKFLOWS
+from steps.tasks._step import run_id
 from workflows.deployment import argo
-from workflows.deployment.person import CRON_WORKFLOWS, Person
-from workflows.request import Submission
+from workflows.deployment.user_client import CRON_WORKFLOWS, UserClient
+from workflows.flags.run import SubmitFlags
 from workflows.submission import status, submit
+from workflows.template import nightly
+from workflows.template.benchmark import NAME
 
 Object = dict[str, Any]
 NAMED = os.environ.get("BENCHMARK_TEST_CLUSTER", "")
 NAMESPACE = os.environ.get("BENCHMARK_TEST_NAMESPACE", "argo")
 RESULTS = os.environ.get("BENCHMARK_TEST_RESULTS", "")
-SHORT = Submission(
+SHORT = SubmitFlags(
     context=NAMED, namespace=NAMESPACE, profile="smoke", dataplanes="as-is", topologies="pod-to-service", label="test"
 )
 PATIENCE_S = 900
@@ -47,14 +47,14 @@ pytestmark = [
 
 
 @pytest.fixture
-def client() -> Iterator[Person]:
+def client() -> Iterator[UserClient]:
     """Somebody at that cluster, which no run holds afterwards."""
-    person = Person.of(NAMED, NAMESPACE, patience_s=submit.PATIENCE_S)
+    person = UserClient.of(NAMED, NAMESPACE, patience_s=submit.PATIENCE_S)
     yield person
-    assert state.find(person) is None, "the run still holds the cluster"
+    assert lock.find_lock(person) is None, "the run still holds the cluster"
 
 
-def followed(client: Person, name: str, until: Callable[[Object], bool] = status.has_ended) -> Object:
+def followed(client: UserClient, name: str, until: Callable[[Object], bool] = status.has_ended) -> Object:
     for found in client.follow(WORKFLOWS, name, NAMESPACE):
         if until(found):
             return found
@@ -67,7 +67,7 @@ def is_whole(found: Object) -> None:
     nodes = list(status.nodes(found).values())
     (verdict,) = (n for n in nodes if n["templateName"] == "verdict" and n["type"] == "Pod")
     (said,) = (p["value"] for p in verdict["outputs"]["parameters"] if p["name"] == "verdict")
-    report = status.said(found)
+    report = status.reported_result(found)
     assert report is not None
     assert report.headline == said
     assert "report" in [a["name"] for n in nodes if n["id"] == report.node for a in n["outputs"]["artifacts"]]
@@ -83,7 +83,7 @@ def is_whole(found: Object) -> None:
         assert len({row["trial"] for row in rows}) == len(rows) > 0
 
 
-def test_recorded_argo_run_by_submit(client: Person) -> None:
+def test_recorded_argo_run_by_submit(client: UserClient) -> None:
     out = io.StringIO()
     assert submit.submit(SHORT, Terminal(file=out, width=200), client) == 0
     assert "artifact-files" in out.getvalue()
@@ -93,9 +93,9 @@ def test_recorded_argo_run_by_submit(client: Person) -> None:
     assert found["metadata"]["annotations"]["workflows.argoproj.io/title"] == "Ad hoc · smoke · as-is · test"
 
 
-def test_recorded_argo_run_by_cron(client: Person) -> None:
+def test_recorded_argo_run_by_cron(client: UserClient) -> None:
     cron = f"{NAME}-test-{uuid.uuid4().hex[:5]}"
-    body = copy.deepcopy(nightly.build().to_dict())
+    body = copy.deepcopy(nightly.build_nightly().to_dict())
     body["metadata"] = {"name": cron}
     body["spec"]["schedules"] = ["* * * * *"]
     given = SHORT.form("submitted") | {"trigger": "nightly"}
@@ -114,7 +114,7 @@ def test_recorded_argo_run_by_cron(client: Person) -> None:
     client.delete(CRON_WORKFLOWS, cron, NAMESPACE)
 
 
-def test_recorded_argo_run_by_retry_after_terminate(client: Person) -> None:
+def test_recorded_argo_run_by_retry_after_terminate(client: UserClient) -> None:
     name = submit._create(client, SHORT.form("submitted"))
 
     def measures(found: Object) -> bool:
@@ -125,7 +125,7 @@ def test_recorded_argo_run_by_retry_after_terminate(client: Person) -> None:
     assert not status.has_ended(followed(client, name, measures))
     client.patch(WORKFLOWS, name, {"spec": {"shutdown": "Terminate"}}, NAMESPACE)
     assert status.phase(followed(client, name)) == "Failed"
-    ui = argo.find(client).ui
+    ui = argo.find_argo(client).ui
     if ui is None or ui.forward:
         pytest.skip("Argo's server can't be reached from here, and it is what retries")
     answer = urllib3.request("PUT", f"{ui.url}/api/v1/workflows/{NAMESPACE}/{name}/retry", json={}, timeout=30)

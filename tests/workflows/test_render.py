@@ -10,7 +10,7 @@ from hera.workflows import WorkflowTemplate
 
 from tests.workflows import toys as t
 from tests.workflows.running import workflow
-from workflows import render
+from workflows.template import render
 
 CRDS = Path(__file__).parent / "crds"
 
@@ -53,11 +53,13 @@ def test_rendered_yaml_round_trip() -> None:
 
 def test_render_check_names_stale_and_missing_manifests(tmp_path: Path) -> None:
     manifests = {"toy.yaml": _toy}
-    assert render.stale(tmp_path, manifests) == [f"{tmp_path / 'toy.yaml'} is missing; run python -m workflows.render"]
+    assert render.stale(tmp_path, manifests) == [
+        f"{tmp_path / 'toy.yaml'} is missing; run python -m workflows.template.render"
+    ]
     (path,) = render.write(tmp_path, manifests)
     assert render.stale(tmp_path, manifests) == []
     path.write_text(path.read_text().replace("main", "mian"))
-    assert render.stale(tmp_path, manifests) == [f"{path} is stale; run python -m workflows.render"]
+    assert render.stale(tmp_path, manifests) == [f"{path} is stale; run python -m workflows.template.render"]
 
 
 def test_render_check_fails_on_a_stale_manifest(

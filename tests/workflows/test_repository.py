@@ -7,23 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from analysis import atomic
-from analysis.errors import BadInput, Problem, Unfit
-from workflows.local.repository import Repository
+from analysis.errors import BadInput, Problem, Unsupported
+from analysis.store import atomic
+from workflows.local.execution.artifacts import ArtifactStore
 
 
 @pytest.fixture(params=["directory", "file-url", pytest.param("s3", marks=pytest.mark.s3)])
-def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Repository]:
+def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ArtifactStore]:
     match request.param:
         case "directory":
-            yield Repository(str(tmp_path / "kept"))
+            yield ArtifactStore(str(tmp_path / "kept"))
         case "file-url":
-            yield Repository((tmp_path / "with space").as_uri())
+            yield ArtifactStore((tmp_path / "with space").as_uri())
         case _:
             yield from _bucket()
 
 
-def _bucket() -> Iterator[Repository]:
+def _bucket() -> Iterator[ArtifactStore]:
     from moto.server import ThreadedMotoServer  # noqa: PLC0415 - a second's import, for one test
     from pyarrow import fs  # noqa: PLC0415
 
@@ -33,12 +33,12 @@ def _bucket() -> Iterator[Repository]:
     options = f"endpoint_override=http%3A%2F%2F{host}%3A{port}&region=us-east-1"
     try:
         fs.FileSystem.from_uri(f"s3://key:secret@kept?{options}&allow_bucket_creation=true")[0].create_dir("kept")
-        yield Repository(f"s3://kept/below?{options}&access_key=key&secret_key=secret")
+        yield ArtifactStore(f"s3://kept/below?{options}&access_key=key&secret_key=secret")
     finally:
         server.stop()
 
 
-def test_artifact_file_round_trip(repository: Repository, tmp_path: Path) -> None:
+def test_artifact_file_round_trip(repository: ArtifactStore, tmp_path: Path) -> None:
     source = tmp_path / "source"
     for text in ("one", "two"):
         source.write_text(text)
@@ -47,7 +47,7 @@ def test_artifact_file_round_trip(repository: Repository, tmp_path: Path) -> Non
         assert (tmp_path / text).read_text() == text
 
 
-def test_artifact_directory_round_trip_by_prefix(repository: Repository, tmp_path: Path) -> None:
+def test_artifact_directory_round_trip_by_prefix(repository: ArtifactStore, tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "inner").mkdir(parents=True)
     (source / "a.json").write_text("a")
@@ -62,7 +62,7 @@ def test_artifact_directory_round_trip_by_prefix(repository: Repository, tmp_pat
 
 
 def test_a_folder_comes_back_without_locks_and_half_written_files(tmp_path: Path) -> None:
-    kept = Repository(str(tmp_path / "kept"))
+    kept = ArtifactStore(str(tmp_path / "kept"))
     with kept.held("raw/run"):
         (tmp_path / "source").write_text("x")
         kept.put(tmp_path / "source", "raw/run/visit-01/settle.json")
@@ -73,7 +73,7 @@ def test_a_folder_comes_back_without_locks_and_half_written_files(tmp_path: Path
     ]
 
 
-def test_missing_artifact_is_a_problem(repository: Repository, tmp_path: Path) -> None:
+def test_missing_artifact_is_a_problem(repository: ArtifactStore, tmp_path: Path) -> None:
     assert not repository.get("raw/none", tmp_path / "back")
     assert not (tmp_path / "back").exists()
 
@@ -83,11 +83,11 @@ def test_artifact_key_stays_below_the_root(key: str, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.touch()
     with pytest.raises(Problem, match="must be a relative path"):
-        Repository(str(tmp_path / "kept")).put(source, key)
+        ArtifactStore(str(tmp_path / "kept")).put(source, key)
 
 
 def test_failed_artifact_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = Repository(str(tmp_path / "kept"))
+    kept = ArtifactStore(str(tmp_path / "kept"))
     source = tmp_path / "source"
     source.write_text("old")
     kept.put(source, "x")
@@ -104,10 +104,10 @@ def test_failed_artifact_write_keeps_the_old_file(tmp_path: Path, monkeypatch: p
 
 def test_invalid_artifact_location_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Unfit, match=r"can't write .*: a file is in the way of a folder; choose another RESULTS"):
-        Repository(str(tmp_path / "file" / "below"))
+    with pytest.raises(Unsupported, match=r"can't write .*: a file is in the way of a folder; choose another RESULTS"):
+        ArtifactStore(str(tmp_path / "file" / "below"))
     with pytest.raises(BadInput, match="can't be 'nosuch://x': nosuch:// is not known"):
-        Repository("nosuch://x")
+        ArtifactStore("nosuch://x")
 
 
 @pytest.mark.s3

@@ -8,26 +8,26 @@ from typing import Any
 import pytest
 
 from steps.catalogue.options import Settings
-from steps.model import Placement
-from steps.plan import make
-from steps.settings import choose
+from steps.domain import Placement
+from steps.settings.schedule import make_schedule
+from steps.settings.settings import choose_settings
 from steps.tasks.preflight import item
 from steps.tasks.prepare import measures
 from tests.workflows import record, stand_ins
 from tests.workflows.fake_run import RUN, whole
 from tests.workflows.running import walk
-from workflows.benchmark import build
-from workflows.local.nodes import Node, Outcome
+from workflows.local.semantics.nodes import NodeStatus, WorkflowOutcome
+from workflows.template.benchmark import build_template
 
 Object = dict[str, Any]
 RECORDED = Path(__file__).parent / "recorded" / "argo-nodes.json"
 
 
-def walked(tmp_path: Path, recording: Object) -> Outcome:
+def walked(tmp_path: Path, recording: Object) -> WorkflowOutcome:
     """The benchmark's template by the local engine, whose steps hand on what was recorded."""
     file = tmp_path / "recording.json"
     file.write_text(json.dumps(recording))
-    workflow = stand_ins.instead_of_all(build().to_dict())
+    workflow = stand_ins.instead_of_all(build_template().to_dict())
     env = {stand_ins.RECORDING: str(file), **dict.fromkeys(_from_secrets(workflow), "")}
     outcome, _ = walk(workflow, tmp_path / "results", recording["parameters"], env=env)
     return outcome
@@ -38,7 +38,7 @@ def _from_secrets(workflow: Object) -> Iterable[str]:
         yield from (v["name"] for v in template.get("script", {}).get("env", []) if "valueFrom" in v)
 
 
-def seen(node: Node, uid: str) -> Object:
+def seen(node: NodeStatus, uid: str) -> Object:
     """A node of the local engine as a recording has it."""
     inputs = {name: value.replace(uid, "UID") for name, value in node.inputs.items()}
     return {
@@ -54,9 +54,9 @@ def seen(node: Node, uid: str) -> Object:
 def small() -> tuple[Object, Settings]:
     """What the steps of a small run hand on, made by the very functions that do on a cluster."""
     options = "visits=2 seed=7"
-    settings = choose(profile="smoke", dataplanes="as-is", topologies="pod-to-service", options=options,
+    settings = choose_settings(profile="smoke", dataplanes="as-is", topologies="pod-to-service", options=options,
                       environment="prod", results="s3://b")  # fmt: skip
-    visits = make(settings)
+    visits = make_schedule(settings)
     places = {
         name: Placement(topology=name, client_node="node-a", host_network=name == "node-to-node", address="",
                         ports={"iperf3": 1}, monitors=())

@@ -12,8 +12,8 @@ from hera.workflows import DAG, Parameter, Task
 
 from tests.workflows import toys as t
 from tests.workflows.running import phases, walk, workflow
-from workflows.local.mutex import lock_path
-from workflows.local.nodes import Outcome
+from workflows.local.execution.mutex import lock_path
+from workflows.local.semantics.nodes import WorkflowOutcome
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def test_node_phases(row: Row, tmp_path: Path) -> None:
     assert outcome.phase == (next(iter(bad)) if bad else "Succeeded")
 
 
-def _said(outcome: Outcome, display_name: str) -> str | None:
+def _said(outcome: WorkflowOutcome, display_name: str) -> str | None:
     (node,) = outcome.find(display_name)
     return node.outputs.get("said")
 

@@ -9,14 +9,15 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
-from analysis import database, verdict
 from analysis.errors import Problem
-from analysis.store import Store
-from steps import raw
+from analysis.sql import database
+from analysis.store.store import Store
+from analysis.summary import stored
+from steps import documents
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
 from tests.steps import builders
-from workflows.stored import report_again
+from workflows.cli.results import report_again
 
 SMALL = Recipe(rounds=2, cells=synthetic.QUICK[1:2], entries=ENTRIES[:2])
 
@@ -29,7 +30,7 @@ def killed(root: Path) -> None:
     """A run whose second half was never measured, and which was never collected."""
     visits = builders.write_run(root / "raw" / "run-1", builders.settings())
     for visit in visits[len(visits) // 2 :]:
-        folder = root / "raw" / "run-1" / raw.visit_directory(visit.visit)
+        folder = root / "raw" / "run-1" / documents.visit_directory(visit.visit)
         for path in sorted(folder.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
     for path in (root / "raw").rglob("*"):
@@ -52,7 +53,7 @@ def check(store: Store) -> None:
         outcomes = database.query(con, "select distinct outcome from trials order by all")["outcome"].to_pylist()
     assert outcomes == ["measured", "not-run"]
     assert run["verdict"]
-    found = verdict.find(store, "run-1")
+    found = stored.find_summary(store, "run-1")
     assert found is not None
     assert found.outcome == "measured-with-failures"
 
@@ -74,7 +75,7 @@ def test_run_without_documents_is_a_problem(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="there is no run 'night-7' in this store; the latest are night-01, night-00"):
         report_again(str(tmp_path), "night-7")
     (tmp_path / "raw" / "run-2").mkdir(parents=True)
-    (tmp_path / "raw" / "run-2" / raw.SNAPSHOT).write_text("{}")
+    (tmp_path / "raw" / "run-2" / documents.SNAPSHOT).write_text("{}")
     with pytest.raises(Problem, match="nothing says what this run was"):
         report_again(str(tmp_path), "run-2")
 

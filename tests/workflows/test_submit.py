@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 from kubernetes.client import Configuration
 
-from analysis.errors import BadInput, Problem, Unfit
-from analysis.terminal import Terminal
-from steps.cluster.kube.permissions import WORKFLOWS
+from analysis.console.terminal import Terminal
+from analysis.errors import BadInput, Problem, Unsupported
+from steps.cluster.kube.api.permissions import WORKFLOWS
 from tests.steps.kube.fake_api import WHERE, Api, Fault
 from tests.steps.kube.fake_store import Store
 from tests.workflows import test_render
 from tests.workflows.fake_argo import NAMESPACE, cluster, person
 from tests.workflows.fake_run import RUN, UID, Status, begun, whole
-from workflows.deployment.person import Person
-from workflows.local.events import (
+from workflows.deployment.user_client import UserClient
+from workflows.flags.run import SubmitFlags
+from workflows.local.execution.events import (
     NodeFinished,
     NodeLog,
     NodeProgress,
@@ -30,7 +31,6 @@ from workflows.local.events import (
     WorkflowStopping,
     WorkflowWaiting,
 )
-from workflows.request import Submission
 from workflows.submission import status, submit
 from workflows.submission.translate import Translator
 
@@ -53,15 +53,15 @@ def run(
 ) -> tuple[int, str]:
     """Submit, and have the watch see these states one after another."""
 
-    def follow(_self: Person, _resource: object, _name: str, _namespace: str) -> Iterator[Object]:
+    def follow(_self: UserClient, _resource: object, _name: str, _namespace: str) -> Iterator[Object]:
         for state in states:
             if isinstance(state, BaseException):
                 raise state
             yield state.workflow()
 
-    monkeypatch.setattr(Person, "follow", follow)
+    monkeypatch.setattr(UserClient, "follow", follow)
     out = io.StringIO()
-    code = submit.submit(Submission(**asked), Terminal(file=out, width=300), person(store))
+    code = submit.submit(SubmitFlags(**asked), Terminal(file=out, width=300), person(store))
     return code, out.getvalue()
 
 
@@ -85,7 +85,11 @@ def test_submitted_workflow_refers_to_the_template_with_arguments(monkeypatch: p
         "trigger": "submitted",
     }
     assert made["spec"]["workflowTemplateRef"] == {"name": "dataplane-benchmark"}
-    plain = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", **submit.workflow("n", {"profile": "smoke"})}
+    plain = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        **submit.build_workflow("n", {"profile": "smoke"}),
+    }
     assert test_render.complaints(plain) == []
     assert code == 0
     assert "about " in said
@@ -128,7 +132,7 @@ def test_run_without_report_names_failed_steps(monkeypatch: pytest.MonkeyPatch) 
 def test_error_of_the_first_steps_is_the_submit_error(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     refused = Status("Failed")
     refused.node(step, step, phase="Failed", message="main: Error (exit code 2): node x is not there.\nnor is y.")
-    with pytest.raises(Unfit, match=r"^node x is not there\.\nnor is y\.$"):
+    with pytest.raises(Unsupported, match=r"^node x is not there\.\nnor is y\.$"):
         run(monkeypatch, deployed(), refused)
 
 
@@ -154,14 +158,14 @@ def test_invalid_input_is_refused_before_submission(
 def test_cluster_without_the_template_is_a_problem(monkeypatch: pytest.MonkeyPatch, missing: tuple[str, str]) -> None:
     store = deployed()
     store.take(*missing, NAMESPACE, "dataplane-benchmark")
-    with pytest.raises(Unfit, match=r"prod has no benchmark in namespace argo: deploy it first by `make deploy`"):
+    with pytest.raises(Unsupported, match=r"prod has no benchmark in namespace argo: deploy it first by `make deploy`"):
         run(monkeypatch, store)
 
 
 def test_missing_submit_permission_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     store = deployed()
     store.denied = lambda request: (request.plural, request.verb) == ("workflows", "create")
-    with pytest.raises(Unfit, match="not allowed: workflows"):
+    with pytest.raises(Unsupported, match="not allowed: workflows"):
         run(monkeypatch, store)
 
 
@@ -218,10 +222,10 @@ def test_last_log_line_of_a_step_is_shown(monkeypatch: pytest.MonkeyPatch) -> No
     assert "configure: switched to ebpf in 31.20 s" in run(monkeypatch, store, done)[1]
 
 
-def over_http(api: Api) -> Person:
+def over_http(api: Api) -> UserClient:
     configuration = Configuration()
     configuration.host = api.url
-    return Person(configuration, NAMESPACE, WHERE, 5.0)
+    return UserClient(configuration, NAMESPACE, WHERE, 5.0)
 
 
 def test_lost_response_starts_no_second_run() -> None:
@@ -305,7 +309,7 @@ def test_compressed_nodes_are_unpacked() -> None:
     nodes = packed["status"].pop("nodes")
     packed["status"]["compressedNodes"] = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
     assert status.nodes(packed) == nodes
-    assert status.said(packed)
+    assert status.reported_result(packed)
 
 
 @pytest.mark.parametrize(
@@ -319,7 +323,7 @@ def test_compressed_nodes_are_unpacked() -> None:
     ],
 )
 def test_node_message_is_the_steps_own(message: str, told: str) -> None:
-    assert status.sentence(message) == told
+    assert status.failure_sentence(message) == told
 
 
 ARGOS_LOG = """time=2026-11-25T10:22:04.580Z level=INFO msg="waiting for signals" argo=true

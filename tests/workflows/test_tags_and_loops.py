@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.errors import Problem
-from workflows.local.loops import expand, parse_items
-from workflows.local.tags import FORMS, Unresolved, form_of, render, render_all, tags_in
+from workflows.local.semantics.loops import expand_loop, parse_items
+from workflows.local.semantics.tags import FORMS, Unresolved, form_of, render, render_all, tags_in
 
 
 def test_tags_are_replaced_in_every_field() -> None:
@@ -51,7 +51,7 @@ def test_a_tag_that_only_argo_replaces_has_no_form(tag: str) -> None:
     ],
 )
 def test_loop_item_names(item: dict[str, str], name: str, tags: dict[str, str]) -> None:
-    (only,) = expand([item])
+    (only,) = expand_loop([item])
     assert only.suffix == name
     assert only.values == tags
 

@@ -7,22 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from analysis import database, verdict
-from analysis.errors import BadInput, Problem, Unfit
-from analysis.store import Store
-from steps import raw
+from analysis.errors import BadInput, Problem, Unsupported
+from analysis.sql import database
+from analysis.store.store import Store
+from analysis.summary import stored as verdict
+from steps import documents
 from tests.steps import builders
 from tests.workflows.test_stored import SMALL, bucket, killed, nights
-from workflows import stored, uncollected
-from workflows.local import liveness
+from workflows.cli import results, uncollected
+from workflows.local.execution import liveness
 
 __all__ = ["SMALL", "bucket"]
 
 HOLDER = """
 import sys
 from pathlib import Path
-from workflows.local import liveness
-with liveness.held(Path(sys.argv[1])):
+from workflows.local.execution import liveness
+with liveness.hold_run_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -58,7 +59,7 @@ def runs(store: Store) -> list[str]:
 
 def test_report_command_without_run_collects_killed_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     killed(tmp_path)
-    assert stored.report_again(str(tmp_path), None) == 0
+    assert results.report_again(str(tmp_path), None) == 0
     said = capsys.readouterr()
     assert (
         "Run run-1 was killed before its rows were collected; its rows are now made from its raw documents: "
@@ -67,19 +68,19 @@ def test_report_command_without_run_collects_killed_runs(tmp_path: Path, capsys:
     assert " measured, " in said.err
     assert "lab-ebpf" in said.out
     store = Store(str(tmp_path))
-    assert verdict.find(store, "run-1") is not None
+    assert verdict.find_summary(store, "run-1") is not None
     assert (tmp_path / "reports/run-1/report.html").exists()
     assert collected(store) == ([], []), "once is enough"
 
 
 def test_query_command_collects_killed_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     killed(tmp_path)
-    assert stored.ask(str(tmp_path), "select run_id from runs", "") == 0
+    assert results.print_answer(str(tmp_path), "select run_id from runs", "") == 0
     said = capsys.readouterr()
     assert said.out == "run_id\nrun-1\n"
     assert f"`make report RUN=run-1 RESULTS={tmp_path}` writes its report." in said.err
-    assert stored.report_again(str(tmp_path), "run-1") == 0
-    assert verdict.find(Store(str(tmp_path)), "run-1") is not None
+    assert results.report_again(str(tmp_path), "run-1") == 0
+    assert verdict.find_summary(Store(str(tmp_path)), "run-1") is not None
 
 
 def test_each_killed_run_gets_its_report(tmp_path: Path) -> None:
@@ -87,10 +88,10 @@ def test_each_killed_run_gets_its_report(tmp_path: Path) -> None:
     killed(tmp_path)
     (tmp_path / "raw/run-1").rename(tmp_path / "raw/kept")
     for run in ("run-2", "run-3"):
-        text = (tmp_path / "raw/kept" / raw.RUN).read_text().replace('"run-1"', f'"{run}"')
+        text = (tmp_path / "raw/kept" / documents.RUN).read_text().replace('"run-1"', f'"{run}"')
         subprocess.run(["cp", "-r", tmp_path / "raw/kept", tmp_path / "raw" / run], check=True)
-        (tmp_path / "raw" / run / raw.RUN).write_text(text)
-    assert stored.report_again(str(tmp_path), None) == 0
+        (tmp_path / "raw" / run / documents.RUN).write_text(text)
+    assert results.report_again(str(tmp_path), None) == 0
     assert runs(Store(str(tmp_path))) == ["night-00", "night-01", "run-2", "run-3"]
     assert {path.name for path in (tmp_path / "reports").iterdir()} >= {"run-2", "run-3"}
 
@@ -101,7 +102,7 @@ def test_active_run_is_not_collected(tmp_path: Path) -> None:
     holder = Holder(tmp_path / "raw/run-1")
     assert collected(store) == ([], ["Run run-1 is still at work; its report comes at its end."])
     with pytest.raises(Problem, match="Run run-1 is still at work"):
-        stored.report_again(str(tmp_path), "run-1")
+        results.report_again(str(tmp_path), "run-1")
     assert runs(store) == []
     holder.end(signal.SIGKILL)
     assert (tmp_path / "raw/run-1" / liveness.MARK).exists()
@@ -119,14 +120,14 @@ def test_ended_run_leaves_no_liveness_mark_and_no_empty_folder(tmp_path: Path) -
 def test_run_without_visits_is_not_reported(tmp_path: Path) -> None:
     (tmp_path / "raw/run-1").mkdir(parents=True)
     builders.write_run(tmp_path / "whole", builders.settings())
-    (tmp_path / "whole" / raw.RUN).rename(tmp_path / "raw/run-1" / raw.RUN)
+    (tmp_path / "whole" / documents.RUN).rename(tmp_path / "raw/run-1" / documents.RUN)
     assert collected(Store(str(tmp_path))) == ([], [])
 
 
 def test_damaged_documents_of_one_run_do_not_block_others(tmp_path: Path) -> None:
     killed(tmp_path)
     (tmp_path / "raw/broken/visit-01").mkdir(parents=True)
-    (tmp_path / "raw/broken" / raw.RUN).write_text("{")
+    (tmp_path / "raw/broken" / documents.RUN).write_text("{")
     found, said = collected(Store(str(tmp_path)))
     assert found == ["run-1"]
     assert any("Run broken was killed" in sentence and "run.json is damaged" in sentence for sentence in said)
@@ -137,7 +138,7 @@ def test_read_only_store_is_still_read(tmp_path: Path, capsys: pytest.CaptureFix
     killed(tmp_path)
     (tmp_path / ".lock").unlink()
     (tmp_path / ".lock").mkdir()
-    assert stored.ask(str(tmp_path), "select count(*) as n from runs", "") == 0
+    assert results.print_answer(str(tmp_path), "select count(*) as n from runs", "") == 0
     said = capsys.readouterr()
     assert said.out == "n\n2\n"
     assert "Run run-1 was killed before its rows were collected, and they can't be: can't write" in said.err
@@ -146,15 +147,15 @@ def test_read_only_store_is_still_read(tmp_path: Path, capsys: pytest.CaptureFix
 def test_unreadable_documents_do_not_block_the_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nights(tmp_path)
     (tmp_path / "raw").write_text("")
-    assert stored.ask(str(tmp_path), "select count(*) as n from runs", "") == 0
+    assert results.print_answer(str(tmp_path), "select count(*) as n from runs", "") == 0
     said = capsys.readouterr()
     assert said.out == "n\n2\n"
     assert "Whether a killed run left anything can't be seen: " in said.err
 
 
 def test_a_store_that_can_not_be_read_at_all_is_one_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(Unfit, match="the name is too long"):
-        stored.ask(str(tmp_path / ("x" * 300)), "", "")
+    with pytest.raises(Unsupported, match="the name is too long"):
+        results.print_answer(str(tmp_path / ("x" * 300)), "", "")
     assert capsys.readouterr().err == ""
 
 
@@ -178,10 +179,10 @@ def test_workflow_name_selects_its_only_run(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     for folder in (f"night-1-{UIDS[0]}", f"night-2-{UIDS[0]}", f"night-2-{UIDS[1]}"):
         (tmp_path / "raw" / folder).mkdir(parents=True)
-    assert uncollected.named(store, "night-1") == f"night-1-{UIDS[0]}"
-    assert uncollected.named(store, f"night-2-{UIDS[1]}") == f"night-2-{UIDS[1]}"
-    assert uncollected.named(store, "night") == "night"
+    assert uncollected.run_named(store, "night-1") == f"night-1-{UIDS[0]}"
+    assert uncollected.run_named(store, f"night-2-{UIDS[1]}") == f"night-2-{UIDS[1]}"
+    assert uncollected.run_named(store, "night") == "night"
     with pytest.raises(BadInput, match="2 runs have the name night-2: give the id of one"):
-        uncollected.named(store, "night-2")
+        uncollected.run_named(store, "night-2")
     with pytest.raises(BadInput, match=r"'\.\./trials' can't name a run"):
-        uncollected.named(store, "../trials")
+        uncollected.run_named(store, "../trials")

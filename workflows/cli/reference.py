@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from analysis.errors import Unfit
-from analysis.terminal import printing
+from analysis.console.terminal import printing
+from analysis.errors import Unsupported
+from steps.catalogue.option_fields import Option
 from steps.catalogue.options import OPTIONS, defaults
 from steps.catalogue.profiles import PROFILES
-from steps.options import Option
-from workflows.command_line import app
+from workflows.cli.app import app
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -122,7 +122,7 @@ def main() -> int:
             path.write_text(made(), encoding="utf-8")
         except OSError as error:
             sys.stderr.write(f"{path} can't be written: {error.strerror}.\n")
-            return Unfit.exit_code
+            return Unsupported.exit_code
         sys.stdout.write(f"{path}\n")
     return 0
 

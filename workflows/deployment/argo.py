@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from analysis.errors import Unfit
-from steps.cluster.kube.permissions import CONFIGMAPS, DEFINITIONS, NODES, SERVICES
-from workflows.deployment.person import DEPLOYMENTS, Object, Person
+from analysis.errors import Unsupported
+from steps.cluster.kube.api.permissions import CONFIGMAPS, DEFINITIONS, NODES, SERVICES
+from workflows.deployment.user_client import DEPLOYMENTS, Object, UserClient
 
 OLDEST: Final = (3, 6)
 NEWEST: Final = (4, 1)
@@ -46,7 +46,7 @@ class Argo:
         return f"Argo Workflows {'.'.join(map(str, self.version))}" if self.version else "Argo Workflows"
 
 
-def find(client: Person) -> Argo:
+def find_argo(client: UserClient) -> Argo:
     """Look for Argo Workflows on the cluster.
 
     Raises:
@@ -62,13 +62,13 @@ def find(client: Person) -> Argo:
     version = _version(controller)
     notes = [_unsure(client.where, version)] if version is None or version[:2] > NEWEST else []
     if version is not None and version[:2] < OLDEST:
-        raise Unfit(
+        raise Unsupported(
             f"{client.where} has Argo Workflows {'.'.join(map(str, version))}, which knows neither the schedules nor "
             "the mutexes of this workflow: upgrade it to 3.6 or later; tried are 3.6 to 4.1."
         )
     watches = _option(arguments, "managed-namespace") or (namespace if "--namespaced" in arguments else None)
     if watches is not None and watches != client.namespace:
-        raise Unfit(
+        raise Unsupported(
             f"Argo's controller in namespace {namespace} looks at workflows in namespace {watches} only, not in "
             f"{client.namespace}: deploy with NAMESPACE={watches}."
         )
@@ -77,15 +77,17 @@ def find(client: Person) -> Argo:
     return Argo(version, namespace, watches, config, _ui(client, server) if server else None, tuple(notes))
 
 
-def _check_kinds(client: Person) -> None:
+def _check_kinds(client: UserClient) -> None:
     for plural in KINDS:
         name = f"{plural}.argoproj.io"
         found = client.get(DEFINITIONS, name)
         if found is None:
-            raise Unfit(f"{client.where} has no Argo Workflows: its CRD {name} is missing; {_INSTALL}.")
+            raise Unsupported(f"{client.where} has no Argo Workflows: its CRD {name} is missing; {_INSTALL}.")
         served = [each["name"] for each in found["spec"]["versions"] if each.get("served", True)]
         if VERSION not in served:
-            raise Unfit(f"{client.where} serves {name} as {', '.join(served)}, and {VERSION} is needed; {_INSTALL}.")
+            raise Unsupported(
+                f"{client.where} serves {name} as {', '.join(served)}, and {VERSION} is needed; {_INSTALL}."
+            )
 
 
 def _unsure(where: str, version: tuple[int, ...] | None) -> str:
@@ -132,7 +134,7 @@ def _option(arguments: list[str], name: str) -> str:
     return ""
 
 
-def _ui(client: Person, server: Object) -> Ui | None:
+def _ui(client: UserClient, server: Object) -> Ui | None:
     """Where a browser finds the server: behind a load balancer, on a node's port, or by a forwarded port."""
     namespace, arguments = server["metadata"]["namespace"], _arguments(server)
     labels = server["spec"]["template"]["metadata"].get("labels", {})
@@ -154,7 +156,7 @@ def _ui(client: Person, server: Object) -> Ui | None:
     return Ui(f"{scheme}://localhost:{port['port']}{below}".rstrip("/"), f"{forward}{port['port']}")
 
 
-def _address(client: Person) -> str:
+def _address(client: UserClient) -> str:
     addresses = [a for node in client.list(NODES) for a in node.get("status", {}).get("addresses", [])]
     kinds = {a["type"]: a["address"] for a in reversed(addresses)}
     return str(kinds.get("ExternalIP") or kinds.get("InternalIP") or "")

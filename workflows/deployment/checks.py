@@ -9,8 +9,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from analysis.errors import BadInput
-from steps.options import items, nearest, shown
-from workflows.asked import Asked
+from steps.catalogue.option_fields import items, nearest, shown_option
+from workflows.flags.deploy import DeployFlags
 
 _ACCEPTED: Final = ("gitops",)
 _NODE: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -33,7 +33,7 @@ _PART: Final = re.compile(
 _SHORT: Final = re.compile(r"@(yearly|annually|monthly|weekly|daily|midnight|hourly|every [0-9a-zµ.]{2,20})")
 
 
-def check(asked: Asked) -> None:
+def check(asked: DeployFlags) -> None:
     """Refuse what no deployment can be given.
 
     Raises:
@@ -43,12 +43,16 @@ def check(asked: Asked) -> None:
     if len(asked.environment) > _LONGEST_NAME or not asked.environment.isprintable():
         faults.append(f"ENVIRONMENT must be one line of at most {_LONGEST_NAME} characters.")
     if asked.outside and _NODE.fullmatch(asked.outside) is None:
-        faults.append(f"OUTSIDE is {shown(asked.outside)}, which is no node's name: use a-z, 0-9, - and dots.")
+        faults.append(f"OUTSIDE is {shown_option(asked.outside)}, which is no node's name: use a-z, 0-9, - and dots.")
     faults += [
-        f"ACCEPT is {shown(word)}: {nearest(word, _ACCEPTED)}" for word in items(asked.accept) if word not in _ACCEPTED
+        f"ACCEPT is {shown_option(word)}: {nearest(word, _ACCEPTED)}"
+        for word in items(asked.accept)
+        if word not in _ACCEPTED
     ]
     if asked.schedule.strip() and (fault := schedule_fault(asked.schedule)):
-        faults.append(f"SCHEDULE is {shown(asked.schedule)}: {fault}, such as `0 2 * * *` for 2:00 UTC every night.")
+        faults.append(
+            f"SCHEDULE is {shown_option(asked.schedule)}: {fault}, such as `0 2 * * *` for 2:00 UTC every night."
+        )
     if asked.notify_url.strip() and not _is_address(asked.notify_url):
         faults.append("NOTIFY_URL is no address: write https://HOST/PATH.")
     if faults:
@@ -65,7 +69,7 @@ def schedule_fault(text: str) -> str | None:
     for value, (name, low, high, names) in zip(fields, _FIELDS, strict=True):
         for part in value.lower().split(","):
             if not _is_part(part, low, high, names):
-                return f"its {name} {shown(value)} is none: write *, or numbers from {low} to {high}"
+                return f"its {name} {shown_option(value)} is none: write *, or numbers from {low} to {high}"
     return None
 
 

@@ -2,34 +2,27 @@
 
 from typing import Final
 
-from analysis.errors import BadInput, Unfit
-from analysis.terminal import Terminal
-from steps import variables
+from analysis.console.terminal import Terminal
+from analysis.errors import BadInput, Unsupported
 from steps.catalogue.environments import LAB
-from steps.cluster.kube.permissions import OPERATOR_NAMESPACES
-from steps.cluster.kube.pods import LABEL
-from steps.tasks.pod import ACCOUNTS, IMAGE
-from workflows import nightly
-from workflows.asked import Asked
-from workflows.deployment import argo, links, overlay
+from steps.cluster.kube.api.permissions import OPERATOR_NAMESPACES
+from steps.cluster.kube.workloads.manifests import LABEL
+from steps.settings import environment as variables
+from steps.tasks._pod import ACCOUNTS, IMAGE
+from workflows.deployment import argo, kustomization, links
 from workflows.deployment.argo import Argo
 from workflows.deployment.checks import check
-from workflows.deployment.overlay import Decided
-from workflows.deployment.person import (
-    CLUSTER_ROLE_BINDINGS,
-    NAMESPACES,
-    Change,
-    Object,
-    Person,
-    called,
-)
-from workflows.deployment.stores import Stores, decide_stores
+from workflows.deployment.kustomization import DeploymentValues
+from workflows.deployment.result_store import Stores, decide_stores
+from workflows.deployment.user_client import CLUSTER_ROLE_BINDINGS, NAMESPACES, Change, Object, UserClient, object_name
+from workflows.flags.deploy import DeployFlags
+from workflows.template import nightly
 
 PART: Final = "deployment"
 """The value of the label LABEL by which everything that was deployed is found again."""
 
 
-def deploy(asked: Asked, console: Terminal | None = None, client: Person | None = None) -> int:
+def deploy(asked: DeployFlags, console: Terminal | None = None, client: UserClient | None = None) -> int:
     """Put the benchmark onto a cluster; doing so twice changes nothing. Returns 0.
 
     Raises:
@@ -38,22 +31,22 @@ def deploy(asked: Asked, console: Terminal | None = None, client: Person | None 
         Problem: an object could not be applied; those before it are.
     """
     check(asked)  # before anything is asked of the cluster
-    overlay.image_parts(asked.image or IMAGE)
-    client = client or Person.of(asked.context, asked.namespace)
+    kustomization.image_parts(asked.image or IMAGE)
+    client = client or UserClient.of(asked.context, asked.namespace)
     console = console or Terminal()
-    found = argo.find(client)
+    found = argo.find_argo(client)
     _refuse_second(client)
     stores = decide_stores(client, found, asked.results)
-    decided = decide(client, asked, stores)
+    decided = decide_deployment(client, asked, stores)
     console.print(f"{client.where}: {found.name} in namespace {found.namespace}.", soft_wrap=True)
-    _apply(client, overlay.build(decided), console, force=asked.force)
+    _apply(client, kustomization.build_objects(decided), console, force=asked.force)
     for note in (*found.notes, *stores.notes):
         console.print(f"Note: {note}", soft_wrap=True)
     _say_next(client, found, decided, console)
     return 0
 
 
-def decide(client: Person, asked: Asked, stores: Stores) -> Decided:
+def decide_deployment(client: UserClient, asked: DeployFlags, stores: Stores) -> DeploymentValues:
     """Everything that the kustomization needs to know.
 
     Raises:
@@ -73,7 +66,7 @@ def decide(client: Person, asked: Asked, stores: Stores) -> Decided:
         **({"AWS_ENDPOINT_URL": stores.endpoint_url} if stores.endpoint_url else {}),
         **({"AWS_REGION": stores.region} if stores.region else {}),
     }
-    return Decided(
+    return DeploymentValues(
         namespace=client.namespace,
         image=asked.image or IMAGE,
         settings=settings,
@@ -86,25 +79,25 @@ def decide(client: Person, asked: Asked, stores: Stores) -> Decided:
     )
 
 
-def _refuse_second(client: Person) -> None:
+def _refuse_second(client: UserClient) -> None:
     """One cluster, one benchmark: it has one network to switch, and the cluster-wide rights have one name."""
     binding = client.get(CLUSTER_ROLE_BINDINGS, ACCOUNTS["switch"])
     places = {s.get("namespace") for s in (binding or {}).get("subjects") or []} - {client.namespace}
     if places:
         (place,) = places
-        raise Unfit(
+        raise Unsupported(
             f"{client.where} has the benchmark in namespace {place}: deploy with NAMESPACE={place}, or take that away "
             "first by `make undeploy`."
         )
 
 
-def _apply(client: Person, objects: list[Object], console: Terminal, *, force: bool) -> None:
+def _apply(client: UserClient, objects: list[Object], console: Terminal, *, force: bool) -> None:
     counts: dict[Change, int] = {"created": 0, "changed": 0, "unchanged": 0}
     for wanted in objects:
         change = client.apply(wanted, force=force)
         counts[change] += 1
         if change != "unchanged":
-            console.print(f"{change} {called(wanted)}", soft_wrap=True)
+            console.print(f"{change} {object_name(wanted)}", soft_wrap=True)
     total = sum(counts.values())
     if counts["unchanged"] == total:
         console.print(f"unchanged: all {total} objects are as they should be.")
@@ -112,7 +105,7 @@ def _apply(client: Person, objects: list[Object], console: Terminal, *, force: b
         console.print(", ".join(f"{n} {change}" for change, n in counts.items() if n) + ".")
 
 
-def _say_next(client: Person, found: Argo, decided: Decided, console: Terminal) -> None:
+def _say_next(client: UserClient, found: Argo, decided: DeploymentValues, console: Terminal) -> None:
     """The form's link and the three commands that a person needs next."""
 
     def say(text: str = "") -> None:
@@ -129,7 +122,7 @@ def _say_next(client: Person, found: Argo, decided: Decided, console: Terminal) 
     else:
         if found.ui.forward:
             say(f"First, and as long as you look: {found.ui.forward}")
-        say(f"The form: {links.form(found.ui.url, client.namespace, {'profile': 'smoke'})}")
+        say(f"The form: {links.form_link(found.ui.url, client.namespace, {'profile': 'smoke'})}")
     say()
     at = f"CONTEXT={client.where}" + (f" NAMESPACE={client.namespace}" if client.namespace != "argo" else "")
     say(f"    make submit {at} PROFILE=smoke    does everything work?")

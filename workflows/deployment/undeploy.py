@@ -1,27 +1,27 @@
 """The verb `undeploy`: take away exactly what a deployment brought, by its label. Results and secrets stay."""
 
-from analysis.errors import Unfit
-from analysis.terminal import Terminal
-from steps.cluster.kube import state
-from steps.cluster.kube.permissions import PODS, WORKFLOWS
-from steps.cluster.kube.pods import LABEL, NAME, NAMED
+from analysis.console.terminal import Terminal
+from analysis.errors import Unsupported
+from steps.cluster.kube import lock
+from steps.cluster.kube.api.permissions import PODS, WORKFLOWS
+from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from workflows.deployment.deploy import PART
-from workflows.deployment.person import DEPLOYED, NAMESPACES, Object, Person, called
+from workflows.deployment.user_client import DEPLOYED, NAMESPACES, Object, UserClient, object_name
 
 SELECTOR = f"{NAME}={NAMED},{LABEL}={PART}"
 
 
-def undeploy(context: str, console: Terminal | None = None, client: Person | None = None) -> int:
+def undeploy(context: str, console: Terminal | None = None, client: UserClient | None = None) -> int:
     """Take the benchmark off a cluster, in whichever namespace it is. Returns 0.
 
     Raises:
         BadInput: there is no such context.
         Unfit: a run holds the cluster, or this person may not delete.
     """
-    client, console = client or Person.of(context, "argo"), console or Terminal()
-    held = state.find(client)
+    client, console = client or UserClient.of(context, "argo"), console or Terminal()
+    held = lock.find_lock(client)
     if held is not None:
-        raise Unfit(
+        raise Unsupported(
             f"{client.where} is held by {held.owner} since {held.taken_at}, and only the benchmark knows what it was "
             f"like before: wait until that run has ended, or if it is dead, type `make restore ENVIRONMENT="
             f"{client.where}` first."
@@ -34,7 +34,7 @@ def undeploy(context: str, console: Terminal | None = None, client: Person | Non
                 continue
             metadata = found["metadata"]
             client.delete(resource, metadata["name"], metadata.get("namespace"), uid=metadata.get("uid", ""))
-            console.print(f"deleted {called(found)}", soft_wrap=True)
+            console.print(f"deleted {object_name(found)}", soft_wrap=True)
             gone += 1
     if gone:
         console.print(f"{gone} objects are gone. The results are where they were.")
@@ -43,7 +43,7 @@ def undeploy(context: str, console: Terminal | None = None, client: Person | Non
     return 0
 
 
-def _still_used(client: Person, namespace: Object) -> str:
+def _still_used(client: UserClient, namespace: Object) -> str:
     """Why a namespace must stay though a deployment brought it; empty: nobody would miss it."""
     name = namespace["metadata"]["name"]
     runs, pods = client.list(WORKFLOWS, name), client.list(PODS, name)

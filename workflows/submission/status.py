@@ -21,7 +21,7 @@ _AROUND: Final = re.compile(r"^(?:main: )?\w+ \(exit code \d+\)(?:: )?")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ReportedResult:
     """What the run's report says. `node`: the one that holds the report as its artifact."""
 
     headline: str
@@ -62,17 +62,17 @@ def waits_for(workflow: Object) -> str:
     return f"Waiting: {message.rstrip('.')}." if message else ""
 
 
-def sentence(message: str) -> str:
+def failure_sentence(message: str) -> str:
     """A node's message without the words that Argo puts before a step's own; with them, where there is no more."""
     return _AROUND.sub("", message).strip() or message
 
 
-def said(workflow: Object) -> Said | None:
+def reported_result(workflow: Object) -> ReportedResult | None:
     """What the run's report says; None: it came to no report."""
     for node in _latest_first(workflow, (REPORTING,)):
         given = {p["name"]: p.get("value") for p in (node.get("outputs") or {}).get("parameters") or []}
         if node.get("phase") == "Succeeded" and given.get("headline"):
-            return Said(str(given["headline"]), str(given.get("outcome") or ""), str(node["id"]))
+            return ReportedResult(str(given["headline"]), str(given.get("outcome") or ""), str(node["id"]))
     return None
 
 
@@ -80,7 +80,7 @@ def refusal(workflow: Object) -> str | None:
     """Why nothing was measured, if one of the first steps said so."""
     for node in _latest_first(workflow, REFUSING):
         if node.get("phase") in _BAD:
-            return sentence(str(node.get("message") or "")) or f"{node['displayName']} failed and said nothing."
+            return failure_sentence(str(node.get("message") or "")) or f"{node['displayName']} failed and said nothing."
     return None
 
 
@@ -88,19 +88,19 @@ def failures(workflow: Object) -> list[str]:
     """The sentence of each step that failed, in their order."""
     found = sorted(nodes(workflow).values(), key=lambda node: (node.get("startedAt") or "", node["name"]))
     return [
-        f"{node['displayName']}: {sentence(str(node.get('message') or 'failed and said nothing'))}"
+        f"{node['displayName']}: {failure_sentence(str(node.get('message') or 'failed and said nothing'))}"
         for node in found
         if node.get("type") == "Pod" and node.get("phase") in _BAD
     ]
 
 
-def seconds(workflow_or_node: Object) -> float:
+def duration_s(workflow_or_node: Object) -> float:
     """How long something took, by the controller's clock; 0 while it isn't over."""
-    began, ended = (moment(workflow_or_node.get(key)) for key in ("startedAt", "finishedAt"))
+    began, ended = (parse_time(workflow_or_node.get(key)) for key in ("startedAt", "finishedAt"))
     return max(0.0, (ended - began).total_seconds()) if began and ended else 0.0
 
 
-def moment(text: str | None) -> datetime | None:
+def parse_time(text: str | None) -> datetime | None:
     """A time of the API's; None where there is none."""
     return datetime.fromisoformat(text) if text else None
 

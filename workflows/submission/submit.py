@@ -5,26 +5,26 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from analysis.addresses import shown
-from analysis.errors import Problem, Unfit
-from analysis.terminal import Terminal, Text
-from analysis.words import duration
-from steps import variables
+from analysis.console.terminal import Terminal, Text
+from analysis.errors import Problem, Unsupported
+from analysis.formatting import duration
+from analysis.store.urls import redacted
 from steps.catalogue.options import Settings
-from steps.cluster.kube.faults import ConflictError
-from steps.cluster.kube.permissions import BENCHMARK, CONFIGMAPS, WORKFLOWS
-from steps.plan import expected_s
-from steps.tasks.common import run_id
-from steps.tasks.pod import CONFIG_MAP
-from workflows.benchmark import NAME
+from steps.cluster.kube.api.errors import ConflictError
+from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, WORKFLOWS
+from steps.settings import environment
+from steps.settings.schedule import expected_s
+from steps.tasks._pod import CONFIG_MAP
+from steps.tasks._step import run_id
 from workflows.deployment import argo, links
 from workflows.deployment.argo import Ui
-from workflows.deployment.person import WORKFLOW_TEMPLATES, Object, Person
-from workflows.local.display import Display
-from workflows.local.events import Event, NodeFinished, NodeLog
-from workflows.request import Submission
+from workflows.deployment.user_client import WORKFLOW_TEMPLATES, Object, UserClient
+from workflows.flags.run import SubmitFlags
+from workflows.local.display.terminal import TerminalDisplay
+from workflows.local.execution.events import Event, NodeFinished, NodeLog
 from workflows.submission import status
 from workflows.submission.translate import Translator
+from workflows.template.benchmark import NAME
 
 PATIENCE_S: Final = 180.0
 """While it watches, the run switches the network that the API server may be reached by."""
@@ -40,7 +40,7 @@ _NOT_SAID: Final = re.compile(r"^time=\S+ level=\w+ .*\bargo=true|^Error: exit s
 _LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
-def submit(asked: Submission, console: Terminal | None = None, client: Person | None = None) -> int:
+def submit(asked: SubmitFlags, console: Terminal | None = None, client: UserClient | None = None) -> int:
     """Submit and watch. Returns 0 if everything was measured, 1 if not, 130 when the watching was interrupted.
 
     Raises:
@@ -48,7 +48,7 @@ def submit(asked: Submission, console: Terminal | None = None, client: Person | 
         Unfit: the benchmark is not deployed there, or the run's first steps refused.
         Problem: the API server refused, or can't be reached any more; the run may go on.
     """
-    given, client = client, client or Person.of(asked.context, asked.namespace)
+    given, client = client, client or UserClient.of(asked.context, asked.namespace)
     console = console or Terminal()
     settings = _checked(client, asked)
     name = _create(client, asked.form("submitted"))
@@ -58,11 +58,11 @@ def submit(asked: Submission, console: Terminal | None = None, client: Person | 
         soft_wrap=True,
     )
     if ui is not None:
-        _link(console, "In the UI", links.run(ui.url, client.namespace, name), ui)
+        _link(console, "In the UI", links.run_link(ui.url, client.namespace, name), ui)
     if asked.detach:
         return 0
     try:
-        ended = _watched(given or client.patient(PATIENCE_S), name, Display(console, expected_s(settings)))
+        ended = _watched(given or client.patient(PATIENCE_S), name, TerminalDisplay(console, expected_s(settings)))
     except KeyboardInterrupt:
         console.print(f"No longer watching. {_goes_on(client, name)}", soft_wrap=True)
         return INTERRUPTED
@@ -71,7 +71,7 @@ def submit(asked: Submission, console: Terminal | None = None, client: Person | 
     return conclude(client, ended, ui, console, settings.results)
 
 
-def workflow(name: str, fields: Mapping[str, str]) -> Object:
+def build_workflow(name: str, fields: Mapping[str, str]) -> Object:
     """A run of the template that is deployed, with the form's fields filled in."""
     return {
         "metadata": {"name": name, "labels": {"workflows.argoproj.io/workflow-template": NAME}},
@@ -82,7 +82,7 @@ def workflow(name: str, fields: Mapping[str, str]) -> Object:
     }
 
 
-def conclude(client: Person, ended: Object, ui: Ui | None, console: Terminal, results: str) -> int:
+def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal, results: str) -> int:
     """Say what came of a run that is over, and where its report is. Returns the exit code.
 
     Raises:
@@ -90,8 +90,8 @@ def conclude(client: Person, ended: Object, ui: Ui | None, console: Terminal, re
     """
     refused = status.refusal(ended)
     if refused is not None:
-        raise Unfit(refused)
-    said = status.said(ended)
+        raise Unsupported(refused)
+    said = status.reported_result(ended)
     console.print()
     if said is None:
         console.print("The run came to no report.")
@@ -104,44 +104,44 @@ def conclude(client: Person, ended: Object, ui: Ui | None, console: Terminal, re
         console.print(Text(f"Failed: {failure}", style="red"), soft_wrap=True)
     console.print()
     if ui is not None:
-        _link(console, "Report", links.artifact(ui.url, client.namespace, name, said.node, "report"), ui)
+        _link(console, "Report", links.artifact_link(ui.url, client.namespace, name, said.node, "report"), ui)
     run = run_id(name, ended["metadata"]["uid"])
-    console.print(f"Store: make report RESULTS={shown(results)} RUN={run}", soft_wrap=True)
+    console.print(f"Store: make report RESULTS={redacted(results)} RUN={run}", soft_wrap=True)
     return EXIT_CODES.get(said.outcome, 1) if status.phase(ended) == "Succeeded" else 1
 
 
-def _checked(client: Person, asked: Submission) -> Settings:
+def _checked(client: UserClient, asked: SubmitFlags) -> Settings:
     """As the run's first step would, so that a typing error costs no pod."""
     told = client.get(CONFIGMAPS, CONFIG_MAP, BENCHMARK)
     if told is None or client.get(WORKFLOW_TEMPLATES, NAME, BENCHMARK) is None:
-        raise Unfit(
+        raise Unsupported(
             f"{client.where} has no benchmark in namespace {client.namespace}: deploy it first by `make deploy`, or "
             "name the namespace where it is."
         )
     data = told.get("data") or {}
-    return asked.chosen(variables.environment(data), variables.results(data))
+    return asked.chosen(environment.environment(data), environment.results(data))
 
 
-def _create(client: Person, fields: Mapping[str, str]) -> str:
+def _create(client: UserClient, fields: Mapping[str, str]) -> str:
     """Under a name of our own: a call that is repeated, since its answer was lost, must not start a second run."""
     name = f"{NAME}-{''.join(secrets.choice(_LETTERS) for _ in range(5))}"
     try:
-        client.create(WORKFLOWS, workflow(name, fields), BENCHMARK)
+        client.create(WORKFLOWS, build_workflow(name, fields), BENCHMARK)
     except ConflictError:
         if client.get(WORKFLOWS, name, BENCHMARK) is None:
             raise
     return name
 
 
-def _ui(client: Person) -> Ui | None:
+def _ui(client: UserClient) -> Ui | None:
     """Where the UI is, if this person may know; the run has begun, so nothing of this may end the command."""
     try:
-        return argo.find(client).ui
+        return argo.find_argo(client).ui
     except Problem:
         return None
 
 
-def _watched(client: Person, name: str, display: Display) -> Object:
+def _watched(client: UserClient, name: str, display: TerminalDisplay) -> Object:
     """Show the run until it is over; what it was then.
 
     Raises:
@@ -160,7 +160,9 @@ def _watched(client: Person, name: str, display: Display) -> Object:
     raise Problem(f"workflow {client.namespace}/{name} was deleted while it ran.")
 
 
-def _tell_last_words(client: Person, workflow_name: str, node: dict[str, Any], show: Callable[[Event], None]) -> None:
+def _tell_last_words(
+    client: UserClient, workflow_name: str, node: dict[str, Any], show: Callable[[Event], None]
+) -> None:
     """The last line of a step's log, which is what it came to. The pod may be gone, or closed to this person."""
     pod = f"{workflow_name}-{node['templateName']}-{node['id'].rpartition('-')[2]}"
     try:
@@ -181,7 +183,7 @@ def _link(console: Terminal, what: str, url: str, ui: Ui) -> None:
     console.print(f"{what}: {url}" + (f"  (needs: {ui.forward})" if ui.forward else ""), soft_wrap=True)
 
 
-def _goes_on(client: Person, name: str) -> str:
+def _goes_on(client: UserClient, name: str) -> str:
     where = f"kubectl --context {client.where} -n {client.namespace}"
     return (
         f"The run {name} goes on. To stop it, keep what was measured and have the cluster put back: argo stop -n "

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast, get_args
 
-from workflows.local.events import (
+from workflows.local.execution.events import (
     Event,
     NodeFinished,
     NodeLog,
@@ -15,7 +15,7 @@ from workflows.local.events import (
     WorkflowStopping,
     WorkflowWaiting,
 )
-from workflows.local.nodes import Kind, Phase
+from workflows.local.semantics.nodes import Kind, Phase
 from workflows.submission import status
 
 Object = dict[str, Any]
@@ -59,7 +59,9 @@ class Translator:
         if status.has_ended(workflow):
             found = workflow["status"]
             yield WorkflowFinished(
-                cast("Phase", found["phase"]), status.sentence(found.get("message") or ""), status.seconds(found)
+                cast("Phase", found["phase"]),
+                status.failure_sentence(found.get("message") or ""),
+                status.duration_s(found),
             )
 
     def _node(self, id_: str, node: Object, parent: str | None, nodes: dict[str, Object]) -> Iterator[Event]:
@@ -78,8 +80,8 @@ class Translator:
             return
         self._finished.add(id_)
         # What holds others fails because of them, and they have said why.
-        own = status.sentence(message) if kind in {"Pod", "Skipped"} or not node.get("children") else ""
-        yield NodeFinished(id_, cast("Phase", phase), own, status.seconds(node))
+        own = status.failure_sentence(message) if kind in {"Pod", "Skipped"} or not node.get("children") else ""
+        yield NodeFinished(id_, cast("Phase", phase), own, status.duration_s(node))
 
     def _working(self, id_: str, node: Object, kind: Kind, message: str) -> Iterator[Event]:
         if kind != "Pod":

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from steps.cluster.kube import state
-from steps.cluster.kube.finding import stop
-from steps.cluster.kube.permissions import BENCHMARK, KUBE_SYSTEM, STATE, Permission
-from steps.cluster.kube.state import Held
-from steps.model import Finding
+from steps.cluster.kube import lock
+from steps.cluster.kube.api.permissions import BENCHMARK, KUBE_SYSTEM, STATE, Permission
+from steps.cluster.kube.findings import stop
+from steps.cluster.kube.lock import HeldLock
+from steps.domain import Finding
 
 
-def missing(denied: Iterable[Permission], namespace: str) -> list[Finding]:
+def missing_permissions(denied: Iterable[Permission], namespace: str) -> list[Finding]:
     """A finding for each thing that the cluster doesn't let us do."""
     remedy = "Have an administrator type `make deploy`, or `kubectl apply -k workflows/manifests`."
     return [
@@ -29,7 +29,7 @@ def _denied(entry: Permission, namespace: str) -> str:
     return "".join(parts) + "."
 
 
-def held(where: str, holder: Held, *, alive: bool | None) -> Finding:
+def lock_finding(where: str, holder: HeldLock, *, alive: bool | None) -> Finding:
     """Somebody else holds the cluster. `alive`: whether they are at work, where that can be told."""
     if alive is False:
         return stop(
@@ -37,4 +37,4 @@ def held(where: str, holder: Held, *, alive: bool | None) -> Finding:
             f"Type `python -m workflows restore --environment {where}`; a workflow that stops here does it at its end.",
         )
     remedy = f"Who it is, says `kubectl -n {KUBE_SYSTEM} get configmap {STATE} -o yaml`."
-    return stop(state.taken(where, holder), remedy)
+    return stop(lock.held_by_another(where, holder), remedy)

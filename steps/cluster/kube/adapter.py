@@ -7,26 +7,28 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
-from analysis.aside import say_aside
+from analysis.console.notices import print_notice
 from analysis.errors import Problem
-from steps import settle
-from steps import variables as names
 from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.catalogue.options import Settings
-from steps.cluster.kube import access, cnis, nodes, padding, prepare, state
-from steps.cluster.kube.client import Client
+from steps.cluster.kube import access, cnis, lock, trial_servers
+from steps.cluster.kube.api import nodes
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.connect import connect
+from steps.cluster.kube.api.permissions import BENCHMARK, KUBE_SYSTEM, PERMISSIONS, STATE, is_needed, relevant
 from steps.cluster.kube.cni import Cni, Standing, Surroundings
-from steps.cluster.kube.connect import connect
-from steps.cluster.kube.crew import Crew
-from steps.cluster.kube.permissions import BENCHMARK, KUBE_SYSTEM, PERMISSIONS, STATE, is_needed, relevant
-from steps.cluster.kube.pods import TRIALS
-from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
-from steps.settle import Settlement
+from steps.cluster.kube.workloads import filler_services
+from steps.cluster.kube.workloads.manifests import TRIALS
+from steps.cluster.kube.workloads.workload import Workload
+from steps.domain import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
+from steps.proof import wait
+from steps.proof.wait import ProvenEvidence
+from steps.settings import environment as names
 
 Object = dict[str, Any]
 
 
-class Kube:
+class KubernetesCluster:
     """The cluster that a kubeconfig's context, or the pod that this runs in, leads to. Keeps nothing in memory.
 
     `at_prompt`: a person waits for each answer.
@@ -38,9 +40,9 @@ class Kube:
         *,
         client: Client | None = None,
         variables: Mapping[str, str] = os.environ,
-        say: Callable[[str], None] = say_aside,
+        say: Callable[[str], None] = print_notice,
         sleep: Callable[[float], None] = time.sleep,
-        gate_s: float = settle.CLUSTER_TIMEOUT_S,
+        gate_s: float = wait.CLUSTER_TIMEOUT_S,
         at_prompt: bool = False,
     ) -> None:
         self._gate_s = gate_s
@@ -48,7 +50,7 @@ class Kube:
         self._variables = variables
         self._say = say
         self._sleep = sleep
-        self._owner = state.whoami(self._client.namespace, variables)
+        self._owner = lock.current_owner(self._client.namespace, variables)
 
     @cached_property
     def _cni(self) -> Cni[Any]:
@@ -64,23 +66,23 @@ class Kube:
     @property
     def measured_nodes(self) -> tuple[str, ...]:
         """The client's node and the server's: those that the run's snapshot names, else chosen anew."""
-        held = state.find(self._client)
+        held = lock.find_lock(self._client)
         if held is not None:
             return tuple(held.snapshot["nodes"])
-        return nodes.choose(self._standing.nodes, self._asked_nodes)
+        return nodes.choose_nodes(self._standing.nodes, self._asked_nodes)
 
     def preflight(self, settings: Settings) -> list[Finding]:
         """All reasons at once why the run, a dataplane or a topology can't be had here. Changes nothing that stays."""
         needed = [entry for entry in relevant(PERMISSIONS, self._client.groups()) if is_needed(entry)]
         denied = [entry for entry in needed if "switch" in entry.roles and not self._client.allows(entry)]
-        found = access.missing(denied, self._client.namespace)
+        found = access.missing_permissions(denied, self._client.namespace)
         if any(entry.verb in {"get", "list"} for entry in denied):
             return found  # what may not be read can't be judged
-        held = state.find(self._client)
+        held = lock.find_lock(self._client)
         others = held is not None and held.owner != self._owner
         if held is not None and others:
-            alive = state.lives(self._client, held.owner)
-            found.append(access.held(self._client.where, held, alive=alive))
+            alive = lock.holder_is_alive(self._client, held.owner)
+            found.append(access.lock_finding(self._client.where, held, alive=alive))
         standing = self._cni.stand(to_switch=True)
         accepted = frozenset(self._variables.get(names.ACCEPT, "").replace(" ", "").split(","))
         found += self._cni.findings(standing, settings, accepted)
@@ -92,10 +94,10 @@ class Kube:
         # pods of ours would disturb whoever measures there
         if not others and not any(entry.namespace == BENCHMARK for entry in denied):
             try:
-                chosen = nodes.choose(standing.nodes, self._asked_nodes)
+                chosen = nodes.choose_nodes(standing.nodes, self._asked_nodes)
             except Problem:
                 return found  # which is among the findings
-            found += prepare.findings(self._client, standing, chosen, settings, variables=self._variables)
+            found += trial_servers.findings(self._client, standing, chosen, settings, variables=self._variables)
         return found
 
     def provenance(self, settings: Settings) -> dict[str, object]:  # noqa: ARG002 - the port's, for the lab
@@ -104,7 +106,7 @@ class Kube:
 
     def snapshot(self) -> dict[str, object]:
         """Every object that configure may touch, or its absence; the run's own, once configure has written it."""
-        held = state.find(self._client)
+        held = lock.find_lock(self._client)
         if held is not None and held.owner == self._owner:
             return held.snapshot
         return self._cni.snapshot(self._standing)
@@ -121,12 +123,12 @@ class Kube:
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
         """Back to what ran before the run; with a reason no later visit tries the dataplane again."""
-        held = state.find(self._client)
+        held = lock.find_lock(self._client)
         if held is None or held.owner != self._owner:
             return []
         if reason is not None:
             unfit = self._cni.unfit_with(Arm.parse(visit.dataplane).name)
-            state.note(self._client, held, unfit=dict.fromkeys(sorted(unfit), reason))
+            lock.add_note(self._client, held, unfit=dict.fromkeys(sorted(unfit), reason))
         return self._cni.configure(AS_IS, _nothing)
 
     def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
@@ -142,7 +144,7 @@ class Kube:
 
     def _refuse_what_was_put_back(self, standing: Standing, dataplane: str) -> None:
         """A proof that can't come is not waited for, and its absence is not taken for the dataplane's fault."""
-        held = state.find(self._client)
+        held = lock.find_lock(self._client)
         if self._owner.workflow is None or (held is not None and held.owner == self._owner):
             return
         if dataplane not in {AS_IS, standing.dataplane}:
@@ -158,24 +160,24 @@ class Kube:
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
         """Start servers and Service for the visit's topologies and for the node-to-node canary."""
-        return prepare.prepare(
+        return trial_servers.prepare(
             self._client, self._standing, self.measured_nodes, visit, settings, variables=self._variables
         )
 
     def clear(self) -> None:
         """Take away what prepare brought. Safe to run twice."""
-        prepare.clear(self._client)
+        trial_servers.clear(self._client)
 
     def unfinished(self) -> Visit | None:
         """The visit that this run's lock names, while the pods of its trials are there."""
-        held = state.find(self._client)
-        if held is None or held.owner != self._owner or not Crew(self._client, TRIALS).pods():
+        held = lock.find_lock(self._client)
+        if held is None or held.owner != self._owner or not Workload(self._client, TRIALS).pods():
             return None
         return held.visit
 
     def left(self) -> list[str]:
         """What restoring now won't put back, as sentences; nothing where it is not ours to do."""
-        held = state.find(self._client)
+        held = lock.find_lock(self._client)
         if held is not None and held.owner != self._owner:
             return []
         return self._cni.left()
@@ -189,7 +191,7 @@ class Kube:
         return self._put_back(insist=True)
 
     def _put_back(self, *, insist: bool) -> list[Change]:
-        if not state.is_ours(self._client, self._owner, self._say, insist=insist):
+        if not lock.may_restore(self._client, self._owner, self._say, insist=insist):
             return []
         left: list[Problem] = []
 
@@ -201,8 +203,8 @@ class Kube:
 
         # a thousand Services take most of a minute to delete, and the cluster shall not wait for that
         with ThreadPoolExecutor(1) as aside:
-            padded = aside.submit(sweep, lambda: padding.clear(self._client))
-            sweep(lambda: prepare.clear(self._client, wait=True))
+            padded = aside.submit(sweep, lambda: filler_services.clear(self._client))
+            sweep(lambda: trial_servers.clear(self._client, wait=True))
             changes = self._cni.restore(self._look_after)
         padded.result()
         if left:
@@ -237,24 +239,24 @@ class Kube:
                 f"configmap {STATE}."
             ) from None
         finally:
-            prepare.clear(self._client, wait=True)
+            trial_servers.clear(self._client, wait=True)
 
-    def settle_for_person(self, dataplane: str) -> Settlement:
+    def settle_for_person(self, dataplane: str) -> ProvenEvidence:
         """Wait for the proof on the measured nodes because a person asks, who looks no second time.
 
         Raises:
             NotSettledError: it isn't proven in time, or can't be.
         """
         try:
-            return self._wait(dataplane, self.measured_nodes, settle.CLUSTER_TIMEOUT_S)
+            return self._wait(dataplane, self.measured_nodes, wait.CLUSTER_TIMEOUT_S)
         finally:
-            prepare.clear(self._client)
+            trial_servers.clear(self._client)
 
-    def _wait(self, dataplane: str, measured: tuple[str, ...], timeout_s: float) -> Settlement:
+    def _wait(self, dataplane: str, measured: tuple[str, ...], timeout_s: float) -> ProvenEvidence:
         visit = Visit(visit=1, round=1, dataplane=dataplane, trials=())
-        return settle.wait(
+        return wait.wait_for_proof(
             lambda: self._cni.observe(self._standing, measured, visit, "before", whole=True),
-            lambda signs: settle.judge(signs, dataplane, measured),
+            lambda signs: wait.judge(signs, dataplane, measured),
             timeout_s,
             self._say,
         )
@@ -273,7 +275,7 @@ class Kube:
         What keeps them from being had keeps prepare from it too, which fails by it.
         """
         try:
-            prepare.pad(self._client, standing, measured, settings, variables=self._variables)
+            trial_servers.ensure_filler_services(self._client, standing, measured, settings, variables=self._variables)
         except Problem as problem:
             self._say(f"the many Services are not there yet: {problem}")
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from steps.catalogue.options import Settings
-from steps.cluster.kube.client import Client
-from steps.cluster.kube.nodes import Node
-from steps.cluster.kube.state import Owner
-from steps.model import Change, Finding, Moment, Sign, SwitchCost, Visit
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.nodes import ClusterNode
+from steps.cluster.kube.lock import LockOwner
+from steps.domain import Change, Finding, Moment, Sign, SwitchCost, Visit
 
 Object = dict[str, Any]
 
@@ -31,7 +31,7 @@ class Surroundings:
     """
 
     client: Client
-    owner: Owner
+    owner: LockOwner
     asked_nodes: str
     variables: Mapping[str, str]
     say: Callable[[str], None]
@@ -47,11 +47,11 @@ class Standing(Protocol):
         ...
 
     @property
-    def nodes(self) -> Sequence[Node]:
+    def nodes(self) -> Sequence[ClusterNode]:
         """All nodes of the cluster."""
         ...
 
-    def outside_findings(self, outside: Node, entry: str, settings: Settings) -> Iterable[Finding]:
+    def outside_findings(self, outside: ClusterNode, entry: str, settings: Settings) -> Iterable[Finding]:
         """What the plugin's configuration says against measuring from a client outside.
 
         Args:

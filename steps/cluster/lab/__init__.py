@@ -3,6 +3,6 @@
 It keeps nothing in memory: what it is, is in the kernel and in /run/lab of the box it runs in (`box.run`).
 """
 
-from steps.cluster.lab.adapter import Lab
+from steps.cluster.lab.adapter import LabCluster
 
-__all__ = ["Lab"]
+__all__ = ["LabCluster"]

@@ -3,27 +3,27 @@
 import shlex
 from typing import Final
 
-from analysis.errors import Problem, Unfit
+from analysis.errors import Problem, Unsupported
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import served
 from steps.catalogue.topologies import BY_NAME, CONTROL
-from steps.cluster.lab import box, layout, state, topology
+from steps.cluster.lab import addresses, sandbox, state, topology
 from steps.cluster.lab.dataplanes import load, traits
-from steps.cluster.lab.evidence import mechanisms
 from steps.cluster.lab.services import all_ports
-from steps.model import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
+from steps.cluster.lab.signs import mechanisms
+from steps.domain import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
 
 _SHOWN_COMMANDS: Final = 40
 
 
-class Lab:
+class LabCluster:
     """Two nodes on one machine, as namespaces."""
 
     @property
     def measured_nodes(self) -> tuple[str, ...]:
         """Both nodes: either could forward by something else than the other."""
-        return tuple(node.name for node in layout.NODES)
+        return tuple(node.name for node in addresses.NODES)
 
     def preflight(self, settings: Settings) -> list[Finding]:
         """All reasons at once why the lab, or a dataplane of it, can't be had here."""
@@ -33,15 +33,15 @@ class Lab:
 
     def provenance(self, settings: Settings) -> dict[str, object]:
         """What a reader needs to judge the figures."""
-        from steps.cluster.lab.provenance import facts  # noqa: PLC0415
+        from steps.cluster.lab.provenance import read_facts  # noqa: PLC0415
 
-        return facts(settings)
+        return read_facts(settings)
 
     def snapshot(self) -> dict[str, object]:
         """Which namespaces of the lab there are, and what it was built for. In a new box: none."""
-        known = state.read() if box.inside() else None
+        known = state.read_state() if sandbox.is_inside() else None
         return {
-            "namespaces": topology.present() if box.inside() else [],
+            "namespaces": topology.present_namespaces() if sandbox.is_inside() else [],
             "built_for": known.model_dump() if known else None,
         }
 
@@ -54,12 +54,12 @@ class Lab:
         """
         _in_box()
         wanted = state.State.wanted(visit, settings)
-        if state.read() == wanted:
+        if state.read_state() == wanted:
             return []
         arm = Arm.parse(visit.dataplane)
         dataplane = load(arm)
         changes = self._raze()
-        jobs = topology.build(offloads=settings.offloads)
+        jobs = topology.build_lab(offloads=settings.offloads)
         lines = [shlex.join(job.full) for job in jobs][:_SHOWN_COMMANDS]
         offloads = "on" if settings.offloads else "off"
         changes.append(
@@ -69,18 +69,18 @@ class Lab:
             )
         )
         changes += dataplane.install(all_ports(settings.services), arm.burden)
-        state.write(wanted)
+        state.write_state(wanted)
         return changes
 
     def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
         """Send traffic through Service and NodePort and look what forwarded it. Nothing is taken from the request."""
         del visit
-        from steps.cluster.lab import look  # noqa: PLC0415
+        from steps.cluster.lab import counters  # noqa: PLC0415
 
         _in_box()
-        if missing := sorted(set(layout.NAMESPACES) - set(topology.present())):
+        if missing := sorted(set(addresses.NAMESPACES) - set(topology.present_namespaces())):
             raise Problem(f"the lab is not whole, {', '.join(missing)} missing: configure a dataplane first.")
-        return look.observe(moment)
+        return counters.observe(moment)
 
     def cost(self) -> SwitchCost | None:
         """The lab is built anew for each dataplane, so there is no connection that could live through it."""
@@ -109,14 +109,14 @@ class Lab:
         """End the servers, and whatever else runs in the lab's namespaces."""
         from steps.cluster.lab import servers  # noqa: PLC0415
 
-        if box.inside():
+        if sandbox.is_inside():
             servers.stop()
 
     def unfinished(self) -> Visit | None:
         """The visit that the lab stands for, while its servers run."""
         from steps.cluster.lab import servers  # noqa: PLC0415
 
-        known = state.read() if box.inside() else None
+        known = state.read_state() if sandbox.is_inside() else None
         if known is None or not servers.are_running():
             return None
         return Visit(visit=known.visit, round=known.round, dataplane=known.dataplane, trials=())
@@ -128,15 +128,17 @@ class Lab:
     def restore(self) -> list[Change]:
         """Take the lab away, whole or half-built. The machine itself was never changed."""
         # Outside a box, a namespace that is called node-a is someone else's.
-        return self._raze() if box.inside() else []
+        return self._raze() if sandbox.is_inside() else []
 
     def _raze(self) -> list[Change]:
-        state.forget()
-        commands = [f"ip netns del {name}" for name in topology.raze()]
+        state.clear_state()
+        commands = [f"ip netns del {name}" for name in topology.remove_lab()]
         commands += [line for mechanism in mechanisms(traits()) for line in mechanism.remove()]
         return [Change(what="the lab that was there is gone", command=" && ".join(commands))] if commands else []
 
 
 def _in_box() -> None:
-    if not box.inside():
-        raise Unfit("the lab runs only in its box, so that nothing of it is left behind: start it with `make run`.")
+    if not sandbox.is_inside():
+        raise Unsupported(
+            "the lab runs only in its box, so that nothing of it is left behind: start it with `make run`."
+        )

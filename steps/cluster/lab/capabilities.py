@@ -17,7 +17,7 @@ def is_forbidden(said: str) -> bool:
     return any(words in said.lower() for words in _FORBIDDEN)
 
 
-def missing(status: str | None = None) -> list[str]:
+def missing_capabilities(status: str | None = None) -> list[str]:
     """The capabilities of the lab that are not effective in this process.
 
     Args:
@@ -39,7 +39,7 @@ def belongs_to_root(uid_map: str | None = None) -> bool:
     return os.geteuid() == 0 and text.split()[:2] == ["0", "0"]
 
 
-def remedy(lacking: Sequence[str], *, root: bool | None = None) -> str:
+def capability_remedy(lacking: Sequence[str], *, root: bool | None = None) -> str:
     """What gives a process the capabilities that it lacks, or what else may forbid it where it lacks none.
 
     Args:

@@ -51,7 +51,7 @@ def path(name: str) -> Path:
     return DIRECTORY / name
 
 
-def inside(name: str, *argv: str) -> tuple[str, ...]:
+def argv_inside(name: str, *argv: str) -> tuple[str, ...]:
     """The argument vector that runs a program in a namespace."""
     return ("nsenter", f"--net={path(name)}", *argv)
 
@@ -67,7 +67,7 @@ class Job:
     @property
     def full(self) -> tuple[str, ...]:
         """The argument vector, namespace included."""
-        return self.argv if self.namespace is None else inside(self.namespace, *self.argv)
+        return self.argv if self.namespace is None else argv_inside(self.namespace, *self.argv)
 
 
 def run_all(jobs: Iterable[Job]) -> list[str]:
@@ -78,10 +78,10 @@ def run_all(jobs: Iterable[Job]) -> list[str]:
     """
     listed = list(jobs)
     with ThreadPoolExecutor(max_workers=max(1, len(listed))) as pool:
-        return [f.result() for f in [pool.submit(run, job) for job in listed]]
+        return [f.result() for f in [pool.submit(run_one, job) for job in listed]]
 
 
-def ask(job: Job) -> str | None:
+def output_or_none(job: Job) -> str | None:
     """What a program printed; None if it said no, as one does that is asked for a chain that is not there.
 
     Raises:
@@ -96,7 +96,7 @@ def ask(job: Job) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def run(job: Job) -> str:
+def run_one(job: Job) -> str:
     """Run one program and hand back what it printed.
 
     Raises:

@@ -4,16 +4,16 @@ import shutil
 from collections.abc import Iterable
 from typing import Final
 
-from analysis.errors import Unfit
+from analysis.errors import Unsupported
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.catalogue.environments import LAB
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import served
-from steps.cluster.lab import box, capabilities, trial
+from steps.cluster.lab import capabilities, sandbox, trial
 from steps.cluster.lab.dataplanes import load, traits
-from steps.cluster.lab.evidence import Mechanism, mechanisms
-from steps.cluster.lab.namespaces import PACKAGES, Job, path, run
-from steps.model import Finding
+from steps.cluster.lab.namespaces import PACKAGES, Job, path, run_one
+from steps.cluster.lab.signs import Mechanism, mechanisms
+from steps.domain import Finding
 
 _EVERYWHERE: Final = ("ip", "bridge", "nsenter", "unshare", "mount", "umount", "ethtool")
 _BURDEN: Final = "burden="
@@ -22,7 +22,7 @@ _BURDEN: Final = "burden="
 def findings(settings: Settings) -> list[Finding]:
     """Everything that stands in the way, of the run and of each dataplane."""
     found = _programs(settings)
-    if not box.inside():
+    if not sandbox.is_inside():
         found.append(
             Finding(
                 severity="stop",
@@ -37,8 +37,8 @@ def findings(settings: Settings) -> list[Finding]:
         for text in settings.dataplanes:
             found += _arm(text, Arm.parse(text))
     finally:
-        if box.inside() and path(trial.NAMESPACE).exists():
-            run(Job(None, ("umount", "--no-mtab", "--lazy", str(path(trial.NAMESPACE)))))
+        if sandbox.is_inside() and path(trial.NAMESPACE).exists():
+            run_one(Job(None, ("umount", "--no-mtab", "--lazy", str(path(trial.NAMESPACE)))))
             path(trial.NAMESPACE).unlink()
     return found
 
@@ -84,7 +84,7 @@ def _kernel() -> list[Finding]:
         refused = trial.refusal([Job(trial.NAMESPACE, ("ip", "link", "add", f"trial-{kind}", "type", *arguments))])
         if refused is not None and capabilities.is_forbidden(refused):  # as all links will be
             reason = f"no links may be made: {refused}"
-            remedy = capabilities.remedy(capabilities.missing())
+            remedy = capabilities.capability_remedy(capabilities.missing_capabilities())
             return [Finding(severity="stop", subject="lab", reason=reason, remedy=remedy)]
         if refused is not None:
             reason = f"the kernel makes no {kind} links: {refused}"
@@ -115,19 +115,19 @@ def _lacking(arm: Arm) -> tuple[str, str] | None:
     """What this machine or this project lacks for an arm, and what would mend it; the first reason alone."""
     try:
         mechanism = load(arm).TRAITS.mechanism
-    except Unfit as error:
+    except Unsupported as error:
         return str(error), "leave it out, or see the README's `Add a dataplane`"
     if arm.burden and not mechanism.takes_burden:
         return "has no rules, so no burden can be put on it", "burden one that has rules"
-    if mechanism.root_only is not None and not box.is_privileged():
+    if mechanism.root_only is not None and not sandbox.is_privileged():
         return _unprivileged(mechanism)
     if missing := _absent(mechanism.programs):
         return _not_installed(missing)
-    return mechanism.refusal() if box.inside() else None
+    return mechanism.refusal() if sandbox.is_inside() else None
 
 
 def _unprivileged(mechanism: Mechanism) -> tuple[str, str]:
     if capabilities.belongs_to_root():
         reason = f"needs root with CAP_SYS_ADMIN to {mechanism.root_only}, and this root lacks it"
-        return reason, capabilities.remedy(["CAP_SYS_ADMIN"])
+        return reason, capabilities.capability_remedy(["CAP_SYS_ADMIN"])
     return f"needs root: an ordinary user may not {mechanism.root_only}", "run as root"

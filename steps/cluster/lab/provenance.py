@@ -12,8 +12,8 @@ from typing import Final
 from analysis.errors import Problem
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import TOOLS
-from steps.cluster.lab import box, layout, topology
-from steps.cluster.lab.namespaces import Job, run
+from steps.cluster.lab import addresses, sandbox, topology
+from steps.cluster.lab.namespaces import Job, run_one
 
 _TIMEOUT_S: Final = 5
 _VERSIONS: Final = {
@@ -25,7 +25,7 @@ _VERSIONS: Final = {
 }
 
 
-def facts(settings: Settings) -> dict[str, object]:
+def read_facts(settings: Settings) -> dict[str, object]:
     """All of them; one that can't be had is None."""
     cpuinfo = _text("/proc/cpuinfo") or ""
     model = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
@@ -41,10 +41,10 @@ def facts(settings: Settings) -> dict[str, object]:
         "memory_bytes": int(memory[1]) * 1024 if memory else None,
         "virtualised": "hypervisor" in flags[1].split() if flags else None,
         "cpu_governor": _text(f"{cpufreq}/scaling_governor"),
-        "in_user_namespace": box.in_user_namespace(),
+        "in_user_namespace": sandbox.in_user_namespace(),
         **{name: _version(argv) for name, argv in _VERSIONS.items()},
-        "encapsulation": f"VXLAN, id {layout.TUNNEL_ID}, UDP port {layout.TUNNEL_PORT}",
-        "mtu_bytes": _mtus(settings) if box.inside() else None,
+        "encapsulation": f"VXLAN, id {addresses.TUNNEL_ID}, UDP port {addresses.TUNNEL_PORT}",
+        "mtu_bytes": _mtus(settings) if sandbox.is_inside() else None,
         "underlay_offloads": "tso, gso and gro on" if settings.offloads else "tso, gso and gro off",
         "congestion_control": settings.congestion_control,
         "congestion_control_of_machine": _text("/proc/sys/net/ipv4/tcp_congestion_control"),
@@ -54,29 +54,29 @@ def facts(settings: Settings) -> dict[str, object]:
 
 
 _MTUS: Final = {
-    layout.UNDERLAY: (layout.NODE_A.name, layout.UNDERLAY),
-    layout.TUNNEL: (layout.NODE_A.name, layout.TUNNEL),
-    layout.POD_INTERFACE: (layout.CLIENT_POD.name, layout.POD_INTERFACE),
-    f"{layout.UNDERLAY} of {layout.OUTSIDE}": (layout.OUTSIDE, layout.UNDERLAY),
+    addresses.UNDERLAY: (addresses.NODE_A.name, addresses.UNDERLAY),
+    addresses.TUNNEL: (addresses.NODE_A.name, addresses.TUNNEL),
+    addresses.POD_INTERFACE: (addresses.CLIENT_POD.name, addresses.POD_INTERFACE),
+    f"{addresses.UNDERLAY} of {addresses.OUTSIDE}": (addresses.OUTSIDE, addresses.UNDERLAY),
 }
 """What each is called here, and in which namespace it is read."""
 
 
 def _mtus(settings: Settings) -> dict[str, int] | None:
     """As the kernel made them, in a lab that is built for this look where there is none; None if it can't be built."""
-    ours = not topology.present()
+    ours = not topology.present_namespaces()
     try:
         if ours:
-            topology.build(offloads=settings.offloads)
+            topology.build_lab(offloads=settings.offloads)
         return {
-            called: int(json.loads(run(Job(namespace, ("ip", "-json", "link", "show", interface))))[0]["mtu"])
+            called: int(json.loads(run_one(Job(namespace, ("ip", "-json", "link", "show", interface))))[0]["mtu"])
             for called, (namespace, interface) in _MTUS.items()
         }
     except Problem:
         return None
     finally:
         if ours:
-            topology.raze()
+            topology.remove_lab()
 
 
 def _distribution() -> str | None:

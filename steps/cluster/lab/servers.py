@@ -12,11 +12,11 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from analysis.errors import Problem
 from steps.catalogue.tools import CANARY, served
 from steps.catalogue.topologies import BY_NAME, CONTROL, Topology
-from steps.cluster.lab import layout
-from steps.cluster.lab.namespaces import end_processes, inside, path, within
+from steps.cluster.lab import addresses
+from steps.cluster.lab.namespaces import argv_inside, end_processes, path, within
 from steps.cluster.lab.services import CLUSTER_IP, NODEPORT_OFFSET
-from steps.cluster.lab.topology import present
-from steps.model import Monitor, Placement
+from steps.cluster.lab.topology import present_namespaces
+from steps.domain import Monitor, Placement
 from steps.tools.tool import Tool, here
 
 ALWAYS: Final = served(())
@@ -49,25 +49,25 @@ class Server:
 
 def placement(topology: Topology, tools: Sequence[Tool] = ALWAYS) -> Placement:
     """How a measuring step reaches a topology."""
-    offset, interface, namespace = 0, layout.POD_INTERFACE, layout.CLIENT_POD.name
+    offset, interface, namespace = 0, addresses.POD_INTERFACE, addresses.CLIENT_POD.name
     if topology.client == "node":
-        interface, namespace = layout.UNDERLAY, layout.NODE_A.name
+        interface, namespace = addresses.UNDERLAY, addresses.NODE_A.name
     elif topology.client == "outside":
-        interface, namespace = layout.UNDERLAY, layout.OUTSIDE
+        interface, namespace = addresses.UNDERLAY, addresses.OUTSIDE
     if topology.target == "nodeport":
         offset = NODEPORT_OFFSET
-    node = layout.NODE_A.name
+    node = addresses.NODE_A.name
     return Placement(
         topology=topology.name,
         client_node=node,
         host_network=topology.client == "node",
-        prefix=inside(namespace),
+        prefix=argv_inside(namespace),
         address=_address(topology),
         ports={tool.name: tool.port + offset for tool in tools},
         interface=interface,
         monitors=(Monitor(node="host", side="both", source="local"),),
         nat_monitor=Monitor(node=node, side="nat", source=f"netns:{node}") if topology.through_node else None,
-        nat_interface=layout.UNDERLAY if topology.through_node else None,
+        nat_interface=addresses.UNDERLAY if topology.through_node else None,
         gate_foreign_cpu=True,
     )
 
@@ -78,13 +78,13 @@ def _address(topology: Topology) -> str:
         "node-address": node.address,
         "pod-address": pod.address,
         "service": CLUSTER_IP,
-        "nodeport": layout.NODE_A.address,
+        "nodeport": addresses.NODE_A.address,
     }[topology.target]
 
 
-def _ends(topology: Topology) -> tuple[layout.Node, layout.Pod]:
+def _ends(topology: Topology) -> tuple[addresses.LabNode, addresses.LabPod]:
     """The node of the server, and the server's pod if it runs in one."""
-    return (layout.NODE_A, layout.NEAR_POD) if topology.same_node else (layout.NODE_B, layout.SERVER_POD)
+    return (addresses.NODE_A, addresses.NEAR_POD) if topology.same_node else (addresses.NODE_B, addresses.SERVER_POD)
 
 
 def needed(topologies: Iterable[Topology], tools: Sequence[Tool] = ALWAYS) -> list[Server]:
@@ -119,7 +119,7 @@ def _launch(server: Server) -> None:
     with server.log.open("wb") as log:
         try:
             subprocess.Popen(
-                inside(server.namespace, "sh", "-c", _AGAIN, "sh", *server.argv),
+                argv_inside(server.namespace, "sh", "-c", _AGAIN, "sh", *server.argv),
                 env=os.environ | {"PYTHONPATH": search},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -165,9 +165,9 @@ def listening(namespace: str) -> set[int]:
 
 def are_running() -> bool:
     """Whether a visit's servers are there: the canary's is among them, whatever is measured."""
-    return path(layout.NODE_B.name).exists() and CANARY.port in listening(layout.NODE_B.name)
+    return path(addresses.NODE_B.name).exists() and CANARY.port in listening(addresses.NODE_B.name)
 
 
 def stop() -> int:
     """End all that runs in the lab's namespaces. Returns how many processes there were."""
-    return end_processes(present())
+    return end_processes(present_namespaces())

@@ -8,8 +8,8 @@ from ipaddress import IPv4Address
 from typing import Final, Literal
 
 from steps.catalogue.tools import TOOLS
-from steps.cluster.lab.box import in_user_namespace
-from steps.cluster.lab.layout import SERVER_POD
+from steps.cluster.lab.addresses import SERVER_POD
+from steps.cluster.lab.sandbox import in_user_namespace
 
 EVIDENCE_PORT: Final = 5203
 """Carries the traffic that is sent to see which dataplane forwards it; no figure is measured on it."""
@@ -62,7 +62,7 @@ MEASURED: Final = (
 EVIDENCE: Final = tuple(p for p in MEASURED if p.port == EVIDENCE_PORT)
 
 
-def further(count: int) -> Iterator[ServicePort]:
+def filler_ports(count: int) -> Iterator[ServicePort]:
     """Services that nobody uses, each of one port and with an address of its own; the first of them is the first."""
     for i in range(count):
         yield ServicePort(f"default/idle-{i}:http", str(_FURTHER + i), "tcp", 80, SERVER_POD.address)
@@ -70,7 +70,7 @@ def further(count: int) -> Iterator[ServicePort]:
 
 def all_ports(count: int) -> list[ServicePort]:
     """The further Services, then the measured one: last is the worst place in a list of rules."""
-    return [*further(count), *MEASURED]
+    return [*filler_ports(count), *MEASURED]
 
 
 def batch_size() -> int | None:

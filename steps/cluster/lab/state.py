@@ -4,15 +4,15 @@ import json
 from pathlib import Path
 from typing import Final
 
-from analysis import atomic
+from analysis.store import atomic
 from steps.catalogue.options import Settings
-from steps.model import Visit
-from steps.strict_model import Model
+from steps.domain import Visit
+from steps.strict_model import StrictModel
 
 FILE: Final = Path("/run/lab/state.json")
 
 
-class State(Model):
+class State(StrictModel):
     """The visit that the lab was built for, and what it was built with."""
 
     visit: int
@@ -33,7 +33,7 @@ class State(Model):
         )
 
 
-def read() -> State | None:
+def read_state() -> State | None:
     """The state of the lab; None if there is none, or only half of one."""
     try:
         return State.model_validate(json.loads(FILE.read_text()))
@@ -41,11 +41,11 @@ def read() -> State | None:
         return None
 
 
-def write(state: State) -> None:
+def write_state(state: State) -> None:
     """Say that the lab is whole."""
     atomic.write(FILE, state.model_dump_json().encode())
 
 
-def forget() -> None:
+def clear_state() -> None:
     """Say that the lab is not, or no longer, whole."""
     FILE.unlink(missing_ok=True)

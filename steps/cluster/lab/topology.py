@@ -2,24 +2,24 @@
 
 from pathlib import Path
 
-from steps.cluster.lab import layout
-from steps.cluster.lab.layout import NAMESPACES, NODES, OUTSIDE, WIRE, Node, Pod
-from steps.cluster.lab.namespaces import DIRECTORY, Job, end_processes, path, run, run_all, within
+from steps.cluster.lab import addresses
+from steps.cluster.lab.addresses import NAMESPACES, NODES, OUTSIDE, WIRE, LabNode, LabPod
+from steps.cluster.lab.namespaces import DIRECTORY, Job, end_processes, path, run_all, run_one, within
 
 _NO_IPV6 = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6")
 
 
-def jobs(*, offloads: bool) -> list[list[Job]]:
+def build_jobs(*, offloads: bool) -> list[list[Job]]:
     """What makes the lab, as batches: the jobs of one batch may run side by side, batches follow each other."""
-    wires = [("port-a", layout.NODE_A.name), ("port-b", layout.NODE_B.name), ("port-c", OUTSIDE)]
+    wires = [("port-a", addresses.NODE_A.name), ("port-b", addresses.NODE_B.name), ("port-c", OUTSIDE)]
     wire = ["link add br0 type bridge mcast_snooping 0", "link set br0 up"]
     for port, end in wires:
-        wire.append(f"link add {port} type veth peer name {layout.UNDERLAY} netns {end}")
+        wire.append(f"link add {port} type veth peer name {addresses.UNDERLAY} netns {end}")
         wire.append(f"link set {port} master br0 up")
     outside = [
         "link set lo up",
-        f"addr add {layout.OUTSIDE_ADDRESS}/24 dev {layout.UNDERLAY}",
-        f"link set {layout.UNDERLAY} mtu {layout.TUNNEL_MTU} up",
+        f"addr add {addresses.OUTSIDE_ADDRESS}/24 dev {addresses.UNDERLAY}",
+        f"link set {addresses.UNDERLAY} mtu {addresses.TUNNEL_MTU} up",
     ]
     batches = [
         # Not `ip netns add`, which in an ordinary user's box may not go back to the machine's network and gives up.
@@ -29,7 +29,7 @@ def jobs(*, offloads: bool) -> list[list[Job]]:
         [*(_ip(p.name, _pod(p)) for n in NODES for p in n.pods), *(_forwarding(n) for n in NODES)],
     ]
     if not offloads:
-        off = ("ethtool", "-K", layout.UNDERLAY, "tso", "off", "gso", "off", "gro", "off")
+        off = ("ethtool", "-K", addresses.UNDERLAY, "tso", "off", "gso", "off", "gro", "off")
         batches[-1] += [Job(end, off) for _, end in wires]
     return batches
 
@@ -38,52 +38,53 @@ def _ip(namespace: str | None, lines: list[str]) -> Job:
     return Job(namespace, ("ip", "-batch", "-"), "\n".join(lines) + "\n")
 
 
-def _forwarding(node: Node) -> Job:
-    other = layout.peer(node)
+def _forwarding(node: LabNode) -> Job:
+    other = addresses.peer(node)
     return Job(
         node.name,
         ("bridge", "-batch", "-"),
-        f"fdb add {other.tunnel_mac} dev {layout.TUNNEL} dst {other.address} self permanent\n",
+        f"fdb add {other.tunnel_mac} dev {addresses.TUNNEL} dst {other.address} self permanent\n",
     )
 
 
-def _node(node: Node) -> list[str]:
-    other = layout.peer(node)
-    vxlan = f"id {layout.TUNNEL_ID} dstport {layout.TUNNEL_PORT} local {node.address} dev {layout.UNDERLAY} nolearning"
+def _node(node: LabNode) -> list[str]:
+    other = addresses.peer(node)
+    ends = f"local {node.address} dev {addresses.UNDERLAY} nolearning"
+    vxlan = f"id {addresses.TUNNEL_ID} dstport {addresses.TUNNEL_PORT} {ends}"
     lines = [
         "link set lo up",
-        f"addr add {node.address}/24 dev {layout.UNDERLAY}",
-        f"link set {layout.UNDERLAY} up",
-        f"link add {layout.TUNNEL} address {node.tunnel_mac} mtu {layout.TUNNEL_MTU} type vxlan {vxlan}",
-        f"addr add {node.tunnel_address}/32 dev {layout.TUNNEL}",
-        f"link set {layout.TUNNEL} up",
-        f"neigh add {other.tunnel_address} lladdr {other.tunnel_mac} dev {layout.TUNNEL} nud permanent",
-        f"route add {other.block} via {other.tunnel_address} dev {layout.TUNNEL} onlink",
+        f"addr add {node.address}/24 dev {addresses.UNDERLAY}",
+        f"link set {addresses.UNDERLAY} up",
+        f"link add {addresses.TUNNEL} address {node.tunnel_mac} mtu {addresses.TUNNEL_MTU} type vxlan {vxlan}",
+        f"addr add {node.tunnel_address}/32 dev {addresses.TUNNEL}",
+        f"link set {addresses.TUNNEL} up",
+        f"neigh add {other.tunnel_address} lladdr {other.tunnel_mac} dev {addresses.TUNNEL} nud permanent",
+        f"route add {other.block} via {other.tunnel_address} dev {addresses.TUNNEL} onlink",
         f"route add blackhole {node.block}",
         # Without a default route the kernel does not answer for 169.254.1.1.
-        f"route add default dev {layout.UNDERLAY}",
+        f"route add default dev {addresses.UNDERLAY}",
     ]
     for pod in node.pods:
-        end = f"name {layout.POD_INTERFACE} netns {pod.name} address {pod.mac} mtu {layout.TUNNEL_MTU}"
+        end = f"name {addresses.POD_INTERFACE} netns {pod.name} address {pod.mac} mtu {addresses.TUNNEL_MTU}"
         lines += [
-            f"link add {pod.cable} address {layout.GATEWAY_MAC} mtu {layout.TUNNEL_MTU} type veth peer {end}",
+            f"link add {pod.cable} address {addresses.GATEWAY_MAC} mtu {addresses.TUNNEL_MTU} type veth peer {end}",
             f"link set {pod.cable} up",
             f"route add {pod.address}/32 dev {pod.cable} scope link",
         ]
     return lines
 
 
-def _pod(pod: Pod) -> list[str]:
+def _pod(pod: LabPod) -> list[str]:
     return [
         "link set lo up",
-        f"addr add {pod.address}/32 dev {layout.POD_INTERFACE}",
-        f"link set {layout.POD_INTERFACE} up",
-        f"route add {layout.GATEWAY} dev {layout.POD_INTERFACE} scope link",
-        f"route add default via {layout.GATEWAY} dev {layout.POD_INTERFACE}",
+        f"addr add {pod.address}/32 dev {addresses.POD_INTERFACE}",
+        f"link set {addresses.POD_INTERFACE} up",
+        f"route add {addresses.GATEWAY} dev {addresses.POD_INTERFACE} scope link",
+        f"route add default via {addresses.GATEWAY} dev {addresses.POD_INTERFACE}",
     ]
 
 
-def _node_switches(node: Node) -> dict[str, str]:
+def _node_switches(node: LabNode) -> dict[str, str]:
     switches = {"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/rp_filter": "0"}
     for pod in node.pods:
         switches[f"net/ipv4/conf/{pod.cable}/proxy_arp"] = "1"
@@ -99,13 +100,13 @@ def _set(switches: dict[str, str]) -> None:
             file.write_text(value)
 
 
-def build(*, offloads: bool) -> list[Job]:
+def build_lab(*, offloads: bool) -> list[Job]:
     """Build the lab on ground that `raze` has cleared. Returns what was run.
 
     Raises:
         Problem: a program is missing or failed.
     """
-    first, *rest = jobs(offloads=offloads)
+    first, *rest = build_jobs(offloads=offloads)
     for name in NAMESPACES:
         path(name).touch()
     run_all(first)
@@ -119,20 +120,20 @@ def build(*, offloads: bool) -> list[Job]:
     return [job for batch in (first, *rest) for job in batch]
 
 
-def present() -> list[str]:
+def present_namespaces() -> list[str]:
     """The names of the lab's namespaces that are there, whole or half-built."""
     return [name for name in NAMESPACES if path(name).exists()]
 
 
-def raze() -> list[str]:
+def remove_lab() -> list[str]:
     """End what runs in the lab's namespaces and delete them, whole or half-built. Returns what was there."""
-    found = present()
+    found = present_namespaces()
     if found:
         end_processes(found)
         ground = DIRECTORY.stat().st_dev
         held = [str(path(name)) for name in found if path(name).stat().st_dev != ground]
         if held:
-            run(Job(None, ("umount", "--no-mtab", "--lazy", *held)))
+            run_one(Job(None, ("umount", "--no-mtab", "--lazy", *held)))
         for name in found:
             path(name).unlink(missing_ok=True)
     return found

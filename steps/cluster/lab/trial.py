@@ -5,7 +5,7 @@ from typing import Final
 
 from analysis.errors import Problem
 from steps.cluster.lab import capabilities
-from steps.cluster.lab.namespaces import Job, path, run
+from steps.cluster.lab.namespaces import Job, path, run_one
 
 NAMESPACE: Final = "preflight"
 
@@ -14,7 +14,7 @@ def refusal(jobs: Iterable[Job]) -> str | None:
     """What the first program that failed printed; None if none did."""
     try:
         for job in jobs:
-            run(job)
+            run_one(job)
     except Problem as problem:
         return str(problem)
     return None
@@ -22,7 +22,11 @@ def refusal(jobs: Iterable[Job]) -> str | None:
 
 def remedy(refused: str, otherwise: str) -> str:
     """What would mend a refusal: rights, where it is a matter of rights."""
-    return capabilities.remedy(capabilities.missing()) if capabilities.is_forbidden(refused) else otherwise
+    return (
+        capabilities.capability_remedy(capabilities.missing_capabilities())
+        if capabilities.is_forbidden(refused)
+        else otherwise
+    )
 
 
 def of_rules(argv: tuple[str, ...], rules: str) -> tuple[str, str] | None:

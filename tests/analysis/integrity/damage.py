@@ -9,9 +9,9 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis import packing
-from analysis.store import Store
-from analysis.tables import parquet
+from analysis.store import compaction
+from analysis.store.parquet import to_parquet
+from analysis.store.store import Store
 from tests.analysis.stored import rows
 
 RUNS: Final = ("run-a", "run-b", "run-c")
@@ -35,7 +35,7 @@ def _contents(*, packed: bool) -> dict[str, bytes]:
             store.write(run_id, rows(run_id, "x"))
         if packed:
             with store.files.lock():
-                assert packing.pack(store.files, pack_at=1, keep_loose=0) == len(RUNS)
+                assert compaction.compact(store.files, pack_at=1, keep_loose=0) == len(RUNS)
         files = [path for path in Path(name).rglob("*") if path.is_file()]
         return {str(path.relative_to(name)): path.read_bytes() for path in files}
 
@@ -87,18 +87,18 @@ def a_figure_changed(path: Path) -> None:
     """A sound Parquet file, but another one."""
     table = pq.ParquetFile(path).read()
     place = table.column_names.index("run_id")
-    path.write_bytes(parquet([table.set_column(place, "run_id", pa.array(["run-b"] * table.num_rows))]))
+    path.write_bytes(to_parquet([table.set_column(place, "run_id", pa.array(["run-b"] * table.num_rows))]))
 
 
 def other_types(path: Path) -> None:
     table = pq.ParquetFile(path).read()
     place = 0 if table.column_names[1] == "visit" else 1
     wrong = pa.array([{"x": 1.5}] * table.num_rows)
-    path.write_bytes(parquet([table.set_column(place, table.column_names[place], wrong)]))
+    path.write_bytes(to_parquet([table.set_column(place, table.column_names[place], wrong)]))
 
 
 def no_keys(path: Path) -> None:
-    path.write_bytes(parquet([pa.table({"x": [1]})]))
+    path.write_bytes(to_parquet([pa.table({"x": [1]})]))
 
 
 def a_length_that_cant_be(path: Path) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis import database, packing, verdict
-from analysis.store import Store
+from analysis.sql import database
+from analysis.store import compaction
+from analysis.store.store import Store
+from analysis.summary import stored as verdict
 from tests.analysis import synthetic
 from tests.analysis.stored import rows, shown
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise
@@ -58,7 +60,7 @@ def test_store_in_folder_with_special_characters(name: str, tmp_path: Path) -> N
     expected: dict[str, tuple[str, str | None]] = {"run-a": ("x", None), "run-b": ("y", None)}
     assert shown(store) == expected
     with store.files.lock():
-        assert packing.pack(store.files, pack_at=1, keep_loose=0) == 2
+        assert compaction.compact(store.files, pack_at=1, keep_loose=0) == 2
     assert shown(store) == expected
     found = database.run_sql(store, "select distinct run_id from samples order by 1")["run_id"].to_pylist()
     assert found == ["run-a", "run-b"]
@@ -75,11 +77,11 @@ def test_verdict_leaves_trial_files_unchanged(name: str, tmp_path: Path) -> None
     assert "pod-to-pod" in {trial["topology"] for trial in trials}
     with database.connect(store) as con:
         said = summarise(con, recipe.run_id)
-    verdict.keep(store, said)
+    verdict.store_summary(store, said)
     assert {path: path.read_bytes() for t in ("visits", "trials", "samples") for path in folder(store, t)} == children
     assert database.run_sql(store, "select * exclude (verdict) from runs").to_pylist() == stored
     assert database.run_sql(store, "select * from trials order by trial").to_pylist() == trials
-    assert verdict.find(store, recipe.run_id) == said
+    assert verdict.find_summary(store, recipe.run_id) == said
     assert len(folder(store, "runs")) == 1
 
 
@@ -93,7 +95,7 @@ def test_verdict_of_packed_run_leaves_packed_files_unchanged(tmp_path: Path) -> 
     for run_id in ("run-a", "run-b"):
         store.write(run_id, rows(run_id, "x"))
     with store.files.lock():
-        packing.pack(store.files, pack_at=1, keep_loose=0)
+        compaction.compact(store.files, pack_at=1, keep_loose=0)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
     store.keep_verdict("run-a", "{}")
     assert {path: path.read_bytes() for path in before} == before

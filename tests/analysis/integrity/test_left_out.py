@@ -12,14 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis import database, packing
-from analysis.errors import BadInput, Unfit
-from analysis.integrity.left_out import SHOWN, LeftOut, sentences
-from analysis.inventory import CHILDREN, FILES
-from analysis.schema import SCHEMA_VERSION
-from analysis.store import Store
-from analysis.tables import digest, named, parquet
-from analysis.view_statements import VIEWS
+from analysis.errors import BadInput, Unsupported
+from analysis.sql import database
+from analysis.sql.view_statements import VIEWS
+from analysis.store import compaction
+from analysis.store.inventory import CHILDREN, FILES
+from analysis.store.left_out import SHOWN, LeftOut, sentences
+from analysis.store.parquet import content_digest, file_name, to_parquet
+from analysis.store.schema import SCHEMA_VERSION
+from analysis.store.store import Store
 from tests.analysis.integrity.damage import (
     DAMAGES,
     RUNS,
@@ -99,7 +100,7 @@ def test_run_with_lost_row_is_named_and_its_files_are_kept(tmp_path: Path) -> No
     assert one.run_id == "run-b"
     assert one.reason == "is there, but no row of runs/ names it"
     with store.files.lock():
-        assert packing.pack(store.files, pack_at=1, keep_loose=0) == 2
+        assert compaction.compact(store.files, pack_at=1, keep_loose=0) == 2
     assert {path: path.read_bytes() for path in kept} == kept
     assert [one.run_id for one in left_out(store)] == ["run-b"]
 
@@ -133,10 +134,10 @@ def test_newer_schema_version_is_excluded_and_never_replaced(tmp_path: Path) -> 
     )
     assert one.remedy.startswith("Use that to read it")
     assert shown(store) == OTHERS | {"run-b": ("x", None)}
-    with pytest.raises(Unfit, match=r"can't write the run run-new .* a newer version of this program wrote it"):
+    with pytest.raises(Unsupported, match=r"can't write the run run-new .* a newer version of this program wrote it"):
         store.write("run-new", rows("run-new", "y"))
     with store.files.lock():
-        assert packing.pack(store.files, pack_at=1, keep_loose=0) == 3
+        assert compaction.compact(store.files, pack_at=1, keep_loose=0) == 3
     assert file_of(store, "runs", "run-new").exists()
 
 
@@ -155,9 +156,9 @@ def test_row_naming_a_file_outside_the_store_is_excluded(odd: str, tmp_path: Pat
     path = file_of(store, "runs", "run-b")
     row = pq.ParquetFile(path).read()
     place = row.column_names.index(FILES)
-    content = parquet([row.set_column(place, row.schema.field(place), pa.array([[odd]], pa.list_(pa.string())))])
+    content = to_parquet([row.set_column(place, row.schema.field(place), pa.array([[odd]], pa.list_(pa.string())))])
     path.unlink()
-    store.files.put(named("runs", "run-b", digest(content)), content)
+    store.files.put(file_name("runs", "run-b", content_digest(content)), content)
     (one,) = left_out(store)
     assert one.run_id == "run-b"
     assert "can't be one of the store" in one.reason
@@ -192,14 +193,14 @@ def test_runs_files_with_old_digest_are_read_and_checked(tmp_path: Path) -> None
         path = file_of(store, "runs", run_id)
         row = pq.ParquetFile(path).read().replace_schema_metadata()
         plain = row.drop_columns([FILES, "store_written_at"])
-        name = named("runs", run_id, digest(parquet([plain]), *row[FILES].to_pylist()[0]))
+        name = file_name("runs", run_id, content_digest(to_parquet([plain]), *row[FILES].to_pylist()[0]))
         path.unlink()
-        store.files.put(name, parquet([row]))
+        store.files.put(name, to_parquet([row]))
     assert shown(store) == OTHERS | {"run-b": ("x", None)}
     path = file_of(store, "runs", "run-b")
     row = pq.ParquetFile(path).read()
     place = row.column_names.index("environment")
-    path.write_bytes(parquet([row.set_column(place, row.schema.field(place), pa.array(["prod"]))]))
+    path.write_bytes(to_parquet([row.set_column(place, row.schema.field(place), pa.array(["prod"]))]))
     assert [one.run_id for one in left_out(store)] == ["run-b"]
 
 
@@ -209,7 +210,7 @@ def test_samples_digest_is_checked_when_samples_are_queried(tmp_path: Path) -> N
     table = pq.ParquetFile(path).read()
     place = table.column_names.index("bps")
     bits = pa.array([-5.0] * table.num_rows)
-    path.write_bytes(parquet([table.set_column(place, table.schema.field(place), bits)]))
+    path.write_bytes(to_parquet([table.set_column(place, table.schema.field(place), bits)]))
     assert database.run_sql(store, "select min(bps) as least from samples")["least"].to_pylist() == [1e9]
     with database.connect(store, asking="select * from trials") as con:
         assert database.left_out(con) == []
@@ -237,7 +238,7 @@ def test_folder_without_read_permission_is_reported_as_such(public_path: Path, n
         store = filled(public_path / "results")
         for table in CHILDREN:
             Path(store.files.path(table)).chmod(0o000)
-    with pytest.raises(Unfit, match=r"can't read .*: permission is refused; choose another RESULTS") as caught:
+    with pytest.raises(Unsupported, match=r"can't read .*: permission is refused; choose another RESULTS") as caught:
         database.connect(store)
     assert "delete" not in str(caught.value)
     with _as_root():
@@ -268,7 +269,7 @@ def test_file_descriptor_limit_error_names_ulimit(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
-        with pytest.raises(Unfit, match=r"ulimit -n"):
+        with pytest.raises(Unsupported, match=r"ulimit -n"):
             store.inventory()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -278,7 +279,7 @@ def test_file_descriptor_limit_error_names_ulimit(tmp_path: Path) -> None:
 def test_excluded_run_is_not_reported_as_unknown(tmp_path: Path) -> None:
     store = filled(tmp_path)
     cut_short(file_of(store, "trials", "run-b"))
-    with pytest.raises(Unfit, match="Run run-b is left out"):
+    with pytest.raises(Unsupported, match="Run run-b is left out"):
         store.keep_verdict("run-b", "{}")
     with pytest.raises(BadInput, match="there is no run 'run-x'"):
         store.keep_verdict("run-x", "{}")

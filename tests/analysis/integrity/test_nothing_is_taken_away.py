@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis import packing
-from analysis.inventory import CHILDREN
+from analysis.store import compaction
+from analysis.store.inventory import CHILDREN
 from tests.analysis.integrity.damage import a_figure_changed, cut_short, file_of, filled
 from tests.analysis.stored import rows, shown
 
@@ -28,7 +28,7 @@ def test_sweep_removes_only_replaced_files(tmp_path: Path) -> None:
     young = root / "trials" / f"run-a.{'1' * 16}.parquet"
     young.write_bytes(b"x")
     with store.files.lock():
-        packing.pack(store.files, pack_at=1, keep_loose=0)
+        compaction.compact(store.files, pack_at=1, keep_loose=0)
     assert not replaced.exists()
     assert not half.exists()
     assert young.exists()
@@ -43,7 +43,7 @@ def test_sweep_keeps_files_of_damaged_runs(tmp_path: Path) -> None:
     os.utime(copy, (0, 0))
     cut_short(path)
     with store.files.lock():
-        assert packing.pack(store.files, pack_at=1, keep_loose=0) == 2
+        assert compaction.compact(store.files, pack_at=1, keep_loose=0) == 2
     assert copy.exists()
     assert path.exists()
 
@@ -55,7 +55,7 @@ def test_packing_keeps_unreadable_files(table: str, tmp_path: Path) -> None:
     a_figure_changed(path)
     before = {p: p.read_bytes() for t in ("runs", *CHILDREN) for p in [file_of(store, t, "run-b")]}
     with store.files.lock():
-        assert packing.pack(store.files, pack_at=1, keep_loose=0) == 2
+        assert compaction.compact(store.files, pack_at=1, keep_loose=0) == 2
     assert {p: p.read_bytes() for p in before} == before
     assert shown(store) == OTHERS
 
@@ -70,7 +70,7 @@ def test_repacking_keeps_files_of_runs_with_damaged_rows(tmp_path: Path) -> None
     store.write("run-d", rows("run-d", "x"))
     assert shown(store) == {"run-b": ("x", "{}"), "run-d": ("x", None)}
     with store.files.lock():
-        assert packing.pack(store.files, pack_at=1, keep_loose=0) == 2
+        assert compaction.compact(store.files, pack_at=1, keep_loose=0) == 2
     assert shown(store) == {"run-b": ("x", "{}"), "run-d": ("x", None)}
     row.write_bytes(whole)
     assert shown(store) == OTHERS | {"run-b": ("x", "{}"), "run-d": ("x", None)}

@@ -12,8 +12,8 @@ from typing import Literal
 
 from kubernetes.client import Configuration
 
-from steps.cluster.kube.client import Client
-from steps.cluster.kube.faults import NOT_FOUND, refused
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.errors import NOT_FOUND, refused
 from tests.steps.kube.fake_answers import Answer
 from tests.steps.kube.fake_store import Store
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from steps.cluster.kube.permissions import CALICO_GROUPS, CRD_GROUP
+from steps.cluster.kube.api.permissions import CALICO_GROUPS, CRD_GROUP
 from tests.steps.kube.fake_store import Store
 
 Object = dict[str, Any]

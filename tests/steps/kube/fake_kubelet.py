@@ -108,7 +108,7 @@ def told(
     `since`: when it began to try them; as long ago as it was made if empty.
     """
     command = pod["spec"]["containers"][0].get("command") or []
-    if "steps.cluster.kube.look" not in command:
+    if "steps.cluster.kube.probe.node_probe" not in command:
         return None
     spec = json.loads(command[-1])
     at = now.isoformat()

@@ -9,9 +9,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from steps.cluster.kube import felix
-from steps.cluster.kube.probe.report import Answer, Host
-from steps.cluster.kube.signs import Observation
+from steps.cluster.kube.calico import felix_log
+from steps.cluster.kube.calico.signs import Observation
+from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 
 _HERE = Path(__file__).parent / "recorded"
 _TABLE: dict[str, Any] = json.loads((_HERE / "switches.json").read_text())
@@ -39,7 +39,7 @@ class Switch:
         """Of the last line of any log."""
         return max(stamp(lines[-1]) for lines in self.logs.values())
 
-    def seen(self, node: str, now: datetime, host: Host | None = None) -> Observation:
+    def seen(self, node: str, now: datetime, host: HostProbe | None = None) -> Observation:
         """What one look at that moment had found; the connections as the recording's probes had them."""
         lines = self.logs[node][: bisect_right(self.logs[node], now, key=stamp)]
         return Observation(node, felix=_read(lines), host=host, answers=self.answers(node, now))
@@ -47,7 +47,7 @@ class Switch:
     def look(self, now: datetime) -> list[Observation]:
         return [self.seen(node, now) for node in NODES]
 
-    def answers(self, node: str, now: datetime) -> tuple[Answer, ...]:
+    def answers(self, node: str, now: datetime) -> tuple[ServiceProbe, ...]:
         found = []
         for path, (whose, target) in _TABLE["probes"].items():
             if whose != node:
@@ -64,13 +64,13 @@ class Switch:
                     break
                 ok_at = at - timedelta(seconds=_GIVES_UP_S)
             last = failed[-1] if failed else (None, None)
-            found.append(Answer(whose, target, ok_at, last[0], last[1]))
+            found.append(ServiceProbe(whose, target, ok_at, last[0], last[1]))
         return tuple(found)
 
 
 @lru_cache(maxsize=4096)
-def _read(lines: tuple[bytes, ...]) -> felix.Reading:
-    return felix.read(b"\n".join(lines))
+def _read(lines: tuple[bytes, ...]) -> felix_log.FelixLog:
+    return felix_log.read_felix_log(b"\n".join(lines))
 
 
 @cache

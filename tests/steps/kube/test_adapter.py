@@ -2,27 +2,29 @@
 
 import pytest
 
-from analysis.errors import BadInput, Problem, Unfit
+from analysis.errors import BadInput, Problem, Unsupported
 from steps.catalogue.options import Settings
-from steps.cluster import connect
-from steps.cluster.kube import pods
-from steps.cluster.kube.adapter import Kube
-from steps.cluster.kube.crew import Crew
-from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
-from steps.model import Sign, Visit
-from steps.settings import choose
+from steps.cluster import connect_cluster
+from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
+from steps.cluster.kube.workloads import manifests
+from steps.cluster.kube.workloads.workload import Workload
+from steps.domain import Sign, Visit
+from steps.settings.settings import choose_settings
 from tests.steps.builders import trial
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
-from workflows import cluster_verbs
+from workflows.cli import cluster
 
 RUN = {"ARGO_WORKFLOW_NAME": "run-1"}
 
 
-def kube(calico: Calico, variables: dict[str, str] | None = None, said: list[str] | None = None) -> Kube:
+def kube(calico: Calico, variables: dict[str, str] | None = None, said: list[str] | None = None) -> KubernetesCluster:
     client, _transport = direct_client(calico.store)
     say = said.append if said is not None else lambda _sentence: None
-    return Kube("prod", client=client, variables=variables or {}, say=say, sleep=calico.store.advance, gate_s=0)
+    return KubernetesCluster(
+        "prod", client=client, variables=variables or {}, say=say, sleep=calico.store.advance, gate_s=0
+    )
 
 
 def visit(dataplane: str) -> Visit:
@@ -30,7 +32,7 @@ def visit(dataplane: str) -> Visit:
 
 
 def settings(dataplane: str = "ebpf") -> Settings:
-    return choose(profile="smoke", dataplanes=dataplane, environment="prod", seed_source=lambda: 1)
+    return choose_settings(profile="smoke", dataplanes=dataplane, environment="prod", seed_source=lambda: 1)
 
 
 def work(calico: Calico, name: str, phase: str = "Running") -> None:
@@ -76,7 +78,9 @@ def test_retreat_from_an_unproven_dataplane(reason: str | None) -> None:
     if reason is None:
         assert who.configure(visit("ebpf-dsr"), settings())
     else:
-        with pytest.raises(Unfit, match="ebpf-dsr was tried earlier in this run and can't be had here: node-b: Felix"):
+        with pytest.raises(
+            Unsupported, match="ebpf-dsr was tried earlier in this run and can't be had here: node-b: Felix"
+        ):
             who.configure(visit("ebpf-dsr"), settings())
     assert len(who.left()) == 1
     assert kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"}).left() == []
@@ -107,20 +111,22 @@ def test_active_run_keeps_its_lock_and_pods() -> None:
     work(calico, "run-1")
     kube(calico, RUN).configure(visit("ebpf"), settings())
     client, _transport = direct_client(calico.store)
-    container = pods.Container("server", ("true",))
-    Crew(client, pods.TRIALS).man([pods.pod("server", pods.TRIALS, "server", "node-a", [container], "image:1")])
+    container = manifests.Container("server", ("true",))
+    Workload(client, manifests.TRIALS).ensure_pods(
+        [manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "image:1")]
+    )
     other = kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"})
     assert other.restore() == []
-    with pytest.raises(Unfit, match="at work: stop it first"):
+    with pytest.raises(Unsupported, match="at work: stop it first"):
         kube(calico).restore_for_person()
-    assert Crew(client, pods.TRIALS).pods()
+    assert Workload(client, manifests.TRIALS).pods()
     (found,) = [f for f in other.preflight(settings()) if f.severity == "stop" and "held" in f.reason]
     assert "workflow bench/run-1" in found.reason
     work(calico, "run-1", "Failed")
     (found,) = [f for f in other.preflight(settings()) if "left it" in f.reason]
     assert "restore --environment prod" in str(found.remedy)
     assert other.restore()
-    assert not Crew(client, pods.TRIALS).pods()
+    assert not Workload(client, manifests.TRIALS).pods()
 
 
 def test_restore_goes_by_the_lock_alone_and_changes_nothing_without_one() -> None:
@@ -142,8 +148,8 @@ def test_the_visit_that_a_stop_cut_short_is_known_by_the_lock_and_the_pods_of_it
     who.configure(going.model_copy(update={"trials": (trial(),)}), settings())
     assert who.unfinished() is None, "no trial can have been measured"
     client, _transport = direct_client(calico.store)
-    crew, container = Crew(client, pods.TRIALS), pods.Container("server", ("true",))
-    crew.man([pods.pod("server", pods.TRIALS, "server", "node-a", [container], "image:1")])
+    workload, container = Workload(client, manifests.TRIALS), manifests.Container("server", ("true",))
+    workload.ensure_pods([manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "image:1")])
     assert kube(calico, RUN).unfinished() == going
     assert kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"}).unfinished() is None, "it is another run's"
     who.configure(visit("iptables"), settings())
@@ -172,8 +178,8 @@ def test_snapshot_of_a_newer_version_is_refused() -> None:
 
 def test_any_environment_other_than_lab_is_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nonexistent")
-    with pytest.raises(Unfit, match="environment 'prod': there is no way to a cluster"):
-        connect("prod")
+    with pytest.raises(Unsupported, match="environment 'prod': there is no way to a cluster"):
+        connect_cluster("prod")
 
 
 def test_user_configures_with_dry_run_and_restores(
@@ -181,20 +187,20 @@ def test_user_configures_with_dry_run_and_restores(
 ) -> None:
     calico = Calico()
     before = calico.settings()
-    monkeypatch.setattr(cluster_verbs, "Kube", lambda _environment, **_: kube(calico))
-    assert cluster_verbs.configure("prod", "ebpf", dry_run=True) == 0
+    monkeypatch.setattr(cluster, "KubernetesCluster", lambda _environment, **_: kube(calico))
+    assert cluster.configure("prod", "ebpf", dry_run=True) == 0
     planned = capsys.readouterr().out
     assert calico.settings() == before
-    assert cluster_verbs.configure("prod", "ebpf") == 0
+    assert cluster.configure("prod", "ebpf") == 0
     done = capsys.readouterr().out
     assert {line for line in done.splitlines() if line.startswith("kubectl")} <= set(planned.splitlines())
-    assert cluster_verbs.configure("prod", "ebpf") == 0
+    assert cluster.configure("prod", "ebpf") == 0
     assert "Nothing to change" in capsys.readouterr().out
-    assert cluster_verbs.restore("prod", dry_run=True) == 0
+    assert cluster.restore("prod", dry_run=True) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("kubectl patch felixconfigurations.crd.projectcalico.org default --type merge")
     assert lines[-1] == "kubectl -n kube-system delete configmap dataplane-benchmark"
-    assert cluster_verbs.restore("prod") == 0
+    assert cluster.restore("prod") == 0
     assert calico.settings() == before
 
 
@@ -208,14 +214,14 @@ def test_user_configures_with_dry_run_and_restores(
 )
 def test_bad_input_is_a_problem(environment: str, dataplane: str, words: str) -> None:
     with pytest.raises(BadInput, match=words):
-        cluster_verbs.configure(environment, dataplane)
+        cluster.configure(environment, dataplane)
 
 
 def test_readiness_is_checked_only_with_probe_pods() -> None:
     calico = Calico()
     said: list[str] = []
     client, _transport = direct_client(calico.store)
-    who = Kube("prod", client=client, variables=RUN, say=said.append, sleep=calico.store.advance)
+    who = KubernetesCluster("prod", client=client, variables=RUN, say=said.append, sleep=calico.store.advance)
     who.configure(visit("ebpf"), settings())
     who.restore()
     assert any("whether iptables works again was not looked at" in sentence for sentence in said)
@@ -244,6 +250,6 @@ def test_a_settle_that_retry_begins_again_goes_on_where_no_switch_is_missing(
         looked.append(dataplane)
         return []
 
-    monkeypatch.setattr("steps.cluster.kube.observe.observe", look)
+    monkeypatch.setattr("steps.cluster.kube.calico.observe.observe", look)
     assert who.observe(visit(dataplane), "before") == []
     assert looked == [dataplane]

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube import prepare
+from steps.cluster.kube import trial_servers
 from steps.cluster.kube.workloads import admission
-from steps.model import Finding
+from steps.domain import Finding
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import NAMESPACE
@@ -22,7 +22,7 @@ RUN = {**WITH_IMAGE, "ARGO_WORKFLOW_NAME": "run-1"}
 def findings(bench: Bench, *, services: int = 0) -> list[Finding]:
     bench.kubelet.says = lambda pod: fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
     asked = settings("pod-to-pod", services=services)
-    return prepare.findings(bench.client, bench.standing, MEASURED, asked, variables=RUN)
+    return trial_servers.findings(bench.client, bench.standing, MEASURED, asked, variables=RUN)
 
 
 def containers(body: Any) -> list[Object]:  # noqa: ANN401 - JSON

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube import configure
-from steps.cluster.kube.discover import Facts
-from steps.model import Finding
+from steps.cluster.kube.calico import switch as configure
+from steps.cluster.kube.calico.facts import Facts
+from steps.domain import Finding
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.test_preflight import findings
@@ -43,7 +43,7 @@ def skipped(calico: Calico, accepted: frozenset[str] = frozenset()) -> list[Find
 
 def facts(calico: Calico) -> Facts:
     client, _transport = direct_client(calico.store)
-    return configure.stand(client, to_switch=True).facts
+    return configure.read_state(client, to_switch=True).facts
 
 
 def key_of_config_map(calico: Calico) -> None:

@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube import observe, pods, prepare, reach
-from steps.cluster.kube.adapter import Kube
-from steps.cluster.kube.crew import AlteredError, Crew
-from steps.cluster.kube.pods import Container
-from steps.cluster.kube.workloads import comparison, mesh, step_pods
-from steps.model import Visit
-from steps.proof import weigh
+from steps.cluster.kube import trial_servers
+from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.calico import observe
+from steps.cluster.kube.workloads import comparison, connectivity, manifests, mesh, step_pods
+from steps.cluster.kube.workloads.manifests import Container
+from steps.cluster.kube.workloads.workload import AlteredError, Workload
+from steps.domain import Visit
+from steps.proof.evaluate import evaluate
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.test_prepare import MEASURED, PLACES, WITH_IMAGE, Bench, every_pod, said, settings
-from workflows import benchmark
+from workflows.template import benchmark
 
 Object = dict[str, Any]
 Alter = Callable[[Object], object]
@@ -83,8 +84,8 @@ HARMLESS: list[Alter] = [
 
 
 def manifest() -> Object:
-    program = Container("program", ("python", "-m", "steps.connect", "serve", "5202"))
-    return pods.pod("server", "trials", "server", "node-a", [program], "registry.example/steps:1")
+    program = Container("program", ("python", "-m", "steps.tools.connect_probe", "serve", "5202"))
+    return manifests.pod("server", "trials", "server", "node-a", [program], "registry.example/steps:1")
 
 
 def running(alter: Alter) -> Object:
@@ -118,12 +119,12 @@ def step_pod(alter: Alter = lambda _pod: None, name: str = "run-1-measure-1", **
 
 @pytest.mark.parametrize(("alter", "words"), OURS)
 def test_alteration_of_a_trial_pod_is_named(alter: Alter, words: str) -> None:
-    assert words in "; ".join(comparison.differences(running(alter), manifest()))
+    assert words in "; ".join(comparison.pod_differences(running(alter), manifest()))
 
 
 @pytest.mark.parametrize("alter", HARMLESS)
 def test_harmless_pod_alteration_is_accepted(alter: Alter) -> None:
-    assert comparison.differences(running(alter), manifest()) == []
+    assert comparison.pod_differences(running(alter), manifest()) == []
 
 
 @pytest.mark.parametrize(("alter", "words"), ALTERED)
@@ -146,7 +147,7 @@ def test_argo_pod_without_alteration_is_accepted(spec: Object) -> None:
 
 
 def test_every_pod_has_annotations_against_sidecar_injection() -> None:
-    spec = benchmark.build().to_dict()["spec"]
+    spec = benchmark.build_template().to_dict()["spec"]
     for where in (*(pod["metadata"] for pod in every_pod()), spec["podMetadata"]):
         assert mesh.OPT_OUT_LABELS.items() <= where["labels"].items()
         assert mesh.OPT_OUT_ANNOTATIONS.items() <= where["annotations"].items()
@@ -166,15 +167,17 @@ def test_unready_pod_error_names_the_injected_container() -> None:
     bench.kubelet.admits = sidecar
     bench.kubelet.refuses = lambda _pod: "ImagePullBackOff"
     with pytest.raises(AlteredError, match="container istio-proxy"):
-        Crew(bench.client, "trials").man(prepare.manifests((), PLACES, "image:1"), 0.1)
+        Workload(bench.client, "trials").ensure_pods(trial_servers.manifests((), PLACES, "image:1"), 0.1)
 
 
 def test_preflight_stops_on_pod_alterations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reach, "CHECK_S", 0.05)
+    monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
     bench = Bench()
     said(bench)
     bench.kubelet.admits = sidecar
-    (found,) = prepare.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
+    (found,) = trial_servers.findings(
+        bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE
+    )
     assert (found.severity, found.subject) == ("stop", "pods")
     assert "container istio-proxy" in found.reason
     assert "kubectl get namespace bench --show-labels" in (found.remedy or "")
@@ -182,36 +185,38 @@ def test_preflight_stops_on_pod_alterations(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_preflight_and_prepare_check_step_pods(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reach, "CHECK_S", 0.05)
+    monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
     bench = Bench()
     said(bench)
     others = step_pod(sidecar, "other-run")
     others["metadata"]["labels"]["workflows.argoproj.io/workflow"] = "run-2"
     bench.store.put("", "pods", others)
     asked = settings("pod-to-pod")
-    assert prepare.findings(bench.client, bench.standing, MEASURED, asked, variables=RUN) == []
+    assert trial_servers.findings(bench.client, bench.standing, MEASURED, asked, variables=RUN) == []
     bench.store.put("", "pods", step_pod(native_sidecar, "run-1-preflight-7"))
-    (found,) = prepare.findings(bench.client, bench.standing, MEASURED, asked, variables=RUN)
+    (found,) = trial_servers.findings(bench.client, bench.standing, MEASURED, asked, variables=RUN)
     assert (found.severity, found.subject) == ("stop", "pods")
     assert "the step's pod run-1-preflight-7 is not as Argo makes it: it has a sidecar istio-proxy" in found.reason
     visit = Visit(visit=1, round=1, dataplane="iptables", trials=())
     with pytest.raises(AlteredError, match="run-1-preflight-7"):
-        prepare.prepare(bench.client, bench.standing, MEASURED, visit, asked, variables=RUN)
+        trial_servers.prepare(bench.client, bench.standing, MEASURED, visit, asked, variables=RUN)
 
 
 def test_altered_client_pod_voids_its_visit() -> None:
     bench = Bench()
     client, _transport = direct_client(bench.store)
-    who = Kube("prod", client=client, variables=RUN, say=lambda _s: None, gate_s=0)
+    who = KubernetesCluster("prod", client=client, variables=RUN, say=lambda _s: None, gate_s=0)
     visit = Visit(visit=1, round=1, dataplane="as-is", trials=())
     bench.store.put("", "pods", step_pod(name="run-1-measure-1"))
-    assert weigh(who.observe(visit, "after"), "as-is", MEASURED).state == "proven"
+    assert evaluate(who.observe(visit, "after"), "as-is", MEASURED).state == "proven"
     bench.store.put("", "pods", step_pod(sidecar, "run-1-measure-2"))
-    found = weigh(who.observe(visit, "after"), "as-is", MEASURED)
+    found = evaluate(who.observe(visit, "after"), "as-is", MEASURED)
     assert found.state == "disproven"
     assert "run-1-measure-2 is not as Argo makes it: it has a container istio-proxy" in str(found.reason)
     assert (
-        weigh(observe.observe(client, bench.standing, MEASURED, visit, "after", variables={}), "as-is", MEASURED).state
+        evaluate(
+            observe.observe(client, bench.standing, MEASURED, visit, "after", variables={}), "as-is", MEASURED
+        ).state
         == "proven"
     )
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import urllib3
 
-from steps.cluster.kube.connect import way_to
-from steps.cluster.kube.transport import Transport
+from steps.cluster.kube.api.connect import find_access
+from steps.cluster.kube.api.transport import Transport
 from tests.steps.kube.fake_api import NAMESPACE, Api
 from tests.steps.kube.fake_store import Store
 
@@ -122,7 +122,7 @@ def fake() -> Iterator[Api]:
 def real() -> Iterator[Server]:
     if not CONTEXT:
         pytest.skip("no real API server: set KUBECONFIG, and BENCHMARK_TEST_API to the context of one with Argo")
-    way = way_to(CONTEXT, os.environ)
+    way = find_access(CONTEXT, os.environ)
     transport = Transport(way.configuration, CONTEXT, 30.0, login=way.login)
     namespace = f"contract-{secrets.token_hex(4)}"
     impersonating = {"Impersonate-User": "contract-nobody"}

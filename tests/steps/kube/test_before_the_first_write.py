@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from analysis.errors import Problem, Unfit
-from steps.cluster.kube import configure, preflight
-from steps.cluster.kube.adapter import Kube
-from steps.cluster.kube.permissions import V3_GROUP
-from steps.cluster.kube.state import Owner
-from steps.settings import choose
+from analysis.errors import Problem, Unsupported
+from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.api.permissions import V3_GROUP
+from steps.cluster.kube.calico import preflight
+from steps.cluster.kube.calico import switch as configure
+from steps.cluster.kube.lock import LockOwner
+from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
@@ -27,7 +28,7 @@ MAKES: dict[str, Make] = {
 DATAPLANES = ("nftables", "ebpf", "ebpf-dsr")
 
 
-def refused(calico: Calico, dataplane: str, owner: Owner = ME) -> str:
+def refused(calico: Calico, dataplane: str, owner: LockOwner = ME) -> str:
     """What configure says; it must have written nothing."""
     client, transport = direct_client(calico.store)
     before = calico.settings()
@@ -176,8 +177,10 @@ def test_preflight_dry_runs_writes_and_skips_failing_dataplanes() -> None:
     )
     before = calico.settings()
     client, transport = direct_client(calico.store)
-    who = Kube("prod", client=client, variables={}, say=quiet)
-    found = who.preflight(choose(profile="smoke", dataplanes="iptables,nftables,ebpf,ebpf-dsr", environment="prod"))
+    who = KubernetesCluster("prod", client=client, variables={}, say=quiet)
+    found = who.preflight(
+        choose_settings(profile="smoke", dataplanes="iptables,nftables,ebpf,ebpf-dsr", environment="prod")
+    )
     left_out = {each.subject for each in found if each.severity == "skip" and "felix is frozen" in each.reason}
     assert left_out == {"ebpf", "ebpf-dsr"}
     assert all(each.remedy for each in found if each.severity != "warn")
@@ -188,7 +191,7 @@ def test_preflight_dry_runs_writes_and_skips_failing_dataplanes() -> None:
 def test_preflight_of_a_cluster_without_a_felix_configuration() -> None:
     calico = without_felix(Calico())
     client, _transport = direct_client(calico.store)
-    standing = configure.stand(client, to_switch=True)
+    standing = configure.read_state(client, to_switch=True)
     found = preflight.rehearsed(client, standing, ["iptables", "nftables", "ebpf", "as-is"], None)
     assert [(each.severity, each.subject) for each in found] == [("skip", "ebpf")]
     assert "is not there" in found[0].reason
@@ -196,11 +199,11 @@ def test_preflight_of_a_cluster_without_a_felix_configuration() -> None:
 
 @pytest.mark.parametrize("dataplane", ["iptables", *DATAPLANES])
 def test_ipvs_mode_error_of_configure(dataplane: str) -> None:
-    assert "IPVS" in refused(Calico(mode="ipvs"), dataplane, Owner(None, None, "ada@desk"))
+    assert "IPVS" in refused(Calico(mode="ipvs"), dataplane, LockOwner(None, None, "ada@desk"))
 
 
 def test_refused_write_is_impossible_and_not_retried() -> None:
     calico = without_felix(Calico())
     client, _transport = direct_client(calico.store)
-    with pytest.raises(Unfit):
+    with pytest.raises(Unsupported):
         configure.configure(client, ME, "ebpf", "", quiet, calico.store.advance)

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from urllib3.exceptions import DecodeError, HTTPError, IncompleteRead, ProtocolError
 
-from analysis.errors import BadInput, Unfit
-from steps.cluster.kube import connect
-from steps.cluster.kube.client import STRATEGIC
-from steps.cluster.kube.faults import ApiError, ConflictError, DeniedError, TransientError, unreachable
-from steps.cluster.kube.permissions import (
+from analysis.errors import BadInput, Unsupported
+from steps.cluster.kube.api import connect
+from steps.cluster.kube.api.client import STRATEGIC
+from steps.cluster.kube.api.errors import ApiError, ConflictError, DeniedError, TransientError, unreachable
+from steps.cluster.kube.api.permissions import (
     BENCHMARK,
     CONFIGMAPS,
     DAEMONSETS,
@@ -252,11 +252,11 @@ def test_unknown_environment_name_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_kubeconfig_is_a_problem(tmp_path: Path) -> None:
-    with pytest.raises(Unfit, match="there is no way to a cluster"):
+    with pytest.raises(Unsupported, match="there is no way to a cluster"):
         connect.connect("prod", {"KUBECONFIG": str(tmp_path / "none")})
     broken = tmp_path / "broken"
     broken.write_text("{")
-    with pytest.raises(Unfit, match=r"the kubeconfig .* can't be read"):
+    with pytest.raises(Unsupported, match=r"the kubeconfig .* can't be read"):
         connect.connect("prod", {"KUBECONFIG": str(broken)})
 
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from analysis.errors import Problem
-from steps.cluster.kube import kube_proxy, restore
+from steps.cluster.kube.calico import kube_proxy, restore
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
 from tests.steps.kube.test_switch import put_back, switch

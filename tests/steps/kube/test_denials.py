@@ -6,11 +6,11 @@ import pytest
 
 from analysis.errors import Problem
 from steps.cluster.kube.api.denials import DENIALS
-from steps.cluster.kube.api.identity import Login
-from steps.cluster.kube.faults import ApiError, DeniedError, TransientError, refused
+from steps.cluster.kube.api.errors import ApiError, DeniedError, TransientError, refused
+from steps.cluster.kube.api.identity import Identity
 
 PATH = "/api/v1/namespaces/bench/pods"
-LOGIN = Login("user 'me' of the kubeconfig /home/me/.kube/config", "run `aws eks get-token` by hand to see as whom")
+LOGIN = Identity("user 'me' of the kubeconfig /home/me/.kube/config", "run `aws eks get-token` by hand to see as whom")
 
 MESSAGES = {
     "RBAC": (

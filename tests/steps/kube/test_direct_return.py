@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube import direct_return, prepare, reach
-from steps.model import Finding
-from steps.settings import choose
+from steps.cluster.kube import trial_servers
+from steps.cluster.kube.calico import direct_return
+from steps.cluster.kube.workloads import connectivity
+from steps.domain import Finding
+from steps.settings.settings import choose_settings
 from tests.steps.kube.test_preflight import add_env, add_felix
 from tests.steps.kube.test_prepare import MEASURED, WITH_IMAGE, Bench, said
 
@@ -17,10 +19,10 @@ BOTH = "external-to-nodeport,pod-to-pod"
 def findings(
     monkeypatch: pytest.MonkeyPatch, bench: Bench, *, dataplanes: str = "ebpf-dsr", topologies: str = ONLY
 ) -> list[Finding]:
-    monkeypatch.setattr(reach, "CHECK_S", 0.05)
+    monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
     said(bench)
-    settings = choose(profile="smoke", dataplanes=dataplanes, topologies=topologies, environment="prod")
-    return prepare.findings(bench.client, bench.standing, MEASURED, settings, variables=WITH_IMAGE)
+    settings = choose_settings(profile="smoke", dataplanes=dataplanes, topologies=topologies, environment="prod")
+    return trial_servers.findings(bench.client, bench.standing, MEASURED, settings, variables=WITH_IMAGE)
 
 
 @pytest.mark.parametrize("cidrs", [["0.0.0.0/0"], ["192.0.2.0/24", "10.250.0.50/32"], ["no cidr", "10.250.0.0/16"]])

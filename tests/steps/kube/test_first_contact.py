@@ -14,11 +14,11 @@ import pytest
 import urllib3
 from kubernetes.client import Configuration
 
-from analysis.errors import Unfit
-from steps.cluster.kube import transport as transports
+from analysis.errors import Unsupported
+from steps.cluster.kube.api import transport as transports
 from steps.cluster.kube.api import waiting
-from steps.cluster.kube.faults import TransientError
-from steps.cluster.kube.transport import Transport
+from steps.cluster.kube.api.errors import TransientError
+from steps.cluster.kube.api.transport import Transport
 from tests.steps.kube.kubeconfigs import certificate
 
 AT_ONCE_S = 5.0
@@ -106,7 +106,7 @@ def test_first_call_to_a_refused_port_fails_at_once(closed: int, kind: str, monk
     name = "127.0.0.1" if kind == "refused" else "no-such-name.invalid"
     call, said = calling(f"https://{name}:{closed}")
     began = time.monotonic()
-    with pytest.raises(Unfit, match=f"Its address is https://{name}:{closed}: is that right, is the cluster up"):
+    with pytest.raises(Unsupported, match=f"Its address is https://{name}:{closed}: is that right, is the cluster up"):
         call()
     assert time.monotonic() - began < AT_ONCE_S
     assert said == []
@@ -170,7 +170,7 @@ def test_tls_version_mismatch_is_a_problem_at_once(tmp_path: Path, kind: str) ->
     with served(tls=None if kind == "plain" else files) as server:
         url = f"https://127.0.0.1:{server.server_port}"
         call, said = calling(url, at_prompt=False, ca=files[0] if kind == "another's name" else None)
-        with pytest.raises(Unfit) as caught:
+        with pytest.raises(Unsupported) as caught:
             call()
     expected = {
         "plain": "can't agree on TLS",

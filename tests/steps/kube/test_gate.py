@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps import proof
-from steps.cluster.kube import felix, gate
-from steps.cluster.kube.felix import Mark, Process, Reading
-from steps.cluster.kube.probe.report import Answer, Host
-from steps.cluster.kube.signs import KNOWN, Observation
-from steps.settle import Judgement, Never, NotYet, Settled
+from steps.cluster.kube.calico import felix_log, readiness
+from steps.cluster.kube.calico.felix_log import FelixLog, FelixProcess, LogPosition
+from steps.cluster.kube.calico.signs import KNOWN, Observation
+from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
+from steps.proof import evaluate
+from steps.proof.wait import Impossible, Judgement, Pending, Proven
 from tests.steps.kube.recordings import NAMES, NODES, Switch, moment, shifted, stamp, switch
 
 FALLBACK = "08-node-b-kernel-too-old-falls-back"
@@ -26,7 +26,7 @@ Lines = tuple[bytes, ...]
 
 
 def judge(recorded: Switch, now: datetime, asked: str | None = None, **options: Any) -> Judgement:  # noqa: ANN401
-    return gate.judge_switch(
+    return readiness.judge_switch(
         recorded.look(now), asked or recorded.asked, now, changed_at=recorded.changed_at, **options
     )
 
@@ -38,8 +38,8 @@ def moments(recorded: Switch, beyond_s: float = 60.0, step_s: float = 0.5) -> It
         now += timedelta(seconds=step_s)
 
 
-def currents(recorded: Switch) -> list[Process]:
-    found = [felix.read(b"\n".join(recorded.logs[node])).current for node in NODES]
+def currents(recorded: Switch) -> list[FelixProcess]:
+    found = [felix_log.read_felix_log(b"\n".join(recorded.logs[node])).current for node in NODES]
     return [current for current in found if current is not None]
 
 
@@ -53,31 +53,31 @@ def over_at(recorded: Switch) -> datetime:
 def test_recorded_switch_is_pending_until_proven(name: str) -> None:
     recorded = switch(name)
     over = over_at(recorded)
-    settled = [now for now in moments(recorded) if isinstance(judge(recorded, now), Settled)]
-    assert settled[0] >= over + timedelta(seconds=gate.STABLE_S)
-    assert settled[0] <= over + timedelta(seconds=gate.STABLE_S + 12)
-    assert not any(isinstance(judge(recorded, now), Never) for now in moments(recorded))
+    settled = [now for now in moments(recorded) if isinstance(judge(recorded, now), Proven)]
+    assert settled[0] >= over + timedelta(seconds=readiness.STABLE_S)
+    assert settled[0] <= over + timedelta(seconds=readiness.STABLE_S + 12)
+    assert not any(isinstance(judge(recorded, now), Impossible) for now in moments(recorded))
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("stable_s", [0.0, 10.0, gate.STABLE_S])
+@pytest.mark.parametrize("stable_s", [0.0, 10.0, readiness.STABLE_S])
 def test_readiness_never_proves_another_dataplane(name: str, stable_s: float) -> None:
     recorded = switch(name)
     for now in moments(recorded, step_s=2.0):
         for asked in set(KNOWN) - {recorded.asked}:
-            assert not isinstance(judge(recorded, now, asked, stable_s=stable_s, needs_answers=False), Settled)
+            assert not isinstance(judge(recorded, now, asked, stable_s=stable_s, needs_answers=False), Proven)
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_proof_names_dataplane_and_sign_of_each_node(name: str) -> None:
     recorded = switch(name)
-    now = recorded.last_at + timedelta(seconds=gate.STABLE_S)
+    now = recorded.last_at + timedelta(seconds=readiness.STABLE_S)
     judgement = judge(recorded, now)
-    assert isinstance(judgement, Settled)
+    assert isinstance(judgement, Proven)
     assert judgement.proof.observed == recorded.asked
-    found = gate.evidence(recorded.look(now), "before", now)
-    assert not gate.unsettled(recorded.look(now), now, nodes=NODES, changed_at=recorded.changed_at)
-    assert proof.weigh(found, recorded.asked, NODES).state == "proven"
+    found = readiness.evidence(recorded.look(now), "before", now)
+    assert not readiness.unsettled(recorded.look(now), now, nodes=NODES, changed_at=recorded.changed_at)
+    assert evaluate.evaluate(found, recorded.asked, NODES).state == "proven"
     for node in NODES:
         assert len([s for s in found if s.node == node and s.indicates is not None]) >= 3
 
@@ -88,12 +88,12 @@ def test_bpf_fallback_is_impossible_at_once() -> None:
     for now in moments(recorded):
         judgement = judge(recorded, now)
         if now >= fell:
-            assert isinstance(judgement, Never)
+            assert isinstance(judgement, Impossible)
             assert "node-b: Felix fell back" in judgement.reason
             assert "4.19.0-27" in judgement.reason
             assert judgement.proof.state != "proven"
         else:
-            assert isinstance(judgement, NotYet)
+            assert isinstance(judgement, Pending)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_bpf_fallback_is_found_without_its_log_lines(lost: bytes, *, looked: boo
     for after_s in (5.0, 30.0, 100.0):
         now = recorded.changed_at + timedelta(seconds=after_s)
         look = [recorded.seen(node, now, host(recorded, node, now) if looked else None) for node in NODES]
-        judgement = gate.judge_switch(look, "ebpf", now, changed_at=recorded.changed_at)
-        assert isinstance(judgement, Never), judgement
+        judgement = readiness.judge_switch(look, "ebpf", now, changed_at=recorded.changed_at)
+        assert isinstance(judgement, Impossible), judgement
         assert "node-b: Felix fell back" in judgement.reason
 
 
@@ -131,23 +131,23 @@ def test_other_log_lines_are_no_bpf_fallback(name: str) -> None:
 def test_bpf_fallback_on_an_unmeasured_node_counts() -> None:
     recorded = switch(FALLBACK)
     now = recorded.last_at
-    assert isinstance(judge(recorded, now, nodes=["node-a"]), Never)
+    assert isinstance(judge(recorded, now, nodes=["node-a"]), Impossible)
 
 
 def test_bpf_fallback_is_ignored_when_bpf_is_not_requested() -> None:
     recorded = switch(FALLBACK)
-    assert isinstance(judge(recorded, recorded.last_at, "iptables"), NotYet)
+    assert isinstance(judge(recorded, recorded.last_at, "iptables"), Pending)
 
 
 def test_missing_kube_proxy_rules_are_pending_and_name_the_node() -> None:
     recorded = switch(BROKEN)
-    assert not any(isinstance(judge(recorded, now), Settled) for now in moments(recorded))
+    assert not any(isinstance(judge(recorded, now), Proven) for now in moments(recorded))
     now = recorded.last_at + timedelta(seconds=5)
-    running = Host(at=now, interfaces=frozenset({"eth0"}), proxy_mode="iptables")
+    running = HostProbe(at=now, interfaces=frozenset({"eth0"}), proxy_mode="iptables")
     look = [recorded.seen(node, now, running) for node in NODES]
-    assert gate.without_rules(look, now) == ("node-b",)
-    judgement = gate.judge_switch(look, "iptables", now, changed_at=recorded.changed_at)
-    assert isinstance(judgement, NotYet)
+    assert readiness.nodes_without_rules(look, now) == ("node-b",)
+    judgement = readiness.judge_switch(look, "iptables", now, changed_at=recorded.changed_at)
+    assert isinstance(judgement, Pending)
     assert "node-b: ClusterIP from node-b does not answer (timed out)" in judgement.reason
     assert "node-a: " not in judgement.reason.replace("node-a: Felix", "")
 
@@ -155,32 +155,34 @@ def test_missing_kube_proxy_rules_are_pending_and_name_the_node() -> None:
 def test_kube_proxy_restart_waits_for_felix_and_kube_proxy() -> None:
     recorded = switch(BROKEN)
     now = recorded.last_at + timedelta(seconds=5)
-    absent = Host(at=now, interfaces=frozenset({"eth0"}))
-    assert gate.without_rules([recorded.seen(node, now, absent) for node in NODES], now) == ()
+    absent = HostProbe(at=now, interfaces=frozenset({"eth0"}))
+    assert readiness.nodes_without_rules([recorded.seen(node, now, absent) for node in NODES], now) == ()
     soon = recorded.changed_at + timedelta(seconds=8)
     running = replace(absent, at=soon, proxy_mode="iptables")
-    assert gate.without_rules([recorded.seen(node, soon, running) for node in NODES], soon) == ()
+    assert readiness.nodes_without_rules([recorded.seen(node, soon, running) for node in NODES], soon) == ()
 
 
 def test_node_after_bpf_fallback_needs_no_restart() -> None:
     recorded = switch(HALF_BROKEN)
-    now = recorded.changed_at + timedelta(seconds=gate.STABLE_S)
-    host = Host(at=now, interfaces=frozenset({"eth0", "vxlan.calico"}), vxlan_external=False, proxy_mode="iptables")
+    now = recorded.changed_at + timedelta(seconds=readiness.STABLE_S)
+    host = HostProbe(
+        at=now, interfaces=frozenset({"eth0", "vxlan.calico"}), vxlan_external=False, proxy_mode="iptables"
+    )
     look = [recorded.seen("node-b", now, host)]
-    judgement = gate.judge_switch(look, "iptables", now, changed_at=recorded.changed_at)
-    assert isinstance(judgement, Settled), judgement
+    judgement = readiness.judge_switch(look, "iptables", now, changed_at=recorded.changed_at)
+    assert isinstance(judgement, Proven), judgement
     sooner = now - timedelta(seconds=1)
     look = [recorded.seen("node-b", sooner, replace(host, at=sooner))]
-    assert isinstance(gate.judge_switch(look, "iptables", sooner, changed_at=recorded.changed_at), NotYet)
+    assert isinstance(readiness.judge_switch(look, "iptables", sooner, changed_at=recorded.changed_at), Pending)
 
 
 def test_felix_crash_after_the_first_update_restarts_the_wait() -> None:
     recorded = switch(CRASH)
     crash = max(stamp(line) for node in NODES for line in recorded.logs[node] if b"panic: " in line)
     judgement = judge(recorded, crash + timedelta(seconds=0.01), stable_s=0.0)
-    assert isinstance(judgement, NotYet)
+    assert isinstance(judgement, Pending)
     assert "Felix ended" in judgement.reason
-    assert isinstance(judge(recorded, crash + timedelta(seconds=20), stable_s=30.0), NotYet)
+    assert isinstance(judge(recorded, crash + timedelta(seconds=20), stable_s=30.0), Pending)
 
 
 # Any line may be missing, lines of one moment may come in any order, and older switches stand before.
@@ -190,29 +192,29 @@ def changed(recorded: Switch, change: Callable[[str, Lines], Lines]) -> Switch:
     return replace(recorded, logs={node: change(node, lines) for node, lines in recorded.logs.items()})
 
 
-def host(recorded: Switch, node: str, now: datetime) -> Host:
+def host(recorded: Switch, node: str, now: datetime) -> HostProbe:
     """A look from a pod on the node, when the switch is over."""
     bpf = recorded.asked.startswith("ebpf") and not (recorded.name == FALLBACK and node == "node-b")
     names = {"eth0", "vxlan.calico"} | ({"bpfin.cali", "bpfout.cali"} if bpf else set())
-    return Host(now, frozenset(names), vxlan_external=bpf, proxy_mode=None if bpf else recorded.asked)
+    return HostProbe(now, frozenset(names), vxlan_external=bpf, proxy_mode=None if bpf else recorded.asked)
 
 
 def without_each_line(recorded: Switch, *, looked: bool) -> Iterator[tuple[bytes, Judgement]]:
-    end = recorded.last_at + timedelta(seconds=gate.STABLE_S + 1)
+    end = recorded.last_at + timedelta(seconds=readiness.STABLE_S + 1)
     hosts = {node: host(recorded, node, end) if looked else None for node in NODES}
     for node in NODES:
         others = [recorded.seen(other, end, hosts[other]) for other in NODES if other != node]
         lines = recorded.logs[node]
         for missing in range(len(lines)):
-            reading = felix.read(b"\n".join(lines[:missing] + lines[missing + 1 :]))
+            reading = felix_log.read_felix_log(b"\n".join(lines[:missing] + lines[missing + 1 :]))
             seen = Observation(node, reading, hosts[node], recorded.answers(node, end))
             look = [seen, *others]
-            yield lines[missing], gate.judge_switch(look, recorded.asked, end, changed_at=recorded.changed_at)
+            yield lines[missing], readiness.judge_switch(look, recorded.asked, end, changed_at=recorded.changed_at)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_readiness_with_any_log_line_missing(name: str) -> None:
-    expected = Settled if name in GOOD else Never if name == FALLBACK else NotYet
+    expected = Proven if name in GOOD else Impossible if name == FALLBACK else Pending
     for line, judgement in without_each_line(switch(name), looked=True):
         assert isinstance(judgement, expected), (line, judgement)
 
@@ -223,7 +225,7 @@ def test_single_log_line_separates_iptables_from_nftables_without_probe(name: st
     for line, judgement in without_each_line(switch(name), looked=False):
         own = any(head in line for head in heads)
         telling = own and b"useNftables=" in line and not switch(name).asked.startswith("ebpf")
-        assert isinstance(judgement, NotYet if telling else Settled), (line, judgement)
+        assert isinstance(judgement, Pending if telling else Proven), (line, judgement)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -254,43 +256,50 @@ def test_readiness_is_invariant_to_line_order_older_switches_and_a_lost_line(nam
         return shifted(prefix, stamp(lines[0]) - stamp(prefix[-1]) - timedelta(seconds=60)) + tuple(mixed)
 
     # A trimmed log that doesn't hold the start of its process can't tell it from an older one's.
-    if any(felix.read(b"\n".join(lines)).starts(recorded.changed_at) == () for lines in recorded.logs.values()):
+    if any(
+        felix_log.read_felix_log(b"\n".join(lines)).starts(recorded.changed_at) == ()
+        for lines in recorded.logs.values()
+    ):
         older = None
     mixed = changed(recorded, change)
     plain, other = judge(recorded, now), judge(mixed, now)
-    if isinstance(other, Settled):
-        assert isinstance(plain, Settled)
+    if isinstance(other, Proven):
+        assert isinstance(plain, Proven)
         assert other.proof.observed == recorded.asked
-    assert isinstance(other, Never) == isinstance(plain, Never)
-    if isinstance(plain, Settled) and now > over_at(recorded) + timedelta(seconds=gate.STABLE_S + 8):
+    assert isinstance(other, Impossible) == isinstance(plain, Impossible)
+    if isinstance(plain, Proven) and now > over_at(recorded) + timedelta(seconds=readiness.STABLE_S + 8):
         look = [mixed.seen(node, now, host(recorded, node, now)) for node in NODES]
-        whole = gate.judge_switch(look, recorded.asked, now, changed_at=recorded.changed_at)
-        assert isinstance(whole, Settled), whole
+        whole = readiness.judge_switch(look, recorded.asked, now, changed_at=recorded.changed_at)
+        assert isinstance(whole, Proven), whole
 
 
 # What no recording has.
 
 
-def process(**said: Any) -> Process:  # noqa: ANN401
+def process(**said: Any) -> FelixProcess:  # noqa: ANN401
     said.setdefault("levels", {"INFO"})
     started = said.pop("started_at", NOW - timedelta(seconds=100))
-    return Process(7, started or NOW - timedelta(hours=1), started, NOW, **said)
+    return FelixProcess(7, started or NOW - timedelta(hours=1), started, NOW, **said)
 
 
-def observed(current: Process | None = None, host: Host | None = None, **more: Any) -> Observation:  # noqa: ANN401
-    reading = Reading((current,), current.first_at, current.last_at) if current is not None else None
-    answers = more.pop("answers", (Answer("n", "ClusterIP", ok_at=NOW),))
+def observed(current: FelixProcess | None = None, host: HostProbe | None = None, **more: Any) -> Observation:  # noqa: ANN401
+    reading = FelixLog((current,), current.first_at, current.last_at) if current is not None else None
+    answers = more.pop("answers", (ServiceProbe("n", "ClusterIP", ok_at=NOW),))
     return Observation("n", felix=reading, host=host, answers=answers, **more)
 
 
 def reason(look: Observation, asked: str = "ebpf", **options: Any) -> str:  # noqa: ANN401
-    judgement = gate.judge_switch([look], asked, NOW, **options)
-    return "" if isinstance(judgement, Settled) else judgement.reason
+    judgement = readiness.judge_switch([look], asked, NOW, **options)
+    return "" if isinstance(judgement, Proven) else judgement.reason
 
 
-IN_BPF = {"driver_bpf": Mark(NOW, "true"), "driver_dsr": False, "bpf": [Mark(NOW, "BPF enabled, starting")]}
-DONE = {"first_update": Mark(NOW - timedelta(seconds=90), "Completed first update to dataplane.")}
-BPF_HOST = Host(at=NOW, interfaces=frozenset({"bpfin.cali", "bpfout.cali"}), vxlan_external=True)
+IN_BPF = {
+    "driver_bpf": LogPosition(NOW, "true"),
+    "driver_dsr": False,
+    "bpf": [LogPosition(NOW, "BPF enabled, starting")],
+}
+DONE = {"first_update": LogPosition(NOW - timedelta(seconds=90), "Completed first update to dataplane.")}
+BPF_HOST = HostProbe(at=NOW, interfaces=frozenset({"bpfin.cali", "bpfout.cali"}), vxlan_external=True)
 
 
 def test_complete_observation_is_proven() -> None:
@@ -302,23 +311,24 @@ def test_complete_observation_is_proven() -> None:
     [
         (observed(process(**IN_BPF), None), "has not completed its first update"),
         (observed(process(**IN_BPF, **DONE, wanted={"BPFEnabled": "false"})), "yet to restart: its configuration"),
-        (observed(process(**IN_BPF, **DONE, leaving=Mark(NOW, "Exiting"))), "has not started again"),
+        (observed(process(**IN_BPF, **DONE, leaving=LogPosition(NOW, "Exiting"))), "has not started again"),
         (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, felix_ready=False)), "says that it is not ready"),
         (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, at=NOW - timedelta(seconds=60))), "60 s old"),
         (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, felix_started_at=NOW)), "0 s past"),
         (observed(process(**IN_BPF, **DONE), answers=()), "no Service address was tried"),
         (
-            observed(process(**IN_BPF, **DONE), answers=(Answer("n", "ClusterIP", NOW - timedelta(seconds=60)),)),
+            observed(process(**IN_BPF, **DONE), answers=(ServiceProbe("n", "ClusterIP", NOW - timedelta(seconds=60)),)),
             "was last seen to answer 60 s ago",
         ),
         (
             observed(
-                process(**IN_BPF, **DONE), answers=(Answer("n", "NodePort", NOW, NOW - timedelta(seconds=1), "x"),)
+                process(**IN_BPF, **DONE),
+                answers=(ServiceProbe("n", "NodePort", NOW, NOW - timedelta(seconds=1), "x"),),
             ),
             "NodePort answers now and then (x)",
         ),
         (
-            observed(process(**IN_BPF, **DONE), answers=(Answer("n", "NodePort", None, NOW, "refused"),)),
+            observed(process(**IN_BPF, **DONE), answers=(ServiceProbe("n", "NodePort", None, NOW, "refused"),)),
             "NodePort does not answer (refused)",
         ),
         (
@@ -327,7 +337,7 @@ def test_complete_observation_is_proven() -> None:
         ),
         (observed(None, None, missed=("the log could not be read",)), "the log could not be read"),
         (observed(process(bpf=IN_BPF["bpf"], **DONE), None), "1 telling signs, and 2 are needed"),
-        (observed(process(**IN_BPF, **DONE), Host(at=NOW, interfaces=frozenset({"eth0"}))), "no bpfin.cali"),
+        (observed(process(**IN_BPF, **DONE), HostProbe(at=NOW, interfaces=frozenset({"eth0"}))), "no bpfin.cali"),
         (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, proxy_mode="ipvs")), "kube-proxy's mode: ipvs"),
     ],
 )
@@ -338,7 +348,7 @@ def test_every_missing_part_is_reported(look: Observation, expected: str) -> Non
 SILENT = frozenset({"WARNING", "ERROR", "FATAL", "PANIC"})
 
 
-def hushed(recorded: Switch, levels: frozenset[str]) -> Switch:
+def silenced(recorded: Switch, levels: frozenset[str]) -> Switch:
     def keep(line: bytes) -> bool:
         head = re.search(rb" \[([A-Z]+)\]\[\d+\]", line[:80])
         return head is not None and head[1].decode() in levels
@@ -349,46 +359,46 @@ def hushed(recorded: Switch, levels: frozenset[str]) -> Switch:
 @pytest.mark.parametrize("levels", [SILENT, SILENT - {"WARNING"}, frozenset({"FATAL"})])
 @pytest.mark.parametrize("name", [name for name in GOOD if name != CRASH])
 def test_quiet_felix_log_is_proven_by_probe_or_impossible(name: str, levels: frozenset[str]) -> None:
-    recorded = hushed(switch(name), levels)
-    now = switch(name).last_at + timedelta(seconds=gate.STABLE_S + 1)
+    recorded = silenced(switch(name), levels)
+    now = switch(name).last_at + timedelta(seconds=readiness.STABLE_S + 1)
     look = [
-        replace(recorded.seen(node, now, replace(host(recorded, node, now), felix_ready=True)), hushed="Warning")
+        replace(recorded.seen(node, now, replace(host(recorded, node, now), felix_ready=True)), silenced="Warning")
         if recorded.logs[node]
         else Observation(
             node,
             None,
             replace(host(recorded, node, now), felix_ready=True),
             recorded.answers(node, now),
-            hushed="Fatal",
+            silenced="Fatal",
         )
         for node in NODES
     ]
-    judgement = gate.judge_switch(look, recorded.asked, now, changed_at=recorded.changed_at)
+    judgement = readiness.judge_switch(look, recorded.asked, now, changed_at=recorded.changed_at)
     if recorded.asked.startswith("ebpf"):
-        assert isinstance(judgement, Never)
+        assert isinstance(judgement, Impossible)
         assert "ebpf and ebpf-dsr can't be told apart: kubectl patch felixconfiguration" in judgement.reason
     else:
-        assert isinstance(judgement, Settled), judgement
+        assert isinstance(judgement, Proven), judgement
 
 
 def test_felix_process_without_info_lines_is_pending() -> None:
-    quiet = process(levels={"WARNING"}, started_at=NOW - timedelta(seconds=gate.NOTICE_S - 1))
-    assert isinstance(gate.judge_switch([observed(quiet, BPF_HOST)], "ebpf", NOW), NotYet)
-    quiet = process(levels={"WARNING"}, started_at=NOW - timedelta(seconds=gate.NOTICE_S + 1))
-    assert isinstance(gate.judge_switch([observed(quiet, BPF_HOST)], "ebpf", NOW), Never)
-    assert isinstance(gate.judge_switch([observed(quiet)], "ebpf", NOW), NotYet), "a pod may yet look from there"
+    quiet = process(levels={"WARNING"}, started_at=NOW - timedelta(seconds=readiness.NOTICE_S - 1))
+    assert isinstance(readiness.judge_switch([observed(quiet, BPF_HOST)], "ebpf", NOW), Pending)
+    quiet = process(levels={"WARNING"}, started_at=NOW - timedelta(seconds=readiness.NOTICE_S + 1))
+    assert isinstance(readiness.judge_switch([observed(quiet, BPF_HOST)], "ebpf", NOW), Impossible)
+    assert isinstance(readiness.judge_switch([observed(quiet)], "ebpf", NOW), Pending), "a pod may yet look from there"
 
 
 def test_node_without_observation_is_reported() -> None:
-    judgement = gate.judge_switch([], "ebpf", NOW, nodes=["m"])
-    assert isinstance(judgement, NotYet)
+    judgement = readiness.judge_switch([], "ebpf", NOW, nodes=["m"])
+    assert isinstance(judgement, Pending)
     assert "m: it was not looked at" in judgement.reason
 
 
 def test_change_without_felix_restart_is_pending() -> None:
-    host = Host(at=NOW, interfaces=frozenset({"eth0"}), proxy_mode="nftables")
+    host = HostProbe(at=NOW, interfaces=frozenset({"eth0"}), proxy_mode="nftables")
     look = observed(None, host)
-    changed_at = NOW - timedelta(seconds=gate.NOTICE_S - 1)
+    changed_at = NOW - timedelta(seconds=readiness.NOTICE_S - 1)
     assert "has not restarted since the change 19 s ago" in reason(look, "nftables", changed_at=changed_at, stable_s=5)
     assert reason(look, "nftables", changed_at=changed_at - timedelta(seconds=1), stable_s=5) == ""
 
@@ -399,8 +409,8 @@ def test_pod_readiness_replaces_lost_completion_lines() -> None:
 
 
 def test_pending_readiness_gives_contrary_signs() -> None:
-    look = [observed(process(**IN_BPF, **DONE, leaving=Mark(NOW, "Exiting")), BPF_HOST)]
-    found = gate.evidence(look, "before", NOW) + gate.unsettled(look, NOW, nodes=["n"], changed_at=None)
-    weighed = proof.weigh(found, "ebpf", ["n"])
+    look = [observed(process(**IN_BPF, **DONE, leaving=LogPosition(NOW, "Exiting")), BPF_HOST)]
+    found = readiness.evidence(look, "before", NOW) + readiness.unsettled(look, NOW, nodes=["n"], changed_at=None)
+    weighed = evaluate.evaluate(found, "ebpf", ["n"])
     assert weighed.state == "disproven"
     assert "has not started again" in (weighed.reason or "")

@@ -5,22 +5,23 @@ from datetime import timedelta
 import pytest
 
 from analysis.errors import Problem
-from steps.cluster.kube import configure, state
-from steps.cluster.kube.adapter import Kube
-from steps.cluster.kube.permissions import KUBE_SYSTEM, STATE
-from steps.settle import NotSettledError
+from steps.cluster.kube import lock
+from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
+from steps.cluster.kube.calico import switch as configure
+from steps.proof.wait import UnprovenError
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.recordings import switch
 from tests.steps.kube.test_observe import EBPF, IPTABLES, Cluster
 from tests.steps.kube.test_preflight import add_node
 from tests.steps.kube.test_prepare import WITH_IMAGE
-from workflows import cluster_verbs
+from workflows.cli import cluster as cluster_verbs
 
 RUN = {"ARGO_WORKFLOW_NAME": "run-1", **WITH_IMAGE}
 
 
-def kube(cluster: Cluster, variables: dict[str, str] | None = None, gate_s: float = 0.01) -> Kube:
-    return Kube(
+def kube(cluster: Cluster, variables: dict[str, str] | None = None, gate_s: float = 0.01) -> KubernetesCluster:
+    return KubernetesCluster(
         "prod",
         client=cluster.client,
         variables=RUN if variables is None else variables,
@@ -30,12 +31,12 @@ def kube(cluster: Cluster, variables: dict[str, str] | None = None, gate_s: floa
     )
 
 
-def put_back_but_not_over(cluster: Cluster) -> Kube:
+def put_back_but_not_over(cluster: Cluster) -> KubernetesCluster:
     """A run that was killed between its last change and giving back the lock."""
     who = kube(cluster)
-    standing = configure.stand(cluster.client, to_switch=True)
-    taken = configure.snapshot(cluster.client, standing, "")
-    state.take(cluster.client, state.whoami(cluster.client.namespace, RUN), taken, cluster.store.now())
+    standing = configure.read_state(cluster.client, to_switch=True)
+    taken = configure.take_snapshot(cluster.client, standing, "")
+    lock.take_lock(cluster.client, lock.current_owner(cluster.client.namespace, RUN), taken, cluster.store.now())
     return who
 
 
@@ -94,10 +95,10 @@ def test_restore_waits_for_the_whole_stability_window() -> None:
 def test_settle_command_waits_for_the_stability_window_and_names_restore(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("steps.settle.CLUSTER_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("steps.proof.wait.CLUSTER_TIMEOUT_S", 0.01)
     cluster = Cluster(switch(EBPF), after_s=40.0)
-    monkeypatch.setattr(cluster_verbs, "Kube", lambda _environment, **_: kube(cluster))
-    with pytest.raises(NotSettledError, match="45 s without a restart are needed"):
+    monkeypatch.setattr(cluster_verbs, "KubernetesCluster", lambda _environment, **_: kube(cluster))
+    with pytest.raises(UnprovenError, match="45 s without a restart are needed"):
         cluster_verbs.settle("prod", "ebpf")
     assert "Back: python -m workflows restore --environment prod" in capsys.readouterr().out
     assert cluster.kubelet.pods() == {}

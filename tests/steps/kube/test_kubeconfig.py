@@ -11,10 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from analysis.errors import BadInput, Unfit
-from steps.cluster.kube import connect
-from steps.cluster.kube.api import ending, kubeconfig, waiting
-from steps.cluster.kube.faults import TransientError
+from analysis.errors import BadInput, Unsupported
+from steps.cluster.kube.api import connect, ending, kubeconfig, waiting
+from steps.cluster.kube.api.errors import TransientError
 from tests.steps.kube.kubeconfigs import EXEC_VERSION, certificate, document, written
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -57,8 +56,8 @@ def printing(status: object) -> dict[str, Any]:
 )
 def test_invalid_kubeconfig_is_a_problem(tmp_path: Path, content: object, says: str) -> None:
     variables = written(tmp_path, content)
-    for call in (lambda: connect.connect("staging", variables), lambda: connect.way_to("", variables)):
-        with pytest.raises(Unfit) as caught:
+    for call in (lambda: connect.connect("staging", variables), lambda: connect.find_access("", variables)):
+        with pytest.raises(Unsupported) as caught:
             call()
         assert says in str(caught.value)
         assert f"the kubeconfig {variables['KUBECONFIG']}" in str(caught.value)
@@ -130,7 +129,7 @@ def test_invalid_kubeconfig_is_a_problem(tmp_path: Path, content: object, says: 
 )
 def test_invalid_kubeconfig_entry_is_named(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     variables = written(tmp_path, document(**changes))
-    with pytest.raises(Unfit, match=says) as caught:
+    with pytest.raises(Unsupported, match=says) as caught:
         connect.connect("staging", variables)._transport._authorisation()
     assert str(variables["KUBECONFIG"]) in str(caught.value)
 
@@ -145,7 +144,7 @@ def test_unusable_proxy_url_is_a_problem(
     if source == "environment":
         monkeypatch.setenv("HTTPS_PROXY", proxy)
     variables = written(tmp_path, document(cluster={"proxy-url": proxy} if source == "kubeconfig" else None))
-    with pytest.raises(Unfit, match=r"staging: its proxy .* can't be used: .*name an HTTP proxy") as caught:
+    with pytest.raises(Unsupported, match=r"staging: its proxy .* can't be used: .*name an HTTP proxy") as caught:
         connect.connect("staging", variables)
     assert "secret" not in str(caught.value)
     assert ("SOCKS" in str(caught.value)) == proxy.lower().startswith("socks")
@@ -158,18 +157,18 @@ def test_proxy_url_without_scheme_is_http(tmp_path: Path) -> None:
 
 
 def test_directory_or_unreadable_kubeconfig_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Unfit, match=f"the kubeconfig {tmp_path} can't be read: Is a directory"):
-        connect.way_to("", {"KUBECONFIG": str(tmp_path)})
-    with pytest.raises(Unfit, match="can't be read: Not a directory"):
-        connect.way_to("", {"KUBECONFIG": str(Path(written(tmp_path, document())["KUBECONFIG"], "below"))})
+    with pytest.raises(Unsupported, match=f"the kubeconfig {tmp_path} can't be read: Is a directory"):
+        connect.find_access("", {"KUBECONFIG": str(tmp_path)})
+    with pytest.raises(Unsupported, match="can't be read: Not a directory"):
+        connect.find_access("", {"KUBECONFIG": str(Path(written(tmp_path, document())["KUBECONFIG"], "below"))})
 
     def closed(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     variables = written(tmp_path, document())
     monkeypatch.setattr(Path, "open", closed)  # root may read every file, so a closed one can't be made for it
-    with pytest.raises(Unfit, match=f"the kubeconfig {variables['KUBECONFIG']} can't be read: Permission denied"):
-        connect.way_to("", variables)
+    with pytest.raises(Unsupported, match=f"the kubeconfig {variables['KUBECONFIG']} can't be read: Permission denied"):
+        connect.find_access("", variables)
 
 
 def test_kubeconfig_list_skips_missing_files_and_first_wins(tmp_path: Path) -> None:
@@ -178,18 +177,18 @@ def test_kubeconfig_list_skips_missing_files_and_first_wins(tmp_path: Path) -> N
     second["contexts"] += [{"name": "other", "context": {"cluster": "the-cluster", "user": "me"}}]
     names = [written(tmp_path, content, name)["KUBECONFIG"] for name, content in {"a": first, "b": second}.items()]
     variables = {"KUBECONFIG": os.pathsep.join(["", str(tmp_path / "none"), *names])}
-    way = connect.way_to("", variables)
+    way = connect.find_access("", variables)
     assert (way.context, way.configuration.host) == ("other", "https://first")
-    with pytest.raises(Unfit, match=f"there is no kubeconfig {tmp_path}/none "):
-        connect.way_to("", {"KUBECONFIG": str(tmp_path / "none")})
+    with pytest.raises(Unsupported, match=f"there is no kubeconfig {tmp_path}/none "):
+        connect.find_access("", {"KUBECONFIG": str(tmp_path / "none")})
 
 
 @pytest.mark.parametrize("current", ["", None])
 def test_missing_current_context_is_a_problem(tmp_path: Path, current: str | None) -> None:
     variables = written(tmp_path, document() | {"current-context": current})
     with pytest.raises(BadInput, match="has no current context: give CONTEXT=NAME; it has staging"):
-        connect.way_to("", variables)
-    assert connect.way_to("staging", variables).context == "staging"
+        connect.find_access("", variables)
+    assert connect.find_access("staging", variables).context == "staging"
 
 
 def test_broken_unused_context_is_ignored(tmp_path: Path) -> None:
@@ -197,7 +196,7 @@ def test_broken_unused_context_is_ignored(tmp_path: Path) -> None:
     content["clusters"].append({"name": "broken", "cluster": {"server": 7, "certificate-authority": "/none"}})
     content["users"] += [{"name": "nobody", "user": None}, {"name": 5, "user": {"exec": []}}]
     content["contexts"].append({"name": "broken", "context": {"cluster": "broken", "user": "5"}})
-    assert connect.way_to("staging", written(tmp_path, content)).configuration.host == "https://127.0.0.1:9"
+    assert connect.find_access("staging", written(tmp_path, content)).configuration.host == "https://127.0.0.1:9"
 
 
 def test_relative_paths_are_relative_to_the_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,13 +218,15 @@ def test_client_key_of_another_certificate_is_a_problem(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         certificate(tmp_path / name)
     user = {"client-certificate": "one/tls.crt", "client-key": "two/tls.key"}
-    with pytest.raises(Unfit, match=r"user 'me' .* has a client-certificate that can't be used with its client-key"):
+    with pytest.raises(
+        Unsupported, match=r"user 'me' .* has a client-certificate that can't be used with its client-key"
+    ):
         connect.connect("staging", written(tmp_path, document(user=user)))
 
 
 def test_impersonation_headers(tmp_path: Path) -> None:
     user = {"token": "x", "as": "jane", "as-uid": "7", "as-groups": ["a", "b"], "as-user-extra": {"Why Not": ["c"]}}
-    way = connect.way_to("", written(tmp_path, document(user=user)))
+    way = connect.find_access("", written(tmp_path, document(user=user)))
     assert way.login.impersonation == (
         ("Impersonate-User", "jane"),
         ("Impersonate-Uid", "7"),
@@ -252,7 +253,7 @@ def test_exec_plugin_token_is_renewed_before_it_expires(tmp_path: Path) -> None:
 def test_exec_plugin_client_certificate(tmp_path: Path) -> None:
     crt, key = (file.read_text() for file in certificate(tmp_path))
     user = printing({"clientCertificateData": crt, "clientKeyData": key})
-    configuration = connect.way_to("", written(tmp_path, document(user=user))).configuration
+    configuration = connect.find_access("", written(tmp_path, document(user=user))).configuration
     assert configuration.cert_file is not None
     assert Path(configuration.cert_file).read_text() == crt
 
@@ -261,17 +262,17 @@ def test_a_kubeconfig_that_is_a_pipe_is_read_and_what_fills_it_is_waited_for_alo
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(waiting, "SILENCE_S", 0.01)
-    monkeypatch.setattr(kubeconfig, "Notice", Announced)
+    monkeypatch.setattr(kubeconfig, "DelayNotice", Announced)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: (Announced.said.wait(10), pipe.write_text("current-context: prod\n")))
     writer.start()
-    assert kubeconfig.read({"KUBECONFIG": str(pipe)}).current == "prod"
+    assert kubeconfig.read_kubeconfigs({"KUBECONFIG": str(pipe)}).current == "prod"
     writer.join()
     assert f"Waiting for the kubeconfig {pipe}, which is no ordinary file" in capsys.readouterr().err
 
 
-class Announced(waiting.Notice):
+class Announced(waiting.DelayNotice):
     """A notice that sets an event when it has said something."""
 
     said = threading.Event()
@@ -286,15 +287,15 @@ def test_slow_exec_plugin_is_reported(tmp_path: Path, monkeypatch: pytest.Monkey
     os.mkfifo(go)
     said: list[str] = []
 
-    def tell(_notice: waiting.Notice, sentence: str) -> None:
+    def tell(_notice: waiting.DelayNotice, sentence: str) -> None:
         said.append(sentence)
         go.open("w").close()  # the plugin waits for this
 
     monkeypatch.setattr(waiting, "SILENCE_S", 0.1)
-    monkeypatch.setattr(waiting.Notice, "now", tell)
+    monkeypatch.setattr(waiting.DelayNotice, "now", tell)
     variables = written(tmp_path, document(user=plugin("sh", "-c", f"cat {go}; exit 1")))
-    with pytest.raises(Unfit, match="process returned 1"):
-        connect.way_to("", variables)
+    with pytest.raises(Unsupported, match="process returned 1"):
+        connect.find_access("", variables)
     assert said[0].startswith("Waiting for the plugin `sh -c cat ")
     assert said[0].endswith(", which gets the credentials; Ctrl-C ends it.")
 
@@ -307,8 +308,8 @@ def test_hanging_exec_plugin_is_killed(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(ending, "ALONE_S", 0.3)
     monkeypatch.setattr(ending, "AT_TERMINAL_S", 0.3)
     variables = written(tmp_path, document(user=plugin("sh", "-c", script.format(never=never))))
-    with pytest.raises(Unfit, match="did not end within 0 s and was ended; it may wait for an answer"):
-        connect.way_to("", variables)
+    with pytest.raises(Unsupported, match="did not end within 0 s and was ended; it may wait for an answer"):
+        connect.find_access("", variables)
     found = psutil.process_iter(["cmdline"])
     assert [process for process in found if str(never) in (process.info["cmdline"] or [])] == []
 

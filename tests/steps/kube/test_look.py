@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube import look, probes
-from steps.cluster.kube.look import Spec
-from steps.cluster.kube.probes import Held, Target
+from steps.cluster.kube.probe import connections, node_probe
+from steps.cluster.kube.probe.connections import HeldConnection, Target
+from steps.cluster.kube.probe.node_probe import Spec
 
 Object = dict[str, Any]
 LOCAL = "127.0.0.1"
@@ -19,10 +19,10 @@ LOCAL = "127.0.0.1"
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(look, "SAYS_S", 0.02)
-    monkeypatch.setattr(probes, "EVERY_S", 0.02)
-    monkeypatch.setattr(probes, "TICK_S", 0.01)
-    monkeypatch.setattr(probes, "GIVES_UP_S", 0.3)
+    monkeypatch.setattr(node_probe, "SAYS_S", 0.02)
+    monkeypatch.setattr(connections, "EVERY_S", 0.02)
+    monkeypatch.setattr(connections, "TICK_S", 0.01)
+    monkeypatch.setattr(connections, "GIVES_UP_S", 0.3)
 
 
 def free_port() -> int:
@@ -50,7 +50,7 @@ class Until:
 async def run(spec: Spec, wanted: Callable[[Object], bool]) -> Object:
     until = Until(wanted)
     async with asyncio.timeout(20):
-        await look.run(spec, until.say, until.reached())
+        await node_probe.run(spec, until.say, until.reached())
     return until.last
 
 
@@ -119,8 +119,8 @@ def test_probe_does_not_count_a_connection_never_established() -> None:
 
 def test_probe_counts_the_current_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([10.0, 10.1, 14.0, 20.0])
-    monkeypatch.setattr("steps.cluster.kube.probes.time.monotonic", lambda: next(clock))
-    held = Held("l", "tcp")
+    monkeypatch.setattr("steps.cluster.kube.probe.connections.time.monotonic", lambda: next(clock))
+    held = HeldConnection("l", "tcp")
     assert held.told()["longest_gap_s"] == 0.0
     held.heard()
     held.heard()
@@ -139,7 +139,7 @@ def test_probe_counts_the_current_gap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_probe_of_host_interfaces() -> None:
-    seen = look.host(LOCAL)
+    seen = node_probe.host(LOCAL)
     assert "lo" in seen["interfaces"]
     assert (seen["uplink"], seen["uplink_mtu_bytes"]) == ("lo", 65536)
     assert seen["felix_started_at"] is None or seen["felix_started_at"]
@@ -150,9 +150,9 @@ def test_probe_remembers_felix_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([True, None, None])
 
     def told(_address: str) -> Object:
-        return {"at": probes.now(), "felix_ready": next(answers, None)}
+        return {"at": connections.now(), "felix_ready": next(answers, None)}
 
-    monkeypatch.setattr(look, "host", told)
+    monkeypatch.setattr(node_probe, "host", told)
     silent = Spec("n", LOCAL, host=True, targets=(), lines=())
     said = asyncio.run(run(silent, lambda said: said["host"] and said["host"]["felix_ready"] is None))
     assert said["host"]["felix_answered_at"] < said["host"]["at"]
@@ -160,9 +160,9 @@ def test_probe_remembers_felix_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_felix_start_time_from_metrics() -> None:
     metrics = "# HELP x\nprocess_start_time_seconds 1.795461600e+09\nother 1\n"
-    assert look._started(metrics) == "2026-11-23T19:20:00+00:00"
-    assert look._started("process_start_time_seconds nan\n") is None
-    assert look._started(None) is None
+    assert node_probe._started(metrics) == "2026-11-23T19:20:00+00:00"
+    assert node_probe._started("process_start_time_seconds nan\n") is None
+    assert node_probe._started(None) is None
 
 
 def test_probe_specification_round_trip() -> None:
@@ -175,12 +175,12 @@ def test_probe_specification_round_trip() -> None:
 
 def test_probe_command_line_errors() -> None:
     def call(*arguments: str) -> tuple[int, str]:
-        command = [sys.executable, "-m", "steps.cluster.kube.look", *arguments]
+        command = [sys.executable, "-m", "steps.cluster.kube.probe.node_probe", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         return done.returncode, done.stderr
 
     code, said = call("{}")
-    assert (code, said.splitlines()[0]) == (2, "usage: python -m steps.cluster.kube.look SPEC")
+    assert (code, said.splitlines()[0]) == (2, "usage: python -m steps.cluster.kube.probe.node_probe SPEC")
     assert call()[0] == 2
     with socket.create_server((LOCAL, 0)) as taken:
         port = taken.getsockname()[1]

@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
-from analysis.errors import Unfit
-from steps import proof, settle
-from steps.cluster.kube import configure, gate, looking, observe, pods, prepare
-from steps.cluster.kube.client import Client
-from steps.cluster.kube.permissions import BENCHMARK, PODS
-from steps.cluster.kube.pods import Container
-from steps.model import Moment, Sign, Visit
-from steps.settle import Never
+from analysis.errors import Unsupported
+from steps.cluster.kube import trial_servers
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.permissions import BENCHMARK, PODS
+from steps.cluster.kube.calico import observe, readiness
+from steps.cluster.kube.calico import switch as configure
+from steps.cluster.kube.workloads import manifests, probe_pods
+from steps.cluster.kube.workloads.manifests import Container
+from steps.domain import Moment, Sign, Visit
+from steps.proof import evaluate, wait
+from steps.proof.wait import Impossible
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
@@ -59,7 +62,7 @@ class Cluster:
         self.store.handle("PATCH", target, json.dumps(patch).encode(), "application/merge-patch+json")
 
     def observe(self, asked: str, when: Moment = "before") -> list[Sign]:
-        standing = configure.stand(self.client, to_switch=False)
+        standing = configure.read_state(self.client, to_switch=False)
         going = Visit(visit=1, round=1, dataplane=asked, trials=())
         return observe.observe(
             self.client,
@@ -73,15 +76,15 @@ class Cluster:
         )
 
     def state(self, found: Sequence[Sign]) -> str:
-        return proof.weigh(found, self.recorded.asked, MEASURED).state
+        return evaluate.evaluate(found, self.recorded.asked, MEASURED).state
 
 
 @pytest.mark.parametrize("name", [EBPF, IPTABLES, "02-ebpf-to-dsr", "11-iptables-to-nftables-by-kube-proxy-mode"])
 def test_finished_switch_is_proven_before_and_after_the_trials(name: str) -> None:
     cluster = Cluster(switch(name))
     before = cluster.observe(cluster.recorded.asked)
-    assert cluster.state(before) == "proven", proof.weigh(before, cluster.recorded.asked, MEASURED)
-    prepare.clear(cluster.client)
+    assert cluster.state(before) == "proven", evaluate.evaluate(before, cluster.recorded.asked, MEASURED)
+    trial_servers.clear(cluster.client)
     after = cluster.observe(cluster.recorded.asked, "after")
     assert cluster.state(after) == "proven"
     assert {sign.moment for sign in after} == {"after"}
@@ -91,7 +94,7 @@ def test_contrary_signs_are_recorded() -> None:
     recorded = switch(EBPF)
     cluster = Cluster(recorded, after_s=20.0)
     found = cluster.observe("ebpf")
-    waits = [sign for sign in found if sign.looked_at == settle.WAITING]
+    waits = [sign for sign in found if sign.looked_at == wait.WAITING]
     assert {sign.indicates for sign in waits} == {()}
     assert any("without a restart are needed" in sign.seen for sign in waits)
     assert cluster.state(found) == "disproven"
@@ -108,8 +111,8 @@ def test_observe_after_the_trials_waits_for_the_stability_window() -> None:
 def test_bpf_fallback_ends_the_wait_with_evidence(moment: Moment) -> None:
     cluster = Cluster(switch("08-node-b-kernel-too-old-falls-back"), after_s=5.0)
     found = cluster.observe("ebpf", moment)
-    judgement = settle.judge(found, "ebpf", MEASURED)
-    assert isinstance(judgement, Never)
+    judgement = wait.judge(found, "ebpf", MEASURED)
+    assert isinstance(judgement, Impossible)
     assert judgement.reason.startswith("node-b: Felix fell back from BPF")
     assert any("not supported by the kernel" in sign.seen for sign in found)
     assert judgement.proof.state != "proven"
@@ -121,13 +124,13 @@ def test_bpf_fallback_ends_the_wait_with_evidence(moment: Moment) -> None:
 def test_live_probe_is_judged_like_the_recorded_switch(name: str, after_s: float) -> None:
     recorded = switch(name)
     cluster = Cluster(recorded, after_s=after_s)
-    judgement = settle.judge(cluster.observe(recorded.asked), recorded.asked, MEASURED)
+    judgement = wait.judge(cluster.observe(recorded.asked), recorded.asked, MEASURED)
     now = cluster.store.now()
     look = [replace(o, host=host(recorded, o.node, now)) for o in recorded.look(now)]
-    pure = gate.judge_switch(
+    pure = readiness.judge_switch(
         look, recorded.asked, now, changed_at=now - timedelta(seconds=after_s), stable_s=observe.BEFORE_STABLE_S
     )
-    assert isinstance(judgement, Never) == (name.startswith("08") and after_s > 2)
+    assert isinstance(judgement, Impossible) == (name.startswith("08") and after_s > 2)
     if name[:2] in {"07", "09"}:  # the fake's Services answer whatever kube-proxy has done
         return
     assert type(judgement) is type(pure), (judgement, pure)
@@ -139,7 +142,9 @@ def test_felix_restart_during_trials_voids_them() -> None:
     made = recorded.changed_at + timedelta(seconds=1)
     cluster.store.stopped, late = made, cluster.store.stopped
     cluster.client.create(
-        PODS, pods.pod("server", pods.TRIALS, "server", "node-b", [Container("c", ("x",))], "image:1"), BENCHMARK
+        PODS,
+        manifests.pod("server", manifests.TRIALS, "server", "node-b", [Container("c", ("x",))], "image:1"),
+        BENCHMARK,
     )
     cluster.store.stopped = late
     found = cluster.observe("iptables", "after")
@@ -151,7 +156,7 @@ def test_felix_restart_during_trials_voids_them() -> None:
 
 def test_kube_proxy_pod_of_a_node_without_rules_is_deleted_once() -> None:
     cluster = Cluster(switch(IPTABLES), failing="ClusterIP from node-b")
-    looking.start(cluster.client, places(), WITH_IMAGE["BENCHMARK_IMAGE"])
+    probe_pods.start(cluster.client, places(), WITH_IMAGE["BENCHMARK_IMAGE"])
     cluster.store.advance(60)
     before = {p["spec"]["nodeName"]: p["metadata"]["uid"] for p in cluster.calico.kube_proxy_pods}
     found = cluster.observe("iptables")
@@ -165,8 +170,8 @@ def test_kube_proxy_pod_of_a_node_without_rules_is_deleted_once() -> None:
     assert not [sign for sign in cluster.observe("iptables") if sign.looked_at == "cure"]
 
 
-def places() -> list[looking.Site]:
-    return [looking.Site("node-a", "10.250.0.11"), looking.Site("node-b", "10.250.0.12")]
+def places() -> list[probe_pods.Site]:
+    return [probe_pods.Site("node-a", "10.250.0.11"), probe_pods.Site("node-b", "10.250.0.12")]
 
 
 def test_young_pods_are_not_restarted() -> None:
@@ -181,7 +186,7 @@ def test_probe_pods_are_reused_unless_changed() -> None:
     cluster.observe("ebpf")
     assert {name: pod["metadata"]["uid"] for name, pod in cluster.kubelet.pods().items()} == first
     assert set(first) == {"look-host-0", "look-host-1", "look-pod-0", "look-pod-1"}
-    looking.start(cluster.client, places(), "registry.example/steps:2")
+    probe_pods.start(cluster.client, places(), "registry.example/steps:2")
     second = {name: pod["metadata"]["uid"] for name, pod in cluster.kubelet.pods().items()}
     assert set(second) == set(first)
     assert not set(second.values()) & set(first.values())
@@ -189,21 +194,21 @@ def test_probe_pods_are_reused_unless_changed() -> None:
 
 def test_switch_recreates_probe_pods() -> None:
     cluster = Cluster(switch(EBPF))
-    standing = configure.stand(cluster.client, to_switch=False)
-    observe.begin(cluster.client, standing, MEASURED, WITH_IMAGE)
+    standing = configure.read_state(cluster.client, to_switch=False)
+    observe.start_probes(cluster.client, standing, MEASURED, WITH_IMAGE)
     first = {pod["metadata"]["uid"] for pod in cluster.kubelet.pods().values()}
-    observe.begin(cluster.client, standing, MEASURED, WITH_IMAGE)
+    observe.start_probes(cluster.client, standing, MEASURED, WITH_IMAGE)
     assert not first & {pod["metadata"]["uid"] for pod in cluster.kubelet.pods().values()}
-    with pytest.raises(Unfit, match="BENCHMARK_IMAGE"):
-        observe.begin(cluster.client, standing, MEASURED, {})
+    with pytest.raises(Unsupported, match="BENCHMARK_IMAGE"):
+        observe.start_probes(cluster.client, standing, MEASURED, {})
 
 
 def test_switch_cost_is_read_from_probe_pods() -> None:
     cluster = Cluster(switch(EBPF))
-    standing = configure.stand(cluster.client, to_switch=False)
-    assert observe.cost(cluster.client, standing, MEASURED) is None
+    standing = configure.read_state(cluster.client, to_switch=False)
+    assert observe.connection_cost(cluster.client, standing, MEASURED) is None
     cluster.observe("ebpf")
-    cost = observe.cost(cluster.client, standing, MEASURED)
+    cost = observe.connection_cost(cluster.client, standing, MEASURED)
     assert cost is not None
     assert (cost.connections, cost.dropped, cost.udp_lost_packets) == (6, 0, 0)
     assert (cost.tcp_longest_gap_s, cost.udp_longest_gap_s) == (0.4, 0.4)
@@ -217,25 +222,25 @@ def test_switch_cost_counts_broken_silent_and_lost_connections() -> None:
     def told(node: str, *lines: Object) -> Object:
         return {"node": node, "host": None, "answers": [], "lines": lines}
 
-    seen = looking.gather(
+    seen = probe_pods.by_node(
         [
             told("a", line("tcp"), line("tcp", dropped=2, longest_gap_s=9.0), line("udp", received=90)),
             told("b", line("tcp", silent_s=14.0), line("tcp", received=0), line("udp", longest_gap_s=3.0)),
         ],
         ["a", "b"],
     )
-    found = looking.total(each.cost for each in seen.values())
+    found = probe_pods.total(each.cost for each in seen.values())
     assert (found.connections, found.dropped) == (3, 2), "one that never was is neither held nor dropped"
     assert (found.tcp_longest_gap_s, found.udp_longest_gap_s) == (9.0, 3.0)
     assert (found.udp_sent_packets, found.udp_lost_packets) == (200, 9), "the last of each may be on its way"
-    nothing = looking.total(each.cost for each in looking.gather([told("a")], ["a"]).values())
+    nothing = probe_pods.total(each.cost for each in probe_pods.by_node([told("a")], ["a"]).values())
     assert (nothing.connections, nothing.udp_lost_packets, nothing.tcp_longest_gap_s) == (0, None, None)
 
 
 def test_as_is_dataplane_is_reported_without_proof() -> None:
     cluster = Cluster(switch(EBPF))
     found = cluster.observe("as-is")
-    assert proof.weigh(found, "as-is", MEASURED).state == "proven"
+    assert evaluate.evaluate(found, "as-is", MEASURED).state == "proven"
     assert all("Calico v3.32.1" in sign.seen for sign in found)
     assert cluster.kubelet.pods() == {}
 
@@ -250,7 +255,7 @@ def test_unreadable_pod_log_is_reported() -> None:
 
 
 def test_log_lines_are_grouped_by_node() -> None:
-    specs = [looking.spec(i, places(), services(), host=True) for i in (0, 1)]
+    specs = [probe_pods.spec(i, places(), services(), host=True) for i in (0, 1)]
     assert [(t.name, t.node) for t in specs[0].targets] == [
         ("ClusterIP from node-a", "node-a"),
         ("own NodePort from node-a", "node-a"),
@@ -268,6 +273,6 @@ def services() -> dict[str, Object]:
 
 def test_log_cut_within_a_line_gives_whole_lines() -> None:
     whole = b'{"answers":[],"n":1}\n'
-    assert looking.parse(whole + b'{"answers":[],"n') == {"answers": [], "n": 1}
-    assert looking.parse(b"") is None
-    assert looking.parse(b"Traceback\n") is None
+    assert probe_pods.parse(whole + b'{"answers":[],"n') == {"answers": [], "n": 1}
+    assert probe_pods.parse(b"") is None
+    assert probe_pods.parse(b"Traceback\n") is None

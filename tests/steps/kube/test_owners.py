@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube import owners
+from steps.cluster.kube.calico import gitops
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.test_preflight import findings
 
@@ -138,8 +138,8 @@ def test_every_gitops_controller_has_an_example() -> None:
     found = [
         keeper.name
         for metadata, _ in [*REVERTS.values(), *MAY.values()]
-        for keeper in owners.keepers({"metadata": metadata})
+        for keeper in gitops.reconcilers({"metadata": metadata})
     ]
     rare = {"Open Cluster Management", "Sveltos", "Crossplane", "the Operator Lifecycle Manager", "Terraform"}
     rare |= {"OpenShift's network operator"}
-    assert {signs.name for signs in owners._TABLE} - set(found) <= rare
+    assert {signs.name for signs in gitops._TABLE} - set(found) <= rare

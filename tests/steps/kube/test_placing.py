@@ -5,9 +5,10 @@ import time
 import pytest
 
 from analysis.errors import Problem
-from steps.cluster.kube import crew, pods, prepare, reach
-from steps.cluster.kube.crew import Crew
-from steps.cluster.kube.quantity import size_bytes
+from steps.cluster.kube import trial_servers
+from steps.cluster.kube.api.quantity import size_bytes
+from steps.cluster.kube.workloads import connectivity, manifests, workload
+from steps.cluster.kube.workloads.workload import Workload
 from tests.steps.kube.test_alterations import RUN, step_pod
 from tests.steps.kube.test_prepare import (
     EVERY,
@@ -26,9 +27,9 @@ EC2 = "ip-10-0-0-1.ec2.internal"
 
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "_LOOK_S", 0.02)
-    monkeypatch.setattr(crew, "UNPLACED_S", 0.05)
-    monkeypatch.setattr(reach, "CHECK_S", 0.05)
+    monkeypatch.setattr(workload, "_LOOK_S", 0.02)
+    monkeypatch.setattr(workload, "UNPLACED_S", 0.05)
+    monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
 
 
 def renamed(bench: Bench, name: str, new: str) -> None:
@@ -47,7 +48,7 @@ def test_node_with_another_hostname_label_is_pinned_by_name() -> None:
     bench = Bench()
     for name, new in (("node-a", EC2), ("outside", "ip-10-0-0-9.ec2.internal")):
         renamed(bench, name, new)
-    found = prepare.prepare(
+    found = trial_servers.prepare(
         bench.client, bench.standing, (EC2, "node-b"), visit(*EVERY), settings(), variables=WITH_IMAGE
     )
     clients = {placement.topology: placement.client_node for placement in found}
@@ -62,22 +63,22 @@ def test_unschedulable_pod_is_reported_before_the_timeout() -> None:
     )
     began = time.monotonic()
     with pytest.raises(Problem, match=r"server-host: it can't be placed: 0/3 nodes are available: 1 Insufficient cpu"):
-        Crew(bench.client, "trials").man(prepare.manifests((), PLACES, "image:1"), 60.0)
+        Workload(bench.client, "trials").ensure_pods(trial_servers.manifests((), PLACES, "image:1"), 60.0)
     assert time.monotonic() - began < 30
-    assert crew.UNPLACED_S <= 45
+    assert workload.UNPLACED_S <= 45
 
 
 def test_pod_without_scheduler_is_reported() -> None:
     pod: Object = {"metadata": {"name": "a"}, "spec": {}, "status": {"phase": "Pending"}}
-    assert pods.is_unplaced(pod)
-    assert "no scheduler has said why" in pods.why_not_ready(pod)
+    assert manifests.is_unscheduled(pod)
+    assert "no scheduler has said why" in manifests.why_not_ready(pod)
     placed = {**pod, "spec": {"nodeName": "node-a"}}
-    assert not pods.is_unplaced(placed)
-    assert pods.why_not_ready(placed) == "it is Pending"
+    assert not manifests.is_unscheduled(placed)
+    assert manifests.why_not_ready(placed) == "it is Pending"
 
 
 def test_pod_scheduled_late_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "UNPLACED_S", 30.0)
+    monkeypatch.setattr(workload, "UNPLACED_S", 30.0)
     bench = Bench()
     looks = iter(range(100))
     bench.kubelet.unplaced = lambda _pod: "a port is still taken"
@@ -93,7 +94,7 @@ def test_pod_scheduled_late_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
         return listed(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(bench.client, "_list", list_)
-    made = Crew(bench.client, "trials").man(prepare.manifests((), PLACES, "image:1"), 60.0)
+    made = Workload(bench.client, "trials").ensure_pods(trial_servers.manifests((), PLACES, "image:1"), 60.0)
     assert len(made) == 3
 
 
@@ -101,7 +102,9 @@ def test_preflight_reports_unschedulable_pods() -> None:
     bench = Bench()
     said(bench)
     bench.kubelet.unplaced = lambda pod: "node(s) had untolerated taints" if "node-b" in str(pod["spec"]) else None
-    (found,) = prepare.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
+    (found,) = trial_servers.findings(
+        bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE
+    )
     assert found.severity == "stop"
     assert "it can't be placed: node(s) had untolerated taints" in found.reason
 
@@ -114,7 +117,7 @@ def test_preflight_client_pods_have_the_requests_of_steps() -> None:
         "Insufficient cpu" if pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "3000m" else None
     )
     with pytest.raises(Problem, match=r"reach-0: it can't be placed: Insufficient cpu"):
-        prepare.prepare(bench.client, bench.standing, MEASURED, visit("pod-to-pod"), settings(), variables=RUN)
+        trial_servers.prepare(bench.client, bench.standing, MEASURED, visit("pod-to-pod"), settings(), variables=RUN)
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,16 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from steps.cluster.kube import prepare, reach
-from steps.cluster.kube.permissions import PERMISSIONS, POLICIES, QUOTAS, is_needed
-from steps.cluster.kube.policies import suspects
-from steps.cluster.kube.policies.selectors import matches, selects
-from steps.model import Finding
+from steps.cluster.kube import trial_servers
+from steps.cluster.kube.api.permissions import PERMISSIONS, POLICIES, QUOTAS, is_needed
+from steps.cluster.kube.workloads import connectivity
+from steps.cluster.kube.workloads.policies import suspects
+from steps.cluster.kube.workloads.policies.selectors import matches, selects
+from steps.domain import Finding
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.fake_api import NAMESPACE
 from tests.steps.kube.test_prepare import MEASURED, WITH_IMAGE, Bench, settings
-from workflows import benchmark
+from workflows.template import benchmark
 
 Object = dict[str, Any]
 OWN = suspects.own_labels(NAMESPACE)
@@ -26,7 +27,7 @@ DENY_ALL: Object = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reach, "CHECK_S", 0.05)
+    monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
 
 
 def denied(bench: Bench, *, to: str = "a pod on", udp: bool = True) -> None:
@@ -51,7 +52,7 @@ def put(bench: Bench, group: str, plural: str, name: str, spec: Object, namespac
 
 def findings(bench: Bench, *topologies: str) -> list[Finding]:
     asked = settings(*(topologies or ("pod-to-pod",)))
-    return prepare.findings(bench.client, bench.standing, MEASURED, asked, variables=WITH_IMAGE)
+    return trial_servers.findings(bench.client, bench.standing, MEASURED, asked, variables=WITH_IMAGE)
 
 
 def test_default_deny_network_policy_stops_the_run() -> None:
@@ -80,7 +81,7 @@ def test_default_deny_network_policy_stops_the_run() -> None:
 def test_network_policy_remedy_selects_the_trial_pods() -> None:
     bench = Bench()
     bench.prepare("pod-to-pod")
-    spec = benchmark.build().to_dict()["spec"]
+    spec = benchmark.build_template().to_dict()["spec"]
     for labels in (spec["podMetadata"]["labels"], *(p["metadata"]["labels"] for p in bench.kubelet.pods().values())):
         assert labels["app.kubernetes.io/name"] == "dataplane-benchmark"
 

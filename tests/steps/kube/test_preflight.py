@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.errors import BadInput, Unfit
-from steps.cluster.kube import configure, nodes, preflight, provenance, reach, state
-from steps.cluster.kube.adapter import Kube
-from steps.cluster.kube.configure import Standing
-from steps.cluster.kube.permissions import V3_GROUP
-from steps.model import Finding
-from steps.settings import choose
+from analysis.errors import BadInput, Unsupported
+from steps.cluster.kube import lock
+from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.api import nodes
+from steps.cluster.kube.api.permissions import V3_GROUP
+from steps.cluster.kube.calico import preflight, provenance, switch
+from steps.cluster.kube.calico.switch import ClusterState
+from steps.cluster.kube.workloads import connectivity
+from steps.domain import Finding
+from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
@@ -26,16 +29,16 @@ Change = Callable[[Calico], object]
 ALL = "iptables,nftables,ebpf,ebpf-dsr"
 
 
-def standing(calico: Calico) -> Standing:
+def standing(calico: Calico) -> ClusterState:
     client, _transport = direct_client(calico.store)
-    return configure.stand(client, to_switch=True)
+    return switch.read_state(client, to_switch=True)
 
 
 def findings(
     calico: Calico, dataplanes: str = ALL, asked_nodes: str = "", accepted: frozenset[str] = frozenset()
 ) -> list[Finding]:
     here = standing(calico)
-    settings = choose(profile="smoke", dataplanes=dataplanes, environment="prod", seed_source=lambda: 1)
+    settings = choose_settings(profile="smoke", dataplanes=dataplanes, environment="prod", seed_source=lambda: 1)
     return preflight.findings(here.facts, here.seen, settings, asked_nodes, accepted)
 
 
@@ -247,9 +250,9 @@ def test_as_is_dataplane_needs_no_switch(change: Change, words: str) -> None:
     assert [f.subject for f in found] == ["ebpf"]
     assert words in found[0].reason
     client, _transport = direct_client(calico.store)
-    assert configure.dry_run(client, "as-is") == []
-    with pytest.raises(Unfit, match="as-is"):
-        configure.dry_run(client, "ebpf")
+    assert switch.switch_commands(client, "as-is") == []
+    with pytest.raises(Unsupported, match="as-is"):
+        switch.switch_commands(client, "ebpf")
 
 
 def test_burden_rules_are_lab_only() -> None:
@@ -285,8 +288,8 @@ def test_all_missing_rbac_permissions_are_listed() -> None:
 
     calico.store.denied = denied
     client, _transport = direct_client(calico.store)
-    who = Kube("prod", client=client, variables={}, say=lambda _s: None)
-    found = who.preflight(choose(profile="smoke", dataplanes=ALL, environment="prod"))
+    who = KubernetesCluster("prod", client=client, variables={}, say=lambda _s: None)
+    found = who.preflight(choose_settings(profile="smoke", dataplanes=ALL, environment="prod"))
     assert [finding.reason for finding in found] == [
         "may not patch felixconfigurations in API group crd.projectcalico.org named default.",
         "may not patch daemonsets in API group apps named kube-proxy in namespace kube-system.",
@@ -369,30 +372,30 @@ def test_every_finding_has_a_remedy(index: int) -> None:
 def test_all_findings_at_once_and_trial_pods_unless_locked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reach, "CHECK_S", 0.0)
+    monkeypatch.setattr(connectivity, "CHECK_S", 0.0)
     calico = Calico()
     Kubelet(calico)
     label("argocd.argoproj.io/instance", "infra")(calico)
     calico.store.denied = lambda request: request.verb == "patch"
     variables = {"BENCHMARK_IMAGE": "image:1", "ARGO_WORKFLOW_NAME": "run-1"}
     client, _transport = direct_client(calico.store)
-    who = Kube("prod", client=client, variables=variables, say=lambda _s: None)
-    subjects = [f.subject for f in who.preflight(choose(profile="smoke", dataplanes=ALL, environment="prod"))]
+    who = KubernetesCluster("prod", client=client, variables=variables, say=lambda _s: None)
+    subjects = [f.subject for f in who.preflight(choose_settings(profile="smoke", dataplanes=ALL, environment="prod"))]
     assert subjects.count("permissions") == 3
     assert "cluster" in subjects
     assert "node-to-node" in subjects, "the pods say nothing here, which is told as well"
-    owner = state.Owner("run-2", NAMESPACE, None)
+    owner = lock.LockOwner("run-2", NAMESPACE, None)
     calico.store.denied = lambda _request: False
-    state.take(client, owner, configure.snapshot(client, standing(calico), ""), client.now())
+    lock.take_lock(client, owner, switch.take_snapshot(client, standing(calico), ""), client.now())
     calico.store.requests.clear()
-    found = who.preflight(choose(profile="smoke", dataplanes=ALL, environment="prod"))
+    found = who.preflight(choose_settings(profile="smoke", dataplanes=ALL, environment="prod"))
     assert any("run-2" in each.reason for each in found)
     assert all(each.remedy for each in found if each.severity != "warn")
     assert not [r for r in calico.store.requests if (r.verb, r.plural) == ("create", "pods")]
 
 
 def test_files_named_by_remedies_exist() -> None:
-    root = Path(preflight.__file__).parents[3]
+    root = Path(preflight.__file__).parents[4]
     named = set()
     for file in [*root.glob("steps/**/*.py"), *root.glob("workflows/**/*.py"), root / "Makefile"]:
         named |= set(re.findall(r"(?<![/\w])(?:workflows|docs|analysis)/[\w.-]*\w(?:/[\w.-]*\w)?", file.read_text()))
@@ -416,7 +419,7 @@ def test_provenance_of_a_cluster() -> None:
     assert {key: told[key] for key in wanted} == wanted
 
 
-def some_node(name: str, **fields: Any) -> nodes.Node:  # noqa: ANN401
+def some_node(name: str, **fields: Any) -> nodes.ClusterNode:  # noqa: ANN401
     plain = {
         "os": "linux",
         "arch": "amd64",
@@ -433,7 +436,7 @@ def some_node(name: str, **fields: Any) -> nodes.Node:  # noqa: ANN401
         "provider": None,
         "labels": {},
     }
-    return nodes.Node(name=name, **{**plain, **fields})
+    return nodes.ClusterNode(name=name, **{**plain, **fields})
 
 
 def test_most_similar_nodes_are_measured() -> None:
@@ -444,24 +447,24 @@ def test_most_similar_nodes_are_measured() -> None:
         some_node("big", instance_type="m6i.8xlarge", cpus=32.0),
         some_node("control", schedulable=False, cpus=64.0),
     ]
-    assert nodes.choose(cluster) == ("a", "c")
-    assert nodes.choose([*cluster, some_node("big2", instance_type="m6i.8xlarge", cpus=32.0)]) == ("big", "big2")
-    assert nodes.choose([some_node("x", kernel="5.15"), some_node("y")]) == ("x", "y")
+    assert nodes.choose_nodes(cluster) == ("a", "c")
+    assert nodes.choose_nodes([*cluster, some_node("big2", instance_type="m6i.8xlarge", cpus=32.0)]) == ("big", "big2")
+    assert nodes.choose_nodes([some_node("x", kernel="5.15"), some_node("y")]) == ("x", "y")
 
 
 @given(st.permutations([some_node(name, zone=zone) for name, zone in zip("abcd", "xyxy", strict=True)]))
-def test_node_choice_is_independent_of_order(cluster: list[nodes.Node]) -> None:
-    assert nodes.choose(cluster) == ("a", "c")
+def test_node_choice_is_independent_of_order(cluster: list[nodes.ClusterNode]) -> None:
+    assert nodes.choose_nodes(cluster) == ("a", "c")
 
 
 @pytest.mark.parametrize("asked", ["a", "a,a", "a,zz", "a,b,c", ","])
 def test_named_nodes_must_be_two_of_the_cluster(asked: str) -> None:
     with pytest.raises(BadInput, match="BENCHMARK_NODES must name two nodes of the cluster"):
-        nodes.choose([some_node("a"), some_node("b"), some_node("c")], asked)
+        nodes.choose_nodes([some_node("a"), some_node("b"), some_node("c")], asked)
 
 
 def test_named_nodes_are_taken_in_their_order() -> None:
-    assert nodes.choose([some_node("a"), some_node("b"), some_node("c")], " c , a ") == ("c", "a")
+    assert nodes.choose_nodes([some_node("a"), some_node("b"), some_node("c")], " c , a ") == ("c", "a")
 
 
 def test_outside_client_is_on_a_node_without_calico() -> None:
@@ -470,4 +473,4 @@ def test_outside_client_is_on_a_node_without_calico() -> None:
         some_node("o", calico=False, schedulable=False),
         some_node("p", calico=False, ready=False),
     ]
-    assert [node.name for node in nodes.outside(cluster)] == ["o"]
+    assert [node.name for node in nodes.outside_nodes(cluster)] == ["o"]

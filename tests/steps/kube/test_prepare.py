@@ -5,14 +5,16 @@ from typing import Any, cast
 
 import pytest
 
-from analysis.errors import Problem, Unfit
+from analysis.errors import Problem, Unsupported
 from steps.catalogue.cells import Cell
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME, TOPOLOGIES
-from steps.cluster.kube import configure, looking, padding, prepare, reach
-from steps.cluster.kube.client import Client
-from steps.cluster.kube.crew import Crew
-from steps.model import Placement, Trial, Visit
+from steps.cluster.kube import trial_servers
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.calico import switch
+from steps.cluster.kube.workloads import connectivity, filler_services, probe_pods
+from steps.cluster.kube.workloads.workload import Workload
+from steps.domain import Placement, Trial, Visit
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.fake_api import NAMESPACE, Direct, KilledError, direct_client
 from tests.steps.kube.fake_calico import Calico
@@ -21,7 +23,7 @@ from tests.steps.kube.fake_kubelet import Kubelet
 Object = dict[str, Any]
 MEASURED = ("node-a", "node-b")
 WITH_IMAGE = {"BENCHMARK_IMAGE": "registry.example/steps:1"}
-PLACES = [looking.Site("node-a", "10.250.0.11"), looking.Site("node-b", "10.250.0.12")]
+PLACES = [probe_pods.Site("node-a", "10.250.0.11"), probe_pods.Site("node-b", "10.250.0.12")]
 
 
 class Bench:
@@ -38,11 +40,11 @@ class Bench:
             self.store.put("", "nodes", outsider())
 
     @property
-    def standing(self) -> configure.Standing:
-        return configure.stand(self.client, to_switch=False)
+    def standing(self) -> switch.ClusterState:
+        return switch.read_state(self.client, to_switch=False)
 
     def prepare(self, *topologies: str, services: int = 0) -> dict[str, Placement]:
-        found = prepare.prepare(
+        found = trial_servers.prepare(
             self.client, self.standing, MEASURED, visit(*topologies), settings(services=services), variables=WITH_IMAGE
         )
         return {placement.topology: placement for placement in found}
@@ -94,12 +96,12 @@ def every_pod() -> list[Object]:
     services: dict[str, Object] = {
         f"look-{i}": {"spec": {"clusterIP": f"10.97.0.{i}", "ports": [{"nodePort": 30000 + i}]}} for i in (0, 1)
     }
-    made = looking.manifests(PLACES, services, "image:1") + reach.check_manifests(PLACES, "image:1", 5201)
+    made = probe_pods.manifests(PLACES, services, "image:1") + connectivity.check_manifests(PLACES, "image:1", 5201)
     for count in range(len(EVERY) + 1):
         for names in combinations(TOPOLOGIES, count):
-            made += prepare.manifests(names, PLACES, "image:1")
+            made += trial_servers.manifests(names, PLACES, "image:1")
     found = Bench().prepare(*EVERY)
-    return made + reach.manifests(list(found.values()), "image:1")
+    return made + connectivity.manifests(list(found.values()), "image:1")
 
 
 def test_every_pod_meets_restricted_security_without_service_account() -> None:
@@ -130,7 +132,7 @@ def test_pods_are_pinned_by_node_name_only() -> None:
 
 
 def test_server_readiness_probe() -> None:
-    servers = [c for pod in prepare.manifests(TOPOLOGIES, PLACES, "image:1") for c in pod["spec"]["containers"]]
+    servers = [c for pod in trial_servers.manifests(TOPOLOGIES, PLACES, "image:1") for c in pod["spec"]["containers"]]
     for container in servers:
         port = container["ports"][0]["containerPort"]
         assert f":{port:04x} " in container["startupProbe"]["exec"]["command"][-1]
@@ -149,7 +151,7 @@ def test_server_readiness_probe() -> None:
     ],
 )
 def test_each_topology_has_only_its_servers_and_monitors(topology: str, wanted: set[str]) -> None:
-    made = {p["metadata"]["name"]: p for p in prepare.manifests((BY_NAME[topology],), PLACES, "image:1")}
+    made = {p["metadata"]["name"]: p for p in trial_servers.manifests((BY_NAME[topology],), PLACES, "image:1")}
     assert set(made) == wanted | {"monitor-0", "monitor-1"}
     for name, pod in made.items():
         assert pod["spec"]["hostNetwork"] is (name.startswith(("server-host", "monitor-host")))
@@ -191,7 +193,7 @@ def test_placements_are_complete() -> None:
 def test_node_interface_comes_from_the_probe() -> None:
     bench = Bench()
     bench.kubelet.says = lambda pod: fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
-    looking.start(bench.client, PLACES, "image:1")
+    probe_pods.start(bench.client, PLACES, "image:1")
     found = bench.prepare("external-to-nodeport", "pod-to-service")
     assert found["external-to-nodeport"].nat_interface == "eth0"
     assert found["node-to-node"].interface == "eth0"
@@ -224,15 +226,15 @@ def test_filler_services_and_their_pod_stay_between_visits() -> None:
     assert all(s["spec"]["selector"].items() <= behind["labels"].items() for s in made.values())
     trials = bench.kubelet.services()["trials"]["spec"]["selector"]
     assert not trials.items() <= behind["labels"].items()
-    prepare.clear(bench.client)
+    trial_servers.clear(bench.client)
     assert set(bench.kubelet.services()) == set(made)
     assert set(bench.kubelet.pods()) == {"padding"}, "clear leaves them to the next visit"
     bench.prepare("pod-to-service", services=12)
     posts = [r for r in bench.store.requests if r.verb == "create" and r.plural == "services"]
     assert len([r for r in posts if r.name.startswith("padding")]) == 12
     assert bench.kubelet.pods()["padding"]["metadata"]["uid"] == behind["uid"]
-    prepare.clear(bench.client)
-    padding.clear(bench.client)
+    trial_servers.clear(bench.client)
+    filler_services.clear(bench.client)
     assert bench.kubelet.services() == {}
     assert bench.kubelet.pods() == {}
 
@@ -241,10 +243,10 @@ def test_clear_is_idempotent_and_deletes_only_own_objects() -> None:
     bench = Bench()
     other = {"metadata": {"name": "theirs", "namespace": NAMESPACE, "labels": {}}, "spec": {}, "status": {}}
     bench.store.put("", "pods", other)
-    looking.start(bench.client, PLACES, "image:1")
+    probe_pods.start(bench.client, PLACES, "image:1")
     bench.prepare(*EVERY)
     for _ in range(2):
-        prepare.clear(bench.client)
+        trial_servers.clear(bench.client)
         assert set(bench.kubelet.pods()) == {"theirs"}
         assert bench.kubelet.services() == {}
 
@@ -261,7 +263,7 @@ def test_prepare_killed_at_any_write_can_be_repeated(*, after: bool) -> None:
         bench.direct.kill_at = None
         assert list(bench.prepare(*EVERY)) == list(expected)
         assert set(bench.kubelet.pods()) == set(whole.kubelet.pods())
-        prepare.clear(bench.client, wait=True)
+        trial_servers.clear(bench.client, wait=True)
         assert bench.kubelet.pods() == {}
 
 
@@ -277,7 +279,7 @@ def test_pod_wait_times_out() -> None:
     bench = Bench()
     bench.kubelet.refuses = lambda _pod: "ImagePullBackOff"
     with pytest.raises(Problem, match=r"monitor-0: ImagePullBackOff.*monitor-1: ImagePullBackOff"):
-        Crew(bench.client, "trials").man(prepare.manifests((), PLACES, "image:1"), 0.2)
+        Workload(bench.client, "trials").ensure_pods(trial_servers.manifests((), PLACES, "image:1"), 0.2)
 
 
 def test_unreachable_server_address_is_named() -> None:
@@ -291,19 +293,19 @@ def test_unreachable_server_address_is_named() -> None:
 
 def test_missing_image_variable_is_a_problem() -> None:
     bench = Bench()
-    with pytest.raises(Unfit, match="BENCHMARK_IMAGE is not set"):
-        prepare.prepare(bench.client, bench.standing, MEASURED, visit(), settings(), variables={})
+    with pytest.raises(Unsupported, match="BENCHMARK_IMAGE is not set"):
+        trial_servers.prepare(bench.client, bench.standing, MEASURED, visit(), settings(), variables={})
 
 
 def test_missing_outside_client_skips_only_its_topology() -> None:
     bench = Bench(outside=False)
     said(bench)
-    (found,) = prepare.findings(
+    (found,) = trial_servers.findings(
         bench.client, bench.standing, MEASURED, settings("pod-to-pod", "external-to-nodeport"), variables=WITH_IMAGE
     )
     assert (found.severity, found.subject) == ("skip", "external-to-nodeport")
     assert "BENCHMARK_OUTSIDE" in (found.remedy or "")
-    with pytest.raises(Unfit, match="there is no client outside"):
+    with pytest.raises(Unsupported, match="there is no client outside"):
         bench.prepare("external-to-nodeport")
     assert set(bench.prepare("pod-to-pod")) == {"node-to-node", "pod-to-pod"}
 
@@ -311,9 +313,9 @@ def test_missing_outside_client_skips_only_its_topology() -> None:
 def test_named_outside_client_must_be_outside() -> None:
     bench = Bench()
     for name, reason in (("node-a", "is no ready Linux node without Calico"), ("nowhere", "is no node of the cluster")):
-        with pytest.raises(Unfit, match=rf"names {name}, which {reason}: name one of outside"):
-            prepare.outside_node(bench.standing, {"BENCHMARK_OUTSIDE": name})
-    found = prepare.outside_node(bench.standing, {"BENCHMARK_OUTSIDE": "outside"})
+        with pytest.raises(Unsupported, match=rf"names {name}, which {reason}: name one of outside"):
+            trial_servers.outside_node(bench.standing, {"BENCHMARK_OUTSIDE": name})
+    found = trial_servers.outside_node(bench.standing, {"BENCHMARK_OUTSIDE": "outside"})
     assert found is not None
     assert found.name == "outside"
 
@@ -336,15 +338,18 @@ def said(bench: Bench, *, tcp: bool = True, udp: bool = True) -> None:
 
 
 def test_blocked_return_path_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reach, "CHECK_S", 0.05)
+    monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
     bench = Bench()
     bench.kubelet.says = lambda pod: fake_kubelet.told(
         pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing="node-a (10.250.0.11) on port 5201"
     )
-    (found,) = prepare.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
+    (found,) = trial_servers.findings(
+        bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE
+    )
     assert found.reason == "node-b gets no answer from node-a (10.250.0.11) on port 5201 by TCP"
     asking = [
-        json.loads(pod["spec"]["containers"][0]["command"][-1]) for pod in reach.check_manifests(PLACES, "i", 5201)
+        json.loads(pod["spec"]["containers"][0]["command"][-1])
+        for pod in connectivity.check_manifests(PLACES, "i", 5201)
     ]
     assert [(spec["node"], spec["echo"], spec["lines"][0]["node"]) for spec in asking] == [
         ("node-a", 5201, "node-b"),
@@ -363,7 +368,7 @@ def test_blocked_return_path_is_reported(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_outside_client_needs_image_and_node_port(
     monkeypatch: pytest.MonkeyPatch, refused: str, failing: str, words: str
 ) -> None:
-    monkeypatch.setattr(reach, "CHECK_S", 0.05)
+    monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
     bench = Bench()
     bench.kubelet.refuses = lambda pod: (
         refused if refused and pod["spec"]["hostNetwork"] and _on(pod, "outside") else None
@@ -372,12 +377,12 @@ def test_outside_client_needs_image_and_node_port(
         pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing=failing
     )
     asked = settings("pod-to-pod", "external-to-nodeport")
-    found = prepare.findings(bench.client, bench.standing, MEASURED, asked, variables=WITH_IMAGE)
+    found = trial_servers.findings(bench.client, bench.standing, MEASURED, asked, variables=WITH_IMAGE)
     assert [(each.severity, each.subject) for each in found] == ([("skip", "external-to-nodeport")] if words else [])
     assert all(words in each.reason for each in found)
     assert bench.kubelet.pods() == {}
     assert bench.kubelet.services() == {}
-    prepare.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
+    trial_servers.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
     assert not failing or not [f for f in found if f.severity == "stop"]
 
 
@@ -389,10 +394,10 @@ def _on(pod: Object, node: str) -> bool:
 def test_blocked_port_stops_the_run_and_names_the_protocol(
     monkeypatch: pytest.MonkeyPatch, *, tcp: bool, udp: bool
 ) -> None:
-    monkeypatch.setattr(reach, "CHECK_S", 0.05)
+    monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
     bench = Bench()
     said(bench, tcp=tcp, udp=udp)
-    found = prepare.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
+    found = trial_servers.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
     closed = [name for name, open_ in (("TCP", tcp), ("UDP", udp)) if not open_]
     ways = (("node-a", "node-b (10.250.0.12)"), ("node-b", "node-a (10.250.0.11)"))
     assert [(f.severity, f.reason) for f in found] == [
@@ -404,7 +409,9 @@ def test_blocked_port_stops_the_run_and_names_the_protocol(
 def test_image_pull_failure_stops_the_run_in_preflight() -> None:
     bench = Bench()
     bench.kubelet.refuses = lambda _pod: "ErrImageNeverPull"
-    (found,) = prepare.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
+    (found,) = trial_servers.findings(
+        bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE
+    )
     assert (found.severity, found.subject) == ("stop", "pods")
     assert "ErrImageNeverPull" in found.reason
     assert bench.kubelet.pods() == {}
@@ -413,4 +420,4 @@ def test_image_pull_failure_stops_the_run_in_preflight() -> None:
 def test_node_ports_that_differ_by_protocol_are_refused() -> None:
     ports = [{"name": n, "nodePort": p} for n, p in (("iperf3-tcp", 30001), ("iperf3-udp", 30002), ("connect", 30003))]
     with pytest.raises(Problem, match="30001 for iperf3-tcp and 30002 for iperf3-udp"):
-        prepare.node_ports({"metadata": {"name": "trials"}, "spec": {"ports": ports}})
+        trial_servers.node_ports({"metadata": {"name": "trials"}, "spec": {"ports": ports}})

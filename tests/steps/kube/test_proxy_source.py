@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube import configure, kube_proxy
-from steps.cluster.kube.adapter import Kube
+from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.calico import kube_proxy
+from steps.cluster.kube.calico import switch as configure
+from steps.cluster.kube.calico.facts import Facts
 from steps.cluster.kube.config import proxy
-from steps.cluster.kube.discover import Facts
-from steps.model import Visit
-from steps.settings import choose
+from steps.domain import Visit
+from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
 from tests.steps.kube.test_preflight import findings
@@ -145,7 +146,7 @@ def test_ipvs_mode_is_found_in_every_source(change: Any, source: str) -> None:  
 
 def facts(calico: Calico) -> Facts:
     client, _transport = direct_client(calico.store)
-    return configure.stand(client, to_switch=True).facts
+    return configure.read_state(client, to_switch=True).facts
 
 
 @pytest.mark.parametrize(
@@ -211,9 +212,9 @@ def test_as_is_in_ipvs_mode_is_reported_and_released() -> None:
     client, _transport = direct_client(calico.store)
     said: list[str] = []
     variables = {"BENCHMARK_IMAGE": "image:1", "ARGO_WORKFLOW_NAME": "run-1"}
-    who = Kube("prod", client=client, variables=variables, say=said.append, sleep=calico.store.advance)
+    who = KubernetesCluster("prod", client=client, variables=variables, say=said.append, sleep=calico.store.advance)
     visit = Visit(visit=1, round=1, dataplane="as-is", trials=())
-    settings = choose(profile="smoke", dataplanes="as-is", environment="prod")
+    settings = choose_settings(profile="smoke", dataplanes="as-is", environment="prod")
     assert who.configure(visit, settings) == []
     assert held(calico)
     (sign, *_) = who.observe(visit, "before")

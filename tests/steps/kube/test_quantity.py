@@ -1,6 +1,6 @@
 import pytest
 
-from steps.cluster.kube.quantity import is_burstable
+from steps.cluster.kube.api.quantity import is_burstable
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ import time
 
 import pytest
 
-from steps.cluster.kube import configure, state
-from steps.cluster.kube.adapter import Kube
-from steps.cluster.kube.connect import connect
-from steps.model import Visit
-from steps.settings import choose
-from steps.variables import IMAGE
+from steps.cluster.kube import lock
+from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.api.connect import connect
+from steps.cluster.kube.calico import switch
+from steps.domain import Visit
+from steps.settings.environment import IMAGE
+from steps.settings.settings import choose_settings
 
 NAMED = os.environ.get("BENCHMARK_TEST_CLUSTER", "")
 
@@ -28,14 +29,14 @@ pytestmark = [
 
 
 def objects() -> dict[str, object]:
-    standing = configure.stand(connect(NAMED), to_switch=True)
-    return {str(ref): state.trimmed(found) for ref, found in standing.objects.items()}
+    standing = switch.read_state(connect(NAMED), to_switch=True)
+    return {str(ref): lock.without_server_fields(found) for ref, found in standing.objects.items()}
 
 
 def test_all_dataplanes_and_restore_on_a_real_cluster() -> None:
     before = objects()
-    who = Kube(NAMED, variables={**os.environ, IMAGE: os.environ.get(IMAGE, "")})
-    settings = choose(profile="smoke", dataplanes="ebpf,ebpf-dsr,nftables,iptables", environment=NAMED)
+    who = KubernetesCluster(NAMED, variables={**os.environ, IMAGE: os.environ.get(IMAGE, "")})
+    settings = choose_settings(profile="smoke", dataplanes="ebpf,ebpf-dsr,nftables,iptables", environment=NAMED)
     findings = who.preflight(settings)
     left_out = {finding.subject for finding in findings if finding.severity == "skip"}
     assert not [f for f in findings if f.severity == "stop" and f.subject != "pods"], findings
@@ -43,7 +44,7 @@ def test_all_dataplanes_and_restore_on_a_real_cluster() -> None:
         for dataplane in (name for name in settings.dataplanes if name not in left_out):
             visit = Visit(visit=1, round=1, dataplane=dataplane, trials=())
             who.configure(visit, settings)
-            assert configure.stand(connect(NAMED), to_switch=False).facts.dataplane == dataplane
+            assert switch.read_state(connect(NAMED), to_switch=False).facts.dataplane == dataplane
             began = time.monotonic()
             assert who.configure(visit, settings) == [], "a second call changes nothing"
             assert time.monotonic() - began < 10

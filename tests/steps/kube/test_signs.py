@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps import proof
-from steps.cluster.kube import felix
-from steps.cluster.kube.felix import Mark, Process, Reading
-from steps.cluster.kube.probe.report import Answer, Host
-from steps.cluster.kube.signs import KNOWN, Observation, signs
+from steps.cluster.kube.calico import felix_log
+from steps.cluster.kube.calico.felix_log import FelixLog, FelixProcess, LogPosition
+from steps.cluster.kube.calico.signs import KNOWN, Observation, node_signs
+from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
+from steps.proof import evaluate
 from tests.steps.kube.recordings import moment
 
 NOW = moment("2026-11-23T08:00:00Z")
@@ -18,13 +18,13 @@ BPF = ("ebpf", "ebpf-dsr")
 
 
 def of_host(**seen: Any) -> dict[str, tuple[str, ...] | None]:  # noqa: ANN401
-    found = signs(Observation("n", host=Host(at=NOW, **seen)), "before", NOW)
+    found = node_signs(Observation("n", host=HostProbe(at=NOW, **seen)), "before", NOW)
     return {sign.looked_at: sign.indicates for sign in found}
 
 
 def of_felix(**said: Any) -> dict[str, tuple[str, ...] | None]:  # noqa: ANN401
-    process = Process(7, NOW, NOW, NOW, **said)
-    found = signs(Observation("n", felix=Reading((process,), NOW, NOW)), "after", NOW)
+    process = FelixProcess(7, NOW, NOW, NOW, **said)
+    found = node_signs(Observation("n", felix=FelixLog((process,), NOW, NOW)), "after", NOW)
     return {sign.seen: sign.indicates for sign in found}
 
 
@@ -36,20 +36,22 @@ def test_probe_signs_name_the_dataplanes_they_agree_with() -> None:
     assert of_host(proxy_mode="iptables")["kube-proxy's mode"] == ("iptables", *BPF)
     assert of_host(proxy_mode="nftables")["kube-proxy's mode"] == ("nftables", *BPF)
     assert of_host(proxy_mode="ipvs")["kube-proxy's mode"] == ()
-    followed = Observation("n", host=Host(at=NOW, proxy_mode="nftables"), follows_proxy=False)
-    assert [sign.indicates for sign in signs(followed, "before", NOW)] == [None], "Felix goes its own way"
-    followed = Observation("n", host=Host(at=NOW, proxy_mode="ipvs"), follows_proxy=False)
-    assert [sign.indicates for sign in signs(followed, "before", NOW)] == [()]
+    followed = Observation("n", host=HostProbe(at=NOW, proxy_mode="nftables"), follows_proxy=False)
+    assert [sign.indicates for sign in node_signs(followed, "before", NOW)] == [None], "Felix goes its own way"
+    followed = Observation("n", host=HostProbe(at=NOW, proxy_mode="ipvs"), follows_proxy=False)
+    assert [sign.indicates for sign in node_signs(followed, "before", NOW)] == [()]
     assert of_host(felix_ready=True)["Felix's readiness"] is None
 
 
 def test_missing_observation_is_no_sign() -> None:
     assert of_host() == {}
-    assert signs(Observation("n"), "before", NOW) == []
+    assert node_signs(Observation("n"), "before", NOW) == []
 
 
 def test_felix_bpf_sign_agrees_with_bpf_only() -> None:
-    said = of_felix(bpf=[Mark(NOW, "BPF enabled, starting")], driver_bpf=Mark(NOW, "true"), driver_dsr=True)
+    said = of_felix(
+        bpf=[LogPosition(NOW, "BPF enabled, starting")], driver_bpf=LogPosition(NOW, "true"), driver_dsr=True
+    )
     assert said["BPF enabled, starting"] == BPF
     assert said["made its driver with BPF on"] == BPF
     assert said["made its driver with direct server return on"] == ("ebpf-dsr",)
@@ -59,12 +61,12 @@ def test_felix_bpf_sign_agrees_with_bpf_only() -> None:
 
 
 def test_configuration_setting_is_no_sign() -> None:
-    value = felix.Value("true", "datastore (global)", NOW)
+    value = felix_log.LoggedValue("true", "datastore (global)", NOW)
     assert set(of_felix(values={"BPFEnabled": value, "BPFExternalServiceMode": value}).values()) == {None}
 
 
 def test_bpf_fallback_sign_agrees_with_rules_dataplanes() -> None:
-    said = of_felix(fallback=Mark(NOW, "not supported"), driver_bpf=Mark(NOW, "false"), driver_dsr=False)
+    said = of_felix(fallback=LogPosition(NOW, "not supported"), driver_bpf=LogPosition(NOW, "false"), driver_dsr=False)
     assert said["not supported"] == RULES
     assert not any(indicates and "direct server return" in seen for seen, indicates in said.items())
 
@@ -72,13 +74,13 @@ def test_bpf_fallback_sign_agrees_with_rules_dataplanes() -> None:
 def test_health_table_without_bpf_is_a_weak_sign() -> None:
     missing = "its health has no row BPFEndpointManager"
     assert of_felix(tables=1, use_nftables=False)[missing] == RULES
-    assert missing not in of_felix(tables=1, use_nftables=False, bpf=[Mark(NOW, "BPF enabled, starting")])
+    assert missing not in of_felix(tables=1, use_nftables=False, bpf=[LogPosition(NOW, "BPF enabled, starting")])
 
 
 def test_connectivity_signs_are_neutral() -> None:
-    ok = Answer("n", "ClusterIP", ok_at=NOW)
-    late = Answer("n", "NodePort", ok_at=NOW - timedelta(seconds=1), failed_at=NOW)
-    found = signs(Observation("n", answers=(ok, late), missed=("no log",)), "before", NOW)
+    ok = ServiceProbe("n", "ClusterIP", ok_at=NOW)
+    late = ServiceProbe("n", "NodePort", ok_at=NOW - timedelta(seconds=1), failed_at=NOW)
+    found = node_signs(Observation("n", answers=(ok, late), missed=("no log",)), "before", NOW)
     assert [(s.looked_at, s.seen, s.indicates) for s in found] == [
         ("ClusterIP", "answered", None),
         ("look", "no log", None),
@@ -93,18 +95,18 @@ def test_partial_node_signs_never_prove_another_dataplane(dataplane: str, data: 
     def maybe(value: object) -> Any:  # noqa: ANN401
         return value if data.draw(st.booleans()) else None
 
-    process = Process(7, NOW, NOW, NOW)
-    process.driver_bpf = maybe(Mark(NOW, "true" if bpf else "false"))
+    process = FelixProcess(7, NOW, NOW, NOW)
+    process.driver_bpf = maybe(LogPosition(NOW, "true" if bpf else "false"))
     process.driver_dsr = maybe(dsr)
     process.attached_dsr = maybe(dsr) if bpf else None
-    process.bpf = [Mark(NOW, "BPF enabled, starting")] if bpf and data.draw(st.booleans()) else []
+    process.bpf = [LogPosition(NOW, "BPF enabled, starting")] if bpf and data.draw(st.booleans()) else []
     process.use_nftables = maybe(dataplane == "nftables")
     process.tables = data.draw(st.integers(0, 2)) if not bpf else 0
     process.components = {"BPFEndpointManager"} if bpf and data.draw(st.booleans()) else set()
     names = frozenset({"eth0", "bpfin.cali", "bpfout.cali"} if bpf else {"eth0"})
     mode = maybe(dataplane) if not bpf else None
-    host = Host(NOW, maybe(names), maybe(bpf), mode)
-    found = signs(Observation("n", Reading((process,), NOW, NOW), host), "before", NOW)
+    host = HostProbe(NOW, maybe(names), maybe(bpf), mode)
+    found = node_signs(Observation("n", FelixLog((process,), NOW, NOW), host), "before", NOW)
     for other in KNOWN:
-        state = proof.weigh(found, other, ["n"]).state
+        state = evaluate.evaluate(found, other, ["n"]).state
         assert state in ({"proven", "unproven"} if other == dataplane else {"disproven", "unproven"})

@@ -12,17 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.errors import Problem, Unfit
-from steps.cluster.kube import configure, kube_proxy, patches, restore, state, transport
-from steps.cluster.kube.actions import Await, Delete
-from steps.cluster.kube.client import MERGE
-from steps.cluster.kube.permissions import CALICO_GROUPS, CRD_GROUP, V3_GROUP
-from steps.cluster.kube.state import Owner
-from steps.model import Change
+from analysis.errors import Problem, Unsupported
+from steps.cluster.kube import lock as state
+from steps.cluster.kube.api import transport
+from steps.cluster.kube.api.client import MERGE
+from steps.cluster.kube.api.permissions import CALICO_GROUPS, CRD_GROUP, V3_GROUP
+from steps.cluster.kube.calico import desired_state, kube_proxy, restore
+from steps.cluster.kube.calico import switch as configure
+from steps.cluster.kube.calico.actions import AwaitRollout, Delete
+from steps.cluster.kube.lock import LockOwner
+from steps.domain import Change
 from tests.steps.kube.fake_api import NAMESPACE, Api, Fault, KilledError, direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
 
-ME = Owner("run-1", NAMESPACE, None)
+ME = LockOwner("run-1", NAMESPACE, None)
 DATAPLANES = ("iptables", "nftables", "ebpf", "ebpf-dsr", "as-is")
 
 
@@ -31,7 +34,7 @@ def quiet(_sentence: str) -> None:
 
 
 def switch(
-    calico: Calico, dataplane: str, owner: Owner = ME, kill_at: int | None = None, *, late: bool = False
+    calico: Calico, dataplane: str, owner: LockOwner = ME, kill_at: int | None = None, *, late: bool = False
 ) -> list[Change]:
     client, transport = direct_client(calico.store)
     transport.kill_at, transport.kill_after_write = kill_at, late
@@ -40,7 +43,7 @@ def switch(
 
 def put_back(
     calico: Calico,
-    owner: Owner = ME,
+    owner: LockOwner = ME,
     *,
     insist: bool = False,
     kill_at: int | None = None,
@@ -49,14 +52,14 @@ def put_back(
 ) -> list[Change]:
     client, transport = direct_client(calico.store)
     transport.kill_at, transport.kill_after_write = kill_at, late
-    if not state.is_ours(client, owner, quiet, insist=insist):
+    if not state.may_restore(client, owner, quiet, insist=insist):
         return []
     return restore.restore(client, quiet, calico.store.advance, prove)
 
 
 def running(calico: Calico) -> str | None:
     client, _transport = direct_client(calico.store)
-    return configure.stand(client, to_switch=False).facts.dataplane
+    return configure.read_state(client, to_switch=False).facts.dataplane
 
 
 @pytest.mark.parametrize("dataplane", ["nftables", "ebpf", "ebpf-dsr"])
@@ -97,12 +100,12 @@ def test_second_configure_changes_nothing() -> None:
 def test_run_takes_the_lock_without_changes_and_a_user_does_not() -> None:
     calico = Calico()
     before = calico.settings()
-    assert switch(calico, "iptables", Owner(None, None, "ada@desk")) == []
+    assert switch(calico, "iptables", LockOwner(None, None, "ada@desk")) == []
     assert calico.settings() == before
     assert switch(calico, "iptables") == []
     assert held(calico)
-    with pytest.raises(Unfit, match="is held by workflow bench/run-1 since"):
-        switch(calico, "ebpf", Owner("run-2", NAMESPACE, None))
+    with pytest.raises(Unsupported, match="is held by workflow bench/run-1 since"):
+        switch(calico, "ebpf", LockOwner("run-2", NAMESPACE, None))
     assert put_back(calico) == []
     assert calico.settings() == before
 
@@ -293,7 +296,7 @@ def test_ebpf_leftovers_are_reported_after_restore(
     for dataplane in visits:
         switch(calico, dataplane)
     client, _transport = direct_client(calico.store)
-    found = restore.plan(client)
+    found = restore.plan_restore(client)
     assert found is not None
     assert (restore.KERNEL in found.left) is told
 
@@ -302,14 +305,14 @@ def test_impossible_dataplane_is_not_retried() -> None:
     calico = Calico()
     switch(calico, "iptables")
     client, _transport = direct_client(calico.store)
-    lock = state.find(client)
+    lock = state.find_lock(client)
     assert lock is not None
-    state.note(client, lock, unfit={"ebpf": "the kernel of node-b is too old"})
-    again = state.find(client)
+    state.add_note(client, lock, unfit={"ebpf": "the kernel of node-b is too old"})
+    again = state.find_lock(client)
     assert again is not None
-    state.note(client, again, unfit={"ebpf-dsr": "likewise"}, ebpf=True)
+    state.add_note(client, again, unfit={"ebpf-dsr": "likewise"}, ebpf=True)
     for name in ("ebpf", "ebpf-dsr"):
-        with pytest.raises(Unfit, match=f"{name} was tried earlier in this run and can't be had here: "):
+        with pytest.raises(Unsupported, match=f"{name} was tried earlier in this run and can't be had here: "):
             switch(calico, name)
     assert running(calico) == "iptables"
     assert switch(calico, "nftables")
@@ -330,7 +333,7 @@ def test_restore_undone_by_another_controller_keeps_the_snapshot() -> None:
     with pytest.raises(Problem, match="bpfEnabled changed again after being put back"):
         put_back(calico)
     client, _transport = direct_client(calico.store)
-    assert state.find(client) is not None
+    assert state.find_lock(client) is not None
 
 
 def test_expired_lock_is_restored_by_the_next_run() -> None:
@@ -339,12 +342,12 @@ def test_expired_lock_is_restored_by_the_next_run() -> None:
     switch(calico, "ebpf")
     workflow = {"metadata": {"namespace": NAMESPACE, "name": "run-1"}, "status": {"phase": "Running"}}
     calico.store.put("argoproj.io", "workflows", workflow)
-    other = Owner("run-2", NAMESPACE, None)
-    with pytest.raises(Unfit, match="is held by workflow bench/run-1 since"):
+    other = LockOwner("run-2", NAMESPACE, None)
+    with pytest.raises(Unsupported, match="is held by workflow bench/run-1 since"):
         switch(calico, "ebpf-dsr", other)
     assert put_back(calico, other) == []
-    with pytest.raises(Unfit, match="which is at work"):
-        put_back(calico, Owner(None, None, "ada@desk"), insist=True)
+    with pytest.raises(Unsupported, match="which is at work"):
+        put_back(calico, LockOwner(None, None, "ada@desk"), insist=True)
     assert running(calico) == "ebpf"
     found = calico.store.find("argoproj.io", "workflows", NAMESPACE, "run-1")
     assert found is not None
@@ -356,10 +359,10 @@ def test_expired_lock_is_restored_by_the_next_run() -> None:
 def test_manual_configuration_is_restored_manually() -> None:
     calico = Calico()
     before = calico.settings()
-    switch(calico, "ebpf", Owner(None, None, "ada@desk"))
+    switch(calico, "ebpf", LockOwner(None, None, "ada@desk"))
     assert put_back(calico) == []
     assert running(calico) == "ebpf"
-    assert put_back(calico, Owner(None, None, "bob@desk"), insist=True)
+    assert put_back(calico, LockOwner(None, None, "bob@desk"), insist=True)
     assert calico.settings() == before
 
 
@@ -367,7 +370,7 @@ def test_dry_run_prints_patches_and_changes_nothing() -> None:
     calico = Calico()
     client, transport = direct_client(calico.store)
     before = calico.settings()
-    lines = configure.dry_run(client, "ebpf-dsr")
+    lines = configure.switch_commands(client, "ebpf-dsr")
     assert calico.settings() == before
     assert transport.writes == 0
     assert lines == [
@@ -385,7 +388,7 @@ def test_dry_run_prints_patches_and_changes_nothing() -> None:
             """-p '{"spec":{"bpfEnabled":true,"bpfExternalServiceMode":"DSR"}}'"""
         ),
     ]
-    assert restore.dry_run(client) == []
+    assert restore.restore_commands(client) == []
 
 
 def test_concurrent_spec_change_is_not_overwritten() -> None:
@@ -443,11 +446,13 @@ def test_concurrent_lock_names_its_holder() -> None:
     calico = Calico()
     client, _transport = direct_client(calico.store)
     now = client.now()
-    taken = configure.snapshot(client, configure.stand(client, to_switch=True), "")
-    state.take(client, ME, taken, now)
-    assert state.take(client, ME, {**taken, "dataplane": "ebpf"}, now).snapshot == taken, "the first snapshot stays"
-    with pytest.raises(Unfit, match="prod is held by workflow bench/run-1"):
-        state.take(client, Owner("run-2", NAMESPACE, None), taken, now)
+    taken = configure.take_snapshot(client, configure.read_state(client, to_switch=True), "")
+    state.take_lock(client, ME, taken, now)
+    assert state.take_lock(client, ME, {**taken, "dataplane": "ebpf"}, now).snapshot == taken, (
+        "the first snapshot stays"
+    )
+    with pytest.raises(Unsupported, match="prod is held by workflow bench/run-1"):
+        state.take_lock(client, LockOwner("run-2", NAMESPACE, None), taken, now)
 
 
 TROUBLES = (
@@ -509,9 +514,11 @@ def test_restore_without_changes_waits_for_kube_proxy() -> None:
     with contextlib.suppress(KilledError):
         put_back(calico, kill_at=1, late=True)  # 0: Felix, 1: kube-proxy
     client, _transport = direct_client(calico.store)
-    found = restore.plan(client)
+    found = restore.plan_restore(client)
     assert found is not None
-    assert [action for action in found.todo if not isinstance(action, Delete)] == [Await("kube-proxy rolled out")]
+    assert [action for action in found.todo if not isinstance(action, Delete)] == [
+        AwaitRollout("kube-proxy rolled out")
+    ]
 
 
 clusters = st.builds(
@@ -567,9 +574,9 @@ def test_restore_after_a_kill_at_any_call(
 @given(calico=clusters)
 def test_snapshot_lists_its_fields(calico: Calico) -> None:
     client, _transport = direct_client(calico.store)
-    standing = configure.stand(client, to_switch=True)
-    objects = configure.kept(json.loads(json.dumps(configure.snapshot(client, standing, ""))))
-    assert set(patches.snapshotted(objects)) == set(patches.touchable(standing.facts))
+    standing = configure.read_state(client, to_switch=True)
+    objects = configure.snapshot_objects(json.loads(json.dumps(configure.take_snapshot(client, standing, ""))))
+    assert set(desired_state.snapshotted(objects)) == set(desired_state.touchable(standing.facts))
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from steps.cluster.kube.api import retries, watch
-from steps.cluster.kube.faults import ConflictError, ExpiredError, TransientError
+from steps.cluster.kube.api.errors import ConflictError, ExpiredError, TransientError
 from tests.ordinary import ROOT
 
 Object = dict[str, Any]

@@ -8,10 +8,14 @@ from typing import Any
 import psutil
 import pytest
 
-from steps.cluster.kube import configure, look, looking, nodes, observe, prepare, probes, provenance
-from steps.cluster.kube.adapter import Kube
-from steps.model import Visit
-from steps.settings import choose
+from steps.cluster.kube import trial_servers
+from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.api import nodes
+from steps.cluster.kube.calico import observe, provenance, switch
+from steps.cluster.kube.probe import connections, node_probe
+from steps.cluster.kube.workloads import probe_pods
+from steps.domain import Visit
+from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.test_preflight import ALL, add_node, agent, daemon_set, findings, node, on_aws, standing
@@ -51,13 +55,13 @@ def test_policy_only_cluster_is_measured(cni: str) -> None:
     on = standing(calico).facts
     assert on.policy_only
     assert [n.name for n in on.linux_nodes] == ["node-a", "node-b"]
-    assert nodes.choose(on.nodes) == ("node-a", "node-b")
-    assert nodes.outside(on.nodes) == ()
+    assert nodes.choose_nodes(on.nodes) == ("node-a", "node-b")
+    assert nodes.outside_nodes(on.nodes) == ()
     (found,) = findings(calico)
     assert found.severity == "warn"
     assert "Calico enforces policy here and gives pods neither addresses nor routes" in found.reason
     client, _transport = direct_client(calico.store)
-    assert configure.dry_run(client, "ebpf")
+    assert switch.switch_commands(client, "ebpf")
 
 
 def canal(calico: Calico, name: str) -> None:
@@ -87,7 +91,7 @@ def test_canal_is_calico_whatever_its_daemon_set_is_called(name: str) -> None:
     assert [n.name for n in facts.linux_nodes] == ["node-a", "node-b"]
     assert any("gives pods neither addresses nor routes, which Flannel does" in f.reason for f in findings(calico))
     client, _transport = direct_client(calico.store)
-    assert configure.dry_run(client, "ebpf")
+    assert switch.switch_commands(client, "ebpf")
     calico.store.say(
         "kube-system", "calico-node-node-a", "2026-11-23 06:00:00.000 [INFO][7] felix/x.go 1: Felix starting up"
     )
@@ -121,7 +125,7 @@ def test_node_without_calico_node_is_outside() -> None:
     agent(calico)["status"]["desiredNumberScheduled"] = 1
     facts = standing(calico).facts
     assert [n.name for n in facts.linux_nodes] == ["node-a"]
-    assert [n.name for n in nodes.outside(facts.nodes)] == ["node-b"]
+    assert [n.name for n in nodes.outside_nodes(facts.nodes)] == ["node-b"]
     assert "has no calico-node pod" in nodes.why_unfit(facts.nodes[1])
 
 
@@ -146,7 +150,7 @@ def test_ipv6_only_cluster() -> None:
     assert [n.name for n in facts.linux_nodes] == ["node-a", "node-b"]
     found = {
         placement.topology: placement
-        for placement in prepare.prepare(
+        for placement in trial_servers.prepare(
             bench.client, bench.standing, MEASURED, visit(*EVERY), settings(), variables=WITH_IMAGE
         )
     }
@@ -178,7 +182,7 @@ def test_address_family_of_the_cluster() -> None:
     both = [{"type": "InternalIP", "address": a} for a in ("10.250.0.11", "fd00:250::11")]
     for cidr, first in (("10.64.0.0/24", "10.250.0.11"), ("fd00:64::/64", "fd00:250::11"), (None, "10.250.0.11")):
         other = {**found, "spec": {"podCIDR": cidr}, "status": {**found["status"], "addresses": both}}
-        assert nodes.read(other, ("node-a",)).address == first
+        assert nodes.read_nodes(other, ("node-a",)).address == first
 
 
 def test_nodes_of_the_same_architecture_are_preferred() -> None:
@@ -189,7 +193,7 @@ def test_nodes_of_the_same_architecture_are_preferred() -> None:
         found["metadata"]["labels"]["topology.kubernetes.io/zone"] = zone
     node(calico, "node-d")["metadata"]["labels"]["topology.kubernetes.io/zone"] = "y"
     node(calico, "node-b")["spec"]["unschedulable"] = True
-    assert nodes.choose(standing(calico).facts.nodes) == ("node-c", "node-d")
+    assert nodes.choose_nodes(standing(calico).facts.nodes) == ("node-c", "node-d")
 
 
 def test_mixed_architectures_are_reported() -> None:
@@ -210,7 +214,7 @@ def test_probe_answers_on_ipv4_and_ipv6(monkeypatch: pytest.MonkeyPatch) -> None
         async with AsyncExitStack() as stack:
             with socket.create_server(("127.0.0.1", 0)) as taken:
                 port = taken.getsockname()[1]
-            await probes.answer(port, stack)
+            await connections.answer(port, stack)
             reader, writer = await asyncio.open_connection(address, port)
             writer.write(b"t")
             by_tcp = await asyncio.wait_for(reader.read(1), 5)
@@ -238,19 +242,19 @@ def test_interface_is_found_by_any_spelling_of_its_address(monkeypatch: pytest.M
     own = {"lo": [Address("::1")], "eth0": [Address("02:00:00:00:00:01"), Address("fd00:250:0:0::11%eth0")]}
     monkeypatch.setattr(psutil, "net_if_addrs", lambda: own)
     monkeypatch.setattr(psutil, "net_if_stats", dict)
-    assert look._uplink("fd00:250::11") == ("eth0", None)
-    assert look._uplink("fd00:250::12") == (None, None)
+    assert node_probe._uplink("fd00:250::11") == ("eth0", None)
+    assert node_probe._uplink("fd00:250::12") == (None, None)
 
 
 def test_probe_pods_use_ipv6() -> None:
     bench = Bench()
     ipv6_only(bench.calico)
-    places = looking.sites(bench.standing.nodes, MEASURED)
+    places = probe_pods.sites(bench.standing.nodes, MEASURED)
     assert [place.address for place in places] == ["fd00:250::11", "fd00:250::12"]
     services: dict[str, Object] = {
         f"look-{i}": {"spec": {"clusterIP": f"fd00:97::{i}", "ports": [{"nodePort": 30000 + i}]}} for i in (0, 1)
     }
-    assert looking.spec(0, places, services, host=True).targets[2].address == "fd00:250::12"
+    assert probe_pods.spec(0, places, services, host=True).targets[2].address == "fd00:250::12"
 
 
 def test_run_starts_on_a_policy_only_cluster() -> None:
@@ -259,9 +263,9 @@ def test_run_starts_on_a_policy_only_cluster() -> None:
     client, _transport = direct_client(calico.store)
     variables = {"ARGO_WORKFLOW_NAME": "run-1"}
     say, sleep = (lambda _sentence: None), calico.store.advance
-    who = Kube("prod", client=client, variables=variables, say=say, sleep=sleep, gate_s=0)
+    who = KubernetesCluster("prod", client=client, variables=variables, say=say, sleep=sleep, gate_s=0)
     assert who.measured_nodes == ("node-a", "node-b")
-    chosen = choose(profile="smoke", dataplanes="ebpf", environment="prod")
+    chosen = choose_settings(profile="smoke", dataplanes="ebpf", environment="prod")
     assert who.configure(Visit(visit=1, round=1, dataplane="ebpf", trials=()), chosen)
     who.restore()
     assert not calico.felix["spec"].get("bpfEnabled")

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.lab.box import is_privileged
 from steps.cluster.lab.namespaces import PACKAGES
+from steps.cluster.lab.sandbox import is_privileged
 from tests.ordinary import AS_NOBODY, ROOT, environment
 
-ENTER = "import sys; from steps.cluster.lab import box; sys.exit(box.run(sys.argv[1:]))"
+ENTER = "import sys; from steps.cluster.lab import sandbox; sys.exit(sandbox.run_in_sandbox(sys.argv[1:]))"
 
 
 def command(*argv: str, python: str = sys.executable) -> list[str]:

@@ -9,9 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from steps import figures, measure, raw
-from steps.program import search_everywhere
-from steps.reports.failure import Failure
+from steps import documents
+from steps.measurement import results, trials
+from steps.measurement.subprocesses import search_everywhere
+from steps.tools.failure import Failure
 from steps.tools.iperf3 import Report
 from tests.steps.builders import placement, settings, trial
 from tests.steps.iperf3_versions import put_in_place
@@ -43,9 +44,11 @@ def main(program: str, protocol: str, direction: str, share: str, folder: str) -
     servers = Servers()
     os.environ["PATH"] = f"{folder}/client:{os.environ['PATH']}"
     place = placement(port=servers.port, monitors=())
-    measure.run(place, [planned], settings(), Path(folder), lambda _: None, lambda *_: None)
+    trials.measure_trials(place, [planned], settings(), Path(folder), lambda _: None, lambda *_: None)
     servers.stop()
-    found = figures.of(planned, raw.read(Path(folder) / raw.trial_name(1), raw.TrialDocument).attempts[-1])
+    found = results.read_results(
+        planned, documents.read_document(Path(folder) / documents.trial_name(1), documents.TrialDocument).attempts[-1]
+    )
     said = {
         "error": found.reason if isinstance(found, Failure) else None,
         "flags": found.flags if isinstance(found, Report) else (),

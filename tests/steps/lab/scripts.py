@@ -15,12 +15,12 @@ from steps.catalogue.dataplanes import Arm
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY
 from steps.catalogue.topologies import TOPOLOGIES, Topology
-from steps.cluster.lab import Lab, box, layout, look, servers, services, state, topology
+from steps.cluster.lab import LabCluster, addresses, counters, sandbox, servers, services, state, topology
 from steps.cluster.lab.dataplanes import load
-from steps.cluster.lab.namespaces import Job, ask, path, processes, run, within
-from steps.model import Placement, Sign, Trial, Visit
-from steps.program import search_everywhere
-from steps.proof import weigh
+from steps.cluster.lab.namespaces import Job, output_or_none, path, processes, run_one, within
+from steps.domain import Placement, Sign, Trial, Visit
+from steps.measurement.subprocesses import search_everywhere
+from steps.proof.evaluate import evaluate
 
 
 def _settings(arm: str, count: int = 20) -> Settings:
@@ -61,7 +61,7 @@ def _visit(arm: str, number: int = 1, topologies: tuple[str, ...] | None = None)
 
 
 def _proof(signs: list[Sign], asked: str) -> dict[str, object]:
-    return weigh(signs, asked, Lab().measured_nodes).model_dump()
+    return evaluate(signs, asked, LabCluster().measured_nodes).model_dump()
 
 
 def _iperf3(placement: Placement, *more: str) -> float:
@@ -80,7 +80,7 @@ def _iperf3(placement: Placement, *more: str) -> float:
 
 def carry(arm: str, count: int) -> dict[str, object]:
     """Build, prove, measure every topology in both protocols and directions, prove again, take away."""
-    lab, visit, settings = Lab(), _visit(arm), _settings(arm, count)
+    lab, visit, settings = LabCluster(), _visit(arm), _settings(arm, count)
     changes = lab.configure(visit, settings)
     again = lab.configure(visit, settings)
     before = lab.observe(visit, "before")
@@ -93,7 +93,7 @@ def carry(arm: str, count: int) -> dict[str, object]:
         probe = (
             sys.executable,
             "-m",
-            "steps.connect",
+            "steps.tools.connect_probe",
             "probe",
             placement.address,
             str(placement.ports["tcp_connect"]),
@@ -103,7 +103,7 @@ def carry(arm: str, count: int) -> dict[str, object]:
         rates[f"{placement.topology} connect"] = float(probed["connects_per_s"] or 0)
     after = lab.observe(visit, "after")
     lab.clear()
-    listening = {n: sorted(servers.listening(n)) for n in layout.NAMESPACES}
+    listening = {n: sorted(servers.listening(n)) for n in addresses.NAMESPACES}
     restored = lab.restore()
     return {
         "changes": [c.model_dump() for c in changes],
@@ -116,21 +116,21 @@ def carry(arm: str, count: int) -> dict[str, object]:
         "listening": listening,
         "restored": len(restored),
         "restored_again": len(lab.restore()),
-        "left": topology.present(),
+        "left": topology.present_namespaces(),
     }
 
 
 def disguised(asked: str, real: str) -> dict[str, object]:
     """Install one dataplane, say it is another, and look."""
-    lab = Lab()
+    lab = LabCluster()
     lab.configure(_visit(real), _settings(real))
-    state.write(state.State.wanted(_visit(asked), _settings(asked)))
+    state.write_state(state.State.wanted(_visit(asked), _settings(asked)))
     return _proof(lab.observe(_visit(asked), "before"), asked)
 
 
 def mixed(first: str, second: str) -> dict[str, object]:
     """Install one dataplane over another, on one node only of which the second takes the traffic."""
-    lab = Lab()
+    lab = LabCluster()
     lab.configure(_visit(first), _settings(first))
     load(Arm.parse(second)).install(services.all_ports(20), 0)
     return _proof(lab.observe(_visit(first), "before"), second)
@@ -138,19 +138,19 @@ def mixed(first: str, second: str) -> dict[str, object]:
 
 def bare() -> dict[str, object]:
     """Look at a lab with no dataplane at all."""
-    topology.build(offloads=False)
-    signs = look.observe("before")
+    topology.build_lab(offloads=False)
+    signs = counters.observe("before")
     return {"proof": _proof(signs, "lab-ebpf"), "told": sum(s.indicates is not None for s in signs)}
 
 
 def untouched_by_looking(arm: str) -> dict[str, object]:
     """What nft lists on a node before and after looking."""
-    lab = Lab()
+    lab = LabCluster()
     lab.configure(_visit(arm), _settings(arm))
-    tables = Job(layout.NODE_A.name, ("nft", "list", "tables"))
-    before = run(tables)
+    tables = Job(addresses.NODE_A.name, ("nft", "list", "tables"))
+    before = run_one(tables)
     lab.observe(_visit(arm), "before")
-    return {"before": before, "after": run(tables)}
+    return {"before": before, "after": run_one(tables)}
 
 
 def fastest_round_trips(*arms: str) -> list[float]:
@@ -159,12 +159,12 @@ def fastest_round_trips(*arms: str) -> list[float]:
 
 
 def _fastest_round_trip(arm: str) -> float:
-    Lab().configure(_visit(arm), _settings(arm))
-    server = within(layout.SERVER_POD.name, lambda: socket.socket(type=socket.SOCK_DGRAM))
-    client = within(layout.CLIENT_POD.name, lambda: socket.socket(type=socket.SOCK_DGRAM))
+    LabCluster().configure(_visit(arm), _settings(arm))
+    server = within(addresses.SERVER_POD.name, lambda: socket.socket(type=socket.SOCK_DGRAM))
+    client = within(addresses.CLIENT_POD.name, lambda: socket.socket(type=socket.SOCK_DGRAM))
     with server, client:
         server.bind(("", 7000))
-        client.connect((layout.SERVER_POD.address, 7000))
+        client.connect((addresses.SERVER_POD.address, 7000))
         best = float("inf")
         for _ in range(1000):
             start = time.perf_counter()
@@ -178,19 +178,19 @@ def _fastest_round_trip(arm: str) -> float:
 
 def half_built(damage: str) -> dict[str, object]:
     """Leave half a lab behind, as a killed step would, and configure."""
-    lab, arm = Lab(), "lab-nftables"
+    lab, arm = LabCluster(), "lab-nftables"
     if damage == "names only":
-        for name in layout.NAMESPACES:
+        for name in addresses.NAMESPACES:
             path(name).touch()
     elif damage == "no links":
-        for job in topology.jobs(offloads=False)[0]:
+        for job in topology.build_jobs(offloads=False)[0]:
             path(str(job.argv[1]).rpartition("/")[2]).touch()
-            run(job)
+            run_one(job)
     else:
         lab.configure(_visit(arm, 1), _settings(arm))
         lab.prepare(_visit(arm, 1), _settings(arm))
         if damage == "no state":
-            state.forget()
+            state.clear_state()
         elif damage == "torn state":
             state.FILE.write_text('{"visit": 2')
     lab.configure(_visit(arm, 2), _settings(arm))
@@ -199,7 +199,7 @@ def half_built(damage: str) -> dict[str, object]:
 
 def problem(case: str) -> str:
     """The sentence that a fault gives."""
-    lab, arm = Lab(), "lab-nftables"
+    lab, arm = LabCluster(), "lab-nftables"
     visit, settings = _visit(arm), _settings(arm)
     try:
         if case == "observe before configure":
@@ -216,12 +216,12 @@ def problem(case: str) -> str:
     return ""
 
 
-def _break(case: str, lab: Lab, visit: Visit, settings: Settings) -> None:
+def _break(case: str, lab: LabCluster, visit: Visit, settings: Settings) -> None:
     if case == "port taken":
-        with within(layout.SERVER_POD.name, lambda: socket.create_server(("", CANARY.port))):
+        with within(addresses.SERVER_POD.name, lambda: socket.create_server(("", CANARY.port))):
             lab.prepare(visit, settings)
     elif case == "evidence port taken":
-        with within(layout.SERVER_POD.name, lambda: socket.create_server(("", services.EVIDENCE_PORT))):
+        with within(addresses.SERVER_POD.name, lambda: socket.create_server(("", services.EVIDENCE_PORT))):
             lab.observe(visit, "before")
     elif case == "no iperf3":
         without = Path("/run/without")
@@ -238,11 +238,11 @@ def _break(case: str, lab: Lab, visit: Visit, settings: Settings) -> None:
 
 def restarted() -> dict[str, object]:
     """Kill the server in the middle and wait for the next one."""
-    lab, arm = Lab(), "lab-nftables"
+    lab, arm = LabCluster(), "lab-nftables"
     visit, settings = _visit(arm, topologies=("pod-to-pod",)), _settings(arm)
     lab.configure(visit, settings)
     placements = lab.prepare(visit, settings)
-    pod = layout.SERVER_POD.name
+    pod = addresses.SERVER_POD.name
     first = _servers_in(pod)
     for process in first:
         os.kill(process, signal.SIGKILL)
@@ -268,7 +268,7 @@ def _servers_in(namespace: str) -> set[int]:
 
 def node_to_service(arm: str) -> dict[str, object]:
     """A topology that the catalogue has not got: its server follows from the target."""
-    lab, topology_ = Lab(), Topology("node-to-service", "node to Service", "Toy.", "node", "service")
+    lab, topology_ = LabCluster(), Topology("node-to-service", "node to Service", "Toy.", "node", "service")
     lab.configure(_visit(arm), _settings(arm))
     servers.start(servers.needed([topology_]))
     return {"rate": _iperf3(servers.placement(topology_))}
@@ -277,14 +277,14 @@ def node_to_service(arm: str) -> dict[str, object]:
 def offloads(on: bool) -> str:  # noqa: FBT001 - it comes from JSON
     """What ethtool says of the underlay."""
     settings = _settings("lab-nftables").model_copy(update={"offloads": on})
-    Lab().configure(_visit("lab-nftables"), settings)
-    return ask(Job(layout.NODE_A.name, ("ethtool", "-k", layout.UNDERLAY))) or ""
+    LabCluster().configure(_visit("lab-nftables"), settings)
+    return output_or_none(Job(addresses.NODE_A.name, ("ethtool", "-k", addresses.UNDERLAY))) or ""
 
 
 def preflight(*arms: str) -> list[dict[str, object]]:
     """What stands in the way of these arms."""
     settings = _settings(arms[0]).model_copy(update={"dataplanes": arms})
-    return [finding.model_dump() for finding in Lab().preflight(settings)]
+    return [finding.model_dump() for finding in LabCluster().preflight(settings)]
 
 
 def preflight_without(program: str, refused: str) -> list[dict[str, object]]:
@@ -305,27 +305,27 @@ def preflight_without(program: str, refused: str) -> list[dict[str, object]]:
 def facts() -> dict[str, object]:
     """Where we are, and what is written down of it."""
     return {
-        "inside": box.inside(),
-        "privileged": box.is_privileged(),
-        "provenance": Lab().provenance(_settings("lab-nftables")),
-        "snapshot": Lab().snapshot(),
-        "left": topology.present(),
-        "host_processes": len(list(box.HOST_PROC.glob("[0-9]*"))),
+        "inside": sandbox.is_inside(),
+        "privileged": sandbox.is_privileged(),
+        "provenance": LabCluster().provenance(_settings("lab-nftables")),
+        "snapshot": LabCluster().snapshot(),
+        "left": topology.present_namespaces(),
+        "host_processes": len(list(sandbox.HOST_PROC.glob("[0-9]*"))),
         "processes": len(list(Path("/proc").glob("[0-9]*"))),
     }
 
 
 def mtus(arm: str, pod_bytes: int) -> object:
     """What is written down of the MTUs of a lab in which that of a pod was changed."""
-    Lab().configure(_visit(arm), _settings(arm))
-    run(Job(layout.CLIENT_POD.name, ("ip", "link", "set", layout.POD_INTERFACE, "mtu", str(pod_bytes))))
-    return Lab().provenance(_settings(arm))["mtu_bytes"]
+    LabCluster().configure(_visit(arm), _settings(arm))
+    run_one(Job(addresses.CLIENT_POD.name, ("ip", "link", "set", addresses.POD_INTERFACE, "mtu", str(pod_bytes))))
+    return LabCluster().provenance(_settings(arm))["mtu_bytes"]
 
 
 def stay(arm: str) -> None:
     """Build a lab with its servers, say so, and stay until killed."""
-    Lab().configure(_visit(arm), _settings(arm))
-    Lab().prepare(_visit(arm), _settings(arm))
+    LabCluster().configure(_visit(arm), _settings(arm))
+    LabCluster().prepare(_visit(arm), _settings(arm))
     sys.stdout.write("up\n")
     sys.stdout.flush()
     signal.pause()

@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from analysis.errors import Unfit
-from steps.cluster.lab import box
+from analysis.errors import Unsupported
+from steps.cluster.lab import sandbox
 from tests import machine
 from tests.ordinary import AS_NOBODY, ROOT, environment
 from tests.steps.lab.conftest import Boxed, command
@@ -95,10 +95,10 @@ def test_ctrl_c_before_the_box_has_a_session_of_its_own_reaches_the_program(
         os.kill(os.getpid(), signal.SIGINT)
         return popen((sys.executable, "-c", interrupt_itself, *command), **others)
 
-    monkeypatch.setattr("steps.cluster.lab.box.subprocess.Popen", interrupted)
+    monkeypatch.setattr("steps.cluster.lab.sandbox.subprocess.Popen", interrupted)
     wait = f"import signal; print(signal.sigtimedwait([signal.SIGINT], {_PATIENCE_S}).si_signo)"
-    ended = box.enclose((sys.executable, "-c", wait), hold_interrupts=True)
-    assert (ended, capfd.readouterr().out) == (box.Ended(0), "2\n")
+    ended = sandbox.start_in_sandbox((sys.executable, "-c", wait), hold_interrupts=True)
+    assert (ended, capfd.readouterr().out) == (sandbox.SandboxResult(0), "2\n")
 
 
 @pytest.mark.parametrize(
@@ -188,27 +188,27 @@ def test_killed_sandbox_leaves_no_process_namespace_or_ebpf_program(
 
 
 def test_tests_run_outside_a_sandbox() -> None:
-    assert not box.inside()
+    assert not sandbox.is_inside()
 
 
 @pytest.mark.parametrize("token", [None, "", "a" * 32])
 def test_stale_sandbox_mark_or_token_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None
 ) -> None:
-    monkeypatch.setattr(box, "MARK", tmp_path / "mark")
+    monkeypatch.setattr(sandbox, "MARK", tmp_path / "mark")
     if token is None:
-        monkeypatch.delenv(box.TOKEN, raising=False)
+        monkeypatch.delenv(sandbox.TOKEN, raising=False)
     else:
-        monkeypatch.setenv(box.TOKEN, token)
-    assert not box.inside()
-    box.MARK.write_text("")
-    assert not box.inside()
-    box.MARK.write_text("b" * 32)
-    assert not box.inside()
+        monkeypatch.setenv(sandbox.TOKEN, token)
+    assert not sandbox.is_inside()
+    sandbox.MARK.write_text("")
+    assert not sandbox.is_inside()
+    sandbox.MARK.write_text("b" * 32)
+    assert not sandbox.is_inside()
 
 
 def test_sandbox_mark_is_private(who: tuple[tuple[str, ...], str]) -> None:
-    script = "import sys; from steps.cluster.lab import box; sys.exit(0 if box.inside() else 9)"
+    script = "import sys; from steps.cluster.lab import sandbox; sys.exit(0 if sandbox.is_inside() else 9)"
     with _start(who, who[1], "-c", script) as process:
         _, err = process.communicate(timeout=_PATIENCE_S)
         assert (process.returncode, err) == (0, "")
@@ -233,5 +233,5 @@ def test_missing_util_linux_program_is_named(monkeypatch: pytest.MonkeyPatch, tm
         assert found is not None
         (tmp_path / program).symlink_to(found)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Unfit, match=f"{missing} is not installed: type `sudo apt-get install -y util-linux`"):
-        box.run(["true"])
+    with pytest.raises(Unsupported, match=f"{missing} is not installed: type `sudo apt-get install -y util-linux`"):
+        sandbox.run_in_sandbox(["true"])

@@ -21,10 +21,10 @@ FULL = "CapEff:\t000001ffffffffff\n"
     ],
 )
 def test_the_missing_capabilities_are_named(status: str, lacking: list[str]) -> None:
-    assert capabilities.missing(status) == lacking
-    said = capabilities.remedy(lacking, root=True)
+    assert capabilities.missing_capabilities(status) == lacking
+    said = capabilities.capability_remedy(lacking, root=True)
     assert "as root" not in said
-    assert capabilities.remedy(lacking, root=False) == f"run as root, or {said}"
+    assert capabilities.capability_remedy(lacking, root=False) == f"run as root, or {said}"
     for name in lacking:
         assert f"--cap-add={name[4:]}" in said
     assert ("seccomp" in said) == (not lacking)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.lab.box import is_privileged
+from steps.cluster.lab.sandbox import is_privileged
 from tests.ordinary import ROOT, environment
 from tests.steps.iperf3_versions import programs
 

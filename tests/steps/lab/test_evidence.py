@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steps.cluster.lab.dataplanes import alike, traits
-from steps.cluster.lab.evidence import (
+from steps.cluster.lab.signs import (
     DATAGRAMS,
     DIRECT_RATIO,
     TUNNELLED_RATIO,
-    Counted,
-    Traffic,
+    CountedTraffic,
+    EvidenceTraffic,
     Traits,
     mechanisms,
-    signs,
+    node_signs,
 )
-from steps.model import Sign
-from steps.proof import weigh
+from steps.domain import Sign
+from steps.proof.evaluate import evaluate
 
 NODES = ("node-a", "node-b")
 KNOWN = traits()
@@ -31,7 +31,7 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 counts = st.none() | st.integers(0, 10_000)
 by_mechanism = st.fixed_dictionaries(dict.fromkeys(MECHANISMS, counts))
 counted = st.builds(
-    Counted,
+    CountedTraffic,
     packets=by_mechanism,
     service_packets=st.fixed_dictionaries({"iptables": counts, "nftables": counts}) | st.just({}),
     connections=counts,
@@ -39,12 +39,12 @@ counted = st.builds(
 )
 
 
-def _of(what: Traits, node: str) -> Counted:
+def _of(what: Traits, node: str) -> CountedTraffic:
     """What a node counts under a dataplane of these traits."""
     service = {
         name: 2 if name == what.mechanism.name else None for name, m in MECHANISMS.items() if m.connections is not None
     }
-    return Counted(
+    return CountedTraffic(
         packets={name: 3 * DATAGRAMS if name == what.mechanism.name else None for name in MECHANISMS},
         service_packets=service if node == "node-a" else {},
         connections=2 if what.tracks_connections else 0,
@@ -52,14 +52,14 @@ def _of(what: Traits, node: str) -> Counted:
     )
 
 
-def _signs(by_node: dict[str, Counted], traffic: Traffic | None = None) -> list[Sign]:
-    sent = traffic or Traffic(PAYLOAD, (1, 2))
-    return [s for node, seen in by_node.items() for s in signs(node, seen, sent, KNOWN, "before", AT)]
+def _signs(by_node: dict[str, CountedTraffic], traffic: EvidenceTraffic | None = None) -> list[Sign]:
+    sent = traffic or EvidenceTraffic(PAYLOAD, (1, 2))
+    return [s for node, seen in by_node.items() for s in node_signs(node, seen, sent, KNOWN, "before", AT)]
 
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_each_dataplane_is_proven_by_its_own_traits(name: str) -> None:
-    proof = weigh(_signs({node: _of(KNOWN[name], node) for node in NODES}), name, NODES)
+    proof = evaluate(_signs({node: _of(KNOWN[name], node) for node in NODES}), name, NODES)
     assert (proof.state, proof.observed) == ("proven", name)
 
 
@@ -67,7 +67,7 @@ def test_each_dataplane_is_proven_by_its_own_traits(name: str) -> None:
 @pytest.mark.parametrize("real", KNOWN)
 def test_another_dataplane_on_one_node_disproves(asked: str, real: str) -> None:
     mixed = {"node-a": _of(KNOWN[asked], "node-a"), "node-b": _of(KNOWN[real], "node-b")}
-    assert (weigh(_signs(mixed), asked, NODES).state == "proven") == (asked == real)
+    assert (evaluate(_signs(mixed), asked, NODES).state == "proven") == (asked == real)
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -85,20 +85,20 @@ def test_two_dataplanes_with_the_same_traits_are_an_error_that_names_both(name: 
 
 
 @given(a=counted, b=counted)
-def test_no_traffic_gives_no_sign(a: Counted, b: Counted) -> None:
-    found = _signs({"node-a": a, "node-b": b}, Traffic(0, (), "the Service: timed out"))
+def test_no_traffic_gives_no_sign(a: CountedTraffic, b: CountedTraffic) -> None:
+    found = _signs({"node-a": a, "node-b": b}, EvidenceTraffic(0, (), "the Service: timed out"))
     assert all(s.indicates is None and "timed out" in s.seen for s in found)
-    assert weigh(found, "lab-ebpf", NODES).state == "unproven"
+    assert evaluate(found, "lab-ebpf", NODES).state == "unproven"
 
 
 @given(a=counted, b=counted)
-def test_at_most_one_dataplane_is_ever_proven(a: Counted, b: Counted) -> None:
+def test_at_most_one_dataplane_is_ever_proven(a: CountedTraffic, b: CountedTraffic) -> None:
     found = _signs({"node-a": a, "node-b": b})
-    assert sum(weigh(found, name, NODES).state == "proven" for name in KNOWN) <= 1
+    assert sum(evaluate(found, name, NODES).state == "proven" for name in KNOWN) <= 1
 
 
 @given(seen=counted, node=st.sampled_from(NODES))
-def test_informative_sign_excludes_a_dataplane(seen: Counted, node: str) -> None:
+def test_informative_sign_excludes_a_dataplane(seen: CountedTraffic, node: str) -> None:
     for sign in _signs({node: seen}):
         assert sign.seen
         assert sign.indicates is None or set(sign.indicates) < set(KNOWN)
@@ -106,7 +106,7 @@ def test_informative_sign_excludes_a_dataplane(seen: Counted, node: str) -> None
 
 @given(packets=st.integers(1, 2 * DATAGRAMS - 1), mechanism=st.sampled_from(list(MECHANISMS)))
 def test_stray_packets_give_no_sign(packets: int, mechanism: str) -> None:
-    found = _signs({"node-b": Counted({mechanism: packets}, {}, None, PAYLOAD // 2)})
+    found = _signs({"node-b": CountedTraffic({mechanism: packets}, {}, None, PAYLOAD // 2)})
     assert [s.indicates for s in found if s.seen.startswith(f"{packets} packets,")] == [None]
 
 
@@ -122,12 +122,12 @@ def test_stray_packets_give_no_sign(packets: int, mechanism: str) -> None:
     ],
 )
 def test_return_path_sign_from_byte_counters(ratio: float, way: Literal["directly", "tunnelled"] | None) -> None:
-    found = _signs({"node-a": Counted({}, {}, None, round(ratio * PAYLOAD))})[-1]
+    found = _signs({"node-a": CountedTraffic({}, {}, None, round(ratio * PAYLOAD))})[-1]
     direct = {name for name, what in KNOWN.items() if what.returns_directly}
     expected = {"directly": direct, "tunnelled": set(KNOWN) - direct, None: None}[way]
     assert (set(found.indicates) if found.indicates is not None else None) == expected
 
 
 def test_unreadable_conntrack_gives_no_sign() -> None:
-    found = _signs({"node-a": Counted({}, {}, None, 0)})
+    found = _signs({"node-a": CountedTraffic({}, {}, None, 0)})
     assert [s.indicates for s in found if s.looked_at == "the kernel's connection table"] == [None]

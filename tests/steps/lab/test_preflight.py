@@ -10,7 +10,7 @@ import pytest
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import LAB
 from steps.catalogue.options import Settings
-from steps.cluster.lab import Lab, box, topology
+from steps.cluster.lab import LabCluster, sandbox, topology
 from steps.cluster.lab.dataplanes import traits
 from steps.cluster.lab.namespaces import PACKAGES
 from tests.steps.lab.conftest import Boxed
@@ -34,10 +34,10 @@ def settings() -> Settings:
 
 
 def test_preflight_outside_a_sandbox_lists_all_findings(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    monkeypatch.setattr(box, "inside", lambda: False)
-    monkeypatch.setattr(box, "is_privileged", lambda: False)
+    monkeypatch.setattr(sandbox, "is_inside", lambda: False)
+    monkeypatch.setattr(sandbox, "is_privileged", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda program: None if program in {"nft", "iperf3"} else program)
-    found = Lab().preflight(settings)
+    found = LabCluster().preflight(settings)
     stops = {f.reason: f.remedy for f in found if f.severity == "stop"}
     assert stops["iperf3, nft are not installed"] == "type `sudo apt-get install -y iperf3 nftables`"
     assert any("box" in reason for reason in stops)
@@ -73,9 +73,9 @@ def test_preflight_outside_a_sandbox_lists_all_findings(monkeypatch: pytest.Monk
 def test_missing_program_affects_only_its_dataplanes(
     monkeypatch: pytest.MonkeyPatch, settings: Settings, missing: str, severity: str, subjects: set[str], sentence: str
 ) -> None:
-    monkeypatch.setattr(box, "is_privileged", lambda: True)
+    monkeypatch.setattr(sandbox, "is_privileged", lambda: True)
     monkeypatch.setattr(shutil, "which", lambda program: None if program == missing else program)
-    found = [f for f in Lab().preflight(settings) if "box" not in f.reason]
+    found = [f for f in LabCluster().preflight(settings) if "box" not in f.reason]
     assert {(f.severity, f.subject) for f in found} == {(severity, subject) for subject in subjects}
     assert found[0].sentence == sentence
 
@@ -84,9 +84,9 @@ def test_missing_program_affects_only_its_dataplanes(
 def test_ordinary_user_needs_no_root_only_programs(
     monkeypatch: pytest.MonkeyPatch, settings: Settings, missing: str
 ) -> None:
-    monkeypatch.setattr(box, "is_privileged", lambda: False)
+    monkeypatch.setattr(sandbox, "is_privileged", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda program: None if program == missing else program)
-    found = [f for f in Lab().preflight(settings) if "box" not in f.reason]
+    found = [f for f in LabCluster().preflight(settings) if "box" not in f.reason]
     assert {f.subject for f in found} == {"lab-ebpf", "lab-ebpf-dsr"}
     assert all("needs root" in f.reason for f in found)
 
@@ -114,10 +114,10 @@ def test_restore_outside_a_sandbox_deletes_nothing(monkeypatch: pytest.MonkeyPat
     def raze() -> list[str]:
         raise AssertionError
 
-    monkeypatch.setattr(box, "inside", lambda: False)
-    monkeypatch.setattr(topology, "raze", raze)
-    monkeypatch.setattr(topology, "present", raze)
-    lab = Lab()
+    monkeypatch.setattr(sandbox, "is_inside", lambda: False)
+    monkeypatch.setattr(topology, "remove_lab", raze)
+    monkeypatch.setattr(topology, "present_namespaces", raze)
+    lab = LabCluster()
     assert lab.restore() == []
     lab.clear()
     assert lab.snapshot() == {"namespaces": [], "built_for": None}

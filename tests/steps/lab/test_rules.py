@@ -13,15 +13,15 @@ from analysis.errors import Problem
 from steps.catalogue.dataplanes import Arm, Dataplane, of_kind
 from steps.catalogue.environments import LAB
 from steps.catalogue.options import MOST_LAB_SERVICES
-from steps.cluster.lab import layout
+from steps.cluster.lab import addresses
+from steps.cluster.lab.addresses import NODE_A, NODE_B
 from steps.cluster.lab.dataplanes import ebpf, ebpf_dsr, iptables, load, nftables
-from steps.cluster.lab.layout import NODE_A, NODE_B
 from steps.cluster.lab.services import MEASURED, ServicePort, all_ports, batches
 
 # Another's load on the machine is no fault of what is tested.
 unhurried = settings(deadline=None)
 
-INDEX = {layout.UNDERLAY: 1, layout.TUNNEL: 2, "cali-a": 3, "cali-c": 4, "cali-b": 5}
+INDEX = {addresses.UNDERLAY: 1, addresses.TUNNEL: 2, "cali-a": 3, "cali-c": 4, "cali-b": 5}
 
 
 def _rules_of(text: str, chain: str) -> list[str]:
@@ -101,7 +101,7 @@ def test_ebpf_maps_hold_every_service_and_node_port(count: int, *, direct: bool)
     doors = [line for line in lines if "/maps/services " in line]
     assert len(doors) == len(set(doors)) == count + 2 * len(MEASURED)
     (config,) = [line for line in lines if "/maps/settings " in line]
-    expected = struct.pack("=II4s", direct, INDEX[layout.UNDERLAY], bytes((192, 168, 100, 2)))
+    expected = struct.pack("=II4s", direct, INDEX[addresses.UNDERLAY], bytes((192, 168, 100, 2)))
     assert config.endswith(expected.hex(" "))
 
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from steps.cluster.kube.api.identity import Login
+from steps.cluster.kube.api.identity import Identity
 
 _LONGEST: Final = 500
 
@@ -133,7 +133,7 @@ _REASON: Final = re.compile(r"^(?:\S+ (?:\"[^\"]*\" )?is )?forbidden: ")
 _NAMESPACE: Final = re.compile(r"/namespaces/([^/?]+)")
 
 
-def explain(status: Status, code: int, path: str, login: Login) -> str | None:
+def explain(status: Status, code: int, path: str, login: Identity) -> str | None:
     """What was refused, why, and what would mend it, as sentences; None where the refusal is no denial.
 
     Args:

@@ -23,7 +23,7 @@ def patience_s() -> float:
     return AT_TERMINAL_S if any(stream is not None and stream.isatty() for stream in streams) else ALONE_S
 
 
-class Bound:
+class TimeLimit:
     """A bound of time for one program. `mark`: the value of MARK in its environment. `is_over`: it was ended."""
 
     def __init__(self, seconds: float) -> None:

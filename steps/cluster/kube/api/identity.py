@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class Identity:
     """As whom the API server is called.
 
     `who`: for sentences. `renew`: what gets new credentials. `impersonation`: headers by which it is somebody else.

@@ -13,9 +13,9 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from analysis.aside import say_aside
-from analysis.errors import BadInput, Unfit
-from steps.cluster.kube.api.waiting import Notice
+from analysis.console.notices import print_notice
+from analysis.errors import BadInput, Unsupported
+from steps.cluster.kube.api.waiting import DelayNotice
 from steps.strict_model import faults_of
 
 LARGEST_BYTES: Final = 4 * 2**20
@@ -34,14 +34,14 @@ class _Fields(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True, populate_by_name=True)
 
 
-class Context(_Fields):
+class ContextFields(_Fields):
     """Which cluster, and as whom."""
 
     cluster: str = ""
     user: str | None = None
 
 
-class Cluster(_Fields):
+class ClusterFields(_Fields):
     """Where an API server is, and by what it is trusted."""
 
     server: str = ""
@@ -52,7 +52,7 @@ class Cluster(_Fields):
     proxy_url: str | None = Field(None, alias="proxy-url")
 
 
-class Variable(_Fields):
+class PluginVariable(_Fields):
     """One environment variable of a plugin."""
 
     name: str
@@ -65,7 +65,7 @@ class Plugin(_Fields):
     command: str = Field(min_length=1)
     api_version: str = Field(alias="apiVersion")
     args: list[str] | None = None
-    env: list[Variable] | None = None
+    env: list[PluginVariable] | None = None
     install_hint: str | None = Field(None, alias="installHint")
 
 
@@ -75,7 +75,7 @@ class Provider(_Fields):
     name: str = ""
 
 
-class User(_Fields):
+class UserFields(_Fields):
     """By what a person proves who they are, and as whom else they act."""
 
     token: str | None = None
@@ -98,7 +98,7 @@ F = TypeVar("F", bound=_Fields)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class NamedEntry:
     """A named entry as the file has it, and that file, beside which relative paths are looked for."""
 
     kind: str
@@ -120,16 +120,16 @@ class Entry:
         try:
             return kind.model_validate(self.body)
         except ValidationError as error:
-            raise Unfit(f"{self.called} is damaged: {'; '.join(faults_of(error))}: correct it.") from None
+            raise Unsupported(f"{self.called} is damaged: {'; '.join(faults_of(error))}: correct it.") from None
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenContext:
     """A context with all that it leads to. `user`: None where the context names none."""
 
     name: str
-    cluster: Entry
-    user: Entry | None
+    cluster: NamedEntry
+    user: NamedEntry | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +137,9 @@ class Kubeconfig:
     """All files together: of entries of one name the first counts, and of current contexts the first that is named."""
 
     files: tuple[Path, ...]
-    clusters: Mapping[str, Entry]
-    contexts: Mapping[str, Entry]
-    users: Mapping[str, Entry]
+    clusters: Mapping[str, NamedEntry]
+    contexts: Mapping[str, NamedEntry]
+    users: Mapping[str, NamedEntry]
     current: str
 
     @property
@@ -154,7 +154,7 @@ class Kubeconfig:
         rest = len(names) - _SHOWN_NAMES
         return (", ".join(names[:_SHOWN_NAMES]) + (f" and {rest} more" if rest > 0 else "")) or "none"
 
-    def choose(self, context: str) -> Chosen:
+    def choose(self, context: str) -> ChosenContext:
         """The context of that name; the current one if it is empty.
 
         Raises:
@@ -170,14 +170,16 @@ class Kubeconfig:
                 f"{self.called} has no context {name!r}{', ' + current if current else ''}: it has {self.names}."
             )
         entry = self.contexts[name]
-        fields = entry.fields(Context)
+        fields = entry.fields(ContextFields)
         if fields.cluster not in self.clusters:
-            raise Unfit(
+            raise Unsupported(
                 f"{entry.called} leads to cluster {fields.cluster!r}, which is not there: add it, or correct it."
             )
         if fields.user and fields.user not in self.users:
-            raise Unfit(f"{entry.called} leads to user {fields.user!r}, which is not there: add it, or log in anew.")
-        return Chosen(name, self.clusters[fields.cluster], self.users[fields.user] if fields.user else None)
+            raise Unsupported(
+                f"{entry.called} leads to user {fields.user!r}, which is not there: add it, or log in anew."
+            )
+        return ChosenContext(name, self.clusters[fields.cluster], self.users[fields.user] if fields.user else None)
 
     def context_of(self, environment: str) -> str:
         """The context of an environment's name, or else the first one of a cluster of that name.
@@ -196,7 +198,7 @@ class Kubeconfig:
         )
 
 
-def read(variables: Mapping[str, str]) -> Kubeconfig:
+def read_kubeconfigs(variables: Mapping[str, str]) -> Kubeconfig:
     """All files that KUBECONFIG names, or else ~/.kube/config. Those that are missing are passed over, as kubectl does.
 
     Raises:
@@ -208,11 +210,11 @@ def read(variables: Mapping[str, str]) -> Kubeconfig:
     if not found:
         wanted = os.pathsep.join(map(str, paths))
         source = "KUBECONFIG names it" if asked else "KUBECONFIG is not set"
-        raise Unfit(
+        raise Unsupported(
             f"there is no way to a cluster: there is no kubeconfig {wanted} ({source}): set KUBECONFIG to one, or "
             "log in to the cluster by its provider's program."
         )
-    merged: dict[str, dict[str, Entry]] = {kind: {} for kind in _LISTS}
+    merged: dict[str, dict[str, NamedEntry]] = {kind: {} for kind in _LISTS}
     current = ""
     for path, document in found.items():
         for kind in _LISTS:
@@ -232,21 +234,23 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _unreadable(path: Path, error: Exception) -> Unfit:
+def _unreadable(path: Path, error: Exception) -> Unsupported:
     said = getattr(error, "strerror", None) or " ".join(str(error).split())[:300]
-    return Unfit(f"the kubeconfig {path} can't be read: {said}: correct it, or set KUBECONFIG to another.")
+    return Unsupported(f"the kubeconfig {path} can't be read: {said}: correct it, or set KUBECONFIG to another.")
 
 
 def _document(path: Path) -> dict[str, Any]:
     """One file, of a bounded size. A pipe may be one, as a shell's `<(...)` is; whoever fills it may take long."""
     waiting = f"Waiting for the kubeconfig {path}, which is no ordinary file, to be written; Ctrl-C ends it."
     try:
-        with Notice(say_aside).watched(waiting), path.open("rb") as file:
+        with DelayNotice(print_notice).watched(waiting), path.open("rb") as file:
             data = file.read(LARGEST_BYTES + 1)
     except OSError as error:
         raise _unreadable(path, error) from None
     if len(data) > LARGEST_BYTES:
-        raise Unfit(f"the kubeconfig {path} is larger than {LARGEST_BYTES // 2**20} MiB: set KUBECONFIG to another.")
+        raise Unsupported(
+            f"the kubeconfig {path} is larger than {LARGEST_BYTES // 2**20} MiB: set KUBECONFIG to another."
+        )
     try:
         document = yaml.safe_load(data.decode())  # the loader in C dies of deep nesting, this one says so
     except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -254,7 +258,7 @@ def _document(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise _unreadable(path, ValueError("it is nested too deeply")) from None
     if document is None:
-        raise Unfit(f"the kubeconfig {path} is empty: set KUBECONFIG to another, or log in anew.")
+        raise Unsupported(f"the kubeconfig {path} is empty: set KUBECONFIG to another, or log in anew.")
     if not isinstance(document, dict):
         raise _unreadable(
             path, ValueError(f"it is a {type(document).__name__} and no mapping of clusters and contexts")
@@ -277,7 +281,7 @@ def _refuse_bomb(path: Path, document: object) -> None:
             waiting += value
 
 
-def _entries(path: Path, document: dict[str, Any], kind: str) -> list[Entry]:
+def _entries(path: Path, document: dict[str, Any], kind: str) -> list[NamedEntry]:
     listed = document.get(kind) or []
     if not isinstance(listed, list):
         raise _unreadable(path, ValueError(f"its {kind} are no list"))
@@ -290,5 +294,5 @@ def _entries(path: Path, document: dict[str, Any], kind: str) -> list[Entry]:
         body = each.get(singular)
         if body is not None and not isinstance(body, dict):
             raise _unreadable(path, ValueError(f"{singular} {str(name)!r} is no mapping"))
-        entries.append(Entry(singular, str(name), body or {}, path))
+        entries.append(NamedEntry(singular, str(name), body or {}, path))
     return entries

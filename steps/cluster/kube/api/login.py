@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from analysis.aside import say_aside
-from analysis.errors import Problem, Unfit
-from steps.cluster.kube.api.identity import Login
-from steps.cluster.kube.api.kubeconfig import Chosen, Cluster, Entry, Kubeconfig, User
+from analysis.console.notices import print_notice
+from analysis.errors import Problem, Unsupported
+from steps.cluster.kube.api.identity import Identity
+from steps.cluster.kube.api.kubeconfig import ChosenContext, ClusterFields, Kubeconfig, NamedEntry, UserFields
 from steps.cluster.kube.api.plugins import Credential, Credentials, command
 from steps.cluster.kube.api.waiting import Say
 
@@ -26,7 +26,7 @@ _LONGEST: Final = 500
 """Of what the kubernetes package says so many characters are repeated."""
 
 
-def log_in(kubeconfig: Kubeconfig, chosen: Chosen, say: Say = say_aside) -> "tuple[Configuration, Login]":
+def log_in(kubeconfig: Kubeconfig, chosen: ChosenContext, say: Say = print_notice) -> "tuple[Configuration, Identity]":
     """A client's configuration for a context. Runs a plugin for credentials if the user has one, and calls no cluster.
 
     Raises:
@@ -34,9 +34,9 @@ def log_in(kubeconfig: Kubeconfig, chosen: Chosen, say: Say = say_aside) -> "tup
     """
     from kubernetes.client import Configuration  # noqa: PLC0415 - half a second, for those who connect
 
-    cluster = chosen.cluster.fields(Cluster)
+    cluster = chosen.cluster.fields(ClusterFields)
     _check_server(chosen.cluster, cluster)
-    user = chosen.user.fields(User) if chosen.user else User()
+    user = chosen.user.fields(UserFields) if chosen.user else UserFields()
     configuration: Configuration = Configuration()
     credentials = None
     if chosen.user and user.provider and not _has_static(user):
@@ -57,21 +57,21 @@ def log_in(kubeconfig: Kubeconfig, chosen: Chosen, say: Say = say_aside) -> "tup
     return configuration, _login(chosen, user)
 
 
-def _has_static(user: User) -> bool:
+def _has_static(user: UserFields) -> bool:
     return bool(user.token or user.token_file)
 
 
-def _login(chosen: Chosen, user: User) -> Login:
+def _login(chosen: ChosenContext, user: UserFields) -> Identity:
     if chosen.user is None:
-        return Login(
+        return Identity(
             f"context {chosen.name!r}, which names no user",
             f"name one: kubectl config set-context {chosen.name} --user=",
         )
     renew = f"run `{command(user.plugin)}` by hand to see as whom" if user.plugin else "log in anew"
-    return Login(chosen.user.called, renew, tuple(_impersonation(user)))
+    return Identity(chosen.user.called, renew, tuple(_impersonation(user)))
 
 
-def _impersonation(user: User) -> list[tuple[str, str]]:
+def _impersonation(user: UserFields) -> list[tuple[str, str]]:
     """As kubectl has it: the API server refuses groups without a user, so they are sent as they are."""
     headers = [
         ("Impersonate-User", user.impersonated),
@@ -86,21 +86,23 @@ def _impersonation(user: User) -> list[tuple[str, str]]:
     return [(name, value) for name, value in headers if value]
 
 
-def _check_server(entry: Entry, cluster: Cluster) -> None:
+def _check_server(entry: NamedEntry, cluster: ClusterFields) -> None:
     try:
         url = parse_url(cluster.server)
         usable = url.scheme in {None, "http", "https"} and url.host
     except (LocationParseError, ValueError):
         usable = None
     if not usable or any(c.isspace() or not c.isprintable() for c in cluster.server):
-        raise Unfit(f"{entry.called} has server {cluster.server!r}, which is no address: write https://NAME:PORT.")
+        raise Unsupported(
+            f"{entry.called} has server {cluster.server!r}, which is no address: write https://NAME:PORT."
+        )
 
 
-def _beside(entry: Entry, name: str) -> str:
+def _beside(entry: NamedEntry, name: str) -> str:
     return os.path.normpath(entry.file.absolute().parent / name)
 
 
-def _file(entry: Entry, key: str, name: str | None, data: str | None) -> str | None:
+def _file(entry: NamedEntry, key: str, name: str | None, data: str | None) -> str | None:
     """The path of a file that an entry names, which is there and can be read; None where data is given instead."""
     if data or not name:
         return None
@@ -110,16 +112,18 @@ def _file(entry: Entry, key: str, name: str | None, data: str | None) -> str | N
             return path
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise Unfit(f"{entry.called} names {key} {path}, which can't be read: {why}: correct it.") from None
+        raise Unsupported(f"{entry.called} names {key} {path}, which can't be read: {why}: correct it.") from None
 
 
-def _data(entry: Entry, key: str, data: str | None) -> str | None:
+def _data(entry: NamedEntry, key: str, data: str | None) -> str | None:
     if not data:
         return None
     try:
         base64.b64decode(re.sub(r"\s", "", data), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Unfit(f"{entry.called} has {key}-data that is no base64 ({error}): correct it, or log in anew.") from None
+        raise Unsupported(
+            f"{entry.called} has {key}-data that is no base64 ({error}): correct it, or log in anew."
+        ) from None
     return data
 
 
@@ -127,7 +131,7 @@ def _given(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - of any type, as Y
     return {name.replace("_", "-"): value for name, value in values.items() if value not in {None, ""}}
 
 
-def _cluster_body(entry: Entry, cluster: Cluster) -> dict[str, Any]:
+def _cluster_body(entry: NamedEntry, cluster: ClusterFields) -> dict[str, Any]:
     key = "certificate-authority"
     return _given(
         server=cluster.server,
@@ -139,7 +143,7 @@ def _cluster_body(entry: Entry, cluster: Cluster) -> dict[str, Any]:
     )
 
 
-def _user_body(entry: Entry | None, user: User) -> dict[str, Any]:
+def _user_body(entry: NamedEntry | None, user: UserFields) -> dict[str, Any]:
     if entry is None:
         return {}
     body = _given(
@@ -162,7 +166,7 @@ def _from_plugin(found: Credential) -> dict[str, Any]:
     return {key: base64.b64encode(text.encode()).decode() for key, text in parts.items()}
 
 
-def _load(chosen: Chosen, cluster: dict[str, Any], user: dict[str, Any], configuration: "Configuration") -> None:
+def _load(chosen: ChosenContext, cluster: dict[str, Any], user: dict[str, Any], configuration: "Configuration") -> None:
     from kubernetes.config import load_kube_config_from_dict  # noqa: PLC0415
 
     document = {
@@ -178,7 +182,7 @@ def _load(chosen: Chosen, cluster: dict[str, Any], user: dict[str, Any], configu
 
 
 def _load_by_provider(
-    kubeconfig: Kubeconfig, chosen: Chosen, user: Entry, provider: str, configuration: "Configuration"
+    kubeconfig: Kubeconfig, chosen: ChosenContext, user: NamedEntry, provider: str, configuration: "Configuration"
 ) -> None:
     """By the file itself, since what a provider renews is written back to it."""
     from kubernetes.config import load_kube_config  # noqa: PLC0415
@@ -189,13 +193,13 @@ def _load_by_provider(
         lambda: load_kube_config(config_file=files, context=chosen.name, client_configuration=configuration),  # type: ignore[no-untyped-call]
     )
     if "BearerToken" not in configuration.api_key and not configuration.cert_file:
-        raise Unfit(
+        raise Unsupported(
             f"{user.called} logs in by the auth-provider {provider!r}, which gave no token; kubectl has had "
             "none of them since 1.26: log in anew by the provider's plugin, such as kubelogin."
         )
 
 
-def _spoken(chosen: Chosen, load: Callable[[], object]) -> None:
+def _spoken(chosen: ChosenContext, load: Callable[[], object]) -> None:
     """Turn what the kubernetes package raises over a kubeconfig into a sentence."""
     try:
         load()
@@ -204,22 +208,26 @@ def _spoken(chosen: Chosen, load: Callable[[], object]) -> None:
     except Exception as error:  # noqa: BLE001 - it lets through whatever the packages below it raise
         said = " ".join(str(error).split())[:_LONGEST].rstrip(".") or type(error).__name__
         files = chosen.cluster.file
-        raise Unfit(f"context {chosen.name!r} of the kubeconfig {files} can't be used: {said}: correct it.") from None
+        raise Unsupported(
+            f"context {chosen.name!r} of the kubeconfig {files} can't be used: {said}: correct it."
+        ) from None
 
 
-def _check_trust(chosen: Chosen, configuration: "Configuration") -> None:
+def _check_trust(chosen: ChosenContext, configuration: "Configuration") -> None:
     """Let OpenSSL read the certificates now: later it says neither which it was nor where it came from."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if configuration.ssl_ca_cert:
         try:
             context.load_verify_locations(cafile=configuration.ssl_ca_cert)
         except (OSError, ValueError) as error:
-            raise Unfit(f"{chosen.cluster.called} has a certificate-authority that is none ({_why(error)}).") from None
+            raise Unsupported(
+                f"{chosen.cluster.called} has a certificate-authority that is none ({_why(error)})."
+            ) from None
     if configuration.cert_file and chosen.user:
         try:
             context.load_cert_chain(configuration.cert_file, configuration.key_file, password="")
         except (OSError, ValueError) as error:
-            raise Unfit(
+            raise Unsupported(
                 f"{chosen.user.called} has a client-certificate that can't be used with its client-key "
                 f"({_why(error)}): log in anew."
             ) from None

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from analysis.errors import Unfit
-from steps.cluster.kube.api.ending import MARK, Bound, patience_s
-from steps.cluster.kube.api.kubeconfig import Entry, Plugin
-from steps.cluster.kube.api.waiting import Notice, Say
-from steps.cluster.kube.faults import TransientError
+from analysis.errors import Unsupported
+from steps.cluster.kube.api.ending import MARK, TimeLimit, patience_s
+from steps.cluster.kube.api.errors import TransientError
+from steps.cluster.kube.api.kubeconfig import NamedEntry, Plugin
+from steps.cluster.kube.api.waiting import DelayNotice, Say
 from steps.strict_model import faults_of
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class Credential(BaseModel):
 class Credentials:
     """Runs a user's plugin, and again when what it printed is about to expire."""
 
-    user: Entry
+    user: NamedEntry
     plugin: Plugin
-    cluster: Entry
+    cluster: NamedEntry
     say: Say
     found: Credential = field(default_factory=Credential)
 
@@ -74,7 +74,7 @@ class Credentials:
             return
         try:
             configuration.api_key["BearerToken"] = f"Bearer {self.get().token}"
-        except Unfit as problem:
+        except Unsupported as problem:
             raise TransientError(str(problem)) from None
 
     def _run(self) -> object:
@@ -83,7 +83,7 @@ class Credentials:
         from kubernetes.config.kube_config import ConfigNode  # noqa: PLC0415
 
         called = dict(self.user.body["exec"]) | {"command": self.plugin.command, "args": self.plugin.args}
-        bound = Bound(patience_s())
+        bound = TimeLimit(patience_s())
         mark = {"name": MARK, "value": bound.mark}
         called["env"] = [*(each.model_dump() for each in self.plugin.env or []), mark]
         node = ConfigNode("exec", called)  # type: ignore[no-untyped-call]
@@ -91,7 +91,7 @@ class Credentials:
         where = str(self.user.file.absolute().parent)
         sentence = f"Waiting for {self._called}, which gets the credentials; Ctrl-C ends it."
         try:
-            with Notice(self.say).watched(sentence), bound.kept():
+            with DelayNotice(self.say).watched(sentence), bound.kept():
                 return ExecProvider(node, where, cluster).run()  # type: ignore[no-untyped-call]
         except FileNotFoundError:
             hint = f" ({' '.join(self.plugin.install_hint.split())})" if self.plugin.install_hint else ""
@@ -115,9 +115,9 @@ class Credentials:
     def _called(self) -> str:
         return f"the plugin `{command(self.plugin)}` of {self.user.called}"
 
-    def _failed(self, why: str) -> Unfit:
+    def _failed(self, why: str) -> Unsupported:
         said = " ".join(why.split())[:_LONGEST].rstrip(".")
-        return Unfit(f"{self._called} got no credentials: {said}. Run it by hand to see more, or log in anew.")
+        return Unsupported(f"{self._called} got no credentials: {said}. Run it by hand to see more, or log in anew.")
 
 
 def command(plugin: Plugin) -> str:

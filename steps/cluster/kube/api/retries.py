@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from steps.cluster.kube.faults import ConflictError
+from steps.cluster.kube.api.errors import ConflictError
 
 R = TypeVar("R")
 

@@ -23,7 +23,7 @@ def after(seconds: float, act: Callable[[], None]) -> Iterator[None]:
         timer.cancel()
 
 
-class Notice:
+class DelayNotice:
     """One sentence, said once: when `now` is called, or when SILENCE_S have passed inside `watched`."""
 
     def __init__(self, say: Say) -> None:

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
+from steps.cluster.kube.api.errors import ExpiredError, TransientError
 from steps.cluster.kube.api.retries import LONGEST_PAUSE_S
-from steps.cluster.kube.faults import ExpiredError, TransientError
 
 Object = dict[str, Any]
 Objects = list[Object]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from steps.cluster.kube.felix_process import Mark, Process
+from steps.cluster.kube.calico.felix_process import FelixProcess, LogPosition
 
 BPF: Final = "bpfEnabled"
 SERVICE_MODE: Final = "bpfExternalServiceMode"
@@ -18,11 +18,11 @@ class Shown(NamedTuple):
     `mark`: what was printed, and when. `own`: it shows this dataplane; else it shows that it is another.
     """
 
-    mark: Mark
+    mark: LogPosition
     own: bool
 
 
-def _nothing(_process: Process) -> Iterator[Shown]:
+def _nothing(_process: FelixProcess) -> Iterator[Shown]:
     return iter(())
 
 
@@ -42,7 +42,7 @@ class Implementation:
     linux_dataplane: str
     proxy_mode: str = "iptables"
     felix: Mapping[str, object] = field(default_factory=dict)
-    shows: Callable[[Process], Iterator[Shown]] = _nothing
+    shows: Callable[[FelixProcess], Iterator[Shown]] = _nothing
 
     @property
     def bpf(self) -> bool:

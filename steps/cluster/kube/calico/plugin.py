@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from steps.catalogue.options import Settings
-from steps.cluster.kube import configure, gate, observe, preflight, provenance, restore
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.permissions import CALICO_GROUPS
+from steps.cluster.kube.calico import observe, preflight, provenance, readiness, restore, switch
 from steps.cluster.kube.calico.dataplanes import names
-from steps.cluster.kube.client import Client
+from steps.cluster.kube.calico.switch import ClusterState
 from steps.cluster.kube.cni import Surroundings, ToProve
-from steps.cluster.kube.configure import Standing
-from steps.cluster.kube.permissions import CALICO_GROUPS
-from steps.model import Change, Finding, Moment, Sign, SwitchCost, Visit
+from steps.domain import Change, Finding, Moment, Sign, SwitchCost, Visit
 
 Object = dict[str, Any]
 
@@ -27,32 +27,32 @@ class Calico:
         """Whether the cluster has Calico's configuration."""
         return any(group in client.groups() for group in CALICO_GROUPS)
 
-    def stand(self, *, to_switch: bool) -> Standing:
+    def stand(self, *, to_switch: bool) -> ClusterState:
         """Read how the cluster stands. `to_switch`: with what only the switching account may read."""
-        return configure.stand(self._client, to_switch=to_switch)
+        return switch.read_state(self._client, to_switch=to_switch)
 
-    def findings(self, standing: Standing, settings: Settings, accepted: frozenset[str]) -> list[Finding]:
+    def findings(self, standing: ClusterState, settings: Settings, accepted: frozenset[str]) -> list[Finding]:
         """What the objects say against the run or one of its dataplanes."""
         return preflight.findings(standing.facts, standing.seen, settings, self._around.asked_nodes, accepted)
 
-    def rehearsed(self, standing: Standing, asked: Iterable[str], original: Object | None) -> list[Finding]:
+    def rehearsed(self, standing: ClusterState, asked: Iterable[str], original: Object | None) -> list[Finding]:
         """Why switching to an asked dataplane would fail, by trying every write without effect."""
         return preflight.rehearsed(self._client, standing, asked, original)
 
-    def provenance(self, standing: Standing, measured: tuple[str, ...]) -> dict[str, object]:
+    def provenance(self, standing: ClusterState, measured: tuple[str, ...]) -> dict[str, object]:
         """Facts a reader needs to judge the figures; None is unknown."""
         return provenance.provenance(standing.facts, standing.seen, measured)
 
-    def snapshot(self, standing: Standing) -> Object:
+    def snapshot(self, standing: ClusterState) -> Object:
         """Every object that a switch may touch, or its absence."""
-        return configure.snapshot(self._client, standing, self._around.asked_nodes)
+        return switch.take_snapshot(self._client, standing, self._around.asked_nodes)
 
     def configure(
-        self, dataplane: str, before: Callable[[Standing, tuple[str, ...], bool], None], visit: Visit | None = None
+        self, dataplane: str, before: Callable[[ClusterState, tuple[str, ...], bool], None], visit: Visit | None = None
     ) -> list[Change]:
         """Switch to a dataplane, or with as-is back to what ran before the run. `visit`: which the lock will name."""
         around = self._around
-        return configure.configure(
+        return switch.configure(
             self._client,
             around.owner,
             dataplane,
@@ -68,13 +68,13 @@ class Calico:
         bpf = frozenset(names(lambda each: each.entry.bpf))
         return bpf if dataplane in bpf else frozenset({dataplane})
 
-    def watch(self, standing: Standing, measured: Sequence[str]) -> None:
+    def watch(self, standing: ClusterState, measured: Sequence[str]) -> None:
         """Hold connections that the switch may break."""
-        observe.begin(self._client, standing, measured, self._around.variables)
+        observe.start_probes(self._client, standing, measured, self._around.variables)
 
     def observe(
         self,
-        standing: Standing,
+        standing: ClusterState,
         measured: Sequence[str],
         visit: Visit,
         moment: Moment,
@@ -88,30 +88,34 @@ class Calico:
             measured,
             visit,
             moment,
-            stable_s=gate.STABLE_S if whole else None,
+            stable_s=readiness.STABLE_S if whole else None,
             variables=self._around.variables,
             say=self._around.say,
             sleep=self._around.sleep,
         )
 
-    def cost(self, standing: Standing, measured: Sequence[str]) -> SwitchCost | None:
+    def cost(self, standing: ClusterState, measured: Sequence[str]) -> SwitchCost | None:
         """What the last switch cost whoever was connected; None: no connections were held across it."""
-        return observe.cost(self._client, standing, measured)
+        return observe.connection_cost(self._client, standing, measured)
 
     def commands(self, dataplane: str | None) -> list[str]:
         """The kubectl lines that switching, or restoring if None, would amount to now."""
-        return restore.dry_run(self._client) if dataplane is None else configure.dry_run(self._client, dataplane)
+        return (
+            restore.restore_commands(self._client)
+            if dataplane is None
+            else switch.switch_commands(self._client, dataplane)
+        )
 
     def left(self) -> list[str]:
         """What restoring now won't put back, as sentences."""
-        found = restore.plan(self._client)
+        found = restore.plan_restore(self._client)
         return [] if found is None else list(found.left)
 
     def restore(self, prove: Callable[[], None]) -> list[Change]:
         """Put everything back, and the lock away once `prove` has not raised."""
         return restore.restore(self._client, self._around.say, self._around.sleep, prove)
 
-    def to_prove(self, standing: Standing) -> ToProve | None:
+    def to_prove(self, standing: ClusterState) -> ToProve | None:
         """What runs, and every ready node of Calico's, since every one was switched."""
         facts = standing.facts
         if facts.dataplane is None:

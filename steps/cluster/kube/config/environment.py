@@ -17,7 +17,7 @@ _PREFIX: Final = "FELIX_"
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class ContainerVariable:
     """One variable: its value, None where that is unknown, and where it comes from; None: from the template itself."""
 
     value: str | None
@@ -29,7 +29,7 @@ class Variable:
 class Environment:
     """A container's variables by name, Felix's in capitals, and the sources that may hold others and were not read."""
 
-    variables: Mapping[str, Variable] = field(default_factory=dict)
+    variables: Mapping[str, ContainerVariable] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
 
     def get(self, name: str) -> str | None:
@@ -38,9 +38,9 @@ class Environment:
         return found.value if found is not None else None
 
 
-def read(containers: Iterable[Object], config_maps: ConfigMaps) -> Environment:
+def read_environment(containers: Iterable[Object], config_maps: ConfigMaps) -> Environment:
     """The variables of these containers. `env` beats `envFrom`, and a later entry an earlier one, as in Kubernetes."""
-    variables: dict[str, Variable] = {}
+    variables: dict[str, ContainerVariable] = {}
     unread: list[str] = []
     for container in containers:
         for source in container.get("envFrom") or []:
@@ -55,7 +55,7 @@ def read(containers: Iterable[Object], config_maps: ConfigMaps) -> Environment:
     return Environment(variables, tuple(dict.fromkeys(unread)))
 
 
-def needed(containers: Iterable[Object], names: Iterable[str]) -> set[str]:
+def needed_config_maps(containers: Iterable[Object], names: Iterable[str]) -> set[str]:
     """The ConfigMaps that must be read to know these variables."""
     wanted, found = set(names), set()
     for container in containers:
@@ -73,7 +73,7 @@ def capitals(name: str) -> str:
     return name.upper() if name.upper().startswith(_PREFIX) else name
 
 
-def _whole(source: Object, config_maps: ConfigMaps) -> dict[str, Variable] | None:
+def _whole(source: Object, config_maps: ConfigMaps) -> dict[str, ContainerVariable] | None:
     """What an entry of `envFrom` adds; None where that can't be known."""
     reference = source.get("configMapRef") or {}
     name = reference.get("name")
@@ -82,25 +82,25 @@ def _whole(source: Object, config_maps: ConfigMaps) -> dict[str, Variable] | Non
     prefix = source.get("prefix") or ""
     data = (config_maps[name] or {}).get("data") or {}
     return {
-        capitals(f"{prefix}{key}"): Variable(str(value), f"ConfigMap {name}", f"{prefix}{key}")
+        capitals(f"{prefix}{key}"): ContainerVariable(str(value), f"ConfigMap {name}", f"{prefix}{key}")
         for key, value in data.items()
     }
 
 
-def _single(entry: Object, config_maps: ConfigMaps) -> Variable | None:
+def _single(entry: Object, config_maps: ConfigMaps) -> ContainerVariable | None:
     """What an entry of `env` sets; None where it sets nothing."""
     name = entry["name"]
     source = entry.get("valueFrom") or {}
     if not source:
-        return Variable(str(entry.get("value") or ""), None, name)
+        return ContainerVariable(str(entry.get("value") or ""), None, name)
     reference = source.get("configMapKeyRef") or {}
     if not reference:
-        return Variable(None, _origin(source), name)
+        return ContainerVariable(None, _origin(source), name)
     holder = str(reference.get("name"))
     value = ((config_maps.get(holder) or {}).get("data") or {}).get(reference.get("key"))
     if value is None and holder in config_maps and reference.get("optional"):
         return None
-    return Variable(None if value is None else str(value), _origin(source), name)
+    return ContainerVariable(None if value is None else str(value), _origin(source), name)
 
 
 def _origin(source: Object) -> str:

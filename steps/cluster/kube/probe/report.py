@@ -5,7 +5,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class HostProbe:
     """What a pod in a node's own network sees there, without any privilege. None: it could not be seen.
 
     Attributes:
@@ -33,7 +33,7 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServiceProbe:
     """How new connections to one Service address fare, as seen from a node.
 
     Attributes:

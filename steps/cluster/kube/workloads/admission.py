@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from analysis.errors import Problem
 from steps.catalogue.options import Settings
-from steps.cluster.kube.client import Client
-from steps.cluster.kube.faults import NO_DRY_RUN, ApiError, ConflictError, DeniedError, TransientError
-from steps.cluster.kube.finding import stop
-from steps.cluster.kube.permissions import BENCHMARK, PODS, QUOTAS, SERVICES, Resource
-from steps.cluster.kube.quantity import size_bytes as amount
-from steps.model import Finding
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.errors import NO_DRY_RUN, ApiError, ConflictError, DeniedError, TransientError
+from steps.cluster.kube.api.permissions import BENCHMARK, PODS, QUOTAS, SERVICES, Resource
+from steps.cluster.kube.api.quantity import size_bytes as amount
+from steps.cluster.kube.findings import stop
+from steps.domain import Finding
 
 Object = dict[str, Any]
 

@@ -21,7 +21,7 @@ OPT_OUT: Final = (
 )
 
 
-def differences(found: Object, wanted: Object) -> list[str]:
+def pod_differences(found: Object, wanted: Object) -> list[str]:
     """How a pod of ours differs from its manifest in what is measured, each as a clause; none: it does not.
 
     Args:

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from steps.cluster.kube import quantity
-from steps.cluster.kube.client import Client
-from steps.cluster.kube.permissions import BENCHMARK, PODS
-from steps.cluster.kube.pods import STEP_REQUESTS
+from steps.cluster.kube.api import quantity
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.permissions import BENCHMARK, PODS
 from steps.cluster.kube.workloads import comparison
-from steps.model import Finding
+from steps.cluster.kube.workloads.manifests import STEP_REQUESTS
+from steps.domain import Finding
 
 Object = dict[str, Any]
 
@@ -16,19 +16,19 @@ _WORKFLOW_LABEL: Final = "workflows.argoproj.io/workflow"
 _WORKFLOW: Final = "ARGO_WORKFLOW_NAME"
 
 
-def of_run(client: Client, variables: Mapping[str, str]) -> list[Object]:
+def pods_of_run(client: Client, variables: Mapping[str, str]) -> list[Object]:
     """The pods of the workflow that this process is a step of; none where it is no step."""
     name = variables.get(_WORKFLOW, "")
     return client.list(PODS, BENCHMARK, labels=f"{_WORKFLOW_LABEL}={name}") if name else []
 
 
-def altered(found: Iterable[Object]) -> dict[str, list[str]]:
+def altered_pods(found: Iterable[Object]) -> dict[str, list[str]]:
     """What was made of them, by the pod's name; only those that differ from what Argo makes."""
     unlike = {pod["metadata"]["name"]: comparison.step_differences(pod) for pod in found}
     return {name: clauses for name, clauses in unlike.items() if clauses}
 
 
-def sentence(unlike: Mapping[str, Sequence[str]]) -> str:
+def alteration_sentence(unlike: Mapping[str, Sequence[str]]) -> str:
     """The first of them, and how many others there are."""
     name, clauses = next(iter(unlike.items()))
     others = f" (and {len(unlike) - 1} others)" if len(unlike) > 1 else ""
@@ -37,10 +37,10 @@ def sentence(unlike: Mapping[str, Sequence[str]]) -> str:
 
 def findings(client: Client, variables: Mapping[str, str]) -> list[Finding]:
     """That something is added to the pods of steps, which the measuring clients are."""
-    unlike = altered(of_run(client, variables))
+    unlike = altered_pods(pods_of_run(client, variables))
     if not unlike:
         return []
-    return [Finding(severity="stop", subject="pods", reason=f"{sentence(unlike)}.", remedy=remedy(client))]
+    return [Finding(severity="stop", subject="pods", reason=f"{alteration_sentence(unlike)}.", remedy=remedy(client))]
 
 
 def requests(found: Iterable[Object]) -> dict[str, str]:

@@ -6,9 +6,9 @@ from typing import Any
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CONNECTIVITY
 from steps.catalogue.topologies import Topology
-from steps.cluster.kube import padding, pods, reach
-from steps.cluster.kube.looking import Site
-from steps.cluster.kube.pods import Container
+from steps.cluster.kube.workloads import connectivity, filler_services, manifests
+from steps.cluster.kube.workloads.manifests import Container
+from steps.cluster.kube.workloads.probe_pods import Site
 
 Object = dict[str, Any]
 
@@ -26,13 +26,13 @@ def at_once(
         settings: of the run.
     """
     near, far = places[0].node, places[-1].node
-    asking = Container(reach.REACH, ("true",), requests=pods.STEP_REQUESTS)
+    asking = Container(connectivity.REACH, ("true",), requests=manifests.STEP_REQUESTS)
     made = [
         *servers,
         *(
-            pods.pod(f"{reach.REACH}-{kind}", reach.REACH, kind, near, [asking], image)
+            manifests.pod(f"{connectivity.REACH}-{kind}", connectivity.REACH, kind, near, [asking], image)
             for kind in sorted({path.client for path in paths})
         ),
-        pods.largest_step(near, image),
+        manifests.largest_step(near, image),
     ]
-    return [*made, padding.backend(far, image, CONNECTIVITY.port)] if settings.services else made
+    return [*made, filler_services.backend(far, image, CONNECTIVITY.port)] if settings.services else made

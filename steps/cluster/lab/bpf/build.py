@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from analysis.cleaning import clean
+from analysis.console.sanitizing import strip_controls
 
 HERE: Final = Path(__file__).resolve().parent
 SOURCE: Final = HERE / "dataplane.bpf.c"
@@ -51,7 +51,7 @@ def main() -> int:
     except FileNotFoundError as missing:
         lacking = f"{missing.filename} is not installed: "
         remedy = "type `sudo apt-get install -y clang llvm libbpf-dev linux-libc-dev`."
-        print(clean(lacking + remedy), file=sys.stderr)  # noqa: T201
+        print(strip_controls(lacking + remedy), file=sys.stderr)  # noqa: T201
         return 2
     except subprocess.CalledProcessError as failed:
         return failed.returncode

@@ -7,16 +7,16 @@ by which evidence tells the dataplanes apart: its counters, and what it takes to
 from collections.abc import Mapping
 from typing import Protocol, cast
 
-from analysis.errors import BadInput, Unfit
+from analysis.errors import BadInput, Unsupported
 from steps.catalogue.dataplanes import BY_NAME, Arm, of_kind
 from steps.catalogue.environments import LAB
 from steps.cluster import implementations
-from steps.cluster.lab.evidence import Traits
 from steps.cluster.lab.services import ServicePort
-from steps.model import Change
+from steps.cluster.lab.signs import Traits
+from steps.domain import Change
 
 
-class Dataplane(Protocol):
+class LabDataplane(Protocol):
     """What a module of this package offers."""
 
     TRAITS: Traits
@@ -26,7 +26,7 @@ class Dataplane(Protocol):
         ...
 
 
-def load(arm: Arm) -> Dataplane:
+def load(arm: Arm) -> LabDataplane:
     """The module that installs an arm's dataplane.
 
     Raises:
@@ -36,9 +36,9 @@ def load(arm: Arm) -> Dataplane:
     entry = BY_NAME.get(arm.name)
     if entry is None or entry.environment != LAB:
         raise BadInput(f"{arm.name} is not a dataplane that the lab can install; see steps/catalogue/dataplanes.py.")
-    module = cast("Dataplane", implementations.find(__name__, entry))
+    module = cast("LabDataplane", implementations.find(__name__, entry))
     if reason := alike(arm.name, traits()):
-        raise Unfit(reason)
+        raise Unsupported(reason)
     return module
 
 
@@ -47,8 +47,8 @@ def traits() -> dict[str, Traits]:
     found = {}
     for entry in of_kind(LAB):
         try:
-            found[entry.name] = cast("Dataplane", implementations.find(__name__, entry)).TRAITS
-        except Unfit:  # preflight says so of a dataplane that is asked for
+            found[entry.name] = cast("LabDataplane", implementations.find(__name__, entry)).TRAITS
+        except Unsupported:  # preflight says so of a dataplane that is asked for
             continue
     return found
 

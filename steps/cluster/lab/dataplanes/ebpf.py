@@ -9,12 +9,12 @@ from typing import Final
 
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import BY_NAME
-from steps.cluster.lab import layout, trial
-from steps.cluster.lab.evidence import Mechanism, Traits
-from steps.cluster.lab.layout import Node
-from steps.cluster.lab.namespaces import Job, ask, run, run_all
+from steps.cluster.lab import addresses, trial
+from steps.cluster.lab.addresses import LabNode
+from steps.cluster.lab.namespaces import Job, output_or_none, run_all, run_one
 from steps.cluster.lab.services import ServicePort
-from steps.model import Change
+from steps.cluster.lab.signs import Mechanism, Traits
+from steps.domain import Change
 
 OBJECT: Final = Path(__file__).resolve().parents[1] / "bpf" / "dataplane.bpf.o"
 PINNED: Final = Path("/run/bpf")
@@ -44,14 +44,14 @@ def attach(ports: list[ServicePort], burden: int, *, direct_return: bool) -> lis
     if burden:
         raise Problem(f"an eBPF dataplane has no rules, so burden={burden} can't be put on it: burden a rules one.")
     loads = []
-    for node in layout.NODES:
+    for node in addresses.NODES:
         shutil.rmtree(PINNED / node.name, ignore_errors=True)
         target = str(PINNED / node.name)
         loads.append(Job(None, ("bpftool", "prog", "loadall", str(OBJECT), target, "pinmaps", f"{target}/maps")))
     run_all(loads)
     run_all(
         job
-        for node in layout.NODES
+        for node in addresses.NODES
         for job in (
             Job(None, ("bpftool", "batch", "file", "-"), fill(node, ports, interfaces(node), direct_return)),
             Job(node.name, ("tc", "-batch", "-"), _attachments(node)),
@@ -63,24 +63,24 @@ def attach(ports: list[ServicePort], burden: int, *, direct_return: bool) -> lis
             what=f"eBPF on {node.name}: {len(ports)} Service ports, replies {replies}",
             command=_typed(node),
         )
-        for node in layout.NODES
+        for node in addresses.NODES
     ]
 
 
-def _typed(node: Node) -> str:
+def _typed(node: LabNode) -> str:
     pinned = PINNED / node.name
     attach_ = [f"nsenter --net=/run/netns/{node.name} tc {line}" for line in _attachments(node).splitlines()]
     return " && ".join((f"bpftool prog loadall {OBJECT.name} {pinned} pinmaps {pinned}/maps", *attach_))
 
 
-def interfaces(node: Node) -> dict[str, int]:
+def interfaces(node: LabNode) -> dict[str, int]:
     """The index of each interface of a node."""
-    listed = json.loads(run(Job(node.name, ("ip", "-j", "link"))))
+    listed = json.loads(run_one(Job(node.name, ("ip", "-j", "link"))))
     return {link["ifname"]: link["ifindex"] for link in listed}
 
 
-def _attachments(node: Node) -> str:
-    programs = {layout.TUNNEL: "from_tunnel", layout.UNDERLAY: "from_wire"}
+def _attachments(node: LabNode) -> str:
+    programs = {addresses.TUNNEL: "from_tunnel", addresses.UNDERLAY: "from_wire"}
     programs |= {pod.cable: "from_pod" for pod in node.pods}
     lines = []
     for device, program in programs.items():
@@ -89,22 +89,22 @@ def _attachments(node: Node) -> str:
     return "\n".join(lines) + "\n"
 
 
-def fill(node: Node, ports: list[ServicePort], index: dict[str, int], direct_return: bool) -> str:  # noqa: FBT001
+def fill(node: LabNode, ports: list[ServicePort], index: dict[str, int], direct_return: bool) -> str:  # noqa: FBT001
     """What bpftool reads to fill the maps of a node."""
-    other = layout.peer(node)
-    tunnel = struct.pack("=II", 0, index[layout.TUNNEL]) + _mac(other.tunnel_mac) + _mac(node.tunnel_mac)
+    other = addresses.peer(node)
+    tunnel = struct.pack("=II", 0, index[addresses.TUNNEL]) + _mac(other.tunnel_mac) + _mac(node.tunnel_mac)
     routes = {other.block: tunnel}
     for pod in node.pods:
-        cable = struct.pack("=II", 1, index[pod.cable]) + _mac(pod.mac) + _mac(layout.GATEWAY_MAC)
+        cable = struct.pack("=II", 1, index[pod.cable]) + _mac(pod.mac) + _mac(addresses.GATEWAY_MAC)
         routes[f"{pod.address}/32"] = cable
-    if node is layout.NODE_B:
+    if node is addresses.NODE_B:
         # A NodePort is asked on node-a; without direct return, the replies go back there.
         routes[f"{other.address}/32"] = tunnel
     entries = [("services", key, value) for port in ports for key, value in _service(port)]
     entries += [("routes", _prefix(network), value) for network, value in routes.items()]
     allowed = struct.pack("=I", 1)
-    entries += [("sources", _prefix(n), allowed) for n in (layout.POD_NETWORK, layout.UNDERLAY_NETWORK)]
-    config = struct.pack("=II4s", direct_return, index[layout.UNDERLAY], IPv4Address(node.address).packed)
+    entries += [("sources", _prefix(n), allowed) for n in (addresses.POD_NETWORK, addresses.UNDERLAY_NETWORK)]
+    config = struct.pack("=II4s", direct_return, index[addresses.UNDERLAY], IPv4Address(node.address).packed)
     entries.append(("settings", bytes(4), config))
     maps = PINNED / node.name / "maps"
     lines = [f"map update pinned {maps / name} key {_hex(key)} value {_hex(value)}" for name, key, value in entries]
@@ -115,7 +115,7 @@ def _service(port: ServicePort) -> list[tuple[bytes, bytes]]:
     backend = IPv4Address(port.backend).packed + struct.pack("!HH", port.port, 0)
     doors = [(port.address, port.port)]
     if port.node_port is not None:
-        doors.append((layout.NODE_A.address, port.node_port))
+        doors.append((addresses.NODE_A.address, port.node_port))
     protocol = _PROTOCOLS[port.protocol]
     return [(IPv4Address(a).packed + struct.pack("!HBB", number, protocol, 0), backend) for a, number in doors]
 
@@ -133,12 +133,12 @@ def _hex(data: bytes) -> str:
     return "hex " + data.hex(" ")
 
 
-def _packets(node: Node) -> int | None:
+def _packets(node: LabNode) -> int | None:
     """Packets that the eBPF programs forwarded; None if none are loaded."""
     pinned = PINNED / node.name / "maps" / "hits"
     if not pinned.exists():
         return None
-    listed = ask(Job(None, ("bpftool", "-j", "map", "dump", "pinned", str(pinned))))
+    listed = output_or_none(Job(None, ("bpftool", "-j", "map", "dump", "pinned", str(pinned))))
     if listed is None:
         return None
     return sum(int(per_cpu["value"]) for entry in json.loads(listed) for per_cpu in entry["formatted"]["values"])
@@ -161,7 +161,7 @@ def _refusal() -> tuple[str, str] | None:
 
 def _remove() -> list[str]:
     """Take away the pinned programs and maps, which keep themselves loaded."""
-    pinned = [PINNED / node.name for node in layout.NODES if (PINNED / node.name).exists()]
+    pinned = [PINNED / node.name for node in addresses.NODES if (PINNED / node.name).exists()]
     for folder in pinned:
         shutil.rmtree(folder)
     return [f"rm -r {folder}" for folder in pinned]

@@ -3,9 +3,9 @@
 from typing import Final
 
 from steps.cluster.lab.dataplanes.ebpf import MECHANISM, attach
-from steps.cluster.lab.evidence import Traits
 from steps.cluster.lab.services import ServicePort
-from steps.model import Change
+from steps.cluster.lab.signs import Traits
+from steps.domain import Change
 
 TRAITS: Final = Traits(MECHANISM, tracks_connections=False, returns_directly=True)
 

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from steps.cluster.lab import layout, trial
-from steps.cluster.lab.evidence import Mechanism, Traits
-from steps.cluster.lab.layout import Node
-from steps.cluster.lab.namespaces import Job, ask, run_all
+from steps.cluster.lab import addresses, trial
+from steps.cluster.lab.addresses import LabNode
+from steps.cluster.lab.namespaces import Job, output_or_none, run_all
 from steps.cluster.lab.services import EVIDENCE, ServicePort, batch_size, batches
-from steps.model import Change
+from steps.cluster.lab.signs import Mechanism, Traits
+from steps.domain import Change
 
 _COUNT: Final = re.compile(r"-c (\d+) \d+ -j (\S+)")
 RESTORE = ("iptables-nft-restore", "--noflush")
@@ -20,7 +20,7 @@ BURDEN_SOURCE = "198.51.100.1/32"
 
 def install(ports: list[ServicePort], burden: int) -> list[Change]:
     """Load the rules on both nodes."""
-    texts = {node.name: rules(node, ports, burden, batch_size()) for node in layout.NODES}
+    texts = {node.name: rules(node, ports, burden, batch_size()) for node in addresses.NODES}
     run_all(Job(name, RESTORE, text) for name, text in texts.items())
     return [
         Change(
@@ -41,7 +41,7 @@ def endpoint_chain(port: ServicePort) -> str:
     return f"KUBE-SEP-{port.hashed(port.endpoint)}"
 
 
-def rules(node: Node, ports: list[ServicePort], burden: int = 0, batch: int | None = None) -> str:
+def rules(node: LabNode, ports: list[ServicePort], burden: int = 0, batch: int | None = None) -> str:
     """All rules of a node, as iptables-restore reads them."""
     return "\n".join(
         (
@@ -84,9 +84,9 @@ def _mangle() -> list[str]:
     ]
 
 
-def _filter(node: Node, burden: int) -> list[str]:
-    other = layout.peer(node)
-    vxlan = f"-p udp -m multiport --dports {layout.TUNNEL_PORT}"
+def _filter(node: LabNode, burden: int) -> list[str]:
+    other = addresses.peer(node)
+    vxlan = f"-p udp -m multiport --dports {addresses.TUNNEL_PORT}"
     lines = [
         *_chains(
             (
@@ -137,7 +137,7 @@ def _filter(node: Node, burden: int) -> list[str]:
 
 
 def _endpoint(chain: str, profile: str, *, from_pod: bool) -> list[str]:
-    spoof = [f"-p udp -m multiport --dports {layout.TUNNEL_PORT} -j DROP", "-p ipencap -j DROP"] if from_pod else []
+    spoof = [f"-p udp -m multiport --dports {addresses.TUNNEL_PORT} -j DROP", "-p ipencap -j DROP"] if from_pod else []
     body = [
         "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
         "-m conntrack --ctstate INVALID -j DROP",
@@ -152,7 +152,7 @@ def _endpoint(chain: str, profile: str, *, from_pod: bool) -> list[str]:
 
 def _nat() -> list[str]:
     through_tunnel = "-m addrtype ! --src-type LOCAL --limit-iface-out -m addrtype --src-type LOCAL"
-    out_of_pods = f"-s {layout.POD_NETWORK} ! -d {layout.POD_NETWORK}"
+    out_of_pods = f"-s {addresses.POD_NETWORK} ! -d {addresses.POD_NETWORK}"
     fixed = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-MARK-MASQ", "KUBE-POSTROUTING")
     return [
         *_chains((*fixed, "cali-PREROUTING", "cali-POSTROUTING", "cali-nat-outgoing")),
@@ -162,7 +162,7 @@ def _nat() -> list[str]:
         "-A POSTROUTING -j cali-POSTROUTING",
         "-A POSTROUTING -j KUBE-POSTROUTING",
         "-A cali-POSTROUTING -j cali-nat-outgoing",
-        f"-A cali-POSTROUTING -o {layout.TUNNEL} {through_tunnel} -j MASQUERADE --random-fully",
+        f"-A cali-POSTROUTING -o {addresses.TUNNEL} {through_tunnel} -j MASQUERADE --random-fully",
         f"-A cali-nat-outgoing {out_of_pods} -m addrtype ! --dst-type LOCAL -j MASQUERADE --random-fully",
         "-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000",
         "-A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN",
@@ -181,7 +181,7 @@ def _services(ports: Iterable[ServicePort]) -> list[str]:
         chains += [service, endpoint]
         rules_ += [
             f'-A KUBE-SERVICES {match} {named} cluster IP" {to_port} {port.port} -j {service}',
-            f"-A {service} ! -s {layout.POD_NETWORK} {match} {to_port} {port.port} -j KUBE-MARK-MASQ",
+            f"-A {service} ! -s {addresses.POD_NETWORK} {match} {to_port} {port.port} -j KUBE-MARK-MASQ",
             f'-A {service} {named} -> {port.endpoint}" -j {endpoint}',
             f"-A {endpoint} -s {port.backend}/32 -j KUBE-MARK-MASQ",
             f"-A {endpoint} -p {port.protocol} -m {port.protocol} -j DNAT --to-destination {port.endpoint}",
@@ -197,17 +197,17 @@ def _services(ports: Iterable[ServicePort]) -> list[str]:
     return [*_chains(chains), *rules_]
 
 
-def _packets(node: Node) -> int | None:
+def _packets(node: LabNode) -> int | None:
     return _counted(node, "filter", "cali-FORWARD", ("cali-from-wl-dispatch", "cali-to-wl-dispatch"))
 
 
-def _connections(node: Node) -> int | None:
+def _connections(node: LabNode) -> int | None:
     return _counted(node, "nat", service_chain(EVIDENCE[0]), (endpoint_chain(EVIDENCE[0]),))
 
 
-def _counted(node: Node, table: str, chain: str, targets: tuple[str, ...]) -> int | None:
+def _counted(node: LabNode, table: str, chain: str, targets: tuple[str, ...]) -> int | None:
     """Packets that rules of a chain sent on to these chains; None if there is no such chain."""
-    listed = ask(Job(node.name, ("iptables-nft", "-t", table, "-v", "-S", chain)))
+    listed = output_or_none(Job(node.name, ("iptables-nft", "-t", table, "-v", "-S", chain)))
     if listed is None:
         return None
     return sum(int(packets) for packets, target in _COUNT.findall(listed) if target in targets)

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from steps.cluster.lab import layout, trial
-from steps.cluster.lab.evidence import Mechanism, Traits
-from steps.cluster.lab.layout import Node
-from steps.cluster.lab.namespaces import Job, ask, run
+from steps.cluster.lab import addresses, trial
+from steps.cluster.lab.addresses import LabNode
+from steps.cluster.lab.namespaces import Job, output_or_none, run_one
 from steps.cluster.lab.services import EVIDENCE, ServicePort, batch_size, batches
-from steps.model import Change
+from steps.cluster.lab.signs import Mechanism, Traits
+from steps.domain import Change
 
 SERVICES_TABLE = "kube-proxy"
 PODS_TABLE = "calico"
@@ -23,7 +23,7 @@ BURDEN_SOURCE = "198.51.100.1"
 
 def install(ports: list[ServicePort], burden: int) -> list[Change]:
     """Load the rules on both nodes."""
-    texts = {node.name: rules(node, ports, burden, batch_size()) for node in layout.NODES}
+    texts = {node.name: rules(node, ports, burden, batch_size()) for node in addresses.NODES}
     with ThreadPoolExecutor(len(texts)) as pool:
         list(pool.map(_load, texts, texts.values()))
     return [
@@ -37,10 +37,10 @@ def install(ports: list[ServicePort], burden: int) -> list[Change]:
 
 def _load(name: str, texts: list[str]) -> None:
     for text in texts:
-        run(Job(name, ("nft", "-f", "-"), text))
+        run_one(Job(name, ("nft", "-f", "-"), text))
 
 
-def rules(node: Node, ports: list[ServicePort], burden: int = 0, batch: int | None = None) -> list[str]:
+def rules(node: LabNode, ports: list[ServicePort], burden: int = 0, batch: int | None = None) -> list[str]:
     """All rules of a node, as nft reads them; one text a transaction."""
     lots = list(batches(ports, batch))
     frame = _table(PODS_TABLE, _pods(node, burden)) + _table(SERVICES_TABLE, _frame())
@@ -113,7 +113,7 @@ def _services(ports: list[ServicePort]) -> str:
             _block(
                 "chain",
                 service,
-                f"counter ip daddr {port.address} ip saddr != {layout.POD_NETWORK} jump mark-for-masquerade",
+                f"counter ip daddr {port.address} ip saddr != {addresses.POD_NETWORK} jump mark-for-masquerade",
                 chosen,
             ),
         ]
@@ -131,11 +131,11 @@ def _services(ports: list[ServicePort]) -> str:
     return _table(SERVICES_TABLE, blocks) + "".join(added)
 
 
-def _pods(node: Node, burden: int) -> list[str]:
-    vxlan = f"udp dport {layout.TUNNEL_PORT} counter"
+def _pods(node: LabNode, burden: int) -> list[str]:
+    vxlan = f"udp dport {addresses.TUNNEL_PORT} counter"
     accepted = "meta mark & 0x10000 == 0x10000 counter"
     blocks = [
-        _block("set", "all-vxlan-net", "type ipv4_addr", _elements([layout.peer(node).address])),
+        _block("set", "all-vxlan-net", "type ipv4_addr", _elements([addresses.peer(node).address])),
         *(_block("chain", name, *_profile()) for name in ("pro-kns", "pri-kns")),
     ]
     for pod in node.pods:
@@ -193,7 +193,7 @@ def _pods(node: Node, burden: int) -> list[str]:
             "chain",
             "nat-POSTROUTING",
             "type nat hook postrouting priority srcnat;",
-            f"ip saddr {layout.POD_NETWORK} ip daddr != {layout.POD_NETWORK} fib daddr type != local "
+            f"ip saddr {addresses.POD_NETWORK} ip daddr != {addresses.POD_NETWORK} fib daddr type != local "
             "counter masquerade fully-random",
         ),
     ]
@@ -204,7 +204,7 @@ def _profile() -> list[str]:
 
 
 def _endpoint(profile: str, *, from_pod: bool) -> list[str]:
-    spoof = [f"udp dport {layout.TUNNEL_PORT} counter drop", "ip protocol 4 counter drop"] if from_pod else []
+    spoof = [f"udp dport {addresses.TUNNEL_PORT} counter drop", "ip protocol 4 counter drop"] if from_pod else []
     return [
         "ct state established,related counter accept",
         "ct state invalid counter drop",
@@ -216,17 +216,17 @@ def _endpoint(profile: str, *, from_pod: bool) -> list[str]:
     ]
 
 
-def _packets(node: Node) -> int | None:
+def _packets(node: LabNode) -> int | None:
     return counted_packets(node, PODS_TABLE, "filter-FORWARD", "cali*")
 
 
-def _connections(node: Node) -> int | None:
+def _connections(node: LabNode) -> int | None:
     return counted_packets(node, SERVICES_TABLE, service_chain(EVIDENCE[0]), "")
 
 
-def counted_packets(node: Node, table: str, chain: str, interface: str) -> int | None:
+def counted_packets(node: LabNode, table: str, chain: str, interface: str) -> int | None:
     """Packets that rules of a chain on an interface (any, if empty) counted; None if there is no such chain."""
-    listed = ask(Job(node.name, ("nft", "-j", "list", "chain", "ip", table, chain)))
+    listed = output_or_none(Job(node.name, ("nft", "-j", "list", "chain", "ip", table, chain)))
     if listed is None:
         return None
     total = 0

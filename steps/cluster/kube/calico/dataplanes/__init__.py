@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from analysis.errors import Unfit
+from analysis.errors import Unsupported
 from steps.catalogue.dataplanes import BY_NAME, DATAPLANES, Dataplane
 from steps.cluster import implementations
 from steps.cluster.kube.calico.implementation import Implementation
@@ -47,7 +47,7 @@ def known() -> tuple[Known, ...]:
         if entry.cni == CNI:
             try:
                 found.append(Known(entry, implementations.find(__name__, entry).IMPLEMENTATION))
-            except Unfit:  # which `refusal` says of one that is asked for
+            except Unsupported:  # which `refusal` says of one that is asked for
                 continue
     return tuple(found)
 
@@ -64,7 +64,7 @@ def load(name: str) -> Implementation:
         Unfit: nothing here says how, or what it says contradicts the catalogue.
     """
     if reason := refusal(name, known()):
-        raise Unfit(reason)
+        raise Unsupported(reason)
     return next(each.how for each in known() if each.name == name)
 
 

@@ -1,0 +1,178 @@
+"""The one way to a terminal: text is shown as it is, never read as markup, and never obeyed as a control sequence.
+
+What is printed holds what others wrote: an iperf3 error, a path, a label, the log of a pod. Rich would read `[/x]` in
+it as markup, and the terminal would obey an escape sequence.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import IO, Any, TextIO
+
+import rich.text
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.style import Style
+
+from analysis.console.notices import discard_buffered, print_notice
+from analysis.console.sanitizing import strip_controls
+from analysis.errors import Problem
+
+
+class UnwritableError(Problem):
+    """What was to be said can't be written."""
+
+
+class Text(rich.text.Text):
+    """Rich's styled text, of cleaned text."""
+
+    def __init__(self, text: str = "", style: str | Style = "", **more: Any) -> None:  # noqa: ANN401 - Rich's own
+        super().__init__(strip_controls(text), style, **more)
+
+    def append(self, text: rich.text.Text | str, style: str | Style | None = None) -> "Text":
+        """Add text in a style."""
+        super().append(strip_controls(text) if isinstance(text, str) else text, style)
+        return self
+
+
+class Terminal(Console):
+    """Rich's console, for text that others wrote: no markup, no emoji codes, no highlighting, no control sequence."""
+
+    def __init__(self, file: IO[str] | None = None, **more: Any) -> None:  # noqa: ANN401 - Rich's own
+        super().__init__(file=file, markup=False, emoji=False, highlight=False, **more)
+
+    def render_str(self, text: str, **more: Any) -> rich.text.Text:  # noqa: ANN401 - Rich's own
+        """A text as it is printed."""
+        return super().render_str(strip_controls(text), **(more | {"markup": False, "emoji": False}))
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What is written for it: whatever it was made of, nothing in it is a control sequence but Rich's own."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(strip_controls(segment.text), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        """Whether that ends anything is for the command line to say; Rich would end the program with exit code 1.
+
+        Called while a BrokenPipeError is being handled, which goes on.
+        """
+        del self._buffer[:]
+        raise  # noqa: PLE0704 - Rich calls this inside its `except`
+
+    def lines(self, text: str) -> None:
+        """Write text whose tabs are wanted, which Rich would turn into spaces."""
+        self.file.write(strip_controls(text) + "\n")
+
+
+class CheckedStream:
+    """A standard stream whose failure to write is a sentence."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write; raises UnwritableError."""
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:
+            raise _unwritable(error) from None
+
+    def flush(self) -> None:
+        """Flush; raises UnwritableError."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:
+            raise _unwritable(error) from None
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write; raises UnwritableError."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all else is the stream's own
+        return getattr(self._stream, name)
+
+
+class SuppressedStream(CheckedStream):
+    """A standard output whose failure stops nothing: what is written after it goes nowhere.
+
+    Attributes:
+        failure: why it can't be written any more; None while it can be, and where its reader has gone.
+    """
+
+    failure: UnwritableError | None = None
+    _is_gone = False
+
+    def write(self, text: str) -> int:
+        """Write, as long as that goes."""
+        if not self._is_gone:
+            self._try(lambda: super(SuppressedStream, self).write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, as long as that goes."""
+        if not self._is_gone:
+            self._try(super().flush)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except BrokenPipeError:
+            self._is_gone = True
+        except UnwritableError as problem:
+            self._is_gone, self.failure = True, problem
+        if self._is_gone:
+            discard_buffered(1)
+
+
+def suppress_output_errors() -> SuppressedStream:
+    """From here on the program goes on when its standard output fails or has no reader any more, as with `| head`."""
+    out = sys.stdout._stream if isinstance(sys.stdout, CheckedStream) else sys.stdout  # noqa: SLF001 - of this very module
+    outlasted = SuppressedStream(out)
+    sys.stdout = outlasted  # type: ignore[assignment, unused-ignore]
+    return outlasted
+
+
+def _unwritable(error: OSError | ValueError) -> UnwritableError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return UnwritableError(
+        f"The standard output can't be written: {reason}. Send it elsewhere, or free some room where it goes."
+    )
+
+
+def check_standard_output() -> None:
+    """Make failures of the standard output sentences; what its encoding lacks becomes a question mark.
+
+    Raises:
+        UnwritableError: it is closed.
+    """
+    out = sys.stdout
+    if out is None:
+        raise UnwritableError("The standard output is closed: give one, such as a file or /dev/null.")
+    if isinstance(out, CheckedStream):
+        return
+    if hasattr(out, "reconfigure"):
+        out.reconfigure(errors="replace")
+    sys.stdout = CheckedStream(out)  # type: ignore[assignment, unused-ignore]
+
+
+def printing(program: Callable[[], int]) -> int:
+    """Run what prints its answer: that the standard output can't be written is a sentence and an exit code.
+
+    Args:
+        program: returns its exit code, which is 0 where the reader, such as `head`, left before the end.
+    """
+    try:
+        check_standard_output()
+        code = program()
+        sys.stdout.flush()
+    except UnwritableError as problem:
+        discard_buffered(1)
+        print_notice(str(problem))
+        return problem.exit_code
+    except BrokenPipeError:
+        discard_buffered(1)
+        return 0
+    return code

@@ -1,0 +1,149 @@
+"""Figures as a person reads them: three significant digits, a fitting unit, intervals that never promise too much.
+
+And reasons, which come as clauses or as whole sentences and are read as sentences.
+"""
+
+import math
+from typing import Final
+
+SHARE: Final = "%"
+"""The unit in which a share is written, whose value is a number without a unit: 0.12 is 12 %."""
+
+_SCALES: Final[dict[str, tuple[tuple[float, str], ...]]] = {
+    "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1.0, "bit/s")),
+    "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")),
+    "B": ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B")),
+    "s/Gbit": ((1.0, "s/Gbit"), (1e-3, "ms/Gbit")),
+    SHARE: ((0.01, "%"),),
+    "1": ((1.0, ""),),
+}
+
+_SMALLEST_SHOWN: Final = 0.3
+"""A unit fits from this many of itself on: 0.45 Gbit/s, but 250 Mbit/s."""
+
+_BOUNDLESS: Final = 10_000
+"""Per cent: a bound beyond it is shown as none."""
+
+_MINUTE_S: Final = 60
+_HOUR_S: Final = 3600
+
+
+def scale(unit: str, *values: float) -> tuple[float, str]:
+    """What to divide by, and the unit to write, so that the largest of these values reads well."""
+    steps = _SCALES.get(unit, ((1.0, unit),))
+    largest = max((abs(value) for value in values), default=0.0)
+    for size, name in steps:
+        if largest >= _SMALLEST_SHOWN * size:
+            return size, name
+    return steps[-1] if largest > 0 else steps[0]
+
+
+def multiple(name: str) -> float:
+    """What to divide a value in SI units by, to write it in this unit: 1e9 for `Gbit/s`. Empty: as it is."""
+    return next((size for sizes in _SCALES.values() for size, unit in sizes if unit == name), 1.0)
+
+
+def digits(value: float, significant: int = 3) -> str:
+    """A number with this many significant digits and no exponent; digits left of the point are never cut."""
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"
+    decimals = max(0, significant - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{decimals}f}"
+    if decimals and len(text.replace("-", "").replace(".", "").lstrip("0")) > significant:
+        text = f"{value:.{decimals - 1}f}"
+    return text.replace("-", "−")
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """One figure with its unit; an en dash where there is none."""
+    if value is None:
+        return "–"
+    size, name = scale(unit, value)
+    return f"{digits(value / size)} {name}".rstrip()
+
+
+def transition(before: float, after: float, unit: str) -> str:
+    """Two figures in one unit: `3.02 → 5.21 Gbit/s`."""
+    size, name = scale(unit, before, after)
+    return f"{digits(before / size)} → {digits(after / size)} {name}".rstrip()
+
+
+def percent(ratio: float, *, sign: bool = True) -> str:
+    """A share as per cent with two significant digits, at most one decimal: `+72 %`, `−3.1 %`, `+0.2 %`."""
+    value = abs(ratio) * 100
+    text = digits(value, 2) if value >= 1 or not math.isfinite(value) else f"{value:.1f}"
+    mark = "" if not sign or ratio == 0 or text == "0.0" else "+" if ratio > 0 else "−"
+    return f"{mark}{text} %"
+
+
+def percent_rounded_up(ratio: float) -> str:
+    """A share as per cent, rounded up: what a run would have seen must not sound sharper than it was."""
+    return f"{_outward(ratio, up=True)} %"
+
+
+def _outward(ratio: float, *, up: bool) -> str:
+    """A bound of an interval in per cent, rounded away from the middle, so that the text holds what was computed."""
+    value = ratio * 100
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞"
+    if value > _BOUNDLESS:  # wider than computed, so it promises no more
+        return "∞" if up else f"{_BOUNDLESS:.0f}"
+    if value == 0:
+        return "0"
+    decimals = max(0, min(1, 1 - math.floor(math.log10(abs(value)))))
+    rounded = _round(value, decimals, up=up)
+    if rounded == 0:  # a bound that is not zero must not look as if it were
+        decimals = min(3, max(1, -math.floor(math.log10(abs(value)))))
+        rounded = _round(value, decimals, up=up)
+    text = f"{abs(rounded):.{decimals}f}" if rounded else "0"
+    return ("−" if rounded < 0 else "") + text
+
+
+def _round(value: float, decimals: int, *, up: bool) -> float:
+    power = 10.0**decimals
+    exact = round(value * power, 9)
+    return float((math.ceil(exact) if up else math.floor(exact)) / power)
+
+
+def interval(low: float, high: float) -> str:
+    """Two bounds, as shares, in per cent: `[65, 80]`."""
+    return f"[{_outward(low, up=False)}, {_outward(high, up=True)}]"
+
+
+def cell(topology: str, measured_by: str, direction: str, *, both_directions: bool) -> str:
+    """The name of a path: the direction only where it is not the usual one or where both were measured."""
+    shown = direction if both_directions or direction != "forward" else ""
+    return " ".join(part for part in (topology, measured_by, shown) if part)
+
+
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """`1 trial`, `3 trials`."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}".replace(",", " ")
+
+
+def listing(items: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""
+
+
+def sentences(*clauses: str | None) -> str:
+    """Clauses one after another, each with one full stop, and with a capital but for the first.
+
+    A command goes in backticks, wherever it stands: what is in them is never changed, so that it can be typed.
+    """
+    given = [clause.strip().rstrip(".") for clause in clauses if clause and clause.strip()]
+    return " ".join(f"{text if place == 0 else text[0].upper() + text[1:]}." for place, text in enumerate(given))
+
+
+def duration(seconds: float) -> str:
+    """A length of time as a person says it: `45 s`, `3 min 10 s`, `1 h 5 min`."""
+    whole = round(seconds)
+    if whole < _MINUTE_S:
+        return f"{whole} s"
+    if whole < _HOUR_S:
+        minutes, rest = divmod(whole, _MINUTE_S)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, rest = divmod(whole // _MINUTE_S, _MINUTE_S)
+    return f"{hours} h {rest} min" if rest else f"{hours} h"

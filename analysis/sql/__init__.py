@@ -1,0 +1,1 @@
+"""The store as a DuckDB database: its views, queries as tables, and a prompt."""

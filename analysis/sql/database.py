@@ -1,0 +1,292 @@
+# ruff: noqa: S608 - the SQL is put together from names of the schema and quoted names of files
+"""DuckDB over a store: the four tables and what derives from them as views, questions in `queries/`, and any SQL."""
+
+import contextlib
+import difflib
+import os
+import re
+import tempfile
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
+
+from analysis.errors import BadInput, Unsupported
+from analysis.sql import view_statements
+from analysis.store.integrity.audit import ALWAYS, EVERY
+from analysis.store.inventory import CHILDREN, Inventory, StoredFile
+from analysis.store.left_out import LeftOut
+from analysis.store.left_out import table as left_out_table
+from analysis.store.migrations import UPGRADES, Steps, migrated_relation, without_migration
+from analysis.store.parquet import content_digest
+from analysis.store.schema import SCHEMA_VERSION, arrow_schema, is_known
+from analysis.store.store import Store
+
+Connection = duckdb.DuckDBPyConnection
+
+COLUMNS: Final = """
+select table_name, column_name, data_type
+from information_schema.columns
+where table_schema = 'main'
+order by table_name, ordinal_position
+"""
+"""The tables, views and their columns, as a query."""
+
+TRIES: Final = stop_after_attempt(5)
+"""A file may be gone because a writer has just replaced it: then the store is opened again, so often."""
+
+_PATTERN: Final = re.compile(r"[*?\[\]{}\\]")
+"""Letters by which DuckDB takes a path for a pattern, or might."""
+
+_NO_MORE_FILES: Final = "Too many open files"
+
+MEMORY_LIMIT: Final = "640MB"
+"""Above it DuckDB spills to disk: a report must be made in a pod of 1 GiB."""
+
+
+class ChangedStoreError(Unsupported):
+    """A file that the views read is gone or can't be read; opening the store again most likely mends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that `queries/NAME.sql` answers. `parameters`: each may be left out."""
+
+    name: str
+    question: str
+    parameters: tuple[str, ...]
+    sql: str
+
+
+def connect(
+    store: Store,
+    steps: Steps = UPGRADES,
+    current: int = SCHEMA_VERSION,
+    *,
+    run_id: str | None = None,
+    asking: str | None = None,
+) -> Connection:
+    """Open the store as it is now: views `runs`, `visits`, `trials`, `samples`, and those in `views/`.
+
+    Only runs that are whole are seen; the table `left_out` says which are not, and why. Times have a zone, UTC; fetch
+    them by `to_arrow_table()` or `df()`.
+
+    Args:
+        store: where the results are. An empty one gives the same views, without rows.
+        steps: how to upgrade rows of older schema versions.
+        current: the schema version to upgrade to.
+        run_id: the run that is to be reported, if it is one: each of its files is compared with its digest.
+        asking: the SQL that will be asked. Samples are many, and compared with their digests only if it names them;
+            None: what will be asked is not known, so they are.
+
+    Returns:
+        A connection to a database in memory, which is the caller's to close.
+
+    Raises:
+        Unfit: the store can't be read.
+    """
+    digested = EVERY if asking is None or "samples" in asking.lower() else ALWAYS
+    try:
+        return _opened(store, steps, current, digested, run_id)
+    except (duckdb.Error, pa.ArrowException, FileNotFoundError) as error:
+        raise Unsupported(f"can't read {store.url}: {_first_line(error)}; {_remedy(error)}") from error
+
+
+def _remedy(error: Exception) -> str:
+    if _NO_MORE_FILES in str(error):
+        return "raise the limit of open files (ulimit -n)"
+    return "try again; if it stays so, put the file back from a copy"
+
+
+@retry(retry=retry_if_exception_type((duckdb.IOException, FileNotFoundError)), stop=TRIES, reraise=True)
+def _opened(store: Store, steps: Steps, current: int, digested: Collection[str], run_id: str | None) -> Connection:
+    with contextlib.ExitStack() as stack:
+        con = duckdb.connect(
+            config={
+                "memory_limit": MEMORY_LIMIT,
+                "temp_directory": str(Path(tempfile.gettempdir(), f"dataplane-benchmark-duckdb-{os.getpid()}")),
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            }
+        )
+        stack.callback(con.close)
+        con.execute("set parquet_metadata_cache = true")  # a file of the store never changes
+        _create(con, store, store.inventory(digested, run_id), steps, current)
+        stack.pop_all()
+    return con
+
+
+def _create(con: Connection, store: Store, inventory: Inventory, steps: Steps, current: int) -> None:
+    inventory, too_old = without_migration(inventory, steps, current, store.files.address)
+    con.execute("set TimeZone = 'UTC'")
+    con.register("left_out_now", left_out_table([*inventory.left_out, *too_old]))
+    con.execute("create table left_out as select * from left_out_now")
+    con.unregister("left_out_now")
+    _create_runs(con, inventory, steps, current)
+    for table in CHILDREN:
+        stored = [
+            migrated_relation(_whole(con, table, version, rows), table, version, steps, current)
+            for version, rows in _stored(con, store, table, inventory.parts[table])
+        ]
+        con.execute(f"create view {table} as {_shaped(con, table, stored)}")
+    for statement in view_statements.statements():
+        con.execute(statement)
+
+
+def left_out(con: Connection) -> list[LeftOut]:
+    """The runs that are in the store and in none of its views, each with the reason."""
+    return [LeftOut(**row) for row in query(con, "select * from left_out").to_pylist()]
+
+
+def questions() -> list[Question]:
+    """The questions that `ask` answers, by name."""
+    found = []
+    for file in sorted(resources.files("analysis").joinpath("queries").iterdir(), key=lambda f: f.name):
+        name, dot, kind = file.name.rpartition(".")
+        if dot and kind == "sql":
+            text = file.read_text()
+            parameters = tuple(sorted(set(re.findall(r"\$([a-z_]+)\b", text))))
+            found.append(Question(name, text.partition("\n")[0].removeprefix("--").strip(), parameters, text))
+    return found
+
+
+def answer_question(con: Connection, name: str, **parameters: object) -> pa.Table:
+    """The answer to one of the questions.
+
+    Args:
+        con: from `connect`.
+        name: the question's.
+        parameters: its parameters; one that is left out means any, but `run_id`: the last run of each environment.
+
+    Raises:
+        BadInput: there is no such question, or it has no such parameter.
+    """
+    known = {question.name: question for question in questions()}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise BadInput(f"there is no question {name!r}; {hint}known are {', '.join(known)}")
+    question = known[name]
+    if unknown := sorted(set(parameters) - set(question.parameters)):
+        raise BadInput(
+            f"the question {name} has no parameter {unknown[0]!r}; "
+            + (f"it has {', '.join(question.parameters)}" if question.parameters else "it has none")
+        )
+    values = {parameter: parameters.get(parameter) for parameter in question.parameters}
+    return query(con, question.sql, values)
+
+
+def query(con: Connection, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+    """The rows that SQL gives; none for a statement that gives none.
+
+    Raises:
+        BadInput: DuckDB refuses the SQL.
+        Changed: a file of the store can't be read, or was replaced meanwhile.
+    """
+    try:
+        relation = con.sql(sql, params=dict(parameters) if parameters else None)
+        return pa.table({}) if relation is None else relation.to_arrow_table()
+    except duckdb.Error as error:
+        # What Arrow says while it reads a bucket reaches us as an error in the input.
+        if isinstance(error, duckdb.IOException) or "registered as" in str(error):
+            again = _remedy(error) if _NO_MORE_FILES in str(error) else "ask again"
+            raise ChangedStoreError(
+                f"the store can't be read, or was rewritten meanwhile; {again}: {_first_line(error)}"
+            ) from error
+        raise BadInput(f"this SQL can't be answered: {str(error).strip()}") from error
+
+
+@retry(retry=retry_if_exception_type(ChangedStoreError), stop=TRIES, reraise=True)
+def run_sql(store: Store, sql: str) -> pa.Table:
+    """Open the store and ask it; again if a writer replaced a file in between.
+
+    Raises:
+        BadInput: DuckDB refuses the SQL.
+        Unfit: the store can't be read.
+    """
+    with contextlib.closing(connect(store, asking=sql)) as con:
+        return query(con, sql)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _create_runs(con: Connection, inventory: Inventory, steps: Steps, current: int) -> None:
+    """`runs` is small and was read to find the others, so it is a table in memory."""
+    stored = []
+    for version, table in inventory.runs.items():
+        name = f"runs_of_version_{version}"
+        con.register(name, table)
+        stored.append(migrated_relation(_whole(con, "runs", version, f'"{name}"'), "runs", version, steps, current))
+    con.execute(f"create table runs as {_shaped(con, 'runs', stored)}")
+    for version in inventory.runs:
+        con.unregister(f"runs_of_version_{version}")
+
+
+def _whole(con: Connection, table: str, version: int, rows: str) -> str:
+    """What to select rows of an older version from, so that they have each of its columns, as an upgrade expects."""
+    if version == SCHEMA_VERSION or not is_known(version):
+        return rows
+    return f"({_shaped(con, table, [rows], version)})"
+
+
+def _shaped(con: Connection, table: str, stored: Iterable[str], version: int = SCHEMA_VERSION) -> str:
+    """A query for all of the stored rows with just the columns of the schema; what a file lacks is null."""
+    shape = con.from_arrow(arrow_schema(table, version).empty_table())
+    columns = ", ".join(
+        f'null::{kind} as "{name}"' for name, kind in zip(shape.columns, map(str, shape.types), strict=True)
+    )
+    names = ", ".join(f'"{name}"' for name in shape.columns)
+    rows = "".join(f" union all by name select * from {source}" for source in stored)
+    return f"select {names} from (select {columns} where false{rows})"
+
+
+def _stored(con: Connection, store: Store, table: str, parts: Iterable[StoredFile]) -> list[tuple[int, str]]:
+    """What to select a table's stored rows from, with their version, in as few reads as can be."""
+    whole: dict[int, list[StoredFile]] = {}
+    sources: list[tuple[int, str]] = []
+    for part in parts:
+        if part.only is not None:
+            counting = ", ".join(map(_quoted, part.only))
+            rows = _read(con, store, table, part.version, [part])
+            sources.append((part.version, f"(select * from {rows} where run_id in ({counting}))"))
+        else:
+            whole.setdefault(part.version, []).append(part)
+    for version, found in whole.items():
+        sources.append((version, _read(con, store, table, version, found)))
+    return sources
+
+
+def _read(con: Connection, store: Store, table: str, version: int, parts: list[StoredFile]) -> str:
+    """What to select the rows of these files from, all of one version.
+
+    Nothing is left to be found out from names: no folder is a partition, and no letter of a path a pattern. DuckDB has
+    no way to say the latter, so where a path has such letters, as in a bucket, Arrow reads it.
+    """
+    files = store.files
+    paths = [files.path(part.name) for part in parts]
+    if files.local and not _PATTERN.search(files.root):
+        named = ", ".join(map(_quoted, paths))
+        return f"read_parquet([{named}], union_by_name = true, hive_partitioning = false, filename = false)"
+    if is_known(version):
+        schema = arrow_schema(table, version)
+    else:
+        found = [part.schema for part in parts if part.schema is not None]
+        schema = pa.unify_schemas(found, promote_options="permissive")
+    dataset = pyarrow.dataset.dataset(
+        paths, filesystem=files.filesystem, format="parquet", schema=schema, partitioning=None
+    )
+    view = f"{table}_{content_digest(b'', *(part.name for part in parts))}"
+    con.register(view, dataset)
+    return view
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

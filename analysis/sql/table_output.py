@@ -1,0 +1,75 @@
+"""Answers as tables in a terminal, or as tab-separated text where the reader is a program."""
+
+import json
+from datetime import date, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+from rich.table import Table
+
+from analysis.console.sanitizing import strip_controls
+from analysis.console.terminal import Terminal, Text
+
+MOST_ROWS = 1000
+"""More rows than this are not for eyes."""
+
+
+def print_table(answer: pa.Table, console: Terminal) -> None:
+    """Print an answer: a table on a terminal, tab-separated lines with a head line elsewhere.
+
+    Figures have six significant digits on a terminal and all of them elsewhere. Null is a dash on a terminal, so that
+    it can't be taken for an empty text or zero, and empty elsewhere.
+    """
+    if not answer.num_columns:
+        console.print("Done.")
+    elif console.is_terminal:
+        _as_table(answer, console)
+    else:
+        lines = ["\t".join(answer.column_names)]
+        lines += ["\t".join(map(_exact, row)) for row in _rows(answer)]
+        console.lines("\n".join(lines))
+
+
+def _as_table(answer: pa.Table, console: Terminal) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for field in answer.schema:
+        table.add_column(Text(field.name), justify="right" if _is_number(field.type) else "left", overflow="fold")
+    for row in _rows(answer.slice(0, MOST_ROWS)):
+        table.add_row(*(Text(_readable(value)) for value in row))
+    console.print(table)
+    if answer.num_rows > MOST_ROWS:
+        console.print(
+            f"{answer.num_rows - MOST_ROWS} more of {answer.num_rows} rows; add a LIMIT, or send the output to a file."
+        )
+    else:
+        console.print(f"{answer.num_rows} row{'' if answer.num_rows == 1 else 's'}", style="dim")
+
+
+def _rows(answer: pa.Table) -> list[tuple[object, ...]]:
+    return list(zip(*(column.to_pylist() for column in answer.columns), strict=True))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _readable(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
+    return _exact(value)
+
+
+def _exact(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime | date):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=_exact)
+    return strip_controls(str(value)).replace("\t", " ").replace("\n", " ")

@@ -1,0 +1,1 @@
+"""From visits to intervals, comparisons and change points. Pure."""

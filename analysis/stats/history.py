@@ -1,0 +1,215 @@
+"""The nights before a run that it may be compared with, and what changed over them."""
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+import duckdb
+
+from analysis import flags, formatting
+from analysis.domain import CELL, Cell
+from analysis.flags import Kind
+from analysis.stats import metrics, regressions, run
+from analysis.stats.regressions import LIMIT_RATIO, LevelChange, Night, Series
+from analysis.stats.run import StoredRun
+
+MOST_NIGHTS: Final = 90
+"""How far back is looked: a quarter, over which the same machine is likely to be the same machine."""
+
+Method = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Of a stored run's parameters what decides what one of its trials measures; runs in which it is equal are comparable.
+
+The caller gives it, who knows the options, and what was their default in a run that is older than one of them.
+"""
+
+_MOST_BESIDE: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a run's changes were looked for in. `nights`: this run and those that are comparable, the first `since`.
+
+    `series`: how many figures were followed. `sight`: the smallest change of throughput that a third night would have
+    shown, as a share; None where the nights are too few to tell. `limit`: from which on a change is a regression.
+    `notes`: what the changes look like together, a sentence each.
+    """
+
+    nights: int
+    since: datetime | None
+    series: int
+    limit: float
+    sight: float | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """How far back was looked, at how much, and how sharply."""
+        since = f" since {self.since:%Y-%m-%d}" if self.since else ""
+        looked = f"Looked for in {formatting.count(self.series, 'series', 'series')} of {self.nights} nights{since}"
+        if self.sight is None:
+            return f"{looked}; these are too few to show any change."
+        smallest = formatting.percent_rounded_up(self.sight)
+        return f"{looked}. A change of throughput by {smallest} would show by its third night."
+
+
+def find_history(
+    con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method
+) -> tuple[tuple[LevelChange, ...], History | None]:
+    """The changes over the nights that end with this run; no history where there is no comparable night before it.
+
+    Args:
+        con: a connection with the views of `analysis.sql.database`.
+        about: the run.
+        method: what must be equal in runs that are compared.
+    """
+    nights = comparable_runs(con, about, method)
+    if len(nights) < 2:  # noqa: PLR2004 - this run alone
+        return (), None
+    series = nightly_series(con, about, list(nights))
+    limit = _limit(about)
+    found = regressions.find_changes(series, limit)
+    since = min(filter(None, nights.values()), default=None)
+    notes = regressions.baseline_changes(found.changes, [arm.name for arm in about.arms[1:]])
+    history = History(len(nights), since, len(series), limit, found.sight, notes)
+    return tuple(_with_what_differed(con, found.changes, list(nights))), history
+
+
+def comparable_runs(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) -> dict[str, datetime | None]:
+    """This run and those before it of the same environment, trigger and method: run -> started at, the oldest first."""
+    rows = run.query_rows(
+        con,
+        """select run_id, started_at, parameters from runs
+           where run_id = $run_id
+              or (environment = $environment and trigger is not distinct from $trigger and started_at < $started_at)
+           order by run_id = $run_id desc, started_at desc, run_id""",
+        run_id=about.run_id,
+        environment=about.environment,
+        trigger=about.trigger,
+        started_at=about.started_at,
+    )
+    wanted = method(about.parameters)
+    found: dict[str, datetime | None] = {}
+    for row in rows:
+        if method(json.loads(row["parameters"] or "{}")) == wanted:
+            found[row["run_id"]] = row["started_at"]
+        if len(found) == MOST_NIGHTS:
+            break
+    return dict(reversed(found.items()))
+
+
+def nightly_series(con: duckdb.DuckDBPyConnection, about: StoredRun, nights: list[str]) -> list[Series]:
+    """Every figure that this run has, night by night, in the order of metrics, paths and dataplanes.
+
+    In the lab only relative to the baseline, since its own level drifts by a tenth in an hour; elsewhere both.
+    """
+    known = [m for m in metrics.COMPARED if m.in_lab or not about.is_lab]
+    readings = (True,) if about.is_lab else (False, True)
+    places = {night: place for place, night in enumerate(nights)}
+    found: dict[tuple[str, Cell, str, bool], list[dict[str, Any]]] = {}
+    baseline = about.baseline.name if about.baseline else None
+    for row in run.query_rows(con, _sql(), nights=nights, baseline=baseline):
+        cell = Cell.of(row)
+        found.setdefault((row["metric"], cell, row["dataplane"], row["relative"]), []).append(row)
+    flagged = _flagged(con, nights)
+    series = []
+    for metric, cell, arm, relative in itertools.product(known, about.cells, about.arms, readings):
+        rows = found.get((metric.name, cell, arm.name, relative), [])
+        rows.sort(key=lambda row: places[row["run_id"]])
+        if rows and rows[-1]["run_id"] == about.run_id:
+            doubtful = {night: flagged.get((night, metric.kind, cell), set()) for night in nights}
+            against = baseline if relative else None
+            sides = {arm.name, baseline} if relative else {arm.name}
+            values = tuple(_night(row, flagged=bool(doubtful[row["run_id"]] & sides)) for row in rows)
+            series.append(Series(metric, cell, about.path(cell, metric.title), arm.name, against, values))
+    return series
+
+
+def _night(row: Mapping[str, Any], *, flagged: bool) -> Night:
+    return Night(row["run_id"], row["started_at"], row["value"], row["error"], flagged)
+
+
+def _flagged(con: duckdb.DuckDBPyConnection, nights: list[str]) -> dict[tuple[str, Kind, Cell], set[str]]:
+    """Night, kind of figure and cell -> the dataplanes whose figure has flagged trials in it or had some left out."""
+    rows = run.query_rows(
+        con,
+        f"""select distinct run_id, {CELL}, dataplane, flags from measurements
+            where len(flags) > 0 and run_id in (select unnest($nights::varchar[]))""",  # noqa: S608 - a cell's columns
+        nights=nights,
+    )
+    found: dict[tuple[str, Kind, Cell], set[str]] = {}
+    for row in rows:
+        cell = Cell.of(row)
+        for kind in {metric.kind for metric in metrics.COMPARED}:
+            if flags.flag_effect([(row["flags"], 1)], kind).mark:
+                found.setdefault((row["run_id"], kind, cell), set()).add(row["dataplane"])
+    return found
+
+
+def _sql() -> str:
+    """The nightly means of every metric, as such and, where a round has both, relative to the baseline.
+
+    A night in which a visit of a metric on a ratio scale is not above zero has no logarithm and so no value.
+    """
+    names = ", ".join(metric.name for metric in metrics.COMPARED)
+    ratios = ", ".join(f"'{metric.name}'" for metric in metrics.COMPARED if metric.scale == "ratio")
+    return f"""
+        with visits as (
+            unpivot (
+                select run_id, run_started_at, round, dataplane, {CELL}, {names}
+                from visit_means where run_id in (select unnest($nights::varchar[]))
+            ) on {names} into name metric value figure
+        ),
+        scaled as (
+            select * exclude (figure),
+                   case when metric not in ({ratios}) then figure when figure > 0 then ln(figure) end as value
+            from visits
+        ),
+        compared as (
+            select *, false as relative from scaled
+            union all by name
+            select s.* exclude (value), s.value - b.value as value, true as relative
+            from scaled as s
+            join scaled as b using (run_id, metric, {CELL}, round)
+            where b.dataplane = $baseline and s.dataplane <> $baseline
+        )
+        select run_id, any_value(run_started_at) as started_at, metric, {CELL}, dataplane,
+               relative, avg(value) as value, stddev_samp(value) / sqrt(count(value)) as error
+        from compared
+        group by run_id, metric, {CELL}, dataplane, relative
+        having count(value) = count(*)"""  # noqa: S608 - names of this project's metrics
+
+
+def _limit(about: StoredRun) -> float:
+    """The run's own limit; a run of before there was one has the default."""
+    recorded = about.parameters.get("regression_limit_ratio")
+    return float(recorded) if isinstance(recorded, int | float) else LIMIT_RATIO
+
+
+def _with_what_differed(
+    con: duckdb.DuckDBPyConnection, found: Iterable[LevelChange], nights: list[str]
+) -> Iterable[LevelChange]:
+    """Each change with what else differed from the comparable night before: a new kernel explains much."""
+    found = list(found)
+    began = {change.run_id for change in found}
+    wanted = began | {nights[nights.index(night) - 1] for night in began}
+    rows = run.query_rows(
+        con, "select run_id, provenance from runs where list_contains($runs, run_id)", runs=sorted(wanted)
+    )
+    known = {row["run_id"]: json.loads(row["provenance"] or "{}") for row in rows}
+    for change in found:
+        before = known.get(nights[nights.index(change.run_id) - 1], {})
+        yield replace(change, beside=tuple(provenance_differences(before, known.get(change.run_id, {}))))
+
+
+def provenance_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What differs between two nights' provenance, at most a few facts: `kernel 6.18.5 → 6.18.6`."""
+    told = []
+    for name in [name for name in before if name in after and before[name] != after[name]]:
+        plain = all(isinstance(side[name], str | int | float) for side in (before, after))
+        shown = f" {before[name]} → {after[name]}" if plain else " changed"
+        told.append(name.replace("_", " ") + shown)
+    more = len(told) - _MOST_BESIDE
+    return [*told[:_MOST_BESIDE], f"{more} more"] if more > 0 else told

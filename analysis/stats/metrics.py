@@ -1,0 +1,196 @@
+"""The metrics: one entry each, from which the view, the tables, the comparison, charts, the terminal and JSON follow.
+
+A metric that is computed from stored columns takes an entry here; one with a new column takes that column in
+analysis/store/schema.py as well. `visit_means` then has it, and its flags rule it out; each part of an entry that is
+given puts it into one more place.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from analysis.metric import BarChart, ComparedMetric, Export, Metric, TableColumn
+
+THROUGHPUT: Final = "received_bps"
+"""The metric that a sentence or a line of a chart is about where it names none."""
+
+METRICS: Final[tuple[Metric, ...]] = (
+    ComparedMetric(
+        name=THROUGHPUT,
+        title="throughput",
+        unit="bit/s",
+        kind="throughput",
+        columns=("received_bps",),
+        visit="geometric_mean({value})",
+        scale="ratio",
+        better="higher",
+        more="has more throughput",
+        less="has less throughput",
+        leads=True,
+        table=TableColumn("received", "Gbit/s", 10),
+        chart=BarChart(
+            name="throughput",
+            title="Throughput",
+            reading="Payload that arrived, mean over visits; the line is its 95 % interval.",
+            empty="No trial of iperf3 was measured, so there is no throughput to show.",
+            axis="throughput",
+            place=20,
+        ),
+        export=Export("throughput", "throughput_bits_per_second", "TCP throughput of the last run, mean over visits."),
+    ),
+    ComparedMetric(
+        name="cpu_s_per_gbit",
+        title="CPU per Gbit",
+        unit="s/Gbit",
+        kind="cpu",
+        columns=("cpu_s_per_gbit",),
+        needs="received_bps",
+        scale="ratio",
+        better="lower",
+        more="needs more CPU per Gbit",
+        less="needs less CPU per Gbit",
+        beside="CPU",
+        table=TableColumn("CPU", "s/Gbit", 90),
+        chart=BarChart(
+            name="cpu_per_gbit",
+            title="CPU per Gbit",
+            reading="CPU-seconds of all measured nodes above idle, per Gbit received; less is better.",
+            empty="No trial has both a throughput and a usable figure of its nodes' CPU, so there is no cost to show.",
+            axis="CPU time",
+            place=40,
+        ),
+        export=Export(
+            "cost", "cpu_seconds_per_gigabit", "CPU of both nodes per Gbit of the last run, mean over visits."
+        ),
+    ),
+    ComparedMetric(
+        name="connect_p50_s",
+        title="connect time, median",
+        unit="s",
+        kind="connect",
+        columns=("connect_p50_s",),
+        scale="ratio",
+        better="lower",
+        more="connects more slowly",
+        less="connects faster",
+        leads=True,
+        table=TableColumn("connect p50", "µs", 60),
+    ),
+    ComparedMetric(
+        name="connect_p99_s",
+        title="connect time, 99th percentile",
+        unit="s",
+        kind="connect",
+        columns=("connect_p99_s",),
+        scale="ratio",
+        better="lower",
+        more="has a slower 99th percentile of connects",
+        less="has a faster 99th percentile of connects",
+        table=TableColumn("connect p99", "µs", 70),
+    ),
+    ComparedMetric(
+        name="loss_ratio",
+        title="UDP loss",
+        unit="1",
+        kind="loss",
+        columns=("lost_packets", "total_packets"),
+        trial="lost_packets / nullif(total_packets, 0)",
+        visit=("sum(lost_packets) filter (total_packets > 0) / sum(total_packets) filter (lost_packets is not null)"),
+        scale="points",
+        better="lower",
+        more="loses more",
+        less="loses less",
+        in_lab=False,
+        table=TableColumn("lost", "%", 30),
+        chart=BarChart(
+            name="udp_loss",
+            title="UDP loss",
+            reading=(
+                "Datagrams lost, of those sent. Without a limit on the rate this measures how far the sender outran "
+                "the path."
+            ),
+            empty="No UDP trial was measured, so there is no loss to show.",
+            axis="datagrams lost",
+            place=60,
+        ),
+    ),
+    Metric(
+        name="sent_bps",
+        title="throughput sent",
+        unit="bit/s",
+        kind="throughput",
+        columns=("sent_bps",),
+        visit="geometric_mean({value})",
+        table=TableColumn("sent", "Gbit/s", 20),
+    ),
+    Metric(name="jitter_s", title="UDP jitter", unit="s", kind="loss", columns=("jitter_s",)),
+    Metric(
+        name="retransmits",
+        title="segments sent again",
+        unit="1",
+        kind="throughput",
+        columns=("retransmits",),
+        table=TableColumn("resent segments", "", 40),
+    ),
+    Metric(
+        name="rtt_s",
+        title="round trip",
+        unit="s",
+        kind="throughput",
+        columns=("rtt_s",),
+        table=TableColumn("round trip", "ms", 50),
+    ),
+    Metric(name="connects_per_s", title="connects per second", unit="1/s", kind="connect", columns=("connects_per_s",)),
+    Metric(
+        name="nat_bytes_per_payload_byte",
+        title="bytes through the NodePort's node per payload byte",
+        unit="1",
+        kind="return_path",
+        columns=("nat_bytes_per_payload_byte",),
+        table=TableColumn("NAT bytes per byte", "", 100),
+        chart=BarChart(
+            name="return_path",
+            title="The way back of a NodePort",
+            reading=(
+                "Bytes that the NodePort's node sent per byte of payload received: about 1 where answers pass through "
+                "it, about 0 with direct server return."
+            ),
+            empty=(
+                "No trial through a NodePort was measured with that node's byte counters, so the way back is not known."
+            ),
+            axis="bytes through the NodePort's node per payload byte",
+            place=80,
+        ),
+    ),
+    Metric(
+        name="busy_ratio",
+        title="CPU busy",
+        unit="1",
+        kind="cpu",
+        columns=(),
+        needs="nodes",
+        trial="list_avg(list_transform(nodes, lambda n: n.busy_ratio))",
+        table=TableColumn("CPU busy", "%", 80),
+    ),
+)
+"""In the order in which they are compared. Adding a metric is adding an entry."""
+
+COMPARED: Final = tuple(metric for metric in METRICS if isinstance(metric, ComparedMetric))
+
+BY_NAME: Final = {metric.name: metric for metric in COMPARED}
+"""The metrics by which dataplanes are compared."""
+
+LEADING: Final = tuple(metric for metric in COMPARED if metric.leads)
+"""Those that answer for their paths, the first before the others."""
+
+TRIALS: Final = "trials"
+"""The key figure that counts trials by their outcome."""
+
+
+def exports() -> Iterator[tuple[Metric, Export]]:
+    """The metrics of which a key figure is made, with what is said of it."""
+    return ((metric, metric.export) for metric in METRICS if metric.export is not None)
+
+
+def figure_name(figure: str, *of: str) -> str:
+    """The name of a key figure: `throughput ebpf pod-to-service`, or `trials measured`."""
+    return " ".join((figure, *of))

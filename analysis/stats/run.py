@@ -1,0 +1,213 @@
+"""One run as its row in `runs` and its rows in `visits` and `trials` describe it: sides, paths, order."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import duckdb
+
+from analysis import formatting
+from analysis.domain import CELL, LAB, Cell, Variant
+from analysis.errors import BadInput, Unsupported
+from analysis.store.left_out import LeftOut
+
+OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+"""For a dataplane whose run recorded no colour. Okabe and Ito, "Color Universal Design", 2008."""
+
+_COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
+"""Colours go into the page's style, so nothing else may pass for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunArm:
+    """A dataplane as a side of the comparison: name, title and colour as the run recorded them.
+
+    `twin`: a labelled copy of another arm, drawn in its colour but hollow. `skipped`: why it was left out, if it was.
+    `bpf`: whether it forwards by eBPF programs.
+    """
+
+    name: str
+    title: str
+    colour: str
+    twin: bool = False
+    skipped: str | None = None
+    bpf: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """What is known of a run before a figure is looked at.
+
+    `cells` are in the order planned. `variants`: tool and transport -> what the run recorded of it.
+    """
+
+    run_id: str
+    environment: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    trigger: str | None
+    seed: int | None
+    parameters: dict[str, Any]
+    provenance: dict[str, Any]
+    arms: tuple[RunArm, ...]
+    skipped: tuple[RunArm, ...]
+    cells: tuple[Cell, ...]
+    variants: Mapping[tuple[str, str], Variant]
+
+    @property
+    def baseline(self) -> RunArm | None:
+        """The first dataplane that was not left out: what all others are compared with."""
+        return self.arms[0] if self.arms else None
+
+    @property
+    def is_lab(self) -> bool:
+        """Whether these are figures of the laboratory on one machine."""
+        return self.environment == LAB
+
+    def path(self, cell: Cell, title: str = "") -> str:
+        """The name of a cell's path, with the short name of what measured it unless a metric's title says that.
+
+        The direction is named only where it is not the usual one, or where both were measured.
+        """
+        name = self.variant(cell).name
+        both = sum(other.path == cell.path for other in self.cells) > 1
+        return formatting.cell(
+            cell.topology, "" if name in title.split() else name, cell.direction, both_directions=both
+        )
+
+    def variant(self, cell: Cell) -> Variant:
+        """What measured a cell; where the run did not record it, under the names of tool and transport."""
+        return self.variants.get(cell.measured_by) or Variant(" ".join(filter(None, cell.measured_by)))
+
+    def has_figure(self, cell: Cell, column: str) -> bool:
+        """Whether what measured a cell fills a column of `trials`; where that was not recorded, it may."""
+        figures = self.variant(cell).figures
+        return figures is None or column in figures
+
+    @property
+    def left_out(self) -> tuple[tuple[str, str, str], ...]:
+        """Name, title and reason of each dataplane and topology that was asked for and could not be had."""
+        arms = [(arm.name, arm.title, arm.skipped or "") for arm in self.skipped]
+        known = {name.partition("+")[0] for name, _, _ in arms}
+        others = [(name, name, reason) for name, reason in _skipped(self.parameters).items() if name not in known]
+        return (*arms, *others)
+
+    def arm(self, name: str) -> RunArm:
+        """The arm of this name."""
+        return next(arm for arm in (*self.arms, *self.skipped) if arm.name == name)
+
+
+def query_rows(con: duckdb.DuckDBPyConnection, sql: str, **parameters: object) -> list[dict[str, Any]]:
+    """The answer to a query, one mapping a row; through Arrow, whose times need no further package."""
+    found: list[dict[str, Any]] = con.sql(sql, params=parameters or None).to_arrow_table().to_pylist()
+    return found
+
+
+def load_run(con: duckdb.DuckDBPyConnection, run_id: str) -> StoredRun:
+    """Read a run.
+
+    Raises:
+        BadInput: the store has no such run.
+        Unfit: it has, and can't show it.
+    """
+    found = query_rows(con, "select * from runs where run_id = $run_id", run_id=run_id)
+    if not found:
+        for one in query_rows(con, "select * from left_out where run_id = $run_id", run_id=run_id):
+            raise Unsupported(LeftOut(**one).sentence)
+        known = query_rows(con, "select run_id from runs order by started_at desc limit 3")
+        latest = ", ".join(row["run_id"] for row in known)
+        raise BadInput(
+            f"there is no run {run_id!r} in this store; " + (f"the latest are {latest}" if known else "it is empty")
+        )
+    row = found[0]
+    parameters = _document(row["parameters"])
+    measured = query_rows(
+        con,
+        """select dataplane_requested as name, min(visit) as first from visits where run_id = $run_id
+           group by all order by first""",
+        run_id=run_id,
+    )
+    arms = _arms(parameters, [r["name"] for r in measured if r["name"]])
+    cells = query_rows(
+        con,
+        f"""select {CELL}, min(trial) as first from trials where run_id = $run_id
+            group by all order by first""",  # noqa: S608 - the columns of a cell
+        run_id=run_id,
+    )
+    return StoredRun(
+        run_id=run_id,
+        environment=row["environment"] or "",
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        trigger=row["trigger"],
+        seed=row["seed"],
+        parameters=parameters,
+        provenance=_document(row["provenance"]),
+        arms=tuple(arm for arm in arms if arm.skipped is None),
+        skipped=tuple(arm for arm in arms if arm.skipped is not None),
+        cells=_cells(parameters, [Cell.of(row) for row in cells]),
+        variants=_variants(parameters),
+    )
+
+
+def _document(text: str | None) -> dict[str, Any]:
+    value = json.loads(text) if text else {}
+    return value if isinstance(value, dict) else {}
+
+
+def _arms(parameters: dict[str, Any], visited: Sequence[str]) -> list[RunArm]:
+    """The sides in the order asked for; one that was visited but never recorded still gets a title and a colour."""
+    recorded = parameters.get("dataplanes") or []
+    entries = [entry if isinstance(entry, dict) else {"name": entry} for entry in recorded]
+    entries += [{"name": name} for name in visited if name not in {entry["name"] for entry in entries}]
+    skipped = _skipped(parameters)
+    arms: list[RunArm] = []
+    for entry in entries:
+        name = str(entry["name"])
+        base = name.partition("+")[0]
+        sibling = next((arm for arm in arms if arm.name.partition("+")[0] == base), None)
+        colour = _colour(entry.get("colour"), sibling, len(arms))
+        title = entry.get("title") or name
+        label = name.partition("+")[2]
+        if label and label not in title:
+            title = f"{title} +{label}"
+        reason = None if name in visited else skipped.get(name) or skipped.get(base)
+        bpf = entry.get("bpf")
+        # what was recorded before this was is told by its name
+        bpf = bpf if isinstance(bpf, bool) else base.removeprefix(f"{LAB}-").startswith("ebpf")
+        arms.append(RunArm(name, title, colour, twin=sibling is not None, skipped=reason, bpf=bpf))
+    return arms
+
+
+def _colour(recorded: object, sibling: RunArm | None, place: int) -> str:
+    """As recorded, else its twin's, else the next of the palette."""
+    if isinstance(recorded, str) and _COLOUR.fullmatch(recorded):
+        return recorded
+    return sibling.colour if sibling else OKABE_ITO[place % len(OKABE_ITO)]
+
+
+def _skipped(parameters: dict[str, Any]) -> dict[str, str]:
+    """What preflight left out, and why."""
+    findings = [finding for finding in parameters.get("skipped") or [] if isinstance(finding, dict)]
+    return {str(f.get("subject")): _with_remedy(f) for f in findings}
+
+
+def _with_remedy(finding: Mapping[str, Any]) -> str:
+    return formatting.sentences(finding.get("reason") or "no reason is known", finding.get("remedy"))
+
+
+def _cells(parameters: dict[str, Any], measured: list[Cell]) -> tuple[Cell, ...]:
+    """In the order planned, then those that only the rows know."""
+    planned = [Cell.of(c) for c in parameters.get("cells") or [] if isinstance(c, dict) and {*Cell._fields} <= c.keys()]
+    return tuple(c for c in dict.fromkeys([*planned, *measured]) if c in measured)
+
+
+def _variants(parameters: dict[str, Any]) -> dict[tuple[str, str], Variant]:
+    return {
+        (entry["tool"], entry["transport"]): Variant(str(entry["name"]), frozenset(entry["figures"]))
+        for entry in parameters.get("tools") or []
+        if isinstance(entry, dict) and {"tool", "transport", "name", "figures"} <= entry.keys()
+    }

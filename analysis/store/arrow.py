@@ -1,0 +1,173 @@
+"""Rows as the steps write them -> Arrow tables as they are stored: checked, completed with null, and nothing else."""
+
+import json
+import math
+import reprlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import pyarrow as pa
+
+from analysis.errors import BadInput
+from analysis.store.schema import SCHEMA_VERSION, TABLES, arrow_schema
+
+Row = Mapping[str, Any]
+
+KEYS: Final = {
+    "runs": ("run_id",),
+    "visits": ("run_id", "visit"),
+    "trials": ("run_id", "trial"),
+    "samples": ("run_id", "trial"),
+}
+"""What names a row. No row may lack it; only `samples` has several rows under one key."""
+
+_LONG_BITS: Final = 256
+
+REPEATED: Final = frozenset({"samples"})
+
+
+def to_table(table: str, run_id: str, rows: Sequence[Row]) -> pa.Table:
+    """The rows of one run as a table of the stored schema.
+
+    `run_id` and `schema_version` are filled in where a row lacks them, any other missing value becomes null, and so
+    does a figure that is not finite: a measurement that gave none. Times are taken as datetimes or ISO 8601 texts,
+    and a JSON column also as the mapping that it stands for.
+
+    Args:
+        table: runs, visits, trials or samples.
+        run_id: the run to which every row must belong.
+        rows: a mapping a row, from column name to value.
+
+    Returns:
+        The table, its rows in the order given.
+
+    Raises:
+        BadInput: a table or column is not known, a value has the wrong type, a key is missing or is there twice.
+    """
+    if table not in TABLES:
+        raise BadInput(f"there is no table {table!r}; the tables are {', '.join(TABLES)}")
+    schema = arrow_schema(table)
+    json_columns = {c.name for c in TABLES[table] if c.unit == "JSON"}
+    defaults = {"run_id": run_id, "schema_version": SCHEMA_VERSION}
+    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
+    for number, row in enumerate(rows, 1):
+        place = f"row {number} of {table}"
+        if unknown := sorted(set(row) - set(columns)):
+            raise BadInput(
+                f"{place} has a column {unknown[0]!r} that {table} does not have; add it to analysis/store/schema.py"
+            )
+        for field in schema:
+            value = row.get(field.name)
+            if value is None:
+                value = defaults.get(field.name)
+            elif field.name in json_columns and not isinstance(value, str):
+                value = _json(value, f"{field.name} in {place}")
+            columns[field.name].append(_plain(value, field.type, f"{field.name} in {place}"))
+    _check_keys(table, run_id, columns)
+    return pa.table([_array(columns[f.name], f, table) for f in schema], schema=schema)
+
+
+def _array(values: list[Any], field: pa.Field, table: str) -> pa.Array:
+    try:
+        return pa.array(values, type=field.type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        for number, value in enumerate(values, 1):
+            if not _fits(value, field):
+                place = f"{field.name} in row {number} of {table}"
+                raise BadInput(f"{place} must be {field.type}, got {_shown(value)}") from error
+        raise BadInput(f"{field.name} in {table} must be {field.type}: {error}") from error
+
+
+def _fits(value: Any, field: pa.Field) -> bool:  # noqa: ANN401 - a value of any column
+    try:
+        pa.array([value], type=field.type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - a value of any column
+    """A value in a sentence: an integer can be so long that Python writes it no more."""
+    if isinstance(value, int) and value.bit_length() > _LONG_BITS:
+        return f"an integer of {value.bit_length()} bits"
+    return reprlib.repr(value)
+
+
+def _plain(value: Any, kind: pa.DataType, place: str) -> Any:  # noqa: ANN401 - a value of any column
+    """The value as Arrow takes it; raises where Arrow would silently drop a field or guess a time zone."""
+    if value is None:
+        return None
+    if pa.types.is_floating(kind):
+        return _finite(value, place)
+    if pa.types.is_timestamp(kind):
+        return _time(value, place)
+    if pa.types.is_list(kind):
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise BadInput(f"{place} must be a list, got {value!r}")
+        return [_plain(v, kind.value_type, place) for v in value]
+    if pa.types.is_struct(kind):
+        if not isinstance(value, Mapping):
+            raise BadInput(f"{place} must be a mapping, got {value!r}")
+        names = [kind.field(i).name for i in range(kind.num_fields)]
+        if unknown := sorted(set(value) - set(names)):
+            raise BadInput(f"{place} has an unknown field {unknown[0]!r}; fields are named in analysis/store/schema.py")
+        return {name: _plain(value.get(name), kind.field(name).type, f"{place}, field {name},") for name in names}
+    return value
+
+
+def _json(value: Any, place: str) -> str:  # noqa: ANN401 - any document
+    """A document as text. What is no finite number is null in it: JSON has no word for that, nor has DuckDB."""
+
+    def finite(part: Any) -> Any:  # noqa: ANN401 - any part of a document
+        if isinstance(part, float) and not math.isfinite(part):
+            return None
+        if isinstance(part, Mapping):
+            return {key: finite(inner) for key, inner in part.items()}
+        return [finite(inner) for inner in part] if isinstance(part, list | tuple) else part
+
+    try:
+        return json.dumps(finite(value), ensure_ascii=False, sort_keys=True, default=str, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadInput(f"{place} must be a JSON document: {type(error).__name__}") from error
+
+
+def _finite(value: Any, place: str) -> float | None:  # noqa: ANN401 - a value of any column
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadInput(f"{place} must be a number, got {_shown(value)}")
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        raise BadInput(f"{place} must be a number of at most 1.8e308, got {_shown(value)}") from None
+
+
+def _time(value: Any, place: str) -> datetime:  # noqa: ANN401 - a value of any column
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise BadInput(f"{place} must be a time, such as 2026-01-31T12:00:00Z, got {value!r}") from error
+    if not isinstance(value, datetime):
+        raise BadInput(f"{place} must be a time, got {value!r}")
+    if value.tzinfo is None:
+        raise BadInput(f"{place} must say its time zone, got {value.isoformat()}")
+    return value
+
+
+def _check_keys(table: str, run_id: str, columns: Mapping[str, Sequence[Any]]) -> None:
+    if table == "runs" and len(columns["run_id"]) != 1:
+        raise BadInput(f"a run is one row of runs, got {len(columns['run_id'])} rows for {run_id}")
+    for number, found in enumerate(columns["run_id"], 1):
+        if found != run_id:
+            raise BadInput(f"row {number} of {table} belongs to the run {found!r}, not to {run_id!r}")
+    for name in KEYS[table]:
+        if None in columns[name]:
+            raise BadInput(f"row {columns[name].index(None) + 1} of {table} has no {name}")
+    if table in REPEATED:
+        return
+    seen: set[tuple[Any, ...]] = set()
+    for key in zip(*(columns[name] for name in KEYS[table]), strict=True):
+        if key in seen:
+            named = ", ".join(f"{name} {value}" for name, value in zip(KEYS[table], key, strict=True))
+            raise BadInput(f"{table} has two rows for {named}")
+        seen.add(key)

@@ -1,0 +1,175 @@
+"""Packing: the runs of a store, once they are many, as one file a table instead of one a run and table.
+
+A query over a thousand nights then opens some dozen files. It takes the same care as a write: the packed rows of
+`runs/` are put last, and only then do the files go that they replace, so a kill at any moment loses nothing.
+"""
+
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.errors import Problem
+from analysis.store.integrity.audit import EVERY, audit
+from analysis.store.integrity.stock import read_rows
+from analysis.store.integrity.unnamed import REST_S, runs_in, unreferenced_files
+from analysis.store.inventory import CHILDREN, FILES, PACKED, Inventory, RunEntry, is_packed
+from analysis.store.object_storage import ObjectStorage
+from analysis.store.parquet import (
+    content_digest,
+    file_name,
+    read_runs,
+    read_schema,
+    read_table,
+    run_of_file,
+    to_parquet,
+)
+
+PACK_AT: Final = 64
+"""Runs with files of their own that a store may have before most of them are packed."""
+
+KEEP_LOOSE: Final = 8
+"""The runs written last stay as they are: they may well be written again, with their verdict."""
+
+ROW_GROUP: Final = 65536
+"""Rows; small enough that a query for one run passes over the others."""
+
+PROMOTE: Final = {"promote_options": "permissive"}
+"""How tables are put together whose files differ by a column: what one lacks is null."""
+
+
+def compact(files: ObjectStorage, pack_at: int = PACK_AT, keep_loose: int = KEEP_LOOSE) -> int:
+    """Pack the runs of a store if there are enough of them. The caller holds the store's lock.
+
+    Args:
+        files: the store's.
+        pack_at: leave it if fewer runs than this have files of their own.
+        keep_loose: how many of the runs written last to leave as they are.
+
+    Returns:
+        How many runs were packed.
+
+    Raises:
+        Unfit: the store can't be read or written.
+    """
+    if sum(run_of_file(file.name) is not None for file in files.list("runs")) < pack_at:
+        return 0
+    stock = read_rows(files)
+    # What is damaged stays as it is, for its run to be put right: of a packed copy nobody could tell.
+    seen = audit(files, stock.counting, EVERY)
+    bad = seen.faults.keys() | seen.gone
+    packed = 0
+    for version, entries in _chosen(stock, bad, keep_loose, files.local).items():
+        try:
+            _pack(files, version, entries)
+        except FileNotFoundError:
+            continue  # another process has packed or rewritten one of them; the next write tries again
+        packed += len(entries)
+    _sweep(files)
+    return packed
+
+
+def _chosen(
+    stock: Inventory,
+    bad: AbstractSet[str],
+    keep_loose: int,
+    local: bool,  # noqa: FBT001 - files.local
+) -> dict[int, list[RunEntry]]:
+    """The entries to pack, by schema version, by run."""
+    loose = sorted(
+        (entry for entry in stock.counting if run_of_file(entry.name.partition("/")[2]) is not None),
+        key=lambda entry: entry.written_at,
+    )
+    rested = datetime.now(UTC) - timedelta(seconds=REST_S)
+    chosen: dict[int, list[RunEntry]] = defaultdict(list)
+    for entry in loose[: max(0, len(loose) - keep_loose)]:
+        # A bucket has no lock, so only what nobody has written for an hour is packed there.
+        if (local or entry.written_at < rested) and bad.isdisjoint(entry.children):
+            chosen[entry.version].append(entry)
+    return {version: sorted(found, key=lambda e: e.run_id) for version, found in chosen.items() if len(found) > 1}
+
+
+def _pack(files: ObjectStorage, version: int, entries: Sequence[RunEntry]) -> None:
+    stem = f"{PACKED}{len(entries)}-runs-v{version}"
+    packs: dict[str, bytes] = {}
+    for table in CHILDREN:
+        runs_of: dict[str, list[str]] = defaultdict(list)
+        for entry in entries:
+            for child in entry.children:
+                if child.startswith(f"{table}/"):
+                    runs_of[child].append(entry.run_id)
+        if runs_of:
+            content = to_parquet(_row_groups(files, runs_of))
+            packs[file_name(table, stem, content_digest(content))] = content
+    rows = [(entry, table) for entry in entries for _, table in read_runs(files, [entry.name])]
+    whole = pa.concat_tables([table.filter(pc.equal(table["run_id"], e.run_id)) for e, table in rows], **PROMOTE)
+    place = whole.column_names.index(FILES)
+    children = pa.array([sorted(packs)] * whole.num_rows, pa.list_(pa.string()))
+    content = to_parquet([whole.set_column(place, FILES, children)])
+    for name, pack_content in packs.items():
+        files.put(name, pack_content)
+    files.put(file_name("runs", stem, content_digest(content)), content)
+    for entry in entries:
+        files.delete(entry.name)
+    _delete_replaced(files, {child for entry in entries for child in entry.children})
+
+
+def _delete_replaced(files: ObjectStorage, children: Collection[str]) -> None:
+    """Take away the files from which a pack was made, but none that has a run whose row is lost."""
+    stock = read_rows(files)
+    named_now = {child for entry in stock.entries for child in entry.children}
+    whole = {entry.run_id for entry in stock.counting}
+    for child in sorted(set(children) - named_now):
+        if runs_in(files, child) <= whole:
+            files.delete(child)
+
+
+def _row_groups(files: ObjectStorage, runs_of: Mapping[str, Sequence[str]]) -> Iterator[pa.Table]:
+    """The rows of these runs in groups of some size, all with one schema: files may differ by a column.
+
+    Args:
+        files: the store's.
+        runs_of: the files to read, and of each the runs whose rows are wanted; a packed file has others as well.
+    """
+    schema = pa.unify_schemas([read_schema(files, name) for name in runs_of], **PROMOTE)
+    waiting: list[pa.Table] = [schema.empty_table()]
+    for name, runs in runs_of.items():
+        table = read_table(files, name)
+        if is_packed(name):
+            table = table.filter(pc.is_in(table["run_id"], pa.array(runs, pa.string())))
+        waiting.append(table)
+        if sum(table.num_rows for table in waiting) >= ROW_GROUP:
+            yield pa.concat_tables(waiting, **PROMOTE)
+            waiting = [schema.empty_table()]
+    if len(waiting) > 1:
+        yield pa.concat_tables(waiting, **PROMOTE)
+
+
+def _sweep(files: ObjectStorage) -> None:
+    """Take away what killed writers left: files that rows have replaced, and files half written.
+
+    A file of a run that has no row, or none that is whole, is kept: it may be all that is left of what was measured.
+    """
+    stock = read_rows(files)
+    entries = {entry.run_id: entry for entry in stock.counting}
+    now = time.time()
+    for name, file in unreferenced_files(files, stock).items():
+        if now - file.modified_s <= REST_S:
+            continue
+        with contextlib.suppress(Problem, FileNotFoundError):
+            runs = runs_in(files, name)
+            if runs and runs <= entries.keys() and _are_whole(files, [entries[run_id] for run_id in runs]):
+                files.delete(name)
+    for table in ("runs", *CHILDREN):
+        files.sweep_temporary(table, REST_S)
+
+
+def _are_whole(files: ObjectStorage, entries: Sequence[RunEntry]) -> bool:
+    seen = audit(files, entries, EVERY)
+    return not seen.faults and not seen.gone

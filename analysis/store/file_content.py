@@ -1,0 +1,162 @@
+"""What is wrong with a Parquet file of the store, from its footer alone or from all of its content. Touches no file."""
+
+import functools
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.store.arrow import KEYS
+from analysis.store.schema import arrow_schema, is_known
+
+MAGIC: Final = b"PAR1"
+FOOTER_END_BYTES: Final = 8
+"""The footer's length and the magic number, at the end of each file."""
+
+MOST_FOOTER_BYTES: Final = 64 * 2**20
+"""No footer of ours comes near it; a file that claims more is not read further."""
+
+
+class ContentError(ValueError):
+    """A file is not what it was when it was put; the message is a clause, such as `is cut short`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What a file says at its end. `first_run`, `last_run`: by name, of those that have rows in it; None: unknown."""
+
+    schema: pa.Schema
+    rows: int
+    first_run: str | None
+    last_run: str | None
+
+
+def footer_length(end: bytes, size: int) -> int:
+    """How long a file's footer is in bytes, without its last eight.
+
+    Args:
+        end: the last eight bytes of the file.
+        size: of the file, in bytes.
+
+    Raises:
+        ContentError: the file does not end as a Parquet file does.
+    """
+    if size == 0:
+        raise ContentError("is empty")
+    if len(end) < FOOTER_END_BYTES or size < len(MAGIC) + FOOTER_END_BYTES or end[4:] != MAGIC:
+        raise ContentError("is cut short, or is no Parquet file")
+    (length,) = struct.unpack("<I", end[:4])
+    if length > min(size - len(MAGIC) - FOOTER_END_BYTES, MOST_FOOTER_BYTES):
+        raise ContentError("is damaged: its footer would be longer than the file")
+    return int(length)
+
+
+def read_footer(footer: bytes, size: int) -> Footer:
+    """What a footer says.
+
+    Args:
+        footer: its bytes, with the last eight.
+        size: of the whole file, in bytes.
+
+    Raises:
+        ContentError: it makes no sense, or is of a file of another length.
+    """
+    try:
+        metadata = pq.read_metadata(pa.BufferReader(MAGIC + footer))
+        _check_length(metadata, len(footer), size)
+        runs = [bounds for group in range(metadata.num_row_groups) if (bounds := _runs(metadata.row_group(group)))]
+        return Footer(
+            schema=metadata.schema.to_arrow_schema(),
+            rows=metadata.num_rows,
+            first_run=min((first for first, _ in runs), default=None),
+            last_run=max((last for _, last in runs), default=None),
+        )
+    except ContentError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError, TypeError, IndexError) as error:
+        raise ContentError("is damaged: its footer makes no sense") from error
+
+
+def _check_length(metadata: pq.FileMetaData, footer_bytes: int, size: int) -> None:
+    if size != _end_of_data(metadata) + footer_bytes:
+        raise ContentError("is damaged: it is not as long as its footer says")
+
+
+def _end_of_data(metadata: pq.FileMetaData) -> int:
+    """Where the last column of the last group of rows ends, which is where the footer begins."""
+    if not metadata.num_row_groups:
+        return len(MAGIC)
+    group = metadata.row_group(metadata.num_row_groups - 1)
+    last = group.column(group.num_columns - 1)
+    begin = last.data_page_offset
+    if last.dictionary_page_offset is not None:
+        begin = min(begin, last.dictionary_page_offset)
+    return int(begin + last.total_compressed_size)
+
+
+def _runs(group: pq.RowGroupMetaData) -> tuple[str, str] | None:
+    for place in range(group.num_columns):
+        column = group.column(place)
+        if column.path_in_schema == "run_id":
+            found = column.statistics
+            if found is None or not found.has_min_max or not isinstance(found.min, str):
+                return None
+            return found.min, found.max
+    return None
+
+
+def check_schema(schema: pa.Schema, table: str, version: int) -> None:
+    """See that a file has the columns that name its rows, and none of another type than the schema says.
+
+    A column that is not there came later and reads as null; one that is not known was written by a newer program of
+    the same version.
+
+    Args:
+        schema: the file's.
+        table: the table that it belongs to.
+        version: the schema version of its rows.
+
+    Raises:
+        ContentError: it has not.
+    """
+    known = is_known(version)
+    expected = _expected(table, version) if known else {"run_id": pa.string()}
+    if len(set(schema.names)) != len(schema):
+        raise ContentError("has two columns of one name")
+    names = set(schema.names)
+    if missing := [name for name in (KEYS[table] if known else KEYS[table][:1]) if name not in names]:
+        raise ContentError(f"is no file of {table}: it has no column {missing[0]}")
+    for field in schema:
+        if field.name in expected:
+            wanted = expected[field.name]
+            if not _fits(field.type, wanted):
+                raise ContentError(f"is no file of {table}: its column {field.name} holds {field.type}, not {wanted}")
+
+
+@functools.cache
+def _expected(table: str, version: int) -> dict[str, pa.DataType]:
+    return {field.name: field.type for field in arrow_schema(table, version)}
+
+
+def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether a stored column can be read as what is wanted; a struct may lack fields that came later."""
+    if found.equals(wanted):
+        return True
+    if pa.types.is_list(wanted):
+        return pa.types.is_list(found) and _fits(found.value_type, wanted.value_type)
+    if pa.types.is_struct(wanted):
+        if not pa.types.is_struct(found):
+            return False
+        known = {wanted.field(place).name: wanted.field(place).type for place in range(wanted.num_fields)}
+        fields = [found.field(place) for place in range(found.num_fields)]
+        return all(field.name not in known or _fits(field.type, known[field.name]) for field in fields)
+    if pa.types.is_timestamp(wanted):
+        return pa.types.is_timestamp(found) and found.tz is not None
+    return bool(pa.types.is_null(found))
+
+
+def first_line_of_error(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,98 @@
+"""Files of visits, trials and samples that no row of `runs/` names: what is left of a run whose row is lost."""
+
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from analysis.errors import Problem
+from analysis.store.inventory import CHILDREN, ExcludedRun, Inventory, is_packed
+from analysis.store.object_storage import ListedFile, ObjectStorage
+from analysis.store.parquet import is_store_file, read_table, run_of_file
+
+REST_S: Final = 3600
+"""A younger file that no row names may be of a run whose row is about to be put, where no lock says otherwise."""
+
+LOST: Final = "is there, but no row of runs/ names it"
+
+
+def runs_without_row(files: ObjectStorage, stock: Inventory, listed: Sequence[str]) -> list[ExcludedRun]:
+    """The runs of which there are files, but no row.
+
+    A writer puts a run's files before its row. So in a folder nobody may write while this is looked at; where that
+    can't be seen, only files count that have lain there for an hour.
+
+    Args:
+        files: the store's.
+        stock: what the store holds by its rows.
+        listed: the files of `runs/` from which that comes.
+    """
+    half_named = _half_named(stock)
+    if not half_named and not unreferenced_files(files, stock):
+        return []
+    with contextlib.suppress(Problem), files.nobody_writes() as quiet:
+        if [f"runs/{file.name}" for file in files.list("runs") if is_store_file(file.name)] != list(listed):
+            return []
+        now = time.time()
+        found = [
+            name for name, file in unreferenced_files(files, stock).items() if quiet or now - file.modified_s > REST_S
+        ]
+        return _by_run(files, stock, [*half_named, *found])
+    return []
+
+
+def _half_named(stock: Inventory) -> list[str]:
+    """Packed files that single runs name, and no packed row: of their other runs the rows are lost."""
+    by_single = {child for entry in stock.entries if not is_packed(entry.name) for child in entry.children}
+    by_packed = {child for entry in stock.entries if is_packed(entry.name) for child in entry.children}
+    return sorted(child for child in by_single - by_packed if is_packed(child))
+
+
+def unreferenced_files(files: ObjectStorage, stock: Inventory) -> dict[str, ListedFile]:
+    """The files of the child tables that no row names; none where the folders can't be listed."""
+    named = {child for entry in stock.entries for child in entry.children}
+    with contextlib.suppress(Problem), ThreadPoolExecutor(len(CHILDREN)) as pool:
+        folders = zip(CHILDREN, pool.map(files.list, CHILDREN), strict=True)
+        found = {
+            f"{table}/{file.name}": file for table, listed in folders for file in listed if is_store_file(file.name)
+        }
+        return {name: file for name, file in found.items() if name not in named}
+    return {}
+
+
+def runs_in(files: ObjectStorage, name: str) -> frozenset[str]:
+    """The runs that have rows in a file.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        Damaged: it is not what it was when it was put.
+        Unfit: the store can't be read.
+    """
+    run_id = run_of_file(name.partition("/")[2])
+    if run_id is not None:
+        return frozenset({run_id})
+    table = read_table(files, name)
+    if "run_id" not in table.column_names:
+        return frozenset()
+    return frozenset(run for run in table["run_id"].unique().to_pylist() if isinstance(run, str))
+
+
+def _by_run(files: ObjectStorage, stock: Inventory, names: Iterable[str]) -> list[ExcludedRun]:
+    known = {entry.run_id for entry in stock.entries} | {one.run_id for one in stock.blocked}
+    files_of: dict[str, str] = {}
+    packed: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(names, key=lambda name: CHILDREN.index(name.partition("/")[0])):  # the smallest first
+        run_id = run_of_file(name.partition("/")[2])
+        if run_id is None:
+            packed[name.partition("/")[2].partition(".")[0]].append(name)
+        elif run_id not in known:
+            files_of.setdefault(run_id, name)
+    for found in packed.values():
+        for name in found:
+            with contextlib.suppress(Problem, FileNotFoundError):
+                for run_id in sorted(runs_in(files, name) - known):
+                    files_of.setdefault(run_id, name)
+                break
+    return [ExcludedRun(run_id, name, LOST) for run_id, name in files_of.items()]

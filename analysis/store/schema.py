@@ -1,0 +1,208 @@
+"""The four tables: their columns, types, units and version.
+
+One entry here is all that a new column takes: the store writes it, the views show it, a missing value is null.
+`runs` is written last, so a run whose row is there is whole.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+SCHEMA_VERSION: Final = 2
+"""Raised whenever a column changes its meaning or goes; a new nullable column does not raise it."""
+
+TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name (with the unit in it), Arrow type, unit and what it says.
+
+    The unit is "1" where a number has none, as counts and ratios; empty where there is no number.
+    """
+
+    name: str
+    type: pa.DataType
+    unit: str = ""
+    description: str = ""
+
+
+def _field(name: str, kind: pa.DataType, unit: str = "", description: str = "") -> pa.Field:
+    return pa.field(name, kind, metadata={"unit": unit, "description": description})
+
+
+def _node_usage() -> pa.DataType:
+    """CPU and memory of one node over a window; ratios are of all its cores together, 0 to 1."""
+    modes = ("user", "nice", "system", "iowait", "irq", "softirq", "steal", "idle")
+    return pa.struct(
+        [
+            _field("node", pa.string()),
+            _field("side", pa.string(), "", "client, server, both (one node carries both ends), nat"),
+            _field("cores", pa.int32(), "1"),
+            *(_field(f"{mode}_ratio", pa.float64(), "1", "of all cores") for mode in modes),
+            _field("busy_ratio", pa.float64(), "1", "1 - (idle + iowait) / wall"),
+            _field("busy_above_idle_ratio", pa.float64(), "1", "less the visit's idle baseline, and others' CPU use"),
+            _field("softirq_by_core_ratio", pa.list_(pa.float64()), "1", "of each core"),
+            _field("steal_by_core_ratio", pa.list_(pa.float64()), "1", "of each core"),
+            _field("memory_used_bytes", pa.int64(), "B"),
+        ]
+    )
+
+
+NODE_USAGE: Final = _node_usage()
+
+SIGN: Final = pa.struct(
+    [
+        _field("moment", pa.string(), "", "before or after the trials"),
+        _field("node", pa.string()),
+        _field("looked_at", pa.string()),
+        _field("seen", pa.string()),
+        _field("at", TIMESTAMP),
+        _field("indicates", pa.list_(pa.string()), "", "dataplanes with which it agrees; null: it tells nothing"),
+    ]
+)
+
+UID: Final = "workflow_uid"
+"""The column by which the store tells a run that is written again from another one of the same name."""
+
+_RUN = Column("run_id", pa.string(), "", "the workflow's name and uid; unique in a store")
+_VISIT = Column("visit", pa.int32(), "1", "one stay in a dataplane, counted from 1 within the run")
+_TRIAL = Column("trial", pa.int32(), "1", "one measurement, counted from 1 within the run, in the planned order")
+
+RUNS: Final = (
+    _RUN,
+    Column("started_at", TIMESTAMP, "", "when the run was validated"),
+    Column("finished_at", TIMESTAMP, "", "when its rows were last collected"),
+    Column("environment", pa.string(), "", "lab, or the name of a cluster; environments are never compared"),
+    Column("trigger", pa.string(), "", "local, nightly or submitted"),
+    Column("seed", pa.int64(), "1", "of the random order"),
+    Column("parameters", pa.string(), "JSON", "the settings in force, and the dataplanes with title and colour"),
+    Column("provenance", pa.string(), "JSON", "kernel, CPU, versions, MTU, offloads and the like"),
+    Column("schema_version", pa.int32(), "1", "of the rows of this run"),
+    Column("verdict", pa.string(), "JSON", "what the run says; null until it was analysed"),
+    Column(UID, pa.string(), "", "of the workflow that measured it; null in runs of before it was kept"),
+)
+
+VISITS: Final = (
+    _RUN,
+    _VISIT,
+    Column("round", pa.int32(), "1", "the block: each round visits every dataplane once, in random order"),
+    Column("dataplane_requested", pa.string(), "", "what was asked for, with its +label if it has one"),
+    Column("dataplane_observed", pa.string(), "", "what the evidence says carried the traffic; null if it can't tell"),
+    Column("proof", pa.string(), "", "proven, disproven or unproven"),
+    Column("proof_reason", pa.string(), "", "why it is not proven; null if it is"),
+    Column("evidence", pa.list_(SIGN), "", "the signs, before the first trial and after the last"),
+    Column("changes", pa.list_(pa.string()), "", "what configure did, as a person would type it"),
+    Column("started_at", TIMESTAMP, "", "when the switch began"),
+    Column("switch_s", pa.float64(), "s", "from the first change until the last was made"),
+    Column("settle_s", pa.float64(), "s", "from the last change until the proof"),
+    Column("connections_held", pa.int32(), "1", "long-lived TCP connections that were open when the switch began"),
+    Column("connections_dropped", pa.int32(), "1", "those of them that died in the switch"),
+    Column("tcp_longest_gap_s", pa.float64(), "s", "longest silence of any of them in the switch"),
+    Column("udp_longest_gap_s", pa.float64(), "s", "longest time without an answer to ten datagrams a second"),
+    Column("udp_probe_sent_packets", pa.int64(), "1", "datagrams sent across the switch, ten a second on each path"),
+    Column("udp_probe_lost_packets", pa.int64(), "1", "those of them that were never answered"),
+    Column("idle_nodes", pa.list_(NODE_USAGE), "", "CPU and memory with nothing sent"),
+    Column("canary_before_bps", pa.float64(), "bit/s", "node to node before the first trial"),
+    Column("canary_after_bps", pa.float64(), "bit/s", "node to node after the last trial"),
+    Column("error", pa.string(), "", "why the visit failed; null if it did not"),
+)
+
+TRIALS: Final = (
+    _RUN,
+    _VISIT,
+    _TRIAL,
+    Column("position", pa.int32(), "1", "of the trial within its visit, from 1, in the order measured"),
+    Column("topology", pa.string(), "", "which ends talk over which path"),
+    Column("tool", pa.string(), "", "the program that measured it, such as iperf3 or tcp_connect"),
+    Column("transport", pa.string(), "", "what carried its traffic: tcp or udp"),
+    Column("direction", pa.string(), "", "forward: client to server; reverse: server to client"),
+    Column("streams", pa.int32(), "1", "parallel streams"),
+    Column("offered_bps", pa.float64(), "bit/s", "the rate asked of all streams together; null: as fast as it goes"),
+    Column("repetition", pa.int32(), "1", "within the visit, from 1"),
+    Column("started_at", TIMESTAMP, "", "by the client's clock"),
+    Column("duration_s", pa.float64(), "s", "measured, omitted seconds left out"),
+    Column("outcome", pa.string(), "", "measured, failed, or not-run (the run ended before it)"),
+    Column("error", pa.string(), "", "a sentence; null if measured"),
+    Column("sent_bps", pa.float64(), "bit/s", "payload handed to the network by the sender"),
+    Column("received_bps", pa.float64(), "bit/s", "payload that reached the receiver: the throughput"),
+    Column("lost_packets", pa.int64(), "1", "UDP"),
+    Column("total_packets", pa.int64(), "1", "UDP"),
+    Column("jitter_s", pa.float64(), "s", "UDP, RFC 3550"),
+    Column("retransmits", pa.int64(), "1", "TCP segments sent again"),
+    Column("rtt_s", pa.float64(), "s", "TCP, mean of the sender's smoothed round-trip time"),
+    Column("block_size_bytes", pa.int64(), "B", "of one write, or one UDP datagram"),
+    Column("congestion_control", pa.string(), "", "TCP, the sender's"),
+    Column("mtu_bytes", pa.int32(), "B", "of the client's interface on this path"),
+    Column("server_mtu_bytes", pa.int32(), "B", "of the server's interface on this path"),
+    Column("connects_per_s", pa.float64(), "1/s", "TCP connections opened one after another"),
+    Column("connect_p50_s", pa.float64(), "s", "median time of connect()"),
+    Column("connect_p99_s", pa.float64(), "s", "99th percentile of connect()"),
+    Column("services", pa.int32(), "1", "Services in the rule set or map"),
+    Column("nodes", pa.list_(NODE_USAGE), "", "CPU and memory of the measured nodes in the trial's window"),
+    Column("cpu_s_per_gbit", pa.float64(), "s/Gbit", "CPU-seconds above idle of all nodes per Gbit received"),
+    Column("nat_bytes_per_payload_byte", pa.float64(), "1", "sent by the NodePort's node per byte received"),
+    Column("foreign_cpu_ratio", pa.float64(), "1", "CPU used by others on the machine, of all cores"),
+    Column("attempts", pa.int32(), "1", "how often it was measured; the last attempt counts"),
+    Column("flags", pa.list_(pa.string()), "", "reasons for doubt; analysis/flags.py says what each does"),
+)
+
+SAMPLES: Final = (
+    _RUN,
+    _TRIAL,
+    Column("side", pa.string(), "", "sender, receiver, or a node's name"),
+    Column("source", pa.string(), "", "iperf3 or monitor"),
+    Column("offset_s", pa.float64(), "s", "start of the interval, from the start of the trial"),
+    Column("duration_s", pa.float64(), "s", "of the interval"),
+    Column("omitted", pa.bool_(), "", "warm-up, left out of the trial's figures"),
+    Column("bps", pa.float64(), "bit/s", "iperf3: payload"),
+    Column("retransmits", pa.int64(), "1", "iperf3, TCP"),
+    Column("rtt_s", pa.float64(), "s", "iperf3, TCP"),
+    Column("cwnd_bytes", pa.int64(), "B", "iperf3, TCP congestion window"),
+    Column("lost_packets", pa.int64(), "1", "iperf3, UDP"),
+    Column("total_packets", pa.int64(), "1", "iperf3, UDP"),
+    Column("busy_ratio", pa.float64(), "1", "monitor: 1 - (idle + iowait) / wall"),
+    Column("softirq_ratio", pa.float64(), "1", "monitor"),
+    Column("steal_ratio", pa.float64(), "1", "monitor"),
+    Column("memory_used_bytes", pa.int64(), "B", "monitor"),
+)
+
+TABLES: Final[dict[str, tuple[Column, ...]]] = {"runs": RUNS, "visits": VISITS, "trials": TRIALS, "samples": SAMPLES}
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """What a version changed in a table: the columns that went, and the names of those that came in their place."""
+
+    table: str
+    gone: tuple[Column, ...]
+    came: frozenset[str]
+
+
+REPLACED: Final = {
+    2: Replacement("trials", (Column("protocol", pa.string()),), frozenset({"tool", "transport"})),
+}
+"""By the version that replaced them; `analysis.store.migrations` says how rows of the one before become its rows."""
+
+FIRST_VERSION: Final = min(REPLACED) - 1
+
+
+def is_known(version: int) -> bool:
+    """Whether this program knows the columns of a schema version."""
+    return FIRST_VERSION <= version <= SCHEMA_VERSION
+
+
+def columns(table: str, version: int = SCHEMA_VERSION) -> tuple[Column, ...]:
+    """The columns of a table as a version has them; a newer nullable column belongs to all versions."""
+    found = TABLES[table]
+    for later in range(SCHEMA_VERSION, version, -1):
+        if (change := REPLACED[later]).table == table:
+            found = (*(c for c in found if c.name not in change.came), *change.gone)
+    return found
+
+
+def arrow_schema(table: str, version: int = SCHEMA_VERSION) -> pa.Schema:
+    """The Arrow schema of a table, with unit and description of each column and the version in its metadata."""
+    fields = [_field(c.name, c.type, c.unit, c.description) for c in columns(table, version)]
+    return pa.schema(fields, metadata={"table": table, "schema_version": str(version)})

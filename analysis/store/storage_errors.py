@@ -1,0 +1,145 @@
+"""What went wrong with a file or a bucket, in words, with what to do about it."""
+
+import errno
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Final
+
+from analysis import memory
+
+_LOCAL_REASONS: Final = {
+    errno.EACCES: "permission is refused; choose another RESULTS, or change its owner",
+    errno.EPERM: "permission is refused; choose another RESULTS, or change its owner",
+    errno.EROFS: "its file system is read-only; choose another RESULTS",
+    errno.ENOSPC: "the disk is full; free some space, or choose another RESULTS",
+    errno.EDQUOT: "the disk quota is used up; free some space, or choose another RESULTS",
+    errno.EFBIG: "the file would be larger than is allowed here (ulimit -f)",
+    errno.ENOTDIR: "a file is in the way of a folder; choose another RESULTS, or move that file",
+    errno.EEXIST: "a file is in the way of a folder; choose another RESULTS, or move that file",
+    errno.EISDIR: "a folder is in the way of a file; choose another RESULTS, or move that folder",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter RESULTS or label",
+    errno.ELOOP: "a symbolic link in it leads back to itself; correct RESULTS, or that link",
+    errno.EIO: "the disk gives an error; look at the system's log (dmesg)",
+    errno.ESTALE: "the network file system has lost it; mount it again",
+    errno.ENOENT: "it is not there",
+    errno.EMFILE: "too many files are open for this process; allow more by `ulimit -n 4096`",
+    errno.ENFILE: "too many files are open on this machine; end what holds them, or raise fs.file-max",
+    errno.ENOMEM: "memory ran out; end what uses it, or raise its limit (ulimit -v)",
+}
+
+_S3_REASONS: Final = (
+    (r"NO_SUCH_BUCKET", "there is no such bucket; create it, or correct RESULTS"),
+    (r"INVALID_ACCESS_KEY_ID|InvalidAccessKeyId", "the access key is not known there; check AWS_ACCESS_KEY_ID"),
+    (r"SIGNATURE_DOES_NOT_MATCH|SignatureDoesNotMatch", "the secret key is wrong; check AWS_SECRET_ACCESS_KEY"),
+    (r"ACCESS_DENIED|HTTP status 40[13]", "access is denied; check the AWS_* variables and the bucket's policy"),
+    (r"curlCode: 6\b", "the endpoint's host name is not known; check AWS_ENDPOINT_URL and the network"),
+    (r"curlCode: 7\b", "nothing answers at the endpoint; check AWS_ENDPOINT_URL, and that the service runs"),
+    (r"curlCode: 28\b", "the endpoint did not answer in time; check AWS_ENDPOINT_URL and the network"),
+    (r"curlCode: (35|60)\b", "TLS failed; check the scheme of AWS_ENDPOINT_URL (http or https) and the certificate"),
+    (r"NETWORK_CONNECTION", "the endpoint can't be reached; check AWS_ENDPOINT_URL and the network"),
+)
+
+
+_ONE_FILE: Final = {
+    errno.EACCES: "permission is refused; change its owner or its mode",
+    errno.EPERM: "permission is refused; change its owner or its mode",
+    errno.EIO: "the disk gives an error; look at the system's log (dmesg)",
+    errno.ELOOP: "it is a symbolic link that leads back to itself",
+    errno.EISDIR: "it is a folder",
+    errno.ENXIO: "it is no ordinary file",
+}
+"""What is wrong with one file alone, once its folder is known to be in order."""
+
+_IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST})
+
+
+def error_reason(error: OSError, path: str | None = None) -> str:
+    """A clause that says why, and what to do about it; what the system says where nothing better is known.
+
+    Args:
+        error: what went wrong.
+        path: of the file on this machine; None in a bucket.
+    """
+    if error.errno in _IN_THE_WAY and path is not None and (link := _broken_link(path)):
+        return link
+    if error.errno in _LOCAL_REASONS:
+        return _LOCAL_REASONS[error.errno]
+    text = str(error)
+    for pattern, known in _S3_REASONS:
+        if re.search(pattern, text):
+            return known
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _broken_link(path: str) -> str | None:
+    """What is wrong with the first part of a path that is a symbolic link and leads to nothing."""
+    for part in reversed((Path(path), *Path(path).parents)):
+        try:
+            os.stat(part)  # noqa: PTH116 - pathlib hides some errors
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return f"{part} is a symbolic link that leads back to itself; correct RESULTS, or that link"
+            if part.is_symlink():
+                return f"{part} is a symbolic link that leads nowhere; correct RESULTS, or that link"
+            return None
+    return None
+
+
+def check_regular(path: str) -> None:
+    """See that a file is an ordinary one: a pipe would keep its reader waiting for ever, a device would never end.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        OSError: it is no ordinary file, or its folder can't be searched.
+    """
+    try:
+        found = os.stat(path)  # noqa: PTH116 - pathlib hides some errors
+    except FileNotFoundError:
+        if os.path.islink(path):  # noqa: PTH114 - likewise
+            raise OSError(errno.ENXIO, "a symbolic link that leads nowhere", path) from None
+        raise
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO), path)
+
+
+def single_file_error(error: OSError, path: str) -> str | None:
+    """What is wrong with one file, as a clause; None where its folder, or the whole machine, is in trouble."""
+    if error.errno not in _ONE_FILE:
+        return None
+    try:
+        os.stat(os.path.join(os.path.dirname(path), "."))  # noqa: PTH116, PTH118, PTH120 - pathlib drops the dot
+    except OSError:
+        return None
+    return _ONE_FILE[error.errno]
+
+
+def resource_error(error: BaseException) -> str | None:
+    """A sentence where the machine, or a limit of this process, had too little of something; None for anything else."""
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        known = error.errno in {
+            errno.EFBIG,
+            errno.EMFILE,
+            errno.ENFILE,
+            errno.ENOMEM,
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EAGAIN,
+        }
+        return f"{where}{_LOCAL_REASONS.get(error.errno or 0, str(error))}." if known else None
+    text = str(error)
+    if isinstance(error, MemoryError) or "failed to map segment" in text or "cannot allocate memory" in text.lower():
+        return "Memory ran out: end what uses it, or raise its limit (`ulimit -v unlimited`)."
+    if isinstance(error, ImportError) and memory.is_limited():
+        return (
+            "A library can't be loaded under the limit of memory that is set here: raise it by `ulimit -v unlimited`."
+        )
+    if isinstance(error, RuntimeError) and "start new thread" in text:
+        return "No more threads can be started: raise the limits of memory and of processes (`ulimit -v`, `ulimit -u`)."
+    if "too many open files" in text.lower():
+        return "Too many files are open for this process: allow more by `ulimit -n 4096`."
+    return None

@@ -1,0 +1,283 @@
+"""The store of results: four tables in Parquet, one file a run and table, whole after a kill at any moment.
+
+A file never changes: its name holds the digest of its content. The row of a run in `runs/` names the files that hold
+its visits, trials and samples, and is put last. So readers follow that row and find a run whole, or as it was before,
+or not at all; a file that no row names is nobody's, and is swept away when it is an hour old. Where a run was written
+more than once, the row written last counts. Any number of processes may read and write.
+
+A run never replaces another's rows: the uid of its workflow is stored, and a write by another workflow is refused. In a
+folder a lock keeps writers apart while that is looked up. A bucket has no lock, and pyarrow can't create an object only
+where there is none; there the ids keep runs apart, since each ends in its workflow's random uid.
+"""
+
+import contextlib
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.errors import BadInput, Problem, Unsupported
+from analysis.store.arrow import Row, to_table
+from analysis.store.compaction import compact
+from analysis.store.integrity.audit import ALWAYS
+from analysis.store.integrity.stock import take_inventory
+from analysis.store.inventory import BOOKKEEPING, CHILDREN, FILES, PACKED, WRITTEN_AT, Inventory
+from analysis.store.object_storage import ObjectStorage
+from analysis.store.parquet import (
+    NAMED_BY_CONTENT,
+    Runs,
+    content_digest,
+    file_name,
+    read_runs,
+    read_table,
+    readable_runs,
+    run_of_file,
+    to_parquet,
+)
+from analysis.store.schema import SCHEMA_VERSION, TABLES, UID, arrow_schema
+
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,190}")
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a run may be called so; it becomes part of file names."""
+    return bool(_RUN_ID.fullmatch(text)) and not text.startswith(PACKED)
+
+
+class Store:
+    """Results in a folder or an S3 bucket."""
+
+    def __init__(self, url: str) -> None:
+        """Understand the address; nothing is touched yet.
+
+        Args:
+            url: a path, `file://...`, or `s3://bucket/prefix` (credentials and endpoint from the AWS_* variables).
+
+        Raises:
+            BadInput: it is none of these.
+        """
+        self.files = ObjectStorage(url)
+
+    @property
+    def url(self) -> str:
+        """The address as it was given."""
+        return self.files.url
+
+    def location(self, name: str) -> str:
+        """The whole address of a file of the store, such as `report.html`."""
+        return self.files.address(name)
+
+    def check_writable(self) -> None:
+        """See that results can be put here, before anything is measured.
+
+        Raises:
+            Unfit: they can't, and why.
+        """
+        self.files.check_writable()
+
+    def write(self, run_id: str, rows: Mapping[str, Sequence[Row]]) -> None:
+        """Put the rows of a run, in place of what the store has of it. Writing twice is writing once.
+
+        Args:
+            run_id: the run.
+            rows: for each table its rows; a table that is left out has none, but `runs` must have its one row.
+
+        Raises:
+            BadInput: a row does not fit the schema.
+            Problem: the store has a run of this id that another workflow measured.
+            Unfit: the store can't be written.
+        """
+        if unknown := sorted(set(rows) - set(TABLES)):
+            raise BadInput(f"there is no table {unknown[0]!r}; the tables are {', '.join(TABLES)}")
+        self.write_tables(run_id, {table: to_table(table, run_id, rows.get(table, ())) for table in TABLES})
+
+    def write_tables(self, run_id: str, tables: Mapping[str, pa.Table]) -> None:
+        """Put a run that is already in the stored schema, as `rows.to_table` makes it.
+
+        Raises:
+            BadInput: the run's name is not fit for a file name.
+            Problem: the store has a run of this id that another workflow measured.
+            Unfit: the store can't be written.
+        """
+        check_run_id(run_id)
+        children = {}
+        for table in CHILDREN:
+            if (found := tables.get(table)) is not None and found.num_rows:
+                content = to_parquet([found])
+                children[file_name(table, run_id, content_digest(content))] = content
+        with self.files.lock():
+            self._replace(run_id, tables["runs"], children)
+            self._pack()
+
+    def keep_verdict(self, run_id: str, verdict: str) -> None:
+        """Put what a run says into its row in `runs/`. Nothing else of it is written again.
+
+        The row comes from its stored file, never from a view, and goes on naming the same files.
+
+        Raises:
+            BadInput: the store has no such run.
+            Unfit: the run is left out, or the store can't be written.
+        """
+        with self.files.lock():
+            stock = take_inventory(self.files, run_id=run_id)
+            entry = next((entry for entry in stock.counting if entry.run_id == run_id), None)
+            if entry is None:
+                for one in stock.left_out:
+                    if one.run_id == run_id:
+                        raise Unsupported(one.sentence)
+                raise BadInput(f"there is no run {run_id!r} in {self.url}")
+            ((_, stored),) = read_runs(self.files, [entry.name])
+            row = stored.filter(pc.equal(stored["run_id"], run_id))
+            if row["verdict"].to_pylist() == [verdict] if "verdict" in row.column_names else False:
+                return
+            row = _with_column(row.drop_columns([WRITTEN_AT, FILES]), "verdict", verdict)
+            name = self._put_row(run_id, row, entry.children, [(entry.name, stored)])
+            for file in self._files_of("runs", run_id) - {name}:
+                self.files.delete(file)
+            self._pack()
+
+    def _pack(self) -> None:
+        # The run is safe by now. Packing only makes later reading faster, and the next write tries it again.
+        with contextlib.suppress(Problem):
+            compact(self.files)
+
+    def _files_of(self, table: str, run_id: str) -> set[str]:
+        return {f"{table}/{file.name}" for file in self.files.list(table) if run_of_file(file.name) == run_id}
+
+    def _replace(self, run_id: str, row: pa.Table, children: Mapping[str, bytes]) -> None:
+        there = {file for table in TABLES for file in self._files_of(table, run_id)}
+        rows = sorted(file for file in there if file.startswith("runs/"))
+        earlier, damaged = readable_runs(self.files, rows)
+        _refuse_older_program(self.url, run_id, earlier)
+        self._refuse_another(run_id, row, earlier)
+        kept = {child for child in children if child in there and self._is_sound(child)}
+        if len(rows) == 1 and not damaged and kept == set(children) == there - set(rows) and _says(earlier, row, kept):
+            return
+        for child, content in children.items():
+            if child not in kept:
+                self.files.put(child, content)
+        name = self._put_row(run_id, row, children, earlier)
+        for file in sorted(there - {name, *children}):
+            self.files.delete(file)
+
+    def _is_sound(self, name: str) -> bool:
+        try:
+            read_table(self.files, name)
+        except (Problem, FileNotFoundError):
+            return False
+        return True
+
+    def _put_row(self, run_id: str, row: pa.Table, children: Iterable[str], earlier: Runs) -> str:
+        content = to_parquet([_with_bookkeeping(row, children, earlier)])
+        name = file_name("runs", run_id, content_digest(content))
+        self.files.put(name, content)
+        return name
+
+    def _refuse_another(self, run_id: str, row: pa.Table, earlier: Runs) -> None:
+        """Raise where the store has this run from another workflow, be it in a file of its own or in a packed one."""
+        found = [table for _, table in earlier]
+        for file in self.files.list("runs"):
+            if file.name.startswith(PACKED):
+                # A damaged one keeps nobody from writing; gone is one that a writer has just replaced.
+                with contextlib.suppress(Problem, FileNotFoundError):
+                    found += [table for _, table in read_runs(self.files, [f"runs/{file.name}"])]
+        wanted = _uids(row, run_id)
+        for table in found:
+            stored = _uids(table, run_id)
+            if stored and stored != wanted:
+                raise Problem(
+                    f"the store {self.url} has a run {run_id} that another workflow measured (uid "
+                    f"{', '.join(sorted(stored))}); it is kept, and this one is not stored: give it another name or "
+                    "another store"
+                )
+
+    def write_report(self, run_id: str, html: str, *, latest: bool) -> str:
+        """Put a run's report.
+
+        Args:
+            run_id: the run.
+            html: its report.
+            latest: also put it as the one at the root, which is that of the latest run.
+
+        Returns:
+            The address of the run's own report.
+
+        Raises:
+            Unfit: the store can't be written.
+        """
+        name = f"reports/{run_id}/report.html"
+        self.files.put(name, html.encode())
+        if latest:
+            self.files.put("report.html", html.encode())
+        return self.files.address(name)
+
+    def inventory(self, digested: Collection[str] = ALWAYS, run_id: str | None = None) -> Inventory:
+        """What the store holds now: the runs that are whole, the files to read for them, and what is left out and why.
+
+        Args:
+            digested: the tables of which all content is compared with the digest in its file's name.
+            run_id: a run of which that is done for all tables.
+
+        Raises:
+            Unfit: the store can't be read.
+        """
+        return take_inventory(self.files, digested, run_id)
+
+
+def check_run_id(run_id: str) -> None:
+    """See that a text can name a run, before it becomes part of a path.
+
+    Raises:
+        BadInput: it can't.
+    """
+    if not is_run_id(run_id):
+        raise BadInput(
+            f"{run_id!r} can't name a run: it takes letters, digits, dots, dashes and underscores, "
+            f"begins with a letter or digit, and not with {PACKED!r}"
+        )
+
+
+def _refuse_older_program(url: str, run_id: str, earlier: Runs) -> None:
+    """What a newer program wrote is never replaced by this one's, which knows less."""
+    for _, table in earlier:
+        newest = pc.max(table["schema_version"]).as_py()
+        if newest is not None and newest > SCHEMA_VERSION:
+            raise Unsupported(
+                f"can't write the run {run_id} into {url}: a newer version of this program wrote it (schema version "
+                f"{newest}; this one knows versions up to {SCHEMA_VERSION}); use that"
+            )
+
+
+def _says(earlier: Runs, row: pa.Table, children: Iterable[str]) -> bool:
+    """Whether the one stored row says this, and names these files."""
+    ((_, stored),) = earlier
+    same = stored.drop_columns([WRITTEN_AT, FILES]).equals(row)
+    return bool(same and stored[FILES].to_pylist() == [sorted(children)])
+
+
+def _with_column(table: pa.Table, name: str, value: str) -> pa.Table:
+    field = arrow_schema("runs").field(name)
+    column = pa.array([value] * table.num_rows, field.type)
+    place = table.schema.get_field_index(name)
+    return table.append_column(field, column) if place < 0 else table.set_column(place, field, column)
+
+
+def _uids(runs: pa.Table, run_id: str) -> set[str]:
+    """The uids of the workflows that measured the run, as far as these rows know."""
+    if UID not in runs.column_names:
+        return set()
+    return set(runs.filter(pc.equal(runs["run_id"], run_id))[UID].drop_null().to_pylist())
+
+
+def _with_bookkeeping(runs: pa.Table, children: Iterable[str], earlier: Runs) -> pa.Table:
+    """The row of a run as it is put. Its time is after that of any earlier row, whatever the clock says."""
+    now = datetime.now(UTC)
+    for _, table in earlier:
+        if table.num_rows:
+            now = max(now, pc.max(table[WRITTEN_AT]).as_py() + timedelta(microseconds=1))
+    for field, value in zip(BOOKKEEPING, (now, sorted(children)), strict=True):
+        runs = runs.append_column(field, pa.array([value], field.type))
+    return runs.replace_schema_metadata((runs.schema.metadata or {}) | {NAMED_BY_CONTENT: b"content"})

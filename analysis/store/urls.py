@@ -1,0 +1,225 @@
+"""What the address of a store means: each part of it is taken literally, or refused by a sentence that names it.
+
+Nothing is touched or reached yet, and what is secret in an address is never part of a sentence.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+from urllib.parse import unquote
+
+from analysis.errors import BadInput
+
+if TYPE_CHECKING:
+    from pyarrow import fs
+
+S3_CONNECT_TIMEOUT_S: Final = 3
+S3_SILENCE_S: Final = 5
+S3_ATTEMPTS: Final = 2
+
+SECRETS: Final = frozenset({"access_key", "secret_key"})
+_QUERY: Final = frozenset({"endpoint_override", "scheme", "region"}) | SECRETS
+_HIDDEN: Final = "***"
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_NEARLY: Final = re.compile(r"(s3|s3a|s3n|arn|file|https?|gs):(?!//)", re.IGNORECASE)
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_USER: Final = re.compile(r"(~[^/]+)")
+
+_KEYS_REMEDY: Final = "give credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUrl:
+    """Where a store is.
+
+    `shown`: as it was given, without what is secret in it. `root`: the absolute path of a folder, or the bucket and
+    the prefix within it. `options`: what the query of an s3:// address says; never shown.
+    """
+
+    shown: str
+    local: bool
+    root: str
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def redacted(url: str) -> str:
+    """An address without what is secret in it, for sentences."""
+    # Also in a text that is no address yet, for want of a slash.
+    url = re.sub(rf"({'|'.join(sorted(SECRETS))})=[^&]*", rf"\1={_HIDDEN}", url)
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    before, at, after = rest.rpartition("@")
+    is_login = at and ("/" not in before or ":" in before.partition("/")[0])
+    return f"{scheme}://{_HIDDEN}@{after}" if is_login else f"{scheme}://{rest}"
+
+
+def parse_url(url: str) -> StoreUrl:
+    """What an address means.
+
+    Args:
+        url: a path, `file:///PATH` with %-escapes, or `s3://BUCKET/PREFIX` with %-escapes and a query of what pyarrow
+            takes (`endpoint_override`, `scheme`, `region`, `access_key`, `secret_key`).
+
+    Raises:
+        BadInput: it is none of these, or a part of it can't be taken as it is written.
+    """
+    if not url.strip():
+        raise BadInput("RESULTS is empty; give a folder, file://... or s3://BUCKET/PREFIX")
+    if "\0" in url or any("\ud800" <= letter <= "\udfff" for letter in url):
+        raise BadInput(f"RESULTS can't be {redacted(url)!r}: it has a byte in it that no address can hold")
+    found = _SCHEME.match(url)
+    scheme = found[1].lower() if found else ""
+    if scheme == "s3":
+        return _bucket(url)
+    if scheme == "file":
+        return StoreUrl(url, local=True, root=_absolute(_file_path(url)))
+    if "://" in url:
+        _refuse(url, f"{url.partition('://')[0]}:// is not known; give a folder, file:// or s3://")
+    return StoreUrl(url, local=True, root=_absolute(_folder(url)))
+
+
+def filesystem(address: StoreUrl) -> "fs.FileSystem":
+    """The file system that an address lies in.
+
+    Raises:
+        BadInput: pyarrow does not take what the query says.
+    """
+    from pyarrow import fs  # noqa: PLC0415 - a second's import, which a run on one machine does without
+
+    if address.local:
+        return fs.LocalFileSystem()
+    query = address.options
+    endpoint = query.get("endpoint_override") or _environment("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    scheme = query.get("scheme")
+    if endpoint and "://" in endpoint:
+        scheme, _, endpoint = endpoint.rstrip("/").partition("://")
+    options: dict[str, Any] = {
+        "endpoint_override": endpoint,
+        "scheme": scheme or "https",
+        "region": query.get("region") or _environment("AWS_REGION", "AWS_DEFAULT_REGION") or "us-east-1",
+        "access_key": query.get("access_key"),
+        "secret_key": query.get("secret_key"),
+        "connect_timeout": S3_CONNECT_TIMEOUT_S,
+        "request_timeout": S3_SILENCE_S,
+        "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=S3_ATTEMPTS),
+        "allow_delayed_open": True,
+    }
+    try:
+        return fs.S3FileSystem(**options)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"RESULTS can't be {address.shown!r}: {error}") from error
+
+
+def _folder(url: str) -> str:
+    """The path that a person typed, `~` opened as a shell does."""
+    if _NEARLY.match(url):
+        scheme = url.partition(":")[0]
+        if scheme.lower() == "arn":
+            _refuse(url, f"it is an ARN; give s3://BUCKET/PREFIX, or ./{redacted(url)} for a folder")
+        _refuse(
+            url, f"{scheme}: lacks its two slashes, as in {scheme}://...; a folder of that name is ./{redacted(url)}"
+        )
+    path = os.path.expanduser(url)  # noqa: PTH111 - pathlib would open ./~x, too
+    if path.startswith("~"):
+        user = _USER.match(path)
+        name = user[1] if user else "~"
+        _refuse(url, f"{name} is nobody's home here; a folder of that name is ./{redacted(url)}")
+    return path
+
+
+def _absolute(path: str) -> str:
+    # POSIX leaves the meaning of two leading slashes to the system; here it is that of one.
+    return str(Path(re.sub(r"^//+", "/", path)).absolute())
+
+
+def _file_path(url: str) -> str:
+    """The path of a file:// address."""
+    host, slash, path = url.partition("://")[2].partition("/")
+    if host not in {"", "localhost"}:
+        _refuse(url, "file:// takes a path on this machine, as in file:///srv/results")
+    if not slash:
+        _refuse(url, "the path is missing, as in file:///srv/results")
+    return "/" + _unescaped(path, lambda why: _refuse(url, why))
+
+
+def _bucket(url: str) -> StoreUrl:
+    rest, _, query = url.partition("://")[2].partition("?")
+    bucket, _, prefix = rest.partition("/")
+
+    def refuse(why: str) -> NoReturn:
+        _refuse(url, why)
+
+    if "@" in bucket or (":" in bucket and "@" in url):
+        # Not even without the secret: where a password has a slash or a question mark, no part is surely none of it.
+        raise BadInput(f"RESULTS can't have credentials before the bucket, as in s3://KEY:SECRET@...; {_KEYS_REMEDY}")
+    if bucket.lower() == "arn" or bucket.lower().startswith("arn:"):
+        refuse(f"it is an ARN; give s3://BUCKET/PREFIX{_of_arn(bucket, prefix)}")
+    if not bucket:
+        refuse("the bucket is missing, as in s3://BUCKET/PREFIX")
+    if ":" in bucket:
+        raise BadInput(
+            "RESULTS can't have a colon in its bucket: give the service's host and port by AWS_ENDPOINT_URL, and "
+            f"s3://BUCKET/PREFIX; {_KEYS_REMEDY}"
+        )
+    if not _BUCKET.fullmatch(bucket):
+        letter = next((letter for letter in bucket if not _BUCKET.fullmatch(f"a{letter}")), bucket[0])
+        refuse(
+            "a bucket's name has letters, digits, dots, dashes and underscores, begins with one of the first two, "
+            f"and takes no {letter!r} there"
+        )
+    parts = _unescaped(prefix, refuse).strip("/").split("/")
+    if len(parts) > 1 and "" in parts:
+        refuse("its prefix has two slashes in a row")
+    if odd := [part for part in parts if part in {".", ".."}]:
+        refuse(f"a bucket has no folders, so that {odd[0]!r} leads nowhere")
+    root = "/".join([bucket, *filter(None, parts)])
+    return StoreUrl(redacted(url), local=False, root=root, options=_query(query, refuse))
+
+
+def _of_arn(bucket: str, prefix: str) -> str:
+    name = bucket.rpartition(":")[2]
+    plain = bucket.lower().startswith("arn:aws") and bucket.count(":") == 5 and _BUCKET.fullmatch(name)  # noqa: PLR2004
+    if not plain or bucket.lower().split(":")[3:5] != ["", ""]:
+        return ", and of an access point its alias as the bucket"
+    return ", here " + redacted(f"s3://{name}" + (f"/{prefix}" if prefix else ""))
+
+
+def _query(query: str, refuse: Callable[[str], NoReturn]) -> dict[str, str]:
+    """What a query says, + taken literally: secret keys have it, and none has a space."""
+    found: dict[str, str] = {}
+    for part in filter(None, query.split("&")):
+        key, equals, value = part.partition("=")
+        if key not in _QUERY:
+            known = ", ".join(sorted(_QUERY))
+            named = f"{key!r}" if re.fullmatch(r"[a-z_]{1,30}", key) else "what it has"
+            raise BadInput(f"RESULTS can't have {named} in its query; known are {known}")
+        if not equals:
+            refuse(f"{key} in its query has no value, as in {key}=VALUE")
+        plain = _unescaped(value, refuse)
+        if found.setdefault(key, plain) != plain:
+            refuse(f"its query says two things of {key}")
+    return found
+
+
+def _unescaped(text: str, refuse: Callable[[str], NoReturn]) -> str:
+    """Text without its %-escapes; a % that begins none stands for itself."""
+    try:
+        plain = unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        refuse("its %-escapes are no UTF-8")
+    if "\0" in plain:
+        refuse("%00 can't be in a name")
+    return plain
+
+
+def _refuse(url: str, why: str) -> NoReturn:
+    raise BadInput(f"RESULTS can't be {redacted(url)!r}: {why}")
+
+
+def _environment(*names: str) -> str | None:
+    return next((os.environ[name] for name in names if os.environ.get(name)), None)

@@ -1,0 +1,103 @@
+"""What changed, as a reader meets it: news first, a group for each dataplane and night, the clearest figure first."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from analysis import formatting
+from analysis.stats import metrics
+from analysis.stats.change_points import RECENT
+from analysis.stats.regressions import LevelChange
+
+KINDS: Final = {
+    "regression": "Worse",
+    "suspected": "Suspected",
+    "improvement": "Better",
+    "standing": f"Worse for more than {RECENT} nights",
+    "small": "Smaller than the limit",
+    "past": "Earlier",
+}
+"""The kinds of news in their order, and the heading of each."""
+
+LOUD: Final = ("regression", "suspected", "improvement", "standing")
+"""The kinds that are told wherever there is little room."""
+
+_RANK: Final = {metric.name: rank for rank, metric in enumerate(metrics.COMPARED)}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedChange:
+    """One figure of a group: where, and what happened to it, by itself and relative to the baseline."""
+
+    where: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeGroup:
+    """All that changed alike for one dataplane since one night. `changes`: the clearest first."""
+
+    kind: str
+    dataplane: str
+    changes: tuple[LevelChange, ...]
+
+    @property
+    def heading(self) -> str:
+        """Who, and since when: `lab-ebpf, since the night of 2026-11-20 (run NAME)`."""
+        first = self.changes[0]
+        since = {"suspected": "in", "past": "in"}.get(first.status, "since")
+        alone = " alone; one night is no change point yet" if first.status == "suspected" else ""
+        return f"{self.dataplane}, {since} {first.night}{alone}"
+
+    @property
+    def beside(self) -> str:
+        """What else differed that night; empty where nothing is known to have."""
+        return ", ".join(self.changes[0].beside)
+
+    @property
+    def items(self) -> tuple[GroupedChange, ...]:
+        """A line for each figure."""
+        by_place: dict[str, list[str]] = {}
+        for change in self.changes:
+            against = "" if change.against is None else f"against {change.against} "
+            by_place.setdefault(change.where, []).append(against + change.extent)
+        return tuple(GroupedChange(where, "; ".join(told)) for where, told in by_place.items())
+
+    @property
+    def line(self) -> str:
+        """The whole in one line: the clearest figure, and how many more."""
+        first, items = self.changes[0], self.items
+        more = f", and {formatting.count(len(items) - 1, 'more figure')}" if len(items) > 1 else ""
+        beside = f" (that night: {self.beside})" if self.beside else ""
+        against = "" if first.against is None else f" against {first.against}"
+        return f"{self.heading}: {first.where}{against} {first.extent}{more}{beside}"
+
+
+def group_changes(changes: Iterable[LevelChange]) -> list[ChangeGroup]:
+    """Changes of one kind, dataplane and night together, in the order of `KINDS`, the latest nights first."""
+    found: dict[tuple[str, str, str], list[LevelChange]] = {}
+    for change in changes:
+        found.setdefault((_kind(change), change.dataplane, change.run_id), []).append(change)
+    told = [
+        ChangeGroup(kind, dataplane, tuple(sorted(each, key=_rank))) for (kind, dataplane, _), each in found.items()
+    ]
+    return sorted(told, key=lambda group: (list(KINDS).index(group.kind), group.changes[0].nights_since))
+
+
+def regression_alarm(regressions: Sequence[LevelChange]) -> str:
+    """One sentence that says what is worse, where and since when; empty where nothing is."""
+    told = group_changes(regressions)
+    if not told:
+        return ""
+    first, rest = told[0], formatting.count(len(told) - 1, "more such change") if len(told) > 1 else ""
+    return f"Worse: {first.line}{f'; {rest}' if rest else ''}."
+
+
+def _kind(change: LevelChange) -> str:
+    """An improvement is news for as long as a regression is; then it is how things are."""
+    return "past" if change.status == "improvement" and change.nights_since > RECENT else change.status
+
+
+def _rank(change: LevelChange) -> tuple[int, bool, float]:
+    """Throughput before its price, a figure before its ratio to another, the surest before the others."""
+    return _RANK[change.metric], change.against is not None, -min(abs(change.low), abs(change.high))

@@ -1,0 +1,94 @@
+"""The first line of every answer: one sentence that claims what was found and no more."""
+
+from collections.abc import Sequence
+
+from analysis import formatting
+from analysis.flags import MARKED, NO_DOUBT
+from analysis.stats import metrics
+from analysis.stats.comparison import Comparison
+from analysis.stats.run import RunArm, StoredRun
+
+CONTROL = "node-to-node"
+"""The path that is measured for comparison: it is never the example while there is another."""
+
+
+def headline(about: StoredRun, comparisons: Sequence[Comparison], measured: int) -> str:
+    """One sentence on throughput; on connect time where throughput was not measured."""
+    if about.baseline is None or measured == 0:
+        return "Nothing was measured, so there is no answer."
+    if len(about.arms) == 1:
+        return f"Only {about.baseline.title} was measured, so there is nothing to compare it with."
+    for metric in metrics.LEADING:
+        if sentence := metric_sentence(about, [c for c in comparisons if c.metric == metric.name]):
+            return sentence
+    return "No path was measured with two dataplanes, so there is no answer."
+
+
+def metric_sentence(about: StoredRun, told: Sequence[Comparison]) -> str | None:
+    """One sentence on one metric; None where there is nothing to tell.
+
+    Each dataplane's part counts the paths with more and with less, and quotes the clearest of them with its interval,
+    since a count alone hides how much; the control only where it is alone. Paths without a difference are counted where
+    there is no other. Flagged trials are counted in a sentence of their own.
+    """
+    saying: dict[str, list[RunArm]] = {}
+    for arm in about.arms[1:]:
+        if own := [c for c in told if c.dataplane == arm.name]:
+            saying.setdefault(_claim(own), []).append(arm)
+    if about.baseline is None or not saying:
+        return None
+    parts = (
+        f"{formatting.listing([arm.title for arm in arms])} {claim if len(arms) == 1 else _plural(claim)}"
+        for claim, arms in saying.items()
+    )
+    return f"Against {about.baseline.title}, {'; '.join(parts)}.{_flagged(told)}"
+
+
+def _flagged(told: Sequence[Comparison]) -> str:
+    """How many of the trials behind an answer are flagged, each counted once; empty where none is."""
+    sides = {(c.path, c.dataplane): c.doubt for c in told} | {(c.path, c.baseline): c.baseline_doubt for c in told}
+    whole = sum(sides.values(), NO_DOUBT)
+    return f" {MARKED} {whole.sentence}." if whole.mark else ""
+
+
+def _plural(claim: str) -> str:
+    return claim.replace("shows", "show")
+
+
+def _claim(told: Sequence[Comparison]) -> str:
+    """What is said of one dataplane, to be read after its name, or after several names of which the same is said."""
+    metric = metrics.BY_NAME[told[0].metric]
+    phrases: list[str] = []
+    for verdict, claim in (("higher", metric.more), ("lower", metric.less)):
+        if found := [c for c in told if c.verdict == verdict]:
+            # A dataplane does nothing between hosts: what differs there says more of the run than of the dataplane.
+            clearest = max(found, key=lambda c: (c.topology != CONTROL, _surest(c)))
+            example = clearest.estimate if len(told) == 1 else f"{clearest.path} {clearest.estimate}"
+            phrases.append(f"{claim}{_extent(len(found), len(told), phrases)} ({example})")
+    if phrases:
+        return formatting.listing(phrases)
+    if same := [c for c in told if c.verdict == "no-difference"]:
+        effects = [c.smallest_effect for c in same if c.smallest_effect is not None]
+        sight = f" ({formatting.percent_rounded_up(max(effects))} would have been seen)" if effects else ""
+        phrases.append(f"shows no difference{_extent(len(same), len(told), phrases)}{sight}")
+    if blind := sum(1 for c in told if c.verdict == "cannot-tell"):
+        why = next((c.reason for c in told if c.verdict == "cannot-tell" and c.reason), None)
+        cause = f" ({why})" if why and blind == len(told) else ""
+        phrases.append(f"can't be judged{_extent(blind, len(told), phrases)}{cause}")
+    return formatting.listing(phrases)
+
+
+def _extent(number: int, total: int, before: Sequence[str]) -> str:
+    """On how many paths: in full the first time, then as a bare number, not at all where there is but one."""
+    if total == 1:
+        return ""
+    if before:
+        return f" on {number}"
+    return f" on all {total} paths" if number == total else f" on {number} of {total} paths"
+
+
+def _surest(comparison: Comparison) -> float:
+    """How far the interval's near end is from no difference: what the run is sure of, at the least."""
+    if comparison.low is None or comparison.high is None:
+        return 0.0
+    return comparison.low if comparison.verdict == "higher" else -comparison.high

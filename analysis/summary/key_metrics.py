@@ -1,0 +1,41 @@
+"""A run's key figures, few and named, for whoever follows them from night to night outside of the store."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import duckdb
+
+from analysis.stats import run
+from analysis.stats.metrics import TRIALS, exports, figure_name
+
+_OF_TRIALS: Final = "select outcome, count(*) as trials from trials where run_id = $run_id group by outcome"
+
+
+def key_figures(con: duckdb.DuckDBPyConnection, run_id: str, directions: Mapping[str, str]) -> dict[str, float]:
+    """The figures that were measured, by name.
+
+    Args:
+        con: a connection with the views of `analysis.sql.database`.
+        run_id: the run.
+        directions: of each path, the one that tells most.
+    """
+    found: dict[str, float] = {}
+    for row in run.query_rows(con, _of_paths(), run_id=run_id):
+        if directions.get(str(row["topology"])) == row["direction"]:
+            for _, export in exports():
+                if row[export.figure] is not None:
+                    place = figure_name(export.figure, str(row["dataplane"]), str(row["topology"]))
+                    found[place] = float(str(row[export.figure]))
+    for row in run.query_rows(con, _OF_TRIALS, run_id=run_id):
+        found[figure_name(TRIALS, str(row["outcome"]))] = float(str(row["trials"]))
+    return found
+
+
+def _of_paths() -> str:
+    means = ", ".join(
+        f"avg({metric.name}) filter (tool = '{export.tool}' and transport = '{export.transport}') as {export.figure}"
+        for metric, export in exports()
+    )
+    return f"""
+        select dataplane, topology, direction, {means} from visit_means where run_id = $run_id
+        group by dataplane, topology, direction"""  # noqa: S608 - names of this project's metrics

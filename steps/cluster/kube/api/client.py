@@ -1,0 +1,306 @@
+"""The verbs of a cluster's API on objects as JSON has them; each call is held against the table of permissions."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+from steps.cluster.kube.api import permissions, watch
+from steps.cluster.kube.api.denials import BETWEEN
+from steps.cluster.kube.api.errors import ApiError, ExpiredError
+from steps.cluster.kube.api.identity import Identity
+from steps.cluster.kube.api.permissions import BENCHMARK, Permission, Resource
+from steps.cluster.kube.api.transport import PATIENCE_S, Transport
+
+if TYPE_CHECKING:
+    from kubernetes.client import Configuration
+
+Object = dict[str, Any]
+"""An object as the API's JSON has it."""
+
+Objects = list[Object]
+
+MERGE: Final = "application/merge-patch+json"
+STRATEGIC: Final = "application/strategic-merge-patch+json"
+FIELD_MANAGER: Final = "dataplane-benchmark"
+"""Under this name the API server notes which fields we set, and when."""
+
+_ALL: Final = "All"
+"""The stages of a request that a dry run goes through: all but keeping the result."""
+
+_PAGE: Final = 500
+_VERSION: Final = "/version"
+
+
+class Client:
+    """Calls to one cluster. `namespace` is the benchmark's own, for which BENCHMARK stands in each call.
+
+    `login`: as whom. `at_prompt`: for a person who waits, who learns at once that nothing answers the first call.
+    """
+
+    def __init__(
+        self,
+        configuration: "Configuration",
+        namespace: str,
+        where: str,
+        patience_s: float = PATIENCE_S,
+        *,
+        login: Identity | None = None,
+        at_prompt: bool = False,
+    ) -> None:
+        self.namespace = namespace
+        self.where = where
+        self._transport = Transport(configuration, where, patience_s, login=login, at_prompt=at_prompt)
+
+    def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        """One object, or None where there is none (nor its kind)."""
+        self._permit("get", resource, namespace, name)
+        return self._json("GET", self._path(resource, namespace, name), f"{resource.kind} {name}", missing=True)
+
+    def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "") -> Objects:
+        """All objects that the selectors choose; none where their kind isn't known to the cluster."""
+        return self._list(resource, namespace, labels, fields)[0]
+
+    def create(
+        self, resource: Resource, body: Object, namespace: str | None = None, *, dry_run: bool = False
+    ) -> Object:
+        """Make an object; `dry_run`: have the API server try it and keep nothing.
+
+        Raises:
+            ConflictError: one of that name is there; our own call, cut short and repeated, may have made it.
+        """
+        self._permit("create", resource, namespace, "")
+        name = body.get("metadata", {}).get("name", "")
+        body = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+        path = self._path(resource, namespace) + _as_ourselves(dry_run=dry_run)
+        return self._must("POST", path, f"{resource.kind} {name}".rstrip(), body)
+
+    def patch(
+        self,
+        resource: Resource,
+        name: str,
+        patch: Object,
+        namespace: str | None = None,
+        *,
+        content: str = MERGE,
+        dry_run: bool = False,
+    ) -> Object:
+        """Change fields; what comes back is the whole object. `dry_run`: as it would become, and stays as it is.
+
+        Raises:
+            ConflictError: the patch says metadata.resourceVersion, and somebody was faster.
+        """
+        self._permit("patch", resource, namespace, name)
+        path = self._path(resource, namespace, name) + _as_ourselves(dry_run=dry_run)
+        return self._must("PATCH", path, f"{resource.kind} {name}", patch, content=content)
+
+    def delete(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None = None,
+        *,
+        grace_s: int | None = None,
+        uid: str = "",
+        dry_run: bool = False,
+    ) -> bool:
+        """Take an object away; False where it was gone. With `uid`, only that very object; `dry_run`: only try it."""
+        self._permit("delete", resource, namespace, name)
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if grace_s is not None:
+            options["gracePeriodSeconds"] = grace_s
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        path = self._path(resource, namespace, name) + _query({"dryRun": _ALL if dry_run else ""})
+        return self._json("DELETE", path, f"{resource.kind} {name}", options, missing=True) is not None
+
+    def log(
+        self,
+        pod: str,
+        namespace: str,
+        *,
+        container: str = "",
+        since: datetime | None = None,
+        tail_lines: int | None = None,
+        timestamps: bool = True,
+    ) -> bytes:
+        """A container's log. Empty where the pod is gone.
+
+        Args:
+            pod: its name.
+            namespace: its namespace, or BENCHMARK.
+            container: which of its containers; the only one if empty.
+            since: by the server's clock; lines before it are left out.
+            tail_lines: no more than so many of the last lines.
+            timestamps: each line begins with the time at which the node took it.
+        """
+        self._permit("get", permissions.PODS, namespace, pod, "log")
+        query = {"timestamps": str(timestamps).lower(), "container": container}
+        if since is not None:
+            query["sinceTime"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if tail_lines is not None:
+            query["tailLines"] = str(tail_lines)
+        path = self._path(permissions.PODS, namespace, pod) + "/log" + _query(query)
+        return self._transport.call("GET", path, f"the log of pod {pod}", missing=True) or b""
+
+    def allows(self, permission: Permission) -> bool:
+        """Whether the cluster lets this client do what the entry says, by SelfSubjectAccessReview."""
+        self._permit("create", permissions.ACCESS_REVIEWS, None, "")
+        path = self._path(permissions.ACCESS_REVIEWS, None)
+        for name in permission.names or ("",):
+            attributes = {
+                "verb": permission.verb,
+                "group": permission.resource.group,
+                "resource": permission.resource.plural,
+                "subresource": permission.subresource,
+                "namespace": self._real(permission.namespace) or "",
+                "name": name,
+            }
+            body = {
+                "apiVersion": permissions.ACCESS_REVIEWS.api_version,
+                "kind": permissions.ACCESS_REVIEWS.kind,
+                "spec": {"resourceAttributes": attributes},
+            }
+            if not self._must("POST", path, "an access review", body).get("status", {}).get("allowed"):
+                return False
+        return True
+
+    def groups(self) -> dict[str, str]:
+        """The API groups that are served, each with its preferred version."""
+        found = self._must("GET", "/apis", "the list of API groups")
+        return {group["name"]: group["preferredVersion"]["version"] for group in found.get("groups", [])}
+
+    def version(self) -> str | None:
+        """The API server's version, such as v1.35.4."""
+        return self._must("GET", _VERSION, "the server's version").get("gitVersion")
+
+    def now(self) -> datetime:
+        """The API server's clock, to the second: what its timestamps and a log's `since` are measured by.
+
+        Raises:
+            ApiError: its answer bears no date.
+        """
+        stamp = self._transport.header(_VERSION, "the server's clock", "Date")
+        if stamp is None:
+            raise ApiError(f"{self.where}: the API server's answers bear no date: a proxy before it may strip it.", 0)
+        return parsedate_to_datetime(stamp).astimezone(UTC)
+
+    def until(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        ready: Callable[[Objects], bool],
+        timeout_s: float,
+        *,
+        labels: str = "",
+        every_s: float = watch.LONGEST_S,
+    ) -> Objects | None:
+        """Watch objects until they are as wanted: those objects, or None when time is up.
+
+        Args:
+            resource: their kind.
+            namespace: their namespace.
+            ready: sees all of them after each change, and at least every `every_s`.
+            timeout_s: give up after this.
+            labels: which of them.
+            every_s: for a `ready` that waits for time to pass, too.
+        """
+
+        def look() -> tuple[Objects, str]:
+            return self._list(resource, namespace, labels, "")
+
+        def events(version: str, seconds: int) -> Iterator[Object]:
+            return self._watch(resource, namespace, version, seconds, labels=labels)
+
+        return next((found for found in watch.changes(look, events, timeout_s, every_s) if ready(found)), None)
+
+    def _list(self, resource: Resource, namespace: str | None, labels: str, fields: str) -> tuple[Objects, str]:
+        self._permit("list", resource, namespace, "")
+        items: Objects = []
+        token = ""
+        while True:
+            query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(_PAGE), "continue": token}
+            path = self._path(resource, namespace) + _query(query)
+            try:
+                page = self._json("GET", path, f"the list of {resource.plural}", missing=True)
+            except ExpiredError:
+                if not token:
+                    raise
+                items, token = [], ""  # the pages are too old to be continued
+                continue
+            if page is None:
+                return [], ""
+            items += [
+                {"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page.get("items") or []
+            ]
+            token = page.get("metadata", {}).get("continue", "")
+            if not token:
+                return items, page.get("metadata", {}).get("resourceVersion", "")
+
+    def _watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        version: str,
+        seconds: int,
+        *,
+        labels: str = "",
+        fields: str = "",
+    ) -> Iterator[Object]:
+        self._permit("watch", resource, namespace, "")
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
+        path = self._path(resource, namespace) + _query({**query, "labelSelector": labels, "fieldSelector": fields})
+        what = f"the watch of {resource.plural}"
+        lines = self._transport.lines(path, what, read_s=seconds + watch.SLACK_S)
+        return watch.parsed(lines, f"{self.where}: {what}")
+
+    def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> None:
+        if not permissions.covered(verb, resource, namespace, name, subresource):
+            raise LookupError(f"{verb} {resource.plural} {name} in {namespace} is not in the table of permissions")
+
+    def _real(self, namespace: str | None) -> str | None:
+        return self.namespace if namespace == BENCHMARK else namespace
+
+    def _path(self, resource: Resource, namespace: str | None, name: str = "") -> str:
+        real = self._real(namespace)
+        parts = ["apis", resource.group, resource.version] if resource.group else ["api", resource.version]
+        parts += ["namespaces", real] if real else []
+        parts += [resource.plural, name] if name else [resource.plural]
+        return "/" + "/".join(quote(part, safe="") for part in parts)
+
+    def _must(self, method: str, path: str, what: str, body: Object | None = None, *, content: str = "") -> Object:
+        found = self._json(method, path, what, body, content=content)
+        return {} if found is None else found
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        body: Object | None = None,
+        *,
+        content: str = "",
+        missing: bool = False,
+    ) -> Object | None:
+        text = self._transport.call(method, path, what, body, content=content, missing=missing)
+        if text is None:
+            return None
+        try:
+            found: Object | None = json.loads(text)
+        except (ValueError, RecursionError):
+            found = None
+        # every object of Kubernetes says its kind, but for the server's version
+        if not isinstance(found, dict) or not (isinstance(found.get("kind"), str) or path == _VERSION):
+            shown = " ".join(text[:80].decode(errors="replace").split())
+            raise ApiError(f"{self.where}: {what}: the answer is {shown!r}. {BETWEEN}", 0)
+        return found
+
+
+def _query(values: dict[str, str]) -> str:
+    return "?" + urlencode({name: value for name, value in values.items() if value})
+
+
+def _as_ourselves(*, dry_run: bool) -> str:
+    return _query({"fieldManager": FIELD_MANAGER, "dryRun": _ALL if dry_run else ""})

@@ -1,0 +1,112 @@
+"""Find the way to a cluster: from within one of its pods, or by a kubeconfig's context of the environment's name."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from analysis.errors import BadInput, Unsupported
+from steps.cluster.kube.api import kubeconfig
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.identity import Identity
+from steps.cluster.kube.api.login import log_in
+from steps.cluster.kube.api.transport import PATIENCE_S
+from steps.settings.environment import NAMESPACE
+
+if TYPE_CHECKING:
+    from kubernetes.client import Configuration
+
+_OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+DEFAULT_NAMESPACE: Final = "argo"
+"""Where Argo's own quick start runs workflows."""
+
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAccess:
+    """How a cluster is reached. `context`: of the kubeconfig; empty within a pod."""
+
+    configuration: "Configuration"
+    login: Identity
+    context: str = ""
+
+
+def connect(
+    environment: str,
+    variables: Mapping[str, str] = os.environ,
+    patience_s: float = PATIENCE_S,
+    *,
+    at_prompt: bool = False,
+) -> Client:
+    """A client for the cluster that the environment is the name of. Calls nothing.
+
+    Within a pod it is the pod's own cluster, whatever the name. Elsewhere a kubeconfig must have a context or a cluster
+    of that name: the current context is not guessed at, since the wrong cluster would be switched.
+
+    Raises:
+        BadInput: no context has that name.
+        Unfit: there is no kubeconfig, or it can't be used.
+    """
+    way = _within() if _inside(variables) else _by_kubeconfig(environment, variables)
+    namespace = _namespace(variables)
+    return Client(way.configuration, namespace, environment, patience_s, login=way.login, at_prompt=at_prompt)
+
+
+def find_access(context: str, variables: Mapping[str, str] = os.environ) -> ClusterAccess:
+    """How to reach the cluster of a kubeconfig's context. Calls nothing.
+
+    For a person who deploys or submits, as kubectl would: an empty name is the current context. Within a pod, unless a
+    kubeconfig is named, it is the pod's own cluster.
+
+    Raises:
+        BadInput: there is no such context.
+        Unfit: there is no kubeconfig, or it can't be used.
+    """
+    return _within() if _inside(variables) else _in_context(kubeconfig.read_kubeconfigs(variables), context)
+
+
+def _by_kubeconfig(environment: str, variables: Mapping[str, str]) -> ClusterAccess:
+    try:
+        found = kubeconfig.read_kubeconfigs(variables)
+        return _in_context(found, found.context_of(environment))
+    except Unsupported as problem:
+        raise Unsupported(f"environment {environment!r}: {problem}") from None
+
+
+def _in_context(found: kubeconfig.Kubeconfig, context: str) -> ClusterAccess:
+    chosen = found.choose(context)
+    configuration, login = log_in(found, chosen)
+    return ClusterAccess(configuration, login, chosen.name)
+
+
+def _inside(variables: Mapping[str, str]) -> bool:
+    return "KUBERNETES_SERVICE_HOST" in variables and "KUBECONFIG" not in variables
+
+
+def _within() -> ClusterAccess:
+    """By the service account of the pod that this runs in."""
+    from kubernetes.client import Configuration  # noqa: PLC0415 - half a second, for those who connect
+    from kubernetes.config import ConfigException, load_incluster_config  # noqa: PLC0415
+
+    configuration = Configuration()
+    try:
+        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except (ConfigException, OSError, ValueError) as error:
+        raise Unsupported(
+            f"there is no way to this pod's cluster: {str(error).rstrip('.')}: give the pod a service account, or set "
+            "KUBECONFIG."
+        ) from None
+    return ClusterAccess(configuration, Identity("this pod's service account", "deploy anew by `make deploy`"))
+
+
+def _namespace(variables: Mapping[str, str]) -> str:
+    name = variables.get(NAMESPACE, "").strip()
+    if not name and _OWN_NAMESPACE.exists():
+        name = _OWN_NAMESPACE.read_text(encoding="ascii").strip()
+    name = name or DEFAULT_NAMESPACE
+    if _NAMESPACE.fullmatch(name) is None:
+        raise BadInput(f"{NAMESPACE} is {name!r}, which is no namespace's name: use a-z, 0-9 and -.")
+    return name

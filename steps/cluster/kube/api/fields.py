@@ -1,0 +1,116 @@
+"""Single fields of a cluster's objects: which they are, what they hold, and the patch that sets them. Pure."""
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from steps.cluster.kube.api.permissions import Resource
+
+Object = dict[str, Any]
+
+Value = object
+"""What a field holds, as JSON has it. None: the field, or the whole object, is absent."""
+
+WHOLE: Final[tuple[str, ...]] = ()
+"""The path of an object as a whole, which is there or absent."""
+
+OURS: Final = {"app.kubernetes.io/managed-by": "dataplane-benchmark"}
+"""The label of whatever this project made."""
+
+_LONGEST_VALUE: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """One object of a cluster. `namespace` is None for an object of the cluster."""
+
+    resource: Resource
+    name: str
+    namespace: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.resource.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
+
+    @property
+    def kubectl(self) -> str:
+        """The object as kubectl's arguments name it."""
+        return f"{f'-n {self.namespace} ' if self.namespace else ''}{{verb}} {self.resource.kubectl} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of one object, by the keys that lead to it."""
+
+    ref: Ref
+    path: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.ref} {'.'.join(self.path)}".rstrip()
+
+
+State = Mapping[Field, Value]
+"""What some fields hold."""
+
+
+def read_field(found: Object | None, path: tuple[str, ...]) -> Value:
+    """What a field of an object holds; None where it, or anything on the way to it, is absent."""
+    here: object = found
+    for key in path:
+        if not isinstance(here, dict):
+            return None
+        here = here.get(key)
+    return here
+
+
+def merge_patch(values: Mapping[tuple[str, ...], Value]) -> Object:
+    """The JSON merge patch (RFC 7386) that sets these fields; absent is null."""
+    patch: Object = {}
+    for path, value in values.items():
+        here = patch
+        for key in path[:-1]:
+            here = here.setdefault(key, {})
+        here[path[-1]] = value
+    return patch
+
+
+def field_differences(current: State, target: State) -> dict[Field, Value]:
+    """The target's fields that don't hold yet what they should."""
+    return {field: value for field, value in target.items() if current.get(field) != value}
+
+
+def by_object(changes: Mapping[Field, Value]) -> dict[Ref, dict[tuple[str, ...], Value]]:
+    """The changes of each object together, in the order in which they were given."""
+    grouped: dict[Ref, dict[tuple[str, ...], Value]] = {}
+    for field, value in changes.items():
+        grouped.setdefault(field.ref, {})[field.path] = value
+    return grouped
+
+
+def patch_command(ref: Ref, patch: Object) -> str:
+    """The kubectl line that sends this merge patch."""
+    text = json.dumps(patch, separators=(",", ":"), ensure_ascii=False)
+    return f"kubectl {ref.kubectl.format(verb='patch')} --type merge -p {shlex.quote(text)}"
+
+
+def create_command(ref: Ref, body: Object) -> str:
+    """The kubectl line that makes this ConfigMap."""
+    literals = " ".join(shlex.quote(f"--from-literal={key}={value}") for key, value in body.get("data", {}).items())
+    place = f"-n {ref.namespace} " if ref.namespace else ""
+    return f"kubectl {place}create configmap {ref.name} {literals}".rstrip()
+
+
+def delete_command(ref: Ref) -> str:
+    """The kubectl line that takes this object away."""
+    return f"kubectl {ref.kubectl.format(verb='delete')}"
+
+
+def described(values: Iterable[tuple[tuple[str, ...], Value]]) -> str:
+    """The fields and what they become, for a person."""
+    parts = []
+    for path, value in values:
+        text = "absent" if value is None else value if isinstance(value, str) else json.dumps(value)
+        whole = len(text.splitlines()) > 1 or len(text) > _LONGEST_VALUE
+        parts.append(f"{path[-1]} {'edited' if whole else text}")
+    return ", ".join(parts)

@@ -1,0 +1,183 @@
+"""Which two nodes are measured, and which can be the client outside. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from analysis.errors import BadInput, Unsupported
+from steps.cluster.kube.api.quantity import cores, number
+from steps.settings import environment
+
+Object = dict[str, Any]
+
+_NOTED: Final = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
+"""What Calico notes on a node whose routes it makes: one of them or both, but neither where it only enforces policy."""
+
+_PRESSURES: Final = ("MemoryPressure", "DiskPressure", "PIDPressure")
+_KEEPS_OFF: Final = frozenset({"NoSchedule", "NoExecute"})
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterNode:
+    """What decides whether and how a node is measured.
+
+    `calico`: Calico's agent runs on it. `address`: its first internal one; `addresses`: all, external ones too.
+    """
+
+    name: str
+    os: str
+    arch: str
+    kernel: str
+    cpus: float
+    ready: bool
+    schedulable: bool
+    pressures: tuple[str, ...]
+    taints: tuple[Mapping[str, str], ...]
+    calico: bool
+    address: str | None
+    instance_type: str | None
+    zone: str | None
+    provider: str | None
+    labels: Mapping[str, str]
+    os_image: str | None = None
+    container_runtime: str | None = None
+    addresses: tuple[str, ...] = ()
+
+    @property
+    def kernel_version(self) -> tuple[int, int] | None:
+        """Major and minor of the kernel, such as (6, 1)."""
+        return number(self.kernel)
+
+    @property
+    def fit(self) -> bool:
+        """Whether pods of ours can be measured on it."""
+        return self.os == "linux" and self.ready and self.schedulable and self.calico and not self.pressures
+
+
+def with_agent(pods: Iterable[Object] | None, daemon_set: Object | None, nodes: Iterable[Object]) -> frozenset[str]:
+    """The names of the nodes that Calico's agent runs on.
+
+    While an agent is missing, as in a rolling update, what Calico noted on a node counts too.
+
+    Args:
+        pods: of the agent's DaemonSet; None: they are not known.
+        daemon_set: the agent's.
+        nodes: all of the cluster.
+    """
+    running = {
+        str(pod["spec"]["nodeName"])
+        for pod in pods or ()
+        if (pod.get("spec") or {}).get("nodeName")
+        and not pod["metadata"].get("deletionTimestamp")
+        and (pod.get("status") or {}).get("phase") not in {"Failed", "Succeeded"}
+    }
+    wanted = ((daemon_set or {}).get("status") or {}).get("desiredNumberScheduled")
+    if pods is not None and wanted is not None and wanted <= len(running):
+        return frozenset(running)
+    noted = {found["metadata"]["name"] for found in nodes if _is_noted(found)}
+    return frozenset(running | noted)
+
+
+def _is_noted(found: Object) -> bool:
+    return any(key in (found["metadata"].get("annotations") or {}) for key in _NOTED)
+
+
+def read_nodes(found: Object, calico_nodes: Iterable[str]) -> ClusterNode:
+    """A Node object as facts.
+
+    Args:
+        found: the object.
+        calico_nodes: the nodes on which Calico's agent runs.
+    """
+    meta, spec, status = found["metadata"], found.get("spec") or {}, found.get("status") or {}
+    labels, info = meta.get("labels") or {}, status.get("nodeInfo") or {}
+    conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
+    taints = tuple({k: str(v) for k, v in taint.items()} for taint in spec.get("taints") or [])
+    addresses = [a["address"] for a in status.get("addresses") or [] if a.get("type") == "InternalIP"]
+    return ClusterNode(
+        name=meta["name"],
+        os=info.get("operatingSystem") or labels.get("kubernetes.io/os", ""),
+        arch=info.get("architecture", ""),
+        kernel=info.get("kernelVersion", ""),
+        cpus=cores((status.get("capacity") or {}).get("cpu", "0")),
+        ready=conditions.get("Ready") == "True",
+        schedulable=not spec.get("unschedulable") and not any(t.get("effect") in _KEEPS_OFF for t in taints),
+        pressures=tuple(name for name in _PRESSURES if conditions.get(name) == "True"),
+        taints=taints,
+        calico=meta["name"] in set(calico_nodes),
+        address=_first(addresses, spec.get("podCIDR")),
+        instance_type=labels.get("node.kubernetes.io/instance-type"),
+        zone=labels.get("topology.kubernetes.io/zone"),
+        provider=spec.get("providerID"),
+        labels=labels,
+        os_image=info.get("osImage"),
+        container_runtime=info.get("containerRuntimeVersion"),
+        addresses=tuple(a["address"] for a in status.get("addresses") or [] if str(a.get("type")).endswith("IP")),
+    )
+
+
+def _first(addresses: Sequence[str], pod_cidr: str | None) -> str | None:
+    """The first address of the family that pods and Services have first; the first of all where that isn't known."""
+    same = [a for a in addresses if pod_cidr is not None and (":" in a) == (":" in pod_cidr)]
+    return next(iter([*same, *addresses]), None)
+
+
+def choose_nodes(nodes: Sequence[ClusterNode], asked: str = "") -> tuple[str, str]:
+    """The client's node and the server's.
+
+    Those that a person named; else the two that are most alike (architecture, instance type, zone, cores, kernel; each
+    of these given up in turn from the right), of these with the most cores, and then the first by name.
+
+    Args:
+        nodes: all of the cluster.
+        asked: two names separated by a comma, the client's first; empty: choose.
+
+    Raises:
+        BadInput: the names are not two nodes of the cluster.
+        Unfit: fewer than two nodes are fit.
+    """
+    by_name = {node.name: node for node in nodes}
+    if asked.strip():
+        names = [name.strip() for name in asked.split(",")]
+        unknown = [name for name in names if name not in by_name]
+        if len(names) != len(set(names)) or len(names) != 2 or unknown:  # noqa: PLR2004 - a pair
+            raise BadInput(
+                f"{environment.NODES} must name two nodes of the cluster, the client's first, got {asked!r}: "
+                f"it has {', '.join(sorted(by_name)) or 'none'}."
+            )
+        return names[0], names[1]
+    fit = sorted((node for node in nodes if node.fit), key=lambda node: (-node.cpus, node.name))
+    if len(fit) < 2:  # noqa: PLR2004 - a pair
+        raise Unsupported(
+            f"two nodes are needed that are Linux, ready, schedulable and Calico's, and {len(fit)} of {len(nodes)} "
+            f"are: {'; '.join(f'{n.name} {why_unfit(n)}' for n in nodes if not n.fit) or 'add a node'}."
+        )
+    for depth in range(5, -1, -1):
+        alike: dict[tuple[object, ...], list[ClusterNode]] = {}
+        for node in fit:
+            group = alike.setdefault(_likeness(node)[:depth], [])
+            group.append(node)
+            if len(group) == 2:  # noqa: PLR2004 - a pair
+                return min(group[0].name, group[1].name), max(group[0].name, group[1].name)
+    raise AssertionError("at depth 0 all nodes are alike")
+
+
+def outside_nodes(nodes: Sequence[ClusterNode]) -> tuple[ClusterNode, ...]:
+    """The nodes without Calico's agent: a host-network pod there is a client from outside."""
+    return tuple(node for node in nodes if node.os == "linux" and node.ready and not node.calico)
+
+
+def why_unfit(node: ClusterNode) -> str:
+    """Why a node can't be measured, as half a sentence."""
+    reasons = [
+        (node.os != "linux", f"runs {node.os or 'an unknown system'}"),
+        (not node.ready, "is not ready"),
+        (not node.schedulable, "takes no pods (cordoned or tainted)"),
+        (not node.calico, "has no calico-node pod"),
+        (bool(node.pressures), f"has {', '.join(node.pressures)}"),
+    ]
+    return " and ".join(text for applies, text in reasons if applies) or "is fit"
+
+
+def _likeness(node: ClusterNode) -> tuple[object, ...]:
+    return (node.arch, node.instance_type, node.zone, node.cpus, node.kernel)

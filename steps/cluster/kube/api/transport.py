@@ -1,0 +1,243 @@
+"""One HTTP call to a cluster's API, repeated through trouble.
+
+A switch of the dataplane may cut this very connection, so that every call survives that: connections refused, cut or
+silent, 429 with its Retry-After, and 5xx are tried again until patience is over. A sentence says so at once, and so it
+does of an answer that is long in coming. At a prompt the first call of all is not tried again where nothing answers.
+"""
+
+import copy
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import urllib3
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay
+from urllib3 import HTTPHeaderDict
+from urllib3.exceptions import HTTPError
+
+from analysis.console.notices import print_notice
+from analysis.errors import Unsupported
+from steps.cluster.kube.api.errors import NOT_FOUND, TransientError, refused, unreachable
+from steps.cluster.kube.api.identity import Identity
+from steps.cluster.kube.api.retries import BACKOFF
+from steps.cluster.kube.api.waiting import DelayNotice, Say
+
+if TYPE_CHECKING:
+    from kubernetes.client import Configuration
+
+PATIENCE_S: Final = 120.0
+"""How long a call is tried again: longer than the 30 to 43 s that nodes need to come back in a rollout."""
+
+CONNECT_S: Final = 5.0
+READ_S: Final = 30.0
+_BAD: Final = 300
+"""From here on an answer is no success: the API server redirects nobody."""
+
+_LONGEST_ASKED_S: Final = 30.0
+
+R = TypeVar("R")
+
+
+class Transport:
+    """HTTP to one API server. `where` names the cluster in sentences; `login` says as whom it is called."""
+
+    def __init__(
+        self,
+        configuration: "Configuration",
+        where: str,
+        patience_s: float,
+        *,
+        login: Identity | None = None,
+        at_prompt: bool = False,
+        say: Say = print_notice,
+    ) -> None:
+        self.where = where
+        self._login = login or Identity()
+        self._patience_s = patience_s
+        self._at_prompt = at_prompt
+        self._say = say
+        self._answered = False
+        self._configuration = configuration
+        self._pool = _pool(configuration, where)
+
+    def patient(self, patience_s: float) -> "Transport":
+        """The same connections, login and past, but tried for so long."""
+        other = copy.copy(self)
+        other._patience_s = patience_s  # noqa: SLF001 - a copy of this very object
+        return other
+
+    def call(
+        self, method: str, path: str, what: str, body: object = None, *, content: str = "", missing: bool = False
+    ) -> bytes | None:
+        """The answer's body. None for 404 where `missing` is an answer. Tried again while there is hope.
+
+        Raises:
+            ApiError: the API refused; ConflictError and ExpiredError among them.
+            DeniedError: we may not.
+            TransientError: patience is over.
+        """
+
+        def once() -> bytes | None:
+            response = self.once(method, path, what, body, content=content, missing=missing)
+            if response is None:
+                return None
+            with closing(response):
+                return self.guarded(what, response.read)
+
+        return self._retrying(what, once)
+
+    def header(self, path: str, what: str, name: str) -> str | None:
+        """One header of the answer to a GET."""
+
+        def once() -> str | None:
+            response = self.once("GET", path, what)
+            if response is None:
+                return None
+            with closing(response):
+                response.drain_conn()
+                return response.headers.get(name)
+
+        return self._retrying(what, once)
+
+    def lines(self, path: str, what: str, read_s: float) -> Iterator[bytes]:
+        """The lines of an answer as they come; raises TransientError when it breaks. Not tried again."""
+        response = self.once("GET", path, what, read_s=read_s)
+        if response is None:
+            return
+        with closing(response):
+            rest = b""
+            chunks = response.stream(65_536, decode_content=True)
+            while True:
+                chunk = self.guarded(what, lambda: next(chunks, None))
+                if chunk is None:
+                    return
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from (line for line in whole if line.strip())
+
+    def once(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        body: object = None,
+        *,
+        content: str = "",
+        missing: bool = False,
+        read_s: float = READ_S,
+    ) -> urllib3.BaseHTTPResponse | None:
+        """One request, one answer whose body is still to be read; None for 404 where `missing` is an answer."""
+        headers = HTTPHeaderDict(self._login.impersonation)
+        headers.update({"Accept": "application/json", "User-Agent": "dataplane-benchmark", **self._authorisation()})
+        if body is not None:
+            headers["Content-Type"] = content or "application/json"
+        response = self.guarded(
+            what,
+            lambda: self._pool.request(
+                method,
+                self._configuration.host.rstrip("/") + path,
+                body=None if body is None else json.dumps(body).encode(),
+                headers=headers,
+                timeout=urllib3.Timeout(connect=CONNECT_S, read=read_s),
+                retries=False,
+                preload_content=False,
+            ),
+        )
+        self._answered = True
+        if response.status < _BAD:
+            return response
+        with closing(response):
+            if response.status == NOT_FOUND and missing:
+                response.drain_conn()
+                return None
+            text = self.guarded(what, response.read)
+        after = response.headers.get("Retry-After")
+        raise refused(self.where, what, method, response.status, text, after, path=path, login=self._login)
+
+    def guarded(self, what: str, attempt: Callable[[], R]) -> R:
+        """The attempt's result, a broken connection as a sentence."""
+        try:
+            return attempt()
+        except (HTTPError, OSError) as error:
+            raise unreachable(self.where, what, error) from None
+
+    def _authorisation(self) -> dict[str, str]:
+        bearer = self._configuration.auth_settings().get("BearerToken")
+        value = str(bearer["value"]).strip() if bearer else ""
+        if not (value.isascii() and value.isprintable()):
+            raise Unsupported(
+                f"{self.where}: the token of {self._login.who} has characters that none can have: log in anew."
+            )
+        return {"authorization": value} if value else {}
+
+    def _retrying(self, what: str, once: Callable[[], R]) -> R:
+        notice = DelayNotice(self._say)
+
+        def hopeless(error: BaseException) -> bool:
+            return self._at_prompt and not self._answered and isinstance(error, TransientError) and error.absent
+
+        def tell(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome is not None else None
+            notice.now(f"{str(error).rstrip('.')}. {self._trying}")
+
+        attempts = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, TransientError) and not hopeless(error)),
+            stop=stop_after_delay(self._patience_s),
+            wait=_pause,
+            sleep=time.sleep,
+            before_sleep=tell,
+            reraise=True,
+        )
+        with notice.watched(f"{self.where}: the API server has not answered yet for {what}. {self._trying}"):
+            try:
+                return attempts(once)
+            except TransientError as error:
+                if not hopeless(error):
+                    raise
+                raise Unsupported(
+                    f"{error} Its address is {self._configuration.host}: is that right, is the cluster up, and can it "
+                    "be reached from here?"
+                ) from None
+
+    @property
+    def _trying(self) -> str:
+        return f"Trying for {self._patience_s:.0f} s{'; Ctrl-C ends it' if self._at_prompt else ''}."
+
+
+def _pool(configuration: "Configuration", where: str) -> urllib3.PoolManager:
+    """The connections, by way of the proxy if there is one.
+
+    Raises:
+        Unfit: its proxy is one that can't be used here.
+    """
+    from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415 - half a second, for those who connect
+
+    proxy = configuration.proxy
+    if proxy and "://" not in proxy:  # as curl and Go read it
+        configuration.proxy = f"http://{proxy}"
+    try:
+        with warnings.catch_warnings(action="ignore"):  # that SOCKS is missing is said below
+            pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
+    except (ImportError, HTTPError, AssertionError, OSError, ValueError) as error:
+        if not proxy:
+            raise Unsupported(f"{where}: the API server can't be called: {' '.join(str(error).split())}.") from None
+        socks = proxy.lower().startswith("socks")
+        why = "SOCKS proxies are unavailable here" if socks else "it is no address of one"
+        raise Unsupported(
+            f"{where}: its proxy {_shown_proxy(proxy)} can't be used: {why}: name an HTTP proxy by proxy-url in the "
+            "kubeconfig or by HTTPS_PROXY, or reach the API server by a forwarded port."
+        ) from None
+    return pool
+
+
+def _shown_proxy(proxy: str) -> str:
+    """Without the password that may be in it."""
+    return proxy.rpartition("@")[2] if "@" in proxy else proxy
+
+
+def _pause(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome is not None else None
+    asked = error.retry_after_s if isinstance(error, TransientError) else None
+    return BACKOFF(state) if asked is None else min(asked, _LONGEST_ASKED_S)

@@ -1,0 +1,89 @@
+"""The single actions that switch a cluster: what each is in words, and the kubectl line that it amounts to. Pure."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from steps.cluster.kube.api import fields
+from steps.cluster.kube.api.fields import Ref, Value
+from steps.cluster.kube.api.permissions import KUBE_PROXY, KUBE_SYSTEM
+from steps.cluster.kube.calico import kube_proxy
+from steps.cluster.kube.calico.facts import Facts
+from steps.cluster.kube.calico.objects import CALICO_NODE
+
+Object = dict[str, Any]
+
+Condition = Literal["kube-proxy parked", "kube-proxy rolled out", "Felix off eBPF", "Calico available"]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Set fields of one object by a merge patch. `before`: what they held when this was planned."""
+
+    ref: Ref
+    values: Mapping[tuple[str, ...], Value]
+    before: Mapping[tuple[str, ...], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make an object that is absent."""
+
+    ref: Ref
+    body: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Take an object away."""
+
+    ref: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class RestartKubeProxy:
+    """Delete kube-proxy's pods that are older than its configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitRollout:
+    """Go on when this holds."""
+
+    condition: Condition
+
+
+Action = Write | Create | Delete | RestartKubeProxy | AwaitRollout
+
+
+def command(action: Action, facts: Facts) -> str:
+    """The kubectl line that amounts to the action."""
+    if isinstance(action, Write):
+        return fields.patch_command(action.ref, fields.merge_patch(action.values))
+    if isinstance(action, Create):
+        return fields.create_command(action.ref, action.body)
+    if isinstance(action, Delete):
+        return fields.delete_command(action.ref)
+    selector = shlex.quote(kube_proxy.selector(facts.kube_proxy)) if facts.kube_proxy else f"k8s-app={KUBE_PROXY}"
+    if isinstance(action, RestartKubeProxy):
+        return f"kubectl -n {KUBE_SYSTEM} delete pods -l {selector}"
+    agents = f"-n {facts.calico_namespace} -l {shlex.quote(facts.agent_labels)} -c {CALICO_NODE}"
+    return {
+        "kube-proxy parked": f"kubectl -n {KUBE_SYSTEM} wait --for=delete pods -l {selector} --timeout=120s",
+        "kube-proxy rolled out": f"kubectl -n {KUBE_SYSTEM} rollout status daemonset/{KUBE_PROXY}",
+        "Felix off eBPF": f"kubectl logs {agents} --prefix --since=60s | grep 'Completed first update to dataplane'",
+        "Calico available": "kubectl wait --for=condition=Available tigerastatus/calico",
+    }[action.condition]
+
+
+def describe_action(action: Action) -> str:
+    """The action in words."""
+    if isinstance(action, Write):
+        return f"{action.ref}: {fields.described(action.values.items())}"
+    if isinstance(action, Create):
+        return f"{action.ref}: made"
+    if isinstance(action, Delete):
+        return f"{action.ref}: taken away"
+    if isinstance(action, RestartKubeProxy):
+        return "kube-proxy's pods started anew"
+    return f"waited for: {action.condition}"

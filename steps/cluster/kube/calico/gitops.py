@@ -1,0 +1,184 @@
+"""Who keeps a cluster's objects as they are, and would undo a switch: GitOps tools, add-on managers, operators. Pure.
+
+One table says how each is recognised and what it does. An object says by itself who keeps it: by labels, annotations,
+the managers that the API server notes for each field, and the controller in its ownerReferences.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from steps.cluster.kube.api.permissions import KUBE_PROXY, KUBE_SYSTEM, SERVICES_ENDPOINT, TIGERA_OPERATOR
+from steps.cluster.kube.calico.objects import ClusterObjects
+
+Object = dict[str, Any]
+
+ADDON_MANAGER: Final = "addonmanager.kubernetes.io/mode"
+
+_CALICO_METADATA: Final = "projectcalico.org/metadata"
+_RELEASED: Final = "meta.helm.sh/"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Who keeps an object. `reverts`: it puts back what others change, and not only when it is itself told to act."""
+
+    name: str
+    reverts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Signs:
+    """How one keeper is recognised: any of these is enough.
+
+    Attributes:
+        name: of the keeper, as a sentence has it.
+        reverts: whether it puts back what others change.
+        keys: labels or annotations, each with the values that count; none: any value.
+        prefixes: of labels or annotations.
+        managers: the names under which it writes fields; those that end in `-` or `@` are only how they begin.
+        lets_go: labels or annotations, each with the value by which it is told to leave an object alone.
+    """
+
+    name: str
+    reverts: bool = True
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    prefixes: tuple[str, ...] = ()
+    managers: tuple[str, ...] = ()
+    lets_go: Mapping[str, str] = field(default_factory=dict)
+
+
+_TABLE: Final = (
+    _Signs(
+        "Argo CD",
+        keys={"argocd.argoproj.io/instance": (), "argocd.argoproj.io/tracking-id": ()},
+        managers=("argocd-",),
+    ),
+    _Signs(
+        "Flux",
+        prefixes=("kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/"),
+        managers=("kustomize-controller",),
+        lets_go={
+            "kustomize.toolkit.fluxcd.io/reconcile": "disabled",
+            "kustomize.toolkit.fluxcd.io/ssa": "Ignore",
+        },
+    ),
+    _Signs("Fleet", prefixes=("fleet.cattle.io/",), managers=("fleetagent", "fleet-agent")),
+    _Signs(
+        "the add-on controller of k3s or RKE2",
+        keys={"objectset.rio.cattle.io/owner-gvk": ("k3s.cattle.io/v1, Kind=Addon",)},
+        prefixes=("helm.cattle.io/", "addon.k3s.cattle.io/"),
+        managers=("deploy@", "k3s-supervisor@", "rke2-supervisor@"),
+    ),
+    _Signs("an object set of Rancher's (k3s, RKE2 or Fleet)", prefixes=("objectset.rio.cattle.io/",)),
+    _Signs(
+        "Config Sync",
+        keys={"configmanagement.gke.io/managed": ("enabled",)},
+        prefixes=("configsync.gke.io/",),
+        managers=("configsync",),
+        lets_go={"configmanagement.gke.io/managed": "disabled"},
+    ),
+    _Signs(
+        "Gardener",
+        keys={"resources.gardener.cloud/managed-by": (), "gardener.cloud/role": (), "origin": ("gardener",)},
+        prefixes=("shoot.gardener.cloud/",),
+        managers=("gardener-resource-manager", "gardenlet"),
+        lets_go={"resources.gardener.cloud/ignore": "true", "resources.gardener.cloud/mode": "Ignore"},
+    ),
+    _Signs("the add-on manager", keys={ADDON_MANAGER: ("Reconcile",)}),
+    _Signs("kapp-controller", managers=("kapp-controller",)),
+    _Signs("Open Cluster Management", managers=("work-agent",)),
+    _Signs("Sveltos", prefixes=("projectsveltos.io/",)),
+    _Signs("Crossplane", prefixes=("crossplane.io/",)),
+    _Signs("the Operator Lifecycle Manager", prefixes=("olm.owner",)),
+    _Signs(
+        "OpenShift's network operator", prefixes=("networkoperator.openshift.io/",), managers=("cluster-network-op",)
+    ),
+    _Signs("kapp", reverts=False, keys={"kapp.k14s.io/app": ()}),
+    _Signs("kops", reverts=False, prefixes=("addon.kops.k8s.io/",)),
+    _Signs("Amazon EKS, as an add-on", reverts=False, managers=("eks",)),
+    _Signs("Terraform", reverts=False, managers=("Terraform", "HashiCorp")),
+    _Signs(
+        "Helm",
+        reverts=False,
+        keys={"app.kubernetes.io/managed-by": ("Helm",)},
+        prefixes=(_RELEASED,),
+        managers=("helm",),
+    ),
+)
+"""Who reverts stands first, since one such is enough."""
+
+_INSTANCE: Final = "app.kubernetes.io/instance"
+_ARGO_BEFORE_3: Final = Reconciler("Argo CD, if its version is older than 3.0 and tracks by label", reverts=False)
+"""Argo CD before 3.0 marks what it keeps with a label that Helm and others set as well."""
+
+
+def owners(seen: ClusterObjects) -> dict[str, Reconciler]:
+    """The objects that a switch patches, and who keeps them."""
+    touched = {
+        "FelixConfiguration default": seen.felix_default,
+        "Installation default": seen.installation,
+        "DaemonSet kube-system/kube-proxy": seen.kube_proxy,
+        f"ConfigMap kube-system/{KUBE_PROXY}": seen.kube_proxy_config,
+        **{
+            f"ConfigMap {place}/{SERVICES_ENDPOINT}": seen.services_endpoints.get(place)
+            for place in (KUBE_SYSTEM, TIGERA_OPERATOR)
+        },
+    }
+    kept = {name: next(reconcilers(each), None) for name, each in touched.items()}
+    return {name: keeper for name, keeper in kept.items() if keeper is not None}
+
+
+def reconcilers(found: Object | None) -> Iterator[Reconciler]:
+    """Everybody who keeps an object, those first that put back what others change."""
+    marks = {**annotations(found), **labels(found)}
+    notes = [str(entry.get("manager", "")) for each in _metadata(found) for entry in each.get("managedFields") or []]
+    matched = [signs for signs in _TABLE if _matches(signs, marks, notes)]
+    yield from (Reconciler(signs.name, signs.reverts) for signs in matched if signs.reverts)
+    yield from _controllers(found)
+    by_helm = any(key.startswith(_RELEASED) for key in marks)
+    if _INSTANCE in marks and not by_helm and not any(signs.reverts for signs in matched):
+        yield _ARGO_BEFORE_3
+    yield from (Reconciler(signs.name, signs.reverts) for signs in matched if not signs.reverts)
+
+
+def labels(found: Object | None) -> dict[str, str]:
+    """An object's labels."""
+    return {key: value for each in _metadata(found) for key, value in (each.get("labels") or {}).items()}
+
+
+def annotations(found: Object | None) -> dict[str, str]:
+    """An object's annotations."""
+    return {key: value for each in _metadata(found) for key, value in (each.get("annotations") or {}).items()}
+
+
+def _metadata(found: Object | None) -> list[Object]:
+    """An object's metadata, and that which Calico's own API server keeps of it in an annotation."""
+    own: Object = (found or {}).get("metadata") or {}
+    try:
+        inner = json.loads((own.get("annotations") or {}).get(_CALICO_METADATA) or "{}")
+    except ValueError:
+        inner = {}
+    return [own, inner] if isinstance(inner, dict) else [own]
+
+
+def _matches(signs: _Signs, marks: Mapping[str, str], managers: list[str]) -> bool:
+    if any(marks.get(key) == value for key, value in signs.lets_go.items()):
+        return False
+    return (
+        any(key in marks and (not values or marks[key] in values) for key, values in signs.keys.items())
+        or any(key.startswith(signs.prefixes) for key in marks)
+        or any(_is_manager(manager, known) for known in signs.managers for manager in managers)
+    )
+
+
+def _is_manager(manager: str, known: str) -> bool:
+    return manager == known or (known.endswith(("-", "@")) and manager.startswith(known))
+
+
+def _controllers(found: Object | None) -> Iterator[Reconciler]:
+    for owner in [owner for each in _metadata(found) for owner in each.get("ownerReferences") or []]:
+        group = str(owner.get("apiVersion", "")).partition("/")[0]
+        if owner.get("controller") and group != "operator.tigera.io":  # Calico's own operator is the one that is asked
+            yield Reconciler(f"its controller, {owner.get('kind')} {owner.get('name')}", reverts=True)

@@ -1,0 +1,82 @@
+"""What kube-proxy and calico-node are started with, as facts. Pure."""
+
+import re
+from typing import Any, Final
+
+from steps.cluster.kube.api.fields import read_field
+from steps.cluster.kube.api.permissions import KUBE_PROXY
+from steps.cluster.kube.calico import kube_proxy
+from steps.cluster.kube.calico.objects import PROXY_CONFIG, SWITCHED, ClusterObjects
+from steps.cluster.kube.config.environment import ContainerVariable
+
+Object = dict[str, Any]
+
+_VARIABLES: Final = {name: f"FELIX_{name.upper()}" for name in SWITCHED}
+NODE_ARGUMENTS: Final = ("k3s.io/node-args", "rke2.io/node-args")
+"""Annotations in which k3s and RKE2 write what a node's program was started with, as a list in JSON."""
+
+_MODE_ARGUMENT: Final = re.compile(r"\bproxy-mode[=\s\",]+(\w+)")
+_SKIPS_KERNEL_CHECK: Final = "KUBE_PROXY_NFTABLES_SKIP_KERNEL_VERSION_CHECK"
+
+
+def proxy_mode(seen: ClusterObjects) -> tuple[str | None, str, str | None]:
+    """kube-proxy's mode, where that was looked for, and the key of ConfigMap kube-proxy by which it is switched."""
+    found = seen.proxy_source
+    if found.file is not None and found.config_map is None:
+        return None, f"file {found.file}, which no ConfigMap shows", None
+    if found.config_map is not None:
+        mode = kube_proxy.mode(_held(seen.known_config_maps.get(found.config_map), found.key))
+        source = f"ConfigMap kube-system/{found.config_map}, key {found.key}"
+        if mode is None and (key := kube_proxy.config_key(seen.config_maps.get(PROXY_CONFIG))) is not None:
+            # what it is started with holds no configuration, and what Amazon EKS calls it does
+            mode = kube_proxy.mode(_held(seen.config_maps[PROXY_CONFIG], key))
+            return mode, f"ConfigMap kube-system/{PROXY_CONFIG}, key {key}", None
+        return mode, source, found.key if mode and found.config_map == KUBE_PROXY else None
+    if found.known:
+        return (found.flag or kube_proxy.DEFAULT_MODE), "its command line", None
+    if seen.kube_proxy is None:
+        return *_embedded_mode(seen), None
+    # an image that starts kube-proxy in a way of its own: by the ConfigMap of its name, if there is one
+    key = kube_proxy.config_key(seen.kube_proxy_config)
+    return kube_proxy.mode(_held(seen.kube_proxy_config, key)), "ConfigMap kube-system/kube-proxy", key
+
+
+def _embedded_mode(seen: ClusterObjects) -> tuple[str | None, str]:
+    """The mode of a kube-proxy within k3s or RKE2, as a node's arguments give it, and where that is written."""
+    for node in seen.nodes:
+        for name in NODE_ARGUMENTS:
+            text = (node["metadata"].get("annotations") or {}).get(name)
+            modes = _MODE_ARGUMENT.findall(text) if isinstance(text, str) else []
+            if modes:
+                return modes[-1], f"annotation {name} of node {node['metadata']['name']}"
+    return None, "DaemonSet kube-system/kube-proxy, which is not there"
+
+
+def skips_kernel_check(daemon_set: Object | None) -> bool:
+    """Whether kube-proxy is told to start in nftables mode on whatever kernel."""
+    containers = read_field(daemon_set, ("spec", "template", "spec", "containers"))
+    entries = [
+        entry for each in (containers if isinstance(containers, list) else []) for entry in each.get("env") or []
+    ]
+    return any(entry.get("name") == _SKIPS_KERNEL_CHECK and entry.get("value") for entry in entries)
+
+
+def overrides(seen: ClusterObjects) -> dict[str, str]:
+    """What calico-node's environment sets of the fields that decide the dataplane."""
+    unknown = "something unknown"
+    return {name: unknown if each.value is None else each.value for name, each in _variables(seen).items()}
+
+
+def override_origins(seen: ClusterObjects) -> dict[str, str]:
+    """Where those come from, if not from the DaemonSet itself."""
+    return {name: each.origin for name, each in _variables(seen).items() if each.origin is not None}
+
+
+def _variables(seen: ClusterObjects) -> dict[str, ContainerVariable]:
+    variables = seen.agent_environment.variables
+    return {name: variables[variable] for name, variable in _VARIABLES.items() if variable in variables}
+
+
+def _held(config_map: Object | None, key: str | None) -> str | None:
+    value = read_field(config_map, ("data", key)) if key else None
+    return value if isinstance(value, str) else None

@@ -1,0 +1,243 @@
+"""The box: namespaces around a run, so that whatever happens to it, even SIGKILL, nothing of the lab stays behind.
+
+The box has mounts and process ids of its own: the names of the lab's network namespaces, its pinned eBPF programs and
+its state live on a /run that only the box sees, and the kernel ends every process in it when its first one ends. It
+keeps the machine's network, so that results can go to a store anywhere. An ordinary user's box is a user namespace too.
+"""
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from analysis.errors import Problem, Unsupported
+
+MARK: Final = Path("/run/dataplane-benchmark.box")
+"""On the box's own /run; holds the same random token as the environment. Either alone, left by whatever, is no box."""
+
+TOKEN: Final = "DATAPLANE_BENCHMARK_BOX"  # noqa: S105 - the variable's name
+HOST_PROC: Final = Path("/run/hostproc")
+"""The machine's own /proc, to see from inside the box what others use of its CPU."""
+
+TEMPORARY: Final = "/run/tmp"
+"""What programs in the box put aside for a moment goes with it, too."""
+
+_INIT: Final = Path(__file__).with_name("sandbox_init.py")
+_READY: Final = b"ready\n"
+_FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_CAP_SYS_ADMIN: Final = 21
+_SIGNALLED: Final = 128
+
+# The new /run is put together over /tmp, which this hides for no one else and not for long. /run/hostrun and the
+# links to it keep what others left on /run in sight: the resolver's configuration, for one.
+_SET_UP: Final = f"""
+set -eu
+mount -n -t tmpfs -o mode=755 tmpfs /tmp
+mkdir /tmp/hostrun
+mount -n --rbind /run /tmp/hostrun
+mount -n --move /tmp /run
+mkdir /run/netns /run/bpf /run/lab {TEMPORARY} {HOST_PROC}
+for entry in /run/hostrun/*; do
+  name=${{entry##*/}}
+  [ -e "/run/$name" ] || [ "$name" = mount ] || [ "$name" = xtables.lock ] || ln -s "hostrun/$name" "/run/$name"
+done
+mount -n --rbind /proc {HOST_PROC}
+mount -n -t proc proc /proc
+mount -n -t bpf bpf /run/bpf 2>/dev/null || true
+rm -f {MARK}
+echo "${TOKEN}" > {MARK}
+exec "$@"
+"""
+
+
+def is_inside() -> bool:
+    """Whether we are in a box: its token is in our environment and on our /run."""
+    token = os.environ.get(TOKEN)
+    with suppress(OSError):
+        return bool(token) and MARK.read_text(encoding="ascii").strip() == token
+    return False
+
+
+def in_user_namespace() -> bool:
+    """Whether root here is not the machine's root."""
+    return Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]
+
+
+def is_privileged() -> bool:
+    """Whether we are the machine's root, with the capabilities that go with it."""
+    status = Path("/proc/self/status").read_text()
+    effective = int(next(line for line in status.splitlines() if line.startswith("CapEff:")).split()[1], 16)
+    return os.geteuid() == 0 and bool(effective >> _CAP_SYS_ADMIN & 1) and not in_user_namespace()
+
+
+class SandboxKilledError(Problem):
+    """The box was killed from outside, and the program with it."""
+
+    exit_code = _SIGNALLED + signal.SIGKILL
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxResult:
+    """How a program in a box ended. `signal`: the one that ended it, or the whole box; None: it ended by itself."""
+
+    exit_code: int
+    signal: int | None = None
+    with_its_box: bool = False
+
+
+def run_in_sandbox(argv: Sequence[str], env: Mapping[str, str] | None = None, *, hold_interrupts: bool = False) -> int:
+    """Run a program in a box of its own, or right here if this is one already.
+
+    SIGINT, SIGTERM and SIGHUP are handed on to the program, once each, however they came: the box has a session of its
+    own, so the one that a terminal sends to a whole group on Ctrl-C reaches only us. When the program ends, whatever
+    else runs in the box is killed.
+
+    Args:
+        argv: the program and its arguments.
+        env: its environment; ours if None.
+        hold_interrupts: start it with SIGINT blocked. What comes before it has a handler and unblocks it is not lost.
+
+    Returns:
+        The program's exit code; 128 and the signal's number if a signal ended it.
+
+    Raises:
+        Unfit: no box can be made here; the sentence says why.
+        Killed: the box was killed, and the program with it.
+    """
+    ended = start_in_sandbox(argv, env, hold_interrupts=hold_interrupts)
+    if ended.with_its_box:
+        raise SandboxKilledError(
+            "The lab's box was killed from outside, by somebody or for want of memory; nothing of it is left."
+        )
+    return ended.exit_code
+
+
+def start_in_sandbox(
+    argv: Sequence[str], env: Mapping[str, str] | None = None, *, hold_interrupts: bool = False
+) -> SandboxResult:
+    """As `run`, but says how the program ended.
+
+    Raises:
+        Unfit: no box can be made here; the sentence says why.
+    """
+    if is_inside():
+        code = subprocess.run(argv, env=env, check=False).returncode
+        return SandboxResult(code) if code >= 0 else SandboxResult(_SIGNALLED - code, -code)
+    for program in ("setpriv", "unshare"):
+        if shutil.which(program) is None:
+            raise Unsupported(f"{program} is not installed: type `sudo apt-get install -y util-linux`.")
+    report, reporter = os.pipe()
+    lifeline, ours = os.pipe()
+    stderr = os.dup(2)
+    command = (
+        *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid", "--kill-child"),
+        *(() if is_privileged() else ("--user", "--map-root-user")),
+        *("sh", "-c", _SET_UP, "sh", sys.executable, "-I", "-S", str(_INIT)),
+        *(str(lifeline), str(stderr), "hold" if hold_interrupts else "deliver", *argv),
+    )
+    try:
+        with _forwarding(ours):
+            try:
+                with _blocked(_FORWARDED):
+                    box = subprocess.Popen(
+                        command,
+                        env={**(os.environ if env is None else env), "TMPDIR": TEMPORARY, TOKEN: secrets.token_hex(16)},
+                        stderr=reporter,
+                        pass_fds=(lifeline, stderr),
+                        start_new_session=True,
+                    )
+            finally:
+                for descriptor in (reporter, lifeline, stderr):
+                    os.close(descriptor)
+            said = _listen(report)
+            code = box.wait()
+            said += _rest(report)
+    finally:
+        os.close(ours)
+        os.close(report)
+    if _READY not in said:
+        raise Unsupported(_why_not(said.decode(errors="replace")))
+    return _ended(said, code)
+
+
+def _ended(said: bytes, code: int) -> SandboxResult:
+    """How the program ended, as the first process in the box reported; without a report the whole box was killed."""
+    found = re.search(rb"^ended (-?\d+)$", said, re.MULTILINE)
+    if found is None:
+        number = -code if code < 0 else int(signal.SIGKILL)
+        return SandboxResult(_SIGNALLED + number, number, with_its_box=True)
+    of_program = int(found[1])
+    return SandboxResult(of_program) if of_program >= 0 else SandboxResult(_SIGNALLED - of_program, -of_program)
+
+
+@contextmanager
+def _forwarding(lifeline: int) -> Iterator[None]:
+    """Write the number of each signal that comes into the lifeline; the first process in the box passes it on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is given signals
+        return
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        with suppress(BrokenPipeError):  # the program has just ended
+            os.write(lifeline, bytes((number,)))
+
+    before = {number: signal.signal(number, forward) for number in _FORWARDED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _blocked(numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    """Hold these signals back, here and in a process that is started meanwhile.
+
+    Between its fork and its new session that process is in our group still, where the one signal of a Ctrl-C would end
+    it beside being handed on. It is for the first process in the box to discard what came so, and to unblock them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _listen(report: int) -> bytes:
+    said = b""
+    while _READY not in said:
+        more = os.read(report, 4096)
+        if not more:
+            break
+        said += more
+    return said
+
+
+def _rest(report: int) -> bytes:
+    """What else is reported until the box's last process has ended."""
+    said = b""
+    while more := os.read(report, 4096):
+        said += more
+    return said
+
+
+def _why_not(said: str) -> str:
+    reason = " ".join(said.split()) or "it ended without a word"
+    container = "in a container, give it CAP_SYS_ADMIN"
+    if is_privileged():
+        return f"no box can be made for the lab here ({reason}): make what it names available; {container}."
+    remedy = "run as root"
+    restricted = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+    if restricted.exists() and restricted.read_text().strip() == "1":
+        remedy += ", or allow user namespaces by `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"
+    return f"no box can be made for the lab here ({reason}): {remedy}; {container}."

@@ -1,0 +1,1 @@
+"""From raw documents to the rows of the store."""

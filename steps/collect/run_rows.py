@@ -1,0 +1,149 @@
+"""The raw documents of a run to the rows of the four tables. Pure over the documents, and lenient with them.
+
+Every planned trial becomes a row: measured; failed, with its reason; or not-run. A document that is missing or damaged
+becomes a sentence in the rows that it should have filled.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from analysis.errors import Problem
+from steps import clock, documents
+from steps.catalogue import tools
+from steps.collect import fitting
+from steps.collect.trial_rows import sample_rows, trial_row
+from steps.collect.visit_rows import read_visit, visit_row
+from steps.domain import Trial, Visit
+from steps.proof import return_path
+from steps.settings import schedule
+
+Row = dict[str, object]
+
+
+def run_rows(raw_directory: Path, *, collected_at: datetime | None = None) -> dict[str, list[Row]]:
+    """The rows of `runs`, `visits`, `trials` and `samples` that a run's documents hold.
+
+    Args:
+        raw_directory: `raw/RUN` as `steps.documents` describes it.
+        collected_at: becomes `finished_at`; now by default.
+
+    Raises:
+        Problem: run.json is missing or damaged, so that nothing says what the run was.
+    """
+    run = _run(raw_directory)
+    preflight, doubt = _preflight(raw_directory, run)
+    late = _late_evidence(raw_directory)
+    visits = preflight.visits if preflight is not None else schedule.make_schedule(run.settings)
+    tables: dict[str, list[Row]] = {"runs": [], "visits": [], "trials": [], "samples": []}
+    for visit in visits:
+        record = read_visit(raw_directory / documents.visit_directory(visit.visit), visit, doubt, late)
+        tables["visits"].append({"run_id": run.run_id, **visit_row(record)})
+        found = {t.trial: _trial(raw_directory, visit, t, run.settings.omit_s) for t in visit.trials}
+        doubted = _doubted(visit, {number: document for number, (document, _) in found.items()})
+        for trial in visit.trials:
+            document, fault = found[trial.trial]
+            row = trial_row(trial, document, fault, record, doubted.get(trial.topology))
+            tables["trials"].append({"run_id": run.run_id, **row})
+            if document is not None and row["outcome"] == "measured":
+                tables["samples"] += [{"run_id": run.run_id, **row} for row in sample_rows(document)]
+    tables["runs"].append(_run_row(run, preflight, visits, collected_at))
+    fitting.fit(tables, run.run_id)
+    return tables
+
+
+def _run(directory: Path) -> documents.RunDocument:
+    try:
+        return documents.read_document(directory / documents.RUN, documents.RunDocument)
+    except FileNotFoundError:
+        raise Problem(f"{directory / documents.RUN} is missing, so nothing says what this run was") from None
+
+
+def _preflight(directory: Path, run: documents.RunDocument) -> tuple[documents.Preflight | None, str | None]:
+    """What preflight found, or why that is not known."""
+    try:
+        found = documents.read_document(directory / documents.PREFLIGHT, documents.Preflight)
+    except FileNotFoundError:
+        return None, "the run ended before its preflight did"
+    except Problem as problem:
+        return None, str(problem)
+    # What is left out is left out of the settings, and all is planned anew: the plan is pure.
+    left_out = {finding.subject for finding in found.findings if finding.severity == "skip"}
+    if found.visits != schedule.make_schedule(schedule.without_dataplanes(run.settings, left_out)):
+        return None, f"{documents.PREFLIGHT} is damaged: its visits are not those that were planned"
+    return found, None
+
+
+def _late_evidence(directory: Path) -> documents.Evidence | None:
+    try:
+        return documents.read_document(directory / documents.RESTORE, documents.Restore).evidence
+    except (FileNotFoundError, Problem):
+        return None
+
+
+def _trial(
+    directory: Path, visit: Visit, trial: Trial, omit_s: int
+) -> tuple[documents.TrialDocument | None, str | None]:
+    """A trial's document, or why there is none; neither where the trial never ran."""
+    path = directory / documents.visit_directory(visit.visit) / trial.topology / documents.trial_name(trial.trial)
+    try:
+        document = documents.read_document(path, documents.TrialDocument, documents.most_bytes(trial, omit_s))
+    except FileNotFoundError:
+        return None, None
+    except Problem as problem:
+        return None, str(problem)
+    if document.trial != trial:
+        return None, f"{path.name} is of another trial than was planned"
+    return document, None
+
+
+def _doubted(visit: Visit, documents: Mapping[int, documents.TrialDocument | None]) -> dict[str, str]:
+    """The paths of a visit on which measured bytes contradict its dataplane, and how."""
+    found = {}
+    for topology in dict.fromkeys(trial.topology for trial in visit.trials):
+        measured = [
+            (trial, document)
+            for trial in visit.trials
+            if trial.topology == topology and (document := documents[trial.trial]) is not None
+        ]
+        if reason := return_path.of_siblings(measured, visit.dataplane):
+            found[topology] = reason
+    return found
+
+
+def _run_row(
+    run: documents.RunDocument,
+    preflight: documents.Preflight | None,
+    visits: Sequence[Visit],
+    collected_at: datetime | None,
+) -> Row:
+    settings = run.settings
+    if collected_at is None:
+        finished_at, doubt = clock.ended_at(run.started_at, run.started_mark, datetime.now(UTC), clock.clock_mark())
+    else:
+        finished_at, doubt = clock.ended_at(run.started_at, None, collected_at, None)
+    found = [*(preflight.findings if preflight is not None else ()), *([doubt] if doubt else [])]
+    findings = [f.model_dump(mode="json") for f in found]
+    parameters: Row = {
+        **settings.model_dump(mode="json"),
+        "dataplanes": [shown.model_dump() for shown in run.dataplanes],
+        "tools": [
+            {"name": name, "tool": tool.name, "transport": variant.transport, "figures": variant.figures}
+            for name, (tool, variant) in tools.VARIANTS.items()
+            if any(cell.variant is variant for cell in settings.cells)
+        ],
+        "findings": findings,
+        "skipped": [f for f in findings if f["severity"] == "skip"],
+        "planned_visits": len(visits),
+    }
+    return {
+        "run_id": run.run_id,
+        "workflow_uid": run.workflow_uid or None,
+        "started_at": run.started_at,
+        "finished_at": finished_at,
+        "environment": settings.environment,
+        "trigger": run.trigger,
+        "seed": settings.seed,
+        "parameters": parameters,
+        "provenance": preflight.provenance if preflight is not None else None,
+    }

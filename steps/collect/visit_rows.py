@@ -1,0 +1,239 @@
+"""What the documents of one visit say: what failed, what was proven, what the nodes do with nothing sent."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from analysis.errors import Problem
+from steps import documents
+from steps.catalogue.topologies import CONTROL
+from steps.counters import Counters
+from steps.domain import Moment, Proof, Visit
+from steps.measurement import monitor, results
+from steps.proof import evaluate
+from steps.strict_model import StrictModel
+from steps.tools.iperf3 import Report
+
+D = TypeVar("D", bound=StrictModel)
+
+
+@dataclass(frozen=True, slots=True)
+class VisitRecord:
+    """A visit and its documents; None: there is none. `faults`: why a document can't be read, by its name.
+
+    `doubt`: why the whole run got no further, where that is known. `went_on`: whether the visit went on after its last
+    trial.
+    """
+
+    visit: Visit
+    configure: documents.Configure | None
+    settle: documents.Evidence | None
+    prepare: documents.Prepare | None
+    clear: documents.Evidence | None
+    canaries: dict[Moment, documents.CanaryDocument]
+    faults: dict[str, str] = field(default_factory=dict)
+    doubt: str | None = None
+    went_on: bool = False
+
+    @property
+    def reached(self) -> bool:
+        """Whether the run came as far as this visit."""
+        return bool(self.faults) or any((self.configure, self.settle, self.prepare, self.clear, self.canaries))
+
+    @property
+    def blocked(self) -> str | None:
+        """Why the visit's trials could not begin, as a sentence; None where nothing kept them."""
+        for name, document in self._before_trials():
+            if name in self.faults:
+                return self.faults[name]
+            if document is not None and document.error is not None:
+                return f"{self.visit.dataplane}: {name.removesuffix('.json')} failed: {document.error}"
+        return None
+
+    @property
+    def error(self) -> str | None:
+        """Why the visit failed, as a sentence; None if it did not."""
+        if not self.reached:
+            return self.doubt or "the run ended before this visit"
+        if self.blocked is not None:
+            return self.blocked
+        if self.clear is not None and self.clear.error is not None:
+            return f"{self.visit.dataplane}: clear failed: {self.clear.error}"
+        return next(iter(self.faults.values()), None)
+
+    @property
+    def proof(self) -> Proof:
+        """What the evidence of both moments together says; one moment alone proves nothing."""
+        before = _weigh(self.settle, self.visit, "before")
+        after = _weigh(self.clear, self.visit, "after")
+        observed = before.observed if before.observed == after.observed else None
+        for state in ("disproven", "unproven"):
+            for moment, found in (("before the first trial", before), ("after the last trial", after)):
+                if found.state == state:
+                    return Proof(state=found.state, observed=observed, reason=f"{moment}: {found.reason}")
+        return Proof(state="proven", observed=observed, reason=None)
+
+    def baseline_ratio(self, foreign_cpu_ratio: float | None) -> dict[str, float]:
+        """How busy each node that was looked at while idle would have been in a trial's window with nothing sent.
+
+        Where others share the machine, their part is that of the trial's window and not that of the idle one; else a
+        trial on a loaded machine would seem to cost nothing.
+
+        Args:
+            foreign_cpu_ratio: what others used in the trial's window; None: not known, or nobody shares the node.
+        """
+        canary = self.canaries.get("before")
+        if canary is None:
+            return {}
+        shift = 0.0
+        if foreign_cpu_ratio is not None and canary.idle_foreign_cpu_ratio is not None:
+            shift = foreign_cpu_ratio - canary.idle_foreign_cpu_ratio
+        ratios = {node: monitor.busy_ratio(r[0], r[-1]) for node, r in canary.idle.items() if r}
+        return {node: ratio + shift for node, ratio in ratios.items() if ratio is not None}
+
+    @property
+    def idle_doubts(self) -> frozenset[str]:
+        """The flags of the window in which the nodes were looked at while idle: what is subtracted is in doubt too."""
+        canary = self.canaries.get("before")
+        windows = canary.idle.values() if canary is not None else ()
+        return frozenset(flag for r in windows if r for flag in monitor.window_flags(r[0], r[-1]))
+
+    def _before_trials(
+        self,
+    ) -> tuple[tuple[str, documents.Configure | documents.Evidence | documents.Prepare | None], ...]:
+        return (documents.CONFIGURE, self.configure), (documents.SETTLE, self.settle), (documents.PREPARE, self.prepare)
+
+
+def _weigh(evidence: documents.Evidence | None, visit: Visit, moment: Moment) -> Proof:
+    if evidence is None:
+        return Proof(state="unproven", observed=None, reason=f"{visit.dataplane} was not looked at")
+    signs = [sign for sign in evidence.signs if sign.moment == moment]
+    found = evaluate.evaluate(signs, visit.dataplane, evidence.nodes)
+    if found.state == "proven" or evidence.error is None:
+        return found
+    return found.model_copy(update={"reason": evidence.error})
+
+
+def read_visit(directory: Path, visit: Visit, doubt: str | None, late: documents.Evidence | None = None) -> VisitRecord:
+    """Read what there is of a visit.
+
+    Args:
+        directory: the visit's.
+        visit: as planned.
+        doubt: why the run got no further, where that is known.
+        late: evidence after the last trial that was only seen when everything was put back.
+    """
+    faults: dict[str, str] = {}
+
+    def document(name: str, kind: type[D]) -> D | None:
+        try:
+            found = documents.read_document(directory / name, kind)
+            _hold_to(visit, name, found)
+        except FileNotFoundError:
+            return None
+        except Problem as problem:
+            faults[name] = str(problem)
+            return None
+        return found
+
+    canaries: dict[Moment, documents.CanaryDocument] = {}
+    moments: tuple[Moment, ...] = ("before", "after")
+    for moment in moments:
+        found = document(f"{documents.canary_directory(moment)}/{documents.CANARY}", documents.CanaryDocument)
+        if found is not None:
+            canaries[moment] = found
+    clear = document(documents.CLEAR, documents.Evidence)
+    went_on = clear is not None
+    if clear is None and documents.CLEAR not in faults and late is not None and late.visit == visit.visit:
+        clear = late
+    return VisitRecord(
+        visit=visit,
+        configure=document(documents.CONFIGURE, documents.Configure),
+        settle=document(documents.SETTLE, documents.Evidence),
+        prepare=document(documents.PREPARE, documents.Prepare),
+        clear=clear,
+        canaries=canaries,
+        faults=faults,
+        doubt=doubt,
+        went_on=went_on,
+    )
+
+
+def _hold_to(visit: Visit, name: str, document: StrictModel) -> None:
+    """Raise Problem where a document is of another visit, or of another moment of it."""
+    of_visit = getattr(document, "visit", visit.visit)
+    if of_visit != visit.visit:
+        raise Problem(f"{name} is of visit {of_visit}, not of visit {visit.visit}")
+    if isinstance(document, documents.CanaryDocument) and not name.startswith(
+        f"{documents.canary_directory(document.moment)}/"
+    ):
+        raise Problem(f"{name} is of the canary {document.moment} the trials")
+
+
+def visit_row(record: VisitRecord) -> dict[str, object]:
+    """The row of `visits`, but for run_id."""
+    configure, settle, found = record.configure, record.settle, record.proof
+    evidence = [s for e in (settle, record.clear) if e is not None for s in e.signs]
+    return {
+        "visit": record.visit.visit,
+        "round": record.visit.round,
+        "dataplane_requested": record.visit.dataplane,
+        "dataplane_observed": found.observed,
+        "proof": found.state,
+        "proof_reason": found.reason,
+        "evidence": [sign.model_dump() for sign in evidence],
+        "changes": [change.command for change in configure.changes] if configure is not None else None,
+        "started_at": configure.started_at if configure is not None else None,
+        "switch_s": configure.switch_s if configure is not None else None,
+        "settle_s": _settle_s(configure, settle),
+        **_cost(settle),
+        "idle_nodes": _idle_nodes(record),
+        "canary_before_bps": _canary_bps(record, "before"),
+        "canary_after_bps": _canary_bps(record, "after"),
+        "error": record.error,
+    }
+
+
+def _settle_s(configure: documents.Configure | None, settle: documents.Evidence | None) -> float | None:
+    """From the last change until the proof, and not from the first look: a step's start is part of what it takes."""
+    if settle is None or settle.proven_at is None or configure is None or configure.switch_s is None:
+        return settle.settle_s if settle is not None else None
+    since_last_change_s = (settle.proven_at - configure.started_at).total_seconds() - configure.switch_s
+    # Below what the step itself measured, the clock was set back between the two steps.
+    return since_last_change_s if since_last_change_s >= (settle.settle_s or 0.0) else settle.settle_s
+
+
+def _cost(settle: documents.Evidence | None) -> dict[str, object]:
+    """The columns of what the switch cost; older documents know of the dropped connections alone."""
+    cost = settle.cost if settle is not None else None
+    if cost is None:
+        return {"connections_dropped": settle.connections_dropped if settle is not None else None}
+    return {
+        "connections_held": cost.connections,
+        "connections_dropped": cost.dropped,
+        "tcp_longest_gap_s": cost.tcp_longest_gap_s,
+        "udp_longest_gap_s": cost.udp_longest_gap_s,
+        "udp_probe_sent_packets": cost.udp_sent_packets,
+        "udp_probe_lost_packets": cost.udp_lost_packets,
+    }
+
+
+def _idle_nodes(record: VisitRecord) -> list[dict[str, object]] | None:
+    canary = record.canaries.get("before")
+    if canary is None or not canary.idle:
+        return None
+    placements = record.prepare.placements if record.prepare is not None else ()
+    sides = {m.node: m.side for p in placements if p.topology == CONTROL for m in p.monitors}
+    return [_idle_node(node, readings, sides.get(node)) for node, readings in canary.idle.items() if readings]
+
+
+def _idle_node(node: str, readings: tuple[Counters, ...], side: str | None) -> dict[str, object]:
+    return {**monitor.usage(readings[0], readings[-1], side, None), "node": node}
+
+
+def _canary_bps(record: VisitRecord, moment: Moment) -> float | None:
+    canary = record.canaries.get(moment)
+    if canary is None or canary.attempt is None:
+        return None
+    found = results.read_canary(canary.attempt)
+    return found.received_bps if isinstance(found, Report) else None

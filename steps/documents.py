@@ -1,0 +1,277 @@
+"""The raw documents of a run: where each lies below `raw/RUN/`, what it holds, and how it is written and read.
+
+    run.json  preflight.json  snapshot.json  restore.json
+    visit-01/configure.json  settle.json  retreat.json  prepare.json  clear.json
+    visit-01/canary-before/canary.json.gz    visit-01/canary-after/canary.json.gz
+    visit-01/TOPOLOGY/0001.json.gz           one for each trial
+
+Every table can be rebuilt from these.
+"""
+
+import errno
+import gzip
+import zlib
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from analysis.errors import Problem
+from analysis.store import atomic
+from steps.catalogue.options import Settings
+from steps.clock import ClockMark
+from steps.counters import Counters
+from steps.domain import Change, Count, Finding, Moment, Placement, Proof, Seconds, Sign, SwitchCost, Trial, Visit
+from steps.strict_model import StrictModel
+from steps.tools import bounds
+
+RUN: Final = "run.json"
+PREFLIGHT: Final = "preflight.json"
+SNAPSHOT: Final = "snapshot.json"
+RESTORE: Final = "restore.json"
+CONFIGURE: Final = "configure.json"
+SETTLE: Final = "settle.json"
+RETREAT: Final = "retreat.json"
+PREPARE: Final = "prepare.json"
+CLEAR: Final = "clear.json"
+CANARY: Final = "canary.json.gz"
+
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""The most that a document may have, unpacked: a hundred times what a visit of a large cluster takes."""
+
+_READING_BYTES: Final = 262_144
+"""More than the counters of two nodes of 256 cores take, each second."""
+
+_CHUNK_BYTES: Final = 1024 * 1024
+
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+ATTEMPTS: Final = 3
+"""How often a trial is measured at most: once, and twice more where others disturbed it."""
+
+D = TypeVar("D", bound=StrictModel)
+
+
+def visit_directory(visit: int) -> str:
+    """The directory of a visit."""
+    return f"visit-{visit:02d}"
+
+
+def canary_directory(moment: Moment) -> str:
+    """The directory of a canary within its visit's."""
+    return f"canary-{moment}"
+
+
+def trial_name(trial: int) -> str:
+    """The name of a trial's document within its topology's directory."""
+    return f"{trial:04d}.json.gz"
+
+
+class ShownArm(StrictModel):
+    """An arm as a reader sees it: name with its label, title, colour as #RRGGBB; whether it is eBPF, if recorded."""
+
+    name: str
+    title: str
+    colour: str
+    bpf: bool | None = None
+
+
+Trigger = Literal["submitted", "nightly", "local"]
+"""Who asked for a run: a person on a cluster, the CronWorkflow, or a person on this machine."""
+
+
+class RunDocument(StrictModel):
+    """run.json: what was asked for."""
+
+    run_id: str
+    workflow_uid: str
+    trigger: Trigger
+    started_at: datetime
+    started_mark: ClockMark | None = None
+    settings: Settings
+    dataplanes: tuple[ShownArm, ...]
+
+
+class Preflight(StrictModel):
+    """preflight.json: what this cluster can do of it. `visits`: those that will run, without what is left out."""
+
+    findings: tuple[Finding, ...]
+    provenance: dict[str, object]
+    visits: tuple[Visit, ...]
+
+
+class Snapshot(StrictModel):
+    """snapshot.json: the cluster as it was before the first change."""
+
+    taken_at: datetime
+    snapshot: dict[str, object]
+
+
+class Configure(StrictModel):
+    """configure.json: the switch; retreat.json: the way back from one that was not proven.
+
+    `error`: why it failed, as a sentence; None if it did not.
+    """
+
+    visit: int
+    started_at: datetime
+    changes: tuple[Change, ...] = ()
+    switch_s: Seconds | None = None
+    error: str | None = None
+
+
+class Evidence(StrictModel):
+    """settle.json and clear.json: the signs of one moment, on the nodes that must be proven.
+
+    `settle_s`: from the first look until the proof, which came at `proven_at`. `cost`: of the switch; None if nobody
+    was connected across it. `connections_dropped`: as older documents have it. `error`: why the step failed; None if it
+    did not. `final`: looking again could not have helped.
+    """
+
+    visit: int
+    nodes: tuple[str, ...]
+    signs: tuple[Sign, ...] = ()
+    proof: Proof | None = None
+    settle_s: Seconds | None = None
+    proven_at: datetime | None = None
+    cost: SwitchCost | None = None
+    connections_dropped: Count | None = None
+    error: str | None = None
+    final: bool = False
+
+
+class Prepare(StrictModel):
+    """prepare.json: where the trials find their servers."""
+
+    visit: int
+    placements: tuple[Placement, ...] = ()
+    error: str | None = None
+
+
+class Restore(StrictModel):
+    """restore.json: what putting everything back took.
+
+    `evidence`: seen before that, of a visit that a Stop cut short, so that what it had measured need not be lost.
+    `left`: what could not be put back, as sentences.
+    """
+
+    finished_at: datetime
+    evidence: Evidence | None = None
+    changes: tuple[Change, ...] = ()
+    left: tuple[str, ...] = ()
+    error: str | None = None
+
+
+Ratio = Annotated[float, Field(ge=0, le=1_000)]
+"""A part of a whole; a little above 1 where its clocks disagree."""
+
+
+class Attempt(StrictModel):
+    """One run of a trial's program. `error`: why the program was of no use; its own complaints are in the output.
+
+    `readings`: of each monitor, one before, one after and some between, in the order taken; `nat` likewise before and
+    after. `window_offset_s`: seconds of warm-up after the first reading, left out of the CPU figures.
+    """
+
+    started_at: datetime
+    argv: tuple[str, ...]
+    stdout: str = ""
+    stderr: str = ""
+    exit_code: int | None = None
+    wall_s: Seconds | None = None
+    window_offset_s: Seconds = 0.0
+    readings: dict[str, tuple[Counters, ...]] = Field(default_factory=dict)
+    nat: tuple[Counters, ...] = ()
+    foreign_cpu_ratio: Ratio | None = None
+    error: str | None = None
+
+
+class TrialDocument(StrictModel):
+    """One measured trial. The last attempt counts; the earlier ones were disturbed and are kept."""
+
+    version: Literal[1] = 1
+    trial: Trial
+    placement: Placement
+    mtu_bytes: Count | None
+    services: Count
+    attempts: tuple[Attempt, ...]
+    flags: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class CanaryDocument(StrictModel):
+    """One canary; before the first trial also what the nodes do with nothing sent, two readings each."""
+
+    version: Literal[1] = 1
+    moment: Moment
+    attempt: Attempt | None = None
+    idle: dict[str, tuple[Counters, ...]] = Field(default_factory=dict)
+    idle_foreign_cpu_ratio: Ratio | None = None
+    flags: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def write_document(path: Path, document: StrictModel) -> None:
+    """Write a document whole or not at all; compressed where the name ends in .gz.
+
+    Raises:
+        Problem: it can't be written.
+    """
+    data = document.model_dump_json().encode()
+    if path.suffix == ".gz":
+        data = gzip.compress(data, compresslevel=3, mtime=0)
+    try:
+        atomic.write(path, data)
+    except OSError as error:
+        remedy = "free some room" if error.errno in _FULL else "choose another place"
+        raise Problem(f"{path} can't be written: {error.strerror or error}; {remedy}") from None
+
+
+def most_bytes(trial: Trial, omit_s: int) -> int:
+    """The most that a trial's document may have, unpacked: its programs' outputs and the counters read beside them."""
+    seconds = trial.duration_s + omit_s
+    each = bounds.output_bytes(seconds, trial.streams, 0.5) + round(seconds / 0.5 + 1) * _READING_BYTES
+    return MOST_BYTES + ATTEMPTS * each
+
+
+def read_document(path: Path, kind: type[D], most: int = MOST_BYTES) -> D:
+    """Read a document.
+
+    Args:
+        path: of the document.
+        kind: what it holds.
+        most: bytes that it may have, unpacked.
+
+    Raises:
+        FileNotFoundError: there is none.
+        Problem: it is cut short, damaged, too large, or of another form.
+    """
+    try:
+        return kind.model_validate_json(_unpacked(path, most))
+    except FileNotFoundError:
+        raise
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise Problem(f"{path.name} is cut short or damaged") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Problem(f"{path.name} is damaged: {where + ': ' if where else ''}{first['msg']}") from None
+    except (RecursionError, UnicodeError) as error:
+        fault = "nested too deeply" if isinstance(error, RecursionError) else "not UTF-8 text"
+        raise Problem(f"{path.name} is damaged: it is {fault}") from None
+    except MemoryError:
+        raise Problem(f"{path.name} is too large for this machine's memory") from None
+    except OSError as error:
+        raise Problem(f"{path.name} can't be read: {error.strerror or error}") from None
+
+
+def _unpacked(path: Path, most: int) -> bytes:
+    """A file's bytes, unpacked where its name ends in .gz: never more than the most, whatever a few bytes unpack to."""
+    data = bytearray()
+    with path.open("rb") as packed, gzip.open(packed) if path.suffix == ".gz" else packed as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            data += chunk
+            if len(data) > most:
+                raise Problem(f"{path.name} is damaged: it has more than the {most / 1e6:.0f} MB that it may have")
+    return bytes(data)

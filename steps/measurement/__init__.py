@@ -1,0 +1,1 @@
+"""One visit's trials: the programs that measure, and what the machine does meanwhile."""

@@ -1,0 +1,116 @@
+"""The counters of `steps.measurement.monitor` over HTTP: server and reader.
+
+Apart from it, as these modules are slow to import.
+
+`python -m steps.measurement.monitor_http serve PORT` answers with this node's counters as JSON.
+"""
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from http.client import HTTPException, HTTPResponse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from pydantic import ValidationError
+
+from analysis.errors import Problem
+from steps.counters import Counters
+from steps.measurement import monitor
+
+_TIMEOUT_S: Final = 5
+_CHUNK_BYTES: Final = 65_536
+_MOST_BYTES: Final = 4 * 1024 * 1024
+"""Of an answer; the counters of a node of 1,000 cores and as many interfaces take a tenth of it."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = 30
+
+    def do_GET(self) -> None:
+        body = monitor.local(socket.gethostname()).model_dump_json().encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        """Says nothing: a line for each reading would fill the pod's log."""
+
+
+class _Server(ThreadingHTTPServer):
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
+def serve(port: int, ready: Callable[[int], None] | None = None) -> None:
+    """Answer every GET with this node's counters until killed.
+
+    Args:
+        port: 0 for any that is free.
+        ready: called with the port once it listens.
+
+    Raises:
+        OSError: the port can't be had.
+    """
+    with _Server(("", port), _Handler) as server:
+        if ready is not None:
+            ready(server.server_port)
+        server.serve_forever()
+
+
+def fetch(url: str) -> Counters:
+    """The counters that a monitor serves.
+
+    Raises:
+        Problem: it does not answer in time, or not with counters.
+    """
+    deadline = time.monotonic() + _TIMEOUT_S
+    try:
+        with urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - the caller lets http and https through only
+            return Counters.model_validate_json(_body(response, url, deadline))
+    except (ValidationError, RecursionError, UnicodeError):
+        raise Problem(f"the monitor at {url} answers with something else than counters") from None
+    except (URLError, HTTPException, OSError) as error:
+        reason = error.reason if isinstance(error, URLError) else error
+        raise Problem(f"the monitor at {url} does not answer: {reason}") from None
+
+
+def _body(response: HTTPResponse, url: str, deadline: float) -> bytes:
+    """An answer's body; the socket's timeout holds for each read alone, so a slow one needs a deadline as well."""
+    data = bytearray()
+    while chunk := response.read1(_CHUNK_BYTES):
+        data += chunk
+        if len(data) > _MOST_BYTES:
+            raise Problem(f"the monitor at {url} answers with more than the {_MOST_BYTES / 1e6:.0f} MB of any counters")
+        if time.monotonic() > deadline:
+            raise Problem(f"the monitor at {url} does not answer: timed out")
+    return bytes(data)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line: serve this node's counters until killed."""
+    if len(arguments) != 2 or arguments[0] != "serve" or not arguments[1].isdigit():  # noqa: PLR2004
+        sys.stderr.write("usage: python -m steps.measurement.monitor_http serve PORT\n")
+        return 2
+    try:
+        serve(int(arguments[1]))
+    except (OSError, OverflowError) as error:
+        sys.stderr.write(f"monitor: port {arguments[1]} is unavailable: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

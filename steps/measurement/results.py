@@ -1,0 +1,54 @@
+"""A trial's raw attempt to its figures, or to the sentence that says why it has none. Pure."""
+
+from steps.documents import Attempt
+from steps.domain import Trial
+from steps.tools import iperf3
+from steps.tools.failure import Failure
+from steps.tools.iperf3 import Report
+from steps.tools.tool import Output, Result, Task
+
+
+def read_results(trial: Trial, attempt: Attempt) -> Result | Failure:
+    """The figures of an attempt at a trial."""
+    if attempt.error is not None:
+        return Failure(attempt.error)
+    return trial.program.read(task(trial, round(attempt.window_offset_s)), attempt.argv, _output(attempt))
+
+
+def task(trial: Trial, omit_s: int) -> Task:
+    """What a trial asks of its tool, after so many seconds of warm-up."""
+    return Task(
+        transport=trial.transport,
+        direction=trial.direction,
+        streams=trial.streams,
+        duration_s=trial.duration_s,
+        omit_s=omit_s,
+        offered_bps=trial.offered_bps,
+    )
+
+
+def read_canary(attempt: Attempt) -> Report | Failure:
+    """The figures of an attempt at a canary.
+
+    An older one was asked for a number of bytes, of which a newer iperf3 makes no rate; see `iperf3.CANARY_S`.
+    """
+    if attempt.error is not None:
+        return Failure(attempt.error)
+    output = _output(attempt)
+    return iperf3.read_report(output.stdout, output.stderr, output.exit_code, iperf3.asked_for_canary(attempt.argv))
+
+
+def _output(attempt: Attempt) -> Output:
+    stdout, stderr = (text.encode(errors="backslashreplace") for text in (attempt.stdout, attempt.stderr))
+    return Output(stdout, stderr, attempt.exit_code)
+
+
+def payload_bps(result: Result) -> float | None:
+    """Bits per second of payload that arrived; None of a tool that moves none."""
+    found = result.columns.get("received_bps")
+    return found if isinstance(found, float) else None
+
+
+def result_sentence(result: Result | Failure) -> str:
+    """The telling figure in a few words, such as `5.21 Gbit/s`."""
+    return f"failed: {result.reason}" if isinstance(result, Failure) else result.sentence

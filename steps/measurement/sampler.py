@@ -1,0 +1,84 @@
+"""Read the monitors of a trial before it, in intervals during it, and after it."""
+
+import threading
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Final, Self
+
+from analysis.errors import Problem
+from steps.counters import Counters
+from steps.domain import Monitor
+from steps.measurement import monitor
+
+_JOIN_S: Final = 15
+"""Longer than the slowest monitor may take to be given up."""
+
+
+def read(source: str, node: str) -> Counters:
+    """The counters of a node now.
+
+    Args:
+        source: `local`; `netns:NAME`, the interfaces in a named network namespace; or the http:// address of a monitor.
+        node: the name that the counters get.
+
+    Raises:
+        Problem: the source can't be read.
+    """
+    if source == "local":
+        return monitor.local(node)
+    if source.startswith("netns:"):
+        return monitor.namespace(source.removeprefix("netns:"), node)
+    if source.startswith(("http://", "https://")):
+        from steps.measurement import monitor_http  # noqa: PLC0415 - slow to import, and not every client asks over HTTP
+
+        return monitor_http.fetch(source).model_copy(update={"node": node})
+    raise Problem(f"monitor source {source!r} of {node} is unknown: it must be local, netns:NAME or http://...")
+
+
+class Sampler:
+    """Reads all monitors on entering, each `interval_s` in a thread, and on leaving.
+
+    A monitor that fails once is given up: `lost` says why, and it has no readings.
+    """
+
+    def __init__(self, monitors: Iterable[Monitor], interval_s: float) -> None:
+        self._monitors = {m.node: m for m in monitors}
+        self._interval_s = interval_s
+        self._readings: dict[str, list[Counters]] = {node: [] for node in self._monitors}
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="sampler", daemon=True)
+        self.lost: dict[str, str] = {}
+
+    @property
+    def readings(self) -> dict[str, tuple[Counters, ...]]:
+        """The readings of each monitor that answered every time, in the order taken."""
+        return {node: tuple(found) for node, found in self._readings.items() if node not in self.lost}
+
+    def __enter__(self) -> Self:
+        self._read()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._thread.join(_JOIN_S)
+        self._read()
+
+    def _follow(self) -> None:
+        began = time.monotonic()
+        count = 1
+        # Reckoned from the start, so that the time a reading takes does not add up.
+        while not self._done.wait(max(0.0, began + count * self._interval_s - time.monotonic())):
+            self._read()
+            count += 1
+
+    def _read(self) -> None:
+        for node, source in self._monitors.items():
+            if node not in self.lost:
+                try:
+                    self._readings[node].append(read(source.source, node))
+                except Problem as problem:
+                    self.lost[node] = str(problem)

@@ -1,0 +1,201 @@
+"""Run one program at a time, bounded in time, and end it when this process is told to stop."""
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Final, Self
+
+_GRACE_S: Final = 1.0
+_POLL_S: Final = 0.05
+"""How often is looked whether a program has ended whose outputs are still open."""
+
+_REST_S: Final = 0.5
+"""How long is read at most what a program left behind, if others go on printing to the same outputs."""
+
+_CHUNK_BYTES: Final = 65_536
+_KEPT_BYTES: Final = 65_536
+"""Of output that went beyond its bound, as evidence of what it was."""
+
+OUTPUT_BYTES: Final = 16 * 1024 * 1024
+"""The most that a program may print by default, on each of its outputs."""
+
+_ADMINISTRATORS: Final = ("/usr/sbin", "/sbin")
+"""Where Debian keeps nft, tc and their like, and where an ordinary user's PATH does not look."""
+
+
+def search_everywhere() -> None:
+    """Append the administrator's folders to PATH, for this process and all that it starts. Twice is once."""
+    known = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join([*known, *(folder for folder in _ADMINISTRATORS if folder not in known)])
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramResult:
+    """What a program left. `error`: why it was of no use, as a sentence; None if it ended by itself."""
+
+    stdout: bytes
+    stderr: bytes
+    exit_code: int | None
+    error: str | None = None
+
+
+class Programs:
+    """Runs programs until `stopped` is set, which SIGTERM and SIGINT do inside `stoppable`."""
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @contextlib.contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """Take SIGTERM and SIGINT as a wish to stop: the running program is ended, and what it printed is kept."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the running program, and start no other."""
+        self.stopped.set()
+        if self._process is not None:
+            _send(self._process, signal.SIGTERM)
+
+    def run(self, argv: Sequence[str], timeout_s: float, most_bytes: int = OUTPUT_BYTES) -> ProgramResult:
+        """Run a program in a process group of its own and wait for it.
+
+        Args:
+            argv: the program and its arguments.
+            timeout_s: after this it is told to end, and a second later it is killed.
+            most_bytes: what it may print on each of its outputs; at more than that it is killed.
+        """
+        if self.stopped.is_set():
+            return ProgramResult(b"", b"", None, "stopped before it began")
+        try:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            )
+        except FileNotFoundError:
+            return ProgramResult(b"", b"", None, f"{argv[0]} is missing: install it")
+        except OSError as error:
+            return ProgramResult(b"", b"", None, f"{argv[0]} can't be started: {error.strerror or error}")
+        with process:
+            self._process = process
+            try:
+                if self.stopped.is_set():
+                    _send(process, signal.SIGTERM)
+                return self._wait(process, argv, timeout_s, most_bytes)
+            finally:
+                self._process = None
+                _send(process, signal.SIGKILL)
+
+    def _wait(
+        self, process: subprocess.Popen[bytes], argv: Sequence[str], timeout_s: float, most_bytes: int
+    ) -> ProgramResult:
+        error = None
+        with _Output(process, most_bytes) as output:
+            if not output.follow(timeout_s) and not output.overflowed:
+                error = f"{_name(argv)} did not end within {timeout_s:g} s and was killed"
+                for number in (signal.SIGTERM, signal.SIGKILL):
+                    _send(process, number)
+                    if output.follow(_GRACE_S) or output.overflowed:
+                        break
+        if output.overflowed:
+            error = f"{_name(argv)} printed more than {most_bytes / 1e6:.3g} MB and was killed"
+            _send(process, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE_S)
+        if self.stopped.is_set():
+            error = "stopped before it ended"
+        return ProgramResult(output.stdout, output.stderr, process.returncode, error)
+
+
+class _Output:
+    """What a program prints, read as it comes so that no more than a bound of it is ever held."""
+
+    def __init__(self, process: subprocess.Popen[bytes], most_bytes: int) -> None:
+        self._process = process
+        self._most_bytes = most_bytes
+        self._parts: dict[int, bytearray] = {}
+        self._selector = selectors.DefaultSelector()
+        self.overflowed = False
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None
+            self._parts[pipe.fileno()] = bytearray()
+            self._selector.register(pipe, selectors.EVENT_READ)
+        self._numbers = tuple(self._parts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._selector.close()
+
+    @property
+    def stdout(self) -> bytes:
+        """What it printed to its standard output; the beginning of it where that was too much."""
+        return self._text(self._numbers[0])
+
+    @property
+    def stderr(self) -> bytes:
+        """What it printed to its standard error, likewise."""
+        return self._text(self._numbers[1])
+
+    def _text(self, number: int) -> bytes:
+        found = self._parts[number]
+        return bytes(found[:_KEPT_BYTES] if self.overflowed and len(found) > self._most_bytes else found)
+
+    def follow(self, seconds: float) -> bool:
+        """Read until the program has ended and what it had printed is read; False where time or the bound came first.
+
+        Its outputs need not be closed by then: a child that it left running may hold them, or print on for ever.
+        """
+        deadline, has_ended = time.monotonic() + seconds, False
+        while (left := deadline - time.monotonic()) > 0:
+            # Looked at before reading, so that nothing is missed that it printed.
+            if not has_ended and self._process.poll() is not None:
+                has_ended, deadline = True, time.monotonic() + _REST_S
+            ready = self._selector.select(0 if has_ended else min(left, _POLL_S)) if self._selector.get_map() else []
+            for key, _ in ready:
+                self._read(key)
+            if self.overflowed:
+                return False
+            if has_ended and not ready:
+                return True
+            if not self._selector.get_map() and not has_ended:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(left)
+        return has_ended
+
+    def _read(self, key: selectors.SelectorKey) -> None:
+        chunk = os.read(key.fd, _CHUNK_BYTES)
+        if not chunk:
+            self._selector.unregister(key.fileobj)
+        self._parts[key.fd] += chunk
+        self.overflowed = self.overflowed or len(self._parts[key.fd]) > self._most_bytes
+
+
+def _name(argv: Sequence[str]) -> str:
+    """The program that a person would name: what nsenter and the like start in another place."""
+    word = next((word for word in argv if word != "nsenter" and not word.startswith("-")), argv[0])
+    return os.path.basename(word)  # noqa: PTH119 - a word of a command, not a file
+
+
+def _send(process: subprocess.Popen[bytes], number: int) -> None:
+    # The group outlives its leader where that left children behind, and its number is not reused while they are there.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

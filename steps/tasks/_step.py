@@ -1,0 +1,112 @@
+"""What every task of the DAG shares: a failure ends as one sentence, in the log and as the node's message."""
+
+import functools
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from hera.workflows import NoneArchiveStrategy, S3Artifact
+
+from analysis.console.notices import print_notice
+from analysis.console.sanitizing import strip_controls
+from analysis.errors import BadInput, Problem
+from analysis.store.storage_errors import resource_error
+from steps.catalogue.option_fields import shown_option
+from steps.catalogue.options import Settings
+from steps.domain import Visit
+from steps.settings.schedule import make_schedule
+from steps.settings.settings import load_settings
+
+RUN = "{{workflow.name}}-{{workflow.uid}}"
+"""The run's id. A name alone may come again: a CronWorkflow's is made from the time, alike in two clusters."""
+
+RUN_FOLDER = f"raw/{RUN}"
+"""Where a run's raw documents lie in the artifact repository; on one machine that is below the results' root."""
+
+VISIT_FOLDER = RUN_FOLDER + "/visit-{{inputs.parameters.visit}}"
+
+_DIGITS = 9
+"""Of a visit's number at most; it comes with leading zeros, so that names sort."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def run_id(workflow_name: str, workflow_uid: str) -> str:
+    """The id of a workflow's run, as RUN has it once its tags are replaced."""
+    return f"{workflow_name}-{workflow_uid}"
+
+
+def document(key: str) -> S3Artifact:
+    """The output artifact that holds a task's raw document. Argo keeps it when the task fails, too."""
+    return S3Artifact(name="document", key=key, archive=NoneArchiveStrategy(), output=True)
+
+
+def planned_visit(settings: str, visit: str) -> tuple[Settings, Visit]:
+    """The settings, and the visit of that number: the plan is pure, so each task makes it again.
+
+    Raises:
+        BadInput: the settings are no valid ones, or the plan has no such visit.
+    """
+    chosen = load_settings(settings)
+    visits = make_schedule(chosen)
+    number = int(visit) if visit.isascii() and visit.isdigit() and len(visit) <= _DIGITS else 0
+    if not 1 <= number <= len(visits):
+        raise BadInput(
+            f"visit {shown_option(visit)} is none of this run's: its plan has the visits 1 to {len(visits)}."
+        )
+    return chosen, visits[number - 1]
+
+
+def node_title(*parts: str) -> str:
+    """What a node of the DAG is called: `pod-to-service.ebpf.visit-3`. Argo takes 63 letters, digits, - and dots."""
+    return ".".join(re.sub(r"[^A-Za-z0-9-]+", "-", part).strip("-") for part in parts)[:63].rstrip("-.")
+
+
+def say(sentence: str) -> None:
+    """Tell whoever watches; the last line said is what a display shows of this step."""
+    print_notice(sentence)
+
+
+def progress(done: int, total: int) -> None:
+    """Argo's progress protocol: N/M in a file that the executor, or the local engine, watches."""
+    if path := os.environ.get("ARGO_PROGRESS_FILE"):
+        Path(path).write_text(f"{done}/{total}\n", encoding="ascii")
+
+
+def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a Problem end the step with one sentence, which is its message in the workflow, and its exit code."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except Problem as problem:
+            fail(str(problem))
+            raise SystemExit(problem.exit_code) from None
+        except OSError as error:  # a volume that is read-only, full, or another user's
+            where = f"{error.filename}: " if error.filename else ""
+            fail(resource_error(error) or f"{where}{error.strerror or error}.")
+            raise SystemExit(Problem.exit_code) from None
+        except (MemoryError, ImportError, RuntimeError) as error:
+            if (sentence := resource_error(error)) is None:
+                raise
+            fail(sentence)
+            raise SystemExit(Problem.exit_code) from None
+
+    return wrapper
+
+
+def fail(sentence: str) -> None:
+    """Say why this step is going to fail, and make it its message.
+
+    Kubernetes shows the termination log as the container's message, Argo as the node's.
+    """
+    say(sentence)
+    path = Path(os.environ.get("BENCHMARK_TERMINATION_LOG", "/dev/termination-log"))
+    try:
+        path.write_text(strip_controls(sentence)[:4096], encoding="utf-8")
+    except OSError:
+        say(f"(the message could not be left in {path})")

@@ -1,0 +1,145 @@
+"""The connect-latency probe: how long a TCP connect takes, which iperf3's long streams can't see.
+
+`python -m steps.tools.connect_probe serve PORT` accepts and closes; `... probe ADDRESS PORT SECONDS` opens connections
+one after another and prints a JSON object. Standard library alone, so that it starts in a few milliseconds.
+"""
+
+import contextlib
+import json
+import math
+import socket
+import struct
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, TypedDict
+
+# Closing with a reset leaves no TIME_WAIT behind, so neither ports nor conntrack entries run out.
+_RESET: Final = struct.pack("ii", 1, 0)
+_BACKLOG: Final = 4096
+_HELD: Final = 64
+_TIMEOUT_S: Final = 1.0
+_MOST_ERRORS: Final = 20
+_USAGE: Final = "usage: python -m steps.tools.connect_probe serve PORT | probe ADDRESS PORT SECONDS"
+
+
+class ProbeReport(TypedDict):
+    """What the probe prints. Times are of connect() alone, None without one that succeeded; `error` is the last one."""
+
+    connects_per_s: float | None
+    p50_s: float | None
+    p99_s: float | None
+    count: int
+    errors: int
+    error: str | None
+    duration_s: float
+
+
+def summarise(times_s: Sequence[float], errors: int, error: str | None, duration_s: float) -> ProbeReport:
+    """The probe's figures from the time of each connect.
+
+    Args:
+        times_s: of the connects that succeeded, in any order.
+        errors: how many did not.
+        error: what the last of these said.
+        duration_s: of the whole probe.
+    """
+    ordered = sorted(times_s)
+    return {
+        "connects_per_s": len(ordered) / duration_s if ordered and duration_s > 0 else None,
+        "p50_s": _quantile(ordered, 0.50),
+        "p99_s": _quantile(ordered, 0.99),
+        "count": len(ordered),
+        "errors": errors,
+        "error": error,
+        "duration_s": duration_s,
+    }
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float | None:
+    """The nearest-rank quantile: a time that was really seen."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
+
+
+def probe(address: str, port: int, seconds: float) -> ProbeReport:
+    """Connect and reset, one after another, for so many seconds; give up after some failures in a row."""
+    clock = time.perf_counter
+    times: list[float] = []
+    errors = in_a_row = 0
+    last: str | None = None
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    began = now = clock()
+    while now - began < seconds and in_a_row < _MOST_ERRORS:
+        with socket.socket(family, socket.SOCK_STREAM) as client:
+            client.settimeout(_TIMEOUT_S)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            start = clock()
+            try:
+                client.connect((address, port))
+            except OSError as error:
+                errors, in_a_row, last = errors + 1, in_a_row + 1, str(error)
+            else:
+                times.append(clock() - start)
+                in_a_row = 0
+        now = clock()
+    return summarise(times, errors, last, now - began)
+
+
+def serve(port: int, *, ready: Callable[[int], None] | None = None, address: str = "::") -> None:
+    """Accept and reset connections until killed.
+
+    Args:
+        port: 0 for any that is free.
+        ready: called with the port once it listens.
+        address: to listen on; the default takes IPv4 too.
+
+    Raises:
+        OSError: the port can't be had.
+    """
+    with _listen(address, port) as server:
+        if ready is not None:
+            ready(server.getsockname()[1])
+        # A connection closed at once would reset a client that is still inside connect(), so some are held a while.
+        held: deque[socket.socket] = deque()
+        while True:
+            # A client that has already gone, or a moment without descriptors, must not end the server.
+            with contextlib.suppress(OSError):
+                connection, _ = server.accept()
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                held.append(connection)
+            if len(held) > _HELD:
+                held.popleft().close()
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    if address == "::" and not socket.has_dualstack_ipv6():
+        address = "0.0.0.0"  # noqa: S104 - a server that only accepts and closes, in the namespace or pod it is put in
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family, backlog=_BACKLOG, dualstack_ipv6=address == "::")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line. Exit code 1 with a sentence on stderr when it can't, 2 when it is called wrongly."""
+    try:
+        match list(arguments):
+            case ["serve", port]:
+                serve(int(port))
+            case ["probe", address, port, seconds]:
+                sys.stdout.write(json.dumps(probe(address, int(port), float(seconds))) + "\n")
+            case _:
+                sys.stderr.write(_USAGE + "\n")
+                return 2
+    except ValueError as error:
+        sys.stderr.write(f"{_USAGE}: {error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"connect probe: {' '.join(arguments)}: {error.strerror or error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

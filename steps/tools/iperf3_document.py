@@ -1,0 +1,118 @@
+"""iperf3's JSON as far as it is used, with the bounds of every figure; 3.12 to 3.22. Pure."""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from steps.tools import bounds
+from steps.tools.bounds import Count, Microseconds, Milliseconds, Rate, Seconds, SignedCount
+from steps.tools.failure import Failure
+
+_Whole = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class Figures(msgspec.Struct):
+    """A stream or a sum, in an interval or at the end; iperf3 leaves out what does not apply."""
+
+    socket: int | None = None
+    start: Seconds | None = None
+    end: Seconds | None = None
+    seconds: Seconds | None = None
+    bytes: Count | None = None
+    bits_per_second: Rate | None = None
+    retransmits: SignedCount | None = None
+    rtt: Microseconds | None = None
+    mean_rtt: Microseconds | None = None
+    snd_cwnd: SignedCount | None = None
+    jitter_ms: Milliseconds | None = None
+    lost_packets: SignedCount | None = None
+    packets: SignedCount | None = None
+    omitted: bool = False
+    sender: bool | None = None
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the rate is the bytes over the seconds, where all three are given."""
+        if self.bytes is None or not self.seconds or self.bits_per_second is None:
+            return True
+        said = self.bits_per_second * self.seconds / 8
+        return abs(said - self.bytes) <= 0.01 * max(said, self.bytes)
+
+
+class Interval(msgspec.Struct):
+    """One of iperf3's reporting intervals."""
+
+    sum: Figures | None = None
+    streams: list[Figures] = []
+
+
+class Stream(msgspec.Struct):
+    """One stream at the end: TCP has sender and receiver; UDP one object, its bytes the sender's."""
+
+    sender: Figures | None = None
+    receiver: Figures | None = None
+    udp: Figures | None = None
+
+
+class End(msgspec.Struct):
+    """The end of the test. UDP's `sum` is the sender's rate; 3.12 to 3.22 have sums of both ends beside it."""
+
+    streams: list[Stream] = []
+    sum: Figures | None = None
+    sum_sent: Figures | None = None
+    sum_received: Figures | None = None
+    sender_tcp_congestion: str | None = None
+
+
+class TestStart(msgspec.Struct):
+    """What the test was. `bytes` and `blocks`: where it was to end after so many; `duration` is 0 then."""
+
+    protocol: str | None = None
+    num_streams: _Whole | None = None
+    blksize: _Whole | None = None
+    omit: _Whole | None = None
+    duration: _Whole | None = None
+    bytes: _Whole | None = None
+    blocks: _Whole | None = None
+    reverse: _Whole | None = None
+    bidir: _Whole | None = None
+    target_bitrate: _Whole | None = None
+
+
+class Start(msgspec.Struct):
+    """The beginning of the document."""
+
+    version: str | None = None
+    test_start: TestStart | None = None
+
+
+class Document(msgspec.Struct):
+    """The whole of it."""
+
+    start: Start = msgspec.field(default_factory=Start)
+    intervals: list[Interval] = []
+    end: End = msgspec.field(default_factory=End)
+    error: str | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(Document)
+
+
+def decode(stdout: bytes, end: str) -> Document | Failure:
+    """The document in a client's standard output.
+
+    Args:
+        stdout: as received.
+        end: how the program ended, for the reason.
+    """
+    text = stdout.strip()
+    first, last = text.find(b"{"), text.rfind(b"}")
+    if not text:
+        return Failure(f"iperf3 printed nothing, {end}")
+    if first < 0:
+        line = text.decode(errors="replace").splitlines()[0][:200]
+        return Failure(f"iperf3 printed no JSON but {line!r}, {end}")
+    # Some versions print a warning around the JSON.
+    found = bounds.decode(_DECODER, text[first : max(first, last) + 1], "iperf3", len(stdout))
+    return Failure(f"{found.reason}, {end}") if isinstance(found, Failure) else found

@@ -1,0 +1,44 @@
+"""What a run would do here, without doing it: its plan, and what is missing for it."""
+
+import sys
+
+from rich.table import Table
+
+from analysis.console.terminal import Terminal
+from analysis.formatting import duration
+from steps.catalogue.environments import is_lab
+from steps.cluster import connect_cluster
+from steps.cluster.lab import sandbox
+from steps.settings.schedule import expected_s, make_schedule
+from workflows.flags.run import RunFlags
+
+
+def print_plan(request: RunFlags) -> int:
+    """Print the visits in their order with their trials. Returns 0; raises BadInput."""
+    settings = request.settings()
+    visits = make_schedule(settings)
+    table = Table("visit", "round", "dataplane", "trials in their order", box=None, pad_edge=False)
+    for visit in visits:
+        trials = ", ".join(f"{t.topology} {t.variant.name} {t.direction}" for t in visit.trials)
+        table.add_row(str(visit.visit), str(visit.round), visit.dataplane, trials)
+    console = Terminal()
+    console.print(table)
+    console.print(f"About {duration(expected_s(settings))}, with seed {settings.seed}.")
+    return 0
+
+
+def print_findings(request: RunFlags) -> int:
+    """Print every reason against a run here, each with what would mend it. Returns 0 if it can run, else 2."""
+    settings = request.settings()
+    if is_lab(settings.environment) and not sandbox.is_inside():
+        return sandbox.run_in_sandbox(
+            [sys.executable, "-m", "workflows", "preflight", *request.argv(settings)], hold_interrupts=True
+        )
+    findings = connect_cluster(settings.environment, at_prompt=True).preflight(settings)
+    console = Terminal()
+    for finding in findings:
+        console.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True)
+    stopped = any(finding.severity == "stop" for finding in findings)
+    if not stopped:
+        console.print("A run can go on here.")
+    return 2 if stopped else 0

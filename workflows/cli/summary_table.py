@@ -1,0 +1,136 @@
+"""The end of a run in the terminal: a table of answers, not of trials."""
+
+from rich.table import Table
+
+from analysis import flags, formatting
+from analysis.console.commands import report_command
+from analysis.console.terminal import Terminal, Text
+from analysis.stats.comparison import Comparison
+from analysis.stats.metrics import BY_NAME, COMPARED, LEADING
+from analysis.store.left_out import sentences
+from analysis.store.store import Store
+from analysis.summary import change_groups, stored
+from analysis.summary.summary import Summary
+
+BESIDE = tuple(metric for metric in COMPARED if metric.beside)
+"""The metrics that stand beside those that lead, which are first. The report has them all."""
+
+ANSWER_WIDTH = 16
+"""Of a difference with its interval, such as `+72 % [65, 80]`."""
+
+EXIT_CODES = {"measured": 0, "measured-with-failures": 1, "nothing-measured": 1}
+
+
+def print_result(results: str, run_id: str, console: Terminal, why: str = "") -> int:
+    """Print what a run says and where its report is; the exit code of what came of it.
+
+    Args:
+        results: the store.
+        run_id: the run.
+        console: where to print.
+        why: the first failure of a step, with the step's name, which is told where there is no report.
+    """
+    store = Store(results)
+    stock = store.inventory(run_id=run_id)
+    said = stored.find_summary_in(stock, run_id)
+    for sentence in sentences(stock.left_out):
+        console.print(sentence, style="yellow", soft_wrap=True)
+    if said is None and any(one.run_id == run_id for one in stock.left_out):
+        return 1
+    if said is None:
+        console.print(
+            f"Run {run_id} was ended before its rows were analysed; there is no report of it.", soft_wrap=True
+        )
+        if why:
+            console.print(f"The first step that failed is {formatting.sentences(why)}", style="red", soft_wrap=True)
+        console.print(f"To have one of what was measured, type `{report_command(results, run_id)}`.", soft_wrap=True)
+        return 1
+    print_summary(said, console)
+    console.print()
+    console.print(f"Report: {store.location(f'reports/{run_id}/report.html')}", soft_wrap=True)
+    console.print(f"Latest: {store.location('report.html')}", soft_wrap=True)
+    return 1 if said.failing else EXIT_CODES[said.outcome]
+
+
+def print_summary(said: Summary, console: Terminal) -> None:
+    """Print the headline, a row for each path and dataplane, and whatever went wrong."""
+    console.print()
+    console.print(Text(said.headline, style="bold"))
+    if said.early:
+        console.print(said.early, style="yellow", soft_wrap=True)
+    for doubt in said.doubts:
+        console.print(doubt, style="yellow", soft_wrap=True)
+    _show_answers(said, console)
+    for sentence in said.switching:
+        console.print(sentence, soft_wrap=True)
+    _show_changes(said, console)
+    for skipped in said.skipped:
+        console.print(f"Skipped: {skipped.name}: {skipped.reason}", soft_wrap=True)
+    for failure in said.failures:
+        console.print(f"Failed: {failure.sentence}", style="red", soft_wrap=True)
+    for flag in said.flags:
+        trials = "1 trial" if flag.trials == 1 else f"{flag.trials} trials"
+        console.print(f"Flagged {flag.flag}: {trials}; {flag.meaning}.", soft_wrap=True)
+    if said.disclaimer:
+        console.print()
+        console.print(said.disclaimer, style="dim", soft_wrap=True)
+
+
+def _show_answers(said: Summary, console: Terminal) -> None:
+    """A heading for each path, a row for each dataplane; narrow enough for 80 columns."""
+    leading = [c for metric in LEADING for c in said.of(metric.name)]
+    others = {(metric.name, c.path, c.dataplane): c for metric in BESIDE for c in said.of(metric.name)}
+    if not leading:
+        return
+    console.print()
+    console.print(
+        f"against {said.baseline}, {said.rounds} rounds: difference [95 % interval]; "
+        "where none was seen, (the smallest that would have been)",
+    )
+    names = max(len(c.dataplane) for c in leading)
+    figures = max(len(c.figures) for c in leading)
+    for path in dict.fromkeys(c.path for c in leading):
+        here = [c for c in leading if c.path == path]
+        metric = BY_NAME[here[-1].metric]
+        beside = [other for other in BESIDE if other.needed_column == metric.needed_column]
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(min_width=names + 2)
+        table.add_column(min_width=figures)
+        table.add_column(min_width=ANSWER_WIDTH)
+        for one in here:
+            cells = [(other.beside, others.get((other.name, path, one.dataplane))) for other in beside]
+            told = [Text.assemble(f"{label} ", _answer(c)) if c else Text() for label, c in cells]
+            table.add_row(f"  {one.dataplane}", one.figures, _answer(one), *told)
+        what = ", ".join([metric.title.partition(",")[0], *(other.title for other in beside)])
+        console.print(Text.assemble((path, "bold"), f"  {what}"))
+        console.print(table)
+    if any(c.doubts.mark for c in (*leading, *others.values())):
+        console.print(flags.LEGEND, style="dim", soft_wrap=True)
+
+
+def _show_changes(said: Summary, console: Terminal) -> None:
+    """A line for each dataplane and night since which it is worse or better; what is small or past is in the report."""
+    if said.history is None:
+        return
+    console.print()
+    told = [group for group in change_groups.group_changes(said.changes) if group.kind in change_groups.LOUD]
+    for group in told:
+        style = {"regression": "red", "standing": "red", "improvement": "green"}.get(group.kind, "")
+        console.print(Text(f"{change_groups.KINDS[group.kind]}: {group.line}", style=style), soft_wrap=True)
+    for note in said.history.notes:
+        console.print(note, soft_wrap=True)
+    nothing = "" if told else "Nothing changed from night to night. "
+    console.print(Text(nothing + said.history.sentence, style="dim"), soft_wrap=True)
+
+
+def _answer(comparison: Comparison) -> Text:
+    """The difference, or how small a one would have been seen; the reasons are in the report."""
+    mark = comparison.doubts.mark
+    if comparison.verdict == "cannot-tell":
+        return Text(f"can't tell{mark}", style="dim")
+    if comparison.gain is None:
+        seen = comparison.smallest_effect
+        return Text(
+            "none seen" + ("" if seen is None else f" ({formatting.percent(seen, sign=False)})") + mark, style="dim"
+        )
+    return Text(comparison.estimate, style="green" if comparison.gain else "red")

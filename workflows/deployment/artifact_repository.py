@@ -1,0 +1,113 @@
+"""Argo's artifact repository, where raw documents and reports go: a deployment puts the tables beside them."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from analysis.errors import Unsupported
+from steps.cluster.kube.api.permissions import CONFIGMAPS
+from workflows.deployment.user_client import Object, UserClient
+
+OWN_CONFIG_MAP: Final = "artifact-repositories"
+"""In a namespace: Argo takes the key that its annotation names, before the controller's own."""
+
+DEFAULT_KEY: Final = "workflows.argoproj.io/default-artifact-repository"
+_AMAZON: Final = "amazonaws.com"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKey:
+    """An entry of a Secret in the workflow's namespace."""
+
+    secret: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRepository:
+    """An S3 bucket as Argo was told of it. `said`: by which object. No keys: by the account that a pod runs with."""
+
+    bucket: str
+    said: str
+    endpoint: str = ""
+    insecure: bool = False
+    region: str = ""
+    access: SecretKey | None = None
+    secret: SecretKey | None = None
+
+    @property
+    def endpoint_url(self) -> str:
+        """As S3 clients take it; empty: Amazon's own."""
+        if not self.endpoint or self.endpoint.endswith((_AMAZON, _AMAZON + ".cn")):
+            return ""
+        return f"{'http' if self.insecure else 'https'}://{self.endpoint}"
+
+
+def find_repository(
+    client: UserClient, controller: Object | None, controller_namespace: str
+) -> ArtifactRepository | None:
+    """The S3 repository that a workflow in the client's namespace would get; None: none, or not on S3.
+
+    Args:
+        client: of the cluster.
+        controller: the ConfigMap of Argo's controller.
+        controller_namespace: where that is.
+
+    Raises:
+        Unfit: one is configured and makes no sense.
+    """
+    own = client.get(CONFIGMAPS, OWN_CONFIG_MAP, client.namespace)
+    if own is not None:
+        key = (own["metadata"].get("annotations") or {}).get(DEFAULT_KEY, "")
+        text = (own.get("data") or {}).get(key)
+        if text is not None:
+            said = f"ConfigMap {client.namespace}/{OWN_CONFIG_MAP}, key {key}"
+            return parse_repository(_loaded(text, said), said)
+    if controller is None:
+        return None
+    said = f"ConfigMap {controller_namespace}/{controller['metadata']['name']}"
+    return parse_repository(configuration(controller, said).get("artifactRepository"), said)
+
+
+def configuration(controller: Object, said: str) -> dict[str, Any]:
+    """What a controller's ConfigMap says: a key for each part, or all of it below the one key `config`."""
+    data = controller.get("data") or {}
+    parts = {name: _loaded(text, said) for name, text in data.items() if name != "config"}
+    whole = _loaded(data.get("config", "{}"), said)
+    return {**parts, **(whole if isinstance(whole, dict) else {})}
+
+
+def parse_repository(found: Any, said: str) -> ArtifactRepository | None:  # noqa: ANN401 - somebody's YAML
+    """The repository in what a ConfigMap says; None where it is not on S3.
+
+    Raises:
+        Unfit: it names no bucket.
+    """
+    s3 = found.get("s3") if isinstance(found, dict) else None
+    if not isinstance(s3, dict):
+        return None
+    if not s3.get("bucket"):
+        raise Unsupported(f"{said} describes an artifact repository on S3 without a bucket: give it one.")
+    return ArtifactRepository(
+        bucket=str(s3["bucket"]),
+        said=said,
+        endpoint=str(s3.get("endpoint") or ""),
+        insecure=bool(s3.get("insecure")),
+        region=str(s3.get("region") or ""),
+        access=_key(s3.get("accessKeySecret")),
+        secret=_key(s3.get("secretKeySecret")),
+    )
+
+
+def _key(found: Any) -> SecretKey | None:  # noqa: ANN401 - likewise
+    if isinstance(found, dict) and found.get("name") and found.get("key"):
+        return SecretKey(str(found["name"]), str(found["key"]))
+    return None
+
+
+def _loaded(text: str, said: str) -> Any:  # noqa: ANN401 - likewise
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise Unsupported(f"{said} is no YAML: {' '.join(str(error).split())}.") from None

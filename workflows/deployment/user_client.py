@@ -1,0 +1,139 @@
+"""A cluster's API for whoever deploys and submits: with that person's own rights, outside the steps' table of them."""
+
+import copy
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, Self
+from urllib.parse import urlencode
+
+from analysis.errors import BadInput, Problem
+from steps.cluster.kube.api import permissions, watch
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.connect import find_access
+from steps.cluster.kube.api.errors import ConflictError
+from steps.cluster.kube.api.permissions import Resource
+
+Object = dict[str, Any]
+Change = Literal["created", "changed", "unchanged"]
+
+MANAGER: Final = "dataplane-benchmark-deploy"
+"""Under this name the API server notes which fields a deployment set."""
+
+APPLY: Final = "application/apply-patch+yaml"
+PATIENCE_S: Final = 15.0
+"""A person waits at a terminal; nothing switches the network meanwhile."""
+
+_RBAC: Final = "rbac.authorization.k8s.io"
+_ARGO: Final = "argoproj.io"
+NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace")
+SECRETS: Final = Resource("", "v1", "secrets", "Secret")
+DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
+WORKFLOW_TEMPLATES: Final = Resource(_ARGO, "v1alpha1", "workflowtemplates", "WorkflowTemplate")
+CRON_WORKFLOWS: Final = Resource(_ARGO, "v1alpha1", "cronworkflows", "CronWorkflow")
+CLUSTER_ROLE_BINDINGS: Final = Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding")
+
+DEPLOYED: Final = (
+    CRON_WORKFLOWS,
+    WORKFLOW_TEMPLATES,
+    permissions.CONFIGMAPS,
+    CLUSTER_ROLE_BINDINGS,
+    Resource(_RBAC, "v1", "clusterroles", "ClusterRole"),
+    Resource(_RBAC, "v1", "rolebindings", "RoleBinding"),
+    Resource(_RBAC, "v1", "roles", "Role"),
+    Resource("", "v1", "serviceaccounts", "ServiceAccount"),
+    NAMESPACES,
+)
+"""Every kind that a deployment brings, in the order in which it is taken away again."""
+
+BY_KIND: Final = {resource.kind: resource for resource in DEPLOYED}
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class UserClient(Client):
+    """The client without the table of permissions: the API server alone decides what this person may do."""
+
+    @classmethod
+    def of(
+        cls,
+        context: str,
+        namespace: str,
+        variables: Mapping[str, str] = os.environ,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> Self:
+        """Whoever the kubeconfig says, at the cluster of a context; the current one's if it is empty.
+
+        Raises:
+            BadInput: there is no such context, or the namespace can't be one's name.
+            Unfit: there is no kubeconfig, or it can't be read.
+        """
+        if _NAME.fullmatch(namespace) is None:
+            raise BadInput(f"NAMESPACE is {namespace!r}, which is no namespace's name: use a-z, 0-9 and -.")
+        way = find_access(context, variables)
+        where = way.context or "this cluster"
+        return cls(way.configuration, namespace, where, patience_s, login=way.login, at_prompt=True)
+
+    def patient(self, patience_s: float) -> Self:
+        """The same person, logged in already, who waits for longer."""
+        other = copy.copy(self)
+        other._transport = self._transport.patient(patience_s)  # noqa: SLF001 - a copy of this very object
+        return other
+
+    def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> None:
+        """The API server decides."""
+
+    def apply(self, wanted: Object, *, force: bool) -> Change:
+        """Apply an object by server-side apply.
+
+        Args:
+            wanted: the fields that a deployment cares for.
+            force: take fields over that somebody else set to another value.
+
+        Raises:
+            Problem: somebody else set them, and `force` is not given.
+        """
+        resource, metadata = BY_KIND[wanted["kind"]], wanted["metadata"]
+        name, namespace = metadata["name"], metadata.get("namespace")
+        before = self.get(resource, name, namespace)
+        query = {"fieldManager": MANAGER, "force": str(force).lower()}
+        path = f"{self._path(resource, namespace, name)}?{urlencode(query)}"
+        try:
+            after = self._must("PATCH", path, f"{resource.kind} {name}", wanted, content=APPLY)
+        except ConflictError as conflict:
+            raise Problem(
+                f"{conflict} Keep that by not deploying over it, or take it back: make deploy FORCE=true ..."
+            ) from None
+        if before is None:
+            return "created"
+        return "unchanged" if _version(before) == _version(after) else "changed"
+
+    def follow(self, resource: Resource, name: str, namespace: str) -> Iterator[Object]:
+        """An object now and after each change, until it is gone.
+
+        Raises:
+            Problem: the API server can't be reached for longer than this client's patience.
+        """
+
+        def look() -> tuple[list[Object], str]:
+            # not a list, so that whoever may get and watch this object needs no other permission
+            found = self.get(resource, name, namespace)
+            return ([], "") if found is None else ([found], _version(found))
+
+        def events(version: str, seconds: int) -> Iterator[Object]:
+            return self._watch(resource, namespace, version, seconds, fields=f"metadata.name={name}")
+
+        for found in watch.changes(look, events):
+            if not found:
+                return
+            yield found[0]
+
+
+def object_name(found: Object) -> str:
+    """An object for a person: `ConfigMap argo/dataplane-benchmark`."""
+    metadata = found["metadata"]
+    return f"{found['kind']} " + "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
+
+
+def _version(found: Object) -> str:
+    return str(found.get("metadata", {}).get("resourceVersion", ""))

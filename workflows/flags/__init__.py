@@ -1,0 +1,1 @@
+"""What a person may type, derived from the options of a run."""

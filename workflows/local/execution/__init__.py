@@ -1,0 +1,1 @@
+"""Steps as processes: started, watched, ended; artifacts and mutexes."""

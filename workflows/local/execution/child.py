@@ -1,0 +1,71 @@
+"""What happens in the process of a step: become a pod of its own, then let Hera's runner do what it does on Argo.
+
+Everything imported here is loaded once, by the server that forks the steps.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Final
+
+import hera.workflows.artifact as hera_artifact
+from hera.workflows._runner.util import _run
+
+_PR_SET_PDEATHSIG: Final = 1
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StepStart:
+    """All that a step's process needs to know. `env` is its whole environment."""
+
+    entrypoint: str
+    arguments: Path
+    env: dict[str, str]
+    stderr: Path
+    artifacts: Path
+
+
+def _redirect(path: Path, *descriptors: int) -> None:
+    flags = os.O_RDWR if str(path) == os.devnull else os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    opened = os.open(path, flags, 0o644)
+    for descriptor in descriptors:
+        os.dup2(opened, descriptor)
+    os.close(opened)
+
+
+def run_step(start: StepStart) -> None:
+    """Run one step; ends the process with the step's exit code.
+
+    The step leads a session and a process group of its own, so that it can be stopped together with what it started
+    and so that Ctrl-C in a terminal does not reach it; it dies with the engine, even if that one is killed.
+    """
+    os.setsid()
+    # Else the server would see the engine as alive for as long as this step is.
+    os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]  # noqa: SLF001
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(start.env)
+    _redirect(Path(os.devnull), 0, 1)
+    _redirect(start.stderr, 2)
+    hera_artifact._DEFAULT_ARTIFACT_INPUT_DIRECTORY = f"{start.artifacts}/"  # noqa: SLF001 - a pod's is below /tmp
+    sys.argv = ["hera.workflows.runner", "-e", start.entrypoint, str(start.arguments)]
+    code = 0
+    try:
+        _run()
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            sys.stderr.write(f"{ended.code}\n")
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:  # noqa: BLE001 - whatever a step raises ends the step, as it would end its pod
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    sys.exit(code)

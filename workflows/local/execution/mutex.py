@@ -1,0 +1,81 @@
+"""Argo's mutexes on one machine: a file lock each, which the kernel gives back however its holder ends."""
+
+import asyncio
+import contextlib
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from analysis import locks
+from analysis.errors import Unsupported
+
+_RETRY_S: Final = 0.2
+_EVERYBODYS: Final = Path("/tmp")  # noqa: S108 - not TMPDIR, which may be somebody's own, and is in the lab's box
+
+
+def lock_path(name: str, directory: Path | None = None) -> Path:
+    """The lock file of a mutex: one for all users of the machine, since they share what it guards."""
+    return (directory or _EVERYBODYS) / f"dataplane-benchmark-{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.lock"
+
+
+def _open(path: Path) -> int:
+    # Not O_CREAT at once: in /tmp the kernel refuses that on another user's file, even to root.
+    for flags in (os.O_RDWR, os.O_RDONLY, os.O_RDWR | os.O_CREAT | os.O_EXCL):
+        with contextlib.suppress(FileNotFoundError, PermissionError, FileExistsError):
+            return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise Unsupported(f"lock file {path} can't be opened: {error.strerror}; remove it.") from error
+
+
+@contextlib.asynccontextmanager
+async def held(
+    names: Sequence[str],
+    holder: str,
+    tell: Callable[[str], None],
+    give_up: Callable[[], bool],
+    directory: Path | None = None,
+) -> AsyncIterator[bool]:
+    """Hold all mutexes; taken in the order of their names, so that two runs can't wait for each other.
+
+    Args:
+        names: of the mutexes.
+        holder: what others are told who wait for them.
+        tell: called once with a sentence for each mutex that has to be waited for.
+        give_up: asked again and again while waiting.
+        directory: where the lock files are; the one that all users of the machine share where None.
+
+    Yields:
+        Whether they are held; False: it was given up.
+
+    Raises:
+        Unfit: a lock file can't be opened.
+    """
+    with contextlib.ExitStack() as opened:
+        for name in sorted(set(names)):
+            path = lock_path(name, directory)
+            descriptor = _open(path)
+            opened.callback(os.close, descriptor)
+            told = False
+            while not locks.try_lock(descriptor):
+                if give_up():
+                    yield False
+                    return
+                if not told:
+                    who = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
+                    tell(f"Waiting for local/Mutex/{name} lock: it is held by {who or 'a run of another user'}")
+                    told = True
+                await asyncio.sleep(_RETRY_S)
+            _sign(descriptor, f"{holder} (process {os.getpid()}) since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
+        yield True
+
+
+def _sign(descriptor: int, text: str) -> None:
+    # Another user's file may be locked, but not written: then those who wait learn less.
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode(), 0)

@@ -1,0 +1,59 @@
+"""The nodes of a running workflow, their phases, and what is known of them when it is over: Argo's terms."""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Error", "Skipped", "Omitted"]
+Kind = Literal["Pod", "DAG", "TaskGroup", "Retry", "Skipped"]
+
+COMPLETED: Final = frozenset({"Succeeded", "Failed", "Error"})
+UNSUCCESSFUL: Final = frozenset({"Failed", "Error"})
+
+DISPLAY_NAME: Final = "workflows.argoproj.io/display-name"
+"""The annotation of a template that names its nodes for people (Argo 3.7; an older one shows the task's name)."""
+
+
+@dataclass(slots=True)
+class NodeStatus:
+    """One node. Times are seconds of a monotonic clock; `outputs` are the parameters that it hands on.
+
+    `message`: why it failed or was skipped; for a step that failed, its own sentence.
+    """
+
+    name: str
+    display_name: str
+    template: str
+    kind: Kind
+    parent: str | None = None
+    phase: Phase = "Pending"
+    message: str = ""
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    started_s: float = 0.0
+    finished_s: float | None = None
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long it took; None while it isn't over."""
+        return None if self.finished_s is None else self.finished_s - self.started_s
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowOutcome:
+    """How a workflow ended. `nodes` in the order in which they began."""
+
+    name: str
+    uid: str
+    phase: Phase
+    message: str
+    nodes: tuple[NodeStatus, ...]
+    duration_s: float
+
+    @property
+    def failures(self) -> list[NodeStatus]:
+        """The steps that failed, without the DAGs and loops that failed because of them."""
+        return [n for n in self.nodes if n.phase in UNSUCCESSFUL and n.kind in {"Pod", "Skipped"}]
+
+    def find(self, display_name: str) -> list[NodeStatus]:
+        """The nodes of that display name, of which nested loops have several."""
+        return [n for n in self.nodes if n.display_name == display_name]

@@ -1,0 +1,39 @@
+"""The submit form: few parameters, each with a sentence, from the options that have a field of their own in it.
+
+Its order is that of a person's questions: what, where, how much, on which nodes, under which word; the rest comes last
+and can stay as it is. Dataplanes and topologies are texts, not drop-downs: they are lists, whose first entry is the
+baseline and which may name twins, and the UI's drop-down takes one value and no other text.
+"""
+
+from typing import get_args
+
+from hera.workflows import Parameter
+
+from steps.catalogue.option_fields import Option
+from steps.catalogue.options import OPTIONS
+from steps.documents import Trigger
+
+_KNOWN = ", ".join(
+    f"{option.name} ({option.values})" if option.values else option.name for option in OPTIONS if option.read
+)
+
+
+def _field(option: Option) -> Parameter:
+    return Parameter(name=option.name, value=option.default, enum=list(option.enum) or None, description=option.form)
+
+
+FORM = (
+    *(_field(option) for option in OPTIONS if option.form),
+    Parameter(
+        name="options",
+        value="",
+        description="What to change of the profile, as NAME=VALUE separated by spaces, "
+        f"such as `duration=5 visits=8 seed=7`; empty: nothing. There are {_KNOWN}.",
+    ),
+    Parameter(
+        name="trigger",
+        value="submitted",
+        enum=list(get_args(Trigger)),
+        description="Who asked for the run; leave it as it is.",
+    ),
+)

@@ -1,0 +1,57 @@
+"""A night's key figures as metrics of Argo's controller, `argo_workflows_dataplane_benchmark_...`, for Prometheus.
+
+Their labels are few and fixed: a dataplane, a path, and who asked for the run. Each is an entry of the template, since
+Argo makes one series an entry; a figure that a run did not measure is left as it was.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from hera.workflows import models as m
+
+from analysis.stats import metrics
+from steps.catalogue.dataplanes import of_kind
+from steps.catalogue.environments import KUBERNETES
+from steps.catalogue.topologies import CONTROL, TOPOLOGIES
+
+TEMPLATE: Final = "report"
+"""The step whose output the figures are."""
+
+OUTPUT: Final = "figures"
+PREFIX: Final = "dataplane_benchmark"
+_TRIGGER: Final = m.MetricLabel(key="trigger", value="{{workflow.parameters.trigger}}")
+_OUTCOMES: Final = ("measured", "failed", "not-run")
+
+
+def build_metrics() -> list[m.Prometheus]:
+    """All of them, from the catalogues."""
+    return [*_of_paths(), *_of_trials()]
+
+
+def _of_paths() -> Iterator[m.Prometheus]:
+    """Of the paths in which dataplanes differ: not of the control, and not within one node."""
+    dataplanes = [d.name for d in of_kind(KUBERNETES)]
+    paths = [t.name for t in TOPOLOGIES if t.name != CONTROL and not t.same_node]
+    for _, export in metrics.exports():
+        for dataplane in dataplanes:
+            for path in paths:
+                labels = [m.MetricLabel(key="dataplane", value=dataplane), m.MetricLabel(key="topology", value=path)]
+                figure = metrics.figure_name(export.figure, dataplane, path)
+                yield _gauge(export.gauge, export.description, [*labels, _TRIGGER], figure)
+
+
+def _of_trials() -> Iterator[m.Prometheus]:
+    for outcome in _OUTCOMES:
+        labels = [m.MetricLabel(key="outcome", value=outcome), _TRIGGER]
+        yield _gauge("trials", "Trials of the last run.", labels, metrics.figure_name(metrics.TRIALS, outcome))
+
+
+def _gauge(name: str, text: str, labels: list[m.MetricLabel], figure: str) -> m.Prometheus:
+    found = f"fromJSON(outputs.parameters.{OUTPUT})['{figure}']"
+    return m.Prometheus(
+        name=f"{PREFIX}_{name}",
+        help=text,
+        labels=labels,
+        when=f"{{{{={found} != nil}}}}",
+        gauge=m.Gauge(value=f"{{{{={found} ?? ''}}}}", realtime=False),
+    )
