@@ -13,7 +13,7 @@ from analysis.metric import BarChart, ComparedMetric, Export, Metric, TableColum
 THROUGHPUT: Final = "received_bps"
 """The metric that a sentence or a line of a chart is about where it names none."""
 
-METRICS: Final[tuple[Metric, ...]] = (
+METRICS: Final = (
     ComparedMetric(
         name=THROUGHPUT,
         title="throughput",

@@ -32,7 +32,7 @@ class Copy:
         """Do what a section of the guide says. `files`: else its entries alone."""
         section = GUIDE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
         entries, written = _ENTRY.findall(section), _FILE.findall(section)
-        assert entries, heading
+        assert entries or written, heading
         for path, catalogue, text in entries:
             self.insert(path, f"{catalogue}: Final = (\n", text)
             for line in _IMPORT.findall(section):

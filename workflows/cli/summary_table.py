@@ -91,8 +91,8 @@ def _show_answers(said: Summary, console: Terminal) -> None:
     figures = max(len(c.figures) for c in leading)
     for path in dict.fromkeys(c.path for c in leading):
         here = [c for c in leading if c.path == path]
-        metric = BY_NAME[here[-1].metric]
-        beside = [other for other in BESIDE if other.needed_column == metric.needed_column]
+        metrics = list(dict.fromkeys(BY_NAME[c.metric] for c in here))
+        beside = [other for other in BESIDE if other.needed_column in {metric.needed_column for metric in metrics}]
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(min_width=names + 2)
         table.add_column(min_width=figures)
@@ -101,7 +101,7 @@ def _show_answers(said: Summary, console: Terminal) -> None:
             cells = [(other.beside, others.get((other.name, path, one.dataplane))) for other in beside]
             told = [Text.assemble(f"{label} ", _answer(c)) if c else Text() for label, c in cells]
             table.add_row(f"  {one.dataplane}", one.figures, _answer(one), *told)
-        what = ", ".join([metric.title.partition(",")[0], *(other.title for other in beside)])
+        what = ", ".join([*(metric.title.partition(",")[0] for metric in metrics), *(other.title for other in beside)])
         console.print(Text.assemble((path, "bold"), f"  {what}"))
         console.print(table)
     if any(c.doubts.mark for c in (*leading, *others.values())):
