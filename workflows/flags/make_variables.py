@@ -15,8 +15,8 @@ EVERYWHERE = ("PYTHON", "VENV")
 FOREIGN = ("AWS_", "BENCHMARK_", "FUZZ_", "KUBE", "MAKE", "PYTEST_", "PYTHON")
 """Beginnings of names that are other programs', or the steps' own environment."""
 
-OWN = ("OPTIONS", "SUBMISSION", "DEPLOYMENT", "TAKES", "GIVEN", "REFUSED", "quoted", "refusal", "command")
-"""The Makefile's own, which are not for typing."""
+OWN = ("VERBS", "FLAGS_", "OTHERS_", "TAKES", "GIVEN", "REFUSED", "quoted", "refusal", "command", "taken")
+"""Beginnings of the Makefile's own names, which are not for typing."""
 
 MEANT = {"ROUNDS": "VISITS"}
 """What is near no name, but means the same as one: the form's field `options` takes both."""
@@ -49,8 +49,10 @@ def faults(goals: Iterable[str], known: Mapping[str, tuple[str, ...]], given: It
     found = []
     for name in sorted(set(given) - wanted):
         near = _alike(name.upper()[:40], wanted)
-        if name in OWN:
+        if name.startswith(OWN):
             found.append(f"{target} takes no {name}, which is the Makefile's own: leave it out")
+        elif name == "OPTIONS":
+            found.append(f"{target} takes no {name}, which is a field of the form: give each option by its own name")
         elif MEANT.get(name) in wanted:
             found.append(f"{target} takes no {name}: did you mean {MEANT[name]}?")
         elif near:
