@@ -1,7 +1,7 @@
 """The errors that a person is meant to read: sentences, each with the exit code that the command line gives it."""
 
 
-class Problem(Exception):  # noqa: N818 - a problem of the user, told to the user
+class Problem(Exception):  # noqa: N818 - a problem of the user, reported to the user
     """Something went wrong; the message is a sentence that names the thing, what was wrong and what to do."""
 
     exit_code = 1

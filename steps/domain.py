@@ -68,7 +68,7 @@ class Change(StrictModel):
 
 
 class SwitchCost(StrictModel):
-    """What a switch cost whoever was connected across it.
+    """What a switch cost connections that were open across it.
 
     `connections`: long-lived TCP connections that were held. `dropped`: those of them that died. A gap is the longest
     time without an answer, of any of them; None: nothing was sent that way. Datagrams are lost if no answer came.

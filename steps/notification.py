@@ -99,12 +99,12 @@ def _once(url: str, host: str, body: bytes) -> int:
                 redirect=False,
             )
     except HTTPError as error:
-        raise _AgainError(f"{host} could not be told of the run: {_why(error)}.") from None
+        raise _AgainError(f"{host} could not be notified of the run: {_why(error)}.") from None
     status = int(answer.status)
     if status in _BUSY or status >= _SERVERS_FAULT:
-        raise _AgainError(f"{host} could not be told of the run: it answered {status}, {ATTEMPTS} times.")
+        raise _AgainError(f"{host} could not be notified of the run: it answered {status}, {ATTEMPTS} times.")
     if status >= _BAD:
-        raise Problem(f"{host} would not be told of the run: it answered {status}; check BENCHMARK_NOTIFY_URL.")
+        raise Problem(f"{host} refused the notification of the run: it answered {status}; check BENCHMARK_NOTIFY_URL.")
     if status >= _MOVED:
         moved = urlsplit(answer.headers.get("Location", "")).hostname or "elsewhere"
         raise Problem(f"{host} sends on to {moved} ({status}), and a secret is not sent on: give the final address.")

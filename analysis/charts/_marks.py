@@ -36,7 +36,7 @@ def colour(frame: pa.Table) -> alt.Color:
 
 
 def shape(frame: pa.Table) -> alt.Shape:
-    """Each dataplane in its own shape, for whoever does not see the colours."""
+    """Each dataplane in its own shape, for readers who do not see the colours."""
     sides = _sides(frame)
     scale = {"domain": list(sides), "range": [SHAPES[s % len(SHAPES)] for _, s in sides.values()]}
     return alt.Shape("dataplane:N", scale=scale, legend=None)

@@ -122,19 +122,19 @@ def _groups(summary: Summary) -> list[dict[str, Any]]:
     """The comparisons by metric: its answer in a sentence, then the sentences of each path."""
     groups = []
     for metric in metrics.COMPARED:
-        if told := summary.of(metric.name):
-            paths = {path: [c for c in told if c.path == path] for path in dict.fromkeys(c.path for c in told)}
+        if compared := summary.of(metric.name):
+            paths = {path: [c for c in compared if c.path == path] for path in dict.fromkeys(c.path for c in compared)}
             groups.append({"metric": metric, "answer": summary.answers.get(metric.name), "paths": paths})
     return groups
 
 
 def _changes(summary: Summary) -> list[dict[str, Any]]:
     """What changed from night to night, by kind; what is no news is folded away."""
-    told = change_groups.group_changes(summary.changes)
+    compared = change_groups.group_changes(summary.changes)
     return [
         {"kind": kind, "title": title, "groups": groups, "loud": kind in change_groups.LOUD}
         for kind, title in change_groups.KINDS.items()
-        if (groups := [group for group in told if group.kind == kind])
+        if (groups := [group for group in compared if group.kind == kind])
     ]
 
 

@@ -166,8 +166,8 @@ def compare_all(
         for other in others:
             side = _Side(visits.get((cell, other), {}), doubts.get((cell, other), NO_DOUBT))
             drafts.append(_draft(metric, cell, path, (baseline, base), (other, side)))
-    told = [d.p for _, d in drafts if d is not None]
-    adjusted = intervals.holm(told)
+    p_values = [d.p for _, d in drafts if d is not None]
+    adjusted = intervals.holm(p_values)
     level = intervals.rejected_level(adjusted)
     rest = iter(adjusted)
     return [c if d is None else _judge(c, d, next(rest), level) for c, d in drafts]

@@ -206,10 +206,10 @@ def _with_what_differed(
 
 def provenance_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """What differs between two nights' provenance, at most a few facts: `kernel 6.18.5 → 6.18.6`."""
-    told = []
+    differing = []
     for name in [name for name in before if name in after and before[name] != after[name]]:
         plain = all(isinstance(side[name], str | int | float) for side in (before, after))
         shown = f" {before[name]} → {after[name]}" if plain else " changed"
-        told.append(name.replace("_", " ") + shown)
-    more = len(told) - _MOST_BESIDE
-    return [*told[:_MOST_BESIDE], f"{more} more"] if more > 0 else told
+        differing.append(name.replace("_", " ") + shown)
+    more = len(differing) - _MOST_BESIDE
+    return [*differing[:_MOST_BESIDE], f"{more} more"] if more > 0 else differing

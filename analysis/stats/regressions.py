@@ -2,7 +2,7 @@
 
 Pure: from series of nightly values to changes. `analysis.stats.change_points` finds the steps of one series; here the
 chance of error is kept at 5 % over all series of a run, and each step is judged and put into words. docs/changes.md
-says it to whoever reads a report.
+explains it to readers of a report.
 """
 
 import math
@@ -227,15 +227,15 @@ def baseline_changes(changes: Sequence[LevelChange], dataplanes: Sequence[str]) 
             alike.setdefault((change.metric, change.path, change.run_id, change.change > 0), {})[change.dataplane] = (
                 change
             )
-    told: dict[str, list[LevelChange]] = {}
+    by_cause: dict[str, list[LevelChange]] = {}
     for others in alike.values():
         if others.keys() >= set(dataplanes):
             one = next(iter(others.values()))
-            told.setdefault(f"{one.against} may be what changed in {one.night}", []).append(one)
+            by_cause.setdefault(f"{one.against} may be what changed in {one.night}", []).append(one)
     return tuple(
         f"{what}, and not the others: by {formatting.listing([one.where for one in where])} all of them differ from it "
         "alike since then."
-        for what, where in told.items()
+        for what, where in by_cause.items()
     )
 
 

@@ -176,7 +176,7 @@ def _arms(parameters: dict[str, Any], visited: Sequence[str]) -> list[RunArm]:
             title = f"{title} +{label}"
         reason = None if name in visited else skipped.get(name) or skipped.get(base)
         bpf = entry.get("bpf")
-        # what was recorded before this was is told by its name
+        # runs stored before this was recorded are recognised by name
         bpf = bpf if isinstance(bpf, bool) else base.removeprefix(f"{LAB}-").startswith("ebpf")
         arms.append(RunArm(name, title, colour, twin=sibling is not None, skipped=reason, bpf=bpf))
     return arms

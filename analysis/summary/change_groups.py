@@ -20,7 +20,7 @@ KINDS: Final = {
 """The kinds of news in their order, and the heading of each."""
 
 LOUD: Final = ("regression", "suspected", "improvement", "standing")
-"""The kinds that are told wherever there is little room."""
+"""The kinds that are reported wherever there is little room."""
 
 _RANK: Final = {metric.name: rank for rank, metric in enumerate(metrics.COMPARED)}
 
@@ -30,7 +30,7 @@ class GroupedChange:
     """One figure of a group: where, and what happened to it, by itself and relative to the baseline."""
 
     where: str
-    told: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class ChangeGroup:
         for change in self.changes:
             against = "" if change.against is None else f"against {change.against} "
             by_place.setdefault(change.where, []).append(against + change.extent)
-        return tuple(GroupedChange(where, "; ".join(told)) for where, told in by_place.items())
+        return tuple(GroupedChange(where, "; ".join(texts)) for where, texts in by_place.items())
 
     @property
     def line(self) -> str:
@@ -78,18 +78,18 @@ def group_changes(changes: Iterable[LevelChange]) -> list[ChangeGroup]:
     found: dict[tuple[str, str, str], list[LevelChange]] = {}
     for change in changes:
         found.setdefault((_kind(change), change.dataplane, change.run_id), []).append(change)
-    told = [
+    ordered = [
         ChangeGroup(kind, dataplane, tuple(sorted(each, key=_rank))) for (kind, dataplane, _), each in found.items()
     ]
-    return sorted(told, key=lambda group: (list(KINDS).index(group.kind), group.changes[0].nights_since))
+    return sorted(ordered, key=lambda group: (list(KINDS).index(group.kind), group.changes[0].nights_since))
 
 
 def regression_alarm(regressions: Sequence[LevelChange]) -> str:
     """One sentence that says what is worse, where and since when; empty where nothing is."""
-    told = group_changes(regressions)
-    if not told:
+    ordered = group_changes(regressions)
+    if not ordered:
         return ""
-    first, rest = told[0], formatting.count(len(told) - 1, "more such change") if len(told) > 1 else ""
+    first, rest = ordered[0], formatting.count(len(ordered) - 1, "more such change") if len(ordered) > 1 else ""
     return f"Worse: {first.line}{f'; {rest}' if rest else ''}."
 
 

@@ -24,7 +24,7 @@ def headline(about: StoredRun, comparisons: Sequence[Comparison], measured: int)
     return "No path was measured with two dataplanes, so there is no answer."
 
 
-def metric_sentence(about: StoredRun, told: Sequence[Comparison]) -> str | None:
+def metric_sentence(about: StoredRun, compared: Sequence[Comparison]) -> str | None:
     """One sentence on one metric; None where there is nothing to tell.
 
     Each dataplane's part counts the paths with more and with less, and quotes the clearest of them with its interval,
@@ -33,7 +33,7 @@ def metric_sentence(about: StoredRun, told: Sequence[Comparison]) -> str | None:
     """
     saying: dict[str, list[RunArm]] = {}
     for arm in about.arms[1:]:
-        if own := [c for c in told if c.dataplane == arm.name]:
+        if own := [c for c in compared if c.dataplane == arm.name]:
             saying.setdefault(_claim(own), []).append(arm)
     if about.baseline is None or not saying:
         return None
@@ -41,12 +41,14 @@ def metric_sentence(about: StoredRun, told: Sequence[Comparison]) -> str | None:
         f"{formatting.listing([arm.title for arm in arms])} {claim if len(arms) == 1 else _plural(claim)}"
         for claim, arms in saying.items()
     )
-    return f"Against {about.baseline.title}, {'; '.join(parts)}.{_flagged(told)}"
+    return f"Against {about.baseline.title}, {'; '.join(parts)}.{_flagged(compared)}"
 
 
-def _flagged(told: Sequence[Comparison]) -> str:
+def _flagged(compared: Sequence[Comparison]) -> str:
     """How many of the trials behind an answer are flagged, each counted once; empty where none is."""
-    sides = {(c.path, c.dataplane): c.doubt for c in told} | {(c.path, c.baseline): c.baseline_doubt for c in told}
+    sides = {(c.path, c.dataplane): c.doubt for c in compared} | {
+        (c.path, c.baseline): c.baseline_doubt for c in compared
+    }
     whole = sum(sides.values(), NO_DOUBT)
     return f" {MARKED} {whole.sentence}." if whole.mark else ""
 
@@ -55,26 +57,26 @@ def _plural(claim: str) -> str:
     return claim.replace("shows", "show")
 
 
-def _claim(told: Sequence[Comparison]) -> str:
+def _claim(compared: Sequence[Comparison]) -> str:
     """What is said of one dataplane, to be read after its name, or after several names of which the same is said."""
-    metric = metrics.BY_NAME[told[0].metric]
+    metric = metrics.BY_NAME[compared[0].metric]
     phrases: list[str] = []
     for verdict, claim in (("higher", metric.more), ("lower", metric.less)):
-        if found := [c for c in told if c.verdict == verdict]:
+        if found := [c for c in compared if c.verdict == verdict]:
             # A dataplane does nothing between hosts: what differs there says more of the run than of the dataplane.
             clearest = max(found, key=lambda c: (c.topology != CONTROL, _surest(c)))
-            example = clearest.estimate if len(told) == 1 else f"{clearest.path} {clearest.estimate}"
-            phrases.append(f"{claim}{_extent(len(found), len(told), phrases)} ({example})")
+            example = clearest.estimate if len(compared) == 1 else f"{clearest.path} {clearest.estimate}"
+            phrases.append(f"{claim}{_extent(len(found), len(compared), phrases)} ({example})")
     if phrases:
         return formatting.listing(phrases)
-    if same := [c for c in told if c.verdict == "no-difference"]:
+    if same := [c for c in compared if c.verdict == "no-difference"]:
         effects = [c.smallest_effect for c in same if c.smallest_effect is not None]
         sight = f" ({formatting.percent_rounded_up(max(effects))} would have been seen)" if effects else ""
-        phrases.append(f"shows no difference{_extent(len(same), len(told), phrases)}{sight}")
-    if blind := sum(1 for c in told if c.verdict == "cannot-tell"):
-        why = next((c.reason for c in told if c.verdict == "cannot-tell" and c.reason), None)
-        cause = f" ({why})" if why and blind == len(told) else ""
-        phrases.append(f"can't be judged{_extent(blind, len(told), phrases)}{cause}")
+        phrases.append(f"shows no difference{_extent(len(same), len(compared), phrases)}{sight}")
+    if blind := sum(1 for c in compared if c.verdict == "cannot-tell"):
+        why = next((c.reason for c in compared if c.verdict == "cannot-tell" and c.reason), None)
+        cause = f" ({why})" if why and blind == len(compared) else ""
+        phrases.append(f"can't be judged{_extent(blind, len(compared), phrases)}{cause}")
     return formatting.listing(phrases)
 
 

@@ -1,4 +1,4 @@
-"""A run's key figures, few and named, for whoever follows them from night to night outside of the store."""
+"""A run's key figures, few and named, for those who follow them from night to night outside of the store."""
 
 from collections.abc import Mapping
 from typing import Final

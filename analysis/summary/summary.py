@@ -226,10 +226,10 @@ def _comparisons(con: duckdb.DuckDBPyConnection, about: StoredRun) -> list[Compa
                 visits.setdefault((Cell.of(row), row["dataplane"]), {})[row["round"]] = row[metric.name]
         doubts = {place: flags.flag_effect(trials, metric.kind) for place, trials in flagged.items()}
         cells = {c: about.path(c, metric.title) for c in about.cells if about.has_figure(c, metric.needed_column)}
-        told = compare_all(metric, cells, about.baseline.name, others, visits, doubts)
+        reported = compare_all(metric, cells, about.baseline.name, others, visits, doubts)
         ruled_out = any(doubt.left_out for (cell, _), doubt in doubts.items() if cell in cells)
         if visits or ruled_out or metric.leads:
-            comparisons += told
+            comparisons += reported
     return comparisons
 
 
@@ -282,7 +282,7 @@ def _failures(con: duckdb.DuckDBPyConnection, about: StoredRun) -> tuple[Failure
             f"{place['dataplane'] or 'an unknown dataplane'} on {about.path(Cell.of(place))}" for place in row["places"]
         )
         failures.append(FailureCount(row["reason"], row["n"], tuple(places)))
-    told = {failure.reason for failure in failures}
+    reported = {failure.reason for failure in failures}
     visits = run.query_rows(
         con,
         """select error, list(dataplane_requested order by visit) as dataplanes from visits
@@ -295,7 +295,7 @@ def _failures(con: duckdb.DuckDBPyConnection, about: StoredRun) -> tuple[Failure
     failures += [
         FailureCount(row["error"], 0, tuple(dict.fromkeys(f"a visit of {name}" for name in row["dataplanes"])))
         for row in visits
-        if row["error"] not in told
+        if row["error"] not in reported
     ]
     return tuple(failures)
 

@@ -39,7 +39,7 @@ class Cluster(Protocol):
         ...
 
     def cost(self) -> SwitchCost | None:
-        """What the last switch cost whoever was connected; None: no connections were held across it."""
+        """What the last switch cost open connections; None: no connections were held across it."""
         ...
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:

@@ -1,4 +1,4 @@
-"""Run one program at a time, bounded in time, and end it when this process is told to stop."""
+"""Run one program at a time, bounded in time, and end it when this process is asked to stop."""
 
 import contextlib
 import os
@@ -80,7 +80,7 @@ class Programs:
 
         Args:
             argv: the program and its arguments.
-            timeout_s: after this it is told to end, and a second later it is killed.
+            timeout_s: after this it gets SIGTERM, and a second later it is killed.
             most_bytes: what it may print on each of its outputs; at more than that it is killed.
         """
         if self.stopped.is_set():

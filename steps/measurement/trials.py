@@ -68,12 +68,12 @@ def measure_trials(
         trials: of the placement's topology.
         settings: of the run.
         directory: gets `raw.trial_name(...)` for each trial.
-        say: hears one line for each trial.
-        progress: hears how many of how many are done.
+        say: called with one line for each trial.
+        progress: progress callback: (done, total).
         others: what tells how much CPU others use; the machine's own by default.
 
     Raises:
-        Problem: a document can't be written, or the step was told to stop; what was measured is kept.
+        Problem: a document can't be written, or the step was asked to stop; what was measured is kept.
     """
     programs = Programs()
     source = (others or ForeignCpu()) if placement.gate_foreign_cpu else None
@@ -244,11 +244,11 @@ def canary(
         settings: of the run.
         moment: before the visit's first trial, or after its last.
         directory: gets `raw.CANARY`.
-        say: hears one line.
+        say: called with one line.
         others: what tells how much CPU others use; the machine's own by default.
 
     Raises:
-        Problem: the document can't be written, or the step was told to stop.
+        Problem: the document can't be written, or the step was asked to stop.
     """
     programs = Programs()
     source = (others or ForeignCpu()) if placement.gate_foreign_cpu else None

@@ -116,7 +116,7 @@ def wait_for_proof(
         observe: looks at every node now.
         judge: judges one look.
         timeout_s: no look begins after this.
-        say: hears what is missing, each time that it changes.
+        say: called with what is missing, each time that it changes.
 
     Raises:
         NotSettledError: it can't settle, or did not in time.

@@ -138,7 +138,7 @@ def choose_settings(
             "results": results.strip() or "results",
         }
     )
-    # What was told already as it was typed need not be told again as what came of it.
+    # What was reported already as it was typed need not be reported again as what came of it.
     faults += [] if faults and settings is None else found
     if faults or settings is None:
         raise BadInput("\n".join(faults))
@@ -179,8 +179,8 @@ def _arms(text: str, environment: str, faults: list[str]) -> tuple[str, ...]:
     if len(names) > MOST_ARMS:
         faults.append(f"dataplanes names {len(names)}, and {MOST_ARMS} is the most")
         return ()
-    told = (arm_fault(name, environment) for name in dict.fromkeys(names))
-    faults += [fault for fault in told if fault]
+    arm_faults = (arm_fault(name, environment) for name in dict.fromkeys(names))
+    faults += [fault for fault in arm_faults if fault]
     faults += [
         f"dataplane {name} is given twice: label one to make it a twin, {name.partition('+')[0]}+twin"
         for name in sorted({name for name in names if names.count(name) > 1})

@@ -66,7 +66,7 @@ def node_title(*parts: str) -> str:
 
 
 def say(sentence: str) -> None:
-    """Tell whoever watches; the last line said is what a display shows of this step."""
+    """Print a line for the user; a display shows the last one as what this step is doing."""
     print_notice(sentence)
 
 

@@ -36,7 +36,7 @@ def store_rows(documents: Path | None) -> None:
     Raises:
         Problem: there are no documents.
     """
-    # Here and not above, for whoever builds the workflow imports this module and should not wait for Parquet.
+    # Here and not above, since building the workflow imports this module and should not wait for Parquet.
     from analysis.store.store import Store  # noqa: PLC0415
     from steps.collect import run_rows as collecting  # noqa: PLC0415
 

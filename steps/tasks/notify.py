@@ -1,4 +1,4 @@
-"""The exit handler's last task: tell whoever wants to know. A failure to tell changes nothing of the run."""
+"""The exit handler's last task: send the result to a configured address. A failure changes nothing of the run."""
 
 from typing import Annotated
 
@@ -35,10 +35,10 @@ def notify(
 ) -> Annotated[str, Parameter(name="told")]:
     """Post the verdict as JSON. Fails only for a cluster that was not put back, which must not look like a success."""
     try:
-        told = _tell(run_id, status, restored=restored == _RESTORED or is_lab(environment.environment()))
+        sentence = _tell(run_id, status, restored=restored == _RESTORED or is_lab(environment.environment()))
     except Problem as problem:
-        told = str(problem)
-    say(told)
+        sentence = str(problem)
+    say(sentence)
     # The lab goes with its box, whatever came of the step: there is nothing that could be left.
     if restored != _RESTORED and not is_lab(environment.environment()):
         left = (
@@ -47,20 +47,20 @@ def notify(
             else "it is not known whether what the run changed was put back"
         )
         raise Problem(f"{left}, for restore ended as {restored}: see that step's message, then {_REMEDY}.")
-    return told
+    return sentence
 
 
 def _tell(run_id: str, status: str, *, restored: bool) -> str:
     url = environment.notify_url()
     if not url:
         return NOBODY
-    # Here and not above, for whoever wants nobody told should not wait for it.
+    # Here and not above, since a deployment without an address should not wait for it.
     from analysis.store.store import Store  # noqa: PLC0415
     from analysis.summary import stored  # noqa: PLC0415
     from steps import notification as notifying  # noqa: PLC0415
 
     store = Store(environment.results())
     report = store.location(f"reports/{run_id}/report.html")
-    said = stored.find_summary(store, run_id)
-    body = notifying.message(run_id, environment.environment(), status, report, said, restored=restored)
-    return f"told of the run: the answer was {notifying.post(url, body)}"
+    summary = stored.find_summary(store, run_id)
+    body = notifying.message(run_id, environment.environment(), status, report, summary, restored=restored)
+    return f"notified: the answer was {notifying.post(url, body)}"

@@ -38,7 +38,7 @@ def report(
     ],
 ) -> ReportResult:
     """Analyse the rows; write the report into the store, and as the artifact that the UI shows."""
-    # Here and not above, for whoever builds the workflow imports this module and should not wait for charts.
+    # Here and not above, since building the workflow imports this module and should not wait for charts.
     from analysis import memory  # noqa: PLC0415
 
     memory.require()  # before libraries are loaded, which under a limit fail in ways of their own

@@ -19,7 +19,7 @@ def restore(document: Annotated[Path, document(RUN_FOLDER + "/" + documents.REST
     """Works from what the cluster itself holds. Safe to run twice, and when nothing was changed.
 
     It has no input: its pod would wait for documents from a bucket, for minutes where the cluster's network is what has
-    to be put back, and whoever may write to that bucket would decide what is.
+    to be put back, and anyone who may write to that bucket would decide what is.
     """
     cluster = connect_cluster(environment.environment())
     kept = documents.Restore(finished_at=datetime.now(UTC), evidence=_last_look(cluster))

@@ -20,7 +20,7 @@ TRIGGERS: Final[tuple[str, ...]] = get_args(documents.Trigger)
 
 
 def shown_arm(arm: str) -> documents.ShownArm:
-    """An arm with title and colour of its dataplane, for whoever draws it."""
+    """An arm with title and colour of its dataplane, for charts and tables."""
     entry = BY_NAME[Arm.parse(arm).name]
     label = Arm.parse(arm).label
     title = f"{entry.title}, {label}" if label else entry.title

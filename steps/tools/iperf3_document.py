@@ -36,8 +36,8 @@ class Figures(msgspec.Struct):
         """Whether the rate is the bytes over the seconds, where all three are given."""
         if self.bytes is None or not self.seconds or self.bits_per_second is None:
             return True
-        said = self.bits_per_second * self.seconds / 8
-        return abs(said - self.bytes) <= 0.01 * max(said, self.bytes)
+        reported = self.bits_per_second * self.seconds / 8
+        return abs(reported - self.bytes) <= 0.01 * max(reported, self.bytes)
 
 
 class Interval(msgspec.Struct):

@@ -72,7 +72,9 @@ def contradiction(start: TestStart | None, asked: Asked) -> str | None:
     stream_bps = 0 if asked.protocol == "tcp" else asked.stream_bps  # no TCP test is asked for a pace
     if stream_bps is not None and start.target_bitrate is not None:
         pairs.append(("rate", f"{start.target_bitrate} bit/s", f"{stream_bps} bit/s"))
-    others = [f"{what} {_text(said)}, not {_text(wanted)}" for what, said, wanted in pairs if said != wanted]
+    others = [
+        f"{what} {_text(reported)}, not {_text(wanted)}" for what, reported, wanted in pairs if reported != wanted
+    ]
     return f"iperf3's JSON is of another test than was asked for: {'; '.join(others)}" if others else None
 
 

@@ -69,8 +69,8 @@ def server(port: int) -> list[str]:
 
 def read(_task: Task, _argv: Sequence[str], output: Output) -> Connects | Failure:
     """What the probe's output says, where its figures agree with each other."""
-    said = bounds.one_line(output.stderr.decode(errors="replace").strip().rpartition("\n")[2])
-    end = f"exit code {output.exit_code}{': ' + said if said else ''}"
+    stderr = bounds.one_line(output.stderr.decode(errors="replace").strip().rpartition("\n")[2])
+    end = f"exit code {output.exit_code}{': ' + stderr if stderr else ''}"
     if not output.stdout.strip():
         return Failure(f"{_PROBE} printed no figures, {end}")
     connects = bounds.decode(_CONNECTS, output.stdout, _PROBE, len(output.stdout))

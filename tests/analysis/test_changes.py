@@ -193,7 +193,7 @@ def test_changes_are_sorted_by_news_and_grouped_by_night() -> None:
         ("past", "long-good"),
     ]
     assert [item.where for item in told[0].items] == ["pod-to-service tcp", "pod-to-service tcp, CPU per Gbit"]
-    assert re.fullmatch(r"−1\d % .* Gbit/s; against iptables −1\d % .*", told[0].items[0].told)
+    assert re.fullmatch(r"−1\d % .* Gbit/s; against iptables −1\d % .*", told[0].items[0].text)
     assert told[0].line.endswith(", and 1 more figure")
 
 

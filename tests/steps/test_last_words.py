@@ -47,7 +47,7 @@ def test_notification_has_the_verdict(last_words: Path, tmp_path: Path, monkeypa
     said = stored(tmp_path)
     with Receiver().running() as receiver:
         monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
-        assert notify.notify("run-1", "Succeeded", "Succeeded") == "told of the run: the answer was 200"
+        assert notify.notify("run-1", "Succeeded", "Succeeded") == "notified: the answer was 200"
     assert receiver.bodies[0]["headline"] == said.headline
     assert receiver.bodies[0]["report"].endswith("/store/reports/run-1/report.html")
     assert not last_words.exists()

@@ -105,8 +105,8 @@ def test_transient_notification_error_is_retried(status: int) -> None:
 @pytest.mark.parametrize(
     ("status", "location", "attempts", "says"),
     [
-        (500, "", 4, r"127\.0\.0\.1 could not be told of the run: it answered 500, 4 times"),
-        (404, "", 1, r"would not be told of the run: it answered 404; check BENCHMARK_NOTIFY_URL"),
+        (500, "", 4, r"127\.0\.0\.1 could not be notified of the run: it answered 500, 4 times"),
+        (404, "", 1, r"refused the notification of the run: it answered 404; check BENCHMARK_NOTIFY_URL"),
         (302, "https://login.example/x", 1, r"sends on to login\.example \(302\), and a secret is not sent on"),
     ],
 )
@@ -130,7 +130,9 @@ def test_silent_notification_receiver_times_out(monkeypatch: pytest.MonkeyPatch)
 def test_unreachable_notification_receiver() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    with pytest.raises(Problem, match=r"127\.0\.0\.1 could not be told of the run: \[Errno \d+\] Connection refused\."):
+    with pytest.raises(
+        Problem, match=r"127\.0\.0\.1 could not be notified of the run: \[Errno \d+\] Connection refused\."
+    ):
         notification.post(f"http://127.0.0.1:{port}/", message(), at_once)
 
 

@@ -78,7 +78,7 @@ def settle(*, environment: Environment, dataplane: Dataplane) -> int:
 
 @app.command
 def restore(*, environment: Environment, dry_run: DryRun = False) -> int:
-    """Put a cluster back as it was before a run, whoever left it so."""
+    """Put a cluster back as it was before a run, no matter who changed it."""
     from workflows.cli import cluster  # noqa: PLC0415
 
     return cluster.restore(environment, dry_run=dry_run)

@@ -53,7 +53,7 @@ def settle(environment: str, dataplane: str) -> int:
 
 
 def restore(environment: str, *, dry_run: bool = False) -> int:
-    """Put a cluster back as it was, whoever left it, or with `dry_run` print the kubectl lines. Returns 0.
+    """Put a cluster back as it was, no matter who changed it, or with `dry_run` print the kubectl lines. Returns 0.
 
     Raises:
         BadInput: the environment is the lab.

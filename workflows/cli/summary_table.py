@@ -32,12 +32,12 @@ def print_result(results: str, run_id: str, console: Terminal, why: str = "") ->
     """
     store = Store(results)
     stock = store.inventory(run_id=run_id)
-    said = stored.find_summary_in(stock, run_id)
+    summary = stored.find_summary_in(stock, run_id)
     for sentence in sentences(stock.left_out):
         console.print(sentence, style="yellow", soft_wrap=True)
-    if said is None and any(one.run_id == run_id for one in stock.left_out):
+    if summary is None and any(one.run_id == run_id for one in stock.left_out):
         return 1
-    if said is None:
+    if summary is None:
         console.print(
             f"Run {run_id} was ended before its rows were analysed; there is no report of it.", soft_wrap=True
         )
@@ -45,46 +45,46 @@ def print_result(results: str, run_id: str, console: Terminal, why: str = "") ->
             console.print(f"The first step that failed is {formatting.sentences(why)}", style="red", soft_wrap=True)
         console.print(f"To have one of what was measured, type `{report_command(results, run_id)}`.", soft_wrap=True)
         return 1
-    print_summary(said, console)
+    print_summary(summary, console)
     console.print()
     console.print(f"Report: {store.location(f'reports/{run_id}/report.html')}", soft_wrap=True)
     console.print(f"Latest: {store.location('report.html')}", soft_wrap=True)
-    return 1 if said.failing else EXIT_CODES[said.outcome]
+    return 1 if summary.failing else EXIT_CODES[summary.outcome]
 
 
-def print_summary(said: Summary, console: Terminal) -> None:
+def print_summary(summary: Summary, console: Terminal) -> None:
     """Print the headline, a row for each path and dataplane, and whatever went wrong."""
     console.print()
-    console.print(Text(said.headline, style="bold"))
-    if said.early:
-        console.print(said.early, style="yellow", soft_wrap=True)
-    for doubt in said.doubts:
+    console.print(Text(summary.headline, style="bold"))
+    if summary.early:
+        console.print(summary.early, style="yellow", soft_wrap=True)
+    for doubt in summary.doubts:
         console.print(doubt, style="yellow", soft_wrap=True)
-    _show_answers(said, console)
-    for sentence in said.switching:
+    _show_answers(summary, console)
+    for sentence in summary.switching:
         console.print(sentence, soft_wrap=True)
-    _show_changes(said, console)
-    for skipped in said.skipped:
+    _show_changes(summary, console)
+    for skipped in summary.skipped:
         console.print(f"Skipped: {skipped.name}: {skipped.reason}", soft_wrap=True)
-    for failure in said.failures:
+    for failure in summary.failures:
         console.print(f"Failed: {failure.sentence}", style="red", soft_wrap=True)
-    for flag in said.flags:
+    for flag in summary.flags:
         trials = "1 trial" if flag.trials == 1 else f"{flag.trials} trials"
         console.print(f"Flagged {flag.flag}: {trials}; {flag.meaning}.", soft_wrap=True)
-    if said.disclaimer:
+    if summary.disclaimer:
         console.print()
-        console.print(said.disclaimer, style="dim", soft_wrap=True)
+        console.print(summary.disclaimer, style="dim", soft_wrap=True)
 
 
-def _show_answers(said: Summary, console: Terminal) -> None:
+def _show_answers(summary: Summary, console: Terminal) -> None:
     """A heading for each path, a row for each dataplane; narrow enough for 80 columns."""
-    leading = [c for metric in LEADING for c in said.of(metric.name)]
-    others = {(metric.name, c.path, c.dataplane): c for metric in BESIDE for c in said.of(metric.name)}
+    leading = [c for metric in LEADING for c in summary.of(metric.name)]
+    others = {(metric.name, c.path, c.dataplane): c for metric in BESIDE for c in summary.of(metric.name)}
     if not leading:
         return
     console.print()
     console.print(
-        f"against {said.baseline}, {said.rounds} rounds: difference [95 % interval]; "
+        f"against {summary.baseline}, {summary.rounds} rounds: difference [95 % interval]; "
         "where none was seen, (the smallest that would have been)",
     )
     names = max(len(c.dataplane) for c in leading)
@@ -99,8 +99,8 @@ def _show_answers(said: Summary, console: Terminal) -> None:
         table.add_column(min_width=ANSWER_WIDTH)
         for one in here:
             cells = [(other.beside, others.get((other.name, path, one.dataplane))) for other in beside]
-            told = [Text.assemble(f"{label} ", _answer(c)) if c else Text() for label, c in cells]
-            table.add_row(f"  {one.dataplane}", one.figures, _answer(one), *told)
+            shown = [Text.assemble(f"{label} ", _answer(c)) if c else Text() for label, c in cells]
+            table.add_row(f"  {one.dataplane}", one.figures, _answer(one), *shown)
         what = ", ".join([*(metric.title.partition(",")[0] for metric in metrics), *(other.title for other in beside)])
         console.print(Text.assemble((path, "bold"), f"  {what}"))
         console.print(table)
@@ -108,19 +108,19 @@ def _show_answers(said: Summary, console: Terminal) -> None:
         console.print(flags.LEGEND, style="dim", soft_wrap=True)
 
 
-def _show_changes(said: Summary, console: Terminal) -> None:
+def _show_changes(summary: Summary, console: Terminal) -> None:
     """A line for each dataplane and night since which it is worse or better; what is small or past is in the report."""
-    if said.history is None:
+    if summary.history is None:
         return
     console.print()
-    told = [group for group in change_groups.group_changes(said.changes) if group.kind in change_groups.LOUD]
-    for group in told:
+    shown = [group for group in change_groups.group_changes(summary.changes) if group.kind in change_groups.LOUD]
+    for group in shown:
         style = {"regression": "red", "standing": "red", "improvement": "green"}.get(group.kind, "")
         console.print(Text(f"{change_groups.KINDS[group.kind]}: {group.line}", style=style), soft_wrap=True)
-    for note in said.history.notes:
+    for note in summary.history.notes:
         console.print(note, soft_wrap=True)
-    nothing = "" if told else "Nothing changed from night to night. "
-    console.print(Text(nothing + said.history.sentence, style="dim"), soft_wrap=True)
+    nothing = "" if shown else "Nothing changed from night to night. "
+    console.print(Text(nothing + summary.history.sentence, style="dim"), soft_wrap=True)
 
 
 def _answer(comparison: Comparison) -> Text:

@@ -104,7 +104,7 @@ def _containers(deployment: Object) -> list[Object]:
 
 
 def _running(deployments: list[Object], images: tuple[str, ...]) -> Object | None:
-    """The Deployment whose image has such a name, whoever installed it."""
+    """The Deployment whose image has such a name, however it was installed."""
     for deployment in deployments:
         for container in _containers(deployment):
             stem = container["image"].rpartition("/")[2].partition("@")[0].partition(":")[0]

@@ -29,7 +29,7 @@ class ArtifactRepository:
     """An S3 bucket as Argo was told of it. `said`: by which object. No keys: by the account that a pod runs with."""
 
     bucket: str
-    said: str
+    source: str
     endpoint: str = ""
     insecure: bool = False
     region: str = ""
@@ -62,23 +62,23 @@ def find_repository(
         key = (own["metadata"].get("annotations") or {}).get(DEFAULT_KEY, "")
         text = (own.get("data") or {}).get(key)
         if text is not None:
-            said = f"ConfigMap {client.namespace}/{OWN_CONFIG_MAP}, key {key}"
-            return parse_repository(_loaded(text, said), said)
+            source = f"ConfigMap {client.namespace}/{OWN_CONFIG_MAP}, key {key}"
+            return parse_repository(_loaded(text, source), source)
     if controller is None:
         return None
-    said = f"ConfigMap {controller_namespace}/{controller['metadata']['name']}"
-    return parse_repository(configuration(controller, said).get("artifactRepository"), said)
+    source = f"ConfigMap {controller_namespace}/{controller['metadata']['name']}"
+    return parse_repository(configuration(controller, source).get("artifactRepository"), source)
 
 
-def configuration(controller: Object, said: str) -> dict[str, Any]:
+def configuration(controller: Object, source: str) -> dict[str, Any]:
     """What a controller's ConfigMap says: a key for each part, or all of it below the one key `config`."""
     data = controller.get("data") or {}
-    parts = {name: _loaded(text, said) for name, text in data.items() if name != "config"}
-    whole = _loaded(data.get("config", "{}"), said)
+    parts = {name: _loaded(text, source) for name, text in data.items() if name != "config"}
+    whole = _loaded(data.get("config", "{}"), source)
     return {**parts, **(whole if isinstance(whole, dict) else {})}
 
 
-def parse_repository(found: Any, said: str) -> ArtifactRepository | None:  # noqa: ANN401 - somebody's YAML
+def parse_repository(found: Any, source: str) -> ArtifactRepository | None:  # noqa: ANN401 - somebody's YAML
     """The repository in what a ConfigMap says; None where it is not on S3.
 
     Raises:
@@ -88,10 +88,10 @@ def parse_repository(found: Any, said: str) -> ArtifactRepository | None:  # noq
     if not isinstance(s3, dict):
         return None
     if not s3.get("bucket"):
-        raise Unsupported(f"{said} describes an artifact repository on S3 without a bucket: give it one.")
+        raise Unsupported(f"{source} describes an artifact repository on S3 without a bucket: give it one.")
     return ArtifactRepository(
         bucket=str(s3["bucket"]),
-        said=said,
+        source=source,
         endpoint=str(s3.get("endpoint") or ""),
         insecure=bool(s3.get("insecure")),
         region=str(s3.get("region") or ""),
@@ -106,8 +106,8 @@ def _key(found: Any) -> SecretKey | None:  # noqa: ANN401 - likewise
     return None
 
 
-def _loaded(text: str, said: str) -> Any:  # noqa: ANN401 - likewise
+def _loaded(text: str, source: str) -> Any:  # noqa: ANN401 - likewise
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise Unsupported(f"{said} is no YAML: {' '.join(str(error).split())}.") from None
+        raise Unsupported(f"{source} is no YAML: {' '.join(str(error).split())}.") from None

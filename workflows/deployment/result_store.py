@@ -79,7 +79,7 @@ def _own_repository(client: UserClient, results: str, variables: Mapping[str, st
 def _keys_missing(client: UserClient, there: ArtifactRepository) -> tuple[str, ...]:
     names = dict.fromkeys(key.secret for key in (there.access, there.secret) if key is not None)
     return tuple(
-        f"Secret {client.namespace}/{name}, which {there.said} names for S3, is missing: no step can keep anything "
+        f"Secret {client.namespace}/{name}, which {there.source} names for S3, is missing: no step can keep anything "
         "until it is there."
         for name in names
         if client.get(SECRETS, name, client.namespace) is None

@@ -1,4 +1,4 @@
-"""A cluster's API for whoever deploys and submits: with that person's own rights, outside the steps' table of them."""
+"""A cluster's API for the user who deploys and submits: with that user's rights, outside the steps' permissions."""
 
 import copy
 import os
@@ -116,7 +116,7 @@ class UserClient(Client):
         """
 
         def look() -> tuple[list[Object], str]:
-            # not a list, so that whoever may get and watch this object needs no other permission
+            # not a list, so that permission to get and watch this object suffices
             found = self.get(resource, name, namespace)
             return ([], "") if found is None else ([found], _version(found))
 

@@ -91,34 +91,34 @@ def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal
     refused = status.refusal(ended)
     if refused is not None:
         raise Unsupported(refused)
-    said = status.reported_result(ended)
+    result = status.reported_result(ended)
     console.print()
-    if said is None:
+    if result is None:
         console.print("The run came to no report.")
         for failure in status.failures(ended) or [f"It is {status.phase(ended)}."]:
             console.print(Text(failure, style="red"), soft_wrap=True)
         return 1
     name = ended["metadata"]["name"]
-    console.print(Text(said.headline, style="bold"), soft_wrap=True)
+    console.print(Text(result.headline, style="bold"), soft_wrap=True)
     for failure in dict.fromkeys(status.failures(ended)):
         console.print(Text(f"Failed: {failure}", style="red"), soft_wrap=True)
     console.print()
     if ui is not None:
-        _link(console, "Report", links.artifact_link(ui.url, client.namespace, name, said.node, "report"), ui)
+        _link(console, "Report", links.artifact_link(ui.url, client.namespace, name, result.node, "report"), ui)
     run = run_id(name, ended["metadata"]["uid"])
     console.print(f"Store: make report RESULTS={redacted(results)} RUN={run}", soft_wrap=True)
-    return EXIT_CODES.get(said.outcome, 1) if status.phase(ended) == "Succeeded" else 1
+    return EXIT_CODES.get(result.outcome, 1) if status.phase(ended) == "Succeeded" else 1
 
 
 def _checked(client: UserClient, asked: SubmitFlags) -> Settings:
     """As the run's first step would, so that a typing error costs no pod."""
-    told = client.get(CONFIGMAPS, CONFIG_MAP, BENCHMARK)
-    if told is None or client.get(WORKFLOW_TEMPLATES, NAME, BENCHMARK) is None:
+    config_map = client.get(CONFIGMAPS, CONFIG_MAP, BENCHMARK)
+    if config_map is None or client.get(WORKFLOW_TEMPLATES, NAME, BENCHMARK) is None:
         raise Unsupported(
             f"{client.where} has no benchmark in namespace {client.namespace}: deploy it first by `make deploy`, or "
             "name the namespace where it is."
         )
-    data = told.get("data") or {}
+    data = config_map.get("data") or {}
     return asked.chosen(environment.environment(data), environment.results(data))
 
 
@@ -169,8 +169,8 @@ def _tell_last_words(
         log = client.log(pod, BENCHMARK, container="main", tail_lines=_TAIL_LINES, timestamps=False)
     except Problem:
         return
-    if said := last_words(log.decode(errors="replace")):
-        show(NodeLog(node["id"], said))
+    if result := last_words(log.decode(errors="replace")):
+        show(NodeLog(node["id"], result))
 
 
 def last_words(log: str) -> str:

@@ -91,7 +91,7 @@ class KubernetesCluster:
             asked = [arm for arm in settings.dataplanes if Arm.parse(arm).name not in left_out]
             original = held.snapshot if held is not None else None
             found += self._cni.rehearsed(standing, asked, original)
-        # pods of ours would disturb whoever measures there
+        # pods of ours would disturb a run that measures there
         if not others and not any(entry.namespace == BENCHMARK for entry in denied):
             try:
                 chosen = nodes.choose_nodes(standing.nodes, self._asked_nodes)
@@ -155,7 +155,7 @@ class KubernetesCluster:
             )
 
     def cost(self) -> SwitchCost | None:
-        """What the last switch cost whoever was connected; None: nobody was."""
+        """What the last switch cost open connections; None: no connections were held across it."""
         return self._cni.cost(self._standing, self.measured_nodes)
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
@@ -187,7 +187,7 @@ class KubernetesCluster:
         return self._put_back(insist=False)
 
     def restore_for_person(self) -> list[Change]:
-        """Put everything back because a person asks, whoever left it, unless a workflow is at work."""
+        """Put everything back because a user asks, no matter who changed it, unless a workflow is at work."""
         return self._put_back(insist=True)
 
     def _put_back(self, *, insist: bool) -> list[Change]:

@@ -143,7 +143,7 @@ class Cni(Protocol[S]):
         ...
 
     def cost(self, standing: S, measured: Sequence[str]) -> SwitchCost | None:
-        """What the last switch cost whoever was connected; None: no connections were held across it."""
+        """What the last switch cost open connections; None: no connections were held across it."""
         ...
 
     def commands(self, dataplane: str | None) -> list[str]:

@@ -1,7 +1,8 @@
 """The ConfigMap by which a run holds a cluster: its lock, and what was there before its first change.
 
 It lies in kube-system under one name, so that a cluster has one holder whatever namespace the benchmark runs in, and
-so that whoever comes after a run that was killed finds what to put back. Its creation is the taking of the lock.
+so that a later run, or a user, finds what to put back after a run that was killed. Its creation is the taking of the
+lock.
 """
 
 import getpass

@@ -115,7 +115,7 @@ def clear(client: Client, *, wait: bool = False) -> None:
 
     Args:
         client: of the cluster.
-        wait: until all is gone. It is left to whoever comes next, as seconds of every visit are not for waiting.
+        wait: until all is gone. Otherwise the next step waits, as seconds of every visit are not for waiting.
     """
     parts = [TRIALS, probe_pods.PART, connectivity.REACH, connectivity.CHECK, connectivity.OUTSIDE]
     with ThreadPoolExecutor(len(parts)) as pool:

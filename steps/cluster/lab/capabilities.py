@@ -12,9 +12,9 @@ _FORBIDDEN: Final = ("operation not permitted", "permission denied", "you must b
 """What programs print of EPERM and EACCES. Of a module that is missing they say something else."""
 
 
-def is_forbidden(said: str) -> bool:
+def is_forbidden(output: str) -> bool:
     """Whether what a program printed means that it may not, rather than that there is no such thing."""
-    return any(words in said.lower() for words in _FORBIDDEN)
+    return any(words in output.lower() for words in _FORBIDDEN)
 
 
 def missing_capabilities(status: str | None = None) -> list[str]:

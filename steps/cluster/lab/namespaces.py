@@ -111,8 +111,8 @@ def run_one(job: Job) -> str:
     if done.returncode == _NOT_FOUND:
         raise Problem(_missing(job.argv[0]))
     place = "" if job.namespace is None else f" in namespace {job.namespace}"
-    said = " ".join(done.stderr.split())[:_SHOWN] or "it said nothing"
-    raise Problem(f"{shlex.join(job.argv)}{place} failed with exit code {done.returncode}: {said}.")
+    output = " ".join(done.stderr.split())[:_SHOWN] or "it said nothing"
+    raise Problem(f"{shlex.join(job.argv)}{place} failed with exit code {done.returncode}: {output}.")
 
 
 def _missing(program: str) -> str:

@@ -159,20 +159,20 @@ def start_in_sandbox(
             finally:
                 for descriptor in (reporter, lifeline, stderr):
                     os.close(descriptor)
-            said = _listen(report)
+            reported = _listen(report)
             code = box.wait()
-            said += _rest(report)
+            reported += _rest(report)
     finally:
         os.close(ours)
         os.close(report)
-    if _READY not in said:
-        raise Unsupported(_why_not(said.decode(errors="replace")))
-    return _ended(said, code)
+    if _READY not in reported:
+        raise Unsupported(_why_not(reported.decode(errors="replace")))
+    return _ended(reported, code)
 
 
-def _ended(said: bytes, code: int) -> SandboxResult:
+def _ended(reported: bytes, code: int) -> SandboxResult:
     """How the program ended, as the first process in the box reported; without a report the whole box was killed."""
-    found = re.search(rb"^ended (-?\d+)$", said, re.MULTILINE)
+    found = re.search(rb"^ended (-?\d+)$", reported, re.MULTILINE)
     if found is None:
         number = -code if code < 0 else int(signal.SIGKILL)
         return SandboxResult(_SIGNALLED + number, number, with_its_box=True)
@@ -214,25 +214,25 @@ def _blocked(numbers: Iterable[signal.Signals]) -> Iterator[None]:
 
 
 def _listen(report: int) -> bytes:
-    said = b""
-    while _READY not in said:
+    reported = b""
+    while _READY not in reported:
         more = os.read(report, 4096)
         if not more:
             break
-        said += more
-    return said
+        reported += more
+    return reported
 
 
 def _rest(report: int) -> bytes:
     """What else is reported until the box's last process has ended."""
-    said = b""
+    reported = b""
     while more := os.read(report, 4096):
-        said += more
-    return said
+        reported += more
+    return reported
 
 
-def _why_not(said: str) -> str:
-    reason = " ".join(said.split()) or "it ended without a word"
+def _why_not(reported: str) -> str:
+    reason = " ".join(reported.split()) or "it ended without a word"
     container = "in a container, give it CAP_SYS_ADMIN"
     if is_privileged():
         return f"no box can be made for the lab here ({reason}): make what it names available; {container}."

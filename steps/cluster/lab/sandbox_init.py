@@ -1,9 +1,9 @@
 """The first process of a box: starts the program, hands signals on, reaps, and ends when either end is gone.
 
 Run as `box_init.py LIFELINE STDERR hold|deliver PROGRAM...`, by file descriptor numbers; `hold` starts the program with
-SIGINT blocked. A byte on the lifeline is the number of a signal for the program. Its end means that whoever made the
-box is gone, by whatever death. When this process ends, the kernel kills all others in the box. It imports only the
-standard library, since it must be there in a moment.
+SIGINT blocked. A byte on the lifeline is the number of a signal for the program. Its end means that the process that
+made the box is gone, by whatever death. When this process ends, the kernel kills all others in the box. It imports only
+the standard library, since it must be there in a moment.
 
 On its own standard error it reports `ready`, and at the end `ended CODE`, where CODE is minus the signal's number if a
 signal ended the program. Without the second the box was killed.

@@ -139,10 +139,10 @@ def _await(server: Server) -> None:
     try:
         waiting(listening, server.namespace)
     except RetryError:
-        said = " ".join(server.log.read_text(errors="replace").split())[-_SHOWN:] or "it said nothing"
+        output = " ".join(server.log.read_text(errors="replace").split())[-_SHOWN:] or "it said nothing"
         raise Problem(
             f"{server.argv[0]} in namespace {server.namespace} does not listen on port {server.port} "
-            f"after {_PATIENCE_S:g} s: {said}"
+            f"after {_PATIENCE_S:g} s: {output}"
         ) from None
 
 

@@ -69,7 +69,7 @@ class Engine:
             arguments: the workflow's parameters that differ from their defaults.
             repository: where artifacts are kept: a directory, or a file:// or s3:// address.
             name: of the run; one is made from the template's name where None.
-            listener: told of everything that happens, in the thread that runs the workflow.
+            listener: called for everything that happens, in the thread that runs the workflow.
             env: added to the environment of each step.
             preload: modules to load once for all steps, beside those in which the steps are.
             grace_s: how long a stopped step may take to end by itself.

@@ -44,7 +44,7 @@ async def held(
 
     Args:
         names: of the mutexes.
-        holder: what others are told who wait for them.
+        holder: what others see who wait for them.
         tell: called once with a sentence for each mutex that has to be waited for.
         give_up: asked again and again while waiting.
         directory: where the lock files are; the one that all users of the machine share where None.
@@ -60,15 +60,15 @@ async def held(
             path = lock_path(name, directory)
             descriptor = _open(path)
             opened.callback(os.close, descriptor)
-            told = False
+            reported = False
             while not locks.try_lock(descriptor):
                 if give_up():
                     yield False
                     return
-                if not told:
+                if not reported:
                     who = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
                     tell(f"Waiting for local/Mutex/{name} lock: it is held by {who or 'a run of another user'}")
-                    told = True
+                    reported = True
                 await asyncio.sleep(_RETRY_S)
             _sign(descriptor, f"{holder} (process {os.getpid()}) since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
         yield True

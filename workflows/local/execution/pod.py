@@ -179,11 +179,11 @@ class Pod:
         return missing
 
     def _reason(self, code: int) -> str:
-        said = ""
+        stderr = ""
         with contextlib.suppress(FileNotFoundError):
-            said = self._last_words.read_bytes()[:_MESSAGE_LIMIT_BYTES].decode(errors="replace").strip()
-        if said:
-            return said
+            stderr = self._last_words.read_bytes()[:_MESSAGE_LIMIT_BYTES].decode(errors="replace").strip()
+        if stderr:
+            return stderr
         if code < 0:
             ended = f"the step was ended by {signal.Signals(-code).name}"
             if self._around.shutdown.strategy is None and code == -signal.SIGKILL:

@@ -12,7 +12,7 @@ DEADLINE_MESSAGE: Final = "Step exceeded its deadline"
 
 
 class Shutdown:
-    """Asked before each step begins, and told of each step that runs. Lives in the event loop's thread."""
+    """Asked before each step begins, and notified of each step that runs. Lives in the event loop's thread."""
 
     def __init__(self, grace_s: float) -> None:
         self.grace_s = grace_s

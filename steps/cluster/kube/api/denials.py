@@ -93,7 +93,7 @@ DENIALS: Final = (
     Denial(
         "webhook",
         re.compile(r'admission webhook "(?P<webhook>[^"]+)" denied the request'),
-        "That webhook is a policy of this cluster: have namespace {namespace} exempted from {webhook} by whoever keeps "
+        "That webhook is a policy of this cluster: have namespace {namespace} exempted from {webhook} by the owner of "
         "it, or deploy into another namespace.",
     ),
     Denial(

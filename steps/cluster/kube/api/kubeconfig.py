@@ -235,12 +235,12 @@ def _is_there(path: Path) -> bool:
 
 
 def _unreadable(path: Path, error: Exception) -> Unsupported:
-    said = getattr(error, "strerror", None) or " ".join(str(error).split())[:300]
-    return Unsupported(f"the kubeconfig {path} can't be read: {said}: correct it, or set KUBECONFIG to another.")
+    message = getattr(error, "strerror", None) or " ".join(str(error).split())[:300]
+    return Unsupported(f"the kubeconfig {path} can't be read: {message}: correct it, or set KUBECONFIG to another.")
 
 
 def _document(path: Path) -> dict[str, Any]:
-    """One file, of a bounded size. A pipe may be one, as a shell's `<(...)` is; whoever fills it may take long."""
+    """One file, of a bounded size. A pipe may be one, as a shell's `<(...)` is; its writer may take long."""
     waiting = f"Waiting for the kubeconfig {path}, which is no ordinary file, to be written; Ctrl-C ends it."
     try:
         with DelayNotice(print_notice).watched(waiting), path.open("rb") as file:
@@ -268,7 +268,7 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _refuse_bomb(path: Path, document: object) -> None:
-    """Count the values with every alias followed, as whoever prints or compares them would."""
+    """Count the values with every alias followed, as printing or comparing them would."""
     waiting, count = [document], 0
     while waiting:
         value = waiting.pop()

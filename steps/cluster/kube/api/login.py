@@ -206,10 +206,10 @@ def _spoken(chosen: ChosenContext, load: Callable[[], object]) -> None:
     except Problem:
         raise
     except Exception as error:  # noqa: BLE001 - it lets through whatever the packages below it raise
-        said = " ".join(str(error).split())[:_LONGEST].rstrip(".") or type(error).__name__
+        message = " ".join(str(error).split())[:_LONGEST].rstrip(".") or type(error).__name__
         files = chosen.cluster.file
         raise Unsupported(
-            f"context {chosen.name!r} of the kubeconfig {files} can't be used: {said}: correct it."
+            f"context {chosen.name!r} of the kubeconfig {files} can't be used: {message}: correct it."
         ) from None
 
 

@@ -116,8 +116,8 @@ class Credentials:
         return f"the plugin `{command(self.plugin)}` of {self.user.called}"
 
     def _failed(self, why: str) -> Unsupported:
-        said = " ".join(why.split())[:_LONGEST].rstrip(".")
-        return Unsupported(f"{self._called} got no credentials: {said}. Run it by hand to see more, or log in anew.")
+        output = " ".join(why.split())[:_LONGEST].rstrip(".")
+        return Unsupported(f"{self._called} got no credentials: {output}. Run it by hand to see more, or log in anew.")
 
 
 def command(plugin: Plugin) -> str:

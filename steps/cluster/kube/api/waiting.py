@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 SILENCE_S: Final = 3.0
-"""After this a person is told what is being waited for."""
+"""After this the user sees what is being waited for."""
 
 Say = Callable[[str], None]
 

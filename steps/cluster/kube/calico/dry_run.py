@@ -58,8 +58,8 @@ def dry_run_writes(client: Client, facts: Facts, pods: Iterable[Object], todo: l
         Unfit: an action would fail. Nothing was changed.
     """
     if reasons := refusals(client, facts, pods, todo):
-        told = " ".join(formatting.sentences(reason, remedy) for reason, remedy in reasons)
-        raise Unsupported(f"{client.where} was left as it is, since switching it would fail half-way: {told}")
+        sentences = " ".join(formatting.sentences(reason, remedy) for reason, remedy in reasons)
+        raise Unsupported(f"{client.where} was left as it is, since switching it would fail half-way: {sentences}")
 
 
 def _refused(client: Client, facts: Facts, pods: list[Object], action: Action) -> list[tuple[str, str]]:

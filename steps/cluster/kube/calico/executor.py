@@ -46,7 +46,7 @@ _POLL_S: Final = 1.0
 
 
 class ActionExecutor:
-    """Carries actions out. `say` hears what is being waited for; `sleep` passes time."""
+    """Carries actions out. `say` is called with what is being waited for; `sleep` passes time."""
 
     def __init__(self, client: Client, facts: Facts, say: Say, sleep: Callable[[float], None] = time.sleep) -> None:
         self._client = client

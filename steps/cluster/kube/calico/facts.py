@@ -142,67 +142,67 @@ class Facts:
         return tuple(node.name for node in self.nodes if node.os == "windows")
 
 
-def read_facts(seen: ClusterObjects) -> Facts:
+def read_facts(objects: ClusterObjects) -> Facts:
     """The facts that the objects tell."""
-    agent = seen.agent
-    felix = seen.felix_default
-    environment = seen.agent_environment
-    linux_dataplane = _text(seen.installation, ("spec", "calicoNetwork", "linuxDataplane"))
-    vpp = seen.daemon_set(_VPP) is not None or linux_dataplane == "VPP"
-    install = _install(seen, agent)
+    agent = objects.agent
+    felix = objects.felix_default
+    environment = objects.agent_environment
+    linux_dataplane = _text(objects.installation, ("spec", "calicoNetwork", "linuxDataplane"))
+    vpp = objects.daemon_set(_VPP) is not None or linux_dataplane == "VPP"
+    install = _install(objects, agent)
     # without Calico's agent there is another CNI, which is measured as it is on whatever node
-    every = frozenset(found["metadata"]["name"] for found in seen.nodes)
-    calico_nodes = every if agent is None else with_agent(seen.agent_pods, agent, seen.nodes)
-    mode, source, key = started.proxy_mode(seen)
+    every = frozenset(found["metadata"]["name"] for found in objects.nodes)
+    calico_nodes = every if agent is None else with_agent(objects.agent_pods, agent, objects.nodes)
+    mode, source, key = started.proxy_mode(objects)
     return Facts(
-        group=seen.group,
+        group=objects.group,
         install=install,
-        bootstraps=_bootstraps(seen),
-        calico_version=_calico_version(seen, agent),
+        bootstraps=_bootstraps(objects),
+        calico_version=_calico_version(objects, agent),
         calico_namespace=agent["metadata"]["namespace"] if agent else None,
-        kubernetes_version=seen.server_version,
-        dataplane=None if vpp or agent is None else _dataplane(seen, mode),
+        kubernetes_version=objects.server_version,
+        dataplane=None if vpp or agent is None else _dataplane(objects, mode),
         linux_dataplane=linux_dataplane,
-        nodes=tuple(read_node(found, calico_nodes) for found in seen.nodes),
+        nodes=tuple(read_node(found, calico_nodes) for found in objects.nodes),
         vpp=vpp,
-        other_cnis=_other_cnis(seen),
-        kube_proxy=seen.kube_proxy,
+        other_cnis=_other_cnis(objects),
+        kube_proxy=objects.kube_proxy,
         kube_proxy_mode=mode,
         kube_proxy_config_key=key,
-        encapsulation=_encapsulation(seen.pools),
-        pools=tuple(_pool(pool) for pool in seen.pools),
-        mtu=_mtu(seen),
-        overrides=started.overrides(seen) if install == "manifest" else {},
-        narrower=_narrower(seen.felix),
-        owners=owners(seen),
+        encapsulation=_encapsulation(objects.pools),
+        pools=tuple(_pool(pool) for pool in objects.pools),
+        mtu=_mtu(objects),
+        overrides=started.overrides(objects) if install == "manifest" else {},
+        narrower=_narrower(objects.felix),
+        owners=owners(objects),
         log_level=environment.get(_LOG_LEVEL) or _text(felix, ("spec", "logSeverityScreen")),
         aws_source_check=environment.get("FELIX_AWSSRCDSTCHECK") or _text(felix, ("spec", "awsSrcDstCheck")),
-        nftables_mode=_felix(seen)["nftablesMode"],
+        nftables_mode=_felix(objects)["nftablesMode"],
         log_level_overridden=_LOG_LEVEL in environment.variables,
         kube_proxy_source=source,
-        override_origins=started.override_origins(seen) if install == "manifest" else {},
+        override_origins=started.override_origins(objects) if install == "manifest" else {},
         unread_environment=environment.unread if install == "manifest" else (),
-        kube_proxy_skips_kernel_check=started.skips_kernel_check(seen.kube_proxy),
-        dsr_opt_outs=direct_return.opt_outs(seen.felix, environment.get(direct_return.VARIABLE)),
+        kube_proxy_skips_kernel_check=started.skips_kernel_check(objects.kube_proxy),
+        dsr_opt_outs=direct_return.opt_outs(objects.felix, environment.get(direct_return.VARIABLE)),
         agent=agent["metadata"]["name"] if agent is not None else CALICO_NODE,
         agent_labels=kube_proxy.selector(agent) if agent is not None else f"k8s-app={CALICO_NODE}",
     )
 
 
-def _install(seen: ClusterObjects, agent: Object | None) -> Install | None:
-    if seen.group is None or agent is None:
+def _install(objects: ClusterObjects, agent: Object | None) -> Install | None:
+    if objects.group is None or agent is None:
         return None
-    return "operator" if seen.installation is not None else "manifest"
+    return "operator" if objects.installation is not None else "manifest"
 
 
-def _bootstraps(seen: ClusterObjects) -> bool:
-    versions = read_field(seen.definition, ("spec", "versions"))
+def _bootstraps(objects: ClusterObjects) -> bool:
+    versions = read_field(objects.definition, ("spec", "versions"))
     path = ("schema", "openAPIV3Schema", "properties", "spec", "properties", "calicoNetwork", "properties")
     known = any(
         read_field(_inner(each, path), ("kubeProxyManagement",)) is not None
         for each in (versions if isinstance(versions, list) else [])
     )
-    marks = {**labels(seen.kube_proxy), **annotations(seen.kube_proxy)}
+    marks = {**labels(objects.kube_proxy), **annotations(objects.kube_proxy)}
     return known and not any(mark in marks for mark in _OPERATOR_REFUSES)
 
 
@@ -212,13 +212,13 @@ def _inner(found: Object, path: tuple[str, ...]) -> Object | None:
     return here if isinstance(here, dict) else None
 
 
-def _dataplane(seen: ClusterObjects, mode: str | None) -> str | None:
+def _dataplane(objects: ClusterObjects, mode: str | None) -> str | None:
     """The dataplane of the catalogue that the settings stand for; None: it is not in the catalogue."""
-    felix = _felix(seen)
-    spec = (seen.felix_default or {}).get("spec") or {}
+    felix = _felix(objects)
+    spec = (objects.felix_default or {}).get("spec") or {}
     bpf = bool(felix["bpfEnabled"])
     direct = bpf and str(felix["bpfExternalServiceMode"] or "").upper() == "DSR"
-    traits = (bpf, not bpf and _nftables(seen, mode), direct)
+    traits = (bpf, not bpf and _nftables(objects, mode), direct)
     # what sets further fields is it where they all hold that; what sets none, otherwise
     fit = [
         each
@@ -229,24 +229,24 @@ def _dataplane(seen: ClusterObjects, mode: str | None) -> str | None:
     return best.name if best is not None else None
 
 
-def _nftables(seen: ClusterObjects, mode: str | None) -> bool:
+def _nftables(objects: ClusterObjects, mode: str | None) -> bool:
     """Whether Felix writes nftables rules where it runs no eBPF."""
-    if seen.installation is not None:  # the operator writes nftablesMode after it
-        return _text(seen.installation, ("spec", "calicoNetwork", "linuxDataplane")) == "Nftables"
-    nft = _felix(seen)["nftablesMode"]
-    version = quantity.version(_calico_version(seen, seen.agent) or "")
+    if objects.installation is not None:  # the operator writes nftablesMode after it
+        return _text(objects.installation, ("spec", "calicoNetwork", "linuxDataplane")) == "Nftables"
+    nft = _felix(objects)["nftablesMode"]
+    version = quantity.version(_calico_version(objects, objects.agent) or "")
     if version is not None and version < _NFTABLES_SINCE:
         return False
     automatic = nft == "Auto" or (not nft and version is not None and version >= _AUTO_SINCE)
     return nft == "Enabled" or (automatic and mode == "nftables")
 
 
-def _felix(seen: ClusterObjects) -> Object:
+def _felix(objects: ClusterObjects) -> Object:
     """The settings that decide the dataplane as Felix takes them: calico-node's environment beats all else."""
-    spec = (seen.felix_default or {}).get("spec") or {}
-    environment = seen.agent_environment
+    spec = (objects.felix_default or {}).get("spec") or {}
+    environment = objects.agent_environment
     beats = {name: environment.get(f"FELIX_{name.upper()}") for name in SWITCHED}
-    linux = _text(seen.installation, ("spec", "calicoNetwork", "linuxDataplane"))
+    linux = _text(objects.installation, ("spec", "calicoNetwork", "linuxDataplane"))
     bpf = bool(spec.get("bpfEnabled")) or linux == "BPF"
     return {
         "bpfEnabled": bpf if beats["bpfEnabled"] is None else beats["bpfEnabled"].lower() in _TRUE,
@@ -255,16 +255,16 @@ def _felix(seen: ClusterObjects) -> Object:
     }
 
 
-def _calico_version(seen: ClusterObjects, agent: Object | None) -> str | None:
-    if told := _text(seen.information, ("spec", "calicoVersion")):
-        return told
+def _calico_version(objects: ClusterObjects, agent: Object | None) -> str | None:
+    if configured := _text(objects.information, ("spec", "calicoVersion")):
+        return configured
     images = [c.get("image", "") for c in agent_containers(agent)]
     tags = [image.rpartition(":")[2] for image in images if quantity.version(image.rpartition(":")[2])]
     return tags[0] if tags else None
 
 
-def _other_cnis(seen: ClusterObjects) -> tuple[str, ...]:
-    names = {found["metadata"]["name"] for found in seen.daemon_sets}
+def _other_cnis(objects: ClusterObjects) -> tuple[str, ...]:
+    names = {found["metadata"]["name"] for found in objects.daemon_sets}
     return tuple(title for name, title in _OTHER_CNIS.items() if name in names)
 
 
@@ -287,11 +287,11 @@ def _pool(pool: Object) -> dict[str, object]:
     }
 
 
-def _mtu(seen: ClusterObjects) -> str | None:
-    felix = (seen.felix_default or {}).get("spec") or {}
-    told = felix.get("vxlanMTU") or felix.get("mtu") or seen.agent_environment.get("FELIX_VXLANMTU")
-    told = told or read_field(seen.installation, ("spec", "calicoNetwork", "mtu"))
-    return str(told) if told else None
+def _mtu(objects: ClusterObjects) -> str | None:
+    felix = (objects.felix_default or {}).get("spec") or {}
+    configured = felix.get("vxlanMTU") or felix.get("mtu") or objects.agent_environment.get("FELIX_VXLANMTU")
+    configured = configured or read_field(objects.installation, ("spec", "calicoNetwork", "mtu"))
+    return str(configured) if configured else None
 
 
 def _narrower(felix: Iterable[Object]) -> dict[str, tuple[str, ...]]:

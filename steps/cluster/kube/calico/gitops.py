@@ -114,15 +114,15 @@ _ARGO_BEFORE_3: Final = Reconciler("Argo CD, if its version is older than 3.0 an
 """Argo CD before 3.0 marks what it keeps with a label that Helm and others set as well."""
 
 
-def owners(seen: ClusterObjects) -> dict[str, Reconciler]:
+def owners(objects: ClusterObjects) -> dict[str, Reconciler]:
     """The objects that a switch patches, and who keeps them."""
     touched = {
-        "FelixConfiguration default": seen.felix_default,
-        "Installation default": seen.installation,
-        "DaemonSet kube-system/kube-proxy": seen.kube_proxy,
-        f"ConfigMap kube-system/{KUBE_PROXY}": seen.kube_proxy_config,
+        "FelixConfiguration default": objects.felix_default,
+        "Installation default": objects.installation,
+        "DaemonSet kube-system/kube-proxy": objects.kube_proxy,
+        f"ConfigMap kube-system/{KUBE_PROXY}": objects.kube_proxy_config,
         **{
-            f"ConfigMap {place}/{SERVICES_ENDPOINT}": seen.services_endpoints.get(place)
+            f"ConfigMap {place}/{SERVICES_ENDPOINT}": objects.services_endpoints.get(place)
             for place in (KUBE_SYSTEM, TIGERA_OPERATOR)
         },
     }

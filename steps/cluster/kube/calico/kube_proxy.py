@@ -81,7 +81,7 @@ def is_parked(daemon_set: Object) -> bool:
 
 
 def stands_still(daemon_set: Object) -> bool:
-    """Whether no node is meant to run it, whoever saw to that."""
+    """Whether its node selector keeps it from every node, no matter who set that."""
     status = daemon_set.get("status") or {}
     return bool(status.get("desiredNumberScheduled", 0) == 0 and _observed(daemon_set))
 

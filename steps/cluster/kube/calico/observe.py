@@ -72,20 +72,26 @@ def observe(
 
     def once() -> tuple[datetime, Sequence[Observation], Sequence[Sign]]:
         now = client.now()
-        seen = read_observations(client, standing, places)
+        observations = read_observations(client, standing, places)
         return (
             now,
-            seen,
+            observations,
             readiness.reported_signs(
-                seen, asked, now, nodes=measured, changed_at=standing.changed_at, stable_s=stable_s, moment=moment
+                observations,
+                asked,
+                now,
+                nodes=measured,
+                changed_at=standing.changed_at,
+                stable_s=stable_s,
+                moment=moment,
             ),
         )
 
     if moment == "before":
-        now, seen, found = once()
-        return [*found, *_cost(client, places, now), *_cure(client, standing, seen, now, say)]
+        now, observations, found = once()
+        return [*found, *_cost(client, places, now), *_cure(client, standing, observations, now, say)]
     # polled: what is waited for is in logs, and is that time passes
-    now, seen, found = poll(
+    now, observations, found = poll(
         once,
         lambda look_: _is_final(look_[2]),
         pause_s=_POLL_S,
@@ -93,7 +99,7 @@ def observe(
         sleep=sleep,
         again=lambda look_: say(f"looking again: {_waits(look_[2])[0]}"),
     )
-    return [*found, *_restarts(client, seen, now), *_added_to_steps(client, variables, measured, now)]
+    return [*found, *_restarts(client, observations, now), *_added_to_steps(client, variables, measured, now)]
 
 
 def _waits(found: Sequence[Sign]) -> list[str]:
@@ -118,19 +124,19 @@ def start_probes(client: Client, standing: ClusterState, measured: Sequence[str]
 def read_observations(client: Client, standing: ClusterState, places: Sequence[probe_pods.Site]) -> list[Observation]:
     """One look at the measured nodes, and at the logs of every other node that Calico manages."""
     measured = [place.node for place in places]
-    told = probe_pods.latest_reports(client, places)
+    reports = probe_pods.latest_reports(client, places)
     logs = read_logs(client, standing, measured)
     found = []
     for node in measured:
         missed = [] if logs.get(node) is not None else ["calico-node's log could not be read"]
-        if told[node].host is None:
+        if reports[node].host is None:
             missed.append("no pod there has said anything yet")
         found.append(
             Observation(
                 node,
                 logs.get(node),
-                told[node].host,
-                told[node].answers,
+                reports[node].host,
+                reports[node].answers,
                 tuple(missed),
                 follows_proxy=standing.facts.follows_kube_proxy,
                 silenced=standing.facts.silenced,
@@ -174,18 +180,18 @@ def _cost(client: Client, places: Sequence[probe_pods.Site], now: datetime) -> l
             moment="before",
             node=node,
             looked_at="long-lived connections",
-            seen=_told(seen),
+            seen=_told(observations),
             at=now,
             indicates=None,
         )
-        for node, seen in probe_pods.latest_reports(client, places).items()
+        for node, observations in probe_pods.latest_reports(client, places).items()
     ]
 
 
-def _told(seen: probe_pods.NodeReport) -> str:
-    gap_s = max(seen.cost.tcp_longest_gap_s or 0.0, seen.cost.udp_longest_gap_s or 0.0)
-    dropped = f"{seen.cost.dropped} of {seen.cost.connections} dropped or silent"
-    return f"{dropped}; {seen.cost.udp_lost_packets or 0} datagrams lost; longest silence {gap_s:.1f} s"
+def _told(observations: probe_pods.NodeReport) -> str:
+    gap_s = max(observations.cost.tcp_longest_gap_s or 0.0, observations.cost.udp_longest_gap_s or 0.0)
+    dropped = f"{observations.cost.dropped} of {observations.cost.connections} dropped or silent"
+    return f"{dropped}; {observations.cost.udp_lost_packets or 0} datagrams lost; longest silence {gap_s:.1f} s"
 
 
 def connection_cost(
@@ -199,18 +205,20 @@ def connection_cost(
     if not Workload(client, probe_pods.PART).pods():
         return None
     # polled: it is in logs
-    seen = poll(
+    observations = poll(
         lambda: probe_pods.latest_reports(client, places).values(),
         lambda found: not any(each.silent for each in found),
         pause_s=_POLL_S,
         timeout_s=connections.DEAD_S + _POLL_S,
         sleep=sleep,
     )
-    return probe_pods.total(each.cost for each in seen)
+    return probe_pods.total(each.cost for each in observations)
 
 
-def _cure(client: Client, standing: ClusterState, seen: Sequence[Observation], now: datetime, say: Say) -> list[Sign]:
-    bare = readiness.nodes_without_rules(seen, now)
+def _cure(
+    client: Client, standing: ClusterState, observations: Sequence[Observation], now: datetime, say: Say
+) -> list[Sign]:
+    bare = readiness.nodes_without_rules(observations, now)
     if not bare:
         return []
     proxy = standing.facts.kube_proxy
@@ -229,7 +237,7 @@ def _cure(client: Client, standing: ClusterState, seen: Sequence[Observation], n
     return found
 
 
-def _restarts(client: Client, seen: Sequence[Observation], now: datetime) -> list[Sign]:
+def _restarts(client: Client, observations: Sequence[Observation], now: datetime) -> list[Sign]:
     """A Felix that started again after the trials' pods were made voids the trials."""
     made = [
         datetime.fromisoformat(p["metadata"]["creationTimestamp"])
@@ -238,7 +246,7 @@ def _restarts(client: Client, seen: Sequence[Observation], now: datetime) -> lis
     if not made:
         return []
     found = []
-    for observation in seen:
+    for observation in observations:
         if observation.felix is None or observation.host is None:
             continue
         events = [(at, "Felix started again") for at in observation.felix.starts(min(made))]
@@ -285,8 +293,8 @@ def _as_is(standing: ClusterState, measured: Sequence[str], moment: Moment, now:
     missing = [node for node in measured if node not in known]
     if missing:
         raise Problem(f"node {missing[0]} is not in the cluster any more: name others in BENCHMARK_NODES.")
-    seen = runs or "no network plugin that is known here"
+    observations = runs or "no network plugin that is known here"
     return [
-        Sign(moment=moment, node=node, looked_at="what runs", seen=seen, at=now, indicates=(AS_IS,))
+        Sign(moment=moment, node=node, looked_at="what runs", seen=observations, at=now, indicates=(AS_IS,))
         for node in measured
     ]

@@ -95,7 +95,7 @@ class Calico:
         )
 
     def cost(self, standing: ClusterState, measured: Sequence[str]) -> SwitchCost | None:
-        """What the last switch cost whoever was connected; None: no connections were held across it."""
+        """What the last switch cost open connections; None: no connections were held across it."""
         return observe.connection_cost(self._client, standing, measured)
 
     def commands(self, dataplane: str | None) -> list[str]:

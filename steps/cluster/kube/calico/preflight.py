@@ -24,13 +24,13 @@ _EBPF_IPV6_SINCE: Final = (3, 27, 0)
 
 
 def findings(
-    facts: Facts, seen: ClusterObjects, settings: Settings, asked_nodes: str, accepted: frozenset[str]
+    facts: Facts, objects: ClusterObjects, settings: Settings, asked_nodes: str, accepted: frozenset[str]
 ) -> list[Finding]:
     """What the objects say against a run, or against a part of it.
 
     Args:
         facts: of the cluster.
-        seen: the objects themselves.
+        objects: the objects themselves.
         settings: of the run.
         asked_nodes: what a person chose to measure on.
         accepted: what a person takes upon themselves.
@@ -46,7 +46,7 @@ def findings(
         found += compatibility.incompatibilities(facts, asked, accepted)
         found += _neighbours(facts)
         found += _owned(facts, accepted)
-        found += _address(seen, facts, asked)
+        found += _address(objects, facts, asked)
         found += _ipv6(facts)
         found += _quiet(facts)
     found += _aws(facts)
@@ -160,20 +160,20 @@ def _owned(facts: Facts, accepted: frozenset[str]) -> Iterator[Finding]:
             yield stop(text, f"Pause its sync for the run, and say so with `{environment.ACCEPT}=gitops`.")
 
 
-def _address(seen: ClusterObjects, facts: Facts, asked: set[str]) -> Iterator[Finding]:
+def _address(objects: ClusterObjects, facts: Facts, asked: set[str]) -> Iterator[Finding]:
     if facts.bootstraps or not asked & set(compatibility.EBPF):
         return
     ref = desired_state.endpoint(facts).ref
-    told = (seen.services_endpoints.get(ref.namespace or "") or {}).get("data") or {}
-    if seen.services_endpoints.get(ref.namespace or "") and not (
-        told.get("KUBERNETES_SERVICE_HOST") and told.get("KUBERNETES_SERVICE_PORT")
+    configured = (objects.services_endpoints.get(ref.namespace or "") or {}).get("data") or {}
+    if objects.services_endpoints.get(ref.namespace or "") and not (
+        configured.get("KUBERNETES_SERVICE_HOST") and configured.get("KUBERNETES_SERVICE_PORT")
     ):
         yield warn(
             f"{ref} lacks KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT: a node that starts without "
             "kube-proxy would not find the API server.",
             f"Put the API server's address into it: `kubectl -n {ref.namespace} edit configmap {ref.name}`.",
         )
-    if not seen.api_servers:
+    if not objects.api_servers:
         for name in compatibility.EBPF:
             yield skip(
                 name,
@@ -181,7 +181,7 @@ def _address(seen: ClusterObjects, facts: Facts, asked: set[str]) -> Iterator[Fi
                 "Type `kubectl -n kube-system create configmap kubernetes-services-endpoint "
                 "--from-literal=KUBERNETES_SERVICE_HOST=ADDRESS --from-literal=KUBERNETES_SERVICE_PORT=PORT`.",
             )
-    elif len(seen.api_servers) > 1:
+    elif len(objects.api_servers) > 1:
         yield warn(
             "the API server has several addresses, and nodes without kube-proxy would be told only the first.",
             "Make ConfigMap kubernetes-services-endpoint with the address of its load balancer.",

@@ -6,11 +6,11 @@ from steps.cluster.kube.calico.facts import Facts
 from steps.cluster.kube.calico.objects import ClusterObjects
 
 
-def provenance(facts: Facts, seen: ClusterObjects, measured: tuple[str, ...]) -> dict[str, object]:
+def provenance(facts: Facts, objects: ClusterObjects, measured: tuple[str, ...]) -> dict[str, object]:
     """JSON-serialisable; None is unknown. What only a node can tell is in each trial's own document."""
-    felix = (seen.felix_default or {}).get("spec")
-    information = (seen.information or {}).get("spec") or {}
-    network = ((seen.installation or {}).get("spec") or {}).get("calicoNetwork")
+    felix = (objects.felix_default or {}).get("spec")
+    information = (objects.information or {}).get("spec") or {}
+    network = ((objects.installation or {}).get("spec") or {}).get("calicoNetwork")
     by_name = {node.name: node for node in facts.nodes}
     return {
         "kubernetes": facts.kubernetes_version,
@@ -18,7 +18,7 @@ def provenance(facts: Facts, seen: ClusterObjects, measured: tuple[str, ...]) ->
         "cni_version": facts.calico_version,
         "policy_only": facts.policy_only if facts.install else None,
         "calico_cluster_type": information.get("clusterType"),
-        "calico_images": _images(seen),
+        "calico_images": _images(objects),
         "install": facts.install,
         "api_group": facts.group,
         "felix_configuration": felix,
@@ -58,12 +58,12 @@ def _common(values: set[object]) -> object:
     return next(iter(values)) if len(values) == 1 else None
 
 
-def _images(seen: ClusterObjects) -> list[str]:
+def _images(objects: ClusterObjects) -> list[str]:
     return sorted(
         {
             container.get("image", "")
-            for found in seen.daemon_sets
-            if found in (seen.agent, seen.kube_proxy)
+            for found in objects.daemon_sets
+            if found in (objects.agent, objects.kube_proxy)
             for container in found["spec"]["template"]["spec"].get("containers") or []
         }
     )

@@ -173,8 +173,8 @@ def indistinguishable_nodes(
         possible = [frozenset(s.indicates) for s in signs_of.node_signs(observation, "before", now) if s.indicates]
         left = frozenset.intersection(*possible) if possible else frozenset()
         if Arm.parse(asked).name in left and len(left) > 1:
-            told = " and ".join(sorted(left))
-            reason = f"Felix's log has no lines of level Info, without which {told} can't be told apart: {SPEAK_UP}"
+            reported = " and ".join(sorted(left))
+            reason = f"Felix's log has no lines of level Info, without which {reported} can't be told apart: {SPEAK_UP}"
             found.append((observation.node, reason))
     return found
 
@@ -226,9 +226,9 @@ def _unfinished(observation: Observation, current: FelixProcess) -> Iterator[str
 def _started_at(observation: Observation) -> datetime | None:
     """When Felix last started, by its log or by its metrics; None: it is longer ago than either tells."""
     current = observation.felix.current if observation.felix is not None else None
-    told = current.started_at if current is not None else None
+    reported = current.started_at if current is not None else None
     measured = observation.host.felix_started_at if observation.host is not None else None
-    return max(filter(None, (told, measured)), default=None)
+    return max(filter(None, (reported, measured)), default=None)
 
 
 def _ready_since(observation: Observation) -> bool:

@@ -1,4 +1,4 @@
-"""Put a cluster back as it was before a run: field by field, whoever left it, as often as one likes."""
+"""Put a cluster back as it was before a run: field by field, no matter who changed it, any number of times."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -88,7 +88,7 @@ def restore(
 
     Args:
         client: of the cluster.
-        say: hears what is done and what can't be.
+        say: called with a sentence for what is done and for what can't be.
         sleep: passes time.
         prove: is called when the objects are as they were, and before the lock is given back: what it raises keeps the
             lock, so that a second call proves it again. A call that finds nothing to change may come after one that was
@@ -155,7 +155,7 @@ def _left(found: _Compared, taken: Object, *, had_ebpf: bool) -> tuple[str, ...]
             sentences.append(f"{field} was changed by somebody else meanwhile: only its mode was put back.")
         elif field.ref == PROXY_CONFIG and _is_unreadable(found.current.get(field)):
             sentences.append(
-                f"{field} could not be read as a configuration of kube-proxy, whoever wrote it; the one from before "
+                f"{field} could not be read as a configuration of kube-proxy; the one from before "
                 f"the run replaces it. What it held: {str(found.current.get(field))[:_LONGEST_QUOTE]!r}"
             )
         if field.path == WHOLE and found.original.get(field) is None and value is not None:

@@ -137,8 +137,8 @@ def _host(host: HostProbe, *, follows_proxy: bool) -> Iterator[tuple[str, str, d
         seen = "tunnels chosen by BPF" if host.vxlan_external else "tunnels chosen by the kernel's tables"
         yield "vxlan.calico", seen, host.at, _BPF if host.vxlan_external else _RULES
     if host.proxy_mode is not None:
-        told = None if host.proxy_mode in _PROXY and not follows_proxy else _PROXY.get(host.proxy_mode, ())
-        yield "kube-proxy's mode", host.proxy_mode, host.at, told
+        indicated = None if host.proxy_mode in _PROXY and not follows_proxy else _PROXY.get(host.proxy_mode, ())
+        yield "kube-proxy's mode", host.proxy_mode, host.at, indicated
     if host.felix_ready is not None:
         yield "Felix's readiness", "ready" if host.felix_ready else "not ready", host.at, None
     if host.felix_started_at is not None:

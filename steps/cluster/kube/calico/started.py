@@ -19,31 +19,31 @@ _MODE_ARGUMENT: Final = re.compile(r"\bproxy-mode[=\s\",]+(\w+)")
 _SKIPS_KERNEL_CHECK: Final = "KUBE_PROXY_NFTABLES_SKIP_KERNEL_VERSION_CHECK"
 
 
-def proxy_mode(seen: ClusterObjects) -> tuple[str | None, str, str | None]:
+def proxy_mode(objects: ClusterObjects) -> tuple[str | None, str, str | None]:
     """kube-proxy's mode, where that was looked for, and the key of ConfigMap kube-proxy by which it is switched."""
-    found = seen.proxy_source
+    found = objects.proxy_source
     if found.file is not None and found.config_map is None:
         return None, f"file {found.file}, which no ConfigMap shows", None
     if found.config_map is not None:
-        mode = kube_proxy.mode(_held(seen.known_config_maps.get(found.config_map), found.key))
+        mode = kube_proxy.mode(_held(objects.known_config_maps.get(found.config_map), found.key))
         source = f"ConfigMap kube-system/{found.config_map}, key {found.key}"
-        if mode is None and (key := kube_proxy.config_key(seen.config_maps.get(PROXY_CONFIG))) is not None:
+        if mode is None and (key := kube_proxy.config_key(objects.config_maps.get(PROXY_CONFIG))) is not None:
             # what it is started with holds no configuration, and what Amazon EKS calls it does
-            mode = kube_proxy.mode(_held(seen.config_maps[PROXY_CONFIG], key))
+            mode = kube_proxy.mode(_held(objects.config_maps[PROXY_CONFIG], key))
             return mode, f"ConfigMap kube-system/{PROXY_CONFIG}, key {key}", None
         return mode, source, found.key if mode and found.config_map == KUBE_PROXY else None
     if found.known:
         return (found.flag or kube_proxy.DEFAULT_MODE), "its command line", None
-    if seen.kube_proxy is None:
-        return *_embedded_mode(seen), None
+    if objects.kube_proxy is None:
+        return *_embedded_mode(objects), None
     # an image that starts kube-proxy in a way of its own: by the ConfigMap of its name, if there is one
-    key = kube_proxy.config_key(seen.kube_proxy_config)
-    return kube_proxy.mode(_held(seen.kube_proxy_config, key)), "ConfigMap kube-system/kube-proxy", key
+    key = kube_proxy.config_key(objects.kube_proxy_config)
+    return kube_proxy.mode(_held(objects.kube_proxy_config, key)), "ConfigMap kube-system/kube-proxy", key
 
 
-def _embedded_mode(seen: ClusterObjects) -> tuple[str | None, str]:
+def _embedded_mode(objects: ClusterObjects) -> tuple[str | None, str]:
     """The mode of a kube-proxy within k3s or RKE2, as a node's arguments give it, and where that is written."""
-    for node in seen.nodes:
+    for node in objects.nodes:
         for name in NODE_ARGUMENTS:
             text = (node["metadata"].get("annotations") or {}).get(name)
             modes = _MODE_ARGUMENT.findall(text) if isinstance(text, str) else []
@@ -61,19 +61,19 @@ def skips_kernel_check(daemon_set: Object | None) -> bool:
     return any(entry.get("name") == _SKIPS_KERNEL_CHECK and entry.get("value") for entry in entries)
 
 
-def overrides(seen: ClusterObjects) -> dict[str, str]:
+def overrides(objects: ClusterObjects) -> dict[str, str]:
     """What calico-node's environment sets of the fields that decide the dataplane."""
     unknown = "something unknown"
-    return {name: unknown if each.value is None else each.value for name, each in _variables(seen).items()}
+    return {name: unknown if each.value is None else each.value for name, each in _variables(objects).items()}
 
 
-def override_origins(seen: ClusterObjects) -> dict[str, str]:
+def override_origins(objects: ClusterObjects) -> dict[str, str]:
     """Where those come from, if not from the DaemonSet itself."""
-    return {name: each.origin for name, each in _variables(seen).items() if each.origin is not None}
+    return {name: each.origin for name, each in _variables(objects).items() if each.origin is not None}
 
 
-def _variables(seen: ClusterObjects) -> dict[str, ContainerVariable]:
-    variables = seen.agent_environment.variables
+def _variables(objects: ClusterObjects) -> dict[str, ContainerVariable]:
+    variables = objects.agent_environment.variables
     return {name: variables[variable] for name, variable in _VARIABLES.items() if variable in variables}
 
 

@@ -130,7 +130,7 @@ def configure(
         owner: who asks, and holds the cluster from now on.
         dataplane: of the catalogue, without label.
         asked_nodes: the two nodes that a person chose; empty: choose.
-        say: hears what is done.
+        say: called with a sentence for what is done.
         sleep: passes time.
         visit: of the run that it is for, which the lock then names; None: a person asks, or a visit is left.
         before: is called once the cluster is held and before the first change, with the measured nodes and whether

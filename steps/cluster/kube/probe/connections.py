@@ -1,6 +1,6 @@
 """Connections across a switch: new ones, five times a second, and long-lived ones, TCP and UDP, ten times a second.
 
-They tell whether Services answer, and what the switch cost whoever was connected.
+They tell whether Services answer, and what the switch cost open connections.
 """
 
 import asyncio
@@ -82,7 +82,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-async def knock(target: Target, fared: TargetResult) -> None:
+async def try_connections(target: Target, fared: TargetResult) -> None:
     """Open new connections, each for one byte there and back, until cancelled."""
     while True:
         began = time.monotonic()

@@ -83,7 +83,7 @@ async def run(spec: Spec, say: Callable[[str], None], until: Awaitable[None] | N
     async with contextlib.AsyncExitStack() as stack:
         if spec.echo is not None:
             await connections.answer(spec.echo, stack)
-        tasks = [connections.knock(target, fare) for target, fare in zip(spec.targets, fared, strict=True)]
+        tasks = [connections.try_connections(target, fare) for target, fare in zip(spec.targets, fared, strict=True)]
         tasks += [connections.hold_tcp(line, held) for line, held in zip(spec.lines, tcp, strict=True)]
         tasks += [connections.hold_udp(line, held) for line, held in zip(spec.lines, udp, strict=True)]
         if spec.host:

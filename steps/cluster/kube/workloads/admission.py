@@ -73,8 +73,8 @@ def _tried(client: Client, resource: Resource, body: Object) -> Object | str:
     except ConflictError:
         return body
     except Problem as problem:
-        said = str(problem).removeprefix(f"{client.where}: ")
-        return body if NO_DRY_RUN in said else said
+        message = str(problem).removeprefix(f"{client.where}: ")
+        return body if NO_DRY_RUN in message else message
 
 
 def _limited(client: Client, pods: Iterable[Object], streams: int) -> list[Finding]:

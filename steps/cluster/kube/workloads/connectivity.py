@@ -69,8 +69,8 @@ def wait(
         workload.ensure_pods(wanted, timeout_s)
     except Problem as error:
         silent = [_last(client, each["metadata"]["name"]) for each in wanted]
-        said = "; ".join(dict.fromkeys(line for line in silent if line))
-        raise Problem(f"{error} {said}" if said else str(error)) from None
+        reported = "; ".join(dict.fromkeys(line for line in silent if line))
+        raise Problem(f"{error} {reported}" if reported else str(error)) from None
     finally:
         workload.delete(wait=False)
 
@@ -256,13 +256,13 @@ def _unanswered(client: Client, askers: Sequence[str], sleep: Callable[[float], 
     return poll(shut, operator.not_, pause_s=_POLL_S, timeout_s=CHECK_S, sleep=sleep)
 
 
-def _shut(name: str, told: pods.Object | None) -> list[str]:
-    if told is None:
+def _shut(name: str, report: pods.Object | None) -> list[str]:
+    if report is None:
         return [f"pod {name} {_SILENT}"]
-    tcp = [way["name"] for way in told["answers"] if not way["ok_at"]]
-    udp = [line["name"] for line in told["lines"] if line["protocol"] == "udp" and not line["received"]]
+    tcp = [way["name"] for way in report["answers"] if not way["ok_at"]]
+    udp = [line["name"] for line in report["lines"] if line["protocol"] == "udp" and not line["received"]]
     return [
-        f"{told['node']} gets no answer from {way} by {protocol}"
+        f"{report['node']} gets no answer from {way} by {protocol}"
         for protocol, ways in (("TCP", tcp), ("UDP", udp))
         for way in ways
     ]

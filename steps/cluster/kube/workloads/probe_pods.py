@@ -113,12 +113,12 @@ def spec(index: int, sites: Sequence[Site], services: Mapping[str, Object], host
 
 def latest_reports(client: Client, sites: Sequence[Site]) -> dict[str, NodeReport]:
     """What the pods said last, by node. A pod that is not there, or has said nothing yet, is passed over."""
-    told = []
+    reported = []
     for index in range(len(sites)):
         for kind in ("host", "pod"):
             log = client.log(f"{PART}-{kind}-{index}", BENCHMARK, tail_lines=2, timestamps=False)
-            told.append(parse(log))
-    return by_node([each for each in told if each is not None], [site.node for site in sites])
+            reported.append(parse(log))
+    return by_node([each for each in reported if each is not None], [site.node for site in sites])
 
 
 def parse(log: bytes) -> Object | None:
@@ -133,13 +133,13 @@ def parse(log: bytes) -> Object | None:
     return None
 
 
-def by_node(told: Sequence[Object], nodes: Sequence[str]) -> dict[str, NodeReport]:
+def by_node(reported: Sequence[Object], nodes: Sequence[str]) -> dict[str, NodeReport]:
     """What was said, sorted to the nodes that it is about."""
     found = {}
     for node in nodes:
-        own = [each for each in told if each["node"] == node]
+        own = [each for each in reported if each["node"] == node]
         host = next((each["host"] for each in own if each["host"]), None)
-        answers = tuple(_answer(a) for each in told for a in each["answers"] if a["node"] == node)
+        answers = tuple(_answer(a) for each in reported for a in each["answers"] if a["node"] == node)
         lines = [line for each in own for line in each["lines"]]
         found[node] = NodeReport(
             host=_host(host) if host else None,
@@ -214,21 +214,21 @@ def node_port(service: Object) -> int:
     return int(next(port["nodePort"] for port in ports if port.get("protocol", "TCP") == "TCP"))
 
 
-def _host(told: Object) -> HostProbe:
+def _host(reported: Object) -> HostProbe:
     return HostProbe(
-        at=datetime.fromisoformat(told["at"]),
-        interfaces=frozenset(told["interfaces"]) if told["interfaces"] is not None else None,
-        vxlan_external=told["vxlan_external"],
-        proxy_mode=told["proxy_mode"],
-        felix_ready=told["felix_ready"],
-        felix_started_at=_time(told["felix_started_at"]),
-        felix_answered_at=_time(told.get("felix_answered_at")),
+        at=datetime.fromisoformat(reported["at"]),
+        interfaces=frozenset(reported["interfaces"]) if reported["interfaces"] is not None else None,
+        vxlan_external=reported["vxlan_external"],
+        proxy_mode=reported["proxy_mode"],
+        felix_ready=reported["felix_ready"],
+        felix_started_at=_time(reported["felix_started_at"]),
+        felix_answered_at=_time(reported.get("felix_answered_at")),
     )
 
 
-def _answer(told: Object) -> ServiceProbe:
-    times = {name: _time(told.get(name)) for name in ("since", "ok_at", "failed_at")}
-    return ServiceProbe(told["node"], told["name"], error=told["error"], **times)
+def _answer(reported: Object) -> ServiceProbe:
+    times = {name: _time(reported.get(name)) for name in ("since", "ok_at", "failed_at")}
+    return ServiceProbe(reported["node"], reported["name"], error=reported["error"], **times)
 
 
 def _time(text: str | None) -> datetime | None:

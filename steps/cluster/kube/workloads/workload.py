@@ -96,7 +96,7 @@ class Workload:
         return last
 
     def delete(self, *, keep_services: bool = False, wait: bool = True) -> None:
-        """Take all of them away, and unless told otherwise wait until the pods are gone. Safe to run twice."""
+        """Take all of them away, and by default wait until the pods are gone. Safe to run twice."""
         self._remove(list(self.pods().values()), wait=wait)
         if not keep_services:
             names = list(self.services())

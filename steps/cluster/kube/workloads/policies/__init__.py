@@ -1,1 +1,1 @@
-"""Network policies that may keep the benchmark's pods from each other: read, and told by name."""
+"""Network policies that may keep the benchmark's pods from each other: read, and named."""
