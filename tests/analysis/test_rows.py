@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from analysis.errors import BadInput
 from analysis.sql import database
 from analysis.store.arrow import KEYS, to_table
-from analysis.store.schema import TABLES, arrow_schema
+from analysis.store.schema import SCHEMA_VERSION, TABLES, arrow_schema
 from analysis.store.store import Store
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -44,7 +44,7 @@ def values(kind: pa.DataType) -> st.SearchStrategy[Any]:
 def rows_of(table: str) -> st.SearchStrategy[list[dict[str, Any]]]:
     """Rows with any values, but keys that are there and apart."""
     fields = {field.name: values(field.type) for field in arrow_schema(table)}
-    fixed = {"run_id": st.just("run-a")} | ({"schema_version": st.just(1)} if table == "runs" else {})
+    fixed = {"run_id": st.just("run-a")} | ({"schema_version": st.just(SCHEMA_VERSION)} if table == "runs" else {})
     row = st.fixed_dictionaries(fields | fixed)
     most = 1 if table == "runs" else 4
 
@@ -113,7 +113,7 @@ def test_nan_and_infinity_are_null(figure: float) -> None:
 
 def test_store_fills_in_run_id_and_schema_version() -> None:
     (row,) = to_table("runs", "run-a", [{}]).to_pylist()
-    assert (row["run_id"], row["schema_version"]) == ("run-a", 1)
+    assert (row["run_id"], row["schema_version"]) == ("run-a", SCHEMA_VERSION)
 
 
 def test_json_documents_and_iso_times_are_accepted() -> None:

@@ -139,7 +139,7 @@ def test_s3_column_added_later_reads_as_null(store: Store) -> None:
     for version in (1, 0):
         if version == 0:
             write_older(store, "run-old-2", version=0)
-        with database.connect(store, {0: {}}) as con:
+        with database.connect(store, {0: {}, 1: {}}) as con:
             found = database.query(
                 con, "select run_id, rtt_s, nodes from trials where run_id like 'run-old%'"
             ).to_pylist()

@@ -125,4 +125,4 @@ def test_any_kubeconfig_is_read_or_refused(folder: Path, monkeypatch: pytest.Mon
         return kind, "a client" if isinstance(found, Client) else type(found).__name__
 
     counts = inputs.run("kubeconfigs", try_one, ci=300)
-    assert {end for _, end in counts} >= {"a client", "Unfit"} or counts.total() < 100
+    assert {end for _, end in counts} >= {"a client", "Unsupported"} or counts.total() < 100
