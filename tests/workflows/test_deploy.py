@@ -265,6 +265,10 @@ def test_missing_s3_secret_is_noted() -> None:
             service() | {"status": {"loadBalancer": {"ingress": [{"hostname": "argo.example"}]}}},
             "http://argo.example:2746/",
         ),
+        (
+            service() | {"status": {"loadBalancer": {"ingress": [{"ip": "fd00::9"}]}}},
+            "http://[fd00::9]:2746/",
+        ),
     ],
 )
 def test_form_link_of_the_argo_server(found: Object, url: str) -> None:
@@ -273,6 +277,14 @@ def test_form_link_of_the_argo_server(found: Object, url: str) -> None:
     said = put(store)
     assert url in said
     assert "port-forward" not in said
+
+
+def test_form_link_on_ipv6_nodes_has_its_address_in_brackets() -> None:
+    store = cluster()
+    addresses = [{"type": "InternalIP", "address": "fd00::11"}]
+    store.put("", "nodes", {"metadata": {"name": "n"}, "status": {"addresses": addresses}})
+    store.put("", "services", service("NodePort", nodePort=30746))
+    assert "http://[fd00::11]:30746/workflow-templates" in put(store)
 
 
 def test_no_form_link_without_argo_server() -> None:

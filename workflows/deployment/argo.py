@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from analysis.errors import Unsupported
+from steps.cluster.kube.api.nodes import url_host
 from steps.cluster.kube.api.permissions import CONFIGMAPS, DEFINITIONS, NODES, SERVICES
 from workflows.deployment.user_client import DEPLOYMENTS, Object, UserClient
 
@@ -149,9 +150,10 @@ def _ui(client: UserClient, server: Object) -> Ui | None:
     below = "/" + _option(arguments, "base-href").strip("/")
     port = service["spec"]["ports"][0]
     for ingress in (service.get("status", {}).get("loadBalancer") or {}).get("ingress") or []:
-        return Ui(f"{scheme}://{ingress.get('hostname') or ingress.get('ip')}:{port['port']}{below}".rstrip("/"))
+        host = url_host(ingress.get("hostname") or ingress.get("ip") or "")
+        return Ui(f"{scheme}://{host}:{port['port']}{below}".rstrip("/"))
     if port.get("nodePort") and (address := _address(client)):
-        return Ui(f"{scheme}://{address}:{port['nodePort']}{below}".rstrip("/"))
+        return Ui(f"{scheme}://{url_host(address)}:{port['nodePort']}{below}".rstrip("/"))
     forward = f"kubectl --context {client.where} -n {namespace} port-forward service/{service['metadata']['name']} "
     return Ui(f"{scheme}://localhost:{port['port']}{below}".rstrip("/"), f"{forward}{port['port']}")
 

@@ -11,7 +11,7 @@ from steps.catalogue.tools import CANARY, CONNECTIVITY, served
 from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.nodes import ClusterNode
+from steps.cluster.kube.api.nodes import ClusterNode, url_host
 from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.workloads import admission, connectivity, filler_services, probe_pods, step_pods, visit_pods
 from steps.cluster.kube.workloads import manifests as pods
@@ -281,7 +281,7 @@ def _placement(
     # A client outside has no way into the pod network, so it reads the counters at the nodes' own addresses.
     kind = "monitor-host" if from_outside else "monitor"
     source = {
-        place.node: f"http://{_bracketed(pods.ip(running[f'{kind}-{index}']))}:{MONITOR_PORT}/"
+        place.node: f"http://{url_host(pods.ip(running[f'{kind}-{index}']))}:{MONITOR_PORT}/"
         for index, place in enumerate(places)
     }
     nat = Monitor(node=near.node, side="nat", source=source[near.node])
@@ -323,10 +323,6 @@ def node_ports(found: Object, tools: Sequence[Tool] = ALWAYS) -> dict[str, int]:
                 "of its transports: delete the Service and run it again."
             )
     return {tool.name: int(next(iter(numbers.values())) or 0) for tool, numbers in by_tool.items()}
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def _outside_remedy() -> str:

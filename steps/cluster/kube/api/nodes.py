@@ -122,6 +122,11 @@ def _first(addresses: Sequence[str], pod_cidr: str | None) -> str | None:
     return next(iter([*same, *addresses]), None)
 
 
+def url_host(address: str) -> str:
+    """An IP address or a name as a URL has it: IPv6 in brackets."""
+    return f"[{address}]" if ":" in address else address
+
+
 def choose_nodes(nodes: Sequence[ClusterNode], asked: str = "") -> tuple[str, str]:
     """The client's node and the server's.
 
