@@ -46,7 +46,7 @@ def submit(asked: SubmitFlags, console: Terminal | None = None, client: UserClie
     Raises:
         BadInput: what is asked for makes no sense; nothing was submitted.
         Unfit: the benchmark is not deployed there, or the run's first steps refused.
-        Problem: the API server refused, or can't be reached any more; the run may go on.
+        Problem: the API server refused, or can't be reached any more (the run may go on), or the run was deleted.
     """
     given, client = client, client or UserClient.of(asked.context, asked.namespace)
     console = console or Terminal()
@@ -68,6 +68,11 @@ def submit(asked: SubmitFlags, console: Terminal | None = None, client: UserClie
         return INTERRUPTED
     except Problem as problem:
         raise Problem(f"{problem} {_goes_on(client, name)}") from None
+    if ended is None:
+        raise Problem(
+            f"workflow {client.namespace}/{name} was deleted while it ran, so it does not put the cluster back: "
+            f"`python -m workflows restore --environment {client.where}` does."
+        )
     return conclude(client, ended, ui, console, settings.results)
 
 
@@ -141,11 +146,11 @@ def _ui(client: UserClient) -> Ui | None:
         return None
 
 
-def _watched(client: UserClient, name: str, display: TerminalDisplay) -> Object:
-    """Show the run until it is over; what it was then.
+def _watched(client: UserClient, name: str, display: TerminalDisplay) -> Object | None:
+    """Show the run until it is over; what it was then. None: it was deleted meanwhile.
 
     Raises:
-        Problem: it was deleted meanwhile, or the API server can't be reached.
+        Problem: the API server can't be reached.
     """
     translator = Translator()
     with display:
@@ -157,7 +162,7 @@ def _watched(client: UserClient, name: str, display: TerminalDisplay) -> Object:
                 display(event)
             if status.has_ended(found):
                 return found
-    raise Problem(f"workflow {client.namespace}/{name} was deleted while it ran.")
+    return None
 
 
 def _tell_last_words(

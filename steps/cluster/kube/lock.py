@@ -206,7 +206,9 @@ def may_restore(client: Client, owner: LockOwner, say: Callable[[str], None], *,
     alive = holder_is_alive(client, held.owner)
     if alive and insist:
         raise Unsupported(
-            f"{client.where} is held by {held.owner}, which is at work: stop it first; it restores by itself."
+            f"{client.where} is held by {held.owner}, which is at work: stop it first; it restores by itself. Where it "
+            "can't, since pods no longer reach the API server, delete it, and restore again: "
+            f"`kubectl -n {held.owner.namespace} delete workflow {held.owner.workflow}`."
         )
     if alive or not (insist or alive is False):
         say(f"{client.where} is held by {held.owner}, so this is not ours to put back")
