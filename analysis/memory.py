@@ -59,7 +59,7 @@ def require() -> None:
     """See that a report can be made.
 
     Raises:
-        Unfit: the limit of memory is too low; the sentence says what to do.
+        Unsupported: the limit of memory is too low; the sentence says what to do.
     """
     if why := shortage():
         raise Unsupported(f"{why[0].upper()}{why[1:]}.")

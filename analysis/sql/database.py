@@ -89,7 +89,7 @@ def connect(
         A connection to a database in memory, which is the caller's to close.
 
     Raises:
-        Unfit: the store can't be read.
+        Unsupported: the store can't be read.
     """
     digested = EVERY if asking is None or "samples" in asking.lower() else ALWAYS
     try:
@@ -187,7 +187,7 @@ def query(con: Connection, sql: str, parameters: Mapping[str, object] | None = N
 
     Raises:
         BadInput: DuckDB refuses the SQL.
-        Changed: a file of the store can't be read, or was replaced meanwhile.
+        ChangedStoreError: a file of the store can't be read, or was replaced meanwhile.
     """
     try:
         relation = con.sql(sql, params=dict(parameters) if parameters else None)
@@ -208,7 +208,7 @@ def run_sql(store: Store, sql: str) -> pa.Table:
 
     Raises:
         BadInput: DuckDB refuses the SQL.
-        Unfit: the store can't be read.
+        Unsupported: the store can't be read.
     """
     with contextlib.closing(connect(store, asking=sql)) as con:
         return query(con, sql)

@@ -44,7 +44,7 @@ def run_shell(store: Store, console: Terminal | None = None, read: Callable[[str
         0, the exit code.
 
     Raises:
-        Unfit: the store can't be read.
+        Unsupported: the store can't be read.
     """
     console, read = console or Terminal(), read or _line
     if isinstance(sys.stdin, io.TextIOWrapper):

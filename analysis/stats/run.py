@@ -111,7 +111,7 @@ def load_run(con: duckdb.DuckDBPyConnection, run_id: str) -> StoredRun:
 
     Raises:
         BadInput: the store has no such run.
-        Unfit: it has, and can't show it.
+        Unsupported: it has, and can't show it.
     """
     found = query_rows(con, "select * from runs where run_id = $run_id", run_id=run_id)
     if not found:

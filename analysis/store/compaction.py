@@ -56,7 +56,7 @@ def compact(files: ObjectStorage, pack_at: int = PACK_AT, keep_loose: int = KEEP
         How many runs were packed.
 
     Raises:
-        Unfit: the store can't be read or written.
+        Unsupported: the store can't be read or written.
     """
     if sum(run_of_file(file.name) is not None for file in files.list("runs")) < pack_at:
         return 0

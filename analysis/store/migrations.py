@@ -90,7 +90,7 @@ def migrated_relation(
         `rows` itself, or a query in parentheses.
 
     Raises:
-        Unfit: a step is missing.
+        Unsupported: a step is missing.
     """
     for step in range(version, current):
         if step not in steps:

@@ -88,7 +88,7 @@ class ObjectStorage:
         """Keep other writers of this folder out meanwhile. A bucket has no lock, and some file systems have none.
 
         Raises:
-            Unfit: another writer does not end.
+            Unsupported: another writer does not end.
         """
         if not self.local:
             yield
@@ -105,7 +105,7 @@ class ObjectStorage:
         """Write a file so that a reader, or a kill at any moment, finds all of it or what was there before.
 
         Raises:
-            Unfit: it can't be written.
+            Unsupported: it can't be written.
         """
         with self.speaking("write", name):
             if self.local:
@@ -120,7 +120,7 @@ class ObjectStorage:
         A bucket gets the file as it is: left to itself, pyarrow would compress again what is called .gz.
 
         Raises:
-            Unfit: it can't be read or written.
+            Unsupported: it can't be read or written.
         """
         with self.speaking("write", name), source.open("rb") as incoming:
             if self.local:
@@ -139,8 +139,8 @@ class ObjectStorage:
 
         Raises:
             FileNotFoundError: it is not there.
-            Damaged: this file can't be read, or is larger, while others can.
-            Unfit: the store can't be read.
+            DamagedFileError: this file can't be read, or is larger, while others can.
+            Unsupported: the store can't be read.
         """
 
         def whole(stream: "pa.NativeFile") -> bytes:
@@ -159,8 +159,8 @@ class ObjectStorage:
 
         Raises:
             FileNotFoundError: it is not there.
-            Damaged: this file can't be read while others can.
-            Unfit: the store can't be read.
+            DamagedFileError: this file can't be read while others can.
+            Unsupported: the store can't be read.
         """
         try:
             if self.local:
@@ -181,7 +181,7 @@ class ObjectStorage:
         """The files of a folder whose names don't begin with a dot, by name; none where there is no such folder.
 
         Raises:
-            Unfit: it can't be listed.
+            Unsupported: it can't be listed.
         """
         return sorted(
             (
@@ -196,7 +196,7 @@ class ObjectStorage:
         """The names of the folders in a folder; none where there is no such folder.
 
         Raises:
-            Unfit: it can't be listed.
+            Unsupported: it can't be listed.
         """
         return tuple(sorted(info.base_name for info in self._infos(folder) if not info.is_file))
 
@@ -204,7 +204,7 @@ class ObjectStorage:
         """When anything was last put into a folder, or below it; None where there is nothing.
 
         Raises:
-            Unfit: it can't be listed.
+            Unsupported: it can't be listed.
         """
         return max((info.mtime for info in self._infos(folder, recursive=True) if info.is_file), default=None)
 
@@ -226,7 +226,7 @@ class ObjectStorage:
             Whether there is a file or a folder of this name.
 
         Raises:
-            Unfit: it can't be read, or not be written there.
+            Unsupported: it can't be read, or not be written there.
         """
         with self.speaking("read", name):
             if self.local:
@@ -248,7 +248,7 @@ class ObjectStorage:
         """Take a file away; it may be gone already.
 
         Raises:
-            Unfit: it can't be deleted.
+            Unsupported: it can't be deleted.
         """
         with self.speaking("delete", name), contextlib.suppress(FileNotFoundError):
             if self.local:
@@ -260,7 +260,7 @@ class ObjectStorage:
         """Take away what killed writers left half written. An S3 service does this by itself.
 
         Raises:
-            Unfit: one can't be deleted.
+            Unsupported: one can't be deleted.
         """
         if not self.local:
             return
@@ -300,7 +300,7 @@ class ObjectStorage:
         """See that a bucket is there: listing one that is not looks like an empty one.
 
         Raises:
-            Unfit: the bucket is not there, or can't be reached.
+            Unsupported: the bucket is not there, or can't be reached.
         """
         if self.local:
             with self.speaking("read"), contextlib.suppress(FileNotFoundError):
@@ -318,7 +318,7 @@ class ObjectStorage:
         """See now, rather than after an hour of measuring, that files can be put and taken away.
 
         Raises:
-            Unfit: they can't.
+            Unsupported: they can't.
         """
         name = f".writable-{secrets.token_hex(8)}"
         self.put(name, b"x")

@@ -75,8 +75,8 @@ def read_table(files: ObjectStorage, name: str) -> pa.Table:
 
     Raises:
         FileNotFoundError: it is not there.
-        Damaged: it can't be read, or is not what it was.
-        Unfit: the store can't be read.
+        DamagedFileError: it can't be read, or is not what it was.
+        Unsupported: the store can't be read.
     """
     content = files.read(name, MOST_BYTES)
     try:
@@ -112,8 +112,8 @@ def read_schema(files: ObjectStorage, name: str) -> pa.Schema:
 
     Raises:
         FileNotFoundError: it is not there.
-        Damaged: it is not what it was.
-        Unfit: the store can't be read.
+        DamagedFileError: it is not what it was.
+        Unsupported: the store can't be read.
     """
     try:
         return files.reading(name, lambda stream: pq.ParquetFile(stream).schema_arrow)
@@ -154,8 +154,8 @@ def read_runs(files: ObjectStorage, names: Iterable[str]) -> list[tuple[str, pa.
 
     Raises:
         FileNotFoundError: one is gone.
-        Damaged: one can't be read, is not what it was, or is none of ours.
-        Unfit: the store can't be read.
+        DamagedFileError: one can't be read, is not what it was, or is none of ours.
+        Unsupported: the store can't be read.
     """
     found, damaged = readable_runs(files, names)
     if damaged:
@@ -171,7 +171,7 @@ def readable_runs(files: ObjectStorage, names: Iterable[str]) -> tuple[Runs, lis
 
     Raises:
         FileNotFoundError: one is gone.
-        Unfit: the store can't be read.
+        Unsupported: the store can't be read.
     """
     with ThreadPoolExecutor(LOCAL_READERS if files.local else READERS) as pool:
         all_read = list(pool.map(lambda name: (name, _read_run(files, name)), names))

@@ -74,7 +74,7 @@ class Store:
         """See that results can be put here, before anything is measured.
 
         Raises:
-            Unfit: they can't, and why.
+            Unsupported: they can't, and why.
         """
         self.files.check_writable()
 
@@ -88,7 +88,7 @@ class Store:
         Raises:
             BadInput: a row does not fit the schema.
             Problem: the store has a run of this id that another workflow measured.
-            Unfit: the store can't be written.
+            Unsupported: the store can't be written.
         """
         if unknown := sorted(set(rows) - set(TABLES)):
             raise BadInput(f"there is no table {unknown[0]!r}; the tables are {', '.join(TABLES)}")
@@ -100,7 +100,7 @@ class Store:
         Raises:
             BadInput: the run's name is not fit for a file name.
             Problem: the store has a run of this id that another workflow measured.
-            Unfit: the store can't be written.
+            Unsupported: the store can't be written.
         """
         check_run_id(run_id)
         children = {}
@@ -119,7 +119,7 @@ class Store:
 
         Raises:
             BadInput: the store has no such run.
-            Unfit: the run is left out, or the store can't be written.
+            Unsupported: the run is left out, or the store can't be written.
         """
         with self.files.lock():
             stock = take_inventory(self.files, run_id=run_id)
@@ -206,7 +206,7 @@ class Store:
             The address of the run's own report.
 
         Raises:
-            Unfit: the store can't be written.
+            Unsupported: the store can't be written.
         """
         name = f"reports/{run_id}/report.html"
         self.files.put(name, html.encode())
@@ -222,7 +222,7 @@ class Store:
             run_id: a run of which that is done for all tables.
 
         Raises:
-            Unfit: the store can't be read.
+            Unsupported: the store can't be read.
         """
         return take_inventory(self.files, digested, run_id)
 

@@ -15,7 +15,7 @@ def store_summary(store: Store, said: Summary) -> None:
 
     Raises:
         BadInput: the store has no such run.
-        Unfit: the run is left out, or the store can't be written.
+        Unsupported: the run is left out, or the store can't be written.
     """
     store.keep_verdict(said.run_id, summary.to_json(said))
 
@@ -24,7 +24,7 @@ def find_summary(store: Store, run_id: str) -> Summary | None:
     """What a run said; None where it came to no verdict, or to no row.
 
     Raises:
-        Unfit: the store can't be read.
+        Unsupported: the store can't be read.
     """
     return find_summary_in(store.inventory(run_id=run_id), run_id)
 

@@ -16,7 +16,7 @@ def find(package: str, entry: Dataplane) -> ModuleType:
         entry: the dataplane.
 
     Raises:
-        Unfit: there is none, so that the adapter does not know how to install the dataplane.
+        Unsupported: there is none, so that the adapter does not know how to install the dataplane.
     """
     name = f"{package}.{entry.module}"
     if find_spec(name) is None:

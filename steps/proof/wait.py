@@ -119,7 +119,7 @@ def wait_for_proof(
         say: called with what is missing, each time that it changes.
 
     Raises:
-        NotSettledError: it can't settle, or did not in time.
+        UnprovenError: it can't settle, or did not in time.
     """
     began = time.monotonic()
     signs: Sequence[Sign] = ()

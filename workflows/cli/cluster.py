@@ -37,7 +37,7 @@ def settle(environment: str, dataplane: str) -> int:
 
     Raises:
         BadInput: there is no such dataplane, or the environment is the lab.
-        NotSettledError: it isn't proven in time, or can't be; with what was and wasn't seen where.
+        UnprovenError: it isn't proven in time, or can't be; with what was and wasn't seen where.
     """
     cluster, console = _cluster(environment, dataplane), Terminal()
     nodes = cluster.measured_nodes
@@ -57,7 +57,7 @@ def restore(environment: str, *, dry_run: bool = False) -> int:
 
     Raises:
         BadInput: the environment is the lab.
-        Unfit: a workflow that is at work holds the cluster.
+        Unsupported: a workflow that is at work holds the cluster.
         Problem: it failed; calling again goes on.
     """
     cluster, console = _cluster(environment), Terminal()

@@ -31,7 +31,7 @@ def report_again(results: str, run_id: str | None) -> int:
 
     Raises:
         Problem: there is no such run, it is still at work, or its raw documents don't say what it was.
-        Unfit: the store can't be read or written, or a limit of memory is too low.
+        Unsupported: the store can't be read or written, or a limit of memory is too low.
     """
     memory.require()
     store, console = Store(results), Terminal()

@@ -34,7 +34,7 @@ def measure(request: RunFlags, settings: Settings) -> int:
     """Walk the workflow and say what it found. Returns the exit code.
 
     Raises:
-        Unfit: the machine can't, as the run's own first steps found.
+        Unsupported: the machine can't, as the run's own first steps found.
         KeyboardInterrupt: it was stopped in these steps, before anything was measured.
     """
     console = Terminal()

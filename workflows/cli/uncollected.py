@@ -54,7 +54,7 @@ def collect_all(store: Store, say: Callable[[str], None]) -> list[CollectedRun]:
         say: called with a sentence for each run that has no rows.
 
     Raises:
-        Unfit: the store can't be read.
+        Unsupported: the store can't be read.
     """
     collected = []
     try:
@@ -90,7 +90,7 @@ def collect(store: Store, run_id: str) -> CollectedRun | None:
 
     Raises:
         Problem: it is still at work, or its documents don't say what it was.
-        Unfit: the store can't be read or written.
+        Unsupported: the store can't be read or written.
     """
     if run_id in _stored(store, run_id) or store.files.last_put(f"{RAW}/{run_id}") is None:
         return None

@@ -51,7 +51,7 @@ def find_argo(client: UserClient) -> Argo:
     """Look for Argo Workflows on the cluster.
 
     Raises:
-        Unfit: it is not there, too old, or doesn't look at the client's namespace.
+        Unsupported: it is not there, too old, or doesn't look at the client's namespace.
     """
     _check_kinds(client)
     deployments = client.list(DEPLOYMENTS)

@@ -55,7 +55,7 @@ def find_repository(
         controller_namespace: where that is.
 
     Raises:
-        Unfit: one is configured and makes no sense.
+        Unsupported: one is configured and makes no sense.
     """
     own = client.get(CONFIGMAPS, OWN_CONFIG_MAP, client.namespace)
     if own is not None:
@@ -82,7 +82,7 @@ def parse_repository(found: Any, source: str) -> ArtifactRepository | None:  # n
     """The repository in what a ConfigMap says; None where it is not on S3.
 
     Raises:
-        Unfit: it names no bucket.
+        Unsupported: it names no bucket.
     """
     s3 = found.get("s3") if isinstance(found, dict) else None
     if not isinstance(s3, dict):

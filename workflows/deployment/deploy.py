@@ -27,7 +27,7 @@ def deploy(asked: DeployFlags, console: Terminal | None = None, client: UserClie
 
     Raises:
         BadInput: what is asked for makes no sense.
-        Unfit: the cluster has no Argo Workflows that would do, or this person may not deploy.
+        Unsupported: the cluster has no Argo Workflows that would do, or this person may not deploy.
         Problem: an object could not be applied; those before it are.
     """
     check(asked)  # before anything is asked of the cluster

@@ -126,7 +126,7 @@ def build_objects(decided: DeploymentValues) -> list[Object]:
     """The objects to apply.
 
     Raises:
-        Unfit: kubectl is missing, or refuses the kustomization.
+        Unsupported: kubectl is missing, or refuses the kustomization.
     """
     if shutil.which("kubectl") is None:
         raise Unsupported(

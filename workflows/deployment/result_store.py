@@ -34,7 +34,7 @@ def decide_stores(client: UserClient, found: Argo, results: str, variables: Mapp
 
     Raises:
         BadInput: the results are on no S3, or nothing says where they should go.
-        Unfit: Argo's artifact repository makes no sense.
+        Unsupported: Argo's artifact repository makes no sense.
     """
     if results and parse_url(results).local:
         raise BadInput(f"RESULTS is {results!r}: on a cluster it must be s3://BUCKET, since a pod's files go with it.")

@@ -16,7 +16,7 @@ def undeploy(context: str, console: Terminal | None = None, client: UserClient |
 
     Raises:
         BadInput: there is no such context.
-        Unfit: a run holds the cluster, or this person may not delete.
+        Unsupported: a run holds the cluster, or this person may not delete.
     """
     client, console = client or UserClient.of(context, "argo"), console or Terminal()
     held = lock.find_lock(client)

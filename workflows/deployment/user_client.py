@@ -66,7 +66,7 @@ class UserClient(Client):
 
         Raises:
             BadInput: there is no such context, or the namespace can't be one's name.
-            Unfit: there is no kubeconfig, or it can't be read.
+            Unsupported: there is no kubeconfig, or it can't be read.
         """
         if _NAME.fullmatch(namespace) is None:
             raise BadInput(f"NAMESPACE is {namespace!r}, which is no namespace's name: use a-z, 0-9 and -.")

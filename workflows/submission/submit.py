@@ -45,7 +45,7 @@ def submit(asked: SubmitFlags, console: Terminal | None = None, client: UserClie
 
     Raises:
         BadInput: what is asked for makes no sense; nothing was submitted.
-        Unfit: the benchmark is not deployed there, or the run's first steps refused.
+        Unsupported: the benchmark is not deployed there, or the run's first steps refused.
         Problem: the API server refused, or can't be reached any more (the run may go on), or the run was deleted.
     """
     given, client = client, client or UserClient.of(asked.context, asked.namespace)
@@ -91,7 +91,7 @@ def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal
     """Say what came of a run that is over, and where its report is. Returns the exit code.
 
     Raises:
-        Unfit: its first steps refused; the sentence is theirs.
+        Unsupported: its first steps refused; the sentence is theirs.
     """
     refused = status.refusal(ended)
     if refused is not None:

@@ -87,7 +87,7 @@ def write(directory: Path = DIRECTORY, manifests: Mapping[str, Callable[[], Buil
     """Write every file; returns them.
 
     Raises:
-        Unfit: the directory can't be written.
+        Unsupported: the directory can't be written.
     """
     paths = []
     for name, build in manifests.items():

@@ -50,7 +50,7 @@ def audit(
         run_id: a run of which that is done for all tables.
 
     Raises:
-        Unfit: the store can't be read.
+        Unsupported: the store can't be read.
     """
     wanted: dict[str, tuple[int, bool]] = {}
     for entry in entries:

@@ -18,7 +18,7 @@ def read_rows(files: ObjectStorage) -> Inventory:
     """What the rows of `runs/` say; the files that they name are not looked at.
 
     Raises:
-        Unfit: the store can't be read.
+        Unsupported: the store can't be read.
     """
     for _ in range(_LISTINGS):
         try:
@@ -38,7 +38,7 @@ def take_inventory(files: ObjectStorage, digested: Collection[str] = ALWAYS, run
         run_id: a run of which that is done for all tables.
 
     Raises:
-        Unfit: the store can't be read.
+        Unsupported: the store can't be read.
     """
     files.check_there()
     for _ in range(_LISTINGS):

@@ -67,8 +67,8 @@ def runs_in(files: ObjectStorage, name: str) -> frozenset[str]:
 
     Raises:
         FileNotFoundError: it is not there.
-        Damaged: it is not what it was when it was put.
-        Unfit: the store can't be read.
+        DamagedFileError: it is not what it was when it was put.
+        Unsupported: the store can't be read.
     """
     run_id = run_of_file(name.partition("/")[2])
     if run_id is not None:

@@ -245,7 +245,7 @@ class KubernetesCluster:
         """Wait for the proof on the measured nodes because a person asks, who looks no second time.
 
         Raises:
-            NotSettledError: it isn't proven in time, or can't be.
+            UnprovenError: it isn't proven in time, or can't be.
         """
         try:
             return self._wait(dataplane, self.measured_nodes, wait.CLUSTER_TIMEOUT_S)

@@ -118,7 +118,7 @@ def take_lock(client: Client, owner: LockOwner, snapshot: Object, now: datetime)
     """Take the lock, with what is there now as its snapshot; one that is ours already stays as it is.
 
     Raises:
-        Unfit: somebody else holds it.
+        Unsupported: somebody else holds it.
     """
     body = lock(owner, snapshot, now)
     held = find_lock(client)
@@ -198,7 +198,7 @@ def may_restore(client: Client, owner: LockOwner, say: Callable[[str], None], *,
     """Whether the cluster is this owner's to put back: nobody else holds it, or one who is dead, or a person insists.
 
     Raises:
-        Unfit: a workflow that is at work holds it, and a person insists.
+        Unsupported: a workflow that is at work holds it, and a person insists.
     """
     held = find_lock(client)
     if held is None or held.owner == owner:

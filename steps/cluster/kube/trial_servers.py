@@ -55,7 +55,7 @@ def prepare(
     counters. New pods after each switch: their interfaces, connections and MTU are the present dataplane's.
 
     Raises:
-        Unfit: no image, or no client outside.
+        Unsupported: no image, or no client outside.
         AlteredError: something was added to the pods of steps, or to ours.
         Problem: a server is not ready, or does not answer; with the reason.
     """
@@ -100,7 +100,7 @@ def ensure_filler_services(
     """Have the run's many Services, with a pod behind them on the server's node. Safe to run twice.
 
     Raises:
-        Unfit: no image.
+        Unsupported: no image.
         Problem: the pod is not ready, or there are no addresses for so many; with the reason.
     """
     if settings.services:
@@ -132,7 +132,7 @@ def outside_node(standing: Standing, variables: Mapping[str, str]) -> ClusterNod
     """The node of the client outside: the one that a person named, or the first that Calico doesn't manage.
 
     Raises:
-        Unfit: the named one can't be it.
+        Unsupported: the named one can't be it.
     """
     fit = nodes.outside_nodes(standing.nodes)
     name = variables.get(OUTSIDE, "").strip()

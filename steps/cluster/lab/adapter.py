@@ -50,7 +50,7 @@ class LabCluster:
 
         Raises:
             Problem: a program is missing or failed, or this dataplane can't be had here.
-            Unfit: we are not in a box.
+            Unsupported: we are not in a box.
         """
         _in_box()
         wanted = state.State.wanted(visit, settings)

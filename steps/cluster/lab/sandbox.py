@@ -111,8 +111,8 @@ def run_in_sandbox(argv: Sequence[str], env: Mapping[str, str] | None = None, *,
         The program's exit code; 128 and the signal's number if a signal ended it.
 
     Raises:
-        Unfit: no box can be made here; the sentence says why.
-        Killed: the box was killed, and the program with it.
+        Unsupported: no box can be made here; the sentence says why.
+        SandboxKilledError: the sandbox was killed, and the program with it.
     """
     ended = start_in_sandbox(argv, env, hold_interrupts=hold_interrupts)
     if ended.with_its_box:
@@ -128,7 +128,7 @@ def start_in_sandbox(
     """As `run`, but says how the program ended.
 
     Raises:
-        Unfit: no box can be made here; the sentence says why.
+        Unsupported: no box can be made here; the sentence says why.
     """
     if is_inside():
         code = subprocess.run(argv, env=env, check=False).returncode

@@ -17,7 +17,7 @@ class ArtifactStore:
 
         Raises:
             BadInput: the address makes no sense.
-            Unfit: the folder can't be written.
+            Unsupported: the folder can't be written.
         """
         self._files = ObjectStorage(address)
         if self._files.local:
@@ -49,7 +49,7 @@ class ArtifactStore:
         """Mark the folder of this prefix as one of a run at work; a bucket has no lock that ends with a process.
 
         Raises:
-            Unfit: the folder can't be written.
+            Unsupported: the folder can't be written.
         """
         if not self._files.local:
             yield

@@ -53,7 +53,7 @@ async def held(
         Whether they are held; False: it was given up.
 
     Raises:
-        Unfit: a lock file can't be opened.
+        Unsupported: a lock file can't be opened.
     """
     with contextlib.ExitStack() as opened:
         for name in sorted(set(names)):

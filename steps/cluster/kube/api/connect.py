@@ -48,7 +48,7 @@ def connect(
 
     Raises:
         BadInput: no context has that name.
-        Unfit: there is no kubeconfig, or it can't be used.
+        Unsupported: there is no kubeconfig, or it can't be used.
     """
     way = _within() if _inside(variables) else _by_kubeconfig(environment, variables)
     namespace = _namespace(variables)
@@ -63,7 +63,7 @@ def find_access(context: str, variables: Mapping[str, str] = os.environ) -> Clus
 
     Raises:
         BadInput: there is no such context.
-        Unfit: there is no kubeconfig, or it can't be used.
+        Unsupported: there is no kubeconfig, or it can't be used.
     """
     return _within() if _inside(variables) else _in_context(kubeconfig.read_kubeconfigs(variables), context)
 

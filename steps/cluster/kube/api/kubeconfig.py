@@ -115,7 +115,7 @@ class NamedEntry:
         """The fields that are used, each of its type.
 
         Raises:
-            Unfit: one is not.
+            Unsupported: one is not.
         """
         try:
             return kind.model_validate(self.body)
@@ -159,7 +159,7 @@ class Kubeconfig:
 
         Raises:
             BadInput: there is no such context, or none is current.
-            Unfit: it leads to a cluster or to a user that is not there.
+            Unsupported: it leads to a cluster or to a user that is not there.
         """
         name = context or self.current
         if not name:
@@ -202,7 +202,7 @@ def read_kubeconfigs(variables: Mapping[str, str]) -> Kubeconfig:
     """All files that KUBECONFIG names, or else ~/.kube/config. Those that are missing are passed over, as kubectl does.
 
     Raises:
-        Unfit: there is none, or one can't be read.
+        Unsupported: there is none, or one can't be read.
     """
     asked = [part for part in variables.get("KUBECONFIG", "").split(os.pathsep) if part]
     paths = [Path(os.path.expanduser(part)) for part in asked or ["~/.kube/config"]]  # noqa: PTH111 - never raises

@@ -30,7 +30,7 @@ def log_in(kubeconfig: Kubeconfig, chosen: ChosenContext, say: Say = print_notic
     """A client's configuration for a context. Runs a plugin for credentials if the user has one, and calls no cluster.
 
     Raises:
-        Unfit: something in it can't be used; the sentence names the entry and its file.
+        Unsupported: something in it can't be used; the sentence names the entry and its file.
     """
     from kubernetes.client import Configuration  # noqa: PLC0415 - half a second, for those who connect
 

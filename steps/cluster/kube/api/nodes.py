@@ -139,7 +139,7 @@ def choose_nodes(nodes: Sequence[ClusterNode], asked: str = "") -> tuple[str, st
 
     Raises:
         BadInput: the names are not two nodes of the cluster.
-        Unfit: fewer than two nodes are fit.
+        Unsupported: fewer than two nodes are fit.
     """
     by_name = {node.name: node for node in nodes}
     if asked.strip():

@@ -52,7 +52,7 @@ class Credentials:
         """Run the plugin.
 
         Raises:
-            Unfit: it is missing, failed, or printed no credentials.
+            Unsupported: it is missing, failed, or printed no credentials.
         """
         found = self._checked(self._run())
         if not found.token and not (found.certificate and found.key):

@@ -210,7 +210,7 @@ def _pool(configuration: "Configuration", where: str) -> urllib3.PoolManager:
     """The connections, by way of the proxy if there is one.
 
     Raises:
-        Unfit: its proxy is one that can't be used here.
+        Unsupported: its proxy is one that can't be used here.
     """
     from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415 - half a second, for those who connect
 

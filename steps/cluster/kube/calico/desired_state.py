@@ -128,7 +128,7 @@ def target(
         api_server: its address and port, for clusters whose kube-proxy will be parked.
 
     Raises:
-        Unfit: nothing here says how Calico is switched to it.
+        Unsupported: nothing here says how Calico is switched to it.
     """
     if dataplane == AS_IS or not touchable(facts):
         return {}

@@ -55,7 +55,7 @@ def dry_run_writes(client: Client, facts: Facts, pods: Iterable[Object], todo: l
     """Try a plan.
 
     Raises:
-        Unfit: an action would fail. Nothing was changed.
+        Unsupported: an action would fail. Nothing was changed.
     """
     if reasons := refusals(client, facts, pods, todo):
         sentences = " ".join(formatting.sentences(reason, remedy) for reason, remedy in reasons)

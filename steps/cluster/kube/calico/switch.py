@@ -94,7 +94,7 @@ def plan_switch(standing: ClusterState, dataplane: str, original: Object | None)
     """The actions that lead from here to a dataplane; `original` is the snapshot from before the run, if there is one.
 
     Raises:
-        Unfit: this cluster can't be switched to it.
+        Unsupported: this cluster can't be switched to it.
     """
     facts, current = standing.facts, standing.current
     before = original_fields(original) if original else current
@@ -137,7 +137,8 @@ def configure(
             there is a change.
 
     Raises:
-        Unfit: somebody else holds the cluster, or it can't be switched, to this dataplane or at all; or a write of the
+        Unsupported: somebody else holds the cluster, or it can't be switched, to this dataplane or at all; or a write
+        of the
             switch would fail. Nothing was changed then.
         Problem: an action failed; calling again goes on from there.
     """

@@ -52,7 +52,7 @@ def image(variables: Mapping[str, str]) -> str:
     """The image of the benchmark's own pods.
 
     Raises:
-        Unfit: it is not known.
+        Unsupported: it is not known.
     """
     name = variables.get(IMAGE, "").strip()
     if not name:

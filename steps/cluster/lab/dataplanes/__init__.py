@@ -31,7 +31,7 @@ def load(arm: Arm) -> LabDataplane:
 
     Raises:
         BadInput: it isn't one of the lab's.
-        Unfit: it has no module, or no sign would tell it from another.
+        Unsupported: it has no module, or no sign would tell it from another.
     """
     entry = BY_NAME.get(arm.name)
     if entry is None or entry.environment != LAB:

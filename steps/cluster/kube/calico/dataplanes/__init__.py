@@ -61,7 +61,7 @@ def load(name: str) -> Implementation:
     """How Calico is switched to a dataplane.
 
     Raises:
-        Unfit: nothing here says how, or what it says contradicts the catalogue.
+        Unsupported: nothing here says how, or what it says contradicts the catalogue.
     """
     if reason := refusal(name, known()):
         raise Unsupported(reason)
