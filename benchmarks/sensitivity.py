@@ -156,7 +156,7 @@ def main() -> int:
 
 
 def boxed() -> int:
-    """Calibrate inside a box."""
+    """Calibrate inside a sandbox."""
     return sandbox.run_in_sandbox([sys.executable, "-m", "benchmarks.sensitivity", "calibrate"])
 
 

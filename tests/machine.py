@@ -1,7 +1,7 @@
-"""What a run has on this machine, seen from outside its box: processes, eBPF programs and network namespaces.
+"""What a run has on this machine, seen from outside its sandbox: processes, eBPF programs and network namespaces.
 
 Labs of other checkouts may be at work on the same machine. A run's processes inherit its environment, so a variable in
-it tells them from others; its eBPF programs are pinned on the /run of its box.
+it tells them from others; its eBPF programs are pinned on the /run of its sandbox.
 """
 
 import json
@@ -25,19 +25,19 @@ def network_namespaces(found: Iterable[psutil.Process]) -> set[str]:
 
 
 def pinned_programs(found: Iterable[psutil.Process]) -> set[int]:
-    """The ids of the lab's eBPF programs in the boxes of these processes."""
-    boxes = {link: p.pid for p in found if (link := _link(p.pid, "mnt"))}
-    boxes.pop(_link(os.getpid(), "mnt"), None)
+    """The ids of the lab's eBPF programs in the sandboxes of these processes."""
+    sandboxes = {link: p.pid for p in found if (link := _link(p.pid, "mnt"))}
+    sandboxes.pop(_link(os.getpid(), "mnt"), None)
     return {
         program
-        for pid in boxes.values()
+        for pid in sandboxes.values()
         for path in _listed(Path(f"/proc/{pid}/root/run/bpf"))
         for program in _ids("pinned", str(path))
     }
 
 
 def stray_programs() -> set[int]:
-    """The ids of the lab's eBPF programs in the kernel that are in no box with a process in it."""
+    """The ids of the lab's eBPF programs in the kernel that are in no sandbox with a process in it."""
     return _ids() - pinned_programs(psutil.process_iter())
 
 
@@ -51,7 +51,7 @@ def _link(pid: int, kind: str) -> str:
 def _listed(bpf: Path) -> list[Path]:
     try:
         return list(bpf.glob("*/from_*"))
-    except OSError:  # the box has ended
+    except OSError:  # the sandbox has ended
         return []
 
 

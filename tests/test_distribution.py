@@ -19,28 +19,28 @@ def item(nodeid: str, *marks: str) -> pytest.Item:
 def test_modules_of_the_lab_share_one_process() -> None:
     lab = {distribution.scope(f"tests/{name}::test_x") for name in ("test_run.py", "steps/lab/test_lab.py")}
     assert lab == {"lab"}
-    assert distribution.scope("tests/steps/test_plan.py::test_x[a::b]") == "tests/steps/test_plan.py"
+    assert distribution.scope("tests/steps/test_schedule.py::test_x[a::b]") == "tests/steps/test_schedule.py"
 
 
 def test_lab_and_slow_modules_are_distributed_first() -> None:
     items = [
-        item("tests/steps/test_plan.py::test_a"),
-        item("tests/steps/test_raw.py::test_a"),
-        item("tests/steps/test_raw.py::test_b", "slow"),
+        item("tests/steps/test_schedule.py::test_a"),
+        item("tests/steps/test_documents.py::test_a"),
+        item("tests/steps/test_documents.py::test_b", "slow"),
         item("tests/test_run.py::test_a", "lab"),
     ]
     distribution.order(items)
     assert [one.nodeid.partition("::")[0].rpartition("/")[2] for one in items] == [
         "test_run.py",
-        "test_raw.py",
-        "test_raw.py",
+        "test_documents.py",
+        "test_documents.py",
         "test_plan.py",
     ]
 
 
 def test_lab_test_in_a_module_without_the_mark_is_refused() -> None:
     with pytest.raises(pytest.UsageError, match=r"test_plan\.py::test_a is a test of the lab: mark it"):
-        distribution.order([item("tests/steps/test_plan.py::test_a", "lab")])
+        distribution.order([item("tests/steps/test_schedule.py::test_a", "lab")])
 
 
 def is_locked(path: Path) -> bool:

@@ -20,7 +20,7 @@ HOOK = """
 import os, pathlib, sys
 
 class Marker:
-    # Leaves a file when a module begins to be imported: one for the command itself, one for the Python in its box.
+    # Leaves a file when a module begins to be imported: one for the command itself, one for the Python in its sandbox.
     def find_spec(self, name, path=None, target=None):
         place = "inside" if os.environ.get("TMPDIR") == os.environ["BOX_TMPDIR"] else "itself"
         pathlib.Path(os.environ["MARKS"], f"{place} {name}").touch()
@@ -54,7 +54,7 @@ class Run:
         )
 
     def others(self) -> list[psutil.Process]:
-        """All that it started, in the box or not."""
+        """All that it started, in the sandbox or not."""
         return [
             p
             for p in psutil.process_iter(["environ"])
@@ -62,7 +62,7 @@ class Run:
         ]
 
     def inside(self) -> list[psutil.Process]:
-        """The Python that is started in the box, and what it starts itself."""
+        """The Python that is started in the sandbox, and what it starts itself."""
         return [p for p in self.others() if "workflows" in _words(p)]
 
     def interrupt(self, when: Callable[["Run"], bool]) -> tuple[int, str, str]:
@@ -99,12 +99,12 @@ def test_while_the_command_line_is_loaded(tmp_path: Path, verb: str, module: str
 
 
 @pytest.mark.lab
-@pytest.mark.skipif(not is_privileged(), reason="an ordinary user may see no memory maps in the box")
+@pytest.mark.skipif(not is_privileged(), reason="an ordinary user may see no memory maps in the sandbox")
 @pytest.mark.parametrize(
     "moment",
     [
         pytest.param(itself("pyarrow"), id="the store is looked at"),
-        pytest.param(lambda run: bool(run.others()), id="the box is set up"),
+        pytest.param(lambda run: bool(run.others()), id="the sandbox is set up"),
         pytest.param(lambda run: any("box_init" in word for p in run.others() for word in _words(p)), id="box_init"),
         pytest.param(lambda run: bool(run.inside()), id="Python starts in it"),
         pytest.param(inside("datetime"), id="it loads the first module"),

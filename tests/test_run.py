@@ -63,7 +63,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
 
 @contextmanager
 def nothing_left_behind() -> Iterator[None]:
-    """No process of the run, no named network namespace and no eBPF program without a box that was not there before."""
+    """No process of the run, and no new named network namespace or eBPF program outside a sandbox."""
 
     def namespaces() -> set[str]:
         listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout

@@ -19,7 +19,8 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, _end_at_once)
     # With several threads, OpenBLAS tries for ever where a limit of memory keeps it from starting them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # In the lab's box we are started with it held back, so that it finds this handler and not a half-started Python.
+    # In the lab's sandbox we are started with it held back, so that it finds this handler and not a half-started
+    # Python.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     from workflows.cli.app import main
 

@@ -1,8 +1,8 @@
-"""How much CPU others on this machine use while a lab measures, seen from inside the lab's box.
+"""How much CPU others on this machine use while a lab measures, seen from inside the lab's sandbox.
 
-Others are the processes that are neither in the box nor threads of the kernel, which works for the box. Their time is
-counted, rather than what is left of the machine's when the box's own is taken away: the kernel forwards packets in the
-context of the idle task too, which is nobody's time, and would look like somebody else's.
+Others are the processes that are neither in the sandbox nor threads of the kernel, which works for the sandbox. Their
+time is counted, rather than what is left of the machine's when the sandbox's own is taken away: the kernel forwards
+packets in the context of the idle task too, which is nobody's time, and would look like somebody else's.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Final
 from steps.measurement.subprocesses import Programs
 
 HOST_PROC: Final = Path("/run/hostproc")
-"""Where the box keeps the host's /proc."""
+"""Where the sandbox keeps the host's /proc."""
 
 _KERNEL_THREAD: Final = 0x00200000
 _FLAGS_FIELD: Final = 6
@@ -37,7 +37,7 @@ class ForeignCpuReading:
 
 
 class ForeignCpu:
-    """Reads the machine now and again. Not `available` outside a box, where own and foreign can't be told apart."""
+    """Reads the machine now and again. Not `available` outside a sandbox, where own and foreign can't be told apart."""
 
     def __init__(self, host_proc: Path = HOST_PROC, own_proc: Path = Path("/proc")) -> None:
         self._host = host_proc
@@ -47,7 +47,7 @@ class ForeignCpu:
 
     @property
     def available(self) -> bool:
-        """Whether this process is in a box that keeps the host's /proc."""
+        """Whether this process is in a sandbox that keeps the host's /proc."""
         return (self._host / "stat").is_file()
 
     def read(self) -> ForeignCpuReading | None:
@@ -56,13 +56,13 @@ class ForeignCpu:
             return None
         at_s = time.monotonic()
         try:
-            box = _pid_namespace(self._own / "self")
-            ticks = sum(sum(int(field) for field in fields[_CPU_FIELDS]) for fields in self._others(box))
+            sandbox = _pid_namespace(self._own / "self")
+            ticks = sum(sum(int(field) for field in fields[_CPU_FIELDS]) for fields in self._others(sandbox))
         except OSError:
             return None
         return ForeignCpuReading(at_s, os.cpu_count() or 1, ticks / self._ticks_per_s)
 
-    def _others(self, box: int | None) -> Iterator[list[str]]:
+    def _others(self, sandbox: int | None) -> Iterator[list[str]]:
         for process in self._host.iterdir():
             if not process.name.isdigit():
                 continue
@@ -71,7 +71,7 @@ class ForeignCpu:
                 key = (process.name, fields[_STARTED_FIELD])
                 if key not in self._foreign:
                     kernel = bool(int(fields[_FLAGS_FIELD]) & _KERNEL_THREAD)
-                    self._foreign[key] = not kernel and _pid_namespace(process) != box
+                    self._foreign[key] = not kernel and _pid_namespace(process) != sandbox
                 if self._foreign[key]:
                     yield fields
             except (FileNotFoundError, ProcessLookupError, IndexError):

@@ -32,7 +32,7 @@ ACCEPT: Final = "BENCHMARK_ACCEPT"
 """What a person takes upon themselves, separated by commas: gitops, environment."""
 
 WORKFLOW_UID: Final = "BENCHMARK_WORKFLOW_UID"
-"""On one machine: the uid of the run that a process in the lab's box is about to make."""
+"""On one machine: the uid of the run that a process in the lab's sandbox is about to make."""
 
 NOTIFY_URL: Final = "BENCHMARK_NOTIFY_URL"
 """Where the verdict of each run is posted to as JSON; empty: nowhere."""

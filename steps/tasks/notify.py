@@ -39,7 +39,7 @@ def notify(
     except Problem as problem:
         sentence = str(problem)
     say(sentence)
-    # The lab goes with its box, whatever came of the step: there is nothing that could be left.
+    # The lab goes with its sandbox, whatever came of the step: there is nothing that could be left.
     if restored != _RESTORED and not is_lab(environment.environment()):
         left = (
             "what the run changed was not put back"

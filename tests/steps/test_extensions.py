@@ -181,7 +181,7 @@ from steps.cluster.lab import LabCluster, sandbox
 from steps.cluster.lab.dataplanes import traits
 sandbox.is_privileged = lambda: True
 found = LabCluster().preflight(choose_settings(seed_source=lambda: 1))
-found = [f for f in found if "box" not in f.reason and f.severity != "stop"]
+found = [f for f in found if "sandbox" not in f.reason and f.severity != "stop"]
 print(json.dumps([chosen()[1], list(traits()), {f.subject: f.reason for f in found}]))
 """
 )

@@ -86,6 +86,6 @@ def test_failed_restore_fails_the_workflow(
 
 
 def test_failed_lab_restore_gives_no_message(last_words: Path) -> None:
-    """A full disk fails the step that puts things back, for its record can't be kept; the lab goes with its box."""
+    """A full disk fails the step that puts things back, for its record can't be kept; the lab goes with its sandbox."""
     assert notify.notify("run-1", "Failed", "Error") == notify.NOBODY
     assert not last_words.exists()

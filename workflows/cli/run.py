@@ -1,4 +1,4 @@
-"""Run the benchmark here: check what was asked for, then go into the lab's box and walk the workflow there."""
+"""Run the benchmark here: check what was asked for, then go into the lab's sandbox and walk the workflow there."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ def run(request: RunFlags) -> int:
 
 
 def _what_is_left(store: "Store", uid: str, number: int) -> str:
-    """After a signal ended the run, or its box: what is stored or kept of it, and the command that goes on."""
+    """After a signal ended the run, or its sandbox: what is stored or kept of it, and the command that goes on."""
     from workflows.cli import uncollected  # noqa: PLC0415 - as above
 
     name = signal.Signals(number).name

@@ -1,4 +1,4 @@
-"""Inside the lab's box: the local engine walks the very template that Argo gets."""
+"""Inside the lab's sandbox: the local engine walks the very template that Argo gets."""
 
 import contextlib
 import os

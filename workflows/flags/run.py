@@ -89,7 +89,7 @@ class RunFlags(MeasurementFlags):
         return {environment.ENVIRONMENT: settings.environment, environment.RESULTS: settings.results}
 
     def argv(self, settings: Settings) -> list[str]:
-        """The flags again, with the seed that was drawn, for the process inside the lab's box."""
+        """The flags again, with the seed that was drawn, for the process inside the lab's sandbox."""
         names = [each.name for each in fields(self)]  # type: ignore[arg-type] # a dataclass, by `with_options`
         values = {name: self.typed(name) for name in names} | {"seed": str(settings.seed)}
         return [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value]

@@ -38,7 +38,7 @@ class LabCluster:
         return read_facts(settings)
 
     def snapshot(self) -> dict[str, object]:
-        """Which namespaces of the lab there are, and what it was built for. In a new box: none."""
+        """Which namespaces of the lab there are, and what it was built for. In a new sandbox: none."""
         known = state.read_state() if sandbox.is_inside() else None
         return {
             "namespaces": topology.present_namespaces() if sandbox.is_inside() else [],
@@ -50,7 +50,7 @@ class LabCluster:
 
         Raises:
             Problem: a program is missing or failed, or this dataplane can't be had here.
-            Unsupported: we are not in a box.
+            Unsupported: we are not in a sandbox.
         """
         _in_box()
         wanted = state.State.wanted(visit, settings)
@@ -127,7 +127,7 @@ class LabCluster:
 
     def restore(self) -> list[Change]:
         """Take the lab away, whole or half-built. The machine itself was never changed."""
-        # Outside a box, a namespace that is called node-a is someone else's.
+        # Outside a sandbox, a namespace that is called node-a is someone else's.
         return self._raze() if sandbox.is_inside() else []
 
     def _raze(self) -> list[Change]:
@@ -140,5 +140,5 @@ class LabCluster:
 def _in_box() -> None:
     if not sandbox.is_inside():
         raise Unsupported(
-            "the lab runs only in its box, so that nothing of it is left behind: start it with `make run`."
+            "the lab runs only in its sandbox, so that nothing of it is left behind: start it with `make run`."
         )

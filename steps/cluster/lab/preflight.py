@@ -27,7 +27,7 @@ def findings(settings: Settings) -> list[Finding]:
             Finding(
                 severity="stop",
                 subject="lab",
-                reason="the lab is not in its box, without which an interrupted run would leave parts of it behind",
+                reason="the lab is not in its sandbox, without which an interrupted run would leave parts of it behind",
                 remedy="start it with `make run`, or `python -m workflows run`",
             )
         )

@@ -1,8 +1,9 @@
-"""The box: namespaces around a run, so that whatever happens to it, even SIGKILL, nothing of the lab stays behind.
+"""The sandbox: namespaces around a run, so that whatever happens to it, even SIGKILL, nothing of the lab stays behind.
 
-The box has mounts and process ids of its own: the names of the lab's network namespaces, its pinned eBPF programs and
-its state live on a /run that only the box sees, and the kernel ends every process in it when its first one ends. It
-keeps the machine's network, so that results can go to a store anywhere. An ordinary user's box is a user namespace too.
+The sandbox has mounts and process ids of its own: the names of the lab's network namespaces, its pinned eBPF programs
+and its state live on a /run that only the sandbox sees, and the kernel ends every process in it when its first one
+ends. It keeps the machine's network, so that results can go to a store anywhere. An ordinary user's sandbox is a user
+namespace too.
 """
 
 import os
@@ -23,14 +24,14 @@ from typing import Final
 from analysis.errors import Problem, Unsupported
 
 MARK: Final = Path("/run/dataplane-benchmark.box")
-"""On the box's own /run; holds the same random token as the environment. Either alone, left by whatever, is no box."""
+"""On the sandbox's own /run; holds the same random token as the environment. Either alone is no sandbox."""
 
 TOKEN: Final = "DATAPLANE_BENCHMARK_BOX"  # noqa: S105 - the variable's name
 HOST_PROC: Final = Path("/run/hostproc")
-"""The machine's own /proc, to see from inside the box what others use of its CPU."""
+"""The machine's own /proc, to see from inside the sandbox what others use of its CPU."""
 
 TEMPORARY: Final = "/run/tmp"
-"""What programs in the box put aside for a moment goes with it, too."""
+"""What programs in the sandbox put aside for a moment goes with it, too."""
 
 _INIT: Final = Path(__file__).with_name("sandbox_init.py")
 _READY: Final = b"ready\n"
@@ -61,7 +62,7 @@ exec "$@"
 
 
 def is_inside() -> bool:
-    """Whether we are in a box: its token is in our environment and on our /run."""
+    """Whether we are in a sandbox: its token is in our environment and on our /run."""
     token = os.environ.get(TOKEN)
     with suppress(OSError):
         return bool(token) and MARK.read_text(encoding="ascii").strip() == token
@@ -81,14 +82,14 @@ def is_privileged() -> bool:
 
 
 class SandboxKilledError(Problem):
-    """The box was killed from outside, and the program with it."""
+    """The sandbox was killed from outside, and the program with it."""
 
     exit_code = _SIGNALLED + signal.SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxResult:
-    """How a program in a box ended. `signal`: the one that ended it, or the whole box; None: it ended by itself."""
+    """How a program in a sandbox ended. `signal`: that ended it, or the whole sandbox; None: it ended by itself."""
 
     exit_code: int
     signal: int | None = None
@@ -96,11 +97,11 @@ class SandboxResult:
 
 
 def run_in_sandbox(argv: Sequence[str], env: Mapping[str, str] | None = None, *, hold_interrupts: bool = False) -> int:
-    """Run a program in a box of its own, or right here if this is one already.
+    """Run a program in a sandbox of its own, or right here if this is one already.
 
-    SIGINT, SIGTERM and SIGHUP are handed on to the program, once each, however they came: the box has a session of its
-    own, so the one that a terminal sends to a whole group on Ctrl-C reaches only us. When the program ends, whatever
-    else runs in the box is killed.
+    SIGINT, SIGTERM and SIGHUP are handed on to the program, once each, however they came: the sandbox has a session of
+    its own, so the one that a terminal sends to a whole group on Ctrl-C reaches only us. When the program ends,
+    whatever else runs in the sandbox is killed.
 
     Args:
         argv: the program and its arguments.
@@ -111,13 +112,13 @@ def run_in_sandbox(argv: Sequence[str], env: Mapping[str, str] | None = None, *,
         The program's exit code; 128 and the signal's number if a signal ended it.
 
     Raises:
-        Unsupported: no box can be made here; the sentence says why.
+        Unsupported: no sandbox can be made here; the sentence says why.
         SandboxKilledError: the sandbox was killed, and the program with it.
     """
     ended = start_in_sandbox(argv, env, hold_interrupts=hold_interrupts)
     if ended.with_its_box:
         raise SandboxKilledError(
-            "The lab's box was killed from outside, by somebody or for want of memory; nothing of it is left."
+            "The lab's sandbox was killed from outside, by somebody or for want of memory; nothing of it is left."
         )
     return ended.exit_code
 
@@ -128,7 +129,7 @@ def start_in_sandbox(
     """As `run`, but says how the program ended.
 
     Raises:
-        Unsupported: no box can be made here; the sentence says why.
+        Unsupported: no sandbox can be made here; the sentence says why.
     """
     if is_inside():
         code = subprocess.run(argv, env=env, check=False).returncode
@@ -149,7 +150,7 @@ def start_in_sandbox(
         with _forwarding(ours):
             try:
                 with _blocked(_FORWARDED):
-                    box = subprocess.Popen(
+                    sandbox = subprocess.Popen(
                         command,
                         env={**(os.environ if env is None else env), "TMPDIR": TEMPORARY, TOKEN: secrets.token_hex(16)},
                         stderr=reporter,
@@ -160,7 +161,7 @@ def start_in_sandbox(
                 for descriptor in (reporter, lifeline, stderr):
                     os.close(descriptor)
             reported = _listen(report)
-            code = box.wait()
+            code = sandbox.wait()
             reported += _rest(report)
     finally:
         os.close(ours)
@@ -171,7 +172,7 @@ def start_in_sandbox(
 
 
 def _ended(reported: bytes, code: int) -> SandboxResult:
-    """How the program ended, as the first process in the box reported; without a report the whole box was killed."""
+    """How the program ended, as the sandbox's first process reported; without a report the whole sandbox was killed."""
     found = re.search(rb"^ended (-?\d+)$", reported, re.MULTILINE)
     if found is None:
         number = -code if code < 0 else int(signal.SIGKILL)
@@ -182,7 +183,7 @@ def _ended(reported: bytes, code: int) -> SandboxResult:
 
 @contextmanager
 def _forwarding(lifeline: int) -> Iterator[None]:
-    """Write the number of each signal that comes into the lifeline; the first process in the box passes it on."""
+    """Write the number of each signal that comes into the lifeline; the first process in the sandbox passes it on."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread is given signals
         return
@@ -204,7 +205,7 @@ def _blocked(numbers: Iterable[signal.Signals]) -> Iterator[None]:
     """Hold these signals back, here and in a process that is started meanwhile.
 
     Between its fork and its new session that process is in our group still, where the one signal of a Ctrl-C would end
-    it beside being handed on. It is for the first process in the box to discard what came so, and to unblock them.
+    it beside being handed on. It is for the first process in the sandbox to discard what came so, and to unblock them.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
@@ -224,7 +225,7 @@ def _listen(report: int) -> bytes:
 
 
 def _rest(report: int) -> bytes:
-    """What else is reported until the box's last process has ended."""
+    """What else is reported until the sandbox's last process has ended."""
     reported = b""
     while more := os.read(report, 4096):
         reported += more
@@ -235,9 +236,9 @@ def _why_not(reported: str) -> str:
     reason = " ".join(reported.split()) or "it ended without a word"
     container = "in a container, give it CAP_SYS_ADMIN"
     if is_privileged():
-        return f"no box can be made for the lab here ({reason}): make what it names available; {container}."
+        return f"no sandbox can be made for the lab here ({reason}): make what it names available; {container}."
     remedy = "run as root"
     restricted = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
     if restricted.exists() and restricted.read_text().strip() == "1":
         remedy += ", or allow user namespaces by `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"
-    return f"no box can be made for the lab here ({reason}): {remedy}; {container}."
+    return f"no sandbox can be made for the lab here ({reason}): {remedy}; {container}."

@@ -1,12 +1,12 @@
-"""The first process of a box: starts the program, hands signals on, reaps, and ends when either end is gone.
+"""The first process of a sandbox: starts the program, hands signals on, reaps, and ends when either end is gone.
 
 Run as `box_init.py LIFELINE STDERR hold|deliver PROGRAM...`, by file descriptor numbers; `hold` starts the program with
 SIGINT blocked. A byte on the lifeline is the number of a signal for the program. Its end means that the process that
-made the box is gone, by whatever death. When this process ends, the kernel kills all others in the box. It imports only
-the standard library, since it must be there in a moment.
+made the sandbox is gone, by whatever death. When this process ends, the kernel kills all others in the sandbox. It
+imports only the standard library, since it must be there in a moment.
 
 On its own standard error it reports `ready`, and at the end `ended CODE`, where CODE is minus the signal's number if a
-signal ended the program. Without the second the box was killed.
+signal ended the program. Without the second the sandbox was killed.
 """
 
 import contextlib
@@ -43,8 +43,8 @@ def _reap(program: int) -> int | None:
 
 def main() -> int:
     """Start the program and stay until it has ended."""
-    # We were started with these blocked. One that came before the box had a session of its own comes by the lifeline,
-    # too, so it is discarded here; the program gets the default action back.
+    # We were started with these blocked. One that came before the sandbox had a session of its own comes by the
+    # lifeline, too, so it is discarded here; the program gets the default action back.
     for handed_on in _HANDED_ON:
         signal.signal(handed_on, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDED_ON)

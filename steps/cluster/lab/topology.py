@@ -22,7 +22,7 @@ def build_jobs(*, offloads: bool) -> list[list[Job]]:
         f"link set {addresses.UNDERLAY} mtu {addresses.TUNNEL_MTU} up",
     ]
     batches = [
-        # Not `ip netns add`, which in an ordinary user's box may not go back to the machine's network and gives up.
+        # Not `ip netns add`, which in an ordinary user's sandbox may not go back to the machine's network and gives up.
         [Job(None, ("unshare", f"--net={path(name)}", "true")) for name in NAMESPACES],
         [_ip(WIRE, wire)],
         [_ip(OUTSIDE, outside), *(_ip(n.name, _node(n)) for n in NODES)],

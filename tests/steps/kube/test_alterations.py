@@ -15,7 +15,7 @@ from steps.cluster.kube.workloads.workload import AlteredError, Workload
 from steps.domain import Visit
 from steps.proof.evaluate import evaluate
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
-from tests.steps.kube.test_prepare import MEASURED, PLACES, WITH_IMAGE, Bench, every_pod, said, settings
+from tests.steps.kube.test_trial_servers import MEASURED, PLACES, WITH_IMAGE, Bench, every_pod, said, settings
 from workflows.template import benchmark
 
 Object = dict[str, Any]

@@ -22,8 +22,8 @@ from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_kubelet import Kubelet
 from tests.steps.kube.recordings import NAMES, Switch, stamp, switch
-from tests.steps.kube.test_gate import host
-from tests.steps.kube.test_prepare import MEASURED, WITH_IMAGE
+from tests.steps.kube.test_readiness import host
+from tests.steps.kube.test_trial_servers import MEASURED, WITH_IMAGE
 
 Object = dict[str, Any]
 EBPF = "01-iptables-to-ebpf"

@@ -16,7 +16,7 @@ from steps.cluster.kube.workloads.policies.selectors import matches, selects
 from steps.domain import Finding
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.fake_api import NAMESPACE
-from tests.steps.kube.test_prepare import MEASURED, WITH_IMAGE, Bench, settings
+from tests.steps.kube.test_trial_servers import MEASURED, WITH_IMAGE, Bench, settings
 from workflows.template import benchmark
 
 Object = dict[str, Any]

@@ -1,4 +1,4 @@
-"""Run a function of `scripts.py` in a box, as root or as an ordinary user, and hand back what it returned."""
+"""Run a function of `scripts.py` in a sandbox, as root or as an ordinary user, and hand back what it returned."""
 
 import json
 import os
@@ -18,12 +18,12 @@ ENTER = "import sys; from steps.cluster.lab import sandbox; sys.exit(sandbox.run
 
 
 def command(*argv: str, python: str = sys.executable) -> list[str]:
-    """The argument vector that runs a program in a box from a process of its own."""
+    """The argument vector that runs a program in a sandbox from a process of its own."""
     return [python, "-c", ENTER, *argv]
 
 
 def call(prefix: tuple[str, ...], python: str, name: str, *arguments: object) -> Any:  # noqa: ANN401 - JSON
-    """Call a function of `scripts.py` in a box."""
+    """Call a function of `scripts.py` in a sandbox."""
     inner = (python, "-m", "tests.steps.lab.scripts", name, json.dumps(arguments))
     done = subprocess.run(
         [*prefix, *command(*inner, python=python)],
@@ -43,7 +43,7 @@ Boxed = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def boxed() -> Boxed:
-    """Calls a function of `scripts.py` in a box, as root."""
+    """Calls a function of `scripts.py` in a sandbox, as root."""
     if not is_privileged():
         pytest.skip("needs root, for network namespaces and eBPF")
     if missing := [program for program in PACKAGES if shutil.which(program) is None]:
@@ -53,7 +53,7 @@ def boxed() -> Boxed:
 
 @pytest.fixture(scope="session")
 def boxed_ordinary(ordinary_python: str) -> Boxed:
-    """Calls a function of `scripts.py` in a box, as an ordinary user."""
+    """Calls a function of `scripts.py` in a sandbox, as an ordinary user."""
     prefix = AS_NOBODY if os.geteuid() == 0 else ()
     tried = subprocess.run(
         [*prefix, *command("true", python=ordinary_python)],
@@ -64,5 +64,5 @@ def boxed_ordinary(ordinary_python: str) -> Boxed:
         check=False,
     )
     if tried.returncode != 0:
-        pytest.skip(f"an ordinary user may make no box here: {tried.stderr.strip()[-200:]}")
+        pytest.skip(f"an ordinary user may make no sandbox here: {tried.stderr.strip()[-200:]}")
     return lambda name, *arguments: call(prefix, ordinary_python, name, *arguments)

@@ -1,4 +1,4 @@
-"""What the tests do inside a box: each function returns what JSON can hold. Run as `python -m ... NAME ARGUMENTS`."""
+"""What tests do inside a sandbox: each function returns what JSON can hold. Run as `python -m ... NAME ARGUMENTS`."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Real labs in real boxes: built, proven, measured and taken away."""
+"""Real labs in real sandboxes: built, proven, measured and taken away."""
 
 from typing import Any
 

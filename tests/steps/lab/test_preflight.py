@@ -40,7 +40,7 @@ def test_preflight_outside_a_sandbox_lists_all_findings(monkeypatch: pytest.Monk
     found = LabCluster().preflight(settings)
     stops = {f.reason: f.remedy for f in found if f.severity == "stop"}
     assert stops["iperf3, nft are not installed"] == "type `sudo apt-get install -y iperf3 nftables`"
-    assert any("box" in reason for reason in stops)
+    assert any("sandbox" in reason for reason in stops)
     assert {f.subject for f in found if f.severity == "skip"} == {
         n for n, t in traits().items() if t.mechanism.root_only
     }
@@ -75,7 +75,7 @@ def test_missing_program_affects_only_its_dataplanes(
 ) -> None:
     monkeypatch.setattr(sandbox, "is_privileged", lambda: True)
     monkeypatch.setattr(shutil, "which", lambda program: None if program == missing else program)
-    found = [f for f in LabCluster().preflight(settings) if "box" not in f.reason]
+    found = [f for f in LabCluster().preflight(settings) if "sandbox" not in f.reason]
     assert {(f.severity, f.subject) for f in found} == {(severity, subject) for subject in subjects}
     assert found[0].sentence == sentence
 
@@ -86,14 +86,14 @@ def test_ordinary_user_needs_no_root_only_programs(
 ) -> None:
     monkeypatch.setattr(sandbox, "is_privileged", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda program: None if program == missing else program)
-    found = [f for f in LabCluster().preflight(settings) if "box" not in f.reason]
+    found = [f for f in LabCluster().preflight(settings) if "sandbox" not in f.reason]
     assert {f.subject for f in found} == {"lab-ebpf", "lab-ebpf-dsr"}
     assert all("needs root" in f.reason for f in found)
 
 
 @pytest.mark.lab
 def test_preflight_command_prints_installable_packages(boxed: Boxed) -> None:
-    """The real one, in a box, on a machine whose bpftool can't be run."""
+    """The real one, in a sandbox, on a machine whose bpftool can't be run."""
     del boxed  # it skips this test where no root is
     hidden = f"mount --bind /dev/null $(readlink -f {shutil.which('bpftool')})"
     argv = ["unshare", "--mount", "sh", "-ec", f'{hidden}; exec "$@"', "sh", sys.executable, "-m", "workflows"]

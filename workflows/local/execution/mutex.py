@@ -13,7 +13,7 @@ from analysis import locks
 from analysis.errors import Unsupported
 
 _RETRY_S: Final = 0.2
-_EVERYBODYS: Final = Path("/tmp")  # noqa: S108 - not TMPDIR, which may be somebody's own, and is in the lab's box
+_EVERYBODYS: Final = Path("/tmp")  # noqa: S108 - not TMPDIR, which may be somebody's own, and is in the lab's sandbox
 
 
 def lock_path(name: str, directory: Path | None = None) -> Path:

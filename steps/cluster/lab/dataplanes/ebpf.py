@@ -18,7 +18,7 @@ from steps.domain import Change
 
 OBJECT: Final = Path(__file__).resolve().parents[1] / "bpf" / "dataplane.bpf.o"
 PINNED: Final = Path("/run/bpf")
-"""The box's own BPF file system: what is pinned there goes when the box does."""
+"""The sandbox's own BPF file system: what is pinned there goes when the sandbox does."""
 
 HITS: Final = ("from-pod", "from-tunnel", "nodeport", "returned-through-tunnel", "returned-directly")
 """What the programs count, in the order of `enum hit`."""

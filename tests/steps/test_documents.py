@@ -77,7 +77,7 @@ def test_full_tmpfs_is_a_problem(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("mounting a small tmpfs needs root")
     program = (
-        "import pathlib, sys; from steps import documents; from tests.steps.test_raw import DOCUMENT\n"
+        "import pathlib, sys; from steps import documents; from tests.steps.test_documents import DOCUMENT\n"
         "pathlib.Path(sys.argv[1], 'fill').write_bytes(b'x' * 4096)\n"
         "try: documents.write_document(pathlib.Path(sys.argv[1], 'x.json'), DOCUMENT)\n"
         "except documents.Problem as problem: print(problem)\n"

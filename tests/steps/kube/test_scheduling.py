@@ -10,7 +10,7 @@ from steps.cluster.kube.api.quantity import size_bytes
 from steps.cluster.kube.workloads import connectivity, manifests, workload
 from steps.cluster.kube.workloads.workload import Workload
 from tests.steps.kube.test_alterations import RUN, step_pod
-from tests.steps.kube.test_prepare import (
+from tests.steps.kube.test_trial_servers import (
     EVERY,
     MEASURED,
     PLACES,

@@ -83,7 +83,7 @@ while True:
 @pytest.mark.parametrize("spinning", [pytest.param(None, marks=pytest.mark.alone), "while True: pass", SHORT_LIVED])
 def test_foreign_cpu_in_a_sandbox(spinning: str | None) -> None:
     if os.geteuid() != 0 or shutil.which("unshare") is None:
-        pytest.skip("a box needs root and unshare here")
+        pytest.skip("a sandbox needs root and unshare here")
     flags = ["-m", "--pid", "--fork", "--kill-child", "--propagation", "private"]
     other = subprocess.Popen([sys.executable, "-c", spinning]) if spinning else None
     try:

@@ -1,4 +1,4 @@
-"""The box hands on exit codes and signals, and leaves nothing behind whatever ends it."""
+"""The sandbox hands on exit codes and signals, and leaves nothing behind whatever ends it."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ _PATIENCE_S = 15
 
 @pytest.fixture(params=["root", "ordinary"])
 def who(request: pytest.FixtureRequest) -> tuple[tuple[str, ...], str]:
-    """How to start a box as either user: what goes before the command, and which Python."""
+    """How to start a sandbox as either user: what goes before the command, and which Python."""
     if request.param == "root":
         request.getfixturevalue("boxed")
         return (), sys.executable
@@ -55,7 +55,7 @@ def _start(who: tuple[tuple[str, ...], str], *argv: str) -> subprocess.Popen[str
 
 @pytest.fixture
 def running(who: tuple[tuple[str, ...], str]) -> Iterator[subprocess.Popen[str]]:
-    """A box whose program says which signals it gets."""
+    """A sandbox whose program says which signals it gets."""
     with _start(who, "sh", "-c", TRAPS) as process:
         try:
             assert process.stdout is not None
@@ -74,7 +74,7 @@ def test_sandbox_forwards_signals(running: subprocess.Popen[str], number: int, s
 
 @pytest.mark.parametrize("send", [os.kill, os.killpg])
 def test_sandbox_forwards_sigint_once(running: subprocess.Popen[str], send: Callable[[int, int], None]) -> None:
-    """A terminal sends it to the whole group; of the box, only its maker is in it. The program does not end by it."""
+    """A terminal sends it to the whole group; of the sandbox, only its maker is in it. It does not end the program."""
     send(running.pid, signal.SIGINT)
     assert running.stdout is not None
     assert running.stdout.readline() == "INT\n"
@@ -86,7 +86,7 @@ def test_sandbox_forwards_sigint_once(running: subprocess.Popen[str], send: Call
 def test_ctrl_c_before_the_box_has_a_session_of_its_own_reaches_the_program(
     monkeypatch: pytest.MonkeyPatch, boxed: Boxed, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """In that moment it goes to the process that becomes the box as well as to its maker, and neither may be lost."""
+    """It then goes to the process that becomes the sandbox as well as to its maker, and neither may be lost."""
     assert boxed is not None
     interrupt_itself = "import os, sys; os.kill(os.getpid(), 2); os.execvp(sys.argv[1], sys.argv[1:])"
     popen = subprocess.Popen
@@ -126,7 +126,7 @@ def test_sandbox_keeps_the_files_of_run(who: tuple[tuple[str, ...], str]) -> Non
 
 
 def test_namespaces_of_two_sandboxes_do_not_clash(who: tuple[tuple[str, ...], str]) -> None:
-    """Two boxes at once, each with a namespace of the same name."""
+    """Two sandboxes at once, each with a namespace of the same name."""
     script = "touch /run/netns/same && unshare --net=/run/netns/same true && echo up && read line && ip netns"
     prefix, python = who
     both = [
@@ -223,7 +223,7 @@ def test_killed_sandbox_is_a_problem(
     init.kill()
     _, err = running.communicate(timeout=_PATIENCE_S)
     assert running.returncode != 0
-    assert "The lab's box was killed from outside" in err
+    assert "The lab's sandbox was killed from outside" in err
 
 
 @pytest.mark.parametrize("missing", ["setpriv", "unshare"])
