@@ -34,12 +34,12 @@ def test_lab_and_slow_modules_are_distributed_first() -> None:
         "test_run.py",
         "test_documents.py",
         "test_documents.py",
-        "test_plan.py",
+        "test_schedule.py",
     ]
 
 
 def test_lab_test_in_a_module_without_the_mark_is_refused() -> None:
-    with pytest.raises(pytest.UsageError, match=r"test_plan\.py::test_a is a test of the lab: mark it"):
+    with pytest.raises(pytest.UsageError, match=r"test_schedule\.py::test_a is a test of the lab: mark it"):
         distribution.order([item("tests/steps/test_schedule.py::test_a", "lab")])
 
 
