@@ -1,7 +1,7 @@
 """Runs the benchmark by the local engine, with stand-ins for what needs a lab, and kills it at chosen moments.
 
-`test_killed_runs.py` looks at what is left. It is a program of its own: the runs are forked from it, each with all that it
-imports loaded already, so that fifty of them take seconds. `validate` and `collect` are the real steps.
+`test_killed_runs.py` looks at what is left. It is a program of its own: the runs are forked from it, each with all that
+it imports loaded already, so that fifty of them take seconds. `validate` and `collect` are the real steps.
 """
 
 import ctypes
