@@ -37,7 +37,7 @@ class ForeignCpuReading:
 
 
 class ForeignCpu:
-    """Reads the machine now and again. Not `available` outside a sandbox, where own and foreign can't be told apart."""
+    """Reads the machine now and again. Not `available` outside a sandbox, where own and foreign look the same."""
 
     def __init__(self, host_proc: Path = HOST_PROC, own_proc: Path = Path("/proc")) -> None:
         self._host = host_proc

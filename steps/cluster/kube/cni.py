@@ -43,7 +43,7 @@ class Standing(Protocol):
 
     @property
     def dataplane(self) -> str | None:
-        """What runs, by its name in the catalogue; None where that can't be told."""
+        """What runs, by its name in the catalogue; None where that is unknown."""
         ...
 
     @property

@@ -60,7 +60,7 @@ class HeldLock:
         snapshot: of what was there before.
         uid: its ConfigMap's.
         ebpf: whether eBPF was switched on since, which leaves traces in the nodes' kernels.
-        unfit: the dataplanes that were found not to be had here, and why.
+        unfit: the dataplanes that were found unavailable here, and why.
         visit: the visit that was switched to last, without its trials; None: none was, or a person switched.
     """
 

@@ -1,4 +1,4 @@
-"""The servers of a visit's trials, how each topology's client reaches them, and what a topology can't be had for."""
+"""The servers of a visit's trials, how each topology's client reaches them, and what makes a topology unavailable."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -155,7 +155,7 @@ def findings(
     *,
     variables: Mapping[str, str] = os.environ,
 ) -> list[Finding]:
-    """Why the servers, or a topology's client, can't be had; tried with pods that are taken away again."""
+    """Why the servers, or a topology's client, are unavailable; tried with pods that are taken away again."""
     asked = {cell.topology for cell in settings.cells}
     found = step_pods.findings(client, variables)
     try:

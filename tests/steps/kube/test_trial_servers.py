@@ -14,7 +14,8 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.calico import switch
 from steps.cluster.kube.workloads import connectivity, filler_services, probe_pods
 from steps.cluster.kube.workloads.workload import Workload
-from steps.domain import Placement, Trial, Visit
+from steps.domain import Placement, Visit
+from tests.steps.builders import trial
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.fake_api import NAMESPACE, Direct, KilledError, direct_client
 from tests.steps.kube.fake_calico import Calico
@@ -64,22 +65,7 @@ def outsider() -> Object:
 
 
 def visit(*topologies: str) -> Visit:
-    trials = tuple(
-        Trial(
-            trial=index,
-            visit=1,
-            position=index,
-            topology=topology,
-            tool="iperf3",
-            transport="tcp",
-            direction="forward",
-            streams=1,
-            offered_bps=None,
-            repetition=1,
-            duration_s=1,
-        )
-        for index, topology in enumerate(topologies)
-    )
+    trials = tuple(trial(trial=index, position=index, topology=topology) for index, topology in enumerate(topologies))
     return Visit(visit=1, round=1, dataplane="iptables", trials=trials)
 
 

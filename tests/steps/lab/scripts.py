@@ -18,9 +18,10 @@ from steps.catalogue.topologies import TOPOLOGIES, Topology
 from steps.cluster.lab import LabCluster, addresses, counters, sandbox, servers, services, state, topology
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.namespaces import Job, output_or_none, path, processes, run_one, within
-from steps.domain import Placement, Sign, Trial, Visit
+from steps.domain import Placement, Sign, Visit
 from steps.measurement.subprocesses import search_everywhere
 from steps.proof.evaluate import evaluate
+from tests.steps.builders import trial
 
 
 def _settings(arm: str, count: int = 20) -> Settings:
@@ -41,22 +42,7 @@ def _settings(arm: str, count: int = 20) -> Settings:
 
 def _visit(arm: str, number: int = 1, topologies: tuple[str, ...] | None = None) -> Visit:
     chosen = [t.name for t in TOPOLOGIES] if topologies is None else topologies
-    trials = tuple(
-        Trial(
-            trial=i,
-            visit=number,
-            position=i,
-            topology=name,
-            tool="iperf3",
-            transport="tcp",
-            direction="forward",
-            streams=1,
-            offered_bps=None,
-            repetition=1,
-            duration_s=1,
-        )
-        for i, name in enumerate(chosen, 1)
-    )
+    trials = tuple(trial(trial=i, visit=number, position=i, topology=name) for i, name in enumerate(chosen, 1))
     return Visit(visit=number, round=1, dataplane=arm, trials=trials)
 
 

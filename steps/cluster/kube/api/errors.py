@@ -20,7 +20,6 @@ from steps.cluster.kube.api.denials import BETWEEN, Status, explain
 from steps.cluster.kube.api.identity import Identity
 
 UNAUTHORISED: Final = 401
-FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
 CONFLICT: Final = 409
 GONE: Final = 410

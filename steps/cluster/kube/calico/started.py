@@ -53,7 +53,7 @@ def _embedded_mode(objects: ClusterObjects) -> tuple[str | None, str]:
 
 
 def skips_kernel_check(daemon_set: Object | None) -> bool:
-    """Whether kube-proxy is told to start in nftables mode on whatever kernel."""
+    """Whether kube-proxy is configured to start in nftables mode on any kernel."""
     containers = read_field(daemon_set, ("spec", "template", "spec", "containers"))
     entries = [
         entry for each in (containers if isinstance(containers, list) else []) for entry in each.get("env") or []

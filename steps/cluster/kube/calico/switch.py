@@ -39,7 +39,7 @@ class ClusterState:
 
     @property
     def dataplane(self) -> str | None:
-        """What runs, by its name in the catalogue; None where that can't be told."""
+        """What runs, by its name in the catalogue; None where that is unknown."""
         return self.facts.dataplane
 
     @property
@@ -123,7 +123,7 @@ def configure(
 ) -> list[Change]:
     """Switch, with every write tried first, and the lock taken and the snapshot written before the first change.
 
-    A dataplane that an earlier visit found not to be had here is not tried again.
+    A dataplane that an earlier visit found unavailable here is not tried again.
 
     Args:
         client: of the cluster.

@@ -54,7 +54,7 @@ def traits() -> dict[str, Traits]:
 
 
 def alike(name: str, known: Mapping[str, Traits]) -> str | None:
-    """Why a dataplane can't be told from another by any sign, as a sentence that names both; None if it can. Pure."""
+    """Why no sign distinguishes a dataplane from another, as a sentence that names both; None if one does. Pure."""
     same = [other for other, traits in known.items() if other != name and traits.is_like(known[name])]
     if not same:
         return None
