@@ -282,7 +282,7 @@ class ObjectStorage:
         return bool(self.filesystem.get_file_info(path).type != fs.FileType.NotFound)
 
     @contextlib.contextmanager
-    def nobody_writes(self) -> Iterator[bool]:
+    def no_writer(self) -> Iterator[bool]:
         """Keep writers of this folder out for a moment, if none is at work; says whether so. In a bucket: False."""
         with contextlib.ExitStack() as stack:
             yield self.local and self._locked_at_once(stack)

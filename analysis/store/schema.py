@@ -1,7 +1,6 @@
 """The four tables: their columns, types, units and version.
 
-One entry here is all that a new column takes: the store writes it, the views show it, a missing value is null.
-`runs` is written last, so a run whose row is there is whole.
+A new column takes one entry here: the store writes it, the views show it, a missing value is null.
 """
 
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its name (with the unit in it), Arrow type, unit and what it says.
+    """One column.
 
-    The unit is "1" where a number has none, as counts and ratios; empty where there is no number.
+    The unit is "1" for numbers without one, such as counts and ratios; empty for what is no number.
     """
 
     name: str
@@ -64,7 +63,7 @@ SIGN: Final = pa.struct(
 )
 
 UID: Final = "workflow_uid"
-"""The column by which the store tells a run that is written again from another one of the same name."""
+"""The column that distinguishes a run that is written again from another one of the same name."""
 
 _RUN = Column("run_id", pa.string(), "", "the workflow's name and uid; unique in a store")
 _VISIT = Column("visit", pa.int32(), "1", "one stay in a dataplane, counted from 1 within the run")
@@ -173,17 +172,17 @@ TABLES: Final[dict[str, tuple[Column, ...]]] = {"runs": RUNS, "visits": VISITS, 
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """What a version changed in a table: the columns that went, and the names of those that came in their place."""
+    """What a version changed in a table: the columns that it removed, and the names of those that replaced them."""
 
     table: str
-    gone: tuple[Column, ...]
-    came: frozenset[str]
+    removed: tuple[Column, ...]
+    added: frozenset[str]
 
 
 REPLACED: Final = {
     2: Replacement("trials", (Column("protocol", pa.string()),), frozenset({"tool", "transport"})),
 }
-"""By the version that replaced them; `analysis.store.migrations` says how rows of the one before become its rows."""
+"""By the version that replaced them; `analysis.store.migrations` upgrades the rows of the version before."""
 
 FIRST_VERSION: Final = min(REPLACED) - 1
 
@@ -198,7 +197,7 @@ def columns(table: str, version: int = SCHEMA_VERSION) -> tuple[Column, ...]:
     found = TABLES[table]
     for later in range(SCHEMA_VERSION, version, -1):
         if (change := REPLACED[later]).table == table:
-            found = (*(c for c in found if c.name not in change.came), *change.gone)
+            found = (*(c for c in found if c.name not in change.added), *change.removed)
     return found
 
 
