@@ -155,7 +155,7 @@ def left_out(con: Connection) -> list[LeftOut]:
 
 
 def questions() -> list[Question]:
-    """The questions that `ask` answers, by name."""
+    """The questions of `queries/`, sorted by name."""
     found = []
     for file in sorted(resources.files("analysis").joinpath("queries").iterdir(), key=lambda f: f.name):
         name, dot, kind = file.name.rpartition(".")

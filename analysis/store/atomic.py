@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: each is written beside its place first, and then renamed into it."""
+"""Atomic writes: a file is written under a temporary name in its folder, and then renamed."""
 
 import contextlib
 import os
@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 TEMPORARY: Final = ".tmp"
-"""How the name of a file ends that is still being written, or whose writer was killed. It begins with a dot."""
+"""Suffix of a file that is being written, or whose writer was killed. Its name begins with a dot."""
 
 
 @contextlib.contextmanager
 def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
-    """A stream whose content takes the place of a file at the end of the block; an error in it leaves what was there.
+    """A stream whose content replaces a file at the end of the block; after an error the file is as it was.
 
     Args:
-        path: the file; folders that are missing are made.
-        durable: whether it must be on disk afterwards, so that it outlasts a loss of power and not only a kill.
+        path: the file; missing folders are made.
+        durable: whether it must outlast a loss of power, and not only a kill.
 
     Raises:
         OSError: it can't be written.
@@ -45,7 +45,7 @@ def write(path: Path, content: bytes, *, durable: bool = False) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring a rename to disk, which it is only when its folder is."""
+    """Make a rename durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

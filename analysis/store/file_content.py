@@ -81,7 +81,7 @@ def read_footer(footer: bytes, size: int) -> Footer:
 
 def _check_length(metadata: pq.FileMetaData, footer_bytes: int, size: int) -> None:
     if size != _end_of_data(metadata) + footer_bytes:
-        raise ContentError("is damaged: its length is not what its footer says")
+        raise ContentError("is damaged: its length does not match its footer")
 
 
 def _end_of_data(metadata: pq.FileMetaData) -> int:

@@ -18,7 +18,7 @@ from analysis.store.object_storage import ObjectStorage
 MOST_BYTES: Final = 2**30
 """Of a file that is read whole. Hundreds of packed runs take a hundredth of it."""
 
-NOT_AS_NAMED: Final = "is damaged: its content is not what its name says"
+NOT_AS_NAMED: Final = "is damaged: its content does not match the digest in its name"
 
 NAMED_BY_CONTENT: Final = b"named_by"
 """In the metadata of a file of `runs/` whose name has the digest of all of its content."""

@@ -58,7 +58,7 @@ SIGN: Final = pa.struct(
         _field("looked_at", pa.string()),
         _field("seen", pa.string()),
         _field("at", TIMESTAMP),
-        _field("indicates", pa.list_(pa.string()), "", "dataplanes with which it agrees; null: it tells nothing"),
+        _field("indicates", pa.list_(pa.string()), "", "dataplanes with which it agrees; null: it indicates none"),
     ]
 )
 
@@ -79,7 +79,7 @@ RUNS: Final = (
     Column("parameters", pa.string(), "JSON", "the settings in force, and the dataplanes with title and colour"),
     Column("provenance", pa.string(), "JSON", "kernel, CPU, versions, MTU, offloads and the like"),
     Column("schema_version", pa.int32(), "1", "of the rows of this run"),
-    Column("verdict", pa.string(), "JSON", "what the run says; null until it was analysed"),
+    Column("verdict", pa.string(), "JSON", "the result of the run's analysis; null before it"),
     Column(UID, pa.string(), "", "of the workflow that measured it; null in runs of before it was kept"),
 )
 
@@ -87,12 +87,12 @@ VISITS: Final = (
     _RUN,
     _VISIT,
     Column("round", pa.int32(), "1", "the block: each round visits every dataplane once, in random order"),
-    Column("dataplane_requested", pa.string(), "", "what was asked for, with its +label if it has one"),
-    Column("dataplane_observed", pa.string(), "", "what the evidence says carried the traffic; null if it can't tell"),
+    Column("dataplane_requested", pa.string(), "", "the dataplane of the plan, with its +label if it has one"),
+    Column("dataplane_observed", pa.string(), "", "what carried the traffic, by the evidence; null if that is unclear"),
     Column("proof", pa.string(), "", "proven, disproven or unproven"),
     Column("proof_reason", pa.string(), "", "why it is not proven; null if it is"),
     Column("evidence", pa.list_(SIGN), "", "the signs, before the first trial and after the last"),
-    Column("changes", pa.list_(pa.string()), "", "what configure did, as a person would type it"),
+    Column("changes", pa.list_(pa.string()), "", "what configure did, as commands"),
     Column("started_at", TIMESTAMP, "", "when the switch began"),
     Column("switch_s", pa.float64(), "s", "from the first change until the last was made"),
     Column("settle_s", pa.float64(), "s", "from the last change until the proof"),
@@ -118,7 +118,7 @@ TRIALS: Final = (
     Column("transport", pa.string(), "", "what carried its traffic: tcp or udp"),
     Column("direction", pa.string(), "", "forward: client to server; reverse: server to client"),
     Column("streams", pa.int32(), "1", "parallel streams"),
-    Column("offered_bps", pa.float64(), "bit/s", "the rate asked of all streams together; null: as fast as it goes"),
+    Column("offered_bps", pa.float64(), "bit/s", "the target rate of all streams together; null: unlimited"),
     Column("repetition", pa.int32(), "1", "within the visit, from 1"),
     Column("started_at", TIMESTAMP, "", "by the client's clock"),
     Column("duration_s", pa.float64(), "s", "measured, omitted seconds left out"),
@@ -144,7 +144,7 @@ TRIALS: Final = (
     Column("nat_bytes_per_payload_byte", pa.float64(), "1", "sent by the NodePort's node per byte received"),
     Column("foreign_cpu_ratio", pa.float64(), "1", "CPU used by others on the machine, of all cores"),
     Column("attempts", pa.int32(), "1", "how often it was measured; the last attempt counts"),
-    Column("flags", pa.list_(pa.string()), "", "reasons for doubt; analysis/flags.py says what each does"),
+    Column("flags", pa.list_(pa.string()), "", "reasons for doubt, explained in analysis/flags.py"),
 )
 
 SAMPLES: Final = (

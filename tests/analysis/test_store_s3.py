@@ -156,7 +156,7 @@ def test_missing_s3_bucket(store: Store) -> None:
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        ("InvalidAccessKeyId", "the access key is not known there; check AWS_ACCESS_KEY_ID"),
+        ("InvalidAccessKeyId", "the access key is unknown there; check AWS_ACCESS_KEY_ID"),
         ("SignatureDoesNotMatch", "the secret key is wrong; check AWS_SECRET_ACCESS_KEY"),
         ("AccessDenied", "access is denied; check the AWS_"),
     ],
