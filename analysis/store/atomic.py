@@ -23,19 +23,32 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         OSError: it can't be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}"
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with temporary.open("xb") as stream:
+        with replacing_in(folder, path.name, durable=durable) as stream:
+            yield stream
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def replacing_in(folder: int, name: str, *, durable: bool = False) -> Iterator[BinaryIO]:
+    """As `replacing`, for a file of this name in an open folder. A symbolic link of this name is itself replaced."""
+    temporary = f".{name[:100]}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        with open(os.open(temporary, flags, 0o666, dir_fd=folder), "wb") as stream:  # noqa: PTH123 - a descriptor
             yield stream
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())
-        temporary.replace(path)
+        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
         raise
     if durable:
-        _sync_folder(path.parent)
+        _sync_folder(folder)
 
 
 def write(path: Path, content: bytes, *, durable: bool = False) -> None:
@@ -44,9 +57,9 @@ def write(path: Path, content: bytes, *, durable: bool = False) -> None:
         stream.write(content)
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: int) -> None:
     """Make a rename durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
     try:
         os.fsync(descriptor)
     finally:

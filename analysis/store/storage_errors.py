@@ -3,11 +3,11 @@
 import errno
 import os
 import re
-import stat
 from pathlib import Path
 from typing import Final
 
 from analysis import memory
+from analysis.store.folder import LinkError
 
 _LOCAL_REASONS: Final = {
     errno.EACCES: "permission is refused; choose another RESULTS, or change its owner",
@@ -46,7 +46,7 @@ _ONE_FILE: Final = {
     errno.EACCES: "permission is refused; change its owner or its mode",
     errno.EPERM: "permission is refused; change its owner or its mode",
     errno.EIO: "the disk gives an error; look at the system's log (dmesg)",
-    errno.ELOOP: "it is a symbolic link that leads back to itself",
+    errno.ELOOP: "it is a symbolic link, which is not followed",
     errno.EISDIR: "it is a folder",
     errno.ENXIO: "it is no regular file",
 }
@@ -62,6 +62,8 @@ def error_reason(error: OSError, path: str | None = None) -> str:
         error: what went wrong.
         path: of the file on this machine; None in a bucket.
     """
+    if isinstance(error, LinkError):
+        return f"{error.filename} in it is a symbolic link, which is not followed; put the folder or file itself there"
     if error.errno in _IN_THE_WAY and path is not None and (link := _broken_link(path)):
         return link
     if error.errno in _LOCAL_REASONS:
@@ -87,28 +89,9 @@ def _broken_link(path: str) -> str | None:
     return None
 
 
-def check_regular(path: str) -> None:
-    """Check that a file is a regular one: a pipe would block its reader for ever, and a device would never end.
-
-    Raises:
-        FileNotFoundError: it is not there.
-        OSError: it is no regular file, or its folder can't be searched.
-    """
-    try:
-        found = os.stat(path)  # noqa: PTH116 - pathlib hides some errors
-    except FileNotFoundError:
-        if os.path.islink(path):  # noqa: PTH114 - likewise
-            raise OSError(errno.ENXIO, "a symbolic link that leads nowhere", path) from None
-        raise
-    if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO), path)
-
-
 def single_file_error(error: OSError, path: str) -> str | None:
     """What is wrong with one file, as a clause; None where its folder, or the whole machine, is in trouble."""
-    if error.errno not in _ONE_FILE:
+    if error.errno not in _ONE_FILE or (isinstance(error, LinkError) and not path.endswith(f"/{error.filename}")):
         return None
     try:
         os.stat(os.path.join(os.path.dirname(path), "."))  # noqa: PTH116, PTH118, PTH120 - pathlib drops the dot

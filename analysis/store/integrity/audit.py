@@ -6,10 +6,11 @@ no report, only when a query reads them, or for the one run that is reported.
 """
 
 import hashlib
+import os
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final
 
 import pyarrow as pa
 
@@ -84,8 +85,8 @@ def _check_file(files: ObjectStorage, name: str, version: int, whole: bool) -> p
         return str(error)
 
 
-def _check(stream: pa.NativeFile, name: str, version: int, *, whole: bool) -> pa.Schema:
-    size = stream.size()
+def _check(stream: BinaryIO, name: str, version: int, *, whole: bool) -> pa.Schema:
+    size = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, size - _END_BYTES))
     end = stream.read()
     length = footer_length(end[-FOOTER_END_BYTES:], size) + FOOTER_END_BYTES

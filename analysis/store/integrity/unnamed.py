@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from analysis.errors import Problem
+from analysis.store.folder import Entry
 from analysis.store.inventory import CHILDREN, Inventory, is_packed
 from analysis.store.left_out import LeftOut
-from analysis.store.object_storage import ListedFile, ObjectStorage
+from analysis.store.object_storage import ObjectStorage
 from analysis.store.parquet import is_store_file, read_table, run_of_file
 
 REST_S: Final = 3600
@@ -60,7 +61,7 @@ def _half_named(stock: Inventory) -> list[str]:
     return sorted(child for child in by_single - by_packed if is_packed(child))
 
 
-def unreferenced_files(files: ObjectStorage, stock: Inventory) -> dict[str, ListedFile]:
+def unreferenced_files(files: ObjectStorage, stock: Inventory) -> dict[str, Entry]:
     """The files of the child tables that no row names; none where the folders can't be listed."""
     named = {child for entry in stock.entries for child in entry.children}
     with contextlib.suppress(Problem), ThreadPoolExecutor(len(CHILDREN)) as pool:
