@@ -16,7 +16,8 @@ from analysis.console.commands import report_command
 from analysis.errors import BadInput, Problem
 from analysis.store.integrity.unnamed import LOST
 from analysis.store.left_out import LeftOut
-from analysis.store.store import Store, is_run_id
+from analysis.store.names import is_run_id
+from analysis.store.store import Store
 from steps import documents as raw
 from steps.collect import run_rows as collecting
 from workflows.local.execution import liveness
