@@ -1,7 +1,7 @@
 """What the steps hand to each other: immutable, validated, and small enough for a workflow parameter."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,8 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 Moment = Literal["before", "after"]
 """before the first trial of a visit, after its last."""
+
+MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
 
 
 class Trial(Measured):

@@ -1,4 +1,4 @@
-"""What is measured: a path, by a tool over a transport, in a direction, all of them entries of the catalogues."""
+"""What is measured: a path, by a tool over a transport, in a direction; each is an entry of a catalogue."""
 
 from typing import Any, Self
 

@@ -116,7 +116,7 @@ def test_invalid_option_is_a_problem(options: str, sentence: str) -> None:
         ({"dataplanes": "lab-ebpf,lab-ebpf"}, "dataplane lab-ebpf is given twice: label one to make it a twin"),
         ({"dataplanes": "lab-ebpf+"}, "label of dataplane 'lab-ebpf+' must be"),
         ({"dataplanes": "lab-ebpf+a/b"}, "label of dataplane 'lab-ebpf+a/b' must be"),
-        ({"dataplanes": "lab-iptables+burden=x"}, "dataplane 'lab-iptables+burden=x' must say how many rules"),
+        ({"dataplanes": "lab-iptables+burden=x"}, "dataplane 'lab-iptables+burden=x' needs a number of rules"),
         (
             {"dataplanes": "lab-ebpf", "environment": "prod"},
             "dataplane lab-ebpf belongs to lab, and environment 'prod' is",
