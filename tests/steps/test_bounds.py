@@ -49,7 +49,7 @@ def test_every_number_has_a_minimum_and_a_maximum(name: str) -> None:
 def test_bounds_apply_to_loaded_settings(name: str, side: str) -> None:
     limits = limits_of(name)
     beyond = limits.low - 1 if side == "low" else limits.high * 2 + 1
-    with pytest.raises(BadInput, match=rf"^the settings that this step was given are no valid ones: {name}: "):
+    with pytest.raises(BadInput, match=rf"^the settings that this step was given are not valid: {name}: "):
         load_settings(json.dumps(chosen(**{name: beyond})))
 
 
@@ -105,7 +105,7 @@ def test_a_cluster_may_have_more_services_than_the_lab() -> None:
 def test_burden_of_a_twin_is_bounded(arm: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         choose_settings(dataplanes=arm)
-    with pytest.raises(BadInput, match="are no valid ones"):
+    with pytest.raises(BadInput, match="are not valid"):
         load_settings(
             json.dumps(json.loads(choose_settings().model_dump_json()) | {"dataplanes": [arm.replace("\u0663", "00")]})
         )
@@ -148,5 +148,5 @@ def test_unknown_visit_number_is_a_problem(visit: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"profile": "quick"}', "\u0663", "NaN"])
 def test_invalid_settings_json_is_a_problem(text: str) -> None:
-    with pytest.raises(BadInput, match="the settings that this step was given are no valid ones"):
+    with pytest.raises(BadInput, match="the settings that this step was given are not valid"):
         load_settings(text)

@@ -15,8 +15,9 @@ from analysis.errors import BadInput
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.domain import Placement
+from steps.settings.limits import LONGEST_S, MOST_TRIALS, MOST_VISITS
 from steps.settings.schedule import CLUSTER_OVERHEAD, make_schedule
-from steps.settings.settings import LONGEST_S, MOST_TRIALS, MOST_VISITS, choose_settings
+from steps.settings.settings import choose_settings
 from steps.tasks.preflight import item
 from steps.tasks.prepare import measures
 from tests.ordinary import ROOT
@@ -115,7 +116,7 @@ def test_largest_run_fits_into_one_workflow_object() -> None:
 
 def test_visit_limit_applies_to_clusters_only() -> None:
     options = f"rounds={MOST_VISITS + 1} duration=1"
-    with pytest.raises(BadInput, match=r"251 visits, and 250 is the most that a workflow can keep"):
+    with pytest.raises(BadInput, match=r"251 visits, and 250 is the most that a workflow can store"):
         choose_settings(profile="smoke", options=options, environment="prod", dataplanes="ebpf")
     assert choose_settings(profile="smoke", options=options, dataplanes="lab-iptables").rounds == MOST_VISITS + 1
 
