@@ -142,7 +142,7 @@ def test_empty_list_is_not_taken_for_all(name: str, text: str) -> None:
 def test_unknown_visit_number_is_a_problem(visit: str) -> None:
     settings = choose_settings(profile="smoke", options="visits=1").model_dump_json()
     assert planned_visit(settings, "04")[1].visit == 4
-    with pytest.raises(BadInput, match="is none of this run's: its plan has the visits 1 to 4"):
+    with pytest.raises(BadInput, match="is not in this run's plan, which has the visits 1 to 4"):
         planned_visit(settings, visit)
 
 
