@@ -7,6 +7,7 @@ manifests` renders the committed files.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Final, Self, get_args
 
 from pydantic import Field, model_validator
@@ -40,7 +41,6 @@ _PROFILES: Final = "; ".join(f"{p.name}: {p.description}" for p in profiles.PROF
 CHOICES: Final = (
     Option(
         name="dataplanes",
-        field="dataplanes",
         help="Comma-separated, the baseline first; all if empty. "
         f"Known: {', '.join(d.name for d in DATAPLANES)}. "
         "NAME+twin is an identical twin, NAME+burden=N a twin with N rules more in front of each packet.",
@@ -58,7 +58,6 @@ CHOICES: Final = (
     ),
     Option(
         name="protocols",
-        field="protocols",
         help=f"Comma-separated: {', '.join(_PROTOCOLS)}; the profile's if empty.",
         choices=_PROTOCOLS,
         read=read_list,
@@ -66,7 +65,6 @@ CHOICES: Final = (
     ),
     Option(
         name="directions",
-        field="directions",
         help=f"Comma-separated: {', '.join(_DIRECTIONS)}; each topology's most informative one if empty.",
         choices=_DIRECTIONS,
         read=read_list,
@@ -74,7 +72,6 @@ CHOICES: Final = (
     ),
     Option(
         name="profile",
-        field="profile",
         help=f"How much is measured. {_PROFILES}.",
         form=f"How much is measured: {_PROFILES}.",
         enum=tuple(p.name for p in profiles.PROFILES),
@@ -82,14 +79,12 @@ CHOICES: Final = (
     ),
     Option(
         name="environment",
-        field="environment",
         help="The name under which the figures are stored: lab, or a name for the cluster.",
         only="here",
         default=LAB,
     ),
     Option(
         name="nodes",
-        field="nodes",
         help="The two nodes to measure between, CLIENT,SERVER; chosen if empty.",
         form="The two nodes to measure between, CLIENT,SERVER; empty: the two that are most alike.",
         only="cluster",
@@ -97,14 +92,12 @@ CHOICES: Final = (
     ),
     Option(
         name="label",
-        field="label",
         help="A word by which to find the run again.",
         form="A word by which to find this run again; may be empty.",
         changes_method=False,
     ),
     Option(
         name="results",
-        field="results",
         help="The store: a folder, file:// or s3://.",
         only="here",
         default="results",
@@ -224,7 +217,7 @@ class Settings(StrictModel):
         return self
 
 
-OPTIONS: Final = (*CHOICES, *options_of(Settings))
+OPTIONS: Final = (*(replace(option, field=option.field or option.name) for option in CHOICES), *options_of(Settings))
 
 BY_NAME: Final = by_name(OPTIONS)
 """Those typed as NAME=VALUE, by each of their names."""
