@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as unhurried
 from hypothesis import strategies as st
 
 from analysis.errors import Problem
@@ -159,7 +158,6 @@ def test_missing_run_json_is_a_problem(run: Path, harm: Callable[[Path], None]) 
         run_rows.run_rows(run)
 
 
-@unhurried(deadline=None)  # a machine that others use takes its time to write files
 @given(st.data())
 def test_every_planned_trial_is_a_row_whatever_is_missing(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
