@@ -17,7 +17,7 @@ class Measured(StrictModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _split(cls, data: Any) -> Any:  # noqa: ANN401 - whatever a document holds
+    def _split(cls, data: Any) -> Any:  # noqa: ANN401 - any JSON
         if not isinstance(data, dict) or data.get("protocol") not in tools.VARIANTS:
             return data
         tool, variant = tools.VARIANTS[data["protocol"]]

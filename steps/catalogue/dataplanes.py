@@ -30,7 +30,7 @@ class Dataplane:
             through the node that the client connected to; None: unknown.
         min_kernel: the oldest kernel that supports it, such as `5.13`, checked on a cluster's nodes; the lab tries its
             kernel instead. None: any.
-        unasked: measured when no dataplane is named.
+        by_default: measured when no dataplane is named.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Dataplane:
     cni: str | None = None
     direct_return: bool | None = False
     min_kernel: str | None = None
-    unasked: bool = True
+    by_default: bool = True
 
     @property
     def bpf(self) -> bool:
@@ -71,7 +71,7 @@ DATAPLANES: Final = (
     Dataplane("nftables", "nftables", "#E69F00", KUBERNETES, NFTABLES, _CALICO, min_kernel="5.13"),
     Dataplane("ebpf", "eBPF", "#009E73", KUBERNETES, EBPF, _CALICO, min_kernel="5.3.0"),
     Dataplane("ebpf-dsr", "eBPF + DSR", "#CC79A7", KUBERNETES, EBPF, _CALICO, direct_return=True, min_kernel="5.3.0"),
-    Dataplane(AS_IS, "as it is", "#7F7F7F", KUBERNETES, None, direct_return=None, unasked=False),
+    Dataplane(AS_IS, "as it is", "#7F7F7F", KUBERNETES, None, direct_return=None, by_default=False),
 )
 
 BY_NAME: Final = {d.name: d for d in DATAPLANES}

@@ -29,8 +29,8 @@ MOST_ARMS: Final = 250
 """More dataplanes and twins than this are taken for a typing error."""
 
 
-def _names(*, unasked: bool) -> str:
-    return ", ".join(d.name for d in of_kind(KUBERNETES) if d.unasked == unasked)
+def _names(*, by_default: bool) -> str:
+    return ", ".join(d.name for d in of_kind(KUBERNETES) if d.by_default == by_default)
 
 
 _TOPOLOGIES: Final = ", ".join(t.name for t in topologies.TOPOLOGIES)
@@ -44,8 +44,8 @@ CHOICES: Final = (
         help="Comma-separated, the baseline first; all if empty. "
         f"Known: {', '.join(d.name for d in DATAPLANES)}. "
         "NAME+twin is an identical twin, NAME+burden=N a twin with N rules more in front of each packet.",
-        form=f"Which to compare, separated by commas, the baseline first; empty: {_names(unasked=True)} "
-        f"(there is also {_names(unasked=False)}, which switches nothing).",
+        form=f"Which to compare, separated by commas, the baseline first; empty: {_names(by_default=True)} "
+        f"(there is also {_names(by_default=False)}, which switches nothing).",
         # each series of a history is of one dataplane in one cell
         changes_method=False,
     ),
@@ -159,7 +159,7 @@ class Settings(StrictModel):
         float,
         Field(ge=0, le=600),
         Default(lab={"thorough": 1.0}, cluster={"smoke": 1, "quick": 5, "standard": 5, "thorough": 5}),
-        Option(help="Seconds for which each visit looks at the idle nodes, before its trials."),
+        Option(help="Seconds for which each visit observes the idle nodes, before its trials."),
     ] = 0.2
     services: Annotated[
         int,

@@ -28,7 +28,7 @@ _LONGEST_ENVIRONMENT: Final = 253
 """The longest name in Kubernetes."""
 
 _NODES = re.compile(r"\s*[a-z0-9.-]{1,253}\s*,\s*[a-z0-9.-]{1,253}\s*")
-_DEFAULT_PROTOCOLS: Final = tuple(name for name, (_, variant) in tools.VARIANTS.items() if variant.unasked)
+_DEFAULT_PROTOCOLS: Final = tuple(name for name, (_, variant) in tools.VARIANTS.items() if variant.by_default)
 """Measured where paths or directions are chosen, and no protocol is."""
 
 
@@ -175,7 +175,7 @@ def _arms(text: str, environment: str, faults: list[str]) -> tuple[str, ...]:
         f"dataplane {name} is given twice: label one to make it a twin, {name.partition('+')[0]}+twin"
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
-    return tuple(names) or tuple(d.name for d in of_kind(kind_of(environment)) if d.unasked)
+    return tuple(names) or tuple(d.name for d in of_kind(kind_of(environment)) if d.by_default)
 
 
 def _topologies(text: str, faults: list[str]) -> tuple[str, ...] | None:

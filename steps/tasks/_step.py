@@ -65,8 +65,8 @@ def node_title(*parts: str) -> str:
     return ".".join(re.sub(r"[^A-Za-z0-9-]+", "-", part).strip("-") for part in parts)[:63].rstrip("-.")
 
 
-def say(sentence: str) -> None:
-    """Print a line for the user; a display shows the last one as this step's activity."""
+def log(sentence: str) -> None:
+    """Print a line of the step's log; a display shows the last one."""
     print_notice(sentence)
 
 
@@ -101,9 +101,9 @@ def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
 
 def fail(sentence: str) -> None:
     """Print why this step fails, and write it to the termination log, which Argo shows as the node's message."""
-    say(sentence)
+    log(sentence)
     path = Path(os.environ.get("BENCHMARK_TERMINATION_LOG", "/dev/termination-log"))
     try:
         path.write_text(strip_controls(sentence)[:4096], encoding="utf-8")
     except OSError:
-        say(f"(the message could not be left in {path})")
+        log(f"(the message could not be left in {path})")

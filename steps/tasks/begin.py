@@ -9,7 +9,7 @@ from typing import Final
 from hera.workflows import models as m
 
 from steps.tasks._pod import step
-from steps.tasks._step import say
+from steps.tasks._step import log
 
 TURN: Final = "dataplane-benchmark-visit"
 """The mutex of the visit at work."""
@@ -23,4 +23,4 @@ def turn() -> m.Synchronization:
 @step("measure", deadline_s=300, synchronization=turn())
 def begin(visit: str, dataplane: str) -> None:
     """Print which visit begins."""
-    say(f"visit {visit}, {dataplane}")
+    log(f"visit {visit}, {dataplane}")

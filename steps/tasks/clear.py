@@ -8,7 +8,7 @@ from steps import documents
 from steps.cluster import connect_cluster
 from steps.proof import evaluate
 from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, planned_visit, say
+from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit
 
 
 @step("observe", deadline_s=600)
@@ -22,10 +22,10 @@ def clear(settings: str, visit: str, document: Annotated[Path, document(VISIT_FO
         proof = evaluate.evaluate(signs, planned.dataplane, cluster.measured_nodes)
         kept = kept.model_copy(update={"signs": tuple(signs), "proof": proof})
         if proof.reason:
-            say(f"the evidence after the last trial: {proof.reason}")
+            log(f"the evidence after the last trial: {proof.reason}")
     except Problem as problem:
         kept = kept.model_copy(update={"error": str(problem)})
-        say(str(problem))
+        log(str(problem))
     finally:
         documents.write_document(document, kept)
         cluster.clear()

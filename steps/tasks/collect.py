@@ -9,7 +9,7 @@ from analysis.errors import Problem
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.settings import environment
 from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, say
+from steps.tasks._step import RUN_FOLDER, log
 
 _DOCUMENTS = S3Artifact(name="documents", key=RUN_FOLDER + "/", optional=True)
 
@@ -44,4 +44,4 @@ def store_rows(documents: Path | None) -> None:
     (run,) = rows["runs"]
     Store(environment.results()).write(str(run["run_id"]), rows)
     outcomes = [str(row["outcome"]) for row in rows["trials"]]
-    say(", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes)) or "no trials")
+    log(", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes)) or "no trials")

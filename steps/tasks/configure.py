@@ -8,7 +8,7 @@ from typing import Annotated
 from steps import documents
 from steps.cluster import connect_cluster
 from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, planned_visit, say
+from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit
 
 
 @step("switch", deadline_s=1800, repeatable=True)
@@ -17,11 +17,11 @@ def configure(
 ) -> None:
     """Switch, and write the changes, how long they took, or why they failed."""
     chosen, planned = planned_visit(settings, visit)
-    say(f"switching to {planned.dataplane}")
+    log(f"switching to {planned.dataplane}")
     kept = documents.Configure(visit=planned.visit, started_at=datetime.now(UTC))
     began = time.monotonic()
     with documents.kept_on_failure(document, kept):
         changes = connect_cluster(chosen.environment).configure(planned, chosen)
     switch_s = time.monotonic() - began
     documents.write_document(document, kept.model_copy(update={"changes": tuple(changes), "switch_s": switch_s}))
-    say(f"switched to {planned.dataplane} in {switch_s:.2f} s")
+    log(f"switched to {planned.dataplane} in {switch_s:.2f} s")

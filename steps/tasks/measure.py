@@ -14,7 +14,7 @@ from steps.domain import MOMENTS, Moment, Placement
 from steps.measurement import client_network
 from steps.measurement import trials as measuring
 from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, planned_visit, progress, say
+from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit, progress
 
 Network = Literal["node", "outside", "pod"]
 
@@ -71,14 +71,14 @@ def measure(  # noqa: PLR0917 - the template uses some of them for the pod
     place = canary_placement(documents.read_document(prepared, documents.Prepare).placements, what)
     document.mkdir(parents=True, exist_ok=True)
     if what in CANARIES:
-        measuring.canary(place, chosen, CANARIES[what], document, say)
+        measuring.canary(place, chosen, CANARIES[what], document, log)
         return
     trials = [trial for trial in planned.trials if trial.topology == what]
     if reason := client_network.sharing_reason(place):
         client_network.refuse(place, trials, chosen, document, reason)
-        say(reason)
+        log(reason)
         return
-    measuring.measure_trials(place, trials, chosen, document, say, progress)
+    measuring.measure_trials(place, trials, chosen, document, log, progress)
 
 
 def canary_placement(placements: Iterable[Placement], what: str) -> Placement:

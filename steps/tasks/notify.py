@@ -8,7 +8,7 @@ from analysis.errors import Problem
 from steps.catalogue.environments import is_lab
 from steps.settings import environment
 from steps.tasks._pod import step
-from steps.tasks._step import say
+from steps.tasks._step import log
 
 SECRET = "dataplane-benchmark-notify"  # noqa: S105 - its name
 """Contains the address, which is usually secret; where the Secret is absent, the ConfigMap may contain it."""
@@ -41,7 +41,7 @@ def notify(
         sentence = _post(run_id, status, is_restored=is_restored)
     except Problem as problem:
         sentence = str(problem)
-    say(sentence)
+    log(sentence)
     if not is_restored:
         left = (
             "what the run changed was not put back"

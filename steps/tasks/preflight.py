@@ -13,7 +13,7 @@ from steps.domain import Visit
 from steps.settings.schedule import make_schedule, without_dataplanes
 from steps.settings.settings import load_settings
 from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, node_title, say
+from steps.tasks._step import RUN_FOLDER, document, log, node_title
 
 
 class PreflightResult(Output):
@@ -32,7 +32,7 @@ def preflight(
     cluster = connect_cluster(chosen.environment)
     findings = cluster.preflight(chosen)
     for finding in findings:
-        say(finding.sentence)
+        log(finding.sentence)
     possible = without_dataplanes(chosen, {finding.subject for finding in findings if finding.severity == "skip"})
     visits = make_schedule(possible)
     documents.write_document(

@@ -10,7 +10,7 @@ from steps.catalogue.topologies import BY_NAME, CONTROL
 from steps.cluster import connect_cluster
 from steps.domain import Placement, Visit
 from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, node_title, planned_visit, say
+from steps.tasks._step import VISIT_FOLDER, document, log, node_title, planned_visit
 
 _START_S: Final = 900
 """How long a measuring step's pod may take to start, including the pull of its image."""
@@ -29,7 +29,7 @@ def prepare(
     with documents.kept_on_failure(document, kept):
         placements = connect_cluster(chosen.environment).prepare(planned, chosen)
     documents.write_document(document, kept.model_copy(update={"placements": tuple(placements)}))
-    say(f"servers for {len(placements)} topologies are up")
+    log(f"servers for {len(placements)} topologies are up")
     return measures(planned, {placement.topology: placement for placement in placements})
 
 

@@ -12,7 +12,7 @@ from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.settings import environment
 from steps.tasks._pod import step
-from steps.tasks._step import RUN, say
+from steps.tasks._step import RUN, log
 
 
 class ReportResult(Output):
@@ -50,14 +50,14 @@ def report(
     store = Store(environment.results())
     with database.connect(store, run_id=run_id, asking="") as con:
         for sentence in sentences(database.left_out(con)):
-            say(sentence)
+            log(sentence)
         found = summary.summarise(con, run_id, method)
         html = render(con, run_id, found)
         key = key_metrics.key_figures(con, run_id, {topology.name: topology.direction for topology in TOPOLOGIES})
         stored.store_summary(store, found)
     store.write_report(run_id, html, latest=True)
     document.write_text(html, encoding="utf-8")
-    say(found.headline)
+    log(found.headline)
     return ReportResult(
         headline=found.headline, outcome=found.outcome, regression=found.failing, figures=json.dumps(key)
     )

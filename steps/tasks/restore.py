@@ -10,7 +10,7 @@ from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.settings import environment
 from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, say
+from steps.tasks._step import RUN_FOLDER, document, log
 
 
 @step("switch", deadline_s=1800, repeatable=True)
@@ -29,7 +29,7 @@ def restore(document: Annotated[Path, document(RUN_FOLDER + "/" + documents.REST
     documents.write_document(
         document, kept.model_copy(update={"finished_at": datetime.now(UTC), "changes": tuple(changes)})
     )
-    say("everything is as it was" if changes else "there was nothing to put back")
+    log("everything is as it was" if changes else "there was nothing to put back")
 
 
 def _last_evidence(cluster: Cluster) -> documents.Evidence | None:
@@ -41,5 +41,5 @@ def _last_evidence(cluster: Cluster) -> documents.Evidence | None:
         signs = cluster.observe(visit, "after")
         return documents.Evidence(visit=visit.visit, nodes=cluster.measured_nodes, signs=tuple(signs))
     except Problem as problem:
-        say(f"no evidence of the interrupted visit: {problem}")
+        log(f"no evidence of the interrupted visit: {problem}")
         return None

@@ -12,7 +12,7 @@ from steps.cluster.port import Cluster
 from steps.domain import Visit
 from steps.proof.wait import Impossible, judge
 from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, planned_visit, say
+from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit
 
 
 @step("switch", deadline_s=1800, repeatable=True)
@@ -32,7 +32,7 @@ def retreat(
     documents.write_document(
         document, kept.model_copy(update={"changes": tuple(changes), "switch_s": time.monotonic() - began})
     )
-    say(f"left {planned.dataplane}, which is not proven" if changes else "there was nothing to leave")
+    log(f"left {planned.dataplane}, which is not proven" if changes else "there was nothing to leave")
 
 
 def _impossible(cluster: Cluster, visit: Visit) -> str | None:
@@ -40,6 +40,6 @@ def _impossible(cluster: Cluster, visit: Visit) -> str | None:
     try:
         judgement = judge(cluster.observe(visit, "before"), visit.dataplane, cluster.measured_nodes)
     except Problem as problem:
-        say(f"whether {visit.dataplane} is possible here at all is unknown: {problem}")
+        log(f"whether {visit.dataplane} is possible here at all is unknown: {problem}")
         return None
     return judgement.reason if isinstance(judgement, Impossible) else None

@@ -9,7 +9,7 @@ from steps import documents
 from steps.cluster import connect_cluster
 from steps.proof import wait
 from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, planned_visit, say
+from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit
 
 
 @step("observe", deadline_s=900)
@@ -26,7 +26,7 @@ def settle(
             lambda: cluster.observe(planned, "before"),
             lambda signs: wait.judge(signs, planned.dataplane, nodes),
             wait.timeout_s(chosen.environment),
-            say,
+            log,
         )
     except Problem as problem:
         found: dict[str, object] = {"error": str(problem)}
@@ -36,4 +36,4 @@ def settle(
         raise
     found = {"signs": proven.signs, "proof": proven.proof, "settle_s": proven.settle_s, "proven_at": datetime.now(UTC)}
     documents.write_document(document, kept.model_copy(update={**found, "cost": cluster.cost()}))
-    say(f"{proven.proof.observed} proven in {proven.settle_s:.2f} s")
+    log(f"{proven.proof.observed} proven in {proven.settle_s:.2f} s")

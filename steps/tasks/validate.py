@@ -14,7 +14,7 @@ from steps.catalogue.option_fields import nearest
 from steps.settings import environment
 from steps.settings.settings import choose_settings
 from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, say
+from steps.tasks._step import RUN_FOLDER, document, log
 
 TRIGGERS: Final[tuple[str, ...]] = get_args(documents.Trigger)
 
@@ -67,5 +67,5 @@ def validate(  # noqa: PLR0917 - the form has so many fields
         dataplanes=tuple(shown_arm(arm) for arm in settings.dataplanes),
     )
     documents.write_document(document, run)
-    say(f"{len(settings.dataplanes)} dataplanes, {settings.rounds} rounds, seed {settings.seed}")
+    log(f"{len(settings.dataplanes)} dataplanes, {settings.rounds} rounds, seed {settings.seed}")
     return settings.model_dump_json()

@@ -6,7 +6,7 @@ from hera.workflows import Parameter
 from hera.workflows.io import Output
 
 from steps.tasks._pod import step
-from steps.tasks._step import fail, say
+from steps.tasks._step import fail, log
 
 
 class VerdictResult(Output):
@@ -25,7 +25,7 @@ def verdict(headline: str, outcome: str, regression: str) -> VerdictResult:
     elif regression:
         bad = f"{regression} The report lists every change."
     if not bad:
-        say(headline)
+        log(headline)
         return VerdictResult(verdict=headline)
     fail(bad)
     # Not an exception, with which the output would stay empty.

@@ -30,7 +30,7 @@ def test_every_profile_makes_settings(profile: str, environment: str, kind: str)
     amount = defaults(profile, environment)
     assert {"rounds", "duration_s", "idle_s", "congestion_control"} <= amount.keys()
     assert {name: getattr(settings, name) for name in amount} == amount
-    assert settings.dataplanes == tuple(d.name for d in DATAPLANES if d.environment == kind and d.unasked)
+    assert settings.dataplanes == tuple(d.name for d in DATAPLANES if d.environment == kind and d.by_default)
     assert settings.cells
 
 

@@ -214,7 +214,7 @@ def build_template() -> WorkflowTemplate:
         annotations={
             TITLE: "Dataplane benchmark",
             DESCRIPTION: "What do I gain or lose, on which path, by moving from iptables to nftables, eBPF or eBPF "
-            "with direct server return? Submit it as it is, or say less.",
+            "with direct server return? Submit it as it is, or choose less.",
         },
         # Of each run; they override a CronWorkflow's. No labels: an invalid value would end the run without a reason.
         workflow_metadata=m.WorkflowMetadata(annotations={TITLE: _RUN_TITLE, DESCRIPTION: _RUN_DESCRIPTION}),
