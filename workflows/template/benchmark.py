@@ -9,11 +9,11 @@
 The verdict is taken from the rows that were collected, never from the status of nodes: a failed trial is a row, and
 the visits after it go on.
 
-Two rules keep Argo's Stop safe, and `workflows.local.semantics.lint` holds them. No loop is the last task of its DAG:
-where parallelism keeps a loop's next item back, Argo 3.6 to 4.1 lists it as a child of the loop before it has a node,
-and on shutdown the controller walks down from a DAG's last tasks, panics at that child, and never comes to the exit
-handler. And no template that a loop runs has a mutex, whose waiting items are such children. So `visit`, which a loop
-runs, holds none, and `begin` and `stay` in it do.
+Two rules keep Argo's Stop safe, and `workflows.local.semantics.argo_defects` checks them. No loop is the last task of
+its DAG: where parallelism keeps a loop's next item back, Argo 3.6 to 4.1 lists it as a child of the loop before it has
+a node, and on shutdown the controller walks down from a DAG's last tasks, panics at that child, and never comes to the
+exit handler. And no template that a loop runs has a mutex, whose waiting items are such children. So `visit`, which a
+loop runs, holds none, and `begin` and `stay` in it do.
 
 Three more keep Argo's Retry whole, which deletes failed pods and sets every node on the way to them back to Running.
 Each task names every task before it that is a loop over DAGs or may be repeated: what is set back and named by nobody
