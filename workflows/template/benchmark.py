@@ -9,7 +9,7 @@
 The verdict depends on the collected rows, never on the status of nodes: a failed trial is a row, and later visits go
 on.
 
-Five rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.lint`. Two are needed for Stop:
+Five rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_defects`. Two are needed for Stop:
 
 - No loop is the last task of its DAG. On shutdown the controller walks down from a DAG's last tasks and panics at a
   loop's child that parallelism has kept from getting a node, and the exit handler never runs.
