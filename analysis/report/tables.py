@@ -43,7 +43,7 @@ def trials(data: Data) -> dict[str, Any]:
         `headers` of the figures, and `folds`: a title (empty where the table stands open) and its rows.
     """
     columns = ", ".join(f"cast({figure.sql} as double) as figure_{n}" for n, figure in enumerate(_FIGURES))
-    found = data.ask(
+    found = data.query(
         f"""select t.trial, t.visit, v.round, v.dataplane_requested as dataplane, t.topology, t.tool,
                    t.transport, t.direction, t.position, t.repetition, t.outcome,
                    coalesce(t.error, case when v.proof is distinct from 'proven' then v.proof_reason end)
@@ -95,7 +95,7 @@ def _figure(value: float | None, divisor: float, mark: str = "") -> str:
 
 def visits(data: Data) -> list[dict[str, Any]]:
     """Every visit, with what was seen of its dataplane."""
-    found = data.ask("select * from visits where run_id = $run_id order by visit")
+    found = data.query("select * from visits where run_id = $run_id order by visit")
     return [
         {
             "visit": row["visit"],
