@@ -1,4 +1,4 @@
-"""What a metric is: a figure of a trial, its unit and its mean over a visit, and the places in which it is shown."""
+"""The types of a metric: a figure of a trial, its mean over a visit, and the places in which it is shown."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +17,7 @@ class TableColumn:
     Attributes:
         header: without the unit.
         unit: in which its figures are written, such as `Gbit/s`; empty: as they are.
-        place: where the column stands; columns are sorted by it.
+        place: columns are sorted by it.
     """
 
     header: str
@@ -35,7 +35,7 @@ class BarChart:
         reading: how to read it, in a sentence or two.
         empty: why there may be nothing to draw.
         axis: what the bars show, without the unit.
-        place: where the chart stands in the report; charts are sorted by it.
+        place: charts are sorted by it.
     """
 
     name: str
@@ -67,21 +67,21 @@ class Export:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A figure of a trial, and what becomes of it.
+    """A figure of a trial, and where it is shown.
 
     Attributes:
-        name: its column in the view `visit_means`, null where a visit does not have it.
+        name: its column in the view `visit_means`; null in visits without it.
         title: in sentences and headings.
         unit: of its values, SI; "1" where it has none.
-        kind: what it is about: the flags that void or mark figures of this kind do so to it.
-        columns: the columns of `trials` that it is made of, which a flag that voids it takes out; figures of nodes are
-            taken out by `flags.NODE_FIELDS`.
+        kind: decides which flags void or mark it.
+        columns: the columns of `trials` from which it is computed, and which a voiding flag nulls; figures of nodes are
+            nulled by `flags.NODE_FIELDS`.
         trial: a trial's value, in SQL over `trials`; empty: the column of its name.
-        visit: a visit's value, in SQL over the visit's trials, with `{value}` for a trial's.
+        visit: a visit's value, in SQL over the visit's trials; `{value}` stands for a trial's.
         needs: the column that a tool must fill for its trials to have this metric; empty: the first of `columns`.
         table: its column in the report's table of trials, if it has one.
         chart: its own chart, if it has one.
-        export: the key figure that is made of it, if one is.
+        export: its key figure, if it has one.
     """
 
     name: str
@@ -125,12 +125,12 @@ class ComparedMetric(Metric):
         scale: ratio (compared by logarithms, written in per cent) or points (a share, compared as it is, written in
             percentage points).
         better: which is wanted.
-        more: what a dataplane does whose value is above the baseline's.
-        less: what one does whose value is below it.
-        in_lab: whether the lab can tell anything by it; where not, it is shown but not compared.
-        leads: whether it answers for its paths: in the headline, the first chart, and first in the terminal.
-        beside: the word by which the terminal shows it beside the metric that leads and needs the same column; empty:
-            the report alone shows it.
+        more: the verb phrase for a dataplane whose value is above the baseline's.
+        less: the verb phrase for one whose value is below it.
+        in_lab: whether it is meaningful in the lab; where not, it is shown but not compared.
+        leads: whether it is a main metric of its paths: in the headline, the first chart, and first in the terminal.
+        beside: its short name in the terminal, beside the leading metric that needs the same column; empty: only the
+            report shows it.
     """
 
     scale: Scale
