@@ -11,7 +11,7 @@ from hera.workflows import models as m
 
 from steps.cluster.kube.workloads.manifests import STEP_REQUESTS, USER
 from steps.settings import environment
-from steps.tasks._step import ends_in_a_sentence
+from steps.tasks._step import NAME_VARIABLE, UID_VARIABLE, ends_in_a_sentence
 
 IMAGE: Final = "dataplane-benchmark:0.1.0"
 """The steps' image on a cluster. A fixed tag, since `latest` would be pulled again for each pod."""
@@ -33,7 +33,8 @@ ACCOUNTS: Final[dict[Account, str]] = {
 _EVERY: Final = (
     Env(name=environment.IMAGE, value=IMAGE),
     Env(name=environment.NODES, value="{{workflow.parameters.nodes}}"),
-    Env(name="ARGO_WORKFLOW_NAME", value="{{workflow.name}}"),
+    Env(name=NAME_VARIABLE, value="{{workflow.name}}"),
+    Env(name=UID_VARIABLE, value="{{workflow.uid}}"),
     Env(name="PYTHONDONTWRITEBYTECODE", value="1"),
 )
 _STORE: Final = tuple(

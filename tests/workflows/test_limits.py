@@ -150,7 +150,7 @@ def test_finished_pods_are_deleted_and_artifacts_kept() -> None:
 
 
 VALID = {
-    "run-id": "run-1", "uid": "u", "profile": "smoke", "dataplanes": "as-is", "topologies": "", "options": "",
+    "profile": "smoke", "dataplanes": "as-is", "topologies": "", "options": "",
     "nodes": "", "label": "", "trigger": "submitted",
 }  # fmt: skip
 INJECTION = 'a,b"}, "hostPID": true, "x": {"y": "'
