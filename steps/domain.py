@@ -1,14 +1,16 @@
 """What the steps pass to each other: immutable, validated, and small enough for a workflow parameter."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from analysis import formatting
-from steps.catalogue.cells import Measured
-from steps.strict_model import StrictModel
+from steps.catalogue.cells import Measured, TopologyName
+from steps.strict_model import Instant, StrictModel
 from steps.tools.tool import Direction
+
+MOST_TRIALS: Final = 20_000
+"""Of a run: more are taken for a typing error."""
 
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
 """How long something took."""
@@ -28,7 +30,7 @@ class Trial(Measured):
     trial: int
     visit: int
     position: int
-    topology: str
+    topology: TopologyName
     direction: Direction
     streams: int
     offered_bps: float | None
@@ -42,7 +44,7 @@ class Visit(StrictModel):
     visit: int
     round: int
     dataplane: str
-    trials: tuple[Trial, ...]
+    trials: Annotated[tuple[Trial, ...], Field(max_length=MOST_TRIALS)]
 
 
 class Finding(StrictModel):
@@ -91,8 +93,8 @@ class Sign(StrictModel):
     node: str
     looked_at: str
     seen: str
-    at: datetime
-    indicates: tuple[str, ...] | None
+    at: Instant
+    indicates: Annotated[tuple[str, ...], Field(max_length=1_000)] | None
 
 
 class Monitor(StrictModel):
