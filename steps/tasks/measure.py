@@ -12,7 +12,8 @@ from steps import documents
 from steps.catalogue.topologies import CONTROL
 from steps.domain import Moment, Placement
 from steps.measurement import client_network
-from steps.measurement import trials as measuring
+from steps.measurement.canary import measure_canary
+from steps.measurement.trials import measure_trials
 from steps.tasks._pod import step
 from steps.tasks._step import VISIT_FOLDER, document, ends_in_a_sentence, planned_visit, progress, say
 
@@ -74,16 +75,17 @@ def measure(  # noqa: PLR0917 - the template places the pod by some
     """Every trial becomes a document in the folder, a failed one too; the step itself does not fail for it."""
     chosen, going = planned_visit(settings, visit)
     place = canary_placement(documents.read_document(prepared, documents.Prepare).placements, what)
+    client_network.check_place(place, chosen.environment)
     document.mkdir(parents=True, exist_ok=True)
     if what in CANARIES:
-        measuring.canary(place, chosen, CANARIES[what], document, say)
+        measure_canary(place, chosen, CANARIES[what], document, say)
         return
     trials = [trial for trial in going.trials if trial.topology == what]
     if reason := client_network.sharing_reason(place):
         client_network.refuse(place, trials, chosen, document, reason)
         say(reason)
         return
-    measuring.measure_trials(place, trials, chosen, document, say, progress)
+    measure_trials(place, trials, chosen, document, say, progress)
 
 
 def canary_placement(placements: Iterable[Placement], what: str) -> Placement:

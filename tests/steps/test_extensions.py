@@ -114,10 +114,11 @@ from steps.catalogue.tools import BY_NAME, served
 from steps.catalogue.topologies import BY_NAME as TOPOLOGIES
 from steps.cluster.kube.workloads import probe_pods
 from steps.cluster.kube import trial_servers
-from steps.cluster.lab import servers, services
+from steps.cluster.lab import servers
+from steps.cluster.lab.network import services
 from steps.tools.tool import here
 from tests.steps.builders import placement, settings, write_run
-from tests.steps.test_measure import free_port, until
+from tests.steps.measuring import free_port, until
 
 tools, path = served(["echo"]), [TOPOLOGIES["pod-to-pod"]]
 places = [probe_pods.Site("a", "10.0.0.1"), probe_pods.Site("b", "10.0.0.2")]
@@ -177,9 +178,9 @@ def test_a_tool_is_one_file_and_one_entry(copied: Copy) -> None:
 LAB = (
     CHOSEN
     + """
-from steps.cluster.lab import LabCluster, sandbox
+from steps.cluster.lab import LabCluster, capabilities, sandbox
 from steps.cluster.lab.dataplanes import traits
-sandbox.is_privileged = lambda: True
+capabilities.is_privileged = lambda: True
 found = LabCluster().preflight(choose_settings(seed_source=lambda: 1))
 found = [f for f in found if "sandbox" not in f.reason and f.severity != "stop"]
 print(json.dumps([chosen()[1], list(traits()), {f.subject: f.reason for f in found}]))

@@ -1,4 +1,8 @@
-"""What tests do inside a sandbox: each function returns what JSON can hold. Run as `python -m ... NAME ARGUMENTS`."""
+"""What tests do inside a sandbox: each function returns a JSON value.
+
+`python -m tests.steps.lab.scripts NAME ARGUMENTS` calls one of them; `... serve` calls one for each line of standard
+input, in a process of its own, and takes the lab away after it.
+"""
 
 import json
 import os
@@ -8,6 +12,8 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from analysis.errors import Problem
@@ -15,11 +21,15 @@ from steps.catalogue.dataplanes import Arm
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY
 from steps.catalogue.topologies import TOPOLOGIES, Topology
-from steps.cluster.lab import LabCluster, addresses, counters, sandbox, servers, services, state, topology
+from steps.cluster.lab import LabCluster, capabilities, sandbox, servers, state
 from steps.cluster.lab.dataplanes import load
-from steps.cluster.lab.namespaces import Job, output_or_none, path, processes, run_one, within
+from steps.cluster.lab.evidence import counters
+from steps.cluster.lab.network import addresses, services, topology
+from steps.cluster.lab.network.processes import processes
+from steps.cluster.lab.network.programs import Job, output_or_none, run_one
 from steps.domain import Placement, Sign, Visit
 from steps.measurement.subprocesses import search_everywhere
+from steps.namespaces import command_in, path, within
 from steps.proof.evaluate import evaluate
 from tests.steps.builders import trial
 
@@ -55,7 +65,7 @@ def _iperf3(placement: Placement, *more: str) -> float:
     argv = ["iperf3", "-c", placement.address, "-p", str(placement.ports["iperf3"]), "-J", "-n", "4M", *more]
     patience = time.monotonic() + 20
     while True:
-        done = subprocess.run([*placement.prefix, *argv], capture_output=True, timeout=30, check=False)
+        done = subprocess.run(command_in(placement.namespace, argv), capture_output=True, timeout=30, check=False)
         if not CANARY.is_busy(done.stdout) or time.monotonic() > patience:
             break
     answer = json.loads(done.stdout)
@@ -85,7 +95,9 @@ def carry(arm: str, count: int) -> dict[str, object]:
             str(placement.ports["tcp_connect"]),
             "0.1",
         )
-        probed = json.loads(subprocess.run([*placement.prefix, *probe], capture_output=True, check=True).stdout)
+        probed = json.loads(
+            subprocess.run(command_in(placement.namespace, probe), capture_output=True, check=True).stdout
+        )
         rates[f"{placement.topology} connect"] = float(probed["connects_per_s"] or 0)
     after = lab.observe(visit, "after")
     lab.clear()
@@ -292,7 +304,7 @@ def facts() -> dict[str, object]:
     """Where we are, and what is written down of it."""
     return {
         "inside": sandbox.is_inside(),
-        "privileged": sandbox.is_privileged(),
+        "privileged": capabilities.is_privileged(),
         "provenance": LabCluster().provenance(_settings("lab-nftables")),
         "snapshot": LabCluster().snapshot(),
         "left": topology.present_namespaces(),
@@ -317,6 +329,47 @@ def stay(arm: str) -> None:
     signal.pause()
 
 
+def serve() -> None:
+    """Answer each request `[NAME, ARGUMENTS]` by `{"returned": VALUE}` or `{"error": TRACEBACK}`."""
+    for line in sys.stdin:
+        name, arguments = json.loads(line)
+        answer = _in_a_process(globals()[name], *arguments)
+        cleaned = _in_a_process(_clean)
+        sys.stdout.write(json.dumps(answer if "error" in answer else cleaned | answer) + "\n")
+        sys.stdout.flush()
+
+
+def _in_a_process(function: Callable[..., object], *arguments: object) -> dict[str, object]:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(2, 1)  # standard output is for answers
+        try:
+            answer = {"returned": function(*arguments)}
+        except BaseException:  # noqa: BLE001 - it is handed to the test
+            answer = {"error": traceback.format_exc()}
+        os.write(writer, json.dumps(answer).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        text = file.read()
+    _, status = os.waitpid(child, 0)
+    found: dict[str, object] = json.loads(text) if text else {"error": f"it ended with status {status}"}
+    return found
+
+
+def _clean() -> None:
+    """Leave the sandbox as it was when it was new."""
+    LabCluster().restore()
+    shutil.rmtree(servers.LOGS, ignore_errors=True)
+    shutil.rmtree("/run/without", ignore_errors=True)
+    assert not topology.present_namespaces()
+    assert not [entry for entry in Path("/run/bpf").iterdir() if entry.is_dir()]
+
+
 if __name__ == "__main__":
     search_everywhere()
-    sys.stdout.write(json.dumps(globals()[sys.argv[1]](*json.loads(sys.argv[2]))) + "\n")
+    if sys.argv[1] == "serve":
+        serve()
+    else:
+        sys.stdout.write(json.dumps(globals()[sys.argv[1]](*json.loads(sys.argv[2]))) + "\n")

@@ -18,7 +18,7 @@ from analysis.errors import Unsupported
 from steps.cluster.lab import sandbox
 from tests import machine
 from tests.ordinary import AS_NOBODY, ROOT, environment
-from tests.steps.lab.conftest import Boxed, command
+from tests.steps.lab.conftest import SandboxServer, command
 
 pytestmark = pytest.mark.lab
 
@@ -33,9 +33,9 @@ _PATIENCE_S = 15
 def who(request: pytest.FixtureRequest) -> tuple[tuple[str, ...], str]:
     """How to start a sandbox as either user: what goes before the command, and which Python."""
     if request.param == "root":
-        request.getfixturevalue("boxed")
+        request.getfixturevalue("root_sandbox")
         return (), sys.executable
-    request.getfixturevalue("boxed_ordinary")
+    request.getfixturevalue("ordinary_sandbox")
     prefix = AS_NOBODY if os.geteuid() == 0 else ()
     return prefix, request.getfixturevalue("ordinary_python")
 
@@ -84,10 +84,10 @@ def test_sandbox_forwards_sigint_once(running: subprocess.Popen[str], send: Call
 
 
 def test_ctrl_c_before_the_box_has_a_session_of_its_own_reaches_the_program(
-    monkeypatch: pytest.MonkeyPatch, boxed: Boxed, capfd: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, root_sandbox: SandboxServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """It then goes to the process that becomes the sandbox as well as to its maker, and neither may be lost."""
-    assert boxed is not None
+    assert root_sandbox is not None
     interrupt_itself = "import os, sys; os.kill(os.getpid(), 2); os.execvp(sys.argv[1], sys.argv[1:])"
     popen = subprocess.Popen
 
@@ -160,9 +160,9 @@ def _until(condition: Callable[[], bool]) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("arm", ["lab-ebpf", "lab-iptables"])
 def test_killed_sandbox_leaves_no_process_namespace_or_ebpf_program(
-    boxed: Boxed, arm: str, number: signal.Signals
+    root_sandbox: SandboxServer, arm: str, number: signal.Signals
 ) -> None:
-    del boxed  # it skips this test where no root is
+    del root_sandbox  # it skips this test where no root is
     strays = machine.stray_programs()
     mark = f"STARTED_BY_TEST_{uuid.uuid4().hex}"
     process = subprocess.Popen(
