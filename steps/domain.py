@@ -4,7 +4,6 @@ import re
 from datetime import datetime
 from ipaddress import ip_address
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -114,7 +113,8 @@ def _checked_address(text: str) -> str:
 Address = Annotated[str, AfterValidator(_checked_address)]
 """The IP address of a node, a pod or a Service."""
 
-Port = Annotated[int, Field(ge=1, le=65_535)]
+_LAST_PORT: Final = 65_535
+Port = Annotated[int, Field(ge=1, le=_LAST_PORT)]
 
 NodeName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 """As Kubernetes has it; the lab's nodes are called by the same rules."""
@@ -123,17 +123,17 @@ Interface = Annotated[str, Field(pattern=r"^[^-/\s\x00-\x1f][^/\s\x00-\x1f]{0,14
 """The name of a network interface; no program takes it for an option."""
 
 
+_SOURCE: Final = re.compile(
+    rf"{LOCAL}|netns:{namespaces.NAME}|http://(?P<address>[0-9.]+|\[[0-9a-fA-F:.]+\]):(?P<port>[1-9][0-9]{{0,4}})/"
+)
+
+
 def _checked_source(text: str) -> str:
-    kind, _, name = text.partition(":")
-    if kind == "netns" and re.fullmatch(namespaces.PATTERN, name):
-        return text
-    if kind == "http":
-        parts = urlsplit(text)
-        _checked_address(parts.hostname or "")
-        if parts.port and text == f"http://{parts.netloc}/" and "@" not in text:
-            return text
-    if text != LOCAL:
+    match = _SOURCE.fullmatch(text)
+    if match is None or int(match["port"] or 1) > _LAST_PORT:
         raise ValueError(f"it must be {LOCAL}, netns:NAMESPACE or http://ADDRESS:PORT/")
+    if match["address"]:
+        _checked_address(match["address"].strip("[]"))
     return text
 
 
@@ -164,7 +164,7 @@ class Placement(StrictModel):
     topology: str
     client_node: NodeName
     host_network: bool
-    namespace: Annotated[str, Field(pattern=namespaces.PATTERN)] | None = None
+    namespace: Annotated[str, Field(pattern=rf"^{namespaces.NAME}$")] | None = None
     address: Address
     ports: dict[str, Port]
     interface: Interface | None = None

@@ -12,8 +12,8 @@ from analysis.errors import BadInput
 
 T = TypeVar("T")
 
-PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
-"""A name: nothing that leads out of `DIRECTORY`, or that a program would take for an option."""
+NAME: Final = "[a-z0-9][a-z0-9-]{0,62}"
+"""The pattern of a name, which leads nowhere out of `DIRECTORY` and is no option of a program."""
 
 DIRECTORY: Final = Path("/run/netns")
 _CLONE_NEWNET: Final = 0x40000000
@@ -26,7 +26,7 @@ def path(name: str) -> Path:
     Raises:
         BadInput: it is no name of a namespace.
     """
-    if not re.fullmatch(PATTERN, name):
+    if not re.fullmatch(NAME, name):
         raise BadInput(f"{name!r} is no name of a network namespace: it may have small letters, digits and dashes.")
     return DIRECTORY / name
 

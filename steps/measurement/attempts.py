@@ -27,17 +27,9 @@ _BUSY_STEP_S: Final = 0.1
 _LINK_TIMEOUT_S: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The most that a program may take: seconds, and bytes on each of its outputs."""
-
-    timeout_s: float
-    output_bytes: int
-
-
 @dataclass(slots=True)
 class Window:
-    """The readings around something that runs for a while.
+    """The readings before, during and after a program.
 
     Attributes:
         readings: the counters by monitor.
@@ -69,9 +61,17 @@ class Client:
         found.readings, found.lost = sampler.readings, sampler.lost
 
     def attempt(
-        self, tool: Tool, command: Sequence[str], limits: Limits, interval_s: float
+        self, tool: Tool, command: Sequence[str], interval_s: float, *, timeout_s: float, output_bytes: int
     ) -> tuple[Attempt, dict[str, str]]:
-        """Run a tool's client once its server is free. Returns the attempt, and why monitors were lost."""
+        """Run a tool's client once its server is free. Returns the attempt, and why monitors were lost.
+
+        Args:
+            tool: whose client it is.
+            command: its argument vector.
+            interval_s: of the readings of monitors.
+            timeout_s: after this the program is killed.
+            output_bytes: at more than this on one of its outputs, too.
+        """
         argv = command_in(self.placement.namespace, command)
         patience = time.monotonic() + _BUSY_WAIT_S
         while True:
@@ -79,7 +79,7 @@ class Client:
             nat = [self._nat_reading()]
             with self.window(interval_s) as window:
                 began = time.monotonic()
-                finished = self.programs.run(argv, limits.timeout_s, limits.output_bytes)
+                finished = self.programs.run(argv, timeout_s, output_bytes)
                 wall_s = time.monotonic() - began
             nat.append(self._nat_reading())
             if not tool.is_busy(finished.stdout) or time.monotonic() > patience or self.programs.stopped.is_set():

@@ -10,7 +10,7 @@ from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY
 from steps.domain import Moment, Placement
 from steps.measurement import results
-from steps.measurement.attempts import Client, Limits, Window, lost_monitor_flags
+from steps.measurement.attempts import Client, Window, lost_monitor_flags
 from steps.measurement.interference import ForeignCpu
 from steps.measurement.subprocesses import Programs
 from steps.measurement.trials import GRACE_S
@@ -26,26 +26,19 @@ def measure_canary(
 ) -> None:
     """Send from node to node for `iperf3.CANARY_S`; before the first trial, read the idle nodes first.
 
-    Args:
-        placement: of the control topology.
-        settings: of the run.
-        moment: before the visit's first trial, or after its last.
-        directory: gets `documents.CANARY`.
-        report: called with one line.
-
     Raises:
         Problem: the document can't be written, or the step was stopped.
     """
     client = Client(placement, Programs(), ForeignCpu())
     command = iperf3.canary_command(settings.congestion_control, placement.address, placement.port(CANARY.name))
     every_s = interval_s(iperf3.CANARY_S)
-    limits = Limits(TIMEOUT_S, bounds.output_bytes(iperf3.CANARY_S, 1, every_s))
+    output_bytes = bounds.output_bytes(iperf3.CANARY_S, 1, every_s)
     idle = Window()
     with client.programs.stoppable():
         if moment == "before" and settings.idle_s > 0:
             with client.window(settings.idle_s + 1) as idle:
                 client.programs.stopped.wait(settings.idle_s)
-        attempt, lost = client.attempt(CANARY, command, limits, every_s)
+        attempt, lost = client.attempt(CANARY, command, every_s, timeout_s=TIMEOUT_S, output_bytes=output_bytes)
         found = results.read_canary(attempt)
         documents.write_document(
             directory / documents.CANARY,

@@ -16,7 +16,7 @@ from steps.catalogue.options import Settings
 from steps.documents import Attempt, TrialDocument
 from steps.domain import Placement, Trial
 from steps.measurement import results
-from steps.measurement.attempts import Client, Limits, lost_monitor_flags
+from steps.measurement.attempts import Client, lost_monitor_flags
 from steps.measurement.interference import ForeignCpu, InterferenceGate
 from steps.measurement.subprocesses import Programs
 from steps.tools import bounds, iperf3
@@ -101,10 +101,10 @@ def _measure(
     omit_s = tool.omit_s(settings.omit_s)
     command = client_command(client.placement, trial, settings)
     seconds, every_s = tool.lasts_s(trial.duration_s, omit_s), interval_s(trial.duration_s)
-    limits = Limits(seconds + GRACE_S, bounds.output_bytes(seconds, trial.streams, every_s))
+    output_bytes = bounds.output_bytes(seconds, trial.streams, every_s)
     attempts: list[Attempt] = []
     while True:
-        attempt, lost = client.attempt(tool, command, limits, every_s)
+        attempt, lost = client.attempt(tool, command, every_s, timeout_s=seconds + GRACE_S, output_bytes=output_bytes)
         attempts.append(attempt.model_copy(update={"window_offset_s": float(omit_s)}))
         disturbed = gate.disturbed(attempt.foreign_cpu_ratio, attempt.wall_s or 0)
         again = disturbed and len(attempts) < documents.ATTEMPTS and not client.programs.stopped.is_set()

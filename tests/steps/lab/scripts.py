@@ -320,13 +320,40 @@ def mtus(arm: str, pod_bytes: int) -> object:
     return LabCluster().provenance(_settings(arm))["mtu_bytes"]
 
 
+def answers_to_datagrams(arm: str) -> dict[str, list[str]]:
+    """For each server what comes back of a datagram from the port of another server, and of a reply to that."""
+    lab = LabCluster()
+    lab.configure(_visit(arm), _settings(arm))
+    lab.prepare(_visit(arm), _settings(arm))
+    found: dict[str, list[str]] = {}
+    for server in servers.needed(TOPOLOGIES):
+        sender = within(addresses.CLIENT_POD.name, lambda: socket.socket(type=socket.SOCK_DGRAM))
+        with sender:
+            sender.settimeout(5)
+            sender.bind(("", server.port))
+            sender.connect((_address_of(server.namespace), server.port))
+            answers = found.setdefault(f"{server.namespace}:{server.port}", [])
+            for _ in range(3):
+                sender.send(b"forged")
+                try:
+                    answers.append(repr(sender.recv(2048)))
+                except ConnectionRefusedError:
+                    answers.append("refused")
+    return found
+
+
+def _address_of(namespace: str) -> str:
+    found = {node.name: node.address for node in addresses.NODES}
+    return (found | {pod.name: pod.address for node in addresses.NODES for pod in node.pods})[namespace]
+
+
 def stay(arm: str) -> None:
-    """Build a lab with its servers, say so, and stay until killed."""
+    """Build a lab with its servers, say so, and stay until standard input ends."""
     LabCluster().configure(_visit(arm), _settings(arm))
     LabCluster().prepare(_visit(arm), _settings(arm))
     sys.stdout.write("up\n")
     sys.stdout.flush()
-    signal.pause()
+    sys.stdin.read()
 
 
 def serve() -> None:

@@ -120,6 +120,13 @@ def test_dead_iperf3_server_is_restarted(root_sandbox: SandboxServer) -> None:
     assert seen["rate"] > 1
 
 
+def test_no_server_answers_a_forged_datagram(root_sandbox: SandboxServer) -> None:
+    """One that has another server's port as its source would make two that answer each other go on for ever."""
+    answers = root_sandbox("answers_to_datagrams", "lab-nftables")
+    assert len(answers) >= 6
+    assert {answer for each in answers.values() for answer in each} == {"refused"}
+
+
 @pytest.mark.parametrize("state", ["off", "on"])
 def test_offloads_are_off_by_default(root_sandbox: SandboxServer, state: str) -> None:
     features = root_sandbox("offloads", state == "on")

@@ -157,11 +157,12 @@ def _until(condition: Callable[[], bool]) -> bool:
     return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, None])
 @pytest.mark.parametrize("arm", ["lab-ebpf", "lab-iptables"])
-def test_killed_sandbox_leaves_no_process_namespace_or_ebpf_program(
-    root_sandbox: SandboxServer, arm: str, number: signal.Signals
+def test_ended_sandbox_leaves_no_server_namespace_or_ebpf_program(
+    root_sandbox: SandboxServer, arm: str, number: signal.Signals | None
 ) -> None:
+    """By a signal, or since its program ended without taking the lab away."""
     del root_sandbox  # it skips this test where no root is
     strays = machine.stray_programs()
     mark = f"STARTED_BY_TEST_{uuid.uuid4().hex}"
@@ -169,9 +170,11 @@ def test_killed_sandbox_leaves_no_process_namespace_or_ebpf_program(
         command(sys.executable, "-m", "tests.steps.lab.scripts", "stay", f'["{arm}"]'),
         cwd=ROOT,
         env=environment() | {mark: ""},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert process.stdin is not None
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
     found = machine.processes(mark)
@@ -179,7 +182,9 @@ def test_killed_sandbox_leaves_no_process_namespace_or_ebpf_program(
     namespaces = machine.network_namespaces(found)
     assert len(namespaces) > 1
     assert bool(machine.pinned_programs(found)) == (arm == "lab-ebpf")
-    process.send_signal(number)
+    if number is not None:
+        process.send_signal(number)
+    process.stdin.close()
     process.wait(timeout=_PATIENCE_S)
     process.stdout.close()
     assert _until(lambda: not machine.processes(mark))
