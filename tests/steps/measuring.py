@@ -13,8 +13,8 @@ import pytest
 from steps import documents
 from steps.catalogue.options import Settings
 from steps.domain import Placement, Trial
-from steps.measurement import trials as measure
 from steps.measurement.interference import ForeignCpu
+from steps.measurement.trials import measure_trials
 from tests.steps.builders import settings
 
 needs_iperf3 = pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed")
@@ -55,7 +55,7 @@ class Servers:
 
 
 class Outcome:
-    """What a run of `measure.run` left."""
+    """The documents and messages of `measure_trials`."""
 
     def __init__(
         self, directory: Path, place: Placement, trials: list[Trial], chosen: Settings, **more: object
@@ -64,7 +64,7 @@ class Outcome:
         self.progress: list[tuple[int, int]] = []
         foreign = more.get("foreign")
         assert foreign is None or isinstance(foreign, ForeignCpu)
-        measure.measure_trials(
+        measure_trials(
             place,
             trials,
             chosen,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from steps import documents
-from steps.measurement import trials as measure
+from steps.measurement import trials
 from steps.tools import bounds
 from tests.steps.builders import placement, trial
 from tests.steps.measuring import CHOSEN, Outcome, dead, until
@@ -89,7 +89,7 @@ def test_a_step_that_is_killed_leaves_its_trial_as_failed(instead: Callable[[str
     os.kill(int((notes / "pid").read_text()), signal.SIGKILL)
     document = documents.read_document(tmp_path / "raw" / documents.trial_name(1), documents.TrialDocument)
     assert document.attempts == ()
-    assert document.error == measure.BEGUN
+    assert document.error == trials.BEGUN
     assert not (tmp_path / "raw" / documents.trial_name(2)).exists()
 
 
@@ -99,7 +99,7 @@ def test_an_iperf3_that_hangs_is_killed_with_its_children(
     notes = instead(
         "trap '' TERM; echo so far; sleep 1000 & echo $! >$NOTES/child; echo $$ >$NOTES/pid; wait; sleep 1000"
     )
-    monkeypatch.setattr(measure, "GRACE_S", -0.5)
+    monkeypatch.setattr(trials, "GRACE_S", -0.5)
     out = Outcome(tmp_path / "raw", placement(), [trial()], CHOSEN)
     assert out.documents[0].error == "iperf3 did not end within 0.5 s and was killed"
     assert out.documents[0].attempts[0].stdout == "so far\n", "what it printed is kept"
@@ -114,7 +114,7 @@ def test_background_child_holding_pipes_does_not_block(
 ) -> None:
     """It inherits the pipes, so that they never end, though iperf3 has; the trial would take until its timeout."""
     notes = instead(f"({prints}) >&2 & echo $! >$NOTES/child; cat $RECORDED/tcp-forward-3.21.json")
-    monkeypatch.setattr(measure, "GRACE_S", 60.0)
+    monkeypatch.setattr(trials, "GRACE_S", 60.0)
     began = time.monotonic()
     out = Outcome(tmp_path / "raw", placement(), [trial()], CHOSEN)
     assert out.documents[0].error is None

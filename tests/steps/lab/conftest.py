@@ -30,7 +30,7 @@ class SandboxServer:
 
     def __init__(self, prefix: tuple[str, ...], python: str) -> None:
         self._process = subprocess.Popen(
-            [*prefix, *command(python, "-m", "tests.steps.lab.scripts", "serve", python=python)],
+            [*prefix, *command(python, "-m", "tests.steps.lab.server", python=python)],
             cwd=ROOT,
             env=environment(),
             text=True,

@@ -1,7 +1,6 @@
 """What tests do inside a sandbox: each function returns a JSON value.
 
-`python -m tests.steps.lab.scripts NAME ARGUMENTS` calls one of them; `... serve` calls one for each line of standard
-input, in a process of its own, and takes the lab away after it.
+`python -m tests.steps.lab.scripts NAME ARGUMENTS` calls one of them, `server.py` many.
 """
 
 import json
@@ -12,8 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 from analysis.errors import Problem
@@ -356,47 +353,6 @@ def stay(arm: str) -> None:
     sys.stdin.read()
 
 
-def serve() -> None:
-    """Answer each request `[NAME, ARGUMENTS]` by `{"returned": VALUE}` or `{"error": TRACEBACK}`."""
-    for line in sys.stdin:
-        name, arguments = json.loads(line)
-        answer = _in_a_process(globals()[name], *arguments)
-        cleaned = _in_a_process(_clean)
-        sys.stdout.write(json.dumps(answer if "error" in answer else cleaned | answer) + "\n")
-        sys.stdout.flush()
-
-
-def _in_a_process(function: Callable[..., object], *arguments: object) -> dict[str, object]:
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.dup2(2, 1)  # standard output is for answers
-        try:
-            answer = {"returned": function(*arguments)}
-        except BaseException:  # noqa: BLE001 - it is handed to the test
-            answer = {"error": traceback.format_exc()}
-        os.write(writer, json.dumps(answer).encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as file:
-        text = file.read()
-    _, status = os.waitpid(child, 0)
-    found: dict[str, object] = json.loads(text) if text else {"error": f"it ended with status {status}"}
-    return found
-
-
-def _clean() -> None:
-    """Leave the sandbox as it was when it was new."""
-    LabCluster().restore()
-    shutil.rmtree(servers.LOGS, ignore_errors=True)
-    shutil.rmtree("/run/without", ignore_errors=True)
-    assert not topology.present_namespaces()
-    assert not [entry for entry in Path("/run/bpf").iterdir() if entry.is_dir()]
-
-
 if __name__ == "__main__":
     search_everywhere()
-    if sys.argv[1] == "serve":
-        serve()
-    else:
-        sys.stdout.write(json.dumps(globals()[sys.argv[1]](*json.loads(sys.argv[2]))) + "\n")
+    sys.stdout.write(json.dumps(globals()[sys.argv[1]](*json.loads(sys.argv[2]))) + "\n")

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from steps.catalogue.dataplanes import of_kind
-from steps.catalogue.environments import LAB as KIND
+from steps.catalogue.environments import LAB
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.lab.dataplanes import traits
 from tests.steps.lab.conftest import SandboxServer
 
 pytestmark = pytest.mark.lab
 
-LAB = of_kind(KIND)
+DATAPLANES = of_kind(LAB)
 ROOT_ONLY = {name for name, shown in traits().items() if shown.mechanism.root_only}
 
 
@@ -29,18 +29,18 @@ def _check(done: dict[str, Any], name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arm", [d.name for d in LAB])
+@pytest.mark.parametrize("arm", [d.name for d in DATAPLANES])
 def test_each_dataplane_carries_every_topology_and_is_proven(root_sandbox: SandboxServer, arm: str) -> None:
     _check(root_sandbox("carry", arm, 100), arm)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arm", [d.name for d in LAB if d.name not in ROOT_ONLY])
+@pytest.mark.parametrize("arm", [d.name for d in DATAPLANES if d.name not in ROOT_ONLY])
 def test_ordinary_user_measures_iptables_and_nftables(ordinary_sandbox: SandboxServer, arm: str) -> None:
     _check(ordinary_sandbox("carry", arm, 1000), arm)
 
 
-@pytest.mark.parametrize("arm", [d.name for d in LAB if not d.bpf])
+@pytest.mark.parametrize("arm", [d.name for d in DATAPLANES if not d.bpf])
 def test_a_new_topology_has_its_server_behind_the_service(root_sandbox: SandboxServer, arm: str) -> None:
     assert root_sandbox("node_to_service", arm)["rate"] > 1
 
@@ -135,7 +135,7 @@ def test_offloads_are_off_by_default(root_sandbox: SandboxServer, state: str) ->
 
 
 def test_preflight_has_no_findings(root_sandbox: SandboxServer) -> None:
-    assert root_sandbox("preflight", *(d.name for d in LAB)) == []
+    assert root_sandbox("preflight", *(d.name for d in DATAPLANES)) == []
 
 
 def test_preflight_names_every_impossible_arm(root_sandbox: SandboxServer) -> None:
@@ -146,7 +146,7 @@ def test_preflight_names_every_impossible_arm(root_sandbox: SandboxServer) -> No
 
 
 def test_preflight_skips_ebpf_for_an_ordinary_user(ordinary_sandbox: SandboxServer) -> None:
-    found = ordinary_sandbox("preflight", *(d.name for d in LAB))
+    found = ordinary_sandbox("preflight", *(d.name for d in DATAPLANES))
     assert {f["subject"] for f in found} == ROOT_ONLY
     assert all("needs root" in f["reason"] and f["severity"] == "skip" for f in found)
 
