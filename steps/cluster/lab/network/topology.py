@@ -1,16 +1,20 @@
-"""Build the lab's namespaces, links, addresses and routes, and take them away."""
+"""Build the lab's namespaces, links, addresses and routes, and remove them."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
-from steps.cluster.lab import addresses
-from steps.cluster.lab.addresses import NAMESPACES, NODES, OUTSIDE, WIRE, LabNode, LabPod
-from steps.cluster.lab.namespaces import DIRECTORY, Job, end_processes, path, run_all, run_one, within
+from steps.cluster.lab.network import addresses
+from steps.cluster.lab.network.addresses import NAMESPACES, NODES, OUTSIDE, WIRE, LabNode, LabPod
+from steps.cluster.lab.network.processes import end_processes
+from steps.cluster.lab.network.programs import Job, run_all, run_one
+from steps.namespaces import DIRECTORY, path, within
 
-_NO_IPV6 = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6")
+_NO_IPV6: Final = {f"net/ipv6/conf/{which}/disable_ipv6": "1" for which in ("all", "default")}
 
 
 def build_jobs(*, offloads: bool) -> list[list[Job]]:
-    """What makes the lab, as batches: the jobs of one batch may run side by side, batches follow each other."""
+    """The jobs that make the lab, in batches: those of one batch may run side by side, batches follow each other."""
     wires = [("port-a", addresses.NODE_A.name), ("port-b", addresses.NODE_B.name), ("port-c", OUTSIDE)]
     wire = ["link add br0 type bridge mcast_snooping 0", "link set br0 up"]
     for port, end in wires:
@@ -22,7 +26,7 @@ def build_jobs(*, offloads: bool) -> list[list[Job]]:
         f"link set {addresses.UNDERLAY} mtu {addresses.TUNNEL_MTU} up",
     ]
     batches = [
-        # Not `ip netns add`, which in an ordinary user's sandbox may not go back to the machine's network and gives up.
+        # Not `ip netns add`, which in an ordinary user's sandbox may not return to the machine's network, and fails.
         [Job(None, ("unshare", f"--net={path(name)}", "true")) for name in NAMESPACES],
         [_ip(WIRE, wire)],
         [_ip(OUTSIDE, outside), *(_ip(n.name, _node(n)) for n in NODES)],
@@ -40,11 +44,8 @@ def _ip(namespace: str | None, lines: list[str]) -> Job:
 
 def _forwarding(node: LabNode) -> Job:
     other = addresses.peer(node)
-    return Job(
-        node.name,
-        ("bridge", "-batch", "-"),
-        f"fdb add {other.tunnel_mac} dev {addresses.TUNNEL} dst {other.address} self permanent\n",
-    )
+    entry = f"fdb add {other.tunnel_mac} dev {addresses.TUNNEL} dst {other.address} self permanent\n"
+    return Job(node.name, ("bridge", "-batch", "-"), entry)
 
 
 def _node(node: LabNode) -> list[str]:
@@ -84,24 +85,27 @@ def _pod(pod: LabPod) -> list[str]:
     ]
 
 
-def _node_switches(node: LabNode) -> dict[str, str]:
-    switches = {"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/rp_filter": "0"}
+def _node_sysctls(node: LabNode) -> dict[str, str]:
+    sysctls = {"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/rp_filter": "0"}
     for pod in node.pods:
-        switches[f"net/ipv4/conf/{pod.cable}/proxy_arp"] = "1"
-        switches[f"net/ipv4/neigh/{pod.cable}/proxy_delay"] = "0"
-        switches[f"net/ipv4/conf/{pod.cable}/rp_filter"] = "0"
-    return switches
+        sysctls[f"net/ipv4/conf/{pod.cable}/proxy_arp"] = "1"
+        sysctls[f"net/ipv4/neigh/{pod.cable}/proxy_delay"] = "0"
+        sysctls[f"net/ipv4/conf/{pod.cable}/rp_filter"] = "0"
+    return sysctls
 
 
-def _set(switches: dict[str, str]) -> None:
-    for name, value in switches.items():
-        file = Path("/proc/sys", name)
-        if file.exists():
-            file.write_text(value)
+def _set(namespace: str, sysctls: Mapping[str, str]) -> None:
+    def write() -> None:
+        for name, value in sysctls.items():
+            file = Path("/proc/sys", name)
+            if file.exists():
+                file.write_text(value)
+
+    within(namespace, write)
 
 
 def build_lab(*, offloads: bool) -> list[Job]:
-    """Build the lab on ground that `raze` has cleared. Returns what was run.
+    """Build the lab where there is none. Returns the jobs that were run.
 
     Raises:
         Problem: a program is missing or failed.
@@ -112,28 +116,28 @@ def build_lab(*, offloads: bool) -> list[Job]:
     run_all(first)
     for name in NAMESPACES:
         # Link-local addresses would be announced, and that traffic measured.
-        within(name, lambda: _set(dict.fromkeys(_NO_IPV6, "1")))
+        _set(name, _NO_IPV6)
     for batch in rest:
         run_all(batch)
     for node in NODES:
-        within(node.name, lambda node=node: _set(_node_switches(node)))  # type: ignore[misc]
+        _set(node.name, _node_sysctls(node))
     return [job for batch in (first, *rest) for job in batch]
 
 
 def present_namespaces() -> list[str]:
-    """The names of the lab's namespaces that are there, whole or half-built."""
+    """The names of the lab's namespaces that are there, complete or half-built."""
     return [name for name in NAMESPACES if path(name).exists()]
 
 
 def remove_lab() -> list[str]:
-    """End what runs in the lab's namespaces and delete them, whole or half-built. Returns what was there."""
+    """End the processes in the lab's namespaces and delete these, complete or half-built. Returns their names."""
     found = present_namespaces()
     if found:
         end_processes(found)
-        ground = DIRECTORY.stat().st_dev
-        held = [str(path(name)) for name in found if path(name).stat().st_dev != ground]
-        if held:
-            run_one(Job(None, ("umount", "--no-mtab", "--lazy", *held)))
+        outside = DIRECTORY.stat().st_dev
+        mounted = [str(path(name)) for name in found if path(name).stat().st_dev != outside]
+        if mounted:
+            run_one(Job(None, ("umount", "--no-mtab", "--lazy", *mounted)))
         for name in found:
             path(name).unlink(missing_ok=True)
     return found

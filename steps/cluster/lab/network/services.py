@@ -1,4 +1,4 @@
-"""The Services of the lab: the one that is measured, and as many further ones as the settings ask for."""
+"""The Services of the lab: the measured one, and the fillers of the option `services`."""
 
 import base64
 import hashlib
@@ -8,24 +8,24 @@ from ipaddress import IPv4Address
 from typing import Final, Literal
 
 from steps.catalogue.tools import TOOLS
-from steps.cluster.lab.addresses import SERVER_POD
-from steps.cluster.lab.sandbox import in_user_namespace
+from steps.cluster.lab.capabilities import in_user_namespace
+from steps.cluster.lab.network.addresses import SERVER_POD
 
 EVIDENCE_PORT: Final = 5203
-"""Carries the traffic that is sent to see which dataplane forwards it; no figure is measured on it."""
+"""Of the evidence traffic; no trial uses it."""
 
 NODEPORT_OFFSET: Final = 25000
-"""A Service port of the measured Service plus this is its NodePort."""
+"""The NodePort of a port of the measured Service, less that port."""
 
 CLUSTER_IP: Final = "10.96.0.10"
 _FURTHER: Final = IPv4Address("10.97.0.1")
 BATCH: Final = 40
-"""Service ports in one netlink message, where the message may not be large."""
+"""Service ports in one netlink message, where its size is limited."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:
-    """One port of a Service, with its one backend, as kube-proxy sees it. The backend listens on the same port."""
+    """One port of a Service with its one backend, which listens on the same port."""
 
     name: str
     address: str
@@ -35,7 +35,7 @@ class ServicePort:
     node_port: int | None = None
 
     def hashed(self, *more: str) -> str:
-        """The 16 characters by which kube-proxy names what belongs to this port."""
+        """The 16 characters in kube-proxy's names of the chains for this port."""
         digest = hashlib.sha256("".join((self.name, self.protocol, *more)).encode()).digest()
         return base64.b32encode(digest).decode()[:16]
 
@@ -63,26 +63,26 @@ EVIDENCE: Final = tuple(p for p in MEASURED if p.port == EVIDENCE_PORT)
 
 
 def filler_ports(count: int) -> Iterator[ServicePort]:
-    """Services that nobody uses, each of one port and with an address of its own; the first of them is the first."""
+    """Unused Services, each with one port and an address of its own."""
     for i in range(count):
         yield ServicePort(f"default/idle-{i}:http", str(_FURTHER + i), "tcp", 80, SERVER_POD.address)
 
 
 def all_ports(count: int) -> list[ServicePort]:
-    """The further Services, then the measured one: last is the worst place in a list of rules."""
+    """The fillers, then the measured Service: last is the worst place in a list of rules."""
     return [*filler_ports(count), *MEASURED]
 
 
 def batch_size() -> int | None:
     """How many Service ports' rules fit into one netlink message; None: any number.
 
-    Root may make its socket's buffer as large as it likes; an ordinary user's ends at net.core.wmem_max.
+    An ordinary user's socket buffer is limited by net.core.wmem_max; root's is not.
     """
     return BATCH if in_user_namespace() else None
 
 
 def batches(ports: list[ServicePort], size: int | None) -> Iterator[list[ServicePort]]:
-    """The same ports in order, `size` at a time (None: all at once)."""
+    """The ports in order, `size` at a time; None: all at once."""
     step = size or max(1, len(ports))
     for start in range(0, len(ports), step):
         yield ports[start : start + step]

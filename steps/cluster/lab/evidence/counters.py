@@ -1,4 +1,4 @@
-"""Look at what each node counts, around a round of evidence traffic."""
+"""Read what each node counts around a round of evidence traffic."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from steps.cluster.lab import addresses, probe_traffic
-from steps.cluster.lab.addresses import LabNode
 from steps.cluster.lab.dataplanes import traits
-from steps.cluster.lab.namespaces import within
-from steps.cluster.lab.signs import CountedTraffic, Mechanism, mechanisms, node_signs
+from steps.cluster.lab.evidence import probe_traffic
+from steps.cluster.lab.evidence.signs import CountedTraffic, node_signs
+from steps.cluster.lab.mechanism import Mechanism, mechanisms
+from steps.cluster.lab.network import addresses
+from steps.cluster.lab.network.addresses import LabNode
+from steps.counters import InterfaceTraffic
 from steps.domain import Moment, Sign
+from steps.measurement import monitor
+from steps.namespaces import within
 
 _CONNTRACK: Final = Path("/proc/thread-self/net/nf_conntrack")
 _CONNTRACK_COUNT: Final = Path("/proc/sys/net/netfilter/nf_conntrack_count")
@@ -28,26 +32,27 @@ class NodeCounters:
 
 
 def observe(moment: Moment) -> list[Sign]:
-    """Send evidence traffic and look at each node before and after it.
+    """Send evidence traffic, and read each node's counters before and after it.
 
     Raises:
-        Problem: there is no lab, or a program to look with is missing.
+        Problem: there is no lab, or a program that reads counters is missing.
     """
-    wire: list[tuple[int, int]] = []
+    wire: list[InterfaceTraffic] = []
     known = traits()
     count = partial(read_counters, known=mechanisms(known))
     with ThreadPoolExecutor(len(addresses.NODES)) as pool:
         before = list(pool.map(count, addresses.NODES))
-        sent = probe_traffic.send(lambda: wire.append(wire_bytes(addresses.NODE_A)))
+        sent = probe_traffic.send(lambda: wire.append(wire_traffic(addresses.NODE_A)))
         after = list(pool.map(count, addresses.NODES))
-    received, passed_on = (b - a for a, b in zip(*wire, strict=True)) if len(wire) == 2 else (0, 0)  # noqa: PLR2004
+    received_bytes = wire[-1].received_bytes - wire[0].received_bytes if wire else 0
+    sent_bytes = wire[-1].sent_bytes - wire[0].sent_bytes if wire else 0
     at, found = datetime.now(UTC), []
     for node, earlier, later in zip(addresses.NODES, before, after, strict=True):
         counted = CountedTraffic(
             packets=_grown(earlier.packets, later.packets),
             service_packets=_grown(earlier.service_packets, later.service_packets),
             connections=tracked(node, sent.service_ports),
-            passed_bytes=passed_on if node is addresses.NODE_A else received,
+            passed_bytes=sent_bytes if node is addresses.NODE_A else received_bytes,
         )
         found += node_signs(node.name, counted, sent, known, moment, at)
     return found
@@ -58,16 +63,16 @@ def _grown(earlier: dict[str, int | None], later: dict[str, int | None]) -> dict
 
 
 def read_counters(node: LabNode, known: Iterable[Mechanism]) -> NodeCounters:
-    """What each mechanism has counted on a node so far. The Service is asked for on the client's node only."""
+    """What each mechanism has counted on a node so far; of the Service, on the client's node alone."""
     packets = {mechanism.name: mechanism.packets(node) for mechanism in known}
     service = {m.name: m.connections(node) for m in known if m.connections is not None and node is addresses.NODE_A}
     return NodeCounters(packets, service)
 
 
 def tracked(node: LabNode, ports: tuple[int, ...]) -> int | None:
-    """Entries of the client's connections in the node's connection table; None if it can't be read.
+    """Entries of the client's connections in the node's connection table; None if it is unreadable.
 
-    Where the kernel shows no entries but only their number, that is it: in the lab's namespaces all traffic is ours.
+    Where the kernel shows only the number of entries, that is it: all traffic in the lab's namespaces is the lab's.
     """
 
     def read() -> int | None:
@@ -79,15 +84,6 @@ def tracked(node: LabNode, ports: tuple[int, ...]) -> int | None:
     return within(node.name, read)
 
 
-def wire_bytes(node: LabNode) -> tuple[int, int]:
-    """Bytes that the node's interface on the wire has received and sent."""
-
-    def read() -> str:
-        return Path("/proc/thread-self/net/dev").read_text()
-
-    for line in within(node.name, read).splitlines():
-        name, _, figures = line.partition(":")
-        if name.strip() == addresses.UNDERLAY:
-            fields = figures.split()
-            return int(fields[0]), int(fields[8])
-    return 0, 0
+def wire_traffic(node: LabNode) -> InterfaceTraffic:
+    """The bytes that the node's interface on the wire has received and sent."""
+    return monitor.namespace(node.name, node.name).interfaces[addresses.UNDERLAY]

@@ -1,4 +1,4 @@
-r"""Who is where in the lab: nodes, pods, the client outside, and their addresses. Nothing here touches the machine.
+r"""The plan of the lab: nodes, pods, the client outside, and their addresses. Pure.
 
     outside --- wire --- node-a --- pod-a (client), pod-c (server on the same node)
                   \----- node-b --- pod-b (server)
