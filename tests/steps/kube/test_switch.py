@@ -13,13 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import Problem, Unsupported
-from steps.cluster.kube import lock as state
+from steps.cluster.kube import lock
 from steps.cluster.kube.api import transport
 from steps.cluster.kube.api.client import MERGE
 from steps.cluster.kube.api.permissions import CALICO_GROUPS, CRD_GROUP, V3_GROUP
-from steps.cluster.kube.calico import desired_state, kube_proxy, restore
-from steps.cluster.kube.calico import switch as configure
-from steps.cluster.kube.calico.actions import AwaitRollout, Delete
+from steps.cluster.kube.calico import restore
+from steps.cluster.kube.calico.inventory import kube_proxy
+from steps.cluster.kube.calico.switching import fields
+from steps.cluster.kube.calico.switching.actions import AwaitRollout, Delete
+from steps.cluster.kube.calico.switching.cluster_state import read_state
+from steps.cluster.kube.calico.switching.snapshot import snapshot_objects, take_snapshot
+from steps.cluster.kube.calico.switching.switch import configure, switch_commands
 from steps.cluster.kube.lock import LockOwner
 from steps.domain import Change
 from tests.steps.kube.fake_api import NAMESPACE, Api, Fault, KilledError, direct_client
@@ -38,7 +42,7 @@ def switch(
 ) -> list[Change]:
     client, transport = direct_client(calico.store)
     transport.kill_at, transport.kill_after_write = kill_at, late
-    return configure.configure(client, owner, dataplane, "", quiet, calico.store.advance)
+    return configure(client, owner, dataplane, "", quiet, calico.store.advance)
 
 
 def put_back(
@@ -52,14 +56,14 @@ def put_back(
 ) -> list[Change]:
     client, transport = direct_client(calico.store)
     transport.kill_at, transport.kill_after_write = kill_at, late
-    if not state.may_restore(client, owner, quiet, insist=insist):
+    if not lock.may_restore(client, owner, quiet, insist=insist):
         return []
     return restore.restore(client, quiet, calico.store.advance, prove)
 
 
 def running(calico: Calico) -> str | None:
     client, _transport = direct_client(calico.store)
-    return configure.read_state(client, to_switch=False).facts.dataplane
+    return read_state(client, to_switch=False).facts.dataplane
 
 
 @pytest.mark.parametrize("dataplane", ["nftables", "ebpf", "ebpf-dsr"])
@@ -147,8 +151,8 @@ def test_kube_proxy_cleans_up_nftables_before_ebpf() -> None:
     calico = Calico()
     switch(calico, "nftables")
     changes = [change.what for change in switch(calico, "ebpf")]
-    assert "kube-proxy's pods started anew" in changes
-    assert changes.index("kube-proxy's pods started anew") < next(i for i, w in enumerate(changes) if "non-calico" in w)
+    assert "kube-proxy's pods restarted" in changes
+    assert changes.index("kube-proxy's pods restarted") < next(i for i, w in enumerate(changes) if "non-calico" in w)
 
 
 def test_kube_proxy_mode_change_restarts_its_pods() -> None:
@@ -164,7 +168,7 @@ def test_pods_older_than_the_configuration_are_restarted() -> None:
     with contextlib.suppress(KilledError):
         switch(calico, "nftables", kill_at=1, late=True)  # 0: the lock, 1: kube-proxy's configuration
     old = {pod["metadata"]["uid"] for pod in calico.kube_proxy_pods}
-    assert [change.what for change in switch(calico, "nftables")] == ["kube-proxy's pods started anew"]
+    assert [change.what for change in switch(calico, "nftables")] == ["kube-proxy's pods restarted"]
     assert not old & {pod["metadata"]["uid"] for pod in calico.kube_proxy_pods}
 
 
@@ -243,12 +247,12 @@ def test_restore_tolerates_a_missing_calico_node() -> None:
         (
             "nftables",
             lambda c: c.store.take("", "configmaps", "kube-system", "kube-proxy"),
-            "ConfigMap kube-system/kube-proxy is not there",
+            "ConfigMap kube-system/kube-proxy is missing",
         ),
         (
             "ebpf",
             lambda c: c.store.take(c.group, "felixconfigurations", "", "default"),
-            "FelixConfiguration default is not there, and held spec.bpfEnabled",
+            "FelixConfiguration default is missing, which had spec.bpfEnabled",
         ),
     ],
 )
@@ -305,14 +309,14 @@ def test_impossible_dataplane_is_not_retried() -> None:
     calico = Calico()
     switch(calico, "iptables")
     client, _transport = direct_client(calico.store)
-    lock = state.find_lock(client)
-    assert lock is not None
-    state.add_note(client, lock, unfit={"ebpf": "the kernel of node-b is too old"})
-    again = state.find_lock(client)
+    taken = lock.find_lock(client)
+    assert taken is not None
+    lock.add_note(client, taken, unfit={"ebpf": "the kernel of node-b is too old"})
+    again = lock.find_lock(client)
     assert again is not None
-    state.add_note(client, again, unfit={"ebpf-dsr": "likewise"}, ebpf=True)
+    lock.add_note(client, again, unfit={"ebpf-dsr": "likewise"}, ebpf=True)
     for name in ("ebpf", "ebpf-dsr"):
-        with pytest.raises(Unsupported, match=f"{name} was tried earlier in this run and can't be had here: "):
+        with pytest.raises(Unsupported, match=f"{name} was found unavailable earlier in this run: "):
             switch(calico, name)
     assert running(calico) == "iptables"
     assert switch(calico, "nftables")
@@ -330,10 +334,10 @@ def test_restore_undone_by_another_controller_keeps_the_snapshot() -> None:
         calico.felix["spec"]["bpfEnabled"] = True
 
     calico.store.after = fight
-    with pytest.raises(Problem, match="bpfEnabled changed again after being put back"):
+    with pytest.raises(Problem, match="bpfEnabled changed again after the restore"):
         put_back(calico)
     client, _transport = direct_client(calico.store)
-    assert state.find_lock(client) is not None
+    assert lock.find_lock(client) is not None
 
 
 def test_expired_lock_is_restored_by_the_next_run() -> None:
@@ -370,7 +374,7 @@ def test_dry_run_prints_patches_and_changes_nothing() -> None:
     calico = Calico()
     client, transport = direct_client(calico.store)
     before = calico.settings()
-    lines = configure.switch_commands(client, "ebpf-dsr")
+    lines = switch_commands(client, "ebpf-dsr")
     assert calico.settings() == before
     assert transport.writes == 0
     assert lines == [
@@ -403,10 +407,12 @@ def test_concurrent_spec_change_is_not_overwritten() -> None:
             calico.store.handle("PATCH", target, json.dumps(body).encode(), MERGE)
 
     transport.meddle = meddle
-    with pytest.raises(Problem, match="ConfigMap kube-system/kube-proxy was changed by somebody else while"):
-        configure.configure(client, ME, "nftables", "", quiet, calico.store.advance)
+    with pytest.raises(
+        Problem, match="ConfigMap kube-system/kube-proxy was changed by another client during the switch"
+    ):
+        configure(client, ME, "nftables", "", quiet, calico.store.advance)
     assert calico.kube_proxy_config == theirs
-    configure.configure(client, ME, "nftables", "", quiet, calico.store.advance)
+    configure(client, ME, "nftables", "", quiet, calico.store.advance)
     assert calico.kube_proxy_config == theirs.replace('mode: ""', "mode: nftables")
 
 
@@ -422,7 +428,7 @@ def test_concurrent_status_update_is_no_conflict() -> None:
             calico.store.handle("PATCH", target, json.dumps(body).encode(), MERGE)
 
     transport.meddle = meddle
-    configure.configure(client, ME, "ebpf", "", quiet, calico.store.advance)
+    configure(client, ME, "ebpf", "", quiet, calico.store.advance)
     assert running(calico) == "ebpf"
     assert next(notes, None) is None, "the patch met a conflict three times"
 
@@ -446,13 +452,11 @@ def test_concurrent_lock_names_its_holder() -> None:
     calico = Calico()
     client, _transport = direct_client(calico.store)
     now = client.now()
-    taken = configure.take_snapshot(client, configure.read_state(client, to_switch=True), "")
-    state.take_lock(client, ME, taken, now)
-    assert state.take_lock(client, ME, {**taken, "dataplane": "ebpf"}, now).snapshot == taken, (
-        "the first snapshot stays"
-    )
+    taken = take_snapshot(client, read_state(client, to_switch=True), "")
+    lock.take_lock(client, ME, taken, now)
+    assert lock.take_lock(client, ME, {**taken, "dataplane": "ebpf"}, now).snapshot == taken, "the first snapshot stays"
     with pytest.raises(Unsupported, match="prod is held by workflow bench/run-1"):
-        state.take_lock(client, LockOwner("run-2", NAMESPACE, None), taken, now)
+        lock.take_lock(client, LockOwner("run-2", NAMESPACE, None), taken, now)
 
 
 TROUBLES = (
@@ -478,7 +482,7 @@ def test_switch_survives_api_faults(dataplane: str, monkeypatch: pytest.MonkeyPa
         for work in ("there", "back"):
             api.faults = [dataclasses.replace(fault) for fault in TROUBLES]
             if work == "there":
-                configure.configure(client, ME, dataplane, "", quiet, calico.store.advance)
+                configure(client, ME, dataplane, "", quiet, calico.store.advance)
                 assert running(calico) == dataplane
             else:
                 restore.restore(client, quiet, calico.store.advance)
@@ -486,7 +490,7 @@ def test_switch_survives_api_faults(dataplane: str, monkeypatch: pytest.MonkeyPa
     assert calico.settings() == before
 
 
-def lock(calico: Calico) -> dict[str, Any]:
+def lock_data(calico: Calico) -> dict[str, Any]:
     name = "configmaps kube-system/dataplane-benchmark"
     return {name: calico.settings()[name]}
 
@@ -501,7 +505,7 @@ def test_unproven_restore_keeps_the_lock() -> None:
 
     with pytest.raises(Problem, match="no rules"):
         put_back(calico, prove=fail)
-    assert calico.settings() == {**before, **lock(calico)}
+    assert calico.settings() == {**before, **lock_data(calico)}
     proved: list[bool] = []
     assert put_back(calico, prove=lambda: proved.append(held(calico))) == []
     assert proved == [True]
@@ -554,7 +558,7 @@ def test_restore_after_a_kill_at_any_call(
     proved: list[bool] = []
 
     def prove() -> None:
-        proved.append(held(calico) and calico.settings() == {**before, **lock(calico)})
+        proved.append(held(calico) and calico.settings() == {**before, **lock_data(calico)})
 
     was_held = held(calico)
     with contextlib.suppress(KilledError):
@@ -574,9 +578,9 @@ def test_restore_after_a_kill_at_any_call(
 @given(calico=clusters)
 def test_snapshot_lists_its_fields(calico: Calico) -> None:
     client, _transport = direct_client(calico.store)
-    standing = configure.read_state(client, to_switch=True)
-    objects = configure.snapshot_objects(json.loads(json.dumps(configure.take_snapshot(client, standing, ""))))
-    assert set(desired_state.snapshotted(objects)) == set(desired_state.touchable(standing.facts))
+    standing = read_state(client, to_switch=True)
+    objects = snapshot_objects(json.loads(json.dumps(take_snapshot(client, standing, ""))))
+    assert set(fields.snapshotted(objects)) == set(fields.touchable(standing.facts))
 
 
 @settings(max_examples=60, deadline=None)
@@ -597,7 +601,7 @@ def test_configure_killed_at_any_call_can_be_repeated(calico: Calico, dataplane:
 
 
 def _short(what: str) -> str:
-    return "kubernetes-services-endpoint" if what.endswith("made") else what.rpartition(": ")[2].split(", ")[0]
+    return "kubernetes-services-endpoint" if what.endswith("created") else what.rpartition(": ")[2].split(", ")[0]
 
 
 def test_both_calico_api_groups() -> None:

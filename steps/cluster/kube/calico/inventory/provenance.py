@@ -1,13 +1,13 @@
-"""The facts that a reader needs to judge a cluster's figures. Pure."""
+"""The facts of a cluster that a reader needs to judge the results. Pure."""
 
 from steps.cluster.kube.api import quantity
 from steps.cluster.kube.api.nodes import ClusterNode
-from steps.cluster.kube.calico.facts import Facts
-from steps.cluster.kube.calico.objects import ClusterObjects
+from steps.cluster.kube.calico.inventory.facts import Facts
+from steps.cluster.kube.calico.inventory.objects import ClusterObjects
 
 
 def provenance(facts: Facts, objects: ClusterObjects, measured: tuple[str, ...]) -> dict[str, object]:
-    """JSON-serialisable; None is unknown. What only a node can tell is in each trial's own document."""
+    """The facts, JSON-serialisable; None is unknown. Facts read on a node itself are in each trial's document."""
     felix = (objects.felix_default or {}).get("spec")
     information = (objects.information or {}).get("spec") or {}
     network = ((objects.installation or {}).get("spec") or {}).get("calicoNetwork")
@@ -54,7 +54,7 @@ def _node(node: ClusterNode) -> dict[str, object]:
 
 
 def _common(values: set[object]) -> object:
-    """The value that all of them have; None where they differ, which the nodes' own entries show."""
+    """The value that all of them share; None where they differ."""
     return next(iter(values)) if len(values) == 1 else None
 
 

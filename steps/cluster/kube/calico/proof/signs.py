@@ -1,7 +1,7 @@
-"""What was seen on a node, as signs: each says with which of Calico's dataplanes it agrees. Pure.
+"""What was observed on a node, as signs that each indicate some of Calico's dataplanes. Pure.
 
-Nothing here knows which dataplane was asked for, and no setting is taken for a fact: on an unfit kernel Felix reads
-`BPFEnabled: true` and goes on without.
+The signs do not depend on the requested dataplane, and a setting alone indicates none: on an unsuitable kernel Felix
+reads `BPFEnabled: true` and runs without BPF.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Final
 
 from steps.cluster.kube.calico.dataplanes import known, names
-from steps.cluster.kube.calico.felix_log import FelixLog, FelixProcess
+from steps.cluster.kube.calico.felix.log import FelixLog
+from steps.cluster.kube.calico.felix.process import FelixProcess
 from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 from steps.domain import Moment, Sign
 
@@ -20,7 +21,7 @@ _BPF: Final = names(lambda each: each.entry.bpf)
 _DIRECT: Final = names(lambda each: bool(each.entry.direct_return))
 _TUNNELLED: Final = names(lambda each: not each.entry.direct_return)
 _PROXY: Final = {
-    # With BPF on, kube-proxy may still run, in whatever mode.
+    # with BPF, kube-proxy may still run in any mode
     mode: names(lambda each, mode=mode: each.entry.bpf or each.how.proxy_mode == mode)  # type: ignore[misc]
     for mode in ("iptables", "nftables")
 }
@@ -32,17 +33,16 @@ Indicates = tuple[str, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All that one look found on one node.
+    """Everything observed on one node at one time.
 
     Attributes:
         node: its name.
         felix: calico-node's log there; None: it could not be read.
-        host: what was seen from a pod on the node; None: there was no such look.
+        host: the report of the node's probe pod; None: there is none.
         answers: connections to Services that depend on this node.
-        missed: why something could not be looked at, each as a clause.
-        follows_proxy: whether Felix takes iptables or nftables after kube-proxy, as from Calico 3.32 on by itself, so
-            that kube-proxy's mode tells Felix's.
-        silenced: the level at which Felix logs, where it hides what most signs are read from; None: it does not.
+        missed: why something could not be observed, each as a clause.
+        follows_proxy: whether Felix follows kube-proxy's mode (nftablesMode Auto), so that it indicates Felix's.
+        silenced: Felix's log level where it hides the lines that most signs come from; else None.
     """
 
     node: str
@@ -53,19 +53,23 @@ class Observation:
     follows_proxy: bool = True
     silenced: str | None = None
 
+    @property
+    def current(self) -> FelixProcess | None:
+        """The last Felix process of the log."""
+        return self.felix.current if self.felix is not None else None
+
 
 def node_signs(observation: Observation, moment: Moment, now: datetime) -> list[Sign]:
-    """Everything telling that was seen on a node, and what was seen and tells nothing.
+    """The signs of one node, including those that indicate nothing.
 
     Args:
         observation: of the node.
         moment: of the visit.
-        now: when it was looked, for signs that bear no time of their own.
+        now: the time of signs that have none of their own.
     """
     found: list[tuple[str, str, datetime, Indicates]] = []
-    current = observation.felix.current if observation.felix is not None else None
-    if current is not None:
-        found += _felix(current)
+    if observation.current is not None:
+        found += _felix(observation.current)
     if observation.host is not None:
         found += _host(observation.host, follows_proxy=observation.follows_proxy)
     found += [
@@ -103,10 +107,6 @@ def _felix(process: FelixProcess) -> Iterator[tuple[str, str, datetime, Indicate
         yield _LOG, f"it dropped {process.dropped} lines", process.last_at, None
 
 
-def _of_bpf(*, direct_return: bool) -> tuple[str, ...]:
-    return tuple(name for name in _BPF if (name in _DIRECT) == direct_return)
-
-
 def _felix_return(process: FelixProcess) -> Iterator[tuple[str, str, datetime, Indicates]]:
     if process.in_bpf and process.driver_dsr is not None:
         seen = f"made its driver with direct server return {_on(process.driver_dsr)}"
@@ -114,7 +114,8 @@ def _felix_return(process: FelixProcess) -> Iterator[tuple[str, str, datetime, I
         yield _LOG, seen, at, _DIRECT if process.driver_dsr else _TUNNELLED
     if process.in_bpf and process.attached_dsr is not None:
         seen = f"attached its programs with direct server return {_on(process.attached_dsr)}"
-        yield _LOG, seen, process.last_at, _of_bpf(direct_return=process.attached_dsr)
+        by_return = tuple(name for name in _BPF if (name in _DIRECT) == process.attached_dsr)
+        yield _LOG, seen, process.last_at, by_return
 
 
 def _felix_state(process: FelixProcess) -> Iterator[tuple[str, str, datetime, Indicates]]:

@@ -1,8 +1,7 @@
-"""What Felix, Calico's agent, says of itself in a node's calico-node log: bytes in, a typed reading out. Pure.
+"""Parse a node's calico-node log into the Felix processes that wrote it. Pure.
 
-Any line may be missing, since Felix drops lines in a burst, and lines of earlier switches are still there. So nothing
-is read off one line alone: each line belongs to one Felix process, told apart by process number and start, and what
-counts is what the last process says, by as many lines as it takes.
+Felix drops lines in a burst, and the log still has lines from before earlier switches. So each line is assigned to one
+process, by process number and start, and the state of the last process is derived from all of its lines.
 """
 
 import re
@@ -11,12 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from steps.cluster.kube.calico.felix_process import FelixProcess, LoggedValue, LogPosition
-
-__all__ = ["FelixLog", "FelixProcess", "LogPosition", "LoggedValue", "read_felix_log"]
+from steps.cluster.kube.calico.felix.process import FelixProcess, LoggedValue, LogPosition
 
 _LATE: Final = timedelta(seconds=1)
-"""A line of a process that has a successor by now may arrive so much later; after that it is another process."""
+"""How long after its successor's start a process's lines may arrive; a later line belongs to a new process."""
 
 _LINE: Final = re.compile(
     r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \[(?P<level>[A-Z]+)\]\[(?P<pid>\d+)\] (?P<file>\S+) \d+: (?P<message>.*)$"
@@ -29,7 +26,7 @@ _BPF: Final = re.compile(r"[ {]BPFEnabled:(true|false)")
 _DSR: Final = re.compile(r"\bBPFNodePortDSREnabled:(true|false)")
 _ATTACHED_DSR: Final = re.compile(r"\bAttachPoint\{.*\bDSR:(true|false)")
 _NFTABLES: Final = re.compile(r"\buseNftables=(true|false)")
-_HEALTH: Final = re.compile(r"^Overall health status changed: live=(true|false) ready=(true|false)")
+_HEALTH: Final = re.compile(r"^Overall health status changed: live=(?:true|false) ready=(true|false)")
 _CHANGED: Final = re.compile(r"change DOES require Felix to restart\..*?key=\"(\w+)\" newValue=\"([^\"]*)\"")
 _STARTS: Final = ("Felix starting up", "Successfully loaded configuration")
 _FALLBACK: Final = "BPF dataplane mode enabled but not supported"
@@ -40,54 +37,50 @@ _QUOTED: Final = 160
 
 @dataclass(frozen=True, slots=True)
 class FelixLog:
-    """A node's log, by the processes that wrote it, in their order."""
+    """The Felix processes of a node's log, in the order of their starts."""
 
     processes: tuple[FelixProcess, ...]
-    first_at: datetime | None
-    last_at: datetime | None
 
     @property
     def current(self) -> FelixProcess | None:
-        """The last process: the one that counts. It may be gone already."""
+        """The last process, which may have ended already."""
         return self.processes[-1] if self.processes else None
 
     def starts(self, since: datetime) -> tuple[datetime, ...]:
-        """When processes started, not before a moment."""
+        """The starts of processes at or after a moment."""
         return tuple(p.started_at for p in self.processes if p.started_at is not None and p.started_at >= since)
 
     def panics(self, since: datetime) -> tuple[LogPosition, ...]:
-        """Crashes, not before a moment."""
+        """The crashes at or after a moment."""
         return tuple(p.panic for p in self.processes if p.panic is not None and p.panic.at >= since)
 
 
 def read_felix_log(log: bytes) -> FelixLog:
-    """A calico-node log as the API gives it with timestamps; without them, Felix's own times count, as UTC.
+    """Parse a calico-node log, sorted by time. Lines of other programs in the container are ignored.
 
-    Lines of other programs in the same container are passed over. Lines are put in the order of their times.
+    Args:
+        log: as the API returns it with timestamps; lines without one are taken to be at Felix's own time, in UTC.
     """
     processes: list[FelixProcess] = []
     latest: dict[int, FelixProcess] = {}
-    first_at = last_at = None
     for at, text in sorted(_lines(log), key=lambda line: line[0]):
-        first_at = first_at or at
-        last_at = at
         found = _LINE.match(text)
         if found is None:
             if processes:
-                _loose(processes[-1], at, text)
+                _parse_headless_line(processes[-1], at, text)
             continue
         if not found["file"].startswith("felix/"):
             continue
         pid = int(found["pid"])
         process = latest.get(pid)
-        if process is None or _another(process, processes[-1], at, found["message"]):
+        if process is None or _is_new_process(process, processes[-1], at, found["message"]):
             begins = bool(processes) or found["message"].startswith(_STARTS)
             process = FelixProcess(pid, at, at if begins else None, at)
             processes.append(process)
             latest[pid] = process
         process.last_at = at
-        _take(process, at, found["level"], found["message"])
-    return FelixLog(tuple(processes), first_at, last_at)
+        _parse_message(process, at, found["level"], found["message"])
+    return FelixLog(tuple(processes))
 
 
 def _lines(log: bytes) -> Iterator[tuple[datetime, str]]:
@@ -108,19 +101,19 @@ def _lines(log: bytes) -> Iterator[tuple[datetime, str]]:
             yield last, text
 
 
-def _another(process: FelixProcess, newest: FelixProcess, at: datetime, message: str) -> bool:
-    """Whether a line of a known number is a new process's: numbers come again, after a while or in a new container."""
+def _is_new_process(process: FelixProcess, newest: FelixProcess, at: datetime, message: str) -> bool:
+    """Whether a line with a known process number belongs to a new process: numbers are reused."""
     if process is not newest and newest.started_at is not None and at - newest.started_at > _LATE:
         return True
     if (end := process.panic or process.leaving) is not None and at - end.at > _LATE:
         return True
     marker = next((start for start in _STARTS if message.startswith(start)), None)
-    begun_before = process.started_at is None or marker in process._begun_by  # noqa: SLF001 - this module fills it
-    return marker is not None and (process.gone or begun_before)
+    started_before = process.started_at is None or marker in process._start_lines  # noqa: SLF001 - filled by this module
+    return marker is not None and (process.gone or started_before)
 
 
-def _loose(process: FelixProcess, at: datetime, text: str) -> None:
-    """A line without a head of its own: a row of a health table, a Go panic, a note of dropped lines."""
+def _parse_headless_line(process: FelixProcess, at: datetime, text: str) -> None:
+    """Parse a line without Felix's prefix: a row of a health table, a Go panic, a count of dropped lines."""
     if row := _ROW.match(text):
         name = row[1]
         process.components.add(name)
@@ -132,50 +125,50 @@ def _loose(process: FelixProcess, at: datetime, text: str) -> None:
         process.panic = LogPosition(at, text[:_QUOTED])
 
 
-def _take(process: FelixProcess, at: datetime, level: str, message: str) -> None:
+def _parse_message(process: FelixProcess, at: datetime, level: str, message: str) -> None:
     process.levels.add(level)
     mark = LogPosition(at, message[:_QUOTED])
     for start in _STARTS:
         if message.startswith(start):
-            process._begun_by.add(start)  # noqa: SLF001 - this module fills it
+            process._start_lines.add(start)  # noqa: SLF001 - filled by this module
             process.started_at = process.started_at or at
     if level in {"PANIC", "FATAL"}:
         process.panic = process.panic or mark
     elif value := _VALUE.match(message):
         process.values[value[1]] = LoggedValue(value[2], value[3], at)
         if value[1] == "BPFEnabled":
-            _take_wish(process, mark, value[2], value[3])
+            _parse_bpf_enabled(process, mark, value[2], value[3])
     elif skipped := _SKIPPED.match(message):
-        # what beats it was read before
-        _take_wish(process, mark, "false", skipped[1])
+        # the value that takes precedence was parsed before
+        _parse_bpf_enabled(process, mark, "false", skipped[1])
     elif message.startswith("Creating internal dataplane driver"):
-        _take_driver(process, at, message)
+        _parse_driver(process, at, message)
     elif message.startswith(_FALLBACK):
         process.fallback = mark
     elif message.startswith(_OVERRIDE) and "BPFEnabled:false" in message:
         process.fallback = process.fallback or mark
     else:
-        _take_progress(process, mark, message)
+        _parse_progress(process, mark, message)
 
 
-def _take_wish(process: FelixProcess, mark: LogPosition, wish: str, source: str) -> None:
+def _parse_bpf_enabled(process: FelixProcess, mark: LogPosition, enabled: str, source: str) -> None:
     if source == "internal override":
-        process.fallback = process.fallback or (mark if wish == "false" else None)
+        process.fallback = process.fallback or (mark if enabled == "false" else None)
     elif process.driver_bpf is None:
-        process.asked_bpf = wish == "true"
+        process.configured_bpf = enabled == "true"
 
 
-def _take_driver(process: FelixProcess, at: datetime, message: str) -> None:
+def _parse_driver(process: FelixProcess, at: datetime, message: str) -> None:
     if bpf := _BPF.search(message):
         process.driver_bpf = LogPosition(at, bpf[1])
-        if process.asked_bpf and bpf[1] == "false":  # every line that says why is lost
-            text = "it had read BPFEnabled true, and made its driver with BPF off"
+        if process.configured_bpf and bpf[1] == "false":  # the line with the reason was dropped
+            text = "it read BPFEnabled true, and created its driver with BPF off"
             process.fallback = process.fallback or LogPosition(at, text)
     if dsr := _DSR.search(message):
         process.driver_dsr = dsr[1] == "true"
 
 
-def _take_progress(process: FelixProcess, mark: LogPosition, message: str) -> None:
+def _parse_progress(process: FelixProcess, mark: LogPosition, message: str) -> None:
     if message.startswith(("BPF enabled, ", "Connect time load balancer enabled")):
         process.bpf.append(mark)
     elif attached := _ATTACHED_DSR.search(message):
@@ -185,11 +178,11 @@ def _take_progress(process: FelixProcess, mark: LogPosition, message: str) -> No
     elif message.startswith("Completed first update to dataplane"):
         process.first_update = process.first_update or mark
     elif health := _HEALTH.match(message):
-        process.live, process.ready = health[1] == "true", health[2] == "true"
+        process.ready = health[1] == "true"
         process.ready_at = mark.at if process.ready else None
     elif changed := _CHANGED.search(message):
-        process.wanted[changed[1]] = changed[2]
+        process.pending_settings[changed[1]] = changed[2]
     elif "Restart felix" in message:
-        process.wanted["kube-proxy's mode"] = message.rpartition("current=")[2].partition(" ")[0] or "another"
+        process.pending_settings["kube-proxy's mode"] = message.rpartition("current=")[2].partition(" ")[0] or "another"
     elif message.startswith("Exiting for config change"):
         process.leaving = process.leaving or mark

@@ -1,58 +1,43 @@
-"""Which clients Felix is told to leave out of direct server return, and whether the benchmark's is one. Pure."""
+"""Whether Felix excludes the benchmark's client from direct server return. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
-from typing import Any, Final
+from typing import Final
 
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME as TOPOLOGIES
 from steps.cluster.kube.api.nodes import ClusterNode
+from steps.cluster.kube.calico.inventory.felix_settings import DSR_OPT_OUTS_FIELD, DSR_OPT_OUTS_VARIABLE, ENVIRONMENT
 from steps.domain import Finding
 
-Object = dict[str, Any]
-
-VARIABLE: Final = "FELIX_BPFDSROPTOUTCIDRS"
-ENVIRONMENT: Final = "calico-node's environment"
-"""Holds what beats every FelixConfiguration."""
-
-_FIELD: Final = "bpfDSROptoutCIDRs"
 _DEFAULT: Final = "default"
 _OF_NODE: Final = "node."
 
 
-def opt_outs(felix: Iterable[Object], variable: str | None) -> dict[str, tuple[str, ...]]:
-    """The CIDRs whose clients get no direct return, by what says so: a FelixConfiguration, or the environment alone."""
-    if variable is not None:
-        cidrs = tuple(cidr.strip() for cidr in variable.split(",") if cidr.strip())
-        return {ENVIRONMENT: cidrs} if cidrs else {}
-    found = {each["metadata"]["name"]: tuple((each.get("spec") or {}).get(_FIELD) or ()) for each in felix}
-    return {name: cidrs for name, cidrs in found.items() if cidrs}
-
-
 def findings(
-    held: Mapping[str, tuple[str, ...]], client: ClusterNode, entry: str, settings: Settings
+    opt_outs: Mapping[str, tuple[str, ...]], client: ClusterNode, entry: str, settings: Settings
 ) -> Iterator[Finding]:
-    """What the opt-outs mean for a client outside.
+    """What the opt-outs mean for an outside client.
 
-    Where nothing but NodePorts is measured, the dataplane is left out; else its other paths can still be.
+    Where only NodePorts are measured, the dataplane is left out; else its other paths can still be measured.
 
     Args:
-        held: the opt-outs.
-        client: the node of the client outside.
+        opt_outs: CIDRs, by source.
+        client: the outside client's node.
         entry: the node whose NodePort it connects to.
         settings: of the run.
     """
-    if not held:
+    if not opt_outs:
         return
     from_outside = {cell.topology for cell in settings.cells if TOPOLOGIES[cell.topology].through_node}
-    asked = dict.fromkeys(BY_NAME[Arm.parse(arm).name] for arm in settings.dataplanes)
-    direct = [entry.name for entry in asked if entry.direct_return]
+    requested = dict.fromkeys(BY_NAME[Arm.parse(arm).name] for arm in settings.dataplanes)
+    direct = [entry.name for entry in requested if entry.direct_return]
     if not from_outside or not direct:
         return
     addresses = client.addresses or ((client.address,) if client.address else ())
     only = from_outside == {cell.topology for cell in settings.cells}
-    for name, cidrs in held.items():
+    for name, cidrs in opt_outs.items():
         if name.startswith(_OF_NODE) and name != _OF_NODE + entry:
             continue
         covered = {address: cidr for address in addresses if (cidr := _covering(address, cidrs)) is not None}
@@ -68,14 +53,14 @@ def findings(
             yield Finding(
                 severity="skip" if whole and only else "warn",
                 subject=dataplane,
-                reason=f"{what} leaves the client outside, {client.name}, out of direct server return{some}: {which}. "
-                "Its replies go back through the NodePort's node, and trials that measure so fail.",
+                reason=f"{what} excludes the outside client, {client.name}, from direct server return{some}: {which}. "
+                "Its replies return through the NodePort's node, and trials that measure so fail.",
                 remedy=_remedy(name),
             )
 
 
 def _covering(address: str, cidrs: Sequence[str]) -> str | None:
-    """The first of the CIDRs that covers an address; one that is none covers nothing, as in Felix."""
+    """The first of the CIDRs that covers an address; an invalid one covers nothing, as in Felix."""
     for cidr in cidrs:
         try:
             inside = ip_address(address) in ip_network(cidr, strict=False)
@@ -88,5 +73,7 @@ def _covering(address: str, cidrs: Sequence[str]) -> str | None:
 
 def _remedy(name: str) -> str:
     if name == ENVIRONMENT:
-        return f"Take {VARIABLE} out of calico-node's environment: `kubectl get daemonset -A | grep calico-node`."
-    return f'Type `kubectl patch felixconfiguration {name} --type merge -p \'{{"spec":{{"{_FIELD}":null}}}}\'`.'
+        where = "`kubectl get daemonset -A | grep calico-node`"
+        return f"Remove {DSR_OPT_OUTS_VARIABLE} from calico-node's environment: {where}."
+    patch = f'{{"spec":{{"{DSR_OPT_OUTS_FIELD}":null}}}}'
+    return f"Type `kubectl patch felixconfiguration {name} --type merge -p '{patch}'`."

@@ -1,4 +1,4 @@
-"""kube-proxy: in which mode its configuration puts it, whether it is parked, and which of its pods are old. Pure."""
+"""kube-proxy: the mode in its configuration, whether it is parked, and which of its pods are outdated. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,23 +12,21 @@ from steps.cluster.kube.config.errors import TextError
 Object = dict[str, Any]
 
 PARKING_KEY: Final = "non-calico"
-"""The node selector that no node satisfies, by which Calico's documentation parks kube-proxy."""
+"""The key of the node selector by which Calico's documentation parks kube-proxy: no node satisfies it."""
 
 PARKING_VALUE: Final = "true"
 PARKING_PATH: Final = ("spec", "template", "spec", "nodeSelector", PARKING_KEY)
 DEFAULT_MODE: Final = "iptables"
-"""What kube-proxy on Linux takes when no mode is given."""
+"""kube-proxy's mode on Linux when none is configured."""
 
 _KIND: Final = "KubeProxyConfiguration"
 _MODE: Final = "mode"
 
 
 def config_key(config_map: Object | None) -> str | None:
-    """Under which key of its ConfigMap kube-proxy's configuration lies; None where there is none."""
-    for key, held in sorted(((config_map or {}).get("data") or {}).items()):
-        if is_configuration(str(held)):
-            return str(key)
-    return None
+    """The key of a ConfigMap under which kube-proxy's configuration is stored; None: there is none."""
+    data = ((config_map or {}).get("data") or {}).items()
+    return next((str(key) for key, value in sorted(data) if is_configuration(str(value))), None)
 
 
 def is_configuration(configuration: str) -> bool:
@@ -37,31 +35,31 @@ def is_configuration(configuration: str) -> bool:
 
 
 def mode(configuration: str | None) -> str | None:
-    """The mode that a configuration asks for; None where there is no configuration."""
+    """The mode that a configuration sets; None where it is no configuration."""
     if configuration is None or not is_configuration(configuration):
         return None
     return text.get(configuration, _KIND, _MODE) or DEFAULT_MODE
 
 
 def with_mode(configuration: str, wanted: str) -> str:
-    """The configuration with another mode. Everything else in it stays, and was parsed again to see that it does.
+    """The configuration with another mode; everything else in it stays, which is verified by parsing the result.
 
     Raises:
-        Problem: it can't be parsed, or its mode can't be set alone.
+        Problem: it can't be parsed, or its mode can't be set without changing something else.
     """
     try:
         return text.put(configuration, _KIND, _MODE, wanted)
     except TextError as error:
         raise Problem(
-            f"kube-proxy's configuration can't be given mode {wanted or DEFAULT_MODE}: {error}. Correct it: "
+            f"mode {wanted or DEFAULT_MODE} can't be set in kube-proxy's configuration: {error}. Correct it: "
             "`kubectl -n kube-system edit configmap kube-proxy`."
         ) from None
 
 
 def restore_mode(original: str, current: str) -> str:
-    """The original text, byte for byte; if somebody else edited it meanwhile, theirs with the original's mode.
+    """The original text, byte for byte; if it was edited by others meanwhile, their text with the original's mode.
 
-    A text that can't be parsed is nobody's configuration: kube-proxy can't start by it, so the original replaces it.
+    A text that can't be parsed is replaced by the original, since kube-proxy can't start from it.
     """
     ours = mode(current)
     if ours is None or current == original:
@@ -75,19 +73,19 @@ def restore_mode(original: str, current: str) -> str:
 
 
 def is_parked(daemon_set: Object) -> bool:
-    """Whether its node selector keeps it off every node, in the way that we do it."""
+    """Whether it is kept off every node by the node selector that a switch sets."""
     selector = daemon_set["spec"]["template"]["spec"].get("nodeSelector") or {}
     return bool(selector.get(PARKING_KEY) == PARKING_VALUE)
 
 
-def stands_still(daemon_set: Object) -> bool:
-    """Whether its node selector keeps it from every node, no matter who set that."""
+def runs_nowhere(daemon_set: Object) -> bool:
+    """Whether its node selector matches no node, whatever set it."""
     status = daemon_set.get("status") or {}
     return bool(status.get("desiredNumberScheduled", 0) == 0 and _observed(daemon_set))
 
 
 def is_rolled_out(daemon_set: Object) -> bool:
-    """Whether every node that should run it does, in its present version."""
+    """Whether its present version runs on every node that should run it."""
     status = daemon_set.get("status") or {}
     desired = status.get("desiredNumberScheduled", 0)
     numbers = {status.get(name, 0) for name in ("updatedNumberScheduled", "numberAvailable", "numberReady")}
@@ -95,7 +93,7 @@ def is_rolled_out(daemon_set: Object) -> bool:
 
 
 def selector(daemon_set: Object) -> str:
-    """The label selector of its pods, as a query has it; never empty, for that would be every pod there is."""
+    """The label selector of its pods as a query parameter; never empty, which would select every pod."""
     own = daemon_set["spec"]["selector"]
     parts = [f"{key}={value}" for key, value in sorted((own.get("matchLabels") or {}).items())]
     parts += [_expression(each) for each in own.get("matchExpressions") or []]
@@ -103,14 +101,14 @@ def selector(daemon_set: Object) -> str:
 
 
 def written_at(found: Object | None, manager: str) -> datetime | None:
-    """When this manager last changed a field of the object, by the server's clock; None if it never did."""
+    """When this field manager last changed the object, by the server's clock; None: never."""
     fields = ((found or {}).get("metadata") or {}).get("managedFields") or []
     times = [entry["time"] for entry in fields if entry.get("manager") == manager and entry.get("time")]
     return max(map(datetime.fromisoformat, times), default=None)
 
 
 def stale_pods(pods: Iterable[Object], since: datetime | None) -> tuple[Object, ...]:
-    """The pods that were made before the configuration changed, or in the same second; none if it never did."""
+    """The pods created before the configuration changed or in the same second; none if `since` is None."""
     if since is None:
         return ()
     return tuple(

@@ -1,4 +1,4 @@
-"""The single actions that switch a cluster: what each is in words, and the kubectl line that it amounts to. Pure."""
+"""The actions of a switch, each with a description and an equivalent kubectl command. Pure."""
 
 import shlex
 from collections.abc import Mapping
@@ -8,9 +8,8 @@ from typing import Any, Literal
 from steps.cluster.kube.api import fields
 from steps.cluster.kube.api.fields import Ref, Value
 from steps.cluster.kube.api.permissions import KUBE_PROXY, KUBE_SYSTEM
-from steps.cluster.kube.calico import kube_proxy
-from steps.cluster.kube.calico.facts import Facts
-from steps.cluster.kube.calico.objects import CALICO_NODE
+from steps.cluster.kube.calico.inventory.facts import Facts
+from steps.cluster.kube.calico.inventory.objects import CALICO_NODE
 
 Object = dict[str, Any]
 
@@ -19,7 +18,7 @@ Condition = Literal["kube-proxy parked", "kube-proxy rolled out", "Felix off eBP
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Set fields of one object by a merge patch. `before`: what they held when this was planned."""
+    """Set fields of one object by a merge patch. `before`: their values when this was planned."""
 
     ref: Ref
     values: Mapping[tuple[str, ...], Value]
@@ -28,7 +27,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make an object that is absent."""
+    """Create an object."""
 
     ref: Ref
     body: Object
@@ -36,7 +35,7 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Take an object away."""
+    """Delete an object."""
 
     ref: Ref
 
@@ -48,7 +47,7 @@ class RestartKubeProxy:
 
 @dataclass(frozen=True, slots=True)
 class AwaitRollout:
-    """Go on when this holds."""
+    """Wait for a condition."""
 
     condition: Condition
 
@@ -57,14 +56,14 @@ Action = Write | Create | Delete | RestartKubeProxy | AwaitRollout
 
 
 def command(action: Action, facts: Facts) -> str:
-    """The kubectl line that amounts to the action."""
+    """The kubectl command equivalent to an action."""
     if isinstance(action, Write):
         return fields.patch_command(action.ref, fields.merge_patch(action.values))
     if isinstance(action, Create):
         return fields.create_command(action.ref, action.body)
     if isinstance(action, Delete):
         return fields.delete_command(action.ref)
-    selector = shlex.quote(kube_proxy.selector(facts.kube_proxy)) if facts.kube_proxy else f"k8s-app={KUBE_PROXY}"
+    selector = shlex.quote(facts.kube_proxy_labels)
     if isinstance(action, RestartKubeProxy):
         return f"kubectl -n {KUBE_SYSTEM} delete pods -l {selector}"
     agents = f"-n {facts.calico_namespace} -l {shlex.quote(facts.agent_labels)} -c {CALICO_NODE}"
@@ -77,13 +76,13 @@ def command(action: Action, facts: Facts) -> str:
 
 
 def describe_action(action: Action) -> str:
-    """The action in words."""
+    """An action in words."""
     if isinstance(action, Write):
         return f"{action.ref}: {fields.described(action.values.items())}"
     if isinstance(action, Create):
-        return f"{action.ref}: made"
+        return f"{action.ref}: created"
     if isinstance(action, Delete):
-        return f"{action.ref}: taken away"
+        return f"{action.ref}: deleted"
     if isinstance(action, RestartKubeProxy):
-        return "kube-proxy's pods started anew"
+        return "kube-proxy's pods restarted"
     return f"waited for: {action.condition}"

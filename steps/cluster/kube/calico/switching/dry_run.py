@@ -1,7 +1,7 @@
-"""Try every write of a switch before the first one: the API server judges each (`dryRun=All`) and keeps nothing.
+"""Dry-run every write of a switch before the first one (`dryRun=All`).
 
-What a plan names may be absent, forbidden to this account, or refused by admission. Found out half-way, kube-proxy is
-parked by then; found out here, nothing has happened.
+An object may be absent, forbidden to this account, or refused by admission. A switch that fails half-way leaves
+kube-proxy parked; a failed dry run changes nothing.
 """
 
 from collections.abc import Iterable
@@ -13,53 +13,53 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import NO_DRY_RUN, ConflictError, TransientError
 from steps.cluster.kube.api.fields import Ref, merge_patch, read_field
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, PODS, TIGERA_STATUSES
-from steps.cluster.kube.calico.actions import Action, AwaitRollout, Create, Delete, RestartKubeProxy, Write
-from steps.cluster.kube.calico.facts import Facts
+from steps.cluster.kube.calico.inventory.facts import Facts
+from steps.cluster.kube.calico.switching.actions import Action, AwaitRollout, Create, Delete, RestartKubeProxy, Write
 from steps.cluster.kube.findings import NO_COMMAND
 
 Object = dict[str, Any]
 
-_ALLOW: Final = "Until that is mended, leave this dataplane out."
+_ALLOW: Final = "Until that is fixed, leave this dataplane out."
 _CALICO_NODE_MAKES: Final = "FelixConfiguration"
-_OPERATOR: Final = "Look at the operator: `kubectl -n tigera-operator get pods`."
+_OPERATOR: Final = "Check the operator: `kubectl -n tigera-operator get pods`."
 
 
-def refusals(client: Client, facts: Facts, pods: Iterable[Object], todo: list[Action]) -> list[tuple[str, str]]:
-    """Why actions of a plan would fail, each with what would mend it; empty: all of them may be begun.
+def refusals(client: Client, facts: Facts, pods: Iterable[Object], plan: list[Action]) -> list[tuple[str, str]]:
+    """The reasons why actions of a plan would fail, each with a remedy.
 
     Args:
         client: of the cluster.
-        facts: of it.
+        facts: of the cluster.
         pods: kube-proxy's.
-        todo: the plan.
+        plan: the actions.
 
     Raises:
         TransientError: the API can't be reached.
     """
     found: list[tuple[str, str]] = []
     present = list(pods)
-    for action in todo:
+    for action in plan:
         try:
             found += _refused(client, facts, present, action)
         except TransientError:
             raise
         except ConflictError:
-            continue  # somebody is at it this moment; carrying out reads it again
+            continue  # a concurrent change; the execution reads the object again
         except Problem as problem:
             if NO_DRY_RUN not in str(problem):
                 found.append((str(problem).removeprefix(f"{client.where}: ").rstrip("."), _ALLOW))
     return list(dict.fromkeys(found))
 
 
-def dry_run_writes(client: Client, facts: Facts, pods: Iterable[Object], todo: list[Action]) -> None:
-    """Try a plan.
+def dry_run_writes(client: Client, facts: Facts, pods: Iterable[Object], plan: list[Action]) -> None:
+    """Dry-run a plan.
 
     Raises:
         Unsupported: an action would fail. Nothing was changed.
     """
-    if reasons := refusals(client, facts, pods, todo):
+    if reasons := refusals(client, facts, pods, plan):
         sentences = " ".join(formatting.sentences(reason, remedy) for reason, remedy in reasons)
-        raise Unsupported(f"{client.where} was left as it is, since switching it would fail half-way: {sentences}")
+        raise Unsupported(f"{client.where} was not changed, since the switch would fail half-way: {sentences}")
 
 
 def _refused(client: Client, facts: Facts, pods: list[Object], action: Action) -> list[tuple[str, str]]:
@@ -73,25 +73,27 @@ def _refused(client: Client, facts: Facts, pods: list[Object], action: Action) -
         for pod in pods[:1]:
             client.delete(PODS, pod["metadata"]["name"], KUBE_SYSTEM, dry_run=True)
     elif action == AwaitRollout("Calico available") and client.get(TIGERA_STATUSES, "calico") is None:
-        return [("there is no TigeraStatus calico, by which the operator says that it is done", _OPERATOR)]
+        return [("there is no TigeraStatus calico, in which the operator reports that Calico is available", _OPERATOR)]
     return []
 
 
 def _unwritable(client: Client, facts: Facts, action: Write) -> list[tuple[str, str]]:
     ref = action.ref
     if client.get(ref.resource, ref.name, ref.namespace) is None:
-        return [(f"{ref} is not there", _remedy(facts, ref))]
+        return [(f"{ref} is missing", _remedy(facts, ref))]
     answer = client.patch(ref.resource, ref.name, merge_patch(action.values), ref.namespace, dry_run=True)
     wanted = {path: value for path, value in action.values.items() if value is not None}
     lost = [".".join(path) for path, value in wanted.items() if read_field(answer, path) != value]
     if not lost:
         return []
-    reason = f"{ref} would not keep {', '.join(lost)}: the API server takes it and drops or changes it"
-    return [(reason, f"{NO_COMMAND} look for a webhook that does, or for a definition older than Calico.")]
+    reason = f"{ref} would not keep {', '.join(lost)}: the API server accepts the patch and drops or changes it"
+    return [
+        (reason, f"{NO_COMMAND} look for a webhook that does so, or for a CustomResourceDefinition older than Calico.")
+    ]
 
 
 def _remedy(facts: Facts, ref: Ref) -> str:
     if ref.resource.kind == _CALICO_NODE_MAKES:
         restart = f"kubectl -n {facts.calico_namespace} rollout restart daemonset/{facts.agent}"
-        return f"Let calico-node make it, as it does when it starts: `{restart}`."
-    return f"Bring it back: `kubectl {ref.kubectl.format(verb='get')}` shows when it is."
+        return f"Restart calico-node, which creates it: `{restart}`."
+    return f"Create it again, and check with `kubectl {ref.kubectl.format(verb='get')}`."

@@ -1,4 +1,4 @@
-"""Read from a cluster all that decides how its dataplane is switched; reading only."""
+"""Read every object that decides how a cluster's dataplane is switched."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -27,9 +27,9 @@ from steps.cluster.kube.api.permissions import (
     felix_configurations,
     ip_pools,
 )
-from steps.cluster.kube.calico import kube_proxy
 from steps.cluster.kube.calico.dataplanes import further_fields
 from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE
+from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.config import environment, proxy
 
 Object = dict[str, Any]
@@ -40,17 +40,18 @@ SWITCHED: Final = (BPF, SERVICE_MODE, NFTABLES_MODE, *further_fields())
 AGENT_VARIABLES: Final = frozenset(
     f"FELIX_{name.upper()}" for name in (*SWITCHED, "logSeverityScreen", "awsSrcDstCheck", "bpfDSROptoutCIDRs")
 )
-"""What of calico-node's environment must be known."""
+"""The variables of calico-node's environment that a switch depends on."""
 
 PROXY_CONFIG: Final = "kube-proxy-config"
-"""What Amazon EKS calls the ConfigMap of kube-proxy's configuration."""
+"""The ConfigMap of kube-proxy's configuration on Amazon EKS."""
 
-_OWN_PODS: Final = ("k8s-app=kube-proxy", "component=kube-proxy")
-"""The labels of a kube-proxy that is no DaemonSet but a pod of each node, as kops and RKE2 run it."""
+_STATIC_PODS: Final = ("k8s-app=kube-proxy", "component=kube-proxy")
+"""The labels of a kube-proxy that runs as a static pod on each node, as with kops and RKE2."""
+
 CALICO_NODE: Final = "calico-node"
-"""What the container of Calico's agent is called, and its DaemonSet as a rule: Canal's is `canal` or `rke2-canal`."""
+"""The container of Calico's agent, and usually its DaemonSet; Canal's is `canal` or `rke2-canal`."""
 
-_AGENTS_IN: Final = frozenset({KUBE_SYSTEM, CALICO_SYSTEM})
+_READABLE_NAMESPACES: Final = frozenset({KUBE_SYSTEM, CALICO_SYSTEM})
 """The namespaces whose pods may be read."""
 
 
@@ -58,10 +59,13 @@ _AGENTS_IN: Final = frozenset({KUBE_SYSTEM, CALICO_SYSTEM})
 class ClusterObjects:
     """The objects as they were read; None is absent.
 
-    `group` is the API group in which this cluster keeps Calico's configuration; None where there is no Calico.
-    `kube_proxy_pods` and `api_endpoints` are only read for a switch. `config_maps`: others of kube-system that
-    kube-proxy's command line or calico-node's environment names, by name.
-    `agent_pods` are calico-node's; None: they are in a namespace that may not be read.
+    Attributes:
+        group: the API group that stores Calico's configuration; None where there is no Calico.
+        services_endpoints: the ConfigMaps kubernetes-services-endpoint, by namespace.
+        kube_proxy_pods: read only to switch.
+        api_endpoints: the EndpointSlices of the API server, read only to switch.
+        config_maps: others of kube-system that kube-proxy's command line or calico-node's environment uses, by name.
+        agent_pods: calico-node's; None: they are in a namespace that these credentials may not read.
     """
 
     server_version: str | None = None
@@ -86,15 +90,8 @@ class ClusterObjects:
         return _agent(self.daemon_sets)
 
     def daemon_set(self, name: str, namespace: str | None = None) -> Object | None:
-        """The DaemonSet of that name, in whatever namespace if none is given."""
-        return next(
-            (
-                found
-                for found in self.daemon_sets
-                if found["metadata"]["name"] == name and namespace in {None, found["metadata"]["namespace"]}
-            ),
-            None,
-        )
+        """The DaemonSet of that name; in any namespace if none is given."""
+        return _daemon_set(self.daemon_sets, name, namespace)
 
     @property
     def kube_proxy(self) -> Object | None:
@@ -103,9 +100,10 @@ class ClusterObjects:
 
     @property
     def agent_environment(self) -> environment.Environment:
-        """What Calico's agent is started with."""
-        beside = self.agent is not None and self.agent["metadata"].get("namespace") == KUBE_SYSTEM
-        return environment.read_environment(agent_containers(self.agent), self.known_config_maps if beside else {})
+        """The environment of Calico's agent."""
+        agent = self.agent
+        in_kube_system = agent is not None and agent["metadata"].get("namespace") == KUBE_SYSTEM
+        return environment.read_environment(agent_containers(agent), self.known_config_maps if in_kube_system else {})
 
     @property
     def known_config_maps(self) -> dict[str, Object | None]:
@@ -118,22 +116,22 @@ class ClusterObjects:
 
     @property
     def proxy_source(self) -> proxy.Source:
-        """Where kube-proxy takes its mode from: its DaemonSet, or the pods of its name where there is none."""
+        """Where kube-proxy takes its mode from: its DaemonSet's command line, else that of its static pods."""
         if self.kube_proxy is not None:
-            return proxy.source(_template(self.kube_proxy))
+            return proxy.source(_pod_spec(self.kube_proxy))
         sources = {proxy.source(pod.get("spec")) for pod in self.kube_proxy_pods}
         return sources.pop() if len(sources) == 1 else proxy.Source(known=False)
 
     @property
     def felix_default(self) -> Object | None:
-        """The FelixConfiguration that holds for all nodes."""
+        """The FelixConfiguration of all nodes."""
         return next((found for found in self.felix if found["metadata"]["name"] == DEFAULT), None)
 
     @property
     def api_servers(self) -> tuple[tuple[str, str], ...]:
-        """The API server's addresses and ports that need no Service, for nodes without kube-proxy; empty: unknown.
+        """The API server's addresses and ports, to be used by nodes without kube-proxy; empty: unknown.
 
-        The one that an administrator already told Calico stands alone, such as a load balancer's.
+        One that an administrator has configured already, such as a load balancer's, is the only one.
         """
         for found in self.services_endpoints.values():
             data = (found or {}).get("data") or {}
@@ -148,32 +146,33 @@ class ClusterObjects:
                 if (endpoint.get("conditions") or {}).get("ready") is not False
                 for address in endpoint.get("addresses") or []
                 for port in found.get("ports") or []
-                if port.get("port") is not None  # a slice may name none, which stands for all
+                if port.get("port") is not None  # a slice without a port stands for all ports
             )
         )
 
 
 def read_objects(client: Client, *, to_switch: bool = False) -> ClusterObjects:
-    """Read everything. `to_switch`: also what only a switch needs, and only its account may read.
+    """Read everything. `to_switch`: also what only the switching account may read.
 
     Raises:
-        DeniedError: an object may not be read.
-        ApiError: the API failed for good.
+        DeniedError: these credentials may not read an object.
+        ApiError: the API failed permanently.
     """
     groups = client.groups()
     group = calico_group(client, groups)
     operator = INSTALLATIONS.group in groups
     daemon_sets = tuple(client.list(DAEMONSETS))
-    own = next((d for d in daemon_sets if (_place(d)) == (KUBE_SYSTEM, KUBE_PROXY)), None)
-    pods = client.list(PODS, KUBE_SYSTEM, labels=kube_proxy.selector(own)) if own and to_switch else []
-    if own is None and to_switch:
-        pods = [pod for labels in _OWN_PODS for pod in client.list(PODS, KUBE_SYSTEM, labels=labels)]
+    proxy_set, agent = _daemon_set(daemon_sets, KUBE_PROXY, KUBE_SYSTEM), _agent(daemon_sets)
+    proxy_labels = _STATIC_PODS if proxy_set is None else (kube_proxy.selector(proxy_set),)
     config = client.get(CONFIGMAPS, KUBE_PROXY, KUBE_SYSTEM)
-    others = _others(daemon_sets, own) | ({PROXY_CONFIG} if own and kube_proxy.config_key(config) is None else set())
-    agent = _agent(daemon_sets)
-    there = agent["metadata"]["namespace"] if agent is not None else None
-    agents = client.list(PODS, there, labels=kube_proxy.selector(agent)) if agent and there in _AGENTS_IN else None
-    places = (KUBE_SYSTEM, TIGERA_OPERATOR) if operator else (KUBE_SYSTEM,)
+    others = _other_config_maps(agent, proxy_set)
+    if proxy_set is not None and kube_proxy.config_key(config) is None:
+        others |= {PROXY_CONFIG}
+    agent_namespace = agent["metadata"]["namespace"] if agent is not None else None
+    agent_pods = None
+    if agent is not None and agent_namespace in _READABLE_NAMESPACES:
+        agent_pods = tuple(client.list(PODS, agent_namespace, labels=kube_proxy.selector(agent)))
+    api_labels = "kubernetes.io/service-name=kubernetes"
     return ClusterObjects(
         server_version=client.version(),
         group=group,
@@ -184,41 +183,56 @@ def read_objects(client: Client, *, to_switch: bool = False) -> ClusterObjects:
         definition=client.get(DEFINITIONS, INSTALLATION_DEFINITION) if operator else None,
         nodes=tuple(client.list(NODES)),
         daemon_sets=daemon_sets,
-        agent_pods=tuple(agents) if agents is not None else None,
+        agent_pods=agent_pods,
         kube_proxy_config=config,
-        services_endpoints={place: client.get(CONFIGMAPS, SERVICES_ENDPOINT, place) for place in places},
-        kube_proxy_pods=tuple(pods),
-        api_endpoints=tuple(client.list(ENDPOINTSLICES, DEFAULT, labels="kubernetes.io/service-name=kubernetes"))
-        if to_switch
-        else (),
+        services_endpoints={
+            namespace: client.get(CONFIGMAPS, SERVICES_ENDPOINT, namespace)
+            for namespace in (KUBE_SYSTEM, *((TIGERA_OPERATOR,) if operator else ()))
+        },
+        kube_proxy_pods=tuple(
+            pod for labels in proxy_labels if to_switch for pod in client.list(PODS, KUBE_SYSTEM, labels=labels)
+        ),
+        api_endpoints=tuple(client.list(ENDPOINTSLICES, DEFAULT, labels=api_labels)) if to_switch else (),
         config_maps={name: client.get(CONFIGMAPS, name, KUBE_SYSTEM) for name in sorted(others)},
     )
 
 
-def _others(daemon_sets: tuple[Object, ...], own: Object | None) -> set[str]:
-    """The ConfigMaps of kube-system beside the known ones that say how kube-proxy and calico-node are started."""
-    agent = _agent(daemon_sets)
-    beside = agent is not None and agent["metadata"]["namespace"] == KUBE_SYSTEM
-    names = environment.needed_config_maps(agent_containers(agent), AGENT_VARIABLES) if beside else set()
-    configured = proxy.source(_template(own)).config_map if own is not None else None
-    return {*names, *([configured] if configured else [])} - {KUBE_PROXY, SERVICES_ENDPOINT}
+def _other_config_maps(agent: Object | None, proxy_set: Object | None) -> set[str]:
+    """The further ConfigMaps of kube-system that calico-node's environment or kube-proxy's command line refers to."""
+    names: set[str] = set()
+    if agent is not None and agent["metadata"]["namespace"] == KUBE_SYSTEM:
+        names |= environment.needed_config_maps(agent_containers(agent), AGENT_VARIABLES)
+    if proxy_set is not None and (configured := proxy.source(_pod_spec(proxy_set)).config_map):
+        names |= {configured}
+    return names - {KUBE_PROXY, SERVICES_ENDPOINT}
 
 
-def _template(daemon_set: Object) -> Object:
+def _daemon_set(daemon_sets: Iterable[Object], name: str, namespace: str | None) -> Object | None:
+    return next(
+        (
+            found
+            for found in daemon_sets
+            if found["metadata"]["name"] == name and namespace in {None, found["metadata"]["namespace"]}
+        ),
+        None,
+    )
+
+
+def _pod_spec(daemon_set: Object) -> Object:
     return daemon_set.get("spec", {}).get("template", {}).get("spec") or {}
 
 
 def agent_containers(daemon_set: Object | None) -> list[Object]:
-    """The container of Calico's agent, without those that Canal has beside it; all where none has its name."""
-    every = _template(daemon_set or {}).get("containers") or []
+    """The container of Calico's agent, without Canal's others; all containers where none has its name."""
+    every = _pod_spec(daemon_set or {}).get("containers") or []
     return [each for each in every if each.get("name") == CALICO_NODE] or every
 
 
 def calico_group(client: Client, groups: dict[str, str]) -> str | None:
-    """The group that stores Calico's configuration.
+    """The API group that stores Calico's configuration.
 
-    Where both are served, crd.projectcalico.org is the storage (the other is Calico's API server in front of it), but
-    for a cluster in which it holds nothing: the definitions of a migrated cluster may be left behind empty.
+    Where both are served, crd.projectcalico.org is the storage and the other is Calico's API server in front of it;
+    but on a migrated cluster the former may be served and empty.
     """
     served = [group for group in CALICO_GROUPS if group in groups]
     if served == [CRD_GROUP, V3_GROUP]:
@@ -227,7 +241,7 @@ def calico_group(client: Client, groups: dict[str, str]) -> str | None:
 
 
 def _agent(daemon_sets: Iterable[Object]) -> Object | None:
-    """The DaemonSet that runs calico-node, whatever it is called; the operator's, where there are two."""
+    """The DaemonSet that runs calico-node under any name; the operator's, where there are two."""
 
     def likelihood(each: Object) -> tuple[bool, bool]:
         return each["metadata"]["namespace"] == CALICO_SYSTEM, each["metadata"]["name"] == CALICO_NODE
@@ -238,7 +252,3 @@ def _agent(daemon_sets: Iterable[Object]) -> Object | None:
         if each["metadata"]["name"] == CALICO_NODE or any(c.get("name") == CALICO_NODE for c in agent_containers(each))
     ]
     return max(found, key=likelihood, default=None)
-
-
-def _place(found: Object) -> tuple[str, str]:
-    return found["metadata"]["namespace"], found["metadata"]["name"]

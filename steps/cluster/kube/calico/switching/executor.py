@@ -1,5 +1,6 @@
-"""Carry out the actions of a switch on a cluster, each so that it may be repeated after having been cut short."""
+"""Execute the actions of a switch; each may be repeated after an interruption."""
 
+import contextlib
 import operator
 import time
 from collections.abc import Callable
@@ -13,11 +14,13 @@ from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.fields import merge_patch, read_field
 from steps.cluster.kube.api.permissions import DAEMONSETS, INSTALLATIONS, KUBE_PROXY, KUBE_SYSTEM, PODS, TIGERA_STATUSES
 from steps.cluster.kube.api.retries import through_conflicts
-from steps.cluster.kube.calico import actions, felix_log, kube_proxy
-from steps.cluster.kube.calico.actions import Action, AwaitRollout, Create, Delete, RestartKubeProxy, Write
-from steps.cluster.kube.calico.desired_state import PROXY, PROXY_CONFIG
-from steps.cluster.kube.calico.facts import Facts
-from steps.cluster.kube.calico.objects import CALICO_NODE
+from steps.cluster.kube.calico.felix.log import read_felix_log
+from steps.cluster.kube.calico.inventory import kube_proxy
+from steps.cluster.kube.calico.inventory.facts import Facts
+from steps.cluster.kube.calico.inventory.objects import CALICO_NODE
+from steps.cluster.kube.calico.switching import actions
+from steps.cluster.kube.calico.switching.actions import Action, Create, Delete, RestartKubeProxy, Write
+from steps.cluster.kube.calico.switching.fields import PROXY, PROXY_CONFIG
 from steps.domain import Change
 from steps.polling import poll
 
@@ -25,40 +28,41 @@ Object = dict[str, Any]
 Say = Callable[[str], None]
 
 ROLLOUT_S: Final = 180.0
-"""How long kube-proxy may take to go from, or come back to, every node."""
+"""The longest wait for kube-proxy to leave, or to run on, every node."""
 
 AVAILABLE_S: Final = 600.0
-"""How long the operator may take: it rolls calico-node out node by node."""
+"""The longest wait for the operator, which rolls calico-node out node by node."""
 
 OFF_EBPF_S: Final = 30.0
-"""When Felix is no longer waited for to say that it left eBPF: one that had fallen back has nothing to leave."""
+"""The longest wait for Felix to log that it left eBPF; after a fallback it never does."""
 
 LEAST_OFF_EBPF_S: Final = 5.0
-"""How long kube-proxy stays away after eBPF is switched off, at least: 5 s was right 6 times of 6, 0 s never."""
+"""The shortest wait from the end of eBPF until kube-proxy returns: in trials, 5 s worked 6 of 6 times, 0 s never."""
 
 _STEADY_S: Final = 3.0
-"""How long kube-proxy's new pods run before the next action: they clear their former mode's rules at their start."""
+"""How long kube-proxy's new pods run before the next action: they delete their former mode's rules at their start."""
 
 _BEFORE: Final = timedelta(minutes=10)
-"""How far back a log is read, to know in which mode the process before the change was."""
+"""How far before the change a log is read, to know the mode of the previous process."""
 
 _POLL_S: Final = 1.0
 
 
 class ActionExecutor:
-    """Carries actions out. `say` is called with what is being waited for; `sleep` passes time."""
+    """Executes actions. `say` is called with each action; `sleep` passes time."""
 
     def __init__(self, client: Client, facts: Facts, say: Say, sleep: Callable[[float], None] = time.sleep) -> None:
         self._client = client
         self._facts = facts
+        self._labels = facts.kube_proxy_labels
         self._say = say
         self._sleep = sleep
 
     def carry_out(self, plan: list[Action]) -> list[Change]:
-        """Do one after another, and say what each was. Waiting is no change.
+        """Execute a plan and return its changes; waiting is none.
 
         Raises:
-            Problem: one can't be done; those before it are done.
+            Problem: an action failed; those before it are done.
         """
         changes = []
         for action in plan:
@@ -78,95 +82,92 @@ class ActionExecutor:
             return self._client.delete(action.ref.resource, action.ref.name, action.ref.namespace)
         if isinstance(action, RestartKubeProxy):
             return self._restart_kube_proxy()
-        self._await(action)
+        {
+            "kube-proxy parked": self._await_parking,
+            "kube-proxy rolled out": self._await_rollout,
+            "Felix off eBPF": self._await_end_of_ebpf,
+            "Calico available": self._await_operator,
+        }[action.condition]()
         return False
 
     def _write(self, action: Write) -> bool:
         ref = action.ref
         if ref == PROXY:
-            self._outlast(self._configured_at())
+            self._pass_second_of(self._configured_at())
 
         def once() -> bool:
             found = self._client.get(ref.resource, ref.name, ref.namespace)
             if found is None:
-                raise Problem(f"{self._client.where}: {ref} is gone, though it was there a moment ago: run it again.")
-            held = {path: read_field(found, path) for path in action.values}
-            if held == dict(action.values):
+                raise Problem(f"{self._client.where}: {ref} was deleted during the switch: run it again.")
+            values = {path: read_field(found, path) for path in action.values}
+            if values == dict(action.values):
                 return False
-            if any(held[path] not in {action.before[path], value} for path, value in action.values.items()):
+            if any(values[path] not in {action.before[path], value} for path, value in action.values.items()):
                 raise Problem(
-                    f"{self._client.where}: {ref} was changed by somebody else while it was being switched: "
-                    "see to it that nobody does, and run it again."
+                    f"{self._client.where}: {ref} was changed by another client during the switch: stop that "
+                    "client, and run it again."
                 )
             patch = merge_patch(action.values)
             patch["metadata"] = {"resourceVersion": found["metadata"]["resourceVersion"]}
             self._client.patch(ref.resource, ref.name, patch, ref.namespace)
             return True
 
-        # a concurrent status update is not a conflict: read again, and see
+        # a concurrent status update is no conflict: read the object again
         return through_conflicts(once, self._sleep)
 
     def _create(self, action: Create) -> bool:
         metadata = action.body.get("metadata", {})
         kept = {key: metadata[key] for key in ("name", "labels", "annotations") if metadata.get(key)}
         body = {**action.body, "metadata": kept}
-        try:
+        with contextlib.suppress(ConflictError):  # an earlier, interrupted call created it
             self._client.create(action.ref.resource, body, action.ref.namespace)
-        except ConflictError:  # our own call, cut short, had come through
-            return True
         return True
 
     def _restart_kube_proxy(self) -> bool:
         since = self._configured_at()
         if since is None:
             return False
-        self._outlast(since)
-        old = kube_proxy.stale_pods(self._kube_proxy_pods(), since)
+        self._pass_second_of(since)
+        old = kube_proxy.stale_pods(self._client.list(PODS, KUBE_SYSTEM, labels=self._labels), since)
         for pod in old:
             self._client.delete(PODS, pod["metadata"]["name"], KUBE_SYSTEM, uid=pod["metadata"]["uid"])
         return bool(old)
 
-    def _await(self, action: AwaitRollout) -> None:
-        {
-            "kube-proxy parked": self._parked,
-            "kube-proxy rolled out": self._rolled_out,
-            "Felix off eBPF": self._off_ebpf,
-            "Calico available": self._available,
-        }[action.condition]()
-
-    def _parked(self) -> None:
-        still = self._client.until(
-            DAEMONSETS, None, lambda found: any(kube_proxy.stands_still(d) for d in _proxies(found)), ROLLOUT_S
+    def _await_parking(self) -> None:
+        parked = self._client.until(
+            DAEMONSETS, None, lambda found: any(kube_proxy.runs_nowhere(d) for d in _proxies(found)), ROLLOUT_S
         )
-        gone = still and self._client.until(PODS, KUBE_SYSTEM, lambda pods: not pods, ROLLOUT_S, labels=self._labels())
+        gone = parked and self._client.until(PODS, KUBE_SYSTEM, lambda pods: not pods, ROLLOUT_S, labels=self._labels)
         if gone is None:
             raise Problem(
-                f"{self._client.where}: kube-proxy still runs {ROLLOUT_S:.0f} s after it was parked: look at "
-                f"`kubectl -n {KUBE_SYSTEM} get pods -l {self._labels()} -o wide`."
+                f"{self._client.where}: kube-proxy still runs {ROLLOUT_S:.0f} s after it was parked: check "
+                f"`kubectl -n {KUBE_SYSTEM} get pods -l {self._labels} -o wide`."
             )
 
-    def _rolled_out(self) -> None:
+    def _await_rollout(self) -> None:
         since = self._configured_at()
         rolled = self._client.until(
             DAEMONSETS, None, lambda found: any(kube_proxy.is_rolled_out(d) for d in _proxies(found)), ROLLOUT_S
         )
         fresh = rolled and self._client.until(
-            PODS, KUBE_SYSTEM, lambda pods: _all_fresh(pods, since), ROLLOUT_S, labels=self._labels()
+            PODS, KUBE_SYSTEM, lambda pods: _all_fresh(pods, since), ROLLOUT_S, labels=self._labels
         )
         if fresh is None:
             raise Problem(
-                f"{self._client.where}: kube-proxy is not back on every node after {ROLLOUT_S:.0f} s: look at "
-                f"`kubectl -n {KUBE_SYSTEM} describe pods -l {self._labels()}`."
+                f"{self._client.where}: kube-proxy does not run on every node after {ROLLOUT_S:.0f} s: check "
+                f"`kubectl -n {KUBE_SYSTEM} describe pods -l {self._labels}`."
             )
         started = max((datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in fresh), default=None)
         if started is not None:
             self._poll(lambda: self._client.now() >= started + timedelta(seconds=_STEADY_S))
 
-    def _off_ebpf(self) -> None:
-        resource = self._switching_resource()
-        noted = kube_proxy.written_at(self._client.get(resource, permissions.DEFAULT), FIELD_MANAGER)
-        # an aggregated API notes no times: then it is as if it were switched off now
-        changed = noted or self._client.now()
+    def _await_end_of_ebpf(self) -> None:
+        facts = self._facts
+        by_operator = facts.install == "operator" or facts.group is None
+        resource = INSTALLATIONS if by_operator else permissions.felix_configurations(str(facts.group))
+        written = kube_proxy.written_at(self._client.get(resource, permissions.DEFAULT), FIELD_MANAGER)
+        # an aggregated API records no times
+        changed = written or self._client.now()
         namespace = self._facts.calico_namespace or KUBE_SYSTEM
 
         def has_left() -> bool:
@@ -181,43 +182,31 @@ class ActionExecutor:
 
         self._poll(has_left)
 
-    def _available(self) -> None:
-        def look() -> tuple[bool, str]:
+    def _await_operator(self) -> None:
+        def read() -> tuple[bool, str]:
             installation = self._client.get(INSTALLATIONS, permissions.DEFAULT)
             return _is_available(installation, self._client.get(TIGERA_STATUSES, "calico"))
 
-        # polled: what is wanted is said by two kinds, and a watch is of one
+        # polled, since two kinds are involved and a watch covers one
         is_available = operator.itemgetter(0)
-        ready, message = poll(look, is_available, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep)
-        if ready:
-            return
-        raise Problem(
-            f"{self._client.where}: the operator does not report Calico as available after {AVAILABLE_S:.0f} s "
-            f"({message or 'it gives no reason'}): look at `kubectl describe tigerastatus calico`."
-        )
+        ready, message = poll(read, is_available, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep)
+        if not ready:
+            raise Problem(
+                f"{self._client.where}: the operator does not report Calico as available after {AVAILABLE_S:.0f} s "
+                f"({message or 'without a reason'}): check `kubectl describe tigerastatus calico`."
+            )
 
-    def _outlast(self, since: datetime | None) -> None:
-        """Wait for the next second: a pod made in the second of a change could not be told from an old one."""
+    def _pass_second_of(self, since: datetime | None) -> None:
+        """Wait for the next second: timestamps are whole seconds, and new pods must be younger than the change."""
         self._poll(lambda: since is None or self._client.now() > since)
 
     def _poll(self, is_so: Callable[[], bool]) -> None:
-        """Until it is so by the server's clock, which nothing watches, and which sets the end, too."""
+        """Poll a condition on the server's clock, which also limits the wait."""
         poll(is_so, bool, pause_s=_POLL_S, sleep=self._sleep)
-
-    def _switching_resource(self) -> permissions.Resource:
-        if self._facts.install == "operator" or self._facts.group is None:
-            return INSTALLATIONS
-        return permissions.felix_configurations(self._facts.group)
 
     def _configured_at(self) -> datetime | None:
         found = self._client.get(PROXY_CONFIG.resource, PROXY_CONFIG.name, PROXY_CONFIG.namespace)
         return kube_proxy.written_at(found, FIELD_MANAGER)
-
-    def _kube_proxy_pods(self) -> list[Object]:
-        return self._client.list(PODS, KUBE_SYSTEM, labels=self._labels())
-
-    def _labels(self) -> str:
-        return kube_proxy.selector(self._facts.kube_proxy) if self._facts.kube_proxy else f"k8s-app={KUBE_PROXY}"
 
 
 def _proxies(found: list[Object]) -> list[Object]:
@@ -230,8 +219,8 @@ def _all_fresh(pods: list[Object], since: datetime | None) -> bool:
 
 
 def _has_left_ebpf(log: bytes) -> bool:
-    """Whether the last Felix in this log is not in eBPF mode and has written its dataplane."""
-    process = felix_log.read_felix_log(log).current
+    """Whether the last Felix process in this log is not in eBPF mode and has written its dataplane."""
+    process = read_felix_log(log).current
     if process is None or process.gone or process.restart_due:
         return False
     return process.in_bpf is False and process.updated_at is not None

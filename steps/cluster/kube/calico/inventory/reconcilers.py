@@ -1,7 +1,6 @@
-"""Who keeps a cluster's objects as they are, and would undo a switch: GitOps tools, add-on managers, operators. Pure.
+"""What reconciles a cluster's objects and would undo a switch: GitOps tools, add-on managers, operators. Pure.
 
-One table says how each is recognised and what it does. An object says by itself who keeps it: by labels, annotations,
-the managers that the API server notes for each field, and the controller in its ownerReferences.
+An object's reconciler is recognised by its labels, annotations, field managers and ownerReferences.
 """
 
 import json
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from steps.cluster.kube.api.permissions import KUBE_PROXY, KUBE_SYSTEM, SERVICES_ENDPOINT, TIGERA_OPERATOR
-from steps.cluster.kube.calico.objects import ClusterObjects
+from steps.cluster.kube.calico.inventory.objects import ClusterObjects
 
 Object = dict[str, Any]
 
@@ -22,7 +21,7 @@ _RELEASED: Final = "meta.helm.sh/"
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Who keeps an object. `reverts`: it puts back what others change, and not only when it is itself told to act."""
+    """What maintains an object. `reverts`: it undoes changes of others by itself, not only when it is run."""
 
     name: str
     reverts: bool
@@ -30,15 +29,15 @@ class Reconciler:
 
 @dataclass(frozen=True, slots=True)
 class _Signs:
-    """How one keeper is recognised: any of these is enough.
+    """How one reconciler is recognised: any of these is enough.
 
     Attributes:
-        name: of the keeper, as a sentence has it.
-        reverts: whether it puts back what others change.
+        name: as used in a sentence.
+        reverts: whether it undoes changes of others by itself.
         keys: labels or annotations, each with the values that count; none: any value.
         prefixes: of labels or annotations.
-        managers: the names under which it writes fields; those that end in `-` or `@` are only how they begin.
-        lets_go: labels or annotations, each with the value by which it is told to leave an object alone.
+        managers: its field managers; one that ends in `-` or `@` is a prefix.
+        opt_outs: labels or annotations, each with the value by which it leaves an object alone.
     """
 
     name: str
@@ -46,7 +45,7 @@ class _Signs:
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     prefixes: tuple[str, ...] = ()
     managers: tuple[str, ...] = ()
-    lets_go: Mapping[str, str] = field(default_factory=dict)
+    opt_outs: Mapping[str, str] = field(default_factory=dict)
 
 
 _TABLE: Final = (
@@ -59,7 +58,7 @@ _TABLE: Final = (
         "Flux",
         prefixes=("kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/"),
         managers=("kustomize-controller",),
-        lets_go={
+        opt_outs={
             "kustomize.toolkit.fluxcd.io/reconcile": "disabled",
             "kustomize.toolkit.fluxcd.io/ssa": "Ignore",
         },
@@ -77,14 +76,14 @@ _TABLE: Final = (
         keys={"configmanagement.gke.io/managed": ("enabled",)},
         prefixes=("configsync.gke.io/",),
         managers=("configsync",),
-        lets_go={"configmanagement.gke.io/managed": "disabled"},
+        opt_outs={"configmanagement.gke.io/managed": "disabled"},
     ),
     _Signs(
         "Gardener",
         keys={"resources.gardener.cloud/managed-by": (), "gardener.cloud/role": (), "origin": ("gardener",)},
         prefixes=("shoot.gardener.cloud/",),
         managers=("gardener-resource-manager", "gardenlet"),
-        lets_go={"resources.gardener.cloud/ignore": "true", "resources.gardener.cloud/mode": "Ignore"},
+        opt_outs={"resources.gardener.cloud/ignore": "true", "resources.gardener.cloud/mode": "Ignore"},
     ),
     _Signs("the add-on manager", keys={ADDON_MANAGER: ("Reconcile",)}),
     _Signs("kapp-controller", managers=("kapp-controller",)),
@@ -107,15 +106,15 @@ _TABLE: Final = (
         managers=("helm",),
     ),
 )
-"""Who reverts stands first, since one such is enough."""
+"""Those that revert come first, since one such is enough."""
 
 _INSTANCE: Final = "app.kubernetes.io/instance"
 _ARGO_BEFORE_3: Final = Reconciler("Argo CD, if its version is older than 3.0 and tracks by label", reverts=False)
-"""Argo CD before 3.0 marks what it keeps with a label that Helm and others set as well."""
+"""Argo CD before 3.0 marks its objects with a label that Helm and others set as well."""
 
 
 def owners(objects: ClusterObjects) -> dict[str, Reconciler]:
-    """The objects that a switch patches, and who keeps them."""
+    """The objects that a switch patches and that have a reconciler, by name."""
     touched = {
         "FelixConfiguration default": objects.felix_default,
         "Installation default": objects.installation,
@@ -126,12 +125,11 @@ def owners(objects: ClusterObjects) -> dict[str, Reconciler]:
             for place in (KUBE_SYSTEM, TIGERA_OPERATOR)
         },
     }
-    kept = {name: next(reconcilers(each), None) for name, each in touched.items()}
-    return {name: keeper for name, keeper in kept.items() if keeper is not None}
+    return {name: found for name, each in touched.items() if (found := next(reconcilers(each), None)) is not None}
 
 
 def reconcilers(found: Object | None) -> Iterator[Reconciler]:
-    """Everybody who keeps an object, those first that put back what others change."""
+    """All reconcilers of an object, those that revert first."""
     marks = {**annotations(found), **labels(found)}
     notes = [str(entry.get("manager", "")) for each in _metadata(found) for entry in each.get("managedFields") or []]
     matched = [signs for signs in _TABLE if _matches(signs, marks, notes)]
@@ -154,7 +152,7 @@ def annotations(found: Object | None) -> dict[str, str]:
 
 
 def _metadata(found: Object | None) -> list[Object]:
-    """An object's metadata, and that which Calico's own API server keeps of it in an annotation."""
+    """An object's metadata, and the metadata that Calico's API server stores in its annotation."""
     own: Object = (found or {}).get("metadata") or {}
     try:
         inner = json.loads((own.get("annotations") or {}).get(_CALICO_METADATA) or "{}")
@@ -164,7 +162,7 @@ def _metadata(found: Object | None) -> list[Object]:
 
 
 def _matches(signs: _Signs, marks: Mapping[str, str], managers: list[str]) -> bool:
-    if any(marks.get(key) == value for key, value in signs.lets_go.items()):
+    if any(marks.get(key) == value for key, value in signs.opt_outs.items()):
         return False
     return (
         any(key in marks and (not values or marks[key] in values) for key, values in signs.keys.items())
@@ -180,5 +178,5 @@ def _is_manager(manager: str, known: str) -> bool:
 def _controllers(found: Object | None) -> Iterator[Reconciler]:
     for owner in [owner for each in _metadata(found) for owner in each.get("ownerReferences") or []]:
         group = str(owner.get("apiVersion", "")).partition("/")[0]
-        if owner.get("controller") and group != "operator.tigera.io":  # Calico's own operator is the one that is asked
+        if owner.get("controller") and group != "operator.tigera.io":  # a switch goes through Calico's operator
             yield Reconciler(f"its controller, {owner.get('kind')} {owner.get('name')}", reverts=True)
