@@ -10,7 +10,7 @@ from steps.cluster.kube.calico import restore
 from steps.cluster.kube.calico.inventory import kube_proxy
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
-from tests.steps.kube.test_switch import put_back, switch
+from tests.steps.kube.switching import put_back, switch
 
 HEAD = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
 JSON = json.dumps({"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": ""})

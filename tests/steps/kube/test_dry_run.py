@@ -16,7 +16,7 @@ from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.test_switch import ME, held, put_back, quiet, running, switch
+from tests.steps.kube.switching import ME, held, put_back, quiet, running, switch
 
 Make = Callable[[], Calico]
 MAKES: dict[str, Make] = {

@@ -14,8 +14,8 @@ from steps.domain import Visit
 from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
+from tests.steps.kube.switching import held, put_back, switch
 from tests.steps.kube.test_preflight import findings
-from tests.steps.kube.test_switch import held, put_back, switch
 
 Object = dict[str, Any]
 EVERY = {"iptables", "nftables", "ebpf", "ebpf-dsr"}

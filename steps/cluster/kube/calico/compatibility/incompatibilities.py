@@ -55,9 +55,9 @@ def incompatibilities(facts: Facts, requested: set[str], accepted: frozenset[str
 
 
 def _overridden(facts: Facts) -> Iterator[Finding]:
-    for field, value in facts.overrides.items():
-        variable = f"FELIX_{field.upper()}"
-        origin = facts.override_origins.get(field)
+    for field, found in facts.overrides.items():
+        variable, origin = f"FELIX_{field.upper()}", found.origin
+        value = "an unknown value" if found.value is None else found.value
         source = f"sets {variable}={value}" if origin is None else f"takes {variable} from {origin} ({value})"
         for name in _OF_FIELD[field]:
             yield skip(

@@ -11,6 +11,7 @@ from steps.cluster.kube.api.permissions import KUBE_PROXY
 from steps.cluster.kube.calico.inventory import felix_settings, kube_proxy, startup
 from steps.cluster.kube.calico.inventory.objects import CALICO_NODE, ClusterObjects, agent_containers
 from steps.cluster.kube.calico.inventory.reconcilers import ADDON_MANAGER, Reconciler, annotations, labels, owners
+from steps.cluster.kube.config.environment import ContainerVariable
 
 Object = dict[str, Any]
 Install = Literal["manifest", "operator"]
@@ -47,8 +48,9 @@ class Facts:
         kube_proxy_mode: None where kube-proxy's configuration can't be read.
         kube_proxy_source: where kube-proxy's mode is configured.
         kube_proxy_config_key: the key of ConfigMap kube-proxy by which the mode is switched; None: it can't be.
+        policy_only: whether another plugin assigns addresses and routes, and Calico only enforces policy and serves
+            Services.
         overrides: Felix parameters in calico-node's environment, which take precedence over FelixConfiguration.
-        override_origins: where those are set, if not in its DaemonSet itself.
         unread_environment: sources of further such parameters that these credentials may not read.
         narrower: FelixConfigurations of some nodes only that set fields a switch would set.
         owners: objects that a switch patches and that a reconciler (GitOps, an add-on manager) maintains.
@@ -63,9 +65,7 @@ class Facts:
     bootstraps: bool
     calico_version: str | None
     calico_namespace: str | None
-    kubernetes_version: str | None
     dataplane: str | None
-    linux_dataplane: str | None
     nodes: tuple[ClusterNode, ...]
     vpp: bool
     other_cnis: tuple[str, ...]
@@ -73,9 +73,8 @@ class Facts:
     kube_proxy_mode: str | None
     kube_proxy_config_key: str | None
     encapsulation: str | None
-    pools: tuple[dict[str, object], ...]
-    mtu: str | None
-    overrides: dict[str, str]
+    policy_only: bool
+    overrides: dict[str, ContainerVariable]
     narrower: dict[str, tuple[str, ...]]
     owners: dict[str, Reconciler]
     log_level: str | None
@@ -83,7 +82,6 @@ class Facts:
     nftables_mode: str | None = None
     log_level_overridden: bool = False
     kube_proxy_source: str = ""
-    override_origins: dict[str, str] = field(default_factory=dict)
     unread_environment: tuple[str, ...] = ()
     kube_proxy_skips_kernel_check: bool = False
     dsr_opt_outs: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -127,11 +125,6 @@ class Facts:
         return self.log_level if (self.log_level or "").lower() in _QUIET_LEVELS else None
 
     @property
-    def policy_only(self) -> bool:
-        """Whether Calico only enforces policy and serves Services, and another plugin assigns addresses and routes."""
-        return self.install is not None and not any(not pool.get("disabled") for pool in self.pools)
-
-    @property
     def ipv6_only(self) -> bool:
         """Whether the nodes have IPv6 addresses only."""
         known = [address for node in self.linux_nodes for address in node.addresses]
@@ -169,9 +162,7 @@ def read_facts(objects: ClusterObjects) -> Facts:
         bootstraps=_bootstraps(objects),
         calico_version=calico_version,
         calico_namespace=agent["metadata"]["namespace"] if agent else None,
-        kubernetes_version=objects.server_version,
         dataplane=None if vpp or agent is None else felix_settings.running_dataplane(objects, mode, version),
-        linux_dataplane=linux_dataplane,
         nodes=tuple(read_nodes(found, calico_nodes) for found in objects.nodes),
         vpp=vpp,
         other_cnis=_other_cnis(objects),
@@ -179,8 +170,7 @@ def read_facts(objects: ClusterObjects) -> Facts:
         kube_proxy_mode=mode,
         kube_proxy_config_key=key,
         encapsulation=_encapsulation(objects.pools),
-        pools=tuple(_pool(pool) for pool in objects.pools),
-        mtu=felix_settings.configured_mtu(objects),
+        policy_only=install is not None and all((pool.get("spec") or {}).get("disabled") for pool in objects.pools),
         overrides=startup.overrides(objects) if manifest else {},
         narrower=felix_settings.node_specific_settings(objects.felix),
         owners=owners(objects),
@@ -190,7 +180,6 @@ def read_facts(objects: ClusterObjects) -> Facts:
         nftables_mode=felix["nftablesMode"],
         log_level_overridden=_LOG_LEVEL in environment.variables,
         kube_proxy_source=source,
-        override_origins=startup.override_origins(objects) if manifest else {},
         unread_environment=environment.unread if manifest else (),
         kube_proxy_skips_kernel_check=startup.skips_kernel_check(objects.kube_proxy),
         dsr_opt_outs=felix_settings.dsr_opt_outs(objects.felix, environment.get(felix_settings.DSR_OPT_OUTS_VARIABLE)),
@@ -238,14 +227,6 @@ def _encapsulation(pools: Iterable[Object]) -> str | None:
         vxlan, ipip = spec.get("vxlanMode", "Never"), spec.get("ipipMode", "Never")
         kinds.add(f"VXLAN {vxlan}" if vxlan != "Never" else f"IP in IP {ipip}" if ipip != "Never" else "none")
     return " and ".join(sorted(kinds)) or None
-
-
-def _pool(pool: Object) -> dict[str, object]:
-    spec = pool.get("spec") or {}
-    return {
-        "name": pool["metadata"]["name"],
-        **{key: spec.get(key) for key in ("cidr", "vxlanMode", "ipipMode", "natOutgoing", "disabled")},
-    }
 
 
 def _text(found: Object | None, path: tuple[str, ...]) -> str | None:

@@ -96,11 +96,3 @@ def dsr_opt_outs(configurations: Iterable[Object], variable: str | None) -> dict
         for each in configurations
     }
     return {name: cidrs for name, cidrs in found.items() if cidrs}
-
-
-def configured_mtu(objects: ClusterObjects) -> str | None:
-    """The MTU of pod traffic, where something sets it."""
-    felix = (objects.felix_default or {}).get("spec") or {}
-    configured = felix.get("vxlanMTU") or felix.get("mtu") or objects.agent_environment.get("FELIX_VXLANMTU")
-    configured = configured or read_field(objects.installation, ("spec", "calicoNetwork", "mtu"))
-    return str(configured) if configured else None

@@ -1,9 +1,14 @@
 """The facts of a cluster that a reader needs to judge the results. Pure."""
 
+from typing import Any
+
 from steps.cluster.kube.api import quantity
+from steps.cluster.kube.api.fields import read_field
 from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.inventory.objects import ClusterObjects
+
+Object = dict[str, Any]
 
 
 def provenance(facts: Facts, objects: ClusterObjects, measured: tuple[str, ...]) -> dict[str, object]:
@@ -12,8 +17,9 @@ def provenance(facts: Facts, objects: ClusterObjects, measured: tuple[str, ...])
     information = (objects.information or {}).get("spec") or {}
     network = ((objects.installation or {}).get("spec") or {}).get("calicoNetwork")
     by_name = {node.name: node for node in facts.nodes}
+    nodes = [_node(by_name[name]) for name in measured if name in by_name]
     return {
-        "kubernetes": facts.kubernetes_version,
+        "kubernetes": objects.server_version,
         "cni": "Calico" if facts.install else ", ".join(facts.other_cnis) or None,
         "cni_version": facts.calico_version,
         "policy_only": facts.policy_only if facts.install else None,
@@ -22,21 +28,31 @@ def provenance(facts: Facts, objects: ClusterObjects, measured: tuple[str, ...])
         "install": facts.install,
         "api_group": facts.group,
         "felix_configuration": felix,
-        "felix_environment": facts.overrides or None,
+        "felix_environment": {name: each.value for name, each in facts.overrides.items()} or None,
         "installation": network,
         "encapsulation": facts.encapsulation,
-        "ip_pools": list(facts.pools),
-        "mtu": facts.mtu,
+        "ip_pools": [_pool(pool) for pool in objects.pools],
+        "mtu": _configured_mtu(objects),
         "kube_proxy_mode": facts.kube_proxy_mode,
         "other_cnis": list(facts.other_cnis),
         "windows_nodes": list(facts.windows_nodes),
         "nodes_in_cluster": len(facts.nodes),
-        "nodes": [_node(by_name[name]) for name in measured if name in by_name],
-        "kernel": _common({by_name[name].kernel for name in measured if name in by_name}),
-        "architecture": _common({by_name[name].arch or None for name in measured if name in by_name}),
-        "instance_type": _common({by_name[name].instance_type for name in measured if name in by_name}),
-        "cores": _common({by_name[name].cpus for name in measured if name in by_name}),
+        "nodes": nodes,
+        **{key: _common({node[key] for node in nodes}) for key in ("kernel", "architecture", "instance_type", "cores")},
     }
+
+
+def _pool(pool: Object) -> dict[str, object]:
+    spec = pool.get("spec") or {}
+    keys = ("cidr", "vxlanMode", "ipipMode", "natOutgoing", "disabled")
+    return {"name": pool["metadata"]["name"], **{key: spec.get(key) for key in keys}}
+
+
+def _configured_mtu(objects: ClusterObjects) -> str | None:
+    felix = (objects.felix_default or {}).get("spec") or {}
+    configured = felix.get("vxlanMTU") or felix.get("mtu") or objects.agent_environment.get("FELIX_VXLANMTU")
+    configured = configured or read_field(objects.installation, ("spec", "calicoNetwork", "mtu"))
+    return str(configured) if configured else None
 
 
 def _node(node: ClusterNode) -> dict[str, object]:

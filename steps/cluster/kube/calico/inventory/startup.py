@@ -60,18 +60,8 @@ def skips_kernel_check(daemon_set: Object | None) -> bool:
     return any(entry.get("name") == _SKIPS_KERNEL_CHECK and entry.get("value") for entry in entries)
 
 
-def overrides(objects: ClusterObjects) -> dict[str, str]:
-    """The fields that decide the dataplane as calico-node's environment sets them."""
-    unknown = "an unknown value"
-    return {name: unknown if each.value is None else each.value for name, each in _variables(objects).items()}
-
-
-def override_origins(objects: ClusterObjects) -> dict[str, str]:
-    """Where those are set, if not in the DaemonSet itself."""
-    return {name: each.origin for name, each in _variables(objects).items() if each.origin is not None}
-
-
-def _variables(objects: ClusterObjects) -> dict[str, ContainerVariable]:
+def overrides(objects: ClusterObjects) -> dict[str, ContainerVariable]:
+    """The fields that decide the dataplane and that calico-node's environment sets."""
     variables = objects.agent_environment.variables
     return {name: variables[variable] for name, variable in _VARIABLES.items() if variable in variables}
 
