@@ -10,6 +10,7 @@ from analysis.errors import Problem, Unsupported
 from steps.catalogue.dataplanes import AS_IS, BY_NAME
 from steps.catalogue.options import Settings
 from steps.cluster.kube import lock as state
+from steps.cluster.kube import snapshot
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import FIELD_MANAGER, Client
 from steps.cluster.kube.api.fields import Field, Ref, Value
@@ -81,7 +82,7 @@ def read_state(client: Client, *, to_switch: bool) -> ClusterState:
 def take_snapshot(client: Client, standing: ClusterState, asked_nodes: str) -> Object:
     """What is there now, as it would be put back."""
     chosen = nodes.choose_nodes(standing.facts.nodes, asked_nodes)
-    return state.take_snapshot(
+    return snapshot.take_snapshot(
         standing.objects,
         chosen,
         client.now(),
@@ -186,7 +187,7 @@ def snapshot_objects(taken: Object) -> dict[Ref, Object | None]:
         Problem: it makes no sense.
     """
     try:
-        return state.snapshot_objects(taken)
+        return snapshot.snapshot_objects(taken)
     except (KeyError, TypeError) as error:
         raise Problem(f"the snapshot makes no sense: {error} is missing or wrong in it.") from None
 
