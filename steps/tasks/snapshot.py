@@ -11,9 +11,9 @@ from steps.tasks._pod import step
 from steps.tasks._step import RUN_FOLDER, document, ends_in_a_sentence
 
 
-@step("observe", deadline_s=300, repeatable=True)
+@step("switch", deadline_s=300, repeatable=True)
 @ends_in_a_sentence
 def snapshot(settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + documents.SNAPSHOT)]) -> None:
-    """Keep every object and absence that configure may touch."""
+    """Take the cluster's lock, and keep every object and absence that configure may touch."""
     cluster = connect_cluster(load_settings(settings).environment)
     documents.write_document(document, documents.Snapshot(taken_at=datetime.now(UTC), snapshot=cluster.snapshot()))

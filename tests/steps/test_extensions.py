@@ -379,7 +379,7 @@ def test_a_network_plugin_is_one_folder_and_one_line(copied: Copy) -> None:
         "who = KubernetesCluster('prod', client=client, variables={}, gate_s=0, **quiet)\n"
         "settings = choose_settings(dataplanes='toy,iptables', environment='prod', seed_source=lambda: 1)\n"
         "answers['left_out'] = {f.subject: f.reason for f in who.preflight(settings) if f.severity == 'skip'}\n"
-        "answers['changes'] = [change.what for change in who.configure_for_person('toy')]\n"
+        "answers['changes'] = [change.what for change in who.configure_for_user('toy')]\n"
         "calicos = {f.subject: f.reason for f in findings(calico, 'toy,iptables') if f.severity == 'skip'}\n"
         "answers['calicos'] = calicos\n"
     )

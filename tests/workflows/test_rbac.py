@@ -37,7 +37,7 @@ Call = tuple[str, str, str, str | None]
 """Verb, group, resource with subresource, and namespace."""
 
 ACCOUNTS: dict[Role, str] = {"switch": rbac.SWITCH, "observe": rbac.OBSERVE}
-VARIABLES = {"BENCHMARK_IMAGE": "bench:1", "ARGO_WORKFLOW_NAME": "run-1"}
+VARIABLES = {"BENCHMARK_IMAGE": "bench:1", "ARGO_WORKFLOW_NAME": "run-1", "ARGO_WORKFLOW_UID": "uid-1"}
 
 
 def rules(account: str) -> list[tuple[str | None, Object]]:
@@ -96,9 +96,10 @@ def kube(calico: Calico, role: Role) -> KubernetesCluster:
 
 
 def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
-    """What preflight, configure and restore do, and a restore after a run that is dead."""
+    """What preflight, snapshot, configure and restore do, and a restore after a run that is dead."""
     who = kube(calico, "switch")
     assert not [finding for finding in who.preflight(settings) if "may not" in finding.reason]
+    who.snapshot()
     for dataplane in ("ebpf", "nftables", "iptables"):
         who.configure(visit.model_copy(update={"dataplane": dataplane}), settings)
     who.retreat(visit, "it can't be had here")
@@ -114,7 +115,6 @@ def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
 def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the other steps do that ask the cluster."""
     who = kube(calico, "observe")
-    who.snapshot()
     who.provenance(settings)
     client, _transport = direct_client(calico.store)
     standing = read_state(client, to_switch=False)

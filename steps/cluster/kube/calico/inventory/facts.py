@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from steps.cluster.kube.api import quantity
 from steps.cluster.kube.api.fields import read_field
-from steps.cluster.kube.api.nodes import ClusterNode, read_nodes, with_agent
+from steps.cluster.kube.api.nodes import ClusterNode, read_node, with_agent
 from steps.cluster.kube.api.permissions import KUBE_PROXY
 from steps.cluster.kube.calico.inventory import felix_settings, kube_proxy, startup
 from steps.cluster.kube.calico.inventory.objects import CALICO_NODE, ClusterObjects, agent_containers
@@ -163,7 +163,7 @@ def read_facts(objects: ClusterObjects) -> Facts:
         calico_version=calico_version,
         calico_namespace=agent["metadata"]["namespace"] if agent else None,
         dataplane=None if vpp or agent is None else felix_settings.running_dataplane(objects, mode, version),
-        nodes=tuple(read_nodes(found, calico_nodes) for found in objects.nodes),
+        nodes=tuple(read_node(found, calico_nodes) for found in objects.nodes),
         vpp=vpp,
         other_cnis=_other_cnis(objects),
         kube_proxy=objects.kube_proxy,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from analysis.errors import Problem
-from steps.cluster.kube import lock
+from steps.cluster.kube import snapshot
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.fields import Field, Ref, Value
@@ -16,7 +16,7 @@ Object = dict[str, Any]
 def take_snapshot(client: Client, standing: ClusterState, asked_nodes: str) -> Object:
     """The snapshot of the present state."""
     chosen = nodes.choose_nodes(standing.facts.nodes, asked_nodes)
-    return lock.take_snapshot(
+    return snapshot.take_snapshot(
         standing.objects,
         chosen,
         client.now(),
@@ -32,7 +32,7 @@ def snapshot_objects(taken: Object) -> dict[Ref, Object | None]:
         Problem: it is malformed.
     """
     try:
-        return lock.snapshot_objects(taken)
+        return snapshot.snapshot_objects(taken)
     except (KeyError, TypeError) as error:
         raise Problem(f"the snapshot is malformed: {error} is missing or wrong in it.") from None
 
