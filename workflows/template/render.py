@@ -15,7 +15,7 @@ import yaml
 from analysis.console.terminal import printing
 from analysis.errors import Unsupported
 from workflows.local.semantics.lint import lint, unsafe_to_retry, unsafe_to_stop
-from workflows.template import benchmark, nightly, rbac
+from workflows.template import admission, benchmark, nightly, rbac
 
 DIRECTORY: Final = Path(__file__).parents[1] / "manifests"
 
@@ -28,6 +28,7 @@ MANIFESTS: Final[Manifests] = {
     "base/benchmark.yaml": lambda: benchmark.build_template().to_dict(),
     "base/nightly.yaml": lambda: nightly.build_nightly().to_dict(),
     "base/rbac.yaml": rbac.build_rbac,
+    "admission/policies.yaml": admission.build_admission,
     "operator/rbac.yaml": rbac.build_operator_rbac,
 }
 """Each file, and what builds the object in it. A new object is a new entry."""
