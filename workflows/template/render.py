@@ -14,7 +14,8 @@ import yaml
 
 from analysis.console.terminal import printing
 from analysis.errors import Unsupported
-from workflows.local.semantics.lint import lint, unsafe_to_retry, unsafe_to_stop
+from workflows.local.semantics.argo_defects import unsafe_to_retry, unsafe_to_stop
+from workflows.local.semantics.lint import lint
 from workflows.template import admission, benchmark, nightly, rbac
 
 DIRECTORY: Final = Path(__file__).parents[1] / "manifests"
