@@ -1,7 +1,6 @@
 """The image: what its Dockerfile says agrees with the code, and the steps do with what it lets them write."""
 
 import fnmatch
-import json
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ import pytest
 from steps.cluster.kube.workloads.manifests import USER
 from steps.tasks._pod import IMAGE
 from tests.ordinary import ROOT
-from tests.steps.builders import settings, write_run
+from tests.steps.builders import OF_RUN, RUN_ID, settings, write_run
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 INSTRUCTIONS = [
@@ -115,22 +114,21 @@ def test_steps_write_only_to_tmp_on_a_read_only_root(tmp_path: Path) -> None:
     """The ones that load most: rows into the store, and the report with its charts."""
     raw = tmp_path / "inputs" / "documents"
     raw.mkdir(parents=True)
-    write_run(raw, settings(options="rounds=2", dataplanes="lab-iptables,lab-ebpf"))
+    write_run(raw, settings(options="rounds=2", dataplanes="lab-iptables,lab-ebpf"), RUN_ID)
     (tmp_path / "outputs" / "artifacts").mkdir(parents=True)
-    for step, arguments in (("collect", {}), ("report", {"run-id": "run-1"})):
-        file = tmp_path / f"{step}.json"
-        file.write_text(json.dumps([{"name": name, "value": value} for name, value in arguments.items()]))
+    (tmp_path / "none.json").write_text("[]")
+    for step in ("collect", "report"):
         runner = (
             "import sys, hera.workflows.artifact as a; from hera.workflows._runner.util import _run; "
             "a._DEFAULT_ARTIFACT_INPUT_DIRECTORY = '/tmp/work/inputs/'; _run()"
         )
         done = subprocess.run(
             ["unshare", "--mount", "bash", "-c", READ_ONLY, "sh", str(tmp_path), str(ROOT),
-             sys.executable, "-c", runner, "-e", f"steps.tasks.{step}:{step}", f"/tmp/work/{step}.json"],
+             sys.executable, "-c", runner, "-e", f"steps.tasks.{step}:{step}", "/tmp/work/none.json"],
             capture_output=True, text=True, check=False,
             env={"PATH": os.environ["PATH"], "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1",
                  "BENCHMARK_RESULTS": "/tmp/work/store", "BENCHMARK_TERMINATION_LOG": "/tmp/last-words",
-                 "hera__outputs_directory": "/tmp/work/outputs"},
+                 "hera__outputs_directory": "/tmp/work/outputs", **OF_RUN},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
     assert "<svg" in (tmp_path / "outputs" / "artifacts" / "report").read_text()
