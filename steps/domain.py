@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 from ipaddress import ip_address
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -22,6 +22,8 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 Moment = Literal["before", "after"]
 """before the first trial of a visit, after its last."""
+
+MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
 
 
 class Trial(Measured):
@@ -48,7 +50,7 @@ class Visit(StrictModel):
 
 
 class Finding(StrictModel):
-    """One reason why a run, or a part of it, is impossible here, and the remedy.
+    """One reason why a run, or a part of it, is impossible or in doubt here, and the remedy.
 
     severity stop: nothing can run. skip: `subject` (a dataplane or topology) is left out. warn: it is recorded.
     """
@@ -74,8 +76,8 @@ class Change(StrictModel):
 class SwitchCost(StrictModel):
     """What a switch cost connections that were open across it.
 
-    `connections`: long-lived TCP connections that were open. `dropped`: those of them that died. A gap is the longest
-    time without a reply, of any of them; None: nothing was sent by that protocol. A datagram without a reply is lost.
+    `connections`: long-lived TCP connections. `dropped`: those of them that died. A gap is the longest time without a
+    reply, of any of them; None: nothing was sent that way. Datagrams without a reply count as lost.
     """
 
     connections: Count
@@ -87,7 +89,7 @@ class SwitchCost(StrictModel):
 
 
 class Sign(StrictModel):
-    """One piece of evidence on one node. `indicates`: the dataplanes that it agrees with; None: it is inconclusive."""
+    """One piece of evidence on one node. `indicates`: the dataplanes that it agrees with; None: no information."""
 
     moment: Moment
     node: str
@@ -210,7 +212,7 @@ def _namespace_of(prefix: object) -> str | None:
 
 
 class Proof(StrictModel):
-    """What the evidence proves. `observed`: the dataplane that it indicates; None: none in particular."""
+    """What the evidence proves. `observed` is None where that is no single dataplane."""
 
     state: Literal["proven", "disproven", "unproven"]
     observed: str | None
