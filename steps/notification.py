@@ -1,4 +1,4 @@
-"""Tell somebody what a run came to: the verdict as JSON, posted to an address that a deployment names."""
+"""Notifications: the verdict of a run as JSON, posted to the address of the deployment."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -24,24 +24,24 @@ _SERVERS_FAULT: Final = 500
 
 
 class _AgainError(Problem):
-    """It may go well the next time."""
+    """A failure that is worth another attempt."""
 
 
 def message(
-    run_id: str, environment: str, status: str, report: str, said: Summary | None, *, restored: bool
+    run_id: str, environment: str, status: str, report: str, summary: Summary | None, *, restored: bool
 ) -> dict[str, Any]:
-    """What is posted. `text` is what chat programs show of it.
+    """The document that is posted. Chat programs show its `text`.
 
     Args:
         run_id: the run's id.
-        environment: under which name its figures are kept.
-        status: Argo's word for how it ended.
-        report: its report's address in the store.
-        said: its verdict; None: it came to none.
+        environment: the name under which its figures are stored.
+        status: Argo's phase of the workflow.
+        report: the address of its report in the store.
+        summary: its summary, if it has one.
         restored: whether the cluster is as it was before.
     """
-    headline = said.headline if said else f"The run ended as {status} before anything was analysed."
-    alarm = f"{said.alarm} " if said and said.alarm else ""
+    headline = summary.headline if summary else f"The run ended as {status} before anything was analysed."
+    alarm = f"{summary.alarm} " if summary and summary.alarm else ""
     warning = "" if restored else f" {environment} was NOT put back as it was."
     return {
         "text": f"{environment}: {alarm}{headline}{warning}",
@@ -49,15 +49,15 @@ def message(
         "environment": environment,
         "status": status,
         "restored": restored,
-        "outcome": said.outcome if said else None,
-        "headline": said.headline if said else None,
-        "regression": said.alarm or None if said else None,
-        "notice": said.notice if said else None,
-        "trials": said.trials if said else None,
-        "trials_measured": said.trials_measured if said else None,
-        "flags": [{"flag": f.flag, "count": f.trials, "meaning": f.meaning} for f in said.flags] if said else [],
-        "failures": [{"reason": f.reason, "count": f.count} for f in said.failures] if said else [],
-        "report": report if said else None,
+        "outcome": summary.outcome if summary else None,
+        "headline": summary.headline if summary else None,
+        "regression": summary.alarm or None if summary else None,
+        "notice": summary.notice if summary else None,
+        "trials": summary.trials if summary else None,
+        "trials_measured": summary.trials_measured if summary else None,
+        "flags": [{"flag": f.flag, "count": f.trials, "meaning": f.meaning} for f in summary.flags] if summary else [],
+        "failures": [{"reason": f.reason, "count": f.count} for f in summary.failures] if summary else [],
+        "report": report if summary else None,
     }
 
 
