@@ -83,6 +83,11 @@ class CheckedStream:
         except (OSError, ValueError) as error:
             raise _unwritable(error) from None
 
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write; raises UnwritableError."""
+        for line in lines:
+            self.write(line)
+
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all else is the stream's own
         return getattr(self._stream, name)
 
