@@ -49,7 +49,7 @@ class ObjectStorage:
 
         Args:
             url: a path, `file://...`, or `s3://bucket/prefix`, whose query may hold what pyarrow takes
-                (`endpoint_override`, `scheme`, `region`, `access_key`, `secret_key`).
+                (`endpoint_override`, `scheme`, `region`).
 
         Raises:
             BadInput: it is none of these.

@@ -12,6 +12,7 @@ from typing import Final, cast
 from pydantic import ValidationError
 
 from analysis.errors import BadInput
+from analysis.store.urls import parse_url
 from steps.catalogue import profiles, tools
 from steps.catalogue import topologies as topologies_catalogue
 from steps.catalogue.arms import arm_fault
@@ -117,6 +118,10 @@ def choose_settings(
         faults.append(
             f"rate limits {names} only, and no {names} is measured: add protocols={','.join(paced)}, or leave rate out"
         )
+    try:
+        parse_url(results.strip() or "results")
+    except BadInput as problem:
+        faults.append(str(problem))
     if nodes.strip() and _NODES.fullmatch(nodes) is None:
         faults.append(
             f"nodes must be two names, CLIENT,SERVER, got {shown_option(nodes)}: leave it blank to have two chosen"

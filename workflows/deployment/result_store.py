@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from analysis.addresses import shown_address
 from analysis.errors import BadInput
-from analysis.store.urls import parse_url, redacted
+from analysis.store.urls import parse_url
 from steps.tasks._pod import SECRET
 from workflows.deployment import artifact_repository
 from workflows.deployment.argo import Argo
@@ -44,7 +45,7 @@ def decide_stores(client: UserClient, found: Argo, results: str, variables: Mapp
         wanted = results or f"{_S3}{there.bucket}"
         if _bucket(wanted) != there.bucket:
             beside = f"{_S3}{there.bucket}, where Argo's artifacts are"
-            notes += (f"Raw documents go to {beside}, and tables to {redacted(wanted)}.",)
+            notes += (f"Raw documents go to {beside}, and tables to {shown_address(wanted)}.",)
         return Stores(wanted, there.endpoint_url, there.region, there.access, there.secret, None, notes)
     if not results:
         raise BadInput(
@@ -66,7 +67,8 @@ def _own_repository(client: UserClient, results: str, variables: Mapping[str, st
         **({"region": region} if region else {}),
         **(keys if has_keys else {"useSDKCreds": True}),
     }
-    note = f"Argo has no artifact repository on S3 for namespace {client.namespace}; it gets one in {redacted(results)}"
+    place = shown_address(results)
+    note = f"Argo has no artifact repository on S3 for namespace {client.namespace}; it gets one in {place}"
     if not has_keys:
         note += (
             ", with the rights of the pods' own accounts. To give it keys instead, type "
