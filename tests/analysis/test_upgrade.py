@@ -164,5 +164,5 @@ def test_a_column_of_another_type_is_found_in_files_of_an_old_version_too(column
     schema = pq.read_schema(next((RECORDED / "trials").glob("night-03.*")))
     check_schema(schema, "trials", 1)
     wrong = schema.set(schema.get_field_index(column), pa.field(column, pa.list_(pa.int64())))
-    with pytest.raises(ContentError, match=f"its column {column} holds"):
+    with pytest.raises(ContentError, match=f"its column {column} has the type"):
         check_schema(wrong, "trials", 1)
