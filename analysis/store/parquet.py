@@ -19,6 +19,7 @@ from analysis.store.file_content import (
 )
 from analysis.store.names import digest_in
 from analysis.store.object_storage import ObjectStorage
+from analysis.store.pages import check_pages
 from analysis.store.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
 from analysis.store.schema import arrow_schema
 
@@ -97,12 +98,15 @@ def _decoded(content: bytes) -> pa.Table:
     size = 0
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:
+            check_pages(content, file.metadata)
             for batch in file.iter_batches(batch_size=rows):
                 batches.append(batch)
                 if (size := size + batch.nbytes) > most:
                     break
             table = pa.Table.from_batches(batches, file.schema_arrow)
         table.validate(full=True)
+    except ContentError:
+        raise
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         raise ContentError(f"is damaged ({first_line_of_error(error)})") from error
     if size > most:
