@@ -9,18 +9,18 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
-from analysis.errors import BadInput, Unsupported
+from analysis.errors import BadInput, Problem, Unsupported
 from analysis.sql import view_statements
 from analysis.store.file_content import first_line_of_error
 from analysis.store.integrity.audit import ALWAYS, EVERY
@@ -34,6 +34,8 @@ from analysis.store.schema import SCHEMA_VERSION, arrow_schema
 from analysis.store.store import Store
 
 Connection = duckdb.DuckDBPyConnection
+
+T = TypeVar("T")
 
 COLUMNS: Final = """
 select table_name, column_name, data_type
@@ -214,6 +216,30 @@ def query(con: Connection, sql: str, parameters: Mapping[str, object] | None = N
                 f"the store can't be read, or was rewritten meanwhile; {again}: {first_line_of_error(error)}"
             ) from error
         raise BadInput(f"this SQL can't be answered: {str(error).strip()}") from error
+
+
+def with_sound_files(store: Store, read: Callable[[], T]) -> T:
+    """The result of a function that opens the store and queries it.
+
+    A file can be what its name and its footer say, and yet fail to decode, and so would every query that reads it.
+    Then such files are looked for and left out, and the function is called again.
+
+    Raises:
+        Exception: what the function raised, if no file is at fault.
+    """
+    try:
+        return read()
+    except (duckdb.Error, Problem) as error:
+        if not leave_out_more(store, error):
+            raise
+    return read()
+
+
+def leave_out_more(store: Store, error: Exception) -> bool:
+    """After an error of a query, leave out the files that can't be decoded; whether there are such files."""
+    cause = error if isinstance(error, duckdb.Error) else error.__cause__
+    about_sql = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+    return isinstance(cause, duckdb.Error) and not isinstance(cause, about_sql) and store.leave_out_undecodable()
 
 
 @retry(retry=retry_if_exception_type(ChangedStoreError), stop=TRIES, reraise=True)

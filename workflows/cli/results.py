@@ -46,13 +46,17 @@ def report_again(results: str, run_id: str | None) -> int:
         for one in collected:
             print_notice(one.sentence)
     name = run_id or _latest_of(store)
-    with closing(database.connect(store, run_id=name, asking="")) as con:
-        _say_left_out(database.left_out(con))
-        latest = _latest(store, con)
-        for run in collected:
-            if run.run_id != name:
-                _write(store, con, run.run_id, latest=False)
-        said, address = _write(store, con, name, latest=name == latest)
+
+    def write() -> tuple[summary.Summary, str]:
+        with closing(database.connect(store, run_id=name, asking="")) as con:
+            _say_left_out(database.left_out(con))
+            latest = _latest(store, con)
+            for run in collected:
+                if run.run_id != name:
+                    _write(store, con, run.run_id, latest=False)
+            return _write(store, con, name, latest=name == latest)
+
+    said, address = database.with_sound_files(store, write)
     summary_table.print_summary(said, console)
     console.print()
     console.print(f"Report: {address}", soft_wrap=True)
@@ -72,17 +76,18 @@ def print_answer(results: str, sql: str, question: str) -> int:
     """Print the answer to SQL or to a kept question; without either, what can be asked."""
     store, console = Store(results), Terminal()
     _collect_all(store)
-    with closing(database.connect(store, asking=sql)) as con:
-        _say_left_out(database.left_out(con))
-        if sql:
-            print_table(_answered(store, con, sql), console)
-            return 0
-        if question:
-            print_table(database.answer_question(con, question), console)
-            return 0
-        print_table(database.query(con, database.COLUMNS), console)
-    for known in database.questions():
-        console.print(f"{known.name}: {known.question}")
+
+    def answer() -> pa.Table:
+        with closing(database.connect(store, asking=sql)) as con:
+            _say_left_out(database.left_out(con))
+            if sql:
+                return _answered(store, con, sql)
+            return database.answer_question(con, question) if question else database.query(con, database.COLUMNS)
+
+    print_table(database.with_sound_files(store, answer), console)
+    if not sql and not question:
+        for known in database.questions():
+            console.print(f"{known.name}: {known.question}")
     return 0
 
 
