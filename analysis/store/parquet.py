@@ -24,6 +24,7 @@ from analysis.store.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
 from analysis.store.schema import arrow_schema
 
 MOST_BYTES: Final = 2**30
+MOST_BYTES_OF_RUNS: Final = 2**27
 """Of a file that is read whole. Hundreds of packed runs take a hundredth of it."""
 
 _FREE_BYTES: Final = 32 * 2**20
@@ -72,7 +73,7 @@ def read_table(files: ObjectStorage, name: str) -> pa.Table:
         Unsupported: the store can't be read.
     """
     try:
-        return _checked(name, files.read(name, MOST_BYTES))
+        return _checked(name, files.read(name, MOST_BYTES_OF_RUNS if name.startswith("runs/") else MOST_BYTES))
     except ContentError as error:
         raise DamagedFileError(files.address(name), str(error)) from error
 
