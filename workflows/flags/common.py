@@ -1,0 +1,17 @@
+"""Flags of several verbs."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def flag(text: str) -> Parameter:
+    """A flag whose empty default is not shown."""
+    return Parameter(help=text, show_default=lambda value: value or None)
+
+
+Context = Annotated[str, flag("A context of the kubeconfig; the current one if empty.")]
+Results = Annotated[str, Parameter(help="The store: a folder, file:// or s3://.")]
+Environment = Annotated[str, Parameter(help="The name under which the cluster's results are stored.")]
+Dataplane = Annotated[str, Parameter(help="Such as ebpf; `run --help` lists them all.")]
+DryRun = Annotated[bool, Parameter(help="Print the kubectl commands for it, and change nothing.", negative="")]
