@@ -74,6 +74,6 @@ def _after_signal(store: "Store", uid: str, number: int) -> str:
     if is_stored:
         return f"The run {run_id} is stored; its summary was interrupted by {by}. `{command}` writes it again."
     return (
-        f"The run was ended by {by}. What it had measured is kept in {store.location(f'raw/{run_id}')}; `{command}` "
+        f"The run was ended by {by}. What was measured is kept in {store.location(f'raw/{run_id}')}; `{command}` "
         "collects it and writes its report."
     )

@@ -40,7 +40,7 @@ _ARGO_LINE: Final = re.compile(r"^time=\S+ level=\w+ .*\bargo=true|^Error: exit 
 _LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
-def submit(asked: SubmitFlags, console: Terminal | None = None, client: UserClient | None = None) -> int:
+def submit(flags: SubmitFlags, console: Terminal | None = None, client: UserClient | None = None) -> int:
     """Submit and watch. Returns 0 if everything was measured, 1 if not, 130 if watching was interrupted.
 
     Raises:
@@ -48,10 +48,10 @@ def submit(asked: SubmitFlags, console: Terminal | None = None, client: UserClie
         Unsupported: the benchmark is not deployed there, or the run's first steps refused it.
         Problem: the API server refused or can't be reached (the run may continue), or the run was deleted.
     """
-    given, client = client, client or UserClient.of(asked.context, asked.namespace)
+    given, client = client, client or UserClient.of(flags.context, flags.namespace)
     console = console or Terminal()
-    settings = _checked(client, asked)
-    name = _create(client, asked.form("submitted"))
+    settings = _checked(client, flags)
+    name = _create(client, flags.form("submitted"))
     ui = _ui(client)
     console.print(
         f"{client.namespace}/{name} is submitted: about {duration(expected_s(settings))}.",
@@ -59,7 +59,7 @@ def submit(asked: SubmitFlags, console: Terminal | None = None, client: UserClie
     )
     if ui is not None:
         _link(console, "In the UI", links.run_link(ui.url, client.namespace, name), ui)
-    if asked.detach:
+    if flags.detach:
         return 0
     try:
         ended = _watched(given or client.patient(PATIENCE_S), name, TerminalDisplay(console, expected_s(settings)))
@@ -115,7 +115,7 @@ def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal
     return EXIT_CODES.get(result.outcome, 1) if status.phase(ended) == "Succeeded" else 1
 
 
-def _checked(client: UserClient, asked: SubmitFlags) -> Settings:
+def _checked(client: UserClient, flags: SubmitFlags) -> Settings:
     """Check the flags as the run's first step does, so that a typing error costs no pod."""
     config_map = client.get(CONFIGMAPS, CONFIG_MAP, BENCHMARK)
     if config_map is None or client.get(WORKFLOW_TEMPLATES, NAME, BENCHMARK) is None:
@@ -124,7 +124,7 @@ def _checked(client: UserClient, asked: SubmitFlags) -> Settings:
             "name the namespace where it is."
         )
     data = config_map.get("data") or {}
-    return asked.chosen(environment.environment(data), environment.results(data))
+    return flags.chosen(environment.environment(data), environment.results(data))
 
 
 def _create(client: UserClient, fields: Mapping[str, str]) -> str:

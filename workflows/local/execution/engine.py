@@ -1,6 +1,6 @@
 """The local engine: runs a workflow that Hera has built on this machine, as Argo would on a cluster.
 
-    outcome = Engine(template, {"profile": "smoke"}, "results").run()
+    outcome = Engine(template, {"profile": "smoke"}, "results", "run-1").run()
 
 A workflow that the engine does not fully support is refused before it starts. `stop` is Argo's Stop: the running step
 is ended gently, no other starts, and the exit handler runs. A second `stop` is Argo's Terminate: everything is killed.
@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import difflib
 import os
-import secrets
 import shutil
 import tempfile
 import time
@@ -58,7 +57,7 @@ class Engine:
         template: Workflow | Mapping[str, Any],
         arguments: Mapping[str, str],
         repository: str,
-        name: str | None = None,
+        name: str,
         listener: Listener = lambda _event: None,
         env: Mapping[str, str] | None = None,
         *,
@@ -74,7 +73,7 @@ class Engine:
             template: a WorkflowTemplate of Hera's, or its `to_dict`.
             arguments: the workflow's parameters that differ from their defaults.
             repository: of the artifacts: a directory, or a file:// or s3:// address.
-            name: of the run; None: one is made from the template's name.
+            name: of the run.
             listener: called for each event, in the thread that runs the workflow.
             env: added to the environment of each step.
             preload: modules to import once for all steps, beside the steps' own.
@@ -90,7 +89,7 @@ class Engine:
         refuse_unsupported(built, dict(os.environ) | dict(env or {}))
         if problems := lint(built):
             raise BadInput("the workflow contradicts itself:\n" + "\n".join(f"- {p}" for p in problems))
-        self.name = name or f"{built['metadata']['name']}-{secrets.token_hex(3)}"
+        self.name = name
         self.uid = uid or str(uuid.uuid4())
         self.has_ended = False
         self.stops = 0
@@ -156,7 +155,7 @@ class Engine:
             with contextlib.ExitStack() as active:
                 if self._run_folder:
                     active.enter_context(repository.mark_active(render(self._run_folder, known)))
-                async with mutex.held(
+                async with mutex.hold(
                     locks,
                     f"run {self.name}",
                     lambda message: self._emit(WorkflowWaiting(message)),
