@@ -96,7 +96,7 @@ class Variant:
         name: unique among all tools; options pick it, reports show it. Small letters, digits and dashes.
         transport: what carries the traffic.
         figures: the columns of `trials` that it fills, by which metrics find it.
-        unasked: measured where paths or directions are chosen, and no variant is.
+        by_default: measured where paths or directions are chosen but no variant.
         is_paced: it can send at a given rate.
         most_block_bytes: the largest block that it can send; None: any that settings allow.
     """
@@ -104,7 +104,7 @@ class Variant:
     name: str
     transport: Transport
     figures: tuple[str, ...]
-    unasked: bool = False
+    by_default: bool = False
     is_paced: bool = False
     most_block_bytes: int | None = None
 
