@@ -275,8 +275,9 @@ def _read(con: Connection, store: Store, table: str, version: int, parts: list[S
     reads paths with such letters, and buckets.
     """
     files = store.files
-    paths = [files.path(part.name) for part in parts]
-    if files.local and not _PATTERN.search(files.root):
+    names = [part.name for part in parts]
+    paths = [files.folder.path_for_libraries(name) if files.folder else files.path(name) for name in names]
+    if files.local and not any(map(_PATTERN.search, paths)):
         named = ", ".join(map(_quoted, paths))
         return f"read_parquet([{named}], union_by_name = true, hive_partitioning = false, filename = false)"
     schema = arrow_schema(table, version)

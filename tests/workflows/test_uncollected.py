@@ -22,8 +22,10 @@ __all__ = ["SMALL", "bucket"]
 HOLDER = """
 import sys
 from pathlib import Path
+from analysis.store.folder import Folder
 from workflows.local.execution import liveness
-with liveness.hold_run_lock(Path(sys.argv[1])):
+run = Path(sys.argv[1])
+with liveness.hold_run_lock(Folder(run.parents[1]), "/".join(run.parts[-2:])):
     print("held", flush=True)
     sys.stdin.read()
 """

@@ -23,11 +23,15 @@ from analysis.store.store import Store, check_run_id
 from analysis.summary import stored, summary
 from steps.catalogue.options import method
 from workflows.cli import summary_table, uncollected
-from workflows.flags.common import Results
+from workflows.cli.opened_store import open_store
+from workflows.flags.common import AsOwner, Results
 
 
 def report_again(
-    *, run: Annotated[str, Parameter(help="The run's name; the latest if empty.")] = "", results: Results = "results"
+    *,
+    run: Annotated[str, Parameter(help="The run's name; the latest if empty.")] = "",
+    results: Results = "results",
+    as_owner: AsOwner = False,
 ) -> int:
     """Analyse a stored run again, write its report and print its summary.
 
@@ -39,7 +43,7 @@ def report_again(
         Unsupported: the store can't be read or written, or a limit of memory is too low.
     """
     memory.require()
-    store, console = Store(results), Terminal()
+    store, console = open_store(results, as_owner=as_owner), Terminal()
     if run:
         _check_named(store, run)
         name = uncollected.run_named(store, run)
@@ -78,6 +82,7 @@ def print_answer(
     sql: Annotated[str, Parameter(help="A statement over the views runs, visits, trials, samples, measurements.")] = "",
     question: Annotated[str, Parameter(help="One of the stored questions, such as trend.")] = "",
     results: Results = "results",
+    as_owner: AsOwner = False,
 ) -> int:
     """Print the answer to SQL or to a stored question; without either, the views and the questions.
 
@@ -86,7 +91,7 @@ def print_answer(
     """
     if sql and question:
         raise BadInput("--sql and --question exclude each other: give one of them.")
-    store, console = Store(results), Terminal()
+    store, console = open_store(results, as_owner=as_owner), Terminal()
     _collect_all(store)
     with closing(database.connect(store, asking=sql)) as con:
         _print_left_out(database.left_out(con))
@@ -102,9 +107,9 @@ def print_answer(
     return 0
 
 
-def open_shell(*, results: Results = "results") -> int:
+def open_shell(*, results: Results = "results", as_owner: AsOwner = False) -> int:
     """Read SQL from the terminal until the end of input."""
-    store = Store(results)
+    store = open_store(results, as_owner=as_owner)
     _collect_all(store)
     return shell.run_shell(store)
 

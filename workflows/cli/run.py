@@ -38,10 +38,10 @@ def run(flags: RunFlags | None = None) -> int:
     from analysis import memory  # noqa: PLC0415 - likewise
     from analysis.store.integrity.audit import EVERY  # noqa: PLC0415 - likewise
     from analysis.store.left_out import sentences  # noqa: PLC0415 - likewise
-    from analysis.store.store import Store  # noqa: PLC0415 - likewise
     from workflows.cli import uncollected  # noqa: PLC0415 - likewise
+    from workflows.cli.opened_store import open_store  # noqa: PLC0415 - likewise
 
-    store = Store(settings.results)
+    store = open_store(settings.results, as_owner=flags.as_owner, create=True)
     store.check_writable()
     # What the report needs is read now, rather than after an hour of measuring.
     for sentence in sentences(store.inventory(EVERY).left_out):

@@ -93,7 +93,7 @@ def _walk(flags: RunFlags, settings: Settings, console: Terminal) -> tuple[Workf
     engine = Engine(
         build_template(),
         arguments=flags.arguments(settings),
-        repository=settings.results,
+        results=settings.results,
         name=f"{NAME}-{datetime.now(UTC):%Y%m%d-%H%M%S}",
         listener=display,
         env=flags.surroundings(settings),

@@ -162,10 +162,10 @@ def _has_begun_a_visit(store: Store, run_id: str) -> bool:
 
 @contextlib.contextmanager
 def _state(store: Store, run_id: str) -> Iterator[State]:
-    if not store.files.local:
+    if (folder := store.files.folder) is None:
         yield "unknown"
         return
-    with liveness.run_state(Path(store.files.path(f"{RAW}/{run_id}"))) as state:
+    with liveness.run_state(folder, f"{RAW}/{run_id}") as state:
         yield state
 
 

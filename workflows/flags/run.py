@@ -1,7 +1,7 @@
 """The flags of run, plan, preflight and submit: one for each option of `steps.catalogue.options`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from inspect import get_annotations
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -11,7 +11,7 @@ from steps.catalogue.option_fields import Place
 from steps.catalogue.options import OPTIONS, Settings
 from steps.settings import environment
 from steps.settings.settings import choose_settings
-from workflows.flags.common import Context, flag
+from workflows.flags.common import AsOwner, Context, flag
 
 Flags = TypeVar("Flags", bound="MeasurementFlags")
 
@@ -69,6 +69,8 @@ def with_options(place: Place) -> Callable[[type[Flags]], type[Flags]]:
 class RunFlags(MeasurementFlags):
     """The flags of run, plan and preflight."""
 
+    as_owner: AsOwner = False
+
     def settings(self) -> Settings:
         """The settings of the run; raises BadInput with a sentence for each fault."""
         return self.chosen(self.typed("environment"), self.typed("results"))
@@ -85,8 +87,7 @@ class RunFlags(MeasurementFlags):
 
     def argv(self, settings: Settings) -> list[str]:
         """The flags for the process inside the lab's sandbox, with the seed that was drawn."""
-        names = [each.name for each in fields(self)]  # type: ignore[arg-type] # a dataclass, by `with_options`
-        values = {name: self.typed(name) for name in names} | {"seed": str(settings.seed)}
+        values = {o.name: self.typed(o.name) for o in OPTIONS} | {"seed": str(settings.seed)}
         return [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value]
 
 

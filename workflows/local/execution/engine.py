@@ -56,7 +56,7 @@ class Engine:
         self,
         template: Workflow | Mapping[str, Any],
         arguments: Mapping[str, str],
-        repository: str,
+        results: str,
         name: str,
         listener: Listener = lambda _event: None,
         env: Mapping[str, str] | None = None,
@@ -72,7 +72,7 @@ class Engine:
         Args:
             template: a WorkflowTemplate of Hera's, or its `to_dict`.
             arguments: the workflow's parameters that differ from their defaults.
-            repository: of the artifacts: a directory, or a file:// or s3:// address.
+            results: gets copies of the artifacts: a directory, or a file:// or s3:// address.
             name: of the run.
             listener: called for each event, in the thread that runs the workflow.
             env: added to the environment of each step.
@@ -80,7 +80,7 @@ class Engine:
             grace_s: from SIGTERM to SIGKILL for a step that is stopped.
             locks: the directory of the mutexes' files; None: the machine's /tmp.
             uid: of the run; empty: a random one.
-            run_folder: a prefix in the repository, with tags of the workflow; it is marked as active during the run.
+            run_folder: a prefix in the results, with tags of the workflow; it is marked as active during the run.
 
         Raises:
             BadInput: the template is not supported or contradicts itself, or an argument is unknown.
@@ -96,7 +96,7 @@ class Engine:
         self._spec: dict[str, Any] = built["spec"]
         self._arguments = _complete(self._spec, arguments)
         self._run_folder = run_folder
-        self._repository = repository
+        self._results = results
         self._listener = listener
         self._env = dict(env or {})
         self._locks = locks
@@ -123,7 +123,7 @@ class Engine:
         """Run the workflow to its end.
 
         Raises:
-            Problem: the repository or a lock can't be used. A step's failure raises nothing; it is in the outcome.
+            Problem: the results or a lock can't be used. A step's failure raises nothing; it is in the outcome.
             Exception: the listener's; the workflow was stopped because of it, and its exit handler has run.
         """
         try:
@@ -146,12 +146,12 @@ class Engine:
     async def _run(self) -> WorkflowOutcome:
         self._loop = asyncio.get_running_loop()
         self._apply_stops()
-        repository = await asyncio.to_thread(ArtifactStore, self._repository)
         work = Path(tempfile.mkdtemp(prefix="dataplane-benchmark-"))
-        pods = PodSettings(repository, work, dict(os.environ), self._env, self._shutdown, self._emit)
         locks = [m["name"] for m in self._spec.get("synchronization", {}).get("mutexes", [])]
         known = scope.workflow_tags(self.name, self.uid, self._arguments)
         try:
+            repository = await asyncio.to_thread(ArtifactStore, self._results, work / "artifacts")
+            pods = PodSettings(repository, work, dict(os.environ), self._env, self._shutdown, self._emit)
             with contextlib.ExitStack() as active:
                 if self._run_folder:
                     active.enter_context(repository.mark_active(render(self._run_folder, known)))
