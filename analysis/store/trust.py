@@ -58,8 +58,8 @@ def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
         )
     if not as_owner:
         raise Unsupported(
-            f"root does not use {root}: {fault.path} belongs to {fault.who}, who could swap it for a link to any other "
-            f"folder. Add AS_OWNER=1 (--as-owner) to read and write it as {fault.who}, or choose another RESULTS."
+            f"root does not use {root}: {fault.path} belongs to {fault.who}, who could put a link to any other folder "
+            f"there. Add AS_OWNER=1 (--as-owner) to read and write it as {fault.who}, or choose another RESULTS."
         )
     owner.act_as(owner.owner_of(fault.uid))
 
