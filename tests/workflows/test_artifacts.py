@@ -13,6 +13,12 @@ from workflows.local.execution import liveness
 from workflows.local.execution.artifacts import ArtifactStore
 
 
+@pytest.fixture(autouse=True)
+def s3_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
 @pytest.fixture(params=["directory", "file-url", pytest.param("s3", marks=pytest.mark.s3)])
 def results(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of results, that get copies."""
@@ -38,14 +44,11 @@ def _bucket() -> Iterator[str]:
     server.start()
     host, port = server.get_host_and_port()
     options = f"endpoint_override=http%3A%2F%2F{host}%3A{port}&region=us-east-1"
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ACCESS_KEY_ID", "key")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        try:
-            fs.FileSystem.from_uri(f"s3://kept?{options}&allow_bucket_creation=true")[0].create_dir("kept")
-            yield f"s3://kept/below?{options}"
-        finally:
-            server.stop()
+    try:
+        fs.FileSystem.from_uri(f"s3://kept?{options}&allow_bucket_creation=true")[0].create_dir("kept")
+        yield f"s3://kept/below?{options}"
+    finally:
+        server.stop()
 
 
 def test_artifact_round_trip_and_its_copy(repository: ArtifactStore, results: str, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 from analysis.errors import BadInput
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import TOPOLOGIES
-from steps.domain import Placement
-from steps.settings.limits import LONGEST_S, MOST_TRIALS, MOST_VISITS
+from steps.domain import MOST_TRIALS, Placement
+from steps.settings.limits import LONGEST_S, MOST_VISITS
 from steps.settings.schedule import CLUSTER_OVERHEAD, make_schedule
 from steps.settings.settings import choose_settings
 from steps.tasks.preflight import item
@@ -44,7 +44,12 @@ def largest() -> Settings:
 def placements() -> dict[str, Placement]:
     return {
         t.name: Placement(
-            topology=t.name, client_node="n" * 63, host_network=True, address="", ports={"iperf3": 1}, monitors=()
+            topology=t.name,
+            client_node="n" * 63,
+            host_network=True,
+            address="10.0.0.1",
+            ports={"iperf3": 1},
+            monitors=(),
         )
         for t in TOPOLOGIES
     }
@@ -150,7 +155,7 @@ def test_finished_pods_are_deleted_and_artifacts_kept() -> None:
 
 
 VALID = {
-    "run-id": "run-1", "uid": "u", "profile": "smoke", "dataplanes": "as-is", "topologies": "", "options": "",
+    "profile": "smoke", "dataplanes": "as-is", "topologies": "", "options": "",
     "nodes": "", "label": "", "trigger": "submitted",
 }  # fmt: skip
 INJECTION = 'a,b"}, "hostPID": true, "x": {"y": "'

@@ -7,6 +7,7 @@ from steps.catalogue.environments import KUBERNETES, is_lab
 from steps.catalogue.option_fields import nearest
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.domain import Change
+from workflows.deployment.namespaces import use_deployed_namespace
 from workflows.flags.common import Dataplane, DryRun, Environment
 
 
@@ -20,7 +21,7 @@ def configure(*, environment: Environment, dataplane: Dataplane, dry_run: DryRun
     cluster, console = _cluster(environment, dataplane), Terminal()
     if dry_run:
         return _print_commands(cluster.commands(dataplane), f"{environment} already runs {dataplane}", console)
-    changes = cluster.configure_for_person(dataplane)
+    changes = cluster.configure_for_user(dataplane)
     _print_changes(changes, console)
     if changes:
         console.print(
@@ -43,7 +44,7 @@ def settle(*, environment: Environment, dataplane: Dataplane) -> int:
     cluster, console = _cluster(environment, dataplane), Terminal()
     nodes = cluster.measured_nodes
     try:
-        settled = cluster.settle_for_person(dataplane)
+        settled = cluster.settle_for_user(dataplane)
     except Problem:
         console.print(_restore_hint(environment), soft_wrap=True)
         raise
@@ -65,7 +66,7 @@ def restore(*, environment: Environment, dry_run: DryRun = False) -> int:
     nothing = f"{environment} has no snapshot of a run: there is nothing to restore"
     if dry_run:
         return _print_commands(cluster.commands(None), nothing, console)
-    changes = cluster.restore_for_person()
+    changes = cluster.restore_for_user()
     _print_changes(changes, console)
     console.print("The API objects are restored." if changes else f"{nothing}.", soft_wrap=True)
     return 0
@@ -82,6 +83,7 @@ def _cluster(environment: str, dataplane: str | None = None) -> KubernetesCluste
     if dataplane is not None and dataplane not in known:
         other = " is the lab's" if dataplane in BY_NAME else " is unknown"
         raise BadInput(f"dataplane {dataplane!r}{other}: {nearest(dataplane, known)}")
+    use_deployed_namespace(environment)
     return KubernetesCluster(environment, at_prompt=True)
 
 

@@ -176,7 +176,7 @@ def _collect(store: Store, run_id: str, why: str) -> CollectedRun:
         store.files.fetch(folder, Path(here))
         if not (Path(here) / documents.RUN).exists():
             raise Problem(f"{store.location(folder)}/{documents.RUN} is missing, which has the run's settings")
-        rows = run_rows(Path(here), collected_at=ended_at)
+        rows = run_rows(Path(here), run_id, collected_at=ended_at)
     store.write(run_id, rows)
     outcomes = [str(row["outcome"]) for row in rows["trials"]]
     counted = [f"{outcomes.count(outcome)} {outcome}" for outcome in sorted(set(outcomes))]

@@ -5,9 +5,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 
-def flag(text: str) -> Parameter:
-    """A flag whose empty default is not shown."""
-    return Parameter(help=text, show_default=lambda value: value or None)
+def flag(text: str, variable: str | None = None) -> Parameter:
+    """A flag whose empty default is not shown; a secret one may come from an environment variable instead."""
+    return Parameter(help=text, show_default=lambda value: value or None, env_var=variable)
 
 
 Context = Annotated[str, flag("A context of the kubeconfig; the current one if empty.")]

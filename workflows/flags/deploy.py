@@ -12,20 +12,30 @@ _ACCEPT = (
     "environment: no variable that can't be read sets calico-node's dataplane."
 )
 
+_NAMESPACE = (
+    "Where workflows run. If empty: where they run already, else the only namespace that Argo's controller watches, "
+    "else one of the benchmark's own."
+)
+
+ADMISSION_MODES = ("deny", "warn", "off")
+_ADMISSION = "deny, warn or off: what becomes of pods that the admission policies refuse; deny if empty."
+_NOTIFY_URL = "Where the verdict of each run is posted, as JSON. It is a secret: give it by the variable."
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeployFlags:
     """The flags of deploy. Where a text is empty, the cluster decides."""
 
     context: Context = ""
-    namespace: Annotated[str, flag("Where workflows run; one that Argo's controller watches.")] = "argo"
+    namespace: Annotated[str, flag(_NAMESPACE)] = ""
     image: Annotated[str, flag("NAME:TAG of the steps' image, where the nodes can pull it.")] = ""
     results: Annotated[str, flag("The store, s3://BUCKET[/PREFIX]; the bucket of Argo's artifacts if empty.")] = ""
     environment: Annotated[str, flag("Under which name the results are stored; the context's if empty.")] = ""
     outside: Annotated[str, flag("The node of the client outside, one without a calico-node pod.")] = ""
     accept: Annotated[str, flag(_ACCEPT)] = ""
     schedule: Annotated[str, flag("When the nightly run begins, as cron writes it, in UTC.")] = ""
-    notify_url: Annotated[str, flag("The address to which the verdict of each run is posted, as JSON.")] = ""
+    notify_url: Annotated[str, flag(_NOTIFY_URL, "NOTIFY_URL")] = ""
+    admission: Annotated[str, flag(_ADMISSION)] = ""
     force: Annotated[bool, Parameter(help="Overwrite fields that another client has changed since.", negative="")] = (
         False
     )

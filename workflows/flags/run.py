@@ -97,5 +97,5 @@ class SubmitFlags(MeasurementFlags):
     """The flags of submit."""
 
     context: Context = ""
-    namespace: Annotated[str, flag("Where the benchmark is deployed.")] = "argo"
+    namespace: Annotated[str, flag("Where the benchmark is deployed; found if empty.")] = ""
     detach: Annotated[bool, Parameter(help="Print the run's name and exit, without watching it.", negative="")] = False

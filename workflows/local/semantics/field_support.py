@@ -135,7 +135,7 @@ _TASK: Final[Fields] = {
 }
 _DAG: Final[Fields] = {
     "name": _ANY,
-    "annotations": Supported(_display_name),
+    "annotations": Supported(_display_name, expression=True),
     "inputs": {"parameters": [{"name": _ANY}]},
     "dag": {"tasks": [_TASK], "failFast": _only(value=False)},
     "failFast": _only(value=False),
@@ -144,7 +144,7 @@ _DAG: Final[Fields] = {
 }
 _STEP: Final[Fields] = {
     "name": _ANY,
-    "annotations": Supported(_display_name),
+    "annotations": Supported(_display_name, expression=True),
     "inputs": {
         "parameters": [{"name": _ANY}],
         "artifacts": [{**_ARTIFACT, "optional": _ANY, "path": _below(INPUTS)}],
@@ -154,7 +154,6 @@ _STEP: Final[Fields] = {
         "args": Supported(_hera_runner),
         "source": _only("{{inputs.parameters}}"),
         "env": [{"name": _ANY, "value": _ANY, "valueFrom": _ANY}],
-        "envFrom": [Supported(may_be_absent)],
         "image": _NO_IMAGE,
         "imagePullPolicy": _NO_IMAGE,
         "resources": _NO_POD,
