@@ -182,7 +182,7 @@ def test_address_family_of_the_cluster() -> None:
     both = [{"type": "InternalIP", "address": a} for a in ("10.250.0.11", "fd00:250::11")]
     for cidr, first in (("10.64.0.0/24", "10.250.0.11"), ("fd00:64::/64", "fd00:250::11"), (None, "10.250.0.11")):
         other = {**found, "spec": {"podCIDR": cidr}, "status": {**found["status"], "addresses": both}}
-        assert nodes.read_nodes(other, ("node-a",)).address == first
+        assert nodes.read_node(other, ("node-a",)).address == first
 
 
 def test_nodes_of_the_same_architecture_are_preferred() -> None:

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from analysis.errors import BadInput, Unsupported
-from steps.cluster.kube.api import connect, ending, kubeconfig, waiting
+from steps.cluster.kube.api import connect, waiting
+from steps.cluster.kube.api.credentials import kubeconfig, plugins
 from steps.cluster.kube.api.errors import TransientError
 from tests.steps.kube.kubeconfigs import EXEC_VERSION, certificate, document, written
 
@@ -87,7 +88,7 @@ def test_invalid_kubeconfig_is_a_problem(tmp_path: Path, content: object, says: 
         ({"user": {"client-certificate-data": "aGVsbG8=", "client-key-data": "aGVsbG8="}}, "has a client-certificate"),
         ({"user": {"tokenFile": "/no/such/token"}}, "names tokenFile /no/such/token, which can't be read"),
         ({"user": {"token": {"a": 1}}}, "user 'me' .* is damaged: token: "),
-        ({"user": {"token": "se\u0663cret"}}, "the token of user 'me' .* has characters that none can have"),
+        ({"user": {"token": "se\u0663cret"}}, "the token of user 'me' .* has characters that no token can have"),
         ({"user": {"as-groups": "admins"}}, "user 'me' .* is damaged: as-groups: Input should be a valid list"),
         ({"user": {"auth-provider": {"name": "azure", "config": {}}}}, "auth-provider 'azure', which gave no token"),
         ({"user": {"auth-provider": {"name": "gcp"}}}, "context 'staging' .* can't be used: "),
@@ -97,7 +98,7 @@ def test_invalid_kubeconfig_is_a_problem(tmp_path: Path, content: object, says: 
                 "cluster": {"proxy-url": 0},
                 "user": {"auth-provider": {"name": "gcp", "config": {"access-token": "x\n\n\u0663"}}},
             },
-            "the token of user 'me' .* has characters that none can have",
+            "the token of user 'me' .* has characters that no token can have",
         ),
         ({"user": {"auth-provider": "x"}}, "user 'me' .* is damaged: auth-provider: "),
         ({"user": {"exec": {"command": "x"}}}, "user 'me' .* is damaged: exec.apiVersion: Field required"),
@@ -305,10 +306,10 @@ def test_hanging_exec_plugin_is_killed(tmp_path: Path, monkeypatch: pytest.Monke
     """With whatever it started, which may outlive it and hold its output."""
     never = tmp_path / "never"
     os.mkfifo(never)
-    monkeypatch.setattr(ending, "ALONE_S", 0.3)
-    monkeypatch.setattr(ending, "AT_TERMINAL_S", 0.3)
+    monkeypatch.setattr(plugins, "ALONE_S", 0.3)
+    monkeypatch.setattr(plugins, "AT_TERMINAL_S", 0.3)
     variables = written(tmp_path, document(user=plugin("sh", "-c", script.format(never=never))))
-    with pytest.raises(Unsupported, match="did not end within 0 s and was ended; it may wait for an answer"):
+    with pytest.raises(Unsupported, match="did not end within 0 s and was ended; it may wait for input"):
         connect.find_access("", variables)
     found = psutil.process_iter(["cmdline"])
     assert [process for process in found if str(never) in (process.info["cmdline"] or [])] == []

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.errors import Problem
 from steps.cluster.kube import trial_servers
-from steps.cluster.kube.api.quantity import size_bytes
+from steps.cluster.kube.api.quantity import amount
 from steps.cluster.kube.workloads import connectivity, manifests, workload
 from steps.cluster.kube.workloads.workload import Workload
 from tests.steps.kube.test_alterations import RUN, step_pod
@@ -124,4 +124,4 @@ def test_preflight_client_pods_have_the_requests_of_steps() -> None:
     ("text", "size"), [("64Mi", 2**26), ("1G", 1e9), ("1024", 1024), ("1.5Gi", 1.5 * 2**30), ("2e3", 2000), ("x", 0)]
 )
 def test_memory_quantities(text: str, size: float) -> None:
-    assert size_bytes(text) == size
+    assert amount(text) == size

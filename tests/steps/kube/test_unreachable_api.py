@@ -185,7 +185,7 @@ def test_interrupted_tls_handshake_is_retried() -> None:
     def cut(_what: str, _attempt: object) -> object:
         raise urllib3.exceptions.SSLError(ssl.SSLEOFError(8, "EOF occurred in violation of protocol"))
 
-    with pytest.raises(TransientError, match="TLS was cut"):
+    with pytest.raises(TransientError, match="TLS was interrupted"):
         Transport.guarded(_Nowhere(), "x", lambda: cut("", None))  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""The verbs of a cluster's API on objects as JSON has them; each call is held against the table of permissions."""
+"""The verbs of a cluster's API on JSON objects; each call must be in the table of permissions."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from steps.cluster.kube.api import permissions, watch
 from steps.cluster.kube.api.denials import BETWEEN
 from steps.cluster.kube.api.errors import ApiError, ExpiredError
+from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.identity import Identity
 from steps.cluster.kube.api.permissions import BENCHMARK, Permission, Resource
 from steps.cluster.kube.api.transport import PATIENCE_S, Transport
@@ -23,21 +24,26 @@ Object = dict[str, Any]
 Objects = list[Object]
 
 MERGE: Final = "application/merge-patch+json"
-STRATEGIC: Final = "application/strategic-merge-patch+json"
 FIELD_MANAGER: Final = "dataplane-benchmark"
-"""Under this name the API server notes which fields we set, and when."""
+"""The name under which the API server records the fields that this project sets."""
 
 _ALL: Final = "All"
-"""The stages of a request that a dry run goes through: all but keeping the result."""
+"""The value of `dryRun`: every stage of the request runs, and nothing is stored."""
 
 _PAGE: Final = 500
 _VERSION: Final = "/version"
 
 
 class Client:
-    """Calls to one cluster. `namespace` is the benchmark's own, for which BENCHMARK stands in each call.
+    """Calls to one cluster.
 
-    `login`: as whom. `at_prompt`: for a person who waits, who learns at once that nothing answers the first call.
+    Args:
+        configuration: of the kubernetes package.
+        namespace: of the benchmark, for which BENCHMARK stands in each call.
+        where: the cluster's name in messages.
+        patience_s: how long a call is repeated.
+        login: the identity of the caller.
+        at_prompt: a user waits, so the first call fails at once if nothing answers.
     """
 
     def __init__(
@@ -55,21 +61,21 @@ class Client:
         self._transport = Transport(configuration, where, patience_s, login=login, at_prompt=at_prompt)
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
-        """One object, or None where there is none (nor its kind)."""
+        """One object; None if the object or its kind does not exist."""
         self._permit("get", resource, namespace, name)
         return self._json("GET", self._path(resource, namespace, name), f"{resource.kind} {name}", missing=True)
 
     def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "") -> Objects:
-        """All objects that the selectors choose; none where their kind isn't known to the cluster."""
+        """All objects that the selectors choose; none if the cluster does not know their kind."""
         return self._list(resource, namespace, labels, fields)[0]
 
     def create(
         self, resource: Resource, body: Object, namespace: str | None = None, *, dry_run: bool = False
     ) -> Object:
-        """Make an object; `dry_run`: have the API server try it and keep nothing.
+        """Create an object. `dry_run`: the API server validates it and stores nothing.
 
         Raises:
-            ConflictError: one of that name is there; our own call, cut short and repeated, may have made it.
+            ConflictError: the name is taken, perhaps by this very call before it was interrupted and repeated.
         """
         self._permit("create", resource, namespace, "")
         name = body.get("metadata", {}).get("name", "")
@@ -84,17 +90,16 @@ class Client:
         patch: Object,
         namespace: str | None = None,
         *,
-        content: str = MERGE,
         dry_run: bool = False,
     ) -> Object:
-        """Change fields; what comes back is the whole object. `dry_run`: as it would become, and stays as it is.
+        """Change fields by a JSON merge patch, and return the whole object. `dry_run`: nothing is stored.
 
         Raises:
-            ConflictError: the patch says metadata.resourceVersion, and somebody was faster.
+            ConflictError: the patch names a metadata.resourceVersion that is no longer the current one.
         """
         self._permit("patch", resource, namespace, name)
         path = self._path(resource, namespace, name) + _as_ourselves(dry_run=dry_run)
-        return self._must("PATCH", path, f"{resource.kind} {name}", patch, content=content)
+        return self._must("PATCH", path, f"{resource.kind} {name}", patch, content=MERGE)
 
     def delete(
         self,
@@ -106,7 +111,7 @@ class Client:
         uid: str = "",
         dry_run: bool = False,
     ) -> bool:
-        """Take an object away; False where it was gone. With `uid`, only that very object; `dry_run`: only try it."""
+        """Delete an object; False if it did not exist. `uid`: only the object with it. `dry_run`: delete nothing."""
         self._permit("delete", resource, namespace, name)
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace_s is not None:
@@ -126,15 +131,15 @@ class Client:
         tail_lines: int | None = None,
         timestamps: bool = True,
     ) -> bytes:
-        """A container's log. Empty where the pod is gone.
+        """A container's log; empty if the pod does not exist.
 
         Args:
             pod: its name.
             namespace: its namespace, or BENCHMARK.
-            container: which of its containers; the only one if empty.
-            since: by the server's clock; lines before it are left out.
-            tail_lines: no more than so many of the last lines.
-            timestamps: each line begins with the time at which the node took it.
+            container: its name; the only container if empty.
+            since: earlier lines are left out.
+            tail_lines: the number of last lines to return.
+            timestamps: whether each line begins with its time.
         """
         self._permit("get", permissions.PODS, namespace, pod, "log")
         query = {"timestamps": str(timestamps).lower(), "container": container}
@@ -146,7 +151,7 @@ class Client:
         return self._transport.call("GET", path, f"the log of pod {pod}", missing=True) or b""
 
     def allows(self, permission: Permission) -> bool:
-        """Whether the cluster lets this client do what the entry says, by SelfSubjectAccessReview."""
+        """Whether this client has the permission, by SelfSubjectAccessReview."""
         self._permit("create", permissions.ACCESS_REVIEWS, None, "")
         path = self._path(permissions.ACCESS_REVIEWS, None)
         for name in permission.names or ("",):
@@ -168,7 +173,7 @@ class Client:
         return True
 
     def groups(self) -> dict[str, str]:
-        """The API groups that are served, each with its preferred version."""
+        """The API groups of the cluster, each with its preferred version."""
         found = self._must("GET", "/apis", "the list of API groups")
         return {group["name"]: group["preferredVersion"]["version"] for group in found.get("groups", [])}
 
@@ -177,14 +182,14 @@ class Client:
         return self._must("GET", _VERSION, "the server's version").get("gitVersion")
 
     def now(self) -> datetime:
-        """The API server's clock, to the second: what its timestamps and a log's `since` are measured by.
+        """The API server's clock, to the second.
 
         Raises:
-            ApiError: its answer bears no date.
+            ApiError: the answer has no Date header.
         """
         stamp = self._transport.header(_VERSION, "the server's clock", "Date")
         if stamp is None:
-            raise ApiError(f"{self.where}: the API server's answers bear no date: a proxy before it may strip it.", 0)
+            raise ApiError(f"{self.where}: the API server's answers have no Date header: a proxy may remove it.", 0)
         return parsedate_to_datetime(stamp).astimezone(UTC)
 
     def until(
@@ -197,15 +202,15 @@ class Client:
         labels: str = "",
         every_s: float = watch.LONGEST_S,
     ) -> Objects | None:
-        """Watch objects until they are as wanted: those objects, or None when time is up.
+        """Watch objects until `ready` accepts them, and return them; None after the timeout.
 
         Args:
             resource: their kind.
             namespace: their namespace.
-            ready: sees all of them after each change, and at least every `every_s`.
-            timeout_s: give up after this.
-            labels: which of them.
-            every_s: for a `ready` that waits for time to pass, too.
+            ready: called with all of them after each change, and at least every `every_s`.
+            timeout_s: the longest wait.
+            labels: a selector.
+            every_s: how often `ready` is called without a change, for conditions that depend on time.
         """
 
         def look() -> tuple[Objects, str]:
@@ -228,7 +233,7 @@ class Client:
             except ExpiredError:
                 if not token:
                     raise
-                items, token = [], ""  # the pages are too old to be continued
+                items, token = [], ""  # the pages expired: begin again
                 continue
             if page is None:
                 return [], ""
@@ -271,8 +276,7 @@ class Client:
         return "/" + "/".join(quote(part, safe="") for part in parts)
 
     def _must(self, method: str, path: str, what: str, body: Object | None = None, *, content: str = "") -> Object:
-        found = self._json(method, path, what, body, content=content)
-        return {} if found is None else found
+        return self._json(method, path, what, body, content=content) or {}
 
     def _json(
         self,
@@ -291,9 +295,9 @@ class Client:
             found: Object | None = json.loads(text)
         except (ValueError, RecursionError):
             found = None
-        # every object of Kubernetes says its kind, but for the server's version
+        # every answer of Kubernetes names its kind, except the server's version
         if not isinstance(found, dict) or not (isinstance(found.get("kind"), str) or path == _VERSION):
-            shown = " ".join(text[:80].decode(errors="replace").split())
+            shown = excerpt(text.decode(errors="replace"), 80)
             raise ApiError(f"{self.where}: {what}: the answer is {shown!r}. {BETWEEN}", 0)
         return found
 

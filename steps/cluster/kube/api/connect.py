@@ -1,4 +1,4 @@
-"""Find the way to a cluster: from within one of its pods, or by a kubeconfig's context of the environment's name."""
+"""Clients for a cluster: by the service account of a pod, or by a kubeconfig's context of the environment's name."""
 
 import os
 import re
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from analysis.errors import BadInput, Unsupported
-from steps.cluster.kube.api import kubeconfig
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.credentials import kubeconfig
+from steps.cluster.kube.api.credentials.login import log_in
 from steps.cluster.kube.api.identity import Identity
-from steps.cluster.kube.api.login import log_in
 from steps.cluster.kube.api.transport import PATIENCE_S
 from steps.settings.environment import NAMESPACE
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 _OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 DEFAULT_NAMESPACE: Final = "argo"
-"""Where Argo's own quick start runs workflows."""
+"""The namespace of Argo's quick start."""
 
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterAccess:
-    """How a cluster is reached. `context`: of the kubeconfig; empty within a pod."""
+    """How a cluster is reached. `context`: of the kubeconfig; empty in a pod."""
 
     configuration: "Configuration"
     login: Identity
@@ -41,39 +41,37 @@ def connect(
     *,
     at_prompt: bool = False,
 ) -> Client:
-    """A client for the cluster that the environment is the name of. Calls nothing.
+    """A client for the cluster that the environment names. Makes no call.
 
-    Within a pod it is the pod's own cluster, whatever the name. Elsewhere a kubeconfig must have a context or a cluster
-    of that name: the current context is not guessed at, since the wrong cluster would be switched.
+    In a pod this is always the pod's own cluster. Elsewhere a kubeconfig must have a context or a cluster of that name:
+    the current context is never the default, since the wrong cluster would be switched.
 
     Raises:
         BadInput: no context has that name.
         Unsupported: there is no kubeconfig, or it can't be used.
     """
-    way = _within() if _inside(variables) else _by_kubeconfig(environment, variables)
+    if _in_pod(variables):
+        access = _by_service_account()
+    else:
+        try:
+            found = kubeconfig.read_kubeconfigs(variables)
+            access = _in_context(found, found.context_of(environment))
+        except Unsupported as problem:
+            raise Unsupported(f"environment {environment!r}: {problem}") from None
     namespace = _namespace(variables)
-    return Client(way.configuration, namespace, environment, patience_s, login=way.login, at_prompt=at_prompt)
+    return Client(access.configuration, namespace, environment, patience_s, login=access.login, at_prompt=at_prompt)
 
 
 def find_access(context: str, variables: Mapping[str, str] = os.environ) -> ClusterAccess:
-    """How to reach the cluster of a kubeconfig's context. Calls nothing.
+    """How to reach the cluster of a kubeconfig's context. Makes no call.
 
-    For a person who deploys or submits, as kubectl would: an empty name is the current context. Within a pod, unless a
-    kubeconfig is named, it is the pod's own cluster.
+    As in kubectl, an empty name is the current context. In a pod without KUBECONFIG this is the pod's own cluster.
 
     Raises:
         BadInput: there is no such context.
         Unsupported: there is no kubeconfig, or it can't be used.
     """
-    return _within() if _inside(variables) else _in_context(kubeconfig.read_kubeconfigs(variables), context)
-
-
-def _by_kubeconfig(environment: str, variables: Mapping[str, str]) -> ClusterAccess:
-    try:
-        found = kubeconfig.read_kubeconfigs(variables)
-        return _in_context(found, found.context_of(environment))
-    except Unsupported as problem:
-        raise Unsupported(f"environment {environment!r}: {problem}") from None
+    return _by_service_account() if _in_pod(variables) else _in_context(kubeconfig.read_kubeconfigs(variables), context)
 
 
 def _in_context(found: kubeconfig.Kubeconfig, context: str) -> ClusterAccess:
@@ -82,12 +80,11 @@ def _in_context(found: kubeconfig.Kubeconfig, context: str) -> ClusterAccess:
     return ClusterAccess(configuration, login, chosen.name)
 
 
-def _inside(variables: Mapping[str, str]) -> bool:
+def _in_pod(variables: Mapping[str, str]) -> bool:
     return "KUBERNETES_SERVICE_HOST" in variables and "KUBECONFIG" not in variables
 
 
-def _within() -> ClusterAccess:
-    """By the service account of the pod that this runs in."""
+def _by_service_account() -> ClusterAccess:
     from kubernetes.client import Configuration  # noqa: PLC0415 - half a second, for those who connect
     from kubernetes.config import ConfigException, load_incluster_config  # noqa: PLC0415
 

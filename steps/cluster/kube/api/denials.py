@@ -1,8 +1,8 @@
-"""Why the API server refused: from a Status to a sentence with the remedy that fits, since a 403 has many reasons.
+"""Why the API server refused a call: from a Status to a sentence with the remedy that fits.
 
-RBAC, the admission plugins (Pod Security, ResourceQuota, LimitRange), policies and webhooks all answer with reason
-Forbidden, and a webhook with any status that it likes; only the message tells them apart. The messages are those of
-Kubernetes 1.35, which have been the same for years.
+RBAC, admission plugins (Pod Security, ResourceQuota, LimitRange), policies and webhooks all answer with reason
+Forbidden, and a webhook may answer with any status; only the message distinguishes them. The messages are those of
+Kubernetes 1.35, unchanged for years.
 """
 
 import json
@@ -10,39 +10,41 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.identity import Identity
 
 _LONGEST: Final = 500
+"""Characters of a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the API server said of a refused call.
-
-    `genuine`: whether it was a Status at all, and not the page of something in between.
-    """
+    """The message of a refused call. `genuine`: the body was a Status, and not a proxy's page."""
 
     message: str
     genuine: bool = True
 
     @classmethod
     def parse(cls, body: bytes) -> "Status":
-        """From an answer's body, whatever it is."""
+        """From the body of an answer."""
         try:
             found = json.loads(body)
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or found.get("kind") != "Status":
             message = found.get("message") if isinstance(found, dict) else None
-            return cls(_shown(str(message or body.decode(errors="replace"))), genuine=False)
-        return cls(_shown(str(found.get("message") or "")))
+            return cls(excerpt(message or body.decode(errors="replace"), _LONGEST), genuine=False)
+        return cls(excerpt(found.get("message") or "", _LONGEST))
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """One reason for a refusal. `pattern`: finds it in the message. `remedy`: what to do, with the pattern's groups.
+    """One reason for a refusal.
 
-    Of a remedy, {namespace} is the namespace of the call, {who} and {renew} are of the login.
+    Attributes:
+        kind: its name.
+        pattern: recognises it in the message.
+        remedy: what to do: a format of {namespace}, the call's; {who} and {renew}, the login's; the pattern's groups.
     """
 
     kind: str
@@ -58,7 +60,7 @@ DENIALS: Final = (
     Denial(
         "anonymous",
         re.compile(r'User "system:anonymous"'),
-        "The call bore no credentials that the API server knows: {who} gives none; {renew}.",
+        "The call had no credentials that the API server knows: {who} gives none; {renew}.",
     ),
     Denial(
         "impersonation",
@@ -87,7 +89,7 @@ DENIALS: Final = (
     Denial(
         "limits",
         re.compile(r"\[?((maximum|minimum) \S+ usage per \S+ is|\S+ max limit to request ratio per )"),
-        "A LimitRange of namespace {namespace} says so: see `kubectl -n {namespace} describe limitrange`, and have it "
+        "A LimitRange of namespace {namespace} is why: see `kubectl -n {namespace} describe limitrange`, and have it "
         "changed, or deploy into another namespace.",
     ),
     Denial(
@@ -119,28 +121,28 @@ DENIALS: Final = (
         "Service account {account} is not there: type `make deploy`.",
     ),
 )
-"""Each is looked for where a message gives its reason, and not behind that, where a webhook may quote anything."""
+"""Patterns match at the start of the reason only: behind it a webhook may quote anything."""
 
-_ELSE: Final = "An admission plugin of the cluster says so, not its access control: an administrator can tell which."
+_ELSE: Final = "An admission plugin of the cluster refuses it, not its access control: an administrator knows which."
 BETWEEN: Final = (
     "That is no answer of Kubernetes, so something in between gave it: look at proxy-url in the kubeconfig, at "
     "HTTPS_PROXY, and at the server's address."
 )
 _BELOW_FAILURES: Final = 500
 _REASON: Final = re.compile(r"^(?:\S+ (?:\"[^\"]*\" )?is )?forbidden: ")
-"""What comes before the reason: `pods "x" is forbidden: `."""
+"""What stands before the reason: `pods "x" is forbidden: `."""
 
 _NAMESPACE: Final = re.compile(r"/namespaces/([^/?]+)")
 
 
 def explain(status: Status, code: int, path: str, login: Identity) -> str | None:
-    """What was refused, why, and what would mend it, as sentences; None where the refusal is no denial.
+    """What was refused, why, and what to do, as sentences; None if the refusal is no denial.
 
     Args:
         status: the answer.
         code: its HTTP status.
-        path: of the request, which names the namespace.
-        login: as whom the call was made.
+        path: of the request, which has the namespace.
+        login: the identity of the caller.
     """
     if not status.genuine:
         return f"{_ended(status.message)} {BETWEEN}" if code == 403 else None  # noqa: PLR2004
@@ -157,8 +159,3 @@ def explain(status: Status, code: int, path: str, login: Identity) -> str | None
 
 def _ended(message: str) -> str:
     return (message or "no reason was given").rstrip(".") + "."
-
-
-def _shown(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -1,4 +1,4 @@
-"""Single fields of a cluster's objects: which they are, what they hold, and the patch that sets them. Pure."""
+"""Single fields of a cluster's objects: their names, their values, and the patches that set them. Pure."""
 
 import json
 import shlex
@@ -11,13 +11,13 @@ from steps.cluster.kube.api.permissions import Resource
 Object = dict[str, Any]
 
 Value = object
-"""What a field holds, as JSON has it. None: the field, or the whole object, is absent."""
+"""The JSON value of a field. None: the field, or the whole object, is absent."""
 
 WHOLE: Final[tuple[str, ...]] = ()
-"""The path of an object as a whole, which is there or absent."""
+"""The path of an object as a whole, which exists or is absent."""
 
 OURS: Final = {"app.kubernetes.io/managed-by": "dataplane-benchmark"}
-"""The label of whatever this project made."""
+"""The label of everything that this project creates."""
 
 _LONGEST_VALUE: Final = 60
 
@@ -35,13 +35,13 @@ class Ref:
 
     @property
     def kubectl(self) -> str:
-        """The object as kubectl's arguments name it."""
+        """The arguments of kubectl that name the object, with a place for the verb."""
         return f"{f'-n {self.namespace} ' if self.namespace else ''}{{verb}} {self.resource.kubectl} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of one object, by the keys that lead to it."""
+    """One field of one object. `path`: its keys, the outermost first."""
 
     ref: Ref
     path: tuple[str, ...]
@@ -51,11 +51,11 @@ class Field:
 
 
 State = Mapping[Field, Value]
-"""What some fields hold."""
+"""Values of fields."""
 
 
 def read_field(found: Object | None, path: tuple[str, ...]) -> Value:
-    """What a field of an object holds; None where it, or anything on the way to it, is absent."""
+    """The value of a field; None if the field or one of its parents is absent."""
     here: object = found
     for key in path:
         if not isinstance(here, dict):
@@ -76,12 +76,12 @@ def merge_patch(values: Mapping[tuple[str, ...], Value]) -> Object:
 
 
 def field_differences(current: State, target: State) -> dict[Field, Value]:
-    """The target's fields that don't hold yet what they should."""
+    """The fields of the target that have another value now."""
     return {field: value for field, value in target.items() if current.get(field) != value}
 
 
 def by_object(changes: Mapping[Field, Value]) -> dict[Ref, dict[tuple[str, ...], Value]]:
-    """The changes of each object together, in the order in which they were given."""
+    """The changes by object, in their order."""
     grouped: dict[Ref, dict[tuple[str, ...], Value]] = {}
     for field, value in changes.items():
         grouped.setdefault(field.ref, {})[field.path] = value
@@ -95,19 +95,19 @@ def patch_command(ref: Ref, patch: Object) -> str:
 
 
 def create_command(ref: Ref, body: Object) -> str:
-    """The kubectl line that makes this ConfigMap."""
+    """The kubectl line that creates this ConfigMap."""
     literals = " ".join(shlex.quote(f"--from-literal={key}={value}") for key, value in body.get("data", {}).items())
     place = f"-n {ref.namespace} " if ref.namespace else ""
     return f"kubectl {place}create configmap {ref.name} {literals}".rstrip()
 
 
 def delete_command(ref: Ref) -> str:
-    """The kubectl line that takes this object away."""
+    """The kubectl line that deletes this object."""
     return f"kubectl {ref.kubectl.format(verb='delete')}"
 
 
 def described(values: Iterable[tuple[tuple[str, ...], Value]]) -> str:
-    """The fields and what they become, for a person."""
+    """The fields and their new values, for a message."""
     parts = []
     for path, value in values:
         text = "absent" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -1,14 +1,11 @@
-"""As whom the API server is called."""
+"""The identity of the caller of an API server."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """As whom the API server is called.
-
-    `who`: for sentences. `renew`: what gets new credentials. `impersonation`: headers by which it is somebody else.
-    """
+    """The caller, for messages. `renew`: how to get new credentials. `impersonation`: headers to act as another."""
 
     who: str = "these credentials"
     renew: str = "renew them"

@@ -1,17 +1,18 @@
-"""Which two nodes are measured, and which can be the client outside. Pure."""
+"""The choice of the two measured nodes, and of the node of a client outside. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from analysis.errors import BadInput, Unsupported
-from steps.cluster.kube.api.quantity import cores, number
+from steps.cluster.kube.api.excerpts import excerpt
+from steps.cluster.kube.api.quantity import amount
 from steps.settings import environment
 
 Object = dict[str, Any]
 
-_NOTED: Final = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
-"""What Calico notes on a node whose routes it makes: one of them or both, but neither where it only enforces policy."""
+_ANNOTATIONS: Final = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
+"""Annotations of Calico on a node: one or both where it makes the routes, neither where it only enforces policy."""
 
 _PRESSURES: Final = ("MemoryPressure", "DiskPressure", "PIDPressure")
 _KEEPS_OFF: Final = frozenset({"NoSchedule", "NoExecute"})
@@ -21,7 +22,7 @@ _KEEPS_OFF: Final = frozenset({"NoSchedule", "NoExecute"})
 class ClusterNode:
     """What decides whether and how a node is measured.
 
-    `calico`: Calico's agent runs on it. `address`: its first internal one; `addresses`: all, external ones too.
+    `calico`: whether Calico's agent runs on it. `address`: the first internal one; `addresses`: external ones too.
     """
 
     name: str
@@ -44,23 +45,18 @@ class ClusterNode:
     addresses: tuple[str, ...] = ()
 
     @property
-    def kernel_version(self) -> tuple[int, int] | None:
-        """Major and minor of the kernel, such as (6, 1)."""
-        return number(self.kernel)
-
-    @property
     def fit(self) -> bool:
-        """Whether pods of ours can be measured on it."""
+        """Whether it can be measured."""
         return self.os == "linux" and self.ready and self.schedulable and self.calico and not self.pressures
 
 
 def with_agent(pods: Iterable[Object] | None, daemon_set: Object | None, nodes: Iterable[Object]) -> frozenset[str]:
-    """The names of the nodes that Calico's agent runs on.
+    """The names of the nodes that run Calico's agent.
 
-    While an agent is missing, as in a rolling update, what Calico noted on a node counts too.
+    While an agent is missing, as in a rolling update, a node with Calico's annotations counts too.
 
     Args:
-        pods: of the agent's DaemonSet; None: they are not known.
+        pods: of the agent's DaemonSet; None: unknown.
         daemon_set: the agent's.
         nodes: all of the cluster.
     """
@@ -74,21 +70,16 @@ def with_agent(pods: Iterable[Object] | None, daemon_set: Object | None, nodes: 
     wanted = ((daemon_set or {}).get("status") or {}).get("desiredNumberScheduled")
     if pods is not None and wanted is not None and wanted <= len(running):
         return frozenset(running)
-    noted = {found["metadata"]["name"] for found in nodes if _is_noted(found)}
-    return frozenset(running | noted)
+    annotated = {
+        node["metadata"]["name"]
+        for node in nodes
+        if any(key in (node["metadata"].get("annotations") or {}) for key in _ANNOTATIONS)
+    }
+    return frozenset(running | annotated)
 
 
-def _is_noted(found: Object) -> bool:
-    return any(key in (found["metadata"].get("annotations") or {}) for key in _NOTED)
-
-
-def read_nodes(found: Object, calico_nodes: Iterable[str]) -> ClusterNode:
-    """A Node object as facts.
-
-    Args:
-        found: the object.
-        calico_nodes: the nodes on which Calico's agent runs.
-    """
+def read_node(found: Object, calico_nodes: Iterable[str]) -> ClusterNode:
+    """Read a Node object. `calico_nodes`: the names of those that run Calico's agent."""
     meta, spec, status = found["metadata"], found.get("spec") or {}, found.get("status") or {}
     labels, info = meta.get("labels") or {}, status.get("nodeInfo") or {}
     conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
@@ -99,7 +90,7 @@ def read_nodes(found: Object, calico_nodes: Iterable[str]) -> ClusterNode:
         os=info.get("operatingSystem") or labels.get("kubernetes.io/os", ""),
         arch=info.get("architecture", ""),
         kernel=info.get("kernelVersion", ""),
-        cpus=cores((status.get("capacity") or {}).get("cpu", "0")),
+        cpus=amount((status.get("capacity") or {}).get("cpu", "0")),
         ready=conditions.get("Ready") == "True",
         schedulable=not spec.get("unschedulable") and not any(t.get("effect") in _KEEPS_OFF for t in taints),
         pressures=tuple(name for name in _PRESSURES if conditions.get(name) == "True"),
@@ -117,45 +108,45 @@ def read_nodes(found: Object, calico_nodes: Iterable[str]) -> ClusterNode:
 
 
 def _first(addresses: Sequence[str], pod_cidr: str | None) -> str | None:
-    """The first address of the family that pods and Services have first; the first of all where that isn't known."""
+    """The first address of the family of the pods' network; the first of all if that is unknown."""
     same = [a for a in addresses if pod_cidr is not None and (":" in a) == (":" in pod_cidr)]
     return next(iter([*same, *addresses]), None)
 
 
 def url_host(address: str) -> str:
-    """An IP address or a name as a URL has it: IPv6 in brackets."""
+    """The host of a URL: an IPv6 address in brackets, anything else unchanged."""
     return f"[{address}]" if ":" in address else address
 
 
-def choose_nodes(nodes: Sequence[ClusterNode], asked: str = "") -> tuple[str, str]:
+def choose_nodes(nodes: Sequence[ClusterNode], requested: str = "") -> tuple[str, str]:
     """The client's node and the server's.
 
-    Those that a person named; else the two that are most alike (architecture, instance type, zone, cores, kernel; each
-    of these given up in turn from the right), of these with the most cores, and then the first by name.
+    Without a request, the two most similar nodes (architecture, instance type, zone, cores, kernel; each criterion
+    dropped in turn from the right), among these those with the most cores, and then the first by name.
 
     Args:
         nodes: all of the cluster.
-        asked: two names separated by a comma, the client's first; empty: choose.
+        requested: two names separated by a comma, the client's first; empty: choose.
 
     Raises:
         BadInput: the names are not two nodes of the cluster.
-        Unsupported: fewer than two nodes are fit.
+        Unsupported: fewer than two nodes can be measured.
     """
     by_name = {node.name: node for node in nodes}
-    if asked.strip():
-        names = [name.strip() for name in asked.split(",")]
+    if requested.strip():
+        names = [name.strip() for name in requested.split(",")]
         unknown = [name for name in names if name not in by_name]
         if len(names) != len(set(names)) or len(names) != 2 or unknown:  # noqa: PLR2004 - a pair
             raise BadInput(
-                f"{environment.NODES} must name two nodes of the cluster, the client's first, got {asked!r}: "
-                f"it has {', '.join(sorted(by_name)) or 'none'}."
+                f"{environment.NODES} must name two nodes of the cluster, the client's first, got "
+                f"{excerpt(requested)!r}: it has {excerpt(', '.join(sorted(by_name))) or 'none'}."
             )
         return names[0], names[1]
     fit = sorted((node for node in nodes if node.fit), key=lambda node: (-node.cpus, node.name))
     if len(fit) < 2:  # noqa: PLR2004 - a pair
         raise Unsupported(
             f"two nodes are needed that are Linux, ready, schedulable and Calico's, and {len(fit)} of {len(nodes)} "
-            f"are: {'; '.join(f'{n.name} {why_unfit(n)}' for n in nodes if not n.fit) or 'add a node'}."
+            f"are: {excerpt('; '.join(f'{n.name} {why_unfit(n)}' for n in nodes if not n.fit)) or 'add a node'}."
         )
     for depth in range(5, -1, -1):
         alike: dict[tuple[object, ...], list[ClusterNode]] = {}
@@ -168,12 +159,12 @@ def choose_nodes(nodes: Sequence[ClusterNode], asked: str = "") -> tuple[str, st
 
 
 def outside_nodes(nodes: Sequence[ClusterNode]) -> tuple[ClusterNode, ...]:
-    """The nodes without Calico's agent: a host-network pod there is a client from outside."""
+    """The nodes without Calico's agent, where a pod in the host network can be the client outside."""
     return tuple(node for node in nodes if node.os == "linux" and node.ready and not node.calico)
 
 
 def why_unfit(node: ClusterNode) -> str:
-    """Why a node can't be measured, as half a sentence."""
+    """Why a node can't be measured, as a clause."""
     reasons = [
         (node.os != "linux", f"runs {node.os or 'an unknown system'}"),
         (not node.ready, "is not ready"),

@@ -1,7 +1,7 @@
-"""Every call this project makes of a cluster's API, in one table: who makes it, and where.
+"""Every call of this project to a cluster's API, in one table: the verb, the kind, the place, and the account.
 
-The client refuses a call that is not here, preflight asks the cluster about each entry, and RBAC is rendered from it:
-so that none of the three can say more or less than the others.
+The client refuses any other call, preflight asks the cluster about each entry, and RBAC is rendered from the table, so
+that the three agree.
 """
 
 from collections.abc import Container, Iterable, Iterator
@@ -9,24 +9,24 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Role = Literal["switch", "observe"]
-"""switch: configure, retreat, restore and preflight, which may patch Calico. observe: all else that asks the cluster.
+"""The account. switch: configure, retreat, restore and preflight, which may patch Calico. observe: all other callers.
 
-Measuring steps have no role: they ask the cluster nothing.
+Measuring steps have no account, since they make no calls.
 """
 
 BENCHMARK: Final = "(benchmark)"
-"""Stands for the namespace that the benchmark's own pods live in, whatever its name is."""
+"""Stands for the namespace of the benchmark's own pods, whatever its name."""
 
 CLUSTER: Final = None
 """Stands for no namespace: an object of the cluster, or all namespaces together."""
 
 STATE: Final = "dataplane-benchmark"
-"""The ConfigMap in kube-system that is a run's lock and holds its snapshot; there can be only one in a cluster."""
+"""The ConfigMap in kube-system that is a run's lock and has its snapshot; a cluster has at most one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind of object as the API addresses it. `group` is empty for the core group."""
+    """A kind of object. `group`: empty for the core group."""
 
     group: str
     version: str
@@ -35,12 +35,12 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """As manifests write it: `v1` or `apps/v1`."""
+        """As in manifests: `v1` or `apps/v1`."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
     def kubectl(self) -> str:
-        """The name by which kubectl finds it, with the group where another group has the same."""
+        """The name of the kind for kubectl, with the group if another group has the same."""
         return f"{self.plural}.{self.group}" if "." in self.group else self.plural
 
 
@@ -60,11 +60,11 @@ WORKFLOWS: Final = Resource("argoproj.io", "v1alpha1", "workflows", "Workflow")
 CRD_GROUP: Final = "crd.projectcalico.org"
 V3_GROUP: Final = "projectcalico.org"
 CALICO_GROUPS: Final = {CRD_GROUP: "v1", V3_GROUP: "v3"}
-"""The groups that hold Calico's configuration, and the version of each."""
+"""The groups of Calico's configuration, and the version of each."""
 
 
 def calico(plural: str, kind: str, group: str) -> Resource:
-    """A kind of Calico's configuration in the group that this cluster keeps it in."""
+    """A kind of Calico's configuration in the group that this cluster uses."""
     return Resource(group, CALICO_GROUPS[group], plural, kind)
 
 
@@ -93,15 +93,15 @@ POLICIES: Final[tuple[tuple[Resource, str | None], ...]] = (
     (Resource(_ADMIN, "v1alpha1", "baselineadminnetworkpolicies", "BaselineAdminNetworkPolicy"), CLUSTER),
     (Resource(_ADMIN, "v1alpha2", "clusternetworkpolicies", "ClusterNetworkPolicy"), CLUSTER),
 )
-"""The kinds of network policy, and where those of each are that may apply to the benchmark's pods.
+"""The kinds of network policy that may apply to the benchmark's pods, and their namespace.
 
-Reading them gives a reason its name, and no more: a run can do without.
+They are read only to name the reason of a failed connection: a run works without.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """One verb on one kind of object in one place. `names`: only objects of these names; empty: any."""
+    """One verb on one kind of object in one namespace. `names`: of the objects; empty: any."""
 
     verb: str
     resource: Resource
@@ -112,11 +112,11 @@ class Permission:
 
     @property
     def plural(self) -> str:
-        """As RBAC writes it: `pods` or `pods/log`."""
+        """As in RBAC: `pods` or `pods/log`."""
         return f"{self.resource.plural}/{self.subresource}" if self.subresource else self.resource.plural
 
     def covers(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str) -> bool:
-        """Whether it allows this call. A call without a name is allowed by no entry that is bound to names."""
+        """Whether it allows this call. An entry with names allows no call without a name."""
         return (
             self.verb == verb
             and (self.resource.group, self.resource.plural) == (resource.group, resource.plural)
@@ -192,24 +192,24 @@ PERMISSIONS: Final[tuple[Permission, ...]] = tuple(_table())
 
 
 def covered(verb: str, resource: Resource, namespace: str | None, name: str, subresource: str) -> bool:
-    """Whether the table has an entry for this call; `namespace` is BENCHMARK for the benchmark's own."""
+    """Whether the table allows this call. `namespace`: BENCHMARK for the benchmark's own."""
     return any(entry.covers(verb, resource, namespace, name, subresource) for entry in PERMISSIONS)
 
 
 OPERATOR_NAMESPACES: Final = frozenset({CALICO_SYSTEM, TIGERA_OPERATOR})
-"""They are there only where the operator installed Calico."""
+"""They exist only where the operator installed Calico."""
 
 _OPERATOR: Final = "operator.tigera.io"
 _CUSTOM: Final = frozenset({*CALICO_GROUPS, _OPERATOR, WORKFLOWS.group, _ADMIN})
 
 
 def is_needed(entry: Permission) -> bool:
-    """Whether a run can't do without it."""
+    """Whether a run needs it."""
     return entry.resource not in {QUOTAS, *(resource for resource, _ in POLICIES)}
 
 
 def relevant(entries: Iterable[Permission], groups: Container[str]) -> list[Permission]:
-    """The entries that matter on a cluster that serves these API groups."""
+    """The entries that apply to a cluster with these API groups."""
     return [
         entry
         for entry in entries

@@ -1,4 +1,4 @@
-"""Kubernetes' and kernels' ways to write numbers."""
+"""Quantities of Kubernetes, versions, and the instance types of providers."""
 
 import re
 from typing import Final
@@ -21,7 +21,7 @@ _BURSTABLE: Final = (
 """AWS's T families, Azure's B series, and Google's types with shared cores."""
 
 _STEADY: Final = (
-    # m1, c1 and the like are OpenStack's habit too
+    # m1, c1 and the like are names of OpenStack too
     re.compile(
         r"(?:(?:[acdfghimprxz]|dl|hpc|im|inf|is|trn|vt)(?:[2-9]|1\d)[a-z-]*|u-\d+tb\d*|u7[a-z]*-\d+tb)" + _AWS_SIZE
     ),
@@ -31,45 +31,32 @@ _STEADY: Final = (
         r"(?:a[2-4]|c[234]a?d?|e2|g[24]|h[34]d?|m[1-4]|n[124]d?|t2[ad]|x4|z3)-(?!custom-(?:micro|small|medium))[a-z]+(?:-\w+)*"
     ),
 )
-"""Their other families, as far as their names are theirs alone."""
+"""Their other families, as far as no other provider uses the names."""
 
 
-def cores(text: str) -> float:
-    """A CPU quantity in cores: `2` or `1500m`; 0 where it is no number."""
-    try:
-        return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
-    except ValueError:
-        return 0.0
-
-
-def size_bytes(text: str) -> float:
-    """A memory quantity in bytes: `64Mi`, `1G` or `1024`; 0 where it is no number."""
+def amount(text: str) -> float:
+    """A quantity in its base unit, such as cores or bytes: `1500m`, `64Mi`, `1G`; 0 if it is no number."""
     found = _SIZE.fullmatch(text)
     return float(found[1]) * _FACTORS[found[2]] if found else 0.0
 
 
 def number(text: str) -> tuple[int, int] | None:
-    """Major and minor of a version such as `6.1.0-13-amd64`; None where it has none."""
+    """Major and minor of a version such as `6.1.0-13-amd64`; None if it has none."""
     found = _VERSION.match(text)
     return (int(found[1]), int(found[2])) if found else None
 
 
 def version(text: str) -> tuple[int, int, int] | None:
-    """Major, minor and patch of a version such as `v3.32.1`; None where it has none."""
+    """Major, minor and patch of a version such as `v3.32.1`; None if it has none."""
     found = _VERSION.match(text)
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
 
 
 def is_burstable(instance_type: str) -> bool | None:
-    """Whether an instance's CPU or network lives on credits, so that its figures are peaks that run out.
+    """Whether an instance type has burst credits, so that its throughput falls when they run out.
 
-    Told of the families that AWS, Azure and Google name themselves; None of any other, as providers use the same
-    words for different things.
+    None for types outside the families of AWS, Azure and Google, since other providers reuse their names.
     """
-    for pattern in _BURSTABLE:
-        if pattern.fullmatch(instance_type):
-            return True
-    for pattern in _STEADY:
-        if pattern.fullmatch(instance_type):
-            return False
-    return None
+    if any(pattern.fullmatch(instance_type) for pattern in _BURSTABLE):
+        return True
+    return False if any(pattern.fullmatch(instance_type) for pattern in _STEADY) else None

@@ -1,4 +1,4 @@
-"""How a call to a cluster's API is tried again: one backoff, for what may go well the next time and for conflicts."""
+"""Retries of calls to a cluster's API: one backoff, for transient errors and for conflicts."""
 
 import time
 from collections.abc import Callable
@@ -12,20 +12,20 @@ R = TypeVar("R")
 
 LONGEST_PAUSE_S: Final = 5.0
 BACKOFF: Final = wait_random_exponential(multiplier=0.2, max=LONGEST_PAUSE_S)
-"""The pause before the next attempt: a random one, up to twice as long each time, so that many clients spread."""
+"""The pause before the next attempt: random, and up to twice as long each time."""
 
 _ATTEMPTS: Final = 6
 
 
 def through_conflicts(write: Callable[[], R], sleep: Callable[[float], None] = time.sleep) -> R:
-    """What a write returns; it is made again where the object changed since the write read it.
+    """The result of a write, which is repeated if the object changed since it was read.
 
     Args:
-        write: reads what it depends on itself, each time.
-        sleep: passes the time of a pause.
+        write: reads the object and writes it.
+        sleep: waits for a number of seconds.
 
     Raises:
-        ConflictError: the object changed before each of six attempts.
+        ConflictError: the object changed in each of six attempts.
     """
     attempts = Retrying(
         retry=retry_if_exception_type(ConflictError),

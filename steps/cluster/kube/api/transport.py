@@ -1,8 +1,8 @@
-"""One HTTP call to a cluster's API, repeated through trouble.
+"""HTTP calls to a cluster's API, with retries.
 
-A switch of the dataplane may cut this very connection, so that every call survives that: connections refused, cut or
-silent, 429 with its Retry-After, and 5xx are tried again until patience is over. A sentence says so at once, and so it
-does of an answer that is long in coming. At a prompt the first call of all is not tried again where nothing answers.
+A switch of the dataplane may interrupt this very connection. So connections that are refused, closed or silent, 429
+with its Retry-After, and 5xx are retried until the patience ends. A notice is printed at the first retry, and when an
+answer takes long. At a prompt the first call of all is not retried if no server accepts the connection.
 """
 
 import copy
@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 from analysis.console.notices import print_notice
 from analysis.errors import Unsupported
 from steps.cluster.kube.api.errors import NOT_FOUND, TransientError, refused, unreachable
+from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.identity import Identity
 from steps.cluster.kube.api.retries import BACKOFF
 from steps.cluster.kube.api.waiting import DelayNotice, Say
@@ -29,20 +30,20 @@ if TYPE_CHECKING:
     from kubernetes.client import Configuration
 
 PATIENCE_S: Final = 120.0
-"""How long a call is tried again: longer than the 30 to 43 s that nodes need to come back in a rollout."""
+"""How long a call is retried: longer than the 30 to 43 s that nodes need in a rollout."""
 
 CONNECT_S: Final = 5.0
 READ_S: Final = 30.0
 _BAD: Final = 300
-"""From here on an answer is no success: the API server redirects nobody."""
+"""The first status that is no success; the API server sends no redirects."""
 
-_LONGEST_ASKED_S: Final = 30.0
+_LONGEST_RETRY_AFTER_S: Final = 30.0
 
 R = TypeVar("R")
 
 
 class Transport:
-    """HTTP to one API server. `where` names the cluster in sentences; `login` says as whom it is called."""
+    """HTTP to one API server. `where`: the cluster's name in messages. `login`: the identity of the caller."""
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class Transport:
         self._pool = _pool(configuration, where)
 
     def patient(self, patience_s: float) -> "Transport":
-        """The same connections, login and past, but tried for so long."""
+        """The same connections with another patience."""
         other = copy.copy(self)
         other._patience_s = patience_s  # noqa: SLF001 - a copy of this very object
         return other
@@ -72,12 +73,12 @@ class Transport:
     def call(
         self, method: str, path: str, what: str, body: object = None, *, content: str = "", missing: bool = False
     ) -> bytes | None:
-        """The answer's body. None for 404 where `missing` is an answer. Tried again while there is hope.
+        """The body of the answer; None for 404 with `missing`. Transient errors are retried.
 
         Raises:
             ApiError: the API refused; ConflictError and ExpiredError among them.
-            DeniedError: we may not.
-            TransientError: patience is over.
+            DeniedError: the permission is missing.
+            TransientError: the patience ended.
         """
 
         def once() -> bytes | None:
@@ -103,7 +104,11 @@ class Transport:
         return self._retrying(what, once)
 
     def lines(self, path: str, what: str, read_s: float) -> Iterator[bytes]:
-        """The lines of an answer as they come; raises TransientError when it breaks. Not tried again."""
+        """The lines of an answer as they arrive; no retries.
+
+        Raises:
+            TransientError: the connection broke.
+        """
         response = self.once("GET", path, what, read_s=read_s)
         if response is None:
             return
@@ -128,7 +133,7 @@ class Transport:
         missing: bool = False,
         read_s: float = READ_S,
     ) -> urllib3.BaseHTTPResponse | None:
-        """One request, one answer whose body is still to be read; None for 404 where `missing` is an answer."""
+        """One request, and its answer with the body unread; None for 404 with `missing`."""
         headers = HTTPHeaderDict(self._login.impersonation)
         headers.update({"Accept": "application/json", "User-Agent": "dataplane-benchmark", **self._authorisation()})
         if body is not None:
@@ -157,7 +162,7 @@ class Transport:
         raise refused(self.where, what, method, response.status, text, after, path=path, login=self._login)
 
     def guarded(self, what: str, attempt: Callable[[], R]) -> R:
-        """The attempt's result, a broken connection as a sentence."""
+        """The result of the attempt; a broken connection becomes a Problem."""
         try:
             return attempt()
         except (HTTPError, OSError) as error:
@@ -168,7 +173,7 @@ class Transport:
         value = str(bearer["value"]).strip() if bearer else ""
         if not (value.isascii() and value.isprintable()):
             raise Unsupported(
-                f"{self.where}: the token of {self._login.who} has characters that none can have: log in anew."
+                f"{self.where}: the token of {self._login.who} has characters that no token can have: log in anew."
             )
         return {"authorization": value} if value else {}
 
@@ -178,7 +183,7 @@ class Transport:
         def hopeless(error: BaseException) -> bool:
             return self._at_prompt and not self._answered and isinstance(error, TransientError) and error.absent
 
-        def tell(state: RetryCallState) -> None:
+        def notify(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome is not None else None
             notice.now(f"{str(error).rstrip('.')}. {self._trying}")
 
@@ -187,7 +192,7 @@ class Transport:
             stop=stop_after_delay(self._patience_s),
             wait=_pause,
             sleep=time.sleep,
-            before_sleep=tell,
+            before_sleep=notify,
             reraise=True,
         )
         with notice.watched(f"{self.where}: the API server has not answered yet for {what}. {self._trying}"):
@@ -207,10 +212,10 @@ class Transport:
 
 
 def _pool(configuration: "Configuration", where: str) -> urllib3.PoolManager:
-    """The connections, by way of the proxy if there is one.
+    """The connections, through the proxy if there is one.
 
     Raises:
-        Unsupported: its proxy is one that can't be used here.
+        Unsupported: the proxy can't be used.
     """
     from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415 - half a second, for those who connect
 
@@ -218,26 +223,21 @@ def _pool(configuration: "Configuration", where: str) -> urllib3.PoolManager:
     if proxy and "://" not in proxy:  # as curl and Go read it
         configuration.proxy = f"http://{proxy}"
     try:
-        with warnings.catch_warnings(action="ignore"):  # that SOCKS is missing is said below
+        with warnings.catch_warnings(action="ignore"):  # the error below names missing SOCKS support
             pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
     except (ImportError, HTTPError, AssertionError, OSError, ValueError) as error:
         if not proxy:
-            raise Unsupported(f"{where}: the API server can't be called: {' '.join(str(error).split())}.") from None
+            raise Unsupported(f"{where}: the API server can't be called: {excerpt(error)}.") from None
         socks = proxy.lower().startswith("socks")
         why = "SOCKS proxies are unavailable here" if socks else "it is no address of one"
         raise Unsupported(
-            f"{where}: its proxy {_shown_proxy(proxy)} can't be used: {why}: name an HTTP proxy by proxy-url in the "
-            "kubeconfig or by HTTPS_PROXY, or reach the API server by a forwarded port."
+            f"{where}: its proxy {proxy.rpartition('@')[2]} can't be used: {why}: name an HTTP proxy by proxy-url in "
+            "the kubeconfig or by HTTPS_PROXY, or reach the API server by a forwarded port."
         ) from None
     return pool
 
 
-def _shown_proxy(proxy: str) -> str:
-    """Without the password that may be in it."""
-    return proxy.rpartition("@")[2] if "@" in proxy else proxy
-
-
 def _pause(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome is not None else None
-    asked = error.retry_after_s if isinstance(error, TransientError) else None
-    return BACKOFF(state) if asked is None else min(asked, _LONGEST_ASKED_S)
+    retry_after_s = error.retry_after_s if isinstance(error, TransientError) else None
+    return BACKOFF(state) if retry_after_s is None else min(retry_after_s, _LONGEST_RETRY_AFTER_S)

@@ -1,4 +1,4 @@
-"""Do something when a call takes longer than it should, such as to print what is being waited for."""
+"""Actions when a call takes long, such as a notice of what it waits for."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -6,14 +6,14 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 SILENCE_S: Final = 3.0
-"""After this the user sees what is being waited for."""
+"""The delay before the user gets a notice."""
 
 Say = Callable[[str], None]
 
 
 @contextmanager
 def after(seconds: float, act: Callable[[], None]) -> Iterator[None]:
-    """Call `act`, in a thread of its own, when what happens inside takes longer than so many seconds."""
+    """Call `act` in a separate thread if the block takes longer than so many seconds."""
     timer = threading.Timer(seconds, act)
     timer.daemon = True
     timer.start()
@@ -24,20 +24,20 @@ def after(seconds: float, act: Callable[[], None]) -> Iterator[None]:
 
 
 class DelayNotice:
-    """One sentence, said once: when `now` is called, or when SILENCE_S have passed inside `watched`."""
+    """One notice, given once: by `now`, or after SILENCE_S in a `watched` block."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
         self._lock = threading.Lock()
-        self._said = False
+        self._given = False
 
     def now(self, sentence: str) -> None:
-        """Say it, unless this notice has said something before."""
+        """Give the notice, unless it was given before."""
         with self._lock:
-            first, self._said = not self._said, True
+            first, self._given = not self._given, True
         if first:
             self._say(sentence)
 
     def watched(self, sentence: str) -> AbstractContextManager[None]:
-        """Say it when what happens inside takes longer than SILENCE_S."""
+        """Give the notice if the block takes longer than SILENCE_S."""
         return after(SILENCE_S, lambda: self.now(sentence))

@@ -1,8 +1,8 @@
-"""Watch objects of a cluster: one deadline, one pause and one way with errors, for all who wait for objects.
+"""Watches of a cluster's objects, with one deadline and one way to handle errors.
 
-A watch begins with a look at what is there and goes on with the events since. One that breaks, ends, or is refused
-because its version is too old (410) begins again with a new look. Calls that fail are the transport's to repeat, so
-that an error of a look ends the watch: then the API server was away for longer than the client's patience.
+A watch begins with a list and continues with the events since. When it breaks, ends, or its version is too old (410),
+it begins again with a new list. The transport retries the list, so that an error of it ends the watch: the API server
+was unreachable for longer than the client's patience.
 """
 
 import json
@@ -17,15 +17,15 @@ Object = dict[str, Any]
 Objects = list[Object]
 
 LONGEST_S: Final = 60.0
-"""When the API server is asked to end a watch, so that a connection that died in silence is noticed."""
+"""The longest watch that is requested, so that a silently broken connection is noticed."""
 
 SLACK_S: Final = 5.0
-"""How much later than that the end may come."""
+"""How much later the end may come."""
 
 _FIRST_PAUSE_S: Final = 0.1
 
 Look = Callable[[], tuple[Objects, str]]
-"""The objects that are there, and the version to watch from."""
+"""The objects, and the version to watch from."""
 
 Events = Callable[[str, int], Iterator[Object]]
 """The events since a version, for so many seconds."""
@@ -34,34 +34,34 @@ Events = Callable[[str, int], Iterator[Object]]
 def changes(
     look: Look, events: Events, timeout_s: float | None = None, every_s: float = LONGEST_S
 ) -> Iterator[Objects]:
-    """All objects as they are now, and again after each change, until time is up.
+    """All objects now, and again after each change, until the timeout.
 
     Args:
-        look: what is there.
-        events: what happens from then on.
-        timeout_s: after this there is one more look; None: there is no limit.
-        every_s: they are looked at anew at least so often, to the second, for those who wait for time to pass, too.
+        look: lists the objects.
+        events: the events since a version.
+        timeout_s: after it the objects are listed once more; None: no limit.
+        every_s: how often the objects are listed at least, for conditions that depend on time.
 
     Raises:
-        Problem: what a look raises.
+        Problem: of `look`.
     """
     end = None if timeout_s is None else time.monotonic() + timeout_s
     pause_s = _FIRST_PAUSE_S
     while True:
         items, version = look()
-        seen = {item["metadata"]["uid"]: item for item in items}
-        yield [*seen.values()]
+        known = {item["metadata"]["uid"]: item for item in items}
+        yield [*known.values()]
         left_s = LONGEST_S if end is None else end - time.monotonic()
         if left_s <= 0:
             return
         try:
             for event in events(version, max(1, round(min(LONGEST_S, every_s, left_s)))):
                 pause_s = _FIRST_PAUSE_S
-                _take_in(event, seen)
-                yield [*seen.values()]
+                _apply(event, known)
+                yield [*known.values()]
             pause_s = _FIRST_PAUSE_S
         except (TransientError, ExpiredError):
-            pass  # one that breaks before its first event, again and again, gets longer pauses
+            pass  # watches that break before their first event get longer pauses
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
@@ -71,10 +71,10 @@ def parsed(lines: Iterable[bytes], what: str) -> Iterator[Object]:
 
     Args:
         lines: of the answer.
-        what: the cluster and what is watched, for sentences.
+        what: the cluster and what is watched, for messages.
 
     Raises:
-        TransientError: an event was cut.
+        TransientError: an event is incomplete.
         ExpiredError: the watch fell behind.
     """
     for line in lines:
@@ -87,10 +87,10 @@ def parsed(lines: Iterable[bytes], what: str) -> Iterator[Object]:
         yield event
 
 
-def _take_in(event: Object, seen: dict[str, Object]) -> None:
+def _apply(event: Object, known: dict[str, Object]) -> None:
     changed = event.get("object", {})
     uid = changed.get("metadata", {}).get("uid")
     if event.get("type") in {"ADDED", "MODIFIED"}:
-        seen[uid] = changed
+        known[uid] = changed
     elif event.get("type") == "DELETED":
-        seen.pop(uid, None)
+        known.pop(uid, None)

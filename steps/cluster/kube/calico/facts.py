@@ -6,8 +6,7 @@ from typing import Any, Final, Literal
 
 from steps.cluster.kube.api import quantity
 from steps.cluster.kube.api.fields import read_field
-from steps.cluster.kube.api.nodes import ClusterNode, with_agent
-from steps.cluster.kube.api.nodes import read_nodes as read_node
+from steps.cluster.kube.api.nodes import ClusterNode, read_node, with_agent
 from steps.cluster.kube.api.permissions import DEFAULT
 from steps.cluster.kube.calico import direct_return, kube_proxy, started
 from steps.cluster.kube.calico.dataplanes import known

@@ -7,7 +7,7 @@ from typing import Any, Final
 from analysis.errors import Problem
 from steps.cluster.kube.api.permissions import KUBE_PROXY
 from steps.cluster.kube.config import text
-from steps.cluster.kube.config.errors import TextError
+from steps.cluster.kube.config.text import TextError
 
 Object = dict[str, Any]
 

@@ -12,8 +12,9 @@ from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import NO_DRY_RUN, ApiError, ConflictError, DeniedError, TransientError
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS, QUOTAS, SERVICES, Resource
-from steps.cluster.kube.api.quantity import size_bytes as amount
+from steps.cluster.kube.api.quantity import amount
 from steps.cluster.kube.findings import stop
+from steps.cluster.kube.workloads import step_pods
 from steps.domain import Finding
 
 Object = dict[str, Any]
@@ -102,7 +103,7 @@ def _beyond_quotas(client: Client, pods: Sequence[Object], service_count: int) -
     needs = {
         **dict.fromkeys(("pods", "count/pods"), float(len(pods))),
         **dict.fromkeys(("services", "count/services"), float(service_count)),
-        **{name: _requested(pods, what) for name, what in _SUMMED},
+        **{name: step_pods.requested(pods, what) for name, what in _SUMMED},
     }
     try:
         quotas = client.list(QUOTAS, BENCHMARK)
@@ -126,14 +127,6 @@ def _short(status: Object, needs: Mapping[str, float]) -> Iterator[tuple[str, fl
     for what, need in needs.items():
         if what in hard and need > amount(str(hard[what])) - amount(str(used.get(what, "0"))):
             yield what, need, str(hard[what]), str(used.get(what, "0"))
-
-
-def _requested(pods: Iterable[Object], what: str) -> float:
-    return sum(
-        amount(str(((container.get("resources") or {}).get("requests") or {}).get(what, "0")))
-        for pod in pods
-        for container in (pod.get("spec") or {}).get("containers") or []
-    )
 
 
 def _stop(reason: str, remedy: str | None = None) -> Finding:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from steps.cluster.kube.api import quantity
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS
+from steps.cluster.kube.api.quantity import amount
 from steps.cluster.kube.workloads import comparison
 from steps.cluster.kube.workloads.manifests import STEP_REQUESTS
 from steps.domain import Finding
@@ -48,18 +48,20 @@ def requests(found: Iterable[Object]) -> dict[str, str]:
 
     A measuring step asks for as much, so a pod with these requests is placed where, and only where, the step is.
     """
-    cpus = [_sum(pod, "cpu", quantity.cores) for pod in found]
-    memory = [_sum(pod, "memory", quantity.size_bytes) for pod in found]
-    return {
-        "cpu": f"{round(max([*cpus, quantity.cores(STEP_REQUESTS['cpu'])]) * 1000)}m",
-        "memory": str(round(max([*memory, quantity.size_bytes(STEP_REQUESTS["memory"])]))),
-    }
+    found = list(found)
+    cores, memory_bytes = (
+        max([amount(STEP_REQUESTS[what]), *(requested([pod], what) for pod in found)]) for what in ("cpu", "memory")
+    )
+    return {"cpu": f"{round(cores * 1000)}m", "memory": str(round(memory_bytes))}
 
 
-def _sum(pod: Object, what: str, read: Any) -> float:  # noqa: ANN401 - str to number
-    containers = (pod.get("spec") or {}).get("containers") or []
-    asked = [((c.get("resources") or {}).get("requests") or {}).get(what) for c in containers]
-    return float(sum(read(str(each)) for each in asked if each is not None))
+def requested(pods: Iterable[Object], what: str) -> float:
+    """The sum of what the containers of these pods request, in cores or bytes."""
+    return sum(
+        amount(str(((container.get("resources") or {}).get("requests") or {}).get(what, "0")))
+        for pod in pods
+        for container in (pod.get("spec") or {}).get("containers") or []
+    )
 
 
 def remedy(client: Client) -> str:

@@ -1,9 +1,12 @@
-"""Plugins that print credentials: run, checked, and run again when what they printed expires.
+"""Credential plugins: run, checked, and run again before the credentials expire.
 
-The kubernetes package runs them, too, but lets one fail with a line in a log and goes on as nobody, which the API
-server answers with "system:anonymous is forbidden". So they are run from here, by that package's own class.
+The kubernetes package runs them too, but only logs a failure and continues without credentials, to which the API server
+answers "system:anonymous is forbidden". So this module runs them by that package's own class.
 """
 
+import secrets
+import sys
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -11,20 +14,29 @@ from typing import TYPE_CHECKING, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from analysis.errors import Unsupported
-from steps.cluster.kube.api.ending import MARK, TimeLimit, patience_s
+from steps.cluster.kube.api.credentials.kubeconfig import NamedEntry, Plugin
 from steps.cluster.kube.api.errors import TransientError
-from steps.cluster.kube.api.kubeconfig import NamedEntry, Plugin
-from steps.cluster.kube.api.waiting import DelayNotice, Say
+from steps.cluster.kube.api.excerpts import excerpt
+from steps.cluster.kube.api.waiting import DelayNotice, Say, after
 from steps.strict_model import faults_of
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
 
 _AHEAD: Final = timedelta(minutes=1)
-"""Credentials are renewed so long before they expire."""
+"""How long before their expiry credentials are renewed."""
 
 _LONGEST: Final = 500
-"""Of what a plugin says so many characters are repeated."""
+"""Characters of a plugin's output in a message."""
+
+MARK: Final = "DATAPLANE_BENCHMARK_PLUGIN"
+"""An environment variable that marks a plugin and all processes that it starts, even those that outlive it."""
+
+ALONE_S: Final = 60.0
+"""The longest run of a plugin without a terminal."""
+
+AT_TERMINAL_S: Final = 600.0
+"""The longest run of a plugin at a terminal, where a user may have to log in by a browser first."""
 
 
 class Credential(BaseModel):
@@ -40,7 +52,7 @@ class Credential(BaseModel):
 
 @dataclass(slots=True)
 class Credentials:
-    """Runs a user's plugin, and again when what it printed is about to expire."""
+    """The credentials that a user's plugin prints, renewed by running it again."""
 
     user: NamedEntry
     plugin: Plugin
@@ -61,10 +73,10 @@ class Credentials:
         return found
 
     def renew(self, configuration: "Configuration") -> None:
-        """The hook that the client's configuration calls before each request.
+        """The hook that the client configuration calls before each request.
 
         Raises:
-            TransientError: the plugin fails now, though it did not before.
+            TransientError: the plugin fails, though it succeeded before.
         """
         expires = self.found.expires
         if expires is None or not self.found.token:
@@ -83,7 +95,7 @@ class Credentials:
         from kubernetes.config.kube_config import ConfigNode  # noqa: PLC0415
 
         called = dict(self.user.body["exec"]) | {"command": self.plugin.command, "args": self.plugin.args}
-        bound = TimeLimit(patience_s())
+        bound = TimeLimit()
         mark = {"name": MARK, "value": bound.mark}
         called["env"] = [*(each.model_dump() for each in self.plugin.env or []), mark]
         node = ConfigNode("exec", called)  # type: ignore[no-untyped-call]
@@ -91,7 +103,7 @@ class Credentials:
         where = str(self.user.file.absolute().parent)
         sentence = f"Waiting for {self._called}, which gets the credentials; Ctrl-C ends it."
         try:
-            with DelayNotice(self.say).watched(sentence), bound.kept():
+            with DelayNotice(self.say).watched(sentence), bound.enforced():
                 return ExecProvider(node, where, cluster).run()  # type: ignore[no-untyped-call]
         except FileNotFoundError:
             hint = f" ({' '.join(self.plugin.install_hint.split())})" if self.plugin.install_hint else ""
@@ -101,7 +113,7 @@ class Credentials:
         except (ConfigException, TypeError, ValueError, AttributeError, KeyError) as error:
             if bound.is_over:
                 raise self._failed(
-                    f"it did not end within {bound.seconds:.0f} s and was ended; it may wait for an answer"
+                    f"it did not end within {bound.seconds:.0f} s and was ended; it may wait for input"
                 ) from None
             raise self._failed(str(error).removeprefix("exec: ")) from None
 
@@ -116,10 +128,40 @@ class Credentials:
         return f"the plugin `{command(self.plugin)}` of {self.user.called}"
 
     def _failed(self, why: str) -> Unsupported:
-        output = " ".join(why.split())[:_LONGEST].rstrip(".")
+        output = excerpt(why, _LONGEST).rstrip(".")
         return Unsupported(f"{self._called} got no credentials: {output}. Run it by hand to see more, or log in anew.")
 
 
+class TimeLimit:
+    """A time limit for one plugin and the processes that it starts.
+
+    Attributes:
+        seconds: the limit.
+        mark: the value of MARK in their environment.
+        is_over: whether they were killed.
+    """
+
+    def __init__(self) -> None:
+        streams = (sys.stdin, sys.stdout, sys.stderr)
+        at_terminal = any(stream is not None and stream.isatty() for stream in streams)
+        self.seconds = AT_TERMINAL_S if at_terminal else ALONE_S
+        self.mark = secrets.token_hex(16)
+        self.is_over = False
+
+    def enforced(self) -> AbstractContextManager[None]:
+        """Kill the processes if the block takes longer."""
+        return after(self.seconds, self._end)
+
+    def _end(self) -> None:
+        import psutil  # noqa: PLC0415 - only when a plugin hangs
+
+        self.is_over = True
+        for process in psutil.process_iter(["environ"]):
+            if (process.info["environ"] or {}).get(MARK) == self.mark:
+                with suppress(psutil.Error):
+                    process.kill()
+
+
 def command(plugin: Plugin) -> str:
-    """The plugin's command as a person would type it."""
-    return " ".join([plugin.command, *(plugin.args or [])])[:_LONGEST]
+    """The command line of a plugin, for a message."""
+    return excerpt(" ".join([plugin.command, *(plugin.args or [])]), _LONGEST)

@@ -1,4 +1,4 @@
-"""From a context of a kubeconfig to a client's configuration: address, trust, credentials, checked before any call."""
+"""From a context of a kubeconfig to a client configuration: address, trust and credentials, checked before any call."""
 
 import base64
 import binascii
@@ -14,23 +14,30 @@ from urllib3.util import parse_url
 
 from analysis.console.notices import print_notice
 from analysis.errors import Problem, Unsupported
+from steps.cluster.kube.api.credentials.kubeconfig import (
+    ChosenContext,
+    ClusterFields,
+    Kubeconfig,
+    NamedEntry,
+    UserFields,
+)
+from steps.cluster.kube.api.credentials.plugins import Credential, Credentials, command
+from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.identity import Identity
-from steps.cluster.kube.api.kubeconfig import ChosenContext, ClusterFields, Kubeconfig, NamedEntry, UserFields
-from steps.cluster.kube.api.plugins import Credential, Credentials, command
 from steps.cluster.kube.api.waiting import Say
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
 
 _LONGEST: Final = 500
-"""Of what the kubernetes package says so many characters are repeated."""
+"""Characters of a message of the kubernetes package."""
 
 
 def log_in(kubeconfig: Kubeconfig, chosen: ChosenContext, say: Say = print_notice) -> "tuple[Configuration, Identity]":
-    """A client's configuration for a context. Runs a plugin for credentials if the user has one, and calls no cluster.
+    """The client configuration of a context. Runs the user's credential plugin, if there is one; makes no call.
 
     Raises:
-        Unsupported: something in it can't be used; the sentence names the entry and its file.
+        Unsupported: an entry can't be used; the message names it and its file.
     """
     from kubernetes.client import Configuration  # noqa: PLC0415 - half a second, for those who connect
 
@@ -41,7 +48,6 @@ def log_in(kubeconfig: Kubeconfig, chosen: ChosenContext, say: Say = print_notic
     credentials = None
     if chosen.user and user.provider and not _has_static(user):
         _load_by_provider(kubeconfig, chosen, chosen.user, user.provider.name, configuration)
-        # which takes these as they are, of whatever type
         configuration.proxy = cluster.proxy_url or configuration.proxy
         configuration.tls_server_name = cluster.tls_server_name
     else:
@@ -67,12 +73,12 @@ def _login(chosen: ChosenContext, user: UserFields) -> Identity:
             f"context {chosen.name!r}, which names no user",
             f"name one: kubectl config set-context {chosen.name} --user=",
         )
-    renew = f"run `{command(user.plugin)}` by hand to see as whom" if user.plugin else "log in anew"
+    renew = f"run `{command(user.plugin)}` by hand to see the account" if user.plugin else "log in anew"
     return Identity(chosen.user.called, renew, tuple(_impersonation(user)))
 
 
 def _impersonation(user: UserFields) -> list[tuple[str, str]]:
-    """As kubectl has it: the API server refuses groups without a user, so they are sent as they are."""
+    """The headers that kubectl sends; the API server refuses groups without a user."""
     headers = [
         ("Impersonate-User", user.impersonated),
         ("Impersonate-Uid", user.impersonated_uid),
@@ -98,15 +104,11 @@ def _check_server(entry: NamedEntry, cluster: ClusterFields) -> None:
         )
 
 
-def _beside(entry: NamedEntry, name: str) -> str:
-    return os.path.normpath(entry.file.absolute().parent / name)
-
-
 def _file(entry: NamedEntry, key: str, name: str | None, data: str | None) -> str | None:
-    """The path of a file that an entry names, which is there and can be read; None where data is given instead."""
+    """The path of a readable file that an entry names; None if the entry has inline data."""
     if data or not name:
         return None
-    path = _beside(entry, name)
+    path = os.path.normpath(entry.file.absolute().parent / name)
     try:
         with Path(path).open("rb"):
             return path
@@ -127,7 +129,7 @@ def _data(entry: NamedEntry, key: str, data: str | None) -> str | None:
     return data
 
 
-def _given(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - of any type, as YAML has them
+def _given(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - values of YAML
     return {name.replace("_", "-"): value for name, value in values.items() if value not in {None, ""}}
 
 
@@ -175,7 +177,7 @@ def _load(chosen: ChosenContext, cluster: dict[str, Any], user: dict[str, Any], 
         "users": [{"name": "user", "user": user}],
         "contexts": [{"name": chosen.name, "context": {"cluster": "cluster", "user": "user"}}],
     }
-    _spoken(
+    _load_kubeconfig(
         chosen,
         lambda: load_kube_config_from_dict(document, context=chosen.name, client_configuration=configuration),  # type: ignore[no-untyped-call]
     )
@@ -184,11 +186,11 @@ def _load(chosen: ChosenContext, cluster: dict[str, Any], user: dict[str, Any], 
 def _load_by_provider(
     kubeconfig: Kubeconfig, chosen: ChosenContext, user: NamedEntry, provider: str, configuration: "Configuration"
 ) -> None:
-    """By the file itself, since what a provider renews is written back to it."""
+    """From the file itself, since the provider writes renewed tokens to it."""
     from kubernetes.config import load_kube_config  # noqa: PLC0415
 
     files = os.pathsep.join(map(str, kubeconfig.files))
-    _spoken(
+    _load_kubeconfig(
         chosen,
         lambda: load_kube_config(config_file=files, context=chosen.name, client_configuration=configuration),  # type: ignore[no-untyped-call]
     )
@@ -199,14 +201,14 @@ def _load_by_provider(
         )
 
 
-def _spoken(chosen: ChosenContext, load: Callable[[], object]) -> None:
-    """Turn what the kubernetes package raises over a kubeconfig into a sentence."""
+def _load_kubeconfig(chosen: ChosenContext, load: Callable[[], object]) -> None:
+    """Turn any error of the kubernetes package into a sentence."""
     try:
         load()
     except Problem:
         raise
-    except Exception as error:  # noqa: BLE001 - it lets through whatever the packages below it raise
-        message = " ".join(str(error).split())[:_LONGEST].rstrip(".") or type(error).__name__
+    except Exception as error:  # noqa: BLE001 - the package documents no errors
+        message = excerpt(error, _LONGEST).rstrip(".") or type(error).__name__
         files = chosen.cluster.file
         raise Unsupported(
             f"context {chosen.name!r} of the kubeconfig {files} can't be used: {message}: correct it."
@@ -214,7 +216,7 @@ def _spoken(chosen: ChosenContext, load: Callable[[], object]) -> None:
 
 
 def _check_trust(chosen: ChosenContext, configuration: "Configuration") -> None:
-    """Let OpenSSL read the certificates now: later it says neither which it was nor where it came from."""
+    """Let OpenSSL read the certificates now: its later error would name neither entry nor file."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if configuration.ssl_ca_cert:
         try:

@@ -1,7 +1,7 @@
-"""Kubeconfigs as a person keeps them: found, read, merged as kubectl merges them, and checked before they are used.
+"""Kubeconfigs: found, read, merged as kubectl merges them, and checked.
 
-Of all entries only the names are looked at; the context that is chosen, its cluster and its user are checked field by
-field, so that an odd entry for another cluster is in nobody's way.
+Every entry needs a name; only the chosen context, its cluster and its user are checked field by field, so that a
+damaged entry of another cluster does no harm.
 """
 
 import os
@@ -15,34 +15,35 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from analysis.console.notices import print_notice
 from analysis.errors import BadInput, Unsupported
+from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.waiting import DelayNotice
 from steps.strict_model import faults_of
 
 LARGEST_BYTES: Final = 4 * 2**20
-"""Of one kubeconfig; a hundred clusters with their certificates take a tenth of that."""
+"""Of one kubeconfig; a hundred clusters with certificates take a tenth of that."""
 
 _MOST_NODES: Final = 200_000
-"""Values in one kubeconfig, aliases counted each time that they are used: a few lines can stand for billions."""
+"""Values in one kubeconfig with all aliases expanded, since a few lines can expand to billions."""
 
 _LISTS: Final = ("clusters", "contexts", "users")
 _SHOWN_NAMES: Final = 20
 
 
 class _Fields(BaseModel):
-    """What is used of an entry. Fields that are not known are other programs' business."""
+    """The fields of an entry that this project uses; others are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True, populate_by_name=True)
 
 
 class ContextFields(_Fields):
-    """Which cluster, and as whom."""
+    """The cluster and the user."""
 
     cluster: str = ""
     user: str | None = None
 
 
 class ClusterFields(_Fields):
-    """Where an API server is, and by what it is trusted."""
+    """The address of an API server, and its certificate authority."""
 
     server: str = ""
     authority: str | None = Field(None, alias="certificate-authority")
@@ -70,13 +71,13 @@ class Plugin(_Fields):
 
 
 class Provider(_Fields):
-    """A way to log in that kubectl had built in until 1.26."""
+    """A login method built into kubectl until 1.26."""
 
     name: str = ""
 
 
 class UserFields(_Fields):
-    """By what a person proves who they are, and as whom else they act."""
+    """Credentials and impersonation."""
 
     token: str | None = None
     token_file: str | None = Field(None, alias="tokenFile")
@@ -99,7 +100,7 @@ F = TypeVar("F", bound=_Fields)
 
 @dataclass(frozen=True, slots=True)
 class NamedEntry:
-    """A named entry as the file has it, and that file, beside which relative paths are looked for."""
+    """A named entry, and its file, to whose folder paths are relative."""
 
     kind: str
     name: str
@@ -108,14 +109,14 @@ class NamedEntry:
 
     @property
     def called(self) -> str:
-        """For a sentence: `cluster 'prod' of the kubeconfig /home/me/.kube/config`."""
+        """For a message: `cluster 'prod' of the kubeconfig /home/me/.kube/config`."""
         return f"{self.kind} {self.name!r} of the kubeconfig {self.file}"
 
     def fields(self, kind: type[F]) -> F:
-        """The fields that are used, each of its type.
+        """The used fields.
 
         Raises:
-            Unsupported: one is not.
+            Unsupported: one has the wrong type.
         """
         try:
             return kind.model_validate(self.body)
@@ -125,7 +126,7 @@ class NamedEntry:
 
 @dataclass(frozen=True, slots=True)
 class ChosenContext:
-    """A context with all that it leads to. `user`: None where the context names none."""
+    """A context with its cluster and user. `user`: None if the context names none."""
 
     name: str
     cluster: NamedEntry
@@ -134,7 +135,7 @@ class ChosenContext:
 
 @dataclass(frozen=True, slots=True)
 class Kubeconfig:
-    """All files together: of entries of one name the first counts, and of current contexts the first that is named."""
+    """All files merged: the first entry of each name counts, and the first current context."""
 
     files: tuple[Path, ...]
     clusters: Mapping[str, NamedEntry]
@@ -144,12 +145,12 @@ class Kubeconfig:
 
     @property
     def called(self) -> str:
-        """For a sentence: `the kubeconfig /home/me/.kube/config`."""
+        """For a message: `the kubeconfig /home/me/.kube/config`."""
         return "the kubeconfig " + os.pathsep.join(map(str, self.files))
 
     @property
     def names(self) -> str:
-        """The contexts, for a sentence."""
+        """The contexts, for a message."""
         names = sorted(self.contexts)
         rest = len(names) - _SHOWN_NAMES
         return (", ".join(names[:_SHOWN_NAMES]) + (f" and {rest} more" if rest > 0 else "")) or "none"
@@ -158,8 +159,8 @@ class Kubeconfig:
         """The context of that name; the current one if it is empty.
 
         Raises:
-            BadInput: there is no such context, or none is current.
-            Unsupported: it leads to a cluster or to a user that is not there.
+            BadInput: there is no such context, or no current one.
+            Unsupported: its cluster or its user does not exist.
         """
         name = context or self.current
         if not name:
@@ -199,17 +200,17 @@ class Kubeconfig:
 
 
 def read_kubeconfigs(variables: Mapping[str, str]) -> Kubeconfig:
-    """All files that KUBECONFIG names, or else ~/.kube/config. Those that are missing are passed over, as kubectl does.
+    """All files that KUBECONFIG names, or else ~/.kube/config. Missing files are ignored, as in kubectl.
 
     Raises:
         Unsupported: there is none, or one can't be read.
     """
-    asked = [part for part in variables.get("KUBECONFIG", "").split(os.pathsep) if part]
-    paths = [Path(os.path.expanduser(part)) for part in asked or ["~/.kube/config"]]  # noqa: PTH111 - never raises
-    found = {path: _document(path) for path in paths if _is_there(path)}
+    named = [part for part in variables.get("KUBECONFIG", "").split(os.pathsep) if part]
+    paths = [Path(os.path.expanduser(part)) for part in named or ["~/.kube/config"]]  # noqa: PTH111 - never raises
+    found = {path: _document(path) for path in paths if _exists(path)}
     if not found:
         wanted = os.pathsep.join(map(str, paths))
-        source = "KUBECONFIG names it" if asked else "KUBECONFIG is not set"
+        source = "KUBECONFIG names it" if named else "KUBECONFIG is not set"
         raise Unsupported(
             f"there is no way to a cluster: there is no kubeconfig {wanted} ({source}): set KUBECONFIG to one, or "
             "log in to the cluster by its provider's program."
@@ -224,7 +225,7 @@ def read_kubeconfigs(variables: Mapping[str, str]) -> Kubeconfig:
     return Kubeconfig(tuple(found), merged["clusters"], merged["contexts"], merged["users"], current)
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         path.stat()
     except FileNotFoundError:
@@ -235,12 +236,12 @@ def _is_there(path: Path) -> bool:
 
 
 def _unreadable(path: Path, error: Exception) -> Unsupported:
-    message = getattr(error, "strerror", None) or " ".join(str(error).split())[:300]
+    message = excerpt(getattr(error, "strerror", None) or error)
     return Unsupported(f"the kubeconfig {path} can't be read: {message}: correct it, or set KUBECONFIG to another.")
 
 
 def _document(path: Path) -> dict[str, Any]:
-    """One file, of a bounded size. A pipe may be one, as a shell's `<(...)` is; its writer may take long."""
+    """One file, of a bounded size. It may be a pipe with a slow writer, such as a shell's `<(...)`."""
     waiting = f"Waiting for the kubeconfig {path}, which is no ordinary file, to be written; Ctrl-C ends it."
     try:
         with DelayNotice(print_notice).watched(waiting), path.open("rb") as file:
@@ -252,7 +253,7 @@ def _document(path: Path) -> dict[str, Any]:
             f"the kubeconfig {path} is larger than {LARGEST_BYTES // 2**20} MiB: set KUBECONFIG to another."
         )
     try:
-        document = yaml.safe_load(data.decode())  # the loader in C dies of deep nesting, this one says so
+        document = yaml.safe_load(data.decode())  # the loader in C crashes on deep nesting
     except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise _unreadable(path, error) from None
     except RecursionError:
@@ -268,7 +269,7 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _refuse_bomb(path: Path, document: object) -> None:
-    """Count the values with every alias followed, as printing or comparing them would."""
+    """Count the values with all aliases expanded."""
     waiting, count = [document], 0
     while waiting:
         value = waiting.pop()

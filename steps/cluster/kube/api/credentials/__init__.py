@@ -1,0 +1,1 @@
+"""Credentials of a kubeconfig: its entries, the plugins that print tokens, and the client configuration."""
