@@ -6,7 +6,6 @@ BENCHMARK_TEST_CLUSTER names the kubeconfig's context, where `make deploy` must 
 import copy
 import json
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -31,10 +30,10 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[UserClient]:
+def client() -> UserClient:
     found = UserClient.of(NAMED, OWN_NAMESPACE)
     found.namespace = find_namespace(found) or OWN_NAMESPACE
-    yield found
+    return found
 
 
 def refusal(client: UserClient, pod: Object) -> str:
