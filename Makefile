@@ -43,12 +43,20 @@ ifneq ($(GIVEN),)
   $(foreach name,$(filter $(subst ;, ,$(subst :, ,$(TAKES))),$(GIVEN)),$(eval override $(name) := $$(value $(name))))
 endif
 
+# Credentials in an address would stand in the argument vector of a program: they are refused before there is one.
+authority = $(if $(filter s3://% S3://%,$(value RESULTS)),$(word 2,$(subst /, ,$(subst ://, ,$(value RESULTS)))))
+keys := ?access_key= &access_key= ?secret_key= &secret_key=
+ifneq ($(strip $(foreach key,$(keys),$(findstring $(key),$(value RESULTS))) $(findstring @,$(authority))),)
+  $(error RESULTS has credentials in it: give them by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or by the file that AWS_SHARED_CREDENTIALS_FILE names)
+endif
+
 # as the steps know them, for those that a person runs against a cluster
 export BENCHMARK_NAMESPACE ?= $(NAMESPACE)
 export BENCHMARK_IMAGE ?= $(IMAGE)
 
-# $(call command,VERB): the verb, with a flag for each of its variables that is set
-command = flags=(); for name in $(call taken,$(1)); do [ -z "$${!name:-}" ] || { flag=$${name,,}; flags+=("--$${flag//_/-}=$${!name}"); }; done; \
+# $(call command,VERB): the verb, with a flag for each of its variables that is set. NOTIFY_URL, which is a secret, is
+# read from the environment.
+command = flags=(); for name in $(filter-out NOTIFY_URL,$(call taken,$(1))); do [ -z "$${!name:-}" ] || { flag=$${name,,}; flags+=("--$${flag//_/-}=$${!name}"); }; done; \
   exec $(BIN)/python -m workflows $(1) "$${flags[@]}"
 
 .PHONY: help

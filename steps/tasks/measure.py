@@ -13,7 +13,8 @@ from steps import documents
 from steps.catalogue.topologies import CONTROL
 from steps.domain import MOMENTS, Moment, Placement
 from steps.measurement import client_network
-from steps.measurement import trials as measuring
+from steps.measurement.canary import measure_canary
+from steps.measurement.trials import measure_trials
 from steps.tasks._inputs import checked_tag
 from steps.tasks._pod import step
 from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit, progress
@@ -74,15 +75,16 @@ def measure(  # noqa: PLR0917 - the template uses some of them for the pod
     if what not in CANARIES and not trials:
         raise BadInput(f"input what is {what!r}, which visit {planned.visit} does not measure")
     place = canary_placement(documents.read_document(prepared, documents.Prepare).placements, what)
+    client_network.check_place(place, chosen.environment)
     document.mkdir(parents=True, exist_ok=True)
     if what in CANARIES:
-        measuring.canary(place, chosen, CANARIES[what], document, log)
+        measure_canary(place, chosen, CANARIES[what], document, log)
         return
     if reason := client_network.sharing_reason(place):
         client_network.refuse(place, trials, chosen, document, reason)
         log(reason)
         return
-    measuring.measure_trials(place, trials, chosen, document, log, progress)
+    measure_trials(place, trials, chosen, document, log, progress)
 
 
 def canary_placement(placements: Iterable[Placement], what: str) -> Placement:

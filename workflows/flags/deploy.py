@@ -6,9 +6,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 
-def flag(text: str) -> Parameter:
-    """A flag whose empty default is not worth a word."""
-    return Parameter(help=text, show_default=lambda value: value or None)
+def flag(text: str, variable: str | None = None) -> Parameter:
+    """A flag whose empty default is not shown; a secret one may come from an environment variable instead."""
+    return Parameter(help=text, show_default=lambda value: value or None, env_var=variable)
 
 
 _ACCEPT = (
@@ -23,6 +23,7 @@ _NAMESPACE = (
 
 ADMISSION_MODES = ("deny", "warn", "off")
 _ADMISSION = "deny, warn or off: what becomes of pods that the admission policies refuse; deny if empty."
+_NOTIFY_URL = "Where the verdict of each run is posted, as JSON. It is a secret: give it by the variable."
 
 Context = Annotated[str, flag("A context of the kubeconfig; the current one if empty.")]
 """Which cluster."""
@@ -40,7 +41,7 @@ class DeployFlags:
     outside: Annotated[str, flag("The node of the client outside, one without a calico-node pod.")] = ""
     accept: Annotated[str, flag(_ACCEPT)] = ""
     schedule: Annotated[str, flag("When the nightly run begins, as cron writes it, in UTC.")] = ""
-    notify_url: Annotated[str, flag("Where the verdict of each run is posted to, as JSON.")] = ""
+    notify_url: Annotated[str, flag(_NOTIFY_URL, "NOTIFY_URL")] = ""
     admission: Annotated[str, flag(_ADMISSION)] = ""
     force: Annotated[bool, Parameter(help="Take back fields that somebody else has changed since.", negative="")] = (
         False

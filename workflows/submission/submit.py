@@ -5,10 +5,10 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from analysis.addresses import shown_address
 from analysis.console.terminal import Terminal, Text
 from analysis.errors import Problem, Unsupported
 from analysis.formatting import duration
-from analysis.store.urls import redacted
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, WORKFLOWS
@@ -113,7 +113,7 @@ def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal
     if ui is not None:
         _link(console, "Report", links.artifact_link(ui.url, client.namespace, name, result.node, "report"), ui)
     run = run_id(name, ended["metadata"]["uid"])
-    console.print(f"Store: make report RESULTS={redacted(results)} RUN={run}", soft_wrap=True)
+    console.print(f"Store: make report RESULTS={shown_address(results)} RUN={run}", soft_wrap=True)
     return EXIT_CODES.get(result.outcome, 1) if status.phase(ended) == "Succeeded" else 1
 
 
