@@ -149,7 +149,8 @@ def test_kubectl_builds_the_deployed_kustomization() -> None:
     store = ResultStore("s3://b", access=user, secret=password, repository={"bucket": "b", "endpoint": "e"})
     values = DeploymentValues(
         "bench", "reg:5000/bench:9", {"BENCHMARK_RESULTS": "s3://b"}, store, operator=True, brings_namespace=True,
-        schedule="1 2 * * *", images=("reg:5000/bench:9", "reg:5000/bench:8"), executor="mirror/argoexec", admission="warn",
+        schedule="1 2 * * *", images=("reg:5000/bench:9", "reg:5000/bench:8"), executor="mirror/argoexec",
+        admission="warn",
     )  # fmt: skip
     built = {(o["kind"], o["metadata"]["name"]): o for o in kustomization.build_objects(values)}
     template = built["WorkflowTemplate", "dataplane-benchmark"]
