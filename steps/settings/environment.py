@@ -36,7 +36,7 @@ WORKFLOW_UID: Final = "BENCHMARK_WORKFLOW_UID"
 NOTIFY_URL: Final = "BENCHMARK_NOTIFY_URL"
 """Where each run's verdict is posted as JSON; empty: nowhere."""
 
-NOTIFY_URL_OF_SECRET: Final = "BENCHMARK_NOTIFY_URL_OF_SECRET"
+NOTIFY_URL_OF_SECRET: Final = "BENCHMARK_NOTIFY_URL_OF_SECRET"  # noqa: S105 - its name
 """Likewise, from a Secret; where it is set, it is used and NOTIFY_URL is not."""
 
 FROM_CONFIG_MAP: Final = (

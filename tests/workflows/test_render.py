@@ -88,7 +88,7 @@ def test_render_check_fails_on_a_loop_as_last_task(
 
 def test_steps_take_named_variables_and_each_once() -> None:
     template = yaml.safe_load((render.DIRECTORY / "base" / "benchmark.yaml").read_text(encoding="utf-8"))
-    for script in (t["script"] for t in template["spec"]["templates"] if "script" in t):
+    for script in (each["script"] for each in template["spec"]["templates"] if "script" in each):
         names = [variable["name"] for variable in script["env"]]
         assert len(names) == len(set(names))
         assert "envFrom" not in script
@@ -99,7 +99,7 @@ def test_secret_address_of_notifications_precedes_the_config_map() -> None:
     assert environment.notify_url(both) == "https://secret"
     assert environment.notify_url({environment.NOTIFY_URL: "https://map"}) == "https://map"
     template = yaml.safe_load((render.DIRECTORY / "base" / "benchmark.yaml").read_text(encoding="utf-8"))
-    (notify,) = (t["script"]["env"] for t in template["spec"]["templates"] if t["name"] == "notify")
+    (notify,) = (each["script"]["env"] for each in template["spec"]["templates"] if each["name"] == "notify")
     sources = {variable["name"]: variable.get("valueFrom", {}) for variable in notify}
     assert "secretKeyRef" in sources[environment.NOTIFY_URL_OF_SECRET]
     assert "configMapKeyRef" in sources[environment.NOTIFY_URL]
