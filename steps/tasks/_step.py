@@ -1,9 +1,10 @@
-"""What every task of the DAG shares: a failure ends as one sentence, in the log and as the node's message."""
+"""What all tasks share: the run's folders, the planned visit, and failures that end as one sentence."""
 
 import functools
+import inspect
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -18,70 +19,109 @@ from steps.catalogue.options import Settings
 from steps.domain import Visit
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import load_settings
+from steps.tasks._inputs import INPUTS, check_inputs, checked_tag, input_names
 
 RUN = "{{workflow.name}}-{{workflow.uid}}"
-"""The run's id. A name alone may come again: a CronWorkflow's is made from the time, alike in two clusters."""
+"""The run's id. A workflow's name alone is not unique: a CronWorkflow's comes from the time, alike in two clusters."""
 
 RUN_FOLDER = f"raw/{RUN}"
-"""Where a run's raw documents lie in the artifact repository; on one machine that is below the results' root."""
+"""The folder of a run's raw documents in the artifact repository; on one machine, in the results' folder."""
 
-VISIT_FOLDER = RUN_FOLDER + "/visit-{{inputs.parameters.visit}}"
+VISIT_FOLDER = f"{RUN_FOLDER}/visit-{checked_tag('visit')}"
 
-_DIGITS = 9
-"""Of a visit's number at most; it comes with leading zeros, so that names sort."""
+NAME_VARIABLE = "ARGO_WORKFLOW_NAME"
+UID_VARIABLE = "ARGO_WORKFLOW_UID"
+"""Set by the template from Argo's own tags, so that nobody who submits a workflow decides them."""
+
+_IDENTITY = {NAME_VARIABLE: re.compile(r"[a-z0-9][a-z0-9.-]{0,152}"), UID_VARIABLE: re.compile(r"[0-9a-f-]{36}")}
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def run_id(workflow_name: str, workflow_uid: str) -> str:
-    """The id of a workflow's run, as RUN has it once its tags are replaced."""
+    """The id of a workflow's run: RUN with its tags replaced."""
     return f"{workflow_name}-{workflow_uid}"
 
 
+def own_uid(variables: Mapping[str, str] = os.environ) -> str:
+    """The uid of the workflow that this process is a step of.
+
+    Raises:
+        Problem: it has none.
+    """
+    return _identity(UID_VARIABLE, variables)
+
+
+def own_run_id(variables: Mapping[str, str] = os.environ) -> str:
+    """The id of the run that this process is a step of, by Argo's word alone.
+
+    Raises:
+        Problem: it is a step of none.
+    """
+    return run_id(_identity(NAME_VARIABLE, variables), _identity(UID_VARIABLE, variables))
+
+
+def _identity(variable: str, variables: Mapping[str, str]) -> str:
+    value = variables.get(variable, "")
+    if _IDENTITY[variable].fullmatch(value) is None:
+        raise Problem(
+            f"{variable} is {shown_option(value)}, which is no workflow's: this step runs in a workflow of template "
+            "dataplane-benchmark only, whose name has 153 characters at most."
+        )
+    return value
+
+
 def document(key: str) -> S3Artifact:
-    """The output artifact that holds a task's raw document. Argo keeps it when the task fails, too."""
+    """The output artifact with a task's raw document. Argo stores it even where the task fails."""
     return S3Artifact(name="document", key=key, archive=NoneArchiveStrategy(), output=True)
 
 
 def planned_visit(settings: str, visit: str) -> tuple[Settings, Visit]:
-    """The settings, and the visit of that number: the plan is pure, so each task makes it again.
+    """The settings, and the visit of that number in their plan.
 
     Raises:
-        BadInput: the settings are no valid ones, or the plan has no such visit.
+        BadInput: the settings are not valid, or the plan has no such visit.
     """
     chosen = load_settings(settings)
     visits = make_schedule(chosen)
-    number = int(visit) if visit.isascii() and visit.isdigit() and len(visit) <= _DIGITS else 0
+    number = int(visit) if re.fullmatch(INPUTS["visit"].pattern, visit) else 0
     if not 1 <= number <= len(visits):
         raise BadInput(
-            f"visit {shown_option(visit)} is none of this run's: its plan has the visits 1 to {len(visits)}."
+            f"visit {shown_option(visit)} is not in this run's plan, which has the visits 1 to {len(visits)}."
         )
     return chosen, visits[number - 1]
 
 
 def node_title(*parts: str) -> str:
-    """What a node of the DAG is called: `pod-to-service.ebpf.visit-3`. Argo takes 63 letters, digits, - and dots."""
+    """The display name of a node, such as `pod-to-service.ebpf.visit-3`: letters, digits, - and dots, 63 at most."""
     return ".".join(re.sub(r"[^A-Za-z0-9-]+", "-", part).strip("-") for part in parts)[:63].rstrip("-.")
 
 
-def say(sentence: str) -> None:
-    """Print a line for the user; a display shows the last one as what this step is doing."""
+def log(sentence: str) -> None:
+    """Print a line of the step's log; a display shows the last one."""
     print_notice(sentence)
 
 
 def progress(done: int, total: int) -> None:
-    """Argo's progress protocol: N/M in a file that the executor, or the local engine, watches."""
+    """Report progress by Argo's protocol: N/M in a file that the executor, or the local engine, watches."""
     if path := os.environ.get("ARGO_PROGRESS_FILE"):
         Path(path).write_text(f"{done}/{total}\n", encoding="ascii")
 
 
 def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a Problem end the step with one sentence, which is its message in the workflow, and its exit code."""
+    """Check the task's inputs, and make a Problem end it with its exit code and a sentence, the node's message.
+
+    Raises:
+        TypeError: an input has no check.
+    """
+    names, signature = input_names(function), inspect.signature(function)
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
+            given = signature.bind(*args, **kwargs).arguments
+            check_inputs({name: given[parameter] for parameter, name in names.items()})
             return function(*args, **kwargs)
         except Problem as problem:
             fail(str(problem))
@@ -100,13 +140,10 @@ def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def fail(sentence: str) -> None:
-    """Say why this step is going to fail, and make it its message.
-
-    Kubernetes shows the termination log as the container's message, Argo as the node's.
-    """
-    say(sentence)
+    """Print why this step fails, and write it to the termination log, which Argo shows as the node's message."""
+    log(sentence)
     path = Path(os.environ.get("BENCHMARK_TERMINATION_LOG", "/dev/termination-log"))
     try:
         path.write_text(strip_controls(sentence)[:4096], encoding="utf-8")
     except OSError:
-        say(f"(the message could not be left in {path})")
+        log(f"(the message could not be left in {path})")

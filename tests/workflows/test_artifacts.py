@@ -12,6 +12,12 @@ from analysis.store import atomic
 from workflows.local.execution.artifacts import ArtifactStore
 
 
+@pytest.fixture(autouse=True)
+def s3_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
 @pytest.fixture(params=["directory", "file-url", pytest.param("s3", marks=pytest.mark.s3)])
 def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ArtifactStore]:
     match request.param:
@@ -33,7 +39,7 @@ def _bucket() -> Iterator[ArtifactStore]:
     options = f"endpoint_override=http%3A%2F%2F{host}%3A{port}&region=us-east-1"
     try:
         fs.FileSystem.from_uri(f"s3://key:secret@kept?{options}&allow_bucket_creation=true")[0].create_dir("kept")
-        yield ArtifactStore(f"s3://kept/below?{options}&access_key=key&secret_key=secret")
+        yield ArtifactStore(f"s3://kept/below?{options}")
     finally:
         server.stop()
 
@@ -63,7 +69,7 @@ def test_artifact_directory_round_trip_by_prefix(repository: ArtifactStore, tmp_
 
 def test_a_folder_comes_back_without_locks_and_half_written_files(tmp_path: Path) -> None:
     kept = ArtifactStore(str(tmp_path / "kept"))
-    with kept.held("raw/run"):
+    with kept.mark_active("raw/run"):
         (tmp_path / "source").write_text("x")
         kept.put(tmp_path / "source", "raw/run/visit-01/settle.json")
         (tmp_path / f"kept/raw/run/visit-01/.settle.json.1{atomic.TEMPORARY}").write_text("half")

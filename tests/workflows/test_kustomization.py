@@ -1,5 +1,6 @@
-"""What others build upon: the kustomizations give whole, consistent objects, wherever and with whatever image."""
+"""The kustomizations: complete, consistent objects for every namespace, image and overlay."""
 
+import io
 import shutil
 import subprocess
 import textwrap
@@ -9,19 +10,33 @@ from typing import Any
 import pytest
 import yaml
 
+from analysis.console.terminal import Terminal
+from analysis.errors import Unsupported
 from steps.cluster.kube.api.permissions import OPERATOR_NAMESPACES
 from steps.tasks._pod import ACCOUNTS, CONFIG_MAP, IMAGE
 from tests.ordinary import ROOT
+from tests.workflows.deploying import LABELS, build_without_kubectl
+from tests.workflows.fake_argo import cluster, person
 from tests.workflows.test_render import complaints
+from workflows.deployment import kustomization
+from workflows.deployment.artifact_repository import SecretKey
+from workflows.deployment.deploy import deploy
+from workflows.deployment.kustomization import DeploymentValues
+from workflows.deployment.namespaces import OWN
+from workflows.deployment.result_store import ResultStore
+from workflows.flags.deploy import DeployFlags
 from workflows.template import render
 
 Object = dict[str, Any]
-LABELS = {"app.kubernetes.io/name": "dataplane-benchmark", "dataplane-benchmark/part": "deployment"}
+
+
+def require_kubectl() -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not on PATH, and it is what builds kustomizations")
 
 
 def kustomize(directory: Path) -> list[Object]:
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not on PATH, and it is what builds kustomizations")
+    require_kubectl()
     done = subprocess.run(["kubectl", "kustomize", str(directory)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))
@@ -31,10 +46,8 @@ def overlay(tmp_path: Path, text: str, namespace: str = "bench") -> list[Object]
     """A kustomization as docs/argo.md shows it, with the manifests beside it as a checkout would have them."""
     shutil.copytree(render.DIRECTORY, tmp_path / "manifests")
     shutil.copy(render.DIRECTORY / "image.yaml", tmp_path)
-    transformer = (
-        (render.DIRECTORY / "namespace.yaml").read_text().replace("namespace: argo", f"namespace: {namespace}")
-    )
-    (tmp_path / "namespace.yaml").write_text(transformer)
+    transformer = (render.DIRECTORY / "namespace.yaml").read_text()
+    (tmp_path / "namespace.yaml").write_text(transformer.replace(f"namespace: {OWN}", f"namespace: {namespace}"))
     (tmp_path / "kustomization.yaml").write_text(text)
     return kustomize(tmp_path)
 
@@ -49,15 +62,16 @@ def test_default_kustomization_is_complete_in_one_namespace() -> None:
     kinds = {o["kind"] for o in objects}
     assert kinds == {
         "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding",
-        "ConfigMap", "WorkflowTemplate", "CronWorkflow",
+        "ConfigMap", "WorkflowTemplate", "CronWorkflow", "Namespace",
+        "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
     }  # fmt: skip
-    assert all(o["metadata"]["labels"] == LABELS for o in objects)
+    assert all(o["metadata"]["labels"].items() >= LABELS.items() for o in objects)
     for kind, name in (("WorkflowTemplate", "dataplane-benchmark"), ("ConfigMap", CONFIG_MAP)):
-        assert of(objects, kind, name)["metadata"]["namespace"] == "argo"
+        assert of(objects, kind, name)["metadata"]["namespace"] == OWN
     subjects = [s for o in objects for s in o.get("subjects", [])]
-    assert {(s["namespace"], s["name"]) for s in subjects} == {("argo", account) for account in ACCOUNTS.values()}
+    assert {(s["namespace"], s["name"]) for s in subjects} == {(OWN, account) for account in ACCOUNTS.values()}
     assert {o["metadata"].get("namespace") for o in objects if o["kind"] == "Role"} == {
-        "argo",
+        OWN,
         "default",
         "kube-system",
     }
@@ -81,11 +95,11 @@ def test_kustomization_is_usable_as_a_base(tmp_path: Path) -> None:
     )
     template = of(objects, "WorkflowTemplate", "dataplane-benchmark")
     scripts = [t["script"] for t in template["spec"]["templates"] if "script" in t]
-    told = [v["value"] for s in scripts for v in s["env"] if v["name"] == "BENCHMARK_IMAGE"]
-    assert {s["image"] for s in scripts} == set(told) == {"registry:5000/x/bench:9"}
+    images = [v["value"] for s in scripts for v in s["env"] if v["name"] == "BENCHMARK_IMAGE"]
+    assert {s["image"] for s in scripts} == set(images) == {"registry:5000/x/bench:9"}
     assert IMAGE not in yaml.safe_dump(objects)
     assert template["spec"]["artifactRepositoryRef"] == {"configMap": "dataplane-benchmark-artifacts", "key": "s3"}
-    assert of(objects, "Namespace", "bench")["metadata"]["labels"] == LABELS
+    assert of(objects, "Namespace", "bench")["metadata"]["labels"].items() >= LABELS.items()
     assert of(objects, "CronWorkflow", "dataplane-benchmark-nightly")["spec"]["schedules"] == ["0 4 * * 1"]
     assert {o["metadata"].get("namespace") for o in objects} == {
         None, "bench", "default", "kube-system", *OPERATOR_NAMESPACES,
@@ -114,3 +128,51 @@ def test_every_manifest_is_used_by_a_kustomization() -> None:
                  for key in ("resources", "transformers") for name in document.get(key, [])}  # fmt: skip
     there = {str(file.relative_to(render.DIRECTORY)) for file in render.DIRECTORY.rglob("*.yaml")}
     assert {name for name in there if not name.endswith("kustomization.yaml")} <= used
+
+
+@pytest.mark.parametrize(
+    ("image", "parts"),
+    [
+        ("bench:1", {"newName": "bench", "newTag": "1"}),
+        ("registry:5000/team/bench:v1.2", {"newName": "registry:5000/team/bench", "newTag": "v1.2"}),
+        ("ghcr.io/x/y@sha256:" + "a" * 64, {"newName": "ghcr.io/x/y", "digest": "sha256:" + "a" * 64}),
+    ],
+)
+def test_image_reference_is_parsed(image: str, parts: dict[str, str]) -> None:
+    assert kustomization.image_parts(image) == {"name": "dataplane-benchmark", **parts}
+
+
+def test_kubectl_builds_the_deployed_kustomization() -> None:
+    require_kubectl()
+    user, password = SecretKey("keys", "user"), SecretKey("keys", "pass")
+    store = ResultStore("s3://b", access=user, secret=password, repository={"bucket": "b", "endpoint": "e"})
+    values = DeploymentValues(
+        "bench", "reg:5000/bench:9", {"BENCHMARK_RESULTS": "s3://b"}, store, operator=True, brings_namespace=True,
+        schedule="1 2 * * *",
+    )  # fmt: skip
+    built = {(o["kind"], o["metadata"]["name"]): o for o in kustomization.build_objects(values)}
+    template = built["WorkflowTemplate", "dataplane-benchmark"]
+    references = [
+        (v["name"], v["valueFrom"]["secretKeyRef"]["name"], v["valueFrom"]["secretKeyRef"]["key"])
+        for t in template["spec"]["templates"] for v in t.get("script", {}).get("env", [])
+        if "secretKeyRef" in v.get("valueFrom", {})
+    ]  # fmt: skip
+    assert set(references) >= {("AWS_ACCESS_KEY_ID", "keys", "user"), ("AWS_SECRET_ACCESS_KEY", "keys", "pass")}
+    assert len(references) >= 4
+    images = {t["script"]["image"] for t in template["spec"]["templates"] if "script" in t}
+    assert images == {"reg:5000/bench:9"}
+    data = built["ConfigMap", "dataplane-benchmark"]["data"]
+    assert (data["BENCHMARK_RESULTS"], data["BENCHMARK_ENVIRONMENT"]) == ("s3://b", "cluster")
+    assert yaml.safe_load(built["ConfigMap", "dataplane-benchmark-artifacts"]["data"]["s3"]) == {
+        "s3": {"bucket": "b", "endpoint": "e"}
+    }
+    assert built["CronWorkflow", "dataplane-benchmark-nightly"]["spec"]["schedules"] == ["1 2 * * *"]
+    assert built["Namespace", "bench"]["metadata"]["labels"].items() >= LABELS.items()
+    places = {o["metadata"].get("namespace") for o in build_without_kubectl(values)}
+    assert places == {"bench", None, "default", "kube-system"}
+
+
+def test_missing_kubectl_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(Unsupported, match="kubectl is not on PATH"):
+        deploy(DeployFlags(image="bench:1"), Terminal(file=io.StringIO()), person(cluster()))

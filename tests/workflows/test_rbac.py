@@ -42,8 +42,8 @@ VARIABLES = {"BENCHMARK_IMAGE": "bench:1", "ARGO_WORKFLOW_NAME": "run-1", "ARGO_
 
 def rules(account: str) -> list[tuple[str | None, Object]]:
     """The rules that bind an account, each with the namespace it holds in, from what would be applied."""
-    items = [*rbac.Rbac(operator=False, namespace=NAMESPACE).to_dict()["items"]]
-    items += rbac.Rbac(operator=True, namespace=NAMESPACE).to_dict()["items"]
+    items = [*rbac.build_rbac(namespace=NAMESPACE)["items"]]
+    items += rbac.build_rbac(operator=True, namespace=NAMESPACE)["items"]
     roles = {(i["kind"], i["metadata"]["name"], i["metadata"].get("namespace")): i for i in items if "rules" in i}
     found = []
     for binding in items:

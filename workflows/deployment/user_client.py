@@ -13,16 +13,17 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.connect import find_access
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.permissions import Resource
+from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 
 Object = dict[str, Any]
 Change = Literal["created", "changed", "unchanged"]
 
 MANAGER: Final = "dataplane-benchmark-deploy"
-"""Under this name the API server notes which fields a deployment set."""
+"""The field manager of server-side apply."""
 
 APPLY: Final = "application/apply-patch+yaml"
 PATIENCE_S: Final = 15.0
-"""A person waits at a terminal; nothing switches the network meanwhile."""
+"""For how long an unreachable API server is retried, in seconds: a user waits, and nothing switches the network."""
 
 _RBAC: Final = "rbac.authorization.k8s.io"
 _ARGO: Final = "argoproj.io"
@@ -33,7 +34,20 @@ WORKFLOW_TEMPLATES: Final = Resource(_ARGO, "v1alpha1", "workflowtemplates", "Wo
 CRON_WORKFLOWS: Final = Resource(_ARGO, "v1alpha1", "cronworkflows", "CronWorkflow")
 CLUSTER_ROLE_BINDINGS: Final = Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding")
 
+_ADMISSION: Final = "admissionregistration.k8s.io"
+POLICIES: Final = Resource(_ADMISSION, "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy")
+POLICY_BINDINGS: Final = Resource(
+    _ADMISSION, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"
+)
+
+PART: Final = "deployment"
+"""The value of the label LABEL on everything that a deployment creates."""
+
+SELECTOR: Final = f"{NAME}={NAMED},{LABEL}={PART}"
+
 DEPLOYED: Final = (
+    POLICY_BINDINGS,
+    POLICIES,
     CRON_WORKFLOWS,
     WORKFLOW_TEMPLATES,
     permissions.CONFIGMAPS,
@@ -42,16 +56,17 @@ DEPLOYED: Final = (
     Resource(_RBAC, "v1", "rolebindings", "RoleBinding"),
     Resource(_RBAC, "v1", "roles", "Role"),
     Resource("", "v1", "serviceaccounts", "ServiceAccount"),
+    SECRETS,
     NAMESPACES,
 )
-"""Every kind that a deployment brings, in the order in which it is taken away again."""
+"""Every kind that a deployment creates, in the order in which they are deleted."""
 
 BY_KIND: Final = {resource.kind: resource for resource in DEPLOYED}
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class UserClient(Client):
-    """The client without the table of permissions: the API server alone decides what this person may do."""
+    """The client without the table of permissions: the API server alone decides what the user may do."""
 
     @classmethod
     def of(
@@ -62,10 +77,10 @@ class UserClient(Client):
         *,
         patience_s: float = PATIENCE_S,
     ) -> Self:
-        """Whoever the kubeconfig says, at the cluster of a context; the current one's if it is empty.
+        """The user of a context of the kubeconfig; an empty context is the current one.
 
         Raises:
-            BadInput: there is no such context, or the namespace can't be one's name.
+            BadInput: there is no such context, or the namespace's name is invalid.
             Unsupported: there is no kubeconfig, or it can't be read.
         """
         if _NAME.fullmatch(namespace) is None:
@@ -75,7 +90,7 @@ class UserClient(Client):
         return cls(way.configuration, namespace, where, patience_s, login=way.login, at_prompt=True)
 
     def patient(self, patience_s: float) -> Self:
-        """The same person, logged in already, who waits for longer."""
+        """The same user, already logged in, with more patience."""
         other = copy.copy(self)
         other._transport = self._transport.patient(patience_s)  # noqa: SLF001 - a copy of this very object
         return other
@@ -83,15 +98,20 @@ class UserClient(Client):
     def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> None:
         """The API server decides."""
 
+    def serves(self, resource: Resource) -> bool:
+        """Whether this API server has the kind, in this version."""
+        found = self._json("GET", f"/apis/{resource.api_version}", f"API group {resource.api_version}", missing=True)
+        return any(each.get("name") == resource.plural for each in (found or {}).get("resources") or [])
+
     def apply(self, wanted: Object, *, force: bool) -> Change:
-        """Apply an object by server-side apply.
+        """Server-side apply.
 
         Args:
-            wanted: the fields that a deployment cares for.
-            force: take fields over that somebody else set to another value.
+            wanted: the object, with the fields that a deployment sets.
+            force: take over fields that another manager has set to another value.
 
         Raises:
-            Problem: somebody else set them, and `force` is not given.
+            Problem: another manager has set them, and `force` is false.
         """
         resource, metadata = BY_KIND[wanted["kind"]], wanted["metadata"]
         name, namespace = metadata["name"], metadata.get("namespace")
@@ -102,20 +122,20 @@ class UserClient(Client):
             after = self._must("PATCH", path, f"{resource.kind} {name}", wanted, content=APPLY)
         except ConflictError as conflict:
             raise Problem(
-                f"{conflict} Keep that by not deploying over it, or take it back: make deploy FORCE=true ..."
+                f"{conflict} Keep that value and do not deploy, or overwrite it: make deploy FORCE=true ..."
             ) from None
         if before is None:
             return "created"
         return "unchanged" if _version(before) == _version(after) else "changed"
 
     def follow(self, resource: Resource, name: str, namespace: str) -> Iterator[Object]:
-        """An object now and after each change, until it is gone.
+        """An object now and after each change, until it is deleted.
 
         Raises:
             Problem: the API server can't be reached for longer than this client's patience.
         """
 
-        def look() -> tuple[list[Object], str]:
+        def current() -> tuple[list[Object], str]:
             # not a list, so that permission to get and watch this object suffices
             found = self.get(resource, name, namespace)
             return ([], "") if found is None else ([found], _version(found))
@@ -123,14 +143,14 @@ class UserClient(Client):
         def events(version: str, seconds: int) -> Iterator[Object]:
             return self._watch(resource, namespace, version, seconds, fields=f"metadata.name={name}")
 
-        for found in watch.changes(look, events):
+        for found in watch.changes(current, events):
             if not found:
                 return
             yield found[0]
 
 
 def object_name(found: Object) -> str:
-    """An object for a person: `ConfigMap argo/dataplane-benchmark`."""
+    """An object as messages show it: `ConfigMap argo/dataplane-benchmark`."""
     metadata = found["metadata"]
     return f"{found['kind']} " + "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
 

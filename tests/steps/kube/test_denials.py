@@ -10,7 +10,9 @@ from steps.cluster.kube.api.errors import ApiError, DeniedError, TransientError,
 from steps.cluster.kube.api.identity import Identity
 
 PATH = "/api/v1/namespaces/bench/pods"
-LOGIN = Identity("user 'me' of the kubeconfig /home/me/.kube/config", "run `aws eks get-token` by hand to see it")
+LOGIN = Identity(
+    "user 'me' of the kubeconfig /home/me/.kube/config", "run `aws eks get-token` by hand to see the account"
+)
 
 MESSAGES = {
     "RBAC": (
@@ -35,7 +37,7 @@ MESSAGES = {
         ),
         (
             "The call had no credentials that the API server knows: user 'me' of the kubeconfig /home/me/.kube/config "
-            "gives none; run `aws eks get-token` by hand to see it."
+            "gives none; run `aws eks get-token` by hand to see the account."
         ),
     ),
     "impersonation": (
@@ -162,7 +164,7 @@ def test_401_names_the_credentials_and_how_to_renew_them() -> None:
     assert isinstance(problem, DeniedError)
     assert str(problem) == (
         "prod: the API server doesn't accept the credentials of user 'me' of the kubeconfig /home/me/.kube/config "
-        "(Unauthorized): run `aws eks get-token` by hand to see it."
+        "(Unauthorized): run `aws eks get-token` by hand to see the account."
     )
 
 

@@ -161,7 +161,7 @@ def test_placements_are_complete() -> None:
         "node-to-node",
         "external-to-nodeport",
     }
-    assert {placement.prefix for placement in found.values()} == {()}
+    assert {placement.namespace for placement in found.values()} == {None}
     outside = found["external-to-nodeport"]
     assert outside.client_node == "outside"
     ports = {port["name"]: port["nodePort"] for port in service["spec"]["ports"]}
