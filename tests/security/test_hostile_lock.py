@@ -50,7 +50,7 @@ def leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
 
 def contents(calico: Calico) -> dict[tuple[str, ...], Object]:
     """Every object but the lock and kube-proxy's pods, which its controller replaces."""
-    found = {
+    found: dict[tuple[str, ...], Object] = {
         key: copy.deepcopy(each)
         for key, each in calico.store.objects.items()
         if key[3] != STATE and not (key[1] == "pods" and key[3].startswith("kube-proxy-"))

@@ -268,6 +268,7 @@ def test_run_starts_on_a_policy_only_cluster() -> None:
     who = KubernetesCluster("prod", client=client, variables=variables, say=say, sleep=sleep, gate_s=0)
     assert who.measured_nodes == ("node-a", "node-b")
     chosen = choose_settings(profile="smoke", dataplanes="ebpf", environment="prod")
+    who.snapshot()
     assert who.configure(Visit(visit=1, round=1, dataplane="ebpf", trials=()), chosen)
     who.restore()
     assert not calico.felix["spec"].get("bpfEnabled")
