@@ -1,4 +1,4 @@
-"""What the kernel's several accounts say of how busy the machine was between two moments."""
+"""How busy the machine was between two moments, by the kernel's several accounts."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -5,9 +5,9 @@ cores that are kept from halting; and beside soakers (`benchmarks.soaker`), whos
 trial took. All are less what they are with nothing sent. After so many minutes no new trial is begun.
 
 A core that never halts wakes faster, so that its receiver is woken for fewer packets at once and uses more CPU. Beside
-soakers no core halts; the accounts are therefore held against lost progress where none halts either, and what halting
-saves is told apart. Client and server have a core each, so that the three are the same trial. One in which others used
-the machine is measured again, and left out if they do not stop.
+soakers no core halts; the accounts are therefore compared with lost progress where none halts either, and what halting
+saves is a figure of its own. Client and server have a core each, so that the three are the same trial. One in which
+others used the machine is measured again, and left out if they do not stop.
 """
 
 import math
@@ -137,19 +137,19 @@ def verdicts(pairs: Sequence[Pair]) -> list[str]:
     cells: dict[tuple[str, str, str], list[Pair]] = {}
     for pair in pairs:
         cells.setdefault(pair.cell, []).append(pair)
-    said = []
+    sentences = []
     for name, what in MEASURES.items():
         means = {cell: sum(p) / len(p) for cell, found in cells.items() if (p := _points(found, name))}
         if not means:
-            said.append(f"{name}: not known on this machine ({what})")
+            sentences.append(f"{name}: not known on this machine ({what})")
             continue
         agreeing = sum(abs(mean) <= AGREE_POINTS for mean in means.values())
         worst = max(means, key=lambda cell: abs(means[cell]))
-        said.append(
+        sentences.append(
             f"{name}: within {AGREE_POINTS:g} points in {agreeing} of {len(means)} cells; "
             f"worst {means[worst]:+.1f} points, {' '.join(worst)} ({what})"
         )
-    return said
+    return sentences
 
 
 class Bench:
@@ -208,7 +208,7 @@ class Bench:
 
 @contextmanager
 def _awake() -> Iterator[None]:
-    """Within, cores poll instead of halting: a process that holds this file open asks for wake-ups without delay."""
+    """Within, cores poll instead of halting: a process with this file open requests wake-ups without delay."""
     with _LATENCY.open("wb", buffering=0) as file:
         file.write(struct.pack("i", 0))
         yield
@@ -219,8 +219,8 @@ def _send(argv: Sequence[str] | None) -> float | None:
         time.sleep(IDLE_S)
         return None
     done = subprocess.run(argv, capture_output=True, check=False, timeout=60)
-    asked = Asked(protocol="udp" if "-u" in argv else "tcp", duration_s=DURATION_S)
-    found = iperf3.read_report(done.stdout, done.stderr, done.returncode, asked)
+    plan = Asked(protocol="udp" if "-u" in argv else "tcp", duration_s=DURATION_S)
+    found = iperf3.read_report(done.stdout, done.stderr, done.returncode, plan)
     return found.received_bps if isinstance(found, iperf3.Report) else None
 
 
@@ -229,10 +229,10 @@ def trials(visit: Visit, placement: Placement, settings: Settings) -> Iterator[t
     cores = sorted(os.sched_getaffinity(0))
     for trial in visit.trials:
         for rate in RATES[trial.transport]:
-            asked = trial.model_copy(update={"offered_bps": rate})
-            argv = argv_of(placement, asked, settings)
-            paced = ["-b", str(int(rate))] if rate is not None and "-b" not in argv else []
-            yield asked, [*argv, *paced, "-A", f"{cores[0]},{cores[-1]}"]
+            paced = trial.model_copy(update={"offered_bps": rate})
+            argv = argv_of(placement, paced, settings)
+            rate_flags = ["-b", str(int(rate))] if rate is not None and "-b" not in argv else []
+            yield paced, [*argv, *rate_flags, "-A", f"{cores[0]},{cores[-1]}"]
 
 
 def measured(bench: Bench, rounds: int, until_s: float) -> Iterator[Pair]:
@@ -297,8 +297,8 @@ def main() -> int:
         bench = Bench(soakers, random.Random(1))  # noqa: S311 - an order, not a secret
         for pair in measured(bench, rounds, time.monotonic() + 60 * minutes):
             pairs.append(pair)
-            said = ", ".join(f"{name} {100 * share:.1f}" for name, share in pair.busy.items())
-            print(f"{' '.join(pair.cell)}: lost {100 * pair.lost:.1f} %; {said}; halting {100 * pair.halting:.1f}")
+            shares = ", ".join(f"{name} {100 * share:.1f}" for name, share in pair.busy.items())
+            print(f"{' '.join(pair.cell)}: lost {100 * pair.lost:.1f} %; {shares}; halting {100 * pair.halting:.1f}")
             print(f"  {'; '.join(pair.conditions)}")
     if not pairs:
         print("Nothing could be measured: others used the machine all the time.")

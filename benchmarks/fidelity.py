@@ -2,7 +2,7 @@
 
 `python -m benchmarks.fidelity [PAIRS]`. Each pair is, in random order, one measuring step, run by Hera's runner in a
 process of its own as the engine runs it, and one iperf3 started by nothing but `nsenter`. The step's documents are
-collected into a store as those of a run are, and the figure is what the store answers.
+collected into a store as those of a run are, and the figure is read from the store.
 """
 
 import gzip
@@ -20,7 +20,7 @@ from analysis.console.terminal import printing
 from analysis.sql import database
 from analysis.stats.intervals import mean_interval
 from analysis.store.store import Store
-from steps import documents as raw
+from steps import documents
 from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
 from steps.cluster.lab import sandbox
@@ -58,8 +58,8 @@ class Bench:
         return self.visit.trials[0]
 
 
-def measure(bench: Bench, documents: Path) -> None:
-    """The workflow's measuring step, by Hera's runner, which leaves its document where `collect` looks for it."""
+def measure(bench: Bench, folder: Path) -> None:
+    """The workflow's measuring step, by Hera's runner, which writes its document where `collect` expects it."""
     values = {
         "settings": bench.settings.model_dump_json(),
         "visit": "01",
@@ -69,7 +69,7 @@ def measure(bench: Bench, documents: Path) -> None:
         "network": "pod",
         "timeout": "900s",
     }
-    raw.write_document(PREPARED, raw.Prepare(visit=1, placements=(bench.placement,)))
+    documents.write_document(PREPARED, documents.Prepare(visit=1, placements=(bench.placement,)))
     with tempfile.TemporaryDirectory() as name:
         arguments = Path(name, "arguments.json")
         arguments.write_text(json.dumps([{"name": name, "value": value} for name, value in values.items()]))
@@ -79,39 +79,41 @@ def measure(bench: Bench, documents: Path) -> None:
             env={"hera__outputs_directory": name, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
             stderr=subprocess.DEVNULL,
         )
-        (document,) = Path(name).rglob(raw.trial_name(bench.trial.trial))
-        target = documents / raw.visit_directory(1) / bench.placement.topology / document.name
+        (document,) = Path(name).rglob(documents.trial_name(bench.trial.trial))
+        target = folder / documents.visit_directory(1) / bench.placement.topology / document.name
         target.parent.mkdir(parents=True)
         target.write_bytes(document.read_bytes())
 
 
-def keep(bench: Bench, documents: Path, run_id: str, signs: tuple[list[Sign], list[Sign]]) -> None:
-    """The other documents of a pass: what was asked for, and the proof that the dataplane carried the traffic."""
+def keep(bench: Bench, folder: Path, run_id: str, signs: tuple[list[Sign], list[Sign]]) -> None:
+    """Write the other documents of a pass: its plan, and the proof that the dataplane carried the traffic."""
     now = datetime.now(UTC)
-    shown = tuple(raw.ShownArm(name=arm, title=arm, colour="#000000") for arm in bench.settings.dataplanes)
-    asked = raw.RunDocument(
+    shown = tuple(documents.ShownArm(name=arm, title=arm, colour="#000000") for arm in bench.settings.dataplanes)
+    run = documents.RunDocument(
         run_id=run_id, workflow_uid="", trigger="local", started_at=now, settings=bench.settings, dataplanes=shown
     )
-    raw.write_document(documents / raw.RUN, asked)
-    raw.write_document(documents / raw.PREFLIGHT, raw.Preflight(findings=(), provenance={}, visits=(bench.visit,)))
-    visit = documents / raw.visit_directory(1)
-    raw.write_document(visit / raw.CONFIGURE, raw.Configure(visit=1, started_at=now))
-    for name, seen in zip((raw.SETTLE, raw.CLEAR), signs, strict=True):
-        raw.write_document(visit / name, raw.Evidence(visit=1, nodes=bench.nodes, signs=tuple(seen)))
+    documents.write_document(folder / documents.RUN, run)
+    documents.write_document(
+        folder / documents.PREFLIGHT, documents.Preflight(findings=(), provenance={}, visits=(bench.visit,))
+    )
+    visit = folder / documents.visit_directory(1)
+    documents.write_document(visit / documents.CONFIGURE, documents.Configure(visit=1, started_at=now))
+    for name, found in zip((documents.SETTLE, documents.CLEAR), signs, strict=True):
+        documents.write_document(visit / name, documents.Evidence(visit=1, nodes=bench.nodes, signs=tuple(found)))
 
 
-def said_by_iperf3(documents: Path) -> float:
-    """What the raw document of a pass has iperf3 say, read by nothing of the pipeline."""
-    (path,) = documents.rglob("0001.json.gz")
+def reported_bps(folder: Path) -> float:
+    """iperf3's own figure in the raw document of a pass, read without the pipeline."""
+    (path,) = folder.rglob("0001.json.gz")
     attempt = json.loads(gzip.decompress(path.read_bytes()))["attempts"][-1]
     return float(json.loads(attempt["stdout"])["end"]["sum_received"]["bits_per_second"])
 
 
 def stored(results: Path) -> dict[str, float | None]:
-    """Collect each pass into a store, and ask the store: run -> received_bps."""
+    """Collect each pass into a store and read it: run -> received_bps."""
     store = Store(str(results))
-    for documents in sorted((results / "raw").iterdir()):
-        store.write(documents.name, run_rows.run_rows(documents))
+    for folder in sorted((results / "raw").iterdir()):
+        store.write(folder.name, run_rows.run_rows(folder))
     with database.connect(store) as con:
         found = database.query(con, "select run_id, received_bps from measurements").to_pylist()
     return {str(row["run_id"]): row["received_bps"] for row in found}
@@ -147,16 +149,16 @@ def main() -> int:
         for run_id in bare:
             keep(bench, results / "raw" / run_id, run_id, (before, after))
         kept = stored(results)
-        said = {run_id: said_by_iperf3(results / "raw" / run_id) for run_id in bare}
-    return judge(bare, said, kept)
+        reported = {run_id: reported_bps(results / "raw" / run_id) for run_id in bare}
+    return judge(bare, reported, kept)
 
 
-def judge(bare: dict[str, float], said: dict[str, float], kept: dict[str, float | None]) -> int:
-    """Print both figures; 1 if the store has not what iperf3 said, or it said less than it does when left alone.
+def judge(bare: dict[str, float], reported: dict[str, float], kept: dict[str, float | None]) -> int:
+    """Print both figures; 1 if the store differs from iperf3's report, or the pipeline is slower than bare iperf3.
 
     Args:
         bare: bit/s of iperf3 alone, by pair.
-        said: bit/s in the raw documents.
+        reported: bit/s in the raw documents.
         kept: bit/s in the store.
     """
     logs = []
@@ -167,8 +169,8 @@ def judge(bare: dict[str, float], said: dict[str, float], kept: dict[str, float 
             continue
         logs.append(math.log(row / alone))
         print(f"{run_id}: {alone / 1e9:.2f} Gbit/s bare, {row / 1e9:.2f} Gbit/s in the store")
-    wrong = [run_id for run_id, figure in said.items() if kept.get(run_id) != figure]
-    print(f"stored as iperf3 said it: {len(said) - len(wrong)} of {len(said)}")
+    wrong = [run_id for run_id, figure in reported.items() if kept.get(run_id) != figure]
+    print(f"stored as iperf3 reported it: {len(reported) - len(wrong)} of {len(reported)}")
     found = mean_interval(logs)
     if found is None:
         print("At least two pairs are needed for an interval.")

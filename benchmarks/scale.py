@@ -3,7 +3,7 @@
     python -m benchmarks.scale [--runs 1000] [--samples 10000000] [--store FOLDER]
 
 The aims, on two cores: the trend query under 0.5 s, a report under 10 s, peak memory under 1 GiB. Each figure is of a
-fresh process, as for a person who types the command: imports and the opening of the store are given beside it.
+fresh process, as for a user who types the command: imports and the opening of the store are given beside it.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def fill(folder: str, runs: int, samples: int) -> None:
 
 
 def report_on(what: str, folder: str) -> bool:
-    """Measure in fresh processes, print the middle one, and say whether the aims are met."""
+    """Measure in fresh processes, print the middle one; returns whether the aims are met."""
     found = []
     for _ in range(REPEATS):
         command = [sys.executable, "-m", "benchmarks.scale", "--store", folder, "--measure", what]
@@ -77,14 +77,14 @@ def report_on(what: str, folder: str) -> bool:
     return fast and small
 
 
-def measured(folder: str, ask: Callable[[Any], tuple[float, str]], import_s: float) -> dict[str, float | str]:
-    """Open the store, ask, and look at the clock and the memory."""
+def measured(folder: str, run: Callable[[Any], tuple[float, str]], import_s: float) -> dict[str, float | str]:
+    """Open the store and run a query; its seconds and peak memory."""
     from analysis.sql import database  # noqa: PLC0415 - timed
 
     began = time.perf_counter()
     con = database.connect(Store(folder), asking="")  # as a question and a report do: neither reads samples
     connect_s = time.perf_counter() - began
-    seconds, rows = ask(con)
+    seconds, rows = run(con)
     con.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"seconds": seconds, "rows": rows, "connect_s": connect_s, "import_s": import_s, "peak_bytes": peak}
@@ -97,13 +97,13 @@ def trend(folder: str) -> dict[str, float | str]:
 
     import_s = time.perf_counter() - began
 
-    def ask(con: database.Connection) -> tuple[float, str]:
+    def run(con: database.Connection) -> tuple[float, str]:
         began = time.perf_counter()
         answer = database.answer_question(con, "trend", environment="lab")
         seconds = time.perf_counter() - began
         return seconds, f"{answer.num_rows} rows of {len(set(answer['run_id'].to_pylist()))} nights"
 
-    return measured(folder, ask, import_s)
+    return measured(folder, run, import_s)
 
 
 def report(folder: str) -> dict[str, float | str]:
@@ -116,13 +116,13 @@ def report(folder: str) -> dict[str, float | str]:
 
     import_s = time.perf_counter() - began
 
-    def ask(con: database.Connection) -> tuple[float, str]:
+    def run(con: database.Connection) -> tuple[float, str]:
         last = database.query(con, "select run_id from latest_runs where environment = 'lab'")["run_id"][0].as_py()
         began = time.perf_counter()
         html = render(con, last, summarise(con, last, method))
         return time.perf_counter() - began, f"the report of {last}, {len(html) / 1024:.0f} KiB"
 
-    return measured(folder, ask, import_s)
+    return measured(folder, run, import_s)
 
 
 MEASURES: dict[str, Callable[[str], dict[str, float | str]]] = {"trend": trend, "report": report}

@@ -33,11 +33,11 @@ PROBES = 3
 TURNS = 4
 TWIN_RUNS = 3
 TRIED = 1200
-"""Rules enough that their cost stands out from the noise of a few short looks."""
+"""Rules enough that their cost stands out from the noise of a few short measurements."""
 
 
 def bare_bits_per_s(burden: int) -> list[float]:
-    """Pod to pod by bare iperf3 with so many rules more, some short looks in one lab."""
+    """Pod to pod by bare iperf3 with so many rules more, some short measurements in one lab."""
     arm = f"{BASE}+burden={burden}" if burden else BASE
     settings = choose_settings(
         dataplanes=arm, topologies="pod-to-pod", options="duration=1 rounds=1 protocols=tcp seed=1"
@@ -55,11 +55,11 @@ def bare_bits_per_s(burden: int) -> list[float]:
 
 def calibrate() -> int:
     """How many rules cost 10 %: time for a byte grows in proportion to the rules that its packet meets."""
-    looks: dict[int, list[float]] = {0: [], TRIED: []}
+    figures: dict[int, list[float]] = {0: [], TRIED: []}
     for _ in range(TURNS):
-        for burden, seen in looks.items():
-            seen.extend(bare_bits_per_s(burden))
-    plain, burdened = (statistics.median(seen) for seen in looks.values())
+        for burden, found in figures.items():
+            found.extend(bare_bits_per_s(burden))
+    plain, burdened = (statistics.median(found) for found in figures.values())
     if burdened > plain * (1 - SLOWDOWN):
         sys.exit(
             f"{TRIED} rules slow the lab down from {plain:.3g} to {burdened:.3g} bit/s only: the machine is noisy."
@@ -73,30 +73,30 @@ class Twins:
     """Comparisons of identical twins, summed over runs: every difference among them is a false one.
 
     `tested`: with a p-value. `uncorrected`: of these, below 5 % by themselves. `different`: called different by a run,
-    which corrects for the number of its comparisons. `untold`: of which a run says that it can't tell.
+    which corrects for the number of its comparisons. `undecided`: those that a run calls undecided.
     """
 
     tested: int = 0
     uncorrected: int = 0
     different: int = 0
-    untold: int = 0
+    undecided: int = 0
     sentences: list[str] = field(default_factory=list)
 
-    def add(self, said: Summary) -> None:
+    def add(self, summarised: Summary) -> None:
         """Count those of one run."""
-        for comparison in said.comparisons:
+        for comparison in summarised.comparisons:
             if "twin" not in comparison.dataplane:
                 continue
-            self.untold += comparison.verdict == "cannot-tell"
+            self.undecided += comparison.verdict == "cannot-tell"
             if comparison.p is not None:
                 self.tested += 1
                 self.uncorrected += comparison.p < SIGNIFICANCE
                 self.different += comparison.found
                 self.sentences += [comparison.sentence] if comparison.found else []
 
-    def tell(self) -> bool:
+    def judge(self) -> bool:
         """Print the rates with their intervals; whether the aim is met."""
-        print(f"identical twins: {self.tested} comparisons, of {self.untold} of which a run says that it can't tell")
+        print(f"identical twins: {self.tested} comparisons, {self.undecided} of them undecided")
         if not self.tested:
             return False
         for what, count in (("uncorrected, p < 0.05", self.uncorrected), ("called different", self.different)):
@@ -114,9 +114,9 @@ class Twins:
         return self.different / self.tested <= AIM_FALSE_RATIO
 
 
-def found_slowdown(said: Summary, burden: int) -> bool:
+def found_slowdown(summarised: Summary, burden: int) -> bool:
     """Print whether the slow-down was found, on the path on which it was injected."""
-    for comparison in said.of("received_bps"):
+    for comparison in summarised.of("received_bps"):
         if "burden" in comparison.dataplane and comparison.path == "pod-to-pod tcp":
             found = comparison.verdict == "lower"
             word = "found" if found else "NOT found"
@@ -131,16 +131,16 @@ def main() -> int:
     if sys.argv[1:] == ["calibrate"]:
         print(calibrate())
         return 0
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", "import sys; from benchmarks.sensitivity import boxed; sys.exit(boxed())"],
         capture_output=True,
         text=True,
         check=False,
     )
-    if said.returncode:
-        print(said.stderr.strip() or said.stdout.strip())
+    if done.returncode:
+        print(done.stderr.strip() or done.stdout.strip())
         return 1
-    burden = int(said.stdout.split()[-1])
+    burden = int(done.stdout.split()[-1])
     print(f"{burden} rules slow {BASE} down by about {SLOWDOWN:.0%}")
     twins, flags = Twins(), sys.argv[1:]
     arms = f"{BASE},{BASE}+twin,{BASE}+burden={burden}"
@@ -151,7 +151,7 @@ def main() -> int:
     for _ in range(TWIN_RUNS):
         with measured("--profile=quick", f"--dataplanes={arms}", *flags) as run:
             twins.add(summary.summarise(run.con, run.run_id, method))
-    met = [twins.tell(), found_slowdown(summarised, burden)]
+    met = [twins.judge(), found_slowdown(summarised, burden)]
     return 0 if all(met) else 1
 
 

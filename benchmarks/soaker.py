@@ -69,7 +69,7 @@ class Soakers:
         self._signal(signal.SIGCONT)
 
     def read(self) -> Progress:
-        """What they have lost since they were started; only differences while they run say anything."""
+        """What they have lost since they were started; only differences while they run have a meaning."""
         return Progress(time.monotonic(), tuple(lost / 1e9 for lost in self._lost))
 
     def _signal(self, number: int) -> None:
@@ -85,7 +85,7 @@ def lost_ratio(before: Progress, after: Progress) -> float:
 
 def _soak(core: int, lost: memoryview, slot: int) -> None:
     os.sched_setaffinity(0, {core})
-    os.nice(_NICE)  # so that /proc/stat tells it from everything else
+    os.nice(_NICE)  # so that /proc/stat counts it apart from everything else
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     clock, gap_ns, total = time.monotonic_ns, GAP_NS, 0
     now = clock()

@@ -1,4 +1,4 @@
-"""Times of a run by a clock that only goes forward, so that one that is set in mid-run can't turn them round."""
+"""The end of a run by the monotonic clock, so that setting the wall clock during the run can't falsify it."""
 
 import time
 from datetime import datetime, timedelta
@@ -10,18 +10,18 @@ from steps.strict_model import StrictModel
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _TOLERANCE_S: Final = 5.0
-"""So far may the two clocks drift apart, which time servers bring about."""
+"""How far a time server may adjust the wall clock without a finding."""
 
 
 class ClockMark(StrictModel):
-    """A moment by the clock that only goes forward. `boot_id` names the machine and its boot."""
+    """A moment by the monotonic clock. `boot_id` identifies the machine and its boot."""
 
     boot_id: str
     since_boot_s: float
 
 
 def clock_mark() -> ClockMark | None:
-    """This moment; None where the machine gives none."""
+    """This moment; None where the machine has no such clock."""
     try:
         return ClockMark(boot_id=_BOOT_ID.read_text().strip(), since_boot_s=time.clock_gettime(time.CLOCK_BOOTTIME))
     except OSError:
@@ -31,13 +31,13 @@ def clock_mark() -> ClockMark | None:
 def ended_at(
     started_at: datetime, started: ClockMark | None, now: datetime, ended: ClockMark | None
 ) -> tuple[datetime, Finding | None]:
-    """When something ended that began at `started_at`, never before it; and what is to be known of the clock.
+    """When something ended that began at `started_at`, never before it; and a finding if the clock was set meanwhile.
 
     Args:
         started_at: by the wall clock.
         started: the same moment's mark.
         now: the end by the wall clock.
-        ended: the end's mark; where both are of one machine and boot, they say how long it took.
+        ended: the end's mark; used where both are of one machine and boot.
     """
     if started is not None and ended is not None and started.boot_id == ended.boot_id:
         found = started_at + timedelta(seconds=max(0.0, ended.since_boot_s - started.since_boot_s))
@@ -48,7 +48,7 @@ def ended_at(
         return found, _finding(f"was set {direction} by {abs(shift_s):.0f} s during the run")
     if now < started_at:
         return started_at, _finding(
-            f"says that the run ended {(started_at - now).total_seconds():.0f} s before it began"
+            f"shows that the run ended {(started_at - now).total_seconds():.0f} s before it began"
         )
     return now, None
 
@@ -57,6 +57,6 @@ def _finding(what: str) -> Finding:
     return Finding(
         severity="warn",
         subject="clock",
-        reason=f"the machine's clock {what}; times of day in this run are unsure by so much, durations are not",
-        remedy="let a time server keep the clock",
+        reason=f"the machine's clock {what}; times of day in this run are uncertain by that much, durations are not",
+        remedy="synchronise the clock with a time server",
     )

@@ -1,4 +1,4 @@
-"""CPU, memory and interface counters of a node at one moment, as steps hand them on and documents keep them."""
+"""CPU, memory and interface counters of a node at one moment."""
 
 from typing import Annotated, Final
 
@@ -7,7 +7,7 @@ from pydantic import Field
 from steps.strict_model import StrictModel
 
 MODES: Final = ("user", "nice", "system", "iowait", "irq", "softirq", "steal", "idle")
-"""What a core's time is counted as."""
+"""The modes of a core's time in /proc/stat."""
 
 _Seconds = Annotated[float, Field(ge=0, le=1e12)]
 _Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -35,7 +35,7 @@ class InterfaceTraffic(StrictModel):
 
 
 class Counters(StrictModel):
-    """A node's counters at one moment; `at_s` is of its monotonic clock. No cores: the source tells interfaces only."""
+    """A node's counters at one moment. `at_s`: by its monotonic clock. No cores: the source has interfaces only."""
 
     node: str
     at_s: _Seconds

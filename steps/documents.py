@@ -1,16 +1,18 @@
-"""The raw documents of a run: where each lies below `raw/RUN/`, what it holds, and how it is written and read.
+"""The raw documents of a run below `raw/RUN/`: their names, their contents, and how they are written and read.
 
     run.json  preflight.json  snapshot.json  restore.json
     visit-01/configure.json  settle.json  retreat.json  prepare.json  clear.json
     visit-01/canary-before/canary.json.gz    visit-01/canary-after/canary.json.gz
     visit-01/TOPOLOGY/0001.json.gz           one for each trial
 
-Every table can be rebuilt from these.
+Every table can be rebuilt from them.
 """
 
 import errno
 import gzip
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
@@ -23,7 +25,7 @@ from steps.catalogue.options import Settings
 from steps.clock import ClockMark
 from steps.counters import Counters
 from steps.domain import Change, Count, Finding, Moment, Placement, Proof, Seconds, Sign, SwitchCost, Trial, Visit
-from steps.strict_model import StrictModel
+from steps.strict_model import StrictModel, faults_of
 from steps.tools import bounds
 
 RUN: Final = "run.json"
@@ -38,17 +40,17 @@ CLEAR: Final = "clear.json"
 CANARY: Final = "canary.json.gz"
 
 MOST_BYTES: Final = 64 * 1024 * 1024
-"""The most that a document may have, unpacked: a hundred times what a visit of a large cluster takes."""
+"""The largest document, unpacked: a hundred times a visit's on a large cluster."""
 
 _READING_BYTES: Final = 262_144
-"""More than the counters of two nodes of 256 cores take, each second."""
+"""More than the counters of two nodes of 256 cores take at one moment."""
 
 _CHUNK_BYTES: Final = 1024 * 1024
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 ATTEMPTS: Final = 3
-"""How often a trial is measured at most: once, and twice more where others disturbed it."""
+"""How often a trial is measured at most: twice more where others disturbed it."""
 
 D = TypeVar("D", bound=StrictModel)
 
@@ -69,7 +71,7 @@ def trial_name(trial: int) -> str:
 
 
 class ShownArm(StrictModel):
-    """An arm as a reader sees it: name with its label, title, colour as #RRGGBB; whether it is eBPF, if recorded."""
+    """An arm as reports show it. `colour`: #RRGGBB. `bpf`: whether it is eBPF, if recorded."""
 
     name: str
     title: str
@@ -78,11 +80,11 @@ class ShownArm(StrictModel):
 
 
 Trigger = Literal["submitted", "nightly", "local"]
-"""Who asked for a run: a person on a cluster, the CronWorkflow, or a person on this machine."""
+"""What started a run: a user on a cluster, the CronWorkflow, or a user on this machine."""
 
 
 class RunDocument(StrictModel):
-    """run.json: what was asked for."""
+    """run.json: what the user chose."""
 
     run_id: str
     workflow_uid: str
@@ -94,7 +96,7 @@ class RunDocument(StrictModel):
 
 
 class Preflight(StrictModel):
-    """preflight.json: what this cluster can do of it. `visits`: those that will run, without what is left out."""
+    """preflight.json: what this cluster supports of it. `visits`: those that will run, without what is left out."""
 
     findings: tuple[Finding, ...]
     provenance: dict[str, object]
@@ -109,9 +111,9 @@ class Snapshot(StrictModel):
 
 
 class Configure(StrictModel):
-    """configure.json: the switch; retreat.json: the way back from one that was not proven.
+    """configure.json: the switch; retreat.json: the switch back from a dataplane that was not proven.
 
-    `error`: why it failed, as a sentence; None if it did not.
+    `error`: why it failed, as a sentence, here and below; None if it did not.
     """
 
     visit: int
@@ -124,9 +126,8 @@ class Configure(StrictModel):
 class Evidence(StrictModel):
     """settle.json and clear.json: the signs of one moment, on the nodes that must be proven.
 
-    `settle_s`: from the first look until the proof, which came at `proven_at`. `cost`: of the switch; None if nobody
-    was connected across it. `connections_dropped`: as older documents have it. `error`: why the step failed; None if it
-    did not. `final`: looking again could not have helped.
+    `settle_s`: from the first observation until the proof, at `proven_at`. `cost`: of the switch; None if no
+    connections were open across it. `connections_dropped`: in older documents. `final`: waiting longer was pointless.
     """
 
     visit: int
@@ -150,9 +151,9 @@ class Prepare(StrictModel):
 
 
 class Restore(StrictModel):
-    """restore.json: what putting everything back took.
+    """restore.json: the changes that put everything back.
 
-    `evidence`: seen before that, of a visit that a Stop cut short, so that what it had measured need not be lost.
+    `evidence`: taken before that, of a visit that a Stop interrupted, so that its finished trials count.
     `left`: what could not be put back, as sentences.
     """
 
@@ -164,14 +165,14 @@ class Restore(StrictModel):
 
 
 Ratio = Annotated[float, Field(ge=0, le=1_000)]
-"""A part of a whole; a little above 1 where its clocks disagree."""
+"""A share; slightly above 1 where clocks disagree."""
 
 
 class Attempt(StrictModel):
-    """One run of a trial's program. `error`: why the program was of no use; its own complaints are in the output.
+    """One execution of a trial's program. `error`: why it failed, beside its own messages in the output.
 
-    `readings`: of each monitor, one before, one after and some between, in the order taken; `nat` likewise before and
-    after. `window_offset_s`: seconds of warm-up after the first reading, left out of the CPU figures.
+    `readings`: of each monitor in the order taken, the first before and the last after the program; `nat` likewise.
+    `window_offset_s`: seconds of warm-up after the first reading, left out of the CPU figures.
     """
 
     started_at: datetime
@@ -188,7 +189,7 @@ class Attempt(StrictModel):
 
 
 class TrialDocument(StrictModel):
-    """One measured trial. The last attempt counts; the earlier ones were disturbed and are kept."""
+    """One measured trial. The last attempt counts; the earlier ones were disturbed."""
 
     version: Literal[1] = 1
     trial: Trial
@@ -201,7 +202,7 @@ class TrialDocument(StrictModel):
 
 
 class CanaryDocument(StrictModel):
-    """One canary; before the first trial also what the nodes do with nothing sent, two readings each."""
+    """One canary; before the first trial also two readings of each idle node."""
 
     version: Literal[1] = 1
     moment: Moment
@@ -213,7 +214,7 @@ class CanaryDocument(StrictModel):
 
 
 def write_document(path: Path, document: StrictModel) -> None:
-    """Write a document whole or not at all; compressed where the name ends in .gz.
+    """Write a document atomically; compressed where the name ends in .gz.
 
     Raises:
         Problem: it can't be written.
@@ -228,8 +229,18 @@ def write_document(path: Path, document: StrictModel) -> None:
         raise Problem(f"{path} can't be written: {error.strerror or error}; {remedy}") from None
 
 
+@contextmanager
+def kept_on_failure(path: Path, document: Configure | Prepare | Restore) -> Iterator[None]:
+    """Write the document with the error of a Problem that ends the block, which is raised again."""
+    try:
+        yield
+    except Problem as problem:
+        write_document(path, document.model_copy(update={"error": str(problem)}))
+        raise
+
+
 def most_bytes(trial: Trial, omit_s: int) -> int:
-    """The most that a trial's document may have, unpacked: its programs' outputs and the counters read beside them."""
+    """The largest document of a trial, unpacked: its programs' outputs and the counters read meanwhile."""
     seconds = trial.duration_s + omit_s
     each = bounds.output_bytes(seconds, trial.streams, 0.5) + round(seconds / 0.5 + 1) * _READING_BYTES
     return MOST_BYTES + ATTEMPTS * each
@@ -240,12 +251,12 @@ def read_document(path: Path, kind: type[D], most: int = MOST_BYTES) -> D:
 
     Args:
         path: of the document.
-        kind: what it holds.
-        most: bytes that it may have, unpacked.
+        kind: its model.
+        most: bytes, unpacked.
 
     Raises:
         FileNotFoundError: there is none.
-        Problem: it is cut short, damaged, too large, or of another form.
+        Problem: it is cut short, damaged, too large, or does not fit the model.
     """
     try:
         return kind.model_validate_json(_unpacked(path, most))
@@ -254,9 +265,7 @@ def read_document(path: Path, kind: type[D], most: int = MOST_BYTES) -> D:
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise Problem(f"{path.name} is cut short or damaged") from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Problem(f"{path.name} is damaged: {where + ': ' if where else ''}{first['msg']}") from None
+        raise Problem(f"{path.name} is damaged: {faults_of(error)[0]}") from None
     except (RecursionError, UnicodeError) as error:
         fault = "nested too deeply" if isinstance(error, RecursionError) else "not UTF-8 text"
         raise Problem(f"{path.name} is damaged: it is {fault}") from None
@@ -267,11 +276,11 @@ def read_document(path: Path, kind: type[D], most: int = MOST_BYTES) -> D:
 
 
 def _unpacked(path: Path, most: int) -> bytes:
-    """A file's bytes, unpacked where its name ends in .gz: never more than the most, whatever a few bytes unpack to."""
+    """A file's bytes, unpacked where its name ends in .gz, as far as the bound allows."""
     data = bytearray()
     with path.open("rb") as packed, gzip.open(packed) if path.suffix == ".gz" else packed as file:
         while chunk := file.read(_CHUNK_BYTES):
             data += chunk
             if len(data) > most:
-                raise Problem(f"{path.name} is damaged: it has more than the {most / 1e6:.0f} MB that it may have")
+                raise Problem(f"{path.name} is damaged: it has more than {most / 1e6:.0f} MB")
     return bytes(data)

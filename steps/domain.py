@@ -1,7 +1,7 @@
-"""What the steps hand to each other: immutable, validated, and small enough for a workflow parameter."""
+"""What the steps pass to each other: immutable, validated, and small enough for a workflow parameter."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,8 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 Moment = Literal["before", "after"]
 """before the first trial of a visit, after its last."""
+
+MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
 
 
 class Trial(Measured):
@@ -44,7 +46,7 @@ class Visit(StrictModel):
 
 
 class Finding(StrictModel):
-    """One reason why a run, or a part of it, can't go on here, and what would mend it.
+    """One reason why a run, or a part of it, is impossible or in doubt here, and the remedy.
 
     severity stop: nothing can run. skip: `subject` (a dataplane or topology) is left out. warn: it is recorded.
     """
@@ -56,12 +58,12 @@ class Finding(StrictModel):
 
     @property
     def sentence(self) -> str:
-        """What it is about, why, and what would mend it."""
+        """Subject, reason and remedy."""
         return f"{self.subject}: {formatting.sentences(self.reason, self.remedy)}"
 
 
 class Change(StrictModel):
-    """One change that configure or restore made, and what a person would have typed for it."""
+    """One change that configure or restore made, and the equivalent command."""
 
     what: str
     command: str
@@ -70,8 +72,8 @@ class Change(StrictModel):
 class SwitchCost(StrictModel):
     """What a switch cost connections that were open across it.
 
-    `connections`: long-lived TCP connections that were held. `dropped`: those of them that died. A gap is the longest
-    time without an answer, of any of them; None: nothing was sent that way. Datagrams are lost if no answer came.
+    `connections`: long-lived TCP connections. `dropped`: those of them that died. A gap is the longest time without a
+    reply, of any of them; None: nothing was sent that way. Datagrams without a reply count as lost.
     """
 
     connections: Count
@@ -83,7 +85,7 @@ class SwitchCost(StrictModel):
 
 
 class Sign(StrictModel):
-    """One piece of evidence on one node. `indicates`: the dataplanes with which it agrees; None: it tells nothing."""
+    """One piece of evidence on one node. `indicates`: the dataplanes that it agrees with; None: no information."""
 
     moment: Moment
     node: str
@@ -136,7 +138,7 @@ class Placement(StrictModel):
 
 
 class Proof(StrictModel):
-    """What the evidence says. `observed` is None when it can't tell."""
+    """What the evidence proves. `observed` is None where that is no single dataplane."""
 
     state: Literal["proven", "disproven", "unproven"]
     observed: str | None

@@ -1,7 +1,4 @@
-"""Look again and again until something is as wanted: for what sends no event of its own, such as a log or a clock.
-
-Objects of a Kubernetes cluster are watched instead: see `steps.cluster.kube.api.watch`.
-"""
+"""Polling, for what sends no events, such as a log. Kubernetes objects are watched: `steps.cluster.kube.api.watch`."""
 
 import time
 from collections.abc import Callable
@@ -22,16 +19,16 @@ def poll(
     sleep: Callable[[float], None] = time.sleep,
     again: Callable[[T], None] = lambda _found: None,
 ) -> T:
-    """The first result that is as wanted, or the last one when time is up. What a look raises ends the polling.
+    """The first result for which `done` is true, or the last one at the timeout. An exception of `look` ends it.
 
     Args:
-        look: looks once.
-        done: whether a result is as wanted.
-        pause_s: how long to wait between two looks.
-        longest_pause_s: the pause doubles up to this; it stays the same where None.
-        timeout_s: no look begins after this; None: there is no limit.
-        sleep: passes the time of a pause.
-        again: called with each result that is followed by another look.
+        look: one observation.
+        done: whether its result ends the polling.
+        pause_s: between two observations.
+        longest_pause_s: the pause doubles up to this; None: it stays the same.
+        timeout_s: no observation begins after this; None: no limit.
+        sleep: waits for a pause.
+        again: called with each result that is followed by another observation.
     """
 
     def before_sleep(state: RetryCallState) -> None:

@@ -1,16 +1,16 @@
-"""The base of everything that travels between steps or lies in documents: strict, immutable models."""
+"""The base of everything that steps hand to each other or write into documents: strict, immutable models."""
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class StrictModel(BaseModel):
-    """Frozen; a field that is not known is an error, and so is a number that is not finite."""
+    """Immutable; an unknown field is an error, and so is a number that is not finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def faults_of(error: ValidationError) -> list[str]:
-    """What pydantic found wrong, as a part of a sentence for each fault: `services: Input should be ...`."""
+    """Each fault that pydantic found, as a part of a sentence: `services: Input should be ...`."""
     faults = []
     for each in error.errors(include_url=False, include_input=False):
         where = ".".join(str(part) for part in each["loc"])

@@ -1,4 +1,4 @@
-"""Answers as tables in a terminal, or as tab-separated text where the reader is a program."""
+"""Answers as tables on a terminal, or as tab-separated text for programs."""
 
 import json
 from datetime import date, datetime
@@ -11,14 +11,14 @@ from analysis.console.sanitizing import strip_controls
 from analysis.console.terminal import Terminal, Text
 
 MOST_ROWS = 1000
-"""More rows than this are not for eyes."""
+"""So many rows are printed on a terminal."""
 
 
 def print_table(answer: pa.Table, console: Terminal) -> None:
-    """Print an answer: a table on a terminal, tab-separated lines with a head line elsewhere.
+    """Print an answer: a table on a terminal, tab-separated lines with a header elsewhere.
 
-    Figures have six significant digits on a terminal and all of them elsewhere. Null is a dash on a terminal, so that
-    it can't be taken for an empty text or zero, and empty elsewhere.
+    Numbers have six significant digits on a terminal and all of them elsewhere. Null is a dash on a terminal, unlike an
+    empty text or zero, and empty elsewhere.
     """
     if not answer.num_columns:
         console.print("Done.")

@@ -1,4 +1,4 @@
-"""What is measured: a path, by a tool over a transport, in a direction, all of them entries of the catalogues."""
+"""What is measured: a path, by a tool over a transport, in a direction; each is an entry of a catalogue."""
 
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ class Measured(StrictModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _split(cls, data: Any) -> Any:  # noqa: ANN401 - whatever a document holds
+    def _split(cls, data: Any) -> Any:  # noqa: ANN401 - any JSON
         if not isinstance(data, dict) or data.get("protocol") not in tools.VARIANTS:
             return data
         tool, variant = tools.VARIANTS[data["protocol"]]

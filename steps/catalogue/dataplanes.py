@@ -1,7 +1,7 @@
-"""The dataplanes: one entry each. What a dataplane is, is said here and read from here.
+"""The dataplanes: one entry each, with everything that other modules need to know of a dataplane.
 
-A new one is an entry here and the module that installs it, which is called after it: in steps/cluster/lab/dataplanes
-for the lab, in the folder `dataplanes` of its network plugin for a cluster.
+A new one is an entry here and the module of the same name that installs it: in steps/cluster/lab/dataplanes for the
+lab, in the folder `dataplanes` of its network plugin for a cluster.
 """
 
 from dataclasses import dataclass
@@ -19,19 +19,18 @@ class Dataplane:
     """How the nodes forward packets.
 
     Attributes:
-        name: as a person types it, and as the store has it.
-        title: as a report writes it.
-        colour: of the Okabe-Ito palette, which stays apart for colour-blind readers.
+        name: as typed and stored.
+        title: in reports.
+        colour: of the Okabe-Ito palette, which colour-blind readers can distinguish.
         environment: the kind of environment that it can be installed in.
         mechanism: what forwards the packets: iptables, nftables, ebpf, or another name. None: whatever runs there,
-            which is measured as it is and never switched.
-        cni: the network plugin that it is a dataplane of, as its folder below steps/cluster/kube is called; None: of
-            none in particular.
-        direct_return: a Service's replies to a client outside go from the server's node straight to it, and not back
-            through the node that it connected to; None: that isn't known.
-        min_kernel: the oldest kernel that can have it, such as `5.13`. A cluster's nodes are held to it; in the lab the
-            kernel itself is tried. None: any.
-        unasked: measured when no dataplane is named.
+            which is never switched.
+        cni: its network plugin, by the name of the folder below steps/cluster/kube; None: any.
+        direct_return: a Service's replies to an outside client go straight from the server's node, and not back
+            through the node that the client connected to; None: unknown.
+        min_kernel: the oldest kernel that supports it, such as `5.13`, checked on a cluster's nodes; the lab tries its
+            kernel instead. None: any.
+        by_default: measured when no dataplane is named.
     """
 
     name: str
@@ -42,7 +41,7 @@ class Dataplane:
     cni: str | None = None
     direct_return: bool | None = False
     min_kernel: str | None = None
-    unasked: bool = True
+    by_default: bool = True
 
     @property
     def bpf(self) -> bool:
@@ -51,7 +50,7 @@ class Dataplane:
 
     @property
     def is_switched(self) -> bool:
-        """Whether measuring it takes a switch; else it is what runs there, whatever that is."""
+        """Whether measuring it takes a switch; otherwise it is whatever runs there."""
         return self.mechanism is not None
 
     @property
@@ -72,7 +71,7 @@ DATAPLANES: Final = (
     Dataplane("nftables", "nftables", "#E69F00", KUBERNETES, NFTABLES, _CALICO, min_kernel="5.13"),
     Dataplane("ebpf", "eBPF", "#009E73", KUBERNETES, EBPF, _CALICO, min_kernel="5.3.0"),
     Dataplane("ebpf-dsr", "eBPF + DSR", "#CC79A7", KUBERNETES, EBPF, _CALICO, direct_return=True, min_kernel="5.3.0"),
-    Dataplane(AS_IS, "as it is", "#7F7F7F", KUBERNETES, None, direct_return=None, unasked=False),
+    Dataplane(AS_IS, "as it is", "#7F7F7F", KUBERNETES, None, direct_return=None, by_default=False),
 )
 
 BY_NAME: Final = {d.name: d for d in DATAPLANES}
@@ -87,8 +86,8 @@ def of_kind(kind: Kind) -> tuple[Dataplane, ...]:
 class Arm:
     """A dataplane as one side of a comparison: `lab-iptables`, or with a label `lab-iptables+twin`.
 
-    A label makes an identical twin, to see how far apart the same thing measures. `+burden=N` is a twin with N rules
-    more in front of each packet: a known slow-down, to see whether the benchmark finds it.
+    A label makes an identical twin, which shows how far apart two measurements of the same thing are. `+burden=N` is a
+    twin with N more rules in front of each packet: a known slow-down that the benchmark should find.
     """
 
     name: str
@@ -96,13 +95,13 @@ class Arm:
 
     @classmethod
     def parse(cls, text: str) -> "Arm":
-        """`NAME` or `NAME+LABEL`; nothing is looked up."""
+        """Parse `NAME` or `NAME+LABEL`, of a dataplane that need not exist."""
         name, plus, label = text.partition("+")
         return cls(name, label if plus else None)
 
     @property
     def burden(self) -> int:
-        """How many rules more each packet meets; 0 for all but a burdened twin."""
+        """How many more rules each packet meets; 0 for all but a burdened twin."""
         if self.label is None or not self.label.startswith("burden="):
             return 0
         return int(self.label.removeprefix("burden="))

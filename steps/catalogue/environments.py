@@ -1,7 +1,6 @@
-"""Where a run measures: an environment's name, and the kind of cluster that it is the name of.
+"""Where a run measures: the environment's name, which is `lab` or a user's name for a cluster, and its kind.
 
-The name (`Settings.environment`, the store's column `environment`) is `lab` or what a person calls a cluster. The kind
-(`Dataplane.environment`) is what a dataplane can be installed in, and there are two.
+`Settings.environment` and the store's column `environment` are names; `Dataplane.environment` is a kind.
 """
 
 from typing import Final, Literal
@@ -11,7 +10,7 @@ from analysis.domain import LAB
 __all__ = ["KUBERNETES", "LAB", "Kind", "is_lab", "kind_of"]
 
 Kind = Literal["lab", "kubernetes"]
-"""lab: network namespaces on this machine. kubernetes: a cluster, by its API."""
+"""lab: network namespaces on this machine. kubernetes: a cluster."""
 
 KUBERNETES: Final = "kubernetes"
 

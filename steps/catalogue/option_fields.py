@@ -1,4 +1,4 @@
-"""An option of a run: what stands on its field, how its text is read, and what is wrong with a value as typed.
+"""An option of a run: what its field declares, how its text is parsed, and what is wrong with a value as typed.
 
 The options themselves are in `steps.catalogue.options`.
 """
@@ -16,18 +16,17 @@ from pydantic.fields import FieldInfo
 
 _RATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<prefix>[kKmMgGtT]?)(?:bit/s|bps)?")
 _PREFIX: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
-_TRUE: Final = {"true", "yes", "on", "1"}
-_FALSE: Final = {"false", "no", "off", "0"}
+_SWITCH: Final = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 _WORD = re.compile(r"[a-z0-9_-]{1,15}")
 _COMPARED: Final = 80
-"""Of a longer word so many characters are compared with the known names: comparing takes the square of them."""
+"""Characters of a word that are compared with the known names: the comparison takes quadratic time."""
 
 _SHOWN: Final = 60
-"""Of what was typed so many characters are repeated in a sentence."""
+"""Characters of a typed text that a message repeats."""
 
 _BIT_S: Final = " bit/s"
 _UNITS: Final = {"_s": " s", "_bytes": " B", "_bps": _BIT_S, "_ratio": ""}
-"""How a field's name ends, and its unit in a sentence."""
+"""The unit in a message, by the suffix of the field's name."""
 
 
 class FaultError(ValueError):
@@ -36,7 +35,7 @@ class FaultError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The least and the greatest value of a number. `exclusive`: neither of the two is allowed itself."""
+    """The least and the greatest value of a number; both excluded where `exclusive`."""
 
     low: float
     high: float
@@ -44,7 +43,7 @@ class Bounds:
 
 
 UNBOUNDED: Final = Bounds(-math.inf, math.inf)
-"""Of what is not a number."""
+"""Of an option that is not a number."""
 
 Place = Literal["here", "cluster"]
 """Where an option is given. here: to run, plan and preflight. cluster: to submit, and in Argo's form."""
@@ -52,11 +51,9 @@ Place = Literal["here", "cluster"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Default:
-    """The default of a field where it depends on the kind of environment, and maybe on the profile.
+    """A field's default where it depends on the kind of environment, and perhaps on the profile.
 
-    Attributes:
-        lab: in the lab: a value, or values by the profile's name; in other profiles the field's own default stands.
-        cluster: likewise on a cluster.
+    `lab`, `cluster`: a value, or values by profile; in other profiles the field's own default applies.
     """
 
     lab: object = field(default_factory=dict)
@@ -70,26 +67,24 @@ class Default:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """What a person can choose. It stands on a field, whose name, type and bounds are the option's.
+    """A choice of the user, declared on a field of the settings, from which name, type and bounds are taken.
 
     Attributes:
-        help: what it decides, in sentences: for `--help` and docs/options.md.
-        name: as typed: the flag, and in capitals the variable of `make`; if left out, the field's without its unit.
-        changes_method: whether it changes what one trial measures, so that runs which differ in it are not compared.
-            A run that was stored before there was the option counts as one with its default.
-        hint: what values it takes, in short; made from type and bounds if left out.
+        help: its effect, in sentences, for `--help` and docs/options.md.
+        name: as typed: the flag, and in capitals the variable of `make`; by default the field's name without its unit.
+        changes_method: whether it changes what one trial measures, so that runs that differ in it are not compared.
+            A run stored before the option existed counts as one with its default.
+        hint: its possible values, in short; by default derived from type and bounds.
         only: where it can be given, if not everywhere.
-        form: its description in Argo's form, if it has a field of its own there. All others share the field `options`,
-            which names them.
-        enum: what that field offers.
-        default: as typed, if that is not nothing.
-        too_low: what is added to the sentence about a number below its bound.
-        read: turns its text into its value, or raises FaultError; made from the type if left out. None behind a `name`
-            that is no field's: `steps.settings.settings.choose_settings` takes the text.
-        field: of the settings.
+        form: its description in Argo's form, if it has a field of its own there. The others share the field `options`.
+        enum: the values that the form offers.
+        default: as typed, if not empty.
+        too_low: appended to the message about a number below its bound.
+        read: parses its text, or raises FaultError; by default chosen by type. None: `choose_settings` parses it.
+        field: the name of the field; by default the option's.
         bounds: of a number.
-        unit: of a number, with a blank before it.
-        choices: what a list may hold.
+        unit: of a number, after a space.
+        choices: the possible entries of a list.
     """
 
     help: str
@@ -109,7 +104,7 @@ class Option:
 
     @property
     def values(self) -> str:
-        """What values it takes, in short; empty where nothing says it."""
+        """Its possible values, in short; empty if unknown."""
         if self.hint or self.bounds == UNBOUNDED:
             return self.hint or ", ".join(self.choices)
         least, most = (_as_typed(bound, self.unit) for bound in (self.bounds.low, self.bounds.high))
@@ -117,14 +112,14 @@ class Option:
 
 
 Reader = Callable[[str, Option], object]
-"""Turns an option's text into its value, given the option with the name that was typed; raises FaultError."""
+"""Parses a text, given the option under the name that was typed; raises FaultError."""
 
 
 def options_of(model: type[BaseModel]) -> tuple[Option, ...]:
-    """The options that stand on the fields of a model, in their order, completed by what the fields say.
+    """The options declared on a model's fields, in their order, completed from the fields.
 
     Raises:
-        TypeError: no text is known to make a value of the field's type, and the option has no reader of its own.
+        TypeError: the field's type has no reader, and neither has the option.
     """
     return tuple(
         _completed(name, field, option)
@@ -136,27 +131,26 @@ def options_of(model: type[BaseModel]) -> tuple[Option, ...]:
 
 def _completed(name: str, field: FieldInfo, option: Option) -> Option:
     ending = next((ending for ending in _UNITS if name.endswith(ending)), "")
-    bounds = bounds_of(field)
     return replace(
         option,
         field=name,
         name=option.name or name.removesuffix(ending),
         unit=_UNITS.get(ending, ""),
-        bounds=bounds,
+        bounds=bounds_of(field),
         hint=option.hint or ("true, false" if field.annotation is bool else ""),
-        read=option.read or _reader(name, field, bounds),
+        read=option.read or _reader(name, field),
     )
 
 
-def _reader(name: str, field: FieldInfo, bounds: Bounds) -> Reader:
-    readers = {int: _read_whole, bool: _read_switch, float: _read_share if bounds.exclusive else _read_real}
+def _reader(name: str, field: FieldInfo) -> Reader:
+    readers: dict[object, Reader] = {int: _read_whole, bool: _read_switch, float: _read_real}
     for kind in {*get_args(field.annotation), field.annotation} & readers.keys():
         return readers[kind]
-    raise TypeError(f"no text is known to make field {name}'s type: give its Option a `read`")
+    raise TypeError(f"field {name} has a type that no reader parses: give its Option a `read`")
 
 
 def bounds_of(field: FieldInfo) -> Bounds:
-    """The bounds that stand on a field; none where it has not both."""
+    """The bounds declared on a field; UNBOUNDED unless it has both."""
     low = [each for each in field.metadata if isinstance(each, Ge | Gt)]
     high = [each for each in field.metadata if isinstance(each, Le | Lt)]
     if not (low and high):
@@ -166,33 +160,33 @@ def bounds_of(field: FieldInfo) -> Bounds:
 
 
 def by_name(options: Iterable[Option]) -> dict[str, Option]:
-    """Those that have a reader, by every name that they are typed with: their own, and their field's."""
+    """The options that have a reader, by their own name and by their field's."""
     return {name: option for option in options if option.read for name in (option.field, option.name)}
 
 
 def items(text: str) -> list[str]:
-    """The entries of a comma-separated list, without blanks."""
+    """The entries of a comma-separated list, without surrounding white space."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`did you mean A or B?`, or all that is known where nothing is near."""
+    """`did you mean A or B?`, or all known names where none is similar."""
     known = sorted(known)
     close = difflib.get_close_matches(word[:_COMPARED], known, n=2, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}"
 
 
 def shown_option(text: str) -> str:
-    """What was typed, in quotes, as a sentence repeats it: its beginning where it is long."""
+    """A typed text in quotes, as messages repeat it: shortened where it is long."""
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
 
 
 def parse_options(text: str, known: Mapping[str, Option]) -> tuple[dict[str, object], list[str]]:
-    """The values of an options text by the settings' field names, and a sentence for each fault in it.
+    """The values in an options text by the settings' field names, and a sentence for each fault.
 
     Args:
-        text: `NAME=VALUE` pairs with white space between, as typed.
-        known: the options that may be in it, by each of their names.
+        text: `NAME=VALUE` pairs separated by white space, as typed.
+        known: the options that may occur in it, by each of their names.
     """
     values: dict[str, object] = {}
     faults: list[str] = []
@@ -216,17 +210,15 @@ def parse_options(text: str, known: Mapping[str, Option]) -> tuple[dict[str, obj
 
 def _number(text: str, option: Option) -> int | float:
     typed = text.removesuffix("s") if option.unit == " s" else text
-    try:
-        return int(typed)  # a float would make another number of a long one
-    except ValueError:
-        pass
-    try:
-        number = float(typed)
-    except ValueError:
-        raise FaultError(f"{option.name} must be a number, got {shown_option(text)}") from None
-    if not math.isfinite(number):
-        raise FaultError(f"{option.name} must be a finite number, got {shown_option(text)}")
-    return number
+    for kind in (int, float):  # a float would round a long integer
+        try:
+            number = kind(typed)
+        except ValueError:
+            continue
+        if isinstance(number, float) and not math.isfinite(number):
+            raise FaultError(f"{option.name} must be a finite number, got {shown_option(text)}")
+        return number
+    raise FaultError(f"{option.name} must be a number, got {shown_option(text)}")
 
 
 def _check_bounds(number: float, typed: str, option: Option) -> None:
@@ -241,7 +233,7 @@ def _check_bounds(number: float, typed: str, option: Option) -> None:
 
 
 def _as_typed(bound: float, unit: str) -> str:
-    """A bound as a person would type it: a rate with its prefix, any other whole number with all of its digits."""
+    """A bound as a user would type it: a rate with its prefix, any other whole number with all of its digits."""
     if unit == _BIT_S:
         prefix, factor = max((each for each in _PREFIX.items() if each[1] <= bound), key=lambda each: each[1])
         return f"{bound / factor:g}{prefix.upper()}"
@@ -257,14 +249,10 @@ def _read_whole(text: str, option: Option) -> int:
 
 
 def _read_real(text: str, option: Option) -> float:
-    number = _number(text, option)
-    _check_bounds(number, text, option)
-    return float(number)
-
-
-def _read_share(text: str, option: Option) -> float:
     number, bounds = _number(text, option), option.bounds
-    if not bounds.low < number < bounds.high:
+    if not bounds.exclusive:
+        _check_bounds(number, text, option)
+    elif not bounds.low < number < bounds.high:
         raise FaultError(
             f"{option.name} must be a share above {bounds.low:g} and below {bounds.high:g}, such as 0.05 for 5 %, "
             f"got {shown_option(text)}"
@@ -273,13 +261,13 @@ def _read_share(text: str, option: Option) -> float:
 
 
 def _read_switch(text: str, option: Option) -> bool:
-    if text.lower() in _TRUE | _FALSE:
-        return text.lower() in _TRUE
-    raise FaultError(f"{option.name} must be true or false, got {shown_option(text)}")
+    if (value := _SWITCH.get(text.lower())) is None:
+        raise FaultError(f"{option.name} must be true or false, got {shown_option(text)}")
+    return value
 
 
 def read_list(text: str, option: Option) -> tuple[str, ...]:
-    """A comma-separated choice among `choices`, in their order."""
+    """A comma-separated selection of `choices`, in their order."""
     chosen, what = [item.lower() for item in items(text)], option.name.removesuffix("s")
     if not chosen:
         raise FaultError(f"{option.name} must name at least one of {', '.join(option.choices)}")
@@ -292,7 +280,7 @@ def read_list(text: str, option: Option) -> tuple[str, ...]:
 
 
 def read_rate(text: str, option: Option) -> float:
-    """Bits per second, as iperf3 takes them; 0 is its own word for no limit."""
+    """Bits per second as iperf3 takes them; 0 means no limit."""
     match = _RATE.fullmatch(text)
     if match is None:
         raise FaultError(
@@ -305,7 +293,7 @@ def read_rate(text: str, option: Option) -> float:
 
 
 def read_algorithm(text: str, option: Option) -> str:
-    """The name of one of Linux's algorithms."""
+    """The name of a Linux congestion-control algorithm."""
     if _WORD.fullmatch(text) is None:
         raise FaultError(
             f"{option.name} must be the name of a Linux algorithm such as cubic or bbr, got {shown_option(text)}"

@@ -1,12 +1,13 @@
-"""The options: all that a person can choose for a run. One entry each; adding one touches nothing else.
+"""The options: everything that a user can choose for a run, one entry each.
 
-An option that is a value of its own is a field of `Settings`, with its bounds, its default and an `Option` that says
-the rest. The few from whose texts `steps.settings.settings.choose_settings` makes something else stand in `CHOICES`.
-Flags of the verbs, Argo's form, the variables of `make`, the documents, and which nights are compared, follow from
-these entries; after a change, `make manifests` writes what is committed of them.
+Most are fields of `Settings`, with bounds, default and an `Option`. The few whose texts
+`steps.settings.settings.choose_settings` parses together are in `CHOICES`. The verbs' flags, Argo's form, the variables
+of `make`, docs/options.md and the choice of nights to compare derive from these entries; after a change, `make
+manifests` renders the committed files.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Final, Self, get_args
 
 from pydantic import Field, model_validator
@@ -22,17 +23,14 @@ from steps.strict_model import StrictModel
 from steps.tools.tool import Direction
 
 MOST_LAB_SERVICES: Final = 10_000
-"""The Service map of the lab's eBPF programs holds 16384 ports; kube-proxy with iptables is said to be usable to this.
-
-A cluster may have more: the bound of the field.
-"""
+"""What fits the Service map of the lab's eBPF programs, of 16384 ports. A cluster's bound is the field's."""
 
 MOST_ARMS: Final = 250
-"""A comparison of more dataplanes and twins than this is taken for a typing error."""
+"""More dataplanes and twins than this are taken for a typing error."""
 
 
-def _names(*, unasked: bool) -> str:
-    return ", ".join(d.name for d in of_kind(KUBERNETES) if d.unasked == unasked)
+def _names(*, by_default: bool) -> str:
+    return ", ".join(d.name for d in of_kind(KUBERNETES) if d.by_default == by_default)
 
 
 _TOPOLOGIES: Final = ", ".join(t.name for t in topologies.TOPOLOGIES)
@@ -43,13 +41,12 @@ _PROFILES: Final = "; ".join(f"{p.name}: {p.description}" for p in profiles.PROF
 CHOICES: Final = (
     Option(
         name="dataplanes",
-        field="dataplanes",
         help="Comma-separated, the baseline first; all if empty. "
         f"Known: {', '.join(d.name for d in DATAPLANES)}. "
         "NAME+twin is an identical twin, NAME+burden=N a twin with N rules more in front of each packet.",
-        form=f"Which to compare, separated by commas, the baseline first; empty: {_names(unasked=True)} "
-        f"(there is also {_names(unasked=False)}, which switches nothing).",
-        # Each series of a history is of one dataplane in one cell, so that others beside it do not matter.
+        form=f"Which to compare, separated by commas, the baseline first; empty: {_names(by_default=True)} "
+        f"(there is also {_names(by_default=False)}, which switches nothing).",
+        # each series of a history is of one dataplane in one cell
         changes_method=False,
     ),
     Option(
@@ -61,7 +58,6 @@ CHOICES: Final = (
     ),
     Option(
         name="protocols",
-        field="protocols",
         help=f"Comma-separated: {', '.join(_PROTOCOLS)}; the profile's if empty.",
         choices=_PROTOCOLS,
         read=read_list,
@@ -69,15 +65,13 @@ CHOICES: Final = (
     ),
     Option(
         name="directions",
-        field="directions",
-        help=f"Comma-separated: {', '.join(_DIRECTIONS)}; each topology's telling one if empty.",
+        help=f"Comma-separated: {', '.join(_DIRECTIONS)}; each topology's most informative one if empty.",
         choices=_DIRECTIONS,
         read=read_list,
         changes_method=False,
     ),
     Option(
         name="profile",
-        field="profile",
         help=f"How much is measured. {_PROFILES}.",
         form=f"How much is measured: {_PROFILES}.",
         enum=tuple(p.name for p in profiles.PROFILES),
@@ -85,41 +79,37 @@ CHOICES: Final = (
     ),
     Option(
         name="environment",
-        field="environment",
-        help="Under which name the figures are kept: lab, or a name for the cluster.",
+        help="The name under which the figures are stored: lab, or a name for the cluster.",
         only="here",
         default=LAB,
     ),
     Option(
         name="nodes",
-        field="nodes",
-        help="The two nodes between which is measured, CLIENT,SERVER; chosen if empty.",
-        form="The two nodes between which is measured, CLIENT,SERVER; empty: the two that are most alike.",
+        help="The two nodes to measure between, CLIENT,SERVER; chosen if empty.",
+        form="The two nodes to measure between, CLIENT,SERVER; empty: the two that are most alike.",
         only="cluster",
         changes_method=False,
     ),
     Option(
         name="label",
-        field="label",
         help="A word by which to find the run again.",
         form="A word by which to find this run again; may be empty.",
         changes_method=False,
     ),
     Option(
         name="results",
-        field="results",
         help="The store: a folder, file:// or s3://.",
         only="here",
         default="results",
         changes_method=False,
     ),
 )
-"""Options whose texts are more than a value: `steps.settings.settings.choose_settings` makes settings of them."""
+"""The options that `steps.settings.settings.choose_settings` parses together."""
 
 
-# Upper bounds are iperf3's own (86400 s, 600 s omitted, 128 streams, 1 MiB), or where a typing error is likelier.
+# Upper bounds are iperf3's own (86400 s, 600 s omitted, 128 streams, 1 MiB), or exclude typing errors.
 class Settings(StrictModel):
-    """Everything that decides what is measured, and how. `dataplanes` are arms; the first is the baseline."""
+    """What is measured, and how. `dataplanes` are arms; the first is the baseline."""
 
     profile: str
     environment: str
@@ -160,7 +150,6 @@ class Settings(StrictModel):
             read=read_rate,
         ),
     ] = None
-    """UDP, of all streams together; None: no limit."""
     omit_s: Annotated[
         int,
         Field(ge=0, le=600),
@@ -170,22 +159,18 @@ class Settings(StrictModel):
         float,
         Field(ge=0, le=600),
         Default(lab={"thorough": 1.0}, cluster={"smoke": 1, "quick": 5, "standard": 5, "thorough": 5}),
-        Option(help="Seconds for which each visit looks at the idle nodes, before its trials."),
+        Option(help="Seconds for which each visit observes the idle nodes, before its trials."),
     ] = 0.2
     services: Annotated[
         int,
         Field(ge=0, le=20_000),
         Default(lab={"smoke": 100}, cluster={"smoke": 0, "quick": 100}),
-        Option(help="How many Services the rule sets and maps hold."),
+        Option(help="How many unused Services the rule sets and maps contain, beside the measured one."),
     ] = 1000
-    """Which nobody uses, beside the measured one."""
     seed: Annotated[
         int,
         Field(ge=0, le=2**53),
-        Option(
-            help="Of the random order; a new one if empty, which is recorded.",
-            changes_method=False,
-        ),
+        Option(help="Of the random order; a new one if empty, which is recorded.", changes_method=False),
     ]
     offloads: Annotated[bool, Option(help="true: leave the wire's segmentation offloads on.")] = False
     block_size_bytes: Annotated[
@@ -196,7 +181,7 @@ class Settings(StrictModel):
     congestion_control: Annotated[
         str | None,
         Field(max_length=15),
-        # Whatever the machine's own is. In an unprivileged pod only those that its node allows can be asked for.
+        # An unprivileged pod can only choose those that its node allows.
         Default(lab="cubic"),
         Option(
             help="TCP's algorithm, such as bbr; if empty cubic in the lab, and on a cluster each node's own.",
@@ -210,8 +195,7 @@ class Settings(StrictModel):
         Option(help="Share of all cores that others may use before a trial is repeated, then flagged, such as 0.03."),
     ] = 0.03
     remeasure_ratio: Annotated[float, Field(ge=0, le=10), Default(lab={"smoke": 0})] = 0.5
-    """What share of the time of its trials a step may spend on measuring those again that others disturbed. They are
-    flagged in any case."""
+    """The time that a step may spend on repeating disturbed trials, as a share of the time of all its trials."""
     regression_limit_ratio: Annotated[
         float,
         Field(gt=0, lt=1),
@@ -233,19 +217,19 @@ class Settings(StrictModel):
         return self
 
 
-OPTIONS: Final = (*CHOICES, *options_of(Settings))
+OPTIONS: Final = (*(replace(option, field=option.field or option.name) for option in CHOICES), *options_of(Settings))
 
 BY_NAME: Final = by_name(OPTIONS)
-"""Those that are typed as NAME=VALUE, by each of their names."""
+"""Those typed as NAME=VALUE, by each of their names."""
 
 _RECORDED: Final = frozenset({"planned_visits", "findings", "skipped", "tools"})
-"""What a stored run keeps beside its settings: what came of them."""
+"""What a stored run has beside its settings: their outcome."""
 
 NOT_METHOD: Final = _RECORDED | {option.field for option in OPTIONS if not option.changes_method}
 
 
 def defaults(profile: str, environment: str) -> dict[str, Any]:
-    """The value of each field that has one in this profile and environment when nothing is chosen."""
+    """The default of each field that has one in this profile and environment."""
     found: dict[str, Any] = {}
     for name, field in Settings.model_fields.items():
         value = None if field.is_required() else field.default
@@ -258,13 +242,13 @@ def defaults(profile: str, environment: str) -> dict[str, Any]:
 
 
 def method(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides what one trial of a stored run measures: runs in which it is equal can be compared.
+    """The parameters that decide what one trial of a stored run measures: runs are comparable where they are equal.
 
-    An option that the run lacks, since it is from before there was one, counts with its default. A parameter that is no
-    option of this version is taken to change the method: figures of changed methods must never mix.
+    An option that the run lacks counts as its default. A parameter that is no option of this version is taken to change
+    the method: figures of different methods must never mix.
 
     Args:
-        parameters: of the stored run, as the column of that name has them; one that is null is as good as missing.
+        parameters: the column of that name; null counts as missing.
     """
     stored = {name: value for name, value in parameters.items() if value is not None}
     own = defaults(str(stored.get("profile", "")), str(stored.get("environment", "")))

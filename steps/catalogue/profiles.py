@@ -22,11 +22,11 @@ _UDP: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is measured. How much of it stands on each option, in `steps.catalogue.options`, by the profile's name.
+    """What is measured; how much of it is the default of each option, by profile, in `steps.catalogue.options`.
 
-    `cells`: what is compared; all topologies in all protocols and directions where it is None. A switch takes a tenth
-    of a second in the lab, so time goes into rounds there; on a cluster it takes a minute or more, so that trials are
-    longer and repeated within a visit.
+    `cells`: what is compared; None: all topologies in all protocols and directions. A switch takes a tenth of a second
+    in the lab, which affords more rounds; on a cluster it takes a minute or more, so trials there are longer and
+    repeated within a visit.
     """
 
     name: str

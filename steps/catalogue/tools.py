@@ -1,6 +1,6 @@
-"""The measuring programs: one entry each, made by a file of its own in `steps/tools/`. Adding one touches no other.
+"""The measuring programs: one entry and one file in `steps/tools/` each.
 
-What options call a protocol is the name of a variant: a tool over one transport.
+A protocol, as options call it, is the name of a variant: a tool over one transport.
 """
 
 from collections.abc import Iterable
@@ -22,10 +22,10 @@ VARIANTS: Final[dict[str, tuple[Tool, Variant]]] = {
 """Each tool over each of its transports, by the name of the variant."""
 
 CANARY: Final = iperf3.TOOL
-"""Measures each visit's canary."""
+"""Measures the canaries."""
 
 CONNECTIVITY: Final = tcp_connect.TOOL
-"""Asked whether a server can be reached: its server minds no client."""
+"""Checks whether a server can be reached: any number of clients may connect to its server."""
 
 
 def variant(tool: str, transport: str) -> Variant | None:
@@ -35,6 +35,6 @@ def variant(tool: str, transport: str) -> Variant | None:
 
 
 def served(names: Iterable[str]) -> list[Tool]:
-    """The tools whose servers a visit needs: those of its trials, and what is measured and asked in every visit."""
+    """The tools whose servers a visit needs: those of its trials, of the canaries and of the connectivity check."""
     wanted = {*names, CANARY.name, CONNECTIVITY.name}
     return [tool for tool in TOOLS if tool.name in wanted]

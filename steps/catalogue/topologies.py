@@ -14,14 +14,14 @@ class Topology:
     """One path.
 
     Attributes:
-        name: as a person types it, and as the store has it.
-        title: as a report writes it.
+        name: as typed and stored.
+        title: in reports.
         description: a sentence.
         client: where the client runs: in the first node's own network, in a pod there, or outside of the cluster.
-        target: what it connects to. A NodePort is asked for at the first node.
-        same_node: the server is on the first node, not on the second; only where a node's or pod's own address is the
-            target, since a Service's backend is on the second.
-        direction: the one in which this path tells most, measured when no direction is asked for.
+        target: what it connects to; a NodePort is the first node's.
+        same_node: the server is on the first node, not on the second. Only for a node's or pod's own address: a
+            Service's backend is on the second node.
+        direction: the most informative one, measured when none is chosen.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Topology:
 
     @property
     def server(self) -> Literal["node", "pod"]:
-        """Where the server runs, which follows from the target alone: behind a Service is always a pod."""
+        """Where the server runs: behind a Service is always a pod."""
         return "node" if self.target == "node-address" else "pod"
 
     @property
     def through_node(self) -> bool:
-        """Whether requests pass a node between client and server, whose counters tell which way the replies take."""
+        """Whether requests pass through a node between client and server, whose counters show the path of replies."""
         return self.client == "outside" and self.target == "nodeport"
 
 
@@ -79,4 +79,4 @@ TOPOLOGIES: Final = (
 
 BY_NAME: Final = {t.name: t for t in TOPOLOGIES}
 CONTROL: Final = "node-to-node"
-"""The path of the canary, and what other topologies' throughput is divided by in a chart."""
+"""The path of the canary, and the reference of other topologies' throughput in a chart."""

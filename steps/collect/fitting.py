@@ -1,7 +1,4 @@
-"""Rows that no table can take cost themselves only. Pure.
-
-A table is written whole, so one figure beyond its column would take every row of the run with it.
-"""
+"""Rows that do not fit their table: they become failed rows, so that the others can be stored. Pure."""
 
 from typing import Final
 
@@ -23,37 +20,37 @@ _PLANNED: Final = (
     "offered_bps",
     "repetition",
 )
-"""What is known of a trial before it is measured."""
+"""The columns of a trial that are known before it is measured."""
 
 
 def fit(tables: dict[str, list[Row]], run_id: str) -> None:
-    """Make every row one that its table takes.
+    """Make every row fit its table.
 
-    A trial with a figure that can't be stored, or with such a sample, becomes a failed one with that reason, and loses
-    its samples. Of a visit or of the run such a column becomes null, and of a visit its error says so.
+    A trial with a figure or a sample that can't be stored becomes a failed one with that reason, without samples. In
+    the rows of visits and runs such a column becomes null; a visit's error gives the reason.
 
     Args:
         tables: `visits`, `trials`, `samples` and `runs` of one run; changed in place.
-        run_id: the run.
+        run_id: the run's.
     """
     tables["runs"] = [_without_faults("runs", run_id, row)[0] for row in tables["runs"]]
     if _fault("visits", run_id, tables["visits"]):
         tables["visits"] = [_visit(run_id, row) for row in tables["visits"]]
     faults: dict[object, str] = {}
     for table in ("samples", "trials"):
-        if not _fault(table, run_id, tables[table]):
-            continue
-        for row in tables[table]:
-            if (fault := _fault(table, run_id, [row])) is not None:
-                faults.setdefault(row["trial"], fault)
+        # a whole table is checked first, since checking each row takes a hundred times as long
+        if _fault(table, run_id, tables[table]):
+            for row in tables[table]:
+                if (fault := _fault(table, run_id, [row])) is not None:
+                    faults.setdefault(row["trial"], fault)
     if faults:
         tables["samples"] = [row for row in tables["samples"] if row["trial"] not in faults]
-        tables["trials"] = [_failed(row, faults.get(row["trial"])) for row in tables["trials"]]
+        tables["trials"] = [
+            _failed(row, faults[row["trial"]]) if row["trial"] in faults else row for row in tables["trials"]
+        ]
 
 
-def _failed(row: Row, fault: str | None) -> Row:
-    if fault is None:
-        return row
+def _failed(row: Row, fault: str) -> Row:
     return {**{name: row[name] for name in _PLANNED}, "outcome": "failed", "error": f"it can't be stored: {fault}"}
 
 
@@ -63,7 +60,7 @@ def _visit(run_id: str, row: Row) -> Row:
 
 
 def _without_faults(table: str, run_id: str, row: Row) -> tuple[Row, list[str]]:
-    """The row without the columns that can't be stored, and why they can't."""
+    """The row without the columns that can't be stored, and the reasons."""
     if _fault(table, run_id, [row]) is None:
         return row, []
     keys = {name: row[name] for name in KEYS[table]}

@@ -1,7 +1,7 @@
-"""The raw documents of a run to the rows of the four tables. Pure over the documents, and lenient with them.
+"""From the raw documents of a run to the rows of the four tables.
 
-Every planned trial becomes a row: measured; failed, with its reason; or not-run. A document that is missing or damaged
-becomes a sentence in the rows that it should have filled.
+Every planned trial becomes a row: measured; failed, with its reason; or not-run. A missing or damaged document becomes
+an error in the rows that depend on it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,14 +22,14 @@ Row = dict[str, object]
 
 
 def run_rows(raw_directory: Path, *, collected_at: datetime | None = None) -> dict[str, list[Row]]:
-    """The rows of `runs`, `visits`, `trials` and `samples` that a run's documents hold.
+    """The rows of `runs`, `visits`, `trials` and `samples` from a run's documents.
 
     Args:
         raw_directory: `raw/RUN` as `steps.documents` describes it.
         collected_at: becomes `finished_at`; now by default.
 
     Raises:
-        Problem: run.json is missing or damaged, so that nothing says what the run was.
+        Problem: run.json is missing or damaged.
     """
     run = _run(raw_directory)
     preflight, doubt = _preflight(raw_directory, run)
@@ -56,18 +56,18 @@ def _run(directory: Path) -> documents.RunDocument:
     try:
         return documents.read_document(directory / documents.RUN, documents.RunDocument)
     except FileNotFoundError:
-        raise Problem(f"{directory / documents.RUN} is missing, so nothing says what this run was") from None
+        raise Problem(f"{directory / documents.RUN} is missing, so it is unknown what this run was") from None
 
 
 def _preflight(directory: Path, run: documents.RunDocument) -> tuple[documents.Preflight | None, str | None]:
-    """What preflight found, or why that is not known."""
+    """What preflight found, or why that is unknown."""
     try:
         found = documents.read_document(directory / documents.PREFLIGHT, documents.Preflight)
     except FileNotFoundError:
         return None, "the run ended before its preflight did"
     except Problem as problem:
         return None, str(problem)
-    # What is left out is left out of the settings, and all is planned anew: the plan is pure.
+    # The plan follows from the settings and what preflight left out, so it is made again and compared.
     left_out = {finding.subject for finding in found.findings if finding.severity == "skip"}
     if found.visits != schedule.make_schedule(schedule.without_dataplanes(run.settings, left_out)):
         return None, f"{documents.PREFLIGHT} is damaged: its visits are not those that were planned"
@@ -84,7 +84,7 @@ def _late_evidence(directory: Path) -> documents.Evidence | None:
 def _trial(
     directory: Path, visit: Visit, trial: Trial, omit_s: int
 ) -> tuple[documents.TrialDocument | None, str | None]:
-    """A trial's document, or why there is none; neither where the trial never ran."""
+    """A trial's document, or why it can't be used; neither where the trial never ran."""
     path = directory / documents.visit_directory(visit.visit) / trial.topology / documents.trial_name(trial.trial)
     try:
         document = documents.read_document(path, documents.TrialDocument, documents.most_bytes(trial, omit_s))
@@ -98,7 +98,7 @@ def _trial(
 
 
 def _doubted(visit: Visit, documents: Mapping[int, documents.TrialDocument | None]) -> dict[str, str]:
-    """The paths of a visit on which measured bytes contradict its dataplane, and how."""
+    """Why measured bytes contradict the visit's dataplane, by topology."""
     found = {}
     for topology in dict.fromkeys(trial.topology for trial in visit.trials):
         measured = [

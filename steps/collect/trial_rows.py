@@ -1,10 +1,10 @@
-"""A trial's document to its row of `trials` and its rows of `samples`. Pure."""
+"""From a trial's document to its row of `trials` and its rows of `samples`. Pure."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-from analysis.flags import voided_kinds
+from analysis.flags import is_voided
 from steps.collect.visit_rows import VisitRecord
 from steps.counters import Counters
 from steps.documents import Attempt, TrialDocument
@@ -29,17 +29,17 @@ def trial_row(
     record: VisitRecord,
     doubted: str | None = None,
 ) -> Row:
-    """The row of `trials`, but for run_id.
+    """The row of `trials`, without run_id.
 
-    Figures are there only where they count: where the trial was measured, the dataplane proven at both moments, and the
-    way that the trial's bytes took does not contradict it. The figure by which it does is kept.
+    It has figures only where the trial was measured, the dataplane was proven at both moments, and the return path of
+    the trial's bytes does not contradict it. A figure that contradicts it is kept.
 
     Args:
         trial: as planned.
         document: what was measured; None if there is none.
-        fault: why a document that is there can't be read.
+        fault: why an existing document can't be used.
         record: the trial's visit.
-        doubted: why other trials of the same path in this visit say that the dataplane was not in effect on it.
+        doubted: why other trials of the same path in this visit contradict the dataplane.
     """
     row: Row = trial.model_dump(exclude={"duration_s"})
     if document is None:
@@ -65,7 +65,7 @@ def trial_row(
     dataplane = record.visit.dataplane
     if reason := return_path.return_path_contradiction(trial, dataplane, document, attempt) or doubted:
         error = f"the dataplane was proven by configuration and log, but {reason}"
-        # the one figure that is kept: it is the reason
+        # the one figure that is kept, since it is the reason
         share = _nat_share(document, attempt, found)
         return {**row, "outcome": "failed", "error": error, "nat_bytes_per_payload_byte": share}
     row["flags"] = [*document.flags, *_doubts(document, attempt, found, record)]
@@ -105,7 +105,7 @@ def _doubts(document: TrialDocument, attempt: Attempt, found: Result, record: Vi
     flags = {
         flag for readings in attempt.readings.values() for flag in monitor.window_flags(*_window(attempt, readings))
     }
-    flags |= {"cpu-idle"} if any(voided_kinds([flag], "cpu") for flag in record.idle_doubts) else set()
+    flags |= {"cpu-idle"} if any(is_voided([flag], "cpu") for flag in record.idle_doubts) else set()
     flags |= set(found.flags)
     flags |= {"not-through-the-node-port"} if return_path.bypassed(document.trial, document, attempt) else set()
     if document.trial.transport == "udp":
@@ -117,7 +117,7 @@ def _doubts(document: TrialDocument, attempt: Attempt, found: Result, record: Vi
 
 
 def _window(attempt: Attempt, readings: Sequence[Counters]) -> tuple[Counters, Counters]:
-    """The readings between which the trial counts: from the first after the warm-up to the last."""
+    """The readings that enclose the measured part: the first after the warm-up, and the last."""
     begins = readings[0].at_s + attempt.window_offset_s - _CLOCK_SLACK_S
     first = next((reading for reading in readings if reading.at_s >= begins), readings[0])
     return first, readings[-1]
@@ -134,7 +134,7 @@ def _nodes(document: TrialDocument, attempt: Attempt, baseline: dict[str, float]
 def _cpu_s_per_gbit(
     document: TrialDocument, attempt: Attempt, found: Result, baseline: dict[str, float]
 ) -> float | None:
-    """CPU-seconds above idle of all nodes per Gbit in the window; None where a node or its baseline is missing."""
+    """CPU-seconds above idle of all nodes per Gbit; None where a node or its baseline is missing."""
     gbit = (results.payload_bps(found) or 0.0) * found.duration_s / _GIGA
     cpu_s = 0.0
     for node in document.placement.monitors:
@@ -150,21 +150,21 @@ def _cpu_s_per_gbit(
 
 
 def _nat_share(document: TrialDocument, attempt: Attempt, found: Result) -> float | None:
-    """Bytes that the NodePort's node sent per byte received by the receiver; None where that path has no such node."""
+    """Bytes sent by the NodePort's node per byte received; None where the path has no such node."""
     name, bps = document.placement.nat_interface, results.payload_bps(found)
     if name is None or bps is None or len(attempt.nat) != 2:  # noqa: PLR2004 - before and after
         return None
     before, after = (reading.interfaces.get(name) for reading in attempt.nat)
     if before is None or after is None or after.sent_bytes < before.sent_bytes:
         return None
-    # The interface counted the warm-up too, which is taken to have gone at the same rate.
+    # The interface also counted the warm-up, which is assumed to have had the same rate.
     counted = found.duration_s / (found.duration_s + attempt.window_offset_s)
     payload_bytes = bps * found.duration_s / _BITS
     return (after.sent_bytes - before.sent_bytes) * counted / payload_bytes
 
 
 def sample_rows(document: TrialDocument) -> Iterator[Row]:
-    """The rows of `samples` of a measured trial, but for run_id: its tool's intervals, then those of each monitor."""
+    """The rows of `samples` of a measured trial, without run_id: its tool's intervals, then each monitor's."""
     attempt = document.attempts[-1]
     found = results.read_results(document.trial, attempt)
     if not isinstance(found, Failure):
@@ -172,7 +172,7 @@ def sample_rows(document: TrialDocument) -> Iterator[Row]:
             yield {"trial": document.trial.trial, "source": document.trial.tool, **sample}
     for node, readings in attempt.readings.items():
         for before, after in pairwise(readings):
-            # a clock that went back is no interval
+            # no interval where the clock went backwards
             if readings[0].at_s <= before.at_s < after.at_s:
                 yield _monitor_sample(document, attempt, node, readings[0].at_s, before, after)
 
@@ -188,8 +188,5 @@ def _monitor_sample(
         "offset_s": before.at_s - began_s,
         "duration_s": after.at_s - before.at_s,
         "omitted": before.at_s - began_s < attempt.window_offset_s - _CLOCK_SLACK_S,
-        "busy_ratio": usage["busy_ratio"],
-        "softirq_ratio": usage["softirq_ratio"],
-        "steal_ratio": usage["steal_ratio"],
-        "memory_used_bytes": usage["memory_used_bytes"],
+        **{name: usage[name] for name in ("busy_ratio", "softirq_ratio", "steal_ratio", "memory_used_bytes")},
     }

@@ -1,4 +1,4 @@
-"""What the documents of one visit say: what failed, what was proven, what the nodes do with nothing sent."""
+"""From the documents of one visit to its row: what failed, what was proven, and how busy the idle nodes were."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,8 +7,7 @@ from typing import TypeVar
 from analysis.errors import Problem
 from steps import documents
 from steps.catalogue.topologies import CONTROL
-from steps.counters import Counters
-from steps.domain import Moment, Proof, Visit
+from steps.domain import MOMENTS, Moment, Proof, Visit
 from steps.measurement import monitor, results
 from steps.proof import evaluate
 from steps.strict_model import StrictModel
@@ -19,10 +18,9 @@ D = TypeVar("D", bound=StrictModel)
 
 @dataclass(frozen=True, slots=True)
 class VisitRecord:
-    """A visit and its documents; None: there is none. `faults`: why a document can't be read, by its name.
+    """A visit and its documents; None: missing. `faults`: why a document can't be used, by its name.
 
-    `doubt`: why the whole run got no further, where that is known. `went_on`: whether the visit went on after its last
-    trial.
+    `doubt`: why the whole run ended early, if known. `went_on`: whether the visit continued after its last trial.
     """
 
     visit: Visit
@@ -37,13 +35,17 @@ class VisitRecord:
 
     @property
     def reached(self) -> bool:
-        """Whether the run came as far as this visit."""
+        """Whether the run began this visit."""
         return bool(self.faults) or any((self.configure, self.settle, self.prepare, self.clear, self.canaries))
 
     @property
     def blocked(self) -> str | None:
-        """Why the visit's trials could not begin, as a sentence; None where nothing kept them."""
-        for name, document in self._before_trials():
+        """Why the visit's trials could not begin, as a sentence; None if they could."""
+        for name, document in (
+            (documents.CONFIGURE, self.configure),
+            (documents.SETTLE, self.settle),
+            (documents.PREPARE, self.prepare),
+        ):
             if name in self.faults:
                 return self.faults[name]
             if document is not None and document.error is not None:
@@ -63,7 +65,7 @@ class VisitRecord:
 
     @property
     def proof(self) -> Proof:
-        """What the evidence of both moments together says; one moment alone proves nothing."""
+        """The proof from the evidence of both moments; one moment alone proves nothing."""
         before = _weigh(self.settle, self.visit, "before")
         after = _weigh(self.clear, self.visit, "after")
         observed = before.observed if before.observed == after.observed else None
@@ -74,13 +76,13 @@ class VisitRecord:
         return Proof(state="proven", observed=observed, reason=None)
 
     def baseline_ratio(self, foreign_cpu_ratio: float | None) -> dict[str, float]:
-        """How busy each node that was looked at while idle would have been in a trial's window with nothing sent.
+        """How busy each node would have been during a trial with nothing sent, from its idle readings.
 
-        Where others share the machine, their part is that of the trial's window and not that of the idle one; else a
+        Where others share the machine, their load is taken from the trial and not from the idle readings; otherwise a
         trial on a loaded machine would seem to cost nothing.
 
         Args:
-            foreign_cpu_ratio: what others used in the trial's window; None: not known, or nobody shares the node.
+            foreign_cpu_ratio: the load of others during the trial; None: unknown, or nobody shares the node.
         """
         canary = self.canaries.get("before")
         if canary is None:
@@ -93,15 +95,10 @@ class VisitRecord:
 
     @property
     def idle_doubts(self) -> frozenset[str]:
-        """The flags of the window in which the nodes were looked at while idle: what is subtracted is in doubt too."""
+        """The flags of the idle readings: they cast doubt on figures from which the baseline is subtracted."""
         canary = self.canaries.get("before")
         windows = canary.idle.values() if canary is not None else ()
         return frozenset(flag for r in windows if r for flag in monitor.window_flags(r[0], r[-1]))
-
-    def _before_trials(
-        self,
-    ) -> tuple[tuple[str, documents.Configure | documents.Evidence | documents.Prepare | None], ...]:
-        return (documents.CONFIGURE, self.configure), (documents.SETTLE, self.settle), (documents.PREPARE, self.prepare)
 
 
 def _weigh(evidence: documents.Evidence | None, visit: Visit, moment: Moment) -> Proof:
@@ -115,13 +112,13 @@ def _weigh(evidence: documents.Evidence | None, visit: Visit, moment: Moment) ->
 
 
 def read_visit(directory: Path, visit: Visit, doubt: str | None, late: documents.Evidence | None = None) -> VisitRecord:
-    """Read what there is of a visit.
+    """Read the documents of a visit.
 
     Args:
         directory: the visit's.
         visit: as planned.
-        doubt: why the run got no further, where that is known.
-        late: evidence after the last trial that was only seen when everything was put back.
+        doubt: why the run ended early, if known.
+        late: evidence after the last trial, taken by restore.
     """
     faults: dict[str, str] = {}
 
@@ -136,12 +133,10 @@ def read_visit(directory: Path, visit: Visit, doubt: str | None, late: documents
             return None
         return found
 
-    canaries: dict[Moment, documents.CanaryDocument] = {}
-    moments: tuple[Moment, ...] = ("before", "after")
-    for moment in moments:
-        found = document(f"{documents.canary_directory(moment)}/{documents.CANARY}", documents.CanaryDocument)
-        if found is not None:
-            canaries[moment] = found
+    canaries = {
+        moment: document(f"{documents.canary_directory(moment)}/{documents.CANARY}", documents.CanaryDocument)
+        for moment in MOMENTS
+    }
     clear = document(documents.CLEAR, documents.Evidence)
     went_on = clear is not None
     if clear is None and documents.CLEAR not in faults and late is not None and late.visit == visit.visit:
@@ -152,7 +147,7 @@ def read_visit(directory: Path, visit: Visit, doubt: str | None, late: documents
         settle=document(documents.SETTLE, documents.Evidence),
         prepare=document(documents.PREPARE, documents.Prepare),
         clear=clear,
-        canaries=canaries,
+        canaries={moment: canary for moment, canary in canaries.items() if canary is not None},
         faults=faults,
         doubt=doubt,
         went_on=went_on,
@@ -171,7 +166,7 @@ def _hold_to(visit: Visit, name: str, document: StrictModel) -> None:
 
 
 def visit_row(record: VisitRecord) -> dict[str, object]:
-    """The row of `visits`, but for run_id."""
+    """The row of `visits`, without run_id."""
     configure, settle, found = record.configure, record.settle, record.proof
     evidence = [s for e in (settle, record.clear) if e is not None for s in e.signs]
     return {
@@ -195,16 +190,16 @@ def visit_row(record: VisitRecord) -> dict[str, object]:
 
 
 def _settle_s(configure: documents.Configure | None, settle: documents.Evidence | None) -> float | None:
-    """From the last change until the proof, and not from the first look: a step's start is part of what it takes."""
+    """From the last change until the proof, including the start of the step that observes."""
     if settle is None or settle.proven_at is None or configure is None or configure.switch_s is None:
         return settle.settle_s if settle is not None else None
     since_last_change_s = (settle.proven_at - configure.started_at).total_seconds() - configure.switch_s
-    # Below what the step itself measured, the clock was set back between the two steps.
+    # A value below the step's own means that the clock was set back between the two steps.
     return since_last_change_s if since_last_change_s >= (settle.settle_s or 0.0) else settle.settle_s
 
 
 def _cost(settle: documents.Evidence | None) -> dict[str, object]:
-    """The columns of what the switch cost; older documents know of the dropped connections alone."""
+    """The columns of what the switch cost; older documents only have the dropped connections."""
     cost = settle.cost if settle is not None else None
     if cost is None:
         return {"connections_dropped": settle.connections_dropped if settle is not None else None}
@@ -224,11 +219,11 @@ def _idle_nodes(record: VisitRecord) -> list[dict[str, object]] | None:
         return None
     placements = record.prepare.placements if record.prepare is not None else ()
     sides = {m.node: m.side for p in placements if p.topology == CONTROL for m in p.monitors}
-    return [_idle_node(node, readings, sides.get(node)) for node, readings in canary.idle.items() if readings]
-
-
-def _idle_node(node: str, readings: tuple[Counters, ...], side: str | None) -> dict[str, object]:
-    return {**monitor.usage(readings[0], readings[-1], side, None), "node": node}
+    return [
+        {**monitor.usage(readings[0], readings[-1], sides.get(node), None), "node": node}
+        for node, readings in canary.idle.items()
+        if readings
+    ]
 
 
 def _canary_bps(record: VisitRecord, moment: Moment) -> float | None:

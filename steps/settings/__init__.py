@@ -1,1 +1,1 @@
-"""What a run is asked for: read, completed, checked, and made into a schedule."""
+"""The settings of a run: parsed, completed, checked, and made into a schedule."""

@@ -1,7 +1,6 @@
-"""The environment variables by which a deployment, or a person, tells the steps about their surroundings.
+"""The environment variables that configure the steps of every run.
 
-On a cluster they come from a ConfigMap and a Secret beside the workflow, so that the submit form need not ask for what
-is the same in every run; on one machine the command line gives them, or a person does.
+On a cluster they come from the deployment's ConfigMap and Secret, on one machine from the command line or the user.
 """
 
 import os
@@ -11,7 +10,7 @@ from typing import Final
 from analysis.errors import BadInput
 
 ENVIRONMENT: Final = "BENCHMARK_ENVIRONMENT"
-"""Under which name the figures are kept: lab, or the cluster's."""
+"""The name under which the figures are stored: lab, or the cluster's."""
 
 RESULTS: Final = "BENCHMARK_RESULTS"
 """The store: a folder, file:// or s3://."""
@@ -23,48 +22,48 @@ NAMESPACE: Final = "BENCHMARK_NAMESPACE"
 """Where the benchmark's own pods and Services live."""
 
 NODES: Final = "BENCHMARK_NODES"
-"""Two names, the client's first: the nodes that a person chose."""
+"""The two nodes that the user chose: CLIENT,SERVER."""
 
 OUTSIDE: Final = "BENCHMARK_OUTSIDE"
-"""The node that the client outside runs on: one without a calico-node pod."""
+"""The node of the client outside: one without a calico-node pod."""
 
 ACCEPT: Final = "BENCHMARK_ACCEPT"
-"""What a person takes upon themselves, separated by commas: gitops, environment."""
+"""Risks that the user accepts, separated by commas: gitops, environment."""
 
 WORKFLOW_UID: Final = "BENCHMARK_WORKFLOW_UID"
-"""On one machine: the uid of the run that a process in the lab's sandbox is about to make."""
+"""On one machine: the uid of the run that a process in the lab's sandbox is starting."""
 
 NOTIFY_URL: Final = "BENCHMARK_NOTIFY_URL"
-"""Where the verdict of each run is posted to as JSON; empty: nowhere."""
+"""Where each run's verdict is posted as JSON; empty: nowhere."""
 
 S3_KEYS: Final = {"AWS_ACCESS_KEY_ID": "accesskey", "AWS_SECRET_ACCESS_KEY": "secretkey"}
 """The store's credentials: each variable, and the key of a Secret that it comes from."""
 
 
 def environment(variables: Mapping[str, str] = os.environ) -> str:
-    """Under which name the figures are kept.
+    """The name under which the figures are stored.
 
     Raises:
-        BadInput: the deployment does not say.
+        BadInput: the variable is not set.
     """
-    return _told(ENVIRONMENT, variables)
+    return _required(ENVIRONMENT, variables)
 
 
 def results(variables: Mapping[str, str] = os.environ) -> str:
-    """Where the store is.
+    """The store's location.
 
     Raises:
-        BadInput: the deployment does not say.
+        BadInput: the variable is not set.
     """
-    return _told(RESULTS, variables)
+    return _required(RESULTS, variables)
 
 
 def notify_url(variables: Mapping[str, str] = os.environ) -> str:
-    """Where the verdict of a run is posted to; empty: nowhere."""
+    """Where a run's verdict is posted; empty: nowhere."""
     return variables.get(NOTIFY_URL, "").strip()
 
 
-def _told(variable: str, variables: Mapping[str, str]) -> str:
+def _required(variable: str, variables: Mapping[str, str]) -> str:
     value = variables.get(variable, "").strip()
     if not value:
         raise BadInput(

@@ -1,4 +1,4 @@
-"""Settings to the order of everything that a run measures, and how long that will take: pure, and fixed by the seed."""
+"""The order of everything that a run measures, determined by its settings, and how long that takes. Pure."""
 
 from dataclasses import dataclass
 from random import Random
@@ -14,11 +14,11 @@ from steps.tools.iperf3 import CANARY_S
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
-    """Wall seconds beyond the sending itself; the display corrects them as it goes.
+    """Wall seconds beyond the sending itself; the display corrects them during a run.
 
-    `run_s`: around all visits: checks before, restore, rows, statistics and report at the end. `visit_s`: switch, proof
-    before and after, servers up and down. `topology_s`: one measuring step; a visit has two more, the canaries.
-    `trial_s`: the program's start, its control connection, the counters and the document.
+    `run_s`: checks before all visits; restore, rows, statistics and report after them. `visit_s`: switch, proof before
+    and after, servers. `topology_s`: one measuring step; a visit has two more, the canaries. `trial_s`: the program's
+    start, its control connection, the counters and the document.
     """
 
     run_s: float
@@ -28,14 +28,13 @@ class Overhead:
 
 
 LAB_OVERHEAD: Final = Overhead(run_s=14.0, visit_s=0.1, topology_s=0.15, trial_s=0.08)
-"""Seen on an idle machine of two cores."""
+"""Measured on an idle machine of two cores."""
 
 CLUSTER_OVERHEAD: Final = Overhead(run_s=60.0, visit_s=100.0, topology_s=5.0, trial_s=0.5)
-"""Seen on two nodes with Argo 4.1, whose pods each take some seconds to start."""
-
+"""Measured on two nodes with Argo 4.1, whose pods take some seconds to start."""
 
 BURDEN_S_PER_RULE: Final = 2e-5
-"""What loading one rule of a burdened twin adds to a visit, on both nodes side by side: seen with 1,000 to 100,000."""
+"""Added to a visit by each rule of a burdened twin, on both nodes at once: measured with 1,000 to 100,000 rules."""
 
 
 def without_dataplanes(settings: Settings, left_out: set[str]) -> Settings:
@@ -49,10 +48,9 @@ def without_dataplanes(settings: Settings, left_out: set[str]) -> Settings:
 
 
 def make_schedule(settings: Settings) -> tuple[Visit, ...]:
-    """The visits in order: each round visits every dataplane once, in random order.
+    """The visits in order, the same for the same settings: each round visits every dataplane once, in random order.
 
-    Inside a visit the trials of a topology stay together, because its servers and counters do; the topologies and the
-    trials in each are in random order. The same settings give the same plan. Visits and trials count from 1.
+    Within a visit the topologies are in random order, and so are the trials of each. Visits and trials count from 1.
     """
     random = Random(settings.seed)  # noqa: S311 - an order that can be drawn again, not a secret
     visits: list[Visit] = []
@@ -67,17 +65,15 @@ def make_schedule(settings: Settings) -> tuple[Visit, ...]:
 
 
 def expected_s(settings: Settings) -> float:
-    """Wall seconds that a run of these settings is expected to take on a quiet machine."""
+    """Wall seconds that a run is expected to take on a quiet machine."""
     beyond = LAB_OVERHEAD if is_lab(settings.environment) else CLUSTER_OVERHEAD
     steps = len({cell.topology for cell in settings.cells}) + 2
-    sending = settings.repetitions * sum(beyond.trial_s + _trial_s(cell, settings) for cell in settings.cells)
+    sending = settings.repetitions * sum(
+        beyond.trial_s + cell.program.lasts_s(settings.duration_s, settings.omit_s) for cell in settings.cells
+    )
     visit = beyond.visit_s + settings.idle_s + 2 * CANARY_S + steps * beyond.topology_s + sending
     burdens = BURDEN_S_PER_RULE * sum(Arm.parse(arm).burden for arm in settings.dataplanes)
     return beyond.run_s + settings.rounds * (len(settings.dataplanes) * visit + burdens)
-
-
-def _trial_s(cell: Cell, settings: Settings) -> float:
-    return cell.program.lasts_s(settings.duration_s, settings.omit_s)
 
 
 def _trials(settings: Settings, random: Random, visit: int, first: int) -> tuple[Trial, ...]:

@@ -1,6 +1,6 @@
-"""The pod that a task runs in: image, account, environment, bounds and what it may write. One decorator for all tasks.
+"""The pod that a task runs in: image, account, environment, limits and volumes. One decorator for all tasks.
 
-On one machine none of this is needed but the environment, which the local engine gives.
+On one machine only its environment matters.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,12 +11,13 @@ from hera.workflows import models as m
 
 from steps.cluster.kube.workloads.manifests import STEP_REQUESTS, USER
 from steps.settings import environment
+from steps.tasks._step import ends_in_a_sentence
 
 IMAGE: Final = "dataplane-benchmark:0.1.0"
-"""What the steps run in on a cluster. A fixed tag, since `latest` would be pulled anew for each pod."""
+"""The steps' image on a cluster. A fixed tag, since `latest` would be pulled again for each pod."""
 
 CONFIG_MAP: Final = "dataplane-benchmark"
-"""What a deployment decides for all runs: a key is a variable of `steps.settings.environment`, or of an S3 client."""
+"""The deployment's variables for all runs: those of `steps.settings.environment`, and of an S3 client."""
 
 SECRET: Final = "dataplane-benchmark-s3"  # noqa: S105 - its name
 """The store's credentials, unless the deployment names another Secret."""
@@ -27,7 +28,7 @@ ACCOUNTS: Final[dict[Account, str]] = {
     "observe": "dataplane-benchmark-observe",
     "measure": "dataplane-benchmark-measure",
 }
-"""switch may patch Calico; observe may look, and man the trials; measure may ask the cluster nothing."""
+"""switch may patch Calico; observe may read, and run the trials' pods; measure has no access to the API."""
 
 _EVERY: Final = (
     Env(name=environment.IMAGE, value=IMAGE),
@@ -41,7 +42,7 @@ _STORE: Final = tuple(
 
 
 def unprivileged() -> m.PodSecurityContext:
-    """Every container of every pod, Argo's own too: what one of them writes, another must be able to read."""
+    """Of every pod, including Argo's own containers: each must be able to read what another writes."""
     return m.PodSecurityContext(
         run_as_non_root=True,
         run_as_user=USER,
@@ -61,21 +62,21 @@ def step(
     env: Sequence[SecretEnv] = (),
     **more: Any,  # noqa: ANN401 - Hera's own
 ) -> Callable[..., Any]:
-    """Make a function a task, run by Hera's runner in a pod that is restricted as far as its work allows.
+    """Make a function a task, run by Hera's runner in a pod with no more privileges than it needs.
 
     Args:
-        account: whose rights it has.
-        deadline_s: it is ended after this.
-        memory: how much it may use at most.
-        store: whether it reads or writes the store, and so gets the credentials.
-        repeatable: whether it may run again when its pod was lost, as by an eviction. A step that failed by itself is
-            never repeated: it has said why.
-        env: variables of its own.
-        more: of Hera's `script`.
+        account: whose permissions it has.
+        deadline_s: it is killed after this.
+        memory: its limit.
+        store: whether it gets the store's credentials.
+        repeatable: whether it runs again when its pod was lost, as by an eviction. A step that reported a failure is
+            never repeated.
+        env: its own variables.
+        more: further arguments of Hera's `script`.
     """
     if repeatable:
         more["retry_strategy"] = m.RetryStrategy(limit="2", retry_policy="OnError")
-    return script(
+    make_task = script(
         constructor="runner",
         image=IMAGE,
         image_pull_policy="IfNotPresent",
@@ -83,10 +84,7 @@ def step(
         active_deadline_seconds=deadline_s,
         env=[*_EVERY, *(_STORE if store else ()), *env],
         env_from=[ConfigMapEnvFrom(name=CONFIG_MAP, optional=True)],
-        resources=m.ResourceRequirements(
-            requests=dict(STEP_REQUESTS),
-            limits={"memory": memory},
-        ),
+        resources=m.ResourceRequirements(requests=dict(STEP_REQUESTS), limits={"memory": memory}),
         volumes=[EmptyDirVolume(name="tmp", mount_path="/tmp")],  # noqa: S108 - all else is read-only
         security_context=m.SecurityContext(
             allow_privilege_escalation=False,
@@ -95,3 +93,4 @@ def step(
         ),
         **more,
     )
+    return lambda function: make_task(ends_in_a_sentence(function))

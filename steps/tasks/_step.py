@@ -1,4 +1,4 @@
-"""What every task of the DAG shares: a failure ends as one sentence, in the log and as the node's message."""
+"""What all tasks share: the run's folders, the planned visit, and failures that end as one sentence."""
 
 import functools
 import os
@@ -20,64 +20,64 @@ from steps.settings.schedule import make_schedule
 from steps.settings.settings import load_settings
 
 RUN = "{{workflow.name}}-{{workflow.uid}}"
-"""The run's id. A name alone may come again: a CronWorkflow's is made from the time, alike in two clusters."""
+"""The run's id. A workflow's name alone is not unique: a CronWorkflow's comes from the time, alike in two clusters."""
 
 RUN_FOLDER = f"raw/{RUN}"
-"""Where a run's raw documents lie in the artifact repository; on one machine that is below the results' root."""
+"""The folder of a run's raw documents in the artifact repository; on one machine, in the results' folder."""
 
 VISIT_FOLDER = RUN_FOLDER + "/visit-{{inputs.parameters.visit}}"
 
 _DIGITS = 9
-"""Of a visit's number at most; it comes with leading zeros, so that names sort."""
+"""The longest number of a visit, with its leading zeros."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def run_id(workflow_name: str, workflow_uid: str) -> str:
-    """The id of a workflow's run, as RUN has it once its tags are replaced."""
+    """The id of a workflow's run: RUN with its tags replaced."""
     return f"{workflow_name}-{workflow_uid}"
 
 
 def document(key: str) -> S3Artifact:
-    """The output artifact that holds a task's raw document. Argo keeps it when the task fails, too."""
+    """The output artifact with a task's raw document. Argo stores it even where the task fails."""
     return S3Artifact(name="document", key=key, archive=NoneArchiveStrategy(), output=True)
 
 
 def planned_visit(settings: str, visit: str) -> tuple[Settings, Visit]:
-    """The settings, and the visit of that number: the plan is pure, so each task makes it again.
+    """The settings, and the visit of that number in their plan.
 
     Raises:
-        BadInput: the settings are no valid ones, or the plan has no such visit.
+        BadInput: the settings are not valid, or the plan has no such visit.
     """
     chosen = load_settings(settings)
     visits = make_schedule(chosen)
     number = int(visit) if visit.isascii() and visit.isdigit() and len(visit) <= _DIGITS else 0
     if not 1 <= number <= len(visits):
         raise BadInput(
-            f"visit {shown_option(visit)} is none of this run's: its plan has the visits 1 to {len(visits)}."
+            f"visit {shown_option(visit)} is not in this run's plan, which has the visits 1 to {len(visits)}."
         )
     return chosen, visits[number - 1]
 
 
 def node_title(*parts: str) -> str:
-    """What a node of the DAG is called: `pod-to-service.ebpf.visit-3`. Argo takes 63 letters, digits, - and dots."""
+    """The display name of a node, such as `pod-to-service.ebpf.visit-3`: letters, digits, - and dots, 63 at most."""
     return ".".join(re.sub(r"[^A-Za-z0-9-]+", "-", part).strip("-") for part in parts)[:63].rstrip("-.")
 
 
-def say(sentence: str) -> None:
-    """Print a line for the user; a display shows the last one as what this step is doing."""
+def log(sentence: str) -> None:
+    """Print a line of the step's log; a display shows the last one."""
     print_notice(sentence)
 
 
 def progress(done: int, total: int) -> None:
-    """Argo's progress protocol: N/M in a file that the executor, or the local engine, watches."""
+    """Report progress by Argo's protocol: N/M in a file that the executor, or the local engine, watches."""
     if path := os.environ.get("ARGO_PROGRESS_FILE"):
         Path(path).write_text(f"{done}/{total}\n", encoding="ascii")
 
 
 def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a Problem end the step with one sentence, which is its message in the workflow, and its exit code."""
+    """Make a Problem end the step with its exit code and one sentence, which becomes the node's message."""
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -100,13 +100,10 @@ def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def fail(sentence: str) -> None:
-    """Say why this step is going to fail, and make it its message.
-
-    Kubernetes shows the termination log as the container's message, Argo as the node's.
-    """
-    say(sentence)
+    """Print why this step fails, and write it to the termination log, which Argo shows as the node's message."""
+    log(sentence)
     path = Path(os.environ.get("BENCHMARK_TERMINATION_LOG", "/dev/termination-log"))
     try:
         path.write_text(strip_controls(sentence)[:4096], encoding="utf-8")
     except OSError:
-        say(f"(the message could not be left in {path})")
+        log(f"(the message could not be left in {path})")

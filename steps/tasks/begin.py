@@ -1,8 +1,7 @@
 """The first task of a visit: wait for its turn.
 
-On its way through a run it waits for nothing, since visits are begun one after another. Argo's Retry begins all at once
-that a Stop had kept from beginning, and it finds them by the pod of this task, which the Stop failed: a visit without
-any failed pod would stay as it is. Where the visits then wait for each other is the mutex, which `stay` takes next.
+Within a run it never waits, since visits begin one after another. Argo's Retry, however, begins all visits at once that
+a Stop had kept from beginning, and finds them by this task's failed pod; they then wait here for the mutex.
 """
 
 from typing import Final
@@ -10,19 +9,18 @@ from typing import Final
 from hera.workflows import models as m
 
 from steps.tasks._pod import step
-from steps.tasks._step import ends_in_a_sentence, say
+from steps.tasks._step import log
 
 TURN: Final = "dataplane-benchmark-visit"
-"""The mutex that a visit holds while it is at work."""
+"""The mutex of the visit at work."""
 
 
 def turn() -> m.Synchronization:
-    """What a template says that may run in one visit at a time only."""
+    """The synchronization of a template that may run for one visit at a time."""
     return m.Synchronization(mutexes=[m.Mutex(name=TURN)])
 
 
 @step("measure", deadline_s=300, synchronization=turn())
-@ends_in_a_sentence
 def begin(visit: str, dataplane: str) -> None:
-    """Name the visit that begins."""
-    say(f"visit {visit}, {dataplane}")
+    """Print which visit begins."""
+    log(f"visit {visit}, {dataplane}")

@@ -1,4 +1,4 @@
-"""Measure one topology of a visit, or the canary before or after them. Asks no cluster: its placement says it all."""
+"""Measure one topology of a visit, or a canary, by its placement alone, without access to the cluster's API."""
 
 import json
 from collections.abc import Iterable
@@ -10,83 +10,78 @@ from hera.workflows import models as m
 
 from steps import documents
 from steps.catalogue.topologies import CONTROL
-from steps.domain import Moment, Placement
+from steps.domain import MOMENTS, Moment, Placement
 from steps.measurement import client_network
 from steps.measurement import trials as measuring
 from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, ends_in_a_sentence, planned_visit, progress, say
+from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit, progress
 
 Network = Literal["node", "outside", "pod"]
 
-CANARIES: dict[str, Moment] = {
-    documents.canary_directory("before"): "before",
-    documents.canary_directory("after"): "after",
-}
-
+CANARIES: dict[str, Moment] = {documents.canary_directory(moment): moment for moment in MOMENTS}
 
 NETWORKS: dict[Network, dict[str, object]] = {
     "node": {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"},
-    # a node that Calico doesn't manage has no way to the cluster's own name servers
+    # a node that Calico doesn't manage can't reach the cluster's own name servers
     "outside": {"hostNetwork": True, "dnsPolicy": "Default"},
     "pod": {"hostNetwork": False, "dnsPolicy": "ClusterFirst"},
 }
-"""What each value of the input `network` changes in the step's pod; any other value counts as `pod`."""
+"""The patch of the step's pod for each value of the input `network`; any other value counts as `pod`."""
 
 
 def _patch() -> str:
-    """The expression that chooses one of them. Pasted in as text, an input could change all else in the pod, too."""
+    """The expression that chooses one of them. An input inserted as text could change anything in the pod."""
     *cases, last = ((name, json.dumps(patch)) for name, patch in NETWORKS.items())
     chosen = "".join(f"inputs.parameters.network == '{name}' ? '{patch}' : " for name, patch in cases)
     return f"{{{{={chosen}'{last[1]}'}}}}"
 
 
 def _on_the_client_node() -> m.Affinity:
-    """By the node's name, which every node has; the label kubernetes.io/hostname may say something else."""
+    """By the node's name, since the label kubernetes.io/hostname may differ from it."""
     name = m.NodeSelectorRequirement(key="metadata.name", operator="In", values=["{{inputs.parameters.client-node}}"])
     term = m.NodeSelectorTerm(match_fields=[name])
     required = m.NodeSelector(node_selector_terms=[term])
     return m.Affinity(node_affinity=m.NodeAffinity(required_during_scheduling_ignored_during_execution=required))
 
 
-# A host-network pod is no more privileged than another, but for seeing the node's own network, which is what the
-# control and the client outside measure. The nodes outside, and control planes, are tainted as a rule.
+# The control and the client outside measure the node's own network, so their pods use it, without more privileges.
+# Outside nodes and control planes are usually tainted.
 @step(
     "measure",
     deadline_s=86_400,
-    # counted from the step's beginning, and not from its pod's as the deadline: a pod that is never started ends, too
+    # unlike the deadline, it also ends a pod that never starts
     timeout="{{inputs.parameters.timeout}}",
     affinity=_on_the_client_node(),
     tolerations=[m.Toleration(operator="Exists")],
     pod_spec_patch=_patch(),
 )
-@ends_in_a_sentence
-def measure(  # noqa: PLR0917 - the template places the pod by some
+def measure(  # noqa: PLR0917 - the template uses some of them for the pod
     settings: str,
     visit: str,
     what: str,
-    client_node: Annotated[str, Parameter(name="client-node")],  # noqa: ARG001 - the template places the pod by it
-    network: str,  # noqa: ARG001 - likewise
-    timeout: str,  # noqa: ARG001 - likewise, it ends the pod by it
-    title: str,  # noqa: ARG001 - what the node is called
+    client_node: Annotated[str, Parameter(name="client-node")],  # noqa: ARG001 - the pod's node
+    network: str,  # noqa: ARG001 - the pod's network
+    timeout: str,  # noqa: ARG001 - the pod's
+    title: str,  # noqa: ARG001 - of the workflow's node
     prepared: Annotated[Path, S3Artifact(name="prepared", key=VISIT_FOLDER + "/" + documents.PREPARE)],
     document: Annotated[Path, document(VISIT_FOLDER + "/{{inputs.parameters.what}}")],
 ) -> None:
-    """Every trial becomes a document in the folder, a failed one too; the step itself does not fail for it."""
-    chosen, going = planned_visit(settings, visit)
+    """Write a document for every trial into the folder; a failed trial does not fail the step."""
+    chosen, planned = planned_visit(settings, visit)
     place = canary_placement(documents.read_document(prepared, documents.Prepare).placements, what)
     document.mkdir(parents=True, exist_ok=True)
     if what in CANARIES:
-        measuring.canary(place, chosen, CANARIES[what], document, say)
+        measuring.canary(place, chosen, CANARIES[what], document, log)
         return
-    trials = [trial for trial in going.trials if trial.topology == what]
+    trials = [trial for trial in planned.trials if trial.topology == what]
     if reason := client_network.sharing_reason(place):
         client_network.refuse(place, trials, chosen, document, reason)
-        say(reason)
+        log(reason)
         return
-    measuring.measure_trials(place, trials, chosen, document, say, progress)
+    measuring.measure_trials(place, trials, chosen, document, log, progress)
 
 
 def canary_placement(placements: Iterable[Placement], what: str) -> Placement:
-    """Where a measuring step finds its server: a topology's own, and the control's for a canary."""
+    """The placement of a measuring step: the topology's own, or the control's for a canary."""
     topology = CONTROL if what in CANARIES else what
     return next(placement for placement in placements if placement.topology == topology)

@@ -1,4 +1,4 @@
-"""The exit handler's last task: send the result to a configured address. A failure changes nothing of the run."""
+"""The exit handler's last task: post the result to a configured address."""
 
 from typing import Annotated
 
@@ -8,15 +8,15 @@ from analysis.errors import Problem
 from steps.catalogue.environments import is_lab
 from steps.settings import environment
 from steps.tasks._pod import step
-from steps.tasks._step import ends_in_a_sentence, say
+from steps.tasks._step import log
 
 SECRET = "dataplane-benchmark-notify"  # noqa: S105 - its name
-"""Holds the address, for such addresses are secrets as a rule; the deployment's ConfigMap does where it is absent."""
+"""Contains the address, which is usually secret; where the Secret is absent, the ConfigMap may contain it."""
 
-NOBODY = "nobody asked to be told"
+NO_ADDRESS = "no address to notify is configured"
 _RESTORED = "Succeeded"
 _REFUSED = "Failed"
-"""The status of a step that ended by its own sentence; any other says nothing of what it had come to."""
+"""The status of a step that reported its own failure; after any other its result is unknown."""
 
 _REMEDY = "type `make restore ENVIRONMENT=CONTEXT`, or submit another run, which does it at its end"
 
@@ -29,38 +29,40 @@ _REMEDY = "type `make restore ENVIRONMENT=CONTEXT`, or submit another run, which
     repeatable=True,
     env=(SecretEnv(name=environment.NOTIFY_URL, secret_name=SECRET, secret_key="url", optional=True),),  # noqa: S106 - its key
 )
-@ends_in_a_sentence
 def notify(
     run_id: Annotated[str, Parameter(name="run-id")], status: str, restored: str
-) -> Annotated[str, Parameter(name="told")]:
-    """Post the verdict as JSON. Fails only for a cluster that was not put back, which must not look like a success."""
+) -> Annotated[str, Parameter(name="notification")]:
+    """Post the verdict as JSON. Fails only where the cluster was not restored, since the run must not look successful.
+
+    The lab disappears with its sandbox, so it counts as restored.
+    """
+    is_restored = restored == _RESTORED or is_lab(environment.environment())
     try:
-        sentence = _tell(run_id, status, restored=restored == _RESTORED or is_lab(environment.environment()))
+        sentence = _post(run_id, status, is_restored=is_restored)
     except Problem as problem:
         sentence = str(problem)
-    say(sentence)
-    # The lab goes with its sandbox, whatever came of the step: there is nothing that could be left.
-    if restored != _RESTORED and not is_lab(environment.environment()):
+    log(sentence)
+    if not is_restored:
         left = (
             "what the run changed was not put back"
             if restored == _REFUSED
-            else "it is not known whether what the run changed was put back"
+            else "it is unknown whether what the run changed was put back"
         )
         raise Problem(f"{left}, for restore ended as {restored}: see that step's message, then {_REMEDY}.")
     return sentence
 
 
-def _tell(run_id: str, status: str, *, restored: bool) -> str:
+def _post(run_id: str, status: str, *, is_restored: bool) -> str:
     url = environment.notify_url()
     if not url:
-        return NOBODY
-    # Here and not above, since a deployment without an address should not wait for it.
+        return NO_ADDRESS
+    # imported here, since a deployment without an address should not wait for it
     from analysis.store.store import Store  # noqa: PLC0415
     from analysis.summary import stored  # noqa: PLC0415
-    from steps import notification as notifying  # noqa: PLC0415
+    from steps import notification  # noqa: PLC0415
 
     store = Store(environment.results())
     report = store.location(f"reports/{run_id}/report.html")
     summary = stored.find_summary(store, run_id)
-    body = notifying.message(run_id, environment.environment(), status, report, summary, restored=restored)
-    return f"notified: the answer was {notifying.post(url, body)}"
+    body = notification.message(run_id, environment.environment(), status, report, summary, restored=is_restored)
+    return f"notified: the answer was {notification.post(url, body)}"

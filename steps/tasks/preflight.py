@@ -1,4 +1,4 @@
-"""Whether the run can go on here, and without what: all reasons at once, before anything is changed."""
+"""Whether the run is possible here, and without what: all reasons at once, before anything is changed."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,40 +13,39 @@ from steps.domain import Visit
 from steps.settings.schedule import make_schedule, without_dataplanes
 from steps.settings.settings import load_settings
 from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, ends_in_a_sentence, node_title, say
+from steps.tasks._step import RUN_FOLDER, document, log, node_title
 
 
 class PreflightResult(Output):
-    """What goes on: the settings without what is left out, and the visits as items for the loop over them."""
+    """The settings without what is left out, and the visits as items for the loop over them."""
 
     settings: Annotated[str, Parameter(name="settings")]
     visits: Annotated[list[dict[str, str]], Parameter(name="visits")]
 
 
 @step("switch", deadline_s=900)
-@ends_in_a_sentence
 def preflight(
     settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + documents.PREFLIGHT)]
 ) -> PreflightResult:
-    """Ask the cluster; leave out what it can't do; refuse what leaves nothing to measure."""
-    asked = load_settings(settings)
-    cluster = connect_cluster(asked.environment)
-    findings = cluster.preflight(asked)
+    """Leave out what the cluster does not support; refuse a run without anything to measure."""
+    chosen = load_settings(settings)
+    cluster = connect_cluster(chosen.environment)
+    findings = cluster.preflight(chosen)
     for finding in findings:
-        say(finding.sentence)
-    going = without_dataplanes(asked, {finding.subject for finding in findings if finding.severity == "skip"})
-    visits = make_schedule(going)
+        log(finding.sentence)
+    possible = without_dataplanes(chosen, {finding.subject for finding in findings if finding.severity == "skip"})
+    visits = make_schedule(possible)
     documents.write_document(
         document,
-        documents.Preflight(findings=tuple(findings), provenance=cluster.provenance(asked), visits=visits),
+        documents.Preflight(findings=tuple(findings), provenance=cluster.provenance(chosen), visits=visits),
     )
     if reasons := [f.sentence for f in findings if f.severity == "stop" or not visits]:
         raise Unsupported("\n".join(reasons))
-    return PreflightResult(settings=going.model_dump_json(), visits=[item(visit) for visit in visits])
+    return PreflightResult(settings=possible.model_dump_json(), visits=[item(visit) for visit in visits])
 
 
 def item(visit: Visit) -> dict[str, str]:
-    """A visit as an item of the workflow's loop; the number with a leading zero, as in the visit's folder."""
+    """A visit as an item of the workflow's loop; its number has a leading zero, as in the visit's folder."""
     return {
         "visit": f"{visit.visit:02d}",
         "dataplane": visit.dataplane,

@@ -1,44 +1,40 @@
-"""Start what the visit's trials need, and say which measuring steps there will be and where each of them runs."""
+"""Start the servers of the visit's trials, and list the measuring steps and where each of them runs."""
 
 from pathlib import Path
 from typing import Annotated, Final
 
 from hera.workflows import Parameter
 
-from analysis.errors import Problem
 from steps import documents
 from steps.catalogue.topologies import BY_NAME, CONTROL
 from steps.cluster import connect_cluster
 from steps.domain import Placement, Visit
 from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, ends_in_a_sentence, node_title, planned_visit, say
+from steps.tasks._step import VISIT_FOLDER, document, log, node_title, planned_visit
 
 _START_S: Final = 900
-"""How long a measuring step's pod may take to start: its image may have to be pulled on its node first."""
+"""How long a measuring step's pod may take to start, including the pull of its image."""
 
 _TRIAL_S: Final = 120
 _CANARY_S: Final = 1800
 
 
 @step("observe", deadline_s=3600)
-@ends_in_a_sentence
 def prepare(
     settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.PREPARE)]
 ) -> Annotated[list[dict[str, str]], Parameter(name="measures")]:
-    """Servers and Service up; the items for the loop over measuring steps."""
-    chosen, going = planned_visit(settings, visit)
-    try:
-        placements = connect_cluster(chosen.environment).prepare(going, chosen)
-    except Problem as problem:
-        documents.write_document(document, documents.Prepare(visit=going.visit, error=str(problem)))
-        raise
-    documents.write_document(document, documents.Prepare(visit=going.visit, placements=tuple(placements)))
-    say(f"servers for {len(placements)} topologies are up")
-    return measures(going, {placement.topology: placement for placement in placements})
+    """Start servers and Service; return the items for the loop over measuring steps."""
+    chosen, planned = planned_visit(settings, visit)
+    kept = documents.Prepare(visit=planned.visit)
+    with documents.kept_on_failure(document, kept):
+        placements = connect_cluster(chosen.environment).prepare(planned, chosen)
+    documents.write_document(document, kept.model_copy(update={"placements": tuple(placements)}))
+    log(f"servers for {len(placements)} topologies are up")
+    return measures(planned, {placement.topology: placement for placement in placements})
 
 
 def measures(visit: Visit, placements: dict[str, Placement]) -> list[dict[str, str]]:
-    """The measuring steps in their order: the topologies as planned, and the canary before and after them."""
+    """The measuring steps in order: the topologies as planned, and the canaries before and after them."""
     control = placements[CONTROL]
     topologies = dict.fromkeys(trial.topology for trial in visit.trials)
     return [
@@ -49,7 +45,7 @@ def measures(visit: Visit, placements: dict[str, Placement]) -> list[dict[str, s
 
 
 def _longest_s(visit: Visit, topology: str) -> int:
-    """More than measuring a topology can take, each trial with its warm-up and whatever its program may wait for."""
+    """More than measuring a topology can take, including warm-ups and the timeouts of its programs."""
     own = [trial.duration_s for trial in visit.trials if trial.topology == topology]
     return _START_S + sum(2 * duration_s + _TRIAL_S for duration_s in own)
 

@@ -10,33 +10,30 @@ from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.settings import environment
 from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, ends_in_a_sentence, say
+from steps.tasks._step import RUN_FOLDER, document, log
 
 
 @step("switch", deadline_s=1800, repeatable=True)
-@ends_in_a_sentence
 def restore(document: Annotated[Path, document(RUN_FOLDER + "/" + documents.RESTORE)]) -> None:
-    """Works from what the cluster itself holds. Safe to run twice, and when nothing was changed.
+    """Restore by the cluster's lock. Safe to run twice, and when nothing was changed.
 
-    It has no input: its pod would wait for documents from a bucket, for minutes where the cluster's network is what has
-    to be put back, and anyone who may write to that bucket would decide what is.
+    It has no input: its pod would wait for documents from a bucket while the cluster's network is broken, and anyone
+    who may write to that bucket could change the cluster.
     """
     cluster = connect_cluster(environment.environment())
-    kept = documents.Restore(finished_at=datetime.now(UTC), evidence=_last_look(cluster))
-    try:
+    kept = documents.Restore(finished_at=datetime.now(UTC), evidence=_last_evidence(cluster))
+    with documents.kept_on_failure(document, kept):
         kept = kept.model_copy(update={"left": tuple(cluster.left())})
+    with documents.kept_on_failure(document, kept):
         changes = cluster.restore()
-    except Problem as problem:
-        documents.write_document(document, kept.model_copy(update={"error": str(problem)}))
-        raise
     documents.write_document(
         document, kept.model_copy(update={"finished_at": datetime.now(UTC), "changes": tuple(changes)})
     )
-    say("everything is as it was" if changes else "there was nothing to put back")
+    log("everything is as it was" if changes else "there was nothing to put back")
 
 
-def _last_look(cluster: Cluster) -> documents.Evidence | None:
-    """What carries the traffic now, if a visit was cut short: without a second look its trials would be void."""
+def _last_evidence(cluster: Cluster) -> documents.Evidence | None:
+    """The evidence after the trials of a visit that was interrupted, without which they would be void."""
     try:
         visit = cluster.unfinished()
         if visit is None:
@@ -44,5 +41,5 @@ def _last_look(cluster: Cluster) -> documents.Evidence | None:
         signs = cluster.observe(visit, "after")
         return documents.Evidence(visit=visit.visit, nodes=cluster.measured_nodes, signs=tuple(signs))
     except Problem as problem:
-        say(f"no last look at the evidence: {problem}")
+        log(f"no evidence of the interrupted visit: {problem}")
         return None

@@ -7,35 +7,33 @@ from typing import Annotated
 from analysis.errors import Problem
 from steps import documents
 from steps.cluster import connect_cluster
-from steps.proof import wait as settling
+from steps.proof import wait
 from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, ends_in_a_sentence, planned_visit, say
+from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit
 
 
 @step("observe", deadline_s=900)
-@ends_in_a_sentence
 def settle(
     settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.SETTLE)]
 ) -> None:
-    """Look until the evidence suffices or time is up; keep what was seen, whatever it says."""
-    chosen, going = planned_visit(settings, visit)
+    """Observe until the evidence suffices or time is up, and write the evidence in either case."""
+    chosen, planned = planned_visit(settings, visit)
     cluster = connect_cluster(chosen.environment)
     nodes = cluster.measured_nodes
-    kept = documents.Evidence(visit=going.visit, nodes=nodes)
+    kept = documents.Evidence(visit=planned.visit, nodes=nodes)
     try:
-        settled = settling.wait_for_proof(
-            lambda: cluster.observe(going, "before"),
-            lambda signs: settling.judge(signs, going.dataplane, nodes),
-            settling.timeout_s(chosen.environment),
-            say,
+        proven = wait.wait_for_proof(
+            lambda: cluster.observe(planned, "before"),
+            lambda signs: wait.judge(signs, planned.dataplane, nodes),
+            wait.timeout_s(chosen.environment),
+            log,
         )
     except Problem as problem:
-        seen: dict[str, object] = {}
-        if isinstance(problem, settling.UnprovenError):
-            seen = {"signs": problem.signs, "proof": problem.proof, "final": problem.final}
-        documents.write_document(document, kept.model_copy(update={**seen, "error": str(problem)}))
+        found: dict[str, object] = {"error": str(problem)}
+        if isinstance(problem, wait.UnprovenError):
+            found |= {"signs": problem.signs, "proof": problem.proof, "final": problem.final}
+        documents.write_document(document, kept.model_copy(update=found))
         raise
-    proven_at = datetime.now(UTC)
-    found = {"signs": settled.signs, "proof": settled.proof, "settle_s": settled.settle_s, "proven_at": proven_at}
+    found = {"signs": proven.signs, "proof": proven.proof, "settle_s": proven.settle_s, "proven_at": datetime.now(UTC)}
     documents.write_document(document, kept.model_copy(update={**found, "cost": cluster.cost()}))
-    say(f"{settled.proof.observed} proven in {settled.settle_s:.2f} s")
+    log(f"{proven.proof.observed} proven in {proven.settle_s:.2f} s")

@@ -1,4 +1,4 @@
-"""What is there before the first change, kept where the exit handler, or a later run, finds it."""
+"""The cluster's state before the first change, from which the exit handler, or a later run, restores it."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,12 +8,11 @@ from steps import documents
 from steps.cluster import connect_cluster
 from steps.settings.settings import load_settings
 from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, ends_in_a_sentence
+from steps.tasks._step import RUN_FOLDER, document
 
 
 @step("switch", deadline_s=300, repeatable=True)
-@ends_in_a_sentence
 def snapshot(settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + documents.SNAPSHOT)]) -> None:
-    """Take the cluster's lock, and keep every object and absence that configure may touch."""
+    """Take the cluster's lock, and write every object that configure may change, and which of them are absent."""
     cluster = connect_cluster(load_settings(settings).environment)
     documents.write_document(document, documents.Snapshot(taken_at=datetime.now(UTC), snapshot=cluster.snapshot()))

@@ -1,4 +1,4 @@
-"""The first task: what was asked for, checked and completed. Submissions by API are not held to the enums."""
+"""First task of a run: check and complete what the user chose. Argo does not check a submission by API."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,21 +14,20 @@ from steps.catalogue.option_fields import nearest
 from steps.settings import environment
 from steps.settings.settings import choose_settings
 from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, ends_in_a_sentence, say
+from steps.tasks._step import RUN_FOLDER, document, log
 
 TRIGGERS: Final[tuple[str, ...]] = get_args(documents.Trigger)
 
 
 def shown_arm(arm: str) -> documents.ShownArm:
     """An arm with title and colour of its dataplane, for charts and tables."""
-    entry = BY_NAME[Arm.parse(arm).name]
-    label = Arm.parse(arm).label
-    title = f"{entry.title}, {label}" if label else entry.title
+    parsed = Arm.parse(arm)
+    entry = BY_NAME[parsed.name]
+    title = f"{entry.title}, {parsed.label}" if parsed.label else entry.title
     return documents.ShownArm(name=arm, title=title, colour=entry.colour, bpf=entry.bpf if entry.is_switched else None)
 
 
 @step("measure", deadline_s=300)
-@ends_in_a_sentence
 def validate(  # noqa: PLR0917 - the form has so many fields
     run_id: Annotated[str, Parameter(name="run-id")],
     uid: str,
@@ -41,7 +40,7 @@ def validate(  # noqa: PLR0917 - the form has so many fields
     trigger: str,
     document: Annotated[Path, document(RUN_FOLDER + "/" + documents.RUN)],
 ) -> Annotated[str, Parameter(name="settings")]:
-    """Settings as JSON for the tasks after this one; a sentence for each fault of what was asked for."""
+    """Return the settings as JSON for the following tasks; fail with a sentence for each fault."""
     faults = [] if trigger in TRIGGERS else [f"unknown trigger {trigger!r}: {nearest(trigger, TRIGGERS)}"]
     try:
         settings = choose_settings(
@@ -68,5 +67,5 @@ def validate(  # noqa: PLR0917 - the form has so many fields
         dataplanes=tuple(shown_arm(arm) for arm in settings.dataplanes),
     )
     documents.write_document(document, run)
-    say(f"{len(settings.dataplanes)} dataplanes, {settings.rounds} rounds, seed {settings.seed}")
+    log(f"{len(settings.dataplanes)} dataplanes, {settings.rounds} rounds, seed {settings.seed}")
     return settings.model_dump_json()

@@ -1,4 +1,4 @@
-"""The last task: its colour is the run's. The report is out by then, whatever it says."""
+"""Last task of a run; its status decides the workflow's. The report is written before."""
 
 from typing import Annotated
 
@@ -6,19 +6,18 @@ from hera.workflows import Parameter
 from hera.workflows.io import Output
 
 from steps.tasks._pod import step
-from steps.tasks._step import ends_in_a_sentence, fail, say
+from steps.tasks._step import fail, log
 
 
 class VerdictResult(Output):
-    """What the run says, in a sentence."""
+    """The run's result in a sentence."""
 
     verdict: Annotated[str, Parameter(name="verdict")]
 
 
 @step("measure", deadline_s=300)
-@ends_in_a_sentence
 def verdict(headline: str, outcome: str, regression: str) -> VerdictResult:
-    """The headline; fails when a trial failed, for a run that is green is taken for a whole one, or by a regression."""
+    """Fail where a trial failed, since a green run is taken for a complete one, or where something regressed."""
     bad = ""
     if outcome != "measured":
         missing = "Not everything was measured: the report lists each failure with its reason."
@@ -26,8 +25,8 @@ def verdict(headline: str, outcome: str, regression: str) -> VerdictResult:
     elif regression:
         bad = f"{regression} The report lists every change."
     if not bad:
-        say(headline)
+        log(headline)
         return VerdictResult(verdict=headline)
     fail(bad)
-    # Not an exception: a step that raises leaves its output empty, and the sentence is wanted there, too.
+    # Not an exception, with which the output would stay empty.
     return VerdictResult(exit_code=1, verdict=bad)

@@ -96,7 +96,7 @@ class Variant:
         name: unique among all tools; options pick it, reports show it. Small letters, digits and dashes.
         transport: what carries the traffic.
         figures: the columns of `trials` that it fills, by which metrics find it.
-        unasked: measured where paths or directions are chosen, and no variant is.
+        by_default: measured where paths or directions are chosen but no variant.
         is_paced: it can send at a given rate.
         most_block_bytes: the largest block that it can send; None: any that settings allow.
     """
@@ -104,7 +104,7 @@ class Variant:
     name: str
     transport: Transport
     figures: tuple[str, ...]
-    unasked: bool = False
+    by_default: bool = False
     is_paced: bool = False
     most_block_bytes: int | None = None
 
@@ -128,6 +128,7 @@ class Tool:
         port: its server's, the same by TCP and by UDP, from `FIRST_PORT` to `LAST_PORT`.
         command: the client's argument vector, of a task, the server's address and port.
         server: the server's argument vector, of a port. It listens there by TCP, by whatever else it measures.
+        bind: words at the end of the server's command before an address to listen on; None: it listens on all.
         read: what an output says, of the task, the argument vector as run, and the output. Raises nothing.
         directions: in which it can measure.
         is_parallel: it can run several streams at once.
@@ -145,6 +146,7 @@ class Tool:
     read: Callable[[Task, Sequence[str], Output], Result | Failure]
     directions: tuple[Direction, ...] = ("forward", "reverse")
     is_parallel: bool = False
+    bind: tuple[str, ...] | None = None
     fixed_s: float | None = None
     is_busy: Callable[[bytes], bool] = _never_busy
     packages: Mapping[str, str] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from pathlib import Path
 from analysis.stats.metrics import BY_NAME, LEADING, METRICS
 from analysis.store.schema import TRIALS
 from tests.analysis import synthetic
-from tests.steps.test_extensions import Copy
+from tests.steps.extensions.copy import Copy
 
 SHOW = """
 import json

@@ -155,7 +155,7 @@ def test_json_documents_and_iso_times_are_accepted() -> None:
             [*trial_samples(), *trial_samples(lost_packets=2**70)],
             r"lost_packets in row 2 of samples must be int64",
         ),
-        ("trials", trial(started_at=datetime(2026, 1, 1)), r"must say its time zone, got 2026-01-01"),  # noqa: DTZ001
+        ("trials", trial(started_at=datetime(2026, 1, 1)), r"must have a time zone, got 2026-01-01"),  # noqa: DTZ001
         ("trials", trial(started_at="yesterday"), r"must be a time, such as .*, got 'yesterday'"),
         ("trials", trial(started_at=5), r"must be a time, got 5"),
         ("trials", trial() + trial(), r"trials has two rows for run_id run-a, trial 1"),

@@ -7,8 +7,9 @@ from steps.catalogue import profiles, topologies
 from steps.catalogue.dataplanes import DATAPLANES
 from steps.catalogue.option_fields import bounds_of
 from steps.catalogue.options import BY_NAME, Settings
+from steps.settings.limits import LONGEST_S
 from steps.settings.schedule import expected_s
-from steps.settings.settings import LONGEST_S, choose_settings, load_settings
+from steps.settings.settings import choose_settings, load_settings
 from tests.fuzz import inputs
 
 NUMBERS = (

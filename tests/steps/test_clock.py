@@ -14,7 +14,7 @@ SHIFTS = st.floats(-1e6, 1e6)
 
 
 @seed(1)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(SECONDS, SHIFTS, st.booleans())
 def test_clock_adjustment_keeps_run_times_ordered(took_s: float, shift_s: float, same_boot: bool) -> None:  # noqa: FBT001
     now = BEGAN + timedelta(seconds=took_s + shift_s)

@@ -39,7 +39,7 @@ def test_report_step_outputs_the_key_metrics(last_words: Path, tmp_path: Path) -
 
 def test_no_notification_by_default(last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(environment.NOTIFY_URL, " ")
-    assert notify.notify("run-1", "Succeeded", "Succeeded") == notify.NOBODY
+    assert notify.notify("run-1", "Succeeded", "Succeeded") == notify.NO_ADDRESS
     assert not last_words.exists()
 
 
@@ -69,7 +69,7 @@ def test_failed_notification_is_reported_but_no_failure(
     ("status", "sentence"),
     [
         ("Failed", "what the run changed was not put back, for restore ended as Failed"),
-        ("Error", "it is not known whether what the run changed was put back, for restore ended as Error"),
+        ("Error", "it is unknown whether what the run changed was put back, for restore ended as Error"),
     ],
 )
 def test_failed_restore_fails_the_workflow(
@@ -87,5 +87,5 @@ def test_failed_restore_fails_the_workflow(
 
 def test_failed_lab_restore_gives_no_message(last_words: Path) -> None:
     """A full disk fails the step that puts things back, for its record can't be kept; the lab goes with its sandbox."""
-    assert notify.notify("run-1", "Failed", "Error") == notify.NOBODY
+    assert notify.notify("run-1", "Failed", "Error") == notify.NO_ADDRESS
     assert not last_words.exists()

@@ -12,7 +12,8 @@ import pytest
 from tenacity import RetryCallState
 
 from analysis.errors import BadInput, Problem
-from analysis.summary.summary import FailureCount, Summary
+from analysis.summary.failures import FailureCount
+from analysis.summary.summary import Summary
 from steps import notification
 
 SAID = Summary(

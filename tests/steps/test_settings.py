@@ -30,7 +30,7 @@ def test_every_profile_makes_settings(profile: str, environment: str, kind: str)
     amount = defaults(profile, environment)
     assert {"rounds", "duration_s", "idle_s", "congestion_control"} <= amount.keys()
     assert {name: getattr(settings, name) for name in amount} == amount
-    assert settings.dataplanes == tuple(d.name for d in DATAPLANES if d.environment == kind and d.unasked)
+    assert settings.dataplanes == tuple(d.name for d in DATAPLANES if d.environment == kind and d.by_default)
     assert settings.cells
 
 
@@ -116,7 +116,7 @@ def test_invalid_option_is_a_problem(options: str, sentence: str) -> None:
         ({"dataplanes": "lab-ebpf,lab-ebpf"}, "dataplane lab-ebpf is given twice: label one to make it a twin"),
         ({"dataplanes": "lab-ebpf+"}, "label of dataplane 'lab-ebpf+' must be"),
         ({"dataplanes": "lab-ebpf+a/b"}, "label of dataplane 'lab-ebpf+a/b' must be"),
-        ({"dataplanes": "lab-iptables+burden=x"}, "dataplane 'lab-iptables+burden=x' must say how many rules"),
+        ({"dataplanes": "lab-iptables+burden=x"}, "dataplane 'lab-iptables+burden=x' needs a number of rules"),
         (
             {"dataplanes": "lab-ebpf", "environment": "prod"},
             "dataplane lab-ebpf belongs to lab, and environment 'prod' is",

@@ -153,7 +153,7 @@ def run(how: str, point: int, folder: Path, built: dict[str, Any]) -> int:
     env = {environment.ENVIRONMENT: "lab", environment.RESULTS: str(results)}
     engine = engines.Engine(
         built, ARGUMENTS, str(results), "run", moment.listen, {**env, "PYTHONPATH": os.pathsep.join(sys.path)},
-        locks=folder, grace_s=1.0, holds=RUN_FOLDER,
+        locks=folder, grace_s=1.0, run_folder=RUN_FOLDER,
     )  # fmt: skip
     moment.engine = engine
     sys.addaudithook(moment.operation)

@@ -63,7 +63,7 @@ def test_artifact_directory_round_trip_by_prefix(repository: ArtifactStore, tmp_
 
 def test_a_folder_comes_back_without_locks_and_half_written_files(tmp_path: Path) -> None:
     kept = ArtifactStore(str(tmp_path / "kept"))
-    with kept.held("raw/run"):
+    with kept.mark_active("raw/run"):
         (tmp_path / "source").write_text("x")
         kept.put(tmp_path / "source", "raw/run/visit-01/settle.json")
         (tmp_path / f"kept/raw/run/visit-01/.settle.json.1{atomic.TEMPORARY}").write_text("half")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from steps.catalogue.profiles import PROFILES
-from workflows.local.semantics.lint import lint, unsafe_to_retry, unsafe_to_stop
+from workflows.local.semantics.argo_defects import unsafe_to_retry, unsafe_to_stop
+from workflows.local.semantics.lint import lint
 from workflows.local.semantics.unsupported import refuse_unsupported
 from workflows.template import nightly
 from workflows.template.benchmark import build_template

@@ -9,7 +9,7 @@ from analysis.errors import BadInput
 from workflows.local.semantics.conditions import (
     RESULTS,
     AndCondition,
-    Either,
+    OrCondition,
     TaskEnded,
     Tree,
     condition_of,
@@ -24,7 +24,7 @@ names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)
 leaves = st.builds(TaskEnded, names, st.sampled_from(list(RESULTS.values())).map(lambda phase: (phase,)))
 trees: st.SearchStrategy[Tree] = st.recursive(
     leaves,
-    lambda inner: st.one_of(st.builds(AndCondition, inner, inner), st.builds(Either, inner, inner)),
+    lambda inner: st.one_of(st.builds(AndCondition, inner, inner), st.builds(OrCondition, inner, inner)),
     max_leaves=12,
 )
 RESULT_OF = {phase: result for result, phase in RESULTS.items()}
@@ -36,7 +36,7 @@ def written(tree: Tree) -> str:
             return f"{task}.{RESULT_OF[phase]}"
         case AndCondition(left, right):
             return f"({written(left)}) && ({written(right)})"
-        case Either(left, right):
+        case OrCondition(left, right):
             return f"({written(left)}) || ({written(right)})"
     raise AssertionError(tree)
 
@@ -72,7 +72,7 @@ def test_any_text_parses_or_raises_a_problem(text: str) -> None:
 
 
 def test_and_binds_closer_than_or() -> None:
-    assert parse_depends("a.Failed || b.Failed && c.Failed") == Either(
+    assert parse_depends("a.Failed || b.Failed && c.Failed") == OrCondition(
         TaskEnded("a", ("Failed",)), AndCondition(TaskEnded("b", ("Failed",)), TaskEnded("c", ("Failed",)))
     )
 
@@ -94,9 +94,9 @@ def test_bare_task_name_means_succeeded() -> None:
         ("!a", "'!a' can't be read"),
         ("a &&", "ends too early"),
         ("(a", "not closed"),
-        ("a b", "'b' comes where"),
+        ("a b", "'b' is where"),
         ("a & b", "'& b' can't be read"),
-        ("&& a", "comes where a task should"),
+        ("&& a", "is where a task should"),
     ],
 )
 def test_expression_error_is_named(text: str, says: str) -> None:

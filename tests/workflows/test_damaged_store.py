@@ -124,12 +124,14 @@ def test_damaged_run_is_collected_again_by_name(table: str, tmp_path: Path, caps
     one_byte_changed(found)
     assert results.print_answer(str(tmp_path), "select count(*) from samples", "") == 0
     assert (
-        f"{found} is damaged: its content is not what its name says. Put the file back from a copy, or type `make "
-        f"report RUN=run-1 RESULTS={tmp_path}`, which collects the run again"
+        f"{found} is damaged: its content does not match the digest in its name. Put the file back from a copy, or "
+        f"type `make report RUN=run-1 RESULTS={tmp_path}`, which collects the run again"
     ) in capsys.readouterr().err
     assert results.report_again(str(tmp_path), "run-1") == 0
     said = capsys.readouterr().err
-    assert said.startswith(f"Run run-1 was left out, since {found} is damaged: its content is not what its name says; ")
+    assert said.startswith(
+        f"Run run-1 was left out, since {found} is damaged: its content does not match the digest in its name; "
+    )
     assert said.count("\n") == 1
     assert results.report_again(str(tmp_path), "run-1") == 0
     assert capsys.readouterr().err == ""

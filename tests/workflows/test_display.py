@@ -1,4 +1,4 @@
-"""What a person sees while it runs."""
+"""The display of a running benchmark, in a terminal and as plain lines."""
 
 import io
 
@@ -47,51 +47,51 @@ START: list[Event] = [
 ]
 
 
-def _board(events: list[Event], expected_s: float | None = None, step_s: float = 0.0) -> RunProgress:
-    board = RunProgress(expected_s)
+def _progress(events: list[Event], expected_s: float | None = None, step_s: float = 0.0) -> RunProgress:
+    progress = RunProgress(expected_s)
     for number, event in enumerate(events):
-        board.note(event, number * step_s)
-    return board
+        progress.note(event, number * step_s)
+    return progress
 
 
 def test_display_identifies_visits_by_inputs() -> None:
-    board = _board([*START, *_visit(1)[:5]])
-    (line,) = board.visits.values()
+    progress = _progress([*START, *_visit(1)[:5]])
+    (line,) = progress.visits.values()
     assert line.title == "visit 1  lab-ebpf  round 2"
-    assert (line.doing, line.said, line.figure) == (
+    assert (line.step, line.message, line.rate) == (
         "measure",
         "canary after: steady",
         "pod-to-pod tcp forward: 5.21 Gbit/s",
     )
     assert line.progress == (3, 8)
-    assert board.planned_visits == 4
-    assert board.outside.said == "all is there"
+    assert progress.planned_visits == 4
+    assert progress.outside.message == "all is there"
 
 
 def test_display_keeps_the_failure_of_a_visit() -> None:
-    board = _board([*START, *_visit(1, "Failed")])
-    assert [(line.failure, line.phase) for line in board.done] == [("it broke", "Failed")]
+    progress = _progress([*START, *_visit(1, "Failed")])
+    assert [(line.failure, line.phase) for line in progress.done] == [("it broke", "Failed")]
 
 
 def test_remaining_time_follows_plan_then_measured_times() -> None:
-    board = RunProgress(100.0)
-    assert board.left_s(0.0) == 100.0
+    progress = RunProgress(100.0)
+    assert progress.left_s(0.0) == 100.0
     for event in START:
-        board.note(event, 0.0)
-    assert board.left_s(10.0) == 90.0
+        progress.note(event, 0.0)
+    assert progress.left_s(10.0) == 90.0
     for event in _visit(1)[:-1]:
-        board.note(event, 10.0)
-    assert board.left_s(20.0) == 90.0
-    board.note(_visit(1)[-1], 60.0)
-    assert board.left_s(60.0) == pytest.approx(3 * (50 + 25) / 2)
-    assert 0.0 < board.ratio(60.0) < 1.0
+        progress.note(event, 10.0)
+    assert progress.left_s(20.0) == 90.0
+    progress.note(_visit(1)[-1], 60.0)
+    assert progress.left_s(60.0) == pytest.approx(3 * (50 + 25) / 2)
+    assert 0.0 < progress.ratio(60.0) < 1.0
 
 
 @given(st.lists(st.sampled_from([*START, *_visit(1), *_visit(2), WorkflowStopping("Stop")])), st.floats(0, 1e6))
 def test_display_accepts_any_order_of_events(events: list[Event], expected_s: float) -> None:
-    board = _board(events, expected_s, step_s=1.0)
-    assert 0.0 <= board.ratio(1e6) <= 1.0
-    left = board.left_s(1e6)
+    progress = _progress(events, expected_s, step_s=1.0)
+    assert 0.0 <= progress.ratio(1e6) <= 1.0
+    left = progress.left_s(1e6)
     assert left is None or left >= 0.0
 
 

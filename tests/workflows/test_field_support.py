@@ -19,7 +19,7 @@ from workflows.local.semantics.field_support import (
     Supported,
     Template,
 )
-from workflows.local.semantics.tags import FORMS, form_of, tags_in
+from workflows.local.semantics.tags import FORMS, form_of, references, tags_in
 
 LACKING = Supported()
 MANIFESTS = ROOT / "workflows" / "manifests" / "base"
@@ -93,8 +93,9 @@ def test_the_engine_knows_each_operator_that_the_workflow_uses_and_no_other() ->
 
 
 def test_the_engine_replaces_each_form_of_tag_that_the_workflow_uses_and_no_other() -> None:
-    heeded = {path for path, rule in rules(WORKFLOW) if isinstance(rule, Supported)}
-    tags = {tag for path, text in used(rendered(), WORKFLOW) if path in heeded for tag in tags_in(text)}
+    supported = {path for path, rule in rules(WORKFLOW) if isinstance(rule, Supported)}
+    texts = (json.loads(text) for path, text in used(rendered(), WORKFLOW) if path in supported)
+    tags = {name for text in texts for tag in tags_in(text) for name in references(tag)}
     assert {tag: form_of(tag) for tag in tags if form_of(tag) is None} == {}
     assert {form_of(tag) for tag in tags} == set(FORMS)
 

@@ -1,5 +1,6 @@
-"""What others build upon: the kustomizations give whole, consistent objects, wherever and with whatever image."""
+"""The kustomizations: complete, consistent objects for every namespace, image and overlay."""
 
+import io
 import shutil
 import subprocess
 import textwrap
@@ -9,19 +10,32 @@ from typing import Any
 import pytest
 import yaml
 
+from analysis.console.terminal import Terminal
+from analysis.errors import Unsupported
 from steps.cluster.kube.api.permissions import OPERATOR_NAMESPACES
 from steps.tasks._pod import ACCOUNTS, CONFIG_MAP, IMAGE
 from tests.ordinary import ROOT
+from tests.workflows.deploying import LABELS, build_without_kubectl
+from tests.workflows.fake_argo import cluster, person
 from tests.workflows.test_render import complaints
+from workflows.deployment import kustomization
+from workflows.deployment.artifact_repository import SecretKey
+from workflows.deployment.deploy import deploy
+from workflows.deployment.kustomization import DeploymentValues
+from workflows.deployment.result_store import ResultStore
+from workflows.flags.deploy import DeployFlags
 from workflows.template import render
 
 Object = dict[str, Any]
-LABELS = {"app.kubernetes.io/name": "dataplane-benchmark", "dataplane-benchmark/part": "deployment"}
+
+
+def require_kubectl() -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not on PATH, and it is what builds kustomizations")
 
 
 def kustomize(directory: Path) -> list[Object]:
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not on PATH, and it is what builds kustomizations")
+    require_kubectl()
     done = subprocess.run(["kubectl", "kustomize", str(directory)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))
@@ -114,3 +128,51 @@ def test_every_manifest_is_used_by_a_kustomization() -> None:
                  for key in ("resources", "transformers") for name in document.get(key, [])}  # fmt: skip
     there = {str(file.relative_to(render.DIRECTORY)) for file in render.DIRECTORY.rglob("*.yaml")}
     assert {name for name in there if not name.endswith("kustomization.yaml")} <= used
+
+
+@pytest.mark.parametrize(
+    ("image", "parts"),
+    [
+        ("bench:1", {"newName": "bench", "newTag": "1"}),
+        ("registry:5000/team/bench:v1.2", {"newName": "registry:5000/team/bench", "newTag": "v1.2"}),
+        ("ghcr.io/x/y@sha256:" + "a" * 64, {"newName": "ghcr.io/x/y", "digest": "sha256:" + "a" * 64}),
+    ],
+)
+def test_image_reference_is_parsed(image: str, parts: dict[str, str]) -> None:
+    assert kustomization.image_parts(image) == {"name": "dataplane-benchmark", **parts}
+
+
+def test_kubectl_builds_the_deployed_kustomization() -> None:
+    require_kubectl()
+    user, password = SecretKey("keys", "user"), SecretKey("keys", "pass")
+    store = ResultStore("s3://b", access=user, secret=password, repository={"bucket": "b", "endpoint": "e"})
+    values = DeploymentValues(
+        "bench", "reg:5000/bench:9", {"BENCHMARK_RESULTS": "s3://b"}, store, operator=True, brings_namespace=True,
+        schedule="1 2 * * *",
+    )  # fmt: skip
+    built = {(o["kind"], o["metadata"]["name"]): o for o in kustomization.build_objects(values)}
+    template = built["WorkflowTemplate", "dataplane-benchmark"]
+    references = [
+        (v["name"], v["valueFrom"]["secretKeyRef"]["name"], v["valueFrom"]["secretKeyRef"]["key"])
+        for t in template["spec"]["templates"] for v in t.get("script", {}).get("env", [])
+        if v["name"].startswith("AWS_")
+    ]  # fmt: skip
+    assert set(references) == {("AWS_ACCESS_KEY_ID", "keys", "user"), ("AWS_SECRET_ACCESS_KEY", "keys", "pass")}
+    assert len(references) >= 4
+    images = {t["script"]["image"] for t in template["spec"]["templates"] if "script" in t}
+    assert images == {"reg:5000/bench:9"}
+    data = built["ConfigMap", "dataplane-benchmark"]["data"]
+    assert (data["BENCHMARK_RESULTS"], data["BENCHMARK_ENVIRONMENT"]) == ("s3://b", "cluster")
+    assert yaml.safe_load(built["ConfigMap", "dataplane-benchmark-artifacts"]["data"]["s3"]) == {
+        "s3": {"bucket": "b", "endpoint": "e"}
+    }
+    assert built["CronWorkflow", "dataplane-benchmark-nightly"]["spec"]["schedules"] == ["1 2 * * *"]
+    assert built["Namespace", "bench"]["metadata"]["labels"] == LABELS
+    places = {o["metadata"].get("namespace") for o in build_without_kubectl(values)}
+    assert places == {"bench", None, "default", "kube-system"}
+
+
+def test_missing_kubectl_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(Unsupported, match="kubectl is not on PATH"):
+        deploy(DeployFlags(image="bench:1"), Terminal(file=io.StringIO()), person(cluster()))

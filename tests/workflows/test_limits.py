@@ -4,8 +4,6 @@ import base64
 import gzip
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,12 @@ from analysis.errors import BadInput
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.domain import Placement
+from steps.settings.limits import LONGEST_S, MOST_TRIALS, MOST_VISITS
 from steps.settings.schedule import CLUSTER_OVERHEAD, make_schedule
-from steps.settings.settings import LONGEST_S, MOST_TRIALS, MOST_VISITS, choose_settings
+from steps.settings.settings import choose_settings
 from steps.tasks.preflight import item
 from steps.tasks.prepare import measures
-from tests.ordinary import ROOT
+from tests.steps.run_task import Ended, run_task
 from workflows.local.semantics.loops import expand_loop
 from workflows.template.benchmark import DEADLINE_S, build_template
 
@@ -115,7 +114,7 @@ def test_largest_run_fits_into_one_workflow_object() -> None:
 
 def test_visit_limit_applies_to_clusters_only() -> None:
     options = f"rounds={MOST_VISITS + 1} duration=1"
-    with pytest.raises(BadInput, match=r"251 visits, and 250 is the most that a workflow can keep"):
+    with pytest.raises(BadInput, match=r"251 visits, and 250 is the most that a workflow can store"):
         choose_settings(profile="smoke", options=options, environment="prod", dataplanes="ebpf")
     assert choose_settings(profile="smoke", options=options, dataplanes="lab-iptables").rounds == MOST_VISITS + 1
 
@@ -157,26 +156,15 @@ VALID = {
 INJECTION = 'a,b"}, "hostPID": true, "x": {"y": "'
 
 
-def validate(tmp_path: Path, **asked: str) -> subprocess.CompletedProcess[str]:
-    """The first step in a process of its own, by Hera's runner, as in its pod."""
-    (tmp_path / "outputs" / "artifacts").mkdir(parents=True)
-    (tmp_path / "outputs" / "parameters").mkdir()
-    arguments = tmp_path / "arguments.json"
+def validate(tmp_path: Path, **asked: str) -> Ended:
     given = VALID | {name.replace("_", "-"): value for name, value in asked.items()}
-    arguments.write_text(json.dumps([{"name": name, "value": value} for name, value in given.items()]))
-    return subprocess.run(
-        [sys.executable, "-m", "hera.workflows.runner", "-e", "steps.tasks.validate:validate", str(arguments)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-        env={"PATH": "/usr/bin", "hera__outputs_directory": str(tmp_path / "outputs"), "BENCHMARK_ENVIRONMENT": "prod",
-             "BENCHMARK_RESULTS": "s3://b", "BENCHMARK_TERMINATION_LOG": str(tmp_path / "message")},
-    )  # fmt: skip
+    return run_task("steps.tasks.validate:validate", given, tmp_path)
 
 
 def test_valid_submission_passes_validate(tmp_path: Path) -> None:
-    done = validate(tmp_path, nodes="node-a,node-b", label='"quoted" {{workflow.name}} <b>')
-    assert done.returncode == 0, done.stderr
-    settings = json.loads((tmp_path / "outputs" / "parameters" / "settings").read_text())
-    assert settings["label"] == '"quoted" {{workflow.name}} <b>'
+    ended = validate(tmp_path, nodes="node-a,node-b", label='"quoted" {{workflow.name}} <b>')
+    assert ended.code == 0, ended.message
+    assert json.loads(ended.parameter("settings"))["label"] == '"quoted" {{workflow.name}} <b>'
 
 
 @pytest.mark.parametrize(
@@ -202,9 +190,7 @@ def test_valid_submission_passes_validate(tmp_path: Path) -> None:
     ],
 )
 def test_validate_step_refuses_all_invalid_form_inputs(tmp_path: Path, asked: dict[str, str], says: list[str]) -> None:
-    done = validate(tmp_path, **asked)
-    assert done.returncode == 2
-    message = (tmp_path / "message").read_text()
-    assert [text for text in says if text not in message] == []
-    assert len(message.splitlines()) == len(says)
-    assert "Traceback" not in done.stderr
+    ended = validate(tmp_path, **asked)
+    assert ended.code == 2
+    assert [text for text in says if text not in ended.message] == []
+    assert len(ended.message.splitlines()) == len(says)

@@ -49,7 +49,7 @@ def test_failed_step_message(tmp_path: Path) -> None:
     assert why == {
         "sentence": "the port is in use",
         "last-line": "last line",
-        "killed": "the step was ended by SIGKILL: out of memory, or somebody killed it",
+        "killed": "the step was ended by SIGKILL: out of memory, or killed by another process",
         "raised": "x is bad",
     }
     assert {e.message for e in events if isinstance(e, NodeFinished) and e.phase == "Failed"} >= {"the port is in use"}
@@ -94,7 +94,7 @@ def test_an_optional_artifact_may_be_missing(tmp_path: Path) -> None:
         for artifact in one.get("inputs", {}).get("artifacts", []):
             del artifact["optional"]
     outcome, _ = walk(built, tmp_path)
-    assert outcome.failures[0].message == "input artifact kept is missing: nothing is kept at raw/run."
+    assert outcome.failures[0].message == "input artifact kept is missing: there is nothing at raw/run."
 
 
 def test_environment_variables_reach_the_step(tmp_path: Path) -> None:

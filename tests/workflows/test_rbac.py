@@ -42,8 +42,8 @@ VARIABLES = {"BENCHMARK_IMAGE": "bench:1", "ARGO_WORKFLOW_NAME": "run-1", "ARGO_
 
 def rules(account: str) -> list[tuple[str | None, Object]]:
     """The rules that bind an account, each with the namespace it holds in, from what would be applied."""
-    items = [*rbac.Rbac(operator=False, namespace=NAMESPACE).to_dict()["items"]]
-    items += rbac.Rbac(operator=True, namespace=NAMESPACE).to_dict()["items"]
+    items = [*rbac.build_rbac(namespace=NAMESPACE)["items"]]
+    items += rbac.build_rbac(operator=True, namespace=NAMESPACE)["items"]
     roles = {(i["kind"], i["metadata"]["name"], i["metadata"].get("namespace")): i for i in items if "rules" in i}
     found = []
     for binding in items:
@@ -126,7 +126,7 @@ def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pyt
     workload.ensure_services(trial_servers.service())
     container = manifests.Container("server", ("true",))
     (running,) = workload.ensure_pods(
-        [manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "bench:1")]
+        [manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "bench:1", deadline_s=60)]
     )
     client.log(running["metadata"]["name"], BENCHMARK)
     assert visit.visit == 1

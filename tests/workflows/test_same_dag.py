@@ -78,7 +78,7 @@ def small() -> tuple[Object, Settings]:
         ),
         node("report", {"headline": "h", "outcome": "measured", "regression": "", "figures": "{}"}),
         node("verdict", {"verdict": "h"}),
-        node("notify", {"told": "t"}),
+        node("notify", {"notification": "t"}),
     ]
     parameters = {"profile": "smoke", "dataplanes": "as-is", "topologies": "pod-to-service", "options": options,
                   "nodes": "", "label": "", "trigger": "submitted"}  # fmt: skip

@@ -101,7 +101,7 @@ def _walk(request: RunFlags, settings: Settings, console: Terminal) -> tuple[Wor
         env=request.surroundings(settings),
         preload=PRELOADED,
         uid=os.environ.pop(environment.WORKFLOW_UID, ""),
-        holds=RUN_FOLDER,
+        run_folder=RUN_FOLDER,
     )
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -117,4 +117,4 @@ def _walk(request: RunFlags, settings: Settings, console: Terminal) -> tuple[Wor
     # From here on a signal ends the program as it ends any other, even one that is stuck in a library's code.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    return outcome, engine.is_stopped
+    return outcome, engine.stops > 0

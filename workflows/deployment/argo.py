@@ -1,4 +1,4 @@
-"""Which Argo Workflows a cluster has: its version, where it looks, how it is configured, and where its UI is."""
+"""Which Argo Workflows a cluster has: version, watched namespace, configuration and the UI's address."""
 
 import re
 from dataclasses import dataclass
@@ -14,6 +14,9 @@ NEWEST: Final = (4, 1)
 KINDS: Final = ("workflows", "workflowtemplates", "cronworkflows", "workflowtaskresults")
 VERSION: Final = "v1alpha1"
 _INSTALL: Final = "install 3.6 to 4.1: https://argo-workflows.readthedocs.io/en/latest/installation/"
+_NAME_OF_IMAGE: Final = re.compile(r"^.*/|[:@].*$")
+"""What an image's reference has around its name: registry and path, tag and digest."""
+
 _TAG: Final = re.compile(r":v?(\d+)\.(\d+)(?:\.(\d+))?")
 _CONTROLLER: Final = "workflow-controller"
 _SERVER: Final = ("argocli", "argo-server")
@@ -21,7 +24,7 @@ _SERVER: Final = ("argocli", "argo-server")
 
 @dataclass(frozen=True, slots=True)
 class Ui:
-    """Where the UI answers. `forward`: the command without which it doesn't; empty: it does for everybody."""
+    """The UI's address. `forward`: the port-forward command that it needs first; empty: none."""
 
     url: str
     forward: str = ""
@@ -29,9 +32,15 @@ class Ui:
 
 @dataclass(frozen=True, slots=True)
 class Argo:
-    """What was found. `version`: (4, 1, 2), None if its image doesn't tell; `watches`: the only namespace it looks at.
+    """An installation of Argo Workflows.
 
-    `notes`: what a person should know, as sentences. `config`: the controller's ConfigMap. `ui`: None: no server.
+    Attributes:
+        version: such as (4, 1, 2); None: its image has no version.
+        namespace: the controller's.
+        watches: the only namespace whose workflows it runs; None: all.
+        config: the controller's ConfigMap.
+        ui: None: there is no server.
+        notes: sentences for the user.
     """
 
     version: tuple[int, ...] | None
@@ -43,38 +52,38 @@ class Argo:
 
     @property
     def name(self) -> str:
-        """For a person: `Argo Workflows 4.1.2`."""
+        """As messages show it: `Argo Workflows 4.1.2`."""
         return f"Argo Workflows {'.'.join(map(str, self.version))}" if self.version else "Argo Workflows"
 
 
 def find_argo(client: UserClient) -> Argo:
-    """Look for Argo Workflows on the cluster.
+    """Find the cluster's Argo Workflows.
 
     Raises:
-        Unsupported: it is not there, too old, or doesn't look at the client's namespace.
+        Unsupported: it is absent, too old, or does not watch the client's namespace.
     """
     _check_kinds(client)
     deployments = client.list(DEPLOYMENTS)
-    controller = _running(deployments, (_CONTROLLER,))
+    controller = _with_image(deployments, _CONTROLLER)
     if controller is None:
         note = "No Deployment of Argo's controller was found, so its version is not known; 3.6 to 4.1 are supported."
         return Argo(None, client.namespace, None, None, None, (note,))
     namespace, arguments = controller["metadata"]["namespace"], _arguments(controller)
     version = _version(controller)
-    notes = [_unsure(client.where, version)] if version is None or version[:2] > NEWEST else []
+    notes = [_untested(client.where, version)] if version is None or version[:2] > NEWEST else []
     if version is not None and version[:2] < OLDEST:
         raise Unsupported(
             f"{client.where} has Argo Workflows {'.'.join(map(str, version))}, which knows neither the schedules nor "
-            "the mutexes of this workflow: upgrade it to 3.6 or later; tried are 3.6 to 4.1."
+            "the mutexes of this workflow: upgrade it to 3.6 or later; 3.6 to 4.1 are tested."
         )
     watches = _option(arguments, "managed-namespace") or (namespace if "--namespaced" in arguments else None)
     if watches is not None and watches != client.namespace:
         raise Unsupported(
-            f"Argo's controller in namespace {namespace} looks at workflows in namespace {watches} only, not in "
-            f"{client.namespace}: deploy with NAMESPACE={watches}."
+            f"Argo's controller in namespace {namespace} watches namespace {watches} only, not {client.namespace}: "
+            f"deploy with NAMESPACE={watches}."
         )
     config = client.get(CONFIGMAPS, _option(arguments, "configmap") or f"{_CONTROLLER}-configmap", namespace)
-    server = _running(deployments, _SERVER)
+    server = _with_image(deployments, *_SERVER)
     return Argo(version, namespace, watches, config, _ui(client, server) if server else None, tuple(notes))
 
 
@@ -91,26 +100,21 @@ def _check_kinds(client: UserClient) -> None:
             )
 
 
-def _unsure(where: str, version: tuple[int, ...] | None) -> str:
+def _untested(where: str, version: tuple[int, ...] | None) -> str:
     if version is None:
-        return f"The version of Argo Workflows on {where} can't be told from its image; 3.6 to 4.1 are supported."
-    return (
-        f"{where} has Argo Workflows {'.'.join(map(str, version))}, which is newer than all that this was tried with "
-        "(3.6 to 4.1)."
-    )
+        return f"The image of Argo Workflows on {where} has no version in its tag; 3.6 to 4.1 are supported."
+    return f"{where} has Argo Workflows {'.'.join(map(str, version))}; only 3.6 to 4.1 are tested."
 
 
 def _containers(deployment: Object) -> list[Object]:
     return list(deployment["spec"]["template"]["spec"]["containers"])
 
 
-def _running(deployments: list[Object], images: tuple[str, ...]) -> Object | None:
-    """The Deployment whose image has such a name, however it was installed."""
+def _with_image(deployments: list[Object], *names: str) -> Object | None:
+    """The first Deployment with an image of one of these names, from whatever registry."""
     for deployment in deployments:
-        for container in _containers(deployment):
-            stem = container["image"].rpartition("/")[2].partition("@")[0].partition(":")[0]
-            if stem in images or any(f"/{name}:" in container["image"] for name in images):
-                return deployment
+        if any(_NAME_OF_IMAGE.sub("", container["image"]) in names for container in _containers(deployment)):
+            return deployment
     return None
 
 
@@ -136,7 +140,7 @@ def _option(arguments: list[str], name: str) -> str:
 
 
 def _ui(client: UserClient, server: Object) -> Ui | None:
-    """Where a browser finds the server: behind a load balancer, on a node's port, or by a forwarded port."""
+    """The server's address for a browser: of a load balancer, a node port, or a forwarded port."""
     namespace, arguments = server["metadata"]["namespace"], _arguments(server)
     labels = server["spec"]["template"]["metadata"].get("labels", {})
     services = [

@@ -1,4 +1,4 @@
-"""Argo's artifact repository, where raw documents and reports go: a deployment puts the tables beside them."""
+"""Argo's artifact repository, which receives raw documents and reports: a deployment stores the tables beside them."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +10,7 @@ from steps.cluster.kube.api.permissions import CONFIGMAPS
 from workflows.deployment.user_client import Object, UserClient
 
 OWN_CONFIG_MAP: Final = "artifact-repositories"
-"""In a namespace: Argo takes the key that its annotation names, before the controller's own."""
+"""In a workflow's namespace: Argo prefers the key that its annotation names to the controller's configuration."""
 
 DEFAULT_KEY: Final = "workflows.argoproj.io/default-artifact-repository"
 _AMAZON: Final = "amazonaws.com"
@@ -20,13 +20,13 @@ _AMAZON: Final = "amazonaws.com"
 class SecretKey:
     """An entry of a Secret in the workflow's namespace."""
 
-    secret: str
+    name: str
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class ArtifactRepository:
-    """An S3 bucket as Argo was told of it. `said`: by which object. No keys: by the account that a pod runs with."""
+    """An S3 bucket of Argo's. `source`: the object that configures it. No keys: pods use their own cloud account."""
 
     bucket: str
     source: str
@@ -47,15 +47,15 @@ class ArtifactRepository:
 def find_repository(
     client: UserClient, controller: Object | None, controller_namespace: str
 ) -> ArtifactRepository | None:
-    """The S3 repository that a workflow in the client's namespace would get; None: none, or not on S3.
+    """The S3 repository of workflows in the client's namespace; None: there is none, or it is not on S3.
 
     Args:
-        client: of the cluster.
+        client: its namespace is the workflows'.
         controller: the ConfigMap of Argo's controller.
-        controller_namespace: where that is.
+        controller_namespace: that ConfigMap's.
 
     Raises:
-        Unsupported: one is configured and makes no sense.
+        Unsupported: its configuration is no YAML, or names no bucket.
     """
     own = client.get(CONFIGMAPS, OWN_CONFIG_MAP, client.namespace)
     if own is not None:
@@ -71,7 +71,7 @@ def find_repository(
 
 
 def configuration(controller: Object, source: str) -> dict[str, Any]:
-    """What a controller's ConfigMap says: a key for each part, or all of it below the one key `config`."""
+    """A controller's configuration: its ConfigMap has a key for each part, or all of it below the key `config`."""
     data = controller.get("data") or {}
     parts = {name: _loaded(text, source) for name, text in data.items() if name != "config"}
     whole = _loaded(data.get("config", "{}"), source)
@@ -79,7 +79,7 @@ def configuration(controller: Object, source: str) -> dict[str, Any]:
 
 
 def parse_repository(found: Any, source: str) -> ArtifactRepository | None:  # noqa: ANN401 - somebody's YAML
-    """The repository in what a ConfigMap says; None where it is not on S3.
+    """The repository in a part of a ConfigMap; None where it is not on S3.
 
     Raises:
         Unsupported: it names no bucket.

@@ -1,7 +1,7 @@
-"""What was asked of a deployment, held against what each flag may say before anything is asked of the cluster.
+"""Validation of the flags of `deploy`, before the first call to the cluster.
 
-Whatever is wrong here would be found at night only: Argo takes any text for a schedule, and a notification that has no
-address is missed when it would be needed.
+Most faults would show at night only: Argo accepts any text as a schedule, and a notification without an address is
+missed when it is needed.
 """
 
 import re
@@ -25,7 +25,7 @@ _FIELDS: Final = (
     ("month", 1, 12, _MONTHS),
     ("day of the week", 0, 6, _DAYS),
 )
-"""Of a schedule: what each field is, its bounds, and the names that its numbers have."""
+"""The fields of a schedule: meaning, bounds, and names of the numbers."""
 
 _PART: Final = re.compile(
     r"(?P<low>\*|\?|[0-9]{1,2}|[a-z]{3})(-(?P<high>[0-9]{1,2}|[a-z]{3}))?(/(?P<step>[0-9]{1,2}))?"
@@ -33,34 +33,34 @@ _PART: Final = re.compile(
 _SHORT: Final = re.compile(r"@(yearly|annually|monthly|weekly|daily|midnight|hourly|every [0-9a-zµ.]{2,20})")
 
 
-def check(asked: DeployFlags) -> None:
-    """Refuse what no deployment can be given.
+def check(flags: DeployFlags) -> None:
+    """Refuse invalid flags.
 
     Raises:
         BadInput: a sentence for each fault, one a line.
     """
     faults = []
-    if len(asked.environment) > _LONGEST_NAME or not asked.environment.isprintable():
+    if len(flags.environment) > _LONGEST_NAME or not flags.environment.isprintable():
         faults.append(f"ENVIRONMENT must be one line of at most {_LONGEST_NAME} characters.")
-    if asked.outside and _NODE.fullmatch(asked.outside) is None:
-        faults.append(f"OUTSIDE is {shown_option(asked.outside)}, which is no node's name: use a-z, 0-9, - and dots.")
+    if flags.outside and _NODE.fullmatch(flags.outside) is None:
+        faults.append(f"OUTSIDE is {shown_option(flags.outside)}, which is no node's name: use a-z, 0-9, - and dots.")
     faults += [
         f"ACCEPT is {shown_option(word)}: {nearest(word, _ACCEPTED)}"
-        for word in items(asked.accept)
+        for word in items(flags.accept)
         if word not in _ACCEPTED
     ]
-    if asked.schedule.strip() and (fault := schedule_fault(asked.schedule)):
+    if flags.schedule.strip() and (fault := schedule_fault(flags.schedule)):
         faults.append(
-            f"SCHEDULE is {shown_option(asked.schedule)}: {fault}, such as `0 2 * * *` for 2:00 UTC every night."
+            f"SCHEDULE is {shown_option(flags.schedule)}: {fault}, such as `0 2 * * *` for 2:00 UTC every night."
         )
-    if asked.notify_url.strip() and not _is_address(asked.notify_url):
+    if flags.notify_url.strip() and not _is_address(flags.notify_url):
         faults.append("NOTIFY_URL is no address: write https://HOST/PATH.")
     if faults:
         raise BadInput("\n".join(faults))
 
 
 def schedule_fault(text: str) -> str | None:
-    """Why a schedule is none that cron, as Argo reads it, takes; None if it is one."""
+    """Why a schedule is invalid, by the syntax of cron that Argo accepts; None: it is valid."""
     if text.strip().startswith("@"):
         return None if _SHORT.fullmatch(text.strip()) else "write @daily, @hourly, @weekly, or five fields"
     fields = text.split()

@@ -1,20 +1,20 @@
-"""What a deployment decides, as a kustomization upon the manifests, built by kubectl."""
+"""A deployment as a kustomization upon the manifests, built by kubectl."""
 
 import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
 from analysis.errors import BadInput, Unsupported
 from steps.settings import environment
 from steps.tasks._pod import CONFIG_MAP, IMAGE, SECRET
-from workflows.deployment.artifact_repository import SecretKey
+from workflows.deployment.result_store import ResultStore
 from workflows.deployment.user_client import Object
 from workflows.template import benchmark, nightly
 from workflows.template.render import DIRECTORY
@@ -31,35 +31,38 @@ _MANIFESTS: Final = "manifests"
 class DeploymentValues:
     """Everything in which deployments differ.
 
-    `settings`: of the ConfigMap, by variable. `access`, `secret`: the store's credentials where they are not in the
-    Secret of the benchmark's own. `repository`: of Argo's artifacts, where the namespace has none. `operator`: whether
-    its namespaces are there. `brings_namespace`: whether the namespace is the deployment's own.
+    Attributes:
+        namespace: the workflow's.
+        image: of the steps.
+        settings: of the ConfigMap, by variable.
+        store: its credentials, and the artifact repository to add.
+        operator: whether the Tigera operator's namespaces exist.
+        brings_namespace: whether the deployment creates the namespace.
+        schedule: of the nightly run; empty: the default.
     """
 
     namespace: str
     image: str
     settings: Mapping[str, str]
-    access: SecretKey | None = None
-    secret: SecretKey | None = None
-    repository: Mapping[str, Any] | None = None
+    store: ResultStore
     operator: bool = False
     brings_namespace: bool = False
     schedule: str = ""
 
 
 def image_parts(image: str) -> dict[str, str]:
-    """An image's name as kustomize wants it.
+    """An image's reference as kustomize takes it.
 
     Raises:
-        BadInput: it is none, or says no version.
+        BadInput: it is invalid, or has neither a fixed tag nor a digest.
     """
     matched = _IMAGE.fullmatch(image)
     if matched is None:
-        raise BadInput(f"IMAGE is {image!r}, which is no image's name: write NAME:TAG.")
+        raise BadInput(f"IMAGE is {image!r}, which is no valid image: write NAME:TAG.")
     if matched["tag"] in {None, "latest"} and matched["digest"] is None:
         raise BadInput(
-            f"IMAGE is {image!r}, which says no version: write NAME:TAG with a fixed tag, since each pod would ask the "
-            "registry for the latest, and two nights would not be comparable."
+            f"IMAGE is {image!r}, which has no fixed version: write NAME:TAG, since each pod would pull "
+            "another image, and two nights would not be comparable."
         )
     parts = {"newName": matched["name"], "newTag": matched["tag"], "digest": matched["digest"]}
     if matched["digest"]:
@@ -67,12 +70,12 @@ def image_parts(image: str) -> dict[str, str]:
     return {"name": IMAGE.partition(":")[0], **{key: value for key, value in parts.items() if value}}
 
 
-def files(decided: DeploymentValues) -> dict[str, str]:
-    """The kustomization's files, by name. The manifests are expected in a directory beside it."""
+def files(values: DeploymentValues) -> dict[str, str]:
+    """The kustomization's files, by name. It refers to the manifests in a directory beside it."""
     components = {
-        "operator": decided.operator,
-        "namespace": decided.brings_namespace,
-        "artifacts": decided.repository is not None,
+        "operator": values.operator,
+        "namespace": values.brings_namespace,
+        "artifacts": values.store.repository is not None,
     }
     kustomization: Object = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -81,52 +84,50 @@ def files(decided: DeploymentValues) -> dict[str, str]:
         "components": [f"../{_MANIFESTS}/{name}" for name, wanted in components.items() if wanted],
         "transformers": ["namespace.yaml"],
         "configurations": ["image.yaml"],
-        "images": [image_parts(decided.image)],
-        "patches": [{"path": "settings.yaml"}, *_patches(decided)],
+        "images": [image_parts(values.image)],
+        "patches": [{"path": "settings.yaml"}, *_patches(values)],
     }
     transformer = yaml.safe_load((DIRECTORY / "namespace.yaml").read_text(encoding="utf-8"))
-    transformer["metadata"]["namespace"] = decided.namespace
+    transformer["metadata"]["namespace"] = values.namespace
     return {
         "kustomization.yaml": _dumped(kustomization),
         "namespace.yaml": _dumped(transformer),
         "image.yaml": (DIRECTORY / "image.yaml").read_text(encoding="utf-8"),
-        "settings.yaml": _dumped(_config_map(CONFIG_MAP, decided.settings)),
+        "settings.yaml": _dumped(_config_map(CONFIG_MAP, values.settings)),
     }
 
 
-def _patches(decided: DeploymentValues) -> list[Object]:
+def _patches(values: DeploymentValues) -> list[Object]:
     patches = []
-    if decided.brings_namespace:
-        patches.append(_patch("Namespace", [_replace("/metadata/name", decided.namespace)]))
-    if decided.schedule:
-        patches.append(_patch("CronWorkflow", [_replace("/spec/schedules", [decided.schedule])], nightly.NAME))
-    if decided.repository is not None:
-        data = {"s3": _dumped({"s3": dict(decided.repository)})}
+    if values.brings_namespace:
+        patches.append(_patch("Namespace", [_replace("/metadata/name", values.namespace)]))
+    if values.schedule:
+        patches.append(_patch("CronWorkflow", [_replace("/spec/schedules", [values.schedule])], nightly.NAME))
+    if values.store.repository is not None:
+        data = {"s3": _dumped({"s3": dict(values.store.repository)})}
         patches.append({"patch": _dumped(_config_map("dataplane-benchmark-artifacts", data))})
-    if operations := _credentials(decided.access, decided.secret):
+    if operations := _credentials(values.store):
         patches.append(_patch("WorkflowTemplate", operations, benchmark.NAME))
     return patches
 
 
-def _credentials(access: SecretKey | None, secret: SecretKey | None) -> list[Object]:
-    """Point the steps that use the store at other Secrets. By place, since such lists are not merged by name."""
-    keys = dict(zip(environment.S3_KEYS, (access, secret), strict=True))
-    operations = []
-    for place, template in enumerate(benchmark.build_template().to_dict()["spec"]["templates"]):
-        for index, variable in enumerate(template.get("script", {}).get("env", [])):
-            source = variable.get("valueFrom", {}).get("secretKeyRef", {})
-            key = keys.get(variable["name"])
-            if source.get("name") == SECRET and key is not None:
-                path = f"/spec/templates/{place}/script/env/{index}/valueFrom/secretKeyRef"
-                operations += [_replace(f"{path}/name", key.secret), _replace(f"{path}/key", key.key)]
-    return operations
+def _credentials(store: ResultStore) -> list[Object]:
+    """Point the steps that use the store at its Secrets. By index: kustomize does not merge these lists by name."""
+    keys = dict(zip(environment.S3_KEYS, (store.access, store.secret), strict=True))
+    return [
+        _replace(f"/spec/templates/{place}/script/env/{index}/valueFrom/secretKeyRef", {**source, **asdict(key)})
+        for place, template in enumerate(benchmark.build_template().to_dict()["spec"]["templates"])
+        for index, variable in enumerate(template.get("script", {}).get("env", []))
+        if (source := variable.get("valueFrom", {}).get("secretKeyRef", {})).get("name") == SECRET
+        and (key := keys.get(variable["name"])) is not None
+    ]
 
 
-def build_objects(decided: DeploymentValues) -> list[Object]:
+def build_objects(values: DeploymentValues) -> list[Object]:
     """The objects to apply.
 
     Raises:
-        Unsupported: kubectl is missing, or refuses the kustomization.
+        Unsupported: kubectl is missing, or can't build the kustomization.
     """
     if shutil.which("kubectl") is None:
         raise Unsupported(
@@ -137,7 +138,7 @@ def build_objects(decided: DeploymentValues) -> list[Object]:
         shutil.copytree(DIRECTORY, Path(name, _MANIFESTS))
         overlay = Path(name, _OVERLAY)
         overlay.mkdir()
-        for file, text in files(decided).items():
+        for file, text in files(values).items():
             (overlay / file).write_text(text, encoding="utf-8")
         done = subprocess.run(
             ["kubectl", "kustomize", str(overlay)], capture_output=True, text=True, check=False, timeout=120

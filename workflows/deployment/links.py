@@ -1,4 +1,4 @@
-"""Links into Argo's UI that are worth printing."""
+"""Links into Argo's UI."""
 
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -7,7 +7,7 @@ from workflows.template.benchmark import NAME
 
 
 def form_link(url: str, namespace: str, filled_in: Mapping[str, str]) -> str:
-    """The template's form, open and with these fields filled in (from Argo 3.7; an older one opens the template)."""
+    """The template's submit form with these fields filled in (Argo 3.7 and later; older ones open the template)."""
     parameters = "".join(f"&parameters[{quote(name)}]={quote(value)}" for name, value in filled_in.items() if value)
     return f"{url}/workflow-templates/{namespace}/{NAME}?sidePanel=submit{parameters}"
 

@@ -1,4 +1,4 @@
-"""The verb `undeploy`: take away exactly what a deployment brought, by its label. Results and secrets stay."""
+"""The verb `undeploy`: delete exactly what a deployment created, by its label. Results and secrets stay."""
 
 from analysis.console.terminal import Terminal
 from analysis.errors import Unsupported
@@ -12,19 +12,19 @@ SELECTOR = f"{NAME}={NAMED},{LABEL}={PART}"
 
 
 def undeploy(context: str, console: Terminal | None = None, client: UserClient | None = None) -> int:
-    """Take the benchmark off a cluster, in whichever namespace it is. Returns 0.
+    """Delete the benchmark from a cluster, whatever its namespace. Returns 0.
 
     Raises:
         BadInput: there is no such context.
-        Unsupported: a run holds the cluster, or this person may not delete.
+        Unsupported: a run holds the cluster's lock, or the user may not delete.
     """
     client, console = client or UserClient.of(context, "argo"), console or Terminal()
-    held = lock.find_lock(client)
-    if held is not None:
+    found_lock = lock.find_lock(client)
+    if found_lock is not None:
         raise Unsupported(
-            f"{client.where} is held by {held.owner} since {held.taken_at}, and only the benchmark knows what it was "
-            f"like before: wait until that run has ended, or if it is dead, type `make restore ENVIRONMENT="
-            f"{client.where}` first."
+            f"{client.where} is locked by {found_lock.owner} since {found_lock.taken_at}, and only the benchmark can "
+            "restore it: wait until that run has ended, or if it is dead, first type `make restore "
+            f"ENVIRONMENT={client.where}`."
         )
     gone = 0
     for resource in DEPLOYED:
@@ -37,19 +37,19 @@ def undeploy(context: str, console: Terminal | None = None, client: UserClient |
             console.print(f"deleted {object_name(found)}", soft_wrap=True)
             gone += 1
     if gone:
-        console.print(f"{gone} objects are gone. The results are where they were.")
+        console.print(f"Deleted {gone} objects. The results stay.")
     else:
-        console.print(f"Nothing to take away: {client.where} has no benchmark that `make deploy` brought.")
+        console.print(f"Nothing to delete: {client.where} has no benchmark that `make deploy` created.")
     return 0
 
 
 def _still_used(client: UserClient, namespace: Object) -> str:
-    """Why a namespace must stay though a deployment brought it; empty: nobody would miss it."""
+    """Why a namespace must stay though a deployment created it; empty: it is unused."""
     name = namespace["metadata"]["name"]
     runs, pods = client.list(WORKFLOWS, name), client.list(PODS, name)
     if not runs and not pods:
         return ""
     return (
-        f"Namespace {name} stays, since it holds {len(runs)} workflows and {len(pods)} pods. To take all of it away: "
+        f"Namespace {name} stays, since it has {len(runs)} workflows and {len(pods)} pods. To delete all of it: "
         f"kubectl delete namespace {name}"
     )

@@ -18,11 +18,11 @@ Object = dict[str, Any]
 Change = Literal["created", "changed", "unchanged"]
 
 MANAGER: Final = "dataplane-benchmark-deploy"
-"""Under this name the API server notes which fields a deployment set."""
+"""The field manager of server-side apply."""
 
 APPLY: Final = "application/apply-patch+yaml"
 PATIENCE_S: Final = 15.0
-"""A person waits at a terminal; nothing switches the network meanwhile."""
+"""For how long an unreachable API server is retried, in seconds: a user waits, and nothing switches the network."""
 
 _RBAC: Final = "rbac.authorization.k8s.io"
 _ARGO: Final = "argoproj.io"
@@ -44,14 +44,14 @@ DEPLOYED: Final = (
     Resource("", "v1", "serviceaccounts", "ServiceAccount"),
     NAMESPACES,
 )
-"""Every kind that a deployment brings, in the order in which it is taken away again."""
+"""Every kind that a deployment creates, in the order in which they are deleted."""
 
 BY_KIND: Final = {resource.kind: resource for resource in DEPLOYED}
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class UserClient(Client):
-    """The client without the table of permissions: the API server alone decides what this person may do."""
+    """The client without the table of permissions: the API server alone decides what the user may do."""
 
     @classmethod
     def of(
@@ -62,10 +62,10 @@ class UserClient(Client):
         *,
         patience_s: float = PATIENCE_S,
     ) -> Self:
-        """Whoever the kubeconfig says, at the cluster of a context; the current one's if it is empty.
+        """The user of a context of the kubeconfig; an empty context is the current one.
 
         Raises:
-            BadInput: there is no such context, or the namespace can't be one's name.
+            BadInput: there is no such context, or the namespace's name is invalid.
             Unsupported: there is no kubeconfig, or it can't be read.
         """
         if _NAME.fullmatch(namespace) is None:
@@ -75,7 +75,7 @@ class UserClient(Client):
         return cls(way.configuration, namespace, where, patience_s, login=way.login, at_prompt=True)
 
     def patient(self, patience_s: float) -> Self:
-        """The same person, logged in already, who waits for longer."""
+        """The same user, already logged in, with more patience."""
         other = copy.copy(self)
         other._transport = self._transport.patient(patience_s)  # noqa: SLF001 - a copy of this very object
         return other
@@ -84,14 +84,14 @@ class UserClient(Client):
         """The API server decides."""
 
     def apply(self, wanted: Object, *, force: bool) -> Change:
-        """Apply an object by server-side apply.
+        """Server-side apply.
 
         Args:
-            wanted: the fields that a deployment cares for.
-            force: take fields over that somebody else set to another value.
+            wanted: the object, with the fields that a deployment sets.
+            force: take over fields that another manager has set to another value.
 
         Raises:
-            Problem: somebody else set them, and `force` is not given.
+            Problem: another manager has set them, and `force` is false.
         """
         resource, metadata = BY_KIND[wanted["kind"]], wanted["metadata"]
         name, namespace = metadata["name"], metadata.get("namespace")
@@ -102,20 +102,20 @@ class UserClient(Client):
             after = self._must("PATCH", path, f"{resource.kind} {name}", wanted, content=APPLY)
         except ConflictError as conflict:
             raise Problem(
-                f"{conflict} Keep that by not deploying over it, or take it back: make deploy FORCE=true ..."
+                f"{conflict} Keep that value and do not deploy, or overwrite it: make deploy FORCE=true ..."
             ) from None
         if before is None:
             return "created"
         return "unchanged" if _version(before) == _version(after) else "changed"
 
     def follow(self, resource: Resource, name: str, namespace: str) -> Iterator[Object]:
-        """An object now and after each change, until it is gone.
+        """An object now and after each change, until it is deleted.
 
         Raises:
             Problem: the API server can't be reached for longer than this client's patience.
         """
 
-        def look() -> tuple[list[Object], str]:
+        def current() -> tuple[list[Object], str]:
             # not a list, so that permission to get and watch this object suffices
             found = self.get(resource, name, namespace)
             return ([], "") if found is None else ([found], _version(found))
@@ -123,14 +123,14 @@ class UserClient(Client):
         def events(version: str, seconds: int) -> Iterator[Object]:
             return self._watch(resource, namespace, version, seconds, fields=f"metadata.name={name}")
 
-        for found in watch.changes(look, events):
+        for found in watch.changes(current, events):
             if not found:
                 return
             yield found[0]
 
 
 def object_name(found: Object) -> str:
-    """An object for a person: `ConfigMap argo/dataplane-benchmark`."""
+    """An object as messages show it: `ConfigMap argo/dataplane-benchmark`."""
     metadata = found["metadata"]
     return f"{found['kind']} " + "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
 

@@ -1,25 +1,28 @@
-"""The WorkflowTemplate: what runs, in which order. The one definition of the process, for Argo and for one machine.
+"""The WorkflowTemplate: what runs, in which order, on Argo and on one machine alike.
 
     validate -> preflight -> snapshot -> each visit, one after another -> collect -> report -> verdict
     visit:      begin -> stay
     stay:       configure -> settle -> prepare -> measure each topology, one after another -> clear
                 settle, if it fails -> retreat to what ran before -> clear
-    on exit:    restore -> collect and report, if the run did not come to them -> notify
+    on exit:    restore -> collect and report, if the run did not reach them -> notify
 
-The verdict is taken from the rows that were collected, never from the status of nodes: a failed trial is a row, and
-the visits after it go on.
+The verdict depends on the collected rows, never on the status of nodes: a failed trial is a row, and later visits go
+on.
 
-Two rules keep Argo's Stop safe, and `workflows.local.semantics.lint` holds them. No loop is the last task of its DAG:
-where parallelism keeps a loop's next item back, Argo 3.6 to 4.1 lists it as a child of the loop before it has a node,
-and on shutdown the controller walks down from a DAG's last tasks, panics at that child, and never comes to the exit
-handler. And no template that a loop runs has a mutex, whose waiting items are such children. So `visit`, which a loop
-runs, holds none, and `begin` and `stay` in it do.
+Five rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_defects`. Two are needed for Stop:
 
-Three more keep Argo's Retry whole, which deletes failed pods and sets every node on the way to them back to Running.
-Each task names every task before it that is a loop over DAGs or may be repeated: what is set back and named by nobody
-is never looked at again, and the run stands for ever. What a loop runs begins with a pod: a visit that a Stop kept from
-beginning has no other pod that failed, and would be passed over. And what follows such a loop is not repeatable: it
-would begin before the loop, since its node is there already.
+- No loop is the last task of its DAG. On shutdown the controller walks down from a DAG's last tasks and panics at a
+  loop's child that parallelism has kept from getting a node, and the exit handler never runs.
+- No template that a loop runs has a mutex, since its waiting items are such children. So `begin` and `stay` have one
+  each, and `visit` has none.
+
+Three are needed for Retry, which deletes failed pods and sets all nodes above them back to Running:
+
+- Each task depends by name on every earlier task that is a loop over DAGs or is repeatable. A node that is set back
+  without a dependent task is never processed again, and the run never ends.
+- What a loop runs begins with a pod. A visit that a Stop kept from beginning has no other failed pod, and would be
+  skipped.
+- What follows such a loop is not repeatable. Its node exists already, so it would run before the loop.
 """
 
 from typing import cast
@@ -54,25 +57,23 @@ from workflows.template.form import FORM
 NAME = "dataplane-benchmark"
 
 ENDED = "{0}.Succeeded || {0}.Failed || {0}.Errored"
-"""Goes on whatever came of the task: what was measured is worth collecting, what was started must be stopped."""
+"""Depends on the task's end, whatever its result."""
 
 OVER = ENDED + " || {0}.Omitted"
-"""Goes on likewise, and where the task was not called for."""
+"""The same, or the task was not needed."""
 
 SETTINGS = "{{inputs.parameters.settings}}"
 VISIT = "{{inputs.parameters.visit}}"
-VALIDATED = "{{tasks.validate.outputs.parameters.settings}}"
-
 
 DEADLINE_S = 48 * 3600
-"""For the longest run that is permitted, 24 h of sending and its switches. Past it a run is stopped and restored."""
+"""Enough for the longest run, 24 h of sending with its switches. After it a run is stopped and restored."""
 
 TITLE = "workflows.argoproj.io/title"
 DESCRIPTION = "workflows.argoproj.io/description"
 
 
 def _if_given(field: str) -> str:
-    """A field of the form with a dot before it; nothing where it is empty."""
+    """A field of the form after a dot; nothing where it is empty."""
     return f"{{{{=workflow.parameters.{field} == '' ? '' : ' · ' + workflow.parameters.{field}}}}}"
 
 
@@ -81,7 +82,7 @@ _RUN_TITLE = (
     + _if_given("dataplanes")
     + _if_given("label")
 )
-"""Such as `Ad hoc · quick · iptables,ebpf · new kernel`."""
+"""For example `Ad hoc · quick · iptables,ebpf · new kernel`."""
 
 _RUN_DESCRIPTION = (
     "{{=workflow.parameters.topologies == '' ? 'every path of the profile' : workflow.parameters.topologies}}"
@@ -95,24 +96,19 @@ def _inputs(*names: str) -> list[Parameter]:
 
 
 def _item(*names: str) -> dict[str, str]:
-    """Keys of a loop's item, each to the input of the same name."""
+    """Keys of a loop's item as arguments of the same name."""
     return {name: f"{{{{item.{name}}}}}" for name in names}
 
 
-def _form() -> dict[str, str]:
-    """The form's fields, each to the input of the same name."""
-    return {str(field.name): f"{{{{workflow.parameters.{field.name}}}}}" for field in FORM}
-
-
 def _stay() -> DAG:
-    """What is done in one visit. Every topology, and the canary around them, strictly one after another."""
+    """The tasks of one visit. The canaries and topologies run strictly one after another."""
     arguments = {"settings": SETTINGS, "visit": VISIT}
     with DAG(
         name="stay",
         inputs=_inputs("settings", "visit"),
         parallelism=1,
         fail_fast=False,
-        # Argo's Retry begins all visits that a Stop had failed at once, whatever the parallelism: seen with 4.1.2
+        # Argo's Retry begins all visits that a Stop had failed at once, whatever the parallelism (4.1.2)
         synchronization=turn(),
     ) as stay:
         configure(name="configure", arguments=arguments)
@@ -132,7 +128,7 @@ def _stay() -> DAG:
 
 
 def _visit(stay: DAG) -> DAG:
-    """One stay in a dataplane, named for people."""
+    """One stay in a dataplane."""
     with DAG(
         name="visit", inputs=_inputs("settings", "visit", "dataplane", "round", "title"), fail_fast=False
     ) as visit:
@@ -145,8 +141,10 @@ def _benchmark(visit: DAG) -> None:
     """The whole run. All visits in their planned order, strictly one after another."""
     settings = {"settings": "{{tasks.preflight.outputs.parameters.settings}}"}
     with DAG(name="benchmark", parallelism=1, fail_fast=False):
-        validate(name="validate", arguments={"run-id": RUN, "uid": "{{workflow.uid}}", **_form()})
-        preflight(name="preflight", arguments={"settings": VALIDATED}, depends="validate")
+        form = {str(field.name): f"{{{{workflow.parameters.{field.name}}}}}" for field in FORM}
+        validate(name="validate", arguments={"run-id": RUN, "uid": "{{workflow.uid}}", **form})
+        validated = {"settings": "{{tasks.validate.outputs.parameters.settings}}"}
+        preflight(name="preflight", arguments=validated, depends="validate")
         snapshot(name="snapshot", arguments=settings, depends="preflight")
         visit(
             name="visit",
@@ -155,28 +153,27 @@ def _benchmark(visit: DAG) -> None:
             depends="snapshot",
         )
         visited = f"({ENDED.format('visit')})"
-        # Argo hangs what comes after a loop on the last pods of its items, and Retry refuses what hangs on nothing
+        # Argo makes what follows a loop a child of its items' last pods, and Retry refuses a node without a parent
         collect(name="collect", depends=f"snapshot && {visited}")
         report(name="report", arguments={"run-id": RUN}, depends=f"snapshot && {visited} && collect")
         verdict(
             name="verdict",
             arguments={
-                "headline": "{{tasks.report.outputs.parameters.headline}}",
-                "outcome": "{{tasks.report.outputs.parameters.outcome}}",
-                "regression": "{{tasks.report.outputs.parameters.regression}}",
+                name: f"{{{{tasks.report.outputs.parameters.{name}}}}}"
+                for name in ("headline", "outcome", "regression")
             },
             depends=f"snapshot && {visited} && collect && report",
         )
 
 
 def _finish() -> None:
-    """The exit handler. After a Stop the DAG's own collect never runs, so it stands here again."""
+    """The exit handler. It collects again, since after a Stop the DAG's own collect never runs."""
     unfinished = "{{workflow.status}} != Succeeded"
     with DAG(name="finish", fail_fast=False):
         restore(name="restore")
         recollect(name="collect", depends=ENDED.format("restore"), when=unfinished)
         report(name="report", arguments={"run-id": RUN}, depends="collect.Succeeded")
-        # As the only leaf it decides whether the exit handler failed, so it is told how restore ended.
+        # As the only leaf it decides whether the exit handler failed, so it gets the status of restore.
         notify(
             name="notify",
             arguments={"run-id": RUN, "status": "{{workflow.status}}", "restored": "{{tasks.restore.status}}"},
@@ -185,10 +182,10 @@ def _finish() -> None:
 
 
 class _Titled(WorkflowTemplate):
-    """Hera's, with nodes named for people, templates that are run in a loop say what they are run for, and metrics."""
+    """Hera's, with display names and metrics."""
 
     def build(self) -> m.WorkflowTemplate:
-        """As Hera does, and display names for templates with an input `title`, and metrics for the report."""
+        """Add display names to templates with an input `title`, and metrics to the report."""
         built = cast("m.WorkflowTemplate", super().build())
         for template in built.spec.templates or []:
             if template.inputs and any(p.name == "title" for p in template.inputs.parameters or []):
@@ -199,7 +196,7 @@ class _Titled(WorkflowTemplate):
 
 
 def build_template() -> WorkflowTemplate:
-    """The template as Argo gets it and as the local engine walks it."""
+    """The template, for Argo and for the local engine."""
     with _Titled(
         kind="WorkflowTemplate",
         name=NAME,
@@ -209,7 +206,7 @@ def build_template() -> WorkflowTemplate:
         synchronization=m.Synchronization(mutexes=[m.Mutex(name=NAME)]),
         active_deadline_seconds=DEADLINE_S,
         security_context=unprivileged(),
-        # The measuring steps are iperf3's clients: a mesh's proxy in one of them is what would be measured.
+        # A service mesh's proxy in a measuring step's pod would be measured, too.
         pod_metadata=m.Metadata(labels={**OPT_OUT_LABELS, POD_NAME: POD_NAMED}, annotations=dict(OPT_OUT_ANNOTATIONS)),
         artifact_gc=m.WorkflowLevelArtifactGC(strategy="Never"),
         pod_gc=m.PodGC(strategy="OnPodSuccess", delete_delay_duration="600s"),
@@ -217,10 +214,9 @@ def build_template() -> WorkflowTemplate:
         annotations={
             TITLE: "Dataplane benchmark",
             DESCRIPTION: "What do I gain or lose, on which path, by moving from iptables to nftables, eBPF or eBPF "
-            "with direct server return? Submit it as it is, or say less.",
+            "with direct server return? Submit it as it is, or choose less.",
         },
-        # Of each run, so that a list of them reads like a diary. They beat what a CronWorkflow says of its runs, and
-        # labels are left out: a value that is no label's would end the run before its first step could say why.
+        # Of each run; they override a CronWorkflow's. No labels: an invalid value would end the run without a reason.
         workflow_metadata=m.WorkflowMetadata(annotations={TITLE: _RUN_TITLE, DESCRIPTION: _RUN_DESCRIPTION}),
     ) as template:
         _benchmark(_visit(_stay()))

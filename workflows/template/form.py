@@ -1,8 +1,6 @@
-"""The submit form: few parameters, each with a sentence, from the options that have a field of their own in it.
+"""The submit form: the options with a field of their own, then the text of all others.
 
-Its order is that of a person's questions: what, where, how much, on which nodes, under which word; the rest comes last
-and can stay as it is. Dataplanes and topologies are texts, not drop-downs: they are lists, whose first entry is the
-baseline and which may name twins, and the UI's drop-down takes one value and no other text.
+Dataplanes and topologies are texts, since the UI's drop-down takes a single value and these are lists.
 """
 
 from typing import get_args
@@ -34,6 +32,6 @@ FORM = (
         name="trigger",
         value="submitted",
         enum=list(get_args(Trigger)),
-        description="Who asked for the run; leave it as it is.",
+        description="What started the run; leave it as it is.",
     ),
 )

@@ -1,7 +1,7 @@
 """A night's key figures as metrics of Argo's controller, `argo_workflows_dataplane_benchmark_...`, for Prometheus.
 
-Their labels are few and fixed: a dataplane, a path, and who asked for the run. Each is an entry of the template, since
-Argo makes one series an entry; a figure that a run did not measure is left as it was.
+Each series is an entry of the template, with few and fixed labels: a dataplane, a path, and the run's trigger. A figure
+that a run did not measure keeps its value.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from steps.catalogue.environments import KUBERNETES
 from steps.catalogue.topologies import CONTROL, TOPOLOGIES
 
 TEMPLATE: Final = "report"
-"""The step whose output the figures are."""
+"""The step with the figures as its output."""
 
 OUTPUT: Final = "figures"
 PREFIX: Final = "dataplane_benchmark"
@@ -24,12 +24,11 @@ _OUTCOMES: Final = ("measured", "failed", "not-run")
 
 
 def build_metrics() -> list[m.Prometheus]:
-    """All of them, from the catalogues."""
+    """All series: of the paths in which dataplanes can differ, and of the numbers of trials."""
     return [*_of_paths(), *_of_trials()]
 
 
 def _of_paths() -> Iterator[m.Prometheus]:
-    """Of the paths in which dataplanes differ: not of the control, and not within one node."""
     dataplanes = [d.name for d in of_kind(KUBERNETES)]
     paths = [t.name for t in TOPOLOGIES if t.name != CONTROL and not t.same_node]
     for _, export in metrics.exports():

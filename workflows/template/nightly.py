@@ -1,4 +1,4 @@
-"""The CronWorkflow: the template, every night, with the profile that sees differences of a few per cent."""
+"""The CronWorkflow: the template, every night, with the profile that detects differences of a few per cent."""
 
 from typing import Final
 
@@ -12,20 +12,20 @@ NAME: Final = f"{benchmark.NAME}-nightly"
 SCHEDULE: Final = "0 2 * * *"
 PROFILE: Final = "standard"
 LATEST_START_S: Final = 4 * 3600
-"""If the controller was down at the time, the night's run may still begin so much later, and no later."""
+"""A controller that was down at the scheduled time may still begin the night's run within this time, in seconds."""
 
 KEPT: Final = 14
-"""Runs that the list of workflows remembers, of those that went well and of those that did not. The store keeps all."""
+"""How many successful and how many failed runs Argo keeps as Workflow objects. The store keeps all."""
 
 
 def build_nightly() -> CronWorkflow:
-    """As Argo gets it. Everything but the arguments is the template's, so that both ways of running stay one."""
+    """The CronWorkflow object. All but the arguments comes from the template, so that both ways of running are one."""
     return CronWorkflow(
         name=NAME,
         schedules=[SCHEDULE],
         timezone="Etc/UTC",
         # Forbid sees this CronWorkflow's own runs only; the template's mutex keeps it apart from submitted ones.
-        # Replace would terminate the run that is at work, and a terminated run restores nothing.
+        # Replace would terminate the current run, and a terminated run restores nothing.
         concurrency_policy="Forbid",
         starting_deadline_seconds=LATEST_START_S,
         successful_jobs_history_limit=KEPT,

@@ -1,7 +1,7 @@
-"""RBAC for the steps: exactly what the code calls, rendered from the one table of permissions.
+"""RBAC for the steps: exactly the calls that the code makes, rendered from the table of permissions.
 
-Three accounts, so that what may patch Calico is held by as few pods as possible: `switch` by configure, restore and
-preflight; `observe` by the other steps that ask the cluster; `measure`, which may ask it nothing, by all the rest.
+Three accounts, so that few pods may patch Calico: `switch` runs preflight, configure, retreat and restore; `observe`
+runs the other steps that call the API server; `measure`, which may not call it, runs the rest.
 """
 
 from collections.abc import Iterable
@@ -20,80 +20,59 @@ _ROLES: Final[tuple[tuple[Role, str], ...]] = (("switch", SWITCH), ("observe", O
 _GROUP: Final = "rbac.authorization.k8s.io"
 _LABELS: Final = {"app.kubernetes.io/name": "dataplane-benchmark"}
 _ARGO: Final = {"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "verbs": ["create", "patch"]}
-"""What Argo's executor needs beside each step, whatever the step does."""
+"""What Argo's executor needs in each step's pod."""
 
 
-class Rbac:
+def build_rbac(*, operator: bool = False, namespace: str | None = None) -> Object:
     """Kubernetes' List of the accounts, roles and bindings.
 
     Args:
-        operator: only what belongs into the operator's own namespaces, or only the rest: these namespaces are absent
+        operator: only what belongs in the operator's own namespaces, or only the rest: these namespaces do not exist
             where Calico was installed by manifest, and nothing can be applied to them.
         namespace: the one that the workflow runs in; None leaves it open, for kustomize to fill in.
     """
-
-    def __init__(self, *, operator: bool, namespace: str | None = None) -> None:
-        self._operator = operator
-        self._namespace = namespace
-
-    def to_dict(self) -> Object:
-        """As kubectl applies it."""
-        items = self._in_operators_namespaces() if self._operator else self._everywhere_else()
-        return {"apiVersion": "v1", "kind": "List", "items": items}
-
-    def _everywhere_else(self) -> list[Object]:
-        items = [
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _meta(name, self._namespace)}
-            for name in (SWITCH, OBSERVE, MEASURE)
-        ]
-        items += self._role("dataplane-benchmark-executor", BENCHMARK, [_ARGO], (SWITCH, OBSERVE, MEASURE))
-        for role, account in _ROLES:
-            own = [entry for entry in PERMISSIONS if role in entry.roles]
-            for namespace in _namespaces(own):
-                if namespace not in OPERATOR_NAMESPACES:
-                    there = [entry for entry in own if entry.namespace == namespace]
-                    items += self._role(_named(account, namespace), namespace, _rules(there), (account,))
-        return items
-
-    def _in_operators_namespaces(self) -> list[Object]:
-        items = []
-        for role, account in _ROLES:
-            for namespace in sorted(OPERATOR_NAMESPACES):
-                there = [entry for entry in PERMISSIONS if role in entry.roles and entry.namespace == namespace]
-                name = _named(account, namespace)
-                items += self._role(name, namespace, _rules(there), (account,)) if there else []
-        return items
-
-    def _role(self, name: str, namespace: str | None, rules: list[Object], accounts: tuple[str, ...]) -> list[Object]:
-        kind = "ClusterRole" if namespace is CLUSTER else "Role"
-        metadata = _meta(name, self._real(namespace))
-        own = {"namespace": self._namespace} if self._namespace else {}
-        return [
-            {"apiVersion": f"{_GROUP}/v1", "kind": kind, "metadata": metadata, "rules": rules},
-            {
-                "apiVersion": f"{_GROUP}/v1",
-                "kind": f"{kind}Binding",
-                "metadata": metadata,
-                "roleRef": {"apiGroup": _GROUP, "kind": kind, "name": name},
-                "subjects": [{"kind": "ServiceAccount", "name": account, **own} for account in accounts],
-            },
-        ]
-
-    def _real(self, namespace: str | None) -> str | None:
-        return self._namespace if namespace == BENCHMARK else namespace
+    accounts = (SWITCH, OBSERVE, MEASURE)
+    items: list[Object] = []
+    if not operator:
+        kind = {"apiVersion": "v1", "kind": "ServiceAccount"}
+        items += [{**kind, "metadata": _metadata(name, namespace)} for name in accounts]
+        items += _role("dataplane-benchmark-executor", BENCHMARK, [_ARGO], accounts, namespace)
+    for role, account in _ROLES:
+        own = [entry for entry in PERMISSIONS if role in entry.roles]
+        for place in dict.fromkeys(entry.namespace for entry in own):
+            if (place in OPERATOR_NAMESPACES) == operator:
+                # Kustomize takes an absent namespace and namespace default for the same, so the name says where.
+                name = account if place in {CLUSTER, BENCHMARK} else f"{account}-in-{place}"
+                rules = _rules(entry for entry in own if entry.namespace == place)
+                items += _role(name, place, rules, (account,), namespace)
+    return {"apiVersion": "v1", "kind": "List", "items": items}
 
 
-def _named(account: str, namespace: str | None) -> str:
-    """A role's name: it says where, since kustomize takes no namespace and namespace default for the same."""
-    return account if namespace in {CLUSTER, BENCHMARK} else f"{account}-in-{namespace}"
+def build_operator_rbac() -> Object:
+    """Only what belongs in the Tigera operator's namespaces."""
+    return build_rbac(operator=True)
 
 
-def _namespaces(entries: Iterable[Permission]) -> list[str | None]:
-    return list(dict.fromkeys(entry.namespace for entry in entries))
+def _role(
+    name: str, place: str | None, rules: list[Object], accounts: tuple[str, ...], own: str | None
+) -> tuple[Object, Object]:
+    kind = "ClusterRole" if place is CLUSTER else "Role"
+    metadata = _metadata(name, own if place == BENCHMARK else place)
+    subject = {"kind": "ServiceAccount", **({"namespace": own} if own else {})}
+    return (
+        {"apiVersion": f"{_GROUP}/v1", "kind": kind, "metadata": metadata, "rules": rules},
+        {
+            "apiVersion": f"{_GROUP}/v1",
+            "kind": f"{kind}Binding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": _GROUP, "kind": kind, "name": name},
+            "subjects": [{**subject, "name": account} for account in accounts],
+        },
+    )
 
 
 def _rules(entries: Iterable[Permission]) -> list[Object]:
-    """The entries as rules; those that differ in their verb alone are one."""
+    """The entries as rules; those that differ only in their verb become one."""
     verbs: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for entry in entries:
         verbs.setdefault((entry.resource.group, entry.plural, entry.names), []).append(entry.verb)
@@ -108,15 +87,5 @@ def _rules(entries: Iterable[Permission]) -> list[Object]:
     ]
 
 
-def _meta(name: str, namespace: str | None) -> Object:
+def _metadata(name: str, namespace: str | None) -> Object:
     return {"name": name, **({"namespace": namespace} if namespace else {}), "labels": dict(_LABELS)}
-
-
-def build_rbac() -> Rbac:
-    """For every cluster."""
-    return Rbac(operator=False)
-
-
-def build_operator() -> Rbac:
-    """For clusters whose Calico the Tigera operator installed, beside the other."""
-    return Rbac(operator=True)

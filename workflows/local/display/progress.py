@@ -1,6 +1,6 @@
-"""What there is to show of a running benchmark, gathered from the engine's events. Draws nothing, reads no clock.
+"""The progress of a running benchmark, from the events of the engine. Draws nothing and reads no clock.
 
-A visit is a DAG whose inputs tell `visit` and `dataplane`; nothing else is known of what the workflow does.
+A visit is a DAG with the inputs `visit` and `dataplane`; every other step is shown on one line for all of them.
 """
 
 from dataclasses import dataclass, field
@@ -21,17 +21,21 @@ from workflows.local.semantics.nodes import UNSUCCESSFUL, Phase
 
 @dataclass(slots=True)
 class ProgressLine:
-    """A visit, or the steps outside all visits. `doing`: the step that runs; `said`: its last sentence.
+    """A visit, or the steps outside all visits.
 
-    `figure`: the last sentence that told a rate. `failure`: the first failure in it.
+    Attributes:
+        step: the one that runs, with its `progress`: (done, total).
+        message: its last sentence.
+        rate: the last sentence with a rate.
+        failure: the first failure.
     """
 
     visit: str | None = None
     dataplane: str | None = None
     round: str | None = None
-    doing: str = ""
-    said: str = ""
-    figure: str = ""
+    step: str = ""
+    message: str = ""
+    rate: str = ""
     failure: str | None = None
     progress: tuple[int, int] | None = None
     began_s: float = 0.0
@@ -49,14 +53,15 @@ class ProgressLine:
 
 @dataclass(slots=True)
 class RunProgress:
-    """The state of the run.
+    """The progress of the run.
 
-    `expected_s`: how long it should take in all, by the plan. `notice`: a sentence about the whole. `steps`: what each
-    node that runs, or ran, a step is called.
+    Attributes:
+        expected_s: how long the whole run takes by the plan.
+        notice: a sentence about the whole run.
+        steps: the template of each step that has started, by node.
     """
 
     expected_s: float | None = None
-    name: str = ""
     notice: str = ""
     began_s: float | None = None
     outside: ProgressLine = field(default_factory=ProgressLine)
@@ -67,22 +72,22 @@ class RunProgress:
     _loops: dict[str, int] = field(default_factory=dict)
 
     def note(self, event: Event, now_s: float) -> None:
-        """Take in what happened at `now_s`, seconds of any clock that only goes forward."""
+        """Add an event that happened at `now_s`, by any monotonic clock."""
         match event:
-            case WorkflowStarted(name, _):
-                self.name, self.began_s, self.notice = name, now_s, ""
+            case WorkflowStarted():
+                self.began_s, self.notice = now_s, ""
             case WorkflowWaiting(message):
                 self.notice = message
-            case WorkflowStopping(strategy):
-                self.notice = (
-                    "Stopping: what was measured is kept and reported; once more to end at once."
-                    if strategy == "Stop"
-                    else "Ending at once: nothing is put in order."
-                )
+            case WorkflowStopping("Stop"):
+                self.notice = "Stopping: what was measured is kept and reported. Stop again to end at once."
+            case WorkflowStopping():
+                self.notice = "Ending at once: the exit handler does not run."
             case NodeStarted():
                 self._started(event, now_s)
-            case NodeLog(node, line):
-                self._said(self.line_of(node), line.strip())
+            case NodeLog(node, text) if message := text.strip():
+                line = self.line_of(node)
+                line.message = message
+                line.rate = message if "bit/s" in message else line.rate
             case NodeProgress(node, done, total):
                 self.line_of(node).progress = (done, total)
             case NodeFinished():
@@ -111,15 +116,8 @@ class RunProgress:
             self.planned_visits = self._loops.get(event.parent or "", self.planned_visits)
         elif event.kind == "Pod":
             line = self.line_of(event.node)
-            step = self.steps[event.node] = event.template
-            line.doing, line.said, line.progress = step, "", None
-
-    @staticmethod
-    def _said(line: ProgressLine, sentence: str) -> None:
-        if sentence:
-            line.said = sentence
-            if "bit/s" in sentence:
-                line.figure = sentence
+            self.steps[event.node] = event.template
+            line.step, line.message, line.progress = event.template, "", None
 
     def _finished(self, event: NodeFinished, now_s: float) -> None:
         line = self.line_of(event.node)
@@ -130,29 +128,28 @@ class RunProgress:
 
     @property
     def done(self) -> list[ProgressLine]:
-        """The visits that are over."""
+        """The visits that have ended."""
         return [line for line in self.visits.values() if line.ended_s is not None]
 
+    def spent_s(self, now_s: float) -> float:
+        """Seconds since the run began; 0 before."""
+        return 0.0 if self.began_s is None else now_s - self.began_s
+
     def ratio(self, now_s: float) -> float:
-        """How much of the run is behind us, from 0 to 1."""
-        left = self.left_s(now_s)
-        if self.began_s is None or left is None:
-            return 0.0
-        spent = now_s - self.began_s
-        return spent / (spent + left) if spent + left > 0 else 0.0
+        """How much of the run is done, from 0 to 1."""
+        left_s, spent_s = self.left_s(now_s), self.spent_s(now_s)
+        return 0.0 if left_s is None or spent_s + left_s <= 0 else spent_s / (spent_s + left_s)
 
     def left_s(self, now_s: float) -> float | None:
-        """Seconds that are left, by the plan at first and by the visits seen more and more; None: nobody knows."""
+        """Seconds that are left: by the plan and by the visits that have ended; None: unknown."""
         if self.began_s is None:
             return self.expected_s
-        spent_s = now_s - self.began_s
         if not self.planned_visits:
-            return None if self.expected_s is None else max(0.0, self.expected_s - spent_s)
-        seen = [line.ended_s - line.began_s for line in self.visits.values() if line.ended_s is not None]
-        planned_s = [] if self.expected_s is None else [self.expected_s / self.planned_visits]
-        known = [*seen, *planned_s]
-        if not known:
+            return None if self.expected_s is None else max(0.0, self.expected_s - self.spent_s(now_s))
+        ended_s = [line.ended_s - line.began_s for line in self.visits.values() if line.ended_s is not None]
+        known_s = [*ended_s, *([] if self.expected_s is None else [self.expected_s / self.planned_visits])]
+        if not known_s:
             return None
-        each_s = sum(known) / len(known)
+        each_s = sum(known_s) / len(known_s)
         inside_s = sum(min(each_s, now_s - line.began_s) for line in self.visits.values() if line.ended_s is None)
-        return max(0.0, (self.planned_visits - len(seen)) * each_s - inside_s)
+        return max(0.0, (self.planned_visits - len(ended_s)) * each_s - inside_s)

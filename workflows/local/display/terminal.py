@@ -1,4 +1,4 @@
-"""Show a running benchmark: a line for each visit that changes in place, or plain lines where no terminal listens."""
+"""Show a running benchmark: a line for each visit that changes in place; without a terminal, plain lines."""
 
 import time
 from types import TracebackType
@@ -37,11 +37,11 @@ def clock(seconds: float) -> str:
 
 
 class TerminalDisplay:
-    """A listener of the engine. Used as a context manager around the run, so that the terminal is put in order."""
+    """A listener of the engine, and a context manager around the run that restores the terminal."""
 
     def __init__(self, console: Terminal, expected_s: float | None = None) -> None:
         self._console = console
-        self._board = RunProgress(expected_s)
+        self._progress = RunProgress(expected_s)
         self._live = (
             Live(console=console, refresh_per_second=_REFRESHES_PER_S, get_renderable=self._drawn, transient=True)
             if console.is_terminal
@@ -60,95 +60,83 @@ class TerminalDisplay:
             self._live.stop()
 
     def __call__(self, event: Event) -> None:
-        """Take in an event; shows what is final at once, and the rest with the next refresh."""
+        """Add an event; what is final is shown at once, the rest with the next refresh."""
         now_s = time.monotonic()
-        self._board.note(event, now_s)
+        self._progress.note(event, now_s)
         if self._live is None:
-            self._plain(event, now_s)
+            if text := self._plain(event, now_s):
+                self._console.print(f"[{clock(self._progress.spent_s(now_s))}] {text}", soft_wrap=True)
         elif isinstance(event, NodeFinished):
-            self._settled(event)
+            self._finished(event)
 
-    def _settled(self, event: NodeFinished) -> None:
-        line = self._board.visits.get(event.node)
+    def _finished(self, event: NodeFinished) -> None:
+        line = self._progress.visits.get(event.node)
         if line is not None:
-            self._console.print(self._done(line))
-        elif event.phase in UNSUCCESSFUL and event.message and self._board.line_of(event.node).visit is None:
+            self._console.print(self._ended_visit(line))
+        elif event.phase in UNSUCCESSFUL and event.message and self._progress.line_of(event.node).visit is None:
             self._console.print(Text.assemble((f"{event.phase}: ", "bold red"), event.message))
 
-    def _print(self, now_s: float, text: str) -> None:
-        spent_s = now_s - (self._board.began_s if self._board.began_s is not None else now_s)
-        self._console.print(f"[{clock(spent_s)}] {text}", soft_wrap=True)
-
-    def _plain(self, event: Event, now_s: float) -> None:
-        board = self._board
+    def _plain(self, event: Event, now_s: float) -> str:
+        """The line of an event; empty where it has none."""
+        text, progress = "", self._progress
         match event:
             case WorkflowStarted(name, uid):
-                self._print(now_s, f"run {run_id(name, uid)}")
+                text = f"run {run_id(name, uid)}"
             case WorkflowWaiting() | WorkflowStopping():
-                self._print(now_s, board.notice)
-            case NodeLog(node, said) if said.strip():
-                line = board.line_of(node)
-                self._print(
-                    now_s, ": ".join(part for part in (line.title, board.steps.get(node, ""), said.strip()) if part)
-                )
-            case NodeFinished(node, phase, message, duration_s):
-                line = board.line_of(node)
-                if node in board.visits:
-                    left_s = board.left_s(now_s)
-                    left = "" if left_s is None else f", about {clock(left_s)} left"
-                    of = f" of {board.planned_visits}" if board.planned_visits else ""
-                    self._print(
-                        now_s,
-                        f"{line.title}: {phase.lower()} in {duration_s:.1f} s ({len(board.done)}{of} visits{left})",
-                    )
-                elif phase in UNSUCCESSFUL and message:
-                    self._print(
-                        now_s,
-                        ": ".join(
-                            part for part in (line.title, board.steps.get(node, ""), phase.lower(), message) if part
-                        ),
-                    )
+                text = progress.notice
+            case NodeLog(node, message) if message.strip():
+                text = self._of_step(node, message.strip())
+            case NodeFinished(node, phase, _, duration_s) if node in progress.visits:
+                left_s = progress.left_s(now_s)
+                left = "" if left_s is None else f", about {clock(left_s)} left"
+                of = f" of {progress.planned_visits}" if progress.planned_visits else ""
+                done = f"({len(progress.done)}{of} visits{left})"
+                text = f"{progress.visits[node].title}: {phase.lower()} in {duration_s:.1f} s {done}"
+            case NodeFinished(node, phase, message) if phase in UNSUCCESSFUL and message:
+                text = self._of_step(node, phase.lower(), message)
             case WorkflowFinished(phase, message, duration_s):
-                self._print(now_s, f"{phase.lower()} after {clock(duration_s)}" + (f": {message}" if message else ""))
-            case _:
-                pass
+                text = f"{phase.lower()} after {clock(duration_s)}" + (f": {message}" if message else "")
+        return text
+
+    def _of_step(self, node: str, *texts: str) -> str:
+        title, step = self._progress.line_of(node).title, self._progress.steps.get(node, "")
+        return ": ".join(part for part in (title, step, *texts) if part)
 
     @staticmethod
-    def _done(line: ProgressLine) -> RenderableType:
+    def _ended_visit(line: ProgressLine) -> RenderableType:
         took_s = (line.ended_s or line.began_s) - line.began_s
         text = Text(no_wrap=True, overflow="ellipsis")
         good = line.phase not in UNSUCCESSFUL
         text.append("✓ " if good else "✗ ", "green" if good else "red")
         text.append(f"{line.title}  ")
         text.append(f"{took_s:.1f} s  ", "dim")
-        text.append(line.figure if good or line.failure is None else line.failure, "" if good else "red")
+        text.append(line.rate if good or line.failure is None else line.failure, "" if good else "red")
         return text
 
     def _drawn(self) -> RenderableType:
-        board, now_s = self._board, time.monotonic()
+        progress = self._progress
         rows: list[RenderableType] = []
-        running = [line for line in board.visits.values() if line.ended_s is None]
-        if not running and board.outside.doing:
-            running = [board.outside]
+        running = [line for line in progress.visits.values() if line.ended_s is None]
+        if not running and progress.outside.step:
+            running = [progress.outside]
         for line in running:
             text = Text("▸ ", style="cyan", no_wrap=True, overflow="ellipsis")
             text.append(f"{line.title}  " if line.title else "", "bold default")
-            text.append(line.doing, "default")
+            text.append(line.step, "default")
             text.append(" {}/{}  ".format(*line.progress) if line.progress else "  ", "default")
-            text.append(line.said or line.figure, "default")
+            text.append(line.message or line.rate, "default")
             rows.append(text)
-        if board.notice:
-            rows.append(Text(board.notice, style="yellow"))
-        rows.append(self._overall(now_s))
+        if progress.notice:
+            rows.append(Text(progress.notice, style="yellow"))
+        rows.append(self._overall(time.monotonic()))
         return Group(*rows)
 
     def _overall(self, now_s: float) -> RenderableType:
-        board = self._board
-        left_s = board.left_s(now_s)
+        progress = self._progress
+        left_s = progress.left_s(now_s)
         row = Table.grid(padding=(0, 2))
-        spent_s = now_s - (board.began_s if board.began_s is not None else now_s)
-        of = f"{len(board.done)} of {board.planned_visits} visits" if board.planned_visits else ""
+        of = f"{len(progress.done)} of {progress.planned_visits} visits" if progress.planned_visits else ""
         left = "" if left_s is None else f"about {clock(left_s)} left"
-        bar = ProgressBar(total=1.0, completed=board.ratio(now_s), width=30)
-        row.add_row(bar, of, clock(spent_s), left)
+        bar = ProgressBar(total=1.0, completed=progress.ratio(now_s), width=30)
+        row.add_row(bar, of, clock(progress.spent_s(now_s)), left)
         return row

@@ -1,1 +1,1 @@
-"""Steps as processes: started, watched, ended; artifacts and mutexes."""
+"""Steps as processes, with their artifacts and mutexes."""

@@ -1,4 +1,4 @@
-"""The artifact repository: what S3 is to Argo, below a folder or in a bucket, as the files of a store."""
+"""The artifact repository: the files of a store, in a folder or a bucket, as the objects of S3 are to Argo."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ class ArtifactStore:
     """Objects by key, as in a bucket."""
 
     def __init__(self, address: str) -> None:
-        """Open the repository at the address of a store, which means to both the same place.
+        """Open the repository at a store's address.
 
         Raises:
-            BadInput: the address makes no sense.
+            BadInput: the address is invalid.
             Unsupported: the folder can't be written.
         """
         self._files = ObjectStorage(address)
@@ -32,7 +32,7 @@ class ArtifactStore:
         return self._files.fetch(_checked(key), destination)
 
     def put(self, source: Path, key: str) -> None:
-        """Keep a file as an object, or a folder as objects below a prefix; each appears whole or not at all.
+        """Store a file as an object, or a folder as objects below a prefix; each object whole or not at all.
 
         Raises:
             Problem: it can't be written, or the key leads out of the repository.
@@ -45,21 +45,19 @@ class ArtifactStore:
             self._files.put_file(f"{key}/{file.relative_to(source).as_posix()}", file)
 
     @contextlib.contextmanager
-    def held(self, key: str) -> Iterator[None]:
-        """Mark the folder of this prefix as one of a run at work; a bucket has no lock that ends with a process.
+    def mark_active(self, key: str) -> Iterator[None]:
+        """Mark the run whose folder has this prefix as active; in a bucket there is no such mark.
 
         Raises:
             Unsupported: the folder can't be written.
         """
-        if not self._files.local:
-            yield
-            return
-        folder = Path(self._files.path(_checked(key)))
         with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(liveness.hold_run_lock(folder))
-            except OSError as error:
-                raise Unsupported(f"{folder} can't be written: {error.strerror or error}.") from error
+            if self._files.local:
+                folder = Path(self._files.path(_checked(key)))
+                try:
+                    stack.enter_context(liveness.hold_run_lock(folder))
+                except OSError as error:
+                    raise Unsupported(f"{folder} can't be written: {error.strerror or error}.") from error
             yield
 
 

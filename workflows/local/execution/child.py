@@ -1,4 +1,4 @@
-"""What happens in the process of a step: become a pod of its own, then let Hera's runner do what it does on Argo.
+"""The process of a step: it isolates itself, then calls Hera's runner, as on Argo.
 
 Everything imported here is loaded once, by the server that forks the steps.
 """
@@ -22,7 +22,7 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class StepStart:
-    """All that a step's process needs to know. `env` is its whole environment."""
+    """What a step's process needs. `env` is its whole environment."""
 
     entrypoint: str
     arguments: Path
@@ -42,11 +42,11 @@ def _redirect(path: Path, *descriptors: int) -> None:
 def run_step(start: StepStart) -> None:
     """Run one step; ends the process with the step's exit code.
 
-    The step leads a session and a process group of its own, so that it can be stopped together with what it started
-    and so that Ctrl-C in a terminal does not reach it; it dies with the engine, even if that one is killed.
+    The step leads a session and a process group of its own: it can be stopped together with what it started, and Ctrl-C
+    in a terminal does not reach it. It ends with the engine, even if the engine is killed.
     """
     os.setsid()
-    # Else the server would see the engine as alive for as long as this step is.
+    # Otherwise the server would not end with the engine while this step runs.
     os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]  # noqa: SLF001
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -63,7 +63,7 @@ def run_step(start: StepStart) -> None:
         if isinstance(ended.code, str):
             sys.stderr.write(f"{ended.code}\n")
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except BaseException:  # noqa: BLE001 - whatever a step raises ends the step, as it would end its pod
+    except BaseException:  # noqa: BLE001 - any error ends the step, as it would end its pod
         traceback.print_exc()
         code = 1
     sys.stdout.flush()

@@ -6,14 +6,15 @@ import itertools
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from analysis.errors import Problem
 from workflows.local.execution import mutex
-from workflows.local.execution.events import Event, NodeFinished, NodeStarted, WorkflowWaiting
+from workflows.local.execution.events import NodeFinished, NodeStarted, WorkflowWaiting
 from workflows.local.execution.pod import Pod, PodSettings
-from workflows.local.semantics import choice, scope
+from workflows.local.semantics import scope
 from workflows.local.semantics.conditions import when_holds
 from workflows.local.semantics.dag import DagState, Task
 from workflows.local.semantics.loops import expand_loop, parse_items
@@ -23,97 +24,102 @@ from workflows.local.semantics.tags import Scope, render, render_all
 Template = dict[str, Any]
 
 _RENDERED: Final = ("name", "script", "outputs", "affinity", "activeDeadlineSeconds")
-"""The fields of a step's template whose tags concern this machine; affinity, because a bad tag in it is a fault."""
+"""The fields of a step's template whose tags are replaced; affinity, so that an unknown tag in it is an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A template that is to run, with the values of its inputs, as a node of this name."""
+
+    template: str
+    values: Mapping[str, str]
+    name: str
+    display: str
+    parent: str | None
 
 
 class Controller:
-    """Runs templates. Every node that comes to life is in `nodes`, in order."""
+    """Runs templates. `nodes` has every node that has started, in order."""
 
-    def __init__(self, spec: Mapping[str, Any], around: PodSettings, known: Scope, locks: Path | None) -> None:
+    def __init__(self, spec: Mapping[str, Any], pods: PodSettings, known: Scope, locks: Path | None) -> None:
         self.nodes: dict[str, NodeStatus] = {}
         self._templates: dict[str, Template] = {t["name"]: t for t in spec["templates"]}
-        self._around = around
+        self._pods = pods
         self._known = dict(known)
         self._locks = locks
         self._in_exit_handler = False
 
     def enter_exit_handler(self, known: Scope) -> None:
-        """What runs from now on runs after a Stop, too."""
+        """What is run from now on runs after a Stop, too, and knows these tags."""
         self._in_exit_handler = True
         self._known |= known
 
     async def run(self, template: str, name: str) -> NodeStatus:
-        """Run a template that nothing encloses, and that has no inputs: the entrypoint, or the exit handler."""
-        return await self._template(template, {}, name, name, parent=None)
+        """Run the entrypoint or the exit handler: a template without inputs."""
+        return await self._template(_Call(template, {}, name, name, parent=None))
 
-    def _begin(
-        self, name: str, display: str, template: str, kind: Kind, parent: str | None, *, items: int | None = None,
-        inputs: Mapping[str, str] | None = None,
-    ) -> NodeStatus:  # fmt: skip
-        node = NodeStatus(name, display, template, kind, parent, "Running", inputs=dict(inputs or {}))
+    def _start(self, call: _Call, kind: Kind, *, items: int | None = None) -> NodeStatus:
+        node = NodeStatus(
+            call.name, call.display, call.template, kind, call.parent, "Running", inputs=dict(call.values)
+        )
         node.started_s = time.monotonic()
-        self.nodes[name] = node
-        self._tell(NodeStarted(name, display, template, kind, parent, dict(node.inputs), items))
+        self.nodes[call.name] = node
+        self._pods.emit(
+            NodeStarted(call.name, call.display, call.template, kind, call.parent, dict(node.inputs), items)
+        )
         return node
 
     def _end(self, node: NodeStatus, phase: Phase, message: str = "") -> NodeStatus:
         node.phase, node.message = phase, message
         node.finished_s = time.monotonic()
-        self._tell(NodeFinished(node.name, phase, message, node.duration_s or 0.0))
+        self._pods.emit(NodeFinished(node.name, phase, message, node.duration_s or 0.0))
         return node
 
-    def _tell(self, event: Event) -> None:
-        self._around.tell(event)
-
     def _never_ran(self, dag: DagState, task: Task, display: str, phase: Phase, message: str) -> NodeStatus:
-        node = self._begin(f"{dag.node.name}.{display}", display, task["template"], "Skipped", dag.node.name)
-        return self._end(node, phase, message)
+        call = _Call(task["template"], {}, f"{dag.node.name}.{display}", display, dag.node.name)
+        return self._end(self._start(call, "Skipped"), phase, message)
 
-    async def _template(
-        self, template_name: str, values: Mapping[str, str], name: str, display: str, parent: str | None
-    ) -> NodeStatus:
-        template = self._templates[template_name]
-        kind: Kind = "DAG" if "dag" in template else "Pod"
-        known = {**self._known, **scope.input_tags(values)}
+    async def _template(self, call: _Call) -> NodeStatus:
+        template = self._templates[call.template]
+        known = {**self._known, **scope.input_tags(call.values)}
         if title := template.get("annotations", {}).get(DISPLAY_NAME):
-            display = render(title, known)
-        async with self._locked(template, name) as held:
-            if held and kind == "Pod" and "retryStrategy" in template:
-                return await self._retry(template, values, known, name, display, parent)
-            node = self._begin(name, display, template_name, kind, parent, inputs=values)
+            call = replace(call, display=render(title, known))
+        async with self._locked(template, call.name) as held:
+            if held and "retryStrategy" in template:
+                return await self._retry(template, call, known)
+            node = self._start(call, "DAG" if "dag" in template else "Pod")
             if not held:
                 return self._end(node, "Failed", self._refusal() or "")
-            return await (self._dag if kind == "DAG" else self._pod)(template, node, known)
+            return await (self._dag if "dag" in template else self._pod)(template, node, known)
 
     def _locked(self, template: Template, name: str) -> contextlib.AbstractAsyncContextManager[bool]:
-        """Its mutexes are held while a template runs, DAG or step."""
-        names = [m["name"] for m in template.get("synchronization", {}).get("mutexes", [])]
+        """Hold the template's mutexes, a DAG's or a step's."""
         return mutex.held(
-            names,
+            [m["name"] for m in template.get("synchronization", {}).get("mutexes", [])],
             f"node {name}",
-            lambda told: self._tell(WorkflowWaiting(told)),
+            lambda message: self._pods.emit(WorkflowWaiting(message)),
             lambda: self._refusal() is not None,
             self._locks,
         )
 
     def _refusal(self) -> str | None:
-        return self._around.shutdown.refusal(in_exit_handler=self._in_exit_handler)
+        return self._pods.shutdown.refusal(in_exit_handler=self._in_exit_handler)
 
-    async def _retry(
-        self, template: Template, values: Mapping[str, str], known: Scope, name: str, display: str, parent: str | None
-    ) -> NodeStatus:
-        outer = self._begin(name, display, template["name"], "Retry", parent, inputs=values)
+    async def _retry(self, template: Template, call: _Call, known: Scope) -> NodeStatus:
+        outer = self._start(call, "Retry")
         limit = int(template["retryStrategy"]["limit"])
         for attempt in itertools.count():
             inner = f"({attempt})"
-            node = self._begin(name + inner, display + inner, template["name"], "Pod", name, inputs=values)
+            node = self._start(
+                replace(call, name=call.name + inner, display=call.display + inner, parent=call.name), "Pod"
+            )
             await self._pod(template, node, known)
             outer.outputs = node.outputs
             if node.phase not in UNSUCCESSFUL:
                 return self._end(outer, "Succeeded")
-            strategy_asked = self._around.shutdown.strategy
-            if strategy_asked is not None and not (self._in_exit_handler and strategy_asked == "Stop"):
-                return self._end(outer, node.phase, f"Stopped with strategy '{strategy_asked}'")
+            strategy = self._pods.shutdown.strategy
+            if strategy is not None and not (self._in_exit_handler and strategy == "Stop"):
+                return self._end(outer, node.phase, f"Stopped with strategy '{strategy}'")
             if node.phase != "Error":
                 return self._end(outer, node.phase, node.message)
             if attempt >= limit:
@@ -124,13 +130,12 @@ class Controller:
         try:
             ready = render_all({key: template[key] for key in _RENDERED if key in template}, known)
             ready["inputs"] = {"artifacts": render_all(template.get("inputs", {}).get("artifacts", []), known)}
-            if patch := template.get("podSpecPatch"):
-                json.loads(choice.parse_choice(patch).made(known))
+            json.loads(render(template.get("podSpecPatch", "{}"), known))
         except Problem as problem:
             return self._end(node, "Error", str(problem))
         except json.JSONDecodeError as error:
             return self._end(node, "Error", f"podSpecPatch of template {template['name']} is no JSON: {error}.")
-        await Pod(ready, node, self._around, in_exit_handler=self._in_exit_handler).run()
+        await Pod(ready, node, self._pods, in_exit_handler=self._in_exit_handler).run()
         return self._end(node, node.phase, node.message)
 
     async def _dag(self, template: Template, node: NodeStatus, known: Scope) -> NodeStatus:
@@ -144,35 +149,30 @@ class Controller:
         name = task["name"]
         await dag.wait_for_dependencies(name)
         if dag.may_start(name):
-            await self._expanded(dag, task)
+            dag.nodes[name] = await self._started_task(dag, task)
         else:
             dag.nodes[name] = self._never_ran(dag, task, name, "Omitted", "omitted: depends condition not met")
-        dag.over[name].set()
+        dag.ended[name].set()
 
-    async def _expanded(self, dag: DagState, task: Task) -> None:
+    async def _started_task(self, dag: DagState, task: Task) -> NodeStatus:
+        """A task, or its loop."""
         name = task["name"]
         known, why = dag.known_before(name)
         try:
             if "withParam" not in task:
-                dag.nodes[name] = await self._one(dag, task, name, known, why)
-                return
-            passes = expand_loop(parse_items(render(task["withParam"], known, why)))
+                return await self._one(dag, task, name, known, why)
+            items = expand_loop(parse_items(render(task["withParam"], known, why)))
         except Problem as problem:
-            dag.nodes[name] = self._never_ran(dag, task, name, "Error", str(problem))
-            return
-        if not passes:
-            dag.nodes[name] = self._never_ran(dag, task, name, "Skipped", "Skipped, empty params")
-            return
-        group = self._begin(
-            f"{dag.node.name}.{name}", name, task["template"], "TaskGroup", dag.node.name, items=len(passes)
-        )
-        dag.nodes[name] = group
+            return self._never_ran(dag, task, name, "Error", str(problem))
+        if not items:
+            return self._never_ran(dag, task, name, "Skipped", "Skipped, empty params")
+        call = _Call(task["template"], {}, f"{dag.node.name}.{name}", name, dag.node.name)
+        group = self._start(call, "TaskGroup", items=len(items))
         children = await asyncio.gather(
-            *(self._one(dag, task, name + p.suffix, {**known, **p.values}, why, group) for p in passes)
+            *(self._one(dag, task, name + i.suffix, {**known, **i.values}, why, group) for i in items)
         )
         # Argo's loop over the children keeps the last bad phase, in the items' order.
-        phase: Phase = next((n.phase for n in reversed(children) if n.phase in UNSUCCESSFUL), "Succeeded")
-        self._end(group, phase)
+        return self._end(group, next((n.phase for n in reversed(children) if n.phase in UNSUCCESSFUL), "Succeeded"))
 
     async def _one(
         self,
@@ -183,17 +183,14 @@ class Controller:
         why: Mapping[str, str],
         group: NodeStatus | None = None,
     ) -> NodeStatus:
-        """A task, or one pass of its loop."""
-        name = f"{dag.node.name}.{display}"
-        parent = (group or dag.node).name
+        """A task without a loop, or one item of its loop."""
         async with dag.slots or contextlib.nullcontext():
             try:
-                if task.get("when"):
-                    when = render(task["when"], known, why)
-                    if not when_holds(when):
-                        return self._never_ran(dag, task, display, "Skipped", f"when '{when}' evaluated false")
+                if "when" in task and not when_holds(when := render(task["when"], known, why)):
+                    return self._never_ran(dag, task, display, "Skipped", f"when '{when}' evaluated false")
                 given = task.get("arguments", {}).get("parameters", [])
                 values = {parameter["name"]: render(parameter["value"], known, why) for parameter in given}
             except Problem as problem:
                 return self._never_ran(dag, task, display, "Error", str(problem))
-            return await self._template(task["template"], values, name, display, parent)
+            parent = (group or dag.node).name
+            return await self._template(_Call(task["template"], values, f"{dag.node.name}.{display}", display, parent))

@@ -1,9 +1,9 @@
-"""The embedded engine: runs a workflow that Hera has built on this machine, as Argo would on a cluster.
+"""The local engine: runs a workflow that Hera has built on this machine, as Argo would on a cluster.
 
     outcome = Engine(template, {"profile": "smoke"}, "results").run()
 
-Nothing begins unless everything the template asks for can be had here. `stop` does what Argo's Stop does: the running
-step is asked to end, nothing new begins, the exit handler runs. A second `stop` terminates: everything is killed.
+A workflow that the engine does not fully support is refused before it starts. `stop` is Argo's Stop: the running step
+is ended gently, no other starts, and the exit handler runs. A second `stop` is Argo's Terminate: everything is killed.
 """
 
 import asyncio
@@ -32,7 +32,6 @@ from workflows.local.execution.events import (
     WorkflowStarted,
     WorkflowStopping,
     WorkflowWaiting,
-    ignore_events,
 )
 from workflows.local.execution.pod import PodSettings
 from workflows.local.execution.process import GRACE_S, start_fork_server
@@ -45,7 +44,14 @@ from workflows.local.semantics.unsupported import refuse_unsupported
 
 
 class Engine:
-    """One run of a workflow on this machine."""
+    """One run of a workflow on this machine.
+
+    Attributes:
+        name: of the run.
+        uid: of the run.
+        has_ended: whether the workflow has ended, exit handler included.
+        stops: how often `stop` was called.
+    """
 
     def __init__(
         self,
@@ -53,165 +59,147 @@ class Engine:
         arguments: Mapping[str, str],
         repository: str,
         name: str | None = None,
-        listener: Listener = ignore_events,
+        listener: Listener = lambda _event: None,
         env: Mapping[str, str] | None = None,
         *,
         preload: Sequence[str] = (),
         grace_s: float = GRACE_S,
         locks: Path | None = None,
         uid: str = "",
-        holds: str = "",
+        run_folder: str = "",
     ) -> None:
-        """Check everything and make ready; nothing is written or run yet but the server that will fork the steps.
+        """Check everything, and start the server that will fork the steps; nothing is written yet.
 
         Args:
-            template: a WorkflowTemplate of Hera's, or what its `to_dict` gives.
+            template: a WorkflowTemplate of Hera's, or its `to_dict`.
             arguments: the workflow's parameters that differ from their defaults.
-            repository: where artifacts are kept: a directory, or a file:// or s3:// address.
-            name: of the run; one is made from the template's name where None.
-            listener: called for everything that happens, in the thread that runs the workflow.
+            repository: of the artifacts: a directory, or a file:// or s3:// address.
+            name: of the run; None: one is made from the template's name.
+            listener: called for each event, in the thread that runs the workflow.
             env: added to the environment of each step.
-            preload: modules to load once for all steps, beside those in which the steps are.
-            grace_s: how long a stopped step may take to end by itself.
-            locks: where the files of mutexes are; the machine's directory for temporary files where None.
-            uid: of the run, as Argo gives each; a random one where empty.
-            holds: a prefix in the repository that holds the run's documents, with tags of the workflow; it is marked as
-                at work for as long as this process runs the workflow.
+            preload: modules to import once for all steps, beside the steps' own.
+            grace_s: from SIGTERM to SIGKILL for a step that is stopped.
+            locks: the directory of the mutexes' files; None: the machine's /tmp.
+            uid: of the run; empty: a random one.
+            run_folder: a prefix in the repository, with tags of the workflow; it is marked as active during the run.
 
         Raises:
-            BadInput: the template asks for what this engine can't do, or refers to what isn't there, or an argument is
-                unknown.
+            BadInput: the template is not supported or contradicts itself, or an argument is unknown.
         """
         built: dict[str, Any] = dict(template.to_dict() if isinstance(template, Workflow) else template)
         refuse_unsupported(built, dict(os.environ) | dict(env or {}))
-        problems = lint(built)
-        if problems:
+        if problems := lint(built):
             raise BadInput("the workflow contradicts itself:\n" + "\n".join(f"- {p}" for p in problems))
-        self._spec: dict[str, Any] = built["spec"]
-        self._arguments = _complete(self._spec, arguments)
         self.name = name or f"{built['metadata']['name']}-{secrets.token_hex(3)}"
         self.uid = uid or str(uuid.uuid4())
-        self._holds = holds
+        self.has_ended = False
+        self.stops = 0
+        self._spec: dict[str, Any] = built["spec"]
+        self._arguments = _complete(self._spec, arguments)
+        self._run_folder = run_folder
         self._repository = repository
         self._listener = listener
         self._env = dict(env or {})
         self._locks = locks
         self._shutdown = Shutdown(grace_s)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._asked_to_stop = 0
-        self._has_ended = False
-        self._deaf: Exception | None = None
+        self._listener_error: Exception | None = None
         start_fork_server([*_modules(self._spec), *preload])
 
     def stop(self) -> None:
-        """Stop; when it is called again, terminate. For a signal handler or another thread; returns at once."""
-        self._asked_to_stop += 1
-        loop = self._loop
-        if loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile: there is nothing left to stop
-                loop.call_soon_threadsafe(self._heed)
+        """Stop; called again, terminate. For a signal handler or another thread; returns at once."""
+        self.stops += 1
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has just closed: there is nothing left to stop
+                self._loop.call_soon_threadsafe(self._apply_stops)
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the workflow is over, exit handler included, so that there is nothing left to stop."""
-        return self._has_ended
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether anybody asked for the run to be stopped."""
-        return self._asked_to_stop > 0
-
-    def terminate(self) -> None:
-        """Kill everything, without an exit handler. For a signal handler or another thread; returns at once."""
-        self._asked_to_stop = max(self._asked_to_stop, 1)
-        self.stop()
-
-    def _heed(self) -> None:
-        if self._asked_to_stop > 0:
-            strategy: Strategy = "Stop" if self._asked_to_stop == 1 else "Terminate"
+    def _apply_stops(self) -> None:
+        if self.stops > 0:
+            strategy: Strategy = "Stop" if self.stops == 1 else "Terminate"
             if strategy != self._shutdown.strategy:
-                self._tell(WorkflowStopping(strategy))
+                self._emit(WorkflowStopping(strategy))
             self._shutdown.request(strategy)
 
     def run(self) -> WorkflowOutcome:
-        """Walk the workflow to its end.
+        """Run the workflow to its end.
 
         Raises:
             Problem: the repository or a lock can't be used. A step's failure raises nothing; it is in the outcome.
-            Exception: what the listener raised; the workflow was stopped for it, and its exit handler has run.
+            Exception: the listener's; the workflow was stopped because of it, and its exit handler has run.
         """
         try:
             outcome = asyncio.run(self._run())
         finally:
-            self._has_ended = True
-        if self._deaf is not None:
-            raise self._deaf
+            self.has_ended = True
+        if self._listener_error is not None:
+            raise self._listener_error
         return outcome
 
-    def _tell(self, event: Event) -> None:
-        if self._deaf is not None:
+    def _emit(self, event: Event) -> None:
+        if self._listener_error is not None:
             return
         try:
             self._listener(event)
-        except Exception as error:  # noqa: BLE001 - raised again once everything has been put in order
-            self._deaf = error
+        except Exception as error:  # noqa: BLE001 - raised again after the exit handler
+            self._listener_error = error
             self.stop()
 
     async def _run(self) -> WorkflowOutcome:
         self._loop = asyncio.get_running_loop()
-        self._heed()
+        self._apply_stops()
         repository = await asyncio.to_thread(ArtifactStore, self._repository)
         work = Path(tempfile.mkdtemp(prefix="dataplane-benchmark-"))
-        around = PodSettings(repository, work, dict(os.environ), self._env, self._shutdown, self._tell)
-        marks = contextlib.ExitStack()
+        pods = PodSettings(repository, work, dict(os.environ), self._env, self._shutdown, self._emit)
         locks = [m["name"] for m in self._spec.get("synchronization", {}).get("mutexes", [])]
         known = scope.workflow_tags(self.name, self.uid, self._arguments)
         try:
-            if self._holds:
-                marks.enter_context(repository.held(render(self._holds, known)))
-            async with mutex.held(locks, f"run {self.name}", self._waiting, self._given_up, self._locks) as held:
-                walk = Controller(self._spec, around, known, self._locks)
-                began = time.monotonic()
-                self._tell(WorkflowStarted(self.name, self.uid))
-                phase, message = await self._walk(walk) if held else ("Failed", self._stopped())
+            with contextlib.ExitStack() as active:
+                if self._run_folder:
+                    active.enter_context(repository.mark_active(render(self._run_folder, known)))
+                async with mutex.held(
+                    locks,
+                    f"run {self.name}",
+                    lambda message: self._emit(WorkflowWaiting(message)),
+                    lambda: self._shutdown.strategy is not None,
+                    self._locks,
+                ) as held:
+                    controller = Controller(self._spec, pods, known, self._locks)
+                    began = time.monotonic()
+                    self._emit(WorkflowStarted(self.name, self.uid))
+                    phase, message = await self._walk(controller) if held else ("Failed", self._stopped())
         finally:
-            marks.close()
             shutil.rmtree(work, ignore_errors=True)
             self._loop = None
         duration_s = time.monotonic() - began
-        self._tell(WorkflowFinished(phase, message, duration_s))
-        return WorkflowOutcome(self.name, self.uid, phase, message, tuple(walk.nodes.values()), duration_s)
+        self._emit(WorkflowFinished(phase, message, duration_s))
+        return WorkflowOutcome(self.name, self.uid, phase, message, tuple(controller.nodes.values()), duration_s)
 
-    async def _walk(self, walk: Controller) -> tuple[Phase, str]:
-        limit = self._spec.get("activeDeadlineSeconds")
-        alarm = self._loop.call_later(float(limit), self._shutdown.pass_deadline) if limit and self._loop else None
-        root = await walk.run(self._spec["entrypoint"], self.name)
+    async def _walk(self, controller: Controller) -> tuple[Phase, str]:
+        """Run the entrypoint and the exit handler; returns the workflow's phase and message."""
+        limit_s = self._spec.get("activeDeadlineSeconds")
+        alarm = self._loop.call_later(limit_s, self._shutdown.pass_deadline) if limit_s and self._loop else None
+        root = await controller.run(self._spec["entrypoint"], self.name)
         if alarm is not None:
             alarm.cancel()
         phase: Phase = root.phase if root.phase in UNSUCCESSFUL else "Succeeded"
-        message = self._stopped() if phase in UNSUCCESSFUL and self._shutdown.strategy else _why(walk.nodes, root)
+        stopped = phase in UNSUCCESSFUL and self._shutdown.strategy
+        message = self._stopped() if stopped else _first_failure(controller.nodes, root)
         handler = self._spec.get("onExit")
         if handler and self._shutdown.strategy != "Terminate":
-            walk.enter_exit_handler(scope.for_exit_handler(phase))
-            at_exit = await walk.run(handler, f"{self.name}.onExit")
+            controller.enter_exit_handler({"workflow.status": phase})
+            at_exit = await controller.run(handler, f"{self.name}.onExit")
             if phase == "Succeeded" and at_exit.phase in UNSUCCESSFUL:
-                phase, message = at_exit.phase, _why(walk.nodes, at_exit)
+                phase, message = at_exit.phase, _first_failure(controller.nodes, at_exit)
         if self._shutdown.strategy == "Terminate":
             phase, message = "Failed", self._stopped()
         return phase, message
-
-    def _waiting(self, message: str) -> None:
-        self._tell(WorkflowWaiting(message))
-
-    def _given_up(self) -> bool:
-        return self._shutdown.strategy is not None
 
     def _stopped(self) -> str:
         return f"Stopped with strategy '{self._shutdown.strategy}'"
 
 
 def _modules(spec: Mapping[str, Any]) -> list[str]:
-    """Where the steps are. They have been imported to build the workflow, so they can be."""
+    """The modules of the steps."""
     entrypoints = [t["script"]["args"][-1] for t in spec["templates"] if "script" in t]
     return list(dict.fromkeys(entrypoint.partition(":")[0] for entrypoint in entrypoints))
 
@@ -226,8 +214,8 @@ def _complete(spec: Mapping[str, Any], arguments: Mapping[str, str]) -> dict[str
     return {**declared, **arguments}
 
 
-def _why(nodes: Mapping[str, NodeStatus], root: NodeStatus) -> str:
-    """The first step's failure below a node, since a DAG that fails says nothing itself."""
+def _first_failure(nodes: Mapping[str, NodeStatus], root: NodeStatus) -> str:
+    """The message of the first failed step below a node, since a failed DAG has none of its own."""
     if root.phase not in UNSUCCESSFUL or root.message:
         return root.message
     for node in nodes.values():

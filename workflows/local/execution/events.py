@@ -1,4 +1,4 @@
-"""What the engine tells while a workflow runs: one frozen record an event, handed to a listener as it happens."""
+"""The events of a running workflow: one frozen record each, passed to a listener as it happens."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from workflows.local.semantics.nodes import Kind, Phase
 
 @dataclass(frozen=True, slots=True)
 class WorkflowStarted:
-    """The walk begins. `namespace` is always `local`."""
+    """The workflow begins."""
 
     name: str
     uid: str
@@ -17,21 +17,21 @@ class WorkflowStarted:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowWaiting:
-    """Nothing runs yet; the message is a sentence that says for what, and who holds it."""
+    """The workflow waits; the message is a sentence that names the lock and its holder."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowStopping:
-    """It was asked to stop (what runs is ended gently, the exit handler follows) or to terminate (all is killed)."""
+    """Stop ends the running step gently and runs the exit handler; Terminate kills everything."""
 
     strategy: Literal["Stop", "Terminate"]
 
 
 @dataclass(frozen=True, slots=True)
 class NodeStarted:
-    """A node came to life. `parent` is the DAG or loop that holds it; `items`: how many a loop expands to."""
+    """A node began. `parent` is the DAG or loop around it; `items` is how many items a loop has."""
 
     node: str
     display_name: str
@@ -52,7 +52,7 @@ class NodeLog:
 
 @dataclass(frozen=True, slots=True)
 class NodeProgress:
-    """The running step says how far it is, by Argo's progress file."""
+    """The running step's progress, from Argo's progress file."""
 
     node: str
     done: int
@@ -61,7 +61,7 @@ class NodeProgress:
 
 @dataclass(frozen=True, slots=True)
 class NodeFinished:
-    """A node is over. `message`: why it failed or was skipped; for a step that failed, its own sentence."""
+    """A node ended. `message`: why it failed or was skipped; for a failed step, the sentence that the step left."""
 
     node: str
     phase: Phase
@@ -71,7 +71,7 @@ class NodeFinished:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFinished:
-    """The walk is over, exit handler included."""
+    """The workflow ended, exit handler included."""
 
     phase: Phase
     message: str
@@ -89,7 +89,3 @@ Event = (
     | WorkflowFinished
 )
 Listener = Callable[[Event], None]
-
-
-def ignore_events(_event: Event) -> None:
-    """The listener of a caller who wants only the outcome."""

@@ -1,4 +1,4 @@
-"""Whether the engine of a run is alive: it holds a lock in the run's folder, which ends with the process."""
+"""Whether a run is active: its engine holds a lock in the run's folder, which ends with the process."""
 
 import contextlib
 import math
@@ -10,15 +10,15 @@ from typing import Final, Literal
 from analysis import locks
 
 MARK: Final = ".running"
-"""The lock file in the run's folder. It is gone when the run has ended, and free when the run was killed."""
+"""The lock file in the run's folder: deleted when the run ends, unlocked when the run was killed."""
 
 State = Literal["ended", "running", "unknown"]
-"""Of a run; unknown where its file can't be locked, as on some file systems, or is another user's."""
+"""Of a run; unknown where its file can't be locked, as on some file systems, or belongs to another user."""
 
 
 @contextlib.contextmanager
 def hold_run_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run. A folder in which nothing else was put is gone afterwards.
+    """Hold the lock of a run. If the folder is empty afterwards, it is deleted.
 
     Raises:
         OSError: the folder can't be made or written.
@@ -38,7 +38,7 @@ def hold_run_lock(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def run_state(folder: Path) -> Iterator[State]:
-    """The state of the run whose folder it is; one that has ended is kept from everybody else meanwhile."""
+    """The state of the run in a folder. The lock of a run that has ended is held meanwhile: no one else collects it."""
     with contextlib.ExitStack() as stack:
         yield _state(folder / MARK, stack)
 

@@ -1,4 +1,4 @@
-"""Argo's mutexes on one machine: a file lock each, which the kernel gives back however its holder ends."""
+"""Argo's mutexes on one machine: a file lock each, which the kernel releases however its holder ends."""
 
 import asyncio
 import contextlib
@@ -13,12 +13,12 @@ from analysis import locks
 from analysis.errors import Unsupported
 
 _RETRY_S: Final = 0.2
-_EVERYBODYS: Final = Path("/tmp")  # noqa: S108 - not TMPDIR, which may be somebody's own, and is in the lab's sandbox
+_SHARED: Final = Path("/tmp")  # noqa: S108 - not TMPDIR, which differs by user, and in the lab's sandbox
 
 
 def lock_path(name: str, directory: Path | None = None) -> Path:
-    """The lock file of a mutex: one for all users of the machine, since they share what it guards."""
-    return (directory or _EVERYBODYS) / f"dataplane-benchmark-{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.lock"
+    """The lock file of a mutex: one for all users of the machine, which they share."""
+    return (directory or _SHARED) / f"dataplane-benchmark-{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.lock"
 
 
 def _open(path: Path) -> int:
@@ -36,7 +36,7 @@ def _open(path: Path) -> int:
 async def held(
     names: Sequence[str],
     holder: str,
-    tell: Callable[[str], None],
+    waiting: Callable[[str], None],
     give_up: Callable[[], bool],
     directory: Path | None = None,
 ) -> AsyncIterator[bool]:
@@ -44,13 +44,13 @@ async def held(
 
     Args:
         names: of the mutexes.
-        holder: what others see who wait for them.
-        tell: called once with a sentence for each mutex that has to be waited for.
-        give_up: asked again and again while waiting.
-        directory: where the lock files are; the one that all users of the machine share where None.
+        holder: shown to others who wait for them.
+        waiting: called once with a sentence for each mutex that another run holds.
+        give_up: whether to stop waiting.
+        directory: of the lock files; None: the one that all users of the machine share.
 
     Yields:
-        Whether they are held; False: it was given up.
+        Whether they are held; False: the wait was given up.
 
     Raises:
         Unsupported: a lock file can't be opened.
@@ -67,7 +67,7 @@ async def held(
                     return
                 if not reported:
                     who = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
-                    tell(f"Waiting for local/Mutex/{name} lock: it is held by {who or 'a run of another user'}")
+                    waiting(f"Waiting for local/Mutex/{name} lock: it is held by {who or 'a run of another user'}")
                     reported = True
                 await asyncio.sleep(_RETRY_S)
             _sign(descriptor, f"{holder} (process {os.getpid()}) since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
@@ -75,7 +75,7 @@ async def held(
 
 
 def _sign(descriptor: int, text: str) -> None:
-    # Another user's file may be locked, but not written: then those who wait learn less.
+    # Another user's file can be locked, but not written.
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text.encode(), 0)

@@ -1,4 +1,4 @@
-"""The process of a step: forked from a server that has Hera loaded, watched, stopped with all it started."""
+"""The process of a step, forked from a server that has Hera loaded."""
 
 import asyncio
 import contextlib
@@ -15,16 +15,16 @@ from typing import Final
 from workflows.local.execution import child
 
 GRACE_S: Final = 5.0
-"""How long a stopped step may take to put things in order after SIGTERM, before SIGKILL."""
+"""From SIGTERM to SIGKILL for a step that is stopped."""
 
 _PRELOADED: Final = ("workflows.local.execution.fork_server", "workflows.local.execution.child")
 
 
 def start_fork_server(preload: Sequence[str] = ()) -> None:
-    """Start the server that forks the steps; it loads Hera's runner meanwhile. Only the first call has an effect.
+    """Start the server that forks the steps. Only the first call has an effect.
 
     Args:
-        preload: modules that steps import anyway, so that each needn't pay for them.
+        preload: modules that it imports once for all steps.
     """
     multiprocessing.get_context("forkserver").set_forkserver_preload([*_PRELOADED, *preload])
     forkserver.ensure_running()
@@ -32,11 +32,9 @@ def start_fork_server(preload: Sequence[str] = ()) -> None:
 
 @contextlib.contextmanager
 def _no_main_module() -> Iterator[None]:
-    # multiprocessing has each child import the program that was started, as __mp_main__; a step must not pay for that.
+    # multiprocessing would have each step import the program that was started, as __mp_main__.
     main = sys.modules["__main__"]
-    nothing = ModuleType("__main__")
-    nothing.__spec__ = None
-    sys.modules["__main__"] = nothing
+    sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
     finally:
@@ -44,17 +42,17 @@ def _no_main_module() -> Iterator[None]:
 
 
 class StepProcess:
-    """One step, running. Made inside the event loop that waits for it."""
+    """One running step. Created inside the event loop that waits for it."""
 
     def __init__(self, start: child.StepStart) -> None:
         self._process = multiprocessing.get_context("forkserver").Process(target=child.run_step, args=(start,))
         with _no_main_module():
             self._process.start()
         if self._process.pid is None:
-            raise RuntimeError("a process that was started has no number")
+            raise RuntimeError("a started process has no process id")
         self.pid: Final = self._process.pid
-        """Of the step itself, which leads the group of everything that it starts."""
-        self._over = False
+        """Of the step, which leads the process group of everything that it starts."""
+        self._reaped = False
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._process.sentinel, self._note_end)
@@ -64,19 +62,19 @@ class StepProcess:
         self._ended.set()
 
     def signal(self, number: signal.Signals) -> None:
-        """Signal the step and everything it started and did not put into a session of its own."""
-        if self._over:  # its number may be another process's by now
+        """Signal the step and everything in its process group."""
+        if self._reaped:  # another process may have its id by now
             return
         with contextlib.suppress(ProcessLookupError):
             try:
                 os.killpg(self.pid, number)
             except ProcessLookupError:
-                # It has been forked, but has not come to lead its group yet.
+                # Forked, but not yet the leader of its group.
                 if not self._ended.is_set():
                     os.kill(self.pid, number)
 
     async def stop(self, grace_s: float) -> None:
-        """SIGTERM, and SIGKILL for whatever is left after the grace."""
+        """SIGTERM, and SIGKILL for what is left after the grace period."""
         self.signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
@@ -84,18 +82,18 @@ class StepProcess:
         self.signal(signal.SIGKILL)
 
     async def wait(self) -> int:
-        """The exit code; minus the signal's number if one ended it. What it left running in its group ends with it."""
+        """The exit code; minus the signal's number if one ended it. Kills what is left of its process group."""
         await self._ended.wait()
         self._process.join()
         self.signal(signal.SIGKILL)
-        self._over = True
+        self._reaped = True
         code = self._process.exitcode
         self._process.close()
         return 255 if code is None else code
 
 
 class Tail:
-    """The lines that are added to a file, whole ones as they come."""
+    """Reads a growing file line by line."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -103,7 +101,7 @@ class Tail:
         self._rest = ""
 
     def new_lines(self, *, to_the_end: bool = False) -> list[str]:
-        """The lines completed since the last call. `to_the_end`: the last one too, though nothing ends it."""
+        """The lines completed since the last call; with `to_the_end` the last one too, though no line end follows."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._position)

@@ -1,4 +1,4 @@
-"""Stop and Terminate, as Argo has them: what has been asked for, and the running steps that it concerns."""
+"""Argo's Stop, Terminate and workflow deadline: their state, and the running steps that they end."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ DEADLINE_MESSAGE: Final = "Step exceeded its deadline"
 
 
 class Shutdown:
-    """Asked before each step begins, and notified of each step that runs. Lives in the event loop's thread."""
+    """Used in the event loop's thread only."""
 
     def __init__(self, grace_s: float) -> None:
         self.grace_s = grace_s
@@ -22,7 +22,7 @@ class Shutdown:
         self._stopping: set[asyncio.Task[None]] = set()
 
     def refusal(self, *, in_exit_handler: bool) -> str | None:
-        """Why a step may not begin now, in Argo's words; None: it may."""
+        """Why a step may not start, in Argo's words; None: it may."""
         if self.strategy == "Terminate" or (self.strategy == "Stop" and not in_exit_handler):
             return f"workflow shutdown with strategy: {self.strategy}"
         if self.deadline_passed and not in_exit_handler:
@@ -30,21 +30,21 @@ class Shutdown:
         return None
 
     def watch(self, step: StepProcess, *, in_exit_handler: bool) -> None:
-        """This step runs; whatever is asked for from now on reaches it."""
+        """Register a running step."""
         self._running[step] = in_exit_handler
 
     def forget(self, step: StepProcess) -> None:
-        """This step is over."""
+        """Remove a step that has ended."""
         self._running.pop(step, None)
 
     def request(self, strategy: Strategy) -> None:
-        """Stop: end the running steps gently, but for the exit handler's. Terminate: kill everything now."""
+        """Stop: end the running steps gently, except the exit handler's. Terminate: kill everything now."""
         if self.strategy != "Terminate":
             self.strategy = strategy
         self._end_running(gently=strategy == "Stop")
 
     def pass_deadline(self) -> None:
-        """The workflow has taken longer than it may; its exit handler still runs."""
+        """End the running steps because of the workflow's deadline; its exit handler still runs."""
         self.deadline_passed = True
         self._end_running(gently=True)
 

@@ -1,7 +1,7 @@
 """Argo's two conditions, parsed and evaluated without eval: the `depends` and the `when` of a task.
 
-A `depends` joins results of tasks (`a.Succeeded`, or `a` for "went well") by `&&`, `||` and parentheses. A `when`
-compares two words by `!=`. Argo knows more of both; what the benchmark's template does not use is refused.
+A `depends` joins results of tasks (`a.Succeeded`, or `a` for success) by `&&`, `||` and parentheses. A `when` compares
+two words by `!=`. Argo supports more of both; what the benchmark's template does not use is refused.
 """
 
 import re
@@ -19,13 +19,13 @@ RESULTS: Final[Mapping[str, Phase]] = {
     "Omitted": "Omitted",
 }
 """The results of a task that a `depends` may name, each with the phase of its node."""
-WENT_WELL: Final[tuple[Phase, ...]] = ("Succeeded", "Skipped")
-"""What the bare name of a task means in `depends`: any of these."""
+SUCCESSFUL: Final[tuple[Phase, ...]] = ("Succeeded", "Skipped")
+"""What the bare name of a task means in `depends`: any of these phases."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskEnded:
-    """A task ended in one of these phases; several only where the bare name stood."""
+    """A task ended in one of these phases; several only for a bare name."""
 
     task: str
     phases: tuple[Phase, ...]
@@ -40,14 +40,14 @@ class AndCondition:
 
 
 @dataclass(frozen=True, slots=True)
-class Either:
+class OrCondition:
     """`||`."""
 
     left: "Tree"
     right: "Tree"
 
 
-Tree = TaskEnded | AndCondition | Either
+Tree = TaskEnded | AndCondition | OrCondition
 
 _TOKEN: Final = re.compile(r"\s*(&&|\|\||\(|\)|[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.\w+)?)")
 SIGNS: Final = frozenset({"&&", "||", "(", ")"})
@@ -65,53 +65,53 @@ class _Parser:
         while text[position:].strip():
             match = _TOKEN.match(text, position)
             if match is None:
-                raise self.wrong(f"{text[position:].strip()!r} can't be read")
+                raise self.error(f"{text[position:].strip()!r} can't be read")
             self.tokens.append(match[1])
             position = match.end()
 
-    def wrong(self, why: str) -> BadInput:
+    def error(self, why: str) -> BadInput:
         return BadInput(f"depends {self.text!r} is not a supported condition: {why}.")
 
     def take(self, *wanted: str) -> bool:
-        """Whether the next token is one of these; it is passed then."""
+        """Consume the next token if it is one of these; returns whether it was."""
         if not self.tokens or self.tokens[0] not in wanted:
             return False
         del self.tokens[0]
         return True
 
-    def whole(self) -> Tree:
-        tree = self.either()
+    def parse(self) -> Tree:
+        tree = self.parse_or()
         if self.tokens:
-            raise self.wrong(f"{self.tokens[0]!r} comes where && or || or the end should")
+            raise self.error(f"{self.tokens[0]!r} is where && or || or the end should be")
         return tree
 
-    def either(self) -> Tree:
-        tree = self.both()
+    def parse_or(self) -> Tree:
+        tree = self.parse_and()
         while self.take("||"):
-            tree = Either(tree, self.both())
+            tree = OrCondition(tree, self.parse_and())
         return tree
 
-    def both(self) -> Tree:
-        tree = self.single()
+    def parse_and(self) -> Tree:
+        tree = self.parse_operand()
         while self.take("&&"):
-            tree = AndCondition(tree, self.single())
+            tree = AndCondition(tree, self.parse_operand())
         return tree
 
-    def single(self) -> Tree:
+    def parse_operand(self) -> Tree:
         if self.take("("):
-            tree = self.either()
+            tree = self.parse_or()
             if not self.take(")"):
-                raise self.wrong("a parenthesis is not closed")
+                raise self.error("a parenthesis is not closed")
             return tree
         if not self.tokens:
-            raise self.wrong("it ends too early")
+            raise self.error("it ends too early")
         token = self.tokens.pop(0)
         if token in SIGNS:
-            raise self.wrong(f"{token!r} comes where a task should")
+            raise self.error(f"{token!r} is where a task should be")
         task, dot, result = token.partition(".")
         if dot and result not in RESULTS:
-            raise self.wrong(f"{result!r} is no supported result of a task; those are {', '.join(RESULTS)}")
-        return TaskEnded(task, (RESULTS[result],) if dot else WENT_WELL)
+            raise self.error(f"{result!r} is no supported result of a task; those are {', '.join(RESULTS)}")
+        return TaskEnded(task, (RESULTS[result],) if dot else SUCCESSFUL)
 
 
 def parse_depends(text: str) -> Tree:
@@ -120,11 +120,11 @@ def parse_depends(text: str) -> Tree:
     Raises:
         BadInput: it can't be read, or it names a result or an operator that isn't supported.
     """
-    return _Parser(text).whole()
+    return _Parser(text).parse()
 
 
 def condition_of(task: Mapping[str, Any]) -> Tree | None:
-    """On what a DAG's task waits; None: on nothing.
+    """The condition on which a DAG's task starts; None: it waits for no other task.
 
     Raises:
         BadInput: it can't be read.
@@ -133,36 +133,51 @@ def condition_of(task: Mapping[str, Any]) -> Tree | None:
 
 
 def tasks_in(tree: Tree | None) -> tuple[str, ...]:
-    """The tasks that a `depends` waits for, each once, in the order in which they stand."""
+    """The tasks that a `depends` waits for, each once, in the order of the text."""
     match tree:
         case None:
             return ()
         case TaskEnded(task):
             return (task,)
-        case AndCondition(left, right) | Either(left, right):
+        case AndCondition(left, right) | OrCondition(left, right):
             return tuple(dict.fromkeys((*tasks_in(left), *tasks_in(right))))
         case _:
             assert_never(tree)
 
 
-def last_tasks(tasks: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The tasks of a DAG for which no other waits, sorted: its phase is theirs.
+def dependencies(tasks: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """The tasks of a DAG, each with those that its condition names.
 
     Raises:
         BadInput: a condition can't be read.
     """
-    waits = {task["name"]: tasks_in(condition_of(task)) for task in tasks}
-    return sorted(waits.keys() - {other for above in waits.values() for other in above})
+    return {task["name"]: tasks_in(condition_of(task)) for task in tasks}
+
+
+def last_tasks(needs: Mapping[str, Iterable[str]]) -> list[str]:
+    """The tasks that no other task waits for, sorted, given `dependencies`: they decide the DAG's phase."""
+    return sorted(needs.keys() - {other for before in needs.values() for other in before})
+
+
+def ancestors(task: str, needs: Mapping[str, Iterable[str]]) -> set[str]:
+    """All tasks that run before a task, given `dependencies`; the task itself where it waits for itself."""
+    found: set[str] = set()
+    waiting = [task]
+    while waiting:
+        added = set(needs.get(waiting.pop(), ())) - found
+        found |= added
+        waiting += added
+    return found
 
 
 def evaluate(tree: Tree, phases: Mapping[str, Phase]) -> bool:
-    """Whether the whole holds, given the phases in which tasks ended. A task that isn't among them has no result."""
+    """Whether a condition is true, given the phases in which tasks ended; a task without a phase has no result."""
     match tree:
         case TaskEnded(task, wanted):
             return phases.get(task) in wanted
         case AndCondition(left, right):
             return evaluate(left, phases) and evaluate(right, phases)
-        case Either(left, right):
+        case OrCondition(left, right):
             return evaluate(left, phases) or evaluate(right, phases)
         case _:
             assert_never(tree)
@@ -172,7 +187,7 @@ def when_holds(text: str) -> bool:
     """Whether a `when`, its tags already replaced, is true.
 
     Raises:
-        BadInput: it does something else than compare two words by !=.
+        BadInput: it is not a comparison of two words by !=.
     """
     match = _WHEN.fullmatch(text)
     if match is None:

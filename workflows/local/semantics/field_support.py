@@ -1,8 +1,7 @@
-"""The fields of a workflow, and what the embedded engine makes of each.
+"""The fields of a workflow that the local engine supports; every other field is refused.
 
-The tables below are the whole truth: a field that stands in none of them is not supported. They hold the fields that
-the benchmark's rendered template uses, and no others; a test compares the two. `Ignored` fields are accepted, because
-they have no meaning on one machine; each says why.
+The tables list the fields of the benchmark's rendered template, and no others; a test compares the two. `Ignored`
+fields are accepted because they have no meaning on one machine; each gives the reason.
 """
 
 import re
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from analysis.errors import BadInput
-from workflows.local.semantics import choice
 from workflows.local.semantics.conditions import parse_depends, when_holds
 from workflows.local.semantics.nodes import DISPLAY_NAME
 from workflows.local.semantics.paths import INPUTS, OUTPUTS
@@ -20,9 +18,11 @@ from workflows.local.semantics.tags import render_words
 
 @dataclass(frozen=True, slots=True)
 class Supported:
-    """The engine does what Argo does; `check` says why not, if this very value can't be done.
+    """The engine does what Argo does with it.
 
-    `expression`: it is an expression tag that chooses between fixed texts.
+    Attributes:
+        check: why this value is not supported, as a clause; None: it is.
+        expression: whether it may have expression tags.
     """
 
     check: Callable[[Any], str | None] = lambda _value: None
@@ -31,14 +31,14 @@ class Supported:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Accepted without effect, because of `reason`."""
+    """Accepted without effect, for this reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectFields:
-    """An object; each field has a rule of its own. Without the `required` ones Argo does what is not supported here."""
+    """An object with a rule for each field. Where a `required` one is missing, Argo's default is not supported."""
 
     rules: Mapping[str, "Rule"]
     required: tuple[str, ...] = ()
@@ -64,15 +64,15 @@ Rule = Supported | Ignored | ObjectFields | ListItems | Template
 _NO_IMAGE: Final = Ignored("the step runs in this installation, not in an image")
 _NO_POD: Final = Ignored("there is no pod: a step is a process of this user")
 _NO_SCHEDULER: Final = Ignored("there is one machine to run on")
-_NOTHING_TO_COLLECT: Final = Ignored("a step leaves no object behind that had to be collected")
-_FOR_PEOPLE: Final = Ignored("it is for the form and the user interface")
+_NO_OBJECTS: Final = Ignored("a step leaves no Kubernetes object behind")
+_UI_ONLY: Final = Ignored("only the form and the user interface show it")
 
 
 def _below(root: str) -> Supported:
     def check(path: object) -> str | None:
         if isinstance(path, str) and path.startswith(root + "/") and ".." not in path:
             return None
-        return f"is {path!r}, but steps on this machine have places of their own only below {root}"
+        return f"is {path!r}; only paths below {root} are supported"
 
     return Supported(check)
 
@@ -93,35 +93,32 @@ def _hera_runner(args: object) -> str | None:
     match args:
         case ["-m", "hera.workflows.runner", "-e", str(entrypoint)] if re.fullmatch(r"[\w.]+:\w+", entrypoint):
             return None
-    return f"is {args!r}, but only steps of Hera's runner can be run (script with constructor='runner')"
+    return f"is {args!r}; only steps of Hera's runner are supported (script with constructor='runner')"
 
 
 def _empty_directory(volume: object) -> str | None:
     match volume:
         case {"name": _, "emptyDir": _}:
             return None
-    return "is no emptyDir, and there is nothing else on this machine"
+    return "is no emptyDir; only that is supported"
 
 
 def _display_name(annotations: object) -> str | None:
     if isinstance(annotations, Mapping) and set(annotations) <= {DISPLAY_NAME}:
         return None
-    return f"is {annotations!r}, but a template's only annotation that means something here is {DISPLAY_NAME}"
+    return f"is {annotations!r}; only {DISPLAY_NAME} is supported"
 
 
 def may_be_absent(source: object) -> str | None:
-    """Nothing comes from a cluster here, so what would must be of a kind that a step can do without."""
-    references = (
-        [value for value in source.values() if isinstance(value, Mapping)] if isinstance(source, Mapping) else []
-    )
-    if references and all(reference.get("optional") is True for reference in references):
-        return None
+    """There is no cluster to take a value from, so that the step must work without it."""
+    if isinstance(source, Mapping):
+        references = [value for value in source.values() if isinstance(value, Mapping)]
+        if references and all(reference.get("optional") is True for reference in references):
+            return None
     return "comes from the cluster and is not optional"
 
 
 def _readable(parse: Callable[[str], object]) -> Callable[[object], str | None]:
-    """It must be what the engine can evaluate."""
-
     def check(value: object) -> str | None:
         try:
             parse(str(value))
@@ -138,7 +135,7 @@ def _attempts(limit: object) -> str | None:
 
 _MUTEXES: Final = ObjectFields({"mutexes": ListItems(ObjectFields({"name": Supported()}))})
 _NAMES: Final = ListItems(ObjectFields({"name": Supported()}))
-_ARTIFACT: Final[Mapping[str, Rule]] = {"name": Supported(), "s3": ObjectFields({"key": Supported()})}
+_ARTIFACT: Final[Mapping[str, Rule]] = {"name": Supported(), "s3": ObjectFields({"key": Supported(expression=True)})}
 _TASK: Final = ObjectFields(
     {
         "name": Supported(),
@@ -199,11 +196,11 @@ _STEP: Final = ObjectFields(
         ),
         "synchronization": _MUTEXES,
         "activeDeadlineSeconds": Supported(_number),
-        "timeout": Ignored("a step's process starts at once, so that the deadline, which must be there too, suffices"),
+        "timeout": Ignored("a step starts at once, so that its deadline, which is required beside it, is enough"),
         "retryStrategy": ObjectFields(
             {"limit": Supported(_attempts), "retryPolicy": _only("OnError")}, required=("limit", "retryPolicy")
         ),
-        "podSpecPatch": Supported(_readable(choice.parse_choice), expression=True),
+        "podSpecPatch": Supported(expression=True),
         "volumes": ListItems(Supported(_empty_directory)),
         "affinity": _NO_SCHEDULER,
         "tolerations": _NO_SCHEDULER,
@@ -217,7 +214,7 @@ WORKFLOW: Final = ObjectFields(
     {
         "apiVersion": _only("argoproj.io/v1alpha1"),
         "kind": _only("WorkflowTemplate"),
-        "metadata": ObjectFields({"name": Supported(), "annotations": _FOR_PEOPLE}, required=("name",)),
+        "metadata": ObjectFields({"name": Supported(), "annotations": _UI_ONLY}, required=("name",)),
         "spec": ObjectFields(
             {
                 "entrypoint": Supported(),
@@ -229,8 +226,8 @@ WORKFLOW: Final = ObjectFields(
                                 {
                                     "name": Supported(),
                                     "value": Supported(_text),
-                                    "description": _FOR_PEOPLE,
-                                    "enum": Ignored("only the form holds to it, on Argo too"),
+                                    "description": _UI_ONLY,
+                                    "enum": Ignored("only the form restricts the value, on Argo too"),
                                 },
                                 required=("value",),
                             )
@@ -240,11 +237,11 @@ WORKFLOW: Final = ObjectFields(
                 "templates": ListItems(Template(_DAG, _STEP)),
                 "activeDeadlineSeconds": Supported(_number),
                 "synchronization": _MUTEXES,
-                "podGC": _NOTHING_TO_COLLECT,
-                "ttlStrategy": _NOTHING_TO_COLLECT,
-                "artifactGC": _NOTHING_TO_COLLECT,
-                "podMetadata": _FOR_PEOPLE,
-                "workflowMetadata": _FOR_PEOPLE,
+                "podGC": _NO_OBJECTS,
+                "ttlStrategy": _NO_OBJECTS,
+                "artifactGC": _NO_OBJECTS,
+                "podMetadata": _UI_ONLY,
+                "workflowMetadata": _UI_ONLY,
                 "securityContext": _NO_POD,
             }
         ),

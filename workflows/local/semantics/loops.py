@@ -9,31 +9,31 @@ from analysis.errors import Problem
 
 @dataclass(frozen=True, slots=True)
 class LoopItem:
-    """One pass of a loop: what is appended to the task's name, and the values of its tags."""
+    """One item of a loop: the suffix of its node's name, and the values of its tags."""
 
     suffix: str
     values: dict[str, str]
 
 
 def expand_loop(items: Sequence[Mapping[str, str]]) -> list[LoopItem]:
-    """The passes of a loop over objects of texts."""
-    passes = []
+    """The items of a loop over objects of texts."""
+    found = []
     for index, item in enumerate(items):
         shown = ",".join(sorted(f"{key}:{value}" for key, value in item.items())).replace("(", "").replace(")", "")
-        passes.append(LoopItem(f"({index}:{shown})", {f"item.{key}": value for key, value in item.items()}))
-    return passes
+        found.append(LoopItem(f"({index}:{shown})", {f"item.{key}": value for key, value in item.items()}))
+    return found
 
 
 def parse_items(text: str) -> list[dict[str, str]]:
-    """The list that a `withParam` holds once its tags are replaced.
+    """The list in a `withParam` whose tags are replaced.
 
     Raises:
         Problem: it is no JSON list of objects whose values are texts.
     """
     try:
         items = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise Problem(f"withParam value could not be parsed as a JSON list: {error}; it is {text[:200]!r}.") from error
+    except json.JSONDecodeError:
+        items = None
     if not isinstance(items, list):
         raise Problem(f"withParam value could not be parsed as a JSON list: it is {text[:200]!r}.")
     for index, item in enumerate(items):

@@ -1,4 +1,4 @@
-"""The nodes of a running workflow, their phases, and what is known of them when it is over: Argo's terms."""
+"""The nodes of a running workflow, their phases, and the workflow's outcome, in Argo's terms."""
 
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -10,14 +10,17 @@ COMPLETED: Final = frozenset({"Succeeded", "Failed", "Error"})
 UNSUCCESSFUL: Final = frozenset({"Failed", "Error"})
 
 DISPLAY_NAME: Final = "workflows.argoproj.io/display-name"
-"""The annotation of a template that names its nodes for people (Argo 3.7; an older one shows the task's name)."""
+"""The annotation of a template that sets its nodes' display name (Argo 3.7; before, it is the task's name)."""
 
 
 @dataclass(slots=True)
 class NodeStatus:
-    """One node. Times are seconds of a monotonic clock; `outputs` are the parameters that it hands on.
+    """One node.
 
-    `message`: why it failed or was skipped; for a step that failed, its own sentence.
+    Attributes:
+        message: why it failed or was skipped; for a step that failed, the sentence that the step left.
+        outputs: its output parameters.
+        started_s: by a monotonic clock, as `finished_s`, which is None while it runs.
     """
 
     name: str
@@ -34,13 +37,13 @@ class NodeStatus:
 
     @property
     def duration_s(self) -> float | None:
-        """How long it took; None while it isn't over."""
+        """How long it ran, in seconds; None while it runs."""
         return None if self.finished_s is None else self.finished_s - self.started_s
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowOutcome:
-    """How a workflow ended. `nodes` in the order in which they began."""
+    """How a workflow ended. `nodes` are in the order in which they started."""
 
     name: str
     uid: str
@@ -55,5 +58,5 @@ class WorkflowOutcome:
         return [n for n in self.nodes if n.phase in UNSUCCESSFUL and n.kind in {"Pod", "Skipped"}]
 
     def find(self, display_name: str) -> list[NodeStatus]:
-        """The nodes of that display name, of which nested loops have several."""
+        """The nodes with that display name; nested loops have several."""
         return [n for n in self.nodes if n.display_name == display_name]

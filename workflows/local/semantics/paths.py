@@ -1,6 +1,6 @@
-"""Where a template says that a step finds its input artifacts and leaves its outputs."""
+"""The paths that a template gives to a step's input artifacts and outputs; each step has directories of its own."""
 
 from typing import Final
 
-OUTPUTS: Final = "/tmp/hera-outputs"  # noqa: S108 - the name by which templates know it; each step gets its own
+OUTPUTS: Final = "/tmp/hera-outputs"  # noqa: S108
 INPUTS: Final = "/tmp/hera-inputs/artifacts"  # noqa: S108

@@ -1,4 +1,4 @@
-"""Which tags are known where: of the workflow, of a template's inputs, of the tasks that went before."""
+"""Which tags are known where: of the workflow, of a template's inputs, of the tasks that ran before."""
 
 import json
 from collections.abc import Mapping
@@ -12,11 +12,6 @@ def workflow_tags(name: str, uid: str, parameters: Mapping[str, str]) -> dict[st
     return {"workflow.name": name, "workflow.uid": uid, **given}
 
 
-def for_exit_handler(phase: str) -> dict[str, str]:
-    """What the exit handler learns of the run."""
-    return {"workflow.status": phase}
-
-
 def input_tags(values: Mapping[str, str]) -> dict[str, str]:
     """A template's inputs: each, and all of them as JSON."""
     listed = json.dumps([{"name": key, "value": value} for key, value in values.items()])
@@ -24,6 +19,6 @@ def input_tags(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def task_tags(task: str, node: NodeStatus) -> dict[str, str]:
-    """A task that is over, by its name in the DAG."""
+    """The tags of a task that has ended, by its name in the DAG."""
     outputs = {f"tasks.{task}.outputs.parameters.{key}": value for key, value in node.outputs.items()}
     return {f"tasks.{task}.status": node.phase, **outputs}

@@ -8,8 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from analysis.errors import Problem
+from workflows.local.semantics.expressions import parse_expression
 
-_TAG: Final = re.compile(r"\{\{([^{}]*)\}\}")
+_TAG: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+
+EXPRESSION: Final = "="
+"""With what a tag begins that is an expression."""
 
 FORMS: Final = (
     "workflow.name",
@@ -33,7 +37,6 @@ class Unresolved(Problem):
 
     def __init__(self, tag: str, why: str) -> None:
         super().__init__(f"{{{{{tag}}}}} can't be resolved: {why}.")
-        self.tag = tag
 
 
 def form_of(tag: str) -> str | None:
@@ -46,7 +49,7 @@ def tags_in(value: object) -> Iterator[str]:
     """The tags in a text, or anywhere inside a list or an object."""
     if isinstance(value, str):
         for match in _TAG.finditer(value):
-            yield match.group(1).strip()
+            yield match[1].strip()
     elif isinstance(value, Mapping):
         for inner in value.values():
             yield from tags_in(inner)
@@ -55,24 +58,36 @@ def tags_in(value: object) -> Iterator[str]:
             yield from tags_in(inner)
 
 
+def references(tag: str) -> tuple[str, ...]:
+    """The tags whose values a tag needs: itself, or the inputs of an expression.
+
+    Raises:
+        BadInput: it is an expression that is not supported.
+    """
+    return tuple(parse_expression(tag[1:]).tags) if tag.startswith(EXPRESSION) else (tag,)
+
+
 def render(text: str, scope: Scope, reasons: Mapping[str, str] | None = None) -> str:
-    """Replace each tag by its value. What a value holds is not looked at again.
+    """Replace each tag by its value, and each expression by its result. Tags inside a value are not replaced.
 
     Args:
-        text: what holds the tags.
+        text: the text with tags.
         scope: their values.
         reasons: why a tag that isn't in the scope can't be, by the start of its name; the longest start wins.
 
     Raises:
         Unresolved: a tag has no value.
+        BadInput: an expression is not supported.
     """
 
     def value(match: re.Match[str]) -> str:
-        tag = match.group(1).strip()
-        if tag not in scope:
-            starts = sorted((s for s in reasons or () if tag.startswith(s)), key=len)
-            raise Unresolved(tag, (reasons or {})[starts[-1]] if starts else "nothing of that name is known here")
-        return scope[tag]
+        tag = match[1].strip()
+        try:
+            return parse_expression(tag[1:]).evaluate(scope) if tag.startswith(EXPRESSION) else scope[tag]
+        except KeyError as error:
+            missing = str(error.args[0])
+        starts = sorted((start for start in reasons or () if missing.startswith(start)), key=len)
+        raise Unresolved(missing, (reasons or {})[starts[-1]] if starts else "nothing of that name is known here")
 
     return _TAG.sub(value, text)
 

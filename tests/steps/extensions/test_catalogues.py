@@ -1,0 +1,169 @@
+"""docs/extending.md is true for topologies, tools and dataplanes of the lab."""
+
+import os
+import sys
+
+import pytest
+
+from tests.steps.extensions.copy import CHOSEN, Copy
+from tests.steps.lab.conftest import ENTER
+
+
+def test_a_topology_is_one_entry(copied: Copy) -> None:
+    copied.follow("A topology")
+    trials, shown, lab, kube = copied.run(
+        CHOSEN
+        + """
+from steps.catalogue.topologies import BY_NAME
+from steps.cluster.lab import servers
+from steps.cluster.kube.workloads import probe_pods
+from steps.cluster.kube import trial_servers
+new = BY_NAME["node-to-service"]
+places = [probe_pods.Site("a", "10.0.0.1"), probe_pods.Site("b", "10.0.0.2")]
+print(json.dumps([
+    chosen(topologies="node-to-service")[0], "node-to-service" in form,
+    [server.namespace for server in servers.needed([new])],
+    [pod["metadata"]["name"] for pod in trial_servers.manifests([new], places, "image:1")],
+]))
+"""
+    )
+    assert set(trials) == {"node-to-service"}
+    assert shown
+    assert {"node-b", "pod-b"} == set(lab)
+    assert {"server-host", "server"} <= set(kube)
+
+
+TOOL = """
+import json, subprocess, tempfile
+from pathlib import Path
+from analysis import report
+from analysis.sql.database import connect
+from analysis.store.store import Store
+from analysis.summary.summary import summarise
+from steps.collect import run_rows
+from steps.measurement import trials as measure
+from steps.settings import schedule
+from steps import documents as raw
+from steps.catalogue import options
+from steps.catalogue.tools import BY_NAME, served
+from steps.catalogue.topologies import BY_NAME as TOPOLOGIES
+from steps.cluster.kube.workloads import probe_pods
+from steps.cluster.kube import trial_servers
+from steps.cluster.lab import servers, services
+from steps.tools.tool import here
+from tests.steps.builders import placement, settings, write_run
+from tests.steps.test_measure import free_port, until
+
+tools, path = served(["echo"]), [TOPOLOGIES["pod-to-pod"]]
+places = [probe_pods.Site("a", "10.0.0.1"), probe_pods.Site("b", "10.0.0.2")]
+kube = {pod["metadata"]["name"]: pod for pod in trial_servers.manifests(path, places, "image:1", tools)}["server"]
+answers = {
+    "lab": [server.argv[1:] for server in servers.needed(path, tools) if server.namespace == "pod-b"],
+    "lab service": [port.name for port in services.MEASURED],
+    "pod": [container["name"] for container in kube["spec"]["containers"]],
+    "service": [port["name"] for port in trial_servers.service(tools)["spec"]["ports"]],
+    "option": options.BY_NAME["protocols"].choices,
+}
+chosen = settings(topologies="pod-to-pod", options="protocols=echo,tcp rounds=2")
+port, documents = free_port(), Path(tempfile.mkdtemp())
+answers["plan"] = sorted({(t.tool, t.streams) for visit in write_run(documents, chosen) for t in visit.trials})
+server = subprocess.Popen(here(BY_NAME["echo"].server(port)))
+until(lambda: f":{port:04X} 00000000:0000 0A" in Path("/proc/net/tcp").read_text())
+said = []
+for visit in schedule.make_schedule(chosen):
+    trials = [trial for trial in visit.trials if trial.tool == "echo"]
+    folder = documents / raw.visit_directory(visit.visit) / "pod-to-pod"
+    place = placement(topology="pod-to-pod", ports={"echo": port})
+    measure.measure_trials(place, trials, chosen, folder, said.append, lambda *_: None)
+server.kill()
+answers["said"] = said
+store = Store(tempfile.mkdtemp())
+store.write("run-1", run_rows.run_rows(documents))
+con = connect(store)
+trials = con.sql("select * from trials where tool = 'echo'").to_arrow_table().to_pylist()
+answers["trials"] = [[t["transport"], t["outcome"], t["error"], t["received_bps"], t["rtt_s"]] for t in trials]
+summary = summarise(con, "run-1", options.method)
+answers["compared"] = sorted({(c.path, c.metric) for c in summary.comparisons if c.tool == "echo"})
+answers["report"] = "pod-to-pod echo" in report.render(con, "run-1", summary)
+print(json.dumps(answers))
+"""
+
+
+def test_a_tool_is_one_file_and_one_entry(copied: Copy) -> None:
+    copied.follow("A tool")
+    answers = copied.run(TOOL)
+    assert ["-m", "steps.tools.echo", "5206"] in answers["lab"]
+    assert "default/server:echo" in answers["lab service"]
+    assert set(answers["pod"]) == {"iperf3", "connect", "echo"}
+    assert "echo" in answers["service"]
+    assert set(answers["option"]) == {"echo", "tcp", "udp", "connect"}
+    assert answers["plan"] == [["echo", 1], ["iperf3", 1]]
+    assert len(answers["said"]) == 4
+    assert all(line.startswith("pod-to-pod echo forward 1/1: a round trip in ") for line in answers["said"])
+    assert len(answers["trials"]) == 4
+    for transport, outcome, error, received_bps, rtt_s in answers["trials"]:
+        assert (transport, outcome, error) == ("tcp", "measured", None)
+        assert received_bps > 1e4
+        assert 0 < rtt_s < 0.1
+    assert answers["compared"] == [["pod-to-pod echo", "cpu_s_per_gbit"], ["pod-to-pod echo", "received_bps"]]
+    assert answers["report"]
+
+
+LAB = (
+    CHOSEN
+    + """
+from steps.cluster.lab import LabCluster, sandbox
+from steps.cluster.lab.dataplanes import traits
+sandbox.is_privileged = lambda: True
+found = LabCluster().preflight(choose_settings(seed_source=lambda: 1))
+found = [f for f in found if "sandbox" not in f.reason and f.severity != "stop"]
+print(json.dumps([chosen()[1], list(traits()), {f.subject: f.reason for f in found}]))
+"""
+)
+
+
+def test_a_dataplane_of_the_lab_is_one_entry_and_one_module(copied: Copy) -> None:
+    copied.follow("A dataplane of the lab")
+    every, proven, left_out = copied.run(LAB)
+    assert "lab-renamed" in every
+    assert "lab-renamed" in proven
+    assert "lab-renamed" not in left_out
+
+
+def test_a_dataplane_of_the_lab_without_a_module_is_refused_and_its_neighbours_are_not(copied: Copy) -> None:
+    copied.follow("A dataplane of the lab", files=False)
+    every, proven, left_out = copied.run(LAB)
+    assert "lab-renamed" in every
+    assert "lab-renamed" not in proven
+    assert "there is no steps/cluster/lab/dataplanes/renamed.py" in left_out.pop("lab-renamed")
+    assert not any("module" in reason or "traits" in reason for reason in left_out.values())
+
+
+def test_two_dataplanes_of_the_lab_with_the_same_traits_are_refused_by_both_names(copied: Copy) -> None:
+    copied.follow("A dataplane of the lab")
+    module = copied.root / "steps/cluster/lab/dataplanes/renamed.py"
+    module.write_text('"""The same again."""\n\nfrom steps.cluster.lab.dataplanes.nftables import TRAITS, install\n')
+    _, _, left_out = copied.run(LAB)
+    assert "lab-renamed and lab-nftables have the same traits" in left_out["lab-renamed"]
+    assert "lab-nftables and lab-renamed have the same traits" in left_out["lab-nftables"]
+    assert "lab-iptables" not in left_out
+
+
+@pytest.mark.lab
+@pytest.mark.skipif(os.geteuid() != 0, reason="a lab of the copy needs root")
+def test_the_guides_dataplane_of_the_lab_is_proven_in_a_visit_and_its_neighbour_is_not_taken_for_it(
+    copied: Copy,
+) -> None:
+    copied.follow("A dataplane of the lab")
+    copied.follow("A topology")
+    inside = (sys.executable, "-c", ENTER)
+    new = copied.run("import json\nfrom tests.steps.lab.scripts import carry\n" + _carry("lab-renamed"), inside)
+    assert new["before"] == new["after"] == {"state": "proven", "observed": "lab-renamed", "reason": None}
+    assert min(new["rates"].values()) > 1
+    assert "node-to-service" in new["placements"]
+    old = copied.run("import json\nfrom tests.steps.lab.scripts import carry\n" + _carry("lab-nftables"), inside)
+    assert old["before"] == old["after"] == {"state": "proven", "observed": "lab-nftables", "reason": None}
+
+
+def _carry(arm: str) -> str:
+    return f"print(json.dumps(carry({arm!r}, 20), default=str))"

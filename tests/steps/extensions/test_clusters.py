@@ -1,0 +1,156 @@
+"""docs/extending.md is true for dataplanes of Calico and for network plugins."""
+
+from tests.steps.extensions.copy import CHOSEN, Copy
+
+CLUSTER = (
+    CHOSEN
+    + """
+from analysis.errors import Problem
+from steps.cluster.kube.calico import switch as configure, restore
+from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.lock import LockOwner
+from tests.steps.kube.fake_api import NAMESPACE, direct_client
+from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.test_preflight import findings
+
+ME = LockOwner("run-1", NAMESPACE, None)
+NEW = "ebpf-udp"
+answers = {"form": NEW in form, "chosen": chosen(environment="prod")[1]}
+
+def switch(calico, dataplane):
+    client, _ = direct_client(calico.store)
+    configure.configure(client, ME, dataplane, "", lambda _: None, calico.store.advance)
+
+for install in ("manifest", "operator"):
+    calico = Calico(install)
+    before = calico.settings()
+    told = {f.subject: f.reason for f in findings(calico, f"iptables,ebpf,{NEW}") if f.severity == "skip"}
+    answers[install] = {"left_out": told}
+    try:
+        switch(calico, NEW)
+        client, _ = direct_client(calico.store)
+        answers[install]["set"] = calico.felix["spec"].get("bpfConnectTimeLoadBalancing")
+        answers[install]["runs"] = configure.read_state(client, to_switch=False).facts.dataplane
+        switch(calico, "ebpf")
+        answers[install]["beside"] = calico.felix["spec"].get("bpfConnectTimeLoadBalancing")
+        restore.restore(client, lambda _: None, calico.store.advance)
+    except Problem as problem:
+        answers[install]["refused"] = str(problem)
+    answers[install]["as_before"] = calico.settings() == before
+"""
+)
+
+PROOF = """
+from steps.proof.evaluate import evaluate
+from tests.steps.kube.test_observe import EBPF, MEASURED, Cluster
+from tests.steps.kube.recordings import switch as recorded
+from steps.cluster.kube.calico.felix_log import LogPosition
+from steps.cluster.kube.calico.signs import Observation, node_signs
+
+cluster = Cluster(recorded(EBPF))
+seen = cluster.observe("ebpf")
+answers["neighbour"] = evaluate(seen, "ebpf", MEASURED).state
+answers["not it"] = evaluate(seen, NEW, MEASURED).state
+for lines in cluster.store.logs.values():
+    lines[:] = [(at, text.replace("balancer enabled: TCP", "balancer enabled: Enabled")) for at, text in lines]
+seen = cluster.observe(NEW)
+answers["it"] = evaluate(seen, NEW, MEASURED).state
+answers["not the neighbour"] = evaluate(seen, "ebpf", MEASURED).state
+"""
+PRINT = "print(json.dumps(answers))\n"
+
+
+def test_a_dataplane_of_calico_is_one_entry_and_one_module(copied: Copy) -> None:
+    copied.follow("A dataplane of Calico")
+    answers = copied.run(CLUSTER + PROOF + PRINT)
+    assert answers["form"]
+    assert "ebpf-udp" in answers["chosen"]
+    for install in ("manifest", "operator"):
+        assert answers[install] == {
+            "left_out": {},
+            "set": "Enabled",
+            "runs": "ebpf-udp",
+            "beside": "TCP",  # as it was recorded
+            "as_before": True,
+        }
+    assert (answers["neighbour"], answers["it"]) == ("proven", "proven")
+    assert (answers["not it"], answers["not the neighbour"]) == ("disproven", "disproven")
+
+
+def test_a_dataplane_of_calico_without_a_module_is_refused_and_nothing_is_patched(copied: Copy) -> None:
+    copied.follow("A dataplane of Calico", files=False)
+    answers = copied.run(CLUSTER + PRINT)
+    for install in ("manifest", "operator"):
+        told = answers[install]
+        assert set(told["left_out"]) == {"ebpf-udp"}
+        assert "there is no steps/cluster/kube/calico/dataplanes/ebpf_udp.py" in told["left_out"]["ebpf-udp"]
+        assert told["refused"]
+        assert told["as_before"]
+
+
+def test_two_dataplanes_of_calico_that_no_sign_tells_apart_are_refused_by_both_names(copied: Copy) -> None:
+    copied.follow("A dataplane of Calico")
+    module = copied.root / "steps/cluster/kube/calico/dataplanes/ebpf_udp.py"
+    module.write_text(module.read_text().replace(", shows=_shows", ""))
+    answers = copied.run(CLUSTER + PRINT)
+    for install in ("manifest", "operator"):
+        told = answers[install]["left_out"]
+        assert "ebpf-udp and ebpf have the same traits" in told["ebpf-udp"]
+        assert "ebpf and ebpf-udp have the same traits" in told["ebpf"]
+        assert "iptables" not in told
+
+
+PLUGIN = '''"""A network plugin that the tests make up."""
+
+from steps.cluster.kube.calico.plugin import Calico
+from steps.domain import Change, Finding
+
+
+class Toy(Calico):
+    """One that is switched by saying so."""
+
+    @staticmethod
+    def runs(client):
+        return True
+
+    def findings(self, standing, settings, accepted):
+        return [Finding(severity="skip", subject=name, reason=f"{name} is none of Toy's.", remedy="Leave it out.")
+                for name in settings.dataplanes if name != "toy"]
+
+    def rehearsed(self, standing, asked, original):
+        return []
+
+    def configure(self, dataplane, before):
+        return [Change(what=f"Toy runs {dataplane}", command="toy")]
+'''
+
+
+def test_a_network_plugin_is_one_folder_and_one_line(copied: Copy) -> None:
+    folder = copied.root / "steps/cluster/kube/toy"
+    folder.mkdir()
+    (folder / "__init__.py").write_text('"""Toy."""\n')
+    (folder / "plugin.py").write_text(PLUGIN)
+    cnis = copied.root / "steps/cluster/kube/cnis.py"
+    text = cnis.read_text().replace("(Calico,)", "(Calico, Toy)")
+    cnis.write_text(text.replace("from typing", "from steps.cluster.kube.toy.plugin import Toy\nfrom typing", 1))
+    copied.insert(
+        "steps/catalogue/dataplanes.py",
+        "DATAPLANES: Final = (\n",
+        '    Dataplane("toy", "Toy", "#56B4E9", KUBERNETES, "toy", "toy"),\n',
+    )
+    program = CLUSTER.partition("for install")[0] + (
+        "calico = Calico()\n"
+        "client, _ = direct_client(calico.store)\n"
+        "quiet = {'say': lambda _: None, 'sleep': calico.store.advance}\n"
+        "who = KubernetesCluster('prod', client=client, variables={}, gate_s=0, **quiet)\n"
+        "settings = choose_settings(dataplanes='toy,iptables', environment='prod', seed_source=lambda: 1)\n"
+        "answers['left_out'] = {f.subject: f.reason for f in who.preflight(settings) if f.severity == 'skip'}\n"
+        "answers['changes'] = [change.what for change in who.configure_for_user('toy')]\n"
+        "calicos = {f.subject: f.reason for f in findings(calico, 'toy,iptables') if f.severity == 'skip'}\n"
+        "answers['calicos'] = calicos\n"
+    )
+    answers = copied.run(program + PRINT)
+    assert answers["changes"] == ["Toy runs toy"]
+    assert answers["left_out"]["iptables"] == "iptables is none of Toy's."
+    assert "toy" not in answers["left_out"]
+    assert answers["calicos"] == {"toy": "toy is no dataplane of Calico, which is what would be switched here."}

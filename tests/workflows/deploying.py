@@ -1,0 +1,63 @@
+"""Deployments to a cluster of the fake API server, and what they print."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import yaml
+
+from analysis.console.terminal import Terminal
+from tests.steps.kube.fake_store import Store
+from tests.workflows.fake_argo import NAMESPACE, person
+from workflows.deployment import kustomization
+from workflows.deployment.deploy import deploy
+from workflows.deployment.kustomization import DeploymentValues
+from workflows.deployment.undeploy import undeploy
+from workflows.flags.deploy import DeployFlags
+from workflows.template import render
+
+Object = dict[str, Any]
+LABELS = {"app.kubernetes.io/name": "dataplane-benchmark", "dataplane-benchmark/part": "deployment"}
+
+
+def build_without_kubectl(values: DeploymentValues) -> list[Object]:
+    """The kustomization nearly as kubectl builds it: the base, a namespace, labels, and the settings."""
+    files = kustomization.files(values)
+    built: list[Object] = []
+    for name in ("rbac", "settings", "benchmark", "nightly"):
+        document = yaml.safe_load((render.DIRECTORY / "base" / f"{name}.yaml").read_text())
+        built += document["items"] if document["kind"] == "List" else [document]
+    for found in built:
+        found["metadata"].setdefault("labels", {}).update(LABELS)
+        if not found["kind"].startswith("Cluster"):
+            found["metadata"].setdefault("namespace", values.namespace)
+        for subject in found.get("subjects", []):
+            subject["namespace"] = values.namespace
+        if found["kind"] == "ConfigMap":
+            found["data"] |= yaml.safe_load(files["settings.yaml"])["data"]
+    if values.brings_namespace:
+        built.insert(0, {"kind": "Namespace", "metadata": {"name": values.namespace, "labels": dict(LABELS)}})
+    return built
+
+
+def printed(run: Callable[[Terminal], object]) -> str:
+    out = io.StringIO()
+    with mock.patch.object(kustomization, "build_objects", build_without_kubectl):
+        run(Terminal(file=out, width=300))
+    return out.getvalue()
+
+
+def deploy_to(store: Store, namespace: str = NAMESPACE, **flags: Any) -> str:  # noqa: ANN401 - of every type
+    flags.setdefault("image", "bench:1")
+    return printed(lambda out: deploy(DeployFlags(namespace=namespace, **flags), out, person(store, namespace)))
+
+
+def undeploy_from(store: Store) -> str:
+    return printed(lambda out: undeploy("", out, person(store)))
+
+
+def settings(store: Store, namespace: str = NAMESPACE) -> dict[str, str]:
+    found = store.find("", "configmaps", namespace, "dataplane-benchmark")
+    assert found is not None
+    return dict(found["data"])

@@ -1,0 +1,75 @@
+"""What in a workflow runs into known defects of Argo's Stop and Retry."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from workflows.local.semantics.conditions import ancestors, condition_of, dependencies, last_tasks
+
+Object = Mapping[str, Any]
+
+
+def unsafe_to_stop(workflow: Object) -> list[str]:
+    """Each place where Argo's Stop may not reach the exit handler, as a sentence.
+
+    Where a loop's next item has no node yet, Argo 3.6 to 4.1 lists it as a child of the loop all the same. On shutdown
+    the controller walks down from the last tasks of every DAG (getOutboundNodes in workflow/controller/operator.go) and
+    panics at such a child. So a task must follow each loop, and what a loop runs must not wait for a mutex.
+
+    Args:
+        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it. One without an exit handler is safe.
+    """
+    spec = workflow.get("spec", {})
+    templates: dict[str, Object] = {t["name"]: t for t in spec.get("templates", [])}
+    if not spec.get("onExit"):
+        return []
+    found = []
+    for template in templates.values():
+        tasks = template.get("dag", {}).get("tasks", [])
+        last = last_tasks(dependencies(tasks))
+        for task in (task for task in tasks if "withParam" in task):
+            where = f"template {template['name']}, task {task['name']}"
+            if task["name"] in last:
+                found.append(f"{where} is a loop and the last task of its DAG; let another task wait for it")
+            if "synchronization" in templates.get(task.get("template", ""), {}):
+                found.append(f"{where} is a loop over {task['template']}, which holds a mutex; move it further inside")
+    return found
+
+
+def unsafe_to_retry(workflow: Object) -> list[str]:
+    """Each place where Argo's Retry hangs or leaves out work, as a sentence.
+
+    Retry (FormulateRetryWorkflow in workflow/util/util.go, 3.6 to 4.1) deletes the failed pods and what came of them,
+    and sets the other nodes on the way from the root to them back to Running: DAGs, an item of a loop that they came
+    after, and tasks that may be repeated. The controller looks again only at what an unfinished task names in its
+    `depends`, and at that without asking what comes before it; and it ends no DAG in which a node is Running.
+
+    Args:
+        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it. The exit handler is left out, which
+            Retry begins anew.
+    """
+    spec = workflow.get("spec", {})
+    templates: dict[str, Object] = {t["name"]: t for t in spec.get("templates", [])}
+    return [
+        problem
+        for name, template in templates.items()
+        if name != spec.get("onExit")
+        for problem in _unsafe_to_retry(f"template {name}, task", template.get("dag", {}).get("tasks", []), templates)
+    ]
+
+
+def _unsafe_to_retry(where: str, tasks: list[Object], templates: Mapping[str, Object]) -> Iterator[str]:
+    needs = dependencies(tasks)
+    runs = {task["name"]: templates.get(task.get("template", ""), {}) for task in tasks}
+    loops = {task["name"] for task in tasks if "withParam" in task and "dag" in runs[task["name"]]}
+    for name, before in ((name, ancestors(name, needs)) for name in needs):
+        for other in sorted(before - set(needs[name])):
+            if other in loops or "retryStrategy" in runs[other]:
+                yield f"{where} {name} comes after {other} without waiting for it itself; name it in depends"
+        for loop in sorted(loops & set(needs[name])):
+            is_next = not any(loop in needs[other] for other in before)
+            if is_next and "retryStrategy" in runs[name]:
+                yield f"{where} {name} may be repeated and follows the loop {loop}, so that Retry begins it first"
+    for loop in sorted(loops):
+        for first in runs[loop]["dag"]["tasks"]:
+            if not condition_of(first) and "dag" in templates.get(first.get("template", ""), {}):
+                yield f"{where} {loop} is a loop that begins with {first['name']}, a DAG; let it begin with a pod"
