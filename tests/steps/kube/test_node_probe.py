@@ -12,6 +12,7 @@ import pytest
 from steps.cluster.kube.probe import connections, node_probe
 from steps.cluster.kube.probe.connections import HeldConnection, Target
 from steps.cluster.kube.probe.node_probe import Spec
+from steps.cluster.kube.workloads import probe_pods
 
 Object = dict[str, Any]
 LOCAL = "127.0.0.1"
@@ -41,6 +42,7 @@ class Until:
 
     def take(self, line: str) -> None:
         self.last = json.loads(line)
+        assert probe_pods.parse(line.encode()) is not None, "the reader takes what the probe writes"
         if self.wanted(self.last):
             self.enough.set()
 
@@ -144,7 +146,8 @@ def test_probe_of_host_interfaces() -> None:
     assert "lo" in state["interfaces"]
     assert (state["uplink"], state["uplink_mtu_bytes"]) == ("lo", 65536)
     assert state["felix_started_at"] is None or state["felix_started_at"]
-    json.dumps(state)
+    line = {"at": state["at"], "node": "n", "host": state, "answers": [], "lines": []}
+    assert probe_pods.parse(json.dumps(line).encode()) is not None
 
 
 def test_probe_remembers_felix_metrics(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,7 @@ class ServiceProbe:
         failed_at: the time of the last failure; None: none.
         error: the reason of that failure.
         since: when the attempts began; None: unknown.
+        failed: the number of failures.
     """
 
     node: Text
@@ -66,6 +67,7 @@ class ServiceProbe:
     failed_at: AwareDatetime | None = None
     error: Text | None = None
     since: AwareDatetime | None = None
+    failed: _Count = 0
 
 
 class ConnectionReport(StrictModel):
