@@ -21,8 +21,8 @@ from steps.cluster.kube.api.permissions import (
     V3_GROUP,
     Role,
 )
-from steps.cluster.kube.calico import observe, readiness
-from steps.cluster.kube.calico.switch import read_state
+from steps.cluster.kube.calico.proof import observations, observe, readiness
+from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.workloads import connectivity, manifests
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Visit
@@ -118,10 +118,10 @@ def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pyt
     who.provenance(settings)
     client, _transport = direct_client(calico.store)
     standing = read_state(client, to_switch=False)
-    observe.read_logs(client, standing, ["node-a", "node-b"])
+    observations.read_logs(client, standing, ["node-a", "node-b"])
     monkeypatch.setattr(readiness, "nodes_without_rules", lambda _seen, _now: ("node-a",))
     later = calico.store.now() + timedelta(hours=1)
-    assert observe._cure(client, standing, [], later, lambda _s: None)
+    assert observe._restart_kube_proxy(client, standing, [], later, lambda _s: None)
     workload = Workload(client, manifests.TRIALS)
     workload.ensure_services(trial_servers.service())
     container = manifests.Container("server", ("true",))

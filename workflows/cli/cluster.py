@@ -7,6 +7,7 @@ from steps.catalogue.environments import KUBERNETES, is_lab
 from steps.catalogue.option_fields import nearest
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.domain import Change
+from workflows.deployment.namespaces import use_deployed_namespace
 
 
 def configure(environment: str, dataplane: str, *, dry_run: bool = False) -> int:
@@ -81,6 +82,7 @@ def _cluster(environment: str, dataplane: str | None = None) -> KubernetesCluste
     if dataplane is not None and dataplane not in known:
         other = " is the lab's" if dataplane in BY_NAME else " is unknown"
         raise BadInput(f"dataplane {dataplane!r}{other}: {nearest(dataplane, known)}")
+    use_deployed_namespace(environment)
     return KubernetesCluster(environment, at_prompt=True)
 
 

@@ -92,9 +92,7 @@ def test_retreat_from_an_unproven_dataplane(reason: str | None) -> None:
     if reason is None:
         assert who.configure(visit("ebpf-dsr"), settings())
     else:
-        with pytest.raises(
-            Unsupported, match="ebpf-dsr was tried earlier in this run and can't be had here: node-b: Felix"
-        ):
+        with pytest.raises(Unsupported, match="ebpf-dsr was found unavailable earlier in this run: node-b: Felix"):
             who.configure(visit("ebpf-dsr"), settings())
     assert len(who.left()) == 1
     assert kube(calico, OTHER).left() == []
@@ -268,6 +266,6 @@ def test_a_settle_that_retry_begins_again_goes_on_where_no_switch_is_missing(
         looked.append(dataplane)
         return []
 
-    monkeypatch.setattr("steps.cluster.kube.calico.observe.observe", look)
+    monkeypatch.setattr("steps.cluster.kube.calico.proof.observe.observe", look)
     assert who.observe(visit(dataplane), "before") == []
     assert looked == [dataplane]

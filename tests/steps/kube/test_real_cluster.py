@@ -12,7 +12,7 @@ import pytest
 from steps.cluster.kube import snapshot
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.connect import connect
-from steps.cluster.kube.calico import switch
+from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.domain import Visit
 from steps.settings.environment import IMAGE
 from steps.settings.settings import choose_settings
@@ -29,7 +29,7 @@ pytestmark = [
 
 
 def objects() -> dict[str, object]:
-    standing = switch.read_state(connect(NAMED), to_switch=True)
+    standing = read_state(connect(NAMED), to_switch=True)
     return {str(ref): snapshot.without_server_fields(found) for ref, found in standing.objects.items()}
 
 
@@ -45,7 +45,7 @@ def test_all_dataplanes_and_restore_on_a_real_cluster() -> None:
         for dataplane in (name for name in settings.dataplanes if name not in left_out):
             visit = Visit(visit=1, round=1, dataplane=dataplane, trials=())
             who.configure(visit, settings)
-            assert switch.read_state(connect(NAMED), to_switch=False).facts.dataplane == dataplane
+            assert read_state(connect(NAMED), to_switch=False).facts.dataplane == dataplane
             began = time.monotonic()
             assert who.configure(visit, settings) == [], "a second call changes nothing"
             assert time.monotonic() - began < 10
