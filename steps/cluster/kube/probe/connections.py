@@ -243,18 +243,21 @@ async def serve_echo(port: int, token: str, stack: contextlib.AsyncExitStack, ad
     messages, clients = Messages.of(token), asyncio.Semaphore(_MOST_CLIENTS)
 
     async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        try:
             if clients.locked():
-                return writer.close()
+                return
             async with clients:
                 while True:
                     async with asyncio.timeout(DEAD_S):
                         request = await reader.readexactly(len(messages.request))
                     if not hmac.compare_digest(request, messages.request):
-                        break
+                        return
                     writer.write(messages.reply)
                     await writer.drain()
-        return writer.close()
+        except (OSError, asyncio.IncompleteReadError):
+            return
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(reply, sock=_bound(socket.SOCK_STREAM, port, address))
     stack.callback(server.close)
