@@ -20,6 +20,9 @@ Seconds = Annotated[float, Field(ge=0, le=1e9)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 """A count, as large as the tables' smallest columns take."""
 
+TopologyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+"""Of a topology, which also names a folder of documents."""
+
 Moment = Literal["before", "after"]
 """before the first trial of a visit, after its last."""
 
@@ -32,7 +35,7 @@ class Trial(Measured):
     trial: Count
     visit: Count
     position: Count
-    topology: str
+    topology: TopologyName
     direction: Direction
     streams: Count
     offered_bps: Annotated[float, Field(ge=0, le=1e15)] | None
@@ -116,6 +119,8 @@ Address = Annotated[str, AfterValidator(_checked_address)]
 """The IP address of a node, a pod or a Service."""
 
 _LAST_PORT: Final = 65_535
+_MOST_PORTS: Final = 32
+_MOST_MONITORS: Final = 8
 Port = Annotated[int, Field(ge=1, le=_LAST_PORT)]
 
 NodeName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
@@ -163,16 +168,16 @@ class Placement(StrictModel):
         gate_foreign_cpu: a trial is measured again where other programs of the machine disturbed it.
     """
 
-    topology: str
+    topology: TopologyName
     client_node: NodeName
     host_network: bool
     namespace: Annotated[str, Field(pattern=rf"^{namespaces.NAME}$")] | None = None
     address: Address
-    ports: dict[str, Port]
+    ports: Annotated[dict[str, Port], Field(max_length=_MOST_PORTS)]
     interface: Interface | None = None
     server_interface: Interface | None = None
     server_mtu_bytes: Count | None = None
-    monitors: tuple[Monitor, ...]
+    monitors: Annotated[tuple[Monitor, ...], Field(max_length=_MOST_MONITORS)]
     nat_monitor: Monitor | None = None
     nat_interface: Interface | None = None
     gate_foreign_cpu: bool = False
