@@ -14,7 +14,6 @@ from steps.domain import Monitor
 from steps.measurement import monitor_http
 from steps.measurement.sampler import read
 
-
 ANSWER = b"HTTP/1.0 200 OK\r\n\r\n{}"
 
 
