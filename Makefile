@@ -24,7 +24,7 @@ OTHERS_settle := NAMESPACE IMAGE
 OTHERS_restore := NAMESPACE IMAGE
 
 # What each target takes: flags of its verb, and behind | what reaches it in another way.
-TAKES := $(foreach verb,$(VERBS),$(verb):$(call taken,$(verb)) | $(OTHERS_$(verb));) image:| IMAGE; test:| PYTEST; \
+TAKES := $(foreach verb,$(VERBS),$(verb):$(call taken,$(verb)) | $(OTHERS_$(verb));) image:| IMAGE BASE; test:| PYTEST; \
   fuzz:| FUZZ_INPUTS PYTEST; bench-sensitivity:| FLAGS; bench-cpu:| FLAGS;
 
 # Names that were typed behind make, not those of the environment. A misspelt one would be ignored, and the default run.
@@ -43,12 +43,20 @@ ifneq ($(GIVEN),)
   $(foreach name,$(filter $(subst ;, ,$(subst :, ,$(TAKES))),$(GIVEN)),$(eval override $(name) := $$(value $(name))))
 endif
 
+# Credentials in an address would stand in the argument vector of a program: they are refused before there is one.
+authority = $(if $(filter s3://% S3://%,$(value RESULTS)),$(word 2,$(subst /, ,$(subst ://, ,$(value RESULTS)))))
+keys := ?access_key= &access_key= ?secret_key= &secret_key=
+ifneq ($(strip $(foreach key,$(keys),$(findstring $(key),$(value RESULTS))) $(findstring @,$(authority))),)
+  $(error RESULTS has credentials in it: give them by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or by the file that AWS_SHARED_CREDENTIALS_FILE names)
+endif
+
 # as the steps know them, for those that a person runs against a cluster
 export BENCHMARK_NAMESPACE ?= $(NAMESPACE)
 export BENCHMARK_IMAGE ?= $(IMAGE)
 
-# $(call command,VERB): the verb, with a flag for each of its variables that is set
-command = flags=(); for name in $(call taken,$(1)); do [ -z "$${!name:-}" ] || { flag=$${name,,}; flags+=("--$${flag//_/-}=$${!name}"); }; done; \
+# $(call command,VERB): the verb, with a flag for each of its variables that is set. NOTIFY_URL, which is a secret, is
+# read from the environment.
+command = flags=(); for name in $(filter-out NOTIFY_URL,$(call taken,$(1))); do [ -z "$${!name:-}" ] || { flag=$${name,,}; flags+=("--$${flag//_/-}=$${!name}"); }; done; \
   exec $(BIN)/python -m workflows $(1) "$${flags[@]}"
 
 .PHONY: help
@@ -69,9 +77,9 @@ preflight: $(RUN_READY) ## Say what this machine lacks for a run, and what would
 	@$(call command,preflight)
 
 .PHONY: image
-image: ## Build the steps' image with docker, podman or buildah: make image IMAGE=registry/dataplane-benchmark:0.1.0
+image: ## Build the steps' image with docker, podman or buildah: make image IMAGE=registry/dataplane-benchmark:0.1.0 BASE=python:...@sha256:...
 	@for builder in docker podman buildah; do \
-	  if command -v $$builder >/dev/null; then exec $$builder build --tag "$(or $(IMAGE),dataplane-benchmark:0.1.0)" .; fi; \
+	  if command -v $$builder >/dev/null; then exec $$builder build $(if $(BASE),--build-arg BASE="$(BASE)") --tag "$(or $(IMAGE),dataplane-benchmark:0.1.0)" .; fi; \
 	done; echo "None of docker, podman and buildah is on PATH, and one of them is needed to build an image." >&2; exit 2
 
 .PHONY: deploy

@@ -1,7 +1,6 @@
 """What the steps hand to each other: immutable, validated data."""
 
 import re
-from datetime import datetime
 from ipaddress import ip_address
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -10,18 +9,18 @@ from pydantic import AfterValidator, Field, model_validator
 from analysis import formatting
 from analysis.errors import Problem
 from steps import namespaces
-from steps.catalogue.cells import Measured
-from steps.strict_model import StrictModel
+from steps.catalogue.cells import Measured, TopologyName
+from steps.strict_model import Instant, StrictModel
 from steps.tools.tool import Direction
+
+MOST_TRIALS: Final = 20_000
+"""Of a run: more are taken for a typing error."""
 
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
 """A duration."""
 
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 """A count, as large as the tables' smallest columns take."""
-
-TopologyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-"""Of a topology, which also names a folder of documents."""
 
 Moment = Literal["before", "after"]
 """before the first trial of a visit, after its last."""
@@ -49,11 +48,11 @@ class Visit(StrictModel):
     visit: Count
     round: Count
     dataplane: str
-    trials: tuple[Trial, ...]
+    trials: Annotated[tuple[Trial, ...], Field(max_length=MOST_TRIALS)]
 
 
 class Finding(StrictModel):
-    """One reason why a run, or a part of it, is impossible or in doubt here, and the remedy.
+    """One reason why a run, or a part of it, is impossible here, and the remedy.
 
     severity stop: nothing can run. skip: `subject` (a dataplane or topology) is left out. warn: it is recorded.
     """
@@ -79,8 +78,8 @@ class Change(StrictModel):
 class SwitchCost(StrictModel):
     """What a switch cost connections that were open across it.
 
-    `connections`: long-lived TCP connections. `dropped`: those of them that died. A gap is the longest time without a
-    reply, of any of them; None: nothing was sent that way. Datagrams without a reply count as lost.
+    `connections`: long-lived TCP connections that were open. `dropped`: those of them that died. A gap is the longest
+    time without a reply, of any of them; None: nothing was sent by that protocol. A datagram without a reply is lost.
     """
 
     connections: Count
@@ -92,14 +91,14 @@ class SwitchCost(StrictModel):
 
 
 class Sign(StrictModel):
-    """One piece of evidence on one node. `indicates`: the dataplanes that it agrees with; None: no information."""
+    """One piece of evidence on one node. `indicates`: the dataplanes that it agrees with; None: it is inconclusive."""
 
     moment: Moment
     node: str
     looked_at: str
     seen: str
-    at: datetime
-    indicates: tuple[str, ...] | None
+    at: Instant
+    indicates: Annotated[tuple[str, ...], Field(max_length=1_000)] | None
 
 
 LOCAL: Final = "local"
@@ -119,8 +118,6 @@ Address = Annotated[str, AfterValidator(_checked_address)]
 """The IP address of a node, a pod or a Service."""
 
 _LAST_PORT: Final = 65_535
-_MOST_PORTS: Final = 32
-_MOST_MONITORS: Final = 8
 Port = Annotated[int, Field(ge=1, le=_LAST_PORT)]
 
 NodeName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
@@ -173,11 +170,11 @@ class Placement(StrictModel):
     host_network: bool
     namespace: Annotated[str, Field(pattern=rf"^{namespaces.NAME}$")] | None = None
     address: Address
-    ports: Annotated[dict[str, Port], Field(max_length=_MOST_PORTS)]
+    ports: Annotated[dict[str, Port], Field(max_length=100)]
     interface: Interface | None = None
     server_interface: Interface | None = None
     server_mtu_bytes: Count | None = None
-    monitors: Annotated[tuple[Monitor, ...], Field(max_length=_MOST_MONITORS)]
+    monitors: Annotated[tuple[Monitor, ...], Field(max_length=16)]
     nat_monitor: Monitor | None = None
     nat_interface: Interface | None = None
     gate_foreign_cpu: bool = False
@@ -217,7 +214,7 @@ def _namespace_of(prefix: object) -> str | None:
 
 
 class Proof(StrictModel):
-    """What the evidence proves. `observed` is None where that is no single dataplane."""
+    """What the evidence proves. `observed`: the dataplane that it indicates; None: none in particular."""
 
     state: Literal["proven", "disproven", "unproven"]
     observed: str | None

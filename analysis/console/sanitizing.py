@@ -1,4 +1,4 @@
-"""Text of others without what a terminal would obey. Imports nothing, for every step uses it."""
+"""Removes control characters from text. Imports nothing else, since every step uses it."""
 
 import re
 from typing import Final
@@ -9,7 +9,7 @@ _SEQUENCES: Final = re.compile(
     r"|\x1b[ -/]*[0-~]?"
 )
 _CONTROLS: Final = re.compile(
-    # C0 but for tab and line feed, DEL, C1; marks that turn the direction of writing; no characters of their own.
+    # C0 except tab and line feed, DEL, C1, bidirectional marks, invisible characters.
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
 _LINES: Final = re.compile("[\u2028\u2029]")
@@ -17,9 +17,9 @@ _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
 def strip_controls(text: str) -> str:
-    """The text without what a terminal would obey: escape sequences, control characters, marks of direction.
+    """The text without escape sequences, control characters and bidirectional marks.
 
-    Tabs and line feeds stay. A byte of a path that is no UTF-8 becomes a replacement character.
+    Tabs and line feeds stay. Bytes of a path that are not UTF-8 become replacement characters.
     """
     if text.isascii() and text.isprintable():
         return text

@@ -12,12 +12,7 @@ _BITS: Final = 1e9
 
 
 def canary_warning(con: duckdb.DuckDBPyConnection, run_id: str) -> str | None:
-    """The warning of `constant_canaries` for a run; None also for too few visits.
-
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        run_id: the run.
-    """
+    """The warning of `constant_canaries` for a run; None also for too few visits."""
     found = run.query_rows(
         con,
         """select canary_before_bps as before, canary_after_bps as after from visits

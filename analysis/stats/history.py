@@ -62,13 +62,7 @@ class History:
 def find_history(
     con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method
 ) -> tuple[tuple[LevelChange, ...], History | None]:
-    """The changes over the nights that end with this run; no history without an earlier comparable night.
-
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        about: the run.
-        method: returns the parameters that must be equal in comparable runs.
-    """
+    """The changes over the nights that end with this run; no history without an earlier comparable night."""
     nights = comparable_runs(con, about, method)
     if len(nights) < 2:  # noqa: PLR2004 - this run alone
         return (), None

@@ -1,6 +1,6 @@
 """A metric on one path: the common part of comparisons between dataplanes and of changes between nights."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from analysis import formatting
@@ -11,20 +11,7 @@ from analysis.stats.metrics import THROUGHPUT
 
 @dataclass(frozen=True, slots=True)
 class PathMetric:
-    """A metric in one cell; a subclass is stored as JSON with these fields first.
-
-    Attributes:
-        metric: its name.
-        metric_title: its title.
-        unit: of its values, SI.
-        scale: how its values are compared.
-        better: which direction is wanted.
-        topology: of the cell.
-        tool: of the cell.
-        transport: of the cell.
-        direction: of the cell.
-        path: the name of the cell's path.
-    """
+    """A metric, by its name, and the cell of a path. Subclasses are stored as JSON, with these fields first."""
 
     metric: str
     metric_title: str
@@ -58,5 +45,4 @@ class PathMetric:
 
 def path_metric_fields(metric: ComparedMetric, cell: Cell, path: str) -> dict[str, Any]:
     """The fields of a `PathMetric`, by name."""
-    about = PathMetric(metric.name, metric.title, metric.unit, metric.scale, metric.better, *cell, path)
-    return {name: getattr(about, name) for name in PathMetric.__slots__}
+    return asdict(PathMetric(metric.name, metric.title, metric.unit, metric.scale, metric.better, *cell, path))

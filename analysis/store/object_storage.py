@@ -41,7 +41,7 @@ class ObjectStorage:
 
         Args:
             url: a path, `file://...`, or `s3://bucket/prefix`, whose query may have the options of pyarrow
-                (`endpoint_override`, `scheme`, `region`, `access_key`, `secret_key`).
+                (`endpoint_override`, `scheme`, `region`).
 
         Raises:
             BadInput: it is none of these.

@@ -15,7 +15,7 @@ def key_figures(con: duckdb.DuckDBPyConnection, run_id: str, directions: Mapping
     """The measured key figures, by name.
 
     Args:
-        con: a connection with the views of `analysis.sql.database`.
+        con: a connection with the project's views.
         run_id: the run.
         directions: topology -> the direction whose figure is exported.
     """

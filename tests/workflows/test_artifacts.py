@@ -12,6 +12,12 @@ from analysis.store import atomic
 from workflows.local.execution.artifacts import ArtifactStore
 
 
+@pytest.fixture(autouse=True)
+def s3_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
 @pytest.fixture(params=["directory", "file-url", pytest.param("s3", marks=pytest.mark.s3)])
 def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ArtifactStore]:
     match request.param:
@@ -33,7 +39,7 @@ def _bucket() -> Iterator[ArtifactStore]:
     options = f"endpoint_override=http%3A%2F%2F{host}%3A{port}&region=us-east-1"
     try:
         fs.FileSystem.from_uri(f"s3://key:secret@kept?{options}&allow_bucket_creation=true")[0].create_dir("kept")
-        yield ArtifactStore(f"s3://kept/below?{options}&access_key=key&secret_key=secret")
+        yield ArtifactStore(f"s3://kept/below?{options}")
     finally:
         server.stop()
 

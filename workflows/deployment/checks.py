@@ -6,11 +6,11 @@ missed when it is needed.
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
 
+from analysis.addresses import parse_webhook
 from analysis.errors import BadInput
 from steps.catalogue.option_fields import items, nearest, shown_option
-from workflows.flags.deploy import DeployFlags
+from workflows.flags.deploy import ADMISSION_MODES, DeployFlags
 
 _ACCEPTED: Final = ("gitops",)
 _NODE: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -49,12 +49,17 @@ def check(flags: DeployFlags) -> None:
         for word in items(flags.accept)
         if word not in _ACCEPTED
     ]
+    if flags.admission.strip() not in {"", *ADMISSION_MODES}:
+        faults.append(f"ADMISSION is {shown_option(flags.admission)}: {nearest(flags.admission, ADMISSION_MODES)}")
     if flags.schedule.strip() and (fault := schedule_fault(flags.schedule)):
         faults.append(
             f"SCHEDULE is {shown_option(flags.schedule)}: {fault}, such as `0 2 * * *` for 2:00 UTC every night."
         )
-    if flags.notify_url.strip() and not _is_address(flags.notify_url):
-        faults.append("NOTIFY_URL is no address: write https://HOST/PATH.")
+    if flags.notify_url.strip():
+        try:
+            parse_webhook(flags.notify_url.strip(), "NOTIFY_URL")
+        except BadInput as problem:
+            faults.append(str(problem))
     if faults:
         raise BadInput("\n".join(faults))
 
@@ -82,11 +87,3 @@ def _is_part(part: str, low: int, high: int, names: tuple[str, ...]) -> bool:
     ends = [end for end in (matched["low"], matched["high"]) if end and end not in {"*", "?"}]
     numbers = [int(end) if end.isdigit() else low + names.index(end) if end in names else -1 for end in ends]
     return all(low <= number <= high for number in numbers) and numbers == sorted(numbers)
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url.strip())
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        return False

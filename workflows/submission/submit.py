@@ -5,10 +5,10 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from analysis.addresses import shown_address
 from analysis.console.terminal import Terminal, Text
 from analysis.errors import Problem, Unsupported
 from analysis.formatting import duration
-from analysis.store.urls import redacted
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, WORKFLOWS
@@ -18,6 +18,7 @@ from steps.tasks._pod import CONFIG_MAP
 from steps.tasks._step import run_id
 from workflows.deployment import argo, links
 from workflows.deployment.argo import Ui
+from workflows.deployment.namespaces import OWN, find_namespace
 from workflows.deployment.user_client import WORKFLOW_TEMPLATES, Object, UserClient
 from workflows.flags.run import SubmitFlags
 from workflows.local.display.terminal import TerminalDisplay
@@ -48,7 +49,8 @@ def submit(asked: SubmitFlags, console: Terminal | None = None, client: UserClie
         Unsupported: the benchmark is not deployed there, or the run's first steps refused.
         Problem: the API server refused, or can't be reached any more (the run may go on), or the run was deleted.
     """
-    given, client = client, client or UserClient.of(asked.context, asked.namespace)
+    given, client = client, client or UserClient.of(asked.context, asked.namespace or OWN)
+    client.namespace = asked.namespace or find_namespace(client) or OWN
     console = console or Terminal()
     settings = _checked(client, asked)
     name = _create(client, asked.form("submitted"))
@@ -111,7 +113,7 @@ def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal
     if ui is not None:
         _link(console, "Report", links.artifact_link(ui.url, client.namespace, name, result.node, "report"), ui)
     run = run_id(name, ended["metadata"]["uid"])
-    console.print(f"Store: make report RESULTS={redacted(results)} RUN={run}", soft_wrap=True)
+    console.print(f"Store: make report RESULTS={shown_address(results)} RUN={run}", soft_wrap=True)
     return EXIT_CODES.get(result.outcome, 1) if status.phase(ended) == "Succeeded" else 1
 
 

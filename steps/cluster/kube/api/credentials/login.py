@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from analysis.addresses import shown_address
 from analysis.console.notices import print_notice
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.credentials.kubeconfig import (
@@ -73,7 +74,7 @@ def _login(chosen: ChosenContext, user: UserFields) -> Identity:
             f"context {chosen.name!r}, which names no user",
             f"name one: kubectl config set-context {chosen.name} --user=",
         )
-    renew = f"run `{command(user.plugin)}` by hand to see the account" if user.plugin else "log in anew"
+    renew = f"run `{command(user.plugin)}` by hand to see it" if user.plugin else "log in anew"
     return Identity(chosen.user.called, renew, tuple(_impersonation(user)))
 
 
@@ -100,7 +101,7 @@ def _check_server(entry: NamedEntry, cluster: ClusterFields) -> None:
         usable = None
     if not usable or any(c.isspace() or not c.isprintable() for c in cluster.server):
         raise Unsupported(
-            f"{entry.called} has server {cluster.server!r}, which is no address: write https://NAME:PORT."
+            f"{entry.called} has server {shown_address(cluster.server)!r}, which is no address: write https://NAME:PORT."
         )
 
 
