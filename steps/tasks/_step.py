@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 from hera.workflows import NoneArchiveStrategy, S3Artifact
 
 from analysis.console.notices import print_notice
-from analysis.console.sanitizing import strip_controls
+from analysis.console.sanitizing import sanitize_standard_error, strip_controls
 from analysis.errors import BadInput, Problem
 from analysis.store.storage_errors import resource_error
 from steps.catalogue.option_fields import shown_option
@@ -81,6 +81,7 @@ def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        sanitize_standard_error()
         try:
             return function(*args, **kwargs)
         except Problem as problem:
