@@ -24,7 +24,7 @@ OTHERS_settle := NAMESPACE IMAGE
 OTHERS_restore := NAMESPACE IMAGE
 
 # What each target takes: flags of its verb, and behind | what reaches it in another way.
-TAKES := $(foreach verb,$(VERBS),$(verb):$(call taken,$(verb)) | $(OTHERS_$(verb));) image:| IMAGE; test:| PYTEST; \
+TAKES := $(foreach verb,$(VERBS),$(verb):$(call taken,$(verb)) | $(OTHERS_$(verb));) image:| IMAGE BASE; test:| PYTEST; \
   fuzz:| FUZZ_INPUTS PYTEST; bench-sensitivity:| FLAGS; bench-cpu:| FLAGS;
 
 # Names that were typed behind make, not those of the environment. A misspelt one would be ignored, and the default run.
@@ -77,9 +77,9 @@ preflight: $(RUN_READY) ## Say what this machine lacks for a run, and what would
 	@$(call command,preflight)
 
 .PHONY: image
-image: ## Build the steps' image with docker, podman or buildah: make image IMAGE=registry/dataplane-benchmark:0.1.0
+image: ## Build the steps' image with docker, podman or buildah: make image IMAGE=registry/dataplane-benchmark:0.1.0 BASE=python:...@sha256:...
 	@for builder in docker podman buildah; do \
-	  if command -v $$builder >/dev/null; then exec $$builder build --tag "$(or $(IMAGE),dataplane-benchmark:0.1.0)" .; fi; \
+	  if command -v $$builder >/dev/null; then exec $$builder build $(if $(BASE),--build-arg BASE="$(BASE)") --tag "$(or $(IMAGE),dataplane-benchmark:0.1.0)" .; fi; \
 	done; echo "None of docker, podman and buildah is on PATH, and one of them is needed to build an image." >&2; exit 2
 
 .PHONY: deploy

@@ -8,7 +8,7 @@ purpose=$1 python=$2 venv=$3 lock=$4
 export PATH=$PATH:/usr/sbin:/sbin
 root=$([ "$(id -u)" = 0 ] && echo yes || echo no)
 
-# program -> Debian package, as in steps/cluster/lab/namespaces.py
+# program -> Debian package, as in steps/cluster/lab/network/namespaces.py
 declare -A needed=([iperf3]=iperf3 [ip]=iproute2 [bridge]=iproute2 [iptables-nft]=iptables
   [iptables-nft-restore]=iptables [nft]=nftables [ethtool]=ethtool [nsenter]=util-linux [unshare]=util-linux
   [setpriv]=util-linux [mount]=mount [umount]=mount)
@@ -107,4 +107,5 @@ fi
 check_python # again, for it may have been installed just now
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 echo "Installing Python packages into $venv from $lock (once)."
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement "$lock"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+  --requirement "$lock"

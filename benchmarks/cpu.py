@@ -29,16 +29,17 @@ from benchmarks.accounts import BESIDE, IDLE_TIME, MEASURES, busy, busy_beside, 
 from benchmarks.soaker import Soakers, lost_ratio
 from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
-from steps.cluster.lab import sandbox
+from steps.cluster.lab import capabilities, sandbox
 from steps.cluster.lab.dataplanes import traits
 from steps.domain import Placement, Trial, Visit
 from steps.measurement import interference
 from steps.measurement.interference import ForeignCpu
-from steps.measurement.trials import argv_of
+from steps.measurement.trials import client_command
+from steps.namespaces import command_in
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
 from steps.tools import iperf3
-from steps.tools.iperf3_plan import Asked
+from steps.tools.iperf3_plan import Request
 
 AGREE_POINTS: Final = 3.0
 ROUNDS: Final = 5
@@ -219,7 +220,7 @@ def _send(argv: Sequence[str] | None) -> float | None:
         time.sleep(IDLE_S)
         return None
     done = subprocess.run(argv, capture_output=True, check=False, timeout=60)
-    plan = Asked(protocol="udp" if "-u" in argv else "tcp", duration_s=DURATION_S)
+    plan = Request(protocol="udp" if "-u" in argv else "tcp", duration_s=DURATION_S)
     found = iperf3.read_report(done.stdout, done.stderr, done.returncode, plan)
     return found.received_bps if isinstance(found, iperf3.Report) else None
 
@@ -230,14 +231,14 @@ def trials(visit: Visit, placement: Placement, settings: Settings) -> Iterator[t
     for trial in visit.trials:
         for rate in RATES[trial.transport]:
             paced = trial.model_copy(update={"offered_bps": rate})
-            argv = argv_of(placement, paced, settings)
+            argv = command_in(placement.namespace, client_command(placement, paced, settings))
             rate_flags = ["-b", str(int(rate))] if rate is not None and "-b" not in argv else []
             yield paced, [*argv, *rate_flags, "-A", f"{cores[0]},{cores[-1]}"]
 
 
 def measured(bench: Bench, rounds: int, until_s: float) -> Iterator[Pair]:
     """Each dataplane once a round, as long as the monotonic clock is not beyond `until_s`."""
-    names = [name for name, shown in traits().items() if sandbox.is_privileged() or not shown.mechanism.root_only]
+    names = [name for name, shown in traits().items() if capabilities.is_privileged() or not shown.mechanism.root_only]
     options = f"duration={DURATION_S} rounds=1 repetitions=1 protocols=tcp,udp directions=forward foreign_cpu_limit=1"
     settings = choose_settings(dataplanes=",".join(names), topologies="pod-to-pod", options=options)
     visits = make_schedule(settings)

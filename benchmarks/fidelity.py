@@ -26,7 +26,8 @@ from steps.cluster import connect_cluster
 from steps.cluster.lab import sandbox
 from steps.collect import run_rows
 from steps.domain import Placement, Sign, Trial, Visit
-from steps.measurement.trials import argv_of
+from steps.measurement.trials import client_command
+from steps.namespaces import command_in
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
 
@@ -38,7 +39,7 @@ PREPARED = Path("/tmp/hera-inputs/artifacts/prepared")  # noqa: S108 - where Her
 
 def bare_bps(placement: Placement, trial: Trial, settings: Settings) -> float:
     """iperf3 and nothing around it."""
-    argv = argv_of(placement, trial, settings)
+    argv = command_in(placement.namespace, client_command(placement, trial, settings))
     done = subprocess.run(argv, capture_output=True, check=True, timeout=60)
     return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"])
 

@@ -3,7 +3,9 @@
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field
 
 from steps.domain import Finding
 from steps.strict_model import StrictModel
@@ -17,7 +19,7 @@ class ClockMark(StrictModel):
     """A moment by the monotonic clock. `boot_id` identifies the machine and its boot."""
 
     boot_id: str
-    since_boot_s: float
+    since_boot_s: Annotated[float, Field(ge=0, le=1e10)]
 
 
 def clock_mark() -> ClockMark | None:

@@ -39,6 +39,6 @@ class Counters(StrictModel):
 
     node: str
     at_s: _Seconds
-    cores: tuple[CoreTimes, ...] = ()
+    cores: Annotated[tuple[CoreTimes, ...], Field(max_length=8_192)] = ()
     memory_used_bytes: _Bytes | None = None
-    interfaces: dict[str, InterfaceTraffic] = Field(default_factory=dict)
+    interfaces: dict[str, InterfaceTraffic] = Field(default_factory=dict, max_length=100_000)

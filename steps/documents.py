@@ -13,19 +13,32 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from analysis.errors import Problem
 from analysis.store import atomic
-from steps.catalogue.options import Settings
+from steps.catalogue.options import MOST_ARMS, Settings
 from steps.clock import ClockMark
 from steps.counters import Counters
-from steps.domain import Change, Count, Finding, Moment, Placement, Proof, Seconds, Sign, SwitchCost, Trial, Visit
-from steps.strict_model import StrictModel, faults_of
+from steps.domain import (
+    MOST_TRIALS,
+    Change,
+    Count,
+    Finding,
+    Moment,
+    Placement,
+    Proof,
+    Seconds,
+    Sign,
+    SwitchCost,
+    Trial,
+    Visit,
+)
+from steps.settings.limits import amount_faults
+from steps.strict_model import Instant, StrictModel, faults_of
 from steps.tools import bounds
 
 RUN: Final = "run.json"
@@ -39,8 +52,11 @@ PREPARE: Final = "prepare.json"
 CLEAR: Final = "clear.json"
 CANARY: Final = "canary.json.gz"
 
-MOST_BYTES: Final = 64 * 1024 * 1024
-"""The largest document, unpacked: a hundred times a visit's on a large cluster."""
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""The largest document, unpacked: twenty times a visit's on a large cluster."""
+
+MOST_READINGS: Final = 200_000
+"""Of a monitor in one attempt: one a second for the longest trial, with as many to spare."""
 
 _READING_BYTES: Final = 262_144
 """More than the counters of two nodes of 256 cores take at one moment."""
@@ -51,6 +67,17 @@ _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 ATTEMPTS: Final = 3
 """How often a trial is measured at most: twice more where others disturbed it."""
+
+Changes = Annotated[tuple[Change, ...], Field(max_length=10_000)]
+Flags = Annotated[tuple[str, ...], Field(max_length=100)]
+Output = Annotated[str, Field(max_length=10**9)]
+"""What a program wrote, as long as the document's size permits."""
+
+Readings = Annotated[
+    dict[str, Annotated[tuple[Counters, ...], Field(max_length=MOST_READINGS)]],
+    Field(max_length=16),
+]
+"""By monitored node."""
 
 D = TypeVar("D", bound=StrictModel)
 
@@ -75,7 +102,7 @@ class ShownArm(StrictModel):
 
     name: str
     title: str
-    colour: str
+    colour: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
     bpf: bool | None = None
 
 
@@ -89,24 +116,32 @@ class RunDocument(StrictModel):
     run_id: str
     workflow_uid: str
     trigger: Trigger
-    started_at: datetime
+    started_at: Instant
     started_mark: ClockMark | None = None
     settings: Settings
-    dataplanes: tuple[ShownArm, ...]
+    dataplanes: Annotated[tuple[ShownArm, ...], Field(max_length=MOST_ARMS)]
+
+    @field_validator("settings")
+    @classmethod
+    def _within_limits(cls, settings: Settings) -> Settings:
+        """A plan of any size is made of them."""
+        if faults := amount_faults(settings):
+            raise ValueError(faults[0])
+        return settings
 
 
 class Preflight(StrictModel):
     """preflight.json: what this cluster supports of it. `visits`: those that will run, without what is left out."""
 
-    findings: tuple[Finding, ...]
+    findings: Annotated[tuple[Finding, ...], Field(max_length=10_000)]
     provenance: dict[str, object]
-    visits: tuple[Visit, ...]
+    visits: Annotated[tuple[Visit, ...], Field(max_length=MOST_TRIALS)]
 
 
 class Snapshot(StrictModel):
     """snapshot.json: the cluster as it was before the first change."""
 
-    taken_at: datetime
+    taken_at: Instant
     snapshot: dict[str, object]
 
 
@@ -117,8 +152,8 @@ class Configure(StrictModel):
     """
 
     visit: int
-    started_at: datetime
-    changes: tuple[Change, ...] = ()
+    started_at: Instant
+    changes: Changes = ()
     switch_s: Seconds | None = None
     error: str | None = None
 
@@ -131,11 +166,11 @@ class Evidence(StrictModel):
     """
 
     visit: int
-    nodes: tuple[str, ...]
-    signs: tuple[Sign, ...] = ()
+    nodes: Annotated[tuple[str, ...], Field(max_length=10_000)]
+    signs: Annotated[tuple[Sign, ...], Field(max_length=100_000)] = ()
     proof: Proof | None = None
     settle_s: Seconds | None = None
-    proven_at: datetime | None = None
+    proven_at: Instant | None = None
     cost: SwitchCost | None = None
     connections_dropped: Count | None = None
     error: str | None = None
@@ -146,7 +181,7 @@ class Prepare(StrictModel):
     """prepare.json: where the trials find their servers."""
 
     visit: int
-    placements: tuple[Placement, ...] = ()
+    placements: Annotated[tuple[Placement, ...], Field(max_length=100)] = ()
     error: str | None = None
 
 
@@ -157,10 +192,10 @@ class Restore(StrictModel):
     `left`: what could not be put back, as sentences.
     """
 
-    finished_at: datetime
+    finished_at: Instant
     evidence: Evidence | None = None
-    changes: tuple[Change, ...] = ()
-    left: tuple[str, ...] = ()
+    changes: Changes = ()
+    left: Annotated[tuple[str, ...], Field(max_length=10_000)] = ()
     error: str | None = None
 
 
@@ -175,15 +210,15 @@ class Attempt(StrictModel):
     `window_offset_s`: seconds of warm-up after the first reading, left out of the CPU figures.
     """
 
-    started_at: datetime
-    argv: tuple[str, ...]
-    stdout: str = ""
-    stderr: str = ""
-    exit_code: int | None = None
+    started_at: Instant
+    argv: Annotated[tuple[str, ...], Field(max_length=1_000)]
+    stdout: Output = ""
+    stderr: Output = ""
+    exit_code: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = None
     wall_s: Seconds | None = None
     window_offset_s: Seconds = 0.0
-    readings: dict[str, tuple[Counters, ...]] = Field(default_factory=dict)
-    nat: tuple[Counters, ...] = ()
+    readings: Readings = Field(default_factory=dict)
+    nat: Annotated[tuple[Counters, ...], Field(max_length=MOST_READINGS)] = ()
     foreign_cpu_ratio: Ratio | None = None
     error: str | None = None
 
@@ -196,8 +231,8 @@ class TrialDocument(StrictModel):
     placement: Placement
     mtu_bytes: Count | None
     services: Count
-    attempts: tuple[Attempt, ...]
-    flags: tuple[str, ...] = ()
+    attempts: Annotated[tuple[Attempt, ...], Field(max_length=ATTEMPTS)]
+    flags: Flags = ()
     error: str | None = None
 
 
@@ -207,9 +242,9 @@ class CanaryDocument(StrictModel):
     version: Literal[1] = 1
     moment: Moment
     attempt: Attempt | None = None
-    idle: dict[str, tuple[Counters, ...]] = Field(default_factory=dict)
+    idle: Readings = Field(default_factory=dict)
     idle_foreign_cpu_ratio: Ratio | None = None
-    flags: tuple[str, ...] = ()
+    flags: Flags = ()
     error: str | None = None
 
 

@@ -1,20 +1,26 @@
-"""What the steps pass to each other: immutable, validated, and small enough for a workflow parameter."""
+"""What the steps hand to each other: immutable, validated data."""
 
-from datetime import datetime
+import re
+from ipaddress import ip_address
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from analysis import formatting
-from steps.catalogue.cells import Measured
-from steps.strict_model import StrictModel
+from analysis.errors import Problem
+from steps import namespaces
+from steps.catalogue.cells import Measured, TopologyName
+from steps.strict_model import Instant, StrictModel
 from steps.tools.tool import Direction
 
+MOST_TRIALS: Final = 20_000
+"""Of a run: more are taken for a typing error."""
+
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
-"""How long something took."""
+"""A duration."""
 
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
-"""How many of something there were; as large as the tables' smallest columns take."""
+"""A count, as large as the tables' smallest columns take."""
 
 Moment = Literal["before", "after"]
 """before the first trial of a visit, after its last."""
@@ -25,28 +31,28 @@ MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
 class Trial(Measured):
     """One planned measurement."""
 
-    trial: int
-    visit: int
-    position: int
-    topology: str
+    trial: Count
+    visit: Count
+    position: Count
+    topology: TopologyName
     direction: Direction
-    streams: int
-    offered_bps: float | None
-    repetition: int
-    duration_s: int
+    streams: Count
+    offered_bps: Annotated[float, Field(ge=0, le=1e15)] | None
+    repetition: Count
+    duration_s: Count
 
 
 class Visit(StrictModel):
     """One planned stay in a dataplane. `dataplane` is an arm: a catalogue name, with +label for a twin."""
 
-    visit: int
-    round: int
+    visit: Count
+    round: Count
     dataplane: str
-    trials: tuple[Trial, ...]
+    trials: Annotated[tuple[Trial, ...], Field(max_length=MOST_TRIALS)]
 
 
 class Finding(StrictModel):
-    """One reason why a run, or a part of it, is impossible or in doubt here, and the remedy.
+    """One reason why a run, or a part of it, is impossible here, and the remedy.
 
     severity stop: nothing can run. skip: `subject` (a dataplane or topology) is left out. warn: it is recorded.
     """
@@ -72,8 +78,8 @@ class Change(StrictModel):
 class SwitchCost(StrictModel):
     """What a switch cost connections that were open across it.
 
-    `connections`: long-lived TCP connections. `dropped`: those of them that died. A gap is the longest time without a
-    reply, of any of them; None: nothing was sent that way. Datagrams without a reply count as lost.
+    `connections`: long-lived TCP connections that were open. `dropped`: those of them that died. A gap is the longest
+    time without a reply, of any of them; None: nothing was sent by that protocol. A datagram without a reply is lost.
     """
 
     connections: Count
@@ -85,60 +91,130 @@ class SwitchCost(StrictModel):
 
 
 class Sign(StrictModel):
-    """One piece of evidence on one node. `indicates`: the dataplanes that it agrees with; None: no information."""
+    """One piece of evidence on one node. `indicates`: the dataplanes that it agrees with; None: it is inconclusive."""
 
     moment: Moment
     node: str
     looked_at: str
     seen: str
-    at: datetime
-    indicates: tuple[str, ...] | None
+    at: Instant
+    indicates: Annotated[tuple[str, ...], Field(max_length=1_000)] | None
+
+
+LOCAL: Final = "local"
+"""The source of a monitor that is this machine."""
+
+_OLD_ENTER: Final = "--net=/run/netns/"
+
+
+def _checked_address(text: str) -> str:
+    address = ip_address(text)
+    if "%" in text or address.is_link_local or address.is_multicast or address.is_unspecified:
+        raise ValueError("it must be the address of a node, a pod or a Service")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
+"""The IP address of a node, a pod or a Service."""
+
+_LAST_PORT: Final = 65_535
+Port = Annotated[int, Field(ge=1, le=_LAST_PORT)]
+
+NodeName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+"""As Kubernetes has it; the lab's nodes are called by the same rules."""
+
+Interface = Annotated[str, Field(pattern=r"^[^-/\s\x00-\x1f][^/\s\x00-\x1f]{0,14}$")]
+"""The name of a network interface; no program takes it for an option."""
+
+
+_SOURCE: Final = re.compile(
+    rf"{LOCAL}|netns:{namespaces.NAME}|http://(?P<address>[0-9.]+|\[[0-9a-fA-F:.]+\]):(?P<port>[1-9][0-9]{{0,4}})/"
+)
+
+
+def _checked_source(text: str) -> str:
+    match = _SOURCE.fullmatch(text)
+    if match is None or int(match["port"] or 1) > _LAST_PORT:
+        raise ValueError(f"it must be {LOCAL}, netns:NAMESPACE or http://ADDRESS:PORT/")
+    if match["address"]:
+        _checked_address(match["address"].strip("[]"))
+    return text
 
 
 class Monitor(StrictModel):
-    """Where a node's CPU and memory counters are read: `local` (this machine) or an http:// address."""
+    """Where the CPU, memory and interface counters of a node are read.
 
-    node: str
+    source: `local`, this machine; `netns:NAME`, the interfaces of a namespace on it; or `http://ADDRESS:PORT/`.
+    """
+
+    node: NodeName
     side: Literal["client", "server", "both", "nat"]
-    source: str
+    source: Annotated[str, AfterValidator(_checked_source)]
 
 
 class Placement(StrictModel):
-    """Everything that a measuring step needs to know of one topology, so that it asks no cluster.
+    """All that a measuring step needs to know of one topology: data alone, from which the step makes its commands.
 
-    `prefix` goes before each program at the client's end (empty in a pod that already is there).
-    `server_interface`: as the monitor on the server's node sees it, an interface with the MTU of the server's own;
-    `server_mtu_bytes`: that MTU where it is known already. None: it is not to be had.
-    `ports`: of the server of each tool, by the tool's name.
-    `nat_prefix` and `nat_interface` read the byte counters of the node that owns the NodePort; None: not on this path.
+    Attributes:
+        namespace: the network namespace of the client, in the lab; None: that of the step's own pod.
+        ports: of the server of each tool, by the tool's name.
+        interface: of the client; None: unknown.
+        server_interface: of the server's node, as its monitor sees it, with the MTU of the server's own; None: unknown.
+        server_mtu_bytes: that MTU where it is known already.
+        nat_monitor: of the node that owns the NodePort, and `nat_interface` its uplink; None: not on this path.
+        gate_foreign_cpu: a trial is measured again where other programs of the machine disturbed it.
     """
 
-    topology: str
-    client_node: str
+    topology: TopologyName
+    client_node: NodeName
     host_network: bool
-    prefix: tuple[str, ...] = ()
-    address: str
-    ports: dict[str, int]
-    interface: str | None = None
-    server_interface: str | None = None
+    namespace: Annotated[str, Field(pattern=rf"^{namespaces.NAME}$")] | None = None
+    address: Address
+    ports: Annotated[dict[str, Port], Field(max_length=100)]
+    interface: Interface | None = None
+    server_interface: Interface | None = None
     server_mtu_bytes: Count | None = None
-    monitors: tuple[Monitor, ...]
+    monitors: Annotated[tuple[Monitor, ...], Field(max_length=16)]
     nat_monitor: Monitor | None = None
-    nat_interface: str | None = None
+    nat_interface: Interface | None = None
     gate_foreign_cpu: bool = False
 
     @model_validator(mode="before")
     @classmethod
-    def _by_tool(cls, data: Any) -> Any:  # noqa: ANN401 - whatever a document holds
-        """Older documents have a number for each of the two tools that there were."""
-        if not isinstance(data, dict) or not {"port", "connect_port"} <= data.keys():
+    def _upgrade(cls, data: Any) -> Any:  # noqa: ANN401 - whatever a document holds
+        """Read older documents, which have one number for each of two tools, and the start of a command."""
+        if not isinstance(data, dict):
             return data
-        others = {name: value for name, value in data.items() if name not in {"port", "connect_port"}}
-        return others | {"ports": {"iperf3": data["port"], "tcp_connect": data["connect_port"]}}
+        upgraded = dict(data)
+        if {"port", "connect_port"} <= upgraded.keys():
+            upgraded["ports"] = {"iperf3": upgraded.pop("port"), "tcp_connect": upgraded.pop("connect_port")}
+        if "prefix" in upgraded and "namespace" not in upgraded:
+            upgraded["namespace"] = _namespace_of(upgraded.pop("prefix"))
+        return upgraded
+
+    def port(self, tool: str) -> int:
+        """The port of a tool's server.
+
+        Raises:
+            Problem: there is none.
+        """
+        if tool not in self.ports:
+            raise Problem(f"the placement of {self.topology} has no port of {tool}: run the visit's `prepare` again.")
+        return self.ports[tool]
+
+
+def _namespace_of(prefix: object) -> str | None:
+    """The namespace that an older document's command enters; nothing else of the command is used."""
+    match prefix:
+        case []:
+            return None
+        case ["nsenter", str(entered)] if entered.startswith(_OLD_ENTER):
+            return entered.removeprefix(_OLD_ENTER)
+    raise ValueError("its `prefix` is a command, which a document may not have")
 
 
 class Proof(StrictModel):
-    """What the evidence proves. `observed` is None where that is no single dataplane."""
+    """What the evidence proves. `observed`: the dataplane that it indicates; None: none in particular."""
 
     state: Literal["proven", "disproven", "unproven"]
     observed: str | None

@@ -1,12 +1,21 @@
-"""The base of everything that steps hand to each other or write into documents: strict, immutable models."""
+"""The base of everything that steps hand to each other or write into documents: strict, immutable, bounded models."""
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+LONGEST_TEXT: Final = 100_000
+"""Characters of a text without a bound of its own."""
+
+Instant = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
+"""A time of day with its zone, within a range in which it can be calculated with."""
 
 
 class StrictModel(BaseModel):
-    """Immutable; an unknown field is an error, and so is a number that is not finite."""
+    """Immutable; an unknown field is an error, and so are a number that is not finite and an overlong text."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=LONGEST_TEXT)
 
 
 def faults_of(error: ValidationError) -> list[str]:

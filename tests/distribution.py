@@ -1,8 +1,8 @@
 """How the suite is distributed over the processes of pytest-xdist, which `make test` starts: one for each core.
 
-A module is run by one process, so that its fixtures are made once. All modules of the lab are run by the same process,
-one after another: they count this machine's namespaces and eBPF programs, and their runs wait for one lock. A test
-marked `alone` waits until no other process runs a test, and the others wait for it.
+A module is run by one process, so that its fixtures are made once. The modules with whole runs are run by one process,
+since runs on one machine wait for each other's lock; so are the tests of the lab itself, since they share a sandbox.
+A test marked `alone` waits until no other process runs a test, and the others wait for it.
 """
 
 import fcntl
@@ -17,30 +17,39 @@ import pytest
 from tests.ordinary import ROOT
 
 LAB: Final = "lab"
+RUNS: Final = "runs"
+_FIRST: Final = (RUNS, LAB)
+"""The longest scopes."""
 
 
 @functools.cache
 def _scope_of_module(module: str) -> str:
-    return LAB if "pytest.mark.lab" in (ROOT / module).read_text(encoding="utf-8") else module
+    if "pytest.mark.lab" not in (ROOT / module).read_text(encoding="utf-8"):
+        return module
+    return LAB if module.startswith("tests/steps/") else RUNS
 
 
 def scope(nodeid: str) -> str:
-    """The name of the tests that have to be run by the same process as this one: its module, or `lab`."""
+    """The name of the tests that have to be run by the same process as this one: its module, `runs` or `lab`."""
     return _scope_of_module(nodeid.partition("::")[0])
 
 
+def _place(name: str) -> int:
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST)
+
+
 def order(items: list[pytest.Item]) -> None:
-    """Sort tests for the distribution: the lab first, then modules with slow tests, so that all processes end together.
+    """Sort tests for the distribution: runs, the lab, then modules with slow tests, so that all processes end together.
 
     Raises:
         pytest.UsageError: a test of the lab is in a module whose text does not show it.
     """
     slow: dict[str, int] = {}
     for item in items:
-        if item.get_closest_marker(LAB) and scope(item.nodeid) != LAB:
+        if item.get_closest_marker(LAB) and scope(item.nodeid) not in _FIRST:
             raise pytest.UsageError(f"{item.nodeid} is a test of the lab: mark it or its module by pytest.mark.lab.")
         slow[scope(item.nodeid)] = slow.get(scope(item.nodeid), 0) + bool(item.get_closest_marker("slow"))
-    items.sort(key=lambda item: (scope(item.nodeid) != LAB, -slow[scope(item.nodeid)]))
+    items.sort(key=lambda item: (_place(scope(item.nodeid)), -slow[scope(item.nodeid)]))
 
 
 @contextmanager

@@ -16,22 +16,33 @@ def item(nodeid: str, *marks: str) -> pytest.Item:
     return cast("pytest.Item", found)
 
 
-def test_modules_of_the_lab_share_one_process() -> None:
-    lab = {distribution.scope(f"tests/{name}::test_x") for name in ("test_run.py", "steps/lab/test_lab.py")}
-    assert lab == {"lab"}
+@pytest.mark.parametrize(
+    ("modules", "name"),
+    [
+        (("test_run.py", "test_runs.py", "test_interrupt.py", "test_image.py"), "runs"),
+        (("steps/lab/test_lab.py", "steps/lab/test_sandbox.py", "steps/extensions/test_catalogues.py"), "lab"),
+    ],
+)
+def test_modules_with_one_lock_or_sandbox_share_a_process(modules: tuple[str, ...], name: str) -> None:
+    assert {distribution.scope(f"tests/{module}::test_x") for module in modules} == {name}
+
+
+def test_other_modules_are_distributed_one_by_one() -> None:
     assert distribution.scope("tests/steps/test_schedule.py::test_x[a::b]") == "tests/steps/test_schedule.py"
 
 
-def test_lab_and_slow_modules_are_distributed_first() -> None:
+def test_runs_lab_and_slow_modules_are_distributed_first() -> None:
     items = [
         item("tests/steps/test_schedule.py::test_a"),
         item("tests/steps/test_documents.py::test_a"),
         item("tests/steps/test_documents.py::test_b", "slow"),
+        item("tests/steps/lab/test_lab.py::test_a", "lab"),
         item("tests/test_run.py::test_a", "lab"),
     ]
     distribution.order(items)
     assert [one.nodeid.partition("::")[0].rpartition("/")[2] for one in items] == [
         "test_run.py",
+        "test_lab.py",
         "test_documents.py",
         "test_documents.py",
         "test_schedule.py",

@@ -1,7 +1,6 @@
 """The image: what its Dockerfile says agrees with the code, and the steps do with what it lets them write."""
 
 import fnmatch
-import json
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ import pytest
 from steps.cluster.kube.workloads.manifests import USER
 from steps.tasks._pod import IMAGE
 from tests.ordinary import ROOT
-from tests.steps.builders import settings, write_run
+from tests.steps.builders import OF_RUN, RUN_ID, settings, write_run
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 INSTRUCTIONS = [
@@ -40,6 +39,28 @@ def test_image_base_is_an_exact_python_version() -> None:
     assert found
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     assert tuple(map(int, found[1].split("."))) >= tuple(map(int, needed.removeprefix(">=").split(".")))
+
+
+def test_image_base_may_be_pinned_by_digest(tmp_path: Path) -> None:
+    assert "ARG BASE" in STAGES[-1]
+    for name in ("make", "bash", "sh"):
+        found = shutil.which(name)
+        assert found
+        (tmp_path / name).symlink_to(found)
+    (tmp_path / "podman").write_text('#!/bin/sh\necho "podman $*"\n')
+    (tmp_path / "podman").chmod(0o755)
+    base = f"python:3.13.7-slim-trixie@sha256:{'0' * 64}"
+    make = [str(tmp_path / "make"), "image", "IMAGE=b:1", f"BASE={base}"]
+    done = subprocess.run(make, cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert done.stdout == f"podman build --build-arg BASE={base} --tag b:1 .\n"
+
+
+def test_image_imports_nothing_from_the_home_directory() -> None:
+    assert any("PYTHONNOUSERSITE=1" in line and "HOME=/tmp" in line for line in of("ENV"))
+
+
+def test_image_has_a_bill_of_materials() -> None:
+    assert any("workflows.deployment.sbom /requirements.lock /packages >/sbom.cdx.json" in line for line in of("RUN"))
 
 
 def test_image_installs_locked_packages_with_hashes() -> None:
@@ -115,22 +136,21 @@ def test_steps_write_only_to_tmp_on_a_read_only_root(tmp_path: Path) -> None:
     """The ones that load most: rows into the store, and the report with its charts."""
     raw = tmp_path / "inputs" / "documents"
     raw.mkdir(parents=True)
-    write_run(raw, settings(options="rounds=2", dataplanes="lab-iptables,lab-ebpf"))
+    write_run(raw, settings(options="rounds=2", dataplanes="lab-iptables,lab-ebpf"), RUN_ID)
     (tmp_path / "outputs" / "artifacts").mkdir(parents=True)
-    for step, arguments in (("collect", {}), ("report", {"run-id": "run-1"})):
-        file = tmp_path / f"{step}.json"
-        file.write_text(json.dumps([{"name": name, "value": value} for name, value in arguments.items()]))
+    (tmp_path / "none.json").write_text("[]")
+    for step in ("collect", "report"):
         runner = (
             "import sys, hera.workflows.artifact as a; from hera.workflows._runner.util import _run; "
             "a._DEFAULT_ARTIFACT_INPUT_DIRECTORY = '/tmp/work/inputs/'; _run()"
         )
         done = subprocess.run(
             ["unshare", "--mount", "bash", "-c", READ_ONLY, "sh", str(tmp_path), str(ROOT),
-             sys.executable, "-c", runner, "-e", f"steps.tasks.{step}:{step}", f"/tmp/work/{step}.json"],
+             sys.executable, "-c", runner, "-e", f"steps.tasks.{step}:{step}", "/tmp/work/none.json"],
             capture_output=True, text=True, check=False,
             env={"PATH": os.environ["PATH"], "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1",
                  "BENCHMARK_RESULTS": "/tmp/work/store", "BENCHMARK_TERMINATION_LOG": "/tmp/last-words",
-                 "hera__outputs_directory": "/tmp/work/outputs"},
+                 "hera__outputs_directory": "/tmp/work/outputs", **OF_RUN},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
     assert "<svg" in (tmp_path / "outputs" / "artifacts" / "report").read_text()

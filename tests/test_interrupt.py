@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from steps.cluster.lab.sandbox import TEMPORARY, is_privileged
+from steps.cluster.lab.capabilities import is_privileged
+from steps.cluster.lab.sandbox import TEMPORARY
 
 PATIENCE_S = 30
 

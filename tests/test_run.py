@@ -228,7 +228,8 @@ def test_dying_iperf3_server_makes_failed_trials_and_exit_code_1(tmp_path: Path)
         f'#!/bin/sh\ncase " $* " in *" -s "*) exec timeout -s KILL 0.7 {real} "$@";; *) exec {real} "$@";; esac\n'
     )
     (programs / "iperf3").chmod(0o755)
-    flags = ("--dataplanes=lab-iptables,lab-nftables", "--topologies=pod-to-pod", f"--results={tmp_path / 'store'}")
+    chosen = ("--dataplanes=lab-iptables", "--topologies=pod-to-pod", "--protocols=tcp,udp", "--visits=1")
+    flags = (*chosen, f"--results={tmp_path / 'store'}")
     code, said = finish(start(*SHORT, *flags, env={"PATH": f"{programs}:{os.environ['PATH']}"}))
     assert code == 1, said
     failed = rows(tmp_path / "store", "select error, received_bps from trials where outcome = 'failed'")
@@ -237,7 +238,7 @@ def test_dying_iperf3_server_makes_failed_trials_and_exit_code_1(tmp_path: Path)
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("first_lines", [0, 1, 4])
+@pytest.mark.parametrize("first_lines", [0, 4])
 def test_run_goes_on_after_a_broken_pipe(tmp_path: Path, first_lines: int) -> None:
     """As `run 2>&1 | head` leaves it: the run is measured, stored and reported, and its exit code says so."""
     process = start(*FEW, "--visits=1", "--dataplanes=lab-iptables", f"--results={tmp_path}")
@@ -287,7 +288,7 @@ def test_run_as_an_ordinary_user(ordinary_python: str) -> None:
         # By a shell, since setpriv itself still has root's way into directories when it starts a program.
         argv = [*AS_NOBODY, "sh", "-c", '"$@"', "sh", ordinary_python, "-m", "workflows", "run"]
         done = subprocess.run(
-            [*argv, *SHORT, "--topologies=pod-to-service", "--protocols=tcp", f"--results={store}"],
+            [*argv, *SHORT, "--topologies=pod-to-service", "--protocols=tcp", "--visits=1", f"--results={store}"],
             capture_output=True,
             text=True,
             check=False,

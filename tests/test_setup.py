@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.cluster.lab.namespaces import PACKAGES
+from steps.cluster.lab.network.programs import PACKAGES
 
 ROOT = Path(__file__).parents[1]
 TOOLS = ("bash", "cat", "chmod", "env", "mkdir", "mktemp", "rm", "sort", "tail", "uname")

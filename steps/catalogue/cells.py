@@ -1,12 +1,15 @@
 """What is measured: a path, by a tool over a transport, in a direction; each is an entry of a catalogue."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from steps.catalogue import tools
 from steps.strict_model import StrictModel
 from steps.tools.tool import Direction, Tool, Transport, Variant
+
+TopologyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+"""It is also the name of a folder of raw documents."""
 
 
 class Measured(StrictModel):
@@ -47,5 +50,5 @@ class Measured(StrictModel):
 class Cell(Measured):
     """What is compared between dataplanes: one path, measured by one tool over one transport in one direction."""
 
-    topology: str
+    topology: TopologyName
     direction: Direction

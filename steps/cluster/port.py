@@ -1,7 +1,7 @@
-"""The few verbs a step may ask of a cluster, whatever the cluster is.
+"""The interface of a cluster under test, which `lab/` and `kube/` implement.
 
-`lab/` answers with network namespaces on this machine. An adapter keeps no state in memory: each verb may be called
-from a process of its own, as each step of a workflow is, and each may be called again after it was cut short.
+An adapter keeps no state in memory: each verb may be called from a process of its own, as each step of a workflow is,
+and each may be called again after it was interrupted.
 """
 
 from typing import Protocol
@@ -11,7 +11,7 @@ from steps.domain import Change, Finding, Moment, Placement, Sign, SwitchCost, V
 
 
 class Cluster(Protocol):
-    """A cluster under test. Every verb raises `analysis.errors.Problem` with a sentence when it can't."""
+    """A cluster under test. Every verb raises `analysis.errors.Problem` where it fails."""
 
     @property
     def measured_nodes(self) -> tuple[str, ...]:
@@ -19,53 +19,53 @@ class Cluster(Protocol):
         ...
 
     def preflight(self, settings: Settings) -> list[Finding]:
-        """All reasons at once why the run, a dataplane or a topology can't be had here. Changes nothing."""
+        """All reasons at once why the run, a dataplane or a topology is impossible here. Changes nothing."""
         ...
 
     def provenance(self, settings: Settings) -> dict[str, object]:
-        """Facts a reader needs to judge the figures, JSON-serialisable. A fact that can't be had is None."""
+        """Facts for the reader of the results, JSON-serialisable. A fact that is unavailable is None."""
         ...
 
     def snapshot(self) -> dict[str, object]:
-        """Everything that configure may touch, and what is absent, as it is before the first change."""
+        """Everything that configure may change, present or absent, as it is before the first change."""
         ...
 
     def configure(self, visit: Visit, settings: Settings) -> list[Change]:
-        """Switch to the visit's dataplane. A second call changes nothing; one after a crash finishes the first."""
+        """Switch to the visit's dataplane. A second call changes nothing; one after a crash completes the first."""
         ...
 
     def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
-        """Look at each measured node now, sending what traffic the signs need. Derives nothing from what was asked."""
+        """The signs of each measured node now, by traffic where needed; independent of the request."""
         ...
 
     def cost(self) -> SwitchCost | None:
-        """What the last switch cost open connections; None: no connections were held across it."""
+        """What the last switch cost open connections; None: there were none."""
         ...
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
-        """Leave a dataplane that was not proven, at once, for what ran before the run.
+        """Leave a dataplane that was not proven for the one before the run.
 
-        `reason`: why it can't be had here at all, so that later visits of it fail without trying; None: they may try.
+        `reason`: why it is impossible here, so that later visits of it fail without trying; None: they may try.
         """
         ...
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
-        """Start servers and Service for the visit's topologies and the node-to-node canary; say how to reach them."""
+        """Start servers and Service for the visit's topologies and the node-to-node canary."""
         ...
 
     def clear(self) -> None:
-        """Take away what prepare brought. Safe to run twice."""
+        """Remove what prepare made. Safe to run twice."""
         ...
 
     def unfinished(self) -> Visit | None:
-        """This run's visit whose servers are still there, without its trials: a Stop cut it short. None: there is none.
+        """This run's visit whose servers still run after a Stop, without its trials; None: there is none.
 
-        Like `left` and `restore` it asks the cluster alone: where the network is broken, nothing else may be reachable.
+        Like `left` and `restore` it needs the cluster alone, since nothing else may be reachable in a broken network.
         """
         ...
 
     def left(self) -> list[str]:
-        """What restoring now won't put back, as sentences."""
+        """What restoring now can't put back, as sentences."""
         ...
 
     def restore(self) -> list[Change]:

@@ -21,17 +21,22 @@ from steps.settings import schedule
 Row = dict[str, object]
 
 
-def run_rows(raw_directory: Path, *, collected_at: datetime | None = None) -> dict[str, list[Row]]:
+def run_rows(
+    raw_directory: Path, run_id: str | None = None, *, collected_at: datetime | None = None
+) -> dict[str, list[Row]]:
     """The rows of `runs`, `visits`, `trials` and `samples` from a run's documents.
 
     Args:
         raw_directory: `raw/RUN` as `steps.documents` describes it.
+        run_id: the run that they must be of; None: any.
         collected_at: becomes `finished_at`; now by default.
 
     Raises:
-        Problem: run.json is missing or damaged.
+        Problem: run.json is missing, damaged or of another run.
     """
     run = _run(raw_directory)
+    if run_id not in {None, run.run_id}:
+        raise Problem(f"{documents.RUN} is of run {run.run_id}, not of {run_id}, so nothing of it is stored")
     preflight, doubt = _preflight(raw_directory, run)
     late = _late_evidence(raw_directory)
     visits = preflight.visits if preflight is not None else schedule.make_schedule(run.settings)

@@ -1,6 +1,6 @@
-"""Whether a measuring client has its pod's network to itself. Seen from within, so that it needs no rights.
+"""Whether a measuring client is in the network that it must be in, and has it to itself. Needs no rights.
 
-A client listens at no port. What does in its pod's network is a proxy: a mesh's sidecar, or an ambient mesh's agent,
+A client listens on no port. What does in its pod's network is a proxy: a mesh's sidecar, or an ambient mesh's agent,
 which opens its ports in the pods that it redirects.
 """
 
@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from analysis.errors import BadInput
 from steps import documents
+from steps.catalogue.environments import is_lab
 from steps.catalogue.options import Settings
 from steps.domain import Placement, Trial
 
@@ -20,8 +22,27 @@ _STEP: Final = "ARGO_CONTAINER_NAME"
 """Set in the containers of a workflow's pods, and nowhere else."""
 
 
+def check_place(placement: Placement, environment: str) -> None:
+    """Refuse a placement that would measure or read counters outside the lab's namespaces, or outside the step's pod.
+
+    Raises:
+        BadInput: the placement is not one that this environment makes.
+    """
+    monitors = [*placement.monitors, *([placement.nat_monitor] if placement.nat_monitor is not None else [])]
+    remote = [monitor.node for monitor in monitors if monitor.source.startswith("http:")]
+    if is_lab(environment):
+        wrong = placement.namespace is None or bool(remote)
+    else:
+        wrong = placement.namespace is not None or len(remote) != len(monitors)
+    if wrong:
+        raise BadInput(
+            f"the placement of {placement.topology} was not made in the environment {environment}: its document was "
+            "changed after `prepare`. Run the visit again."
+        )
+
+
 def listening_ports(proc_net: Path = Path("/proc/self/net")) -> tuple[int, ...]:
-    """The TCP ports that anything listens at in this process's network, ascending."""
+    """The TCP ports with a listener in this process's network, ascending."""
     ports = set()
     for table in _TABLES:
         try:
@@ -40,28 +61,21 @@ def sharing_reason(
     variables: Mapping[str, str] = os.environ,
     proc_net: Path = Path("/proc/self/net"),
 ) -> str | None:
-    """Why this pod is no place to measure from, as a sentence; None where it is, or its network is its node's."""
-    if _STEP not in variables or placement.host_network or placement.prefix:
+    """Why this pod's network is not the client's alone, as a sentence; None: it is, or it is the node's."""
+    if _STEP not in variables or placement.host_network or placement.namespace is not None:
         return None
     ports = listening_ports(proc_net)
     if not ports:
         return None
     listed = ", ".join(map(str, ports))
     return (
-        f"something that is not ours listens in the client's pod (TCP port {listed}): a service mesh's proxy would be "
-        "measured. Take the benchmark's namespace out of the mesh."
+        f"something that is not the benchmark's listens in the client's pod (TCP port {listed}): a service mesh's "
+        "proxy would be measured. Take the benchmark's namespace out of the mesh."
     )
 
 
 def refuse(placement: Placement, trials: Sequence[Trial], settings: Settings, directory: Path, reason: str) -> None:
-    """Leave a document for each trial that says why it was not attempted.
-
-    Args:
-        placement: where the trials' ends are.
-        trials: that were to be measured.
-        settings: of the run.
-        directory: gets `raw.trial_name(...)` for each trial.
-        reason: becomes the error of each.
+    """Write a failed document for each trial, with the reason as its error, instead of measuring it.
 
     Raises:
         Problem: a document can't be written.

@@ -1,8 +1,7 @@
-"""How much CPU others on this machine use while a lab measures, seen from inside the lab's sandbox.
+"""How much CPU foreign processes of this machine use while a lab measures.
 
-Others are the processes that are neither in the sandbox nor threads of the kernel, which works for the sandbox. Their
-time is counted, rather than what is left of the machine's when the sandbox's own is taken away: the kernel forwards
-packets in the context of the idle task too, which is nobody's time, and would look like somebody else's.
+Foreign are the processes that are neither in the sandbox nor threads of the kernel. Their own time is counted, instead
+of the machine's less the sandbox's: the kernel forwards packets in the context of the idle task too.
 """
 
 import os
@@ -20,7 +19,7 @@ HOST_PROC: Final = Path("/run/hostproc")
 _KERNEL_THREAD: Final = 0x00200000
 _FLAGS_FIELD: Final = 6
 _CPU_FIELDS: Final = slice(11, 15)
-"""User and system time, its own and of its children that ended: what a process used is never lost from the sum."""
+"""User and system time, of the process and of its children that have ended, so that no time is lost."""
 
 _STARTED_FIELD: Final = 19
 _QUIET_WINDOW_S: Final = 0.1
@@ -29,7 +28,7 @@ _TICK_S: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class ForeignCpuReading:
-    """CPU seconds that the processes of others have used, by a monotonic clock."""
+    """CPU seconds that foreign processes have used, by a monotonic clock."""
 
     at_s: float
     cores: int
@@ -37,7 +36,7 @@ class ForeignCpuReading:
 
 
 class ForeignCpu:
-    """Reads the machine now and again. Not `available` outside a sandbox, where own and foreign look the same."""
+    """Reads the CPU time of foreign processes; unavailable outside a sandbox, where own and foreign look alike."""
 
     def __init__(self, host_proc: Path = HOST_PROC, own_proc: Path = Path("/proc")) -> None:
         self._host = host_proc
@@ -45,24 +44,19 @@ class ForeignCpu:
         self._foreign: dict[tuple[str, str], bool] = {}
         self._ticks_per_s = os.sysconf("SC_CLK_TCK")
 
-    @property
-    def available(self) -> bool:
-        """Whether this process is in a sandbox that keeps the host's /proc."""
-        return (self._host / "stat").is_file()
-
     def read(self) -> ForeignCpuReading | None:
-        """The machine now; None where it can't be known."""
-        if not self.available:
+        """The machine now; None where this process is in no sandbox that keeps the host's /proc."""
+        if not (self._host / "stat").is_file():
             return None
         at_s = time.monotonic()
         try:
             sandbox = _pid_namespace(self._own / "self")
-            ticks = sum(sum(int(field) for field in fields[_CPU_FIELDS]) for fields in self._others(sandbox))
+            ticks = sum(sum(int(field) for field in fields[_CPU_FIELDS]) for fields in self._foreign_processes(sandbox))
         except OSError:
             return None
         return ForeignCpuReading(at_s, os.cpu_count() or 1, ticks / self._ticks_per_s)
 
-    def _others(self, sandbox: int | None) -> Iterator[list[str]]:
+    def _foreign_processes(self, sandbox: int | None) -> Iterator[list[str]]:
         for process in self._host.iterdir():
             if not process.name.isdigit():
                 continue
@@ -75,11 +69,11 @@ class ForeignCpu:
                 if self._foreign[key]:
                     yield fields
             except (FileNotFoundError, ProcessLookupError, IndexError):
-                continue  # it ended meanwhile; its parent has its time
+                continue  # it has ended; its time is now in its parent's
 
 
 def _pid_namespace(process: Path) -> int | None:
-    """Which namespace of process ids it is in; None where we may not look, and then it is not ours."""
+    """The namespace of process ids that it is in; None where that is not permitted, so that it is foreign."""
     try:
         return (process / "ns" / "pid").stat().st_ino
     except PermissionError:
@@ -87,43 +81,43 @@ def _pid_namespace(process: Path) -> int | None:
 
 
 def _stat(process: Path) -> list[str]:
-    """The fields of /proc/PID/stat after the name, which may itself hold blanks and brackets."""
+    """The fields of /proc/PID/stat after the name, which may itself contain blanks and brackets."""
     return (process / "stat").read_text().rpartition(")")[2].split()
 
 
 def foreign_ratio(before: ForeignCpuReading | None, after: ForeignCpuReading | None) -> float | None:
-    """The share of all cores that others used between two readings, 0 to 1; None where it can't be known."""
+    """The share of all cores that foreign processes used between two readings, 0 to 1; None: unknown."""
     if before is None or after is None or after.at_s <= before.at_s:
         return None
     return min(1.0, max(0.0, (after.foreign_s - before.foreign_s) / ((after.at_s - before.at_s) * after.cores)))
 
 
 class InterferenceGate:
-    """Judges how much CPU others took, and waits for quiet, within a budget for all trials of a step together.
+    """Decides whether a trial was disturbed, and waits for a quiet machine, within a budget for all trials of a step.
 
-    Nothing is waited for before a trial unless the last one was disturbed: the look at the trial itself tells more than
-    one before it. Without the budget a machine that is never quiet would take three times as long.
+    It waits only after a disturbed trial. Without the budget a machine that is never quiet would take three times as
+    long.
     """
 
-    def __init__(self, source: ForeignCpu | None, limit_ratio: float, budget_s: float, programs: Programs) -> None:
+    def __init__(self, source: ForeignCpu, limit_ratio: float, budget_s: float, programs: Programs) -> None:
         self.source = source
         self._limit_ratio = limit_ratio
         self._budget_s = budget_s
         self._programs = programs
 
     def disturbed(self, ratio: float | None, window_s: float) -> bool:
-        """Whether others took more than allowed, by more than the counters' ticks can account for."""
+        """Whether foreign processes used more than the limit and the resolution of the counters."""
         return ratio is not None and window_s > 0 and ratio > self._limit_ratio + _TICK_S / window_s
 
     def spend(self, seconds: float) -> bool:
-        """Take so much of the budget; False when it was spent already."""
+        """Take so much of the budget; False if it was spent already."""
         enough = self._budget_s > 0
         self._budget_s -= seconds
         return enough
 
     def wait(self) -> None:
-        """Wait until others are quiet, or the budget is spent."""
-        while self.source is not None and not self._programs.stopped.is_set() and self._budget_s > 0:
+        """Wait until the machine is quiet, or the budget is spent."""
+        while not self._programs.stopped.is_set() and self._budget_s > 0:
             before = self.source.read()
             self._programs.stopped.wait(_QUIET_WINDOW_S)
             self._budget_s -= _QUIET_WINDOW_S

@@ -1,21 +1,21 @@
-"""Read the counters of this node, by its own clock, and say what they mean for a window between two readings."""
+"""Read the counters of this node, by its own clock, and derive CPU use and doubts from two readings."""
 
-import subprocess
 import time
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 import psutil
 
 from analysis.errors import Problem
+from steps import namespaces
 from steps.counters import MODES, CoreTimes, Counters, InterfaceTraffic
 
 STEAL_LIMIT_RATIO: Final = 0.02
-"""More of the CPU than this taken by a hypervisor, and figures say as much about the neighbours."""
+"""The most of the CPU that a hypervisor may take before a window is flagged."""
 
 _COLUMN_TOLERANCE: Final = 0.05
 _TICK_S: Final = 0.01
-_NAMESPACE_TIMEOUT_S: Final = 5
 
 
 def local(node: str) -> Counters:
@@ -37,7 +37,7 @@ def local(node: str) -> Counters:
 
 @cache
 def _mtu_bytes() -> dict[str, int]:
-    """Of each interface. Asked once: it costs a call for each, and a pod's is set when the pod is made."""
+    """Of each interface; read once, since a pod's is set when the pod is made."""
     return {name: found.mtu for name, found in psutil.net_if_stats().items()}
 
 
@@ -47,18 +47,12 @@ def namespace(name: str, node: str) -> Counters:
     Raises:
         Problem: they can't be read.
     """
-    # /proc/self/net follows the reading process, so the reader has to be inside.
-    command = ["nsenter", f"--net=/run/netns/{name}", "cat", "/proc/self/net/dev"]
     at_s = time.monotonic()
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_NAMESPACE_TIMEOUT_S, check=False)
-    except FileNotFoundError:
-        raise Problem("nsenter is missing: install util-linux") from None
-    except subprocess.TimeoutExpired:
-        raise Problem(f"the counters of namespace {name} took over {_NAMESPACE_TIMEOUT_S} s to read") from None
-    if done.returncode != 0:
-        raise Problem(f"the counters of namespace {name} can't be read: {done.stderr.strip()}")
-    return Counters(node=node, at_s=at_s, interfaces=interfaces(done.stdout))
+        table = namespaces.within(name, lambda: Path("/proc/thread-self/net/dev").read_text())
+    except OSError as error:
+        raise Problem(f"the counters of namespace {name} can't be read: {error.strerror or error}") from None
+    return Counters(node=node, at_s=at_s, interfaces=interfaces(table))
 
 
 def interfaces(text: str) -> dict[str, InterfaceTraffic]:
@@ -75,59 +69,59 @@ def interfaces(text: str) -> dict[str, InterfaceTraffic]:
 def usage(before: Counters, after: Counters, side: str | None, baseline_ratio: float | None) -> dict[str, object]:
     """CPU and memory between two readings of one node, as a row of `analysis.store.schema.NODE_USAGE`.
 
-    Ratios are of all cores together. A window or a core that can't be compared gives None.
+    Ratios are of all cores together; None where the readings can't be compared.
 
     Args:
         before: the first reading.
         after: the second.
-        side: client, server, both or nat; None: not known.
-        baseline_ratio: how busy the node would have been with nothing sent; None: not known.
+        side: client, server, both or nat; None: unknown.
+        baseline_ratio: how busy the idle node is; None: unknown.
     """
-    wall_s = after.at_s - before.at_s
-    comparable = wall_s > 0 and len(before.cores) == len(after.cores) > 0
-    deltas = _deltas(before, after) if comparable else []
-    row: dict[str, object] = {"node": after.node, "side": side, "cores": len(after.cores) or None}
-    for mode in MODES:
-        row[f"{mode}_ratio"] = _share(sum(d[mode] for d in deltas), wall_s * len(deltas)) if deltas else None
+    wall_s, deltas = _deltas(before, after)
     busy = busy_ratio(before, after)
-    row["busy_ratio"] = busy
-    row["busy_above_idle_ratio"] = busy - baseline_ratio if busy is not None and baseline_ratio is not None else None
-    for mode in ("softirq", "steal"):
-        row[f"{mode}_by_core_ratio"] = [_share(d[mode], wall_s) for d in deltas] if deltas else None
-    row["memory_used_bytes"] = after.memory_used_bytes
-    return row
+    return {
+        "node": after.node,
+        "side": side,
+        "cores": len(after.cores) or None,
+        **{f"{mode}_ratio": _share(sum(d[mode] for d in deltas), wall_s * len(deltas)) for mode in MODES},
+        "busy_ratio": busy,
+        "busy_above_idle_ratio": busy - baseline_ratio if busy is not None and baseline_ratio is not None else None,
+        **{
+            f"{mode}_by_core_ratio": [_share(d[mode], wall_s) for d in deltas] if deltas else None
+            for mode in ("softirq", "steal")
+        },
+        "memory_used_bytes": after.memory_used_bytes,
+    }
 
 
 def _share(part_s: float, whole_s: float) -> float | None:
-    """A ratio; None where a counter went back, as the kernel's iowait and idle may by a tick."""
-    return part_s / whole_s if part_s >= 0 else None
+    """A ratio; None where nothing is known, or a counter decreased, as the kernel's iowait and idle may by a tick."""
+    return part_s / whole_s if whole_s > 0 and part_s >= 0 else None
 
 
 def busy_ratio(before: Counters, after: Counters) -> float | None:
     """1 - (idle + iowait) / wall, of all cores, 0 to 1.
 
-    The busy columns are not summed: they are sampled at ticks, which beat with a paced sender's own timer.
+    The busy columns are not summed: they are sampled at ticks, which alias with a paced sender's timer.
     """
-    wall_s = (after.at_s - before.at_s) * len(after.cores)
-    if wall_s <= 0 or len(before.cores) != len(after.cores):
+    wall_s, deltas = _deltas(before, after)
+    if not deltas:
         return None
-    unused_s = sum(d["idle"] + d["iowait"] for d in _deltas(before, after))
-    return min(1.0, max(0.0, 1 - unused_s / wall_s))
+    return min(1.0, max(0.0, 1 - sum(d["idle"] + d["iowait"] for d in deltas) / (wall_s * len(deltas))))
 
 
 def window_flags(before: Counters, after: Counters) -> tuple[str, ...]:
     """Flags on a window, whose meaning is in `analysis.flags`.
 
-    `cpu-idle`: a core's idle time runs backwards, or beyond the wall time, so that nothing says how busy it was.
-    `cpu-columns`: the columns don't add up to the wall time, so that the busy ones, which are sampled at ticks, don't
-    say what the CPU was busy with. `steal`: a hypervisor took CPU. `cpu-unknown`: the readings can't be compared.
+    `cpu-idle`: a core's idle time runs backwards, or beyond the wall time, so that its use is unknown.
+    `cpu-columns`: the columns don't add up to the wall time, so that use by mode is unreliable.
+    `steal`: a hypervisor took CPU. `cpu-unknown`: the readings can't be compared.
     """
-    wall_s = after.at_s - before.at_s
-    if wall_s <= 0 or not after.cores or len(before.cores) != len(after.cores):
+    wall_s, deltas = _deltas(before, after)
+    if not deltas:
         return ("cpu-unknown",) if after.cores else ()
-    cores = len(after.cores)
-    deltas = _deltas(before, after)
-    # Counters come in ticks, so a short window can't be held to the ratio alone.
+    cores = len(deltas)
+    # Counters advance in ticks, so a short window needs an absolute allowance.
     allowed_core_s = max(_COLUMN_TOLERANCE * wall_s, 2 * _TICK_S)
     flags = []
     unused_s = [d["idle"] + d["iowait"] for d in deltas]
@@ -140,6 +134,10 @@ def window_flags(before: Counters, after: Counters) -> tuple[str, ...]:
     return tuple(flags)
 
 
-def _deltas(before: Counters, after: Counters) -> list[dict[str, float]]:
+def _deltas(before: Counters, after: Counters) -> tuple[float, list[dict[str, float]]]:
+    """Seconds between two readings, and the seconds of each core by mode; no cores where they can't be compared."""
+    wall_s = after.at_s - before.at_s
+    if wall_s <= 0 or len(before.cores) != len(after.cores):
+        return wall_s, []
     pairs = zip(before.cores, after.cores, strict=True)
-    return [{mode: getattr(b, mode) - getattr(a, mode) for mode in MODES} for a, b in pairs]
+    return wall_s, [{mode: getattr(b, mode) - getattr(a, mode) for mode in MODES} for a, b in pairs]

@@ -1,4 +1,4 @@
-"""A trial's raw attempt to its figures, or to the sentence that says why it has none. Pure."""
+"""The results of a raw attempt, or the reason why it has none. Pure."""
 
 from steps.documents import Attempt
 from steps.domain import Trial
@@ -9,14 +9,14 @@ from steps.tools.tool import Output, Result, Task
 
 
 def read_results(trial: Trial, attempt: Attempt) -> Result | Failure:
-    """The figures of an attempt at a trial."""
+    """The results of an attempt at a trial."""
     if attempt.error is not None:
         return Failure(attempt.error)
     return trial.program.read(task(trial, round(attempt.window_offset_s)), attempt.argv, _output(attempt))
 
 
 def task(trial: Trial, omit_s: int) -> Task:
-    """What a trial asks of its tool, after so many seconds of warm-up."""
+    """The task of a trial's tool, after so many seconds of warm-up."""
     return Task(
         transport=trial.transport,
         direction=trial.direction,
@@ -28,14 +28,11 @@ def task(trial: Trial, omit_s: int) -> Task:
 
 
 def read_canary(attempt: Attempt) -> Report | Failure:
-    """The figures of an attempt at a canary.
-
-    An older one was asked for a number of bytes, of which a newer iperf3 makes no rate; see `iperf3.CANARY_S`.
-    """
+    """The results of an attempt at a canary."""
     if attempt.error is not None:
         return Failure(attempt.error)
     output = _output(attempt)
-    return iperf3.read_report(output.stdout, output.stderr, output.exit_code, iperf3.asked_for_canary(attempt.argv))
+    return iperf3.read_report(output.stdout, output.stderr, output.exit_code, iperf3.canary_request(attempt.argv))
 
 
 def _output(attempt: Attempt) -> Output:
@@ -44,11 +41,11 @@ def _output(attempt: Attempt) -> Output:
 
 
 def payload_bps(result: Result) -> float | None:
-    """Bits per second of payload that arrived; None of a tool that moves none."""
+    """Bits per second of payload that arrived; None for a tool that transfers none."""
     found = result.columns.get("received_bps")
     return found if isinstance(found, float) else None
 
 
 def result_sentence(result: Result | Failure) -> str:
-    """The telling figure in a few words, such as `5.21 Gbit/s`."""
+    """The key figure in a few words, such as `5.21 Gbit/s`."""
     return f"failed: {result.reason}" if isinstance(result, Failure) else result.sentence

@@ -8,38 +8,32 @@ from typing import Final, Self
 
 from analysis.errors import Problem
 from steps.counters import Counters
-from steps.domain import Monitor
+from steps.domain import LOCAL, Monitor
 from steps.measurement import monitor
 
 _JOIN_S: Final = 15
-"""Longer than the slowest monitor may take to be given up."""
+"""More than the time limit of the slowest monitor."""
 
 
-def read(source: str, node: str) -> Counters:
+def read(monitored: Monitor) -> Counters:
     """The counters of a node now.
-
-    Args:
-        source: `local`; `netns:NAME`, the interfaces in a named network namespace; or the http:// address of a monitor.
-        node: the name that the counters get.
 
     Raises:
         Problem: the source can't be read.
     """
-    if source == "local":
-        return monitor.local(node)
-    if source.startswith("netns:"):
-        return monitor.namespace(source.removeprefix("netns:"), node)
-    if source.startswith(("http://", "https://")):
-        from steps.measurement import monitor_http  # noqa: PLC0415 - slow to import, and not every client asks over HTTP
+    if monitored.source == LOCAL:
+        return monitor.local(monitored.node)
+    if monitored.source.startswith("netns:"):
+        return monitor.namespace(monitored.source.removeprefix("netns:"), monitored.node)
+    from steps.measurement import monitor_http  # noqa: PLC0415 - slow to import, and needed on a cluster alone
 
-        return monitor_http.fetch(source).model_copy(update={"node": node})
-    raise Problem(f"monitor source {source!r} of {node} is unknown: it must be local, netns:NAME or http://...")
+    return monitor_http.fetch(monitored.source).model_copy(update={"node": monitored.node})
 
 
 class Sampler:
     """Reads all monitors on entering, each `interval_s` in a thread, and on leaving.
 
-    A monitor that fails once is given up: `lost` says why, and it has no readings.
+    A monitor that fails once is not read again and has no readings; `lost` has the reason.
     """
 
     def __init__(self, monitors: Iterable[Monitor], interval_s: float) -> None:
@@ -70,15 +64,15 @@ class Sampler:
     def _follow(self) -> None:
         began = time.monotonic()
         count = 1
-        # Reckoned from the start, so that the time a reading takes does not add up.
+        # Relative to the start, so that the duration of readings does not add up.
         while not self._done.wait(max(0.0, began + count * self._interval_s - time.monotonic())):
             self._read()
             count += 1
 
     def _read(self) -> None:
-        for node, source in self._monitors.items():
+        for node, monitored in self._monitors.items():
             if node not in self.lost:
                 try:
-                    self._readings[node].append(read(source.source, node))
+                    self._readings[node].append(read(monitored))
                 except Problem as problem:
                     self.lost[node] = str(problem)

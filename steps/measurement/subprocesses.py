@@ -1,4 +1,4 @@
-"""Run one program at a time, bounded in time, and end it when this process is asked to stop."""
+"""Run one program at a time within bounds of time and output, and end it when this process is stopped."""
 
 import contextlib
 import os
@@ -14,20 +14,20 @@ from typing import Final, Self
 
 _GRACE_S: Final = 1.0
 _POLL_S: Final = 0.05
-"""How often is looked whether a program has ended whose outputs are still open."""
+"""How often a program whose outputs are still open is checked for its end."""
 
 _REST_S: Final = 0.5
-"""How long is read at most what a program left behind, if others go on printing to the same outputs."""
+"""How long the outputs of an ended program are read at most, where its children still print to them."""
 
 _CHUNK_BYTES: Final = 65_536
 _KEPT_BYTES: Final = 65_536
-"""Of output that went beyond its bound, as evidence of what it was."""
+"""Of output beyond its bound, as evidence."""
 
 OUTPUT_BYTES: Final = 16 * 1024 * 1024
 """The most that a program may print by default, on each of its outputs."""
 
 _ADMINISTRATORS: Final = ("/usr/sbin", "/sbin")
-"""Where Debian keeps nft, tc and their like, and where an ordinary user's PATH does not look."""
+"""The folders of nft and tc on Debian, which are not in an ordinary user's PATH."""
 
 
 def search_everywhere() -> None:
@@ -38,7 +38,7 @@ def search_everywhere() -> None:
 
 @dataclass(frozen=True, slots=True)
 class ProgramResult:
-    """What a program left. `error`: why it was of no use, as a sentence; None if it ended by itself."""
+    """The outputs and the end of a program. `error`: why it was ended or not started; None: it ended by itself."""
 
     stdout: bytes
     stderr: bytes
@@ -55,7 +55,7 @@ class Programs:
 
     @contextlib.contextmanager
     def stoppable(self) -> Iterator[None]:
-        """Take SIGTERM and SIGINT as a wish to stop: the running program is ended, and what it printed is kept."""
+        """On SIGTERM and SIGINT end the running program; its output so far is kept."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -125,7 +125,7 @@ class Programs:
 
 
 class _Output:
-    """What a program prints, read as it comes so that no more than a bound of it is ever held."""
+    """The outputs of a program, read as they come and within a bound."""
 
     def __init__(self, process: subprocess.Popen[bytes], most_bytes: int) -> None:
         self._process = process
@@ -147,12 +147,12 @@ class _Output:
 
     @property
     def stdout(self) -> bytes:
-        """What it printed to its standard output; the beginning of it where that was too much."""
+        """Its standard output; only the beginning where it exceeded the bound."""
         return self._text(self._numbers[0])
 
     @property
     def stderr(self) -> bytes:
-        """What it printed to its standard error, likewise."""
+        """Its standard error, likewise."""
         return self._text(self._numbers[1])
 
     def _text(self, number: int) -> bytes:
@@ -160,13 +160,13 @@ class _Output:
         return bytes(found[:_KEPT_BYTES] if self.overflowed and len(found) > self._most_bytes else found)
 
     def follow(self, seconds: float) -> bool:
-        """Read until the program has ended and what it had printed is read; False where time or the bound came first.
+        """Read until the program has ended and its output is read; False where time or the bound came first.
 
-        Its outputs need not be closed by then: a child that it left running may hold them, or print on for ever.
+        Its outputs need not be closed by then: a child that outlives it may keep them open, or print for ever.
         """
         deadline, has_ended = time.monotonic() + seconds, False
         while (left := deadline - time.monotonic()) > 0:
-            # Looked at before reading, so that nothing is missed that it printed.
+            # Polled before reading, so that nothing that it printed is missed.
             if not has_ended and self._process.poll() is not None:
                 has_ended, deadline = True, time.monotonic() + _REST_S
             ready = self._selector.select(0 if has_ended else min(left, _POLL_S)) if self._selector.get_map() else []
@@ -190,12 +190,12 @@ class _Output:
 
 
 def _name(argv: Sequence[str]) -> str:
-    """The program that a person would name: what nsenter and the like start in another place."""
+    """The program itself, without the nsenter that starts it."""
     word = next((word for word in argv if word != "nsenter" and not word.startswith("-")), argv[0])
     return os.path.basename(word)  # noqa: PTH119 - a word of a command, not a file
 
 
 def _send(process: subprocess.Popen[bytes], number: int) -> None:
-    # The group outlives its leader where that left children behind, and its number is not reused while they are there.
+    # The group outlives its leader where it has other members, and its number is not reused meanwhile.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

@@ -1,1 +1,1 @@
-"""Whether a dataplane is proven by what the nodes show, and waiting until it is."""
+"""Whether the signs of the nodes prove a dataplane, and waiting until they do."""

@@ -1,4 +1,4 @@
-"""What a list of signs says about the dataplane that carried the traffic: pure, and failing closed."""
+"""What a list of signs proves about the dataplane that carried the traffic. Pure, and fails closed."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,21 +6,21 @@ from steps.catalogue.dataplanes import Arm
 from steps.domain import Proof, Sign
 
 
-def evaluate(signs: Sequence[Sign], asked: str, nodes: Iterable[str]) -> Proof:
+def evaluate(signs: Sequence[Sign], requested: str, nodes: Iterable[str]) -> Proof:
     """Weigh the signs of one moment.
 
-    Proven: every measured node is pinned by its signs to one dataplane, the same on all, and it is the one asked for.
-    Disproven: a sign, on whatever node, doesn't agree with the one asked for. Otherwise unproven.
-    `observed` is what the signs pin every measured node to, whether or not it was asked for; the question never enters.
+    Proven: the signs of every measured node agree with one dataplane alone, the same on all, and it is the requested
+    one. Disproven: a sign of any node contradicts the requested one. Otherwise unproven. `observed` is the dataplane
+    that the signs of every measured node agree with, whichever was requested.
 
     Args:
         signs: in any order.
-        asked: the visit's arm; its label doesn't matter.
+        requested: the visit's arm; its label doesn't matter.
         nodes: the measured nodes.
     """
-    name = Arm.parse(asked).name
-    pinned = {node: _pinned(signs, node) for node in nodes}
-    observed = _only(pinned.values())
+    name = Arm.parse(requested).name
+    candidates = {node: _candidates(signs, node) for node in nodes}
+    observed = _only(candidates.values())
     for sign in sorted(signs, key=lambda s: (s.node, s.looked_at, s.seen, s.indicates or ())):
         if sign.indicates is not None and name not in sign.indicates:
             seen = f"{sign.node}: {sign.looked_at}: {sign.seen}"
@@ -29,12 +29,12 @@ def evaluate(signs: Sequence[Sign], asked: str, nodes: Iterable[str]) -> Proof:
             return Proof(state="disproven", observed=observed, reason=reason)
     if observed == name:
         return Proof(state="proven", observed=observed, reason=None)
-    return Proof(state="unproven", observed=observed, reason=_missing(pinned, name))
+    return Proof(state="unproven", observed=observed, reason=_missing(candidates, name))
 
 
-def _pinned(signs: Sequence[Sign], node: str) -> frozenset[str] | None:
-    telling = [frozenset(s.indicates) for s in signs if s.node == node and s.indicates is not None]
-    return frozenset.intersection(*telling) if telling else None
+def _candidates(signs: Sequence[Sign], node: str) -> frozenset[str] | None:
+    conclusive = [frozenset(s.indicates) for s in signs if s.node == node and s.indicates is not None]
+    return frozenset.intersection(*conclusive) if conclusive else None
 
 
 def _only(candidates: Iterable[frozenset[str] | None]) -> str | None:
@@ -45,13 +45,13 @@ def _only(candidates: Iterable[frozenset[str] | None]) -> str | None:
     return next(iter(names)) if names is not None and len(names) == 1 else None
 
 
-def _missing(pinned: dict[str, frozenset[str] | None], name: str) -> str:
-    if not pinned:
+def _missing(candidates: dict[str, frozenset[str] | None], name: str) -> str:
+    if not candidates:
         return f"{name} can't be proven: no measured node is named"
     parts = []
-    for node, names in sorted(pinned.items()):
+    for node, names in sorted(candidates.items()):
         if names is None:
-            parts.append(f"{node} shows no telling sign")
+            parts.append(f"{node} shows no conclusive sign")
         elif len(names) > 1:
             parts.append(f"{node} could be {' or '.join(sorted(names))}")
     return f"{name} is not proven: {'; '.join(parts)}"

@@ -1,6 +1,6 @@
-"""Whether the way that a trial's bytes took contradicts the dataplane that configuration and logs claim. Pure.
+"""Whether the path of a trial's bytes contradicts the dataplane that was proven by other signs. Pure.
 
-Only a path through a NodePort can tell: the node that owns the NodePort has its interfaces counted around the trial.
+This applies to a path through a NodePort: the interfaces of the NodePort's node are read before and after the trial.
 Requests pass that node in every dataplane. Replies pass it as well, unless the dataplane returns them directly.
 """
 
@@ -16,22 +16,22 @@ from steps.tools.failure import Failure
 
 LEAST_PAYLOAD_BYTES: Final = 1_000_000
 LEAST_RATE_BPS: Final = 50e6
-"""Below either, what else a node sends and receives may be as much as the trial's own traffic: nothing is concluded."""
+"""Below either the result is inconclusive: other traffic of the node may be as much as the trial's."""
 
 THROUGH_RATIO: Final = 0.9
-"""At least so many bytes in and out of the node per byte of payload: the payload went through it. Seen with tunnelled
-replies: 1.00 to 1.07."""
+"""From so many bytes in and out of the node per byte of payload on, the payload went through it. With tunnelled replies
+1.00 to 1.07 were measured."""
 
 PAST_RATIO: Final = 0.5
-"""Fewer bytes than that out of the node, on all its interfaces together: the payload did not go through it. Seen with
-direct server return: 0.002 to 0.06, which is acknowledgements on their way to the server."""
+"""With fewer bytes out of the node, on all its interfaces together, the payload did not go through it. Measured with
+direct server return: 0.002 to 0.06, which are acknowledgements on their way to the server."""
 
 _LOOPBACK: Final = "lo"
 _BITS: Final = 8
 
 
 def return_path_contradiction(trial: Trial, dataplane: str, document: TrialDocument, attempt: Attempt) -> str | None:
-    """Why a trial can't have been measured in this dataplane, as a clause; None where nothing clearly says so.
+    """Why a trial can't have been measured in this dataplane, as a clause; None: no clear contradiction.
 
     Args:
         trial: as planned.
@@ -61,9 +61,9 @@ def bypassed(trial: Trial, document: TrialDocument, attempt: Attempt) -> bool:
 
 
 def of_siblings(measured: Iterable[tuple[Trial, TrialDocument]], dataplane: str) -> str | None:
-    """Why no trial of a visit's path through a NodePort counts, one that measures no bytes included; or None.
+    """Why no trial of a visit's path through a NodePort counts, even one without payload; None: they count.
 
-    So it is where replies were measured in the visit, and every clear measurement contradicts the dataplane.
+    They don't where every clear measurement of replies in the visit contradicts the dataplane.
     """
     reasons = []
     for trial, document in measured:
@@ -79,10 +79,10 @@ def of_siblings(measured: Iterable[tuple[Trial, TrialDocument]], dataplane: str)
 
 
 def _went(trial: Trial, document: TrialDocument, attempt: Attempt) -> tuple[bool, float] | None:
-    """Whether the payload went through the NodePort's node, and bytes sent there per byte of it; None: not clear.
+    """Whether the payload went through the NodePort's node, and bytes sent there per byte of it; None: unclear.
 
-    All bytes between the two readings are taken, those of the warm-up too, so that a payload which went through can't
-    seem to have gone past, however slow the warm-up was.
+    All bytes between the two readings count, the warm-up's too, so that a payload that went through never seems to
+    have gone past.
     """
     found = results.read_results(trial, attempt)
     name = document.placement.nat_interface
@@ -106,7 +106,7 @@ def _went(trial: Trial, document: TrialDocument, attempt: Attempt) -> tuple[bool
 
 
 def _moved(before: Counters, after: Counters) -> dict[str, tuple[int, int]]:
-    """Bytes sent and received on each interface between two readings; none of an interface that was set up anew."""
+    """Bytes sent and received on each interface between two readings, except interfaces that were recreated."""
     found = {}
     for name, then in before.interfaces.items():
         now = after.interfaces.get(name)

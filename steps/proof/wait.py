@@ -1,4 +1,4 @@
-"""Wait until a dataplane is proven to carry the traffic, bounded, and say what was and wasn't seen where."""
+"""Wait within bounds until a dataplane is proven to carry the traffic."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,17 +12,17 @@ from steps.polling import poll
 from steps.proof import evaluate
 
 LAB_TIMEOUT_S: Final = 10.0
-"""How long the lab may take: a switch is done when configure returns, so that a first look nearly always settles it."""
+"""The limit in the lab, where a switch is complete when configure returns."""
 
 CLUSTER_TIMEOUT_S: Final = 240.0
-"""How long a cluster may: up to half a minute until Felix has written the dataplane, twice where it crashes once, the
-stretch that must pass after it, and a kube-proxy that has to be started again."""
+"""The limit on a cluster: up to half a minute until Felix has written the dataplane, twice where it crashes once, the
+time that must pass after it, and a restart of kube-proxy."""
 
 WAITING: Final = "switch"
-"""What a contrary sign calls that which it was looked at, if it says that the switch is not over."""
+"""The `looked_at` of a contrary sign which means that the switch is not over."""
 
 FOR_GOOD: Final = "for good"
-"""What a contrary sign calls that which it was looked at, if looking again can't change it: the wait ends with it."""
+"""The `looked_at` of a contrary sign that can't change: the wait ends with it."""
 
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
@@ -37,7 +37,7 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """It is not proven so far; looking again may help."""
+    """It is not proven so far, and may become so."""
 
     proof: Proof
     reason: str
@@ -45,7 +45,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Impossible:
-    """It can't become proven; looking again is waste."""
+    """It can't become proven."""
 
     proof: Proof
     reason: str
@@ -55,15 +55,12 @@ Judgement = Proven | Pending | Impossible
 
 
 def timeout_s(environment: str) -> float:
-    """How long a switch may take until it is proven."""
+    """The time limit for the proof of a switch."""
     return LAB_TIMEOUT_S if is_lab(environment) else CLUSTER_TIMEOUT_S
 
 
 class UnprovenError(Problem):
-    """The dataplane was not proven. Carries what was seen last, for the record.
-
-    `final`: it can't become proven, here and now and by trying once more.
-    """
+    """The dataplane was not proven. Has the last signs and their proof; `final`: it can't become proven."""
 
     def __init__(self, message: str, signs: Sequence[Sign], found: Proof | None, *, final: bool) -> None:
         super().__init__(message)
@@ -74,31 +71,31 @@ class UnprovenError(Problem):
 
 @dataclass(frozen=True, slots=True)
 class ProvenEvidence:
-    """The signs that proved it, the proof, and how many seconds it took from the call."""
+    """The signs that proved it, the proof, and the seconds from the call until it."""
 
     signs: tuple[Sign, ...]
     proof: Proof
     settle_s: float
 
 
-def judge(signs: Sequence[Sign], asked: str, nodes: Sequence[str]) -> Judgement:
-    """What the signs of one look mean for the wait. Pure.
+def judge(signs: Sequence[Sign], requested: str, nodes: Sequence[str]) -> Judgement:
+    """What the signs of one moment mean for the wait. Pure.
 
-    A contrary sign may be the old dataplane on its way out, even on every node at once, so it is no reason to give up,
-    unless it is one for good. Where no node is named, looking again can't help either.
+    A contrary sign may come from the old dataplane while it is replaced, so the wait goes on, unless the sign is final
+    or no node is named.
 
     Args:
-        signs: of one look.
-        asked: the visit's arm.
+        signs: of one moment.
+        requested: the visit's arm.
         nodes: those on which it must be proven.
     """
-    found = evaluate.evaluate(signs, asked, nodes)
+    found = evaluate.evaluate(signs, requested, nodes)
     if found.state == "proven":
         return Proven(found)
     if last := [_clause(sign) for sign in signs if sign.looked_at == FOR_GOOD]:
         return Impossible(found, "; ".join(last))
-    # what agrees with nothing at all is what is waited for, and is told beside what agrees with something else
-    weighed = evaluate.evaluate([sign for sign in signs if sign.indicates != ()], asked, nodes)
+    # signs that agree with no dataplane mean that the switch is not over; they are reported beside the others
+    weighed = evaluate.evaluate([sign for sign in signs if sign.indicates != ()], requested, nodes)
     waits = [_clause(sign) for sign in signs if sign.indicates == ()]
     reason = "; ".join(filter(None, (weighed.reason, *waits))) or "no reason is known"
     return Pending(found, reason) if nodes else Impossible(found, reason)
@@ -108,18 +105,18 @@ def wait_for_proof(
     observe: Callable[[], Sequence[Sign]],
     judge: Callable[[Sequence[Sign]], Judgement],
     timeout_s: float,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> ProvenEvidence:
-    """Look until the judgement is final or time is up.
+    """Observe until the judgement is final or time is up.
 
     Args:
-        observe: looks at every node now.
-        judge: judges one look.
-        timeout_s: no look begins after this.
-        say: called with what is missing, each time that it changes.
+        observe: returns the signs of every node now.
+        judge: judges the signs of one moment.
+        timeout_s: no observation begins after this.
+        report: called with what is missing, each time that it changes.
 
     Raises:
-        UnprovenError: it can't settle, or did not in time.
+        UnprovenError: it can't become proven, or did not in time.
     """
     began = time.monotonic()
     signs: Sequence[Sign] = ()
@@ -131,7 +128,7 @@ def wait_for_proof(
         judgement = judge(signs)
         if isinstance(judgement, Pending) and judgement.reason != last:
             last = judgement.reason
-            say(f"not settled: {last}")
+            report(f"not settled: {last}")
         return judgement
 
     judgement = poll(
@@ -143,7 +140,7 @@ def wait_for_proof(
     )
     if isinstance(judgement, Proven):
         return ProvenEvidence(tuple(signs), judgement.proof, time.monotonic() - began)
-    if isinstance(judgement, Impossible):  # the reason is enough, and what else was seen is in the record
+    if isinstance(judgement, Impossible):  # the reason is enough; the signs are in the document
         raise UnprovenError(judgement.reason, signs, judgement.proof, final=True)
     waited = f"not within {timeout_s:g} s: {judgement.reason} (seen: {_seen(signs)})"
     raise UnprovenError(waited, signs, judgement.proof, final=False)

@@ -36,6 +36,19 @@ WORKFLOW_UID: Final = "BENCHMARK_WORKFLOW_UID"
 NOTIFY_URL: Final = "BENCHMARK_NOTIFY_URL"
 """Where each run's verdict is posted as JSON; empty: nowhere."""
 
+FROM_CONFIG_MAP: Final = (
+    ENVIRONMENT,
+    RESULTS,
+    OUTSIDE,
+    ACCEPT,
+    NOTIFY_URL,
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+)
+"""What a deployment's ConfigMap may set in the steps' pods: never a variable that makes a program load other code."""
+
 S3_KEYS: Final = {"AWS_ACCESS_KEY_ID": "accesskey", "AWS_SECRET_ACCESS_KEY": "secretkey"}
 """The store's credentials: each variable, and the key of a Secret that it comes from."""
 

@@ -7,12 +7,10 @@ from steps.catalogue.arms import arm_fault
 from steps.catalogue.environments import is_lab
 from steps.catalogue.option_fields import nearest, shown_option
 from steps.catalogue.options import Settings
+from steps.domain import MOST_TRIALS
 
 LONGEST_S: Final = 24 * 3600
 """A run that would send for longer than this is taken for a typing error."""
-
-MOST_TRIALS: Final = 20_000
-"""A run of more trials than this is taken for a typing error."""
 
 MOST_VISITS: Final = 250
 """Of a run on a cluster: Argo stores all nodes of a workflow in one object of at most 1 MiB, 2.5 kB a visit."""

@@ -6,12 +6,12 @@ On one machine only its environment matters.
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
-from hera.workflows import ConfigMapEnvFrom, EmptyDirVolume, Env, SecretEnv, script
+from hera.workflows import ConfigMapEnv, EmptyDirVolume, Env, SecretEnv, script
 from hera.workflows import models as m
 
 from steps.cluster.kube.workloads.manifests import STEP_REQUESTS, USER
 from steps.settings import environment
-from steps.tasks._step import ends_in_a_sentence
+from steps.tasks._step import NAME_VARIABLE, UID_VARIABLE, ends_in_a_sentence
 
 IMAGE: Final = "dataplane-benchmark:0.1.0"
 """The steps' image on a cluster. A fixed tag, since `latest` would be pulled again for each pod."""
@@ -33,8 +33,13 @@ ACCOUNTS: Final[dict[Account, str]] = {
 _EVERY: Final = (
     Env(name=environment.IMAGE, value=IMAGE),
     Env(name=environment.NODES, value="{{workflow.parameters.nodes}}"),
-    Env(name="ARGO_WORKFLOW_NAME", value="{{workflow.name}}"),
+    Env(name=NAME_VARIABLE, value="{{workflow.name}}"),
+    Env(name=UID_VARIABLE, value="{{workflow.uid}}"),
     Env(name="PYTHONDONTWRITEBYTECODE", value="1"),
+)
+_DEPLOYED: Final = tuple(
+    ConfigMapEnv(name=name, config_map_name=CONFIG_MAP, config_map_key=name, optional=True)
+    for name in environment.FROM_CONFIG_MAP
 )
 _STORE: Final = tuple(
     SecretEnv(name=name, secret_name=SECRET, secret_key=key, optional=True) for name, key in environment.S3_KEYS.items()
@@ -82,8 +87,7 @@ def step(
         image_pull_policy="IfNotPresent",
         service_account_name=ACCOUNTS[account],
         active_deadline_seconds=deadline_s,
-        env=[*_EVERY, *(_STORE if store else ()), *env],
-        env_from=[ConfigMapEnvFrom(name=CONFIG_MAP, optional=True)],
+        env=[*_EVERY, *_DEPLOYED, *(_STORE if store else ()), *env],
         resources=m.ResourceRequirements(requests=dict(STEP_REQUESTS), limits={"memory": memory}),
         volumes=[EmptyDirVolume(name="tmp", mount_path="/tmp")],  # noqa: S108 - all else is read-only
         security_context=m.SecurityContext(

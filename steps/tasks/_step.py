@@ -1,9 +1,10 @@
 """What all tasks share: the run's folders, the planned visit, and failures that end as one sentence."""
 
 import functools
+import inspect
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -18,6 +19,7 @@ from steps.catalogue.options import Settings
 from steps.domain import Visit
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import load_settings
+from steps.tasks._inputs import INPUTS, check_inputs, checked_tag, input_names
 
 RUN = "{{workflow.name}}-{{workflow.uid}}"
 """The run's id. A workflow's name alone is not unique: a CronWorkflow's comes from the time, alike in two clusters."""
@@ -25,10 +27,13 @@ RUN = "{{workflow.name}}-{{workflow.uid}}"
 RUN_FOLDER = f"raw/{RUN}"
 """The folder of a run's raw documents in the artifact repository; on one machine, in the results' folder."""
 
-VISIT_FOLDER = RUN_FOLDER + "/visit-{{inputs.parameters.visit}}"
+VISIT_FOLDER = f"{RUN_FOLDER}/visit-{checked_tag('visit')}"
 
-_DIGITS = 9
-"""The longest number of a visit, with its leading zeros."""
+NAME_VARIABLE = "ARGO_WORKFLOW_NAME"
+UID_VARIABLE = "ARGO_WORKFLOW_UID"
+"""Set by the template from Argo's own tags, so that nobody who submits a workflow decides them."""
+
+_IDENTITY = {NAME_VARIABLE: re.compile(r"[a-z0-9][a-z0-9.-]{0,152}"), UID_VARIABLE: re.compile(r"[0-9a-f-]{36}")}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,6 +42,34 @@ R = TypeVar("R")
 def run_id(workflow_name: str, workflow_uid: str) -> str:
     """The id of a workflow's run: RUN with its tags replaced."""
     return f"{workflow_name}-{workflow_uid}"
+
+
+def own_uid(variables: Mapping[str, str] = os.environ) -> str:
+    """The uid of the workflow that this process is a step of.
+
+    Raises:
+        Problem: it has none.
+    """
+    return _identity(UID_VARIABLE, variables)
+
+
+def own_run_id(variables: Mapping[str, str] = os.environ) -> str:
+    """The id of the run that this process is a step of, by Argo's word alone.
+
+    Raises:
+        Problem: it is a step of none.
+    """
+    return run_id(_identity(NAME_VARIABLE, variables), _identity(UID_VARIABLE, variables))
+
+
+def _identity(variable: str, variables: Mapping[str, str]) -> str:
+    value = variables.get(variable, "")
+    if _IDENTITY[variable].fullmatch(value) is None:
+        raise Problem(
+            f"{variable} is {shown_option(value)}, which is no workflow's: this step runs in a workflow of template "
+            "dataplane-benchmark only, whose name has 153 characters at most."
+        )
+    return value
 
 
 def document(key: str) -> S3Artifact:
@@ -52,7 +85,7 @@ def planned_visit(settings: str, visit: str) -> tuple[Settings, Visit]:
     """
     chosen = load_settings(settings)
     visits = make_schedule(chosen)
-    number = int(visit) if visit.isascii() and visit.isdigit() and len(visit) <= _DIGITS else 0
+    number = int(visit) if re.fullmatch(INPUTS["visit"].pattern, visit) else 0
     if not 1 <= number <= len(visits):
         raise BadInput(
             f"visit {shown_option(visit)} is not in this run's plan, which has the visits 1 to {len(visits)}."
@@ -77,12 +110,19 @@ def progress(done: int, total: int) -> None:
 
 
 def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a Problem end the step with its exit code and one sentence, which becomes the node's message."""
+    """Check the task's inputs, and make a Problem end it with its exit code and a sentence, the node's message.
+
+    Raises:
+        TypeError: an input has no check.
+    """
+    names, signature = input_names(function), inspect.signature(function)
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         sanitize_standard_error()
         try:
+            given = signature.bind(*args, **kwargs).arguments
+            check_inputs({name: given[parameter] for parameter, name in names.items()})
             return function(*args, **kwargs)
         except Problem as problem:
             fail(str(problem))

@@ -9,7 +9,7 @@ from analysis.errors import Problem
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.settings import environment
 from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, log
+from steps.tasks._step import RUN_FOLDER, log, own_run_id
 
 _DOCUMENTS = S3Artifact(name="documents", key=RUN_FOLDER + "/", optional=True)
 
@@ -32,7 +32,7 @@ def store_rows(documents: Path | None) -> None:
     """Store the rows of a run's documents.
 
     Raises:
-        Problem: there are no documents.
+        Problem: there are no documents, or they are another run's.
     """
     # imported here, since building the workflow imports this module and should not wait for Parquet
     from analysis.store.store import Store  # noqa: PLC0415
@@ -40,8 +40,8 @@ def store_rows(documents: Path | None) -> None:
 
     if documents is None or not (documents / "run.json").exists():
         raise Problem("There is nothing to collect: the run was refused before anything was measured.")
-    rows = run_rows(documents)
-    (run,) = rows["runs"]
-    Store(environment.results()).write(str(run["run_id"]), rows)
+    run_id = own_run_id()
+    rows = run_rows(documents, run_id)
+    Store(environment.results()).write(run_id, rows)
     outcomes = [str(row["outcome"]) for row in rows["trials"]]
     log(", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes)) or "no trials")

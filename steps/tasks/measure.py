@@ -8,11 +8,14 @@ from typing import Annotated, Literal
 from hera.workflows import Parameter, S3Artifact
 from hera.workflows import models as m
 
+from analysis.errors import BadInput, Problem
 from steps import documents
 from steps.catalogue.topologies import CONTROL
 from steps.domain import MOMENTS, Moment, Placement
 from steps.measurement import client_network
-from steps.measurement import trials as measuring
+from steps.measurement.canary import measure_canary
+from steps.measurement.trials import measure_trials
+from steps.tasks._inputs import checked_tag
 from steps.tasks._pod import step
 from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit, progress
 
@@ -38,7 +41,7 @@ def _patch() -> str:
 
 def _on_the_client_node() -> m.Affinity:
     """By the node's name, since the label kubernetes.io/hostname may differ from it."""
-    name = m.NodeSelectorRequirement(key="metadata.name", operator="In", values=["{{inputs.parameters.client-node}}"])
+    name = m.NodeSelectorRequirement(key="metadata.name", operator="In", values=[checked_tag("client-node")])
     term = m.NodeSelectorTerm(match_fields=[name])
     required = m.NodeSelector(node_selector_terms=[term])
     return m.Affinity(node_affinity=m.NodeAffinity(required_during_scheduling_ignored_during_execution=required))
@@ -50,7 +53,7 @@ def _on_the_client_node() -> m.Affinity:
     "measure",
     deadline_s=86_400,
     # unlike the deadline, it also ends a pod that never starts
-    timeout="{{inputs.parameters.timeout}}",
+    timeout=checked_tag("timeout"),
     affinity=_on_the_client_node(),
     tolerations=[m.Toleration(operator="Exists")],
     pod_spec_patch=_patch(),
@@ -64,24 +67,34 @@ def measure(  # noqa: PLR0917 - the template uses some of them for the pod
     timeout: str,  # noqa: ARG001 - the pod's
     title: str,  # noqa: ARG001 - of the workflow's node
     prepared: Annotated[Path, S3Artifact(name="prepared", key=VISIT_FOLDER + "/" + documents.PREPARE)],
-    document: Annotated[Path, document(VISIT_FOLDER + "/{{inputs.parameters.what}}")],
+    document: Annotated[Path, document(f"{VISIT_FOLDER}/{checked_tag('what')}")],
 ) -> None:
     """Write a document for every trial into the folder; a failed trial does not fail the step."""
     chosen, planned = planned_visit(settings, visit)
+    trials = [trial for trial in planned.trials if trial.topology == what]
+    if what not in CANARIES and not trials:
+        raise BadInput(f"input what is {what!r}, which visit {planned.visit} does not measure")
     place = canary_placement(documents.read_document(prepared, documents.Prepare).placements, what)
+    client_network.check_place(place, chosen.environment)
     document.mkdir(parents=True, exist_ok=True)
     if what in CANARIES:
-        measuring.canary(place, chosen, CANARIES[what], document, log)
+        measure_canary(place, chosen, CANARIES[what], document, log)
         return
-    trials = [trial for trial in planned.trials if trial.topology == what]
     if reason := client_network.sharing_reason(place):
         client_network.refuse(place, trials, chosen, document, reason)
         log(reason)
         return
-    measuring.measure_trials(place, trials, chosen, document, log, progress)
+    measure_trials(place, trials, chosen, document, log, progress)
 
 
 def canary_placement(placements: Iterable[Placement], what: str) -> Placement:
-    """The placement of a measuring step: the topology's own, or the control's for a canary."""
+    """The placement of a measuring step: the topology's own, or the control's for a canary.
+
+    Raises:
+        Problem: there is none.
+    """
     topology = CONTROL if what in CANARIES else what
-    return next(placement for placement in placements if placement.topology == topology)
+    found = next((placement for placement in placements if placement.topology == topology), None)
+    if found is None:
+        raise Problem(f"{documents.PREPARE} has no servers for {topology}: submit the run anew")
+    return found

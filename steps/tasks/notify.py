@@ -8,7 +8,7 @@ from analysis.errors import Problem
 from steps.catalogue.environments import is_lab
 from steps.settings import environment
 from steps.tasks._pod import step
-from steps.tasks._step import log
+from steps.tasks._step import log, own_run_id
 
 SECRET = "dataplane-benchmark-notify"  # noqa: S105 - its name
 """Contains the address, which is usually secret; where the Secret is absent, the ConfigMap may contain it."""
@@ -29,16 +29,14 @@ _REMEDY = "type `make restore ENVIRONMENT=CONTEXT`, or submit another run, which
     repeatable=True,
     env=(SecretEnv(name=environment.NOTIFY_URL, secret_name=SECRET, secret_key="url", optional=True),),  # noqa: S106 - its key
 )
-def notify(
-    run_id: Annotated[str, Parameter(name="run-id")], status: str, restored: str
-) -> Annotated[str, Parameter(name="notification")]:
+def notify(status: str, restored: str) -> Annotated[str, Parameter(name="notification")]:
     """Post the verdict as JSON. Fails only where the cluster was not restored, since the run must not look successful.
 
     The lab disappears with its sandbox, so it counts as restored.
     """
     is_restored = restored == _RESTORED or is_lab(environment.environment())
     try:
-        sentence = _post(run_id, status, is_restored=is_restored)
+        sentence = _post(own_run_id(), status, is_restored=is_restored)
     except Problem as problem:
         sentence = str(problem)
     log(sentence)

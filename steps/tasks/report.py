@@ -13,7 +13,7 @@ from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.settings import environment
 from steps.tasks._pod import step
-from steps.tasks._step import RUN, log
+from steps.tasks._step import RUN, log, own_run_id
 
 
 class ReportResult(Output):
@@ -31,7 +31,6 @@ class ReportResult(Output):
 
 @step("measure", deadline_s=1800, memory=LARGEST_STEP_MEMORY, store=True, repeatable=True)
 def report(
-    run_id: Annotated[str, Parameter(name="run-id")],
     document: Annotated[
         Path,
         S3Artifact(name="report", key=f"reports/{RUN}/report.html", archive=NoneArchiveStrategy(), output=True),
@@ -41,6 +40,7 @@ def report(
     # imported here, since building the workflow imports this module and should not wait for charts
     from analysis import memory  # noqa: PLC0415
 
+    run_id = own_run_id()
     memory.require()  # before loading libraries, which fail in obscure ways under a memory limit
     from analysis.report import render  # noqa: PLC0415
     from analysis.sql import database  # noqa: PLC0415

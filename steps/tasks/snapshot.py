@@ -11,8 +11,8 @@ from steps.tasks._pod import step
 from steps.tasks._step import RUN_FOLDER, document
 
 
-@step("observe", deadline_s=300, repeatable=True)
+@step("switch", deadline_s=300, repeatable=True)
 def snapshot(settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + documents.SNAPSHOT)]) -> None:
-    """Write every object that configure may change, and which of them are absent."""
+    """Take the cluster's lock, and write every object that configure may change, and which of them are absent."""
     cluster = connect_cluster(load_settings(settings).environment)
     documents.write_document(document, documents.Snapshot(taken_at=datetime.now(UTC), snapshot=cluster.snapshot()))

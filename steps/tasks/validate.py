@@ -14,7 +14,7 @@ from steps.catalogue.option_fields import nearest
 from steps.settings import environment
 from steps.settings.settings import choose_settings
 from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, log
+from steps.tasks._step import RUN_FOLDER, document, log, own_run_id, own_uid
 
 TRIGGERS: Final[tuple[str, ...]] = get_args(documents.Trigger)
 
@@ -28,9 +28,7 @@ def shown_arm(arm: str) -> documents.ShownArm:
 
 
 @step("measure", deadline_s=300)
-def validate(  # noqa: PLR0917 - the form has so many fields
-    run_id: Annotated[str, Parameter(name="run-id")],
-    uid: str,
+def validate(
     profile: str,
     dataplanes: str,
     topologies: str,
@@ -58,8 +56,8 @@ def validate(  # noqa: PLR0917 - the form has so many fields
     if faults:
         raise BadInput("\n".join(faults))
     run = documents.RunDocument(
-        run_id=run_id,
-        workflow_uid=uid,
+        run_id=own_run_id(),
+        workflow_uid=own_uid(),
         trigger=cast("documents.Trigger", trigger),
         started_at=datetime.now(UTC),
         started_mark=clock.clock_mark(),

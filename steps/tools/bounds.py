@@ -1,7 +1,7 @@
-"""The bounds of what a measuring program may say: of its figures, and of the size of its output. Pure.
+"""The bounds of a measuring program's output: of its numbers, and of its size. Pure.
 
-A figure beyond its bounds is no measurement, whatever printed it: it would be stored as an absurd value, or stop the
-whole run's table from being written.
+A number beyond its bounds is no measurement: it would be stored as an absurd value, or stop the whole run's table from
+being written.
 """
 
 import re
@@ -15,7 +15,7 @@ from steps.tools.failure import Failure
 D = TypeVar("D")
 
 _LARGEST: Final = 2**53
-"""The largest whole number that JSON's doubles hold exactly; far below the int64 of the tables' columns."""
+"""The largest whole number that a JSON double represents exactly; far below the int64 of the tables' columns."""
 
 Count = Annotated[float, Meta(ge=0, le=_LARGEST)]
 """A number of bytes, packets or connects."""
@@ -43,13 +43,13 @@ _NO_NUMBER = re.compile(
 
 
 def one_line(text: str, most: int = 200) -> str:
-    """The first line of what a program said, short enough for a sentence, and without what a terminal would obey."""
+    """The first line of a program's message, short enough for a sentence, without control characters."""
     lines = text.strip().splitlines()
     return "".join(character if character.isprintable() else " " for character in lines[0][:most]) if lines else ""
 
 
 def output_bytes(duration_s: float, streams: int, interval_s: float) -> int:
-    """The most that a program's output may have for what it was asked.
+    """The largest size of a program's output.
 
     Args:
         duration_s: of the trial with its warm-up.
@@ -60,13 +60,13 @@ def output_bytes(duration_s: float, streams: int, interval_s: float) -> int:
 
 
 def decode(decoder: "msgspec.json.Decoder[D]", text: bytes, program: str, printed_bytes: int) -> "D | Failure":
-    """A program's JSON, or what is wrong with it as a sentence.
+    """A program's JSON, or the reason why it is not readable.
 
     Args:
-        decoder: of the expected form; its bounds are part of it.
+        decoder: of the expected form, with its bounds.
         text: from the first brace to the last.
-        program: whose JSON it is, as a person would name it.
-        printed_bytes: all that the program printed, of which the text is a part.
+        program: its name in the reason.
+        printed_bytes: the size of the whole output, of which the text is a part.
     """
     try:
         return decoder.decode(text)
@@ -98,4 +98,4 @@ def _misfit(message: str, program: str) -> str:
     fault, place = match["fault"], match["place"]
     if place and (">=" in fault or "<=" in fault or "out of range" in fault):
         return f"{program}'s figure {place} is out of bounds: {fault[:1].lower()}{fault[1:].replace('`', '')}"
-    return f"{program}'s JSON is not of a form known here: {message}"
+    return f"{program}'s JSON has an unknown form: {message}"

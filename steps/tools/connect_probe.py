@@ -1,4 +1,4 @@
-"""The connect-latency probe: how long a TCP connect takes, which iperf3's long streams can't see.
+"""The connect-latency probe, server and client.
 
 `python -m steps.tools.connect_probe serve PORT` accepts and closes; `... probe ADDRESS PORT SECONDS` opens connections
 one after another and prints a JSON object. Standard library alone, so that it starts in a few milliseconds.
@@ -18,14 +18,14 @@ from typing import Final, TypedDict
 # Closing with a reset leaves no TIME_WAIT behind, so neither ports nor conntrack entries run out.
 _RESET: Final = struct.pack("ii", 1, 0)
 _BACKLOG: Final = 4096
-_HELD: Final = 64
+_OPEN: Final = 64
 _TIMEOUT_S: Final = 1.0
 _MOST_ERRORS: Final = 20
 _USAGE: Final = "usage: python -m steps.tools.connect_probe serve PORT | probe ADDRESS PORT SECONDS"
 
 
 class ProbeReport(TypedDict):
-    """What the probe prints. Times are of connect() alone, None without one that succeeded; `error` is the last one."""
+    """The probe's output. Times are of connect() alone, None if none succeeded; `error` is the last one."""
 
     connects_per_s: float | None
     p50_s: float | None
@@ -37,12 +37,12 @@ class ProbeReport(TypedDict):
 
 
 def summarise(times_s: Sequence[float], errors: int, error: str | None, duration_s: float) -> ProbeReport:
-    """The probe's figures from the time of each connect.
+    """The probe's report.
 
     Args:
         times_s: of the connects that succeeded, in any order.
-        errors: how many did not.
-        error: what the last of these said.
+        errors: the number of the others.
+        error: of the last of these.
         duration_s: of the whole probe.
     """
     ordered = sorted(times_s)
@@ -58,12 +58,12 @@ def summarise(times_s: Sequence[float], errors: int, error: str | None, duration
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float | None:
-    """The nearest-rank quantile: a time that was really seen."""
+    """The nearest-rank quantile, which is one of the times."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 
 def probe(address: str, port: int, seconds: float) -> ProbeReport:
-    """Connect and reset, one after another, for so many seconds; give up after some failures in a row."""
+    """Connect and reset, one after another, for so many seconds; stop after some failures in a row."""
     clock = time.perf_counter
     times: list[float] = []
     errors = in_a_row = 0
@@ -95,32 +95,32 @@ def serve(port: int, *, ready: Callable[[int], None] | None = None, address: str
         address: to listen on; the default takes IPv4 too.
 
     Raises:
-        OSError: the port can't be had.
+        OSError: the port is not available.
     """
     with _listen(address, port) as server:
         if ready is not None:
             ready(server.getsockname()[1])
-        # A connection closed at once would reset a client that is still inside connect(), so some are held a while.
-        held: deque[socket.socket] = deque()
+        # A connection closed at once would reset a client that is still inside connect(), so some stay open a while.
+        connections: deque[socket.socket] = deque()
         while True:
-            # A client that has already gone, or a moment without descriptors, must not end the server.
+            # A client that is already gone, or a lack of descriptors, must not end the server.
             with contextlib.suppress(OSError):
                 connection, _ = server.accept()
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                held.append(connection)
-            if len(held) > _HELD:
-                held.popleft().close()
+                connections.append(connection)
+            if len(connections) > _OPEN:
+                connections.popleft().close()
 
 
 def _listen(address: str, port: int) -> socket.socket:
     if address == "::" and not socket.has_dualstack_ipv6():
-        address = "0.0.0.0"  # noqa: S104 - a server that only accepts and closes, in the namespace or pod it is put in
+        address = "0.0.0.0"  # noqa: S104 - a server that only accepts and closes
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return socket.create_server((address, port), family=family, backlog=_BACKLOG, dualstack_ipv6=address == "::")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command line. Exit code 1 with a sentence on stderr when it can't, 2 when it is called wrongly."""
+    """The command line. Exit code 1 with a sentence on stderr where it fails, 2 for wrong arguments."""
     try:
         match list(arguments):
             case ["serve", port]:

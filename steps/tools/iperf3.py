@@ -1,4 +1,4 @@
-"""iperf3 3.12 to 3.22: streams by TCP and UDP, whose figure is throughput. Pure."""
+"""iperf3 3.12 to 3.22: throughput of streams over TCP and UDP. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,33 +7,33 @@ from typing import Final
 import msgspec
 
 from steps.tools import bounds, iperf3_intervals, iperf3_plan, iperf3_streams
-from steps.tools.failure import Failure as Failure  # noqa: PLC0414 - what `read` returns belongs to it
+from steps.tools.failure import Failure
 from steps.tools.iperf3_document import Document, decode
 from steps.tools.iperf3_intervals import MICROSECOND, Interval, whole
-from steps.tools.iperf3_plan import Asked
+from steps.tools.iperf3_plan import Request
 from steps.tools.tool import Output, Task, Tool, Variant, interval_s
 
 CONNECT_TIMEOUT_S: Final = 5
-"""How long iperf3 tries to reach its server."""
+"""The time limit of iperf3 for reaching its server."""
 
 UDP_BLOCK_BYTES: Final = 1372
-"""One UDP datagram: whole in a path of MTU 1400, and so within any tunnel over 1500.
+"""One UDP datagram, which fits a path of MTU 1400, and so any tunnel over 1500.
 
-iperf3's own choice follows the control connection's MSS, so packets would differ in size between topologies.
+iperf3's own choice depends on the control connection's MSS, so packets would differ in size between topologies.
 """
 
 CANARY_S: Final = 1
-"""How long a canary sends: the least that iperf3 takes.
+"""The duration of a canary, the shortest that iperf3 takes.
 
-Not a number of bytes: from 3.16 on, iperf3 ends such a test only at its next reporting interval, so that bytes over
-seconds would be the bytes over a whole second on any path.
+Not a number of bytes: from 3.16 on, iperf3 ends such a test only at its next reporting interval, so that it has no
+rate.
 """
 
 LONG_RECEIVER: Final = "long-receiver"
 """The flag of a test whose receiver counted for longer than planned, so that its rate may be too low."""
 
 DUPLICATES: Final = "duplicate-packets"
-"""The flag of a test in which datagrams arrived twice, or too late to be missed still: its losses are unknown."""
+"""The flag of a test in which datagrams arrived twice, or too late to count as lost: its losses are unknown."""
 
 _SHORTEST_SHARE: Final = 0.9
 _LONGEST_SHARE: Final = 1.03
@@ -44,7 +44,7 @@ _UNCONNECTED: Final = re.compile(rb'"connected":\s*\[\]')
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run of iperf3 measured, omitted seconds left out. None: this version or protocol doesn't say."""
+    """The results of one run of iperf3 without its warm-up. None: this version or protocol doesn't report it."""
 
     version: str | None
     duration_s: float
@@ -112,15 +112,15 @@ def canary_command(congestion_control: str | None, address: str, port: int) -> l
     return [*where, *_congestion_control(congestion_control)]
 
 
-def asked_for_canary(argv: Sequence[str]) -> Asked:
-    """What a canary's program was asked for: what `canary_command` asks for, or, in older documents, so many bytes."""
+def canary_request(argv: Sequence[str]) -> Request:
+    """The request of a canary's command: that of `canary_command`, or, in older documents, a number of bytes."""
     size_bytes = iperf3_plan.size_bytes(argv)
-    return Asked(protocol="tcp", duration_s=0 if size_bytes else CANARY_S, size_bytes=size_bytes)
+    return Request(protocol="tcp", duration_s=0 if size_bytes else CANARY_S, size_bytes=size_bytes)
 
 
-def asked_for(task: Task, argv: Sequence[str]) -> Asked:
-    """What a trial's program was asked for; its block size is taken from the argument vector as it was run."""
-    return Asked(
+def request_of(task: Task, argv: Sequence[str]) -> Request:
+    """The request of a trial; its block size is taken from the argument vector as it was run."""
+    return Request(
         protocol=task.transport,
         reverse=task.direction == "reverse",
         streams=task.streams,
@@ -145,16 +145,16 @@ def _client(address: str, port: int) -> list[str]:
     return ["iperf3", "-c", address, "-p", str(port), "-J", "--connect-timeout", timeout_ms]
 
 
-def read_report(stdout: bytes, stderr: bytes, exit_code: int | None, asked: Asked) -> Report | Failure:
-    """What iperf3's output says, held against what was asked.
+def read_report(stdout: bytes, stderr: bytes, exit_code: int | None, request: Request) -> Report | Failure:
+    """The report in iperf3's output, checked against the request.
 
-    The JSON's `error` is the truth, since iperf3 exits 0 with one and some versions refuse on stderr alone.
+    The JSON's `error` decides, since iperf3 exits 0 with one, and some versions refuse on stderr alone.
 
     Args:
         stdout: as received; may be empty, cut short, or no JSON.
         stderr: as received.
-        exit_code: None where the program was killed before it had one.
-        asked: what the program was told to do.
+        exit_code: None where the program was killed.
+        request: of the test.
     """
     end = f"exit code {'unknown' if exit_code is None else exit_code}{_first_line(stderr)}"
     document = decode(stdout, end)
@@ -164,7 +164,7 @@ def read_report(stdout: bytes, stderr: bytes, exit_code: int | None, asked: Aske
         return Failure(f"iperf3: {bounds.one_line(document.error) or 'an error that it does not name'}")
     if exit_code != 0:
         return Failure(f"iperf3 ended with {end}")
-    return _report(document, asked)
+    return _report(document, request)
 
 
 def _first_line(stderr: bytes) -> str:
@@ -172,9 +172,9 @@ def _first_line(stderr: bytes) -> str:
     return f": {text}" if text else ""
 
 
-def _fault(document: Document, asked: Asked) -> str | None:
-    """Why the document is no measurement of what was asked, as a sentence; None where it is one."""
-    if (other := iperf3_plan.contradiction(document.start.test_start, asked)) is not None:
+def _fault(document: Document, request: Request) -> str | None:
+    """Why the document is no measurement of the request, as a sentence; None: it is one."""
+    if (other := iperf3_plan.contradiction(document.start.test_start, request)) is not None:
         return other
     sent, received = document.end.sum_sent or document.end.sum, document.end.sum_received
     if received is None or not received.seconds or received.bits_per_second is None:
@@ -183,20 +183,20 @@ def _fault(document: Document, asked: Asked) -> str | None:
         return f"no byte reached the receiver in {received.seconds:.3g} s"
     if not received.adds_up or (sent is not None and not sent.adds_up):
         return "iperf3's bytes, seconds and bits per second contradict each other"
-    return _too_short(document, received.seconds, asked) or iperf3_streams.fault(document, asked)
+    return _too_short(document, received.seconds, request) or iperf3_streams.fault(document, request)
 
 
-def _too_short(document: Document, seconds: float, asked: Asked) -> str | None:
-    if asked.size_bytes and not iperf3_plan.ends_with_its_bytes(document.start.version):
+def _too_short(document: Document, seconds: float, request: Request) -> str | None:
+    if request.size_bytes and not iperf3_plan.ends_with_its_bytes(document.start.version):
         version = bounds.one_line(document.start.version or "iperf3", 40)
         return f"{version} ends a test of so many bytes at its next interval only, so it has no rate"
-    if seconds < _SHORTEST_SHARE * asked.duration_s:
-        return f"iperf3 measured {seconds:.3g} s of the {asked.duration_s} s planned"
+    if seconds < _SHORTEST_SHARE * request.duration_s:
+        return f"iperf3 measured {seconds:.3g} s of the {request.duration_s} s planned"
     return None
 
 
-def _report(document: Document, asked: Asked) -> Report | Failure:
-    if (fault := _fault(document, asked)) is not None:
+def _report(document: Document, request: Request) -> Report | Failure:
+    if (fault := _fault(document, request)) is not None:
         return Failure(fault)
     start, end = document.start.test_start, document.end
     sent, received = end.sum_sent or end.sum, end.sum_received
@@ -204,12 +204,12 @@ def _report(document: Document, asked: Asked) -> Report | Failure:
     assert received is not None
     assert received.seconds
     assert received.bits_per_second is not None
-    udp = asked.protocol == "udp"
+    udp = request.protocol == "udp"
     senders = [stream.sender for stream in end.streams if stream.sender is not None]
-    # A mean of 0 us is how iperf3 says that it does not know.
+    # iperf3 reports a mean of 0 us where it is unknown.
     rtts = [sender.mean_rtt for sender in senders if sender.mean_rtt is not None and sender.mean_rtt > 0]
     lost, total, doubts = _losses(document, start.blksize) if udp else (None, None, ())
-    long = (LONG_RECEIVER,) if 0 < _LONGEST_SHARE * asked.duration_s < received.seconds else ()
+    long = (LONG_RECEIVER,) if 0 < _LONGEST_SHARE * request.duration_s < received.seconds else ()
     return Report(
         version=bounds.one_line(document.start.version or "", 40).removeprefix("iperf ") or None,
         duration_s=received.seconds,
@@ -222,16 +222,16 @@ def _report(document: Document, asked: Asked) -> Report | Failure:
         rtt_s=sum(rtts) / len(rtts) * MICROSECOND if rtts else None,
         block_size_bytes=start.blksize,
         congestion_control=bounds.one_line(end.sender_tcp_congestion or "", 40) or None if not udp else None,
-        intervals=iperf3_intervals.read(document.intervals, asked.omit_s),
-        flags=(*doubts, *long, *iperf3_streams.flags(document, asked)),
+        intervals=iperf3_intervals.read(document.intervals, request.omit_s),
+        flags=(*doubts, *long, *iperf3_streams.flags(document, request)),
     )
 
 
 def _losses(document: Document, block_bytes: int | None) -> tuple[int | None, int | None, tuple[str, ...]]:
-    """Packets lost and sent, and the flags on them: as counted, else reckoned from the bytes at both ends.
+    """Packets lost and sent, and the flags on them: as counted, else computed from the bytes at both ends.
 
-    The bytes are right in all versions. Where datagrams arrived twice, a count below zero, of one stream or of all,
-    says only that losses can't be known: a duplicate hides a loss.
+    The bytes are right in all versions. A negative count, of one stream or of all, means that datagrams arrived twice:
+    a duplicate hides a loss, so that the losses are unknown.
     """
     sent, received = document.end.sum_sent or document.end.sum, document.end.sum_received
     assert received is not None
@@ -247,7 +247,7 @@ def _losses(document: Document, block_bytes: int | None) -> tuple[int | None, in
 
 
 def is_busy(stdout: bytes) -> bool:
-    """Whether a server that was still busy with an earlier client refused this one, so that nothing was measured yet.
+    """Whether the server refused the client because it was still busy with an earlier one.
 
     It may reset the connection before its answer is read. From 3.18 on it is busy for a moment after each client.
     """
@@ -257,7 +257,7 @@ def is_busy(stdout: bytes) -> bool:
 
 
 def _read(task: Task, argv: Sequence[str], output: Output) -> Report | Failure:
-    return read_report(output.stdout, output.stderr, output.exit_code, asked_for(task, argv))
+    return read_report(output.stdout, output.stderr, output.exit_code, request_of(task, argv))
 
 
 TOOL: Final = Tool(

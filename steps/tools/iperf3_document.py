@@ -1,4 +1,4 @@
-"""iperf3's JSON as far as it is used, with the bounds of every figure; 3.12 to 3.22. Pure."""
+"""iperf3's JSON as far as it is used, with the bounds of every number; 3.12 to 3.22. Pure."""
 
 from typing import Annotated, Final
 
@@ -40,7 +40,7 @@ class Figures(msgspec.Struct):
         return abs(reported - self.bytes) <= 0.01 * max(reported, self.bytes)
 
 
-class Interval(msgspec.Struct):
+class ReportedInterval(msgspec.Struct):
     """One of iperf3's reporting intervals."""
 
     sum: Figures | None = None
@@ -66,7 +66,7 @@ class End(msgspec.Struct):
 
 
 class TestStart(msgspec.Struct):
-    """What the test was. `bytes` and `blocks`: where it was to end after so many; `duration` is 0 then."""
+    """The test. `bytes` and `blocks`: after how many it ends; `duration` is 0 then."""
 
     protocol: str | None = None
     num_streams: _Whole | None = None
@@ -88,10 +88,10 @@ class Start(msgspec.Struct):
 
 
 class Document(msgspec.Struct):
-    """The whole of it."""
+    """The whole document."""
 
     start: Start = msgspec.field(default_factory=Start)
-    intervals: list[Interval] = []
+    intervals: list[ReportedInterval] = []
     end: End = msgspec.field(default_factory=End)
     error: str | None = None
 

@@ -4,8 +4,7 @@ from typing import Final
 
 import msgspec
 
-from steps.tools.iperf3_document import Figures
-from steps.tools.iperf3_document import Interval as ReportedInterval
+from steps.tools.iperf3_document import Figures, ReportedInterval
 
 MICROSECOND: Final = 1e-6
 _SHORTEST_INTERVAL_S: Final = 0.01
@@ -29,7 +28,7 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
 def read(reported: list[ReportedInterval], omit_s: int) -> tuple[Interval, ...]:
     """The intervals of a document, those of so many seconds of warm-up first."""
     intervals = [i for i in map(_interval, reported) if i is not None]
-    # iperf3's own clock starts anew after the omitted seconds.
+    # iperf3's own clock restarts after the omitted seconds.
     omitted_s = max([float(omit_s), *(i.offset_s + i.duration_s for i in intervals if i.omitted)])
     return tuple(i if i.omitted else msgspec.structs.replace(i, offset_s=i.offset_s + omitted_s) for i in intervals)
 
@@ -59,8 +58,8 @@ def _interval(interval: ReportedInterval) -> Interval | None:
 def _span(total: Figures) -> tuple[float, float, float | None]:
     """Start and duration of an interval in seconds, and its bits per second.
 
-    The first interval after the warm-up often has its bytes since the warm-up, but the seconds since the interval
-    before, so that its rate is half the real one: its end, by the clock that started anew, is how long it lasted.
+    The first interval after the warm-up often has the bytes since the warm-up, but the seconds since the interval
+    before, so that its rate is too low. Its end, by the clock that restarted, is its real duration.
     """
     assert total.start is not None
     assert total.seconds
@@ -71,6 +70,6 @@ def _span(total: Figures) -> tuple[float, float, float | None]:
 
 
 def whole(figure: float | None) -> int | None:
-    """A count as the tables take it; None where there is none."""
-    # iperf3 says -1 where the other end does not count.
+    """A count for the tables; None: there is none."""
+    # iperf3 reports -1 where the other end does not count.
     return round(figure) if figure is not None and figure >= 0 else None

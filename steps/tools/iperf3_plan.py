@@ -1,4 +1,4 @@
-"""Whether a document of iperf3 is of the test that was asked for. Pure."""
+"""Whether a document of iperf3 is of the requested test. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ _THREADS: Final = (3, 16)
 """The first version with a thread for each stream, which changed how a test of so many bytes ends."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A test as asked for. `stream_bps`: the pace of each UDP stream, 0 for none; None: not known.
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A test as requested. `stream_bps`: the pace of each UDP stream, 0 for none; None: unknown.
 
-    `size_bytes`: after how many bytes it was to end, and 0 where it was to end after `duration_s`.
+    `size_bytes`: the number of bytes after which it ends; 0: it ends after `duration_s`.
     """
 
     protocol: Literal["tcp", "udp"]
@@ -31,17 +31,17 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def block_size_bytes(argv: Sequence[str]) -> int | None:
-    """The block size in iperf3's arguments; None where it was left to iperf3."""
+    """The block size in iperf3's arguments; None: iperf3's own choice."""
     return _number_after("-l", argv)
 
 
 def size_bytes(argv: Sequence[str]) -> int:
-    """After how many bytes iperf3's arguments let it end; 0 where they don't."""
+    """The number of bytes after which iperf3 ends by its arguments; 0: none."""
     return _number_after("-n", argv) or 0
 
 
 def ends_with_its_bytes(version: str | None) -> bool:
-    """Whether this version ends a test of so many bytes with the last of them, as it did before 3.16."""
+    """Whether this version ends a test with the last of its bytes, as it did before 3.16."""
     match = _VERSION.search(version or "")
     return match is not None and (int(match[1]), int(match[2])) < _THREADS
 
@@ -53,29 +53,29 @@ def _number_after(flag: str, argv: Sequence[str]) -> int | None:
     return int(text) if _NUMBER.fullmatch(text) else None
 
 
-def contradiction(start: TestStart | None, asked: Asked) -> str | None:
-    """What the document says of its test that was not asked for, as a sentence; None where all agrees."""
+def contradiction(start: TestStart | None, request: Request) -> str | None:
+    """The differences between the document's test and the request, as a sentence; None: there are none."""
     if start is None or start.protocol is None or start.num_streams is None or start.duration is None:
-        return "iperf3's JSON does not say what test it is of"
+        return "iperf3's JSON does not describe its test"
     pairs: list[tuple[str, object, object]] = [
-        ("protocol", start.protocol.lower(), asked.protocol),
-        ("streams", start.num_streams, asked.streams),
-        ("duration", f"{start.duration} s", f"{asked.duration_s} s"),
-        ("omitted", f"{start.omit or 0} s", f"{asked.omit_s} s"),
-        ("reverse", bool(start.reverse), asked.reverse),
+        ("protocol", start.protocol.lower(), request.protocol),
+        ("streams", start.num_streams, request.streams),
+        ("duration", f"{start.duration} s", f"{request.duration_s} s"),
+        ("omitted", f"{start.omit or 0} s", f"{request.omit_s} s"),
+        ("reverse", bool(start.reverse), request.reverse),
         ("both directions at once", bool(start.bidir), False),
-        ("an end after", f"{start.bytes or 0} bytes", f"{asked.size_bytes} bytes"),
+        ("an end after", f"{start.bytes or 0} bytes", f"{request.size_bytes} bytes"),
         ("an end after", f"{start.blocks or 0} blocks", "0 blocks"),
     ]
-    if asked.block_size_bytes is not None and start.blksize is not None:
-        pairs.append(("block size", f"{start.blksize} B", f"{asked.block_size_bytes} B"))
-    stream_bps = 0 if asked.protocol == "tcp" else asked.stream_bps  # no TCP test is asked for a pace
+    if request.block_size_bytes is not None and start.blksize is not None:
+        pairs.append(("block size", f"{start.blksize} B", f"{request.block_size_bytes} B"))
+    stream_bps = 0 if request.protocol == "tcp" else request.stream_bps
     if stream_bps is not None and start.target_bitrate is not None:
         pairs.append(("rate", f"{start.target_bitrate} bit/s", f"{stream_bps} bit/s"))
     others = [
         f"{what} {_text(reported)}, not {_text(wanted)}" for what, reported, wanted in pairs if reported != wanted
     ]
-    return f"iperf3's JSON is of another test than was asked for: {'; '.join(others)}" if others else None
+    return f"iperf3's JSON is of another test than was requested: {'; '.join(others)}" if others else None
 
 
 def _text(value: object) -> str:

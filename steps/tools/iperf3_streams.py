@@ -1,12 +1,12 @@
 """Whether every stream of an iperf3 test delivered. Pure.
 
-The sum of a test hides a stream that delivered nothing: the others take its share of the path.
+The sum hides a stream that delivered nothing, since the others take its share of the path.
 """
 
 from typing import Final
 
 from steps.tools.iperf3_document import Document, Figures
-from steps.tools.iperf3_plan import Asked
+from steps.tools.iperf3_plan import Request
 
 UNEVEN: Final = "uneven-streams"
 """The flag of a test in which one stream delivered far less than the others."""
@@ -15,23 +15,23 @@ _UNEVEN_SHARE: Final = 0.1
 _WHOLE_STREAM: Final = 0.9
 
 
-def fault(document: Document, asked: Asked) -> str | None:
+def fault(document: Document, request: Request) -> str | None:
     """Which streams are missing or delivered nothing, as a sentence; None where each delivered."""
-    if len(document.end.streams) != asked.streams:
-        return f"iperf3 reports {len(document.end.streams)} of {asked.streams} streams"
-    delivered = _delivered(document, asked)
+    if len(document.end.streams) != request.streams:
+        return f"iperf3 reports {len(document.end.streams)} of {request.streams} streams"
+    delivered = _delivered(document, request)
     if silent := [str(number) for number, amount in enumerate(delivered, 1) if amount is None]:
-        return f"iperf3 says nothing of what stream {', '.join(silent)} of {asked.streams} delivered"
+        return f"iperf3 does not report what stream {', '.join(silent)} of {request.streams} delivered"
     if dead := [str(number) for number, amount in enumerate(delivered, 1) if amount is not None and amount <= 0]:
-        return f"stream {', '.join(dead)} of {asked.streams} delivered nothing"
-    if asked.protocol == "udp" and not asked.reverse and asked.streams > 1 and _one_unseen(document):
-        return f"as many datagrams as a whole stream of {asked.streams} sends were never seen by the receiver"
+        return f"stream {', '.join(dead)} of {request.streams} delivered nothing"
+    if request.protocol == "udp" and not request.reverse and request.streams > 1 and _one_missing(document):
+        return f"as many datagrams as a whole stream of {request.streams} sends never reached the receiver"
     return None
 
 
-def flags(document: Document, asked: Asked) -> tuple[str, ...]:
+def flags(document: Document, request: Request) -> tuple[str, ...]:
     """`uneven-streams` where a stream delivered under a tenth of the mean of the others."""
-    delivered = [amount or 0.0 for amount in _delivered(document, asked)]
+    delivered = [amount or 0.0 for amount in _delivered(document, request)]
     for amount in delivered if len(delivered) > 1 else ():
         others = (sum(delivered) - amount) / (len(delivered) - 1)
         if amount < _UNEVEN_SHARE * others:
@@ -52,20 +52,20 @@ def counted(document: Document) -> bool:
     return abs(arrived - (received.packets - received.lost_packets)) <= max(2.0, 0.01 * received.packets)
 
 
-def _delivered(document: Document, asked: Asked) -> list[float | None]:
-    """What each stream delivered, bytes or datagrams; None where that is not said."""
+def _delivered(document: Document, request: Request) -> list[float | None]:
+    """What each stream delivered, bytes or datagrams; None: not reported."""
     streams = document.end.streams
-    if asked.protocol == "tcp":
+    if request.protocol == "tcp":
         return [stream.receiver.bytes if stream.receiver is not None else None for stream in streams]
-    if asked.reverse and (here := _received_here(document)):
+    if request.reverse and (here := _received_here(document)):
         return [here.get(s.udp.socket) if s.udp is not None else None for s in streams]
-    # Datagrams that the receiver missed at the end, or of a stream that it never saw, are not among the lost.
+    # The lost are without those that the receiver missed at the end, or of a stream that never reached it.
     known = counted(document)
     return [_arrived(stream.udp, known=known) if stream.udp is not None else None for stream in streams]
 
 
 def _arrived(stream: Figures, *, known: bool) -> float | None:
-    """Datagrams of a stream that arrived; all of them where the losses that iperf3 names can't be believed."""
+    """Datagrams of a stream that arrived; all of them where iperf3's losses are not reliable."""
     if stream.packets is None:
         return None
     return stream.packets - max(0.0, stream.lost_packets or 0.0) if known else stream.packets
@@ -81,11 +81,11 @@ def _received_here(document: Document) -> dict[int | None, float]:
     return found
 
 
-def _one_unseen(document: Document) -> bool:
+def _one_missing(document: Document) -> bool:
     """Whether the sums lack as many datagrams as one of the streams sent that the receiver knows no loss of.
 
-    Forward, a client knows of each UDP stream what it sent and what the receiver missed. Of a stream that never
-    arrived the receiver missed nothing, since it did not know of it; the sums alone show that it is not there.
+    Forward, a client knows of each UDP stream what it sent and what the receiver missed. A stream that never arrived
+    has no losses, since the receiver did not know of it; only the sums show that it is missing.
     """
     sent, received = document.end.sum_sent or document.end.sum, document.end.sum_received
     if sent is None or received is None or sent.packets is None or received.packets is None:

@@ -1,7 +1,7 @@
-"""The connect probe: how long a TCP connect takes, which the long streams of iperf3 can't see. Pure.
+"""The connect probe: the latency of a TCP connect, which the long streams of iperf3 don't show. Pure.
 
-The program itself is `steps.tools.connect_probe`, which is run by its file and without site-packages, to start in a few
-milliseconds from whatever directory.
+The program is `steps.tools.connect_probe`, which is run by its file and without site-packages, to start in a few
+milliseconds from any directory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ from steps.tools.failure import Failure
 from steps.tools.tool import PYTHON, Output, Task, Tool, Variant
 
 PROBE_S: Final = 0.25
-"""How long one probe lasts: some thousand connections, enough for a 99th percentile."""
+"""The duration of a probe: some thousand connections, enough for a 99th percentile."""
 
 _MICROSECOND: Final = 1e-6
 _PROBE: Final = "the connect probe"
 
 
 class Connects(msgspec.Struct, frozen=True):
-    """What the probe measured; see `steps.tools.connect_probe.ProbeReport`."""
+    """The results of the probe; see `steps.tools.connect_probe.ProbeReport`."""
 
     connects_per_s: Rate | None
     p50_s: Seconds | None
@@ -68,7 +68,7 @@ def server(port: int) -> list[str]:
 
 
 def read(_task: Task, _argv: Sequence[str], output: Output) -> Connects | Failure:
-    """What the probe's output says, where its figures agree with each other."""
+    """The results in the probe's output."""
     stderr = bounds.one_line(output.stderr.decode(errors="replace").strip().rpartition("\n")[2])
     end = f"exit code {output.exit_code}{': ' + stderr if stderr else ''}"
     if not output.stdout.strip():

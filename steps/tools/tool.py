@@ -1,4 +1,4 @@
-"""What the rest must know of a measuring program: one `Tool`, which its file in this folder makes. Pure."""
+"""The entry of a measuring program: one `Tool`, which its file in this folder makes. Pure."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ Direction = Literal["forward", "reverse"]
 
 FIRST_PORT: Final = 5201
 LAST_PORT: Final = 5219
-"""Ports of servers are within these, which are open between the nodes; but for `RESERVED_PORTS`."""
+"""The range of servers' ports, which is open between the nodes; but for `RESERVED_PORTS`."""
 
 RESERVED_PORTS: Final = frozenset({5203, 5204, 5205})
 """Of the nodes' monitors, of the probes of a switch and of readiness, and of the lab's evidence."""
@@ -24,11 +24,11 @@ RESERVED_PORTS: Final = frozenset({5203, 5204, 5205})
 _SHORT_INTERVAL_BELOW_S: Final = 5
 
 PYTHON: Final = "python"
-"""The first word of a command that this project's own Python runs, wherever that is installed."""
+"""The first word of a command for this project's own Python, wherever that is installed."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """What a trial asks of its tool.
+    """The task of a trial's tool.
 
     Attributes:
         transport: what carries the traffic.
@@ -52,7 +52,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Output(msgspec.Struct, frozen=True):
-    """What a program left, as received; `exit_code` is None where it was killed before it had one."""
+    """A program's output as received; `exit_code` is None where it was killed."""
 
     stdout: bytes
     stderr: bytes = b""
@@ -60,7 +60,7 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class Result(Protocol):
-    """What a trial measured."""
+    """The results of a trial."""
 
     @property
     def duration_s(self) -> float:
@@ -84,7 +84,7 @@ class Result(Protocol):
 
     @property
     def sentence(self) -> str:
-        """The telling figure in a few words, such as `5.21 Gbit/s`."""
+        """The key figure in a few words, such as `5.21 Gbit/s`."""
         ...
 
 
@@ -120,19 +120,19 @@ def _never_busy(_stdout: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tool:
-    """A measuring program: a client that is run once for each trial, and a server that is there for all of a visit.
+    """A measuring program: a client that is run once for each trial, and a server that runs during a visit.
 
     Attributes:
         name: as stored. Small letters, digits and underscores.
         variants: over which transports it measures.
         port: its server's, the same by TCP and by UDP, from `FIRST_PORT` to `LAST_PORT`.
         command: the client's argument vector, of a task, the server's address and port.
-        server: the server's argument vector, of a port. It listens there by TCP, by whatever else it measures.
-        read: what an output says, of the task, the argument vector as run, and the output. Raises nothing.
+        server: the server's argument vector, of a port. It listens there by TCP, whatever it measures by.
+        read: the results, of the task, the argument vector as run, and the output. Raises nothing.
         directions: in which it can measure.
         is_parallel: it can run several streams at once.
-        fixed_s: how long each trial lasts, without warm-up, whatever is asked; None: as long as is asked.
-        is_busy: whether a standard output says that the server was still busy, so that nothing was measured yet.
+        fixed_s: the duration of each trial, without warm-up; None: the requested duration.
+        is_busy: whether a standard output means that the server was still busy, so that nothing was measured yet.
         packages: the programs that it needs beside this project, with the Debian package that brings each.
         version: the command that prints its version; empty: this project's own, which is known.
     """
@@ -152,28 +152,28 @@ class Tool:
 
     @property
     def label(self) -> str:
-        """Its name as Kubernetes and people write it: that of its variant where it has but one."""
+        """Its name in Kubernetes and reports: that of its variant where it has one alone."""
         return self.variants[0].name if len(self.variants) == 1 else self.name.replace("_", "-")
 
     @property
     def transports(self) -> tuple[Transport, ...]:
-        """By which its server is reached; TCP first, which each listens to."""
+        """The transports of its server; TCP first, which each listens on."""
         return ("tcp", "udp") if any(variant.transport == "udp" for variant in self.variants) else ("tcp",)
 
-    def omit_s(self, asked_s: int) -> int:
-        """Seconds of warm-up before each of its trials where so many are asked for."""
-        return asked_s if self.fixed_s is None else 0
+    def omit_s(self, requested_s: int) -> int:
+        """Seconds of warm-up before each of its trials."""
+        return requested_s if self.fixed_s is None else 0
 
     def lasts_s(self, duration_s: int, omit_s: int) -> float:
-        """How long one of its trials takes, warm-up included, of what is asked for."""
+        """The duration of one of its trials, warm-up included."""
         return float(duration_s + omit_s) if self.fixed_s is None else self.fixed_s
 
 
 def here(argv: Sequence[str]) -> list[str]:
-    """The argument vector with this process's own Python where the tool's is asked for."""
+    """The argument vector with this process's own Python in the place of `PYTHON`."""
     return [sys.executable if argv[0] == PYTHON else argv[0], *argv[1:]]
 
 
 def interval_s(duration_s: float) -> float:
-    """How often a trial of this length reports, and is looked at: half a second, or a second where it is long."""
+    """The interval of the reports and readings of a trial: half a second, or a second where it is long."""
     return 0.5 if duration_s < _SHORT_INTERVAL_BELOW_S else 1.0

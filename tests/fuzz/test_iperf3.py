@@ -11,7 +11,7 @@ from steps.measurement import results
 from steps.tools import iperf3
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import Report
-from steps.tools.iperf3_plan import Asked
+from steps.tools.iperf3_plan import Request
 from tests.fuzz import inputs, mutations
 from tests.steps.builders import PROBED, RECORDED, attempt, trial
 
@@ -19,9 +19,9 @@ Counts = dict[str, Any]
 DOCUMENTS: Final = {path.name: json.loads(path.read_bytes()) for path in sorted(RECORDED.rglob("*.json"))}
 
 
-def asked_for(document: Counts) -> Asked:
+def request_of(document: Counts) -> Request:
     start = document.get("start", {}).get("test_start") or {"protocol": "TCP", "num_streams": 1, "duration": 1}
-    return Asked(
+    return Request(
         protocol=start["protocol"].lower(),
         reverse=bool(start.get("reverse")),
         streams=start["num_streams"],
@@ -52,9 +52,9 @@ def one_sentence(failure: Failure) -> None:
 def try_document(random: Random) -> tuple[str, str]:
     name = random.choice(list(DOCUMENTS))
     kind, text = mutations.mutated(random, DOCUMENTS[name])
-    asked = asked_for(DOCUMENTS[random.choice(list(DOCUMENTS)) if random.random() < 0.1 else name])
+    request = request_of(DOCUMENTS[random.choice(list(DOCUMENTS)) if random.random() < 0.1 else name])
     found = iperf3.read_report(
-        text, random.choice((b"", b"iperf3: error\n")), random.choice((0,) * 20 + (1, None)), asked
+        text, random.choice((b"", b"iperf3: error\n")), random.choice((0,) * 20 + (1, None)), request
     )
     if isinstance(found, Failure):
         one_sentence(found)
@@ -62,7 +62,7 @@ def try_document(random: Random) -> tuple[str, str]:
     within_bounds(found)
     assert isinstance(found, Report)
     assert found.received_bps > 0
-    assert found.duration_s >= 0.9 * asked.duration_s
+    assert found.duration_s >= 0.9 * request.duration_s
     return kind, "flagged" if found.flags else "read"
 
 

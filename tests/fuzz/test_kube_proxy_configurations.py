@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from analysis.errors import Problem
-from steps.cluster.kube.calico import kube_proxy
+from steps.cluster.kube.calico.inventory import kube_proxy
 from tests.fuzz import inputs
 
 KIND = "KubeProxyConfiguration"

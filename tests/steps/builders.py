@@ -133,14 +133,20 @@ def fitted(one: documents.Attempt, planned: Trial) -> documents.Attempt:
     return one.model_copy(update={"stdout": as_asked(one.stdout, planned, one.window_offset_s)})
 
 
-def write_run(directory: Path, chosen: Settings) -> tuple[Visit, ...]:
+UID = "01234567-89ab-cdef-0123-456789abcdef"
+RUN_ID = f"run-{UID}"
+OF_RUN = {"ARGO_WORKFLOW_NAME": "run", "ARGO_WORKFLOW_UID": UID}
+"""The variables of a step of that run."""
+
+
+def write_run(directory: Path, chosen: Settings, run_id: str = "run-1") -> tuple[Visit, ...]:
     """A whole run in which everything went well, as documents below `directory`."""
     visits = schedule.make_schedule(chosen)
     shown = tuple(documents.ShownArm(name=arm, title=arm, colour="#000000") for arm in chosen.dataplanes)
     documents.write_document(
         directory / documents.RUN,
         documents.RunDocument(
-            run_id="run-1", workflow_uid="u", trigger="local", started_at=AT, settings=chosen, dataplanes=shown
+            run_id=run_id, workflow_uid="u", trigger="local", started_at=AT, settings=chosen, dataplanes=shown
         ),
     )
     documents.write_document(

@@ -10,6 +10,7 @@ import pytest
 from hera.workflows._runner.util import _runner
 
 from steps.settings import environment
+from tests.steps.builders import OF_RUN
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def run_task(
         entrypoint: `module:function`.
         inputs: its parameters, as strings, as Argo passes them.
         home: of its outputs and its message; input artifacts are files in `home/inputs`.
-        variables: beside those of a cluster named prod with a store in `home/store`.
+        variables: beside those of a run on a cluster named prod, with a store in `home/store`.
     """
     outputs, message = home / "outputs", home / "message"
     for folder in (outputs / "parameters", outputs / "artifacts", home / "inputs"):
@@ -43,6 +44,7 @@ def run_task(
     given = {
         environment.ENVIRONMENT: "prod",
         environment.RESULTS: str(home / "store"),
+        **OF_RUN,
         "BENCHMARK_TERMINATION_LOG": str(message),
         "hera__outputs_directory": str(outputs),
         **(variables or {}),

@@ -55,7 +55,7 @@ def test_only_pod_network_steps_are_checked(tmp_path: Path) -> None:
     assert "TCP port 15000" in reason
     assert client_network.sharing_reason(placement(), {}, here) is None, "on one machine others may listen"
     assert client_network.sharing_reason(placement(host_network=True), IN_A_STEP, here) is None
-    assert client_network.sharing_reason(placement(prefix=("nsenter",)), IN_A_STEP, here) is None
+    assert client_network.sharing_reason(placement(namespace="pod-a"), IN_A_STEP, here) is None
     assert client_network.sharing_reason(placement(), IN_A_STEP, tables(tmp_path, tcp=BUSY)) is None
 
 

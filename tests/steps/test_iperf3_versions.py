@@ -11,14 +11,14 @@ import pytest
 
 from steps import documents
 from steps.domain import Placement, Trial
-from steps.measurement import results, trials
+from steps.measurement import canary, results, trials
 from steps.tools import iperf3
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import Report
-from steps.tools.iperf3_plan import Asked
+from steps.tools.iperf3_plan import Request
 from tests.steps.builders import RECORDED, attempt, placement, settings, trial
 from tests.steps.iperf3_versions import programs, put_in_place
-from tests.steps.test_measure import Servers
+from tests.steps.measuring import Servers
 
 VERSIONS = ("3.12", "3.18", "3.22")
 CHOSEN = settings()
@@ -31,7 +31,7 @@ def document(name: str) -> dict[str, Any]:
 
 def read(name: str) -> Report | Failure:
     start = document(name)["start"]["test_start"]
-    asked = Asked(
+    asked = Request(
         protocol=start["protocol"].lower(),
         reverse=bool(start["reverse"]),
         streams=start["num_streams"],
@@ -99,7 +99,7 @@ def test_stream_with_all_packets_lost_fails_the_trial(version: str, direction: s
     found = read(name)
     assert isinstance(found, Failure)
     if (protocol, direction) == ("udp", "forward"):
-        assert found.reason == "as many datagrams as a whole stream of 2 sends were never seen by the receiver"
+        assert found.reason == "as many datagrams as a whole stream of 2 sends never reached the receiver"
     else:
         assert found.reason == "stream 2 of 2 delivered nothing"
 
@@ -132,12 +132,12 @@ def measured(here: Placement, planned: Trial, tmp_path: Path) -> Report:
 @pytest.mark.parametrize("here", programs(), indirect=True)
 def test_real_canary_agrees_with_a_trial(here: Placement, tmp_path: Path) -> None:
     trialled = measured(here, trial(), tmp_path)
-    trials.canary(here, CHOSEN, "after", tmp_path, lambda _: None)
+    canary.measure_canary(here, CHOSEN, "after", tmp_path, lambda _: None)
     one = documents.read_document(tmp_path / documents.CANARY, documents.CanaryDocument).attempt
     assert one is not None
-    canary = results.read_canary(one)
-    assert isinstance(canary, Report)
-    assert 0.25 < canary.received_bps / trialled.received_bps < 4, "a constant of 0.8 Gbit/s is a tenth and less"
+    found = results.read_canary(one)
+    assert isinstance(found, Report)
+    assert 0.25 < found.received_bps / trialled.received_bps < 4, "a constant of 0.8 Gbit/s is a tenth and less"
     assert (one.wall_s or 0) < 3, "it is short"
 
 

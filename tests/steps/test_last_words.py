@@ -9,7 +9,7 @@ from analysis.store.store import Store
 from steps.collect import run_rows
 from steps.settings import environment
 from steps.tasks import notify, report
-from tests.steps.builders import settings, write_run
+from tests.steps.builders import OF_RUN, RUN_ID, settings, write_run
 from tests.steps.test_notify import Receiver
 
 
@@ -17,15 +17,17 @@ from tests.steps.test_notify import Receiver
 def last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BENCHMARK_TERMINATION_LOG", str(tmp_path / "message"))
     monkeypatch.setenv(environment.ENVIRONMENT, "lab")
+    for name, value in OF_RUN.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv(environment.RESULTS, str(tmp_path / "store"))
     return tmp_path / "message"
 
 
 def stored(tmp_path: Path) -> report.ReportResult:
     """A run that went well, in the store and reported."""
-    write_run(tmp_path, settings(options="rounds=2", dataplanes="lab-iptables,lab-ebpf"))
-    Store(environment.results()).write("run-1", run_rows.run_rows(tmp_path))
-    said: report.ReportResult = report.report("run-1", tmp_path / "report.html")
+    write_run(tmp_path, settings(options="rounds=2", dataplanes="lab-iptables,lab-ebpf"), RUN_ID)
+    Store(environment.results()).write(RUN_ID, run_rows.run_rows(tmp_path))
+    said: report.ReportResult = report.report(tmp_path / "report.html")
     return said
 
 
@@ -39,7 +41,7 @@ def test_report_step_outputs_the_key_metrics(last_words: Path, tmp_path: Path) -
 
 def test_no_notification_by_default(last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(environment.NOTIFY_URL, " ")
-    assert notify.notify("run-1", "Succeeded", "Succeeded") == notify.NO_ADDRESS
+    assert notify.notify("Succeeded", "Succeeded") == notify.NO_ADDRESS
     assert not last_words.exists()
 
 
@@ -47,9 +49,9 @@ def test_notification_has_the_verdict(last_words: Path, tmp_path: Path, monkeypa
     said = stored(tmp_path)
     with Receiver().running() as receiver:
         monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
-        assert notify.notify("run-1", "Succeeded", "Succeeded") == "notified: the answer was 200"
+        assert notify.notify("Succeeded", "Succeeded") == "notified: the answer was 200"
     assert receiver.bodies[0]["headline"] == said.headline
-    assert receiver.bodies[0]["report"].endswith("/store/reports/run-1/report.html")
+    assert receiver.bodies[0]["report"].endswith(f"/store/reports/{RUN_ID}/report.html")
     assert not last_words.exists()
 
 
@@ -58,7 +60,7 @@ def test_failed_notification_is_reported_but_no_failure(
 ) -> None:
     with Receiver(404).running() as receiver:
         monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
-        told = notify.notify("run-1", "Failed", "Succeeded")
+        told = notify.notify("Failed", "Succeeded")
     assert "it answered 404" in told
     assert told in capsys.readouterr().err
     assert receiver.bodies[0]["headline"] is None
@@ -79,7 +81,7 @@ def test_failed_restore_fails_the_workflow(
     with Receiver().running() as receiver:
         monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
         with pytest.raises(SystemExit) as ended:
-            notify.notify("run-1", "Succeeded", status)
+            notify.notify("Succeeded", status)
     assert ended.value.code == 1
     assert last_words.read_text().startswith(sentence)
     assert receiver.bodies[0]["restored"] is False
@@ -87,5 +89,5 @@ def test_failed_restore_fails_the_workflow(
 
 def test_failed_lab_restore_gives_no_message(last_words: Path) -> None:
     """A full disk fails the step that puts things back, for its record can't be kept; the lab goes with its sandbox."""
-    assert notify.notify("run-1", "Failed", "Error") == notify.NO_ADDRESS
+    assert notify.notify("Failed", "Error") == notify.NO_ADDRESS
     assert not last_words.exists()

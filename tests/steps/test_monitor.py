@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from analysis.errors import Problem
 from analysis.store.schema import NODE_USAGE
 from steps.counters import MODES, CoreTimes, Counters
+from steps.domain import Monitor
 from steps.measurement import monitor, monitor_http
 from steps.measurement.sampler import read
 from tests.steps.builders import counters
@@ -96,8 +96,8 @@ def test_cpu_ratios_stay_within_bounds(delta: dict[str, float], wall_s: float) -
 
 
 def test_monitor_reads_this_machine() -> None:
-    before = read("local", "here")
-    after = read("local", "here")
+    before = read(Monitor(node="here", side="server", source="local"))
+    after = read(Monitor(node="here", side="server", source="local"))
     assert after.node == "here"
     assert after.at_s > before.at_s
     assert after.cores
@@ -115,34 +115,28 @@ def test_interface_counters_from_proc_net_dev() -> None:
     assert (found["ul0"].received_bytes, found["ul0"].sent_bytes) == (3, 4)
 
 
-@pytest.mark.parametrize("source", ["netns:no-such-namespace", "http://127.0.0.1:1/", "magic"])
+@pytest.mark.parametrize("source", ["netns:no-such-namespace", "http://127.0.0.1:1/"])
 def test_unreadable_monitor_source_is_a_problem(source: str) -> None:
     with pytest.raises(Problem) as caught:
-        read(source, "node-a")
+        read(Monitor(node="node-a", side="server", source=source))
     assert "\n" not in str(caught.value)
-
-
-def test_missing_nsenter_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Problem, match="nsenter is missing: install util-linux"):
-        read("netns:x", "node-a")
 
 
 @pytest.fixture(scope="module")
 def address() -> str:
     ready: queue.Queue[int] = queue.Queue()
     threading.Thread(target=monitor_http.serve, args=(0, ready.put), daemon=True).start()
-    return f"http://127.0.0.1:{ready.get(timeout=10)}"
+    return f"http://127.0.0.1:{ready.get(timeout=10)}/"
 
 
 def test_a_monitor_serves_its_node_by_its_own_clock(address: str) -> None:
-    found = read(address, "node-b")
+    found = read(Monitor(node="node-b", side="server", source=address))
     assert found.node == "node-b"
-    assert len(found.cores) == len(read("local", "x").cores)
+    assert len(found.cores) == len(read(Monitor(node="x", side="server", source="local")).cores)
     assert abs(found.at_s - time.monotonic()) < 60
 
 
-READING = read("local", "x").model_dump_json().encode()
+READING = read(Monitor(node="x", side="server", source="local")).model_dump_json().encode()
 
 
 @pytest.mark.parametrize(
@@ -171,7 +165,7 @@ def test_invalid_monitor_response_is_a_problem(body: bytes, error: str) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with pytest.raises(Problem, match=error):
-            read(f"http://127.0.0.1:{server.server_port}/", "node-b")
+            read(Monitor(node="node-b", side="server", source=f"http://127.0.0.1:{server.server_port}/"))
         server.shutdown()
 
 

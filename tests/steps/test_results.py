@@ -34,7 +34,7 @@ def test_consistent_connect_probe_result_is_measured() -> None:
         ({"p50_s": None}, "the connect probe counted 25 connects and gives no figures for them"),
         ({"duration_s": 0.0}, "the connect probe counted 25 connects and gives no figures for them"),
         ({"count": 0, "errors": 20, "error": "timed\nout"}, "none of 20 connects succeeded: timed"),
-        ({"count": "25"}, "the connect probe's JSON is not of a form known here"),
+        ({"count": "25"}, "the connect probe's JSON has an unknown form"),
     ],
 )
 def test_impossible_connect_probe_result_is_a_failure(changed: dict[str, object], reason: str) -> None:
@@ -48,7 +48,7 @@ def test_impossible_connect_probe_result_is_a_failure(changed: dict[str, object]
     ("stdout", "reason"),
     [
         ("", "the connect probe printed no figures, exit code 1: no route"),
-        ("[" * 200_000, "the connect probe's JSON is not of a form known here"),
+        ("[" * 200_000, "the connect probe's JSON has an unknown form"),
         ('{"x":' + "[" * 200_000, "the connect probe's JSON is nested too deeply to be a report"),
         (json.dumps(PROBED)[:-10], "the connect probe's JSON is cut short after"),
         (json.dumps(PROBED).replace("1e-05", "NaN"), "the connect probe's JSON gives NaN as p50_s, which is no number"),

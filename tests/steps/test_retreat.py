@@ -48,7 +48,7 @@ def test_only_impossible_proof_excludes_the_dataplane(
     monkeypatch.setattr(task, "connect_cluster", lambda _environment: cluster)
     document = tmp_path / documents.RETREAT
     began = datetime.now(UTC)
-    task.retreat(CHOSEN.model_dump_json(), "1", document)
+    task.retreat(CHOSEN.model_dump_json(), "01", document)
     ((dataplane, told),) = cluster.asked
     assert dataplane in CHOSEN.dataplanes
     assert told == reason

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from analysis.errors import BadInput
 from steps.domain import Visit
-from steps.measurement import trials as measure
+from steps.measurement.trials import GRACE_S
 from steps.settings import environment
 from steps.tasks._step import ends_in_a_sentence, node_title
 from steps.tasks.measure import CANARIES, canary_placement
@@ -85,4 +85,4 @@ def test_measure_step_deadline(
     limits_s = {item["what"]: int(item["timeout"].removesuffix("s")) for item in measures(visit, places)}
     assert limits_s["canary-before"] == limits_s["canary-after"] == 1800
     if durations_s:
-        assert sum(durations_s) + len(durations_s) * measure.GRACE_S + 900 < limits_s["pod-to-pod"] < 86_400
+        assert sum(durations_s) + len(durations_s) * GRACE_S + 900 < limits_s["pod-to-pod"] < 86_400

@@ -9,7 +9,8 @@ from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, End, Target
 from steps.cluster.kube import trial_servers
 from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.workloads import probe_pods
-from steps.cluster.lab import addresses, servers
+from steps.cluster.lab import servers
+from steps.cluster.lab.network import addresses
 from steps.domain import Placement
 
 Object = dict[str, Any]

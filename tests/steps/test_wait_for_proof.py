@@ -32,7 +32,7 @@ def test_settle_waits_for_proof_and_reports_changes_once() -> None:
     assert settled.signs == tuple(PROVEN)
     assert 0 < settled.settle_s < 30
     assert len(said) == 2
-    assert "node-a shows no telling sign" in said[0]
+    assert "node-a shows no conclusive sign" in said[0]
     assert "that is lab-iptables, not lab-ebpf" in said[1]
 
 
@@ -41,7 +41,7 @@ def test_settle_timeout_names_nodes_and_signs() -> None:
     with pytest.raises(UnprovenError) as caught:
         wait.wait_for_proof(lambda: half, judge, 0.1, lambda _: None)
     assert str(caught.value) == (
-        "not within 0.1 s: lab-ebpf is not proven: node-b shows no telling sign "
+        "not within 0.1 s: lab-ebpf is not proven: node-b shows no conclusive sign "
         "(seen: node-a: counters: some; node-b: counters: some)"
     )
     assert caught.value.signs == tuple(half)

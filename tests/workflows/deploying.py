@@ -1,6 +1,7 @@
 """Deployments to a cluster of the fake API server, and what they print."""
 
 import io
+import json
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -16,6 +17,7 @@ from workflows.deployment.kustomization import DeploymentValues
 from workflows.deployment.undeploy import undeploy
 from workflows.flags.deploy import DeployFlags
 from workflows.template import render
+from workflows.template.admission import PODS
 
 Object = dict[str, Any]
 LABELS = {"app.kubernetes.io/name": "dataplane-benchmark", "dataplane-benchmark/part": "deployment"}
@@ -25,15 +27,18 @@ def build_without_kubectl(values: DeploymentValues) -> list[Object]:
     """The kustomization nearly as kubectl builds it: the base, a namespace, labels, and the settings."""
     files = kustomization.files(values)
     built: list[Object] = []
-    for name in ("rbac", "settings", "benchmark", "nightly"):
-        document = yaml.safe_load((render.DIRECTORY / "base" / f"{name}.yaml").read_text())
+    parts = [f"base/{name}" for name in ("rbac", "settings", "benchmark", "nightly")]
+    for name in (*parts, *(["admission/policies"] if values.admission != "off" else [])):
+        document = yaml.safe_load((render.DIRECTORY / f"{name}.yaml").read_text())
         built += document["items"] if document["kind"] == "List" else [document]
     for found in built:
         found["metadata"].setdefault("labels", {}).update(LABELS)
-        if not found["kind"].startswith("Cluster"):
+        if not found["kind"].startswith(("Cluster", "ValidatingAdmission")):
             found["metadata"].setdefault("namespace", values.namespace)
         for subject in found.get("subjects", []):
             subject["namespace"] = values.namespace
+        if found["kind"] == "ValidatingAdmissionPolicy" and found["metadata"]["name"] == PODS:
+            found["spec"]["variables"][0]["expression"] = json.dumps(values.images)
         if found["kind"] == "ConfigMap":
             found["data"] |= yaml.safe_load(files["settings.yaml"])["data"]
     if values.brings_namespace:

@@ -21,6 +21,10 @@ KINDS = (
     ("apps", "v1", "deployments", "Deployment"),
     ("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition"),
     *(
+        ("admissionregistration.k8s.io", "v1", f"validatingadmissionpolic{end}", kind)
+        for end, kind in (("ies", "ValidatingAdmissionPolicy"), ("ybindings", "ValidatingAdmissionPolicyBinding"))
+    ),
+    *(
         ("rbac.authorization.k8s.io", "v1", kind.lower() + "s", kind)
         for kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
     ),
@@ -68,7 +72,8 @@ def cluster(version: str = "v4.1.2", repository: str | None = REPOSITORY, *contr
     data = {} if repository is None else {"artifactRepository": repository}
     told = {"metadata": {"name": "workflow-controller-configmap", "namespace": NAMESPACE}, "data": data}
     store.put("", "configmaps", told)
-    store.put("", "secrets", {"metadata": {"name": "s3-keys", "namespace": NAMESPACE}})
+    keys = {"user": "dXNlcg==", "pass": "cGFzcw==", "other": "b3RoZXI="}
+    store.put("", "secrets", {"metadata": {"name": "s3-keys", "namespace": NAMESPACE}, "data": keys})
     addresses = [{"type": "InternalIP", "address": "10.0.0.1"}]
     store.put("", "nodes", {"metadata": {"name": "n"}, "status": {"addresses": addresses}})
     image = f"quay.io/argoproj/workflow-controller:{version}"

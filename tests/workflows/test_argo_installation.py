@@ -7,6 +7,7 @@ import pytest
 from analysis.errors import Unsupported
 from tests.workflows.deploying import deploy_to
 from tests.workflows.fake_argo import NAMESPACE, cluster, service
+from workflows.deployment.namespaces import OWN
 
 Object = dict[str, Any]
 
@@ -26,7 +27,7 @@ def test_untested_argo_version_is_noted(installed: str, note: str) -> None:
 
 @pytest.mark.parametrize("installed", ["v3.6.0", "v3.7.4", "v4.0.1", "v4.1.2"])
 def test_tested_argo_version_gives_no_note(installed: str) -> None:
-    assert "Note:" not in deploy_to(cluster(installed))
+    assert "Note:" not in deploy_to(cluster(installed), OWN)
 
 
 def test_cluster_without_argo_is_refused() -> None:

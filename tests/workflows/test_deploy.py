@@ -155,7 +155,9 @@ def test_undeploy_is_refused_while_a_run_holds_the_lock() -> None:
     data = {
         "owner": json.dumps({"workflow": "run-1", "namespace": NAMESPACE, "person": None}),
         "taken_at": "2026-11-25T02:00:00Z",
-        "snapshot": json.dumps({"version": 1}),
+        "snapshot": json.dumps(
+            {"version": 1, "taken_at": "2026-11-25T02:00:00Z", "dataplane": None, "nodes": ["a", "b"], "objects": []}
+        ),
     }
     store.put("", "configmaps", {"metadata": {"name": "dataplane-benchmark", "namespace": "kube-system"}, "data": data})
     there = set(store.objects)

@@ -103,7 +103,7 @@ def test_step_is_pinned_by_node_name_only() -> None:
 
 
 def test_step_never_started_has_its_own_deadline() -> None:
-    assert "inputs.parameters.timeout" in template()["timeout"]
+    assert "inputs.parameters['timeout']" in template()["timeout"]
 
 
 @pytest.mark.parametrize(

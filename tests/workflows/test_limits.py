@@ -12,8 +12,8 @@ import pytest
 from analysis.errors import BadInput
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import TOPOLOGIES
-from steps.domain import Placement
-from steps.settings.limits import LONGEST_S, MOST_TRIALS, MOST_VISITS
+from steps.domain import MOST_TRIALS, Placement
+from steps.settings.limits import LONGEST_S, MOST_VISITS
 from steps.settings.schedule import CLUSTER_OVERHEAD, make_schedule
 from steps.settings.settings import choose_settings
 from steps.tasks.preflight import item
@@ -150,7 +150,7 @@ def test_finished_pods_are_deleted_and_artifacts_kept() -> None:
 
 
 VALID = {
-    "run-id": "run-1", "uid": "u", "profile": "smoke", "dataplanes": "as-is", "topologies": "", "options": "",
+    "profile": "smoke", "dataplanes": "as-is", "topologies": "", "options": "",
     "nodes": "", "label": "", "trigger": "submitted",
 }  # fmt: skip
 INJECTION = 'a,b"}, "hostPID": true, "x": {"y": "'

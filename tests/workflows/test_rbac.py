@@ -21,8 +21,8 @@ from steps.cluster.kube.api.permissions import (
     V3_GROUP,
     Role,
 )
-from steps.cluster.kube.calico import observe, readiness
-from steps.cluster.kube.calico.switch import read_state
+from steps.cluster.kube.calico.proof import observations, observe, readiness
+from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.workloads import connectivity, manifests
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Visit
@@ -37,7 +37,7 @@ Call = tuple[str, str, str, str | None]
 """Verb, group, resource with subresource, and namespace."""
 
 ACCOUNTS: dict[Role, str] = {"switch": rbac.SWITCH, "observe": rbac.OBSERVE}
-VARIABLES = {"BENCHMARK_IMAGE": "bench:1", "ARGO_WORKFLOW_NAME": "run-1"}
+VARIABLES = {"BENCHMARK_IMAGE": "bench:1", "ARGO_WORKFLOW_NAME": "run-1", "ARGO_WORKFLOW_UID": "uid-1"}
 
 
 def rules(account: str) -> list[tuple[str | None, Object]]:
@@ -96,9 +96,10 @@ def kube(calico: Calico, role: Role) -> KubernetesCluster:
 
 
 def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
-    """What preflight, configure and restore do, and a restore after a run that is dead."""
+    """What preflight, snapshot, configure and restore do, and a restore after a run that is dead."""
     who = kube(calico, "switch")
     assert not [finding for finding in who.preflight(settings) if "may not" in finding.reason]
+    who.snapshot()
     for dataplane in ("ebpf", "nftables", "iptables"):
         who.configure(visit.model_copy(update={"dataplane": dataplane}), settings)
     who.retreat(visit, "it can't be had here")
@@ -114,14 +115,13 @@ def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
 def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the other steps do that ask the cluster."""
     who = kube(calico, "observe")
-    who.snapshot()
     who.provenance(settings)
     client, _transport = direct_client(calico.store)
     standing = read_state(client, to_switch=False)
-    observe.read_logs(client, standing, ["node-a", "node-b"])
+    observations.read_logs(client, standing, ["node-a", "node-b"])
     monkeypatch.setattr(readiness, "nodes_without_rules", lambda _seen, _now: ("node-a",))
     later = calico.store.now() + timedelta(hours=1)
-    assert observe._cure(client, standing, [], later, lambda _s: None)
+    assert observe._restart_kube_proxy(client, standing, [], later, lambda _s: None)
     workload = Workload(client, manifests.TRIALS)
     workload.ensure_services(trial_servers.service())
     container = manifests.Container("server", ("true",))

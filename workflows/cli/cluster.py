@@ -7,6 +7,7 @@ from steps.catalogue.environments import KUBERNETES, is_lab
 from steps.catalogue.option_fields import nearest
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.domain import Change
+from workflows.deployment.namespaces import use_deployed_namespace
 
 
 def configure(environment: str, dataplane: str, *, dry_run: bool = False) -> int:
@@ -19,7 +20,7 @@ def configure(environment: str, dataplane: str, *, dry_run: bool = False) -> int
     cluster, console = _cluster(environment, dataplane), Terminal()
     if dry_run:
         return _lines(cluster.commands(dataplane), f"{environment} is switched to {dataplane} already", console)
-    changes = cluster.configure_for_person(dataplane)
+    changes = cluster.configure_for_user(dataplane)
     _tell(changes, console)
     if changes:
         console.print(
@@ -42,7 +43,7 @@ def settle(environment: str, dataplane: str) -> int:
     cluster, console = _cluster(environment, dataplane), Terminal()
     nodes = cluster.measured_nodes
     try:
-        settled = cluster.settle_for_person(dataplane)
+        settled = cluster.settle_for_user(dataplane)
     except Problem:
         console.print(_way_back(environment), soft_wrap=True)
         raise
@@ -64,7 +65,7 @@ def restore(environment: str, *, dry_run: bool = False) -> int:
     nothing = f"{environment} holds no snapshot of a run: there is nothing to put back"
     if dry_run:
         return _lines(cluster.commands(None), nothing, console)
-    changes = cluster.restore_for_person()
+    changes = cluster.restore_for_user()
     _tell(changes, console)
     console.print("The API objects are as they were." if changes else f"{nothing}.", soft_wrap=True)
     return 0
@@ -81,6 +82,7 @@ def _cluster(environment: str, dataplane: str | None = None) -> KubernetesCluste
     if dataplane is not None and dataplane not in known:
         other = " is the lab's" if dataplane in BY_NAME else " is unknown"
         raise BadInput(f"dataplane {dataplane!r}{other}: {nearest(dataplane, known)}")
+    use_deployed_namespace(environment)
     return KubernetesCluster(environment, at_prompt=True)
 
 

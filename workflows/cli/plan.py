@@ -34,6 +34,10 @@ def print_findings(request: RunFlags) -> int:
         return sandbox.run_in_sandbox(
             [sys.executable, "-m", "workflows", "preflight", *request.argv(settings)], hold_interrupts=True
         )
+    if not is_lab(settings.environment):
+        from workflows.deployment.namespaces import use_deployed_namespace  # noqa: PLC0415 - a plan needs no cluster
+
+        use_deployed_namespace(settings.environment)
     findings = connect_cluster(settings.environment, at_prompt=True).preflight(settings)
     console = Terminal()
     for finding in findings:

@@ -177,7 +177,7 @@ def _collect(store: Store, run_id: str, why: str) -> CollectedRun:
         store.files.fetch(folder, documents)
         if not (documents / raw.RUN).exists():
             raise Problem(f"{store.location(folder)}/{raw.RUN} is missing, so nothing says what this run was")
-        rows = collecting.run_rows(documents, collected_at=ended_at)
+        rows = collecting.run_rows(documents, run_id, collected_at=ended_at)
     store.write(run_id, rows)
     outcomes = [str(row["outcome"]) for row in rows["trials"]]
     counted = [f"{outcomes.count(outcome)} {outcome}" for outcome in sorted(set(outcomes))]

@@ -7,15 +7,17 @@ from typing import Final
 from analysis.errors import Unsupported
 from steps.cluster.kube.api.nodes import url_host
 from steps.cluster.kube.api.permissions import CONFIGMAPS, DEFINITIONS, NODES, SERVICES
+from workflows.deployment.artifact_repository import configuration
 from workflows.deployment.user_client import DEPLOYMENTS, Object, UserClient
+from workflows.template.admission import EXECUTOR
 
 OLDEST: Final = (3, 6)
 NEWEST: Final = (4, 1)
 KINDS: Final = ("workflows", "workflowtemplates", "cronworkflows", "workflowtaskresults")
 VERSION: Final = "v1alpha1"
 _INSTALL: Final = "install 3.6 to 4.1: https://argo-workflows.readthedocs.io/en/latest/installation/"
-_NAME_OF_IMAGE: Final = re.compile(r"^.*/|[:@].*$")
-"""What an image's reference has around its name: registry and path, tag and digest."""
+_TAG_OF_IMAGE: Final = re.compile(r"(:[^:/@]*)?(@.*)?$")
+"""Tag and digest of an image's reference."""
 
 _TAG: Final = re.compile(r":v?(\d+)\.(\d+)(?:\.(\d+))?")
 _CONTROLLER: Final = "workflow-controller"
@@ -40,6 +42,7 @@ class Argo:
         watches: the only namespace whose workflows it runs; None: all.
         config: the controller's ConfigMap.
         ui: None: there is no server.
+        executor: the repository of the image that it adds to each step's pod.
         notes: sentences for the user.
     """
 
@@ -48,6 +51,7 @@ class Argo:
     watches: str | None
     config: Object | None
     ui: Ui | None
+    executor: str = EXECUTOR
     notes: tuple[str, ...] = ()
 
     @property
@@ -60,14 +64,14 @@ def find_argo(client: UserClient) -> Argo:
     """Find the cluster's Argo Workflows.
 
     Raises:
-        Unsupported: it is absent, too old, or does not watch the client's namespace.
+        Unsupported: it is absent or too old.
     """
     _check_kinds(client)
     deployments = client.list(DEPLOYMENTS)
     controller = _with_image(deployments, _CONTROLLER)
     if controller is None:
         note = "No Deployment of Argo's controller was found, so its version is not known; 3.6 to 4.1 are supported."
-        return Argo(None, client.namespace, None, None, None, (note,))
+        return Argo(None, client.namespace, None, None, None, notes=(note,))
     namespace, arguments = controller["metadata"]["namespace"], _arguments(controller)
     version = _version(controller)
     notes = [_untested(client.where, version)] if version is None or version[:2] > NEWEST else []
@@ -77,14 +81,18 @@ def find_argo(client: UserClient) -> Argo:
             "the mutexes of this workflow: upgrade it to 3.6 or later; 3.6 to 4.1 are tested."
         )
     watches = _option(arguments, "managed-namespace") or (namespace if "--namespaced" in arguments else None)
-    if watches is not None and watches != client.namespace:
-        raise Unsupported(
-            f"Argo's controller in namespace {namespace} watches namespace {watches} only, not {client.namespace}: "
-            f"deploy with NAMESPACE={watches}."
-        )
     config = client.get(CONFIGMAPS, _option(arguments, "configmap") or f"{_CONTROLLER}-configmap", namespace)
     server = _with_image(deployments, *_SERVER)
-    return Argo(version, namespace, watches, config, _ui(client, server) if server else None, tuple(notes))
+    ui = _ui(client, server) if server else None
+    return Argo(version, namespace, watches, config, ui, _executor(arguments, config), tuple(notes))
+
+
+def _executor(arguments: list[str], config: Object | None) -> str:
+    """The repository of the executor's image; the controller's flag goes before its ConfigMap."""
+    parts = configuration(config, f"ConfigMap {_CONTROLLER}-configmap") if config else {}
+    own = parts.get("executor")
+    image = _option(arguments, "executor-image") or str((own.get("image") if isinstance(own, dict) else "") or "")
+    return _TAG_OF_IMAGE.sub("", image) or EXECUTOR
 
 
 def _check_kinds(client: UserClient) -> None:
@@ -113,7 +121,8 @@ def _containers(deployment: Object) -> list[Object]:
 def _with_image(deployments: list[Object], *names: str) -> Object | None:
     """The first Deployment with an image of one of these names, from whatever registry."""
     for deployment in deployments:
-        if any(_NAME_OF_IMAGE.sub("", container["image"]) in names for container in _containers(deployment)):
+        images = (_TAG_OF_IMAGE.sub("", container["image"]) for container in _containers(deployment))
+        if any(image.rpartition("/")[2] in names for image in images):
             return deployment
     return None
 

@@ -10,7 +10,7 @@ from typing import Final
 from analysis.addresses import parse_webhook
 from analysis.errors import BadInput
 from steps.catalogue.option_fields import items, nearest, shown_option
-from workflows.flags.deploy import DeployFlags
+from workflows.flags.deploy import ADMISSION_MODES, DeployFlags
 
 _ACCEPTED: Final = ("gitops",)
 _NODE: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -49,6 +49,8 @@ def check(flags: DeployFlags) -> None:
         for word in items(flags.accept)
         if word not in _ACCEPTED
     ]
+    if flags.admission.strip() not in {"", *ADMISSION_MODES}:
+        faults.append(f"ADMISSION is {shown_option(flags.admission)}: {nearest(flags.admission, ADMISSION_MODES)}")
     if flags.schedule.strip() and (fault := schedule_fault(flags.schedule)):
         faults.append(
             f"SCHEDULE is {shown_option(flags.schedule)}: {fault}, such as `0 2 * * *` for 2:00 UTC every night."

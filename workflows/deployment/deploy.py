@@ -1,26 +1,32 @@
 """The verb `deploy`: find what the cluster has, decide, apply, and print the next commands."""
 
 from collections import Counter
-from typing import Final
 
 from analysis.console.terminal import Terminal
-from analysis.errors import BadInput, Unsupported
+from analysis.errors import BadInput
 from steps.catalogue.environments import LAB
 from steps.cluster.kube.api.permissions import OPERATOR_NAMESPACES
-from steps.cluster.kube.workloads.manifests import LABEL
 from steps.settings import environment as variables
-from steps.tasks._pod import ACCOUNTS, IMAGE
+from steps.tasks._pod import IMAGE
 from workflows.deployment import argo, kustomization, links
+from workflows.deployment.admission import choose_admission, permitted_images
 from workflows.deployment.argo import Argo
 from workflows.deployment.checks import check
 from workflows.deployment.kustomization import DeploymentValues
+from workflows.deployment.namespaces import OWN, ChosenNamespace, choose_namespace
 from workflows.deployment.result_store import ResultStore, choose_store
-from workflows.deployment.user_client import CLUSTER_ROLE_BINDINGS, NAMESPACES, Change, Object, UserClient, object_name
+from workflows.deployment.user_client import (
+    NAMESPACES,
+    POLICIES,
+    POLICY_BINDINGS,
+    SELECTOR,
+    Change,
+    Object,
+    UserClient,
+    object_name,
+)
 from workflows.flags.deploy import DeployFlags
 from workflows.template import nightly
-
-PART: Final = "deployment"
-"""The value of the label LABEL on everything that a deployment creates."""
 
 
 def deploy(flags: DeployFlags, console: Terminal | None = None, client: UserClient | None = None) -> int:
@@ -33,20 +39,27 @@ def deploy(flags: DeployFlags, console: Terminal | None = None, client: UserClie
     """
     check(flags)
     kustomization.image_parts(flags.image or IMAGE)
-    client = client or UserClient.of(flags.context, flags.namespace)
+    client = client or UserClient.of(flags.context, flags.namespace or OWN)
     console = console or Terminal()
     found = argo.find_argo(client)
-    _refuse_second(client)
-    values = choose_values(client, flags, choose_store(client, found, flags.results))
+    namespace = choose_namespace(client, found, flags.namespace)
+    client.namespace = namespace.name
+    store = choose_store(client, found, flags.results, owned=namespace.owned)
+    admission = choose_admission(client, flags)
+    values = choose_values(client, found, flags, store, namespace, admission.mode)
     console.print(f"{client.where}: {found.name} in namespace {found.namespace}.", soft_wrap=True)
-    _apply(client, kustomization.build_objects(values), console, force=flags.force)
-    for note in (*found.notes, *values.store.notes):
+    _apply(client, [*kustomization.build_objects(values), *store.secrets], console, force=flags.force)
+    if admission.mode == "off":
+        _delete_policies(client, console)
+    for note in (*found.notes, *namespace.notes, *store.notes, *admission.notes):
         console.print(f"Note: {note}", soft_wrap=True)
     _print_next_steps(client, found, values, console)
     return 0
 
 
-def choose_values(client: UserClient, flags: DeployFlags, store: ResultStore) -> DeploymentValues:
+def choose_values(
+    client: UserClient, found: Argo, flags: DeployFlags, store: ResultStore, namespace: ChosenNamespace, admission: str
+) -> DeploymentValues:
     """Everything that the kustomization needs.
 
     Raises:
@@ -55,8 +68,6 @@ def choose_values(client: UserClient, flags: DeployFlags, store: ResultStore) ->
     environment = flags.environment.strip() or client.where
     if environment == LAB:
         raise BadInput(f"ENVIRONMENT {LAB!r} is the lab's own name: give this cluster another, ENVIRONMENT=NAME.")
-    namespace = client.get(NAMESPACES, client.namespace)
-    ours = namespace is not None and (namespace["metadata"].get("labels") or {}).get(LABEL) == PART
     settings = {
         variables.ENVIRONMENT: environment,
         variables.RESULTS: store.results,
@@ -72,21 +83,20 @@ def choose_values(client: UserClient, flags: DeployFlags, store: ResultStore) ->
         settings=settings,
         store=store,
         operator=all(client.get(NAMESPACES, name) is not None for name in sorted(OPERATOR_NAMESPACES)),
-        brings_namespace=namespace is None or ours,
+        brings_namespace=namespace.owned,
         schedule=flags.schedule,
+        images=permitted_images(client, flags.image or IMAGE),
+        executor=found.executor,
+        admission=admission,
     )
 
 
-def _refuse_second(client: UserClient) -> None:
-    """One benchmark per cluster: it switches the one network, and the cluster-wide roles have fixed names."""
-    binding = client.get(CLUSTER_ROLE_BINDINGS, ACCOUNTS["switch"])
-    places = {s.get("namespace") for s in (binding or {}).get("subjects") or []} - {client.namespace}
-    if places:
-        (place,) = places
-        raise Unsupported(
-            f"{client.where} has the benchmark in namespace {place}: deploy with NAMESPACE={place}, or delete that one "
-            "first by `make undeploy`."
-        )
+def _delete_policies(client: UserClient, console: Terminal) -> None:
+    """Those of an earlier deployment."""
+    for resource in (POLICY_BINDINGS, POLICIES):
+        for found in client.list(resource, labels=SELECTOR):
+            client.delete(resource, found["metadata"]["name"])
+            console.print(f"deleted {object_name(found)}", soft_wrap=True)
 
 
 def _apply(client: UserClient, objects: list[Object], console: Terminal, *, force: bool) -> None:
@@ -105,7 +115,7 @@ def _apply(client: UserClient, objects: list[Object], console: Terminal, *, forc
 def _print_next_steps(client: UserClient, found: Argo, values: DeploymentValues, console: Terminal) -> None:
     """The form's link and the three commands that a user needs next."""
     results = values.settings[variables.RESULTS]
-    context = f"CONTEXT={client.where}" + (f" NAMESPACE={client.namespace}" if client.namespace != "argo" else "")
+    context = f"CONTEXT={client.where}" + (f" NAMESPACE={client.namespace}" if client.namespace != OWN else "")
     lines = [
         f"Results are stored under {values.settings[variables.ENVIRONMENT]!r} in {results}.",
         f"Nightly: {values.schedule or nightly.SCHEDULE} UTC, profile {nightly.PROFILE} (CronWorkflow {nightly.NAME}).",

@@ -1,5 +1,6 @@
 """A deployment as a kustomization upon the manifests, built by kubectl."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -16,7 +17,8 @@ from steps.settings import environment
 from steps.tasks._pod import CONFIG_MAP, IMAGE, SECRET
 from workflows.deployment.result_store import ResultStore
 from workflows.deployment.user_client import Object
-from workflows.template import benchmark, nightly
+from workflows.template import admission, benchmark, nightly
+from workflows.template.admission import EXECUTOR, EXECUTORS, IMAGES
 from workflows.template.render import DIRECTORY
 
 _IMAGE: Final = re.compile(
@@ -39,6 +41,9 @@ class DeploymentValues:
         operator: whether the Tigera operator's namespaces exist.
         brings_namespace: whether the deployment creates the namespace.
         schedule: of the nightly run; empty: the default.
+        images: that the benchmark's pods may run.
+        executor: the repository of Argo's executor.
+        admission: deny, warn or off: what becomes of pods that the policies refuse.
     """
 
     namespace: str
@@ -48,6 +53,9 @@ class DeploymentValues:
     operator: bool = False
     brings_namespace: bool = False
     schedule: str = ""
+    images: tuple[str, ...] = ()
+    executor: str = EXECUTOR
+    admission: str = "off"
 
 
 def image_parts(image: str) -> dict[str, str]:
@@ -76,6 +84,7 @@ def files(values: DeploymentValues) -> dict[str, str]:
         "operator": values.operator,
         "namespace": values.brings_namespace,
         "artifacts": values.store.repository is not None,
+        "admission": values.admission != "off",
     }
     kustomization: Object = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -106,6 +115,16 @@ def _patches(values: DeploymentValues) -> list[Object]:
     if values.store.repository is not None:
         data = {"s3": _dumped({"s3": dict(values.store.repository)})}
         patches.append({"patch": _dumped(_config_map("dataplane-benchmark-artifacts", data))})
+    if values.admission != "off":
+        variables = {IMAGES: json.dumps(values.images), EXECUTORS: json.dumps(values.executor)}
+        fill_in = [
+            _replace(f"/spec/variables/{index}", {"name": name, "expression": expression})
+            for index, (name, expression) in enumerate(variables.items())
+        ]
+        patches.append(_patch("ValidatingAdmissionPolicy", fill_in, admission.PODS))
+    if values.admission == "warn":
+        warn = [_replace("/spec/validationActions", ["Warn", "Audit"])]
+        patches.append(_patch("ValidatingAdmissionPolicyBinding", warn))
     if operations := _credentials(values.store):
         patches.append(_patch("WorkflowTemplate", operations, benchmark.NAME))
     return patches

@@ -8,11 +8,12 @@ from typing import Any, Final
 from analysis.addresses import shown_address
 from analysis.errors import BadInput
 from analysis.store.urls import parse_url
+from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from steps.tasks._pod import SECRET
 from workflows.deployment import artifact_repository
 from workflows.deployment.argo import Argo
 from workflows.deployment.artifact_repository import SecretKey
-from workflows.deployment.user_client import SECRETS, UserClient
+from workflows.deployment.user_client import PART, SECRETS, Object, UserClient
 
 _S3: Final = "s3://"
 
@@ -28,6 +29,7 @@ class ResultStore:
         access: the key's id; None: in the Secret of the benchmark's own.
         secret: likewise, the secret key.
         repository: Argo's artifact repository that the deployment must add; None: the namespace has one.
+        secrets: Argo's credentials for S3, as Secrets of the deployment's own namespace.
         notes: sentences for the user.
     """
 
@@ -37,13 +39,21 @@ class ResultStore:
     access: SecretKey | None = None
     secret: SecretKey | None = None
     repository: Mapping[str, Any] | None = None
+    secrets: tuple[Object, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def choose_store(
-    client: UserClient, found: Argo, results: str, variables: Mapping[str, str] = os.environ
+    client: UserClient, found: Argo, results: str, *, owned: bool = False, variables: Mapping[str, str] = os.environ
 ) -> ResultStore:
     """The store: `results`, or else the bucket of Argo's artifacts.
+
+    Args:
+        client: its namespace is the workflows'.
+        found: Argo on this cluster.
+        results: as the user gave it; empty: not given.
+        owned: whether the namespace is the deployment's own, so that Argo's credentials are copied there.
+        variables: of the S3 client, where Argo has no artifact repository.
 
     Raises:
         BadInput: `results` is not on S3, or is empty and Argo has no artifact repository.
@@ -54,10 +64,15 @@ def choose_store(
     there = artifact_repository.find_repository(client, found.config, found.namespace)
     if there is None:
         return _with_own_repository(client, results, variables)
+    keys: dict[str, list[str]] = {}
+    for each in (there.access, there.secret):
+        if each is not None:
+            keys.setdefault(each.name, []).append(each.key)
+    secrets = _copied(client, found.namespace, keys) if owned and client.namespace != found.namespace else []
     notes = [
         f"Secret {client.namespace}/{name}, which {there.source} names for S3, is missing: no step can store anything "
         "until it exists."
-        for name in dict.fromkeys(key.name for key in (there.access, there.secret) if key is not None)
+        for name in keys.keys() - {secret["metadata"]["name"] for secret in secrets}
         if client.get(SECRETS, name, client.namespace) is None
     ]
     wanted = results or f"{_S3}{there.bucket}"
@@ -65,8 +80,28 @@ def choose_store(
         beside = f"{_S3}{there.bucket}, where Argo's artifacts are"
         notes.append(f"Raw documents go to {beside}, and tables to {shown_address(wanted)}.")
     return ResultStore(
-        wanted, there.endpoint_url, there.region, access=there.access, secret=there.secret, notes=tuple(notes)
+        wanted,
+        there.endpoint_url,
+        there.region,
+        access=there.access,
+        secret=there.secret,
+        secrets=tuple(secrets),
+        notes=tuple(notes),
     )
+
+
+def _copied(client: UserClient, source: str, keys: Mapping[str, list[str]]) -> list[Object]:
+    """These keys of Argo's Secrets, for the client's namespace; not over a Secret that the user created there."""
+    copies: list[Object] = []
+    for name, wanted in keys.items():
+        there = client.get(SECRETS, name, client.namespace)
+        original = client.get(SECRETS, name, source)
+        ours = there is None or (there["metadata"].get("labels") or {}).get(LABEL) == PART
+        if ours and original is not None and set(wanted) <= set(original.get("data") or {}):
+            metadata = {"name": name, "namespace": client.namespace, "labels": {NAME: NAMED, LABEL: PART}}
+            data = {key: original["data"][key] for key in wanted}
+            copies.append({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+    return copies
 
 
 def _with_own_repository(client: UserClient, results: str, variables: Mapping[str, str]) -> ResultStore:

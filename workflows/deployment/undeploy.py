@@ -4,11 +4,8 @@ from analysis.console.terminal import Terminal
 from analysis.errors import Unsupported
 from steps.cluster.kube import lock
 from steps.cluster.kube.api.permissions import PODS, WORKFLOWS
-from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
-from workflows.deployment.deploy import PART
-from workflows.deployment.user_client import DEPLOYED, NAMESPACES, Object, UserClient, object_name
-
-SELECTOR = f"{NAME}={NAMED},{LABEL}={PART}"
+from workflows.deployment.namespaces import OWN
+from workflows.deployment.user_client import DEPLOYED, NAMESPACES, SELECTOR, Object, UserClient, object_name
 
 
 def undeploy(context: str, console: Terminal | None = None, client: UserClient | None = None) -> int:
@@ -18,7 +15,7 @@ def undeploy(context: str, console: Terminal | None = None, client: UserClient |
         BadInput: there is no such context.
         Unsupported: a run holds the cluster's lock, or the user may not delete.
     """
-    client, console = client or UserClient.of(context, "argo"), console or Terminal()
+    client, console = client or UserClient.of(context, OWN), console or Terminal()
     found_lock = lock.find_lock(client)
     if found_lock is not None:
         raise Unsupported(

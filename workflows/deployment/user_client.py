@@ -13,6 +13,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.connect import find_access
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.permissions import Resource
+from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 
 Object = dict[str, Any]
 Change = Literal["created", "changed", "unchanged"]
@@ -33,7 +34,20 @@ WORKFLOW_TEMPLATES: Final = Resource(_ARGO, "v1alpha1", "workflowtemplates", "Wo
 CRON_WORKFLOWS: Final = Resource(_ARGO, "v1alpha1", "cronworkflows", "CronWorkflow")
 CLUSTER_ROLE_BINDINGS: Final = Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding")
 
+_ADMISSION: Final = "admissionregistration.k8s.io"
+POLICIES: Final = Resource(_ADMISSION, "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy")
+POLICY_BINDINGS: Final = Resource(
+    _ADMISSION, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"
+)
+
+PART: Final = "deployment"
+"""The value of the label LABEL on everything that a deployment creates."""
+
+SELECTOR: Final = f"{NAME}={NAMED},{LABEL}={PART}"
+
 DEPLOYED: Final = (
+    POLICY_BINDINGS,
+    POLICIES,
     CRON_WORKFLOWS,
     WORKFLOW_TEMPLATES,
     permissions.CONFIGMAPS,
@@ -42,6 +56,7 @@ DEPLOYED: Final = (
     Resource(_RBAC, "v1", "rolebindings", "RoleBinding"),
     Resource(_RBAC, "v1", "roles", "Role"),
     Resource("", "v1", "serviceaccounts", "ServiceAccount"),
+    SECRETS,
     NAMESPACES,
 )
 """Every kind that a deployment creates, in the order in which they are deleted."""
@@ -82,6 +97,11 @@ class UserClient(Client):
 
     def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> None:
         """The API server decides."""
+
+    def serves(self, resource: Resource) -> bool:
+        """Whether this API server has the kind, in this version."""
+        found = self._json("GET", f"/apis/{resource.api_version}", f"API group {resource.api_version}", missing=True)
+        return any(each.get("name") == resource.plural for each in (found or {}).get("resources") or [])
 
     def apply(self, wanted: Object, *, force: bool) -> Change:
         """Server-side apply.

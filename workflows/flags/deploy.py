@@ -16,6 +16,13 @@ _ACCEPT = (
     "environment: no variable that can't be read sets calico-node's dataplane."
 )
 
+_NAMESPACE = (
+    "Where workflows run. If empty: where they run already, else the only namespace that Argo's controller watches, "
+    "else one of the benchmark's own."
+)
+
+ADMISSION_MODES = ("deny", "warn", "off")
+_ADMISSION = "deny, warn or off: what becomes of pods that the admission policies refuse; deny if empty."
 _NOTIFY_URL = "Where the verdict of each run is posted, as JSON. It is a secret: give it by the variable."
 
 Context = Annotated[str, flag("A context of the kubeconfig; the current one if empty.")]
@@ -27,7 +34,7 @@ class DeployFlags:
     """The flags of deploy. An empty text is: as the cluster suggests."""
 
     context: Context = ""
-    namespace: Annotated[str, flag("Where workflows run; one that Argo's controller looks at.")] = "argo"
+    namespace: Annotated[str, flag(_NAMESPACE)] = ""
     image: Annotated[str, flag("NAME:TAG of the steps' image, where the nodes can pull it.")] = ""
     results: Annotated[str, flag("The store, s3://BUCKET[/PREFIX]; the bucket of Argo's artifacts if empty.")] = ""
     environment: Annotated[str, flag("Under which name the figures are kept; the context's if empty.")] = ""
@@ -35,6 +42,7 @@ class DeployFlags:
     accept: Annotated[str, flag(_ACCEPT)] = ""
     schedule: Annotated[str, flag("When the nightly run begins, as cron writes it, in UTC.")] = ""
     notify_url: Annotated[str, flag(_NOTIFY_URL, "NOTIFY_URL")] = ""
+    admission: Annotated[str, flag(_ADMISSION)] = ""
     force: Annotated[bool, Parameter(help="Take back fields that somebody else has changed since.", negative="")] = (
         False
     )

@@ -101,5 +101,5 @@ class SubmitFlags(MeasurementFlags):
     """The flags of submit."""
 
     context: Context = ""
-    namespace: Annotated[str, flag("Where the benchmark is deployed.")] = "argo"
+    namespace: Annotated[str, flag("Where the benchmark is deployed; found if empty.")] = ""
     detach: Annotated[bool, Parameter(help="Don't watch: print the run's name and leave.", negative="")] = False

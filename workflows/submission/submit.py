@@ -18,6 +18,7 @@ from steps.tasks._pod import CONFIG_MAP
 from steps.tasks._step import run_id
 from workflows.deployment import argo, links
 from workflows.deployment.argo import Ui
+from workflows.deployment.namespaces import OWN, find_namespace
 from workflows.deployment.user_client import WORKFLOW_TEMPLATES, Object, UserClient
 from workflows.flags.run import SubmitFlags
 from workflows.local.display.terminal import TerminalDisplay
@@ -48,7 +49,8 @@ def submit(asked: SubmitFlags, console: Terminal | None = None, client: UserClie
         Unsupported: the benchmark is not deployed there, or the run's first steps refused.
         Problem: the API server refused, or can't be reached any more (the run may go on), or the run was deleted.
     """
-    given, client = client, client or UserClient.of(asked.context, asked.namespace)
+    given, client = client, client or UserClient.of(asked.context, asked.namespace or OWN)
+    client.namespace = asked.namespace or find_namespace(client) or OWN
     console = console or Terminal()
     settings = _checked(client, asked)
     name = _create(client, asked.form("submitted"))

@@ -33,8 +33,8 @@ from hera.workflows import models as m
 from steps.cluster.kube.workloads.manifests import NAME as POD_NAME
 from steps.cluster.kube.workloads.manifests import NAMED as POD_NAMED
 from steps.cluster.kube.workloads.mesh import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
+from steps.tasks._inputs import checked_tag
 from steps.tasks._pod import unprivileged
-from steps.tasks._step import RUN
 from steps.tasks.begin import begin, turn
 from steps.tasks.clear import clear
 from steps.tasks.collect import collect, recollect
@@ -142,7 +142,7 @@ def _benchmark(visit: DAG) -> None:
     settings = {"settings": "{{tasks.preflight.outputs.parameters.settings}}"}
     with DAG(name="benchmark", parallelism=1, fail_fast=False):
         form = {str(field.name): f"{{{{workflow.parameters.{field.name}}}}}" for field in FORM}
-        validate(name="validate", arguments={"run-id": RUN, "uid": "{{workflow.uid}}", **form})
+        validate(name="validate", arguments=form)
         validated = {"settings": "{{tasks.validate.outputs.parameters.settings}}"}
         preflight(name="preflight", arguments=validated, depends="validate")
         snapshot(name="snapshot", arguments=settings, depends="preflight")
@@ -155,7 +155,7 @@ def _benchmark(visit: DAG) -> None:
         visited = f"({ENDED.format('visit')})"
         # Argo makes what follows a loop a child of its items' last pods, and Retry refuses a node without a parent
         collect(name="collect", depends=f"snapshot && {visited}")
-        report(name="report", arguments={"run-id": RUN}, depends=f"snapshot && {visited} && collect")
+        report(name="report", depends=f"snapshot && {visited} && collect")
         verdict(
             name="verdict",
             arguments={
@@ -172,11 +172,11 @@ def _finish() -> None:
     with DAG(name="finish", fail_fast=False):
         restore(name="restore")
         recollect(name="collect", depends=ENDED.format("restore"), when=unfinished)
-        report(name="report", arguments={"run-id": RUN}, depends="collect.Succeeded")
+        report(name="report", depends="collect.Succeeded")
         # As the only leaf it decides whether the exit handler failed, so it gets the status of restore.
         notify(
             name="notify",
-            arguments={"run-id": RUN, "status": "{{workflow.status}}", "restored": "{{tasks.restore.status}}"},
+            arguments={"status": "{{workflow.status}}", "restored": "{{tasks.restore.status}}"},
             depends=OVER.format("report"),
         )
 
@@ -189,7 +189,7 @@ class _Titled(WorkflowTemplate):
         built = cast("m.WorkflowTemplate", super().build())
         for template in built.spec.templates or []:
             if template.inputs and any(p.name == "title" for p in template.inputs.parameters or []):
-                template.annotations = {DISPLAY_NAME: "{{inputs.parameters.title}}"}
+                template.annotations = {DISPLAY_NAME: checked_tag("title")}
             if template.name == metrics.TEMPLATE:
                 template.metrics = m.Metrics(prometheus=metrics.build_metrics())
         return built

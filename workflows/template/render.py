@@ -16,7 +16,8 @@ from analysis.console.terminal import printing
 from analysis.errors import Unsupported
 from workflows.local.semantics.argo_defects import unsafe_to_retry, unsafe_to_stop
 from workflows.local.semantics.lint import lint
-from workflows.template import benchmark, nightly, rbac
+from workflows.local.semantics.unsafe_inputs import unsafe_inputs
+from workflows.template import admission, benchmark, nightly, rbac
 
 DIRECTORY: Final = Path(__file__).parents[1] / "manifests"
 
@@ -29,9 +30,13 @@ MANIFESTS: Final[Manifests] = {
     "base/benchmark.yaml": lambda: benchmark.build_template().to_dict(),
     "base/nightly.yaml": lambda: nightly.build_nightly().to_dict(),
     "base/rbac.yaml": rbac.build_rbac,
+    "admission/policies.yaml": admission.build_admission,
     "operator/rbac.yaml": rbac.build_operator_rbac,
 }
 """Each file, and what builds the object in it. A new object is a new entry."""
+
+
+_CHECKS: Final = (lint, unsafe_to_stop, unsafe_to_retry, unsafe_inputs)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -66,12 +71,12 @@ def stale(directory: Path = DIRECTORY, manifests: Manifests = MANIFESTS) -> list
 
 
 def unsound(directory: Path = DIRECTORY, manifests: Manifests = MANIFESTS) -> list[str]:
-    """What is wrong with the workflows in the files, in sentences: contradictions, and what breaks Argo's Stop."""
+    """Problems of the workflows in the files: contradictions, hazards of Argo's Stop and Retry, unchecked inputs."""
     found = []
     for path in (directory / name for name in manifests if (directory / name).exists()):
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
             if document and "templates" in document.get("spec", {}):
-                problems = (*lint(document), *unsafe_to_stop(document), *unsafe_to_retry(document))
+                problems = [problem for check in _CHECKS for problem in check(document)]
                 found += [f"{path}: {problem}" for problem in problems]
     return found
 

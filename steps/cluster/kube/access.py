@@ -1,4 +1,4 @@
-"""Why a cluster may not be used at all: rights that are wanting, and somebody else who holds it. Pure."""
+"""Why a cluster is unavailable as a whole: missing permissions, and another holder of the lock. Pure."""
 
 from collections.abc import Iterable
 
@@ -10,8 +10,8 @@ from steps.domain import Finding
 
 
 def missing_permissions(denied: Iterable[Permission], namespace: str) -> list[Finding]:
-    """A finding for each thing that the cluster doesn't let us do."""
-    remedy = "Have an administrator type `make deploy`, or `kubectl apply -k workflows/manifests`."
+    """A finding for each missing permission."""
+    remedy = "Have an administrator run `make deploy`, or `kubectl apply -k workflows/manifests`."
     return [
         Finding(severity="stop", subject="permissions", reason=_denied(entry, namespace), remedy=remedy)
         for entry in denied
@@ -30,11 +30,11 @@ def _denied(entry: Permission, namespace: str) -> str:
 
 
 def lock_finding(where: str, holder: HeldLock, *, alive: bool | None) -> Finding:
-    """Somebody else holds the cluster. `alive`: whether they are at work, where that can be told."""
+    """Another holds the cluster. `alive`: whether that run is running; None: unknown."""
     if alive is False:
         return stop(
             f"{where} is as {holder.owner} left it at {holder.taken_at}: that run was killed before it could restore.",
-            f"Type `python -m workflows restore --environment {where}`; a workflow that stops here does it at its end.",
+            f"Run `python -m workflows restore --environment {where}`; a workflow that stops here does it at its end.",
         )
-    remedy = f"Who it is, says `kubectl -n {KUBE_SYSTEM} get configmap {STATE} -o yaml`."
+    remedy = f"See `kubectl -n {KUBE_SYSTEM} get configmap {STATE} -o yaml` for the holder."
     return stop(lock.held_by_another(where, holder), remedy)

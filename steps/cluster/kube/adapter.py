@@ -1,4 +1,4 @@
-"""A Kubernetes cluster as the cluster under test: what is the same whatever network plugin connects its nodes."""
+"""A Kubernetes cluster as the cluster under test: the part that does not depend on its network plugin."""
 
 import os
 import time
@@ -17,6 +17,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.connect import connect
 from steps.cluster.kube.api.permissions import BENCHMARK, KUBE_SYSTEM, PERMISSIONS, STATE, is_needed, relevant
 from steps.cluster.kube.cni import Cni, Standing, Surroundings
+from steps.cluster.kube.lock import HeldLock
 from steps.cluster.kube.workloads import filler_services
 from steps.cluster.kube.workloads.manifests import TRIALS
 from steps.cluster.kube.workloads.workload import Workload
@@ -29,9 +30,16 @@ Object = dict[str, Any]
 
 
 class KubernetesCluster:
-    """The cluster that a kubeconfig's context, or the pod that this runs in, leads to. Keeps nothing in memory.
+    """The cluster of a kubeconfig's context, or of the pod that this runs in. Keeps no state in memory.
 
-    `at_prompt`: a person waits for each answer.
+    Args:
+        environment: the cluster's name.
+        client: of the cluster; None: connect.
+        variables: of the environment.
+        say: called with a sentence for what is done, or waited for.
+        sleep: waits for a number of seconds.
+        gate_s: how long restoring waits for the proof; 0: not at all.
+        at_prompt: whether a user waits for each answer.
     """
 
     def __init__(
@@ -59,25 +67,30 @@ class KubernetesCluster:
 
     @property
     def _standing(self) -> Standing:
-        """How the cluster stands now, by what every account may read."""
+        """The state of the cluster now, from what every account may read."""
         standing: Standing = self._cni.stand(to_switch=False)
         return standing
 
     @property
+    def _own_lock(self) -> HeldLock | None:
+        held = lock.find_lock(self._client)
+        return held if held is not None and held.owner == self._owner else None
+
+    @property
     def measured_nodes(self) -> tuple[str, ...]:
-        """The client's node and the server's: those that the run's snapshot names, else chosen anew."""
+        """The client's node and the server's: those of the lock's snapshot, else a new choice."""
         held = lock.find_lock(self._client)
         if held is not None:
             return tuple(held.snapshot["nodes"])
         return nodes.choose_nodes(self._standing.nodes, self._asked_nodes)
 
     def preflight(self, settings: Settings) -> list[Finding]:
-        """All reasons at once why the run, a dataplane or a topology can't be had here. Changes nothing that stays."""
+        """All reasons why the run, a dataplane or a topology is unavailable here. Leaves no changes."""
         needed = [entry for entry in relevant(PERMISSIONS, self._client.groups()) if is_needed(entry)]
         denied = [entry for entry in needed if "switch" in entry.roles and not self._client.allows(entry)]
         found = access.missing_permissions(denied, self._client.namespace)
         if any(entry.verb in {"get", "list"} for entry in denied):
-            return found  # what may not be read can't be judged
+            return found  # the rest can't be judged without reading
         held = lock.find_lock(self._client)
         others = held is not None and held.owner != self._owner
         if held is not None and others:
@@ -88,74 +101,82 @@ class KubernetesCluster:
         found += self._cni.findings(standing, settings, accepted)
         left_out = {finding.subject for finding in found if finding.severity == "skip"}
         if not others and not denied:
-            asked = [arm for arm in settings.dataplanes if Arm.parse(arm).name not in left_out]
+            dataplanes = [arm for arm in settings.dataplanes if Arm.parse(arm).name not in left_out]
             original = held.snapshot if held is not None else None
-            found += self._cni.rehearsed(standing, asked, original)
-        # pods of ours would disturb a run that measures there
+            found += self._cni.rehearsed(standing, dataplanes, original)
+        # pods of ours would disturb another run
         if not others and not any(entry.namespace == BENCHMARK for entry in denied):
             try:
                 chosen = nodes.choose_nodes(standing.nodes, self._asked_nodes)
             except Problem:
-                return found  # which is among the findings
+                return found  # a finding names the reason already
             found += trial_servers.findings(self._client, standing, chosen, settings, variables=self._variables)
         return found
 
-    def provenance(self, settings: Settings) -> dict[str, object]:  # noqa: ARG002 - the port's, for the lab
-        """Facts a reader needs to judge the figures, JSON-serialisable. A fact that can't be had is None."""
+    def provenance(self, settings: Settings) -> dict[str, object]:  # noqa: ARG002 - of the port, for the lab
+        """Facts for judging the figures, JSON-serialisable; None is unknown."""
         return self._cni.provenance(self._standing, self.measured_nodes)
 
     def snapshot(self) -> dict[str, object]:
-        """Every object that configure may touch, or its absence; the run's own, once configure has written it."""
-        held = lock.find_lock(self._client)
-        if held is not None and held.owner == self._owner:
+        """Take the lock, with every object that configure may touch, or its absence; return that snapshot.
+
+        Raises:
+            Unsupported: somebody else holds the cluster.
+        """
+        if (held := self._own_lock) is not None:
             return held.snapshot
-        return self._cni.snapshot(self._standing)
+        taken = self._cni.snapshot(self._cni.stand(to_switch=True))
+        return lock.take_lock(self._client, self._owner, taken, self._client.now()).snapshot
 
     def configure(self, visit: Visit, settings: Settings) -> list[Change]:
-        """Switch to the visit's dataplane. A second call changes nothing; one after a crash finishes the first."""
+        """Switch to the visit's dataplane. A second call changes nothing; one after a crash finishes the first.
+
+        Raises:
+            Unsupported: this run does not hold the cluster, or the dataplane is unavailable.
+        """
+        lock.require_lock(self._client, self._owner)
 
         def before(standing: Standing, measured: tuple[str, ...], switches: bool) -> None:  # noqa: FBT001 - a callback
-            self._pad(standing, measured, settings)
+            self._ensure_filler_services(standing, measured, settings)
             if switches:
-                self._watch_the_switch(standing, measured)
+                self._start_probes(standing, measured)
 
         return self._cni.configure(Arm.parse(visit.dataplane).name, before, visit)
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
-        """Back to what ran before the run; with a reason no later visit tries the dataplane again."""
-        held = lock.find_lock(self._client)
-        if held is None or held.owner != self._owner:
+        """Return to what ran before the run; with a reason, no later visit tries the dataplane again."""
+        held = self._own_lock
+        if held is None:
             return []
         if reason is not None:
             unfit = self._cni.unfit_with(Arm.parse(visit.dataplane).name)
             lock.add_note(self._client, held, unfit=dict.fromkeys(sorted(unfit), reason))
-        return self._cni.configure(AS_IS, _nothing)
+        return self._cni.configure(AS_IS, _no_preparation)
 
     def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
-        """Look at each measured node now, sending what traffic the signs need.
+        """Observe each measured node now, with the traffic that the signs need.
 
         Raises:
-            Problem: a step of a run looks for a switch that has been put back since, as after Argo's Stop and Retry.
+            Problem: the visit's switch was reversed, as by Argo's Stop and Retry, so that no proof can come.
         """
         standing = self._standing
-        if moment == "before":
-            self._refuse_what_was_put_back(standing, Arm.parse(visit.dataplane).name)
-        return self._cni.observe(standing, self.measured_nodes, visit, moment)
-
-    def _refuse_what_was_put_back(self, standing: Standing, dataplane: str) -> None:
-        """A proof that can't come is not waited for, and its absence is not taken for the dataplane's fault."""
-        held = lock.find_lock(self._client)
-        if self._owner.workflow is None or (held is not None and held.owner == self._owner):
-            return
-        if dataplane not in {AS_IS, standing.dataplane}:
+        dataplane = Arm.parse(visit.dataplane).name
+        is_reversed = (
+            moment == "before"
+            and self._owner.workflow is not None
+            and dataplane not in {AS_IS, standing.dataplane}
+            and self._own_lock is None
+        )
+        if is_reversed:
             raise Problem(
                 f"{self._client.where}: the switch to {dataplane} was put back when this run ended before, so "
                 f"{standing.dataplane} runs now. Argo's Retry makes no switch again that had been made: submit a run "
                 "that measures it."
             )
+        return self._cni.observe(standing, self.measured_nodes, visit, moment)
 
     def cost(self) -> SwitchCost | None:
-        """What the last switch cost open connections; None: no connections were held across it."""
+        """The effect of the last switch on open connections; None: there were none."""
         return self._cni.cost(self._standing, self.measured_nodes)
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
@@ -165,29 +186,27 @@ class KubernetesCluster:
         )
 
     def clear(self) -> None:
-        """Take away what prepare brought. Safe to run twice."""
+        """Delete what prepare created. Safe to run twice."""
         trial_servers.clear(self._client)
 
     def unfinished(self) -> Visit | None:
-        """The visit that this run's lock names, while the pods of its trials are there."""
-        held = lock.find_lock(self._client)
-        if held is None or held.owner != self._owner or not Workload(self._client, TRIALS).pods():
-            return None
-        return held.visit
+        """The visit in this run's lock, while the pods of its trials exist."""
+        held = self._own_lock
+        return held.visit if held is not None and Workload(self._client, TRIALS).pods() else None
 
     def left(self) -> list[str]:
-        """What restoring now won't put back, as sentences; nothing where it is not ours to do."""
+        """What restoring now would not put back, as sentences; nothing if another holds the cluster."""
         held = lock.find_lock(self._client)
         if held is not None and held.owner != self._owner:
             return []
         return self._cni.left()
 
     def restore(self) -> list[Change]:
-        """Put everything back; also what a run that is dead left behind."""
+        """Put everything back, including what a dead run left behind."""
         return self._put_back(insist=False)
 
-    def restore_for_person(self) -> list[Change]:
-        """Put everything back because a user asks, no matter who changed it, unless a workflow is at work."""
+    def restore_for_user(self) -> list[Change]:
+        """Put everything back for a user, whoever changed it, unless a workflow is running."""
         return self._put_back(insist=True)
 
     def _put_back(self, *, insist: bool) -> list[Change]:
@@ -198,36 +217,32 @@ class KubernetesCluster:
         def sweep(clear: Callable[[], None]) -> None:
             try:
                 clear()
-            except Problem as problem:  # the cluster's own state matters more than our pods
+            except Problem as problem:  # the cluster's own state comes first
                 left.append(problem)
 
         # a thousand Services take most of a minute to delete, and the cluster shall not wait for that
-        with ThreadPoolExecutor(1) as aside:
-            padded = aside.submit(sweep, lambda: filler_services.clear(self._client))
+        with ThreadPoolExecutor(1) as pool:
+            services = pool.submit(sweep, lambda: filler_services.clear(self._client))
             sweep(lambda: trial_servers.clear(self._client, wait=True))
-            changes = self._cni.restore(self._look_after)
-        padded.result()
+            changes = self._cni.restore(self._wait_for_restored)
+        services.result()
         if left:
             raise left[0]
         return changes
 
-    def _look_after(self) -> None:
-        """Wait for the proof of what runs again: objects that are as they were may hide a node without Services.
-
-        Every node that was switched is looked at, and for as long as it takes to know: nobody looks a second time.
+    def _wait_for_restored(self) -> None:
+        """Wait for the proof of the restored dataplane on every node, since restored objects may hide a broken node.
 
         Raises:
-            Problem: it isn't proven in time; the objects are as they were all the same.
+            Problem: it isn't proven in time; the objects are restored nevertheless.
         """
         found = self._cni.to_prove(self._standing) if self._gate_s > 0 else None
         if found is None:
             return
         runs = found.dataplane
-        if found.unprovable is not None:
-            self._say(f"whether {runs} works again was not looked at: {found.unprovable}")
-            return
-        if not self._variables.get(names.IMAGE):
-            self._say(f"whether {runs} works again was not looked at: {names.IMAGE} is not set")
+        reason = found.unprovable or (None if self._variables.get(names.IMAGE) else f"{names.IMAGE} is not set")
+        if reason is not None:
+            self._say(f"whether {runs} works again was not checked: {reason}")
             return
         try:
             self._wait(runs, found.nodes, self._gate_s)
@@ -235,14 +250,14 @@ class KubernetesCluster:
             raise Problem(
                 f"{self._client.where}: the API objects are as they were before the run, but {runs} is not proven to "
                 f"work again: {problem} The snapshot is kept, so that `python -m workflows restore --environment "
-                f"{self._client.where}` looks again; if you know better, give it up: kubectl -n {KUBE_SYSTEM} delete "
+                f"{self._client.where}` checks it again; to give it up: kubectl -n {KUBE_SYSTEM} delete "
                 f"configmap {STATE}."
             ) from None
         finally:
             trial_servers.clear(self._client, wait=True)
 
-    def settle_for_person(self, dataplane: str) -> ProvenEvidence:
-        """Wait for the proof on the measured nodes because a person asks, who looks no second time.
+    def settle_for_user(self, dataplane: str) -> ProvenEvidence:
+        """Wait for the proof on the measured nodes, for a user.
 
         Raises:
             UnprovenError: it isn't proven in time, or can't be.
@@ -261,35 +276,35 @@ class KubernetesCluster:
             self._say,
         )
 
-    def configure_for_person(self, dataplane: str) -> list[Change]:
-        """Switch because a person asks; the lock is that person's, and so is restoring."""
-        return self._cni.configure(Arm.parse(dataplane).name, _nothing)
+    def configure_for_user(self, dataplane: str) -> list[Change]:
+        """Switch for a user, who gets the lock and has to restore."""
+        return self._cni.configure(Arm.parse(dataplane).name, _no_preparation)
 
     def commands(self, dataplane: str | None) -> list[str]:
-        """The kubectl lines that configuring this dataplane, or restoring if None, would amount to now."""
+        """The kubectl lines for switching to this dataplane now, or for restoring if None."""
         return self._cni.commands(dataplane)
 
-    def _pad(self, standing: Standing, measured: tuple[str, ...], settings: Settings) -> None:
-        """Have the many Services early: each switch is then made with them, and their endpoints are whole in time.
+    def _ensure_filler_services(self, standing: Standing, measured: tuple[str, ...], settings: Settings) -> None:
+        """Create the many Services before the switch, so that their endpoints are complete in time.
 
-        What keeps them from being had keeps prepare from it too, which fails by it.
+        A failure is only reported here: prepare tries again, and fails by it.
         """
         try:
             trial_servers.ensure_filler_services(self._client, standing, measured, settings, variables=self._variables)
         except Problem as problem:
-            self._say(f"the many Services are not there yet: {problem}")
+            self._say(f"the many Services do not exist yet: {problem}")
 
-    def _watch_the_switch(self, standing: Standing, measured: tuple[str, ...]) -> None:
-        """Have connections that the switch may break. Without them the switch's cost is unknown, and no more."""
+    def _start_probes(self, standing: Standing, measured: tuple[str, ...]) -> None:
+        """Open connections that the switch may break. Without them only the switch's cost is unknown."""
         try:
             self._cni.watch(standing, measured)
         except Problem as problem:
-            self._say(f"what the switch costs will not be seen: {problem}")
+            self._say(f"what the switch costs will be unknown: {problem}")
 
     @property
     def _asked_nodes(self) -> str:
         return self._variables.get(names.NODES, "")
 
 
-def _nothing(_standing: Standing, _measured: tuple[str, ...], _switches: bool) -> None:  # noqa: FBT001 - a callback
-    """Before a switch that no trials come after."""
+def _no_preparation(_standing: Standing, _measured: tuple[str, ...], _switches: bool) -> None:  # noqa: FBT001 - a callback
+    """Nothing is needed before a switch without trials."""

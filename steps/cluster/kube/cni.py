@@ -1,7 +1,7 @@
-"""What a network plugin's folder offers to the rest of this package: how it is switched, seen, and put back.
+"""The interface of a network plugin: how it is switched, observed, and restored.
 
-Clients, pods, servers and the lock are the same whatever connects the nodes. `calico/` is one such folder; which one
-answers for a cluster is decided in `cnis`.
+Clients, pods, servers and the lock do not depend on the plugin. `calico/` implements this interface; `cnis` chooses the
+implementation for a cluster.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,15 +19,15 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a plugin works with.
+    """What a plugin gets from the adapter.
 
     Attributes:
         client: of the cluster.
-        owner: who holds the cluster while it is switched.
-        asked_nodes: the two that a person chose to measure on, separated by a comma; empty: they are chosen.
+        owner: of the lock while the cluster is switched.
+        asked_nodes: the two measured nodes that a user named, separated by a comma; empty: they are chosen.
         variables: of the environment.
         say: called with a sentence for what is done, or waited for.
-        sleep: passes time.
+        sleep: waits for a number of seconds.
     """
 
     client: Client
@@ -39,11 +39,11 @@ class Surroundings:
 
 
 class Standing(Protocol):
-    """How a cluster stands, as one reading of it found."""
+    """The state of a cluster, read once."""
 
     @property
     def dataplane(self) -> str | None:
-        """What runs, by its name in the catalogue; None where that is unknown."""
+        """The name of the running dataplane in the catalogue; None: unknown."""
         ...
 
     @property
@@ -52,7 +52,7 @@ class Standing(Protocol):
         ...
 
     def outside_findings(self, outside: ClusterNode, entry: str, settings: Settings) -> Iterable[Finding]:
-        """What the plugin's configuration says against measuring from a client outside.
+        """What in the plugin's configuration prevents measuring from a client outside.
 
         Args:
             outside: the client's node.
@@ -64,10 +64,7 @@ class Standing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToProve:
-    """A dataplane that ran before the run, and the nodes on which it has to be seen to work again.
-
-    `unprovable`: why nothing would show it, as a clause.
-    """
+    """A restored dataplane, and the nodes where it has to be proven. `unprovable`: why that is impossible, a clause."""
 
     dataplane: str
     nodes: tuple[str, ...]
@@ -78,10 +75,10 @@ S = TypeVar("S", bound=Standing)
 
 
 class Cni(Protocol[S]):
-    """A network plugin on one cluster. Verbs raise `analysis.errors.Problem` with a sentence when they can't."""
+    """A network plugin on one cluster. Every verb raises `analysis.errors.Problem` with a sentence when it fails."""
 
     def __init__(self, surroundings: Surroundings) -> None:
-        """Calls nothing."""
+        """Makes no call."""
         ...
 
     @staticmethod
@@ -90,23 +87,23 @@ class Cni(Protocol[S]):
         ...
 
     def stand(self, *, to_switch: bool) -> S:
-        """Read how the cluster stands. `to_switch`: with what only the switching account may read."""
+        """Read the state of the cluster. `to_switch`: with what only the switching account may read."""
         ...
 
     def findings(self, standing: S, settings: Settings, accepted: frozenset[str]) -> list[Finding]:
-        """What speaks against the run or one of its dataplanes: one that nothing here can switch to, among others."""
+        """What prevents the run or one of its dataplanes, such as one that no implementation can switch to."""
         ...
 
     def rehearsed(self, standing: S, asked: Iterable[str], original: Object | None) -> list[Finding]:
-        """Why switching to an asked dataplane would fail, by trying every write without effect."""
+        """Why switching to one of these dataplanes would fail, by a dry run of every write."""
         ...
 
     def provenance(self, standing: S, measured: tuple[str, ...]) -> dict[str, object]:
-        """Facts a reader needs to judge the figures; None is unknown."""
+        """Facts for judging the figures; None is unknown."""
         ...
 
     def snapshot(self, standing: S) -> Object:
-        """Every object that a switch may touch, or its absence, by `state.snapshot`."""
+        """Every object that a switch may touch, or its absence, by `snapshot.take_snapshot`."""
         ...
 
     def configure(
@@ -116,18 +113,18 @@ class Cni(Protocol[S]):
 
         Args:
             dataplane: without label.
-            before: called once the cluster is held and before the first change, with the measured nodes and whether
-                there is a change.
-            visit: that the lock will name from now on, if a run switches.
+            before: called with the lock taken and before the first change, with the measured nodes and whether there
+                is a change.
+            visit: that the lock names from now on, if a run switches.
         """
         ...
 
     def unfit_with(self, dataplane: str) -> frozenset[str]:
-        """The dataplanes, itself included, that a cluster can't have for the reason that it can't have this one."""
+        """The dataplanes, this one included, that are unavailable for the same reason as this one."""
         ...
 
     def watch(self, standing: S, measured: Sequence[str]) -> None:
-        """Hold connections that the switch may break."""
+        """Open connections that the switch may break."""
         ...
 
     def observe(
@@ -139,25 +136,25 @@ class Cni(Protocol[S]):
         *,
         whole: bool = False,
     ) -> list[Sign]:
-        """The signs of one look. `whole`: nobody looks a second time, so what must pass first has to pass now."""
+        """The signs now. `whole`: no second observation follows, so every condition has to hold now."""
         ...
 
     def cost(self, standing: S, measured: Sequence[str]) -> SwitchCost | None:
-        """What the last switch cost open connections; None: no connections were held across it."""
+        """The effect of the last switch on open connections; None: there were none."""
         ...
 
     def commands(self, dataplane: str | None) -> list[str]:
-        """The kubectl lines that switching, or restoring if None, would amount to now."""
+        """The kubectl lines for switching to this dataplane now, or for restoring if None."""
         ...
 
     def left(self) -> list[str]:
-        """What restoring now won't put back, as sentences."""
+        """What restoring now would not put back, as sentences."""
         ...
 
     def restore(self, prove: Callable[[], None]) -> list[Change]:
-        """Put everything back, and the lock away once `prove` has not raised."""
+        """Put everything back, and give the lock back unless `prove` raises."""
         ...
 
     def to_prove(self, standing: S) -> ToProve | None:
-        """What has to be seen to work once all is put back; None: there is nothing that could be."""
+        """What has to be proven after restoring; None: nothing can be."""
         ...

@@ -1,4 +1,4 @@
-"""The network plugins that this project knows how to switch: one folder beside `calico`, and one line here, each."""
+"""The network plugins that this project can switch: each is a folder beside `calico` and a line here."""
 
 from typing import Any, Final
 
@@ -6,10 +6,10 @@ from steps.cluster.kube.calico.plugin import Calico
 from steps.cluster.kube.cni import Cni, Surroundings
 
 CNIS: Final[tuple[type[Cni[Any]], ...]] = (Calico,)
-"""The first stands in where none of the others runs: what it does not know it labels, and measures as it is."""
+"""The first is the default: it labels a plugin that it does not know, and measures it as it is."""
 
 
 def choose(surroundings: Surroundings) -> Cni[Any]:
-    """What answers for the plugin of this cluster."""
+    """The plugin of this cluster."""
     first, *others = CNIS
     return next((each for each in others if each.runs(surroundings.client)), first)(surroundings)

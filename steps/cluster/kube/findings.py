@@ -1,14 +1,14 @@
-"""Findings of a preflight: none that stops or leaves out anything comes without what would mend it. Pure."""
+"""Findings of a preflight: each that stops or skips anything has a remedy. Pure."""
 
 from typing import Final
 
 from steps.domain import Finding
 
 CLUSTER: Final = "cluster"
-"""The subject of a finding that concerns the whole run."""
+"""The subject of a finding about the whole run."""
 
 NO_COMMAND: Final = "No command mends that:"
-"""How a remedy begins that is not to be typed."""
+"""The beginning of a remedy that is no command."""
 
 
 def stop(reason: str, remedy: str) -> Finding:
@@ -22,5 +22,5 @@ def skip(name: str, reason: str, remedy: str) -> Finding:
 
 
 def warn(reason: str, remedy: str | None) -> Finding:
-    """Something to know; there may be nothing to do about it."""
+    """Something to know, perhaps without a remedy."""
     return Finding(severity="warn", subject=CLUSTER, reason=reason, remedy=remedy)

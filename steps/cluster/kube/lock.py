@@ -1,8 +1,10 @@
-"""The ConfigMap by which a run holds a cluster: its lock, and what was there before its first change.
+"""The lock of a cluster: a ConfigMap that names its holder and has what was there before the first change.
 
-It lies in kube-system under one name, so that a cluster has one holder whatever namespace the benchmark runs in, and
-so that a later run, or a user, finds what to put back after a run that was killed. Its creation is the taking of the
-lock.
+It is in kube-system under one name, so that a cluster has one holder whatever the benchmark's namespace, and so that a
+later run, or a user, finds what to put back after a run that was killed. Creating it takes the lock.
+
+Whoever may write this ConfigMap decides what restoring writes. So its text is read by strict, bounded models; which
+objects and fields may be put back is decided by the network plugin from the facts of the cluster.
 """
 
 import getpass
@@ -11,43 +13,63 @@ import os
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import AwareDatetime, ConfigDict, Field, Json, ValidationError
 
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
+from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.fields import OURS, Ref
-from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, STATE, WORKFLOWS, Resource
+from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, STATE, WORKFLOWS
 from steps.cluster.kube.api.retries import through_conflicts
+from steps.cluster.kube.snapshot import DataplaneName, Label, Name, Snapshot, Uid
+from steps.cluster.kube.workflow_record import succeeded_templates
 from steps.domain import Visit
+from steps.strict_model import StrictModel, faults_of
 
 Object = dict[str, Any]
 
 LOCK: Final = Ref(CONFIGMAPS, STATE, KUBE_SYSTEM)
 
-VERSION: Final = 1
-"""Of the snapshot's layout."""
+WORKFLOW_NAME: Final = "ARGO_WORKFLOW_NAME"
+WORKFLOW_UID: Final = "ARGO_WORKFLOW_UID"
+"""Environment variables of each step: the identity that Argo gave to its workflow."""
 
 _ENDED: Final = frozenset({"Succeeded", "Failed", "Error"})
+_BEFORE_CONFIGURE: Final = frozenset({"preflight", "snapshot"})
+"""The templates of a run that come before its first switch."""
+
 _NODE_ID: Final = re.compile(r"(.+)-\d+")
-_NOISE: Final = ("managedFields", "resourceVersion", "generation", "selfLink")
-_NOISY_ANNOTATIONS: Final = frozenset(
-    {"kubectl.kubernetes.io/last-applied-configuration", "deprecated.daemonset.template.generation"}
-)
+_LONGEST_REASON: Final = 2000
+_Reason = Annotated[str, Field(max_length=_LONGEST_REASON)]
 
 
 @dataclass(frozen=True, slots=True)
 class LockOwner:
-    """Who holds a cluster: a workflow, by namespace and name, or a person at a machine."""
+    """The holder of a cluster: a workflow, by namespace, name and UID, or a user at a machine, `person`."""
 
-    workflow: str | None
-    namespace: str | None
-    person: str | None
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
+    workflow: Name | None
+    namespace: Label | None
+    person: Annotated[str, Field(max_length=300)] | None
+    uid: Uid | None = None
 
     def __str__(self) -> str:
-        return f"workflow {self.namespace}/{self.workflow}" if self.workflow else f"{self.person}"
+        return f"workflow {self.namespace}/{self.workflow}" if self.workflow else excerpt(self.person)
+
+
+class _Data(StrictModel):
+    owner: Json[LockOwner]
+    taken_at: AwareDatetime
+    snapshot: Json[Snapshot]
+    ebpf: Literal["true"] | None = None
+    unfit: Json[Annotated[dict[DataplaneName, _Reason], Field(max_length=16)]] = Field(default_factory=dict)
+    visit: Json[Visit] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +77,13 @@ class HeldLock:
     """A lock as it was found.
 
     Attributes:
-        owner: who holds it.
+        owner: the holder.
         taken_at: since when.
         snapshot: of what was there before.
-        uid: its ConfigMap's.
+        uid: of the ConfigMap.
         ebpf: whether eBPF was switched on since, which leaves traces in the nodes' kernels.
         unfit: the dataplanes that were found unavailable here, and why.
-        visit: the visit that was switched to last, without its trials; None: none was, or a person switched.
+        visit: the last visit that was switched to, without its trials; None: no visit, or a user switched.
     """
 
     owner: LockOwner
@@ -74,11 +96,11 @@ class HeldLock:
 
 
 def current_owner(namespace: str, variables: Mapping[str, str] = os.environ) -> LockOwner:
-    """The workflow that this process is a step of, or the person who started it."""
+    """The workflow that this process is a step of, or the user who started it."""
     node = variables.get("ARGO_NODE_ID", "")
     matched = _NODE_ID.fullmatch(node)
-    if workflow := variables.get("ARGO_WORKFLOW_NAME") or (matched[1] if matched else node):
-        return LockOwner(workflow, namespace, None)
+    if workflow := variables.get(WORKFLOW_NAME) or (matched[1] if matched else node):
+        return LockOwner(workflow, namespace, None, variables.get(WORKFLOW_UID) or None)
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a number without a name, as in many containers
@@ -87,38 +109,41 @@ def current_owner(namespace: str, variables: Mapping[str, str] = os.environ) -> 
 
 
 def find_lock(client: Client) -> HeldLock | None:
-    """The lock that is on the cluster, if any.
+    """The lock of the cluster, if there is one.
 
     Raises:
-        Problem: it is there and can't be read.
+        Problem: it can't be read.
     """
     found = client.get(CONFIGMAPS, STATE, KUBE_SYSTEM)
     if found is None:
         return None
+    texts = found.get("data") or {}
     try:
-        data = found["data"]
-        owner, snapshot = LockOwner(**json.loads(data["owner"])), json.loads(data["snapshot"])
-        unfit = dict(json.loads(data.get("unfit", "{}")))
-        visit = Visit.model_validate_json(data["visit"]) if "visit" in data else None
-        held = HeldLock(owner, data["taken_at"], snapshot, _uid(found), ebpf="ebpf" in data, unfit=unfit, visit=visit)
-    except (KeyError, TypeError, ValueError) as error:
+        data = _Data.model_validate(texts)
+        snapshot = json.loads(texts["snapshot"])
+    except (ValidationError, ValueError, RecursionError) as error:
+        faults = "; ".join(faults_of(error)) if isinstance(error, ValidationError) else error
         raise Problem(
-            f"{client.where}: ConfigMap {KUBE_SYSTEM}/{STATE} is no snapshot of this program ({error}): look at it, "
-            f"restore by hand what it names, and delete it: `kubectl -n {KUBE_SYSTEM} delete configmap {STATE}`."
+            f"{client.where}: ConfigMap {KUBE_SYSTEM}/{STATE} is no snapshot that this program reads "
+            f"({excerpt(faults)}): restore with the program that took it, or by hand what it names, and delete it: "
+            f"`kubectl -n {KUBE_SYSTEM} delete configmap {STATE}`."
         ) from None
-    if held.snapshot.get("version") != VERSION:
-        raise Problem(
-            f"{client.where}: the snapshot in ConfigMap {KUBE_SYSTEM}/{STATE} has version "
-            f"{held.snapshot.get('version')!r} and this program reads {VERSION}: restore with the program that took it."
-        )
-    return held
+    return HeldLock(
+        data.owner,
+        data.taken_at.isoformat(),
+        snapshot,
+        _uid(found),
+        ebpf=data.ebpf is not None,
+        unfit=data.unfit,
+        visit=data.visit,
+    )
 
 
 def take_lock(client: Client, owner: LockOwner, snapshot: Object, now: datetime) -> HeldLock:
-    """Take the lock, with what is there now as its snapshot; one that is ours already stays as it is.
+    """Take the lock, with the snapshot of what is there now; a lock of this owner stays as it is.
 
     Raises:
-        Unsupported: somebody else holds it.
+        Unsupported: somebody else has it.
     """
     body = lock(owner, snapshot, now)
     held = find_lock(client)
@@ -126,10 +151,30 @@ def take_lock(client: Client, owner: LockOwner, snapshot: Object, now: datetime)
         try:
             made = client.create(CONFIGMAPS, body, KUBE_SYSTEM)
             return HeldLock(owner, now.isoformat(), snapshot, _uid(made))
-        except ConflictError:  # somebody was faster, or our own call was cut short and came through
+        except ConflictError:  # somebody else created it, or this call was repeated after its answer was lost
             held = find_lock(client)
     if held is None or held.owner != owner:
         raise Unsupported(held_by_another(client.where, held))
+    return held
+
+
+def require_lock(client: Client, owner: LockOwner) -> HeldLock | None:
+    """This run's lock, which its snapshot took after its preflight; None: it was given back, and may be taken again.
+
+    It is given back when a run ends. A run that Argo's Retry begins again may take it again, since its workflow records
+    that its preflight and its snapshot succeeded.
+
+    Raises:
+        Unsupported: somebody else has the lock, or this run has no preflight and snapshot.
+    """
+    held = find_lock(client)
+    if held is not None and held.owner != owner:
+        raise Unsupported(held_by_another(client.where, held))
+    if held is None and not succeeded_templates(client, owner.workflow, owner.uid) >= _BEFORE_CONFIGURE:
+        raise Unsupported(
+            f"{client.where}: {owner} does not hold the cluster, since its preflight and snapshot have not succeeded: "
+            "submit the whole workflow, whose first steps they are."
+        )
     return held
 
 
@@ -138,7 +183,7 @@ def lock(owner: LockOwner, snapshot: Object, now: datetime) -> Object:
     return {
         "metadata": {"name": STATE, "labels": dict(OURS)},
         "data": {
-            "owner": json.dumps({"workflow": owner.workflow, "namespace": owner.namespace, "person": owner.person}),
+            "owner": json.dumps(asdict(owner)),
             "taken_at": now.isoformat(),
             "snapshot": json.dumps(snapshot),
         },
@@ -153,16 +198,17 @@ def add_note(
     ebpf: bool = False,
     visit: Visit | None = None,
 ) -> None:
-    """Keep beside the snapshot what a later step of the run has to know.
+    """Record beside the snapshot what a later step of the run has to know.
 
     Args:
         client: of the cluster.
         held: the lock.
-        unfit: dataplanes that can't be had here, and why; in addition to those that are known.
-        ebpf: that eBPF is about to be switched on.
+        unfit: dataplanes that are unavailable here, and why; in addition to those that are recorded.
+        ebpf: whether eBPF is about to be switched on.
         visit: that is about to be switched to.
     """
-    data = {"unfit": json.dumps({**held.unfit, **unfit})} if unfit else {}
+    reasons = {name: excerpt(reason, _LONGEST_REASON) for name, reason in {**held.unfit, **(unfit or {})}.items()}
+    data = {"unfit": json.dumps(reasons)} if unfit else {}
     data |= {"ebpf": "true"} if ebpf else {}
     named = visit.model_copy(update={"trials": ()}) if visit is not None else held.visit
     data |= {"visit": named.model_dump_json()} if named is not None and named != held.visit else {}
@@ -178,15 +224,17 @@ def release_lock(client: Client, held: HeldLock) -> None:
 
 
 def holder_is_alive(client: Client, owner: LockOwner) -> bool | None:
-    """Whether the holder is still at work; None where that can't be told: a person, or another namespace."""
+    """Whether the holder is still running; None if that is unknown: a user, or a workflow of another namespace."""
     if owner.workflow is None or owner.namespace != client.namespace:
         return None
     found = client.get(WORKFLOWS, owner.workflow, BENCHMARK)
-    return found is not None and (found.get("status") or {}).get("phase") not in _ENDED
+    if found is None or (owner.uid is not None and _uid(found) != owner.uid):
+        return False
+    return (found.get("status") or {}).get("phase") not in _ENDED
 
 
 def held_by_another(where: str, held: HeldLock | None) -> str:
-    """Why a cluster can't be had, and what to do."""
+    """Why a cluster is unavailable, and what to do."""
     who = f"{held.owner} since {held.taken_at}" if held else "somebody"
     return (
         f"{where} is held by {who}: wait until that has ended, or if it is dead, put the cluster back with "
@@ -195,10 +243,10 @@ def held_by_another(where: str, held: HeldLock | None) -> str:
 
 
 def may_restore(client: Client, owner: LockOwner, say: Callable[[str], None], *, insist: bool) -> bool:
-    """Whether the cluster is this owner's to put back: nobody else holds it, or one who is dead, or a person insists.
+    """Whether this owner may put the cluster back: it is free, its own, or a dead holder's, or a user insists.
 
     Raises:
-        Unsupported: a workflow that is at work holds it, and a person insists.
+        Unsupported: a running workflow holds it, and a user insists.
     """
     held = find_lock(client)
     if held is None or held.owner == owner:
@@ -206,7 +254,7 @@ def may_restore(client: Client, owner: LockOwner, say: Callable[[str], None], *,
     alive = holder_is_alive(client, held.owner)
     if alive and insist:
         raise Unsupported(
-            f"{client.where} is held by {held.owner}, which is at work: stop it first; it restores by itself. Where it "
+            f"{client.where} is held by {held.owner}, which is running: stop it first; it restores by itself. Where it "
             "can't, since pods no longer reach the API server, delete it, and restore again: "
             f"`kubectl -n {held.owner.namespace} delete workflow {held.owner.workflow}`."
         )
@@ -215,68 +263,6 @@ def may_restore(client: Client, owner: LockOwner, say: Callable[[str], None], *,
         return False
     say(f"putting back what {held.owner} left behind at {held.taken_at}")
     return True
-
-
-def take_snapshot(
-    objects: Mapping[Ref, Object | None],
-    nodes: tuple[str, ...],
-    now: datetime,
-    *,
-    dataplane: str | None,
-    **more: object,
-) -> Object:
-    """What is there, and what is absent, as JSON. Whole objects, without what the server keeps for itself.
-
-    Args:
-        objects: that a switch may touch; None: absent.
-        nodes: that are measured.
-        now: by the server's clock.
-        dataplane: that runs; None: it is not known.
-        more: what else the plugin has to know to put them back.
-    """
-    return {
-        "version": VERSION,
-        "taken_at": now.isoformat(),
-        "dataplane": dataplane,
-        "nodes": list(nodes),
-        **more,
-        "objects": [{"ref": _ref_json(ref), "object": without_server_fields(found)} for ref, found in objects.items()],
-    }
-
-
-def snapshot_objects(snapshot: Object) -> dict[Ref, Object | None]:
-    """The objects of a snapshot, by what they are."""
-    return {_ref(entry["ref"]): entry["object"] for entry in snapshot["objects"]}
-
-
-def without_server_fields(found: Object | None) -> Object | None:
-    """An object without what only the server sets, and without its status."""
-    if found is None:
-        return None
-    metadata = {key: value for key, value in found.get("metadata", {}).items() if key not in _NOISE}
-    annotations = {
-        key: value for key, value in (metadata.get("annotations") or {}).items() if key not in _NOISY_ANNOTATIONS
-    }
-    if "annotations" in metadata:
-        metadata["annotations"] = annotations
-    return {**{key: value for key, value in found.items() if key != "status"}, "metadata": metadata}
-
-
-def _ref_json(ref: Ref) -> Object:
-    kind = ref.resource
-    return {
-        "group": kind.group,
-        "version": kind.version,
-        "plural": kind.plural,
-        "kind": kind.kind,
-        "name": ref.name,
-        "namespace": ref.namespace,
-    }
-
-
-def _ref(entry: Object) -> Ref:
-    kind = Resource(entry["group"], entry["version"], entry["plural"], entry["kind"])
-    return Ref(kind, entry["name"], entry["namespace"])
 
 
 def _uid(found: Object) -> str:

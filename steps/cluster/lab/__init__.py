@@ -1,6 +1,6 @@
 """The lab: two nodes, their pods and a client outside as network namespaces on this machine. One adapter of the port.
 
-It keeps nothing in memory: what it is, is in the kernel and in /run/lab of the sandbox it runs in (`sandbox.run`).
+It keeps nothing in memory: its state is in the kernel and in /run/lab of its sandbox.
 """
 
 from steps.cluster.lab.adapter import LabCluster

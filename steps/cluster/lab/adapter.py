@@ -1,4 +1,4 @@
-"""The lab as a cluster: each verb of the port, in terms of the modules beside this one."""
+"""The lab as a cluster: each verb of the port."""
 
 import shlex
 from typing import Final
@@ -8,10 +8,14 @@ from steps.catalogue.dataplanes import Arm
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import served
 from steps.catalogue.topologies import BY_NAME, CONTROL
-from steps.cluster.lab import addresses, sandbox, state, topology
+from steps.cluster.lab import sandbox, servers, state
 from steps.cluster.lab.dataplanes import load, traits
-from steps.cluster.lab.services import all_ports
-from steps.cluster.lab.signs import mechanisms
+from steps.cluster.lab.evidence import counters
+from steps.cluster.lab.mechanism import mechanisms
+from steps.cluster.lab.network import addresses, topology
+from steps.cluster.lab.network.services import all_ports
+from steps.cluster.lab.preflight import findings
+from steps.cluster.lab.provenance import read_facts
 from steps.domain import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
 
 _SHOWN_COMMANDS: Final = 40
@@ -22,23 +26,19 @@ class LabCluster:
 
     @property
     def measured_nodes(self) -> tuple[str, ...]:
-        """Both nodes: either could forward by something else than the other."""
+        """Both nodes, since each forwards on its own."""
         return tuple(node.name for node in addresses.NODES)
 
     def preflight(self, settings: Settings) -> list[Finding]:
-        """All reasons at once why the lab, or a dataplane of it, can't be had here."""
-        from steps.cluster.lab.preflight import findings  # noqa: PLC0415 (each verb pays for what it needs)
-
+        """All reasons at once why the lab, or a dataplane of it, is impossible here."""
         return findings(settings)
 
     def provenance(self, settings: Settings) -> dict[str, object]:
-        """What a reader needs to judge the figures."""
-        from steps.cluster.lab.provenance import read_facts  # noqa: PLC0415
-
+        """Facts about the lab, for the reader of the results."""
         return read_facts(settings)
 
     def snapshot(self) -> dict[str, object]:
-        """Which namespaces of the lab there are, and what it was built for. In a new sandbox: none."""
+        """The namespaces of the lab, and the state that it was built with; in a new sandbox none."""
         known = state.read_state() if sandbox.is_inside() else None
         return {
             "namespaces": topology.present_namespaces() if sandbox.is_inside() else [],
@@ -49,16 +49,16 @@ class LabCluster:
         """Build a lab for this visit, unless it is there, and install the dataplane.
 
         Raises:
-            Problem: a program is missing or failed, or this dataplane can't be had here.
-            Unsupported: we are not in a sandbox.
+            Problem: a program is missing or failed, or this dataplane is impossible here.
+            Unsupported: this process is in no sandbox.
         """
-        _in_box()
+        _check_sandbox()
         wanted = state.State.wanted(visit, settings)
         if state.read_state() == wanted:
             return []
         arm = Arm.parse(visit.dataplane)
         dataplane = load(arm)
-        changes = self._raze()
+        changes = self._remove()
         jobs = topology.build_lab(offloads=settings.offloads)
         lines = [shlex.join(job.full) for job in jobs][:_SHOWN_COMMANDS]
         offloads = "on" if settings.offloads else "off"
@@ -73,30 +73,26 @@ class LabCluster:
         return changes
 
     def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
-        """Send traffic through Service and NodePort and look what forwarded it. Nothing is taken from the request."""
+        """Send traffic through Service and NodePort, and read on each node what forwarded it."""
         del visit
-        from steps.cluster.lab import counters  # noqa: PLC0415
-
-        _in_box()
+        _check_sandbox()
         if missing := sorted(set(addresses.NAMESPACES) - set(topology.present_namespaces())):
             raise Problem(f"the lab is not whole, {', '.join(missing)} missing: configure a dataplane first.")
         return counters.observe(moment)
 
     def cost(self) -> SwitchCost | None:
-        """The lab is built anew for each dataplane, so there is no connection that could live through it."""
+        """None: the lab is built anew for each dataplane, so that no connection survives."""
         return None
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
-        """The lab is built anew for each dataplane, so there is nothing to leave."""
+        """Nothing: the lab is built anew for each dataplane."""
         del visit, reason
         return []
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
         """Start the servers of the visit's topologies and of the canary, and wait until they listen."""
         del settings
-        from steps.cluster.lab import servers  # noqa: PLC0415
-
-        _in_box()
+        _check_sandbox()
         wanted = [topology for name, topology in BY_NAME.items() if name in {t.topology for t in visit.trials}]
         if not any(t.name == CONTROL for t in wanted):
             wanted.insert(0, BY_NAME[CONTROL])
@@ -106,38 +102,34 @@ class LabCluster:
         return [servers.placement(topology, tools) for topology in wanted]
 
     def clear(self) -> None:
-        """End the servers, and whatever else runs in the lab's namespaces."""
-        from steps.cluster.lab import servers  # noqa: PLC0415
-
+        """End the servers, and everything else in the lab's namespaces."""
         if sandbox.is_inside():
             servers.stop()
 
     def unfinished(self) -> Visit | None:
-        """The visit that the lab stands for, while its servers run."""
-        from steps.cluster.lab import servers  # noqa: PLC0415
-
+        """The visit of the lab, while its servers run."""
         known = state.read_state() if sandbox.is_inside() else None
         if known is None or not servers.are_running():
             return None
         return Visit(visit=known.visit, round=known.round, dataplane=known.dataplane, trials=())
 
     def left(self) -> list[str]:
-        """The lab goes as a whole."""
+        """Nothing: the lab is removed as a whole."""
         return []
 
     def restore(self) -> list[Change]:
-        """Take the lab away, whole or half-built. The machine itself was never changed."""
-        # Outside a sandbox, a namespace that is called node-a is someone else's.
-        return self._raze() if sandbox.is_inside() else []
+        """Remove the lab, complete or half-built. The machine itself was never changed."""
+        # Outside a sandbox, a namespace of the name node-a belongs to someone else.
+        return self._remove() if sandbox.is_inside() else []
 
-    def _raze(self) -> list[Change]:
+    def _remove(self) -> list[Change]:
         state.clear_state()
         commands = [f"ip netns del {name}" for name in topology.remove_lab()]
         commands += [line for mechanism in mechanisms(traits()) for line in mechanism.remove()]
-        return [Change(what="the lab that was there is gone", command=" && ".join(commands))] if commands else []
+        return [Change(what="the lab is removed", command=" && ".join(commands))] if commands else []
 
 
-def _in_box() -> None:
+def _check_sandbox() -> None:
     if not sandbox.is_inside():
         raise Unsupported(
             "the lab runs only in its sandbox, so that nothing of it is left behind: start it with `make run`."

@@ -1,4 +1,4 @@
-"""What the kernel lets this process do, so that a refusal can be told from something that isn't there."""
+"""What the kernel permits this process, so that a missing right is separated from missing support."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -9,19 +9,19 @@ CAPABILITIES: Final[Mapping[str, int]] = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 
 """Those that the lab needs, with their numbers in linux/capability.h."""
 
 _FORBIDDEN: Final = ("operation not permitted", "permission denied", "you must be root")
-"""What programs print of EPERM and EACCES. Of a module that is missing they say something else."""
+"""Messages of programs for EPERM and EACCES."""
 
 
 def is_forbidden(output: str) -> bool:
-    """Whether what a program printed means that it may not, rather than that there is no such thing."""
+    """Whether a program's output means that it lacks a permission, rather than that the kernel lacks support."""
     return any(words in output.lower() for words in _FORBIDDEN)
 
 
 def missing_capabilities(status: str | None = None) -> list[str]:
-    """The capabilities of the lab that are not effective in this process.
+    """The capabilities of the lab that are not effective in a process.
 
     Args:
-        status: of a process, as /proc/PID/status has it; this one's if None.
+        status: of the process, in the form of /proc/PID/status; this one's if None.
     """
     text = Path("/proc/self/status").read_text(encoding="ascii", errors="replace") if status is None else status
     line = next(line for line in text.splitlines() if line.startswith("CapEff:"))
@@ -29,22 +29,32 @@ def missing_capabilities(status: str | None = None) -> list[str]:
     return [name for name, number in CAPABILITIES.items() if not effective >> number & 1]
 
 
+def in_user_namespace() -> bool:
+    """Whether root here is not the machine's root."""
+    return Path("/proc/self/uid_map").read_text(encoding="ascii").split() != ["0", "0", "4294967295"]
+
+
+def is_privileged() -> bool:
+    """Whether this process is the machine's root, with its capabilities."""
+    return os.geteuid() == 0 and "CAP_SYS_ADMIN" not in missing_capabilities() and not in_user_namespace()
+
+
 def belongs_to_root(uid_map: str | None = None) -> bool:
-    """Whether this is root, perhaps in a user namespace that root made: for want of a capability, as in containers.
+    """Whether this process is root, perhaps in a user namespace that root made, as in containers.
 
     Args:
-        uid_map: as /proc/PID/uid_map has it; this process's if None.
+        uid_map: in the form of /proc/PID/uid_map; this process's if None.
     """
     text = Path("/proc/self/uid_map").read_text(encoding="ascii") if uid_map is None else uid_map
     return os.geteuid() == 0 and text.split()[:2] == ["0", "0"]
 
 
 def capability_remedy(lacking: Sequence[str], *, root: bool | None = None) -> str:
-    """What gives a process the capabilities that it lacks, or what else may forbid it where it lacks none.
+    """What gives a process the capabilities that it lacks; where it lacks none, what else may forbid the operation.
 
     Args:
-        lacking: from `missing`.
-        root: whether it is root, who need not be told to be it; found out if None.
+        lacking: from `missing_capabilities`.
+        root: whether the process belongs to root; found out if None.
     """
     become = "" if (belongs_to_root() if root is None else root) else "run as root, or "
     if lacking:

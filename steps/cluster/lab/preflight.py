@@ -1,4 +1,4 @@
-"""Can the lab, and each dataplane of it, be had on this machine? All reasons at once, each with what would mend it."""
+"""Whether the lab, and each dataplane of it, is possible on this machine: all reasons at once, with remedies."""
 
 import shutil
 from collections.abc import Iterable
@@ -9,18 +9,20 @@ from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.catalogue.environments import LAB
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import served
-from steps.cluster.lab import capabilities, sandbox, trial
+from steps.cluster.lab import capabilities, kernel_support, sandbox
 from steps.cluster.lab.dataplanes import load, traits
-from steps.cluster.lab.namespaces import PACKAGES, Job, path, run_one
-from steps.cluster.lab.signs import Mechanism, mechanisms
+from steps.cluster.lab.kernel_support import Refusal
+from steps.cluster.lab.mechanism import Mechanism, mechanisms
+from steps.cluster.lab.network.programs import PACKAGES, Job, run_one
 from steps.domain import Finding
+from steps.namespaces import path
 
 _EVERYWHERE: Final = ("ip", "bridge", "nsenter", "unshare", "mount", "umount", "ethtool")
 _BURDEN: Final = "burden="
 
 
 def findings(settings: Settings) -> list[Finding]:
-    """Everything that stands in the way, of the run and of each dataplane."""
+    """All reasons against the run, and against each dataplane."""
     found = _programs(settings)
     if not sandbox.is_inside():
         found.append(
@@ -37,9 +39,9 @@ def findings(settings: Settings) -> list[Finding]:
         for text in settings.dataplanes:
             found += _arm(text, Arm.parse(text))
     finally:
-        if sandbox.is_inside() and path(trial.NAMESPACE).exists():
-            run_one(Job(None, ("umount", "--no-mtab", "--lazy", str(path(trial.NAMESPACE)))))
-            path(trial.NAMESPACE).unlink()
+        if sandbox.is_inside() and path(kernel_support.NAMESPACE).exists():
+            run_one(Job(None, ("umount", "--no-mtab", "--lazy", str(path(kernel_support.NAMESPACE)))))
+            path(kernel_support.NAMESPACE).unlink()
     return found
 
 
@@ -47,8 +49,7 @@ def _absent(programs: Iterable[str]) -> list[str]:
     return [program for program in programs if shutil.which(program) is None]
 
 
-def _not_installed(missing: list[str]) -> tuple[str, str]:
-    """The reason, and what would mend it."""
+def _not_installed(missing: list[str]) -> Refusal:
     packages = sorted({PACKAGES.get(program, program) for program in missing})
     verb = "is" if len(missing) == 1 else "are"
     return f"{', '.join(missing)} {verb} not installed", f"type `sudo apt-get install -y {' '.join(packages)}`"
@@ -65,23 +66,25 @@ def _programs(settings: Settings) -> list[Finding]:
 
 
 def _kernel() -> list[Finding]:
-    """Try the links that the lab is made of, in a namespace that is taken away again."""
-    path(trial.NAMESPACE).touch()
+    """Try the links that the lab is made of, in a temporary namespace."""
+    path(kernel_support.NAMESPACE).touch()
     links = {
         "veth": ("veth", "peer", "name", "trial-peer"),
         "bridge": ("bridge",),
         "vxlan": ("vxlan", "id", "1", "dstport", "4789", "dev", "lo"),
     }
-    made = trial.refusal([Job(None, ("unshare", f"--net={path(trial.NAMESPACE)}", "true"))])
+    made = kernel_support.failure([Job(None, ("unshare", f"--net={path(kernel_support.NAMESPACE)}", "true"))])
     if made is not None:
-        path(trial.NAMESPACE).unlink()
-        remedy = trial.remedy(made, "allow more of them: `sudo sysctl -w user.max_net_namespaces=10000`")
+        path(kernel_support.NAMESPACE).unlink()
+        remedy = kernel_support.remedy(made, "allow more of them: `sudo sysctl -w user.max_net_namespaces=10000`")
         return [
             Finding(severity="stop", subject="lab", reason=f"no network namespace can be made: {made}", remedy=remedy)
         ]
     found = []
     for kind, arguments in links.items():
-        refused = trial.refusal([Job(trial.NAMESPACE, ("ip", "link", "add", f"trial-{kind}", "type", *arguments))])
+        refused = kernel_support.failure(
+            [Job(kernel_support.NAMESPACE, ("ip", "link", "add", f"trial-{kind}", "type", *arguments))]
+        )
         if refused is not None and capabilities.is_forbidden(refused):  # as all links will be
             reason = f"no links may be made: {refused}"
             remedy = capabilities.capability_remedy(capabilities.missing_capabilities())
@@ -94,15 +97,15 @@ def _kernel() -> list[Finding]:
 
 
 def _arm(text: str, arm: Arm) -> list[Finding]:
-    why = _misnamed(arm) or _lacking(arm)
-    if why is None:
+    refusal = _misnamed(arm) or _lacking(arm)
+    if refusal is None:
         return []
-    reason, remedy = why
+    reason, remedy = refusal
     return [Finding(severity="skip", subject=text, reason=reason, remedy=remedy)]
 
 
-def _misnamed(arm: Arm) -> tuple[str, str] | None:
-    """Why there can be no such arm, and what to write instead."""
+def _misnamed(arm: Arm) -> Refusal | None:
+    """Why there is no such arm, and what to write instead."""
     entry = BY_NAME.get(arm.name)
     if entry is None or entry.environment != LAB:
         return "is not a dataplane of the lab", "choose one that is"
@@ -111,22 +114,22 @@ def _misnamed(arm: Arm) -> tuple[str, str] | None:
     return None
 
 
-def _lacking(arm: Arm) -> tuple[str, str] | None:
-    """What this machine or this project lacks for an arm, and what would mend it; the first reason alone."""
+def _lacking(arm: Arm) -> Refusal | None:
+    """What this machine or this project lacks for an arm; the first reason alone."""
     try:
         mechanism = load(arm).TRAITS.mechanism
     except Unsupported as error:
         return str(error), "leave it out, or see the README's `Add a dataplane`"
     if arm.burden and not mechanism.takes_burden:
         return "has no rules, so no burden can be put on it", "burden one that has rules"
-    if mechanism.root_only is not None and not sandbox.is_privileged():
+    if mechanism.root_only is not None and not capabilities.is_privileged():
         return _unprivileged(mechanism)
     if missing := _absent(mechanism.programs):
         return _not_installed(missing)
     return mechanism.refusal() if sandbox.is_inside() else None
 
 
-def _unprivileged(mechanism: Mechanism) -> tuple[str, str]:
+def _unprivileged(mechanism: Mechanism) -> Refusal:
     if capabilities.belongs_to_root():
         reason = f"needs root with CAP_SYS_ADMIN to {mechanism.root_only}, and this root lacks it"
         return reason, capabilities.capability_remedy(["CAP_SYS_ADMIN"])

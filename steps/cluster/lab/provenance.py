@@ -1,10 +1,9 @@
-"""Facts about this machine and the lab on it, which a reader needs to judge the figures."""
+"""Facts about this machine and the lab on it, for the reader of the results."""
 
 import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -12,8 +11,10 @@ from typing import Final
 from analysis.errors import Problem
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import TOOLS
-from steps.cluster.lab import addresses, sandbox, topology
-from steps.cluster.lab.namespaces import Job, run_one
+from steps.cluster.lab import sandbox
+from steps.cluster.lab.capabilities import in_user_namespace
+from steps.cluster.lab.network import addresses, topology
+from steps.cluster.lab.network.programs import Job, run_one
 
 _TIMEOUT_S: Final = 5
 _VERSIONS: Final = {
@@ -26,7 +27,7 @@ _VERSIONS: Final = {
 
 
 def read_facts(settings: Settings) -> dict[str, object]:
-    """All of them; one that can't be had is None."""
+    """All facts; one that is unavailable is None."""
     cpuinfo = _text("/proc/cpuinfo") or ""
     model = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
@@ -41,7 +42,7 @@ def read_facts(settings: Settings) -> dict[str, object]:
         "memory_bytes": int(memory[1]) * 1024 if memory else None,
         "virtualised": "hypervisor" in flags[1].split() if flags else None,
         "cpu_governor": _text(f"{cpufreq}/scaling_governor"),
-        "in_user_namespace": sandbox.in_user_namespace(),
+        "in_user_namespace": in_user_namespace(),
         **{name: _version(argv) for name, argv in _VERSIONS.items()},
         "encapsulation": f"VXLAN, id {addresses.TUNNEL_ID}, UDP port {addresses.TUNNEL_PORT}",
         "mtu_bytes": _mtus(settings) if sandbox.is_inside() else None,
@@ -59,23 +60,23 @@ _MTUS: Final = {
     addresses.POD_INTERFACE: (addresses.CLIENT_POD.name, addresses.POD_INTERFACE),
     f"{addresses.UNDERLAY} of {addresses.OUTSIDE}": (addresses.OUTSIDE, addresses.UNDERLAY),
 }
-"""What each is called here, and in which namespace it is read."""
+"""The namespace and the interface of each."""
 
 
 def _mtus(settings: Settings) -> dict[str, int] | None:
-    """As the kernel made them, in a lab that is built for this look where there is none; None if it can't be built."""
-    ours = not topology.present_namespaces()
+    """The MTUs that the kernel gave, in a temporary lab where there is none; None if it can't be built."""
+    temporary = not topology.present_namespaces()
     try:
-        if ours:
+        if temporary:
             topology.build_lab(offloads=settings.offloads)
         return {
-            called: int(json.loads(run_one(Job(namespace, ("ip", "-json", "link", "show", interface))))[0]["mtu"])
-            for called, (namespace, interface) in _MTUS.items()
+            name: int(json.loads(run_one(Job(namespace, ("ip", "-json", "link", "show", interface))))[0]["mtu"])
+            for name, (namespace, interface) in _MTUS.items()
         }
     except Problem:
         return None
     finally:
-        if ours:
+        if temporary:
             topology.remove_lab()
 
 
@@ -87,9 +88,7 @@ def _distribution() -> str | None:
 
 
 def _version(argv: tuple[str, ...]) -> str | None:
-    """The first line of what a program says about its version; None if it can't be had."""
-    if shutil.which(argv[0]) is None:
-        return None
+    """The first line of a program's version output; None if it is unavailable."""
     try:
         done = subprocess.run(argv, text=True, capture_output=True, check=False, timeout=_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired):
@@ -99,7 +98,7 @@ def _version(argv: tuple[str, ...]) -> str | None:
 
 
 def _text(file: str) -> str | None:
-    """A file's text; None if it can't be read or is empty."""
+    """A file's text; None if it is unreadable or empty."""
     try:
         return Path(file).read_text().strip() or None
     except OSError:

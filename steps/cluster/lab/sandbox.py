@@ -1,9 +1,8 @@
-"""The sandbox: namespaces around a run, so that whatever happens to it, even SIGKILL, nothing of the lab stays behind.
+"""The sandbox: namespaces around a run, so that nothing of the lab outlives it, even after SIGKILL.
 
 The sandbox has mounts and process ids of its own: the names of the lab's network namespaces, its pinned eBPF programs
-and its state live on a /run that only the sandbox sees, and the kernel ends every process in it when its first one
-ends. It keeps the machine's network, so that results can go to a store anywhere. An ordinary user's sandbox is a user
-namespace too.
+and its state are on a /run of its own, and the kernel ends every process in it when its first one ends. It keeps the
+machine's network, for a store anywhere. An ordinary user's sandbox is a user namespace too.
 """
 
 import os
@@ -22,25 +21,25 @@ from types import FrameType
 from typing import Final
 
 from analysis.errors import Problem, Unsupported
+from steps.cluster.lab.capabilities import is_privileged
 
 MARK: Final = Path("/run/dataplane-benchmark.box")
-"""On the sandbox's own /run; holds the same random token as the environment. Either alone is no sandbox."""
+"""On the sandbox's own /run, with the same random token as the environment. Either alone is no sandbox."""
 
 TOKEN: Final = "DATAPLANE_BENCHMARK_BOX"  # noqa: S105 - the variable's name
 HOST_PROC: Final = Path("/run/hostproc")
-"""The machine's own /proc, to see from inside the sandbox what others use of its CPU."""
+"""The machine's own /proc in the sandbox, for the CPU use of foreign processes."""
 
 TEMPORARY: Final = "/run/tmp"
-"""What programs in the sandbox put aside for a moment goes with it, too."""
+"""The folder for temporary files in the sandbox, which ends with it."""
 
 _INIT: Final = Path(__file__).with_name("sandbox_init.py")
 _READY: Final = b"ready\n"
 _FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_CAP_SYS_ADMIN: Final = 21
 _SIGNALLED: Final = 128
 
-# The new /run is put together over /tmp, which this hides for no one else and not for long. /run/hostrun and the
-# links to it keep what others left on /run in sight: the resolver's configuration, for one.
+# The new /run is assembled on /tmp, in this mount namespace alone. /run/hostrun and the links to it keep the machine's
+# own /run visible, such as the resolver's configuration.
 _SET_UP: Final = f"""
 set -eu
 mount -n -t tmpfs -o mode=755 tmpfs /tmp
@@ -62,23 +61,11 @@ exec "$@"
 
 
 def is_inside() -> bool:
-    """Whether we are in a sandbox: its token is in our environment and on our /run."""
+    """Whether this process is in a sandbox: the same token is in its environment and on its /run."""
     token = os.environ.get(TOKEN)
     with suppress(OSError):
         return bool(token) and MARK.read_text(encoding="ascii").strip() == token
     return False
-
-
-def in_user_namespace() -> bool:
-    """Whether root here is not the machine's root."""
-    return Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]
-
-
-def is_privileged() -> bool:
-    """Whether we are the machine's root, with the capabilities that go with it."""
-    status = Path("/proc/self/status").read_text()
-    effective = int(next(line for line in status.splitlines() if line.startswith("CapEff:")).split()[1], 16)
-    return os.geteuid() == 0 and bool(effective >> _CAP_SYS_ADMIN & 1) and not in_user_namespace()
 
 
 class SandboxKilledError(Problem):
@@ -89,36 +76,32 @@ class SandboxKilledError(Problem):
 
 @dataclass(frozen=True, slots=True)
 class SandboxResult:
-    """How a program in a sandbox ended. `signal`: that ended it, or the whole sandbox; None: it ended by itself."""
+    """How a program in a sandbox ended.
+
+    Attributes:
+        signal: that ended the program, or the whole sandbox; None: the program exited.
+        sandbox_killed: the signal ended the whole sandbox.
+    """
 
     exit_code: int
     signal: int | None = None
-    with_its_box: bool = False
+    sandbox_killed: bool = False
 
 
 def run_in_sandbox(argv: Sequence[str], env: Mapping[str, str] | None = None, *, hold_interrupts: bool = False) -> int:
-    """Run a program in a sandbox of its own, or right here if this is one already.
-
-    SIGINT, SIGTERM and SIGHUP are handed on to the program, once each, however they came: the sandbox has a session of
-    its own, so the one that a terminal sends to a whole group on Ctrl-C reaches only us. When the program ends,
-    whatever else runs in the sandbox is killed.
-
-    Args:
-        argv: the program and its arguments.
-        env: its environment; ours if None.
-        hold_interrupts: start it with SIGINT blocked. What comes before it has a handler and unblocks it is not lost.
+    """Run a program as `start_in_sandbox` does.
 
     Returns:
         The program's exit code; 128 and the signal's number if a signal ended it.
 
     Raises:
-        Unsupported: no sandbox can be made here; the sentence says why.
+        Unsupported: no sandbox is possible here.
         SandboxKilledError: the sandbox was killed, and the program with it.
     """
     ended = start_in_sandbox(argv, env, hold_interrupts=hold_interrupts)
-    if ended.with_its_box:
+    if ended.sandbox_killed:
         raise SandboxKilledError(
-            "The lab's sandbox was killed from outside, by somebody or for want of memory; nothing of it is left."
+            "The lab's sandbox was killed from outside, by a user or for lack of memory; nothing of it is left."
         )
     return ended.exit_code
 
@@ -126,10 +109,19 @@ def run_in_sandbox(argv: Sequence[str], env: Mapping[str, str] | None = None, *,
 def start_in_sandbox(
     argv: Sequence[str], env: Mapping[str, str] | None = None, *, hold_interrupts: bool = False
 ) -> SandboxResult:
-    """As `run`, but says how the program ended.
+    """Run a program in a sandbox of its own, or right here if this is one already.
+
+    SIGINT, SIGTERM and SIGHUP are forwarded to the program, once each: the sandbox has a session of its own, so that a
+    terminal's Ctrl-C, which goes to a whole process group, reaches this process alone. When the program ends,
+    everything else in the sandbox is killed.
+
+    Args:
+        argv: the program and its arguments.
+        env: its environment; this process's if None.
+        hold_interrupts: start it with SIGINT blocked, so that none is lost before it has a handler and unblocks it.
 
     Raises:
-        Unsupported: no sandbox can be made here; the sentence says why.
+        Unsupported: no sandbox is possible here.
     """
     if is_inside():
         code = subprocess.run(argv, env=env, check=False).returncode
@@ -172,20 +164,20 @@ def start_in_sandbox(
 
 
 def _ended(reported: bytes, code: int) -> SandboxResult:
-    """How the program ended, as the sandbox's first process reported; without a report the whole sandbox was killed."""
+    """The end of the program, as the sandbox's first process reported it; without a report the sandbox was killed."""
     found = re.search(rb"^ended (-?\d+)$", reported, re.MULTILINE)
     if found is None:
         number = -code if code < 0 else int(signal.SIGKILL)
-        return SandboxResult(_SIGNALLED + number, number, with_its_box=True)
+        return SandboxResult(_SIGNALLED + number, number, sandbox_killed=True)
     of_program = int(found[1])
     return SandboxResult(of_program) if of_program >= 0 else SandboxResult(_SIGNALLED - of_program, -of_program)
 
 
 @contextmanager
 def _forwarding(lifeline: int) -> Iterator[None]:
-    """Write the number of each signal that comes into the lifeline; the first process in the sandbox passes it on."""
+    """Write the number of each signal into the lifeline, from which the sandbox's first process forwards it."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is given signals
+        yield  # only the main thread gets signals
         return
 
     def forward(number: int, _frame: FrameType | None) -> None:
@@ -202,10 +194,10 @@ def _forwarding(lifeline: int) -> Iterator[None]:
 
 @contextmanager
 def _blocked(numbers: Iterable[signal.Signals]) -> Iterator[None]:
-    """Hold these signals back, here and in a process that is started meanwhile.
+    """Block these signals, here and in a process that is started meanwhile.
 
-    Between its fork and its new session that process is in our group still, where the one signal of a Ctrl-C would end
-    it beside being handed on. It is for the first process in the sandbox to discard what came so, and to unblock them.
+    Between its fork and its new session that process is still in this process group, where the signal of a Ctrl-C
+    would end it. The sandbox's first process discards a signal that came so, and unblocks them.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
@@ -225,7 +217,7 @@ def _listen(report: int) -> bytes:
 
 
 def _rest(report: int) -> bytes:
-    """What else is reported until the sandbox's last process has ended."""
+    """The rest of the report, complete when the sandbox's last process has ended."""
     reported = b""
     while more := os.read(report, 4096):
         reported += more
@@ -233,12 +225,12 @@ def _rest(report: int) -> bytes:
 
 
 def _why_not(reported: str) -> str:
-    reason = " ".join(reported.split()) or "it ended without a word"
+    reason = " ".join(reported.split()) or "its set-up ended without a message"
     container = "in a container, give it CAP_SYS_ADMIN"
     if is_privileged():
-        return f"no sandbox can be made for the lab here ({reason}): make what it names available; {container}."
+        return f"no sandbox is possible for the lab here ({reason}): make what it names available; {container}."
     remedy = "run as root"
     restricted = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
     if restricted.exists() and restricted.read_text().strip() == "1":
         remedy += ", or allow user namespaces by `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"
-    return f"no sandbox can be made for the lab here ({reason}): {remedy}; {container}."
+    return f"no sandbox is possible for the lab here ({reason}): {remedy}; {container}."

@@ -1,11 +1,11 @@
-"""The first process of a sandbox: starts the program, hands signals on, reaps, and ends when either end is gone.
+"""The first process of a sandbox: starts the program, forwards signals, reaps, and ends when either end is gone.
 
-Run as `box_init.py LIFELINE STDERR hold|deliver PROGRAM...`, by file descriptor numbers; `hold` starts the program with
-SIGINT blocked. A byte on the lifeline is the number of a signal for the program. Its end means that the process that
-made the sandbox is gone, by whatever death. When this process ends, the kernel kills all others in the sandbox. It
-imports only the standard library, since it must be there in a moment.
+Run as `sandbox_init.py LIFELINE STDERR hold|deliver PROGRAM...`, by file descriptor numbers; `hold` starts the program
+with SIGINT blocked. A byte on the lifeline is the number of a signal for the program; its end means that the process
+that made the sandbox is gone. When this process ends, the kernel kills all others in the sandbox. It imports only the
+standard library, to start fast.
 
-On its own standard error it reports `ready`, and at the end `ended CODE`, where CODE is minus the signal's number if a
+On its standard error it reports `ready`, and at the end `ended CODE`, where CODE is minus the signal's number if a
 signal ended the program. Without the second the sandbox was killed.
 """
 
@@ -17,19 +17,19 @@ import sys
 
 _NOT_FOUND = 127
 _SIGNALLED = 128
-_HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _start(argv: list[str], blocked: set[int]) -> int | None:
     try:
-        return os.posix_spawnp(argv[0], argv, os.environ, setsigmask=blocked, setsigdef=_HANDED_ON)
+        return os.posix_spawnp(argv[0], argv, os.environ, setsigmask=blocked, setsigdef=_FORWARDED)
     except OSError as error:
         sys.stderr.write(f"{argv[0]} can't be started: {error.strerror}.\n")
         return None
 
 
 def _reap(program: int) -> int | None:
-    """Take in all that have ended; the program's exit code, or minus its signal, if it is among them."""
+    """Reap all ended processes. Returns the program's exit code, or minus its signal, if it is among them."""
     while True:
         try:
             ended, status = os.waitpid(-1, os.WNOHANG)
@@ -43,11 +43,11 @@ def _reap(program: int) -> int | None:
 
 def main() -> int:
     """Start the program and stay until it has ended."""
-    # We were started with these blocked. One that came before the sandbox had a session of its own comes by the
+    # This process is started with these blocked. One that came before the sandbox had a session of its own comes by the
     # lifeline, too, so it is discarded here; the program gets the default action back.
-    for handed_on in _HANDED_ON:
-        signal.signal(handed_on, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDED_ON)
+    for number in _FORWARDED:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
     lifeline, stderr = int(sys.argv[1]), int(sys.argv[2])
     report = os.dup(2)  # not inherited by the program
     os.write(report, b"ready\n")
@@ -75,9 +75,9 @@ def main() -> int:
             numbers = os.read(lifeline, 512)
             if not numbers:
                 return _SIGNALLED + signal.SIGKILL
-            for number in numbers:
+            for forwarded in numbers:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(program, number)
+                    os.kill(program, forwarded)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the lab is, for verbs that each run in a process of their own. Written last, so half a lab has no state."""
+"""The state of the lab, for verbs that each run in a process of their own. Written last: half a lab has no state."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ FILE: Final = Path("/run/lab/state.json")
 
 
 class State(StrictModel):
-    """The visit that the lab was built for, and what it was built with."""
+    """The visit that the lab was built for, and its options."""
 
     visit: int
     round: int
@@ -23,7 +23,7 @@ class State(StrictModel):
 
     @classmethod
     def wanted(cls, visit: Visit, settings: Settings) -> "State":
-        """What a visit wants."""
+        """The state that a visit needs."""
         return cls(
             visit=visit.visit,
             round=visit.round,
@@ -42,10 +42,10 @@ def read_state() -> State | None:
 
 
 def write_state(state: State) -> None:
-    """Say that the lab is whole."""
+    """Record that the lab is complete."""
     atomic.write(FILE, state.model_dump_json().encode())
 
 
 def clear_state() -> None:
-    """Say that the lab is not, or no longer, whole."""
+    """Record that the lab is not, or no longer, complete."""
     FILE.unlink(missing_ok=True)

@@ -41,20 +41,21 @@ from analysis.sql.database import connect
 from analysis.store.store import Store
 from analysis.summary.summary import summarise
 from steps.collect import run_rows
-from steps.measurement import trials as measure
+from steps.measurement.trials import measure_trials
 from steps.settings import schedule
-from steps import documents as raw
+from steps import documents
 from steps.catalogue import options
 from steps.catalogue.tools import BY_NAME, served
-from steps.catalogue.topologies import BY_NAME as TOPOLOGIES
+from steps.catalogue import topologies
 from steps.cluster.kube.workloads import probe_pods
 from steps.cluster.kube import trial_servers
-from steps.cluster.lab import servers, services
+from steps.cluster.lab import servers
+from steps.cluster.lab.network import services
 from steps.tools.tool import here
 from tests.steps.builders import placement, settings, write_run
-from tests.steps.test_measure import free_port, until
+from tests.steps.measuring import free_port, until
 
-tools, path = served(["echo"]), [TOPOLOGIES["pod-to-pod"]]
+tools, path = served(["echo"]), [topologies.BY_NAME["pod-to-pod"]]
 places = [probe_pods.Site("a", "10.0.0.1"), probe_pods.Site("b", "10.0.0.2")]
 kube = {pod["metadata"]["name"]: pod for pod in trial_servers.manifests(path, places, "image:1", tools)}["server"]
 answers = {
@@ -65,20 +66,20 @@ answers = {
     "option": options.BY_NAME["protocols"].choices,
 }
 chosen = settings(topologies="pod-to-pod", options="protocols=echo,tcp rounds=2")
-port, documents = free_port(), Path(tempfile.mkdtemp())
-answers["plan"] = sorted({(t.tool, t.streams) for visit in write_run(documents, chosen) for t in visit.trials})
+port, run_folder = free_port(), Path(tempfile.mkdtemp())
+answers["plan"] = sorted({(t.tool, t.streams) for visit in write_run(run_folder, chosen) for t in visit.trials})
 server = subprocess.Popen(here(BY_NAME["echo"].server(port)))
 until(lambda: f":{port:04X} 00000000:0000 0A" in Path("/proc/net/tcp").read_text())
 said = []
 for visit in schedule.make_schedule(chosen):
     trials = [trial for trial in visit.trials if trial.tool == "echo"]
-    folder = documents / raw.visit_directory(visit.visit) / "pod-to-pod"
+    folder = run_folder / documents.visit_directory(visit.visit) / "pod-to-pod"
     place = placement(topology="pod-to-pod", ports={"echo": port})
-    measure.measure_trials(place, trials, chosen, folder, said.append, lambda *_: None)
+    measure_trials(place, trials, chosen, folder, said.append, lambda *_: None)
 server.kill()
 answers["said"] = said
 store = Store(tempfile.mkdtemp())
-store.write("run-1", run_rows.run_rows(documents))
+store.write("run-1", run_rows.run_rows(run_folder))
 con = connect(store)
 trials = con.sql("select * from trials where tool = 'echo'").to_arrow_table().to_pylist()
 answers["trials"] = [[t["transport"], t["outcome"], t["error"], t["received_bps"], t["rtt_s"]] for t in trials]
@@ -112,9 +113,9 @@ def test_a_tool_is_one_file_and_one_entry(copied: Copy) -> None:
 LAB = (
     CHOSEN
     + """
-from steps.cluster.lab import LabCluster, sandbox
+from steps.cluster.lab import LabCluster, capabilities
 from steps.cluster.lab.dataplanes import traits
-sandbox.is_privileged = lambda: True
+capabilities.is_privileged = lambda: True
 found = LabCluster().preflight(choose_settings(seed_source=lambda: 1))
 found = [f for f in found if "sandbox" not in f.reason and f.severity != "stop"]
 print(json.dumps([chosen()[1], list(traits()), {f.subject: f.reason for f in found}]))

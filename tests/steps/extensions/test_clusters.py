@@ -6,7 +6,9 @@ CLUSTER = (
     CHOSEN
     + """
 from analysis.errors import Problem
-from steps.cluster.kube.calico import switch as configure, restore
+from steps.cluster.kube.calico.switching.switch import configure
+from steps.cluster.kube.calico.switching.cluster_state import read_state
+from steps.cluster.kube.calico import restore
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.lock import LockOwner
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
@@ -19,7 +21,7 @@ answers = {"form": NEW in form, "chosen": chosen(environment="prod")[1]}
 
 def switch(calico, dataplane):
     client, _ = direct_client(calico.store)
-    configure.configure(client, ME, dataplane, "", lambda _: None, calico.store.advance)
+    configure(client, ME, dataplane, "", lambda _: None, calico.store.advance)
 
 for install in ("manifest", "operator"):
     calico = Calico(install)
@@ -30,7 +32,7 @@ for install in ("manifest", "operator"):
         switch(calico, NEW)
         client, _ = direct_client(calico.store)
         answers[install]["set"] = calico.felix["spec"].get("bpfConnectTimeLoadBalancing")
-        answers[install]["runs"] = configure.read_state(client, to_switch=False).facts.dataplane
+        answers[install]["runs"] = read_state(client, to_switch=False).facts.dataplane
         switch(calico, "ebpf")
         answers[install]["beside"] = calico.felix["spec"].get("bpfConnectTimeLoadBalancing")
         restore.restore(client, lambda _: None, calico.store.advance)
@@ -44,8 +46,8 @@ PROOF = """
 from steps.proof.evaluate import evaluate
 from tests.steps.kube.test_observe import EBPF, MEASURED, Cluster
 from tests.steps.kube.recordings import switch as recorded
-from steps.cluster.kube.calico.felix_log import LogPosition
-from steps.cluster.kube.calico.signs import Observation, node_signs
+from steps.cluster.kube.calico.felix.process import LogPosition
+from steps.cluster.kube.calico.proof.signs import Observation, node_signs
 
 cluster = Cluster(recorded(EBPF))
 seen = cluster.observe("ebpf")
@@ -145,7 +147,7 @@ def test_a_network_plugin_is_one_folder_and_one_line(copied: Copy) -> None:
         "who = KubernetesCluster('prod', client=client, variables={}, gate_s=0, **quiet)\n"
         "settings = choose_settings(dataplanes='toy,iptables', environment='prod', seed_source=lambda: 1)\n"
         "answers['left_out'] = {f.subject: f.reason for f in who.preflight(settings) if f.severity == 'skip'}\n"
-        "answers['changes'] = [change.what for change in who.configure_for_person('toy')]\n"
+        "answers['changes'] = [change.what for change in who.configure_for_user('toy')]\n"
         "calicos = {f.subject: f.reason for f in findings(calico, 'toy,iptables') if f.severity == 'skip'}\n"
         "answers['calicos'] = calicos\n"
     )

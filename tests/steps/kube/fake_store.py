@@ -168,6 +168,9 @@ class Store:
             return self._resource(method, matched, query, body, content)
         if path == "/version":
             return of_json(200, {"gitVersion": "v1.35.4"})
+        if (group := re.fullmatch(r"/apis/([^/]+)/[^/]+", path)) and any(group[1] == known for known, _ in self.kinds):
+            served = [{"name": plural} for known, plural in self.kinds if known == group[1]]
+            return of_json(200, {"kind": "APIResourceList", "resources": served})
         return (
             of_json(200, {"kind": "APIGroupList", "groups": self._groups()})
             if path == "/apis"

@@ -9,8 +9,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from steps.cluster.kube.calico import felix_log
-from steps.cluster.kube.calico.signs import Observation
+from steps.cluster.kube.calico.felix.log import FelixLog, read_felix_log
+from steps.cluster.kube.calico.proof.signs import Observation
 from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 
 _HERE = Path(__file__).parent / "recorded"
@@ -69,8 +69,8 @@ class Switch:
 
 
 @lru_cache(maxsize=4096)
-def _read(lines: tuple[bytes, ...]) -> felix_log.FelixLog:
-    return felix_log.read_felix_log(b"\n".join(lines))
+def _read(lines: tuple[bytes, ...]) -> FelixLog:
+    return read_felix_log(b"\n".join(lines))
 
 
 @cache

@@ -16,15 +16,27 @@ from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
 from workflows.cli import cluster
 
-RUN = {"ARGO_WORKFLOW_NAME": "run-1"}
+RUN = {"ARGO_WORKFLOW_NAME": "run-1", "ARGO_WORKFLOW_UID": "uid-1"}
+OTHER = {"ARGO_WORKFLOW_NAME": "run-2", "ARGO_WORKFLOW_UID": "uid-2"}
 
 
-def kube(calico: Calico, variables: dict[str, str] | None = None, said: list[str] | None = None) -> KubernetesCluster:
+def kube(
+    calico: Calico, variables: dict[str, str] | None = None, notices: list[str] | None = None
+) -> KubernetesCluster:
     client, _transport = direct_client(calico.store)
-    say = said.append if said is not None else lambda _sentence: None
+    say = notices.append if notices is not None else lambda _sentence: None
     return KubernetesCluster(
         "prod", client=client, variables=variables or {}, say=say, sleep=calico.store.advance, gate_s=0
     )
+
+
+def holder(
+    calico: Calico, variables: dict[str, str] | None = None, notices: list[str] | None = None
+) -> KubernetesCluster:
+    """A run that has taken the lock."""
+    cluster = kube(calico, {**RUN, **(variables or {})}, notices)
+    cluster.snapshot()
+    return cluster
 
 
 def visit(dataplane: str) -> Visit:
@@ -35,15 +47,16 @@ def settings(dataplane: str = "ebpf") -> Settings:
     return choose_settings(profile="smoke", dataplanes=dataplane, environment="prod", seed_source=lambda: 1)
 
 
-def work(calico: Calico, name: str, phase: str = "Running") -> None:
-    found = {"metadata": {"namespace": NAMESPACE, "name": name}, "status": {"phase": phase}}
+def put_workflow(calico: Calico, phase: str = "Running", **status: object) -> None:
+    metadata = {"namespace": NAMESPACE, "name": "run-1", "uid": "uid-1"}
+    found = {"metadata": metadata, "status": {"phase": phase, **status}}
     calico.store.put("argoproj.io", "workflows", found)
 
 
 def test_measured_nodes_are_those_of_the_snapshot() -> None:
     calico = Calico()
     assert kube(calico).measured_nodes == ("node-a", "node-b")
-    kube(calico, {"BENCHMARK_NODES": "node-b,node-a", **RUN}).configure(visit("ebpf"), settings())
+    holder(calico, {"BENCHMARK_NODES": "node-b,node-a"}).configure(visit("ebpf"), settings())
     assert kube(calico, RUN).measured_nodes == ("node-b", "node-a")
 
 
@@ -59,7 +72,7 @@ def test_snapshot_is_the_state_before_the_first_run() -> None:
 
 def test_a_twin_is_the_same_dataplane() -> None:
     calico = Calico()
-    who = kube(calico, RUN)
+    who = holder(calico)
     assert who.configure(visit("ebpf"), settings())
     assert who.configure(visit("ebpf+twin"), settings("ebpf,ebpf+twin")) == []
 
@@ -68,9 +81,10 @@ def test_a_twin_is_the_same_dataplane() -> None:
 def test_retreat_from_an_unproven_dataplane(reason: str | None) -> None:
     calico = Calico()
     who = kube(calico, RUN)
-    assert who.retreat(visit("ebpf"), reason) == [], "there is nothing of ours to leave"
+    assert who.retreat(visit("ebpf"), reason) == [], "this run does not hold the cluster"
+    who.snapshot()
     who.configure(visit("ebpf"), settings())
-    assert kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"}).retreat(visit("ebpf"), reason) == []
+    assert kube(calico, OTHER).retreat(visit("ebpf"), reason) == []
     assert who.retreat(visit("ebpf+twin"), reason)
     assert not calico.felix["spec"].get("bpfEnabled")
     assert len(calico.kube_proxy_pods) == 2
@@ -78,26 +92,24 @@ def test_retreat_from_an_unproven_dataplane(reason: str | None) -> None:
     if reason is None:
         assert who.configure(visit("ebpf-dsr"), settings())
     else:
-        with pytest.raises(
-            Unsupported, match="ebpf-dsr was tried earlier in this run and can't be had here: node-b: Felix"
-        ):
+        with pytest.raises(Unsupported, match="ebpf-dsr was found unavailable earlier in this run: node-b: Felix"):
             who.configure(visit("ebpf-dsr"), settings())
     assert len(who.left()) == 1
-    assert kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"}).left() == []
+    assert kube(calico, OTHER).left() == []
 
 
 def test_switch_goes_on_without_a_cost_measurement() -> None:
     calico = Calico()
-    said: list[str] = []
-    assert kube(calico, RUN, said).configure(visit("ebpf"), settings())
-    assert any(sentence.startswith("what the switch costs will not be seen: BENCHMARK_IMAGE") for sentence in said)
+    notices: list[str] = []
+    assert holder(calico, notices=notices).configure(visit("ebpf"), settings())
+    assert any(sentence.startswith("what the switch costs will be unknown: BENCHMARK_IMAGE") for sentence in notices)
 
 
 @pytest.mark.parametrize("dataplane", ["iptables", "ebpf"])
 def test_filler_services_exist_before_the_first_switch(dataplane: str) -> None:
     calico = Calico()
     many = settings().model_copy(update={"services": 3})
-    kube(calico, {"BENCHMARK_IMAGE": "image:1", **RUN}).configure(visit(dataplane), many)
+    holder(calico, {"BENCHMARK_IMAGE": "image:1"}).configure(visit(dataplane), many)
     writes = [(r.verb, r.name) for r in calico.store.requests if r.verb in {"create", "patch"}]
     made = [at for at, (verb, name) in enumerate(writes) if verb == "create" and name.startswith("padding-")]
     assert len(made) == 3
@@ -108,21 +120,21 @@ def test_filler_services_exist_before_the_first_switch(dataplane: str) -> None:
 
 def test_active_run_keeps_its_lock_and_pods() -> None:
     calico = Calico()
-    work(calico, "run-1")
-    kube(calico, RUN).configure(visit("ebpf"), settings())
+    put_workflow(calico)
+    holder(calico).configure(visit("ebpf"), settings())
     client, _transport = direct_client(calico.store)
     container = manifests.Container("server", ("true",))
     Workload(client, manifests.TRIALS).ensure_pods(
         [manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "image:1")]
     )
-    other = kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"})
+    other = kube(calico, OTHER)
     assert other.restore() == []
-    with pytest.raises(Unsupported, match="at work: stop it first"):
-        kube(calico).restore_for_person()
+    with pytest.raises(Unsupported, match="is running: stop it first"):
+        kube(calico).restore_for_user()
     assert Workload(client, manifests.TRIALS).pods()
     (found,) = [f for f in other.preflight(settings()) if f.severity == "stop" and "held" in f.reason]
     assert "workflow bench/run-1" in found.reason
-    work(calico, "run-1", "Failed")
+    put_workflow(calico, "Failed")
     (found,) = [f for f in other.preflight(settings()) if "left it" in f.reason]
     assert "restore --environment prod" in str(found.remedy)
     assert other.restore()
@@ -131,7 +143,7 @@ def test_active_run_keeps_its_lock_and_pods() -> None:
 
 def test_restore_goes_by_the_lock_alone_and_changes_nothing_without_one() -> None:
     calico = Calico()
-    who = kube(calico, RUN)
+    who = holder(calico)
     who.configure(visit("ebpf-dsr"), settings())
     calico.store.take("", "configmaps", KUBE_SYSTEM, STATE)
     switched = calico.settings()
@@ -144,6 +156,7 @@ def test_the_visit_that_a_stop_cut_short_is_known_by_the_lock_and_the_pods_of_it
     calico = Calico()
     who = kube(calico, RUN)
     assert who.unfinished() is None
+    who.snapshot()
     going = visit("ebpf+twin").model_copy(update={"visit": 7, "round": 2})
     who.configure(going.model_copy(update={"trials": (trial(),)}), settings())
     assert who.unfinished() is None, "no trial can have been measured"
@@ -151,7 +164,7 @@ def test_the_visit_that_a_stop_cut_short_is_known_by_the_lock_and_the_pods_of_it
     workload, container = Workload(client, manifests.TRIALS), manifests.Container("server", ("true",))
     workload.ensure_pods([manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "image:1")])
     assert kube(calico, RUN).unfinished() == going
-    assert kube(calico, {"ARGO_WORKFLOW_NAME": "run-2"}).unfinished() is None, "it is another run's"
+    assert kube(calico, OTHER).unfinished() is None, "it is another run's"
     who.configure(visit("iptables"), settings())
     assert kube(calico, RUN).unfinished() == visit("iptables")
     who.clear()
@@ -162,17 +175,17 @@ def test_the_visit_that_a_stop_cut_short_is_known_by_the_lock_and_the_pods_of_it
 def test_foreign_snapshot_config_map_is_left_alone(data: dict[str, str]) -> None:
     calico = Calico()
     calico.store.put("", "configmaps", {"metadata": {"namespace": KUBE_SYSTEM, "name": STATE}, "data": data})
-    with pytest.raises(Problem, match="is no snapshot of this program"):
+    with pytest.raises(Problem, match="is no snapshot that this program reads"):
         kube(calico).restore()
 
 
 def test_snapshot_of_a_newer_version_is_refused() -> None:
     calico = Calico()
-    kube(calico, RUN).configure(visit("ebpf"), settings())
+    holder(calico).configure(visit("ebpf"), settings())
     found = calico.store.find("", "configmaps", KUBE_SYSTEM, STATE)
     assert found is not None
     found["data"]["snapshot"] = found["data"]["snapshot"].replace('"version": 1', '"version": 99')
-    with pytest.raises(Problem, match="has version 99 and this program reads 1"):
+    with pytest.raises(Problem, match=r"snapshot\.version: Input should be 1"):
         kube(calico, RUN).restore()
 
 
@@ -219,17 +232,18 @@ def test_bad_input_is_a_problem(environment: str, dataplane: str, words: str) ->
 
 def test_readiness_is_checked_only_with_probe_pods() -> None:
     calico = Calico()
-    said: list[str] = []
+    notices: list[str] = []
     client, _transport = direct_client(calico.store)
-    who = KubernetesCluster("prod", client=client, variables=RUN, say=said.append, sleep=calico.store.advance)
+    who = KubernetesCluster("prod", client=client, variables=RUN, say=notices.append, sleep=calico.store.advance)
+    who.snapshot()
     who.configure(visit("ebpf"), settings())
     who.restore()
-    assert any("whether iptables works again was not looked at" in sentence for sentence in said)
+    assert any("whether iptables works again was not checked" in sentence for sentence in notices)
 
 
 def test_a_settle_that_retry_begins_again_says_that_the_switch_was_put_back() -> None:
     calico = Calico()
-    who = kube(calico, RUN)
+    who = holder(calico)
     who.configure(visit("ebpf"), settings())
     who.restore()
     with pytest.raises(Problem, match=r"prod: the switch to ebpf was put back .* so iptables runs now.* submit a run"):
@@ -241,7 +255,7 @@ def test_a_settle_that_retry_begins_again_goes_on_where_no_switch_is_missing(
     dataplane: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calico = Calico()
-    who = kube(calico, RUN)
+    who = holder(calico)
     who.configure(visit(dataplane), settings(dataplane))
     who.restore()
     looked = []
@@ -250,6 +264,6 @@ def test_a_settle_that_retry_begins_again_goes_on_where_no_switch_is_missing(
         looked.append(dataplane)
         return []
 
-    monkeypatch.setattr("steps.cluster.kube.calico.observe.observe", look)
+    monkeypatch.setattr("steps.cluster.kube.calico.proof.observe.observe", look)
     assert who.observe(visit(dataplane), "before") == []
     assert looked == [dataplane]

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube.calico import switch as configure
-from steps.cluster.kube.calico.facts import Facts
+from steps.cluster.kube.calico.inventory.facts import Facts
+from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.domain import Finding
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.switching import running, switch
 from tests.steps.kube.test_preflight import findings
-from tests.steps.kube.test_switch import running, switch
 
 Object = dict[str, Any]
 EVERY = {"iptables", "nftables", "ebpf", "ebpf-dsr"}
@@ -43,7 +43,7 @@ def skipped(calico: Calico, accepted: frozenset[str] = frozenset()) -> list[Find
 
 def facts(calico: Calico) -> Facts:
     client, _transport = direct_client(calico.store)
-    return configure.read_state(client, to_switch=True).facts
+    return read_state(client, to_switch=True).facts
 
 
 def key_of_config_map(calico: Calico) -> None:
@@ -74,11 +74,11 @@ def endpoints_config_map(calico: Calico) -> None:
         (endpoints_config_map, "from ConfigMap kubernetes-services-endpoint (false)"),
         (
             lambda c: env(c, FELIX, {"secretKeyRef": {"name": "s", "key": "k"}}),
-            "from key k of Secret s (something unknown)",
+            "from key k of Secret s (an unknown value)",
         ),
         (
             lambda c: env(c, FELIX, {"fieldRef": {"fieldPath": "metadata.annotations['bpf']"}}),
-            "from the pod's metadata.annotations['bpf'] (something unknown)",
+            "from the pod's metadata.annotations['bpf'] (an unknown value)",
         ),
         (lambda c: env(c, "felix_BpfEnabled", value="false"), "sets FELIX_BPFENABLED=false"),
         (lambda c: env(c, FELIX), "sets FELIX_BPFENABLED="),
@@ -89,7 +89,9 @@ def test_environment_variable_that_overrides_the_patch_is_found(change: Any, wor
     change(calico)
     found = skipped(calico)
     assert {each.subject for each in found} == EVERY
-    assert all(words in each.reason and "which beats whatever is patched" in each.reason for each in found)
+    assert all(
+        words in each.reason and "which takes precedence over FelixConfiguration" in each.reason for each in found
+    )
     assert all("`" in (each.remedy or "") for each in found)
 
 
@@ -98,7 +100,7 @@ def test_config_map_environment_decides_the_dataplane() -> None:
     config_map(calico, "felix", {"bpf": "true"})
     from_config_map(calico)
     assert running(calico) == "ebpf"
-    assert facts(calico).overrides == {"bpfEnabled": "true"}
+    assert {name: each.value for name, each in facts(calico).overrides.items()} == {"bpfEnabled": "true"}
 
 
 @pytest.mark.parametrize("present", [True, False])
@@ -118,7 +120,7 @@ def test_env_overrides_env_from_and_later_overrides_earlier() -> None:
     container(calico)["envFrom"].append({"configMapRef": {"name": "felix"}})
     env(calico, FELIX, value="true")
     env(calico, FELIX, value="false")
-    assert facts(calico).overrides == {"bpfEnabled": "false"}
+    assert {name: each.value for name, each in facts(calico).overrides.items()} == {"bpfEnabled": "false"}
 
 
 @pytest.mark.parametrize("kind", ["secretRef", "configMapRef"])
@@ -159,6 +161,6 @@ def test_environment_override_keeps_configure_from_patching() -> None:
     calico = Calico()
     key_of_config_map(calico)
     before = calico.settings()
-    with pytest.raises(Exception, match="which beats whatever is patched"):
+    with pytest.raises(Exception, match="which takes precedence over FelixConfiguration"):
         switch(calico, "ebpf")
     assert calico.settings() == before

@@ -11,7 +11,9 @@ import pytest
 from steps.cluster.kube import trial_servers
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api import nodes
-from steps.cluster.kube.calico import observe, provenance, switch
+from steps.cluster.kube.calico.inventory import provenance
+from steps.cluster.kube.calico.proof import observations, observe
+from steps.cluster.kube.calico.switching.switch import switch_commands
 from steps.cluster.kube.probe import connections, node_probe
 from steps.cluster.kube.workloads import probe_pods
 from steps.domain import Visit
@@ -61,7 +63,7 @@ def test_policy_only_cluster_is_measured(cni: str) -> None:
     assert found.severity == "warn"
     assert "Calico enforces policy here and gives pods neither addresses nor routes" in found.reason
     client, _transport = direct_client(calico.store)
-    assert switch.switch_commands(client, "ebpf")
+    assert switch_commands(client, "ebpf")
 
 
 def canal(calico: Calico, name: str) -> None:
@@ -91,24 +93,24 @@ def test_canal_is_calico_whatever_its_daemon_set_is_called(name: str) -> None:
     assert [n.name for n in facts.linux_nodes] == ["node-a", "node-b"]
     assert any("gives pods neither addresses nor routes, which Flannel does" in f.reason for f in findings(calico))
     client, _transport = direct_client(calico.store)
-    assert switch.switch_commands(client, "ebpf")
+    assert switch_commands(client, "ebpf")
     calico.store.say(
         "kube-system", "calico-node-node-a", "2026-11-23 06:00:00.000 [INFO][7] felix/x.go 1: Felix starting up"
     )
-    assert observe.read_logs(client, here, MEASURED)["node-a"] is not None
+    assert observations.read_logs(client, here, MEASURED)["node-a"] is not None
 
 
 def test_policy_only_provenance() -> None:
     calico = Calico()
     policy_only(calico)
     here = standing(calico)
-    told = provenance.provenance(here.facts, here.seen, MEASURED)
+    told = provenance.provenance(here.facts, here.inventory, MEASURED)
     assert (told["cni"], told["policy_only"], told["other_cnis"]) == ("Calico", True, ["Amazon VPC CNI"])
     client, _transport = direct_client(calico.store)
     one = Visit(visit=1, round=1, dataplane="as-is", trials=())
     signs = observe.observe(client, here, MEASURED, one, "before", variables={})
     assert {sign.seen for sign in signs} == {"Calico v3.32.1, iptables, for policy on Amazon VPC CNI"}
-    assert provenance.provenance(standing(Calico()).facts, here.seen, MEASURED)["policy_only"] is False
+    assert provenance.provenance(standing(Calico()).facts, here.inventory, MEASURED)["policy_only"] is False
 
 
 def test_vpc_cni_pods_pass_the_source_destination_check() -> None:
@@ -202,11 +204,11 @@ def test_mixed_architectures_are_reported() -> None:
     (found,) = findings(calico)
     assert (found.severity, found.reason) == ("warn", "node-a and node-b differ in architecture (amd64 and arm64).")
     here = standing(calico)
-    told = provenance.provenance(here.facts, here.seen, MEASURED)
+    told = provenance.provenance(here.facts, here.inventory, MEASURED)
     assert told["architecture"] is None
     assert [each["architecture"] for each in told["nodes"]] == ["amd64", "arm64"]  # type: ignore[attr-defined]
     same = standing(Calico())
-    assert provenance.provenance(same.facts, same.seen, MEASURED)["architecture"] == "amd64"
+    assert provenance.provenance(same.facts, same.inventory, MEASURED)["architecture"] == "amd64"
 
 
 def test_probe_answers_on_ipv4_and_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from analysis.errors import Problem
-from steps.cluster.kube.calico import kube_proxy, restore
+from steps.cluster.kube.calico import restore
+from steps.cluster.kube.calico.inventory import kube_proxy
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
-from tests.steps.kube.test_switch import put_back, switch
+from tests.steps.kube.switching import put_back, switch
 
 HEAD = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
 JSON = json.dumps({"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": ""})
@@ -122,7 +123,7 @@ def test_restore_replaces_an_unparsable_configuration(broken: str) -> None:
     said: list[str] = []
     restore.restore(client, said.append, calico.store.advance)
     assert calico.settings() == before
-    assert any("could not be read" in sentence and repr(broken) in sentence for sentence in said)
+    assert any("was no valid configuration" in sentence and repr(broken) in sentence for sentence in said)
 
 
 def test_restore_recreates_a_deleted_key() -> None:
@@ -153,7 +154,9 @@ def test_kube_proxy_key_of_the_config_map_is_patched() -> None:
 
 def test_configuration_without_place_for_a_mode_is_a_problem() -> None:
     text = f"&all\n{HEAD}self: *all\n"
-    with pytest.raises(Problem, match="can't be given mode nftables: mode can't be set in it without"):
+    with pytest.raises(
+        Problem, match="mode nftables can't be set in kube-proxy's configuration: mode can't be set in it without"
+    ):
         kube_proxy.with_mode(text, "nftables")
     with pytest.raises(Problem, match="it holds no KubeProxyConfiguration"):
         kube_proxy.with_mode("{}", "nftables")

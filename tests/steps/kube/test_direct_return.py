@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from steps.cluster.kube import trial_servers
-from steps.cluster.kube.calico import direct_return
+from steps.cluster.kube.calico.inventory import felix_settings
 from steps.cluster.kube.workloads import connectivity
 from steps.domain import Finding
 from steps.settings.settings import choose_settings
@@ -34,7 +34,7 @@ def test_dsr_opt_out_cidr_covering_the_client_skips_the_dataplane(
     (found,) = findings(monkeypatch, bench)
     assert (found.severity, found.subject) == ("skip", "ebpf-dsr")
     assert (
-        "FelixConfiguration default leaves the client outside, outside, out of direct server return: "
+        "FelixConfiguration default excludes the outside client, outside, from direct server return: "
         f"10.250.0.50 (by {cidrs[-1]})" in found.reason
     )
     assert found.remedy is not None
@@ -55,8 +55,8 @@ def test_dsr_opt_out_cidr_of_others_is_ignored(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("name", "severity", "words"),
     [
-        ("node.node-a", "skip", "FelixConfiguration node.node-a leaves"),
-        ("some", "warn", "out of direct server return, on the nodes that it selects: 10.250.0.50 (by 0.0.0.0/0)"),
+        ("node.node-a", "skip", "FelixConfiguration node.node-a excludes"),
+        ("some", "warn", "from direct server return, on the nodes that it selects: 10.250.0.50 (by 0.0.0.0/0)"),
     ],
 )
 def test_dsr_opt_out_of_node_specific_felix_configuration(
@@ -77,7 +77,7 @@ def test_dsr_opt_out_environment_overrides_configurations(monkeypatch: pytest.Mo
     other = Bench()
     add_env("FELIX_BPFDSROPTOUTCIDRS", "192.0.2.0/24, 10.250.0.50/32")(other.calico)
     (found,) = findings(monkeypatch, other)
-    assert found.reason.startswith("calico-node's environment leaves")
+    assert found.reason.startswith("calico-node's environment excludes")
 
 
 def test_dsr_opt_out_of_one_of_several_addresses_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,5 +96,5 @@ def test_no_dsr_opt_out_by_default() -> None:
         {"metadata": {"name": "default"}},
         {"metadata": {"name": "x"}, "spec": {"bpfDSROptoutCIDRs": None}},
     ]
-    assert direct_return.opt_outs(felix, None) == {}
-    assert direct_return.opt_outs(felix, "") == {}
+    assert felix_settings.dsr_opt_outs(felix, None) == {}
+    assert felix_settings.dsr_opt_outs(felix, "") == {}

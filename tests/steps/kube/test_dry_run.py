@@ -9,13 +9,14 @@ from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.permissions import V3_GROUP
 from steps.cluster.kube.calico import preflight
-from steps.cluster.kube.calico import switch as configure
+from steps.cluster.kube.calico.switching.cluster_state import read_state
+from steps.cluster.kube.calico.switching.switch import configure
 from steps.cluster.kube.lock import LockOwner
 from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.test_switch import ME, held, put_back, quiet, running, switch
+from tests.steps.kube.switching import ME, held, put_back, quiet, running, switch
 
 Make = Callable[[], Calico]
 MAKES: dict[str, Make] = {
@@ -33,7 +34,7 @@ def refused(calico: Calico, dataplane: str, owner: LockOwner = ME) -> str:
     client, transport = direct_client(calico.store)
     before = calico.settings()
     with pytest.raises(Problem) as caught:
-        configure.configure(client, owner, dataplane, "", quiet, calico.store.advance)
+        configure(client, owner, dataplane, "", quiet, calico.store.advance)
     assert not [r for r in calico.store.requests if r.verb in {"create", "patch", "delete"}]
     assert transport.writes == 0
     assert calico.settings() == before
@@ -88,7 +89,7 @@ def _only_on_the_way_back(name: str, dataplane: str, request: Request) -> bool:
 def test_missing_felix_configuration_stops_before_kube_proxy_is_disabled(dataplane: str) -> None:
     calico = without_felix(Calico())
     told = refused(calico, dataplane)
-    assert "FelixConfiguration default is not there" in told
+    assert "FelixConfiguration default is missing" in told
     assert "rollout restart daemonset/calico-node" in told
     assert "a moment ago" not in told
 
@@ -165,7 +166,7 @@ def test_unparsable_kube_proxy_configuration_stops_before_any_change() -> None:
     found = calico.store.find("", "configmaps", "kube-system", "kube-proxy")
     assert found is not None
     found["data"]["config.conf"] = "&all\nkind: KubeProxyConfiguration\nself: *all\n"
-    assert "can't be given mode nftables" in refused(calico, "nftables")
+    assert "mode nftables can't be set in kube-proxy's configuration" in refused(calico, "nftables")
     switch(calico, "ebpf")
     assert running(calico) == "ebpf", "which asks for another mode of nothing"
 
@@ -191,10 +192,10 @@ def test_preflight_dry_runs_writes_and_skips_failing_dataplanes() -> None:
 def test_preflight_of_a_cluster_without_a_felix_configuration() -> None:
     calico = without_felix(Calico())
     client, _transport = direct_client(calico.store)
-    standing = configure.read_state(client, to_switch=True)
+    standing = read_state(client, to_switch=True)
     found = preflight.rehearsed(client, standing, ["iptables", "nftables", "ebpf", "as-is"], None)
     assert [(each.severity, each.subject) for each in found] == [("skip", "ebpf")]
-    assert "is not there" in found[0].reason
+    assert "is missing" in found[0].reason
 
 
 @pytest.mark.parametrize("dataplane", ["iptables", *DATAPLANES])
@@ -206,4 +207,4 @@ def test_refused_write_is_impossible_and_not_retried() -> None:
     calico = without_felix(Calico())
     client, _transport = direct_client(calico.store)
     with pytest.raises(Unsupported):
-        configure.configure(client, ME, "ebpf", "", quiet, calico.store.advance)
+        configure(client, ME, "ebpf", "", quiet, calico.store.advance)

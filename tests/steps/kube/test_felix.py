@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.cluster.kube.calico import felix_log
+from steps.cluster.kube.calico.felix.log import FelixLog, read_felix_log
 from tests.steps.kube import recordings
 from tests.steps.kube.recordings import NAMES, NODES, moment, shifted, stamp, switch
 
@@ -17,8 +17,8 @@ def line(at: str, pid: int, message: str, level: str = "INFO") -> bytes:
     return f"{when.isoformat()} {inner} [{level}][{pid}] felix/daemon.go 1: {message}".encode()
 
 
-def whole(name: str, node: str) -> felix_log.FelixLog:
-    return felix_log.read_felix_log(b"\n".join(switch(name).logs[node]))
+def whole(name: str, node: str) -> FelixLog:
+    return read_felix_log(b"\n".join(switch(name).logs[node]))
 
 
 @pytest.mark.parametrize("node", NODES)
@@ -39,7 +39,7 @@ def test_felix_log_shows_dsr_of_driver_and_programs() -> None:
         for node in NODES:
             current = whole(name, node).current
             assert current is not None
-            assert (current.driver_dsr, current.attached_dsr, current.in_dsr) == (expected,) * 3
+            assert (current.driver_dsr, current.attached_dsr) == (expected, expected)
 
 
 def test_felix_log_shows_bpf_fallback_and_resulting_dataplane() -> None:
@@ -93,7 +93,7 @@ def test_felix_settings_have_their_source_and_dropped_lines_are_counted() -> Non
 def test_felix_log_lines_of_an_earlier_switch_are_ignored() -> None:
     earlier, later = switch("01-iptables-to-ebpf"), switch("04-ebpf-to-iptables")
     for node in NODES:
-        reading = felix_log.read_felix_log(b"\n".join(earlier.logs[node] + later.logs[node]))
+        reading = read_felix_log(b"\n".join(earlier.logs[node] + later.logs[node]))
         current = reading.current
         assert current is not None
         assert current.in_bpf is False
@@ -108,24 +108,24 @@ def test_felix_log_repeated_switch_changes_nothing(name: str, data: st.DataObjec
     lines = switch(name).logs[node]
     prefix = switch(older).logs[node]
     by = stamp(lines[0]) - stamp(prefix[-1]) - timedelta(seconds=data.draw(st.integers(2, 1000)))
-    current = felix_log.read_felix_log(b"\n".join((*shifted(prefix, by), *lines))).current
+    current = read_felix_log(b"\n".join((*shifted(prefix, by), *lines))).current
     alone = whole(name, node).current
     assert current is not None
     assert alone is not None
     if alone.started_at is None:
         return  # nothing of this log tells its process from the one before
-    assert (current.pid, current.started_at, current.in_bpf, current.in_dsr, current.use_nftables) == (
+    assert (current.pid, current.started_at, current.in_bpf, current.driver_dsr, current.use_nftables) == (
         alone.pid,
         alone.started_at,
         alone.in_bpf,
-        alone.in_dsr,
+        alone.driver_dsr,
         alone.use_nftables,
     )
 
 
 @given(st.binary(max_size=400))
 def test_felix_log_of_any_bytes_is_read(log: bytes) -> None:
-    felix_log.read_felix_log(log)
+    read_felix_log(log)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -133,7 +133,7 @@ def test_felix_log_of_any_bytes_is_read(log: bytes) -> None:
 def test_felix_log_cut_anywhere_is_read(name: str, data: st.DataObject) -> None:
     log = b"\n".join(switch(name).logs["node-b"])
     ends = sorted(data.draw(st.tuples(*[st.integers(0, len(log))] * 2)))
-    felix_log.read_felix_log(log[ends[0] : ends[1]])
+    read_felix_log(log[ends[0] : ends[1]])
 
 
 def test_felix_restart_is_seen_without_its_log_line() -> None:
@@ -144,11 +144,11 @@ def test_felix_restart_is_seen_without_its_log_line() -> None:
         ),
         line("07:10:00", 7, "Parsed value for BPFExternalServiceMode: tunnel (from datastore (global))"),
     ]
-    current = felix_log.read_felix_log(b"\n".join(log)).current
+    current = read_felix_log(b"\n".join(log)).current
     assert current is not None
     assert current.restart_due == "it has read BPFExternalServiceMode tunnel, and runs without it"
     log.append(line("07:10:01", 7, "Parsed value for BPFEnabled: false (from datastore (global))"))
-    current = felix_log.read_felix_log(b"\n".join(log)).current
+    current = read_felix_log(b"\n".join(log)).current
     assert current is not None
     assert current.restart_due == "it has read BPFEnabled false, and runs with true"
 
@@ -157,9 +157,9 @@ def test_felix_pid_reuse_is_another_process() -> None:
     start, driver = "Successfully loaded configuration.", "Creating internal dataplane driver. config=X{BPFEnabled:%s}"
     first = [line("07:00:00", 45, start), line("07:00:01", 45, driver % "true")]
     again = [line("07:05:00", 45, start), line("07:05:01", 45, driver % "false")]
-    reading = felix_log.read_felix_log(b"\n".join([*first, line("07:04:00", 45, "Exiting for config change"), *again]))
+    reading = read_felix_log(b"\n".join([*first, line("07:04:00", 45, "Exiting for config change"), *again]))
     assert [p.in_bpf for p in reading.processes] == [True, False]
-    reading = felix_log.read_felix_log(b"\n".join([*first, *again]))  # the line of its end is lost, or there was none
+    reading = read_felix_log(b"\n".join([*first, *again]))  # the line of its end is lost, or there was none
     assert [p.in_bpf for p in reading.processes] == [True, False]
 
 
@@ -169,7 +169,7 @@ def test_felix_process_older_than_the_log_ends_at_pid_reuse() -> None:
         line("07:00:03", 45, "Successfully loaded configuration."),
         line("07:00:04", 45, "Creating internal dataplane driver. config=X{BPFEnabled:true}"),
     ]
-    reading = felix_log.read_felix_log(b"\n".join(log))
+    reading = read_felix_log(b"\n".join(log))
     assert [process.started_at is None for process in reading.processes] == [True, False]
     assert reading.current is not None
     assert reading.current.in_bpf is True
@@ -198,7 +198,7 @@ def test_felix_driver_without_requested_bpf_is_a_fallback(lines: str, *, fell: b
     said = ["Successfully loaded configuration.", *lines.split("|")]
     said += ["Creating internal dataplane driver. config=X{BPFEnabled:false}"]
     log = [line(f"07:00:0{at}", 45, message) for at, message in enumerate(said)]
-    current = felix_log.read_felix_log(b"\n".join(log)).current
+    current = read_felix_log(b"\n".join(log)).current
     assert current is not None
     assert (current.fallback is not None) is fell
 
@@ -209,14 +209,14 @@ def test_felix_configuration_change_after_driver_start_is_no_fallback() -> None:
         line("07:00:01", 45, "Creating internal dataplane driver. config=X{BPFEnabled:false}"),
         line("07:00:09", 45, "Parsed value for BPFEnabled: true (from datastore (global))"),
     ]
-    current = felix_log.read_felix_log(b"\n".join(log)).current
+    current = read_felix_log(b"\n".join(log)).current
     assert current is not None
     assert current.fallback is None
     assert current.restart_due == "it has read BPFEnabled true, and runs with false"
 
 
 def test_felix_late_line_of_the_previous_process_is_no_start() -> None:
-    reading = felix_log.read_felix_log(
+    reading = read_felix_log(
         b"\n".join(
             [
                 line("07:00:00.0", 45, "Exiting for config change"),
@@ -233,28 +233,31 @@ def test_felix_late_line_of_the_previous_process_is_no_start() -> None:
 
 def test_felix_log_with_only_warnings_is_quiet() -> None:
     log = [line("07:00:00", 45, "Exiting for config change"), line("07:00:01", 99, "hm", "WARNING")]
-    current = felix_log.read_felix_log(b"\n".join(log)).current
+    current = read_felix_log(b"\n".join(log)).current
     assert current is not None
     assert current.quiet
     log.append(line("07:00:02", 99, "well"))
-    current = felix_log.read_felix_log(b"\n".join(log)).current
+    current = read_felix_log(b"\n".join(log)).current
     assert current is not None
     assert not current.quiet
 
 
 def test_felix_log_timestamps_with_offset_or_without_api_prefix() -> None:
     inner = b"2026-11-23 07:00:00.250 [INFO][9] felix/daemon.go 1: Successfully loaded configuration."
-    assert felix_log.read_felix_log(inner).first_at == moment("2026-11-23T07:00:00.250Z")
-    assert felix_log.read_felix_log(b"2026-11-23T09:00:00.250123456+02:00 " + inner).first_at == moment(
-        "2026-11-23T07:00:00.250123Z"
-    )
+    for log, at in (
+        (inner, "2026-11-23T07:00:00.250Z"),
+        (b"2026-11-23T09:00:00.250123456+02:00 " + inner, "2026-11-23T07:00:00.250123Z"),
+    ):
+        current = read_felix_log(log).current
+        assert current is not None
+        assert current.first_at == moment(at)
 
 
 def test_felix_log_ignores_other_programs_of_the_container() -> None:
     log = (
         b"2026-11-23T07:00:00Z 2026-11-23 07:00:00.250 [INFO][9] confd/client.go 1: Successfully loaded configuration."
     )
-    assert felix_log.read_felix_log(log).current is None
+    assert read_felix_log(log).current is None
 
 
 def test_felix_recordings_are_complete() -> None:

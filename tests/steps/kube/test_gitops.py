@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube.calico import gitops
+from steps.cluster.kube.calico.inventory import reconcilers
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.test_preflight import findings
 
@@ -109,7 +109,7 @@ def test_gitops_controller_stops_the_run_unless_paused(name: str, where: str) ->
     calico = marked(metadata, where)
     (found,) = findings(calico)
     assert found.severity == "stop"
-    assert f"is kept by {tool}" in found.reason
+    assert f"is maintained by {tool}" in found.reason
     assert "BENCHMARK_ACCEPT=gitops" in (found.remedy or "")
     (accepted,) = findings(calico, accepted=frozenset({"gitops"}))
     assert accepted.severity == "warn"
@@ -120,7 +120,7 @@ def test_manual_sync_gitops_controller_is_a_warning(name: str) -> None:
     metadata, tool = MAY[name]
     (found,) = findings(marked(metadata))
     assert found.severity == "warn"
-    assert f"is kept by {tool}" in found.reason
+    assert f"is maintained by {tool}" in found.reason
 
 
 @pytest.mark.parametrize("name", NOBODY)
@@ -138,8 +138,8 @@ def test_every_gitops_controller_has_an_example() -> None:
     found = [
         keeper.name
         for metadata, _ in [*REVERTS.values(), *MAY.values()]
-        for keeper in gitops.reconcilers({"metadata": metadata})
+        for keeper in reconcilers.reconcilers({"metadata": metadata})
     ]
     rare = {"Open Cluster Management", "Sveltos", "Crossplane", "the Operator Lifecycle Manager", "Terraform"}
     rare |= {"OpenShift's network operator"}
-    assert {signs.name for signs in gitops._TABLE} - set(found) <= rare
+    assert {signs.name for signs in reconcilers._TABLE} - set(found) <= rare

@@ -2,7 +2,7 @@
 
 import pytest
 
-from steps.cluster.kube.calico import kernels
+from steps.cluster.kube.calico.compatibility import kernels
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.test_preflight import findings, node
 

@@ -10,8 +10,8 @@ from analysis.errors import Unsupported
 from steps.cluster.kube import trial_servers
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS
-from steps.cluster.kube.calico import observe, readiness
-from steps.cluster.kube.calico import switch as configure
+from steps.cluster.kube.calico.proof import observe, switch_cost
+from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.workloads import manifests, probe_pods
 from steps.cluster.kube.workloads.manifests import Container
 from steps.domain import Moment, Sign, Visit
@@ -21,6 +21,7 @@ from tests.steps.kube import fake_kubelet
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_kubelet import Kubelet
+from tests.steps.kube.judgements import judge_switch
 from tests.steps.kube.recordings import NAMES, Switch, stamp, switch
 from tests.steps.kube.test_readiness import host
 from tests.steps.kube.test_trial_servers import MEASURED, WITH_IMAGE
@@ -62,7 +63,7 @@ class Cluster:
         self.store.handle("PATCH", target, json.dumps(patch).encode(), "application/merge-patch+json")
 
     def observe(self, asked: str, when: Moment = "before") -> list[Sign]:
-        standing = configure.read_state(self.client, to_switch=False)
+        standing = read_state(self.client, to_switch=False)
         going = Visit(visit=1, round=1, dataplane=asked, trials=())
         return observe.observe(
             self.client,
@@ -127,7 +128,7 @@ def test_live_probe_is_judged_like_the_recorded_switch(name: str, after_s: float
     judgement = wait.judge(cluster.observe(recorded.asked), recorded.asked, MEASURED)
     now = cluster.store.now()
     look = [replace(o, host=host(recorded, o.node, now)) for o in recorded.look(now)]
-    pure = readiness.judge_switch(
+    pure = judge_switch(
         look, recorded.asked, now, changed_at=now - timedelta(seconds=after_s), stable_s=observe.BEFORE_STABLE_S
     )
     assert isinstance(judgement, Impossible) == (name.startswith("08") and after_s > 2)
@@ -194,21 +195,21 @@ def test_probe_pods_are_reused_unless_changed() -> None:
 
 def test_switch_recreates_probe_pods() -> None:
     cluster = Cluster(switch(EBPF))
-    standing = configure.read_state(cluster.client, to_switch=False)
-    observe.start_probes(cluster.client, standing, MEASURED, WITH_IMAGE)
+    standing = read_state(cluster.client, to_switch=False)
+    switch_cost.start_probes(cluster.client, standing, MEASURED, WITH_IMAGE)
     first = {pod["metadata"]["uid"] for pod in cluster.kubelet.pods().values()}
-    observe.start_probes(cluster.client, standing, MEASURED, WITH_IMAGE)
+    switch_cost.start_probes(cluster.client, standing, MEASURED, WITH_IMAGE)
     assert not first & {pod["metadata"]["uid"] for pod in cluster.kubelet.pods().values()}
     with pytest.raises(Unsupported, match="BENCHMARK_IMAGE"):
-        observe.start_probes(cluster.client, standing, MEASURED, {})
+        switch_cost.start_probes(cluster.client, standing, MEASURED, {})
 
 
 def test_switch_cost_is_read_from_probe_pods() -> None:
     cluster = Cluster(switch(EBPF))
-    standing = configure.read_state(cluster.client, to_switch=False)
-    assert observe.connection_cost(cluster.client, standing, MEASURED) is None
+    standing = read_state(cluster.client, to_switch=False)
+    assert switch_cost.connection_cost(cluster.client, standing, MEASURED) is None
     cluster.observe("ebpf")
-    cost = observe.connection_cost(cluster.client, standing, MEASURED)
+    cost = switch_cost.connection_cost(cluster.client, standing, MEASURED)
     assert cost is not None
     assert (cost.connections, cost.dropped, cost.udp_lost_packets) == (6, 0, 0)
     assert (cost.tcp_longest_gap_s, cost.udp_longest_gap_s) == (0.4, 0.4)

@@ -14,8 +14,11 @@ from steps.cluster.kube import lock
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.permissions import V3_GROUP
-from steps.cluster.kube.calico import preflight, provenance, switch
-from steps.cluster.kube.calico.switch import ClusterState
+from steps.cluster.kube.calico import preflight
+from steps.cluster.kube.calico.inventory import provenance
+from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
+from steps.cluster.kube.calico.switching.snapshot import take_snapshot
+from steps.cluster.kube.calico.switching.switch import switch_commands
 from steps.cluster.kube.workloads import connectivity
 from steps.domain import Finding
 from steps.settings.settings import choose_settings
@@ -31,7 +34,7 @@ ALL = "iptables,nftables,ebpf,ebpf-dsr"
 
 def standing(calico: Calico) -> ClusterState:
     client, _transport = direct_client(calico.store)
-    return switch.read_state(client, to_switch=True)
+    return read_state(client, to_switch=True)
 
 
 def findings(
@@ -39,7 +42,7 @@ def findings(
 ) -> list[Finding]:
     here = standing(calico)
     settings = choose_settings(profile="smoke", dataplanes=dataplanes, environment="prod", seed_source=lambda: 1)
-    return preflight.findings(here.facts, here.seen, settings, asked_nodes, accepted)
+    return preflight.findings(here, settings, asked_nodes, accepted)
 
 
 def node(calico: Calico, name: str = "node-a") -> Object:
@@ -144,7 +147,11 @@ def test_healthy_cluster_has_no_findings() -> None:
             "Felix logs at level Error",
         ),
         (add_env("FELIX_LOGSEVERITYSCREEN", "WARNING"), {"ebpf", "ebpf-dsr"}, "Felix logs at level WARNING"),
-        (add_env("FELIX_NFTABLESMODE", "Auto"), {"iptables", "nftables"}, "which beats whatever is patched"),
+        (
+            add_env("FELIX_NFTABLESMODE", "Auto"),
+            {"iptables", "nftables"},
+            "which takes precedence over FelixConfiguration",
+        ),
         (add_felix("node.node-a", {"bpfEnabled": True}), {"iptables", "nftables", "ebpf", "ebpf-dsr"}, "node.node-a"),
         (
             add_felix("some", {"bpfExternalServiceMode": "DSR", "nodeSelector": "all()"}),
@@ -196,7 +203,7 @@ def test_gitops_controller_finding_stops_unless_accepted(change: Change, tool: s
     calico = Calico()
     change(calico)
     (found,) = findings(calico)
-    assert (found.severity, found.reason.split(" is kept by ")[0]) == ("stop", "DaemonSet kube-system/kube-proxy")
+    assert (found.severity, found.reason.split(" is maintained by ")[0]) == ("stop", "DaemonSet kube-system/kube-proxy")
     assert tool in found.reason
     assert found.remedy is not None
     assert "BENCHMARK_ACCEPT=gitops" in found.remedy
@@ -240,7 +247,7 @@ def test_source_destination_check_disabled_by_calico_is_accepted() -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(daemon_set("calico-vpp-node", "calico-vpp-dataplane"), "VPP"), (without_calico, "Cilium is")],
+    [(daemon_set("calico-vpp-node", "calico-vpp-dataplane"), "VPP"), (without_calico, "Cilium does")],
 )
 def test_as_is_dataplane_needs_no_switch(change: Change, words: str) -> None:
     calico = Calico()
@@ -250,9 +257,9 @@ def test_as_is_dataplane_needs_no_switch(change: Change, words: str) -> None:
     assert [f.subject for f in found] == ["ebpf"]
     assert words in found[0].reason
     client, _transport = direct_client(calico.store)
-    assert switch.switch_commands(client, "as-is") == []
+    assert switch_commands(client, "as-is") == []
     with pytest.raises(Unsupported, match="as-is"):
-        switch.switch_commands(client, "ebpf")
+        switch_commands(client, "ebpf")
 
 
 def test_burden_rules_are_lab_only() -> None:
@@ -386,7 +393,7 @@ def test_all_findings_at_once_and_trial_pods_unless_locked(
     assert "node-to-node" in subjects, "the pods say nothing here, which is told as well"
     owner = lock.LockOwner("run-2", NAMESPACE, None)
     calico.store.denied = lambda _request: False
-    lock.take_lock(client, owner, switch.take_snapshot(client, standing(calico), ""), client.now())
+    lock.take_lock(client, owner, take_snapshot(client, standing(calico), ""), client.now())
     calico.store.requests.clear()
     found = who.preflight(choose_settings(profile="smoke", dataplanes=ALL, environment="prod"))
     assert any("run-2" in each.reason for each in found)
@@ -405,7 +412,7 @@ def test_files_named_by_remedies_exist() -> None:
 
 def test_provenance_of_a_cluster() -> None:
     here = standing(Calico())
-    told = provenance.provenance(here.facts, here.seen, ("node-a", "node-b"))
+    told = provenance.provenance(here.facts, here.inventory, ("node-a", "node-b"))
     wanted = {
         "kubernetes": "v1.35.4",
         "cni": "Calico",

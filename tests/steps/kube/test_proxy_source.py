@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from steps.cluster.kube.adapter import KubernetesCluster
-from steps.cluster.kube.calico import kube_proxy
-from steps.cluster.kube.calico import switch as configure
-from steps.cluster.kube.calico.facts import Facts
+from steps.cluster.kube.calico.inventory import kube_proxy
+from steps.cluster.kube.calico.inventory.facts import Facts
+from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.config import proxy
 from steps.domain import Visit
 from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
+from tests.steps.kube.switching import held, put_back, switch
 from tests.steps.kube.test_preflight import findings
-from tests.steps.kube.test_switch import held, put_back, switch
 
 Object = dict[str, Any]
 EVERY = {"iptables", "nftables", "ebpf", "ebpf-dsr"}
@@ -146,7 +146,7 @@ def test_ipvs_mode_is_found_in_every_source(change: Any, source: str) -> None:  
 
 def facts(calico: Calico) -> Facts:
     client, _transport = direct_client(calico.store)
-    return configure.read_state(client, to_switch=True).facts
+    return read_state(client, to_switch=True).facts
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_unknown_kube_proxy_mode_is_a_warning() -> None:
     flags("kube-proxy", "--config=/etc/host/config.conf")(calico)
     (found,) = findings(calico, "ebpf")
     assert found.severity == "warn"
-    assert "kube-proxy's mode is unknown: it was looked for in file /etc/host/config.conf" in found.reason
+    assert "kube-proxy's mode was not found in file /etc/host/config.conf" in found.reason
 
 
 def test_disabled_kube_proxy_allows_ebpf() -> None:

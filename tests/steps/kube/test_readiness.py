@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.cluster.kube.calico import felix_log, readiness
-from steps.cluster.kube.calico.felix_log import FelixLog, FelixProcess, LogPosition
-from steps.cluster.kube.calico.signs import KNOWN, Observation
+from steps.cluster.kube.calico.felix.log import FelixLog, read_felix_log
+from steps.cluster.kube.calico.felix.process import FelixProcess, LogPosition
+from steps.cluster.kube.calico.proof import readiness
+from steps.cluster.kube.calico.proof.signs import KNOWN, Observation
 from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 from steps.proof import evaluate
-from steps.proof.wait import Impossible, Judgement, Pending, Proven
+from steps.proof.wait import WAITING, Impossible, Judgement, Pending, Proven
+from tests.steps.kube.judgements import answering, judge_switch
 from tests.steps.kube.recordings import NAMES, NODES, Switch, moment, shifted, stamp, switch
 
 FALLBACK = "08-node-b-kernel-too-old-falls-back"
@@ -26,9 +28,7 @@ Lines = tuple[bytes, ...]
 
 
 def judge(recorded: Switch, now: datetime, asked: str | None = None, **options: Any) -> Judgement:  # noqa: ANN401
-    return readiness.judge_switch(
-        recorded.look(now), asked or recorded.asked, now, changed_at=recorded.changed_at, **options
-    )
+    return judge_switch(recorded.look(now), asked or recorded.asked, now, changed_at=recorded.changed_at, **options)
 
 
 def moments(recorded: Switch, beyond_s: float = 60.0, step_s: float = 0.5) -> Iterator[datetime]:
@@ -39,7 +39,7 @@ def moments(recorded: Switch, beyond_s: float = 60.0, step_s: float = 0.5) -> It
 
 
 def currents(recorded: Switch) -> list[FelixProcess]:
-    found = [felix_log.read_felix_log(b"\n".join(recorded.logs[node])).current for node in NODES]
+    found = [read_felix_log(b"\n".join(recorded.logs[node])).current for node in NODES]
     return [current for current in found if current is not None]
 
 
@@ -65,7 +65,9 @@ def test_readiness_never_proves_another_dataplane(name: str, stable_s: float) ->
     recorded = switch(name)
     for now in moments(recorded, step_s=2.0):
         for asked in set(KNOWN) - {recorded.asked}:
-            assert not isinstance(judge(recorded, now, asked, stable_s=stable_s, needs_answers=False), Proven)
+            look = answering(recorded.look(now), now)
+            judgement = judge_switch(look, asked, now, changed_at=recorded.changed_at, stable_s=stable_s)
+            assert not isinstance(judgement, Proven)
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -75,8 +77,10 @@ def test_proof_names_dataplane_and_sign_of_each_node(name: str) -> None:
     judgement = judge(recorded, now)
     assert isinstance(judgement, Proven)
     assert judgement.proof.observed == recorded.asked
-    found = readiness.evidence(recorded.look(now), "before", now)
-    assert not readiness.unsettled(recorded.look(now), now, nodes=NODES, changed_at=recorded.changed_at)
+    found = readiness.reported_signs(
+        recorded.look(now), recorded.asked, now, nodes=NODES, changed_at=recorded.changed_at
+    )
+    assert WAITING not in {sign.looked_at for sign in found}
     assert evaluate.evaluate(found, recorded.asked, NODES).state == "proven"
     for node in NODES:
         assert len([s for s in found if s.node == node and s.indicates is not None]) >= 3
@@ -113,7 +117,7 @@ def test_bpf_fallback_is_found_without_its_log_lines(lost: bytes, *, looked: boo
     for after_s in (5.0, 30.0, 100.0):
         now = recorded.changed_at + timedelta(seconds=after_s)
         look = [recorded.seen(node, now, host(recorded, node, now) if looked else None) for node in NODES]
-        judgement = readiness.judge_switch(look, "ebpf", now, changed_at=recorded.changed_at)
+        judgement = judge_switch(look, "ebpf", now, changed_at=recorded.changed_at)
         assert isinstance(judgement, Impossible), judgement
         assert "node-b: Felix fell back" in judgement.reason
 
@@ -146,7 +150,7 @@ def test_missing_kube_proxy_rules_are_pending_and_name_the_node() -> None:
     running = HostProbe(at=now, interfaces=frozenset({"eth0"}), proxy_mode="iptables")
     look = [recorded.seen(node, now, running) for node in NODES]
     assert readiness.nodes_without_rules(look, now) == ("node-b",)
-    judgement = readiness.judge_switch(look, "iptables", now, changed_at=recorded.changed_at)
+    judgement = judge_switch(look, "iptables", now, changed_at=recorded.changed_at)
     assert isinstance(judgement, Pending)
     assert "node-b: ClusterIP from node-b does not answer (timed out)" in judgement.reason
     assert "node-a: " not in judgement.reason.replace("node-a: Felix", "")
@@ -169,11 +173,11 @@ def test_node_after_bpf_fallback_needs_no_restart() -> None:
         at=now, interfaces=frozenset({"eth0", "vxlan.calico"}), vxlan_external=False, proxy_mode="iptables"
     )
     look = [recorded.seen("node-b", now, host)]
-    judgement = readiness.judge_switch(look, "iptables", now, changed_at=recorded.changed_at)
+    judgement = judge_switch(look, "iptables", now, changed_at=recorded.changed_at)
     assert isinstance(judgement, Proven), judgement
     sooner = now - timedelta(seconds=1)
     look = [recorded.seen("node-b", sooner, replace(host, at=sooner))]
-    assert isinstance(readiness.judge_switch(look, "iptables", sooner, changed_at=recorded.changed_at), Pending)
+    assert isinstance(judge_switch(look, "iptables", sooner, changed_at=recorded.changed_at), Pending)
 
 
 def test_felix_crash_after_the_first_update_restarts_the_wait() -> None:
@@ -206,10 +210,10 @@ def without_each_line(recorded: Switch, *, looked: bool) -> Iterator[tuple[bytes
         others = [recorded.seen(other, end, hosts[other]) for other in NODES if other != node]
         lines = recorded.logs[node]
         for missing in range(len(lines)):
-            reading = felix_log.read_felix_log(b"\n".join(lines[:missing] + lines[missing + 1 :]))
+            reading = read_felix_log(b"\n".join(lines[:missing] + lines[missing + 1 :]))
             seen = Observation(node, reading, hosts[node], recorded.answers(node, end))
             look = [seen, *others]
-            yield lines[missing], readiness.judge_switch(look, recorded.asked, end, changed_at=recorded.changed_at)
+            yield lines[missing], judge_switch(look, recorded.asked, end, changed_at=recorded.changed_at)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -256,10 +260,7 @@ def test_readiness_is_invariant_to_line_order_older_switches_and_a_lost_line(nam
         return shifted(prefix, stamp(lines[0]) - stamp(prefix[-1]) - timedelta(seconds=60)) + tuple(mixed)
 
     # A trimmed log that doesn't hold the start of its process can't tell it from an older one's.
-    if any(
-        felix_log.read_felix_log(b"\n".join(lines)).starts(recorded.changed_at) == ()
-        for lines in recorded.logs.values()
-    ):
+    if any(read_felix_log(b"\n".join(lines)).starts(recorded.changed_at) == () for lines in recorded.logs.values()):
         older = None
     mixed = changed(recorded, change)
     plain, other = judge(recorded, now), judge(mixed, now)
@@ -269,7 +270,7 @@ def test_readiness_is_invariant_to_line_order_older_switches_and_a_lost_line(nam
     assert isinstance(other, Impossible) == isinstance(plain, Impossible)
     if isinstance(plain, Proven) and now > over_at(recorded) + timedelta(seconds=readiness.STABLE_S + 8):
         look = [mixed.seen(node, now, host(recorded, node, now)) for node in NODES]
-        whole = readiness.judge_switch(look, recorded.asked, now, changed_at=recorded.changed_at)
+        whole = judge_switch(look, recorded.asked, now, changed_at=recorded.changed_at)
         assert isinstance(whole, Proven), whole
 
 
@@ -283,13 +284,13 @@ def process(**said: Any) -> FelixProcess:  # noqa: ANN401
 
 
 def observed(current: FelixProcess | None = None, host: HostProbe | None = None, **more: Any) -> Observation:  # noqa: ANN401
-    reading = FelixLog((current,), current.first_at, current.last_at) if current is not None else None
+    reading = FelixLog((current,)) if current is not None else None
     answers = more.pop("answers", (ServiceProbe("n", "ClusterIP", ok_at=NOW),))
     return Observation("n", felix=reading, host=host, answers=answers, **more)
 
 
 def reason(look: Observation, asked: str = "ebpf", **options: Any) -> str:  # noqa: ANN401
-    judgement = readiness.judge_switch([look], asked, NOW, **options)
+    judgement = judge_switch([look], asked, NOW, **options)
     return "" if isinstance(judgement, Proven) else judgement.reason
 
 
@@ -310,22 +311,25 @@ def test_complete_observation_is_proven() -> None:
     ("look", "expected"),
     [
         (observed(process(**IN_BPF), None), "has not completed its first update"),
-        (observed(process(**IN_BPF, **DONE, wanted={"BPFEnabled": "false"})), "yet to restart: its configuration"),
+        (
+            observed(process(**IN_BPF, **DONE, pending_settings={"BPFEnabled": "false"})),
+            "yet to restart: its configuration",
+        ),
         (observed(process(**IN_BPF, **DONE, leaving=LogPosition(NOW, "Exiting"))), "has not started again"),
-        (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, felix_ready=False)), "says that it is not ready"),
+        (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, felix_ready=False)), "reports that it is not ready"),
         (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, at=NOW - timedelta(seconds=60))), "60 s old"),
         (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, felix_started_at=NOW)), "0 s past"),
-        (observed(process(**IN_BPF, **DONE), answers=()), "no Service address was tried"),
+        (observed(process(**IN_BPF, **DONE), answers=()), "no Service was probed"),
         (
             observed(process(**IN_BPF, **DONE), answers=(ServiceProbe("n", "ClusterIP", NOW - timedelta(seconds=60)),)),
-            "was last seen to answer 60 s ago",
+            "last answered 60 s ago",
         ),
         (
             observed(
                 process(**IN_BPF, **DONE),
                 answers=(ServiceProbe("n", "NodePort", NOW, NOW - timedelta(seconds=1), "x"),),
             ),
-            "NodePort answers now and then (x)",
+            "NodePort answers intermittently (x)",
         ),
         (
             observed(process(**IN_BPF, **DONE), answers=(ServiceProbe("n", "NodePort", None, NOW, "refused"),)),
@@ -333,10 +337,10 @@ def test_complete_observation_is_proven() -> None:
         ),
         (
             observed(process(**IN_BPF, **DONE), replace(BPF_HOST, felix_answered_at=NOW - timedelta(seconds=3))),
-            "answered whether it is ready, and answers no more",
+            "answered its readiness probe before, and no longer does",
         ),
         (observed(None, None, missed=("the log could not be read",)), "the log could not be read"),
-        (observed(process(bpf=IN_BPF["bpf"], **DONE), None), "1 telling signs, and 2 are needed"),
+        (observed(process(bpf=IN_BPF["bpf"], **DONE), None), "1 conclusive signs, and 2 are needed"),
         (observed(process(**IN_BPF, **DONE), HostProbe(at=NOW, interfaces=frozenset({"eth0"}))), "no bpfin.cali"),
         (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, proxy_mode="ipvs")), "kube-proxy's mode: ipvs"),
     ],
@@ -373,26 +377,26 @@ def test_quiet_felix_log_is_proven_by_probe_or_impossible(name: str, levels: fro
         )
         for node in NODES
     ]
-    judgement = readiness.judge_switch(look, recorded.asked, now, changed_at=recorded.changed_at)
+    judgement = judge_switch(look, recorded.asked, now, changed_at=recorded.changed_at)
     if recorded.asked.startswith("ebpf"):
         assert isinstance(judgement, Impossible)
-        assert "ebpf and ebpf-dsr can't be told apart: kubectl patch felixconfiguration" in judgement.reason
+        assert "ebpf and ebpf-dsr can't be distinguished: kubectl patch felixconfiguration" in judgement.reason
     else:
         assert isinstance(judgement, Proven), judgement
 
 
 def test_felix_process_without_info_lines_is_pending() -> None:
     quiet = process(levels={"WARNING"}, started_at=NOW - timedelta(seconds=readiness.NOTICE_S - 1))
-    assert isinstance(readiness.judge_switch([observed(quiet, BPF_HOST)], "ebpf", NOW), Pending)
+    assert isinstance(judge_switch([observed(quiet, BPF_HOST)], "ebpf", NOW), Pending)
     quiet = process(levels={"WARNING"}, started_at=NOW - timedelta(seconds=readiness.NOTICE_S + 1))
-    assert isinstance(readiness.judge_switch([observed(quiet, BPF_HOST)], "ebpf", NOW), Impossible)
-    assert isinstance(readiness.judge_switch([observed(quiet)], "ebpf", NOW), Pending), "a pod may yet look from there"
+    assert isinstance(judge_switch([observed(quiet, BPF_HOST)], "ebpf", NOW), Impossible)
+    assert isinstance(judge_switch([observed(quiet)], "ebpf", NOW), Pending), "a pod may yet look from there"
 
 
 def test_node_without_observation_is_reported() -> None:
-    judgement = readiness.judge_switch([], "ebpf", NOW, nodes=["m"])
+    judgement = judge_switch([], "ebpf", NOW, nodes=["m"])
     assert isinstance(judgement, Pending)
-    assert "m: it was not looked at" in judgement.reason
+    assert "m: it was not observed" in judgement.reason
 
 
 def test_change_without_felix_restart_is_pending() -> None:
@@ -410,7 +414,7 @@ def test_pod_readiness_replaces_lost_completion_lines() -> None:
 
 def test_pending_readiness_gives_contrary_signs() -> None:
     look = [observed(process(**IN_BPF, **DONE, leaving=LogPosition(NOW, "Exiting")), BPF_HOST)]
-    found = readiness.evidence(look, "before", NOW) + readiness.unsettled(look, NOW, nodes=["n"], changed_at=None)
+    found = readiness.reported_signs(look, "ebpf", NOW, nodes=["n"])
     weighed = evaluate.evaluate(found, "ebpf", ["n"])
     assert weighed.state == "disproven"
     assert "has not started again" in (weighed.reason or "")

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from steps.cluster.kube import lock
+from steps.cluster.kube import snapshot
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.connect import connect
-from steps.cluster.kube.calico import switch
+from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.domain import Visit
 from steps.settings.environment import IMAGE
 from steps.settings.settings import choose_settings
@@ -29,8 +29,8 @@ pytestmark = [
 
 
 def objects() -> dict[str, object]:
-    standing = switch.read_state(connect(NAMED), to_switch=True)
-    return {str(ref): lock.without_server_fields(found) for ref, found in standing.objects.items()}
+    standing = read_state(connect(NAMED), to_switch=True)
+    return {str(ref): snapshot.without_server_fields(found) for ref, found in standing.objects.items()}
 
 
 def test_all_dataplanes_and_restore_on_a_real_cluster() -> None:
@@ -40,16 +40,17 @@ def test_all_dataplanes_and_restore_on_a_real_cluster() -> None:
     findings = who.preflight(settings)
     left_out = {finding.subject for finding in findings if finding.severity == "skip"}
     assert not [f for f in findings if f.severity == "stop" and f.subject != "pods"], findings
+    who.snapshot()
     try:
         for dataplane in (name for name in settings.dataplanes if name not in left_out):
             visit = Visit(visit=1, round=1, dataplane=dataplane, trials=())
             who.configure(visit, settings)
-            assert switch.read_state(connect(NAMED), to_switch=False).facts.dataplane == dataplane
+            assert read_state(connect(NAMED), to_switch=False).facts.dataplane == dataplane
             began = time.monotonic()
             assert who.configure(visit, settings) == [], "a second call changes nothing"
             assert time.monotonic() - began < 10
             if os.environ.get(IMAGE):
-                settled = who.settle_for_person(dataplane)
+                settled = who.settle_for_user(dataplane)
                 assert settled.proof.observed == dataplane
                 assert {sign.node for sign in settled.signs} >= set(who.measured_nodes)
     finally:

@@ -8,7 +8,8 @@ from analysis.errors import Problem
 from steps.cluster.kube import lock
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
-from steps.cluster.kube.calico import switch as configure
+from steps.cluster.kube.calico.switching.cluster_state import read_state
+from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.proof.wait import UnprovenError
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.recordings import switch
@@ -34,8 +35,8 @@ def kube(cluster: Cluster, variables: dict[str, str] | None = None, gate_s: floa
 def put_back_but_not_over(cluster: Cluster) -> KubernetesCluster:
     """A run that was killed between its last change and giving back the lock."""
     who = kube(cluster)
-    standing = configure.read_state(cluster.client, to_switch=True)
-    taken = configure.take_snapshot(cluster.client, standing, "")
+    standing = read_state(cluster.client, to_switch=True)
+    taken = take_snapshot(cluster.client, standing, "")
     lock.take_lock(cluster.client, lock.current_owner(cluster.client.namespace, RUN), taken, cluster.store.now())
     return who
 

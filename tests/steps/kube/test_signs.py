@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.cluster.kube.calico import felix_log
-from steps.cluster.kube.calico.felix_log import FelixLog, FelixProcess, LogPosition
-from steps.cluster.kube.calico.signs import KNOWN, Observation, node_signs
+from steps.cluster.kube.calico.felix.log import FelixLog
+from steps.cluster.kube.calico.felix.process import FelixProcess, LoggedValue, LogPosition
+from steps.cluster.kube.calico.proof.signs import KNOWN, Observation, node_signs
 from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 from steps.proof import evaluate
 from tests.steps.kube.recordings import moment
@@ -24,7 +24,7 @@ def of_host(**seen: Any) -> dict[str, tuple[str, ...] | None]:  # noqa: ANN401
 
 def of_felix(**said: Any) -> dict[str, tuple[str, ...] | None]:  # noqa: ANN401
     process = FelixProcess(7, NOW, NOW, NOW, **said)
-    found = node_signs(Observation("n", felix=FelixLog((process,), NOW, NOW)), "after", NOW)
+    found = node_signs(Observation("n", felix=FelixLog((process,))), "after", NOW)
     return {sign.seen: sign.indicates for sign in found}
 
 
@@ -61,7 +61,7 @@ def test_felix_bpf_sign_agrees_with_bpf_only() -> None:
 
 
 def test_configuration_setting_is_no_sign() -> None:
-    value = felix_log.LoggedValue("true", "datastore (global)", NOW)
+    value = LoggedValue("true", "datastore (global)", NOW)
     assert set(of_felix(values={"BPFEnabled": value, "BPFExternalServiceMode": value}).values()) == {None}
 
 
@@ -106,7 +106,7 @@ def test_partial_node_signs_never_prove_another_dataplane(dataplane: str, data: 
     names = frozenset({"eth0", "bpfin.cali", "bpfout.cali"} if bpf else {"eth0"})
     mode = maybe(dataplane) if not bpf else None
     host = HostProbe(NOW, maybe(names), maybe(bpf), mode)
-    found = node_signs(Observation("n", FelixLog((process,), NOW, NOW), host), "before", NOW)
+    found = node_signs(Observation("n", FelixLog((process,)), host), "before", NOW)
     for other in KNOWN:
         state = evaluate.evaluate(found, other, ["n"]).state
         assert state in ({"proven", "unproven"} if other == dataplane else {"disproven", "unproven"})

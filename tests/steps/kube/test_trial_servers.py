@@ -11,7 +11,7 @@ from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME, TOPOLOGIES
 from steps.cluster.kube import trial_servers
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.calico import switch
+from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
 from steps.cluster.kube.workloads import connectivity, filler_services, probe_pods
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Placement, Visit
@@ -41,8 +41,8 @@ class Bench:
             self.store.put("", "nodes", outsider())
 
     @property
-    def standing(self) -> switch.ClusterState:
-        return switch.read_state(self.client, to_switch=False)
+    def standing(self) -> ClusterState:
+        return read_state(self.client, to_switch=False)
 
     def prepare(self, *topologies: str, services: int = 0) -> dict[str, Placement]:
         found = trial_servers.prepare(
@@ -161,7 +161,7 @@ def test_placements_are_complete() -> None:
         "node-to-node",
         "external-to-nodeport",
     }
-    assert {placement.prefix for placement in found.values()} == {()}
+    assert {placement.namespace for placement in found.values()} == {None}
     outside = found["external-to-nodeport"]
     assert outside.client_node == "outside"
     ports = {port["name"]: port["nodePort"] for port in service["spec"]["ports"]}

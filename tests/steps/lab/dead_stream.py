@@ -16,7 +16,7 @@ from steps.tools.failure import Failure
 from steps.tools.iperf3 import Report
 from tests.steps.builders import placement, settings, trial
 from tests.steps.iperf3_versions import put_in_place
-from tests.steps.test_measure import Servers
+from tests.steps.measuring import Servers
 
 FIRST_PORT = 40_000
 """Of the client's streams; the second has the next one."""

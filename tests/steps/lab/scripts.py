@@ -1,4 +1,7 @@
-"""What tests do inside a sandbox: each function returns what JSON can hold. Run as `python -m ... NAME ARGUMENTS`."""
+"""What tests do inside a sandbox: each function returns a JSON value.
+
+`python -m tests.steps.lab.scripts NAME ARGUMENTS` calls one of them, `server.py` many.
+"""
 
 import json
 import os
@@ -15,11 +18,15 @@ from steps.catalogue.dataplanes import Arm
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY
 from steps.catalogue.topologies import TOPOLOGIES, Topology
-from steps.cluster.lab import LabCluster, addresses, counters, sandbox, servers, services, state, topology
+from steps.cluster.lab import LabCluster, capabilities, sandbox, servers, state
 from steps.cluster.lab.dataplanes import load
-from steps.cluster.lab.namespaces import Job, output_or_none, path, processes, run_one, within
+from steps.cluster.lab.evidence import counters
+from steps.cluster.lab.network import addresses, services, topology
+from steps.cluster.lab.network.processes import processes
+from steps.cluster.lab.network.programs import Job, output_or_none, run_one
 from steps.domain import Placement, Sign, Visit
 from steps.measurement.subprocesses import search_everywhere
+from steps.namespaces import command_in, path, within
 from steps.proof.evaluate import evaluate
 from tests.steps.builders import trial
 
@@ -55,7 +62,7 @@ def _iperf3(placement: Placement, *more: str) -> float:
     argv = ["iperf3", "-c", placement.address, "-p", str(placement.ports["iperf3"]), "-J", "-n", "4M", *more]
     patience = time.monotonic() + 20
     while True:
-        done = subprocess.run([*placement.prefix, *argv], capture_output=True, timeout=30, check=False)
+        done = subprocess.run(command_in(placement.namespace, argv), capture_output=True, timeout=30, check=False)
         if not CANARY.is_busy(done.stdout) or time.monotonic() > patience:
             break
     answer = json.loads(done.stdout)
@@ -85,7 +92,9 @@ def carry(arm: str, count: int) -> dict[str, object]:
             str(placement.ports["tcp_connect"]),
             "0.1",
         )
-        probed = json.loads(subprocess.run([*placement.prefix, *probe], capture_output=True, check=True).stdout)
+        probed = json.loads(
+            subprocess.run(command_in(placement.namespace, probe), capture_output=True, check=True).stdout
+        )
         rates[f"{placement.topology} connect"] = float(probed["connects_per_s"] or 0)
     after = lab.observe(visit, "after")
     lab.clear()
@@ -292,7 +301,7 @@ def facts() -> dict[str, object]:
     """Where we are, and what is written down of it."""
     return {
         "inside": sandbox.is_inside(),
-        "privileged": sandbox.is_privileged(),
+        "privileged": capabilities.is_privileged(),
         "provenance": LabCluster().provenance(_settings("lab-nftables")),
         "snapshot": LabCluster().snapshot(),
         "left": topology.present_namespaces(),
@@ -308,13 +317,40 @@ def mtus(arm: str, pod_bytes: int) -> object:
     return LabCluster().provenance(_settings(arm))["mtu_bytes"]
 
 
+def answers_to_datagrams(arm: str) -> dict[str, list[str]]:
+    """For each server what comes back of a datagram from the port of another server, and of a reply to that."""
+    lab = LabCluster()
+    lab.configure(_visit(arm), _settings(arm))
+    lab.prepare(_visit(arm), _settings(arm))
+    found: dict[str, list[str]] = {}
+    for server in servers.needed(TOPOLOGIES):
+        sender = within(addresses.CLIENT_POD.name, lambda: socket.socket(type=socket.SOCK_DGRAM))
+        with sender:
+            sender.settimeout(5)
+            sender.bind(("", server.port))
+            sender.connect((_address_of(server.namespace), server.port))
+            answers = found.setdefault(f"{server.namespace}:{server.port}", [])
+            for _ in range(3):
+                sender.send(b"forged")
+                try:
+                    answers.append(repr(sender.recv(2048)))
+                except ConnectionRefusedError:
+                    answers.append("refused")
+    return found
+
+
+def _address_of(namespace: str) -> str:
+    found = {node.name: node.address for node in addresses.NODES}
+    return (found | {pod.name: pod.address for node in addresses.NODES for pod in node.pods})[namespace]
+
+
 def stay(arm: str) -> None:
-    """Build a lab with its servers, say so, and stay until killed."""
+    """Build a lab with its servers, say so, and stay until standard input ends."""
     LabCluster().configure(_visit(arm), _settings(arm))
     LabCluster().prepare(_visit(arm), _settings(arm))
     sys.stdout.write("up\n")
     sys.stdout.flush()
-    signal.pause()
+    sys.stdin.read()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from steps.cluster.lab.bpf import build
-from steps.cluster.lab.dataplanes import ebpf
 
 HEADER = Path("/usr/include/bpf/bpf_helpers.h")
 
@@ -30,12 +29,6 @@ def test_bpf_source_licence() -> None:
     texts = Path(__file__).parents[3] / "LICENSES"
     assert "GNU GENERAL PUBLIC LICENSE" in (texts / "GPL-2.0-only.txt").read_text()
     assert "Redistributions in binary form" in (texts / "BSD-2-Clause.txt").read_text()
-
-
-def test_bpf_counters_have_the_same_order_in_python() -> None:
-    names = re.search(r"enum hit \{ (.+), HITS \}", build.SOURCE.read_text())
-    assert names is not None
-    assert tuple(names[1].lower().replace("_", "-").split(", ")) == ebpf.HITS
 
 
 def _programs(compiled: Path) -> dict[str, int]:

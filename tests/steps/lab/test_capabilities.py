@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from steps.cluster.lab import capabilities
-from tests.steps.lab.conftest import Boxed
+from tests.steps.lab.conftest import SandboxServer
 
 FULL = "CapEff:\t000001ffffffffff\n"
 
@@ -63,8 +63,8 @@ def test_root_of_a_user_namespace_is_not_root(monkeypatch: pytest.MonkeyPatch, u
         ("sys_admin", "skip: lab-ebpf: needs root with CAP_SYS_ADMIN to load eBPF programs, and this root lacks it."),
     ],
 )
-def test_preflight_without_a_capability_names_it(boxed: Boxed, dropped: str, says: str) -> None:
-    del boxed  # it skips this test where no root is
+def test_preflight_without_a_capability_names_it(root_sandbox: SandboxServer, dropped: str, says: str) -> None:
+    del root_sandbox  # it skips this test where no root is
     argv = ["setpriv", f"--bounding-set=-{dropped}", f"--inh-caps=-{dropped}", sys.executable, "-m", "workflows"]
     done = subprocess.run([*argv, "preflight"], text=True, capture_output=True, timeout=60, check=False)
     (line,) = [line for line in done.stdout.splitlines() if line.startswith(says)]

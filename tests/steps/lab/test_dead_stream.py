@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.lab.sandbox import is_privileged
+from steps.cluster.lab.capabilities import is_privileged
 from tests.ordinary import ROOT, environment
 from tests.steps.iperf3_versions import programs
 
@@ -44,7 +44,7 @@ def test_a_stream_that_delivers_nothing_fails_its_trial(
 ) -> None:
     error = measured(program, tmp_path, protocol, direction, 100)["error"]
     if (protocol, direction) == ("udp", "forward"):
-        assert error == "as many datagrams as a whole stream of 2 sends were never seen by the receiver"
+        assert error == "as many datagrams as a whole stream of 2 sends never reached the receiver"
     else:
         assert error == "stream 2 of 2 delivered nothing"
 

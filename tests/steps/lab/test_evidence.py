@@ -9,16 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steps.cluster.lab.dataplanes import alike, traits
-from steps.cluster.lab.signs import (
+from steps.cluster.lab.evidence.signs import (
     DATAGRAMS,
     DIRECT_RATIO,
     TUNNELLED_RATIO,
     CountedTraffic,
     EvidenceTraffic,
-    Traits,
-    mechanisms,
     node_signs,
 )
+from steps.cluster.lab.mechanism import Traits, mechanisms
 from steps.domain import Sign
 from steps.proof.evaluate import evaluate
 

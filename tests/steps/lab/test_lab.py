@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from steps.catalogue.dataplanes import of_kind
-from steps.catalogue.environments import LAB as KIND
+from steps.catalogue.environments import LAB
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.lab.dataplanes import traits
-from tests.steps.lab.conftest import Boxed
+from tests.steps.lab.conftest import SandboxServer
 
 pytestmark = pytest.mark.lab
 
-LAB = of_kind(KIND)
+DATAPLANES = of_kind(LAB)
 ROOT_ONLY = {name for name, shown in traits().items() if shown.mechanism.root_only}
 
 
@@ -29,25 +29,25 @@ def _check(done: dict[str, Any], name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arm", [d.name for d in LAB])
-def test_each_dataplane_carries_every_topology_and_is_proven(boxed: Boxed, arm: str) -> None:
-    _check(boxed("carry", arm, 100), arm)
+@pytest.mark.parametrize("arm", [d.name for d in DATAPLANES])
+def test_each_dataplane_carries_every_topology_and_is_proven(root_sandbox: SandboxServer, arm: str) -> None:
+    _check(root_sandbox("carry", arm, 100), arm)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arm", [d.name for d in LAB if d.name not in ROOT_ONLY])
-def test_ordinary_user_measures_iptables_and_nftables(boxed_ordinary: Boxed, arm: str) -> None:
-    _check(boxed_ordinary("carry", arm, 1000), arm)
+@pytest.mark.parametrize("arm", [d.name for d in DATAPLANES if d.name not in ROOT_ONLY])
+def test_ordinary_user_measures_iptables_and_nftables(ordinary_sandbox: SandboxServer, arm: str) -> None:
+    _check(ordinary_sandbox("carry", arm, 1000), arm)
 
 
-@pytest.mark.parametrize("arm", [d.name for d in LAB if not d.bpf])
-def test_a_new_topology_has_its_server_behind_the_service(boxed: Boxed, arm: str) -> None:
-    assert boxed("node_to_service", arm)["rate"] > 1
+@pytest.mark.parametrize("arm", [d.name for d in DATAPLANES if not d.bpf])
+def test_a_new_topology_has_its_server_behind_the_service(root_sandbox: SandboxServer, arm: str) -> None:
+    assert root_sandbox("node_to_service", arm)["rate"] > 1
 
 
 @pytest.mark.slow
-def test_a_twin_is_proven_as_what_it_is(boxed: Boxed) -> None:
-    _check(boxed("carry", "lab-nftables+twin", 10), "lab-nftables")
+def test_a_twin_is_proven_as_what_it_is(root_sandbox: SandboxServer) -> None:
+    _check(root_sandbox("carry", "lab-nftables+twin", 10), "lab-nftables")
 
 
 @pytest.mark.parametrize(
@@ -60,42 +60,42 @@ def test_a_twin_is_proven_as_what_it_is(boxed: Boxed) -> None:
         ("lab-nftables", "lab-ebpf"),
     ],
 )
-def test_unrequested_dataplane_is_disproven(boxed: Boxed, asked: str, real: str) -> None:
-    proof = boxed("disguised", asked, real)
+def test_unrequested_dataplane_is_disproven(root_sandbox: SandboxServer, asked: str, real: str) -> None:
+    proof = root_sandbox("disguised", asked, real)
     assert (proof["state"], proof["observed"]) == ("disproven", real)
 
 
-def test_ebpf_over_bypassed_iptables_is_proven(boxed: Boxed) -> None:
+def test_ebpf_over_bypassed_iptables_is_proven(root_sandbox: SandboxServer) -> None:
     """iptables rules that no packet meets any more carry nothing."""
-    assert boxed("mixed", "lab-iptables", "lab-ebpf")["state"] == "proven"
+    assert root_sandbox("mixed", "lab-iptables", "lab-ebpf")["state"] == "proven"
 
 
-def test_iptables_and_nftables_at_once_disprove_both(boxed: Boxed) -> None:
-    proof = boxed("mixed", "lab-iptables", "lab-nftables")
+def test_iptables_and_nftables_at_once_disprove_both(root_sandbox: SandboxServer) -> None:
+    proof = root_sandbox("mixed", "lab-iptables", "lab-nftables")
     assert (proof["state"], proof["observed"]) == ("disproven", None)
 
 
-def test_lab_without_dataplane_is_unproven(boxed: Boxed) -> None:
-    seen = boxed("bare")
+def test_lab_without_dataplane_is_unproven(root_sandbox: SandboxServer) -> None:
+    seen = root_sandbox("bare")
     assert seen["told"] == 0
     assert seen["proof"]["state"] == "unproven"
 
 
 @pytest.mark.parametrize("arm", ["lab-nftables", "lab-ebpf"])
-def test_observe_adds_no_rules(boxed: Boxed, arm: str) -> None:
-    seen = boxed("untouched_by_looking", arm)
+def test_observe_adds_no_rules(root_sandbox: SandboxServer, arm: str) -> None:
+    seen = root_sandbox("untouched_by_looking", arm)
     assert seen["before"] == seen["after"]
 
 
 @pytest.mark.parametrize("arm", ["lab-iptables", "lab-nftables"])
-def test_burden_increases_latency(boxed: Boxed, arm: str) -> None:
-    plain, burdened = boxed("fastest_round_trips", arm, f"{arm}+burden=3000")
+def test_burden_increases_latency(root_sandbox: SandboxServer, arm: str) -> None:
+    plain, burdened = root_sandbox("fastest_round_trips", arm, f"{arm}+burden=3000")
     assert burdened > 1.3 * plain
 
 
 @pytest.mark.parametrize("damage", ["names only", "no links", "no state", "torn state", "another visit"])
-def test_partial_lab_is_rebuilt(boxed: Boxed, damage: str) -> None:
-    assert boxed("half_built", damage)["state"] == "proven"
+def test_partial_lab_is_rebuilt(root_sandbox: SandboxServer, damage: str) -> None:
+    assert root_sandbox("half_built", damage)["state"] == "proven"
 
 
 @pytest.mark.parametrize(
@@ -110,47 +110,54 @@ def test_partial_lab_is_rebuilt(boxed: Boxed, damage: str) -> None:
         ("no umount", "umount is not installed: type `sudo apt-get install -y mount`"),
     ],
 )
-def test_lab_errors_are_problems(boxed: Boxed, case: str, sentence: str) -> None:
-    assert sentence in boxed("problem", case)
+def test_lab_errors_are_problems(root_sandbox: SandboxServer, case: str, sentence: str) -> None:
+    assert sentence in root_sandbox("problem", case)
 
 
-def test_dead_iperf3_server_is_restarted(boxed: Boxed) -> None:
-    seen = boxed("restarted")
+def test_dead_iperf3_server_is_restarted(root_sandbox: SandboxServer) -> None:
+    seen = root_sandbox("restarted")
     assert seen["first"] == seen["second"] == 1
     assert seen["rate"] > 1
 
 
+def test_no_server_answers_a_forged_datagram(root_sandbox: SandboxServer) -> None:
+    """One that has another server's port as its source would make two that answer each other go on for ever."""
+    answers = root_sandbox("answers_to_datagrams", "lab-nftables")
+    assert len(answers) >= 6
+    assert {answer for each in answers.values() for answer in each} == {"refused"}
+
+
 @pytest.mark.parametrize("state", ["off", "on"])
-def test_offloads_are_off_by_default(boxed: Boxed, state: str) -> None:
-    features = boxed("offloads", state == "on")
+def test_offloads_are_off_by_default(root_sandbox: SandboxServer, state: str) -> None:
+    features = root_sandbox("offloads", state == "on")
     assert f"tcp-segmentation-offload: {state}" in features
     assert f"generic-segmentation-offload: {state}" in features
 
 
-def test_preflight_has_no_findings(boxed: Boxed) -> None:
-    assert boxed("preflight", *(d.name for d in LAB)) == []
+def test_preflight_has_no_findings(root_sandbox: SandboxServer) -> None:
+    assert root_sandbox("preflight", *(d.name for d in DATAPLANES)) == []
 
 
-def test_preflight_names_every_impossible_arm(boxed: Boxed) -> None:
+def test_preflight_names_every_impossible_arm(root_sandbox: SandboxServer) -> None:
     arms = ("lab-iptables", "lab-iptables+burden=5", "lab-ebpf+burden=5", "lab-nftables+burden=x", "iptables")
-    found = boxed("preflight", *arms)
+    found = root_sandbox("preflight", *arms)
     assert {f["subject"]: f["severity"] for f in found} == dict.fromkeys(arms[2:], "skip")
     assert all(f["remedy"] for f in found)
 
 
-def test_preflight_skips_ebpf_for_an_ordinary_user(boxed_ordinary: Boxed) -> None:
-    found = boxed_ordinary("preflight", *(d.name for d in LAB))
+def test_preflight_skips_ebpf_for_an_ordinary_user(ordinary_sandbox: SandboxServer) -> None:
+    found = ordinary_sandbox("preflight", *(d.name for d in DATAPLANES))
     assert {f["subject"] for f in found} == ROOT_ONLY
     assert all("needs root" in f["reason"] and f["severity"] == "skip" for f in found)
 
 
-def test_provenance_reads_mtus(boxed: Boxed) -> None:
+def test_provenance_reads_mtus(root_sandbox: SandboxServer) -> None:
     """Read, not remembered."""
-    assert boxed("mtus", "lab-nftables", 1280)["eth0"] == 1280
+    assert root_sandbox("mtus", "lab-nftables", 1280)["eth0"] == 1280
 
 
-def test_provenance_is_of_this_machine(boxed: Boxed) -> None:
-    seen = boxed("facts")
+def test_provenance_is_of_this_machine(root_sandbox: SandboxServer) -> None:
+    seen = root_sandbox("facts")
     assert seen["inside"]
     assert seen["privileged"]
     assert seen["snapshot"] == {"namespaces": [], "built_for": None}

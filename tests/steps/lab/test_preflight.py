@@ -10,10 +10,11 @@ import pytest
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import LAB
 from steps.catalogue.options import Settings
-from steps.cluster.lab import LabCluster, sandbox, topology
+from steps.cluster.lab import LabCluster, capabilities, sandbox
 from steps.cluster.lab.dataplanes import traits
-from steps.cluster.lab.namespaces import PACKAGES
-from tests.steps.lab.conftest import Boxed
+from steps.cluster.lab.network import topology
+from steps.cluster.lab.network.programs import PACKAGES
+from tests.steps.lab.conftest import SandboxServer
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def settings() -> Settings:
 
 def test_preflight_outside_a_sandbox_lists_all_findings(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     monkeypatch.setattr(sandbox, "is_inside", lambda: False)
-    monkeypatch.setattr(sandbox, "is_privileged", lambda: False)
+    monkeypatch.setattr(capabilities, "is_privileged", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda program: None if program in {"nft", "iperf3"} else program)
     found = LabCluster().preflight(settings)
     stops = {f.reason: f.remedy for f in found if f.severity == "stop"}
@@ -73,7 +74,7 @@ def test_preflight_outside_a_sandbox_lists_all_findings(monkeypatch: pytest.Monk
 def test_missing_program_affects_only_its_dataplanes(
     monkeypatch: pytest.MonkeyPatch, settings: Settings, missing: str, severity: str, subjects: set[str], sentence: str
 ) -> None:
-    monkeypatch.setattr(sandbox, "is_privileged", lambda: True)
+    monkeypatch.setattr(capabilities, "is_privileged", lambda: True)
     monkeypatch.setattr(shutil, "which", lambda program: None if program == missing else program)
     found = [f for f in LabCluster().preflight(settings) if "sandbox" not in f.reason]
     assert {(f.severity, f.subject) for f in found} == {(severity, subject) for subject in subjects}
@@ -84,7 +85,7 @@ def test_missing_program_affects_only_its_dataplanes(
 def test_ordinary_user_needs_no_root_only_programs(
     monkeypatch: pytest.MonkeyPatch, settings: Settings, missing: str
 ) -> None:
-    monkeypatch.setattr(sandbox, "is_privileged", lambda: False)
+    monkeypatch.setattr(capabilities, "is_privileged", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda program: None if program == missing else program)
     found = [f for f in LabCluster().preflight(settings) if "sandbox" not in f.reason]
     assert {f.subject for f in found} == {"lab-ebpf", "lab-ebpf-dsr"}
@@ -92,9 +93,9 @@ def test_ordinary_user_needs_no_root_only_programs(
 
 
 @pytest.mark.lab
-def test_preflight_command_prints_installable_packages(boxed: Boxed) -> None:
+def test_preflight_command_prints_installable_packages(root_sandbox: SandboxServer) -> None:
     """The real one, in a sandbox, on a machine whose bpftool can't be run."""
-    del boxed  # it skips this test where no root is
+    del root_sandbox  # it skips this test where no root is
     hidden = f"mount --bind /dev/null $(readlink -f {shutil.which('bpftool')})"
     argv = ["unshare", "--mount", "sh", "-ec", f'{hidden}; exec "$@"', "sh", sys.executable, "-m", "workflows"]
     done = subprocess.run([*argv, "preflight"], text=True, capture_output=True, timeout=60, check=False)
@@ -136,9 +137,9 @@ def test_restore_outside_a_sandbox_deletes_nothing(monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_missing_kernel_feature_is_named(
-    boxed: Boxed, program: str, refused: str, severity: str, subject: str, reason: str
+    root_sandbox: SandboxServer, program: str, refused: str, severity: str, subject: str, reason: str
 ) -> None:
-    found: list[dict[str, Any]] = boxed("preflight_without", program, refused)
+    found: list[dict[str, Any]] = root_sandbox("preflight_without", program, refused)
     (finding,) = [f for f in found if f["subject"] == subject]
     assert finding["severity"] == severity
     assert reason in finding["reason"]

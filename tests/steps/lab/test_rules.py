@@ -13,10 +13,10 @@ from analysis.errors import Problem
 from steps.catalogue.dataplanes import Arm, Dataplane, of_kind
 from steps.catalogue.environments import LAB
 from steps.catalogue.options import MOST_LAB_SERVICES
-from steps.cluster.lab import addresses
-from steps.cluster.lab.addresses import NODE_A, NODE_B
 from steps.cluster.lab.dataplanes import ebpf, ebpf_dsr, iptables, load, nftables
-from steps.cluster.lab.services import MEASURED, ServicePort, all_ports, batches
+from steps.cluster.lab.network import addresses
+from steps.cluster.lab.network.addresses import NODE_A, NODE_B
+from steps.cluster.lab.network.services import MEASURED, ServicePort, all_ports, batches
 
 # Another's load on the machine is no fault of what is tested.
 unhurried = settings(deadline=None)

@@ -18,7 +18,7 @@ from analysis.errors import Unsupported
 from steps.cluster.lab import sandbox
 from tests import machine
 from tests.ordinary import AS_NOBODY, ROOT, environment
-from tests.steps.lab.conftest import Boxed, command
+from tests.steps.lab.conftest import SandboxServer, command
 
 pytestmark = pytest.mark.lab
 
@@ -33,9 +33,9 @@ _PATIENCE_S = 15
 def who(request: pytest.FixtureRequest) -> tuple[tuple[str, ...], str]:
     """How to start a sandbox as either user: what goes before the command, and which Python."""
     if request.param == "root":
-        request.getfixturevalue("boxed")
+        request.getfixturevalue("root_sandbox")
         return (), sys.executable
-    request.getfixturevalue("boxed_ordinary")
+    request.getfixturevalue("ordinary_sandbox")
     prefix = AS_NOBODY if os.geteuid() == 0 else ()
     return prefix, request.getfixturevalue("ordinary_python")
 
@@ -84,10 +84,10 @@ def test_sandbox_forwards_sigint_once(running: subprocess.Popen[str], send: Call
 
 
 def test_ctrl_c_before_the_box_has_a_session_of_its_own_reaches_the_program(
-    monkeypatch: pytest.MonkeyPatch, boxed: Boxed, capfd: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, root_sandbox: SandboxServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """It then goes to the process that becomes the sandbox as well as to its maker, and neither may be lost."""
-    assert boxed is not None
+    assert root_sandbox is not None
     interrupt_itself = "import os, sys; os.kill(os.getpid(), 2); os.execvp(sys.argv[1], sys.argv[1:])"
     popen = subprocess.Popen
 
@@ -157,21 +157,24 @@ def _until(condition: Callable[[], bool]) -> bool:
     return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, None])
 @pytest.mark.parametrize("arm", ["lab-ebpf", "lab-iptables"])
-def test_killed_sandbox_leaves_no_process_namespace_or_ebpf_program(
-    boxed: Boxed, arm: str, number: signal.Signals
+def test_ended_sandbox_leaves_no_server_namespace_or_ebpf_program(
+    root_sandbox: SandboxServer, arm: str, number: signal.Signals | None
 ) -> None:
-    del boxed  # it skips this test where no root is
+    """By a signal, or since its program ended without taking the lab away."""
+    del root_sandbox  # it skips this test where no root is
     strays = machine.stray_programs()
     mark = f"STARTED_BY_TEST_{uuid.uuid4().hex}"
     process = subprocess.Popen(
         command(sys.executable, "-m", "tests.steps.lab.scripts", "stay", f'["{arm}"]'),
         cwd=ROOT,
         env=environment() | {mark: ""},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert process.stdin is not None
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
     found = machine.processes(mark)
@@ -179,7 +182,9 @@ def test_killed_sandbox_leaves_no_process_namespace_or_ebpf_program(
     namespaces = machine.network_namespaces(found)
     assert len(namespaces) > 1
     assert bool(machine.pinned_programs(found)) == (arm == "lab-ebpf")
-    process.send_signal(number)
+    if number is not None:
+        process.send_signal(number)
+    process.stdin.close()
     process.wait(timeout=_PATIENCE_S)
     process.stdout.close()
     assert _until(lambda: not machine.processes(mark))

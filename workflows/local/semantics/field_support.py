@@ -151,7 +151,7 @@ _TASK: Final = ObjectFields(
 _DAG: Final = ObjectFields(
     {
         "name": Supported(),
-        "annotations": Supported(_display_name),
+        "annotations": Supported(_display_name, expression=True),
         "inputs": ObjectFields({"parameters": _NAMES}),
         "dag": ObjectFields({"tasks": ListItems(_TASK), "failFast": _only(value=False)}),
         "failFast": _only(value=False),
@@ -176,7 +176,7 @@ _SCRIPT: Final = ObjectFields(
 _STEP: Final = ObjectFields(
     {
         "name": Supported(),
-        "annotations": Supported(_display_name),
+        "annotations": Supported(_display_name, expression=True),
         "inputs": ObjectFields(
             {
                 "parameters": _NAMES,

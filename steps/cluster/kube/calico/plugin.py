@@ -1,4 +1,4 @@
-"""Calico as the network plugin of a cluster: each verb of the port, in terms of the modules for it."""
+"""Calico as the network plugin of a cluster."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -6,9 +6,13 @@ from typing import Any
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import CALICO_GROUPS
-from steps.cluster.kube.calico import observe, preflight, provenance, readiness, restore, switch
+from steps.cluster.kube.calico import preflight, restore
 from steps.cluster.kube.calico.dataplanes import names
-from steps.cluster.kube.calico.switch import ClusterState
+from steps.cluster.kube.calico.inventory import provenance
+from steps.cluster.kube.calico.proof import observe, readiness, switch_cost
+from steps.cluster.kube.calico.switching import switch
+from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
+from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.cni import Surroundings, ToProve
 from steps.domain import Change, Finding, Moment, Sign, SwitchCost, Visit
 
@@ -16,7 +20,7 @@ Object = dict[str, Any]
 
 
 class Calico:
-    """A cluster that Calico connects, or that another plugin does which is not known here."""
+    """A cluster with Calico, or with a network plugin that has no folder here."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._around = surroundings
@@ -28,29 +32,29 @@ class Calico:
         return any(group in client.groups() for group in CALICO_GROUPS)
 
     def stand(self, *, to_switch: bool) -> ClusterState:
-        """Read how the cluster stands. `to_switch`: with what only the switching account may read."""
-        return switch.read_state(self._client, to_switch=to_switch)
+        """Read the state of the cluster. `to_switch`: with what only the switching account may read."""
+        return read_state(self._client, to_switch=to_switch)
 
     def findings(self, standing: ClusterState, settings: Settings, accepted: frozenset[str]) -> list[Finding]:
-        """What the objects say against the run or one of its dataplanes."""
-        return preflight.findings(standing.facts, standing.seen, settings, self._around.asked_nodes, accepted)
+        """The reasons against the run or one of its dataplanes."""
+        return preflight.findings(standing, settings, self._around.asked_nodes, accepted)
 
     def rehearsed(self, standing: ClusterState, asked: Iterable[str], original: Object | None) -> list[Finding]:
-        """Why switching to an asked dataplane would fail, by trying every write without effect."""
+        """The reasons why switching to a requested dataplane would fail, by a dry run of every write."""
         return preflight.rehearsed(self._client, standing, asked, original)
 
     def provenance(self, standing: ClusterState, measured: tuple[str, ...]) -> dict[str, object]:
-        """Facts a reader needs to judge the figures; None is unknown."""
-        return provenance.provenance(standing.facts, standing.seen, measured)
+        """The facts a reader needs to judge the results; None is unknown."""
+        return provenance.provenance(standing.facts, standing.inventory, measured)
 
     def snapshot(self, standing: ClusterState) -> Object:
-        """Every object that a switch may touch, or its absence."""
-        return switch.take_snapshot(self._client, standing, self._around.asked_nodes)
+        """The objects that a switch may change, or their absence."""
+        return take_snapshot(self._client, standing, self._around.asked_nodes)
 
     def configure(
         self, dataplane: str, before: Callable[[ClusterState, tuple[str, ...], bool], None], visit: Visit | None = None
     ) -> list[Change]:
-        """Switch to a dataplane, or with as-is back to what ran before the run. `visit`: which the lock will name."""
+        """Switch to a dataplane, or with as-is to the one from before the run. `visit`: to be noted in the lock."""
         around = self._around
         return switch.configure(
             self._client,
@@ -64,13 +68,13 @@ class Calico:
         )
 
     def unfit_with(self, dataplane: str) -> frozenset[str]:
-        """All of eBPF where it is one of them: a node that can't have eBPF can't return replies directly either."""
+        """All eBPF dataplanes if it is one: a node that can't run eBPF can't return replies directly either."""
         bpf = frozenset(names(lambda each: each.entry.bpf))
         return bpf if dataplane in bpf else frozenset({dataplane})
 
     def watch(self, standing: ClusterState, measured: Sequence[str]) -> None:
-        """Hold connections that the switch may break."""
-        observe.start_probes(self._client, standing, measured, self._around.variables)
+        """Open connections that the switch may break."""
+        switch_cost.start_probes(self._client, standing, measured, self._around.variables)
 
     def observe(
         self,
@@ -81,7 +85,7 @@ class Calico:
         *,
         whole: bool = False,
     ) -> list[Sign]:
-        """The signs of one look. `whole`: what must pass without a restart has to pass now."""
+        """The signs of one observation. `whole`: the whole time without a restart must pass now."""
         return observe.observe(
             self._client,
             standing,
@@ -95,11 +99,11 @@ class Calico:
         )
 
     def cost(self, standing: ClusterState, measured: Sequence[str]) -> SwitchCost | None:
-        """What the last switch cost open connections; None: no connections were held across it."""
-        return observe.connection_cost(self._client, standing, measured)
+        """What the last switch cost open connections; None: there were none."""
+        return switch_cost.connection_cost(self._client, standing, measured)
 
     def commands(self, dataplane: str | None) -> list[str]:
-        """The kubectl lines that switching, or restoring if None, would amount to now."""
+        """The kubectl commands equivalent to switching, or to restoring if None."""
         return (
             restore.restore_commands(self._client)
             if dataplane is None
@@ -107,19 +111,19 @@ class Calico:
         )
 
     def left(self) -> list[str]:
-        """What restoring now won't put back, as sentences."""
+        """What a restore would not put back, as sentences."""
         found = restore.plan_restore(self._client)
         return [] if found is None else list(found.left)
 
     def restore(self, prove: Callable[[], None]) -> list[Change]:
-        """Put everything back, and the lock away once `prove` has not raised."""
+        """Put everything back, and release the lock unless `prove` raises."""
         return restore.restore(self._client, self._around.say, self._around.sleep, prove)
 
     def to_prove(self, standing: ClusterState) -> ToProve | None:
-        """What runs, and every ready node of Calico's, since every one was switched."""
+        """The running dataplane, and all ready nodes with Calico, since all were switched."""
         facts = standing.facts
         if facts.dataplane is None:
             return None
         switched = tuple(node.name for node in facts.linux_nodes if node.ready)
-        unprovable = "beside kube-proxy in IPVS mode nothing proves it" if facts.ipvs else None
+        unprovable = "with kube-proxy in IPVS mode nothing proves it" if facts.ipvs else None
         return ToProve(facts.dataplane, switched, unprovable)

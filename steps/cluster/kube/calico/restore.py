@@ -1,4 +1,4 @@
-"""Put a cluster back as it was before a run: field by field, no matter who changed it, any number of times."""
+"""Restore a cluster, field by field, to its state from before a run; may be repeated any number of times."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,36 +10,37 @@ from steps.cluster.kube import lock
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.fields import WHOLE, Field, Value
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
-from steps.cluster.kube.calico import desired_state, kube_proxy, switch
-from steps.cluster.kube.calico.actions import Action, command
-from steps.cluster.kube.calico.desired_state import INSTALLATION, PROXY_CONFIG
-from steps.cluster.kube.calico.executor import ActionExecutor, Say
-from steps.cluster.kube.calico.facts import Facts
-from steps.cluster.kube.calico.switch import ClusterState, read_state
+from steps.cluster.kube.calico.inventory import kube_proxy
+from steps.cluster.kube.calico.inventory.facts import Facts
+from steps.cluster.kube.calico.switching import desired_state, fields
+from steps.cluster.kube.calico.switching.actions import Action, command
+from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
+from steps.cluster.kube.calico.switching.executor import ActionExecutor, Say
+from steps.cluster.kube.calico.switching.fields import INSTALLATION, PROXY_CONFIG
+from steps.cluster.kube.calico.switching.order import order
+from steps.cluster.kube.calico.switching.snapshot import original_fields, snapshot_objects
 from steps.cluster.kube.lock import HeldLock
 from steps.domain import Change
 
 Object = dict[str, Any]
 
 KERNEL: Final = (
-    "The API objects are as they were. The nodes' kernels keep what eBPF left: kernel.unprivileged_bpf_disabled stays "
-    "set until a reboot, and rp_filter, accept_local, bpf_jit_harden and the mounts of bpffs and cgroups may differ."
+    "The API objects are restored. The nodes' kernels keep traces of eBPF: kernel.unprivileged_bpf_disabled stays set "
+    "until a reboot, and rp_filter, accept_local, bpf_jit_harden and the mounts of bpffs and cgroups may differ."
 )
-"""What no restore can put back; true wherever eBPF was switched on, whatever runs by now."""
-
+"""What no restore can put back after eBPF was switched on."""
 
 _GONE: Final = (
-    f"if it is gone for good, put back by hand what the snapshot names, and delete that: "
+    f"if it was removed for good, restore by hand what the snapshot names, and delete the snapshot: "
     f"kubectl -n {KUBE_SYSTEM} delete configmap {STATE}"
 )
-
 
 _LONGEST_QUOTE: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
-    """What restoring would do. `left`: what it can't put back, as sentences."""
+    """The actions of a restore. `left`: what it can't put back, as sentences."""
 
     facts: Facts
     held: HeldLock
@@ -49,7 +50,7 @@ class RestorePlan:
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """What the fields of a snapshot held, what they hold, and what they shall hold."""
+    """The fields of a snapshot: their original, current and wanted values."""
 
     standing: ClusterState
     original: dict[Field, Value]
@@ -58,12 +59,10 @@ class _Compared:
 
 
 def plan_restore(client: Client) -> RestorePlan | None:
-    """What to do to put the cluster back; None where nobody holds it, so that nothing was changed.
-
-    The lock's own snapshot is all that counts: what a bucket holds, others may have written.
+    """The plan of a restore, by the lock's snapshot alone; None: there is no lock, so nothing was changed.
 
     Raises:
-        Problem: a field of the snapshot can't be compared, so that nobody knows whether it is as it was.
+        Problem: a field of the snapshot can't be compared with its present value.
     """
     held = lock.find_lock(client)
     if held is None:
@@ -71,10 +70,10 @@ def plan_restore(client: Client) -> RestorePlan | None:
     found = _compare(client, held.snapshot)
     facts = found.standing.facts
     if facts.install is None:
-        # calico-node is away for the moment; the snapshot says how to put back what it is told by
+        # calico-node is missing at the moment; its configuration can be restored all the same
         facts = replace(facts, install="operator" if any(f.ref == INSTALLATION for f in found.original) else "manifest")
     current = {**found.standing.current, **found.current}
-    todo = desired_state.order(current, found.wanted, facts, stale=found.standing.stale, over=True)
+    todo = order(current, found.wanted, facts, outdated=found.standing.kube_proxy_outdated, final=True)
     return RestorePlan(facts, held, todo, _left(found, held.snapshot, had_ebpf=held.ebpf))
 
 
@@ -84,18 +83,18 @@ def restore(
     sleep: Callable[[float], None],
     prove: Callable[[], None] = lambda: None,
 ) -> list[Change]:
-    """Put everything back, and give the lock back when that is done. Whether that is ours to do, says `state.is_ours`.
+    """Restore everything, and release the lock. The caller has checked that the lock may be restored.
 
     Args:
         client: of the cluster.
-        say: called with a sentence for what is done and for what can't be.
+        say: called with a sentence for each action, and for what can't be restored.
         sleep: passes time.
-        prove: is called when the objects are as they were, and before the lock is given back: what it raises keeps the
-            lock, so that a second call proves it again. A call that finds nothing to change may come after one that was
-            killed in between, and has as much to prove.
+        prove: called once the objects are restored, before the lock is released; if it raises, the lock is kept, and
+            the next call proves again. It is called even where nothing had to change, since an earlier call may have
+            been killed before its proof.
 
     Raises:
-        Problem: an action failed, or a field can't be compared; calling again goes on from there.
+        Problem: an action failed, or a field can't be compared; a second call continues there.
     """
     found = plan_restore(client)
     if found is None:
@@ -110,7 +109,7 @@ def restore(
 
 
 def restore_commands(client: Client) -> list[str]:
-    """The kubectl lines that restoring would amount to now. Changes nothing."""
+    """The kubectl commands equivalent to a restore. Changes nothing."""
     found = plan_restore(client)
     if found is None:
         return []
@@ -119,32 +118,32 @@ def restore_commands(client: Client) -> list[str]:
 
 
 def _compare(client: Client, taken: Object) -> _Compared:
-    """Read again every field that a snapshot holds.
+    """Compare every field of a snapshot with its present value.
 
     Raises:
-        Problem: one can't be read. The snapshot is not to be given up then, and nothing is changed.
+        Problem: a field can't be read. Nothing is changed, and the snapshot is kept.
     """
     standing = read_state(client, to_switch=True)
-    objects = switch.snapshot_objects(taken)
-    original = switch.original_fields(taken)
-    now = standing.found(objects)
-    if reasons := desired_state.unreadable(original, objects, now):
+    objects = snapshot_objects(taken)
+    original = original_fields(taken)
+    now = standing.lookup(objects)
+    if reasons := fields.unreadable(original, objects, now):
         raise Problem(
-            f"{client.where}: {'; '.join(reasons)}: so it can't be put back, and nothing was. The snapshot is kept: "
-            f"bring it back, and restore again; {_GONE}."
+            f"{client.where}: {'; '.join(reasons)}: so it can't be restored, and nothing was. The snapshot is kept: "
+            f"create it again, and repeat the restore; {_GONE}."
         )
-    current = desired_state.state(now, tuple(original))
+    current = fields.state(now, tuple(original))
     return _Compared(standing, original, current, desired_state.restored(original, current))
 
 
 def _check(client: Client, held: HeldLock) -> None:
-    """Restoring is over only when the fields hold what they held: the lock and snapshot stay until then."""
+    """Compare again after a restore: the lock is kept unless every field has its wanted value."""
     found = _compare(client, held.snapshot)
     wrong = [str(field) for field, value in found.wanted.items() if found.current.get(field) != value]
     if wrong:
         raise Problem(
-            f"{client.where}: {', '.join(wrong)} changed again after being put back: something else sets it "
-            "(GitOps, an operator); stop that, and restore again. The snapshot is kept."
+            f"{client.where}: {', '.join(wrong)} changed again after the restore: something else sets it "
+            "(GitOps, an operator); stop that, and repeat the restore. The snapshot is kept."
         )
 
 
@@ -152,14 +151,14 @@ def _left(found: _Compared, taken: Object, *, had_ebpf: bool) -> tuple[str, ...]
     sentences = []
     for field, value in found.wanted.items():
         if field.path != WHOLE and value != found.original.get(field):
-            sentences.append(f"{field} was changed by somebody else meanwhile: only its mode was put back.")
+            sentences.append(f"{field} was changed by another client meanwhile: only its mode was restored.")
         elif field.ref == PROXY_CONFIG and _is_unreadable(found.current.get(field)):
             sentences.append(
-                f"{field} could not be read as a configuration of kube-proxy; the one from before "
-                f"the run replaces it. What it held: {str(found.current.get(field))[:_LONGEST_QUOTE]!r}"
+                f"{field} was no valid configuration of kube-proxy, and was replaced by the one from before the run. "
+                f"It was: {str(found.current.get(field))[:_LONGEST_QUOTE]!r}"
             )
         if field.path == WHOLE and found.original.get(field) is None and value is not None:
-            sentences.append(f"{field} was made by somebody else meanwhile: it stays.")
+            sentences.append(f"{field} was created by another client meanwhile: it stays.")
     runs_ebpf = any((bool(v) and f.path[-1:] == ("bpfEnabled",)) or v == "BPF" for f, v in found.current.items())
     if (had_ebpf or runs_ebpf) and not _is_bpf(taken.get("dataplane")):
         sentences.append(KERNEL)
@@ -167,7 +166,7 @@ def _left(found: _Compared, taken: Object, *, had_ebpf: bool) -> tuple[str, ...]
 
 
 def _is_bpf(dataplane: object) -> bool:
-    """Whether a dataplane as a snapshot names it is eBPF; None: it was not known which one ran."""
+    """Whether a snapshot's dataplane is eBPF; None: it was unknown."""
     entry = BY_NAME.get(str(dataplane))
     return entry is not None and entry.bpf
 

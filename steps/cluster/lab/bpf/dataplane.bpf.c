@@ -75,7 +75,7 @@ struct config {
 	__u32 node_address;
 };
 
-/* What was done with a packet; steps/cluster/lab/dataplanes/ebpf.py names them in the same order. */
+/* What was done with a packet; evidence adds them all up. */
 enum hit { FROM_POD, FROM_TUNNEL, NODEPORT, RETURNED_THROUGH_TUNNEL, RETURNED_DIRECTLY, HITS };
 
 #define MAP(map_name, map_type, key_type, value_type, entries, flags) \

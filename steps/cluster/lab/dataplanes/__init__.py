@@ -1,8 +1,4 @@
-"""What installs a dataplane in the lab: one module each, called after it.
-
-A module offers `install(ports, burden)`, which works on the fresh, bare lab and returns what it changed, and `TRAITS`,
-by which evidence tells the dataplanes apart: its counters, and what it takes to have it.
-"""
+"""The dataplanes of the lab: one module each, called after it, with `install` and `TRAITS`."""
 
 from collections.abc import Mapping
 from typing import Protocol, cast
@@ -11,18 +7,19 @@ from analysis.errors import BadInput, Unsupported
 from steps.catalogue.dataplanes import BY_NAME, Arm, of_kind
 from steps.catalogue.environments import LAB
 from steps.cluster import implementations
-from steps.cluster.lab.services import ServicePort
-from steps.cluster.lab.signs import Traits
+from steps.cluster.lab.mechanism import Traits
+from steps.cluster.lab.network.services import ServicePort
 from steps.domain import Change
 
 
 class LabDataplane(Protocol):
-    """What a module of this package offers."""
+    """The interface of each module of this package."""
 
     TRAITS: Traits
+    """What is observable of it, for evidence and preflight."""
 
     def install(self, ports: list[ServicePort], burden: int) -> list[Change]:
-        """Make both nodes forward by this dataplane, with `burden` rules more in front of each forwarded packet."""
+        """Make both nodes of the bare lab forward by this dataplane, each packet behind `burden` more rules."""
         ...
 
 
@@ -31,7 +28,7 @@ def load(arm: Arm) -> LabDataplane:
 
     Raises:
         BadInput: it isn't one of the lab's.
-        Unsupported: it has no module, or no sign would tell it from another.
+        Unsupported: it has no module, or no sign separates it from another.
     """
     entry = BY_NAME.get(arm.name)
     if entry is None or entry.environment != LAB:
@@ -48,17 +45,17 @@ def traits() -> dict[str, Traits]:
     for entry in of_kind(LAB):
         try:
             found[entry.name] = cast("LabDataplane", implementations.find(__name__, entry)).TRAITS
-        except Unsupported:  # preflight says so of a dataplane that is asked for
+        except Unsupported:  # preflight reports it where the dataplane is chosen
             continue
     return found
 
 
 def alike(name: str, known: Mapping[str, Traits]) -> str | None:
-    """Why no sign distinguishes a dataplane from another, as a sentence that names both; None if one does. Pure."""
+    """Why no sign separates a dataplane from another, as a sentence; None if one does. Pure."""
     same = [other for other, traits in known.items() if other != name and traits.is_like(known[name])]
     if not same:
         return None
     return (
-        f"{name} and {' and '.join(same)} have the same traits, so that no sign tells them apart and none can be "
+        f"{name} and {' and '.join(same)} have the same traits, so that no sign separates them and none can be "
         "proven: give one a mechanism with counters of its own."
     )

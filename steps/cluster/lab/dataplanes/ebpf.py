@@ -9,19 +9,17 @@ from typing import Final
 
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import BY_NAME
-from steps.cluster.lab import addresses, trial
-from steps.cluster.lab.addresses import LabNode
-from steps.cluster.lab.namespaces import Job, output_or_none, run_all, run_one
-from steps.cluster.lab.services import ServicePort
-from steps.cluster.lab.signs import Mechanism, Traits
+from steps.cluster.lab import kernel_support
+from steps.cluster.lab.mechanism import Mechanism, Traits
+from steps.cluster.lab.network import addresses
+from steps.cluster.lab.network.addresses import LabNode
+from steps.cluster.lab.network.programs import Job, output_or_none, run_all, run_one
+from steps.cluster.lab.network.services import ServicePort
 from steps.domain import Change
 
 OBJECT: Final = Path(__file__).resolve().parents[1] / "bpf" / "dataplane.bpf.o"
 PINNED: Final = Path("/run/bpf")
-"""The sandbox's own BPF file system: what is pinned there goes when the sandbox does."""
-
-HITS: Final = ("from-pod", "from-tunnel", "nodeport", "returned-through-tunnel", "returned-directly")
-"""What the programs count, in the order of `enum hit`."""
+"""The sandbox's own BPF file system, whose pinned objects end with the sandbox."""
 
 _FITTING_BPFTOOL: Final = (
     "install the one of this kernel, on Ubuntu by `sudo apt-get install -y linux-tools-common linux-tools-$(uname -r)`"
@@ -31,7 +29,7 @@ _PROTOCOLS: Final = {"tcp": 6, "udp": 17}
 
 
 def install(ports: list[ServicePort], burden: int) -> list[Change]:
-    """Load, fill and attach the programs on both nodes; replies go back through the node that was asked."""
+    """Load, fill and attach the programs on both nodes; replies return through the NodePort's node."""
     return attach(ports, burden, direct_return=False)
 
 
@@ -39,7 +37,7 @@ def attach(ports: list[ServicePort], burden: int, *, direct_return: bool) -> lis
     """Load, fill and attach the programs on both nodes.
 
     Raises:
-        Problem: a burden was asked for (there are no rules here to add to), or the kernel refused.
+        Problem: there is a burden, which takes rules, or the kernel refused.
     """
     if burden:
         raise Problem(f"an eBPF dataplane has no rules, so burden={burden} can't be put on it: burden a rules one.")
@@ -61,13 +59,13 @@ def attach(ports: list[ServicePort], burden: int, *, direct_return: bool) -> lis
     return [
         Change(
             what=f"eBPF on {node.name}: {len(ports)} Service ports, replies {replies}",
-            command=_typed(node),
+            command=_command(node),
         )
         for node in addresses.NODES
     ]
 
 
-def _typed(node: LabNode) -> str:
+def _command(node: LabNode) -> str:
     pinned = PINNED / node.name
     attach_ = [f"nsenter --net=/run/netns/{node.name} tc {line}" for line in _attachments(node).splitlines()]
     return " && ".join((f"bpftool prog loadall {OBJECT.name} {pinned} pinmaps {pinned}/maps", *attach_))
@@ -90,7 +88,7 @@ def _attachments(node: LabNode) -> str:
 
 
 def fill(node: LabNode, ports: list[ServicePort], index: dict[str, int], direct_return: bool) -> str:  # noqa: FBT001
-    """What bpftool reads to fill the maps of a node."""
+    """The input of bpftool that fills the maps of a node."""
     other = addresses.peer(node)
     tunnel = struct.pack("=II", 0, index[addresses.TUNNEL]) + _mac(other.tunnel_mac) + _mac(node.tunnel_mac)
     routes = {other.block: tunnel}
@@ -98,7 +96,7 @@ def fill(node: LabNode, ports: list[ServicePort], index: dict[str, int], direct_
         cable = struct.pack("=II", 1, index[pod.cable]) + _mac(pod.mac) + _mac(addresses.GATEWAY_MAC)
         routes[f"{pod.address}/32"] = cable
     if node is addresses.NODE_B:
-        # A NodePort is asked on node-a; without direct return, the replies go back there.
+        # Clients connect to the NodePort on node-a; without direct return, the replies go back there.
         routes[f"{other.address}/32"] = tunnel
     entries = [("services", key, value) for port in ports for key, value in _service(port)]
     entries += [("routes", _prefix(network), value) for network, value in routes.items()]
@@ -113,11 +111,11 @@ def fill(node: LabNode, ports: list[ServicePort], index: dict[str, int], direct_
 
 def _service(port: ServicePort) -> list[tuple[bytes, bytes]]:
     backend = IPv4Address(port.backend).packed + struct.pack("!HH", port.port, 0)
-    doors = [(port.address, port.port)]
+    frontends = [(port.address, port.port)]
     if port.node_port is not None:
-        doors.append((addresses.NODE_A.address, port.node_port))
+        frontends.append((addresses.NODE_A.address, port.node_port))
     protocol = _PROTOCOLS[port.protocol]
-    return [(IPv4Address(a).packed + struct.pack("!HBB", number, protocol, 0), backend) for a, number in doors]
+    return [(IPv4Address(a).packed + struct.pack("!HBB", number, protocol, 0), backend) for a, number in frontends]
 
 
 def _prefix(network: str) -> bytes:
@@ -144,23 +142,23 @@ def _packets(node: LabNode) -> int | None:
     return sum(int(per_cpu["value"]) for entry in json.loads(listed) for per_cpu in entry["formatted"]["values"])
 
 
-def _refusal() -> tuple[str, str] | None:
-    """Let this kernel's verifier judge the very object that would be used."""
+def _refusal() -> kernel_support.Refusal | None:
+    """Why this kernel's verifier refuses the programs."""
     # Ubuntu's bpftool is a script that fails where it finds none for this kernel: that is not the kernel's refusal.
-    if broken := trial.refusal([Job(None, ("bpftool", "version"))]):
+    if broken := kernel_support.failure([Job(None, ("bpftool", "version"))]):
         return f"bpftool doesn't work: {broken}", _FITTING_BPFTOOL
-    target = PINNED / trial.NAMESPACE
+    target = PINNED / kernel_support.NAMESPACE
     shutil.rmtree(target, ignore_errors=True)
-    refused = trial.refusal([Job(None, ("bpftool", "prog", "loadall", str(OBJECT), str(target)))])
+    refused = kernel_support.failure([Job(None, ("bpftool", "prog", "loadall", str(OBJECT), str(target)))])
     shutil.rmtree(target, ignore_errors=True)
     if refused is None:
         return None
     otherwise = f"use a kernel of {_MIN_KERNEL} or newer with CONFIG_BPF_SYSCALL, or leave it out"
-    return f"the kernel takes no eBPF program: {refused}", trial.remedy(refused, otherwise)
+    return f"the kernel takes no eBPF program: {refused}", kernel_support.remedy(refused, otherwise)
 
 
 def _remove() -> list[str]:
-    """Take away the pinned programs and maps, which keep themselves loaded."""
+    """Remove the pinned programs and maps, which stay loaded otherwise."""
     pinned = [PINNED / node.name for node in addresses.NODES if (PINNED / node.name).exists()]
     for folder in pinned:
         shutil.rmtree(folder)

@@ -1,10 +1,10 @@
-"""eBPF with direct server return: a reply to a NodePort's client leaves the backend's node straight for the client."""
+"""eBPF with direct server return: replies to a NodePort's client go from the backend's node straight to the client."""
 
 from typing import Final
 
 from steps.cluster.lab.dataplanes.ebpf import MECHANISM, attach
-from steps.cluster.lab.services import ServicePort
-from steps.cluster.lab.signs import Traits
+from steps.cluster.lab.mechanism import Traits
+from steps.cluster.lab.network.services import ServicePort
 from steps.domain import Change
 
 TRAITS: Final = Traits(MECHANISM, tracks_connections=False, returns_directly=True)

@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from steps.cluster.lab import addresses, trial
-from steps.cluster.lab.addresses import LabNode
-from steps.cluster.lab.namespaces import Job, output_or_none, run_all
-from steps.cluster.lab.services import EVIDENCE, ServicePort, batch_size, batches
-from steps.cluster.lab.signs import Mechanism, Traits
+from steps.cluster.lab import kernel_support
+from steps.cluster.lab.mechanism import Mechanism, Traits
+from steps.cluster.lab.network import addresses
+from steps.cluster.lab.network.addresses import LabNode
+from steps.cluster.lab.network.programs import Job, output_or_none, run_all
+from steps.cluster.lab.network.services import EVIDENCE, ServicePort, batch_size, batches
 from steps.domain import Change
 
 _COUNT: Final = re.compile(r"-c (\d+) \d+ -j (\S+)")
@@ -32,7 +33,7 @@ def install(ports: list[ServicePort], burden: int) -> list[Change]:
 
 
 def service_chain(port: ServicePort) -> str:
-    """The chain that every new connection to this port of a Service passes."""
+    """The chain for new connections to this port of a Service."""
     return f"KUBE-SVC-{port.hashed()}"
 
 
@@ -42,7 +43,7 @@ def endpoint_chain(port: ServicePort) -> str:
 
 
 def rules(node: LabNode, ports: list[ServicePort], burden: int = 0, batch: int | None = None) -> str:
-    """All rules of a node, as iptables-restore reads them."""
+    """All rules of a node, as input of iptables-restore."""
     return "\n".join(
         (
             "*raw", *_raw(), "COMMIT",
@@ -206,15 +207,15 @@ def _connections(node: LabNode) -> int | None:
 
 
 def _counted(node: LabNode, table: str, chain: str, targets: tuple[str, ...]) -> int | None:
-    """Packets that rules of a chain sent on to these chains; None if there is no such chain."""
+    """Packets that rules of a chain passed to these chains; None if there is no such chain."""
     listed = output_or_none(Job(node.name, ("iptables-nft", "-t", table, "-v", "-S", chain)))
     if listed is None:
         return None
     return sum(int(packets) for packets, target in _COUNT.findall(listed) if target in targets)
 
 
-def _refusal() -> tuple[str, str] | None:
-    return trial.of_rules(
+def _refusal() -> kernel_support.Refusal | None:
+    return kernel_support.refusal_of_rules(
         RESTORE,
         "*nat\n-A PREROUTING -d 192.0.2.1/32 -p tcp -m tcp --dport 1 -m comment --comment trial "
         "-j DNAT --to-destination 192.0.2.2:1\nCOMMIT\n"

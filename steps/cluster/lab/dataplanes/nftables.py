@@ -1,6 +1,6 @@
 """nftables: kube-proxy's verdict maps for the Services, and chains like those of Calico's Felix for the pods.
 
-As with Felix, the rules of the pods' chains count what they meet.
+As with Felix, the rules of the pods' chains have counters.
 """
 
 import json
@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from steps.cluster.lab import addresses, trial
-from steps.cluster.lab.addresses import LabNode
-from steps.cluster.lab.namespaces import Job, output_or_none, run_one
-from steps.cluster.lab.services import EVIDENCE, ServicePort, batch_size, batches
-from steps.cluster.lab.signs import Mechanism, Traits
+from steps.cluster.lab import kernel_support
+from steps.cluster.lab.mechanism import Mechanism, Traits
+from steps.cluster.lab.network import addresses
+from steps.cluster.lab.network.addresses import LabNode
+from steps.cluster.lab.network.programs import Job, output_or_none, run_one
+from steps.cluster.lab.network.services import EVIDENCE, ServicePort, batch_size, batches
 from steps.domain import Change
 
 SERVICES_TABLE = "kube-proxy"
@@ -41,14 +42,14 @@ def _load(name: str, texts: list[str]) -> None:
 
 
 def rules(node: LabNode, ports: list[ServicePort], burden: int = 0, batch: int | None = None) -> list[str]:
-    """All rules of a node, as nft reads them; one text a transaction."""
+    """All rules of a node as input of nft, one text for each transaction."""
     lots = list(batches(ports, batch))
     frame = _table(PODS_TABLE, _pods(node, burden)) + _table(SERVICES_TABLE, _frame())
     return [frame + _services(lots[0]), *(_services(lot) for lot in lots[1:])] if lots else [frame]
 
 
 def service_chain(port: ServicePort) -> str:
-    """The chain that every new connection to this port of a Service passes."""
+    """The chain for new connections to this port of a Service."""
     return f"service-{port.hashed()}"
 
 
@@ -90,18 +91,18 @@ def _frame() -> list[str]:
         _block("chain", "nat-postrouting", "type nat hook postrouting priority srcnat;", "jump masquerading"),
         _block("chain", "filter-forward", "type filter hook forward priority -110;", checked),
         _block("chain", "filter-input", "type filter hook input priority -110;", checked),
-        # After the translation, which for what a node sends itself comes in this very hook.
+        # After the translation, which is in this very hook for packets of the node itself.
         _block("chain", "filter-output-post-dnat", "type filter hook output priority -90;", checked),
     ]
 
 
 def _services(ports: list[ServicePort]) -> str:
-    """Some Services: their chains, and their elements in the sets and maps that the frame declares."""
+    """The chains of some Services, and their elements in the sets and maps that the frame declares."""
     blocks = []
     for port in ports:
         endpoint, service = f"endpoint-{port.hashed(port.endpoint)}", service_chain(port)
-        # kube-proxy draws lots among the endpoints even where there is one. A Service that nobody asks need not, and a
-        # thousand anonymous maps would double the time of the set-up.
+        # kube-proxy chooses an endpoint at random even where there is one. Unused Services need not: a thousand
+        # anonymous maps would double the time of the set-up.
         chosen = f"goto {endpoint}" if port.node_port is None else f"numgen random mod 1 vmap {{ 0 : goto {endpoint} }}"
         blocks += [
             _block(
@@ -238,8 +239,8 @@ def counted_packets(node: LabNode, table: str, chain: str, interface: str) -> in
     return total
 
 
-def _refusal() -> tuple[str, str] | None:
-    return trial.of_rules(
+def _refusal() -> kernel_support.Refusal | None:
+    return kernel_support.refusal_of_rules(
         ("nft", "-f", "-"),
         "table ip trial {\n chain c {\n type nat hook prerouting priority dstnat;\n"
         " fib daddr type local tcp dport 1 numgen random mod 1 vmap { 0 : accept }\n }\n}\n",

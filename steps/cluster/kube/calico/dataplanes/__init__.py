@@ -1,6 +1,6 @@
-"""Calico's dataplanes: one module each, called after it, which offers IMPLEMENTATION.
+"""Calico's dataplanes: one module each, named after the catalogue's entry, which defines IMPLEMENTATION.
 
-What a dataplane is stands in the catalogue. One that is not in this folder is never switched to.
+A dataplane without a module here is never switched to.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,42 +18,37 @@ CNI: Final = "calico"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A dataplane of the catalogue that Calico can be switched to, and how."""
+    """A dataplane of the catalogue that Calico can be switched to."""
 
     entry: Dataplane
     how: Implementation
 
     @property
     def name(self) -> str:
-        """Of the catalogue."""
+        """The catalogue's name."""
         return self.entry.name
 
     @property
-    def shows(self) -> bool:
-        """Whether it has evidence of its own."""
-        return self.how.shows_itself
-
-    @property
     def traits(self) -> tuple[bool, bool, bool]:
-        """What the common signs tell: eBPF, nftables (which nothing tells beside eBPF), direct server return."""
+        """What the common signs show: eBPF, nftables (never shown beside eBPF), direct server return."""
         return self.entry.bpf, self.how.nftables and not self.entry.bpf, bool(self.entry.direct_return)
 
 
 @cache
 def known() -> tuple[Known, ...]:
-    """All of them, in the catalogue's order."""
+    """All of Calico's dataplanes, in the catalogue's order."""
     found = []
     for entry in DATAPLANES:
         if entry.cni == CNI:
             try:
                 found.append(Known(entry, implementations.find(__name__, entry).IMPLEMENTATION))
-            except Unsupported:  # which `refusal` says of one that is asked for
+            except Unsupported:  # `refusal` returns the reason
                 continue
     return tuple(found)
 
 
 def names(agrees: Callable[[Known], bool] = lambda _: True) -> tuple[str, ...]:
-    """The names of those that something holds for."""
+    """The names of the dataplanes that satisfy a condition."""
     return tuple(each.name for each in known() if agrees(each))
 
 
@@ -61,7 +56,7 @@ def load(name: str) -> Implementation:
     """How Calico is switched to a dataplane.
 
     Raises:
-        Unsupported: nothing here says how, or what it says contradicts the catalogue.
+        Unsupported: there is no module for it, or the module contradicts the catalogue.
     """
     if reason := refusal(name, known()):
         raise Unsupported(reason)
@@ -80,16 +75,20 @@ def refusal(name: str, those: Iterable[Known]) -> str | None:
     if own is None and entry is not None and entry.cni == CNI:
         return implementations.missing(__name__, entry)
     if own is None:
-        return f"{name} is no dataplane of Calico, which is what would be switched here."
+        return f"{name} is no dataplane of Calico, which runs on this cluster."
     if (own.entry.bpf, bool(own.entry.direct_return)) != (own.how.bpf, own.how.direct_return):
-        return f"what the catalogue says of {name} (eBPF, direct return) is not what its module sets."
-    alike = [o.name for o in those if o is not own and o.traits == own.traits and not (o.shows or own.shows)]
+        return f"the catalogue's entry {name} and its module differ in eBPF or direct return."
+    alike = [
+        o.name
+        for o in those
+        if o is not own and o.traits == own.traits and not (o.how.shows_itself or own.how.shows_itself)
+    ]
     if alike:
-        return f"{name} and {' and '.join(alike)} have the same traits, so that no sign tells them apart."
+        return f"{name} and {' and '.join(alike)} have the same traits, so that no sign distinguishes them."
     return None
 
 
 @cache
 def further_fields() -> tuple[str, ...]:
-    """The fields of FelixConfiguration that some of them set beyond the common ones."""
+    """The fields of FelixConfiguration that some dataplanes set beyond the common ones."""
     return tuple(sorted({name for each in known() for name in each.how.further}))

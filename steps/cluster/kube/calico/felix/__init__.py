@@ -1,0 +1,1 @@
+"""What Felix, Calico's agent on each node, prints to its log."""

@@ -1,0 +1,1 @@
+"""The evidence on each node for the dataplane that runs there."""

@@ -1,0 +1,71 @@
+"""Read one observation of each node: calico-node's log, and the report of its probe pods."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.permissions import PODS
+from steps.cluster.kube.calico.felix.log import FelixLog, read_felix_log
+from steps.cluster.kube.calico.inventory.objects import CALICO_NODE
+from steps.cluster.kube.calico.proof.signs import Observation
+from steps.cluster.kube.calico.switching.cluster_state import ClusterState
+from steps.cluster.kube.workloads import probe_pods
+
+_MARGIN: Final = timedelta(seconds=10)
+"""How long before the last change a log is read."""
+
+_LINES: Final = 50_000
+
+
+def read_observations(client: Client, standing: ClusterState, places: Sequence[probe_pods.Site]) -> list[Observation]:
+    """Observe the measured nodes, and read the logs of every other node that Calico manages."""
+    measured = [place.node for place in places]
+    reports = probe_pods.latest_reports(client, places)
+    logs = read_logs(client, standing, measured)
+    found = []
+    for node in measured:
+        missed = [] if logs.get(node) is not None else ["calico-node's log could not be read"]
+        if reports[node].host is None:
+            missed.append("no probe pod there has reported yet")
+        found.append(
+            Observation(
+                node,
+                logs.get(node),
+                reports[node].host,
+                reports[node].answers,
+                tuple(missed),
+                follows_proxy=standing.facts.follows_kube_proxy,
+                silenced=standing.facts.silenced,
+            )
+        )
+    found += [Observation(node, reading) for node, reading in logs.items() if node not in measured]
+    return found
+
+
+def read_logs(client: Client, standing: ClusterState, measured: Sequence[str]) -> dict[str, FelixLog | None]:
+    """Felix's log on every node, by node. None: the pod is gone, or its log is empty.
+
+    Where Felix has started since the last change, the log since then suffices; else the whole log is read, on the
+    measured nodes.
+    """
+    namespace = standing.facts.calico_namespace
+    if namespace is None:
+        return {}
+    since = standing.changed_at - _MARGIN if standing.changed_at is not None else None
+    found: dict[str, FelixLog | None] = {}
+    for pod in client.list(PODS, namespace, labels=standing.facts.agent_labels):
+        node = (pod.get("spec") or {}).get("nodeName")
+        if not node or pod["metadata"].get("deletionTimestamp"):
+            continue
+        name = pod["metadata"]["name"]
+        if since is None and node not in measured:
+            continue
+        reading = None
+        if since is not None:
+            reading = read_felix_log(client.log(name, namespace, container=CALICO_NODE, since=since))
+        restarted = reading is not None and reading.current is not None and reading.current.started_at is not None
+        if not restarted and node in measured:
+            reading = read_felix_log(client.log(name, namespace, container=CALICO_NODE, tail_lines=_LINES))
+        found[node] = reading if reading is not None and reading.current is not None else None
+    return found

@@ -1,0 +1,199 @@
+"""The signs of a visit's dataplane on every node: by Felix's logs and the benchmark's probe pods."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from analysis.console.notices import print_notice
+from analysis.errors import Problem
+from steps.catalogue.dataplanes import AS_IS, Arm
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.permissions import KUBE_SYSTEM, PODS
+from steps.cluster.kube.calico.proof import readiness
+from steps.cluster.kube.calico.proof.observations import read_observations
+from steps.cluster.kube.calico.proof.signs import Observation
+from steps.cluster.kube.calico.proof.switch_cost import cost_signs
+from steps.cluster.kube.calico.switching.cluster_state import ClusterState
+from steps.cluster.kube.workloads import manifests, probe_pods, step_pods
+from steps.cluster.kube.workloads.workload import Workload
+from steps.domain import Moment, Sign, Visit
+from steps.polling import poll
+from steps.proof.wait import FOR_GOOD, WAITING
+
+BEFORE_STABLE_S: Final = 10.0
+"""The time without a restart that must pass before the trials; the rest is checked after them."""
+
+AFTER_S: Final = 75.0
+"""How long the observation after the last trial waits for missing signs."""
+
+_POLL_S: Final = 2.0
+_YOUNG: Final = timedelta(seconds=30)
+"""The age below which a kube-proxy pod may not have written its rules yet."""
+
+Say = Callable[[str], None]
+
+
+def observe(
+    client: Client,
+    standing: ClusterState,
+    measured: Sequence[str],
+    visit: Visit,
+    moment: Moment,
+    *,
+    stable_s: float | None = None,
+    variables: Mapping[str, str] = os.environ,
+    say: Say = print_notice,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[Sign]:
+    """Observe once before the trials; after them, repeatedly until the time without a restart has passed.
+
+    An incomplete switch and a permanent fallback are signs that agree with no dataplane. On a node without kube-proxy's
+    rules, kube-proxy's pod is deleted, which is a sign too.
+
+    Args:
+        client: of the cluster.
+        standing: its state.
+        measured: the measured nodes.
+        visit: whose dataplane is to be proven.
+        moment: of the visit.
+        stable_s: the time that must pass without a restart; None: all of it, but a part only before the trials.
+        variables: of the environment.
+        say: called with a sentence for what is waited for.
+        sleep: passes time.
+
+    Raises:
+        Problem: the nodes can't be observed.
+    """
+    if Arm.parse(visit.dataplane).name == AS_IS:
+        added = _added_to_steps(client, variables, measured, client.now()) if moment == "after" else []
+        return [*_as_is(standing, measured, moment, client.now()), *added]
+    places = probe_pods.sites(standing.nodes, measured)
+    probe_pods.start(client, places, manifests.image(variables))
+    if stable_s is None:
+        stable_s = BEFORE_STABLE_S if moment == "before" else readiness.STABLE_S
+
+    def once() -> tuple[datetime, Sequence[Observation], Sequence[Sign]]:
+        now = client.now()
+        observations = read_observations(client, standing, places)
+        return (
+            now,
+            observations,
+            readiness.reported_signs(
+                observations,
+                visit.dataplane,
+                now,
+                nodes=measured,
+                changed_at=standing.changed_at,
+                stable_s=stable_s,
+                moment=moment,
+            ),
+        )
+
+    if moment == "before":
+        now, observations, found = once()
+        cost = cost_signs(client, places, now)
+        return [*found, *cost, *_restart_kube_proxy(client, standing, observations, now, say)]
+    # polled, since it is read from logs and waits for time to pass
+    now, observations, found = poll(
+        once,
+        lambda result: _is_final(result[2]),
+        pause_s=_POLL_S,
+        timeout_s=AFTER_S,
+        sleep=sleep,
+        again=lambda result: say(f"waiting: {_waits(result[2])[0]}"),
+    )
+    return [*found, *_restarts(client, observations, now), *_added_to_steps(client, variables, measured, now)]
+
+
+def _waits(found: Sequence[Sign]) -> list[str]:
+    return [f"{sign.node}: {sign.seen}" for sign in found if sign.looked_at == WAITING]
+
+
+def _is_final(found: Sequence[Sign]) -> bool:
+    return not _waits(found) or any(sign.looked_at == FOR_GOOD for sign in found)
+
+
+def _restart_kube_proxy(
+    client: Client, standing: ClusterState, observations: Sequence[Observation], now: datetime, say: Say
+) -> list[Sign]:
+    """Delete kube-proxy's pod on each node without its rules."""
+    bare = readiness.nodes_without_rules(observations, now)
+    if not bare:
+        return []
+    found = []
+    for pod in client.list(PODS, KUBE_SYSTEM, labels=standing.facts.kube_proxy_labels):
+        node = (pod.get("spec") or {}).get("nodeName")
+        created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+        if node not in bare or pod["metadata"].get("deletionTimestamp") or now - created < _YOUNG:
+            continue
+        name = pod["metadata"]["name"]
+        say(f"{node}: Services do not answer: kube-proxy has no rules there; deleting its pod {name}")
+        client.delete(PODS, name, KUBE_SYSTEM, uid=pod["metadata"]["uid"])
+        command = f"Services did not answer: kubectl -n {KUBE_SYSTEM} delete pod {name}"
+        found.append(Sign(moment="before", node=node, looked_at="cure", seen=command, at=now, indicates=None))
+    return found
+
+
+def _restarts(client: Client, observations: Sequence[Observation], now: datetime) -> list[Sign]:
+    """The restarts of Felix after the trials' pods were created, which void the trials."""
+    created = [
+        datetime.fromisoformat(p["metadata"]["creationTimestamp"])
+        for p in Workload(client, manifests.TRIALS).pods().values()
+    ]
+    if not created:
+        return []
+    found = []
+    for observation in observations:
+        if observation.felix is None or observation.host is None:
+            continue
+        events = [(at, "Felix started again") for at in observation.felix.starts(min(created))]
+        events += [(mark.at, f"Felix crashed ({mark.text})") for mark in observation.felix.panics(min(created))]
+        found += [
+            Sign(
+                moment="after",
+                node=observation.node,
+                looked_at="Felix's log",
+                seen=f"{what}, after the trials had begun",
+                at=at or now,
+                indicates=(),
+            )
+            for at, what in events
+        ]
+    return found
+
+
+def _added_to_steps(client: Client, variables: Mapping[str, str], measured: Sequence[str], now: datetime) -> list[Sign]:
+    """What was injected into the measuring pods, such as a proxy in the path, which voids the trials."""
+    found = step_pods.pods_of_run(client, variables)
+    where = {pod["metadata"]["name"]: (pod.get("spec") or {}).get("nodeName") for pod in found}
+    return [
+        Sign(
+            moment="after",
+            node=where[name] or measured[0],
+            looked_at="the steps' pods",
+            seen=step_pods.alteration_sentence({name: clauses}),
+            at=now,
+            indicates=(),
+        )
+        for name, clauses in step_pods.altered_pods(found).items()
+    ]
+
+
+def _as_is(standing: ClusterState, measured: Sequence[str], moment: Moment, now: datetime) -> list[Sign]:
+    facts = standing.facts
+    runs = "VPP" if facts.vpp else ", ".join(facts.other_cnis)
+    if facts.install is not None and (not runs or (facts.policy_only and not facts.vpp)):
+        calico = f"Calico {facts.calico_version or 'of unknown version'}, {facts.dataplane or 'unknown dataplane'}"
+        runs = f"{calico}, for policy on {runs}" if runs else calico
+        runs += ", Services by kube-proxy in IPVS mode" if facts.ipvs else ""
+    known = {node.name for node in facts.nodes}
+    missing = [node for node in measured if node not in known]
+    if missing:
+        raise Problem(f"node {missing[0]} is not in the cluster any more: choose others in BENCHMARK_NODES.")
+    seen = runs or "no known network plugin"
+    return [
+        Sign(moment=moment, node=node, looked_at="what runs", seen=seen, at=now, indicates=(AS_IS,))
+        for node in measured
+    ]

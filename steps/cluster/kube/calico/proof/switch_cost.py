@@ -1,0 +1,69 @@
+"""What a switch costs long-lived connections between the probe pods."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.calico.switching.cluster_state import ClusterState
+from steps.cluster.kube.probe import connections
+from steps.cluster.kube.workloads import manifests, probe_pods
+from steps.cluster.kube.workloads.workload import Workload
+from steps.domain import Sign, SwitchCost
+from steps.polling import poll
+
+_POLL_S: Final = 2.0
+
+
+def start_probes(client: Client, standing: ClusterState, measured: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Start new probe pods before a switch, whose connections show what it costs.
+
+    Raises:
+        Problem: they can't be started.
+    """
+    image = manifests.image(variables)
+    probe_pods.stop(client)
+    probe_pods.start(client, probe_pods.sites(standing.nodes, measured), image)
+
+
+def connection_cost(
+    client: Client, standing: ClusterState, measured: Sequence[str], sleep: Callable[[float], None] = time.sleep
+) -> SwitchCost | None:
+    """What the long-lived connections suffered since the probe pods started; None: there are no probe pods.
+
+    Waits for each silent connection until it answers or is dead.
+    """
+    places = probe_pods.sites(standing.nodes, measured)
+    if not Workload(client, probe_pods.PART).pods():
+        return None
+    # polled, since it is read from logs
+    reports = poll(
+        lambda: probe_pods.latest_reports(client, places).values(),
+        lambda found: not any(each.silent for each in found),
+        pause_s=_POLL_S,
+        timeout_s=connections.DEAD_S + _POLL_S,
+        sleep=sleep,
+    )
+    return probe_pods.total(each.cost for each in reports)
+
+
+def cost_signs(client: Client, places: Sequence[probe_pods.Site], now: datetime) -> list[Sign]:
+    """The cost of the switch so far, as a sign for each node that indicates no dataplane."""
+    return [
+        Sign(
+            moment="before",
+            node=node,
+            looked_at="long-lived connections",
+            seen=_cost_text(report.cost),
+            at=now,
+            indicates=None,
+        )
+        for node, report in probe_pods.latest_reports(client, places).items()
+    ]
+
+
+def _cost_text(cost: SwitchCost) -> str:
+    gap_s = max(cost.tcp_longest_gap_s or 0.0, cost.udp_longest_gap_s or 0.0)
+    dropped = f"{cost.dropped} of {cost.connections} dropped or silent"
+    return f"{dropped}; {cost.udp_lost_packets or 0} datagrams lost; longest silence {gap_s:.1f} s"

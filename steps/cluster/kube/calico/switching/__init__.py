@@ -1,0 +1,1 @@
+"""Which fields a dataplane sets, in which order, and how they are written."""

@@ -1,0 +1,95 @@
+"""The state of a cluster: its objects, facts, and the values of the touchable fields."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from steps.catalogue.options import Settings
+from steps.cluster.kube.api.client import FIELD_MANAGER, Client
+from steps.cluster.kube.api.fields import Field, Ref, Value
+from steps.cluster.kube.api.nodes import ClusterNode
+from steps.cluster.kube.api.permissions import felix_configurations
+from steps.cluster.kube.calico.compatibility import direct_return
+from steps.cluster.kube.calico.inventory import kube_proxy
+from steps.cluster.kube.calico.inventory.facts import Facts, read_facts
+from steps.cluster.kube.calico.inventory.objects import ClusterObjects, read_objects
+from steps.cluster.kube.calico.switching import fields
+from steps.domain import Finding
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterState:
+    """One reading of a cluster.
+
+    Attributes:
+        inventory: everything that was read.
+        facts: that follow from it.
+        objects: those with touchable fields; None: absent.
+        current: the values of the touchable fields.
+    """
+
+    inventory: ClusterObjects
+    facts: Facts
+    objects: Mapping[Ref, Object | None]
+    current: dict[Field, Value]
+
+    @property
+    def dataplane(self) -> str | None:
+        """The running dataplane, by its name in the catalogue; None: unknown."""
+        return self.facts.dataplane
+
+    @property
+    def nodes(self) -> tuple[ClusterNode, ...]:
+        """All nodes of the cluster."""
+        return self.facts.nodes
+
+    def outside_findings(self, outside: ClusterNode, entry: str, settings: Settings) -> Iterator[Finding]:
+        """What Felix's opt-outs from direct return mean for an outside client that connects to the node `entry`."""
+        return direct_return.findings(self.facts.dsr_opt_outs, outside, entry, settings)
+
+    @property
+    def kube_proxy_outdated(self) -> bool:
+        """Whether kube-proxy has pods older than its configuration."""
+        written = kube_proxy.written_at(self.inventory.kube_proxy_config, FIELD_MANAGER)
+        return bool(kube_proxy.stale_pods(self.inventory.kube_proxy_pods, written))
+
+    @property
+    def changed_at(self) -> datetime | None:
+        """When this program last changed a field that decides the dataplane, by the server's clock; None: never."""
+        deciding = (
+            self.inventory.felix_default,
+            self.inventory.installation,
+            self.inventory.kube_proxy,
+            self.inventory.kube_proxy_config,
+        )
+        times = [kube_proxy.written_at(each, FIELD_MANAGER) for each in deciding]
+        return max((at for at in times if at is not None), default=None)
+
+    def lookup(self, refs: Iterable[Ref]) -> dict[Ref, Object | None]:
+        """These objects as they were read; None: absent, or of a kind that this cluster does not serve."""
+        return {ref: _lookup(self.inventory, ref) for ref in refs}
+
+
+def read_state(client: Client, *, to_switch: bool) -> ClusterState:
+    """Read the state of a cluster. `to_switch`: with what only the switching account may read."""
+    found = read_objects(client, to_switch=to_switch)
+    facts = read_facts(found)
+    wanted = fields.touchable(facts)
+    objects = {field.ref: _lookup(found, field.ref) for field in wanted}
+    return ClusterState(found, facts, objects, fields.state(objects, wanted))
+
+
+def _lookup(found: ClusterObjects, ref: Ref) -> Object | None:
+    if ref == fields.PROXY:
+        return found.kube_proxy
+    if ref == fields.PROXY_CONFIG:
+        return found.kube_proxy_config
+    if ref == fields.INSTALLATION:
+        return found.installation
+    if ref.namespace in found.services_endpoints:
+        return found.services_endpoints[ref.namespace]
+    felix = found.group is not None and ref.resource == felix_configurations(found.group)
+    return found.felix_default if felix else None

@@ -1,0 +1,140 @@
+"""The field values that a dataplane needs, and those that a restore puts back. Pure."""
+
+from typing import Any
+
+from steps.catalogue.dataplanes import AS_IS
+from steps.cluster.kube.api.fields import OURS, WHOLE, Field, State, Value, read_field
+from steps.cluster.kube.api.permissions import SERVICES_ENDPOINT
+from steps.cluster.kube.calico.dataplanes import further_fields, load
+from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE, Implementation
+from steps.cluster.kube.calico.inventory import kube_proxy
+from steps.cluster.kube.calico.inventory.facts import Facts
+from steps.cluster.kube.calico.switching.fields import (
+    BOOTSTRAP,
+    LINUX_DATAPLANE,
+    MANAGEMENT,
+    PARKING,
+    PROXY_CONFIG,
+    runs_ebpf,
+    touchable,
+)
+
+Object = dict[str, Any]
+
+
+def target(
+    dataplane: str, facts: Facts, current: State, original: State, api_server: tuple[str, str] | None
+) -> dict[Field, Value]:
+    """The fields that must change for a dataplane, and their new values.
+
+    A field that has the wanted effect already is not changed, so a repeated switch changes nothing.
+
+    Args:
+        dataplane: of the catalogue, without label; as-is needs no change.
+        facts: of the cluster.
+        current: the values of the touchable fields.
+        original: their values before the run.
+        api_server: its address and port, for clusters whose kube-proxy will be parked.
+
+    Raises:
+        Unsupported: there is no implementation of the dataplane for Calico.
+    """
+    if dataplane == AS_IS or not touchable(facts):
+        return {}
+    how = load(dataplane)
+    wanted = _calico(how, facts, current, original)
+    for field, value in current.items():
+        if field.ref == PROXY_CONFIG:
+            wanted[field] = _config(str(value), str(original.get(field) or value), nftables=how.nftables)
+        elif field == PARKING:
+            wanted[field] = _parking(facts, original, bpf=how.bpf)
+        elif field.path == WHOLE and how.bpf and value is None and api_server is not None:
+            wanted[field] = _endpoint_body(api_server)
+    return {field: value for field, value in wanted.items() if current.get(field) != value}
+
+
+def restored(original: State, current: State) -> dict[Field, Value]:
+    """The values from before the run; in kube-proxy's configuration, changes of others are kept."""
+    wanted = dict(original)
+    for field, text in original.items():
+        now = current.get(field)
+        if field.ref == PROXY_CONFIG and isinstance(text, str) and isinstance(now, str):
+            wanted[field] = kube_proxy.restore_mode(text, now)
+        if field.path[-1:] == (NFTABLES_MODE,) and text is None and now == "Auto":
+            wanted[field] = now  # the API server's default for an absent field
+        if field.path == WHOLE and now is not None and (text is not None or not _is_ours(now)):
+            wanted[field] = now
+    return wanted
+
+
+def _calico(how: Implementation, facts: Facts, current: State, original: State) -> dict[Field, Value]:
+    bpf = how.bpf
+    wanted: dict[Field, Value] = {}
+    for field, value in current.items():
+        name = field.path[-1] if field.path else ""
+        if name == BPF:
+            wanted[field] = value if bool(value) == bpf else bpf
+        elif name == SERVICE_MODE:
+            wanted[field] = _service_mode(value, direct_return=how.direct_return)
+        elif name == NFTABLES_MODE and facts.knows_nftables:
+            wanted[field] = _nftables_mode(value, original.get(field), facts, nftables=how.nftables)
+        elif field == LINUX_DATAPLANE:
+            wanted[field] = value if (value or "Iptables") == how.linux_dataplane else how.linux_dataplane
+        elif name in further_fields():
+            wanted[field] = how.felix.get(name, original.get(field))
+        elif field == BOOTSTRAP:
+            wanted[field] = "Enabled" if bpf else None if value == "Enabled" else value
+        elif field == MANAGEMENT:
+            wanted[field] = "Enabled" if bpf else value
+    return wanted
+
+
+def _service_mode(value: Value, *, direct_return: bool) -> Value:
+    dsr = str(value or "").upper() == "DSR"
+    if direct_return:
+        return value if dsr else "DSR"
+    # direct return is switched off by this value and not by removing the field
+    return "Tunnel" if dsr else value
+
+
+def _nftables_mode(value: Value, original: Value, facts: Facts, *, nftables: bool) -> Value:
+    follows = {"Auto", None} if facts.nftables_follows_kube_proxy else set()
+    fit = {"Enabled", *follows} if nftables else {"Disabled", None, *follows}
+    if value in fit:
+        return value
+    if original in fit:
+        return original
+    if nftables:
+        return "Auto" if facts.nftables_follows_kube_proxy else "Enabled"
+    return "Disabled"
+
+
+def _config(current: str, original: str, *, nftables: bool) -> str:
+    def fits(text: str) -> bool:
+        return (kube_proxy.mode(text) == "nftables") == nftables
+
+    if fits(current):
+        return current
+    if fits(original):
+        return kube_proxy.restore_mode(original, current)
+    return kube_proxy.with_mode(current, "nftables" if nftables else kube_proxy.DEFAULT_MODE)
+
+
+def _parking(facts: Facts, original: State, *, bpf: bool) -> Value:
+    if not bpf:
+        return None
+    runs_beside = runs_ebpf(original) and original.get(PARKING) is None and facts.kube_proxy is not None
+    return original.get(PARKING) if runs_beside else kube_proxy.PARKING_VALUE
+
+
+def _is_ours(found: Value) -> bool:
+    labels = read_field(found, ("metadata", "labels")) if isinstance(found, dict) else None
+    return isinstance(labels, dict) and OURS.items() <= labels.items()
+
+
+def _endpoint_body(api_server: tuple[str, str]) -> Object:
+    host, port = api_server
+    return {
+        "metadata": {"name": SERVICES_ENDPOINT, "labels": dict(OURS)},
+        "data": {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port},
+    }

@@ -1,0 +1,101 @@
+"""The order of the actions that lead a cluster from one state to another. Pure.
+
+Switching and restoring share the order: kube-proxy is parked before Felix removes its rules, returns only once Felix
+has left eBPF, and is restarted for a new mode.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from steps.cluster.kube.api import fields
+from steps.cluster.kube.api.fields import WHOLE, Field, State, Value
+from steps.cluster.kube.calico.inventory import kube_proxy
+from steps.cluster.kube.calico.inventory.facts import Facts
+from steps.cluster.kube.calico.switching.actions import Action, AwaitRollout, Create, Delete, RestartKubeProxy, Write
+from steps.cluster.kube.calico.switching.fields import MANAGEMENT, PARKING, PROXY, PROXY_CONFIG, runs_ebpf
+
+_PROXY_BACK: Final = AwaitRollout("kube-proxy rolled out")
+
+
+def order(current: State, wanted: State, facts: Facts, *, outdated: bool, final: bool = False) -> list[Action]:
+    """The actions that lead from one state to another; none where they are equal.
+
+    Args:
+        current: the values of the touchable fields.
+        wanted: the values that some of them should have.
+        facts: of the cluster.
+        outdated: kube-proxy has pods older than its configuration: an earlier switch was interrupted.
+        final: nothing follows, so kube-proxy's rollout is awaited even where an earlier call started it.
+    """
+    changes = fields.field_differences(current, wanted)
+    actions = _to_ebpf if runs_ebpf({**current, **changes}) else _to_rules
+    steps = actions(current, changes, facts, outdated=outdated)
+    proxy = facts.kube_proxy
+    if final and actions is _to_rules and proxy is not None and not kube_proxy.runs_nowhere(proxy):
+        steps += [] if _PROXY_BACK in steps else [_PROXY_BACK]
+    whole = {field: value for field, value in changes.items() if field.path == WHOLE}
+    if actions is _to_rules:
+        steps += [Create(field.ref, body) for field, body in whole.items() if isinstance(body, dict)]
+    return steps + [Delete(field.ref) for field, body in whole.items() if body is None]
+
+
+def _to_ebpf(current: State, changes: State, facts: Facts, *, outdated: bool) -> list[Action]:
+    parking = {**current, **changes}.get(PARKING)
+    calico = _calico(changes)
+    steps = _writes(_proxy_config(changes), current)
+    steps += _restart(changes, facts, outdated=outdated)
+    steps += [
+        Create(field.ref, body) for field, body in changes.items() if field.path == WHOLE and isinstance(body, dict)
+    ]
+    if changes.get(PARKING) is not None:
+        steps += _writes({PARKING: parking}, current)
+    if parking is not None and (PARKING in changes or calico):
+        steps += [AwaitRollout("kube-proxy parked")]
+    steps += _writes(calico, current) + _available(calico, facts)
+    if PARKING in changes and parking is None:
+        steps += [*_writes({PARKING: None}, current), _PROXY_BACK]
+    return steps
+
+
+def _to_rules(current: State, changes: State, facts: Facts, *, outdated: bool) -> list[Action]:
+    calico = _calico(changes)
+    management = {MANAGEMENT: calico.pop(MANAGEMENT)} if MANAGEMENT in calico else {}
+    steps = _writes(calico, current) + _available(calico, facts)
+    steps += _writes(_proxy_config(changes), current)
+    if PARKING not in changes:
+        steps += _restart(changes, facts, outdated=outdated)
+    elif changes[PARKING] is None:
+        steps += [AwaitRollout("Felix off eBPF"), *_writes({PARKING: None}, current), _PROXY_BACK]
+    else:
+        steps += [*_writes({PARKING: changes[PARKING]}, current), AwaitRollout("kube-proxy parked")]
+    if management:
+        # the operator brings kube-proxy back only while it manages it
+        steps += [_PROXY_BACK, *_writes(management, current)]
+    return steps
+
+
+def _restart(changes: State, facts: Facts, *, outdated: bool) -> list[Action]:
+    """Restart kube-proxy for its new configuration, where it runs."""
+    proxy = facts.kube_proxy
+    if proxy is None or kube_proxy.is_parked(proxy) or not (outdated or _proxy_config(changes)):
+        return []
+    return [RestartKubeProxy(), _PROXY_BACK]
+
+
+def _proxy_config(changes: State) -> dict[Field, Value]:
+    return {field: value for field, value in changes.items() if field.ref == PROXY_CONFIG}
+
+
+def _calico(changes: State) -> dict[Field, Value]:
+    return {f: value for f, value in changes.items() if f.ref not in {PROXY, PROXY_CONFIG} and f.path != WHOLE}
+
+
+def _writes(changes: Mapping[Field, Value], current: State) -> list[Action]:
+    return [
+        Write(ref, values, {path: current.get(Field(ref, path)) for path in values})
+        for ref, values in fields.by_object(changes).items()
+    ]
+
+
+def _available(calico: Mapping[Field, Value], facts: Facts) -> list[Action]:
+    return [AwaitRollout("Calico available")] if facts.install == "operator" and calico else []

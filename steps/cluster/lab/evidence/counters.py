@@ -1,0 +1,89 @@
+"""Read what each node counts around a round of evidence traffic."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from steps.cluster.lab.dataplanes import traits
+from steps.cluster.lab.evidence import probe_traffic
+from steps.cluster.lab.evidence.signs import CountedTraffic, node_signs
+from steps.cluster.lab.mechanism import Mechanism, mechanisms
+from steps.cluster.lab.network import addresses
+from steps.cluster.lab.network.addresses import LabNode
+from steps.counters import InterfaceTraffic
+from steps.domain import Moment, Sign
+from steps.measurement import monitor
+from steps.namespaces import within
+
+_CONNTRACK: Final = Path("/proc/thread-self/net/nf_conntrack")
+_CONNTRACK_COUNT: Final = Path("/proc/sys/net/netfilter/nf_conntrack_count")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCounters:
+    """The counters of a node at one moment, by mechanism."""
+
+    packets: dict[str, int | None]
+    service_packets: dict[str, int | None]
+
+
+def observe(moment: Moment) -> list[Sign]:
+    """Send evidence traffic, and read each node's counters before and after it.
+
+    Raises:
+        Problem: there is no lab, or a program that reads counters is missing.
+    """
+    wire: list[InterfaceTraffic] = []
+    known = traits()
+    count = partial(read_counters, known=mechanisms(known))
+    with ThreadPoolExecutor(len(addresses.NODES)) as pool:
+        before = list(pool.map(count, addresses.NODES))
+        sent = probe_traffic.send(lambda: wire.append(wire_traffic(addresses.NODE_A)))
+        after = list(pool.map(count, addresses.NODES))
+    received_bytes = wire[-1].received_bytes - wire[0].received_bytes if wire else 0
+    sent_bytes = wire[-1].sent_bytes - wire[0].sent_bytes if wire else 0
+    at, found = datetime.now(UTC), []
+    for node, earlier, later in zip(addresses.NODES, before, after, strict=True):
+        counted = CountedTraffic(
+            packets=_grown(earlier.packets, later.packets),
+            service_packets=_grown(earlier.service_packets, later.service_packets),
+            connections=tracked(node, sent.service_ports),
+            passed_bytes=sent_bytes if node is addresses.NODE_A else received_bytes,
+        )
+        found += node_signs(node.name, counted, sent, known, moment, at)
+    return found
+
+
+def _grown(earlier: dict[str, int | None], later: dict[str, int | None]) -> dict[str, int | None]:
+    return {name: None if count is None else count - (earlier[name] or 0) for name, count in later.items()}
+
+
+def read_counters(node: LabNode, known: Iterable[Mechanism]) -> NodeCounters:
+    """What each mechanism has counted on a node so far; of the Service, on the client's node alone."""
+    packets = {mechanism.name: mechanism.packets(node) for mechanism in known}
+    service = {m.name: m.connections(node) for m in known if m.connections is not None and node is addresses.NODE_A}
+    return NodeCounters(packets, service)
+
+
+def tracked(node: LabNode, ports: tuple[int, ...]) -> int | None:
+    """Entries of the client's connections in the node's connection table; None if it is unreadable.
+
+    Where the kernel shows only the number of entries, that is it: all traffic in the lab's namespaces is the lab's.
+    """
+
+    def read() -> int | None:
+        if _CONNTRACK.exists():
+            lines = _CONNTRACK.read_text().splitlines()
+            return sum(any(f"sport={port} " in line for port in ports) for line in lines)
+        return int(_CONNTRACK_COUNT.read_text()) if _CONNTRACK_COUNT.exists() else None
+
+    return within(node.name, read)
+
+
+def wire_traffic(node: LabNode) -> InterfaceTraffic:
+    """The bytes that the node's interface on the wire has received and sent."""
+    return monitor.namespace(node.name, node.name).interfaces[addresses.UNDERLAY]

@@ -1,0 +1,109 @@
+"""The evidence traffic: sent through Service and NodePort over plain sockets in the namespaces."""
+
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Final
+
+from analysis.errors import Problem
+from steps.cluster.lab.evidence.signs import DATAGRAMS, EvidenceTraffic
+from steps.cluster.lab.network import addresses
+from steps.cluster.lab.network.services import CLUSTER_IP, EVIDENCE_PORT, NODEPORT_OFFSET
+from steps.namespaces import within
+
+RETURNED_BYTES: Final = 2_000_000
+_PATIENCE_S: Final = 2.0
+_NODE_PORT: Final = EVIDENCE_PORT + NODEPORT_OFFSET
+
+
+@contextmanager
+def _servers() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Sockets at the Service's backend: a listening one for TCP, and one for datagrams."""
+
+    def make() -> tuple[socket.socket, socket.socket]:
+        listening = socket.create_server(("", EVIDENCE_PORT))
+        datagrams = socket.socket(type=socket.SOCK_DGRAM)
+        datagrams.bind(("", EVIDENCE_PORT))
+        return listening, datagrams
+
+    pod = addresses.SERVER_POD.name
+    try:
+        listening, datagrams = within(pod, make)
+    except OSError as error:
+        raise Problem(f"port {EVIDENCE_PORT} in {pod} can't be opened for the evidence: {error.strerror}.") from None
+    with listening, datagrams:
+        for server in (listening, datagrams):
+            server.settimeout(_PATIENCE_S)
+        yield listening, datagrams
+
+
+def _client(namespace: str, kind: socket.SocketKind) -> socket.socket:
+    client = within(namespace, lambda: socket.socket(type=kind))
+    client.settimeout(_PATIENCE_S)
+    return client
+
+
+def _to_service(listening: socket.socket, datagrams: socket.socket) -> tuple[int, ...]:
+    """Exchange datagrams, and a message by TCP, with the Service address. Returns the client's ports.
+
+    Raises:
+        OSError: something did not arrive.
+    """
+    pod = addresses.CLIENT_POD.name
+    with _client(pod, socket.SOCK_DGRAM) as client:
+        client.connect((CLUSTER_IP, EVIDENCE_PORT))
+        for number in range(DATAGRAMS):
+            client.send(number.to_bytes(2))
+            request, sender = datagrams.recvfrom(64)
+            datagrams.sendto(request, sender)
+            client.recv(64)
+        port = client.getsockname()[1]
+    with _client(pod, socket.SOCK_STREAM) as client:
+        client.connect((CLUSTER_IP, EVIDENCE_PORT))
+        served, _ = listening.accept()
+        with served:
+            served.settimeout(_PATIENCE_S)
+            client.sendall(b"there")
+            served.sendall(served.recv(64))
+            client.recv(64)
+        return port, client.getsockname()[1]
+
+
+def _from_node_port(listening: socket.socket) -> int:
+    """Send from the backend to the client outside, by the NodePort. Returns how many bytes arrived.
+
+    Raises:
+        OSError: the connection failed.
+    """
+    with _client(addresses.OUTSIDE, socket.SOCK_STREAM) as client, ThreadPoolExecutor(1) as pool:
+        client.connect((addresses.NODE_A.address, _NODE_PORT))
+        served, _ = listening.accept()
+        with served:
+            served.settimeout(_PATIENCE_S)
+            sent = pool.submit(served.sendall, bytes(RETURNED_BYTES))
+            received = 0
+            while received < RETURNED_BYTES and (part := client.recv(1 << 18)):
+                received += len(part)
+            sent.result()
+        return received
+
+
+def send(around_node_port: Callable[[], None]) -> EvidenceTraffic:
+    """Send it all; `around_node_port` is called just before and just after the NodePort's part.
+
+    Raises:
+        Problem: there is no such lab, or the evidence port is in use.
+    """
+    with _servers() as (listening, datagrams):
+        ports: tuple[int, ...] = ()
+        path = f"the Service ({CLUSTER_IP}:{EVIDENCE_PORT}) from {addresses.CLIENT_POD.name}"
+        try:
+            ports = _to_service(listening, datagrams)
+            path = f"the NodePort ({addresses.NODE_A.address}:{_NODE_PORT}) from {addresses.OUTSIDE}"
+            around_node_port()
+            received = _from_node_port(listening)
+            around_node_port()
+        except OSError as error:
+            return EvidenceTraffic(0, ports, f"{path}: {error.strerror or error}")
+        return EvidenceTraffic(received, ports)

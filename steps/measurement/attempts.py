@@ -1,0 +1,131 @@
+"""One run of a measuring program at the client's place, with the counters read before, during and after it."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import psutil
+
+from analysis.errors import Problem
+from steps.counters import Counters
+from steps.documents import Attempt
+from steps.domain import Placement
+from steps.measurement import interference
+from steps.measurement.interference import ForeignCpu
+from steps.measurement.sampler import Sampler, read
+from steps.measurement.subprocesses import Programs
+from steps.namespaces import command_in
+from steps.tools.tool import Tool
+
+_BUSY_WAIT_S: Final = 5.0
+_BUSY_STEP_S: Final = 0.1
+_LINK_TIMEOUT_S: Final = 5
+
+
+@dataclass(slots=True)
+class Window:
+    """The readings before, during and after a program.
+
+    Attributes:
+        readings: the counters by monitor.
+        lost: why a monitor has none.
+        foreign_cpu_ratio: the share of the CPU that foreign processes used; None: unknown, or not asked for.
+    """
+
+    readings: dict[str, tuple[Counters, ...]] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+    foreign_cpu_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The client's end of a placement, from which programs are run one at a time."""
+
+    placement: Placement
+    programs: Programs
+    foreign: ForeignCpu
+
+    @contextmanager
+    def window(self, interval_s: float) -> Iterator[Window]:
+        """Read the monitors and the foreign CPU time around the block; the result is complete after it."""
+        sampler, found = Sampler(self.placement.monitors, interval_s), Window()
+        before = self._foreign_reading()
+        with sampler:
+            yield found
+        found.foreign_cpu_ratio = interference.foreign_ratio(before, self._foreign_reading())
+        found.readings, found.lost = sampler.readings, sampler.lost
+
+    def attempt(
+        self, tool: Tool, command: Sequence[str], interval_s: float, *, timeout_s: float, output_bytes: int
+    ) -> tuple[Attempt, dict[str, str]]:
+        """Run a tool's client once its server is free. Returns the attempt, and why monitors were lost.
+
+        Args:
+            tool: whose client it is.
+            command: its argument vector.
+            interval_s: of the readings of monitors.
+            timeout_s: after this the program is killed.
+            output_bytes: at more than this on one of its outputs, too.
+        """
+        argv = command_in(self.placement.namespace, command)
+        patience = time.monotonic() + _BUSY_WAIT_S
+        while True:
+            started_at = datetime.now(UTC)
+            nat = [self._nat_reading()]
+            with self.window(interval_s) as window:
+                began = time.monotonic()
+                finished = self.programs.run(argv, timeout_s, output_bytes)
+                wall_s = time.monotonic() - began
+            nat.append(self._nat_reading())
+            if not tool.is_busy(finished.stdout) or time.monotonic() > patience or self.programs.stopped.is_set():
+                break
+            self.programs.stopped.wait(_BUSY_STEP_S)
+        attempt = Attempt(
+            started_at=started_at,
+            argv=argv,
+            stdout=finished.stdout.decode(errors="backslashreplace"),
+            stderr=finished.stderr.decode(errors="backslashreplace"),
+            exit_code=finished.exit_code,
+            wall_s=wall_s,
+            readings=window.readings,
+            nat=tuple(reading for reading in nat if reading is not None),
+            foreign_cpu_ratio=window.foreign_cpu_ratio,
+            error=finished.error,
+        )
+        return attempt, window.lost
+
+    def mtu_bytes(self) -> int | None:
+        """The MTU of the client's interface; None: unknown."""
+        name, namespace = self.placement.interface, self.placement.namespace
+        if name is None:
+            return None
+        if namespace is None:
+            found = psutil.net_if_stats().get(name)
+            return found.mtu if found is not None else None
+        command = command_in(namespace, ("ip", "-json", "link", "show", "dev", name))
+        try:
+            shown = subprocess.run(command, capture_output=True, timeout=_LINK_TIMEOUT_S, check=True).stdout
+            return int(json.loads(shown)[0]["mtu"])
+        except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError):
+            return None
+
+    def _foreign_reading(self) -> interference.ForeignCpuReading | None:
+        return self.foreign.read() if self.placement.gate_foreign_cpu else None
+
+    def _nat_reading(self) -> Counters | None:
+        if self.placement.nat_monitor is None:
+            return None
+        try:
+            return read(self.placement.nat_monitor)
+        except Problem:
+            return None
+
+
+def lost_monitor_flags(*lost: dict[str, str]) -> tuple[str, ...]:
+    """A flag for each reason why a monitor was lost."""
+    return tuple(f"monitor-lost: {reason}" for reason in sorted({reason for each in lost for reason in each.values()}))

@@ -1,0 +1,31 @@
+"""Judge observations as a proof does: by the signs alone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from steps.cluster.kube.calico.proof import readiness
+from steps.cluster.kube.calico.proof.signs import Observation
+from steps.cluster.kube.probe.report import ServiceProbe
+from steps.proof.wait import Judgement, judge
+
+
+def judge_switch(
+    observations: Sequence[Observation],
+    requested: str,
+    now: datetime,
+    *,
+    nodes: Sequence[str] | None = None,
+    changed_at: datetime | None = None,
+    stable_s: float = readiness.STABLE_S,
+) -> Judgement:
+    needed = [observation.node for observation in observations] if nodes is None else list(nodes)
+    signs = readiness.reported_signs(
+        observations, requested, now, nodes=needed, changed_at=changed_at, stable_s=stable_s
+    )
+    return judge(signs, requested, needed)
+
+
+def answering(observations: Sequence[Observation], now: datetime) -> list[Observation]:
+    """The observations as if every Service had answered."""
+    return [replace(each, answers=(ServiceProbe(each.node, "ClusterIP", ok_at=now),)) for each in observations]

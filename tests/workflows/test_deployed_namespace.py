@@ -1,0 +1,132 @@
+"""The namespace of a deployment, Argo's credentials in it, and what a shared one means."""
+
+from typing import Any
+
+import pytest
+
+from analysis.errors import Unsupported
+from steps.settings.environment import NAMESPACE as VARIABLE
+from tests.workflows.deploying import LABELS, deploy_to, settings, undeploy_from
+from tests.workflows.fake_argo import NAMESPACE, cluster, person
+from workflows.deployment.namespaces import OWN, find_namespace, use_deployed_namespace
+from workflows.deployment.user_client import UserClient
+
+ADMISSION = "admissionregistration.k8s.io"
+
+
+def test_default_is_a_namespace_of_its_own() -> None:
+    store = cluster()
+    output = deploy_to(store, namespace="")
+    assert f"created Namespace {OWN}" in output
+    assert "Note:" not in output
+    assert settings(store, OWN)["BENCHMARK_RESULTS"] == "s3://artifacts"
+    assert store.find("", "configmaps", NAMESPACE, "dataplane-benchmark") is None
+    assert "    make submit CONTEXT=prod PROFILE=smoke" in output
+
+
+def test_argo_s3_credentials_are_copied_by_their_keys_alone() -> None:
+    store = cluster()
+    assert f"created Secret {OWN}/s3-keys" in deploy_to(store, namespace="")
+    copied = store.find("", "secrets", OWN, "s3-keys")
+    assert copied is not None
+    assert copied["data"] == {"user": "dXNlcg==", "pass": "cGFzcw=="}
+    assert copied["metadata"]["labels"].items() >= LABELS.items()
+    original = store.find("", "secrets", NAMESPACE, "s3-keys")
+    assert original is not None
+    original["data"]["user"] = "bmV3"
+    assert f"changed Secret {OWN}/s3-keys" in deploy_to(store, namespace="")
+    undeploy_from(store)
+    assert store.find("", "secrets", OWN, "s3-keys") is None
+    assert store.find("", "secrets", NAMESPACE, "s3-keys")
+
+
+def test_a_secret_of_the_user_is_not_overwritten() -> None:
+    store = cluster()
+    store.put("", "secrets", {"metadata": {"name": "s3-keys", "namespace": OWN}, "data": {"user": "bWluZQ=="}})
+    assert "Secret" not in deploy_to(store, namespace="")
+    kept = store.find("", "secrets", OWN, "s3-keys")
+    assert kept is not None
+    assert kept["data"] == {"user": "bWluZQ=="}
+
+
+def test_credentials_are_not_copied_into_a_namespace_of_others() -> None:
+    store = cluster()
+    store.put("", "namespaces", {"metadata": {"name": "team"}})
+    assert "Secret team/s3-keys, which ConfigMap argo/workflow-controller-configmap names" in deploy_to(store, "team")
+    assert store.find("", "secrets", "team", "s3-keys") is None
+
+
+@pytest.mark.parametrize("argument", ["--namespaced", "--managed-namespace=argo"])
+def test_only_watched_namespace_is_used_with_a_note(argument: str) -> None:
+    output = deploy_to(cluster("v4.1.2", None, argument), namespace="", results="s3://b")
+    assert "Namespace argo (that of Argo's controller) is not the benchmark's alone" in output
+    assert "one that watches all namespaces lets the benchmark have its own" in output
+
+
+def test_earlier_deployment_stays_where_it_is_with_a_note() -> None:
+    store = cluster()
+    deploy_to(store, NAMESPACE)
+    output = deploy_to(store, namespace="")
+    assert "unchanged: all" in output
+    assert "`make undeploy`, then `make deploy` without NAMESPACE" in output
+
+
+def test_namespace_that_argo_does_not_watch_is_refused() -> None:
+    with pytest.raises(Unsupported, match=r"watches namespace argo only, not bench: deploy with NAMESPACE=argo"):
+        deploy_to(cluster("v4.1.2", None, "--namespaced"), "bench", results="s3://b")
+
+
+@pytest.mark.parametrize("place", [NAMESPACE, OWN, "team"])
+@pytest.mark.parametrize("may_read_bindings", [True, False])
+def test_deployed_namespace_is_found(place: str, may_read_bindings: bool) -> None:  # noqa: FBT001 - a case
+    store = cluster()
+    assert find_namespace(person(store)) == ""
+    deploy_to(store, place, results="s3://b")
+    if not may_read_bindings:
+        store.denied = lambda request: request.plural == "clusterrolebindings"
+    assert find_namespace(person(store)) == ("" if place == "team" and not may_read_bindings else place)
+
+
+@pytest.mark.parametrize("given", ["", "mine"])
+def test_steps_by_hand_use_the_deployed_namespace(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    store = cluster()
+    deploy_to(store, "team", results="s3://b")
+    monkeypatch.setattr(UserClient, "of", lambda *_: person(store))
+    variables = {VARIABLE: given}
+    use_deployed_namespace("prod", variables)
+    assert variables[VARIABLE] == (given or "team")
+
+
+def policies(store: Any) -> dict[str, Any]:  # noqa: ANN401 - the fake
+    return {found["metadata"]["name"]: found for found in store.all(ADMISSION, "validatingadmissionpolicies")}
+
+
+def test_policies_are_deployed_and_deleted_again() -> None:
+    store = cluster()
+    deploy_to(store, namespace="")
+    assert set(policies(store)) >= {"dataplane-benchmark-pods", "dataplane-benchmark-configmaps"}
+    output = deploy_to(store, namespace="", admission="off")
+    assert "deleted ValidatingAdmissionPolicy dataplane-benchmark-pods" in output
+    assert "anyone who may create workflows or pods in the namespace can use the rights" in output
+    assert policies(store) == {}
+
+
+def test_older_api_server_is_noted() -> None:
+    store = cluster()
+    for kind in [kind for kind in store.kinds if kind[0] == ADMISSION]:
+        del store.kinds[kind]
+    output = deploy_to(store, namespace="")
+    assert "prod has no ValidatingAdmissionPolicy, which Kubernetes serves from 1.30" in output
+    assert "created WorkflowTemplate" in output
+
+
+def test_image_of_a_running_workflow_stays_permitted() -> None:
+    store = cluster()
+
+    def permitted(image: str) -> str:
+        deploy_to(store, namespace="", image=image)
+        return str(policies(store)["dataplane-benchmark-pods"]["spec"]["variables"][0]["expression"])
+
+    assert permitted("bench:1") == '["bench:1"]'
+    assert permitted("bench:2") == permitted("bench:2") == '["bench:2", "bench:1"]'
+    assert permitted("bench:3") == '["bench:3", "bench:2"]'

@@ -1,0 +1,99 @@
+"""The namespace of a deployment: one of its own where Argo's controller watches it."""
+
+import os
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Final
+
+from analysis.errors import Problem, Unsupported
+from steps.cluster.kube.workloads.manifests import LABEL
+from steps.settings.environment import NAMESPACE
+from steps.tasks._pod import ACCOUNTS
+from workflows.deployment.argo import Argo
+from workflows.deployment.user_client import CLUSTER_ROLE_BINDINGS, NAMESPACES, PART, WORKFLOW_TEMPLATES, UserClient
+from workflows.template.benchmark import NAME
+
+OWN: Final = "dataplane-benchmark"
+"""The default: a pod may use every service account and Secret of its namespace, so here are the benchmark's only."""
+
+_EARLIER: Final = "argo"
+"""The default of earlier versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenNamespace:
+    """Where a deployment goes. `owned`: whether the deployment creates, or has created, it. `notes`: for the user."""
+
+    name: str
+    owned: bool
+    notes: tuple[str, ...] = ()
+
+
+def choose_namespace(client: UserClient, found: Argo, wanted: str) -> ChosenNamespace:
+    """The namespace that is wanted, or else that of an earlier deployment, the only one that Argo watches, or OWN.
+
+    One benchmark per cluster: it switches the one network, and the cluster-wide roles have fixed names.
+
+    Raises:
+        Unsupported: the benchmark is deployed in another namespace, or Argo does not watch this one.
+    """
+    deployed = _bound_namespace(client)
+    if wanted and deployed not in {"", wanted}:
+        raise Unsupported(
+            f"{client.where} has the benchmark in namespace {deployed}: deploy with NAMESPACE={deployed}, or delete "
+            "that one first by `make undeploy`."
+        )
+    name = wanted or deployed or found.watches or OWN
+    if found.watches not in {None, name}:
+        raise Unsupported(
+            f"Argo's controller in namespace {found.namespace} watches namespace {found.watches} only, not {name}: "
+            f"deploy with NAMESPACE={found.watches}."
+        )
+    there = client.get(NAMESPACES, name)
+    owned = there is None or (there["metadata"].get("labels") or {}).get(LABEL) == PART
+    return ChosenNamespace(name, owned, () if owned else (_shared(name, found),))
+
+
+def _shared(name: str, found: Argo) -> str:
+    """What it means to share a namespace, and how to have one of its own."""
+    whose = " (that of Argo's controller)" if found.version and name == found.namespace else ""
+    remedy = (
+        "Argo's controller watches no other; one that watches all namespaces lets the benchmark have its own."
+        if found.watches
+        else "For one of its own: `make undeploy`, then `make deploy` without NAMESPACE."
+    )
+    return (
+        f"Namespace {name}{whose} is not the benchmark's alone: its accounts may create pods there, and a pod may use "
+        f"every Secret of its namespace unless an admission policy prevents it. {remedy}"
+    )
+
+
+def find_namespace(client: UserClient) -> str:
+    """The namespace of the deployment, as far as this user may know; empty: unknown, or there is none."""
+    try:
+        if deployed := _bound_namespace(client):
+            return deployed
+    except Problem:
+        pass  # most users may not read cluster-wide bindings
+    for name in (OWN, _EARLIER):
+        try:
+            if client.get(WORKFLOW_TEMPLATES, NAME, name) is not None:
+                return name
+        except Problem:
+            continue
+    return ""
+
+
+def use_deployed_namespace(context: str, variables: MutableMapping[str, str] = os.environ) -> None:
+    """Let steps that are run by hand use the deployment's namespace, unless the user names another."""
+    if variables.get(NAMESPACE, "").strip():
+        return
+    try:
+        variables[NAMESPACE] = find_namespace(UserClient.of(context, OWN, variables))
+    except Problem:
+        return  # the steps' own connection fails alike, and says why
+
+
+def _bound_namespace(client: UserClient) -> str:
+    binding = client.get(CLUSTER_ROLE_BINDINGS, ACCOUNTS["switch"])
+    return next((str(s["namespace"]) for s in (binding or {}).get("subjects") or [] if s.get("namespace")), "")
