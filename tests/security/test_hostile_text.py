@@ -179,8 +179,8 @@ def test_failed_step_leaves_no_control_character(tmp_path_factory: pytest.TempPa
 
 
 def _show_traceback(text: str) -> None:
-    error = KeyError(text)
-    sys.excepthook(KeyError, error, error.__traceback__)
+    error = LookupError(text)
+    sys.excepthook(LookupError, error, error.__traceback__)
 
 
 def _log(text: str) -> None:
@@ -215,7 +215,7 @@ def test_unexpected_error_of_a_verb_has_no_control_character(tmp_path: Path) -> 
     """In a process of its own, since Python prints the traceback as it ends."""
     program = (
         "import sys; from workflows.cli import app\n"
-        "def fail(*_): raise KeyError(sys.argv[1])\n"
+        "def fail(*_): raise LookupError(sys.argv[1])\n"
         "app.app = fail; sys.exit(app.main(['query']))"
     )
     done = subprocess.run(
@@ -227,7 +227,7 @@ def test_unexpected_error_of_a_verb_has_no_control_character(tmp_path: Path) -> 
     )
     said = done.stderr.decode()
     assert done.returncode == 1
-    assert "KeyError: " in said
+    assert "LookupError: " in said
     assert_harmless(said)
 
 
