@@ -29,6 +29,10 @@ from steps import notification
 from steps.tasks._step import ends_in_a_sentence
 from tests.analysis import synthetic
 from tests.analysis.test_terminal import HOSTILE, TEXTS, is_harmless
+from tests.steps.kube.fake_api import Api, Fault
+from tests.steps.kube.fake_store import Store as ClusterStore
+from tests.steps.kube.kubeconfigs import document as kubeconfig
+from tests.steps.kube.kubeconfigs import written
 from workflows.cli.app import main
 from workflows.cli.summary_table import print_summary
 
@@ -229,6 +233,54 @@ def test_unexpected_error_of_a_verb_has_no_control_character(tmp_path: Path) -> 
     assert done.returncode == 1
     assert "LookupError: " in said
     assert_harmless(said)
+
+
+CLUSTER_VERBS: Final = (
+    ["configure", "--environment=staging", "--dataplane=ebpf"],
+    ["settle", "--environment=staging", "--dataplane=ebpf"],
+    ["restore", "--environment=staging"],
+    ["restore", "--environment=staging", "--dry-run"],
+    ["deploy", "--context=staging"],
+    ["submit", "--context=staging"],
+    ["undeploy", "--context=staging"],
+)
+STATUS: Final = {"kind": "Status", "reason": TEXT, "message": TEXT, "details": {"name": TEXT, "kind": TEXT}}
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("verb", CLUSTER_VERBS, ids=lambda verb: "-".join(verb[:1] + verb[2:]).replace("--", ""))
+def test_verb_prints_no_control_character_of_an_api_server(
+    verb: list[str],
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    api = Api(ClusterStore())
+    api.faults = [Fault("garbage", times=10**6, status=status, body=json.dumps(STATUS).encode())]
+    with api.running():
+        for name, value in written(tmp_path, kubeconfig(cluster={"server": api.url})).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("BENCHMARK_NAMESPACE", "argo")
+        code = main(verb)
+    out, err = capsys.readouterr()
+    assert code != 0 or status == 404
+    assert api.answered > 0
+    assert_harmless(out, err)
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("verb", CLUSTER_VERBS[2:], ids=lambda verb: "-".join(verb[:1] + verb[2:]).replace("--", ""))
+def test_verb_prints_no_control_character_and_no_password_of_a_kubeconfig(
+    verb: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = f"https://user:s3cret@127.0.0.1:1/{TEXT}"
+    for name, value in written(tmp_path, kubeconfig(cluster={"server": server})).items():
+        monkeypatch.setenv(name, value)
+    assert main(verb) != 0
+    out, err = capsys.readouterr()
+    assert_harmless(out, err)
+    assert "s3cret" not in out + err
 
 
 ALLOWED: Final = {
