@@ -41,7 +41,7 @@ MARKUP: Final = "[/nope] [link=http://x]y[/link] :warning:"
 TEXT: Final = f"{MARKUP} {''.join(part for part in HOSTILE if part.isprintable() or part.isascii())}\x9b2J\u202e end"
 """What others may have written: valid as UTF-8, and so as a column of Parquet."""
 
-QUESTIONS: Final = sorted(path.stem for path in (ROOT / "analysis" / "queries").glob("*.sql"))
+ASKED: Final = sorted(f".ask {path.stem}" for path in (ROOT / "analysis" / "queries").glob("*.sql"))
 
 
 def hostile_rows() -> dict[str, list[dict[str, Any]]]:
@@ -80,7 +80,6 @@ def assert_harmless(*texts: str) -> None:
     "verb",
     [
         ["report"],
-        *([f"query --question={name}"] for name in QUESTIONS),
         *([f"query --sql=select * from {table}"] for table in ("runs", "visits", "trials", "left_out")),
         ["query", f"--sql=select {TEXT}"],
         ["query", f"--question={TEXT}"],
@@ -112,7 +111,7 @@ def test_shell_prints_no_control_character_of_a_store(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     lines = iter(
-        ["select * from runs;", "select * from visits;", f"select '{MARKUP}' as a;", f".ask {TEXT}", f"{TEXT};"]
+        ["select * from runs;", "select * from visits;", f"select '{MARKUP}' as a;", f".ask {TEXT}", f"{TEXT};", *ASKED]
     )
 
     def read(_prompt: str) -> str:
