@@ -229,7 +229,12 @@ def test_notification_url_is_passed_by_the_environment_alone(make: Make, tmp_pat
 
 def test_deploy_reads_the_notification_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[DeployFlags] = []
-    monkeypatch.setattr("workflows.deployment.deploy.deploy", lambda flags: seen.append(flags) or 0)
+
+    def deploy(flags: DeployFlags) -> int:
+        seen.append(flags)
+        return 0
+
+    monkeypatch.setattr("workflows.deployment.deploy.deploy", deploy)
     monkeypatch.setenv("NOTIFY_URL", "https://hooks.example/s3cret")
     assert main(["deploy", "--context=prod"]) == 0
     assert [flags.notify_url for flags in seen] == ["https://hooks.example/s3cret"]
