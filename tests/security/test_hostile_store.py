@@ -92,7 +92,7 @@ def hostile_files(store: Store) -> list[Path]:
 def test_query_prints_a_hostile_store_without_harm(
     table: str, hostile: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert results.print_answer(hostile.url, f"select * from {table}", "") == 0
+    assert results.print_answer(sql=f"select * from {table}", results=hostile.url) == 0
     said = capsys.readouterr()
     assert "\x1b" not in said.out + said.err
     assert "\x07" not in said.out + said.err
@@ -103,7 +103,7 @@ def test_query_prints_a_hostile_store_without_harm(
 def test_report_of_a_hostile_store_is_written_or_a_sentence(run_id: str, tmp_path: Path, hostile: Store) -> None:
     store = Store(hostile.url)
     with contextlib.suppress(Problem):
-        results.report_again(store.url, run_id)
+        results.report_again(run=run_id, results=store.url)
     assert not (tmp_path / "report.html").exists()
 
 
@@ -131,8 +131,8 @@ def test_link_in_the_store_is_not_followed(name: str, tmp_path: Path) -> None:
         lambda: store.keep_verdict("run-a", "{}"),
         lambda: store.write_report("run-a", "<p>", latest=False),
         lambda: compaction.compact(store.files, pack_at=1, keep_loose=0),
-        lambda: results.print_answer(store.url, "select * from runs", ""),
-        lambda: results.report_again(store.url, "run-x"),
+        lambda: results.print_answer(sql="select * from runs", results=store.url),
+        lambda: results.report_again(run="run-x", results=store.url),
     ):
         with contextlib.suppress(Problem):
             act()
