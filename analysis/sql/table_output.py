@@ -25,7 +25,7 @@ def print_table(answer: pa.Table, console: Terminal) -> None:
     elif console.is_terminal:
         _as_table(answer, console)
     else:
-        lines = ["\t".join(answer.column_names)]
+        lines = ["\t".join(map(_exact, answer.column_names))]
         lines += ["\t".join(map(_exact, row)) for row in _rows(answer)]
         console.lines("\n".join(lines))
 

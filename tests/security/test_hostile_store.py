@@ -99,7 +99,7 @@ def hostile_files(store: Store) -> list[Path]:
 def test_query_prints_a_hostile_store_without_harm(
     table: str, hostile: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert results.print_answer(hostile.url, f"select * from {table}", "") == 0
+    assert results.print_answer(sql=f"select * from {table}", results=hostile.url) == 0
     said = capsys.readouterr()
     assert "\x1b" not in said.out + said.err
     assert "\x07" not in said.out + said.err
@@ -107,14 +107,14 @@ def test_query_prints_a_hostile_store_without_harm(
 
 
 def test_report_of_a_good_run_is_written_among_hostile_ones(hostile: Store) -> None:
-    assert results.report_again(hostile.url, "run-a") == 0
+    assert results.report_again(run="run-a", results=hostile.url) == 0
     assert "run-a" in (Path(hostile.files.root) / "reports/run-a/report.html").read_text()
 
 
 @pytest.mark.parametrize("run_id", ["verdict-cut", "time-of-trials-endless", "figures-of-no-number"])
 def test_report_of_an_odd_run_is_written_or_a_sentence(run_id: str, hostile: Store) -> None:
     with contextlib.suppress(Problem):
-        assert results.report_again(hostile.url, run_id) == 0
+        assert results.report_again(run=run_id, results=hostile.url) == 0
 
 
 def garbled(store: Store, run_id: str) -> None:
@@ -139,17 +139,20 @@ def test_file_that_cant_be_decoded_excludes_its_run(tmp_path: Path, capsys: pyte
     store = filled(tmp_path)
     garbled(store, "run-b")
     assert (
-        results.print_answer(store.url, "select run_id, max(received_bps) from trials group by all order by 1", "") == 0
+        results.print_answer(
+            sql="select run_id, max(received_bps) from trials group by all order by 1", results=store.url
+        )
+        == 0
     )
     said = capsys.readouterr()
     assert [line.split("\t")[0] for line in said.out.splitlines()] == ["run_id", "run-a", "run-c"]
     assert "Run run-b is left out: " in said.err
-    assert results.print_answer(store.url, "", "throughput") == 0
+    assert results.print_answer(question="throughput", results=store.url) == 0
     out = io.StringIO()
     typed = iter(["select max(received_bps) as most from trials;", ".quit"])
     shell.run_shell(store, Terminal(file=out), lambda _: next(typed))
     assert out.getvalue() == "most\n1000000000.0\n"
-    assert results.report_again(store.url, "run-a") == 0
+    assert results.report_again(run="run-a", results=store.url) == 0
     assert "Run run-b is left out: " in capsys.readouterr().err
 
 
@@ -177,8 +180,8 @@ def test_link_in_the_store_is_not_followed(name: str, tmp_path: Path) -> None:
         lambda: store.keep_verdict("run-a", "{}"),
         lambda: store.write_report("run-a", "<p>", latest=False),
         lambda: compaction.compact(store.files, pack_at=1, keep_loose=0),
-        lambda: results.print_answer(store.url, "select * from runs", ""),
-        lambda: results.report_again(store.url, "run-x"),
+        lambda: results.print_answer(sql="select * from runs", results=store.url),
+        lambda: results.report_again(run="run-x", results=store.url),
     ):
         with contextlib.suppress(Problem):
             act()
