@@ -69,7 +69,9 @@ _CHUNK_BYTES: Final = 1024 * 1024
 _MOST_VALUES: Final = 1_000_000
 """Values of a document other than a trial's: four times those of the longest plan."""
 
-_MOST_TRIAL_BYTES: Final = 128 * 1024 * 1024
+_MOST_TRIAL_BYTES: Final = 256 * 1024 * 1024
+"""The largest document of a trial that a step has the memory to read, unpacked."""
+
 _MOST_FAULTS: Final = 1_000
 _TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 
