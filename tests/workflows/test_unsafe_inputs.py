@@ -41,10 +41,10 @@ SAFE = (
 
 def measure(path: list[str | int], text: str) -> dict[str, Any]:
     """The benchmark's template with a text at a path of its template `measure`."""
-    changed: Any = copy.deepcopy(TEMPLATE)
+    changed = copy.deepcopy(TEMPLATE)
     place: Any = next(t for t in changed["spec"]["templates"] if t["name"] == "measure")
     for key in path[:-1]:
-        place = place[key] if isinstance(place, list) else place.setdefault(key, {})
+        place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
     place[path[-1]] = text
     return changed
 
@@ -86,7 +86,7 @@ def test_tag_as_a_key_is_found() -> None:
 
 
 def test_workflow_fields_are_covered() -> None:
-    changed: Any = copy.deepcopy(TEMPLATE)
+    changed = copy.deepcopy(TEMPLATE)
     changed["spec"]["podMetadata"]["labels"]["x"] = "{{workflow.parameters.label}}"
     (problem,) = unsafe_inputs(changed)
     assert problem.startswith("the workflow's field podMetadata.labels.x: ")
