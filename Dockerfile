@@ -1,6 +1,7 @@
 # The image that every step runs in, and the servers and monitors that the steps start: Python with the pinned packages,
 # iperf3 and ip. About 230 MB as a registry keeps it and a node pulls it.
-#   make image IMAGE=registry.example/dataplane-benchmark:0.1.0
+#   make image IMAGE=registry.example/dataplane-benchmark:0.1.0 BASE=python:3.13.7-slim-trixie@sha256:...
+# A tag may be moved to another image, a digest may not: name it by its digest where an image must not change.
 ARG BASE=python:3.13.7-slim-trixie
 
 FROM ${BASE} AS packages
@@ -17,6 +18,8 @@ RUN python -m pip install --no-cache-dir --disable-pip-version-check --root-user
     && python -m compileall -q --invalidation-mode unchecked-hash /packages
 
 FROM ${BASE}
+ARG BASE
+LABEL org.opencontainers.image.base.name=${BASE} org.opencontainers.image.title=dataplane-benchmark
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends iperf3 iproute2 \
     && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old
@@ -25,11 +28,14 @@ WORKDIR /benchmark
 COPY analysis analysis
 COPY steps steps
 COPY workflows workflows
-ENV PYTHONPATH=/packages PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
+COPY requirements.lock /requirements.lock
+# Nothing is imported from the home directory, which every step may write to.
+ENV PYTHONPATH=/packages PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONNOUSERSITE=1 HOME=/tmp
 # An image in which a step can't be imported, or which renders other manifests than the committed ones, is not built.
 RUN python -m compileall -q --invalidation-mode unchecked-hash /benchmark \
     && python -m workflows.template.render --check \
     && python -c "import analysis.sql.database, analysis.report, steps.collect.run_rows, steps.cluster.kube.adapter, steps.measurement.trials" \
-    && iperf3 --version && ip -Version
+    && iperf3 --version && ip -Version \
+    && python -m workflows.deployment.sbom /requirements.lock /packages >/sbom.cdx.json
 USER 65532:65532
 ENTRYPOINT ["python"]

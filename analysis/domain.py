@@ -1,11 +1,11 @@
-"""Words that the stored rows and what writes and reads them have in common."""
+"""Terms of the stored rows, for the code that writes and reads them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 LAB: Final = "lab"
-"""The environment whose figures are a laboratory's, never a cluster's. Every other name is a Kubernetes cluster's."""
+"""The environment of the lab on one machine. Every other environment is a Kubernetes cluster."""
 
 
 class Cell(NamedTuple):
@@ -18,7 +18,7 @@ class Cell(NamedTuple):
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Cell":
-        """The cell of a row that has these four columns."""
+        """The cell of a row with these four columns."""
         return cls(*(row[name] for name in cls._fields))
 
     @property
@@ -41,7 +41,7 @@ class Variant:
     """A tool over one transport, as a run recorded it.
 
     Attributes:
-        name: by which people know it and options pick it: `tcp`, `udp`, `connect`.
+        name: in options and sentences: `tcp`, `udp`, `connect`.
         figures: the columns of `trials` that it fills; None: not recorded.
     """
 

@@ -1,8 +1,8 @@
-"""The flags of a trial, and what each does to its figures: in this one place, for every view, verdict, table and chart.
+"""The flags of a trial, and their effects on its figures in every view, verdict, table and chart.
 
-A flag that *voids* a kind of figure takes it out: the view `measurements`, from which everything else derives, holds
-null instead, and each mean says how many trials were left out. A flag that *marks* it leaves it in, with a mark beside
-whatever it enters. The table `trials` keeps every figure as it was measured. A flag that is not known marks everything.
+A flag that *voids* a kind of figure removes it: it is null in the view `measurements`, the source of everything else,
+and each mean counts the trials left out. A flag that *marks* it keeps it, with a mark beside every result that it
+enters. The table `trials` has all figures as measured. An unknown flag marks everything.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 Kind = Literal["throughput", "loss", "connect", "cpu", "cpu_modes", "memory", "return_path"]
-"""What figures are about; a flag does the same to all figures of a kind."""
+"""Kinds of figures; a flag affects all figures of a kind alike."""
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
@@ -26,10 +26,10 @@ NODE_FIELDS: Final[Mapping[Kind, tuple[str, ...]]] = {
 """The figures of each item of `trials.nodes` by kind."""
 
 MARKED: Final = "†"
-"""Stands beside a figure into which flagged trials entered, or from which some were left out."""
+"""The mark of a figure that includes flagged trials, or from which some were left out."""
 
 VOID: Final = "‡"
-"""Stands beside a figure of one trial that enters nothing."""
+"""The mark of a figure of one trial that is used nowhere."""
 
 LEGEND: Final = f"{MARKED} flagged trials are in this figure or were left out of it; see the flags."
 
@@ -38,7 +38,7 @@ _TRAFFIC: Final[frozenset[Kind]] = frozenset({"throughput", "loss", "connect", "
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """A reason for doubt about a trial: its name, what it means for a reader, and the kinds it voids and marks."""
+    """A reason for doubt about a trial: name, meaning, and the kinds of figures it voids and marks."""
 
     name: str
     meaning: str
@@ -134,34 +134,34 @@ BY_NAME: Final = {flag.name: flag for flag in FLAGS}
 
 
 def name_of(flag: str) -> str:
-    """The name of a flag as a row has it, where a reason may follow: `monitor-lost: the monitor does not answer`."""
+    """The name of a stored flag, which may have a reason: `monitor-lost: the monitor does not answer`."""
     return flag.partition(":")[0]
 
 
 def meaning_of(flag: str) -> str:
-    """What a flag means for a reader."""
+    """The meaning of a flag."""
     known = BY_NAME.get(name_of(flag))
     return known.meaning if known else "see the trial's row"
 
 
-def voided_kinds(flags: Iterable[str] | None, kind: Kind) -> bool:
-    """Whether one of these flags takes figures of this kind out."""
+def is_voided(flags: Iterable[str] | None, kind: Kind) -> bool:
+    """Whether one of these flags voids figures of this kind."""
     return any(kind in known.voids for flag in flags or () if (known := BY_NAME.get(name_of(flag))))
 
 
-def marked_kinds(flags: Iterable[str] | None, kind: Kind) -> bool:
-    """Whether one of these flags needs a mark beside figures of this kind; one that is not known does."""
+def is_marked(flags: Iterable[str] | None, kind: Kind) -> bool:
+    """Whether one of these flags marks figures of this kind; an unknown flag does."""
     return any((known := BY_NAME.get(name_of(flag))) is None or kind in known.marks for flag in flags or ())
 
 
 @dataclass(frozen=True, slots=True)
 class FlagEffect:
-    """What flags did to a figure made of several trials.
+    """The effect of flags on a figure of several trials.
 
     Attributes:
-        trials: how many there were, with those left out.
-        flagged: how many carry a flag that marks the figure, and are in it.
-        left_out: how many carry a flag that voids the figure, and are not in it.
+        trials: how many there were, including those left out.
+        flagged: how many have a flag that marks the figure, and are in it.
+        left_out: how many have a flag that voids the figure, and are not in it.
         flags: the names of those flags.
     """
 
@@ -171,19 +171,17 @@ class FlagEffect:
     flags: tuple[str, ...] = ()
 
     def __add__(self, other: "FlagEffect") -> "FlagEffect":
-        names = tuple(sorted({*self.flags, *other.flags}))
-        return FlagEffect(
-            self.trials + other.trials, self.flagged + other.flagged, self.left_out + other.left_out, names
-        )
+        trials, flagged, left_out = (getattr(self, n) + getattr(other, n) for n in ("trials", "flagged", "left_out"))
+        return FlagEffect(trials, flagged, left_out, tuple(sorted({*self.flags, *other.flags})))
 
     @property
     def mark(self) -> str:
-        """What stands beside the figure: nothing where no flag touches it."""
+        """The mark beside the figure; empty where no flag affects it."""
         return MARKED if self.flagged or self.left_out else ""
 
     @property
     def sentence(self) -> str:
-        """The doubt in words, empty where there is none: `3 of 24 trials are flagged (foreign-cpu)`."""
+        """The effect in words; empty without one: `3 of 24 trials are flagged (foreign-cpu)`."""
         parts = [f"{self.flagged} of {self.trials} trials are flagged"] if self.flagged else []
         if self.left_out:
             parts.append(f"{self.left_out} of {self.trials} trials are left out")
@@ -194,19 +192,15 @@ NO_DOUBT: Final = FlagEffect()
 
 
 def flag_effect(of_trials: Iterable[tuple[Collection[str] | None, int]], kind: Kind) -> FlagEffect:
-    """What flags do to a figure of this kind.
+    """The effect of flags on a figure of this kind.
 
     Args:
-        of_trials: flags, and how many trials carry exactly these.
+        of_trials: each set of flags, and how many trials have exactly these.
         kind: of the figure.
     """
     found = NO_DOUBT
     for flags, count in of_trials:
-        out, marked = voided_kinds(flags, kind), marked_kinds(flags, kind)
-        names = tuple(
-            sorted(
-                {name_of(flag) for flag in flags or () if voided_kinds((flag,), kind) or marked_kinds((flag,), kind)}
-            )
-        )
-        found += FlagEffect(count, count if marked and not out else 0, count if out else 0, names)
+        out, marked = is_voided(flags, kind), is_marked(flags, kind)
+        names = {name_of(f) for f in flags or () if is_voided((f,), kind) or is_marked((f,), kind)}
+        found += FlagEffect(count, count if marked and not out else 0, count if out else 0, tuple(sorted(names)))
     return found

@@ -1,13 +1,10 @@
-"""Figures as a person reads them: three significant digits, a fitting unit, intervals that never promise too much.
-
-And reasons, which come as clauses or as whole sentences and are read as sentences.
-"""
+"""Texts for readers: figures with units, intervals rounded outward, lists, durations and sentences."""
 
 import math
 from typing import Final
 
 SHARE: Final = "%"
-"""The unit in which a share is written, whose value is a number without a unit: 0.12 is 12 %."""
+"""The unit in which a share is written: 0.12 is 12 %."""
 
 _SCALES: Final[dict[str, tuple[tuple[float, str], ...]]] = {
     "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1.0, "bit/s")),
@@ -19,17 +16,17 @@ _SCALES: Final[dict[str, tuple[tuple[float, str], ...]]] = {
 }
 
 _SMALLEST_SHOWN: Final = 0.3
-"""A unit fits from this many of itself on: 0.45 Gbit/s, but 250 Mbit/s."""
+"""A value is written in a unit from this multiple of it on: 0.45 Gbit/s, but 250 Mbit/s."""
 
 _BOUNDLESS: Final = 10_000
-"""Per cent: a bound beyond it is shown as none."""
+"""In per cent: a bound beyond it is shown as infinite."""
 
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 
 
 def scale(unit: str, *values: float) -> tuple[float, str]:
-    """What to divide by, and the unit to write, so that the largest of these values reads well."""
+    """The divisor and the unit that suit the largest of these values."""
     steps = _SCALES.get(unit, ((1.0, unit),))
     largest = max((abs(value) for value in values), default=0.0)
     for size, name in steps:
@@ -39,12 +36,12 @@ def scale(unit: str, *values: float) -> tuple[float, str]:
 
 
 def multiple(name: str) -> float:
-    """What to divide a value in SI units by, to write it in this unit: 1e9 for `Gbit/s`. Empty: as it is."""
+    """The divisor from SI to this unit: 1e9 for `Gbit/s`; 1 for an unknown or empty one."""
     return next((size for sizes in _SCALES.values() for size, unit in sizes if unit == name), 1.0)
 
 
 def digits(value: float, significant: int = 3) -> str:
-    """A number with this many significant digits and no exponent; digits left of the point are never cut."""
+    """A number with this many significant digits, without an exponent; integer digits are never cut."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "−∞"
     if value == 0:
@@ -79,16 +76,16 @@ def percent(ratio: float, *, sign: bool = True) -> str:
 
 
 def percent_rounded_up(ratio: float) -> str:
-    """A share as per cent, rounded up: what a run would have seen must not sound sharper than it was."""
+    """A share as per cent, rounded up, so that a detectable effect is never understated."""
     return f"{_outward(ratio, up=True)} %"
 
 
 def _outward(ratio: float, *, up: bool) -> str:
-    """A bound of an interval in per cent, rounded away from the middle, so that the text holds what was computed."""
+    """A bound of an interval in per cent, rounded outward, so that the text contains the interval."""
     value = ratio * 100
     if not math.isfinite(value):
         return "∞" if value > 0 else "−∞"
-    if value > _BOUNDLESS:  # wider than computed, so it promises no more
+    if value > _BOUNDLESS:  # wider than computed, so no claim is lost
         return "∞" if up else f"{_BOUNDLESS:.0f}"
     if value == 0:
         return "0"
@@ -113,7 +110,7 @@ def interval(low: float, high: float) -> str:
 
 
 def cell(topology: str, measured_by: str, direction: str, *, both_directions: bool) -> str:
-    """The name of a path: the direction only where it is not the usual one or where both were measured."""
+    """The name of a path, with the direction if it is unusual or both were measured."""
     shown = direction if both_directions or direction != "forward" else ""
     return " ".join(part for part in (topology, measured_by, shown) if part)
 
@@ -129,16 +126,16 @@ def listing(items: list[str]) -> str:
 
 
 def sentences(*clauses: str | None) -> str:
-    """Clauses one after another, each with one full stop, and with a capital but for the first.
+    """The clauses as sentences: each with one full stop, all but the first with a capital.
 
-    A command goes in backticks, wherever it stands: what is in them is never changed, so that it can be typed.
+    Put commands in backticks: a clause that begins with one is not capitalised.
     """
     given = [clause.strip().rstrip(".") for clause in clauses if clause and clause.strip()]
     return " ".join(f"{text if place == 0 else text[0].upper() + text[1:]}." for place, text in enumerate(given))
 
 
 def duration(seconds: float) -> str:
-    """A length of time as a person says it: `45 s`, `3 min 10 s`, `1 h 5 min`."""
+    """A length of time in words: `45 s`, `3 min 10 s`, `1 h 5 min`."""
     whole = round(seconds)
     if whole < _MINUTE_S:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""Locks on files, which the kernel releases however their holder ends: for the store, runs and mutexes."""
+"""Locks on files, which the kernel releases however their holder ends; for the store, runs and mutexes."""
 
 import contextlib
 import errno
@@ -14,12 +14,12 @@ _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOTSUP})
 
 
 class NoLocksError(OSError):
-    """The file system that a file lies in has no locks."""
+    """The file system of a file has no locks."""
 
 
 @contextlib.contextmanager
 def open_file(path: str | Path, flags: int, mode: int = 0o666) -> Iterator[int]:
-    """The descriptor of a file to lock, closed at the end of the block, and with it the lock released.
+    """Open a file to lock, for the block; its end closes the file, which releases the lock.
 
     Raises:
         OSError: it can't be opened.
@@ -36,7 +36,7 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
 
     Args:
         descriptor: of the open file.
-        shared: whether others may hold it in the same way; else it is held by this process alone.
+        shared: whether other processes may hold a shared lock too.
 
     Returns:
         Whether it is locked now; False: another process holds it.
@@ -57,7 +57,7 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
 
 
 def lock(descriptor: int, timeout_s: float) -> bool:
-    """As `try_lock`, alone, but wait for another holder to end; False where it has not ended after this time."""
+    """Take an exclusive lock, waiting so long for another holder; False where it still holds the lock then."""
     deadline = time.monotonic() + timeout_s
     while not try_lock(descriptor):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What an analysis needs of a process's memory, and a limit on it that is too low."""
+"""The address space that an analysis needs, and limits of it (`ulimit -v`) that are too low."""
 
 import os
 import resource
@@ -7,10 +7,10 @@ from typing import Final
 from analysis.errors import Unsupported
 
 ADDRESSES_BYTES: Final = 67 * 2**30
-"""Of address space, not of memory: the library that draws the charts reserves so much and uses little of it."""
+"""Address space, not memory: the library that draws the charts reserves so much and uses little of it."""
 
 QUERY_BYTES: Final = 4 * 2**30
-"""Of address space, above which a query's threads can be started on a machine of a few cores."""
+"""Address space above which a query's threads can be started on a machine of a few cores."""
 
 _KIB: Final = 1024
 
@@ -21,17 +21,16 @@ def is_limited() -> bool:
 
 
 def spare_addresses() -> None:
-    """Under a limit have Arrow use the system's allocator, here and in all processes that are started from here.
+    """Under a limit, make Arrow use the system's allocator, in this process and its children.
 
-    Its own reserves 1 GiB of addresses at once, after which threads can't be started any more. To be called before
-    Arrow is loaded.
+    Arrow's own reserves 1 GiB of addresses at once, after which no threads can be started. Call before importing Arrow.
     """
     if is_limited():
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def shortage() -> str | None:
-    """Why no report can be made under the limit that this process has, with the remedy; None where one can."""
+    """Why no report can be made under this process's limit, with the remedy; None where one can."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if not is_limited() or limit >= ADDRESSES_BYTES:
         return None
@@ -42,9 +41,9 @@ def shortage() -> str | None:
 
 
 def memory_limit_warning() -> str | None:
-    """Why a query may end without a word under the limit that this process has; None where it hardly can.
+    """Why a query may crash under this process's limit; None where that is unlikely.
 
-    The libraries that read a store crash where a thread of theirs can't be started, which nothing can catch.
+    The libraries that read a store crash where they can't start a thread, which nothing can catch.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if not is_limited() or limit >= QUERY_BYTES:
@@ -56,10 +55,10 @@ def memory_limit_warning() -> str | None:
 
 
 def require() -> None:
-    """See that a report can be made.
+    """Check that a report can be made.
 
     Raises:
-        Unsupported: the limit of memory is too low; the sentence says what to do.
+        Unsupported: the limit of memory is too low.
     """
     if why := shortage():
         raise Unsupported(f"{why[0].upper()}{why[1:]}.")

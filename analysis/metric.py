@@ -1,4 +1,4 @@
-"""What a metric is: a figure of a trial, its unit and its mean over a visit, and the places in which it is shown."""
+"""The types of a metric: a figure of a trial, its unit, its mean over a visit, and where it is shown."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,8 +16,8 @@ class TableColumn:
 
     Attributes:
         header: without the unit.
-        unit: in which its figures are written, such as `Gbit/s`; empty: as they are.
-        place: where the column stands; columns are sorted by it.
+        unit: of the figures in the table, such as `Gbit/s`; empty: as they are.
+        place: columns are sorted by it.
     """
 
     header: str
@@ -27,15 +27,15 @@ class TableColumn:
 
 @dataclass(frozen=True, slots=True)
 class BarChart:
-    """A chart of its own: a bar for each path and dataplane, with its interval.
+    """A bar chart of a metric: a bar for each path and dataplane, with its interval.
 
     Attributes:
         name: of the chart, in the page.
         title: of the chart.
         reading: how to read it, in a sentence or two.
         empty: why there may be nothing to draw.
-        axis: what the bars show, without the unit.
-        place: where the chart stands in the report; charts are sorted by it.
+        axis: the label of the axis, without the unit.
+        place: charts are sorted by it in the report.
     """
 
     name: str
@@ -48,7 +48,7 @@ class BarChart:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A key figure for programs that follow runs from outside the store: the mean over visits of one tool.
+    """A key figure for monitoring outside the store: the mean over visits of one tool.
 
     Attributes:
         figure: its name among a run's key figures.
@@ -67,21 +67,21 @@ class Export:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A figure of a trial, and what becomes of it.
+    """A figure of a trial, its mean over a visit, and where it is shown.
 
     Attributes:
         name: its column in the view `visit_means`, null where a visit does not have it.
         title: in sentences and headings.
         unit: of its values, SI; "1" where it has none.
-        kind: what it is about: the flags that void or mark figures of this kind do so to it.
-        columns: the columns of `trials` that it is made of, which a flag that voids it takes out; figures of nodes are
-            taken out by `flags.NODE_FIELDS`.
+        kind: the flags that void or mark figures of this kind apply to it.
+        columns: the columns of `trials` that it is made of, which a flag that voids it sets to null; fields of `nodes`
+            are in `flags.NODE_FIELDS`.
         trial: a trial's value, in SQL over `trials`; empty: the column of its name.
         visit: a visit's value, in SQL over the visit's trials, with `{value}` for a trial's.
         needs: the column that a tool must fill for its trials to have this metric; empty: the first of `columns`.
         table: its column in the report's table of trials, if it has one.
         chart: its own chart, if it has one.
-        export: the key figure that is made of it, if one is.
+        export: the key figure made of it, if any.
     """
 
     name: str
@@ -108,7 +108,7 @@ class Metric:
 
     @property
     def shown_unit(self) -> str:
-        """The unit in which its values are written."""
+        """The unit of its values in tables and sentences."""
         return self.unit
 
     @property
@@ -125,12 +125,12 @@ class ComparedMetric(Metric):
         scale: ratio (compared by logarithms, written in per cent) or points (a share, compared as it is, written in
             percentage points).
         better: which is wanted.
-        more: what a dataplane does whose value is above the baseline's.
-        less: what one does whose value is below it.
-        in_lab: whether the lab can tell anything by it; where not, it is shown but not compared.
-        leads: whether it answers for its paths: in the headline, the first chart, and first in the terminal.
-        beside: the word by which the terminal shows it beside the metric that leads and needs the same column; empty:
-            the report alone shows it.
+        more: the verb phrase for a value above the baseline's.
+        less: the verb phrase for a value below it.
+        in_lab: whether it is compared in the lab; if not, it is only shown there.
+        leads: whether it is the main metric of its paths: in the headline, the first chart, and first in the terminal.
+        beside: the term by which the terminal shows it beside the main metric of the same column; empty: only the
+            report shows it.
     """
 
     scale: Scale
@@ -143,10 +143,10 @@ class ComparedMetric(Metric):
 
     @property
     def shown_unit(self) -> str:
-        """The unit in which its values are written."""
+        """The unit of its values in tables and sentences."""
         return shown_unit(self.unit, self.scale)
 
 
 def shown_unit(unit: str, scale: Scale) -> str:
-    """The unit in which values on a scale are written: shares in per cent."""
+    """The unit of values on a scale: shares are in per cent."""
     return SHARE if scale == "points" else unit

@@ -1,16 +1,20 @@
-"""Tell somebody what a run came to: the verdict as JSON, posted to an address that a deployment names."""
+"""Notifications: the verdict of a run as JSON, posted to the address of the deployment."""
 
 import json
+import ssl
+from base64 import b64encode
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import urllib3
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
-from analysis.errors import BadInput, Problem
+from analysis.addresses import Webhook, parse_webhook, shown_host
+from analysis.console.sanitizing import strip_controls
+from analysis.errors import Problem
 from analysis.summary.summary import Summary
 
 CONNECT_S: Final = 5.0
@@ -24,95 +28,106 @@ _SERVERS_FAULT: Final = 500
 
 
 class _AgainError(Problem):
-    """It may go well the next time."""
+    """A failure that is worth another attempt."""
 
 
 def message(
-    run_id: str, environment: str, status: str, report: str, said: Summary | None, *, restored: bool
+    run_id: str, environment: str, status: str, report: str, summary: Summary | None, *, restored: bool
 ) -> dict[str, Any]:
-    """What is posted. `text` is what chat programs show of it.
+    """The document that is posted. Chat programs show its `text`.
 
     Args:
         run_id: the run's id.
-        environment: under which name its figures are kept.
-        status: Argo's word for how it ended.
-        report: its report's address in the store.
-        said: its verdict; None: it came to none.
+        environment: the name under which its figures are stored.
+        status: Argo's phase of the workflow.
+        report: the address of its report in the store.
+        summary: its summary, if it has one.
         restored: whether the cluster is as it was before.
     """
-    headline = said.headline if said else f"The run ended as {status} before anything was analysed."
-    alarm = f"{said.alarm} " if said and said.alarm else ""
+    headline = summary.headline if summary else f"The run ended as {status} before anything was analysed."
+    alarm = f"{summary.alarm} " if summary and summary.alarm else ""
     warning = "" if restored else f" {environment} was NOT put back as it was."
     return {
-        "text": f"{environment}: {alarm}{headline}{warning}",
+        "text": strip_controls(f"{environment}: {alarm}{headline}{warning}"),
         "run": run_id,
         "environment": environment,
         "status": status,
         "restored": restored,
-        "outcome": said.outcome if said else None,
-        "headline": said.headline if said else None,
-        "regression": said.alarm or None if said else None,
-        "notice": said.notice if said else None,
-        "trials": said.trials if said else None,
-        "trials_measured": said.trials_measured if said else None,
-        "flags": [{"flag": f.flag, "count": f.trials, "meaning": f.meaning} for f in said.flags] if said else [],
-        "failures": [{"reason": f.reason, "count": f.count} for f in said.failures] if said else [],
-        "report": report if said else None,
+        "outcome": summary.outcome if summary else None,
+        "headline": summary.headline if summary else None,
+        "regression": summary.alarm or None if summary else None,
+        "notice": summary.notice if summary else None,
+        "trials": summary.trials if summary else None,
+        "trials_measured": summary.trials_measured if summary else None,
+        "flags": [{"flag": f.flag, "count": f.trials, "meaning": f.meaning} for f in summary.flags] if summary else [],
+        "failures": [{"reason": f.reason, "count": f.count} for f in summary.failures] if summary else [],
+        "report": report if summary else None,
     }
 
 
 def post(url: str, body: Mapping[str, Any], pause: Callable[[RetryCallState], float] = PAUSE) -> int:
-    """Post it. Returns the answer's status.
+    """Post a document, and return the status of the answer.
 
     Args:
-        url: where; http or https.
-        body: what.
-        pause: how long to wait between two attempts, in seconds.
+        url: http or https; a user and a password in it are sent as basic authentication.
+        body: the document.
+        pause: the time between two attempts, in seconds.
 
     Raises:
-        BadInput: the address is none.
-        Problem: it was not taken; a sentence that names the host alone, since such addresses hold secrets.
+        BadInput: the address can't be used.
+        Problem: the document was not accepted; the sentence has the host alone, since such addresses are secrets.
     """
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:  # of brackets that don't match, and of ports that are none
-        usable = None
-    if not usable or not parts.hostname:
-        raise BadInput("BENCHMARK_NOTIFY_URL is no address: write https://HOST/PATH.")
+    target = parse_webhook(url, "BENCHMARK_NOTIFY_URL")
     attempts = Retrying(
         retry=retry_if_exception_type(_AgainError), stop=stop_after_attempt(ATTEMPTS), wait=pause, reraise=True
     )
-    return attempts(_once, url, parts.hostname, json.dumps(body).encode())
+    return attempts(_once, target, json.dumps(body).encode())
 
 
-def _once(url: str, host: str, body: bytes) -> int:
+def _once(target: Webhook, body: bytes) -> int:
+    host = target.host
+    headers = {"Content-Type": "application/json", "User-Agent": "dataplane-benchmark"}
+    if target.login is not None:
+        headers["Authorization"] = f"Basic {b64encode(target.login.encode()).decode()}"  # UTF-8, as RFC 7617 has it
     try:
         with urllib3.PoolManager() as pool:
             answer = pool.request(
                 "POST",
-                url,
+                target.url,
                 body=body,
-                headers={"Content-Type": "application/json", "User-Agent": "dataplane-benchmark"},
+                headers=headers,
                 timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S),
                 retries=False,
                 redirect=False,
+                preload_content=False,  # nothing of the answer's body is needed, however long it is
             )
-    except HTTPError as error:
-        raise _AgainError(f"{host} could not be notified of the run: {_why(error)}.") from None
-    status = int(answer.status)
+            status, location = int(answer.status), answer.headers.get("Location", "")
+            answer.close()
+    except (HTTPError, HTTPException, OSError, ValueError) as error:
+        raise _AgainError(f"{host} could not be notified of the run: {_reason(error)}.") from None
     if status in _BUSY or status >= _SERVERS_FAULT:
         raise _AgainError(f"{host} could not be notified of the run: it answered {status}, {ATTEMPTS} times.")
     if status >= _BAD:
         raise Problem(f"{host} refused the notification of the run: it answered {status}; check BENCHMARK_NOTIFY_URL.")
     if status >= _MOVED:
-        moved = urlsplit(answer.headers.get("Location", "")).hostname or "elsewhere"
-        raise Problem(f"{host} sends on to {moved} ({status}), and a secret is not sent on: give the final address.")
+        raise Problem(
+            f"{host} redirects to {shown_host(location) or 'another address'} ({status}), and secrets are not sent on: "
+            "give the final address in BENCHMARK_NOTIFY_URL."
+        )
     return status
 
 
-def _why(error: HTTPError) -> str:
-    cause = getattr(error, "reason", None) or error
+def _reason(error: BaseException) -> str:
+    """Why an exchange failed, from the system's own words: a library's may quote the address."""
+    cause: object = getattr(error, "reason", None) or error
     if isinstance(cause, UrllibTimeoutError) and not isinstance(cause, NewConnectionError):
         return f"it did not answer within {READ_S:g} s"
-    return str(cause).rpartition(": ")[2] or type(cause).__name__
+    seen = [cause, *getattr(cause, "args", ()), getattr(cause, "__cause__", None), getattr(cause, "__context__", None)]
+    for each in seen:
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({each.verify_message})"
+        if isinstance(each, OSError) and each.strerror:
+            return f"[Errno {each.errno}] {each.strerror}" if each.errno else str(each.strerror)
+    if isinstance(cause, NameResolutionError):
+        return "its name can't be resolved"
+    return f"the exchange failed ({type(cause).__name__})"

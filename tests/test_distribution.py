@@ -20,7 +20,7 @@ def item(nodeid: str, *marks: str) -> pytest.Item:
     ("modules", "name"),
     [
         (("test_run.py", "test_runs.py", "test_interrupt.py", "test_image.py"), "runs"),
-        (("steps/lab/test_lab.py", "steps/lab/test_sandbox.py", "steps/test_extensions.py"), "lab"),
+        (("steps/lab/test_lab.py", "steps/lab/test_sandbox.py", "steps/extensions/test_catalogues.py"), "lab"),
     ],
 )
 def test_modules_with_one_lock_or_sandbox_share_a_process(modules: tuple[str, ...], name: str) -> None:

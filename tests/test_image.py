@@ -41,6 +41,28 @@ def test_image_base_is_an_exact_python_version() -> None:
     assert tuple(map(int, found[1].split("."))) >= tuple(map(int, needed.removeprefix(">=").split(".")))
 
 
+def test_image_base_may_be_pinned_by_digest(tmp_path: Path) -> None:
+    assert "ARG BASE" in STAGES[-1]
+    for name in ("make", "bash", "sh"):
+        found = shutil.which(name)
+        assert found
+        (tmp_path / name).symlink_to(found)
+    (tmp_path / "podman").write_text('#!/bin/sh\necho "podman $*"\n')
+    (tmp_path / "podman").chmod(0o755)
+    base = f"python:3.13.7-slim-trixie@sha256:{'0' * 64}"
+    make = [str(tmp_path / "make"), "image", "IMAGE=b:1", f"BASE={base}"]
+    done = subprocess.run(make, cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert done.stdout == f"podman build --build-arg BASE={base} --tag b:1 .\n"
+
+
+def test_image_imports_nothing_from_the_home_directory() -> None:
+    assert any("PYTHONNOUSERSITE=1" in line and "HOME=/tmp" in line for line in of("ENV"))
+
+
+def test_image_has_a_bill_of_materials() -> None:
+    assert any("workflows.deployment.sbom /requirements.lock /packages >/sbom.cdx.json" in line for line in of("RUN"))
+
+
 def test_image_installs_locked_packages_with_hashes() -> None:
     (install,) = (line for line in of("RUN") if "pip install" in line)
     assert {"--require-hashes", "--no-deps", "--only-binary=:all:"} <= set(install.split())

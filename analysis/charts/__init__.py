@@ -1,9 +1,8 @@
-"""The charts: one file each, found by being here, and one for each metric that has its own.
+"""The charts: one for each module of this package, and one for each metric whose entry has a chart.
 
-A new chart is a copy of its neighbour. Its module has `TITLE`, `READING` (how to read it), `EMPTY` (why there may be
-nothing to draw) and `ORDER` (its place in the report), and `frame(data)`, which asks for what it shows, and
-`chart(frame, look)`, which draws it. `KEY = True` puts the key of dataplanes beside it, for a chart that has no room to
-label them directly. Modules whose name begins with an underscore are what they share.
+The module of a chart has `TITLE`, `READING` (how to read it), `EMPTY` (why there may be nothing to draw) and `ORDER`
+(its place in the report), `frame(data)`, which returns the rows to show, and `chart(frame, look)`, which draws them.
+`KEY = True` puts the key of dataplanes beside it. Modules whose name begins with an underscore are shared code.
 """
 
 import importlib
@@ -27,9 +26,15 @@ __all__ = ["Chart", "Data", "Drawing", "catalogue", "draw", "draw_all"]
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A chart as drawn. `variants`: an SVG for each look; where there was nothing to draw, none, and `empty` says why.
+    """A chart as drawn.
 
-    `key`: whether the dataplanes' key belongs beside it.
+    Attributes:
+        name: its id in the page.
+        title: its heading.
+        reading: how to read it.
+        variants: an SVG for each look; none where there is nothing to draw.
+        empty: why there is nothing to draw; None where there is.
+        key: whether the key of dataplanes belongs beside it.
     """
 
     name: str
@@ -61,23 +66,23 @@ def _of_module(name: str) -> Chart:
 
 
 def draw(chart: Chart, data: Data) -> Drawing:
-    """Draw one chart in every look, or say why there is nothing to draw."""
+    """Draw one chart in every look."""
     return draw_all([chart], data)[0]
 
 
 def draw_all(charts: Sequence[Chart], data: Data) -> list[Drawing]:
-    """Draw charts. While one is being turned into SVG, by a program in another language, the next is prepared."""
+    """Draw charts. The next is prepared while one is being converted to SVG, which releases the GIL."""
     with (
         narrowed(data.con, data.run.run_id),
-        ThreadPoolExecutor(1) as painter,
+        ThreadPoolExecutor(1) as pool,
         debug_mode(arg=False),
-    ):  # the tests draw each chart with Altair's checks on
-        begun = [(chart, [painter.submit(to_svg, *job) for job in _jobs(chart, data)]) for chart in charts]
-        return [_drawing(chart, tuple(variant.result() for variant in variants)) for chart, variants in begun]
+    ):  # the tests draw each chart with Altair's validation
+        jobs = [(chart, [pool.submit(to_svg, *job) for job in _jobs(chart, data)]) for chart in charts]
+        return [_drawing(chart, tuple(variant.result() for variant in variants)) for chart, variants in jobs]
 
 
 def _drawing(chart: Chart, variants: tuple[str, ...]) -> Drawing:
-    """A chart as drawn; one with a mark of flagged trials in it says what the mark means."""
+    """A chart as drawn; where the mark of flagged trials occurs, its reading explains the mark."""
     legend = f" {LEGEND}" if any(MARKED in variant for variant in variants) else ""
     return Drawing(
         name=chart.name,

@@ -1,12 +1,12 @@
-"""The charts of single metrics, made from their entries: bars from zero for each path and dataplane."""
+"""The bar charts of single metrics, made from the metrics' entries."""
 
-import altair as alt
+from functools import partial
+
 import pyarrow as pa
 
 from analysis.charts._chart import Chart
 from analysis.charts._data import Data, intervals
 from analysis.charts._marks import lanes
-from analysis.charts._theme import WIDE, Look
 from analysis.metric import BarChart, ComparedMetric, Metric
 from analysis.stats.metrics import METRICS
 
@@ -17,14 +17,11 @@ def bar_charts() -> list[Chart]:
 
 
 def _chart(metric: Metric, bars: BarChart) -> Chart:
-    geometric = isinstance(metric, ComparedMetric) and metric.scale == "ratio"  # as it is compared
+    geometric = isinstance(metric, ComparedMetric) and metric.scale == "ratio"  # like its comparisons
 
     def frame(data: Data) -> pa.Table:
         sql = f"select *, {metric.name} as value from visit_means where run_id = $run_id"  # noqa: S608 - a metric's name
         return intervals(data, data.by_path(sql), metric.shown_unit, metric.kind, geometric=geometric)
-
-    def draw(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
-        return lanes(frame, bars.axis, look, bars=True)
 
     return Chart(
         name=bars.name,
@@ -33,5 +30,5 @@ def _chart(metric: Metric, bars: BarChart) -> Chart:
         empty=bars.empty,
         place=bars.place,
         frame=frame,
-        draw=draw,
+        draw=partial(lanes, title=bars.axis, bars=True),
     )

@@ -1,4 +1,4 @@
-"""What a chart is: how it is headed and read, which rows it shows, and how these are drawn."""
+"""The type of a chart: its texts, the rows it shows, and the function that draws them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ class Chart:
     """A chart of the report.
 
     Attributes:
-        name: of the chart, in the page.
+        name: its id in the page.
         title: its heading.
         reading: how to read it.
         empty: why there may be nothing to draw.
-        place: where it stands in the report; charts are sorted by it.
-        frame: gives the rows to draw.
+        place: charts are sorted by it.
+        frame: returns the rows to draw.
         draw: draws a frame that has rows.
-        key: whether the key of dataplanes stands beside it, since it has no room to label them directly.
+        key: whether the key of dataplanes stands beside it, for a chart that does not label them.
     """
 
     name: str

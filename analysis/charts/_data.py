@@ -1,4 +1,4 @@
-"""What charts are drawn from: the run, its comparisons, and visit means with their intervals as rows of a frame."""
+"""The data of charts: the run, its comparisons, and frames of visit means with their intervals."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,11 +9,12 @@ import duckdb
 import pyarrow as pa
 
 from analysis import formatting
+from analysis.console.sanitizing import strip_controls
 from analysis.domain import Cell
 from analysis.flags import MARKED, Kind
-from analysis.stats import intervals as statistics
 from analysis.stats import run
 from analysis.stats.comparison import Comparison
+from analysis.stats.intervals import geometric_mean_interval, mean_interval
 from analysis.stats.regressions import LevelChange
 from analysis.stats.run import RunArm, StoredRun
 
@@ -22,29 +23,28 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """One run, and the connection to ask for more."""
+    """One run, its comparisons and changes, and the connection to the store."""
 
     con: duckdb.DuckDBPyConnection
     run: StoredRun
     comparisons: tuple[Comparison, ...]
     changes: tuple[LevelChange, ...] = ()
 
-    def ask(self, sql: str, **parameters: object) -> list[Row]:
-        """The answer to a query that knows the run as `$run_id`."""
+    def query(self, sql: str, **parameters: object) -> list[Row]:
+        """The rows of a query in which `$run_id` is this run."""
         return run.query_rows(self.con, sql, run_id=self.run.run_id, **parameters)
 
     def by_path(self, sql: str) -> list[Row]:
-        """As `ask`, of a query that gives the columns of a cell: with `path`, in the order planned."""
-        places = {cell: place for place, cell in enumerate(self.run.cells)}
-        found = [(places[Cell.of(row)], row) for row in self.ask(sql)]
-        return [row | {"path": self.path(row)} for _, row in sorted(found, key=lambda pair: pair[0])]
+        """The rows of a query that has the columns of a cell, with a column `path`, in the order of the plan."""
+        rows = sorted(self.query(sql), key=lambda row: self.run.cells.index(Cell.of(row)))
+        return [row | {"path": self.path(row)} for row in rows]
 
     def path(self, row: Row) -> str:
         """The name of a row's path."""
         return self.run.path(Cell.of(row))
 
     def side(self, arm: RunArm) -> Row:
-        """The columns by which a chart knows a dataplane: title, colour, number of its shape, twin or not."""
+        """The columns that draw a dataplane: title, colour, index of its shape, and whether it is a twin."""
         names = list(dict.fromkeys(a.name.partition("+")[0] for a in self.run.arms))
         shape = names.index(arm.name.partition("+")[0])
         return {"dataplane": arm.title, "colour": arm.colour, "shape": shape, "twin": arm.twin}
@@ -52,9 +52,9 @@ class Data:
 
 @contextmanager
 def narrowed(con: duckdb.DuckDBPyConnection, run_id: str) -> Iterator[None]:
-    """Within, the views that most charts ask hold this run alone, read once; a store of a thousand runs is slow to ask.
+    """Limit the views that most charts query to one run, read once: a store of a thousand runs is slow to query.
 
-    Temporary tables stand before views of the same name, so the charts' questions read as they do in a shell.
+    Temporary tables shadow the views of the same name, so the charts' queries also work in a shell.
     """
     made: list[str] = []
     try:
@@ -69,9 +69,13 @@ def narrowed(con: duckdb.DuckDBPyConnection, run_id: str) -> Iterator[None]:
             con.execute(f"drop table {view}")
 
 
-def frame(rows: Iterable[Row]) -> pa.Table:
-    """Rows as a data frame."""
-    return pa.Table.from_pylist(list(rows))
+def to_frame(rows: Iterable[Row]) -> pa.Table:
+    """Rows as an Arrow table, their texts without control characters."""
+    return pa.Table.from_pylist([{name: _printable(value) for name, value in row.items()} for row in rows])
+
+
+def _printable(value: object) -> object:
+    return strip_controls(value) if isinstance(value, str) else value
 
 
 def flagged(row: Row, kind: Kind) -> bool:
@@ -80,14 +84,14 @@ def flagged(row: Row, kind: Kind) -> bool:
 
 
 def intervals(data: Data, visits: Iterable[Row], unit: str, kind: Kind, *, geometric: bool = False) -> pa.Table:
-    """Visit means with their 95 % intervals: a row for each path and dataplane; one without a value says so.
+    """Means over visits with their 95 % intervals: a row for each path and dataplane, also where there is no value.
 
     Args:
         data: the run.
-        visits: `path`, `dataplane` (its name), `value`, and how many trials are flagged and left out, one row a visit.
-        unit: of the value, SI; the frame holds it in the multiple that fits, named in its column `unit`.
-        kind: of the value; the text of one in which flags matter has a mark.
-        geometric: whether the mean is taken of logarithms.
+        visits: one row a visit: `path`, `dataplane` (its name), `value`, the numbers of flagged and left-out trials.
+        unit: of the value, SI; the frame has it in the multiple that fits, named in its column `unit`.
+        kind: of the value, which decides the flags that mark its text.
+        geometric: whether the means are geometric.
     """
     found: dict[tuple[str, str], list[float]] = {}
     marks: dict[tuple[str, str], str] = {}
@@ -104,14 +108,13 @@ def intervals(data: Data, visits: Iterable[Row], unit: str, kind: Kind, *, geome
         for arm in data.run.arms
     ]
     titles = {(path, data.run.arm(name).title): mark for (path, name), mark in marks.items()}
-    return frame(row | {"text": row["text"] + titles.get((row["path"], row["dataplane"]), "")} for row in rows)
+    return to_frame(row | {"text": row["text"] + titles.get((row["path"], row["dataplane"]), "")} for row in rows)
 
 
-def _value(values: list[float] | None, size: float, geometric: bool) -> Row:  # noqa: FBT001 - passed on as it came
+def _value(values: list[float] | None, size: float, geometric: bool) -> Row:  # noqa: FBT001 - private
     if not values:
         return {"value": None, "low": None, "high": None, "text": "not measured"}
-    positive = geometric and min(values) > 0
-    interval = statistics.geometric_mean_interval(values) if positive else statistics.mean_interval(values)
+    interval = (geometric_mean_interval if geometric and min(values) > 0 else mean_interval)(values)
     mean = interval.mean if interval else values[0]
     return {
         "value": mean / size,

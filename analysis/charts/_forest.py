@@ -1,4 +1,4 @@
-"""Forest plots: the difference to the baseline, its interval, and a band for what the run could not have seen."""
+"""Forest plots: the difference to the baseline, its interval, and a band for differences too small to detect."""
 
 import math
 from collections.abc import Sequence
@@ -7,41 +7,18 @@ from typing import Final
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts._data import Data, Row, frame
+from analysis.charts._data import Data, Row, to_frame
 from analysis.charts._marks import by_path, colour, column, hollow, lane, plot_width, shape
 from analysis.charts._theme import BAND, INK, MUTED, WIDE, Look
 from analysis.stats.metrics import THROUGHPUT
 
-_TICKS: Final = (
-    0.01,
-    0.02,
-    0.05,
-    0.1,
-    0.2,
-    0.3,
-    0.5,
-    0.7,
-    0.8,
-    0.9,
-    0.95,
-    1,
-    1.05,
-    1.1,
-    1.2,
-    1.5,
-    2,
-    3,
-    5,
-    10,
-    20,
-    50,
-    100,
-)
+_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100)
+
 _SPAN_LEAST: Final = 1.12
-"""The axis always reaches 12 % to both sides, so that noise never fills it."""
+"""The axis extends at least 12 % to both sides, so that noise never fills it."""
 
 _REACH: Final = 1.6
-"""How much beyond the outermost estimate the axis goes for an interval; a longer one is cut at the edge."""
+"""How far beyond the outermost estimate the axis extends for an interval; a longer one is cut at the edge."""
 
 
 def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
@@ -55,22 +32,25 @@ def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
                 continue
             name = c.path if metric == THROUGHPUT else f"{c.path}: {c.metric_title}"
             name += " (left is better)" if mixed and c.better == "lower" else ""
-            seen = c.change is not None
             rows.append(
                 {
                     "path": name,
                     "baseline": arms[c.baseline].title,
-                    "value": 1 + c.change if c.change is not None else None,
-                    "low": 1 + c.low if c.low is not None else None,
-                    "high": 1 + c.high if c.high is not None else None,
-                    "blind_low": 1 / (1 + c.smallest_effect) if c.smallest_effect is not None else None,
-                    "blind_high": 1 + c.smallest_effect if c.smallest_effect is not None else None,
+                    "value": _ratio(c.change),
+                    "low": _ratio(c.low),
+                    "high": _ratio(c.high),
+                    "blind_low": None if c.smallest_effect is None else 1 / (1 + c.smallest_effect),
+                    "blind_high": _ratio(c.smallest_effect),
                     "found": c.found,
-                    "text": c.estimate if seen else f"can't tell{c.doubts.mark}",
+                    "text": f"can't tell{c.doubts.mark}" if c.change is None else c.estimate,
                 }
                 | data.side(arms[c.dataplane])
             )
-    return frame(rows)
+    return to_frame(rows)
+
+
+def _ratio(change: float | None) -> float | None:
+    return None if change is None else 1 + change
 
 
 def _domain(table: pa.Table) -> tuple[float, float]:
@@ -83,7 +63,7 @@ def _domain(table: pa.Table) -> tuple[float, float]:
 
 
 def forest(table: pa.Table, look: Look = WIDE) -> alt.FacetChart:
-    """Lanes of dataplanes below the name of each path; the axis is logarithmic, so that half and double look alike."""
+    """Lanes of dataplanes below the name of each path; on a logarithmic axis half and double are equally far from 1."""
     low, high = _domain(table)
     scale = {"type": "log", "domain": [low, high], "nice": False, "clamp": True}
     ticks = _ticks(low, high, 5 if look.narrow else 9)
@@ -121,15 +101,14 @@ def forest(table: pa.Table, look: Look = WIDE) -> alt.FacetChart:
             color=alt.ColorValue(MUTED, condition={"test": "datum.found", "value": INK}),
         ),
     ]
-    return by_path(alt.layer(*layers).properties(width=width, height=alt.Step(look.lane)), table, look)
+    return by_path(layers, table, look, width)
 
 
 def _ticks(low: float, high: float, most: int) -> list[float]:
-    """Round ratios in the domain; thinned out around 1, which stays, where there are too many."""
-    inside = [t for t in _TICKS if low <= t <= high]
+    """1 and round ratios in the domain, about `most` of them."""
     gap = math.log(high / low) / most
     kept = [1.0]
-    for tick in sorted(inside, key=lambda t: abs(math.log(t))):
+    for tick in sorted((t for t in _TICKS if low <= t <= high), key=lambda t: abs(math.log(t))):
         if all(abs(math.log(tick / other)) >= gap for other in kept):
             kept.append(tick)
     return sorted(kept)

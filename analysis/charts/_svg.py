@@ -1,4 +1,4 @@
-"""A chart as an SVG that can stand inside a page: text as text, no script, no reference to anything outside it."""
+"""A chart as SVG inside a page: text stays text; no script, no reference to anything outside."""
 
 import html
 import re
@@ -22,10 +22,10 @@ def to_svg(spec: dict[str, Any], look: Look, name: str, description: str) -> str
     """Draw a chart.
 
     Args:
-        spec: what to draw, in Vega-Lite.
-        look: the room it has, and its fonts.
-        name: unique in the page; names of clip paths begin with it.
-        description: what a screen reader says in place of the drawing.
+        spec: the chart in Vega-Lite.
+        look: its size and fonts.
+        name: unique in the page; the prefix of the ids of clip paths.
+        description: the text for screen readers.
     """
     drawn: str = vl_convert.vegalite_to_svg(spec, config=config(look))
     body = _BACKGROUND.sub("", _EMPTY_PATH.sub("", drawn))
@@ -43,5 +43,5 @@ def to_svg(spec: dict[str, Any], look: Look, name: str, description: str) -> str
 
 
 def _lean(tag: str) -> str:
-    """A tag without what only Vega's own tools read, its coordinates to a tenth of a pixel; texts are never touched."""
+    """The tag without the attributes that only Vega's tools read, and with coordinates to a tenth of a pixel."""
     return _NUMBER.sub(lambda number: f"{float(number[0]):.1f}", _NOISE.sub("", tag))

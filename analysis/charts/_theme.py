@@ -1,4 +1,4 @@
-"""How every chart looks. Inks are placeholders by value: the page's style maps each to its light or dark variable."""
+"""Colours, sizes and fonts of all charts. The page's style maps each ink to its light or dark CSS variable."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,19 +9,19 @@ GRID: Final = "#dde1e6"
 BAND: Final = "#e4e7eb"
 GROUND: Final = "#fefefe"
 LEVELS: Final = ("#c9d1da", "#9aa6b4", "#66758a", "#3e4d63", "#a8485c")
-"""For parts of a whole that are not dataplanes: a ramp that no dataplane's colour is near."""
+"""For parts of a whole that are not dataplanes: unlike every dataplane's colour."""
 
 INKS: Final = {"ink": INK, "muted": MUTED, "grid": GRID, "band": BAND, "ground": GROUND} | {
     f"level-{number}": colour for number, colour in enumerate(LEVELS, 1)
 }
-"""CSS variable -> the colour that stands for it in a chart."""
+"""CSS variable -> its colour in a chart."""
 
 SHAPES: Final = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The room a chart has. `width` of the whole in pixels; `font` size of its labels."""
+    """The size of a chart: `width` of the whole, `font` size of the labels and height of a `lane`, in pixels."""
 
     name: str
     width: int
@@ -32,6 +32,11 @@ class Look:
     def narrow(self) -> bool:
         """Whether this is the variant for a phone or the frame of a workflow's artifact."""
         return self.name == "narrow"
+
+    @property
+    def ticks(self) -> int:
+        """About how many ticks an axis of values has room for."""
+        return 4 if self.narrow else 7
 
 
 WIDE: Final = Look("wide", 820, 12, 20)

@@ -1,12 +1,13 @@
 """How long a connection takes to open."""
 
+import itertools
+
 import altair as alt
 import pyarrow as pa
 
 from analysis import formatting
-from analysis.charts._data import Data, Row, flagged
-from analysis.charts._data import frame as to_frame
-from analysis.charts._marks import by_path, colour, hollow, lane, plot_width, shape, top
+from analysis.charts._data import Data, Row, flagged, to_frame
+from analysis.charts._marks import by_path, colour, column, hollow, lane, plot_width, shape, top
 from analysis.charts._theme import INK, WIDE, Look
 from analysis.flags import MARKED
 
@@ -25,29 +26,24 @@ SQL = """
 
 def frame(data: Data) -> pa.Table:
     """Median and 99th percentile by path and dataplane, in the unit that fits."""
-    found = data.by_path(SQL)
-    size, unit = formatting.scale("s", *(row["p50"] for row in found))
+    found = {(row["path"], row["dataplane"]): row for row in data.by_path(SQL)}
+    size, unit = formatting.scale("s", *(row["p50"] for row in found.values()))
     rows: list[Row] = []
-    for path in dict.fromkeys(row["path"] for row in found):
-        for arm in data.run.arms:
-            for row in found:
-                if (row["path"], row["dataplane"]) == (path, arm.name):
-                    tail = row["p99"] / size if row["p99"] is not None else None
-                    text = " / ".join(formatting.digits(v) for v in (row["p50"] / size, tail) if v is not None)
-                    text += MARKED if flagged(row, "connect") else ""
-                    rows.append(
-                        {"path": path, "unit": unit, "value": row["p50"] / size, "tail": tail, "text": text}
-                        | data.side(arm)
-                    )
+    for path, arm in itertools.product(dict.fromkeys(path for path, _ in found), data.run.arms):
+        if row := found.get((path, arm.name)):
+            value, tail = row["p50"] / size, row["p99"] / size if row["p99"] is not None else None
+            text = " / ".join(formatting.digits(figure) for figure in (value, tail) if figure is not None)
+            text += MARKED if flagged(row, "connect") else ""
+            rows.append({"path": path, "unit": unit, "value": value, "tail": tail, "text": text} | data.side(arm))
     return to_frame(rows)
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
     """A mark for the median, a bar to the 99th percentile, and both in figures."""
-    unit = frame.column("unit")[0].as_py()
-    ends = frame.column("tail").to_pylist() + frame.column("value").to_pylist()
+    ends = column(frame, "tail") + column(frame, "value")
     scale = {"domain": [0, top(ends, 0.4 if look.narrow else 0.16)], "nice": False}
-    axis = {"title": f"connect time, {unit}: median / 99th percentile", "tickCount": 4 if look.narrow else 7}
+    title = f"connect time, {column(frame, 'unit')[0]}: median / 99th percentile"
+    axis = {"title": title, "tickCount": look.ticks}
     base = alt.Chart().encode(y=lane(frame, look))
     side = colour(frame)
     layers = [
@@ -62,5 +58,4 @@ def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
         .mark_text(align="left", dx=7, fontSize=look.font, color=INK, stroke=None)
         .encode(x=alt.X("end:Q", scale=scale, axis=axis), text=alt.Text("text:N")),
     ]
-    layered = alt.layer(*layers).properties(width=plot_width(frame, look), height=alt.Step(look.lane))
-    return by_path(layered, frame)
+    return by_path(layers, frame, look, plot_width(frame, look))

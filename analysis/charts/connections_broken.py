@@ -1,12 +1,11 @@
-"""How many long-lived connections a switch to each dataplane breaks."""
+"""Long-lived connections broken by a switch to each dataplane."""
 
-import altair as alt
+from functools import partial
+
 import pyarrow as pa
 
-from analysis.charts._data import Data
-from analysis.charts._data import frame as to_frame
+from analysis.charts._data import Data, to_frame
 from analysis.charts._marks import lanes
-from analysis.charts._theme import WIDE, Look
 from analysis.summary import switch_costs
 
 TITLE = "Connections broken by switching"
@@ -16,7 +15,7 @@ ORDER = 86
 
 
 def frame(data: Data) -> pa.Table:
-    """A row for each dataplane whose switches had connections to break, in per cent."""
+    """A row for each dataplane whose switches had open connections, in per cent."""
     found = {switch.dataplane: switch for switch in switch_costs.switch_costs(data.con, data.run) if switch.broken}
     return to_frame(
         {"path": "all switches", "unit": "%", "value": 100.0 * (switch.dropped or 0) / (switch.held or 1)}
@@ -27,6 +26,4 @@ def frame(data: Data) -> pa.Table:
     )
 
 
-def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
-    """Bars."""
-    return lanes(frame, "broken", look, bars=True)
+chart = partial(lanes, title="broken", bars=True)

@@ -1,11 +1,9 @@
 """What each dataplane costs against the baseline."""
 
-import altair as alt
 import pyarrow as pa
 
 from analysis.charts._data import Data
 from analysis.charts._forest import differences, forest
-from analysis.charts._theme import WIDE, Look
 from analysis.stats.metrics import COMPARED
 
 TITLE = "What it costs"
@@ -18,10 +16,8 @@ ORDER = 15
 
 
 def frame(data: Data) -> pa.Table:
-    """By the other metrics: CPU per Gbit on each path, then the 99th percentile of connect time."""
+    """The comparisons by the other metrics: CPU per Gbit on each path, then the 99th percentile of connect time."""
     return differences(data, [metric.name for metric in COMPARED if not metric.leads])
 
 
-def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
-    """A forest plot."""
-    return forest(frame, look)
+chart = forest

@@ -1,20 +1,19 @@
-"""Where CPU time goes on each node while a path is measured."""
+"""The CPU time of each node by mode while a path is measured."""
 
-import altair as alt
+from functools import partial
+
 import pyarrow as pa
 
-from analysis.charts._data import Data
-from analysis.charts._data import frame as to_frame
+from analysis.charts._data import Data, to_frame
 from analysis.charts._marks import parts
-from analysis.charts._theme import WIDE, Look
 from analysis.flags import MARKED
 
 TITLE = "CPU by mode"
 READING = (
-    "Share of all cores of a node that were busy, by what with: forwarding packets is mostly softirq. "
-    "Means over the trials whose CPU columns add up, idle use not subtracted."
+    "Busy share of all cores of a node by CPU mode: forwarding packets is mostly softirq. "
+    "Means over the trials whose CPU columns add up; idle use is not subtracted."
 )
-EMPTY = "No node's CPU was recorded in a way that tells what with it was busy, so there is none to show."
+EMPTY = "No node's CPU time was recorded by mode, so there is none to show."
 ORDER = 50
 MODES = ("user", "system", "softirq", "irq", "steal")
 SQL = """
@@ -45,6 +44,4 @@ def frame(data: Data) -> pa.Table:
     return to_frame(table)
 
 
-def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
-    """Stacked bars."""
-    return parts(frame, "busy, % of the node's cores", look, MODES)
+chart = partial(parts, title="busy, % of the node's cores", names=MODES)

@@ -1,12 +1,11 @@
-"""Whether the order of measuring, or the time of day, shows in the figures."""
+"""Whether the order of measuring or the time of day affects the figures."""
 
 from typing import cast
 
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts._data import Data
-from analysis.charts._data import frame as to_frame
+from analysis.charts._data import Data, to_frame
 from analysis.charts._marks import SIGNED, colour, daggers, hollow, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
 
@@ -16,7 +15,7 @@ READING = (
     "in the run; the line is the mean. It should stay near 0: differences are taken inside rounds, so slow drift "
     "does no harm, jumps do."
 )
-EMPTY = "No throughput was measured, so there is no order to look at."
+EMPTY = "No throughput was measured, so there is no drift to show."
 ORDER = 90
 KEY = True
 SQL = """
@@ -32,31 +31,33 @@ SQL = """
 def frame(data: Data) -> pa.Table:
     """A row for each trial: deviation in per cent, position in the visit, minutes since the first trial."""
     arms = {arm.name: data.side(arm) for arm in data.run.arms}
-    return to_frame(row | arms[row["dataplane"]] for row in data.ask(SQL))
+    return to_frame(row | arms[row["dataplane"]] for row in data.query(SQL))
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.TopLevelMixin:
-    """Two clouds of points with their running means, on one scale."""
+    """Two scatter plots with their running means, on one scale."""
     width = look.width - 62 if look.narrow else (look.width - 110) // 2
-    by_position = _panel(frame, "position:Q", "position within its visit").properties(width=width, height=170)
-    by_time = _panel(frame, "minute:Q", "minutes since the first trial").properties(width=width, height=170)
-    joined = (
-        alt.vconcat(by_position, by_time, data=frame) if look.narrow else alt.hconcat(by_position, by_time, data=frame)
+    panels = (
+        ("position", "position", "position within its visit"),
+        ("minute", "round", "minutes since the first trial"),
     )
+    drawn = [_panel(frame, *panel).properties(width=width, height=170) for panel in panels]
+    joined = alt.vconcat(*drawn, data=frame) if look.narrow else alt.hconcat(*drawn, data=frame)
     return cast("alt.TopLevelMixin", joined.resolve_scale(y="shared"))
 
 
-def _panel(frame: pa.Table, field: str, title: str) -> alt.LayerChart | alt.FacetChart:
+def _panel(frame: pa.Table, field: str, group: str, title: str) -> alt.LayerChart | alt.FacetChart:
     y = {"title": "against the mean, %", "labelExpr": SIGNED, "tickCount": 5, "grid": True}
-    x = alt.X(field, axis={"title": title, "grid": False, "tickMinStep": 1, "tickCount": 6}, scale={"nice": False})
+    x = alt.X(
+        f"{field}:Q", axis={"title": title, "grid": False, "tickMinStep": 1, "tickCount": 6}, scale={"nice": False}
+    )
     base = alt.Chart()
     side = colour(frame)
     points = base.mark_point(size=26, filled=True, opacity=0.65).encode(
         x=x, y=alt.Y("value:Q", axis=y), fill=side, stroke=side, shape=shape(frame), **hollow(0)
     )
-    group = "position" if field.startswith("position") else "round"
     mean = (
-        base.transform_aggregate(x=f"mean({field.removesuffix(':Q')})", y="mean(value)", groupby=[group])
+        base.transform_aggregate(x=f"mean({field})", y="mean(value)", groupby=[group])
         .mark_line(color=INK, strokeWidth=1.8)
         .encode(x=alt.X("x:Q"), y=alt.Y("y:Q"), order=alt.Order("x:Q"))
     )

@@ -1,11 +1,11 @@
 """Memory in use on the nodes, idle and under load."""
 
-import altair as alt
+from functools import partial
+
 import pyarrow as pa
 
 from analysis.charts._data import Data, intervals
 from analysis.charts._marks import lanes
-from analysis.charts._theme import WIDE, Look
 
 TITLE = "Memory"
 READING = (
@@ -28,9 +28,7 @@ SQL = """
 
 def frame(data: Data) -> pa.Table:
     """Memory by node and state, and dataplane."""
-    return intervals(data, data.ask(SQL), "B", "memory")
+    return intervals(data, data.query(SQL), "B", "memory")
 
 
-def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
-    """Points with their intervals."""
-    return lanes(frame, "memory in use", look, zero=False)
+chart = partial(lanes, title="memory in use", zero=False)

@@ -1,11 +1,11 @@
-"""How much of what the nodes themselves could carry is left on each path."""
+"""The throughput of each path as a share of node to node."""
 
-import altair as alt
+from functools import partial
+
 import pyarrow as pa
 
 from analysis.charts._data import Data, intervals
 from analysis.charts._marks import lanes
-from analysis.charts._theme import WIDE, Look
 from analysis.formatting import SHARE
 
 TITLE = "Share of node to node"
@@ -34,6 +34,4 @@ def frame(data: Data) -> pa.Table:
     return intervals(data, data.by_path(SQL), SHARE, "throughput", geometric=True)
 
 
-def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
-    """Bars from zero, with their intervals."""
-    return lanes(frame, "of node to node", look, bars=True)
+chart = partial(lanes, title="of node to node", bars=True)

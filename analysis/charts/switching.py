@@ -1,12 +1,11 @@
-"""What a switch to each dataplane takes."""
+"""The time that a switch to each dataplane takes."""
 
-import altair as alt
+from functools import partial
+
 import pyarrow as pa
 
-from analysis.charts._data import Data
-from analysis.charts._data import frame as to_frame
+from analysis.charts._data import Data, to_frame
 from analysis.charts._marks import parts
-from analysis.charts._theme import WIDE, Look
 
 TITLE = "Switching"
 READING = "Time from the first change until the dataplane was proven to carry traffic: mean over visits."
@@ -21,7 +20,7 @@ SQL = """
 
 def frame(data: Data) -> pa.Table:
     """A row for each dataplane and part, in seconds."""
-    found = {row["dataplane"]: row for row in data.ask(SQL)}
+    found = {row["dataplane"]: row for row in data.query(SQL)}
     return to_frame(
         {"path": "each visit", "lane": arm.title, "part": part, "place": place, "value": value} | data.side(arm)
         for arm in data.run.arms
@@ -33,6 +32,4 @@ def frame(data: Data) -> pa.Table:
     )
 
 
-def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
-    """Stacked bars."""
-    return parts(frame, "time, s", look, PARTS)
+chart = partial(parts, title="time, s", names=PARTS)

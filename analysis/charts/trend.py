@@ -1,12 +1,11 @@
-"""Whether the answer changed since the last runs."""
+"""The differences to the baseline over the latest runs."""
 
 from typing import Any
 
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts._data import Data, Row
-from analysis.charts._data import frame as to_frame
+from analysis.charts._data import Data, Row, to_frame
 from analysis.charts._marks import SIGNED, colour, column, daggers, hollow, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
 from analysis.domain import Cell
@@ -16,8 +15,8 @@ from analysis.stats.regressions import LevelChange
 TITLE = "Trend over runs"
 READING = (
     "Throughput against the baseline in each of the latest runs of this environment with the same profile: ratios, "
-    "since absolute figures drift with the machine. A dashed line marks a night since which a dataplane is at another "
-    "level, in its colour, and by how much."
+    "since absolute figures drift with the machine. A dashed line in a dataplane's colour marks the first night of a "
+    "new level, with the size of the change."
 )
 EMPTY = (
     "This is the only run of its environment and profile that compares dataplanes; the trend begins with the second."
@@ -52,18 +51,17 @@ _LABEL_HEIGHT = 12
 def frame(data: Data) -> pa.Table:
     """A row for each run, path and dataplane of which this run has both; difference to the baseline in per cent.
 
-    Then a row without a value for each change: `size` is what is written at it, `place` the line above the plot in
-    which it is written, and `late` whether it is in the right half.
+    Then a row without a value for each change: `size` is its label, `place` the line above the plot in which the label
+    stands, and `late` whether it is in the right half.
     """
     if data.run.baseline is None:
         return to_frame([])
     arms = {arm.name: data.side(arm) for arm in data.run.arms}
-    found = data.ask(SQL, baseline=data.run.baseline.name)
+    found = data.query(SQL, baseline=data.run.baseline.name)
     here = [row for row in found if Cell.of(row) in data.run.cells]
     if len({row["run_id"] for row in here}) < 2:  # noqa: PLR2004 - one run is no trend
         return to_frame([])
-    cells = list(data.run.cells)
-    here.sort(key=lambda row: cells.index(Cell.of(row)))
+    here.sort(key=lambda row: data.run.cells.index(Cell.of(row)))
     shared = {"baseline": data.run.baseline.title, "size": None, "place": None, "late": None}
     rows = [
         {"path": data.path(row), "at": row["started_at"].isoformat(), "value": row["value"], "flagged": row["flagged"]}
@@ -88,15 +86,9 @@ def _marks(data: Data, rows: list[Row], arms: dict[str, Row]) -> list[Row]:
         taken = {m["place"] for m in marks if m["path"] == path and abs(nights.index(m["at"]) - here) < len(nights) / 3}
         place = next(place for place in range(len(marks) + 1) if place not in taken)
         late = here >= len(nights) / 2
-        drawn = {
-            "path": path,
-            "at": at,
-            "value": None,
-            "flagged": False,
-            "baseline": rows[0]["baseline"],
-            "size": change.size,
-        }
-        marks.append(drawn | {"place": place, "late": late} | arms[change.dataplane])
+        label = {"size": change.size, "place": place, "late": late}
+        drawn = {"path": path, "at": at, "value": None, "flagged": False, "baseline": rows[0]["baseline"]}
+        marks.append(drawn | label | arms[change.dataplane])
     return marks
 
 
@@ -112,21 +104,14 @@ def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
     side = colour(frame)
     axis = {"title": f"to {against}, %", "labelExpr": SIGNED, "tickCount": 4, "grid": True}
     at = alt.X("at:T", axis={"title": None, "grid": False, "tickCount": 4, "format": "%-d %b", "labelOverlap": True})
-    base = (
-        alt.Chart()
-        .encode(
-            x=at,
-            y=alt.Y("value:Q", scale=_scale(frame), axis=axis),
-            color=side,
-        )
-        .transform_filter("isValid(datum.value)")
-    )
+    y = alt.Y("value:Q", scale=_scale(frame), axis=axis)
+    base = alt.Chart().encode(x=at, y=y, color=side).transform_filter("isValid(datum.value)")
     dashes = alt.StrokeDashValue([1, 0], condition={"test": "datum.twin", "value": [4, 3]})
     lines = base.mark_line(strokeWidth=1.6).encode(strokeDash=dashes, detail=alt.Detail("dataplane:N"))
     points = base.mark_point(size=34, filled=True, opacity=1).encode(
         fill=side, stroke=side, shape=shape(frame), **hollow(0)
     )
-    marks = daggers(base, at, alt.Y("value:Q", scale=_scale(frame), axis=axis))
+    marks = daggers(base, at, y)
     zero = alt.Chart().transform_aggregate(n="count()").mark_rule(color=MUTED).encode(y=alt.YDatum(0))
     paths = list(dict.fromkeys(column(frame, "path")))
     header = {"title": None, "labelAnchor": "start", "labelColor": INK}
@@ -138,12 +123,12 @@ def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
 
 
 def _labels_height(frame: pa.Table) -> int:
-    """The room above the curves for what is written at the changes, in pixels."""
+    """The room above the curves for the labels of changes, in pixels."""
     return _LABEL_HEIGHT * (1 + max((place for place in column(frame, "place") if place is not None), default=-1))
 
 
 def _scale(frame: pa.Table) -> dict[str, Any]:
-    """An axis that holds all values and zero, and leaves that room free."""
+    """An axis with all values and zero, and with the labels' room above them."""
     values = [0.0, *(value for value in column(frame, "value") if value is not None)]
     low, high = min(values), max(values)
     spread = (high - low) or 1.0
@@ -151,7 +136,7 @@ def _scale(frame: pa.Table) -> dict[str, Any]:
 
 
 def _rules(frame: pa.Table, at: alt.X, look: Look) -> list[alt.Chart]:
-    """A rule at each change with its size beside it, one below the other where a path has several."""
+    """A rule at each change with its label beside it; labels of one path stand one below the other."""
     places = sorted({place for place in column(frame, "place") if place is not None})
     if not places:
         return []

@@ -1,1 +1,1 @@
-"""What a person reads in a terminal: documents, notices, and the commands that sentences advise."""
+"""Output for the terminal: tables, notices, and commands to type."""

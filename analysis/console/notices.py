@@ -1,21 +1,19 @@
-"""Sentences on standard error, beside what a program answers: that one can't be written stops nothing."""
+"""Sentences on standard error; a failure to write one is ignored."""
 
 import contextlib
 import os
+import re
 import sys
 from typing import Final
 
 from analysis.console.sanitizing import strip_controls
 
-LONGEST_WORD: Final = 1000
-"""A longer word, such as a path of thousands of letters, is shown by its beginning and its end."""
+_OVERLONG_WORD: Final = re.compile(r"[^ ]{1001,}")
+"""A word such as a path of thousands of letters, which is shown by its beginning and its end."""
 
 
 def print_notice(sentence: str) -> None:
-    """Print a sentence on standard error, without what a terminal would obey.
-
-    Whoever read it may have gone, as `head` does after `2>&1`; the work that it is about goes on all the same.
-    """
+    """Print a sentence on standard error, without control characters, even where its reader has gone."""
     try:
         print(strip_controls(shorten_long_words(sentence)), file=sys.stderr, flush=True)  # noqa: T201 - the one place that does
     except (OSError, ValueError, AttributeError):
@@ -23,20 +21,11 @@ def print_notice(sentence: str) -> None:
 
 
 def discard_buffered(stream: int) -> None:
-    """What is still in the buffer of a standard stream goes nowhere, else Python would try again at its end."""
+    """Discard the buffer of a standard stream, which Python would write again at exit."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 def shorten_long_words(text: str) -> str:
-    """The text with the middle of each overlong word left out, by how many letters it is."""
-    if len(text) <= LONGEST_WORD:
-        return text
-    return " ".join(_shown(word) for word in text.split(" "))
-
-
-def _shown(word: str) -> str:
-    if len(word) <= LONGEST_WORD:
-        return word
-    beginning, end = word[:200], word[-200:]
-    return f"{beginning}…({len(word) - 400} letters)…{end}"
+    """The text with the middle of each overlong word replaced by its number of letters."""
+    return _OVERLONG_WORD.sub(lambda word: f"{word[0][:200]}…({len(word[0]) - 400} letters)…{word[0][-200:]}", text)

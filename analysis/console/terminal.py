@@ -1,7 +1,7 @@
-"""The one way to a terminal: text is shown as it is, never read as markup, and never obeyed as a control sequence.
+"""The terminal: text is shown as it is, never as markup, and without control sequences.
 
-What is printed holds what others wrote: an iperf3 error, a path, a label, the log of a pod. Rich would read `[/x]` in
-it as markup, and the terminal would obey an escape sequence.
+Output contains text of others: an iperf3 error, a path, a label, the log of a pod. Rich would parse `[/x]` in it as
+markup, and the terminal would execute escape sequences.
 """
 
 import sys
@@ -14,16 +14,16 @@ from rich.segment import Segment
 from rich.style import Style
 
 from analysis.console.notices import discard_buffered, print_notice
-from analysis.console.sanitizing import strip_controls
+from analysis.console.sanitizing import sanitize_standard_error, strip_controls
 from analysis.errors import Problem
 
 
 class UnwritableError(Problem):
-    """What was to be said can't be written."""
+    """The standard output can't be written."""
 
 
 class Text(rich.text.Text):
-    """Rich's styled text, of cleaned text."""
+    """Rich's styled text, without control characters."""
 
     def __init__(self, text: str = "", style: str | Style = "", **more: Any) -> None:  # noqa: ANN401 - Rich's own
         super().__init__(strip_controls(text), style, **more)
@@ -35,35 +35,32 @@ class Text(rich.text.Text):
 
 
 class Terminal(Console):
-    """Rich's console, for text that others wrote: no markup, no emoji codes, no highlighting, no control sequence."""
+    """Rich's console without markup, emoji codes, highlighting and control sequences in data."""
 
     def __init__(self, file: IO[str] | None = None, **more: Any) -> None:  # noqa: ANN401 - Rich's own
         super().__init__(file=file, markup=False, emoji=False, highlight=False, **more)
 
     def render_str(self, text: str, **more: Any) -> rich.text.Text:  # noqa: ANN401 - Rich's own
-        """A text as it is printed."""
+        """A string as styled text, taken literally."""
         return super().render_str(strip_controls(text), **(more | {"markup": False, "emoji": False}))
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """What is written for it: whatever it was made of, nothing in it is a control sequence but Rich's own."""
+        """The segments to print, without control characters in their text."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(strip_controls(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
-        """Whether that ends anything is for the command line to say; Rich would end the program with exit code 1.
-
-        Called while a BrokenPipeError is being handled, which goes on.
-        """
+        """Raise the BrokenPipeError that is being handled; Rich itself would exit with code 1."""
         del self._buffer[:]
         raise  # noqa: PLE0704 - Rich calls this inside its `except`
 
     def lines(self, text: str) -> None:
-        """Write text whose tabs are wanted, which Rich would turn into spaces."""
+        """Write text and keep its tabs, which Rich would expand."""
         self.file.write(strip_controls(text) + "\n")
 
 
 class CheckedStream:
-    """A standard stream whose failure to write is a sentence."""
+    """A standard stream that raises UnwritableError where it can't be written."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -96,23 +93,23 @@ class CheckedStream:
 
 
 class SuppressedStream(CheckedStream):
-    """A standard output whose failure stops nothing: what is written after it goes nowhere.
+    """A standard output that discards everything after its first failure.
 
     Attributes:
-        failure: why it can't be written any more; None while it can be, and where its reader has gone.
+        failure: why it can't be written any more; None while it can, and where its reader has gone.
     """
 
     failure: UnwritableError | None = None
     _is_gone = False
 
     def write(self, text: str) -> int:
-        """Write, as long as that goes."""
+        """Write, until the first failure."""
         if not self._is_gone:
             self._try(lambda: super(SuppressedStream, self).write(text))
         return len(text)
 
     def flush(self) -> None:
-        """Flush, as long as that goes."""
+        """Flush, until the first failure."""
         if not self._is_gone:
             self._try(super().flush)
 
@@ -128,11 +125,11 @@ class SuppressedStream(CheckedStream):
 
 
 def suppress_output_errors() -> SuppressedStream:
-    """From here on the program goes on when its standard output fails or has no reader any more, as with `| head`."""
+    """From now on ignore that the standard output fails or has lost its reader, as with `| head`."""
     out = sys.stdout._stream if isinstance(sys.stdout, CheckedStream) else sys.stdout  # noqa: SLF001 - of this very module
-    outlasted = SuppressedStream(out)
-    sys.stdout = outlasted  # type: ignore[assignment, unused-ignore]
-    return outlasted
+    suppressed = SuppressedStream(out)
+    sys.stdout = suppressed  # type: ignore[assignment, unused-ignore]
+    return suppressed
 
 
 def _unwritable(error: OSError | ValueError) -> UnwritableError:
@@ -143,7 +140,7 @@ def _unwritable(error: OSError | ValueError) -> UnwritableError:
 
 
 def check_standard_output() -> None:
-    """Make failures of the standard output sentences; what its encoding lacks becomes a question mark.
+    """Let failures of the standard output raise UnwritableError; print a question mark for what its encoding lacks.
 
     Raises:
         UnwritableError: it is closed.
@@ -159,11 +156,11 @@ def check_standard_output() -> None:
 
 
 def printing(program: Callable[[], int]) -> int:
-    """Run what prints its answer: that the standard output can't be written is a sentence and an exit code.
+    """Run a program that prints, and return its exit code; report a standard output that can't be written.
 
-    Args:
-        program: returns its exit code, which is 0 where the reader, such as `head`, left before the end.
+    The exit code is 0 where the reader, such as `head`, has gone before the end.
     """
+    sanitize_standard_error()
     try:
         check_standard_output()
         code = program()

@@ -1,4 +1,4 @@
--- Does it matter how late in its visit a trial comes? (1 means: as its cell and dataplane do on average in that run)
+-- Does it matter how late in its visit a trial comes? (1: the average of its cell and dataplane in that run)
 with relative as (
     select
         environment,

@@ -1,4 +1,4 @@
--- Which signs tell which dataplane carried the traffic of each visit?
+-- Which signs show which dataplane carried the traffic of each visit?
 select
     environment,
     run_id,

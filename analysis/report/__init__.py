@@ -1,4 +1,4 @@
-"""The report: one HTML file with no script and no reference outside itself, the answer first."""
+"""The report: one HTML file without scripts or external references, the headline first."""
 
 import re
 from pathlib import Path
@@ -9,14 +9,21 @@ import jinja2
 from markupsafe import Markup
 
 from analysis import charts, flags, formatting
-from analysis.charts import Data, Drawing
+from analysis.charts import Data
 from analysis.charts._theme import INKS, SHAPES
+from analysis.console.sanitizing import strip_controls
 from analysis.report import limits, tables
 from analysis.stats import metrics, run
 from analysis.stats.run import StoredRun
 from analysis.store.left_out import LeftOut, sentences
 from analysis.summary import change_groups
 from analysis.summary.summary import Summary
+
+
+def _printable(value: Any) -> Any:  # noqa: ANN401 - whatever a template has
+    """A value without control characters, which an editor or a terminal would show as something else."""
+    return value if not isinstance(value, str) or isinstance(value, Markup) else strip_controls(value)
+
 
 _HERE: Final = Path(__file__).parent
 _PAGE: Final = jinja2.Environment(
@@ -25,9 +32,10 @@ _PAGE: Final = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
+    finalize=_printable,
 )
 
-_TEARS: Final = re.compile(r"(?<=\d) (?=%)|(?<=%) (?=\[)|(?<=,) (?=[^ ]{1,8}\])|(?<=→) | (?=→)")
+_BREAKS: Final = re.compile(r"(?<=\d) (?=%)|(?<=%) (?=\[)|(?<=,) (?=[^ ]{1,8}\])|(?<=→) | (?=→)")
 
 _DARK: Final = {
     "ink": "#e8eaed",
@@ -50,7 +58,7 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
     Args:
         con: a connection with the views of `analysis.sql.database`.
         run_id: the run.
-        summary: what `summarise` said of it.
+        summary: its summary.
 
     Returns:
         One HTML document.
@@ -60,16 +68,16 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
     """
     about = run.load_run(con, run_id)
     data = Data(con, about, summary.comparisons, summary.changes)
-    drawings = [_safe(drawing) for drawing in charts.draw_all(charts.catalogue(), data)]
+    drawings = charts.draw_all(charts.catalogue(), data)
     return _PAGE.get_template(
         "page.html.j2"
     ).render(
         run=about,
         summary=summary,
-        style=Markup(_style(about)),  # noqa: S704 - this project's own file
+        style=Markup(_style(about)),  # noqa: S704 - this project's own file and checked colours
         first=drawings[0],
         drawings=drawings[1:],
-        sides=_sides(data),
+        key=_key(data),
         groups=_groups(summary),
         changes=_changes(summary),
         limit=formatting.percent(summary.history.limit, sign=False) if summary.history else "",
@@ -85,20 +93,8 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
     )
 
 
-def _safe(drawing: Drawing) -> dict[str, Any]:
-    """Drawings come from this program alone, with every text in them escaped; they go into the page as they are."""
-    return {
-        "name": drawing.name,
-        "title": drawing.title,
-        "reading": drawing.reading,
-        "empty": drawing.empty,
-        "key": drawing.key,
-        "variants": [Markup(variant) for variant in drawing.variants],  # noqa: S704
-    }
-
-
 def _left_out(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """What a reader of the trend should know is not in it."""
+    """The limitation by runs that the store leaves out."""
     found = [LeftOut(**row) for row in run.query_rows(con, "select * from left_out")]
     return {"Left out of the store": sentences(found)} if found else {}
 
@@ -108,7 +104,7 @@ def _title(about: StoredRun) -> str:
     return f"{about.environment}, {at}"
 
 
-def _sides(data: Data) -> list[dict[str, Any]]:
+def _key(data: Data) -> list[dict[str, Any]]:
     """The key to colours and shapes, the baseline first."""
     rows = []
     for arm in data.run.arms:
@@ -119,7 +115,7 @@ def _sides(data: Data) -> list[dict[str, Any]]:
 
 
 def _groups(summary: Summary) -> list[dict[str, Any]]:
-    """The comparisons by metric: its answer in a sentence, then the sentences of each path."""
+    """The comparisons by metric: its sentence, then the comparisons of each path."""
     groups = []
     for metric in metrics.COMPARED:
         if compared := summary.of(metric.name):
@@ -129,7 +125,7 @@ def _groups(summary: Summary) -> list[dict[str, Any]]:
 
 
 def _changes(summary: Summary) -> list[dict[str, Any]]:
-    """What changed from night to night, by kind; what is no news is folded away."""
+    """The changes from night to night by kind; `loud` kinds are shown unfolded."""
     compared = change_groups.group_changes(summary.changes)
     return [
         {"kind": kind, "title": title, "groups": groups, "loud": kind in change_groups.LOUD}
@@ -139,8 +135,8 @@ def _changes(summary: Summary) -> list[dict[str, Any]]:
 
 
 def _tight(text: str) -> str:
-    """The text with its figures kept from being torn apart at the end of a line."""
-    return _TEARS.sub("\u00a0", text)
+    """The text with no-break spaces inside its figures."""
+    return _BREAKS.sub("\u00a0", text)
 
 
 _PAGE.filters["tight"] = _tight

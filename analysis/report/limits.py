@@ -1,4 +1,4 @@
-"""What the figures of a run may be used for, and what not. A report prints this whatever the figures are."""
+"""The limitations of a run's figures, which every report prints."""
 
 from typing import Final
 
@@ -7,17 +7,17 @@ from analysis.stats.run import StoredRun
 _LAB_MAY: Final = (
     "These are real paths of the Linux kernel; the evidence shows for each visit which one carried the traffic.",
     "The ratios between dataplanes hold for this machine, within their intervals.",
-    "The asymmetry of direct server return can be read off, and what connecting costs with this many Services.",
+    "They show the asymmetry of direct server return, and the cost of connecting with this many Services.",
 )
 _LAB_MUST_NOT: Final = (
     (
         "They are not figures of Calico or of Kubernetes, and must not be quoted as such: the lab's eBPF has no TCP "
         "state, timeouts, fragments or full policy, so it overstates the gain."
     ),
-    "They say nothing of throughput on a wire, and nothing of loss: nodes and link are one machine's memory.",
-    "CPU can't be told apart by node, since both nodes share the cores; it is the whole machine's.",
-    "Absolute values must not be compared between machines or days; they drift by a tenth in an hour. Ratios may.",
-    "Retransmits, jitter and the loss of unlimited UDP do not tell dataplanes apart here.",
+    "They do not predict throughput or loss on a wire: nodes and link are one machine's memory.",
+    "CPU figures are the whole machine's, since both nodes share its cores.",
+    "Absolute values must not be compared between machines or days: they drift by a tenth in an hour. Ratios may.",
+    "Retransmits, jitter and the loss of unlimited UDP do not distinguish dataplanes here.",
 )
 _CLUSTER_MAY: Final = (
     "The figures hold for this cluster: its nodes, its network, and the versions listed here.",
@@ -25,7 +25,7 @@ _CLUSTER_MAY: Final = (
 )
 _CLUSTER_MUST_NOT: Final = (
     "They must not be carried over to other hardware, kernels, versions or encapsulations without measuring there.",
-    "Other load on the nodes or the network at the time is part of the figures; flags mark what was noticed.",
+    "Other load on the nodes or the network at the time is part of the figures; flags mark what was detected.",
 )
 _EBPF_STAYS: Final = (
     "The run puts back the API objects and not the nodes: their kernels keep what eBPF left "
@@ -34,9 +34,9 @@ _EBPF_STAYS: Final = (
 )
 _METHOD: Final = (
     (
-        "Each round visits every dataplane once, in random order; differences are taken inside a round, so that slow "
-        "drift falls out. The unit of replication is the visit: repetitions inside one visit share what that switch "
-        "did and count once."
+        "Each round visits every dataplane once, in random order; differences are taken inside a round, which cancels "
+        "slow drift. The unit of replication is the visit: repetitions inside one visit share the effects of its "
+        "switch and count once."
     ),
     (
         "Intervals are 95 % t-intervals over visits; throughput, CPU per Gbit and connect time are compared by their "
@@ -44,9 +44,9 @@ _METHOD: Final = (
     ),
     (
         "“Would have seen” is the smallest difference found with 80 % power at the corrected level, by the run's own "
-        "noise; where even a difference of 50 % would have been missed, the report says that it can't tell."
+        "noise; where not even a difference of 50 % would have been found, the verdict is “can't tell”."
     ),
-    "A failed trial stays a row with its reason; it is never counted as zero.",
+    "A failed trial is a row with its reason; it is never counted as zero.",
 )
 
 

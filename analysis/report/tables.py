@@ -1,4 +1,4 @@
-"""The tables of the report: figures as text, three significant digits, one unit a column."""
+"""The tables of the report: figures as text with three significant digits, one unit for each column."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ _FOLD: Final = 250
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A column of the trials' table: header with unit, SQL over `trials`, kind (None: not measured), divisor."""
+    """A column of the table of trials: header with unit, SQL over `trials`, kind (None: not measured), divisor."""
 
     header: str
     sql: str
@@ -25,7 +25,7 @@ class Figure:
 
 
 def _figures() -> Iterator[Figure]:
-    """The offered rate, then the metrics that have a column."""
+    """The offered rate, then the metrics that have a table column."""
     yield Figure("offered, Gbit/s", "offered_bps", None, formatting.multiple("Gbit/s"))
     shown = [(metric.table, metric) for metric in METRICS if metric.table is not None]
     for column, metric in sorted(shown, key=lambda pair: pair[0].place):
@@ -37,13 +37,13 @@ _FIGURES: Final = tuple(_figures())
 
 
 def trials(data: Data) -> dict[str, Any]:
-    """Every trial; columns in which no trial has a figure are left out.
+    """Every trial; columns without any figure are left out.
 
     Returns:
-        `headers` of the figures, and `folds`: a title (empty where the table stands open) and its rows.
+        `headers` of the figures, and `folds`: a title (empty for an unfolded table) and its rows.
     """
     columns = ", ".join(f"cast({figure.sql} as double) as figure_{n}" for n, figure in enumerate(_FIGURES))
-    found = data.ask(
+    found = data.query(
         f"""select t.trial, t.visit, v.round, v.dataplane_requested as dataplane, t.topology, t.tool,
                    t.transport, t.direction, t.position, t.repetition, t.outcome,
                    coalesce(t.error, case when v.proof is distinct from 'proven' then v.proof_reason end)
@@ -84,9 +84,7 @@ def trials(data: Data) -> dict[str, Any]:
 def _mark(carried: Sequence[str] | None, kind: Kind | None) -> str:
     if kind is None:
         return ""
-    return (
-        flags.VOID if flags.voided_kinds(carried, kind) else flags.MARKED if flags.marked_kinds(carried, kind) else ""
-    )
+    return flags.VOID if flags.is_voided(carried, kind) else flags.MARKED if flags.is_marked(carried, kind) else ""
 
 
 def _figure(value: float | None, divisor: float, mark: str = "") -> str:
@@ -94,15 +92,15 @@ def _figure(value: float | None, divisor: float, mark: str = "") -> str:
 
 
 def visits(data: Data) -> list[dict[str, Any]]:
-    """Every visit, with what was seen of its dataplane."""
-    found = data.ask("select * from visits where run_id = $run_id order by visit")
+    """Every visit, with the signs of its dataplane."""
+    found = data.query("select * from visits where run_id = $run_id order by visit")
     return [
         {
             "visit": row["visit"],
             "round": row["round"],
             "requested": row["dataplane_requested"] or "–",
-            "observed": row["dataplane_observed"] or "not known",
-            "proof": row["proof"] or "not looked at",
+            "observed": row["dataplane_observed"] or "unknown",
+            "proof": row["proof"] or "not checked",
             "reason": row["error"] or row["proof_reason"],
             "switch": _figure(row["switch_s"], 1.0),
             "settle": _figure(row["settle_s"], 1.0),
@@ -114,9 +112,9 @@ def visits(data: Data) -> list[dict[str, Any]]:
                     "moment": sign["moment"],
                     "node": sign["node"],
                     "text": f"{sign['looked_at']}: {sign['seen']}",
-                    "indicates": "tells nothing"
+                    "indicates": "no indication"
                     if sign["indicates"] is None
-                    else formatting.listing(sign["indicates"]) or "none that is known",
+                    else formatting.listing(sign["indicates"]) or "no known dataplane",
                 }
                 for sign in row["evidence"] or ()
             ],
@@ -132,14 +130,14 @@ def _dropped(row: dict[str, Any]) -> str:
 
 
 def flat(document: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """A document as rows of name and value; a fact that could not be had says so."""
+    """A document as rows of name and value; missing values are `unknown`."""
     rows: list[tuple[str, str]] = []
     for key, value in document.items():
         name = f"{prefix}{key}".replace("_", " ")
         if isinstance(value, dict) and value:
             rows += flat(value, f"{name}: ")
         elif value is None or value in ({}, []):
-            rows.append((name, "not known"))
+            rows.append((name, "unknown"))
         elif isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
             rows.append((name, ", ".join(str(item) for item in value)))
         else:

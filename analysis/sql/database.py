@@ -1,10 +1,13 @@
 # ruff: noqa: S608 - the SQL is put together from names of the schema and quoted names of files
-"""DuckDB over a store: the four tables and what derives from them as views, questions in `queries/`, and any SQL."""
+"""DuckDB over a store: the four tables and views derived from them, the questions in `queries/`, and any SQL."""
 
+import atexit
 import contextlib
 import difflib
-import os
+import functools
 import re
+import secrets
+import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,13 +22,15 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from analysis.errors import BadInput, Unsupported
 from analysis.sql import view_statements
+from analysis.store.file_content import first_line_of_error
 from analysis.store.integrity.audit import ALWAYS, EVERY
-from analysis.store.inventory import CHILDREN, Inventory, StoredFile
+from analysis.store.inventory import Inventory, StoredFile
 from analysis.store.left_out import LeftOut
 from analysis.store.left_out import table as left_out_table
-from analysis.store.migrations import UPGRADES, Steps, migrated_relation, without_migration
+from analysis.store.migrations import migrated_relation
+from analysis.store.names import CHILDREN
 from analysis.store.parquet import content_digest
-from analysis.store.schema import SCHEMA_VERSION, arrow_schema, is_known
+from analysis.store.schema import SCHEMA_VERSION, arrow_schema
 from analysis.store.store import Store
 
 Connection = duckdb.DuckDBPyConnection
@@ -39,24 +44,27 @@ order by table_name, ordinal_position
 """The tables, views and their columns, as a query."""
 
 TRIES: Final = stop_after_attempt(5)
-"""A file may be gone because a writer has just replaced it: then the store is opened again, so often."""
+"""A writer may just have replaced a file: then the store is opened again."""
 
 _PATTERN: Final = re.compile(r"[*?\[\]{}\\]")
 """Letters by which DuckDB takes a path for a pattern, or might."""
 
 _NO_MORE_FILES: Final = "Too many open files"
 
+_TIMES: Final = "between '0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
+"""What Python can have. A time outside of it, stored by mistake, is null: it must not end an analysis of other runs."""
+
 MEMORY_LIMIT: Final = "640MB"
 """Above it DuckDB spills to disk: a report must be made in a pod of 1 GiB."""
 
 
 class ChangedStoreError(Unsupported):
-    """A file that the views read is gone or can't be read; opening the store again most likely mends it."""
+    """A file that the views read is gone or can't be read; opening the store again usually helps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question that `queries/NAME.sql` answers. `parameters`: each may be left out."""
+    """A query with a name, `queries/NAME.sql`. Each of its `parameters` may be left out."""
 
     name: str
     question: str
@@ -64,26 +72,17 @@ class Question:
     sql: str
 
 
-def connect(
-    store: Store,
-    steps: Steps = UPGRADES,
-    current: int = SCHEMA_VERSION,
-    *,
-    run_id: str | None = None,
-    asking: str | None = None,
-) -> Connection:
+def connect(store: Store, *, run_id: str | None = None, asking: str | None = None) -> Connection:
     """Open the store as it is now: views `runs`, `visits`, `trials`, `samples`, and those in `views/`.
 
-    Only runs that are whole are seen; the table `left_out` says which are not, and why. Times have a zone, UTC; fetch
+    The views show whole runs only; the table `left_out` lists the others, and why. Times have a zone, UTC; fetch
     them by `to_arrow_table()` or `df()`.
 
     Args:
         store: where the results are. An empty one gives the same views, without rows.
-        steps: how to upgrade rows of older schema versions.
-        current: the schema version to upgrade to.
-        run_id: the run that is to be reported, if it is one: each of its files is compared with its digest.
-        asking: the SQL that will be asked. Samples are many, and compared with their digests only if it names them;
-            None: what will be asked is not known, so they are.
+        run_id: a run that is to be reported: each of its files is compared with its digest.
+        asking: the SQL to come. Samples are many, and compared with their digests only if it names them, or if it is
+            None, unknown.
 
     Returns:
         A connection to a database in memory, which is the caller's to close.
@@ -93,9 +92,9 @@ def connect(
     """
     digested = EVERY if asking is None or "samples" in asking.lower() else ALWAYS
     try:
-        return _opened(store, steps, current, digested, run_id)
+        return _opened(store, digested, run_id)
     except (duckdb.Error, pa.ArrowException, FileNotFoundError) as error:
-        raise Unsupported(f"can't read {store.url}: {_first_line(error)}; {_remedy(error)}") from error
+        raise Unsupported(f"can't read {store.url}: {first_line_of_error(error)}; {_remedy(error)}") from error
 
 
 def _remedy(error: Exception) -> str:
@@ -105,33 +104,48 @@ def _remedy(error: Exception) -> str:
 
 
 @retry(retry=retry_if_exception_type((duckdb.IOException, FileNotFoundError)), stop=TRIES, reraise=True)
-def _opened(store: Store, steps: Steps, current: int, digested: Collection[str], run_id: str | None) -> Connection:
+def _opened(store: Store, digested: Collection[str], run_id: str | None) -> Connection:
     with contextlib.ExitStack() as stack:
         con = duckdb.connect(
             config={
                 "memory_limit": MEMORY_LIMIT,
-                "temp_directory": str(Path(tempfile.gettempdir(), f"dataplane-benchmark-duckdb-{os.getpid()}")),
+                "temp_directory": _spill_folder(),
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
             }
         )
         stack.callback(con.close)
         con.execute("set parquet_metadata_cache = true")  # a file of the store never changes
-        _create(con, store, store.inventory(digested, run_id), steps, current)
+        _create(con, store, store.inventory(digested, run_id))
         stack.pop_all()
     return con
 
 
-def _create(con: Connection, store: Store, inventory: Inventory, steps: Steps, current: int) -> None:
-    inventory, too_old = without_migration(inventory, steps, current, store.files.address)
+def _spill_folder() -> str:
+    """A folder for what a query moves out of memory, which DuckDB makes and removes; empty where there can be none."""
+    try:
+        return str(Path(_private_folder(), secrets.token_hex(4)))
+    except FileNotFoundError:
+        return ""
+
+
+@functools.cache
+def _private_folder() -> str:
+    """A folder that no other user can read, enter or have made; removed at the end of the process."""
+    folder = tempfile.mkdtemp(prefix="dataplane-benchmark-duckdb-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _create(con: Connection, store: Store, inventory: Inventory) -> None:
     con.execute("set TimeZone = 'UTC'")
-    con.register("left_out_now", left_out_table([*inventory.left_out, *too_old]))
+    con.register("left_out_now", left_out_table(inventory.left_out))
     con.execute("create table left_out as select * from left_out_now")
     con.unregister("left_out_now")
-    _create_runs(con, inventory, steps, current)
+    _create_runs(con, inventory)
     for table in CHILDREN:
         stored = [
-            migrated_relation(_whole(con, table, version, rows), table, version, steps, current)
+            migrated_relation(_complete(con, table, version, rows), table, version)
             for version, rows in _stored(con, store, table, inventory.parts[table])
         ]
         con.execute(f"create view {table} as {_shaped(con, table, stored)}")
@@ -140,12 +154,12 @@ def _create(con: Connection, store: Store, inventory: Inventory, steps: Steps, c
 
 
 def left_out(con: Connection) -> list[LeftOut]:
-    """The runs that are in the store and in none of its views, each with the reason."""
+    """The runs that no view shows, each with the reason."""
     return [LeftOut(**row) for row in query(con, "select * from left_out").to_pylist()]
 
 
 def questions() -> list[Question]:
-    """The questions that `ask` answers, by name."""
+    """The questions of `queries/`, sorted by name."""
     found = []
     for file in sorted(resources.files("analysis").joinpath("queries").iterdir(), key=lambda f: f.name):
         name, dot, kind = file.name.rpartition(".")
@@ -183,7 +197,7 @@ def answer_question(con: Connection, name: str, **parameters: object) -> pa.Tabl
 
 
 def query(con: Connection, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
-    """The rows that SQL gives; none for a statement that gives none.
+    """The rows of a query; none for a statement without rows.
 
     Raises:
         BadInput: DuckDB refuses the SQL.
@@ -193,18 +207,18 @@ def query(con: Connection, sql: str, parameters: Mapping[str, object] | None = N
         relation = con.sql(sql, params=dict(parameters) if parameters else None)
         return pa.table({}) if relation is None else relation.to_arrow_table()
     except duckdb.Error as error:
-        # What Arrow says while it reads a bucket reaches us as an error in the input.
+        # DuckDB reports an error of Arrow, which reads a bucket, as an error in the input.
         if isinstance(error, duckdb.IOException) or "registered as" in str(error):
             again = _remedy(error) if _NO_MORE_FILES in str(error) else "ask again"
             raise ChangedStoreError(
-                f"the store can't be read, or was rewritten meanwhile; {again}: {_first_line(error)}"
+                f"the store can't be read, or was rewritten meanwhile; {again}: {first_line_of_error(error)}"
             ) from error
         raise BadInput(f"this SQL can't be answered: {str(error).strip()}") from error
 
 
 @retry(retry=retry_if_exception_type(ChangedStoreError), stop=TRIES, reraise=True)
 def run_sql(store: Store, sql: str) -> pa.Table:
-    """Open the store and ask it; again if a writer replaced a file in between.
+    """Open the store and run a query; again if a writer replaced a file in between.
 
     Raises:
         BadInput: DuckDB refuses the SQL.
@@ -214,42 +228,49 @@ def run_sql(store: Store, sql: str) -> pa.Table:
         return query(con, sql)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
-
-
-def _create_runs(con: Connection, inventory: Inventory, steps: Steps, current: int) -> None:
-    """`runs` is small and was read to find the others, so it is a table in memory."""
+def _create_runs(con: Connection, inventory: Inventory) -> None:
+    """`runs` is small, and read already, so it becomes a table in memory."""
     stored = []
     for version, table in inventory.runs.items():
         name = f"runs_of_version_{version}"
         con.register(name, table)
-        stored.append(migrated_relation(_whole(con, "runs", version, f'"{name}"'), "runs", version, steps, current))
+        stored.append(migrated_relation(_complete(con, "runs", version, f'"{name}"'), "runs", version))
     con.execute(f"create table runs as {_shaped(con, 'runs', stored)}")
     for version in inventory.runs:
         con.unregister(f"runs_of_version_{version}")
 
 
-def _whole(con: Connection, table: str, version: int, rows: str) -> str:
+def _complete(con: Connection, table: str, version: int, rows: str) -> str:
     """What to select rows of an older version from, so that they have each of its columns, as an upgrade expects."""
-    if version == SCHEMA_VERSION or not is_known(version):
-        return rows
-    return f"({_shaped(con, table, [rows], version)})"
+    return rows if version == SCHEMA_VERSION else f"({_shaped(con, table, [rows], version)})"
 
 
 def _shaped(con: Connection, table: str, stored: Iterable[str], version: int = SCHEMA_VERSION) -> str:
-    """A query for all of the stored rows with just the columns of the schema; what a file lacks is null."""
-    shape = con.from_arrow(arrow_schema(table, version).empty_table())
+    """A query for all of the stored rows with just the columns of the schema; a missing column is null."""
+    schema = arrow_schema(table, version)
+    shape = con.from_arrow(schema.empty_table())
     columns = ", ".join(
         f'null::{kind} as "{name}"' for name, kind in zip(shape.columns, map(str, shape.types), strict=True)
     )
-    names = ", ".join(f'"{name}"' for name in shape.columns)
+    names = ", ".join(_with_valid_times(f'"{field.name}"', field.type) + f' as "{field.name}"' for field in schema)
     rows = "".join(f" union all by name select * from {source}" for source in stored)
     return f"select {names} from (select {columns} where false{rows})"
 
 
+def _with_valid_times(value: str, kind: pa.DataType) -> str:
+    """SQL for a column, with null for times that Python does not have."""
+    if pa.types.is_timestamp(kind):
+        return f"case when {value} {_TIMES} then {value} end"
+    if pa.types.is_list(kind) and (inner := _with_valid_times("each", kind.value_type)) != "each":
+        return f"list_transform({value}, lambda each: {inner})"
+    if pa.types.is_struct(kind) and any(pa.types.is_timestamp(field.type) for field in kind):
+        fields = (f"{field.name} := {_with_valid_times(f'{value}.{field.name}', field.type)}" for field in kind)
+        return f"case when {value} is not null then struct_pack({', '.join(fields)}) end"
+    return value
+
+
 def _stored(con: Connection, store: Store, table: str, parts: Iterable[StoredFile]) -> list[tuple[int, str]]:
-    """What to select a table's stored rows from, with their version, in as few reads as can be."""
+    """What to select a table's stored rows from, with their version, in as few reads as possible."""
     whole: dict[int, list[StoredFile]] = {}
     sources: list[tuple[int, str]] = []
     for part in parts:
@@ -267,19 +288,16 @@ def _stored(con: Connection, store: Store, table: str, parts: Iterable[StoredFil
 def _read(con: Connection, store: Store, table: str, version: int, parts: list[StoredFile]) -> str:
     """What to select the rows of these files from, all of one version.
 
-    Nothing is left to be found out from names: no folder is a partition, and no letter of a path a pattern. DuckDB has
-    no way to say the latter, so where a path has such letters, as in a bucket, Arrow reads it.
+    No folder's name is a partition, and no letter of a path a pattern. DuckDB has no option for the latter, so Arrow
+    reads paths with such letters, and buckets.
     """
     files = store.files
-    paths = [files.path(part.name) for part in parts]
-    if files.local and not _PATTERN.search(files.root):
+    names = [part.name for part in parts]
+    paths = [files.folder.path_for_libraries(name) if files.folder else files.path(name) for name in names]
+    if files.local and not any(map(_PATTERN.search, paths)):
         named = ", ".join(map(_quoted, paths))
         return f"read_parquet([{named}], union_by_name = true, hive_partitioning = false, filename = false)"
-    if is_known(version):
-        schema = arrow_schema(table, version)
-    else:
-        found = [part.schema for part in parts if part.schema is not None]
-        schema = pa.unify_schemas(found, promote_options="permissive")
+    schema = arrow_schema(table, version)
     dataset = pyarrow.dataset.dataset(
         paths, filesystem=files.filesystem, format="parquet", schema=schema, partitioning=None
     )

@@ -15,14 +15,14 @@ from analysis.store.store import Store
 
 HELP = """SQL ends with a semicolon or an empty line. Beside SQL:
   .tables               the tables and views, with their columns
-  .questions            the questions that are kept as files
+  .questions            the questions that have a name
   .ask NAME [KEY=VALUE] the answer to one of them, such as .ask trend topology=pod-to-service
-  .open                 open the store again, to see runs written since
+  .open                 open the store again, with the runs written since
   .quit                 leave, as Ctrl-D does"""
 
 
 def _line(prompt: str) -> str:
-    """A line of the standard input, whatever that is; one that can't be read is at its end."""
+    """A line of the standard input; EOFError at its end, and where it can't be read."""
     if sys.stdin is None:  # it was closed before this program began
         raise EOFError
     try:
@@ -78,7 +78,7 @@ def run_shell(store: Store, console: Terminal | None = None, read: Callable[[str
 
 
 def _show_left_out(con: database.Connection, console: Terminal) -> None:
-    """Show what is left out of a connection, on standard error as long as that is not the terminal."""
+    """Print what is left out: on a terminal among the answers, elsewhere on standard error."""
     for sentence in sentences(database.left_out(con)):
         if console.is_terminal:
             console.print(sentence, style="yellow", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Answers as tables in a terminal, or as tab-separated text where the reader is a program."""
+"""Answers as tables on a terminal, or as tab-separated text for programs."""
 
 import json
 from datetime import date, datetime
@@ -11,21 +11,21 @@ from analysis.console.sanitizing import strip_controls
 from analysis.console.terminal import Terminal, Text
 
 MOST_ROWS = 1000
-"""More rows than this are not for eyes."""
+"""So many rows are printed on a terminal."""
 
 
 def print_table(answer: pa.Table, console: Terminal) -> None:
-    """Print an answer: a table on a terminal, tab-separated lines with a head line elsewhere.
+    """Print an answer: a table on a terminal, tab-separated lines with a header elsewhere.
 
-    Figures have six significant digits on a terminal and all of them elsewhere. Null is a dash on a terminal, so that
-    it can't be taken for an empty text or zero, and empty elsewhere.
+    Numbers have six significant digits on a terminal and all of them elsewhere. Null is a dash on a terminal, unlike an
+    empty text or zero, and empty elsewhere.
     """
     if not answer.num_columns:
         console.print("Done.")
     elif console.is_terminal:
         _as_table(answer, console)
     else:
-        lines = ["\t".join(answer.column_names)]
+        lines = ["\t".join(map(_exact, answer.column_names))]
         lines += ["\t".join(map(_exact, row)) for row in _rows(answer)]
         console.lines("\n".join(lines))
 
@@ -46,7 +46,22 @@ def _as_table(answer: pa.Table, console: Terminal) -> None:
 
 
 def _rows(answer: pa.Table) -> list[tuple[object, ...]]:
-    return list(zip(*(column.to_pylist() for column in answer.columns), strict=True))
+    return list(zip(*map(_values, answer.columns), strict=True))
+
+
+def _values(column: pa.ChunkedArray) -> list[object]:
+    """A column's values, with a text for those that Python does not have, such as a date after the year 9999."""
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError):
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: pa.Scalar) -> object:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        return "out of range"
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - the SQL is put together from names of flags, metrics and the schema
-"""The SQL that derives views from the tables: macros, the trials without what flags void, and the files of `views/`."""
+"""The SQL of the views: macros, the trials without the figures that flags void, and the files of `views/`."""
 
 from collections.abc import Iterable, Iterator
 from importlib import resources
@@ -10,14 +10,14 @@ from analysis.stats.metrics import METRICS
 from analysis.store.schema import NODE_USAGE
 
 VIEWS: Final = ("measurements", "visit_means", "node_usage", "idle_usage", "evidence", "latest_runs")
-"""What derives from the tables, each in `views/NAME.sql`, in an order in which each finds those it reads."""
+"""The views, each in `views/NAME.sql`; each comes after those that it reads."""
 
 MACROS: Final = ("geometric_mean",)
 """Functions that views and questions use, each in `views/NAME.sql`."""
 
 
 def statements() -> Iterator[str]:
-    """What to execute, one after another, once the tables are there.
+    """The statements to execute in this order, once the tables exist.
 
     `voids(flags, kind)` and `marks(flags, kind)` are those of `analysis.flags`; `usable_trials` is `trials` without
     void figures.
@@ -37,14 +37,14 @@ def statements() -> Iterator[str]:
 
 
 def _from_file(name: str) -> str:
-    """`views/NAME.sql` with what follows from the metrics in the place of `{metrics}` and `{flagged_trials}`."""
+    """`views/NAME.sql`, with `{metrics}` and `{flagged_trials}` filled in from the metrics."""
     sql = resources.files("analysis").joinpath("views", f"{name}.sql").read_text()
     metrics = ",\n    ".join(f"{metric.visit_sql} as {metric.name}" for metric in METRICS)
     return sql.replace("{metrics}", metrics).replace("{flagged_trials}", ",\n    ".join(_flagged_trials()))
 
 
 def _flagged_trials() -> Iterator[str]:
-    """For each kind of metric, how many trials entered its figures with a flag, or were left out because of one."""
+    """For each kind of metric, how many trials are in its figures with a flag, or left out because of one."""
     kinds = {metric.kind for metric in METRICS}
     for kind in (kind for kind in KINDS if kind in kinds):
         yield f"count(*) filter (marks(flags, '{kind}') and not voids(flags, '{kind}')) as {kind}_flagged"

@@ -1,4 +1,4 @@
-"""Whether a run's canaries can tell a good visit from a bad one."""
+"""The warning for a run whose canaries do not vary."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,12 +12,7 @@ _BITS: Final = 1e9
 
 
 def canary_warning(con: duckdb.DuckDBPyConnection, run_id: str) -> str | None:
-    """Why the canaries of a run tell nothing, as a sentence; None where they differ, or are too few to say.
-
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        run_id: the run.
-    """
+    """The warning of `constant_canaries` for a run; None also for too few visits."""
     found = run.query_rows(
         con,
         """select canary_before_bps as before, canary_after_bps as after from visits
@@ -29,15 +24,15 @@ def canary_warning(con: duckdb.DuckDBPyConnection, run_id: str) -> str | None:
 
 
 def constant_canaries(figures_bps: Sequence[float]) -> str | None:
-    """What it means that all of these are the same to three digits; None where they are not. Pure.
+    """A warning if all of these are equal to three digits, else None. Pure.
 
-    What is measured varies in the third digit. What does not is set by something else: a shaped or saturated link, or
-    an iperf3 that divides by something other than the time that it took.
+    Measurements vary in the third digit. Equal ones are set by something else: a shaped or saturated link, or an iperf3
+    that divides by something other than the time that it took.
     """
-    seen = {f"{bps / _BITS:.3g}" for bps in figures_bps}
-    if len(seen) != 1:
+    distinct = {f"{bps / _BITS:.3g}" for bps in figures_bps}
+    if len(distinct) != 1:
         return None
     return (
-        f"All {len(figures_bps)} canaries say {seen.pop()} Gbit/s, the same to three digits: a limit of the link, or a "
-        "fault of the measuring program; they can't tell a good visit from a bad one."
+        f"All {len(figures_bps)} canaries measured {distinct.pop()} Gbit/s, the same to three digits: a limit of the "
+        "link, or a fault of the measuring program; they can't tell a good visit from a bad one."
     )

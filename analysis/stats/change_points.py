@@ -1,20 +1,19 @@
-"""Where a series of nights steps from one level to another; pure functions over one value a night.
+"""Change points of a series of nights; pure functions over one value for each night.
 
-Values are logarithms, or points: whatever a level shifts by adding. Three parts, each by the book:
+Values are logarithms, or points, so that a change of level adds a constant. Three steps:
 
-- **Noise**, robustly, from the differences between nights, which a step or an odd night hardly touches: the median
-  absolute difference (Rousseeuw and Croux, "Alternatives to the Median Absolute Deviation", JASA 88, 1993). Nights that
-  follow each other tend to be alike, and drift must not pass for steps, so their correlation is estimated, too.
+- **Noise**, from the differences between nights, robust against steps and outliers: the median absolute difference
+  (Rousseeuw and Croux, "Alternatives to the Median Absolute Deviation", JASA 88, 1993). Consecutive nights tend to be
+  alike, and drift must not pass for steps, so their correlation is estimated, too.
 - **Candidates** by optimal partitioning (Jackson et al., "An Algorithm for Optimal Partitioning of Data on an
-  Interval", IEEE Signal Processing Letters 12, 2005): of all ways to cut the series, the one with the least sum of
-  absolute deviations from each part's median, plus a penalty a cut. By absolute and not by squared deviations, since
-  then a lone night that is far off gains nothing by a cut.
-- **Proof**: each cut must pass a t-test, with the noise of all nights about their levels. Welch's test would take the
-  noise from the nights after the cut alone, and with two of them it could never say anything.
+  Interval", IEEE Signal Processing Letters 12, 2005): the partition with the least sum of absolute deviations from each
+  segment's median, plus a penalty for each cut. With absolute deviations a single outlier gains nothing by a cut.
+- **Test**: each cut must pass a t-test with the noise of all nights about their levels. Welch's test would estimate the
+  noise from the nights after the cut alone, and has no power with two of them.
 
-Own code, for the libraries do not fit. `ruptures` (1.1.10) can't be installed on Python 3.14, where all else that is
-pinned can; it imports `scipy.stats` and `scipy.signal`, which takes a second; and by absolute deviations it takes some
-60 ms for 90 nights, a hundred times a report. `apache-otava` (0.8) pins numpy 2.2 and brings a client of BigQuery.
+No library fits. `ruptures` (1.1.10) can't be installed on Python 3.14, where all other dependencies can; it imports
+`scipy.stats` and `scipy.signal`, which takes a second; and by absolute deviations it takes some 60 ms for 90 nights, a
+hundred times for each report. `apache-otava` (0.8) pins numpy 2.2 and depends on a BigQuery client.
 """
 
 import math
@@ -25,27 +24,26 @@ from typing import Final
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import special
 
-from analysis.stats.intervals import CONFIDENCE, POWER, smallest_effect, t_quantile
+from analysis.stats.intervals import CONFIDENCE, POWER, smallest_effect, t_quantile, two_sided_p
 
 Values = NDArray[np.float64]
 
 RECENT: Final = 7
-"""Nights back from the last within which a step is news. Half of the chance of error is spent on them, half on all
-before them, where nobody waits for the answer."""
+"""A step within so many nights from the last is news. Half of the error rate is spent on these nights, half on all
+before them."""
 
 LEAST: Final = 2
-"""Nights on a level: one night alone is none."""
+"""The fewest nights of a level."""
 
 FLOOR: Final = 1e-3
-"""No noise is taken to be less than a thousandth: nothing here is measured more exactly, and equal figures happen."""
+"""The least noise assumed, since equal figures occur and nothing is measured to better than a thousandth."""
 
 ODD: Final = 4.0
-"""A night this many times the noise off its level belongs to it, but neither to the level's mean nor to the noise."""
+"""A night this many times the noise off its level is an outlier: it enters neither the mean nor the noise."""
 
 _TRIM: Final = 2.5
-"""Differences beyond this many times their own scale are steps or odd nights, and tell nothing of correlation."""
+"""Differences beyond this many times their scale are steps or outliers, and are left out of the correlation."""
 
 _ENOUGH_TO_CORRELATE: Final = 10
 _MOST_CORRELATION: Final = 0.9
@@ -57,8 +55,8 @@ _GAUSSIAN: Final = 1.4826
 class ChangePoint:
     """One level to the next. `at`: the first night of the new one. `before`, `after`: the levels' means.
 
-    `low`, `high`: the 95 % interval of `estimate`. `p`: two-sided, corrected for the many nights at which a step could
-    have been. `nights_before`, `nights_after`: how many nights the means rest on, odd ones left out.
+    `low`, `high`: the 95 % interval of `estimate`. `p`: two-sided, corrected for the number of possible positions.
+    `nights_before`, `nights_after`: how many nights the means rest on, without outliers.
     """
 
     at: int
@@ -72,13 +70,13 @@ class ChangePoint:
 
     @property
     def estimate(self) -> float:
-        """The new level less the old."""
+        """The new level minus the old."""
         return self.after - self.before
 
 
 @dataclass(frozen=True, slots=True)
 class LastLevel:
-    """The last night against the nights of its level before it: their mean, the night's value, and p, two-sided."""
+    """The last night against the earlier nights of its level: their mean, the night's value, and p, two-sided."""
 
     before: float
     value: float
@@ -90,7 +88,7 @@ class LastLevel:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """A series as levels. `sight`: the smallest step found by its third night with 80 % power; None: by none."""
+    """A series as levels. `sight`: the smallest step found by its third night with 80 % power; None: none is."""
 
     steps: tuple[ChangePoint, ...]
     last: LastLevel | None
@@ -98,10 +96,10 @@ class Levels:
 
 
 def correlation(values: Sequence[float] | Values) -> float:
-    """How alike nights are that follow each other, 0 to 0.9, whatever steps and odd nights there are.
+    """The correlation of consecutive nights, 0 to 0.9, robust against steps and outliers; 0 for too few nights.
 
-    As of an autoregressive process of the first order: the differences to the next night are small against those over
-    two and three nights. With too few nights to tell it is taken for none.
+    As of an autoregressive process of the first order: differences to the next night are small against those over two
+    and three nights.
     """
     if len(values) < _ENOUGH_TO_CORRELATE:
         return 0.0
@@ -122,12 +120,12 @@ def _trimmed_square(distances: Values) -> float:
 
 
 def segment_starts(values: Sequence[float] | Values, penalty: float, least: int = LEAST) -> list[int]:
-    """Where the parts of the best partition begin, the first at 0.
+    """The first index of each segment of the best partition, beginning with 0.
 
     Args:
         values: the series, in units of its noise.
         penalty: what a cut must gain, in the same units, summed over nights.
-        least: how many nights a part has at the least.
+        least: the fewest nights of a segment.
     """
     series = np.asarray(values, dtype=float)
     n = len(series)
@@ -151,12 +149,12 @@ def segment_starts(values: Sequence[float] | Values, penalty: float, least: int 
 
 
 def levels(values: Sequence[float] | Values, level: float, floor: float = FLOOR) -> Levels:
-    """The levels of a series: candidates, less those that are not beyond chance.
+    """The levels of a series: the candidates that are significant.
 
     Args:
-        values: one a night, in the order of time.
-        level: the significance that a step must have.
-        floor: the least noise to assume, such as what the visits of each night say of its mean.
+        values: one for each night, in the order of time.
+        level: the significance level of a step.
+        floor: the least noise to assume, such as the standard error of a night's mean over its visits.
     """
     n = len(values)
     if n < 2 * LEAST:
@@ -181,7 +179,7 @@ def levels(values: Sequence[float] | Values, level: float, floor: float = FLOOR)
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """A series cut at `starts`; `kept`: the nights of each part that are not odd. `scale` has `freedom` degrees."""
+    """A series cut at `starts`. `kept`: each segment without outliers. `scale` has `freedom` degrees of freedom."""
 
     starts: list[int]
     kept: list[Values]
@@ -190,39 +188,39 @@ class _Split:
     correlation: float
 
     def error(self, nights: int) -> float:
-        """The standard error of a mean of so many nights in a row, of which each resembles the next."""
+        """The standard error of the mean of so many consecutive, correlated nights."""
         lags = np.arange(1, nights)
         inflation = 1 + 2 * float(((1 - lags / nights) * self.correlation**lags).sum())
         return self.scale * math.sqrt(inflation / nights)
 
     def steps(self, nights: int) -> tuple[ChangePoint, ...]:
-        """From each part to the next. The best of many places was chosen, so p is corrected for them."""
+        """The change points between segments; p is corrected for the number of possible positions."""
         found = []
         for one, two, at in zip(self.kept[:-1], self.kept[1:], self.starts[1:], strict=True):
             before, after = float(one.mean()), float(two.mean())
             error = math.hypot(self.error(len(one)), self.error(len(two)))
             half = t_quantile(0.5 + CONFIDENCE / 2, self.freedom) * error
-            p = min(1.0, position_weights(nights - at, nights) * _two_sided_p((after - before) / error, self.freedom))
+            p = min(1.0, position_weights(nights - at, nights) * two_sided_p((after - before) / error, self.freedom))
             change = after - before
             found.append(ChangePoint(at, before, after, change - half, change + half, p, len(one), len(two)))
         return tuple(found)
 
     def sight(self, nights: int, level: float) -> float | None:
-        """The smallest step that three new nights would show at this level, after the nights of the last part."""
-        freedom = self.freedom + 2  # of three nights more, on one level more
+        """The smallest step that three new nights would show at this level, after the nights of the last segment."""
+        freedom = self.freedom + 2  # three more nights, one more level
         error = math.hypot(self.error(len(self.kept[-1])), self.error(3))
         size = smallest_effect(error, freedom, level / position_weights(3, nights), POWER)
         return size if math.isfinite(size) else None
 
 
 def position_weights(since: int, nights: int) -> int:
-    """What to multiply p by for a step so many nights ago: Bonferroni's correction, with more weight on recent ones."""
+    """The factor of p for a step so many nights ago: Bonferroni's correction, weighted towards recent nights."""
     recent = min(RECENT, nights)
     return 2 * recent if since <= RECENT else 2 * (nights - recent)
 
 
 def _split(series: Values, starts: list[int], noise: float, alike: float, floor: float) -> _Split | None:
-    """The series cut there; a part that would be of odd nights only joins its neighbour. None: nothing is left."""
+    """The series cut there; a segment of outliers alone joins its neighbour. None: nothing is left."""
     starts = list(starts)
     while True:
         parts = [series[one:two] for one, two in zip(starts, [*starts[1:], len(series)], strict=True)]
@@ -239,7 +237,7 @@ def _split(series: Values, starts: list[int], noise: float, alike: float, floor:
 
 
 def _last(series: Values, split: _Split) -> LastLevel | None:
-    """The last night against the others of its level; None where they are too few."""
+    """The last night against the others of its level; None if they are too few."""
     others = series[split.starts[-1] : -1]
     kept = others[np.abs(others - np.median(others)) <= ODD * split.scale] if len(others) else others
     if len(kept) < 2 * LEAST:
@@ -248,9 +246,5 @@ def _last(series: Values, split: _Split) -> LastLevel | None:
     scale = max(float(kept.std(ddof=1)), split.scale)
     error = scale * math.sqrt(1 + 1 / len(kept))
     half = t_quantile(0.5 + CONFIDENCE / 2, len(kept) - 1) * error
-    p = _two_sided_p((value - before) / error, len(kept) - 1)
+    p = two_sided_p((value - before) / error, len(kept) - 1)
     return LastLevel(before, value, value - before - half, value - before + half, p, len(kept))
-
-
-def _two_sided_p(t: float, freedom: float) -> float:
-    return 2.0 * float(special.stdtr(freedom, -abs(t)))

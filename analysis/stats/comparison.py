@@ -8,42 +8,43 @@ from typing import Final, Literal
 from analysis import formatting
 from analysis.domain import Cell
 from analysis.flags import NO_DOUBT, FlagEffect
-from analysis.metric import ComparedMetric, Scale, shown_unit
+from analysis.metric import ComparedMetric
 from analysis.stats import intervals
-from analysis.stats.intervals import Difference
-from analysis.stats.metrics import THROUGHPUT
+from analysis.stats.intervals import Difference, as_share
+from analysis.stats.path_metric import PathMetric, path_metric_fields
 
 Verdict = Literal["higher", "lower", "no-difference", "cannot-tell"]
 
 BLIND: Final = 0.5
-"""A run that would have missed a difference of half the baseline's value has not looked: it says that it can't tell."""
+"""A run that can't detect a difference of half the baseline's value reports that it can't tell."""
 
 HOPELESS: Final = 10.0
-"""Beyond a tenfold difference, how much a run would have missed is no figure worth printing."""
+"""A detectable effect beyond a tenfold difference is not printed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(PathMetric):
     """A dataplane against the baseline in one cell.
 
-    `baseline_value`, `value`: means over visits, in `unit`. `change`, `low`, `high`: the difference and its 95 %
-    interval (scale ratio: 0.72 is 72 % more; scale points: in the metric's own unit). `p_adjusted`: Holm's, over the
-    run's comparisons by this metric. `smallest_effect`: the smallest change found with 80 % power at the corrected
-    level, as a share (ratio) or in the metric's unit (points). `rounds`: how many differences the interval rests on.
-    All are None where there is nothing to compute them from; `reason` then says why. `doubt`, `baseline_doubt`: what
-    flags did to the dataplane's and to the baseline's figures.
+    Attributes:
+        baseline: the baseline's name.
+        dataplane: the dataplane's name.
+        verdict: the outcome of the test.
+        rounds: how many differences the interval rests on.
+        baseline_value: the baseline's mean over visits, in `unit`; like all that follow None where it is unknown.
+        value: the dataplane's mean over visits, in `unit`.
+        change: the difference (scale ratio: 0.72 is 72 % more; scale points: in `unit`).
+        low: the lower end of its 95 % interval.
+        high: the upper end.
+        p: the two-sided p-value.
+        p_adjusted: after Holm's correction over the run's comparisons by this metric.
+        smallest_effect: the smallest change found with 80 % power at the corrected level, on the scale of `change`.
+        method: how the difference was computed.
+        reason: why the verdict is `cannot-tell`.
+        doubt: the effect of flags on the dataplane's value.
+        baseline_doubt: the effect of flags on the baseline's value.
     """
 
-    metric: str
-    metric_title: str
-    unit: str
-    scale: Scale
-    better: Literal["higher", "lower"]
-    topology: str
-    tool: str
-    transport: str
-    direction: str
-    path: str
     baseline: str
     dataplane: str
     verdict: Verdict
@@ -63,7 +64,7 @@ class Comparison:
 
     @property
     def doubts(self) -> FlagEffect:
-        """What flags did to both sides' figures together."""
+        """The effect of flags on both sides together."""
         return self.baseline_doubt + self.doubt
 
     @property
@@ -73,7 +74,7 @@ class Comparison:
 
     @property
     def gain(self) -> bool | None:
-        """Whether the difference is what a reader wants; None where none was found."""
+        """Whether the difference is an improvement; None where none was found."""
         return self.verdict == self.better if self.found else None
 
     @property
@@ -81,19 +82,18 @@ class Comparison:
         """The two means: `3.02 → 5.21 Gbit/s`."""
         if self.baseline_value is None or self.value is None:
             return ""
-        return formatting.transition(self.baseline_value, self.value, shown_unit(self.unit, self.scale))
+        return self.transition_text(self.baseline_value, self.value)
 
     @property
     def estimate(self) -> str:
         """The difference and its interval, with a mark where flagged trials matter: `+72 % [65, 80]†`."""
         if self.change is None or self.low is None or self.high is None:
             return ""
-        points = " points" if self.scale == "points" else ""
-        return f"{formatting.percent(self.change)}{points} {formatting.interval(self.low, self.high)}{self.doubts.mark}"
+        return self.change_text(self.change, self.low, self.high) + self.doubts.mark
 
     @property
     def answer(self) -> str:
-        """What the data say, in a few words: the difference, or that none was seen and what would have been."""
+        """The result in a few words: the difference, or that none was found and which would have been."""
         flagged = f"; {self.doubts.sentence}" if self.doubts.mark else ""
         if self.verdict == "cannot-tell":
             return f"can't tell: {self.reason}{flagged}"
@@ -103,23 +103,21 @@ class Comparison:
 
     @property
     def sight(self) -> str:
-        """The smallest difference this run would have seen, in words."""
+        """The smallest difference that this run would have found, in words."""
         if self.smallest_effect is None:
             return ""
-        points = " points" if self.scale == "points" else ""
-        return f"would have seen {formatting.percent_rounded_up(self.smallest_effect)}{points}"
+        return f"would have seen {formatting.percent_rounded_up(self.smallest_effect)}{self.points}"
 
     @property
     def sentence(self) -> str:
         """The whole: `pod-to-service tcp: lab-ebpf 3.02 → 5.21 Gbit/s, +72 % [65, 80]`."""
-        name = "" if self.metric == THROUGHPUT else f", {self.metric_title}"
         figures = f" {self.figures}" if self.figures else ""
-        return f"{self.path}{name}: {self.dataplane}{figures}, {self.answer}"
+        return f"{self.where}: {self.dataplane}{figures}, {self.answer}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One dataplane in one cell: a value a round, what flags did to it, and what of it can't be used."""
+    """One dataplane in one cell: a value for each round, and the effect of flags on them."""
 
     values: Mapping[int, float]
     doubt: FlagEffect
@@ -149,15 +147,15 @@ def compare_all(
     visits: Mapping[tuple[Cell, str], Mapping[int, float]],
     doubts: Mapping[tuple[Cell, str], FlagEffect] | None = None,
 ) -> list[Comparison]:
-    """Every comparison of a run by one metric: the family over which chance is kept at 5 %.
+    """Every comparison of a run by one metric: the family whose error rate is kept at 5 %.
 
     Args:
-        metric: what is compared.
-        cells: those that have the metric, each with the name of its path.
-        baseline: the dataplane that all others are compared with.
+        metric: the metric.
+        cells: the cells that have the metric, each with the name of its path.
+        baseline: the dataplane with which all others are compared.
         others: the other dataplanes.
         visits: the visit means: (cell, dataplane) -> round -> value, in the metric's unit.
-        doubts: what flags did to the visit means: (cell, dataplane) -> doubt.
+        doubts: the effect of flags on the visit means: (cell, dataplane) -> effect.
     """
     doubts = doubts or {}
     drafts: list[tuple[Comparison, Difference | None]] = []
@@ -178,13 +176,7 @@ def _draft(
 ) -> tuple[Comparison, Difference | None]:
     means = base[1].mean(metric), other[1].mean(metric)
     draft = Comparison(
-        metric=metric.name,
-        metric_title=metric.title,
-        unit=metric.unit,
-        scale=metric.scale,
-        better=metric.better,
-        **cell._asdict(),
-        path=path,
+        **path_metric_fields(metric, cell, path),
         baseline=base[0],
         dataplane=other[0],
         verdict="cannot-tell",
@@ -212,7 +204,7 @@ def _draft(
 def _judge(draft: Comparison, found: Difference, p_adjusted: float, level: float) -> Comparison:
     effect = intervals.smallest_effect(found.standard_error, found.degrees_of_freedom, level)
     if draft.scale == "ratio":
-        change, low, high, effect = (_as_share(v) for v in (found.estimate, found.low, found.high, effect))
+        change, low, high, effect = (as_share(v) for v in (found.estimate, found.low, found.high, effect))
     else:
         change, low, high = found.estimate, found.low, found.high
     judged = replace(
@@ -237,10 +229,3 @@ def _blindness(rounds: str, effect: float) -> str:
     if effect > HOPELESS:
         return f"{rounds} would not even have shown a difference of {formatting.percent(HOPELESS, sign=False)}"
     return f"{rounds} would have shown only a difference of {formatting.percent_rounded_up(effect)} or more"
-
-
-def _as_share(log_ratio: float) -> float:
-    try:
-        return math.expm1(log_ratio)
-    except OverflowError:
-        return math.inf

@@ -1,4 +1,4 @@
-"""The nights before a run that it may be compared with, and what changed over them."""
+"""The earlier nights with which a run may be compared, and the changes over them."""
 
 import itertools
 import json
@@ -17,12 +17,12 @@ from analysis.stats.regressions import LIMIT_RATIO, LevelChange, Night, Series
 from analysis.stats.run import StoredRun
 
 MOST_NIGHTS: Final = 90
-"""How far back is looked: a quarter, over which the same machine is likely to be the same machine."""
+"""The length of the history: a quarter, within which the machine is likely to be the same."""
 
 Method = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""Of a stored run's parameters what decides what one of its trials measures; runs in which it is equal are comparable.
+"""From a stored run's parameters to those that affect its trials; runs in which these are equal are comparable.
 
-The caller gives it, who knows the options, and what was their default in a run that is older than one of them.
+It is an argument because only the caller knows the options, with their defaults for runs that are older than an option.
 """
 
 _MOST_BESIDE: Final = 4
@@ -30,11 +30,15 @@ _MOST_BESIDE: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a run's changes were looked for in. `nights`: this run and those that are comparable, the first `since`.
+    """The data in which a run's changes were searched.
 
-    `series`: how many figures were followed. `sight`: the smallest change of throughput that a third night would have
-    shown, as a share; None where the nights are too few to tell. `limit`: from which on a change is a regression.
-    `notes`: what the changes look like together, a sentence each.
+    Attributes:
+        nights: how many runs there are: this one, and the earlier ones that are comparable.
+        since: when the first of them began.
+        series: how many series there are.
+        limit: the least change that is a regression, as a share or in points.
+        sight: the smallest change of throughput found by its third night, as a share; None for too few nights.
+        notes: sentences on the changes as a whole.
     """
 
     nights: int
@@ -46,25 +50,19 @@ class History:
 
     @property
     def sentence(self) -> str:
-        """How far back was looked, at how much, and how sharply."""
+        """How many series and nights were searched, and which change would have been found."""
         since = f" since {self.since:%Y-%m-%d}" if self.since else ""
-        looked = f"Looked for in {formatting.count(self.series, 'series', 'series')} of {self.nights} nights{since}"
+        searched = f"Searched {formatting.count(self.series, 'series', 'series')} of {self.nights} nights{since}"
         if self.sight is None:
-            return f"{looked}; these are too few to show any change."
+            return f"{searched}; these are too few to show any change."
         smallest = formatting.percent_rounded_up(self.sight)
-        return f"{looked}. A change of throughput by {smallest} would show by its third night."
+        return f"{searched}. A change of throughput by {smallest} would show by its third night."
 
 
 def find_history(
     con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method
 ) -> tuple[tuple[LevelChange, ...], History | None]:
-    """The changes over the nights that end with this run; no history where there is no comparable night before it.
-
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        about: the run.
-        method: what must be equal in runs that are compared.
-    """
+    """The changes over the nights that end with this run; no history without an earlier comparable night."""
     nights = comparable_runs(con, about, method)
     if len(nights) < 2:  # noqa: PLR2004 - this run alone
         return (), None
@@ -74,11 +72,11 @@ def find_history(
     since = min(filter(None, nights.values()), default=None)
     notes = regressions.baseline_changes(found.changes, [arm.name for arm in about.arms[1:]])
     history = History(len(nights), since, len(series), limit, found.sight, notes)
-    return tuple(_with_what_differed(con, found.changes, list(nights))), history
+    return tuple(_with_provenance(con, found.changes, list(nights))), history
 
 
 def comparable_runs(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) -> dict[str, datetime | None]:
-    """This run and those before it of the same environment, trigger and method: run -> started at, the oldest first."""
+    """This run and the earlier ones of its environment, trigger and method: run -> start time, the oldest first."""
     rows = run.query_rows(
         con,
         """select run_id, started_at, parameters from runs
@@ -101,9 +99,9 @@ def comparable_runs(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Me
 
 
 def nightly_series(con: duckdb.DuckDBPyConnection, about: StoredRun, nights: list[str]) -> list[Series]:
-    """Every figure that this run has, night by night, in the order of metrics, paths and dataplanes.
+    """Every figure of this run, night by night, in the order of metrics, paths and dataplanes.
 
-    In the lab only relative to the baseline, since its own level drifts by a tenth in an hour; elsewhere both.
+    In the lab only relative to the baseline, since absolute levels drift by a tenth in an hour; elsewhere both.
     """
     known = [m for m in metrics.COMPARED if m.in_lab or not about.is_lab]
     readings = (True,) if about.is_lab else (False, True)
@@ -132,7 +130,7 @@ def _night(row: Mapping[str, Any], *, flagged: bool) -> Night:
 
 
 def _flagged(con: duckdb.DuckDBPyConnection, nights: list[str]) -> dict[tuple[str, Kind, Cell], set[str]]:
-    """Night, kind of figure and cell -> the dataplanes whose figure has flagged trials in it or had some left out."""
+    """Night, kind of figure and cell -> the dataplanes whose figure has flagged or left-out trials."""
     rows = run.query_rows(
         con,
         f"""select distinct run_id, {CELL}, dataplane, flags from measurements
@@ -149,9 +147,9 @@ def _flagged(con: duckdb.DuckDBPyConnection, nights: list[str]) -> dict[tuple[st
 
 
 def _sql() -> str:
-    """The nightly means of every metric, as such and, where a round has both, relative to the baseline.
+    """The nightly means of every metric, absolute and, where a round has both, relative to the baseline.
 
-    A night in which a visit of a metric on a ratio scale is not above zero has no logarithm and so no value.
+    For a metric on a ratio scale, a night with a visit that is not above zero has no value.
     """
     names = ", ".join(metric.name for metric in metrics.COMPARED)
     ratios = ", ".join(f"'{metric.name}'" for metric in metrics.COMPARED if metric.scale == "ratio")
@@ -183,15 +181,15 @@ def _sql() -> str:
 
 
 def _limit(about: StoredRun) -> float:
-    """The run's own limit; a run of before there was one has the default."""
+    """The run's own limit; the default for a run that is older than this option."""
     recorded = about.parameters.get("regression_limit_ratio")
     return float(recorded) if isinstance(recorded, int | float) else LIMIT_RATIO
 
 
-def _with_what_differed(
+def _with_provenance(
     con: duckdb.DuckDBPyConnection, found: Iterable[LevelChange], nights: list[str]
 ) -> Iterable[LevelChange]:
-    """Each change with what else differed from the comparable night before: a new kernel explains much."""
+    """Each change with the other differences to the comparable night before, such as a new kernel."""
     found = list(found)
     began = {change.run_id for change in found}
     wanted = began | {nights[nights.index(night) - 1] for night in began}
@@ -205,7 +203,7 @@ def _with_what_differed(
 
 
 def provenance_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What differs between two nights' provenance, at most a few facts: `kernel 6.18.5 → 6.18.6`."""
+    """The differences between two nights' provenance, at most a few: `kernel 6.18.5 → 6.18.6`."""
     differing = []
     for name in [name for name in before if name in after and before[name] != after[name]]:
         plain = all(isinstance(side[name], str | int | float) for side in (before, after))

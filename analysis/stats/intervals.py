@@ -1,8 +1,8 @@
 """Intervals, comparisons, correction for many comparisons, and power; pure functions over visit means.
 
-The visit is the unit of replication: trials inside one visit share whatever that switch did, so an interval that counts
-trials holds the truth in 50 to 75 % of cases where it promises 95 %. Everything here therefore takes one value a visit.
-Rounds are blocks: a difference is taken inside a round, where drift falls out (Abedi and Brecht, "Conducting Repeatable
+The visit is the unit of replication: trials inside one visit share the effects of its switch, so that an interval over
+trials covers the truth in 50 to 75 % of cases instead of 95 %. All functions therefore take one value for each visit.
+Rounds are blocks: a difference is taken inside a round, which cancels drift (Abedi and Brecht, "Conducting Repeatable
 Experiments in Highly Variable Cloud Computing Environments", ICPE 2017).
 
 Only `scipy.special` is used: `scipy.stats` takes seconds to import and gives the same distributions.
@@ -20,7 +20,7 @@ CONFIDENCE: Final = 0.95
 SIGNIFICANCE: Final = 0.05
 POWER: Final = 0.80
 ENOUGH: Final = 2
-"""Fewer values than this have no spread, so nothing can be said of them."""
+"""Fewer values than this have no spread."""
 
 NEGLIGIBLE_SPREAD: Final = 1e-12
 """Below it a standard error is rounding noise of equal values."""
@@ -40,10 +40,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One side less the other, in the unit of the values (for logarithms: the logarithm of the ratio).
+    """One side minus the other, in the unit of the values (for logarithms: the logarithm of the ratio).
 
-    `standard_error` and `degrees_of_freedom` are those of the t distribution that gave `low`, `high` and `p`;
-    `n`: rounds (paired), or visits of the side that has fewer (welch).
+    `standard_error` and `degrees_of_freedom` are those of the t distribution behind `low`, `high` and `p`; `n` counts
+    rounds (paired), or the visits of the side with fewer (welch).
     """
 
     estimate: float
@@ -61,12 +61,13 @@ def t_quantile(probability: float, degrees_of_freedom: float) -> float:
     return float(special.stdtrit(degrees_of_freedom, probability))
 
 
-def _two_sided_p(t: float, degrees_of_freedom: float) -> float:
+def two_sided_p(t: float, degrees_of_freedom: float) -> float:
+    """The p-value of a t statistic."""
     return 2.0 * float(special.stdtr(degrees_of_freedom, -abs(t)))
 
 
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
-    """The mean of visit means with its t-interval; None where fewer than two visits leave nothing to estimate from."""
+    """The mean of visit means with its t-interval; None for fewer than two visits."""
     if len(values) < ENOUGH:
         return None
     mean = statistics.fmean(values)
@@ -75,32 +76,32 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> In
 
 
 def geometric_mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
-    """As `mean_interval`, on the logarithms: for rates and durations, whose noise is a share of their size.
+    """As `mean_interval`, of the logarithms: for rates and durations, whose noise is proportional to their size.
 
-    None also where a value is not positive, since it has no logarithm.
+    None also where a value is not positive.
     """
     if any(value <= 0 for value in values):
         return None
     logs = mean_interval([math.log(value) for value in values], confidence)
-    return logs and Interval(math.exp(logs.mean), _exp(logs.low), _exp(logs.high), logs.n)
+    return logs and Interval(math.exp(logs.mean), 1 + as_share(logs.low), 1 + as_share(logs.high), logs.n)
 
 
-def _exp(value: float) -> float:
-    """`math.exp` that answers infinity instead of an error: two visits that disagree have such intervals."""
+def as_share(logarithm: float) -> float:
+    """A difference of logarithms as a share; infinity where it overflows, as with two visits that disagree widely."""
     try:
-        return math.exp(value)
+        return math.expm1(logarithm)
     except OverflowError:
         return math.inf
 
 
 def difference(baseline: Mapping[int, float], other: Mapping[int, float]) -> Difference | None:
-    """`other` less `baseline`, each one value a round.
+    """`other` minus `baseline`, each one value for each round.
 
-    Paired inside the rounds that have both; where fewer than two have, Welch's t-test on the visits, whose
-    interval is wider where the machine drifts, never wrong.
+    Paired within rounds; where fewer than two rounds have both, Welch's t-test over the visits, whose interval is wider
+    where the machine drifts.
 
     Returns:
-        None where neither way has two values a side: then nothing can be said.
+        None where a side has fewer than two values.
     """
     blocks = sorted(baseline.keys() & other.keys())
     if len(blocks) >= ENOUGH:
@@ -121,7 +122,7 @@ def difference(baseline: Mapping[int, float], other: Mapping[int, float]) -> Dif
 def _of_t(estimate: float, error: float, freedom: float, n: int, method: Method) -> Difference:
     half = t_quantile(0.5 + CONFIDENCE / 2, freedom) * error
     if error > NEGLIGIBLE_SPREAD:
-        p = _two_sided_p(estimate / error, freedom)
+        p = two_sided_p(estimate / error, freedom)
     else:
         p = 1.0 if abs(estimate) <= NEGLIGIBLE_SPREAD else 0.0
     return Difference(estimate, estimate - half, estimate + half, p, error, freedom, n, method)
@@ -130,7 +131,7 @@ def _of_t(estimate: float, error: float, freedom: float, n: int, method: Method)
 def holm(p_values: Sequence[float]) -> list[float]:
     """P-values adjusted for their number, in their order (Holm, Scandinavian Journal of Statistics 6, 1979).
 
-    Comparing an adjusted value with 0.05 keeps the chance of even one false difference in the family at 5 %.
+    Comparing adjusted values with 0.05 keeps the family-wise error rate at 5 %.
     """
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     adjusted = [0.0] * len(p_values)
@@ -142,7 +143,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def rejected_level(adjusted: Sequence[float], significance: float = SIGNIFICANCE) -> float:
-    """The level at which Holm's procedure stopped: what each difference that was not found had to beat."""
+    """The level at which Holm's procedure stopped: the threshold of each difference that was not significant."""
     remaining = sum(1 for p in adjusted if p >= significance)
     return significance / max(1, remaining)
 
@@ -154,7 +155,7 @@ def smallest_effect(
 
     From the noncentral t distribution (Cohen, "Statistical Power Analysis for the Behavioral Sciences", 2nd ed. 1988,
     ch. 2): the noncentrality at which the two-sided test at `level` rejects with probability `power`, times the
-    standard error. The error is the run's own estimate, so the answer is an estimate too.
+    standard error, which is itself an estimate.
     """
     critical = t_quantile(1 - level / 2, degrees_of_freedom)
     return float(special.nctdtrinc(degrees_of_freedom, 1 - power, critical)) * standard_error

@@ -1,8 +1,6 @@
-"""The metrics: one entry each, from which the view, the tables, the comparison, charts, the terminal and JSON follow.
+"""The metrics, one entry each. Views, tables, comparisons, charts, the terminal and JSON are derived from them.
 
-A metric that is computed from stored columns takes an entry here; one with a new column takes that column in
-analysis/store/schema.py as well. `visit_means` then has it, and its flags rule it out; each part of an entry that is
-given puts it into one more place.
+A metric that needs a new column takes an entry in analysis/store/schema.py as well.
 """
 
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ from typing import Final
 from analysis.metric import BarChart, ComparedMetric, Export, Metric, TableColumn
 
 THROUGHPUT: Final = "received_bps"
-"""The metric that a sentence or a line of a chart is about where it names none."""
+"""The metric of a sentence or a chart line that names none."""
 
 METRICS: Final = (
     ComparedMetric(
@@ -172,22 +170,22 @@ METRICS: Final = (
         table=TableColumn("CPU busy", "%", 80),
     ),
 )
-"""In the order in which they are compared. Adding a metric is adding an entry."""
+"""In the order of comparison."""
 
 COMPARED: Final = tuple(metric for metric in METRICS if isinstance(metric, ComparedMetric))
 
 BY_NAME: Final = {metric.name: metric for metric in COMPARED}
-"""The metrics by which dataplanes are compared."""
+"""The compared metrics by name."""
 
 LEADING: Final = tuple(metric for metric in COMPARED if metric.leads)
-"""Those that answer for their paths, the first before the others."""
+"""The main metrics of their paths; the first takes precedence."""
 
 TRIALS: Final = "trials"
-"""The key figure that counts trials by their outcome."""
+"""The key figure that counts trials by outcome."""
 
 
 def exports() -> Iterator[tuple[Metric, Export]]:
-    """The metrics of which a key figure is made, with what is said of it."""
+    """The metrics that have a key figure, with it."""
     return ((metric, metric.export) for metric in METRICS if metric.export is not None)
 
 

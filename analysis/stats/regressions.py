@@ -1,8 +1,7 @@
-"""What changed from night to night: in which series, since when, by how much, and whether it is a regression.
+"""Changes from night to night over all series of a run, and which of them are regressions. Pure.
 
-Pure: from series of nightly values to changes. `analysis.stats.change_points` finds the steps of one series; here the
-chance of error is kept at 5 % over all series of a run, and each step is judged and put into words. docs/changes.md
-explains it to readers of a report.
+`analysis.stats.change_points` finds the steps of one series; this module keeps the error rate at 5 % over all series,
+and classifies each step. docs/changes.md explains the method to readers of a report.
 """
 
 import math
@@ -15,27 +14,27 @@ from typing import Final, Literal
 from analysis import formatting
 from analysis.domain import Cell
 from analysis.flags import MARKED
-from analysis.metric import ComparedMetric, Scale, shown_unit
+from analysis.metric import ComparedMetric
 from analysis.stats import change_points
 from analysis.stats.change_points import RECENT, ChangePoint, LastLevel, Levels
-from analysis.stats.intervals import SIGNIFICANCE, holm
+from analysis.stats.intervals import SIGNIFICANCE, as_share, holm
 from analysis.stats.metrics import THROUGHPUT
+from analysis.stats.path_metric import PathMetric, path_metric_fields
 
 Status = Literal["regression", "standing", "improvement", "small", "suspected", "past"]
 
 LIMIT_RATIO: Final = 0.05
-"""From this on a change for the worse is a regression, unless a run says otherwise."""
-
+"""A change for the worse by this or more is a regression, unless a run sets another limit."""
 
 ALL_OTHERS: Final = 2
-"""So many dataplanes that change alike against the baseline are no coincidence: it is the baseline that changed."""
+"""Where at least so many dataplanes change alike against the baseline, the baseline may be what changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Night:
     """One run's value in one series: a logarithm, or points. `error`: its standard error over visits, if known.
 
-    `flagged`: whether flagged trials are in it, or were left out of it.
+    `flagged`: whether flagged trials are in the value, or were left out of it.
     """
 
     run_id: str
@@ -47,9 +46,9 @@ class Night:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One figure night by night, the run's own last. `against`: the baseline it is relative to; None: to nothing.
+    """One figure night by night, the run's own last. `against`: the baseline to which it is relative, if to any.
 
-    For metrics on a ratio scale values are logarithms: of the figure, or of its ratio to the baseline's that night.
+    For metrics on a ratio scale the values are logarithms: of the figure, or of its ratio to the baseline's that night.
     """
 
     metric: ComparedMetric
@@ -61,36 +60,36 @@ class Series:
 
     @property
     def floor(self) -> float:
-        """The least noise to assume: what a night's own visits say of its mean, in the middle of all nights."""
+        """The least noise to assume: the median over nights of the standard error over a night's visits."""
         known = [night.error for night in self.nights if night.error is not None]
         return max(change_points.FLOOR, statistics.median(known) if known else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class LevelChange:
+class LevelChange(PathMetric):
     """A step of a series from one level to another.
 
-    `status`: `regression` is worse by the limit or more, and news of the last seven nights; `standing` is one that is
-    older; `improvement` is better by the limit or more; `small` is beyond chance, but within the limit; `suspected`:
-    the last night alone is far off; `past`: a later change has followed.
-    `run_id`, `began_at`: of the first night of the new level. `nights_since`: that night and all after it.
-    `before`, `after`: the levels, in `unit`; relative to a baseline as differences to it (0.62: 62 % more).
-    `change`, `low`, `high`: the step and its 95 % interval, as in a comparison: shares, or points.
-    `nights_before`, `nights_after`: how many nights the levels rest on. `p_adjusted`: Holm's, over the run's series.
-    `beside`: what else differed between that night's provenance and the one before. `nights_flagged`: how many of the
-    levels' nights have flagged trials in them, or had some left out.
+    Attributes:
+        dataplane: whose series it is.
+        against: the baseline to which it is relative, if to any.
+        status: `regression`: worse by the limit or more, within the last seven nights; `standing`: an older one;
+            `improvement`: better by the limit or more; `small`: significant, but within the limit; `suspected`: the
+            last night alone is far off; `past`: a later change followed.
+        run_id: the first night of the new level.
+        began_at: when that night's run began.
+        nights_since: that night and all after it.
+        before: the old level, in `unit`; relative to a baseline as the difference to it (0.62: 62 % more).
+        after: the new level, likewise.
+        change: the step: a share, or points.
+        low: the lower end of its 95 % interval.
+        high: the upper end.
+        nights_before: how many nights the old level rests on.
+        nights_after: how many nights the new level rests on.
+        p_adjusted: the p-value after Holm's correction over the run's series.
+        beside: the other differences between that night's provenance and the previous one's.
+        nights_flagged: how many of the levels' nights have flagged or left-out trials.
     """
 
-    metric: str
-    metric_title: str
-    unit: str
-    scale: Scale
-    better: Literal["higher", "lower"]
-    topology: str
-    tool: str
-    transport: str
-    direction: str
-    path: str
     dataplane: str
     against: str | None
     status: Status
@@ -110,78 +109,50 @@ class LevelChange:
 
     @property
     def gain(self) -> bool:
-        """Whether it is what a reader wants."""
+        """Whether it is an improvement."""
         return (self.change > 0) == (self.better == "higher")
 
     @property
     def night(self) -> str:
-        """When and with which run it began: `the night of 2026-11-20 (run NAME)`."""
+        """The date and the run: `the night of 2026-11-20 (run NAME)`."""
         when = f"the night of {self.began_at:%Y-%m-%d}" if self.began_at else "a night of unknown date"
         return f"{when} (run {self.run_id})"
 
     @property
-    def who(self) -> str:
-        """The dataplane, and what it is relative to: `lab-ebpf against lab-iptables`."""
-        return self.dataplane if self.against is None else f"{self.dataplane} against {self.against}"
-
-    @property
-    def where(self) -> str:
-        """The path, and the metric unless it is throughput."""
-        return self.path if self.metric == THROUGHPUT else f"{self.path}, {self.metric_title}"
-
-    @property
     def size(self) -> str:
-        """The step alone, with a mark where flagged trials matter: `−12 %`."""
-        return formatting.percent(self.change) + (" points" if self.scale == "points" else "") + self._mark
+        """The step without its interval, with the mark of flagged trials: `−12 %`."""
+        return formatting.percent(self.change) + self.points + self._mark
 
     @property
     def estimate(self) -> str:
         """The step and its interval: `−12 % [−15, −9]`."""
-        points = " points" if self.scale == "points" else ""
-        return f"{formatting.percent(self.change)}{points} {formatting.interval(self.low, self.high)}{self._mark}"
+        return self.change_text(self.change, self.low, self.high) + self._mark
 
     @property
     def extent(self) -> str:
-        """Size and figures: `−12 % [−15, −9], 9.80 → 8.60 Gbit/s`, and how many nights are flagged."""
-        return f"{self.estimate}, {self.figures}{self._flagged}"
+        """Size and levels: `−12 % [−15, −9], 9.80 → 8.60 Gbit/s`, and how many nights are flagged."""
+        nights = self.nights_before + self.nights_after
+        flagged = f" ({self.nights_flagged} of {nights} nights have flagged trials)" if self.nights_flagged else ""
+        return f"{self.estimate}, {self.figures}{flagged}"
 
     @property
     def figures(self) -> str:
         """The two levels: `9.80 → 8.60 Gbit/s`, or `+62 % → +43 %` to the baseline."""
         if self.against is None:
-            return formatting.transition(self.before, self.after, shown_unit(self.unit, self.scale))
-        points = " points" if self.scale == "points" else ""
-        return f"{formatting.percent(self.before)} → {formatting.percent(self.after)}{points}"
-
-    @property
-    def told(self) -> str:
-        """What happened, without where: size, figures and night."""
-        if self.status == "suspected":
-            figures = f"{self.figures}{self._flagged}"
-            return f"{self.estimate} in {self.night} alone, {figures}: one night is no change point yet"
-        since = "in" if self.status == "past" else "since"
-        return f"{self.estimate} {since} {self.night}, {self.figures}{self._flagged}"
+            return self.transition_text(self.before, self.after)
+        return f"{formatting.percent(self.before)} → {formatting.percent(self.after)}{self.points}"
 
     @property
     def _mark(self) -> str:
         return MARKED if self.nights_flagged else ""
 
-    @property
-    def _flagged(self) -> str:
-        nights = self.nights_before + self.nights_after
-        return f" ({self.nights_flagged} of {nights} nights have flagged trials)" if self.nights_flagged else ""
-
-    @property
-    def sentence(self) -> str:
-        """The whole: `pod-to-service tcp, ebpf: −12 % [−15, −9] since the night of 2026-11-20 (run NAME), ...`."""
-        return f"{self.where}, {self.who}: {self.told}"
-
 
 @dataclass(frozen=True, slots=True)
 class FoundChanges:
-    """The changes in the order of the series, and the smallest step that a third night would have shown.
+    """The changes in the order of the series.
 
-    `sight`: the median over the series of throughput, as a share; None where no series is long enough to tell.
+    `sight`: the smallest step found by its third night, as a share: the median over the series of throughput; None
+    where no series is long enough.
     """
 
     changes: tuple[LevelChange, ...]
@@ -213,11 +184,11 @@ def find_changes(series: Sequence[Series], limit_ratio: float = LIMIT_RATIO) -> 
 
 
 def baseline_changes(changes: Sequence[LevelChange], dataplanes: Sequence[str]) -> tuple[str, ...]:
-    """A sentence for each night since which all others differ from the baseline in the same way, as if it had changed.
+    """A sentence for each night since which all other dataplanes differ alike from the baseline.
 
     Args:
         changes: of a run.
-        dataplanes: all others that the run compares with its baseline; of fewer than two it can't be told.
+        dataplanes: all that the run compares with its baseline; fewer than two give no sentence.
     """
     if len(dataplanes) < ALL_OTHERS:
         return ()
@@ -240,7 +211,7 @@ def baseline_changes(changes: Sequence[LevelChange], dataplanes: Sequence[str]) 
 
 
 def _within_chance(of_series: list[list[float]]) -> list[list[float]]:
-    """The p-values adjusted for all of them together, sorted into series as they came."""
+    """The p-values, adjusted for all of them together, in the same nesting."""
     rest = iter(holm([p for each in of_series for p in each]))
     return [[next(rest) for _ in each] for each in of_series]
 
@@ -260,7 +231,7 @@ def _changes(one: Series, found: Levels, ps: Sequence[float], p_last: float, lim
 
 
 def _judged(change: LevelChange, limit: float) -> Status:
-    """What the last step of a series is."""
+    """The status of the last step of a series."""
     if abs(change.change) < limit:
         return "small"
     if change.gain:
@@ -274,16 +245,10 @@ def _change(one: Series, step: ChangePoint | LastLevel, at: int, p: float, statu
     change, low, high, before = after - step.before, step.low, step.high, step.before
     nights_after = step.nights_after if isinstance(step, ChangePoint) else 1
     if metric.scale == "ratio":
-        change, low, high = (_as_share(logarithm) for logarithm in (change, low, high))
-        before, after = ((math.exp(v) if one.against is None else _as_share(v)) for v in (before, after))
+        change, low, high = (as_share(logarithm) for logarithm in (change, low, high))
+        before, after = ((math.exp(v) if one.against is None else as_share(v)) for v in (before, after))
     return LevelChange(
-        metric=metric.name,
-        metric_title=metric.title,
-        unit=metric.unit,
-        scale=metric.scale,
-        better=metric.better,
-        **one.cell._asdict(),
-        path=one.path,
+        **path_metric_fields(metric, one.cell, one.path),
         dataplane=one.dataplane,
         against=one.against,
         status=status,
@@ -300,11 +265,3 @@ def _change(one: Series, step: ChangePoint | LastLevel, at: int, p: float, statu
         nights_flagged=sum(n.flagged for n in one.nights[max(0, at - step.nights_before) : at + nights_after]),
         p_adjusted=p,
     )
-
-
-def _as_share(logarithm: float) -> float:
-    """A difference of logarithms as a share; infinite where that has no number."""
-    try:
-        return math.expm1(logarithm)
-    except OverflowError:
-        return math.inf

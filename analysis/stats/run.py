@@ -1,4 +1,4 @@
-"""One run as its row in `runs` and its rows in `visits` and `trials` describe it: sides, paths, order."""
+"""A stored run: its dataplanes and its paths in their order, from its rows in `runs`, `visits` and `trials`."""
 
 import json
 import re
@@ -15,17 +15,17 @@ from analysis.errors import BadInput, Unsupported
 from analysis.store.left_out import LeftOut
 
 OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-"""For a dataplane whose run recorded no colour. Okabe and Ito, "Color Universal Design", 2008."""
+"""Colours of dataplanes without a recorded one. Okabe and Ito, "Color Universal Design", 2008."""
 
 _COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
-"""Colours go into the page's style, so nothing else may pass for one."""
+"""Colours are written into the page's style, so nothing else may be taken for one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunArm:
-    """A dataplane as a side of the comparison: name, title and colour as the run recorded them.
+    """A dataplane of a run: name, title and colour as recorded.
 
-    `twin`: a labelled copy of another arm, drawn in its colour but hollow. `skipped`: why it was left out, if it was.
+    `twin`: a labelled copy of another arm, drawn hollow in its colour. `skipped`: why it was left out, if it was.
     `bpf`: whether it forwards by eBPF programs.
     """
 
@@ -39,15 +39,11 @@ class RunArm:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """What is known of a run before a figure is looked at.
-
-    `cells` are in the order planned. `variants`: tool and transport -> what the run recorded of it.
-    """
+    """A run without its figures. `cells` are in the order of the plan. `variants`: (tool, transport) -> variant."""
 
     run_id: str
     environment: str
     started_at: datetime | None
-    finished_at: datetime | None
     trigger: str | None
     seed: int | None
     parameters: dict[str, Any]
@@ -59,18 +55,20 @@ class StoredRun:
 
     @property
     def baseline(self) -> RunArm | None:
-        """The first dataplane that was not left out: what all others are compared with."""
+        """The first dataplane that was not left out, with which all others are compared."""
         return self.arms[0] if self.arms else None
 
     @property
     def is_lab(self) -> bool:
-        """Whether these are figures of the laboratory on one machine."""
+        """Whether these are figures of the lab."""
         return self.environment == LAB
 
     def path(self, cell: Cell, title: str = "") -> str:
-        """The name of a cell's path, with the short name of what measured it unless a metric's title says that.
+        """The name of a cell's path: its topology, the variant unless `title` names it, and the direction if needed.
 
-        The direction is named only where it is not the usual one, or where both were measured.
+        Args:
+            cell: the cell.
+            title: of the metric that is shown beside the path.
         """
         name = self.variant(cell).name
         both = sum(other.path == cell.path for other in self.cells) > 1
@@ -79,17 +77,17 @@ class StoredRun:
         )
 
     def variant(self, cell: Cell) -> Variant:
-        """What measured a cell; where the run did not record it, under the names of tool and transport."""
+        """The variant that measured a cell; if the run did not record it, one named after tool and transport."""
         return self.variants.get(cell.measured_by) or Variant(" ".join(filter(None, cell.measured_by)))
 
     def has_figure(self, cell: Cell, column: str) -> bool:
-        """Whether what measured a cell fills a column of `trials`; where that was not recorded, it may."""
+        """Whether a cell's variant fills a column of `trials`; True where that was not recorded."""
         figures = self.variant(cell).figures
         return figures is None or column in figures
 
     @property
     def left_out(self) -> tuple[tuple[str, str, str], ...]:
-        """Name, title and reason of each dataplane and topology that was asked for and could not be had."""
+        """Name, title and reason of each dataplane and topology that was requested and left out."""
         arms = [(arm.name, arm.title, arm.skipped or "") for arm in self.skipped]
         known = {name.partition("+")[0] for name, _, _ in arms}
         others = [(name, name, reason) for name, reason in _skipped(self.parameters).items() if name not in known]
@@ -101,7 +99,7 @@ class StoredRun:
 
 
 def query_rows(con: duckdb.DuckDBPyConnection, sql: str, **parameters: object) -> list[dict[str, Any]]:
-    """The answer to a query, one mapping a row; through Arrow, whose times need no further package."""
+    """The rows of a query, through Arrow, whose times need no further package."""
     found: list[dict[str, Any]] = con.sql(sql, params=parameters or None).to_arrow_table().to_pylist()
     return found
 
@@ -111,7 +109,7 @@ def load_run(con: duckdb.DuckDBPyConnection, run_id: str) -> StoredRun:
 
     Raises:
         BadInput: the store has no such run.
-        Unsupported: it has, and can't show it.
+        Unsupported: the store has left it out.
     """
     found = query_rows(con, "select * from runs where run_id = $run_id", run_id=run_id)
     if not found:
@@ -141,7 +139,6 @@ def load_run(con: duckdb.DuckDBPyConnection, run_id: str) -> StoredRun:
         run_id=run_id,
         environment=row["environment"] or "",
         started_at=row["started_at"],
-        finished_at=row["finished_at"],
         trigger=row["trigger"],
         seed=row["seed"],
         parameters=parameters,
@@ -159,7 +156,7 @@ def _document(text: str | None) -> dict[str, Any]:
 
 
 def _arms(parameters: dict[str, Any], visited: Sequence[str]) -> list[RunArm]:
-    """The sides in the order asked for; one that was visited but never recorded still gets a title and a colour."""
+    """The dataplanes in the order requested, then those that were visited but not recorded."""
     recorded = parameters.get("dataplanes") or []
     entries = [entry if isinstance(entry, dict) else {"name": entry} for entry in recorded]
     entries += [{"name": name} for name in visited if name not in {entry["name"] for entry in entries}]
@@ -183,24 +180,25 @@ def _arms(parameters: dict[str, Any], visited: Sequence[str]) -> list[RunArm]:
 
 
 def _colour(recorded: object, sibling: RunArm | None, place: int) -> str:
-    """As recorded, else its twin's, else the next of the palette."""
+    """The recorded colour, else its twin's, else the next of the palette."""
     if isinstance(recorded, str) and _COLOUR.fullmatch(recorded):
         return recorded
     return sibling.colour if sibling else OKABE_ITO[place % len(OKABE_ITO)]
 
 
 def _skipped(parameters: dict[str, Any]) -> dict[str, str]:
-    """What preflight left out, and why."""
+    """The dataplanes and topologies that preflight left out -> the reason."""
     findings = [finding for finding in parameters.get("skipped") or [] if isinstance(finding, dict)]
-    return {str(f.get("subject")): _with_remedy(f) for f in findings}
-
-
-def _with_remedy(finding: Mapping[str, Any]) -> str:
-    return formatting.sentences(finding.get("reason") or "no reason is known", finding.get("remedy"))
+    return {
+        str(finding.get("subject")): formatting.sentences(
+            finding.get("reason") or "no reason is known", finding.get("remedy")
+        )
+        for finding in findings
+    }
 
 
 def _cells(parameters: dict[str, Any], measured: list[Cell]) -> tuple[Cell, ...]:
-    """In the order planned, then those that only the rows know."""
+    """The measured cells: those planned in their order, then the others."""
     planned = [Cell.of(c) for c in parameters.get("cells") or [] if isinstance(c, dict) and {*Cell._fields} <= c.keys()]
     return tuple(c for c in dict.fromkeys([*planned, *measured]) if c in measured)
 

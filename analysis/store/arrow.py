@@ -1,4 +1,4 @@
-"""Rows as the steps write them -> Arrow tables as they are stored: checked, completed with null, and nothing else."""
+"""Rows of the steps as Arrow tables of the stored schema: checked, and completed with null."""
 
 import json
 import math
@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import pyarrow as pa
+from pydantic_core import from_json
 
 from analysis.errors import BadInput
 from analysis.store.schema import SCHEMA_VERSION, TABLES, arrow_schema
@@ -20,19 +21,16 @@ KEYS: Final = {
     "trials": ("run_id", "trial"),
     "samples": ("run_id", "trial"),
 }
-"""What names a row. No row may lack it; only `samples` has several rows under one key."""
+"""The key columns of each table. No row may lack one; only `samples` has several rows of one key."""
 
 _LONG_BITS: Final = 256
-
-REPEATED: Final = frozenset({"samples"})
 
 
 def to_table(table: str, run_id: str, rows: Sequence[Row]) -> pa.Table:
     """The rows of one run as a table of the stored schema.
 
-    `run_id` and `schema_version` are filled in where a row lacks them, any other missing value becomes null, and so
-    does a figure that is not finite: a measurement that gave none. Times are taken as datetimes or ISO 8601 texts,
-    and a JSON column also as the mapping that it stands for.
+    A missing `run_id` or `schema_version` is filled in; any other missing value becomes null, and so does a number that
+    is not finite. Times are datetimes or ISO 8601 texts; a JSON column may be a mapping.
 
     Args:
         table: runs, visits, trials or samples.
@@ -43,7 +41,7 @@ def to_table(table: str, run_id: str, rows: Sequence[Row]) -> pa.Table:
         The table, its rows in the order given.
 
     Raises:
-        BadInput: a table or column is not known, a value has the wrong type, a key is missing or is there twice.
+        BadInput: a table or column is unknown, a value has the wrong type, a key is missing or occurs twice.
     """
     if table not in TABLES:
         raise BadInput(f"there is no table {table!r}; the tables are {', '.join(TABLES)}")
@@ -61,7 +59,7 @@ def to_table(table: str, run_id: str, rows: Sequence[Row]) -> pa.Table:
             value = row.get(field.name)
             if value is None:
                 value = defaults.get(field.name)
-            elif field.name in json_columns and not isinstance(value, str):
+            elif field.name in json_columns:
                 value = _json(value, f"{field.name} in {place}")
             columns[field.name].append(_plain(value, field.type, f"{field.name} in {place}"))
     _check_keys(table, run_id, columns)
@@ -88,14 +86,14 @@ def _fits(value: Any, field: pa.Field) -> bool:  # noqa: ANN401 - a value of any
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 - a value of any column
-    """A value in a sentence: an integer can be so long that Python writes it no more."""
+    """A value in a sentence. Python refuses to write very long integers."""
     if isinstance(value, int) and value.bit_length() > _LONG_BITS:
         return f"an integer of {value.bit_length()} bits"
     return reprlib.repr(value)
 
 
 def _plain(value: Any, kind: pa.DataType, place: str) -> Any:  # noqa: ANN401 - a value of any column
-    """The value as Arrow takes it; raises where Arrow would silently drop a field or guess a time zone."""
+    """The value as Arrow takes it; BadInput where Arrow would silently drop a field or guess a time zone."""
     if value is None:
         return None
     if pa.types.is_floating(kind):
@@ -117,7 +115,7 @@ def _plain(value: Any, kind: pa.DataType, place: str) -> Any:  # noqa: ANN401 - 
 
 
 def _json(value: Any, place: str) -> str:  # noqa: ANN401 - any document
-    """A document as text. What is no finite number is null in it: JSON has no word for that, nor has DuckDB."""
+    """A document as text. Numbers that are not finite become null: neither JSON nor DuckDB has them."""
 
     def finite(part: Any) -> Any:  # noqa: ANN401 - any part of a document
         if isinstance(part, float) and not math.isfinite(part):
@@ -127,6 +125,9 @@ def _json(value: Any, place: str) -> str:  # noqa: ANN401 - any document
         return [finite(inner) for inner in part] if isinstance(part, list | tuple) else part
 
     try:
+        if isinstance(value, str):
+            from_json(value, allow_inf_nan=False)
+            return value
         return json.dumps(finite(value), ensure_ascii=False, sort_keys=True, default=str, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"{place} must be a JSON document: {type(error).__name__}") from error
@@ -150,7 +151,7 @@ def _time(value: Any, place: str) -> datetime:  # noqa: ANN401 - a value of any 
     if not isinstance(value, datetime):
         raise BadInput(f"{place} must be a time, got {value!r}")
     if value.tzinfo is None:
-        raise BadInput(f"{place} must say its time zone, got {value.isoformat()}")
+        raise BadInput(f"{place} must have a time zone, got {value.isoformat()}")
     return value
 
 
@@ -163,11 +164,11 @@ def _check_keys(table: str, run_id: str, columns: Mapping[str, Sequence[Any]]) -
     for name in KEYS[table]:
         if None in columns[name]:
             raise BadInput(f"row {columns[name].index(None) + 1} of {table} has no {name}")
-    if table in REPEATED:
+    if table == "samples":
         return
-    seen: set[tuple[Any, ...]] = set()
+    keys: set[tuple[Any, ...]] = set()
     for key in zip(*(columns[name] for name in KEYS[table]), strict=True):
-        if key in seen:
+        if key in keys:
             named = ", ".join(f"{name} {value}" for name, value in zip(KEYS[table], key, strict=True))
             raise BadInput(f"{table} has two rows for {named}")
-        seen.add(key)
+        keys.add(key)

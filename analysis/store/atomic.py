@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: each is written beside its place first, and then renamed into it."""
+"""Atomic writes: a file is written under a temporary name in its folder, and then renamed."""
 
 import contextlib
 import os
@@ -8,34 +8,47 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 TEMPORARY: Final = ".tmp"
-"""How the name of a file ends that is still being written, or whose writer was killed. It begins with a dot."""
+"""Suffix of a file that is being written, or whose writer was killed. Its name begins with a dot."""
 
 
 @contextlib.contextmanager
 def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
-    """A stream whose content takes the place of a file at the end of the block; an error in it leaves what was there.
+    """A stream whose content replaces a file at the end of the block; after an error the file is as it was.
 
     Args:
-        path: the file; folders that are missing are made.
-        durable: whether it must be on disk afterwards, so that it outlasts a loss of power and not only a kill.
+        path: the file; missing folders are made.
+        durable: whether it must outlast a loss of power, and not only a kill.
 
     Raises:
         OSError: it can't be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}"
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with temporary.open("xb") as stream:
+        with replacing_in(folder, path.name, durable=durable) as stream:
+            yield stream
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def replacing_in(folder: int, name: str, *, durable: bool = False) -> Iterator[BinaryIO]:
+    """As `replacing`, for a file of this name in an open folder. A symbolic link of this name is itself replaced."""
+    temporary = f".{name[:100]}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        with open(os.open(temporary, flags, 0o666, dir_fd=folder), "wb") as stream:  # noqa: PTH123 - a descriptor
             yield stream
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())
-        temporary.replace(path)
+        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
         raise
     if durable:
-        _sync_folder(path.parent)
+        _sync_folder(folder)
 
 
 def write(path: Path, content: bytes, *, durable: bool = False) -> None:
@@ -44,9 +57,9 @@ def write(path: Path, content: bytes, *, durable: bool = False) -> None:
         stream.write(content)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Bring a rename to disk, which it is only when its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync_folder(folder: int) -> None:
+    """Make a rename durable."""
+    descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
     try:
         os.fsync(descriptor)
     finally:

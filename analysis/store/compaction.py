@@ -1,7 +1,7 @@
-"""Packing: the runs of a store, once they are many, as one file a table instead of one a run and table.
+"""Packing: once a store has many runs, most of them become one file a table instead of one a run and table.
 
-A query over a thousand nights then opens some dozen files. It takes the same care as a write: the packed rows of
-`runs/` are put last, and only then do the files go that they replace, so a kill at any moment loses nothing.
+A query over a thousand nights then opens some dozen files. The packed rows of `runs/` are written last, and the files
+that they replace are deleted after that, so a kill at any moment loses nothing.
 """
 
 import contextlib
@@ -19,29 +19,28 @@ from analysis.errors import Problem
 from analysis.store.integrity.audit import EVERY, audit
 from analysis.store.integrity.stock import read_rows
 from analysis.store.integrity.unnamed import REST_S, runs_in, unreferenced_files
-from analysis.store.inventory import CHILDREN, FILES, PACKED, Inventory, RunEntry, is_packed
+from analysis.store.inventory import Inventory
+from analysis.store.names import CHILDREN, PACKED, file_name, is_packed, run_of_file
 from analysis.store.object_storage import ObjectStorage
 from analysis.store.parquet import (
     content_digest,
-    file_name,
     read_runs,
-    read_schema,
     read_table,
-    run_of_file,
     to_parquet,
 )
+from analysis.store.run_entries import FILES, RunEntry
 
 PACK_AT: Final = 64
-"""Runs with files of their own that a store may have before most of them are packed."""
+"""Most runs are packed once so many have files of their own."""
 
 KEEP_LOOSE: Final = 8
-"""The runs written last stay as they are: they may well be written again, with their verdict."""
+"""So many of the runs written last are not packed: they are often written again, with their verdict."""
 
 ROW_GROUP: Final = 65536
-"""Rows; small enough that a query for one run passes over the others."""
+"""Rows of a group; small enough that a query for one run skips the others."""
 
 PROMOTE: Final = {"promote_options": "permissive"}
-"""How tables are put together whose files differ by a column: what one lacks is null."""
+"""For joining tables whose files differ by a column: what one lacks is null."""
 
 
 def compact(files: ObjectStorage, pack_at: int = PACK_AT, keep_loose: int = KEEP_LOOSE) -> int:
@@ -61,16 +60,15 @@ def compact(files: ObjectStorage, pack_at: int = PACK_AT, keep_loose: int = KEEP
     if sum(run_of_file(file.name) is not None for file in files.list("runs")) < pack_at:
         return 0
     stock = read_rows(files)
-    # What is damaged stays as it is, for its run to be put right: of a packed copy nobody could tell.
-    seen = audit(files, stock.counting, EVERY)
-    bad = seen.faults.keys() | seen.gone
+    # What is damaged stays as it is, so that its run can be repaired; in a packed copy the damage would be hidden.
+    checked = audit(files, stock.counting, EVERY)
+    bad = checked.faults.keys() | checked.gone
     packed = 0
     for version, entries in _chosen(stock, bad, keep_loose, files.local).items():
         try:
-            _pack(files, version, entries)
+            packed += _pack(files, version, entries, checked.schemas)
         except FileNotFoundError:
-            continue  # another process has packed or rewritten one of them; the next write tries again
-        packed += len(entries)
+            continue  # another process packed or rewrote one of them; the next write tries again
     _sweep(files)
     return packed
 
@@ -95,7 +93,22 @@ def _chosen(
     return {version: sorted(found, key=lambda e: e.run_id) for version, found in chosen.items() if len(found) > 1}
 
 
-def _pack(files: ObjectStorage, version: int, entries: Sequence[RunEntry]) -> None:
+def _joinable(entries: Sequence[RunEntry], schemas: Mapping[str, pa.Schema]) -> list[RunEntry]:
+    """The runs whose files can be joined: unknown columns, of newer programs, may have types that don't agree."""
+    joined: dict[str, pa.Schema] = {}
+    chosen = []
+    for entry in entries:
+        own = {name.partition("/")[0]: schemas[name] for name in (entry.name, *entry.children)}
+        with contextlib.suppress(pa.ArrowException):
+            joined |= {t: pa.unify_schemas([joined.get(t, schema), schema], **PROMOTE) for t, schema in own.items()}
+            chosen.append(entry)
+    return chosen
+
+
+def _pack(files: ObjectStorage, version: int, found: Sequence[RunEntry], schemas: Mapping[str, pa.Schema]) -> int:
+    """Pack those of these runs that can be joined; returns how many they are."""
+    rows_of = dict(read_runs(files, [entry.name for entry in found]))
+    entries = _joinable(found, {**schemas, **{name: rows.schema for name, rows in rows_of.items()}})
     stem = f"{PACKED}{len(entries)}-runs-v{version}"
     packs: dict[str, bytes] = {}
     for table in CHILDREN:
@@ -105,10 +118,10 @@ def _pack(files: ObjectStorage, version: int, entries: Sequence[RunEntry]) -> No
                 if child.startswith(f"{table}/"):
                     runs_of[child].append(entry.run_id)
         if runs_of:
-            content = to_parquet(_row_groups(files, runs_of))
+            content = to_parquet(_row_groups(files, runs_of, schemas))
             packs[file_name(table, stem, content_digest(content))] = content
-    rows = [(entry, table) for entry in entries for _, table in read_runs(files, [entry.name])]
-    whole = pa.concat_tables([table.filter(pc.equal(table["run_id"], e.run_id)) for e, table in rows], **PROMOTE)
+    rows = [rows_of[entry.name].filter(pc.equal(rows_of[entry.name]["run_id"], entry.run_id)) for entry in entries]
+    whole = pa.concat_tables(rows, **PROMOTE)
     place = whole.column_names.index(FILES)
     children = pa.array([sorted(packs)] * whole.num_rows, pa.list_(pa.string()))
     content = to_parquet([whole.set_column(place, FILES, children)])
@@ -118,10 +131,11 @@ def _pack(files: ObjectStorage, version: int, entries: Sequence[RunEntry]) -> No
     for entry in entries:
         files.delete(entry.name)
     _delete_replaced(files, {child for entry in entries for child in entry.children})
+    return len(entries)
 
 
 def _delete_replaced(files: ObjectStorage, children: Collection[str]) -> None:
-    """Take away the files from which a pack was made, but none that has a run whose row is lost."""
+    """Delete the files from which a pack was made, but none that has a run whose row is lost."""
     stock = read_rows(files)
     named_now = {child for entry in stock.entries for child in entry.children}
     whole = {entry.run_id for entry in stock.counting}
@@ -130,14 +144,17 @@ def _delete_replaced(files: ObjectStorage, children: Collection[str]) -> None:
             files.delete(child)
 
 
-def _row_groups(files: ObjectStorage, runs_of: Mapping[str, Sequence[str]]) -> Iterator[pa.Table]:
-    """The rows of these runs in groups of some size, all with one schema: files may differ by a column.
+def _row_groups(
+    files: ObjectStorage, runs_of: Mapping[str, Sequence[str]], schemas: Mapping[str, pa.Schema]
+) -> Iterator[pa.Table]:
+    """The rows of these runs in groups, all with one schema: files may differ by a column.
 
     Args:
         files: the store's.
         runs_of: the files to read, and of each the runs whose rows are wanted; a packed file has others as well.
+        schemas: of these files.
     """
-    schema = pa.unify_schemas([read_schema(files, name) for name in runs_of], **PROMOTE)
+    schema = pa.unify_schemas([schemas[name] for name in runs_of], **PROMOTE)
     waiting: list[pa.Table] = [schema.empty_table()]
     for name, runs in runs_of.items():
         table = read_table(files, name)
@@ -152,9 +169,9 @@ def _row_groups(files: ObjectStorage, runs_of: Mapping[str, Sequence[str]]) -> I
 
 
 def _sweep(files: ObjectStorage) -> None:
-    """Take away what killed writers left: files that rows have replaced, and files half written.
+    """Delete what killed writers left: replaced files, and half-written ones.
 
-    A file of a run that has no row, or none that is whole, is kept: it may be all that is left of what was measured.
+    A file of a run without a sound row is kept: it may be all that is left of what was measured.
     """
     stock = read_rows(files)
     entries = {entry.run_id: entry for entry in stock.counting}
@@ -171,5 +188,5 @@ def _sweep(files: ObjectStorage) -> None:
 
 
 def _are_whole(files: ObjectStorage, entries: Sequence[RunEntry]) -> bool:
-    seen = audit(files, entries, EVERY)
-    return not seen.faults and not seen.gone
+    checked = audit(files, entries, EVERY)
+    return not checked.faults and not checked.gone

@@ -1,4 +1,4 @@
-"""What is wrong with a Parquet file of the store, from its footer alone or from all of its content. Touches no file."""
+"""What is wrong with a Parquet file of the store, by its footer and its schema. Opens no file."""
 
 import functools
 import struct
@@ -16,25 +16,43 @@ FOOTER_END_BYTES: Final = 8
 """The footer's length and the magic number, at the end of each file."""
 
 MOST_FOOTER_BYTES: Final = 64 * 2**20
-"""No footer of ours comes near it; a file that claims more is not read further."""
+"""A file that claims a longer footer is damaged; those of real stores are much shorter."""
 
 
 class ContentError(ValueError):
-    """A file is not what it was when it was put; the message is a clause, such as `is cut short`."""
+    """A file is not what was written; the message is a clause, such as `is cut short`."""
+
+
+FREE_ROWS: Final = 2**16
+FREE_BYTES: Final = 8 * 2**20
+"""What a file of any size may have, once it is decompressed."""
+
+MOST_BYTES_PER_BYTE: Final = 250
+"""Decompressed bytes for each byte of a file: what is stored compresses a tenth as well."""
+
+MOST_VALUES_PER_ROW: Final = 4096
+"""Of a column of lists, on average: a row has a value for each CPU of each node."""
 
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What a file says at its end. `first_run`, `last_run`: by name, of those that have rows in it; None: unknown."""
+    """A file's footer.
+
+    Attributes:
+        schema: of the file.
+        text_bytes: of all columns together, decompressed; no row has more.
+        first_run: the lower bound of the column run_id; None: unknown.
+        last_run: its upper bound.
+    """
 
     schema: pa.Schema
-    rows: int
+    text_bytes: int
     first_run: str | None
     last_run: str | None
 
 
 def footer_length(end: bytes, size: int) -> int:
-    """How long a file's footer is in bytes, without its last eight.
+    """The length of a file's footer in bytes, without its last eight.
 
     Args:
         end: the last eight bytes of the file.
@@ -53,39 +71,63 @@ def footer_length(end: bytes, size: int) -> int:
     return int(length)
 
 
+def footer_of(content: bytes) -> Footer:
+    """The footer of a whole file; errors as of `footer_length` and `read_footer`."""
+    length = footer_length(content[-FOOTER_END_BYTES:], len(content)) + FOOTER_END_BYTES
+    return read_footer(content[-length:], len(content))
+
+
 def read_footer(footer: bytes, size: int) -> Footer:
-    """What a footer says.
+    """Parse a footer.
 
     Args:
         footer: its bytes, with the last eight.
         size: of the whole file, in bytes.
 
     Raises:
-        ContentError: it makes no sense, or is of a file of another length.
+        ContentError: it is invalid, or is of a file of another length.
     """
     try:
         metadata = pq.read_metadata(pa.BufferReader(MAGIC + footer))
         _check_length(metadata, len(footer), size)
+        text_bytes = _check_amount(metadata, size)
         runs = [bounds for group in range(metadata.num_row_groups) if (bounds := _runs(metadata.row_group(group)))]
         return Footer(
             schema=metadata.schema.to_arrow_schema(),
-            rows=metadata.num_rows,
+            text_bytes=text_bytes,
             first_run=min((first for first, _ in runs), default=None),
             last_run=max((last for _, last in runs), default=None),
         )
     except ContentError:
         raise
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError, TypeError, IndexError) as error:
-        raise ContentError("is damaged: its footer makes no sense") from error
+        raise ContentError("is damaged: its footer is invalid") from error
 
 
 def _check_length(metadata: pq.FileMetaData, footer_bytes: int, size: int) -> None:
     if size != _end_of_data(metadata) + footer_bytes:
-        raise ContentError("is damaged: it is not as long as its footer says")
+        raise ContentError("is damaged: its length does not match its footer")
+
+
+def _check_amount(metadata: pq.FileMetaData, size: int) -> int:
+    """Check that a file does not have far more in it than its size explains; returns its decompressed bytes."""
+    most_rows = FREE_ROWS + size
+    if metadata.num_rows > most_rows:
+        raise ContentError(f"has {metadata.num_rows:,} rows in {size:,} bytes, more than {most_rows:,}")
+    groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
+    columns = [group.column(place) for group in groups for place in range(group.num_columns)]
+    values = max((column.num_values for column in columns), default=0)
+    if values > most_rows * MOST_VALUES_PER_ROW:
+        raise ContentError(f"has {values:,} values of one column in {size:,} bytes")
+    decompressed = sum(column.total_uncompressed_size for column in columns)
+    most_bytes = max(FREE_BYTES, MOST_BYTES_PER_BYTE * size)
+    if decompressed > most_bytes:
+        raise ContentError(f"has {decompressed:,} bytes when decompressed, more than {most_bytes:,}")
+    return int(decompressed)
 
 
 def _end_of_data(metadata: pq.FileMetaData) -> int:
-    """Where the last column of the last group of rows ends, which is where the footer begins."""
+    """Where the last column of the last row group ends, and the footer begins."""
     if not metadata.num_row_groups:
         return len(MAGIC)
     group = metadata.row_group(metadata.num_row_groups - 1)
@@ -108,10 +150,9 @@ def _runs(group: pq.RowGroupMetaData) -> tuple[str, str] | None:
 
 
 def check_schema(schema: pa.Schema, table: str, version: int) -> None:
-    """See that a file has the columns that name its rows, and none of another type than the schema says.
+    """Check that a file has the columns that name its rows, and none of another type than in the schema.
 
-    A column that is not there came later and reads as null; one that is not known was written by a newer program of
-    the same version.
+    A missing column was added later and reads as null; a newer program of the same version wrote an unknown one.
 
     Args:
         schema: the file's.
@@ -119,11 +160,11 @@ def check_schema(schema: pa.Schema, table: str, version: int) -> None:
         version: the schema version of its rows.
 
     Raises:
-        ContentError: it has not.
+        ContentError: a column is missing, or has another type.
     """
     known = is_known(version)
     expected = _expected(table, version) if known else {"run_id": pa.string()}
-    if len(set(schema.names)) != len(schema):
+    if len({name.lower() for name in schema.names}) != len(schema):  # DuckDB takes `A` and `a` for one
         raise ContentError("has two columns of one name")
     names = set(schema.names)
     if missing := [name for name in (KEYS[table] if known else KEYS[table][:1]) if name not in names]:
@@ -132,7 +173,9 @@ def check_schema(schema: pa.Schema, table: str, version: int) -> None:
         if field.name in expected:
             wanted = expected[field.name]
             if not _fits(field.type, wanted):
-                raise ContentError(f"is no file of {table}: its column {field.name} holds {field.type}, not {wanted}")
+                raise ContentError(
+                    f"is no file of {table}: its column {field.name} has the type {field.type}, not {wanted}"
+                )
 
 
 @functools.cache
@@ -158,5 +201,5 @@ def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
 
 
 def first_line_of_error(error: BaseException) -> str:
-    """What an error says, in one line."""
+    """The first line of an error's message; its type where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

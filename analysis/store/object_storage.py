@@ -1,4 +1,4 @@
-"""The files of a store, in a folder or in an S3 bucket: each is put whole or not at all; trouble is a sentence."""
+"""The files of a store, in a folder or in an S3 bucket: each is written whole or not at all; errors are sentences."""
 
 import contextlib
 import functools
@@ -8,18 +8,19 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from analysis import locks
 from analysis.errors import DamagedFileError, Unsupported
 from analysis.store import atomic, urls
-from analysis.store.storage_errors import check_regular, error_reason, single_file_error
+from analysis.store.bucket import Bucket
+from analysis.store.folder import Entry, Folder
+from analysis.store.owner import acting_owner
+from analysis.store.storage_errors import error_reason, single_file_error
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyarrow import fs
 
 T = TypeVar("T")
@@ -30,26 +31,18 @@ LOCK: Final = ".lock"
 """The file in a folder that its writers lock."""
 
 UNREADABLE: Final = "can't be read"
-"""How what is wrong with a file begins that may well be in order, but not for this user or on this machine."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListedFile:
-    """One file of a folder of the store: its name in that folder, and when it was last put, in seconds of the epoch."""
-
-    name: str
-    modified_s: float
+"""Beginning of the reason for a file that may be sound, but not readable by this user or on this machine."""
 
 
 class ObjectStorage:
-    """The files below one root, named by paths relative to it, such as `runs/x.parquet`."""
+    """The files below one root, by paths relative to it, such as `runs/x.parquet`. No link below it is followed."""
 
     def __init__(self, url: str) -> None:
-        """Understand the address; nothing is touched yet.
+        """Parse the address; no file is opened yet.
 
         Args:
-            url: a path, `file://...`, or `s3://bucket/prefix`, whose query may hold what pyarrow takes
-                (`endpoint_override`, `scheme`, `region`, `access_key`, `secret_key`).
+            url: a path, `file://...`, or `s3://bucket/prefix`, whose query may have the options of pyarrow
+                (`endpoint_override`, `scheme`, `region`).
 
         Raises:
             BadInput: it is none of these.
@@ -58,48 +51,60 @@ class ObjectStorage:
         self.url = self._address.shown
         self.local = self._address.local
         self.root = self._address.root
-        if not self.local:
-            _ = self.filesystem  # so that what pyarrow does not take is refused now
+        self._files = Folder(self.root, acting_owner()) if self.local else Bucket(self._address)
+
+    @property
+    def folder(self) -> Folder | None:
+        """The folder; None: it is a bucket."""
+        return self._files if isinstance(self._files, Folder) else None
 
     @functools.cached_property
     def filesystem(self) -> "fs.FileSystem":
-        """What reads and lists the files. It is pyarrow's, which takes a while to import."""
-        return urls.filesystem(self._address)
+        """Pyarrow's way to the files. It takes a while to import."""
+        return self._files.filesystem if isinstance(self._files, Bucket) else urls.filesystem(self._address)
 
     def path(self, name: str) -> str:
         """The whole path of a file, as `self.filesystem` and the operating system take it."""
         return f"{self.root}/{name}"
 
     def address(self, name: str) -> str:
-        """The whole path of a file, as a person would write it."""
+        """The whole path of a file, as users write it."""
         return self.path(name) if self.local else f"s3://{self.path(name)}"
 
     @contextlib.contextmanager
-    def speaking(self, doing: str, name: str = "") -> Iterator[None]:
-        """Turn trouble with files into a sentence, such as `can't write PATH: the disk is full; ...`."""
+    def _sentences(self, doing: str, name: str = "") -> Iterator[None]:
+        """Turn an OSError into a sentence, such as `can't write PATH: the disk is full; ...`."""
         where = self.address(name) if name else self.address("").rstrip("/")
         try:
             yield
         except OSError as error:
             raise Unsupported(f"can't {doing} {where}: {self._reason(error, name)}") from error
 
+    def _reason(self, error: OSError, name: str) -> str:
+        return error_reason(error, self.path(name) if self.local else None)
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other writers of this folder out meanwhile. A bucket has no lock, and some file systems have none.
+        """Exclude other writers of this folder for the block. A bucket has no lock, and some file systems have none.
 
         Raises:
-            Unsupported: another writer does not end.
+            Unsupported: another writer does not end, or the lock can't be opened.
         """
-        if not self.local:
-            yield
-            return
         with contextlib.ExitStack() as stack:
-            with self.speaking("write", LOCK), contextlib.suppress(locks.NoLocksError):
-                Path(self.root).mkdir(parents=True, exist_ok=True)
-                descriptor = stack.enter_context(locks.open_file(self.path(LOCK), os.O_RDWR | os.O_CREAT))
-                if not locks.lock(descriptor, LOCK_S):
-                    raise Unsupported(f"can't write {self.root}: another process has been writing it for {LOCK_S} s")
+            if isinstance(self._files, Folder):
+                with self._sentences("write", LOCK), contextlib.suppress(locks.NoLocksError):
+                    descriptor = stack.enter_context(self._files.open_file(LOCK, os.O_RDWR | os.O_CREAT))
+                    if not locks.lock(descriptor, LOCK_S):
+                        raise Unsupported(
+                            f"can't write {self.root}: another process has been writing it for {LOCK_S} s"
+                        )
             yield
+
+    @contextlib.contextmanager
+    def no_writer(self) -> Iterator[bool]:
+        """Exclude writers of this folder for the block; yields False where one is at work, and in a bucket."""
+        with contextlib.ExitStack() as stack:
+            yield isinstance(self._files, Folder) and _try_shared_lock(self._files, stack)
 
     def put(self, name: str, content: bytes) -> None:
         """Write a file so that a reader, or a kill at any moment, finds all of it or what was there before.
@@ -107,28 +112,17 @@ class ObjectStorage:
         Raises:
             Unsupported: it can't be written.
         """
-        with self.speaking("write", name):
-            if self.local:
-                atomic.write(Path(self.path(name)), content, durable=True)
-            else:
-                with self.filesystem.open_output_stream(self.path(name), compression=None) as stream:
-                    stream.write(content)
+        with self._sentences("write", name), self._files.replacing(name, durable=True) as stream:
+            stream.write(content)
 
     def put_file(self, name: str, source: Path) -> None:
-        """Write a copy of a file of this machine, whole or not at all as `put` does.
-
-        A bucket gets the file as it is: left to itself, pyarrow would compress again what is called .gz.
+        """Write a copy of a file of this machine, whole or not at all.
 
         Raises:
             Unsupported: it can't be read or written.
         """
-        with self.speaking("write", name), source.open("rb") as incoming:
-            if self.local:
-                with atomic.replacing(Path(self.path(name))) as out:
-                    shutil.copyfileobj(incoming, out)
-            else:
-                with self.filesystem.open_output_stream(self.path(name), compression=None) as stream:
-                    shutil.copyfileobj(incoming, stream)
+        with self._sentences("write", name), source.open("rb") as incoming, self._files.replacing(name) as out:
+            shutil.copyfileobj(incoming, out)
 
     def read(self, name: str, most_bytes: int | None = None) -> bytes:
         """The content of a file.
@@ -143,19 +137,16 @@ class ObjectStorage:
             Unsupported: the store can't be read.
         """
 
-        def whole(stream: "pa.NativeFile") -> bytes:
-            if most_bytes is not None and stream.size() > most_bytes:
-                raise DamagedFileError(self.address(name), f"has {stream.size():,} bytes, which is far too many")
-            return bytes(stream.read())
+        def whole(stream: BinaryIO) -> bytes:
+            if most_bytes is not None and (size := stream.seek(0, os.SEEK_END)) > most_bytes:
+                raise DamagedFileError(self.address(name), f"has {size:,} bytes, more than {most_bytes:,}")
+            stream.seek(0)
+            return stream.read()
 
         return self.reading(name, whole)
 
-    def reading(self, name: str, use: Callable[["pa.NativeFile"], T]) -> T:
-        """What comes of using an open file.
-
-        Args:
-            name: the file.
-            use: reads from it.
+    def reading(self, name: str, use: Callable[[BinaryIO], T]) -> T:
+        """The result of a function of an open file.
 
         Raises:
             FileNotFoundError: it is not there.
@@ -163,9 +154,7 @@ class ObjectStorage:
             Unsupported: the store can't be read.
         """
         try:
-            if self.local:
-                check_regular(self.path(name))
-            with self.filesystem.open_input_file(self.path(name)) as stream:
+            with self._files.reading(name) as stream:
                 return use(stream)
         except FileNotFoundError:
             raise
@@ -174,23 +163,16 @@ class ObjectStorage:
                 raise DamagedFileError(self.address(name), f"{UNREADABLE}: {why}") from error
             raise Unsupported(f"can't read {self.address(name)}: {self._reason(error, name)}") from error
 
-    def _reason(self, error: OSError, name: str) -> str:
-        return error_reason(error, self.path(name) if self.local else None)
-
-    def list(self, folder: str) -> list[ListedFile]:
+    def list(self, folder: str) -> list[Entry]:
         """The files of a folder whose names don't begin with a dot, by name; none where there is no such folder.
 
         Raises:
             Unsupported: it can't be listed.
         """
-        return sorted(
-            (
-                ListedFile(info.base_name, info.mtime.timestamp())
-                for info in self._infos(folder)
-                if info.is_file and not info.base_name.startswith(".")
-            ),
-            key=lambda file: file.name,
-        )
+        with self._sentences("read", folder):
+            found = self._files.entries(folder)
+        files = (one for one in found if one.is_file and not one.name.startswith("."))
+        return sorted(files, key=lambda file: file.name)
 
     def folders(self, folder: str) -> tuple[str, ...]:
         """The names of the folders in a folder; none where there is no such folder.
@@ -198,29 +180,21 @@ class ObjectStorage:
         Raises:
             Unsupported: it can't be listed.
         """
-        return tuple(sorted(info.base_name for info in self._infos(folder) if not info.is_file))
+        with self._sentences("read", folder):
+            return tuple(sorted(one.name for one in self._files.entries(folder) if not one.is_file))
 
     def last_put(self, folder: str) -> datetime | None:
-        """When anything was last put into a folder, or below it; None where there is nothing.
+        """When anything was last written in a folder, or below it; None where there is nothing.
 
         Raises:
             Unsupported: it can't be listed.
         """
-        return max((info.mtime for info in self._infos(folder, recursive=True) if info.is_file), default=None)
-
-    def _infos(self, folder: str, *, recursive: bool = False) -> "tuple[fs.FileInfo, ...]":
-        from pyarrow import fs  # noqa: PLC0415 - see `filesystem`
-
-        with self.speaking("read", folder):
-            selector = fs.FileSelector(self.path(folder), allow_not_found=True, recursive=recursive)
-            return tuple(self.filesystem.get_file_info(selector))
+        with self._sentences("read", folder):
+            times = [one.modified_s for one in self._files.entries(folder, recursive=True) if one.is_file]
+        return datetime.fromtimestamp(max(times), UTC) if times else None
 
     def fetch(self, name: str, destination: Path) -> bool:
         """Copy a file, or a folder with all below it, to this machine.
-
-        Args:
-            name: of the file or folder.
-            destination: the path of the copy.
 
         Returns:
             Whether there is a file or a folder of this name.
@@ -228,94 +202,60 @@ class ObjectStorage:
         Raises:
             Unsupported: it can't be read, or not be written there.
         """
-        with self.speaking("read", name):
-            if self.local:
-                return _copy(Path(self.path(name)), destination)
-            if not self._exists(self.path(name)):
-                return False
-            from pyarrow import fs  # noqa: PLC0415 - see `filesystem`
-
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            fs.copy_files(
-                self.path(name),
-                str(destination),
-                source_filesystem=self.filesystem,
-                destination_filesystem=fs.LocalFileSystem(),
-            )
-        return True
+        with self._sentences("read", name):
+            return self._files.fetch(name, destination)
 
     def delete(self, name: str) -> None:
-        """Take a file away; it may be gone already.
+        """Delete a file; it may be gone already.
 
         Raises:
             Unsupported: it can't be deleted.
         """
-        with self.speaking("delete", name), contextlib.suppress(FileNotFoundError):
-            if self.local:
-                Path(self.path(name)).unlink()
-            else:
-                self.filesystem.delete_file(self.path(name))
+        with self._sentences("delete", name), contextlib.suppress(FileNotFoundError):
+            self._files.delete(name)
 
     def sweep_temporary(self, folder: str, older_than_s: float) -> None:
-        """Take away what killed writers left half written. An S3 service does this by itself.
+        """Delete what killed writers left half written. An S3 service does this by itself.
 
         Raises:
             Unsupported: one can't be deleted.
         """
         if not self.local:
             return
-        for path in Path(self.path(folder)).glob(f".*{atomic.TEMPORARY}"):
-            with self.speaking("delete", f"{folder}/{path.name}"), contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > older_than_s:
-                    path.unlink()
+        with self._sentences("read", folder):
+            found = self._files.entries(folder)
+        for one in found:
+            is_temporary = one.is_file and one.name.startswith(".") and one.name.endswith(atomic.TEMPORARY)
+            if is_temporary and time.time() - one.modified_s > older_than_s:
+                self.delete(f"{folder}/{one.name}")
 
     def is_there(self, name: str) -> bool:
-        """Whether there is a file or folder of this name, as far as can be seen."""
+        """Whether there is a file or folder of this name; False also where that can't be read."""
         try:
-            return self._exists(self.path(name))
-        except OSError:
-            return False
-
-    def _exists(self, path: str) -> bool:
-        from pyarrow import fs  # noqa: PLC0415 - see `filesystem`
-
-        return bool(self.filesystem.get_file_info(path).type != fs.FileType.NotFound)
-
-    @contextlib.contextmanager
-    def nobody_writes(self) -> Iterator[bool]:
-        """Keep writers of this folder out for a moment, if none is at work; says whether so. In a bucket: False."""
-        with contextlib.ExitStack() as stack:
-            yield self.local and self._locked_at_once(stack)
-
-    def _locked_at_once(self, stack: contextlib.ExitStack) -> bool:
-        try:
-            descriptor = stack.enter_context(locks.open_file(self.path(LOCK), os.O_RDONLY))
-            return locks.try_lock(descriptor, shared=True)
-        except FileNotFoundError:
-            return True  # no writer is without it
+            return self._files.exists(name)
         except OSError:
             return False
 
     def check_there(self) -> None:
-        """See that a bucket is there: listing one that is not looks like an empty one.
+        """Check that the root is no file, and that the bucket is there.
 
         Raises:
-            Unsupported: the bucket is not there, or can't be reached.
+            Unsupported: it is one, or the bucket is not there or can't be reached.
         """
-        if self.local:
-            with self.speaking("read"), contextlib.suppress(FileNotFoundError):
-                if not stat.S_ISDIR(os.stat(self.root).st_mode):  # noqa: PTH116 - pathlib hides some errors
-                    raise Unsupported(f"can't read {self.root}: it is a file, not a folder; correct RESULTS")
+        if isinstance(self._files, Bucket):
+            with self._sentences("reach"):
+                if not self._files.bucket_exists():
+                    bucket = self.root.partition("/")[0]
+                    raise Unsupported(
+                        f"can't reach {self.address('')}: there is no bucket {bucket!r}; create it, or correct RESULTS"
+                    )
             return
-        bucket = self.root.partition("/")[0]
-        with self.speaking("reach"):
-            if not self._exists(bucket):
-                raise Unsupported(
-                    f"can't reach {self.address('')}: there is no bucket {bucket!r}; create it, or correct RESULTS"
-                )
+        with self._sentences("read"), contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISDIR(os.stat(self.root).st_mode):  # noqa: PTH116 - pathlib hides some errors
+                raise Unsupported(f"can't read {self.root}: it is a file, not a folder; correct RESULTS")
 
     def check_writable(self) -> None:
-        """See now, rather than after an hour of measuring, that files can be put and taken away.
+        """Check now, rather than after an hour of measuring, that files can be written and deleted.
 
         Raises:
             Unsupported: they can't.
@@ -325,13 +265,10 @@ class ObjectStorage:
         self.delete(name)
 
 
-def _copy(source: Path, destination: Path) -> bool:
-    """Copy a file or folder of this machine, without hidden files, such as half-written ones; whether it is there."""
-    if source.is_dir():
-        shutil.copytree(source, destination, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
-        return True
-    if not source.exists():
+def _try_shared_lock(files: Folder, stack: contextlib.ExitStack) -> bool:
+    try:
+        return locks.try_lock(stack.enter_context(files.open_file(LOCK)), shared=True)
+    except FileNotFoundError:
+        return True  # no writer is without it
+    except OSError:
         return False
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, destination)
-    return True

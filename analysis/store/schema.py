@@ -1,7 +1,6 @@
 """The four tables: their columns, types, units and version.
 
-One entry here is all that a new column takes: the store writes it, the views show it, a missing value is null.
-`runs` is written last, so a run whose row is there is whole.
+A new column takes one entry here: the store writes it, the views show it, a missing value is null.
 """
 
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its name (with the unit in it), Arrow type, unit and what it says.
+    """One column.
 
-    The unit is "1" where a number has none, as counts and ratios; empty where there is no number.
+    The unit is "1" for numbers without one, such as counts and ratios; empty for what is no number.
     """
 
     name: str
@@ -59,12 +58,12 @@ SIGN: Final = pa.struct(
         _field("looked_at", pa.string()),
         _field("seen", pa.string()),
         _field("at", TIMESTAMP),
-        _field("indicates", pa.list_(pa.string()), "", "dataplanes with which it agrees; null: it tells nothing"),
+        _field("indicates", pa.list_(pa.string()), "", "dataplanes with which it agrees; null: it indicates none"),
     ]
 )
 
 UID: Final = "workflow_uid"
-"""The column by which the store tells a run that is written again from another one of the same name."""
+"""The column that distinguishes a run that is written again from another one of the same name."""
 
 _RUN = Column("run_id", pa.string(), "", "the workflow's name and uid; unique in a store")
 _VISIT = Column("visit", pa.int32(), "1", "one stay in a dataplane, counted from 1 within the run")
@@ -80,7 +79,7 @@ RUNS: Final = (
     Column("parameters", pa.string(), "JSON", "the settings in force, and the dataplanes with title and colour"),
     Column("provenance", pa.string(), "JSON", "kernel, CPU, versions, MTU, offloads and the like"),
     Column("schema_version", pa.int32(), "1", "of the rows of this run"),
-    Column("verdict", pa.string(), "JSON", "what the run says; null until it was analysed"),
+    Column("verdict", pa.string(), "JSON", "the result of the run's analysis; null before it"),
     Column(UID, pa.string(), "", "of the workflow that measured it; null in runs of before it was kept"),
 )
 
@@ -88,12 +87,12 @@ VISITS: Final = (
     _RUN,
     _VISIT,
     Column("round", pa.int32(), "1", "the block: each round visits every dataplane once, in random order"),
-    Column("dataplane_requested", pa.string(), "", "what was asked for, with its +label if it has one"),
-    Column("dataplane_observed", pa.string(), "", "what the evidence says carried the traffic; null if it can't tell"),
+    Column("dataplane_requested", pa.string(), "", "the dataplane of the plan, with its +label if it has one"),
+    Column("dataplane_observed", pa.string(), "", "what carried the traffic, by the evidence; null if that is unclear"),
     Column("proof", pa.string(), "", "proven, disproven or unproven"),
     Column("proof_reason", pa.string(), "", "why it is not proven; null if it is"),
     Column("evidence", pa.list_(SIGN), "", "the signs, before the first trial and after the last"),
-    Column("changes", pa.list_(pa.string()), "", "what configure did, as a person would type it"),
+    Column("changes", pa.list_(pa.string()), "", "what configure did, as commands"),
     Column("started_at", TIMESTAMP, "", "when the switch began"),
     Column("switch_s", pa.float64(), "s", "from the first change until the last was made"),
     Column("settle_s", pa.float64(), "s", "from the last change until the proof"),
@@ -119,7 +118,7 @@ TRIALS: Final = (
     Column("transport", pa.string(), "", "what carried its traffic: tcp or udp"),
     Column("direction", pa.string(), "", "forward: client to server; reverse: server to client"),
     Column("streams", pa.int32(), "1", "parallel streams"),
-    Column("offered_bps", pa.float64(), "bit/s", "the rate asked of all streams together; null: as fast as it goes"),
+    Column("offered_bps", pa.float64(), "bit/s", "the target rate of all streams together; null: unlimited"),
     Column("repetition", pa.int32(), "1", "within the visit, from 1"),
     Column("started_at", TIMESTAMP, "", "by the client's clock"),
     Column("duration_s", pa.float64(), "s", "measured, omitted seconds left out"),
@@ -145,7 +144,7 @@ TRIALS: Final = (
     Column("nat_bytes_per_payload_byte", pa.float64(), "1", "sent by the NodePort's node per byte received"),
     Column("foreign_cpu_ratio", pa.float64(), "1", "CPU used by others on the machine, of all cores"),
     Column("attempts", pa.int32(), "1", "how often it was measured; the last attempt counts"),
-    Column("flags", pa.list_(pa.string()), "", "reasons for doubt; analysis/flags.py says what each does"),
+    Column("flags", pa.list_(pa.string()), "", "reasons for doubt, explained in analysis/flags.py"),
 )
 
 SAMPLES: Final = (
@@ -173,17 +172,17 @@ TABLES: Final[dict[str, tuple[Column, ...]]] = {"runs": RUNS, "visits": VISITS, 
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """What a version changed in a table: the columns that went, and the names of those that came in their place."""
+    """What a version changed in a table: the columns that it removed, and the names of those that replaced them."""
 
     table: str
-    gone: tuple[Column, ...]
-    came: frozenset[str]
+    removed: tuple[Column, ...]
+    added: frozenset[str]
 
 
 REPLACED: Final = {
     2: Replacement("trials", (Column("protocol", pa.string()),), frozenset({"tool", "transport"})),
 }
-"""By the version that replaced them; `analysis.store.migrations` says how rows of the one before become its rows."""
+"""By the version that replaced them; `analysis.store.migrations` upgrades the rows of the version before."""
 
 FIRST_VERSION: Final = min(REPLACED) - 1
 
@@ -198,7 +197,7 @@ def columns(table: str, version: int = SCHEMA_VERSION) -> tuple[Column, ...]:
     found = TABLES[table]
     for later in range(SCHEMA_VERSION, version, -1):
         if (change := REPLACED[later]).table == table:
-            found = (*(c for c in found if c.name not in change.came), *change.gone)
+            found = (*(c for c in found if c.name not in change.added), *change.removed)
     return found
 
 

@@ -1,13 +1,13 @@
-"""What went wrong with a file or a bucket, in words, with what to do about it."""
+"""Errors of files and buckets as clauses: what went wrong, and what to do."""
 
 import errno
 import os
 import re
-import stat
 from pathlib import Path
 from typing import Final
 
 from analysis import memory
+from analysis.store.folder import LinkError
 
 _LOCAL_REASONS: Final = {
     errno.EACCES: "permission is refused; choose another RESULTS, or change its owner",
@@ -31,10 +31,10 @@ _LOCAL_REASONS: Final = {
 
 _S3_REASONS: Final = (
     (r"NO_SUCH_BUCKET", "there is no such bucket; create it, or correct RESULTS"),
-    (r"INVALID_ACCESS_KEY_ID|InvalidAccessKeyId", "the access key is not known there; check AWS_ACCESS_KEY_ID"),
+    (r"INVALID_ACCESS_KEY_ID|InvalidAccessKeyId", "the access key is unknown there; check AWS_ACCESS_KEY_ID"),
     (r"SIGNATURE_DOES_NOT_MATCH|SignatureDoesNotMatch", "the secret key is wrong; check AWS_SECRET_ACCESS_KEY"),
     (r"ACCESS_DENIED|HTTP status 40[13]", "access is denied; check the AWS_* variables and the bucket's policy"),
-    (r"curlCode: 6\b", "the endpoint's host name is not known; check AWS_ENDPOINT_URL and the network"),
+    (r"curlCode: 6\b", "the endpoint's host name is unknown; check AWS_ENDPOINT_URL and the network"),
     (r"curlCode: 7\b", "nothing answers at the endpoint; check AWS_ENDPOINT_URL, and that the service runs"),
     (r"curlCode: 28\b", "the endpoint did not answer in time; check AWS_ENDPOINT_URL and the network"),
     (r"curlCode: (35|60)\b", "TLS failed; check the scheme of AWS_ENDPOINT_URL (http or https) and the certificate"),
@@ -46,22 +46,24 @@ _ONE_FILE: Final = {
     errno.EACCES: "permission is refused; change its owner or its mode",
     errno.EPERM: "permission is refused; change its owner or its mode",
     errno.EIO: "the disk gives an error; look at the system's log (dmesg)",
-    errno.ELOOP: "it is a symbolic link that leads back to itself",
+    errno.ELOOP: "it is a symbolic link, which is not followed",
     errno.EISDIR: "it is a folder",
-    errno.ENXIO: "it is no ordinary file",
+    errno.ENXIO: "it is no regular file",
 }
-"""What is wrong with one file alone, once its folder is known to be in order."""
+"""Reasons that concern one file alone, where its folder can be read."""
 
 _IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST})
 
 
 def error_reason(error: OSError, path: str | None = None) -> str:
-    """A clause that says why, and what to do about it; what the system says where nothing better is known.
+    """A clause: why, and what to do about it; the system's own message for an unknown error.
 
     Args:
         error: what went wrong.
         path: of the file on this machine; None in a bucket.
     """
+    if isinstance(error, LinkError):
+        return f"{error.filename} in it is a symbolic link, which is not followed; put the folder or file itself there"
     if error.errno in _IN_THE_WAY and path is not None and (link := _broken_link(path)):
         return link
     if error.errno in _LOCAL_REASONS:
@@ -74,7 +76,7 @@ def error_reason(error: OSError, path: str | None = None) -> str:
 
 
 def _broken_link(path: str) -> str | None:
-    """What is wrong with the first part of a path that is a symbolic link and leads to nothing."""
+    """What is wrong with the first part of a path that is a symbolic link without a target."""
     for part in reversed((Path(path), *Path(path).parents)):
         try:
             os.stat(part)  # noqa: PTH116 - pathlib hides some errors
@@ -87,28 +89,9 @@ def _broken_link(path: str) -> str | None:
     return None
 
 
-def check_regular(path: str) -> None:
-    """See that a file is an ordinary one: a pipe would keep its reader waiting for ever, a device would never end.
-
-    Raises:
-        FileNotFoundError: it is not there.
-        OSError: it is no ordinary file, or its folder can't be searched.
-    """
-    try:
-        found = os.stat(path)  # noqa: PTH116 - pathlib hides some errors
-    except FileNotFoundError:
-        if os.path.islink(path):  # noqa: PTH114 - likewise
-            raise OSError(errno.ENXIO, "a symbolic link that leads nowhere", path) from None
-        raise
-    if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO), path)
-
-
 def single_file_error(error: OSError, path: str) -> str | None:
     """What is wrong with one file, as a clause; None where its folder, or the whole machine, is in trouble."""
-    if error.errno not in _ONE_FILE:
+    if error.errno not in _ONE_FILE or (isinstance(error, LinkError) and not path.endswith(f"/{error.filename}")):
         return None
     try:
         os.stat(os.path.join(os.path.dirname(path), "."))  # noqa: PTH116, PTH118, PTH120 - pathlib drops the dot
@@ -118,7 +101,7 @@ def single_file_error(error: OSError, path: str) -> str | None:
 
 
 def resource_error(error: BaseException) -> str | None:
-    """A sentence where the machine, or a limit of this process, had too little of something; None for anything else."""
+    """A sentence for an error of exhausted memory, disk, files or threads; None for any other."""
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         known = error.errno in {

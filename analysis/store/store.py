@@ -1,20 +1,18 @@
 """The store of results: four tables in Parquet, one file a run and table, whole after a kill at any moment.
 
-A file never changes: its name holds the digest of its content. The row of a run in `runs/` names the files that hold
-its visits, trials and samples, and is put last. So readers follow that row and find a run whole, or as it was before,
-or not at all; a file that no row names is nobody's, and is swept away when it is an hour old. Where a run was written
-more than once, the row written last counts. Any number of processes may read and write.
+A file never changes: its name has the digest of its content. The row of a run in `runs/` names the files of its
+visits, trials and samples, and is written last. So a reader who follows that row finds a run whole, or as it was
+before, or not at all; a file that no row names is deleted when it is an hour old. Of a run written more than once, the
+row written last counts. Any number of processes may read and write.
 
 A run never replaces another's rows: the uid of its workflow is stored, and a write by another workflow is refused. In a
-folder a lock keeps writers apart while that is looked up. A bucket has no lock, and pyarrow can't create an object only
-where there is none; there the ids keep runs apart, since each ends in its workflow's random uid.
+folder a lock keeps writers apart meanwhile. A bucket has no lock, and pyarrow can't create an object only where there
+is none; there the ids keep runs apart, since each ends in its workflow's random uid.
 """
 
 import contextlib
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,34 +22,27 @@ from analysis.store.arrow import Row, to_table
 from analysis.store.compaction import compact
 from analysis.store.integrity.audit import ALWAYS
 from analysis.store.integrity.stock import take_inventory
-from analysis.store.inventory import BOOKKEEPING, CHILDREN, FILES, PACKED, WRITTEN_AT, Inventory
+from analysis.store.inventory import Inventory
+from analysis.store.names import CHILDREN, PACKED, check_run_id, file_name, run_of_file
 from analysis.store.object_storage import ObjectStorage
 from analysis.store.parquet import (
     NAMED_BY_CONTENT,
     Runs,
     content_digest,
-    file_name,
     read_runs,
     read_table,
     readable_runs,
-    run_of_file,
     to_parquet,
 )
+from analysis.store.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
 from analysis.store.schema import SCHEMA_VERSION, TABLES, UID, arrow_schema
-
-_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,190}")
-
-
-def is_run_id(text: str) -> bool:
-    """Whether a run may be called so; it becomes part of file names."""
-    return bool(_RUN_ID.fullmatch(text)) and not text.startswith(PACKED)
 
 
 class Store:
     """Results in a folder or an S3 bucket."""
 
     def __init__(self, url: str) -> None:
-        """Understand the address; nothing is touched yet.
+        """Parse the address; no file is opened yet.
 
         Args:
             url: a path, `file://...`, or `s3://bucket/prefix` (credentials and endpoint from the AWS_* variables).
@@ -71,7 +62,7 @@ class Store:
         return self.files.address(name)
 
     def check_writable(self) -> None:
-        """See that results can be put here, before anything is measured.
+        """Check that results can be written, before anything is measured.
 
         Raises:
             Unsupported: they can't, and why.
@@ -79,7 +70,7 @@ class Store:
         self.files.check_writable()
 
     def write(self, run_id: str, rows: Mapping[str, Sequence[Row]]) -> None:
-        """Put the rows of a run, in place of what the store has of it. Writing twice is writing once.
+        """Write the rows of a run, in place of what the store has of it. Writing twice is writing once.
 
         Args:
             run_id: the run.
@@ -95,10 +86,10 @@ class Store:
         self.write_tables(run_id, {table: to_table(table, run_id, rows.get(table, ())) for table in TABLES})
 
     def write_tables(self, run_id: str, tables: Mapping[str, pa.Table]) -> None:
-        """Put a run that is already in the stored schema, as `rows.to_table` makes it.
+        """Write a run that is already in the stored schema, as `arrow.to_table` makes it.
 
         Raises:
-            BadInput: the run's name is not fit for a file name.
+            BadInput: the run's id can't be part of a file name.
             Problem: the store has a run of this id that another workflow measured.
             Unsupported: the store can't be written.
         """
@@ -113,9 +104,7 @@ class Store:
             self._pack()
 
     def keep_verdict(self, run_id: str, verdict: str) -> None:
-        """Put what a run says into its row in `runs/`. Nothing else of it is written again.
-
-        The row comes from its stored file, never from a view, and goes on naming the same files.
+        """Write a run's verdict into its row in `runs/`; its other files stay as they are.
 
         Raises:
             BadInput: the store has no such run.
@@ -125,9 +114,8 @@ class Store:
             stock = take_inventory(self.files, run_id=run_id)
             entry = next((entry for entry in stock.counting if entry.run_id == run_id), None)
             if entry is None:
-                for one in stock.left_out:
-                    if one.run_id == run_id:
-                        raise Unsupported(one.sentence)
+                if sentence := next((one.sentence for one in stock.left_out if one.run_id == run_id), None):
+                    raise Unsupported(sentence)
                 raise BadInput(f"there is no run {run_id!r} in {self.url}")
             ((_, stored),) = read_runs(self.files, [entry.name])
             row = stored.filter(pc.equal(stored["run_id"], run_id))
@@ -140,8 +128,8 @@ class Store:
             self._pack()
 
     def _pack(self) -> None:
-        # The run is safe by now. Packing only makes later reading faster, and the next write tries it again.
-        with contextlib.suppress(Problem):
+        # The run is stored by now. Packing only makes later reading faster, and the next write tries it again.
+        with contextlib.suppress(Problem, pa.ArrowException, MemoryError):
             compact(self.files)
 
     def _files_of(self, table: str, run_id: str) -> set[str]:
@@ -154,7 +142,8 @@ class Store:
         _refuse_older_program(self.url, run_id, earlier)
         self._refuse_another(run_id, row, earlier)
         kept = {child for child in children if child in there and self._is_sound(child)}
-        if len(rows) == 1 and not damaged and kept == set(children) == there - set(rows) and _says(earlier, row, kept):
+        complete = kept == set(children) == there - set(rows)
+        if complete and len(rows) == 1 and not damaged and _is_stored(earlier, row, kept):
             return
         for child, content in children.items():
             if child not in kept:
@@ -177,11 +166,11 @@ class Store:
         return name
 
     def _refuse_another(self, run_id: str, row: pa.Table, earlier: Runs) -> None:
-        """Raise where the store has this run from another workflow, be it in a file of its own or in a packed one."""
+        """Raise where the store has this run from another workflow, in a file of its own or in a packed one."""
         found = [table for _, table in earlier]
         for file in self.files.list("runs"):
             if file.name.startswith(PACKED):
-                # A damaged one keeps nobody from writing; gone is one that a writer has just replaced.
+                # A damaged file keeps nobody from writing, and a writer may just have replaced one.
                 with contextlib.suppress(Problem, FileNotFoundError):
                     found += [table for _, table in read_runs(self.files, [f"runs/{file.name}"])]
         wanted = _uids(row, run_id)
@@ -195,7 +184,7 @@ class Store:
                 )
 
     def write_report(self, run_id: str, html: str, *, latest: bool) -> str:
-        """Put a run's report.
+        """Write a run's report.
 
         Args:
             run_id: the run.
@@ -206,8 +195,10 @@ class Store:
             The address of the run's own report.
 
         Raises:
+            BadInput: the run's id can't be part of a file name.
             Unsupported: the store can't be written.
         """
+        check_run_id(run_id)
         name = f"reports/{run_id}/report.html"
         self.files.put(name, html.encode())
         if latest:
@@ -215,7 +206,7 @@ class Store:
         return self.files.address(name)
 
     def inventory(self, digested: Collection[str] = ALWAYS, run_id: str | None = None) -> Inventory:
-        """What the store holds now: the runs that are whole, the files to read for them, and what is left out and why.
+        """What the store has now: the whole runs, the files to read for them, and what is left out and why.
 
         Args:
             digested: the tables of which all content is compared with the digest in its file's name.
@@ -227,21 +218,8 @@ class Store:
         return take_inventory(self.files, digested, run_id)
 
 
-def check_run_id(run_id: str) -> None:
-    """See that a text can name a run, before it becomes part of a path.
-
-    Raises:
-        BadInput: it can't.
-    """
-    if not is_run_id(run_id):
-        raise BadInput(
-            f"{run_id!r} can't name a run: it takes letters, digits, dots, dashes and underscores, "
-            f"begins with a letter or digit, and not with {PACKED!r}"
-        )
-
-
 def _refuse_older_program(url: str, run_id: str, earlier: Runs) -> None:
-    """What a newer program wrote is never replaced by this one's, which knows less."""
+    """What a newer program wrote is never replaced by this one, which does not know all of its columns."""
     for _, table in earlier:
         newest = pc.max(table["schema_version"]).as_py()
         if newest is not None and newest > SCHEMA_VERSION:
@@ -251,8 +229,8 @@ def _refuse_older_program(url: str, run_id: str, earlier: Runs) -> None:
             )
 
 
-def _says(earlier: Runs, row: pa.Table, children: Iterable[str]) -> bool:
-    """Whether the one stored row says this, and names these files."""
+def _is_stored(earlier: Runs, row: pa.Table, children: Iterable[str]) -> bool:
+    """Whether the one stored row is this one, and names these files."""
     ((_, stored),) = earlier
     same = stored.drop_columns([WRITTEN_AT, FILES]).equals(row)
     return bool(same and stored[FILES].to_pylist() == [sorted(children)])
@@ -266,14 +244,14 @@ def _with_column(table: pa.Table, name: str, value: str) -> pa.Table:
 
 
 def _uids(runs: pa.Table, run_id: str) -> set[str]:
-    """The uids of the workflows that measured the run, as far as these rows know."""
+    """The uids, in these rows, of the workflows that measured the run."""
     if UID not in runs.column_names:
         return set()
     return set(runs.filter(pc.equal(runs["run_id"], run_id))[UID].drop_null().to_pylist())
 
 
 def _with_bookkeeping(runs: pa.Table, children: Iterable[str], earlier: Runs) -> pa.Table:
-    """The row of a run as it is put. Its time is after that of any earlier row, whatever the clock says."""
+    """The row of a run as it is stored. Its time is after that of any earlier row, whatever the clock."""
     now = datetime.now(UTC)
     for _, table in earlier:
         if table.num_rows:

@@ -1,6 +1,6 @@
-"""What the address of a store means: each part of it is taken literally, or refused by a sentence that names it.
+"""The address of a store: each part of it is taken literally, or refused by a sentence that names it.
 
-Nothing is touched or reached yet, and what is secret in an address is never part of a sentence.
+Nothing is touched or reached yet. Credentials in an address are refused, and never part of a sentence.
 """
 
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import unquote
 
+from analysis.addresses import KEYS, shown_address
 from analysis.errors import BadInput
 
 if TYPE_CHECKING:
@@ -20,24 +21,25 @@ S3_CONNECT_TIMEOUT_S: Final = 3
 S3_SILENCE_S: Final = 5
 S3_ATTEMPTS: Final = 2
 
-SECRETS: Final = frozenset({"access_key", "secret_key"})
-_QUERY: Final = frozenset({"endpoint_override", "scheme", "region"}) | SECRETS
-_HIDDEN: Final = "***"
+_QUERY: Final = frozenset({"endpoint_override", "scheme", "region"})
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _NEARLY: Final = re.compile(r"(s3|s3a|s3n|arn|file|https?|gs):(?!//)", re.IGNORECASE)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _USER: Final = re.compile(r"(~[^/]+)")
 
-_KEYS_REMEDY: Final = "give credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_KEYS_REMEDY: Final = (
+    "give credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or by the file that AWS_SHARED_CREDENTIALS_FILE "
+    "names"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class StoreUrl:
     """Where a store is.
 
-    `shown`: as it was given, without what is secret in it. `root`: the absolute path of a folder, or the bucket and
-    the prefix within it. `options`: what the query of an s3:// address says; never shown.
+    `shown`: as it was given. `root`: the absolute path of a folder, or the bucket and the prefix within it. `options`:
+    the query of an s3:// address.
     """
 
     shown: str
@@ -46,32 +48,20 @@ class StoreUrl:
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def redacted(url: str) -> str:
-    """An address without what is secret in it, for sentences."""
-    # Also in a text that is no address yet, for want of a slash.
-    url = re.sub(rf"({'|'.join(sorted(SECRETS))})=[^&]*", rf"\1={_HIDDEN}", url)
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url
-    before, at, after = rest.rpartition("@")
-    is_login = at and ("/" not in before or ":" in before.partition("/")[0])
-    return f"{scheme}://{_HIDDEN}@{after}" if is_login else f"{scheme}://{rest}"
-
-
 def parse_url(url: str) -> StoreUrl:
     """What an address means.
 
     Args:
         url: a path, `file:///PATH` with %-escapes, or `s3://BUCKET/PREFIX` with %-escapes and a query of what pyarrow
-            takes (`endpoint_override`, `scheme`, `region`, `access_key`, `secret_key`).
+            takes (`endpoint_override`, `scheme`, `region`).
 
     Raises:
-        BadInput: it is none of these, or a part of it can't be taken as it is written.
+        BadInput: it is none of these, it has credentials in it, or a part of it can't be taken as it is written.
     """
     if not url.strip():
         raise BadInput("RESULTS is empty; give a folder, file://... or s3://BUCKET/PREFIX")
     if "\0" in url or any("\ud800" <= letter <= "\udfff" for letter in url):
-        raise BadInput(f"RESULTS can't be {redacted(url)!r}: it has a byte in it that no address can hold")
+        raise BadInput(f"RESULTS can't be {shown_address(url)!r}: it has a byte in it that no address can hold")
     found = _SCHEME.match(url)
     scheme = found[1].lower() if found else ""
     if scheme == "s3":
@@ -87,7 +77,7 @@ def filesystem(address: StoreUrl) -> "fs.FileSystem":
     """The file system that an address lies in.
 
     Raises:
-        BadInput: pyarrow does not take what the query says.
+        BadInput: pyarrow does not take what the query says, or AWS_ENDPOINT_URL has credentials in it.
     """
     from pyarrow import fs  # noqa: PLC0415 - a second's import, which a run on one machine does without
 
@@ -96,14 +86,14 @@ def filesystem(address: StoreUrl) -> "fs.FileSystem":
     query = address.options
     endpoint = query.get("endpoint_override") or _environment("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
     scheme = query.get("scheme")
+    if endpoint and "@" in endpoint:
+        raise BadInput(f"AWS_ENDPOINT_URL can't have credentials before its host; {_KEYS_REMEDY}")
     if endpoint and "://" in endpoint:
         scheme, _, endpoint = endpoint.rstrip("/").partition("://")
     options: dict[str, Any] = {
         "endpoint_override": endpoint,
         "scheme": scheme or "https",
         "region": query.get("region") or _environment("AWS_REGION", "AWS_DEFAULT_REGION") or "us-east-1",
-        "access_key": query.get("access_key"),
-        "secret_key": query.get("secret_key"),
         "connect_timeout": S3_CONNECT_TIMEOUT_S,
         "request_timeout": S3_SILENCE_S,
         "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=S3_ATTEMPTS),
@@ -120,15 +110,16 @@ def _folder(url: str) -> str:
     if _NEARLY.match(url):
         scheme = url.partition(":")[0]
         if scheme.lower() == "arn":
-            _refuse(url, f"it is an ARN; give s3://BUCKET/PREFIX, or ./{redacted(url)} for a folder")
+            _refuse(url, f"it is an ARN; give s3://BUCKET/PREFIX, or ./{shown_address(url)} for a folder")
         _refuse(
-            url, f"{scheme}: lacks its two slashes, as in {scheme}://...; a folder of that name is ./{redacted(url)}"
+            url,
+            f"{scheme}: lacks its two slashes, as in {scheme}://...; a folder of that name is ./{shown_address(url)}",
         )
     path = os.path.expanduser(url)  # noqa: PTH111 - pathlib would open ./~x, too
     if path.startswith("~"):
         user = _USER.match(path)
         name = user[1] if user else "~"
-        _refuse(url, f"{name} is nobody's home here; a folder of that name is ./{redacted(url)}")
+        _refuse(url, f"{name} is nobody's home here; a folder of that name is ./{shown_address(url)}")
     return path
 
 
@@ -178,7 +169,7 @@ def _bucket(url: str) -> StoreUrl:
     if odd := [part for part in parts if part in {".", ".."}]:
         refuse(f"a bucket has no folders, so that {odd[0]!r} leads nowhere")
     root = "/".join([bucket, *filter(None, parts)])
-    return StoreUrl(redacted(url), local=False, root=root, options=_query(query, refuse))
+    return StoreUrl(url, local=False, root=root, options=_query(query, refuse))
 
 
 def _of_arn(bucket: str, prefix: str) -> str:
@@ -186,7 +177,7 @@ def _of_arn(bucket: str, prefix: str) -> str:
     plain = bucket.lower().startswith("arn:aws") and bucket.count(":") == 5 and _BUCKET.fullmatch(name)  # noqa: PLR2004
     if not plain or bucket.lower().split(":")[3:5] != ["", ""]:
         return ", and of an access point its alias as the bucket"
-    return ", here " + redacted(f"s3://{name}" + (f"/{prefix}" if prefix else ""))
+    return ", here " + shown_address(f"s3://{name}" + (f"/{prefix}" if prefix else ""))
 
 
 def _query(query: str, refuse: Callable[[str], NoReturn]) -> dict[str, str]:
@@ -194,6 +185,10 @@ def _query(query: str, refuse: Callable[[str], NoReturn]) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in filter(None, query.split("&")):
         key, equals, value = part.partition("=")
+        if unquote(key).lower() in KEYS:
+            raise BadInput(
+                f"RESULTS can't have keys in its query, where logs and process lists show them; {_KEYS_REMEDY}"
+            )
         if key not in _QUERY:
             known = ", ".join(sorted(_QUERY))
             named = f"{key!r}" if re.fullmatch(r"[a-z_]{1,30}", key) else "what it has"
@@ -201,6 +196,8 @@ def _query(query: str, refuse: Callable[[str], NoReturn]) -> dict[str, str]:
         if not equals:
             refuse(f"{key} in its query has no value, as in {key}=VALUE")
         plain = _unescaped(value, refuse)
+        if "@" in plain:
+            raise BadInput(f"RESULTS can't have credentials in its {key}; {_KEYS_REMEDY}")
         if found.setdefault(key, plain) != plain:
             refuse(f"its query says two things of {key}")
     return found
@@ -218,7 +215,7 @@ def _unescaped(text: str, refuse: Callable[[str], NoReturn]) -> str:
 
 
 def _refuse(url: str, why: str) -> NoReturn:
-    raise BadInput(f"RESULTS can't be {redacted(url)!r}: {why}")
+    raise BadInput(f"RESULTS can't be {shown_address(url)!r}: {why}")
 
 
 def _environment(*names: str) -> str | None:

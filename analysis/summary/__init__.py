@@ -1,1 +1,1 @@
-"""What a run came to, in sentences and figures: for the report, the terminal, JSON and a notification."""
+"""The result of a run in sentences and figures, for the report, the terminal, JSON and notifications."""

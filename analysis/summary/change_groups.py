@@ -1,4 +1,4 @@
-"""What changed, as a reader meets it: news first, a group for each dataplane and night, the clearest figure first."""
+"""Changes grouped by dataplane and night for readers: news first, the most certain figure first."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ KINDS: Final = {
     "small": "Smaller than the limit",
     "past": "Earlier",
 }
-"""The kinds of news in their order, and the heading of each."""
+"""The kinds of changes in their order, with their headings."""
 
 LOUD: Final = ("regression", "suspected", "improvement", "standing")
-"""The kinds that are reported wherever there is little room."""
+"""The kinds that are shown in short reports, too."""
 
 _RANK: Final = {metric.name: rank for rank, metric in enumerate(metrics.COMPARED)}
 
 
 @dataclass(frozen=True, slots=True)
 class GroupedChange:
-    """One figure of a group: where, and what happened to it, by itself and relative to the baseline."""
+    """One figure of a group: where it was measured, and its change, absolute and relative to the baseline."""
 
     where: str
     text: str
@@ -35,7 +35,7 @@ class GroupedChange:
 
 @dataclass(frozen=True, slots=True)
 class ChangeGroup:
-    """All that changed alike for one dataplane since one night. `changes`: the clearest first."""
+    """The changes of one kind for one dataplane since one night, the most certain first."""
 
     kind: str
     dataplane: str
@@ -43,7 +43,7 @@ class ChangeGroup:
 
     @property
     def heading(self) -> str:
-        """Who, and since when: `lab-ebpf, since the night of 2026-11-20 (run NAME)`."""
+        """The dataplane and the night: `lab-ebpf, since the night of 2026-11-20 (run NAME)`."""
         first = self.changes[0]
         since = {"suspected": "in", "past": "in"}.get(first.status, "since")
         alone = " alone; one night is no change point yet" if first.status == "suspected" else ""
@@ -51,7 +51,7 @@ class ChangeGroup:
 
     @property
     def beside(self) -> str:
-        """What else differed that night; empty where nothing is known to have."""
+        """The other known differences of that night; empty where there are none."""
         return ", ".join(self.changes[0].beside)
 
     @property
@@ -65,7 +65,7 @@ class ChangeGroup:
 
     @property
     def line(self) -> str:
-        """The whole in one line: the clearest figure, and how many more."""
+        """The group in one line: the most certain figure, and the number of others."""
         first, items = self.changes[0], self.items
         more = f", and {formatting.count(len(items) - 1, 'more figure')}" if len(items) > 1 else ""
         beside = f" (that night: {self.beside})" if self.beside else ""
@@ -74,7 +74,7 @@ class ChangeGroup:
 
 
 def group_changes(changes: Iterable[LevelChange]) -> list[ChangeGroup]:
-    """Changes of one kind, dataplane and night together, in the order of `KINDS`, the latest nights first."""
+    """The groups of changes in the order of `KINDS`, the latest nights first."""
     found: dict[tuple[str, str, str], list[LevelChange]] = {}
     for change in changes:
         found.setdefault((_kind(change), change.dataplane, change.run_id), []).append(change)
@@ -85,7 +85,7 @@ def group_changes(changes: Iterable[LevelChange]) -> list[ChangeGroup]:
 
 
 def regression_alarm(regressions: Sequence[LevelChange]) -> str:
-    """One sentence that says what is worse, where and since when; empty where nothing is."""
+    """One sentence on what is worse, where and since when; empty without regressions."""
     ordered = group_changes(regressions)
     if not ordered:
         return ""
@@ -94,10 +94,10 @@ def regression_alarm(regressions: Sequence[LevelChange]) -> str:
 
 
 def _kind(change: LevelChange) -> str:
-    """An improvement is news for as long as a regression is; then it is how things are."""
+    """The status; an improvement that is no longer recent is `past`."""
     return "past" if change.status == "improvement" and change.nights_since > RECENT else change.status
 
 
 def _rank(change: LevelChange) -> tuple[int, bool, float]:
-    """Throughput before its price, a figure before its ratio to another, the surest before the others."""
+    """By metric, absolute changes before relative ones, the most certain first."""
     return _RANK[change.metric], change.against is not None, -min(abs(change.low), abs(change.high))

@@ -1,4 +1,4 @@
-"""The first line of every answer: one sentence that claims what was found and no more."""
+"""The headline of a run, and a sentence like it for each metric."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from analysis.stats.comparison import Comparison
 from analysis.stats.run import RunArm, StoredRun
 
 CONTROL = "node-to-node"
-"""The path that is measured for comparison: it is never the example while there is another."""
+"""The control path: it is the example of a sentence only where there is no other."""
 
 
 def headline(about: StoredRun, comparisons: Sequence[Comparison], measured: int) -> str:
-    """One sentence on throughput; on connect time where throughput was not measured."""
+    """One sentence on the first leading metric that was measured."""
     if about.baseline is None or measured == 0:
         return "Nothing was measured, so there is no answer."
     if len(about.arms) == 1:
@@ -25,27 +25,27 @@ def headline(about: StoredRun, comparisons: Sequence[Comparison], measured: int)
 
 
 def metric_sentence(about: StoredRun, compared: Sequence[Comparison]) -> str | None:
-    """One sentence on one metric; None where there is nothing to tell.
+    """One sentence on one metric; None without comparisons.
 
-    Each dataplane's part counts the paths with more and with less, and quotes the clearest of them with its interval,
-    since a count alone hides how much; the control only where it is alone. Paths without a difference are counted where
-    there is no other. Flagged trials are counted in a sentence of their own.
+    For each dataplane it counts the paths with more and with less, and quotes the most certain of them with its
+    interval, since a count alone hides how much. Paths without a difference are counted where there are no others.
+    Flagged trials are counted in a sentence of their own.
     """
-    saying: dict[str, list[RunArm]] = {}
+    claims: dict[str, list[RunArm]] = {}
     for arm in about.arms[1:]:
         if own := [c for c in compared if c.dataplane == arm.name]:
-            saying.setdefault(_claim(own), []).append(arm)
-    if about.baseline is None or not saying:
+            claims.setdefault(_claim(own), []).append(arm)
+    if about.baseline is None or not claims:
         return None
     parts = (
-        f"{formatting.listing([arm.title for arm in arms])} {claim if len(arms) == 1 else _plural(claim)}"
-        for claim, arms in saying.items()
+        f"{formatting.listing([arm.title for arm in arms])} {claim.replace('shows', 'show') if arms[1:] else claim}"
+        for claim, arms in claims.items()
     )
     return f"Against {about.baseline.title}, {'; '.join(parts)}.{_flagged(compared)}"
 
 
 def _flagged(compared: Sequence[Comparison]) -> str:
-    """How many of the trials behind an answer are flagged, each counted once; empty where none is."""
+    """A sentence on the flagged trials, each counted once; empty where there are none."""
     sides = {(c.path, c.dataplane): c.doubt for c in compared} | {
         (c.path, c.baseline): c.baseline_doubt for c in compared
     }
@@ -53,17 +53,13 @@ def _flagged(compared: Sequence[Comparison]) -> str:
     return f" {MARKED} {whole.sentence}." if whole.mark else ""
 
 
-def _plural(claim: str) -> str:
-    return claim.replace("shows", "show")
-
-
 def _claim(compared: Sequence[Comparison]) -> str:
-    """What is said of one dataplane, to be read after its name, or after several names of which the same is said."""
+    """The predicate of a sentence about one dataplane, in the singular."""
     metric = metrics.BY_NAME[compared[0].metric]
     phrases: list[str] = []
     for verdict, claim in (("higher", metric.more), ("lower", metric.less)):
         if found := [c for c in compared if c.verdict == verdict]:
-            # A dataplane does nothing between hosts: what differs there says more of the run than of the dataplane.
+            # Between hosts no dataplane is involved, so a difference there is no example of one.
             clearest = max(found, key=lambda c: (c.topology != CONTROL, _surest(c)))
             example = clearest.estimate if len(compared) == 1 else f"{clearest.path} {clearest.estimate}"
             phrases.append(f"{claim}{_extent(len(found), len(compared), phrases)} ({example})")
@@ -81,7 +77,7 @@ def _claim(compared: Sequence[Comparison]) -> str:
 
 
 def _extent(number: int, total: int, before: Sequence[str]) -> str:
-    """On how many paths: in full the first time, then as a bare number, not at all where there is but one."""
+    """On how many paths: in full the first time, then as a number, and omitted for a single path."""
     if total == 1:
         return ""
     if before:
@@ -90,7 +86,7 @@ def _extent(number: int, total: int, before: Sequence[str]) -> str:
 
 
 def _surest(comparison: Comparison) -> float:
-    """How far the interval's near end is from no difference: what the run is sure of, at the least."""
+    """The distance of the interval from no difference."""
     if comparison.low is None or comparison.high is None:
         return 0.0
     return comparison.low if comparison.verdict == "higher" else -comparison.high

@@ -1,4 +1,4 @@
-"""A run's key figures, few and named, for those who follow them from night to night outside of the store."""
+"""A run's key figures by name, for monitoring outside the store."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -12,12 +12,12 @@ _OF_TRIALS: Final = "select outcome, count(*) as trials from trials where run_id
 
 
 def key_figures(con: duckdb.DuckDBPyConnection, run_id: str, directions: Mapping[str, str]) -> dict[str, float]:
-    """The figures that were measured, by name.
+    """The measured key figures, by name.
 
     Args:
-        con: a connection with the views of `analysis.sql.database`.
+        con: a connection with the project's views.
         run_id: the run.
-        directions: of each path, the one that tells most.
+        directions: topology -> the direction whose figure is exported.
     """
     found: dict[str, float] = {}
     for row in run.query_rows(con, _of_paths(), run_id=run_id):

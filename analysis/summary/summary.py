@@ -1,4 +1,4 @@
-"""What a run says: the answer to the question first, then each comparison, then everything that went wrong."""
+"""The summary of a run: its headline, its comparisons, its changes and its failures."""
 
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -15,12 +15,13 @@ from analysis.stats.history import History
 from analysis.stats.regressions import LevelChange
 from analysis.stats.run import StoredRun
 from analysis.summary import change_groups, switch_costs
+from analysis.summary.failures import FailureCount, find_failures
 from analysis.summary.headline import headline, metric_sentence
 
 Outcome = Literal["measured", "measured-with-failures", "nothing-measured"]
 
 NIGHTLY: Final = "nightly"
-"""The trigger of the runs that a regression fails: nobody looks at them while they are green."""
+"""The trigger of runs that a regression fails."""
 
 LAB_DISCLAIMER: Final = (
     "Lab figures: network namespaces on one machine, not a cluster. The ratios hold on this host; they are not figures "
@@ -29,22 +30,8 @@ LAB_DISCLAIMER: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class FailureCount:
-    """A reason and everything it stopped. `count`: trials; 0 where it failed a visit after its trials."""
-
-    reason: str
-    count: int
-    where: tuple[str, ...]
-
-    @property
-    def sentence(self) -> str:
-        """How many trials it stopped, or which visits it failed, and the reason."""
-        return f"{self.count} x {self.reason}" if self.count else f"{', '.join(self.where)}: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
 class SkippedChoice:
-    """A dataplane, or a topology, that was asked for and left out."""
+    """A dataplane or a topology that was requested and left out."""
 
     name: str
     title: str
@@ -53,7 +40,7 @@ class SkippedChoice:
 
 @dataclass(frozen=True, slots=True)
 class FlagCount:
-    """A reason for doubt and how many trials carry it."""
+    """A flag, its meaning, and how many trials have it."""
 
     flag: str
     trials: int
@@ -62,11 +49,11 @@ class FlagCount:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A run's answer. It is kept in `runs.verdict` as JSON; `headline` is its first line in every place.
+    """The result of a run, stored in `runs.verdict` as JSON; its headline is the first line of every report.
 
-    `answers`: for each metric a sentence like the headline. `changes`: from night to night, and `history`: what they
-    were looked for in; None where there was no night to compare with. `switching`: what it took to switch to each, in a
-    sentence; nothing in the lab. `doubts`: sentences on what makes the run as a whole doubtful.
+    `answers`: a sentence like the headline for each metric. `changes`: from night to night, found in `history`, which
+    is None without a comparable night. `switching`: the cost of switching to each dataplane, a sentence each; empty in
+    the lab. `doubts`: sentences on what makes the whole run doubtful.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings", extra="ignore")
@@ -95,20 +82,15 @@ class Summary:
     doubts: tuple[str, ...] = ()
 
     @property
-    def sentences(self) -> tuple[str, ...]:
-        """A sentence for each comparison, in the order of metrics and paths."""
-        return tuple(c.sentence for c in self.comparisons)
-
-    @property
     def early(self) -> str | None:
-        """That the run ended before it had begun every trial, if so."""
+        """The sentence for a run that ended before it began every trial; None for others."""
         if not self.interrupted:
             return None
         return f"The run ended early: {self.trials_not_run} of {formatting.count(self.trials, 'trial')} never ran."
 
     @property
     def notice(self) -> str | None:
-        """What a reader must know beside the answer: how much is missing from it; None where nothing is."""
+        """How much is missing, and what makes the run doubtful; None where nothing does."""
         parts = [self.early] if self.early else []
         if self.trials_failed:
             parts.append(f"{self.trials_failed} of {formatting.count(self.trials, 'trial')} failed.")
@@ -117,17 +99,17 @@ class Summary:
 
     @property
     def regressions(self) -> tuple[LevelChange, ...]:
-        """The changes for the worse, by the limit or more, that are news."""
+        """The recent changes for the worse by the limit or more."""
         return tuple(change for change in self.changes if change.status == "regression")
 
     @property
     def alarm(self) -> str:
-        """What is worse, where and since when, in a sentence; empty where there is no regression."""
+        """A sentence on the regressions; empty where there are none."""
         return change_groups.regression_alarm(self.regressions)
 
     @property
     def failing(self) -> str:
-        """The alarm that fails the run: of a nightly one, and no other. Empty where none does."""
+        """The alarm if it fails the run, which is a nightly one then; else empty."""
         return self.alarm if self.trigger == NIGHTLY else ""
 
     def of(self, metric: str) -> tuple[Comparison, ...]:
@@ -136,15 +118,21 @@ class Summary:
 
 
 _JSON: Final = TypeAdapter(Summary)
+_COUNTS: Final = """
+    select (select count(*) from trials where run_id = $run_id) as trials,
+           (select count(*) from trials where run_id = $run_id and outcome = 'not-run') as not_run,
+           count(*) as measured, count(distinct round) as rounds
+    from measurements where run_id = $run_id
+"""
 
 
 def to_json(summary: Summary) -> str:
-    """As it is kept in `runs.verdict`."""
+    """The JSON of `runs.verdict`."""
     return _JSON.dump_json(summary).decode()
 
 
 def from_json(text: str) -> Summary:
-    """Read what `to_json` wrote.
+    """Read the JSON of `to_json`.
 
     Raises:
         BadInput: it is not a summary of this version.
@@ -158,28 +146,25 @@ def from_json(text: str) -> Summary:
 
 
 def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Method) -> Summary:
-    """Compare what a run measured and say it.
+    """Compare the figures of a run and sum them up.
 
     Args:
         con: a connection with the views of `analysis.sql.database`.
         run_id: the run.
-        method: what must be equal in the nights before that it is compared with.
+        method: returns the parameters that must be equal in comparable runs.
 
     Raises:
         BadInput: there is no such run.
     """
     about = run.load_run(con, run_id)
     comparisons = _comparisons(con, about)
-    trials, measured, not_run = _counts(con, run_id)
-    failures = _failures(con, about)
-    failed = trials - measured - not_run
+    (counts,) = run.query_rows(con, _COUNTS, run_id=run_id)
+    trials, measured, not_run = counts["trials"], counts["measured"], counts["not_run"]
+    failures = find_failures(con, about)
     outcome: Outcome = "measured" if measured == trials and not failures else "measured-with-failures"
     if measured == 0:
         outcome = "nothing-measured"
-    rounds = run.query_rows(
-        con, "select count(distinct round) as n from measurements where run_id = $run_id", run_id=run_id
-    )[0]["n"]
-    changes, looked = history.find_history(con, about, method) if measured else ((), None)
+    changes, nights = history.find_history(con, about, method) if measured else ((), None)
     return Summary(
         run_id=run_id,
         environment=about.environment,
@@ -187,10 +172,10 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
         interrupted=not_run > 0,
         headline=headline(about, comparisons, measured),
         baseline=about.baseline.name if about.baseline else None,
-        rounds=rounds,
+        rounds=counts["rounds"],
         trials=trials,
         trials_measured=measured,
-        trials_failed=failed,
+        trials_failed=trials - measured - not_run,
         trials_not_run=not_run,
         comparisons=tuple(comparisons),
         failures=failures,
@@ -204,7 +189,7 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
         },
         trigger=about.trigger,
         changes=changes,
-        history=looked,
+        history=nights,
         switching=switch_costs.switch_cost_sentences(con, about),
         doubts=tuple(filter(None, [canaries.canary_warning(con, run_id)])),
     )
@@ -236,7 +221,7 @@ def _comparisons(con: duckdb.DuckDBPyConnection, about: StoredRun) -> list[Compa
 def _flags_by_side(
     con: duckdb.DuckDBPyConnection, run_id: str
 ) -> dict[tuple[Cell, str], list[tuple[list[str] | None, int]]]:
-    """Cell and dataplane -> the flags of the trials that count, and how many carry just these."""
+    """Cell and dataplane -> each set of flags of the measured trials, and how many trials have it."""
     found = run.query_rows(
         con,
         f"""select {CELL}, dataplane, flags, count(*) as n from measurements
@@ -247,57 +232,6 @@ def _flags_by_side(
     for row in found:
         sides.setdefault((Cell.of(row), row["dataplane"]), []).append((row["flags"], row["n"]))
     return sides
-
-
-def _counts(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[int, int, int]:
-    """Trials planned, measured in a proven dataplane, and never begun."""
-    planned = run.query_rows(
-        con,
-        """select count(*) as trials, count(*) filter (outcome = 'not-run') as not_run
-           from trials where run_id = $run_id""",
-        run_id=run_id,
-    )[0]
-    measured = run.query_rows(con, "select count(*) as n from measurements where run_id = $run_id", run_id=run_id)[0][
-        "n"
-    ]
-    return planned["trials"], measured, planned["not_run"]
-
-
-def _failures(con: duckdb.DuckDBPyConnection, about: StoredRun) -> tuple[FailureCount, ...]:
-    """Each reason once, with what it stopped: trials that failed, and visits that failed before their first trial."""
-    found = run.query_rows(
-        con,
-        """select coalesce(t.error, v.proof_reason, v.error, 'no reason was recorded') as reason, count(*) as n,
-                  list(distinct struct_pack(dataplane := v.dataplane_requested, topology := t.topology,
-                       tool := t.tool, transport := t.transport, direction := t.direction)) as places
-           from trials t left join visits v using (run_id, visit)
-           where t.run_id = $run_id and (t.outcome <> 'not-run' or t.error not like 'the run ended before %')
-             and (t.outcome <> 'measured' or v.proof is distinct from 'proven')
-           group by 1 order by n desc, reason""",
-        run_id=about.run_id,
-    )
-    failures = []
-    for row in found:
-        places = sorted(
-            f"{place['dataplane'] or 'an unknown dataplane'} on {about.path(Cell.of(place))}" for place in row["places"]
-        )
-        failures.append(FailureCount(row["reason"], row["n"], tuple(places)))
-    reported = {failure.reason for failure in failures}
-    visits = run.query_rows(
-        con,
-        """select error, list(dataplane_requested order by visit) as dataplanes from visits
-           where run_id = $run_id and error is not null
-             and exists (select 1 from trials t where t.run_id = visits.run_id and t.visit = visits.visit
-                                                  and t.outcome <> 'not-run')
-           group by error order by min(visit)""",
-        run_id=about.run_id,
-    )
-    failures += [
-        FailureCount(row["error"], 0, tuple(dict.fromkeys(f"a visit of {name}" for name in row["dataplanes"])))
-        for row in visits
-        if row["error"] not in reported
-    ]
-    return tuple(failures)
 
 
 def _flags(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[FlagCount, ...]:

@@ -1,4 +1,4 @@
-"""What it took to switch to each dataplane, and what it broke, in a sentence each."""
+"""The cost of switching to each dataplane: time and broken connections."""
 
 from dataclasses import dataclass
 
@@ -17,9 +17,9 @@ _SQL = """
 
 @dataclass(frozen=True, slots=True)
 class SwitchCost:
-    """All switches to one dataplane. `seconds`: from the first change until the proof, their median.
+    """All switches to one dataplane. `seconds`: the median time from the first change to the proof.
 
-    `held` and `dropped`: long-lived connections in all of them together; None: none were held.
+    `held`, `dropped`: long-lived connections over all switches, open and broken; None: not recorded.
     """
 
     dataplane: str
@@ -30,12 +30,12 @@ class SwitchCost:
 
     @property
     def broken(self) -> str | None:
-        """How many connections broke, as `2 of 4`; None: none were held."""
+        """How many connections broke, as `2 of 4`; None where none were open."""
         return f"{self.dropped} of {self.held}" if self.held and self.dropped is not None else None
 
 
 def switch_costs(con: duckdb.DuckDBPyConnection, about: StoredRun) -> list[SwitchCost]:
-    """The switches of a run on a cluster. The lab is built anew for each dataplane, which is no switch."""
+    """The switches of a run on a cluster; none in the lab, which is rebuilt for each dataplane."""
     if about.is_lab:
         return []
     found = {row["dataplane"]: SwitchCost(**row) for row in run.query_rows(con, _SQL, run_id=about.run_id)}
@@ -43,7 +43,7 @@ def switch_costs(con: duckdb.DuckDBPyConnection, about: StoredRun) -> list[Switc
 
 
 def switch_cost_sentences(con: duckdb.DuckDBPyConnection, about: StoredRun) -> tuple[str, ...]:
-    """A sentence for each dataplane that was switched to, in the order of the run's."""
+    """A sentence for each dataplane with a switch, in the order of the run's dataplanes."""
     titles = {arm.name: arm.title for arm in about.arms}
     return tuple(_sentence(each, titles[each.dataplane]) for each in switch_costs(con, about))
 

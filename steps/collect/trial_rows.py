@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-from analysis.flags import voided_kinds
+from analysis.flags import is_voided
 from steps.collect.visit_rows import VisitRecord
 from steps.counters import Counters
 from steps.documents import Attempt, TrialDocument
@@ -105,7 +105,7 @@ def _doubts(document: TrialDocument, attempt: Attempt, found: Result, record: Vi
     flags = {
         flag for readings in attempt.readings.values() for flag in monitor.window_flags(*_window(attempt, readings))
     }
-    flags |= {"cpu-idle"} if any(voided_kinds([flag], "cpu") for flag in record.idle_doubts) else set()
+    flags |= {"cpu-idle"} if any(is_voided([flag], "cpu") for flag in record.idle_doubts) else set()
     flags |= set(found.flags)
     flags |= {"not-through-the-node-port"} if return_path.bypassed(document.trial, document, attempt) else set()
     if document.trial.transport == "udp":

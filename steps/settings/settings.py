@@ -8,6 +8,7 @@ from typing import Final, cast, get_args
 from pydantic import ValidationError
 
 from analysis.errors import BadInput
+from analysis.store.urls import parse_url
 from steps.catalogue import profiles, tools
 from steps.catalogue import topologies as topologies_catalogue
 from steps.catalogue.arms import arm_fault
@@ -121,6 +122,7 @@ def choose_settings(
             f"rate limits {titles} only, and no {titles} is measured: add protocols={','.join(paced)}, or leave rate "
             "out"
         )
+    faults += _address_faults(results)
     if nodes.strip() and _NODES.fullmatch(nodes) is None:
         faults.append(
             f"nodes must be two names, CLIENT,SERVER, got {shown_option(nodes)}: leave it blank to have two chosen"
@@ -148,6 +150,15 @@ def choose_settings(
     if faults := [*faults, *amount_faults(settings)]:
         raise BadInput("\n".join(faults))
     return settings
+
+
+def _address_faults(results: str) -> list[str]:
+    """The fault of a store's address, which is stored with the run and shown: such as credentials in it."""
+    try:
+        parse_url(results.strip() or "results")
+    except BadInput as problem:
+        return [str(problem)]
+    return []
 
 
 def _check_texts(texts: dict[str, str]) -> None:

@@ -54,7 +54,10 @@ def die_at(point: int, store: Path) -> None:
 
     def count(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal left
-        if event in OPERATIONS and any(str(store) in str(argument) for argument in arguments):
+        # A name without a folder is one in a folder of the store that is open.
+        if event in OPERATIONS and any(
+            isinstance(name, str) and (str(store) in name or "/" not in name) for name in arguments[:2]
+        ):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)

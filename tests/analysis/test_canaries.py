@@ -14,7 +14,7 @@ SMALL = Recipe(rounds=2, cells=synthetic.QUICK[1:2], entries=ENTRIES[:2])
 
 
 def summary_notice(root: Path, canary_bps: Sequence[float | None]) -> str | None:
-    """What a report says first of a run of four visits with these canaries, before and after."""
+    """The notice of a run of four visits with these canaries, before and after."""
     found = synthetic.rows(SMALL)
     visits: list[dict[str, Any]] = found["visits"]
     assert len(visits) == 4
@@ -29,7 +29,7 @@ def summary_notice(root: Path, canary_bps: Sequence[float | None]) -> str | None
 def test_identical_canaries_are_reported_as_uninformative(tmp_path: Path) -> None:
     notice = summary_notice(tmp_path, [0.7971e9, 0.7974e9, 0.7969e9, 0.7972e9, 0.797e9, 0.7973e9, 0.7971e9, 0.797e9])
     assert notice is not None
-    assert notice.startswith("All 8 canaries say 0.797 Gbit/s, the same to three digits: ")
+    assert notice.startswith("All 8 canaries measured 0.797 Gbit/s, the same to three digits: ")
 
 
 @pytest.mark.parametrize("last", [0.799e9, 11.3e9])

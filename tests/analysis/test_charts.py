@@ -9,7 +9,7 @@ import pytest
 
 from analysis import charts
 from analysis.charts import Chart, Data
-from analysis.charts._data import frame as to_frame
+from analysis.charts._data import to_frame
 from analysis.charts._svg import to_svg
 from analysis.charts._theme import INKS, LOOKS, WIDE, Look
 from analysis.stats import run

@@ -65,7 +65,7 @@ def spoilt(kind: Kind, *, by: float | None) -> Change:
     """Multiplies the figures of a kind in flagged trials, or takes them away."""
 
     def change(trial: dict[str, Any]) -> None:
-        if not flags.voided_kinds(trial["flags"], kind):
+        if not flags.is_voided(trial["flags"], kind):
             return
         for name in COLUMNS[kind]:
             trial[name] = None if by is None or trial[name] is None else trial[name] * by
@@ -124,14 +124,14 @@ def test_flags_agree_between_database_and_python(tmp_path: Path) -> None:
         for kind in KINDS:
             for carried in ([flag], [f"{flag}: why"], [], None, ["udp-fragments", flag]):
                 row = run.query_rows(con, sql, f=carried, k=kind)
-                assert row == [
-                    {"voids": flags.voided_kinds(carried, kind), "marks": flags.marked_kinds(carried, kind)}
-                ], carried
+                assert row == [{"voids": flags.is_voided(carried, kind), "marks": flags.is_marked(carried, kind)}], (
+                    carried
+                )
 
 
 def test_unknown_flag_marks_all_values_and_voids_none() -> None:
-    assert all(flags.marked_kinds(["uneven-moons"], kind) for kind in KINDS)
-    assert not any(flags.voided_kinds(["uneven-moons"], kind) for kind in KINDS)
+    assert all(flags.is_marked(["uneven-moons"], kind) for kind in KINDS)
+    assert not any(flags.is_voided(["uneven-moons"], kind) for kind in KINDS)
     assert flags.meaning_of("uneven-moons") == "see the trial's row"
 
 
@@ -231,7 +231,7 @@ def test_verdict_with_flagged_trials_is_marked_everywhere(flagged: database.Conn
 def test_a_verdict_without_flagged_trials_has_no_mark(plain: database.Connection) -> None:
     said = summarise(plain, "run-1")
     assert not any(c.doubts.mark for c in said.comparisons)
-    assert MARKED not in said.headline + " ".join(said.sentences) + printed(said)
+    assert MARKED not in said.headline + " ".join(c.sentence for c in said.comparisons) + printed(said)
 
 
 def test_flag_marks_only_verdicts_of_its_kind(tmp_path: Path) -> None:

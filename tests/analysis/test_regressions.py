@@ -1,4 +1,4 @@
-"""What is made of the steps of many series: which are news, which fail a night, and how they are told."""
+"""The status of the steps of many series, and their texts."""
 
 import math
 import re
@@ -39,6 +39,12 @@ def level(seed: int, shift: float = 0.0, since: int = COUNT, until: int = COUNT,
     return [float(value) for value in values]
 
 
+def line(change: LevelChange) -> str:
+    """The line that the terminal shows."""
+    (group,) = change_groups.group_changes([change])
+    return group.line
+
+
 def only(found: Sequence[LevelChange]) -> LevelChange:
     (change,) = found
     return change
@@ -54,19 +60,19 @@ def test_direction_of_a_regression_depends_on_the_metric(metric: ComparedMetric,
     assert (change.run_id, change.nights_since, change.nights_after) == ("run-35", 5, 5)
 
 
-def test_change_sentence_names_path_dataplane_size_and_night() -> None:
+def test_change_line_names_path_dataplane_size_and_night() -> None:
     change = only(find_changes([series(level(2, math.log(0.88), 36))]).changes)
     assert re.fullmatch(
-        r"pod-to-service tcp, ebpf: −1[123] % \[−1[345], −(9\.\d|1[01])\] "
-        r"since the night of 2026-12-07 \(run run-36\), "
+        r"ebpf, since the night of 2026-12-07 \(run run-36\): "
+        r"pod-to-service tcp −1[123] % \[−1[345], −(9\.\d|1[01])\], "
         r"(1\.00|0\.99\d|1\.01) → 0\.8\d\d? Gbit/s",
-        change.sentence,
-    ), change.sentence
+        line(change),
+    ), line(change)
     ratio = only(
         find_changes([series([v - math.log(1e9) + 0.5 for v in level(2, -0.13, 36)], against="iptables")]).changes
     )
-    assert "ebpf against iptables: −12 %" in ratio.sentence
-    assert re.search(r"\+6\d % → \+4\d %$", ratio.sentence)
+    assert "pod-to-service tcp against iptables −12 %" in line(ratio)
+    assert re.search(r"\+6\d % → \+4\d %$", line(ratio))
 
 
 def test_loss_change_and_limit_are_percentage_points() -> None:
@@ -98,13 +104,13 @@ def test_past_and_recovered_changes_have_their_status() -> None:
     down, up = find_changes([series(level(6, math.log(0.8), 20, 34))]).changes
     assert (down.status, down.run_id) == ("past", "run-20")
     assert (up.status, up.run_id) == ("improvement", "run-34")
-    assert " in the night of 2026-11-21" in down.sentence
+    assert " in the night of 2026-11-21" in line(down)
 
 
 def test_one_night_is_suspected_but_no_regression() -> None:
     change = only(find_changes([series(level(7, math.log(0.7), COUNT - 1))]).changes)
     assert (change.status, change.nights_after) == ("suspected", 1)
-    assert "one night is no change point yet" in change.sentence
+    assert "one night is no change point yet" in line(change)
     assert only(find_changes([series(level(7, math.log(1.4), COUNT - 1))]).changes).status == "suspected"
 
 
@@ -142,7 +148,7 @@ def test_change_status_is_consistent_for_any_values(many: list[list[float]], lim
             assert (change.nights_since <= RECENT) == (change.status == "regression")
         if change.status not in {"small", "past"}:
             assert abs(change.change) >= limit
-        assert change.sentence
+        assert line(change)
 
 
 def changed(dataplane: str, shift: float = -0.13, since: int = 36, metric: ComparedMetric = THROUGHPUT) -> Series:

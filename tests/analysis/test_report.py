@@ -133,7 +133,11 @@ def test_headings_tables_and_svg_are_accessible(broken: tuple[Recipe, Path, str,
 
 def test_lab_values_are_labelled_as_such(tmp_path: Path, lab: Page) -> None:
     _, cluster = page_of(tmp_path, Recipe(environment="cluster-one", rounds=2))
-    for sentence in ("Lab figures: network namespaces on one machine", "must not be quoted as such", "nothing of loss"):
+    for sentence in (
+        "Lab figures: network namespaces on one machine",
+        "must not be quoted as such",
+        "or loss on a wire",
+    ):
         assert sentence in lab.text
         assert sentence not in cluster.text
     assert "What these figures may be used for" in cluster.text

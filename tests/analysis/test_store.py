@@ -1,5 +1,6 @@
 """The store in a folder: what goes in comes out, writing twice is writing once, and trouble is a sentence."""
 
+import contextlib
 import os
 import resource
 import subprocess
@@ -10,15 +11,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from analysis.errors import BadInput, Problem, Unsupported
 from analysis.sql import database
-from analysis.store import compaction, inventory, object_storage
-from analysis.store.parquet import content_digest, file_name, to_parquet
-from analysis.store.schema import SCHEMA_VERSION
+from analysis.store import compaction, object_storage
+from analysis.store.migrations import UPGRADES, migrated_relation
+from analysis.store.names import file_name
+from analysis.store.parquet import content_digest, to_parquet
+from analysis.store.run_entries import FILES
+from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION
 from analysis.store.store import Store
 from tests.analysis.stored import rows, shown
 
@@ -167,8 +172,8 @@ def write_older(store: Store, run_id: str, version: int = SCHEMA_VERSION) -> Non
     store.files.put(older, content)
     (name,) = (f"runs/{file.name}" for file in store.files.list("runs") if file.name.startswith(f"{run_id}."))
     row = pq.read_table(pa.BufferReader(store.files.read(name)))
-    children = [child for child in row[inventory.FILES].to_pylist()[0] if not child.startswith("trials/")]
-    for column, value in ((inventory.FILES, [*children, older]), ("schema_version", version)):
+    children = [child for child in row[FILES].to_pylist()[0] if not child.startswith("trials/")]
+    for column, value in ((FILES, [*children, older]), ("schema_version", version)):
         place = row.column_names.index(column)
         row = row.set_column(place, row.schema.field(place), pa.array([value], row.schema.field(place).type))
     content = to_parquet([row])
@@ -219,22 +224,25 @@ def test_concurrent_writers_and_reader(store: Store, monkeypatch: pytest.MonkeyP
 # Versions
 
 
-def test_older_schema_version_is_upgraded_step_by_step(store: Store) -> None:
-    write_older(store, "run-old", version=0)
-    store.write("run-now", rows("run-now", "x"))
+def test_rows_are_upgraded_step_by_step() -> None:
     steps = {
-        0: {"trials": "select *, received_bps / 2 as rtt_s from {rows}"},
-        1: {
-            "trials": "select * replace (rtt_s / 5e8 as rtt_s) from {rows}",
-            "runs": "select * replace ('upgraded' as trigger) from {rows}",
-        },
+        0: {"trials": "select *, a / 2 as b from {rows}"},
+        1: {"trials": "select * replace (b + 1 as b) from {rows}"},
     }
-    con = database.connect(store, steps)
-    assert database.query(con, "select distinct run_id, rtt_s from trials order by 1").to_pylist() == [
-        {"run_id": "run-now", "rtt_s": None},
-        {"run_id": "run-old", "rtt_s": 1.0},
-    ]
-    assert database.query(con, "select trigger from runs order by run_id")["trigger"].to_pylist() == [None, "upgraded"]
+    rows = {
+        version: migrated_relation(
+            "(select 8 as a, 0 as b)" if version else "(select 8 as a)", "trials", version, steps, 2
+        )
+        for version in (0, 1, 2)
+    }
+    with contextlib.closing(duckdb.connect()) as con:
+        found = {version: con.sql(f"select b from {source}").fetchall() for version, source in rows.items()}
+    assert found == {0: [(5.0,)], 1: [(1,)], 2: [(0,)]}
+    assert migrated_relation("rows", "runs", 0, steps, 2) == "rows"
+
+
+def test_every_older_schema_version_has_an_upgrade() -> None:
+    assert set(UPGRADES) == set(range(FIRST_VERSION, SCHEMA_VERSION))
 
 
 # Trouble

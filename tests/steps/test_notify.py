@@ -1,18 +1,25 @@
-"""Telling somebody, over real HTTP: what is sent, and what becomes of every way to fail."""
+"""Notifications over real HTTP: the document that is posted, and each way to fail."""
 
+import base64
 import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tenacity import RetryCallState
+from urllib3.exceptions import LocationParseError, MaxRetryError
 
 from analysis.errors import BadInput, Problem
-from analysis.summary.summary import FailureCount, Summary
+from analysis.summary.failures import FailureCount
+from analysis.summary.summary import Summary
 from steps import notification
 
 SAID = Summary(
@@ -25,8 +32,9 @@ SAID = Summary(
 class Receiver:
     """An HTTP server that answers with these statuses, one after another, then 200. 0: no answer at all."""
 
-    def __init__(self, *statuses: int, location: str = "") -> None:
+    def __init__(self, *statuses: int, location: str = "", endless: bool = False) -> None:
         self.bodies: list[Any] = []
+        self.logins: list[str | None] = []
         self.types: list[str] = []
         self.release = threading.Event()
         answers = iter(statuses)
@@ -39,6 +47,7 @@ class Receiver:
             def do_POST(self) -> None:
                 receiver.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
                 receiver.types.append(self.headers["Content-Type"])
+                receiver.logins.append(self.headers["Authorization"])
                 status = next(answers, 200)
                 if status == 0:
                     receiver.release.wait(30)
@@ -47,6 +56,9 @@ class Receiver:
                 if location:
                     self.send_header("Location", location)
                 self.end_headers()
+                with suppress(OSError):  # whoever does not read the answer closes the connection
+                    while endless and not receiver.release.is_set():
+                        self.wfile.write(bytes(65536))
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -107,7 +119,7 @@ def test_transient_notification_error_is_retried(status: int) -> None:
     [
         (500, "", 4, r"127\.0\.0\.1 could not be notified of the run: it answered 500, 4 times"),
         (404, "", 1, r"refused the notification of the run: it answered 404; check BENCHMARK_NOTIFY_URL"),
-        (302, "https://login.example/x", 1, r"sends on to login\.example \(302\), and a secret is not sent on"),
+        (302, "https://login.example/x", 1, r"redirects to login\.example \(302\), and secrets are not sent on"),
     ],
 )
 def test_failed_notification_hides_the_secret(status: int, location: str, attempts: int, says: str) -> None:
@@ -139,15 +151,75 @@ def test_unreachable_notification_receiver() -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "example.com/hook",
-        "ftp://example.com",
-        "http:///path",
+        "example.com/s3cret",
+        "ftp://example.com/s3cret",
+        "http:///s3cret",
         "https://",
-        "https://[x",
-        "https://x:99999/",
-        "https://x:y",
+        "https://[x/s3cret",
+        "https://[::1/s3cret",
+        "https://[s3cret]/",
+        "https://x:99999/s3cret",
+        "https://x:0/s3cret",
+        "https://x:y/s3cret",
+        "https://x:\u0661/s3cret",
+        "https://a..b/s3cret",
+        "https://ex ample/s3cret",
+        "https://x%00/s3cret",
+        "https://x/s3cret\nHost: other",
+        "https://x/\x1b]0;s3cret\x07",
+        "https://x/\udc80s3cret",
+        "https://" + "\u00fc" * 70 + ".example/s3cret",
     ],
 )
-def test_invalid_notification_url_is_refused(url: str) -> None:
-    with pytest.raises(BadInput, match="BENCHMARK_NOTIFY_URL is no address"):
-        notification.post(url, message(), at_once)
+def test_invalid_notification_url_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(BadInput, match="BENCHMARK_NOTIFY_URL is no address: write https://HOST/PATH") as raised:
+        notification.post(url, message())
+    assert "s3cret" not in str(raised.value)
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["https://[::1/s3cret", "https://u:s3cret@other.example/s3cret", "https://x:99999/s3cret", "//", "/s3cret", "\x07"],
+)
+def test_redirect_to_any_address_is_one_sentence(location: str) -> None:
+    with (
+        Receiver(302, location=location).running() as receiver,
+        pytest.raises(
+            Problem, match=r"^127\.0\.0\.1 redirects to (another address|other\.example|x) \(302\)"
+        ) as raised,
+    ):
+        notification.post(receiver.url, message(), at_once)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_user_info_of_a_notification_url_is_basic_authentication() -> None:
+    with Receiver().running() as receiver:
+        assert notification.post(receiver.url.replace("://", "://us%40er:p%C3%A4ss@"), message()) == 200
+    assert receiver.logins == ["Basic " + base64.b64encode("us@er:p\u00e4ss".encode()).decode()]
+
+
+def test_unresolvable_international_host_is_named_in_ascii() -> None:
+    with pytest.raises(Problem, match=r"^xn--bcher-kva\.invalid could not be notified of the run: ") as raised:
+        notification.post("https://b\u00fccher.invalid/s3cret", message(), at_once)
+    assert "s3cret" not in str(raised.value)
+
+
+@given(st.text(max_size=20), st.text(alphabet="/?#@:[]%. \x00\x1b\u2024a\udc80", max_size=12))
+def test_no_error_of_a_library_shows_the_address(path: str, end: str) -> None:
+    error = LocationParseError(f"https://host/s3cret{path}")
+    for failure in (error, HTTPException(f"s3cret{path}"), ValueError(path), OSError(path), MaxRetryError(None, path)):  # type: ignore[arg-type]
+        assert "s3cret" not in notification._reason(failure)
+    with pytest.raises(Problem) as raised:
+        notification.post(f"http://127.0.0.1:1/s3cret{path}{end}", message(), at_once)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_endless_answer_is_not_read() -> None:
+    with Receiver(200, endless=True).running() as receiver:
+        assert notification.post(receiver.url, message(), at_once) == 200
+
+
+def test_control_characters_of_stored_text_are_not_sent_to_chat_programs() -> None:
+    body = message(replace(SAID, headline="eBPF \x1b]0;x\x07gains \u202e30 %."))
+    assert body["text"] == "prod: eBPF gains 30 %."

@@ -1,5 +1,7 @@
 """The cluster recipes, as far as they can be held without a cloud: schemas, the ports that are used, the shell."""
 
+import hashlib
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 import yaml
 
 from steps.catalogue.tools import TOOLS
-from steps.cluster.kube import trial_servers
+from steps.cluster.kube import placements
 from steps.cluster.kube.workloads import probe_pods
 from steps.tools.tool import FIRST_PORT, LAST_PORT
 
@@ -81,7 +83,7 @@ def test_aws_security_group_rules_fit_their_schema() -> None:
         ("udp", 4789),
         *((transport, tool.port) for tool in TOOLS for transport in tool.transports),
         *((transport, port) for transport in ("tcp", "udp") for port in (FIRST_PORT, LAST_PORT)),
-        ("tcp", trial_servers.MONITOR_PORT),
+        ("tcp", placements.MONITOR_PORT),
         ("tcp", probe_pods.PORT),
         ("udp", probe_pods.PORT),
     ],
@@ -115,3 +117,30 @@ def test_cluster_script_names_a_missing_program(tmp_path: Path) -> None:
             [str(shell), str(CLUSTERS / script / "up.sh")], env=variables, capture_output=True, text=True, check=False
         )
         assert (done.returncode, done.stderr) == (2, f"{program} is not on PATH: install it\n")
+
+
+@pytest.mark.parametrize(("content", "checksum", "code"), [
+    ("kind: Evil\n", "", 2),
+    ("kind: List\n", hashlib.sha256(b"kind: List\n").hexdigest(), 0),
+    ("kind: List\n", hashlib.sha256(b"kind: Other\n").hexdigest(), 2),
+])  # fmt: skip
+def test_calico_manifest_is_printed_only_with_its_checksum(
+    tmp_path: Path, content: str, checksum: str, code: int
+) -> None:
+    (tmp_path / "curl").write_text(
+        f'#!/bin/sh\nwhile [ "$1" != --output ]; do shift; done; printf %s "{content}" >"$2"\n'
+    )
+    (tmp_path / "curl").chmod(0o755)
+    variables = {"PATH": f"{tmp_path}:/usr/bin:/bin", "CALICO_SHA256": checksum}
+    done = subprocess.run(
+        ["sh", "-euc", f". {CLUSTERS / 'calico.sh'}; calico_manifest"],
+        env=variables, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert done.stdout == ("" if code else content)
+    assert ("set CALICO_SHA256=" in done.stderr) is bool(code)
+
+
+@pytest.mark.parametrize("script", sorted(CLUSTERS.glob("*/up.sh")), ids=lambda path: path.parent.name)
+def test_cluster_scripts_apply_no_address(script: Path) -> None:
+    assert not re.search(r"apply.*https?:", script.read_text())

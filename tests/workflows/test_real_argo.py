@@ -2,7 +2,7 @@
 
 `make deploy` must have been there. BENCHMARK_TEST_CLUSTER names the kubeconfig's context, BENCHMARK_TEST_NAMESPACE
 where the benchmark is deployed if not in argo, BENCHMARK_TEST_RESULTS the store as it is reached from here, if it is:
-s3://BUCKET?endpoint_override=...&scheme=http&access_key=...&secret_key=...
+s3://BUCKET?endpoint_override=...&scheme=http, with credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 """
 
 import copy

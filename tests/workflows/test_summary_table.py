@@ -52,7 +52,7 @@ def test_terminated_run_names_the_report_command(tmp_path: Path) -> None:
 def test_no_change_prints_the_detectable_effect(tmp_path: Path) -> None:
     code, text = announced(tmp_path, replace(SMALL, trigger="nightly"))
     assert code == 0
-    assert "Nothing changed from night to night. Looked for in 8 series of 20 nights since 2026-03-01." in text
+    assert "Nothing changed from night to night. Searched 8 series of 20 nights since 2026-03-01." in text
 
 
 def test_error_without_trials_is_printed_with_its_visit(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ missed when it is needed.
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
 
+from analysis.addresses import parse_webhook
 from analysis.errors import BadInput
+from analysis.store.urls import parse_url
 from steps.catalogue.option_fields import items, nearest, shown_option
 from workflows.flags.deploy import ADMISSION_MODES, DeployFlags
 
@@ -55,8 +56,14 @@ def check(flags: DeployFlags) -> None:
         faults.append(
             f"SCHEDULE is {shown_option(flags.schedule)}: {fault}, such as `0 2 * * *` for 2:00 UTC every night."
         )
-    if flags.notify_url.strip() and not _is_address(flags.notify_url):
-        faults.append("NOTIFY_URL is no address: write https://HOST/PATH.")
+    for read in (
+        lambda: flags.results.strip() and parse_url(flags.results),
+        lambda: flags.notify_url.strip() and parse_webhook(flags.notify_url.strip(), "NOTIFY_URL"),
+    ):
+        try:
+            read()
+        except BadInput as problem:
+            faults.append(str(problem))
     if faults:
         raise BadInput("\n".join(faults))
 
@@ -84,11 +91,3 @@ def _is_part(part: str, low: int, high: int, names: tuple[str, ...]) -> bool:
     ends = [end for end in (matched["low"], matched["high"]) if end and end not in {"*", "?"}]
     numbers = [int(end) if end.isdigit() else low + names.index(end) if end in names else -1 for end in ends]
     return all(low <= number <= high for number in numbers) and numbers == sorted(numbers)
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url.strip())
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        return False

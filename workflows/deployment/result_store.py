@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from analysis.addresses import shown_address
 from analysis.errors import BadInput
-from analysis.store.urls import parse_url, redacted
+from analysis.store.urls import parse_url
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from steps.tasks._pod import SECRET
 from workflows.deployment import artifact_repository
@@ -77,7 +78,7 @@ def choose_store(
     wanted = results or f"{_S3}{there.bucket}"
     if _bucket(wanted) != there.bucket:
         beside = f"{_S3}{there.bucket}, where Argo's artifacts are"
-        notes.append(f"Raw documents go to {beside}, and tables to {redacted(wanted)}.")
+        notes.append(f"Raw documents go to {beside}, and tables to {shown_address(wanted)}.")
     return ResultStore(
         wanted,
         there.endpoint_url,
@@ -118,7 +119,7 @@ def _with_own_repository(client: UserClient, results: str, variables: Mapping[st
         **({"region": region} if region else {}),
         **(keys if has_keys else {"useSDKCreds": True}),
     }
-    note = f"{without}; the deployment adds one in {redacted(results)}"
+    note = f"{without}; the deployment adds one in {shown_address(results)}"
     if not has_keys:
         note += (
             ", with the rights of the pods' own accounts. To give it keys instead, type "

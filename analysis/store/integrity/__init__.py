@@ -1,1 +1,1 @@
-"""Whether the files of a store are what they were when they were put, and what is left out of it where they are not."""
+"""Checks of a store's files against what was written, and what is left out where they differ."""

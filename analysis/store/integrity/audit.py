@@ -1,23 +1,25 @@
-"""Looking at the files of visits, trials and samples that the rows of `runs/` name: are they what they were?
+"""Checks of the files that the rows of `runs/` name: are they what was written?
 
-Every file's footer is read: its length, its columns and their types, and whose rows it has. Of visits and trials, from
-which every figure comes, all of the content is compared with the digest in the file's name; of samples, which are many
-and in no report, only when a query reads them, or for the one run that is reported.
+Every file's footer is read: its length, its columns and their types, and its runs. Of visits and trials, from which
+every figure comes, all of the content is compared with the digest in the file's name; of samples, which are many and in
+no report, only when a query reads them, or for the one run that is reported.
 """
 
 import hashlib
+import os
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final
 
 import pyarrow as pa
 
 from analysis.errors import DamagedFileError
 from analysis.store.file_content import FOOTER_END_BYTES, ContentError, check_schema, footer_length, read_footer
-from analysis.store.inventory import CHILDREN, RunEntry
+from analysis.store.names import CHILDREN, digest_in, run_of_file
 from analysis.store.object_storage import ObjectStorage
-from analysis.store.parquet import LOCAL_READERS, NOT_AS_NAMED, READERS, digest_in, run_of_file
+from analysis.store.parquet import NOT_AS_NAMED, readers
+from analysis.store.run_entries import RunEntry
 
 ALWAYS: Final = frozenset({"visits", "trials"})
 """The tables of which each file's digest is compared whenever the store is opened."""
@@ -31,7 +33,13 @@ _END_BYTES: Final = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was found, by file name: `faults` as clauses, the `schemas` of sound files, and what is `gone`."""
+    """The result of checking files, by file name.
+
+    Attributes:
+        faults: what is wrong, as clauses.
+        schemas: of sound files.
+        gone: the files that are not there.
+    """
 
     faults: Mapping[str, str]
     schemas: Mapping[str, pa.Schema]
@@ -41,7 +49,7 @@ class Audit:
 def audit(
     files: ObjectStorage, entries: Iterable[RunEntry], digested: Collection[str] = ALWAYS, run_id: str | None = None
 ) -> Audit:
-    """Look at the files that these rows name.
+    """Check the files that these rows name.
 
     Args:
         files: the store's.
@@ -57,8 +65,8 @@ def audit(
         for child in entry.children:
             _, whole = wanted.get(child, (0, False))
             wanted[child] = (entry.version, whole or entry.run_id == run_id or child.partition("/")[0] in digested)
-    with ThreadPoolExecutor(READERS if not files.local else LOCAL_READERS) as pool:
-        found = dict(zip(wanted, pool.map(lambda name: _look(files, name, *wanted[name]), wanted), strict=True))
+    with ThreadPoolExecutor(readers(files)) as pool:
+        found = dict(zip(wanted, pool.map(lambda name: _check_file(files, name, *wanted[name]), wanted), strict=True))
     return Audit(
         faults={name: one for name, one in found.items() if isinstance(one, str)},
         schemas={name: one for name, one in found.items() if isinstance(one, pa.Schema)},
@@ -66,7 +74,7 @@ def audit(
     )
 
 
-def _look(files: ObjectStorage, name: str, version: int, whole: bool) -> pa.Schema | str | None:  # noqa: FBT001 - by pool.map
+def _check_file(files: ObjectStorage, name: str, version: int, whole: bool) -> pa.Schema | str | None:  # noqa: FBT001 - by pool.map
     """A file's schema, or what is wrong with it; None: it is not there."""
     try:
         return files.reading(name, lambda stream: _check(stream, name, version, whole=whole))
@@ -78,8 +86,8 @@ def _look(files: ObjectStorage, name: str, version: int, whole: bool) -> pa.Sche
         return str(error)
 
 
-def _check(stream: pa.NativeFile, name: str, version: int, *, whole: bool) -> pa.Schema:
-    size = stream.size()
+def _check(stream: BinaryIO, name: str, version: int, *, whole: bool) -> pa.Schema:
+    size = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, size - _END_BYTES))
     end = stream.read()
     length = footer_length(end[-FOOTER_END_BYTES:], size) + FOOTER_END_BYTES
@@ -88,15 +96,15 @@ def _check(stream: pa.NativeFile, name: str, version: int, *, whole: bool) -> pa
         end = stream.read()
     if whole:
         stream.seek(0)
-        seen = hashlib.sha256(usedforsecurity=False)
+        digest = hashlib.sha256(usedforsecurity=False)
         while piece := stream.read(_STEP_BYTES):
-            seen.update(piece)
-        if seen.hexdigest()[:16] != digest_in(name):
+            digest.update(piece)
+        if digest.hexdigest()[:16] != digest_in(name):
             raise ContentError(NOT_AS_NAMED)
     footer = read_footer(end[-length:], size)
     table, _, file_name = name.partition("/")
     check_schema(footer.schema, table, version)
     run_id = run_of_file(file_name)
     if run_id and footer.first_run is not None and (footer.first_run, footer.last_run) != (run_id, run_id):
-        raise ContentError(f"is damaged: it holds rows of {footer.first_run}")
+        raise ContentError(f"is damaged: it has rows of {footer.first_run}")
     return footer.schema

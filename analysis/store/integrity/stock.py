@@ -1,36 +1,37 @@
-"""Taking stock of a store: what is there, what of it counts, and what is left out and why."""
+"""The inventory of a store: what is there, what of it counts, and what is left out and why."""
 
 from collections.abc import Collection
 from dataclasses import replace
 
+from analysis.console.commands import report_command
 from analysis.errors import Unsupported
-from analysis.store.integrity.audit import ALWAYS, Audit, audit
-from analysis.store.integrity.unnamed import runs_without_row
-from analysis.store.inventory import ExcludedRun, Found, Inventory, select_runs, with_schemas
-from analysis.store.left_out import LeftOut, repair_advice
+from analysis.store.integrity.audit import ALWAYS, audit
+from analysis.store.integrity.unnamed import list_runs, runs_without_row
+from analysis.store.inventory import Found, Inventory, select_runs
+from analysis.store.left_out import LeftOut
+from analysis.store.names import run_of_file
 from analysis.store.object_storage import UNREADABLE, ObjectStorage
-from analysis.store.parquet import is_store_file, readable_runs, run_of_file
+from analysis.store.parquet import readable_runs
 
 _LISTINGS = 5
 
 
 def read_rows(files: ObjectStorage) -> Inventory:
-    """What the rows of `runs/` say; the files that they name are not looked at.
+    """The inventory by the rows of `runs/` alone; the files that they name are not checked.
 
     Raises:
         Unsupported: the store can't be read.
     """
     for _ in range(_LISTINGS):
         try:
-            found, damaged = _read_listed(files, _list_runs(files))
+            return select_runs(*_read_listed(files, list_runs(files)))
         except FileNotFoundError:
             continue  # a writer replaced a row between the listing and the reading
-        return select_runs(found, damaged)
     raise _restless(files)
 
 
 def take_inventory(files: ObjectStorage, digested: Collection[str] = ALWAYS, run_id: str | None = None) -> Inventory:
-    """What the store holds now. What is damaged is left out, by name, and nothing else is.
+    """The inventory. What is damaged is left out, by name, and nothing else is.
 
     Args:
         files: the store's.
@@ -42,45 +43,41 @@ def take_inventory(files: ObjectStorage, digested: Collection[str] = ALWAYS, run
     """
     files.check_there()
     for _ in range(_LISTINGS):
-        listed = _list_runs(files)
+        listed = list_runs(files)
         try:
             found, damaged = _read_listed(files, listed)
         except FileNotFoundError:
             continue
         stock = select_runs(found, damaged)
-        seen = audit(files, stock.counting, digested, run_id)
-        if seen.gone and _list_runs(files) != listed:
+        checked = audit(files, stock.counting, digested, run_id)
+        if checked.gone and list_runs(files) != listed:
             continue  # replaced meanwhile; what is gone while no row has changed is lost
-        if seen.faults or seen.gone:
-            stock = select_runs(found, damaged, _faults(seen))
-        stock = with_schemas(stock, seen.schemas)
-        blocked = (*stock.blocked, *runs_without_row(files, stock, listed))
-        return replace(stock, blocked=blocked, left_out=tuple(with_advice(files, one) for one in blocked))
+        if checked.faults or checked.gone:
+            faults = {**checked.faults, **dict.fromkeys(sorted(checked.gone), "is not there")}
+            stock = select_runs(found, damaged, faults)
+        left_out = (*stock.left_out, *runs_without_row(files, stock, listed))
+        return replace(stock, left_out=tuple(_with_advice(files, one) for one in left_out))
     raise _restless(files)
 
 
-def with_advice(files: ObjectStorage, one: ExcludedRun) -> LeftOut:
-    """What does not count, with the whole address of its file and what to do about it."""
+def _with_advice(files: ObjectStorage, one: LeftOut) -> LeftOut:
+    """A run left out, with the whole address of its file and what to do about it. No advice deletes anything."""
     remedy = one.remedy
-    if not remedy and one.why.startswith(UNREADABLE):
+    if not remedy and one.reason.startswith(UNREADABLE):
         remedy = "All other runs are shown."
-    if not remedy:
-        documents = one.run_id is not None and files.is_there(f"raw/{one.run_id}")
-        remedy = repair_advice(one.run_id, files.url, has_documents=documents)
-    return LeftOut(one.run_id, files.address(one.name), one.why, remedy)
+    elif not remedy and one.run_id and files.is_there(f"raw/{one.run_id}"):
+        remedy = (
+            f"Put the file back from a copy, or type `{report_command(files.url, one.run_id)}`, which collects the run "
+            f"again from its raw documents in raw/{one.run_id}."
+        )
+    elif not remedy:
+        remedy = "Put the file back from a copy; all other runs are shown."
+    return replace(one, file=files.address(one.file), remedy=remedy)
 
 
-def _list_runs(files: ObjectStorage) -> list[str]:
-    return [f"runs/{file.name}" for file in files.list("runs") if is_store_file(file.name)]
-
-
-def _read_listed(files: ObjectStorage, listed: list[str]) -> tuple[Found, list[ExcludedRun]]:
+def _read_listed(files: ObjectStorage, listed: list[str]) -> tuple[Found, list[LeftOut]]:
     found, damaged = readable_runs(files, listed)
-    return found, [ExcludedRun(run_of_file(name.partition("/")[2]), name, why.why) for name, why in damaged]
-
-
-def _faults(seen: Audit) -> dict[str, str]:
-    return {**seen.faults, **dict.fromkeys(sorted(seen.gone), "is not there")}
+    return found, [LeftOut(run_of_file(name.partition("/")[2]), name, error.why) for name, error in damaged]
 
 
 def _restless(files: ObjectStorage) -> Unsupported:

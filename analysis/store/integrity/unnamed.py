@@ -8,32 +8,44 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from analysis.errors import Problem
-from analysis.store.inventory import CHILDREN, ExcludedRun, Inventory, is_packed
-from analysis.store.object_storage import ListedFile, ObjectStorage
-from analysis.store.parquet import is_store_file, read_table, run_of_file
+from analysis.store.folder import Entry
+from analysis.store.inventory import Inventory
+from analysis.store.left_out import LeftOut
+from analysis.store.names import CHILDREN, is_packed, is_run_id, is_store_file, run_of_file
+from analysis.store.object_storage import ObjectStorage
+from analysis.store.parquet import read_table
 
 REST_S: Final = 3600
-"""A younger file that no row names may be of a run whose row is about to be put, where no lock says otherwise."""
+"""A younger file that no row names may be of a run whose row is about to be written, where no lock says otherwise."""
 
 LOST: Final = "is there, but no row of runs/ names it"
 
 
-def runs_without_row(files: ObjectStorage, stock: Inventory, listed: Sequence[str]) -> list[ExcludedRun]:
-    """The runs of which there are files, but no row.
+def list_runs(files: ObjectStorage) -> list[str]:
+    """The files of `runs/`.
 
-    A writer puts a run's files before its row. So in a folder nobody may write while this is looked at; where that
-    can't be seen, only files count that have lain there for an hour.
+    Raises:
+        Unsupported: the folder can't be listed.
+    """
+    return [f"runs/{file.name}" for file in files.list("runs") if is_store_file(file.name)]
+
+
+def runs_without_row(files: ObjectStorage, stock: Inventory, listed: Sequence[str]) -> list[LeftOut]:
+    """The runs that have files, but no row.
+
+    A writer writes a run's files before its row. So in a folder the check holds the lock; where that can't be had, only
+    files count that are an hour old.
 
     Args:
         files: the store's.
-        stock: what the store holds by its rows.
-        listed: the files of `runs/` from which that comes.
+        stock: the inventory by the rows.
+        listed: the files of `runs/` from which the inventory comes.
     """
     half_named = _half_named(stock)
     if not half_named and not unreferenced_files(files, stock):
         return []
-    with contextlib.suppress(Problem), files.nobody_writes() as quiet:
-        if [f"runs/{file.name}" for file in files.list("runs") if is_store_file(file.name)] != list(listed):
+    with contextlib.suppress(Problem), files.no_writer() as quiet:
+        if list_runs(files) != list(listed):
             return []
         now = time.time()
         found = [
@@ -50,15 +62,16 @@ def _half_named(stock: Inventory) -> list[str]:
     return sorted(child for child in by_single - by_packed if is_packed(child))
 
 
-def unreferenced_files(files: ObjectStorage, stock: Inventory) -> dict[str, ListedFile]:
+def unreferenced_files(files: ObjectStorage, stock: Inventory) -> dict[str, Entry]:
     """The files of the child tables that no row names; none where the folders can't be listed."""
     named = {child for entry in stock.entries for child in entry.children}
     with contextlib.suppress(Problem), ThreadPoolExecutor(len(CHILDREN)) as pool:
-        folders = zip(CHILDREN, pool.map(files.list, CHILDREN), strict=True)
-        found = {
-            f"{table}/{file.name}": file for table, listed in folders for file in listed if is_store_file(file.name)
+        return {
+            name: file
+            for table, listed in zip(CHILDREN, pool.map(files.list, CHILDREN), strict=True)
+            for file in listed
+            if is_store_file(file.name) and (name := f"{table}/{file.name}") not in named
         }
-        return {name: file for name, file in found.items() if name not in named}
     return {}
 
 
@@ -67,7 +80,7 @@ def runs_in(files: ObjectStorage, name: str) -> frozenset[str]:
 
     Raises:
         FileNotFoundError: it is not there.
-        DamagedFileError: it is not what it was when it was put.
+        DamagedFileError: it is not what was written.
         Unsupported: the store can't be read.
     """
     run_id = run_of_file(name.partition("/")[2])
@@ -76,11 +89,11 @@ def runs_in(files: ObjectStorage, name: str) -> frozenset[str]:
     table = read_table(files, name)
     if "run_id" not in table.column_names:
         return frozenset()
-    return frozenset(run for run in table["run_id"].unique().to_pylist() if isinstance(run, str))
+    return frozenset(run for run in table["run_id"].unique().to_pylist() if is_run_id(run))
 
 
-def _by_run(files: ObjectStorage, stock: Inventory, names: Iterable[str]) -> list[ExcludedRun]:
-    known = {entry.run_id for entry in stock.entries} | {one.run_id for one in stock.blocked}
+def _by_run(files: ObjectStorage, stock: Inventory, names: Iterable[str]) -> list[LeftOut]:
+    known = {entry.run_id for entry in stock.entries} | {one.run_id for one in stock.left_out}
     files_of: dict[str, str] = {}
     packed: dict[str, list[str]] = defaultdict(list)
     for name in sorted(names, key=lambda name: CHILDREN.index(name.partition("/")[0])):  # the smallest first
@@ -95,4 +108,4 @@ def _by_run(files: ObjectStorage, stock: Inventory, names: Iterable[str]) -> lis
                 for run_id in sorted(runs_in(files, name) - known):
                     files_of.setdefault(run_id, name)
                 break
-    return [ExcludedRun(run_id, name, LOST) for run_id, name in files_of.items()]
+    return [LeftOut(run_id, name, LOST) for run_id, name in files_of.items()]

@@ -16,10 +16,11 @@ from analysis.errors import BadInput, Unsupported
 from analysis.sql import database
 from analysis.sql.view_statements import VIEWS
 from analysis.store import compaction
-from analysis.store.inventory import CHILDREN, FILES
 from analysis.store.left_out import SHOWN, LeftOut, sentences
-from analysis.store.parquet import content_digest, file_name, to_parquet
-from analysis.store.schema import SCHEMA_VERSION
+from analysis.store.names import CHILDREN, file_name
+from analysis.store.parquet import content_digest, to_parquet
+from analysis.store.run_entries import FILES
+from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION
 from analysis.store.store import Store
 from tests.analysis.integrity.damage import (
     DAMAGES,
@@ -146,7 +147,7 @@ def test_older_schema_version_without_upgrade_is_excluded(tmp_path: Path) -> Non
     write_older(store, "run-old", version=0)
     (one,) = left_out(store)
     assert one.sentence.startswith("Run run-old is left out: ")
-    assert f"rows of schema version 0, and this program can't upgrade from it to {SCHEMA_VERSION}" in one.reason
+    assert f"rows of schema version 0; this program knows versions from {FIRST_VERSION}" in one.reason
     assert shown(store) == OTHERS | {"run-b": ("x", None)}
 
 
@@ -161,7 +162,7 @@ def test_row_naming_a_file_outside_the_store_is_excluded(odd: str, tmp_path: Pat
     store.files.put(file_name("runs", "run-b", content_digest(content)), content)
     (one,) = left_out(store)
     assert one.run_id == "run-b"
-    assert "can't be one of the store" in one.reason
+    assert "can't be one of the run's" in one.reason
     assert shown(store) == OTHERS
 
 

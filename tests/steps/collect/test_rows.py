@@ -64,7 +64,7 @@ def test_settle_time_starts_at_the_last_change_and_switch_cost(run: Path) -> Non
         (
             {
                 "server_interface": "eth0",
-                "monitors": (Monitor(node="b", side="client", source="http://10.0.0.2:9100/"),),
+                "monitors": (Monitor(node="b", side="client", source="http://10.0.0.2:5203/"),),
             },
             None,
         ),
@@ -75,8 +75,8 @@ def test_server_mtu_comes_from_its_monitor(run: Path, place: Row, expected: int 
     path = run / documents.visit_directory(1) / planned.topology / documents.trial_name(planned.trial)
     document = documents.read_document(path, documents.TrialDocument)
     monitors = (
-        Monitor(node="a", side="client", source="http://10.0.0.1:9100/"),
-        Monitor(node="b", side="server", source="http://10.0.0.2:9100/"),
+        Monitor(node="a", side="client", source="http://10.0.0.1:5203/"),
+        Monitor(node="b", side="server", source="http://10.0.0.2:5203/"),
     )
     near, far = (
         tuple(

@@ -113,7 +113,7 @@ def test_a_tool_is_one_file_and_one_entry(copied: Copy) -> None:
 LAB = (
     CHOSEN
     + """
-from steps.cluster.lab import LabCluster, capabilities, sandbox
+from steps.cluster.lab import LabCluster, capabilities
 from steps.cluster.lab.dataplanes import traits
 capabilities.is_privileged = lambda: True
 found = LabCluster().preflight(choose_settings(seed_source=lambda: 1))

@@ -35,7 +35,7 @@ MESSAGES = {
         ),
         (
             "The call had no credentials that the API server knows: user 'me' of the kubeconfig /home/me/.kube/config "
-            "gives none; run `aws eks get-token` by hand to see it."
+            "gives none; run `aws eks get-token` by hand to see the account."
         ),
     ),
     "impersonation": (
@@ -162,7 +162,7 @@ def test_401_names_the_credentials_and_how_to_renew_them() -> None:
     assert isinstance(problem, DeniedError)
     assert str(problem) == (
         "prod: the API server doesn't accept the credentials of user 'me' of the kubeconfig /home/me/.kube/config "
-        "(Unauthorized): run `aws eks get-token` by hand to see it."
+        "(Unauthorized): run `aws eks get-token` by hand to see the account."
     )
 
 

@@ -8,9 +8,9 @@
 set -eu
 cd "$(dirname "$0")"
 name=${1:-dataplanes}
-calico=${CALICO_VERSION:-v3.32.1}
+. ../calico.sh
 : "${AWS_REGION:?name the region}" "${AWS_SSH_KEY_NAME:?name an EC2 key pair}"
-for program in clusterctl kubectl aws; do
+for program in clusterctl kubectl aws curl sha256sum; do
     command -v "$program" >/dev/null || { echo "$program is not on PATH: install it" >&2; exit 2; }
 done
 
@@ -26,7 +26,7 @@ clusterctl get kubeconfig "$name" >"$name.kubeconfig"
 export KUBECONFIG="$PWD/$name.kubeconfig"
 until kubectl get --raw /readyz >/dev/null 2>&1; do sleep 5; done
 
-kubectl apply --server-side -f "https://raw.githubusercontent.com/projectcalico/calico/$calico/manifests/calico-vxlan.yaml"
+calico_manifest | kubectl apply --server-side -f -
 until [ "$(kubectl get nodes --no-headers 2>/dev/null | wc -l)" -ge 3 ]; do sleep 5; done
 kubectl wait --for=condition=Ready --timeout=15m node --all
 

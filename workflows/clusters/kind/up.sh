@@ -3,8 +3,8 @@
 # usage: kind/up.sh      (context: kind-dataplanes)          away with it: kind delete cluster --name dataplanes
 set -eu
 cd "$(dirname "$0")"
-calico=${CALICO_VERSION:-v3.32.1}
-for program in docker kind kubectl; do
+. ../calico.sh
+for program in docker kind kubectl curl sha256sum; do
     command -v "$program" >/dev/null || { echo "$program is not on PATH: install it" >&2; exit 2; }
 done
 kind get clusters 2>/dev/null | grep -qx dataplanes || kind create cluster --config cluster.yaml
@@ -14,7 +14,7 @@ outside=$(k get nodes -l outside=true -o jsonpath='{.items[0].metadata.name}')
 docker exec -i "$outside" sh -c 'cat >/etc/cni/net.d/10-outside.conflist' <ptp.conflist
 k taint node "$outside" outside=true:NoSchedule --overwrite
 
-k apply --server-side -f "https://raw.githubusercontent.com/projectcalico/calico/$calico/manifests/calico-vxlan.yaml"
+calico_manifest | k apply --server-side -f -
 k -n kube-system patch daemonset calico-node --type merge -p '{"spec":{"template":{"spec":{"affinity":{"nodeAffinity":
   {"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":
   [{"key":"outside","operator":"DoesNotExist"}]}]}}}}}}}'

@@ -18,6 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import HTTPError
 
+from analysis.addresses import shown_address
 from analysis.console.notices import print_notice
 from analysis.errors import Unsupported
 from steps.cluster.kube.api.errors import NOT_FOUND, TransientError, refused, unreachable
@@ -201,9 +202,10 @@ class Transport:
             except TransientError as error:
                 if not hopeless(error):
                     raise
+                address = shown_address(self._configuration.host)
                 raise Unsupported(
-                    f"{error} Its address is {self._configuration.host}: is that right, is the cluster up, and can it "
-                    "be reached from here?"
+                    f"{error} Its address is {address}: is that right, is the cluster up, and can it be reached from "
+                    "here?"
                 ) from None
 
     @property
@@ -221,7 +223,7 @@ def _pool(configuration: "Configuration", where: str) -> urllib3.PoolManager:
 
     proxy = configuration.proxy
     if proxy and "://" not in proxy:  # as curl and Go read it
-        configuration.proxy = f"http://{proxy}"
+        proxy = configuration.proxy = f"http://{proxy}"
     try:
         with warnings.catch_warnings(action="ignore"):  # the error below names missing SOCKS support
             pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
@@ -231,7 +233,7 @@ def _pool(configuration: "Configuration", where: str) -> urllib3.PoolManager:
         socks = proxy.lower().startswith("socks")
         why = "SOCKS proxies are unavailable here" if socks else "it is no address of one"
         raise Unsupported(
-            f"{where}: its proxy {proxy.rpartition('@')[2]} can't be used: {why}: name an HTTP proxy by proxy-url in "
+            f"{where}: its proxy {shown_address(proxy)} can't be used: {why}: name an HTTP proxy by proxy-url in "
             "the kubeconfig or by HTTPS_PROXY, or reach the API server by a forwarded port."
         ) from None
     return pool

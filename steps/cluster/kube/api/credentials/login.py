@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from analysis.addresses import shown_address
 from analysis.console.notices import print_notice
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.credentials.kubeconfig import (
@@ -100,7 +101,7 @@ def _check_server(entry: NamedEntry, cluster: ClusterFields) -> None:
         usable = None
     if not usable or any(c.isspace() or not c.isprintable() for c in cluster.server):
         raise Unsupported(
-            f"{entry.called} has server {cluster.server!r}, which is no address: write https://NAME:PORT."
+            f"{entry.called} has server {shown_address(cluster.server)!r}, which is no address: write https://NAME:PORT."
         )
 
 

@@ -1,0 +1,48 @@
+"""A metric on one path: the common part of comparisons between dataplanes and of changes between nights."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from analysis import formatting
+from analysis.domain import Cell
+from analysis.metric import ComparedMetric, Scale, shown_unit
+from analysis.stats.metrics import THROUGHPUT
+
+
+@dataclass(frozen=True, slots=True)
+class PathMetric:
+    """A metric, by its name, and the cell of a path. Subclasses are stored as JSON, with these fields first."""
+
+    metric: str
+    metric_title: str
+    unit: str
+    scale: Scale
+    better: Literal["higher", "lower"]
+    topology: str
+    tool: str
+    transport: str
+    direction: str
+    path: str
+
+    @property
+    def where(self) -> str:
+        """The path, and the metric unless it is throughput."""
+        return self.path if self.metric == THROUGHPUT else f"{self.path}, {self.metric_title}"
+
+    @property
+    def points(self) -> str:
+        """The word that follows a difference in percentage points; empty for ratios."""
+        return " points" if self.scale == "points" else ""
+
+    def change_text(self, change: float, low: float, high: float) -> str:
+        """A change with its interval: `+72 % [65, 80]`."""
+        return f"{formatting.percent(change)}{self.points} {formatting.interval(low, high)}"
+
+    def transition_text(self, before: float, after: float) -> str:
+        """Two values in one unit: `3.02 → 5.21 Gbit/s`."""
+        return formatting.transition(before, after, shown_unit(self.unit, self.scale))
+
+
+def path_metric_fields(metric: ComparedMetric, cell: Cell, path: str) -> dict[str, Any]:
+    """The fields of a `PathMetric`, by name."""
+    return asdict(PathMetric(metric.name, metric.title, metric.unit, metric.scale, metric.better, *cell, path))
