@@ -250,6 +250,7 @@ TOOL: Final = Tool(
     port=5201,
     command=command,
     server=server,
+    bind=("-B",),
     read=read,
     is_parallel=True,
     is_busy=is_busy,
