@@ -340,6 +340,17 @@ def answers_to_datagrams(arm: str) -> dict[str, list[str]]:
     return found
 
 
+def servers_in_a_hostile_folder(arm: str) -> dict[str, object]:
+    """Start the servers from a folder that has a package of the project's name."""
+    folder = Path("/run/without")
+    (folder / "steps").mkdir(parents=True)
+    (folder / "steps" / "__init__.py").write_text("open('/run/without/loaded', 'w').close()\n")
+    LabCluster().configure(_visit(arm), _settings(arm))
+    os.chdir(folder)
+    LabCluster().prepare(_visit(arm), _settings(arm))
+    return {"loaded": (folder / "loaded").exists(), "running": servers.are_running()}
+
+
 def _address_of(namespace: str) -> str:
     found = {node.name: node.address for node in addresses.NODES}
     return (found | {pod.name: pod.address for node in addresses.NODES for pod in node.pods})[namespace]
