@@ -85,7 +85,7 @@ HARMLESS: list[Alter] = [
 
 def manifest() -> Object:
     program = Container("program", ("python", "-m", "steps.tools.connect_probe", "serve", "5202"))
-    return manifests.pod("server", "trials", "server", "node-a", [program], "registry.example/steps:1", deadline_s=60)
+    return manifests.pod("server", "trials", "node-a", [program], "registry.example/steps:1", deadline_s=60)
 
 
 def running(alter: Alter) -> Object:

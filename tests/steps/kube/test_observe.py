@@ -145,9 +145,7 @@ def test_felix_restart_during_trials_voids_them() -> None:
     cluster.store.stopped, late = made, cluster.store.stopped
     cluster.client.create(
         PODS,
-        manifests.pod(
-            "server", manifests.TRIALS, "server", "node-b", [Container("c", ("x",))], "image:1", deadline_s=60
-        ),
+        manifests.pod("server", manifests.TRIALS, "node-b", [Container("c", ("x",))], "image:1", deadline_s=60),
         BENCHMARK,
     )
     cluster.store.stopped = late
