@@ -21,8 +21,8 @@ from steps.domain import Placement
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
 from steps.tasks import prepare
+from tests.steps.kube.bench import PLACES, Bench, every_pod
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
-from tests.steps.kube.test_trial_servers import PLACES, Bench, every_pod
 
 Object = dict[str, Any]
 

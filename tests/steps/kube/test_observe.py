@@ -19,13 +19,13 @@ from steps.domain import Moment, Sign, Visit
 from steps.proof import evaluate, wait
 from steps.proof.wait import Impossible
 from tests.steps.kube import fake_kubelet
+from tests.steps.kube.bench import MEASURED, WITH_IMAGE
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_kubelet import Kubelet
 from tests.steps.kube.judgements import judge_switch
 from tests.steps.kube.recordings import NAMES, Switch, stamp, switch
 from tests.steps.kube.test_readiness import host
-from tests.steps.kube.test_trial_servers import MEASURED, WITH_IMAGE
 
 Object = dict[str, Any]
 EBPF = "01-iptables-to-ebpf"
