@@ -17,10 +17,7 @@ from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_kubelet import Kubelet
-from tests.steps.kube.test_preflight import , label(
-    ALL,
-    standing,
-)
+from tests.steps.kube.test_preflight import ALL, label, standing
 
 Object = dict[str, Any]
 
