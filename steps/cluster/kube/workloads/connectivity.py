@@ -188,7 +188,7 @@ def _clients(
         address = pods.ip(there[f"{CHECK}-pod-{other}"])
         way = Target(f"a pod on {places[other].node}", places[other].node, address, port)
         spec = Spec(place.node, place.address, False, token, (way,), (way,))  # noqa: FBT003
-        made.append(_pod(f"{CHECK}-ask-{index}", CHECK, spec, image, {}))
+        made.append(_pod(f"{CHECK}-client-{index}", CHECK, spec, image, {}))
     return made
 
 

@@ -181,7 +181,7 @@ def sites(nodes: Iterable[ClusterNode], measured: Sequence[str]) -> list[Site]:
     for node in measured:
         address = addresses.get(node)
         if address is None:
-            raise Problem(f"node {node} has no internal address: look at `kubectl get node {node} -o wide`.")
+            raise Problem(f"node {node} has no internal address: see `kubectl get node {node} -o wide`.")
         found.append(Site(node, address))
     return found
 
