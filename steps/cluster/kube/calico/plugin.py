@@ -113,7 +113,7 @@ class Calico:
     def left(self) -> list[str]:
         """What a restore would not put back, as sentences."""
         found = restore.plan_restore(self._client)
-        return [] if found is None else list(found.left)
+        return [] if found is None else found.left
 
     def restore(self, prove: Callable[[], None]) -> list[Change]:
         """Put everything back, and release the lock unless `prove` raises."""
