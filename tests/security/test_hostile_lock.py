@@ -10,7 +10,7 @@ from steps.cluster.kube.calico import restore
 from tests.security.forged_locks import ENDPOINT, Object, assert_services_work, contents, entry, forge, lock_object
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
-from tests.steps.kube.switching import held, put_back, switch
+from tests.steps.kube.switching import around, held, put_back, switch
 
 
 def named(plural: str, kind: str, name: str, body: Object, group: str = "", version: str = "v1") -> Object:
@@ -165,7 +165,7 @@ def test_kube_proxy_is_never_parked_without_ebpf() -> None:
         )
         notices: list[str] = []
         client, _transport = direct_client(calico.store)
-        restore.restore(client, notices.append, calico.store.advance)
+        restore.restore(around(calico, client, say=notices.append))
         assert_services_work(calico)
         assert any("DaemonSet kube-system/kube-proxy" in notice and "kubectl" in notice for notice in notices)
 
@@ -226,6 +226,6 @@ def test_endpoint_is_never_created_from_the_snapshot() -> None:
     before = contents(calico)
     notices: list[str] = []
     client, _transport = direct_client(calico.store)
-    restore.restore(client, notices.append, calico.store.advance)
+    restore.restore(around(calico, client, say=notices.append))
     assert contents(calico) == before
     assert any(ENDPOINT in notice for notice in notices)

@@ -15,10 +15,11 @@ from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.switching import desired_state, fields
 from steps.cluster.kube.calico.switching.actions import Action, command
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
-from steps.cluster.kube.calico.switching.executor import ActionExecutor, Say
+from steps.cluster.kube.calico.switching.executor import ActionExecutor
 from steps.cluster.kube.calico.switching.fields import PARKING
 from steps.cluster.kube.calico.switching.order import order
 from steps.cluster.kube.calico.switching.snapshot import original_fields
+from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.lock import HeldLock
 from steps.domain import Change
 
@@ -108,31 +109,25 @@ def plan_restore(client: Client, held: HeldLock | None = None) -> RestorePlan | 
     return RestorePlan(held, standing, original, current, desired_state.restored(original, current))
 
 
-def restore(
-    client: Client,
-    say: Say,
-    sleep: Callable[[float], None],
-    prove: Callable[[], None] = lambda: None,
-) -> list[Change]:
+def restore(around: Surroundings, prove: Callable[[], None] = lambda: None) -> list[Change]:
     """Restore everything, and release the lock. The caller has checked that the lock may be restored.
 
     Args:
-        client: of the cluster.
-        say: called with a sentence for each action, and for what can't be restored.
-        sleep: passes time.
+        around: the client, and the callbacks for sentences and for passing time.
         prove: called once the objects are restored, before the lock is released; if it raises, the lock is kept, and
             the next call proves again. It is called even where nothing had to change, since an earlier call may have
             been killed before its proof.
 
     Raises:
-        Problem: an action failed, or a field can't be compared; a second call continues there.
+        Problem: an action failed, or the snapshot can't be restored; a second call continues there.
     """
+    client = around.client
     found = plan_restore(client)
     if found is None:
         return []
-    changes = ActionExecutor(client, found.facts, say, sleep).carry_out(found.todo)
+    changes = ActionExecutor(around, found.facts).carry_out(found.todo)
     for sentence in found.left:
-        say(sentence)
+        around.say(sentence)
     # the lock is kept unless every field has its wanted value
     after = plan_restore(client, found.held)
     wrong = [str(field) for field, value in after.wanted.items() if after.current.get(field) != value] if after else []
