@@ -20,10 +20,13 @@ from steps.tasks._step import RUN_FOLDER
 from tests.ordinary import NOBODY, ROOT
 from tests.security import swapped_steps
 from tests.workflows import killed_run
+from tests.workflows.test_results import SMALL, killed, nights
 from workflows.cli import app
 from workflows.local.execution.engine import Engine
 from workflows.local.execution.events import Event, NodeFinished
 from workflows.template.benchmark import build_template
+
+__all__ = ["SMALL"]
 
 HOSTILE = b'{"prefix": ["sh", "-c", "touch /pwned"]}'
 ARGUMENTS = killed_run.ARGUMENTS | {"dataplanes": "lab-iptables"}
@@ -124,6 +127,18 @@ def test_run_with_a_link_in_its_results_is_refused(tmp_path: Path, name: str) ->
     with pytest.raises(Unsupported, match=f"{results}/raw/run can't be written: .*symbolic link"):
         Engine(built, killed_run.ARGUMENTS, str(results), "run", env=env, locks=tmp_path, run_folder="raw/run").run()
     assert list(outside.iterdir()) == []
+
+
+def test_killed_run_with_a_huge_document_is_its_own_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nights(tmp_path)
+    killed(tmp_path)
+    with (tmp_path / "raw/run-1/visit-01/settle.json").open("wb") as sparse:
+        sparse.truncate(2**40)
+    assert app.main(["query", "--sql=select run_id from runs order by all", f"--results={tmp_path}"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "run_id\nnight-00\nnight-01\n"
+    assert "Run run-1 was killed before its rows were collected, and they can't be: can't read" in said.err
+    assert "it has more than 4,294,967,296 bytes" in said.err
 
 
 def folder(path: Path, mode: int = 0o755, uid: int = 0, gid: int = 0) -> Path:
