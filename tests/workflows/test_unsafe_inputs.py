@@ -44,7 +44,7 @@ def measure(path: list[str | int], text: str) -> dict[str, Any]:
     changed = copy.deepcopy(TEMPLATE)
     place: Any = next(t for t in changed["spec"]["templates"] if t["name"] == "measure")
     for key in path[:-1]:
-        place = place.setdefault(key, {}) if isinstance(place, dict) else place[key]
+        place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
     place[path[-1]] = text
     return changed
 

@@ -19,7 +19,8 @@ from analysis.errors import BadInput, Unsupported
 from analysis.sql import database, shell
 from analysis.sql.table_output import print_table
 from analysis.store.left_out import LeftOut, sentences
-from analysis.store.store import Store, check_run_id
+from analysis.store.names import check_run_id
+from analysis.store.store import Store
 from analysis.summary import stored, summary
 from steps.catalogue.options import method
 from workflows.cli import summary_table, uncollected

@@ -60,7 +60,7 @@ def test_restore_restarts_kube_proxy_on_a_node_without_rules() -> None:
     cluster = Cluster(switch(IPTABLES), failing="ClusterIP from node-b")
     who = put_back_but_not_over(cluster)
     since = (cluster.store.now() - timedelta(seconds=60)).isoformat()  # as if the looks went on for a minute
-    cluster.kubelet.says = lambda pod: fake_kubelet.told(
+    cluster.kubelet.says = lambda pod: fake_kubelet.probe_report(
         pod, cluster.store.now(), bpf=False, proxy_mode="iptables", failing=cluster.failing, since=since
     )
     cluster.store.advance(60)
