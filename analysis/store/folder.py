@@ -103,25 +103,27 @@ class Folder:
 
     @contextlib.contextmanager
     def open_file(self, name: str, flags: int = os.O_RDONLY, mode: int = 0o666) -> Iterator[int]:
-        """A descriptor of a file, closed at the end of the block. O_CREAT also makes missing folders."""
+        """A descriptor of a regular file, closed at the end of the block. O_CREAT also makes missing folders.
+
+        A pipe would block its reader for ever, and a device would never end.
+        """
         with self._folder_of(name, create=bool(flags & os.O_CREAT)) as (folder, file), self._acting():
-            descriptor = _open(folder, file, name, flags | os.O_CLOEXEC, mode)
+            descriptor = _open(folder, file, name, flags | os.O_CLOEXEC | os.O_NONBLOCK, mode)
         try:
+            kind = os.fstat(descriptor).st_mode
+            if stat.S_ISDIR(kind):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+            if not stat.S_ISREG(kind):
+                raise OSError(errno.ENXIO, "is no regular file", name)
             yield descriptor
         finally:
             os.close(descriptor)
 
     @contextlib.contextmanager
     def reading(self, name: str) -> Iterator[BinaryIO]:
-        """The content of a regular file: a pipe would block its reader for ever, and a device would never end."""
-        with self.open_file(name, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
-            kind = os.fstat(descriptor).st_mode
-            if stat.S_ISDIR(kind):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-            if not stat.S_ISREG(kind):
-                raise OSError(errno.ENXIO, "is no regular file", name)
-            with open(descriptor, "rb", closefd=False) as stream:
-                yield stream
+        """The content of a file."""
+        with self.open_file(name) as descriptor, open(descriptor, "rb", closefd=False) as stream:
+            yield stream
 
     @contextlib.contextmanager
     def replacing(self, name: str, *, durable: bool = False) -> Iterator[BinaryIO]:

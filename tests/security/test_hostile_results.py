@@ -1,12 +1,15 @@
 """Results in a folder that others control: what root runs, reads and writes there."""
 
+import asyncio
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from tests.security import swapped_steps
 from tests.workflows import killed_run
 from tests.workflows.test_results import SMALL, killed, nights
 from workflows.cli import app
+from workflows.local.execution import liveness, mutex
 from workflows.local.execution.engine import Engine
 from workflows.local.execution.events import Event, NodeFinished
 from workflows.template.benchmark import build_template
@@ -127,6 +131,54 @@ def test_run_with_a_link_in_its_results_is_refused(tmp_path: Path, name: str) ->
     with pytest.raises(Unsupported, match=f"{results}/raw/run can't be written: .*symbolic link"):
         Engine(built, killed_run.ARGUMENTS, str(results), "run", env=env, locks=tmp_path, run_folder="raw/run").run()
     assert list(outside.iterdir()) == []
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def link(path: Path) -> None:
+    path.symlink_to("target")
+
+
+HOSTILE_FILES = pytest.mark.parametrize("make", [pipe, link, Path.mkdir], ids=["pipe", "link", "folder"])
+
+
+@HOSTILE_FILES
+def test_lock_file_of_the_machine_is_refused_in_a_sentence(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    path = mutex.lock_path("dataplane-benchmark", tmp_path)
+    make(path)
+    with pytest.raises(Unsupported, match=re.escape(f"lock file {path} can't be opened: ") + ".*; remove it"):
+        Engine(killed_run.workflow(), ARGUMENTS, str(tmp_path / "results"), "run", locks=tmp_path).run()
+
+
+def test_lock_file_with_a_second_name_is_not_written(tmp_path: Path) -> None:
+    """Where the kernel lets users link to the files of others (fs.protected_hardlinks is 0)."""
+
+    async def hold() -> None:
+        async with mutex.hold(["m"], "run", lambda _: None, lambda: False, tmp_path) as held:
+            assert held
+
+    (tmp_path / "other").write_text("content")
+    mutex.lock_path("m", tmp_path).hardlink_to(tmp_path / "other")
+    asyncio.run(hold())
+    assert (tmp_path / "other").read_text() == "content"
+
+
+@HOSTILE_FILES
+@pytest.mark.parametrize("name", [".lock", f"raw/run-1/{liveness.MARK}", "raw/run-1/visit-01/settle.json"])
+def test_no_file_of_the_results_blocks_or_kills_a_verb(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Path], None], name: str
+) -> None:
+    nights(tmp_path)
+    killed(tmp_path)
+    (tmp_path / name).unlink(missing_ok=True)
+    make(tmp_path / name)
+    assert (
+        app.main(["query", "--sql=select count(*) as n from runs where run_id like 'night%'", f"--results={tmp_path}"])
+        == 0
+    )
+    assert capsys.readouterr().out == "n\n2\n"
 
 
 def test_killed_run_with_a_huge_document_is_its_own_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
