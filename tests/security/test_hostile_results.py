@@ -293,6 +293,7 @@ def test_as_owner_does_not_help_where_others_may_write(tmp_path: Path, capsys: p
 WRITER = """
 import sys
 from pathlib import Path
+from analysis.console.commands import report_command
 from workflows.cli.opened_store import open_store
 results, swapped = sys.argv[1], sys.argv[2:]
 store = open_store(results, as_owner=True, create=True)
@@ -302,6 +303,7 @@ for name in ("raw/run/prepare.json", "runs/x.parquet"):
     store.files.put(name, b"x")
 with store.files.lock():
     print(store.files.read("raw/run/prepare.json").decode(), store.files.list("runs")[0].name)
+print(report_command("/results"))
 store.files.delete("runs/x.parquet")
 """
 
@@ -325,7 +327,7 @@ def owned(tmp_path: Path) -> Path:
 @as_root
 def test_root_as_owner_writes_files_of_the_owner(owned: Path) -> None:
     done = write_as_owner(owned / "results")
-    assert (done.returncode, done.stdout) == (0, "x x.parquet\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "x x.parquet\nmake report RESULTS=/results AS_OWNER=1\n"), done.stderr
     made = [owned / "results", *(owned / "results").rglob("*")]
     assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(NOBODY, NOBODY)}
     assert sorted(path.name for path in made if path.is_file()) == [".lock", "prepare.json"]
