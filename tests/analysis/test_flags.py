@@ -257,7 +257,7 @@ def test_cpu_columns_flag_keeps_the_busy_ratio(tmp_path: Path) -> None:
     (used,) = run.query_rows(con, "select count(busy_ratio) as busy, count(softirq_ratio) as modes from node_usage")
     assert (used["busy"], used["modes"]) == (84, 0)
     data = Data(con, run.load_run(con, "run-1"), said.comparisons)
-    (drawing,) = (d for d in charts.draw_all(charts.catalogue(), data) if d.name == "cpu_by_mode")
+    (drawing,) = (d for d in charts.draw_all(charts.catalogue(), data) if d.chart.name == "cpu_by_mode")
     assert drawing.variants == ()
 
 
