@@ -36,12 +36,14 @@ WORKFLOW_UID: Final = "BENCHMARK_WORKFLOW_UID"
 NOTIFY_URL: Final = "BENCHMARK_NOTIFY_URL"
 """Where each run's verdict is posted as JSON; empty: nowhere."""
 
+NOTIFY_URL_OF_SECRET: Final = "BENCHMARK_NOTIFY_URL_OF_SECRET"  # noqa: S105 - its name
+"""Likewise, from a Secret; where it is set, it is used and NOTIFY_URL is not."""
+
 FROM_CONFIG_MAP: Final = (
     ENVIRONMENT,
     RESULTS,
     OUTSIDE,
     ACCEPT,
-    NOTIFY_URL,
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_S3",
     "AWS_REGION",
@@ -73,7 +75,7 @@ def results(variables: Mapping[str, str] = os.environ) -> str:
 
 def notify_url(variables: Mapping[str, str] = os.environ) -> str:
     """Where a run's verdict is posted; empty: nowhere."""
-    return variables.get(NOTIFY_URL, "").strip()
+    return variables.get(NOTIFY_URL_OF_SECRET, "").strip() or variables.get(NOTIFY_URL, "").strip()
 
 
 def _required(variable: str, variables: Mapping[str, str]) -> str:

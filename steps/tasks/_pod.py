@@ -37,10 +37,14 @@ _EVERY: Final = (
     Env(name=UID_VARIABLE, value="{{workflow.uid}}"),
     Env(name="PYTHONDONTWRITEBYTECODE", value="1"),
 )
-_DEPLOYED: Final = tuple(
-    ConfigMapEnv(name=name, config_map_name=CONFIG_MAP, config_map_key=name, optional=True)
-    for name in environment.FROM_CONFIG_MAP
-)
+
+
+def from_config_map(name: str) -> ConfigMapEnv:
+    """A variable that the deployment's ConfigMap may set. Each is named: a whole ConfigMap could set any variable."""
+    return ConfigMapEnv(name=name, config_map_name=CONFIG_MAP, config_map_key=name, optional=True)
+
+
+_DEPLOYED: Final = tuple(map(from_config_map, environment.FROM_CONFIG_MAP))
 _STORE: Final = tuple(
     SecretEnv(name=name, secret_name=SECRET, secret_key=key, optional=True) for name, key in environment.S3_KEYS.items()
 )
@@ -64,7 +68,7 @@ def step(
     memory: str = "256Mi",
     store: bool = False,
     repeatable: bool = False,
-    env: Sequence[SecretEnv] = (),
+    env: Sequence[SecretEnv | ConfigMapEnv] = (),
     **more: Any,  # noqa: ANN401 - Hera's own
 ) -> Callable[..., Any]:
     """Make a function a task, run by Hera's runner in a pod with no more privileges than it needs.

@@ -7,7 +7,7 @@ from hera.workflows import Parameter, SecretEnv
 from analysis.errors import Problem
 from steps.catalogue.environments import is_lab
 from steps.settings import environment
-from steps.tasks._pod import step
+from steps.tasks._pod import from_config_map, step
 from steps.tasks._step import log, own_run_id
 
 SECRET = "dataplane-benchmark-notify"  # noqa: S105 - its name
@@ -27,7 +27,10 @@ _REMEDY = "type `make restore ENVIRONMENT=CONTEXT`, or submit another run, which
     memory="1Gi",
     store=True,
     repeatable=True,
-    env=(SecretEnv(name=environment.NOTIFY_URL, secret_name=SECRET, secret_key="url", optional=True),),  # noqa: S106 - its key
+    env=(
+        SecretEnv(name=environment.NOTIFY_URL_OF_SECRET, secret_name=SECRET, secret_key="url", optional=True),  # noqa: S106 - its key
+        from_config_map(environment.NOTIFY_URL),
+    ),
 )
 def notify(status: str, restored: str) -> Annotated[str, Parameter(name="notification")]:
     """Post the verdict as JSON. Fails only where the cluster was not restored, since the run must not look successful.

@@ -1,6 +1,7 @@
 """The kustomizations: complete, consistent objects for every namespace, image and overlay."""
 
 import io
+import json
 import shutil
 import subprocess
 import textwrap
@@ -25,7 +26,7 @@ from workflows.deployment.kustomization import DeploymentValues
 from workflows.deployment.namespaces import OWN
 from workflows.deployment.result_store import ResultStore
 from workflows.flags.deploy import DeployFlags
-from workflows.template import render
+from workflows.template import admission, render
 
 Object = dict[str, Any]
 
@@ -148,7 +149,8 @@ def test_kubectl_builds_the_deployed_kustomization() -> None:
     store = ResultStore("s3://b", access=user, secret=password, repository={"bucket": "b", "endpoint": "e"})
     values = DeploymentValues(
         "bench", "reg:5000/bench:9", {"BENCHMARK_RESULTS": "s3://b"}, store, operator=True, brings_namespace=True,
-        schedule="1 2 * * *",
+        schedule="1 2 * * *", images=("reg:5000/bench:9", "reg:5000/bench:8"), executor="mirror/argoexec",
+        admission="warn",
     )  # fmt: skip
     built = {(o["kind"], o["metadata"]["name"]): o for o in kustomization.build_objects(values)}
     template = built["WorkflowTemplate", "dataplane-benchmark"]
@@ -168,6 +170,13 @@ def test_kubectl_builds_the_deployed_kustomization() -> None:
     }
     assert built["CronWorkflow", "dataplane-benchmark-nightly"]["spec"]["schedules"] == ["1 2 * * *"]
     assert built["Namespace", "bench"]["metadata"]["labels"].items() >= LABELS.items()
+    policy = built["ValidatingAdmissionPolicy", admission.PODS]
+    assert "namespace" not in policy["metadata"]
+    assert [(v["name"], json.loads(v["expression"])) for v in policy["spec"]["variables"][:2]] == [
+        (admission.IMAGES, ["reg:5000/bench:9", "reg:5000/bench:8"]), (admission.EXECUTORS, "mirror/argoexec"),
+    ]  # fmt: skip
+    binding = built["ValidatingAdmissionPolicyBinding", admission.PODS]
+    assert binding["spec"]["validationActions"] == ["Warn", "Audit"]
     places = {o["metadata"].get("namespace") for o in build_without_kubectl(values)}
     assert places == {"bench", None, "default", "kube-system"}
 

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
+from steps.settings import environment
 from tests.workflows import toys as t
 from tests.workflows.running import workflow
 from workflows.template import render
@@ -83,3 +84,22 @@ def test_render_check_fails_on_a_loop_as_last_task(
     monkeypatch.setattr(render.unsound, "__defaults__", (tmp_path, {"toy.yaml": _toy}))
     assert render.main(["--check"]) == 1
     assert "task a is a loop and the last task of its DAG" in capsys.readouterr().err
+
+
+def test_steps_take_named_variables_and_each_once() -> None:
+    template = yaml.safe_load((render.DIRECTORY / "base" / "benchmark.yaml").read_text(encoding="utf-8"))
+    for script in (each["script"] for each in template["spec"]["templates"] if "script" in each):
+        names = [variable["name"] for variable in script["env"]]
+        assert len(names) == len(set(names))
+        assert "envFrom" not in script
+
+
+def test_secret_address_of_notifications_precedes_the_config_map() -> None:
+    both = {environment.NOTIFY_URL: "https://map", environment.NOTIFY_URL_OF_SECRET: "https://secret"}
+    assert environment.notify_url(both) == "https://secret"
+    assert environment.notify_url({environment.NOTIFY_URL: "https://map"}) == "https://map"
+    template = yaml.safe_load((render.DIRECTORY / "base" / "benchmark.yaml").read_text(encoding="utf-8"))
+    (notify,) = (each["script"]["env"] for each in template["spec"]["templates"] if each["name"] == "notify")
+    sources = {variable["name"]: variable.get("valueFrom", {}) for variable in notify}
+    assert "secretKeyRef" in sources[environment.NOTIFY_URL_OF_SECRET]
+    assert "configMapKeyRef" in sources[environment.NOTIFY_URL]

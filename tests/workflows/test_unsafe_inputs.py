@@ -44,7 +44,7 @@ def measure(path: list[str | int], text: str) -> dict[str, Any]:
     changed = copy.deepcopy(TEMPLATE)
     place: Any = next(t for t in changed["spec"]["templates"] if t["name"] == "measure")
     for key in path[:-1]:
-        place = place[key] if isinstance(place, list) else place.setdefault(key, {})
+        place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
     place[path[-1]] = text
     return changed
 

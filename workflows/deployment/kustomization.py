@@ -16,7 +16,7 @@ from analysis.errors import BadInput, Unsupported
 from steps.settings import environment
 from steps.tasks._pod import CONFIG_MAP, IMAGE, SECRET
 from workflows.deployment.result_store import ResultStore
-from workflows.deployment.user_client import Object
+from workflows.deployment.user_client import POLICIES, POLICY_BINDINGS, Object
 from workflows.template import admission, benchmark, nightly
 from workflows.template.admission import EXECUTOR, EXECUTORS, IMAGES
 from workflows.template.render import DIRECTORY
@@ -27,6 +27,12 @@ _IMAGE: Final = re.compile(
 )
 _OVERLAY: Final = "overlay"
 _MANIFESTS: Final = "manifests"
+
+
+_CLUSTER_SCOPED: Final = frozenset(
+    {"Namespace", "ClusterRole", "ClusterRoleBinding", POLICIES.kind, POLICY_BINDINGS.kind}
+)
+"""Kinds without a namespace: kustomize knows the older ones only, and gives the others the one that it sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +170,11 @@ def build_objects(values: DeploymentValues) -> list[Object]:
         )
     if done.returncode != 0:
         raise Unsupported(f"kubectl can't build the kustomization: {' '.join(done.stderr.split())}")
-    return [found for found in yaml.safe_load_all(done.stdout) if found]
+    objects: list[Object] = [found for found in yaml.safe_load_all(done.stdout) if found]
+    for found in objects:
+        if found["kind"] in _CLUSTER_SCOPED:
+            found["metadata"].pop("namespace", None)
+    return objects
 
 
 def _config_map(name: str, data: Mapping[str, str]) -> Object:
