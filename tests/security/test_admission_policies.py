@@ -11,7 +11,7 @@ import pytest
 from steps.cluster.kube.workloads.manifests import LABEL
 from steps.tasks._pod import ACCOUNTS
 from tests.workflows.policies import CONTROLLER, policy, refusals
-from workflows.template import admission
+from workflows.template import admission, pod_policy
 
 Object = dict[str, Any]
 Change = Callable[[Object], object]
@@ -29,7 +29,7 @@ SWITCH = f"system:serviceaccount:bench:{ACCOUNTS['switch']}"
 
 def refused(pod: Object, user: str = "", **more: Any) -> list[str]:  # noqa: ANN401 - of `refusals`
     creator = user or (CONTROLLER if pod["spec"].get("serviceAccountName") in ACCOUNTS.values() else OBSERVE)
-    return refusals(admission.PODS, pod, user=creator, images=json.dumps([IMAGE]), **more)
+    return refusals(pod_policy.PODS, pod, user=creator, images=json.dumps([IMAGE]), **more)
 
 
 def changed(name: str, change: Change) -> Object:
