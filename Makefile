@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.ready-run
 DEV_READY := $(VENV)/.ready-dev
 
-# VERBS, and of each FLAGS_verb: what it takes, as a variable here and as a flag of the command line. Generated.
+# VERBS, and FLAGS_verb for each: its flags, as variables here. Generated.
 include workflows/cli/variables.mk
 
-# What $(1) takes here. ENVIRONMENT is set for other programs on many machines, and the lab has but one.
+# What verb $(1) takes. ENVIRONMENT is set for other programs on many machines, and the lab has only one.
 taken = $(filter-out $(if $(filter run plan preflight,$(1)),ENVIRONMENT),$(FLAGS_$(1)))
 export $(sort $(foreach verb,$(VERBS),$(call taken,$(verb))))
 
@@ -27,16 +27,16 @@ OTHERS_restore := NAMESPACE IMAGE
 TAKES := $(foreach verb,$(VERBS),$(verb):$(call taken,$(verb)) | $(OTHERS_$(verb));) image:| IMAGE BASE; test:| PYTEST; \
   fuzz:| FUZZ_INPUTS PYTEST; bench-sensitivity:| FLAGS; bench-cpu:| FLAGS;
 
-# Names that were typed behind make, not those of the environment. A misspelt one would be ignored, and the default run.
+# Variables in the command line, not those of the environment. make would ignore a misspelt one and run the default.
 override GIVEN := $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name))))
 quoted = '$(subst ','\'',$(1))'
-# $(call refusal,PYTHON): what is wrong with them, by any Python
+# $(call refusal,PYTHON): what is wrong with them, checked by any Python
 refusal = $(1) -I ./workflows/flags/make_variables.py $(call quoted,$(or $(MAKECMDGOALS),help)) $(call quoted,$(TAKES)) $(call quoted,$(GIVEN))
 ifneq ($(GIVEN),)
   ifneq ($(shell command -v $(firstword $(PYTHON))),)
     REFUSED := $(shell $(call refusal,$(PYTHON)))
     $(if $(REFUSED),$(error $(REFUSED)))
-  else # a fresh machine, where setting up installs Python: ask as soon as it is there
+  else # on a fresh machine setup.sh installs Python: check them after that
     refuse_late = @refused=$$($(call refusal,$(BIN)/python)); [ -z "$$refused" ] || { echo "$$refused" >&2; exit 2; }
   endif
   # As it was typed: without this make would read $HOME in SQL='...' as its own variable H and the letters OME.
@@ -50,7 +50,7 @@ ifneq ($(strip $(foreach key,$(keys),$(findstring $(key),$(value RESULTS))) $(fi
   $(error RESULTS has credentials in it: give them by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or by the file that AWS_SHARED_CREDENTIALS_FILE names)
 endif
 
-# as the steps know them, for those that a person runs against a cluster
+# The steps' variables, for the verbs that run a step against a cluster
 export BENCHMARK_NAMESPACE ?= $(NAMESPACE)
 export BENCHMARK_IMAGE ?= $(IMAGE)
 
@@ -69,11 +69,11 @@ run: $(RUN_READY) ## Measure and report: make run PROFILE=smoke DATAPLANES=lab-i
 	@$(call command,run)
 
 .PHONY: plan
-plan: $(RUN_READY) ## Say what a run would measure, in which order and how long it would take; takes the flags of run.
+plan: $(RUN_READY) ## Print what a run would measure, in which order and how long it would take; takes the flags of run.
 	@$(call command,plan)
 
 .PHONY: preflight
-preflight: $(RUN_READY) ## Say what this machine lacks for a run, and what would mend it; takes the flags of run.
+preflight: $(RUN_READY) ## Print what this machine lacks for a run, and the remedy; takes the flags of run.
 	@$(call command,preflight)
 
 .PHONY: image
@@ -83,7 +83,7 @@ image: ## Build the steps' image with docker, podman or buildah: make image IMAG
 	done; echo "None of docker, podman and buildah is on PATH, and one of them is needed to build an image." >&2; exit 2
 
 .PHONY: deploy
-deploy: $(RUN_READY) ## Put the benchmark onto a cluster with Argo: make deploy CONTEXT=prod IMAGE=registry/name:tag RESULTS=s3://bucket
+deploy: $(RUN_READY) ## Deploy the benchmark to a cluster with Argo: make deploy CONTEXT=prod IMAGE=registry/name:tag RESULTS=s3://bucket
 	@$(call command,deploy)
 
 .PHONY: submit
@@ -91,7 +91,7 @@ submit: $(RUN_READY) ## Run on a cluster and watch: make submit CONTEXT=prod PRO
 	@$(call command,submit)
 
 .PHONY: undeploy
-undeploy: $(RUN_READY) ## Take from a cluster what deploy brought, but not the results: make undeploy CONTEXT=prod
+undeploy: $(RUN_READY) ## Delete from a cluster what deploy created, but not the results: make undeploy CONTEXT=prod
 	@$(call command,undeploy)
 
 .PHONY: configure
@@ -103,7 +103,7 @@ settle: $(RUN_READY) ## Wait for the proof of a dataplane on a cluster: make set
 	@$(call command,settle)
 
 .PHONY: restore
-restore: $(RUN_READY) ## Put a cluster back as it was before a run that was terminated: make restore ENVIRONMENT=prod
+restore: $(RUN_READY) ## Restore a cluster to its state before a run that was terminated: make restore ENVIRONMENT=prod
 	@$(call command,restore)
 
 .PHONY: report
@@ -111,7 +111,7 @@ report: $(RUN_READY) ## Write the report of a stored run again: make report RUN=
 	@$(call command,report)
 
 .PHONY: query
-query: $(RUN_READY) ## Ask the store: make query SQL="select * from runs", or make query QUESTION=trend.
+query: $(RUN_READY) ## Query the store: make query SQL="select * from runs", or make query QUESTION=trend.
 	@$(call command,query)
 
 .PHONY: shell
@@ -122,12 +122,12 @@ shell: $(RUN_READY) ## Open an SQL prompt over the store's views.
 PARALLEL := --numprocesses=logical --maxprocesses=4
 
 .PHONY: test
-test: check ## Run every test and check that can run here; says which could not.
+test: check ## Run every test and check that can run here; prints which could not.
 	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 .PHONY: fuzz
 fuzz: export FUZZ_INPUTS ?= 100000
-fuzz: $(DEV_READY) ## Try 100,000 damaged inputs on each reader, and print what came of them: make fuzz FUZZ_INPUTS=1000000
+fuzz: $(DEV_READY) ## Try 100,000 damaged inputs on each reader, and print the outcomes: make fuzz FUZZ_INPUTS=1000000
 	@$(BIN)/python -m pytest tests/fuzz $(PARALLEL) $(PYTEST)
 
 .PHONY: check
@@ -140,7 +140,7 @@ check: $(DEV_READY) ## Lint, types, the import contract and stale manifests or r
 	@$(BIN)/python -m analysis.report.reference --check
 
 .PHONY: manifests
-manifests: $(RUN_READY) ## Write again what is made from the code: workflows/manifests/, docs/ and the variables here.
+manifests: $(RUN_READY) ## Generate again what follows from the code: workflows/manifests/, docs/ and the variables here.
 	@$(BIN)/python -m workflows.template.render
 	@$(BIN)/python -m workflows.cli.reference
 	@$(BIN)/python -m analysis.report.reference
@@ -177,7 +177,7 @@ lock: $(DEV_READY) ## Pin the newest allowed packages with their hashes.
 	    --no-annotate --no-header $${set:+--group dev} pyproject.toml --output-file requirements$$set.lock; done
 
 .PHONY: clean
-clean: ## Take away the virtual environment and all caches; results stay.
+clean: ## Delete the virtual environment and all caches; results stay.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(RUN_READY): requirements.lock setup.sh

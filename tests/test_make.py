@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.test_docs import DOCUMENTS, ROOT, TARGETS
+from workflows.cli.app import main
+from workflows.flags.deploy import DeployFlags
 from workflows.flags.make_variables import faults, takes
 
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -194,3 +196,45 @@ def test_variable_name_with_special_characters_is_refused(make: Make, tmp_path: 
     done = make("plan", f"a'b;touch {shlex.quote(str(tmp_path / 'made'))}=1")
     assert done.returncode in {0, 2}
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("where", ["argument", "environment"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://b/p?access_key=K&secret_key=s3cret",
+        "s3://b?region=x&secret_key=s3cret",
+        "S3://KEY:s3cret@b/p",
+        "s3://s3cret@b",
+    ],
+)
+def test_credentials_in_results_are_refused_before_a_program_gets_them(make: Make, address: str, where: str) -> None:
+    done = make("query", f"RESULTS={address}") if where == "argument" else make("query", RESULTS=address)
+    assert done.returncode == 2
+    assert "RESULTS has credentials in it: give them by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in done.stderr
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("address", ["/a@b/c", "s3://b/x@y", "file:///a@b", "s3://b/access_key=x", "s3://b?region=eu"])
+def test_results_without_credentials_are_passed(make: Make, address: str) -> None:
+    assert make.flags("query", f"RESULTS={address}") == [f"--results={address}"]
+
+
+def test_notification_url_is_passed_by_the_environment_alone(make: Make, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nprintf "%s|" "$@" "$NOTIFY_URL"\n')
+    done = make("deploy", "CONTEXT=prod", "NOTIFY_URL=https://hooks.example/s3cret")
+    assert done.stdout == "-m|workflows|deploy|--context=prod|https://hooks.example/s3cret|"
+
+
+def test_deploy_reads_the_notification_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[DeployFlags] = []
+
+    def deploy(flags: DeployFlags) -> int:
+        seen.append(flags)
+        return 0
+
+    monkeypatch.setattr("workflows.deployment.deploy.deploy", deploy)
+    monkeypatch.setenv("NOTIFY_URL", "https://hooks.example/s3cret")
+    assert main(["deploy", "--context=prod"]) == 0
+    assert [flags.notify_url for flags in seen] == ["https://hooks.example/s3cret"]

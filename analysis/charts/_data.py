@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from analysis import formatting
+from analysis.console.sanitizing import strip_controls
 from analysis.domain import Cell
 from analysis.flags import MARKED, Kind
 from analysis.stats import run
@@ -69,8 +70,12 @@ def narrowed(con: duckdb.DuckDBPyConnection, run_id: str) -> Iterator[None]:
 
 
 def to_frame(rows: Iterable[Row]) -> pa.Table:
-    """Rows as an Arrow table."""
-    return pa.Table.from_pylist(list(rows))
+    """Rows as an Arrow table, their texts without control characters."""
+    return pa.Table.from_pylist([{name: _printable(value) for name, value in row.items()} for row in rows])
+
+
+def _printable(value: object) -> object:
+    return strip_controls(value) if isinstance(value, str) else value
 
 
 def flagged(row: Row, kind: Kind) -> bool:

@@ -14,7 +14,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from analysis.console.notices import discard_buffered, print_notice
-from analysis.console.sanitizing import strip_controls
+from analysis.console.sanitizing import sanitize_standard_error, strip_controls
 from analysis.errors import Problem
 
 
@@ -160,6 +160,7 @@ def printing(program: Callable[[], int]) -> int:
 
     The exit code is 0 where the reader, such as `head`, has gone before the end.
     """
+    sanitize_standard_error()
     try:
         check_standard_output()
         code = program()

@@ -11,12 +11,19 @@ from markupsafe import Markup
 from analysis import charts, flags, formatting
 from analysis.charts import Data
 from analysis.charts._theme import INKS, SHAPES
+from analysis.console.sanitizing import strip_controls
 from analysis.report import limits, tables
 from analysis.stats import metrics, run
 from analysis.stats.run import StoredRun
 from analysis.store.left_out import LeftOut, sentences
 from analysis.summary import change_groups
 from analysis.summary.summary import Summary
+
+
+def _printable(value: Any) -> Any:  # noqa: ANN401 - whatever a template has
+    """A value without control characters, which an editor or a terminal would show as something else."""
+    return value if not isinstance(value, str) or isinstance(value, Markup) else strip_controls(value)
+
 
 _HERE: Final = Path(__file__).parent
 _PAGE: Final = jinja2.Environment(
@@ -25,6 +32,7 @@ _PAGE: Final = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
+    finalize=_printable,
 )
 
 _BREAKS: Final = re.compile(r"(?<=\d) (?=%)|(?<=%) (?=\[)|(?<=,) (?=[^ ]{1,8}\])|(?<=→) | (?=→)")

@@ -24,10 +24,11 @@ from analysis.errors import BadInput, Unsupported
 from analysis.sql import view_statements
 from analysis.store.file_content import first_line_of_error
 from analysis.store.integrity.audit import ALWAYS, EVERY
-from analysis.store.inventory import CHILDREN, Inventory, StoredFile
+from analysis.store.inventory import Inventory, StoredFile
 from analysis.store.left_out import LeftOut
 from analysis.store.left_out import table as left_out_table
 from analysis.store.migrations import migrated_relation
+from analysis.store.names import CHILDREN
 from analysis.store.parquet import content_digest
 from analysis.store.schema import SCHEMA_VERSION, arrow_schema
 from analysis.store.store import Store
@@ -49,6 +50,9 @@ _PATTERN: Final = re.compile(r"[*?\[\]{}\\]")
 """Letters by which DuckDB takes a path for a pattern, or might."""
 
 _NO_MORE_FILES: Final = "Too many open files"
+
+_TIMES: Final = "between '0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
+"""What Python can have. A time outside of it, stored by mistake, is null: it must not end an analysis of other runs."""
 
 MEMORY_LIMIT: Final = "640MB"
 """Above it DuckDB spills to disk: a report must be made in a pod of 1 GiB."""
@@ -243,13 +247,26 @@ def _complete(con: Connection, table: str, version: int, rows: str) -> str:
 
 def _shaped(con: Connection, table: str, stored: Iterable[str], version: int = SCHEMA_VERSION) -> str:
     """A query for all of the stored rows with just the columns of the schema; a missing column is null."""
-    shape = con.from_arrow(arrow_schema(table, version).empty_table())
+    schema = arrow_schema(table, version)
+    shape = con.from_arrow(schema.empty_table())
     columns = ", ".join(
         f'null::{kind} as "{name}"' for name, kind in zip(shape.columns, map(str, shape.types), strict=True)
     )
-    names = ", ".join(f'"{name}"' for name in shape.columns)
+    names = ", ".join(_with_valid_times(f'"{field.name}"', field.type) + f' as "{field.name}"' for field in schema)
     rows = "".join(f" union all by name select * from {source}" for source in stored)
     return f"select {names} from (select {columns} where false{rows})"
+
+
+def _with_valid_times(value: str, kind: pa.DataType) -> str:
+    """SQL for a column, with null for times that Python does not have."""
+    if pa.types.is_timestamp(kind):
+        return f"case when {value} {_TIMES} then {value} end"
+    if pa.types.is_list(kind) and (inner := _with_valid_times("each", kind.value_type)) != "each":
+        return f"list_transform({value}, lambda each: {inner})"
+    if pa.types.is_struct(kind) and any(pa.types.is_timestamp(field.type) for field in kind):
+        fields = (f"{field.name} := {_with_valid_times(f'{value}.{field.name}', field.type)}" for field in kind)
+        return f"case when {value} is not null then struct_pack({', '.join(fields)}) end"
+    return value
 
 
 def _stored(con: Connection, store: Store, table: str, parts: Iterable[StoredFile]) -> list[tuple[int, str]]:
@@ -275,8 +292,9 @@ def _read(con: Connection, store: Store, table: str, version: int, parts: list[S
     reads paths with such letters, and buckets.
     """
     files = store.files
-    paths = [files.path(part.name) for part in parts]
-    if files.local and not _PATTERN.search(files.root):
+    names = [part.name for part in parts]
+    paths = [files.folder.path_for_libraries(name) if files.folder else files.path(name) for name in names]
+    if files.local and not any(map(_PATTERN.search, paths)):
         named = ", ".join(map(_quoted, paths))
         return f"read_parquet([{named}], union_by_name = true, hive_partitioning = false, filename = false)"
     schema = arrow_schema(table, version)

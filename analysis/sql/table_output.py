@@ -25,7 +25,7 @@ def print_table(answer: pa.Table, console: Terminal) -> None:
     elif console.is_terminal:
         _as_table(answer, console)
     else:
-        lines = ["\t".join(answer.column_names)]
+        lines = ["\t".join(map(_exact, answer.column_names))]
         lines += ["\t".join(map(_exact, row)) for row in _rows(answer)]
         console.lines("\n".join(lines))
 
@@ -46,7 +46,22 @@ def _as_table(answer: pa.Table, console: Terminal) -> None:
 
 
 def _rows(answer: pa.Table) -> list[tuple[object, ...]]:
-    return list(zip(*(column.to_pylist() for column in answer.columns), strict=True))
+    return list(zip(*map(_values, answer.columns), strict=True))
+
+
+def _values(column: pa.ChunkedArray) -> list[object]:
+    """A column's values, with a text for those that Python does not have, such as a date after the year 9999."""
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError):
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: pa.Scalar) -> object:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        return "out of range"
 
 
 def _is_number(kind: pa.DataType) -> bool:

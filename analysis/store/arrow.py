@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import pyarrow as pa
+from pydantic_core import from_json
 
 from analysis.errors import BadInput
 from analysis.store.schema import SCHEMA_VERSION, TABLES, arrow_schema
@@ -58,7 +59,7 @@ def to_table(table: str, run_id: str, rows: Sequence[Row]) -> pa.Table:
             value = row.get(field.name)
             if value is None:
                 value = defaults.get(field.name)
-            elif field.name in json_columns and not isinstance(value, str):
+            elif field.name in json_columns:
                 value = _json(value, f"{field.name} in {place}")
             columns[field.name].append(_plain(value, field.type, f"{field.name} in {place}"))
     _check_keys(table, run_id, columns)
@@ -124,6 +125,9 @@ def _json(value: Any, place: str) -> str:  # noqa: ANN401 - any document
         return [finite(inner) for inner in part] if isinstance(part, list | tuple) else part
 
     try:
+        if isinstance(value, str):
+            from_json(value, allow_inf_nan=False)
+            return value
         return json.dumps(finite(value), ensure_ascii=False, sort_keys=True, default=str, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"{place} must be a JSON document: {type(error).__name__}") from error

@@ -19,16 +19,16 @@ from analysis.errors import Problem
 from analysis.store.integrity.audit import EVERY, audit
 from analysis.store.integrity.stock import read_rows
 from analysis.store.integrity.unnamed import REST_S, runs_in, unreferenced_files
-from analysis.store.inventory import CHILDREN, FILES, PACKED, Inventory, RunEntry, is_packed
+from analysis.store.inventory import Inventory
+from analysis.store.names import CHILDREN, PACKED, file_name, is_packed, run_of_file
 from analysis.store.object_storage import ObjectStorage
 from analysis.store.parquet import (
     content_digest,
-    file_name,
     read_runs,
     read_table,
-    run_of_file,
     to_parquet,
 )
+from analysis.store.run_entries import FILES, RunEntry
 
 PACK_AT: Final = 64
 """Most runs are packed once so many have files of their own."""
@@ -66,10 +66,9 @@ def compact(files: ObjectStorage, pack_at: int = PACK_AT, keep_loose: int = KEEP
     packed = 0
     for version, entries in _chosen(stock, bad, keep_loose, files.local).items():
         try:
-            _pack(files, version, entries, checked.schemas)
+            packed += _pack(files, version, entries, checked.schemas)
         except FileNotFoundError:
             continue  # another process packed or rewrote one of them; the next write tries again
-        packed += len(entries)
     _sweep(files)
     return packed
 
@@ -94,7 +93,22 @@ def _chosen(
     return {version: sorted(found, key=lambda e: e.run_id) for version, found in chosen.items() if len(found) > 1}
 
 
-def _pack(files: ObjectStorage, version: int, entries: Sequence[RunEntry], schemas: Mapping[str, pa.Schema]) -> None:
+def _joinable(entries: Sequence[RunEntry], schemas: Mapping[str, pa.Schema]) -> list[RunEntry]:
+    """The runs whose files can be joined: unknown columns, of newer programs, may have types that don't agree."""
+    joined: dict[str, pa.Schema] = {}
+    chosen = []
+    for entry in entries:
+        own = {name.partition("/")[0]: schemas[name] for name in (entry.name, *entry.children)}
+        with contextlib.suppress(pa.ArrowException):
+            joined |= {t: pa.unify_schemas([joined.get(t, schema), schema], **PROMOTE) for t, schema in own.items()}
+            chosen.append(entry)
+    return chosen
+
+
+def _pack(files: ObjectStorage, version: int, found: Sequence[RunEntry], schemas: Mapping[str, pa.Schema]) -> int:
+    """Pack those of these runs that can be joined; returns how many they are."""
+    rows_of = dict(read_runs(files, [entry.name for entry in found]))
+    entries = _joinable(found, {**schemas, **{name: rows.schema for name, rows in rows_of.items()}})
     stem = f"{PACKED}{len(entries)}-runs-v{version}"
     packs: dict[str, bytes] = {}
     for table in CHILDREN:
@@ -106,8 +120,8 @@ def _pack(files: ObjectStorage, version: int, entries: Sequence[RunEntry], schem
         if runs_of:
             content = to_parquet(_row_groups(files, runs_of, schemas))
             packs[file_name(table, stem, content_digest(content))] = content
-    rows = [(entry, table) for entry in entries for _, table in read_runs(files, [entry.name])]
-    whole = pa.concat_tables([table.filter(pc.equal(table["run_id"], e.run_id)) for e, table in rows], **PROMOTE)
+    rows = [rows_of[entry.name].filter(pc.equal(rows_of[entry.name]["run_id"], entry.run_id)) for entry in entries]
+    whole = pa.concat_tables(rows, **PROMOTE)
     place = whole.column_names.index(FILES)
     children = pa.array([sorted(packs)] * whole.num_rows, pa.list_(pa.string()))
     content = to_parquet([whole.set_column(place, FILES, children)])
@@ -117,6 +131,7 @@ def _pack(files: ObjectStorage, version: int, entries: Sequence[RunEntry], schem
     for entry in entries:
         files.delete(entry.name)
     _delete_replaced(files, {child for entry in entries for child in entry.children})
+    return len(entries)
 
 
 def _delete_replaced(files: ObjectStorage, children: Collection[str]) -> None:

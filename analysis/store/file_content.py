@@ -23,12 +23,30 @@ class ContentError(ValueError):
     """A file is not what was written; the message is a clause, such as `is cut short`."""
 
 
+FREE_ROWS: Final = 2**16
+FREE_BYTES: Final = 8 * 2**20
+"""What a file of any size may have, once it is decompressed."""
+
+MOST_BYTES_PER_BYTE: Final = 250
+"""Decompressed bytes for each byte of a file: what is stored compresses a tenth as well."""
+
+MOST_VALUES_PER_ROW: Final = 4096
+"""Of a column of lists, on average: a row has a value for each CPU of each node."""
+
+
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """A file's footer. `first_run` and `last_run` are the bounds of its column run_id; None: unknown."""
+    """A file's footer.
+
+    Attributes:
+        schema: of the file.
+        text_bytes: of all columns together, decompressed; no row has more.
+        first_run: the lower bound of the column run_id; None: unknown.
+        last_run: its upper bound.
+    """
 
     schema: pa.Schema
-    rows: int
+    text_bytes: int
     first_run: str | None
     last_run: str | None
 
@@ -53,6 +71,12 @@ def footer_length(end: bytes, size: int) -> int:
     return int(length)
 
 
+def footer_of(content: bytes) -> Footer:
+    """The footer of a whole file; errors as of `footer_length` and `read_footer`."""
+    length = footer_length(content[-FOOTER_END_BYTES:], len(content)) + FOOTER_END_BYTES
+    return read_footer(content[-length:], len(content))
+
+
 def read_footer(footer: bytes, size: int) -> Footer:
     """Parse a footer.
 
@@ -66,10 +90,11 @@ def read_footer(footer: bytes, size: int) -> Footer:
     try:
         metadata = pq.read_metadata(pa.BufferReader(MAGIC + footer))
         _check_length(metadata, len(footer), size)
+        text_bytes = _check_amount(metadata, size)
         runs = [bounds for group in range(metadata.num_row_groups) if (bounds := _runs(metadata.row_group(group)))]
         return Footer(
             schema=metadata.schema.to_arrow_schema(),
-            rows=metadata.num_rows,
+            text_bytes=text_bytes,
             first_run=min((first for first, _ in runs), default=None),
             last_run=max((last for _, last in runs), default=None),
         )
@@ -82,6 +107,23 @@ def read_footer(footer: bytes, size: int) -> Footer:
 def _check_length(metadata: pq.FileMetaData, footer_bytes: int, size: int) -> None:
     if size != _end_of_data(metadata) + footer_bytes:
         raise ContentError("is damaged: its length does not match its footer")
+
+
+def _check_amount(metadata: pq.FileMetaData, size: int) -> int:
+    """Check that a file does not have far more in it than its size explains; returns its decompressed bytes."""
+    most_rows = FREE_ROWS + size
+    if metadata.num_rows > most_rows:
+        raise ContentError(f"has {metadata.num_rows:,} rows in {size:,} bytes, more than {most_rows:,}")
+    groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
+    columns = [group.column(place) for group in groups for place in range(group.num_columns)]
+    values = max((column.num_values for column in columns), default=0)
+    if values > most_rows * MOST_VALUES_PER_ROW:
+        raise ContentError(f"has {values:,} values of one column in {size:,} bytes")
+    decompressed = sum(column.total_uncompressed_size for column in columns)
+    most_bytes = max(FREE_BYTES, MOST_BYTES_PER_BYTE * size)
+    if decompressed > most_bytes:
+        raise ContentError(f"has {decompressed:,} bytes when decompressed, more than {most_bytes:,}")
+    return int(decompressed)
 
 
 def _end_of_data(metadata: pq.FileMetaData) -> int:
@@ -122,7 +164,7 @@ def check_schema(schema: pa.Schema, table: str, version: int) -> None:
     """
     known = is_known(version)
     expected = _expected(table, version) if known else {"run_id": pa.string()}
-    if len(set(schema.names)) != len(schema):
+    if len({name.lower() for name in schema.names}) != len(schema):  # DuckDB takes `A` and `a` for one
         raise ContentError("has two columns of one name")
     names = set(schema.names)
     if missing := [name for name in (KEYS[table] if known else KEYS[table][:1]) if name not in names]:

@@ -1,6 +1,6 @@
 """A folder whose contents are opened without following symbolic links, so that no link in it leads out of it.
 
-Links in the path of the folder itself are followed: whoever named the folder chose them.
+Links in the path of the folder itself are followed: whoever named the folder chose them, and `trust` checks them.
 """
 
 import contextlib
@@ -8,12 +8,14 @@ import errno
 import os
 import shutil
 import stat
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from analysis.store import atomic
+from analysis.store.owner import Owner
 
 _PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 """To pass through a folder: the right to list it is not needed."""
@@ -41,8 +43,28 @@ class Folder:
     Every method raises LinkError where a part of such a path is a symbolic link, and OSError for other failures.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, owner: Owner | None = None) -> None:
+        """A folder that is accessed with the rights of this owner; None: of this process."""
         self.root = Path(root)
+        self._owner = owner
+        self._opened: dict[str, int] = {}
+
+    def path_for_libraries(self, name: str) -> str:
+        """A path by which a library opens a file that never changes, with the rights of this process.
+
+        In a folder of another owner that is the path of a descriptor, which stays open as long as this object: anything
+        in the file's own path may be swapped for a link meanwhile.
+        """
+        if self._owner is None:
+            return f"{self.root}/{name}"
+        if name not in self._opened:
+            with self.open_file(name) as descriptor:
+                self._opened[name] = os.dup(descriptor)
+            weakref.finalize(self, os.close, self._opened[name])
+        return f"/proc/self/fd/{self._opened[name]}"
+
+    def _acting(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._owner is None else self._owner.acting()
 
     @contextlib.contextmanager
     def open_folder(self, name: str = "", *, create: bool = False) -> Iterator[int]:
@@ -52,24 +74,25 @@ class Folder:
             name: of the folder; empty: the root.
             create: whether to make missing folders, and the root.
         """
-        if create:
-            self.root.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            folder = os.open(self.root, _PATH)
-            stack.callback(os.close, folder)
-            parts = _parts(name)
-            for place, part in enumerate(parts, 1):
+            with self._acting():
                 if create:
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(part, dir_fd=folder)
-                folder = _open(folder, part, "/".join(parts[:place]), _PATH)
+                    self.root.mkdir(parents=True, exist_ok=True)
+                folder = os.open(self.root, _PATH)
                 stack.callback(os.close, folder)
+                parts = _parts(name)
+                for place, part in enumerate(parts, 1):
+                    if create:
+                        with contextlib.suppress(FileExistsError):
+                            os.mkdir(part, dir_fd=folder)
+                    folder = _open(folder, part, "/".join(parts[:place]), _PATH)
+                    stack.callback(os.close, folder)
             yield folder
 
     @contextlib.contextmanager
     def open_file(self, name: str, flags: int = os.O_RDONLY, mode: int = 0o666) -> Iterator[int]:
         """A descriptor of a file, closed at the end of the block. O_CREAT also makes missing folders."""
-        with self._folder_of(name, create=bool(flags & os.O_CREAT)) as (folder, file):
+        with self._folder_of(name, create=bool(flags & os.O_CREAT)) as (folder, file), self._acting():
             descriptor = _open(folder, file, name, flags | os.O_CLOEXEC, mode)
         try:
             yield descriptor
@@ -93,6 +116,7 @@ class Folder:
         """A stream whose content replaces a file, as `atomic.replacing` does."""
         with (
             self._folder_of(name, create=True) as (folder, file),
+            self._acting(),
             atomic.replacing_in(folder, file, durable=durable) as stream,
         ):
             yield stream
@@ -103,7 +127,7 @@ class Folder:
         A link, a pipe and the like count as files.
         """
         try:
-            with self.open_folder(name) as folder:
+            with self.open_folder(name) as folder, self._acting():
                 return list(_entries(folder, "", recursive=recursive))
         except FileNotFoundError:
             return []
@@ -114,8 +138,13 @@ class Folder:
 
     def delete(self, name: str) -> None:
         """Delete a file; a link itself, not what it leads to."""
-        with self._folder_of(name) as (folder, file):
+        with self._folder_of(name) as (folder, file), self._acting():
             os.unlink(file, dir_fd=folder)
+
+    def delete_folder(self, name: str) -> None:
+        """Delete an empty folder."""
+        with self._folder_of(name) as (folder, file), self._acting():
+            os.rmdir(file, dir_fd=folder)
 
     def fetch(self, name: str, destination: Path) -> bool:
         """Copy a file, or a folder without its hidden files; returns whether there is one of this name."""
@@ -137,7 +166,7 @@ class Folder:
             shutil.copyfileobj(incoming, out)
 
     def _mode(self, name: str) -> int | None:
-        with contextlib.suppress(FileNotFoundError), self._folder_of(name) as (folder, file):
+        with contextlib.suppress(FileNotFoundError), self._folder_of(name) as (folder, file), self._acting():
             return os.stat(file, dir_fd=folder, follow_symlinks=False).st_mode
         return None
 

@@ -1,30 +1,17 @@
 """Which rows of `runs/` count at one moment, and which files to read for them. Opens no file."""
 
-import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.store.left_out import LeftOut
-from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION, TABLES, TIMESTAMP
-
-WRITTEN_AT: Final = "store_written_at"
-FILES: Final = "store_files"
-BOOKKEEPING: Final = (pa.field(WRITTEN_AT, TIMESTAMP), pa.field(FILES, pa.list_(pa.string())))
-"""Columns of `runs/` beyond the schema: when the row was written, and the files of its visits, trials and samples."""
-
-CHILDREN: Final = tuple(table for table in TABLES if table != "runs")
-
-PACKED: Final = "packed-"
-"""Prefix of the names of files with many runs."""
-
-_CHILD: Final = re.compile(rf"(?:{'|'.join(CHILDREN)})/[A-Za-z0-9][A-Za-z0-9._-]*\.[0-9a-f]{{16}}\.parquet")
+from analysis.store.names import CHILDREN, is_packed
+from analysis.store.run_entries import RunEntry, read_entries
+from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION, arrow_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +27,6 @@ class StoredFile:
     name: str
     version: int
     only: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunEntry:
-    """One row of `runs/`.
-
-    Attributes:
-        name: the file of the row.
-        run_id: the run.
-        version: the schema version of the run's rows.
-        written_at: when the row was written.
-        children: the files of the run's visits, trials and samples.
-    """
-
-    name: str
-    run_id: str
-    version: int
-    written_at: datetime
-    children: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +64,7 @@ def select_runs(
     Returns:
         The inventory; the `file` of each run left out is a name in the store.
     """
-    read = [one for name, table in found for one in _read_rows(name, table)]
+    read = [one for name, table in found for one in read_entries(name, table)]
     entries = [one for one in read if isinstance(one, RunEntry)]
     left_out = [*damaged, *(one for one in read if isinstance(one, LeftOut))]
     last: dict[str, RunEntry] = {}
@@ -113,29 +81,6 @@ def select_runs(
         counting=frozenset(counting.values()),
         left_out=tuple(left_out),
     )
-
-
-def _read_rows(name: str, table: pa.Table) -> list[RunEntry | LeftOut]:
-    """The rows of a file of `runs/`; an invalid one gives what is wrong with it."""
-    try:
-        rows = table.select(["run_id", "schema_version", WRITTEN_AT, FILES]).to_pylist()
-    except (pa.ArrowException, ValueError, OverflowError) as error:
-        return [LeftOut(None, name, f"has invalid values ({error})")]
-    times = Counter(row["run_id"] for row in rows)
-    return [_read_row(name, row, times[row["run_id"]]) for row in rows]
-
-
-def _read_row(name: str, row: Mapping[str, Any], times: int) -> RunEntry | LeftOut:
-    run_id, version, written_at, children = row["run_id"], row["schema_version"], row[WRITTEN_AT], row[FILES]
-    if not isinstance(run_id, str) or not run_id:
-        return LeftOut(None, name, "has a row that names no run")
-    if times > 1:
-        return LeftOut(run_id, name, f"has {times} rows for it")
-    if not isinstance(version, int) or not isinstance(written_at, datetime) or not isinstance(children, list):
-        return LeftOut(run_id, name, "has a row that lacks its version, its time or the names of its files")
-    if odd := [child for child in children if not isinstance(child, str) or not _CHILD.fullmatch(child)]:
-        return LeftOut(run_id, name, f"names a file {odd[0]!r} that can't be one of the store")
-    return RunEntry(name, run_id, version, written_at, tuple(children))
 
 
 def _fault(entry: RunEntry, faults: Mapping[str, str]) -> LeftOut | None:
@@ -156,9 +101,11 @@ def _rows(found: Found, counting: Mapping[str, RunEntry]) -> dict[int, pa.Table]
     for name, table in found:
         names = table["run_id"].to_pylist()
         keep = [run_id in counting and counting[run_id].name == name for run_id in names]
-        kept = table.filter(pa.array(keep, pa.bool_())).drop_columns([WRITTEN_AT, FILES])
+        kept = table.filter(pa.array(keep, pa.bool_()))
         for version in pc.unique(kept["schema_version"]).to_pylist():
-            rows[version].append(kept.filter(pc.equal(kept["schema_version"], version)))
+            # Unknown columns, of a newer program, can have any type, and those of two files need not agree.
+            known = [column for column in arrow_schema("runs", version).names if column in kept.column_names]
+            rows[version].append(kept.filter(pc.equal(kept["schema_version"], version)).select(known))
     return {version: pa.concat_tables(tables, promote_options="permissive") for version, tables in rows.items()}
 
 
@@ -181,8 +128,3 @@ def _parts(entries: Iterable[RunEntry], counting: Iterable[RunEntry]) -> dict[st
         only = None if live[child] == runs_of[child] and child in complete else tuple(sorted(live[child]))
         parts[child.partition("/")[0]].append(StoredFile(child, versions[child], only))
     return {table: tuple(files) for table, files in parts.items()}
-
-
-def is_packed(name: str) -> bool:
-    """Whether a file of the store, named with its folder, has many runs."""
-    return f"/{PACKED}" in name

@@ -17,6 +17,7 @@ from analysis.errors import DamagedFileError, Unsupported
 from analysis.store import atomic, urls
 from analysis.store.bucket import Bucket
 from analysis.store.folder import Entry, Folder
+from analysis.store.owner import acting_owner
 from analysis.store.storage_errors import error_reason, single_file_error
 
 if TYPE_CHECKING:
@@ -50,7 +51,12 @@ class ObjectStorage:
         self.url = self._address.shown
         self.local = self._address.local
         self.root = self._address.root
-        self._files = Folder(self.root) if self.local else Bucket(self._address)
+        self._files = Folder(self.root, acting_owner()) if self.local else Bucket(self._address)
+
+    @property
+    def folder(self) -> Folder | None:
+        """The folder; None: it is a bucket."""
+        return self._files if isinstance(self._files, Folder) else None
 
     @functools.cached_property
     def filesystem(self) -> "fs.FileSystem":

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -11,41 +10,35 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.errors import DamagedFileError, Problem
-from analysis.store.file_content import ContentError, check_schema, first_line_of_error
-from analysis.store.inventory import BOOKKEEPING, FILES, PACKED, WRITTEN_AT
+from analysis.store.file_content import (
+    MOST_BYTES_PER_BYTE,
+    ContentError,
+    check_schema,
+    first_line_of_error,
+    footer_of,
+)
+from analysis.store.names import digest_in
 from analysis.store.object_storage import ObjectStorage
+from analysis.store.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
+from analysis.store.schema import arrow_schema
 
 MOST_BYTES: Final = 2**30
 """Of a file that is read whole. Hundreds of packed runs take a hundredth of it."""
+
+_FREE_BYTES: Final = 32 * 2**20
+_BATCH_ROWS: Final = 2**16
+_BATCH_BYTES: Final = 2**28
+"""Of a batch of rows, if each of its rows had all of the text in the file."""
 
 NOT_AS_NAMED: Final = "is damaged: its content does not match the digest in its name"
 
 NAMED_BY_CONTENT: Final = b"named_by"
 """In the metadata of a file of `runs/` whose name has the digest of all of its content."""
 
-_SUFFIX: Final = re.compile(r"\.[0-9a-f]{16}\.parquet$")
-
 
 def readers(files: ObjectStorage) -> int:
     """How many files to read at once: on S3 each costs a round trip, on one machine threads wait for each other."""
     return 2 if files.local else 16
-
-
-def file_name(table: str, stem: str, digest: str) -> str:
-    """The name of a file of the store."""
-    return f"{table}/{stem}.{digest}.parquet"
-
-
-def run_of_file(file_name: str) -> str | None:
-    """The run whose file this is; None: it has many runs, or is none of the store's."""
-    if file_name.startswith(PACKED) or not is_store_file(file_name):
-        return None
-    return _SUFFIX.sub("", file_name)
-
-
-def is_store_file(file_name: str) -> bool:
-    """Whether a file is named as the store names its files."""
-    return bool(_SUFFIX.search(file_name))
 
 
 def content_digest(content: bytes, *names: str) -> str:
@@ -54,11 +47,6 @@ def content_digest(content: bytes, *names: str) -> str:
     for name in sorted(names):
         digest.update(name.encode() + b"\0")
     return digest.hexdigest()[:16]
-
-
-def digest_in(name: str) -> str:
-    """The digest in the name of a file."""
-    return name.removesuffix(".parquet").rpartition(".")[2]
 
 
 def to_parquet(tables: Iterable[pa.Table]) -> bytes:
@@ -97,16 +85,28 @@ def _checked(name: str, content: bytes) -> pa.Table:
 
 
 def _decoded(content: bytes) -> pa.Table:
-    """A Parquet file's rows.
+    """A Parquet file's rows, read in batches: a file may repeat one large value in few bytes.
 
     Raises:
-        ContentError: it is damaged.
+        ContentError: it is damaged, or has far more in it than its size explains.
     """
+    footer = footer_of(content)
+    rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, footer.text_bytes)))
+    most = max(_FREE_BYTES, MOST_BYTES_PER_BYTE * len(content))
+    batches: list[pa.RecordBatch] = []
+    size = 0
     try:
-        table = pq.ParquetFile(pa.BufferReader(content)).read()
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
+            for batch in file.iter_batches(batch_size=rows):
+                batches.append(batch)
+                if (size := size + batch.nbytes) > most:
+                    break
+            table = pa.Table.from_batches(batches, file.schema_arrow)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         raise ContentError(f"is damaged ({first_line_of_error(error)})") from error
+    if size > most:
+        raise ContentError(f"has more than {most:,} bytes when decoded, from {len(content):,}")
     return table
 
 
@@ -118,19 +118,15 @@ def _has_old_digest(name: str, content: bytes) -> bool:
     """
     if not name.startswith("runs/"):
         return False
-    try:
-        metadata = pq.read_metadata(pa.BufferReader(content))
-        schema = metadata.schema.to_arrow_schema()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ContentError(f"is damaged ({first_line_of_error(error)})") from error
+    schema = footer_of(content).schema
     if NAMED_BY_CONTENT in (schema.metadata or {}) or {WRITTEN_AT, FILES} - set(schema.names):
         return False
     table = _decoded(content)
     row = table.drop_columns([WRITTEN_AT, FILES])
     named_in = [child for children in table[FILES].to_pylist() for child in children or ()]
     again = to_parquet([row])
-    this_program = pq.read_metadata(pa.BufferReader(again)).created_by
-    return metadata.created_by != this_program or content_digest(again, *named_in) == digest_in(name)
+    writers = {pq.read_metadata(pa.BufferReader(one)).created_by for one in (content, again)}
+    return len(writers) > 1 or content_digest(again, *named_in) == digest_in(name)
 
 
 def read_runs(files: ObjectStorage, names: Iterable[str]) -> list[tuple[str, pa.Table]]:
@@ -182,3 +178,8 @@ def _check_runs(table: pa.Table) -> None:
             raise ContentError(f"is no run of this program: it has no column {field.name} of type {field.type}")
     for version in set(table["schema_version"].to_pylist()) - {None}:
         check_schema(table.schema, "runs", version)
+    known = [field for field in arrow_schema("runs") if field.name in table.column_names]
+    try:
+        table.select([field.name for field in known]).cast(pa.schema(known))
+    except (pa.ArrowException, ValueError) as error:
+        raise ContentError(f"is no run of this program ({first_line_of_error(error)})") from error

@@ -11,10 +11,8 @@ is none; there the ids keep runs apart, since each ends in its workflow's random
 """
 
 import contextlib
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,27 +22,20 @@ from analysis.store.arrow import Row, to_table
 from analysis.store.compaction import compact
 from analysis.store.integrity.audit import ALWAYS
 from analysis.store.integrity.stock import take_inventory
-from analysis.store.inventory import BOOKKEEPING, CHILDREN, FILES, PACKED, WRITTEN_AT, Inventory
+from analysis.store.inventory import Inventory
+from analysis.store.names import CHILDREN, PACKED, check_run_id, file_name, run_of_file
 from analysis.store.object_storage import ObjectStorage
 from analysis.store.parquet import (
     NAMED_BY_CONTENT,
     Runs,
     content_digest,
-    file_name,
     read_runs,
     read_table,
     readable_runs,
-    run_of_file,
     to_parquet,
 )
+from analysis.store.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
 from analysis.store.schema import SCHEMA_VERSION, TABLES, UID, arrow_schema
-
-_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,190}")
-
-
-def is_run_id(text: str) -> bool:
-    """Whether a text is a valid run id, which becomes part of file names."""
-    return bool(_RUN_ID.fullmatch(text)) and not text.startswith(PACKED)
 
 
 class Store:
@@ -138,7 +129,7 @@ class Store:
 
     def _pack(self) -> None:
         # The run is stored by now. Packing only makes later reading faster, and the next write tries it again.
-        with contextlib.suppress(Problem):
+        with contextlib.suppress(Problem, pa.ArrowException, MemoryError):
             compact(self.files)
 
     def _files_of(self, table: str, run_id: str) -> set[str]:
@@ -204,8 +195,10 @@ class Store:
             The address of the run's own report.
 
         Raises:
+            BadInput: the run's id can't be part of a file name.
             Unsupported: the store can't be written.
         """
+        check_run_id(run_id)
         name = f"reports/{run_id}/report.html"
         self.files.put(name, html.encode())
         if latest:
@@ -223,19 +216,6 @@ class Store:
             Unsupported: the store can't be read.
         """
         return take_inventory(self.files, digested, run_id)
-
-
-def check_run_id(run_id: str) -> None:
-    """Check that a text is a valid run id, before it becomes part of a path.
-
-    Raises:
-        BadInput: it can't.
-    """
-    if not is_run_id(run_id):
-        raise BadInput(
-            f"{run_id!r} can't name a run: it takes letters, digits, dots, dashes and underscores, "
-            f"begins with a letter or digit, and not with {PACKED!r}"
-        )
 
 
 def _refuse_older_program(url: str, run_id: str, earlier: Runs) -> None:

@@ -3,11 +3,12 @@
 `python -m steps.measurement.monitor_http serve PORT` replies to every GET with this node's counters as JSON.
 """
 
+import contextlib
 import socket
 import sys
-import time
+import threading
 from collections.abc import Callable, Sequence
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,7 +20,6 @@ from steps.counters import Counters
 from steps.measurement import monitor
 
 _TIMEOUT_S: Final = 5
-_CHUNK_BYTES: Final = 65_536
 _MOST_BYTES: Final = 4 * 1024 * 1024
 """Of a reply: ten times the counters of a node of 1,000 cores and as many interfaces."""
 
@@ -71,29 +71,35 @@ def fetch(url: str) -> Counters:
     Raises:
         Problem: it does not answer in time, or not with counters.
     """
-    place, deadline = urlsplit(url), time.monotonic() + _TIMEOUT_S
+    place, expired = urlsplit(url), threading.Event()
     connection = HTTPConnection(place.hostname or "", place.port, timeout=_TIMEOUT_S)
+
+    def expire(opened: socket.socket) -> None:
+        expired.set()
+        with contextlib.suppress(OSError):  # it is closed already
+            opened.shutdown(socket.SHUT_RDWR)
+
+    timer: threading.Timer | None = None
     try:
+        connection.connect()
+        # The connection's own timeout is for each read alone, so a slow answer needs a limit as a whole.
+        timer = threading.Timer(_TIMEOUT_S, expire, (connection.sock,))
+        timer.start()
         connection.request("GET", "/")
-        return Counters.model_validate_json(_body(connection.getresponse(), url, deadline))
-    except (ValidationError, RecursionError, UnicodeError):
-        raise Problem(f"the monitor at {url} answers with something else than counters") from None
-    except (HTTPException, OSError) as error:
-        raise Problem(f"the monitor at {url} does not answer: {error}") from None
-    finally:
-        connection.close()
-
-
-def _body(response: HTTPResponse, url: str, deadline: float) -> bytes:
-    """The body of a reply. The socket's timeout is for each read alone, so a slow one needs a deadline as well."""
-    data = bytearray()
-    while chunk := response.read1(_CHUNK_BYTES):
-        data += chunk
-        if len(data) > _MOST_BYTES:
+        with connection.getresponse() as response:
+            body = response.read(_MOST_BYTES + 1)
+        if len(body) > _MOST_BYTES:
             raise Problem(f"the monitor at {url} answers with more than the {_MOST_BYTES / 1e6:.0f} MB of any counters")
-        if time.monotonic() > deadline:
-            raise Problem(f"the monitor at {url} does not answer: timed out")
-    return bytes(data)
+        return Counters.model_validate_json(body)
+    except (ValidationError, HTTPException, OSError) as error:
+        if isinstance(error, ValidationError) and not expired.is_set():
+            raise Problem(f"the monitor at {url} answers with something else than counters") from None
+        reason = "timed out" if expired.is_set() else error
+        raise Problem(f"the monitor at {url} does not answer: {reason}") from None
+    finally:
+        if timer is not None:
+            timer.cancel()
+        connection.close()
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 from hera.workflows import NoneArchiveStrategy, S3Artifact
 
 from analysis.console.notices import print_notice
-from analysis.console.sanitizing import strip_controls
+from analysis.console.sanitizing import sanitize_standard_error, strip_controls
 from analysis.errors import BadInput, Problem
 from analysis.store.storage_errors import resource_error
 from steps.catalogue.option_fields import shown_option
@@ -119,6 +119,7 @@ def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        sanitize_standard_error()
         try:
             given = signature.bind(*args, **kwargs).arguments
             check_inputs({name: given[parameter] for parameter, name in names.items()})

@@ -7,6 +7,7 @@ from typing import Annotated
 from hera.workflows import NoneArchiveStrategy, Parameter, S3Artifact
 from hera.workflows.io import Output
 
+from analysis.console.sanitizing import strip_controls
 from steps.catalogue.options import method
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
@@ -59,5 +60,8 @@ def report(
     document.write_text(html, encoding="utf-8")
     log(found.headline)
     return ReportResult(
-        headline=found.headline, outcome=found.outcome, regression=found.failing, figures=json.dumps(key)
+        headline=strip_controls(found.headline),
+        outcome=found.outcome,
+        regression=strip_controls(found.failing),
+        figures=json.dumps(key),
     )

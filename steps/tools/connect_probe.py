@@ -21,7 +21,7 @@ _BACKLOG: Final = 4096
 _OPEN: Final = 64
 _TIMEOUT_S: Final = 1.0
 _MOST_ERRORS: Final = 20
-_USAGE: Final = "usage: python -m steps.tools.connect_probe serve PORT | probe ADDRESS PORT SECONDS"
+_USAGE: Final = "usage: python -m steps.tools.connect_probe serve PORT [ADDRESS] | probe ADDRESS PORT SECONDS"
 
 
 class ProbeReport(TypedDict):
@@ -125,6 +125,8 @@ def main(arguments: Sequence[str]) -> int:
         match list(arguments):
             case ["serve", port]:
                 serve(int(port))
+            case ["serve", port, address]:
+                serve(int(port), address=address)
             case ["probe", address, port, seconds]:
                 sys.stdout.write(json.dumps(probe(address, int(port), float(seconds))) + "\n")
             case _:

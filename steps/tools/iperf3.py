@@ -281,6 +281,7 @@ TOOL: Final = Tool(
     port=5201,
     command=command,
     server=server,
+    bind=("-B",),
     read=_read,
     is_parallel=True,
     is_busy=is_busy,

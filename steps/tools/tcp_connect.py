@@ -103,6 +103,7 @@ TOOL: Final = Tool(
     port=5202,
     command=command,
     server=server,
+    bind=(),
     read=read,
     directions=("forward",),
     fixed_s=PROBE_S,

@@ -128,6 +128,7 @@ class Tool:
         port: its server's, the same by TCP and by UDP, from `FIRST_PORT` to `LAST_PORT`.
         command: the client's argument vector, of a task, the server's address and port.
         server: the server's argument vector, of a port. It listens there by TCP, whatever it measures by.
+        bind: words at the end of the server's command before an address to listen on; None: it listens on all.
         read: the results, of the task, the argument vector as run, and the output. Raises nothing.
         directions: in which it can measure.
         is_parallel: it can run several streams at once.
@@ -145,6 +146,7 @@ class Tool:
     read: Callable[[Task, Sequence[str], Output], Result | Failure]
     directions: tuple[Direction, ...] = ("forward", "reverse")
     is_parallel: bool = False
+    bind: tuple[str, ...] | None = None
     fixed_s: float | None = None
     is_busy: Callable[[bytes], bool] = _never_busy
     packages: Mapping[str, str] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """Rows become tables: whatever fits comes out as it went in, and what does not is named."""
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from analysis.store.store import Store
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
+
+JSON = st.none() | st.dictionaries(TEXT, TEXT | st.integers() | st.none(), max_size=3).map(json.dumps)
 
 SCALARS: list[tuple[Callable[[pa.DataType], bool], st.SearchStrategy[Any]]] = [
     (pa.types.is_timestamp, st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))),  # noqa: DTZ001
@@ -43,7 +46,7 @@ def values(kind: pa.DataType) -> st.SearchStrategy[Any]:
 
 def rows_of(table: str) -> st.SearchStrategy[list[dict[str, Any]]]:
     """Rows with any values, but keys that are there and apart."""
-    fields = {field.name: values(field.type) for field in arrow_schema(table)}
+    fields = {column.name: JSON if column.unit == "JSON" else values(column.type) for column in TABLES[table]}
     fixed = {"run_id": st.just("run-a")} | ({"schema_version": st.just(SCHEMA_VERSION)} if table == "runs" else {})
     row = st.fixed_dictionaries(fields | fixed)
     most = 1 if table == "runs" else 4
@@ -157,6 +160,7 @@ def test_json_documents_and_iso_times_are_accepted() -> None:
         ),
         ("trials", trial(started_at=datetime(2026, 1, 1)), r"must have a time zone, got 2026-01-01"),  # noqa: DTZ001
         ("trials", trial(started_at="yesterday"), r"must be a time, such as .*, got 'yesterday'"),
+        ("runs", run(parameters="{"), r"parameters in row 1 of runs must be a JSON document"),
         ("trials", trial(started_at=5), r"must be a time, got 5"),
         ("trials", trial() + trial(), r"trials has two rows for run_id run-a, trial 1"),
         ("trials", trial(trial=None), r"row 1 of trials has no trial"),

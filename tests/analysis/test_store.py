@@ -18,9 +18,11 @@ import pytest
 
 from analysis.errors import BadInput, Problem, Unsupported
 from analysis.sql import database
-from analysis.store import compaction, inventory, object_storage
+from analysis.store import compaction, object_storage
 from analysis.store.migrations import UPGRADES, migrated_relation
-from analysis.store.parquet import content_digest, file_name, to_parquet
+from analysis.store.names import file_name
+from analysis.store.parquet import content_digest, to_parquet
+from analysis.store.run_entries import FILES
 from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION
 from analysis.store.store import Store
 from tests.analysis.stored import rows, shown
@@ -170,8 +172,8 @@ def write_older(store: Store, run_id: str, version: int = SCHEMA_VERSION) -> Non
     store.files.put(older, content)
     (name,) = (f"runs/{file.name}" for file in store.files.list("runs") if file.name.startswith(f"{run_id}."))
     row = pq.read_table(pa.BufferReader(store.files.read(name)))
-    children = [child for child in row[inventory.FILES].to_pylist()[0] if not child.startswith("trials/")]
-    for column, value in ((inventory.FILES, [*children, older]), ("schema_version", version)):
+    children = [child for child in row[FILES].to_pylist()[0] if not child.startswith("trials/")]
+    for column, value in ((FILES, [*children, older]), ("schema_version", version)):
         place = row.column_names.index(column)
         row = row.set_column(place, row.schema.field(place), pa.array([value], row.schema.field(place).type))
     content = to_parquet([row])

@@ -22,7 +22,7 @@ from analysis.errors import BadInput, Problem
 from analysis.sql import database
 from analysis.store import compaction, urls
 from analysis.store.integrity.audit import EVERY
-from analysis.store.inventory import CHILDREN
+from analysis.store.names import CHILDREN
 from analysis.store.parquet import to_parquet
 from analysis.store.store import Store
 from tests.analysis.stored import rows

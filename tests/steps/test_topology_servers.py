@@ -8,6 +8,7 @@ import pytest
 from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, End, Target, Topology
 from steps.cluster.kube import trial_servers
 from steps.cluster.kube.api.nodes import ClusterNode
+from steps.cluster.kube.placements import VisitServers
 from steps.cluster.kube.workloads import probe_pods
 from steps.cluster.lab import servers
 from steps.cluster.lab.network import addresses
@@ -72,8 +73,7 @@ def test_the_control_is_always_served() -> None:
 def _placed(topology: Topology, there: dict[str, Object]) -> Placement:
     ports = [{"name": name, "nodePort": 30001} for name in ("iperf3-tcp", "iperf3-udp", "connect")]
     service = {"metadata": {"name": "trials"}, "spec": {"clusterIP": "10.96.0.9", "ports": ports}}
-    (place,) = trial_servers.placements([topology], PLACES, service, there, OUTSIDE, {"near": ("ens5", 1500)})
-    return place
+    return VisitServers(PLACES, service, there, OUTSIDE, {"near": ("ens5", 1500)}).placement(topology)
 
 
 def _answers(pod: Object, place: Placement, topology: Topology) -> bool:

@@ -81,7 +81,7 @@ def _of_visit(name: str) -> Callable[..., None]:
 def _other(**_: object) -> None:
     for artifact in ("document", "report"):
         (_outputs() / "artifacts" / artifact).write_text("{}")
-    _hand_on(headline="h", outcome="measured", regression="", figures="{}", verdict="v", told="t")
+    _hand_on(headline="h", outcome="measured", regression="", figures="{}", verdict="v", notification="n")
 
 
 def __getattr__(name: str) -> Callable[..., None]:  # how Hera's runner finds a function

@@ -1,9 +1,12 @@
 """Run a toy workflow to its end and look at what came of it."""
 
+import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 from hera.workflows import DAG, WorkflowTemplate
 
 from workflows.local.execution.engine import Engine
@@ -53,3 +56,16 @@ def walk(
 def phases(outcome: WorkflowOutcome) -> dict[str, str]:
     """The phase of each node, by its name without the workflow's."""
     return {node.name.removeprefix("run").lstrip(".") or "run": node.phase for node in outcome.nodes}
+
+
+def has_exited(pid: int) -> bool:
+    """Whether a process ends within 10 s."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        os.sched_yield()
+    return False

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from steps.catalogue.tools import TOOLS
-from steps.cluster.kube import trial_servers
+from steps.cluster.kube import placements
 from steps.cluster.kube.workloads import probe_pods
 from steps.tools.tool import FIRST_PORT, LAST_PORT
 
@@ -83,7 +83,7 @@ def test_aws_security_group_rules_fit_their_schema() -> None:
         ("udp", 4789),
         *((transport, tool.port) for tool in TOOLS for transport in tool.transports),
         *((transport, port) for transport in ("tcp", "udp") for port in (FIRST_PORT, LAST_PORT)),
-        ("tcp", trial_servers.MONITOR_PORT),
+        ("tcp", placements.MONITOR_PORT),
         ("tcp", probe_pods.PORT),
         ("udp", probe_pods.PORT),
     ],

@@ -56,10 +56,10 @@ def is_closed(con: database.Connection) -> bool:
 @pytest.mark.parametrize(
     ("verb", "connections"),
     [
-        pytest.param(lambda results: stored.print_answer(results, "select 1 as a", ""), 1, id="query-sql"),
-        pytest.param(lambda results: stored.print_answer(results, "", "latest"), 1, id="query-question"),
-        pytest.param(lambda results: stored.print_answer(results, "", ""), 1, id="query-columns"),
-        pytest.param(lambda results: stored.report_again(results, None), 2, id="report"),
+        pytest.param(lambda results: stored.print_answer(sql="select 1 as a", results=results), 1, id="query-sql"),
+        pytest.param(lambda results: stored.print_answer(question="latest", results=results), 1, id="query-question"),
+        pytest.param(lambda results: stored.print_answer(results=results), 1, id="query-columns"),
+        pytest.param(lambda results: stored.report_again(results=results), 2, id="report"),
         pytest.param(lambda results: shell.run_shell(Store(results), read=typed("select 1;", ".open")), 2, id="shell"),
     ],
 )
@@ -74,9 +74,11 @@ def test_a_verb_closes_its_connections(
 @pytest.mark.parametrize(
     ("verb", "error"),
     [
-        pytest.param(lambda results: stored.print_answer(results, "selec", ""), BadInput, id="query-sql"),
-        pytest.param(lambda results: stored.print_answer(results, "", "latst"), BadInput, id="query-question"),
-        pytest.param(lambda results: stored.report_again(results, "run-9"), BadInput, id="report"),
+        pytest.param(lambda results: stored.print_answer(sql="selec", results=results), BadInput, id="query-sql"),
+        pytest.param(
+            lambda results: stored.print_answer(question="latst", results=results), BadInput, id="query-question"
+        ),
+        pytest.param(lambda results: stored.report_again(run="run-9", results=results), BadInput, id="report"),
         pytest.param(
             lambda results: shell.run_shell(Store(results), read=typed(RuntimeError)), RuntimeError, id="shell"
         ),

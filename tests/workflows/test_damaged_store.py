@@ -35,23 +35,23 @@ NAMED = "Run night-00 is left out: "
 
 
 def test_query_command_reports_excluded_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (("select run_id from trials", ""), ("", "trend"), ("", "")):
-        assert results.print_answer(store.url, *arguments) == 0
+    for sql, question in (("select run_id from trials", ""), ("", "trend"), ("", "")):
+        assert results.print_answer(sql=sql, question=question, results=store.url) == 0
         said = capsys.readouterr()
         assert said.err.startswith(NAMED)
         assert "night-00" not in said.out
-        assert arguments == ("", "") or "night-01" in said.out
+        assert not sql + question or "night-01" in said.out
 
 
 def test_report_command_reports_excluded_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    assert results.report_again(store.url, None) == 0
+    assert results.report_again(results=store.url) == 0
     said = capsys.readouterr()
     assert said.err.startswith(NAMED)
     html = (Path(store.files.root) / "reports/night-01/report.html").read_text()
     assert "Left out of the store" in html
     assert "Run night-00 is left out" in html
     with pytest.raises(Unsupported, match=NAMED):
-        results.report_again(store.url, "night-00")
+        results.report_again(run="night-00", results=store.url)
 
 
 def test_shell_reports_excluded_runs(
@@ -74,7 +74,7 @@ def test_run_summary_reports_excluded_runs(store: Store, capsys: pytest.CaptureF
 def test_store_without_readable_runs_is_a_problem(store: Store) -> None:
     cut_short(file_of(store, "runs", "night-01"))
     with pytest.raises(Unsupported, match=NAMED):
-        results.report_again(store.url, None)
+        results.report_again(results=store.url)
 
 
 def test_run_reports_excluded_runs_before_measuring(
@@ -119,30 +119,30 @@ def ordinary_store(public_path: Path) -> Store:
 @pytest.mark.parametrize("table", ["runs", "visits", "trials", "samples"])
 def test_damaged_run_is_collected_again_by_name(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     builders.write_run(tmp_path / "raw" / "run-1", builders.settings())
-    assert results.report_again(str(tmp_path), "run-1") == 0
+    assert results.report_again(run="run-1", results=str(tmp_path)) == 0
     found = file_of(Store(str(tmp_path)), table, "run-1")
     one_byte_changed(found)
-    assert results.print_answer(str(tmp_path), "select count(*) from samples", "") == 0
+    assert results.print_answer(sql="select count(*) from samples", results=str(tmp_path)) == 0
     assert (
         f"{found} is damaged: its content does not match the digest in its name. Put the file back from a copy, or "
         f"type `make report RUN=run-1 RESULTS={tmp_path}`, which collects the run again"
     ) in capsys.readouterr().err
-    assert results.report_again(str(tmp_path), "run-1") == 0
+    assert results.report_again(run="run-1", results=str(tmp_path)) == 0
     said = capsys.readouterr().err
     assert said.startswith(
         f"Run run-1 was left out, since {found} is damaged: its content does not match the digest in its name; "
     )
     assert said.count("\n") == 1
-    assert results.report_again(str(tmp_path), "run-1") == 0
+    assert results.report_again(run="run-1", results=str(tmp_path)) == 0
     assert capsys.readouterr().err == ""
 
 
 def test_run_with_lost_row_is_collected_by_the_next_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     builders.write_run(tmp_path / "raw" / "run-1", builders.settings())
-    assert results.report_again(str(tmp_path), "run-1") == 0
+    assert results.report_again(run="run-1", results=str(tmp_path)) == 0
     gone(file_of(Store(str(tmp_path)), "runs", "run-1"))
     capsys.readouterr()
-    assert results.print_answer(str(tmp_path), "select run_id from runs", "") == 0
+    assert results.print_answer(sql="select run_id from runs", results=str(tmp_path)) == 0
     said = capsys.readouterr()
     assert said.out == "run_id\nrun-1\n"
     assert said.err.startswith("Run run-1 has no row in runs/ (it was killed while it was stored, or its file")
@@ -150,10 +150,10 @@ def test_run_with_lost_row_is_collected_by_the_next_command(tmp_path: Path, caps
     shutil.rmtree(tmp_path / "raw")
     gone(file_of(Store(str(tmp_path)), "runs", "run-1"))
     with pytest.raises(Unsupported, match=r"Run run-1 is left out: .* Put the file back from a copy"):
-        results.report_again(str(tmp_path), "run-1")
+        results.report_again(run="run-1", results=str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["../trials", "/etc", "a/b", ".hidden", "x" * 300, "a b", "packed-1", "ä"])
 def test_run_name_is_validated_before_use_in_a_path(name: str, store: Store) -> None:
     with pytest.raises(BadInput, match=r"can't name a run: it takes letters, digits, .*; the latest are night-01"):
-        results.report_again(store.url, name)
+        results.report_again(run=name, results=store.url)

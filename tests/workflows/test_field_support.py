@@ -10,15 +10,7 @@ import yaml
 
 from tests.ordinary import ROOT
 from workflows.local.semantics.conditions import RESULTS, SIGNS, UNEQUAL
-from workflows.local.semantics.field_support import (
-    WORKFLOW,
-    Ignored,
-    ListItems,
-    ObjectFields,
-    Rule,
-    Supported,
-    Template,
-)
+from workflows.local.semantics.field_support import WORKFLOW, Ignored, Rule, Supported, Template
 from workflows.local.semantics.tags import FORMS, form_of, references, tags_in
 
 LACKING = Supported()
@@ -38,10 +30,10 @@ def rendered() -> dict[str, Any]:
 def rules(rule: Rule, path: str = "") -> Iterator[tuple[str, Rule]]:
     """Each field that the engine accepts, as `/spec/templates/dag/tasks/when`; templates by what they are."""
     match rule:
-        case ObjectFields(fields):
-            for name, inner in fields.items():
+        case dict():
+            for name, inner in rule.items():
                 yield from rules(inner, f"{path}/{name}")
-        case ListItems(inner):
+        case [inner]:
             yield from rules(inner, path)
         case Template(dag, step):
             yield from rules(dag, f"{path}/DAG")
@@ -53,10 +45,10 @@ def rules(rule: Rule, path: str = "") -> Iterator[tuple[str, Rule]]:
 def used(value: object, rule: Rule, path: str = "") -> Iterator[tuple[str, str]]:
     """Each field that a workflow uses, in the same form, with what it holds; what the engine lacks too."""
     match rule:
-        case ObjectFields(fields) if isinstance(value, dict):
+        case dict() if isinstance(value, dict):
             for name, inner in value.items():
-                yield from used(inner, fields.get(name, LACKING), f"{path}/{name}")
-        case ListItems(inner_rule) if isinstance(value, list):
+                yield from used(inner, rule.get(name, LACKING), f"{path}/{name}")
+        case [inner_rule] if isinstance(value, list):
             for inner in value:
                 yield from used(inner, inner_rule, path)
         case Template(dag, step) if isinstance(value, dict):

@@ -44,7 +44,12 @@ def largest() -> Settings:
 def placements() -> dict[str, Placement]:
     return {
         t.name: Placement(
-            topology=t.name, client_node="n" * 63, host_network=True, address="", ports={"iperf3": 1}, monitors=()
+            topology=t.name,
+            client_node="n" * 63,
+            host_network=True,
+            address="10.0.0.1",
+            ports={"iperf3": 1},
+            monitors=(),
         )
         for t in TOPOLOGIES
     }

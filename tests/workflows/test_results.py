@@ -39,9 +39,9 @@ def killed(root: Path) -> None:
 
 def test_report_of_an_earlier_run_keeps_the_latest_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nights(tmp_path)
-    assert report_again(str(tmp_path), None) == 0
+    assert report_again(results=str(tmp_path)) == 0
     latest = (tmp_path / "report.html").read_text()
-    assert report_again(str(tmp_path), "night-00") == 0
+    assert report_again(run="night-00", results=str(tmp_path)) == 0
     assert (tmp_path / "report.html").read_text() == latest == (tmp_path / "reports/night-01/report.html").read_text()
     assert (tmp_path / "reports/night-00/report.html").read_text() != latest
     assert f"Report: {tmp_path}/reports/night-00/report.html" in capsys.readouterr().out
@@ -60,7 +60,7 @@ def check(store: Store) -> None:
 
 def test_report_command_collects_a_killed_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     killed(tmp_path)
-    assert report_again(str(tmp_path), "run-1") == 0
+    assert report_again(run="run-1", results=str(tmp_path)) == 0
     store = Store(str(tmp_path))
     check(store)
     with database.connect(store) as con:
@@ -73,11 +73,11 @@ def test_report_command_collects_a_killed_run(tmp_path: Path, capsys: pytest.Cap
 def test_run_without_documents_is_a_problem(tmp_path: Path) -> None:
     nights(tmp_path)
     with pytest.raises(Problem, match="there is no run 'night-7' in this store; the latest are night-01, night-00"):
-        report_again(str(tmp_path), "night-7")
+        report_again(run="night-7", results=str(tmp_path))
     (tmp_path / "raw" / "run-2").mkdir(parents=True)
     (tmp_path / "raw" / "run-2" / documents.SNAPSHOT).write_text("{}")
-    with pytest.raises(Problem, match="nothing says what this run was"):
-        report_again(str(tmp_path), "run-2")
+    with pytest.raises(Problem, match="is missing, which has the run's settings"):
+        report_again(run="run-2", results=str(tmp_path))
 
 
 @pytest.fixture
@@ -102,5 +102,5 @@ def test_report_command_collects_a_killed_run_from_s3(bucket: str, tmp_path: Pat
     store = Store(bucket)
     for path in sorted(p for p in (tmp_path / "raw").rglob("*") if p.is_file()):
         store.files.put(str(path.relative_to(tmp_path)), path.read_bytes())
-    assert report_again(bucket, "run-1") == 0
+    assert report_again(run="run-1", results=bucket) == 0
     check(store)

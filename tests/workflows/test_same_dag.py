@@ -58,7 +58,7 @@ def small() -> tuple[Object, Settings]:
                       environment="prod", results="s3://b")  # fmt: skip
     visits = make_schedule(settings)
     places = {
-        name: Placement(topology=name, client_node="node-a", host_network=name == "node-to-node", address="",
+        name: Placement(topology=name, client_node="node-a", host_network=name == "node-to-node", address="10.0.0.1",
                         ports={"iperf3": 1}, monitors=())
         for name in ("node-to-node", "pod-to-service")
     }  # fmt: skip

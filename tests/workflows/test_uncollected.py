@@ -22,8 +22,10 @@ __all__ = ["SMALL", "bucket"]
 HOLDER = """
 import sys
 from pathlib import Path
+from analysis.store.folder import Folder
 from workflows.local.execution import liveness
-with liveness.hold_run_lock(Path(sys.argv[1])):
+run = Path(sys.argv[1])
+with liveness.hold_run_lock(Folder(run.parents[1]), "/".join(run.parts[-2:])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -59,7 +61,7 @@ def runs(store: Store) -> list[str]:
 
 def test_report_command_without_run_collects_killed_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     killed(tmp_path)
-    assert results.report_again(str(tmp_path), None) == 0
+    assert results.report_again(results=str(tmp_path)) == 0
     said = capsys.readouterr()
     assert (
         "Run run-1 was killed before its rows were collected; its rows are now made from its raw documents: "
@@ -75,11 +77,11 @@ def test_report_command_without_run_collects_killed_runs(tmp_path: Path, capsys:
 
 def test_query_command_collects_killed_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     killed(tmp_path)
-    assert results.print_answer(str(tmp_path), "select run_id from runs", "") == 0
+    assert results.print_answer(sql="select run_id from runs", results=str(tmp_path)) == 0
     said = capsys.readouterr()
     assert said.out == "run_id\nrun-1\n"
     assert f"`make report RUN=run-1 RESULTS={tmp_path}` writes its report." in said.err
-    assert results.report_again(str(tmp_path), "run-1") == 0
+    assert results.report_again(run="run-1", results=str(tmp_path)) == 0
     assert verdict.find_summary(Store(str(tmp_path)), "run-1") is not None
 
 
@@ -91,7 +93,7 @@ def test_each_killed_run_gets_its_report(tmp_path: Path) -> None:
         text = (tmp_path / "raw/kept" / documents.RUN).read_text().replace('"run-1"', f'"{run}"')
         subprocess.run(["cp", "-r", tmp_path / "raw/kept", tmp_path / "raw" / run], check=True)
         (tmp_path / "raw" / run / documents.RUN).write_text(text)
-    assert results.report_again(str(tmp_path), None) == 0
+    assert results.report_again(results=str(tmp_path)) == 0
     assert runs(Store(str(tmp_path))) == ["night-00", "night-01", "run-2", "run-3"]
     assert {path.name for path in (tmp_path / "reports").iterdir()} >= {"run-2", "run-3"}
 
@@ -100,9 +102,9 @@ def test_active_run_is_not_collected(tmp_path: Path) -> None:
     killed(tmp_path)
     store = Store(str(tmp_path))
     holder = Holder(tmp_path / "raw/run-1")
-    assert collected(store) == ([], ["Run run-1 is still at work; its report comes at its end."])
-    with pytest.raises(Problem, match="Run run-1 is still at work"):
-        results.report_again(str(tmp_path), "run-1")
+    assert collected(store) == ([], ["Run run-1 is still active; its report is written at its end."])
+    with pytest.raises(Problem, match="Run run-1 is still active"):
+        results.report_again(run="run-1", results=str(tmp_path))
     assert runs(store) == []
     holder.end(signal.SIGKILL)
     assert (tmp_path / "raw/run-1" / liveness.MARK).exists()
@@ -138,7 +140,7 @@ def test_read_only_store_is_still_read(tmp_path: Path, capsys: pytest.CaptureFix
     killed(tmp_path)
     (tmp_path / ".lock").unlink()
     (tmp_path / ".lock").mkdir()
-    assert results.print_answer(str(tmp_path), "select count(*) as n from runs", "") == 0
+    assert results.print_answer(sql="select count(*) as n from runs", results=str(tmp_path)) == 0
     said = capsys.readouterr()
     assert said.out == "n\n2\n"
     assert "Run run-1 was killed before its rows were collected, and they can't be: can't write" in said.err
@@ -147,15 +149,15 @@ def test_read_only_store_is_still_read(tmp_path: Path, capsys: pytest.CaptureFix
 def test_unreadable_documents_do_not_block_the_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nights(tmp_path)
     (tmp_path / "raw").write_text("")
-    assert results.print_answer(str(tmp_path), "select count(*) as n from runs", "") == 0
+    assert results.print_answer(sql="select count(*) as n from runs", results=str(tmp_path)) == 0
     said = capsys.readouterr()
     assert said.out == "n\n2\n"
-    assert "Whether a killed run left anything can't be seen: " in said.err
+    assert "Whether there are uncollected runs is unknown: " in said.err
 
 
 def test_a_store_that_can_not_be_read_at_all_is_one_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Unsupported, match="the name is too long"):
-        results.print_answer(str(tmp_path / ("x" * 300)), "", "")
+        results.print_answer(results=str(tmp_path / ("x" * 300)))
     assert capsys.readouterr().err == ""
 
 

@@ -1,9 +1,9 @@
-"""Which dataplane, on which path, at what price: measure it by an Argo workflow, store it, ask it, report it."""
+"""Which dataplane, on which path, at what price: measure it by an Argo workflow, store it, query it, report it."""
 
 import signal
-from typing import Annotated
+from typing import Final
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError
 
 from analysis import memory
 from analysis.console.notices import print_notice
@@ -11,8 +11,37 @@ from analysis.console.terminal import Terminal, UnwritableError, printing
 from analysis.errors import BadInput, Problem
 from analysis.store.storage_errors import resource_error
 from steps.measurement.subprocesses import search_everywhere
-from workflows.flags.deploy import Context, DeployFlags
-from workflows.flags.run import RunFlags, SubmitFlags
+
+VERBS: Final = {
+    "run": ("run:run", "Measure on this machine, by the Argo workflow itself, and write the report."),
+    "plan": (
+        "plan:print_plan",
+        "Print what a run would measure, in which order and how long it would take; change nothing.",
+    ),
+    "preflight": ("plan:print_findings", "Print what this machine lacks for a run, and the remedy; change nothing."),
+    "configure": (
+        "cluster:configure",
+        "Switch a cluster's dataplane, as the workflow's step does; a second call changes nothing.",
+    ),
+    "settle": ("cluster:settle", "Wait until a cluster's dataplane is proven on each measured node; print the proof."),
+    "restore": ("cluster:restore", "Restore a cluster to its state before a run, no matter who changed it."),
+    "deploy": (
+        "deployment:deploy",
+        "Deploy the benchmark to a cluster that has Argo Workflows; a second call changes nothing.",
+    ),
+    "submit": (
+        "deployment:submit",
+        "Start a run on a cluster where the benchmark is deployed, and watch it to its end.",
+    ),
+    "undeploy": ("deployment:undeploy", "Delete from a cluster what deploy created, but not the results."),
+    "report": ("results:report_again", "Write the report of a stored run again, and print its summary."),
+    "query": ("results:print_answer", "Query the store; without SQL or question, list its views and its questions."),
+    "shell": ("results:open_shell", "Open an SQL prompt over the store's views."),
+}
+"""The function of each verb, and its help. It is imported when the verb is called: `--help` needs none of them."""
+
+_INTERRUPTIBLE: Final = frozenset({"run", "plan", "preflight"})
+"""Verbs that SIGINT ends at once: they have nothing to clean up. The run itself handles signals once it has started."""
 
 app = App(
     name="python -m workflows",
@@ -26,132 +55,19 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-
-_AT_ONCE = frozenset({"run", "plan", "preflight"})
-"""Verbs that have nothing to put in order when they are interrupted: a run, once it runs, takes signals itself."""
-
-Environment = Annotated[str, Parameter(help="The name under which the cluster's figures are kept.")]
-Dataplane = Annotated[str, Parameter(help="Such as ebpf; `run --help` names them all.")]
-DryRun = Annotated[bool, Parameter(help="Print the kubectl lines that it amounts to, and change nothing.", negative="")]
-Results = Annotated[str, Parameter(help="The store: a folder, file:// or s3://.")]
-
-
-@app.command
-def run(request: RunFlags | None = None) -> int:
-    """Measure on this machine, by the Argo workflow itself, and write the report."""
-    from workflows.cli.run import run as run_here  # noqa: PLC0415 - --help should not wait for the engine
-
-    return run_here(request or RunFlags())
-
-
-@app.command
-def plan(request: RunFlags | None = None) -> int:
-    """Say what a run would measure, in which order and how long it would take; change nothing."""
-    from workflows.cli.plan import print_plan  # noqa: PLC0415
-
-    return print_plan(request or RunFlags())
-
-
-@app.command
-def preflight(request: RunFlags | None = None) -> int:
-    """Say what this machine lacks for a run, and what would mend it; change nothing."""
-    from workflows.cli.plan import print_findings  # noqa: PLC0415
-
-    return print_findings(request or RunFlags())
-
-
-@app.command
-def configure(*, environment: Environment, dataplane: Dataplane, dry_run: DryRun = False) -> int:
-    """Switch a cluster's dataplane, as the workflow's step does; a second call changes nothing."""
-    from workflows.cli import cluster  # noqa: PLC0415
-
-    return cluster.configure(environment, dataplane, dry_run=dry_run)
-
-
-@app.command
-def settle(*, environment: Environment, dataplane: Dataplane) -> int:
-    """Wait until a cluster's dataplane is proven on each measured node, and say by what."""
-    from workflows.cli import cluster  # noqa: PLC0415
-
-    return cluster.settle(environment, dataplane)
-
-
-@app.command
-def restore(*, environment: Environment, dry_run: DryRun = False) -> int:
-    """Put a cluster back as it was before a run, no matter who changed it."""
-    from workflows.cli import cluster  # noqa: PLC0415
-
-    return cluster.restore(environment, dry_run=dry_run)
-
-
-@app.command
-def deploy(asked: Annotated[DeployFlags | None, Parameter(name="*")] = None) -> int:
-    """Put the benchmark onto a cluster that has Argo Workflows; a second time changes nothing."""
-    from workflows.deployment.deploy import deploy as put  # noqa: PLC0415
-
-    return put(asked or DeployFlags())
-
-
-@app.command
-def submit(asked: SubmitFlags | None = None) -> int:
-    """Start a run on a cluster where the benchmark is deployed, and watch it to its end."""
-    from workflows.submission.submit import submit as start  # noqa: PLC0415
-
-    return start(asked or SubmitFlags())
-
-
-@app.command
-def undeploy(*, context: Context = "") -> int:
-    """Take away from a cluster what deploy brought, but not the results."""
-    from workflows.deployment.undeploy import undeploy as take_away  # noqa: PLC0415
-
-    return take_away(context)
-
-
-@app.command
-def report(
-    *,
-    run: Annotated[str, Parameter(help="The run's name; the latest if empty.")] = "",
-    results: Results = "results",
-) -> int:
-    """Write the report of a stored run again, and say what it says."""
-    from workflows.cli.results import report_again  # noqa: PLC0415
-
-    return report_again(results, run or None)
-
-
-@app.command
-def query(
-    *,
-    sql: Annotated[str, Parameter(help="A statement over the views runs, visits, trials, samples, measurements.")] = "",
-    question: Annotated[str, Parameter(help="A question that is kept as a file, such as trend.")] = "",
-    results: Results = "results",
-) -> int:
-    """Ask the store; without SQL or question, list the views and the questions it knows."""
-    from workflows.cli.results import print_answer  # noqa: PLC0415
-
-    if sql and question:
-        raise BadInput("--sql and --question exclude each other: give one of them.")
-    return print_answer(results, sql, question)
-
-
-@app.command
-def shell(*, results: Results = "results") -> int:
-    """Open an SQL prompt over the store's views."""
-    from workflows.cli.results import open_shell  # noqa: PLC0415
-
-    return open_shell(results)
+for _verb, (_function, _help) in VERBS.items():
+    app.command(f"workflows.cli.{_function}", name=_verb, help=_help)
 
 
 def main(argv: list[str]) -> int:
-    """Run one verb; whatever goes wrong ends as a sentence on standard error and an exit code."""
+    """Run one verb; every error ends as a sentence on standard error and an exit code."""
     search_everywhere()
     memory.spare_addresses()
-    return printing(lambda: _verb(argv))
+    return printing(lambda: _run(argv))
 
 
-def _verb(argv: list[str]) -> int:
-    if argv[:1] and argv[0] not in _AT_ONCE:
+def _run(argv: list[str]) -> int:
+    if argv[:1] and argv[0] not in _INTERRUPTIBLE:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = app(argv)
@@ -171,5 +87,5 @@ def _verb(argv: list[str]) -> int:
 
 
 def _fail(sentence: str, code: int) -> int:
-    print_notice(sentence)  # where there is nobody to say it to, the exit code must do
+    print_notice(sentence)
     return code

@@ -1,4 +1,4 @@
-"""The workflow's steps on a cluster as commands for a person: switch, wait for the proof, put everything back."""
+"""The verbs configure, settle and restore: the workflow's steps on a cluster, by hand."""
 
 from analysis.console.terminal import Terminal
 from analysis.errors import BadInput, Problem
@@ -8,44 +8,45 @@ from steps.catalogue.option_fields import nearest
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.domain import Change
 from workflows.deployment.namespaces import use_deployed_namespace
+from workflows.flags.common import Dataplane, DryRun, Environment
 
 
-def configure(environment: str, dataplane: str, *, dry_run: bool = False) -> int:
-    """Switch a cluster, or with `dry_run` print the kubectl lines that it would amount to. Returns 0.
+def configure(*, environment: Environment, dataplane: Dataplane, dry_run: DryRun = False) -> int:
+    """Switch a cluster, or with `dry_run` print the kubectl commands for it. Returns 0.
 
     Raises:
         BadInput: there is no such dataplane, or the environment is the lab.
-        Problem: the cluster can't be switched, or it failed; calling again goes on.
+        Problem: the cluster can't be switched, or it failed; call it again to continue.
     """
     cluster, console = _cluster(environment, dataplane), Terminal()
     if dry_run:
-        return _lines(cluster.commands(dataplane), f"{environment} is switched to {dataplane} already", console)
+        return _print_commands(cluster.commands(dataplane), f"{environment} already runs {dataplane}", console)
     changes = cluster.configure_for_user(dataplane)
-    _tell(changes, console)
+    _print_changes(changes, console)
     if changes:
         console.print(
             f"Switched. Now wait for the proof: python -m workflows settle --environment {environment} "
-            f"--dataplane {dataplane}\n{_way_back(environment)}",
+            f"--dataplane {dataplane}\n{_restore_hint(environment)}",
             soft_wrap=True,
         )
     else:
-        console.print(f"Nothing to change: {environment} is switched to {dataplane} already.")
+        console.print(f"Nothing to change: {environment} already runs {dataplane}.")
     return 0
 
 
-def settle(environment: str, dataplane: str) -> int:
-    """Wait until the dataplane is proven on every measured node, and print the signs. Returns 0.
+def settle(*, environment: Environment, dataplane: Dataplane) -> int:
+    """Wait until the dataplane is proven on every measured node, and print the proof. Returns 0.
 
     Raises:
         BadInput: there is no such dataplane, or the environment is the lab.
-        UnprovenError: it isn't proven in time, or can't be; with what was and wasn't seen where.
+        UnprovenError: it isn't proven in time, or can't be; the sentence names what is missing on which node.
     """
     cluster, console = _cluster(environment, dataplane), Terminal()
     nodes = cluster.measured_nodes
     try:
         settled = cluster.settle_for_user(dataplane)
     except Problem:
-        console.print(_way_back(environment), soft_wrap=True)
+        console.print(_restore_hint(environment), soft_wrap=True)
         raise
     for sign in settled.signs:
         console.print(f"{sign.node}: {sign.looked_at}: {sign.seen}", soft_wrap=True)
@@ -53,31 +54,31 @@ def settle(environment: str, dataplane: str) -> int:
     return 0
 
 
-def restore(environment: str, *, dry_run: bool = False) -> int:
-    """Put a cluster back as it was, no matter who changed it, or with `dry_run` print the kubectl lines. Returns 0.
+def restore(*, environment: Environment, dry_run: DryRun = False) -> int:
+    """Restore a cluster, no matter who changed it, or with `dry_run` print the kubectl commands for it. Returns 0.
 
     Raises:
         BadInput: the environment is the lab.
-        Unsupported: a workflow that is at work holds the cluster.
-        Problem: it failed; calling again goes on.
+        Unsupported: a running workflow holds the cluster.
+        Problem: it failed; call it again to continue.
     """
     cluster, console = _cluster(environment), Terminal()
-    nothing = f"{environment} holds no snapshot of a run: there is nothing to put back"
+    nothing = f"{environment} has no snapshot of a run: there is nothing to restore"
     if dry_run:
-        return _lines(cluster.commands(None), nothing, console)
+        return _print_commands(cluster.commands(None), nothing, console)
     changes = cluster.restore_for_user()
-    _tell(changes, console)
-    console.print("The API objects are as they were." if changes else f"{nothing}.", soft_wrap=True)
+    _print_changes(changes, console)
+    console.print("The API objects are restored." if changes else f"{nothing}.", soft_wrap=True)
     return 0
 
 
-def _way_back(environment: str) -> str:
-    return f"Back: python -m workflows restore --environment {environment}"
+def _restore_hint(environment: str) -> str:
+    return f"To restore it: python -m workflows restore --environment {environment}"
 
 
 def _cluster(environment: str, dataplane: str | None = None) -> KubernetesCluster:
     if is_lab(environment):
-        raise BadInput("the lab is made for each run and goes with it: name a cluster with --environment.")
+        raise BadInput("the lab is made for each run and deleted with it: name a cluster with --environment.")
     known = tuple(d.name for d in of_kind(KUBERNETES))
     if dataplane is not None and dataplane not in known:
         other = " is the lab's" if dataplane in BY_NAME else " is unknown"
@@ -86,7 +87,7 @@ def _cluster(environment: str, dataplane: str | None = None) -> KubernetesCluste
     return KubernetesCluster(environment, at_prompt=True)
 
 
-def _lines(lines: list[str], nothing: str, console: Terminal) -> int:
+def _print_commands(lines: list[str], nothing: str, console: Terminal) -> int:
     for line in lines:
         console.print(line, soft_wrap=True)
     if not lines:
@@ -94,6 +95,6 @@ def _lines(lines: list[str], nothing: str, console: Terminal) -> int:
     return 0
 
 
-def _tell(changes: list[Change], console: Terminal) -> None:
+def _print_changes(changes: list[Change], console: Terminal) -> None:
     for change in changes:
         console.print(change.command, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What a run would do here, without doing it: its plan, and what is missing for it."""
+"""The verbs plan and preflight: what a run would do here, and what is missing for it."""
 
 import sys
 
@@ -13,9 +13,9 @@ from steps.settings.schedule import expected_s, make_schedule
 from workflows.flags.run import RunFlags
 
 
-def print_plan(request: RunFlags) -> int:
+def print_plan(flags: RunFlags | None = None) -> int:
     """Print the visits in their order with their trials. Returns 0; raises BadInput."""
-    settings = request.settings()
+    settings = (flags or RunFlags()).settings()
     visits = make_schedule(settings)
     table = Table("visit", "round", "dataplane", "trials in their order", box=None, pad_edge=False)
     for visit in visits:
@@ -27,12 +27,13 @@ def print_plan(request: RunFlags) -> int:
     return 0
 
 
-def print_findings(request: RunFlags) -> int:
-    """Print every reason against a run here, each with what would mend it. Returns 0 if it can run, else 2."""
-    settings = request.settings()
+def print_findings(flags: RunFlags | None = None) -> int:
+    """Print everything that prevents or disturbs a run here, with its remedy. Returns 0 if it can run, else 2."""
+    flags = flags or RunFlags()
+    settings = flags.settings()
     if is_lab(settings.environment) and not sandbox.is_inside():
         return sandbox.run_in_sandbox(
-            [sys.executable, "-m", "workflows", "preflight", *request.argv(settings)], hold_interrupts=True
+            [sys.executable, "-m", "workflows", "preflight", *flags.argv(settings)], hold_interrupts=True
         )
     if not is_lab(settings.environment):
         from workflows.deployment.namespaces import use_deployed_namespace  # noqa: PLC0415 - a plan needs no cluster

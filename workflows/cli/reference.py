@@ -1,8 +1,8 @@
-"""What follows from the verbs and the options and is committed: the variables of `make`, and docs/options.md.
+"""The committed files that follow from the verbs and the options: the variables of `make`, and docs/options.md.
 
 python -m workflows.cli.reference   write them
 
-make runs before anything is installed, so that it can't ask this program; a test fails where a file is stale.
+make runs before anything is installed, so it can't call this program; a test fails if a file is stale.
 """
 
 import sys
@@ -15,7 +15,7 @@ from analysis.errors import Unsupported
 from steps.catalogue.option_fields import Option
 from steps.catalogue.options import OPTIONS, defaults
 from steps.catalogue.profiles import PROFILES
-from workflows.cli.app import app
+from workflows.cli.app import VERBS, app
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -42,22 +42,22 @@ default.
 def verbs() -> dict[str, tuple[str, ...]]:
     """The verbs of the command line, each with the variables of its flags: `NOTIFY_URL` of `--notify-url`."""
     found = {}
-    for verb in sorted(name for name in app if not name.startswith("-")):
+    for verb in sorted(VERBS):
         flags = app[verb].assemble_argument_collection(parse_docstring=False)
         found[verb] = tuple(f.name.removeprefix("--").replace("-", "_").upper() for f in flags if f.show)
     return found
 
 
 def variables() -> str:
-    """The verbs and the variables that each takes, as the Makefile includes them."""
+    """The text of variables.mk: the verbs, and the variables that each takes."""
     found = verbs()
     flags = "".join(f"FLAGS_{verb} := {' '.join(names)}\n" for verb, names in found.items())
     return f"# {_GENERATED}\nVERBS := {' '.join(found)}\n{flags}"
 
 
 def document() -> str:
-    """All verbs and all options, for people."""
-    of_verbs = [(f"`{verb}`", str(app[verb].help), _listed(names)) for verb, names in verbs().items()]
+    """The text of docs/options.md."""
+    of_verbs = [(f"`{verb}`", VERBS[verb][1], _listed(names)) for verb, names in verbs().items()]
     of_options = [
         (
             f"**`{option.name}`**" if option.form else f"`{option.name}`",
@@ -81,7 +81,7 @@ def document() -> str:
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    """The variables; those that stand in the table of options in three words, where all of them are taken."""
+    """The variables; the options of a run in three words, for a verb that takes all of them."""
     everywhere = {option.name.upper() for option in OPTIONS if option.only is None}
     is_run = everywhere <= set(names)
     own = [f"`{name}`" for name in names if not is_run or name not in everywhere]
@@ -89,7 +89,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 def _default(option: Option) -> str:
-    """In the lab and on a cluster, profile by profile where they differ."""
+    """The default, for the lab and for a cluster, and for each profile, where they differ."""
     if not option.read:
         return option.default
     kinds = [[defaults(profile.name, kind).get(option.field) for profile in PROFILES] for kind in ("lab", "prod")]
@@ -112,7 +112,7 @@ FILES: Final[Mapping[Path, Callable[[], str]]] = {
     ROOT / "workflows/cli/variables.mk": variables,
     ROOT / "docs/options.md": document,
 }
-"""Each file, and what its text is made by."""
+"""Each file, and the function that makes its text."""
 
 
 def main() -> int:

@@ -1,13 +1,15 @@
-"""The verbs that read the store: say what a run came to, write its report again, ask it questions.
+"""The verbs report, query and shell, which read the store.
 
-Each says on standard error what killed runs left uncollected, and collects it where those are known to have ended; and
-which runs are left out because a file of theirs is damaged.
+Each collects runs that were killed, where they are known to have ended, and names on standard error the runs that are
+not collected, and those that are left out because a file is damaged.
 """
 
 from collections.abc import Sequence
 from contextlib import closing
+from typing import Annotated
 
 import pyarrow as pa
+from cyclopts import Parameter
 
 from analysis import memory, report
 from analysis.console.commands import report_command
@@ -17,64 +19,85 @@ from analysis.errors import BadInput, Unsupported
 from analysis.sql import database, shell
 from analysis.sql.table_output import print_table
 from analysis.store.left_out import LeftOut, sentences
-from analysis.store.store import Store, check_run_id
+from analysis.store.names import check_run_id
+from analysis.store.store import Store
 from analysis.summary import stored, summary
 from steps.catalogue.options import method
 from workflows.cli import summary_table, uncollected
+from workflows.cli.opened_store import open_store
+from workflows.flags.common import AsOwner, Results
 
 
-def report_again(results: str, run_id: str | None) -> int:
-    """Analyse a stored run again, write its report and print it in short. The latest run if none is named.
+def report_again(
+    *,
+    run: Annotated[str, Parameter(help="The run's name; the latest if empty.")] = "",
+    results: Results = "results",
+    as_owner: AsOwner = False,
+) -> int:
+    """Analyse a stored run again, write its report and print its summary.
 
-    A run that was killed before its rows were collected has them collected now, from its raw documents: the one that is
-    named, or else each that is known to have ended.
+    Runs that were killed before their rows were collected are collected from their raw documents: the named run, or
+    else all that are known to have ended.
 
     Raises:
-        Problem: there is no such run, it is still at work, or its raw documents don't say what it was.
+        Problem: there is no such run, it is still active, or its raw documents are damaged.
         Unsupported: the store can't be read or written, or a limit of memory is too low.
     """
     memory.require()
-    store, console = Store(results), Terminal()
-    if run_id is None:
-        collected = uncollected.collect_all(store, print_notice)
-    else:
-        _check_named(store, run_id)
-        run_id = uncollected.run_named(store, run_id)
-        found = uncollected.collect(store, run_id)
+    store, console = open_store(results, as_owner=as_owner), Terminal()
+    if run:
+        _check_named(store, run)
+        name = uncollected.run_named(store, run)
+        found = uncollected.collect(store, name)
         collected = [found] if found else []
         for one in collected:
             print_notice(one.sentence)
-    name = run_id or _latest_of(store)
+    else:
+        collected = uncollected.collect_all(store, print_notice)
+        with closing(database.connect(store, asking="")) as con:
+            name = _latest(store, con)
     with closing(database.connect(store, run_id=name, asking="")) as con:
-        _say_left_out(database.left_out(con))
+        _print_left_out(database.left_out(con))
         latest = _latest(store, con)
-        for run in collected:
-            if run.run_id != name:
-                _write(store, con, run.run_id, latest=False)
-        said, address = _write(store, con, name, latest=name == latest)
-    summary_table.print_summary(said, console)
+        for one in collected:
+            if one.run_id != name:
+                _write(store, con, one.run_id, latest=False)
+        found_summary, address = _write(store, con, name, latest=name == latest)
+    summary_table.print_summary(found_summary, console)
     console.print()
     console.print(f"Report: {address}", soft_wrap=True)
     return 0
 
 
 def _write(store: Store, con: database.Connection, run_id: str, *, latest: bool) -> tuple[summary.Summary, str]:
-    """Write a run's report, and its verdict where it has none yet; what it says and where it is."""
-    said = summary.summarise(con, run_id, method)
-    address = store.write_report(run_id, report.render(con, run_id, said), latest=latest)
+    """Write a run's report, and store its summary if it has none; returns the summary and the report's address."""
+    found = summary.summarise(con, run_id, method)
+    address = store.write_report(run_id, report.render(con, run_id, found), latest=latest)
     if stored.find_summary(store, run_id) is None:
-        stored.store_summary(store, said)
-    return said, address
+        stored.store_summary(store, found)
+    return found, address
 
 
-def print_answer(results: str, sql: str, question: str) -> int:
-    """Print the answer to SQL or to a kept question; without either, what can be asked."""
-    store, console = Store(results), Terminal()
+def print_answer(
+    *,
+    sql: Annotated[str, Parameter(help="A statement over the views runs, visits, trials, samples, measurements.")] = "",
+    question: Annotated[str, Parameter(help="One of the stored questions, such as trend.")] = "",
+    results: Results = "results",
+    as_owner: AsOwner = False,
+) -> int:
+    """Print the answer to SQL or to a stored question; without either, the views and the questions.
+
+    Raises:
+        BadInput: both are given, or the question is unknown.
+    """
+    if sql and question:
+        raise BadInput("--sql and --question exclude each other: give one of them.")
+    store, console = open_store(results, as_owner=as_owner), Terminal()
     _collect_all(store)
     with closing(database.connect(store, asking=sql)) as con:
-        _say_left_out(database.left_out(con))
+        _print_left_out(database.left_out(con))
         if sql:
-            print_table(_answered(store, con, sql), console)
+            print_table(_answer(store, con, sql), console)
             return 0
         if question:
             print_table(database.answer_question(con, question), console)
@@ -85,21 +108,21 @@ def print_answer(results: str, sql: str, question: str) -> int:
     return 0
 
 
-def open_shell(results: str) -> int:
+def open_shell(*, results: Results = "results", as_owner: AsOwner = False) -> int:
     """Read SQL from the terminal until the end of input."""
-    store = Store(results)
+    store = open_store(results, as_owner=as_owner)
     _collect_all(store)
     return shell.run_shell(store)
 
 
 def _collect_all(store: Store) -> None:
-    if beware := memory.memory_limit_warning():
-        print_notice(beware)
+    if warning := memory.memory_limit_warning():
+        print_notice(warning)
     for run in uncollected.collect_all(store, print_notice):
         print_notice(f"`{report_command(store.url, run.run_id)}` writes its report.")
 
 
-def _answered(store: Store, con: database.Connection, sql: str) -> pa.Table:
+def _answer(store: Store, con: database.Connection, sql: str) -> pa.Table:
     """The answer to SQL; the store is opened again where a writer replaced a file in between."""
     try:
         return database.query(con, sql)
@@ -108,24 +131,19 @@ def _answered(store: Store, con: database.Connection, sql: str) -> pa.Table:
 
 
 def _check_named(store: Store, run_id: str) -> None:
-    """See that a text can name a run, before it becomes part of a path; where it can't, say which runs there are."""
+    """Refuse a text that can't name a run, before it becomes part of a path; the sentence names the latest runs."""
     try:
         check_run_id(run_id)
     except BadInput as problem:
         with closing(database.connect(store, asking="")) as con:
             found = database.query(con, "select run_id from runs order by started_at desc limit 3")["run_id"]
-        known = f"the latest are {', '.join(map(str, found))}" if len(found) else "the store holds none yet"
+        known = f"the latest are {', '.join(map(str, found))}" if len(found) else "the store has none yet"
         raise BadInput(f"{problem}; {known}") from problem
 
 
-def _say_left_out(found: Sequence[LeftOut]) -> None:
+def _print_left_out(found: Sequence[LeftOut]) -> None:
     for sentence in sentences(found):
         print_notice(sentence)
-
-
-def _latest_of(store: Store) -> str:
-    with closing(database.connect(store, asking="")) as con:
-        return _latest(store, con)
 
 
 def _latest(store: Store, con: database.Connection) -> str:
@@ -133,5 +151,5 @@ def _latest(store: Store, con: database.Connection) -> str:
     if name is None and (found := database.left_out(con)):
         raise Unsupported("\n".join(sentences(found)))
     if name is None:
-        raise BadInput(f"The store {store.url} holds no run yet: measure one with `make run`.")
+        raise BadInput(f"The store {store.url} has no run yet: measure one with `make run`.")
     return str(name)

@@ -1,4 +1,4 @@
-"""Run the benchmark here: check what was asked for, then go into the lab's sandbox and walk the workflow there."""
+"""The verb run: check the flags and the store, then run the workflow in the lab's sandbox."""
 
 import os
 import signal
@@ -17,13 +17,14 @@ from workflows.flags.run import RunFlags
 if TYPE_CHECKING:
     from analysis.store.store import Store
 
-_ASKED: frozenset[int] = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-"""Signals by which somebody ends a program on purpose."""
+_REQUESTS: frozenset[int] = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+"""Signals by which a user ends a program on purpose."""
 
 
-def run(request: RunFlags) -> int:
-    """Measure, store, report and say what came of it. Returns the exit code; raises Problem for bad input."""
-    settings = request.settings()
+def run(flags: RunFlags | None = None) -> int:
+    """Measure, store, report and print the summary. Returns the exit code; raises Problem for bad input."""
+    flags = flags or RunFlags()
+    settings = flags.settings()
     if not is_lab(settings.environment):
         raise BadInput(
             f"this command measures the lab on this machine, not {settings.environment!r}: on a cluster the run is a "
@@ -31,48 +32,48 @@ def run(request: RunFlags) -> int:
             "workflowtemplate/dataplane-benchmark`."
         )
     if sandbox.is_inside():
-        from workflows.cli.run_in_sandbox import measure  # noqa: PLC0415 - a fault in what was asked should not wait for the engine
+        from workflows.cli.run_in_sandbox import measure  # noqa: PLC0415 - an error in the flags should not wait for the engine
 
-        return measure(request, settings)
+        return measure(flags, settings)
     from analysis import memory  # noqa: PLC0415 - likewise
     from analysis.store.integrity.audit import EVERY  # noqa: PLC0415 - likewise
     from analysis.store.left_out import sentences  # noqa: PLC0415 - likewise
-    from analysis.store.store import Store  # noqa: PLC0415 - likewise
     from workflows.cli import uncollected  # noqa: PLC0415 - likewise
+    from workflows.cli.opened_store import open_store  # noqa: PLC0415 - likewise
 
-    store = Store(settings.results)
+    store = open_store(settings.results, as_owner=flags.as_owner, create=True)
     store.check_writable()
-    # What the report will read is read now, rather than after an hour of measuring.
+    # What the report needs is read now, rather than after an hour of measuring.
     for sentence in sentences(store.inventory(EVERY).left_out):
         print_notice(sentence)
     if why := memory.shortage():
-        print_notice(f"Beware: {why}. The run is measured and stored nevertheless.")
+        print_notice(f"Beware: {why}. The run is measured and stored all the same.")
     for earlier in uncollected.collect_all(store, print_notice):
         print_notice(f"`{report_command(settings.results, earlier.run_id)}` writes its report.")
     uid = str(uuid.uuid4())
-    argv = [sys.executable, "-m", "workflows", "run", *request.argv(settings)]
+    argv = [sys.executable, "-m", "workflows", "run", *flags.argv(settings)]
     ended = sandbox.start_in_sandbox(argv, {**os.environ, environment.WORKFLOW_UID: uid}, hold_interrupts=True)
     if ended.signal is not None:
-        print_notice(_what_is_left(store, uid, ended.signal))
+        print_notice(_after_signal(store, uid, ended.signal))
     return ended.exit_code
 
 
-def _what_is_left(store: "Store", uid: str, number: int) -> str:
-    """After a signal ended the run, or its sandbox: what is stored or kept of it, and the command that goes on."""
+def _after_signal(store: "Store", uid: str, number: int) -> str:
+    """After a signal ended the run or its sandbox: what is stored of it, and the command that continues."""
     from workflows.cli import uncollected  # noqa: PLC0415 - as above
 
     name = signal.Signals(number).name
-    by = name if number in _ASKED else f"{name}, by somebody or for want of memory"
+    by = name if number in _REQUESTS else f"{name}: killed by another process, or out of memory"
     try:
         run_id, is_stored = uncollected.run_of_workflow(store, uid)
     except Problem as problem:
-        return f"The run was ended by {by}. What is left of it can't be seen: {problem}"
+        return f"The run was ended by {by}. What is left of it can't be read: {problem}"
     if run_id is None:
         return f"The run was ended by {by}, before its first visit: nothing was measured."
     command = report_command(store.url, run_id)
     if is_stored:
         return f"The run {run_id} is stored; its summary was interrupted by {by}. `{command}` writes it again."
     return (
-        f"The run was ended by {by}. What it had measured is kept in {store.location(f'raw/{run_id}')}; `{command}` "
+        f"The run was ended by {by}. What was measured is kept in {store.location(f'raw/{run_id}')}; `{command}` "
         "collects it and writes its report."
     )

@@ -1,4 +1,4 @@
-"""Inside the lab's sandbox: the local engine walks the very template that Argo gets."""
+"""The run inside the lab's sandbox: the local engine runs the template that Argo gets."""
 
 import contextlib
 import os
@@ -24,55 +24,53 @@ from workflows.local.semantics.nodes import UNSUCCESSFUL, WorkflowOutcome
 from workflows.template.benchmark import NAME, build_template
 
 PRELOADED = ("steps.measurement.trials", "steps.proof.wait", "steps.cluster.lab")
-"""Loaded once for all steps: what those need that are between trials. Charts and Parquet are for the last ones only."""
+"""Imported once for all steps: what the steps between trials need. Only the last steps need charts and Parquet."""
 
 REFUSING = ("validate", "preflight")
-"""A run that ends in one of these measured nothing: the input was bad or the machine can't."""
+"""A run that fails in one of these measured nothing."""
 
 
-def measure(request: RunFlags, settings: Settings) -> int:
-    """Walk the workflow and say what it found. Returns the exit code.
+def measure(flags: RunFlags, settings: Settings) -> int:
+    """Run the workflow and print the summary. Returns the exit code.
 
     Raises:
-        Unsupported: the machine can't, as the run's own first steps found.
-        KeyboardInterrupt: it was stopped in these steps, before anything was measured.
+        Unsupported: the first steps refused the run; the sentence is theirs.
+        KeyboardInterrupt: it was stopped before anything was measured.
     """
     console = Terminal()
     with contextlib.suppress(BrokenPipeError):
         console.print(_beforehand(settings))
         sys.stdout.flush()
-    # An output that fails later stops no run: what it measures is worth more than what it prints.
+    # A terminal or pipe that fails later must not end the run.
     output = suppress_output_errors()
-    code = _measure(request, settings, console)
+    code = _measure(flags, settings, console)
     if output.failure is not None:
         print_notice(
-            f"{output.failure} What the run came to is in its report: type `{report_command(settings.results)}`."
+            f"{output.failure} The results are in the run's report: type `{report_command(settings.results)}`."
         )
     return code
 
 
-def _measure(request: RunFlags, settings: Settings, console: Terminal) -> int:
-    outcome, stopped = _walk(request, settings, console)
+def _measure(flags: RunFlags, settings: Settings, console: Terminal) -> int:
+    outcome, stopped = _walk(flags, settings, console)
     for name in REFUSING:
         for node in outcome.find(name):
             if node.phase in UNSUCCESSFUL:
                 raise KeyboardInterrupt if stopped else Unsupported(node.message)
     name, why = run_id(outcome.name, outcome.uid), "" if stopped else _first_failure(outcome)
     if (limit := memory.shortage()) is not None:
-        _say_without_report(settings.results, name, f"{limit[0].upper()}{limit[1:]}.", console)
+        console.print(f"{limit[0].upper()}{limit[1:]}.", soft_wrap=True)
+        console.print(
+            f"What was measured is stored; then type `{report_command(settings.results, name)}`.", soft_wrap=True
+        )
         return 1
-    from workflows.cli.summary_table import print_result  # noqa: PLC0415 - not before, for the run's time is for measuring
+    from workflows.cli.summary_table import print_result  # noqa: PLC0415 - not imported while the run measures
 
     return print_result(settings.results, name, console, why)
 
 
-def _say_without_report(results: str, name: str, limit: str, console: Terminal) -> None:
-    console.print(limit, soft_wrap=True)
-    console.print(f"What was measured is kept; then type `{report_command(results, name)}`.", soft_wrap=True)
-
-
 def _first_failure(outcome: WorkflowOutcome) -> str:
-    """The step that failed before all others, and what it said; empty where none did."""
+    """The first step that failed, with its message; empty if none did."""
     return next((f"{node.template}: {node.message}" for node in outcome.failures if node.message), "")
 
 
@@ -86,19 +84,19 @@ def _beforehand(settings: Settings) -> str:
     )
 
 
-def _walk(request: RunFlags, settings: Settings, console: Terminal) -> tuple[WorkflowOutcome, bool]:
-    """Walk the workflow; what came of it, and whether a signal stopped it.
+def _walk(flags: RunFlags, settings: Settings, console: Terminal) -> tuple[WorkflowOutcome, bool]:
+    """Run the workflow; returns its outcome, and whether a signal stopped it.
 
-    The first signal stops it as `argo stop` does, a second one ends it at once.
+    The first signal stops it as `argo stop` does, a second one as `argo terminate` does.
     """
     display = TerminalDisplay(console, expected_s(settings))
     engine = Engine(
         build_template(),
-        arguments=request.arguments(settings),
-        repository=settings.results,
+        arguments=flags.arguments(settings),
+        results=settings.results,
         name=f"{NAME}-{datetime.now(UTC):%Y%m%d-%H%M%S}",
         listener=display,
-        env=request.surroundings(settings),
+        env=flags.surroundings(settings),
         preload=PRELOADED,
         uid=os.environ.pop(environment.WORKFLOW_UID, ""),
         run_folder=RUN_FOLDER,
@@ -114,7 +112,7 @@ def _walk(request: RunFlags, settings: Settings, console: Terminal) -> tuple[Wor
         signal.signal(number, stop)
     with display:
         outcome = engine.run()
-    # From here on a signal ends the program as it ends any other, even one that is stuck in a library's code.
+    # From here on a signal ends the program at once, even inside a library's code.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     return outcome, engine.stops > 0

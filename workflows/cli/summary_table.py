@@ -1,4 +1,4 @@
-"""The end of a run in the terminal: a table of answers, not of trials."""
+"""The summary of a run in the terminal: a table of comparisons, not of trials."""
 
 from rich.table import Table
 
@@ -13,7 +13,7 @@ from analysis.summary import change_groups, stored
 from analysis.summary.summary import Summary
 
 BESIDE = tuple(metric for metric in COMPARED if metric.beside)
-"""The metrics that stand beside those that lead, which are first. The report has them all."""
+"""The metrics shown beside the leading ones. The report has them all."""
 
 ANSWER_WIDTH = 16
 """Of a difference with its interval, such as `+72 % [65, 80]`."""
@@ -22,13 +22,13 @@ EXIT_CODES = {"measured": 0, "measured-with-failures": 1, "nothing-measured": 1}
 
 
 def print_result(results: str, run_id: str, console: Terminal, why: str = "") -> int:
-    """Print what a run says and where its report is; the exit code of what came of it.
+    """Print the summary of a run and the address of its report; returns the exit code.
 
     Args:
         results: the store.
         run_id: the run.
         console: where to print.
-        why: the first failure of a step, with the step's name, which is told where there is no report.
+        why: the first failure of a step, with the step's name; printed if there is no report.
     """
     store = Store(results)
     stock = store.inventory(run_id=run_id)
@@ -53,17 +53,17 @@ def print_result(results: str, run_id: str, console: Terminal, why: str = "") ->
 
 
 def print_summary(summary: Summary, console: Terminal) -> None:
-    """Print the headline, a row for each path and dataplane, and whatever went wrong."""
+    """Print the headline, a row for each path and dataplane, changes, failures and flags."""
     console.print()
     console.print(Text(summary.headline, style="bold"))
     if summary.early:
         console.print(summary.early, style="yellow", soft_wrap=True)
     for doubt in summary.doubts:
         console.print(doubt, style="yellow", soft_wrap=True)
-    _show_answers(summary, console)
+    _print_comparisons(summary, console)
     for sentence in summary.switching:
         console.print(sentence, soft_wrap=True)
-    _show_changes(summary, console)
+    _print_changes(summary, console)
     for skipped in summary.skipped:
         console.print(f"Skipped: {skipped.name}: {skipped.reason}", soft_wrap=True)
     for failure in summary.failures:
@@ -76,8 +76,8 @@ def print_summary(summary: Summary, console: Terminal) -> None:
         console.print(summary.disclaimer, style="dim", soft_wrap=True)
 
 
-def _show_answers(summary: Summary, console: Terminal) -> None:
-    """A heading for each path, a row for each dataplane; narrow enough for 80 columns."""
+def _print_comparisons(summary: Summary, console: Terminal) -> None:
+    """Print a heading for each path and a row for each dataplane, in 80 columns."""
     leading = [c for metric in LEADING for c in summary.of(metric.name)]
     others = {(metric.name, c.path, c.dataplane): c for metric in BESIDE for c in summary.of(metric.name)}
     if not leading:
@@ -108,8 +108,8 @@ def _show_answers(summary: Summary, console: Terminal) -> None:
         console.print(flags.LEGEND, style="dim", soft_wrap=True)
 
 
-def _show_changes(summary: Summary, console: Terminal) -> None:
-    """A line for each dataplane and night since which it is worse or better; what is small or past is in the report."""
+def _print_changes(summary: Summary, console: Terminal) -> None:
+    """Print a line for each dataplane and night since which it is worse or better; the report has the small changes."""
     if summary.history is None:
         return
     console.print()
@@ -124,7 +124,7 @@ def _show_changes(summary: Summary, console: Terminal) -> None:
 
 
 def _answer(comparison: Comparison) -> Text:
-    """The difference, or how small a one would have been seen; the reasons are in the report."""
+    """The difference, or the smallest that would have been detected; the report has the reasons."""
     mark = comparison.doubts.mark
     if comparison.verdict == "cannot-tell":
         return Text(f"can't tell{mark}", style="dim")

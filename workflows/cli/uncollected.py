@@ -1,7 +1,7 @@
-"""Runs that were killed before their rows were collected: found by their raw documents, named, and collected.
+"""Runs that were killed before their rows were collected: found by their raw documents, and collected.
 
-In a folder the engine of a run holds a lock for its life, so that a run is known to have ended. In a bucket nobody
-knows, so its runs are named, and collected when asked for by name.
+In a folder an active run holds a lock, so that a run without one is known to have ended. A bucket has no locks: its
+runs are only named, and collected when they are requested by name.
 """
 
 import contextlib
@@ -16,9 +16,10 @@ from analysis.console.commands import report_command
 from analysis.errors import BadInput, Problem
 from analysis.store.integrity.unnamed import LOST
 from analysis.store.left_out import LeftOut
-from analysis.store.store import Store, is_run_id
-from steps import documents as raw
-from steps.collect import run_rows as collecting
+from analysis.store.names import is_run_id
+from analysis.store.store import Store
+from steps import documents
+from steps.collect.run_rows import run_rows
 from workflows.local.execution import liveness
 from workflows.local.execution.liveness import State
 
@@ -42,16 +43,16 @@ class CollectedRun:
 
     @property
     def sentence(self) -> str:
-        """What was found and done."""
+        """The run, why it had no rows, and what was collected."""
         return f"Run {self.run_id} {self.why}; its rows are now made from its raw documents: {self.outcomes}."
 
 
-def collect_all(store: Store, say: Callable[[str], None]) -> list[CollectedRun]:
-    """Collect each run that is known to have ended in a visit and has no rows; say what is there of all others.
+def collect_all(store: Store, notify: Callable[[str], None]) -> list[CollectedRun]:
+    """Collect each run that has begun a visit, is known to have ended, and has no rows.
 
     Args:
-        store: where they are.
-        say: called with a sentence for each run that has no rows.
+        store: of the runs.
+        notify: called with a sentence for each run that has no rows.
 
     Raises:
         Unsupported: the store can't be read.
@@ -60,36 +61,36 @@ def collect_all(store: Store, say: Callable[[str], None]) -> list[CollectedRun]:
     try:
         there = store.files.folders(RAW)
     except Problem as problem:
-        store.files.folders("")  # where nothing can be read that is one fault, and not one of the raw documents
-        say(f"Whether a killed run left anything can't be seen: {problem}")
+        store.files.folders("")  # raises if the store can't be read at all
+        notify(f"Whether there are uncollected runs is unknown: {problem}")
         return []
-    # One that is left out because a file of it is damaged has its own sentence, and is collected again only by name.
-    # One whose row alone is missing may have been killed while it was stored, so it is collected like any other.
+    # A run that is left out because a file is damaged has its own sentence, and is collected again only by name. A run
+    # of which only the row is missing may have been killed while it was stored, so it is collected like any other.
     left_out = _left_out(store) if there else {}
     damaged = {run for run, one in left_out.items() if one.reason != LOST}
     for run_id in _without_rows(store, (run for run in there if run not in damaged)):
         with _state(store, run_id) as state:
             if state == "running":
-                say(f"Run {run_id} is still at work; its report comes at its end.")
+                notify(f"Run {run_id} is still active; its report is written at its end.")
             elif state == "unknown":
-                say(
-                    f"Run {run_id} has raw documents and no rows: it may still be at work. If it has ended, "
+                notify(
+                    f"Run {run_id} has raw documents and no rows: it may still be active. If it has ended, "
                     f"`{report_command(store.url, run_id)}` collects it."
                 )
             else:
                 try:
                     collected.append(_collect(store, run_id, _why(left_out.get(run_id))))
-                    say(collected[-1].sentence)
+                    notify(collected[-1].sentence)
                 except Problem as problem:
-                    say(f"Run {run_id} was killed before its rows were collected, and they can't be: {problem}")
+                    notify(f"Run {run_id} was killed before its rows were collected, and they can't be: {problem}")
     return collected
 
 
 def collect(store: Store, run_id: str) -> CollectedRun | None:
-    """Collect a run that was asked for by name, if it has raw documents and no rows that count; None where it has them.
+    """Collect a run that was requested by name, if it has raw documents and no valid rows; else returns None.
 
     Raises:
-        Problem: it is still at work, or its documents don't say what it was.
+        Problem: it is still active, or its documents are damaged.
         Unsupported: the store can't be read or written.
     """
     if run_id in _stored(store, run_id) or store.files.last_put(f"{RAW}/{run_id}") is None:
@@ -97,15 +98,15 @@ def collect(store: Store, run_id: str) -> CollectedRun | None:
     left_out = _left_out(store, run_id).get(run_id)
     with _state(store, run_id) as state:
         if state == "running":
-            raise Problem(f"Run {run_id} is still at work: its report comes at its end.")
+            raise Problem(f"Run {run_id} is still active: its report is written at its end.")
         return _collect(store, run_id, _why(left_out))
 
 
 def run_named(store: Store, text: str) -> str:
-    """The id of the run that a person means: the id itself, or the workflow's name where one run alone has it.
+    """The id of the run that a text names: by its id, or by its workflow's name if only one run has that.
 
     Raises:
-        BadInput: it can name no run, or several have this name.
+        BadInput: it can't name a run, or several runs have this name.
     """
     if not is_run_id(text):
         raise BadInput(f"{text!r} can't name a run: `make query QUESTION=runs` lists those that are stored.")
@@ -119,7 +120,7 @@ def run_named(store: Store, text: str) -> str:
 
 
 def run_of_workflow(store: Store, uid: str) -> tuple[str | None, bool]:
-    """The run that the workflow of this uid put documents of a visit into, and whether the store has its rows."""
+    """The run of the workflow with this uid, if it has begun a visit, and whether the store has its rows."""
     stored = next((run for run in _stored(store) if run.endswith(uid)), None)
     if stored is not None:
         return stored, True
@@ -128,17 +129,17 @@ def run_of_workflow(store: Store, uid: str) -> tuple[str | None, bool]:
 
 
 def _stored(store: Store, run_id: str | None = None) -> set[str]:
-    """The runs that have rows. Of the one that is named, if any, every file is compared with its digest."""
+    """The runs that have rows. Every file of the named run, if any, is compared with its digest."""
     return {run for runs in store.inventory(run_id=run_id).runs.values() for run in runs["run_id"].to_pylist()}
 
 
 def _left_out(store: Store, run_id: str | None = None) -> dict[str, LeftOut]:
-    """The runs that are there and don't count, by name; looked at as in `_stored`."""
+    """The runs that are left out, by name; read as in `_stored`."""
     return {one.run_id: one for one in store.inventory(run_id=run_id).left_out if one.run_id is not None}
 
 
 def _why(left_out: LeftOut | None) -> str:
-    """Why a run that has ended has no rows, as a clause."""
+    """Why a run that has ended has no valid rows, as a clause."""
     if left_out is None:
         return "was killed before its rows were collected"
     if left_out.reason == LOST:
@@ -147,25 +148,25 @@ def _why(left_out: LeftOut | None) -> str:
 
 
 def _without_rows(store: Store, folders: Iterable[str]) -> list[str]:
-    """The runs of these folders that came to a visit, by their documents, and that the store has no rows of."""
+    """The runs of these folders that have begun a visit and have no rows."""
     there = [run for run in folders if is_run_id(run)]
     known = _stored(store) if there else set()
-    return [run for run in there if run not in known and _came_to_a_visit(store, run)]
+    return [run for run in there if run not in known and _has_begun_a_visit(store, run)]
 
 
-def _came_to_a_visit(store: Store, run_id: str) -> bool:
+def _has_begun_a_visit(store: Store, run_id: str) -> bool:
     folder = f"{RAW}/{run_id}"
-    return any(file.name == raw.RUN for file in store.files.list(folder)) and any(
+    return any(file.name == documents.RUN for file in store.files.list(folder)) and any(
         name.startswith("visit-") for name in store.files.folders(folder)
     )
 
 
 @contextlib.contextmanager
 def _state(store: Store, run_id: str) -> Iterator[State]:
-    if not store.files.local:
+    if (folder := store.files.folder) is None:
         yield "unknown"
         return
-    with liveness.run_state(Path(store.files.path(f"{RAW}/{run_id}"))) as state:
+    with liveness.run_state(folder, f"{RAW}/{run_id}") as state:
         yield state
 
 
@@ -173,11 +174,10 @@ def _collect(store: Store, run_id: str, why: str) -> CollectedRun:
     folder = f"{RAW}/{run_id}"
     ended_at = store.files.last_put(folder)
     with tempfile.TemporaryDirectory(prefix="dataplane-benchmark-") as here:
-        documents = Path(here)
-        store.files.fetch(folder, documents)
-        if not (documents / raw.RUN).exists():
-            raise Problem(f"{store.location(folder)}/{raw.RUN} is missing, so nothing says what this run was")
-        rows = collecting.run_rows(documents, run_id, collected_at=ended_at)
+        store.files.fetch(folder, Path(here))
+        if not (Path(here) / documents.RUN).exists():
+            raise Problem(f"{store.location(folder)}/{documents.RUN} is missing, which has the run's settings")
+        rows = run_rows(Path(here), run_id, collected_at=ended_at)
     store.write(run_id, rows)
     outcomes = [str(row["outcome"]) for row in rows["trials"]]
     counted = [f"{outcomes.count(outcome)} {outcome}" for outcome in sorted(set(outcomes))]

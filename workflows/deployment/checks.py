@@ -9,6 +9,7 @@ from typing import Final
 
 from analysis.addresses import parse_webhook
 from analysis.errors import BadInput
+from analysis.store.urls import parse_url
 from steps.catalogue.option_fields import items, nearest, shown_option
 from workflows.flags.deploy import ADMISSION_MODES, DeployFlags
 
@@ -55,9 +56,12 @@ def check(flags: DeployFlags) -> None:
         faults.append(
             f"SCHEDULE is {shown_option(flags.schedule)}: {fault}, such as `0 2 * * *` for 2:00 UTC every night."
         )
-    if flags.notify_url.strip():
+    for read in (
+        lambda: flags.results.strip() and parse_url(flags.results),
+        lambda: flags.notify_url.strip() and parse_webhook(flags.notify_url.strip(), "NOTIFY_URL"),
+    ):
         try:
-            parse_webhook(flags.notify_url.strip(), "NOTIFY_URL")
+            read()
         except BadInput as problem:
             faults.append(str(problem))
     if faults:

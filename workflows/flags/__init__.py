@@ -1,1 +1,1 @@
-"""What a person may type, derived from the options of a run."""
+"""The flags of the verbs; those of a run follow from its options."""

@@ -1,15 +1,11 @@
-"""What a person asks of a deployment on the command line. Imports little, for `--help` reads it."""
+"""The flags of deploy."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
 
-
-def flag(text: str, variable: str | None = None) -> Parameter:
-    """A flag whose empty default is not shown; a secret one may come from an environment variable instead."""
-    return Parameter(help=text, show_default=lambda value: value or None, env_var=variable)
-
+from workflows.flags.common import Context, flag
 
 _ACCEPT = (
     "gitops: the tool that keeps Calico's objects is paused during runs. "
@@ -25,24 +21,21 @@ ADMISSION_MODES = ("deny", "warn", "off")
 _ADMISSION = "deny, warn or off: what becomes of pods that the admission policies refuse; deny if empty."
 _NOTIFY_URL = "Where the verdict of each run is posted, as JSON. It is a secret: give it by the variable."
 
-Context = Annotated[str, flag("A context of the kubeconfig; the current one if empty.")]
-"""Which cluster."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class DeployFlags:
-    """The flags of deploy. An empty text is: as the cluster suggests."""
+    """The flags of deploy. Where a text is empty, the cluster decides."""
 
     context: Context = ""
     namespace: Annotated[str, flag(_NAMESPACE)] = ""
     image: Annotated[str, flag("NAME:TAG of the steps' image, where the nodes can pull it.")] = ""
     results: Annotated[str, flag("The store, s3://BUCKET[/PREFIX]; the bucket of Argo's artifacts if empty.")] = ""
-    environment: Annotated[str, flag("Under which name the figures are kept; the context's if empty.")] = ""
+    environment: Annotated[str, flag("Under which name the results are stored; the context's if empty.")] = ""
     outside: Annotated[str, flag("The node of the client outside, one without a calico-node pod.")] = ""
     accept: Annotated[str, flag(_ACCEPT)] = ""
     schedule: Annotated[str, flag("When the nightly run begins, as cron writes it, in UTC.")] = ""
     notify_url: Annotated[str, flag(_NOTIFY_URL, "NOTIFY_URL")] = ""
     admission: Annotated[str, flag(_ADMISSION)] = ""
-    force: Annotated[bool, Parameter(help="Take back fields that somebody else has changed since.", negative="")] = (
+    force: Annotated[bool, Parameter(help="Overwrite fields that another client has changed since.", negative="")] = (
         False
     )

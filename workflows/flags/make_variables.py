@@ -1,8 +1,8 @@
-"""Are the variables that were typed behind `make` ones that its targets take? A program of its own for the Makefile.
+"""Check the variables in a `make` command line. A program for the Makefile.
 
-make ignores what it doesn't know, so that `make run PROFIL=thorough` would measure the default. Only what is near a
-known name is refused, and what is known but not for this target: any other may be meant for a program that make starts,
-such as KUBECONFIG. Needs nothing but Python, for it runs before anything is installed.
+make ignores unknown variables, so that `make run PROFIL=thorough` would measure the default. Refused is what is near a
+known name, or known but not for this target: any other may be for a program that make starts, such as KUBECONFIG. Runs
+before anything is installed, so it needs nothing but Python.
 """
 
 import difflib
@@ -13,34 +13,34 @@ EVERYWHERE = ("PYTHON", "VENV")
 """Taken by every target."""
 
 FOREIGN = ("AWS_", "BENCHMARK_", "FUZZ_", "KUBE", "MAKE", "PYTEST_", "PYTHON")
-"""Beginnings of names that are other programs', or the steps' own environment."""
+"""Prefixes of names of other programs, or of the steps' own environment."""
 
 OWN = ("VERBS", "FLAGS_", "OTHERS_", "TAKES", "GIVEN", "REFUSED", "quoted", "refusal", "command", "taken")
-"""Beginnings of the Makefile's own names, which are not for typing."""
+"""Prefixes of the Makefile's own names, which no one sets."""
 
-MEANT = {"ROUNDS": "VISITS"}
-"""What is near no name, but means the same as one: the form's field `options` takes both."""
+SYNONYMS = {"ROUNDS": "VISITS"}
+"""Names that mean the same as a known one: the form's field `options` takes both."""
 
 SHORTEST = 3
-"""Letters of a name by which a longer one is meant, as DRY for DRY_RUN."""
+"""From this length on, a name is taken for a longer one that it begins: DRY for DRY_RUN."""
 
 NEAR = 0.75
-"""So alike must two names be, of 1, that one is taken for the other: TOPOLOGY and TOPOLOGIES are 0.78."""
+"""From this similarity on, one name is taken for another: TOPOLOGY and TOPOLOGIES have 0.78."""
 
 
 def takes(text: str) -> dict[str, tuple[str, ...]]:
-    """What each target takes, as the Makefile writes it: `TARGET:NAME NAME | NAME; TARGET:...`."""
+    """What each target takes, from the Makefile's text: `TARGET:NAME NAME | NAME; TARGET:...`."""
     entries = (entry.partition(":") for entry in text.split(";") if entry.strip())
     return {target.strip(): tuple(names.replace("|", " ").split()) for target, _, names in entries}
 
 
 def faults(goals: Iterable[str], known: Mapping[str, tuple[str, ...]], given: Iterable[str]) -> list[str]:
-    """A sentence for each variable that the targets don't take, and that is no other program's.
+    """A sentence for each variable that is refused.
 
     Args:
-        goals: the targets that were asked for.
-        known: what each target takes; one that is not in it takes nothing.
-        given: the variables that were typed.
+        goals: the targets to make.
+        known: what each target takes; any other takes nothing.
+        given: the variables in the command line.
     """
     goals = list(goals)
     wanted = {name for goal in goals for name in known.get(goal, ())} | set(EVERYWHERE)
@@ -53,8 +53,8 @@ def faults(goals: Iterable[str], known: Mapping[str, tuple[str, ...]], given: It
             found.append(f"{target} takes no {name}, which is the Makefile's own: leave it out")
         elif name == "OPTIONS":
             found.append(f"{target} takes no {name}, which is a field of the form: give each option by its own name")
-        elif MEANT.get(name) in wanted:
-            found.append(f"{target} takes no {name}: did you mean {MEANT[name]}?")
+        elif SYNONYMS.get(name) in wanted:
+            found.append(f"{target} takes no {name}: did you mean {SYNONYMS[name]}?")
         elif near:
             found.append(f"{target} takes no {name}: did you mean {' or '.join(near)}?")
         elif name in all_names:
@@ -67,7 +67,7 @@ def faults(goals: Iterable[str], known: Mapping[str, tuple[str, ...]], given: It
 
 
 def _alike(name: str, known: Iterable[str]) -> list[str]:
-    """The known names that may be meant: it is the beginning of one, or goes on from one, or differs in few letters."""
+    """The known names that may be meant: those that it begins, or that begin it, or that differ in few letters."""
     begun = sorted(
         other
         for other in known

@@ -1,4 +1,4 @@
-"""A Workflow's status as Argo keeps it: its nodes, what they hand on, and what came of the run. Pure."""
+"""The status of a Workflow object: its nodes, their outputs, and the run's result. Pure."""
 
 import base64
 import gzip
@@ -11,18 +11,18 @@ from typing import Any, Final
 Object = dict[str, Any]
 
 REFUSING: Final = ("validate", "preflight")
-"""A run that ends in one of these measured nothing: the input was bad, or the cluster can't."""
+"""A run that fails in one of these measured nothing."""
 
 REPORTING: Final = "report"
 _BAD: Final = frozenset({"Failed", "Error"})
 _ENDED: Final = frozenset({"Succeeded", "Failed", "Error"})
-_AROUND: Final = re.compile(r"^(?:main: )?\w+ \(exit code \d+\)(?:: )?")
-"""What Argo writes before the sentence of a step that failed."""
+_PREFIX: Final = re.compile(r"^(?:main: )?\w+ \(exit code \d+\)(?:: )?")
+"""Written by Argo before the sentence of a step that failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedResult:
-    """What the run's report says. `node`: the one that holds the report as its artifact."""
+    """The outputs of the step report. `node`: its id, to which the report's artifact belongs."""
 
     headline: str
     outcome: str
@@ -30,7 +30,7 @@ class ReportedResult:
 
 
 def nodes(workflow: Object) -> dict[str, Object]:
-    """The nodes by their ids; empty where Argo keeps them in its database, because they are too many."""
+    """The nodes by id; empty if Argo stores them in its database, because they are too many."""
     status = workflow.get("status") or {}
     packed = status.get("compressedNodes")
     if packed:
@@ -41,17 +41,17 @@ def nodes(workflow: Object) -> dict[str, Object]:
 
 
 def phase(workflow: Object) -> str:
-    """Of the run; Pending where the controller has not seen it yet."""
+    """The phase of the run; Pending until the controller sets one."""
     return str((workflow.get("status") or {}).get("phase") or "Pending")
 
 
 def has_ended(workflow: Object) -> bool:
-    """Whether it is over, exit handler included."""
+    """Whether the run has ended, exit handler included."""
     return phase(workflow) in _ENDED
 
 
 def waits_for(workflow: Object) -> str:
-    """Why a run that is Pending does not begin, as a sentence; empty: nothing says."""
+    """Why a Pending run does not start, as a sentence; empty: unknown."""
     status = workflow.get("status") or {}
     message = str(status.get("message") or "")
     waiting = ((status.get("synchronization") or {}).get("mutex") or {}).get("waiting") or []
@@ -63,12 +63,12 @@ def waits_for(workflow: Object) -> str:
 
 
 def failure_sentence(message: str) -> str:
-    """A node's message without the words that Argo puts before a step's own; with them, where there is no more."""
-    return _AROUND.sub("", message).strip() or message
+    """A node's message without Argo's prefix; the whole message if there is nothing else."""
+    return _PREFIX.sub("", message).strip() or message
 
 
 def reported_result(workflow: Object) -> ReportedResult | None:
-    """What the run's report says; None: it came to no report."""
+    """The outputs of the step report; None: it did not succeed."""
     for node in _latest_first(workflow, (REPORTING,)):
         given = {p["name"]: p.get("value") for p in (node.get("outputs") or {}).get("parameters") or []}
         if node.get("phase") == "Succeeded" and given.get("headline"):
@@ -77,31 +77,33 @@ def reported_result(workflow: Object) -> ReportedResult | None:
 
 
 def refusal(workflow: Object) -> str | None:
-    """Why nothing was measured, if one of the first steps said so."""
+    """The message of a failed first step, after which nothing is measured; None: none failed."""
     for node in _latest_first(workflow, REFUSING):
         if node.get("phase") in _BAD:
-            return failure_sentence(str(node.get("message") or "")) or f"{node['displayName']} failed and said nothing."
+            return (
+                failure_sentence(str(node.get("message") or "")) or f"{node['displayName']} failed without a message."
+            )
     return None
 
 
 def failures(workflow: Object) -> list[str]:
-    """The sentence of each step that failed, in their order."""
+    """The sentence of each step that failed, in order."""
     found = sorted(nodes(workflow).values(), key=lambda node: (node.get("startedAt") or "", node["name"]))
     return [
-        f"{node['displayName']}: {failure_sentence(str(node.get('message') or 'failed and said nothing'))}"
+        f"{node['displayName']}: {failure_sentence(str(node.get('message') or 'failed without a message'))}"
         for node in found
         if node.get("type") == "Pod" and node.get("phase") in _BAD
     ]
 
 
 def duration_s(workflow_or_node: Object) -> float:
-    """How long something took, by the controller's clock; 0 while it isn't over."""
+    """The duration of a workflow or node, by the controller's clock; 0 until it ends."""
     began, ended = (parse_time(workflow_or_node.get(key)) for key in ("startedAt", "finishedAt"))
     return max(0.0, (ended - began).total_seconds()) if began and ended else 0.0
 
 
 def parse_time(text: str | None) -> datetime | None:
-    """A time of the API's; None where there is none."""
+    """A time in the API's format; None if there is none."""
     return datetime.fromisoformat(text) if text else None
 
 

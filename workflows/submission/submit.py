@@ -1,4 +1,4 @@
-"""The verb `submit`: a run from the template that was deployed, watched to its end."""
+"""The verb submit: start a run from the deployed template, and watch it to its end."""
 
 import re
 import secrets
@@ -28,32 +28,32 @@ from workflows.submission.translate import Translator
 from workflows.template.benchmark import NAME
 
 PATIENCE_S: Final = 180.0
-"""While it watches, the run switches the network that the API server may be reached by."""
+"""For the API server to answer again: the run switches the network on the way to it."""
 
 INTERRUPTED: Final = 130
 EXIT_CODES: Final = {"measured": 0}
-"""Of a run by its outcome; 1 for any other."""
+"""By a run's outcome; 1 for any other."""
 
 _TAIL_LINES: Final = 30
-_NOT_SAID: Final = re.compile(r"^time=\S+ level=\w+ .*\bargo=true|^Error: exit status \d+$|^null$")
-"""What Argo's executor and Hera's runner print beside a step, seen with Argo 4.1."""
+_ARGO_LINE: Final = re.compile(r"^time=\S+ level=\w+ .*\bargo=true|^Error: exit status \d+$|^null$")
+"""Lines that Argo's executor (4.1) and Hera's runner add to a step's log."""
 
 _LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
-def submit(asked: SubmitFlags, console: Terminal | None = None, client: UserClient | None = None) -> int:
-    """Submit and watch. Returns 0 if everything was measured, 1 if not, 130 when the watching was interrupted.
+def submit(flags: SubmitFlags, console: Terminal | None = None, client: UserClient | None = None) -> int:
+    """Submit and watch. Returns 0 if everything was measured, 1 if not, 130 if watching was interrupted.
 
     Raises:
-        BadInput: what is asked for makes no sense; nothing was submitted.
-        Unsupported: the benchmark is not deployed there, or the run's first steps refused.
-        Problem: the API server refused, or can't be reached any more (the run may go on), or the run was deleted.
+        BadInput: a flag is invalid; nothing was submitted.
+        Unsupported: the benchmark is not deployed there, or the run's first steps refused it.
+        Problem: the API server refused or can't be reached (the run may continue), or the run was deleted.
     """
-    given, client = client, client or UserClient.of(asked.context, asked.namespace or OWN)
-    client.namespace = asked.namespace or find_namespace(client) or OWN
+    given, client = client, client or UserClient.of(flags.context, flags.namespace or OWN)
+    client.namespace = flags.namespace or find_namespace(client) or OWN
     console = console or Terminal()
-    settings = _checked(client, asked)
-    name = _create(client, asked.form("submitted"))
+    settings = _checked(client, flags)
+    name = _create(client, flags.form("submitted"))
     ui = _ui(client)
     console.print(
         f"{client.namespace}/{name} is submitted: about {duration(expected_s(settings))}.",
@@ -61,15 +61,15 @@ def submit(asked: SubmitFlags, console: Terminal | None = None, client: UserClie
     )
     if ui is not None:
         _link(console, "In the UI", links.run_link(ui.url, client.namespace, name), ui)
-    if asked.detach:
+    if flags.detach:
         return 0
     try:
         ended = _watched(given or client.patient(PATIENCE_S), name, TerminalDisplay(console, expected_s(settings)))
     except KeyboardInterrupt:
-        console.print(f"No longer watching. {_goes_on(client, name)}", soft_wrap=True)
+        console.print(f"No longer watching. {_continues(client, name)}", soft_wrap=True)
         return INTERRUPTED
     except Problem as problem:
-        raise Problem(f"{problem} {_goes_on(client, name)}") from None
+        raise Problem(f"{problem} {_continues(client, name)}") from None
     if ended is None:
         raise Problem(
             f"workflow {client.namespace}/{name} was deleted while it ran, so it does not put the cluster back: "
@@ -79,7 +79,7 @@ def submit(asked: SubmitFlags, console: Terminal | None = None, client: UserClie
 
 
 def build_workflow(name: str, fields: Mapping[str, str]) -> Object:
-    """A run of the template that is deployed, with the form's fields filled in."""
+    """A Workflow of the deployed template, with these fields of the form."""
     return {
         "metadata": {"name": name, "labels": {"workflows.argoproj.io/workflow-template": NAME}},
         "spec": {
@@ -90,10 +90,10 @@ def build_workflow(name: str, fields: Mapping[str, str]) -> Object:
 
 
 def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal, results: str) -> int:
-    """Say what came of a run that is over, and where its report is. Returns the exit code.
+    """Print the result of a run that has ended, and where its report is. Returns the exit code.
 
     Raises:
-        Unsupported: its first steps refused; the sentence is theirs.
+        Unsupported: its first steps refused it; the sentence is theirs.
     """
     refused = status.refusal(ended)
     if refused is not None:
@@ -101,7 +101,7 @@ def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal
     result = status.reported_result(ended)
     console.print()
     if result is None:
-        console.print("The run came to no report.")
+        console.print("The run has no report.")
         for failure in status.failures(ended) or [f"It is {status.phase(ended)}."]:
             console.print(Text(failure, style="red"), soft_wrap=True)
         return 1
@@ -117,8 +117,8 @@ def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal
     return EXIT_CODES.get(result.outcome, 1) if status.phase(ended) == "Succeeded" else 1
 
 
-def _checked(client: UserClient, asked: SubmitFlags) -> Settings:
-    """As the run's first step would, so that a typing error costs no pod."""
+def _checked(client: UserClient, flags: SubmitFlags) -> Settings:
+    """Check the flags as the run's first step does, so that a typing error costs no pod."""
     config_map = client.get(CONFIGMAPS, CONFIG_MAP, BENCHMARK)
     if config_map is None or client.get(WORKFLOW_TEMPLATES, NAME, BENCHMARK) is None:
         raise Unsupported(
@@ -126,11 +126,11 @@ def _checked(client: UserClient, asked: SubmitFlags) -> Settings:
             "name the namespace where it is."
         )
     data = config_map.get("data") or {}
-    return asked.chosen(environment.environment(data), environment.results(data))
+    return flags.chosen(environment.environment(data), environment.results(data))
 
 
 def _create(client: UserClient, fields: Mapping[str, str]) -> str:
-    """Under a name of our own: a call that is repeated, since its answer was lost, must not start a second run."""
+    """Create it under a fixed name: repeated after a lost response, the call must not start a second run."""
     name = f"{NAME}-{''.join(secrets.choice(_LETTERS) for _ in range(5))}"
     try:
         client.create(WORKFLOWS, build_workflow(name, fields), BENCHMARK)
@@ -141,7 +141,7 @@ def _create(client: UserClient, fields: Mapping[str, str]) -> str:
 
 
 def _ui(client: UserClient) -> Ui | None:
-    """Where the UI is, if this person may know; the run has begun, so nothing of this may end the command."""
+    """The UI, if it can be found; an error must not end the command, since the run has begun."""
     try:
         return argo.find_argo(client).ui
     except Problem:
@@ -149,7 +149,7 @@ def _ui(client: UserClient) -> Ui | None:
 
 
 def _watched(client: UserClient, name: str, display: TerminalDisplay) -> Object | None:
-    """Show the run until it is over; what it was then. None: it was deleted meanwhile.
+    """Show the run until it ends; returns it as it is then. None: it was deleted meanwhile.
 
     Raises:
         Problem: the API server can't be reached.
@@ -160,29 +160,29 @@ def _watched(client: UserClient, name: str, display: TerminalDisplay) -> Object 
             nodes = status.nodes(found)
             for event in translator.events(found):
                 if isinstance(event, NodeFinished) and nodes.get(event.node, {}).get("type") == "Pod":
-                    _tell_last_words(client, name, nodes[event.node], display)
+                    _show_last_line(client, name, nodes[event.node], display)
                 display(event)
             if status.has_ended(found):
                 return found
     return None
 
 
-def _tell_last_words(
+def _show_last_line(
     client: UserClient, workflow_name: str, node: dict[str, Any], show: Callable[[Event], None]
 ) -> None:
-    """The last line of a step's log, which is what it came to. The pod may be gone, or closed to this person."""
+    """Show the last line of a step's log, its result. The pod may be deleted, or its log not permitted."""
     pod = f"{workflow_name}-{node['templateName']}-{node['id'].rpartition('-')[2]}"
     try:
         log = client.log(pod, BENCHMARK, container="main", tail_lines=_TAIL_LINES, timestamps=False)
     except Problem:
         return
-    if result := last_words(log.decode(errors="replace")):
-        show(NodeLog(node["id"], result))
+    if found := last_line(log.decode(errors="replace")):
+        show(NodeLog(node["id"], found))
 
 
-def last_words(log: str) -> str:
-    """The last line that the step itself wrote; empty where it wrote none. Argo's executor logs to the same stream."""
-    own = [line.strip() for line in log.splitlines() if line.strip() and not _NOT_SAID.search(line)]
+def last_line(log: str) -> str:
+    """The last line of the step's own; empty if there is none. Argo's executor logs to the same stream."""
+    own = [line.strip() for line in log.splitlines() if line.strip() and not _ARGO_LINE.search(line)]
     return own[-1] if own else ""
 
 
@@ -190,10 +190,10 @@ def _link(console: Terminal, what: str, url: str, ui: Ui) -> None:
     console.print(f"{what}: {url}" + (f"  (needs: {ui.forward})" if ui.forward else ""), soft_wrap=True)
 
 
-def _goes_on(client: UserClient, name: str) -> str:
+def _continues(client: UserClient, name: str) -> str:
     where = f"kubectl --context {client.where} -n {client.namespace}"
     return (
-        f"The run {name} goes on. To stop it, keep what was measured and have the cluster put back: argo stop -n "
+        f"The run {name} goes on. To stop it, keep what was measured and restore the cluster: argo stop -n "
         f"{client.namespace} {name}, or {where} patch workflow {name} --type merge "
         '-p \'{"spec":{"shutdown":"Stop"}}\'.'
     )

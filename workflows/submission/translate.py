@@ -1,4 +1,4 @@
-"""A Workflow's changing status as the events of the local engine, so that one display shows both."""
+"""A Workflow's status as events of the local engine, so that one display shows both."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -21,22 +21,22 @@ from workflows.submission import status
 Object = dict[str, Any]
 
 _KINDS: Final = get_args(Kind)
-_OVER: Final = frozenset({"Succeeded", "Failed", "Error", "Skipped", "Omitted"})
+_ENDED: Final = frozenset({"Succeeded", "Failed", "Error", "Skipped", "Omitted"})
 
 
 class Translator:
-    """Looks at one run again and again; tells what is new since the last look."""
+    """Turns each new status of one run into the events since the last one."""
 
     def __init__(self) -> None:
         self._started: set[str] = set()
         self._finished: set[str] = set()
-        self._told: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
         self._running = False
         self._waiting = ""
         self._shutdown = ""
 
     def events(self, workflow: Object) -> Iterator[Event]:
-        """What happened, in order."""
+        """The new events, in order."""
         metadata = workflow["metadata"]
         if status.phase(workflow) == "Pending" and not self._running:
             waiting = status.waits_for(workflow)
@@ -75,23 +75,23 @@ class Translator:
             yield NodeStarted(id_, node["displayName"], template, kind, parent, _inputs(node), items)
         phase = node.get("phase") or "Pending"
         message = str(node.get("message") or "")
-        if phase not in _OVER:
-            yield from self._working(id_, node, kind, message)
+        if phase not in _ENDED:
+            yield from self._progress(id_, node, kind, message)
             return
         self._finished.add(id_)
-        # What holds others fails because of them, and they have said why.
+        # A DAG or loop fails because of its children, which have the message.
         own = status.failure_sentence(message) if kind in {"Pod", "Skipped"} or not node.get("children") else ""
         yield NodeFinished(id_, cast("Phase", phase), own, status.duration_s(node))
 
-    def _working(self, id_: str, node: Object, kind: Kind, message: str) -> Iterator[Event]:
+    def _progress(self, id_: str, node: Object, kind: Kind, message: str) -> Iterator[Event]:
         if kind != "Pod":
             return
-        if message and self._told.get(f"{id_} says") != message:  # such as why its pod can't be placed
-            self._told[f"{id_} says"] = message
+        if message and self._logged.get(f"{id_} message") != message:  # such as why its pod can't be placed
+            self._logged[f"{id_} message"] = message
             yield NodeLog(id_, message)
         done, slash, total = str(node.get("progress") or "").partition("/")
-        if slash and done.isdigit() and total.isdigit() and int(total) > 1 and self._told.get(id_) != done:
-            self._told[id_] = done
+        if slash and done.isdigit() and total.isdigit() and int(total) > 1 and self._logged.get(id_) != done:
+            self._logged[id_] = done
             yield NodeProgress(id_, int(done), int(total))
 
 
@@ -100,7 +100,7 @@ def _inputs(node: Object) -> dict[str, str]:
 
 
 def _items(group: Object, nodes: Iterable[Object]) -> int:
-    """How many passes a loop will have: Argo makes them one by one, but a task before it put out the list."""
+    """How many items a loop has: Argo creates them one by one, but a task before it has the list as its output."""
     name = f"{group.get('templateName')}s"
     listed = (
         str(parameter.get("value") or "")

@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from analysis.errors import DamagedFileError
 from analysis.store.file_content import FOOTER_END_BYTES, ContentError, check_schema, footer_length, read_footer
-from analysis.store.inventory import CHILDREN, RunEntry
+from analysis.store.names import CHILDREN, digest_in, run_of_file
 from analysis.store.object_storage import ObjectStorage
-from analysis.store.parquet import NOT_AS_NAMED, digest_in, readers, run_of_file
+from analysis.store.parquet import NOT_AS_NAMED, readers
+from analysis.store.run_entries import RunEntry
 
 ALWAYS: Final = frozenset({"visits", "trials"})
 """The tables of which each file's digest is compared whenever the store is opened."""

@@ -9,8 +9,9 @@ from analysis.store.integrity.audit import ALWAYS, audit
 from analysis.store.integrity.unnamed import list_runs, runs_without_row
 from analysis.store.inventory import Found, Inventory, select_runs
 from analysis.store.left_out import LeftOut
+from analysis.store.names import run_of_file
 from analysis.store.object_storage import UNREADABLE, ObjectStorage
-from analysis.store.parquet import readable_runs, run_of_file
+from analysis.store.parquet import readable_runs
 
 _LISTINGS = 5
 

@@ -9,10 +9,11 @@ from typing import Final
 
 from analysis.errors import Problem
 from analysis.store.folder import Entry
-from analysis.store.inventory import CHILDREN, Inventory, is_packed
+from analysis.store.inventory import Inventory
 from analysis.store.left_out import LeftOut
+from analysis.store.names import CHILDREN, is_packed, is_run_id, is_store_file, run_of_file
 from analysis.store.object_storage import ObjectStorage
-from analysis.store.parquet import is_store_file, read_table, run_of_file
+from analysis.store.parquet import read_table
 
 REST_S: Final = 3600
 """A younger file that no row names may be of a run whose row is about to be written, where no lock says otherwise."""
@@ -88,7 +89,7 @@ def runs_in(files: ObjectStorage, name: str) -> frozenset[str]:
     table = read_table(files, name)
     if "run_id" not in table.column_names:
         return frozenset()
-    return frozenset(run for run in table["run_id"].unique().to_pylist() if isinstance(run, str))
+    return frozenset(run for run in table["run_id"].unique().to_pylist() if is_run_id(run))
 
 
 def _by_run(files: ObjectStorage, stock: Inventory, names: Iterable[str]) -> list[LeftOut]:

@@ -11,7 +11,7 @@ from analysis.console.notices import print_notice
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.catalogue.options import Settings
-from steps.cluster.kube import access, cnis, lock, trial_servers
+from steps.cluster.kube import access, cnis, lock, server_findings, trial_servers
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.connect import connect
@@ -110,7 +110,7 @@ class KubernetesCluster:
                 chosen = nodes.choose_nodes(standing.nodes, self._asked_nodes)
             except Problem:
                 return found  # a finding names the reason already
-            found += trial_servers.findings(self._client, standing, chosen, settings, variables=self._variables)
+            found += server_findings.findings(self._client, standing, chosen, settings, variables=self._variables)
         return found
 
     def provenance(self, settings: Settings) -> dict[str, object]:  # noqa: ARG002 - of the port, for the lab

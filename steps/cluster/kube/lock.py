@@ -24,6 +24,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.fields import OURS, Ref
+from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, STATE, WORKFLOWS
 from steps.cluster.kube.api.retries import through_conflicts
 from steps.cluster.kube.snapshot import DataplaneName, Label, Name, Snapshot, Uid
@@ -34,10 +35,6 @@ from steps.strict_model import StrictModel, faults_of
 Object = dict[str, Any]
 
 LOCK: Final = Ref(CONFIGMAPS, STATE, KUBE_SYSTEM)
-
-WORKFLOW_NAME: Final = "ARGO_WORKFLOW_NAME"
-WORKFLOW_UID: Final = "ARGO_WORKFLOW_UID"
-"""Environment variables of each step: the identity that Argo gave to its workflow."""
 
 _ENDED: Final = frozenset({"Succeeded", "Failed", "Error"})
 _BEFORE_CONFIGURE: Final = frozenset({"preflight", "snapshot"})

@@ -53,7 +53,7 @@ class LabCluster:
             Unsupported: this process is in no sandbox.
         """
         _check_sandbox()
-        wanted = state.State.wanted(visit, settings)
+        wanted = state.wanted_state(visit, settings)
         if state.read_state() == wanted:
             return []
         arm = Arm.parse(visit.dataplane)
@@ -109,9 +109,7 @@ class LabCluster:
     def unfinished(self) -> Visit | None:
         """The visit of the lab, while its servers run."""
         known = state.read_state() if sandbox.is_inside() else None
-        if known is None or not servers.are_running():
-            return None
-        return Visit(visit=known.visit, round=known.round, dataplane=known.dataplane, trials=())
+        return known.visit if known is not None and servers.are_running() else None
 
     def left(self) -> list[str]:
         """Nothing: the lab is removed as a whole."""

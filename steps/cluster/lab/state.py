@@ -1,6 +1,5 @@
 """The state of the lab, for verbs that each run in a process of their own. Written last: half a lab has no state."""
 
-import json
 from pathlib import Path
 from typing import Final
 
@@ -13,30 +12,23 @@ FILE: Final = Path("/run/lab/state.json")
 
 
 class State(StrictModel):
-    """The visit that the lab was built for, and its options."""
+    """The visit that the lab was built for, without its trials, and the options that it was built with."""
 
-    visit: int
-    round: int
-    dataplane: str
+    visit: Visit
     services: int
     offloads: bool
 
-    @classmethod
-    def wanted(cls, visit: Visit, settings: Settings) -> "State":
-        """The state that a visit needs."""
-        return cls(
-            visit=visit.visit,
-            round=visit.round,
-            dataplane=visit.dataplane,
-            services=settings.services,
-            offloads=settings.offloads,
-        )
+
+def wanted_state(visit: Visit, settings: Settings) -> State:
+    """The state that a visit needs."""
+    without_trials = visit.model_copy(update={"trials": ()})
+    return State(visit=without_trials, services=settings.services, offloads=settings.offloads)
 
 
 def read_state() -> State | None:
     """The state of the lab; None if there is none, or only half of one."""
     try:
-        return State.model_validate(json.loads(FILE.read_text()))
+        return State.model_validate_json(FILE.read_bytes())
     except (OSError, ValueError):
         return None
 

@@ -16,9 +16,10 @@ from analysis.errors import BadInput, Unsupported
 from analysis.sql import database
 from analysis.sql.view_statements import VIEWS
 from analysis.store import compaction
-from analysis.store.inventory import CHILDREN, FILES
 from analysis.store.left_out import SHOWN, LeftOut, sentences
-from analysis.store.parquet import content_digest, file_name, to_parquet
+from analysis.store.names import CHILDREN, file_name
+from analysis.store.parquet import content_digest, to_parquet
+from analysis.store.run_entries import FILES
 from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION
 from analysis.store.store import Store
 from tests.analysis.integrity.damage import (
@@ -161,7 +162,7 @@ def test_row_naming_a_file_outside_the_store_is_excluded(odd: str, tmp_path: Pat
     store.files.put(file_name("runs", "run-b", content_digest(content)), content)
     (one,) = left_out(store)
     assert one.run_id == "run-b"
-    assert "can't be one of the store" in one.reason
+    assert "can't be one of the run's" in one.reason
     assert shown(store) == OTHERS
 
 

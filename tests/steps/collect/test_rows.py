@@ -61,7 +61,13 @@ def test_settle_time_starts_at_the_last_change_and_switch_cost(run: Path) -> Non
         ({"server_mtu_bytes": 1500}, 1500),
         ({"server_interface": "eth0"}, 1450),
         ({"server_interface": "eth1"}, None),
-        ({"server_interface": "eth0", "monitors": (Monitor(node="b", side="client", source="http://b/"),)}, None),
+        (
+            {
+                "server_interface": "eth0",
+                "monitors": (Monitor(node="b", side="client", source="http://10.0.0.2:5203/"),),
+            },
+            None,
+        ),
     ],
 )
 def test_server_mtu_comes_from_its_monitor(run: Path, place: Row, expected: int | None) -> None:
@@ -69,8 +75,8 @@ def test_server_mtu_comes_from_its_monitor(run: Path, place: Row, expected: int 
     path = run / documents.visit_directory(1) / planned.topology / documents.trial_name(planned.trial)
     document = documents.read_document(path, documents.TrialDocument)
     monitors = (
-        Monitor(node="a", side="client", source="http://a/"),
-        Monitor(node="b", side="server", source="http://b/"),
+        Monitor(node="a", side="client", source="http://10.0.0.1:5203/"),
+        Monitor(node="b", side="server", source="http://10.0.0.2:5203/"),
     )
     near, far = (
         tuple(

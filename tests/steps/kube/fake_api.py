@@ -12,7 +12,7 @@ from typing import Literal
 
 from kubernetes.client import Configuration
 
-from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.client import Client, Object
 from steps.cluster.kube.api.errors import NOT_FOUND, refused
 from tests.steps.kube.fake_answers import Answer
 from tests.steps.kube.fake_store import Store
@@ -194,10 +194,10 @@ class Direct:
         yield from ()  # there is no watch without a socket: one that ends at once is followed by a new look
 
 
-def direct_client(store: Store) -> tuple[Client, Direct]:
+def direct_client(store: Store, owner_reference: Object | None = None) -> tuple[Client, Direct]:
     """A client without a socket, and its transport."""
     client = Client.__new__(Client)
     transport = Direct(store)
-    client.namespace, client.where = NAMESPACE, WHERE
+    client.namespace, client.where, client.owner_reference = NAMESPACE, WHERE, owner_reference
     client._transport = transport  # type: ignore[assignment]
     return client, transport

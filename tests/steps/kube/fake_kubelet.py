@@ -100,12 +100,12 @@ class Kubelet:
         return None
 
 
-def told(
+def probe_report(
     pod: Object, now: datetime, *, bpf: bool, proxy_mode: str | None, failing: str = "", since: str = ""
 ) -> str | None:
-    """What a looking pod would say now; `failing`: the targets whose name has that don't answer.
+    """The report of a probe pod now. `failing`: targets with this in their name don't answer.
 
-    `since`: when it began to try them; as long ago as it was made if empty.
+    `since`: when the attempts began; when the pod was created if empty.
     """
     command = pod["spec"]["containers"][0].get("command") or []
     if "steps.cluster.kube.probe.node_probe" not in command:
@@ -130,7 +130,7 @@ def told(
         error = "timed out" if bad else None
         answers.append(
             {
-                "name": target["name"],
+                "target": target["name"],
                 "node": target["node"],
                 "since": since or pod["metadata"]["creationTimestamp"],
                 "error": error,
@@ -143,5 +143,5 @@ def told(
         for line in spec["lines"]
         for protocol in ("tcp", "udp")
     ]
-    seen = {"at": at, "node": spec["node"], "host": host if spec["host"] else None}
-    return json.dumps({**seen, "answers": answers, "lines": lines})
+    state = {"at": at, "node": spec["node"], "host": host if spec["host"] else None}
+    return json.dumps({**state, "answers": answers, "lines": lines})

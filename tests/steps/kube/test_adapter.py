@@ -125,7 +125,7 @@ def test_active_run_keeps_its_lock_and_pods() -> None:
     client, _transport = direct_client(calico.store)
     container = manifests.Container("server", ("true",))
     Workload(client, manifests.TRIALS).ensure_pods(
-        [manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "image:1")]
+        [manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "image:1", deadline_s=60)]
     )
     other = kube(calico, OTHER)
     assert other.restore() == []
@@ -162,7 +162,9 @@ def test_the_visit_that_a_stop_cut_short_is_known_by_the_lock_and_the_pods_of_it
     assert who.unfinished() is None, "no trial can have been measured"
     client, _transport = direct_client(calico.store)
     workload, container = Workload(client, manifests.TRIALS), manifests.Container("server", ("true",))
-    workload.ensure_pods([manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "image:1")])
+    workload.ensure_pods(
+        [manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "image:1", deadline_s=60)]
+    )
     assert kube(calico, RUN).unfinished() == going
     assert kube(calico, OTHER).unfinished() is None, "it is another run's"
     who.configure(visit("iptables"), settings())
@@ -201,19 +203,19 @@ def test_user_configures_with_dry_run_and_restores(
     calico = Calico()
     before = calico.settings()
     monkeypatch.setattr(cluster, "KubernetesCluster", lambda _environment, **_: kube(calico))
-    assert cluster.configure("prod", "ebpf", dry_run=True) == 0
+    assert cluster.configure(environment="prod", dataplane="ebpf", dry_run=True) == 0
     planned = capsys.readouterr().out
     assert calico.settings() == before
-    assert cluster.configure("prod", "ebpf") == 0
+    assert cluster.configure(environment="prod", dataplane="ebpf") == 0
     done = capsys.readouterr().out
     assert {line for line in done.splitlines() if line.startswith("kubectl")} <= set(planned.splitlines())
-    assert cluster.configure("prod", "ebpf") == 0
+    assert cluster.configure(environment="prod", dataplane="ebpf") == 0
     assert "Nothing to change" in capsys.readouterr().out
-    assert cluster.restore("prod", dry_run=True) == 0
+    assert cluster.restore(environment="prod", dry_run=True) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("kubectl patch felixconfigurations.crd.projectcalico.org default --type merge")
     assert lines[-1] == "kubectl -n kube-system delete configmap dataplane-benchmark"
-    assert cluster.restore("prod") == 0
+    assert cluster.restore(environment="prod") == 0
     assert calico.settings() == before
 
 
@@ -227,7 +229,7 @@ def test_user_configures_with_dry_run_and_restores(
 )
 def test_bad_input_is_a_problem(environment: str, dataplane: str, words: str) -> None:
     with pytest.raises(BadInput, match=words):
-        cluster.configure(environment, dataplane)
+        cluster.configure(environment=environment, dataplane=dataplane)
 
 
 def test_readiness_is_checked_only_with_probe_pods() -> None:

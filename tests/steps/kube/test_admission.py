@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube import trial_servers
+from steps.cluster.kube import server_findings
 from steps.cluster.kube.workloads import admission
 from steps.domain import Finding
 from tests.steps.kube import fake_kubelet
@@ -20,9 +20,9 @@ RUN = {**WITH_IMAGE, "ARGO_WORKFLOW_NAME": "run-1"}
 
 
 def findings(bench: Bench, *, services: int = 0) -> list[Finding]:
-    bench.kubelet.says = lambda pod: fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
+    bench.kubelet.says = lambda pod: fake_kubelet.probe_report(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
     asked = settings("pod-to-pod", services=services)
-    return trial_servers.findings(bench.client, bench.standing, MEASURED, asked, variables=RUN)
+    return server_findings.findings(bench.client, bench.standing, MEASURED, asked, variables=RUN)
 
 
 def containers(body: Any) -> list[Object]:  # noqa: ANN401 - JSON
@@ -87,7 +87,7 @@ def test_a_limit_of_cpu_below_what_iperf3_may_need_stops_the_run() -> None:
     bench.store.admission = limiting("500m")
     (found,) = findings(bench)
     assert found.severity == "stop"
-    assert "may use no more than 500m CPU, which it did not ask for: iperf3 may need 1" in found.reason
+    assert "may use no more than 500m CPU, which its manifest does not set: iperf3 may need 1" in found.reason
     assert "describe limitrange" in str(found.remedy)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube import trial_servers
+from steps.cluster.kube import server_findings, trial_servers
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.calico.proof import observe
 from steps.cluster.kube.workloads import comparison, connectivity, manifests, mesh, step_pods
@@ -49,9 +49,9 @@ def in_container(**fields: object) -> Alter:
 
 
 ALTERED = [
-    (sidecar, "it has a container istio-proxy, which was not asked for"),
-    (native_sidecar, "it has a sidecar istio-proxy, which was not asked for"),
-    (init_container, "it has an init container istio-init, which was not asked for"),
+    (sidecar, "it has a container istio-proxy, which was added to it"),
+    (native_sidecar, "it has a sidecar istio-proxy, which was added to it"),
+    (init_container, "it has an init container istio-init, which was added to it"),
     (in_spec(ephemeralContainers=[{"name": "debugger-1"}]), "it has an ephemeral container debugger-1"),
     (annotate("ambient.istio.io/redirection", "enabled"), "Istio's ambient mode redirects its traffic"),
     (annotate("linkerd.io/proxy-version", "edge-25.11.1"), "Linkerd injected a proxy"),
@@ -85,7 +85,7 @@ HARMLESS: list[Alter] = [
 
 def manifest() -> Object:
     program = Container("program", ("python", "-m", "steps.tools.connect_probe", "serve", "5202"))
-    return manifests.pod("server", "trials", "server", "node-a", [program], "registry.example/steps:1")
+    return manifests.pod("server", "trials", "server", "node-a", [program], "registry.example/steps:1", deadline_s=60)
 
 
 def running(alter: Alter) -> Object:
@@ -157,7 +157,7 @@ def test_every_pod_has_annotations_against_sidecar_injection() -> None:
 def test_sidecar_injection_ends_the_visit_and_names_the_namespace(alter: Alter) -> None:
     bench = Bench()
     bench.kubelet.admits = alter
-    with pytest.raises(AlteredError, match="which was not asked for") as caught:
+    with pytest.raises(AlteredError, match="which was added to it") as caught:
         bench.prepare("pod-to-pod")
     assert "istio-injection" in str(caught.value)
 
@@ -175,7 +175,7 @@ def test_preflight_stops_on_pod_alterations(monkeypatch: pytest.MonkeyPatch) -> 
     bench = Bench()
     said(bench)
     bench.kubelet.admits = sidecar
-    (found,) = trial_servers.findings(
+    (found,) = server_findings.findings(
         bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE
     )
     assert (found.severity, found.subject) == ("stop", "pods")
@@ -192,11 +192,13 @@ def test_preflight_and_prepare_check_step_pods(monkeypatch: pytest.MonkeyPatch) 
     others["metadata"]["labels"]["workflows.argoproj.io/workflow"] = "run-2"
     bench.store.put("", "pods", others)
     asked = settings("pod-to-pod")
-    assert trial_servers.findings(bench.client, bench.standing, MEASURED, asked, variables=RUN) == []
+    assert server_findings.findings(bench.client, bench.standing, MEASURED, asked, variables=RUN) == []
     bench.store.put("", "pods", step_pod(native_sidecar, "run-1-preflight-7"))
-    (found,) = trial_servers.findings(bench.client, bench.standing, MEASURED, asked, variables=RUN)
+    (found,) = server_findings.findings(bench.client, bench.standing, MEASURED, asked, variables=RUN)
     assert (found.severity, found.subject) == ("stop", "pods")
-    assert "the step's pod run-1-preflight-7 is not as Argo makes it: it has a sidecar istio-proxy" in found.reason
+    assert (
+        "the step's pod run-1-preflight-7 differs from what Argo creates: it has a sidecar istio-proxy" in found.reason
+    )
     visit = Visit(visit=1, round=1, dataplane="iptables", trials=())
     with pytest.raises(AlteredError, match="run-1-preflight-7"):
         trial_servers.prepare(bench.client, bench.standing, MEASURED, visit, asked, variables=RUN)
@@ -212,7 +214,7 @@ def test_altered_client_pod_voids_its_visit() -> None:
     bench.store.put("", "pods", step_pod(sidecar, "run-1-measure-2"))
     found = evaluate(who.observe(visit, "after"), "as-is", MEASURED)
     assert found.state == "disproven"
-    assert "run-1-measure-2 is not as Argo makes it: it has a container istio-proxy" in str(found.reason)
+    assert "run-1-measure-2 differs from what Argo creates: it has a container istio-proxy" in str(found.reason)
     assert (
         evaluate(
             observe.observe(client, bench.standing, MEASURED, visit, "after", variables={}), "as-is", MEASURED

@@ -26,6 +26,9 @@ from tests.steps.kube.test_trial_servers import EVERY, MEASURED, WITH_IMAGE, Ben
 Object = dict[str, Any]
 IPV6 = {"node-a": "fd00:250::11", "node-b": "fd00:250::12", "outside": "fd00:250::50"}
 
+TOKEN = "0" * 32
+MESSAGES = connections.Messages.of(TOKEN)
+
 
 def policy_only(calico: Calico, cni: str = "aws-node") -> None:
     """Calico beside another network plugin, as on EKS, AKS and GKE: no pools, and nothing noted on nodes."""
@@ -216,24 +219,24 @@ def test_probe_answers_on_ipv4_and_ipv6(monkeypatch: pytest.MonkeyPatch) -> None
         async with AsyncExitStack() as stack:
             with socket.create_server(("127.0.0.1", 0)) as taken:
                 port = taken.getsockname()[1]
-            await connections.answer(port, stack)
+            await connections.serve_echo(port, TOKEN, stack)
             reader, writer = await asyncio.open_connection(address, port)
-            writer.write(b"t")
-            by_tcp = await asyncio.wait_for(reader.read(1), 5)
+            writer.write(MESSAGES.request)
+            by_tcp = await asyncio.wait_for(reader.readexactly(len(MESSAGES.reply)), 5)
             writer.close()
             loop = asyncio.get_running_loop()
             with socket.socket(family, socket.SOCK_DGRAM) as client:
                 client.setblocking(False)  # noqa: FBT003 - the standard library's
                 client.connect((address, port))
-                await loop.sock_sendall(client, b"u")
-                by_udp = await asyncio.wait_for(loop.sock_recv(client, 1), 5)
+                await loop.sock_sendall(client, MESSAGES.request)
+                by_udp = await asyncio.wait_for(loop.sock_recv(client, 99), 5)
             return by_tcp, by_udp
 
-    assert asyncio.run(echoed(socket.AF_INET, "127.0.0.1")) == (b"t", b"u")
+    assert asyncio.run(echoed(socket.AF_INET, "127.0.0.1")) == (MESSAGES.reply, MESSAGES.reply)
     if any(a.address == "::1" for found in psutil.net_if_addrs().values() for a in found):
-        assert asyncio.run(echoed(socket.AF_INET6, "::1")) == (b"t", b"u")
+        assert asyncio.run(echoed(socket.AF_INET6, "::1")) == (MESSAGES.reply, MESSAGES.reply)
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
-    assert asyncio.run(echoed(socket.AF_INET, "127.0.0.1")) == (b"t", b"u")
+    assert asyncio.run(echoed(socket.AF_INET, "127.0.0.1")) == (MESSAGES.reply, MESSAGES.reply)
 
 
 def test_interface_is_found_by_any_spelling_of_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +259,7 @@ def test_probe_pods_use_ipv6() -> None:
     services: dict[str, Object] = {
         f"look-{i}": {"spec": {"clusterIP": f"fd00:97::{i}", "ports": [{"nodePort": 30000 + i}]}} for i in (0, 1)
     }
-    assert probe_pods.spec(0, places, services, host=True).targets[2].address == "fd00:250::12"
+    assert probe_pods.spec(0, places, services, TOKEN, host=True).targets[2].address == "fd00:250::12"
 
 
 def test_run_starts_on_a_policy_only_cluster() -> None:
@@ -268,6 +271,7 @@ def test_run_starts_on_a_policy_only_cluster() -> None:
     who = KubernetesCluster("prod", client=client, variables=variables, say=say, sleep=sleep, gate_s=0)
     assert who.measured_nodes == ("node-a", "node-b")
     chosen = choose_settings(profile="smoke", dataplanes="ebpf", environment="prod")
+    who.snapshot()
     assert who.configure(Visit(visit=1, round=1, dataplane="ebpf", trials=()), chosen)
     who.restore()
     assert not calico.felix["spec"].get("bpfEnabled")

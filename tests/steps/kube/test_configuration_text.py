@@ -123,7 +123,7 @@ def test_restore_replaces_an_unparsable_configuration(broken: str) -> None:
     said: list[str] = []
     restore.restore(client, said.append, calico.store.advance)
     assert calico.settings() == before
-    assert any("was no valid configuration" in sentence and repr(broken) in sentence for sentence in said)
+    assert any("was no valid configuration of kube-proxy" in sentence and repr(broken) in sentence for sentence in said)
 
 
 def test_restore_recreates_a_deleted_key() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube import trial_servers
+from steps.cluster.kube import server_findings
 from steps.cluster.kube.calico.inventory import felix_settings
 from steps.cluster.kube.workloads import connectivity
 from steps.domain import Finding
@@ -22,7 +22,7 @@ def findings(
     monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
     said(bench)
     settings = choose_settings(profile="smoke", dataplanes=dataplanes, topologies=topologies, environment="prod")
-    return trial_servers.findings(bench.client, bench.standing, MEASURED, settings, variables=WITH_IMAGE)
+    return server_findings.findings(bench.client, bench.standing, MEASURED, settings, variables=WITH_IMAGE)
 
 
 @pytest.mark.parametrize("cidrs", [["0.0.0.0/0"], ["192.0.2.0/24", "10.250.0.50/32"], ["no cidr", "10.250.0.0/16"]])

@@ -13,7 +13,7 @@ from steps.cluster.kube.calico import restore
 from steps.cluster.kube.calico.switching import fields
 from steps.cluster.kube.calico.switching.actions import AwaitRollout, Delete
 from steps.cluster.kube.calico.switching.cluster_state import read_state
-from steps.cluster.kube.calico.switching.snapshot import snapshot_objects, take_snapshot
+from steps.cluster.kube.calico.switching.snapshot import original_fields, take_snapshot
 from steps.cluster.kube.calico.switching.switch import configure
 from tests.steps.kube.fake_api import Api, Fault, KilledError, direct_client
 from tests.steps.kube.fake_calico import Calico
@@ -110,8 +110,8 @@ def test_restore_after_a_kill_at_any_call(
 def test_snapshot_lists_its_fields(calico: Calico) -> None:
     client, _transport = direct_client(calico.store)
     standing = read_state(client, to_switch=True)
-    objects = snapshot_objects(json.loads(json.dumps(take_snapshot(client, standing, ""))))
-    assert set(fields.snapshotted(objects)) == set(fields.touchable(standing.facts))
+    taken = json.loads(json.dumps(take_snapshot(client, standing, "")))
+    assert set(original_fields(standing, taken)) == set(fields.touchable(standing.facts))
 
 
 @settings(max_examples=60, deadline=None)

@@ -177,6 +177,6 @@ def test_reasons_in_the_lock_are_bounded() -> None:
     who = holder(calico)
     who.configure(visit("ebpf"), settings())
     who.retreat(visit("ebpf"), "x" * 100_000)
-    with pytest.raises(Unsupported, match="was tried earlier in this run") as caught:
+    with pytest.raises(Unsupported, match="was found unavailable earlier in this run") as caught:
         who.configure(visit("ebpf"), settings())
     assert len(str(caught.value)) < 3000

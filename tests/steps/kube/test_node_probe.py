@@ -12,14 +12,16 @@ import pytest
 from steps.cluster.kube.probe import connections, node_probe
 from steps.cluster.kube.probe.connections import HeldConnection, Target
 from steps.cluster.kube.probe.node_probe import Spec
+from steps.cluster.kube.workloads import probe_pods
 
 Object = dict[str, Any]
 LOCAL = "127.0.0.1"
+TOKEN = "0123456789abcdef" * 2
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_probe, "SAYS_S", 0.02)
+    monkeypatch.setattr(node_probe, "REPORT_S", 0.02)
     monkeypatch.setattr(connections, "EVERY_S", 0.02)
     monkeypatch.setattr(connections, "TICK_S", 0.01)
     monkeypatch.setattr(connections, "GIVES_UP_S", 0.3)
@@ -31,15 +33,16 @@ def free_port() -> int:
 
 
 class Until:
-    """Hears what is said, and ends the run when it is as wanted."""
+    """Reads the reports, and ends the run at the wanted one."""
 
     def __init__(self, wanted: Callable[[Object], bool]) -> None:
         self.wanted = wanted
         self.last: Object = {}
         self.enough = asyncio.Event()
 
-    def say(self, line: str) -> None:
+    def take(self, line: str) -> None:
         self.last = json.loads(line)
+        assert probe_pods.parse(line.encode()) is not None, "the reader takes what the probe writes"
         if self.wanted(self.last):
             self.enough.set()
 
@@ -50,37 +53,37 @@ class Until:
 async def run(spec: Spec, wanted: Callable[[Object], bool]) -> Object:
     until = Until(wanted)
     async with asyncio.timeout(20):
-        await node_probe.run(spec, until.say, until.reached())
+        await node_probe.run(spec, until.take, until.reached())
     return until.last
 
 
 def spec(port: int, *, echo: int | None = None, dead: int | None = None) -> Spec:
     good = Target("good", "n", LOCAL, port)
     targets = (good,) if dead is None else (good, Target("dead", "n", LOCAL, dead))
-    return Spec("n", LOCAL, host=False, targets=targets, lines=(good,), echo=echo)
+    return Spec("n", LOCAL, host=False, token=TOKEN, targets=targets, lines=(good,), echo=echo)
 
 
-def lines(said: Object) -> dict[str, Object]:
-    return {line["protocol"]: line for line in said["lines"]}
+def lines(report: Object) -> dict[str, Object]:
+    return {line["protocol"]: line for line in report["lines"]}
 
 
 def test_probe_separates_reachable_from_unreachable() -> None:
     port, dead = free_port(), free_port()
 
-    def enough(said: Object) -> bool:
-        good, bad = said["answers"]
-        return bool(good["ok_at"] and bad["failed"] > 1 and all(line["received"] > 3 for line in said["lines"]))
+    def enough(report: Object) -> bool:
+        good, bad = report["answers"]
+        return bool(good["ok_at"] and bad["failed"] > 1 and all(line["received"] > 3 for line in report["lines"]))
 
-    said = asyncio.run(run(spec(port, echo=port, dead=dead), enough))
-    good, bad = said["answers"]
+    report = asyncio.run(run(spec(port, echo=port, dead=dead), enough))
+    good, bad = report["answers"]
     assert (bad["ok_at"], bad["error"]) == (None, "connection refused")
     assert bad["failed_at"] > bad["since"]
-    assert good["name"] == "good"
-    held = lines(said)
+    assert good["target"] == "good"
+    held = lines(report)
     assert held["tcp"]["connected"] == 1
     assert held["tcp"]["dropped"] == 0
     assert held["udp"]["received"] <= held["udp"]["sent"]
-    assert said["host"] is None
+    assert report["host"] is None
 
 
 def test_probe_counts_a_closed_connection_and_reconnects() -> None:
@@ -98,9 +101,9 @@ def test_probe_counts_a_closed_connection_and_reconnects() -> None:
         server = await asyncio.start_server(once, LOCAL, 0)
         port = server.sockets[0].getsockname()[1]
         line = Target("l", "n", LOCAL, port)
-        spec = Spec("n", LOCAL, host=False, targets=(), lines=(line,))
+        spec = Spec("n", LOCAL, host=False, token=TOKEN, targets=(), lines=(line,))
         try:
-            return await run(spec, lambda said: lines(said)["tcp"]["dropped"] >= 2)
+            return await run(spec, lambda report: lines(report)["tcp"]["dropped"] >= 2)
         finally:
             server.close()
 
@@ -111,8 +114,8 @@ def test_probe_counts_a_closed_connection_and_reconnects() -> None:
 def test_probe_does_not_count_a_connection_never_established() -> None:
     port = free_port()
     dead = Target("l", "n", LOCAL, port)
-    silent = Spec("n", LOCAL, host=False, targets=(dead,), lines=(dead,))
-    held = lines(asyncio.run(run(silent, lambda said: said["answers"][0]["failed"] > 2)))
+    silent = Spec("n", LOCAL, host=False, token=TOKEN, targets=(dead,), lines=(dead,))
+    held = lines(asyncio.run(run(silent, lambda report: report["answers"][0]["failed"] > 2)))
     assert (held["tcp"]["connected"], held["tcp"]["dropped"]) == (0, 0)
     assert held["udp"]["received"] == 0
 
@@ -121,10 +124,10 @@ def test_probe_counts_the_current_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([10.0, 10.1, 14.0, 20.0])
     monkeypatch.setattr("steps.cluster.kube.probe.connections.time.monotonic", lambda: next(clock))
     held = HeldConnection("l", "tcp")
-    assert held.told()["longest_gap_s"] == 0.0
-    held.heard()
-    held.heard()
-    assert held.told() == {
+    assert held.as_json()["longest_gap_s"] == 0.0
+    held.count_reply()
+    held.count_reply()
+    assert held.as_json() == {
         "name": "l",
         "protocol": "tcp",
         "connected": 0,
@@ -134,28 +137,29 @@ def test_probe_counts_the_current_gap(monkeypatch: pytest.MonkeyPatch) -> None:
         "silent_s": 3.9,
         "longest_gap_s": 3.9,
     }
-    held.heard()
+    held.count_reply()
     assert held.longest_gap_s == pytest.approx(9.9)
 
 
 def test_probe_of_host_interfaces() -> None:
-    seen = node_probe.host(LOCAL)
-    assert "lo" in seen["interfaces"]
-    assert (seen["uplink"], seen["uplink_mtu_bytes"]) == ("lo", 65536)
-    assert seen["felix_started_at"] is None or seen["felix_started_at"]
-    json.dumps(seen)
+    state = node_probe.host(LOCAL)
+    assert "lo" in state["interfaces"]
+    assert (state["uplink"], state["uplink_mtu_bytes"]) == ("lo", 65536)
+    assert state["felix_started_at"] is None or state["felix_started_at"]
+    line = {"at": state["at"], "node": "n", "host": state, "answers": [], "lines": []}
+    assert probe_pods.parse(json.dumps(line).encode()) is not None
 
 
 def test_probe_remembers_felix_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([True, None, None])
 
-    def told(_address: str) -> Object:
+    def state(_address: str) -> Object:
         return {"at": connections.now(), "felix_ready": next(answers, None)}
 
-    monkeypatch.setattr(node_probe, "host", told)
-    silent = Spec("n", LOCAL, host=True, targets=(), lines=())
-    said = asyncio.run(run(silent, lambda said: said["host"] and said["host"]["felix_ready"] is None))
-    assert said["host"]["felix_answered_at"] < said["host"]["at"]
+    monkeypatch.setattr(node_probe, "host", state)
+    silent = Spec("n", LOCAL, host=True, token=TOKEN, targets=(), lines=())
+    report = asyncio.run(run(silent, lambda report: report["host"] and report["host"]["felix_ready"] is None))
+    assert report["host"]["felix_answered_at"] < report["host"]["at"]
 
 
 def test_felix_start_time_from_metrics() -> None:
@@ -179,11 +183,11 @@ def test_probe_command_line_errors() -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         return done.returncode, done.stderr
 
-    code, said = call("{}")
-    assert (code, said.splitlines()[0]) == (2, "usage: python -m steps.cluster.kube.probe.node_probe SPEC")
+    code, report = call("{}")
+    assert (code, report.splitlines()[0]) == (2, "usage: python -m steps.cluster.kube.probe.node_probe SPEC")
     assert call()[0] == 2
     with socket.create_server((LOCAL, 0)) as taken:
         port = taken.getsockname()[1]
-        code, said = call(spec(port, echo=port).text())
-    assert (code, said.startswith(f"look: port {port} can't be had")) == (1, True)
-    assert "Traceback" not in said
+        code, report = call(spec(port, echo=port).text())
+    assert (code, report.startswith(f"node probe: port {port} is unavailable")) == (1, True)
+    assert "Traceback" not in report

@@ -12,6 +12,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS
 from steps.cluster.kube.calico.proof import observe, switch_cost
 from steps.cluster.kube.calico.switching.cluster_state import read_state
+from steps.cluster.kube.probe.report import ProbeReport
 from steps.cluster.kube.workloads import manifests, probe_pods
 from steps.cluster.kube.workloads.manifests import Container
 from steps.domain import Moment, Sign, Visit
@@ -44,7 +45,7 @@ class Cluster:
         self.said: list[str] = []
         self.client: Client = direct_client(self.store)[0]
         self.kubelet = Kubelet(self.calico)
-        self.kubelet.says = lambda pod: fake_kubelet.told(
+        self.kubelet.says = lambda pod: fake_kubelet.probe_report(
             pod, self.store.now(), bpf=self.bpf, proxy_mode=self.proxy_mode, failing=self.failing
         )
         self.changed()
@@ -144,7 +145,9 @@ def test_felix_restart_during_trials_voids_them() -> None:
     cluster.store.stopped, late = made, cluster.store.stopped
     cluster.client.create(
         PODS,
-        manifests.pod("server", manifests.TRIALS, "server", "node-b", [Container("c", ("x",))], "image:1"),
+        manifests.pod(
+            "server", manifests.TRIALS, "server", "node-b", [Container("c", ("x",))], "image:1", deadline_s=60
+        ),
         BENCHMARK,
     )
     cluster.store.stopped = late
@@ -220,13 +223,14 @@ def test_switch_cost_counts_broken_silent_and_lost_connections() -> None:
         plain = {"name": "l", "protocol": protocol, "connected": 1, "dropped": 0, "sent": 100, "received": 99}
         return {**plain, "silent_s": 0.0, "longest_gap_s": 0.1, **fared}
 
-    def told(node: str, *lines: Object) -> Object:
-        return {"node": node, "host": None, "answers": [], "lines": lines}
+    def report(node: str, *lines: Object) -> ProbeReport:
+        found: Object = {"at": "2026-11-25T00:00:00Z", "node": node, "host": None, "answers": [], "lines": lines}
+        return ProbeReport.model_validate(found)
 
     seen = probe_pods.by_node(
         [
-            told("a", line("tcp"), line("tcp", dropped=2, longest_gap_s=9.0), line("udp", received=90)),
-            told("b", line("tcp", silent_s=14.0), line("tcp", received=0), line("udp", longest_gap_s=3.0)),
+            report("a", line("tcp"), line("tcp", dropped=2, longest_gap_s=9.0), line("udp", received=90)),
+            report("b", line("tcp", silent_s=14.0), line("tcp", received=0), line("udp", longest_gap_s=3.0)),
         ],
         ["a", "b"],
     )
@@ -234,7 +238,7 @@ def test_switch_cost_counts_broken_silent_and_lost_connections() -> None:
     assert (found.connections, found.dropped) == (3, 2), "one that never was is neither held nor dropped"
     assert (found.tcp_longest_gap_s, found.udp_longest_gap_s) == (9.0, 3.0)
     assert (found.udp_sent_packets, found.udp_lost_packets) == (200, 9), "the last of each may be on its way"
-    nothing = probe_pods.total(each.cost for each in probe_pods.by_node([told("a")], ["a"]).values())
+    nothing = probe_pods.total(each.cost for each in probe_pods.by_node([report("a")], ["a"]).values())
     assert (nothing.connections, nothing.udp_lost_packets, nothing.tcp_longest_gap_s) == (0, None, None)
 
 
@@ -256,7 +260,7 @@ def test_unreadable_pod_log_is_reported() -> None:
 
 
 def test_log_lines_are_grouped_by_node() -> None:
-    specs = [probe_pods.spec(i, places(), services(), host=True) for i in (0, 1)]
+    specs = [probe_pods.spec(i, places(), services(), "0" * 32, host=True) for i in (0, 1)]
     assert [(t.name, t.node) for t in specs[0].targets] == [
         ("ClusterIP from node-a", "node-a"),
         ("own NodePort from node-a", "node-a"),
@@ -273,7 +277,9 @@ def services() -> dict[str, Object]:
 
 
 def test_log_cut_within_a_line_gives_whole_lines() -> None:
-    whole = b'{"answers":[],"n":1}\n'
-    assert probe_pods.parse(whole + b'{"answers":[],"n') == {"answers": [], "n": 1}
+    whole = b'{"at":"2026-11-25T00:00:00Z","node":"n","host":null,"answers":[],"lines":[]}\n'
+    found = probe_pods.parse(whole + whole[:-9])
+    assert found is not None
+    assert found.node == "n"
     assert probe_pods.parse(b"") is None
     assert probe_pods.parse(b"Traceback\n") is None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from steps.cluster.kube import trial_servers
+from steps.cluster.kube import server_findings
 from steps.cluster.kube.api.permissions import PERMISSIONS, POLICIES, QUOTAS, is_needed
 from steps.cluster.kube.workloads import connectivity
 from steps.cluster.kube.workloads.policies import suspects
@@ -34,7 +34,7 @@ def denied(bench: Bench, *, to: str = "a pod on", udp: bool = True) -> None:
     """Let what is sent to pods get no answer: connections fail, and datagrams don't come back."""
 
     def say(pod: Object) -> str | None:
-        line = fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing=to)
+        line = fake_kubelet.probe_report(pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing=to)
         if line is None or not udp:
             return line
         found = json.loads(line)
@@ -52,7 +52,7 @@ def put(bench: Bench, group: str, plural: str, name: str, spec: Object, namespac
 
 def findings(bench: Bench, *topologies: str) -> list[Finding]:
     asked = settings(*(topologies or ("pod-to-pod",)))
-    return trial_servers.findings(bench.client, bench.standing, MEASURED, asked, variables=WITH_IMAGE)
+    return server_findings.findings(bench.client, bench.standing, MEASURED, asked, variables=WITH_IMAGE)
 
 
 def test_default_deny_network_policy_stops_the_run() -> None:
@@ -91,7 +91,7 @@ def test_network_policy_allowing_the_traffic_is_accepted() -> None:
     put(bench, NETWORKING, "networkpolicies", "default-deny", DENY_ALL, NAMESPACE)
     fine: Object = {"podSelector": {}, "ingress": [{}], "egress": [{}], "policyTypes": ["Ingress", "Egress"]}
     put(bench, NETWORKING, "networkpolicies", "allow", fine, NAMESPACE)
-    bench.kubelet.says = lambda pod: fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
+    bench.kubelet.says = lambda pod: fake_kubelet.probe_report(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
     assert findings(bench) == []
 
 
@@ -221,7 +221,7 @@ def test_policy_against_the_outside_client_skips_its_topology() -> None:
 def test_closed_node_port_is_reported_once_and_not_as_policy() -> None:
     bench = Bench()
     put(bench, NETWORKING, "networkpolicies", "default-deny", DENY_ALL, NAMESPACE)
-    bench.kubelet.says = lambda pod: fake_kubelet.told(
+    bench.kubelet.says = lambda pod: fake_kubelet.probe_report(
         pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing="o"
     )
     assert {finding.subject for finding in findings(bench)} == {"node-to-node"}
@@ -230,7 +230,7 @@ def test_closed_node_port_is_reported_once_and_not_as_policy() -> None:
 def test_unreadable_network_policies_are_suspected() -> None:
     bench = Bench()
     bench.store.denied = lambda request: request.plural.endswith("policies")
-    bench.kubelet.says = lambda pod: fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
+    bench.kubelet.says = lambda pod: fake_kubelet.probe_report(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
     assert findings(bench) == []
     denied(bench)
     (found,) = findings(bench)

@@ -215,6 +215,7 @@ def test_as_is_in_ipvs_mode_is_reported_and_released() -> None:
     who = KubernetesCluster("prod", client=client, variables=variables, say=said.append, sleep=calico.store.advance)
     visit = Visit(visit=1, round=1, dataplane="as-is", trials=())
     settings = choose_settings(profile="smoke", dataplanes="as-is", environment="prod")
+    who.snapshot()
     assert who.configure(visit, settings) == []
     assert held(calico)
     (sign, *_) = who.observe(visit, "before")

@@ -83,7 +83,7 @@ def test_restore_tolerates_a_missing_calico_node() -> None:
         (
             "ebpf",
             lambda c: c.store.take(c.group, "felixconfigurations", "", "default"),
-            "FelixConfiguration default is missing, which had spec.bpfEnabled",
+            "FelixConfiguration default is missing, which a switch changed",
         ),
     ],
 )
@@ -96,7 +96,7 @@ def test_restore_with_unreadable_objects_keeps_the_snapshot(dataplane: str, harm
     before = calico.settings()
     with pytest.raises(Problem, match=re.escape(words)) as caught:
         put_back(calico)
-    assert "The snapshot is kept" in str(caught.value)
+    assert "the snapshot is kept" in str(caught.value)
     assert "delete configmap dataplane-benchmark" in str(caught.value)
     assert calico.settings() == before
     assert held(calico)

@@ -60,7 +60,7 @@ def test_restore_restarts_kube_proxy_on_a_node_without_rules() -> None:
     cluster = Cluster(switch(IPTABLES), failing="ClusterIP from node-b")
     who = put_back_but_not_over(cluster)
     since = (cluster.store.now() - timedelta(seconds=60)).isoformat()  # as if the looks went on for a minute
-    cluster.kubelet.says = lambda pod: fake_kubelet.told(
+    cluster.kubelet.says = lambda pod: fake_kubelet.probe_report(
         pod, cluster.store.now(), bpf=False, proxy_mode="iptables", failing=cluster.failing, since=since
     )
     cluster.store.advance(60)
@@ -100,9 +100,9 @@ def test_settle_command_waits_for_the_stability_window_and_names_restore(
     cluster = Cluster(switch(EBPF), after_s=40.0)
     monkeypatch.setattr(cluster_verbs, "KubernetesCluster", lambda _environment, **_: kube(cluster))
     with pytest.raises(UnprovenError, match="45 s without a restart are needed"):
-        cluster_verbs.settle("prod", "ebpf")
-    assert "Back: python -m workflows restore --environment prod" in capsys.readouterr().out
+        cluster_verbs.settle(environment="prod", dataplane="ebpf")
+    assert "To restore it: python -m workflows restore --environment prod" in capsys.readouterr().out
     assert cluster.kubelet.pods() == {}
     cluster.store.advance(60)
-    assert cluster_verbs.settle("prod", "ebpf") == 0
+    assert cluster_verbs.settle(environment="prod", dataplane="ebpf") == 0
     assert "ebpf is proven on node-a, node-b" in capsys.readouterr().out

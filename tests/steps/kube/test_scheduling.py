@@ -5,7 +5,7 @@ import time
 import pytest
 
 from analysis.errors import Problem
-from steps.cluster.kube import trial_servers
+from steps.cluster.kube import server_findings, trial_servers
 from steps.cluster.kube.api.quantity import amount
 from steps.cluster.kube.workloads import connectivity, manifests, workload
 from steps.cluster.kube.workloads.workload import Workload
@@ -71,7 +71,7 @@ def test_unschedulable_pod_is_reported_before_the_timeout() -> None:
 def test_pod_without_scheduler_is_reported() -> None:
     pod: Object = {"metadata": {"name": "a"}, "spec": {}, "status": {"phase": "Pending"}}
     assert manifests.is_unscheduled(pod)
-    assert "no scheduler has said why" in manifests.why_not_ready(pod)
+    assert "no scheduler has given a reason" in manifests.why_not_ready(pod)
     placed = {**pod, "spec": {"nodeName": "node-a"}}
     assert not manifests.is_unscheduled(placed)
     assert manifests.why_not_ready(placed) == "it is Pending"
@@ -102,7 +102,7 @@ def test_preflight_reports_unschedulable_pods() -> None:
     bench = Bench()
     said(bench)
     bench.kubelet.unplaced = lambda pod: "node(s) had untolerated taints" if "node-b" in str(pod["spec"]) else None
-    (found,) = trial_servers.findings(
+    (found,) = server_findings.findings(
         bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE
     )
     assert found.severity == "stop"

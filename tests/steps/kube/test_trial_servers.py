@@ -9,7 +9,7 @@ from analysis.errors import Problem, Unsupported
 from steps.catalogue.cells import Cell
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME, TOPOLOGIES
-from steps.cluster.kube import trial_servers
+from steps.cluster.kube import outside_client, placements, server_findings, trial_servers
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
 from steps.cluster.kube.workloads import connectivity, filler_services, probe_pods
@@ -24,6 +24,7 @@ from tests.steps.kube.fake_kubelet import Kubelet
 Object = dict[str, Any]
 MEASURED = ("node-a", "node-b")
 WITH_IMAGE = {"BENCHMARK_IMAGE": "registry.example/steps:1"}
+TOKEN = "0" * 32
 PLACES = [probe_pods.Site("node-a", "10.250.0.11"), probe_pods.Site("node-b", "10.250.0.12")]
 
 
@@ -82,7 +83,8 @@ def every_pod() -> list[Object]:
     services: dict[str, Object] = {
         f"look-{i}": {"spec": {"clusterIP": f"10.97.0.{i}", "ports": [{"nodePort": 30000 + i}]}} for i in (0, 1)
     }
-    made = probe_pods.manifests(PLACES, services, "image:1") + connectivity.check_manifests(PLACES, "image:1", 5201)
+    made = probe_pods.manifests(PLACES, services, "image:1", TOKEN)
+    made += connectivity.check_manifests(PLACES, "image:1", 5201, TOKEN)
     for count in range(len(EVERY) + 1):
         for names in combinations(TOPOLOGIES, count):
             made += trial_servers.manifests(names, PLACES, "image:1")
@@ -178,7 +180,7 @@ def test_placements_are_complete() -> None:
 
 def test_node_interface_comes_from_the_probe() -> None:
     bench = Bench()
-    bench.kubelet.says = lambda pod: fake_kubelet.told(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
+    bench.kubelet.says = lambda pod: fake_kubelet.probe_report(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
     probe_pods.start(bench.client, PLACES, "image:1")
     found = bench.prepare("external-to-nodeport", "pod-to-service")
     assert found["external-to-nodeport"].nat_interface == "eth0"
@@ -286,7 +288,7 @@ def test_missing_image_variable_is_a_problem() -> None:
 def test_missing_outside_client_skips_only_its_topology() -> None:
     bench = Bench(outside=False)
     said(bench)
-    (found,) = trial_servers.findings(
+    (found,) = server_findings.findings(
         bench.client, bench.standing, MEASURED, settings("pod-to-pod", "external-to-nodeport"), variables=WITH_IMAGE
     )
     assert (found.severity, found.subject) == ("skip", "external-to-nodeport")
@@ -300,8 +302,8 @@ def test_named_outside_client_must_be_outside() -> None:
     bench = Bench()
     for name, reason in (("node-a", "is no ready Linux node without Calico"), ("nowhere", "is no node of the cluster")):
         with pytest.raises(Unsupported, match=rf"names {name}, which {reason}: name one of outside"):
-            trial_servers.outside_node(bench.standing, {"BENCHMARK_OUTSIDE": name})
-    found = trial_servers.outside_node(bench.standing, {"BENCHMARK_OUTSIDE": "outside"})
+            outside_client.outside_node(bench.standing.nodes, {"BENCHMARK_OUTSIDE": name})
+    found = outside_client.outside_node(bench.standing.nodes, {"BENCHMARK_OUTSIDE": "outside"})
     assert found is not None
     assert found.name == "outside"
 
@@ -310,7 +312,7 @@ def said(bench: Bench, *, tcp: bool = True, udp: bool = True) -> None:
     """Let the checking pods say which way is open."""
 
     def say(pod: Object) -> str | None:
-        line = fake_kubelet.told(
+        line = fake_kubelet.probe_report(
             pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing="" if tcp else "port"
         )
         if line is None:
@@ -326,16 +328,16 @@ def said(bench: Bench, *, tcp: bool = True, udp: bool = True) -> None:
 def test_blocked_return_path_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
     bench = Bench()
-    bench.kubelet.says = lambda pod: fake_kubelet.told(
+    bench.kubelet.says = lambda pod: fake_kubelet.probe_report(
         pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing="node-a (10.250.0.11) on port 5201"
     )
-    (found,) = trial_servers.findings(
+    (found,) = server_findings.findings(
         bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE
     )
     assert found.reason == "node-b gets no answer from node-a (10.250.0.11) on port 5201 by TCP"
     asking = [
         json.loads(pod["spec"]["containers"][0]["command"][-1])
-        for pod in connectivity.check_manifests(PLACES, "i", 5201)
+        for pod in connectivity.check_manifests(PLACES, "i", 5201, TOKEN)
     ]
     assert [(spec["node"], spec["echo"], spec["lines"][0]["node"]) for spec in asking] == [
         ("node-a", 5201, "node-b"),
@@ -359,16 +361,16 @@ def test_outside_client_needs_image_and_node_port(
     bench.kubelet.refuses = lambda pod: (
         refused if refused and pod["spec"]["hostNetwork"] and _on(pod, "outside") else None
     )
-    bench.kubelet.says = lambda pod: fake_kubelet.told(
+    bench.kubelet.says = lambda pod: fake_kubelet.probe_report(
         pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing=failing
     )
     asked = settings("pod-to-pod", "external-to-nodeport")
-    found = trial_servers.findings(bench.client, bench.standing, MEASURED, asked, variables=WITH_IMAGE)
+    found = server_findings.findings(bench.client, bench.standing, MEASURED, asked, variables=WITH_IMAGE)
     assert [(each.severity, each.subject) for each in found] == ([("skip", "external-to-nodeport")] if words else [])
     assert all(words in each.reason for each in found)
     assert bench.kubelet.pods() == {}
     assert bench.kubelet.services() == {}
-    trial_servers.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
+    server_findings.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
     assert not failing or not [f for f in found if f.severity == "stop"]
 
 
@@ -383,7 +385,9 @@ def test_blocked_port_stops_the_run_and_names_the_protocol(
     monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
     bench = Bench()
     said(bench, tcp=tcp, udp=udp)
-    found = trial_servers.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
+    found = server_findings.findings(
+        bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE
+    )
     closed = [name for name, open_ in (("TCP", tcp), ("UDP", udp)) if not open_]
     ways = (("node-a", "node-b (10.250.0.12)"), ("node-b", "node-a (10.250.0.11)"))
     assert [(f.severity, f.reason) for f in found] == [
@@ -395,7 +399,7 @@ def test_blocked_port_stops_the_run_and_names_the_protocol(
 def test_image_pull_failure_stops_the_run_in_preflight() -> None:
     bench = Bench()
     bench.kubelet.refuses = lambda _pod: "ErrImageNeverPull"
-    (found,) = trial_servers.findings(
+    (found,) = server_findings.findings(
         bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE
     )
     assert (found.severity, found.subject) == ("stop", "pods")
@@ -406,4 +410,4 @@ def test_image_pull_failure_stops_the_run_in_preflight() -> None:
 def test_node_ports_that_differ_by_protocol_are_refused() -> None:
     ports = [{"name": n, "nodePort": p} for n, p in (("iperf3-tcp", 30001), ("iperf3-udp", 30002), ("connect", 30003))]
     with pytest.raises(Problem, match="30001 for iperf3-tcp and 30002 for iperf3-udp"):
-        trial_servers.node_ports({"metadata": {"name": "trials"}, "spec": {"ports": ports}})
+        placements.node_ports({"metadata": {"name": "trials"}, "spec": {"ports": ports}})

@@ -1,10 +1,16 @@
-"""The artifact repository: the files of a store, in a folder or a bucket, as the objects of S3 are to Argo."""
+"""The artifacts of a run: handed over between its steps in a private folder, and copied to the results.
+
+Only this folder is read. What lies in the results may be swapped by everyone who may write there, so that a step would
+run what they want.
+"""
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from analysis.errors import Problem, Unsupported
+from analysis.store.folder import Folder
 from analysis.store.object_storage import ObjectStorage
 from workflows.local.execution import liveness
 
@@ -12,37 +18,45 @@ from workflows.local.execution import liveness
 class ArtifactStore:
     """Objects by key, as in a bucket."""
 
-    def __init__(self, address: str) -> None:
-        """Open the repository at a store's address.
+    def __init__(self, address: str, private: Path) -> None:
+        """Open the results at a store's address.
+
+        Args:
+            address: a directory, or a file:// or s3:// address; it gets a copy of each object.
+            private: a directory that only this user can open.
 
         Raises:
             BadInput: the address is invalid.
-            Unsupported: the folder can't be written.
+            Unsupported: the folder of the results can't be written.
         """
-        self._files = ObjectStorage(address)
-        if self._files.local:
-            self._files.check_writable()
+        self._results = ObjectStorage(address)
+        if self._results.local:
+            self._results.check_writable()
+        self._private = Folder(private)
 
     def get(self, key: str, destination: Path) -> bool:
         """Copy an object, or all objects below a prefix as a folder. False: there is none of either.
 
         Raises:
-            Problem: it can't be read, or the key leads out of the repository.
+            Problem: the key leads out of the repository.
+            OSError: it can't be copied.
         """
-        return self._files.fetch(_checked(key), destination)
+        return self._private.fetch(_checked(key), destination)
 
     def put(self, source: Path, key: str) -> None:
         """Store a file as an object, or a folder as objects below a prefix; each object whole or not at all.
 
         Raises:
-            Problem: it can't be written, or the key leads out of the repository.
+            Problem: its copy can't be written, or the key leads out of the repository.
+            OSError: it can't be copied.
         """
         key = _checked(key)
-        if not source.is_dir():
-            self._files.put_file(key, source)
-            return
-        for file in sorted(f for f in source.rglob("*") if f.is_file()):
-            self._files.put_file(f"{key}/{file.relative_to(source).as_posix()}", file)
+        files = sorted(f for f in source.rglob("*") if f.is_file()) if source.is_dir() else [source]
+        for file in files:
+            below = f"/{file.relative_to(source).as_posix()}" if file != source else ""
+            with file.open("rb") as incoming, self._private.replacing(key + below) as out:
+                shutil.copyfileobj(incoming, out)
+            self._results.put_file(key + below, file)
 
     @contextlib.contextmanager
     def mark_active(self, key: str) -> Iterator[None]:
@@ -52,12 +66,12 @@ class ArtifactStore:
             Unsupported: the folder can't be written.
         """
         with contextlib.ExitStack() as stack:
-            if self._files.local:
-                folder = Path(self._files.path(_checked(key)))
+            if (folder := self._results.folder) is not None:
                 try:
-                    stack.enter_context(liveness.hold_run_lock(folder))
+                    stack.enter_context(liveness.hold_run_lock(folder, _checked(key)))
                 except OSError as error:
-                    raise Unsupported(f"{folder} can't be written: {error.strerror or error}.") from error
+                    where = self._results.address(key)
+                    raise Unsupported(f"{where} can't be written: {error.strerror or error}.") from error
             yield
 
 

@@ -16,6 +16,8 @@ from typing import Final
 import hera.workflows.artifact as hera_artifact
 from hera.workflows._runner.util import _run
 
+from analysis.console.sanitizing import sanitize_standard_error
+
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -54,6 +56,7 @@ def run_step(start: StepStart) -> None:
     os.environ.update(start.env)
     _redirect(Path(os.devnull), 0, 1)
     _redirect(start.stderr, 2)
+    sanitize_standard_error()
     hera_artifact._DEFAULT_ARTIFACT_INPUT_DIRECTORY = f"{start.artifacts}/"  # noqa: SLF001 - a pod's is below /tmp
     sys.argv = ["hera.workflows.runner", "-e", start.entrypoint, str(start.arguments)]
     code = 0

@@ -94,7 +94,7 @@ class Controller:
 
     def _locked(self, template: Template, name: str) -> contextlib.AbstractAsyncContextManager[bool]:
         """Hold the template's mutexes, a DAG's or a step's."""
-        return mutex.held(
+        return mutex.hold(
             [m["name"] for m in template.get("synchronization", {}).get("mutexes", [])],
             f"node {name}",
             lambda message: self._pods.emit(WorkflowWaiting(message)),

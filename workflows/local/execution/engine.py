@@ -1,6 +1,6 @@
 """The local engine: runs a workflow that Hera has built on this machine, as Argo would on a cluster.
 
-    outcome = Engine(template, {"profile": "smoke"}, "results").run()
+    outcome = Engine(template, {"profile": "smoke"}, "results", "run-1").run()
 
 A workflow that the engine does not fully support is refused before it starts. `stop` is Argo's Stop: the running step
 is ended gently, no other starts, and the exit handler runs. A second `stop` is Argo's Terminate: everything is killed.
@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import difflib
 import os
-import secrets
 import shutil
 import tempfile
 import time
@@ -57,8 +56,8 @@ class Engine:
         self,
         template: Workflow | Mapping[str, Any],
         arguments: Mapping[str, str],
-        repository: str,
-        name: str | None = None,
+        results: str,
+        name: str,
         listener: Listener = lambda _event: None,
         env: Mapping[str, str] | None = None,
         *,
@@ -73,15 +72,15 @@ class Engine:
         Args:
             template: a WorkflowTemplate of Hera's, or its `to_dict`.
             arguments: the workflow's parameters that differ from their defaults.
-            repository: of the artifacts: a directory, or a file:// or s3:// address.
-            name: of the run; None: one is made from the template's name.
+            results: gets copies of the artifacts: a directory, or a file:// or s3:// address.
+            name: of the run.
             listener: called for each event, in the thread that runs the workflow.
             env: added to the environment of each step.
             preload: modules to import once for all steps, beside the steps' own.
             grace_s: from SIGTERM to SIGKILL for a step that is stopped.
             locks: the directory of the mutexes' files; None: the machine's /tmp.
             uid: of the run; empty: a random one.
-            run_folder: a prefix in the repository, with tags of the workflow; it is marked as active during the run.
+            run_folder: a prefix in the results, with tags of the workflow; it is marked as active during the run.
 
         Raises:
             BadInput: the template is not supported or contradicts itself, or an argument is unknown.
@@ -90,14 +89,14 @@ class Engine:
         refuse_unsupported(built, dict(os.environ) | dict(env or {}))
         if problems := lint(built):
             raise BadInput("the workflow contradicts itself:\n" + "\n".join(f"- {p}" for p in problems))
-        self.name = name or f"{built['metadata']['name']}-{secrets.token_hex(3)}"
+        self.name = name
         self.uid = uid or str(uuid.uuid4())
         self.has_ended = False
         self.stops = 0
         self._spec: dict[str, Any] = built["spec"]
         self._arguments = _complete(self._spec, arguments)
         self._run_folder = run_folder
-        self._repository = repository
+        self._results = results
         self._listener = listener
         self._env = dict(env or {})
         self._locks = locks
@@ -124,7 +123,7 @@ class Engine:
         """Run the workflow to its end.
 
         Raises:
-            Problem: the repository or a lock can't be used. A step's failure raises nothing; it is in the outcome.
+            Problem: the results or a lock can't be used. A step's failure raises nothing; it is in the outcome.
             Exception: the listener's; the workflow was stopped because of it, and its exit handler has run.
         """
         try:
@@ -147,16 +146,16 @@ class Engine:
     async def _run(self) -> WorkflowOutcome:
         self._loop = asyncio.get_running_loop()
         self._apply_stops()
-        repository = await asyncio.to_thread(ArtifactStore, self._repository)
         work = Path(tempfile.mkdtemp(prefix="dataplane-benchmark-"))
-        pods = PodSettings(repository, work, dict(os.environ), self._env, self._shutdown, self._emit)
         locks = [m["name"] for m in self._spec.get("synchronization", {}).get("mutexes", [])]
         known = scope.workflow_tags(self.name, self.uid, self._arguments)
         try:
+            repository = await asyncio.to_thread(ArtifactStore, self._results, work / "artifacts")
+            pods = PodSettings(repository, work, dict(os.environ), self._env, self._shutdown, self._emit)
             with contextlib.ExitStack() as active:
                 if self._run_folder:
                     active.enter_context(repository.mark_active(render(self._run_folder, known)))
-                async with mutex.held(
+                async with mutex.hold(
                     locks,
                     f"run {self.name}",
                     lambda message: self._emit(WorkflowWaiting(message)),

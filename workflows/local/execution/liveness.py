@@ -4,10 +4,10 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final, Literal
 
 from analysis import locks
+from analysis.store.folder import Folder
 
 MARK: Final = ".running"
 """The lock file in the run's folder: deleted when the run ends, unlocked when the run was killed."""
@@ -17,35 +17,35 @@ State = Literal["ended", "running", "unknown"]
 
 
 @contextlib.contextmanager
-def hold_run_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run. If the folder is empty afterwards, it is deleted.
+def hold_run_lock(results: Folder, run_folder: str) -> Iterator[None]:
+    """Hold the lock of a run. If its folder is empty afterwards, it is deleted.
 
     Raises:
         OSError: the folder can't be made or written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / MARK
-    with locks.open_file(path, os.O_RDWR | os.O_CREAT, 0o644) as descriptor:
+    mark = f"{run_folder}/{MARK}"
+    with results.open_file(mark, os.O_RDWR | os.O_CREAT, 0o644) as descriptor:
         with contextlib.suppress(OSError):  # a file system without locks
             locks.lock(descriptor, math.inf)
         try:
             yield
         finally:
             with contextlib.suppress(OSError):
-                path.unlink()
-                folder.rmdir()
+                results.delete(mark)
+                results.delete_folder(run_folder)
 
 
 @contextlib.contextmanager
-def run_state(folder: Path) -> Iterator[State]:
-    """The state of the run in a folder. The lock of a run that has ended is held meanwhile: no one else collects it."""
+def run_state(results: Folder, run_folder: str) -> Iterator[State]:
+    """The state of a run. The lock of a run that has ended is held meanwhile, so that no one else collects it."""
     with contextlib.ExitStack() as stack:
-        yield _state(folder / MARK, stack)
+        yield _state(results, f"{run_folder}/{MARK}", stack)
 
 
-def _state(path: Path, stack: contextlib.ExitStack) -> State:
+def _state(results: Folder, mark: str, stack: contextlib.ExitStack) -> State:
     try:
-        return "ended" if locks.try_lock(stack.enter_context(locks.open_file(path, os.O_RDONLY))) else "running"
+        descriptor = stack.enter_context(results.open_file(mark))
+        return "ended" if locks.try_lock(descriptor) else "running"
     except FileNotFoundError:
         return "ended"
     except OSError:

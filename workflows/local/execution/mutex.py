@@ -33,7 +33,7 @@ def _open(path: Path) -> int:
 
 
 @contextlib.asynccontextmanager
-async def held(
+async def hold(
     names: Sequence[str],
     holder: str,
     waiting: Callable[[str], None],

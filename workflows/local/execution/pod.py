@@ -17,8 +17,8 @@ from workflows.local.execution.child import StepStart
 from workflows.local.execution.events import Event, NodeLog, NodeProgress
 from workflows.local.execution.process import StepProcess, Tail
 from workflows.local.execution.shutdown import Shutdown
+from workflows.local.semantics.field_support import INPUTS, OUTPUTS
 from workflows.local.semantics.nodes import NodeStatus
-from workflows.local.semantics.paths import INPUTS, OUTPUTS
 
 _MESSAGE_LIMIT_BYTES: Final = 4096
 _WATCH_S: Final = 0.05

@@ -1,19 +1,21 @@
 """The fields of a workflow that the local engine supports; every other field is refused.
 
-The tables list the fields of the benchmark's rendered template, and no others; a test compares the two. `Ignored`
-fields are accepted because they have no meaning on one machine; each gives the reason.
+The table lists the fields of the benchmark's rendered template, and no others; a test compares the two. An object is a
+dictionary of its fields, a list has the rule of its items. `Ignored` fields have no meaning on one machine.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from analysis.errors import BadInput
 from workflows.local.semantics.conditions import parse_depends, when_holds
 from workflows.local.semantics.nodes import DISPLAY_NAME
-from workflows.local.semantics.paths import INPUTS, OUTPUTS
 from workflows.local.semantics.tags import render_words
+
+INPUTS: Final = "/tmp/hera-inputs/artifacts"  # noqa: S108 - the paths in the template; here each step has its own
+OUTPUTS: Final = "/tmp/hera-outputs"  # noqa: S108
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,12 @@ class Supported:
     Attributes:
         check: why this value is not supported, as a clause; None: it is.
         expression: whether it may have expression tags.
+        required: whether Argo's default, where it is missing, is not supported.
     """
 
     check: Callable[[Any], str | None] = lambda _value: None
     expression: bool = False
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,35 +41,15 @@ class Ignored:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectFields:
-    """An object with a rule for each field. Where a `required` one is missing, Argo's default is not supported."""
-
-    rules: Mapping[str, "Rule"]
-    required: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ListItems:
-    """A list whose entries all follow one rule."""
-
-    rule: "Rule"
-
-
-@dataclass(frozen=True, slots=True)
 class Template:
     """A template: a DAG or a step, each with fields of its own."""
 
-    dag: ObjectFields
-    step: ObjectFields
+    dag: "Fields"
+    step: "Fields"
 
 
-Rule = Supported | Ignored | ObjectFields | ListItems | Template
-
-_NO_IMAGE: Final = Ignored("the step runs in this installation, not in an image")
-_NO_POD: Final = Ignored("there is no pod: a step is a process of this user")
-_NO_SCHEDULER: Final = Ignored("there is one machine to run on")
-_NO_OBJECTS: Final = Ignored("a step leaves no Kubernetes object behind")
-_UI_ONLY: Final = Ignored("only the form and the user interface show it")
+Rule: TypeAlias = "Supported | Ignored | Template | Fields | list[Any]"
+Fields: TypeAlias = "dict[str, Rule]"
 
 
 def _below(root: str) -> Supported:
@@ -77,8 +61,10 @@ def _below(root: str) -> Supported:
     return Supported(check)
 
 
-def _only(value: object) -> Supported:
-    return Supported(lambda found: None if found == value else f"is {found!r}; only {value!r} is supported")
+def _only(value: object, *, required: bool = False) -> Supported:
+    return Supported(
+        lambda found: None if found == value else f"is {found!r}; only {value!r} is supported", required=required
+    )
 
 
 def _text(value: object) -> str | None:
@@ -86,7 +72,8 @@ def _text(value: object) -> str | None:
 
 
 def _number(value: object) -> str | None:
-    return None if isinstance(value, int) else f"is {value!r}; only a whole number is supported"
+    is_number = isinstance(value, int) or (isinstance(value, str) and value.isdecimal())
+    return None if is_number else f"is {value!r}; only a whole number is supported"
 
 
 def _hera_runner(args: object) -> str | None:
@@ -118,7 +105,7 @@ def may_be_absent(source: object) -> str | None:
     return "comes from the cluster and is not optional"
 
 
-def _readable(parse: Callable[[str], object]) -> Callable[[object], str | None]:
+def _readable(parse: Callable[[str], object]) -> Supported:
     def check(value: object) -> str | None:
         try:
             parse(str(value))
@@ -126,124 +113,94 @@ def _readable(parse: Callable[[str], object]) -> Callable[[object], str | None]:
             return f"is not supported: {problem}"
         return None
 
-    return check
+    return Supported(check)
 
 
-def _attempts(limit: object) -> str | None:
-    return None if str(limit).isdecimal() else f"is {limit!r}; only a whole number is supported"
+_ANY: Final = Supported()
+_NO_IMAGE: Final = Ignored("the step runs in this installation, not in an image")
+_NO_POD: Final = Ignored("there is no pod: a step is a process of this user")
+_NO_SCHEDULER: Final = Ignored("there is one machine to run on")
+_NO_OBJECTS: Final = Ignored("a step leaves no Kubernetes object behind")
+_UI_ONLY: Final = Ignored("only the form and the user interface show it")
 
-
-_MUTEXES: Final = ObjectFields({"mutexes": ListItems(ObjectFields({"name": Supported()}))})
-_NAMES: Final = ListItems(ObjectFields({"name": Supported()}))
-_ARTIFACT: Final[Mapping[str, Rule]] = {"name": Supported(), "s3": ObjectFields({"key": Supported(expression=True)})}
-_TASK: Final = ObjectFields(
-    {
-        "name": Supported(),
-        "template": Supported(),
-        "arguments": ObjectFields(
-            {"parameters": ListItems(ObjectFields({"name": Supported(), "value": Supported(_text)}))}
-        ),
-        "depends": Supported(_readable(parse_depends)),
-        "when": Supported(_readable(lambda text: when_holds(render_words(text)))),
-        "withParam": Supported(),
-    }
-)
-_DAG: Final = ObjectFields(
-    {
-        "name": Supported(),
-        "annotations": Supported(_display_name, expression=True),
-        "inputs": ObjectFields({"parameters": _NAMES}),
-        "dag": ObjectFields({"tasks": ListItems(_TASK), "failFast": _only(value=False)}),
-        "failFast": _only(value=False),
-        "parallelism": Supported(_number),
-        "synchronization": _MUTEXES,
-    }
-)
-_SCRIPT: Final = ObjectFields(
-    {
+_MUTEXES: Final[Fields] = {"mutexes": [{"name": _ANY}]}
+_ARTIFACT: Final[Fields] = {"name": _ANY, "s3": {"key": Supported(expression=True)}}
+_TASK: Final[Fields] = {
+    "name": _ANY,
+    "template": _ANY,
+    "arguments": {"parameters": [{"name": _ANY, "value": Supported(_text)}]},
+    "depends": _readable(parse_depends),
+    "when": _readable(lambda text: when_holds(render_words(text))),
+    "withParam": _ANY,
+}
+_DAG: Final[Fields] = {
+    "name": _ANY,
+    "annotations": Supported(_display_name, expression=True),
+    "inputs": {"parameters": [{"name": _ANY}]},
+    "dag": {"tasks": [_TASK], "failFast": _only(value=False)},
+    "failFast": _only(value=False),
+    "parallelism": Supported(_number),
+    "synchronization": _MUTEXES,
+}
+_STEP: Final[Fields] = {
+    "name": _ANY,
+    "annotations": Supported(_display_name, expression=True),
+    "inputs": {
+        "parameters": [{"name": _ANY}],
+        "artifacts": [{**_ARTIFACT, "optional": _ANY, "path": _below(INPUTS)}],
+    },
+    "script": {
         "command": _only(["python"]),
         "args": Supported(_hera_runner),
         "source": _only("{{inputs.parameters}}"),
-        "env": ListItems(ObjectFields({"name": Supported(), "value": Supported(), "valueFrom": Supported()})),
-        "envFrom": ListItems(Supported(may_be_absent)),
+        "env": [{"name": _ANY, "value": _ANY, "valueFrom": _ANY}],
         "image": _NO_IMAGE,
         "imagePullPolicy": _NO_IMAGE,
         "resources": _NO_POD,
         "securityContext": _NO_POD,
         "volumeMounts": _NO_POD,
-    }
-)
-_STEP: Final = ObjectFields(
-    {
-        "name": Supported(),
-        "annotations": Supported(_display_name, expression=True),
-        "inputs": ObjectFields(
-            {
-                "parameters": _NAMES,
-                "artifacts": ListItems(ObjectFields({**_ARTIFACT, "optional": Supported(), "path": _below(INPUTS)})),
-            }
-        ),
-        "script": _SCRIPT,
-        "outputs": ObjectFields(
-            {
-                "parameters": ListItems(
-                    ObjectFields({"name": Supported(), "valueFrom": ObjectFields({"path": _below(OUTPUTS)})})
-                ),
-                "artifacts": ListItems(
-                    ObjectFields({**_ARTIFACT, "path": _below(OUTPUTS), "archive": _only({"none": {}})})
-                ),
-            }
-        ),
-        "synchronization": _MUTEXES,
+    },
+    "outputs": {
+        "parameters": [{"name": _ANY, "valueFrom": {"path": _below(OUTPUTS)}}],
+        "artifacts": [{**_ARTIFACT, "path": _below(OUTPUTS), "archive": _only({"none": {}})}],
+    },
+    "synchronization": _MUTEXES,
+    "activeDeadlineSeconds": Supported(_number),
+    "timeout": Ignored("a step starts at once, so that its deadline, which is required beside it, is enough"),
+    "retryStrategy": {
+        "limit": Supported(_number, required=True),
+        "retryPolicy": _only("OnError", required=True),
+    },
+    "podSpecPatch": Supported(expression=True),
+    "volumes": [Supported(_empty_directory)],
+    "affinity": _NO_SCHEDULER,
+    "tolerations": _NO_SCHEDULER,
+    "serviceAccountName": Ignored("the step acts as the user who started the engine"),
+    "metrics": Ignored("nothing collects metrics here"),
+}
+_PARAMETER: Final[Fields] = {
+    "name": _ANY,
+    "value": Supported(_text, required=True),
+    "description": _UI_ONLY,
+    "enum": Ignored("only the form restricts the value, on Argo too"),
+}
+
+WORKFLOW: Final[Fields] = {
+    "apiVersion": _only("argoproj.io/v1alpha1"),
+    "kind": _only("WorkflowTemplate"),
+    "metadata": {"name": Supported(required=True), "annotations": _UI_ONLY},
+    "spec": {
+        "entrypoint": _ANY,
+        "onExit": _ANY,
+        "arguments": {"parameters": [_PARAMETER]},
+        "templates": [Template(_DAG, _STEP)],
         "activeDeadlineSeconds": Supported(_number),
-        "timeout": Ignored("a step starts at once, so that its deadline, which is required beside it, is enough"),
-        "retryStrategy": ObjectFields(
-            {"limit": Supported(_attempts), "retryPolicy": _only("OnError")}, required=("limit", "retryPolicy")
-        ),
-        "podSpecPatch": Supported(expression=True),
-        "volumes": ListItems(Supported(_empty_directory)),
-        "affinity": _NO_SCHEDULER,
-        "tolerations": _NO_SCHEDULER,
-        "serviceAccountName": Ignored("the step acts as the user who started the engine"),
-        "metrics": Ignored("nothing collects metrics here"),
-    }
-)
-
-
-WORKFLOW: Final = ObjectFields(
-    {
-        "apiVersion": _only("argoproj.io/v1alpha1"),
-        "kind": _only("WorkflowTemplate"),
-        "metadata": ObjectFields({"name": Supported(), "annotations": _UI_ONLY}, required=("name",)),
-        "spec": ObjectFields(
-            {
-                "entrypoint": Supported(),
-                "onExit": Supported(),
-                "arguments": ObjectFields(
-                    {
-                        "parameters": ListItems(
-                            ObjectFields(
-                                {
-                                    "name": Supported(),
-                                    "value": Supported(_text),
-                                    "description": _UI_ONLY,
-                                    "enum": Ignored("only the form restricts the value, on Argo too"),
-                                },
-                                required=("value",),
-                            )
-                        )
-                    }
-                ),
-                "templates": ListItems(Template(_DAG, _STEP)),
-                "activeDeadlineSeconds": Supported(_number),
-                "synchronization": _MUTEXES,
-                "podGC": _NO_OBJECTS,
-                "ttlStrategy": _NO_OBJECTS,
-                "artifactGC": _NO_OBJECTS,
-                "podMetadata": _UI_ONLY,
-                "workflowMetadata": _UI_ONLY,
-                "securityContext": _NO_POD,
-            }
-        ),
-    }
-)
+        "synchronization": _MUTEXES,
+        "podGC": _NO_OBJECTS,
+        "ttlStrategy": _NO_OBJECTS,
+        "artifactGC": _NO_OBJECTS,
+        "podMetadata": _UI_ONLY,
+        "workflowMetadata": _UI_ONLY,
+        "securityContext": _NO_POD,
+    },
+}

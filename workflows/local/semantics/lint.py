@@ -43,10 +43,6 @@ def _tasks(template: Object) -> list[dict[str, Any]]:
     return found
 
 
-def _twice(names: list[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
-
-
 def _near(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
@@ -62,10 +58,8 @@ class _Lint:
         self.at_exit = {exit_handler} | ancestors(exit_handler, calls) if exit_handler else set()
 
     def problems(self) -> Iterator[str]:
-        names = [t["name"] for t in self.spec.get("templates", [])]
-        yield from (f"template {name} is defined twice" for name in _twice(names))
-        if len(names) > LIMIT:
-            yield f"there are {len(names)} templates; Argo takes {LIMIT}"
+        if len(self.templates) > LIMIT:
+            yield f"there are {len(self.templates)} templates; Argo takes {LIMIT}"
         if "entrypoint" not in self.spec:
             yield "there is no entrypoint"
         for field in ("entrypoint", "onExit"):
@@ -119,11 +113,9 @@ class _Lint:
                 yield f"{where}: {problem}"
 
     def _dag(self, where: str, template: Object, known: set[str]) -> Iterator[str]:
-        names = [task["name"] for task in _tasks(template)]
         tasks: dict[str, Object] = {task["name"]: task for task in _tasks(template)}
-        if len(names) > LIMIT:
-            yield f"{where} has {len(names)} tasks; Argo takes {LIMIT}"
-        yield from (f"{where}: task {name} is defined twice" for name in _twice(names))
+        if len(tasks) > LIMIT:
+            yield f"{where} has {len(tasks)} tasks; Argo takes {LIMIT}"
         waits: dict[str, tuple[str, ...]] = {}
         for name, task in tasks.items():
             waits[name] = ()

@@ -6,15 +6,7 @@ from typing import Any
 
 from analysis.errors import BadInput
 from workflows.local.semantics.conditions import dependencies, last_tasks
-from workflows.local.semantics.field_support import (
-    WORKFLOW,
-    ListItems,
-    ObjectFields,
-    Rule,
-    Supported,
-    Template,
-    may_be_absent,
-)
+from workflows.local.semantics.field_support import WORKFLOW, Fields, Rule, Supported, Template, may_be_absent
 from workflows.local.semantics.tags import EXPRESSION, form_of, references, tags_in
 
 
@@ -46,15 +38,15 @@ def refuse_unsupported(workflow: Mapping[str, Any], env: Mapping[str, str]) -> N
 def _field(value: Any, rule: Rule, path: tuple[str, ...]) -> Iterator[str]:  # noqa: ANN401 - JSON
     where = "/".join(path)
     match rule:
-        case ObjectFields():
+        case dict():
             yield from _object(value, rule, path)
         case Template(dag, step):
             yield from _field(value, dag if "dag" in value else step, path)
-        case ListItems(inner_rule):
+        case [inner_rule]:
             for index, inner in enumerate(value):
                 name = inner.get("name") if isinstance(inner, Mapping) else None
                 yield from _field(inner, inner_rule, (*path, str(index if name is None else name)))
-        case Supported(check, expression):
+        case Supported(check, expression=expression):
             if (problem := check(value)) is not None:
                 yield f"{where} {problem}"
                 return
@@ -63,16 +55,17 @@ def _field(value: Any, rule: Rule, path: tuple[str, ...]) -> Iterator[str]:  # n
                     yield f"{where} has {{{{{tag}}}}}, {problem}"
 
 
-def _object(value: object, rule: ObjectFields, path: tuple[str, ...]) -> Iterator[str]:
+def _object(value: object, fields: Fields, path: tuple[str, ...]) -> Iterator[str]:
     if not isinstance(value, Mapping):
         yield f"{'/'.join(path)} should be an object, not {value!r}"
         return
     for name, inner in value.items():
-        if name in rule.rules:
-            yield from _field(inner, rule.rules[name], (*path, name))
+        if name in fields:
+            yield from _field(inner, fields[name], (*path, name))
         else:
             yield f"{'/'.join((*path, name))} is not supported"
-    yield from (f"{'/'.join((*path, name))} is missing" for name in rule.required if name not in value)
+    required = (name for name, rule in fields.items() if isinstance(rule, Supported) and rule.required)
+    yield from (f"{'/'.join((*path, name))} is missing" for name in required if name not in value)
 
 
 def _tag(tag: str, *, expression: bool) -> str | None:

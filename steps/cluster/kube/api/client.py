@@ -44,6 +44,7 @@ class Client:
         patience_s: how long a call is repeated.
         login: the identity of the caller.
         at_prompt: a user waits, so the first call fails at once if nothing answers.
+        owner_reference: to the workflow of this process, for objects in its namespace; None: there is none.
     """
 
     def __init__(
@@ -55,9 +56,11 @@ class Client:
         *,
         login: Identity | None = None,
         at_prompt: bool = False,
+        owner_reference: Object | None = None,
     ) -> None:
         self.namespace = namespace
         self.where = where
+        self.owner_reference = owner_reference
         self._transport = Transport(configuration, where, patience_s, login=login, at_prompt=at_prompt)
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
@@ -130,6 +133,7 @@ class Client:
         since: datetime | None = None,
         tail_lines: int | None = None,
         timestamps: bool = True,
+        limit_bytes: int = 64 * 2**20,
     ) -> bytes:
         """A container's log; empty if the pod does not exist.
 
@@ -140,9 +144,10 @@ class Client:
             since: earlier lines are left out.
             tail_lines: the number of last lines to return.
             timestamps: whether each line begins with its time.
+            limit_bytes: the rest is left out.
         """
         self._permit("get", permissions.PODS, namespace, pod, "log")
-        query = {"timestamps": str(timestamps).lower(), "container": container}
+        query = {"timestamps": str(timestamps).lower(), "container": container, "limitBytes": str(limit_bytes)}
         if since is not None:
             query["sinceTime"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if tail_lines is not None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from analysis.errors import BadInput, Unsupported
-from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.client import Client, Object
 from steps.cluster.kube.api.credentials import kubeconfig
 from steps.cluster.kube.api.credentials.login import log_in
-from steps.cluster.kube.api.identity import Identity
+from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID, Identity
+from steps.cluster.kube.api.permissions import WORKFLOWS
 from steps.cluster.kube.api.transport import PATIENCE_S
 from steps.settings.environment import NAMESPACE
 
@@ -59,7 +60,15 @@ def connect(
         except Unsupported as problem:
             raise Unsupported(f"environment {environment!r}: {problem}") from None
     namespace = _namespace(variables)
-    return Client(access.configuration, namespace, environment, patience_s, login=access.login, at_prompt=at_prompt)
+    return Client(
+        access.configuration,
+        namespace,
+        environment,
+        patience_s,
+        login=access.login,
+        at_prompt=at_prompt,
+        owner_reference=_owner_reference(namespace, variables),
+    )
 
 
 def find_access(context: str, variables: Mapping[str, str] = os.environ) -> ClusterAccess:
@@ -99,11 +108,24 @@ def _by_service_account() -> ClusterAccess:
     return ClusterAccess(configuration, Identity("this pod's service account", "deploy anew by `make deploy`"))
 
 
+def _owner_reference(namespace: str, variables: Mapping[str, str]) -> Object | None:
+    """To the workflow of this step, if it is in this namespace.
+
+    Kubernetes deletes an object at once whose owner is not in the object's own namespace.
+    """
+    name, uid = variables.get(WORKFLOW_NAME), variables.get(WORKFLOW_UID)
+    if not (name and uid and _own_namespace() == namespace):
+        return None
+    return {"apiVersion": WORKFLOWS.api_version, "kind": WORKFLOWS.kind, "name": name, "uid": uid}
+
+
+def _own_namespace() -> str:
+    """The namespace of the pod that this runs in; empty elsewhere."""
+    return _OWN_NAMESPACE.read_text(encoding="ascii").strip() if _OWN_NAMESPACE.exists() else ""
+
+
 def _namespace(variables: Mapping[str, str]) -> str:
-    name = variables.get(NAMESPACE, "").strip()
-    if not name and _OWN_NAMESPACE.exists():
-        name = _OWN_NAMESPACE.read_text(encoding="ascii").strip()
-    name = name or DEFAULT_NAMESPACE
+    name = variables.get(NAMESPACE, "").strip() or _own_namespace() or DEFAULT_NAMESPACE
     if _NAMESPACE.fullmatch(name) is None:
         raise BadInput(f"{NAMESPACE} is {name!r}, which is no namespace's name: use a-z, 0-9 and -.")
     return name

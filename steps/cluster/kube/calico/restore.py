@@ -8,7 +8,7 @@ from analysis.errors import Problem
 from steps.catalogue.dataplanes import BY_NAME
 from steps.cluster.kube import lock
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.fields import WHOLE, Field, Value
+from steps.cluster.kube.api.fields import WHOLE, Field, Value, merge_patch, patch_command
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.inventory.facts import Facts
@@ -16,9 +16,9 @@ from steps.cluster.kube.calico.switching import desired_state, fields
 from steps.cluster.kube.calico.switching.actions import Action, command
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
 from steps.cluster.kube.calico.switching.executor import ActionExecutor, Say
-from steps.cluster.kube.calico.switching.fields import INSTALLATION, PROXY_CONFIG
+from steps.cluster.kube.calico.switching.fields import PARKING
 from steps.cluster.kube.calico.switching.order import order
-from steps.cluster.kube.calico.switching.snapshot import original_fields, snapshot_objects
+from steps.cluster.kube.calico.switching.snapshot import original_fields
 from steps.cluster.kube.lock import HeldLock
 from steps.domain import Change
 
@@ -29,13 +29,6 @@ KERNEL: Final = (
     "until a reboot, and rp_filter, accept_local, bpf_jit_harden and the mounts of bpffs and cgroups may differ."
 )
 """What no restore can put back after eBPF was switched on."""
-
-_GONE: Final = (
-    f"if it was removed for good, restore by hand what the snapshot names, and delete the snapshot: "
-    f"kubectl -n {KUBE_SYSTEM} delete configmap {STATE}"
-)
-
-_LONGEST_QUOTE: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +61,7 @@ def plan_restore(client: Client) -> RestorePlan | None:
     if held is None:
         return None
     found = _compare(client, held.snapshot)
-    facts = found.standing.facts
-    if facts.install is None:
-        # calico-node is missing at the moment; its configuration can be restored all the same
-        facts = replace(facts, install="operator" if any(f.ref == INSTALLATION for f in found.original) else "manifest")
+    facts = replace(found.standing.facts, install=found.standing.install)
     current = {**found.standing.current, **found.current}
     todo = order(current, found.wanted, facts, outdated=found.standing.kube_proxy_outdated, final=True)
     return RestorePlan(facts, held, todo, _left(found, held.snapshot, had_ebpf=held.ebpf))
@@ -121,18 +111,14 @@ def _compare(client: Client, taken: Object) -> _Compared:
     """Compare every field of a snapshot with its present value.
 
     Raises:
-        Problem: a field can't be read. Nothing is changed, and the snapshot is kept.
+        Problem: the snapshot can't be restored on this cluster.
     """
     standing = read_state(client, to_switch=True)
-    objects = snapshot_objects(taken)
-    original = original_fields(taken)
-    now = standing.lookup(objects)
-    if reasons := fields.unreadable(original, objects, now):
-        raise Problem(
-            f"{client.where}: {'; '.join(reasons)}: so it can't be restored, and nothing was. The snapshot is kept: "
-            f"create it again, and repeat the restore; {_GONE}."
-        )
-    current = fields.state(now, tuple(original))
+    try:
+        original = original_fields(standing, taken)
+    except Problem as problem:
+        raise Problem(f"{client.where}: {problem}") from None
+    current = fields.state(standing.lookup(field.ref for field in original), tuple(original))
     return _Compared(standing, original, current, desired_state.restored(original, current))
 
 
@@ -150,17 +136,26 @@ def _check(client: Client, held: HeldLock) -> None:
 def _left(found: _Compared, taken: Object, *, had_ebpf: bool) -> tuple[str, ...]:
     sentences = []
     for field, value in found.wanted.items():
-        if field.path != WHOLE and value != found.original.get(field):
-            sentences.append(f"{field} was changed by another client meanwhile: only its mode was restored.")
-        elif field.ref == PROXY_CONFIG and _is_unreadable(found.current.get(field)):
+        original = found.original[field]
+        now = found.current.get(field)
+        if fields.is_configuration(field) and not (isinstance(now, str) and kube_proxy.is_configuration(now)):
             sentences.append(
-                f"{field} was no valid configuration of kube-proxy, and was replaced by the one from before the run. "
-                f"It was: {str(found.current.get(field))[:_LONGEST_QUOTE]!r}"
+                f"{field} was no valid configuration of kube-proxy; the one from before the run replaces it. It was: "
+                f"{str(now)[:2000]!r}"
             )
-        if field.path == WHOLE and found.original.get(field) is None and value is not None:
+        elif fields.is_configuration(field) and value != original:
+            sentences.append(f"{field} was changed by another client meanwhile: only its mode was restored.")
+        elif field == PARKING and value != original:
+            patch = patch_command(field.ref, merge_patch({field.path: original}))
+            sentences.append(
+                f"{field.ref} was kept off every node before the run, without eBPF; it stays on, since nothing else "
+                f"would serve Services. To switch it off: `{patch}`."
+            )
+        elif field.path == WHOLE and original is None and value is not None:
             sentences.append(f"{field} was created by another client meanwhile: it stays.")
-    runs_ebpf = any((bool(v) and f.path[-1:] == ("bpfEnabled",)) or v == "BPF" for f, v in found.current.items())
-    if (had_ebpf or runs_ebpf) and not _is_bpf(taken.get("dataplane")):
+        elif field.path == WHOLE and original is not None and value is None:
+            sentences.append(f"{field} was deleted by another client meanwhile: create it again if it is needed.")
+    if (had_ebpf or fields.runs_ebpf(found.current)) and not _is_bpf(taken.get("dataplane")):
         sentences.append(KERNEL)
     return tuple(sentences)
 
@@ -169,7 +164,3 @@ def _is_bpf(dataplane: object) -> bool:
     """Whether a snapshot's dataplane is eBPF; None: it was unknown."""
     entry = BY_NAME.get(str(dataplane))
     return entry is not None and entry.bpf
-
-
-def _is_unreadable(held: Value) -> bool:
-    return isinstance(held, str) and not kube_proxy.is_configuration(held)

@@ -1,10 +1,13 @@
 """Connections across a switch: new ones, five times a second, and long-lived ones, TCP and UDP, ten times a second.
 
-They tell whether Services answer, and what the switch cost open connections.
+They show whether Services answer, and the effect of the switch on open connections. The echo servers of these probes
+answer only requests with the token of their own probes, and a reply is no request: a datagram with a forged source can
+make no two servers answer each other, and no reply is longer than its request.
 """
 
 import asyncio
 import contextlib
+import hmac
 import os
 import socket
 import struct
@@ -19,15 +22,31 @@ GIVES_UP_S: Final = 1.0
 TICK_S: Final = 0.1
 
 DEAD_S: Final = 30
-"""A connection without an answer for so long is dead. In a switch some freeze for 14 s, and live, and what was lost in
-the last of these is not sent again before 25 s."""
+"""A connection without an answer for so long is dead: in a switch some recover after 14 s, and TCP then sends the last
+lost segment again after up to 25 s."""
+
+_MOST_CLIENTS: Final = 256
+"""Open connections to one echo server; further ones are closed at once."""
 
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
+class Messages:
+    """The request and the reply of an echo server."""
+
+    request: bytes
+    reply: bytes
+
+    @classmethod
+    def of(cls, token: str) -> "Messages":
+        """The messages with this token."""
+        return cls(b"?" + token.encode(), b"!" + token.encode())
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """Where new connections go. `node`: whose rules they depend on. `name`: what it is, in words."""
+    """The address of new connections. `node`: whose rules they depend on. `name`: a description."""
 
     name: str
     node: str
@@ -37,9 +56,9 @@ class Target:
 
 @dataclass(slots=True)
 class TargetResult:
-    """How new connections to one target fared, tried from `since` on. Times are ISO 8601, by the node's clock."""
+    """The results of new connections to one target since `since`. Times are ISO 8601, by the node's clock."""
 
-    name: str
+    target: str
     node: str
     since: str
     ok_at: str | None = None
@@ -50,7 +69,7 @@ class TargetResult:
 
 @dataclass(slots=True)
 class HeldConnection:
-    """How one long-lived exchange fared. `connected`: how often it was set up, once without a drop."""
+    """The results of one long-lived connection. `connected`: how often it was set up, once without a drop."""
 
     name: str
     protocol: str
@@ -61,16 +80,16 @@ class HeldConnection:
     longest_gap_s: float = 0.0
     _last: float = field(default=0.0, repr=False)
 
-    def heard(self) -> None:
-        """An answer has come."""
+    def count_reply(self) -> None:
+        """Count a reply."""
         moment = time.monotonic()
         if self.received:
             self.longest_gap_s = max(self.longest_gap_s, moment - self._last)
         self._last = moment
         self.received += 1
 
-    def told(self) -> dict[str, Any]:
-        """As JSON has it; a silence that still lasts counts."""
+    def as_json(self) -> dict[str, Any]:
+        """A JSON object; a gap that still lasts counts."""
         silent_s = time.monotonic() - self._last if self.received else 0.0
         own = {name: getattr(self, name) for name in ("name", "protocol", "connected", "dropped", "sent", "received")}
         longest_s = max(self.longest_gap_s, silent_s)
@@ -82,8 +101,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-async def try_connections(target: Target, fared: TargetResult) -> None:
-    """Open new connections, each for one byte there and back, until cancelled."""
+async def try_connections(target: Target, result: TargetResult, messages: Messages) -> None:
+    """Open new connections, each for one request and its reply, until cancelled."""
     while True:
         began = time.monotonic()
         try:
@@ -91,17 +110,30 @@ async def try_connections(target: Target, fared: TargetResult) -> None:
                 reader, writer = await asyncio.open_connection(target.address, target.port)
                 try:
                     _linger(writer)
-                    writer.write(b"?")
-                    if await reader.read(1) != b"?":
-                        raise ConnectionError("closed without an answer")
+                    writer.write(messages.request)
+                    await _read_reply(reader, messages)
                 finally:
                     writer.close()
-            fared.ok_at = now()
+            result.ok_at = now()
         except TimeoutError:
-            fared.failed_at, fared.error, fared.failed = now(), "timed out", fared.failed + 1
+            result.failed_at, result.error, result.failed = now(), "timed out", result.failed + 1
         except OSError as error:
-            fared.failed_at, fared.error, fared.failed = now(), _reason(error), fared.failed + 1
+            result.failed_at, result.error, result.failed = now(), _reason(error), result.failed + 1
         await asyncio.sleep(max(0.0, began + EVERY_S - time.monotonic()))
+
+
+async def _read_reply(reader: asyncio.StreamReader, messages: Messages) -> None:
+    """Read one reply.
+
+    Raises:
+        ConnectionError: the connection was closed, or something else came.
+    """
+    try:
+        if await reader.readexactly(len(messages.reply)) == messages.reply:
+            return
+    except asyncio.IncompleteReadError:
+        raise ConnectionError("closed without an answer") from None
+    raise ConnectionError("answered by something else than the probe")
 
 
 def _reason(error: OSError) -> str:
@@ -109,12 +141,12 @@ def _reason(error: OSError) -> str:
 
 
 def _linger(writer: asyncio.StreamWriter) -> None:
-    """Close with a reset: so many connections would leave as many ports waiting."""
+    """Close with a reset, since so many connections would leave as many ports in TIME_WAIT."""
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
-async def hold_tcp(line: Target, held: HeldConnection) -> None:
-    """Keep a connection open and talk over it, until cancelled; set it up again when it drops."""
+async def hold_tcp(line: Target, held: HeldConnection, messages: Messages) -> None:
+    """Keep a connection open with requests and replies, until cancelled; set it up again when it drops."""
     while True:
         writer = None
         try:
@@ -124,7 +156,7 @@ async def hold_tcp(line: Target, held: HeldConnection) -> None:
             user_timeout = getattr(socket, "TCP_USER_TIMEOUT", 18)
             own = writer.get_extra_info("socket")
             own.setsockopt(socket.IPPROTO_TCP, user_timeout, DEAD_S * 1000)
-            await _converse(reader, writer, held)
+            await _converse(reader, writer, held, messages)
         except OSError:  # a timeout is one too
             if writer is not None:
                 held.dropped += 1
@@ -134,41 +166,44 @@ async def hold_tcp(line: Target, held: HeldConnection) -> None:
         await asyncio.sleep(TICK_S)
 
 
-async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, held: HeldConnection) -> None:
+async def _converse(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, held: HeldConnection, messages: Messages
+) -> None:
     while True:
-        writer.write(b".")
+        writer.write(messages.request)
         await writer.drain()
         held.sent += 1
         async with asyncio.timeout(DEAD_S):
-            if not await reader.read(64):
-                raise ConnectionError("closed by the other side")
-        held.heard()
+            await _read_reply(reader, messages)
+        held.count_reply()
         await asyncio.sleep(TICK_S)
 
 
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, heard: Callable[[], None]) -> None:
-        self._heard = heard
+class _UdpClient(asyncio.DatagramProtocol):
+    def __init__(self, count_reply: Callable[[], None], reply: bytes) -> None:
+        self._count_reply = count_reply
+        self._reply = reply
 
     def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002 - the base class names them
-        self._heard()
+        if data == self._reply:
+            self._count_reply()
 
     def error_received(self, exc: Exception) -> None:
-        """A refusal is an answer that did not come; it is counted by its absence."""
+        """A refusal counts as a missing reply."""
 
 
-async def hold_udp(line: Target, held: HeldConnection) -> None:
-    """Send datagrams and count what comes back, until cancelled."""
+async def hold_udp(line: Target, held: HeldConnection, messages: Messages) -> None:
+    """Send requests and count the replies, until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         transport: asyncio.DatagramTransport | None = None
         try:
             transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Datagrams(held.heard), remote_addr=(line.address, line.port)
+                lambda: _UdpClient(held.count_reply, messages.reply), remote_addr=(line.address, line.port)
             )
             held.connected += 1
             while not transport.is_closing():
-                transport.sendto(b".")
+                transport.sendto(messages.request)
                 held.sent += 1
                 await asyncio.sleep(TICK_S)
         except OSError:
@@ -179,50 +214,69 @@ async def hold_udp(line: Target, held: HeldConnection) -> None:
         await asyncio.sleep(TICK_S)
 
 
-class _Echo(asyncio.DatagramProtocol):
-    def __init__(self) -> None:
+class _UdpServer(asyncio.DatagramProtocol):
+    def __init__(self, messages: Messages) -> None:
+        self._messages = messages
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # What asyncio hands over need not descend from the class that it documents.
+        # The transport need not descend from the class that asyncio documents.
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        if self._transport is not None:
-            self._transport.sendto(data, addr)
+        if self._transport is not None and hmac.compare_digest(data, self._messages.request):
+            self._transport.sendto(self._messages.reply, addr)
 
 
-async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(64):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+async def serve_echo(port: int, token: str, stack: contextlib.AsyncExitStack, address: str | None = None) -> None:
+    """Reply to requests with the token, by TCP and by UDP, until the stack is closed.
 
-
-async def answer(port: int, stack: contextlib.AsyncExitStack) -> None:
-    """Send back whatever comes to a port, by TCP and by UDP, until the stack is closed.
+    Args:
+        port: of both.
+        token: of the requests.
+        stack: that ends the servers.
+        address: to listen on; None: all of this network.
 
     Raises:
-        OSError: the port can't be had.
+        OSError: the port is unavailable.
     """
-    server = await asyncio.start_server(_echo, sock=_bound(socket.SOCK_STREAM, port))
+    messages, clients = Messages.of(token), asyncio.Semaphore(_MOST_CLIENTS)
+
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if clients.locked():
+                return
+            async with clients:
+                while True:
+                    async with asyncio.timeout(DEAD_S):
+                        request = await reader.readexactly(len(messages.request))
+                    if not hmac.compare_digest(request, messages.request):
+                        return
+                    writer.write(messages.reply)
+                    await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            return
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(reply, sock=_bound(socket.SOCK_STREAM, port, address))
     stack.callback(server.close)
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(_Echo, sock=_bound(socket.SOCK_DGRAM, port))
+    own = _bound(socket.SOCK_DGRAM, port, address)
+    transport, _ = await loop.create_datagram_endpoint(lambda: _UdpServer(messages), sock=own)
     stack.callback(transport.close)
 
 
-def _bound(kind: socket.SocketKind, port: int) -> socket.socket:
-    """A socket at every address of this network, of both families where there are both."""
-    both = socket.has_dualstack_ipv6()
-    made = socket.socket(socket.AF_INET6 if both else socket.AF_INET, kind)
+def _bound(kind: socket.SocketKind, port: int, address: str | None) -> socket.socket:
+    """A socket at this address, or at every address of this network, of both families if there are both."""
+    both = address is None and socket.has_dualstack_ipv6()
+    made = socket.socket(socket.AF_INET6 if both or ":" in (address or "") else socket.AF_INET, kind)
     try:
         if both:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         if kind == socket.SOCK_STREAM:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(("::" if both else "0.0.0.0", port))  # noqa: S104 - the pod's own address is not known to it
+        made.bind((address or ("::" if both else "0.0.0.0"), port))  # noqa: S104 - a pod does not know its own address
     except OSError:
         made.close()
         raise

@@ -1,13 +1,14 @@
-"""Look at one node from a pod on it, without any privilege, and say what is seen, a line of JSON each second.
+"""The program that observes one node from a pod on it, without privileges, and prints a line of JSON each second.
 
-`python -m steps.cluster.kube.probe.node_probe SPEC`; SPEC is the JSON of a `Spec`. It looks at its own network, tries
-connections to the targets, keeps some open on the lines, and answers those of others on the port `echo`. It goes on
-through a switch.
+`python -m steps.cluster.kube.probe.node_probe SPEC`; SPEC is the JSON of a `Spec`. It reads the state of its own
+network, opens connections to the targets, keeps connections to the lines open, and serves echo on the port `echo`. It
+continues through a switch.
 """
 
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,32 +16,51 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any, Final
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from steps.cluster.kube.probe import connections
-from steps.cluster.kube.probe.connections import HeldConnection, Target, TargetResult
+from steps.cluster.kube.probe.connections import HeldConnection, Messages, Target, TargetResult
 
-SAYS_S: Final = 1.0
+REPORT_S: Final = 1.0
+"""The time between two lines."""
 
 _TIMEOUT_S: Final = 1.0
+_BAD: Final = 300
+_LONGEST: Final = 100
+"""Characters of an agent's answer that are reported."""
 _LOOPBACKS: Final = ("127.0.0.1", "[::1]")
-"""Where the agents of a node listen: by IPv6 on clusters that have nothing else."""
+"""The addresses of a node's agents: IPv6 on clusters without IPv4."""
 
 _PROXY_MODE: Final = "10249/proxyMode"
 _READINESS: Final = "9099/readiness"
 _METRICS: Final = "9091/metrics"
 _VXLANS: Final = ("vxlan.calico", "vxlan-v6.calico")
+_LARGEST_BYTES: Final = 4 * 2**20
+"""Of an agent's answer; Felix's metrics of a large cluster take a tenth of it."""
+
+_TOKEN: Final = re.compile(r"[0-9a-f]{32}")
 _USAGE: Final = "usage: python -m steps.cluster.kube.probe.node_probe SPEC\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What to do. `host`: this is a pod in the node's own network. `echo`: the port to answer on; None: none."""
+    """What to do.
+
+    Attributes:
+        node: that the pod runs on.
+        address: of the node.
+        host: whether the pod is in the node's own network.
+        token: of all requests and replies, 32 hexadecimal digits.
+        targets: of new connections.
+        lines: of connections that stay open.
+        echo: the port to serve; None: none.
+    """
 
     node: str
     address: str
     host: bool
+    token: str
     targets: tuple[Target, ...]
     lines: tuple[Target, ...]
     echo: int | None = None
@@ -50,14 +70,17 @@ class Spec:
         """From JSON.
 
         Raises:
-            ValueError: it makes no sense.
+            ValueError: it is damaged.
         """
         try:
             found = json.loads(text)
+            if _TOKEN.fullmatch(found["token"]) is None:
+                raise ValueError("the token in the spec is not 32 hexadecimal digits")
             return cls(
                 node=found["node"],
                 address=found["address"],
                 host=found["host"],
+                token=found["token"],
                 targets=tuple(Target(**each) for each in found["targets"]),
                 lines=tuple(Target(**each) for each in found["lines"]),
                 echo=found["echo"],
@@ -70,32 +93,35 @@ class Spec:
         return json.dumps(asdict(self), separators=(",", ":"))
 
 
-async def run(spec: Spec, say: Callable[[str], None], until: Awaitable[None] | None = None) -> None:
-    """Look, and answer, until cancelled or until `until` is done.
+async def run(spec: Spec, report: Callable[[str], None], until: Awaitable[None] | None = None) -> None:
+    """Observe and serve until cancelled, or until `until` is done.
 
     Raises:
-        OSError: the echo port can't be had.
+        OSError: the echo port is unavailable.
     """
-    fared = [TargetResult(target.name, target.node, connections.now()) for target in spec.targets]
+    messages = Messages.of(spec.token)
+    results = [TargetResult(target.name, target.node, connections.now()) for target in spec.targets]
     tcp = [HeldConnection(line.name, "tcp") for line in spec.lines]
     udp = [HeldConnection(line.name, "udp") for line in spec.lines]
     host: dict[str, Any] = {}
     async with contextlib.AsyncExitStack() as stack:
         if spec.echo is not None:
-            await connections.answer(spec.echo, stack)
-        tasks = [connections.try_connections(target, fare) for target, fare in zip(spec.targets, fared, strict=True)]
-        tasks += [connections.hold_tcp(line, held) for line, held in zip(spec.lines, tcp, strict=True)]
-        tasks += [connections.hold_udp(line, held) for line, held in zip(spec.lines, udp, strict=True)]
+            await connections.serve_echo(spec.echo, spec.token, stack, spec.address if spec.host else None)
+        tasks = [
+            *(connections.try_connections(*each, messages) for each in zip(spec.targets, results, strict=True)),
+            *(connections.hold_tcp(*each, messages) for each in zip(spec.lines, tcp, strict=True)),
+            *(connections.hold_udp(*each, messages) for each in zip(spec.lines, udp, strict=True)),
+        ]
         if spec.host:
             tasks.append(_watch_host(spec.address, host))
         running = [asyncio.ensure_future(task) for task in tasks]
         stack.push_async_callback(_end, running)
         end = asyncio.ensure_future(until) if until is not None else None
         while end is None or not end.done():
-            await asyncio.sleep(SAYS_S)
-            seen = {"at": connections.now(), "node": spec.node, "host": host or None}
-            lines = {"answers": [asdict(f) for f in fared], "lines": [h.told() for h in (*tcp, *udp)]}
-            say(json.dumps({**seen, **lines}, separators=(",", ":")))
+            await asyncio.sleep(REPORT_S)
+            state = {"at": connections.now(), "node": spec.node, "host": host or None}
+            lines = {"answers": [asdict(each) for each in results], "lines": [each.as_json() for each in (*tcp, *udp)]}
+            report(json.dumps({**state, **lines}, separators=(",", ":")))
 
 
 async def _end(tasks: Sequence["asyncio.Future[None]"]) -> None:
@@ -104,17 +130,20 @@ async def _end(tasks: Sequence["asyncio.Future[None]"]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _watch_host(address: str, seen: dict[str, Any]) -> None:
+async def _watch_host(address: str, state: dict[str, Any]) -> None:
     while True:
         found = await asyncio.to_thread(host, address)
-        answered = found["at"] if found["felix_ready"] is not None else seen.get("felix_answered_at")
-        seen.update(found | {"felix_answered_at": answered})
-        await asyncio.sleep(SAYS_S)
+        answered = found["at"] if found["felix_ready"] is not None else state.get("felix_answered_at")
+        state.update(found | {"felix_answered_at": answered})
+        await asyncio.sleep(REPORT_S)
 
 
 def host(address: str) -> dict[str, Any]:
-    """What this network namespace, of the node with this address, shows of the dataplane; None: it does not."""
-    ready = _status(_READINESS)
+    """The state of the dataplane in this network namespace, of the node with this address; None is unknown."""
+    ready = _get(_READINESS)
+    mode, metrics = (
+        answer[1] if (answer := _get(where)) and answer[0] < _BAD else None for where in (_PROXY_MODE, _METRICS)
+    )
     uplink, mtu_bytes = _uplink(address)
     names = [name for _, name in socket.if_nameindex()]
     return {
@@ -123,9 +152,9 @@ def host(address: str) -> dict[str, Any]:
         "uplink": uplink,
         "uplink_mtu_bytes": mtu_bytes,
         "vxlan_external": next((_external(name) for name in _VXLANS if name in names), None),
-        "proxy_mode": _body(_PROXY_MODE),
-        "felix_ready": None if ready is None else ready in {200, 204},
-        "felix_started_at": _started(_body(_METRICS)),
+        "proxy_mode": mode[:_LONGEST] if mode is not None else None,
+        "felix_ready": None if ready is None else ready[0] in {200, 204},
+        "felix_started_at": _started(metrics),
     }
 
 
@@ -140,7 +169,7 @@ def _uplink(address: str) -> tuple[str | None, int | None]:
 
 
 def _same(one: str, other: str) -> bool:
-    """Whether two texts are one IP address: IPv6 can be written in several ways, and with its interface."""
+    """Whether two texts are the same IP address: IPv6 has several spellings, and may have an interface."""
     try:
         return ip_address(one.partition("%")[0]) == ip_address(other)
     except ValueError:  # a MAC address
@@ -148,7 +177,7 @@ def _same(one: str, other: str) -> bool:
 
 
 def _external(interface: str) -> bool | None:
-    """Whether the tunnel interface takes its tunnels from metadata, as in `ip -d link`'s word `external`."""
+    """Whether the tunnel interface takes its tunnels from metadata (`external` in `ip -d link`)."""
     try:
         from pyroute2 import IPRoute  # noqa: PLC0415 - for a pod in the node's network only
 
@@ -156,27 +185,18 @@ def _external(interface: str) -> bool | None:
             (found,) = netlink.get_links(ifname=interface)
             data = found.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
             return bool(data.get_attr("IFLA_VXLAN_COLLECT_METADATA")) if data is not None else None
-    except Exception:  # noqa: BLE001 - netlink's errors are of many kinds, and this is one sign of several
+    except Exception:  # noqa: BLE001 - netlink has many errors, and this is one sign of several
         return None
 
 
-def _body(where: str) -> str | None:
+def _get(where: str) -> tuple[int, str] | None:
+    """The status and the body of an agent's answer; None: no agent answers there."""
     for loopback in _LOOPBACKS:
         try:
             with urlopen(f"http://{loopback}:{where}", timeout=_TIMEOUT_S) as response:
-                return str(response.read().decode(errors="replace")).strip()
-        except (URLError, OSError, ValueError):
-            continue
-    return None
-
-
-def _status(where: str) -> int | None:
-    for loopback in _LOOPBACKS:
-        try:
-            with urlopen(f"http://{loopback}:{where}", timeout=_TIMEOUT_S) as response:
-                return int(response.status)
+                return int(response.status), response.read(_LARGEST_BYTES).decode(errors="replace").strip()
         except HTTPError as error:
-            return error.code
+            return error.code, ""
         except (OSError, ValueError):
             continue
     return None
@@ -197,7 +217,7 @@ def _print(line: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """The command line. Exit code 1 with a sentence on stderr when it can't, 2 when it is called wrongly."""
+    """The command line. Exit code 1 with a sentence on stderr when the port is unavailable, 2 for wrong arguments."""
     try:
         spec = Spec.parse(*arguments)
     except (TypeError, ValueError) as error:
@@ -206,7 +226,7 @@ def main(arguments: list[str]) -> int:
     try:
         asyncio.run(run(spec, _print))
     except OSError as error:
-        sys.stderr.write(f"look: port {spec.echo} can't be had: {error.strerror or error}\n")
+        sys.stderr.write(f"node probe: port {spec.echo} is unavailable: {error.strerror or error}\n")
         return 1
     except KeyboardInterrupt:
         return 130

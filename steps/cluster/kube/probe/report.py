@@ -1,53 +1,93 @@
-"""What the pods on a node report of it: its own network, and how connections fare. Pure."""
+"""What the probe pods report of a node: its own network, and the results of connections. Pure.
+
+The reports are read from pods' logs, so every text and every list is bounded.
+"""
 
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+
+from steps.strict_model import StrictModel
+
+Text = Annotated[str, Field(max_length=300)]
+_Count = Annotated[int, Field(ge=0, le=2**53)]
+_Seconds = Annotated[float, Field(ge=0, le=1e9)]
 
 
 @dataclass(frozen=True, slots=True)
 class HostProbe:
-    """What a pod in a node's own network sees there, without any privilege. None: it could not be seen.
+    """What a pod in a node's own network observes, without privileges. None is unknown.
 
     Attributes:
-        at: when it looked, by the node's clock.
+        at: the time, by the node's clock.
         interfaces: the names of all its interfaces.
-        vxlan_external: whether vxlan.calico takes its tunnels from BPF; None where there is no such interface.
-        proxy_mode: what kube-proxy there calls its mode.
-        felix_ready: what Felix's own readiness address answers.
-        felix_answered_at: when that address answered last, if it ever did.
-        felix_started_at: when Felix's process started, where its metrics are on.
+        vxlan_external: whether vxlan.calico takes its tunnels from BPF; None: there is no such interface.
+        proxy_mode: the mode that kube-proxy reports.
+        felix_ready: the answer of Felix's readiness address.
+        felix_started_at: when Felix's process started, if its metrics are on.
+        felix_answered_at: when the readiness address last answered; None: never.
+        uplink: the interface with the node's address.
+        uplink_mtu_bytes: its MTU.
     """
 
-    at: datetime
-    interfaces: frozenset[str] | None = None
+    at: AwareDatetime
+    interfaces: Annotated[frozenset[Text], Field(max_length=10_000)] | None = None
     vxlan_external: bool | None = None
-    proxy_mode: str | None = None
+    proxy_mode: Text | None = None
     felix_ready: bool | None = None
-    felix_started_at: datetime | None = None
-    felix_answered_at: datetime | None = None
+    felix_started_at: AwareDatetime | None = None
+    felix_answered_at: AwareDatetime | None = None
+    uplink: Text | None = None
+    uplink_mtu_bytes: _Count | None = None
 
     @property
     def felix_fell_silent(self) -> bool:
-        """Whether Felix's readiness address answered once and is not to be reached now: Felix is gone."""
+        """Whether Felix's readiness address answered once and no longer does: Felix is gone."""
         return self.felix_ready is None and self.felix_answered_at is not None
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceProbe:
-    """How new connections to one Service address fare, as seen from a node.
+    """The results of new connections to one Service address.
 
     Attributes:
         node: the node whose rules the connections depend on.
-        target: what was connected to, in words.
-        ok_at: when one was last answered; None: never.
-        failed_at: when one last failed; None: never.
-        error: what that failure said.
-        since: when trying began, if that is known.
+        target: a description of the address.
+        ok_at: the time of the last success; None: none.
+        failed_at: the time of the last failure; None: none.
+        error: the reason of that failure.
+        since: when the attempts began; None: unknown.
+        failed: the number of failures.
     """
 
-    node: str
-    target: str
-    ok_at: datetime | None = None
-    failed_at: datetime | None = None
-    error: str | None = None
-    since: datetime | None = None
+    node: Text
+    target: Text
+    ok_at: AwareDatetime | None = None
+    failed_at: AwareDatetime | None = None
+    error: Text | None = None
+    since: AwareDatetime | None = None
+    failed: _Count = 0
+
+
+class ConnectionReport(StrictModel):
+    """The results of one connection that is kept open."""
+
+    name: Text
+    protocol: Literal["tcp", "udp"]
+    connected: _Count
+    dropped: _Count
+    sent: _Count
+    received: _Count
+    silent_s: _Seconds
+    longest_gap_s: _Seconds
+
+
+class ProbeReport(StrictModel):
+    """One line of a probe pod's log. `host`: None for a pod in the pod network."""
+
+    at: AwareDatetime
+    node: Text
+    host: HostProbe | None
+    answers: Annotated[tuple[ServiceProbe, ...], Field(max_length=16)]
+    lines: Annotated[tuple[ConnectionReport, ...], Field(max_length=16)]

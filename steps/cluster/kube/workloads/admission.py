@@ -1,7 +1,7 @@
-"""What the benchmark's namespace would make of a run's pods and Services, asked before any is made (`dryRun=All`).
+"""Whether the benchmark's namespace admits a run's pods and Services, by dry runs before the first switch.
 
-A LimitRange, a ResourceQuota or a policy refuses them; a LimitRange also limits the CPU of containers that ask for no
-limit, and iperf3 would be slowed down by that. Found out in a visit, the cluster is switched by then.
+A LimitRange, a ResourceQuota or a policy may refuse them. A LimitRange also limits the CPU of containers without a
+limit, which would slow iperf3 down.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +11,7 @@ from analysis.errors import Problem
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import NO_DRY_RUN, ApiError, ConflictError, DeniedError, TransientError
+from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS, QUOTAS, SERVICES, Resource
 from steps.cluster.kube.api.quantity import amount
 from steps.cluster.kube.findings import stop
@@ -21,17 +22,18 @@ Object = dict[str, Any]
 
 _ELSEWHERE: Final = "deploy into another namespace"
 _SERVICES: Final = 2
-"""A visit has so many beside the many of `services`: those that the switch is watched through."""
+"""Services of a visit beside those of the option `services`: those of the probe pods."""
 
 _OURS: Final = frozenset({"NotTerminating", "NotBestEffort"})
-"""The scopes of a ResourceQuota that the benchmark's own pods are in."""
+"""The scopes of a ResourceQuota that include the benchmark's own pods."""
 
-_SUMMED: Final = (
-    ("requests.cpu", "cpu"),
-    ("cpu", "cpu"),
-    ("requests.memory", "memory"),
-    ("memory", "memory"),
-)
+_SUMMED: Final = {
+    "requests.cpu": ("requests", "cpu"),
+    "cpu": ("requests", "cpu"),
+    "requests.memory": ("requests", "memory"),
+    "memory": ("requests", "memory"),
+    "limits.memory": ("limits", "memory"),
+}
 
 
 def findings(
@@ -42,14 +44,14 @@ def findings(
     *,
     running: Iterable[Object] = (),
 ) -> list[Finding]:
-    """Why the pods and Services of a visit could not be made, or would measure the limits that are put on them.
+    """Why the pods and Services of a visit would be refused, or limited in CPU.
 
     Args:
         client: of the cluster.
-        pods: the manifests of all that a visit has at once.
+        pods: all manifests of a visit.
         services: manifests of its Services, one of each kind.
         settings: of the run.
-        running: pods of this run's steps, whose clients are limited alike.
+        running: pods of this run's steps, which get the same limits.
     """
     admitted: list[Object] = []
     refused: dict[str, list[str]] = {}
@@ -66,7 +68,7 @@ def findings(
 
 
 def _tried(client: Client, resource: Resource, body: Object) -> Object | str:
-    """The object as it would be made, or why it would not be."""
+    """The object as it would be created, or the reason of its refusal."""
     try:
         return client.create(resource, body, BENCHMARK, dry_run=True)
     except TransientError:
@@ -79,7 +81,7 @@ def _tried(client: Client, resource: Resource, body: Object) -> Object | str:
 
 
 def _limited(client: Client, pods: Iterable[Object], streams: int) -> list[Finding]:
-    """That iperf3's own containers, or the steps', may use less CPU than its streams may need."""
+    """Whether iperf3's containers, or the steps', may use less CPU than its streams may need."""
     limits = {
         str(limit): pod["metadata"]["name"]
         for pod in pods
@@ -90,9 +92,9 @@ def _limited(client: Client, pods: Iterable[Object], streams: int) -> list[Findi
     low = {limit: name for limit, name in limits.items() if amount(limit) < streams}
     return [
         _stop(
-            f"pod {name} may use no more than {limit} CPU, which it did not ask for: iperf3 may need {streams}, and "
-            "what is measured would be that limit.",
-            f"A LimitRange says so: see `kubectl -n {client.namespace} describe limitrange`, and have its default and "
+            f"pod {name} may use no more than {excerpt(limit)} CPU, which its manifest does not set: iperf3 may need "
+            f"{streams}, and the measurement would show that limit.",
+            f"A LimitRange sets it: see `kubectl -n {client.namespace} describe limitrange`, and have its default and "
             f"max of CPU raised, or {_ELSEWHERE}.",
         )
         for limit, name in low.items()
@@ -103,11 +105,11 @@ def _beyond_quotas(client: Client, pods: Sequence[Object], service_count: int) -
     needs = {
         **dict.fromkeys(("pods", "count/pods"), float(len(pods))),
         **dict.fromkeys(("services", "count/services"), float(service_count)),
-        **{name: step_pods.requested(pods, what) for name, what in _SUMMED},
+        **{name: step_pods.total(pods, *what) for name, what in _SUMMED.items()},
     }
     try:
         quotas = client.list(QUOTAS, BENCHMARK)
-    except (ApiError, DeniedError):  # then a visit finds it out
+    except (ApiError, DeniedError):  # the visit will show it
         return
     for quota in quotas:
         spec = quota.get("spec") or {}
@@ -130,6 +132,6 @@ def _short(status: Object, needs: Mapping[str, float]) -> Iterator[tuple[str, fl
 
 
 def _stop(reason: str, remedy: str | None = None) -> Finding:
-    # a refusal has its remedy in its own sentence
+    # the sentence of a refusal includes its remedy
     found = stop(reason, remedy or "No command mends that: a run needs these pods and Services.")
     return found.model_copy(update={"subject": "pods"})

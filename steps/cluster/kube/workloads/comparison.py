@@ -1,6 +1,6 @@
-"""What runs, against what was asked for: what an admission webhook adds to a pod is in the path or beside it. Pure.
+"""Differences between a pod and its manifest: an admission webhook may add something to the measured path. Pure.
 
-An environment variable, a volume or a mirror of the image's registry changes nothing that is measured, and is let pass.
+An environment variable, a volume or a mirror of the image's registry does not change the measurement, and is accepted.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,21 +13,16 @@ Object = dict[str, Any]
 _STEP_CONTAINERS: Final = frozenset({"main", "wait", "supervisor"})
 _STEP_INIT_CONTAINERS: Final = frozenset({"init"})
 _STEP_PREFIXES: Final = ("artifact-plugin-", "init-artifact-")
-"""How Argo names the containers of its artifact plugins."""
+"""The names of the containers of Argo's artifact plugins begin so."""
 
 OPT_OUT: Final = (
-    "Every pod of ours asks the meshes that are known here to leave it alone, so take the benchmark's namespace out of "
-    "whatever adds to its pods, such as the label istio-injection or a webhook's namespaceSelector"
+    "Every pod of ours opts out of the meshes that are known here, so exclude the benchmark's namespace from "
+    "whatever changes its pods, such as the label istio-injection or a webhook's namespaceSelector"
 )
 
 
 def pod_differences(found: Object, wanted: Object) -> list[str]:
-    """How a pod of ours differs from its manifest in what is measured, each as a clause; none: it does not.
-
-    Args:
-        found: the pod, as the cluster has it.
-        wanted: the manifest that it was made from.
-    """
+    """How a pod of ours differs from its manifest in what is measured, each as a clause."""
     spec, asked = found.get("spec") or {}, wanted["spec"]
     return [
         *_containers(spec, asked),
@@ -37,11 +32,7 @@ def pod_differences(found: Object, wanted: Object) -> list[str]:
 
 
 def step_differences(found: Object) -> list[str]:
-    """How a pod that Argo made for a step differs from what Argo makes, each as a clause.
-
-    Args:
-        found: the pod, as the cluster has it.
-    """
+    """How the pod of a step differs from what Argo creates, each as a clause."""
     spec = found.get("spec") or {}
     added = [
         *_added("container", spec.get("containers"), _STEP_CONTAINERS, _STEP_PREFIXES),
@@ -84,19 +75,19 @@ def _added(
         if name in known or name.startswith(prefixes):
             continue
         what = "sidecar" if kind == "init container" and container.get("restartPolicy") == "Always" else kind
-        yield f"it has {'an' if what[0] in 'aeiou' else 'a'} {what} {name}, which was not asked for"
+        yield f"it has {'an' if what[0] in 'aeiou' else 'a'} {what} {name}, which was added to it"
 
 
 def _placing(spec: Object, asked: Object) -> Iterator[str]:
     if bool(spec.get("hostNetwork")) != bool(asked.get("hostNetwork")):
-        yield f"it {'has' if spec.get('hostNetwork') else 'has not'} the node's own network"
+        yield f"it {'has' if spec.get('hostNetwork') else 'does not have'} the node's own network"
     node, pin = spec.get("nodeName"), pinned(asked)
     if node and pin and node != pin:
         yield f"it runs on node {node} and not on {pin}"
 
 
 def pinned(spec: Object) -> str | None:
-    """The node that a pod is pinned to by name; None: to none."""
+    """The node that a pod is pinned to by name; None: it is not pinned."""
     required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
         "requiredDuringSchedulingIgnoredDuringExecution"
     ) or {}
@@ -115,11 +106,7 @@ def _annotations(found: Object, wanted: Object) -> Iterator[str]:
 
 
 def _same_image(found: str, asked: str) -> bool:
-    """Whether it is the same image, as far as its name tells.
-
-    Clusters rewrite the registry, and what is before the last name, to a mirror's; and a tag to the digest that it
-    stands for.
-    """
+    """Whether two names may mean the same image: clusters replace the registry by a mirror, and a tag by a digest."""
     name, tag, digest = _parts(found)
     asked_name, asked_tag, asked_digest = _parts(asked)
     if name != asked_name or (digest and asked_digest and digest != asked_digest):
@@ -128,7 +115,7 @@ def _same_image(found: str, asked: str) -> bool:
 
 
 def _parts(image: str) -> tuple[str, str, str]:
-    """An image's last name, its tag and its digest; an empty one is absent."""
+    """An image's last name, its tag and its digest; empty if absent."""
     named, _, digest = image.partition("@")
     name, _, tag = named.rpartition("/")[2].partition(":")
     return name, tag, digest

@@ -1,6 +1,7 @@
-"""Whether a client gets through to a server, tried by pods that are taken away again."""
+"""Whether clients reach the servers, tried by pods that are deleted afterwards."""
 
 import operator
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
@@ -9,9 +10,11 @@ from analysis.errors import Problem
 from steps.catalogue.tools import CONNECTIVITY
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.permissions import BENCHMARK
 from steps.cluster.kube.probe.connections import Target
 from steps.cluster.kube.probe.node_probe import Spec
+from steps.cluster.kube.probe.report import ProbeReport
 from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads import probe_pods, step_pods
 from steps.cluster.kube.workloads.manifests import Container
@@ -27,21 +30,25 @@ CHECK: Final = "check"
 OUTSIDE: Final = "check-outside"
 _PODS: Final = f"{CHECK}-pods"
 _ANSWERS: Final = "dataplane-benchmark/answers"
-READY_PORT: Final = 5205
 REACH_S: Final = 90.0
-"""How long a new Service's address may take to lead to its server, the pods' start included."""
+"""How long a new Service may take to lead to its server, the start of the pods included."""
 
 CHECK_S: Final = 10.0
+DEADLINE_S: Final = 3600
+"""The longest life of these pods: longer than 10,000 Services take to get their endpoints."""
+
 _IMAGE_S: Final = 120.0
 _POLL_S: Final = 0.5
+_LONGEST_LINE_BYTES: Final = 4096
 _PROTOCOLS: Final = ("by TCP", "by UDP")
-_SILENT: Final = "has said nothing of what it reaches"
+_SILENT: Final = "has reported nothing"
+_READY: Final = "/tmp/ready"  # noqa: S108 - in the pod's own volume
 
-# A new Service is refused for a second or two. The pod is ready when all of them have answered once.
+# A new Service refuses connections for a second or two. The pod is ready when all addresses have answered once.
 _SCRIPT: Final = (
     'while [ $# -gt 0 ]; do if python -m steps.tools.connect_probe probe "$1" "$2" 0.1 | grep -q \'"count": [1-9]\'; '
     'then shift 2; else echo "$1 port $2 does not answer"; sleep 0.3; fi; done; '
-    f"exec python -m steps.tools.connect_probe serve {READY_PORT}"
+    f": > {_READY}; exec sleep infinity"
 )
 
 
@@ -52,24 +59,23 @@ def wait(
     timeout_s: float,
     requests: Mapping[str, str] = pods.STEP_REQUESTS,
 ) -> None:
-    """Wait until the server of each placement answers the client there, on the connect probe's port.
+    """Wait until the server of each placement answers a client there, on the connect probe's port.
 
-    The clients are pinned as the measuring steps will be, and ask as much of their nodes: a step that could not be
-    placed would wait for as long as a run may take, and these say so within a minute.
+    The clients are pinned like the measuring steps and have their requests: a step without a node would wait for hours,
+    and these fail within a minute.
 
-    The endpoints of the trials' Service are written after those of all Services before it, so once they answer, the
-    others are whole as well.
+    The endpoints of the trials' Service come after those of all earlier Services, so that these are complete too.
 
     Raises:
-        Problem: one does not; with its address.
+        Problem: one does not answer; with its address.
     """
     workload = Workload(client, REACH)
     wanted = manifests(placements, image, requests)
     try:
         workload.ensure_pods(wanted, timeout_s)
     except Problem as error:
-        silent = [_last(client, each["metadata"]["name"]) for each in wanted]
-        reported = "; ".join(dict.fromkeys(line for line in silent if line))
+        lines = [_last_line(client, each["metadata"]["name"]) for each in wanted]
+        reported = "; ".join(dict.fromkeys(line for line in lines if line))
         raise Problem(f"{error} {reported}" if reported else str(error)) from None
     finally:
         workload.delete(wait=False)
@@ -78,18 +84,30 @@ def wait(
 def manifests(
     placements: Sequence[Placement], image: str, requests: Mapping[str, str] = pods.STEP_REQUESTS
 ) -> list[pods.Object]:
-    """One pod for each node and network that clients run in."""
+    """A pod for each node and network with clients."""
     targets: dict[tuple[str, bool], dict[tuple[str, int], None]] = {}
     for each in placements:
-        answering = each.address, each.ports[CONNECTIVITY.name]
-        targets.setdefault((each.client_node, each.host_network), {})[answering] = None
+        server = each.address, each.ports[CONNECTIVITY.name]
+        targets.setdefault((each.client_node, each.host_network), {})[server] = None
     made = []
     for index, ((node, host_network), addresses) in enumerate(targets.items()):
         words = [word for address, port in addresses for word in (address, str(port))]
         argv = ("sh", "-c", _SCRIPT, REACH, *words)
-        container = Container(REACH, argv, READY_PORT, requests=requests)
+        container = Container(REACH, argv, creates=_READY, requests=requests)
         name = f"{REACH}-{index}"
-        made.append(pods.pod(name, REACH, name, node, [container], image, host_network=host_network))
+        made.append(
+            pods.pod(
+                name,
+                REACH,
+                name,
+                node,
+                [container],
+                image,
+                host_network=host_network,
+                deadline_s=DEADLINE_S,
+                restarts=False,
+            )
+        )
     return made
 
 
@@ -105,32 +123,32 @@ def findings(
 ) -> list[Finding]:
     """Whether the image starts on both nodes, and a port is open between them both ways, by TCP and by UDP.
 
-    It is tried from node to node, and from pod to pod: what denies pods their traffic, a network
-    policy of whatever kind, is found by what it does, and looked up by name.
+    It is tried from node to node, and from pod to pod, so that a network policy of any kind is found by its effect.
 
     Args:
         client: of the cluster.
         places: the client's node and the server's.
         image: of the pods.
         port: iperf3's.
-        outside: the node of the client outside, which is to reach a node port; None: nothing is asked of it.
-        sleep: passes time.
-        in_pods: whether anything that is measured is a pod's traffic.
+        outside: the node of the client outside, which has to reach a node port; None: there is none.
+        sleep: waits for a number of seconds.
+        in_pods: whether traffic of pods is measured.
     """
     inner, outer = Workload(client, CHECK), Workload(client, OUTSIDE)
+    token = secrets.token_hex(16)
     try:
         inner.ensure_services(_service(len(places), port))
-        waiting = [*check_manifests(places, image, port), *_answering(places, image, port)]
-        there = {pod["metadata"]["name"]: pod for pod in inner.ensure_pods(waiting, _IMAGE_S)}
-        asking = _asking(places, there, image, port)
-        inner.ensure_pods([*waiting, *asking], _IMAGE_S)
+        servers = [*check_manifests(places, image, port, token), *_servers(places, image, port, token)]
+        there = {pod["metadata"]["name"]: pod for pod in inner.ensure_pods(servers, _IMAGE_S)}
+        clients = _clients(places, there, image, port, token)
+        inner.ensure_pods([*servers, *clients], _IMAGE_S)
         found = _closed(client, [f"{CHECK}-{index}" for index in range(len(places))], sleep)
         suspected = suspects.read_policies(client, client.groups())
-        shut = _unanswered(client, [each["metadata"]["name"] for each in asking], sleep)
+        shut = _unanswered(client, [each["metadata"]["name"] for each in clients], sleep)
         found += _denied(client, shut, found, suspected, in_pods=in_pods)
         if outside is not None:
             number = probe_pods.node_port(inner.services()[_PODS])
-            manifest = outside_manifest(outside, places[0], number, image)
+            manifest = outside_manifest(outside, places[0], number, image, token)
             found += _from_outside(client, outer, manifest, suspected, sleep)
     except AlteredError as error:
         return [Finding(severity="stop", subject="pods", reason=str(error), remedy=step_pods.remedy(client))]
@@ -144,43 +162,43 @@ def findings(
 
 
 def _service(count: int, port: int) -> pods.Object:
-    """The Service before the last node's answering pod, with a node port."""
+    """The Service before the last node's server, with a node port."""
     return pods.service(_PODS, CHECK, CHECK, {_ANSWERS: str(count - 1)}, pods.tcp_and_udp(CHECK, port), "NodePort")
 
 
-def check_manifests(places: Sequence[probe_pods.Site], image: str, port: int) -> list[pods.Object]:
-    """A pod in the network of each node, that answers there and asks at the other."""
+def check_manifests(places: Sequence[probe_pods.Site], image: str, port: int, token: str) -> list[pods.Object]:
+    """A server in each node's own network, which is a client of the other one."""
     made = []
     for index, place in enumerate(places):
         other = places[(index + 1) % len(places)]
         way = Target(f"{other.node} ({other.address}) on port {port}", other.node, other.address, port)
-        spec = Spec(place.node, place.address, host=True, targets=(way,), lines=(way,), echo=port)
+        spec = Spec(place.node, place.address, True, token, (way,), (way,), echo=port)  # noqa: FBT003
         made.append(_pod(f"{CHECK}-{index}", CHECK, spec, image, {}))
     return made
 
 
-def _answering(places: Sequence[probe_pods.Site], image: str, port: int) -> list[pods.Object]:
-    """A pod in the pod network of each node, that answers there; the last one is behind the Service, too."""
+def _servers(places: Sequence[probe_pods.Site], image: str, port: int, token: str) -> list[pods.Object]:
+    """A server in the pod network of each node; the last one is behind the Service, too."""
     made = []
     for index, place in enumerate(places):
-        spec = Spec(place.node, place.address, host=False, targets=(), lines=(), echo=port)
+        spec = Spec(place.node, place.address, False, token, (), (), echo=port)  # noqa: FBT003
         made.append(_pod(f"{CHECK}-pod-{index}", CHECK, spec, image, {_ANSWERS: str(index)}))
     return made
 
 
-def _asking(
-    places: Sequence[probe_pods.Site], there: Mapping[str, pods.Object], image: str, port: int
+def _clients(
+    places: Sequence[probe_pods.Site], there: Mapping[str, pods.Object], image: str, port: int, token: str
 ) -> list[pods.Object]:
-    """A pod in the pod network of each node, that asks at the other's that answers.
+    """A client in the pod network of each node, of the other node's server, by its own address.
 
-    At its own address: a Service that is not written everywhere yet would look like a denial.
+    A Service that is not complete on all nodes yet would look like a denial.
     """
     made = []
     for index, place in enumerate(places):
         other = (index + 1) % len(places)
         address = pods.ip(there[f"{CHECK}-pod-{other}"])
         way = Target(f"a pod on {places[other].node}", places[other].node, address, port)
-        spec = Spec(place.node, place.address, host=False, targets=(way,), lines=(way,))
+        spec = Spec(place.node, place.address, False, token, (way,), (way,))  # noqa: FBT003
         made.append(_pod(f"{CHECK}-ask-{index}", CHECK, spec, image, {}))
     return made
 
@@ -188,7 +206,7 @@ def _asking(
 def _denied(
     client: Client, shut: Sequence[str], closed: Sequence[Finding], suspected: Sequence[SuspectPolicy], *, in_pods: bool
 ) -> list[Finding]:
-    """What pods don't get an answer from though nodes do, and the policies that may be why."""
+    """What only pods get no answer from, and the policies that may be the reason."""
     between_nodes = " ".join(finding.reason for finding in closed)
     own = [way for way in shut if not any(end in way and end in between_nodes for end in (*_PROTOCOLS, _SILENT))]
     if not own:
@@ -200,17 +218,26 @@ def _denied(
     return [Finding(severity=severity, subject="pods", reason=reason, remedy=remedy)]
 
 
-def outside_manifest(outside: probe_pods.Site, near: probe_pods.Site, number: int, image: str) -> pods.Object:
-    """A pod on the node outside, that asks at a node port."""
+def outside_manifest(
+    outside: probe_pods.Site, near: probe_pods.Site, number: int, image: str, token: str
+) -> pods.Object:
+    """A client of a node port, on the node outside."""
     way = Target(f"a NodePort of {near.node} ({near.address}, port {number})", near.node, near.address, number)
-    spec = Spec(outside.node, outside.address, host=True, targets=(way,), lines=(way,))
+    spec = Spec(outside.node, outside.address, True, token, (way,), (way,))  # noqa: FBT003
     return _pod(OUTSIDE, OUTSIDE, spec, image, {})
 
 
 def _pod(name: str, part: str, spec: Spec, image: str, labels: dict[str, str]) -> pods.Object:
-    argv = ("python", "-m", "steps.cluster.kube.probe.node_probe", spec.text())
-    container = Container("look", argv, spec.echo, requests=pods.STEP_REQUESTS)
-    return pods.pod(name, part, name, spec.node, [container], image, host_network=spec.host, labels=labels)
+    return probe_pods.pod(
+        name,
+        part,
+        spec,
+        image,
+        labels=labels,
+        deadline_s=DEADLINE_S,
+        listens=spec.echo,
+        requests=pods.STEP_REQUESTS,
+    )
 
 
 def _from_outside(
@@ -220,7 +247,7 @@ def _from_outside(
     suspected: Sequence[SuspectPolicy],
     sleep: Callable[[float], None],
 ) -> list[Finding]:
-    """What keeps the client outside from being measured; all else can be."""
+    """Why the client outside can't be measured; all else can be."""
     try:
         workload.ensure_pods([manifest], _IMAGE_S)
         found = _closed(client, [OUTSIDE], sleep)
@@ -234,8 +261,8 @@ def _from_outside(
     return [each.model_copy(update={"severity": "skip", "subject": name}) for name in topologies for each in found]
 
 
-def _closed(client: Client, askers: Sequence[str], sleep: Callable[[float], None]) -> list[Finding]:
-    """What the pods don't get an answer from, by which protocol, once there was time for one."""
+def _closed(client: Client, clients: Sequence[str], sleep: Callable[[float], None]) -> list[Finding]:
+    """What these pods get no answer from, by which protocol, after some time."""
     return [
         Finding(
             severity="stop",
@@ -243,26 +270,24 @@ def _closed(client: Client, askers: Sequence[str], sleep: Callable[[float], None
             reason=reason,
             remedy="No command here mends that: open it by TCP and UDP in firewalls and security groups.",
         )
-        for reason in _unanswered(client, askers, sleep)
+        for reason in _unanswered(client, clients, sleep)
     ]
 
 
-def _unanswered(client: Client, askers: Sequence[str], sleep: Callable[[float], None]) -> list[str]:
+def _unanswered(client: Client, clients: Sequence[str], sleep: Callable[[float], None]) -> list[str]:
     def shut() -> list[str]:
-        logs = {name: client.log(name, BENCHMARK, tail_lines=2, timestamps=False) for name in askers}
-        return [way for name, log in logs.items() for way in _shut(name, probe_pods.parse(log))]
+        return [way for name in clients for way in _shut(name, probe_pods.latest_report(client, name))]
 
-    # polled: it is in logs
     return poll(shut, operator.not_, pause_s=_POLL_S, timeout_s=CHECK_S, sleep=sleep)
 
 
-def _shut(name: str, report: pods.Object | None) -> list[str]:
+def _shut(name: str, report: ProbeReport | None) -> list[str]:
     if report is None:
         return [f"pod {name} {_SILENT}"]
-    tcp = [way["name"] for way in report["answers"] if not way["ok_at"]]
-    udp = [line["name"] for line in report["lines"] if line["protocol"] == "udp" and not line["received"]]
+    tcp = [answer.target for answer in report.answers if not answer.ok_at]
+    udp = [line.name for line in report.lines if line.protocol == "udp" and not line.received]
     return [
-        f"{report['node']} gets no answer from {way} by {protocol}"
+        f"{excerpt(report.node)} gets no answer from {excerpt(way)} by {protocol}"
         for protocol, ways in (("TCP", tcp), ("UDP", udp))
         for way in ways
     ]
@@ -275,6 +300,7 @@ def _start(client: Client) -> str:
     )
 
 
-def _last(client: Client, pod: str) -> str:
-    lines = client.log(pod, BENCHMARK, tail_lines=1, timestamps=False).decode(errors="replace").splitlines()
-    return f"{pod}: {lines[-1]}" if lines else ""
+def _last_line(client: Client, pod: str) -> str:
+    log = client.log(pod, BENCHMARK, tail_lines=1, timestamps=False, limit_bytes=_LONGEST_LINE_BYTES)
+    line = excerpt(log.decode(errors="replace"))
+    return f"{pod}: {line}" if line else ""

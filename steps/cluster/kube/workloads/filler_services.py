@@ -1,8 +1,7 @@
-"""Many Services: what a thousand of them cost each connection is part of the question, and they cost it in rules.
+"""Many Services, whose rules cost each connection something: measuring that is part of the question.
 
-They stay from visit to visit, since making and deleting them takes longer than a visit's trials. So does the pod behind
-them: with a visit's own server there, each visit would have all their endpoints written anew, by a controller that
-writes some 20 a second, and the trials' own Service would have to wait until its turn came.
+They stay from visit to visit, since creating and deleting them takes longer than a visit's trials. So does the pod
+behind them: otherwise each visit would change all their endpoints, at some 20 a second, before those of the trials.
 """
 
 from typing import Any, Final
@@ -18,20 +17,20 @@ Object = dict[str, Any]
 
 PART: Final = "padding"
 ENDPOINTS_PER_S: Final = 10.0
-"""At least so many Services get their endpoints in a second: kube-controller-manager may write 20 times a second."""
+"""Services that get their endpoints in a second, at least: kube-controller-manager may write 20."""
 
 _BEHIND: Final = {"dataplane-benchmark/serves": PART}
 
 
 def ensure_services(client: Client, count: int, node: str, image: str, port: int) -> None:
-    """Have so many Services beside the trials' own, and one pod behind them all, as their rules need a backend.
+    """Create so many Services beside the trials' own, and one pod behind them all, since rules need a backend.
 
     Args:
         client: of the cluster.
         count: how many.
         node: where the pod runs.
         image: of the pod.
-        port: what it listens at.
+        port: that it serves.
 
     Raises:
         Problem: the cluster has no addresses for so many, or the pod is not ready.
@@ -49,17 +48,17 @@ def ensure_services(client: Client, count: int, node: str, image: str, port: int
 
 
 def clear(client: Client) -> None:
-    """Take them away, and the pod behind them, and wait until it is gone. Safe to run twice."""
+    """Delete them and the pod behind them, and wait until it is gone. Safe to run twice."""
     Workload(client, PART).delete()
 
 
 def backend(node: str, image: str, port: int) -> Object:
     """The pod behind them."""
     listens = Container(PART, ("python", "-m", "steps.tools.connect_probe", "serve", str(port)), port)
-    return manifests.pod(PART, PART, PART, node, [listens], image, labels=_BEHIND)
+    return manifests.pod(PART, PART, PART, node, [listens], image, labels=_BEHIND, deadline_s=manifests.LONGEST_RUN_S)
 
 
 def manifest(index: int, port: int) -> Object:
-    """One of them."""
+    """One of the Services."""
     ports = [{"name": "connect", "protocol": "TCP", "port": port, "targetPort": port}]
     return manifests.service(f"{PART}-{index:05d}", PART, PART, _BEHIND, ports, "ClusterIP")

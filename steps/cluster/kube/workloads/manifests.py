@@ -1,10 +1,15 @@
-"""The manifests of the benchmark's own pods and Services: pinned, restricted, without a service account. Pure."""
+"""The manifests of the benchmark's own pods and Services. Pure.
+
+Every pod is pinned to a node, has no service account's token, meets the Pod Security level `restricted` except for the
+node's own network where its name says so, has a memory limit, and ends at its deadline whatever becomes of its run.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from analysis.errors import Problem, Unsupported
+from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.workloads import mesh
 from steps.settings.environment import IMAGE
 
@@ -13,46 +18,61 @@ Object = dict[str, Any]
 NAME: Final = "app.kubernetes.io/name"
 NAMED: Final = "dataplane-benchmark"
 ROLE: Final = "app.kubernetes.io/component"
-"""What a pod or Service is for."""
+"""The purpose of a pod or Service."""
 
 LABEL: Final = "dataplane-benchmark/part"
-"""Tells what clears them: `trials` or `look`."""
+"""The part of a run that creates and deletes them together, such as `trials` or `look`."""
 
 TRIALS: Final = "trials"
-"""The part that serves the trials: what is younger than its pods came after the proof."""
+"""The part that serves the trials. Its pods are younger than the proof."""
 
 USER: Final = 65532
-_REQUESTS: Final = {"cpu": "10m", "memory": "32Mi"}
+REQUESTS: Final = {"cpu": "10m", "memory": "32Mi"}
 STEP_REQUESTS: Final = {"cpu": "50m", "memory": "64Mi"}
-"""What a step of the workflow asks for, which its pod's node must have left."""
+"""The requests of a step of the workflow."""
+
+_MEMORY_LIMIT: Final = "256Mi"
+SERVER_MEMORY_LIMIT: Final = "1Gi"
+"""Of a trial's server: more than the buffers of 128 streams take, so that it slows no traffic. CPU is never limited."""
+
+LONGEST_RUN_S: Final = 48 * 3600
+"""No pod of ours lives longer than the longest run."""
 
 LARGEST_STEP_MEMORY: Final = "2Gi"
-"""The most memory that a step of the workflow may use: those that analyse."""
+"""The largest memory limit of a step of the workflow: of those that analyse."""
 
 _AGAIN: Final = 'while :; do "$@"; sleep 0.2; done'
-"""A server that dies is back before the next trial, sooner than the kubelet would start it again."""
+"""Restarts a server before the next trial, sooner than the kubelet would."""
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
     """A program of a pod.
 
-    `listens`: the TCP port by which it is known to be ready; None: it is when it runs. `requests`: the CPU and memory
-    that are set aside for it.
+    Attributes:
+        name: its own.
+        argv: its command.
+        listens: the TCP port that makes it ready; None: see `creates`.
+        creates: the file that makes it ready; None: it is ready when it runs.
+        forever: whether it is restarted in the container.
+        requests: of CPU and memory.
+        memory_limit: the container is killed beyond it.
     """
 
     name: str
     argv: tuple[str, ...]
     listens: int | None = None
+    creates: str | None = None
     forever: bool = False
-    requests: Mapping[str, str] = field(default_factory=lambda: dict(_REQUESTS))
+    requests: Mapping[str, str] = field(default_factory=lambda: dict(REQUESTS))
+    memory_limit: str = _MEMORY_LIMIT
 
 
 def image(variables: Mapping[str, str]) -> str:
     """The image of the benchmark's own pods.
 
     Raises:
-        Unsupported: it is not known.
+        Unsupported: it is not set.
     """
     name = variables.get(IMAGE, "").strip()
     if not name:
@@ -68,33 +88,38 @@ def pod(
     containers: Sequence[Container],
     image_name: str,
     *,
+    deadline_s: int,
     host_network: bool = False,
     labels: Mapping[str, str] | None = None,
+    restarts: bool = True,
 ) -> Object:
     """A pod on one node.
 
     Args:
         name: its own.
-        part: what it is cleared with.
-        role: what it is for.
-        node: where it must run, by its name, which every node has; the label kubernetes.io/hostname may differ.
+        part: of the run, which deletes it.
+        role: its purpose.
+        node: where it must run, by its name; the label kubernetes.io/hostname may differ from it.
         containers: its programs.
         image_name: of all of them.
+        deadline_s: it is ended after so long, even if nothing else ends it.
         host_network: whether it has the node's own network.
-        labels: more of them, for a Service's selector.
+        labels: further ones, for a Service's selector.
+        restarts: whether a program that exits with 0 starts again; one that fails always does.
     """
     own = {**mesh.OPT_OUT_LABELS, NAME: NAMED, LABEL: part, ROLE: role, **(labels or {})}
     return {
         "metadata": {"name": name, "labels": own, "annotations": dict(mesh.OPT_OUT_ANNOTATIONS)},
         "spec": {
-            "restartPolicy": "Always",
+            "restartPolicy": "Always" if restarts else "OnFailure",
+            "activeDeadlineSeconds": min(deadline_s, LONGEST_RUN_S),
             "terminationGracePeriodSeconds": 1,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "hostNetwork": host_network,
             "dnsPolicy": "Default",
             "affinity": {"nodeAffinity": _pinned(node)},
-            # A node that Calico doesn't manage, and a control plane, are tainted as a rule.
+            # nodes without Calico, and control planes, are usually tainted
             "tolerations": [{"operator": "Exists"}],
             "securityContext": {
                 "runAsNonRoot": True,
@@ -110,12 +135,9 @@ def pod(
 
 
 def largest_step(node: str, image_name: str) -> Object:
-    """A pod that may use as much memory as any step of the workflow, for asking whether it would be admitted."""
-    made = pod(
-        "largest-step", "check", "step", node, [Container("step", ("true",), requests=STEP_REQUESTS)], image_name
-    )
-    made["spec"]["containers"][0]["resources"]["limits"] = {"memory": LARGEST_STEP_MEMORY}
-    return made
+    """A pod with the largest limits of all steps of the workflow, for a dry run of its admission."""
+    container = Container("step", ("true",), requests=STEP_REQUESTS, memory_limit=LARGEST_STEP_MEMORY)
+    return pod("largest-step", "check", "step", node, [container], image_name, deadline_s=LONGEST_RUN_S)
 
 
 def service(name: str, part: str, role: str, selector: Mapping[str, str], ports: Sequence[Object], kind: str) -> Object:
@@ -127,7 +149,7 @@ def service(name: str, part: str, role: str, selector: Mapping[str, str], ports:
 
 
 def tcp_and_udp(name: str, port: int) -> list[Object]:
-    """A port by TCP and by UDP; the API server gives both the same node port, since they have the same number."""
+    """A port for TCP and UDP; the API server gives both the same node port, since they have the same number."""
     return [{"name": f"{name}-{p.lower()}", "protocol": p, "port": port, "targetPort": port} for p in ("TCP", "UDP")]
 
 
@@ -145,12 +167,12 @@ def ip(found: Object) -> str:
     """
     address = (found.get("status") or {}).get("podIP")
     if not address:
-        raise Problem(f"pod {found['metadata']['name']} has no address, though it is ready: run it again.")
+        raise Problem(f"pod {found['metadata']['name']} is ready without an address: run it again.")
     return str(address)
 
 
 def is_unscheduled(found: Object) -> bool:
-    """Whether no node has been found for a pod so far."""
+    """Whether a pod has no node yet."""
     return not (found.get("spec") or {}).get("nodeName") and (found.get("status") or {}).get("phase") in {
         None,
         "Pending",
@@ -158,24 +180,24 @@ def is_unscheduled(found: Object) -> bool:
 
 
 def why_not_ready(found: Object) -> str:
-    """What keeps a pod from being ready, as half a sentence."""
+    """Why a pod is not ready, as a clause."""
     status = found.get("status") or {}
     for each in status.get("containerStatuses") or []:
         state = each.get("state") or {}
-        held = state.get("waiting") or state.get("terminated") or {}
-        if held.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
-            return f"{held['reason']}{': ' + held['message'] if held.get('message') else ''}"
+        stopped = state.get("waiting") or state.get("terminated") or {}
+        if stopped.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
+            return excerpt(f"{stopped['reason']}{': ' + stopped['message'] if stopped.get('message') else ''}")
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"it can't be placed: {condition.get('message') or condition.get('reason')}"
+            return excerpt(f"it can't be placed: {condition.get('message') or condition.get('reason')}")
     if is_unscheduled(found):
-        return "it has no node, and no scheduler has said why: look at kube-scheduler"
+        return "it has no node, and no scheduler has given a reason: check kube-scheduler"
     reason = status.get("message") or status.get("reason")
-    return f"it is {status.get('phase', 'not known to its node')}" + (f": {reason}" if reason else "")
+    return excerpt(f"it is {status.get('phase', 'unknown to its node')}" + (f": {reason}" if reason else ""))
 
 
 def can_never_be_ready(found: Object) -> bool:
-    """Whether a pod can't become ready however long one waits."""
+    """Whether a pod can never become ready."""
     status = found.get("status") or {}
     reasons = {(c.get("state") or {}).get("waiting", {}).get("reason") for c in status.get("containerStatuses") or []}
     return bool(reasons & {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"}) or (
@@ -199,7 +221,7 @@ def _container(container: Container, image_name: str) -> Object:
             {"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
             {"name": "PYTHONUNBUFFERED", "value": "1"},
         ],
-        "resources": {"requests": dict(container.requests)},
+        "resources": {"requests": dict(container.requests), "limits": {"memory": container.memory_limit}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -208,10 +230,10 @@ def _container(container: Container, image_name: str) -> Object:
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - iperf3 keeps what it sends there
     }
     if container.listens is not None:
-        # Ready once it listens, and not asked again: a probe that connected would be a client that the one-at-a-time
-        # server is busy with, and one that came again in the middle of a trial would cost CPU there.
+        # A startup probe, and no connection: iperf3 serves one client at a time, and a probe during a trial costs CPU.
         listening = f"grep -qiE '^ *[0-9]+: [0-9a-f]+:{container.listens:04x} .* 0a ' /proc/net/tcp /proc/net/tcp6"
-        command = ["sh", "-c", listening]
-        made["startupProbe"] = {"exec": {"command": command}, "periodSeconds": 1, "failureThreshold": 120}
         made["ports"] = [{"containerPort": container.listens, "protocol": "TCP"}]
+    if container.listens is not None or container.creates is not None:
+        ready = ["sh", "-c", listening] if container.listens is not None else ["test", "-e", str(container.creates)]
+        made["startupProbe"] = {"exec": {"command": ready}, "periodSeconds": 1, "failureThreshold": 120}
     return made

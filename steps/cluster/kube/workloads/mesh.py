@@ -1,6 +1,6 @@
-"""How a pod keeps out of service meshes, by the labels and annotations that they document for it.
+"""The labels and annotations that exclude a pod from service meshes, as the meshes document them.
 
-They are on every pod of a run: on our servers and clients, and by the workflow's `podMetadata` on Argo's step pods.
+Every pod of a run has them: our servers and clients, and Argo's step pods by the workflow's `podMetadata`.
 """
 
 from typing import Final
@@ -35,7 +35,7 @@ IN_THE_PATH: Final = {
     "qos.projectcalico.org/ingressPacketRate": "how many packets it may receive is limited by annotation",
     "qos.projectcalico.org/egressPacketRate": "how many packets it may send is limited by annotation",
 }
-"""Annotations that others put on a pod, and what they say of the path that its traffic takes."""
+"""Annotations that others add to a pod, and their effect on the path of its traffic."""
 
 OFF: Final = frozenset({"", "disabled", "false", "none", "off"})
-"""Values of such an annotation that say it is not in effect."""
+"""Values of such an annotation that disable it."""

@@ -1,4 +1,4 @@
-"""All pods that a visit has at once, as manifests, so that they can be asked about before the first is made. Pure."""
+"""The manifests of all pods that a visit has at once, for a dry run of their admission. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,11 +26,19 @@ def at_once(
         settings: of the run.
     """
     near, far = places[0].node, places[-1].node
-    asking = Container(connectivity.REACH, ("true",), requests=manifests.STEP_REQUESTS)
+    client = Container(connectivity.REACH, ("true",), requests=manifests.STEP_REQUESTS)
     made = [
         *servers,
         *(
-            manifests.pod(f"{connectivity.REACH}-{kind}", connectivity.REACH, kind, near, [asking], image)
+            manifests.pod(
+                f"{connectivity.REACH}-{kind}",
+                connectivity.REACH,
+                kind,
+                near,
+                [client],
+                image,
+                deadline_s=connectivity.DEADLINE_S,
+            )
             for kind in sorted({path.client for path in paths})
         ),
         manifests.largest_step(near, image),

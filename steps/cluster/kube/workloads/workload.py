@@ -1,34 +1,39 @@
-"""The benchmark's own pods and Services of one part: made, awaited, taken away, each call fit to be repeated."""
+"""The benchmark's own pods and Services of one part: created, awaited, deleted. Every call may be repeated.
+
+They belong to the workflow that created them, so that Kubernetes deletes them with it.
+"""
 
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
-from steps.cluster.kube.api.permissions import BENCHMARK, PODS, SERVICES
+from steps.cluster.kube.api.excerpts import excerpt
+from steps.cluster.kube.api.permissions import BENCHMARK, PODS, SERVICES, Resource
 from steps.cluster.kube.workloads import comparison, manifests
 
 Object = dict[str, Any]
 
 READY_S: Final = 180.0
-"""How long pods may take to be ready: the image may have to be pulled first."""
+"""The longest start of a pod, image pull included."""
 
 UNPLACED_S: Final = 40.0
-"""A pod for which there is no node after so long is given up: it is pinned, so no other node can come to help. What is
-waited for is a port or memory that a pod which is being deleted still has."""
+"""The longest wait for a node: a pod is pinned, so it only waits for what a terminating pod still occupies."""
 
 GONE_S: Final = 60.0
 _AT_ONCE: Final = 8
 _GRACE_S: Final = 1
 _LOOK_S: Final = 5.0
+_LONGEST: Final = 1000
 
 
 class AlteredError(Problem):
-    """A pod is not as it was asked for: somebody adds to the pods of this namespace."""
+    """A pod differs from its manifest: something changes the pods of this namespace."""
 
 
 class Workload:
@@ -39,47 +44,46 @@ class Workload:
         self._labels = f"{manifests.NAME}={manifests.NAMED},{manifests.LABEL}={part}"
 
     def pods(self) -> dict[str, Object]:
-        """Those that are there, by name."""
+        """Those that exist, by name."""
         return {p["metadata"]["name"]: p for p in self._client.list(PODS, BENCHMARK, labels=self._labels)}
 
     def services(self) -> dict[str, Object]:
-        """Those that are there, by name."""
+        """Those that exist, by name."""
         return {s["metadata"]["name"]: s for s in self._client.list(SERVICES, BENCHMARK, labels=self._labels)}
 
     def ensure_services(self, *manifests: Object) -> None:
-        """Have these Services. One of that name stays as it is."""
+        """Create these Services. One of that name stays, unless it belongs to another workflow."""
         there = self.services()
-        wanted = [each for each in manifests if each["metadata"]["name"] not in there]
+        stale = {name for name, found in there.items() if not self._is_own(found)}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(self._make_service, wanted))
+            list(pool.map(self._delete_service, stale & {each["metadata"]["name"] for each in manifests}))
+            wanted = [each for each in manifests if each["metadata"]["name"] not in there.keys() - stale]
+            list(pool.map(partial(self._create, SERVICES), wanted))
 
     def ensure_pods(self, manifests: Sequence[Object], timeout_s: float = READY_S) -> list[Object]:
-        """Have exactly these pods, and wait until they are ready. One that has other programs is made anew.
+        """Create exactly these pods, and wait until they are ready. One that differs is replaced.
 
         Raises:
-            AlteredError: one is not as it was asked for.
-            Problem: one is not ready in time, or can't be, or finds no node within a minute; with the reason.
+            AlteredError: one differs from its manifest.
+            Problem: one is not ready in time, or can't be, or gets no node within a minute; with the reason.
         """
         wanted = {each["metadata"]["name"]: each for each in manifests}
         there = self.pods()
-        stale = [p for name, p in there.items() if name not in wanted or not _alike(p, wanted[name])]
+        stale = [p for name, p in there.items() if name not in wanted or not self._may_stay(p, wanted[name])]
         self._remove(stale)
         for name, manifest in wanted.items():
             if name not in there or there[name] in stale:
-                try:
-                    self._client.create(PODS, manifest, BENCHMARK)
-                except ConflictError:  # our own call, cut short, had come through
-                    continue
+                self._create(PODS, manifest)
         began = time.monotonic()
         found = self._awaited(wanted, timeout_s)
         if altered := _altered(found, wanted):
-            raise AlteredError(f"{self._client.where}: {'; '.join(altered)}. {comparison.OPT_OUT}.")
+            raise AlteredError(f"{self._client.where}: {excerpt('; '.join(altered), _LONGEST)}. {comparison.OPT_OUT}.")
         if not _all_ready(found, wanted):
             raise Problem(self._why_not(found, wanted, time.monotonic() - began))
         return [p for p in found if p["metadata"]["name"] in wanted]
 
     def _awaited(self, wanted: dict[str, Object], timeout_s: float) -> list[Object]:
-        """The pods once it is decided whether they are ready, one has no node for too long, or time is up."""
+        """The pods, once they are ready or never will be, one has no node for too long, or after the timeout."""
         since: dict[str, float] = {}
         last: list[Object] = []
 
@@ -96,25 +100,38 @@ class Workload:
         return last
 
     def delete(self, *, keep_services: bool = False, wait: bool = True) -> None:
-        """Take all of them away, and by default wait until the pods are gone. Safe to run twice."""
+        """Delete all of them, and by default wait until the pods are gone. Safe to run twice."""
         self._remove(list(self.pods().values()), wait=wait)
         if not keep_services:
-            names = list(self.services())
             with ThreadPoolExecutor(_AT_ONCE) as pool:
-                list(pool.map(lambda name: self._client.delete(SERVICES, name, BENCHMARK), names))
+                list(pool.map(self._delete_service, self.services()))
 
-    def _make_service(self, manifest: Object) -> None:
-        try:
-            self._client.create(SERVICES, manifest, BENCHMARK)
-        except ConflictError:  # our own call, cut short, had come through
-            return
+    def _create(self, resource: Resource, manifest: Object) -> None:
+        owner = self._client.owner_reference
+        owned = {**manifest["metadata"], **({"ownerReferences": [owner]} if owner else {})}
+        with suppress(ConflictError):  # this call was repeated after its answer was lost
+            self._client.create(resource, {**manifest, "metadata": owned}, BENCHMARK)
+
+    def _delete_service(self, name: str) -> None:
+        self._client.delete(SERVICES, name, BENCHMARK)
+
+    def _is_own(self, found: Object) -> bool:
+        """Whether an object belongs to this workflow and no other, with which it would be deleted."""
+        owner = self._client.owner_reference
+        owners = {each.get("uid") for each in found["metadata"].get("ownerReferences") or []}
+        return owners == ({owner["uid"]} if owner else set())
+
+    def _may_stay(self, found: Object, wanted: Object) -> bool:
+        is_over = (found.get("status") or {}).get("phase") in {"Failed", "Succeeded"}
+        is_going = is_over or bool(found["metadata"].get("deletionTimestamp"))
+        return not is_going and self._is_own(found) and not comparison.pod_differences(found, wanted)
 
     def _remove(self, found: Sequence[Object], *, wait: bool = True) -> None:
         uids = set()
         for each in found:
             meta = each["metadata"]
             uids.add(meta["uid"])
-            with suppress(ConflictError):  # another of that name is there by now: that one is gone
+            with suppress(ConflictError):  # the name has a new pod by now
                 self._client.delete(PODS, meta["name"], BENCHMARK, grace_s=_GRACE_S, uid=meta["uid"])
         if not uids or not wait:
             return
@@ -125,7 +142,7 @@ class Workload:
             names = ", ".join(each["metadata"]["name"] for each in found)
             raise Problem(
                 f"{self._client.where}: pods are still there {GONE_S:.0f} s after they were deleted ({names}): "
-                f"look at `kubectl -n {self._client.namespace} get pods -o wide`; a node may not answer."
+                f"check `kubectl -n {self._client.namespace} get pods -o wide`; a node may not answer."
             )
 
     def _why_not(self, found: Sequence[Object], wanted: dict[str, Object], waited_s: float) -> str:
@@ -133,12 +150,12 @@ class Workload:
         reasons = []
         for name in wanted:
             if name not in there:
-                reasons.append(f"{name} is gone, taken away by somebody else")
+                reasons.append(f"{name} is gone, deleted by somebody else")
             elif not manifests.is_ready(there[name]):
                 reasons.append(f"{name}: {manifests.why_not_ready(there[name])}")
         return (
             f"{self._client.where}: pods of the benchmark are not ready (waited {waited_s:.0f} s): "
-            f"{'; '.join(reasons)}. Look at `kubectl -n {self._client.namespace} describe pods`."
+            f"{excerpt('; '.join(reasons), _LONGEST)}. See `kubectl -n {self._client.namespace} describe pods`."
         )
 
 
@@ -155,19 +172,10 @@ def _all_ready(found: Sequence[Object], wanted: dict[str, Object]) -> bool:
 
 
 def _altered(found: Sequence[Object], wanted: dict[str, Object]) -> list[str]:
-    """What somebody else made of our pods, each as a clause."""
+    """How pods differ from their manifests, each as a clause."""
     by_name = {p["metadata"]["name"]: p for p in found}
     return [
-        f"pod {name} is not as it was asked for: {', and '.join(unlike)}"
+        f"pod {name} differs from its manifest: {excerpt(', and '.join(unlike))}"
         for name, manifest in wanted.items()
         if name in by_name and (unlike := comparison.pod_differences(by_name[name], manifest))
     ]
-
-
-def _alike(found: Object, wanted: Object) -> bool:
-    if found["metadata"].get("deletionTimestamp") or (found.get("status") or {}).get("phase") in {
-        "Failed",
-        "Succeeded",
-    }:
-        return False
-    return not comparison.pod_differences(found, wanted)

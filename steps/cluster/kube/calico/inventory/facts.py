@@ -44,6 +44,7 @@ class Facts:
 
     Attributes:
         install: how Calico was installed; None: there is no Calico, or none that can be switched.
+        knows_management: whether the operator's version can manage kube-proxy.
         bootstraps: whether the operator itself manages kube-proxy and the API server's address.
         kube_proxy_mode: None where kube-proxy's configuration can't be read.
         kube_proxy_source: where kube-proxy's mode is configured.
@@ -62,6 +63,7 @@ class Facts:
 
     group: str | None
     install: Install | None
+    knows_management: bool
     bootstraps: bool
     calico_version: str | None
     calico_namespace: str | None
@@ -152,6 +154,8 @@ def read_facts(objects: ClusterObjects) -> Facts:
     # without Calico's agent another CNI runs, which is measured as-is on any node
     every = frozenset(found["metadata"]["name"] for found in objects.nodes)
     calico_nodes = every if agent is None else with_agent(objects.agent_pods, agent, objects.nodes)
+    knows_management = _knows_management(objects)
+    marks = {**labels(objects.kube_proxy), **annotations(objects.kube_proxy)}
     mode, source, key = startup.proxy_mode(objects)
     calico_version = _calico_version(objects)
     version = quantity.version(calico_version or "")
@@ -159,7 +163,8 @@ def read_facts(objects: ClusterObjects) -> Facts:
     return Facts(
         group=objects.group,
         install=install,
-        bootstraps=_bootstraps(objects),
+        knows_management=knows_management,
+        bootstraps=knows_management and not any(mark in marks for mark in _OPERATOR_REFUSES),
         calico_version=calico_version,
         calico_namespace=agent["metadata"]["namespace"] if agent else None,
         dataplane=None if vpp or agent is None else felix_settings.running_dataplane(objects, mode, version),
@@ -194,15 +199,13 @@ def _install(objects: ClusterObjects, agent: Object | None) -> Install | None:
     return "operator" if objects.installation is not None else "manifest"
 
 
-def _bootstraps(objects: ClusterObjects) -> bool:
+def _knows_management(objects: ClusterObjects) -> bool:
     versions = read_field(objects.definition, ("spec", "versions"))
     path = ("schema", "openAPIV3Schema", "properties", "spec", "properties", "calicoNetwork", "properties")
-    known = any(
+    return any(
         read_field(each, (*path, "kubeProxyManagement")) is not None
         for each in (versions if isinstance(versions, list) else [])
     )
-    marks = {**labels(objects.kube_proxy), **annotations(objects.kube_proxy)}
-    return known and not any(mark in marks for mark in _OPERATOR_REFUSES)
 
 
 def _calico_version(objects: ClusterObjects) -> str | None:

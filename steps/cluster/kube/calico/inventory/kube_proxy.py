@@ -16,6 +16,7 @@ PARKING_KEY: Final = "non-calico"
 
 PARKING_VALUE: Final = "true"
 PARKING_PATH: Final = ("spec", "template", "spec", "nodeSelector", PARKING_KEY)
+MODES: Final = frozenset({"iptables", "ipvs", "nftables"})
 DEFAULT_MODE: Final = "iptables"
 """kube-proxy's mode on Linux when none is configured."""
 
@@ -57,19 +58,16 @@ def with_mode(configuration: str, wanted: str) -> str:
 
 
 def restore_mode(original: str, current: str) -> str:
-    """The original text, byte for byte; if it was edited by others meanwhile, their text with the original's mode.
+    """The original text, byte for byte, if the mode alone differs; else the current text with the original's mode.
 
-    A text that can't be parsed is replaced by the original, since kube-proxy can't start from it.
+    Raises:
+        TextError: a text can't be parsed, or its mode can't be set without changing something else.
     """
-    ours = mode(current)
-    if ours is None or current == original:
+    if current == original:
         return original
-    try:
-        if current == text.put(original, _KIND, _MODE, ours):
-            return original
-        return text.put(current, _KIND, _MODE, text.get(original, _KIND, _MODE), like=original)
-    except TextError:
+    if current == text.put(original, _KIND, _MODE, mode(current)):
         return original
+    return text.put(current, _KIND, _MODE, text.get(original, _KIND, _MODE), like=original)
 
 
 def is_parked(daemon_set: Object) -> bool:

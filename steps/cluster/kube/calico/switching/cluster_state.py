@@ -12,7 +12,7 @@ from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.api.permissions import felix_configurations
 from steps.cluster.kube.calico.compatibility import direct_return
 from steps.cluster.kube.calico.inventory import kube_proxy
-from steps.cluster.kube.calico.inventory.facts import Facts, read_facts
+from steps.cluster.kube.calico.inventory.facts import Facts, Install, read_facts
 from steps.cluster.kube.calico.inventory.objects import ClusterObjects, read_objects
 from steps.cluster.kube.calico.switching import fields
 from steps.domain import Finding
@@ -40,6 +40,11 @@ class ClusterState:
     def dataplane(self) -> str | None:
         """The running dataplane, by its name in the catalogue; None: unknown."""
         return self.facts.dataplane
+
+    @property
+    def install(self) -> Install:
+        """How Calico is installed, also while calico-node is missing."""
+        return self.facts.install or ("operator" if self.inventory.installation is not None else "manifest")
 
     @property
     def nodes(self) -> tuple[ClusterNode, ...]:

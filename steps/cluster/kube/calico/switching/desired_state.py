@@ -1,9 +1,10 @@
 """The field values that a dataplane needs, and those that a restore puts back. Pure."""
 
+import contextlib
 from typing import Any
 
 from steps.catalogue.dataplanes import AS_IS
-from steps.cluster.kube.api.fields import OURS, WHOLE, Field, State, Value, read_field
+from steps.cluster.kube.api.fields import OURS, WHOLE, Field, State, Value, field_differences, read_field
 from steps.cluster.kube.api.permissions import SERVICES_ENDPOINT
 from steps.cluster.kube.calico.dataplanes import further_fields, load
 from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE, Implementation
@@ -11,13 +12,16 @@ from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.switching.fields import (
     BOOTSTRAP,
+    DIGEST,
     LINUX_DATAPLANE,
     MANAGEMENT,
     PARKING,
-    PROXY_CONFIG,
+    digest,
+    is_configuration,
     runs_ebpf,
     touchable,
 )
+from steps.cluster.kube.config.text import TextError
 
 Object = dict[str, Any]
 
@@ -44,8 +48,11 @@ def target(
     how = load(dataplane)
     wanted = _calico(how, facts, current, original)
     for field, value in current.items():
-        if field.ref == PROXY_CONFIG:
-            wanted[field] = _config(str(value), str(original.get(field) or value), nftables=how.nftables)
+        if is_configuration(field):
+            then = str(original.get(field) or value)
+            wanted[field] = _config(str(value), then, nftables=how.nftables)
+            if wanted[field] != value:
+                wanted[DIGEST] = digest(field, then) if wanted[field] != then else None
         elif field == PARKING:
             wanted[field] = _parking(facts, original, bpf=how.bpf)
         elif field.path == WHOLE and how.bpf and value is None and api_server is not None:
@@ -56,14 +63,17 @@ def target(
 def restored(original: State, current: State) -> dict[Field, Value]:
     """The values from before the run; in kube-proxy's configuration, changes of others are kept."""
     wanted = dict(original)
-    for field, text in original.items():
+    for field, value in original.items():
         now = current.get(field)
-        if field.ref == PROXY_CONFIG and isinstance(text, str) and isinstance(now, str):
-            wanted[field] = kube_proxy.restore_mode(text, now)
-        if field.path[-1:] == (NFTABLES_MODE,) and text is None and now == "Auto":
+        if is_configuration(field):
+            with contextlib.suppress(TextError):  # kube-proxy can't start from such a text, so the original replaces it
+                wanted[field] = kube_proxy.restore_mode(str(value), now if isinstance(now, str) else "")
+        if field.path[-1:] == (NFTABLES_MODE,) and value is None and now == "Auto":
             wanted[field] = now  # the API server's default for an absent field
-        if field.path == WHOLE and now is not None and (text is not None or not _is_ours(now)):
-            wanted[field] = now
+        if field.path == WHOLE and (value is not None or not _is_ours(now)):
+            wanted[field] = now  # a switch changes no object of others
+    if wanted.get(PARKING) is not None and not runs_ebpf(wanted) and field_differences(current, wanted):
+        wanted[PARKING] = None  # without eBPF and kube-proxy nothing would serve Services
     return wanted
 
 
@@ -116,7 +126,8 @@ def _config(current: str, original: str, *, nftables: bool) -> str:
     if fits(current):
         return current
     if fits(original):
-        return kube_proxy.restore_mode(original, current)
+        with contextlib.suppress(TextError):
+            return kube_proxy.restore_mode(original, current)
     return kube_proxy.with_mode(current, "nftables" if nftables else kube_proxy.DEFAULT_MODE)
 
 

@@ -108,7 +108,7 @@ class ActionExecutor:
                     "client, and run it again."
                 )
             patch = merge_patch(action.values)
-            patch["metadata"] = {"resourceVersion": found["metadata"]["resourceVersion"]}
+            patch.setdefault("metadata", {})["resourceVersion"] = found["metadata"]["resourceVersion"]
             self._client.patch(ref.resource, ref.name, patch, ref.namespace)
             return True
 

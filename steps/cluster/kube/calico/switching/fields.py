@@ -1,6 +1,8 @@
-"""The fields that a switch of Calico's dataplane may set, and nothing else may be restored. Pure."""
+"""The fields that a switch of Calico's dataplane may set; a restore sets no others. Pure."""
 
-from collections.abc import Mapping
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from steps.cluster.kube.api.fields import WHOLE, Field, Ref, State, Value, read_field
@@ -16,9 +18,9 @@ from steps.cluster.kube.api.permissions import (
     felix_configurations,
 )
 from steps.cluster.kube.calico.dataplanes import further_fields
-from steps.cluster.kube.calico.implementation import BPF, SERVICE_MODE
+from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE
 from steps.cluster.kube.calico.inventory import kube_proxy
-from steps.cluster.kube.calico.inventory.facts import Facts
+from steps.cluster.kube.calico.inventory.facts import Facts, Install
 from steps.cluster.kube.calico.inventory.objects import SWITCHED
 
 Object = dict[str, Any]
@@ -30,72 +32,92 @@ PARKING: Final = Field(PROXY, kube_proxy.PARKING_PATH)
 LINUX_DATAPLANE: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "linuxDataplane"))
 BOOTSTRAP: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "bpfNetworkBootstrap"))
 MANAGEMENT: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "kubeProxyManagement"))
+DIGEST: Final = Field(PROXY_CONFIG, ("metadata", "annotations", "dataplane-benchmark/original-sha256"))
+"""The digest of kube-proxy's original configuration, while a switch has changed it.
+
+By it a restore recognises the true original in the snapshot, which others may have written.
+"""
+
 _BESIDE_THE_OPERATOR: Final = (SERVICE_MODE, *further_fields())
 """The fields of FelixConfiguration that the operator leaves to others."""
+
+_VALUES: Final = {
+    SERVICE_MODE: {"tunnel", "dsr"},
+    NFTABLES_MODE: {"auto", "enabled", "disabled"},
+    "linuxDataplane": {"iptables", "bpf", "nftables"},
+    "bpfNetworkBootstrap": {"enabled", "disabled"},
+    "kubeProxyManagement": {"enabled", "disabled"},
+}
+_WORD: Final = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
+"""The value of a label, as of kube-proxy's node selector, or of a further field of FelixConfiguration."""
 
 
 def endpoint(facts: Facts) -> Field:
     """The ConfigMap with the API server's address for nodes without kube-proxy."""
-    place = TIGERA_OPERATOR if facts.install == "operator" else KUBE_SYSTEM
-    return Field(Ref(CONFIGMAPS, SERVICES_ENDPOINT, place), WHOLE)
+    return _endpoint(facts.install)
 
 
 def touchable(facts: Facts) -> tuple[Field, ...]:
     """Every field that a switch of this cluster may set."""
-    if facts.group is None or facts.install is None:
+    if facts.install is None:
+        return ()
+    found = _fields(facts, facts.install, facts.kube_proxy_config_key, bootstraps=facts.bootstraps)
+    return found if facts.kube_proxy is not None else tuple(field for field in found if field != PARKING)
+
+
+def restorable(facts: Facts, install: Install, config_key: str | None, refs: Iterable[Ref]) -> tuple[Field, ...]:
+    """Every field that a restore of this cluster may set.
+
+    Args:
+        facts: of the cluster.
+        install: how Calico is installed.
+        config_key: of kube-proxy's configuration in its ConfigMap.
+        refs: the objects of the snapshot. They show whether the operator managed kube-proxy when it was taken, if
+            it does not now.
+    """
+    managed = facts.bootstraps or (facts.knows_management and _endpoint(install).ref not in refs)
+    return _fields(facts, install, config_key, bootstraps=managed and install == "operator")
+
+
+def _fields(facts: Facts, install: Install, config_key: str | None, *, bootstraps: bool) -> tuple[Field, ...]:
+    if facts.group is None:
         return ()
     felix = Ref(felix_configurations(facts.group), DEFAULT)
-    config = (Field(PROXY_CONFIG, ("data", facts.kube_proxy_config_key)),) if facts.kube_proxy_config_key else ()
-    beside = tuple(Field(felix, ("spec", name)) for name in _BESIDE_THE_OPERATOR)
-    if facts.install == "operator" and facts.bootstraps:
-        return (LINUX_DATAPLANE, BOOTSTRAP, MANAGEMENT, *beside, *config)
-    proxy = (PARKING,) if facts.kube_proxy is not None else ()
-    if facts.install == "operator":
-        return (LINUX_DATAPLANE, *beside, *config, *proxy, endpoint(facts))
-    own = tuple(Field(felix, ("spec", name)) for name in SWITCHED)
-    return (*own, *config, *proxy, endpoint(facts))
+    config = (Field(PROXY_CONFIG, ("data", config_key)), DIGEST) if config_key else ()
+    names = _BESIDE_THE_OPERATOR if install == "operator" else SWITCHED
+    found = (*(Field(felix, ("spec", name)) for name in names), *config)
+    if bootstraps:
+        return (LINUX_DATAPLANE, BOOTSTRAP, MANAGEMENT, *found)
+    return (*((LINUX_DATAPLANE,) if install == "operator" else ()), *found, PARKING, _endpoint(install))
 
 
-def snapshotted(objects: Mapping[Ref, Object | None], config_key: str | None = None) -> tuple[Field, ...]:
-    """The fields that were touchable when a snapshot was taken, by the kinds of its objects.
-
-    Args:
-        objects: of the snapshot.
-        config_key: the key of kube-proxy's configuration, if the snapshot has it.
-    """
-    operator = INSTALLATION in objects
-    alone = not any(ref.name == SERVICES_ENDPOINT for ref in objects)
-    found: list[Field] = []
-    for ref, kept in objects.items():
-        if ref == INSTALLATION:
-            found += [LINUX_DATAPLANE, *((BOOTSTRAP, MANAGEMENT) if alone else ())]
-        elif ref == PROXY:
-            found.append(PARKING)
-        elif ref == PROXY_CONFIG:
-            key = config_key or kube_proxy.config_key(kept)
-            found += [Field(ref, ("data", key))] if key else []
-        elif ref.name == SERVICES_ENDPOINT:
-            found.append(Field(ref, WHOLE))
-        else:
-            names = _BESIDE_THE_OPERATOR if operator else SWITCHED
-            found += [Field(ref, ("spec", name)) for name in names]
-    return tuple(found)
+def _endpoint(install: Install | None) -> Field:
+    place = TIGERA_OPERATOR if install == "operator" else KUBE_SYSTEM
+    return Field(Ref(CONFIGMAPS, SERVICES_ENDPOINT, place), WHOLE)
 
 
-def unreadable(original: State, kept: Mapping[Ref, Object | None], now: Mapping[Ref, Object | None]) -> list[str]:
-    """The fields that can't be compared with their original values, as a clause for each object.
+def may_have(field: Field, value: Value) -> bool:
+    """Whether a switch may find or set this value in a field; kube-proxy's configuration is judged by its mode."""
+    name = field.path[-1] if field.path else ""
+    if name == BPF:
+        return value is None or isinstance(value, bool)
+    if is_configuration(field):
+        return isinstance(value, str) and kube_proxy.mode(value) in kube_proxy.MODES
+    if field.path == WHOLE or value is None:
+        return True
+    if name in _VALUES:
+        return isinstance(value, str) and value.lower() in _VALUES[name]
+    return isinstance(value, bool | int) or (isinstance(value, str) and _WORD.fullmatch(value) is not None)
 
-    Args:
-        original: the values of the fields.
-        kept: the objects of the snapshot.
-        now: the same objects as they are; None: absent.
-    """
-    reasons = []
-    for field in original:
-        found = now.get(field.ref)
-        if field.path != WHOLE and found is None and kept.get(field.ref) is not None:
-            reasons.append(f"{field.ref} is missing, which had {'.'.join(field.path)}")
-    return list(dict.fromkeys(reasons))
+
+def is_configuration(field: Field) -> bool:
+    """Whether a field is kube-proxy's configuration."""
+    return field.ref == PROXY_CONFIG and field != DIGEST
+
+
+def digest(field: Field, configuration: str) -> str:
+    """The digest of kube-proxy's configuration under a key of its ConfigMap, in hexadecimal."""
+    return hashlib.sha256(f"{field.path[-1]}\n{configuration}".encode()).hexdigest()
 
 
 def state(objects: Mapping[Ref, Object | None], wanted: tuple[Field, ...]) -> dict[Field, Value]:

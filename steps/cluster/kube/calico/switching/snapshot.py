@@ -1,16 +1,36 @@
-"""The snapshot of a cluster from before a run, and the field values that it restores."""
+"""The snapshot of a cluster from before a run, and the field values that it restores.
 
-from typing import Any
+The snapshot is in a ConfigMap that others may be able to write. So it only provides values: which fields they are for
+follows from the cluster itself, and a value that no switch could have found there is refused.
+"""
+
+from typing import Any, Final
 
 from analysis.errors import Problem
 from steps.cluster.kube import snapshot
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.fields import Field, Ref, Value
-from steps.cluster.kube.calico.switching import fields
+from steps.cluster.kube.api.excerpts import excerpt
+from steps.cluster.kube.api.fields import Field, Ref, State, Value
+from steps.cluster.kube.api.permissions import KUBE_SYSTEM, SERVICES_ENDPOINT, STATE
+from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState
+from steps.cluster.kube.calico.switching.fields import (
+    DIGEST,
+    PROXY,
+    PROXY_CONFIG,
+    digest,
+    is_configuration,
+    may_have,
+    restorable,
+    state,
+)
+from steps.cluster.kube.config.text import TextError
 
 Object = dict[str, Any]
+
+LOCK_COMMAND: Final = f"kubectl -n {KUBE_SYSTEM} get configmap {STATE} -o yaml"
+_GIVE_UP: Final = f"kubectl -n {KUBE_SYSTEM} delete configmap {STATE}"
 
 
 def take_snapshot(client: Client, standing: ClusterState, asked_nodes: str) -> Object:
@@ -25,19 +45,73 @@ def take_snapshot(client: Client, standing: ClusterState, asked_nodes: str) -> O
     )
 
 
-def snapshot_objects(taken: Object) -> dict[Ref, Object | None]:
-    """The objects of a snapshot.
+def original_fields(standing: ClusterState, taken: Object) -> dict[Field, Value]:
+    """The fields that a switch changes on this cluster, and their values in a snapshot.
 
     Raises:
-        Problem: it is malformed.
+        Problem: the snapshot has an object that no switch changes here, or lacks one that a switch changes; it has a
+            value that no switch could have found; or a field can't be compared with its present value.
     """
+    objects = snapshot.snapshot_objects(taken)
+    fields = _snapshot_fields(standing, taken, objects)
+    now = standing.lookup(objects)
+    original, current = state(objects, fields), state(now, fields)
+    for field, value in original.items():
+        if is_configuration(field):
+            _check_configuration(field, value, current)
+        elif field != DIGEST and value != current[field] and not may_have(field, value):
+            raise _refusal(f"sets {field} to {excerpt(value)}, which no switch could have found there")
+    return {field: value if field != DIGEST else None for field, value in original.items()}
+
+
+def _snapshot_fields(standing: ClusterState, taken: Object, objects: dict[Ref, Object | None]) -> tuple[Field, ...]:
+    facts = standing.facts
+    key, key_then = facts.kube_proxy_config_key, taken.get("kube_proxy_config_key")
+    fields = restorable(facts, standing.install, key or key_then, objects)
+    permitted = dict.fromkeys((*(field.ref for field in fields), *((PROXY_CONFIG,) if facts.group else ())))
+    for ref in objects:
+        if ref not in permitted:
+            raise _refusal(f"has {ref} ({ref.resource.api_version}), which no switch changes on this cluster")
+    for ref, found in standing.lookup(objects).items():
+        if found is None and objects[ref] is not None and ref.name != SERVICES_ENDPOINT:
+            raise Problem(
+                f"{ref} is missing, which a switch changed, so nothing was restored, and the snapshot is kept. Create "
+                f"it again, and repeat the restore; if it was removed for good, restore by hand what the snapshot "
+                f"names (`{LOCK_COMMAND}`), and delete the snapshot: `{_GIVE_UP}`."
+            )
+    if PROXY_CONFIG in objects and key is not None and key_then not in {None, key}:
+        raise _refusal(f"names key {key_then} of {PROXY_CONFIG}, and kube-proxy starts from key {key}")
+    if PROXY_CONFIG in objects and key is None and key_then is None:
+        raise Problem(_unreadable(f"{PROXY_CONFIG} has no configuration of kube-proxy"))
+    optional = {PROXY_CONFIG} if key_then is None or key is None else set()
+    optional |= set() if facts.kube_proxy is not None and kube_proxy.is_parked(facts.kube_proxy) else {PROXY}
+    lacking = [str(ref) for ref in permitted if ref not in {*objects, *optional}]
+    if lacking and (objects or facts.install is not None):
+        raise _refusal(f"lacks {', '.join(lacking)}, which a switch changes on this cluster")
+    return tuple(field for field in fields if field.ref in objects)
+
+
+def _check_configuration(field: Field, value: Value, current: State) -> None:
+    """Whether kube-proxy's mode alone can be restored, or the whole text is known to be the original."""
+    now = current[field]
+    if not isinstance(value, str) or (value != now and not may_have(field, value)):
+        raise _refusal(f"has no configuration of kube-proxy with a known mode as {field}")
     try:
-        return snapshot.snapshot_objects(taken)
-    except (KeyError, TypeError) as error:
-        raise Problem(f"the snapshot is malformed: {error} is missing or wrong in it.") from None
+        kube_proxy.restore_mode(value, now if isinstance(now, str) else "")
+    except TextError as error:
+        if current[DIGEST] != digest(field, value):
+            raise Problem(_unreadable(f"kube-proxy's mode can't be restored in {field}: {error}")) from None
 
 
-def original_fields(taken: Object) -> dict[Field, Value]:
-    """The fields that were touchable when a snapshot was taken, and their values."""
-    objects = snapshot_objects(taken)
-    return fields.state(objects, fields.snapshotted(objects, taken.get("kube_proxy_config_key")))
+def _unreadable(reason: str) -> str:
+    return (
+        f"{reason}, so nothing was restored. Correct it (`kubectl -n {KUBE_SYSTEM} edit configmap kube-proxy`; the "
+        f"text from before the run is in `{LOCK_COMMAND}`), and repeat the restore."
+    )
+
+
+def _refusal(what: str) -> Problem:
+    return Problem(
+        f"the snapshot in ConfigMap {KUBE_SYSTEM}/{STATE} {what}: another client may have written it, so nothing was "
+        f"restored. Look into it (`{LOCK_COMMAND}`), restore by hand what a run changed, and delete it: `{_GIVE_UP}`."
+    )

@@ -35,7 +35,7 @@ def plan_switch(standing: ClusterState, dataplane: str, original: Object | None)
         Unsupported: this cluster can't be switched to it.
     """
     facts, current = standing.facts, standing.current
-    before = original_fields(original) if original else current
+    before = original_fields(standing, original) if original else current
     if dataplane == AS_IS:
         return order(current, desired_state.restored(before, current), facts, outdated=standing.kube_proxy_outdated)
     if reason := cannot_switch(facts):

@@ -15,13 +15,13 @@ _TOKEN: Final = re.compile(
 )
 
 _INHERITED: Final = ("pcns.", "pcsa.")
-"""How Calico names the labels that a pod has from its namespace and from its service account."""
+"""Prefixes of the labels that Calico gives a pod from its namespace and its service account."""
 
 
 def matches(selector: Object | None, labels: Labels, *, are_all: bool = True) -> bool | None:
-    """Whether a Kubernetes label selector selects these labels; an empty one selects all, none at all nothing.
+    """Whether a Kubernetes label selector selects these labels; an empty one selects everything, None nothing.
 
-    `are_all`: there are no others. Else None: that depends on labels which are not known.
+    `are_all`: there are no other labels; otherwise None is returned if it depends on unknown ones.
     """
     if selector is None:
         return False
@@ -52,8 +52,8 @@ def _holds(expression: Object, labels: Labels) -> bool:
 def selects(expression: str | None, labels: Labels, *, are_all: bool = True) -> bool | None:
     """Whether one of Calico's expressions, such as `all()` or `app == 'x' && !has(y)`, selects these labels.
 
-    None: it is one that this program can't read, or asks for labels that are not known. No expression selects
-    everything. `are_all`: there are no other labels, but for those of a pod's namespace and service account.
+    An empty expression selects everything. None: the expression can't be parsed, or depends on unknown labels.
+    `are_all`: there are no other labels, except those of a pod's namespace and service account.
     """
     try:
         parser = _Parser(expression or "", labels)

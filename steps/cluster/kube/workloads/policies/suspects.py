@@ -1,4 +1,4 @@
-"""The policies that apply to the benchmark's pods and can deny them their traffic. Pure, but for reading them."""
+"""The network policies that apply to the benchmark's pods and can deny their traffic. Pure, but for reading them."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ApiError, DeniedError
+from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.permissions import POLICIES, Resource
 from steps.cluster.kube.workloads import manifests, mesh
 from steps.cluster.kube.workloads.policies.selectors import Labels, matches, selects
@@ -14,14 +15,19 @@ from steps.cluster.kube.workloads.policies.selectors import Labels, matches, sel
 Object = dict[str, Any]
 
 _ALLOWING: Final = "allow-dataplane-benchmark"
+_LONGEST: Final = 1000
 _DENYING: Final = frozenset({"Deny", "Pass"})
 
 
 @dataclass(frozen=True, slots=True)
 class SuspectPolicy:
-    """A policy that applies. `name`: with its kind. `why`: what of it can deny, as a clause. `sure`: that it applies.
+    """A policy that applies.
 
-    `additive`: others can allow what it does not, so that one more policy mends it.
+    Attributes:
+        name: with its kind.
+        why: what in it can deny, as a clause.
+        sure: whether it certainly applies.
+        additive: whether another policy can allow what it denies.
     """
 
     name: str
@@ -31,7 +37,7 @@ class SuspectPolicy:
 
 
 def read_policies(client: Client, groups: dict[str, str]) -> list[SuspectPolicy]:
-    """The policies that may deny the traffic between the benchmark's pods; a kind that may not be read is one, too.
+    """The policies that may deny the traffic between the benchmark's pods; a kind that may not be read counts as one.
 
     Args:
         client: of the cluster.
@@ -52,7 +58,7 @@ def read_policies(client: Client, groups: dict[str, str]) -> list[SuspectPolicy]
 
 
 def own_labels(namespace: str) -> dict[str, str]:
-    """What every pod of a run has, Argo's step pods included, and what Calico adds to it."""
+    """The labels of every pod of a run, Argo's step pods included, and what Calico adds to them."""
     return {
         **mesh.OPT_OUT_LABELS,
         manifests.NAME: manifests.NAMED,
@@ -62,7 +68,7 @@ def own_labels(namespace: str) -> dict[str, str]:
 
 
 def of_kind(resource: Resource, objects: Sequence[Object], labels: Labels, namespace: str) -> Iterator[SuspectPolicy]:
-    """Those of one kind."""
+    """The policies of one kind that may deny it."""
     judge: Callable[[Object, Labels, str], SuspectPolicy | None]
     if resource.group == "networking.k8s.io":
         judge = _kubernetes
@@ -72,19 +78,19 @@ def of_kind(resource: Resource, objects: Sequence[Object], labels: Labels, names
         judge = _calico
     for each in objects:
         place = each["metadata"].get("namespace")
-        named = f"{resource.kind} {place + '/' if place else ''}{each['metadata']['name']}"
+        named = excerpt(f"{resource.kind} {place + '/' if place else ''}{each['metadata']['name']}")
         if (found := judge(each.get("spec") or {}, labels, namespace)) is not None:
             yield SuspectPolicy(named, found.why, found.sure, found.additive)
 
 
 def _kubernetes(spec: Object, labels: Labels, namespace: str) -> SuspectPolicy | None:
-    del namespace  # it was read in the only one that it holds in
+    del namespace  # it was read in this namespace
     if not matches(spec.get("podSelector") or {}, labels):
         return None
     types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if "egress" in spec else [])]
     closed = [
         kind for kind in types if all(any(rule.values()) for rule in spec.get(kind.lower()) or [])
-    ]  # a rule that says nothing of peers and ports allows all
+    ]  # a rule without peers and ports allows everything
     if not closed:
         return None
     return SuspectPolicy("", f"lets through only what it lists ({' and '.join(closed)})", additive=True)
@@ -95,7 +101,7 @@ def _calico(spec: Object, labels: Labels, namespace: str) -> SuspectPolicy | Non
     chosen = [selects(spec.get("selector"), labels)]
     if spec.get("namespaceSelector"):
         chosen.append(selects(spec["namespaceSelector"], own, are_all=False))
-    # the last two are of host endpoints, through which the pods' traffic may pass
+    # the last two are of host endpoints, which the pods' traffic may pass
     if any(spec.get(name) for name in ("serviceAccountSelector", "preDNAT", "doNotTrack")):
         chosen.append(None)
     if False in chosen:
@@ -140,7 +146,7 @@ def _administrators(spec: Object, labels: Labels, namespace: str) -> SuspectPoli
 
 
 def remedy(suspects: Sequence[SuspectPolicy], namespace: str) -> str:
-    """What would let the benchmark's pods talk to each other."""
+    """What to do to allow the traffic between the benchmark's pods."""
     if suspects and all(suspect.additive for suspect in suspects):
         policy = {
             "apiVersion": "networking.k8s.io/v1",
@@ -154,7 +160,7 @@ def remedy(suspects: Sequence[SuspectPolicy], namespace: str) -> str:
             },
         }
         return f"Allow it, as policies add up: `echo '{json.dumps(policy)}' | kubectl -n {namespace} apply -f -`."
-    names = ", ".join(suspect.name for suspect in suspects if not suspect.additive) or "whatever denies it"
+    names = ", ".join(suspect.name for suspect in suspects if not suspect.additive) or "the policy that denies it"
     return (
         f"Let {names} allow pods with the label {manifests.NAME}={manifests.NAMED} in namespace {namespace} to reach "
         f"each other, or use another namespace: `kubectl -n {namespace} get networkpolicies`."
@@ -162,7 +168,9 @@ def remedy(suspects: Sequence[SuspectPolicy], namespace: str) -> str:
 
 
 def clause(suspects: Sequence[SuspectPolicy]) -> str:
-    """Which policies apply and what of them can deny, to go on a sentence."""
+    """The policies that apply and what in them can deny, as a clause."""
     if not suspects:
         return "no network policy that is known here applies to it"
-    return "; ".join(f"{s.name} {'applies' if s.sure else 'may apply'} to it and {s.why}" for s in suspects)
+    return excerpt(
+        "; ".join(f"{s.name} {'applies' if s.sure else 'may apply'} to it and {s.why}" for s in suspects), _LONGEST
+    )

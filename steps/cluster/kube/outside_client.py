@@ -1,0 +1,36 @@
+"""The node of the client outside, for topologies whose traffic comes from outside the cluster's network. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from analysis.errors import Unsupported
+from steps.cluster.kube.api.excerpts import excerpt
+from steps.cluster.kube.api.nodes import ClusterNode, outside_nodes
+from steps.settings.environment import OUTSIDE
+
+UNAVAILABLE: Final = (
+    "there is no client outside: every ready Linux node is Calico's, and only traffic from elsewhere can show it"
+)
+REMEDY: Final = (
+    f"No command mends that: add a node without calico-node and name it in {OUTSIDE}, or leave out "
+    "external-to-nodeport."
+)
+
+
+def outside_node(cluster_nodes: Sequence[ClusterNode], variables: Mapping[str, str]) -> ClusterNode | None:
+    """The node that a user named, or the first one without Calico; None: there is none.
+
+    Raises:
+        Unsupported: the named node can't be it.
+    """
+    fit = outside_nodes(cluster_nodes)
+    name = variables.get(OUTSIDE, "").strip()
+    if not name:
+        return min(fit, key=lambda node: node.name, default=None)
+    for node in fit:
+        if node.name == name:
+            return node
+    known = name in {node.name for node in cluster_nodes}
+    reason = "is no ready Linux node without Calico" if known else "is no node of the cluster"
+    others = excerpt(", ".join(node.name for node in fit)) or "none: there is no such node here"
+    raise Unsupported(f"{OUTSIDE} names {excerpt(name)}, which {reason}: name one of {others}.")

@@ -1,0 +1,122 @@
+"""How the client of each topology reaches its server, and which monitors count on its path. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from analysis.errors import Problem
+from steps.catalogue.tools import served
+from steps.catalogue.topologies import Topology
+from steps.cluster.kube.api.nodes import ClusterNode, url_host
+from steps.cluster.kube.workloads import manifests as pods
+from steps.cluster.kube.workloads.probe_pods import Site
+from steps.domain import Monitor, Placement
+from steps.tools.tool import Tool
+
+Object = dict[str, Any]
+Uplink = tuple[str | None, int | None]
+
+MONITOR_PORT: Final = 5203
+SERVER: Final = "server"
+HOST_SERVER: Final = "server-host"
+NEAR: Final = "-near"
+"""Ends the names of servers on the client's node."""
+
+ALWAYS: Final = tuple(served(()))
+"""The tools whose servers every visit needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisitServers:
+    """What serves a visit.
+
+    Attributes:
+        places: the client's node and the server's.
+        service: the Service before the server.
+        pods: those that run, by name.
+        outside: the node of the client outside, if there is one.
+        uplinks: the interface with each node's address, and its MTU, where they are known.
+        tools: whose servers run.
+    """
+
+    places: Sequence[Site]
+    service: Object
+    pods: Mapping[str, Object]
+    outside: ClusterNode | None
+    uplinks: Mapping[str, Uplink]
+    tools: Sequence[Tool] = ALWAYS
+
+    def placement(self, topology: Topology) -> Placement:
+        """How the client of a topology reaches its server."""
+        near, far = self.places[0], self.places[-1]
+        from_outside, to_node = topology.client == "outside", topology.target == "node-address"
+        uplink, far_mtu_bytes = (
+            self.uplinks.get(near.node, (None, None))[0],
+            self.uplinks.get(far.node, (None, None))[1],
+        )
+        address, ports = near.address, {tool.name: tool.port for tool in self.tools}
+        if to_node:
+            address = near.address if topology.same_node else far.address
+        elif topology.target == "pod-address":
+            address = pods.ip(self.pods[server_name(topology)])
+        elif topology.target == "service":
+            address = self.service["spec"]["clusterIP"]
+        else:
+            ports = node_ports(self.service, self.tools)
+        # a client outside can't reach the pod network, so it reads the counters at the nodes' own addresses
+        kind = "monitor-host" if from_outside else "monitor"
+        source = {
+            place.node: f"http://{url_host(pods.ip(self.pods[f'{kind}-{index}']))}:{MONITOR_PORT}/"
+            for index, place in enumerate(self.places)
+        }
+        nat = Monitor(node=near.node, side="nat", source=source[near.node])
+        at_server = nat.model_copy(update={"node": far.node, "side": "server", "source": source[far.node]})
+        monitors: tuple[Monitor, ...] = (nat.model_copy(update={"side": "client"}), at_server)
+        if topology.same_node:
+            monitors = (nat.model_copy(update={"side": "both"}),)
+        elif from_outside:
+            monitors = (nat, at_server) if topology.through_node else (at_server,)
+        return Placement(
+            topology=topology.name,
+            client_node=self.outside.name if from_outside and self.outside is not None else near.node,
+            host_network=topology.client != "pod",
+            address=address,
+            ports=ports,
+            interface={"pod": "eth0", "node": uplink, "outside": None}[topology.client],
+            # the monitor is a pod there like the server, except for a client outside
+            server_interface=None if to_node or from_outside else "eth0",
+            server_mtu_bytes=far_mtu_bytes if to_node else None,
+            monitors=monitors,
+            nat_monitor=nat if topology.through_node else None,
+            nat_interface=uplink if topology.through_node else None,
+        )
+
+
+def server_name(topology: Topology) -> str:
+    """The pod that serves a topology: by its target, whatever the client is."""
+    return (HOST_SERVER if topology.server == "node" else SERVER) + (NEAR if topology.same_node else "")
+
+
+def service_ports(tool: Tool) -> list[Object]:
+    """The ports of the Service for a tool, one for each transport."""
+    if "udp" in tool.transports:
+        return pods.tcp_and_udp(tool.label, tool.port)
+    return [{"name": tool.label, "protocol": "TCP", "port": tool.port, "targetPort": tool.port}]
+
+
+def node_ports(service: Object, tools: Sequence[Tool] = ALWAYS) -> dict[str, int]:
+    """The node port of each tool's server, which is the same for TCP and UDP, by the tool's name.
+
+    Raises:
+        Problem: a tool has none, or TCP and UDP got different ones.
+    """
+    given = {port["name"]: port.get("nodePort") for port in service["spec"]["ports"]}
+    by_tool = {tool: {port["name"]: given.get(port["name"]) for port in service_ports(tool)} for tool in tools}
+    for tool, numbers in by_tool.items():
+        if None in numbers.values() or len(set(numbers.values())) > 1:
+            listed = " and ".join(f"{number} for {name}" for name, number in numbers.items())
+            raise Problem(
+                f"Service {service['metadata']['name']} has node ports {listed}, and {tool.name} needs one number for "
+                "all of its transports: delete the Service and run it again."
+            )
+    return {tool.name: int(next(iter(numbers.values())) or 0) for tool, numbers in by_tool.items()}

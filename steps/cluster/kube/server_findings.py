@@ -1,0 +1,58 @@
+"""Findings of a preflight about the servers and clients of the trials."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from analysis.errors import Problem, Unsupported
+from steps.catalogue.options import Settings
+from steps.catalogue.tools import CANARY, CONNECTIVITY
+from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES
+from steps.cluster.kube import outside_client, trial_servers
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.cni import Standing
+from steps.cluster.kube.workloads import admission, connectivity, filler_services, probe_pods, step_pods, visit_pods
+from steps.cluster.kube.workloads import manifests as pods
+from steps.domain import Finding
+from steps.settings.environment import IMAGE, OUTSIDE
+
+
+def findings(
+    client: Client,
+    standing: Standing,
+    chosen: Sequence[str],
+    settings: Settings,
+    *,
+    variables: Mapping[str, str] = os.environ,
+) -> list[Finding]:
+    """Why the servers, or a topology's client, are unavailable, tried with pods that are deleted afterwards."""
+    chosen_topologies = {cell.topology for cell in settings.cells}
+    found = step_pods.findings(client, variables)
+    try:
+        outside = outside_client.outside_node(standing.nodes, variables)
+    except Unsupported as error:
+        remedy = f"Run `kubectl get nodes`, and set {OUTSIDE} to one without Calico, or to nothing."
+        return [Finding(severity="stop", subject="outside", reason=str(error), remedy=remedy)]
+    if outside is None:
+        found += [
+            Finding(severity="skip", subject=name, reason=outside_client.UNAVAILABLE, remedy=outside_client.REMEDY)
+            for name in sorted(chosen_topologies)
+            if BY_NAME[name].client == "outside"
+        ]
+    else:
+        found += standing.outside_findings(outside, chosen[0], settings)
+    try:
+        image = pods.image(variables)
+        places = probe_pods.sites(standing.nodes, chosen)
+    except Problem as error:
+        remedy = f"Set `{IMAGE}=NAME:TAG`, and check `kubectl get nodes -o wide`."
+        return [*found, Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
+    wanted = outside is not None and any(BY_NAME[name].client == "outside" for name in chosen_topologies)
+    beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None and wanted else None
+    paths = [topology for topology in TOPOLOGIES if topology.name in {*chosen_topologies, CONTROL}]
+    at_once = visit_pods.at_once(trial_servers.manifests(paths, places, image), paths, places, image, settings)
+    kinds = [trial_servers.service(), *([filler_services.manifest(1, CONNECTIVITY.port)] if settings.services else [])]
+    refused = admission.findings(client, at_once, kinds, settings, running=step_pods.pods_of_run(client, variables))
+    if refused:
+        return found + refused  # real pods would be refused too
+    in_pods = any(BY_NAME[name].client == "pod" or BY_NAME[name].target != "node-address" for name in chosen_topologies)
+    return found + connectivity.findings(client, places, image, CANARY.port, beyond, in_pods=in_pods)

@@ -1,0 +1,158 @@
+"""The echo servers of the probe pods: no forged message is answered, so that none starts a loop or reflects traffic."""
+
+import asyncio
+import json
+import os
+import socket
+import struct
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import TypeVar
+
+import pytest
+
+from steps.cluster.kube.probe import connections
+from steps.cluster.kube.probe.connections import Messages
+from steps.cluster.kube.probe.node_probe import Spec
+
+R = TypeVar("R")
+LOCAL = "127.0.0.1"
+TOKEN = "0123456789abcdef" * 2
+MESSAGES = Messages.of(TOKEN)
+FORGED = {
+    "empty": b"",
+    "old request": b".",
+    "reply": MESSAGES.reply,
+    "another token": Messages.of("f" * 32).request,
+    "no token": b"?",
+    "beginning": MESSAGES.request[:-1],
+    "more": MESSAGES.request + b"x",
+    "twice": MESSAGES.request * 2,
+    "upper case": MESSAGES.request.upper(),
+    "large": b"?" * 60_000,
+}
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind((LOCAL, 0))
+        return int(taken.getsockname()[1])
+
+
+def run(scenario: Callable[[], Coroutine[None, None, R]]) -> R:
+    async def bounded() -> R:
+        async with asyncio.timeout(20):
+            return await scenario()
+
+    return asyncio.run(bounded())
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_only_the_request_with_the_token_is_answered_by_udp(case: str) -> None:
+    async def scenario() -> bytes:
+        loop = asyncio.get_running_loop()
+        async with AsyncExitStack() as stack:
+            port = free_port()
+            await connections.serve_echo(port, TOKEN, stack, LOCAL)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.setblocking(False)  # noqa: FBT003 - the standard library's
+                client.connect((LOCAL, port))
+                for datagram in (FORGED[case], MESSAGES.request):
+                    await loop.sock_sendall(client, datagram)
+                first = await loop.sock_recv(client, 65_535)
+                with pytest.raises(BlockingIOError):
+                    client.recv(65_535)
+                return first
+
+    assert run(scenario) == MESSAGES.reply
+
+
+@pytest.mark.parametrize("case", sorted(set(FORGED) - {"empty", "beginning", "twice", "more"}))
+def test_forged_request_closes_the_tcp_connection(case: str) -> None:
+    async def scenario() -> bytes:
+        async with AsyncExitStack() as stack:
+            port = free_port()
+            await connections.serve_echo(port, TOKEN, stack, LOCAL)
+            reader, writer = await asyncio.open_connection(LOCAL, port)
+            writer.write(FORGED[case])
+            writer.write_eof()
+            try:
+                return await reader.read()
+            except ConnectionError:
+                return b""
+            finally:
+                writer.close()
+
+    assert run(scenario) == b""
+
+
+def test_silent_clients_do_not_exhaust_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_MOST_CLIENTS", 2)
+
+    async def scenario() -> list[bytes]:
+        async with AsyncExitStack() as stack:
+            port = free_port()
+            await connections.serve_echo(port, TOKEN, stack, LOCAL)
+            clients = [await asyncio.open_connection(LOCAL, port) for _ in range(2)]
+            for _reader, writer in clients:
+                writer.write(MESSAGES.request)
+            replies = [await reader.readexactly(len(MESSAGES.reply)) for reader, _writer in clients]
+            reader, writer = await asyncio.open_connection(LOCAL, port)
+            replies.append(await reader.read())
+            for _reader, each in [*clients, (reader, writer)]:
+                each.close()
+            return replies
+
+    assert run(scenario) == [MESSAGES.reply, MESSAGES.reply, b""]
+
+
+def test_two_servers_never_answer_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("a datagram with a forged source needs root")
+    received: list[bytes] = []
+    plain = connections._UdpServer.datagram_received
+
+    def counted(self: connections._UdpServer, data: bytes, addr: tuple[str, int]) -> None:
+        received.append(data)
+        plain(self, data, addr)
+
+    monkeypatch.setattr(connections._UdpServer, "datagram_received", counted)
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        async with AsyncExitStack() as stack:
+            here, there = free_port(), free_port()
+            for port in (here, there):
+                await connections.serve_echo(port, TOKEN, stack, LOCAL)
+            with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as raw:
+                for payload in (b"x", MESSAGES.reply, MESSAGES.request):  # the last by an attacker who has the token
+                    header = struct.pack("!HHHH", there, here, 8 + len(payload), 0)
+                    raw.sendto(header + payload, (LOCAL, 0))
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:  # behind all that the forged ones caused
+                client.setblocking(False)  # noqa: FBT003 - the standard library's
+                for port in (here, there, here, there):
+                    await loop.sock_sendto(client, MESSAGES.request, (LOCAL, port))
+                    await loop.sock_recv(client, 99)
+
+    run(scenario)
+    assert received.count(MESSAGES.request) == 5
+    assert (received.count(MESSAGES.reply), received.count(b"x")) == (2, 1), "the third forged one got one reply"
+    assert len(received) == 8
+
+
+@pytest.mark.parametrize("token", ["", "x" * 32, "0" * 31, "0" * 33, "0" * 16 + "\n" + "0" * 15, 5, None])
+def test_specification_without_a_token_is_refused(token: object) -> None:
+    spec = {"node": "n", "address": LOCAL, "host": False, "targets": [], "lines": [], "echo": 1, "token": token}
+    with pytest.raises(ValueError, match=r"token|expected string"):
+        Spec.parse(json.dumps(spec))
+
+
+def test_probe_in_the_nodes_network_listens_on_the_nodes_address_only() -> None:
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            port = free_port()
+            await connections.serve_echo(port, TOKEN, stack, LOCAL)
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.2", port)
+
+    run(scenario)

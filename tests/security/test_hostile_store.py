@@ -1,0 +1,166 @@
+"""A store in which somebody put runs to do harm: every verb still works, and nothing outside the store is touched."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from analysis.errors import Problem
+from analysis.sql import database
+from analysis.store import compaction
+from analysis.store.left_out import SHOWN as SENTENCES
+from analysis.store.names import CHILDREN
+from analysis.store.store import Store
+from tests.analysis.integrity.damage import filled
+from tests.analysis.stored import rows, shown
+from tests.security.hostile_store import LEFT_OUT, SHOWN, plant
+from workflows.cli import results
+
+GOOD = {"run-a": ("x", None), "run-b": ("x", None), "run-c": ("x", None)}
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store of three good runs, and one for each attack. Read only."""
+    return planted(tmp_path_factory.mktemp("hostile"))
+
+
+def planted(folder: Path) -> Store:
+    store = filled(folder)
+    for run_id, (change, _) in LEFT_OUT.items():
+        plant(store, run_id, change)
+    for run_id, change in SHOWN.items():
+        plant(store, run_id, change)
+    return store
+
+
+@pytest.fixture(scope="module")
+def con(hostile: Store) -> Iterator[database.Connection]:
+    with contextlib.closing(database.connect(hostile)) as con:
+        yield con
+
+
+def test_hostile_runs_are_left_out_by_name_and_reason(con: database.Connection) -> None:
+    found = {one.run_id: one.reason for one in database.left_out(con)}
+    assert sorted(map(str, found)) == sorted(LEFT_OUT)
+    assert {run_id: reason for run_id, (_, reason) in LEFT_OUT.items() if reason not in found[run_id]} == {}
+    assert all(len(reason) < 400 for reason in found.values())
+
+
+def test_all_other_runs_are_shown(con: database.Connection) -> None:
+    found = database.query(con, "select run_id from runs")["run_id"].to_pylist()
+    assert sorted(found) == sorted([*GOOD, *SHOWN])
+    for table in CHILDREN:
+        of_good = f"select count(*) as n from {table} where run_id in ('run-a', 'run-b', 'run-c')"
+        assert database.query(con, of_good)["n"].to_pylist() == [{"visits": 3, "trials": 9, "samples": 27}[table]]
+
+
+@pytest.mark.parametrize("question", [question.name for question in database.questions()])
+def test_every_question_has_an_answer(question: str, con: database.Connection) -> None:
+    for run_id in (None, "run-a", *SHOWN):
+        parameters = {"run_id": run_id} if question not in {"runs", "latest", "trend"} else {}
+        database.answer_question(con, question, **parameters).to_pylist()
+
+
+def test_hostile_runs_keep_nobody_from_writing_or_packing(tmp_path: Path) -> None:
+    store = planted(tmp_path / "results")
+    private = tmp_path / "outside/private.parquet"
+    private.parent.mkdir()
+    private.write_bytes(b"private")
+    left = {path: path.read_bytes() for path in hostile_files(store)}
+    store.write("run-z", rows("run-z", "new"))
+    store.keep_verdict("run-a", "{}")
+    with store.files.lock():
+        assert compaction.compact(store.files, pack_at=1, keep_loose=0) >= len(GOOD)
+    for run_id in GOOD | {"run-z": ("new", None)}:
+        store.write(run_id, rows(run_id, "again"))
+    with contextlib.closing(database.connect(store)) as con:
+        written = database.query(con, "select run_id from trials where error = 'again'")["run_id"].to_pylist()
+    assert set(written) == {*GOOD, "run-z"}
+    assert {path: path.read_bytes() for path in left} == left, "what is left out is never deleted"
+    assert private.read_bytes() == b"private"
+
+
+def hostile_files(store: Store) -> list[Path]:
+    names = tuple(f"{run_id}." for run_id in LEFT_OUT)
+    return [path for path in Path(store.files.root).rglob("*.parquet") if path.name.startswith(names)]
+
+
+@pytest.mark.parametrize("table", ["runs", "trials", "visits", "samples", "left_out", "evidence"])
+def test_query_prints_a_hostile_store_without_harm(
+    table: str, hostile: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert results.print_answer(sql=f"select * from {table}", results=hostile.url) == 0
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert "\x07" not in said.out + said.err
+    assert f"{len(LEFT_OUT) - SENTENCES} more are left out" in said.err
+
+
+@pytest.mark.parametrize("run_id", ["run-a", *SHOWN])
+def test_report_of_a_hostile_store_is_written_or_a_sentence(run_id: str, tmp_path: Path, hostile: Store) -> None:
+    store = Store(hostile.url)
+    with contextlib.suppress(Problem):
+        results.report_again(run=run_id, results=store.url)
+    assert not (tmp_path / "report.html").exists()
+
+
+LINKS = ["runs", "trials", "visits", "samples", "reports", ".lock", "raw"]
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_link_in_the_store_is_not_followed(name: str, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    filled(outside)
+    for folder in ("reports", "raw/run-x/visit-01"):
+        (outside / folder).mkdir(parents=True)
+    (outside / "raw/run-x/run.json").write_text("{}")
+    before = contents(outside)
+    store = Store(str(tmp_path / "results"))
+    if name not in {"runs", ".lock"}:
+        store.write("run-mine", rows("run-mine", "x"))
+    path = Path(store.files.root) / name
+    path.parent.mkdir(exist_ok=True)
+    if path.is_dir():
+        path.rename(path.with_name("moved"))
+    path.symlink_to(outside / name)
+    for act in (
+        lambda: store.write("run-a", rows("run-a", "evil")),
+        lambda: store.keep_verdict("run-a", "{}"),
+        lambda: store.write_report("run-a", "<p>", latest=False),
+        lambda: compaction.compact(store.files, pack_at=1, keep_loose=0),
+        lambda: results.print_answer(sql="select * from runs", results=store.url),
+        lambda: results.report_again(run="run-x", results=store.url),
+    ):
+        with contextlib.suppress(Problem):
+            act()
+    assert contents(outside) == before
+    with contextlib.suppress(Problem):
+        assert set(shown(store)) <= {"run-mine", "run-a"}
+
+
+@pytest.mark.parametrize("table", ["runs", *CHILDREN])
+def test_link_instead_of_a_file_excludes_its_run(table: str, tmp_path: Path) -> None:
+    store = filled(tmp_path / "results")
+    (path,) = (tmp_path / "results" / table).glob("run-b.*")
+    path.rename(tmp_path / path.name)
+    path.symlink_to(tmp_path / path.name)
+    with contextlib.closing(database.connect(store)) as con:
+        (one,) = database.left_out(con)
+    assert (one.run_id, one.reason) == ("run-b", "can't be read: it is a symbolic link, which is not followed")
+    assert set(shown(store)) == {"run-a", "run-c"}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_spill_folder_is_private_and_not_guessable() -> None:
+    with contextlib.closing(database.connect(Store("/nonexistent/results"))) as con:
+        (folder,) = database.query(con, "select current_setting('temp_directory') as f")["f"].to_pylist()
+    parent = Path(folder).parent
+    assert parent.stat().st_mode & 0o777 == 0o700
+    assert parent.stat().st_uid == os.geteuid()
+    assert str(os.getpid()) not in parent.name

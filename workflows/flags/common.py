@@ -1,0 +1,21 @@
+"""Flags of several verbs."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def flag(text: str, variable: str | None = None) -> Parameter:
+    """A flag whose empty default is not shown; a secret one may come from an environment variable instead."""
+    return Parameter(help=text, show_default=lambda value: value or None, env_var=variable)
+
+
+Context = Annotated[str, flag("A context of the kubeconfig; the current one if empty.")]
+Results = Annotated[str, Parameter(help="The store: a folder, file:// or s3://.")]
+AsOwner = Annotated[
+    bool,
+    Parameter(help="As root, use a store that another user owns with that user's rights; else refuse it.", negative=""),
+]
+Environment = Annotated[str, Parameter(help="The name under which the cluster's results are stored.")]
+Dataplane = Annotated[str, Parameter(help="Such as ebpf; `run --help` lists them all.")]
+DryRun = Annotated[bool, Parameter(help="Print the kubectl commands for it, and change nothing.", negative="")]
