@@ -5,22 +5,46 @@ the accounts may do all that RBAC permits. RBAC knows no labels, no names of obj
 ValidatingAdmissionPolicies do. They are defined by account and label, so that they need not know the namespace.
 """
 
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Final
 
-from steps.cluster.kube.api.permissions import KUBE_PROXY, KUBE_SYSTEM, SERVICES_ENDPOINT, STATE, TIGERA_OPERATOR
+from steps.cluster.kube.api.permissions import (
+    KUBE_PROXY,
+    KUBE_SYSTEM,
+    SERVICES_ENDPOINT,
+    STATE,
+    TIGERA_OPERATOR,
+    Resource,
+)
+from steps.cluster.kube.cnis import CNIS
 from steps.cluster.kube.workloads.manifests import LABEL
 from workflows.template.pod_policy import build_pod_policy
-from workflows.template.policies import BY_ACCOUNT, LABELLED, NEW, STEP, Object, Rule, build_policy, cel_list, on
+from workflows.template.policies import (
+    BY_ACCOUNT,
+    LABELLED,
+    NEW,
+    STEP,
+    Object,
+    Rule,
+    build_policy,
+    cel_list,
+    on,
+    unchanged_except,
+)
 
 NAMESPACE: Final = "dataplane-benchmark-namespace"
 CONFIG_MAPS: Final = "dataplane-benchmark-configmaps"
 DELETIONS: Final = "dataplane-benchmark-deletions"
 SERVICES: Final = "dataplane-benchmark-services"
+PATCHES: Final = "dataplane-benchmark"
+"""How the names of the policies for patched objects begin; the kind follows."""
 
 
 def build_admission() -> Object:
     """Kubernetes' List of the policies and their bindings."""
-    policies = (build_pod_policy(), _namespace(), _new_config_maps(), _deleted_pods(), _services())
+    pods = (build_pod_policy(), _namespace(), _deleted_pods())
+    policies = (*pods, _new_config_maps(), _services(), *_patched_objects())
     return {"apiVersion": "v1", "kind": "List", "items": [each for pair in policies for each in pair]}
 
 
@@ -98,3 +122,26 @@ def _services() -> tuple[Object, Object]:
             ),
         ],
     )
+
+
+def _patched_objects() -> Iterator[tuple[Object, Object]]:
+    """A policy for each kind of object that a switch patches; it permits the fields that a switch sets.
+
+    Without one, patching kube-proxy's DaemonSet or the operator's Installation is running any image on every node, and
+    Felix, which runs as root there, has a hundred settings.
+    """
+    paths: dict[str, dict[tuple[str, ...], None]] = defaultdict(dict)
+    resources: dict[str, dict[Resource, None]] = defaultdict(dict)
+    for field in (field for cni in CNIS for field in cni.written_fields()):
+        kind = field.ref.resource
+        paths[kind.plural][field.path] = resources[kind.plural][kind] = None
+    for plural, permitted in paths.items():
+        variables, expressions = unchanged_except("object", "oldObject", list(permitted))
+        names = ", ".join(".".join(path) for path in permitted)
+        yield build_policy(
+            f"{PATCHES}-{plural}",
+            [on("UPDATE", kind.plural, kind.group, kind.version) for kind in resources[plural]],
+            {"ours": BY_ACCOUNT},
+            variables,
+            [Rule(each, f"the benchmark's accounts set no field of {plural} but {names}") for each in expressions],
+        )

@@ -1,7 +1,7 @@
 """ValidatingAdmissionPolicies as objects, and the CEL expressions that they share."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,9 +63,38 @@ def build_policy(
     )
 
 
-def on(operations: str, *plurals: str) -> Object:
-    """Operations on kinds of the core group."""
-    return {"apiGroups": [""], "apiVersions": ["v1"], "operations": operations.split(), "resources": list(plurals)}
+def unchanged_except(new: str, old: str, permitted: Sequence[tuple[str, ...]]) -> tuple[dict[str, str], list[str]]:
+    """Variables and expressions by which two objects differ in no field below their `spec` but the permitted paths.
+
+    Args:
+        new: the expression of the changed object.
+        old: of the object before.
+        permitted: paths that begin with `spec`.
+    """
+    variables = {"new_spec": _field(new, "spec"), "old_spec": _field(old, "spec")}
+    expressions = []
+    places = sorted({path[:depth] for path in permitted for depth in range(1, len(path))})
+    for place in places:
+        after, before = (f"variables.{side}_{'_'.join(place)}" for side in ("new", "old"))
+        keys = sorted({path[len(place)] for path in permitted if path[: len(place)] == place})
+        names = cel_list(keys)
+        expressions += [
+            f"{before}.all(k, k in {names} || (k in {after} && {after}[k] == {before}[k]))",
+            f"{after}.all(k, k in {names} || k in {before})",
+        ]
+        for key in (key for key in keys if (*place, key) in places):
+            variables[f"new_{'_'.join((*place, key))}"] = _field(after, key)
+            variables[f"old_{'_'.join((*place, key))}"] = _field(before, key)
+    return variables, expressions
+
+
+def _field(value: str, key: str) -> str:
+    return f"'{key}' in dyn({value}) ? dyn({value})['{key}'] : {{}}"
+
+
+def on(operations: str, plural: str, group: str = "", version: str = "v1") -> Object:
+    """Operations on a kind, as a policy matches them."""
+    return {"apiGroups": [group], "apiVersions": [version], "operations": operations.split(), "resources": [plural]}
 
 
 BY_ACCOUNT: Final = (
