@@ -127,7 +127,7 @@ def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pyt
     workload.ensure_services(trial_servers.service())
     container = manifests.Container("server", ("true",))
     (running,) = workload.ensure_pods(
-        [manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "bench:1", deadline_s=60)]
+        [manifests.pod("server", manifests.TRIALS, "node-a", [container], "bench:1", deadline_s=60)]
     )
     client.log(running["metadata"]["name"], BENCHMARK)
     assert visit.visit == 1

@@ -14,9 +14,9 @@ from steps.cluster.kube.workloads.manifests import Container
 from steps.cluster.kube.workloads.workload import AlteredError, Workload
 from steps.domain import Visit
 from steps.proof.evaluate import evaluate
+from tests.steps.kube.bench import MEASURED, PLACES, WITH_IMAGE, Bench, every_pod, report_connections, settings
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.switching import around
-from tests.steps.kube.test_trial_servers import MEASURED, PLACES, WITH_IMAGE, Bench, every_pod, said, settings
 from workflows.template import benchmark
 
 Object = dict[str, Any]
@@ -86,7 +86,7 @@ HARMLESS: list[Alter] = [
 
 def manifest() -> Object:
     program = Container("program", ("python", "-m", "steps.tools.connect_probe", "serve", "5202"))
-    return manifests.pod("server", "trials", "server", "node-a", [program], "registry.example/steps:1", deadline_s=60)
+    return manifests.pod("server", "trials", "node-a", [program], "registry.example/steps:1", deadline_s=60)
 
 
 def running(alter: Alter) -> Object:
@@ -174,7 +174,7 @@ def test_unready_pod_error_names_the_injected_container() -> None:
 def test_preflight_stops_on_pod_alterations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
     bench = Bench()
-    said(bench)
+    report_connections(bench)
     bench.kubelet.admits = sidecar
     (found,) = server_findings.findings(
         bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE
@@ -188,7 +188,7 @@ def test_preflight_stops_on_pod_alterations(monkeypatch: pytest.MonkeyPatch) -> 
 def test_preflight_and_prepare_check_step_pods(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
     bench = Bench()
-    said(bench)
+    report_connections(bench)
     others = step_pod(sidecar, "other-run")
     others["metadata"]["labels"]["workflows.argoproj.io/workflow"] = "run-2"
     bench.store.put("", "pods", others)

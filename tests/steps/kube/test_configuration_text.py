@@ -158,7 +158,7 @@ def test_configuration_without_place_for_a_mode_is_a_problem() -> None:
         Problem, match="mode nftables can't be set in kube-proxy's configuration: mode can't be set in it without"
     ):
         kube_proxy.with_mode(text, "nftables")
-    with pytest.raises(Problem, match="it holds no KubeProxyConfiguration"):
+    with pytest.raises(Problem, match="it has no KubeProxyConfiguration"):
         kube_proxy.with_mode("{}", "nftables")
 
 
