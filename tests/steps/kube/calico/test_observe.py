@@ -20,13 +20,13 @@ from steps.proof import evaluate, wait
 from steps.proof.wait import Impossible
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import MEASURED, WITH_IMAGE
+from tests.steps.kube.calico.judgements import judge_switch
+from tests.steps.kube.calico.test_readiness import host
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_kubelet import Kubelet
-from tests.steps.kube.judgements import judge_switch
 from tests.steps.kube.recordings import NAMES, Switch, stamp, switch
 from tests.steps.kube.switching import around
-from tests.steps.kube.test_readiness import host
 
 Object = dict[str, Any]
 EBPF = "01-iptables-to-ebpf"

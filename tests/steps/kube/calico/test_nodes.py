@@ -19,10 +19,10 @@ from steps.cluster.kube.workloads import probe_pods
 from steps.domain import Visit
 from steps.settings.settings import choose_settings
 from tests.steps.kube.bench import EVERY, MEASURED, WITH_IMAGE, Bench, settings, visit
+from tests.steps.kube.calico.test_preflight import ALL, add_node, agent, daemon_set, findings, node, on_aws, standing
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.switching import around
-from tests.steps.kube.test_preflight import ALL, add_node, agent, daemon_set, findings, node, on_aws, standing
 
 Object = dict[str, Any]
 IPV6 = {"node-a": "fd00:250::11", "node-b": "fd00:250::12", "outside": "fd00:250::50"}

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from steps.cluster.kube.calico.inventory import reconcilers
+from tests.steps.kube.calico.test_preflight import findings
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.test_preflight import findings
 
 Object = dict[str, Any]
 REVERTS: dict[str, tuple[Object, str]] = {

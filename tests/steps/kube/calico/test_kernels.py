@@ -3,8 +3,8 @@
 import pytest
 
 from steps.cluster.kube.calico.compatibility import kernels
+from tests.steps.kube.calico.test_preflight import findings, node
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.test_preflight import findings, node
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from steps.cluster.kube.calico.proof.signs import KNOWN, Observation
 from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 from steps.proof import evaluate
 from steps.proof.wait import WAITING, Impossible, Judgement, Pending, Proven
-from tests.steps.kube.judgements import answering, judge_switch
+from tests.steps.kube.calico.judgements import answering, judge_switch
 from tests.steps.kube.recordings import NAMES, NODES, Switch, moment, shifted, stamp, switch
 
 FALLBACK = "08-node-b-kernel-too-old-falls-back"
