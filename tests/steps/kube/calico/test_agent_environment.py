@@ -1,4 +1,4 @@
-"""What calico-node's environment sets, wherever it comes from: it beats whatever a switch would patch."""
+"""Variables of calico-node that override FelixConfiguration, from every source, are found before a switch."""
 
 from typing import Any
 

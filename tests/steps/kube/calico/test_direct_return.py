@@ -1,4 +1,4 @@
-"""Clients that Felix leaves out of direct server return are named before a run, whichever object says it."""
+"""Outside clients that Felix excludes from direct server return are reported before a run."""
 
 from typing import Any
 

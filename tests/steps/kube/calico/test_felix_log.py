@@ -195,9 +195,9 @@ def test_felix_process_older_than_the_log_ends_at_pid_reuse() -> None:
     ],
 )
 def test_felix_driver_without_requested_bpf_is_a_fallback(lines: str, *, fell: bool) -> None:
-    said = ["Successfully loaded configuration.", *lines.split("|")]
-    said += ["Creating internal dataplane driver. config=X{BPFEnabled:false}"]
-    log = [line(f"07:00:0{at}", 45, message) for at, message in enumerate(said)]
+    messages = ["Successfully loaded configuration.", *lines.split("|")]
+    messages += ["Creating internal dataplane driver. config=X{BPFEnabled:false}"]
+    log = [line(f"07:00:0{at}", 45, message) for at, message in enumerate(messages)]
     current = read_felix_log(b"\n".join(log)).current
     assert current is not None
     assert (current.fallback is not None) is fell

@@ -1,4 +1,4 @@
-"""Which kernels are refused and which are only warned of: as Felix and kube-proxy do it themselves."""
+"""The kernels that are refused, and those that only give a warning."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Where Calico is, is told by its agent's pods, whatever addresses a cluster has and whoever gives them to pods."""
+"""The nodes with Calico are those of its agent's pods, whatever assigns addresses in the cluster."""
 
 import asyncio
 import socket
@@ -108,8 +108,8 @@ def test_policy_only_provenance() -> None:
     calico = Calico()
     policy_only(calico)
     here = standing(calico)
-    told = provenance.provenance(here.facts, here.inventory, MEASURED)
-    assert (told["cni"], told["policy_only"], told["other_cnis"]) == ("Calico", True, ["Amazon VPC CNI"])
+    facts = provenance.provenance(here.facts, here.inventory, MEASURED)
+    assert (facts["cni"], facts["policy_only"], facts["other_cnis"]) == ("Calico", True, ["Amazon VPC CNI"])
     client, _transport = direct_client(calico.store)
     one = Visit(visit=1, round=1, dataplane="as-is", trials=())
     signs = observe.observe(around(calico, client), here, MEASURED, one, "before")
@@ -208,9 +208,9 @@ def test_mixed_architectures_are_reported() -> None:
     (found,) = findings(calico)
     assert (found.severity, found.reason) == ("warn", "node-a and node-b differ in architecture (amd64 and arm64).")
     here = standing(calico)
-    told = provenance.provenance(here.facts, here.inventory, MEASURED)
-    assert told["architecture"] is None
-    assert [each["architecture"] for each in told["nodes"]] == ["amd64", "arm64"]  # type: ignore[attr-defined]
+    facts = provenance.provenance(here.facts, here.inventory, MEASURED)
+    assert facts["architecture"] is None
+    assert [each["architecture"] for each in facts["nodes"]] == ["amd64", "arm64"]  # type: ignore[attr-defined]
     same = standing(Calico())
     assert provenance.provenance(same.facts, same.inventory, MEASURED)["architecture"] == "amd64"
 

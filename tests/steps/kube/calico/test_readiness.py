@@ -277,10 +277,10 @@ def test_readiness_is_invariant_to_line_order_older_switches_and_a_lost_line(nam
 # What no recording has.
 
 
-def process(**said: Any) -> FelixProcess:  # noqa: ANN401
-    said.setdefault("levels", {"INFO"})
-    started = said.pop("started_at", NOW - timedelta(seconds=100))
-    return FelixProcess(7, started or NOW - timedelta(hours=1), started, NOW, **said)
+def process(**fields: Any) -> FelixProcess:  # noqa: ANN401
+    fields.setdefault("levels", {"INFO"})
+    started = fields.pop("started_at", NOW - timedelta(seconds=100))
+    return FelixProcess(7, started or NOW - timedelta(hours=1), started, NOW, **fields)
 
 
 def observed(current: FelixProcess | None = None, host: HostProbe | None = None, **more: Any) -> Observation:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""Who would put back what is switched: each keeper by what it leaves on an object, and what is only like it."""
+"""The reconcilers that would undo a switch, by the marks that they leave on an object."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Restoring is over when what ran before is proven on every node, whoever had changed it back; and so for a person."""
+"""A restore is over when the dataplane from before is proven on every node, for a run and for a user."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def kube(cluster: Cluster, variables: dict[str, str] | None = None, gate_s: floa
         "prod",
         client=cluster.client,
         variables=RUN if variables is None else variables,
-        say=cluster.said.append,
+        say=cluster.notices.append,
         sleep=cluster.store.advance,
         gate_s=gate_s,
     )
