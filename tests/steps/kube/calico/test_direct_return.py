@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from steps.cluster.kube import server_findings
-from steps.cluster.kube.calico.inventory import felix_settings
+from steps.cluster.kube.calico.compatibility import direct_return
 from steps.cluster.kube.workloads import connectivity
 from steps.domain import Finding
 from steps.settings.settings import choose_settings
@@ -96,5 +96,5 @@ def test_no_dsr_opt_out_by_default() -> None:
         {"metadata": {"name": "default"}},
         {"metadata": {"name": "x"}, "spec": {"bpfDSROptoutCIDRs": None}},
     ]
-    assert felix_settings.dsr_opt_outs(felix, None) == {}
-    assert felix_settings.dsr_opt_outs(felix, "") == {}
+    assert direct_return.opt_outs(felix, None) == {}
+    assert direct_return.opt_outs(felix, "") == {}

@@ -53,7 +53,7 @@ class ClusterState:
 
     def outside_findings(self, outside: ClusterNode, entry: str, settings: Settings) -> Iterator[Finding]:
         """What Felix's opt-outs from direct return mean for an outside client that connects to the node `entry`."""
-        return direct_return.findings(self.facts.dsr_opt_outs, outside, entry, settings)
+        return direct_return.findings(self.inventory, outside, entry, settings)
 
     @property
     def kube_proxy_outdated(self) -> bool:
