@@ -5,6 +5,7 @@ from typing import Any
 
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.fields import Field
 from steps.cluster.kube.api.permissions import CALICO_GROUPS
 from steps.cluster.kube.calico import preflight, restore
 from steps.cluster.kube.calico.dataplanes import names
@@ -12,6 +13,7 @@ from steps.cluster.kube.calico.inventory import provenance
 from steps.cluster.kube.calico.proof import observe, switch_cost
 from steps.cluster.kube.calico.switching import switch
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
+from steps.cluster.kube.calico.switching.fields import written_fields
 from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.cni import Surroundings, ToProve
 from steps.domain import Change, Finding, Moment, Sign, SwitchCost, Visit
@@ -30,6 +32,11 @@ class Calico:
     def runs(client: Client) -> bool:
         """Whether the cluster has Calico's configuration."""
         return any(group in client.groups() for group in CALICO_GROUPS)
+
+    @staticmethod
+    def written_fields() -> tuple[Field, ...]:
+        """The fields that a switch of any cluster sets in objects that exist."""
+        return written_fields()
 
     def stand(self, *, to_switch: bool) -> ClusterState:
         """Read the state of the cluster. `to_switch`: with what only the switching account may read."""
