@@ -167,7 +167,7 @@ def _owned(objects: ClusterObjects, accepted: frozenset[str]) -> Iterator[Findin
 def _address(objects: ClusterObjects, facts: Facts, requested: set[str]) -> Iterator[Finding]:
     if facts.bootstraps or not requested & set(incompatibilities.EBPF):
         return
-    ref = endpoint(facts).ref
+    ref = endpoint(facts.install).ref
     configured = (objects.services_endpoints.get(ref.namespace or "") or {}).get("data") or {}
     if objects.services_endpoints.get(ref.namespace or "") and not (
         configured.get("KUBERNETES_SERVICE_HOST") and configured.get("KUBERNETES_SERVICE_PORT")

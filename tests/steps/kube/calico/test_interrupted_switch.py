@@ -87,7 +87,7 @@ kills = st.one_of(st.none(), st.tuples(st.integers(0, 8), st.booleans()))
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(calico=CLUSTERS, visits=st.lists(st.tuples(st.sampled_from(DATAPLANES), kills), max_size=5), last=kills)
 def test_restore_after_a_kill_at_any_call(
     calico: Calico, visits: list[tuple[str, tuple[int, bool] | None]], last: tuple[int, bool] | None
