@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.cluster.kube.calico.felix.log import FelixLog, read_felix_log
@@ -101,6 +101,7 @@ def test_felix_log_lines_of_an_earlier_switch_are_ignored() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=30)  # of each recording
 @given(data=st.data())
 def test_felix_log_repeated_switch_changes_nothing(name: str, data: st.DataObject) -> None:
     node = data.draw(st.sampled_from(NODES))
@@ -129,6 +130,7 @@ def test_felix_log_of_any_bytes_is_read(log: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=30)  # of each recording
 @given(data=st.data())
 def test_felix_log_cut_anywhere_is_read(name: str, data: st.DataObject) -> None:
     log = b"\n".join(switch(name).logs["node-b"])
