@@ -10,7 +10,7 @@ from steps.cluster.kube.api.nodes import ClusterNode, read_node, with_agent
 from steps.cluster.kube.api.permissions import KUBE_PROXY
 from steps.cluster.kube.calico.inventory import felix_settings, kube_proxy, startup
 from steps.cluster.kube.calico.inventory.objects import CALICO_NODE, ClusterObjects, agent_containers
-from steps.cluster.kube.calico.inventory.reconcilers import ADDON_MANAGER, annotations, labels
+from steps.cluster.kube.calico.inventory.reconcilers import ADDON_MANAGER, marks_of
 from steps.cluster.kube.config.environment import ContainerVariable
 
 Object = dict[str, Any]
@@ -151,7 +151,7 @@ def read_facts(objects: ClusterObjects) -> Facts:
     every = frozenset(found["metadata"]["name"] for found in objects.nodes)
     calico_nodes = every if agent is None else with_agent(objects.agent_pods, agent, objects.nodes)
     knows_management = _knows_management(objects)
-    marks = {**labels(objects.kube_proxy), **annotations(objects.kube_proxy)}
+    marks = marks_of(objects.kube_proxy)
     mode, source, key = startup.proxy_mode(objects)
     calico_version = _calico_version(objects)
     version = quantity.version(calico_version or "")

@@ -29,6 +29,10 @@ Object = dict[str, Any]
 PROXY: Final = Ref(DAEMONSETS, KUBE_PROXY, KUBE_SYSTEM)
 PROXY_CONFIG: Final = Ref(CONFIGMAPS, KUBE_PROXY, KUBE_SYSTEM)
 INSTALLATION: Final = Ref(INSTALLATIONS, DEFAULT)
+ENDPOINTS: Final[dict[Install, Ref]] = {
+    "manifest": Ref(CONFIGMAPS, SERVICES_ENDPOINT, KUBE_SYSTEM),
+    "operator": Ref(CONFIGMAPS, SERVICES_ENDPOINT, TIGERA_OPERATOR),
+}
 PARKING: Final = Field(PROXY, kube_proxy.PARKING_PATH)
 LINUX_DATAPLANE: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "linuxDataplane"))
 BOOTSTRAP: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "bpfNetworkBootstrap"))
@@ -55,8 +59,7 @@ _WORD: Final = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 
 def endpoint(install: Install | None) -> Field:
     """The ConfigMap with the API server's address for nodes without kube-proxy."""
-    place = TIGERA_OPERATOR if install == "operator" else KUBE_SYSTEM
-    return Field(Ref(CONFIGMAPS, SERVICES_ENDPOINT, place), WHOLE)
+    return Field(ENDPOINTS[install or "manifest"], WHOLE)
 
 
 def touchable(facts: Facts) -> tuple[Field, ...]:
