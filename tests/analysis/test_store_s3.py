@@ -17,8 +17,7 @@ from analysis.sql import database
 from analysis.sql.view_statements import VIEWS
 from analysis.store import compaction, urls
 from analysis.store.store import Store
-from tests.analysis.stored import rows, shown
-from tests.analysis.test_store import write_older
+from tests.analysis.stored import rows, shown, write_older
 
 pytestmark = pytest.mark.s3
 

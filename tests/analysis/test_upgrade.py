@@ -3,6 +3,7 @@
 Four nights, `night-00` to `night-03`, three of them packed. Tool and transport were one column then, `protocol`.
 """
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,7 +21,8 @@ from analysis.stats import history, run
 from analysis.store import compaction
 from analysis.store.file_content import ContentError, check_schema
 from analysis.store.integrity.audit import EVERY
-from analysis.store.schema import arrow_schema
+from analysis.store.migrations import UPGRADES, migrated_relation
+from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION, arrow_schema
 from analysis.store.store import Store
 from analysis.summary.summary import from_json, to_json
 from steps.catalogue.options import method
@@ -166,3 +169,24 @@ def test_a_column_of_another_type_is_found_in_files_of_an_old_version_too(column
     wrong = schema.set(schema.get_field_index(column), pa.field(column, pa.list_(pa.int64())))
     with pytest.raises(ContentError, match=f"its column {column} has the type"):
         check_schema(wrong, "trials", 1)
+
+
+def test_rows_are_upgraded_step_by_step() -> None:
+    steps = {
+        0: {"trials": "select *, a / 2 as b from {rows}"},
+        1: {"trials": "select * replace (b + 1 as b) from {rows}"},
+    }
+    rows = {
+        version: migrated_relation(
+            "(select 8 as a, 0 as b)" if version else "(select 8 as a)", "trials", version, steps, 2
+        )
+        for version in (0, 1, 2)
+    }
+    with contextlib.closing(duckdb.connect()) as con:
+        found = {version: con.sql(f"select b from {source}").fetchall() for version, source in rows.items()}
+    assert found == {0: [(5.0,)], 1: [(1,)], 2: [(0,)]}
+    assert migrated_relation("rows", "runs", 0, steps, 2) == "rows"
+
+
+def test_every_older_schema_version_has_an_upgrade() -> None:
+    assert set(UPGRADES) == set(range(FIRST_VERSION, SCHEMA_VERSION))

@@ -9,7 +9,7 @@ from analysis.store import compaction
 from analysis.store.store import Store
 from analysis.summary import stored as verdict
 from tests.analysis import synthetic
-from tests.analysis.stored import rows, shown
+from tests.analysis.stored import rows, shown, write_older
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise
 
 NAMES = [
@@ -106,8 +106,6 @@ def test_verdict_of_packed_run_leaves_packed_files_unchanged(tmp_path: Path) -> 
 
 
 def test_verdict_of_older_schema_version_keeps_that_version(tmp_path: Path) -> None:
-    from tests.analysis.test_store import write_older  # noqa: PLC0415 - its tests are not these
-
     store = Store(str(tmp_path))
     write_older(store, "run-old")
     before = {path: path.read_bytes() for table in ("visits", "trials", "samples") for path in folder(store, table)}

@@ -32,8 +32,7 @@ from tests.analysis.integrity.damage import (
     gone,
     link_to_itself,
 )
-from tests.analysis.stored import rows, shown
-from tests.analysis.test_store import write_older
+from tests.analysis.stored import rows, shown, write_older
 
 OTHERS = {"run-a": ("x", None), "run-c": ("x", None)}
 
