@@ -68,7 +68,7 @@ def test_concurrent_writers_and_reader(store: Store, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("analysis.store.store.compact", lambda f: compaction.compact(f, pack_at=4, keep_loose=1))
     done = threading.Event()
     trouble: list[BaseException] = []
-    seen = 0
+    most = 0
 
     def write(writer: int) -> None:
         try:
@@ -78,11 +78,11 @@ def test_concurrent_writers_and_reader(store: Store, monkeypatch: pytest.MonkeyP
             trouble.append(error)
 
     def read() -> None:
-        nonlocal seen
+        nonlocal most
         while not done.is_set():
             runs = database.run_sql(Store(store.url), "select count(*) as n from runs")["n"][0].as_py()
-            assert runs >= seen
-            seen = runs
+            assert runs >= most
+            most = runs
 
     writers = [threading.Thread(target=write, args=(writer,)) for writer in range(3)]
     reader = threading.Thread(target=read)

@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "message"),
     [
         ("", "RESULTS is empty"),
         ("ftp://host/x", "ftp:// is not known"),
@@ -32,8 +32,8 @@ def store(tmp_path: Path) -> Store:
         ("s3://bucket/x?acess_key=1", "'acess_key' in its query"),
     ],
 )
-def test_invalid_store_address(url: str, says: str) -> None:
-    with pytest.raises(BadInput, match=says):
+def test_invalid_store_address(url: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         Store(url)
 
 

@@ -100,10 +100,10 @@ def test_query_prints_a_hostile_store_without_harm(
     table: str, hostile: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert results.print_answer(sql=f"select * from {table}", results=hostile.url) == 0
-    said = capsys.readouterr()
-    assert "\x1b" not in said.out + said.err
-    assert "\x07" not in said.out + said.err
-    assert f"{len(LEFT_OUT) - SENTENCES} more are left out" in said.err
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert "\x07" not in printed.out + printed.err
+    assert f"{len(LEFT_OUT) - SENTENCES} more are left out" in printed.err
 
 
 def test_report_of_a_good_run_is_written_among_hostile_ones(hostile: Store) -> None:
@@ -144,9 +144,9 @@ def test_file_that_cant_be_decoded_excludes_its_run(tmp_path: Path, capsys: pyte
         )
         == 0
     )
-    said = capsys.readouterr()
-    assert [line.split("\t")[0] for line in said.out.splitlines()] == ["run_id", "run-a", "run-c"]
-    assert "Run run-b is left out: " in said.err
+    printed = capsys.readouterr()
+    assert [line.split("\t")[0] for line in printed.out.splitlines()] == ["run_id", "run-a", "run-c"]
+    assert "Run run-b is left out: " in printed.err
     assert results.print_answer(question="throughput", results=store.url) == 0
     out = io.StringIO()
     typed = iter(["select max(received_bps) as most from trials;", ".quit"])

@@ -76,12 +76,12 @@ def test_verdict_leaves_trial_files_unchanged(name: str, tmp_path: Path) -> None
     trials = database.run_sql(store, "select * from trials order by trial").to_pylist()
     assert "pod-to-pod" in {trial["topology"] for trial in trials}
     with database.connect(store) as con:
-        said = summarise(con, recipe.run_id)
-    verdict.store_summary(store, said)
+        summary = summarise(con, recipe.run_id)
+    verdict.store_summary(store, summary)
     assert {path: path.read_bytes() for t in ("visits", "trials", "samples") for path in folder(store, t)} == children
     assert database.run_sql(store, "select * exclude (verdict) from runs").to_pylist() == stored
     assert database.run_sql(store, "select * from trials order by trial").to_pylist() == trials
-    assert verdict.find_summary(store, recipe.run_id) == said
+    assert verdict.find_summary(store, recipe.run_id) == summary
     assert len(folder(store, "runs")) == 1
 
 
