@@ -69,9 +69,11 @@ def repeated(table: str, times: int, **columns: object) -> Change:
     return change
 
 
-def _columns(table: str, **columns: Any) -> Change:  # noqa: ANN401 - a value of any column
+def columns(table: str, **values: Any) -> Change:  # noqa: ANN401 - a value of any column
+    """Set columns of a table."""
+
     def change(tables: Tables) -> None:
-        for name, value in columns.items():
+        for name, value in values.items():
             tables[table] = with_column(tables[table], name, value)
 
     return change
@@ -104,7 +106,7 @@ LEFT_OUT: Final[dict[str, tuple[Change, str]]] = {
     "version-next": (column("runs", "schema_version", 3), "was written by a newer version of this program"),
     "version-last": (column("runs", "schema_version", 2**31 - 1), "was written by a newer version of this program"),
     "version-first": (column("runs", "schema_version", -(2**31)), "has rows of schema version -2147483648"),
-    "version-next-files": (_columns("runs", schema_version=3, store_files=[None, "/etc/passwd"]), "a newer version"),
+    "version-next-files": (columns("runs", schema_version=3, store_files=[None, "/etc/passwd"]), "a newer version"),
     "files-outside": (column("runs", FILES, ["trials/../../outside/private.parquet"]), "can't be one of the run's"),
     "files-absolute": (column("runs", FILES, ["/etc/passwd"]), "can't be one of the run's"),
     "files-null": (column("runs", FILES, [None]), "can't be one of the run's"),
