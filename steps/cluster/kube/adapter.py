@@ -122,10 +122,11 @@ class KubernetesCluster:
         """Take the lock, with every object that configure may touch, or its absence; return that snapshot.
 
         Raises:
-            Unsupported: somebody else holds the cluster.
+            Unsupported: somebody else holds the cluster, or the preflight of this run has not succeeded.
         """
         if (held := self._own_lock) is not None:
             return held.snapshot
+        lock.require_preflight(self._client, self._owner, self._sleep)
         taken = self._cni.snapshot(self._cni.stand(to_switch=True))
         return lock.take_lock(self._client, self._owner, taken, self._client.now()).snapshot
 

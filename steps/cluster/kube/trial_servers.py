@@ -16,7 +16,6 @@ from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.placements import (
     ALWAYS,
     HOST_SERVER,
-    MONITOR_PORT,
     NEAR,
     SERVER,
     VisitServers,
@@ -28,7 +27,7 @@ from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads.manifests import LONGEST_RUN_S, SERVER_MEMORY_LIMIT, TRIALS, Container
 from steps.cluster.kube.workloads.workload import AlteredError, Workload
 from steps.domain import Placement, Visit
-from steps.tools.tool import Tool
+from steps.tools.tool import MONITOR_PORT, Tool
 
 Object = dict[str, Any]
 

@@ -16,6 +16,7 @@ from steps.domain import Visit
 from steps.proof.evaluate import evaluate
 from tests.steps.kube.bench import MEASURED, PLACES, WITH_IMAGE, Bench, every_pod, report_connections, settings
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
+from tests.steps.kube.switching import around
 from workflows.template import benchmark
 
 Object = dict[str, Any]
@@ -217,7 +218,7 @@ def test_altered_client_pod_voids_its_visit() -> None:
     assert "run-1-measure-2 differs from what Argo creates: it has a container istio-proxy" in str(found.reason)
     assert (
         evaluate(
-            observe.observe(client, bench.standing, MEASURED, visit, "after", variables={}), "as-is", MEASURED
+            observe.observe(around(bench.calico, client), bench.standing, MEASURED, visit, "after"), "as-is", MEASURED
         ).state
         == "proven"
     )

@@ -21,6 +21,8 @@ from steps.settings.settings import choose_settings
 from tests.steps.kube.bench import EVERY, MEASURED, WITH_IMAGE, Bench, settings, visit
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.switching import around
+from tests.steps.kube.test_adapter import RUN, put_workflow
 from tests.steps.kube.test_preflight import ALL, add_node, agent, daemon_set, findings, node, on_aws, standing
 
 Object = dict[str, Any]
@@ -111,7 +113,7 @@ def test_policy_only_provenance() -> None:
     assert (told["cni"], told["policy_only"], told["other_cnis"]) == ("Calico", True, ["Amazon VPC CNI"])
     client, _transport = direct_client(calico.store)
     one = Visit(visit=1, round=1, dataplane="as-is", trials=())
-    signs = observe.observe(client, here, MEASURED, one, "before", variables={})
+    signs = observe.observe(around(calico, client), here, MEASURED, one, "before")
     assert {sign.seen for sign in signs} == {"Calico v3.32.1, iptables, for policy on Amazon VPC CNI"}
     assert provenance.provenance(standing(Calico()).facts, here.inventory, MEASURED)["policy_only"] is False
 
@@ -266,11 +268,11 @@ def test_run_starts_on_a_policy_only_cluster() -> None:
     calico = Calico()
     policy_only(calico)
     client, _transport = direct_client(calico.store)
-    variables = {"ARGO_WORKFLOW_NAME": "run-1"}
     say, sleep = (lambda _sentence: None), calico.store.advance
-    who = KubernetesCluster("prod", client=client, variables=variables, say=say, sleep=sleep, gate_s=0)
+    who = KubernetesCluster("prod", client=client, variables=RUN, say=say, sleep=sleep, gate_s=0)
     assert who.measured_nodes == ("node-a", "node-b")
     chosen = choose_settings(profile="smoke", dataplanes="ebpf", environment="prod")
+    put_workflow(calico)
     who.snapshot()
     assert who.configure(Visit(visit=1, round=1, dataplane="ebpf", trials=()), chosen)
     who.restore()

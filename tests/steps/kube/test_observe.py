@@ -25,6 +25,7 @@ from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_kubelet import Kubelet
 from tests.steps.kube.judgements import judge_switch
 from tests.steps.kube.recordings import NAMES, Switch, stamp, switch
+from tests.steps.kube.switching import around
 from tests.steps.kube.test_readiness import host
 
 Object = dict[str, Any]
@@ -66,16 +67,8 @@ class Cluster:
     def observe(self, asked: str, when: Moment = "before") -> list[Sign]:
         standing = read_state(self.client, to_switch=False)
         going = Visit(visit=1, round=1, dataplane=asked, trials=())
-        return observe.observe(
-            self.client,
-            standing,
-            MEASURED,
-            going,
-            when,
-            variables=WITH_IMAGE,
-            say=self.said.append,
-            sleep=self.store.advance,
-        )
+        surroundings = around(self.calico, self.client, say=self.said.append, variables=WITH_IMAGE)
+        return observe.observe(surroundings, standing, MEASURED, going, when)
 
     def state(self, found: Sequence[Sign]) -> str:
         return evaluate.evaluate(found, self.recorded.asked, MEASURED).state

@@ -15,6 +15,7 @@ from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
 from tests.steps.kube.switching import held, put_back, switch
+from tests.steps.kube.test_adapter import RUN, put_workflow
 from tests.steps.kube.test_preflight import findings
 
 Object = dict[str, Any]
@@ -211,10 +212,11 @@ def test_as_is_in_ipvs_mode_is_reported_and_released() -> None:
     calico = Calico(mode="ipvs")
     client, _transport = direct_client(calico.store)
     said: list[str] = []
-    variables = {"BENCHMARK_IMAGE": "image:1", "ARGO_WORKFLOW_NAME": "run-1"}
+    variables = {"BENCHMARK_IMAGE": "image:1", **RUN}
     who = KubernetesCluster("prod", client=client, variables=variables, say=said.append, sleep=calico.store.advance)
     visit = Visit(visit=1, round=1, dataplane="as-is", trials=())
     settings = choose_settings(profile="smoke", dataplanes="as-is", environment="prod")
+    put_workflow(calico)
     who.snapshot()
     assert who.configure(visit, settings) == []
     assert held(calico)

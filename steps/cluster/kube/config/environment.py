@@ -39,7 +39,7 @@ class Environment:
 
 
 def read_environment(containers: Iterable[Object], config_maps: ConfigMaps) -> Environment:
-    """The variables of these containers. As in Kubernetes, `env` overrides `envFrom`, and later entries earlier."""
+    """The variables of these containers. As in Kubernetes, `env` overrides `envFrom`, later entries earlier ones."""
     variables: dict[str, ContainerVariable] = {}
     unread: list[str] = []
     for container in containers:
