@@ -30,8 +30,8 @@ from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.test_adapter import put_workflow
 from tests.steps.kube.switching import around
+from tests.steps.kube.test_adapter import put_workflow
 from workflows.template import rbac, render
 
 Object = dict[str, Any]

@@ -93,8 +93,7 @@ class KubernetesCluster:
         if any(entry.verb in {"get", "list"} for entry in denied):
             return found  # the rest can't be judged without reading
         held = lock.find_lock(self._client)
-        others = held is not None and held.owner != self._owner
-        if held is not None and others:
+        if (others := held is not None and held.owner != self._owner) and held is not None:
             alive = lock.holder_is_alive(self._client, held.owner)
             found.append(access.lock_finding(self._client.where, held, alive=alive))
         standing = self._cni.stand(to_switch=True)
