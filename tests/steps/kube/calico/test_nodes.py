@@ -23,6 +23,11 @@ from tests.steps.kube.calico.test_preflight import ALL, add_node, agent, daemon_
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.switching import around
+<<<<<<< HEAD:tests/steps/kube/calico/test_nodes.py
+=======
+from tests.steps.kube.test_adapter import RUN, put_workflow
+from tests.steps.kube.test_preflight import ALL, add_node, agent, daemon_set, findings, node, on_aws, standing
+>>>>>>> kube:tests/steps/kube/test_calico_nodes.py
 
 Object = dict[str, Any]
 IPV6 = {"node-a": "fd00:250::11", "node-b": "fd00:250::12", "outside": "fd00:250::50"}
@@ -267,11 +272,11 @@ def test_run_starts_on_a_policy_only_cluster() -> None:
     calico = Calico()
     policy_only(calico)
     client, _transport = direct_client(calico.store)
-    variables = {"ARGO_WORKFLOW_NAME": "run-1"}
     say, sleep = (lambda _sentence: None), calico.store.advance
-    who = KubernetesCluster("prod", client=client, variables=variables, say=say, sleep=sleep, gate_s=0)
+    who = KubernetesCluster("prod", client=client, variables=RUN, say=say, sleep=sleep, gate_s=0)
     assert who.measured_nodes == ("node-a", "node-b")
     chosen = choose_settings(profile="smoke", dataplanes="ebpf", environment="prod")
+    put_workflow(calico)
     who.snapshot()
     assert who.configure(Visit(visit=1, round=1, dataplane="ebpf", trials=()), chosen)
     who.restore()

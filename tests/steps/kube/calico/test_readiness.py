@@ -2,6 +2,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -241,6 +242,7 @@ def test_readiness_is_invariant_to_line_order_older_switches_and_a_lost_line(nam
     older = data.draw(st.sampled_from((None, *NAMES)))
     missing = data.draw(st.integers(0, 400))
     grain = data.draw(st.sampled_from([1, 1000]))
+    random = Random(data.draw(st.integers(0, 2**32)))  # drawing each permutation would take most of the time
 
     def change(node: str, lines: Lines) -> Lines:
         held = list(lines[:missing] + lines[missing + 1 :])
@@ -252,7 +254,7 @@ def test_readiness_is_invariant_to_line_order_older_switches_and_a_lost_line(nam
         for at, group in groups.items():
             # Rows of a table stay below its head: they were written at once.
             rigid = any(b" | " in line or b" +-" in line for line in group)
-            order = group if rigid else data.draw(st.permutations(group)) if len(group) < 6 else group[::-1]
+            order = group if rigid else random.sample(group, len(group))
             mixed += [at.isoformat().encode() + b" " + line.partition(b" ")[2] for line in order]
         if older is None:
             return tuple(mixed)
