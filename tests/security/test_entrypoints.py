@@ -136,6 +136,17 @@ def test_title_is_checked_before_it_names_a_node(name: str) -> None:
         assert shown == REFUSED
 
 
+def test_metrics_have_no_labels_of_a_submitter() -> None:
+    """Each value of a label is a series in the controller's memory."""
+    choice = r"\{\{=workflow\.parameters\.trigger == '\w+' \? '\w+' : '\w+'\}\}"
+    metrics = [
+        metric for template in TEMPLATES.values() for metric in template.get("metrics", {}).get("prometheus", [])
+    ]
+    labels = {label["value"] for metric in metrics for label in metric["labels"]}
+    assert labels
+    assert [label for label in labels if not re.fullmatch(rf"[a-z-]+|{choice}", label)] == []
+
+
 def test_no_template_takes_the_identity_of_its_run_as_an_input() -> None:
     assert not {"run-id", "uid", "name"} & {name for template in TEMPLATES.values() for name in inputs_of(template)}
     for name in STEPS:
