@@ -27,7 +27,7 @@ from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings, load_settings
 from steps.tasks import _inputs
 from steps.tasks._inputs import INPUTS, REFUSED, input_names
-from steps.tasks._step import own_run_id
+from steps.tasks._step import own_identity, run_id
 from tests.ordinary import ROOT
 from tests.steps import builders
 from tests.steps.builders import OF_RUN, RUN_ID, UID, placement, write_run
@@ -337,7 +337,7 @@ def test_step_without_an_identity_of_argos_ends(name: str, variables: dict[str, 
 
 
 def test_run_id_is_the_workflows_name_and_uid() -> None:
-    assert own_run_id(OF_RUN) == RUN_ID == f"run-{UID}"
+    assert run_id(*own_identity(OF_RUN)) == RUN_ID == f"run-{UID}"
 
 
 @pytest.mark.parametrize("name", ["configure", "retreat"])
