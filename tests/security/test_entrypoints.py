@@ -31,7 +31,7 @@ from steps.tasks._step import own_identity, run_id
 from tests.ordinary import ROOT
 from tests.steps import builders
 from tests.steps.builders import OF_RUN, RUN_ID, UID, placement, write_run
-from tests.steps.kube.fake_api import direct_client
+from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.run_task import Ended, run_task
 from workflows.local.semantics.tags import render_all
@@ -340,23 +340,48 @@ def test_run_id_is_the_workflows_name_and_uid() -> None:
     assert run_id(*own_identity(OF_RUN)) == RUN_ID == f"run-{UID}"
 
 
+def on_cluster(calico: Calico, variables: dict[str, str]) -> KubernetesCluster:
+    client, _ = direct_client(calico.store)
+    return KubernetesCluster(
+        "prod", client=client, variables=variables, say=lambda _: None, sleep=calico.store.advance, gate_s=0
+    )
+
+
+def state(calico: Calico) -> str:
+    return json.dumps(
+        [calico.settings(), calico.store.all("", "pods"), calico.store.all("", "services")], sort_keys=True, default=str
+    )
+
+
 @pytest.mark.parametrize("name", ["configure", "retreat"])
 def test_switch_without_this_runs_lock_changes_nothing(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`configure`, or `stay` and `visit` that begin with it, as an entrypoint: no preflight and no snapshot ran."""
     calico = Calico()
-    client, _ = direct_client(calico.store)
-    cluster = KubernetesCluster(
-        "prod", client=client, variables=OF_RUN, say=lambda _: None, sleep=calico.store.advance, gate_s=0
-    )
-    monkeypatch.setattr(f"steps.tasks.{name}.connect_cluster", lambda _environment: cluster)
-    before = json.dumps(calico.settings(), sort_keys=True, default=str)
+    monkeypatch.setattr(f"steps.tasks.{name}.connect_cluster", lambda _environment: on_cluster(calico, OF_RUN))
+    before = state(calico)
     ended = run_task(STEPS[name], valid(name), tmp_path)
     if name == "configure":
         assert ended.code != 0
         assert "its preflight and snapshot have not succeeded" in ended.message
-    assert json.dumps(calico.settings(), sort_keys=True, default=str) == before
+    assert state(calico) == before
+
+
+@pytest.mark.parametrize("name", ["snapshot", "configure", "prepare", "clear", "retreat", "restore"])
+def test_step_during_another_run_changes_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calico = Calico()
+    other = {"ARGO_WORKFLOW_NAME": "night", "ARGO_WORKFLOW_UID": UID.replace("0", "f")}
+    on_cluster(calico, other).snapshot()
+    workflow = {"metadata": {"namespace": NAMESPACE, "name": "night", "uid": UID.replace("0", "f")}}
+    calico.store.put("argoproj.io", "workflows", workflow | {"status": {"phase": "Running"}})
+    monkeypatch.setattr(f"steps.tasks.{name}.connect_cluster", lambda _environment: on_cluster(calico, OF_RUN))
+    before = state(calico)
+    ended = run_task(STEPS[name], valid(name), tmp_path)
+    assert state(calico) == before
+    if name not in {"retreat", "restore"}:
+        assert ended.code != 0
+        assert "is held by workflow" in ended.message
 
 
 @pytest.mark.parametrize("status", ["free text by the secret hook", "<https://evil.example|click>", "Succeeded "])
