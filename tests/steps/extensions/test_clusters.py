@@ -148,4 +148,4 @@ def test_a_network_plugin_is_one_folder_and_one_line(copied: Copy) -> None:
     assert answers["changes"] == ["Toy runs toy"]
     assert answers["left_out"]["iptables"] == "iptables is none of Toy's."
     assert "toy" not in answers["left_out"]
-    assert answers["calicos"] == {"toy": "toy is no dataplane of Calico, which is what would be switched here."}
+    assert answers["calicos"] == {"toy": "toy is no dataplane of Calico, which runs on this cluster."}
