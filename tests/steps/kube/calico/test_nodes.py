@@ -23,11 +23,7 @@ from tests.steps.kube.calico.test_preflight import ALL, add_node, agent, daemon_
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.switching import around
-<<<<<<< HEAD:tests/steps/kube/calico/test_nodes.py
-=======
 from tests.steps.kube.test_adapter import RUN, put_workflow
-from tests.steps.kube.test_preflight import ALL, add_node, agent, daemon_set, findings, node, on_aws, standing
->>>>>>> kube:tests/steps/kube/test_calico_nodes.py
 
 Object = dict[str, Any]
 IPV6 = {"node-a": "fd00:250::11", "node-b": "fd00:250::12", "outside": "fd00:250::50"}

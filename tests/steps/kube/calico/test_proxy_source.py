@@ -16,11 +16,7 @@ from tests.steps.kube.calico.test_preflight import findings
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
 from tests.steps.kube.switching import held, put_back, switch
-<<<<<<< HEAD:tests/steps/kube/calico/test_proxy_source.py
-=======
 from tests.steps.kube.test_adapter import RUN, put_workflow
-from tests.steps.kube.test_preflight import findings
->>>>>>> kube:tests/steps/kube/test_proxy_source.py
 
 Object = dict[str, Any]
 EVERY = {"iptables", "nftables", "ebpf", "ebpf-dsr"}
@@ -215,15 +211,9 @@ def test_disabled_kube_proxy_allows_ebpf() -> None:
 def test_as_is_in_ipvs_mode_is_reported_and_released() -> None:
     calico = Calico(mode="ipvs")
     client, _transport = direct_client(calico.store)
-<<<<<<< HEAD:tests/steps/kube/calico/test_proxy_source.py
     notices: list[str] = []
-    variables = {"BENCHMARK_IMAGE": "image:1", "ARGO_WORKFLOW_NAME": "run-1"}
-    who = KubernetesCluster("prod", client=client, variables=variables, say=notices.append, sleep=calico.store.advance)
-=======
-    said: list[str] = []
     variables = {"BENCHMARK_IMAGE": "image:1", **RUN}
-    who = KubernetesCluster("prod", client=client, variables=variables, say=said.append, sleep=calico.store.advance)
->>>>>>> kube:tests/steps/kube/test_proxy_source.py
+    who = KubernetesCluster("prod", client=client, variables=variables, say=notices.append, sleep=calico.store.advance)
     visit = Visit(visit=1, round=1, dataplane="as-is", trials=())
     settings = choose_settings(profile="smoke", dataplanes="as-is", environment="prod")
     put_workflow(calico)
