@@ -78,7 +78,7 @@ def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> 
     """
     place, links = Path("/"), 0
     waiting = deque(Path(os.path.abspath(path)).parts[1:])  # noqa: PTH100 - links are resolved one by one below
-    fault = _fault_at(place, trusted, is_last=not waiting)
+    fault = _fault_at(place, trusted)
     while waiting and fault is None:
         part = waiting.popleft()
         if part == "..":
@@ -90,7 +90,7 @@ def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> 
                 found.mkdir()
         try:
             is_link = found.is_symlink()
-            fault = _fault_at(found, trusted, is_last=not waiting)
+            fault = _fault_at(found, trusted)
         except (FileNotFoundError, NotADirectoryError):
             return None
         if not is_link:
@@ -105,14 +105,13 @@ def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> 
     return fault
 
 
-def _fault_at(path: Path, trusted: frozenset[int], *, is_last: bool) -> Fault | None:
+def _fault_at(path: Path, trusted: frozenset[int]) -> Fault | None:
     status = path.lstat()
     if status.st_uid not in trusted:
         return Fault(path, status.st_uid, _user(status.st_uid))
     mode = status.st_mode
-    if stat.S_ISLNK(mode) or not mode & _OTHERS_MAY_WRITE:
-        return None
-    if mode & stat.S_ISVTX and not is_last:  # as /tmp: others can add files, but not rename those of trusted users
+    # With the sticky bit, as /tmp has it, others can add files, but not rename or delete those of trusted users.
+    if stat.S_ISLNK(mode) or mode & stat.S_ISVTX or not mode & _OTHERS_MAY_WRITE:
         return None
     if mode & stat.S_IWOTH:
         return Fault(path, None, "everyone")
