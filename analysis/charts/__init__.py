@@ -26,23 +26,16 @@ __all__ = ["Chart", "Data", "Drawing", "catalogue", "draw", "draw_all"]
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A chart as drawn.
+    """A chart as drawn: an SVG for each look; none where there is nothing to draw."""
 
-    Attributes:
-        name: its id in the page.
-        title: its heading.
-        reading: how to read it.
-        variants: an SVG for each look; none where there is nothing to draw.
-        empty: why there is nothing to draw; None where there is.
-        key: whether the key of dataplanes belongs beside it.
-    """
-
-    name: str
-    title: str
-    reading: str
+    chart: Chart
     variants: tuple[str, ...]
-    empty: str | None
-    key: bool = False
+
+    @property
+    def reading(self) -> str:
+        """How to read it, with the meaning of the mark of flagged trials where the mark occurs."""
+        is_marked = any(MARKED in variant for variant in self.variants)
+        return f"{self.chart.reading} {LEGEND}" if is_marked else self.chart.reading
 
 
 def catalogue() -> list[Chart]:
@@ -78,20 +71,7 @@ def draw_all(charts: Sequence[Chart], data: Data) -> list[Drawing]:
         debug_mode(arg=False),
     ):  # the tests draw each chart with Altair's validation
         jobs = [(chart, [pool.submit(to_svg, *job) for job in _jobs(chart, data)]) for chart in charts]
-        return [_drawing(chart, tuple(variant.result() for variant in variants)) for chart, variants in jobs]
-
-
-def _drawing(chart: Chart, variants: tuple[str, ...]) -> Drawing:
-    """A chart as drawn; where the mark of flagged trials occurs, its reading explains the mark."""
-    legend = f" {LEGEND}" if any(MARKED in variant for variant in variants) else ""
-    return Drawing(
-        name=chart.name,
-        title=chart.title,
-        reading=chart.reading + legend,
-        variants=variants,
-        empty=None if variants else chart.empty,
-        key=bool(variants) and chart.key,
-    )
+        return [Drawing(chart, tuple(variant.result() for variant in variants)) for chart, variants in jobs]
 
 
 def _jobs(chart: Chart, data: Data) -> Iterator[tuple[dict[str, Any], Look, str, str]]:

@@ -60,74 +60,53 @@ class Terminal(Console):
 
 
 class CheckedStream:
-    """A standard stream that raises UnwritableError where it can't be written."""
+    """A standard output that reports its failures.
 
-    def __init__(self, stream: TextIO) -> None:
+    Attributes:
+        failure: why it can't be written any more; None while it can, and where its reader has gone.
+    """
+
+    def __init__(self, stream: TextIO, *, suppress: bool = False) -> None:
+        """`suppress`: discard everything after the first failure, instead of raising UnwritableError."""
+        self.failure: UnwritableError | None = None
         self._stream = stream
+        self._suppress = suppress
+        self._is_gone = False
 
     def write(self, text: str) -> int:
         """Write; raises UnwritableError."""
-        try:
-            return self._stream.write(text)
-        except BrokenPipeError:
-            raise
-        except (OSError, ValueError) as error:
-            raise _unwritable(error) from None
-
-    def flush(self) -> None:
-        """Flush; raises UnwritableError."""
-        try:
-            self._stream.flush()
-        except BrokenPipeError:
-            raise
-        except (OSError, ValueError) as error:
-            raise _unwritable(error) from None
+        self._try(lambda: self._stream.write(text))
+        return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write; raises UnwritableError."""
         for line in lines:
             self.write(line)
 
+    def flush(self) -> None:
+        """Flush; raises UnwritableError."""
+        self._try(self._stream.flush)
+
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all else is the stream's own
         return getattr(self._stream, name)
 
-
-class SuppressedStream(CheckedStream):
-    """A standard output that discards everything after its first failure.
-
-    Attributes:
-        failure: why it can't be written any more; None while it can, and where its reader has gone.
-    """
-
-    failure: UnwritableError | None = None
-    _is_gone = False
-
-    def write(self, text: str) -> int:
-        """Write, until the first failure."""
-        if not self._is_gone:
-            self._try(lambda: super(SuppressedStream, self).write(text))
-        return len(text)
-
-    def flush(self) -> None:
-        """Flush, until the first failure."""
-        if not self._is_gone:
-            self._try(super().flush)
-
     def _try(self, action: Callable[[], object]) -> None:
+        if self._is_gone:
+            return
         try:
             action()
-        except BrokenPipeError:
-            self._is_gone = True
-        except UnwritableError as problem:
+        except (OSError, ValueError) as error:
+            problem = None if isinstance(error, BrokenPipeError) else _unwritable(error)
+            if not self._suppress:
+                raise problem or error from None
             self._is_gone, self.failure = True, problem
-        if self._is_gone:
             discard_buffered(1)
 
 
-def suppress_output_errors() -> SuppressedStream:
+def suppress_output_errors() -> CheckedStream:
     """From now on ignore that the standard output fails or has lost its reader, as with `| head`."""
     out = sys.stdout._stream if isinstance(sys.stdout, CheckedStream) else sys.stdout  # noqa: SLF001 - of this very module
-    suppressed = SuppressedStream(out)
+    suppressed = CheckedStream(out, suppress=True)
     sys.stdout = suppressed  # type: ignore[assignment, unused-ignore]
     return suppressed
 

@@ -1,5 +1,6 @@
 """What each flag does to figures, in every view, question, verdict, table and chart."""
 
+import ast
 import io
 import json
 import re
@@ -257,7 +258,7 @@ def test_cpu_columns_flag_keeps_the_busy_ratio(tmp_path: Path) -> None:
     (used,) = run.query_rows(con, "select count(busy_ratio) as busy, count(softirq_ratio) as modes from node_usage")
     assert (used["busy"], used["modes"]) == (84, 0)
     data = Data(con, run.load_run(con, "run-1"), said.comparisons)
-    (drawing,) = (d for d in charts.draw_all(charts.catalogue(), data) if d.name == "cpu_by_mode")
+    (drawing,) = (d for d in charts.draw_all(charts.catalogue(), data) if d.chart.name == "cpu_by_mode")
     assert drawing.variants == ()
 
 
@@ -298,9 +299,14 @@ def test_every_flag_is_documented() -> None:
 
 def test_every_flag_set_by_a_step_is_known() -> None:
     steps = Path(__file__).parents[2] / "steps"
-    lines = [line for path in steps.rglob("*.py") for line in path.read_text(encoding="utf-8").splitlines()]
     named = {
-        n for line in lines if re.search(r"\bflags\b", line) for n in re.findall(r'f?"([a-z]+(?:-[a-z]+)+)[":]', line)
+        name
+        for path in steps.rglob("*.py")
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef)
+        for line in ast.unparse(function).splitlines()
+        if re.search(r"\bflags\b", line) or function.name.endswith("_flags")
+        for name in re.findall(r"f?['\"]([a-z]+(?:-[a-z]+)+)['\":]", line)
     }
     assert {"foreign-cpu", "monitor-lost", "cpu-idle", "cpu-columns", "udp-counters"} <= named
     assert named - set(flags.BY_NAME) == set()

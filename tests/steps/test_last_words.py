@@ -91,3 +91,36 @@ def test_failed_lab_restore_gives_no_message(last_words: Path) -> None:
     """A full disk fails the step that puts things back, for its record can't be kept; the lab goes with its sandbox."""
     assert notify.notify("Failed", "Error") == notify.NO_ADDRESS
     assert not last_words.exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://[::1/s3cret",
+        "https://hooks.example:99999/s3cret",
+        "https://hooks.example:port/s3cret",
+        "https://us:s3cret@[x]/",
+        "https://hooks.example/\x1b]0;s3cret\x07",
+        "https://b\u00fccher..example/s3cret",
+        "s3cret",
+    ],
+)
+def test_exit_handler_goes_on_with_any_notification_url(
+    url: str, last_words: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(environment.NOTIFY_URL, url)
+    said = notify.notify("Failed", "Succeeded")
+    assert said.startswith("BENCHMARK_NOTIFY_URL is no address: ")
+    printed = capsys.readouterr().err
+    assert printed == f"{said}\n"
+    assert "s3cret" not in printed
+    assert not last_words.exists()
+
+
+def test_exit_handler_goes_on_after_a_redirect_to_no_address(last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Receiver(302, location="https://[::1/s3cret").running() as receiver:
+        monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
+        said = notify.notify("Failed", "Succeeded")
+    assert said.startswith("127.0.0.1 redirects to another address (302)")
+    assert "s3cret" not in said
+    assert not last_words.exists()
