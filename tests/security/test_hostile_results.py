@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from analysis.console.commands import RESULTS_OWNER
 from analysis.errors import Unsupported
+from analysis.store import trust
 from analysis.store.trust import find_fault
 from steps.cluster.lab import sandbox
 from steps.settings import environment
@@ -280,6 +282,16 @@ def test_verbs_refuse_a_folder_of_another_user(
         "there. Add AS_OWNER=1 (--as-owner) to read and write it as nobody, or choose another RESULTS.\n"
     )
     assert list(hostile.iterdir()) == []
+
+
+@as_root
+def test_owner_of_the_installation_may_own_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where root runs a user's own checkout by sudo: its owner decides anyway what root runs there."""
+    monkeypatch.setattr(trust, "_installer", lambda: NOBODY)
+    trust.use_folder(str(folder(tmp_path / "results", uid=NOBODY)), as_owner=False)
+    assert RESULTS_OWNER not in os.environ
+    with pytest.raises(Unsupported, match="belongs to user 12345"):
+        trust.use_folder(str(folder(tmp_path / "others", uid=12345)), as_owner=False)
 
 
 @as_root
