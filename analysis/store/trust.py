@@ -18,7 +18,9 @@ from analysis.errors import Unsupported
 from analysis.store import owner
 from analysis.store.storage_errors import error_reason
 
-_ACL: Final = "system.posix_acl_access"
+ACL: Final = "system.posix_acl_access"
+"""The extended attribute of a POSIX access control list."""
+
 _MOST_LINKS: Final = 40
 _OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
@@ -115,7 +117,7 @@ def _fault_at(path: Path, trusted: frozenset[int]) -> Fault | None:
         return None
     if mode & stat.S_IWOTH:
         return Fault(path, None, "everyone")
-    if _ACL in os.listxattr(path) or not _members(status.st_gid) <= {_user(uid) for uid in trusted}:
+    if ACL in os.listxattr(path) or not _members(status.st_gid) <= {_user(uid) for uid in trusted}:
         return Fault(path, None, f"group {_group(status.st_gid)}")
     return None
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -224,6 +225,20 @@ def test_folder_that_others_own_or_may_write_is_found(
     results = folder(hostile / "results") if below else hostile
     fault = find_fault(results, TRUSTED)
     assert (fault and (fault.path, fault.who)) == (who and (hostile, who))
+
+
+@as_root
+def test_folder_that_an_access_control_list_lets_others_write_is_found(tmp_path: Path) -> None:
+    """Its group's bits are the list's mask, so that they don't tell who may write."""
+    shared, none = folder(tmp_path / "shared"), 0xFFFFFFFF
+    entries = [(1, 7, none), (2, 7, NOBODY), (4, 5, none), (16, 7, none), (32, 5, none)]
+    try:
+        os.setxattr(shared, trust.ACL, struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *e) for e in entries))
+    except OSError as error:
+        pytest.skip(f"this file system has no access control lists: {error.strerror}")
+    fault = find_fault(shared, TRUSTED)
+    assert fault is not None
+    assert (fault.path, fault.uid) == (shared, None)
 
 
 @as_root
