@@ -8,6 +8,7 @@ import grp
 import os
 import pwd
 import stat
+import tempfile
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from analysis.store.storage_errors import error_reason
 ACL: Final = "system.posix_acl_access"
 """The extended attribute of a POSIX access control list."""
 
+_TEMPORARY: Final = "/tmp"  # noqa: S108 - it has the sticky bit
 _MOST_LINKS: Final = 40
 _OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
@@ -37,6 +39,8 @@ class Fault:
 def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
     """Check that root may use the folder of a store, or make this process use it as the user who controls it.
 
+    Root's temporary files are kept out of folders of other users, too.
+
     Args:
         root: the folder's path.
         as_owner: whether to use a folder of another user, as that user.
@@ -48,8 +52,11 @@ def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
     os.environ.pop(RESULTS_OWNER, None)
     if not owner.is_root():
         return
+    trusted = frozenset({0, _installer()})
     try:
-        fault = find_fault(Path(root), frozenset({0, _installer()}), create=create)
+        if find_fault(Path(tempfile.gettempdir()), trusted) is not None:  # as after `sudo -E`
+            os.environ["TMPDIR"] = tempfile.tempdir = _TEMPORARY
+        fault = find_fault(Path(root), trusted, create=create)
     except OSError as error:
         raise Unsupported(f"can't read {root}: {error_reason(error, root)}") from error
     if fault is None:

@@ -5,6 +5,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,16 @@ def test_owner_of_the_installation_may_own_the_results(tmp_path: Path, monkeypat
     assert RESULTS_OWNER not in os.environ
     with pytest.raises(Unsupported, match="belongs to user 12345"):
         trust.use_folder(str(folder(tmp_path / "others", uid=12345)), as_owner=False)
+
+
+@as_root
+def test_temporary_files_of_root_are_not_put_where_another_user_can_swap_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(folder(tmp_path / "theirs", uid=NOBODY)))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    trust.use_folder(str(tmp_path / "results"), as_owner=False)
+    assert tempfile.gettempdir() == os.environ["TMPDIR"] == "/tmp"
 
 
 @as_root
