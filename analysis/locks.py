@@ -1,12 +1,8 @@
 """Locks on files, which the kernel releases however their holder ends; for the store, runs and mutexes."""
 
-import contextlib
 import errno
 import fcntl
-import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 _RETRY_S: Final = 0.05
@@ -15,20 +11,6 @@ _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOTSUP})
 
 class NoLocksError(OSError):
     """The file system of a file has no locks."""
-
-
-@contextlib.contextmanager
-def open_file(path: str | Path, flags: int, mode: int = 0o666) -> Iterator[int]:
-    """Open a file to lock, for the block; its end closes the file, which releases the lock.
-
-    Raises:
-        OSError: it can't be opened.
-    """
-    descriptor = os.open(path, flags | os.O_CLOEXEC, mode)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:

@@ -39,7 +39,7 @@ from steps.namespaces import command_in
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
 from steps.tools import iperf3
-from steps.tools.iperf3_plan import Request
+from steps.tools.tool import Output, Task
 
 AGREE_POINTS: Final = 3.0
 ROUNDS: Final = 5
@@ -220,8 +220,9 @@ def _send(argv: Sequence[str] | None) -> float | None:
         time.sleep(IDLE_S)
         return None
     done = subprocess.run(argv, capture_output=True, check=False, timeout=60)
-    plan = Request(protocol="udp" if "-u" in argv else "tcp", duration_s=DURATION_S)
-    found = iperf3.read_report(done.stdout, done.stderr, done.returncode, plan)
+    offered_bps = float(argv[argv.index("-b") + 1]) if "-b" in argv else None
+    task = Task(transport="udp" if "-u" in argv else "tcp", duration_s=DURATION_S, offered_bps=offered_bps)
+    found = iperf3.read(task, argv, Output(done.stdout, done.stderr, done.returncode))
     return found.received_bps if isinstance(found, iperf3.Report) else None
 
 

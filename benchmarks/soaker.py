@@ -1,4 +1,4 @@
-"""Soak up the CPU time that nobody wants, to see how much others take, whatever the kernel's accounts say.
+"""Use the CPU time that nothing else uses, to measure how much others take, independently of the kernel's accounts.
 
 One process a core, pinned to it and of the lowest priority there is (SCHED_IDLE), does nothing but read the clock.
 While it runs, two readings lie a fraction of a microsecond apart. Where they lie further apart it was not running,

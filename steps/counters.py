@@ -39,6 +39,6 @@ class Counters(StrictModel):
 
     node: str
     at_s: _Seconds
-    cores: Annotated[tuple[CoreTimes, ...], Field(max_length=8_192)] = ()
+    cores: Annotated[tuple[CoreTimes, ...], Field(max_length=8_192, fail_fast=True)] = ()
     memory_used_bytes: _Bytes | None = None
     interfaces: dict[str, InterfaceTraffic] = Field(default_factory=dict, max_length=100_000)

@@ -10,6 +10,9 @@ Every table can be rebuilt from them.
 
 import errno
 import gzip
+import os
+import re
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,18 +66,27 @@ _READING_BYTES: Final = 262_144
 
 _CHUNK_BYTES: Final = 1024 * 1024
 
+_MOST_VALUES: Final = 1_000_000
+"""Values of a document other than a trial's: four times those of the longest plan."""
+
+_MOST_TRIAL_BYTES: Final = 256 * 1024 * 1024
+"""The largest document of a trial that a step has the memory to read, unpacked."""
+
+_MOST_FAULTS: Final = 1_000
+_TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"')
+
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 ATTEMPTS: Final = 3
 """How often a trial is measured at most: twice more where others disturbed it."""
 
-Changes = Annotated[tuple[Change, ...], Field(max_length=10_000)]
-Flags = Annotated[tuple[str, ...], Field(max_length=100)]
+Changes = Annotated[tuple[Change, ...], Field(max_length=10_000, fail_fast=True)]
+Flags = Annotated[tuple[str, ...], Field(max_length=100, fail_fast=True)]
 Output = Annotated[str, Field(max_length=10**9)]
 """What a program wrote, as long as the document's size permits."""
 
 Readings = Annotated[
-    dict[str, Annotated[tuple[Counters, ...], Field(max_length=MOST_READINGS)]],
+    dict[str, Annotated[tuple[Counters, ...], Field(max_length=MOST_READINGS, fail_fast=True)]],
     Field(max_length=16),
 ]
 """By monitored node."""
@@ -119,7 +131,7 @@ class RunDocument(StrictModel):
     started_at: Instant
     started_mark: ClockMark | None = None
     settings: Settings
-    dataplanes: Annotated[tuple[ShownArm, ...], Field(max_length=MOST_ARMS)]
+    dataplanes: Annotated[tuple[ShownArm, ...], Field(max_length=MOST_ARMS, fail_fast=True)]
 
     @field_validator("settings")
     @classmethod
@@ -133,9 +145,9 @@ class RunDocument(StrictModel):
 class Preflight(StrictModel):
     """preflight.json: what this cluster supports of it. `visits`: those that will run, without what is left out."""
 
-    findings: Annotated[tuple[Finding, ...], Field(max_length=10_000)]
+    findings: Annotated[tuple[Finding, ...], Field(max_length=10_000, fail_fast=True)]
     provenance: dict[str, object]
-    visits: Annotated[tuple[Visit, ...], Field(max_length=MOST_TRIALS)]
+    visits: Annotated[tuple[Visit, ...], Field(max_length=MOST_TRIALS, fail_fast=True)]
 
 
 class Snapshot(StrictModel):
@@ -166,8 +178,8 @@ class Evidence(StrictModel):
     """
 
     visit: int
-    nodes: Annotated[tuple[str, ...], Field(max_length=10_000)]
-    signs: Annotated[tuple[Sign, ...], Field(max_length=100_000)] = ()
+    nodes: Annotated[tuple[str, ...], Field(max_length=10_000, fail_fast=True)]
+    signs: Annotated[tuple[Sign, ...], Field(max_length=100_000, fail_fast=True)] = ()
     proof: Proof | None = None
     settle_s: Seconds | None = None
     proven_at: Instant | None = None
@@ -181,7 +193,7 @@ class Prepare(StrictModel):
     """prepare.json: where the trials find their servers."""
 
     visit: int
-    placements: Annotated[tuple[Placement, ...], Field(max_length=100)] = ()
+    placements: Annotated[tuple[Placement, ...], Field(max_length=100, fail_fast=True)] = ()
     error: str | None = None
 
 
@@ -195,7 +207,7 @@ class Restore(StrictModel):
     finished_at: Instant
     evidence: Evidence | None = None
     changes: Changes = ()
-    left: Annotated[tuple[str, ...], Field(max_length=10_000)] = ()
+    left: Annotated[tuple[str, ...], Field(max_length=10_000, fail_fast=True)] = ()
     error: str | None = None
 
 
@@ -211,14 +223,14 @@ class Attempt(StrictModel):
     """
 
     started_at: Instant
-    argv: Annotated[tuple[str, ...], Field(max_length=1_000)]
+    argv: Annotated[tuple[str, ...], Field(max_length=1_000, fail_fast=True)]
     stdout: Output = ""
     stderr: Output = ""
     exit_code: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = None
     wall_s: Seconds | None = None
     window_offset_s: Seconds = 0.0
     readings: Readings = Field(default_factory=dict)
-    nat: Annotated[tuple[Counters, ...], Field(max_length=MOST_READINGS)] = ()
+    nat: Annotated[tuple[Counters, ...], Field(max_length=MOST_READINGS, fail_fast=True)] = ()
     foreign_cpu_ratio: Ratio | None = None
     error: str | None = None
 
@@ -231,7 +243,7 @@ class TrialDocument(StrictModel):
     placement: Placement
     mtu_bytes: Count | None
     services: Count
-    attempts: Annotated[tuple[Attempt, ...], Field(max_length=ATTEMPTS)]
+    attempts: Annotated[tuple[Attempt, ...], Field(max_length=ATTEMPTS, fail_fast=True)]
     flags: Flags = ()
     error: str | None = None
 
@@ -278,7 +290,7 @@ def most_bytes(trial: Trial, omit_s: int) -> int:
     """The largest document of a trial, unpacked: its programs' outputs and the counters read meanwhile."""
     seconds = trial.duration_s + omit_s
     each = bounds.output_bytes(seconds, trial.streams, 0.5) + round(seconds / 0.5 + 1) * _READING_BYTES
-    return MOST_BYTES + ATTEMPTS * each
+    return min(_MOST_TRIAL_BYTES, MOST_BYTES + ATTEMPTS * each)
 
 
 def read_document(path: Path, kind: type[D], most: int = MOST_BYTES) -> D:
@@ -294,13 +306,19 @@ def read_document(path: Path, kind: type[D], most: int = MOST_BYTES) -> D:
         Problem: it is cut short, damaged, too large, or does not fit the model.
     """
     try:
-        return kind.model_validate_json(_unpacked(path, most))
+        data = _unpacked(path, most)
+        # values are counted first, since a few bytes each become objects of a hundred times that size
+        if most <= MOST_BYTES and _values(data) > _MOST_VALUES:
+            raise Problem(f"{path.name} is damaged: it has more than {_MOST_VALUES} values")
+        return kind.model_validate_json(data)
     except FileNotFoundError:
         raise
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise Problem(f"{path.name} is cut short or damaged") from None
     except ValidationError as error:
-        raise Problem(f"{path.name} is damaged: {faults_of(error)[0]}") from None
+        # listing a million faults takes gigabytes
+        fault = faults_of(error)[0] if error.error_count() <= _MOST_FAULTS else f"it has {error.error_count()} faults"
+        raise Problem(f"{path.name} is damaged: {fault}") from None
     except (RecursionError, UnicodeError) as error:
         fault = "nested too deeply" if isinstance(error, RecursionError) else "not UTF-8 text"
         raise Problem(f"{path.name} is damaged: it is {fault}") from None
@@ -310,10 +328,19 @@ def read_document(path: Path, kind: type[D], most: int = MOST_BYTES) -> D:
         raise Problem(f"{path.name} can't be read: {error.strerror or error}") from None
 
 
+def _values(data: bytes) -> int:
+    """How many values a JSON text has, by its commas outside of strings, which are counted where it may matter."""
+    commas = data.count(b",")
+    return commas if commas <= _MOST_VALUES else commas - sum(found[0].count(b",") for found in _TEXT.finditer(data))
+
+
 def _unpacked(path: Path, most: int) -> bytes:
     """A file's bytes, unpacked where its name ends in .gz, as far as the bound allows."""
     data = bytearray()
-    with path.open("rb") as packed, gzip.open(packed) if path.suffix == ".gz" else packed as file:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as packed, gzip.open(packed) if path.suffix == ".gz" else packed as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Problem(f"{path.name} is damaged: it is no regular file")
         while chunk := file.read(_CHUNK_BYTES):
             data += chunk
             if len(data) > most:

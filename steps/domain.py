@@ -48,7 +48,7 @@ class Visit(StrictModel):
     visit: Count
     round: Count
     dataplane: str
-    trials: Annotated[tuple[Trial, ...], Field(max_length=MOST_TRIALS)]
+    trials: Annotated[tuple[Trial, ...], Field(max_length=MOST_TRIALS, fail_fast=True)]
 
 
 class Finding(StrictModel):
@@ -98,7 +98,7 @@ class Sign(StrictModel):
     looked_at: str
     seen: str
     at: Instant
-    indicates: Annotated[tuple[str, ...], Field(max_length=1_000)] | None
+    indicates: Annotated[tuple[str, ...], Field(max_length=1_000, fail_fast=True)] | None
 
 
 LOCAL: Final = "local"
@@ -174,7 +174,7 @@ class Placement(StrictModel):
     interface: Interface | None = None
     server_interface: Interface | None = None
     server_mtu_bytes: Count | None = None
-    monitors: Annotated[tuple[Monitor, ...], Field(max_length=16)]
+    monitors: Annotated[tuple[Monitor, ...], Field(max_length=16, fail_fast=True)]
     nat_monitor: Monitor | None = None
     nat_interface: Interface | None = None
     gate_foreign_cpu: bool = False

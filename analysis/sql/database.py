@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - the SQL is put together from names of the schema and quoted names of files
 """DuckDB over a store: the four tables and views derived from them, the questions in `queries/`, and any SQL."""
 
 import atexit
@@ -9,31 +8,26 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
-from analysis.errors import BadInput, Unsupported
-from analysis.sql import view_statements
+from analysis.errors import BadInput, Problem, Unsupported
+from analysis.sql import table_views
 from analysis.store.file_content import first_line_of_error
 from analysis.store.integrity.audit import ALWAYS, EVERY
-from analysis.store.inventory import Inventory, StoredFile
 from analysis.store.left_out import LeftOut
-from analysis.store.left_out import table as left_out_table
-from analysis.store.migrations import migrated_relation
-from analysis.store.names import CHILDREN
-from analysis.store.parquet import content_digest
-from analysis.store.schema import SCHEMA_VERSION, arrow_schema
 from analysis.store.store import Store
 
 Connection = duckdb.DuckDBPyConnection
+
+T = TypeVar("T")
 
 COLUMNS: Final = """
 select table_name, column_name, data_type
@@ -46,13 +40,7 @@ order by table_name, ordinal_position
 TRIES: Final = stop_after_attempt(5)
 """A writer may just have replaced a file: then the store is opened again."""
 
-_PATTERN: Final = re.compile(r"[*?\[\]{}\\]")
-"""Letters by which DuckDB takes a path for a pattern, or might."""
-
 _NO_MORE_FILES: Final = "Too many open files"
-
-_TIMES: Final = "between '0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
-"""What Python can have. A time outside of it, stored by mistake, is null: it must not end an analysis of other runs."""
 
 MEMORY_LIMIT: Final = "640MB"
 """Above it DuckDB spills to disk: a report must be made in a pod of 1 GiB."""
@@ -116,7 +104,7 @@ def _opened(store: Store, digested: Collection[str], run_id: str | None) -> Conn
         )
         stack.callback(con.close)
         con.execute("set parquet_metadata_cache = true")  # a file of the store never changes
-        _create(con, store, store.inventory(digested, run_id))
+        table_views.create(con, store, store.inventory(digested, run_id))
         stack.pop_all()
     return con
 
@@ -135,22 +123,6 @@ def _private_folder() -> str:
     folder = tempfile.mkdtemp(prefix="dataplane-benchmark-duckdb-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
-
-
-def _create(con: Connection, store: Store, inventory: Inventory) -> None:
-    con.execute("set TimeZone = 'UTC'")
-    con.register("left_out_now", left_out_table(inventory.left_out))
-    con.execute("create table left_out as select * from left_out_now")
-    con.unregister("left_out_now")
-    _create_runs(con, inventory)
-    for table in CHILDREN:
-        stored = [
-            migrated_relation(_complete(con, table, version, rows), table, version)
-            for version, rows in _stored(con, store, table, inventory.parts[table])
-        ]
-        con.execute(f"create view {table} as {_shaped(con, table, stored)}")
-    for statement in view_statements.statements():
-        con.execute(statement)
 
 
 def left_out(con: Connection) -> list[LeftOut]:
@@ -216,6 +188,30 @@ def query(con: Connection, sql: str, parameters: Mapping[str, object] | None = N
         raise BadInput(f"this SQL can't be answered: {str(error).strip()}") from error
 
 
+def with_sound_files(store: Store, read: Callable[[], T]) -> T:
+    """The result of a function that opens the store and queries it.
+
+    A file can be what its name and its footer say, and yet fail to decode, and so would every query that reads it.
+    Then such files are looked for and left out, and the function is called again.
+
+    Raises:
+        Exception: what the function raised, if no file is at fault.
+    """
+    try:
+        return read()
+    except (duckdb.Error, Problem) as error:
+        if not leave_out_more(store, error):
+            raise
+    return read()
+
+
+def leave_out_more(store: Store, error: Exception) -> bool:
+    """After an error of a query, leave out the files that can't be decoded; whether there are such files."""
+    cause = error if isinstance(error, duckdb.Error) else error.__cause__
+    about_sql = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+    return isinstance(cause, duckdb.Error) and not isinstance(cause, about_sql) and store.leave_out_undecodable()
+
+
 @retry(retry=retry_if_exception_type(ChangedStoreError), stop=TRIES, reraise=True)
 def run_sql(store: Store, sql: str) -> pa.Table:
     """Open the store and run a query; again if a writer replaced a file in between.
@@ -226,85 +222,3 @@ def run_sql(store: Store, sql: str) -> pa.Table:
     """
     with contextlib.closing(connect(store, asking=sql)) as con:
         return query(con, sql)
-
-
-def _create_runs(con: Connection, inventory: Inventory) -> None:
-    """`runs` is small, and read already, so it becomes a table in memory."""
-    stored = []
-    for version, table in inventory.runs.items():
-        name = f"runs_of_version_{version}"
-        con.register(name, table)
-        stored.append(migrated_relation(_complete(con, "runs", version, f'"{name}"'), "runs", version))
-    con.execute(f"create table runs as {_shaped(con, 'runs', stored)}")
-    for version in inventory.runs:
-        con.unregister(f"runs_of_version_{version}")
-
-
-def _complete(con: Connection, table: str, version: int, rows: str) -> str:
-    """What to select rows of an older version from, so that they have each of its columns, as an upgrade expects."""
-    return rows if version == SCHEMA_VERSION else f"({_shaped(con, table, [rows], version)})"
-
-
-def _shaped(con: Connection, table: str, stored: Iterable[str], version: int = SCHEMA_VERSION) -> str:
-    """A query for all of the stored rows with just the columns of the schema; a missing column is null."""
-    schema = arrow_schema(table, version)
-    shape = con.from_arrow(schema.empty_table())
-    columns = ", ".join(
-        f'null::{kind} as "{name}"' for name, kind in zip(shape.columns, map(str, shape.types), strict=True)
-    )
-    names = ", ".join(_with_valid_times(f'"{field.name}"', field.type) + f' as "{field.name}"' for field in schema)
-    rows = "".join(f" union all by name select * from {source}" for source in stored)
-    return f"select {names} from (select {columns} where false{rows})"
-
-
-def _with_valid_times(value: str, kind: pa.DataType) -> str:
-    """SQL for a column, with null for times that Python does not have."""
-    if pa.types.is_timestamp(kind):
-        return f"case when {value} {_TIMES} then {value} end"
-    if pa.types.is_list(kind) and (inner := _with_valid_times("each", kind.value_type)) != "each":
-        return f"list_transform({value}, lambda each: {inner})"
-    if pa.types.is_struct(kind) and any(pa.types.is_timestamp(field.type) for field in kind):
-        fields = (f"{field.name} := {_with_valid_times(f'{value}.{field.name}', field.type)}" for field in kind)
-        return f"case when {value} is not null then struct_pack({', '.join(fields)}) end"
-    return value
-
-
-def _stored(con: Connection, store: Store, table: str, parts: Iterable[StoredFile]) -> list[tuple[int, str]]:
-    """What to select a table's stored rows from, with their version, in as few reads as possible."""
-    whole: dict[int, list[StoredFile]] = {}
-    sources: list[tuple[int, str]] = []
-    for part in parts:
-        if part.only is not None:
-            counting = ", ".join(map(_quoted, part.only))
-            rows = _read(con, store, table, part.version, [part])
-            sources.append((part.version, f"(select * from {rows} where run_id in ({counting}))"))
-        else:
-            whole.setdefault(part.version, []).append(part)
-    for version, found in whole.items():
-        sources.append((version, _read(con, store, table, version, found)))
-    return sources
-
-
-def _read(con: Connection, store: Store, table: str, version: int, parts: list[StoredFile]) -> str:
-    """What to select the rows of these files from, all of one version.
-
-    No folder's name is a partition, and no letter of a path a pattern. DuckDB has no option for the latter, so Arrow
-    reads paths with such letters, and buckets.
-    """
-    files = store.files
-    names = [part.name for part in parts]
-    paths = [files.folder.path_for_libraries(name) if files.folder else files.path(name) for name in names]
-    if files.local and not any(map(_PATTERN.search, paths)):
-        named = ", ".join(map(_quoted, paths))
-        return f"read_parquet([{named}], union_by_name = true, hive_partitioning = false, filename = false)"
-    schema = arrow_schema(table, version)
-    dataset = pyarrow.dataset.dataset(
-        paths, filesystem=files.filesystem, format="parquet", schema=schema, partitioning=None
-    )
-    view = f"{table}_{content_digest(b'', *(part.name for part in parts))}"
-    con.register(view, dataset)
-    return view
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -62,12 +62,9 @@ def run_shell(store: Store, console: Terminal | None = None, read: Callable[[str
                 if statement in {".quit", ".exit"}:
                     break
                 if statement == ".open":
-                    fresh = database.connect(store)
-                    opened.close()
-                    con = opened.enter_context(fresh)
-                    _show_left_out(con, console)
+                    con = _reopened(store, opened, console)
                 elif statement:
-                    _answer(con, statement, console)
+                    con = _answer_from(store, con, statement, opened, console)
             except EOFError:
                 break
             except KeyboardInterrupt:
@@ -75,6 +72,27 @@ def run_shell(store: Store, console: Terminal | None = None, read: Callable[[str
             except Problem as problem:
                 console.print(str(problem), style="red")
     return 0
+
+
+def _answer_from(
+    store: Store, con: database.Connection, statement: str, opened: contextlib.ExitStack, console: Terminal
+) -> database.Connection:
+    """Print the answer to a statement; returns the connection, a new one where damaged files had to be left out."""
+    try:
+        _answer(con, statement, console)
+    except Problem as problem:
+        if not database.leave_out_more(store, problem):
+            raise
+        con = _reopened(store, opened, console)
+        _answer(con, statement, console)
+    return con
+
+
+def _reopened(store: Store, opened: contextlib.ExitStack, console: Terminal) -> database.Connection:
+    fresh = database.connect(store)
+    opened.close()
+    _show_left_out(fresh, console)
+    return opened.enter_context(fresh)
 
 
 def _show_left_out(con: database.Connection, console: Terminal) -> None:

@@ -2,14 +2,13 @@
 
 import contextlib
 import posixpath
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from analysis.store import urls
-from analysis.store.folder import Entry, check_parts
+from analysis.store.folder import Entry, TooLargeError, check_parts, copy_bounded
 
 READERS: Final = 16
 """Objects read at once, since each costs a round trip."""
@@ -67,8 +66,12 @@ class Bucket:
         """Delete an object."""
         self.filesystem.delete_file(f"{self.root}/{name}")
 
-    def fetch(self, name: str, destination: Path) -> bool:
-        """Copy an object, or all below a prefix; returns whether there is one of this name."""
+    def fetch(self, name: str, destination: Path, most_bytes: int) -> bool:
+        """Copy an object, or all below a prefix; returns whether there is one of this name.
+
+        Raises:
+            TooLargeError: one has more bytes than that, or all have.
+        """
         if not self.exists(name):
             return False
         copies = {
@@ -77,10 +80,17 @@ class Bucket:
         for copied in copies:
             check_parts(copied.split("/"))  # a key may have any parts, such as `..`
         with ThreadPoolExecutor(READERS) as pool:
-            list(pool.map(self._copy, *zip(*(copies or {name: destination}).items(), strict=True)))
+            left_bytes = most_bytes
+            for copied_bytes in pool.map(
+                lambda copy: self._copy(copy[0], copy[1], most_bytes), (copies or {name: destination}).items()
+            ):
+                left_bytes -= copied_bytes
+                if left_bytes < 0:
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    raise TooLargeError(most_bytes, "bytes")
         return True
 
-    def _copy(self, name: str, destination: Path) -> None:
+    def _copy(self, name: str, destination: Path, most_bytes: int) -> int:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with self.reading(name) as incoming, destination.open("wb") as out:
-            shutil.copyfileobj(incoming, out)
+            return copy_bounded(incoming, out, most_bytes)

@@ -5,8 +5,8 @@ Links in the path of the folder itself are followed: whoever named the folder ch
 
 import contextlib
 import errno
+import itertools
 import os
-import shutil
 import stat
 import weakref
 from collections.abc import Iterable, Iterator
@@ -21,11 +21,23 @@ _PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 """To pass through a folder: the right to list it is not needed."""
 
 
+_CHUNK_BYTES: Final = 1024 * 1024
+MOST_FILES: Final = 200_000
+"""Below one folder; more would fill the memory of whoever lists them."""
+
+
 class LinkError(OSError):
     """A path below a folder has a symbolic link, which is not followed. `filename` is its path below the folder."""
 
     def __init__(self, name: str) -> None:
         super().__init__(errno.ELOOP, "is a symbolic link, which is not followed", name)
+
+
+class TooLargeError(OSError):
+    """What is to be copied has more bytes or files than is permitted."""
+
+    def __init__(self, most: int, unit: str) -> None:
+        super().__init__(errno.EFBIG, f"it has more than {most:,} {unit}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +103,27 @@ class Folder:
 
     @contextlib.contextmanager
     def open_file(self, name: str, flags: int = os.O_RDONLY, mode: int = 0o666) -> Iterator[int]:
-        """A descriptor of a file, closed at the end of the block. O_CREAT also makes missing folders."""
+        """A descriptor of a regular file, closed at the end of the block. O_CREAT also makes missing folders.
+
+        A pipe would block its reader for ever, and a device would never end.
+        """
         with self._folder_of(name, create=bool(flags & os.O_CREAT)) as (folder, file), self._acting():
-            descriptor = _open(folder, file, name, flags | os.O_CLOEXEC, mode)
+            descriptor = _open(folder, file, name, flags | os.O_CLOEXEC | os.O_NONBLOCK, mode)
         try:
+            kind = os.fstat(descriptor).st_mode
+            if stat.S_ISDIR(kind):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+            if not stat.S_ISREG(kind):
+                raise OSError(errno.ENXIO, "is no regular file", name)
             yield descriptor
         finally:
             os.close(descriptor)
 
     @contextlib.contextmanager
     def reading(self, name: str) -> Iterator[BinaryIO]:
-        """The content of a regular file: a pipe would block its reader for ever, and a device would never end."""
-        with self.open_file(name, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
-            kind = os.fstat(descriptor).st_mode
-            if stat.S_ISDIR(kind):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-            if not stat.S_ISREG(kind):
-                raise OSError(errno.ENXIO, "is no regular file", name)
-            with open(descriptor, "rb", closefd=False) as stream:
-                yield stream
+        """The content of a file."""
+        with self.open_file(name) as descriptor, open(descriptor, "rb", closefd=False) as stream:
+            yield stream
 
     @contextlib.contextmanager
     def replacing(self, name: str, *, durable: bool = False) -> Iterator[BinaryIO]:
@@ -128,9 +142,12 @@ class Folder:
         """
         try:
             with self.open_folder(name) as folder, self._acting():
-                return list(_entries(folder, "", recursive=recursive))
+                found = list(itertools.islice(_entries(folder, "", recursive=recursive), MOST_FILES + 1))
         except FileNotFoundError:
             return []
+        if len(found) > MOST_FILES:
+            raise TooLargeError(MOST_FILES, "files")
+        return found
 
     def exists(self, name: str) -> bool:
         """Whether there is anything of this name."""
@@ -146,24 +163,29 @@ class Folder:
         with self._folder_of(name) as (folder, file), self._acting():
             os.rmdir(file, dir_fd=folder)
 
-    def fetch(self, name: str, destination: Path) -> bool:
-        """Copy a file, or a folder without its hidden files; returns whether there is one of this name."""
+    def fetch(self, name: str, destination: Path, most_bytes: int) -> bool:
+        """Copy a file, or a folder without its hidden files; returns whether there is one of this name.
+
+        Raises:
+            TooLargeError: there is more of it than that.
+        """
         kind = self._mode(name)
         if kind is None:
             return False
         if not stat.S_ISDIR(kind):
-            self._copy(name, destination)
+            self._copy(name, destination, most_bytes)
             return True
         destination.mkdir(parents=True, exist_ok=True)
+        copied_bytes = 0
         for entry in self.entries(name, recursive=True):
             if entry.is_file and not any(part.startswith(".") for part in entry.name.split("/")):
-                self._copy(f"{name}/{entry.name}", destination / entry.name)
+                copied_bytes = self._copy(f"{name}/{entry.name}", destination / entry.name, most_bytes, copied_bytes)
         return True
 
-    def _copy(self, name: str, destination: Path) -> None:
+    def _copy(self, name: str, destination: Path, most_bytes: int, copied_bytes: int = 0) -> int:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with self.reading(name) as incoming, destination.open("wb") as out:
-            shutil.copyfileobj(incoming, out)
+            return copy_bounded(incoming, out, most_bytes, copied_bytes)
 
     def _mode(self, name: str) -> int | None:
         with contextlib.suppress(FileNotFoundError), self._folder_of(name) as (folder, file), self._acting():
@@ -183,6 +205,23 @@ def _parts(name: str) -> list[str]:
     parts = name.split("/") if name else []
     check_parts(parts)
     return parts
+
+
+def copy_bounded(incoming: BinaryIO, out: BinaryIO, most_bytes: int, copied_bytes: int = 0) -> int:
+    """Copy a file's stream; returns how many bytes were copied, with those of the files before it.
+
+    Raises:
+        TooLargeError: they are more than that, by the file's size or because it grows.
+    """
+    if copied_bytes + incoming.seek(0, os.SEEK_END) > most_bytes:
+        raise TooLargeError(most_bytes, "bytes")
+    incoming.seek(0)
+    while chunk := incoming.read(_CHUNK_BYTES):
+        copied_bytes += len(chunk)
+        if copied_bytes > most_bytes:
+            raise TooLargeError(most_bytes, "bytes")
+        out.write(chunk)
+    return copied_bytes
 
 
 def check_parts(parts: Iterable[str]) -> None:

@@ -193,17 +193,17 @@ class ObjectStorage:
             times = [one.modified_s for one in self._files.entries(folder, recursive=True) if one.is_file]
         return datetime.fromtimestamp(max(times), UTC) if times else None
 
-    def fetch(self, name: str, destination: Path) -> bool:
+    def fetch(self, name: str, destination: Path, most_bytes: int) -> bool:
         """Copy a file, or a folder with all below it, to this machine.
 
         Returns:
             Whether there is a file or a folder of this name.
 
         Raises:
-            Unsupported: it can't be read, or not be written there.
+            Unsupported: it can't be read, is larger than this, or can't be written there.
         """
         with self._sentences("read", name):
-            return self._files.fetch(name, destination)
+            return self._files.fetch(name, destination, most_bytes)
 
     def delete(self, name: str) -> None:
         """Delete a file; it may be gone already.

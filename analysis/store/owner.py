@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-VARIABLE: Final = "BENCHMARK_RESULTS_OWNER"
-"""UID:GID of the user as whom root uses the results' folder, for this process and those that it starts."""
+from analysis.console.commands import RESULTS_OWNER
 
 _UID_MAP: Final = Path("/proc/self/uid_map")
 _LIBC: Final = ctypes.CDLL(None)
@@ -67,13 +66,13 @@ def is_root() -> bool:
 
 def act_as(owner: Owner) -> None:
     """From now on this process, and those that it starts, access the results' folder as its owner."""
-    os.environ[VARIABLE] = f"{owner.uid}:{owner.gid}"
+    os.environ[RESULTS_OWNER] = f"{owner.uid}:{owner.gid}"
     os.setgroups([])  # root's groups would give the owner access to their files
 
 
 def acting_owner() -> Owner | None:
     """The owner as whom this process accesses the results' folder; None: as itself."""
-    if not (text := os.environ.get(VARIABLE)) or os.geteuid() != 0:
+    if not (text := os.environ.get(RESULTS_OWNER)) or os.geteuid() != 0:
         return None
     uid, _, gid = text.partition(":")
     return Owner(int(uid), int(gid))

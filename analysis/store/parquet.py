@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -19,10 +19,12 @@ from analysis.store.file_content import (
 )
 from analysis.store.names import digest_in
 from analysis.store.object_storage import ObjectStorage
+from analysis.store.pages import check_pages
 from analysis.store.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
 from analysis.store.schema import arrow_schema
 
 MOST_BYTES: Final = 2**30
+MOST_BYTES_OF_RUNS: Final = 2**27
 """Of a file that is read whole. Hundreds of packed runs take a hundredth of it."""
 
 _FREE_BYTES: Final = 32 * 2**20
@@ -71,7 +73,7 @@ def read_table(files: ObjectStorage, name: str) -> pa.Table:
         Unsupported: the store can't be read.
     """
     try:
-        return _checked(name, files.read(name, MOST_BYTES))
+        return _checked(name, files.read(name, MOST_BYTES_OF_RUNS if name.startswith("runs/") else MOST_BYTES))
     except ContentError as error:
         raise DamagedFileError(files.address(name), str(error)) from error
 
@@ -85,29 +87,54 @@ def _checked(name: str, content: bytes) -> pa.Table:
 
 
 def _decoded(content: bytes) -> pa.Table:
-    """A Parquet file's rows, read in batches: a file may repeat one large value in few bytes.
+    batches = list(_batches(content))
+    return pa.Table.from_batches(batches, batches[0].schema)
+
+
+def _batches(content: bytes) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file in batches, at least one: a file may repeat one large value in few bytes.
 
     Raises:
         ContentError: it is damaged, or has far more in it than its size explains.
     """
-    footer = footer_of(content)
-    rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, footer.text_bytes)))
+    rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, footer_of(content).text_bytes)))
     most = max(_FREE_BYTES, MOST_BYTES_PER_BYTE * len(content))
-    batches: list[pa.RecordBatch] = []
     size = 0
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:
+            check_pages(content, file.metadata)
+            yield pa.RecordBatch.from_pylist([], file.schema_arrow)
             for batch in file.iter_batches(batch_size=rows):
-                batches.append(batch)
+                batch.validate(full=True)
                 if (size := size + batch.nbytes) > most:
                     break
-            table = pa.Table.from_batches(batches, file.schema_arrow)
-        table.validate(full=True)
+                yield batch
+    except ContentError:
+        raise
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         raise ContentError(f"is damaged ({first_line_of_error(error)})") from error
     if size > most:
         raise ContentError(f"has more than {most:,} bytes when decoded, from {len(content):,}")
-    return table
+
+
+def undecodable(files: ObjectStorage, names: Iterable[str]) -> dict[str, str]:
+    """Those of these files that can't be decoded to their end, by name, with what is wrong as a clause.
+
+    Raises:
+        Unsupported: the store can't be read.
+    """
+    found = {}
+    for name in names:
+        try:
+            for _ in _batches(files.read(name, MOST_BYTES)):
+                pass
+        except FileNotFoundError:
+            continue  # replaced meanwhile
+        except DamagedFileError as error:
+            found[name] = error.why
+        except ContentError as error:
+            found[name] = str(error)
+    return found
 
 
 def _has_old_digest(name: str, content: bytes) -> bool:

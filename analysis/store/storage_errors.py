@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from analysis import memory
-from analysis.store.folder import LinkError
+from analysis.store.folder import LinkError, TooLargeError
 
 _LOCAL_REASONS: Final = {
     errno.EACCES: "permission is refused; choose another RESULTS, or change its owner",
@@ -64,6 +64,8 @@ def error_reason(error: OSError, path: str | None = None) -> str:
     """
     if isinstance(error, LinkError):
         return f"{error.filename} in it is a symbolic link, which is not followed; put the folder or file itself there"
+    if isinstance(error, TooLargeError):
+        return f"{error.strerror}; move what is no file of a store out of it"
     if error.errno in _IN_THE_WAY and path is not None and (link := _broken_link(path)):
         return link
     if error.errno in _LOCAL_REASONS:

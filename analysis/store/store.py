@@ -33,6 +33,7 @@ from analysis.store.parquet import (
     read_table,
     readable_runs,
     to_parquet,
+    undecodable,
 )
 from analysis.store.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
 from analysis.store.schema import SCHEMA_VERSION, TABLES, UID, arrow_schema
@@ -51,6 +52,7 @@ class Store:
             BadInput: it is none of these.
         """
         self.files = ObjectStorage(url)
+        self._undecodable: dict[str, str] = {}
 
     @property
     def url(self) -> str:
@@ -215,7 +217,20 @@ class Store:
         Raises:
             Unsupported: the store can't be read.
         """
-        return take_inventory(self.files, digested, run_id)
+        return take_inventory(self.files, digested, run_id, self._undecodable)
+
+    def leave_out_undecodable(self) -> bool:
+        """Decode all files of visits, trials and samples; those that can't be are left out by this object from now on.
+
+        Returns:
+            Whether there are any that were not left out before.
+
+        Raises:
+            Unsupported: the store can't be read.
+        """
+        found = undecodable(self.files, {child for entry in self.inventory().counting for child in entry.children})
+        self._undecodable |= found
+        return bool(found)
 
 
 def _refuse_older_program(url: str, run_id: str, earlier: Runs) -> None:

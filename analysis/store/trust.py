@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from analysis.console.commands import RESULTS_OWNER
 from analysis.errors import Unsupported
 from analysis.store import owner
 from analysis.store.storage_errors import error_reason
@@ -42,7 +43,7 @@ def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
     Raises:
         Unsupported: another user controls the folder, and this is not permitted.
     """
-    os.environ.pop(owner.VARIABLE, None)
+    os.environ.pop(RESULTS_OWNER, None)
     if not owner.is_root():
         return
     try:

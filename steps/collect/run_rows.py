@@ -4,8 +4,9 @@ Every planned trial becomes a row: measured; failed, with its reason; or not-run
 an error in the rows that depend on it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 
 from analysis.errors import Problem
@@ -44,14 +45,16 @@ def run_rows(
     for visit in visits:
         record = read_visit(raw_directory / documents.visit_directory(visit.visit), visit, doubt, late)
         tables["visits"].append({"run_id": run.run_id, **visit_row(record)})
-        found = {t.trial: _trial(raw_directory, visit, t, run.settings.omit_s) for t in visit.trials}
-        doubted = _doubted(visit, {number: document for number, (document, _) in found.items()})
-        for trial in visit.trials:
-            document, fault = found[trial.trial]
-            row = trial_row(trial, document, fault, record, doubted.get(trial.topology))
-            tables["trials"].append({"run_id": run.run_id, **row})
-            if document is not None and row["outcome"] == "measured":
-                tables["samples"] += [{"run_id": run.run_id, **row} for row in sample_rows(document)]
+        # the trials of a topology stand together in the plan; their documents alone are in memory at one time
+        for _, group in groupby(visit.trials, lambda trial: trial.topology):
+            found = [(trial, *_trial(raw_directory, visit, trial, run.settings.omit_s)) for trial in group]
+            measured = [(trial, document) for trial, document, _ in found if document is not None]
+            doubted = return_path.of_siblings(measured, visit.dataplane)
+            for trial, document, fault in found:
+                row = trial_row(trial, document, fault, record, doubted)
+                tables["trials"].append({"run_id": run.run_id, **row})
+                if document is not None and row["outcome"] == "measured":
+                    tables["samples"] += [{"run_id": run.run_id, **row} for row in sample_rows(document)]
     tables["runs"].append(_run_row(run, preflight, visits, collected_at))
     fitting.fit(tables, run.run_id)
     return tables
@@ -100,20 +103,6 @@ def _trial(
     if document.trial != trial:
         return None, f"{path.name} is of another trial than was planned"
     return document, None
-
-
-def _doubted(visit: Visit, documents: Mapping[int, documents.TrialDocument | None]) -> dict[str, str]:
-    """Why measured bytes contradict the visit's dataplane, by topology."""
-    found = {}
-    for topology in dict.fromkeys(trial.topology for trial in visit.trials):
-        measured = [
-            (trial, document)
-            for trial in visit.trials
-            if trial.topology == topology and (document := documents[trial.trial]) is not None
-        ]
-        if reason := return_path.of_siblings(measured, visit.dataplane):
-            found[topology] = reason
-    return found
 
 
 def _run_row(

@@ -3,9 +3,8 @@
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,7 +14,6 @@ from analysis.errors import Problem
 from steps.counters import Counters
 from steps.documents import Attempt
 from steps.domain import Placement
-from steps.measurement import interference
 from steps.measurement.interference import ForeignCpu
 from steps.measurement.sampler import Sampler, read
 from steps.measurement.subprocesses import Programs
@@ -27,38 +25,13 @@ _BUSY_STEP_S: Final = 0.1
 _LINK_TIMEOUT_S: Final = 5
 
 
-@dataclass(slots=True)
-class Window:
-    """The readings before, during and after a program.
-
-    Attributes:
-        readings: the counters by monitor.
-        lost: why a monitor has none.
-        foreign_cpu_ratio: the share of the CPU that foreign processes used; None: unknown, or not asked for.
-    """
-
-    readings: dict[str, tuple[Counters, ...]] = field(default_factory=dict)
-    lost: dict[str, str] = field(default_factory=dict)
-    foreign_cpu_ratio: float | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The client's end of a placement, from which programs are run one at a time."""
+    """The client's end of a placement, from which programs are run one at a time. `foreign`: None where not watched."""
 
     placement: Placement
     programs: Programs
-    foreign: ForeignCpu
-
-    @contextmanager
-    def window(self, interval_s: float) -> Iterator[Window]:
-        """Read the monitors and the foreign CPU time around the block; the result is complete after it."""
-        sampler, found = Sampler(self.placement.monitors, interval_s), Window()
-        before = self._foreign_reading()
-        with sampler:
-            yield found
-        found.foreign_cpu_ratio = interference.foreign_ratio(before, self._foreign_reading())
-        found.readings, found.lost = sampler.readings, sampler.lost
+    foreign: ForeignCpu | None
 
     def attempt(
         self, tool: Tool, command: Sequence[str], interval_s: float, *, timeout_s: float, output_bytes: int
@@ -77,7 +50,7 @@ class Client:
         while True:
             started_at = datetime.now(UTC)
             nat = [self._nat_reading()]
-            with self.window(interval_s) as window:
+            with Sampler(self.placement.monitors, interval_s, self.foreign) as sampler:
                 began = time.monotonic()
                 finished = self.programs.run(argv, timeout_s, output_bytes)
                 wall_s = time.monotonic() - began
@@ -92,12 +65,12 @@ class Client:
             stderr=finished.stderr.decode(errors="backslashreplace"),
             exit_code=finished.exit_code,
             wall_s=wall_s,
-            readings=window.readings,
+            readings=sampler.readings,
             nat=tuple(reading for reading in nat if reading is not None),
-            foreign_cpu_ratio=window.foreign_cpu_ratio,
+            foreign_cpu_ratio=sampler.foreign_cpu_ratio,
             error=finished.error,
         )
-        return attempt, window.lost
+        return attempt, sampler.lost
 
     def mtu_bytes(self) -> int | None:
         """The MTU of the client's interface; None: unknown."""
@@ -113,9 +86,6 @@ class Client:
             return int(json.loads(shown)[0]["mtu"])
         except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError):
             return None
-
-    def _foreign_reading(self) -> interference.ForeignCpuReading | None:
-        return self.foreign.read() if self.placement.gate_foreign_cpu else None
 
     def _nat_reading(self) -> Counters | None:
         if self.placement.nat_monitor is None:

@@ -10,8 +10,9 @@ from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY
 from steps.domain import Moment, Placement
 from steps.measurement import results
-from steps.measurement.attempts import Client, Window, lost_monitor_flags
+from steps.measurement.attempts import Client, lost_monitor_flags
 from steps.measurement.interference import ForeignCpu
+from steps.measurement.sampler import Sampler
 from steps.measurement.subprocesses import Programs
 from steps.measurement.trials import GRACE_S
 from steps.tools import bounds, iperf3
@@ -29,14 +30,14 @@ def measure_canary(
     Raises:
         Problem: the document can't be written, or the step was stopped.
     """
-    client = Client(placement, Programs(), ForeignCpu())
+    client = Client(placement, Programs(), ForeignCpu() if placement.gate_foreign_cpu else None)
     command = iperf3.canary_command(settings.congestion_control, placement.address, placement.port(CANARY.name))
     every_s = interval_s(iperf3.CANARY_S)
     output_bytes = bounds.output_bytes(iperf3.CANARY_S, 1, every_s)
-    idle = Window()
+    idle = Sampler(placement.monitors, settings.idle_s + 1, client.foreign)
     with client.programs.stoppable():
         if moment == "before" and settings.idle_s > 0:
-            with client.window(settings.idle_s + 1) as idle:
+            with idle:
                 client.programs.stopped.wait(settings.idle_s)
         attempt, lost = client.attempt(CANARY, command, every_s, timeout_s=TIMEOUT_S, output_bytes=output_bytes)
         found = results.read_canary(attempt)
@@ -45,7 +46,7 @@ def measure_canary(
             documents.CanaryDocument(
                 moment=moment,
                 attempt=attempt,
-                idle=idle.readings,
+                idle={node: readings for node, readings in idle.readings.items() if readings},
                 idle_foreign_cpu_ratio=idle.foreign_cpu_ratio,
                 flags=lost_monitor_flags(idle.lost, lost),
                 error=found.reason if isinstance(found, Failure) else None,

@@ -14,6 +14,7 @@ from steps import documents
 from steps.catalogue.environments import is_lab
 from steps.catalogue.options import Settings
 from steps.domain import Placement, Trial
+from steps.tools.tool import MONITOR_PORT
 
 _TABLES: Final = ("tcp", "tcp6")
 _LISTEN: Final = "0A"
@@ -29,12 +30,13 @@ def check_place(placement: Placement, environment: str) -> None:
         BadInput: the placement is not one that this environment makes.
     """
     monitors = [*placement.monitors, *([placement.nat_monitor] if placement.nat_monitor is not None else [])]
-    remote = [monitor.node for monitor in monitors if monitor.source.startswith("http:")]
+    remote = [monitor.source.startswith("http:") for monitor in monitors]
     if is_lab(environment):
-        wrong = placement.namespace is None or bool(remote)
+        fits = placement.namespace is not None and not any(remote)
     else:
-        wrong = placement.namespace is not None or len(remote) != len(monitors)
-    if wrong:
+        own_port = [monitor.source.endswith(f":{MONITOR_PORT}/") for monitor in monitors]
+        fits = placement.namespace is None and all(remote) and all(own_port)
+    if not fits:
         raise BadInput(
             f"the placement of {placement.topology} was not made in the environment {environment}: its document was "
             "changed after `prepare`. Run the visit again."

@@ -99,7 +99,7 @@ class InterferenceGate:
     long.
     """
 
-    def __init__(self, source: ForeignCpu, limit_ratio: float, budget_s: float, programs: Programs) -> None:
+    def __init__(self, source: ForeignCpu | None, limit_ratio: float, budget_s: float, programs: Programs) -> None:
         self.source = source
         self._limit_ratio = limit_ratio
         self._budget_s = budget_s
@@ -117,7 +117,7 @@ class InterferenceGate:
 
     def wait(self) -> None:
         """Wait until the machine is quiet, or the budget is spent."""
-        while not self._programs.stopped.is_set() and self._budget_s > 0:
+        while self.source is not None and not self._programs.stopped.is_set() and self._budget_s > 0:
             before = self.source.read()
             self._programs.stopped.wait(_QUIET_WINDOW_S)
             self._budget_s -= _QUIET_WINDOW_S

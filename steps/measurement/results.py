@@ -31,8 +31,7 @@ def read_canary(attempt: Attempt) -> Report | Failure:
     """The results of an attempt at a canary."""
     if attempt.error is not None:
         return Failure(attempt.error)
-    output = _output(attempt)
-    return iperf3.read_report(output.stdout, output.stderr, output.exit_code, iperf3.canary_request(attempt.argv))
+    return iperf3.read(iperf3.canary_task(attempt.argv), attempt.argv, _output(attempt))
 
 
 def _output(attempt: Attempt) -> Output:

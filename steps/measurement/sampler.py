@@ -10,6 +10,7 @@ from analysis.errors import Problem
 from steps.counters import Counters
 from steps.domain import LOCAL, Monitor
 from steps.measurement import monitor
+from steps.measurement.interference import ForeignCpu, ForeignCpuReading, foreign_ratio
 
 _JOIN_S: Final = 15
 """More than the time limit of the slowest monitor."""
@@ -34,15 +35,22 @@ class Sampler:
     """Reads all monitors on entering, each `interval_s` in a thread, and on leaving.
 
     A monitor that fails once is not read again and has no readings; `lost` has the reason.
+
+    Attributes:
+        lost: why a node has no readings, by node.
+        foreign_cpu_ratio: the share of the CPU that foreign processes used meanwhile; None: unknown.
     """
 
-    def __init__(self, monitors: Iterable[Monitor], interval_s: float) -> None:
+    def __init__(self, monitors: Iterable[Monitor], interval_s: float, foreign: ForeignCpu | None = None) -> None:
         self._monitors = {m.node: m for m in monitors}
         self._interval_s = interval_s
+        self._foreign = foreign
         self._readings: dict[str, list[Counters]] = {node: [] for node in self._monitors}
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="sampler", daemon=True)
+        self._foreign_before: ForeignCpuReading | None = None
         self.lost: dict[str, str] = {}
+        self.foreign_cpu_ratio: float | None = None
 
     @property
     def readings(self) -> dict[str, tuple[Counters, ...]]:
@@ -50,6 +58,7 @@ class Sampler:
         return {node: tuple(found) for node, found in self._readings.items() if node not in self.lost}
 
     def __enter__(self) -> Self:
+        self._foreign_before = self._foreign.read() if self._foreign is not None else None
         self._read()
         self._thread.start()
         return self
@@ -60,6 +69,8 @@ class Sampler:
         self._done.set()
         self._thread.join(_JOIN_S)
         self._read()
+        if self._foreign is not None:
+            self.foreign_cpu_ratio = foreign_ratio(self._foreign_before, self._foreign.read())
 
     def _follow(self) -> None:
         began = time.monotonic()

@@ -54,7 +54,7 @@ def measure_trials(
     Raises:
         Problem: a document can't be written, or the step was stopped; the documents so far are kept.
     """
-    client = Client(placement, Programs(), foreign or ForeignCpu())
+    client = Client(placement, Programs(), (foreign or ForeignCpu()) if placement.gate_foreign_cpu else None)
     gate = InterferenceGate(
         client.foreign, settings.foreign_cpu_limit_ratio, _remeasure_s(trials, settings), client.programs
     )
@@ -113,7 +113,7 @@ def _measure(
         report(f"foreign processes used {attempt.foreign_cpu_ratio or 0:.0%} of the CPU, measured again")
         gate.wait()
     flags = ["foreign-cpu"] if disturbed else []
-    if client.placement.gate_foreign_cpu and attempt.foreign_cpu_ratio is None:
+    if client.foreign is not None and attempt.foreign_cpu_ratio is None:
         flags.append("foreign-cpu-unknown")
     return tuple(attempts), (*flags, *lost_monitor_flags(lost))
 

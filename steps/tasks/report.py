@@ -49,13 +49,17 @@ def report(
     from analysis.summary import key_metrics, stored, summary  # noqa: PLC0415
 
     store = Store(environment.results())
-    with database.connect(store, run_id=run_id, asking="") as con:
-        for sentence in sentences(database.left_out(con)):
-            log(sentence)
-        found = summary.summarise(con, run_id, method)
-        html = render(con, run_id, found)
-        key = key_metrics.key_figures(con, run_id, {topology.name: topology.direction for topology in TOPOLOGIES})
-        stored.store_summary(store, found)
+
+    def analyse() -> tuple[summary.Summary, str, dict[str, float]]:
+        with database.connect(store, run_id=run_id, asking="") as con:
+            for sentence in sentences(database.left_out(con)):
+                log(sentence)
+            found = summary.summarise(con, run_id, method)
+            directions = {topology.name: topology.direction for topology in TOPOLOGIES}
+            return found, render(con, run_id, found), key_metrics.key_figures(con, run_id, directions)
+
+    found, html, key = database.with_sound_files(store, analyse)
+    stored.store_summary(store, found)
     store.write_report(run_id, html, latest=True)
     document.write_text(html, encoding="utf-8")
     log(found.headline)

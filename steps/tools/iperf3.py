@@ -10,7 +10,6 @@ from steps.tools import bounds, iperf3_intervals, iperf3_plan, iperf3_streams
 from steps.tools.failure import Failure
 from steps.tools.iperf3_document import Document, decode
 from steps.tools.iperf3_intervals import MICROSECOND, Interval, whole
-from steps.tools.iperf3_plan import Request
 from steps.tools.tool import Output, Task, Tool, Variant, interval_s
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -95,7 +94,7 @@ def command(task: Task, address: str, port: int) -> list[str]:
         argv += ["-R"]
     if task.transport == "udp":
         block = task.block_size_bytes or UDP_BLOCK_BYTES
-        return [*argv, "-u", "-b", str(_stream_bps(task)), "-l", str(block), "--udp-counters-64bit"]
+        return [*argv, "-u", "-b", str(iperf3_plan.stream_bps(task)), "-l", str(block), "--udp-counters-64bit"]
     if task.block_size_bytes is not None:
         argv += ["-l", str(task.block_size_bytes)]
     return [*argv, *_congestion_control(task.congestion_control)]
@@ -112,28 +111,9 @@ def canary_command(congestion_control: str | None, address: str, port: int) -> l
     return [*where, *_congestion_control(congestion_control)]
 
 
-def canary_request(argv: Sequence[str]) -> Request:
-    """The request of a canary's command: that of `canary_command`, or, in older documents, a number of bytes."""
-    size_bytes = iperf3_plan.size_bytes(argv)
-    return Request(protocol="tcp", duration_s=0 if size_bytes else CANARY_S, size_bytes=size_bytes)
-
-
-def request_of(task: Task, argv: Sequence[str]) -> Request:
-    """The request of a trial; its block size is taken from the argument vector as it was run."""
-    return Request(
-        protocol=task.transport,
-        reverse=task.direction == "reverse",
-        streams=task.streams,
-        duration_s=task.duration_s,
-        omit_s=task.omit_s,
-        block_size_bytes=iperf3_plan.block_size_bytes(argv),
-        stream_bps=_stream_bps(task) if task.transport == "udp" else None,
-    )
-
-
-def _stream_bps(task: Task) -> int:
-    """iperf3 counts -b for each stream; without -b it would send 1 Mbit/s, and 0 is as fast as it goes."""
-    return 0 if task.offered_bps is None else round(task.offered_bps / task.streams)
+def canary_task(argv: Sequence[str]) -> Task:
+    """The task of a canary's command: that of `canary_command`, or, in older documents, a number of bytes."""
+    return Task(transport="tcp", duration_s=0 if iperf3_plan.size_bytes(argv) else CANARY_S)
 
 
 def _congestion_control(algorithm: str | None) -> list[str]:
@@ -145,26 +125,21 @@ def _client(address: str, port: int) -> list[str]:
     return ["iperf3", "-c", address, "-p", str(port), "-J", "--connect-timeout", timeout_ms]
 
 
-def read_report(stdout: bytes, stderr: bytes, exit_code: int | None, request: Request) -> Report | Failure:
+def read(task: Task, argv: Sequence[str], output: Output) -> Report | Failure:
     """The report in iperf3's output, checked against the request.
 
     The JSON's `error` decides, since iperf3 exits 0 with one, and some versions refuse on stderr alone.
-
-    Args:
-        stdout: as received; may be empty, cut short, or no JSON.
-        stderr: as received.
-        exit_code: None where the program was killed.
-        request: of the test.
     """
-    end = f"exit code {'unknown' if exit_code is None else exit_code}{_first_line(stderr)}"
-    document = decode(stdout, end)
+    end = f"exit code {'unknown' if output.exit_code is None else output.exit_code}{_first_line(output.stderr)}"
+    document = decode(output.stdout, end)
     if isinstance(document, Failure):
         return document
     if document.error is not None:
         return Failure(f"iperf3: {bounds.one_line(document.error) or 'an error that it does not name'}")
-    if exit_code != 0:
+    if output.exit_code != 0:
         return Failure(f"iperf3 ended with {end}")
-    return _report(document, request)
+    fault = _fault(document, task, argv)
+    return Failure(fault) if fault is not None else _report(document, task)
 
 
 def _first_line(stderr: bytes) -> str:
@@ -172,9 +147,9 @@ def _first_line(stderr: bytes) -> str:
     return f": {text}" if text else ""
 
 
-def _fault(document: Document, request: Request) -> str | None:
+def _fault(document: Document, task: Task, argv: Sequence[str]) -> str | None:
     """Why the document is no measurement of the request, as a sentence; None: it is one."""
-    if (other := iperf3_plan.contradiction(document.start.test_start, request)) is not None:
+    if (other := iperf3_plan.contradiction(document.start.test_start, task, argv)) is not None:
         return other
     sent, received = document.end.sum_sent or document.end.sum, document.end.sum_received
     if received is None or not received.seconds or received.bits_per_second is None:
@@ -183,33 +158,31 @@ def _fault(document: Document, request: Request) -> str | None:
         return f"no byte reached the receiver in {received.seconds:.3g} s"
     if not received.adds_up or (sent is not None and not sent.adds_up):
         return "iperf3's bytes, seconds and bits per second contradict each other"
-    return _too_short(document, received.seconds, request) or iperf3_streams.fault(document, request)
+    return _too_short(document, received.seconds, task, argv) or iperf3_streams.fault(document, task)
 
 
-def _too_short(document: Document, seconds: float, request: Request) -> str | None:
-    if request.size_bytes and not iperf3_plan.ends_with_its_bytes(document.start.version):
+def _too_short(document: Document, seconds: float, task: Task, argv: Sequence[str]) -> str | None:
+    if iperf3_plan.size_bytes(argv) and not iperf3_plan.ends_with_its_bytes(document.start.version):
         version = bounds.one_line(document.start.version or "iperf3", 40)
         return f"{version} ends a test of so many bytes at its next interval only, so it has no rate"
-    if seconds < _SHORTEST_SHARE * request.duration_s:
-        return f"iperf3 measured {seconds:.3g} s of the {request.duration_s} s planned"
+    if seconds < _SHORTEST_SHARE * task.duration_s:
+        return f"iperf3 measured {seconds:.3g} s of the {task.duration_s} s planned"
     return None
 
 
-def _report(document: Document, request: Request) -> Report | Failure:
-    if (fault := _fault(document, request)) is not None:
-        return Failure(fault)
+def _report(document: Document, task: Task) -> Report:
     start, end = document.start.test_start, document.end
     sent, received = end.sum_sent or end.sum, end.sum_received
     assert start is not None
     assert received is not None
     assert received.seconds
     assert received.bits_per_second is not None
-    udp = request.protocol == "udp"
+    udp = task.transport == "udp"
     senders = [stream.sender for stream in end.streams if stream.sender is not None]
     # iperf3 reports a mean of 0 us where it is unknown.
     rtts = [sender.mean_rtt for sender in senders if sender.mean_rtt is not None and sender.mean_rtt > 0]
     lost, total, doubts = _losses(document, start.blksize) if udp else (None, None, ())
-    long = (LONG_RECEIVER,) if 0 < _LONGEST_SHARE * request.duration_s < received.seconds else ()
+    long = (LONG_RECEIVER,) if 0 < _LONGEST_SHARE * task.duration_s < received.seconds else ()
     return Report(
         version=bounds.one_line(document.start.version or "", 40).removeprefix("iperf ") or None,
         duration_s=received.seconds,
@@ -222,8 +195,8 @@ def _report(document: Document, request: Request) -> Report | Failure:
         rtt_s=sum(rtts) / len(rtts) * MICROSECOND if rtts else None,
         block_size_bytes=start.blksize,
         congestion_control=bounds.one_line(end.sender_tcp_congestion or "", 40) or None if not udp else None,
-        intervals=iperf3_intervals.read(document.intervals, request.omit_s),
-        flags=(*doubts, *long, *iperf3_streams.flags(document, request)),
+        intervals=iperf3_intervals.read(document.intervals, task.omit_s),
+        flags=(*doubts, *long, *iperf3_streams.flags(document, task)),
     )
 
 
@@ -256,10 +229,6 @@ def is_busy(stdout: bytes) -> bool:
     return _RESET in stdout[-2000:] and _UNCONNECTED.search(stdout[:2000]) is not None
 
 
-def _read(task: Task, argv: Sequence[str], output: Output) -> Report | Failure:
-    return read_report(output.stdout, output.stderr, output.exit_code, request_of(task, argv))
-
-
 TOOL: Final = Tool(
     name="iperf3",
     variants=(
@@ -282,7 +251,7 @@ TOOL: Final = Tool(
     command=command,
     server=server,
     bind=("-B",),
-    read=_read,
+    read=read,
     is_parallel=True,
     is_busy=is_busy,
     packages={"iperf3": "iperf3"},

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from typing import Final, Literal
-
-import msgspec
+from typing import Final
 
 from steps.tools.iperf3_document import TestStart
+from steps.tools.tool import Task
 
 _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
@@ -14,20 +13,9 @@ _THREADS: Final = (3, 16)
 """The first version with a thread for each stream, which changed how a test of so many bytes ends."""
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A test as requested. `stream_bps`: the pace of each UDP stream, 0 for none; None: unknown.
-
-    `size_bytes`: the number of bytes after which it ends; 0: it ends after `duration_s`.
-    """
-
-    protocol: Literal["tcp", "udp"]
-    reverse: bool = False
-    streams: int = 1
-    duration_s: int
-    omit_s: int = 0
-    block_size_bytes: int | None = None
-    stream_bps: int | None = None
-    size_bytes: int = 0
+def stream_bps(task: Task) -> int:
+    """The pace of each stream, as iperf3 counts it: 0 is unlimited, where UDP without -b would send 1 Mbit/s."""
+    return 0 if task.offered_bps is None else round(task.offered_bps / task.streams)
 
 
 def block_size_bytes(argv: Sequence[str]) -> int | None:
@@ -53,25 +41,31 @@ def _number_after(flag: str, argv: Sequence[str]) -> int | None:
     return int(text) if _NUMBER.fullmatch(text) else None
 
 
-def contradiction(start: TestStart | None, request: Request) -> str | None:
-    """The differences between the document's test and the request, as a sentence; None: there are none."""
+def contradiction(start: TestStart | None, task: Task, argv: Sequence[str]) -> str | None:
+    """The differences between the document's test and the requested one, as a sentence; None: there are none.
+
+    Args:
+        start: the test, as the document describes it.
+        task: as requested.
+        argv: as iperf3 was run.
+    """
     if start is None or start.protocol is None or start.num_streams is None or start.duration is None:
         return "iperf3's JSON does not describe its test"
+    block_bytes = block_size_bytes(argv)
     pairs: list[tuple[str, object, object]] = [
-        ("protocol", start.protocol.lower(), request.protocol),
-        ("streams", start.num_streams, request.streams),
-        ("duration", f"{start.duration} s", f"{request.duration_s} s"),
-        ("omitted", f"{start.omit or 0} s", f"{request.omit_s} s"),
-        ("reverse", bool(start.reverse), request.reverse),
+        ("protocol", start.protocol.lower(), task.transport),
+        ("streams", start.num_streams, task.streams),
+        ("duration", f"{start.duration} s", f"{task.duration_s} s"),
+        ("omitted", f"{start.omit or 0} s", f"{task.omit_s} s"),
+        ("reverse", bool(start.reverse), task.direction == "reverse"),
         ("both directions at once", bool(start.bidir), False),
-        ("an end after", f"{start.bytes or 0} bytes", f"{request.size_bytes} bytes"),
+        ("an end after", f"{start.bytes or 0} bytes", f"{size_bytes(argv)} bytes"),
         ("an end after", f"{start.blocks or 0} blocks", "0 blocks"),
     ]
-    if request.block_size_bytes is not None and start.blksize is not None:
-        pairs.append(("block size", f"{start.blksize} B", f"{request.block_size_bytes} B"))
-    stream_bps = 0 if request.protocol == "tcp" else request.stream_bps
-    if stream_bps is not None and start.target_bitrate is not None:
-        pairs.append(("rate", f"{start.target_bitrate} bit/s", f"{stream_bps} bit/s"))
+    if block_bytes is not None and start.blksize is not None:
+        pairs.append(("block size", f"{start.blksize} B", f"{block_bytes} B"))
+    if start.target_bitrate is not None:
+        pairs.append(("rate", f"{start.target_bitrate} bit/s", f"{stream_bps(task)} bit/s"))
     others = [
         f"{what} {_text(reported)}, not {_text(wanted)}" for what, reported, wanted in pairs if reported != wanted
     ]

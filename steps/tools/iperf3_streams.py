@@ -6,7 +6,7 @@ The sum hides a stream that delivered nothing, since the others take its share o
 from typing import Final
 
 from steps.tools.iperf3_document import Document, Figures
-from steps.tools.iperf3_plan import Request
+from steps.tools.tool import Task
 
 UNEVEN: Final = "uneven-streams"
 """The flag of a test in which one stream delivered far less than the others."""
@@ -15,23 +15,23 @@ _UNEVEN_SHARE: Final = 0.1
 _WHOLE_STREAM: Final = 0.9
 
 
-def fault(document: Document, request: Request) -> str | None:
+def fault(document: Document, task: Task) -> str | None:
     """Which streams are missing or delivered nothing, as a sentence; None where each delivered."""
-    if len(document.end.streams) != request.streams:
-        return f"iperf3 reports {len(document.end.streams)} of {request.streams} streams"
-    delivered = _delivered(document, request)
+    if len(document.end.streams) != task.streams:
+        return f"iperf3 reports {len(document.end.streams)} of {task.streams} streams"
+    delivered = _delivered(document, task)
     if silent := [str(number) for number, amount in enumerate(delivered, 1) if amount is None]:
-        return f"iperf3 does not report what stream {', '.join(silent)} of {request.streams} delivered"
+        return f"iperf3 does not report what stream {', '.join(silent)} of {task.streams} delivered"
     if dead := [str(number) for number, amount in enumerate(delivered, 1) if amount is not None and amount <= 0]:
-        return f"stream {', '.join(dead)} of {request.streams} delivered nothing"
-    if request.protocol == "udp" and not request.reverse and request.streams > 1 and _one_missing(document):
-        return f"as many datagrams as a whole stream of {request.streams} sends never reached the receiver"
+        return f"stream {', '.join(dead)} of {task.streams} delivered nothing"
+    if task.transport == "udp" and task.direction == "forward" and task.streams > 1 and _one_missing(document):
+        return f"as many datagrams as a whole stream of {task.streams} sends never reached the receiver"
     return None
 
 
-def flags(document: Document, request: Request) -> tuple[str, ...]:
+def flags(document: Document, task: Task) -> tuple[str, ...]:
     """`uneven-streams` where a stream delivered under a tenth of the mean of the others."""
-    delivered = [amount or 0.0 for amount in _delivered(document, request)]
+    delivered = [amount or 0.0 for amount in _delivered(document, task)]
     for amount in delivered if len(delivered) > 1 else ():
         others = (sum(delivered) - amount) / (len(delivered) - 1)
         if amount < _UNEVEN_SHARE * others:
@@ -52,12 +52,12 @@ def counted(document: Document) -> bool:
     return abs(arrived - (received.packets - received.lost_packets)) <= max(2.0, 0.01 * received.packets)
 
 
-def _delivered(document: Document, request: Request) -> list[float | None]:
+def _delivered(document: Document, task: Task) -> list[float | None]:
     """What each stream delivered, bytes or datagrams; None: not reported."""
     streams = document.end.streams
-    if request.protocol == "tcp":
+    if task.transport == "tcp":
         return [stream.receiver.bytes if stream.receiver is not None else None for stream in streams]
-    if request.reverse and (here := _received_here(document)):
+    if task.direction == "reverse" and (here := _received_here(document)):
         return [here.get(s.udp.socket) if s.udp is not None else None for s in streams]
     # The lost are without those that the receiver missed at the end, or of a stream that never reached it.
     known = counted(document)

@@ -18,7 +18,10 @@ FIRST_PORT: Final = 5201
 LAST_PORT: Final = 5219
 """The range of servers' ports, which is open between the nodes; but for `RESERVED_PORTS`."""
 
-RESERVED_PORTS: Final = frozenset({5203, 5204, 5205})
+MONITOR_PORT: Final = 5203
+"""Of the nodes' monitors on a cluster."""
+
+RESERVED_PORTS: Final = frozenset({MONITOR_PORT, 5204, 5205})
 """Of the nodes' monitors, of the probes of a switch and of readiness, and of the lab's evidence."""
 
 _SHORT_INTERVAL_BELOW_S: Final = 5

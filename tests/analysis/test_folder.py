@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.store.folder import Folder, LinkError
+from analysis.store import folder as folders
+from analysis.store.folder import Folder, LinkError, TooLargeError
 
 OUTSIDE = b"private"
+MOST_BYTES = 100
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def list_folder_of(folder: Folder, name: str) -> None:
 
 
 def fetch(folder: Folder, name: str) -> None:
-    folder.fetch(name, folder.root.parent / "copy")
+    folder.fetch(name, folder.root.parent / "copy", MOST_BYTES)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -102,7 +104,7 @@ def test_link_itself_is_replaced_or_deleted(folder: Folder, outside: Path) -> No
 
 def test_copy_of_a_folder_with_a_link_in_it_is_refused(folder: Folder) -> None:
     with pytest.raises(LinkError):
-        folder.fetch("deep", folder.root.parent / "copy")
+        folder.fetch("deep", folder.root.parent / "copy", MOST_BYTES)
 
 
 @pytest.mark.parametrize(
@@ -130,10 +132,10 @@ def test_files_are_listed_written_copied_and_deleted(tmp_path: Path) -> None:
         ("b/file", True),
         ("b/.hidden", True),
     }
-    assert folder.fetch("a", tmp_path / "copy")
+    assert folder.fetch("a", tmp_path / "copy", MOST_BYTES)
     assert contents(tmp_path / "copy") == {"b/file": b"mine"}
-    assert folder.fetch("a/b/file", tmp_path / "one/file")
-    assert not folder.fetch("a/none", tmp_path / "none")
+    assert folder.fetch("a/b/file", tmp_path / "one/file", MOST_BYTES)
+    assert not folder.fetch("a/none", tmp_path / "none", MOST_BYTES)
     folder.delete("a/b/file")
     assert [one.name for one in folder.entries("a/b")] == [".hidden"]
 
@@ -148,3 +150,28 @@ def test_folder_without_the_right_to_list_it_can_be_passed(tmp_path: Path) -> No
     write(Folder(tmp_path), "inner/file")
     (tmp_path / "inner").chmod(0o311)
     assert read(Folder(tmp_path), "inner/file") == b"mine"
+
+
+@pytest.mark.parametrize(("sizes", "fits"), [((100,), True), ((101,), False), ((60, 60), False), ((2**40,), False)])
+def test_copy_of_a_folder_is_bounded(tmp_path: Path, sizes: tuple[int, ...], *, fits: bool) -> None:
+    (tmp_path / "root/run").mkdir(parents=True)
+    for number, size in enumerate(sizes):
+        with (tmp_path / f"root/run/{number}").open("wb") as sparse:
+            sparse.truncate(size)
+    folder = Folder(tmp_path / "root")
+    if fits:
+        assert folder.fetch("run", tmp_path / "copy", MOST_BYTES)
+    else:
+        with pytest.raises(TooLargeError, match="it has more than"):
+            folder.fetch("run", tmp_path / "copy", MOST_BYTES)
+    assert sum(f.stat().st_size for f in (tmp_path / "copy").iterdir()) <= MOST_BYTES
+
+
+def test_listing_of_a_folder_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "MOST_FILES", 3)
+    for number in range(3):
+        (tmp_path / str(number)).touch()
+    assert len(Folder(tmp_path).entries("")) == 3
+    (tmp_path / "3").touch()
+    with pytest.raises(TooLargeError, match="it has more than 3 files"):
+        Folder(tmp_path).entries("")

@@ -10,42 +10,43 @@ from pathlib import Path
 import pytest
 
 from analysis import locks
+from analysis.store.folder import Folder
 
 HOLDER = """
 import os, sys
 from analysis import locks
-with locks.open_file(sys.argv[1], os.O_RDWR | os.O_CREAT) as descriptor:
+from analysis.store.folder import Folder
+with Folder(sys.argv[1]).open_file("lock", os.O_RDWR | os.O_CREAT) as descriptor:
     print(locks.try_lock(descriptor), flush=True)
     sys.stdin.read()
 """
 
 
 def test_a_lock_has_one_holder_and_is_released_by_its_end(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    with locks.open_file(path, os.O_RDWR | os.O_CREAT) as one, locks.open_file(path, os.O_RDONLY) as other:
+    folder = Folder(tmp_path)
+    with folder.open_file("lock", os.O_RDWR | os.O_CREAT) as one, folder.open_file("lock", os.O_RDONLY) as other:
         assert locks.try_lock(one)
         assert not locks.try_lock(other)
         assert not locks.try_lock(other, shared=True)
         assert not locks.lock(other, timeout_s=0)
-    with locks.open_file(path, os.O_RDONLY) as other:
+    with folder.open_file("lock", os.O_RDONLY) as other:
         assert locks.lock(other, timeout_s=0)
 
 
 def test_shared_locks_keep_out_an_exclusive_one_alone(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    with locks.open_file(path, os.O_RDWR | os.O_CREAT) as one, locks.open_file(path, os.O_RDONLY) as other:
+    folder = Folder(tmp_path)
+    with folder.open_file("lock", os.O_RDWR | os.O_CREAT) as one, folder.open_file("lock", os.O_RDONLY) as other:
         assert locks.try_lock(one, shared=True)
         assert locks.try_lock(other, shared=True)
         assert not locks.try_lock(other)
 
 
 def test_a_lock_is_waited_for_until_its_holder_is_killed(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    argv = [sys.executable, "-c", HOLDER, str(path)]
+    argv = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"True\n"
-        with locks.open_file(path, os.O_RDWR) as descriptor:
+        with Folder(tmp_path).open_file("lock", os.O_RDWR) as descriptor:
             assert not locks.try_lock(descriptor)
             holder.kill()
             assert locks.lock(descriptor, timeout_s=30)
@@ -59,7 +60,7 @@ def test_a_file_system_without_locks_is_known_from_other_errors(
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with locks.open_file(tmp_path / "lock", os.O_RDWR | os.O_CREAT) as descriptor:
+    with Folder(tmp_path).open_file("lock", os.O_RDWR | os.O_CREAT) as descriptor:
         with pytest.raises(locks.NoLocksError, match=os.strerror(code)):
             locks.try_lock(descriptor)
         code = errno.EINVAL

@@ -11,23 +11,13 @@ from steps.measurement import results
 from steps.tools import iperf3
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import Report
-from steps.tools.iperf3_plan import Request
+from steps.tools.tool import Output
 from tests.fuzz import inputs, mutations
 from tests.steps.builders import PROBED, RECORDED, attempt, trial
+from tests.steps.iperf3_reports import task_of
 
 Counts = dict[str, Any]
 DOCUMENTS: Final = {path.name: json.loads(path.read_bytes()) for path in sorted(RECORDED.rglob("*.json"))}
-
-
-def request_of(document: Counts) -> Request:
-    start = document.get("start", {}).get("test_start") or {"protocol": "TCP", "num_streams": 1, "duration": 1}
-    return Request(
-        protocol=start["protocol"].lower(),
-        reverse=bool(start.get("reverse")),
-        streams=start["num_streams"],
-        duration_s=start["duration"],
-        omit_s=start.get("omit", 0),
-    )
 
 
 def within_bounds(found: object) -> None:
@@ -52,9 +42,9 @@ def one_sentence(failure: Failure) -> None:
 def try_document(random: Random) -> tuple[str, str]:
     name = random.choice(list(DOCUMENTS))
     kind, text = mutations.mutated(random, DOCUMENTS[name])
-    request = request_of(DOCUMENTS[random.choice(list(DOCUMENTS)) if random.random() < 0.1 else name])
-    found = iperf3.read_report(
-        text, random.choice((b"", b"iperf3: error\n")), random.choice((0,) * 20 + (1, None)), request
+    task = task_of(DOCUMENTS[random.choice(list(DOCUMENTS)) if random.random() < 0.1 else name])
+    found = iperf3.read(
+        task, (), Output(text, random.choice((b"", b"iperf3: error\n")), random.choice((0,) * 20 + (1, None)))
     )
     if isinstance(found, Failure):
         one_sentence(found)
@@ -62,7 +52,7 @@ def try_document(random: Random) -> tuple[str, str]:
     within_bounds(found)
     assert isinstance(found, Report)
     assert found.received_bps > 0
-    assert found.duration_s >= 0.9 * request.duration_s
+    assert found.duration_s >= 0.9 * task.duration_s
     return kind, "flagged" if found.flags else "read"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -34,7 +35,9 @@ def plant(store: Store, run_id: str, change: Change) -> None:
 def _put(store: Store, table: str, run_id: str, content: pa.Table) -> str:
     written = to_parquet([content])
     name = file_name(table, run_id, content_digest(written))
-    store.files.put(name, written)
+    path = Path(store.files.path(name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(written)
     return name
 
 

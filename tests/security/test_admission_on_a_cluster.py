@@ -16,7 +16,7 @@ from tests.security.test_admission_policies import ANY_POD, OWN, OWN_PODS, PODS,
 from workflows.deployment.namespaces import OWN as OWN_NAMESPACE
 from workflows.deployment.namespaces import find_namespace
 from workflows.deployment.user_client import POLICIES, POLICY_BINDINGS, UserClient
-from workflows.template import admission
+from workflows.template import admission, pod_policy
 
 NAMED = os.environ.get("BENCHMARK_TEST_CLUSTER", "")
 
@@ -38,7 +38,7 @@ def client() -> UserClient:
 
 def refusal(client: UserClient, pod: Object) -> str:
     """Why the API server would not create a pod, with the image that is deployed; empty: it would."""
-    policy = client.get(POLICIES, admission.PODS)
+    policy = client.get(POLICIES, pod_policy.PODS)
     assert policy is not None
     (image, *_) = json.loads(policy["spec"]["variables"][0]["expression"])
     body = json.loads(json.dumps(copy.deepcopy(pod)).replace(recorded.IMAGE, image))

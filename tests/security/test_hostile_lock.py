@@ -1,116 +1,16 @@
 """What a restore takes from the ConfigMap of the lock if others may write it: only what a switch changes."""
 
-import copy
-import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
 from analysis.errors import Problem
-from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
+from steps.cluster.kube.api.permissions import KUBE_SYSTEM
 from steps.cluster.kube.calico import restore
-from steps.cluster.kube.calico.inventory import kube_proxy
-from steps.cluster.kube.calico.inventory.objects import SWITCHED
-from steps.cluster.kube.calico.switching.fields import DIGEST
-from steps.cluster.kube.config import text
+from tests.security.forged_locks import ENDPOINT, Object, assert_services_work, contents, entry, forge, lock_object
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
-from tests.steps.kube.switching import CLUSTERS, held, put_back, switch
-
-Object = dict[str, Any]
-Path = tuple[str, ...]
-
-ENDPOINT = "kubernetes-services-endpoint"
-IGNORED = {"status", "resourceVersion", "generation", "managedFields", "uid", "creationTimestamp"}
-NETWORK = ("spec", "calicoNetwork")
-PERMITTED: dict[tuple[str, str], set[Path]] = {
-    ("felixconfigurations", "default"): {("spec", name) for name in SWITCHED},
-    ("installations", "default"): {
-        (*NETWORK, name) for name in ("linuxDataplane", "bpfNetworkBootstrap", "kubeProxyManagement")
-    },
-    ("daemonsets", "kube-proxy"): {
-        kube_proxy.PARKING_PATH,
-        # the operator's own, when it manages kube-proxy
-        (*kube_proxy.PARKING_PATH[:-1], "operator.tigera.io/disable-kube-proxy"),
-    },
-}
-
-
-def leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            if key not in IGNORED:
-                yield from leaves(inner, (*path, str(key)))
-    else:
-        yield path, value
-
-
-def contents(calico: Calico) -> dict[tuple[str, ...], Object]:
-    """Every object but the lock and kube-proxy's pods, which its controller replaces."""
-    found: dict[tuple[str, ...], Object] = {
-        key: copy.deepcopy(each)
-        for key, each in calico.store.objects.items()
-        if key[3] != STATE and not (key[1] == "pods" and key[3].startswith("kube-proxy-"))
-    }
-    annotations = found["", "configmaps", KUBE_SYSTEM, "kube-proxy"]["metadata"].pop("annotations", {})
-    assert set(annotations) <= {DIGEST.path[-1]}
-    return found
-
-
-def without_mode(configuration: str) -> str:
-    return text.put(configuration, "KubeProxyConfiguration", "mode", "x")
-
-
-def assert_only_permitted_changes(before: dict[tuple[str, ...], Object], after: dict[tuple[str, ...], Object]) -> None:
-    for key in before.keys() ^ after.keys():
-        assert key[3] == ENDPOINT, f"{key} was created or deleted"
-        assert key in before, f"{key} was created"
-        labels = before[key]["metadata"].get("labels") or {}
-        assert labels.get("app.kubernetes.io/managed-by") == "dataplane-benchmark", f"{key} of others was deleted"
-    for key in before.keys() & after.keys():
-        old, new = dict(leaves(before[key])), dict(leaves(after[key]))
-        changed = {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
-        if key[1:] == ("configmaps", "kube-system", "kube-proxy") and changed:
-            assert changed == {("data", "config.conf")}
-            assert kube_proxy.mode(str(new["data", "config.conf"])) in {"iptables", "nftables", "ipvs"}
-            assert without_mode(str(new["data", "config.conf"])) == without_mode(str(old["data", "config.conf"]))
-            continue
-        permitted = PERMITTED.get((key[1], key[3]), set())
-        unexpected = {path for path in changed if not any(path[: len(each)] == each for each in permitted)}
-        assert {path[:-1] for path in permitted} >= unexpected, f"{key}: {unexpected}"
-
-
-def assert_services_work(calico: Calico) -> None:
-    felix, installation = calico.felix["spec"], None
-    if calico.install == "operator":
-        installation = calico.store.find("operator.tigera.io", "installations", "", "default")
-    ebpf = (
-        felix.get("bpfEnabled")
-        or (installation or {}).get("spec", {}).get("calicoNetwork", {}).get("linuxDataplane") == "BPF"
-    )
-    assert ebpf or len(calico.kube_proxy_pods) == 2, "neither eBPF nor kube-proxy serves Services"
-
-
-def lock_object(calico: Calico) -> Object:
-    found = calico.store.find("", "configmaps", KUBE_SYSTEM, STATE)
-    assert found is not None
-    return found
-
-
-def forge(calico: Calico, change: Callable[[Object], None]) -> None:
-    """Change the snapshot in the lock as somebody else."""
-    found = lock_object(calico)
-    snapshot = json.loads(found["data"]["snapshot"])
-    change(snapshot)
-    found["data"]["snapshot"] = json.dumps(snapshot)
-
-
-def entry(snapshot: Object, kind: str) -> Object:
-    found: Object = next(each for each in snapshot["objects"] if each["ref"]["kind"] == kind)
-    return found
+from tests.steps.kube.switching import around, held, put_back, switch
 
 
 def named(plural: str, kind: str, name: str, body: Object, group: str = "", version: str = "v1") -> Object:
@@ -265,7 +165,7 @@ def test_kube_proxy_is_never_parked_without_ebpf() -> None:
         )
         notices: list[str] = []
         client, _transport = direct_client(calico.store)
-        restore.restore(client, notices.append, calico.store.advance)
+        restore.restore(around(calico, client, say=notices.append))
         assert_services_work(calico)
         assert any("DaemonSet kube-system/kube-proxy" in notice and "kubectl" in notice for notice in notices)
 
@@ -326,91 +226,6 @@ def test_endpoint_is_never_created_from_the_snapshot() -> None:
     before = contents(calico)
     notices: list[str] = []
     client, _transport = direct_client(calico.store)
-    restore.restore(client, notices.append, calico.store.advance)
+    restore.restore(around(calico, client, say=notices.append))
     assert contents(calico) == before
     assert any(ENDPOINT in notice for notice in notices)
-
-
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-1, 5),
-    st.text(max_size=5),
-    st.sampled_from(
-        ["BPF", "Iptables", "DSR", "Auto", "Enabled", "true", "nftables", "kube-proxy", "default", ENDPOINT]
-    ),
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
-    max_leaves=4,
-)
-
-
-def paths(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    yield path
-    items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in items:
-        yield from paths(inner, (*path, key))
-
-
-@st.composite
-def mutations(draw: st.DrawFn, snapshot: Object) -> Object:
-    """A snapshot of which a part is replaced, deleted, repeated, or taken from another place of it."""
-    mutated = copy.deepcopy(snapshot)
-    every = [path for path in paths(mutated) if path]
-    for _ in range(draw(st.integers(1, 3))):
-        *way, last = draw(st.sampled_from(every))
-        holder: Any = mutated
-        try:
-            for key in way:
-                holder = holder[key]
-            holder[last]
-        except (KeyError, IndexError, TypeError):
-            continue
-        kind = draw(st.sampled_from(["replace", "delete", "repeat", "graft"]))
-        if kind == "replace":
-            holder[last] = draw(VALUES)
-        elif kind == "delete":
-            del holder[last]
-        elif kind == "repeat" and isinstance(holder, list):
-            holder.append(copy.deepcopy(holder[last]))
-        else:
-            other: Any = snapshot
-            for key in draw(st.sampled_from(every)):
-                other = other[key]
-            holder[last] = copy.deepcopy(other)
-    return mutated
-
-
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(data=st.data(), calico=CLUSTERS, dataplane=st.sampled_from(["iptables", "nftables", "ebpf", "ebpf-dsr"]))
-def test_mutated_snapshot_restores_permitted_fields_or_is_refused(
-    data: st.DataObject, calico: Calico, dataplane: str
-) -> None:
-    assume(not (dataplane == "nftables" and "3.28" in str(calico.store.objects)))
-    original = contents(calico)
-    switch(calico, dataplane)
-    true_lock = json.loads(lock_object(calico)["data"]["snapshot"])
-    mutated = data.draw(mutations(true_lock))
-    lock_object(calico)["data"]["snapshot"] = json.dumps(mutated)
-    before = contents(calico)
-    sentence = ""
-    try:
-        put_back(calico, insist=True)
-    except Problem as problem:
-        sentence = str(problem)
-    assert "\n" not in sentence
-    assert held(calico) == ("kubectl" in sentence)
-    assert_only_permitted_changes(before, contents(calico))
-    if not held(calico):
-        assert_only_permitted_changes_from_the_start(original, contents(calico))
-        assert_services_work(calico)
-
-
-def assert_only_permitted_changes_from_the_start(
-    original: dict[tuple[str, ...], Object], after: dict[tuple[str, ...], Object]
-) -> None:
-    """Beyond the permitted fields a cluster is as it was before the run."""
-    kept = {key: found for key, found in after.items() if key in original or key[3] != ENDPOINT}
-    assert_only_permitted_changes(original, kept)

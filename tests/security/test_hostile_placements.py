@@ -135,6 +135,8 @@ def test_programs_are_started_in_the_namespace_alone(programs: Path, tmp_path: P
         ("prod", {"monitors": ("http://10.0.0.1:5203/", "http://[fd00::1]:5203/")}, True),
         ("prod", {"namespace": "pod-a", "monitors": ("http://10.0.0.1:5203/",)}, False),
         ("prod", {"monitors": ("local",)}, False),
+        ("prod", {"monitors": ("http://10.0.0.1:443/",)}, False),
+        ("prod", {"monitors": ("http://10.0.0.1:15203/",)}, False),
         ("prod", {"monitors": ("http://10.0.0.1:5203/",), "nat": "netns:node-a"}, False),
     ],
 )

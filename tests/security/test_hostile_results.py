@@ -1,12 +1,15 @@
 """Results in a folder that others control: what root runs, reads and writes there."""
 
+import asyncio
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +23,14 @@ from steps.tasks._step import RUN_FOLDER
 from tests.ordinary import NOBODY, ROOT
 from tests.security import swapped_steps
 from tests.workflows import killed_run
+from tests.workflows.test_results import SMALL, killed, nights
 from workflows.cli import app
+from workflows.local.execution import liveness, mutex
 from workflows.local.execution.engine import Engine
 from workflows.local.execution.events import Event, NodeFinished
 from workflows.template.benchmark import build_template
+
+__all__ = ["SMALL"]
 
 HOSTILE = b'{"prefix": ["sh", "-c", "touch /pwned"]}'
 ARGUMENTS = killed_run.ARGUMENTS | {"dataplanes": "lab-iptables"}
@@ -126,6 +133,66 @@ def test_run_with_a_link_in_its_results_is_refused(tmp_path: Path, name: str) ->
     assert list(outside.iterdir()) == []
 
 
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def link(path: Path) -> None:
+    path.symlink_to("target")
+
+
+HOSTILE_FILES = pytest.mark.parametrize("make", [pipe, link, Path.mkdir], ids=["pipe", "link", "folder"])
+
+
+@HOSTILE_FILES
+def test_lock_file_of_the_machine_is_refused_in_a_sentence(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    path = mutex.lock_path("dataplane-benchmark", tmp_path)
+    make(path)
+    with pytest.raises(Unsupported, match=re.escape(f"lock file {path} can't be opened: ") + ".*; remove it"):
+        Engine(killed_run.workflow(), ARGUMENTS, str(tmp_path / "results"), "run", locks=tmp_path).run()
+
+
+def test_lock_file_with_a_second_name_is_not_written(tmp_path: Path) -> None:
+    """Where the kernel lets users link to the files of others (fs.protected_hardlinks is 0)."""
+
+    async def hold() -> None:
+        async with mutex.hold(["m"], "run", lambda _: None, lambda: False, tmp_path) as held:
+            assert held
+
+    (tmp_path / "other").write_text("content")
+    mutex.lock_path("m", tmp_path).hardlink_to(tmp_path / "other")
+    asyncio.run(hold())
+    assert (tmp_path / "other").read_text() == "content"
+
+
+@HOSTILE_FILES
+@pytest.mark.parametrize("name", [".lock", f"raw/run-1/{liveness.MARK}", "raw/run-1/visit-01/settle.json"])
+def test_no_file_of_the_results_blocks_or_kills_a_verb(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Path], None], name: str
+) -> None:
+    nights(tmp_path)
+    killed(tmp_path)
+    (tmp_path / name).unlink(missing_ok=True)
+    make(tmp_path / name)
+    assert (
+        app.main(["query", "--sql=select count(*) as n from runs where run_id like 'night%'", f"--results={tmp_path}"])
+        == 0
+    )
+    assert capsys.readouterr().out == "n\n2\n"
+
+
+def test_killed_run_with_a_huge_document_is_its_own_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nights(tmp_path)
+    killed(tmp_path)
+    with (tmp_path / "raw/run-1/visit-01/settle.json").open("wb") as sparse:
+        sparse.truncate(2**40)
+    assert app.main(["query", "--sql=select run_id from runs order by all", f"--results={tmp_path}"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "run_id\nnight-00\nnight-01\n"
+    assert "Run run-1 was killed before its rows were collected, and they can't be: can't read" in said.err
+    assert "it has more than 4,294,967,296 bytes" in said.err
+
+
 def folder(path: Path, mode: int = 0o755, uid: int = 0, gid: int = 0) -> Path:
     path.mkdir()
     os.chown(path, uid, gid)
@@ -226,6 +293,7 @@ def test_as_owner_does_not_help_where_others_may_write(tmp_path: Path, capsys: p
 WRITER = """
 import sys
 from pathlib import Path
+from analysis.console.commands import report_command
 from workflows.cli.opened_store import open_store
 results, swapped = sys.argv[1], sys.argv[2:]
 store = open_store(results, as_owner=True, create=True)
@@ -235,6 +303,7 @@ for name in ("raw/run/prepare.json", "runs/x.parquet"):
     store.files.put(name, b"x")
 with store.files.lock():
     print(store.files.read("raw/run/prepare.json").decode(), store.files.list("runs")[0].name)
+print(report_command("/results"))
 store.files.delete("runs/x.parquet")
 """
 
@@ -258,7 +327,7 @@ def owned(tmp_path: Path) -> Path:
 @as_root
 def test_root_as_owner_writes_files_of_the_owner(owned: Path) -> None:
     done = write_as_owner(owned / "results")
-    assert (done.returncode, done.stdout) == (0, "x x.parquet\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "x x.parquet\nmake report RESULTS=/results AS_OWNER=1\n"), done.stderr
     made = [owned / "results", *(owned / "results").rglob("*")]
     assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(NOBODY, NOBODY)}
     assert sorted(path.name for path in made if path.is_file()) == [".lock", "prepare.json"]

@@ -1,29 +1,36 @@
 """A store in which somebody put runs to do harm: every verb still works, and nothing outside the store is touched."""
 
 import contextlib
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from analysis.console.terminal import Terminal
 from analysis.errors import Problem
-from analysis.sql import database
+from analysis.sql import database, shell
 from analysis.store import compaction
 from analysis.store.left_out import SHOWN as SENTENCES
-from analysis.store.names import CHILDREN
+from analysis.store.names import CHILDREN, file_name
+from analysis.store.parquet import content_digest, to_parquet
+from analysis.store.run_entries import FILES
+from analysis.store.schema import TABLES
 from analysis.store.store import Store
 from tests.analysis.integrity.damage import filled
 from tests.analysis.stored import rows, shown
-from tests.security.hostile_store import LEFT_OUT, SHOWN, plant
+from tests.security.hostile_store import LEFT_OUT, SHOWN, plant, with_column
 from workflows.cli import results
 
+TRIALS = [column.name for column in TABLES["trials"]]
 GOOD = {"run-a": ("x", None), "run-b": ("x", None), "run-c": ("x", None)}
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store of three good runs, and one for each attack. Read only."""
+    """A store of three good runs, and one for each attack; no test changes its runs."""
     return planted(tmp_path_factory.mktemp("hostile"))
 
 
@@ -99,12 +106,54 @@ def test_query_prints_a_hostile_store_without_harm(
     assert f"{len(LEFT_OUT) - SENTENCES} more are left out" in said.err
 
 
-@pytest.mark.parametrize("run_id", ["run-a", *SHOWN])
-def test_report_of_a_hostile_store_is_written_or_a_sentence(run_id: str, tmp_path: Path, hostile: Store) -> None:
-    store = Store(hostile.url)
+def test_report_of_a_good_run_is_written_among_hostile_ones(hostile: Store) -> None:
+    assert results.report_again(run="run-a", results=hostile.url) == 0
+    assert "run-a" in (Path(hostile.files.root) / "reports/run-a/report.html").read_text()
+
+
+@pytest.mark.parametrize("run_id", ["verdict-cut", "time-of-trials-endless", "figures-of-no-number"])
+def test_report_of_an_odd_run_is_written_or_a_sentence(run_id: str, hostile: Store) -> None:
     with contextlib.suppress(Problem):
-        results.report_again(run=run_id, results=store.url)
-    assert not (tmp_path / "report.html").exists()
+        assert results.report_again(run=run_id, results=hostile.url) == 0
+
+
+def garbled(store: Store, run_id: str) -> None:
+    """A run whose trials have their digest, length and footer, but pages that can't be decoded."""
+    (path,) = Path(store.files.path("trials")).glob(f"{run_id}.*")
+    content = bytearray(path.read_bytes())
+    column = pq.read_metadata(path).row_group(0).column(TRIALS.index("received_bps"))
+    end = column.dictionary_page_offset + column.total_compressed_size
+    content[end - 12 : end - 2] = bytes(10)
+    path.unlink()
+    name = file_name("trials", run_id, content_digest(bytes(content)))
+    store.files.put(name, bytes(content))
+    (row,) = Path(store.files.path("runs")).glob(f"{run_id}.*")
+    table = pq.ParquetFile(row).read()
+    files = [name if file.startswith("trials/") else file for file in table[FILES].to_pylist()[0]]
+    row.unlink()
+    written = to_parquet([with_column(table, FILES, files)])
+    store.files.put(file_name("runs", run_id, content_digest(written)), written)
+
+
+def test_file_that_cant_be_decoded_excludes_its_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = filled(tmp_path)
+    garbled(store, "run-b")
+    assert (
+        results.print_answer(
+            sql="select run_id, max(received_bps) from trials group by all order by 1", results=store.url
+        )
+        == 0
+    )
+    said = capsys.readouterr()
+    assert [line.split("\t")[0] for line in said.out.splitlines()] == ["run_id", "run-a", "run-c"]
+    assert "Run run-b is left out: " in said.err
+    assert results.print_answer(question="throughput", results=store.url) == 0
+    out = io.StringIO()
+    typed = iter(["select max(received_bps) as most from trials;", ".quit"])
+    shell.run_shell(store, Terminal(file=out), lambda _: next(typed))
+    assert out.getvalue() == "most\n1000000000.0\n"
+    assert results.report_again(run="run-a", results=store.url) == 0
+    assert "Run run-b is left out: " in capsys.readouterr().err
 
 
 LINKS = ["runs", "trials", "visits", "samples", "reports", ".lock", "raw"]

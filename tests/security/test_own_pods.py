@@ -14,15 +14,15 @@ from steps.cluster.kube.api import connect
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import BENCHMARK
 from steps.cluster.kube.probe.report import ProbeReport
-from steps.cluster.kube.workloads import admission, connectivity, filler_services, manifests, probe_pods, visit_pods
+from steps.cluster.kube.workloads import admission, connectivity, filler_services, manifests, probe_pods
 from steps.cluster.kube.workloads.manifests import Container
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Placement
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
 from steps.tasks import prepare
+from tests.steps.kube.bench import PLACES, Bench, every_pod
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
-from tests.steps.kube.test_trial_servers import PLACES, Bench, every_pod
 
 Object = dict[str, Any]
 
@@ -33,7 +33,7 @@ LONGEST_RUN_S = 48 * 3600
 def pods_of_every_part() -> list[Object]:
     checks = connectivity._servers(PLACES, "image:1", 5201, "0" * 32)
     outside = connectivity.outside_manifest(PLACES[0], PLACES[1], 30001, "image:1", "0" * 32)
-    return [*every_pod(), *checks, outside, filler_services.backend("node-b", "image:1", 5202)]
+    return [*every_pod(), *checks, outside, filler_services.backend("node-b", "image:1")]
 
 
 def test_every_pod_ends_by_itself_and_has_a_memory_limit() -> None:
@@ -68,6 +68,12 @@ def test_servers_in_the_nodes_network_listen_on_the_nodes_address_only() -> None
     assert commands["connect"][-2:] == ["5202", "10.250.0.12"]
 
 
+def test_pod_behind_the_many_services_listens_nowhere() -> None:
+    (container,) = filler_services.backend("node-b", "image:1")["spec"]["containers"]
+    assert container["command"] == ["sleep", "infinity"]
+    assert "ports" not in container
+
+
 def test_client_that_waits_for_the_servers_listens_nowhere() -> None:
     placed = [*Bench().prepare("pod-to-pod", "node-to-node").values()]
     for pod in connectivity.manifests(placed, "image:1"):
@@ -82,11 +88,11 @@ def part(client: Client) -> Workload:
 
 
 def pod(name: str = "server") -> Object:
-    return manifests.pod(name, "trials", name, "node-a", [Container("c", ("true",))], "image:1", deadline_s=60)
+    return manifests.pod(name, "trials", "node-a", [Container("c", ("true",))], "image:1", deadline_s=60)
 
 
 def service() -> Object:
-    return manifests.service("trials", "trials", "trials", {}, [{"port": 5201}], "ClusterIP")
+    return manifests.service("trials", "trials", {}, [{"port": 5201}], "ClusterIP")
 
 
 def owners(bench: Bench) -> list[list[str]]:
@@ -147,7 +153,7 @@ def test_quota_of_memory_limits_is_checked_before_the_run() -> None:
     bench.store.serve("", "v1", "resourcequotas", "ResourceQuota")
     bench.store.put("", "resourcequotas", quota)
     settings = choose_settings(profile="smoke", environment="prod", seed_source=lambda: 1)
-    made = visit_pods.at_once([pod()], [], PLACES, "image:1", settings)
+    made = [pod(), manifests.largest_step("node-a", "image:1")]
     (found,) = admission.findings(bench.client, made, [], settings)
     assert "ResourceQuota small allows 2Gi of limits.memory" in found.reason
 

@@ -131,5 +131,4 @@ def test_gzip_bomb_uses_no_memory(tmp_path: Path) -> None:
 
 def test_raw_document_size_limit_of_long_trials() -> None:
     longest = documents.most_bytes(trial(duration_s=86_400, streams=128), 600)
-    assert longest > 86_400 * 128 * 400
-    assert documents.most_bytes(trial(), 0) < 100_000_000
+    assert documents.most_bytes(trial(), 0) < 50_000_000 < longest < 300_000_000

@@ -7,8 +7,8 @@ import pytest
 from steps.tools import iperf3
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import Report
-from steps.tools.iperf3_plan import Request
-from tests.steps.iperf3_reports import TCP, asked, figures, recorded, report
+from steps.tools.tool import Output
+from tests.steps.iperf3_reports import TCP, figures, planned, recorded, report, task_of
 
 
 def test_tcp_on_a_cluster() -> None:
@@ -94,13 +94,13 @@ def test_udp_loss_in_the_warm_up_of_3_12_is_excluded_and_flagged() -> None:
 
 def test_warnings_around_the_json_are_ignored() -> None:
     text = b"warning: this system does not seem to support IPv6\n" + recorded("tcp-forward-3.21") + b"\ndone\n"
-    assert iperf3.read_report(text, b"", 0, TCP) == report("tcp-forward-3.21")
+    assert iperf3.read(TCP, (), Output(text)) == report("tcp-forward-3.21")
 
 
 def test_report_without_intervals() -> None:
     document = json.loads(recorded("tcp-forward-3.21"))
     document["intervals"] = []
-    found = iperf3.read_report(json.dumps(document).encode(), b"", 0, TCP)
+    found = iperf3.read(TCP, (), Output(json.dumps(document).encode()))
     assert isinstance(found, Report)
     assert found.intervals == ()
 
@@ -112,8 +112,7 @@ def losing(lost: list[int]) -> Report:
     end["streams"] = [{"udp": {**end["streams"][0]["udp"], "lost_packets": count}} for count in lost]
     end["sum_received"]["lost_packets"] = sum(lost)
     start["num_streams"] = len(lost)
-    asked = Request(protocol="udp", reverse=True, streams=len(lost), duration_s=1)
-    found = iperf3.read_report(json.dumps(document).encode(), b"", 0, asked)
+    found = iperf3.read(task_of(document), (), Output(json.dumps(document).encode()))
     assert isinstance(found, Report)
     return found
 
@@ -150,9 +149,7 @@ def test_each_stream_is_checked(delivered: tuple[int | None, ...], flags: tuple[
         {"sender": one["sender"], "receiver": None if amount is None else {**one["receiver"], "bytes": amount}}
         for amount in delivered
     ]
-    found = iperf3.read_report(
-        json.dumps(document).encode(), b"", 0, Request(protocol="tcp", duration_s=1, streams=len(delivered))
-    )
+    found = iperf3.read(task_of(document), (), Output(json.dumps(document).encode()))
     assert (found.reason if isinstance(found, Failure) else None) == reason
     assert isinstance(found, Failure) or found.flags == flags
 
@@ -160,7 +157,7 @@ def test_each_stream_is_checked(delivered: tuple[int | None, ...], flags: tuple[
 def test_missing_stream_is_a_failure() -> None:
     document = json.loads(recorded("tcp-reverse-p2-3.12"))
     document["end"]["streams"].pop()
-    found = iperf3.read_report(json.dumps(document).encode(), b"", 0, asked("tcp-reverse-p2-3.12"))
+    found = iperf3.read(planned("tcp-reverse-p2-3.12"), (), Output(json.dumps(document).encode()))
     assert isinstance(found, Failure)
     assert found.reason == "iperf3 reports 1 of 2 streams"
 
@@ -170,6 +167,6 @@ def test_a_receiver_that_counted_longer_than_planned_is_flagged(seconds: float, 
     document = json.loads(recorded("tcp-forward-3.21"))
     received = document["end"]["sum_received"]
     received |= {"seconds": seconds, "bits_per_second": received["bytes"] * 8 / seconds}
-    found = iperf3.read_report(json.dumps(document).encode(), b"", 0, TCP)
+    found = iperf3.read(TCP, (), Output(json.dumps(document).encode()))
     assert isinstance(found, Report)
     assert found.flags == flags

@@ -7,7 +7,8 @@ from steps.domain import Trial
 from steps.measurement.results import task
 from steps.measurement.trials import client_command
 from steps.settings.settings import choose_settings
-from steps.tools import iperf3
+from steps.tools import iperf3_plan
+from steps.tools.iperf3_document import TestStart
 from tests.steps.builders import placement, settings, trial
 
 
@@ -47,10 +48,20 @@ def test_congestion_control_argument() -> None:
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 def test_arguments_match_the_trial(protocol: str, direction: str) -> None:
-    planned = trial(protocol=protocol, direction=direction, streams=3, duration_s=7, offered_bps=9e8)
+    """A document of the test that they describe is of the trial's task; one of any other is not."""
+    offered_bps = 9e8 if protocol == "udp" else None
+    planned = trial(protocol=protocol, direction=direction, streams=3, duration_s=7, offered_bps=offered_bps)
     argv = arguments(planned, settings(options="omit=2"), "10.0.0.1", 5201)
-    found = iperf3.request_of(task(planned, 2), argv)
-    assert (found.protocol, found.streams, found.duration_s, found.omit_s) == (protocol, 3, 7, 2)
-    assert found.reverse is (direction == "reverse")
-    assert found.block_size_bytes == (1372 if protocol == "udp" else None)
-    assert found.stream_bps == (300_000_000 if protocol == "udp" else None)
+    start = TestStart(
+        protocol="UDP" if "-u" in argv else "TCP",
+        num_streams=int(argv[argv.index("-P") + 1]),
+        blksize=int(argv[argv.index("-l") + 1]) if "-l" in argv else None,
+        omit=int(argv[argv.index("-O") + 1]),
+        duration=int(argv[argv.index("-t") + 1]),
+        reverse=int("-R" in argv),
+        target_bitrate=int(argv[argv.index("-b") + 1]) if "-b" in argv else 0,
+    )
+    assert iperf3_plan.contradiction(start, task(planned, 2), argv) is None
+    assert iperf3_plan.block_size_bytes(argv) == (1372 if protocol == "udp" else None)
+    other = task(planned.model_copy(update={"streams": 2}), 2)
+    assert "streams 3, not 2" in str(iperf3_plan.contradiction(start, other, argv))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from steps.tools import iperf3
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import Report
-from steps.tools.iperf3_plan import Request
-from tests.steps.iperf3_reports import TCP, UDP, asked, failure, recorded
+from steps.tools.tool import Output, Task
+from tests.steps.iperf3_reports import TCP, UDP, failure, planned, recorded
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_zero_bytes_received_is_a_failure() -> None:
 @given(share=st.floats(0, 0.999))
 def test_truncated_json_is_never_a_report(name: str, share: float) -> None:
     whole = recorded(name).rstrip()
-    assert isinstance(iperf3.read_report(whole[: int(len(whole) * share)], b"", 0, asked(name)), Failure)
+    assert isinstance(iperf3.read(planned(name), (), Output(whole[: int(len(whole) * share)])), Failure)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=50), st.none() | st.integers(-20, 255))
 def test_any_output_never_raises(stdout: bytes, stderr: bytes, exit_code: int | None) -> None:
-    found = iperf3.read_report(stdout, stderr, exit_code, TCP)
+    found = iperf3.read(TCP, (), Output(stdout, stderr, exit_code))
     assert isinstance(found, Failure)
     assert "\n" not in found.reason
 
@@ -87,7 +87,7 @@ json_values = st.recursive(
 def test_any_replaced_json_value_never_raises(part: str, value: object) -> None:
     document = json.loads(recorded("cluster-udp-pod-to-service-3.12"))
     document[part] = value
-    assert isinstance(iperf3.read_report(json.dumps(document).encode(), b"", 0, UDP), Report | Failure)
+    assert isinstance(iperf3.read(UDP, (), Output(json.dumps(document).encode())), Report | Failure)
 
 
 OTHER_TESTS = {
@@ -127,12 +127,12 @@ def test_a_document_of_another_test_is_a_failure(other: str) -> None:
 
 def test_block_size_and_rate_are_checked_against_the_trial() -> None:
     document = recorded("udp-forward-3.21-against-3.12")
-    wanted = Request(protocol="udp", duration_s=1, block_size_bytes=1372, stream_bps=10**9)
-    found = iperf3.read_report(document, b"", 0, wanted)
+    wanted = Task(transport="udp", duration_s=1, offered_bps=10**9)
+    found = iperf3.read(wanted, ("iperf3", "-l", "1372"), Output(document))
     assert isinstance(found, Failure)
     assert found.reason.endswith("block size 1200 B, not 1372 B; rate 2000000000 bit/s, not 1000000000 bit/s")
-    right = Request(protocol="udp", duration_s=1, block_size_bytes=1200, stream_bps=2 * 10**9)
-    assert isinstance(iperf3.read_report(document, b"", 0, right), Report)
+    right = Task(transport="udp", duration_s=1, offered_bps=2 * 10**9)
+    assert isinstance(iperf3.read(right, ("iperf3", "-l", "1200"), Output(document)), Report)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from steps.measurement import canary, results, trials
 from steps.tools import iperf3
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import Report
-from steps.tools.iperf3_plan import Request
+from steps.tools.tool import Output
 from tests.steps.builders import RECORDED, attempt, placement, settings, trial
+from tests.steps.iperf3_reports import task_of
 from tests.steps.iperf3_versions import programs, put_in_place
 from tests.steps.measuring import Servers
 
@@ -30,15 +31,8 @@ def document(name: str) -> dict[str, Any]:
 
 
 def read(name: str) -> Report | Failure:
-    start = document(name)["start"]["test_start"]
-    asked = Request(
-        protocol=start["protocol"].lower(),
-        reverse=bool(start["reverse"]),
-        streams=start["num_streams"],
-        duration_s=start["duration"],
-        omit_s=start["omit"],
-    )
-    return iperf3.read_report(json.dumps(document(name)).encode(), b"", 0, asked)
+    found = document(name)
+    return iperf3.read(task_of(found), (), Output(json.dumps(found).encode()))
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -30,9 +30,10 @@ def test_a_real_trial(server: Servers, tmp_path: Path, protocol: str, direction:
     assert isinstance(found, Report)
     assert found.received_bps > 1e7
     assert found.duration_s == pytest.approx(1, abs=0.1)
-    readings = document.attempts[-1].readings["host"]
+    readings, wall_s = document.attempts[-1].readings["host"], document.attempts[-1].wall_s
     assert len(readings) >= 3
-    assert readings[-1].at_s - readings[0].at_s == pytest.approx(document.attempts[-1].wall_s, abs=0.2)
+    assert wall_s is not None
+    assert readings[-1].at_s - readings[0].at_s >= wall_s, "the readings enclose the program"
     assert out.progress == [(0, 1), (1, 1)]
     assert out.said[-1].startswith(f"pod-to-service {protocol} {direction} 1/1: ")
     assert "Gbit/s" in out.said[-1]

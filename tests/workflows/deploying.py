@@ -17,7 +17,7 @@ from workflows.deployment.kustomization import DeploymentValues
 from workflows.deployment.undeploy import undeploy
 from workflows.flags.deploy import DeployFlags
 from workflows.template import render
-from workflows.template.admission import PODS
+from workflows.template.pod_policy import PODS
 
 Object = dict[str, Any]
 LABELS = {"app.kubernetes.io/name": "dataplane-benchmark", "dataplane-benchmark/part": "deployment"}

@@ -125,7 +125,9 @@ class Moment:
         """An audit hook, in the engine and in each step."""
         in_engine = os.getpid() == self.engine_pid
         wanted = "engine" if in_engine else "step"
-        if wanted == self.how and event in OPERATIONS and any(self.results in str(a) for a in arguments):
+        # A name without a folder is one in a folder of the store, or of the artifacts, that is open.
+        names = [name for name in arguments[:2] if isinstance(name, str)]
+        if wanted == self.how and event in OPERATIONS and any(self.results in n or "/" not in n for n in names):
             self.count()
 
     def count(self) -> None:

@@ -11,9 +11,8 @@ import pytest
 import yaml
 
 from steps.catalogue.tools import TOOLS
-from steps.cluster.kube import placements
 from steps.cluster.kube.workloads import probe_pods
-from steps.tools.tool import FIRST_PORT, LAST_PORT
+from steps.tools.tool import FIRST_PORT, LAST_PORT, MONITOR_PORT
 
 CLUSTERS = Path(__file__).parents[2] / "workflows" / "clusters"
 
@@ -83,7 +82,7 @@ def test_aws_security_group_rules_fit_their_schema() -> None:
         ("udp", 4789),
         *((transport, tool.port) for tool in TOOLS for transport in tool.transports),
         *((transport, port) for transport in ("tcp", "udp") for port in (FIRST_PORT, LAST_PORT)),
-        ("tcp", placements.MONITOR_PORT),
+        ("tcp", MONITOR_PORT),
         ("tcp", probe_pods.PORT),
         ("udp", probe_pods.PORT),
     ],

@@ -123,6 +123,21 @@ def test_step_never_started_has_its_own_deadline() -> None:
         ("inputs.parameters.a matches '^x|y$' ? inputs.parameters.a : 'y'", "is not supported"),
         ("inputs.parameters.a matches '^.*$' ? inputs.parameters.a : 'y'", "is not supported"),
         ("inputs.parameters.a matches '^[^/]+$' ? inputs.parameters.a : 'y'", "is not supported"),
+        *(
+            (f"inputs.parameters.a matches '^{pattern}$' ? inputs.parameters.a : 'y'", "is not supported")
+            for pattern in (
+                "[0-9]*",
+                "[0-9]{0,3}",
+                "[.]{2}",
+                "[a-z.]+",
+                "-[a-z]",
+                "[a-z-]+",
+                "a/b",
+                "[0-9/]+",
+                "a b",
+                "",
+            )
+        ),
         ("inputs.parameters.a matches '^[z-a]$' ? inputs.parameters.a : 'y'", "is not supported"),
         ("inputs.parameters.a matches '^a{1,1001}$' ? inputs.parameters.a : 'y'", "is not supported"),
     ],

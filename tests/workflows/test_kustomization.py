@@ -26,7 +26,7 @@ from workflows.deployment.kustomization import DeploymentValues
 from workflows.deployment.namespaces import OWN
 from workflows.deployment.result_store import ResultStore
 from workflows.flags.deploy import DeployFlags
-from workflows.template import admission, render
+from workflows.template import pod_policy, render
 
 Object = dict[str, Any]
 
@@ -170,12 +170,12 @@ def test_kubectl_builds_the_deployed_kustomization() -> None:
     }
     assert built["CronWorkflow", "dataplane-benchmark-nightly"]["spec"]["schedules"] == ["1 2 * * *"]
     assert built["Namespace", "bench"]["metadata"]["labels"].items() >= LABELS.items()
-    policy = built["ValidatingAdmissionPolicy", admission.PODS]
+    policy = built["ValidatingAdmissionPolicy", pod_policy.PODS]
     assert "namespace" not in policy["metadata"]
     assert [(v["name"], json.loads(v["expression"])) for v in policy["spec"]["variables"][:2]] == [
-        (admission.IMAGES, ["reg:5000/bench:9", "reg:5000/bench:8"]), (admission.EXECUTORS, "mirror/argoexec"),
+        (pod_policy.IMAGES, ["reg:5000/bench:9", "reg:5000/bench:8"]), (pod_policy.EXECUTORS, "mirror/argoexec"),
     ]  # fmt: skip
-    binding = built["ValidatingAdmissionPolicyBinding", admission.PODS]
+    binding = built["ValidatingAdmissionPolicyBinding", pod_policy.PODS]
     assert binding["spec"]["validationActions"] == ["Warn", "Audit"]
     places = {o["metadata"].get("namespace") for o in build_without_kubectl(values)}
     assert places == {"bench", None, "default", "kube-system"}

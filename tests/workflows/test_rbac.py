@@ -30,6 +30,7 @@ from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.switching import around
 from workflows.template import rbac, render
 
 Object = dict[str, Any]
@@ -121,12 +122,12 @@ def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pyt
     observations.read_logs(client, standing, ["node-a", "node-b"])
     monkeypatch.setattr(readiness, "nodes_without_rules", lambda _seen, _now: ("node-a",))
     later = calico.store.now() + timedelta(hours=1)
-    assert observe._restart_kube_proxy(client, standing, [], later, lambda _s: None)
+    assert observe._restart_kube_proxy(around(calico, client), standing, [], later)
     workload = Workload(client, manifests.TRIALS)
     workload.ensure_services(trial_servers.service())
     container = manifests.Container("server", ("true",))
     (running,) = workload.ensure_pods(
-        [manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "bench:1", deadline_s=60)]
+        [manifests.pod("server", manifests.TRIALS, "node-a", [container], "bench:1", deadline_s=60)]
     )
     client.log(running["metadata"]["name"], BENCHMARK)
     assert visit.visit == 1

@@ -56,13 +56,17 @@ def report_again(
         collected = uncollected.collect_all(store, print_notice)
         with closing(database.connect(store, asking="")) as con:
             name = _latest(store, con)
-    with closing(database.connect(store, run_id=name, asking="")) as con:
-        _print_left_out(database.left_out(con))
-        latest = _latest(store, con)
-        for one in collected:
-            if one.run_id != name:
-                _write(store, con, one.run_id, latest=False)
-        found_summary, address = _write(store, con, name, latest=name == latest)
+
+    def write() -> tuple[summary.Summary, str]:
+        with closing(database.connect(store, run_id=name, asking="")) as con:
+            _print_left_out(database.left_out(con))
+            latest = _latest(store, con)
+            for one in collected:
+                if one.run_id != name:
+                    _write(store, con, one.run_id, latest=False)
+            return _write(store, con, name, latest=name == latest)
+
+    found_summary, address = database.with_sound_files(store, write)
     summary_table.print_summary(found_summary, console)
     console.print()
     console.print(f"Report: {address}", soft_wrap=True)
@@ -94,17 +98,18 @@ def print_answer(
         raise BadInput("--sql and --question exclude each other: give one of them.")
     store, console = open_store(results, as_owner=as_owner), Terminal()
     _collect_all(store)
-    with closing(database.connect(store, asking=sql)) as con:
-        _print_left_out(database.left_out(con))
-        if sql:
-            print_table(_answer(store, con, sql), console)
-            return 0
-        if question:
-            print_table(database.answer_question(con, question), console)
-            return 0
-        print_table(database.query(con, database.COLUMNS), console)
-    for known in database.questions():
-        console.print(f"{known.name}: {known.question}")
+
+    def answer() -> pa.Table:
+        with closing(database.connect(store, asking=sql)) as con:
+            _print_left_out(database.left_out(con))
+            if sql:
+                return _answer(store, con, sql)
+            return database.answer_question(con, question) if question else database.query(con, database.COLUMNS)
+
+    print_table(database.with_sound_files(store, answer), console)
+    if not sql and not question:
+        for known in database.questions():
+            console.print(f"{known.name}: {known.question}")
     return 0
 
 

@@ -24,6 +24,8 @@ from workflows.local.execution import liveness
 from workflows.local.execution.liveness import State
 
 RAW: Final = "raw"
+MOST_BYTES: Final = 4 * 2**30
+"""Of a run's raw documents; the largest run that is permitted has less."""
 _UID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
@@ -174,7 +176,7 @@ def _collect(store: Store, run_id: str, why: str) -> CollectedRun:
     folder = f"{RAW}/{run_id}"
     ended_at = store.files.last_put(folder)
     with tempfile.TemporaryDirectory(prefix="dataplane-benchmark-") as here:
-        store.files.fetch(folder, Path(here))
+        store.files.fetch(folder, Path(here), MOST_BYTES)
         if not (Path(here) / documents.RUN).exists():
             raise Problem(f"{store.location(folder)}/{documents.RUN} is missing, which has the run's settings")
         rows = run_rows(Path(here), run_id, collected_at=ended_at)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from steps.tasks._pod import ACCOUNTS
 from workflows.deployment.user_client import POLICIES, UserClient
 from workflows.flags.deploy import ADMISSION_MODES, DeployFlags
-from workflows.template.admission import IMAGES, PODS
+from workflows.template.pod_policy import IMAGES, PODS
 
 
 @dataclass(frozen=True, slots=True)

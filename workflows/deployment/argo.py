@@ -9,7 +9,7 @@ from steps.cluster.kube.api.nodes import url_host
 from steps.cluster.kube.api.permissions import CONFIGMAPS, DEFINITIONS, NODES, SERVICES
 from workflows.deployment.artifact_repository import configuration
 from workflows.deployment.user_client import DEPLOYMENTS, Object, UserClient
-from workflows.template.admission import EXECUTOR
+from workflows.template.pod_policy import EXECUTOR
 
 OLDEST: Final = (3, 6)
 NEWEST: Final = (4, 1)

@@ -17,8 +17,8 @@ from steps.settings import environment
 from steps.tasks._pod import CONFIG_MAP, IMAGE, SECRET
 from workflows.deployment.result_store import ResultStore
 from workflows.deployment.user_client import POLICIES, POLICY_BINDINGS, Object
-from workflows.template import admission, benchmark, nightly
-from workflows.template.admission import EXECUTOR, EXECUTORS, IMAGES
+from workflows.template import benchmark, nightly
+from workflows.template.pod_policy import EXECUTOR, EXECUTORS, IMAGES, PODS
 from workflows.template.render import DIRECTORY
 
 _IMAGE: Final = re.compile(
@@ -127,7 +127,7 @@ def _patches(values: DeploymentValues) -> list[Object]:
             _replace(f"/spec/variables/{index}", {"name": name, "expression": expression})
             for index, (name, expression) in enumerate(variables.items())
         ]
-        patches.append(_patch("ValidatingAdmissionPolicy", fill_in, admission.PODS))
+        patches.append(_patch("ValidatingAdmissionPolicy", fill_in, PODS))
     if values.admission == "warn":
         warn = [_replace("/spec/validationActions", ["Warn", "Audit"])]
         patches.append(_patch("ValidatingAdmissionPolicyBinding", warn))

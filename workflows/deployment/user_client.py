@@ -126,7 +126,7 @@ class UserClient(Client):
             ) from None
         if before is None:
             return "created"
-        return "unchanged" if _version(before) == _version(after) else "changed"
+        return "unchanged" if _content(before) == _content(after) else "changed"
 
     def follow(self, resource: Resource, name: str, namespace: str) -> Iterator[Object]:
         """An object now and after each change, until it is deleted.
@@ -153,6 +153,12 @@ def object_name(found: Object) -> str:
     """An object as messages show it: `ConfigMap argo/dataplane-benchmark`."""
     metadata = found["metadata"]
     return f"{found['kind']} " + "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
+
+
+def _content(found: Object) -> Object:
+    """An object without the API server's notes of who set what, and when: these change where nothing else does."""
+    noted = {"managedFields", "resourceVersion"}
+    return {**found, "metadata": {key: value for key, value in found["metadata"].items() if key not in noted}}
 
 
 def _version(found: Object) -> str:

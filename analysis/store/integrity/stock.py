@@ -1,7 +1,8 @@
 """The inventory of a store: what is there, what of it counts, and what is left out and why."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from analysis.console.commands import report_command
 from analysis.errors import Unsupported
@@ -30,13 +31,19 @@ def read_rows(files: ObjectStorage) -> Inventory:
     raise _restless(files)
 
 
-def take_inventory(files: ObjectStorage, digested: Collection[str] = ALWAYS, run_id: str | None = None) -> Inventory:
+def take_inventory(
+    files: ObjectStorage,
+    digested: Collection[str] = ALWAYS,
+    run_id: str | None = None,
+    known: Mapping[str, str] = MappingProxyType({}),
+) -> Inventory:
     """The inventory. What is damaged is left out, by name, and nothing else is.
 
     Args:
         files: the store's.
         digested: the tables of which all content is compared with the digest in its file's name.
         run_id: a run of which that is done for all tables.
+        known: what is wrong with files, by name, beyond what is checked here.
 
     Raises:
         Unsupported: the store can't be read.
@@ -48,12 +55,12 @@ def take_inventory(files: ObjectStorage, digested: Collection[str] = ALWAYS, run
             found, damaged = _read_listed(files, listed)
         except FileNotFoundError:
             continue
-        stock = select_runs(found, damaged)
+        stock = select_runs(found, damaged, known)
         checked = audit(files, stock.counting, digested, run_id)
         if checked.gone and list_runs(files) != listed:
             continue  # replaced meanwhile; what is gone while no row has changed is lost
         if checked.faults or checked.gone:
-            faults = {**checked.faults, **dict.fromkeys(sorted(checked.gone), "is not there")}
+            faults = {**known, **checked.faults, **dict.fromkeys(sorted(checked.gone), "is not there")}
             stock = select_runs(found, damaged, faults)
         left_out = (*stock.left_out, *runs_without_row(files, stock, listed))
         return replace(stock, left_out=tuple(_with_advice(files, one) for one in left_out))

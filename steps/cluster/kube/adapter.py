@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from analysis.console.notices import print_notice
@@ -56,6 +56,7 @@ class KubernetesCluster:
         self._gate_s = gate_s
         self._client = client or connect(environment, variables, at_prompt=at_prompt)
         self._variables = variables
+        self._asked_nodes = variables.get(names.NODES, "")
         self._say = say
         self._sleep = sleep
         self._owner = lock.current_owner(self._client.namespace, variables)
@@ -137,9 +138,13 @@ class KubernetesCluster:
         lock.require_lock(self._client, self._owner)
 
         def before(standing: Standing, measured: tuple[str, ...], switches: bool) -> None:  # noqa: FBT001 - a callback
-            self._ensure_filler_services(standing, measured, settings)
+            # the Services' endpoints are complete in time; prepare creates them again, and fails if they can't be
+            ensure_services = partial(trial_servers.ensure_filler_services, variables=self._variables)
+            self._attempt(
+                "the many Services do not exist yet", ensure_services, self._client, standing, measured, settings
+            )
             if switches:
-                self._start_probes(standing, measured)
+                self._attempt("what the switch costs will be unknown", self._cni.watch, standing, measured)
 
         return self._cni.configure(Arm.parse(visit.dataplane).name, before, visit)
 
@@ -249,9 +254,8 @@ class KubernetesCluster:
         except Problem as problem:
             raise Problem(
                 f"{self._client.where}: the API objects are as they were before the run, but {runs} is not proven to "
-                f"work again: {problem} The snapshot is kept, so that `python -m workflows restore --environment "
-                f"{self._client.where}` checks it again; to give it up: kubectl -n {KUBE_SYSTEM} delete "
-                f"configmap {STATE}."
+                f"work again: {problem} The snapshot is kept: `python -m workflows restore --environment "
+                f"{self._client.where}` checks again, and `kubectl -n {KUBE_SYSTEM} delete configmap {STATE}` gives up."
             ) from None
         finally:
             trial_servers.clear(self._client, wait=True)
@@ -284,26 +288,12 @@ class KubernetesCluster:
         """The kubectl lines for switching to this dataplane now, or for restoring if None."""
         return self._cni.commands(dataplane)
 
-    def _ensure_filler_services(self, standing: Standing, measured: tuple[str, ...], settings: Settings) -> None:
-        """Create the many Services before the switch, so that their endpoints are complete in time.
-
-        A failure is only reported here: prepare tries again, and fails by it.
-        """
+    def _attempt(self, failure: str, action: Callable[..., None], *args: object) -> None:
+        """Do what a switch can do without: a failure is only reported."""
         try:
-            trial_servers.ensure_filler_services(self._client, standing, measured, settings, variables=self._variables)
+            action(*args)
         except Problem as problem:
-            self._say(f"the many Services do not exist yet: {problem}")
-
-    def _start_probes(self, standing: Standing, measured: tuple[str, ...]) -> None:
-        """Open connections that the switch may break. Without them only the switch's cost is unknown."""
-        try:
-            self._cni.watch(standing, measured)
-        except Problem as problem:
-            self._say(f"what the switch costs will be unknown: {problem}")
-
-    @property
-    def _asked_nodes(self) -> str:
-        return self._variables.get(names.NODES, "")
+            self._say(f"{failure}: {problem}")
 
 
 def _no_preparation(_standing: Standing, _measured: tuple[str, ...], _switches: bool) -> None:  # noqa: FBT001 - a callback

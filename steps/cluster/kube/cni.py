@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.fields import Field
 from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.lock import LockOwner
 from steps.domain import Change, Finding, Moment, Sign, SwitchCost, Visit
@@ -84,6 +85,14 @@ class Cni(Protocol[S]):
     @staticmethod
     def runs(client: Client) -> bool:
         """Whether the cluster's network is this plugin's."""
+        ...
+
+    @staticmethod
+    def written_fields() -> Sequence[Field]:
+        """The fields that a switch of any cluster sets in objects that exist: the admission policies permit no others.
+
+        Texts of ConfigMaps are not among them, since a policy can't read what is in a text.
+        """
         ...
 
     def stand(self, *, to_switch: bool) -> S:

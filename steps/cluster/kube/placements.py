@@ -11,12 +11,11 @@ from steps.cluster.kube.api.nodes import ClusterNode, url_host
 from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads.probe_pods import Site
 from steps.domain import Monitor, Placement
-from steps.tools.tool import Tool
+from steps.tools.tool import MONITOR_PORT, Tool
 
 Object = dict[str, Any]
 Uplink = tuple[str | None, int | None]
 
-MONITOR_PORT: Final = 5203
 SERVER: Final = "server"
 HOST_SERVER: Final = "server-host"
 NEAR: Final = "-near"

@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY, CONNECTIVITY
-from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES
+from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
 from steps.cluster.kube import outside_client, trial_servers
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.cni import Standing
-from steps.cluster.kube.workloads import admission, connectivity, filler_services, probe_pods, step_pods, visit_pods
+from steps.cluster.kube.workloads import admission, connectivity, filler_services, probe_pods, step_pods
 from steps.cluster.kube.workloads import manifests as pods
 from steps.domain import Finding
 from steps.settings.environment import IMAGE, OUTSIDE
@@ -49,10 +50,27 @@ def findings(
     wanted = outside is not None and any(BY_NAME[name].client == "outside" for name in chosen_topologies)
     beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None and wanted else None
     paths = [topology for topology in TOPOLOGIES if topology.name in {*chosen_topologies, CONTROL}]
-    at_once = visit_pods.at_once(trial_servers.manifests(paths, places, image), paths, places, image, settings)
+    at_once = _pods_of_a_visit(paths, places, image, settings)
     kinds = [trial_servers.service(), *([filler_services.manifest(1, CONNECTIVITY.port)] if settings.services else [])]
     refused = admission.findings(client, at_once, kinds, settings, running=step_pods.pods_of_run(client, variables))
     if refused:
         return found + refused  # real pods would be refused too
     in_pods = any(BY_NAME[name].client == "pod" or BY_NAME[name].target != "node-address" for name in chosen_topologies)
     return found + connectivity.findings(client, places, image, CANARY.port, beyond, in_pods=in_pods)
+
+
+def _pods_of_a_visit(
+    paths: Sequence[Topology], places: Sequence[probe_pods.Site], image: str, settings: Settings
+) -> list[pods.Object]:
+    """All pods that a visit has at once: servers, monitors, a client of each kind, a step, and the filler pod."""
+    client = pods.Container("client", ("true",), requests=pods.STEP_REQUESTS)
+    pod = partial(pods.pod, part=connectivity.REACH, node=places[0].node, containers=[client], image_name=image)
+    return [
+        *trial_servers.manifests(paths, places, image),
+        *(
+            pod(f"client-{kind}", deadline_s=connectivity.DEADLINE_S)
+            for kind in sorted({path.client for path in paths})
+        ),
+        pods.largest_step(places[0].node, image),
+        *([filler_services.backend(places[-1].node, image)] if settings.services else []),
+    ]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 from analysis.errors import Unsupported
@@ -15,7 +16,6 @@ from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.placements import (
     ALWAYS,
     HOST_SERVER,
-    MONITOR_PORT,
     NEAR,
     SERVER,
     VisitServers,
@@ -27,7 +27,7 @@ from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads.manifests import LONGEST_RUN_S, SERVER_MEMORY_LIMIT, TRIALS, Container
 from steps.cluster.kube.workloads.workload import AlteredError, Workload
 from steps.domain import Placement, Visit
-from steps.tools.tool import Tool
+from steps.tools.tool import MONITOR_PORT, Tool
 
 Object = dict[str, Any]
 
@@ -137,7 +137,7 @@ def needed_topologies(visit: Visit) -> list[Topology]:
 def service(tools: Sequence[Tool] = ALWAYS) -> Object:
     """The Service before the server: ClusterIP and NodePort, with a port for each transport of each tool."""
     ports = [port for tool in tools for port in service_ports(tool)]
-    return pods.service(SERVICE, TRIALS, SERVICE, _SERVES, ports, "NodePort")
+    return pods.service(SERVICE, TRIALS, _SERVES, ports, "NodePort")
 
 
 def manifests(
@@ -149,41 +149,21 @@ def manifests(
 ) -> list[Object]:
     """The pods: a server for each kind of network with a container for each tool, and the monitors of both nodes."""
     near, far = places[0], places[-1]
+    pod = partial(pods.pod, part=TRIALS, image_name=image, deadline_s=deadline_s)
     made: list[Object] = []
     for name in dict.fromkeys(server_name(topology) for topology in (BY_NAME[CONTROL], *wanted)):
         place, on_host = near if name.endswith(NEAR) else far, name.startswith(HOST_SERVER)
         servers = [_server(tool, place.address if on_host else None) for tool in tools]
         labels = _SERVES if name == SERVER else {}
-        made.append(
-            pods.pod(
-                name,
-                TRIALS,
-                name,
-                place.node,
-                servers,
-                image,
-                host_network=on_host,
-                labels=labels,
-                deadline_s=deadline_s,
-            )
-        )
+        made.append(pod(name, node=place.node, containers=servers, host_network=on_host, labels=labels))
     argv = ("python", "-m", "steps.measurement.monitor_http", "serve", str(MONITOR_PORT))
     monitor = [Container("monitor", argv, MONITOR_PORT)]
-    kinds = ("monitor", "monitor-host") if any(topology.client == "outside" for topology in wanted) else ("monitor",)
-    return made + [
-        pods.pod(
-            f"{kind}-{index}",
-            TRIALS,
-            kind,
-            place.node,
-            monitor,
-            image,
-            host_network=kind == "monitor-host",
-            deadline_s=deadline_s,
-        )
-        for index, place in enumerate(places)
-        for kind in kinds
-    ]
+    from_outside = any(topology.client == "outside" for topology in wanted)
+    for index, place in enumerate(places):
+        made.append(pod(f"monitor-{index}", node=place.node, containers=monitor))
+        if from_outside:
+            made.append(pod(f"monitor-host-{index}", node=place.node, containers=monitor, host_network=True))
+    return made
 
 
 def _server(tool: Tool, address: str | None) -> Container:

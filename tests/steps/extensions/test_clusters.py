@@ -6,22 +6,15 @@ CLUSTER = (
     CHOSEN
     + """
 from analysis.errors import Problem
-from steps.cluster.kube.calico.switching.switch import configure
 from steps.cluster.kube.calico.switching.cluster_state import read_state
-from steps.cluster.kube.calico import restore
 from steps.cluster.kube.adapter import KubernetesCluster
-from steps.cluster.kube.lock import LockOwner
-from tests.steps.kube.fake_api import NAMESPACE, direct_client
+from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.switching import put_back, switch
 from tests.steps.kube.test_preflight import findings
 
-ME = LockOwner("run-1", NAMESPACE, None)
 NEW = "ebpf-udp"
 answers = {"form": NEW in form, "chosen": chosen(environment="prod")[1]}
-
-def switch(calico, dataplane):
-    client, _ = direct_client(calico.store)
-    configure(client, ME, dataplane, "", lambda _: None, calico.store.advance)
 
 for install in ("manifest", "operator"):
     calico = Calico(install)
@@ -35,7 +28,7 @@ for install in ("manifest", "operator"):
         answers[install]["runs"] = read_state(client, to_switch=False).facts.dataplane
         switch(calico, "ebpf")
         answers[install]["beside"] = calico.felix["spec"].get("bpfConnectTimeLoadBalancing")
-        restore.restore(client, lambda _: None, calico.store.advance)
+        put_back(calico)
     except Problem as problem:
         answers[install]["refused"] = str(problem)
     answers[install]["as_before"] = calico.settings() == before

@@ -1,4 +1,4 @@
-"""What a Kubernetes API server answers, as bodies: the words are a real one's, and test_api_contract.py holds them."""
+"""What a Kubernetes API server answers, as bodies: the words are a real one's, and api_contract/ tests them."""
 
 import json
 from collections.abc import Callable, Iterable

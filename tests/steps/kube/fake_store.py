@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from tests.steps.kube import fake_answers as answers
 from tests.steps.kube.fake_answers import Answer, Key, Object, Request, Watch, of_json
 from tests.steps.kube.fake_patches import Ownership, fields, merged_with
+from tests.steps.kube.fake_requests import name_of, nano, selector, stamp, verb_of
 
 _PATH = re.compile(
     r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))"
@@ -82,7 +83,7 @@ class Store:
             found.setdefault("apiVersion", f"{group}/{version}" if group else version)
             found.setdefault("kind", kind)
             meta.setdefault("uid", str(uuid.uuid4()))
-            meta.setdefault("creationTimestamp", _stamp(self.now()))
+            meta.setdefault("creationTimestamp", stamp(self.now()))
             meta.setdefault("generation", 1)
             self._note(key, found)
             return found
@@ -187,8 +188,8 @@ class Store:
     ) -> Answer:
         group, plural = matched["group"] or "", matched["plural"]
         namespace, name = unquote(matched["namespace"] or ""), unquote(matched["name"] or "")
-        verb = _verb(method, name, query)
-        request = Request(verb, group, plural, namespace, name or _name_of(body), matched["sub"] or "")
+        verb = verb_of(method, name, query)
+        request = Request(verb, group, plural, namespace, name or name_of(body), matched["sub"] or "")
         (self.tried if query.get("dryRun") == "All" else self.requests).append(request)
         if plural == "selfsubjectaccessreviews":
             return self._review(body)
@@ -244,11 +245,11 @@ class Store:
         lines = [entry for entry in self.logs.get((namespace, name), []) if since is None or entry[0] >= since]
         lines = lines[-int(query["tailLines"]) :] if "tailLines" in query else lines
         stamped = query.get("timestamps") == "true"
-        text = "".join(f"{_nano(at)} {line}\n" if stamped else f"{line}\n" for at, line in lines)
+        text = "".join(f"{nano(at)} {line}\n" if stamped else f"{line}\n" for at, line in lines)
         return Answer(200, text.encode(), {"Content-Type": "text/plain"})
 
     def _list(self, group: str, plural: str, namespace: str, query: dict[str, str]) -> Answer:
-        selects = _selector(query)
+        selects = selector(query)
         version = query.get("resourceVersion", "")
         if query.get("watch") == "true":
             if version and int(version) < self.compacted:
@@ -306,7 +307,7 @@ class Store:
         return answers.exists(key) if key in self.objects else None
 
     def _managed(self, manager: str, operation: str) -> Object:
-        return {"manager": manager, "operation": operation, "time": _stamp(self.now())}
+        return {"manager": manager, "operation": operation, "time": stamp(self.now())}
 
     def _patch(self, key: Key, body: Object, content: str, manager: str) -> Answer:
         found = self.objects.get(key)
@@ -363,7 +364,7 @@ class Store:
             return answers.another(key, self.kinds[key[:2]][1], wanted, uid)
         if found["metadata"].get("finalizers"):
             if not found["metadata"].get("deletionTimestamp"):
-                meta = {**found["metadata"], "deletionTimestamp": _stamp(self.now())}
+                meta = {**found["metadata"], "deletionTimestamp": stamp(self.now())}
                 found = self._note(key, {**found, "metadata": meta})
             return of_json(200, found)
         self.take(*key)
@@ -384,44 +385,3 @@ class Store:
 
     def _latest(self) -> int:
         return max([self.compacted, *(version for version, *_ in self.events)])
-
-
-def _verb(method: str, name: str, query: dict[str, str]) -> str:
-    if method == "GET" and not name:
-        return "watch" if query.get("watch") == "true" else "list"
-    return {"GET": "get", "POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}[method]
-
-
-def _name_of(body: object) -> str:
-    return str((body.get("metadata") or {}).get("name", "")) if isinstance(body, dict) else ""
-
-
-def _selector(query: dict[str, str]) -> Callable[[Object], bool]:
-    labels = [pair.split("=", 1) for pair in query.get("labelSelector", "").split(",") if "=" in pair]
-    present = [key for key in query.get("labelSelector", "").split(",") if key and "=" not in key]
-    fields = [pair.split("=", 1) for pair in query.get("fieldSelector", "").split(",") if pair]
-
-    def selects(found: Object) -> bool:
-        own = found["metadata"].get("labels") or {}
-        return (
-            all(own.get(key) == value.lstrip("=") for key, value in labels)
-            and all(key in own for key in present)
-            and all(_by_path(found, path) == value.lstrip("=") for path, value in fields)
-        )
-
-    return selects
-
-
-def _by_path(found: Object, path: str) -> object:
-    here: Any = found
-    for key in path.split("."):
-        here = here.get(key) if isinstance(here, dict) else None
-    return here
-
-
-def _stamp(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _nano(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"

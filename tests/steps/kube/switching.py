@@ -1,15 +1,17 @@
 """Switch and restore a fake cluster, killed at a call where a test wants that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hypothesis import strategies as st
 
 from steps.cluster.kube import lock
+from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import CALICO_GROUPS
 from steps.cluster.kube.calico import restore
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.calico.switching.switch import configure
+from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.lock import LockOwner
 from steps.domain import Change
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
@@ -25,12 +27,26 @@ def quiet(_sentence: str) -> None:
     """Say nothing."""
 
 
+def around(
+    calico: Calico,
+    client: Client,
+    owner: LockOwner = ME,
+    say: Callable[[str], None] = quiet,
+    variables: Mapping[str, str] | None = None,
+) -> Surroundings:
+    return Surroundings(client, owner, "", variables or {}, say, calico.store.advance)
+
+
+def unprepared(_standing: object, _measured: tuple[str, ...], _switches: bool) -> None:  # noqa: FBT001 - a callback
+    """Prepare nothing for a switch."""
+
+
 def switch(
     calico: Calico, dataplane: str, owner: LockOwner = ME, kill_at: int | None = None, *, late: bool = False
 ) -> list[Change]:
     client, transport = direct_client(calico.store)
     transport.kill_at, transport.kill_after_write = kill_at, late
-    return configure(client, owner, dataplane, "", quiet, calico.store.advance)
+    return configure(around(calico, client, owner), dataplane, unprepared)
 
 
 def put_back(
@@ -46,7 +62,7 @@ def put_back(
     transport.kill_at, transport.kill_after_write = kill_at, late
     if not lock.may_restore(client, owner, quiet, insist=insist):
         return []
-    return restore.restore(client, quiet, calico.store.advance, prove)
+    return restore.restore(around(calico, client, owner), prove)
 
 
 def running(calico: Calico) -> str | None:

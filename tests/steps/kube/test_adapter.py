@@ -125,7 +125,7 @@ def test_active_run_keeps_its_lock_and_pods() -> None:
     client, _transport = direct_client(calico.store)
     container = manifests.Container("server", ("true",))
     Workload(client, manifests.TRIALS).ensure_pods(
-        [manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "image:1", deadline_s=60)]
+        [manifests.pod("server", manifests.TRIALS, "node-a", [container], "image:1", deadline_s=60)]
     )
     other = kube(calico, OTHER)
     assert other.restore() == []
@@ -162,9 +162,7 @@ def test_the_visit_that_a_stop_cut_short_is_known_by_the_lock_and_the_pods_of_it
     assert who.unfinished() is None, "no trial can have been measured"
     client, _transport = direct_client(calico.store)
     workload, container = Workload(client, manifests.TRIALS), manifests.Container("server", ("true",))
-    workload.ensure_pods(
-        [manifests.pod("server", manifests.TRIALS, "server", "node-a", [container], "image:1", deadline_s=60)]
-    )
+    workload.ensure_pods([manifests.pod("server", manifests.TRIALS, "node-a", [container], "image:1", deadline_s=60)])
     assert kube(calico, RUN).unfinished() == going
     assert kube(calico, OTHER).unfinished() is None, "it is another run's"
     who.configure(visit("iptables"), settings())

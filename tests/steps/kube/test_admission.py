@@ -9,10 +9,10 @@ from steps.cluster.kube import server_findings
 from steps.cluster.kube.workloads import admission
 from steps.domain import Finding
 from tests.steps.kube import fake_kubelet
+from tests.steps.kube.bench import MEASURED, WITH_IMAGE, Bench, settings
 from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import NAMESPACE
 from tests.steps.kube.test_alterations import step_pod
-from tests.steps.kube.test_trial_servers import MEASURED, WITH_IMAGE, Bench, settings
 
 Object = dict[str, Any]
 Admission = Callable[[Request, Any], str | None]

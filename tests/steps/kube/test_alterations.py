@@ -14,8 +14,9 @@ from steps.cluster.kube.workloads.manifests import Container
 from steps.cluster.kube.workloads.workload import AlteredError, Workload
 from steps.domain import Visit
 from steps.proof.evaluate import evaluate
+from tests.steps.kube.bench import MEASURED, PLACES, WITH_IMAGE, Bench, every_pod, report_connections, settings
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
-from tests.steps.kube.test_trial_servers import MEASURED, PLACES, WITH_IMAGE, Bench, every_pod, said, settings
+from tests.steps.kube.switching import around
 from workflows.template import benchmark
 
 Object = dict[str, Any]
@@ -85,7 +86,7 @@ HARMLESS: list[Alter] = [
 
 def manifest() -> Object:
     program = Container("program", ("python", "-m", "steps.tools.connect_probe", "serve", "5202"))
-    return manifests.pod("server", "trials", "server", "node-a", [program], "registry.example/steps:1", deadline_s=60)
+    return manifests.pod("server", "trials", "node-a", [program], "registry.example/steps:1", deadline_s=60)
 
 
 def running(alter: Alter) -> Object:
@@ -173,7 +174,7 @@ def test_unready_pod_error_names_the_injected_container() -> None:
 def test_preflight_stops_on_pod_alterations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
     bench = Bench()
-    said(bench)
+    report_connections(bench)
     bench.kubelet.admits = sidecar
     (found,) = server_findings.findings(
         bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE
@@ -187,7 +188,7 @@ def test_preflight_stops_on_pod_alterations(monkeypatch: pytest.MonkeyPatch) -> 
 def test_preflight_and_prepare_check_step_pods(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
     bench = Bench()
-    said(bench)
+    report_connections(bench)
     others = step_pod(sidecar, "other-run")
     others["metadata"]["labels"]["workflows.argoproj.io/workflow"] = "run-2"
     bench.store.put("", "pods", others)
@@ -217,7 +218,7 @@ def test_altered_client_pod_voids_its_visit() -> None:
     assert "run-1-measure-2 differs from what Argo creates: it has a container istio-proxy" in str(found.reason)
     assert (
         evaluate(
-            observe.observe(client, bench.standing, MEASURED, visit, "after", variables={}), "as-is", MEASURED
+            observe.observe(around(bench.calico, client), bench.standing, MEASURED, visit, "after"), "as-is", MEASURED
         ).state
         == "proven"
     )

@@ -18,10 +18,11 @@ from steps.cluster.kube.probe import connections, node_probe
 from steps.cluster.kube.workloads import probe_pods
 from steps.domain import Visit
 from steps.settings.settings import choose_settings
+from tests.steps.kube.bench import EVERY, MEASURED, WITH_IMAGE, Bench, settings, visit
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.switching import around
 from tests.steps.kube.test_preflight import ALL, add_node, agent, daemon_set, findings, node, on_aws, standing
-from tests.steps.kube.test_trial_servers import EVERY, MEASURED, WITH_IMAGE, Bench, settings, visit
 
 Object = dict[str, Any]
 IPV6 = {"node-a": "fd00:250::11", "node-b": "fd00:250::12", "outside": "fd00:250::50"}
@@ -111,7 +112,7 @@ def test_policy_only_provenance() -> None:
     assert (told["cni"], told["policy_only"], told["other_cnis"]) == ("Calico", True, ["Amazon VPC CNI"])
     client, _transport = direct_client(calico.store)
     one = Visit(visit=1, round=1, dataplane="as-is", trials=())
-    signs = observe.observe(client, here, MEASURED, one, "before", variables={})
+    signs = observe.observe(around(calico, client), here, MEASURED, one, "before")
     assert {sign.seen for sign in signs} == {"Calico v3.32.1, iptables, for policy on Amazon VPC CNI"}
     assert provenance.provenance(standing(Calico()).facts, here.inventory, MEASURED)["policy_only"] is False
 

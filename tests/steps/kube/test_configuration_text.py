@@ -10,7 +10,7 @@ from steps.cluster.kube.calico import restore
 from steps.cluster.kube.calico.inventory import kube_proxy
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
-from tests.steps.kube.switching import put_back, switch
+from tests.steps.kube.switching import around, put_back, switch
 
 HEAD = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
 JSON = json.dumps({"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": ""})
@@ -121,7 +121,7 @@ def test_restore_replaces_an_unparsable_configuration(broken: str) -> None:
     found["data"]["config.conf"] = broken
     client, _transport = direct_client(calico.store)
     said: list[str] = []
-    restore.restore(client, said.append, calico.store.advance)
+    restore.restore(around(calico, client, say=said.append))
     assert calico.settings() == before
     assert any("was no valid configuration of kube-proxy" in sentence and repr(broken) in sentence for sentence in said)
 
@@ -158,7 +158,7 @@ def test_configuration_without_place_for_a_mode_is_a_problem() -> None:
         Problem, match="mode nftables can't be set in kube-proxy's configuration: mode can't be set in it without"
     ):
         kube_proxy.with_mode(text, "nftables")
-    with pytest.raises(Problem, match="it holds no KubeProxyConfiguration"):
+    with pytest.raises(Problem, match="it has no KubeProxyConfiguration"):
         kube_proxy.with_mode("{}", "nftables")
 
 

@@ -10,7 +10,9 @@ from steps.cluster.kube.api.errors import ApiError, DeniedError, TransientError,
 from steps.cluster.kube.api.identity import Identity
 
 PATH = "/api/v1/namespaces/bench/pods"
-LOGIN = Identity("user 'me' of the kubeconfig /home/me/.kube/config", "run `aws eks get-token` by hand to see it")
+LOGIN = Identity(
+    "user 'me' of the kubeconfig /home/me/.kube/config", "run `aws eks get-token` by hand to see the account"
+)
 
 MESSAGES = {
     "RBAC": (

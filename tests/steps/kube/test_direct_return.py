@@ -9,8 +9,8 @@ from steps.cluster.kube.calico.inventory import felix_settings
 from steps.cluster.kube.workloads import connectivity
 from steps.domain import Finding
 from steps.settings.settings import choose_settings
+from tests.steps.kube.bench import MEASURED, WITH_IMAGE, Bench, report_connections
 from tests.steps.kube.test_preflight import add_env, add_felix
-from tests.steps.kube.test_trial_servers import MEASURED, WITH_IMAGE, Bench, said
 
 ONLY = "external-to-nodeport"
 BOTH = "external-to-nodeport,pod-to-pod"
@@ -20,7 +20,7 @@ def findings(
     monkeypatch: pytest.MonkeyPatch, bench: Bench, *, dataplanes: str = "ebpf-dsr", topologies: str = ONLY
 ) -> list[Finding]:
     monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
-    said(bench)
+    report_connections(bench)
     settings = choose_settings(profile="smoke", dataplanes=dataplanes, topologies=topologies, environment="prod")
     return server_findings.findings(bench.client, bench.standing, MEASURED, settings, variables=WITH_IMAGE)
 

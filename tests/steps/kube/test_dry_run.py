@@ -16,7 +16,7 @@ from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.switching import ME, held, put_back, quiet, running, switch
+from tests.steps.kube.switching import ME, around, held, put_back, quiet, running, switch, unprepared
 
 Make = Callable[[], Calico]
 MAKES: dict[str, Make] = {
@@ -34,7 +34,7 @@ def refused(calico: Calico, dataplane: str, owner: LockOwner = ME) -> str:
     client, transport = direct_client(calico.store)
     before = calico.settings()
     with pytest.raises(Problem) as caught:
-        configure(client, owner, dataplane, "", quiet, calico.store.advance)
+        configure(around(calico, client, owner), dataplane, unprepared)
     assert not [r for r in calico.store.requests if r.verb in {"create", "patch", "delete"}]
     assert transport.writes == 0
     assert calico.settings() == before
@@ -207,4 +207,4 @@ def test_refused_write_is_impossible_and_not_retried() -> None:
     calico = without_felix(Calico())
     client, _transport = direct_client(calico.store)
     with pytest.raises(Unsupported):
-        configure(client, ME, "ebpf", "", quiet, calico.store.advance)
+        configure(around(calico, client), "ebpf", unprepared)

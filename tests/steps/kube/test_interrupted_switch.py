@@ -17,7 +17,17 @@ from steps.cluster.kube.calico.switching.snapshot import original_fields, take_s
 from steps.cluster.kube.calico.switching.switch import configure
 from tests.steps.kube.fake_api import Api, Fault, KilledError, direct_client
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.switching import CLUSTERS, DATAPLANES, ME, held, lock_data, put_back, quiet, running, switch
+from tests.steps.kube.switching import (
+    CLUSTERS,
+    DATAPLANES,
+    around,
+    held,
+    lock_data,
+    put_back,
+    running,
+    switch,
+    unprepared,
+)
 
 
 def test_pods_older_than_the_configuration_are_restarted() -> None:
@@ -52,10 +62,10 @@ def test_switch_survives_api_faults(dataplane: str, monkeypatch: pytest.MonkeyPa
         for work in ("there", "back"):
             api.faults = [dataclasses.replace(fault) for fault in TROUBLES]
             if work == "there":
-                configure(client, ME, dataplane, "", quiet, calico.store.advance)
+                configure(around(calico, client), dataplane, unprepared)
                 assert running(calico) == dataplane
             else:
-                restore.restore(client, quiet, calico.store.advance)
+                restore.restore(around(calico, client))
             assert sum(fault.times for fault in api.faults) < sum(fault.times for fault in TROUBLES) / 2
     assert calico.settings() == before
 

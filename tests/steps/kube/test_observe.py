@@ -19,13 +19,14 @@ from steps.domain import Moment, Sign, Visit
 from steps.proof import evaluate, wait
 from steps.proof.wait import Impossible
 from tests.steps.kube import fake_kubelet
+from tests.steps.kube.bench import MEASURED, WITH_IMAGE
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_kubelet import Kubelet
 from tests.steps.kube.judgements import judge_switch
 from tests.steps.kube.recordings import NAMES, Switch, stamp, switch
+from tests.steps.kube.switching import around
 from tests.steps.kube.test_readiness import host
-from tests.steps.kube.test_trial_servers import MEASURED, WITH_IMAGE
 
 Object = dict[str, Any]
 EBPF = "01-iptables-to-ebpf"
@@ -66,16 +67,8 @@ class Cluster:
     def observe(self, asked: str, when: Moment = "before") -> list[Sign]:
         standing = read_state(self.client, to_switch=False)
         going = Visit(visit=1, round=1, dataplane=asked, trials=())
-        return observe.observe(
-            self.client,
-            standing,
-            MEASURED,
-            going,
-            when,
-            variables=WITH_IMAGE,
-            say=self.said.append,
-            sleep=self.store.advance,
-        )
+        surroundings = around(self.calico, self.client, say=self.said.append, variables=WITH_IMAGE)
+        return observe.observe(surroundings, standing, MEASURED, going, when)
 
     def state(self, found: Sequence[Sign]) -> str:
         return evaluate.evaluate(found, self.recorded.asked, MEASURED).state
@@ -145,9 +138,7 @@ def test_felix_restart_during_trials_voids_them() -> None:
     cluster.store.stopped, late = made, cluster.store.stopped
     cluster.client.create(
         PODS,
-        manifests.pod(
-            "server", manifests.TRIALS, "server", "node-b", [Container("c", ("x",))], "image:1", deadline_s=60
-        ),
+        manifests.pod("server", manifests.TRIALS, "node-b", [Container("c", ("x",))], "image:1", deadline_s=60),
         BENCHMARK,
     )
     cluster.store.stopped = late

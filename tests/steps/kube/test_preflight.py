@@ -1,31 +1,19 @@
 """What a cluster is, which nodes are measured, and every reason against a run, by name and with a remedy."""
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from analysis.errors import BadInput, Unsupported
-from steps.cluster.kube import lock
-from steps.cluster.kube.adapter import KubernetesCluster
-from steps.cluster.kube.api import nodes
+from analysis.errors import Unsupported
 from steps.cluster.kube.api.permissions import V3_GROUP
 from steps.cluster.kube.calico import preflight
-from steps.cluster.kube.calico.inventory import provenance
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
-from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.calico.switching.switch import switch_commands
-from steps.cluster.kube.workloads import connectivity
 from steps.domain import Finding
 from steps.settings.settings import choose_settings
-from tests.steps.kube.fake_answers import Request
-from tests.steps.kube.fake_api import NAMESPACE, direct_client
+from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.fake_kubelet import Kubelet
 
 Object = dict[str, Any]
 Change = Callable[[Calico], object]
@@ -287,25 +275,6 @@ def test_single_node_cluster_is_refused() -> None:
     assert "node-a takes no pods (cordoned or tainted)" in found.reason
 
 
-def test_all_missing_rbac_permissions_are_listed() -> None:
-    calico = Calico()
-
-    def denied(request: Request) -> bool:
-        return request.verb == "patch" or request.sub == "log"
-
-    calico.store.denied = denied
-    client, _transport = direct_client(calico.store)
-    who = KubernetesCluster("prod", client=client, variables={}, say=lambda _s: None)
-    found = who.preflight(choose_settings(profile="smoke", dataplanes=ALL, environment="prod"))
-    assert [finding.reason for finding in found] == [
-        "may not patch felixconfigurations in API group crd.projectcalico.org named default.",
-        "may not patch daemonsets in API group apps named kube-proxy in namespace kube-system.",
-        "may not patch configmaps named kube-proxy, dataplane-benchmark in namespace kube-system.",
-        "may not get pods/log in namespace kube-system.",
-        f"may not get pods/log in namespace {NAMESPACE}.",
-    ]
-
-
 @pytest.mark.parametrize(
     ("felix", "variable", "value", "runs"),
     [
@@ -374,110 +343,3 @@ def test_every_finding_has_a_remedy(index: int) -> None:
         for each in found:
             if each.severity != "warn":
                 assert "`" in (each.remedy or "") or (each.remedy or "").startswith("No command mends that: "), each
-
-
-def test_all_findings_at_once_and_trial_pods_unless_locked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(connectivity, "CHECK_S", 0.0)
-    calico = Calico()
-    Kubelet(calico)
-    label("argocd.argoproj.io/instance", "infra")(calico)
-    calico.store.denied = lambda request: request.verb == "patch"
-    variables = {"BENCHMARK_IMAGE": "image:1", "ARGO_WORKFLOW_NAME": "run-1"}
-    client, _transport = direct_client(calico.store)
-    who = KubernetesCluster("prod", client=client, variables=variables, say=lambda _s: None)
-    subjects = [f.subject for f in who.preflight(choose_settings(profile="smoke", dataplanes=ALL, environment="prod"))]
-    assert subjects.count("permissions") == 3
-    assert "cluster" in subjects
-    assert "node-to-node" in subjects, "the pods say nothing here, which is told as well"
-    owner = lock.LockOwner("run-2", NAMESPACE, None)
-    calico.store.denied = lambda _request: False
-    lock.take_lock(client, owner, take_snapshot(client, standing(calico), ""), client.now())
-    calico.store.requests.clear()
-    found = who.preflight(choose_settings(profile="smoke", dataplanes=ALL, environment="prod"))
-    assert any("run-2" in each.reason for each in found)
-    assert all(each.remedy for each in found if each.severity != "warn")
-    assert not [r for r in calico.store.requests if (r.verb, r.plural) == ("create", "pods")]
-
-
-def test_files_named_by_remedies_exist() -> None:
-    root = Path(preflight.__file__).parents[4]
-    named = set()
-    for file in [*root.glob("steps/**/*.py"), *root.glob("workflows/**/*.py"), root / "Makefile"]:
-        named |= set(re.findall(r"(?<![/\w])(?:workflows|docs|analysis)/[\w.-]*\w(?:/[\w.-]*\w)?", file.read_text()))
-    assert "workflows/manifests" in named
-    assert [name for name in sorted(named) if not (root / name).exists()] == []
-
-
-def test_provenance_of_a_cluster() -> None:
-    here = standing(Calico())
-    told = provenance.provenance(here.facts, here.inventory, ("node-a", "node-b"))
-    wanted = {
-        "kubernetes": "v1.35.4",
-        "cni": "Calico",
-        "cni_version": "v3.32.1",
-        "install": "manifest",
-        "encapsulation": "VXLAN Always",
-        "kube_proxy_mode": "iptables",
-        "kernel": "6.18.44-fc-v657",
-        "instance_type": None,
-    }
-    assert {key: told[key] for key in wanted} == wanted
-
-
-def some_node(name: str, **fields: Any) -> nodes.ClusterNode:  # noqa: ANN401
-    plain = {
-        "os": "linux",
-        "arch": "amd64",
-        "kernel": "6.1.0",
-        "cpus": 2.0,
-        "ready": True,
-        "schedulable": True,
-        "pressures": (),
-        "taints": (),
-        "calico": True,
-        "address": "10.0.0.1",
-        "instance_type": "t3.medium",
-        "zone": "a",
-        "provider": None,
-        "labels": {},
-    }
-    return nodes.ClusterNode(name=name, **{**plain, **fields})
-
-
-def test_most_similar_nodes_are_measured() -> None:
-    cluster = [
-        some_node("a", zone="z1"),
-        some_node("b", zone="z2"),
-        some_node("c", zone="z1"),
-        some_node("big", instance_type="m6i.8xlarge", cpus=32.0),
-        some_node("control", schedulable=False, cpus=64.0),
-    ]
-    assert nodes.choose_nodes(cluster) == ("a", "c")
-    assert nodes.choose_nodes([*cluster, some_node("big2", instance_type="m6i.8xlarge", cpus=32.0)]) == ("big", "big2")
-    assert nodes.choose_nodes([some_node("x", kernel="5.15"), some_node("y")]) == ("x", "y")
-
-
-@given(st.permutations([some_node(name, zone=zone) for name, zone in zip("abcd", "xyxy", strict=True)]))
-def test_node_choice_is_independent_of_order(cluster: list[nodes.ClusterNode]) -> None:
-    assert nodes.choose_nodes(cluster) == ("a", "c")
-
-
-@pytest.mark.parametrize("asked", ["a", "a,a", "a,zz", "a,b,c", ","])
-def test_named_nodes_must_be_two_of_the_cluster(asked: str) -> None:
-    with pytest.raises(BadInput, match="BENCHMARK_NODES must name two nodes of the cluster"):
-        nodes.choose_nodes([some_node("a"), some_node("b"), some_node("c")], asked)
-
-
-def test_named_nodes_are_taken_in_their_order() -> None:
-    assert nodes.choose_nodes([some_node("a"), some_node("b"), some_node("c")], " c , a ") == ("c", "a")
-
-
-def test_outside_client_is_on_a_node_without_calico() -> None:
-    cluster = [
-        some_node("a"),
-        some_node("o", calico=False, schedulable=False),
-        some_node("p", calico=False, ready=False),
-    ]
-    assert [node.name for node in nodes.outside_nodes(cluster)] == ["o"]

@@ -11,7 +11,7 @@ from steps.cluster.kube.calico import restore
 from steps.cluster.kube.lock import LockOwner
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
-from tests.steps.kube.switching import held, lock_data, put_back, running, switch
+from tests.steps.kube.switching import around, held, lock_data, put_back, running, switch
 
 
 def test_dsr_patch_and_restore() -> None:
@@ -111,7 +111,7 @@ def test_restore_reports_what_it_cannot_restore() -> None:
     switch(calico, "ebpf")
     client, _transport = direct_client(calico.store)
     said: list[str] = []
-    restore.restore(client, said.append, calico.store.advance)
+    restore.restore(around(calico, client, say=said.append))
     assert any("unprivileged_bpf_disabled" in sentence for sentence in said)
 
 

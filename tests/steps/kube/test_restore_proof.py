@@ -12,10 +12,10 @@ from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.proof.wait import UnprovenError
 from tests.steps.kube import fake_kubelet
+from tests.steps.kube.bench import WITH_IMAGE
 from tests.steps.kube.recordings import switch
 from tests.steps.kube.test_observe import EBPF, IPTABLES, Cluster
 from tests.steps.kube.test_preflight import add_node
-from tests.steps.kube.test_trial_servers import WITH_IMAGE
 from workflows.cli import cluster as cluster_verbs
 
 RUN = {"ARGO_WORKFLOW_NAME": "run-1", **WITH_IMAGE}

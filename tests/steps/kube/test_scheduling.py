@@ -9,18 +9,18 @@ from steps.cluster.kube import server_findings, trial_servers
 from steps.cluster.kube.api.quantity import amount
 from steps.cluster.kube.workloads import connectivity, manifests, workload
 from steps.cluster.kube.workloads.workload import Workload
-from tests.steps.kube.test_alterations import RUN, step_pod
-from tests.steps.kube.test_trial_servers import (
+from tests.steps.kube.bench import (
     EVERY,
     MEASURED,
     PLACES,
     WITH_IMAGE,
     Bench,
     Object,
-    said,
+    report_connections,
     settings,
     visit,
 )
+from tests.steps.kube.test_alterations import RUN, step_pod
 
 EC2 = "ip-10-0-0-1.ec2.internal"
 
@@ -100,7 +100,7 @@ def test_pod_scheduled_late_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_preflight_reports_unschedulable_pods() -> None:
     bench = Bench()
-    said(bench)
+    report_connections(bench)
     bench.kubelet.unplaced = lambda pod: "node(s) had untolerated taints" if "node-b" in str(pod["spec"]) else None
     (found,) = server_findings.findings(
         bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE

@@ -18,7 +18,7 @@ from steps.cluster.kube.calico.switching.switch import configure, switch_command
 from steps.cluster.kube.lock import LockOwner
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
-from tests.steps.kube.switching import DATAPLANES, ME, held, put_back, quiet, running, switch
+from tests.steps.kube.switching import DATAPLANES, ME, around, held, put_back, running, switch, unprepared
 
 
 @pytest.mark.parametrize("dataplane", ["nftables", "ebpf", "ebpf-dsr"])
@@ -184,9 +184,9 @@ def test_concurrent_spec_change_is_not_overwritten() -> None:
     with pytest.raises(
         Problem, match="ConfigMap kube-system/kube-proxy was changed by another client during the switch"
     ):
-        configure(client, ME, "nftables", "", quiet, calico.store.advance)
+        configure(around(calico, client), "nftables", unprepared)
     assert calico.kube_proxy_config == theirs
-    configure(client, ME, "nftables", "", quiet, calico.store.advance)
+    configure(around(calico, client), "nftables", unprepared)
     assert calico.kube_proxy_config == theirs.replace('mode: ""', "mode: nftables")
 
 
@@ -202,7 +202,7 @@ def test_concurrent_status_update_is_no_conflict() -> None:
             calico.store.handle("PATCH", target, json.dumps(body).encode(), MERGE)
 
     transport.meddle = meddle
-    configure(client, ME, "ebpf", "", quiet, calico.store.advance)
+    configure(around(calico, client), "ebpf", unprepared)
     assert running(calico) == "ebpf"
     assert next(notes, None) is None, "the patch met a conflict three times"
 

@@ -1,95 +1,15 @@
-import json
-from itertools import combinations
-from types import SimpleNamespace
-from typing import Any, cast
+"""The servers of a visit, their pods and Services, and how clients reach them."""
 
 import pytest
 
 from analysis.errors import Problem, Unsupported
-from steps.catalogue.cells import Cell
-from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME, TOPOLOGIES
-from steps.cluster.kube import outside_client, placements, server_findings, trial_servers
-from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
-from steps.cluster.kube.workloads import connectivity, filler_services, probe_pods
+from steps.cluster.kube import placements, trial_servers
+from steps.cluster.kube.workloads import filler_services, probe_pods
 from steps.cluster.kube.workloads.workload import Workload
-from steps.domain import Placement, Visit
-from tests.steps.builders import trial
 from tests.steps.kube import fake_kubelet
-from tests.steps.kube.fake_api import NAMESPACE, Direct, KilledError, direct_client
-from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.fake_kubelet import Kubelet
-
-Object = dict[str, Any]
-MEASURED = ("node-a", "node-b")
-WITH_IMAGE = {"BENCHMARK_IMAGE": "registry.example/steps:1"}
-TOKEN = "0" * 32
-PLACES = [probe_pods.Site("node-a", "10.250.0.11"), probe_pods.Site("node-b", "10.250.0.12")]
-
-
-class Bench:
-    """A cluster, with a third node that Calico doesn't manage where `outside`."""
-
-    def __init__(self, *, outside: bool = True) -> None:
-        self.calico = Calico()
-        self.store = self.calico.store
-        self.client: Client
-        self.direct: Direct
-        self.client, self.direct = direct_client(self.store)
-        self.kubelet = Kubelet(self.calico)
-        if outside:
-            self.store.put("", "nodes", outsider())
-
-    @property
-    def standing(self) -> ClusterState:
-        return read_state(self.client, to_switch=False)
-
-    def prepare(self, *topologies: str, services: int = 0) -> dict[str, Placement]:
-        found = trial_servers.prepare(
-            self.client, self.standing, MEASURED, visit(*topologies), settings(services=services), variables=WITH_IMAGE
-        )
-        return {placement.topology: placement for placement in found}
-
-
-def outsider() -> Object:
-    return {
-        "metadata": {"name": "outside", "labels": {"kubernetes.io/hostname": "outside", "kubernetes.io/os": "linux"}},
-        "spec": {"taints": [{"key": "no-calico", "effect": "NoSchedule"}]},
-        "status": {
-            "nodeInfo": {"operatingSystem": "linux", "architecture": "amd64", "kernelVersion": "6.18.0"},
-            "conditions": [{"type": "Ready", "status": "True"}],
-            "addresses": [{"type": "InternalIP", "address": "10.250.0.50"}],
-            "capacity": {"cpu": "2"},
-        },
-    }
-
-
-def visit(*topologies: str) -> Visit:
-    trials = tuple(trial(trial=index, position=index, topology=topology) for index, topology in enumerate(topologies))
-    return Visit(visit=1, round=1, dataplane="iptables", trials=trials)
-
-
-def settings(*topologies: str, services: int = 0) -> Settings:
-    cells = tuple(Cell(topology=name, tool="iperf3", transport="tcp", direction="forward") for name in topologies)
-    return cast("Settings", SimpleNamespace(services=services, cells=cells, streams=1))
-
-
-EVERY = tuple(topology.name for topology in TOPOLOGIES)
-
-
-def every_pod() -> list[Object]:
-    """Every manifest of a pod that can come about."""
-    services: dict[str, Object] = {
-        f"look-{i}": {"spec": {"clusterIP": f"10.97.0.{i}", "ports": [{"nodePort": 30000 + i}]}} for i in (0, 1)
-    }
-    made = probe_pods.manifests(PLACES, services, "image:1", TOKEN)
-    made += connectivity.check_manifests(PLACES, "image:1", 5201, TOKEN)
-    for count in range(len(EVERY) + 1):
-        for names in combinations(TOPOLOGIES, count):
-            made += trial_servers.manifests(names, PLACES, "image:1")
-    found = Bench().prepare(*EVERY)
-    return made + connectivity.manifests(list(found.values()), "image:1")
+from tests.steps.kube.bench import EVERY, MEASURED, PLACES, Bench, every_pod, settings, visit
+from tests.steps.kube.fake_api import NAMESPACE, KilledError
 
 
 def test_every_pod_meets_restricted_security_without_service_account() -> None:
@@ -283,128 +203,6 @@ def test_missing_image_variable_is_a_problem() -> None:
     bench = Bench()
     with pytest.raises(Unsupported, match="BENCHMARK_IMAGE is not set"):
         trial_servers.prepare(bench.client, bench.standing, MEASURED, visit(), settings(), variables={})
-
-
-def test_missing_outside_client_skips_only_its_topology() -> None:
-    bench = Bench(outside=False)
-    said(bench)
-    (found,) = server_findings.findings(
-        bench.client, bench.standing, MEASURED, settings("pod-to-pod", "external-to-nodeport"), variables=WITH_IMAGE
-    )
-    assert (found.severity, found.subject) == ("skip", "external-to-nodeport")
-    assert "BENCHMARK_OUTSIDE" in (found.remedy or "")
-    with pytest.raises(Unsupported, match="there is no client outside"):
-        bench.prepare("external-to-nodeport")
-    assert set(bench.prepare("pod-to-pod")) == {"node-to-node", "pod-to-pod"}
-
-
-def test_named_outside_client_must_be_outside() -> None:
-    bench = Bench()
-    for name, reason in (("node-a", "is no ready Linux node without Calico"), ("nowhere", "is no node of the cluster")):
-        with pytest.raises(Unsupported, match=rf"names {name}, which {reason}: name one of outside"):
-            outside_client.outside_node(bench.standing.nodes, {"BENCHMARK_OUTSIDE": name})
-    found = outside_client.outside_node(bench.standing.nodes, {"BENCHMARK_OUTSIDE": "outside"})
-    assert found is not None
-    assert found.name == "outside"
-
-
-def said(bench: Bench, *, tcp: bool = True, udp: bool = True) -> None:
-    """Let the checking pods say which way is open."""
-
-    def say(pod: Object) -> str | None:
-        line = fake_kubelet.probe_report(
-            pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing="" if tcp else "port"
-        )
-        if line is None:
-            return None
-        found = json.loads(line)
-        for each in found["lines"]:
-            each["received"] = each["received"] if udp else 0
-        return json.dumps(found)
-
-    bench.kubelet.says = say
-
-
-def test_blocked_return_path_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
-    bench = Bench()
-    bench.kubelet.says = lambda pod: fake_kubelet.probe_report(
-        pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing="node-a (10.250.0.11) on port 5201"
-    )
-    (found,) = server_findings.findings(
-        bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE
-    )
-    assert found.reason == "node-b gets no answer from node-a (10.250.0.11) on port 5201 by TCP"
-    asking = [
-        json.loads(pod["spec"]["containers"][0]["command"][-1])
-        for pod in connectivity.check_manifests(PLACES, "i", 5201, TOKEN)
-    ]
-    assert [(spec["node"], spec["echo"], spec["lines"][0]["node"]) for spec in asking] == [
-        ("node-a", 5201, "node-b"),
-        ("node-b", 5201, "node-a"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("refused", "failing", "words"),
-    [
-        ("", "", ""),
-        ("", "NodePort of node-a", "outside gets no answer from a NodePort of node-a (10.250.0.11, port 30"),
-        ("ErrImageNeverPull", "", "check-outside: ErrImageNeverPull"),
-    ],
-)
-def test_outside_client_needs_image_and_node_port(
-    monkeypatch: pytest.MonkeyPatch, refused: str, failing: str, words: str
-) -> None:
-    monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
-    bench = Bench()
-    bench.kubelet.refuses = lambda pod: (
-        refused if refused and pod["spec"]["hostNetwork"] and _on(pod, "outside") else None
-    )
-    bench.kubelet.says = lambda pod: fake_kubelet.probe_report(
-        pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing=failing
-    )
-    asked = settings("pod-to-pod", "external-to-nodeport")
-    found = server_findings.findings(bench.client, bench.standing, MEASURED, asked, variables=WITH_IMAGE)
-    assert [(each.severity, each.subject) for each in found] == ([("skip", "external-to-nodeport")] if words else [])
-    assert all(words in each.reason for each in found)
-    assert bench.kubelet.pods() == {}
-    assert bench.kubelet.services() == {}
-    server_findings.findings(bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE)
-    assert not failing or not [f for f in found if f.severity == "stop"]
-
-
-def _on(pod: Object, node: str) -> bool:
-    return node in json.dumps(pod["spec"]["affinity"]["nodeAffinity"])
-
-
-@pytest.mark.parametrize(("tcp", "udp"), [(True, True), (False, True), (True, False), (False, False)])
-def test_blocked_port_stops_the_run_and_names_the_protocol(
-    monkeypatch: pytest.MonkeyPatch, *, tcp: bool, udp: bool
-) -> None:
-    monkeypatch.setattr(connectivity, "CHECK_S", 0.05)
-    bench = Bench()
-    said(bench, tcp=tcp, udp=udp)
-    found = server_findings.findings(
-        bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE
-    )
-    closed = [name for name, open_ in (("TCP", tcp), ("UDP", udp)) if not open_]
-    ways = (("node-a", "node-b (10.250.0.12)"), ("node-b", "node-a (10.250.0.11)"))
-    assert [(f.severity, f.reason) for f in found] == [
-        ("stop", f"{one} gets no answer from {other} on port 5201 by {name}") for one, other in ways for name in closed
-    ]
-    assert bench.kubelet.pods() == {}
-
-
-def test_image_pull_failure_stops_the_run_in_preflight() -> None:
-    bench = Bench()
-    bench.kubelet.refuses = lambda _pod: "ErrImageNeverPull"
-    (found,) = server_findings.findings(
-        bench.client, bench.standing, MEASURED, settings("pod-to-pod"), variables=WITH_IMAGE
-    )
-    assert (found.severity, found.subject) == ("stop", "pods")
-    assert "ErrImageNeverPull" in found.reason
-    assert bench.kubelet.pods() == {}
 
 
 def test_node_ports_that_differ_by_protocol_are_refused() -> None:

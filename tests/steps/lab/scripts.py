@@ -16,7 +16,7 @@ from pathlib import Path
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.options import Settings
-from steps.catalogue.tools import CANARY
+from steps.catalogue.tools import CANARY, TOOLS
 from steps.catalogue.topologies import TOPOLOGIES, Topology
 from steps.cluster.lab import LabCluster, capabilities, sandbox, servers, state
 from steps.cluster.lab.dataplanes import load
@@ -319,12 +319,12 @@ def mtus(arm: str, pod_bytes: int) -> object:
 
 
 def answers_to_datagrams(arm: str) -> dict[str, list[str]]:
-    """For each server what comes back of a datagram from the port of another server, and of a reply to that."""
-    lab = LabCluster()
-    lab.configure(_visit(arm), _settings(arm))
-    lab.prepare(_visit(arm), _settings(arm))
+    """For each server of each tool what comes back of datagrams from the port of another such server."""
+    LabCluster().configure(_visit(arm), _settings(arm))
+    started = servers.needed(TOPOLOGIES, TOOLS)
+    servers.start(started)
     found: dict[str, list[str]] = {}
-    for server in servers.needed(TOPOLOGIES):
+    for server in started:
         sender = within(addresses.CLIENT_POD.name, lambda: socket.socket(type=socket.SOCK_DGRAM))
         with sender:
             sender.settimeout(5)
@@ -338,6 +338,17 @@ def answers_to_datagrams(arm: str) -> dict[str, list[str]]:
                 except ConnectionRefusedError:
                     answers.append("refused")
     return found
+
+
+def servers_in_a_hostile_folder(arm: str) -> dict[str, object]:
+    """Start the servers from a folder that has a package of the project's name."""
+    folder = Path("/run/without")
+    (folder / "steps").mkdir(parents=True)
+    (folder / "steps" / "__init__.py").write_text("open('/run/without/loaded', 'w').close()\n")
+    LabCluster().configure(_visit(arm), _settings(arm))
+    os.chdir(folder)
+    LabCluster().prepare(_visit(arm), _settings(arm))
+    return {"loaded": (folder / "loaded").exists(), "running": servers.are_running()}
 
 
 def _address_of(namespace: str) -> str:

@@ -127,6 +127,10 @@ def test_no_server_answers_a_forged_datagram(root_sandbox: SandboxServer) -> Non
     assert {answer for each in answers.values() for answer in each} == {"refused"}
 
 
+def test_servers_load_nothing_from_the_current_folder(root_sandbox: SandboxServer) -> None:
+    assert root_sandbox("servers_in_a_hostile_folder", "lab-nftables") == {"loaded": False, "running": True}
+
+
 @pytest.mark.parametrize("state", ["off", "on"])
 def test_offloads_are_off_by_default(root_sandbox: SandboxServer, state: str) -> None:
     features = root_sandbox("offloads", state == "on")

@@ -6,6 +6,7 @@ run what they want.
 
 import contextlib
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -41,7 +42,7 @@ class ArtifactStore:
             Problem: the key leads out of the repository.
             OSError: it can't be copied.
         """
-        return self._private.fetch(_checked(key), destination)
+        return self._private.fetch(_checked(key), destination, sys.maxsize)
 
     def put(self, source: Path, key: str) -> None:
         """Store a file as an object, or a folder as objects below a prefix; each object whole or not at all.

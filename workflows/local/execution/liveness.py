@@ -1,7 +1,7 @@
 """Whether a run is active: its engine holds a lock in the run's folder, which ends with the process."""
 
 import contextlib
-import math
+import errno
 import os
 from collections.abc import Iterator
 from typing import Final, Literal
@@ -11,6 +11,8 @@ from analysis.store.folder import Folder
 
 MARK: Final = ".running"
 """The lock file in the run's folder: deleted when the run ends, unlocked when the run was killed."""
+
+LOCK_S: Final = 60
 
 State = Literal["ended", "running", "unknown"]
 """Of a run; unknown where its file can't be locked, as on some file systems, or belongs to another user."""
@@ -25,8 +27,9 @@ def hold_run_lock(results: Folder, run_folder: str) -> Iterator[None]:
     """
     mark = f"{run_folder}/{MARK}"
     with results.open_file(mark, os.O_RDWR | os.O_CREAT, 0o644) as descriptor:
-        with contextlib.suppress(OSError):  # a file system without locks
-            locks.lock(descriptor, math.inf)
+        with contextlib.suppress(locks.NoLocksError):
+            if not locks.lock(descriptor, LOCK_S):
+                raise OSError(errno.EBUSY, f"another process has locked {MARK} for {LOCK_S} s")
         try:
             yield
         finally:

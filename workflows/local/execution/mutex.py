@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import stat
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,14 +23,21 @@ def lock_path(name: str, directory: Path | None = None) -> Path:
 
 
 def _open(path: Path) -> int:
+    """Open a lock file in a directory in which any user may have put something else of that name."""
+    reason = ""
     # Not O_CREAT at once: in /tmp the kernel refuses that on another user's file, even to root.
-    for flags in (os.O_RDWR, os.O_RDONLY, os.O_RDWR | os.O_CREAT | os.O_EXCL):
-        with contextlib.suppress(FileNotFoundError, PermissionError, FileExistsError):
-            return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError as error:
-        raise Unsupported(f"lock file {path} can't be opened: {error.strerror}; remove it.") from error
+    for flags in (os.O_RDWR, os.O_RDONLY, os.O_RDWR | os.O_CREAT | os.O_EXCL, os.O_RDONLY):
+        try:
+            descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+        except OSError as error:
+            reason = error.strerror or str(error)
+        else:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return descriptor
+            os.close(descriptor)
+            reason = "it is no regular file"
+            break
+    raise Unsupported(f"lock file {path} can't be opened: {reason}; remove it.")
 
 
 @contextlib.asynccontextmanager
@@ -75,7 +83,8 @@ async def hold(
 
 
 def _sign(descriptor: int, text: str) -> None:
-    # Another user's file can be locked, but not written.
+    # Another user's file can be locked, but not always written; and one with a second name may be any file.
     with contextlib.suppress(OSError):
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, text.encode(), 0)
+        if os.fstat(descriptor).st_nlink == 1:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, text.encode(), 0)

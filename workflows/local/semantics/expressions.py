@@ -19,9 +19,13 @@ _INPUT: Final = r"(inputs\.parameters(?:\.[A-Za-z_]\w*|\['[A-Za-z_][\w-]*'\]))"
 _TEXT: Final = r"'((?:(?!\}\})[^'\\?])*)'"
 _CASE: Final = re.compile(rf"\s*{_INPUT}\s*(==|matches)\s*{_TEXT}\s*\?\s*(?:{_INPUT}|{_TEXT})\s*:")
 _OTHERWISE: Final = re.compile(rf"\s*{_TEXT}\s*")
-_ITEM: Final = r"(?:[\w/: -]|\[[\w./:, -]+\])(?:[*+]|\{\d{1,3}(?:,\d{0,3})?\})?"
-_PATTERN: Final = re.compile(rf"\^(?:{_ITEM})+\$", re.ASCII)
-"""The patterns that Go's regexp and Python's re read alike: characters and sets, repeated, from beginning to end."""
+_RANGE: Final = r"\d-\d|[a-z]-[a-z]|[A-Z]-[A-Z]"
+_FIRST: Final = rf"(?:\w|\[(?:{_RANGE}|\w)+\])(?:\+|\{{[1-9]\d{{0,2}}(?:,\d{{0,3}})?\}})?"
+_NEXT: Final = rf"(?:[\w-]|\[(?:{_RANGE}|[\w.])+-?\])(?:[*+]|\{{\d{{1,3}}(?:,\d{{0,3}})?\}})?"
+_PATTERN: Final = re.compile(rf"\^{_FIRST}(?:{_NEXT})*\$", re.ASCII)
+"""The patterns that Go's regexp and Python's re read alike, and that match no harmful value: characters and sets,
+repeated, from beginning to end, of letters, digits, `_`, `-` and `.`, but neither `-` nor `.` nor nothing at first.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +104,8 @@ def _check_pattern(pattern: str) -> None:
     except re.error:
         pass
     raise BadInput(
-        f"pattern {pattern!r} is not supported: it must be characters and sets, from '^' to '$', such as "
-        "'^[a-z0-9-]{1,63}$'."
+        f"pattern {pattern!r} is not supported: it must consist of letters, digits, '_', '-' and sets of them, "
+        "begin with a letter or digit, and be anchored at both ends, such as '^[a-z0-9][a-z0-9.-]{0,62}$'."
     )
 
 

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from workflows.local.semantics.tags import EXPRESSION, tags_in
+from analysis.errors import BadInput
+from workflows.local.semantics.tags import EXPRESSION, references, tags_in
 
 Object = Mapping[str, Any]
 
@@ -18,28 +19,6 @@ _OF_ARGO: Final = frozenset({"workflow.name", "workflow.uid", "workflow.status"}
 
 _PASSED_ON: Final = ("dag", "metrics", "annotations", "metadata")
 """Fields of a template that are no part of a pod's specification and no key: arguments of templates, and titles."""
-
-_INPUT: Final = r"(?:inputs|workflow)\.parameters(?:\.[\w-]+|\['[\w-]+'\])"
-_TEXT: Final = r"'[^']*'"
-_CHOICE: Final = re.compile(rf"(?:{_INPUT} [!=]= {_TEXT} \? {_TEXT} : )+{_TEXT}")
-_CHECKED: Final = re.compile(rf"(?P<input>{_INPUT}) matches '(?P<pattern>[^']*)' \? (?P<used>{_INPUT}) : {_TEXT}")
-
-_HOSTILE: Final = (
-    '", "hostPID": true, "x": "',
-    '1"}, {"',
-    "../../other-run/run.json",
-    "a/b",
-    "a\nb",
-    "a\n",
-    "\n1",
-    "{{workflow.parameters.x}}",
-    "{{=1}}",
-    "$(id)",
-    "a b",
-)
-"""What no pattern may admit, alone, or before or behind a valid value."""
-
-_VALID: Final = ("1", "00", "a", "node", "pod", "outside", "pod-to-pod", "60s", "1m")
 
 
 def unsafe_inputs(workflow: Object) -> list[str]:
@@ -87,24 +66,8 @@ def _unsafe(tag: str) -> str:
     """Why a tag is unsafe, as the end of a sentence; empty: it is safe."""
     if not tag.startswith(EXPRESSION):
         return "" if tag in _OF_ARGO else "inserts what was submitted as it is; insert it by checked_tag"
-    expression = tag[1:].strip()
-    if _CHOICE.fullmatch(expression):
-        return ""
-    checked = _CHECKED.fullmatch(expression)
-    if checked is None or checked["input"] != checked["used"]:
-        return "neither chooses among fixed texts nor checks the input that it inserts; use checked_tag"
-    admitted = next((value for value in _hostile_values() if _matches(checked["pattern"], value)), None)
-    return "" if admitted is None else f"admits {admitted!r}; let the pattern match the whole of a harmless value"
-
-
-def _hostile_values() -> Iterator[str]:
-    yield from ("", ".", "..")
-    for hostile in _HOSTILE:
-        yield hostile
-        for valid in _VALID:
-            yield from (valid + hostile, hostile + valid)
-
-
-def _matches(pattern: str, value: str) -> bool:
-    """As Go's regexp does: anywhere in the value, unless the pattern is anchored; `$` is not before a line's end."""
-    return re.search(pattern.replace("$", r"\Z"), value) is not None
+    try:
+        references(tag)
+    except BadInput as problem:
+        return f"neither chooses among fixed texts nor checks the input that it inserts; use checked_tag: {problem}"
+    return ""

@@ -68,9 +68,9 @@ class Client:
         self._permit("get", resource, namespace, name)
         return self._json("GET", self._path(resource, namespace, name), f"{resource.kind} {name}", missing=True)
 
-    def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "") -> Objects:
+    def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> Objects:
         """All objects that the selectors choose; none if the cluster does not know their kind."""
-        return self._list(resource, namespace, labels, fields)[0]
+        return self._list(resource, namespace, labels)[0]
 
     def create(
         self, resource: Resource, body: Object, namespace: str | None = None, *, dry_run: bool = False
@@ -83,17 +83,11 @@ class Client:
         self._permit("create", resource, namespace, "")
         name = body.get("metadata", {}).get("name", "")
         body = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-        path = self._path(resource, namespace) + _as_ourselves(dry_run=dry_run)
+        path = self._path(resource, namespace) + _written(dry_run=dry_run)
         return self._must("POST", path, f"{resource.kind} {name}".rstrip(), body)
 
     def patch(
-        self,
-        resource: Resource,
-        name: str,
-        patch: Object,
-        namespace: str | None = None,
-        *,
-        dry_run: bool = False,
+        self, resource: Resource, name: str, patch: Object, namespace: str | None = None, *, dry_run: bool = False
     ) -> Object:
         """Change fields by a JSON merge patch, and return the whole object. `dry_run`: nothing is stored.
 
@@ -101,7 +95,7 @@ class Client:
             ConflictError: the patch names a metadata.resourceVersion that is no longer the current one.
         """
         self._permit("patch", resource, namespace, name)
-        path = self._path(resource, namespace, name) + _as_ourselves(dry_run=dry_run)
+        path = self._path(resource, namespace, name) + _written(dry_run=dry_run)
         return self._must("PATCH", path, f"{resource.kind} {name}", patch, content=MERGE)
 
     def delete(
@@ -139,10 +133,10 @@ class Client:
 
         Args:
             pod: its name.
-            namespace: its namespace, or BENCHMARK.
-            container: its name; the only container if empty.
+            namespace: of the pod, or BENCHMARK.
+            container: the only one if empty.
             since: earlier lines are left out.
-            tail_lines: the number of last lines to return.
+            tail_lines: how many of the last lines.
             timestamps: whether each line begins with its time.
             limit_bytes: the rest is left out.
         """
@@ -157,33 +151,26 @@ class Client:
 
     def allows(self, permission: Permission) -> bool:
         """Whether this client has the permission, by SelfSubjectAccessReview."""
-        self._permit("create", permissions.ACCESS_REVIEWS, None, "")
-        path = self._path(permissions.ACCESS_REVIEWS, None)
-        for name in permission.names or ("",):
-            attributes = {
-                "verb": permission.verb,
-                "group": permission.resource.group,
-                "resource": permission.resource.plural,
-                "subresource": permission.subresource,
-                "namespace": self._real(permission.namespace) or "",
-                "name": name,
-            }
-            body = {
-                "apiVersion": permissions.ACCESS_REVIEWS.api_version,
-                "kind": permissions.ACCESS_REVIEWS.kind,
-                "spec": {"resourceAttributes": attributes},
-            }
-            if not self._must("POST", path, "an access review", body).get("status", {}).get("allowed"):
-                return False
-        return True
+        attributes = {
+            "verb": permission.verb,
+            "group": permission.resource.group,
+            "resource": permission.resource.plural,
+            "subresource": permission.subresource,
+            "namespace": self._real(permission.namespace) or "",
+        }
+        reviews = (
+            self.create(permissions.ACCESS_REVIEWS, {"spec": {"resourceAttributes": {**attributes, "name": name}}})
+            for name in permission.names or ("",)
+        )
+        return all(review.get("status", {}).get("allowed") for review in reviews)
 
     def groups(self) -> dict[str, str]:
         """The API groups of the cluster, each with its preferred version."""
-        found = self._must("GET", "/apis", "the list of API groups")
-        return {group["name"]: group["preferredVersion"]["version"] for group in found.get("groups", [])}
+        found = self._must("GET", "/apis", "the list of API groups").get("groups", [])
+        return {group["name"]: group["preferredVersion"]["version"] for group in found}
 
     def version(self) -> str | None:
-        """The API server's version, such as v1.35.4."""
+        """Of the API server, such as v1.35.4."""
         return self._must("GET", _VERSION, "the server's version").get("gitVersion")
 
     def now(self) -> datetime:
@@ -192,10 +179,9 @@ class Client:
         Raises:
             ApiError: the answer has no Date header.
         """
-        stamp = self._transport.header(_VERSION, "the server's clock", "Date")
-        if stamp is None:
-            raise ApiError(f"{self.where}: the API server's answers have no Date header: a proxy may remove it.", 0)
-        return parsedate_to_datetime(stamp).astimezone(UTC)
+        if stamp := self._transport.header(_VERSION, "the server's clock", "Date"):
+            return parsedate_to_datetime(stamp).astimezone(UTC)
+        raise ApiError(f"{self.where}: the API server's answers have no Date header: a proxy may remove it.", 0)
 
     def until(
         self,
@@ -215,23 +201,23 @@ class Client:
             ready: called with all of them after each change, and at least every `every_s`.
             timeout_s: the longest wait.
             labels: a selector.
-            every_s: how often `ready` is called without a change, for conditions that depend on time.
+            every_s: for conditions that depend on time.
         """
 
         def look() -> tuple[Objects, str]:
-            return self._list(resource, namespace, labels, "")
+            return self._list(resource, namespace, labels)
 
         def events(version: str, seconds: int) -> Iterator[Object]:
             return self._watch(resource, namespace, version, seconds, labels=labels)
 
         return next((found for found in watch.changes(look, events, timeout_s, every_s) if ready(found)), None)
 
-    def _list(self, resource: Resource, namespace: str | None, labels: str, fields: str) -> tuple[Objects, str]:
+    def _list(self, resource: Resource, namespace: str | None, labels: str) -> tuple[Objects, str]:
         self._permit("list", resource, namespace, "")
         items: Objects = []
         token = ""
         while True:
-            query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(_PAGE), "continue": token}
+            query = {"labelSelector": labels, "limit": str(_PAGE), "continue": token}
             path = self._path(resource, namespace) + _query(query)
             try:
                 page = self._json("GET", path, f"the list of {resource.plural}", missing=True)
@@ -242,9 +228,8 @@ class Client:
                 continue
             if page is None:
                 return [], ""
-            items += [
-                {"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page.get("items") or []
-            ]
+            kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+            items += [{**kind, **item} for item in page.get("items") or []]
             token = page.get("metadata", {}).get("continue", "")
             if not token:
                 return items, page.get("metadata", {}).get("resourceVersion", "")
@@ -311,5 +296,5 @@ def _query(values: dict[str, str]) -> str:
     return "?" + urlencode({name: value for name, value in values.items() if value})
 
 
-def _as_ourselves(*, dry_run: bool) -> str:
+def _written(*, dry_run: bool) -> str:
     return _query({"fieldManager": FIELD_MANAGER, "dryRun": _ALL if dry_run else ""})

@@ -1,6 +1,6 @@
 """Every call of this project to a cluster's API, in one table: the verb, the kind, the place, and the account.
 
-The client refuses any other call, preflight asks the cluster about each entry, and RBAC is rendered from the table, so
+The client refuses any other call, preflight checks each entry on the cluster, and RBAC is rendered from the table, so
 that the three agree.
 """
 

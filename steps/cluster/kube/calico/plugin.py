@@ -5,13 +5,15 @@ from typing import Any
 
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.fields import Field
 from steps.cluster.kube.api.permissions import CALICO_GROUPS
 from steps.cluster.kube.calico import preflight, restore
 from steps.cluster.kube.calico.dataplanes import names
 from steps.cluster.kube.calico.inventory import provenance
-from steps.cluster.kube.calico.proof import observe, readiness, switch_cost
+from steps.cluster.kube.calico.proof import observe, switch_cost
 from steps.cluster.kube.calico.switching import switch
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
+from steps.cluster.kube.calico.switching.fields import written_fields
 from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.cni import Surroundings, ToProve
 from steps.domain import Change, Finding, Moment, Sign, SwitchCost, Visit
@@ -30,6 +32,11 @@ class Calico:
     def runs(client: Client) -> bool:
         """Whether the cluster has Calico's configuration."""
         return any(group in client.groups() for group in CALICO_GROUPS)
+
+    @staticmethod
+    def written_fields() -> tuple[Field, ...]:
+        """The fields that a switch of any cluster sets in objects that exist."""
+        return written_fields()
 
     def stand(self, *, to_switch: bool) -> ClusterState:
         """Read the state of the cluster. `to_switch`: with what only the switching account may read."""
@@ -51,21 +58,9 @@ class Calico:
         """The objects that a switch may change, or their absence."""
         return take_snapshot(self._client, standing, self._around.asked_nodes)
 
-    def configure(
-        self, dataplane: str, before: Callable[[ClusterState, tuple[str, ...], bool], None], visit: Visit | None = None
-    ) -> list[Change]:
+    def configure(self, dataplane: str, before: switch.Preparation, visit: Visit | None = None) -> list[Change]:
         """Switch to a dataplane, or with as-is to the one from before the run. `visit`: to be noted in the lock."""
-        around = self._around
-        return switch.configure(
-            self._client,
-            around.owner,
-            dataplane,
-            around.asked_nodes,
-            around.say,
-            around.sleep,
-            visit=visit,
-            before=before,
-        )
+        return switch.configure(self._around, dataplane, before, visit)
 
     def unfit_with(self, dataplane: str) -> frozenset[str]:
         """All eBPF dataplanes if it is one: a node that can't run eBPF can't return replies directly either."""
@@ -86,17 +81,7 @@ class Calico:
         whole: bool = False,
     ) -> list[Sign]:
         """The signs of one observation. `whole`: the whole time without a restart must pass now."""
-        return observe.observe(
-            self._client,
-            standing,
-            measured,
-            visit,
-            moment,
-            stable_s=readiness.STABLE_S if whole else None,
-            variables=self._around.variables,
-            say=self._around.say,
-            sleep=self._around.sleep,
-        )
+        return observe.observe(self._around, standing, measured, visit, moment, whole=whole)
 
     def cost(self, standing: ClusterState, measured: Sequence[str]) -> SwitchCost | None:
         """What the last switch cost open connections; None: there were none."""
@@ -104,20 +89,18 @@ class Calico:
 
     def commands(self, dataplane: str | None) -> list[str]:
         """The kubectl commands equivalent to switching, or to restoring if None."""
-        return (
-            restore.restore_commands(self._client)
-            if dataplane is None
-            else switch.switch_commands(self._client, dataplane)
-        )
+        if dataplane is None:
+            return restore.restore_commands(self._client)
+        return switch.switch_commands(self._client, dataplane)
 
     def left(self) -> list[str]:
         """What a restore would not put back, as sentences."""
         found = restore.plan_restore(self._client)
-        return [] if found is None else list(found.left)
+        return [] if found is None else found.left
 
     def restore(self, prove: Callable[[], None]) -> list[Change]:
         """Put everything back, and release the lock unless `prove` raises."""
-        return restore.restore(self._client, self._around.say, self._around.sleep, prove)
+        return restore.restore(self._around, prove)
 
     def to_prove(self, standing: ClusterState) -> ToProve | None:
         """The running dataplane, and all ready nodes with Calico, since all were switched."""

@@ -15,10 +15,11 @@ from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.switching import desired_state, fields
 from steps.cluster.kube.calico.switching.actions import Action, command
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
-from steps.cluster.kube.calico.switching.executor import ActionExecutor, Say
+from steps.cluster.kube.calico.switching.executor import ActionExecutor
 from steps.cluster.kube.calico.switching.fields import PARKING
 from steps.cluster.kube.calico.switching.order import order
 from steps.cluster.kube.calico.switching.snapshot import original_fields
+from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.lock import HeldLock
 from steps.domain import Change
 
@@ -33,66 +34,108 @@ KERNEL: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
-    """The actions of a restore. `left`: what it can't put back, as sentences."""
+    """The fields of a lock's snapshot: their original and current values, and those that a restore gives them."""
 
-    facts: Facts
     held: HeldLock
-    todo: list[Action]
-    left: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Compared:
-    """The fields of a snapshot: their original, current and wanted values."""
-
     standing: ClusterState
     original: dict[Field, Value]
     current: dict[Field, Value]
     wanted: dict[Field, Value]
 
+    @property
+    def facts(self) -> Facts:
+        """Of the cluster."""
+        return replace(self.standing.facts, install=self.standing.install)
 
-def plan_restore(client: Client) -> RestorePlan | None:
+    @property
+    def todo(self) -> list[Action]:
+        """The actions of the restore."""
+        current = {**self.standing.current, **self.current}
+        return order(current, self.wanted, self.facts, outdated=self.standing.kube_proxy_outdated, final=True)
+
+    @property
+    def left(self) -> list[str]:
+        """What it does not put back, as sentences."""
+        sentences = [sentence for field in self.wanted if (sentence := self._left(field)) is not None]
+        then = BY_NAME.get(str(self.held.snapshot.get("dataplane")))
+        if (self.held.ebpf or fields.runs_ebpf(self.current)) and not (then is not None and then.bpf):
+            sentences.append(KERNEL)
+        return sentences
+
+    def _left(self, field: Field) -> str | None:
+        original, now, value = self.original[field], self.current.get(field), self.wanted[field]
+        if fields.is_configuration(field) and not (isinstance(now, str) and kube_proxy.is_configuration(now)):
+            return (
+                f"{field} was no valid configuration of kube-proxy; the one from before the run replaces it. It was: "
+                f"{str(now)[:2000]!r}"
+            )
+        if value == original:
+            return None
+        if field == PARKING:
+            patch = patch_command(field.ref, merge_patch({field.path: original}))
+            return (
+                f"{field.ref} was kept off every node before the run, without eBPF; it stays on, since nothing else "
+                f"would serve Services. To switch it off: `{patch}`."
+            )
+        meanwhile = None
+        if fields.is_configuration(field):
+            meanwhile = "changed by another client meanwhile: only its mode was restored."
+        elif field.path == WHOLE and original is None:
+            meanwhile = "created by another client meanwhile: it stays."
+        elif field.path == WHOLE and value is None:
+            meanwhile = "deleted by another client meanwhile: create it again if it is needed."
+        return f"{field} was {meanwhile}" if meanwhile is not None else None
+
+
+def plan_restore(client: Client, held: HeldLock | None = None) -> RestorePlan | None:
     """The plan of a restore, by the lock's snapshot alone; None: there is no lock, so nothing was changed.
-
-    Raises:
-        Problem: a field of the snapshot can't be compared with its present value.
-    """
-    held = lock.find_lock(client)
-    if held is None:
-        return None
-    found = _compare(client, held.snapshot)
-    facts = replace(found.standing.facts, install=found.standing.install)
-    current = {**found.standing.current, **found.current}
-    todo = order(current, found.wanted, facts, outdated=found.standing.kube_proxy_outdated, final=True)
-    return RestorePlan(facts, held, todo, _left(found, held.snapshot, had_ebpf=held.ebpf))
-
-
-def restore(
-    client: Client,
-    say: Say,
-    sleep: Callable[[float], None],
-    prove: Callable[[], None] = lambda: None,
-) -> list[Change]:
-    """Restore everything, and release the lock. The caller has checked that the lock may be restored.
 
     Args:
         client: of the cluster.
-        say: called with a sentence for each action, and for what can't be restored.
-        sleep: passes time.
+        held: the lock; None: find it.
+
+    Raises:
+        Problem: the snapshot can't be restored on this cluster.
+    """
+    held = held or lock.find_lock(client)
+    if held is None:
+        return None
+    standing = read_state(client, to_switch=True)
+    try:
+        original = original_fields(standing, held.snapshot)
+    except Problem as problem:
+        raise Problem(f"{client.where}: {problem}") from None
+    current = fields.state(standing.lookup(field.ref for field in original), tuple(original))
+    return RestorePlan(held, standing, original, current, desired_state.restored(original, current))
+
+
+def restore(around: Surroundings, prove: Callable[[], None] = lambda: None) -> list[Change]:
+    """Restore everything, and release the lock. The caller has checked that the lock may be restored.
+
+    Args:
+        around: the client, and the callbacks for sentences and for passing time.
         prove: called once the objects are restored, before the lock is released; if it raises, the lock is kept, and
             the next call proves again. It is called even where nothing had to change, since an earlier call may have
             been killed before its proof.
 
     Raises:
-        Problem: an action failed, or a field can't be compared; a second call continues there.
+        Problem: an action failed, or the snapshot can't be restored; a second call continues there.
     """
+    client = around.client
     found = plan_restore(client)
     if found is None:
         return []
-    changes = ActionExecutor(client, found.facts, say, sleep).carry_out(found.todo)
+    changes = ActionExecutor(around, found.facts).carry_out(found.todo)
     for sentence in found.left:
-        say(sentence)
-    _check(client, found.held)
+        around.say(sentence)
+    # the lock is kept unless every field has its wanted value
+    after = plan_restore(client, found.held)
+    wrong = [str(field) for field, value in after.wanted.items() if after.current.get(field) != value] if after else []
+    if wrong:
+        raise Problem(
+            f"{client.where}: {', '.join(wrong)} changed again after the restore: something else sets it "
+            "(GitOps, an operator); stop that, and repeat the restore. The snapshot is kept."
+        )
     prove()
     lock.release_lock(client, found.held)
     return changes
@@ -105,62 +148,3 @@ def restore_commands(client: Client) -> list[str]:
         return []
     lines = [command(action, found.facts) for action in found.todo]
     return [*lines, f"kubectl -n {KUBE_SYSTEM} delete configmap {STATE}"]
-
-
-def _compare(client: Client, taken: Object) -> _Compared:
-    """Compare every field of a snapshot with its present value.
-
-    Raises:
-        Problem: the snapshot can't be restored on this cluster.
-    """
-    standing = read_state(client, to_switch=True)
-    try:
-        original = original_fields(standing, taken)
-    except Problem as problem:
-        raise Problem(f"{client.where}: {problem}") from None
-    current = fields.state(standing.lookup(field.ref for field in original), tuple(original))
-    return _Compared(standing, original, current, desired_state.restored(original, current))
-
-
-def _check(client: Client, held: HeldLock) -> None:
-    """Compare again after a restore: the lock is kept unless every field has its wanted value."""
-    found = _compare(client, held.snapshot)
-    wrong = [str(field) for field, value in found.wanted.items() if found.current.get(field) != value]
-    if wrong:
-        raise Problem(
-            f"{client.where}: {', '.join(wrong)} changed again after the restore: something else sets it "
-            "(GitOps, an operator); stop that, and repeat the restore. The snapshot is kept."
-        )
-
-
-def _left(found: _Compared, taken: Object, *, had_ebpf: bool) -> tuple[str, ...]:
-    sentences = []
-    for field, value in found.wanted.items():
-        original = found.original[field]
-        now = found.current.get(field)
-        if fields.is_configuration(field) and not (isinstance(now, str) and kube_proxy.is_configuration(now)):
-            sentences.append(
-                f"{field} was no valid configuration of kube-proxy; the one from before the run replaces it. It was: "
-                f"{str(now)[:2000]!r}"
-            )
-        elif fields.is_configuration(field) and value != original:
-            sentences.append(f"{field} was changed by another client meanwhile: only its mode was restored.")
-        elif field == PARKING and value != original:
-            patch = patch_command(field.ref, merge_patch({field.path: original}))
-            sentences.append(
-                f"{field.ref} was kept off every node before the run, without eBPF; it stays on, since nothing else "
-                f"would serve Services. To switch it off: `{patch}`."
-            )
-        elif field.path == WHOLE and original is None and value is not None:
-            sentences.append(f"{field} was created by another client meanwhile: it stays.")
-        elif field.path == WHOLE and original is not None and value is None:
-            sentences.append(f"{field} was deleted by another client meanwhile: create it again if it is needed.")
-    if (had_ebpf or fields.runs_ebpf(found.current)) and not _is_bpf(taken.get("dataplane")):
-        sentences.append(KERNEL)
-    return tuple(sentences)
-
-
-def _is_bpf(dataplane: object) -> bool:
-    """Whether a snapshot's dataplane is eBPF; None: it was unknown."""
-    entry = BY_NAME.get(str(dataplane))
-    return entry is not None and entry.bpf

@@ -1,1 +1,1 @@
-"""Configuration as text: read and edited as the structure that it is."""
+"""Configuration texts and environments of other programs: read, and edited without other changes."""

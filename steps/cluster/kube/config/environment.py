@@ -1,7 +1,7 @@
-"""Which variables a container is started with, as far as its pod's template and the ConfigMaps tell. Pure.
+"""The environment variables of a container, by its pod's template and the ConfigMaps. Pure.
 
-Secrets are not read. What comes from one, or from a ConfigMap that may not be read, is set to something unknown; what
-a whole Secret or such a ConfigMap adds may be any variable.
+Secrets are not read: the value of a variable from one, or from an unreadable ConfigMap, is unknown, and a whole Secret
+or such a ConfigMap may add any variable.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,14 +11,14 @@ from typing import Any, Final
 Object = dict[str, Any]
 
 ConfigMaps = Mapping[str, Object | None]
-"""The ConfigMaps that were read, by name; None is absent. One that is not in it could not be read."""
+"""The ConfigMaps by name; None is absent. Those that could not be read are left out."""
 
 _PREFIX: Final = "FELIX_"
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerVariable:
-    """One variable: its value, None where that is unknown, and where it comes from; None: from the template itself."""
+    """One variable. `value`: None is unknown. `origin`: None is the template itself."""
 
     value: str | None
     origin: str | None = None
@@ -27,19 +27,19 @@ class ContainerVariable:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A container's variables by name, Felix's in capitals, and the sources that may hold others and were not read."""
+    """A container's variables by name, Felix's in capitals. `unread`: sources that may have others."""
 
     variables: Mapping[str, ContainerVariable] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
 
     def get(self, name: str) -> str | None:
-        """A variable's value; None where it is not set, or its value is unknown."""
+        """A variable's value; None if it is not set or unknown."""
         found = self.variables.get(name)
         return found.value if found is not None else None
 
 
 def read_environment(containers: Iterable[Object], config_maps: ConfigMaps) -> Environment:
-    """The variables of these containers. `env` beats `envFrom`, and a later entry an earlier one, as in Kubernetes."""
+    """The variables of these containers. As in Kubernetes, `env` overrides `envFrom`, later entries earlier ones."""
     variables: dict[str, ContainerVariable] = {}
     unread: list[str] = []
     for container in containers:
@@ -56,7 +56,7 @@ def read_environment(containers: Iterable[Object], config_maps: ConfigMaps) -> E
 
 
 def needed_config_maps(containers: Iterable[Object], names: Iterable[str]) -> set[str]:
-    """The ConfigMaps that must be read to know these variables."""
+    """The ConfigMaps that determine these variables."""
     wanted, found = set(names), set()
     for container in containers:
         found |= {(source.get("configMapRef") or {}).get("name") for source in container.get("envFrom") or []}
@@ -69,12 +69,12 @@ def needed_config_maps(containers: Iterable[Object], names: Iterable[str]) -> se
 
 
 def capitals(name: str) -> str:
-    """A variable's name; Felix reads its own in whatever case they are written."""
+    """A variable's name; those of Felix, which ignores their case, in capitals."""
     return name.upper() if name.upper().startswith(_PREFIX) else name
 
 
 def _whole(source: Object, config_maps: ConfigMaps) -> dict[str, ContainerVariable] | None:
-    """What an entry of `envFrom` adds; None where that can't be known."""
+    """What an entry of `envFrom` adds; None: unknown."""
     reference = source.get("configMapRef") or {}
     name = reference.get("name")
     if name is None or name not in config_maps:
@@ -88,7 +88,7 @@ def _whole(source: Object, config_maps: ConfigMaps) -> dict[str, ContainerVariab
 
 
 def _single(entry: Object, config_maps: ConfigMaps) -> ContainerVariable | None:
-    """What an entry of `env` sets; None where it sets nothing."""
+    """What an entry of `env` sets; None: nothing."""
     name = entry["name"]
     source = entry.get("valueFrom") or {}
     if not source:

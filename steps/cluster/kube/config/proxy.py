@@ -1,4 +1,4 @@
-"""Where a kube-proxy takes its mode from, by its own command line and volumes. Pure.
+"""The source of a kube-proxy's mode, by its command line and volumes. Pure.
 
 With `--config`, kube-proxy ignores `--proxy-mode`; without either it takes its default.
 """
@@ -17,11 +17,11 @@ class Source:
     """What decides the mode of one kube-proxy.
 
     Attributes:
-        config_map: the ConfigMap, in kube-proxy's own namespace, that holds its configuration file; None: no ConfigMap.
-        key: the key under which it does.
-        file: the configuration file's path, wherever it comes from; None: there is none.
-        flag: the value of `--proxy-mode`; None: not given. It counts only where there is no file.
-        known: whether the command line could be read at all: an image may start kube-proxy in a way of its own.
+        config_map: the ConfigMap with its configuration file, in kube-proxy's own namespace; None: no ConfigMap.
+        key: of the file in the ConfigMap.
+        file: the path of the configuration file; None: there is none.
+        flag: the value of `--proxy-mode`; None: not given. It is ignored if there is a file.
+        known: whether the command line is known: an image may start kube-proxy in its own way.
     """
 
     config_map: str | None = None
@@ -32,7 +32,7 @@ class Source:
 
 
 def source(pod: Object | None) -> Source:
-    """What decides the mode, by a pod's spec or that of a pod template."""
+    """What decides the mode, by the spec of a pod or a pod template."""
     container = _container(pod or {})
     words = _words(container)
     if not words:
@@ -50,19 +50,19 @@ def _container(pod: Object) -> Object:
 
 
 def _words(container: Object) -> list[str]:
-    """The words of the command line, also of one that a shell is given as a single text."""
+    """The words of the command line, also of a shell's single argument."""
     words = []
     for each in [*(container.get("command") or []), *(container.get("args") or [])]:
         text = str(each)
         try:
             words += shlex.split(text, comments=True) if any(c.isspace() for c in text) else [text]
-        except ValueError:  # quotes that don't match: a shell would not start it either
+        except ValueError:  # unbalanced quotes: a shell would not start it either
             words += text.split()
     return words
 
 
 def _option(words: list[str], name: str) -> str | None:
-    """The value of an option, given as one word or as two. The last one counts."""
+    """The value of an option, as one word or two. The last one counts."""
     found = None
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word == f"--{name}":
@@ -73,7 +73,7 @@ def _option(words: list[str], name: str) -> str | None:
 
 
 def _config_map(pod: Object, container: Object, file: str) -> tuple[str | None, str | None]:
-    """The ConfigMap, and its key, that a path in a container shows."""
+    """The ConfigMap, and its key, behind a path in a container."""
     mounts = [m for m in container.get("volumeMounts") or [] if _below(file, str(m.get("mountPath", ""))) is not None]
     if not mounts:
         return None, None
@@ -93,7 +93,7 @@ def _config_map(pod: Object, container: Object, file: str) -> tuple[str | None, 
 
 
 def _below(file: str, directory: str) -> str | None:
-    """A path as it is named within a directory; empty for the directory itself, None elsewhere."""
+    """A path relative to a directory; empty for the directory itself, None outside of it."""
     base = directory.rstrip("/")
     if file == base:
         return ""

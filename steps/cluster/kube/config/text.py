@@ -77,7 +77,7 @@ def _document(text: str, kind: str) -> tuple[int, yaml.MappingNode]:
     for index, document in enumerate(_parse(text)):
         if isinstance(document, yaml.MappingNode) and _scalar(document, "kind") == kind:
             return index, document
-    raise TextError(f"it holds no {kind}")
+    raise TextError(f"it has no {kind}")
 
 
 def _parse(text: str) -> Documents:
@@ -248,13 +248,13 @@ def _holds(document: yaml.Node, key: str, value: str | None) -> bool:
 
 
 def _same(one: yaml.Node, other: yaml.Node) -> bool:
-    """Whether two nodes hold the same. Nodes that hold themselves, or that many aliases multiply, are seen once."""
-    left, seen = [(one, other)], set()
+    """Whether two nodes are equal. Nodes that contain themselves, or that have many aliases, are compared once."""
+    left, compared = [(one, other)], set()
     while left:
         mine, theirs = left.pop()
-        if (id(mine), id(theirs)) in seen:
+        if (id(mine), id(theirs)) in compared:
             continue
-        seen.add((id(mine), id(theirs)))
+        compared.add((id(mine), id(theirs)))
         if type(mine) is not type(theirs) or mine.tag != theirs.tag:
             return False
         if isinstance(mine, yaml.ScalarNode):

@@ -1,1 +1,1 @@
-"""The program that looks at a node from within, and what it reports."""
+"""The program that observes a node from within, and its reports."""

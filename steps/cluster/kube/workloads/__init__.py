@@ -1,1 +1,1 @@
-"""What was asked for of a pod, and what the cluster made of it."""
+"""The benchmark's own pods and Services, and whether the cluster runs them unchanged."""

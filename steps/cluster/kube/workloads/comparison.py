@@ -23,10 +23,10 @@ OPT_OUT: Final = (
 
 def pod_differences(found: Object, wanted: Object) -> list[str]:
     """How a pod of ours differs from its manifest in what is measured, each as a clause."""
-    spec, asked = found.get("spec") or {}, wanted["spec"]
+    spec, expected = found.get("spec") or {}, wanted["spec"]
     return [
-        *_containers(spec, asked),
-        *_placing(spec, asked),
+        *_containers(spec, expected),
+        *_placing(spec, expected),
         *_annotations(found, wanted),
     ]
 
@@ -42,14 +42,14 @@ def step_differences(found: Object) -> list[str]:
     return [*added, *_runtime(spec, {}), *_placing(spec, spec), *_annotations(found, {})]
 
 
-def _containers(spec: Object, asked: Object) -> Iterator[str]:
-    yield from _added("container", spec.get("containers"), {c["name"] for c in asked["containers"]})
+def _containers(spec: Object, expected: Object) -> Iterator[str]:
+    yield from _added("container", spec.get("containers"), {c["name"] for c in expected["containers"]})
     yield from _added(
-        "init container", spec.get("initContainers"), {c["name"] for c in asked.get("initContainers", [])}
+        "init container", spec.get("initContainers"), {c["name"] for c in expected.get("initContainers", [])}
     )
     yield from _added("ephemeral container", spec.get("ephemeralContainers"), ())
     there = {c.get("name"): c for c in spec.get("containers") or []}
-    for container in asked["containers"]:
+    for container in expected["containers"]:
         name = container["name"]
         if name not in there:
             yield f"its container {name} is missing"
@@ -59,11 +59,11 @@ def _containers(spec: Object, asked: Object) -> Iterator[str]:
             yield f"its container {name} has image {image} and not {container['image']}"
         if there[name].get("command") != container.get("command"):
             yield f"its container {name} has another command"
-    yield from _runtime(spec, asked)
+    yield from _runtime(spec, expected)
 
 
-def _runtime(spec: Object, asked: Object) -> Iterator[str]:
-    if spec.get("runtimeClassName") != asked.get("runtimeClassName"):
+def _runtime(spec: Object, expected: Object) -> Iterator[str]:
+    if spec.get("runtimeClassName") != expected.get("runtimeClassName"):
         yield f"it has runtime class {spec.get('runtimeClassName')}"
 
 
@@ -78,10 +78,10 @@ def _added(
         yield f"it has {'an' if what[0] in 'aeiou' else 'a'} {what} {name}, which was added to it"
 
 
-def _placing(spec: Object, asked: Object) -> Iterator[str]:
-    if bool(spec.get("hostNetwork")) != bool(asked.get("hostNetwork")):
+def _placing(spec: Object, expected: Object) -> Iterator[str]:
+    if bool(spec.get("hostNetwork")) != bool(expected.get("hostNetwork")):
         yield f"it {'has' if spec.get('hostNetwork') else 'does not have'} the node's own network"
-    node, pin = spec.get("nodeName"), pinned(asked)
+    node, pin = spec.get("nodeName"), pinned(expected)
     if node and pin and node != pin:
         yield f"it runs on node {node} and not on {pin}"
 
@@ -99,19 +99,19 @@ def pinned(spec: Object) -> str | None:
 
 
 def _annotations(found: Object, wanted: Object) -> Iterator[str]:
-    asked: Mapping[str, str] = (wanted.get("metadata") or {}).get("annotations") or {}
+    expected: Mapping[str, str] = (wanted.get("metadata") or {}).get("annotations") or {}
     for name, value in ((found.get("metadata") or {}).get("annotations") or {}).items():
-        if name in IN_THE_PATH and name not in asked and str(value).lower() not in OFF:
+        if name in IN_THE_PATH and name not in expected and str(value).lower() not in OFF:
             yield f"{IN_THE_PATH[name]} (annotation {name}={str(value)[:40]})"
 
 
-def _same_image(found: str, asked: str) -> bool:
+def _same_image(found: str, expected: str) -> bool:
     """Whether two names may mean the same image: clusters replace the registry by a mirror, and a tag by a digest."""
     name, tag, digest = _parts(found)
-    asked_name, asked_tag, asked_digest = _parts(asked)
-    if name != asked_name or (digest and asked_digest and digest != asked_digest):
+    expected_name, expected_tag, expected_digest = _parts(expected)
+    if name != expected_name or (digest and expected_digest and digest != expected_digest):
         return False
-    return tag == asked_tag or (not tag and bool(digest))
+    return tag == expected_tag or (not tag and bool(digest))
 
 
 def _parts(image: str) -> tuple[str, str, str]:

@@ -4,6 +4,7 @@ import operator
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, Literal
 
 from analysis.errors import Problem
@@ -89,25 +90,13 @@ def manifests(
     for each in placements:
         server = each.address, each.ports[CONNECTIVITY.name]
         targets.setdefault((each.client_node, each.host_network), {})[server] = None
+    pod = partial(pods.pod, part=REACH, image_name=image, deadline_s=DEADLINE_S, restarts=False)
     made = []
     for index, ((node, host_network), addresses) in enumerate(targets.items()):
         words = [word for address, port in addresses for word in (address, str(port))]
         argv = ("sh", "-c", _SCRIPT, REACH, *words)
         container = Container(REACH, argv, creates=_READY, requests=requests)
-        name = f"{REACH}-{index}"
-        made.append(
-            pods.pod(
-                name,
-                REACH,
-                name,
-                node,
-                [container],
-                image,
-                host_network=host_network,
-                deadline_s=DEADLINE_S,
-                restarts=False,
-            )
-        )
+        made.append(pod(f"{REACH}-{index}", node=node, containers=[container], host_network=host_network))
     return made
 
 
@@ -163,7 +152,7 @@ def findings(
 
 def _service(count: int, port: int) -> pods.Object:
     """The Service before the last node's server, with a node port."""
-    return pods.service(_PODS, CHECK, CHECK, {_ANSWERS: str(count - 1)}, pods.tcp_and_udp(CHECK, port), "NodePort")
+    return pods.service(_PODS, CHECK, {_ANSWERS: str(count - 1)}, pods.tcp_and_udp(CHECK, port), "NodePort")
 
 
 def check_manifests(places: Sequence[probe_pods.Site], image: str, port: int, token: str) -> list[pods.Object]:
@@ -199,7 +188,7 @@ def _clients(
         address = pods.ip(there[f"{CHECK}-pod-{other}"])
         way = Target(f"a pod on {places[other].node}", places[other].node, address, port)
         spec = Spec(place.node, place.address, False, token, (way,), (way,))  # noqa: FBT003
-        made.append(_pod(f"{CHECK}-ask-{index}", CHECK, spec, image, {}))
+        made.append(_pod(f"{CHECK}-client-{index}", CHECK, spec, image, {}))
     return made
 
 

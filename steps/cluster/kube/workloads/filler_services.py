@@ -30,13 +30,13 @@ def ensure_services(client: Client, count: int, node: str, image: str, port: int
         count: how many.
         node: where the pod runs.
         image: of the pod.
-        port: that it serves.
+        port: of the Services.
 
     Raises:
         Problem: the cluster has no addresses for so many, or the pod is not ready.
     """
     workload = Workload(client, PART)
-    workload.ensure_pods([backend(node, image, port)])
+    workload.ensure_pods([backend(node, image)])
     try:
         workload.ensure_services(*(manifest(index, port) for index in range(1, count + 1)))
     except ApiError as error:
@@ -52,13 +52,13 @@ def clear(client: Client) -> None:
     Workload(client, PART).delete()
 
 
-def backend(node: str, image: str, port: int) -> Object:
-    """The pod behind them."""
-    listens = Container(PART, ("python", "-m", "steps.tools.connect_probe", "serve", str(port)), port)
-    return manifests.pod(PART, PART, PART, node, [listens], image, labels=_BEHIND, deadline_s=manifests.LONGEST_RUN_S)
+def backend(node: str, image: str) -> Object:
+    """The pod behind them. It makes their endpoints complete, and listens nowhere, since nothing connects to them."""
+    idle = Container(PART, ("sleep", "infinity"))
+    return manifests.pod(PART, PART, node, [idle], image, labels=_BEHIND, deadline_s=manifests.LONGEST_RUN_S)
 
 
 def manifest(index: int, port: int) -> Object:
     """One of the Services."""
     ports = [{"name": "connect", "protocol": "TCP", "port": port, "targetPort": port}]
-    return manifests.service(f"{PART}-{index:05d}", PART, PART, _BEHIND, ports, "ClusterIP")
+    return manifests.service(f"{PART}-{index:05d}", PART, _BEHIND, ports, "ClusterIP")

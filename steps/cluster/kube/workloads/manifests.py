@@ -17,9 +17,6 @@ Object = dict[str, Any]
 
 NAME: Final = "app.kubernetes.io/name"
 NAMED: Final = "dataplane-benchmark"
-ROLE: Final = "app.kubernetes.io/component"
-"""The purpose of a pod or Service."""
-
 LABEL: Final = "dataplane-benchmark/part"
 """The part of a run that creates and deletes them together, such as `trials` or `look`."""
 
@@ -83,7 +80,6 @@ def image(variables: Mapping[str, str]) -> str:
 def pod(
     name: str,
     part: str,
-    role: str,
     node: str,
     containers: Sequence[Container],
     image_name: str,
@@ -98,7 +94,6 @@ def pod(
     Args:
         name: its own.
         part: of the run, which deletes it.
-        role: its purpose.
         node: where it must run, by its name; the label kubernetes.io/hostname may differ from it.
         containers: its programs.
         image_name: of all of them.
@@ -107,7 +102,7 @@ def pod(
         labels: further ones, for a Service's selector.
         restarts: whether a program that exits with 0 starts again; one that fails always does.
     """
-    own = {**mesh.OPT_OUT_LABELS, NAME: NAMED, LABEL: part, ROLE: role, **(labels or {})}
+    own = {**mesh.OPT_OUT_LABELS, NAME: NAMED, LABEL: part, **(labels or {})}
     return {
         "metadata": {"name": name, "labels": own, "annotations": dict(mesh.OPT_OUT_ANNOTATIONS)},
         "spec": {
@@ -137,13 +132,13 @@ def pod(
 def largest_step(node: str, image_name: str) -> Object:
     """A pod with the largest limits of all steps of the workflow, for a dry run of its admission."""
     container = Container("step", ("true",), requests=STEP_REQUESTS, memory_limit=LARGEST_STEP_MEMORY)
-    return pod("largest-step", "check", "step", node, [container], image_name, deadline_s=LONGEST_RUN_S)
+    return pod("largest-step", "check", node, [container], image_name, deadline_s=LONGEST_RUN_S)
 
 
-def service(name: str, part: str, role: str, selector: Mapping[str, str], ports: Sequence[Object], kind: str) -> Object:
+def service(name: str, part: str, selector: Mapping[str, str], ports: Sequence[Object], kind: str) -> Object:
     """A Service; `kind` is ClusterIP or NodePort."""
     return {
-        "metadata": {"name": name, "labels": {NAME: NAMED, LABEL: part, ROLE: role}},
+        "metadata": {"name": name, "labels": {NAME: NAMED, LABEL: part}},
         "spec": {"type": kind, "selector": dict(selector), "ports": list(ports)},
     }
 

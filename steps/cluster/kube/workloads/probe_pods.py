@@ -66,7 +66,7 @@ def start(client: Client, sites: Sequence[Site], image: str) -> None:
     for index in range(len(sites)):
         name = f"{PART}-{index}"
         workload.ensure_services(
-            pods.service(name, PART, name, {_SITE: str(index)}, pods.tcp_and_udp("echo", PORT), "NodePort")
+            pods.service(name, PART, {_SITE: str(index)}, pods.tcp_and_udp("echo", PORT), "NodePort")
         )
     token = next(filter(None, map(_token, workload.pods().values())), None) or secrets.token_hex(16)
     workload.ensure_pods(manifests(sites, workload.services(), image, token))
@@ -116,7 +116,7 @@ def pod(
     argv = ("python", "-m", "steps.cluster.kube.probe.node_probe", spec.text())
     container = Container("probe", argv, listens, requests=requests)
     return pods.pod(
-        name, part, name, spec.node, [container], image, host_network=spec.host, labels=labels, deadline_s=deadline_s
+        name, part, spec.node, [container], image, host_network=spec.host, labels=labels, deadline_s=deadline_s
     )
 
 
@@ -181,7 +181,7 @@ def sites(nodes: Iterable[ClusterNode], measured: Sequence[str]) -> list[Site]:
     for node in measured:
         address = addresses.get(node)
         if address is None:
-            raise Problem(f"node {node} has no internal address: look at `kubectl get node {node} -o wide`.")
+            raise Problem(f"node {node} has no internal address: see `kubectl get node {node} -o wide`.")
         found.append(Site(node, address))
     return found
 

@@ -74,7 +74,7 @@ def _login(chosen: ChosenContext, user: UserFields) -> Identity:
             f"context {chosen.name!r}, which names no user",
             f"name one: kubectl config set-context {chosen.name} --user=",
         )
-    renew = f"run `{command(user.plugin)}` by hand to see it" if user.plugin else "log in anew"
+    renew = f"run `{command(user.plugin)}` by hand to see the account" if user.plugin else "log in anew"
     return Identity(chosen.user.called, renew, tuple(_impersonation(user)))
 
 

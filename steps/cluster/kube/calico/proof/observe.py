@@ -1,12 +1,9 @@
 """The signs of a visit's dataplane on every node: by Felix's logs and the benchmark's probe pods."""
 
-import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from analysis.console.notices import print_notice
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.cluster.kube.api.client import Client
@@ -16,6 +13,7 @@ from steps.cluster.kube.calico.proof.observations import read_observations
 from steps.cluster.kube.calico.proof.signs import Observation
 from steps.cluster.kube.calico.proof.switch_cost import cost_signs
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState
+from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.workloads import manifests, probe_pods, step_pods
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Moment, Sign, Visit
@@ -32,20 +30,15 @@ _POLL_S: Final = 2.0
 _YOUNG: Final = timedelta(seconds=30)
 """The age below which a kube-proxy pod may not have written its rules yet."""
 
-Say = Callable[[str], None]
-
 
 def observe(
-    client: Client,
+    around: Surroundings,
     standing: ClusterState,
     measured: Sequence[str],
     visit: Visit,
     moment: Moment,
     *,
-    stable_s: float | None = None,
-    variables: Mapping[str, str] = os.environ,
-    say: Say = print_notice,
-    sleep: Callable[[float], None] = time.sleep,
+    whole: bool = False,
 ) -> list[Sign]:
     """Observe once before the trials; after them, repeatedly until the time without a restart has passed.
 
@@ -53,26 +46,23 @@ def observe(
     rules, kube-proxy's pod is deleted, which is a sign too.
 
     Args:
-        client: of the cluster.
-        standing: its state.
+        around: the client, the variables of the environment, and the callbacks.
+        standing: the state of the cluster.
         measured: the measured nodes.
         visit: whose dataplane is to be proven.
         moment: of the visit.
-        stable_s: the time that must pass without a restart; None: all of it, but a part only before the trials.
-        variables: of the environment.
-        say: called with a sentence for what is waited for.
-        sleep: passes time.
+        whole: the whole time without a restart must have passed, also before the trials.
 
     Raises:
         Problem: the nodes can't be observed.
     """
+    client = around.client
     if Arm.parse(visit.dataplane).name == AS_IS:
-        added = _added_to_steps(client, variables, measured, client.now()) if moment == "after" else []
+        added = _added_to_steps(around, measured, client.now()) if moment == "after" else []
         return [*_as_is(standing, measured, moment, client.now()), *added]
     places = probe_pods.sites(standing.nodes, measured)
-    probe_pods.start(client, places, manifests.image(variables))
-    if stable_s is None:
-        stable_s = BEFORE_STABLE_S if moment == "before" else readiness.STABLE_S
+    probe_pods.start(client, places, manifests.image(around.variables))
+    stable_s = readiness.STABLE_S if whole or moment == "after" else BEFORE_STABLE_S
 
     def once() -> tuple[datetime, Sequence[Observation], Sequence[Sign]]:
         now = client.now()
@@ -94,17 +84,17 @@ def observe(
     if moment == "before":
         now, observations, found = once()
         cost = cost_signs(client, places, now)
-        return [*found, *cost, *_restart_kube_proxy(client, standing, observations, now, say)]
+        return [*found, *cost, *_restart_kube_proxy(around, standing, observations, now)]
     # polled, since it is read from logs and waits for time to pass
     now, observations, found = poll(
         once,
         lambda result: _is_final(result[2]),
         pause_s=_POLL_S,
         timeout_s=AFTER_S,
-        sleep=sleep,
-        again=lambda result: say(f"waiting: {_waits(result[2])[0]}"),
+        sleep=around.sleep,
+        again=lambda result: around.say(f"waiting: {_waits(result[2])[0]}"),
     )
-    return [*found, *_restarts(client, observations, now), *_added_to_steps(client, variables, measured, now)]
+    return [*found, *_restarts(client, observations, now), *_added_to_steps(around, measured, now)]
 
 
 def _waits(found: Sequence[Sign]) -> list[str]:
@@ -116,21 +106,21 @@ def _is_final(found: Sequence[Sign]) -> bool:
 
 
 def _restart_kube_proxy(
-    client: Client, standing: ClusterState, observations: Sequence[Observation], now: datetime, say: Say
+    around: Surroundings, standing: ClusterState, observations: Sequence[Observation], now: datetime
 ) -> list[Sign]:
     """Delete kube-proxy's pod on each node without its rules."""
     bare = readiness.nodes_without_rules(observations, now)
     if not bare:
         return []
     found = []
-    for pod in client.list(PODS, KUBE_SYSTEM, labels=standing.facts.kube_proxy_labels):
+    for pod in around.client.list(PODS, KUBE_SYSTEM, labels=standing.facts.kube_proxy_labels):
         node = (pod.get("spec") or {}).get("nodeName")
         created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
         if node not in bare or pod["metadata"].get("deletionTimestamp") or now - created < _YOUNG:
             continue
         name = pod["metadata"]["name"]
-        say(f"{node}: Services do not answer: kube-proxy has no rules there; deleting its pod {name}")
-        client.delete(PODS, name, KUBE_SYSTEM, uid=pod["metadata"]["uid"])
+        around.say(f"{node}: Services do not answer: kube-proxy has no rules there; deleting its pod {name}")
+        around.client.delete(PODS, name, KUBE_SYSTEM, uid=pod["metadata"]["uid"])
         command = f"Services did not answer: kubectl -n {KUBE_SYSTEM} delete pod {name}"
         found.append(Sign(moment="before", node=node, looked_at="cure", seen=command, at=now, indicates=None))
     return found
@@ -164,9 +154,9 @@ def _restarts(client: Client, observations: Sequence[Observation], now: datetime
     return found
 
 
-def _added_to_steps(client: Client, variables: Mapping[str, str], measured: Sequence[str], now: datetime) -> list[Sign]:
+def _added_to_steps(around: Surroundings, measured: Sequence[str], now: datetime) -> list[Sign]:
     """What was injected into the measuring pods, such as a proxy in the path, which voids the trials."""
-    found = step_pods.pods_of_run(client, variables)
+    found = step_pods.pods_of_run(around.client, around.variables)
     where = {pod["metadata"]["name"]: (pod.get("spec") or {}).get("nodeName") for pod in found}
     return [
         Sign(

@@ -2,14 +2,13 @@
 
 import contextlib
 import operator
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from analysis.errors import Problem
 from steps.cluster.kube.api import permissions
-from steps.cluster.kube.api.client import FIELD_MANAGER, Client
+from steps.cluster.kube.api.client import FIELD_MANAGER
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.fields import merge_patch, read_field
 from steps.cluster.kube.api.permissions import DAEMONSETS, INSTALLATIONS, KUBE_PROXY, KUBE_SYSTEM, PODS, TIGERA_STATUSES
@@ -21,11 +20,11 @@ from steps.cluster.kube.calico.inventory.objects import CALICO_NODE
 from steps.cluster.kube.calico.switching import actions
 from steps.cluster.kube.calico.switching.actions import Action, Create, Delete, RestartKubeProxy, Write
 from steps.cluster.kube.calico.switching.fields import PROXY, PROXY_CONFIG
+from steps.cluster.kube.cni import Surroundings
 from steps.domain import Change
 from steps.polling import poll
 
 Object = dict[str, Any]
-Say = Callable[[str], None]
 
 ROLLOUT_S: Final = 180.0
 """The longest wait for kube-proxy to leave, or to run on, every node."""
@@ -49,14 +48,14 @@ _POLL_S: Final = 1.0
 
 
 class ActionExecutor:
-    """Executes actions. `say` is called with each action; `sleep` passes time."""
+    """Executes actions, each with a sentence to the caller."""
 
-    def __init__(self, client: Client, facts: Facts, say: Say, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._client = client
+    def __init__(self, around: Surroundings, facts: Facts) -> None:
+        self._client = around.client
         self._facts = facts
         self._labels = facts.kube_proxy_labels
-        self._say = say
-        self._sleep = sleep
+        self._say = around.say
+        self._sleep = around.sleep
 
     def carry_out(self, plan: list[Action]) -> list[Change]:
         """Execute a plan and return its changes; waiting is none.

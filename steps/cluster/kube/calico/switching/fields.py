@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from steps.cluster.kube.api.fields import WHOLE, Field, Ref, State, Value, read_field
 from steps.cluster.kube.api.permissions import (
+    CALICO_GROUPS,
     CONFIGMAPS,
     DAEMONSETS,
     DEFAULT,
@@ -94,6 +95,18 @@ def _fields(facts: Facts, install: Install, config_key: str | None, *, bootstrap
 def _endpoint(install: Install | None) -> Field:
     place = TIGERA_OPERATOR if install == "operator" else KUBE_SYSTEM
     return Field(Ref(CONFIGMAPS, SERVICES_ENDPOINT, place), WHOLE)
+
+
+def written_fields() -> tuple[Field, ...]:
+    """Every field that a switch of any cluster sets in objects that exist, but for the texts of ConfigMaps."""
+    felix = (Ref(felix_configurations(group), DEFAULT) for group in CALICO_GROUPS)
+    return (
+        PARKING,
+        LINUX_DATAPLANE,
+        BOOTSTRAP,
+        MANAGEMENT,
+        *(Field(ref, ("spec", name)) for ref in felix for name in SWITCHED),
+    )
 
 
 def may_have(field: Field, value: Value) -> bool:

@@ -92,15 +92,16 @@ def _snapshot_fields(standing: ClusterState, taken: Object, objects: dict[Ref, O
 
 
 def _check_configuration(field: Field, value: Value, current: State) -> None:
-    """Whether kube-proxy's mode alone can be restored, or the whole text is known to be the original."""
+    """Whether the text is known to be the original by its digest, or else its mode alone can be restored."""
     now = current[field]
+    if isinstance(value, str) and current[DIGEST] == digest(field, value):
+        return
     if not isinstance(value, str) or (value != now and not may_have(field, value)):
         raise _refusal(f"has no configuration of kube-proxy with a known mode as {field}")
     try:
         kube_proxy.restore_mode(value, now if isinstance(now, str) else "")
     except TextError as error:
-        if current[DIGEST] != digest(field, value):
-            raise Problem(_unreadable(f"kube-proxy's mode can't be restored in {field}: {error}")) from None
+        raise Problem(_unreadable(f"kube-proxy's mode can't be restored in {field}: {error}")) from None
 
 
 def _unreadable(reason: str) -> str:

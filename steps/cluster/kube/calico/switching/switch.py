@@ -14,13 +14,15 @@ from steps.cluster.kube.calico.switching import desired_state
 from steps.cluster.kube.calico.switching.actions import Action, Create, command
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
 from steps.cluster.kube.calico.switching.dry_run import dry_run_writes
-from steps.cluster.kube.calico.switching.executor import ActionExecutor, Say
+from steps.cluster.kube.calico.switching.executor import ActionExecutor
 from steps.cluster.kube.calico.switching.order import order
 from steps.cluster.kube.calico.switching.snapshot import original_fields, take_snapshot
-from steps.cluster.kube.lock import LockOwner
+from steps.cluster.kube.cni import Surroundings
 from steps.domain import Change, Visit
 
 Object = dict[str, Any]
+
+Preparation = Callable[[ClusterState, tuple[str, ...], bool], None]
 
 
 def plan_switch(standing: ClusterState, dataplane: str, original: Object | None) -> list[Action]:
@@ -47,40 +49,27 @@ def plan_switch(standing: ClusterState, dataplane: str, original: Object | None)
     return order(current, wanted, facts, outdated=standing.kube_proxy_outdated)
 
 
-def configure(
-    client: Client,
-    owner: LockOwner,
-    dataplane: str,
-    asked_nodes: str,
-    say: Say,
-    sleep: Callable[[float], None],
-    *,
-    visit: Visit | None = None,
-    before: Callable[[ClusterState, tuple[str, ...], bool], None] = lambda _standing, _measured, _switches: None,
-) -> list[Change]:
+def configure(around: Surroundings, dataplane: str, before: Preparation, visit: Visit | None = None) -> list[Change]:
     """Switch to a dataplane, after a dry run of every write, and with the lock and its snapshot written first.
 
     A dataplane that an earlier visit of the run found unavailable is refused.
 
     Args:
-        client: of the cluster.
-        owner: who takes the lock, or holds it already.
+        around: the client, the lock's owner, and the chosen nodes.
         dataplane: of the catalogue, without label.
-        asked_nodes: the two nodes that the user chose; empty: they are chosen here.
-        say: called with a sentence for each action.
-        sleep: passes time.
+        before: called between taking the lock and the first change, with the state, the measured nodes, and whether
+            there is a change.
         visit: of the run, to be noted in the lock; None: not part of a visit.
-        before: called between taking the lock and the first change, with the measured nodes and whether there is a
-            change.
 
     Raises:
         Unsupported: another owner holds the lock, the cluster can't be switched to the dataplane, or a write would
             fail. Nothing was changed.
         Problem: an action failed; a second call continues there.
     """
+    client, owner = around.client, around.owner
     standing = read_state(client, to_switch=True)
     held = lock.find_lock(client)
-    taken = held.snapshot if held else take_snapshot(client, standing, asked_nodes)
+    taken = held.snapshot if held else take_snapshot(client, standing, around.asked_nodes)
     todo = plan_switch(standing, dataplane, taken)
     if held is not None and held.owner != owner:
         raise Unsupported(lock.held_by_another(client.where, held))
@@ -88,15 +77,13 @@ def configure(
         raise Unsupported(f"{dataplane} was found unavailable earlier in this run: {reason}")
     if not todo and owner.workflow is None:
         return []  # there will be nothing to restore
-    taking = Create(lock.LOCK, lock.lock(owner, taken, client.now()))
-    dry_run_writes(
-        client, standing.facts, standing.inventory.kube_proxy_pods, todo if held is not None else [taking, *todo]
-    )
+    lock_it = [] if held is not None else [Create(lock.LOCK, lock.lock(owner, taken, client.now()))]
+    dry_run_writes(client, standing.facts, standing.inventory.kube_proxy_pods, [*lock_it, *todo])
     # a run takes the lock even without a change, so that no other run switches the cluster meanwhile
     held = held or lock.take_lock(client, owner, taken, client.now())
     lock.add_note(client, held, ebpf=BY_NAME[dataplane].bpf and not held.ebpf, visit=visit)
     before(standing, tuple(taken["nodes"]), bool(todo))
-    return ActionExecutor(client, standing.facts, say, sleep).carry_out(todo)
+    return ActionExecutor(around, standing.facts).carry_out(todo)
 
 
 def switch_commands(client: Client, dataplane: str) -> list[str]:

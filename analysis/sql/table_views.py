@@ -1,0 +1,126 @@
+# ruff: noqa: S608 - the SQL is put together from names of the schema and quoted names of files
+"""The tables of a store in DuckDB: `runs` in memory, the other three as views of their files, and the derived views."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset
+
+from analysis.sql import view_statements
+from analysis.store.inventory import Inventory, StoredFile
+from analysis.store.left_out import table as left_out_table
+from analysis.store.migrations import migrated_relation
+from analysis.store.names import CHILDREN
+from analysis.store.parquet import content_digest
+from analysis.store.schema import SCHEMA_VERSION, arrow_schema
+from analysis.store.store import Store
+
+_PATTERN: Final = re.compile(r"[*?\[\]{}\\]")
+"""Letters by which DuckDB takes a path for a pattern, or might."""
+
+_TIMES: Final = "between '0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
+"""What Python can have. A time outside of it, stored by mistake, is null: it must not end an analysis of other runs."""
+
+
+def create(con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory) -> None:
+    """Create the tables and views of the runs that count, and the table `left_out` of the others."""
+    con.execute("set TimeZone = 'UTC'")
+    con.register("left_out_now", left_out_table(inventory.left_out))
+    con.execute("create table left_out as select * from left_out_now")
+    con.unregister("left_out_now")
+    _create_runs(con, inventory)
+    for table in CHILDREN:
+        stored = [
+            migrated_relation(_complete(con, table, version, rows), table, version)
+            for version, rows in _stored(con, store, table, inventory.parts[table])
+        ]
+        con.execute(f"create view {table} as {_shaped(con, table, stored)}")
+    for statement in view_statements.statements():
+        con.execute(statement)
+
+
+def _create_runs(con: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
+    """`runs` is small, and read already, so it becomes a table in memory."""
+    stored = []
+    for version, table in inventory.runs.items():
+        name = f"runs_of_version_{version}"
+        con.register(name, table)
+        stored.append(migrated_relation(_complete(con, "runs", version, f'"{name}"'), "runs", version))
+    con.execute(f"create table runs as {_shaped(con, 'runs', stored)}")
+    for version in inventory.runs:
+        con.unregister(f"runs_of_version_{version}")
+
+
+def _complete(con: duckdb.DuckDBPyConnection, table: str, version: int, rows: str) -> str:
+    """What to select rows of an older version from, so that they have each of its columns, as an upgrade expects."""
+    return rows if version == SCHEMA_VERSION else f"({_shaped(con, table, [rows], version)})"
+
+
+def _shaped(con: duckdb.DuckDBPyConnection, table: str, stored: Iterable[str], version: int = SCHEMA_VERSION) -> str:
+    """A query for all of the stored rows with just the columns of the schema; a missing column is null."""
+    schema = arrow_schema(table, version)
+    shape = con.from_arrow(schema.empty_table())
+    columns = ", ".join(
+        f'null::{kind} as "{name}"' for name, kind in zip(shape.columns, map(str, shape.types), strict=True)
+    )
+    names = ", ".join(_with_valid_times(f'"{field.name}"', field.type) + f' as "{field.name}"' for field in schema)
+    rows = "".join(f" union all by name select * from {source}" for source in stored)
+    return f"select {names} from (select {columns} where false{rows})"
+
+
+def _with_valid_times(value: str, kind: pa.DataType) -> str:
+    """SQL for a column, with null for times that Python does not have."""
+    if pa.types.is_timestamp(kind):
+        return f"case when {value} {_TIMES} then {value} end"
+    if pa.types.is_list(kind) and (inner := _with_valid_times("each", kind.value_type)) != "each":
+        return f"list_transform({value}, lambda each: {inner})"
+    if pa.types.is_struct(kind) and any(pa.types.is_timestamp(field.type) for field in kind):
+        fields = (f"{field.name} := {_with_valid_times(f'{value}.{field.name}', field.type)}" for field in kind)
+        return f"case when {value} is not null then struct_pack({', '.join(fields)}) end"
+    return value
+
+
+def _stored(
+    con: duckdb.DuckDBPyConnection, store: Store, table: str, parts: Iterable[StoredFile]
+) -> list[tuple[int, str]]:
+    """What to select a table's stored rows from, with their version, in as few reads as possible."""
+    whole: dict[int, list[StoredFile]] = {}
+    sources: list[tuple[int, str]] = []
+    for part in parts:
+        if part.only is not None:
+            counting = ", ".join(map(_quoted, part.only))
+            rows = _read(con, store, table, part.version, [part])
+            sources.append((part.version, f"(select * from {rows} where run_id in ({counting}))"))
+        else:
+            whole.setdefault(part.version, []).append(part)
+    for version, found in whole.items():
+        sources.append((version, _read(con, store, table, version, found)))
+    return sources
+
+
+def _read(con: duckdb.DuckDBPyConnection, store: Store, table: str, version: int, parts: list[StoredFile]) -> str:
+    """What to select the rows of these files from, all of one version.
+
+    No folder's name is a partition, and no letter of a path a pattern. DuckDB has no option for the latter, so Arrow
+    reads paths with such letters, and buckets.
+    """
+    files = store.files
+    names = [part.name for part in parts]
+    paths = [files.folder.path_for_libraries(name) if files.folder else files.path(name) for name in names]
+    if files.local and not any(map(_PATTERN.search, paths)):
+        named = ", ".join(map(_quoted, paths))
+        return f"read_parquet([{named}], union_by_name = true, hive_partitioning = false, filename = false)"
+    schema = arrow_schema(table, version)
+    dataset = pyarrow.dataset.dataset(
+        paths, filesystem=files.filesystem, format="parquet", schema=schema, partitioning=None
+    )
+    view = f"{table}_{content_digest(b'', *(part.name for part in parts))}"
+    con.register(view, dataset)
+    return view
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

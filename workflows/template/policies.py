@@ -1,0 +1,108 @@
+"""ValidatingAdmissionPolicies as objects, and the CEL expressions that they share."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from steps.cluster.kube.workloads.manifests import NAME, NAMED
+from steps.tasks._pod import ACCOUNTS
+
+Object = dict[str, Any]
+
+_ADMISSION: Final = "admissionregistration.k8s.io/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A CEL expression that must be true, and the sentence for the user where it is not."""
+
+    expression: str
+    message: str
+
+    def to_dict(self) -> Object:
+        """As a policy has it."""
+        return {"expression": self.expression, "message": self.message}
+
+
+def cel_list(values: Iterable[str]) -> str:
+    """A list of texts as CEL writes it."""
+    return json.dumps(list(values))
+
+
+def build_policy(
+    name: str,
+    resources: list[Object],
+    conditions: dict[str, str],
+    variables: dict[str, str],
+    rules: Iterable[Rule],
+    selector: Object | None = None,
+) -> tuple[Object, Object]:
+    """A policy and its binding, which denies."""
+    metadata = {"name": name, "labels": {NAME: NAMED}}
+    match = {"matchResources": {"namespaceSelector": selector}} if selector else {}
+    return (
+        {
+            "apiVersion": _ADMISSION,
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": metadata,
+            "spec": {
+                "variables": [{"name": key, "expression": value} for key, value in variables.items()],
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": resources},
+                "matchConditions": [{"name": key, "expression": value} for key, value in conditions.items()],
+                "validations": [rule.to_dict() for rule in rules],
+            },
+        },
+        {
+            "apiVersion": _ADMISSION,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": metadata,
+            "spec": {"policyName": name, "validationActions": ["Deny"], **match},
+        },
+    )
+
+
+def unchanged_except(new: str, old: str, permitted: Sequence[tuple[str, ...]]) -> tuple[dict[str, str], list[str]]:
+    """Variables and expressions by which two objects differ in no field below their `spec` but the permitted paths.
+
+    Args:
+        new: the expression of the changed object.
+        old: of the object before.
+        permitted: paths that begin with `spec`.
+    """
+    variables = {"new_spec": _field(new, "spec"), "old_spec": _field(old, "spec")}
+    expressions = []
+    places = sorted({path[:depth] for path in permitted for depth in range(1, len(path))})
+    for place in places:
+        after, before = (f"variables.{side}_{'_'.join(place)}" for side in ("new", "old"))
+        keys = sorted({path[len(place)] for path in permitted if path[: len(place)] == place})
+        names = cel_list(keys)
+        expressions += [
+            f"{before}.all(k, k in {names} || (k in {after} && {after}[k] == {before}[k]))",
+            f"{after}.all(k, k in {names} || k in {before})",
+        ]
+        for key in (key for key in keys if (*place, key) in places):
+            variables[f"new_{'_'.join((*place, key))}"] = _field(after, key)
+            variables[f"old_{'_'.join((*place, key))}"] = _field(before, key)
+    return variables, expressions
+
+
+def _field(value: str, key: str) -> str:
+    return f"'{key}' in dyn({value}) ? dyn({value})['{key}'] : {{}}"
+
+
+def on(operations: str, plural: str, group: str = "", version: str = "v1") -> Object:
+    """Operations on a kind, as a policy matches them."""
+    return {"apiGroups": [group], "apiVersions": [version], "operations": operations.split(), "resources": [plural]}
+
+
+BY_ACCOUNT: Final = (
+    f"request.userInfo.username.matches('^system:serviceaccount:[^:]+:({'|'.join(ACCOUNTS.values())})$')"
+)
+STEP: Final = f"has(object.spec.serviceAccountName) && object.spec.serviceAccountName in {cel_list(ACCOUNTS.values())}"
+LABELLED: Final = (
+    f"has({{0}}.metadata.labels) && '{NAME}' in {{0}}.metadata.labels && {{0}}.metadata.labels['{NAME}'] == '{NAMED}'"
+)
+NEW: Final = "request.operation == 'CREATE' || object.spec != oldObject.spec"
+"""Labels and annotations of a running pod may change: Argo's controller notes there that it has read it."""
