@@ -186,12 +186,14 @@ class KubernetesCluster:
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
         """Start servers and Service for the visit's topologies and for the node-to-node canary."""
+        lock.refuse_others(self._client, self._owner)
         return trial_servers.prepare(
             self._client, self._standing, self.measured_nodes, visit, settings, variables=self._variables
         )
 
     def clear(self) -> None:
         """Delete what prepare created. Safe to run twice."""
+        lock.refuse_others(self._client, self._owner)
         trial_servers.clear(self._client)
 
     def unfinished(self) -> Visit | None:

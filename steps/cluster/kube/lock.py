@@ -184,6 +184,18 @@ def require_preflight(client: Client, owner: LockOwner, sleep: Callable[[float],
         )
 
 
+def refuse_others(client: Client, owner: LockOwner) -> HeldLock | None:
+    """This owner's lock, if there is one.
+
+    Raises:
+        Unsupported: somebody else has it, whose trials a step would end or disturb.
+    """
+    held = find_lock(client)
+    if held is not None and held.owner != owner:
+        raise Unsupported(held_by_another(client.where, held))
+    return held
+
+
 def require_lock(client: Client, owner: LockOwner) -> HeldLock | None:
     """This run's lock, which its snapshot took after its preflight; None: it was given back, and may be taken again.
 
@@ -193,9 +205,7 @@ def require_lock(client: Client, owner: LockOwner) -> HeldLock | None:
     Raises:
         Unsupported: somebody else has the lock, or this run has no preflight and snapshot.
     """
-    held = find_lock(client)
-    if held is not None and held.owner != owner:
-        raise Unsupported(held_by_another(client.where, held))
+    held = refuse_others(client, owner)
     if held is None and not succeeded_templates(client, owner.workflow, owner.uid) >= _BEFORE_CONFIGURE:
         raise Unsupported(
             f"{client.where}: {owner} does not hold the cluster, since its preflight and snapshot have not succeeded: "

@@ -16,7 +16,7 @@ from steps.cluster.kube.calico.proof.signs import KNOWN, Observation
 from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 from steps.proof import evaluate
 from steps.proof.wait import WAITING, Impossible, Judgement, Pending, Proven
-from tests.steps.kube.judgements import answering, judge_switch
+from tests.steps.kube.calico.judgements import answering, judge_switch
 from tests.steps.kube.recordings import NAMES, NODES, Switch, moment, shifted, stamp, switch
 
 FALLBACK = "08-node-b-kernel-too-old-falls-back"
@@ -279,10 +279,10 @@ def test_readiness_is_invariant_to_line_order_older_switches_and_a_lost_line(nam
 # What no recording has.
 
 
-def process(**said: Any) -> FelixProcess:  # noqa: ANN401
-    said.setdefault("levels", {"INFO"})
-    started = said.pop("started_at", NOW - timedelta(seconds=100))
-    return FelixProcess(7, started or NOW - timedelta(hours=1), started, NOW, **said)
+def process(**fields: Any) -> FelixProcess:  # noqa: ANN401
+    fields.setdefault("levels", {"INFO"})
+    started = fields.pop("started_at", NOW - timedelta(seconds=100))
+    return FelixProcess(7, started or NOW - timedelta(hours=1), started, NOW, **fields)
 
 
 def observed(current: FelixProcess | None = None, host: HostProbe | None = None, **more: Any) -> Observation:  # noqa: ANN401
