@@ -30,6 +30,7 @@ from steps.cluster.kube.api.retries import through_conflicts
 from steps.cluster.kube.snapshot import DataplaneName, Label, Name, Snapshot, Uid
 from steps.cluster.kube.workflow_record import succeeded_templates
 from steps.domain import Visit
+from steps.polling import poll
 from steps.strict_model import StrictModel, faults_of
 
 Object = dict[str, Any]
@@ -41,7 +42,7 @@ _PREFLIGHT: Final = "preflight"
 _BEFORE_CONFIGURE: Final = frozenset({_PREFLIGHT, "snapshot"})
 """The templates of a run that come before its first switch."""
 
-_RECORD_S: Final = 30
+_RECORD_S: Final = 30.0
 """How long Argo may take to write a record."""
 
 _NODE_ID: Final = re.compile(r"(.+)-\d+")
@@ -167,11 +168,16 @@ def require_preflight(client: Client, owner: LockOwner, sleep: Callable[[float],
     Raises:
         Unsupported: the record does not have it.
     """
-    for _ in range(_RECORD_S if owner.workflow is not None else 0):
-        if _PREFLIGHT in succeeded_templates(client, owner.workflow, owner.uid):
-            return
-        sleep(1.0)
-    if owner.workflow is not None:
+    if owner.workflow is None:
+        return
+    found = poll(
+        lambda: succeeded_templates(client, owner.workflow, owner.uid),
+        lambda names: _PREFLIGHT in names,
+        pause_s=1.0,
+        timeout_s=_RECORD_S,
+        sleep=sleep,
+    )
+    if _PREFLIGHT not in found:
         raise Unsupported(
             f"{client.where}: the preflight of {owner} has not succeeded, so it can't take the cluster: submit the "
             "whole workflow, whose first step it is."

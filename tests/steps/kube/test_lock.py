@@ -99,7 +99,8 @@ def test_damaged_or_huge_record_of_a_workflow_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize("nodes", [None, {}, {"preflight": {**SUCCEEDED["preflight"], "phase": "Failed"}}])
-def test_snapshot_as_entrypoint_takes_no_lock(nodes: dict[str, object] | None) -> None:
+def test_snapshot_as_entrypoint_takes_no_lock(nodes: dict[str, object] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_RECORD_S", 0.0)
     calico = Calico()
     if nodes is not None:
         put_workflow(calico, nodes=nodes)
