@@ -11,7 +11,5 @@ select
     v.canary_after_bps / nullif(v.canary_before_bps, 0) as after_to_before_ratio
 from visits as v
 join runs as r on r.run_id = v.run_id
-where
-    v.run_id = $run_id::varchar
-    or ($run_id::varchar is null and v.run_id in (select l.run_id from latest_runs as l))
+where chosen_run(v.run_id, $run_id)
 order by r.environment, v.run_id, v.visit

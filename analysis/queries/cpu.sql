@@ -22,8 +22,6 @@ select
     avg(steal_ratio) as steal_ratio,
     avg(busy_above_idle_ratio * cores / nullif(received_bps / 1e9, 0)) as node_cpu_s_per_gbit
 from node_usage
-where
-    run_id = $run_id::varchar
-    or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
+where chosen_run(run_id, $run_id)
 group by all
 order by all

@@ -20,8 +20,6 @@ select
     avg(to_mean_ratio) as to_mean_ratio,
     stddev_samp(to_mean_ratio) as spread_ratio
 from relative
-where
-    run_id = $run_id::varchar
-    or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
+where chosen_run(run_id, $run_id)
 group by all
 order by all

@@ -14,7 +14,5 @@ select
     seen,
     indicates
 from evidence
-where
-    run_id = $run_id::varchar
-    or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
+where chosen_run(run_id, $run_id)
 order by environment, run_id, visit, moment = 'after', node, looked_at

@@ -17,8 +17,5 @@ join runs as r on r.run_id = t.run_id
 left join visits as v on v.run_id = t.run_id and v.visit = t.visit
 where
     (t.outcome is distinct from 'measured' or v.proof is distinct from 'proven')
-    and (
-        t.run_id = $run_id::varchar
-        or ($run_id::varchar is null and t.run_id in (select l.run_id from latest_runs as l))
-    )
+    and chosen_run(t.run_id, $run_id)
 order by r.environment, t.run_id, t.trial

@@ -20,9 +20,6 @@ where
     transport = 'udp'
     and lost_packets is not null
     and total_packets is not null
-    and (
-        run_id = $run_id::varchar
-        or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
-    )
+    and chosen_run(run_id, $run_id)
 group by all
 order by all

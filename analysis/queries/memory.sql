@@ -15,7 +15,5 @@ idle as (
 select environment, run_id, dataplane, node, idle_bytes, loaded_bytes, memory_flagged
 from loaded
 full join idle using (environment, run_id, dataplane, node)
-where
-    run_id = $run_id::varchar
-    or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
+where chosen_run(run_id, $run_id)
 order by all

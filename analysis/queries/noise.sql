@@ -34,8 +34,6 @@ select
     avg(spread_bps / mean_bps) as within_visits_ratio,
     stddev_samp(mean_bps) / avg(mean_bps) as between_visits_ratio
 from visits_of_cells
-where
-    run_id = $run_id::varchar
-    or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
+where chosen_run(run_id, $run_id)
 group by all
 order by all

@@ -29,9 +29,6 @@ join control as c
 where
     m.topology <> 'node-to-node'
     and c.control_bps > 0
-    and (
-        m.run_id = $run_id::varchar
-        or ($run_id::varchar is null and m.run_id in (select l.run_id from latest_runs as l))
-    )
+    and chosen_run(m.run_id, $run_id)
 group by all
 order by all

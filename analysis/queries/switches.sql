@@ -15,8 +15,6 @@ select
     sum(v.udp_probe_lost_packets) / sum(v.udp_probe_sent_packets) as udp_probe_lost_ratio
 from visits as v
 join runs as r on r.run_id = v.run_id
-where
-    v.run_id = $run_id::varchar
-    or ($run_id::varchar is null and v.run_id in (select l.run_id from latest_runs as l))
+where chosen_run(v.run_id, $run_id)
 group by all
 order by all

@@ -19,9 +19,6 @@ select
 from visit_means
 where
     received_bps is not null
-    and (
-        run_id = $run_id::varchar
-        or ($run_id::varchar is null and run_id in (select l.run_id from latest_runs as l))
-    )
+    and chosen_run(run_id, $run_id)
 group by all
 order by all

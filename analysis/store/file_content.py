@@ -40,13 +40,11 @@ class Footer:
 
     Attributes:
         schema: of the file.
-        text_bytes: of all columns together, decompressed; no row has more.
         first_run: the lower bound of the column run_id; None: unknown.
         last_run: its upper bound.
     """
 
     schema: pa.Schema
-    text_bytes: int
     first_run: str | None
     last_run: str | None
 
@@ -90,11 +88,10 @@ def read_footer(footer: bytes, size: int) -> Footer:
     try:
         metadata = pq.read_metadata(pa.BufferReader(MAGIC + footer))
         _check_length(metadata, len(footer), size)
-        text_bytes = _check_amount(metadata, size)
+        check_amount(metadata, size)
         runs = [bounds for group in range(metadata.num_row_groups) if (bounds := _runs(metadata.row_group(group)))]
         return Footer(
             schema=metadata.schema.to_arrow_schema(),
-            text_bytes=text_bytes,
             first_run=min((first for first, _ in runs), default=None),
             last_run=max((last for _, last in runs), default=None),
         )
@@ -109,8 +106,19 @@ def _check_length(metadata: pq.FileMetaData, footer_bytes: int, size: int) -> No
         raise ContentError("is damaged: its length does not match its footer")
 
 
-def _check_amount(metadata: pq.FileMetaData, size: int) -> int:
-    """Check that a file does not have far more in it than its size explains; returns its decompressed bytes."""
+def check_amount(metadata: pq.FileMetaData, size: int) -> int:
+    """Check that a file does not have far more in it than its size explains.
+
+    Args:
+        metadata: of its footer.
+        size: in bytes.
+
+    Returns:
+        The decompressed bytes of all columns; no row has more.
+
+    Raises:
+        ContentError: it has.
+    """
     most_rows = FREE_ROWS + size
     if metadata.num_rows > most_rows:
         raise ContentError(f"has {metadata.num_rows:,} rows in {size:,} bytes, more than {most_rows:,}")

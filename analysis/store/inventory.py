@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from analysis.store.left_out import LeftOut
 from analysis.store.names import CHILDREN, is_packed
 from analysis.store.run_entries import RunEntry, read_entries
-from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION, arrow_schema
+from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION, columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _rows(found: Found, counting: Mapping[str, RunEntry]) -> dict[int, pa.Table]
         kept = table.filter(pa.array(keep, pa.bool_()))
         for version in pc.unique(kept["schema_version"]).to_pylist():
             # Unknown columns, of a newer program, can have any type, and those of two files need not agree.
-            known = [column for column in arrow_schema("runs", version).names if column in kept.column_names]
+            known = [column.name for column in columns("runs", version) if column.name in kept.column_names]
             rows[version].append(kept.filter(pc.equal(kept["schema_version"], version)).select(known))
     return {version: pa.concat_tables(tables, promote_options="permissive") for version, tables in rows.items()}
 

@@ -30,9 +30,12 @@ def check_pages(content: bytes, metadata: pq.FileMetaData) -> None:
     Raises:
         ContentError: a page is larger, or has more values, than the footer says.
     """
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            _check_column(content, column)
+    try:
+        for group in map(metadata.row_group, range(metadata.num_row_groups)):
+            for column in map(group.column, range(group.num_columns)):
+                _check_column(content, column)
+    except IndexError as error:
+        raise ContentError("is damaged: a page's header is cut short") from error
 
 
 def _check_column(content: bytes, column: pq.ColumnChunkMetaData) -> None:
@@ -68,18 +71,22 @@ class _CompactReader:
     at: int
 
     def read_struct(self, depth: int = 0) -> dict[int, object]:
-        """The integers and structs of a struct, by the number of their field; others are passed over."""
+        """The integers and structs of a struct, by the number of their field; others are passed over.
+
+        Raises:
+            IndexError: the content ends before the struct.
+        """
         fields: dict[int, object] = {}
         number = 0
-        while kind_and_delta := self._byte():
-            kind, delta = kind_and_delta & 15, kind_and_delta >> 4
+        while head := self.content[self.at]:
+            self.at += 1
+            delta, kind = divmod(head, 16)
             number = number + delta if delta else self._integer()
-            fields[number] = self._value(kind, depth)
+            fields[number] = self._integer() if kind in _INTEGERS else self._value(kind, depth)
+        self.at += 1
         return fields
 
     def _value(self, kind: int, depth: int) -> object:
-        if kind in _INTEGERS:
-            return self._integer()
         if kind == _STRUCT and depth < _MOST_DEPTH:
             return self.read_struct(depth + 1)
         if kind == _BINARY:
@@ -91,16 +98,11 @@ class _CompactReader:
             raise ContentError("is damaged: a page's header is invalid")
         return None
 
-    def _byte(self) -> int:
-        if self.at >= len(self.content):
-            raise ContentError("is damaged: a page's header is cut short")
-        self.at += 1
-        return self.content[self.at - 1]
-
     def _varint(self) -> int:
         value = 0
         for shift in range(0, 70, 7):
-            byte = self._byte()
+            byte = self.content[self.at]
+            self.at += 1
             value |= (byte & 127) << shift
             if not byte & 128:
                 return value

@@ -13,6 +13,7 @@ from analysis.errors import DamagedFileError, Problem
 from analysis.store.file_content import (
     MOST_BYTES_PER_BYTE,
     ContentError,
+    check_amount,
     check_schema,
     first_line_of_error,
     footer_of,
@@ -30,7 +31,7 @@ MOST_BYTES_OF_RUNS: Final = 2**27
 _FREE_BYTES: Final = 32 * 2**20
 _BATCH_ROWS: Final = 2**16
 _BATCH_BYTES: Final = 2**28
-"""Of a batch of rows, if each of its rows had all of the text in the file."""
+"""Of a batch of rows, if each of them had all that is in the file."""
 
 NOT_AS_NAMED: Final = "is damaged: its content does not match the digest in its name"
 
@@ -88,22 +89,22 @@ def _checked(name: str, content: bytes) -> pa.Table:
 
 def _decoded(content: bytes) -> pa.Table:
     batches = list(_batches(content))
-    return pa.Table.from_batches(batches, batches[0].schema)
+    return pa.Table.from_batches(batches) if batches else footer_of(content).schema.empty_table()
 
 
 def _batches(content: bytes) -> Iterator[pa.RecordBatch]:
-    """The rows of a Parquet file in batches, at least one: a file may repeat one large value in few bytes.
+    """The rows of a Parquet file in batches: a file may repeat one large value in few bytes.
 
     Raises:
         ContentError: it is damaged, or has far more in it than its size explains.
     """
-    rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, footer_of(content).text_bytes)))
     most = max(_FREE_BYTES, MOST_BYTES_PER_BYTE * len(content))
     size = 0
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:
+            row_bytes = check_amount(file.metadata, len(content))
             check_pages(content, file.metadata)
-            yield pa.RecordBatch.from_pylist([], file.schema_arrow)
+            rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, row_bytes)))
             for batch in file.iter_batches(batch_size=rows):
                 batch.validate(full=True)
                 if (size := size + batch.nbytes) > most:
@@ -199,14 +200,16 @@ def _read_run(files: ObjectStorage, name: str) -> pa.Table | DamagedFileError:
     return table
 
 
+_RUNS: Final = arrow_schema("runs")
+
+
 def _check_runs(table: pa.Table) -> None:
     for field in (*BOOKKEEPING, pa.field("schema_version", pa.int32())):
         if field.name not in table.column_names or table[field.name].type != field.type:
             raise ContentError(f"is no run of this program: it has no column {field.name} of type {field.type}")
     for version in set(table["schema_version"].to_pylist()) - {None}:
         check_schema(table.schema, "runs", version)
-    known = [field for field in arrow_schema("runs") if field.name in table.column_names]
-    try:
-        table.select([field.name for field in known]).cast(pa.schema(known))
-    except (pa.ArrowException, ValueError) as error:
-        raise ContentError(f"is no run of this program ({first_line_of_error(error)})") from error
+    wanted = {field.name: field.type for field in _RUNS}
+    other = [f for f in table.schema if f.name in wanted and f.type != wanted[f.name] and not pa.types.is_null(f.type)]
+    if other:
+        raise ContentError(f"is no run of this program: its column {other[0].name} has the type {other[0].type}")

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from analysis.store.left_out import LeftOut
@@ -17,8 +18,6 @@ WRITTEN_AT: Final = "store_written_at"
 FILES: Final = "store_files"
 BOOKKEEPING: Final = (pa.field(WRITTEN_AT, TIMESTAMP), pa.field(FILES, pa.list_(pa.string())))
 """Columns of `runs/` beyond the schema: when the row was written, and the files of its visits, trials and samples."""
-
-_READ: Final = ("run_id", "schema_version", WRITTEN_AT, FILES, "parameters", "provenance", "started_at", "finished_at")
 
 MOST_CHARACTERS: Final = 2**20
 """Of `parameters` and `provenance`. Those of the largest plan take a hundredth of it."""
@@ -72,6 +71,12 @@ class _Parameters(_Document):
 
 
 _DOCUMENTS: Final = {"parameters": _Parameters, "provenance": _Document}
+_READ: Final = ("run_id", "schema_version", WRITTEN_AT, FILES, *_DOCUMENTS)
+_TIMES: Final = ("started_at", "finished_at")
+_FIRST_US, _LAST_US = (
+    int(time.replace(tzinfo=UTC).timestamp()) * 10**6
+    for time in (datetime.min, datetime.max)  # noqa: DTZ901
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +100,21 @@ class RunEntry:
 
 def read_entries(name: str, table: pa.Table) -> list[RunEntry | LeftOut]:
     """The rows of a file of `runs/`; an invalid one gives what is wrong with it."""
+    own = run_of_file(name.partition("/")[2])
     try:
         rows = table.select([column for column in _READ if column in table.column_names]).to_pylist()
     except (pa.ArrowException, ValueError, OverflowError) as error:
-        return [LeftOut(run_of_file(name.partition("/")[2]), name, f"has invalid values ({error})")]
+        return [LeftOut(own, name, f"has invalid values ({error})")]
+    for column in (table[one] for one in _TIMES if one in table.column_names):
+        found = pc.min_max(column.cast(pa.int64())).as_py()
+        if found["min"] is not None and not _FIRST_US <= found["min"] <= found["max"] <= _LAST_US:
+            return [LeftOut(own, name, "has a time outside the years 1 to 9999")]
     times = Counter(row["run_id"] for row in rows)
-    return [_read_entry(name, row, times[row["run_id"]]) for row in rows]
+    return [_read_entry(name, own, row, times[row["run_id"]]) for row in rows]
 
 
-def _read_entry(name: str, row: Mapping[str, Any], times: int) -> RunEntry | LeftOut:
+def _read_entry(name: str, own: str | None, row: Mapping[str, Any], times: int) -> RunEntry | LeftOut:
     run_id, version, written_at, children = (row[column] for column in _READ[:4])
-    own = run_of_file(name.partition("/")[2])
     if not is_run_id(run_id) or own not in {None, run_id}:
         return LeftOut(own, name, f"has a row of a run {str(run_id)[:200]!r}, which this file can't have")
     if times > 1:

@@ -199,7 +199,7 @@ def _query(query: str, refuse: Callable[[str], NoReturn]) -> dict[str, str]:
         if "@" in plain:
             raise BadInput(f"RESULTS can't have credentials in its {key}; {_KEYS_REMEDY}")
         if found.setdefault(key, plain) != plain:
-            refuse(f"its query says two things of {key}")
+            refuse(f"its query has two values of {key}")
     return found
 
 

@@ -3,7 +3,14 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from analysis.sql import database
+from analysis.store.names import file_name
+from analysis.store.parquet import content_digest, to_parquet
+from analysis.store.run_entries import FILES
+from analysis.store.schema import SCHEMA_VERSION
 from analysis.store.store import Store
 
 
@@ -59,3 +66,24 @@ def shown(store: Store) -> dict[str, tuple[str, str | None]]:
         assert run["samples"] == 3 * run["planned"], run
     assert len({run["run_id"] for run in found}) == len(found)
     return {run["run_id"]: (run["writing"], run["verdict"]) for run in found}
+
+
+def write_older(store: Store, run_id: str, version: int = SCHEMA_VERSION) -> None:
+    """A run of a program whose trials had no rtt_s, and whose nodes' usage had no steal_ratio."""
+    store.write(run_id, rows(run_id, "x"))
+    (trials,) = (f"trials/{file.name}" for file in store.files.list("trials") if file.name.startswith(f"{run_id}."))
+    table = pq.read_table(pa.BufferReader(store.files.read(trials))).drop_columns(["rtt_s", "nodes"])
+    usage = pa.array([[{"node": "a", "busy_ratio": 0.5}]] * table.num_rows)
+    content = to_parquet([table.append_column("nodes", usage)])
+    store.files.delete(trials)
+    older = file_name("trials", run_id, content_digest(content))
+    store.files.put(older, content)
+    (name,) = (f"runs/{file.name}" for file in store.files.list("runs") if file.name.startswith(f"{run_id}."))
+    row = pq.read_table(pa.BufferReader(store.files.read(name)))
+    children = [child for child in row[FILES].to_pylist()[0] if not child.startswith("trials/")]
+    for column, value in ((FILES, [*children, older]), ("schema_version", version)):
+        place = row.column_names.index(column)
+        row = row.set_column(place, row.schema.field(place), pa.array([value], row.schema.field(place).type))
+    content = to_parquet([row])
+    store.files.delete(name)
+    store.files.put(file_name("runs", run_id, content_digest(content)), content)

@@ -24,7 +24,7 @@ def filled(folder: Path, *recipes: synthetic.Recipe) -> Store:
     return store
 
 
-def asked(con: database.Connection, sql: str) -> list[dict[str, Any]]:
+def query_rows(con: database.Connection, sql: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = database.query(con, sql).to_pylist()
     return found
 
@@ -81,14 +81,14 @@ def comparable(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_measurements_are_measured_trials_of_proven_visits(con: database.Connection) -> None:
-    counted = asked(con, "select * from measurements where run_id = 'lab-1'")
+    counted = query_rows(con, "select * from measurements where run_id = 'lab-1'")
     stored = [t for t in synthetic.rows(LAB)["trials"] if t["outcome"] == "measured" and t["visit"] != 3]
     assert sorted(row["trial"] for row in counted) == sorted(row["trial"] for row in stored)
     assert {row["dataplane"] for row in counted} == {"alpha", "beta", "gamma", "delta"}
 
 
 def test_measurements_view_has_the_comparison_columns(con: database.Connection) -> None:
-    row = asked(con, "select * from measurements where run_id = 'lab-1' and dataplane = 'gamma'")[0]
+    row = query_rows(con, "select * from measurements where run_id = 'lab-1' and dataplane = 'gamma'")[0]
     assert {name: row[name] for name in ("environment", "baseline", "title", "colour", "profile")} == {
         "environment": "lab",
         "baseline": "alpha",
@@ -105,7 +105,7 @@ def test_dataplanes_recorded_by_name_only(tmp_path: Path) -> None:
     rows["runs"][0]["parameters"] = {"dataplanes": ["alpha", "beta"]}
     store = Store(str(tmp_path))
     store.write("lab-1", rows)
-    found = asked(database.connect(store), "select distinct baseline, dataplane, title, colour from measurements")
+    found = query_rows(database.connect(store), "select distinct baseline, dataplane, title, colour from measurements")
     assert {(row["baseline"], row["colour"]) for row in found} == {("alpha", None)}
     assert all(row["title"] == row["dataplane"] for row in found)
 
@@ -113,7 +113,9 @@ def test_dataplanes_recorded_by_name_only(tmp_path: Path) -> None:
 def test_visit_mean_is_geometric(tmp_path: Path) -> None:
     recipe = synthetic.Recipe(run_id="lab-2", rounds=2, repetitions=3)
     con = database.connect(filled(tmp_path, recipe))
-    means = asked(con, "select * from visit_means where transport = 'tcp' and tool = 'iperf3' order by visit, topology")
+    means = query_rows(
+        con, "select * from visit_means where transport = 'tcp' and tool = 'iperf3' order by visit, topology"
+    )
     trials = synthetic.rows(recipe)["trials"]
     for mean in means:
         figures = [
@@ -128,7 +130,7 @@ def test_visit_mean_is_geometric(tmp_path: Path) -> None:
 
 
 def test_geometric_mean_of_zero_is_zero_and_of_nothing_null(con: database.Connection) -> None:
-    found = asked(
+    found = query_rows(
         con,
         """select geometric_mean(x) as zero, geometric_mean(n) as none
            from (values (0.0, null::double), (4.0, null)) v(x, n)""",
@@ -137,11 +139,11 @@ def test_geometric_mean_of_zero_is_zero_and_of_nothing_null(con: database.Connec
 
 
 def test_loss_ratio_is_over_all_packets_of_a_visit(con: database.Connection) -> None:
-    found = asked(
+    found = query_rows(
         con, "select loss_ratio from visit_means where run_id = 'prod-1' and dataplane = 'alpha' and transport = 'udp'"
     )
     assert [row["loss_ratio"] for row in found] == [0.28, 0.28]
-    others = asked(con, "select count(loss_ratio) as n from visit_means where transport <> 'udp'")
+    others = query_rows(con, "select count(loss_ratio) as n from visit_means where transport <> 'udp'")
     assert others == [{"n": 0}]
 
 
@@ -181,7 +183,7 @@ def test_evidence_view_has_one_sign_per_row(con: database.Connection) -> None:
 
 
 def test_node_usage_view_has_one_node_per_row(con: database.Connection) -> None:
-    (found,) = asked(
+    (found,) = query_rows(
         con,
         "select count(*) as n, min(cores) as cores, max(busy_ratio) as busy from node_usage where run_id = 'prod-1'",
     )
@@ -189,15 +191,15 @@ def test_node_usage_view_has_one_node_per_row(con: database.Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sql", "says"),
+    ("sql", "message"),
     [
         ("selec 1", r"this SQL can't be answered: Parser Error: syntax error at or near \"selec\""),
         ("select * from trails", r"Did you mean .*trials"),
         ("select nothing from runs", r"nothing"),
     ],
 )
-def test_invalid_sql_is_a_problem(sql: str, says: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=says):
+def test_invalid_sql_is_a_problem(sql: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=message):
         database.run_sql(Store(str(tmp_path)), sql)
 
 

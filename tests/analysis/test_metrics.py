@@ -23,8 +23,8 @@ from workflows.template import metrics
 NEW = {"datagrams", "round_trip"}
 with database.connect(Store(STORE)) as con:
     about = run.load_run(con, "night-01")
-    said = summarise(con, about.run_id)
-    data = Data(con, about, said.comparisons)
+    summary = summarise(con, about.run_id)
+    data = Data(con, about, summary.comparisons)
     print(json.dumps({
         "view": run.query_rows(con, "select datagrams_per_s as d from visit_means where transport = 'udp'")[0]["d"],
         "table": tables.trials(data)["headers"],
@@ -33,8 +33,8 @@ with database.connect(Store(STORE)) as con:
         "question": database.answer_question(con, "retransmits").to_pylist(),
         "reference": reference.text(),
         "named": ["`datagrams_per_s`", "`reordered_packets`", "| Round trip |", "`retransmits` | How many"],
-        "report": report.render(con, about.run_id, said),
-        "verdict": to_json(said),
+        "report": report.render(con, about.run_id, summary),
+        "verdict": to_json(summary),
         "nights": sorted({s.metric.name for s in history.nightly_series(con, about, ["night-00", "night-01"])}),
         "key": sorted(key_metrics.key_figures(con, about.run_id, {"pod-to-service": "forward"})),
         "argo": sorted({gauge.name for gauge in metrics.build_metrics()}),

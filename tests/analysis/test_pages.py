@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,9 +11,12 @@ import pytest
 
 from analysis.store.arrow import to_table
 from analysis.store.file_content import ContentError
+from analysis.store.names import file_name
 from analysis.store.pages import check_pages
-from analysis.store.parquet import to_parquet
+from analysis.store.parquet import content_digest, to_parquet
+from analysis.store.store import Store
 from tests.analysis import synthetic
+from tests.analysis.stored import rows
 
 TABLE = pa.table({"text": ["x" * 900] * 50, "lists": [[1, 2, 3]] * 50, "numbers": range(50)})
 
@@ -36,8 +40,8 @@ def test_pages_of_sound_files_are_accepted(version: str, compression: str, dicti
 
 
 def test_pages_of_every_table_are_accepted() -> None:
-    for table, rows in synthetic.rows(synthetic.Recipe(rounds=1)).items():
-        check(to_parquet([to_table(table, synthetic.Recipe().run_id, rows)]))
+    for table, found in synthetic.rows(synthetic.Recipe(rounds=1)).items():
+        check(to_parquet([to_table(table, synthetic.Recipe().run_id, found)]))
         check(to_parquet([to_table("samples", "run-a", [])]))
 
 
@@ -79,3 +83,14 @@ def test_damaged_page_header_is_refused_or_harmless(place: int) -> None:
         content[offset + place] = value
         with contextlib.suppress(ContentError):
             check(bytes(content))
+
+
+def test_run_whose_pages_lie_is_left_out(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.write("run-a", rows("run-a", "x"))
+    (path,) = (tmp_path / "runs").iterdir()
+    lying = with_header(path.read_bytes(), 0, 1, 60)
+    path.unlink()
+    store.files.put(file_name("runs", "run-a", content_digest(lying)), lying)
+    (one,) = store.inventory().left_out
+    assert (one.run_id, one.reason) == ("run-a", "is damaged: its pages are larger than its footer says")

@@ -128,7 +128,7 @@ def test_json_documents_and_iso_times_are_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "rows", "says"),
+    ("table", "rows", "message"),
     [
         ("trails", [], r"there is no table 'trails'; the tables are runs, visits, trials, samples"),
         ("trials", trial(recieved_bps=1), r"row 1 of trials has a column 'recieved_bps' that trials does not have"),
@@ -169,8 +169,8 @@ def test_json_documents_and_iso_times_are_accepted() -> None:
         ("runs", run() + run(), r"a run is one row of runs, got 2"),
     ],
 )
-def test_value_that_does_not_fit_its_column_is_named(table: str, rows: list[dict[str, object]], says: str) -> None:
-    with pytest.raises(BadInput, match=says):
+def test_value_that_does_not_fit_its_column_is_named(table: str, rows: list[dict[str, object]], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         to_table(table, "run-a", rows)
 
 

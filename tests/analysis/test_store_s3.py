@@ -17,8 +17,7 @@ from analysis.sql import database
 from analysis.sql.view_statements import VIEWS
 from analysis.store import compaction, urls
 from analysis.store.store import Store
-from tests.analysis.stored import rows, shown
-from tests.analysis.test_store import write_older
+from tests.analysis.stored import rows, shown, write_older
 
 pytestmark = pytest.mark.s3
 
@@ -154,14 +153,14 @@ def test_missing_s3_bucket(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "says"),
+    ("code", "message"),
     [
         ("InvalidAccessKeyId", "the access key is unknown there; check AWS_ACCESS_KEY_ID"),
         ("SignatureDoesNotMatch", "the secret key is wrong; check AWS_SECRET_ACCESS_KEY"),
         ("AccessDenied", "access is denied; check the AWS_"),
     ],
 )
-def test_refused_s3_credentials(code: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_s3_credentials(code: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Refuse(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
             body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
@@ -177,7 +176,7 @@ def test_refused_s3_credentials(code: str, says: str, monkeypatch: pytest.Monkey
     with ThreadingHTTPServer(("127.0.0.1", 0), Refuse) as refusing:
         threading.Thread(target=refusing.serve_forever, daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing.server_port}")
-        with pytest.raises(Unsupported, match=says):
+        with pytest.raises(Unsupported, match=message):
             Store("s3://bucket/x").check_writable()
         refusing.shutdown()
 

@@ -3,6 +3,7 @@
 Four nights, `night-00` to `night-03`, three of them packed. Tool and transport were one column then, `protocol`.
 """
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,7 +21,8 @@ from analysis.stats import history, run
 from analysis.store import compaction
 from analysis.store.file_content import ContentError, check_schema
 from analysis.store.integrity.audit import EVERY
-from analysis.store.schema import arrow_schema
+from analysis.store.migrations import UPGRADES, migrated_relation
+from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION, arrow_schema
 from analysis.store.store import Store
 from analysis.summary.summary import from_json, to_json
 from steps.catalogue.options import method
@@ -71,7 +74,7 @@ def con(store: Store) -> Iterator[database.Connection]:
         yield con
 
 
-def asked(con: database.Connection, sql: str) -> list[dict[str, Any]]:
+def query_rows(con: database.Connection, sql: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = database.query(con, sql).to_pylist()
     return found
 
@@ -85,7 +88,7 @@ def test_every_trial_of_an_old_store_has_its_tool_and_its_transport(store: Store
     stored = [row for path in (RECORDED / "trials").iterdir() for row in pq.read_table(path).to_pylist()]
     assert {row["protocol"] for row in stored} == set(PROTOCOLS)
     wanted = {(row["run_id"], row["trial"]): PROTOCOLS[row["protocol"]] for row in stored}
-    found = asked(con, "select * from trials")
+    found = query_rows(con, "select * from trials")
     assert {(row["run_id"], row["trial"]): (row["tool"], row["transport"]) for row in found} == wanted
     assert list(found[0]) == arrow_schema("trials").names
     figures = {(row["run_id"], row["trial"]): row["received_bps"] for row in stored}
@@ -97,7 +100,7 @@ def test_an_old_store_is_read_alike_by_arrow_as_from_a_bucket(store: Store, tmp_
     """A folder whose name is a pattern to DuckDB is read as a bucket is."""
     everything = "select * from trials order by run_id, trial"
     with closing(database.connect(store)) as con, closing(database.connect(copied(tmp_path / "[results]"))) as other:
-        assert asked(other, everything) == asked(con, everything)
+        assert query_rows(other, everything) == query_rows(con, everything)
 
 
 def test_reading_an_old_store_writes_none_of_its_files(store: Store, con: database.Connection) -> None:
@@ -123,27 +126,27 @@ def test_nights_before_and_after_the_change_are_one_history(store: Store) -> Non
         assert [*history.comparable_runs(con, about, method)] == [recipe.run_id for recipe in NIGHTS]
         series = history.nightly_series(con, about, [recipe.run_id for recipe in NIGHTS])
         assert all(len(each.nights) == len(NIGHTS) for each in series)
-        said = summarise(con, about.run_id)
+        summary = summarise(con, about.run_id)
     assert len(series) == 27
-    texts = "\n".join(f"{c.where}, {c.dataplane}: {c.night}, {c.extent}" for c in said.regressions)
+    texts = "\n".join(f"{c.where}, {c.dataplane}: {c.night}, {c.extent}" for c in summary.regressions)
     for text in TEXTS_OF_THE_OLD_PROGRAM:
         assert text in texts
 
 
 def test_the_stored_verdict_of_an_old_run_can_be_read(con: database.Connection) -> None:
-    for row in asked(con, "select verdict from runs"):
-        said = from_json(row["verdict"])
-        assert {(c.tool, c.transport) for c in said.comparisons} == set(PROTOCOLS.values())
+    for row in query_rows(con, "select verdict from runs"):
+        summary = from_json(row["verdict"])
+        assert {(c.tool, c.transport) for c in summary.comparisons} == set(PROTOCOLS.values())
 
 
 def test_a_new_verdict_of_an_old_run_is_kept_and_read(store: Store, con: database.Connection) -> None:
-    said = summarise(con, OLD[-1])
+    summary = summarise(con, OLD[-1])
     verdict = database.query(con, f"select verdict from runs where run_id = '{OLD[-1]}'")["verdict"][0].as_py()
-    assert [c.sentence for c in from_json(verdict).comparisons] == [c.sentence for c in said.comparisons]
-    changed = replace(said, headline="said anew")
+    assert [c.sentence for c in from_json(verdict).comparisons] == [c.sentence for c in summary.comparisons]
+    changed = replace(summary, headline="another headline")
     store.keep_verdict(OLD[-1], to_json(changed))
     with closing(database.connect(store)) as again:
-        kept = asked(again, f"select verdict, schema_version from runs where run_id = '{OLD[-1]}'")[0]
+        kept = query_rows(again, f"select verdict, schema_version from runs where run_id = '{OLD[-1]}'")[0]
     assert from_json(kept["verdict"]) == changed
 
 
@@ -152,11 +155,11 @@ def test_old_runs_and_new_ones_are_packed_apart_and_show_the_same(store: Store) 
         store.write(recipe.run_id, synthetic.rows(recipe))
     everything = "select * from trials order by run_id, trial"
     with closing(database.connect(store)) as con:
-        before = asked(con, everything)
+        before = query_rows(con, everything)
     with store.files.lock():
         assert compaction.compact(store.files, pack_at=1, keep_loose=0) == len(NIGHTS) - len(OLD)
     with closing(database.connect(store)) as con:
-        assert asked(con, everything) == before
+        assert query_rows(con, everything) == before
 
 
 @pytest.mark.parametrize("column", ["protocol", "received_bps"])
@@ -166,3 +169,24 @@ def test_a_column_of_another_type_is_found_in_files_of_an_old_version_too(column
     wrong = schema.set(schema.get_field_index(column), pa.field(column, pa.list_(pa.int64())))
     with pytest.raises(ContentError, match=f"its column {column} has the type"):
         check_schema(wrong, "trials", 1)
+
+
+def test_rows_are_upgraded_step_by_step() -> None:
+    steps = {
+        0: {"trials": "select *, a / 2 as b from {rows}"},
+        1: {"trials": "select * replace (b + 1 as b) from {rows}"},
+    }
+    rows = {
+        version: migrated_relation(
+            "(select 8 as a, 0 as b)" if version else "(select 8 as a)", "trials", version, steps, 2
+        )
+        for version in (0, 1, 2)
+    }
+    with contextlib.closing(duckdb.connect()) as con:
+        found = {version: con.sql(f"select b from {source}").fetchall() for version, source in rows.items()}
+    assert found == {0: [(5.0,)], 1: [(1,)], 2: [(0,)]}
+    assert migrated_relation("rows", "runs", 0, steps, 2) == "rows"
+
+
+def test_every_older_schema_version_has_an_upgrade() -> None:
+    assert set(UPGRADES) == set(range(FIRST_VERSION, SCHEMA_VERSION))

@@ -54,7 +54,7 @@ def test_s3_bucket_and_prefix_are_literal(bucket: str, prefix: str, ends: str) -
     assert parse_url(f"S3://{bucket}/{prefix}{ends}").root == found.root
 
 
-def _all_that_is_said(url: str) -> str:
+def _all_text(url: str) -> str:
     try:
         return f"{parse_url(url).shown} {parse_url(url)!r}"
     except BadInput as problem:
@@ -67,7 +67,7 @@ def test_any_text_parses_as_address_or_raises_a_problem(text: str) -> None:
     try:
         found = parse_url(text)
     except BadInput:
-        assert _all_that_is_said(text).startswith("RESULTS ")
+        assert _all_text(text).startswith("RESULTS ")
         return
     assert found.root.startswith("/") == found.local
     assert "\0" not in found.root
@@ -99,17 +99,17 @@ def test_any_text_parses_as_address_or_raises_a_problem(text: str) -> None:
 )
 def test_error_never_contains_credentials(form: str, secret: str) -> None:
     assume(secret[:8] not in form)
-    # Without a colon before it this is the bucket `abc` and a prefix with an @ in it: nothing says that it is a login.
+    # Without a colon before it this is the bucket `abc` and a prefix with an @ in it: nothing marks it as a login.
     assume(":" in form.partition("{}")[0][5:] or "@" not in form or not set("/?") & set(secret))
     url = form.format(secret if "@" in form.partition("{}")[2] else quote(secret, safe="/+:@"))
     hidden = secret.rpartition("@")[0] or secret
     assume(len(hidden) >= 8)
-    said = _all_that_is_said(url)
-    assert hidden[-8:] not in said
+    text = _all_text(url)
+    assert hidden[-8:] not in text
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "message"),
     [
         ("s3://key:secret@bucket/p", "can't have credentials before the bucket.*AWS_ACCESS_KEY_ID and AWS_SECRET"),
         ("s3://key@bucket/p", "can't have credentials before the bucket"),
@@ -129,7 +129,7 @@ def test_error_never_contains_credentials(form: str, secret: str) -> None:
         ("s3://b/x%00", "%00 can't be in a name"),
         ("s3://b/%ff", "its %-escapes are no UTF-8"),
         ("s3://b/p?region", "region in its query has no value"),
-        ("s3://b/p?region=a&region=b", "its query says two things of region"),
+        ("s3://b/p?region=a&region=b", "its query has two values of region"),
         ("s3://b/p?colour=red", "can't have 'colour' in its query; known are endpoint_override, region, scheme"),
         ("s3:/bucket/p", "s3: lacks its two slashes"),
         ("file:/srv", "file: lacks its two slashes, as in file://...; a folder of that name is ./file:/srv"),
@@ -139,8 +139,8 @@ def test_error_never_contains_credentials(form: str, secret: str) -> None:
         ("nosuch://x", "nosuch:// is not known; give a folder, file:// or s3://"),
     ],
 )
-def test_unsupported_address_parts_are_named(url: str, says: str) -> None:
-    with pytest.raises(BadInput, match=says):
+def test_unsupported_address_parts_are_named(url: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         parse_url(url)
 
 
@@ -204,14 +204,14 @@ def _file(root: Path) -> Path:
 
 @pytest.mark.parametrize("below", ["", "/res", "/res/deeper"])
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "message"),
     [
         (_loop, "a symbolic link that leads back to itself|a symbolic link in it leads back to itself"),
         (_file, "a file is in the way of a folder|it is a file, not a folder"),
     ],
 )
 def test_file_in_the_way_of_a_folder_is_named(
-    make: Callable[[Path], Path], says: str, below: str, tmp_path: Path
+    make: Callable[[Path], Path], message: str, below: str, tmp_path: Path
 ) -> None:
     store = Store(f"{make(tmp_path)}{below}")
     actions: list[Callable[[], object]] = [
@@ -220,7 +220,7 @@ def test_file_in_the_way_of_a_folder_is_named(
         lambda: database.connect(store),
     ]
     for act in actions:
-        with pytest.raises(Unsupported, match=says):
+        with pytest.raises(Unsupported, match=message):
             act()
 
 

@@ -186,7 +186,7 @@ def test_damaged_parquet_file_excludes_only_its_runs(stored: Stored) -> None:
                 path.unlink()
             else:
                 path.write_bytes(damaged)
-            return mutation.__name__, _looked_at(stored, path)
+            return mutation.__name__, _check_store(stored, path)
         finally:
             path.write_bytes(stored.contents[path])
 
@@ -194,7 +194,7 @@ def test_damaged_parquet_file_excludes_only_its_runs(stored: Stored) -> None:
     assert counts.total() > 0
 
 
-def _looked_at(stored: Stored, path: Path) -> str:
+def _check_store(stored: Stored, path: Path) -> str:
     """Raise where a damaged file costs more than its own runs, or less than it must."""
     own = stored.runs_of[path]
     inventory = stored.store.inventory(EVERY)

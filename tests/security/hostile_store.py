@@ -69,9 +69,11 @@ def repeated(table: str, times: int, **columns: object) -> Change:
     return change
 
 
-def _columns(table: str, **columns: Any) -> Change:  # noqa: ANN401 - a value of any column
+def columns(table: str, **values: Any) -> Change:  # noqa: ANN401 - a value of any column
+    """Set columns of a table."""
+
     def change(tables: Tables) -> None:
-        for name, value in columns.items():
+        for name, value in values.items():
             tables[table] = with_column(tables[table], name, value)
 
     return change
@@ -99,12 +101,12 @@ LEFT_OUT: Final[dict[str, tuple[Change, str]]] = {
     "id-with-escapes": (column("runs", "run_id", "\x1b]0;x\x07"), "has a row of a run '\\x1b]0;x"),
     "time-written-late": (column("runs", WRITTEN_AT, datetime(9999, 12, 31, tzinfo=UTC)), "written in the year 9999"),
     "time-written-endless": (column("runs", WRITTEN_AT, ENDLESS), "has invalid values (date value out of range)"),
-    "time-started-endless": (column("runs", "started_at", ENDLESS), "has invalid values (date value out of range)"),
-    "time-finished-endless": (column("runs", "finished_at", -ENDLESS), "has invalid values (date value out of range)"),
+    "time-started-endless": (column("runs", "started_at", ENDLESS), "has a time outside the years 1 to 9999"),
+    "time-finished-endless": (column("runs", "finished_at", -ENDLESS), "has a time outside the years 1 to 9999"),
     "version-next": (column("runs", "schema_version", 3), "was written by a newer version of this program"),
     "version-last": (column("runs", "schema_version", 2**31 - 1), "was written by a newer version of this program"),
     "version-first": (column("runs", "schema_version", -(2**31)), "has rows of schema version -2147483648"),
-    "version-next-files": (_columns("runs", schema_version=3, store_files=[None, "/etc/passwd"]), "a newer version"),
+    "version-next-files": (columns("runs", schema_version=3, store_files=[None, "/etc/passwd"]), "a newer version"),
     "files-outside": (column("runs", FILES, ["trials/../../outside/private.parquet"]), "can't be one of the run's"),
     "files-absolute": (column("runs", FILES, ["/etc/passwd"]), "can't be one of the run's"),
     "files-null": (column("runs", FILES, [None]), "can't be one of the run's"),

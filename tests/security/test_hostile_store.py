@@ -21,7 +21,7 @@ from analysis.store.schema import TABLES
 from analysis.store.store import Store
 from tests.analysis.integrity.damage import filled
 from tests.analysis.stored import rows, shown
-from tests.security.hostile_store import LEFT_OUT, SHOWN, plant, with_column
+from tests.security.hostile_store import LEFT_OUT, SHOWN, columns, plant, with_column
 from workflows.cli import results
 
 TRIALS = [column.name for column in TABLES["trials"]]
@@ -100,10 +100,10 @@ def test_query_prints_a_hostile_store_without_harm(
     table: str, hostile: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert results.print_answer(sql=f"select * from {table}", results=hostile.url) == 0
-    said = capsys.readouterr()
-    assert "\x1b" not in said.out + said.err
-    assert "\x07" not in said.out + said.err
-    assert f"{len(LEFT_OUT) - SENTENCES} more are left out" in said.err
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert "\x07" not in printed.out + printed.err
+    assert f"{len(LEFT_OUT) - SENTENCES} more are left out" in printed.err
 
 
 def test_report_of_a_good_run_is_written_among_hostile_ones(hostile: Store) -> None:
@@ -144,9 +144,9 @@ def test_file_that_cant_be_decoded_excludes_its_run(tmp_path: Path, capsys: pyte
         )
         == 0
     )
-    said = capsys.readouterr()
-    assert [line.split("\t")[0] for line in said.out.splitlines()] == ["run_id", "run-a", "run-c"]
-    assert "Run run-b is left out: " in said.err
+    printed = capsys.readouterr()
+    assert [line.split("\t")[0] for line in printed.out.splitlines()] == ["run_id", "run-a", "run-c"]
+    assert "Run run-b is left out: " in printed.err
     assert results.print_answer(question="throughput", results=store.url) == 0
     out = io.StringIO()
     typed = iter(["select max(received_bps) as most from trials;", ".quit"])
@@ -154,6 +154,21 @@ def test_file_that_cant_be_decoded_excludes_its_run(tmp_path: Path, capsys: pyte
     assert out.getvalue() == "most\n1000000000.0\n"
     assert results.report_again(run="run-a", results=store.url) == 0
     assert "Run run-b is left out: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("uid", ["uid-2", "UID-1", "uid-1 ", "", None])
+@pytest.mark.parametrize("parameters", ["{}", "{"])
+def test_run_of_another_workflow_is_kept(uid: str | None, parameters: str, tmp_path: Path) -> None:
+    """Also one that is left out, since somebody changed its row: its documents may be all that is left."""
+    store = Store(str(tmp_path))
+    first = columns("runs", workflow_uid="uid-1", parameters=parameters)
+    plant(store, "run-x", first)
+    before = contents(tmp_path)
+    new = rows("run-x", "new")
+    new["runs"][0]["workflow_uid"] = uid
+    with pytest.raises(Problem, match="has a run run-x that another workflow measured"):
+        store.write("run-x", new)
+    assert {name: content for name, content in contents(tmp_path).items() if name != ".lock"} == before
 
 
 LINKS = ["runs", "trials", "visits", "samples", "reports", ".lock", "raw"]

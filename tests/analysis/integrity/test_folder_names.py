@@ -9,7 +9,7 @@ from analysis.store import compaction
 from analysis.store.store import Store
 from analysis.summary import stored as verdict
 from tests.analysis import synthetic
-from tests.analysis.stored import rows, shown
+from tests.analysis.stored import rows, shown, write_older
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise
 
 NAMES = [
@@ -76,12 +76,12 @@ def test_verdict_leaves_trial_files_unchanged(name: str, tmp_path: Path) -> None
     trials = database.run_sql(store, "select * from trials order by trial").to_pylist()
     assert "pod-to-pod" in {trial["topology"] for trial in trials}
     with database.connect(store) as con:
-        said = summarise(con, recipe.run_id)
-    verdict.store_summary(store, said)
+        summary = summarise(con, recipe.run_id)
+    verdict.store_summary(store, summary)
     assert {path: path.read_bytes() for t in ("visits", "trials", "samples") for path in folder(store, t)} == children
     assert database.run_sql(store, "select * exclude (verdict) from runs").to_pylist() == stored
     assert database.run_sql(store, "select * from trials order by trial").to_pylist() == trials
-    assert verdict.find_summary(store, recipe.run_id) == said
+    assert verdict.find_summary(store, recipe.run_id) == summary
     assert len(folder(store, "runs")) == 1
 
 
@@ -106,8 +106,6 @@ def test_verdict_of_packed_run_leaves_packed_files_unchanged(tmp_path: Path) -> 
 
 
 def test_verdict_of_older_schema_version_keeps_that_version(tmp_path: Path) -> None:
-    from tests.analysis.test_store import write_older  # noqa: PLC0415 - its tests are not these
-
     store = Store(str(tmp_path))
     write_older(store, "run-old")
     before = {path: path.read_bytes() for table in ("visits", "trials", "samples") for path in folder(store, table)}

@@ -32,8 +32,7 @@ from tests.analysis.integrity.damage import (
     gone,
     link_to_itself,
 )
-from tests.analysis.stored import rows, shown
-from tests.analysis.test_store import write_older
+from tests.analysis.stored import rows, shown, write_older
 
 OTHERS = {"run-a": ("x", None), "run-c": ("x", None)}
 
@@ -180,10 +179,10 @@ def test_named_pipe_instead_of_a_file_does_not_block(table: str, tmp_path: Path)
     path = file_of(store, table, "run-b")
     path.unlink()
     os.mkfifo(path)
-    looking = threading.Thread(target=lambda: found.extend(left_out(store)), daemon=True)
+    reader = threading.Thread(target=lambda: found.extend(left_out(store)), daemon=True)
     found: list[LeftOut] = []
-    looking.start()
-    looking.join(30)
+    reader.start()
+    reader.join(30)
     assert [one.run_id for one in found] == ["run-b"]
 
 

@@ -1,4 +1,4 @@
-"""What can't be read, or has no row, is never taken away: it may be all that is left of what was measured."""
+"""Sweeping: what cannot be read, or has no row, is never deleted: it may be all that is left of what was measured."""
 
 import os
 from pathlib import Path

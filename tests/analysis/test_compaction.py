@@ -1,0 +1,105 @@
+"""Packing: many runs in one file a table show the same, whoever reads and writes meanwhile."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from analysis.errors import Unsupported
+from analysis.sql import database
+from analysis.store import compaction, object_storage
+from analysis.store.store import Store
+from tests.analysis.stored import rows, shown, write_older
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "results"))
+
+
+def pack(store: Store, keep_loose: int = 0) -> int:
+    with store.files.lock():
+        return compaction.compact(store.files, pack_at=1, keep_loose=keep_loose)
+
+
+def test_packing_changes_no_query_result(store: Store) -> None:
+    for number in range(6):
+        store.write(f"run-{number}", rows(f"run-{number}", "x", trials=number + 1))
+    before = shown(store)
+    assert pack(store, keep_loose=2) == 4
+    assert shown(store) == before
+    assert {table: len(store.files.list(table)) for table in ("runs", "visits", "trials", "samples")} == {
+        "runs": 3,
+        "visits": 3,
+        "trials": 3,
+        "samples": 3,
+    }
+
+
+def test_a_packed_run_can_be_written_again_and_packed_again(store: Store) -> None:
+    for number in range(3):
+        store.write(f"run-{number}", rows(f"run-{number}", "x"))
+    assert pack(store) == 3
+    store.write("run-1", rows("run-1", "y", trials=5))
+    expected = {"run-0": ("x", None), "run-1": ("y", None), "run-2": ("x", None)}
+    assert shown(store) == expected
+    store.write("run-3", rows("run-3", "x"))
+    assert pack(store) == 2
+    assert shown(store) == expected | {"run-3": ("x", None)}
+
+
+def test_write_packs_automatically(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.store.store.compact", lambda f: compaction.compact(f, pack_at=5, keep_loose=1))
+    for number in range(12):
+        store.write(f"run-{number}", rows(f"run-{number}", "x"))
+        assert len(store.files.list("runs")) < 8
+    assert len(shown(store)) == 12
+
+
+def test_packing_merges_files_that_differ_by_a_column(store: Store) -> None:
+    store.write("run-new", rows("run-new", "x"))
+    write_older(store, "run-old")
+    before = database.query(database.connect(store), "select * from trials order by all").to_pylist()
+    assert pack(store) == 2
+    assert database.query(database.connect(store), "select * from trials order by all").to_pylist() == before
+
+
+def test_concurrent_writers_and_reader(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.store.store.compact", lambda f: compaction.compact(f, pack_at=4, keep_loose=1))
+    done = threading.Event()
+    trouble: list[BaseException] = []
+    most = 0
+
+    def write(writer: int) -> None:
+        try:
+            for number in range(6):
+                Store(store.url).write(f"run-{writer}-{number}", rows(f"run-{writer}-{number}", "x"))
+        except BaseException as error:  # noqa: BLE001 - the test's thread raises it
+            trouble.append(error)
+
+    def read() -> None:
+        nonlocal most
+        while not done.is_set():
+            runs = database.run_sql(Store(store.url), "select count(*) as n from runs")["n"][0].as_py()
+            assert runs >= most
+            most = runs
+
+    writers = [threading.Thread(target=write, args=(writer,)) for writer in range(3)]
+    reader = threading.Thread(target=read)
+    for thread in (*writers, reader):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    reader.join()
+    assert not trouble
+    assert len(shown(store)) == 18
+
+
+def test_run_is_stored_even_if_packing_fails(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object_storage.ObjectStorage) -> int:
+        raise Unsupported("no")
+
+    monkeypatch.setattr("analysis.store.store.compact", refuse)
+    store.write("run-a", rows("run-a", "x", verdict="{}"))
+    assert shown(store) == {"run-a": ("x", "{}")}
