@@ -66,7 +66,7 @@ def test_loop_lists_fit_into_an_argo_output() -> None:
 def _nodes(settings: Settings) -> Object:
     """A status as Argo would write it, near enough: each node with its inputs, artifacts, times and ids."""
     chance, found = random.Random(1), dict[str, Object]()
-    settings_json = settings.model_dump_json()
+    as_json = settings.model_dump_json()
 
     def number() -> int:
         return chance.randint(1, 2**32)
@@ -87,7 +87,7 @@ def _nodes(settings: Settings) -> Object:
             "children": [f"dataplane-benchmark-abcde-{number()}"], "hostNodeName": "node-a", "taskResultSynced": True,
             "resourcesDuration": {"cpu": chance.randint(0, 99), "memory": chance.randint(0, 999)}, "nodeFlag": {},
             "outboundNodes": [f"dataplane-benchmark-abcde-{number()}"],
-            "inputs": {"parameters": [{"name": k, "value": v} for k, v in {"settings": settings_json, **inputs}.items()]},
+            "inputs": {"parameters": [{"name": k, "value": v} for k, v in {"settings": as_json, **inputs}.items()]},
             "outputs": {"artifacts": [document, log], "exitCode": "0"},
         }  # fmt: skip
 
