@@ -1,5 +1,6 @@
 """Deployments: flags, applied objects, changes, failures and undeploying."""
 
+import base64
 import io
 import json
 from typing import Any
@@ -50,6 +51,25 @@ def test_deploy_names_changed_objects() -> None:
     assert "changed ConfigMap argo/dataplane-benchmark" in output
     assert "1 changed" in output
     assert settings(store)["BENCHMARK_OUTSIDE"] == "edge"
+
+
+def test_notification_address_is_kept_in_a_secret() -> None:
+    store, url = cluster(), "https://hooks.example/services/T0/secret"
+    assert url not in deploy_to(store, notify_url=url)
+    assert "hooks.example" not in json.dumps(store.all("", "configmaps"))
+    kept = store.find("", "secrets", NAMESPACE, "dataplane-benchmark-notify")
+    assert kept is not None
+    assert base64.b64decode(kept["data"]["url"]).decode() == url
+    assert "unchanged: all" in deploy_to(store, notify_url=url)
+    assert "deleted Secret argo/dataplane-benchmark-notify, since NOTIFY_URL is empty" in deploy_to(store)
+    assert store.find("", "secrets", NAMESPACE, "dataplane-benchmark-notify") is None
+
+
+def test_notification_secret_of_the_user_stays() -> None:
+    store = cluster()
+    store.put("", "secrets", {"metadata": {"name": "dataplane-benchmark-notify", "namespace": NAMESPACE}})
+    deploy_to(store)
+    assert store.find("", "secrets", NAMESPACE, "dataplane-benchmark-notify") is not None
 
 
 def test_second_deployment_on_a_cluster_is_refused() -> None:

@@ -8,7 +8,7 @@ from steps.catalogue.environments import LAB
 from steps.cluster.kube.api.permissions import OPERATOR_NAMESPACES
 from steps.settings import environment as variables
 from steps.tasks._pod import IMAGE
-from workflows.deployment import argo, kustomization, links
+from workflows.deployment import argo, kustomization, links, notification
 from workflows.deployment.admission import choose_admission, permitted_images
 from workflows.deployment.argo import Argo
 from workflows.deployment.checks import check
@@ -48,7 +48,10 @@ def deploy(flags: DeployFlags, console: Terminal | None = None, client: UserClie
     admission = choose_admission(client, flags)
     values = choose_values(client, found, flags, store, namespace, admission.mode)
     console.print(f"{client.where}: {found.name} in namespace {found.namespace}.", soft_wrap=True)
-    _apply(client, [*kustomization.build_objects(values), *store.secrets], console, force=flags.force)
+    address = notification.build_secret(client.namespace, flags.notify_url.strip())
+    _apply(client, [*kustomization.build_objects(values), *store.secrets, *address], console, force=flags.force)
+    if not address and (gone := notification.delete_secret(client)):
+        console.print(f"deleted {gone}, since NOTIFY_URL is empty", soft_wrap=True)
     if admission.mode == "off":
         _delete_policies(client, console)
     for note in (*found.notes, *namespace.notes, *store.notes, *admission.notes):
@@ -73,7 +76,6 @@ def choose_values(
         variables.RESULTS: store.results,
         variables.OUTSIDE: flags.outside,
         variables.ACCEPT: flags.accept,
-        variables.NOTIFY_URL: flags.notify_url,
         **({"AWS_ENDPOINT_URL": store.endpoint_url} if store.endpoint_url else {}),
         **({"AWS_REGION": store.region} if store.region else {}),
     }
