@@ -82,8 +82,7 @@ class Option:
         too_low: appended to the message about a number below its bound.
         read: parses its text, or raises FaultError; by default chosen by type. None: `choose_settings` parses it.
         field: the name of the field; by default the option's.
-        bounds: of a number.
-        unit: of a number, after a space.
+        bounds: of a number, whose `unit` follows a space.
         choices: the possible entries of a list.
     """
 

@@ -1,4 +1,4 @@
-"""Every number has a bound, in one place, which is held when it is typed and again when it is loaded."""
+"""Every number has one bound, checked when it is typed and again when it is loaded."""
 
 import json
 import typing
@@ -93,7 +93,7 @@ def test_a_cluster_may_have_more_services_than_the_lab() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arm", "says"),
+    ("arm", "words"),
     [
         ("lab-iptables+burden=99999999999", f"must have a burden of at most {MOST_RULES} rules"),
         ("lab-iptables+burden=100001", f"must have a burden of at most {MOST_RULES} rules"),
@@ -102,8 +102,8 @@ def test_a_cluster_may_have_more_services_than_the_lab() -> None:
         ("lab-nftables+burden", "needs a number of rules"),
     ],
 )
-def test_burden_of_a_twin_is_bounded(arm: str, says: str) -> None:
-    with pytest.raises(BadInput, match=says):
+def test_burden_of_a_twin_is_bounded(arm: str, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
         choose_settings(dataplanes=arm)
     with pytest.raises(BadInput, match="are not valid"):
         load_settings(

@@ -1,4 +1,4 @@
-"""Every entry of the catalogues: a new one is held to this the moment it is there."""
+"""Every entry of the catalogues, including new ones."""
 
 import re
 from typing import get_args

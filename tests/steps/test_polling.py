@@ -1,12 +1,12 @@
-"""Polling: how often something is looked at, when it ends, and what comes back."""
+"""Polling: how often something is observed, when it ends, and its result."""
 
 import pytest
 
 from steps.polling import poll
 
 
-class Looks:
-    """Counts looks, and the pauses between them."""
+class Observations:
+    """Counts observations, and records the pauses between them."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -18,22 +18,24 @@ class Looks:
 
 
 def test_polling_ends_with_the_first_result_that_is_as_wanted() -> None:
-    looks, seen = Looks(), list[int]()
-    assert poll(looks, lambda n: n == 3, pause_s=2.0, sleep=looks.pauses.append, again=seen.append) == 3
-    assert looks.pauses == [2.0, 2.0]
-    assert seen == [1, 2], "those that another look follows"
+    observations, repeated = Observations(), list[int]()
+    assert (
+        poll(observations, lambda n: n == 3, pause_s=2.0, sleep=observations.pauses.append, again=repeated.append) == 3
+    )
+    assert observations.pauses == [2.0, 2.0]
+    assert repeated == [1, 2], "those followed by another observation"
 
 
 def test_polling_pauses_longer_each_time_up_to_the_longest() -> None:
-    looks = Looks()
-    poll(looks, lambda n: n == 6, pause_s=0.5, longest_pause_s=3.0, sleep=looks.pauses.append)
-    assert looks.pauses == [0.5, 1.0, 2.0, 3.0, 3.0]
+    observations = Observations()
+    poll(observations, lambda n: n == 6, pause_s=0.5, longest_pause_s=3.0, sleep=observations.pauses.append)
+    assert observations.pauses == [0.5, 1.0, 2.0, 3.0, 3.0]
 
 
 def test_polling_gives_the_last_result_when_time_is_up() -> None:
-    looks = Looks()
-    assert poll(looks, lambda _: False, pause_s=1.0, timeout_s=0.0, sleep=looks.pauses.append) == 1
-    assert looks.pauses == []
+    observations = Observations()
+    assert poll(observations, lambda _: False, pause_s=1.0, timeout_s=0.0, sleep=observations.pauses.append) == 1
+    assert observations.pauses == []
 
 
 def test_an_error_of_a_look_ends_the_polling() -> None:

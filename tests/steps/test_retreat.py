@@ -1,4 +1,4 @@
-"""The step after a settle that failed: it leaves the dataplane, and says whether another visit may try."""
+"""The step after a failed settle: it leaves the dataplane, and decides whether another visit may try it."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ class Cluster:
 
     def __init__(self, signs: list[Sign] | None) -> None:
         self._signs = signs
-        self.asked: list[tuple[str, str | None]] = []
+        self.calls: list[tuple[str, str | None]] = []
 
     def observe(self, _visit: Visit, moment: Moment) -> list[Sign]:
         assert moment == "before"
@@ -32,7 +32,7 @@ class Cluster:
         return self._signs
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
-        self.asked.append((visit.dataplane, reason))
+        self.calls.append((visit.dataplane, reason))
         return [Change(what="back", command="kubectl patch")]
 
 
@@ -49,9 +49,9 @@ def test_only_impossible_proof_excludes_the_dataplane(
     document = tmp_path / documents.RETREAT
     began = datetime.now(UTC)
     task.retreat(CHOSEN.model_dump_json(), "01", document)
-    ((dataplane, told),) = cluster.asked
+    ((dataplane, given),) = cluster.calls
     assert dataplane in CHOSEN.dataplanes
-    assert told == reason
+    assert given == reason
     done = documents.read_document(document, documents.Configure)
     assert [change.command for change in done.changes] == ["kubectl patch"]
     assert done.started_at >= began

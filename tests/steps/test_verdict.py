@@ -14,9 +14,9 @@ def message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str, regre
     log = tmp_path / "termination-log"
     monkeypatch.setenv("BENCHMARK_TERMINATION_LOG", str(log))
     ended = verdict(headline=HEADLINE, outcome=outcome, regression=regression)
-    said = log.read_text(encoding="utf-8")
-    assert (ended.exit_code, ended.verdict) == (1, said)
-    return said
+    sentence = log.read_text(encoding="utf-8")
+    assert (ended.exit_code, ended.verdict) == (1, sentence)
+    return sentence
 
 
 def test_complete_run_without_regression_passes() -> None:
@@ -25,11 +25,11 @@ def test_complete_run_without_regression_passes() -> None:
 
 
 def test_regression_fails_the_run_with_its_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = message(tmp_path, monkeypatch, "measured", REGRESSION)
-    assert said == f"{REGRESSION} The report lists every change."
+    sentence = message(tmp_path, monkeypatch, "measured", REGRESSION)
+    assert sentence == f"{REGRESSION} The report lists every change."
 
 
 def test_failed_trials_do_not_hide_a_regression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = message(tmp_path, monkeypatch, "measured-with-failures", REGRESSION)
-    assert said.startswith(f"{REGRESSION} {HEADLINE} Not everything was measured")
+    sentence = message(tmp_path, monkeypatch, "measured-with-failures", REGRESSION)
+    assert sentence.startswith(f"{REGRESSION} {HEADLINE} Not everything was measured")
     assert message(tmp_path, monkeypatch, "nothing-measured", "").startswith(HEADLINE)

@@ -1,4 +1,4 @@
-"""Argo's limits, held by the template and by what the first step lets through."""
+"""Argo's limits, which the template keeps and the first step checks."""
 
 import base64
 import gzip
@@ -34,7 +34,7 @@ IN_A_VISIT = ("", ".configure", ".configure(0)", ".settle", ".retreat", ".prepar
 
 
 def largest() -> Settings:
-    """The longest names, the most visits and every path that may be asked for."""
+    """The longest names, the most visits and every path that can be chosen."""
     arms = ",".join(f"ebpf-dsr+{'x' * 39}{n}" for n in range(ARMS))
     options = f"rounds={MOST_VISITS // ARMS} duration=1 repetitions=1"
     results = "s3://" + "b" * 60
@@ -66,7 +66,7 @@ def test_loop_lists_fit_into_an_argo_output() -> None:
 def _nodes(settings: Settings) -> Object:
     """A status as Argo would write it, near enough: each node with its inputs, artifacts, times and ids."""
     chance, found = random.Random(1), dict[str, Object]()
-    told = settings.model_dump_json()
+    as_json = settings.model_dump_json()
 
     def number() -> int:
         return chance.randint(1, 2**32)
@@ -87,7 +87,7 @@ def _nodes(settings: Settings) -> Object:
             "children": [f"dataplane-benchmark-abcde-{number()}"], "hostNodeName": "node-a", "taskResultSynced": True,
             "resourcesDuration": {"cpu": chance.randint(0, 99), "memory": chance.randint(0, 999)}, "nodeFlag": {},
             "outboundNodes": [f"dataplane-benchmark-abcde-{number()}"],
-            "inputs": {"parameters": [{"name": k, "value": v} for k, v in {"settings": told, **inputs}.items()]},
+            "inputs": {"parameters": [{"name": k, "value": v} for k, v in {"settings": as_json, **inputs}.items()]},
             "outputs": {"artifacts": [document, log], "exitCode": "0"},
         }  # fmt: skip
 
@@ -161,8 +161,8 @@ VALID = {
 INJECTION = 'a,b"}, "hostPID": true, "x": {"y": "'
 
 
-def validate(tmp_path: Path, **asked: str) -> Ended:
-    given = VALID | {name.replace("_", "-"): value for name, value in asked.items()}
+def validate(tmp_path: Path, **typed: str) -> Ended:
+    given = VALID | {name.replace("_", "-"): value for name, value in typed.items()}
     return run_task("steps.tasks.validate:validate", given, tmp_path)
 
 
@@ -173,7 +173,7 @@ def test_valid_submission_passes_validate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("typed", "words"),
     [
         ({"profile": "nope"}, ["unknown profile 'nope'"]),
         ({"profile": "["}, ["unknown profile '['"]),
@@ -194,8 +194,8 @@ def test_valid_submission_passes_validate(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_validate_step_refuses_all_invalid_form_inputs(tmp_path: Path, asked: dict[str, str], says: list[str]) -> None:
-    ended = validate(tmp_path, **asked)
+def test_validate_step_refuses_all_invalid_form_inputs(tmp_path: Path, typed: dict[str, str], words: list[str]) -> None:
+    ended = validate(tmp_path, **typed)
     assert ended.code == 2
-    assert [text for text in says if text not in ended.message] == []
-    assert len(ended.message.splitlines()) == len(says)
+    assert [text for text in words if text not in ended.message] == []
+    assert len(ended.message.splitlines()) == len(words)

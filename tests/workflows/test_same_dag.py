@@ -38,7 +38,7 @@ def _from_secrets(workflow: Object) -> Iterable[str]:
         yield from (v["name"] for v in template.get("script", {}).get("env", []) if "valueFrom" in v)
 
 
-def seen(node: NodeStatus, uid: str) -> Object:
+def recorded_form(node: NodeStatus, uid: str) -> Object:
     """A node of the local engine as a recording has it."""
     inputs = {name: value.replace(uid, "UID") for name, value in node.inputs.items()}
     return {
@@ -62,17 +62,20 @@ def small() -> tuple[Object, Settings]:
                         ports={"iperf3": 1}, monitors=())
         for name in ("node-to-node", "pod-to-service")
     }  # fmt: skip
-    told = settings.model_dump_json()
+    passed = settings.model_dump_json()
 
     def node(template: str, outputs: Object, **inputs: str) -> Object:
         return {"templateName": template, "type": "Pod", "inputs": inputs, "outputs": outputs}
 
     nodes = [
-        node("validate", {"settings": told}),
-        node("preflight", {"settings": told, "visits": json.dumps([item(visit) for visit in visits])}),
+        node("validate", {"settings": passed}),
+        node("preflight", {"settings": passed, "visits": json.dumps([item(visit) for visit in visits])}),
         *(
             node(
-                "prepare", {"measures": json.dumps(measures(visit, places))}, settings=told, visit=f"{visit.visit:02d}"
+                "prepare",
+                {"measures": json.dumps(measures(visit, places))},
+                settings=passed,
+                visit=f"{visit.visit:02d}",
             )
             for visit in visits
         ),
@@ -157,7 +160,7 @@ def test_failed_settle_is_followed_by_retreat_and_clear(tmp_path: Path) -> None:
 def test_local_nodes_match_a_recorded_argo_run(tmp_path: Path) -> None:
     recording = json.loads(RECORDED.read_text())
     outcome = walked(tmp_path, recording)
-    ours = {node.name: seen(node, outcome.uid) for node in outcome.nodes}
+    ours = {node.name: recorded_form(node, outcome.uid) for node in outcome.nodes}
     theirs = {node["name"]: node for node in recording["nodes"]}
     assert list(theirs.keys() - ours.keys()) == []
     assert list(ours.keys() - theirs.keys()) == []

@@ -145,11 +145,11 @@ def test_preflight_of_another_plan_is_damaged(run: Path) -> None:
 
 
 def test_run_replanned_by_preflight_is_collected_by_that_plan(tmp_path: Path) -> None:
-    asked = settings(dataplanes="lab-iptables,lab-nftables,lab-ebpf")
-    going = schedule.without_dataplanes(asked, {"lab-ebpf"})
-    write_run(tmp_path, going)
+    chosen = settings(dataplanes="lab-iptables,lab-nftables,lab-ebpf")
+    possible = schedule.without_dataplanes(chosen, {"lab-ebpf"})
+    write_run(tmp_path, possible)
     run = documents.read_document(tmp_path / documents.RUN, documents.RunDocument)
-    documents.write_document(tmp_path / documents.RUN, run.model_copy(update={"settings": asked}))
+    documents.write_document(tmp_path / documents.RUN, run.model_copy(update={"settings": chosen}))
     preflight = documents.read_document(tmp_path / documents.PREFLIGHT, documents.Preflight)
     skipped = Finding(severity="skip", subject="lab-ebpf", reason="it needs root.")
     documents.write_document(tmp_path / documents.PREFLIGHT, preflight.model_copy(update={"findings": (skipped,)}))

@@ -26,7 +26,7 @@ class Copy:
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
 
     def follow(self, heading: str, *, files: bool = True) -> None:
-        """Do what a section of the guide says. `files`: else its entries alone."""
+        """Do what a section of the guide describes. `files`: or its entries alone."""
         section = GUIDE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
         entries, written = _ENTRY.findall(section), _FILE.findall(section)
         assert entries or written, heading
@@ -39,9 +39,9 @@ class Copy:
 
     def insert(self, path: str, after: str, text: str) -> None:
         """Put a text into a file."""
-        held = (self.root / path).read_text(encoding="utf-8")
-        assert held.count(after) == 1, path
-        (self.root / path).write_text(held.replace(after, after + text), encoding="utf-8")
+        text_before = (self.root / path).read_text(encoding="utf-8")
+        assert text_before.count(after) == 1, path
+        (self.root / path).write_text(text_before.replace(after, after + text), encoding="utf-8")
 
     def run(self, program: str, prefix: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - JSON
         """What a program prints last, as JSON."""

@@ -70,14 +70,14 @@ port, run_folder = free_port(), Path(tempfile.mkdtemp())
 answers["plan"] = sorted({(t.tool, t.streams) for visit in write_run(run_folder, chosen) for t in visit.trials})
 server = subprocess.Popen(here(BY_NAME["echo"].server(port)))
 until(lambda: f":{port:04X} 00000000:0000 0A" in Path("/proc/net/tcp").read_text())
-said = []
+lines = []
 for visit in schedule.make_schedule(chosen):
     trials = [trial for trial in visit.trials if trial.tool == "echo"]
     folder = run_folder / documents.visit_directory(visit.visit) / "pod-to-pod"
     place = placement(topology="pod-to-pod", ports={"echo": port})
-    measure_trials(place, trials, chosen, folder, said.append, lambda *_: None)
+    measure_trials(place, trials, chosen, folder, lines.append, lambda *_: None)
 server.kill()
-answers["said"] = said
+answers["lines"] = lines
 store = Store(tempfile.mkdtemp())
 store.write("run-1", run_rows.run_rows(run_folder))
 con = connect(store)
@@ -99,8 +99,8 @@ def test_a_tool_is_one_file_and_one_entry(copied: Copy) -> None:
     assert "echo" in answers["service"]
     assert set(answers["option"]) == {"echo", "tcp", "udp", "connect"}
     assert answers["plan"] == [["echo", 1], ["iperf3", 1]]
-    assert len(answers["said"]) == 4
-    assert all(line.startswith("pod-to-pod echo forward 1/1: a round trip in ") for line in answers["said"])
+    assert len(answers["lines"]) == 4
+    assert all(line.startswith("pod-to-pod echo forward 1/1: a round trip in ") for line in answers["lines"])
     assert len(answers["trials"]) == 4
     for transport, outcome, error, received_bps, rtt_s in answers["trials"]:
         assert (transport, outcome, error) == ("tcp", "measured", None)

@@ -19,8 +19,8 @@ answers = {"form": NEW in form, "chosen": chosen(environment="prod")[1]}
 for install in ("manifest", "operator"):
     calico = Calico(install)
     before = calico.settings()
-    told = {f.subject: f.reason for f in findings(calico, f"iptables,ebpf,{NEW}") if f.severity == "skip"}
-    answers[install] = {"left_out": told}
+    found = {f.subject: f.reason for f in findings(calico, f"iptables,ebpf,{NEW}") if f.severity == "skip"}
+    answers[install] = {"left_out": found}
     try:
         switch(calico, NEW)
         client, _ = direct_client(calico.store)
@@ -76,11 +76,11 @@ def test_a_dataplane_of_calico_without_a_module_is_refused_and_nothing_is_patche
     copied.follow("A dataplane of Calico", files=False)
     answers = copied.run(CLUSTER + PRINT)
     for install in ("manifest", "operator"):
-        told = answers[install]
-        assert set(told["left_out"]) == {"ebpf-udp"}
-        assert "there is no steps/cluster/kube/calico/dataplanes/ebpf_udp.py" in told["left_out"]["ebpf-udp"]
-        assert told["refused"]
-        assert told["as_before"]
+        found = answers[install]
+        assert set(found["left_out"]) == {"ebpf-udp"}
+        assert "there is no steps/cluster/kube/calico/dataplanes/ebpf_udp.py" in found["left_out"]["ebpf-udp"]
+        assert found["refused"]
+        assert found["as_before"]
 
 
 def test_two_dataplanes_of_calico_that_no_sign_tells_apart_are_refused_by_both_names(copied: Copy) -> None:
@@ -89,10 +89,10 @@ def test_two_dataplanes_of_calico_that_no_sign_tells_apart_are_refused_by_both_n
     module.write_text(module.read_text().replace(", shows=_shows", ""))
     answers = copied.run(CLUSTER + PRINT)
     for install in ("manifest", "operator"):
-        told = answers[install]["left_out"]
-        assert "ebpf-udp and ebpf have the same traits" in told["ebpf-udp"]
-        assert "ebpf and ebpf-udp have the same traits" in told["ebpf"]
-        assert "iptables" not in told
+        found = answers[install]["left_out"]
+        assert "ebpf-udp and ebpf have the same traits" in found["ebpf-udp"]
+        assert "ebpf and ebpf-udp have the same traits" in found["ebpf"]
+        assert "iptables" not in found
 
 
 PLUGIN = '''"""A network plugin that the tests make up."""

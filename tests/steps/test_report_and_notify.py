@@ -1,4 +1,4 @@
-"""The tasks that end a run: the key figures of the report, and the notification."""
+"""The tasks that end a run: the figures of the report, and the notification of its verdict."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.steps.test_notify import Receiver
 
 
 @pytest.fixture
-def last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def termination_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BENCHMARK_TERMINATION_LOG", str(tmp_path / "message"))
     monkeypatch.setenv(environment.ENVIRONMENT, "lab")
     for name, value in OF_RUN.items():
@@ -31,32 +31,32 @@ def stored(tmp_path: Path) -> report.ReportResult:
     return result
 
 
-def test_report_step_outputs_the_key_metrics(last_words: Path, tmp_path: Path) -> None:
-    assert last_words
+def test_report_step_outputs_the_key_metrics(termination_log: Path, tmp_path: Path) -> None:
+    assert termination_log
     figures = json.loads(stored(tmp_path).figures)
     assert figures["trials measured"] > 0
     assert figures["throughput lab-ebpf pod-to-service"] > 1e9
     assert all(isinstance(value, float) for value in figures.values())
 
 
-def test_no_notification_by_default(last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_notification_by_default(termination_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(environment.NOTIFY_URL, " ")
     assert notify.notify("Succeeded", "Succeeded") == notify.NO_ADDRESS
-    assert not last_words.exists()
+    assert not termination_log.exists()
 
 
-def test_notification_has_the_verdict(last_words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notification_has_the_verdict(termination_log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = stored(tmp_path)
     with Receiver().running() as receiver:
         monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
         assert notify.notify("Succeeded", "Succeeded") == "notified: the answer was 200"
     assert receiver.bodies[0]["headline"] == result.headline
     assert receiver.bodies[0]["report"].endswith(f"/store/reports/{RUN_ID}/report.html")
-    assert not last_words.exists()
+    assert not termination_log.exists()
 
 
 def test_failed_notification_is_reported_but_no_failure(
-    last_words: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    termination_log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Receiver(404).running() as receiver:
         monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
@@ -64,7 +64,7 @@ def test_failed_notification_is_reported_but_no_failure(
     assert "it answered 404" in sentence
     assert sentence in capsys.readouterr().err
     assert receiver.bodies[0]["headline"] is None
-    assert not last_words.exists()
+    assert not termination_log.exists()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_failed_notification_is_reported_but_no_failure(
     ],
 )
 def test_failed_restore_fails_the_workflow(
-    last_words: Path, monkeypatch: pytest.MonkeyPatch, status: str, sentence: str
+    termination_log: Path, monkeypatch: pytest.MonkeyPatch, status: str, sentence: str
 ) -> None:
     monkeypatch.setenv(environment.ENVIRONMENT, "prod")
     with Receiver().running() as receiver:
@@ -83,14 +83,14 @@ def test_failed_restore_fails_the_workflow(
         with pytest.raises(SystemExit) as ended:
             notify.notify("Succeeded", status)
     assert ended.value.code == 1
-    assert last_words.read_text().startswith(sentence)
+    assert termination_log.read_text().startswith(sentence)
     assert receiver.bodies[0]["restored"] is False
 
 
-def test_failed_lab_restore_gives_no_message(last_words: Path) -> None:
+def test_failed_lab_restore_gives_no_message(termination_log: Path) -> None:
     """A full disk fails the step that puts things back, for its record can't be kept; the lab goes with its sandbox."""
     assert notify.notify("Failed", "Error") == notify.NO_ADDRESS
-    assert not last_words.exists()
+    assert not termination_log.exists()
 
 
 @pytest.mark.parametrize(
@@ -106,21 +106,23 @@ def test_failed_lab_restore_gives_no_message(last_words: Path) -> None:
     ],
 )
 def test_exit_handler_goes_on_with_any_notification_url(
-    url: str, last_words: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    url: str, termination_log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(environment.NOTIFY_URL, url)
-    result = notify.notify("Failed", "Succeeded")
-    assert result.startswith("BENCHMARK_NOTIFY_URL is no address: ")
+    sentence = notify.notify("Failed", "Succeeded")
+    assert sentence.startswith("BENCHMARK_NOTIFY_URL is no address: ")
     printed = capsys.readouterr().err
-    assert printed == f"{result}\n"
+    assert printed == f"{sentence}\n"
     assert "s3cret" not in printed
-    assert not last_words.exists()
+    assert not termination_log.exists()
 
 
-def test_exit_handler_goes_on_after_a_redirect_to_no_address(last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exit_handler_goes_on_after_a_redirect_to_no_address(
+    termination_log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Receiver(302, location="https://[::1/s3cret").running() as receiver:
         monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
-        result = notify.notify("Failed", "Succeeded")
-    assert result.startswith("127.0.0.1 redirects to another address (302)")
-    assert "s3cret" not in result
-    assert not last_words.exists()
+        sentence = notify.notify("Failed", "Succeeded")
+    assert sentence.startswith("127.0.0.1 redirects to another address (302)")
+    assert "s3cret" not in sentence
+    assert not termination_log.exists()
