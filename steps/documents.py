@@ -10,10 +10,6 @@ Every table can be rebuilt from them.
 
 import errno
 import gzip
-import os
-import re
-import stat
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +19,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from analysis.errors import Problem
 from analysis.store import atomic
+from steps.bounded_files import read_bounded
 from steps.catalogue.options import MOST_ARMS, Settings
 from steps.clock import ClockMark
 from steps.counters import Counters
@@ -42,7 +39,6 @@ from steps.domain import (
 )
 from steps.settings.limits import amount_faults
 from steps.strict_model import Instant, StrictModel, faults_of
-from steps.tools import bounds
 
 RUN: Final = "run.json"
 PREFLIGHT: Final = "preflight.json"
@@ -61,19 +57,10 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 MOST_READINGS: Final = 200_000
 """Of a monitor in one attempt: one a second for the longest trial, with as many to spare."""
 
-_READING_BYTES: Final = 262_144
-"""More than the counters of two nodes of 256 cores take at one moment."""
-
-_CHUNK_BYTES: Final = 1024 * 1024
-
 _MOST_VALUES: Final = 1_000_000
 """Values of a document other than a trial's: four times those of the longest plan."""
 
-_MOST_TRIAL_BYTES: Final = 256 * 1024 * 1024
-"""The largest document of a trial that a step has the memory to read, unpacked."""
-
 _MOST_FAULTS: Final = 1_000
-_TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -286,13 +273,6 @@ def kept_on_failure(path: Path, document: Configure | Prepare | Restore) -> Iter
         raise
 
 
-def most_bytes(trial: Trial, omit_s: int) -> int:
-    """The largest document of a trial, unpacked: its programs' outputs and the counters read meanwhile."""
-    seconds = trial.duration_s + omit_s
-    each = bounds.output_bytes(seconds, trial.streams, 0.5) + round(seconds / 0.5 + 1) * _READING_BYTES
-    return min(_MOST_TRIAL_BYTES, MOST_BYTES + ATTEMPTS * each)
-
-
 def read_document(path: Path, kind: type[D], most: int = MOST_BYTES) -> D:
     """Read a document.
 
@@ -305,16 +285,9 @@ def read_document(path: Path, kind: type[D], most: int = MOST_BYTES) -> D:
         FileNotFoundError: there is none.
         Problem: it is cut short, damaged, too large, or does not fit the model.
     """
+    data = read_bounded(path, most, _MOST_VALUES if most <= MOST_BYTES else None)
     try:
-        data = _unpacked(path, most)
-        # values are counted first, since a few bytes each become objects of a hundred times that size
-        if most <= MOST_BYTES and _values(data) > _MOST_VALUES:
-            raise Problem(f"{path.name} is damaged: it has more than {_MOST_VALUES} values")
         return kind.model_validate_json(data)
-    except FileNotFoundError:
-        raise
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise Problem(f"{path.name} is cut short or damaged") from None
     except ValidationError as error:
         # listing a million faults takes gigabytes
         fault = faults_of(error)[0] if error.error_count() <= _MOST_FAULTS else f"it has {error.error_count()} faults"
@@ -324,25 +297,3 @@ def read_document(path: Path, kind: type[D], most: int = MOST_BYTES) -> D:
         raise Problem(f"{path.name} is damaged: it is {fault}") from None
     except MemoryError:
         raise Problem(f"{path.name} is too large for this machine's memory") from None
-    except OSError as error:
-        raise Problem(f"{path.name} can't be read: {error.strerror or error}") from None
-
-
-def _values(data: bytes) -> int:
-    """How many values a JSON text has, by its commas outside of strings, which are counted where it may matter."""
-    commas = data.count(b",")
-    return commas if commas <= _MOST_VALUES else commas - sum(found[0].count(b",") for found in _TEXT.finditer(data))
-
-
-def _unpacked(path: Path, most: int) -> bytes:
-    """A file's bytes, unpacked where its name ends in .gz, as far as the bound allows."""
-    data = bytearray()
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as packed, gzip.open(packed) if path.suffix == ".gz" else packed as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Problem(f"{path.name} is damaged: it is no regular file")
-        while chunk := file.read(_CHUNK_BYTES):
-            data += chunk
-            if len(data) > most:
-                raise Problem(f"{path.name} is damaged: it has more than {most / 1e6:.0f} MB")
-    return bytes(data)

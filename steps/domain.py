@@ -128,14 +128,14 @@ Interface = Annotated[str, Field(pattern=r"^[^-/\s\x00-\x1f][^/\s\x00-\x1f]{0,14
 
 
 _SOURCE: Final = re.compile(
-    rf"{LOCAL}|netns:{namespaces.NAME}|http://(?P<address>[0-9.]+|\[[0-9a-fA-F:.]+\]):(?P<port>[1-9][0-9]{{0,4}})/"
+    rf"{LOCAL}|netns:{namespaces.NAME}|http://(?P<address>[0-9.]+|\[[0-9a-fA-F:.]+\]):(?P<port>[1-9][0-9]{{0,4}})/([0-9a-f]{{32}})?"
 )
 
 
 def _checked_source(text: str) -> str:
     match = _SOURCE.fullmatch(text)
     if match is None or int(match["port"] or 1) > _LAST_PORT:
-        raise ValueError(f"it must be {LOCAL}, netns:NAMESPACE or http://ADDRESS:PORT/")
+        raise ValueError(f"it must be {LOCAL}, netns:NAMESPACE or http://ADDRESS:PORT/TOKEN")
     if match["address"]:
         _checked_address(match["address"].strip("[]"))
     return text
@@ -144,7 +144,7 @@ def _checked_source(text: str) -> str:
 class Monitor(StrictModel):
     """Where the CPU, memory and interface counters of a node are read.
 
-    source: `local`, this machine; `netns:NAME`, the interfaces of a namespace on it; or `http://ADDRESS:PORT/`.
+    source: `local`, this machine; `netns:NAME`, the interfaces of a namespace on it; or `http://ADDRESS:PORT/TOKEN`.
     """
 
     node: NodeName

@@ -149,6 +149,7 @@ def test_steps_write_only_to_tmp_on_a_read_only_root(tmp_path: Path) -> None:
              sys.executable, "-c", runner, "-e", f"steps.tasks.{step}:{step}", "/tmp/work/none.json"],
             capture_output=True, text=True, check=False,
             env={"PATH": os.environ["PATH"], "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1",
+                 "BENCHMARK_ENVIRONMENT": "lab",
                  "BENCHMARK_RESULTS": "/tmp/work/store", "BENCHMARK_TERMINATION_LOG": "/tmp/last-words",
                  "hera__outputs_directory": "/tmp/work/outputs", **OF_RUN},
         )  # fmt: skip

@@ -8,6 +8,7 @@ import grp
 import os
 import pwd
 import stat
+import tempfile
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,10 @@ from analysis.errors import Unsupported
 from analysis.store import owner
 from analysis.store.storage_errors import error_reason
 
-_ACL: Final = "system.posix_acl_access"
+ACL: Final = "system.posix_acl_access"
+"""The extended attribute of a POSIX access control list."""
+
+_TEMPORARY: Final = "/tmp"  # noqa: S108 - it has the sticky bit
 _MOST_LINKS: Final = 40
 _OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
@@ -35,6 +39,8 @@ class Fault:
 def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
     """Check that root may use the folder of a store, or make this process use it as the user who controls it.
 
+    Root's temporary files are kept out of folders of other users, too.
+
     Args:
         root: the folder's path.
         as_owner: whether to use a folder of another user, as that user.
@@ -46,8 +52,11 @@ def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
     os.environ.pop(RESULTS_OWNER, None)
     if not owner.is_root():
         return
+    trusted = frozenset({0, _installer()})
     try:
-        fault = find_fault(Path(root), frozenset({0, _installer()}), create=create)
+        if find_fault(Path(tempfile.gettempdir()), trusted) is not None:  # as after `sudo -E`
+            os.environ["TMPDIR"] = tempfile.tempdir = _TEMPORARY
+        fault = find_fault(Path(root), trusted, create=create)
     except OSError as error:
         raise Unsupported(f"can't read {root}: {error_reason(error, root)}") from error
     if fault is None:
@@ -78,7 +87,7 @@ def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> 
     """
     place, links = Path("/"), 0
     waiting = deque(Path(os.path.abspath(path)).parts[1:])  # noqa: PTH100 - links are resolved one by one below
-    fault = _fault_at(place, trusted, is_last=not waiting)
+    fault = _fault_at(place, trusted)
     while waiting and fault is None:
         part = waiting.popleft()
         if part == "..":
@@ -90,7 +99,7 @@ def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> 
                 found.mkdir()
         try:
             is_link = found.is_symlink()
-            fault = _fault_at(found, trusted, is_last=not waiting)
+            fault = _fault_at(found, trusted)
         except (FileNotFoundError, NotADirectoryError):
             return None
         if not is_link:
@@ -105,18 +114,17 @@ def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> 
     return fault
 
 
-def _fault_at(path: Path, trusted: frozenset[int], *, is_last: bool) -> Fault | None:
+def _fault_at(path: Path, trusted: frozenset[int]) -> Fault | None:
     status = path.lstat()
     if status.st_uid not in trusted:
         return Fault(path, status.st_uid, _user(status.st_uid))
     mode = status.st_mode
-    if stat.S_ISLNK(mode) or not mode & _OTHERS_MAY_WRITE:
-        return None
-    if mode & stat.S_ISVTX and not is_last:  # as /tmp: others can add files, but not rename those of trusted users
+    # With the sticky bit, as /tmp has it, others can add files, but not rename or delete those of trusted users.
+    if stat.S_ISLNK(mode) or mode & stat.S_ISVTX or not mode & _OTHERS_MAY_WRITE:
         return None
     if mode & stat.S_IWOTH:
         return Fault(path, None, "everyone")
-    if _ACL in os.listxattr(path) or not _members(status.st_gid) <= {_user(uid) for uid in trusted}:
+    if ACL in os.listxattr(path) or not _members(status.st_gid) <= {_user(uid) for uid in trusted}:
         return Fault(path, None, f"group {_group(status.st_gid)}")
     return None
 

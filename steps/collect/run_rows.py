@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 from analysis.errors import Problem
 from steps import clock, documents
@@ -18,8 +19,15 @@ from steps.collect.visit_rows import read_visit, visit_row
 from steps.domain import Trial, Visit
 from steps.proof import return_path
 from steps.settings import schedule
+from steps.tools import bounds
 
 Row = dict[str, object]
+
+_READING_BYTES: Final = 262_144
+"""More than the counters of two nodes of 256 cores take at one moment."""
+
+_MOST_TRIAL_BYTES: Final = 256 * 1024 * 1024
+"""The largest document of a trial that a step has the memory to read, unpacked."""
 
 
 def run_rows(
@@ -89,13 +97,20 @@ def _late_evidence(directory: Path) -> documents.Evidence | None:
         return None
 
 
+def most_bytes(trial: Trial, omit_s: int) -> int:
+    """The largest document of a trial, unpacked: its programs' outputs and the counters read meanwhile."""
+    seconds = trial.duration_s + omit_s
+    each = bounds.output_bytes(seconds, trial.streams, 0.5) + round(seconds / 0.5 + 1) * _READING_BYTES
+    return min(_MOST_TRIAL_BYTES, documents.MOST_BYTES + documents.ATTEMPTS * each)
+
+
 def _trial(
     directory: Path, visit: Visit, trial: Trial, omit_s: int
 ) -> tuple[documents.TrialDocument | None, str | None]:
     """A trial's document, or why it can't be used; neither where the trial never ran."""
     path = directory / documents.visit_directory(visit.visit) / trial.topology / documents.trial_name(trial.trial)
     try:
-        document = documents.read_document(path, documents.TrialDocument, documents.most_bytes(trial, omit_s))
+        document = documents.read_document(path, documents.TrialDocument, most_bytes(trial, omit_s))
     except FileNotFoundError:
         return None, None
     except Problem as problem:

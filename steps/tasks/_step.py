@@ -44,32 +44,24 @@ def run_id(workflow_name: str, workflow_uid: str) -> str:
     return f"{workflow_name}-{workflow_uid}"
 
 
-def own_uid(variables: Mapping[str, str] = os.environ) -> str:
-    """The uid of the workflow that this process is a step of.
-
-    Raises:
-        Problem: it has none.
-    """
-    return _identity(UID_VARIABLE, variables)
-
-
-def own_run_id(variables: Mapping[str, str] = os.environ) -> str:
-    """The id of the run that this process is a step of, by Argo's word alone.
+def own_identity(variables: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """The name and the uid of the workflow that this process is a step of, by Argo's word alone.
 
     Raises:
         Problem: it is a step of none.
     """
-    return run_id(_identity(NAME_VARIABLE, variables), _identity(UID_VARIABLE, variables))
+    for variable, pattern in _IDENTITY.items():
+        if pattern.fullmatch(value := variables.get(variable, "")) is None:
+            raise Problem(
+                f"{variable} is {shown_option(value)}, which is no workflow's: this step runs in a workflow of "
+                "template dataplane-benchmark only, whose name has 153 characters at most."
+            )
+    return variables[NAME_VARIABLE], variables[UID_VARIABLE]
 
 
-def _identity(variable: str, variables: Mapping[str, str]) -> str:
-    value = variables.get(variable, "")
-    if _IDENTITY[variable].fullmatch(value) is None:
-        raise Problem(
-            f"{variable} is {shown_option(value)}, which is no workflow's: this step runs in a workflow of template "
-            "dataplane-benchmark only, whose name has 153 characters at most."
-        )
-    return value
+def own_run_id() -> str:
+    """The id of the run that this process is a step of."""
+    return run_id(*own_identity())
 
 
 def document(key: str) -> S3Artifact:

@@ -6,6 +6,7 @@ from typing import Annotated
 from hera.workflows import S3Artifact
 
 from analysis.errors import Problem
+from steps.catalogue.option_fields import shown_option
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.settings import environment
 from steps.tasks._pod import step
@@ -32,7 +33,7 @@ def store_rows(documents: Path | None) -> None:
     """Store the rows of a run's documents.
 
     Raises:
-        Problem: there are no documents, or they are another run's.
+        Problem: there are no documents, or they are another run's or another environment's.
     """
     # imported here, since building the workflow imports this module and should not wait for Parquet
     from analysis.store.store import Store  # noqa: PLC0415
@@ -40,8 +41,10 @@ def store_rows(documents: Path | None) -> None:
 
     if documents is None or not (documents / "run.json").exists():
         raise Problem("There is nothing to collect: the run was refused before anything was measured.")
-    run_id = own_run_id()
+    run_id, here = own_run_id(), environment.environment()
     rows = run_rows(documents, run_id)
+    if (measured := rows["runs"][0]["environment"]) != here:
+        raise Problem(f"run.json is of environment {shown_option(str(measured))}, not of {here}: nothing is stored.")
     Store(environment.results()).write(run_id, rows)
     outcomes = [str(row["outcome"]) for row in rows["trials"]]
     log(", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes)) or "no trials")

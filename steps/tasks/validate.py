@@ -10,11 +10,11 @@ from analysis.errors import BadInput
 from analysis.store import urls
 from steps import clock, documents
 from steps.catalogue.dataplanes import BY_NAME, Arm
-from steps.catalogue.option_fields import nearest
+from steps.catalogue.option_fields import nearest, shown_option
 from steps.settings import environment
 from steps.settings.settings import choose_settings
 from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, log, own_run_id, own_uid
+from steps.tasks._step import RUN_FOLDER, document, log, own_identity, own_run_id
 
 TRIGGERS: Final[tuple[str, ...]] = get_args(documents.Trigger)
 
@@ -39,7 +39,7 @@ def validate(
     document: Annotated[Path, document(RUN_FOLDER + "/" + documents.RUN)],
 ) -> Annotated[str, Parameter(name="settings")]:
     """Return the settings as JSON for the following tasks; fail with a sentence for each fault."""
-    faults = [] if trigger in TRIGGERS else [f"unknown trigger {trigger!r}: {nearest(trigger, TRIGGERS)}"]
+    faults = [] if trigger in TRIGGERS else [f"unknown trigger {shown_option(trigger)}: {nearest(trigger, TRIGGERS)}"]
     try:
         settings = choose_settings(
             profile=profile,
@@ -57,7 +57,7 @@ def validate(
         raise BadInput("\n".join(faults))
     run = documents.RunDocument(
         run_id=own_run_id(),
-        workflow_uid=own_uid(),
+        workflow_uid=own_identity()[1],
         trigger=cast("documents.Trigger", trigger),
         started_at=datetime.now(UTC),
         started_mark=clock.clock_mark(),

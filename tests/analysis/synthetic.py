@@ -1,4 +1,4 @@
-"""Invented runs with a known truth, in the tables of `analysis.store.schema`: what the analysis is tested on."""
+"""Synthetic runs with a known truth, in the tables of `analysis.store.schema`."""
 
 import json
 import random
@@ -99,7 +99,7 @@ class Recipe:
 
 
 def summarise(con: duckdb.DuckDBPyConnection, run_id: str) -> summary.Summary:
-    """What a run says, compared with nights as the program compares them."""
+    """The summary of a run, compared with nights as the program compares them."""
     return summary.summarise(con, run_id, method)
 
 

@@ -106,8 +106,8 @@ def test_connections_broken_chart_of_a_cluster(tmp_path: Path) -> None:
     data = opened(tmp_path, Recipe(environment="prod", broken={"beta": 2}, rounds=2))
     (chart,) = (each for each in ALL if of_chart(each) == "connections_broken")
     frame = chart.frame(data)
-    told = dict(zip(frame.column("dataplane").to_pylist(), frame.column("text").to_pylist(), strict=True))
-    assert told == {"Alpha": "0 of 8", "Beta": "4 of 8", "Gamma": "0 of 8", "Delta + return": "0 of 8"}
+    texts = dict(zip(frame.column("dataplane").to_pylist(), frame.column("text").to_pylist(), strict=True))
+    assert texts == {"Alpha": "0 of 8", "Beta": "4 of 8", "Gamma": "0 of 8", "Delta + return": "0 of 8"}
     assert len(charts.draw(chart, data).variants) == 2
 
 
@@ -140,9 +140,9 @@ def test_trend_chart_marks_the_night_of_a_change_point(look: Look, tmp_path: Pat
     recipe = Recipe(rounds=4, cells=synthetic.QUICK[:3])
     runs = synthetic.nights(24, {"gamma": (20, 0.85), "beta": (18, 1.3), "delta": (23, 0.6)}, recipe)
     con = synthetic.database(tmp_path, *runs)
-    said = summarise(con, "night-23")
-    assert "suspected" in {change.status for change in said.changes}, "and is not marked, for it may be one night's"
-    data = Data(con, run.load_run(con, "night-23"), said.comparisons, said.changes)
+    summary = summarise(con, "night-23")
+    assert "suspected" in {change.status for change in summary.changes}, "and is not marked, for it may be one night's"
+    data = Data(con, run.load_run(con, "night-23"), summary.comparisons, summary.changes)
     chart = next(c for c in ALL if of_chart(c) == "trend")
     frame = chart.frame(data)
     marks = [row for row in frame.to_pylist() if row["size"] is not None]
@@ -170,8 +170,8 @@ def test_twin_has_its_siblings_colour_and_is_hollow(data: Data) -> None:
 def test_no_chart_code_names_a_dataplane(path: Path) -> None:
     names = {d.name for d in DATAPLANES} | {d.title for d in DATAPLANES} | {"iptables", "nftables", "ebpf"}
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    said = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    assert not [(name, text) for text in said for name in names if name.lower() in text.lower()]
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert not [(name, text) for text in texts for name in names if name.lower() in text.lower()]
 
 
 def test_views_are_unfiltered_again_after_drawing(data: Data) -> None:

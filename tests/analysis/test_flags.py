@@ -81,13 +81,13 @@ def spoilt(kind: Kind, *, by: float | None) -> Change:
 
 def answers(con: database.Connection) -> dict[str, Any]:
     """Everything that the run is turned into, as text."""
-    said = summarise(con, "run-1")
-    data = Data(con, run.load_run(con, "run-1"), said.comparisons, said.changes)
+    summary = summarise(con, "run-1")
+    data = Data(con, run.load_run(con, "run-1"), summary.comparisons, summary.changes)
     found: dict[str, Any] = {q.name: database.answer_question(con, q.name).to_pylist() for q in database.questions()}
     with charts._data.narrowed(con, "run-1"):
         found |= {chart.name: chart.frame(data).to_pylist() for chart in charts.catalogue()}
     directions = dict.fromkeys(synthetic.BASE_BPS, "forward")
-    found |= {"summary": json.loads(to_json(said)), "key figures": key_figures(con, "run-1", directions)}
+    found |= {"summary": json.loads(to_json(summary)), "key figures": key_figures(con, "run-1", directions)}
     return {name: comparable(answer) for name, answer in found.items()}
 
 
@@ -174,8 +174,8 @@ def flagged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Conne
 
 @pytest.fixture(scope="module")
 def flagged_data(flagged: database.Connection) -> Data:
-    said = summarise(flagged, "run-1")
-    return Data(flagged, run.load_run(flagged, "run-1"), said.comparisons, said.changes)
+    summary = summarise(flagged, "run-1")
+    return Data(flagged, run.load_run(flagged, "run-1"), summary.comparisons, summary.changes)
 
 
 @pytest.mark.parametrize("name", sorted({q.name for q in database.questions()} - QUESTIONS_OF_VISITS))
@@ -201,71 +201,71 @@ def test_chart_with_flagged_trials_has_a_mark_and_its_legend(chart: Chart, flagg
 
 
 def test_chart_without_flagged_trials_has_no_mark(plain: database.Connection) -> None:
-    said = summarise(plain, "run-1")
-    data = Data(plain, run.load_run(plain, "run-1"), said.comparisons, said.changes)
+    summary = summarise(plain, "run-1")
+    data = Data(plain, run.load_run(plain, "run-1"), summary.comparisons, summary.changes)
     for drawing in charts.draw_all(charts.catalogue(), data):
         assert MARKED not in drawing.reading + "".join(drawing.variants)
 
 
-def printed(said: Summary) -> str:
+def printed(summary: Summary) -> str:
     console = Terminal(record=True, width=100, file=io.StringIO())
-    print_summary(said, console)
+    print_summary(summary, console)
     return console.export_text()
 
 
 def test_verdict_with_flagged_trials_is_marked_everywhere(flagged: database.Connection) -> None:
-    said = summarise(flagged, "run-1")
-    assert said.comparisons
-    for c in said.comparisons:
+    summary = summarise(flagged, "run-1")
+    assert summary.comparisons
+    for c in summary.comparisons:
         assert c.estimate.endswith(MARKED)
         assert "; 12 of 12 trials are flagged (foreign-cpu)" in c.sentence
         assert (c.doubt.flagged, c.baseline_doubt.flagged) == (6, 6)
-    assert said.headline.endswith(f" {MARKED} 72 of 72 trials are flagged (foreign-cpu).")
-    assert from_json(to_json(said)) == said
-    text = printed(said)
-    assert text.count(MARKED) >= 2 + sum(c.metric in {"received_bps", "cpu_s_per_gbit"} for c in said.comparisons)
+    assert summary.headline.endswith(f" {MARKED} 72 of 72 trials are flagged (foreign-cpu).")
+    assert from_json(to_json(summary)) == summary
+    text = printed(summary)
+    assert text.count(MARKED) >= 2 + sum(c.metric in {"received_bps", "cpu_s_per_gbit"} for c in summary.comparisons)
     assert flags.LEGEND in text
-    page = report.render(flagged, "run-1", said).replace("\u00a0", " ")
-    assert all(c.answer.partition(MARKED)[2] in page for c in said.comparisons)
+    page = report.render(flagged, "run-1", summary).replace("\u00a0", " ")
+    assert all(c.answer.partition(MARKED)[2] in page for c in summary.comparisons)
 
 
 def test_a_verdict_without_flagged_trials_has_no_mark(plain: database.Connection) -> None:
-    said = summarise(plain, "run-1")
-    assert not any(c.doubts.mark for c in said.comparisons)
-    assert MARKED not in said.headline + " ".join(c.sentence for c in said.comparisons) + printed(said)
+    summary = summarise(plain, "run-1")
+    assert not any(c.doubts.mark for c in summary.comparisons)
+    assert MARKED not in summary.headline + " ".join(c.sentence for c in summary.comparisons) + printed(summary)
 
 
 def test_flag_marks_only_verdicts_of_its_kind(tmp_path: Path) -> None:
-    said = summarise(opened(tmp_path, every(1, "connect-errors")), "run-1")
-    assert {c.metric for c in said.comparisons if c.doubts.mark} == {"connect_p50_s", "connect_p99_s"}
-    assert MARKED not in said.headline, "which is of throughput"
+    summary = summarise(opened(tmp_path, every(1, "connect-errors")), "run-1")
+    assert {c.metric for c in summary.comparisons if c.doubts.mark} == {"connect_p50_s", "connect_p99_s"}
+    assert MARKED not in summary.headline, "which is of throughput"
 
 
 def test_verdict_of_voided_values_names_the_flag(tmp_path: Path) -> None:
-    said = summarise(opened(tmp_path, every(1, "steal")), "run-1")
-    for c in said.of("cpu_s_per_gbit"):
+    summary = summarise(opened(tmp_path, every(1, "steal")), "run-1")
+    for c in summary.of("cpu_s_per_gbit"):
         assert (c.verdict, c.value) == ("cannot-tell", None)
         assert c.answer == "can't tell: alpha has no usable visit here; 12 of 12 trials are left out (steal)"
-    assert len(said.of("cpu_s_per_gbit")) == 6
-    assert {c.verdict for c in said.of("received_bps")} != {"cannot-tell"}
+    assert len(summary.of("cpu_s_per_gbit")) == 6
+    assert {c.verdict for c in summary.of("received_bps")} != {"cannot-tell"}
 
 
 def test_cpu_columns_flag_keeps_the_busy_ratio(tmp_path: Path) -> None:
     """The default run of version 0.1.0 had this flag on 109 of 168 trials, and said not to use their CPU figures."""
     con = opened(tmp_path, every(1, "cpu-columns"))
-    said = summarise(con, "run-1")
-    assert not any(c.doubts.mark for c in said.comparisons)
+    summary = summarise(con, "run-1")
+    assert not any(c.doubts.mark for c in summary.comparisons)
     (used,) = run.query_rows(con, "select count(busy_ratio) as busy, count(softirq_ratio) as modes from node_usage")
     assert (used["busy"], used["modes"]) == (84, 0)
-    data = Data(con, run.load_run(con, "run-1"), said.comparisons)
+    data = Data(con, run.load_run(con, "run-1"), summary.comparisons)
     (drawing,) = (d for d in charts.draw_all(charts.catalogue(), data) if d.chart.name == "cpu_by_mode")
     assert drawing.variants == ()
 
 
 def test_trials_table_of_the_report_marks_flagged_and_voided_values(tmp_path: Path) -> None:
     con = opened(tmp_path, every(5, "steal"), every(7, "udp-counters"))
-    said = summarise(con, "run-1")
-    data = Data(con, run.load_run(con, "run-1"), said.comparisons, said.changes)
+    summary = summarise(con, "run-1")
+    data = Data(con, run.load_run(con, "run-1"), summary.comparisons, summary.changes)
     found = tables.trials(data)
     place = {header: number for number, header in enumerate(found["headers"])}
     for row in found["folds"][0]["rows"]:
@@ -285,11 +285,11 @@ def test_change_sentence_counts_flagged_nights(tmp_path: Path) -> None:
         for trial in rows["trials"]:
             trial["flags"] = ["foreign-cpu"] if night.run_id in {"night-03", "night-10", "night-11"} else []
         store.write(night.run_id, rows)
-    said = summarise(database.connect(store), "night-11")
-    (change,) = (c for c in said.changes if c.metric == "received_bps" and c.status == "regression")
+    summary = summarise(database.connect(store), "night-11")
+    (change,) = (c for c in summary.changes if c.metric == "received_bps" and c.status == "regression")
     assert (change.nights_before, change.nights_after, change.nights_flagged) == (9, 3, 3)
     assert change.estimate.endswith(MARKED)
-    assert "(3 of 12 nights have flagged trials)" in said.alarm
+    assert "(3 of 12 nights have flagged trials)" in summary.alarm
 
 
 def test_every_flag_is_documented() -> None:

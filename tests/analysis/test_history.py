@@ -1,4 +1,4 @@
-"""Changes over stored nights whose truth is known: which nights are compared, and what is said of them."""
+"""Changes over stored nights with a known truth: the nights compared, and the summary."""
 
 import json
 from dataclasses import replace
@@ -38,7 +38,7 @@ CLUSTER = replace(SMALL, environment="tiger")
 CHANGING = [option for option in OPTIONS if option.changes_method and option.read]
 
 
-def told(root: Path, recipes: list[Recipe]) -> Summary:
+def summary_of(root: Path, recipes: list[Recipe]) -> Summary:
     return summarise(synthetic.database(root, *recipes), recipes[-1].run_id)
 
 
@@ -47,7 +47,7 @@ def slower(tmp_path_factory: pytest.TempPathFactory) -> Summary:
     """A cluster on which one dataplane lost 12 % four nights ago, with a new kernel."""
     recipes = nights(COUNT, {"gamma": (NIGHT, 0.88)}, CLUSTER)
     recipes[NIGHT:] = [replace(recipe, kernel="6.18.6") for recipe in recipes[NIGHT:]]
-    return told(tmp_path_factory.mktemp("slower"), recipes)
+    return summary_of(tmp_path_factory.mktemp("slower"), recipes)
 
 
 def test_regression_names_dataplane_size_and_night(slower: Summary) -> None:
@@ -89,10 +89,10 @@ def test_history_length_and_detectable_effect_are_reported(slower: Summary) -> N
 
 @pytest.mark.parametrize("trigger", ["nightly", "local", "submitted"])
 def test_regression_fails_only_nightly_runs(trigger: str, tmp_path: Path) -> None:
-    said = told(tmp_path, nights(20, {"gamma": (16, 0.8)}, replace(SMALL, trigger=trigger)))
-    assert said.alarm
-    assert bool(said.failing) == (trigger == "nightly")
-    assert said.outcome == "measured"
+    summary = summary_of(tmp_path, nights(20, {"gamma": (16, 0.8)}, replace(SMALL, trigger=trigger)))
+    assert summary.alarm
+    assert bool(summary.failing) == (trigger == "nightly")
+    assert summary.outcome == "measured"
 
 
 def test_regression_limit_comes_from_the_run(tmp_path: Path) -> None:
@@ -102,45 +102,45 @@ def test_regression_limit_comes_from_the_run(tmp_path: Path) -> None:
         parameters = json.loads(rows["runs"][0]["parameters"]) | {"regression_limit_ratio": 0.5}
         rows["runs"][0]["parameters"] = json.dumps(parameters)
         store.write(recipe.run_id, rows)
-    said = summarise(connect(store), "night-19")
-    assert {change.status for change in said.changes} == {"small"}
-    assert said.history is not None
-    assert said.history.limit == 0.5
+    summary = summarise(connect(store), "night-19")
+    assert {change.status for change in summary.changes} == {"small"}
+    assert summary.history is not None
+    assert summary.history.limit == 0.5
 
 
 def test_lab_history_is_relative_to_the_baseline(tmp_path: Path) -> None:
     """Everything became slower, as on a machine that is busier: ratios stay what they were."""
     slow = nights(20, dict.fromkeys(("alpha", "gamma", "delta"), (15, 0.8)), SMALL)
-    lab = told(tmp_path / "lab", slow)
+    lab = summary_of(tmp_path / "lab", slow)
     assert lab.changes == ()
-    cluster = told(tmp_path / "cluster", [replace(recipe, environment="tiger") for recipe in slow])
+    cluster = summary_of(tmp_path / "cluster", [replace(recipe, environment="tiger") for recipe in slow])
     assert {change.against for change in cluster.regressions} == {None}
     assert {change.dataplane for change in cluster.regressions} == {"alpha", "gamma", "delta"}
 
 
 def test_slower_baseline_is_suspected_when_all_others_gain(tmp_path: Path) -> None:
-    said = told(tmp_path, nights(20, {"alpha": (15, 0.8)}, SMALL))
-    assert {change.status for change in said.changes} == {"improvement"}
-    assert said.history is not None
-    assert said.history.notes[0].startswith("alpha may be what changed in the night of 2026-03-16 (run night-15)")
+    summary = summary_of(tmp_path, nights(20, {"alpha": (15, 0.8)}, SMALL))
+    assert {change.status for change in summary.changes} == {"improvement"}
+    assert summary.history is not None
+    assert summary.history.notes[0].startswith("alpha may be what changed in the night of 2026-03-16 (run night-15)")
 
 
 def test_recovered_change_is_no_regression(tmp_path: Path) -> None:
-    said = told(tmp_path, nights(24, {"gamma": (15, 0.8)}, SMALL, until=20))
-    assert not said.regressions
-    assert {change.status for change in said.changes} >= {"past", "improvement"}
+    summary = summary_of(tmp_path, nights(24, {"gamma": (15, 0.8)}, SMALL, until=20))
+    assert not summary.regressions
+    assert {change.status for change in summary.changes} >= {"past", "improvement"}
 
 
 def test_first_night_has_no_history(tmp_path: Path) -> None:
-    said = told(tmp_path, nights(1, {}, SMALL))
-    assert (said.changes, said.history) == ((), None)
+    summary = summary_of(tmp_path, nights(1, {}, SMALL))
+    assert (summary.changes, summary.history) == ((), None)
 
 
 def test_second_night_is_too_few_for_a_change(tmp_path: Path) -> None:
-    said = told(tmp_path, nights(2, {"gamma": (1, 0.3)}, SMALL))
-    assert said.changes == ()
-    assert said.history is not None
-    assert "too few to show any change" in said.history.sentence
+    summary = summary_of(tmp_path, nights(2, {"gamma": (1, 0.3)}, SMALL))
+    assert summary.changes == ()
+    assert summary.history is not None
+    assert "too few to show any change" in summary.history.sentence
 
 
 # Which nights.
@@ -279,16 +279,16 @@ def test_failed_trials_leave_a_gap_in_the_history(tmp_path: Path) -> None:
     recipes = nights(20, {"gamma": (16, 0.8)}, SMALL)
     recipes[5] = replace(recipes[5], fail=frozenset({("gamma", "pod-to-pod")}))
     recipes[17] = replace(recipes[17], unproven=frozenset({1, 2}))
-    said = told(tmp_path, recipes)
-    (change,) = (c for c in said.regressions if (c.metric, c.topology) == ("received_bps", "pod-to-pod"))
+    summary = summary_of(tmp_path, recipes)
+    (change,) = (c for c in summary.regressions if (c.metric, c.topology) == ("received_bps", "pod-to-pod"))
     assert (change.run_id, change.nights_before, change.nights_after) == ("night-16", 15, 4)
 
 
 def test_series_not_measured_in_this_run_is_not_judged(tmp_path: Path) -> None:
     recipes = nights(20, {"gamma": (16, 0.8)}, SMALL)
     recipes[-1] = replace(recipes[-1], fail=frozenset({("gamma", "pod-to-pod")}))
-    said = told(tmp_path, recipes)
-    assert {change.topology for change in said.regressions} == {"pod-to-service"}
+    summary = summary_of(tmp_path, recipes)
+    assert {change.topology for change in summary.regressions} == {"pod-to-service"}
 
 
 def test_zero_throughput_visit_does_not_break_the_history(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def only_text(found: tuple[str, ...]) -> str:
     return text
 
 
-# How they are told.
+# Groups and sentences.
 
 
 def test_every_status_has_its_heading() -> None:
@@ -190,17 +190,17 @@ def test_changes_are_sorted_by_news_and_grouped_by_night() -> None:
             changed("lone", -0.4, COUNT - 1),
         ]
     )
-    told = change_groups.group_changes(found.changes)
-    assert [(group.kind, group.dataplane) for group in told] == [
+    groups = change_groups.group_changes(found.changes)
+    assert [(group.kind, group.dataplane) for group in groups] == [
         ("regression", "new"),
         ("suspected", "lone"),
         ("improvement", "good"),
         ("standing", "old"),
         ("past", "long-good"),
     ]
-    assert [item.where for item in told[0].items] == ["pod-to-service tcp", "pod-to-service tcp, CPU per Gbit"]
-    assert re.fullmatch(r"−1\d % .* Gbit/s; against iptables −1\d % .*", told[0].items[0].text)
-    assert told[0].line.endswith(", and 1 more figure")
+    assert [item.where for item in groups[0].items] == ["pod-to-service tcp", "pod-to-service tcp, CPU per Gbit"]
+    assert re.fullmatch(r"−1\d % .* Gbit/s; against iptables −1\d % .*", groups[0].items[0].text)
+    assert groups[0].line.endswith(", and 1 more figure")
 
 
 def test_alarm_names_the_clearest_regression_and_counts_the_rest() -> None:

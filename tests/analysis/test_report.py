@@ -1,4 +1,4 @@
-"""The report as a document: what it says, and that nothing in it runs or reaches out."""
+"""The report as a document: its content, without scripts and external references."""
 
 import re
 from dataclasses import replace
@@ -26,15 +26,15 @@ class Page(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.said: list[str] = []
+        self.texts: list[str] = []
         self.feed(html)
-        self.text = re.sub(r"\s+", " ", "".join(self.said))
+        self.text = re.sub(r"\s+", " ", "".join(self.texts))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        self.said.append(data)
+        self.texts.append(data)
 
 
 def page_of(root: Path, *recipes: Recipe) -> tuple[str, Page]:
@@ -226,7 +226,7 @@ def test_report_of_a_cluster_has_ebpf_leftovers_and_switch_cost(tmp_path: Path) 
     assert "Switching to Beta took 0.4 s" in page.text
     _, page = page_of(tmp_path / "one", replace(recipe, entries=entries[:1]))
     assert "unprivileged_bpf_disabled" not in page.text
-    told: Any = ({**ENTRIES[0], "name": "iptables", "bpf": False}, {**ENTRIES[1], "name": "fast", "bpf": True})
+    recorded: Any = ({**ENTRIES[0], "name": "iptables", "bpf": False}, {**ENTRIES[1], "name": "fast", "bpf": True})
     gains = {"iptables": 1.0, "fast": 1.2}
-    _, page = page_of(tmp_path / "told", replace(recipe, entries=told, gains=gains, broken={}))
+    _, page = page_of(tmp_path / "ebpf", replace(recipe, entries=recorded, gains=gains, broken={}))
     assert "unprivileged_bpf_disabled" in page.text, "what the run recorded, not what it is called"

@@ -49,9 +49,9 @@ def test_headline_prefers_any_path_to_the_control(tmp_path: Path, others: tuple[
     if found:
         found[-1] = replace(found[-1], low=0.25)
     control = replace(compared["node-to-node tcp"], verdict="higher", change=0.9, low=0.8, high=1.0)
-    said = metric_sentence(about, [control, *found])
-    assert said is not None
-    assert quoted in said
+    sentence = metric_sentence(about, [control, *found])
+    assert sentence is not None
+    assert quoted in sentence
 
 
 def test_summary_intervals_contain_the_truth(tmp_path: Path) -> None:
@@ -176,11 +176,15 @@ def test_unknown_run_error_lists_known_runs(tmp_path: Path) -> None:
 
 
 def test_switching_sentence_has_time_and_broken_connections(tmp_path: Path) -> None:
-    said = summary_of(tmp_path / "one", Recipe(environment="prod", broken={"beta": 2}, rounds=1, entries=ENTRIES[:2]))
-    assert said.switching == (
+    summary = summary_of(
+        tmp_path / "one", Recipe(environment="prod", broken={"beta": 2}, rounds=1, entries=ENTRIES[:2])
+    )
+    assert summary.switching == (
         "Switching to Alpha took 0.4 s until it was proven and broke none of 4 long-lived connections.",
         "Switching to Beta took 0.4 s until it was proven and broke 2 of 4 long-lived connections.",
     )
-    said = summary_of(tmp_path / "two", Recipe(environment="prod", broken={"beta": 2}, rounds=3, entries=ENTRIES[:2]))
-    assert said.switching[1].endswith("proven (median of 3 switches) and broke 6 of 12 long-lived connections.")
+    summary = summary_of(
+        tmp_path / "two", Recipe(environment="prod", broken={"beta": 2}, rounds=3, entries=ENTRIES[:2])
+    )
+    assert summary.switching[1].endswith("proven (median of 3 switches) and broke 6 of 12 long-lived connections.")
     assert summary_of(tmp_path / "lab", Recipe(broken={"beta": 2})).switching == ()

@@ -85,12 +85,12 @@ def test_any_output_is_escaped_and_never_rich_markup(text: str) -> None:
             console.print(printed, soft_wrap=True)
         console.lines(text)
         print_table(pa.table({"a": [text.replace("\udcff", "")]}), console)
-        said = out.getvalue()
+        printed = out.getvalue()
         if not colours:
-            assert is_harmless(said)
+            assert is_harmless(printed)
         else:  # Rich's own sequences are colours and no more
-            assert "\x1b]" not in said
-            assert all(part.split("m")[0].replace(";", "").isdigit() for part in said.split("\x1b[")[1:])
+            assert "\x1b]" not in printed
+            assert all(part.split("m")[0].replace(";", "").isdigit() for part in printed.split("\x1b[")[1:])
 
 
 @pytest.mark.parametrize("text", [t for t in HOSTILE if t.startswith(("[", ":"))])
@@ -164,7 +164,7 @@ def test_full_or_closed_stdout_is_a_problem(tmp_path: Path, verb: list[str], whe
     done = subprocess.run(
         ["sh", "-c", f'exec "$@" {to}', "sh", sys.executable, "-m", "workflows", *verb, *results],
         cwd=ROOT,
-        input="select 1 as a;\n",  # for the shell, which says nothing unless it is asked
+        input="select 1 as a;\n",  # for the shell, which prints nothing without a statement
         stderr=subprocess.PIPE,
         text=True,
         check=False,
@@ -238,10 +238,10 @@ def test_broken_pipe_is_silent_and_full_disk_a_problem(argv: list[str], to: str)
 def test_long_word_is_shortened_in_the_middle(capsys: pytest.CaptureFixture[str]) -> None:
     name = "b" + "a" * 4998 + "z"
     print_notice(f"can't read /tmp/{name}: the name is too long")
-    said = capsys.readouterr().err
-    assert len(said) < 600
-    assert said.startswith("can't read /tmp/baaa")
-    assert said.endswith("aaaz: the name is too long\n")
+    printed = capsys.readouterr().err
+    assert len(printed) < 600
+    assert printed.startswith("can't read /tmp/baaa")
+    assert printed.endswith("aaaz: the name is too long\n")
     assert shorten_long_words("words " * 1000) == "words " * 1000
 
 

@@ -156,3 +156,49 @@ def test_probe_in_the_nodes_network_listens_on_the_nodes_address_only() -> None:
                 await asyncio.open_connection("127.0.0.2", port)
 
     run(scenario)
+
+
+def test_answers_of_others_are_no_replies() -> None:
+    """A server that sends back what it gets, as anyone's echo does, makes no connection look alive."""
+
+    class Echo(asyncio.DatagramProtocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            echoed.append(data)
+            self.transport.sendto(data, addr)  # type: ignore[attr-defined]
+            if len(echoed) > 3:
+                enough.set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readexactly(len(MESSAGES.request)))
+        writer.close()
+
+    echoed: list[bytes] = []
+    enough = asyncio.Event()
+
+    async def scenario() -> tuple[connections.HeldConnection, connections.TargetResult]:
+        loop = asyncio.get_running_loop()
+        port = free_port()
+        transport, _ = await loop.create_datagram_endpoint(Echo, local_addr=(LOCAL, port))
+        server = await asyncio.start_server(answer, LOCAL, port)
+        target = connections.Target("t", "n", LOCAL, port)
+        held, result = connections.HeldConnection("t", "udp"), connections.TargetResult("t", "n", connections.now())
+        tasks = [
+            asyncio.ensure_future(connections.hold_udp(target, held, MESSAGES)),
+            asyncio.ensure_future(connections.try_connections(target, result, MESSAGES)),
+        ]
+        await enough.wait()
+        while result.failed == 0:  # noqa: ASYNC110 - no event says that a connection failed
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        server.close()
+        transport.close()
+        return held, result
+
+    held, result = run(scenario)
+    assert (held.received, result.ok_at) == (0, None)
+    assert result.error == "answered by something else than the probe"

@@ -4,72 +4,31 @@ No input becomes a part of a pod's specification or of an artifact's key but a c
 or the store with inputs that its workflow would not have given it, and no step believes who it is but from Argo.
 """
 
-import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.errors import Problem
 from analysis.store.store import Store
-from steps import documents
-from steps.catalogue.options import MOST_LAB_SERVICES, Settings
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.collect.run_rows import run_rows
-from steps.domain import MOST_TRIALS, Monitor
-from steps.settings.schedule import make_schedule
-from steps.settings.settings import choose_settings, load_settings
 from steps.tasks import _inputs
 from steps.tasks._inputs import INPUTS, REFUSED, input_names
-from steps.tasks._step import own_run_id
-from tests.ordinary import ROOT
+from steps.tasks._step import own_identity, run_id
+from tests.security.entrypoints import HOSTILE, MANIFEST, STEPS, TEMPLATES, VALID, Object, inputs_of, valid
 from tests.steps import builders
-from tests.steps.builders import OF_RUN, RUN_ID, UID, placement, write_run
-from tests.steps.kube.fake_api import direct_client
+from tests.steps.builders import OF_RUN, RUN_ID, UID, write_run
+from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.run_task import Ended, run_task
 from workflows.local.semantics.tags import render_all
 
-Object = dict[str, Any]
-MANIFEST: Object = yaml.safe_load((ROOT / "workflows" / "manifests" / "base" / "benchmark.yaml").read_text())
-TEMPLATES: dict[str, Object] = {template["name"]: template for template in MANIFEST["spec"]["templates"]}
-STEPS = {name: template["script"]["args"][-1] for name, template in TEMPLATES.items() if "script" in template}
 OUTSIDE_THE_POD = {"inputs", "dag", "name", "annotations", "metadata", "metrics", "synchronization", "retryStrategy"}
 """Fields of a template that do not become a part of its pod."""
-
-PRIVILEGED = (
-    'true, "hostPID": true, "serviceAccountName": "dataplane-benchmark-switch", "containers": [{"name": "main", '
-    '"securityContext": {"privileged": true}}], "volumes": [{"name": "root", "hostPath": {"path": "/"}}]'
-)
-HOSTILE = (
-    PRIVILEGED, "", " ", "../../..", "..", "/etc/passwd", "-3", "3", "03/../../x", "03\n", "\n03", "\u0663\u0663",
-    "{{workflow.name}}", "{{=workflow.name}}", "'", '"', "\\", "a' ? 'b' : 'c", "\x00", "\x1b]0;title\x07", "x" * 300,
-    "-rf", "1e9s", "999999999999s", "Succeeded\n", "[red]", "refused", "null", "{}", "[]", "true",
-)  # fmt: skip
-
-
-def chosen(**texts: str) -> Settings:
-    return choose_settings(profile="smoke", environment="prod", results="s3://b", seed_source=lambda: 1, **texts)
-
-
-SETTINGS = chosen(dataplanes="ebpf").model_dump_json()
-VALID = {
-    "settings": SETTINGS, "visit": "01", "what": "pod-to-service", "client-node": "node-a", "network": "pod",
-    "timeout": "1800s", "title": "pod-to-service.ebpf.visit-1", "dataplane": "ebpf", "round": "1",
-    "status": "Succeeded", "restored": "Succeeded", "headline": "eBPF gains.", "outcome": "measured", "regression": "",
-    "profile": "smoke", "dataplanes": "ebpf", "topologies": "", "options": "", "nodes": "", "label": "",
-    "trigger": "submitted",
-}  # fmt: skip
-
-
-def inputs_of(template: Object) -> list[str]:
-    return [parameter["name"] for parameter in template.get("inputs", {}).get("parameters", [])]
 
 
 def texts_of(place: object, path: str = "") -> Iterator[tuple[str, str]]:
@@ -136,6 +95,17 @@ def test_title_is_checked_before_it_names_a_node(name: str) -> None:
         assert shown == REFUSED
 
 
+def test_metrics_have_no_labels_of_a_submitter() -> None:
+    """Each value of a label is a series in the controller's memory."""
+    choice = r"\{\{=workflow\.parameters\.trigger == '\w+' \? '\w+' : '\w+'\}\}"
+    metrics = [
+        metric for template in TEMPLATES.values() for metric in template.get("metrics", {}).get("prometheus", [])
+    ]
+    labels = {label["value"] for metric in metrics for label in metric["labels"]}
+    assert labels
+    assert [label for label in labels if not re.fullmatch(rf"[a-z-]+|{choice}", label)] == []
+
+
 def test_no_template_takes_the_identity_of_its_run_as_an_input() -> None:
     assert not {"run-id", "uid", "name"} & {name for template in TEMPLATES.values() for name in inputs_of(template)}
     for name in STEPS:
@@ -156,36 +126,8 @@ def test_input_without_a_check_can_not_be_declared() -> None:
         input_names(task)
 
 
-class Reached(Problem):
-    """A step has passed its checks."""
-
-
-@pytest.fixture
-def run_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, dict[str, str]], Ended]:
-    """Run a step with inputs. Where it would reach the cluster or measure, it ends with exit code 1."""
-
-    def reached(*_arguments: object) -> None:
-        raise Reached("reached")
-
-    for module in ("clear", "configure", "preflight", "prepare", "restore", "retreat", "settle", "snapshot"):
-        monkeypatch.setattr(f"steps.tasks.{module}.connect_cluster", reached)
-    for function in ("measure_trials", "measure_canary"):
-        monkeypatch.setattr(f"steps.tasks.measure.{function}", reached)
-    monitor = Monitor(node="node-a", side="client", source="http://10.0.0.1:9100/")
-    places = tuple(placement(topology=topology, monitors=(monitor,)) for topology in ("node-to-node", "pod-to-service"))
-    documents.write_document(tmp_path / "inputs" / "prepared", documents.Prepare(visit=1, placements=places))
-
-    def run(name: str, inputs: dict[str, str]) -> Ended:
-        return run_task(STEPS[name], inputs, tmp_path)
-
-    return run
-
-
-def valid(name: str) -> dict[str, str]:
-    return {each: VALID[each] for each in inputs_of(TEMPLATES[name])}
-
-
 REACHING = ("clear", "configure", "measure", "preflight", "prepare", "retreat", "settle", "snapshot")
+
 CHECKED = [(name, each) for name in STEPS for each in inputs_of(TEMPLATES[name]) if INPUTS[each] is not _inputs._TEXT]
 
 
@@ -205,79 +147,6 @@ def test_step_refuses_hostile_inputs(name: str, each: str, run_step: Callable[..
         assert ended.message.startswith(f"input {each} is "), value
         assert "submit the workflow by its own entrypoint" in ended.message
         assert "\x1b" not in ended.message
-
-
-@pytest.mark.parametrize("name", ["configure", "measure", "clear"])
-@pytest.mark.parametrize("visit", ["00", "05", "999999999"])
-def test_visit_beyond_the_plan_is_refused(name: str, visit: str, run_step: Callable[..., Ended]) -> None:
-    ended = run_step(name, valid(name) | {"visit": visit})
-    assert ended.code == 2
-    assert "is not in this run's plan" in ended.message
-
-
-def test_topology_that_the_visit_does_not_measure_is_refused(run_step: Callable[..., Ended]) -> None:
-    for what in ("pod-to-pod", "refused", "visit-02", "canary-later"):
-        assert run_step("measure", valid("measure") | {"what": what}).code == 2
-
-
-def changed(**fields: object) -> str:
-    return json.dumps({**json.loads(SETTINGS), **fields})
-
-
-CELL = json.loads(SETTINGS)["cells"][0]
-BEYOND = {
-    "services": changed(services=50_000_000),
-    "negative": changed(services=-1),
-    "rounds": changed(rounds=10**6),
-    "plan": changed(rounds=1_000, repetitions=1_000),
-    "visits": changed(rounds=251),
-    "duration": changed(duration_s=86_401),
-    "hours": changed(duration_s=86_400, rounds=100),
-    "streams": changed(streams=10**9),
-    "unknown dataplane": changed(dataplanes=["nope"]),
-    "the lab's dataplane": changed(dataplanes=["lab-ebpf"]),
-    "injected dataplane": changed(dataplanes=["ebpf+$(id)"]),
-    "many dataplanes": changed(dataplanes=["ebpf"] * 251),
-    "unknown topology": changed(cells=[{**CELL, "topology": "nope"}]),
-    "path as a topology": changed(cells=[{**CELL, "topology": "../../../etc"}]),
-    "unknown tool": changed(cells=[{**CELL, "tool": "sh"}]),
-    "unknown field": changed(command="id"),
-    "lab services": changed(environment="lab", dataplanes=["lab-ebpf"], services=MOST_LAB_SERVICES + 1),
-    "long text": changed(label="x" * 200_000),
-    "nested": "[" * 100_000,
-    "not a number": changed().replace('"seed": 1', '"seed": NaN'),
-    "bomb": json.dumps({"cells": [{}] * 5_000}),
-}
-
-
-@pytest.mark.parametrize("text", BEYOND.values(), ids=BEYOND.keys())
-@pytest.mark.parametrize("name", ["configure", "snapshot", "measure"])
-def test_settings_beyond_a_bound_are_refused_by_each_step(name: str, text: str, run_step: Callable[..., Ended]) -> None:
-    ended = run_step(name, valid(name) | {"settings": text})
-    assert ended.code == 2, ended.message
-    assert "the settings that this step was given are not valid" in ended.message or "input settings" in ended.message
-
-
-json_values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
-    max_leaves=6,
-)
-
-
-@settings(max_examples=60)
-@given(st.sampled_from(sorted(Settings.model_fields)), json_values)
-@example("rounds", 250)
-@example("services", 20_000)
-def test_settings_that_pass_are_within_every_bound(field: str, value: object) -> None:
-    loaded = None
-    with contextlib.suppress(Problem):
-        loaded = load_settings(changed(**{field: value}))
-    if loaded is None:
-        return
-    assert 0 <= loaded.services <= 20_000
-    assert all(1 <= number <= MOST_TRIALS for number in (loaded.duration_s // 5 + 1, loaded.rounds, loaded.streams))
-    assert sum(len(visit.trials) for visit in make_schedule(loaded)) <= MOST_TRIALS
 
 
 @pytest.fixture
@@ -326,7 +195,20 @@ def test_step_without_an_identity_of_argos_ends(name: str, variables: dict[str, 
 
 
 def test_run_id_is_the_workflows_name_and_uid() -> None:
-    assert own_run_id(OF_RUN) == RUN_ID == f"run-{UID}"
+    assert run_id(*own_identity(OF_RUN)) == RUN_ID == f"run-{UID}"
+
+
+def on_cluster(calico: Calico, variables: dict[str, str]) -> KubernetesCluster:
+    client, _ = direct_client(calico.store)
+    return KubernetesCluster(
+        "prod", client=client, variables=variables, say=lambda _: None, sleep=calico.store.advance, gate_s=0
+    )
+
+
+def state(calico: Calico) -> str:
+    return json.dumps(
+        [calico.settings(), calico.store.all("", "pods"), calico.store.all("", "services")], sort_keys=True, default=str
+    )
 
 
 @pytest.mark.parametrize("name", ["configure", "retreat"])
@@ -335,17 +217,29 @@ def test_switch_without_this_runs_lock_changes_nothing(
 ) -> None:
     """`configure`, or `stay` and `visit` that begin with it, as an entrypoint: no preflight and no snapshot ran."""
     calico = Calico()
-    client, _ = direct_client(calico.store)
-    cluster = KubernetesCluster(
-        "prod", client=client, variables=OF_RUN, say=lambda _: None, sleep=calico.store.advance, gate_s=0
-    )
-    monkeypatch.setattr(f"steps.tasks.{name}.connect_cluster", lambda _environment: cluster)
-    before = json.dumps(calico.settings(), sort_keys=True, default=str)
+    monkeypatch.setattr(f"steps.tasks.{name}.connect_cluster", lambda _environment: on_cluster(calico, OF_RUN))
+    before = state(calico)
     ended = run_task(STEPS[name], valid(name), tmp_path)
     if name == "configure":
         assert ended.code != 0
         assert "its preflight and snapshot have not succeeded" in ended.message
-    assert json.dumps(calico.settings(), sort_keys=True, default=str) == before
+    assert state(calico) == before
+
+
+@pytest.mark.parametrize("name", ["snapshot", "configure", "prepare", "clear", "retreat", "restore"])
+def test_step_during_another_run_changes_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calico = Calico()
+    other = {"ARGO_WORKFLOW_NAME": "night", "ARGO_WORKFLOW_UID": UID.replace("0", "f")}
+    on_cluster(calico, other).snapshot()
+    workflow = {"metadata": {"namespace": NAMESPACE, "name": "night", "uid": UID.replace("0", "f")}}
+    calico.store.put("argoproj.io", "workflows", workflow | {"status": {"phase": "Running"}})
+    monkeypatch.setattr(f"steps.tasks.{name}.connect_cluster", lambda _environment: on_cluster(calico, OF_RUN))
+    before = state(calico)
+    ended = run_task(STEPS[name], valid(name), tmp_path)
+    assert state(calico) == before
+    if name not in {"retreat", "restore"}:
+        assert ended.code != 0
+        assert "is held by workflow" in ended.message
 
 
 @pytest.mark.parametrize("status", ["free text by the secret hook", "<https://evil.example|click>", "Succeeded "])

@@ -27,6 +27,7 @@ from tests.steps import builders
 from tests.steps.builders import AT, RUN_ID, write_run
 from tests.steps.run_task import run_task
 
+LAB = {"BENCHMARK_ENVIRONMENT": "lab"}
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
 MANIFEST = yaml.safe_load((ROOT / "workflows" / "manifests" / "base" / "benchmark.yaml").read_text())
@@ -192,6 +193,7 @@ HOSTILE_RUNS: dict[str, tuple[tuple[str | int, ...], object]] = {
     "no zone": (("started_at",), "2026-11-20T02:00:00"),
     "clock": (("started_mark",), {"boot_id": "b", "since_boot_s": 1e308}),
     "colour": (("dataplanes", 0, "colour"), "red'/><script>"),
+    "another environment": (("settings", "environment"), "prod"),
     "trigger": (("trigger",), "cron"),
     "field": (("command",), ["id"]),
 }
@@ -200,7 +202,7 @@ HOSTILE_RUNS: dict[str, tuple[tuple[str | int, ...], object]] = {
 @pytest.mark.parametrize("kind", HOSTILE_RUNS)
 def test_hostile_run_json_stores_nothing(run: Path, tmp_path: Path, kind: str) -> None:
     replaced(run / documents.RUN, *HOSTILE_RUNS[kind])
-    ended = run_task("steps.tasks.collect:collect", {}, tmp_path)
+    ended = run_task("steps.tasks.collect:collect", {}, tmp_path, LAB)
     assert ended.code == 1
     assert ended.message.startswith("run.json is ")
     assert not (tmp_path / "store").exists()
@@ -213,7 +215,7 @@ def test_hostile_texts_are_data(run: Path, tmp_path: Path, capsys: pytest.Captur
     for _ in range(100):
         nested = {"a": nested}
     replaced(run / documents.PREFLIGHT, ("provenance", "kernel"), nested)
-    assert run_task("steps.tasks.collect:collect", {}, tmp_path).code == 0
+    assert run_task("steps.tasks.collect:collect", {}, tmp_path, LAB).code == 0
     (shown,) = capsys.readouterr().err.splitlines()
     assert shown == "1 failed, 5 measured"
 
@@ -241,7 +243,7 @@ def test_hostile_placements_measure_nothing(
         "settings": CHOSEN.model_dump_json(), "visit": "01", "what": "canary-before", "client-node": "node-a",
         "network": "pod", "timeout": "60s", "title": "canary",
     }  # fmt: skip
-    ended = run_task("steps.tasks.measure:measure", inputs, tmp_path, {"BENCHMARK_ENVIRONMENT": "lab"})
+    ended = run_task("steps.tasks.measure:measure", inputs, tmp_path, LAB)
     assert ended.code == 1
     assert ended.message.startswith("prepared ")
     assert SECRET not in ended.message

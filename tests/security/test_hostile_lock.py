@@ -5,12 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from analysis.errors import Problem
+from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM
 from steps.cluster.kube.calico import restore
 from tests.security.forged_locks import ENDPOINT, Object, assert_services_work, contents, entry, forge, lock_object
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
-from tests.steps.kube.switching import around, held, put_back, switch
+from tests.steps.kube.switching import around, held, put_back, quiet, switch
 
 
 def named(plural: str, kind: str, name: str, body: Object, group: str = "", version: str = "v1") -> Object:
@@ -150,6 +151,21 @@ def test_retreat_and_configure_refuse_a_hostile_snapshot(case: str) -> None:
     for dataplane in ("as-is", "iptables"):
         with pytest.raises(Problem, match="kubectl"):
             switch(calico, dataplane)
+    assert contents(calico) == before
+
+
+@pytest.mark.parametrize("case", ["privileged Pod", "aws-auth as fields of Felix"])
+def test_hostile_snapshot_is_refused_to_users_too(case: str) -> None:
+    change, named_object = REFUSED[case]
+    calico = Calico()
+    switch(calico, "ebpf")
+    forge(calico, change)
+    before = contents(calico)
+    client, _transport = direct_client(calico.store)
+    user = KubernetesCluster("prod", client=client, variables={}, say=quiet, sleep=calico.store.advance, gate_s=0)
+    for call in (user.restore_for_user, lambda: user.commands(None)):
+        with pytest.raises(Problem, match=named_object):
+            call()
     assert contents(calico) == before
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from analysis.errors import Problem
 from steps import documents
+from steps.collect.run_rows import most_bytes
 from tests.steps.builders import attempt, cut_short, damaged, placement, trial
 
 DOCUMENT = documents.TrialDocument(
@@ -130,5 +131,5 @@ def test_gzip_bomb_uses_no_memory(tmp_path: Path) -> None:
 
 
 def test_raw_document_size_limit_of_long_trials() -> None:
-    longest = documents.most_bytes(trial(duration_s=86_400, streams=128), 600)
-    assert documents.most_bytes(trial(), 0) < 50_000_000 < longest < 300_000_000
+    longest = most_bytes(trial(duration_s=86_400, streams=128), 600)
+    assert most_bytes(trial(), 0) < 50_000_000 < longest < 300_000_000

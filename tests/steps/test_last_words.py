@@ -1,4 +1,4 @@
-"""The tasks that end a run: the figures that the report hands on, and who is told the verdict."""
+"""The tasks that end a run: the key figures of the report, and the notification."""
 
 import json
 from pathlib import Path
@@ -27,8 +27,8 @@ def stored(tmp_path: Path) -> report.ReportResult:
     """A run that went well, in the store and reported."""
     write_run(tmp_path, settings(options="rounds=2", dataplanes="lab-iptables,lab-ebpf"), RUN_ID)
     Store(environment.results()).write(RUN_ID, run_rows.run_rows(tmp_path))
-    said: report.ReportResult = report.report(tmp_path / "report.html")
-    return said
+    result: report.ReportResult = report.report(tmp_path / "report.html")
+    return result
 
 
 def test_report_step_outputs_the_key_metrics(last_words: Path, tmp_path: Path) -> None:
@@ -46,11 +46,11 @@ def test_no_notification_by_default(last_words: Path, monkeypatch: pytest.Monkey
 
 
 def test_notification_has_the_verdict(last_words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = stored(tmp_path)
+    result = stored(tmp_path)
     with Receiver().running() as receiver:
         monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
         assert notify.notify("Succeeded", "Succeeded") == "notified: the answer was 200"
-    assert receiver.bodies[0]["headline"] == said.headline
+    assert receiver.bodies[0]["headline"] == result.headline
     assert receiver.bodies[0]["report"].endswith(f"/store/reports/{RUN_ID}/report.html")
     assert not last_words.exists()
 
@@ -60,9 +60,9 @@ def test_failed_notification_is_reported_but_no_failure(
 ) -> None:
     with Receiver(404).running() as receiver:
         monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
-        told = notify.notify("Failed", "Succeeded")
-    assert "it answered 404" in told
-    assert told in capsys.readouterr().err
+        sentence = notify.notify("Failed", "Succeeded")
+    assert "it answered 404" in sentence
+    assert sentence in capsys.readouterr().err
     assert receiver.bodies[0]["headline"] is None
     assert not last_words.exists()
 
@@ -109,10 +109,10 @@ def test_exit_handler_goes_on_with_any_notification_url(
     url: str, last_words: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(environment.NOTIFY_URL, url)
-    said = notify.notify("Failed", "Succeeded")
-    assert said.startswith("BENCHMARK_NOTIFY_URL is no address: ")
+    result = notify.notify("Failed", "Succeeded")
+    assert result.startswith("BENCHMARK_NOTIFY_URL is no address: ")
     printed = capsys.readouterr().err
-    assert printed == f"{said}\n"
+    assert printed == f"{result}\n"
     assert "s3cret" not in printed
     assert not last_words.exists()
 
@@ -120,7 +120,7 @@ def test_exit_handler_goes_on_with_any_notification_url(
 def test_exit_handler_goes_on_after_a_redirect_to_no_address(last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Receiver(302, location="https://[::1/s3cret").running() as receiver:
         monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
-        said = notify.notify("Failed", "Succeeded")
-    assert said.startswith("127.0.0.1 redirects to another address (302)")
-    assert "s3cret" not in said
+        result = notify.notify("Failed", "Succeeded")
+    assert result.startswith("127.0.0.1 redirects to another address (302)")
+    assert "s3cret" not in result
     assert not last_words.exists()

@@ -22,7 +22,7 @@ from analysis.summary.failures import FailureCount
 from analysis.summary.summary import Summary
 from steps import notification
 
-SAID = Summary(
+SUMMARY = Summary(
     run_id="run-1", environment="prod", outcome="measured-with-failures", interrupted=False, baseline="iptables",
     rounds=4, headline="eBPF gains 30 %.", trials=10, trials_measured=9, trials_failed=1, trials_not_run=0,
     failures=(FailureCount("it broke", 1, ()),),
@@ -83,8 +83,10 @@ def at_once(_state: RetryCallState) -> float:
     return 0.0
 
 
-def message(said: Summary | None = SAID, *, restored: bool = True) -> dict[str, Any]:
-    return notification.message("run-1", "prod", "Failed", "s3://b/reports/run-1/report.html", said, restored=restored)
+def message(summary: Summary | None = SUMMARY, *, restored: bool = True) -> dict[str, Any]:
+    return notification.message(
+        "run-1", "prod", "Failed", "s3://b/reports/run-1/report.html", summary, restored=restored
+    )
 
 
 def test_notification_is_posted_as_json() -> None:
@@ -115,17 +117,17 @@ def test_transient_notification_error_is_retried(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "location", "attempts", "says"),
+    ("status", "location", "attempts", "sentence"),
     [
         (500, "", 4, r"127\.0\.0\.1 could not be notified of the run: it answered 500, 4 times"),
         (404, "", 1, r"refused the notification of the run: it answered 404; check BENCHMARK_NOTIFY_URL"),
         (302, "https://login.example/x", 1, r"redirects to login\.example \(302\), and secrets are not sent on"),
     ],
 )
-def test_failed_notification_hides_the_secret(status: int, location: str, attempts: int, says: str) -> None:
+def test_failed_notification_hides_the_secret(status: int, location: str, attempts: int, sentence: str) -> None:
     with (
         Receiver(*[status] * 9, location=location).running() as receiver,
-        pytest.raises(Problem, match=says) as raised,
+        pytest.raises(Problem, match=sentence) as raised,
     ):
         notification.post(receiver.url, message(), at_once)
     assert len(receiver.bodies) == attempts
@@ -221,5 +223,5 @@ def test_endless_answer_is_not_read() -> None:
 
 
 def test_control_characters_of_stored_text_are_not_sent_to_chat_programs() -> None:
-    body = message(replace(SAID, headline="eBPF \x1b]0;x\x07gains \u202e30 %."))
+    body = message(replace(SUMMARY, headline="eBPF \x1b]0;x\x07gains \u202e30 %."))
     assert body["text"] == "prod: eBPF gains 30 %."

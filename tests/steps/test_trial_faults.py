@@ -155,7 +155,7 @@ def test_stop_signal_ends_the_client_and_keeps_documents(
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         until((notes / "pid").exists)
         process.send_signal(number)
-        out, error = process.communicate(timeout=30)
+        out, error = process.communicate(timeout=600)
     assert (out, error) == ("stopped after 1 of 2 trials of pod-to-service; they are kept\n", "")
     document = documents.read_document(tmp_path / "raw" / documents.trial_name(1), documents.TrialDocument)
     assert document.error == "stopped before it ended"

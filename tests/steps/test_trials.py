@@ -55,7 +55,7 @@ def test_a_real_connect_probe(tmp_path: Path) -> None:
     ready: queue.Queue[int] = queue.Queue()
     threading.Thread(target=connect_probe.serve, args=(0,), kwargs={"ready": ready.put}, daemon=True).start()
     planned = trial(protocol="connect")
-    out = Outcome(tmp_path, placement(connect_port=ready.get(timeout=10)), [planned], settings(options="omit=9"))
+    out = Outcome(tmp_path, placement(connect_port=ready.get(timeout=600)), [planned], settings(options="omit=9"))
     assert out.documents[0].error is None
     assert out.documents[0].attempts[-1].window_offset_s == 0
     assert "99 % within" in out.said[-1]

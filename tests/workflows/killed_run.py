@@ -108,6 +108,7 @@ class Moment:
         self.how, self.left = how, point
         self.results = str(results)
         self.engine_pid = os.getpid()
+        self.user_pid = 0
         self.engine: engines.Engine | None = None
         self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._visits: dict[str, str] = {}
@@ -125,9 +126,12 @@ class Moment:
         """An audit hook, in the engine and in each step."""
         in_engine = os.getpid() == self.engine_pid
         wanted = "engine" if in_engine else "step"
-        # A name without a folder is one in a folder of the store, or of the artifacts, that is open.
         names = [name for name in arguments[:2] if isinstance(name, str)]
-        if wanted == self.how and event in OPERATIONS and any(self.results in n or "/" not in n for n in names):
+        if any(self.results in name for name in names):
+            self.user_pid = os.getpid()
+        # A name without a folder is one in a folder of the store, or of the artifacts, that is open.
+        in_store = self.user_pid == os.getpid() and any(self.results in n or "/" not in n for n in names)
+        if wanted == self.how and event in OPERATIONS and in_store:
             self.count()
 
     def count(self) -> None:

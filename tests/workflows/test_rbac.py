@@ -31,6 +31,7 @@ from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.switching import around
+from tests.steps.kube.test_adapter import put_workflow
 from workflows.template import rbac, render
 
 Object = dict[str, Any]
@@ -100,12 +101,14 @@ def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
     """What preflight, snapshot, configure and restore do, and a restore after a run that is dead."""
     who = kube(calico, "switch")
     assert not [finding for finding in who.preflight(settings) if "may not" in finding.reason]
+    put_workflow(calico, VARIABLES)
     who.snapshot()
     for dataplane in ("ebpf", "nftables", "iptables"):
         who.configure(visit.model_copy(update={"dataplane": dataplane}), settings)
     who.retreat(visit, "it can't be had here")
     assert who.left()
     client, _transport = direct_client(calico.store)
+    put_workflow(calico, VARIABLES, phase="Failed")
     variables = {**VARIABLES, "ARGO_WORKFLOW_NAME": "run-2"}
     other = KubernetesCluster(
         "prod", client=client, variables=variables, say=lambda _s: None, sleep=calico.store.advance, gate_s=0

@@ -31,22 +31,10 @@ _UID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 @dataclass(frozen=True, slots=True)
 class CollectedRun:
-    """A run whose rows were just made from its raw documents.
-
-    Attributes:
-        run_id: the run.
-        outcomes: of its trials, such as `12 measured, 4 not-run`.
-        why: why it had no rows, as a clause.
-    """
+    """A run whose rows were just made from its raw documents; the sentence says why, and what came of its trials."""
 
     run_id: str
-    outcomes: str
-    why: str
-
-    @property
-    def sentence(self) -> str:
-        """The run, why it had no rows, and what was collected."""
-        return f"Run {self.run_id} {self.why}; its rows are now made from its raw documents: {self.outcomes}."
+    sentence: str
 
 
 def collect_all(store: Store, notify: Callable[[str], None]) -> list[CollectedRun]:
@@ -183,4 +171,7 @@ def _collect(store: Store, run_id: str, why: str) -> CollectedRun:
     store.write(run_id, rows)
     outcomes = [str(row["outcome"]) for row in rows["trials"]]
     counted = [f"{outcomes.count(outcome)} {outcome}" for outcome in sorted(set(outcomes))]
-    return CollectedRun(run_id, ", ".join(counted) or "no trials", why)
+    return CollectedRun(
+        run_id,
+        f"Run {run_id} {why}; its rows are now made from its raw documents: {', '.join(counted) or 'no trials'}.",
+    )

@@ -31,8 +31,6 @@ PATIENCE_S: Final = 180.0
 """For the API server to answer again: the run switches the network on the way to it."""
 
 INTERRUPTED: Final = 130
-EXIT_CODES: Final = {"measured": 0}
-"""By a run's outcome; 1 for any other."""
 
 _TAIL_LINES: Final = 30
 _ARGO_LINE: Final = re.compile(r"^time=\S+ level=\w+ .*\bargo=true|^Error: exit status \d+$|^null$")
@@ -114,7 +112,7 @@ def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal
         _link(console, "Report", links.artifact_link(ui.url, client.namespace, name, result.node, "report"), ui)
     run = run_id(name, ended["metadata"]["uid"])
     console.print(f"Store: make report RESULTS={shown_address(results)} RUN={run}", soft_wrap=True)
-    return EXIT_CODES.get(result.outcome, 1) if status.phase(ended) == "Succeeded" else 1
+    return 0 if result.outcome == "measured" and status.phase(ended) == "Succeeded" else 1
 
 
 def _checked(client: UserClient, flags: SubmitFlags) -> Settings:

@@ -93,8 +93,7 @@ class KubernetesCluster:
         if any(entry.verb in {"get", "list"} for entry in denied):
             return found  # the rest can't be judged without reading
         held = lock.find_lock(self._client)
-        others = held is not None and held.owner != self._owner
-        if held is not None and others:
+        if (others := held is not None and held.owner != self._owner) and held is not None:
             alive = lock.holder_is_alive(self._client, held.owner)
             found.append(access.lock_finding(self._client.where, held, alive=alive))
         standing = self._cni.stand(to_switch=True)
@@ -122,10 +121,11 @@ class KubernetesCluster:
         """Take the lock, with every object that configure may touch, or its absence; return that snapshot.
 
         Raises:
-            Unsupported: somebody else holds the cluster.
+            Unsupported: somebody else holds the cluster, or the preflight of this run has not succeeded.
         """
         if (held := self._own_lock) is not None:
             return held.snapshot
+        lock.require_preflight(self._client, self._owner, self._sleep)
         taken = self._cni.snapshot(self._cni.stand(to_switch=True))
         return lock.take_lock(self._client, self._owner, taken, self._client.now()).snapshot
 
@@ -186,12 +186,14 @@ class KubernetesCluster:
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
         """Start servers and Service for the visit's topologies and for the node-to-node canary."""
+        lock.refuse_others(self._client, self._owner)
         return trial_servers.prepare(
             self._client, self._standing, self.measured_nodes, visit, settings, variables=self._variables
         )
 
     def clear(self) -> None:
         """Delete what prepare created. Safe to run twice."""
+        lock.refuse_others(self._client, self._owner)
         trial_servers.clear(self._client)
 
     def unfinished(self) -> Visit | None:

@@ -37,8 +37,12 @@ Object = dict[str, Any]
 LOCK: Final = Ref(CONFIGMAPS, STATE, KUBE_SYSTEM)
 
 _ENDED: Final = frozenset({"Succeeded", "Failed", "Error"})
-_BEFORE_CONFIGURE: Final = frozenset({"preflight", "snapshot"})
+_PREFLIGHT: Final = "preflight"
+_BEFORE_CONFIGURE: Final = frozenset({_PREFLIGHT, "snapshot"})
 """The templates of a run that come before its first switch."""
+
+_RECORD_S: Final = 30
+"""How long Argo may take to write a record."""
 
 _NODE_ID: Final = re.compile(r"(.+)-\d+")
 _LONGEST_REASON: Final = 2000
@@ -155,6 +159,37 @@ def take_lock(client: Client, owner: LockOwner, snapshot: Object, now: datetime)
     return held
 
 
+def require_preflight(client: Client, owner: LockOwner, sleep: Callable[[float], None]) -> None:
+    """Wait until Argo's record of this very workflow has its preflight as succeeded; users need none.
+
+    Argo writes the record after it has created the pod of the next step.
+
+    Raises:
+        Unsupported: the record does not have it.
+    """
+    for _ in range(_RECORD_S if owner.workflow is not None else 0):
+        if _PREFLIGHT in succeeded_templates(client, owner.workflow, owner.uid):
+            return
+        sleep(1.0)
+    if owner.workflow is not None:
+        raise Unsupported(
+            f"{client.where}: the preflight of {owner} has not succeeded, so it can't take the cluster: submit the "
+            "whole workflow, whose first step it is."
+        )
+
+
+def refuse_others(client: Client, owner: LockOwner) -> HeldLock | None:
+    """This owner's lock, if there is one.
+
+    Raises:
+        Unsupported: somebody else has it, whose trials a step would end or disturb.
+    """
+    held = find_lock(client)
+    if held is not None and held.owner != owner:
+        raise Unsupported(held_by_another(client.where, held))
+    return held
+
+
 def require_lock(client: Client, owner: LockOwner) -> HeldLock | None:
     """This run's lock, which its snapshot took after its preflight; None: it was given back, and may be taken again.
 
@@ -164,9 +199,7 @@ def require_lock(client: Client, owner: LockOwner) -> HeldLock | None:
     Raises:
         Unsupported: somebody else has the lock, or this run has no preflight and snapshot.
     """
-    held = find_lock(client)
-    if held is not None and held.owner != owner:
-        raise Unsupported(held_by_another(client.where, held))
+    held = refuse_others(client, owner)
     if held is None and not succeeded_templates(client, owner.workflow, owner.uid) >= _BEFORE_CONFIGURE:
         raise Unsupported(
             f"{client.where}: {owner} does not hold the cluster, since its preflight and snapshot have not succeeded: "

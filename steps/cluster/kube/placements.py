@@ -36,6 +36,7 @@ class VisitServers:
         outside: the node of the client outside, if there is one.
         uplinks: the interface with each node's address, and its MTU, where they are known.
         tools: whose servers run.
+        token: of the monitors.
     """
 
     places: Sequence[Site]
@@ -44,6 +45,7 @@ class VisitServers:
     outside: ClusterNode | None
     uplinks: Mapping[str, Uplink]
     tools: Sequence[Tool] = ALWAYS
+    token: str = ""
 
     def placement(self, topology: Topology) -> Placement:
         """How the client of a topology reaches its server."""
@@ -65,7 +67,7 @@ class VisitServers:
         # a client outside can't reach the pod network, so it reads the counters at the nodes' own addresses
         kind = "monitor-host" if from_outside else "monitor"
         source = {
-            place.node: f"http://{url_host(pods.ip(self.pods[f'{kind}-{index}']))}:{MONITOR_PORT}/"
+            place.node: f"http://{url_host(pods.ip(self.pods[f'{kind}-{index}']))}:{MONITOR_PORT}/{self.token}"
             for index, place in enumerate(self.places)
         }
         nat = Monitor(node=near.node, side="nat", source=source[near.node])

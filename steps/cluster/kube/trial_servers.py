@@ -1,6 +1,7 @@
 """The servers of a visit's trials, and the monitors of both nodes."""
 
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -83,9 +84,10 @@ def prepare(
     tools = served(trial.tool for trial in visit.trials)
     workload.ensure_services(service(tools))
     ensure_filler_services(client, standing, measured, settings, variables=variables)
-    running = workload.ensure_pods(manifests(wanted, places, image, tools, deadline_s(visit)))
+    token = secrets.token_hex(16)
+    running = workload.ensure_pods(manifests(wanted, places, image, tools, deadline_s(visit), token))
     named = {pod["metadata"]["name"]: pod for pod in running}
-    servers = VisitServers(places, workload.services()[SERVICE], named, outside, uplinks, tools)
+    servers = VisitServers(places, workload.services()[SERVICE], named, outside, uplinks, tools, token)
     found = [servers.placement(topology) for topology in wanted]
     timeout_s = connectivity.REACH_S + settings.services / filler_services.ENDPOINTS_PER_S
     connectivity.wait(client, found, image, timeout_s, step_pods.requests(steps))
@@ -146,8 +148,12 @@ def manifests(
     image: str,
     tools: Sequence[Tool] = ALWAYS,
     deadline_s: int = LONGEST_RUN_S,
+    token: str = "",
 ) -> list[Object]:
-    """The pods: a server for each kind of network with a container for each tool, and the monitors of both nodes."""
+    """The pods: a server for each kind of network with a container for each tool, and the monitors of both nodes.
+
+    `token`: that the monitors demand; empty: none, for a dry run.
+    """
     near, far = places[0], places[-1]
     pod = partial(pods.pod, part=TRIALS, image_name=image, deadline_s=deadline_s)
     made: list[Object] = []
@@ -156,7 +162,7 @@ def manifests(
         servers = [_server(tool, place.address if on_host else None) for tool in tools]
         labels = _SERVES if name == SERVER else {}
         made.append(pod(name, node=place.node, containers=servers, host_network=on_host, labels=labels))
-    argv = ("python", "-m", "steps.measurement.monitor_http", "serve", str(MONITOR_PORT))
+    argv = ("python", "-m", "steps.measurement.monitor_http", "serve", str(MONITOR_PORT), token)
     monitor = [Container("monitor", argv, MONITOR_PORT)]
     from_outside = any(topology.client == "outside" for topology in wanted)
     for index, place in enumerate(places):

@@ -47,7 +47,7 @@ class Copy:
         """What a program prints last, as JSON."""
         argv = [*prefix, sys.executable, "-c", program]
         env = os.environ | {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(argv, cwd=self.root, env=env, text=True, capture_output=True, timeout=120, check=False)
+        done = subprocess.run(argv, cwd=self.root, env=env, text=True, capture_output=True, timeout=600, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 

@@ -11,7 +11,7 @@ from steps.cluster.kube.adapter import KubernetesCluster
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.switching import put_back, switch
-from tests.steps.kube.test_preflight import findings
+from tests.steps.kube.calico.test_preflight import findings
 
 NEW = "ebpf-udp"
 answers = {"form": NEW in form, "chosen": chosen(environment="prod")[1]}
@@ -37,7 +37,7 @@ for install in ("manifest", "operator"):
 
 PROOF = """
 from steps.proof.evaluate import evaluate
-from tests.steps.kube.test_observe import EBPF, MEASURED, Cluster
+from tests.steps.kube.calico.test_observe import EBPF, MEASURED, Cluster
 from tests.steps.kube.recordings import switch as recorded
 from steps.cluster.kube.calico.felix.process import LogPosition
 from steps.cluster.kube.calico.proof.signs import Observation, node_signs
@@ -148,4 +148,4 @@ def test_a_network_plugin_is_one_folder_and_one_line(copied: Copy) -> None:
     assert answers["changes"] == ["Toy runs toy"]
     assert answers["left_out"]["iptables"] == "iptables is none of Toy's."
     assert "toy" not in answers["left_out"]
-    assert answers["calicos"] == {"toy": "toy is no dataplane of Calico, which is what would be switched here."}
+    assert answers["calicos"] == {"toy": "toy is no dataplane of Calico, which runs on this cluster."}

@@ -20,6 +20,16 @@ RUN = {"ARGO_WORKFLOW_NAME": "run-1", "ARGO_WORKFLOW_UID": "uid-1"}
 OTHER = {"ARGO_WORKFLOW_NAME": "run-2", "ARGO_WORKFLOW_UID": "uid-2"}
 
 
+PREFLIGHT = {"preflight": {"templateName": "preflight", "phase": "Succeeded"}}
+
+
+def put_workflow(calico: Calico, variables: dict[str, str] = RUN, phase: str = "Running", **status: object) -> None:
+    name, uid = variables["ARGO_WORKFLOW_NAME"], variables["ARGO_WORKFLOW_UID"]
+    metadata = {"namespace": NAMESPACE, "name": name, "uid": uid}
+    found = {"metadata": metadata, "status": {"phase": phase, "nodes": PREFLIGHT, **status}}
+    calico.store.put("argoproj.io", "workflows", found)
+
+
 def kube(
     calico: Calico, variables: dict[str, str] | None = None, notices: list[str] | None = None
 ) -> KubernetesCluster:
@@ -34,6 +44,7 @@ def holder(
     calico: Calico, variables: dict[str, str] | None = None, notices: list[str] | None = None
 ) -> KubernetesCluster:
     """A run that has taken the lock."""
+    put_workflow(calico)
     cluster = kube(calico, {**RUN, **(variables or {})}, notices)
     cluster.snapshot()
     return cluster
@@ -47,12 +58,6 @@ def settings(dataplane: str = "ebpf") -> Settings:
     return choose_settings(profile="smoke", dataplanes=dataplane, environment="prod", seed_source=lambda: 1)
 
 
-def put_workflow(calico: Calico, phase: str = "Running", **status: object) -> None:
-    metadata = {"namespace": NAMESPACE, "name": "run-1", "uid": "uid-1"}
-    found = {"metadata": metadata, "status": {"phase": phase, **status}}
-    calico.store.put("argoproj.io", "workflows", found)
-
-
 def test_measured_nodes_are_those_of_the_snapshot() -> None:
     calico = Calico()
     assert kube(calico).measured_nodes == ("node-a", "node-b")
@@ -62,6 +67,7 @@ def test_measured_nodes_are_those_of_the_snapshot() -> None:
 
 def test_snapshot_is_the_state_before_the_first_run() -> None:
     calico = Calico()
+    put_workflow(calico)
     who = kube(calico, RUN)
     first = who.snapshot()
     who.configure(visit("ebpf"), settings())
@@ -82,6 +88,7 @@ def test_retreat_from_an_unproven_dataplane(reason: str | None) -> None:
     calico = Calico()
     who = kube(calico, RUN)
     assert who.retreat(visit("ebpf"), reason) == [], "this run does not hold the cluster"
+    put_workflow(calico)
     who.snapshot()
     who.configure(visit("ebpf"), settings())
     assert kube(calico, OTHER).retreat(visit("ebpf"), reason) == []
@@ -134,7 +141,7 @@ def test_active_run_keeps_its_lock_and_pods() -> None:
     assert Workload(client, manifests.TRIALS).pods()
     (found,) = [f for f in other.preflight(settings()) if f.severity == "stop" and "held" in f.reason]
     assert "workflow bench/run-1" in found.reason
-    put_workflow(calico, "Failed")
+    put_workflow(calico, phase="Failed")
     (found,) = [f for f in other.preflight(settings()) if "left it" in f.reason]
     assert "restore --environment prod" in str(found.remedy)
     assert other.restore()
@@ -156,6 +163,7 @@ def test_the_visit_that_a_stop_cut_short_is_known_by_the_lock_and_the_pods_of_it
     calico = Calico()
     who = kube(calico, RUN)
     assert who.unfinished() is None
+    put_workflow(calico)
     who.snapshot()
     going = visit("ebpf+twin").model_copy(update={"visit": 7, "round": 2})
     who.configure(going.model_copy(update={"trials": (trial(),)}), settings())
@@ -235,6 +243,7 @@ def test_readiness_is_checked_only_with_probe_pods() -> None:
     notices: list[str] = []
     client, _transport = direct_client(calico.store)
     who = KubernetesCluster("prod", client=client, variables=RUN, say=notices.append, sleep=calico.store.advance)
+    put_workflow(calico)
     who.snapshot()
     who.configure(visit("ebpf"), settings())
     who.restore()

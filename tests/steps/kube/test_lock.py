@@ -9,6 +9,7 @@ import pytest
 
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube import lock
+from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
@@ -97,9 +98,34 @@ def test_damaged_or_huge_record_of_a_workflow_is_none(text: str) -> None:
         kube(calico, RUN).configure(visit("ebpf"), settings())
 
 
+@pytest.mark.parametrize("nodes", [None, {}, {"preflight": {**SUCCEEDED["preflight"], "phase": "Failed"}}])
+def test_snapshot_as_entrypoint_takes_no_lock(nodes: dict[str, object] | None) -> None:
+    calico = Calico()
+    if nodes is not None:
+        put_workflow(calico, nodes=nodes)
+    with pytest.raises(Unsupported, match="the preflight of workflow bench/run-1 has not succeeded"):
+        kube(calico, RUN).snapshot()
+    assert writes(calico) == []
+
+
+def test_snapshot_waits_for_the_record_of_its_preflight() -> None:
+    calico = Calico()
+    client, _transport = direct_client(calico.store)
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        put_workflow(calico)
+
+    KubernetesCluster("prod", client=client, variables=RUN, say=lambda _s: None, sleep=sleep).snapshot()
+    assert pauses == [1.0]
+    assert json.loads(data_of(calico)["owner"])["uid"] == "uid-1"
+
+
 def test_snapshot_is_refused_while_another_holds_the_cluster() -> None:
     calico = Calico()
     holder(calico)
+    put_workflow(calico, OTHER)
     with pytest.raises(Unsupported, match="held by workflow bench/run-1"):
         kube(calico, OTHER).snapshot()
 

@@ -65,3 +65,12 @@ def test_outside_client_is_on_a_node_without_calico() -> None:
         some_node("p", calico=False, ready=False),
     ]
     assert [node.name for node in nodes.outside_nodes(cluster)] == ["o"]
+
+
+def test_text_that_a_node_reports_of_itself_is_bounded() -> None:
+    long = "6.1\x1b[2J" + "x" * 100_000
+    info = {"kernelVersion": long, "osImage": long, "operatingSystem": long, "architecture": long}
+    found = nodes.read_node({"metadata": {"name": "n"}, "status": {"nodeInfo": info}}, ())
+    for text in (found.kernel, found.os_image, found.os, found.arch, nodes.why_unfit(found)):
+        assert len(str(text)) < 400
+        assert "\x1b" not in str(text)

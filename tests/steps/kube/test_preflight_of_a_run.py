@@ -13,11 +13,11 @@ from steps.cluster.kube.calico.inventory import provenance
 from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.workloads import connectivity
 from steps.settings.settings import choose_settings
+from tests.steps.kube.calico.test_preflight import ALL, label, standing
 from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_kubelet import Kubelet
-from tests.steps.kube.test_preflight import ALL, label, standing
 
 Object = dict[str, Any]
 

@@ -90,7 +90,9 @@ def test_placements_are_complete() -> None:
     assert outside.ports == {"iperf3": ports["iperf3-tcp"], "tcp_connect": ports["connect"]}
     assert ports["iperf3-udp"] == ports["iperf3-tcp"]
     assert outside.nat_monitor is not None
-    assert outside.nat_monitor.source == f"http://{pods['monitor-host-0']['status']['podIP']}:5203/"
+    (token,) = {pod["spec"]["containers"][0]["command"][-1] for name, pod in pods.items() if name.startswith("monitor")}
+    assert len(token) == 32
+    assert outside.nat_monitor.source == f"http://{pods['monitor-host-0']['status']['podIP']}:5203/{token}"
     others = [placement for name, placement in found.items() if name != "external-to-nodeport"]
     assert {(p.client_node, *p.ports.values(), p.nat_monitor) for p in others} == {("node-a", 5201, 5202, None)}
     assert [(m.node, m.side) for m in found["pod-to-pod"].monitors] == [("node-a", "client"), ("node-b", "server")]

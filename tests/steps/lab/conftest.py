@@ -15,7 +15,7 @@ from steps.cluster.lab.capabilities import is_privileged
 from steps.cluster.lab.network.programs import PACKAGES
 from tests.ordinary import AS_NOBODY, ROOT, environment
 
-_PATIENCE_S = 120
+_PATIENCE_S = 600
 
 ENTER = "import sys; from steps.cluster.lab import sandbox; sys.exit(sandbox.run_in_sandbox(sys.argv[1:]))"
 

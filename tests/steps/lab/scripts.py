@@ -62,7 +62,7 @@ def _iperf3(placement: Placement, *more: str) -> float:
     argv = ["iperf3", "-c", placement.address, "-p", str(placement.ports["iperf3"]), "-J", "-n", "4M", *more]
     patience = time.monotonic() + 20
     while True:
-        done = subprocess.run(command_in(placement.namespace, argv), capture_output=True, timeout=30, check=False)
+        done = subprocess.run(command_in(placement.namespace, argv), capture_output=True, timeout=600, check=False)
         waits = CANARY.is_busy(done.stdout) or b"Connection refused" in done.stdout
         if not waits or time.monotonic() > patience:
             break

@@ -66,7 +66,7 @@ def test_root_of_a_user_namespace_is_not_root(monkeypatch: pytest.MonkeyPatch, u
 def test_preflight_without_a_capability_names_it(root_sandbox: SandboxServer, dropped: str, says: str) -> None:
     del root_sandbox  # it skips this test where no root is
     argv = ["setpriv", f"--bounding-set=-{dropped}", f"--inh-caps=-{dropped}", sys.executable, "-m", "workflows"]
-    done = subprocess.run([*argv, "preflight"], text=True, capture_output=True, timeout=60, check=False)
+    done = subprocess.run([*argv, "preflight"], text=True, capture_output=True, timeout=600, check=False)
     (line,) = [line for line in done.stdout.splitlines() if line.startswith(says)]
     name = dropped.upper()
     assert line.endswith(f"ive this process CAP_{name}, in a container by `--cap-add={name}`.")

@@ -28,7 +28,7 @@ def measured(program: str, tmp_path: Path, protocol: str, direction: str, share:
         env=environment(),
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

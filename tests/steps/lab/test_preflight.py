@@ -98,7 +98,7 @@ def test_preflight_command_prints_installable_packages(root_sandbox: SandboxServ
     del root_sandbox  # it skips this test where no root is
     hidden = f"mount --bind /dev/null $(readlink -f {shutil.which('bpftool')})"
     argv = ["unshare", "--mount", "sh", "-ec", f'{hidden}; exec "$@"', "sh", sys.executable, "-m", "workflows"]
-    done = subprocess.run([*argv, "preflight"], text=True, capture_output=True, timeout=60, check=False)
+    done = subprocess.run([*argv, "preflight"], text=True, capture_output=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert "skip: lab-ebpf: bpftool is not installed. Type `sudo apt-get install -y bpftool`." in lines

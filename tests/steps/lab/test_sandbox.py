@@ -26,7 +26,7 @@ TRAPS = """
 trap 'echo INT' INT; trap 'echo TERM; exit 42' TERM; trap 'echo HUP; exit 43' HUP
 echo up; sleep 60 & while kill -0 $!; do wait $!; done
 """
-_PATIENCE_S = 15
+_PATIENCE_S = 120
 
 
 @pytest.fixture(params=["root", "ordinary"])

@@ -87,9 +87,9 @@ def read_node(found: Object, calico_nodes: Iterable[str]) -> ClusterNode:
     addresses = [a["address"] for a in status.get("addresses") or [] if a.get("type") == "InternalIP"]
     return ClusterNode(
         name=meta["name"],
-        os=info.get("operatingSystem") or labels.get("kubernetes.io/os", ""),
-        arch=info.get("architecture", ""),
-        kernel=info.get("kernelVersion", ""),
+        os=_text(info.get("operatingSystem")) or labels.get("kubernetes.io/os", ""),
+        arch=_text(info.get("architecture")) or "",
+        kernel=_text(info.get("kernelVersion")) or "",
         cpus=amount((status.get("capacity") or {}).get("cpu", "0")),
         ready=conditions.get("Ready") == "True",
         schedulable=not spec.get("unschedulable") and not any(t.get("effect") in _KEEPS_OFF for t in taints),
@@ -99,12 +99,17 @@ def read_node(found: Object, calico_nodes: Iterable[str]) -> ClusterNode:
         address=_first(addresses, spec.get("podCIDR")),
         instance_type=labels.get("node.kubernetes.io/instance-type"),
         zone=labels.get("topology.kubernetes.io/zone"),
-        provider=spec.get("providerID"),
+        provider=_text(spec.get("providerID")),
         labels=labels,
-        os_image=info.get("osImage"),
-        container_runtime=info.get("containerRuntimeVersion"),
+        os_image=_text(info.get("osImage")),
+        container_runtime=_text(info.get("containerRuntimeVersion")),
         addresses=tuple(a["address"] for a in status.get("addresses") or [] if str(a.get("type")).endswith("IP")),
     )
+
+
+def _text(value: object) -> str | None:
+    """Text that a node reports of itself, which reaches messages and provenance."""
+    return excerpt(value) if value else None
 
 
 def _first(addresses: Sequence[str], pod_cidr: str | None) -> str | None:

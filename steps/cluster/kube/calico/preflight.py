@@ -12,6 +12,7 @@ from steps.cluster.kube.calico.compatibility import incompatibilities
 from steps.cluster.kube.calico.dataplanes import known, refusal
 from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.inventory.objects import ClusterObjects
+from steps.cluster.kube.calico.inventory.reconcilers import owners
 from steps.cluster.kube.calico.proof import readiness
 from steps.cluster.kube.calico.switching import switch
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState
@@ -46,7 +47,7 @@ def findings(standing: ClusterState, settings: Settings, asked_nodes: str, accep
     if switched:
         found += incompatibilities.incompatibilities(facts, requested, accepted)
         found += _other_networks(facts)
-        found += _owned(facts, accepted)
+        found += _owned(objects, accepted)
         found += _address(objects, facts, requested)
         found += _ipv6(facts)
         found += _log_level(facts)
@@ -150,8 +151,8 @@ def _ipv6(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _owned(facts: Facts, accepted: frozenset[str]) -> Iterator[Finding]:
-    for name, reconciler in facts.owners.items():
+def _owned(objects: ClusterObjects, accepted: frozenset[str]) -> Iterator[Finding]:
+    for name, reconciler in owners(objects).items():
         if not reconciler.reverts:
             text = f"{name} is maintained by {reconciler.name}, which would undo the switch if it runs meanwhile."
             yield warn(text, "Make sure that it does not run during the benchmark.")
@@ -166,7 +167,7 @@ def _owned(facts: Facts, accepted: frozenset[str]) -> Iterator[Finding]:
 def _address(objects: ClusterObjects, facts: Facts, requested: set[str]) -> Iterator[Finding]:
     if facts.bootstraps or not requested & set(incompatibilities.EBPF):
         return
-    ref = endpoint(facts).ref
+    ref = endpoint(facts.install).ref
     configured = (objects.services_endpoints.get(ref.namespace or "") or {}).get("data") or {}
     if objects.services_endpoints.get(ref.namespace or "") and not (
         configured.get("KUBERNETES_SERVICE_HOST") and configured.get("KUBERNETES_SERVICE_PORT")

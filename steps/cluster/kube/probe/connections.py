@@ -188,9 +188,6 @@ class _UdpClient(asyncio.DatagramProtocol):
         if data == self._reply:
             self._count_reply()
 
-    def error_received(self, exc: Exception) -> None:
-        """A refusal counts as a missing reply."""
-
 
 async def hold_udp(line: Target, held: HeldConnection, messages: Messages) -> None:
     """Send requests and count the replies, until cancelled."""

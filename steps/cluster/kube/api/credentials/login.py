@@ -130,36 +130,31 @@ def _data(entry: NamedEntry, key: str, data: str | None) -> str | None:
     return data
 
 
-def _given(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - values of YAML
-    return {name.replace("_", "-"): value for name, value in values.items() if value not in {None, ""}}
-
-
 def _cluster_body(entry: NamedEntry, cluster: ClusterFields) -> dict[str, Any]:
     key = "certificate-authority"
-    return _given(
-        server=cluster.server,
-        certificate_authority=_file(entry, key, cluster.authority, cluster.authority_data),
-        certificate_authority_data=_data(entry, key, cluster.authority_data),
-        insecure_skip_tls_verify=cluster.insecure,
-        tls_server_name=cluster.tls_server_name,
-        proxy_url=cluster.proxy_url,
-    )
+    checked = {
+        key: _file(entry, key, cluster.authority, cluster.authority_data),
+        f"{key}-data": _data(entry, key, cluster.authority_data),
+    }
+    return _without_empty(cluster.model_dump(by_alias=True) | checked)
 
 
 def _user_body(entry: NamedEntry | None, user: UserFields) -> dict[str, Any]:
     if entry is None:
         return {}
-    body = _given(
-        token=user.token,
-        client_certificate=_file(entry, "client-certificate", user.certificate, user.certificate_data),
-        client_certificate_data=_data(entry, "client-certificate", user.certificate_data),
-        client_key=_file(entry, "client-key", user.key, user.key_data),
-        client_key_data=_data(entry, "client-key", user.key_data),
-        username=user.username,
-        password=user.password,
-    )
-    token_file = _file(entry, "tokenFile", user.token_file, user.token)
-    return body | ({"tokenFile": token_file} if token_file else {})
+    certificate, key = "client-certificate", "client-key"
+    checked = {
+        certificate: _file(entry, certificate, user.certificate, user.certificate_data),
+        f"{certificate}-data": _data(entry, certificate, user.certificate_data),
+        key: _file(entry, key, user.key, user.key_data),
+        f"{key}-data": _data(entry, key, user.key_data),
+        "tokenFile": _file(entry, "tokenFile", user.token_file, user.token),
+    }
+    return _without_empty(user.model_dump(by_alias=True, include={"token", "username", "password"}) | checked)
+
+
+def _without_empty(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value not in {None, ""}}
 
 
 def _from_plugin(found: Credential) -> dict[str, Any]:

@@ -1,34 +1,40 @@
 """Whether Felix excludes the benchmark's client from direct server return. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
-from typing import Final
+from typing import Any, Final
 
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME as TOPOLOGIES
 from steps.cluster.kube.api.nodes import ClusterNode
-from steps.cluster.kube.calico.inventory.felix_settings import DSR_OPT_OUTS_FIELD, DSR_OPT_OUTS_VARIABLE, ENVIRONMENT
+from steps.cluster.kube.calico.inventory.objects import ClusterObjects
 from steps.domain import Finding
+
+Object = dict[str, Any]
+
+_FIELD: Final = "bpfDSROptoutCIDRs"
+_VARIABLE: Final = "FELIX_BPFDSROPTOUTCIDRS"
+_ENVIRONMENT: Final = "calico-node's environment"
+"""The source that takes precedence over every FelixConfiguration."""
 
 _DEFAULT: Final = "default"
 _OF_NODE: Final = "node."
 
 
-def findings(
-    opt_outs: Mapping[str, tuple[str, ...]], client: ClusterNode, entry: str, settings: Settings
-) -> Iterator[Finding]:
-    """What the opt-outs mean for an outside client.
+def findings(objects: ClusterObjects, client: ClusterNode, entry: str, settings: Settings) -> Iterator[Finding]:
+    """What Felix's opt-outs from direct server return mean for an outside client.
 
     Where only NodePorts are measured, the dataplane is left out; else its other paths can still be measured.
 
     Args:
-        opt_outs: CIDRs, by source.
+        objects: of the cluster.
         client: the outside client's node.
         entry: the node whose NodePort it connects to.
         settings: of the run.
     """
-    if not opt_outs:
+    excluded = opt_outs(objects.felix, objects.agent_environment.get(_VARIABLE))
+    if not excluded:
         return
     from_outside = {cell.topology for cell in settings.cells if TOPOLOGIES[cell.topology].through_node}
     requested = dict.fromkeys(BY_NAME[Arm.parse(arm).name] for arm in settings.dataplanes)
@@ -37,14 +43,14 @@ def findings(
         return
     addresses = client.addresses or ((client.address,) if client.address else ())
     only = from_outside == {cell.topology for cell in settings.cells}
-    for name, cidrs in opt_outs.items():
+    for name, cidrs in excluded.items():
         if name.startswith(_OF_NODE) and name != _OF_NODE + entry:
             continue
         covered = {address: cidr for address in addresses if (cidr := _covering(address, cidrs)) is not None}
         if not covered:
             continue
-        what = name if name == ENVIRONMENT else f"FelixConfiguration {name}"
-        everywhere = name in {ENVIRONMENT, _DEFAULT, _OF_NODE + entry}
+        what = name if name == _ENVIRONMENT else f"FelixConfiguration {name}"
+        everywhere = name in {_ENVIRONMENT, _DEFAULT, _OF_NODE + entry}
         whole = everywhere and len(covered) == len(addresses)
         listed = " and ".join(f"{address} (by {cidr})" for address, cidr in covered.items())
         some = "" if everywhere else ", on the nodes that it selects"
@@ -57,6 +63,15 @@ def findings(
                 "Its replies return through the NodePort's node, and trials that measure so fail.",
                 remedy=_remedy(name),
             )
+
+
+def opt_outs(configurations: Iterable[Object], variable: str | None) -> dict[str, tuple[str, ...]]:
+    """The CIDRs whose clients get no direct return, by source: a FelixConfiguration, or the environment alone."""
+    if variable is not None:
+        cidrs = tuple(cidr.strip() for cidr in variable.split(",") if cidr.strip())
+        return {_ENVIRONMENT: cidrs} if cidrs else {}
+    found = {each["metadata"]["name"]: tuple((each.get("spec") or {}).get(_FIELD) or ()) for each in configurations}
+    return {name: cidrs for name, cidrs in found.items() if cidrs}
 
 
 def _covering(address: str, cidrs: Sequence[str]) -> str | None:
@@ -72,8 +87,8 @@ def _covering(address: str, cidrs: Sequence[str]) -> str | None:
 
 
 def _remedy(name: str) -> str:
-    if name == ENVIRONMENT:
+    if name == _ENVIRONMENT:
         where = "`kubectl get daemonset -A | grep calico-node`"
-        return f"Remove {DSR_OPT_OUTS_VARIABLE} from calico-node's environment: {where}."
-    patch = f'{{"spec":{{"{DSR_OPT_OUTS_FIELD}":null}}}}'
+        return f"Remove {_VARIABLE} from calico-node's environment: {where}."
+    patch = f'{{"spec":{{"{_FIELD}":null}}}}'
     return f"Type `kubectl patch felixconfiguration {name} --type merge -p '{patch}'`."

@@ -1,7 +1,7 @@
 """The facts of a cluster, derived from its objects, by which a switch is planned or refused. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from steps.cluster.kube.api import quantity
@@ -10,7 +10,7 @@ from steps.cluster.kube.api.nodes import ClusterNode, read_node, with_agent
 from steps.cluster.kube.api.permissions import KUBE_PROXY
 from steps.cluster.kube.calico.inventory import felix_settings, kube_proxy, startup
 from steps.cluster.kube.calico.inventory.objects import CALICO_NODE, ClusterObjects, agent_containers
-from steps.cluster.kube.calico.inventory.reconcilers import ADDON_MANAGER, Reconciler, annotations, labels, owners
+from steps.cluster.kube.calico.inventory.reconcilers import ADDON_MANAGER, marks_of
 from steps.cluster.kube.config.environment import ContainerVariable
 
 Object = dict[str, Any]
@@ -54,9 +54,7 @@ class Facts:
         overrides: Felix parameters in calico-node's environment, which take precedence over FelixConfiguration.
         unread_environment: sources of further such parameters that these credentials may not read.
         narrower: FelixConfigurations of some nodes only that set fields a switch would set.
-        owners: objects that a switch patches and that a reconciler (GitOps, an add-on manager) maintains.
         log_level_overridden: whether calico-node's environment sets Felix's log level.
-        dsr_opt_outs: CIDRs whose clients get no direct server return, by source.
         agent: the name of Calico's DaemonSet.
         agent_labels: the label selector of its pods.
     """
@@ -78,7 +76,6 @@ class Facts:
     policy_only: bool
     overrides: dict[str, ContainerVariable]
     narrower: dict[str, tuple[str, ...]]
-    owners: dict[str, Reconciler]
     log_level: str | None
     aws_source_check: str | None
     nftables_mode: str | None = None
@@ -86,7 +83,6 @@ class Facts:
     kube_proxy_source: str = ""
     unread_environment: tuple[str, ...] = ()
     kube_proxy_skips_kernel_check: bool = False
-    dsr_opt_outs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     agent: str = CALICO_NODE
     agent_labels: str = f"k8s-app={CALICO_NODE}"
 
@@ -155,7 +151,7 @@ def read_facts(objects: ClusterObjects) -> Facts:
     every = frozenset(found["metadata"]["name"] for found in objects.nodes)
     calico_nodes = every if agent is None else with_agent(objects.agent_pods, agent, objects.nodes)
     knows_management = _knows_management(objects)
-    marks = {**labels(objects.kube_proxy), **annotations(objects.kube_proxy)}
+    marks = marks_of(objects.kube_proxy)
     mode, source, key = startup.proxy_mode(objects)
     calico_version = _calico_version(objects)
     version = quantity.version(calico_version or "")
@@ -178,7 +174,6 @@ def read_facts(objects: ClusterObjects) -> Facts:
         policy_only=install is not None and all((pool.get("spec") or {}).get("disabled") for pool in objects.pools),
         overrides=startup.overrides(objects) if manifest else {},
         narrower=felix_settings.node_specific_settings(objects.felix),
-        owners=owners(objects),
         log_level=environment.get(_LOG_LEVEL) or _text(objects.felix_default, ("spec", "logSeverityScreen")),
         aws_source_check=environment.get("FELIX_AWSSRCDSTCHECK")
         or _text(objects.felix_default, ("spec", "awsSrcDstCheck")),
@@ -187,7 +182,6 @@ def read_facts(objects: ClusterObjects) -> Facts:
         kube_proxy_source=source,
         unread_environment=environment.unread if manifest else (),
         kube_proxy_skips_kernel_check=startup.skips_kernel_check(objects.kube_proxy),
-        dsr_opt_outs=felix_settings.dsr_opt_outs(objects.felix, environment.get(felix_settings.DSR_OPT_OUTS_VARIABLE)),
         agent=agent["metadata"]["name"] if agent is not None else CALICO_NODE,
         agent_labels=kube_proxy.selector(agent) if agent is not None else f"k8s-app={CALICO_NODE}",
     )

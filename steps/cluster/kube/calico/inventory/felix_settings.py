@@ -10,11 +10,6 @@ from steps.cluster.kube.calico.inventory.objects import SWITCHED, ClusterObjects
 
 Object = dict[str, Any]
 
-DSR_OPT_OUTS_FIELD: Final = "bpfDSROptoutCIDRs"
-DSR_OPT_OUTS_VARIABLE: Final = "FELIX_BPFDSROPTOUTCIDRS"
-ENVIRONMENT: Final = "calico-node's environment"
-"""The source that takes precedence over every FelixConfiguration."""
-
 NFTABLES_SINCE: Final = (3, 29, 0)
 """The first version with an nftables dataplane."""
 
@@ -84,15 +79,3 @@ def node_specific_settings(configurations: Iterable[Object]) -> dict[str, tuple[
         if some_nodes and (fields := tuple(key for key in SWITCHED if spec.get(key) is not None)):
             found[name] = fields
     return found
-
-
-def dsr_opt_outs(configurations: Iterable[Object], variable: str | None) -> dict[str, tuple[str, ...]]:
-    """The CIDRs whose clients get no direct return, by source: a FelixConfiguration, or the environment alone."""
-    if variable is not None:
-        cidrs = tuple(cidr.strip() for cidr in variable.split(",") if cidr.strip())
-        return {ENVIRONMENT: cidrs} if cidrs else {}
-    found = {
-        each["metadata"]["name"]: tuple((each.get("spec") or {}).get(DSR_OPT_OUTS_FIELD) or ())
-        for each in configurations
-    }
-    return {name: cidrs for name, cidrs in found.items() if cidrs}

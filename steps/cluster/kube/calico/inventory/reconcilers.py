@@ -130,7 +130,7 @@ def owners(objects: ClusterObjects) -> dict[str, Reconciler]:
 
 def reconcilers(found: Object | None) -> Iterator[Reconciler]:
     """All reconcilers of an object, those that revert first."""
-    marks = {**annotations(found), **labels(found)}
+    marks = marks_of(found)
     notes = [str(entry.get("manager", "")) for each in _metadata(found) for entry in each.get("managedFields") or []]
     matched = [signs for signs in _TABLE if _matches(signs, marks, notes)]
     yield from (Reconciler(signs.name, signs.reverts) for signs in matched if signs.reverts)
@@ -141,14 +141,10 @@ def reconcilers(found: Object | None) -> Iterator[Reconciler]:
     yield from (Reconciler(signs.name, signs.reverts) for signs in matched if not signs.reverts)
 
 
-def labels(found: Object | None) -> dict[str, str]:
-    """An object's labels."""
-    return {key: value for each in _metadata(found) for key, value in (each.get("labels") or {}).items()}
-
-
-def annotations(found: Object | None) -> dict[str, str]:
-    """An object's annotations."""
-    return {key: value for each in _metadata(found) for key, value in (each.get("annotations") or {}).items()}
+def marks_of(found: Object | None) -> dict[str, str]:
+    """An object's labels and annotations."""
+    sources = [each.get(kind) or {} for kind in ("annotations", "labels") for each in _metadata(found)]
+    return {key: value for source in sources for key, value in source.items()}
 
 
 def _metadata(found: Object | None) -> list[Object]:

@@ -9,7 +9,7 @@ from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import FIELD_MANAGER, Client
 from steps.cluster.kube.api.fields import Field, Ref, Value
 from steps.cluster.kube.api.nodes import ClusterNode
-from steps.cluster.kube.api.permissions import felix_configurations
+from steps.cluster.kube.api.permissions import DEFAULT, felix_configurations
 from steps.cluster.kube.calico.compatibility import direct_return
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.inventory.facts import Facts, Install, read_facts
@@ -53,7 +53,7 @@ class ClusterState:
 
     def outside_findings(self, outside: ClusterNode, entry: str, settings: Settings) -> Iterator[Finding]:
         """What Felix's opt-outs from direct return mean for an outside client that connects to the node `entry`."""
-        return direct_return.findings(self.facts.dsr_opt_outs, outside, entry, settings)
+        return direct_return.findings(self.inventory, outside, entry, settings)
 
     @property
     def kube_proxy_outdated(self) -> bool:
@@ -88,13 +88,12 @@ def read_state(client: Client, *, to_switch: bool) -> ClusterState:
 
 
 def _lookup(found: ClusterObjects, ref: Ref) -> Object | None:
-    if ref == fields.PROXY:
-        return found.kube_proxy
-    if ref == fields.PROXY_CONFIG:
-        return found.kube_proxy_config
-    if ref == fields.INSTALLATION:
-        return found.installation
-    if ref.namespace in found.services_endpoints:
-        return found.services_endpoints[ref.namespace]
-    felix = found.group is not None and ref.resource == felix_configurations(found.group)
-    return found.felix_default if felix else None
+    known = {
+        fields.PROXY: found.kube_proxy,
+        fields.PROXY_CONFIG: found.kube_proxy_config,
+        fields.INSTALLATION: found.installation,
+        **{each: found.services_endpoints.get(str(each.namespace)) for each in fields.ENDPOINTS.values()},
+    }
+    if found.group is not None:
+        known[Ref(felix_configurations(found.group), DEFAULT)] = found.felix_default
+    return known.get(ref)

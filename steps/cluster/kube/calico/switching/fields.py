@@ -29,6 +29,10 @@ Object = dict[str, Any]
 PROXY: Final = Ref(DAEMONSETS, KUBE_PROXY, KUBE_SYSTEM)
 PROXY_CONFIG: Final = Ref(CONFIGMAPS, KUBE_PROXY, KUBE_SYSTEM)
 INSTALLATION: Final = Ref(INSTALLATIONS, DEFAULT)
+ENDPOINTS: Final[dict[Install, Ref]] = {
+    "manifest": Ref(CONFIGMAPS, SERVICES_ENDPOINT, KUBE_SYSTEM),
+    "operator": Ref(CONFIGMAPS, SERVICES_ENDPOINT, TIGERA_OPERATOR),
+}
 PARKING: Final = Field(PROXY, kube_proxy.PARKING_PATH)
 LINUX_DATAPLANE: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "linuxDataplane"))
 BOOTSTRAP: Final = Field(INSTALLATION, ("spec", "calicoNetwork", "bpfNetworkBootstrap"))
@@ -53,9 +57,9 @@ _WORD: Final = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 """The value of a label, as of kube-proxy's node selector, or of a further field of FelixConfiguration."""
 
 
-def endpoint(facts: Facts) -> Field:
+def endpoint(install: Install | None) -> Field:
     """The ConfigMap with the API server's address for nodes without kube-proxy."""
-    return _endpoint(facts.install)
+    return Field(ENDPOINTS[install or "manifest"], WHOLE)
 
 
 def touchable(facts: Facts) -> tuple[Field, ...]:
@@ -76,7 +80,7 @@ def restorable(facts: Facts, install: Install, config_key: str | None, refs: Ite
         refs: the objects of the snapshot. They show whether the operator managed kube-proxy when it was taken, if
             it does not now.
     """
-    managed = facts.bootstraps or (facts.knows_management and _endpoint(install).ref not in refs)
+    managed = facts.bootstraps or (facts.knows_management and endpoint(install).ref not in refs)
     return _fields(facts, install, config_key, bootstraps=managed and install == "operator")
 
 
@@ -89,12 +93,7 @@ def _fields(facts: Facts, install: Install, config_key: str | None, *, bootstrap
     found = (*(Field(felix, ("spec", name)) for name in names), *config)
     if bootstraps:
         return (LINUX_DATAPLANE, BOOTSTRAP, MANAGEMENT, *found)
-    return (*((LINUX_DATAPLANE,) if install == "operator" else ()), *found, PARKING, _endpoint(install))
-
-
-def _endpoint(install: Install | None) -> Field:
-    place = TIGERA_OPERATOR if install == "operator" else KUBE_SYSTEM
-    return Field(Ref(CONFIGMAPS, SERVICES_ENDPOINT, place), WHOLE)
+    return (*((LINUX_DATAPLANE,) if install == "operator" else ()), *found, PARKING, endpoint(install))
 
 
 def written_fields() -> tuple[Field, ...]:

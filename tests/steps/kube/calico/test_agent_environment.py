@@ -1,4 +1,4 @@
-"""What calico-node's environment sets, wherever it comes from: it beats whatever a switch would patch."""
+"""Variables of calico-node that override FelixConfiguration, from every source, are found before a switch."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ import pytest
 from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.domain import Finding
+from tests.steps.kube.calico.test_preflight import findings
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.switching import running, switch
-from tests.steps.kube.test_preflight import findings
 
 Object = dict[str, Any]
 EVERY = {"iptables", "nftables", "ebpf", "ebpf-dsr"}

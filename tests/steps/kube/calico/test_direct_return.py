@@ -1,16 +1,16 @@
-"""Clients that Felix leaves out of direct server return are named before a run, whichever object says it."""
+"""Outside clients that Felix excludes from direct server return are reported before a run."""
 
 from typing import Any
 
 import pytest
 
 from steps.cluster.kube import server_findings
-from steps.cluster.kube.calico.inventory import felix_settings
+from steps.cluster.kube.calico.compatibility import direct_return
 from steps.cluster.kube.workloads import connectivity
 from steps.domain import Finding
 from steps.settings.settings import choose_settings
 from tests.steps.kube.bench import MEASURED, WITH_IMAGE, Bench, report_connections
-from tests.steps.kube.test_preflight import add_env, add_felix
+from tests.steps.kube.calico.test_preflight import add_env, add_felix
 
 ONLY = "external-to-nodeport"
 BOTH = "external-to-nodeport,pod-to-pod"
@@ -96,5 +96,5 @@ def test_no_dsr_opt_out_by_default() -> None:
         {"metadata": {"name": "default"}},
         {"metadata": {"name": "x"}, "spec": {"bpfDSROptoutCIDRs": None}},
     ]
-    assert felix_settings.dsr_opt_outs(felix, None) == {}
-    assert felix_settings.dsr_opt_outs(felix, "") == {}
+    assert direct_return.opt_outs(felix, None) == {}
+    assert direct_return.opt_outs(felix, "") == {}

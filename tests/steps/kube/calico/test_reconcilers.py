@@ -1,4 +1,4 @@
-"""Who would put back what is switched: each keeper by what it leaves on an object, and what is only like it."""
+"""The reconcilers that would undo a switch, by the marks that they leave on an object."""
 
 import json
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from steps.cluster.kube.calico.inventory import reconcilers
+from tests.steps.kube.calico.test_preflight import findings
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.test_preflight import findings
 
 Object = dict[str, Any]
 REVERTS: dict[str, tuple[Object, str]] = {

@@ -1,10 +1,10 @@
-"""Which kernels are refused and which are only warned of: as Felix and kube-proxy do it themselves."""
+"""The kernels that are refused, and those that only give a warning."""
 
 import pytest
 
 from steps.cluster.kube.calico.compatibility import kernels
+from tests.steps.kube.calico.test_preflight import findings, node
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.test_preflight import findings, node
 
 
 @pytest.mark.parametrize(

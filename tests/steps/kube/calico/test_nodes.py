@@ -1,4 +1,4 @@
-"""Where Calico is, is told by its agent's pods, whatever addresses a cluster has and whoever gives them to pods."""
+"""The nodes with Calico are those of its agent's pods, whatever assigns addresses in the cluster."""
 
 import asyncio
 import socket
@@ -19,10 +19,11 @@ from steps.cluster.kube.workloads import probe_pods
 from steps.domain import Visit
 from steps.settings.settings import choose_settings
 from tests.steps.kube.bench import EVERY, MEASURED, WITH_IMAGE, Bench, settings, visit
+from tests.steps.kube.calico.test_preflight import ALL, add_node, agent, daemon_set, findings, node, on_aws, standing
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.switching import around
-from tests.steps.kube.test_preflight import ALL, add_node, agent, daemon_set, findings, node, on_aws, standing
+from tests.steps.kube.test_adapter import RUN, put_workflow
 
 Object = dict[str, Any]
 IPV6 = {"node-a": "fd00:250::11", "node-b": "fd00:250::12", "outside": "fd00:250::50"}
@@ -108,8 +109,8 @@ def test_policy_only_provenance() -> None:
     calico = Calico()
     policy_only(calico)
     here = standing(calico)
-    told = provenance.provenance(here.facts, here.inventory, MEASURED)
-    assert (told["cni"], told["policy_only"], told["other_cnis"]) == ("Calico", True, ["Amazon VPC CNI"])
+    facts = provenance.provenance(here.facts, here.inventory, MEASURED)
+    assert (facts["cni"], facts["policy_only"], facts["other_cnis"]) == ("Calico", True, ["Amazon VPC CNI"])
     client, _transport = direct_client(calico.store)
     one = Visit(visit=1, round=1, dataplane="as-is", trials=())
     signs = observe.observe(around(calico, client), here, MEASURED, one, "before")
@@ -208,9 +209,9 @@ def test_mixed_architectures_are_reported() -> None:
     (found,) = findings(calico)
     assert (found.severity, found.reason) == ("warn", "node-a and node-b differ in architecture (amd64 and arm64).")
     here = standing(calico)
-    told = provenance.provenance(here.facts, here.inventory, MEASURED)
-    assert told["architecture"] is None
-    assert [each["architecture"] for each in told["nodes"]] == ["amd64", "arm64"]  # type: ignore[attr-defined]
+    facts = provenance.provenance(here.facts, here.inventory, MEASURED)
+    assert facts["architecture"] is None
+    assert [each["architecture"] for each in facts["nodes"]] == ["amd64", "arm64"]  # type: ignore[attr-defined]
     same = standing(Calico())
     assert provenance.provenance(same.facts, same.inventory, MEASURED)["architecture"] == "amd64"
 
@@ -267,11 +268,11 @@ def test_run_starts_on_a_policy_only_cluster() -> None:
     calico = Calico()
     policy_only(calico)
     client, _transport = direct_client(calico.store)
-    variables = {"ARGO_WORKFLOW_NAME": "run-1"}
     say, sleep = (lambda _sentence: None), calico.store.advance
-    who = KubernetesCluster("prod", client=client, variables=variables, say=say, sleep=sleep, gate_s=0)
+    who = KubernetesCluster("prod", client=client, variables=RUN, say=say, sleep=sleep, gate_s=0)
     assert who.measured_nodes == ("node-a", "node-b")
     chosen = choose_settings(profile="smoke", dataplanes="ebpf", environment="prod")
+    put_workflow(calico)
     who.snapshot()
     assert who.configure(Visit(visit=1, round=1, dataplane="ebpf", trials=()), chosen)
     who.restore()

@@ -1,4 +1,4 @@
-"""What a cluster is, which nodes are measured, and every reason against a run, by name and with a remedy."""
+"""The reasons against a run, each with a name and a remedy."""
 
 from collections.abc import Callable
 from typing import Any
@@ -156,7 +156,7 @@ def test_unsupported_dataplane_is_skipped(change: Change, subjects: set[str], wo
     found = [finding for finding in findings(calico) if finding.severity == "skip"]
     assert {finding.subject for finding in found} == subjects
     assert words in " ".join(finding.reason for finding in found)
-    assert not [f for f in findings(calico, "as-is") if f.severity == "skip"], "what isn't asked for isn't told"
+    assert not [f for f in findings(calico, "as-is") if f.severity == "skip"], "only requested dataplanes are reported"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.cluster.kube.calico.felix.log import FelixLog, read_felix_log
@@ -101,6 +101,7 @@ def test_felix_log_lines_of_an_earlier_switch_are_ignored() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=30)  # of each recording
 @given(data=st.data())
 def test_felix_log_repeated_switch_changes_nothing(name: str, data: st.DataObject) -> None:
     node = data.draw(st.sampled_from(NODES))
@@ -129,6 +130,7 @@ def test_felix_log_of_any_bytes_is_read(log: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=30)  # of each recording
 @given(data=st.data())
 def test_felix_log_cut_anywhere_is_read(name: str, data: st.DataObject) -> None:
     log = b"\n".join(switch(name).logs["node-b"])
@@ -195,9 +197,9 @@ def test_felix_process_older_than_the_log_ends_at_pid_reuse() -> None:
     ],
 )
 def test_felix_driver_without_requested_bpf_is_a_fallback(lines: str, *, fell: bool) -> None:
-    said = ["Successfully loaded configuration.", *lines.split("|")]
-    said += ["Creating internal dataplane driver. config=X{BPFEnabled:false}"]
-    log = [line(f"07:00:0{at}", 45, message) for at, message in enumerate(said)]
+    messages = ["Successfully loaded configuration.", *lines.split("|")]
+    messages += ["Creating internal dataplane driver. config=X{BPFEnabled:false}"]
+    log = [line(f"07:00:0{at}", 45, message) for at, message in enumerate(messages)]
     current = read_felix_log(b"\n".join(log)).current
     assert current is not None
     assert (current.fallback is not None) is fell

@@ -1,4 +1,4 @@
-"""Everything that a switch will touch is tried before its first write: what would fail half-way changes nothing."""
+"""Every write of a switch is dry-run before the first one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -88,10 +88,10 @@ def _only_on_the_way_back(name: str, dataplane: str, request: Request) -> bool:
 @pytest.mark.parametrize("dataplane", ["ebpf", "ebpf-dsr"])
 def test_missing_felix_configuration_stops_before_kube_proxy_is_disabled(dataplane: str) -> None:
     calico = without_felix(Calico())
-    told = refused(calico, dataplane)
-    assert "FelixConfiguration default is missing" in told
-    assert "rollout restart daemonset/calico-node" in told
-    assert "a moment ago" not in told
+    sentence = refused(calico, dataplane)
+    assert "FelixConfiguration default is missing" in sentence
+    assert "rollout restart daemonset/calico-node" in sentence
+    assert "during the switch" not in sentence
 
 
 def without_felix(calico: Calico) -> Calico:

@@ -1,4 +1,4 @@
-"""Restoring is over when what ran before is proven on every node, whoever had changed it back; and so for a person."""
+"""A restore is over when the dataplane from before is proven on every node, for a run and for a user."""
 
 from datetime import timedelta
 
@@ -13,9 +13,9 @@ from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.proof.wait import UnprovenError
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import WITH_IMAGE
+from tests.steps.kube.calico.test_observe import EBPF, IPTABLES, Cluster
+from tests.steps.kube.calico.test_preflight import add_node
 from tests.steps.kube.recordings import switch
-from tests.steps.kube.test_observe import EBPF, IPTABLES, Cluster
-from tests.steps.kube.test_preflight import add_node
 from workflows.cli import cluster as cluster_verbs
 
 RUN = {"ARGO_WORKFLOW_NAME": "run-1", **WITH_IMAGE}
@@ -26,7 +26,7 @@ def kube(cluster: Cluster, variables: dict[str, str] | None = None, gate_s: floa
         "prod",
         client=cluster.client,
         variables=RUN if variables is None else variables,
-        say=cluster.said.append,
+        say=cluster.notices.append,
         sleep=cluster.store.advance,
         gate_s=gate_s,
     )

@@ -110,13 +110,13 @@ def test_restore_reports_what_it_cannot_restore() -> None:
     calico = Calico()
     switch(calico, "ebpf")
     client, _transport = direct_client(calico.store)
-    said: list[str] = []
-    restore.restore(around(calico, client, say=said.append))
-    assert any("unprivileged_bpf_disabled" in sentence for sentence in said)
+    notices: list[str] = []
+    restore.restore(around(calico, client, say=notices.append))
+    assert any("unprivileged_bpf_disabled" in sentence for sentence in notices)
 
 
 @pytest.mark.parametrize(
-    ("visits", "first", "told"),
+    ("visits", "first", "reported"),
     [
         (("ebpf", "iptables"), {}, True),
         (("ebpf-dsr", "nftables"), {}, True),
@@ -125,7 +125,7 @@ def test_restore_reports_what_it_cannot_restore() -> None:
     ],
 )
 def test_ebpf_leftovers_are_reported_after_restore(
-    visits: tuple[str, ...], first: dict[str, Any], *, told: bool
+    visits: tuple[str, ...], first: dict[str, Any], *, reported: bool
 ) -> None:
     calico = Calico(felix=first)
     for dataplane in visits:
@@ -133,7 +133,7 @@ def test_ebpf_leftovers_are_reported_after_restore(
     client, _transport = direct_client(calico.store)
     found = restore.plan_restore(client)
     assert found is not None
-    assert (restore.KERNEL in found.left) is told
+    assert (restore.KERNEL in found.left) is reported
 
 
 def test_restore_undone_by_another_controller_keeps_the_snapshot() -> None:

@@ -1,4 +1,4 @@
-"""In which mode kube-proxy runs, by what it is started with and not by the name of a ConfigMap."""
+"""kube-proxy's mode by its command line, ConfigMap and static pods."""
 
 import json
 from typing import Any
@@ -12,10 +12,11 @@ from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.config import proxy
 from steps.domain import Visit
 from steps.settings.settings import choose_settings
+from tests.steps.kube.calico.test_preflight import findings
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
 from tests.steps.kube.switching import held, put_back, switch
-from tests.steps.kube.test_preflight import findings
+from tests.steps.kube.test_adapter import RUN, put_workflow
 
 Object = dict[str, Any]
 EVERY = {"iptables", "nftables", "ebpf", "ebpf-dsr"}
@@ -210,11 +211,12 @@ def test_disabled_kube_proxy_allows_ebpf() -> None:
 def test_as_is_in_ipvs_mode_is_reported_and_released() -> None:
     calico = Calico(mode="ipvs")
     client, _transport = direct_client(calico.store)
-    said: list[str] = []
-    variables = {"BENCHMARK_IMAGE": "image:1", "ARGO_WORKFLOW_NAME": "run-1"}
-    who = KubernetesCluster("prod", client=client, variables=variables, say=said.append, sleep=calico.store.advance)
+    notices: list[str] = []
+    variables = {"BENCHMARK_IMAGE": "image:1", **RUN}
+    who = KubernetesCluster("prod", client=client, variables=variables, say=notices.append, sleep=calico.store.advance)
     visit = Visit(visit=1, round=1, dataplane="as-is", trials=())
     settings = choose_settings(profile="smoke", dataplanes="as-is", environment="prod")
+    put_workflow(calico)
     who.snapshot()
     assert who.configure(visit, settings) == []
     assert held(calico)
@@ -222,7 +224,7 @@ def test_as_is_in_ipvs_mode_is_reported_and_released() -> None:
     assert "Services by kube-proxy in IPVS mode" in sign.seen
     assert who.restore() == []
     assert not held(calico), "no proof is waited for that can't come"
-    assert any("IPVS mode nothing proves it" in sentence for sentence in said)
+    assert any("IPVS mode nothing proves it" in sentence for sentence in notices)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""kube-proxy's configuration as JSON and as YAML: switched in its mode alone, and put back byte for byte."""
+"""kube-proxy's configuration as JSON and as YAML: its mode alone is switched, and restored byte for byte."""
 
 import json
 
@@ -120,10 +120,12 @@ def test_restore_replaces_an_unparsable_configuration(broken: str) -> None:
     assert found is not None
     found["data"]["config.conf"] = broken
     client, _transport = direct_client(calico.store)
-    said: list[str] = []
-    restore.restore(around(calico, client, say=said.append))
+    notices: list[str] = []
+    restore.restore(around(calico, client, say=notices.append))
     assert calico.settings() == before
-    assert any("was no valid configuration of kube-proxy" in sentence and repr(broken) in sentence for sentence in said)
+    assert any(
+        "was no valid configuration of kube-proxy" in sentence and repr(broken) in sentence for sentence in notices
+    )
 
 
 def test_restore_recreates_a_deleted_key() -> None:

@@ -20,13 +20,13 @@ from steps.proof import evaluate, wait
 from steps.proof.wait import Impossible
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import MEASURED, WITH_IMAGE
+from tests.steps.kube.calico.judgements import judge_switch
+from tests.steps.kube.calico.test_readiness import host
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_kubelet import Kubelet
-from tests.steps.kube.judgements import judge_switch
 from tests.steps.kube.recordings import NAMES, Switch, stamp, switch
 from tests.steps.kube.switching import around
-from tests.steps.kube.test_readiness import host
 
 Object = dict[str, Any]
 EBPF = "01-iptables-to-ebpf"
@@ -43,7 +43,7 @@ class Cluster:
         self.bpf = recorded.asked.startswith("ebpf")
         self.proxy_mode = None if self.bpf or not proxy else recorded.asked
         self.failing = failing
-        self.said: list[str] = []
+        self.notices: list[str] = []
         self.client: Client = direct_client(self.store)[0]
         self.kubelet = Kubelet(self.calico)
         self.kubelet.says = lambda pod: fake_kubelet.probe_report(
@@ -67,7 +67,7 @@ class Cluster:
     def observe(self, asked: str, when: Moment = "before") -> list[Sign]:
         standing = read_state(self.client, to_switch=False)
         going = Visit(visit=1, round=1, dataplane=asked, trials=())
-        surroundings = around(self.calico, self.client, say=self.said.append, variables=WITH_IMAGE)
+        surroundings = around(self.calico, self.client, say=self.notices.append, variables=WITH_IMAGE)
         return observe.observe(surroundings, standing, MEASURED, going, when)
 
     def state(self, found: Sequence[Sign]) -> str:
@@ -98,8 +98,8 @@ def test_contrary_signs_are_recorded() -> None:
 def test_observe_after_the_trials_waits_for_the_stability_window() -> None:
     cluster = Cluster(switch(EBPF), after_s=40.0)
     assert cluster.state(cluster.observe("ebpf", "after")) == "proven"
-    assert cluster.said
-    assert "45 s without a restart" in cluster.said[0]
+    assert cluster.notices
+    assert "45 s without a restart" in cluster.notices[0]
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -111,7 +111,7 @@ def test_bpf_fallback_ends_the_wait_with_evidence(moment: Moment) -> None:
     assert judgement.reason.startswith("node-b: Felix fell back from BPF")
     assert any("not supported by the kernel" in sign.seen for sign in found)
     assert judgement.proof.state != "proven"
-    assert cluster.said == []
+    assert cluster.notices == []
 
 
 @pytest.mark.parametrize("name", NAMES)

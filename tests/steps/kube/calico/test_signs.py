@@ -22,8 +22,8 @@ def of_host(**seen: Any) -> dict[str, tuple[str, ...] | None]:  # noqa: ANN401
     return {sign.looked_at: sign.indicates for sign in found}
 
 
-def of_felix(**said: Any) -> dict[str, tuple[str, ...] | None]:  # noqa: ANN401
-    process = FelixProcess(7, NOW, NOW, NOW, **said)
+def of_felix(**fields: Any) -> dict[str, tuple[str, ...] | None]:  # noqa: ANN401
+    process = FelixProcess(7, NOW, NOW, NOW, **fields)
     found = node_signs(Observation("n", felix=FelixLog((process,))), "after", NOW)
     return {sign.seen: sign.indicates for sign in found}
 
@@ -49,14 +49,14 @@ def test_missing_observation_is_no_sign() -> None:
 
 
 def test_felix_bpf_sign_agrees_with_bpf_only() -> None:
-    said = of_felix(
+    fields = of_felix(
         bpf=[LogPosition(NOW, "BPF enabled, starting")], driver_bpf=LogPosition(NOW, "true"), driver_dsr=True
     )
-    assert said["BPF enabled, starting"] == BPF
-    assert said["made its driver with BPF on"] == BPF
-    assert said["made its driver with direct server return on"] == ("ebpf-dsr",)
-    said = of_felix(attached_dsr=False)
-    assert said["attached its programs with direct server return off"] == ("ebpf",)
+    assert fields["BPF enabled, starting"] == BPF
+    assert fields["made its driver with BPF on"] == BPF
+    assert fields["made its driver with direct server return on"] == ("ebpf-dsr",)
+    fields = of_felix(attached_dsr=False)
+    assert fields["attached its programs with direct server return off"] == ("ebpf",)
     assert of_felix(components={"BPFEndpointManager"})["its health has a row BPFEndpointManager"] == BPF
 
 
@@ -66,9 +66,11 @@ def test_configuration_setting_is_no_sign() -> None:
 
 
 def test_bpf_fallback_sign_agrees_with_rules_dataplanes() -> None:
-    said = of_felix(fallback=LogPosition(NOW, "not supported"), driver_bpf=LogPosition(NOW, "false"), driver_dsr=False)
-    assert said["not supported"] == RULES
-    assert not any(indicates and "direct server return" in seen for seen, indicates in said.items())
+    fields = of_felix(
+        fallback=LogPosition(NOW, "not supported"), driver_bpf=LogPosition(NOW, "false"), driver_dsr=False
+    )
+    assert fields["not supported"] == RULES
+    assert not any(indicates and "direct server return" in seen for seen, indicates in fields.items())
 
 
 def test_health_table_without_bpf_is_a_weak_sign() -> None:
