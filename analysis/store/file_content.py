@@ -30,8 +30,9 @@ FREE_BYTES: Final = 8 * 2**20
 MOST_BYTES_PER_BYTE: Final = 250
 """Decompressed bytes for each byte of a file: what is stored compresses a tenth as well."""
 
-MOST_VALUES_PER_ROW: Final = 4096
-"""Of a column of lists, on average: a row has a value for each CPU of each node."""
+MOST_VALUES_PER_ROW: Final = 2**17
+MOST_VALUES_PER_BYTE: Final = 2**12
+"""Of a column of lists: a row has a value for each CPU of each node, most of them zero and so hardly stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def check_amount(metadata: pq.FileMetaData, size: int) -> int:
     groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
     columns = [group.column(place) for group in groups for place in range(group.num_columns)]
     values = max((column.num_values for column in columns), default=0)
-    if values > most_rows * MOST_VALUES_PER_ROW:
+    if values > min(metadata.num_rows * MOST_VALUES_PER_ROW, most_rows * MOST_VALUES_PER_BYTE):
         raise ContentError(f"has {values:,} values of one column in {size:,} bytes")
     decompressed = sum(column.total_uncompressed_size for column in columns)
     most_bytes = max(FREE_BYTES, MOST_BYTES_PER_BYTE * size)

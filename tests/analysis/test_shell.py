@@ -110,6 +110,15 @@ def test_text_with_newlines_stays_on_one_line() -> None:
     assert out.getvalue() == "a\nx y z\n\n"
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_date_that_python_does_not_have_is_printed_as_such(terminal: bool) -> None:  # noqa: FBT001
+    out = io.StringIO()
+    dates = pa.array([0, 2**30, None], pa.date32())
+    print_table(pa.table({"day": dates}), Terminal(file=out, force_terminal=terminal, color_system=None, width=80))
+    lines = [line.strip() for line in out.getvalue().splitlines()]
+    assert lines[1:3] == ["1970-01-01", "out of range"]
+
+
 @pytest.mark.parametrize("standard_input", ["<&-", "< binary"])
 def test_an_input_that_is_closed_or_no_text_is_read_to_its_end(
     store: Store, tmp_path: Path, standard_input: str
