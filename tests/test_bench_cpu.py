@@ -89,9 +89,9 @@ def test_cpu_table_and_agreement_verdicts() -> None:
     assert header.split()[:5] == ["dataplane", "trial", "pairs", "lost,", "%"]
     assert row.startswith("lab-ebpf      udp 0.3 Gbit/s          2     40.0")
     assert "+2.0 [" in row
-    said = {line.partition(":")[0]: line for line in cpu.verdicts(pairs)}
-    assert "within 3 points in 1 of 1 cells; worst +2.0 points, lab-ebpf udp 0.3 Gbit/s" in said[IDLE_TIME]
-    assert "within 3 points in 0 of 1 cells; worst +22.0 points" in said[COLUMNS]
+    output = {line.partition(":")[0]: line for line in cpu.verdicts(pairs)}
+    assert "within 3 points in 1 of 1 cells; worst +2.0 points, lab-ebpf udp 0.3 Gbit/s" in output[IDLE_TIME]
+    assert "within 3 points in 0 of 1 cells; worst +22.0 points" in output[COLUMNS]
 
 
 def test_lost_progress_is_a_ratio_of_all_cores() -> None:

@@ -73,8 +73,8 @@ class Run:
             assert time.monotonic() < deadline, "it never came to that"
             assert self.process.poll() is None, self.process.communicate()
         os.killpg(self.process.pid, signal.SIGINT)
-        said, trouble = self.process.communicate(timeout=PATIENCE_S)
-        return self.process.returncode, said, trouble
+        output, trouble = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, output, trouble
 
 
 def _words(process: psutil.Process) -> list[str]:
@@ -95,8 +95,8 @@ def inside(module: str) -> Callable[[Run], bool]:
 @pytest.mark.parametrize("verb", ["run", "plan", "report", "query"])
 @pytest.mark.parametrize("module", ["pydantic_core", "datetime"])
 def test_while_the_command_line_is_loaded(tmp_path: Path, verb: str, module: str) -> None:
-    code, said, trouble = Run(tmp_path / "hook", verb, f"--results={tmp_path}").interrupt(itself(module))
-    assert (code, said, trouble) == (130, "", "Interrupted.\n")
+    code, output, trouble = Run(tmp_path / "hook", verb, f"--results={tmp_path}").interrupt(itself(module))
+    assert (code, output, trouble) == (130, "", "Interrupted.\n")
 
 
 @pytest.mark.lab

@@ -46,8 +46,8 @@ def start(*flags: str, env: dict[str, str] | None = None) -> subprocess.Popen[st
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said, _ = process.communicate(timeout=PATIENCE_S)
-    return process.returncode, said
+    printed, _ = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, printed
 
 
 def read_until(process: subprocess.Popen[str], text: str) -> str:
@@ -89,8 +89,8 @@ def rows(store: Path, sql: str) -> list[dict[str, Any]]:
 
 def test_run_of_all_four_lab_dataplanes(tmp_path: Path) -> None:
     with nothing_left_behind():
-        code, said = finish(start(*SHORT, f"--results={tmp_path}"))
-    assert code == 0, said
+        code, printed = finish(start(*SHORT, f"--results={tmp_path}"))
+    assert code == 0, printed
     visits = rows(tmp_path, "select * from visits order by visit")
     assert len(visits) == 8
     assert all(v["proof"] == "proven" and v["dataplane_observed"] == v["dataplane_requested"] for v in visits)
@@ -108,7 +108,7 @@ def test_run_of_all_four_lab_dataplanes(tmp_path: Path) -> None:
     assert through["lab-ebpf-dsr"] < 0.1
     assert all(ratio > 0.9 for name, ratio in through.items() if name != "lab-ebpf-dsr")
     (run,) = rows(tmp_path, "select * from runs")
-    assert f"{tmp_path}/reports/{run['run_id']}/report.html" in said
+    assert f"{tmp_path}/reports/{run['run_id']}/report.html" in printed
     assert "<script" not in (tmp_path / "report.html").read_text()
     assert len(list((tmp_path / "raw").rglob("*.json.gz"))) == len(trials) + 2 * len(visits)
 
@@ -125,14 +125,14 @@ def test_sigint_keeps_and_reports_measured_trials(tmp_path: Path, dataplanes: st
         read_until(process, "canary before")
         assert bool(machine.pinned_programs(machine.processes(MARK))) == (dataplanes == EBPF)
         os.killpg(process.pid, signal.SIGINT)
-        code, said = finish(process)
-    assert code == 1, said
+        code, printed = finish(process)
+    assert code == 1, printed
     outcomes = {str(row["outcome"]) for row in rows(tmp_path, "select distinct outcome from trials")}
     assert outcomes >= {"measured", "not-run"}
-    early = re.search(r"The run ended early: \d of 4 trials never ran\.", said)
-    assert early is not None, said
+    early = re.search(r"The run ended early: \d of 4 trials never ran\.", printed)
+    assert early is not None, printed
     assert early[0] in (tmp_path / "report.html").read_text()
-    assert "Traceback" not in said
+    assert "Traceback" not in printed
 
 
 def test_sigint_in_the_preflight(tmp_path: Path) -> None:
@@ -140,10 +140,10 @@ def test_sigint_in_the_preflight(tmp_path: Path) -> None:
         process = start(*FEW, EBPF, f"--results={tmp_path}")
         read_until(process, "validate: ")
         os.killpg(process.pid, signal.SIGINT)
-        code, said = finish(process)
-    assert code == 130, said
-    assert said.splitlines()[-1] == "Interrupted."
-    assert "Traceback" not in said
+        code, printed = finish(process)
+    assert code == 130, printed
+    assert printed.splitlines()[-1] == "Interrupted."
+    assert "Traceback" not in printed
 
 
 @pytest.mark.parametrize("step", ["collect: ", "report: "])
@@ -153,12 +153,12 @@ def test_sigint_after_the_last_trial_loses_nothing(tmp_path: Path, step: str) ->
         process = start(*FEW, EBPF, "--visits=1", f"--results={tmp_path}")
         read_until(process, "visits, about 0:00 left" if step == "collect: " else "collect: ")
         os.killpg(process.pid, signal.SIGINT)
-        code, said = finish(process)
-    assert code == 0, said
+        code, printed = finish(process)
+    assert code == 0, printed
     assert {str(row["outcome"]) for row in rows(tmp_path, "select outcome from trials")} == {"measured"}
-    assert "ended early" not in said
+    assert "ended early" not in printed
     assert (tmp_path / "report.html").exists()
-    assert "Traceback" not in said
+    assert "Traceback" not in printed
 
 
 def test_second_sigint_ends_at_once_and_names_the_report_command(tmp_path: Path) -> None:
@@ -168,11 +168,11 @@ def test_second_sigint_ends_at_once_and_names_the_report_command(tmp_path: Path)
         os.killpg(process.pid, signal.SIGINT)
         read_until(process, "Stopping: ")
         os.killpg(process.pid, signal.SIGINT)
-        code, said = finish(process)
-    assert code == 1, said
-    assert "Traceback" not in said
-    asked = re.search(r"type `make report RUN=(\S+) RESULTS=(\S+)`\.", said)
-    assert asked is not None, said
+        code, printed = finish(process)
+    assert code == 1, printed
+    assert "Traceback" not in printed
+    asked = re.search(r"type `make report RUN=(\S+) RESULTS=(\S+)`\.", printed)
+    assert asked is not None, printed
     assert "The run ended early: 3 of 4 trials never ran." in report(tmp_path, asked[1])
     assert rows(tmp_path, "select count(*) as n from trials where outcome = 'measured'") == [{"n": 1}]
 
@@ -230,12 +230,12 @@ def test_dying_iperf3_server_makes_failed_trials_and_exit_code_1(tmp_path: Path)
     (programs / "iperf3").chmod(0o755)
     chosen = ("--dataplanes=lab-iptables", "--topologies=pod-to-pod", "--protocols=tcp,udp", "--visits=1")
     flags = (*chosen, f"--results={tmp_path / 'store'}")
-    code, said = finish(start(*SHORT, *flags, env={"PATH": f"{programs}:{os.environ['PATH']}"}))
-    assert code == 1, said
+    code, printed = finish(start(*SHORT, *flags, env={"PATH": f"{programs}:{os.environ['PATH']}"}))
+    assert code == 1, printed
     failed = rows(tmp_path / "store", "select error, received_bps from trials where outcome = 'failed'")
     assert failed
     assert all(row["error"] and row["received_bps"] is None for row in failed)
-    assert "Traceback" not in said
+    assert "Traceback" not in printed
 
 
 @pytest.mark.parametrize("first_lines", [0, 4])
@@ -271,14 +271,14 @@ def test_run_on_a_full_disk(tmp_path: Path, size: str, step: str) -> None:
             timeout=PATIENCE_S,
             env={**os.environ, MARK: ""},
         )
-    said = done.stdout
-    assert done.returncode == 1, said
-    (why,) = [line for line in said.splitlines() if line.startswith("The first step that failed is ")]
+    printed = done.stdout
+    assert done.returncode == 1, printed
+    (why,) = [line for line in printed.splitlines() if line.startswith("The first step that failed is ")]
     assert why.startswith(f"The first step that failed is {step}: ")
     assert "No space left on device." in why or "the disk is full; free some space, or choose another RESULTS." in why
-    run_id = said.splitlines()[-1]
-    assert f"type `make report RUN={run_id} RESULTS={store}`." in said
-    assert "Traceback" not in said
+    run_id = printed.splitlines()[-1]
+    assert f"type `make report RUN={run_id} RESULTS={store}`." in printed
+    assert "Traceback" not in printed
 
 
 def test_run_as_an_ordinary_user(ordinary_python: str) -> None:
@@ -296,9 +296,9 @@ def test_run_as_an_ordinary_user(ordinary_python: str) -> None:
             cwd=ROOT,
             env={**environment(), "HOME": folder},
         )
-        said = done.stdout + done.stderr
-        assert done.returncode == 0, said
+        printed = done.stdout + done.stderr
+        assert done.returncode == 0, printed
         found = {str(row["seen"]) for row in rows(store, "select distinct dataplane_observed as seen from visits")}
     assert found == {"lab-iptables", "lab-nftables"}
-    assert "Skipped: lab-ebpf:" in said
-    assert "root" in said
+    assert "Skipped: lab-ebpf:" in printed
+    assert "root" in printed

@@ -40,8 +40,8 @@ def test_concurrent_runs(tmp_path: Path) -> None:
     stored = {str(row["run_id"]): str(row["workflow_uid"]) for row in rows(tmp_path, "select * from runs")}
     assert len(stored) == 3
     assert all(run.endswith(f"-{uid}") for run, uid in stored.items())
-    said = {found for _, out in ended for found in re.findall(r"/reports/(\S+)/report\.html", out)}
-    assert said == set(stored)
+    output = {found for _, out in ended for found in re.findall(r"/reports/(\S+)/report\.html", out)}
+    assert output == set(stored)
     assert {path.parent.name for path in (tmp_path / "reports").glob("*/report.html")} == set(stored)
     assert {path.name for path in (tmp_path / "raw").iterdir()} == set(stored)
     assert rows(tmp_path, "select distinct outcome from trials") == [{"outcome": "measured"}]
@@ -82,13 +82,13 @@ def test_a_run_that_is_killed_inside_says_so_and_the_next_verb_collects_it(
 ) -> None:
     with nothing_left_behind():
         process = start(*TINY, "--visits=2", f"--results={tmp_path}")
-        said = read_until(process, moment)
+        output = read_until(process, moment)
         whom().kill()
         code, rest = finish(process)
-    said += rest
-    assert code == 137, said
-    assert "Traceback" not in said
-    sentence = said.strip().splitlines()[-1]
+    output += rest
+    assert code == 137, output
+    assert "Traceback" not in output
+    sentence = output.strip().splitlines()[-1]
     (run,) = (tmp_path / "raw").iterdir()
     if moment == "collect: ":
         assert f"The run {run.name} is stored; its summary was interrupted by SIGKILL" in sentence
@@ -115,11 +115,11 @@ def verb(name: str, flag: str, store: Path) -> subprocess.CompletedProcess[str]:
 def test_signal_during_the_summary(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """What makes the summary is held up for ever, as by a library that never comes back."""
     process = start(*TINY, "--visits=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.cli.summary_table"))
-    said = read_until(process, "succeeded after")
+    output = read_until(process, "succeeded after")
     read_until(process, "stuck")
     process.send_signal(number)
     found, rest = finish(process)
-    assert found == code, said + rest
+    assert found == code, output + rest
     (run,) = (tmp_path / "raw").iterdir()
     assert f"The run {run.name} is stored; its summary was interrupted by {number.name}." in rest
     assert f"`make report RUN={run.name} RESULTS={tmp_path}` writes it again." in rest

@@ -132,8 +132,8 @@ def test_setup_packages_match_the_lab() -> None:
 
 def test_root_installs_only_missing_packages(machine: Machine) -> None:
     machine.put_all("nft", "iperf3")
-    code, said = machine.set_up("run")
-    assert code == 0, said
+    code, printed = machine.set_up("run")
+    assert code == 0, printed
     assert installed(machine) == {"nftables", "iperf3"}
     assert machine.is_ready
     assert not list(machine.home.glob("dataplane-benchmark-apt.*")), "a log of what went well is not kept"
@@ -141,15 +141,15 @@ def test_root_installs_only_missing_packages(machine: Machine) -> None:
 
 def test_apt_is_not_called_when_nothing_is_missing(machine: Machine) -> None:
     machine.put_all()
-    code, said = machine.set_up("run")
-    assert code == 0, said
+    code, printed = machine.set_up("run")
+    assert code == 0, printed
     assert installed(machine) == set()
 
 
 def test_root_on_a_bare_machine_installs_everything(machine: Machine) -> None:
     machine.take("has-venv")
-    code, said = machine.set_up("run")
-    assert code == 0, said
+    code, printed = machine.set_up("run")
+    assert code == 0, printed
     assert installed(machine) == {*PACKAGES.values(), "python3-venv"}
     assert [c for c in machine.calls if c == "update"] == ["update"]
 
@@ -157,17 +157,17 @@ def test_root_on_a_bare_machine_installs_everything(machine: Machine) -> None:
 def test_unavailable_required_package_is_an_error_with_the_apt_log(machine: Machine) -> None:
     machine.put_all("iperf3")
     machine.refused = ("iperf3",)
-    code, said = machine.set_up("run")
+    code, printed = machine.set_up("run")
     assert code == 2
-    assert "E: Unable to locate package iperf3" in said
-    (log,) = re.findall(r"apt-get could not install: iperf3. Its output is in (\S+)\.$", said, re.MULTILINE)
+    assert "E: Unable to locate package iperf3" in printed
+    (log,) = re.findall(r"apt-get could not install: iperf3. Its output is in (\S+)\.$", printed, re.MULTILINE)
     assert "Unable to locate" in Path(log).read_text()
     assert not machine.is_ready
 
 
 def test_no_package_is_installed_twice(machine: Machine) -> None:
-    code, said = machine.set_up("test")
-    assert code == 0, said
+    code, printed = machine.set_up("test")
+    assert code == 0, printed
     words = [word for call in machine.calls if call.startswith("install") for word in call.split()[1:]]
     names = [word for word in words if not word.startswith("--")]
     assert sorted(names) == sorted(set(names))
@@ -178,11 +178,11 @@ def test_no_package_is_installed_twice(machine: Machine) -> None:
 def test_unavailable_bpftool_is_skipped(machine: Machine, purpose: str) -> None:
     machine.put_all("bpftool", "clang")
     machine.refused = ("bpftool", "linux-tools-common")
-    code, said = machine.set_up(purpose)
-    assert "Skipped: bpftool can't be installed here, so the eBPF dataplanes are left out." in said
+    code, printed = machine.set_up(purpose)
+    assert "Skipped: bpftool can't be installed here, so the eBPF dataplanes are left out." in printed
     if purpose == "test":  # libbpf's header is this machine's, so clang may or may not be found to work
         assert "clang" in installed(machine)
-    assert code == 0, said
+    assert code == 0, printed
     assert machine.is_ready
 
 
@@ -191,27 +191,27 @@ def test_broken_bpftool_is_replaced_by_that_of_the_kernel(machine: Machine) -> N
     machine.put("bpftool", '#!/bin/bash\necho "WARNING: bpftool not found for this kernel" >&2; exit 2\n')
     machine.refused = ("bpftool",)
     machine.packages["linux-tools-common"] = ["bpftool"]
-    code, said = machine.set_up("run")
-    assert code == 0, said
+    code, printed = machine.set_up("run")
+    assert code == 0, printed
     assert installed(machine) >= {"linux-tools-common", f"linux-tools-{os.uname().release}"}
-    assert "Skipped" not in said
+    assert "Skipped" not in printed
 
 
 def test_unavailable_chromium_is_skipped(machine: Machine) -> None:
     machine.put_all("chromium")
     machine.refused = ("chromium",)
-    code, said = machine.set_up("test")
-    assert code == 0, said
-    assert "Skipped: chromium can't be installed here, so tests of the report in a browser are skipped." in said
+    code, printed = machine.set_up("test")
+    assert code == 0, printed
+    assert "Skipped: chromium can't be installed here, so tests of the report in a browser are skipped." in printed
     assert machine.is_ready
 
 
 def test_ordinary_user_gets_the_apt_command(machine: Machine) -> None:
     machine.uid = 1000
     machine.put_all("nft", "ethtool", "bpftool", "tc")
-    code, said = machine.set_up("run")
+    code, printed = machine.set_up("run")
     assert code == 2
-    assert said.splitlines()[-1].endswith(
+    assert printed.splitlines()[-1].endswith(
         "try again: sudo apt-get install --yes --no-install-recommends ethtool nftables"
     )
     assert machine.calls == []
@@ -220,18 +220,18 @@ def test_ordinary_user_gets_the_apt_command(machine: Machine) -> None:
 def test_ordinary_user_needs_no_bpftool(machine: Machine) -> None:
     machine.uid = 1000
     machine.put_all("bpftool", "tc")
-    code, said = machine.set_up("run")
-    assert code == 0, said
-    assert "bpftool" not in said
+    code, printed = machine.set_up("run")
+    assert code == 0, printed
+    assert "bpftool" not in printed
     assert machine.is_ready
 
 
 def test_ordinary_user_sets_up_tests_without_missing_packages(machine: Machine) -> None:
     machine.uid = 1000
     machine.put_all("nft", "chromium")
-    code, said = machine.set_up("test")
-    assert code == 0, said
-    (line,) = [line for line in said.splitlines() if line.startswith("Some tests will be skipped.")]
+    code, printed = machine.set_up("test")
+    assert code == 0, printed
+    (line,) = [line for line in printed.splitlines() if line.startswith("Some tests will be skipped.")]
     assert {"nftables", "chromium"} <= set(line.split())
     assert machine.is_ready
 
@@ -241,24 +241,26 @@ def test_missing_venv_module_is_an_error(machine: Machine, purpose: str) -> None
     machine.uid = 1000
     machine.put_all()
     machine.take("has-venv")
-    code, said = machine.set_up(purpose)
+    code, printed = machine.set_up(purpose)
     assert code == 2
-    assert said.splitlines()[-1].endswith("sudo apt-get install --yes --no-install-recommends python3-venv")
+    assert printed.splitlines()[-1].endswith("sudo apt-get install --yes --no-install-recommends python3-venv")
 
 
 @pytest.mark.parametrize("purpose", ["run", "test"])
 def test_missing_apt_names_the_packages(machine: Machine, purpose: str) -> None:
     machine.put_all("nft")
     machine.take("apt-get")
-    code, said = machine.set_up(purpose)
+    code, printed = machine.set_up(purpose)
     assert code == 2
-    assert "nftables (Debian's names). Install them with this system's package manager." in said
+    assert "nftables (Debian's names). Install them with this system's package manager." in printed
 
 
 def test_old_python_is_refused_before_installing(machine: Machine) -> None:
     machine.put_all("nft")
     machine.version = "3.9.2"
-    code, said = machine.set_up("run")
+    code, printed = machine.set_up("run")
     assert code == 2
-    assert "Python 3.11 or newer is needed, and python3 is Python 3.9.2. Name another: make PYTHON=python3.12" in said
+    assert (
+        "Python 3.11 or newer is needed, and python3 is Python 3.9.2. Name another: make PYTHON=python3.12" in printed
+    )
     assert machine.calls == []

@@ -89,11 +89,11 @@ def test_any_webhook_is_parsed_or_refused_without_showing_it(url: str) -> None:
     try:
         webhook = parse_webhook(url, "NOTIFY_URL")
     except BadInput as problem:
-        said = str(problem)
+        output = str(problem)
     else:
-        said = f"NOTIFY_URL is no address: {repr(webhook).partition('host')[0]}"
+        output = f"NOTIFY_URL is no address: {repr(webhook).partition('host')[0]}"
         assert webhook.host
         assert webhook.url.isascii()
         assert webhook.url.isprintable()
-    assert said.startswith("NOTIFY_URL is no address: ")
-    assert "SECRET" not in said
+    assert output.startswith("NOTIFY_URL is no address: ")
+    assert "SECRET" not in output

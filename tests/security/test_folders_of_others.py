@@ -117,8 +117,8 @@ def test_verbs_refuse_a_folder_of_another_user(
     monkeypatch.setattr(sandbox, "start_in_sandbox", lambda *_, **__: pytest.fail("the lab was started"))
     hostile = folder(tmp_path / "hostile", uid=NOBODY)
     assert app.main([*argv, f"--results={hostile}/results"]) == 2
-    said = capsys.readouterr().err
-    assert said == (
+    output = capsys.readouterr().err
+    assert output == (
         f"root does not use {hostile}/results: {hostile} belongs to nobody, who could put a link to any other folder "
         "there. Add AS_OWNER=1 (--as-owner) to read and write it as nobody, or choose another RESULTS.\n"
     )

@@ -180,7 +180,7 @@ def test_killed_run_with_a_huge_document_is_its_own_loss(tmp_path: Path, capsys:
     with (tmp_path / "raw/run-1/visit-01/settle.json").open("wb") as sparse:
         sparse.truncate(2**40)
     assert app.main(["query", "--sql=select run_id from runs order by all", f"--results={tmp_path}"]) == 0
-    said = capsys.readouterr()
-    assert said.out == "run_id\nnight-00\nnight-01\n"
-    assert "Run run-1 was killed before its rows were collected, and they can't be: can't read" in said.err
-    assert "it has more than 4,294,967,296 bytes" in said.err
+    output = capsys.readouterr()
+    assert output.out == "run_id\nnight-00\nnight-01\n"
+    assert "Run run-1 was killed before its rows were collected, and they can't be: can't read" in output.err
+    assert "it has more than 4,294,967,296 bytes" in output.err

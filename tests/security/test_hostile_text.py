@@ -228,10 +228,10 @@ def test_unexpected_error_of_a_verb_has_no_control_character(tmp_path: Path) -> 
         env={**os.environ, "HOME": str(tmp_path)},
         check=False,
     )
-    said = done.stderr.decode()
+    output = done.stderr.decode()
     assert done.returncode == 1
-    assert "LookupError: " in said
-    assert_harmless(said)
+    assert "LookupError: " in output
+    assert_harmless(output)
 
 
 CLUSTER_VERBS: Final = (

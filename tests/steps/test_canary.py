@@ -15,10 +15,10 @@ from tests.steps.measuring import CHOSEN, Servers, needs_iperf3
 
 @needs_iperf3
 def test_real_canary_measures_the_idle_baseline_first(server: Servers, tmp_path: Path) -> None:
-    said: list[str] = []
+    output: list[str] = []
     place = placement(port=server.port, topology="node-to-node")
-    canary.measure_canary(place, CHOSEN, "before", tmp_path / "before", said.append)
-    canary.measure_canary(place, CHOSEN, "after", tmp_path / "after", said.append)
+    canary.measure_canary(place, CHOSEN, "before", tmp_path / "before", output.append)
+    canary.measure_canary(place, CHOSEN, "after", tmp_path / "after", output.append)
     before = documents.read_document(tmp_path / "before" / documents.CANARY, documents.CanaryDocument)
     after = documents.read_document(tmp_path / "after" / documents.CANARY, documents.CanaryDocument)
     idle = before.idle["host"]
@@ -28,7 +28,7 @@ def test_real_canary_measures_the_idle_baseline_first(server: Servers, tmp_path:
     for document in (before, after):
         assert document.attempt is not None
         assert isinstance(results.read_canary(document.attempt), Report)
-    assert said[0].startswith("canary before: ")
+    assert output[0].startswith("canary before: ")
 
 
 def test_failed_canary_is_recorded(instead: Callable[[str], Path], tmp_path: Path) -> None:

@@ -75,17 +75,17 @@ def test_connect_probe_command_prints_json(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "output"),
     [
         ((), 2, "usage: "),
         (("probe", "127.0.0.1", "x", "1"), 2, "usage: "),
         (("probe", "no.such.host.invalid", "1", "0.1"), 0, ""),
     ],
 )
-def test_connect_probe_usage_errors(arguments: tuple[str, ...], code: int, said: str) -> None:
+def test_connect_probe_usage_errors(arguments: tuple[str, ...], code: int, output: str) -> None:
     done = run(*arguments)
     assert done.returncode == code
-    assert done.stderr.startswith(said)
+    assert done.stderr.startswith(output)
     assert "Traceback" not in done.stderr
 
 

@@ -54,31 +54,31 @@ def document(
     return documents.TrialDocument(trial=REVERSE, placement=PLACE, mtu_bytes=None, services=0, attempts=(made,))
 
 
-def said(found: documents.TrialDocument, dataplane: str, **of_trial: object) -> str | None:
+def output(found: documents.TrialDocument, dataplane: str, **of_trial: object) -> str | None:
     planned = trial(topology="external-to-nodeport", **{"direction": "reverse", "duration_s": 2, **of_trial})
     return return_path.return_path_contradiction(planned, dataplane, found, found.attempts[-1])
 
 
 @pytest.mark.parametrize("dataplane", ["ebpf-dsr", "lab-ebpf-dsr", "ebpf-dsr+twin"])
 def test_replies_through_the_node_contradict_dsr(dataplane: str) -> None:
-    reason = said(document(1.06), dataplane)
+    reason = output(document(1.06), dataplane)
     assert reason is not None
     assert "1.1 bytes per byte of payload" in reason
     assert "the replies went back through it and not directly" in reason
-    assert said(document(0.0015), dataplane) is None
+    assert output(document(0.0015), dataplane) is None
 
 
 @pytest.mark.parametrize("dataplane", ["iptables", "nftables", "ebpf", "lab-iptables", "lab-ebpf"])
 def test_replies_past_the_node_confirm_dsr(dataplane: str) -> None:
-    reason = said(document(0.0015), dataplane)
+    reason = output(document(0.0015), dataplane)
     assert reason is not None
     assert "0.0015 bytes per byte of payload, so the replies did not go back through it" in reason
-    assert said(document(1.01), dataplane) is None
+    assert output(document(1.01), dataplane) is None
 
 
 def test_every_dataplane_is_contradicted_by_at_most_one_return_path() -> None:
     for dataplane in DATAPLANES:
-        against = [said(document(sent), dataplane.name) is not None for sent in (0.002, 1.05)]
+        against = [output(document(sent), dataplane.name) is not None for sent in (0.002, 1.05)]
         assert sum(against) == (0 if dataplane.direct_return is None else 1), dataplane.name
 
 
@@ -86,8 +86,8 @@ def test_every_dataplane_is_contradicted_by_at_most_one_return_path() -> None:
 @given(sent=st.floats(0.0, 0.45), dataplane=st.sampled_from(["ebpf-dsr", "ebpf", "iptables"]))
 def test_return_path_thresholds_do_not_overlap(sent: float, dataplane: str) -> None:
     direct = dataplane == "ebpf-dsr"
-    assert (said(document(sent), dataplane) is None) is direct
-    assert (said(document(1.0 + sent), dataplane) is None) is not direct
+    assert (output(document(sent), dataplane) is None) is direct
+    assert (output(document(1.0 + sent), dataplane) is None) is not direct
 
 
 @pytest.mark.parametrize(
@@ -99,12 +99,12 @@ def test_return_path_thresholds_do_not_overlap(sent: float, dataplane: str) -> N
     ],
 )
 def test_unclear_return_path_contradicts_nothing(found: documents.TrialDocument, why: str) -> None:
-    assert [said(found, name) for name in ("ebpf-dsr", "ebpf")] == [None, None], why
+    assert [output(found, name) for name in ("ebpf-dsr", "ebpf")] == [None, None], why
 
 
 def test_reply_by_another_interface_went_through_the_node() -> None:
-    assert said(document(0.01, 1.0, eth1=1.02), "ebpf") is None
-    assert said(document(0.01, 0.01, loopback=1.02), "ebpf") is not None, "the loopback leads nowhere"
+    assert output(document(0.01, 1.0, eth1=1.02), "ebpf") is None
+    assert output(document(0.01, 0.01, loopback=1.02), "ebpf") is not None, "the loopback leads nowhere"
 
 
 def test_reset_counters_and_small_trials_give_no_return_path(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,15 +112,15 @@ def test_reset_counters_and_small_trials_give_no_return_path(monkeypatch: pytest
     made = found.attempts[-1]
     restarted = found.model_copy(update={"attempts": (made.model_copy(update={"nat": tuple(reversed(made.nat))}),)})
     once = found.model_copy(update={"attempts": (made.model_copy(update={"nat": made.nat[:1]}),)})
-    assert said(restarted, "ebpf-dsr") is None
-    assert said(once, "ebpf-dsr") is None
+    assert output(restarted, "ebpf-dsr") is None
+    assert output(once, "ebpf-dsr") is None
     monkeypatch.setattr(return_path, "LEAST_RATE_BPS", 1e15)
-    assert said(found, "ebpf-dsr") is None
+    assert output(found, "ebpf-dsr") is None
 
 
 def test_requests_go_through_the_node_in_every_dataplane() -> None:
     for dataplane in ("ebpf-dsr", "ebpf"):
-        assert said(document(1.02), dataplane, direction="forward") is None
+        assert output(document(1.02), dataplane, direction="forward") is None
     made = attempt("tcp-forward-3.21.json")
     forward = trial(topology="external-to-nodeport", direction="forward")
     for sent, past in ((1.02, False), (0.01, True)):

@@ -26,14 +26,14 @@ def test_settle_verdicts() -> None:
 
 def test_settle_waits_for_proof_and_reports_changes_once() -> None:
     looks = iter([[], [], OLD, PROVEN])
-    said: list[str] = []
-    settled = wait.wait_for_proof(lambda: next(looks), judge, 30, said.append)
+    output: list[str] = []
+    settled = wait.wait_for_proof(lambda: next(looks), judge, 30, output.append)
     assert settled.proof.observed == ASKED
     assert settled.signs == tuple(PROVEN)
     assert 0 < settled.settle_s < 30
-    assert len(said) == 2
-    assert "node-a shows no conclusive sign" in said[0]
-    assert "that is lab-iptables, not lab-ebpf" in said[1]
+    assert len(output) == 2
+    assert "node-a shows no conclusive sign" in output[0]
+    assert "that is lab-iptables, not lab-ebpf" in output[1]
 
 
 def test_settle_timeout_names_nodes_and_signs() -> None:

@@ -37,16 +37,16 @@ NAMED = "Run night-00 is left out: "
 def test_query_command_reports_excluded_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     for sql, question in (("select run_id from trials", ""), ("", "trend"), ("", "")):
         assert results.print_answer(sql=sql, question=question, results=store.url) == 0
-        said = capsys.readouterr()
-        assert said.err.startswith(NAMED)
-        assert "night-00" not in said.out
-        assert not sql + question or "night-01" in said.out
+        output = capsys.readouterr()
+        assert output.err.startswith(NAMED)
+        assert "night-00" not in output.out
+        assert not sql + question or "night-01" in output.out
 
 
 def test_report_command_reports_excluded_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert results.report_again(results=store.url) == 0
-    said = capsys.readouterr()
-    assert said.err.startswith(NAMED)
+    output = capsys.readouterr()
+    assert output.err.startswith(NAMED)
     html = (Path(store.files.root) / "reports/night-01/report.html").read_text()
     assert "Left out of the store" in html
     assert "Run night-00 is left out" in html
@@ -59,16 +59,16 @@ def test_shell_reports_excluded_runs(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("select run_id from runs;\n"))
     assert app.main(["shell", f"--results={store.url}"]) == 0
-    said = capsys.readouterr()
-    assert said.err.startswith(NAMED)
-    assert "night-01" in said.out
+    output = capsys.readouterr()
+    assert output.err.startswith(NAMED)
+    assert "night-01" in output.out
 
 
 def test_run_summary_reports_excluded_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert summary_table.print_result(store.url, "night-00", Terminal(width=200)) == 1
-    said = capsys.readouterr().out
-    assert said.startswith(NAMED)
-    assert "was ended before" not in said
+    output = capsys.readouterr().out
+    assert output.startswith(NAMED)
+    assert "was ended before" not in output
 
 
 def test_store_without_readable_runs_is_a_problem(store: Store) -> None:
@@ -128,11 +128,11 @@ def test_damaged_run_is_collected_again_by_name(table: str, tmp_path: Path, caps
         f"type `make report RUN=run-1 RESULTS={tmp_path}`, which collects the run again"
     ) in capsys.readouterr().err
     assert results.report_again(run="run-1", results=str(tmp_path)) == 0
-    said = capsys.readouterr().err
-    assert said.startswith(
+    output = capsys.readouterr().err
+    assert output.startswith(
         f"Run run-1 was left out, since {found} is damaged: its content does not match the digest in its name; "
     )
-    assert said.count("\n") == 1
+    assert output.count("\n") == 1
     assert results.report_again(run="run-1", results=str(tmp_path)) == 0
     assert capsys.readouterr().err == ""
 
@@ -143,10 +143,10 @@ def test_run_with_lost_row_is_collected_by_the_next_command(tmp_path: Path, caps
     gone(file_of(Store(str(tmp_path)), "runs", "run-1"))
     capsys.readouterr()
     assert results.print_answer(sql="select run_id from runs", results=str(tmp_path)) == 0
-    said = capsys.readouterr()
-    assert said.out == "run_id\nrun-1\n"
-    assert said.err.startswith("Run run-1 has no row in runs/ (it was killed while it was stored, or its file")
-    assert "left out" not in said.err
+    output = capsys.readouterr()
+    assert output.out == "run_id\nrun-1\n"
+    assert output.err.startswith("Run run-1 has no row in runs/ (it was killed while it was stored, or its file")
+    assert "left out" not in output.err
     shutil.rmtree(tmp_path / "raw")
     gone(file_of(Store(str(tmp_path)), "runs", "run-1"))
     with pytest.raises(Unsupported, match=r"Run run-1 is left out: .* Put the file back from a copy"):

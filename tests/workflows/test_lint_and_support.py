@@ -22,7 +22,7 @@ def _sound() -> dict[str, Any]:
     def others() -> None:
         with DAG(name="inner", fail_fast=False, inputs=[Parameter(name="x")]):
             t.say(name="e", arguments={"text": "{{inputs.parameters.x}}"})
-            t.say(name="s", depends="e", arguments={"text": "{{tasks.e.outputs.parameters.said}}"})
+            t.say(name="s", depends="e", arguments={"text": "{{tasks.e.outputs.parameters.printed}}"})
 
     def main() -> None:
         Task(name="a", template="inner", with_param='[{"k": "1"}]', arguments={"x": "{{item.k}}"})
@@ -78,7 +78,7 @@ CONTRADICTIONS: list[tuple[Broken, str]] = [
     (lambda w: _says(w, "main", "b", "{{tasks.c.status}}"), "{{tasks.c.status}} refers to nothing that is known there"),
     (
         lambda w: _says(w, "inner", "s", "{{tasks.e.outputs.parameters.sad}}"),
-        "did you mean tasks.e.outputs.parameters.said?",
+        "did you mean tasks.e.outputs.parameters.printed?",
     ),
     (lambda w: _says(w, "main", "b", "{{item.k}}"), "{{item.k}} refers to nothing"),
     (lambda w: _says(w, "main", "b", "{{workflow.parameters.q}}"), "{{workflow.parameters.q}} refers to nothing"),

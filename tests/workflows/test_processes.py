@@ -57,7 +57,7 @@ def test_artifacts_of_failed_steps_are_kept_and_read_by_prefix(tmp_path: Path) -
         t.keep(name="escapes", arguments={"text": "../../../x"})
 
     outcome, _ = walk(workflow(main), tmp_path)
-    assert outcome.find("read")[0].outputs == {"said": "a.txt,fails.txt"}
+    assert outcome.find("read")[0].outputs == {"printed": "a.txt,fails.txt"}
     assert (tmp_path / "raw/run/fails.txt").read_text() == "fails"
     assert phases(outcome)["escapes"] == "Error"
     assert not list(tmp_path.rglob(f".*{atomic.TEMPORARY}"))
@@ -78,7 +78,7 @@ def test_environment_variables_reach_the_step(tmp_path: Path) -> None:
     outcome, _ = walk(
         workflow(lambda: t.environment(name="e", arguments={"name": "TOY"})), tmp_path, env={"TOY": "here"}
     )
-    assert outcome.find("e")[0].outputs == {"said": "here"}
+    assert outcome.find("e")[0].outputs == {"printed": "here"}
 
 
 def test_step_dies_with_the_killed_engine(tmp_path: Path) -> None:

@@ -66,10 +66,10 @@ def is_whole(found: Object) -> None:
     assert status.phase(found) == "Succeeded", status.failures(found)
     nodes = list(status.nodes(found).values())
     (verdict,) = (n for n in nodes if n["templateName"] == "verdict" and n["type"] == "Pod")
-    (said,) = (p["value"] for p in verdict["outputs"]["parameters"] if p["name"] == "verdict")
+    (printed,) = (p["value"] for p in verdict["outputs"]["parameters"] if p["name"] == "verdict")
     report = status.reported_result(found)
     assert report is not None
-    assert report.headline == said
+    assert report.headline == printed
     assert "report" in [a["name"] for n in nodes if n["id"] == report.node for a in n["outputs"]["artifacts"]]
     if RESULTS:
         run = run_id(found["metadata"]["name"], found["metadata"]["uid"])

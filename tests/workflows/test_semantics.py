@@ -76,17 +76,19 @@ def _independent() -> None:
 
 def _unresolved() -> None:
     t.fail_if(name="x", arguments={"text": "a", "bad": "a"})
-    t.say(name="after", depends="x.Failed", arguments={"text": "{{tasks.x.outputs.parameters.said}}"})
+    t.say(name="after", depends="x.Failed", arguments={"text": "{{tasks.x.outputs.parameters.printed}}"})
 
 
 def _skipped_output() -> None:
     t.say(name="x", when="a != a", arguments={"text": "t"})
-    t.say(name="needs-it", depends="x", arguments={"text": "{{tasks.x.outputs.parameters.said}}"})
+    t.say(name="needs-it", depends="x", arguments={"text": "{{tasks.x.outputs.parameters.printed}}"})
 
 
 def _bad_items() -> None:
     t.say(name="a", arguments={"text": "no list"})
-    t.say(name="b", depends="a", with_param="{{tasks.a.outputs.parameters.said}}", arguments={"text": "{{item.text}}"})
+    t.say(
+        name="b", depends="a", with_param="{{tasks.a.outputs.parameters.printed}}", arguments={"text": "{{item.text}}"}
+    )
 
 
 ROWS = [
@@ -163,7 +165,7 @@ def test_node_phases(row: Row, tmp_path: Path) -> None:
 
 def _said(outcome: WorkflowOutcome, display_name: str) -> str | None:
     (node,) = outcome.find(display_name)
-    return node.outputs.get("said")
+    return node.outputs.get("printed")
 
 
 def test_outputs_are_passed_between_tasks(tmp_path: Path) -> None:
@@ -173,7 +175,7 @@ def test_outputs_are_passed_between_tasks(tmp_path: Path) -> None:
 
     def main() -> None:
         t.say(name="a", arguments={"text": "{{workflow.parameters.who}} of {{workflow.name}}-{{workflow.uid}}"})
-        Task(name="in", template="inner", depends="a", arguments={"x": "{{tasks.a.outputs.parameters.said}}"})
+        Task(name="in", template="inner", depends="a", arguments={"x": "{{tasks.a.outputs.parameters.printed}}"})
         t.say(name="status", depends="in", arguments={"text": "{{tasks.in.status}} {{tasks.a.status}}"})
 
     built = workflow(main, others=others, fields={"arguments": {"who": "nobody"}})

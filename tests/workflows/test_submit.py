@@ -57,7 +57,7 @@ def sent(store: Store) -> list[Object]:
 
 def test_submitted_workflow_refers_to_the_template_with_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     store = deployed()
-    code, said = run(
+    code, output = run(
         monkeypatch, store, whole(), dataplanes="ebpf", duration="5", label="new kernel", nodes="a,b", profile="smoke"
     )
     (made,) = sent(store)
@@ -78,26 +78,26 @@ def test_submitted_workflow_refers_to_the_template_with_arguments(monkeypatch: p
     }
     assert test_render.complaints(plain) == []
     assert code == 0
-    assert "about " in said
+    assert "about " in output
 
 
 def test_submit_output_ends_with_verdict_and_report_link(monkeypatch: pytest.MonkeyPatch) -> None:
     done = whole()
     (node,) = (id_ for id_, n in done.nodes.items() if n["templateName"] == "report")
-    code, said = run(monkeypatch, deployed(), begun()[0], done)
+    code, output = run(monkeypatch, deployed(), begun()[0], done)
     assert code == 0
-    assert "eBPF gains 30 %." in said
-    assert f"http://localhost:2746/artifact-files/argo/workflows/{RUN}/{node}/outputs/report" in said
-    assert "port-forward" in said
-    assert f"make report RESULTS=s3://artifacts RUN={RUN}-{UID}" in said
-    assert "visit 01  ebpf  round 1: succeeded" in said
+    assert "eBPF gains 30 %." in output
+    assert f"http://localhost:2746/artifact-files/argo/workflows/{RUN}/{node}/outputs/report" in output
+    assert "port-forward" in output
+    assert f"make report RESULTS=s3://artifacts RUN={RUN}-{UID}" in output
+    assert "visit 01  ebpf  round 1: succeeded" in output
 
 
 def test_failed_trials_end_submit_with_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    code, said = run(monkeypatch, deployed(), whole("measured-with-failures", "Failed"))
+    code, output = run(monkeypatch, deployed(), whole("measured-with-failures", "Failed"))
     assert code == 1
-    assert "Failed: verdict: eBPF gains 30 %. Not everything was measured." in said
-    assert "exit code" not in said
+    assert "Failed: verdict: eBPF gains 30 %. Not everything was measured." in output
+    assert "exit code" not in output
 
 
 def test_failed_exit_handler_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +109,9 @@ def test_run_without_report_names_failed_steps(monkeypatch: pytest.MonkeyPatch) 
     message = "main: Error (exit code 1): node-b never came back."
     lost.node("visit(0:visit:01).stay.configure", "configure", phase="Failed", boundary=visit, message=message)
     lost.phase = "Failed"
-    code, said = run(monkeypatch, deployed(), lost)
+    code, output = run(monkeypatch, deployed(), lost)
     assert code == 1
-    assert "configure: node-b never came back." in said
+    assert "configure: node-b never came back." in output
 
 
 @pytest.mark.parametrize("step", ["validate", "preflight"])
@@ -160,10 +160,10 @@ def test_missing_submit_permission_is_a_problem(monkeypatch: pytest.MonkeyPatch)
 def test_submit_without_permission_to_read_the_argo_server(monkeypatch: pytest.MonkeyPatch) -> None:
     store = deployed()
     store.denied = lambda request: request.plural in {"customresourcedefinitions", "deployments"}
-    code, said = run(monkeypatch, store, whole())
+    code, output = run(monkeypatch, store, whole())
     assert code == 0
-    assert "Report:" not in said
-    assert "make report" in said
+    assert "Report:" not in output
+    assert "make report" in output
 
 
 def test_waiting_for_the_mutex_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,10 +178,10 @@ def test_waiting_for_the_mutex_is_printed(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_sigint_stops_the_watch_and_names_the_stop_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    code, said = run(monkeypatch, deployed(), begun()[0], KeyboardInterrupt())
+    code, output = run(monkeypatch, deployed(), begun()[0], KeyboardInterrupt())
     assert code == 130
-    assert "goes on. To stop it" in said
-    assert "argo stop -n argo dataplane-benchmark-" in said
+    assert "goes on. To stop it" in output
+    assert "argo stop -n argo dataplane-benchmark-" in output
 
 
 def test_lost_connection_reports_that_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,9 +196,9 @@ def test_deleted_workflow_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_detach_does_not_watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    code, said = run(monkeypatch, deployed(), AssertionError("watched"), detach=True)
+    code, output = run(monkeypatch, deployed(), AssertionError("watched"), detach=True)
     assert code == 0
-    assert "/workflows/argo/dataplane-benchmark-" in said
+    assert "/workflows/argo/dataplane-benchmark-" in output
 
 
 def test_last_log_line_of_a_step_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

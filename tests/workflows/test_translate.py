@@ -87,7 +87,7 @@ time=2026-11-25T10:22:26.208Z level=INFO msg="file signal handler exiting due to
 
 
 @pytest.mark.parametrize(
-    ("log", "said"), [(ARGOS_LOG, "ebpf-dsr proven in 13.18 s"), (ARGOS_LOG.splitlines()[0], ""), ("", "")]
+    ("log", "output"), [(ARGOS_LOG, "ebpf-dsr proven in 13.18 s"), (ARGOS_LOG.splitlines()[0], ""), ("", "")]
 )
-def test_termination_message_is_the_steps_own(log: str, said: str) -> None:
-    assert submit.last_line(log) == said
+def test_termination_message_is_the_steps_own(log: str, output: str) -> None:
+    assert submit.last_line(log) == output

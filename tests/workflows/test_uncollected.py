@@ -49,8 +49,8 @@ class Holder:
 
 def collected(store: Store) -> tuple[list[str], list[str]]:
     """The ids that were collected, and what was said."""
-    said: list[str] = []
-    return [run.run_id for run in uncollected.collect_all(store, said.append)], said
+    output: list[str] = []
+    return [run.run_id for run in uncollected.collect_all(store, output.append)], output
 
 
 def runs(store: Store) -> list[str]:
@@ -62,13 +62,13 @@ def runs(store: Store) -> list[str]:
 def test_report_command_without_run_collects_killed_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     killed(tmp_path)
     assert results.report_again(results=str(tmp_path)) == 0
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     assert (
         "Run run-1 was killed before its rows were collected; its rows are now made from its raw documents: "
-        in said.err
+        in output.err
     )
-    assert " measured, " in said.err
-    assert "lab-ebpf" in said.out
+    assert " measured, " in output.err
+    assert "lab-ebpf" in output.out
     store = Store(str(tmp_path))
     assert verdict.find_summary(store, "run-1") is not None
     assert (tmp_path / "reports/run-1/report.html").exists()
@@ -78,9 +78,9 @@ def test_report_command_without_run_collects_killed_runs(tmp_path: Path, capsys:
 def test_query_command_collects_killed_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     killed(tmp_path)
     assert results.print_answer(sql="select run_id from runs", results=str(tmp_path)) == 0
-    said = capsys.readouterr()
-    assert said.out == "run_id\nrun-1\n"
-    assert f"`make report RUN=run-1 RESULTS={tmp_path}` writes its report." in said.err
+    output = capsys.readouterr()
+    assert output.out == "run_id\nrun-1\n"
+    assert f"`make report RUN=run-1 RESULTS={tmp_path}` writes its report." in output.err
     assert results.report_again(run="run-1", results=str(tmp_path)) == 0
     assert verdict.find_summary(Store(str(tmp_path)), "run-1") is not None
 
@@ -130,9 +130,9 @@ def test_damaged_documents_of_one_run_do_not_block_others(tmp_path: Path) -> Non
     killed(tmp_path)
     (tmp_path / "raw/broken/visit-01").mkdir(parents=True)
     (tmp_path / "raw/broken" / documents.RUN).write_text("{")
-    found, said = collected(Store(str(tmp_path)))
+    found, output = collected(Store(str(tmp_path)))
     assert found == ["run-1"]
-    assert any("Run broken was killed" in sentence and "run.json is damaged" in sentence for sentence in said)
+    assert any("Run broken was killed" in sentence and "run.json is damaged" in sentence for sentence in output)
 
 
 def test_read_only_store_is_still_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,18 +141,18 @@ def test_read_only_store_is_still_read(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / ".lock").unlink()
     (tmp_path / ".lock").mkdir()
     assert results.print_answer(sql="select count(*) as n from runs", results=str(tmp_path)) == 0
-    said = capsys.readouterr()
-    assert said.out == "n\n2\n"
-    assert "Run run-1 was killed before its rows were collected, and they can't be: can't write" in said.err
+    output = capsys.readouterr()
+    assert output.out == "n\n2\n"
+    assert "Run run-1 was killed before its rows were collected, and they can't be: can't write" in output.err
 
 
 def test_unreadable_documents_do_not_block_the_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nights(tmp_path)
     (tmp_path / "raw").write_text("")
     assert results.print_answer(sql="select count(*) as n from runs", results=str(tmp_path)) == 0
-    said = capsys.readouterr()
-    assert said.out == "n\n2\n"
-    assert "Whether there are uncollected runs is unknown: " in said.err
+    output = capsys.readouterr()
+    assert output.out == "n\n2\n"
+    assert "Whether there are uncollected runs is unknown: " in output.err
 
 
 def test_a_store_that_can_not_be_read_at_all_is_one_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,9 +167,9 @@ def test_s3_killed_run_is_named_and_collected_on_request(bucket: str, tmp_path: 
     store = Store(f"{bucket}/of-another-test")  # every server of one process has the same content
     for path in sorted(p for p in (tmp_path / "raw").rglob("*") if p.is_file()):
         store.files.put(str(path.relative_to(tmp_path)), path.read_bytes())
-    found, said = collected(store)
+    found, output = collected(store)
     assert found == []
-    assert f"`make report RUN=run-1 RESULTS={store.url}` collects it." in said[0]
+    assert f"`make report RUN=run-1 RESULTS={store.url}` collects it." in output[0]
     assert uncollected.collect(store, "run-1") is not None
     assert runs(store) == ["run-1"]
 

@@ -17,14 +17,14 @@ def nothing() -> None:
     """A step that does nothing."""
 
 
-class Said(Output):
-    said: Annotated[str, Parameter(name="said")]
+class Printed(Output):
+    printed: Annotated[str, Parameter(name="printed")]
 
 
 @script(constructor="runner", image="toy")
-def say(text: str) -> Said:
+def say(text: str) -> Printed:
     sys.stdout.write("what a step prints is nowhere kept\n")
-    return Said(said=text)
+    return Printed(printed=text)
 
 
 @script(constructor="runner", image="toy")
@@ -41,10 +41,10 @@ def fail_saying(sentence: str) -> None:
 
 
 @script(constructor="runner", image="toy")
-def fail_if(text: str, bad: str) -> Said:
+def fail_if(text: str, bad: str) -> Printed:
     if text == bad:
         sys.exit(f"{text} is bad")
-    return Said(said=text)
+    return Printed(printed=text)
 
 
 @script(constructor="runner", image="toy")
@@ -97,8 +97,8 @@ def keep(
 @script(constructor="runner", image="toy")
 def read_all(
     kept: Annotated[Path | None, S3Artifact(name="kept", key="raw/{{workflow.name}}", optional=True)],
-) -> Said:
-    return Said(said=",".join(sorted(f.name for f in Path(kept or "nowhere").rglob("*.txt"))))
+) -> Printed:
+    return Printed(printed=",".join(sorted(f.name for f in Path(kept or "nowhere").rglob("*.txt"))))
 
 
 @script(constructor="runner", image="toy")
@@ -121,8 +121,8 @@ def leave_nothing_until(
 
 
 @script(constructor="runner", image="toy")
-def environment(name: str) -> Said:
-    return Said(said=os.environ[name])
+def environment(name: str) -> Printed:
+    return Printed(printed=os.environ[name])
 
 
 @script(constructor="runner", image="toy")

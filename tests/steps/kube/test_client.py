@@ -288,7 +288,7 @@ def test_an_answer_that_is_none_of_kubernetes_is_a_sentence(api: Api, status: in
     ],
 )
 def test_a_broken_connection_is_told_in_words(error: HTTPError, words: str) -> None:
-    said = str(unreachable("prod", "Pod x", error))
-    assert words in said
-    assert "Error" not in said
-    assert "(" not in said
+    output = str(unreachable("prod", "Pod x", error))
+    assert words in output
+    assert "Error" not in output
+    assert "(" not in output

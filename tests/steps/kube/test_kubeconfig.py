@@ -27,8 +27,8 @@ def plugin(command: str, *args: str, **more: object) -> dict[str, Any]:
 
 
 def printing(status: object) -> dict[str, Any]:
-    said = json.dumps({"apiVersion": EXEC_VERSION, "kind": "ExecCredential", "status": status})
-    return plugin("echo", said)
+    shown = json.dumps({"apiVersion": EXEC_VERSION, "kind": "ExecCredential", "status": status})
+    return plugin("echo", shown)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_kubeconfig_that_is_a_pipe_is_read_and_what_fills_it_is_waited_for_alo
     monkeypatch.setattr(kubeconfig, "DelayNotice", Announced)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=lambda: (Announced.said.wait(10), pipe.write_text("current-context: prod\n")))
+    writer = threading.Thread(target=lambda: (Announced.shown.wait(10), pipe.write_text("current-context: prod\n")))
     writer.start()
     assert kubeconfig.read_kubeconfigs({"KUBECONFIG": str(pipe)}).current == "prod"
     writer.join()
@@ -276,20 +276,20 @@ def test_a_kubeconfig_that_is_a_pipe_is_read_and_what_fills_it_is_waited_for_alo
 class Announced(waiting.DelayNotice):
     """A notice that sets an event when it has said something."""
 
-    said = threading.Event()
+    shown = threading.Event()
 
     def now(self, sentence: str) -> None:
         super().now(sentence)
-        self.said.set()
+        self.shown.set()
 
 
 def test_slow_exec_plugin_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go = tmp_path / "go"
     os.mkfifo(go)
-    said: list[str] = []
+    shown: list[str] = []
 
     def tell(_notice: waiting.DelayNotice, sentence: str) -> None:
-        said.append(sentence)
+        shown.append(sentence)
         go.open("w").close()  # the plugin waits for this
 
     monkeypatch.setattr(waiting, "SILENCE_S", 0.1)
@@ -297,8 +297,8 @@ def test_slow_exec_plugin_is_reported(tmp_path: Path, monkeypatch: pytest.Monkey
     variables = written(tmp_path, document(user=plugin("sh", "-c", f"cat {go}; exit 1")))
     with pytest.raises(Unsupported, match="process returned 1"):
         connect.find_access("", variables)
-    assert said[0].startswith("Waiting for the plugin `sh -c cat ")
-    assert said[0].endswith(", which gets the credentials; Ctrl-C ends it.")
+    assert shown[0].startswith("Waiting for the plugin `sh -c cat ")
+    assert shown[0].endswith(", which gets the credentials; Ctrl-C ends it.")
 
 
 @pytest.mark.parametrize("script", ["cat {never}", "cat {never} & wait", "setsid cat {never} & exit 1"])

@@ -90,9 +90,9 @@ def calling(
     configuration.host = url
     if ca:
         configuration.ssl_ca_cert = str(ca)
-    said: list[str] = []
-    transport = Transport(configuration, "prod", patience_s, at_prompt=at_prompt, say=said.append)
-    return lambda: transport.call("GET", "/version", "the version"), said
+    output: list[str] = []
+    transport = Transport(configuration, "prod", patience_s, at_prompt=at_prompt, say=output.append)
+    return lambda: transport.call("GET", "/version", "the version"), output
 
 
 def test_unreachable_api_server_is_reported_within_five_seconds() -> None:
@@ -104,29 +104,29 @@ def test_first_call_to_a_refused_port_fails_at_once(closed: int, kind: str, monk
     if kind == "proxy":
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed}")
     name = "127.0.0.1" if kind == "refused" else "no-such-name.invalid"
-    call, said = calling(f"https://{name}:{closed}")
+    call, output = calling(f"https://{name}:{closed}")
     began = time.monotonic()
     with pytest.raises(Unsupported, match=f"Its address is https://{name}:{closed}: is that right, is the cluster up"):
         call()
     assert time.monotonic() - began < AT_ONCE_S
-    assert said == []
+    assert output == []
 
 
 def test_step_retries_an_unreachable_api_server_and_reports_it(closed: int) -> None:
-    call, said = calling(f"https://127.0.0.1:{closed}", 0.3, at_prompt=False)
+    call, output = calling(f"https://127.0.0.1:{closed}", 0.3, at_prompt=False)
     with pytest.raises(TransientError, match=r"can't be reached for the version: .*Connection refused"):
         call()
-    (sentence,) = said
+    (sentence,) = output
     assert sentence.endswith("Connection refused. Trying for 0 s.")
 
 
 def test_interactive_call_retries_after_a_first_response() -> None:
     with served() as server:
-        call, said = calling(f"http://127.0.0.1:{server.server_port}", 0.3)
+        call, output = calling(f"http://127.0.0.1:{server.server_port}", 0.3)
         assert call() == b"{}"
     with pytest.raises(TransientError, match="Connection refused"):
         call()
-    assert said[0].endswith("; Ctrl-C ends it.")
+    assert output[0].endswith("; Ctrl-C ends it.")
 
 
 def test_patient_call_after_a_first_response_is_transient(closed: int) -> None:
@@ -143,24 +143,24 @@ def test_patient_call_after_a_first_response_is_transient(closed: int) -> None:
 def test_silent_api_server_is_reported_and_retried(black_hole: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "SILENCE_S", 0.05)
     monkeypatch.setattr(transports, "CONNECT_S", 0.3)
-    call, said = calling(f"http://127.0.0.1:{black_hole}", 0.5)
+    call, output = calling(f"http://127.0.0.1:{black_hole}", 0.5)
     with pytest.raises(TransientError, match="can't be reached for the version: "):
         call()
-    assert said == ["prod: the API server has not answered yet for the version. Trying for 0 s; Ctrl-C ends it."]
+    assert output == ["prod: the API server has not answered yet for the version. Trying for 0 s; Ctrl-C ends it."]
 
 
 def test_slow_api_server_is_reported_and_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "SILENCE_S", 0.05)
     with served(silent=True) as server:
-        call, said = calling(f"http://127.0.0.1:{server.server_port}", at_prompt=False)
+        call, output = calling(f"http://127.0.0.1:{server.server_port}", at_prompt=False)
         done: list[object] = []
         thread = threading.Thread(target=lambda: done.append(call()))
         thread.start()
-        while not said:
+        while not output:
             time.sleep(0.005)
         server.go.set()
         thread.join()
-    assert said == ["prod: the API server has not answered yet for the version. Trying for 120 s."]
+    assert output == ["prod: the API server has not answered yet for the version. Trying for 120 s."]
     assert done == [b"{}"]
 
 
@@ -169,7 +169,7 @@ def test_tls_version_mismatch_is_a_problem_at_once(tmp_path: Path, kind: str) ->
     files = certificate(tmp_path)
     with served(tls=None if kind == "plain" else files) as server:
         url = f"https://127.0.0.1:{server.server_port}"
-        call, said = calling(url, at_prompt=False, ca=files[0] if kind == "another's name" else None)
+        call, output = calling(url, at_prompt=False, ca=files[0] if kind == "another's name" else None)
         with pytest.raises(Unsupported) as caught:
             call()
     expected = {
@@ -178,7 +178,7 @@ def test_tls_version_mismatch_is_a_problem_at_once(tmp_path: Path, kind: str) ->
         "another's name": "certificate is not trusted (IP address mismatch",
     }
     assert expected[kind] in str(caught.value)
-    assert said == []
+    assert output == []
 
 
 def test_interrupted_tls_handshake_is_retried() -> None:

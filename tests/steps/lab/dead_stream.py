@@ -49,11 +49,11 @@ def main(program: str, protocol: str, direction: str, share: str, folder: str) -
     found = results.read_results(
         planned, documents.read_document(Path(folder) / documents.trial_name(1), documents.TrialDocument).attempts[-1]
     )
-    said = {
+    output = {
         "error": found.reason if isinstance(found, Failure) else None,
         "flags": found.flags if isinstance(found, Report) else (),
     }
-    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.write(json.dumps(output) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,16 +22,16 @@ FULL = "CapEff:\t000001ffffffffff\n"
 )
 def test_the_missing_capabilities_are_named(status: str, lacking: list[str]) -> None:
     assert capabilities.missing_capabilities(status) == lacking
-    said = capabilities.capability_remedy(lacking, root=True)
-    assert "as root" not in said
-    assert capabilities.capability_remedy(lacking, root=False) == f"run as root, or {said}"
+    output = capabilities.capability_remedy(lacking, root=True)
+    assert "as root" not in output
+    assert capabilities.capability_remedy(lacking, root=False) == f"run as root, or {output}"
     for name in lacking:
-        assert f"--cap-add={name[4:]}" in said
-    assert ("seccomp" in said) == (not lacking)
+        assert f"--cap-add={name[4:]}" in output
+    assert ("seccomp" in output) == (not lacking)
 
 
 @pytest.mark.parametrize(
-    ("said", "forbidden"),
+    ("output", "forbidden"),
     [
         ("RTNETLINK answers: Operation not permitted.", True),
         ("Could not fetch rule set generation id: Permission denied (you must be root)", True),
@@ -41,8 +41,8 @@ def test_the_missing_capabilities_are_named(status: str, lacking: list[str]) -> 
         ("unshare: unshare failed: No space left on device", False),
     ],
 )
-def test_permission_error_is_separated_from_missing_support(said: str, forbidden: bool) -> None:  # noqa: FBT001
-    assert capabilities.is_forbidden(said) is forbidden
+def test_permission_error_is_separated_from_missing_support(output: str, forbidden: bool) -> None:  # noqa: FBT001
+    assert capabilities.is_forbidden(output) is forbidden
 
 
 @pytest.mark.parametrize(

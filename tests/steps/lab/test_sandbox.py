@@ -65,11 +65,11 @@ def running(who: tuple[tuple[str, ...], str]) -> Iterator[subprocess.Popen[str]]
             process.kill()
 
 
-@pytest.mark.parametrize(("number", "said", "code"), [(15, "TERM", 42), (1, "HUP", 43)])
-def test_sandbox_forwards_signals(running: subprocess.Popen[str], number: int, said: str, code: int) -> None:
+@pytest.mark.parametrize(("number", "output", "code"), [(15, "TERM", 42), (1, "HUP", 43)])
+def test_sandbox_forwards_signals(running: subprocess.Popen[str], number: int, output: str, code: int) -> None:
     running.send_signal(number)
     out, _ = running.communicate(timeout=_PATIENCE_S)
-    assert (out.split(), running.returncode) == ([said], code)
+    assert (out.split(), running.returncode) == ([output], code)
 
 
 @pytest.mark.parametrize("send", [os.kill, os.killpg])
