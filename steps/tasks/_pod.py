@@ -9,9 +9,10 @@ from typing import Any, Final, Literal
 from hera.workflows import ConfigMapEnv, EmptyDirVolume, Env, SecretEnv, script
 from hera.workflows import models as m
 
+from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID
 from steps.cluster.kube.workloads.manifests import STEP_REQUESTS, USER
 from steps.settings import environment
-from steps.tasks._step import NAME_VARIABLE, UID_VARIABLE, ends_in_a_sentence
+from steps.tasks._step import ends_in_a_sentence
 
 IMAGE: Final = "dataplane-benchmark:0.1.0"
 """The steps' image on a cluster. A fixed tag, since `latest` would be pulled again for each pod."""
@@ -33,8 +34,8 @@ ACCOUNTS: Final[dict[Account, str]] = {
 _EVERY: Final = (
     Env(name=environment.IMAGE, value=IMAGE),
     Env(name=environment.NODES, value="{{workflow.parameters.nodes}}"),
-    Env(name=NAME_VARIABLE, value="{{workflow.name}}"),
-    Env(name=UID_VARIABLE, value="{{workflow.uid}}"),
+    Env(name=WORKFLOW_NAME, value="{{workflow.name}}"),
+    Env(name=WORKFLOW_UID, value="{{workflow.uid}}"),
     Env(name="PYTHONDONTWRITEBYTECODE", value="1"),
 )
 

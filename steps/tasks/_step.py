@@ -16,6 +16,7 @@ from analysis.errors import BadInput, Problem
 from analysis.store.storage_errors import resource_error
 from steps.catalogue.option_fields import shown_option
 from steps.catalogue.options import Settings
+from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID
 from steps.domain import Visit
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import load_settings
@@ -29,11 +30,8 @@ RUN_FOLDER = f"raw/{RUN}"
 
 VISIT_FOLDER = f"{RUN_FOLDER}/visit-{checked_tag('visit')}"
 
-NAME_VARIABLE = "ARGO_WORKFLOW_NAME"
-UID_VARIABLE = "ARGO_WORKFLOW_UID"
-"""Set by the template from Argo's own tags, so that nobody who submits a workflow decides them."""
-
-_IDENTITY = {NAME_VARIABLE: re.compile(r"[a-z0-9][a-z0-9.-]{0,152}"), UID_VARIABLE: re.compile(r"[0-9a-f-]{36}")}
+# Variables that the template sets from Argo's own tags, so that nobody who submits a workflow decides them.
+_IDENTITY = {WORKFLOW_NAME: re.compile(r"[a-z0-9][a-z0-9.-]{0,152}"), WORKFLOW_UID: re.compile(r"[0-9a-f-]{36}")}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,7 +54,7 @@ def own_identity(variables: Mapping[str, str] = os.environ) -> tuple[str, str]:
                 f"{variable} is {shown_option(value)}, which is no workflow's: this step runs in a workflow of "
                 "template dataplane-benchmark only, whose name has 153 characters at most."
             )
-    return variables[NAME_VARIABLE], variables[UID_VARIABLE]
+    return variables[WORKFLOW_NAME], variables[WORKFLOW_UID]
 
 
 def own_run_id() -> str:

@@ -204,9 +204,7 @@ class KubernetesCluster:
     def left(self) -> list[str]:
         """What restoring now would not put back, as sentences; nothing if another holds the cluster."""
         held = lock.find_lock(self._client)
-        if held is not None and held.owner != self._owner:
-            return []
-        return self._cni.left()
+        return self._cni.left() if held is None or held.owner == self._owner else []
 
     def restore(self) -> list[Change]:
         """Put everything back, including what a dead run left behind."""
@@ -227,7 +225,7 @@ class KubernetesCluster:
             except Problem as problem:  # the cluster's own state comes first
                 left.append(problem)
 
-        # a thousand Services take most of a minute to delete, and the cluster shall not wait for that
+        # beside the restore, since a thousand Services take most of a minute to delete
         with ThreadPoolExecutor(1) as pool:
             services = pool.submit(sweep, lambda: filler_services.clear(self._client))
             sweep(lambda: trial_servers.clear(self._client, wait=True))
