@@ -13,7 +13,7 @@ from analysis.errors import Problem
 from steps.cluster.kube.api.fields import Field, Value
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.calico.switching.fields import state, touchable
-from steps.cluster.kube.snapshot import snapshot_objects
+from steps.cluster.kube.ownership.snapshot import snapshot_objects
 from tests.security.forged_locks import (
     ENDPOINT,
     Object,

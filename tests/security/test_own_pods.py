@@ -9,11 +9,11 @@ import pytest
 
 from analysis.errors import Problem
 from steps.catalogue.topologies import CONTROL
-from steps.cluster.kube import trial_servers
 from steps.cluster.kube.api import connect
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import BENCHMARK
 from steps.cluster.kube.probe.report import ProbeReport
+from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.workloads import admission, connectivity, filler_services, manifests, probe_pods
 from steps.cluster.kube.workloads.manifests import Container
 from steps.cluster.kube.workloads.workload import Workload

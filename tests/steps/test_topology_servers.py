@@ -6,9 +6,9 @@ from typing import Any, get_args
 import pytest
 
 from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, End, Target, Topology
-from steps.cluster.kube import trial_servers
 from steps.cluster.kube.api.nodes import ClusterNode
-from steps.cluster.kube.placements import VisitServers
+from steps.cluster.kube.servers import trial_servers
+from steps.cluster.kube.servers.placements import VisitServers
 from steps.cluster.kube.workloads import probe_pods
 from steps.cluster.lab import servers
 from steps.cluster.lab.network import addresses

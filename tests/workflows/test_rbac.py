@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from steps.catalogue.options import Settings
-from steps.cluster.kube import trial_servers
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api import permissions
 from steps.cluster.kube.api.client import Client
@@ -23,6 +22,7 @@ from steps.cluster.kube.api.permissions import (
 )
 from steps.cluster.kube.calico.proof import observations, observe, readiness
 from steps.cluster.kube.calico.switching.cluster_state import read_state
+from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.workloads import connectivity, manifests
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Visit

@@ -2,8 +2,8 @@
 
 from analysis.console.terminal import Terminal
 from analysis.errors import Unsupported
-from steps.cluster.kube import lock
 from steps.cluster.kube.api.permissions import PODS, WORKFLOWS
+from steps.cluster.kube.ownership import lock
 from workflows.deployment.namespaces import OWN
 from workflows.deployment.user_client import DEPLOYED, NAMESPACES, SELECTOR, Object, UserClient, object_name
 

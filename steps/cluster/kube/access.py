@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from steps.cluster.kube import lock
 from steps.cluster.kube.api.permissions import BENCHMARK, KUBE_SYSTEM, STATE, Permission
 from steps.cluster.kube.findings import stop
-from steps.cluster.kube.lock import HeldLock
+from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership.lock import HeldLock
 from steps.domain import Finding
 
 

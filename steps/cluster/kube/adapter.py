@@ -11,13 +11,16 @@ from analysis.console.notices import print_notice
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.catalogue.options import Settings
-from steps.cluster.kube import access, cnis, lock, server_findings, trial_servers
+from steps.cluster.kube import access, cnis
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.connect import connect
 from steps.cluster.kube.api.permissions import BENCHMARK, KUBE_SYSTEM, PERMISSIONS, STATE, is_needed, relevant
 from steps.cluster.kube.cni import Cni, Standing, Surroundings
-from steps.cluster.kube.lock import HeldLock
+from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership.lock import HeldLock
+from steps.cluster.kube.ownership.owner import current_owner
+from steps.cluster.kube.servers import server_findings, trial_servers
 from steps.cluster.kube.workloads import filler_services
 from steps.cluster.kube.workloads.manifests import TRIALS
 from steps.cluster.kube.workloads.workload import Workload
@@ -59,7 +62,7 @@ class KubernetesCluster:
         self._asked_nodes = variables.get(names.NODES, "")
         self._say = say
         self._sleep = sleep
-        self._owner = lock.current_owner(self._client.namespace, variables)
+        self._owner = current_owner(self._client.namespace, variables)
 
     @cached_property
     def _cni(self) -> Cni[Any]:

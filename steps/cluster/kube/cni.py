@@ -12,7 +12,7 @@ from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.fields import Field
 from steps.cluster.kube.api.nodes import ClusterNode
-from steps.cluster.kube.lock import LockOwner
+from steps.cluster.kube.ownership.owner import LockOwner
 from steps.domain import Change, Finding, Moment, Sign, SwitchCost, Visit
 
 Object = dict[str, Any]

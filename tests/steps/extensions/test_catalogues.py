@@ -17,7 +17,7 @@ def test_a_topology_is_one_entry(copied: Copy) -> None:
 from steps.catalogue.topologies import BY_NAME
 from steps.cluster.lab import servers
 from steps.cluster.kube.workloads import probe_pods
-from steps.cluster.kube import trial_servers
+from steps.cluster.kube.servers import trial_servers
 new = BY_NAME["node-to-service"]
 places = [probe_pods.Site("a", "10.0.0.1"), probe_pods.Site("b", "10.0.0.2")]
 print(json.dumps([
@@ -48,7 +48,7 @@ from steps.catalogue import options
 from steps.catalogue.tools import BY_NAME, served
 from steps.catalogue import topologies
 from steps.cluster.kube.workloads import probe_pods
-from steps.cluster.kube import trial_servers
+from steps.cluster.kube.servers import trial_servers
 from steps.cluster.lab import servers
 from steps.cluster.lab.network import services
 from steps.tools.tool import here

@@ -8,9 +8,9 @@ from typing import Any, cast
 from steps.catalogue.cells import Cell
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import TOPOLOGIES
-from steps.cluster.kube import trial_servers
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
+from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.workloads import connectivity, probe_pods
 from steps.domain import Placement, Visit
 from tests.steps.builders import trial

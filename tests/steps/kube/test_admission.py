@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube import server_findings
+from steps.cluster.kube.servers import server_findings
 from steps.cluster.kube.workloads import admission
 from steps.domain import Finding
 from tests.steps.kube import fake_kubelet

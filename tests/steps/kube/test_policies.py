@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from steps.cluster.kube import server_findings
 from steps.cluster.kube.api.permissions import PERMISSIONS, POLICIES, QUOTAS, is_needed
+from steps.cluster.kube.servers import server_findings
 from steps.cluster.kube.workloads import connectivity
 from steps.cluster.kube.workloads.policies import suspects
 from steps.cluster.kube.workloads.policies.selectors import matches, selects

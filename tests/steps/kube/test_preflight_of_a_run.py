@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube import lock
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.calico import preflight
 from steps.cluster.kube.calico.inventory import provenance
 from steps.cluster.kube.calico.switching.snapshot import take_snapshot
+from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership.owner import LockOwner
 from steps.cluster.kube.workloads import connectivity
 from steps.settings.settings import choose_settings
 from tests.steps.kube.calico.test_preflight import ALL, label, standing
@@ -56,7 +57,7 @@ def test_all_findings_at_once_and_trial_pods_unless_locked(
     assert subjects.count("permissions") == 3
     assert "cluster" in subjects
     assert "node-to-node" in subjects, "the pods say nothing here, which is told as well"
-    owner = lock.LockOwner("run-2", NAMESPACE, None)
+    owner = LockOwner("run-2", NAMESPACE, None)
     calico.store.denied = lambda _request: False
     lock.take_lock(client, owner, take_snapshot(client, standing(calico), ""), client.now())
     calico.store.requests.clear()

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from analysis.errors import Problem
-from steps.cluster.kube import server_findings, trial_servers
 from steps.cluster.kube.api.quantity import amount
+from steps.cluster.kube.servers import server_findings, trial_servers
 from steps.cluster.kube.workloads import connectivity, manifests, workload
 from steps.cluster.kube.workloads.workload import Workload
 from tests.steps.kube.bench import (

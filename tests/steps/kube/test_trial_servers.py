@@ -4,7 +4,7 @@ import pytest
 
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.topologies import BY_NAME, TOPOLOGIES
-from steps.cluster.kube import placements, trial_servers
+from steps.cluster.kube.servers import placements, trial_servers
 from steps.cluster.kube.workloads import filler_services, probe_pods
 from steps.cluster.kube.workloads.workload import Workload
 from tests.steps.kube import fake_kubelet

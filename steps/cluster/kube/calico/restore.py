@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import BY_NAME
-from steps.cluster.kube import lock
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.fields import WHOLE, Field, Value, merge_patch, patch_command
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
@@ -20,7 +19,8 @@ from steps.cluster.kube.calico.switching.fields import PARKING
 from steps.cluster.kube.calico.switching.order import order
 from steps.cluster.kube.calico.switching.snapshot import original_fields
 from steps.cluster.kube.cni import Surroundings
-from steps.cluster.kube.lock import HeldLock
+from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership.lock import HeldLock
 from steps.domain import Change
 
 Object = dict[str, Any]

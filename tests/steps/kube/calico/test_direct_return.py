@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube import server_findings
 from steps.cluster.kube.calico.compatibility import direct_return
+from steps.cluster.kube.servers import server_findings
 from steps.cluster.kube.workloads import connectivity
 from steps.domain import Finding
 from steps.settings.settings import choose_settings

@@ -8,13 +8,13 @@ from typing import Any
 import psutil
 import pytest
 
-from steps.cluster.kube import trial_servers
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.calico.inventory import provenance
 from steps.cluster.kube.calico.proof import observations, observe
 from steps.cluster.kube.calico.switching.switch import switch_commands
 from steps.cluster.kube.probe import connections, node_probe
+from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.workloads import probe_pods
 from steps.domain import Visit
 from steps.settings.settings import choose_settings

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from analysis.errors import Unsupported
-from steps.cluster.kube import trial_servers
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS
 from steps.cluster.kube.calico.proof import observe, switch_cost
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.probe.report import ProbeReport
+from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.workloads import manifests, probe_pods
 from steps.cluster.kube.workloads.manifests import Container
 from steps.domain import Moment, Sign, Visit

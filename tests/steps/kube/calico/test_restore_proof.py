@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 
 from analysis.errors import Problem
-from steps.cluster.kube import lock
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.calico.switching.snapshot import take_snapshot
+from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership.owner import current_owner
 from steps.proof.wait import UnprovenError
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import WITH_IMAGE
@@ -37,7 +38,7 @@ def put_back_but_not_over(cluster: Cluster) -> KubernetesCluster:
     who = kube(cluster)
     standing = read_state(cluster.client, to_switch=True)
     taken = take_snapshot(cluster.client, standing, "")
-    lock.take_lock(cluster.client, lock.current_owner(cluster.client.namespace, RUN), taken, cluster.store.now())
+    lock.take_lock(cluster.client, current_owner(cluster.client.namespace, RUN), taken, cluster.store.now())
     return who
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from analysis.errors import Problem, Unsupported
-from steps.cluster.kube import lock
 from steps.cluster.kube.api.client import MERGE
 from steps.cluster.kube.api.permissions import CALICO_GROUPS, CRD_GROUP, V3_GROUP
 from steps.cluster.kube.calico import restore
@@ -15,7 +14,8 @@ from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.calico.switching.switch import configure, switch_commands
-from steps.cluster.kube.lock import LockOwner
+from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership.owner import LockOwner
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
 from tests.steps.kube.switching import DATAPLANES, ME, around, held, put_back, running, switch, unprepared

@@ -7,7 +7,6 @@ follows from the cluster itself, and a value that no switch could have found the
 from typing import Any, Final
 
 from analysis.errors import Problem
-from steps.cluster.kube import snapshot
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.excerpts import excerpt
@@ -26,6 +25,7 @@ from steps.cluster.kube.calico.switching.fields import (
     state,
 )
 from steps.cluster.kube.config.text import TextError
+from steps.cluster.kube.ownership import snapshot
 
 Object = dict[str, Any]
 

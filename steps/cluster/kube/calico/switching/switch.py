@@ -6,7 +6,6 @@ from typing import Any
 from analysis import formatting
 from analysis.errors import Unsupported
 from steps.catalogue.dataplanes import AS_IS, BY_NAME
-from steps.cluster.kube import lock
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.calico.compatibility import incompatibilities
 from steps.cluster.kube.calico.inventory.facts import Facts
@@ -18,6 +17,7 @@ from steps.cluster.kube.calico.switching.executor import ActionExecutor
 from steps.cluster.kube.calico.switching.order import order
 from steps.cluster.kube.calico.switching.snapshot import original_fields, take_snapshot
 from steps.cluster.kube.cni import Surroundings
+from steps.cluster.kube.ownership import lock
 from steps.domain import Change, Visit
 
 Object = dict[str, Any]

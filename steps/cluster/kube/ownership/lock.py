@@ -7,28 +7,24 @@ Whoever may write this ConfigMap decides what restoring writes. So its text is r
 objects and fields may be put back is decided by the network plugin from the facts of the cluster.
 """
 
-import getpass
 import json
-import os
-import re
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field, Json, ValidationError
+from pydantic import AwareDatetime, Field, Json, ValidationError
 
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.fields import OURS, Ref
-from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, STATE, WORKFLOWS
 from steps.cluster.kube.api.retries import through_conflicts
-from steps.cluster.kube.snapshot import DataplaneName, Label, Name, Snapshot, Uid
-from steps.cluster.kube.workflow_record import succeeded_templates
+from steps.cluster.kube.ownership.owner import LockOwner
+from steps.cluster.kube.ownership.snapshot import DataplaneName, Snapshot
+from steps.cluster.kube.ownership.workflow_record import succeeded_templates
 from steps.domain import Visit
 from steps.polling import poll
 from steps.strict_model import StrictModel, faults_of
@@ -45,24 +41,8 @@ _BEFORE_CONFIGURE: Final = frozenset({_PREFLIGHT, "snapshot"})
 _RECORD_S: Final = 30.0
 """How long Argo may take to write a record."""
 
-_NODE_ID: Final = re.compile(r"(.+)-\d+")
 _LONGEST_REASON: Final = 2000
 _Reason = Annotated[str, Field(max_length=_LONGEST_REASON)]
-
-
-@dataclass(frozen=True, slots=True)
-class LockOwner:
-    """The holder of a cluster: a workflow, by namespace, name and UID, or a user at a machine, `person`."""
-
-    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
-
-    workflow: Name | None
-    namespace: Label | None
-    person: Annotated[str, Field(max_length=300)] | None
-    uid: Uid | None = None
-
-    def __str__(self) -> str:
-        return f"workflow {self.namespace}/{self.workflow}" if self.workflow else excerpt(self.person)
 
 
 class _Data(StrictModel):
@@ -95,19 +75,6 @@ class HeldLock:
     ebpf: bool = False
     unfit: Mapping[str, str] = field(default_factory=dict)
     visit: Visit | None = None
-
-
-def current_owner(namespace: str, variables: Mapping[str, str] = os.environ) -> LockOwner:
-    """The workflow that this process is a step of, or the user who started it."""
-    node = variables.get("ARGO_NODE_ID", "")
-    matched = _NODE_ID.fullmatch(node)
-    if workflow := variables.get(WORKFLOW_NAME) or (matched[1] if matched else node):
-        return LockOwner(workflow, namespace, None, variables.get(WORKFLOW_UID) or None)
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a number without a name, as in many containers
-        user = f"user {os.getuid()}"
-    return LockOwner(None, None, f"{user}@{socket.gethostname()}")
 
 
 def find_lock(client: Client) -> HeldLock | None:

@@ -11,10 +11,10 @@ from analysis.errors import Unsupported
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CONNECTIVITY, served
 from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
-from steps.cluster.kube import outside_client
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.cni import Standing
-from steps.cluster.kube.placements import (
+from steps.cluster.kube.servers import outside_client
+from steps.cluster.kube.servers.placements import (
     ALWAYS,
     HOST_SERVER,
     NEAR,

@@ -8,9 +8,9 @@ from analysis.errors import Problem, Unsupported
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY, CONNECTIVITY
 from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
-from steps.cluster.kube import outside_client, trial_servers
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.cni import Standing
+from steps.cluster.kube.servers import outside_client, trial_servers
 from steps.cluster.kube.workloads import admission, connectivity, filler_services, probe_pods, step_pods
 from steps.cluster.kube.workloads import manifests as pods
 from steps.domain import Finding

@@ -1,0 +1,45 @@
+"""Who holds a cluster: a workflow, or a user at a machine."""
+
+import getpass
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Final
+
+from pydantic import ConfigDict, Field
+
+from steps.cluster.kube.api.excerpts import excerpt
+from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID
+from steps.cluster.kube.ownership.snapshot import Label, Name, Uid
+
+_NODE_ID: Final = re.compile(r"(.+)-\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class LockOwner:
+    """The holder of a cluster: a workflow, by namespace, name and UID, or a user at a machine, `person`."""
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
+    workflow: Name | None
+    namespace: Label | None
+    person: Annotated[str, Field(max_length=300)] | None
+    uid: Uid | None = None
+
+    def __str__(self) -> str:
+        return f"workflow {self.namespace}/{self.workflow}" if self.workflow else excerpt(self.person)
+
+
+def current_owner(namespace: str, variables: Mapping[str, str] = os.environ) -> LockOwner:
+    """The workflow that this process is a step of, or the user who started it."""
+    node = variables.get("ARGO_NODE_ID", "")
+    matched = _NODE_ID.fullmatch(node)
+    if workflow := variables.get(WORKFLOW_NAME) or (matched[1] if matched else node):
+        return LockOwner(workflow, namespace, None, variables.get(WORKFLOW_UID) or None)
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in many containers
+        user = f"user {os.getuid()}"
+    return LockOwner(None, None, f"{user}@{socket.gethostname()}")
