@@ -77,7 +77,7 @@ ENGINE: Final = of_run("-m workflows run", but="unshare --mount")
         pytest.param(ENGINE, "collect: ", 2, id="the engine, when all is measured"),
     ],
 )
-def test_a_run_that_is_killed_inside_says_so_and_the_next_verb_collects_it(
+def test_killed_sandbox_or_engine_is_reported_and_the_next_verb_collects_the_run(
     tmp_path: Path, whom: Callable[[], psutil.Process], moment: str, measured: int
 ) -> None:
     with nothing_left_behind():
@@ -93,7 +93,7 @@ def test_a_run_that_is_killed_inside_says_so_and_the_next_verb_collects_it(
     if moment == "collect: ":
         assert f"The run {run.name} is stored; its summary was interrupted by SIGKILL" in sentence
     else:
-        assert f"What it had measured is kept in {run}" in sentence
+        assert f"What was measured is kept in {run}" in sentence
     assert f"`make report RUN={run.name} RESULTS={tmp_path}`" in sentence
     done = verb("query", "--sql=select count(*) filter (outcome = 'measured') as n from trials", tmp_path)
     assert done.stdout == f"n\n{measured}\n", done.stderr
