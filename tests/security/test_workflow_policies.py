@@ -21,7 +21,7 @@ EMPTY_STATUS = {"startedAt": None, "finishedAt": None}
 """As Argo's server and its command line write it, which leave no structure out."""
 
 PARAMETERS = [{"name": "dataplanes", "value": "iptables,ebpf"}, {"name": "label", "value": "kernel"}]
-NODES = {"x": {"templateName": "preflight", "phase": "Succeeded"}}
+NODES = {"x": {"id": "x", "name": "x", "type": "Pod", "templateName": "preflight", "phase": "Succeeded"}}
 
 
 def submitted(**spec: Any) -> Object:  # noqa: ANN401 - JSON
