@@ -32,6 +32,7 @@ from workflows.template.policies import (
     on,
     unchanged_except,
 )
+from workflows.template.workflow_policy import build_workflow_policies
 
 NAMESPACE: Final = "dataplane-benchmark-namespace"
 CONFIG_MAPS: Final = "dataplane-benchmark-configmaps"
@@ -44,7 +45,7 @@ PATCHES: Final = "dataplane-benchmark"
 def build_admission() -> Object:
     """Kubernetes' List of the policies and their bindings."""
     pods = (build_pod_policy(), _namespace(), _deleted_pods())
-    policies = (*pods, _new_config_maps(), _services(), *_patched_objects())
+    policies = (*pods, *build_workflow_policies(), _new_config_maps(), _services(), *_patched_objects())
     return {"apiVersion": "v1", "kind": "List", "items": [each for pair in policies for each in pair]}
 
 

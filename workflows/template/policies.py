@@ -71,7 +71,7 @@ def unchanged_except(new: str, old: str, permitted: Sequence[tuple[str, ...]]) -
         old: of the object before.
         permitted: paths that begin with `spec`.
     """
-    variables = {"new_spec": _field(new, "spec"), "old_spec": _field(old, "spec")}
+    variables = {"new_spec": field(new, "spec"), "old_spec": field(old, "spec")}
     expressions = []
     places = sorted({path[:depth] for path in permitted for depth in range(1, len(path))})
     for place in places:
@@ -83,12 +83,13 @@ def unchanged_except(new: str, old: str, permitted: Sequence[tuple[str, ...]]) -
             f"{after}.all(k, k in {names} || k in {before})",
         ]
         for key in (key for key in keys if (*place, key) in places):
-            variables[f"new_{'_'.join((*place, key))}"] = _field(after, key)
-            variables[f"old_{'_'.join((*place, key))}"] = _field(before, key)
+            variables[f"new_{'_'.join((*place, key))}"] = field(after, key)
+            variables[f"old_{'_'.join((*place, key))}"] = field(before, key)
     return variables, expressions
 
 
-def _field(value: str, key: str) -> str:
+def field(value: str, key: str) -> str:
+    """A field of a value; an empty map where it is absent."""
     return f"'{key}' in dyn({value}) ? dyn({value})['{key}'] : {{}}"
 
 
