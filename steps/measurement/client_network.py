@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from analysis.errors import BadInput
 from steps import documents
@@ -34,7 +35,7 @@ def check_place(placement: Placement, environment: str) -> None:
     if is_lab(environment):
         fits = placement.namespace is not None and not any(remote)
     else:
-        own_port = [monitor.source.endswith(f":{MONITOR_PORT}/") for monitor in monitors]
+        own_port = [urlsplit(monitor.source).port == MONITOR_PORT for monitor in monitors]
         fits = placement.namespace is None and all(remote) and all(own_port)
     if not fits:
         raise BadInput(

@@ -22,6 +22,8 @@ from tests.steps.builders import placement, settings
 STEPS = ("pod-to-service", *CANARIES)
 """What a measuring step measures: a topology, and each canary."""
 
+TOKEN = "0123456789abcdef" * 2
+
 
 def prepared(place: dict[str, Any]) -> dict[str, Any]:
     """A document of `prepare` that has this placement for the measured topology and for the canaries."""
@@ -133,9 +135,11 @@ def test_programs_are_started_in_the_namespace_alone(programs: Path, tmp_path: P
         ("lab", {"namespace": "pod-a", "monitors": ("http://10.0.0.1:5203/",)}, False),
         ("lab", {"namespace": "pod-a", "nat": "http://10.0.0.1:5203/"}, False),
         ("prod", {"monitors": ("http://10.0.0.1:5203/", "http://[fd00::1]:5203/")}, True),
+        ("prod", {"monitors": (f"http://10.0.0.1:5203/{TOKEN}", f"http://[fd00::1]:5203/{TOKEN}")}, True),
         ("prod", {"namespace": "pod-a", "monitors": ("http://10.0.0.1:5203/",)}, False),
         ("prod", {"monitors": ("local",)}, False),
         ("prod", {"monitors": ("http://10.0.0.1:443/",)}, False),
+        ("prod", {"monitors": (f"http://10.0.0.1:443/{TOKEN}",)}, False),
         ("prod", {"monitors": ("http://10.0.0.1:15203/",)}, False),
         ("prod", {"monitors": ("http://10.0.0.1:5203/",), "nat": "netns:node-a"}, False),
     ],

@@ -7,6 +7,7 @@ from steps.catalogue.topologies import BY_NAME, TOPOLOGIES
 from steps.cluster.kube.servers import placements, trial_servers
 from steps.cluster.kube.workloads import filler_services, probe_pods
 from steps.cluster.kube.workloads.workload import Workload
+from steps.measurement import client_network
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import EVERY, MEASURED, PLACES, Bench, every_pod, settings, visit
 from tests.steps.kube.fake_api import NAMESPACE, KilledError
@@ -98,6 +99,8 @@ def test_placements_are_complete() -> None:
     assert [(m.node, m.side) for m in found["pod-to-pod"].monitors] == [("node-a", "client"), ("node-b", "server")]
     assert [(m.node, m.side) for m in found["pod-to-pod-same-node"].monitors] == [("node-a", "both")]
     assert not any(name.startswith(("reach", "look")) for name in pods)
+    for placement in every.values():
+        client_network.check_place(placement, "prod")
 
 
 def test_node_interface_comes_from_the_probe() -> None:
