@@ -230,7 +230,8 @@ def test_switch_without_this_runs_lock_changes_nothing(
 def test_step_during_another_run_changes_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calico = Calico()
     other = {"ARGO_WORKFLOW_NAME": "night", "ARGO_WORKFLOW_UID": UID.replace("0", "f")}
-    workflow = {"metadata": {"namespace": NAMESPACE, "name": "night", "uid": UID.replace("0", "f")}}
+    workflow: Object = {"metadata": {"namespace": NAMESPACE, "name": "night", "uid": UID.replace("0", "f")}}
+    workflow["spec"] = {"workflowTemplateRef": {"name": MANIFEST["metadata"]["name"]}}
     preflight = {"templateName": "preflight", "type": "Pod", "phase": "Succeeded"}
     calico.store.put("argoproj.io", "workflows", workflow | {"status": {"phase": "Running", "nodes": {"p": preflight}}})
     on_cluster(calico, other).snapshot()

@@ -22,7 +22,8 @@ from steps.settings.settings import load_settings
 from steps.tools.tool import FIRST_PORT, LAST_PORT, RESERVED_PORTS, Tool
 from tests.steps.builders import placement, settings, trial, write_run
 
-RECORDED = Path(__file__).parents[1] / "workflows/recorded/argo-nodes.json"
+OLDER_SETTINGS = Path(__file__).parent / "recorded/settings-with-protocols.json"
+"""Of a run on a real Argo, before cells named tool and transport."""
 COLUMNS = {column.name for column in columns("trials")}
 COLLECTED_AT = datetime(2026, 1, 31, 13, tzinfo=UTC)
 
@@ -103,14 +104,9 @@ def test_the_ports_of_an_older_placement_are_those_of_the_two_tools() -> None:
 
 
 def test_settings_that_an_older_step_handed_on_in_a_real_workflow_are_read() -> None:
-    recorded = re.findall(r'"settings": ("(?:[^"\\]|\\.)*")', RECORDED.read_text())
-    texts = {json.loads(text) for text in recorded} - {""}
-    texts = {text for text in texts if text.startswith("{")}
-    assert texts
-    for text in texts:
-        chosen = load_settings(text)
-        assert "protocol" in text
-        assert [cell.variant.name for cell in chosen.cells] == [c["protocol"] for c in json.loads(text)["cells"]]
+    text = OLDER_SETTINGS.read_text()
+    cells = json.loads(text)["cells"]
+    assert [cell.variant.name for cell in load_settings(text).cells] == [cell["protocol"] for cell in cells]
 
 
 def test_an_older_run_collected_again_from_its_documents_has_the_same_rows(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
     kubectl get workflow NAME -o json | python -m tests.workflows.record > tests/workflows/recorded/argo-nodes.json
 
-The run must be over and green, short, and of the committed template: such as `make submit PROFILE=smoke
-DATAPLANES=as-is TOPOLOGIES=pod-to-service,node-to-node VISITS=2 SEED=7`.
+The run must be over and green, short, with two visits, and of the committed template: such as `make submit
+PROFILE=smoke DATAPLANES=iptables,ebpf VISITS=1 SEED=7`.
 """
 
 import json

@@ -20,13 +20,20 @@ RUN = {"ARGO_WORKFLOW_NAME": "run-1", "ARGO_WORKFLOW_UID": "uid-1"}
 OTHER = {"ARGO_WORKFLOW_NAME": "run-2", "ARGO_WORKFLOW_UID": "uid-2"}
 
 
+OF_TEMPLATE = {"workflowTemplateRef": {"name": "dataplane-benchmark"}}
 PREFLIGHT = {"preflight": {"templateName": "preflight", "phase": "Succeeded"}}
 
 
-def put_workflow(calico: Calico, variables: dict[str, str] = RUN, phase: str = "Running", **status: object) -> None:
+def put_workflow(
+    calico: Calico,
+    variables: dict[str, str] = RUN,
+    phase: str = "Running",
+    spec: object = OF_TEMPLATE,
+    **status: object,
+) -> None:
     name, uid = variables["ARGO_WORKFLOW_NAME"], variables["ARGO_WORKFLOW_UID"]
     metadata = {"namespace": NAMESPACE, "name": name, "uid": uid}
-    found = {"metadata": metadata, "status": {"phase": phase, "nodes": PREFLIGHT, **status}}
+    found = {"metadata": metadata, "spec": spec, "status": {"phase": phase, "nodes": PREFLIGHT, **status}}
     calico.store.put("argoproj.io", "workflows", found)
 
 

@@ -60,6 +60,17 @@ def test_configure_with_the_record_of_another_workflow_of_that_name_changes_noth
     assert writes(calico) == []
 
 
+@pytest.mark.parametrize(
+    "spec", [{}, {"workflowTemplateRef": {"name": "evil"}}, {"templates": [{"name": "preflight"}]}]
+)
+def test_configure_after_templates_of_the_same_names_changes_nothing(spec: dict[str, object]) -> None:
+    calico = Calico()
+    put_workflow(calico, nodes=SUCCEEDED, spec=spec)
+    with pytest.raises(Unsupported, match="does not hold the cluster"):
+        kube(calico, RUN).configure(visit("ebpf"), settings())
+    assert writes(calico) == []
+
+
 def test_configure_under_the_lock_of_a_deleted_workflow_of_that_name_is_refused() -> None:
     calico = Calico()
     holder(calico)

@@ -12,13 +12,21 @@ from steps.cluster.kube.api.permissions import BENCHMARK, WORKFLOWS
 
 Object = dict[str, Any]
 
+_TEMPLATE: Final = "dataplane-benchmark"
+"""The deployed WorkflowTemplate. Argo lets a workflow that refers to one have no templates of its own."""
+
 _LARGEST_NODES_BYTES: Final = 16 * 2**20
 
 
 def succeeded_templates(client: Client, name: str | None, uid: str | None) -> set[str]:
-    """The templates of the nodes that succeeded in the workflow of this name and UID; none if there is no such one."""
+    """The templates of the nodes that succeeded in the workflow of this name and UID.
+
+    None if there is no such workflow, or if it has templates of its own, which may have any name.
+    """
     found = client.get(WORKFLOWS, name, BENCHMARK) if name and uid else None
     if found is None or found["metadata"].get("uid") != uid:
+        return set()
+    if ((found.get("spec") or {}).get("workflowTemplateRef") or {}).get("name") != _TEMPLATE:
         return set()
     nodes = _nodes(found.get("status") or {})
     return {str(node.get("templateName")) for node in nodes.values() if node.get("phase") == "Succeeded"}
