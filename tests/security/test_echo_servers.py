@@ -3,10 +3,11 @@
 import asyncio
 import json
 import os
+import random
 import socket
 import struct
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TypeVar
 
 import pytest
@@ -34,9 +35,13 @@ FORGED = {
 
 
 def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind((LOCAL, 0))
-        return int(taken.getsockname()[1])
+    """A port that is free for TCP and UDP, below those that the kernel gives to clients."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp, suppress(OSError):
+            udp.bind((LOCAL, port))
+            tcp.bind((LOCAL, port))
+            return port
+    raise OSError("100 ports are taken")
 
 
 def run(scenario: Callable[[], Coroutine[None, None, R]]) -> R:
