@@ -118,9 +118,8 @@ query: $(RUN_READY) ## Query the store: make query SQL="select * from runs", or 
 shell: $(RUN_READY) ## Open an SQL prompt over the store's views.
 	@$(call command,shell)
 
-# A process for each core and one more, since whole runs and the lab's tests, which a process each runs one after another,
-# wait most of their time; but not for many cores. -n 0 is none.
-PARALLEL := --numprocesses=$(shell expr $$(nproc) + 1) --maxprocesses=4
+# A process for each core, but not for many: the tests of the lab are run by one, one after another. -n 0 is none.
+PARALLEL := --numprocesses=logical --maxprocesses=4
 
 .PHONY: test
 test: check ## Run every test and check that can run here; prints which could not.

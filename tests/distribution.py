@@ -1,4 +1,4 @@
-"""How the suite is distributed over the processes of pytest-xdist, which `make test` starts: the cores and one more.
+"""How the suite is distributed over the processes of pytest-xdist, which `make test` starts: one for each core.
 
 A module is run by one process, so that its fixtures are made once. The modules with whole runs are run by one process,
 since runs on one machine wait for each other's lock; so are the tests of the lab itself, since they share a sandbox.
