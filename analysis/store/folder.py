@@ -1,6 +1,6 @@
 """A folder whose contents are opened without following symbolic links, so that no link in it leads out of it.
 
-Links in the path of the folder itself are followed: whoever named the folder chose them, and `trust` checks them.
+Links in the path of the folder itself are followed: the user who named the folder chose them, and `trust` checks them.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 _CHUNK_BYTES: Final = 1024 * 1024
 MOST_FILES: Final = 200_000
-"""Below one folder; more would fill the memory of whoever lists them."""
+"""Below one folder; more would fill the memory of a process that lists them."""
 
 
 class LinkError(OSError):

@@ -95,7 +95,7 @@ def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> 
             continue
         found = place / part
         if create:
-            with contextlib.suppress(OSError):  # it exists, or whoever writes the folder has a sentence for it
+            with contextlib.suppress(OSError):  # it exists, or writing to the folder fails with a sentence
                 found.mkdir()
         try:
             is_link = found.is_symlink()

@@ -33,7 +33,7 @@ def list_runs(files: ObjectStorage) -> list[str]:
 def runs_without_row(files: ObjectStorage, stock: Inventory, listed: Sequence[str]) -> list[LeftOut]:
     """The runs that have files, but no row.
 
-    A writer writes a run's files before its row. So in a folder the check holds the lock; where that can't be had, only
+    A writer writes a run's files before its row. So in a folder the check holds the lock; where there is none, only
     files count that are an hour old.
 
     Args:

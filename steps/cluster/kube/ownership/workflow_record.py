@@ -21,7 +21,7 @@ _LARGEST_NODES_BYTES: Final = 16 * 2**20
 def succeeded_templates(client: Client, name: str | None, uid: str | None) -> set[str]:
     """The templates of the nodes that succeeded in the workflow of this name and UID.
 
-    None if there is no such workflow, or if it has templates of its own, which may have any name.
+    Empty if there is no such workflow, or if it has templates of its own, which may have any name.
     """
     found = client.get(WORKFLOWS, name, BENCHMARK) if name and uid else None
     if found is None or found["metadata"].get("uid") != uid:
