@@ -14,7 +14,7 @@ from analysis.errors import Problem
 from steps.counters import Counters
 from steps.documents import Attempt
 from steps.domain import LOCAL, Placement
-from steps.measurement import node_load
+from steps.measurement import monitor, node_load
 from steps.measurement.interference import ForeignCpu, Others
 from steps.measurement.node_load import NodeLoad
 from steps.measurement.sampler import Sampler, read
@@ -58,7 +58,7 @@ class Client:
         if self.nodes is None:
             return attempt.foreign_cpu_ratio
         own = tool.own_cpu(task, Output(attempt.stdout.encode(errors="backslashreplace")))
-        return node_load.others_ratio(self.placement.monitors, attempt.readings, own)
+        return node_load.others_ratio(self.placement.monitors, attempt.readings, own, monitor.machine())
 
     def attempt(
         self, tool: Tool, command: Sequence[str], interval_s: float, *, timeout_s: float, output_bytes: int

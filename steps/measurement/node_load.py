@@ -18,33 +18,37 @@ _MODES: Final = ("user", "nice", "system")
 
 
 def others_ratio(
-    monitors: Sequence[Monitor], readings: Mapping[str, Sequence[Counters]], own: OwnCpu | None
+    monitors: Sequence[Monitor],
+    readings: Mapping[str, Sequence[Counters]],
+    own: OwnCpu | None,
+    client_machine: str | None,
 ) -> float | None:
     """The share of all its cores that others used on the node where they used most, 0 to 1; None: unknown.
 
-    A node is left out where its counters, or the use of a measuring program there, are unknown.
+    A node is left out where its counters, or the use of a measuring program there, are unknown. Nodes of one machine
+    have the same counters, in which both programs are.
 
     Args:
         monitors: of the trial's nodes.
         readings: of each node, in the order taken.
         own: what the measuring programs used between the first reading and the last; None: none ran.
+        client_machine: on which the client ran; None: unknown.
     """
-    found = []
-    for monitored in monitors:
-        taken, own_s = readings.get(monitored.node, ()), _own_s(monitored, own)
-        if len(taken) > 1 and own_s is not None:
-            used_s, available_s = _used_s(taken[0], taken[-1])
-            if available_s > 0:
-                found.append(min(1.0, max(0.0, (used_s - own_s) / available_s)))
-    return max(found, default=None)
-
-
-def _own_s(monitored: Monitor, own: OwnCpu | None) -> float | None:
-    if own is None or monitored.side == "nat":
-        return 0.0
-    parts = {"client": (own.client_s,), "server": (own.server_s,)}.get(monitored.side, (own.client_s, own.server_s))
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else None
+    taken = {m.node: found for m in monitors if len(found := readings.get(m.node, ())) > 1}
+    machines = {node: found[-1].machine or node for node, found in taken.items()}
+    programs: list[tuple[str | None, float | None]] = []
+    if own is not None:
+        near = next((machines.get(m.node) for m in monitors if m.side in {"client", "both"}), client_machine)
+        far = next((machines.get(m.node) for m in monitors if m.side in {"server", "both"}), None)
+        programs = [(near, own.client_s), (far, own.server_s)]
+    ratios = []
+    for node, found in taken.items():
+        used_s, available_s = _used_s(found[0], found[-1])
+        parts = [used for machine, used in programs if machine == machines[node]]
+        known = [part for part in parts if part is not None]
+        if available_s > 0 and len(known) == len(parts):
+            ratios.append(min(1.0, max(0.0, (used_s - sum(known)) / available_s)))
+    return max(ratios, default=None)
 
 
 def _used_s(before: Counters, after: Counters) -> tuple[float, float]:
@@ -71,7 +75,7 @@ class NodeLoad:
         stopped.wait(self.window_s)
         after = self._read()
         both = {node: (before[node], after[node]) for node in before.keys() & after.keys()}
-        return others_ratio(self._monitors, both, None)
+        return others_ratio(self._monitors, both, None, None)
 
     def _read(self) -> dict[str, Counters]:
         found = {}
