@@ -159,7 +159,7 @@ bench-fidelity: $(RUN_READY) ## Throughput as the store has it, measured by the 
 	@$(BIN)/python -m benchmarks.fidelity
 
 .PHONY: bench-sensitivity
-bench-sensitivity: $(RUN_READY) ## Do identical twins stay the same, and is a slow-down of 10 % found: some 20 minutes, less with FLAGS=--visits=3
+bench-sensitivity: $(RUN_READY) ## Do identical twins stay the same, and is a slow-down of 10 % found: some 20 minutes, less with FLAGS=--rounds=3
 	@$(BIN)/python -m benchmarks.sensitivity $(FLAGS)
 
 .PHONY: bench-cpu

@@ -3,7 +3,7 @@
 First the burden is found that slows pod to pod down by 10 %: so many rules that match nothing in front of each packet.
 Then one `standard` run measures a dataplane, an identical twin of it and one with that burden, and some `quick` runs
 measure it with two twins: the comparisons of twins are summed over all of them. About 20 minutes in all. FLAGS are
-handed to all runs, such as `--topologies=pod-to-pod --visits=4` for shorter ones.
+handed to all runs, such as `--topologies=pod-to-pod --rounds=4` for shorter ones.
 """
 
 import math
