@@ -18,6 +18,7 @@ def clear(settings: str, visit: str, document: Annotated[Path, document(VISIT_FO
     cluster = connect_cluster(chosen.environment)
     kept = documents.Evidence(visit=planned.visit, nodes=cluster.measured_nodes)
     try:
+        kept = kept.model_copy(update={"cost": cluster.cost(final=True)})
         signs = cluster.observe(planned, "after")
         proof = evaluate.evaluate(signs, planned.dataplane, cluster.measured_nodes)
         kept = kept.model_copy(update={"signs": tuple(signs), "proof": proof})

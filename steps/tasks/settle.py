@@ -35,5 +35,6 @@ def settle(
         documents.write_document(document, kept.model_copy(update=found))
         raise
     found = {"signs": proven.signs, "proof": proven.proof, "settle_s": proven.settle_s, "proven_at": datetime.now(UTC)}
-    documents.write_document(document, kept.model_copy(update={**found, "cost": cluster.cost()}))
+    cluster.rest()
+    documents.write_document(document, kept.model_copy(update={**found, "cost": cluster.cost(final=False)}))
     log(f"{proven.proof.observed} proven in {proven.settle_s:.2f} s")

@@ -2,7 +2,7 @@
 
     validate -> preflight -> snapshot -> each visit, one after another -> collect -> report -> verdict
     visit:      begin -> stay
-    stay:       configure -> settle -> prepare -> measure each topology, one after another -> clear
+    stay:       configure -> settle, and beside it prepare -> measure each topology -> clear
                 settle, if it fails -> retreat to what ran before -> clear
     on exit:    restore -> collect and report, if the run did not reach them -> notify
 
@@ -101,7 +101,7 @@ def _item(*names: str) -> dict[str, str]:
 
 
 def _stay() -> DAG:
-    """The tasks of one visit. The canaries and topologies run strictly one after another."""
+    """The tasks of one visit."""
     arguments = {"settings": SETTINGS, "visit": VISIT}
     with DAG(
         name="stay",
@@ -115,14 +115,15 @@ def _stay() -> DAG:
         settle(name="settle", arguments=arguments, depends="configure")
         # Where a node fell back from eBPF, pods can't reach each other across nodes until this is over.
         retreat(name="retreat", arguments=arguments, depends="configure && (settle.Failed || settle.Errored)")
-        prepare(name="prepare", arguments=arguments, depends="configure && settle")
+        # Its pods start while the dataplane settles.
+        prepare(name="prepare", arguments=arguments, depends="configure")
         measure(
             name="measure",
             with_param="{{tasks.prepare.outputs.parameters.measures}}",
             arguments={**arguments, **_item("what", "title", "client-node", "network", "timeout")},
-            depends="configure && prepare",
+            depends="configure && settle && prepare",
         )
-        over = " && ".join(f"({OVER.format(task)})" for task in ("configure", "measure", "retreat"))
+        over = " && ".join(f"({OVER.format(task)})" for task in ("configure", "prepare", "measure", "retreat"))
         clear(name="clear", arguments=arguments, depends=over)
     return stay
 

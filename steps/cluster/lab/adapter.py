@@ -55,6 +55,7 @@ class LabCluster:
         _check_sandbox()
         wanted = state.wanted_state(visit, settings)
         if state.read_state() == wanted:
+            servers.stop()
             return []
         arm = Arm.parse(visit.dataplane)
         dataplane = load(arm)
@@ -80,9 +81,13 @@ class LabCluster:
             raise Problem(f"the lab is not whole, {', '.join(missing)} missing: configure a dataplane first.")
         return counters.observe(moment)
 
-    def cost(self) -> SwitchCost | None:
+    def cost(self, *, final: bool) -> SwitchCost | None:
         """None: the lab is built anew for each dataplane, so that no connection survives."""
+        del final
         return None
+
+    def rest(self) -> None:
+        """Nothing: only observe itself observes."""
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
         """Nothing: the lab is built anew for each dataplane."""
@@ -96,7 +101,6 @@ class LabCluster:
         wanted = [topology for name, topology in BY_NAME.items() if name in {t.topology for t in visit.trials}]
         if not any(t.name == CONTROL for t in wanted):
             wanted.insert(0, BY_NAME[CONTROL])
-        servers.stop()
         tools = served(trial.tool for trial in visit.trials)
         servers.start(servers.needed(wanted, tools))
         return [servers.placement(topology, tools) for topology in wanted]

@@ -160,6 +160,13 @@ def test_clear_is_idempotent_and_deletes_only_own_objects() -> None:
     bench.prepare(*EVERY)
     for _ in range(2):
         trial_servers.clear(bench.client)
+        assert set(bench.kubelet.pods()) == {
+            "theirs",
+            *(f"look-{kind}-{n}" for kind in ("host", "pod") for n in (0, 1)),
+        }
+        assert set(bench.kubelet.services()) == {"look-0", "look-1"}
+    for _ in range(2):
+        trial_servers.clear_all(bench.client)
         assert set(bench.kubelet.pods()) == {"theirs"}
         assert bench.kubelet.services() == {}
 

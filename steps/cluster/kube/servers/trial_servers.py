@@ -52,8 +52,7 @@ def prepare(
 ) -> list[Placement]:
     """Create servers and their Service, and wait until they are reachable, for the visit's topologies and the canary.
 
-    The probe pods are deleted first: only servers and monitors of ours run beside a trial. Each visit gets new pods,
-    whose interfaces, connections and MTU are those of the present dataplane.
+    Each visit gets new pods, whose interfaces, connections and MTU are those of the present dataplane.
 
     Raises:
         Unsupported: no image, or no client outside.
@@ -77,10 +76,7 @@ def prepare(
         if report.host is not None
     }
     workload = Workload(client, TRIALS)
-    with ThreadPoolExecutor(2) as pool:
-        stopped = pool.submit(probe_pods.stop, client)
-        workload.delete(keep_services=True)
-        stopped.result()
+    workload.delete(keep_services=True)
     tools = served(trial.tool for trial in visit.trials)
     workload.ensure_services(service(tools))
     ensure_filler_services(client, standing, measured, settings, variables=variables)
@@ -121,11 +117,19 @@ def ensure_filler_services(
 
 
 def clear(client: Client, *, wait: bool = False) -> None:
-    """Delete what prepare and observe created, except the many Services, which stay for the next visit.
+    """Delete what the trials needed, except the many Services, which stay for the next visit.
 
-    Safe to run twice. `wait`: until all is gone; otherwise the next step waits for it.
+    Safe to run twice. `wait`: until all is gone; otherwise the next visit's waits for it.
     """
-    parts = [TRIALS, probe_pods.PART, connectivity.REACH, connectivity.CHECK, connectivity.OUTSIDE]
+    _delete(client, [TRIALS, connectivity.REACH], wait=wait)
+
+
+def clear_all(client: Client) -> None:
+    """Delete everything that prepare, observe and preflight created, except the many Services, and wait for it."""
+    _delete(client, [TRIALS, connectivity.REACH, probe_pods.PART, connectivity.CHECK, connectivity.OUTSIDE], wait=True)
+
+
+def _delete(client: Client, parts: Sequence[str], *, wait: bool) -> None:
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(lambda part: Workload(client, part).delete(wait=wait), parts))
 
