@@ -94,7 +94,7 @@ class Spec:
         return json.dumps(asdict(self), separators=(",", ":"))
 
 
-async def run(spec: Spec, report: Callable[[str], None], until: Awaitable[None] | None = None) -> None:
+async def run(spec: Spec, report: Callable[[str], None], until: Awaitable[object] | None = None) -> None:
     """Observe and serve until cancelled, or until `until` is done.
 
     While it rests it reports only until each connection has got its reply or is dead. All counts begin anew after it.
