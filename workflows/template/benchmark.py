@@ -2,7 +2,8 @@
 
     validate -> preflight -> snapshot -> each visit, one after another -> collect -> report -> verdict
     visit:      begin -> stay
-    stay:       configure -> settle, and beside it prepare -> measure each topology -> clear
+    stay:       configure -> settle and prepare, side by side -> measure the host network and each topology, by turns
+                -> clear
                 settle, if it fails -> retreat to what ran before -> clear
     on exit:    restore -> collect and report, if the run did not reach them -> notify
 
@@ -101,12 +102,11 @@ def _item(*names: str) -> dict[str, str]:
 
 
 def _stay() -> DAG:
-    """The tasks of one visit."""
+    """The tasks of one visit. All measuring steps start together, and take turns at measuring."""
     arguments = {"settings": SETTINGS, "visit": VISIT}
     with DAG(
         name="stay",
         inputs=_inputs("settings", "visit"),
-        parallelism=1,
         fail_fast=False,
         # Argo's Retry begins all visits that a Stop had failed at once, whatever the parallelism (4.1.2)
         synchronization=turn(),
