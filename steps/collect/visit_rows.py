@@ -190,7 +190,7 @@ def _hold_to(visit: Visit, name: str, document: StrictModel) -> None:
         moments = {documents.canary_directory(moment): moment for moment in MOMENTS}
         ends = {documents.trial_name(1): "before", documents.trial_name(len(visit.trials) + 1): "after"}
         if document.moment != moments.get(folder, ends.get(file, "between")):
-            raise Problem(f"{name} is of the reference {document.moment} the trials")
+            raise Problem(f"{name} is the reference {document.moment} the trials")
 
 
 def visit_row(record: VisitRecord) -> dict[str, object]:

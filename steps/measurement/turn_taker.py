@@ -5,12 +5,15 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Final, Self
 
+from pydantic import ValidationError
+
 from analysis.errors import Problem
-from steps.measurement import turns_http
+from steps.measurement.http_client import exchange, shown
 from steps.measurement.subprocesses import Programs
-from steps.measurement.turns import Answer, Request
+from steps.measurement.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, TRANSPORT_S, Answer, Request
 
 SILENT_S: Final = 60.0
 """How long a server of turns may be silent before its clients give up."""
@@ -107,7 +110,7 @@ class TurnTaker:
         heard_s = time.monotonic()
         while not self.programs.stopped.is_set():
             try:
-                answer = turns_http.ask(self._source or "", request, self._interrupt)
+                answer = ask(self._source or "", request, self._interrupt)
             except Problem as problem:
                 if time.monotonic() - heard_s > self._silent_s:
                     raise Problem(f"{problem}, for {self._silent_s:g} s: run the visit again") from None
@@ -130,3 +133,31 @@ class TurnTaker:
                 opened.shutdown(socket.SHUT_RDWR)
 
         self.programs.interrupt = shut
+
+
+def ask(source: str, request: Request, opened: Callable[[socket.socket], None] | None = None) -> Answer:
+    """Ask a server of turns once.
+
+    Args:
+        source: `http://ADDRESS:PORT/TOKEN` or `unix:PATH`.
+        request: what is asked.
+        opened: called with the connection's socket, which another thread may shut down.
+
+    Raises:
+        Problem: it does not answer, or not with an answer.
+    """
+    body = request.model_dump_json().encode()
+    try:
+        status, text = exchange(
+            source, PATH, body, timeout_s=POLL_S + TRANSPORT_S / 4, most_bytes=MOST_BYTES, opened=opened
+        )
+    except (HTTPException, OSError) as error:
+        raise Problem(f"the server of turns at {shown(source)} does not answer: {error}") from None
+    if status == CONFLICT:
+        raise Problem(f"the server of turns at {shown(source)} refuses: {text.decode(errors='replace')[:300]}")
+    try:
+        if status != OK:
+            raise Problem(f"the server of turns at {shown(source)} answers with status {status}")
+        return Answer.model_validate_json(text)
+    except ValidationError:
+        raise Problem(f"the server of turns at {shown(source)} answers with something else than a turn") from None

@@ -22,6 +22,15 @@ TRANSPORT_S: Final = 15.0
 ABSENT_S: Final = 2 * TRANSPORT_S
 """A step that has not asked for so long, and measures nothing, is gone until it asks again."""
 
+PATH: Final = "/turns"
+"""To which requests are posted, after the token."""
+
+MOST_BYTES: Final = 16_384
+"""Of a request, and of an answer."""
+
+OK, CONFLICT = 200, 409
+"""The status of an answer, and that of a request that is of another visit."""
+
 _END: Final = 2**31
 """Above all numbers: a step without further measurements."""
 

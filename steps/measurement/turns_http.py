@@ -1,4 +1,4 @@
-"""The turns of a visit over HTTP: the server's part and the client's.
+"""The server of a visit's turns over HTTP; its clients are `steps.measurement.turn_taker`'s.
 
 `POST /TOKEN/turns` with a `Request` as JSON is answered with an `Answer`, once there is one. On a cluster a monitor
 serves it; in the lab `python -m steps.measurement.turns_http SOCKET` does, on a Unix socket in the sandbox.
@@ -12,26 +12,19 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from http.client import HTTPException
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from analysis.errors import Problem
-from steps.measurement.http_client import exchange, shown
-from steps.measurement.turns import POLL_S, TRANSPORT_S, Answer, Request, Turns
-
-PATH: Final = "/turns"
-_MOST_BYTES: Final = 16_384
-"""Of a request and of an answer."""
+from steps.measurement.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, Answer, Request, Turns
 
 _LOOK_S: Final = 1.0
 """How often a waiting request's connection is checked."""
 
-_OK, _BAD, _UNKNOWN, _CONFLICT = 200, 400, 404, 409
+_BAD, _UNKNOWN = 400, 404
 
 
 class Table:
@@ -87,7 +80,7 @@ class TurnsHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer with the document."""
         found = self.document()
-        self.reply(_UNKNOWN if found is None else _OK, found or b"")
+        self.reply(_UNKNOWN if found is None else OK, found or b"")
 
     def do_POST(self) -> None:
         """Answer a request for a turn; anything else with an error."""
@@ -96,7 +89,7 @@ class TurnsHandler(BaseHTTPRequestHandler):
             self.reply(_UNKNOWN)
             return
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit() and 0 < int(length[:6]) <= _MOST_BYTES and len(length) < 6):  # noqa: PLR2004
+        if not (length.isascii() and length.isdigit() and 0 < int(length[:6]) <= MOST_BYTES and len(length) < 6):  # noqa: PLR2004
             self.reply(_BAD)
             return
         try:
@@ -104,10 +97,10 @@ class TurnsHandler(BaseHTTPRequestHandler):
         except ValidationError:
             self.reply(_BAD)
         except ValueError as error:
-            self.reply(_CONFLICT, str(error).encode())
+            self.reply(CONFLICT, str(error).encode())
         else:
             if answer is not None:
-                self.reply(_OK, answer.model_dump_json().encode())
+                self.reply(OK, answer.model_dump_json().encode())
 
     def reply(self, status: int, body: bytes = b"") -> None:
         """Send an answer, which ends the connection."""
@@ -139,34 +132,6 @@ class _LocalServer(TurnsServer):
     def server_bind(self) -> None:
         """Bind to the path; the base class would look up a host's name."""
         self.socket.bind(self.server_address)
-
-
-def ask(source: str, request: Request, opened: Callable[[socket.socket], None] | None = None) -> Answer:
-    """Ask a server of turns once.
-
-    Args:
-        source: `http://ADDRESS:PORT/TOKEN` or `unix:PATH`.
-        request: what is asked.
-        opened: called with the connection's socket, which another thread may shut down.
-
-    Raises:
-        Problem: it does not answer, or not with an answer.
-    """
-    body = request.model_dump_json().encode()
-    try:
-        status, text = exchange(
-            source, PATH, body, timeout_s=POLL_S + TRANSPORT_S / 4, most_bytes=_MOST_BYTES, opened=opened
-        )
-    except (HTTPException, OSError) as error:
-        raise Problem(f"the server of turns at {shown(source)} does not answer: {error}") from None
-    if status == _CONFLICT:
-        raise Problem(f"the server of turns at {shown(source)} refuses: {text.decode(errors='replace')[:300]}")
-    try:
-        if status != _OK:
-            raise Problem(f"the server of turns at {shown(source)} answers with status {status}")
-        return Answer.model_validate_json(text)
-    except ValidationError:
-        raise Problem(f"the server of turns at {shown(source)} answers with something else than a turn") from None
 
 
 def main(arguments: Sequence[str]) -> int:
