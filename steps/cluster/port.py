@@ -60,6 +60,10 @@ class Cluster(Protocol):
         """Start servers and Service for the visit's topologies and the node-to-node canary, beside the proof."""
         ...
 
+    def turns(self, visit: Visit) -> str | None:
+        """The server of the visit's turns, as in its placements; None: it does not run, or not yet."""
+        ...
+
     def clear(self) -> None:
         """Remove what prepare made, without waiting for it. Safe to run twice."""
         ...

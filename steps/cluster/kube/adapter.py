@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
@@ -194,6 +195,10 @@ class KubernetesCluster:
         self._cni.await_switch(standing, measured, visit)
         return trial_servers.prepare(self._client, standing, measured, visit, settings, variables=self._variables)
 
+    def turns(self, visit: Visit) -> str | None:
+        """The server of the visit's turns; None: it does not run, or not yet."""
+        return trial_servers.turns(self._client, visit)
+
     def clear(self) -> None:
         """Delete what the trials needed. Safe to run twice."""
         lock.refuse_others(self._client, self._owner)
@@ -220,22 +225,13 @@ class KubernetesCluster:
     def _put_back(self, *, insist: bool) -> list[Change]:
         if not lock.may_restore(self._client, self._owner, self._say, insist=insist):
             return []
-        left: list[Problem] = []
-
-        def sweep(clear: Callable[[], None]) -> None:
-            try:
-                clear()
-            except Problem as problem:  # the cluster's own state comes first
-                left.append(problem)
-
         # beside the restore, since a thousand Services take most of a minute to delete
-        with ThreadPoolExecutor(1) as pool:
-            services = pool.submit(sweep, lambda: filler_services.clear(self._client))
-            sweep(lambda: trial_servers.clear_all(self._client))
+        with ThreadPoolExecutor(2) as pool:
+            sweeps = [pool.submit(clear, self._client) for clear in (filler_services.clear, trial_servers.clear_all)]
+            futures.wait(sweeps[1:])
             changes = self._cni.restore(self._wait_for_restored)
-        services.result()
-        if left:
-            raise left[0]
+        for sweep in sweeps:
+            sweep.result()  # the cluster's own state came first
         return changes
 
     def _wait_for_restored(self) -> None:

@@ -16,7 +16,7 @@ from steps.cluster.lab.network import addresses, topology
 from steps.cluster.lab.network.services import all_ports
 from steps.cluster.lab.preflight import findings
 from steps.cluster.lab.provenance import read_facts
-from steps.domain import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
+from steps.domain import LAB_TURNS, Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
 
 _SHOWN_COMMANDS: Final = 40
 
@@ -104,6 +104,11 @@ class LabCluster:
         tools = served(trial.tool for trial in visit.trials)
         servers.start(servers.needed(wanted, tools))
         return [servers.placement(topology, tools) for topology in wanted]
+
+    def turns(self, visit: Visit) -> str | None:
+        """The server of turns, which starts with the others."""
+        del visit
+        return LAB_TURNS if sandbox.is_inside() and servers.are_running() else None
 
     def clear(self) -> None:
         """End the servers, and everything else in the lab's namespaces."""
