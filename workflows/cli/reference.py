@@ -25,7 +25,7 @@ _HEAD: Final = """\
 # Verbs and options
 
 Each verb is a target of `make` and a command, and takes the same names: `make plan VISITS=4 FOREIGN_CPU_LIMIT=0.1` is
-`.venv/bin/python -m workflows plan --visits=4 --foreign-cpu-limit=0.1`. But `ENVIRONMENT`, which many machines set for
+`.venv/bin/python -m workflows plan --rounds=4 --foreign-cpu-limit=0.1`. But `ENVIRONMENT`, which many machines set for
 other programs, `make` does not hand to run, plan and preflight.
 """
 
@@ -33,7 +33,7 @@ _OPTIONS_HEAD: Final = """
 ## The options of a run
 
 Empty is the default: the profile's, where profiles differ. In Argo's form those in **bold** have fields of their own,
-and the field `options` takes all others as `visits=4 foreign_cpu_limit=0.1`. *Nights*: whether runs that differ in it
+and the field `options` takes all others as `rounds=4 foreign_cpu_limit=0.1`. *Nights*: whether runs that differ in it
 are compared with each other ([changes.md](changes.md)). A run from before there was an option counts as one with its
 default.
 """
