@@ -27,11 +27,12 @@ def judge(scenario: Scenario, run: Run) -> list[Judged]:
 
 
 def _compare(scenario: Scenario, metric: str, visits: Mapping[Place, Values]) -> Iterator[Judged]:
-    drafts = []
-    for cell in scenario.cells_of(metric):
-        for arm in scenario.arms[1:]:
-            if found := _difference(visits[cell, BASELINE], visits[cell, arm]):
-                drafts.append((cell, arm, *found))
+    drafts = [
+        (cell, arm, *found)
+        for cell in scenario.cells_of(metric)
+        for arm in scenario.arms[1:]
+        if (found := _difference(visits[cell, BASELINE], visits[cell, arm]))
+    ]
     adjusted = _holm([_p(estimate, error, freedom) for *_, estimate, error, freedom in drafts])
     for (cell, arm, estimate, error, freedom), p in zip(drafts, adjusted, strict=True):
         half = _t(1 - ERROR / 2, freedom) * error

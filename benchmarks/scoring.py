@@ -24,6 +24,9 @@ class Rate:
         self.count += happened
         self.of += 1
 
+    def __add__(self, other: "Rate") -> "Rate":
+        return Rate(self.count + other.count, self.of + other.of)
+
     @property
     def share(self) -> float | None:
         """The share; None of nothing."""
@@ -43,7 +46,6 @@ class Rate:
     def missed(self) -> "Rate":
         """The rate of the contrary."""
         return Rate(self.of - self.count, self.of)
-
 
 
 @dataclass(slots=True)
