@@ -1,7 +1,6 @@
 """How often a method's claims hold on simulated runs."""
 
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from scipy import special

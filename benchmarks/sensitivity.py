@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from os import sched_getaffinity
 from statistics import fmean
-from typing import Final
+from typing import Final, Self
 
 from analysis.console.terminal import printing
 from analysis.domain import Cell
@@ -24,7 +24,6 @@ from analysis.stats import metrics
 from analysis.stats.judgement import FAMILY_ERROR, MARGIN_RATIO, Plan
 from analysis.store.store import Store
 from analysis.summary.summary import Summary, summarise
-from benchmarks.present_method import judged
 from benchmarks.rounds_until_decided import measure
 from benchmarks.scoring import Rate
 from benchmarks.simulated_runs import QUOTED_METRICS, Scenario
@@ -59,7 +58,7 @@ class Found:
     false: Rate = field(default_factory=Rate)
     rounds: list[int] = field(default_factory=list)
 
-    def __iadd__(self, other: "Found") -> "Found":
+    def __iadd__(self, other: "Found") -> Self:
         self.found += other.found
         self.false += other.false
         self.rounds += other.rounds
@@ -125,7 +124,7 @@ def main(runs: int) -> int:
     held = every.false.upper <= TOLERATED
     print(
         f"{every.false.count} of {every.false.of} runs have a false difference, so {every.false.upper:.1%} of runs at "
-        f"most ({'held' if held else 'NOT HELD'}: {FAMILY_ERROR:.0%} are allowed, {TOLERATED:.0%} is the aim of the bound)"
+        f"most ({'held' if held else 'NOT HELD'}: {FAMILY_ERROR:.0%} are allowed, and the bound to {TOLERATED:.0%})"
     )
     return 0 if held and all(met) else 1
 

@@ -29,8 +29,8 @@ METRICS: Final = (
             name="throughput",
             title="Throughput",
             reading=(
-                "Payload that arrived, mean over visits. The line is the 95 % interval of this mean alone: it says nothing "
-                "of differences, which are taken inside rounds."
+                "Payload that arrived, mean over visits. The line is the 95 % interval of this mean alone: it says "
+                "nothing of differences, which are taken inside rounds."
             ),
             empty="No trial of iperf3 was measured, so there is no throughput to show.",
             axis="throughput",
@@ -100,6 +100,7 @@ METRICS: Final = (
         better="lower",
         more="loses more",
         less="loses less",
+        resolution=1e-4,
         in_lab=False,
         table=TableColumn("lost", "%", 30),
         chart=BarChart(

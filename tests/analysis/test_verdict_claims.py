@@ -27,14 +27,14 @@ HELD = 0.95
     ids=lambda scenario: scenario.name,
 )
 def test_all_intervals_of_a_run_hold_together(scenario: Scenario) -> None:
-    present = score(scenario, present_method.judge, 80)
+    present = score(scenario, present_method.judge, 60)
     assert present.hold.upper >= HELD, present.hold
     assert present.contradiction.count == 0
 
 
 def test_each_tail_of_a_single_family_has_its_error() -> None:
     """One cell has a plain t-test, whose error is known exactly: neither more nor much less than 5 %."""
-    present = score(Scenario(dataplanes=2, cells=paths(1), rounds=6), present_method.judge, 600)
+    present = score(Scenario(dataplanes=2, cells=paths(1), rounds=6), present_method.judge, 400)
     assert present.hold.missed.lower < 0.05 < present.hold.missed.upper
 
 
