@@ -17,8 +17,8 @@ _LAB_MUST_NOT: Final = (
     "They do not predict throughput or loss on a wire: nodes and link are one machine's memory.",
     "CPU figures are the whole machine's, since both nodes share its cores.",
     (
-        "Absolute values must not be compared between machines or days: they drift by a tenth in an hour. Ratios of one "
-        "machine may be."
+        "Absolute values must not be compared between machines or days: they drift by a tenth in an hour. Ratios of "
+        "one machine may be."
     ),
     "Retransmits, jitter and the loss of unlimited UDP do not distinguish dataplanes here.",
 )
