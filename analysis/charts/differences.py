@@ -8,8 +8,8 @@ from analysis.stats.metrics import LEADING
 
 TITLE = "What changes"
 READING = (
-    "Throughput, and connect time, against the baseline: a mark is the difference, its line the 95 % interval; "
-    "a difference inside the grey band is too small for this run to detect."
+    "Throughput, and connect time, against the baseline: a mark is the difference, its line the interval. In 95 % of "
+    "runs all these lines hold the true difference together; one that leaves 0 out is a difference."
 )
 EMPTY = "No two dataplanes were measured on the same path, so there is no difference to show."
 ORDER = 10
