@@ -35,15 +35,23 @@ def test_the_local_engine_supports_all_of_it() -> None:
 def test_a_run_is_these_tasks_in_this_order() -> None:
     assert list(tasks("benchmark")) == ["validate", "preflight", "snapshot", "visit", "collect", "report", "verdict"]
     assert list(tasks("visit")) == ["begin", "stay"]
-    assert list(tasks("stay")) == ["configure", "settle", "retreat", "prepare", "measure", "clear"]
+    assert list(tasks("stay")) == ["configure", "settle", "retreat", "prepare", "measure", "clear", "clear-again"]
     assert list(tasks("finish")) == ["restore", "collect", "report", "notify"]
     assert SPEC["onExit"] == "finish"
 
 
-def test_visits_and_measures_run_one_at_a_time_and_outlive_each_others_failure() -> None:
+def test_visits_run_one_at_a_time_and_measures_together_and_outlive_each_others_failure() -> None:
+    assert TEMPLATES["benchmark"]["parallelism"] == 1
+    assert "parallelism" not in TEMPLATES["stay"]
     for name in ("benchmark", "stay"):
-        assert TEMPLATES[name]["parallelism"] == 1
         assert TEMPLATES[name]["dag"]["failFast"] is False
+
+
+def test_what_measures_starts_beside_the_proof_and_clear_beside_what_measures() -> None:
+    waits = {name: set(re.findall(r"[a-z]+", str(task.get("depends", "")))) for name, task in tasks("stay").items()}
+    assert waits["prepare"] == waits["settle"] == {"configure"}
+    assert waits["measure"] == {"configure", "prepare"}
+    assert not waits["clear"] & {"settle", "measure", "retreat"}
 
 
 def test_what_is_done_in_a_visit_holds_a_mutex_since_argos_retry_heeds_no_parallelism() -> None:
@@ -138,7 +146,7 @@ def test_a_shape_in_which_argos_stop_is_lost_is_named(change: Callable[[Object],
 
 
 def test_what_was_started_is_cleared_and_what_was_measured_collected_whatever_failed() -> None:
-    for dag, task, before in (("stay", "clear", "measure"), ("benchmark", "collect", "visit")):
+    for dag, task, before in (("stay", "clear", "prepare"), ("benchmark", "collect", "visit")):
         depends = str(tasks(dag)[task]["depends"])
         assert {f"{before}.{end}" for end in ("Succeeded", "Failed", "Errored")} <= set(re.findall(r"[\w.]+", depends))
 

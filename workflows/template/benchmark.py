@@ -2,8 +2,10 @@
 
     validate -> preflight -> snapshot -> each visit, one after another -> collect -> report -> verdict
     visit:      begin -> stay
-    stay:       configure -> settle -> prepare -> measure the host network and each topology, by turns -> clear
-                settle, if it fails -> retreat to what ran before -> clear
+    stay:       configure -> settle
+                configure -> prepare -> measure the host network and each topology, by turns
+                             prepare -> clear
+                settle, if it fails -> retreat to what ran before
     on exit:    restore -> collect and report, if the run did not reach them -> notify
 
 The verdict depends on the collected rows, never on the status of nodes: a failed trial is a row, and later visits go
@@ -114,16 +116,22 @@ def _stay() -> DAG:
         settle(name="settle", arguments=arguments, depends="configure")
         # Where a node fell back from eBPF, pods can't reach each other across nodes until this is over.
         retreat(name="retreat", arguments=arguments, depends="configure && (settle.Failed || settle.Errored)")
-        prepare(name="prepare", arguments=arguments, depends="configure && settle")
+        # Servers and measuring steps start while the dataplane settles; these measure nothing before it has.
+        prepare(name="prepare", arguments=arguments, depends="configure")
         measure(
             name="measure",
             with_param="{{tasks.prepare.outputs.parameters.measures}}",
             arguments={**arguments, **_item("what", "title", "client-node", "network", "timeout")},
             depends="configure && prepare",
         )
-        over = " && ".join(f"({OVER.format(task)})" for task in ("configure", "measure", "retreat"))
-        clear(name="clear", arguments=arguments, depends=over)
+        clear(name="clear", arguments=arguments, depends=_over("configure", "prepare"))
+        again = f"{_over('configure', 'measure', 'retreat')} && (clear.Failed || clear.Errored)"
+        clear(name="clear-again", arguments=arguments, depends=again)
     return stay
+
+
+def _over(*tasks: str) -> str:
+    return " && ".join(f"({OVER.format(task)})" for task in tasks)
 
 
 def _visit(stay: DAG) -> DAG:
