@@ -1,4 +1,4 @@
-"""Forest plots: the difference to the baseline, its interval, and a band for differences too small to detect."""
+"""Forest plots: the difference to the baseline and its interval."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from analysis.charts._data import Data, Row, to_frame
 from analysis.charts._marks import by_path, colour, column, hollow, lane, plot_width, shape
-from analysis.charts._theme import BAND, INK, MUTED, WIDE, Look
+from analysis.charts._theme import INK, MUTED, WIDE, Look
 from analysis.stats.metrics import THROUGHPUT
 
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100)
@@ -28,7 +28,7 @@ def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
     arms = {arm.name: arm for arm in data.run.arms}
     for metric in metrics:
         for c in data.comparisons:
-            if c.metric != metric or c.scale != "ratio":
+            if c.metric != metric or c.scale != "ratio" or not c.against_baseline:
                 continue
             name = c.path if metric == THROUGHPUT else f"{c.path}: {c.metric_title}"
             name += " (left is better)" if mixed and c.better == "lower" else ""
@@ -39,10 +39,8 @@ def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
                     "value": _ratio(c.change),
                     "low": _ratio(c.low),
                     "high": _ratio(c.high),
-                    "blind_low": None if c.smallest_effect is None else 1 / (1 + c.smallest_effect),
-                    "blind_high": _ratio(c.smallest_effect),
-                    "found": c.found,
-                    "text": f"can't tell{c.doubts.mark}" if c.change is None else c.estimate,
+                    "found": c.outcome == "different",
+                    "text": c.estimate or f"undecided{c.doubts.mark}",
                 }
                 | data.side(arms[c.dataplane])
             )
@@ -77,15 +75,10 @@ def forest(table: pa.Table, look: Look = WIDE) -> alt.FacetChart:
     clipped = base.transform_calculate(
         low=f"clamp(datum.low, {low}, {high})",
         high=f"clamp(datum.high, {low}, {high})",
-        blind_low=f"clamp(datum.blind_low, {low}, {high})",
-        blind_high=f"clamp(datum.blind_high, {low}, {high})",
     ).transform_filter("isValid(datum.value)")
     text_room = 94 if look.narrow else 140
     width = plot_width(table, look, text_room)
     layers = [
-        clipped.mark_bar(height={"band": 0.9}, color=BAND).encode(
-            x=alt.X("blind_low:Q", scale=scale, axis=axis), x2=alt.X2("blind_high:Q")
-        ),
         alt.Chart()
         .mark_rule(color=MUTED, strokeWidth=1)
         .encode(x=alt.X("one:Q", scale=scale, axis=axis))

@@ -97,6 +97,7 @@ METRICS: Final = (
         better="lower",
         more="loses more",
         less="loses less",
+        resolution=1e-4,
         in_lab=False,
         table=TableColumn("lost", "%", 30),
         chart=BarChart(

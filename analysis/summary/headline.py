@@ -28,17 +28,17 @@ def metric_sentence(about: StoredRun, compared: Sequence[Comparison]) -> str | N
     """One sentence on one metric; None without comparisons.
 
     For each dataplane it counts the paths with more and with less, and quotes the most certain of them with its
-    interval, since a count alone hides how much. Paths without a difference are counted where there are no others.
+    interval, since a count alone hides how much. The other paths are counted where there is no difference on any.
     Flagged trials are counted in a sentence of their own.
     """
     claims: dict[str, list[RunArm]] = {}
     for arm in about.arms[1:]:
-        if own := [c for c in compared if c.dataplane == arm.name]:
+        if own := [c for c in compared if c.dataplane == arm.name and c.against_baseline]:
             claims.setdefault(_claim(own), []).append(arm)
     if about.baseline is None or not claims:
         return None
     parts = (
-        f"{formatting.listing([arm.title for arm in arms])} {claim.replace('shows', 'show') if arms[1:] else claim}"
+        f"{formatting.listing([arm.title for arm in arms])} {claim.replace('is ', 'are ', 1) if arms[1:] else claim}"
         for claim, arms in claims.items()
     )
     return f"Against {about.baseline.title}, {'; '.join(parts)}.{_flagged(compared)}"
@@ -65,14 +65,13 @@ def _claim(compared: Sequence[Comparison]) -> str:
             phrases.append(f"{claim}{_extent(len(found), len(compared), phrases)} ({example})")
     if phrases:
         return formatting.listing(phrases)
-    if same := [c for c in compared if c.verdict == "no-difference"]:
-        effects = [c.smallest_effect for c in same if c.smallest_effect is not None]
-        sight = f" ({formatting.percent_rounded_up(max(effects))} would have been seen)" if effects else ""
-        phrases.append(f"shows no difference{_extent(len(same), len(compared), phrases)}{sight}")
-    if blind := sum(1 for c in compared if c.verdict == "cannot-tell"):
-        why = next((c.reason for c in compared if c.verdict == "cannot-tell" and c.reason), None)
-        cause = f" ({why})" if why and blind == len(compared) else ""
-        phrases.append(f"can't be judged{_extent(blind, len(compared), phrases)}{cause}")
+    if same := [c for c in compared if c.verdict == "same"]:
+        margin = formatting.percent(same[0].margin_ratio, sign=False) + same[0].points
+        phrases.append(f"is the same within {margin}{_extent(len(same), len(compared), phrases)}")
+    if open_ := [c for c in compared if not c.decided]:
+        why = next((c.reason for c in open_ if c.reason), None)
+        cause = f" ({why})" if why and len(open_) == len(compared) else ""
+        phrases.append(f"is undecided{_extent(len(open_), len(compared), phrases)}{cause}")
     return formatting.listing(phrases)
 
 

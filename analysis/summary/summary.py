@@ -5,23 +5,21 @@ from typing import Final, Literal
 
 import duckdb
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import from_json as from_json_text
 
 from analysis import flags, formatting
-from analysis.domain import CELL, Cell
 from analysis.errors import BadInput
-from analysis.stats import canaries, history, metrics, run
-from analysis.stats.comparison import Comparison, compare_all
+from analysis.stats import canaries, history, run, run_judgement
+from analysis.stats.comparison import Comparison
 from analysis.stats.history import History
+from analysis.stats.judgement import MARGIN_RATIO, Family
 from analysis.stats.regressions import LevelChange
-from analysis.stats.run import StoredRun
+from analysis.stats.run_judgement import NIGHTLY
 from analysis.summary import change_groups, switch_costs
 from analysis.summary.failures import FailureCount, find_failures
 from analysis.summary.headline import headline, metric_sentence
 
 Outcome = Literal["measured", "measured-with-failures", "nothing-measured"]
-
-NIGHTLY: Final = "nightly"
-"""The trigger of runs that a regression fails."""
 
 LAB_DISCLAIMER: Final = (
     "Lab figures: network namespaces on one machine, not a cluster. The ratios hold on this host; they are not figures "
@@ -51,6 +49,7 @@ class FlagCount:
 class Summary:
     """The result of a run, stored in `runs.verdict` as JSON; its headline is the first line of every report.
 
+    `families`: of the comparisons, which of their intervals hold together.
     `answers`: a sentence like the headline for each metric. `changes`: from night to night, found in `history`, which
     is None without a comparable night. `switching`: the cost of switching to each dataplane, a sentence each; empty in
     the lab. `doubts`: sentences on what makes the whole run doubtful.
@@ -70,6 +69,7 @@ class Summary:
     trials_failed: int
     trials_not_run: int
     comparisons: tuple[Comparison, ...] = ()
+    families: tuple[Family, ...] = ()
     failures: tuple[FailureCount, ...] = ()
     skipped: tuple[SkippedChoice, ...] = ()
     flags: tuple[FlagCount, ...] = ()
@@ -113,8 +113,8 @@ class Summary:
         return self.alarm if self.trigger == NIGHTLY else ""
 
     def of(self, metric: str) -> tuple[Comparison, ...]:
-        """The comparisons by one metric."""
-        return tuple(c for c in self.comparisons if c.metric == metric)
+        """The comparisons with the baseline by one metric."""
+        return tuple(c for c in self.comparisons if c.metric == metric and c.against_baseline)
 
 
 _JSON: Final = TypeAdapter(Summary)
@@ -138,11 +138,28 @@ def from_json(text: str) -> Summary:
         BadInput: it is not a summary of this version.
     """
     try:
-        return _JSON.validate_json(text)
+        return _JSON.validate_python(_upgraded(from_json_text(text)))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
         raise BadInput(f"the stored verdict can't be read: {place}: {first['msg']}; analyse the run again") from error
+
+
+def _upgraded(document: object) -> object:
+    """A document with the comparisons of version 0.1.0 in the terms of this one.
+
+    Its intervals each hold alone and not together, so only those of the differences that it found are kept: these were
+    corrected for their number.
+    """
+    if not isinstance(document, dict):
+        return document
+    for item in document.get("comparisons") or ():
+        if isinstance(item, dict) and "margin_ratio" not in item:
+            item["margin_ratio"] = MARGIN_RATIO
+            if item.get("verdict") not in {"higher", "lower"}:
+                why = item.get("reason") or "an older version, which knew no margin, saw no difference"
+                item |= {"verdict": "undecided", "change": None, "low": None, "high": None, "reason": why}
+    return document
 
 
 def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Method) -> Summary:
@@ -157,7 +174,8 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
         BadInput: there is no such run.
     """
     about = run.load_run(con, run_id)
-    comparisons = _comparisons(con, about)
+    judgement = run_judgement.judge_run(con, about, method)
+    comparisons = judgement.comparisons
     (counts,) = run.query_rows(con, _COUNTS, run_id=run_id)
     trials, measured, not_run = counts["trials"], counts["measured"], counts["not_run"]
     failures = find_failures(con, about)
@@ -177,7 +195,8 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
         trials_measured=measured,
         trials_failed=trials - measured - not_run,
         trials_not_run=not_run,
-        comparisons=tuple(comparisons),
+        comparisons=comparisons,
+        families=judgement.families,
         failures=failures,
         skipped=tuple(SkippedChoice(*skipped) for skipped in about.left_out),
         flags=_flags(con, run_id),
@@ -193,45 +212,6 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
         switching=switch_costs.switch_cost_sentences(con, about),
         doubts=tuple(filter(None, [canaries.canary_warning(con, run_id)])),
     )
-
-
-def _comparisons(con: duckdb.DuckDBPyConnection, about: StoredRun) -> list[Comparison]:
-    if about.baseline is None:
-        return []
-    others = [arm.name for arm in about.arms[1:]]
-    means = run.query_rows(con, "select * from visit_means where run_id = $run_id", run_id=about.run_id)
-    flagged = _flags_by_side(con, about.run_id)
-    comparisons: list[Comparison] = []
-    for metric in metrics.COMPARED:
-        if about.is_lab and not metric.in_lab:
-            continue
-        visits: dict[tuple[Cell, str], dict[int, float]] = {}
-        for row in means:
-            if row[metric.name] is not None:
-                visits.setdefault((Cell.of(row), row["dataplane"]), {})[row["round"]] = row[metric.name]
-        doubts = {place: flags.flag_effect(trials, metric.kind) for place, trials in flagged.items()}
-        cells = {c: about.path(c, metric.title) for c in about.cells if about.has_figure(c, metric.needed_column)}
-        reported = compare_all(metric, cells, about.baseline.name, others, visits, doubts)
-        ruled_out = any(doubt.left_out for (cell, _), doubt in doubts.items() if cell in cells)
-        if visits or ruled_out or metric.leads:
-            comparisons += reported
-    return comparisons
-
-
-def _flags_by_side(
-    con: duckdb.DuckDBPyConnection, run_id: str
-) -> dict[tuple[Cell, str], list[tuple[list[str] | None, int]]]:
-    """Cell and dataplane -> each set of flags of the measured trials, and how many trials have it."""
-    found = run.query_rows(
-        con,
-        f"""select {CELL}, dataplane, flags, count(*) as n from measurements
-            where run_id = $run_id group by all order by all""",  # noqa: S608 - the columns of a cell
-        run_id=run_id,
-    )
-    sides: dict[tuple[Cell, str], list[tuple[list[str] | None, int]]] = {}
-    for row in found:
-        sides.setdefault((Cell.of(row), row["dataplane"]), []).append((row["flags"], row["n"]))
-    return sides
 
 
 def _flags(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[FlagCount, ...]:

@@ -84,8 +84,7 @@ def _print_comparisons(summary: Summary, console: Terminal) -> None:
         return
     console.print()
     console.print(
-        f"against {summary.baseline}, {summary.rounds} rounds: difference [95 % interval]; "
-        "where none was seen, (the smallest that would have been)",
+        f"against {summary.baseline}, {summary.rounds} rounds: difference [interval]; in 95 % of runs all hold together"
     )
     names = max(len(c.dataplane) for c in leading)
     figures = max(len(c.figures) for c in leading)
@@ -124,13 +123,8 @@ def _print_changes(summary: Summary, console: Terminal) -> None:
 
 
 def _answer(comparison: Comparison) -> Text:
-    """The difference, or the smallest that would have been detected; the report has the reasons."""
-    mark = comparison.doubts.mark
-    if comparison.verdict == "cannot-tell":
-        return Text(f"can't tell{mark}", style="dim")
+    """The difference, that there is none, or that it is undecided; the report has the reasons."""
     if comparison.gain is None:
-        seen = comparison.smallest_effect
-        return Text(
-            "none seen" + ("" if seen is None else f" ({formatting.percent(seen, sign=False)})") + mark, style="dim"
-        )
+        word = "same" if comparison.decided else "undecided"
+        return Text(f"{word} {comparison.estimate or comparison.doubts.mark}".rstrip(), style="dim")
     return Text(comparison.estimate, style="green" if comparison.gain else "red")
