@@ -34,7 +34,7 @@ TINY: Final = (*SHORT, "--dataplanes=lab-iptables", "--topologies=pod-to-pod", "
 
 def test_concurrent_runs(tmp_path: Path) -> None:
     with nothing_left_behind():
-        processes = [start(*TINY, "--visits=1", f"--results={tmp_path}") for _ in range(3)]
+        processes = [start(*TINY, "--rounds=1", f"--results={tmp_path}") for _ in range(3)]
         ended = [finish(process) for process in processes]
     assert [code for code, _ in ended] == [0] * 3, ended
     stored = {str(row["run_id"]): str(row["workflow_uid"]) for row in rows(tmp_path, "select * from runs")}
@@ -81,7 +81,7 @@ def test_killed_sandbox_or_engine_is_reported_and_the_next_verb_collects_the_run
     tmp_path: Path, whom: Callable[[], psutil.Process], moment: str, measured: int
 ) -> None:
     with nothing_left_behind():
-        process = start(*TINY, "--visits=2", f"--results={tmp_path}")
+        process = start(*TINY, "--rounds=2", f"--results={tmp_path}")
         output = read_until(process, moment)
         whom().kill()
         code, rest = finish(process)
@@ -114,7 +114,7 @@ def verb(name: str, flag: str, store: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_during_the_summary(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """What makes the summary is held up for ever, as by a library that never comes back."""
-    process = start(*TINY, "--visits=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.cli.summary_table"))
+    process = start(*TINY, "--rounds=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.cli.summary_table"))
     output = read_until(process, "succeeded after")
     read_until(process, "stuck")
     process.send_signal(number)
@@ -144,7 +144,7 @@ def stuck_in(folder: Path, module: str) -> dict[str, str]:
 
 
 def test_memory_limit_error_keeps_the_rows(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "workflows", "run", *TINY, "--visits=1", f"--results={tmp_path}"]
+    argv = [sys.executable, "-m", "workflows", "run", *TINY, "--rounds=1", f"--results={tmp_path}"]
     done = subprocess.run(
         ["sh", "-c", 'ulimit -v 2000000; exec "$@"', "sh", *argv],
         text=True,

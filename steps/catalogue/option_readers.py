@@ -3,13 +3,12 @@
 import re
 from typing import Final
 
-from analysis import formatting
 from steps.catalogue.option_fields import PREFIXES, FaultError, Option, check_bounds, items, nearest, shown_option
 
 _RATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<prefix>[kKmMgGtT]?)(?:bit/s|bps)?")
 _WORD = re.compile(r"[a-z0-9_-]{1,15}")
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-_DURATION = re.compile(r"(?:(?P<h>\d{1,4})h)?(?:(?P<m>\d{1,6})m(?:in)?)?(?:(?P<s>\d{1,8})s)?", re.ASCII)
+_DURATION = re.compile(r"(?:(?P<h>\d{1,9})h)?(?:(?P<m>\d{1,9})m(?:in)?)?(?:(?P<s>\d{1,9}(?:\.\d{1,9})?)s?)?", re.ASCII)
 _SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
 
 
@@ -49,15 +48,13 @@ def read_algorithm(text: str, option: Option) -> str:
 
 
 def read_duration(text: str, option: Option) -> int:
-    """Seconds, from hours, minutes and seconds as 1h30m, 20m or 90s."""
+    """Seconds, from hours, minutes and seconds as 1h30m, 20m or 90s; a number alone counts seconds."""
     match = _DURATION.fullmatch(text.lower())
     if match is None or not text:
         raise FaultError(f"{option.name} must be a length of time such as 20m, 1h30m or 900s, got {shown_option(text)}")
-    seconds = sum(factor * int(match[unit] or 0) for unit, factor in _SECONDS.items())
-    if not option.bounds.low <= seconds <= option.bounds.high:
-        least, most = (formatting.duration(bound) for bound in (option.bounds.low, option.bounds.high))
-        raise FaultError(f"{option.name} must be {least} to {most}, got {shown_option(text)}")
-    return seconds
+    seconds = sum(factor * float(match[unit] or 0) for unit, factor in _SECONDS.items())
+    check_bounds(seconds, f"{seconds:g}", option)
+    return round(seconds)
 
 
 def read_run_id(text: str, option: Option) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from analysis import formatting
 from steps.catalogue.cells import Cell
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.environments import is_lab
@@ -131,6 +132,15 @@ class PlannedTime:
     expected_s: float
     most_s: float
     rounds: tuple[int, int, int]
+
+    @property
+    def sentence(self) -> str:
+        """`3 min to 12 min (3 to 16 rounds), about 5 min where dataplanes differ by 20 %`; `about 3 min`."""
+        if self.rounds[0] == self.rounds[2]:
+            return f"about {formatting.duration(self.most_s)}"
+        least, expected, most = map(formatting.duration, (self.least_s, self.expected_s, self.most_s))
+        rounds = f"{self.rounds[0]} to {self.rounds[2]} rounds"
+        return f"{least} to {most} ({rounds}), about {expected} where dataplanes differ by 20 %"
 
 
 def planned_time(settings: Settings) -> PlannedTime:

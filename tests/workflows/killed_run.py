@@ -36,7 +36,7 @@ ARGUMENTS: Final = {
     "profile": "smoke",
     "dataplanes": "lab-iptables,lab-ebpf",
     "topologies": "pod-to-service",
-    "options": "visits=1 protocols=tcp seed=7",
+    "options": "rounds=1 protocols=tcp seed=7",
     "trigger": "local",
 }
 _PR_SET_CHILD_SUBREAPER: Final = 36

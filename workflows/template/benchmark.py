@@ -8,7 +8,7 @@
     on exit:    restore -> collect and report, if the run did not reach them -> notify
 
 The verdict depends on the collected rows, never on the status of nodes: a failed trial is a row, and later visits go
-on.
+on. Where look itself fails, no round follows, and the visits that were due are rows that say so.
 
 Five rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_defects`. Two are needed for Stop:
 
@@ -19,8 +19,8 @@ Five rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_
 
 Three are needed for Retry, which deletes failed pods and sets all nodes above them back to Running:
 
-- Each task depends by name on every earlier task that is a loop over DAGs or is repeatable. A node that is set back
-  without a dependent task is never processed again, and the run never ends.
+- Each task depends by name on every earlier task that is a loop over DAGs, or runs a DAG with one, or is repeatable. A
+  node that is set back without a dependent task is never processed again, and the run never ends.
 - What a loop runs begins with a pod. A visit that a Stop kept from beginning has no other failed pod, and would be
   skipped.
 - What follows such a loop is not repeatable. Its node exists already, so it would run before the loop.
