@@ -3,14 +3,11 @@
 import pyarrow as pa
 
 from analysis.charts._data import Data
-from analysis.charts._forest import differences, forest
+from analysis.charts._forest import MARKS, differences, forest
 from analysis.stats.metrics import LEADING
 
-TITLE = "What changes"
-READING = (
-    "Throughput, and connect time, against the baseline: a mark is the difference, its line the 95 % interval; "
-    "a difference inside the grey band is too small for this run to detect."
-)
+TITLE = "Against the baseline"
+READING = f"Throughput, and connect time, against the baseline; the line is the interval. {MARKS}"
 EMPTY = "No two dataplanes were measured on the same path, so there is no difference to show."
 ORDER = 10
 

@@ -39,12 +39,13 @@ _METHOD: Final = (
         "switch and count once."
     ),
     (
-        "Intervals are 95 % t-intervals over visits; throughput, CPU per Gbit and connect time are compared by their "
-        "logarithms. Verdicts are corrected for the number of comparisons by each metric (Holm), at 5 %."
+        "Throughput, CPU per Gbit and connect time are compared by their logarithms. The noise of a comparison is "
+        "estimated from its own rounds and from the others of its metric; the intervals of differences are so wide "
+        "that in 95 % of runs all of a family hold the truth together, whenever the run stops."
     ),
     (
-        "“Would have seen” is the smallest difference found with 80 % power at the corrected level, by the run's own "
-        "noise; where not even a difference of 50 % would have been found, the verdict is “can't tell”."
+        "A difference is one whose interval leaves zero out; two dataplanes are the same within the margin where the "
+        "interval lies inside it; what is neither is undecided, and its interval says between which limits."
     ),
     "A failed trial is a row with its reason; it is never counted as zero.",
 )

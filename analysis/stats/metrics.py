@@ -97,6 +97,7 @@ METRICS: Final = (
         better="lower",
         more="loses more",
         less="loses less",
+        resolution=1e-4,
         in_lab=False,
         table=TableColumn("lost", "%", 30),
         chart=BarChart(
@@ -182,6 +183,9 @@ LEADING: Final = tuple(metric for metric in COMPARED if metric.leads)
 
 TRIALS: Final = "trials"
 """The key figure that counts trials by outcome."""
+
+KINDS: Final = "kinds"
+"""The key figure that counts the kinds of traffic on which a dataplane is good, worse, mixed or undecided."""
 
 
 def exports() -> Iterator[tuple[Metric, Export]]:

@@ -222,7 +222,7 @@ OPTIONS: Final = (*(replace(option, field=option.field or option.name) for optio
 BY_NAME: Final = by_name(OPTIONS)
 """Those typed as NAME=VALUE, by each of their names."""
 
-_RECORDED: Final = frozenset({"planned_visits", "findings", "skipped", "tools"})
+_RECORDED: Final = frozenset({"planned_visits", "findings", "skipped", "tools", "topologies"})
 """What a stored run has beside its settings: their outcome."""
 
 NOT_METHOD: Final = _RECORDED | {option.field for option in OPTIONS if not option.changes_method}

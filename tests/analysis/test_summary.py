@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from analysis.summary.headline import metric_sentence
 
 from analysis.errors import BadInput
 from analysis.sql.database import connect
 from analysis.stats import run
 from analysis.store.store import Store
-from analysis.summary.headline import metric_sentence
 from analysis.summary.summary import Summary, from_json, to_json
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, QUICK, Recipe, summarise
