@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from scipy.stats import binomtest
 
 from analysis.console.terminal import printing
-from analysis.stats.intervals import SIGNIFICANCE
 from analysis.summary import summary
 from analysis.summary.summary import Summary
 from benchmarks.fidelity import bare_bps
@@ -72,12 +71,10 @@ def calibrate() -> int:
 class Twins:
     """Comparisons of identical twins, summed over runs: every difference among them is a false one.
 
-    `tested`: with a p-value. `uncorrected`: of these, below 5 % by themselves. `different`: called different by a run,
-    which corrects for the number of its comparisons. `undecided`: those that a run calls undecided.
+    `tested`: with an interval. `different`: called different by a run. `undecided`: those that a run calls undecided.
     """
 
     tested: int = 0
-    uncorrected: int = 0
     different: int = 0
     undecided: int = 0
     sentences: list[str] = field(default_factory=list)
@@ -87,24 +84,22 @@ class Twins:
         for comparison in summarised.comparisons:
             if "twin" not in comparison.dataplane:
                 continue
-            self.undecided += comparison.verdict == "cannot-tell"
-            if comparison.p is not None:
+            self.undecided += not comparison.decided
+            if comparison.p_adjusted is not None:
                 self.tested += 1
-                self.uncorrected += comparison.p < SIGNIFICANCE
-                self.different += comparison.found
-                self.sentences += [comparison.sentence] if comparison.found else []
+                self.different += comparison.outcome == "different"
+                self.sentences += [comparison.sentence] if comparison.outcome == "different" else []
 
     def judge(self) -> bool:
         """Print the rates with their intervals; whether the aim is met."""
         print(f"identical twins: {self.tested} comparisons, {self.undecided} of them undecided")
         if not self.tested:
             return False
-        for what, count in (("uncorrected, p < 0.05", self.uncorrected), ("called different", self.different)):
-            interval = binomtest(count, self.tested).proportion_ci(method="exact")
-            print(
-                f"  {what}: {count} of {self.tested}, {count / self.tested:.3f} "
-                f"[{interval.low:.3f}, {interval.high:.3f}]"
-            )
+        interval = binomtest(self.different, self.tested).proportion_ci(method="exact")
+        print(
+            f"  called different: {self.different} of {self.tested}, {self.different / self.tested:.3f} "
+            f"[{interval.low:.3f}, {interval.high:.3f}]"
+        )
         print(
             f"  aim: at most {AIM_FALSE_RATIO} called different. The intervals are binomial; comparisons of one run "
             "share their baseline, so that the true ones are somewhat wider."

@@ -8,7 +8,6 @@ from http.client import HTTPException
 from typing import Any, Final
 
 import urllib3
-from pydantic import TypeAdapter
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 from urllib3.exceptions import TimeoutError as UrllibTimeoutError
@@ -17,7 +16,6 @@ from analysis.addresses import Webhook, parse_webhook, shown_host
 from analysis.console.sanitizing import strip_controls
 from analysis.errors import Problem
 from analysis.summary import wording
-from analysis.summary.answer import Answer
 from analysis.summary.markdown import to_markdown
 from analysis.summary.summary import Summary
 
@@ -29,8 +27,6 @@ _BAD: Final = 400
 _MOVED: Final = 300
 _BUSY: Final = frozenset({408, 429})
 _SERVERS_FAULT: Final = 500
-
-_ANSWER: Final = TypeAdapter(Answer | None)
 
 
 class _AgainError(Problem):
@@ -61,7 +57,7 @@ def message(
         "restored": restored,
         "outcome": summary.outcome if summary else None,
         "headline": summary.headline if summary else None,
-        "answer": _ANSWER.dump_python(summary.answer, mode="json") if summary else None,
+        "answer": wording.document(summary.answer) if summary and summary.answer else None,
         "markdown": to_markdown(summary, report) if summary else None,
         "regression": summary.alarm or None if summary else None,
         "notice": summary.notice if summary else None,

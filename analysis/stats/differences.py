@@ -40,7 +40,7 @@ class Differences:
         """Round by round, in the unit of the scale."""
         pairs = zip(self.baseline, self.other, strict=True)
         if self.scale == "logarithm":
-            return [math.log(other / baseline) for baseline, other in pairs]
+            return [math.log(other) - math.log(baseline) for baseline, other in pairs]
         unit = statistics.fmean(self.baseline) if self.scale == "share" else 1.0
         return [(other - baseline) / unit for baseline, other in pairs]
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic import ConfigDict
+
 from analysis import formatting
 from analysis.console.commands import continue_command
 from analysis.flags import MARKED
@@ -49,6 +51,8 @@ class Answer:
         moves: what the switches to each dataplane cost; none in the lab, which is rebuilt for each.
         certainty: how sure it is.
     """
+
+    __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings")
 
     sentence: str
     baseline: str

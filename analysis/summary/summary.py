@@ -6,13 +6,14 @@ from typing import Final, Literal
 
 import duckdb
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import from_json as from_json_text
 
 from analysis import flags, formatting
 from analysis.errors import BadInput
 from analysis.stats import canaries, history, run, run_judgement
 from analysis.stats.comparison import Comparison
 from analysis.stats.history import History
-from analysis.stats.judgement import Family
+from analysis.stats.judgement import MARGIN_RATIO, Family
 from analysis.stats.regressions import LevelChange
 from analysis.stats.run_judgement import NIGHTLY
 from analysis.summary import change_groups, switch_costs
@@ -138,11 +139,28 @@ def from_json(text: str) -> Summary:
         BadInput: it is not a summary of this version.
     """
     try:
-        return _JSON.validate_json(text)
+        return _JSON.validate_python(_upgraded(from_json_text(text)))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
         raise BadInput(f"the stored verdict can't be read: {place}: {first['msg']}; analyse the run again") from error
+
+
+def _upgraded(document: object) -> object:
+    """A document with the comparisons of version 0.1.0 in the terms of this one.
+
+    Its intervals each hold alone and not together, so only those of the differences that it found are kept: these were
+    corrected for their number.
+    """
+    if not isinstance(document, dict):
+        return document
+    for item in document.get("comparisons") or ():
+        if isinstance(item, dict) and "margin_ratio" not in item:
+            item["margin_ratio"] = MARGIN_RATIO
+            if item.get("verdict") not in {"higher", "lower"}:
+                why = item.get("reason") or "an older version, which knew no margin, saw no difference"
+                item |= {"verdict": "undecided", "change": None, "low": None, "high": None, "reason": why}
+    return document
 
 
 def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Method) -> Summary:

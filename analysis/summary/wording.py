@@ -2,14 +2,16 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any, Final
 
 from analysis import formatting
+from analysis.flags import LEGEND, MARKED
 from analysis.summary.answer import Answer
 from analysis.summary.standings import ARROWS, MetricStanding, Standing
 from analysis.summary.switch_costs import COSTS, NOT_MEASURED
 from analysis.summary.traffic import TrafficCell
 
-_PAIR = 2
+_PAIR: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,33 @@ def cost_rows(answer: Answer) -> list[tuple[str, list[str]]]:
     return [(name, ["no switch" if move is None else text(move) for move in moves]) for name, text in COSTS.items()]
 
 
+def document(answer: Answer) -> dict[str, Any]:
+    """The answer as a document for other programs: what readers see, by the names of dataplanes."""
+    names, certainty = [side.name for side in answer.sides], answer.certainty
+    return {
+        "baseline": answer.baseline,
+        "kinds": [
+            {
+                "kind": kind.title,
+                "path": kind.path,
+                "dataplanes": {
+                    cell.dataplane: {
+                        "answer": kind.claim(cell.dataplane),
+                        "texts": [line.text for line in cell_lines(answer, cell)],
+                    }
+                    for cell in kind.cells
+                },
+            }
+            for kind in answer.kinds
+        ],
+        "costs": {name: dict(zip(names, texts, strict=True)) for name, texts in cost_rows(answer)},
+        "how_sure": certainty.basis,
+        "undecided": certainty.undecided,
+        "advice": certainty.advice,
+        "command": certainty.command,
+    }
+
+
 def digest(answer: Answer) -> list[str]:
     """A line for each dataplane: on how many kinds of traffic it stands how, and what the move to it costs.
 
@@ -76,7 +105,7 @@ def legend(answer: Answer) -> str:
         f"As good: the same within {margin} as every other that may be the best. "
         "Worse: by so much than the best mean of the row. Undecided: the truth lies between the two bounds. "
         "Where throughput, connect time and CPU per Gbit disagree, each is named; mixed is better by one and worse by "
-        "another."
+        f"another.{f' {LEGEND}' if answer.sentence.endswith(MARKED) else ''}"
     )
 
 

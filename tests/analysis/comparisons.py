@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from analysis.domain import Cell, Variant
 from analysis.flags import FlagEffect
-from analysis.stats.comparison import Comparison
+from analysis.stats.comparison import Comparison, Verdict
 from analysis.stats.metrics import BY_NAME
 from analysis.stats.path_metric import path_metric_fields
 from analysis.stats.run import RecordedPath, RunArm, StoredRun
@@ -56,7 +56,7 @@ def compared(
         estimate, width = math.log(two / one), (halves or {}).get(frozenset({baseline, other}), half)
         low, high = estimate - width, estimate + width
         inside = -math.log1p(MARGIN) < low and high < math.log1p(MARGIN)
-        verdict = "higher" if low > 0 else "lower" if high < 0 else "same" if inside else "undecided"
+        verdict: Verdict = "higher" if low > 0 else "lower" if high < 0 else "same" if inside else "undecided"
         fields |= {"change": math.expm1(estimate), "low": math.expm1(low), "high": math.expm1(high)}
         found.append(Comparison(**fields, verdict=verdict, within_margin=inside))
     return found

@@ -1,11 +1,14 @@
 """The answer: what it says follows from decided comparisons, and from these alone."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from analysis.domain import Cell
 from analysis.stats.comparison import Comparison
@@ -213,6 +216,14 @@ def test_kinds_have_plain_names() -> None:
 )
 def test_runs_without_an_answer(titles: dict[str, str], trials: int, sentence: str) -> None:
     assert answer_of(run_of(titles), [], trials).sentence == sentence
+
+
+def test_interval_without_a_bound_is_shown_and_stored() -> None:
+    found = [replace(c, high=math.inf) for c in compared({"a": 1.0, "b": 1.2}, 0.5)]
+    assert words(found, "ab")["b"] == "↕ undecided, 28 % worse to ∞ % better"
+    answer = answer_of(run_of({"a": "a", "b": "b"}), found)
+    adapter = TypeAdapter(Answer)
+    assert adapter.validate_json(adapter.dump_json(answer)) == answer
 
 
 NAMES = ("iptables", "nftables", "ebpf", "ebpf-dsr", "as-is", "iptables+twin", "ebpf+burden=64", "ebpf+x")
