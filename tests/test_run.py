@@ -122,7 +122,7 @@ def test_sigint_keeps_and_reports_measured_trials(tmp_path: Path, dataplanes: st
     with nothing_left_behind():
         process = start(*FEW, dataplanes, f"--results={tmp_path}")
         read_until(process, "visit 02")
-        read_until(process, "canary before")
+        read_until(process, "host network 1/")
         assert bool(machine.pinned_programs(machine.processes(MARK))) == (dataplanes == EBPF)
         os.killpg(process.pid, signal.SIGINT)
         code, printed = finish(process)
@@ -179,7 +179,7 @@ def test_second_sigint_ends_at_once_and_names_the_report_command(tmp_path: Path)
 
 def test_second_run_waits_for_the_lock(tmp_path: Path) -> None:
     first = start(*FEW, EBPF, f"--results={tmp_path / 'first'}")
-    read_until(first, "canary before")
+    read_until(first, "host network 1/")
     second = start(*FEW, EBPF, f"--results={tmp_path / 'second'}")
     assert "it is held by run dataplane-benchmark-" in read_until(second, "Waiting for local/Mutex/dataplane-benchmark")
     for process in (second, first):
@@ -193,7 +193,7 @@ def test_sigkill_leaves_only_raw_documents(tmp_path: Path) -> None:
     with nothing_left_behind():
         process = start(*FEW, EBPF, f"--results={tmp_path / 'store'}", env={"TMPDIR": str(aside)})
         read_until(process, "visit 02")
-        read_until(process, "canary before")
+        read_until(process, "host network 1/")
         process.kill()
         process.communicate(timeout=PATIENCE_S)
     assert list(aside.iterdir()) == []

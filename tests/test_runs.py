@@ -71,7 +71,7 @@ ENGINE: Final = of_run("-m workflows run", but="unshare --mount")
 @pytest.mark.parametrize(
     ("whom", "moment", "measured"),
     [
-        pytest.param(BOX, "canary before", 0, id="the sandbox, in the first visit"),
+        pytest.param(BOX, "host network 1/", 0, id="the sandbox, in the first visit"),
         pytest.param(INIT, "visit 02", 1, id="the sandbox's first process, in the second visit"),
         pytest.param(ENGINE, "visit 02", 1, id="the engine, in the second visit"),
         pytest.param(ENGINE, "collect: ", 2, id="the engine, when all is measured"),

@@ -143,7 +143,9 @@ TRIALS: Final = (
     Column("nodes", pa.list_(NODE_USAGE), "", "CPU and memory of the measured nodes in the trial's window"),
     Column("cpu_s_per_gbit", pa.float64(), "s/Gbit", "CPU-seconds above idle of all nodes per Gbit received"),
     Column("nat_bytes_per_payload_byte", pa.float64(), "1", "sent by the NodePort's node per byte received"),
-    Column("foreign_cpu_ratio", pa.float64(), "1", "CPU used by others on the machine, of all cores"),
+    Column("host_network_bps", pa.float64(), "bit/s", "node to node by TCP, before and after it, mean; null: unknown"),
+    Column("quiet_wait_s", pa.float64(), "s", "waited before it for quiet nodes; null: they were not looked at"),
+    Column("foreign_cpu_ratio", pa.float64(), "1", "CPU used by others on the busiest node, of all its cores"),
     Column("attempts", pa.int32(), "1", "how often it was measured; the last attempt counts"),
     Column("flags", pa.list_(pa.string()), "", "reasons for doubt, explained in analysis/flags.py"),
 )

@@ -7,6 +7,7 @@ an error in the rows that depend on it.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -54,19 +55,25 @@ def run_rows(
     for visit in visits:
         record = read_visit(raw_directory / documents.visit_directory(visit.visit), visit, doubt, late)
         tables["visits"].append({"run_id": run.run_id, **visit_row(record)})
-        # the trials of a topology stand together in the plan; their documents alone are in memory at one time
-        for _, group in groupby(visit.trials, lambda trial: trial.topology):
+        rows: list[Row] = []
+        # the documents of one topology alone are in memory at one time
+        for _, group in groupby(sorted(visit.trials, key=_topology), _topology):
             found = [(trial, *_trial(raw_directory, visit, trial, run.settings.omit_s)) for trial in group]
             measured = [(trial, document) for trial, document, _ in found if document is not None]
             doubted = return_path.of_siblings(measured, visit.dataplane)
             for trial, document, fault in found:
                 row = trial_row(trial, document, fault, record, doubted)
-                tables["trials"].append({"run_id": run.run_id, **row})
+                rows.append({"run_id": run.run_id, **row})
                 if document is not None and row["outcome"] == "measured":
                     tables["samples"] += [{"run_id": run.run_id, **row} for row in sample_rows(document)]
+        tables["trials"] += sorted(rows, key=itemgetter("trial"))
     tables["runs"].append(_run_row(run, preflight, visits, collected_at))
     fitting.fit(tables, run.run_id)
     return tables
+
+
+def _topology(trial: Trial) -> str:
+    return trial.topology
 
 
 def _run(directory: Path) -> documents.RunDocument:
@@ -86,7 +93,7 @@ def _preflight(directory: Path, run: documents.RunDocument) -> tuple[documents.P
         return None, str(problem)
     # The plan follows from the settings and what preflight left out, so it is made again and compared.
     left_out = {finding.subject for finding in found.findings if finding.severity == "skip"}
-    if found.visits != schedule.make_schedule(schedule.without_dataplanes(run.settings, left_out)):
+    if not schedule.is_plan(found.visits, schedule.without_dataplanes(run.settings, left_out)):
         return None, f"{documents.PREFLIGHT} is damaged: its visits are not those that were planned"
     return found, None
 

@@ -31,11 +31,14 @@ def check_place(placement: Placement, environment: str) -> None:
         BadInput: the placement is not one that this environment makes.
     """
     monitors = [*placement.monitors, *([placement.nat_monitor] if placement.nat_monitor is not None else [])]
-    remote = [monitor.source.startswith("http:") for monitor in monitors]
+    sources = [monitor.source for monitor in monitors]
+    if placement.turns is not None:
+        sources.append(placement.turns)
+    remote = [source.startswith("http:") for source in sources]
     if is_lab(environment):
         fits = placement.namespace is not None and not any(remote)
     else:
-        own_port = [urlsplit(monitor.source).port == MONITOR_PORT for monitor in monitors]
+        own_port = [urlsplit(source).port == MONITOR_PORT for source in sources]
         fits = placement.namespace is None and all(remote) and all(own_port)
     if not fits:
         raise BadInput(

@@ -62,6 +62,13 @@ class Output(msgspec.Struct, frozen=True):
     exit_code: int | None = 0
 
 
+class OwnCpu(msgspec.Struct, frozen=True):
+    """User and system time of a tool's own programs in a trial, in CPU seconds; None: unknown."""
+
+    client_s: float | None = None
+    server_s: float | None = None
+
+
 class Result(Protocol):
     """The results of a trial."""
 
@@ -118,6 +125,10 @@ def _never_busy(_stdout: bytes) -> bool:
     return False
 
 
+def _unknown_cpu(_task: Task, _output: Output) -> OwnCpu:
+    return OwnCpu()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tool:
     """A measuring program: a client that is run once for each trial, and a server that runs during a visit.
@@ -133,6 +144,7 @@ class Tool:
         directions: in which it can measure.
         is_parallel: it can run several streams at once.
         fixed_s: the duration of each trial, without warm-up; None: the requested duration.
+        own_cpu: what its programs used of the CPU, of the task and the output of a trial that has results.
         is_busy: whether a standard output means that the server was still busy, so that nothing was measured yet.
         packages: the programs that it needs beside this project, with the Debian package that brings each.
         version: the command that prints its version; empty: this project's own, which is known.
@@ -148,6 +160,7 @@ class Tool:
     is_parallel: bool = False
     bind: tuple[str, ...] | None = None
     fixed_s: float | None = None
+    own_cpu: Callable[[Task, Output], OwnCpu] = _unknown_cpu
     is_busy: Callable[[bytes], bool] = _never_busy
     packages: Mapping[str, str] = field(default_factory=dict)
     version: tuple[str, ...] = ()

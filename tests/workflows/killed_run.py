@@ -73,7 +73,7 @@ def _of_visit(name: str) -> Callable[..., None]:
             (Path(here) / (what or f"{name}.json")).rename(_outputs() / "artifacts" / "document")
         if name == "prepare":
             control = builders.placement(topology="node-to-node")
-            _hand_on(measures=measures(going, {p.topology: p for p in (control, builders.placement())}))
+            _hand_on(measures=measures(going, chosen, {p.topology: p for p in (control, builders.placement())}))
 
     return stand_in
 

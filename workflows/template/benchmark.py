@@ -2,7 +2,7 @@
 
     validate -> preflight -> snapshot -> each visit, one after another -> collect -> report -> verdict
     visit:      begin -> stay
-    stay:       configure -> settle -> prepare -> measure each topology, one after another -> clear
+    stay:       configure -> settle -> prepare -> measure the host network and each topology, by turns -> clear
                 settle, if it fails -> retreat to what ran before -> clear
     on exit:    restore -> collect and report, if the run did not reach them -> notify
 
@@ -101,12 +101,11 @@ def _item(*names: str) -> dict[str, str]:
 
 
 def _stay() -> DAG:
-    """The tasks of one visit. The canaries and topologies run strictly one after another."""
+    """The tasks of one visit. All measuring steps start together, and take turns at measuring."""
     arguments = {"settings": SETTINGS, "visit": VISIT}
     with DAG(
         name="stay",
         inputs=_inputs("settings", "visit"),
-        parallelism=1,
         fail_fast=False,
         # Argo's Retry begins all visits that a Stop had failed at once, whatever the parallelism (4.1.2)
         synchronization=turn(),

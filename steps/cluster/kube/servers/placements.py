@@ -66,10 +66,7 @@ class VisitServers:
             ports = node_ports(self.service, self.tools)
         # a client outside can't reach the pod network, so it reads the counters at the nodes' own addresses
         kind = "monitor-host" if from_outside else "monitor"
-        source = {
-            place.node: f"http://{url_host(pods.ip(self.pods[f'{kind}-{index}']))}:{MONITOR_PORT}/{self.token}"
-            for index, place in enumerate(self.places)
-        }
+        source = {place.node: self._monitor(f"{kind}-{index}") for index, place in enumerate(self.places)}
         nat = Monitor(node=near.node, side="nat", source=source[near.node])
         at_server = nat.model_copy(update={"node": far.node, "side": "server", "source": source[far.node]})
         monitors: tuple[Monitor, ...] = (nat.model_copy(update={"side": "client"}), at_server)
@@ -90,7 +87,23 @@ class VisitServers:
             monitors=monitors,
             nat_monitor=nat if topology.through_node else None,
             nat_interface=uplink if topology.through_node else None,
+            gate_foreign_cpu=True,
+            turns=self.turns,
         )
+
+    @property
+    def turns(self) -> str:
+        """The server of turns, which all clients of the visit reach.
+
+        It is the first monitor. A client outside reaches the nodes' own addresses alone; pods reach that of the other
+        node by the same way as a node port, while a CNI may keep them from the node that they run on.
+        """
+        far = len(self.places) - 1
+        name = f"monitor-host-{far}" if f"monitor-host-{far}" in self.pods else "monitor-0"
+        return self._monitor(name)
+
+    def _monitor(self, name: str) -> str:
+        return f"http://{url_host(pods.ip(self.pods[name]))}:{MONITOR_PORT}/{self.token}"
 
 
 def server_name(topology: Topology) -> str:

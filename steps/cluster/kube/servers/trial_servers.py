@@ -28,6 +28,7 @@ from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads.manifests import LONGEST_RUN_S, SERVER_MEMORY_LIMIT, TRIALS, Container
 from steps.cluster.kube.workloads.workload import AlteredError, Workload
 from steps.domain import Placement, Visit
+from steps.settings import turn_order
 from steps.tools.tool import MONITOR_PORT, Tool
 
 Object = dict[str, Any]
@@ -35,10 +36,7 @@ Object = dict[str, Any]
 SERVICE: Final = "trials"
 _SERVES: Final = {"dataplane-benchmark/serves": SERVICE}
 _SLACK_S: Final = 2 * 3600
-_CANARY_S: Final = 1800
-_TOPOLOGY_S: Final = 900
-_TRIAL_S: Final = 120
-"""The deadline of a visit's servers: that of all its measuring steps together, and some time for others."""
+"""The servers' life beyond all turns of their visit."""
 
 
 def prepare(
@@ -85,7 +83,7 @@ def prepare(
     workload.ensure_services(service(tools))
     ensure_filler_services(client, standing, measured, settings, variables=variables)
     token = secrets.token_hex(16)
-    running = workload.ensure_pods(manifests(wanted, places, image, tools, deadline_s(visit), token))
+    running = workload.ensure_pods(manifests(wanted, places, image, tools, deadline_s(visit, settings), token))
     named = {pod["metadata"]["name"]: pod for pod in running}
     servers = VisitServers(places, workload.services()[SERVICE], named, outside, uplinks, tools, token)
     found = [servers.placement(topology) for topology in wanted]
@@ -94,11 +92,9 @@ def prepare(
     return found
 
 
-def deadline_s(visit: Visit) -> int:
-    """The longest life of the visit's servers: more than its measuring steps may take together."""
-    topologies = {trial.topology for trial in visit.trials}
-    trials_s = sum(2 * trial.duration_s + _TRIAL_S for trial in visit.trials)
-    return _SLACK_S + 2 * _CANARY_S + _TOPOLOGY_S * len(topologies) + trials_s
+def deadline_s(visit: Visit, settings: Settings) -> int:
+    """The longest life of the visit's servers: more than its measuring steps may take."""
+    return _SLACK_S + round(turn_order.longest_s(visit, settings.omit_s, settings.idle_s, settings.environment))
 
 
 def ensure_filler_services(
