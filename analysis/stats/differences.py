@@ -44,26 +44,41 @@ class Differences:
         unit = statistics.fmean(self.baseline) if self.scale == "share" else 1.0
         return [(other - baseline) / unit for baseline, other in pairs]
 
-    def change(self, difference: float) -> float:
-        """A difference of this scale as a reader sees it: a share, or points."""
-        return as_share(difference) if self.scale == "logarithm" else difference
+    def interval(self, estimate: float, half: float, standard_errors: float) -> tuple[float, float, float]:
+        """A difference of this scale and its interval as a reader sees it: shares, or points.
 
-    def ratio_interval(self, limit: float) -> tuple[float, float]:
-        """The interval of the ratio of the two means, less one, where the mean of the baseline is uncertain too.
-
-        Fieller's: all ratios that a t-test of `limit` standard errors does not exclude (J. R. Stat. Soc. B 16, 1954).
-        It has no bound, or starts from a loss of all, where the baseline's mean itself might be zero.
+        Args:
+            estimate: the mean difference.
+            half: half the width of its interval.
+            standard_errors: so many of them make `half`.
         """
-        count = len(self.baseline)
-        square = limit**2 / count
+        match self.scale:
+            case "points":
+                return estimate, estimate - half, estimate + half
+            case "logarithm":
+                return as_share(estimate), as_share(estimate - half), as_share(estimate + half)
+            case "share":
+                return self._ratio_interval(half / standard_errors, standard_errors)
+
+    def _ratio_interval(self, standard_error: float, standard_errors: float) -> tuple[float, float, float]:
+        """The ratio of the two means and its interval, less one, where the mean of the baseline is uncertain too.
+
+        Fieller's: all ratios that a t-test of so many standard errors does not exclude (J. R. Stat. Soc. B 16, 1954),
+        as far as they are not negative. It is without an upper bound where the baseline's mean might be zero.
+        """
         base, other = statistics.fmean(self.baseline), statistics.fmean(self.other)
-        a = base**2 - square * statistics.variance(self.baseline)
-        b = base * other - square * statistics.covariance(self.baseline, self.other)
-        c = other**2 - square * statistics.variance(self.other)
+        between = statistics.covariance(self.baseline, self.other)
+        of_base, of_other = statistics.variance(self.baseline), statistics.variance(self.other)
+        floor = max((standard_error * base) ** 2 * len(self.baseline) - (of_base + of_other - 2 * between), 0.0)
+        square = standard_errors**2 / len(self.baseline)
+        a = base**2 - square * of_base
+        b = base * other - square * between
+        c = other**2 - square * (of_other + floor)
         root = math.sqrt(max(b**2 - a * c, 0.0))
-        if a <= 0:
-            return -1.0, math.inf
-        return max((b - root) / a, 0.0) - 1, (b + root) / a - 1
+        ratio = other / base
+        low = min((b - root) / a, ratio) if a > 0 or (a < 0 < c) else 0.0
+        high = max((b + root) / a, ratio) if a > 0 else math.inf
+        return ratio - 1, max(low, 0.0) - 1, high - 1
 
 
 def differences(metric: ComparedMetric, baseline: Values, other: Values, names: Sequence[str]) -> Differences | str:

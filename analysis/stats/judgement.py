@@ -265,12 +265,11 @@ def _shares(drafts: Sequence[_Draft]) -> tuple[dict[tuple[str, tuple[bool, bool]
 
 def _judge(draft: Comparison, found: Differences, estimate: moderation.Estimate, level: float) -> Comparison:
     limit = float(-special.stdtrit(estimate.degrees_of_freedom, level / 2))
-    half = limit * estimate.standard_error
-    change = found.change(estimate.mean)
-    low, high = (found.change(estimate.mean + side * half) for side in (-1, 1))
-    if found.scale == "share":
-        low, high = found.ratio_interval(limit)
+    change, low, high = found.interval(estimate.mean, limit * estimate.standard_error, limit)
     p = 2 * float(special.stdtr(estimate.degrees_of_freedom, -abs(estimate.mean) / estimate.standard_error))
+    p_adjusted = min(1.0, p * FAMILY_ERROR / level)
+    if low <= 0 <= high:  # also where the baseline may be zero, so that no share can be told
+        p_adjusted = max(p_adjusted, FAMILY_ERROR)
     within = -draft.margin_ratio <= low and high <= draft.margin_ratio
     verdict: Verdict = "same" if within else "undecided"
     if low > 0 or high < 0:
@@ -282,5 +281,5 @@ def _judge(draft: Comparison, found: Differences, estimate: moderation.Estimate,
         change=change,
         low=low,
         high=high,
-        p_adjusted=min(1.0, p * FAMILY_ERROR / level),
+        p_adjusted=p_adjusted,
     )
