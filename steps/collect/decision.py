@@ -1,4 +1,3 @@
-# ruff: noqa: D102 - the properties are those of a comparison
 """After a round: which dataplanes are visited again, which visits are repeated, and why a run stops. Pure.
 
 A dataplane goes on until, on every path, its difference from the baseline is decided, and whether it is the best one
@@ -8,9 +7,10 @@ there. The baseline goes on for as long as any other does.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from analysis import formatting
+from analysis.stats.comparison import Comparison
 from analysis.stats.metrics import LEADING
 from steps.catalogue.options import Settings
 from steps.domain import Visit
@@ -20,35 +20,6 @@ Stopped = Literal["decided", "rounds", "budget"]
 """Why a run stops: all is decided; it had its rounds; another one would have exceeded its budget."""
 
 _LEADING: Final = frozenset(metric.name for metric in LEADING)
-
-
-class Compared(Protocol):
-    """What a decision needs of a comparison between two dataplanes."""
-
-    @property
-    def metric(self) -> str: ...
-    @property
-    def topology(self) -> str: ...
-    @property
-    def tool(self) -> str: ...
-    @property
-    def transport(self) -> str: ...
-    @property
-    def direction(self) -> str: ...
-    @property
-    def baseline(self) -> str: ...
-    @property
-    def dataplane(self) -> str: ...
-    @property
-    def rounds(self) -> int: ...
-    @property
-    def against_baseline(self) -> bool: ...
-    @property
-    def decided(self) -> bool: ...
-    @property
-    def within_margin(self) -> bool: ...
-    @property
-    def gain(self) -> bool | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +54,7 @@ class Decision:
     reason: str
 
 
-def standing(comparisons: Iterable[Compared], baseline: str) -> Standing:
+def standing(comparisons: Iterable[Comparison], baseline: str) -> Standing:
     """How far the comparisons are that decide which dataplane to choose.
 
     Those by the leading metrics count: each with the baseline, and between others wherever both may still be the best,
@@ -101,7 +72,7 @@ def standing(comparisons: Iterable[Compared], baseline: str) -> Standing:
     return Standing(len(needed), len(needed) - len(still), frozenset(names - {baseline}))
 
 
-def _place(comparison: Compared) -> tuple[str, ...]:
+def _place(comparison: Comparison) -> tuple[str, ...]:
     c = comparison
     return c.metric, c.topology, c.tool, c.transport, c.direction
 

@@ -14,12 +14,13 @@ from steps.catalogue.options import Settings
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.collect.decision import Standing, decide, standing
 from steps.collect.looks import Look, OffVisit
-from steps.settings.schedule import level_rounds, level_title
+from steps.settings import environment
+from steps.settings.schedule import level_rounds
 from steps.settings.settings import load_settings
 from steps.tasks._inputs import checked_tag
 from steps.tasks._pod import step
 from steps.tasks._step import RUN_FOLDER, document, log, own_run_id
-from steps.tasks.preflight import item
+from steps.tasks.preflight import level_outputs
 
 ROUNDS: Final = "rounds"
 STOP: Final = "stop"
@@ -80,10 +81,8 @@ def look(
     log(decision.reason)
     return LookResult(
         next=STOP if decision.stopped else ROUNDS,
-        visits=[item(visit) for visit in decision.visits],
-        level=f"{number + 1:02d}",
-        title=level_title(chosen, number + 1),
         reason=decision.reason,
+        **level_outputs(chosen, number + 1, decision.visits),
     )
 
 
@@ -110,7 +109,7 @@ def look_at(raw: Path, settings: Settings, run_id: str) -> Found:
     rows = run_rows(raw, run_id)
     measured = sum(row["started_at"] is not None for row in rows["visits"])
     try:
-        found, error = standing(compare_rows(rows, run_id), settings.dataplanes[0]), None
+        found, error = standing(compare_rows(rows, run_id, environment.results()), settings.dataplanes[0]), None
     except Problem as problem:
         log(f"nothing could be compared, so the run goes on: {problem}")
         found, error = Standing(), str(problem)

@@ -9,9 +9,9 @@ import pytest
 
 from steps.catalogue.options import Settings
 from steps.domain import Placement, Visit
-from steps.settings.schedule import level_rounds, level_title, make_schedule
+from steps.settings.schedule import level_rounds, make_schedule
 from steps.settings.settings import choose_settings
-from steps.tasks.preflight import item
+from steps.tasks.preflight import level_outputs
 from steps.tasks.prepare import measures
 from tests.workflows import record, stand_ins
 from tests.workflows.fake_run import RUN, whole
@@ -52,10 +52,10 @@ def recorded_form(node: NodeStatus, uid: str) -> Object:
 
 
 def level(settings: Settings, visits: Iterable[Visit], number: int) -> dict[str, str]:
-    """What is handed on to a level of the rounds."""
+    """What is handed on to a level of the rounds, as texts."""
     rounds = level_rounds(settings, number)
-    items = [item(visit) for visit in visits if visit.round in rounds]
-    return {"visits": json.dumps(items), "level": f"{number:02d}", "title": level_title(settings, number)}
+    found = level_outputs(settings, number, (visit for visit in visits if visit.round in rounds))
+    return found | {"visits": json.dumps(found["visits"])}
 
 
 def small(dataplanes: str = "as-is") -> tuple[Object, Settings]:
