@@ -66,7 +66,9 @@ def standing(comparisons: Iterable[Comparison], baseline: str) -> Standing:
     for c in leading:
         if c.gain is not None and not c.within_margin:
             beaten[_place(c)].add(c.baseline if c.gain else c.dataplane)
-    needed = [c for c in leading if c.against_baseline or not {c.baseline, c.dataplane} & beaten[_place(c)]]
+    needed = [
+        c for c in leading if c.decided or c.against_baseline or not {c.baseline, c.dataplane} & beaten[_place(c)]
+    ]
     still = [c for c in needed if not c.decided]
     names = {name for c in still for name in (c.baseline, c.dataplane)}
     return Standing(len(needed), len(needed) - len(still), frozenset(names - {baseline}))
@@ -138,7 +140,12 @@ def _going_on(
     dropped: Sequence[str],
 ) -> str:
     going = [arm for arm in dict.fromkeys(visit.dataplane for visit in following) if arm != baseline]
-    parts = [f"{after}: {formatting.listing(going)} go on" if going and dropped else after]
-    parts += [f"{formatting.listing(list(dropped))} not visited again"] if going and dropped else []
+    if going and dropped:
+        go = "goes on" if len(going) == 1 else "go on"
+        are = "is" if len(dropped) == 1 else "are"
+        listed = formatting.listing(list(dropped))
+        parts = [f"{after}: {formatting.listing(going)} {go}", f"{listed} {are} not visited again"]
+    else:
+        parts = [after]
     parts += [f"visit {number} is repeated, since {reason}" for number, reason in off.items()] if repeats else []
     return "; ".join(parts) + "."
