@@ -2,12 +2,14 @@
 
 import contextlib
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 from analysis.errors import BadInput, Unsupported
 from analysis.sql import database
 from analysis.stats import run
+from analysis.stats.canaries import VisitReference, visits_off
 from analysis.stats.comparison import Comparison
 from analysis.stats.run_judgement import MOST_NIGHTS, NIGHTLY, judge_run
 from analysis.store.schema import TABLES, arrow_schema
@@ -71,3 +73,24 @@ def _others(con: database.Connection, row: Row) -> Iterator[str]:
         nights = run.query_rows(con, _NIGHTS, place=row["environment"], nightly=NIGHTLY)
         # not every one of them is comparable
         yield from (str(night["run_id"]) for night in nights[: 2 * MOST_NIGHTS])
+
+
+def off_visits(rows: Mapping[str, Sequence[Row]]) -> dict[int, str]:
+    """The visits during which the host network was off their dataplane's other visits, each with why, as a clause."""
+    measured: dict[object, list[object]] = defaultdict(list)
+    for row in rows["trials"]:
+        measured[row["visit"]].append(row.get("host_network_bps"))
+    return visits_off(
+        [
+            VisitReference(
+                cast("int", row["visit"]),
+                str(row["dataplane_requested"]),
+                tuple(
+                    float(bps)
+                    for bps in (row["canary_before_bps"], *measured[row["visit"]], row["canary_after_bps"])
+                    if isinstance(bps, float | int)
+                ),
+            )
+            for row in rows["visits"]
+        ]
+    )

@@ -120,7 +120,7 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
         turns_s = turn_order.longest_s(going, settings.omit_s, settings.idle_s, settings.environment)
         timeout = f"{900 + round(turns_s)}s"
         key = f"dataplane:as-is,round:{number},title:visit-{number}.as-is.round-{number},visit:0{number}"
-        visit = f"run{'.rounds' * number}.visit(0:{key})"
+        visit = f"run{'.rounds.next' * (number - 1)}.rounds.visit(0:{key})"
         base = f"{visit}.stay"
         below = [
             f"({n}:client-node:node-a,network:{network},timeout:{timeout},title:{what}.as-is.visit-{number},what:{what})"
@@ -143,8 +143,9 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
 
     assert [node.name for node in outcome.nodes] == [
         "run", "run.validate", "run.preflight", "run.snapshot", "run.snapshot(0)",
-        "run.rounds", "run.rounds.visit", *visit(1), "run.rounds.look",
-        "run.rounds.rounds", "run.rounds.rounds.visit", *visit(2), "run.rounds.rounds.look", "run.rounds.rounds.rounds",
+        "run.rounds", "run.rounds.visit", *visit(1), "run.rounds.next", "run.rounds.next.look",
+        "run.rounds.next.rounds", "run.rounds.next.rounds.visit", *visit(2), "run.rounds.next.rounds.next",
+        "run.rounds.next.rounds.next.look", "run.rounds.next.rounds.next.rounds",
         "run.collect", "run.report", "run.report(0)", "run.verdict",
         "run.onExit", "run.onExit.restore", "run.onExit.restore(0)", "run.onExit.collect", "run.onExit.report",
         "run.onExit.notify", "run.onExit.notify(0)",
