@@ -28,7 +28,10 @@ METRICS: Final = (
         chart=BarChart(
             name="throughput",
             title="Throughput",
-            reading="Payload that arrived, mean over visits; the line is its 95 % interval.",
+            reading=(
+                "Payload that arrived, mean over visits. The line is the 95 % interval of this mean alone: it says "
+                "nothing of differences, which are taken inside rounds."
+            ),
             empty="No trial of iperf3 was measured, so there is no throughput to show.",
             axis="throughput",
             place=20,
@@ -112,6 +115,7 @@ METRICS: Final = (
         better="lower",
         more="loses more",
         less="loses less",
+        resolution=1e-4,
         in_lab=False,
         table=TableColumn("lost", "%", 30),
         chart=BarChart(
@@ -197,6 +201,9 @@ LEADING: Final = tuple(metric for metric in COMPARED if metric.leads)
 
 TRIALS: Final = "trials"
 """The key figure that counts trials by outcome."""
+
+KINDS: Final = "kinds"
+"""The key figure that counts the kinds of traffic on which a dataplane is good, worse, mixed or undecided."""
 
 
 def exports() -> Iterator[tuple[Metric, Export]]:
