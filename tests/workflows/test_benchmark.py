@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from steps.catalogue.profiles import PROFILES
-from workflows.local.semantics.argo_defects import unsafe_to_retry, unsafe_to_stop
+from workflows.local.semantics.argo_defects import unsafe_to_fail, unsafe_to_retry, unsafe_to_stop
 from workflows.local.semantics.lint import lint
 from workflows.local.semantics.unsupported import refuse_unsupported
 from workflows.template import nightly
@@ -36,7 +36,7 @@ def test_a_run_is_these_tasks_in_this_order() -> None:
     assert list(tasks("benchmark")) == ["validate", "preflight", "snapshot", "rounds", "collect", "report", "verdict"]
     assert list(tasks("rounds")) == ["visit", "look", "rounds"]
     assert (tasks("rounds")["rounds"]["template"], tasks("benchmark")["rounds"]["template"]) == ("rounds", "rounds")
-    assert list(tasks("visit")) == ["begin", "stay"]
+    assert list(tasks("visit")) == ["begin", "stay", "end"]
     assert list(tasks("stay")) == ["configure", "settle", "retreat", "prepare", "measure", "clear", "clear-again"]
     assert list(tasks("finish")) == ["restore", "collect", "report", "notify"]
     assert SPEC["onExit"] == "finish"
@@ -119,6 +119,19 @@ def test_a_shape_in_which_argos_retry_stands_or_passes_over_is_named(
 def test_what_switches_the_cluster_or_puts_it_back_waits_for_no_input_artifact(name: str) -> None:
     assert "artifacts" not in TEMPLATES[name].get("inputs", {})
     assert [each["name"] for each in TEMPLATES[name]["outputs"]["artifacts"]] == ["document"]
+
+
+@pytest.mark.parametrize("depends", [None, "stay", "stay.Succeeded", "begin && (stay.Succeeded || begin.Failed)"])
+def test_a_visit_that_fails_must_give_its_mutex_back(depends: str | None) -> None:
+    assert unsafe_to_fail(build_template().to_dict()) == []
+    changed = build_template().to_dict()
+    (visit,) = (t["dag"] for t in changed["spec"]["templates"] if t["name"] == "visit")
+    if depends is None:
+        visit["tasks"] = [task for task in visit["tasks"] if task["name"] != "end"]
+    else:
+        _task(changed["spec"], "visit", "end")["depends"] = depends
+    (found,) = unsafe_to_fail(changed)
+    assert found.startswith("template visit, task stay is a DAG with a mutex, which it keeps where it fails")
 
 
 def test_argos_stop_reaches_the_exit_handler_at_every_moment() -> None:

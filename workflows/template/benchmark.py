@@ -2,17 +2,17 @@
 
     validate -> preflight -> snapshot -> rounds -> collect -> report -> verdict
     rounds:     each visit of this round, one after another -> look -> rounds again, unless look says stop
-    visit:      begin -> stay
+    visit:      begin -> stay -> end, if it failed
     stay:       configure -> settle
                 configure -> prepare -> measure the host network and each topology, by turns
-                             prepare -> clear
+                             prepare -> clear -> clear again, if it failed
                 settle, if it fails -> retreat to what ran before
     on exit:    restore -> collect and report, if the run did not reach them -> notify
 
 The verdict depends on the collected rows, never on the status of nodes: a failed trial is a row, and later visits go
 on. Where look itself fails, no round follows, and the visits that were due are rows that say so.
 
-Five rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_defects`. Two are needed for Stop:
+Six rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_defects`. Two are needed for Stop:
 
 - No loop is the last task of its DAG. On shutdown the controller walks down from a DAG's last tasks and panics at a
   loop's child that parallelism has kept from getting a node, and the exit handler never runs.
@@ -26,6 +26,11 @@ Three are needed for Retry, which deletes failed pods and sets all nodes above t
 - What a loop runs begins with a pod. A visit that a Stop kept from beginning has no other failed pod, and would be
   skipped.
 - What follows such a loop is not repeatable. Its node exists already, so it would run before the loop.
+
+One is needed where a visit fails:
+
+- After a DAG with a mutex comes a task that runs where it fails. The controller releases a failed DAG's mutex when it
+  looks at the DAG above again; if that has failed at the same moment, never, and the next visit waits for ever.
 """
 
 from typing import cast
@@ -38,7 +43,7 @@ from steps.cluster.kube.workloads.manifests import NAMED as POD_NAMED
 from steps.cluster.kube.workloads.mesh import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
 from steps.tasks._inputs import checked_tag
 from steps.tasks._pod import unprivileged
-from steps.tasks.begin import begin, turn
+from steps.tasks.begin import begin, end, turn
 from steps.tasks.clear import clear
 from steps.tasks.collect import collect, recollect
 from steps.tasks.configure import configure
@@ -141,8 +146,10 @@ def _visit(stay: DAG) -> DAG:
     with DAG(
         name="visit", inputs=_inputs("settings", "visit", "dataplane", "round", "title"), fail_fast=False
     ) as visit:
-        begin(name="begin", arguments={"visit": VISIT, "dataplane": "{{inputs.parameters.dataplane}}"})
+        named = {"visit": VISIT, "dataplane": "{{inputs.parameters.dataplane}}"}
+        begin(name="begin", arguments=named)
         stay(name="stay", arguments={"settings": SETTINGS, "visit": VISIT}, depends="begin")
+        end(name="end", arguments=named, depends="stay.Failed || stay.Errored")
     return visit
 
 
