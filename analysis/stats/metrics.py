@@ -39,6 +39,21 @@ METRICS: Final = (
         export=Export("throughput", "throughput_bits_per_second", "TCP throughput of the last run, mean over visits."),
     ),
     ComparedMetric(
+        name="host_network_ratio",
+        title="throughput relative to the host network",
+        unit="1",
+        kind="throughput",
+        columns=("received_bps", "host_network_bps"),
+        # the host network is no part of itself
+        trial="case when topology <> 'node-to-node' then received_bps / nullif(host_network_bps, 0) end",
+        visit="geometric_mean({value})",
+        scale="ratio",
+        better="higher",
+        more="is faster relative to the host network",
+        less="is slower relative to the host network",
+        table=TableColumn("of the host network's", "", 15),
+    ),
+    ComparedMetric(
         name="cpu_s_per_gbit",
         title="CPU per Gbit",
         unit="s/Gbit",
@@ -186,6 +201,9 @@ LEADING: Final = tuple(metric for metric in COMPARED if metric.leads)
 
 TRIALS: Final = "trials"
 """The key figure that counts trials by outcome."""
+
+KINDS: Final = "kinds"
+"""The key figure that counts the kinds of traffic on which a dataplane is good, worse, mixed or undecided."""
 
 
 def exports() -> Iterator[tuple[Metric, Export]]:

@@ -229,6 +229,8 @@ class Settings(StrictModel):
     foreign_cpu_limit_ratio: Annotated[
         float,
         Field(ge=0.001, le=1),
+        # An idle node of a cluster has its kubelet, its container runtime and its network plugin.
+        Default(cluster=0.15),
         Option(help="Share of all cores that others may use before a trial is repeated, then flagged, such as 0.03."),
     ] = 0.03
     remeasure_ratio: Annotated[float, Field(ge=0, le=10), Default(lab={"smoke": 0})] = 0.5
@@ -260,7 +262,18 @@ BY_NAME: Final = by_name(OPTIONS)
 """Those typed as NAME=VALUE, by each of their names."""
 
 _RECORDED: Final = frozenset(
-    {"planned_visits", "findings", "skipped", "tools", "rounds_run", "stopped", "decided_after", "repeats", "looks"}
+    {
+        "planned_visits",
+        "findings",
+        "skipped",
+        "tools",
+        "topologies",
+        "rounds_run",
+        "stopped",
+        "decided_after",
+        "repeats",
+        "looks",
+    }
 )
 """What a stored run has beside its settings: their outcome."""
 

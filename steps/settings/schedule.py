@@ -1,5 +1,6 @@
 """The order of everything that a run may measure, determined by its settings, and how long that takes. Pure."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -11,6 +12,7 @@ from steps.catalogue.dataplanes import Arm
 from steps.catalogue.environments import is_lab
 from steps.catalogue.options import Settings
 from steps.domain import Trial, Visit
+from steps.settings import turn_order
 from steps.tools.iperf3 import CANARY_S
 
 FIRST_LOOK: Final = 3
@@ -28,22 +30,21 @@ class Overhead:
     """Wall seconds beyond the sending itself; the display corrects them during a run.
 
     `begin_s`: checks before all visits. `end_s`: restore, rows, statistics and report after them. `look_s`: after each
-    round. `visit_s`: switch, proof before and after, servers. `topology_s`: one measuring step; a visit has two more,
-    the canaries. `trial_s`: the program's start, its control connection, the counters and the document.
+    round. `visit_s`: switch, proof before and after, servers, the start of the measuring steps. `trial_s`: the turn,
+    quiet nodes, the program's start, its control connection, the counters and the document.
     """
 
     begin_s: float
     end_s: float
     look_s: float
     visit_s: float
-    topology_s: float
     trial_s: float
 
 
-_LAB: Final = Overhead(begin_s=4.0, end_s=10.0, look_s=1.0, visit_s=0.1, topology_s=0.15, trial_s=0.08)
+_LAB: Final = Overhead(begin_s=4.0, end_s=10.0, look_s=1.0, visit_s=0.5, trial_s=0.08)
 """Measured on an idle machine of two cores."""
 
-CLUSTER_OVERHEAD: Final = Overhead(begin_s=20.0, end_s=40.0, look_s=12.0, visit_s=100.0, topology_s=5.0, trial_s=0.5)
+CLUSTER_OVERHEAD: Final = Overhead(begin_s=20.0, end_s=40.0, look_s=12.0, visit_s=100.0, trial_s=0.8)
 """Measured on two nodes with Argo 4.1, whose pods take some seconds to start."""
 
 BURDEN_S_PER_RULE: Final = 2e-5
@@ -63,7 +64,7 @@ def without_dataplanes(settings: Settings, left_out: set[str]) -> Settings:
 def make_schedule(settings: Settings) -> tuple[Visit, ...]:
     """The visits in order, the same for the same settings: each round visits every dataplane once, in random order.
 
-    Within a visit the topologies are in random order, and so are the trials of each. Visits and trials count from 1.
+    Each visit measures in blocks: each block has every trial once, in random order. Visits and trials count from 1.
     """
     random = Random(settings.seed)  # noqa: S311 - an order that can be drawn again, not a secret
     visits: list[Visit] = []
@@ -75,6 +76,26 @@ def make_schedule(settings: Settings) -> tuple[Visit, ...]:
             trials = _trials(settings, random, len(visits) + 1, first)
             visits.append(Visit(visit=len(visits) + 1, round=number, dataplane=arm, trials=trials))
     return tuple(visits)
+
+
+def is_plan(visits: Sequence[Visit], settings: Settings) -> bool:
+    """Whether these visits are those of the settings' plan, in the order of this version or of an earlier one."""
+    trials = [(visit.visit, trial) for visit in visits for trial in visit.trials]
+    return (
+        _unordered(visits) == _unordered(make_schedule(settings))
+        and [visit.visit for visit in visits] == list(range(1, len(visits) + 1))
+        and [(trial.visit, trial.trial) for _, trial in trials] == [(v, n) for n, (v, _) in enumerate(trials, 1)]
+        and all([t.position for t in v.trials] == list(range(1, len(v.trials) + 1)) for v in visits)
+    )
+
+
+def _unordered(visits: Sequence[Visit]) -> Counter[tuple[int, str, frozenset[str]]]:
+    """What is measured, without the order of visits in a round and of trials in a visit."""
+    ordered = {"trial", "visit", "position"}
+    return Counter(
+        (visit.round, visit.dataplane, frozenset(trial.model_dump_json(exclude=ordered) for trial in visit.trials))
+        for visit in visits
+    )
 
 
 def level_rounds(settings: Settings, level: int) -> range:
@@ -146,11 +167,12 @@ class PlannedTime:
 def planned_time(settings: Settings) -> PlannedTime:
     """How long a run takes. With a single dataplane there is nothing to decide, so that it has all of its rounds."""
     beyond, most = overhead(settings), settings.rounds
-    steps = len({cell.topology for cell in settings.cells}) + 2
     sending = settings.repetitions * sum(
         beyond.trial_s + cell.program.lasts_s(settings.duration_s, settings.omit_s) for cell in settings.cells
     )
-    visit = beyond.visit_s + settings.idle_s + 2 * CANARY_S + steps * beyond.topology_s + sending
+    references = turn_order.reference_positions(len(settings.cells) * settings.repetitions, settings.environment)
+    sending += len(references) * (beyond.trial_s + CANARY_S)
+    visit = beyond.visit_s + settings.idle_s + sending
     burdens = BURDEN_S_PER_RULE * sum(Arm.parse(arm).burden for arm in settings.dataplanes)
     round_s = len(settings.dataplanes) * visit + burdens + beyond.look_s
     outside_s = beyond.begin_s + beyond.end_s
@@ -169,18 +191,12 @@ def expected_s(settings: Settings) -> float:
 
 
 def _trials(settings: Settings, random: Random, visit: int, first: int) -> tuple[Trial, ...]:
-    topologies = list(dict.fromkeys(cell.topology for cell in settings.cells))
-    random.shuffle(topologies)
+    """The trials of a visit: each repetition is a block, in which every cell is measured once, in random order."""
     planned: list[tuple[Cell, int]] = []
-    for topology in topologies:
-        group = [
-            (cell, repetition)
-            for cell in settings.cells
-            if cell.topology == topology
-            for repetition in range(1, settings.repetitions + 1)
-        ]
-        random.shuffle(group)
-        planned += group
+    for repetition in range(1, settings.repetitions + 1):
+        block = [(cell, repetition) for cell in settings.cells]
+        random.shuffle(block)
+        planned += block
     return tuple(
         Trial(
             trial=first + index,

@@ -5,6 +5,7 @@ it imports loaded already, so that fifty of them take seconds. `validate` and `c
 """
 
 import ctypes
+import gc
 import json
 import multiprocessing
 import os
@@ -73,7 +74,7 @@ def _of_visit(name: str) -> Callable[..., None]:
             (Path(here) / (what or f"{name}.json")).rename(_outputs() / "artifacts" / "document")
         if name == "prepare":
             control = builders.placement(topology="node-to-node")
-            _hand_on(measures=measures(going, {p.topology: p for p in (control, builders.placement())}))
+            _hand_on(measures=measures(going, chosen, {p.topology: p for p in (control, builders.placement())}))
 
     return stand_in
 
@@ -171,6 +172,8 @@ def main(folder: str, *moments: str) -> None:
     """Make runs in FOLDER/HOW-POINT for each moment HOW:POINT; print how many moments of that sort were left over."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     built = workflow()
+    gc.collect()
+    gc.freeze()  # a collection in a forked process would copy what all of them share
     for text in moments:
         how, _, point = text.partition(":")
         place = Path(folder, f"{how}-{point}")

@@ -37,15 +37,23 @@ def test_a_run_is_these_tasks_in_this_order() -> None:
     assert list(tasks("rounds")) == ["visit", "look", "rounds"]
     assert (tasks("rounds")["rounds"]["template"], tasks("benchmark")["rounds"]["template"]) == ("rounds", "rounds")
     assert list(tasks("visit")) == ["begin", "stay"]
-    assert list(tasks("stay")) == ["configure", "settle", "retreat", "prepare", "measure", "clear"]
+    assert list(tasks("stay")) == ["configure", "settle", "retreat", "prepare", "measure", "clear", "clear-again"]
     assert list(tasks("finish")) == ["restore", "collect", "report", "notify"]
     assert SPEC["onExit"] == "finish"
 
 
-def test_visits_and_measures_run_one_at_a_time_and_outlive_each_others_failure() -> None:
+def test_visits_run_one_at_a_time_and_measures_together_and_outlive_each_others_failure() -> None:
+    assert {TEMPLATES[name]["parallelism"] for name in ("benchmark", "rounds")} == {1}
+    assert "parallelism" not in TEMPLATES["stay"]
     for name in ("benchmark", "rounds", "stay"):
-        assert TEMPLATES[name]["parallelism"] == 1
         assert TEMPLATES[name]["dag"]["failFast"] is False
+
+
+def test_what_measures_starts_beside_the_proof_and_clear_beside_what_measures() -> None:
+    waits = {name: set(re.findall(r"[a-z]+", str(task.get("depends", "")))) for name, task in tasks("stay").items()}
+    assert waits["prepare"] == waits["settle"] == {"configure"}
+    assert waits["measure"] == {"configure", "prepare"}
+    assert not waits["clear"] & {"settle", "measure", "retreat"}
 
 
 def test_what_is_done_in_a_visit_holds_a_mutex_since_argos_retry_heeds_no_parallelism() -> None:
@@ -146,7 +154,7 @@ def test_a_shape_in_which_argos_stop_is_lost_is_named(change: Callable[[Object],
 
 def test_what_was_started_is_cleared_and_what_was_measured_collected_whatever_failed() -> None:
     for dag, task, before in (
-        ("stay", "clear", "measure"),
+        ("stay", "clear", "prepare"),
         ("rounds", "look", "visit"),
         ("benchmark", "collect", "rounds"),
     ):
@@ -202,8 +210,8 @@ METRICS = TEMPLATES["report"]["metrics"]["prometheus"]
 
 def test_metrics_have_low_cardinality() -> None:
     series = {(m["name"], tuple((p["key"], p["value"]) for p in m["labels"])) for m in METRICS}
-    assert len(series) == len(METRICS) < 50
-    assert {p["key"] for m in METRICS for p in m["labels"]} == {"dataplane", "topology", "outcome", "trigger"}
+    assert len(series) == len(METRICS) < 60
+    assert {p["key"] for m in METRICS for p in m["labels"]} == {"dataplane", "topology", "answer", "outcome", "trigger"}
     assert all(m["help"] and m["gauge"]["realtime"] is False for m in METRICS)
     assert all(re.fullmatch(r"dataplane_benchmark_[a-z_]+", m["name"]) for m in METRICS)
 
@@ -215,7 +223,9 @@ def test_metric_is_a_report_value_and_absent_if_not_measured() -> None:
         assert metric["when"] == f"{{{{=fromJSON(outputs.parameters.figures)['{figure}'] != nil}}}}"
         assert f"['{figure}'] ?? ''" in metric["gauge"]["value"]
         labels = {p["key"]: p["value"] for p in metric["labels"]}
-        assert figure.split()[1:] == [labels[key] for key in ("dataplane", "topology", "outcome") if key in labels]
+        assert figure.split()[1:] == [
+            labels[key] for key in ("dataplane", "topology", "answer", "outcome") if key in labels
+        ]
 
 
 def test_cron_workflow_refers_to_the_template_with_trigger_nightly() -> None:

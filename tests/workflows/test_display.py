@@ -30,7 +30,7 @@ def _visit(number: int, phase: str = "Succeeded") -> list[Event]:
         NodeStarted(f"{node}.measure(0:x)", "measure(0:x)", "measure", "Pod", node),
         NodeProgress(f"{node}.measure(0:x)", 3, 8),
         NodeLog(f"{node}.measure(0:x)", "pod-to-pod tcp forward: 5.21 Gbit/s"),
-        NodeLog(f"{node}.measure(0:x)", "canary after: steady"),
+        NodeLog(f"{node}.measure(0:x)", "host network 2/2: steady"),
         NodeFinished(f"{node}.measure(0:x)", phase, "it broke" if phase == "Failed" else "", 1.0),  # type: ignore[arg-type]
         NodeFinished(node, phase, "", 10.0),  # type: ignore[arg-type]
     ]
@@ -68,12 +68,21 @@ def test_display_identifies_visits_by_inputs() -> None:
     assert line.title == "visit 1  lab-ebpf  round 2"
     assert (line.step, line.message, line.rate) == (
         "measure",
-        "canary after: steady",
+        "host network 2/2: steady",
         "pod-to-pod tcp forward: 5.21 Gbit/s",
     )
     assert line.progress == (3, 8)
     assert progress.expected_visits == 4
     assert progress.outside.message == "all is there"
+
+
+def test_progress_of_a_visit_is_that_of_all_its_measuring_steps() -> None:
+    events = [*_visit(1)[:5], NodeStarted("m2", "m2", "measure", "Pod", "run.visits(1)"), NodeProgress("m2", 1, 2)]
+    progress = _progress([*START, *events])
+    (line,) = progress.visits.values()
+    assert line.progress == (4, 10)
+    progress.note(NodeStarted("c", "c", "clear", "Pod", "run.visits(1)"), 9.0)
+    assert line.progress is None
 
 
 def test_display_keeps_the_failure_of_a_visit() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from steps.catalogue.options import Settings
 from steps.domain import Placement, Visit
+from steps.settings import turn_order
 from steps.settings.schedule import level_rounds, level_title, make_schedule
 from steps.settings.settings import choose_settings
 from steps.tasks.preflight import item
@@ -93,7 +94,7 @@ def small(dataplanes: str = "as-is") -> tuple[Object, Settings]:
         *(
             node(
                 "prepare",
-                {"measures": json.dumps(measures(visit, places))},
+                {"measures": json.dumps(measures(visit, settings, places))},
                 settings=passed,
                 visit=f"{visit.visit:02d}",
             )
@@ -115,16 +116,18 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
     assert settings.cells
 
     def visit(number: int) -> list[str]:
+        going = make_schedule(settings)[number - 1]
+        turns_s = turn_order.longest_s(going, settings.omit_s, settings.idle_s, settings.environment)
+        timeout = f"{900 + round(turns_s)}s"
         key = f"dataplane:as-is,round:{number},title:visit-{number}.as-is.round-{number},visit:0{number}"
         visit = f"run{'.rounds' * number}.visit(0:{key})"
         base = f"{visit}.stay"
         below = [
             f"({n}:client-node:node-a,network:{network},timeout:{timeout},title:{what}.as-is.visit-{number},what:{what})"
-            for n, (what, network, timeout) in enumerate(
+            for n, (what, network) in enumerate(
                 (
-                    ("canary-before", "node", "1800s"),
-                    ("pod-to-service", "pod", "1148s"),
-                    ("canary-after", "node", "1800s"),
+                    ("host-network", "node"),
+                    ("pod-to-service", "pod"),
                 )
             )
         ]
@@ -154,8 +157,8 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
     assert shown == [
         name
         for number in (1, 2)
-        for name in (f"round-{number}", f"visit-{number}.as-is.round-{number}", f"canary-before.as-is.visit-{number}",
-                     f"pod-to-service.as-is.visit-{number}", f"canary-after.as-is.visit-{number}")
+        for name in (f"round-{number}", f"visit-{number}.as-is.round-{number}", f"host-network.as-is.visit-{number}",
+                     f"pod-to-service.as-is.visit-{number}")
     ]  # fmt: skip
 
 

@@ -3,8 +3,10 @@
     validate -> preflight -> snapshot -> rounds -> collect -> report -> verdict
     rounds:     each visit of this round, one after another -> look -> rounds again, unless look says stop
     visit:      begin -> stay
-    stay:       configure -> settle -> prepare -> measure each topology, one after another -> clear
-                settle, if it fails -> retreat to what ran before -> clear
+    stay:       configure -> settle
+                configure -> prepare -> measure the host network and each topology, by turns
+                             prepare -> clear
+                settle, if it fails -> retreat to what ran before
     on exit:    restore -> collect and report, if the run did not reach them -> notify
 
 The verdict depends on the collected rows, never on the status of nodes: a failed trial is a row, and later visits go
@@ -103,12 +105,11 @@ def _item(*names: str) -> dict[str, str]:
 
 
 def _stay() -> DAG:
-    """The tasks of one visit. The canaries and topologies run strictly one after another."""
+    """The tasks of one visit. All measuring steps start together, and take turns at measuring."""
     arguments = {"settings": SETTINGS, "visit": VISIT}
     with DAG(
         name="stay",
         inputs=_inputs("settings", "visit"),
-        parallelism=1,
         fail_fast=False,
         # Argo's Retry begins all visits that a Stop had failed at once, whatever the parallelism (4.1.2)
         synchronization=turn(),
@@ -117,16 +118,22 @@ def _stay() -> DAG:
         settle(name="settle", arguments=arguments, depends="configure")
         # Where a node fell back from eBPF, pods can't reach each other across nodes until this is over.
         retreat(name="retreat", arguments=arguments, depends="configure && (settle.Failed || settle.Errored)")
-        prepare(name="prepare", arguments=arguments, depends="configure && settle")
+        # Servers and measuring steps start while the dataplane settles; these measure nothing before it has.
+        prepare(name="prepare", arguments=arguments, depends="configure")
         measure(
             name="measure",
             with_param="{{tasks.prepare.outputs.parameters.measures}}",
             arguments={**arguments, **_item("what", "title", "client-node", "network", "timeout")},
             depends="configure && prepare",
         )
-        over = " && ".join(f"({OVER.format(task)})" for task in ("configure", "measure", "retreat"))
-        clear(name="clear", arguments=arguments, depends=over)
+        clear(name="clear", arguments=arguments, depends=_over("configure", "prepare"))
+        again = f"{_over('configure', 'measure', 'retreat')} && (clear.Failed || clear.Errored)"
+        clear(name="clear-again", arguments=arguments, depends=again)
     return stay
+
+
+def _over(*tasks: str) -> str:
+    return " && ".join(f"({OVER.format(task)})" for task in tasks)
 
 
 def _visit(stay: DAG) -> DAG:

@@ -24,7 +24,8 @@ class ProgressLine:
     """A visit, or the steps outside all visits.
 
     Attributes:
-        step: the one that runs, with its `progress`: (done, total).
+        step: the one that runs, or several of the same template at once.
+        parts: the progress of each of them, (done, total), by node.
         message: its last sentence.
         rate: the last sentence with a rate.
         failure: the first failure.
@@ -37,10 +38,16 @@ class ProgressLine:
     message: str = ""
     rate: str = ""
     failure: str | None = None
-    progress: tuple[int, int] | None = None
+    parts: dict[str, tuple[int, int]] = field(default_factory=dict)
     began_s: float = 0.0
     ended_s: float | None = None
     phase: Phase = "Running"
+
+    @property
+    def progress(self) -> tuple[int, int] | None:
+        """What is done of how much by the steps that run; None: none tells."""
+        done, total = (sum(part[index] for part in self.parts.values()) for index in (0, 1))
+        return (done, total) if self.parts else None
 
     @property
     def title(self) -> str:
@@ -91,7 +98,7 @@ class RunProgress:
                 line.message = message
                 line.rate = message if "bit/s" in message else line.rate
             case NodeProgress(node, done, total):
-                self.line_of(node).progress = (done, total)
+                self.line_of(node).parts[node] = (done, total)
             case NodeFinished():
                 self._finished(event, now_s)
             case WorkflowFinished():
@@ -119,7 +126,9 @@ class RunProgress:
         elif event.kind == "Pod":
             line = self.line_of(event.node)
             self.steps[event.node] = event.template
-            line.step, line.message, line.progress = event.template, "", None
+            if event.template != line.step:
+                line.parts.clear()
+            line.step, line.message = event.template, ""
 
     def _counted(self, loop: str) -> None:
         """Count the visits of a loop, when its first begins."""
