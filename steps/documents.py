@@ -163,8 +163,9 @@ class Configure(StrictModel):
 class Evidence(StrictModel):
     """settle.json and clear.json: the signs of one moment, on the nodes that must be proven.
 
-    `settle_s`: from the first observation until the proof, at `proven_at`. `cost`: of the switch; None if no
-    connections were open across it. `connections_dropped`: in older documents. `final`: waiting longer was pointless.
+    `settle_s`: from the first observation until the proof, at `proven_at`. `cost`: of the switch until then;
+    None if no connections were open across it, or one might yet recover. `connections_dropped`: in older documents.
+    `final`: waiting longer was pointless.
     """
 
     visit: int

@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 import pytest
@@ -32,19 +33,57 @@ pytestmark = [
 TINY: Final = (*SHORT, "--dataplanes=lab-iptables", "--topologies=pod-to-pod", "--protocols=tcp", "--duration=1")
 
 
-def test_concurrent_runs(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Concurrent:
+    """Three runs that were at work at once: their store, their exit codes, and what the last of them printed."""
+
+    store: Path
+    codes: tuple[int, ...]
+    printed: str
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        return rows(self.store, sql)
+
+
+@pytest.fixture(scope="module")
+def concurrent(tmp_path_factory: pytest.TempPathFactory) -> Concurrent:
+    """The output of the first is closed at once, that of the second after four lines, as by `run 2>&1 | head -4`."""
+    store = tmp_path_factory.mktemp("concurrent")
+    argv = (*TINY, "--rounds=1", f"--results={store}")
     with nothing_left_behind():
-        processes = [start(*TINY, "--visits=1", f"--results={tmp_path}") for _ in range(3)]
-        ended = [finish(process) for process in processes]
-    assert [code for code, _ in ended] == [0] * 3, ended
-    stored = {str(row["run_id"]): str(row["workflow_uid"]) for row in rows(tmp_path, "select * from runs")}
+        first, second = start(*argv), start(*argv)
+        assert first.stdout is not None
+        assert second.stdout is not None
+        first.stdout.close()
+        for _ in range(4):
+            second.stdout.readline()
+        second.stdout.close()
+        code, printed = finish(start(*argv))
+        return Concurrent(store, (first.wait(PATIENCE_S), second.wait(PATIENCE_S), code), printed)
+
+
+def test_concurrent_runs(concurrent: Concurrent) -> None:
+    assert concurrent.codes == (0, 0, 0), concurrent.printed
+    stored = {str(row["run_id"]): str(row["workflow_uid"]) for row in concurrent.rows("select * from runs")}
     assert len(stored) == 3
     assert all(run.endswith(f"-{uid}") for run, uid in stored.items())
-    output = {found for _, out in ended for found in re.findall(r"/reports/(\S+)/report\.html", out)}
-    assert output == set(stored)
-    assert {path.parent.name for path in (tmp_path / "reports").glob("*/report.html")} == set(stored)
-    assert {path.name for path in (tmp_path / "raw").iterdir()} == set(stored)
-    assert rows(tmp_path, "select distinct outcome from trials") == [{"outcome": "measured"}]
+    assert set(re.findall(r"/reports/(\S+)/report\.html", concurrent.printed)) < set(stored)
+    assert {path.parent.name for path in (concurrent.store / "reports").glob("*/report.html")} == set(stored)
+    assert {path.name for path in (concurrent.store / "raw").iterdir()} == set(stored)
+
+
+def test_third_run_waits_for_the_lock(concurrent: Concurrent) -> None:
+    waits = re.search(r"Waiting for local/Mutex/dataplane-benchmark lock: it is held by run (\S+)", concurrent.printed)
+    assert waits is not None, concurrent.printed
+    assert concurrent.rows(f"select run_id from runs where run_id like '{waits[1]}-%'")
+
+
+def test_runs_go_on_after_a_broken_pipe(concurrent: Concurrent) -> None:
+    """They are measured, stored and reported, and their exit codes say so."""
+    assert concurrent.codes[:2] == (0, 0)
+    outcomes = concurrent.rows("select outcome from trials")
+    assert [row["outcome"] for row in outcomes] == ["measured"] * 3
+    assert (concurrent.store / "report.html").exists()
 
 
 def of_run(words: str, *, but: str = "\0") -> Callable[[], psutil.Process]:
@@ -81,7 +120,7 @@ def test_killed_sandbox_or_engine_is_reported_and_the_next_verb_collects_the_run
     tmp_path: Path, whom: Callable[[], psutil.Process], moment: str, measured: int
 ) -> None:
     with nothing_left_behind():
-        process = start(*TINY, "--visits=2", f"--results={tmp_path}")
+        process = start(*TINY, "--rounds=2", f"--results={tmp_path}")
         output = read_until(process, moment)
         whom().kill()
         code, rest = finish(process)
@@ -114,7 +153,7 @@ def verb(name: str, flag: str, store: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_during_the_summary(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """What makes the summary is held up for ever, as by a library that never comes back."""
-    process = start(*TINY, "--visits=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.cli.summary_table"))
+    process = start(*TINY, "--rounds=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.cli.summary_table"))
     output = read_until(process, "succeeded after")
     read_until(process, "stuck")
     process.send_signal(number)
@@ -144,7 +183,7 @@ def stuck_in(folder: Path, module: str) -> dict[str, str]:
 
 
 def test_memory_limit_error_keeps_the_rows(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "workflows", "run", *TINY, "--visits=1", f"--results={tmp_path}"]
+    argv = [sys.executable, "-m", "workflows", "run", *TINY, "--rounds=1", f"--results={tmp_path}"]
     done = subprocess.run(
         ["sh", "-c", 'ulimit -v 2000000; exec "$@"', "sh", *argv],
         text=True,

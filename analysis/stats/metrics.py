@@ -28,7 +28,10 @@ METRICS: Final = (
         chart=BarChart(
             name="throughput",
             title="Throughput",
-            reading="Payload that arrived, mean over visits; the line is its 95 % interval.",
+            reading=(
+                "Payload that arrived, mean over visits. The line is the 95 % interval of this mean alone: it says "
+                "nothing of differences, which are taken inside rounds."
+            ),
             empty="No trial of iperf3 was measured, so there is no throughput to show.",
             axis="throughput",
             place=20,

@@ -52,7 +52,7 @@ TOPOLOGIES: Final = (
     Topology(
         "node-to-node",
         "host network",
-        "Host network to host network: the control, with no pod and no Service in the path.",
+        "Host network to host network, with no pod and no Service in the path; a dataplane may change it too.",
         "node",
         "node-address",
     ),

@@ -1,21 +1,22 @@
 """From the raw documents of a run to the rows of the four tables.
 
-Every planned trial becomes a row: measured; failed, with its reason; or not-run. A missing or damaged document becomes
+Every trial that was due becomes a row: measured; failed, with its reason; or not-run. Visits that became unnecessary,
+since all was decided before, were not due. A missing or damaged document becomes
 an error in the rows that depend on it.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from analysis.errors import Problem
 from steps import clock, documents
 from steps.catalogue import tools
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.collect import fitting
+from steps.collect.looks import due_visits, flag_off_visits, look_parameters, read_looks
 from steps.collect.trial_rows import sample_rows, trial_row
 from steps.collect.visit_rows import read_visit, visit_row
 from steps.domain import Trial, Visit
@@ -50,9 +51,14 @@ def run_rows(
         raise Problem(f"{documents.RUN} is of run {run.run_id}, not of {run_id}, so nothing of it is stored")
     preflight, doubt = _preflight(raw_directory, run)
     late = _late_evidence(raw_directory)
-    visits = preflight.visits if preflight is not None else schedule.make_schedule(run.settings)
+    planned = preflight.visits if preflight is not None else schedule.make_schedule(run.settings)
+    looks = read_looks(raw_directory)
+
+    def is_reached(visit: Visit) -> bool:
+        return (raw_directory / documents.visit_directory(visit.visit)).is_dir()
+
     tables: dict[str, list[Row]] = {"runs": [], "visits": [], "trials": [], "samples": []}
-    for visit in visits:
+    for visit in due_visits(run.settings, planned, looks, is_reached):
         record = read_visit(raw_directory / documents.visit_directory(visit.visit), visit, doubt, late)
         tables["visits"].append({"run_id": run.run_id, **visit_row(record)})
         rows: list[Row] = []
@@ -67,7 +73,9 @@ def run_rows(
                 if document is not None and row["outcome"] == "measured":
                     tables["samples"] += [{"run_id": run.run_id, **row} for row in sample_rows(document)]
         tables["trials"] += sorted(rows, key=itemgetter("trial"))
-    tables["runs"].append(_run_row(run, preflight, visits, collected_at))
+    flag_off_visits(tables["trials"], planned, looks)
+    tables["runs"].append(_run_row(run, preflight, collected_at))
+    cast("Row", tables["runs"][0]["parameters"]).update(look_parameters(planned, looks), planned_visits=len(planned))
     fitting.fit(tables, run.run_id)
     return tables
 
@@ -131,7 +139,6 @@ def _trial(
 def _run_row(
     run: documents.RunDocument,
     preflight: documents.Preflight | None,
-    visits: Sequence[Visit],
     collected_at: datetime | None,
 ) -> Row:
     settings = run.settings
@@ -162,7 +169,6 @@ def _run_row(
         ],
         "findings": findings,
         "skipped": [f for f in findings if f["severity"] == "skip"],
-        "planned_visits": len(visits),
     }
     return {
         "run_id": run.run_id,

@@ -209,7 +209,7 @@ def visit_row(record: VisitRecord) -> dict[str, object]:
         "started_at": configure.started_at if configure is not None else None,
         "switch_s": configure.switch_s if configure is not None else None,
         "settle_s": _settle_s(configure, settle),
-        **_cost(settle),
+        **_cost(settle, record.clear),
         "idle_nodes": _idle_nodes(record),
         "canary_before_bps": _canary_bps(record, "before"),
         "canary_after_bps": _canary_bps(record, "after"),
@@ -226,9 +226,12 @@ def _settle_s(configure: documents.Configure | None, settle: documents.Evidence 
     return since_last_change_s if since_last_change_s >= (settle.settle_s or 0.0) else settle.settle_s
 
 
-def _cost(settle: documents.Evidence | None) -> dict[str, object]:
-    """The columns of what the switch cost; older documents only have the dropped connections."""
-    cost = settle.cost if settle is not None else None
+def _cost(settle: documents.Evidence | None, clear: documents.Evidence | None) -> dict[str, object]:
+    """The columns of what the switch cost: in the end, else until the proof.
+
+    Older documents only have the dropped connections.
+    """
+    cost = next((found.cost for found in (clear, settle) if found is not None and found.cost is not None), None)
     if cost is None:
         return {"connections_dropped": settle.connections_dropped if settle is not None else None}
     return {

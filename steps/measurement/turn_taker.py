@@ -1,4 +1,4 @@
-"""A measuring step's turns: it waits for each of them, and leaves when all steps of the visit are done."""
+"""A step's turns: it waits for each of them, and leaves when all steps of the visit are done."""
 
 import contextlib
 import socket
@@ -46,6 +46,7 @@ class TurnTaker:
         step: this one.
         steps: all of the visit.
         patience_s: how long steps that have not started are waited for.
+        needed: the steps without which nothing is measured.
         programs: which are not started while another step measures; when they are stopped, waiting ends.
         report: called with a line where steps are missing.
         silent_s: how long the server may be silent.
@@ -60,6 +61,7 @@ class TurnTaker:
         programs: Programs,
         report: Callable[[str], None],
         silent_s: float = SILENT_S,
+        needed: Sequence[str] = (),
     ) -> None:
         self._source = source
         self._step = step
@@ -68,6 +70,7 @@ class TurnTaker:
         self.programs = programs
         self._report = report
         self._silent_s = silent_s
+        self._needed = tuple(needed)
         self._seen = 0
         self._missing: tuple[str, ...] = ()
 
@@ -98,7 +101,15 @@ class TurnTaker:
         if self._source is not None:
             self._ask(None, 0.0)
 
-    def _ask(self, number: int | None, lease_s: float) -> Answer:
+    def come(self, refusal: str = "") -> None:
+        """Take part without measuring, or refuse so that nothing is measured, and don't wait.
+
+        Raises:
+            Problem: the server of turns is gone.
+        """
+        self._ask(None, 0.0, waits=False, refusal=refusal[:1_000])
+
+    def _ask(self, number: int | None, lease_s: float, *, waits: bool = True, refusal: str = "") -> Answer:
         request = Request(
             step=self._step,
             steps=self._steps,
@@ -106,6 +117,9 @@ class TurnTaker:
             lease_s=lease_s,
             patience_s=self._patience_s,
             seen=self._seen,
+            needed=self._needed,
+            waits=waits,
+            refusal=refusal,
         )
         heard_s = time.monotonic()
         while not self.programs.stopped.is_set():
@@ -119,10 +133,12 @@ class TurnTaker:
             finally:
                 self.programs.interrupt = None
             heard_s = time.monotonic()
+            if answer.refusal:
+                raise Problem(answer.refusal)
             if answer.missing and answer.missing != self._missing:
                 self._missing = answer.missing
                 self._report(f"measuring without {', '.join(answer.missing)}: not started in {self._patience_s:g} s")
-            if answer.state != "ask-again":
+            if answer.state != "ask-again" or not waits:
                 self._seen = max(self._seen, answer.turn)
                 return answer
         raise Problem(f"stopped while {self._step} waited for its turn")

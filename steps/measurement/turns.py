@@ -3,6 +3,9 @@
 A step asks for the turn of the number at which the visit's plan has its next measurement. The lowest number of the
 steps that are there gets the turn, for a limited time. Nobody is told that it may leave before all are done, so that no
 pod ends while another one measures. Requests may be repeated, late or lost: each says all that its step wants.
+
+A step may take part without measuring: the others then wait until it has come. One that is needed, the proof of the
+dataplane, may also refuse, so that nothing is measured.
 """
 
 from dataclasses import dataclass
@@ -47,6 +50,9 @@ class Request(StrictModel):
         lease_s: for how long it needs the turn at most.
         patience_s: how long steps that have never asked are waited for, from the first request on.
         seen: the highest `turn` that it was given.
+        needed: the steps without which nothing is measured.
+        waits: whether the answer is due when there is something to do; else at once.
+        refusal: why nothing is to be measured any more; empty: no reason.
     """
 
     step: StepName
@@ -55,6 +61,9 @@ class Request(StrictModel):
     lease_s: Seconds
     patience_s: Seconds
     seen: Count = 0
+    needed: Annotated[tuple[StepName, ...], Field(max_length=32)] = ()
+    waits: bool = True
+    refusal: Annotated[str, Field(max_length=1_000)] = ""
 
 
 class Answer(StrictModel):
@@ -66,6 +75,7 @@ class Answer(StrictModel):
         turn: how many turns were given so far in this visit, with this one.
         lease_s: seconds that are left of the turn.
         missing: the steps that never asked.
+        refusal: why nothing is measured any more; empty: no reason.
     """
 
     state: Literal["measure", "ask-again", "leave"]
@@ -73,6 +83,7 @@ class Answer(StrictModel):
     turn: Count = 0
     lease_s: Seconds = 0.0
     missing: tuple[StepName, ...] = ()
+    refusal: str = ""
 
 
 @dataclass(slots=True)
@@ -104,6 +115,8 @@ class Turns:
         self._holder: _Holder | None = None
         self._given = 0
         self._starts_s = 0.0
+        self._needed: tuple[str, ...] = ()
+        self._refusal = ""
 
     def ask(self, request: Request, now_s: float) -> None:
         """Take a request.
@@ -113,6 +126,7 @@ class Turns:
         """
         if not self._expected:
             self._expected, self._starts_s = request.steps, now_s + request.patience_s
+            self._needed = request.needed
         if request.step not in self._expected or set(request.steps) != set(self._expected):
             raise ValueError(f"step {request.step} is not one of this visit's: {', '.join(self._expected)}")
         wanted = _END if request.next is None else request.next
@@ -120,6 +134,7 @@ class Turns:
         if wanted >= step.next:  # else it is late, or of a step that was started again
             step.next, step.lease_s = wanted, request.lease_s
         step.open += 1
+        self._refusal = self._refusal or request.refusal
         self._given = max(self._given, request.seen)
         if self._holder is not None and self._holder.step == request.step and step.next > self._holder.number:
             self._holder = None
@@ -129,6 +144,8 @@ class Turns:
         self._expire(now_s)
         if not self._has_started(now_s):
             return None
+        if self._holder is None and (refusal := self._refusal or self._unneeded()):
+            return Answer(state="leave", missing=self._missing, refusal=refusal)
         step = self._steps[name]
         if self._holder is None:
             waiting = [(other.next, key) for key, other in self._steps.items() if self._is_present(other, now_s)]
@@ -164,8 +181,13 @@ class Turns:
     def _missing(self) -> tuple[str, ...]:
         return tuple(name for name in self._expected if name not in self._steps)
 
+    def _unneeded(self) -> str:
+        """Why nothing is measured without a step that is needed; empty where all of them have come."""
+        left = [name for name in self._needed if name in self._missing]
+        return f"{' and '.join(left)} did not come in time, without which nothing is measured" if left else ""
+
     def _has_started(self, now_s: float) -> bool:
-        return not self._missing or now_s >= self._starts_s
+        return bool(self._refusal) or not self._missing or now_s >= self._starts_s
 
     def _is_present(self, step: _Step, now_s: float) -> bool:
         return step.open > 0 or now_s - step.seen_s < ABSENT_S

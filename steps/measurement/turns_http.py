@@ -44,7 +44,8 @@ class Table:
         with self._changed:
             self._turns.ask(request, time.monotonic())
             self._changed.notify_all()
-            answer, gone = None, False
+            answer = None if request.waits else Answer(state="ask-again")
+            gone = False
             try:
                 while answer is None and not (gone := _is_closed(connection)):
                     answer = self._turns.answer(request.step, now_s := time.monotonic())

@@ -15,13 +15,18 @@ from steps.tools import iperf3
 HOST_NETWORK: Final = "host-network"
 """The measuring step of the references."""
 
+SETTLE: Final = "settle"
+CLEAR: Final = "clear"
+"""The steps that take part without measuring: the proof before the first trial, and the one after the last."""
+
 TRIALS_BETWEEN: Final = 2
 LAB_TRIALS_BETWEEN: Final = 5
 """Between two references at most. A reference takes a second, like a trial in the lab."""
 
-PATIENCE_S: Final = 180.0
+PATIENCE_S: Final = 300.0
 LAB_PATIENCE_S: Final = 30.0
-"""How long the steps of a visit wait for those that have not started, and the longest turn in addition."""
+"""How long the steps of a visit wait for those that have not started, longer than a proof may take, and the longest
+turn in addition."""
 
 _LEASE_S: Final = 60.0
 """Beyond the sending itself: a quiet machine, a busy server, counters that do not answer, a program that is killed."""
@@ -32,6 +37,11 @@ _ATTEMPTS: Final = 3
 def steps(visit: Visit) -> tuple[str, ...]:
     """The measuring steps of a visit."""
     return (HOST_NETWORK, *dict.fromkeys(trial.topology for trial in visit.trials))
+
+
+def all_steps(visit: Visit) -> tuple[str, ...]:
+    """All that take part in the visit's turns."""
+    return (SETTLE, *steps(visit), CLEAR)
 
 
 def trial_number(position: int) -> int:

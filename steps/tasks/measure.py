@@ -17,13 +17,12 @@ from steps.catalogue.topologies import CONTROL
 from steps.domain import Placement
 from steps.measurement import client_network
 from steps.measurement.references import measure_references
-from steps.measurement.subprocesses import Programs
 from steps.measurement.trials import measure_trials
-from steps.measurement.turn_taker import TurnTaker
 from steps.settings import turn_order
 from steps.tasks._inputs import checked_tag
 from steps.tasks._pod import step
 from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit, progress
+from steps.tasks._turns import turns_of
 
 Network = Literal["node", "outside", "pod"]
 
@@ -75,14 +74,12 @@ def measure(  # noqa: PLR0917 - the template uses some of them for the pod
 ) -> None:
     """Write a document for every trial into the folder; a failed trial does not fail the step."""
     chosen, planned = planned_visit(settings, visit)
-    steps = turn_order.steps(planned)
-    if what not in steps:
+    if what not in turn_order.steps(planned):
         raise BadInput(f"input what is {what!r}, which visit {planned.visit} does not measure")
     place = placement_of(documents.read_document(prepared, documents.Prepare).placements, what)
     client_network.check_place(place, chosen.environment)
     document.mkdir(parents=True, exist_ok=True)
-    patience_s = turn_order.patience_s(planned, chosen.omit_s, chosen.environment)
-    turns = TurnTaker(place.turns, what, steps, patience_s, Programs(), log)
+    turns = turns_of(place.turns, what, planned, chosen)
     if what == turn_order.HOST_NETWORK:
         positions = turn_order.reference_positions(len(planned.trials), chosen.environment)
         measure_references(place, positions, chosen, document, log, progress, turns)

@@ -1,14 +1,18 @@
 """Start the servers of the visit's trials, and list the measuring steps and where each of them runs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Final
 
 from hera.workflows import Parameter
 
+from analysis.errors import Problem
 from steps import documents
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME, CONTROL
 from steps.cluster import connect_cluster
+from steps.cluster.port import Cluster
 from steps.domain import Placement, Visit
 from steps.settings import turn_order
 from steps.tasks._pod import step
@@ -25,11 +29,23 @@ def prepare(
     """Start servers and Service; return the items for the loop over measuring steps."""
     chosen, planned = planned_visit(settings, visit)
     kept = documents.Prepare(visit=planned.visit)
-    with documents.kept_on_failure(document, kept):
-        placements = connect_cluster(chosen.environment).prepare(planned, chosen)
+    cluster = connect_cluster(chosen.environment)
+    with documents.kept_on_failure(document, kept), _cleared_on_failure(cluster):
+        placements = cluster.prepare(planned, chosen)
     documents.write_document(document, kept.model_copy(update={"placements": tuple(placements)}))
     log(f"servers for {len(placements)} topologies are up")
     return measures(planned, chosen, {placement.topology: placement for placement in placements})
+
+
+@contextmanager
+def _cleared_on_failure(cluster: Cluster) -> Iterator[None]:
+    """Remove half of the servers, so that no step waits for the turns that they would serve."""
+    try:
+        yield
+    except Problem:
+        with suppress(Problem):
+            cluster.clear()
+        raise
 
 
 def measures(visit: Visit, settings: Settings, placements: dict[str, Placement]) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Writes to copies of a store and kills itself, in each copy one file operation later.
+"""Writes to copies of a store and kills itself, in each copy one change of the store later.
 
 `test_store_kill.py` looks at what is left. It is a program of its own, because the test's process has threads and so
 must not fork.
@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd  # noqa: F401 - Arrow imports it when it first makes an array: once here, not in each child
 
@@ -16,7 +17,7 @@ from analysis.store.compaction import compact
 from analysis.store.store import Store
 from tests.analysis.stored import rows
 
-OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir"}
+CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
 
 
 def main(scenario: str, prepared: Path, copies: Path) -> None:
@@ -49,20 +50,32 @@ def act(scenario: str, store: Store) -> None:
 
 
 def die_at(point: int, store: Path) -> None:
-    """Kill this process just before its file operation of that number in the store."""
+    """Kill this process just before its change of that number to the store; between two nothing on disk differs."""
     left = point
 
-    def count(event: str, arguments: tuple[object, ...]) -> None:
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal left
-        # A name without a folder is one in a folder of the store that is open.
-        if event in OPERATIONS and any(
-            isinstance(name, str) and (str(store) in name or "/" not in name) for name in arguments[:2]
-        ):
+        if not (event in CHANGES or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR))):
+            return
+        # What has no folder in its name is a file in a folder of the store that is open, or an open file's descriptor.
+        names = [str(name) for name in arguments[: 1 if event == "open" else 2]]
+        if any(str(store) in name or "/" not in name for name in names) and not makes_nothing(event, arguments):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
+
+
+def makes_nothing(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether this makes a folder that is there."""
+    if event != "os.mkdir":
+        return False
+    try:
+        os.stat(arguments[0], dir_fd=arguments[2] if arguments[2] >= 0 else None)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ STEPS = ("pod-to-service", HOST_NETWORK)
 """What a measuring step measures: a topology, or the host network."""
 
 TOKEN = "0123456789abcdef" * 2
+OUTSIDE = "external-to-nodeport"
+MONITOR = f"http://10.0.0.1:5203/{TOKEN}"
 
 
 def prepared(place: dict[str, Any]) -> dict[str, Any]:
@@ -144,6 +146,10 @@ def test_programs_are_started_in_the_namespace_alone(programs: Path, tmp_path: P
         ("prod", {"monitors": ("local",)}, False),
         ("prod", {"monitors": ("http://10.0.0.1:5203/",), "turns": f"http://10.0.0.1:5203/{TOKEN}"}, True),
         ("prod", {"monitors": ("http://10.0.0.1:5203/",), "turns": f"http://10.0.0.1:80/{TOKEN}"}, False),
+        ("prod", {"monitors": ("http://10.0.0.1:5203/",), "turns": f"http://10.0.0.1:30103/{TOKEN}"}, False),
+        ("prod", {"topology": OUTSIDE, "monitors": (MONITOR,), "turns": f"http://10.0.0.1:30103/{TOKEN}"}, True),
+        ("prod", {"topology": OUTSIDE, "monitors": (MONITOR,), "turns": f"http://10.0.0.1:80/{TOKEN}"}, False),
+        ("prod", {"topology": OUTSIDE, "monitors": (f"http://10.0.0.1:30103/{TOKEN}",)}, False),
         ("prod", {"monitors": ("http://10.0.0.1:5203/",), "turns": "unix:/run/lab/turns"}, False),
         ("lab", {"namespace": "pod-a", "turns": "unix:/run/lab/turns"}, True),
         ("lab", {"namespace": "pod-a", "turns": f"http://10.0.0.1:5203/{TOKEN}"}, False),

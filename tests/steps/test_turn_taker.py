@@ -16,7 +16,7 @@ import pytest
 from analysis.errors import Problem
 from steps.measurement import monitor_http, turns_http
 from steps.measurement.subprocesses import Programs
-from steps.measurement.turn_taker import TurnTaker
+from steps.measurement.turn_taker import Turn, TurnTaker
 from steps.measurement.turns import Request
 from tests.steps.measuring import until
 
@@ -91,6 +91,31 @@ def test_step_that_is_killed_while_it_waits_does_not_hold_up_the_others(source: 
     second.leave()
     leaving.join(10)
     assert not leaving.is_alive()
+
+
+@pytest.mark.parametrize("refusal", ["", "ebpf is not proven"])
+def test_steps_wait_for_one_that_comes_without_measuring_and_heed_its_refusal(source: str, refusal: str) -> None:
+    ended: queue.Queue[object] = queue.Queue()
+
+    def measure(step: str) -> None:
+        try:
+            ended.put(taker(source, step).take(STEPS.index(step), 30.0))
+        except Problem as problem:
+            ended.put(str(problem))
+
+    threads = [threading.Thread(target=measure, args=(step,), daemon=True) for step in STEPS[:2]]
+    for thread in threads:
+        thread.start()
+    with pytest.raises(queue.Empty):
+        ended.get(timeout=0.3)
+    began_s = time.monotonic()
+    taker(source, "pod-to-service").come(refusal)
+    first = ended.get(timeout=10)
+    assert time.monotonic() - began_s < 5, "it does not wait itself"
+    if refusal:
+        assert [first, ended.get(timeout=10)] == [refusal, refusal]
+    else:
+        assert isinstance(first, Turn)
 
 
 def test_missing_steps_are_named(source: str) -> None:

@@ -82,6 +82,38 @@ def test_turn_of_a_dead_step_passes_and_the_others_go_on() -> None:
     assert again.number == 2, "the first of its numbers has passed"
 
 
+def test_nothing_is_measured_once_a_step_refuses() -> None:
+    turns = Turns()
+    all_ask(turns, host_network=1, pod_to_pod=2, pod_to_service=3)
+    assert turns.answer("host-network", 0.0) is not None
+    turns.ask(request("pod-to-service", None).model_copy(update={"refusal": "not proven"}), 1.0)
+    assert turns.answer("pod-to-pod", 1.0) is None, "another one still measures"
+    turns.close("host-network", 1.0, gone=False)
+    turns.ask(request("host-network", 4), 1.0)
+    assert {turns.answer(name, 1.0) for name in STEPS} == {Answer(state="leave", refusal="not proven")}
+
+
+def test_a_refusal_is_heard_before_all_steps_have_come() -> None:
+    turns = Turns()
+    turns.ask(request("pod-to-pod", 2), 0.0)
+    turns.ask(request("pod-to-service", None).model_copy(update={"refusal": "not proven"}), 1.0)
+    answer = turns.answer("pod-to-pod", 1.0)
+    assert answer is not None
+    assert (answer.state, answer.refusal) == ("leave", "not proven")
+
+
+def test_nothing_is_measured_without_a_step_that_is_needed() -> None:
+    turns = Turns()
+    for step in STEPS[:2]:
+        turns.ask(request(step, 1).model_copy(update={"needed": ("pod-to-service",)}), 0.0)
+    assert turns.answer("host-network", PATIENCE_S - 0.1) is None
+    for step in STEPS[:2]:
+        answer = turns.answer(step, PATIENCE_S)
+        assert answer is not None
+        assert answer.state == "leave"
+        assert answer.refusal == "pod-to-service did not come in time, without which nothing is measured"
+
+
 @pytest.mark.parametrize("gone", [True, False])
 def test_step_that_goes_while_it_waits_delays_the_others_for_a_bounded_time(gone: bool) -> None:  # noqa: FBT001
     turns = Turns()

@@ -5,6 +5,7 @@ it imports loaded already, so that fifty of them take seconds. `validate` and `c
 """
 
 import ctypes
+import gc
 import json
 import multiprocessing
 import os
@@ -36,7 +37,7 @@ ARGUMENTS: Final = {
     "profile": "smoke",
     "dataplanes": "lab-iptables,lab-ebpf",
     "topologies": "pod-to-service",
-    "options": "visits=1 protocols=tcp seed=7",
+    "options": "rounds=1 protocols=tcp seed=7",
     "trigger": "local",
 }
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -171,6 +172,8 @@ def main(folder: str, *moments: str) -> None:
     """Make runs in FOLDER/HOW-POINT for each moment HOW:POINT; print how many moments of that sort were left over."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     built = workflow()
+    gc.collect()
+    gc.freeze()  # a collection in a forked process would copy what all of them share
     for text in moments:
         how, _, point = text.partition(":")
         place = Path(folder, f"{how}-{point}")

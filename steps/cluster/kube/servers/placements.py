@@ -32,6 +32,7 @@ class VisitServers:
     Attributes:
         places: the client's node and the server's.
         service: the Service before the server.
+        turns: the Service before the server of turns.
         pods: those that run, by name.
         outside: the node of the client outside, if there is one.
         uplinks: the interface with each node's address, and its MTU, where they are known.
@@ -41,6 +42,7 @@ class VisitServers:
 
     places: Sequence[Site]
     service: Object
+    turns: Object
     pods: Mapping[str, Object]
     outside: ClusterNode | None
     uplinks: Mapping[str, Uplink]
@@ -88,22 +90,20 @@ class VisitServers:
             nat_monitor=nat if topology.through_node else None,
             nat_interface=uplink if topology.through_node else None,
             gate_foreign_cpu=True,
-            turns=self.turns,
+            turns=turns_url(self.turns, self.token, near.address if from_outside else None),
         )
-
-    @property
-    def turns(self) -> str:
-        """The server of turns, which all clients of the visit reach.
-
-        It is the first monitor. A client outside reaches the nodes' own addresses alone; pods reach that of the other
-        node by the same way as a node port, while a CNI may keep them from the node that they run on.
-        """
-        far = len(self.places) - 1
-        name = f"monitor-host-{far}" if f"monitor-host-{far}" in self.pods else "monitor-0"
-        return self._monitor(name)
 
     def _monitor(self, name: str) -> str:
         return f"http://{url_host(pods.ip(self.pods[name]))}:{MONITOR_PORT}/{self.token}"
+
+
+def turns_url(service: Object, token: str, node_address: str | None = None) -> str:
+    """The server of turns behind its Service.
+
+    `node_address`: of the node whose NodePort a client outside connects to; None: the client reaches the ClusterIP.
+    """
+    port = MONITOR_PORT if node_address is None else service["spec"]["ports"][0]["nodePort"]
+    return f"http://{url_host(node_address or service['spec']['clusterIP'])}:{port}/{token}"
 
 
 def server_name(topology: Topology) -> str:
