@@ -159,8 +159,13 @@ bench-fidelity: $(RUN_READY) ## Throughput as the store has it, measured by the 
 	@$(BIN)/python -m benchmarks.fidelity
 
 .PHONY: bench-sensitivity
-bench-sensitivity: $(RUN_READY) ## Do identical twins stay the same, and is a slow-down of 10 % found: some 20 minutes, less with FLAGS=--visits=3
-	@$(BIN)/python -m benchmarks.sensitivity $(FLAGS)
+bench-sensitivity: $(RUN_READY) ## Do profiles find what they promise, and twins stay the same: simulated, a minute; then in the lab, some 15 minutes, less with FLAGS=--rounds=12
+	@$(BIN)/python -m benchmarks.sensitivity
+	@$(BIN)/python -m benchmarks.lab_sensitivity $(FLAGS)
+
+.PHONY: bench-verdicts
+bench-verdicts: $(RUN_READY) ## What verdicts find and how often they hold, by simulation: those of 0.1.0 against the present ones, 3 minutes
+	@$(BIN)/python -m benchmarks.verdicts
 
 .PHONY: bench-cpu
 bench-cpu: $(RUN_READY) ## How busy the machine is by the kernel's accounts, against the lost progress of soakers: 10 minutes on a quiet machine

@@ -46,7 +46,22 @@ class Flag:
     marks: frozenset[Kind] = frozenset()
 
 
+REPEATED: Final = "repeated"
+REFERENCE_OFF: Final = "reference-off"
+
 FLAGS: Final = (
+    Flag(
+        REPEATED,
+        "the host-network reference of its visit was off those of the dataplane's other visits, so the visit was "
+        "repeated; the repeat's figure counts, and this one is left out",
+        voids=frozenset(KINDS),
+    ),
+    Flag(
+        REFERENCE_OFF,
+        "the host-network reference of its visit was off those of the dataplane's other visits, and no repeat of it "
+        "was measured",
+        marks=frozenset(KINDS),
+    ),
     Flag(
         "foreign-cpu",
         "other programs used the machine while it was measured; throughput may be low, and what they used of the CPU "

@@ -109,6 +109,17 @@ def interval(low: float, high: float) -> str:
     return f"[{_outward(low, up=False)}, {_outward(high, up=True)}]"
 
 
+def between(low: float, high: float) -> str:
+    """Two bounds, as shares, in per cent and in words: `between −12 % and +40 %`."""
+    bounds = ((low, _outward(low, up=False)), (high, _outward(high, up=True)))
+    return "between " + " and ".join(f"{'+' if bound > 0 else ''}{text} %" for bound, text in bounds)
+
+
+def bound(ratio: float, *, up: bool) -> str:
+    """The size of one bound of an interval in per cent, without sign, rounded as in `interval`: `38`."""
+    return _outward(ratio, up=up).removeprefix("−")
+
+
 def cell(topology: str, measured_by: str, direction: str, *, both_directions: bool) -> str:
     """The name of a path, with the direction if it is unusual or both were measured."""
     shown = direction if both_directions or direction != "forward" else ""

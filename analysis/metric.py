@@ -129,6 +129,8 @@ class ComparedMetric(Metric):
         less: the verb phrase for a value below it.
         in_lab: whether it is compared in the lab; if not, it is only shown there.
         leads: whether it is the main metric of its paths: in the headline, the first chart, and first in the terminal.
+        resolution: the standard deviation of a round's difference below which equal figures are a matter of rounding: a
+            share of the figure, or points.
         beside: the term by which the terminal shows it beside the main metric of the same column; empty: only the
             report shows it.
     """
@@ -139,6 +141,7 @@ class ComparedMetric(Metric):
     less: str
     in_lab: bool = True
     leads: bool = False
+    resolution: float = 1e-3
     beside: str = ""
 
     @property

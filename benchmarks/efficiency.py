@@ -14,7 +14,7 @@ def main() -> int:
 
     Returns 1 if the aim is missed.
     """
-    with measured("--profile=quick", "--duration=10", "--visits=1") as run:
+    with measured("--profile=quick", "--duration=10", "--rounds=1") as run:
         sql = "select sum(duration_s) as traffic_s, count(*) as trials from trials where outcome = 'measured'"
         (found,) = query(run.con, sql).to_pylist()
     ratio = found["traffic_s"] / run.wall_s

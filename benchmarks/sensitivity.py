@@ -1,164 +1,145 @@
-"""Do identical twins come out the same, is a slow-down of 10 % found? `python -m benchmarks.sensitivity [FLAGS]`.
+"""Do runs find what their profiles promise, and nothing else? `python -m benchmarks.sensitivity [RUNS]`.
 
-First the burden is found that slows pod to pod down by 10 %: so many rules that match nothing in front of each packet.
-Then one `standard` run measures a dataplane, an identical twin of it and one with that burden, and some `quick` runs
-measure it with two twins: the comparisons of twins are summed over all of them. About 20 minutes in all. FLAGS are
-handed to all runs, such as `--topologies=pod-to-pod --visits=4` for shorter ones.
+Simulated runs of each profile that promises something, with looks after each round: each is written to a store, read
+back and judged there, as a real one is. The visits of a dataplane differ as much as the promise allows for; one
+dataplane is slower by what the profile promises to find, the others are the same. A minute or two on two cores. Ends
+with 1 where a bound of the error or of the power, by so many runs, is on the wrong side.
+
+The same in the lab, with real traffic: `benchmarks.lab_sensitivity`.
 """
 
-import math
-import statistics
-import subprocess
 import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-
-from scipy.stats import binomtest
+from functools import partial
+from os import sched_getaffinity
+from statistics import fmean
+from typing import Final, Self
 
 from analysis.console.terminal import printing
-from analysis.stats.intervals import SIGNIFICANCE
-from analysis.summary import summary
-from analysis.summary.summary import Summary
-from benchmarks.fidelity import bare_bps
-from benchmarks.runs import measured
-from steps.catalogue.options import method
-from steps.cluster import connect_cluster
-from steps.cluster.lab import sandbox
-from steps.settings.schedule import make_schedule
-from steps.settings.settings import choose_settings
+from analysis.domain import Cell
+from analysis.sql import database
+from analysis.stats import metrics
+from analysis.stats.judgement import FAMILY_ERROR, MARGIN_RATIO, Plan
+from analysis.store.store import Store
+from analysis.summary.summary import Summary, summarise
+from benchmarks.rounds_until_decided import measure
+from benchmarks.scoring import Rate
+from benchmarks.simulated_runs import QUOTED_METRICS, Scenario
+from benchmarks.simulated_stores import write
+from steps.catalogue import profiles
+from steps.catalogue.environments import LAB
+from steps.catalogue.options import defaults, method
 
-BASE = "lab-iptables"
-AIM_FALSE_RATIO = 0.05
-SLOWDOWN = 0.10
-PROBES = 3
-TURNS = 4
-TWIN_RUNS = 3
-TRIED = 1200
-"""Rules enough that their cost stands out from the noise of a few short measurements."""
+RUNS: Final = 100
+"""Of each profile and environment."""
 
+POWER: Final = 0.8
+"""How often a profile promises to find its difference on a path."""
 
-def bare_bits_per_s(burden: int) -> list[float]:
-    """Pod to pod by bare iperf3 with so many rules more, some short measurements in one lab."""
-    arm = f"{BASE}+burden={burden}" if burden else BASE
-    settings = choose_settings(
-        dataplanes=arm, topologies="pod-to-pod", options="duration=1 rounds=1 protocols=tcp seed=1"
-    )
-    (visit,) = make_schedule(settings)
-    (trial,) = visit.trials
-    lab = connect_cluster(settings.environment)
-    lab.configure(visit, settings)
-    placement = next(p for p in lab.prepare(visit, settings) if p.topology == trial.topology)
-    try:
-        return [bare_bps(placement, trial, settings) for _ in range(PROBES)]
-    finally:
-        lab.restore()
+TOLERATED: Final = 0.08
+"""The error that all runs together must surely stay below, as far as so many tell: those of 5 % pass."""
 
-
-def calibrate() -> int:
-    """How many rules cost 10 %: time for a byte grows in proportion to the rules that its packet meets."""
-    figures: dict[int, list[float]] = {0: [], TRIED: []}
-    for _ in range(TURNS):
-        for burden, found in figures.items():
-            found.extend(bare_bits_per_s(burden))
-    plain, burdened = (statistics.median(found) for found in figures.values())
-    if burdened > plain * (1 - SLOWDOWN):
-        sys.exit(
-            f"{TRIED} rules slow the lab down from {plain:.3g} to {burdened:.3g} bit/s only: the machine is noisy."
-        )
-    per_rule = (1 / burdened - 1 / plain) / TRIED
-    return max(1, math.ceil((1 / (1 - SLOWDOWN) - 1) / plain / per_rule))
+DATAPLANES: Final = {LAB: 4, "cluster": 3}
+BATCH: Final = 10
+"""Runs in one store."""
 
 
 @dataclass(slots=True)
-class Twins:
-    """Comparisons of identical twins, summed over runs: every difference among them is a false one.
+class Found:
+    """What came of some runs.
 
-    `tested`: with a p-value. `uncorrected`: of these, below 5 % by themselves. `different`: called different by a run,
-    which corrects for the number of its comparisons. `undecided`: those that a run calls undecided.
+    `found`: runs that found the difference on a path, another one in each. `false`: runs with a difference that is
+    none. `rounds`: of each.
     """
 
-    tested: int = 0
-    uncorrected: int = 0
-    different: int = 0
-    undecided: int = 0
-    sentences: list[str] = field(default_factory=list)
+    found: Rate = field(default_factory=Rate)
+    false: Rate = field(default_factory=Rate)
+    rounds: list[int] = field(default_factory=list)
 
-    def add(self, summarised: Summary) -> None:
-        """Count those of one run."""
-        for comparison in summarised.comparisons:
-            if "twin" not in comparison.dataplane:
-                continue
-            self.undecided += comparison.verdict == "cannot-tell"
-            if comparison.p is not None:
-                self.tested += 1
-                self.uncorrected += comparison.p < SIGNIFICANCE
-                self.different += comparison.found
-                self.sentences += [comparison.sentence] if comparison.found else []
-
-    def judge(self) -> bool:
-        """Print the rates with their intervals; whether the aim is met."""
-        print(f"identical twins: {self.tested} comparisons, {self.undecided} of them undecided")
-        if not self.tested:
-            return False
-        for what, count in (("uncorrected, p < 0.05", self.uncorrected), ("called different", self.different)):
-            interval = binomtest(count, self.tested).proportion_ci(method="exact")
-            print(
-                f"  {what}: {count} of {self.tested}, {count / self.tested:.3f} "
-                f"[{interval.low:.3f}, {interval.high:.3f}]"
-            )
-        print(
-            f"  aim: at most {AIM_FALSE_RATIO} called different. The intervals are binomial; comparisons of one run "
-            "share their baseline, so that the true ones are somewhat wider."
-        )
-        for sentence in self.sentences:
-            print(f"  {sentence}")
-        return self.different / self.tested <= AIM_FALSE_RATIO
+    def __iadd__(self, other: "Found") -> Self:
+        self.found += other.found
+        self.false += other.false
+        self.rounds += other.rounds
+        return self
 
 
-def found_slowdown(summarised: Summary, burden: int) -> bool:
-    """Print whether the slow-down was found, on the path on which it was injected."""
-    for comparison in summarised.of("received_bps"):
-        if "burden" in comparison.dataplane and comparison.path == "pod-to-pod tcp":
-            found = comparison.verdict == "lower"
-            word = "found" if found else "NOT found"
-            print(f"slow-down of {SLOWDOWN:.0%} by {burden} rules: {word}: {comparison.sentence}")
-            return found
-    print(f"slow-down of {SLOWDOWN:.0%} by {burden} rules: NOT found, for pod-to-pod was not measured by tcp")
-    return False
-
-
-def main() -> int:
-    """Print both figures; 1 if an aim is missed."""
-    if sys.argv[1:] == ["calibrate"]:
-        print(calibrate())
-        return 0
-    done = subprocess.run(
-        [sys.executable, "-c", "import sys; from benchmarks.sensitivity import boxed; sys.exit(boxed())"],
-        capture_output=True,
-        text=True,
-        check=False,
+def promised(profile: str, environment: str) -> Scenario:
+    """Runs with what a profile promises to find."""
+    about = profiles.BY_NAME[profile]
+    return Scenario(
+        f"{profile}, {environment}",
+        rounds=int(defaults(profile, environment)["rounds"]),
+        dataplanes=DATAPLANES[environment],
+        cells=tuple(Cell(*cell.model_dump().values()) for cell in about.cells or ()),
+        metrics=QUOTED_METRICS,
+        sd=profiles.VISITS_DIFFER_RATIO,
+        effects=(-(about.finds_ratio or 0.0),),
+        common=0.3,
     )
-    if done.returncode:
-        print(done.stderr.strip() or done.stdout.strip())
-        return 1
-    burden = int(done.stdout.split()[-1])
-    print(f"{burden} rules slow {BASE} down by about {SLOWDOWN:.0%}")
-    twins, flags = Twins(), sys.argv[1:]
-    arms = f"{BASE},{BASE}+twin,{BASE}+burden={burden}"
-    with measured("--profile=standard", f"--dataplanes={arms}", *flags) as run:
-        summarised = summary.summarise(run.con, run.run_id, method)
-        twins.add(summarised)
-    arms = f"{BASE},{BASE}+twin-1,{BASE}+twin-2"
-    for _ in range(TWIN_RUNS):
-        with measured("--profile=quick", f"--dataplanes={arms}", *flags) as run:
-            twins.add(summary.summarise(run.con, run.run_id, method))
-    met = [twins.judge(), found_slowdown(summarised, burden)]
-    return 0 if all(met) else 1
 
 
-def boxed() -> int:
-    """Calibrate inside a sandbox."""
-    return sandbox.run_in_sandbox([sys.executable, "-m", "benchmarks.sensitivity", "calibrate"])
+def judge_runs(scenario: Scenario, seed: int) -> Found:
+    """Simulate a store's runs, and judge them from there."""
+    total, plan = Found(), Plan(scenario.rounds, MARGIN_RATIO)
+    with tempfile.TemporaryDirectory(prefix="sensitivity-") as folder:
+        store = Store(folder)
+        for number, run in enumerate(scenario.runs(BATCH, seed)):
+            ended = measure(scenario, run, plan)
+            total.rounds.append(ended.rounds)
+            write(store, f"run-{number}", scenario, ended.run)
+        with database.connect(store, asking="") as con:
+            for number in range(BATCH):
+                _add(total, scenario, summarise(con, f"run-{number}", method), seed * BATCH + number)
+    return total
+
+
+def _add(total: Found, scenario: Scenario, summarised: Summary, number: int) -> None:
+    slower = scenario.arms[1]
+    quoted = [c for c in summarised.comparisons if c.metric in QUOTED_METRICS and c.low is not None]
+    different = [c for c in quoted if c.outcome == "different"]
+    total.false.add(happened=any(not scenario.truth(c.dataplane, c.baseline) for c in different))
+    paths = [c for c in quoted if c.metric == metrics.THROUGHPUT and c.against_baseline and c.dataplane == slower]
+    total.found.add(happened=paths[number % len(paths)].verdict == "lower")
+
+
+def main(runs: int) -> int:
+    """Print the figures of each profile; 1 if an aim is missed."""
+    scenarios = [
+        promised(profile.name, environment)
+        for profile in profiles.PROFILES
+        if profile.finds_ratio is not None
+        for environment in DATAPLANES
+    ]
+    seeds = range(1, 1 + -(-runs // BATCH))
+    every, met = Found(), []
+    with ProcessPoolExecutor(len(sched_getaffinity(0))) as pool:
+        for scenario, found in [(s, pool.map(partial(judge_runs, s), seeds)) for s in scenarios]:
+            total = Found()
+            for one in found:
+                total += one
+            every += total
+            met.append(_print_power(scenario, total))
+    held = every.false.upper <= TOLERATED
+    print(
+        f"{every.false.count} of {every.false.of} runs have a false difference, so {every.false.upper:.1%} of runs at "
+        f"most ({'held' if held else 'NOT HELD'}: {FAMILY_ERROR:.0%} are allowed, and the bound to {TOLERATED:.0%})"
+    )
+    return 0 if held and all(met) else 1
+
+
+def _print_power(scenario: Scenario, total: Found) -> bool:
+    kept = total.found.lower >= POWER
+    print(
+        f"{scenario.name}: {scenario.dataplanes} dataplanes, {len(scenario.cells)} paths, visits that differ by "
+        f"{scenario.sd:.0%}; a difference of {-scenario.effects[0]:.0%} is found on a path by {total.found.count} of "
+        f"{total.found.of} runs, so by {total.found.lower:.0%} at least ({'kept' if kept else 'NOT KEPT'}: promised "
+        f"{POWER:.0%}); {fmean(total.rounds):.1f} rounds of {scenario.rounds}",
+        flush=True,
+    )
+    return kept
 
 
 if __name__ == "__main__":
-    sys.exit(printing(main))
+    sys.exit(printing(lambda: main(int(sys.argv[1]) if sys.argv[1:] else RUNS)))

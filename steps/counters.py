@@ -35,10 +35,15 @@ class InterfaceTraffic(StrictModel):
 
 
 class Counters(StrictModel):
-    """A node's counters at one moment. `at_s`: by its monotonic clock. No cores: the source has interfaces only."""
+    """A node's counters at one moment.
+
+    `at_s`: by its monotonic clock. No cores: the source has interfaces only. `machine`: the boot id of its kernel,
+    which nodes share that are containers or namespaces of one machine.
+    """
 
     node: str
     at_s: _Seconds
+    machine: Annotated[str, Field(max_length=64)] | None = None
     cores: Annotated[tuple[CoreTimes, ...], Field(max_length=8_192, fail_fast=True)] = ()
     memory_used_bytes: _Bytes | None = None
     interfaces: dict[str, InterfaceTraffic] = Field(default_factory=dict, max_length=100_000)

@@ -2,8 +2,10 @@
 
     run.json  preflight.json  snapshot.json  restore.json
     visit-01/configure.json  settle.json  retreat.json  prepare.json  clear.json
-    visit-01/canary-before/canary.json.gz    visit-01/canary-after/canary.json.gz
+    visit-01/host-network/0001.json.gz       one for each reference, by the position of the trial after it
     visit-01/TOPOLOGY/0001.json.gz           one for each trial
+
+Older runs have the first and the last reference as visit-01/canary-before/canary.json.gz and canary-after.
 
 Every table can be rebuilt from them.
 """
@@ -50,6 +52,7 @@ RETREAT: Final = "retreat.json"
 PREPARE: Final = "prepare.json"
 CLEAR: Final = "clear.json"
 CANARY: Final = "canary.json.gz"
+"""In older runs."""
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 """The largest document, unpacked: twenty times a visit's on a large cluster."""
@@ -87,12 +90,12 @@ def visit_directory(visit: int) -> str:
 
 
 def canary_directory(moment: Moment) -> str:
-    """The directory of a canary within its visit's."""
+    """The directory of a canary within its visit's, in older runs."""
     return f"canary-{moment}"
 
 
 def trial_name(trial: int) -> str:
-    """The name of a trial's document within its topology's directory."""
+    """The name of a trial's document within its topology's directory; likewise of a reference, by its position."""
     return f"{trial:04d}.json.gz"
 
 
@@ -160,8 +163,9 @@ class Configure(StrictModel):
 class Evidence(StrictModel):
     """settle.json and clear.json: the signs of one moment, on the nodes that must be proven.
 
-    `settle_s`: from the first observation until the proof, at `proven_at`. `cost`: of the switch; None if no
-    connections were open across it. `connections_dropped`: in older documents. `final`: waiting longer was pointless.
+    `settle_s`: from the first observation until the proof, at `proven_at`. `cost`: of the switch until then;
+    None if no connections were open across it, or one might yet recover. `connections_dropped`: in older documents.
+    `final`: waiting longer was pointless.
     """
 
     visit: int
@@ -205,6 +209,7 @@ Ratio = Annotated[float, Field(ge=0, le=1_000)]
 class Attempt(StrictModel):
     """One execution of a trial's program. `error`: why it failed, beside its own messages in the output.
 
+    `quiet_wait_s`: how long it waited until its nodes were quiet; None: it did not look.
     `readings`: of each monitor in the order taken, the first before and the last after the program; `nat` likewise.
     `window_offset_s`: seconds of warm-up after the first reading, left out of the CPU figures.
     """
@@ -216,6 +221,7 @@ class Attempt(StrictModel):
     exit_code: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = None
     wall_s: Seconds | None = None
     window_offset_s: Seconds = 0.0
+    quiet_wait_s: Seconds | None = None
     readings: Readings = Field(default_factory=dict)
     nat: Annotated[tuple[Counters, ...], Field(max_length=MOST_READINGS, fail_fast=True)] = ()
     foreign_cpu_ratio: Ratio | None = None
@@ -223,11 +229,15 @@ class Attempt(StrictModel):
 
 
 class TrialDocument(StrictModel):
-    """One measured trial. The last attempt counts; the earlier ones were disturbed."""
+    """One measured trial. The last attempt counts; the earlier ones were disturbed.
+
+    `turn`: its place among all turns of the visit, in the order measured; None: unknown, as in older documents.
+    """
 
     version: Literal[1] = 1
     trial: Trial
     placement: Placement
+    turn: Count | None = None
     mtu_bytes: Count | None
     services: Count
     attempts: Annotated[tuple[Attempt, ...], Field(max_length=ATTEMPTS, fail_fast=True)]
@@ -236,10 +246,14 @@ class TrialDocument(StrictModel):
 
 
 class CanaryDocument(StrictModel):
-    """One canary; before the first trial also two readings of each idle node."""
+    """One reference of the host network; the first and the last are the canaries.
+
+    Before the first trial it has two readings of each idle node, too. `turn`: as of a trial.
+    """
 
     version: Literal[1] = 1
-    moment: Moment
+    moment: Literal[Moment, "between"]
+    turn: Count | None = None
     attempt: Attempt | None = None
     idle: Readings = Field(default_factory=dict)
     idle_foreign_cpu_ratio: Ratio | None = None

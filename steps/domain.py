@@ -80,6 +80,7 @@ class SwitchCost(StrictModel):
 
     `connections`: long-lived TCP connections that were open. `dropped`: those of them that died. A gap is the longest
     time without a reply, of any of them; None: nothing was sent by that protocol. A datagram without a reply is lost.
+    `new_failed`: new connections that failed after a first one had succeeded; None: not recorded.
     """
 
     connections: Count
@@ -88,6 +89,7 @@ class SwitchCost(StrictModel):
     udp_longest_gap_s: Seconds | None
     udp_sent_packets: Count | None
     udp_lost_packets: Count | None
+    new_failed: Count | None = None
 
 
 class Sign(StrictModel):
@@ -103,6 +105,9 @@ class Sign(StrictModel):
 
 LOCAL: Final = "local"
 """The source of a monitor that is this machine."""
+
+LAB_TURNS: Final = "unix:/run/lab/turns"
+"""The server of turns in the lab's sandbox."""
 
 _OLD_ENTER: Final = "--net=/run/netns/"
 
@@ -127,15 +132,23 @@ Interface = Annotated[str, Field(pattern=r"^[^-/\s\x00-\x1f][^/\s\x00-\x1f]{0,14
 """The name of a network interface; no program takes it for an option."""
 
 
-_SOURCE: Final = re.compile(
-    rf"{LOCAL}|netns:{namespaces.NAME}|http://(?P<address>[0-9.]+|\[[0-9a-fA-F:.]+\]):(?P<port>[1-9][0-9]{{0,4}})/([0-9a-f]{{32}})?"
-)
+_HTTP: Final = r"http://(?P<address>[0-9.]+|\[[0-9a-fA-F:.]+\]):(?P<port>[1-9][0-9]{0,4})/([0-9a-f]{32})?"
+_SOURCE: Final = re.compile(rf"{LOCAL}|netns:{namespaces.NAME}|{_HTTP}")
+_TURNS: Final = re.compile(rf"{LAB_TURNS}|{_HTTP}")
 
 
 def _checked_source(text: str) -> str:
-    match = _SOURCE.fullmatch(text)
+    return _checked(_SOURCE, text, f"{LOCAL}, netns:NAMESPACE or http://ADDRESS:PORT/TOKEN")
+
+
+def _checked_turns(text: str) -> str:
+    return _checked(_TURNS, text, f"{LAB_TURNS} or http://ADDRESS:PORT/TOKEN")
+
+
+def _checked(pattern: re.Pattern[str], text: str, meaning: str) -> str:
+    match = pattern.fullmatch(text)
     if match is None or int(match["port"] or 1) > _LAST_PORT:
-        raise ValueError(f"it must be {LOCAL}, netns:NAMESPACE or http://ADDRESS:PORT/TOKEN")
+        raise ValueError(f"it must be {meaning}")
     if match["address"]:
         _checked_address(match["address"].strip("[]"))
     return text
@@ -162,7 +175,8 @@ class Placement(StrictModel):
         server_interface: of the server's node, as its monitor sees it, with the MTU of the server's own; None: unknown.
         server_mtu_bytes: that MTU where it is known already.
         nat_monitor: of the node that owns the NodePort, and `nat_interface` its uplink; None: not on this path.
-        gate_foreign_cpu: a trial is measured again where other programs of the machine disturbed it.
+        gate_foreign_cpu: a trial is measured again where other programs of its nodes disturbed it.
+        turns: the server of the visit's turns, `http://ADDRESS:PORT/TOKEN` or the lab's; None: in older documents.
     """
 
     topology: TopologyName
@@ -178,6 +192,7 @@ class Placement(StrictModel):
     nat_monitor: Monitor | None = None
     nat_interface: Interface | None = None
     gate_foreign_cpu: bool = False
+    turns: Annotated[str, AfterValidator(_checked_turns)] | None = None
 
     @model_validator(mode="before")
     @classmethod

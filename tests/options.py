@@ -3,7 +3,15 @@
 from steps.catalogue.option_fields import UNBOUNDED, Option
 from steps.catalogue.options import defaults
 
-WORDS = {"protocols": "udp", "directions": "reverse", "rate": "5M", "congestion_control": "bbr", "offloads": "true"}
+WORDS = {
+    "protocols": "udp",
+    "directions": "reverse",
+    "rate": "5M",
+    "budget": "25m",
+    "continues": "run-1",
+    "congestion_control": "bbr",
+    "offloads": "true",
+}
 
 
 def another(option: Option) -> str:

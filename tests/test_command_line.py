@@ -68,7 +68,7 @@ def test_every_verb_has_a_help(command: Command, verb: str) -> None:
         (["--duration=0.05"], 'iperf3 reads it as "for ever"'),
         (["--duration=ten"], "ten"),
         (["--repetitions=0"], "repetitions"),
-        (["--visits=-1"], "-1"),
+        (["--rounds=-1"], "-1"),
         (["--streams=0"], "streams"),
         (["--seed=x"], "seed"),
         (["--rate=100M", "--protocols=tcp"], "rate"),

@@ -97,7 +97,7 @@ def known() -> dict[str, tuple[str, ...]]:
         (["check", "PYTST=-x"], "make check takes no PYTST, which is near PYTEST: leave it out"),
         (["clean", "PROFILE=x"], "make clean takes no PROFILE, which is for "),
         (["PROFILE=x"], "make help takes no PROFILE, which is for "),
-        (["plan", "ROUNDS=2"], "make plan takes no ROUNDS: did you mean VISITS?"),
+        (["plan", "VISITS=2"], "make plan takes no VISITS: did you mean ROUNDS?"),
         (["plan", "OPTIONS=seed=1"], "make plan takes no OPTIONS, which is a field of the form: give each option"),
         (["plan", "VERBS=run"], "make plan takes no VERBS, which is the Makefile's own: leave it out"),
         (["plan", "FLAGS_plan=SEED"], "make plan takes no FLAGS_plan, which is the Makefile's own: leave it out"),
@@ -143,7 +143,7 @@ def test_make_without_python_refuses_a_misspelt_variable_after_set_up(tmp_path: 
 
 
 def test_a_name_that_means_the_same_as_another_is_answered_by_that_one() -> None:
-    assert faults(["run"], known(), ["ROUNDS"]) == ["make run takes no ROUNDS: did you mean VISITS?"]
+    assert faults(["run"], known(), ["VISITS"]) == ["make run takes no VISITS: did you mean ROUNDS?"]
 
 
 def test_several_targets_share_their_variables() -> None:

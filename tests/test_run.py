@@ -122,7 +122,7 @@ def test_sigint_keeps_and_reports_measured_trials(tmp_path: Path, dataplanes: st
     with nothing_left_behind():
         process = start(*FEW, dataplanes, f"--results={tmp_path}")
         read_until(process, "visit 02")
-        read_until(process, "canary before")
+        read_until(process, "host network 1/")
         assert bool(machine.pinned_programs(machine.processes(MARK))) == (dataplanes == EBPF)
         os.killpg(process.pid, signal.SIGINT)
         code, printed = finish(process)
@@ -150,7 +150,7 @@ def test_sigint_in_the_preflight(tmp_path: Path) -> None:
 def test_sigint_after_the_last_trial_loses_nothing(tmp_path: Path, step: str) -> None:
     """Whatever of the last steps had begun is done again on the way out."""
     with nothing_left_behind():
-        process = start(*FEW, "--dataplanes=lab-ebpf", "--visits=1", f"--results={tmp_path}")
+        process = start(*FEW, EBPF, "--rounds=1", f"--results={tmp_path}")
         read_until(process, "visits, about 0:00 left" if step == "collect: " else "collect: ")
         os.killpg(process.pid, signal.SIGINT)
         code, printed = finish(process)
@@ -183,7 +183,7 @@ def test_sigkill_leaves_only_raw_documents(tmp_path: Path) -> None:
     with nothing_left_behind():
         process = start(*FEW, EBPF, f"--results={tmp_path / 'store'}", env={"TMPDIR": str(aside)})
         read_until(process, "visit 02")
-        read_until(process, "canary before")
+        read_until(process, "host network 1/")
         process.kill()
         process.communicate(timeout=PATIENCE_S)
     assert list(aside.iterdir()) == []
@@ -218,7 +218,7 @@ def test_dying_iperf3_server_makes_failed_trials_and_exit_code_1(tmp_path: Path)
         f'#!/bin/sh\ncase " $* " in *" -s "*) exec timeout -s KILL 0.7 {real} "$@";; *) exec {real} "$@";; esac\n'
     )
     (programs / "iperf3").chmod(0o755)
-    chosen = ("--dataplanes=lab-iptables", "--topologies=pod-to-pod", "--protocols=tcp,udp", "--visits=1")
+    chosen = ("--dataplanes=lab-iptables", "--topologies=pod-to-pod", "--protocols=tcp,udp", "--rounds=1")
     flags = (*chosen, f"--results={tmp_path / 'store'}")
     code, printed = finish(start(*SHORT, *flags, env={"PATH": f"{programs}:{os.environ['PATH']}"}))
     assert code == 1, printed
@@ -237,7 +237,7 @@ def test_run_on_a_full_disk(tmp_path: Path, size: str, step: str) -> None:
     store = tmp_path / "store"
     store.mkdir()
     script = f'mount -t tmpfs -o size={size} tmpfs {store}; "$@"; code=$?; ls {store}/raw; exit $code'
-    run = [sys.executable, "-m", "workflows", "run", *FEW, "--visits=1", "--dataplanes=lab-iptables,lab-nftables"]
+    run = [sys.executable, "-m", "workflows", "run", *FEW, "--rounds=1", "--dataplanes=lab-iptables,lab-nftables"]
     with nothing_left_behind():
         done = subprocess.run(
             ["unshare", "--mount", "sh", "-c", script, "sh", *run, f"--results={store}"],
@@ -265,7 +265,7 @@ def test_run_as_an_ordinary_user(ordinary_python: str) -> None:
         # By a shell, since setpriv itself still has root's way into directories when it starts a program.
         argv = [*AS_NOBODY, "sh", "-c", '"$@"', "sh", ordinary_python, "-m", "workflows", "run"]
         done = subprocess.run(
-            [*argv, *SHORT, "--topologies=pod-to-service", "--protocols=tcp", "--visits=1", f"--results={store}"],
+            [*argv, *SHORT, "--topologies=pod-to-service", "--protocols=tcp", "--rounds=1", f"--results={store}"],
             capture_output=True,
             text=True,
             check=False,

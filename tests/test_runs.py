@@ -49,7 +49,7 @@ class Concurrent:
 def concurrent(tmp_path_factory: pytest.TempPathFactory) -> Concurrent:
     """The output of the first is closed at once, that of the second after four lines, as by `run 2>&1 | head -4`."""
     store = tmp_path_factory.mktemp("concurrent")
-    argv = (*TINY, "--visits=1", f"--results={store}")
+    argv = (*TINY, "--rounds=1", f"--results={store}")
     with nothing_left_behind():
         first, second = start(*argv), start(*argv)
         assert first.stdout is not None
@@ -110,7 +110,7 @@ ENGINE: Final = of_run("-m workflows run", but="unshare --mount")
 @pytest.mark.parametrize(
     ("whom", "moment", "measured"),
     [
-        pytest.param(BOX, "canary before", 0, id="the sandbox, in the first visit"),
+        pytest.param(BOX, "host network 1/", 0, id="the sandbox, in the first visit"),
         pytest.param(INIT, "visit 02", 1, id="the sandbox's first process, in the second visit"),
         pytest.param(ENGINE, "visit 02", 1, id="the engine, in the second visit"),
         pytest.param(ENGINE, "collect: ", 2, id="the engine, when all is measured"),
@@ -120,7 +120,7 @@ def test_killed_sandbox_or_engine_is_reported_and_the_next_verb_collects_the_run
     tmp_path: Path, whom: Callable[[], psutil.Process], moment: str, measured: int
 ) -> None:
     with nothing_left_behind():
-        process = start(*TINY, "--visits=2", f"--results={tmp_path}")
+        process = start(*TINY, "--rounds=2", f"--results={tmp_path}")
         output = read_until(process, moment)
         whom().kill()
         code, rest = finish(process)
@@ -153,7 +153,7 @@ def verb(name: str, flag: str, store: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_during_the_summary(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """What makes the summary is held up for ever, as by a library that never comes back."""
-    process = start(*TINY, "--visits=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.cli.summary_table"))
+    process = start(*TINY, "--rounds=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.cli.summary_table"))
     output = read_until(process, "succeeded after")
     read_until(process, "stuck")
     process.send_signal(number)
@@ -183,7 +183,7 @@ def stuck_in(folder: Path, module: str) -> dict[str, str]:
 
 
 def test_memory_limit_error_keeps_the_rows(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "workflows", "run", *TINY, "--visits=1", f"--results={tmp_path}"]
+    argv = [sys.executable, "-m", "workflows", "run", *TINY, "--rounds=1", f"--results={tmp_path}"]
     done = subprocess.run(
         ["sh", "-c", 'ulimit -v 2000000; exec "$@"', "sh", *argv],
         text=True,

@@ -9,7 +9,7 @@ from analysis.stats.metrics import COMPARED
 TITLE = "What it costs"
 READING = (
     "CPU time per Gbit, and the slowest hundredth of connects, against the baseline; less is better. "
-    "Marks, lines and grey band as in the first chart."
+    "Marks and lines as in the first chart."
 )
 EMPTY = "No two dataplanes have CPU figures on the same path, so there is no difference in cost to show."
 ORDER = 15

@@ -12,8 +12,8 @@ from analysis.charts._theme import INK, MUTED, WIDE, Look
 TITLE = "Order and drift"
 READING = (
     "Each trial's throughput against the mean of its path and dataplane, by its place within its visit and by the time "
-    "in the run; the line is the mean. It should stay near 0: differences are taken inside rounds, so slow drift "
-    "does no harm, jumps do."
+    "in the run; the line is the mean. It should stay near 0: differences are taken inside rounds, so drift from "
+    "round to round falls out, jumps inside one do not."
 )
 EMPTY = "No throughput was measured, so there is no drift to show."
 ORDER = 90

@@ -1,4 +1,4 @@
--- Did the machine or the network change between visits? (node to node, before the first trial and after the last)
+-- Did the machine or the network change between visits of a dataplane? (node to node, before the first trial and after the last)
 select
     r.environment,
     v.run_id,

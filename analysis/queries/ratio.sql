@@ -1,7 +1,7 @@
--- What share of node-to-node throughput does each path reach in the same visit?
-with control as (
+-- What share of node-to-node throughput does each path reach in the same visit? (a dataplane may change node to node too)
+with host as (
     select
-        run_id, visit, tool, transport, direction, streams, offered_bps, received_bps as control_bps,
+        run_id, visit, tool, transport, direction, streams, offered_bps, received_bps as host_bps,
         throughput_flagged
     from visit_means
     where topology = 'node-to-node'
@@ -15,20 +15,20 @@ select
     m.direction,
     m.dataplane,
     count(*) as visits,
-    sum(m.throughput_flagged + c.throughput_flagged)::bigint as throughput_flagged,
-    geometric_mean(m.received_bps / c.control_bps) as of_node_to_node_ratio
+    sum(m.throughput_flagged + h.throughput_flagged)::bigint as throughput_flagged,
+    geometric_mean(m.received_bps / h.host_bps) as of_node_to_node_ratio
 from visit_means as m
-join control as c
-    on c.run_id = m.run_id
-    and c.visit = m.visit
-    and c.tool = m.tool
-    and c.transport = m.transport
-    and c.streams is not distinct from m.streams
-    and c.offered_bps is not distinct from m.offered_bps
-    and (c.direction = m.direction or m.topology = 'external-to-nodeport')
+join host as h
+    on h.run_id = m.run_id
+    and h.visit = m.visit
+    and h.tool = m.tool
+    and h.transport = m.transport
+    and h.streams is not distinct from m.streams
+    and h.offered_bps is not distinct from m.offered_bps
+    and (h.direction = m.direction or m.topology = 'external-to-nodeport')
 where
     m.topology <> 'node-to-node'
-    and c.control_bps > 0
+    and h.host_bps > 0
     and chosen_run(m.run_id, $run_id)
 group by all
 order by all

@@ -16,7 +16,10 @@ _LAB_MUST_NOT: Final = (
     ),
     "They do not predict throughput or loss on a wire: nodes and link are one machine's memory.",
     "CPU figures are the whole machine's, since both nodes share its cores.",
-    "Absolute values must not be compared between machines or days: they drift by a tenth in an hour. Ratios may.",
+    (
+        "Absolute values must not be compared between machines or days: they drift by a tenth in an hour. Ratios of "
+        "one machine may be."
+    ),
     "Retransmits, jitter and the loss of unlimited UDP do not distinguish dataplanes here.",
 )
 _CLUSTER_MAY: Final = (
@@ -34,17 +37,27 @@ _EBPF_STAYS: Final = (
 )
 _METHOD: Final = (
     (
-        "Each round visits every dataplane once, in random order; differences are taken inside a round, which cancels "
-        "slow drift. The unit of replication is the visit: repetitions inside one visit share the effects of its "
-        "switch and count once."
+        "Each round visits every dataplane once, in random order; differences are taken inside a round, so that drift "
+        "from round to round falls out. The unit of replication is the visit: repetitions inside one visit share the "
+        "effects of its switch and count once."
     ),
     (
-        "Intervals are 95 % t-intervals over visits; throughput, CPU per Gbit and connect time are compared by their "
-        "logarithms. Verdicts are corrected for the number of comparisons by each metric (Holm), at 5 %."
+        "The noise of a comparison is estimated from its own rounds and from the other comparisons, which count the "
+        "more the more alike their noise proves (moderated variances; Smyth 2004). Figures are compared by their "
+        "logarithms, UDP loss in percentage points."
     ),
     (
-        "“Would have seen” is the smallest difference found with 80 % power at the corrected level, by the run's own "
-        "noise; where not even a difference of 50 % would have been found, the verdict is “can't tell”."
+        "All intervals of the differences that the first page may quote hold the truth together in 95 % of runs, "
+        "whenever the run stops, so that the clearest one may be quoted as well. A metric that the first page never "
+        "quotes has 5 % of its own."
+    ),
+    (
+        "There are three outcomes. A difference: its interval leaves zero out. The same within a margin: the whole "
+        "interval is inside the margin. Undecided: anything else, with the interval that the true difference is in."
+    ),
+    (
+        "Node to node is no neutral control. A dataplane changes the chains and connection tracking that the host's "
+        "own traffic passes too, so a figure relative to node to node hides what both have in common."
     ),
     "A failed trial is a row with its reason; it is never counted as zero.",
 )

@@ -28,12 +28,30 @@ METRICS: Final = (
         chart=BarChart(
             name="throughput",
             title="Throughput",
-            reading="Payload that arrived, mean over visits; the line is its 95 % interval.",
+            reading=(
+                "Payload that arrived, mean over visits. The line is the 95 % interval of this mean alone: it says "
+                "nothing of differences, which are taken inside rounds."
+            ),
             empty="No trial of iperf3 was measured, so there is no throughput to show.",
             axis="throughput",
             place=20,
         ),
         export=Export("throughput", "throughput_bits_per_second", "TCP throughput of the last run, mean over visits."),
+    ),
+    ComparedMetric(
+        name="host_network_ratio",
+        title="throughput relative to the host network",
+        unit="1",
+        kind="throughput",
+        columns=("received_bps", "host_network_bps"),
+        # the host network is no part of itself
+        trial="case when topology <> 'node-to-node' then received_bps / nullif(host_network_bps, 0) end",
+        visit="geometric_mean({value})",
+        scale="ratio",
+        better="higher",
+        more="is faster relative to the host network",
+        less="is slower relative to the host network",
+        table=TableColumn("of the host network's", "", 15),
     ),
     ComparedMetric(
         name="cpu_s_per_gbit",
@@ -97,6 +115,7 @@ METRICS: Final = (
         better="lower",
         more="loses more",
         less="loses less",
+        resolution=1e-4,
         in_lab=False,
         table=TableColumn("lost", "%", 30),
         chart=BarChart(
@@ -182,6 +201,9 @@ LEADING: Final = tuple(metric for metric in COMPARED if metric.leads)
 
 TRIALS: Final = "trials"
 """The key figure that counts trials by outcome."""
+
+KINDS: Final = "kinds"
+"""The key figure that counts the kinds of traffic on which a dataplane is good, worse, mixed or undecided."""
 
 
 def exports() -> Iterator[tuple[Metric, Export]]:

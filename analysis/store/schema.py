@@ -98,6 +98,7 @@ VISITS: Final = (
     Column("settle_s", pa.float64(), "s", "from the last change until the proof"),
     Column("connections_held", pa.int32(), "1", "long-lived TCP connections that were open when the switch began"),
     Column("connections_dropped", pa.int32(), "1", "those of them that died in the switch"),
+    Column("new_connections_failed", pa.int64(), "1", "new TCP connections to Services that failed in it"),
     Column("tcp_longest_gap_s", pa.float64(), "s", "longest silence of any of them in the switch"),
     Column("udp_longest_gap_s", pa.float64(), "s", "longest time without an answer to ten datagrams a second"),
     Column("udp_probe_sent_packets", pa.int64(), "1", "datagrams sent across the switch, ten a second on each path"),
@@ -142,7 +143,9 @@ TRIALS: Final = (
     Column("nodes", pa.list_(NODE_USAGE), "", "CPU and memory of the measured nodes in the trial's window"),
     Column("cpu_s_per_gbit", pa.float64(), "s/Gbit", "CPU-seconds above idle of all nodes per Gbit received"),
     Column("nat_bytes_per_payload_byte", pa.float64(), "1", "sent by the NodePort's node per byte received"),
-    Column("foreign_cpu_ratio", pa.float64(), "1", "CPU used by others on the machine, of all cores"),
+    Column("host_network_bps", pa.float64(), "bit/s", "node to node by TCP, before and after it, mean; null: unknown"),
+    Column("quiet_wait_s", pa.float64(), "s", "waited before it for quiet nodes; null: they were not looked at"),
+    Column("foreign_cpu_ratio", pa.float64(), "1", "CPU used by others on the busiest node, of all its cores"),
     Column("attempts", pa.int32(), "1", "how often it was measured; the last attempt counts"),
     Column("flags", pa.list_(pa.string()), "", "reasons for doubt, explained in analysis/flags.py"),
 )

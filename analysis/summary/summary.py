@@ -1,27 +1,26 @@
 """The summary of a run: its headline, its comparisons, its changes and its failures."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import duckdb
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import from_json as from_json_text
 
 from analysis import flags, formatting
-from analysis.domain import CELL, Cell
 from analysis.errors import BadInput
-from analysis.stats import canaries, history, metrics, run
-from analysis.stats.comparison import Comparison, compare_all
+from analysis.stats import canaries, history, run, run_judgement
+from analysis.stats.comparison import Comparison
 from analysis.stats.history import History
+from analysis.stats.judgement import MARGIN_RATIO, Family
 from analysis.stats.regressions import LevelChange
-from analysis.stats.run import StoredRun
+from analysis.stats.run_judgement import NIGHTLY
 from analysis.summary import change_groups, switch_costs
+from analysis.summary.answer import Answer, Measured, make_answer
 from analysis.summary.failures import FailureCount, find_failures
-from analysis.summary.headline import headline, metric_sentence
 
 Outcome = Literal["measured", "measured-with-failures", "nothing-measured"]
-
-NIGHTLY: Final = "nightly"
-"""The trigger of runs that a regression fails."""
 
 LAB_DISCLAIMER: Final = (
     "Lab figures: network namespaces on one machine, not a cluster. The ratios hold on this host; they are not figures "
@@ -49,11 +48,11 @@ class FlagCount:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The result of a run, stored in `runs.verdict` as JSON; its headline is the first line of every report.
+    """The result of a run, stored in `runs.verdict` as JSON; its answer comes first in every report.
 
-    `answers`: a sentence like the headline for each metric. `changes`: from night to night, found in `history`, which
-    is None without a comparable night. `switching`: the cost of switching to each dataplane, a sentence each; empty in
-    the lab. `doubts`: sentences on what makes the whole run doubtful.
+    `headline`: the answer's sentence. `answer`: None in runs stored before there was one. `families`: of the
+    comparisons, which of their intervals hold together. `changes`: from night to night, found in `history`, which is
+    None without a comparable night. `doubts`: sentences on what makes the whole run doubtful.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings", extra="ignore")
@@ -70,15 +69,15 @@ class Summary:
     trials_failed: int
     trials_not_run: int
     comparisons: tuple[Comparison, ...] = ()
+    families: tuple[Family, ...] = ()
     failures: tuple[FailureCount, ...] = ()
     skipped: tuple[SkippedChoice, ...] = ()
     flags: tuple[FlagCount, ...] = ()
     disclaimer: str | None = None
-    answers: dict[str, str] = field(default_factory=dict)
+    answer: Answer | None = None
     trigger: str | None = None
     changes: tuple[LevelChange, ...] = ()
     history: History | None = None
-    switching: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
     @property
@@ -113,15 +112,17 @@ class Summary:
         return self.alarm if self.trigger == NIGHTLY else ""
 
     def of(self, metric: str) -> tuple[Comparison, ...]:
-        """The comparisons by one metric."""
-        return tuple(c for c in self.comparisons if c.metric == metric)
+        """The comparisons with the baseline by one metric."""
+        return tuple(c for c in self.comparisons if c.metric == metric and c.against_baseline)
 
 
 _JSON: Final = TypeAdapter(Summary)
 _COUNTS: Final = """
     select (select count(*) from trials where run_id = $run_id) as trials,
            (select count(*) from trials where run_id = $run_id and outcome = 'not-run') as not_run,
-           count(*) as measured, count(distinct round) as rounds
+           count(*) as measured, count(distinct round) as rounds,
+           (select max(epoch(started_at) + duration_s) from trials where run_id = $run_id)
+           - (select min(epoch(started_at)) from visits where run_id = $run_id) as lasted_s
     from measurements where run_id = $run_id
 """
 
@@ -138,11 +139,28 @@ def from_json(text: str) -> Summary:
         BadInput: it is not a summary of this version.
     """
     try:
-        return _JSON.validate_json(text)
+        return _JSON.validate_python(_upgraded(from_json_text(text)))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
         raise BadInput(f"the stored verdict can't be read: {place}: {first['msg']}; analyse the run again") from error
+
+
+def _upgraded(document: object) -> object:
+    """A document with the comparisons of version 0.1.0 in the terms of this one.
+
+    Its intervals each hold alone and not together, so only those of the differences that it found are kept: these were
+    corrected for their number.
+    """
+    if not isinstance(document, dict):
+        return document
+    for item in document.get("comparisons") or ():
+        if isinstance(item, dict) and "margin_ratio" not in item:
+            item["margin_ratio"] = MARGIN_RATIO
+            if item.get("verdict") not in {"higher", "lower"}:
+                why = item.get("reason") or "an older version, which knew no margin, saw no difference"
+                item |= {"verdict": "undecided", "change": None, "low": None, "high": None, "reason": why}
+    return document
 
 
 def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Method) -> Summary:
@@ -157,7 +175,8 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
         BadInput: there is no such run.
     """
     about = run.load_run(con, run_id)
-    comparisons = _comparisons(con, about)
+    judgement = run_judgement.judge_run(con, about, method)
+    comparisons = judgement.comparisons
     (counts,) = run.query_rows(con, _COUNTS, run_id=run_id)
     trials, measured, not_run = counts["trials"], counts["measured"], counts["not_run"]
     failures = find_failures(con, about)
@@ -165,73 +184,39 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
     if measured == 0:
         outcome = "nothing-measured"
     changes, nights = history.find_history(con, about, method) if measured else ((), None)
+    extent = Measured(measured, counts["rounds"], counts["lasted_s"], _confidence(judgement.families))
+    answer = make_answer(about, comparisons, switch_costs.switch_costs(con, about), extent)
     return Summary(
         run_id=run_id,
         environment=about.environment,
         outcome=outcome,
         interrupted=not_run > 0,
-        headline=headline(about, comparisons, measured),
+        headline=answer.sentence,
         baseline=about.baseline.name if about.baseline else None,
         rounds=counts["rounds"],
         trials=trials,
         trials_measured=measured,
         trials_failed=trials - measured - not_run,
         trials_not_run=not_run,
-        comparisons=tuple(comparisons),
+        comparisons=comparisons,
+        families=judgement.families,
         failures=failures,
         skipped=tuple(SkippedChoice(*skipped) for skipped in about.left_out),
         flags=_flags(con, run_id),
         disclaimer=LAB_DISCLAIMER if about.is_lab else None,
-        answers={
-            metric: sentence
-            for metric in dict.fromkeys(c.metric for c in comparisons)
-            if (sentence := metric_sentence(about, [c for c in comparisons if c.metric == metric]))
-        },
+        answer=answer,
         trigger=about.trigger,
         changes=changes,
         history=nights,
-        switching=switch_costs.switch_cost_sentences(con, about),
         doubts=tuple(filter(None, [canaries.canary_warning(con, run_id)])),
     )
 
 
-def _comparisons(con: duckdb.DuckDBPyConnection, about: StoredRun) -> list[Comparison]:
-    if about.baseline is None:
-        return []
-    others = [arm.name for arm in about.arms[1:]]
-    means = run.query_rows(con, "select * from visit_means where run_id = $run_id", run_id=about.run_id)
-    flagged = _flags_by_side(con, about.run_id)
-    comparisons: list[Comparison] = []
-    for metric in metrics.COMPARED:
-        if about.is_lab and not metric.in_lab:
-            continue
-        visits: dict[tuple[Cell, str], dict[int, float]] = {}
-        for row in means:
-            if row[metric.name] is not None:
-                visits.setdefault((Cell.of(row), row["dataplane"]), {})[row["round"]] = row[metric.name]
-        doubts = {place: flags.flag_effect(trials, metric.kind) for place, trials in flagged.items()}
-        cells = {c: about.path(c, metric.title) for c in about.cells if about.has_figure(c, metric.needed_column)}
-        reported = compare_all(metric, cells, about.baseline.name, others, visits, doubts)
-        ruled_out = any(doubt.left_out for (cell, _), doubt in doubts.items() if cell in cells)
-        if visits or ruled_out or metric.leads:
-            comparisons += reported
-    return comparisons
-
-
-def _flags_by_side(
-    con: duckdb.DuckDBPyConnection, run_id: str
-) -> dict[tuple[Cell, str], list[tuple[list[str] | None, int]]]:
-    """Cell and dataplane -> each set of flags of the measured trials, and how many trials have it."""
-    found = run.query_rows(
-        con,
-        f"""select {CELL}, dataplane, flags, count(*) as n from measurements
-            where run_id = $run_id group by all order by all""",  # noqa: S608 - the columns of a cell
-        run_id=run_id,
-    )
-    sides: dict[tuple[Cell, str], list[tuple[list[str] | None, int]]] = {}
-    for row in found:
-        sides.setdefault((Cell.of(row), row["dataplane"]), []).append((row["flags"], row["n"]))
-    return sides
+def _confidence(families: Sequence[Family]) -> str:
+    """What the intervals of the answer claim together."""
+    if not families:
+        return ""
+    return f"in {formatting.percent(1 - families[0].error, sign=False)} of such runs all its intervals hold together"
 
 
 def _flags(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[FlagCount, ...]:

@@ -5,7 +5,6 @@ The options themselves are in `steps.catalogue.options`.
 
 import difflib
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
@@ -14,10 +13,10 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-_RATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<prefix>[kKmMgGtT]?)(?:bit/s|bps)?")
-_PREFIX: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+PREFIXES: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+"""Of a rate in bits per second, in lower case."""
+
 _SWITCH: Final = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
-_WORD = re.compile(r"[a-z0-9_-]{1,15}")
 _COMPARED: Final = 80
 """Characters of a word that are compared with the known names: the comparison takes quadratic time."""
 
@@ -71,6 +70,7 @@ class Option:
 
     Attributes:
         help: its effect, in sentences, for `--help` and docs/options.md.
+        aliases: other names that it may be typed by.
         name: as typed: the flag, and in capitals the variable of `make`; by default the field's name without its unit.
         changes_method: whether it changes what one trial measures, so that runs that differ in it are not compared.
             A run stored before the option existed counts as one with its default.
@@ -88,6 +88,7 @@ class Option:
 
     help: str
     name: str = ""
+    aliases: tuple[str, ...] = ()
     changes_method: bool = True
     hint: str = ""
     only: Place | None = None
@@ -159,8 +160,8 @@ def bounds_of(field: FieldInfo) -> Bounds:
 
 
 def by_name(options: Iterable[Option]) -> dict[str, Option]:
-    """The options that have a reader, by their own name and by their field's."""
-    return {name: option for option in options if option.read for name in (option.field, option.name)}
+    """The options that have a reader, by their own name, by their field's and by their aliases."""
+    return {name: option for option in options if option.read for name in (option.field, option.name, *option.aliases)}
 
 
 def items(text: str) -> list[str]:
@@ -220,7 +221,8 @@ def _number(text: str, option: Option) -> int | float:
     raise FaultError(f"{option.name} must be a number, got {shown_option(text)}")
 
 
-def _check_bounds(number: float, typed: str, option: Option) -> None:
+def check_bounds(number: float, typed: str, option: Option) -> None:
+    """Raise FaultError for a number outside of its option's bounds, repeating it as typed."""
     unit = option.unit
     got = typed.removesuffix("s") if unit == " s" else typed
     got = (got if len(got) <= _SHOWN else shown_option(got)) + unit
@@ -234,14 +236,14 @@ def _check_bounds(number: float, typed: str, option: Option) -> None:
 def _as_typed(bound: float, unit: str) -> str:
     """A bound as a user would type it: a rate with its prefix, any other whole number with all of its digits."""
     if unit == _BIT_S:
-        prefix, factor = max((each for each in _PREFIX.items() if each[1] <= bound), key=lambda each: each[1])
+        prefix, factor = max((each for each in PREFIXES.items() if each[1] <= bound), key=lambda each: each[1])
         return f"{bound / factor:g}{prefix.upper()}"
     return str(int(bound)) if bound == int(bound) else f"{bound:g}"
 
 
 def _read_whole(text: str, option: Option) -> int:
     number = _number(text, option)
-    _check_bounds(number, text, option)
+    check_bounds(number, text, option)
     if number != int(number):
         raise FaultError(f"{option.name} must be a whole number, got {number:g}{option.unit}")
     return int(number)
@@ -250,7 +252,7 @@ def _read_whole(text: str, option: Option) -> int:
 def _read_real(text: str, option: Option) -> float:
     number, bounds = _number(text, option), option.bounds
     if not bounds.exclusive:
-        _check_bounds(number, text, option)
+        check_bounds(number, text, option)
     elif not bounds.low < number < bounds.high:
         raise FaultError(
             f"{option.name} must be a share above {bounds.low:g} and below {bounds.high:g}, such as 0.05 for 5 %, "
@@ -263,38 +265,3 @@ def _read_switch(text: str, option: Option) -> bool:
     if (value := _SWITCH.get(text.lower())) is None:
         raise FaultError(f"{option.name} must be true or false, got {shown_option(text)}")
     return value
-
-
-def read_list(text: str, option: Option) -> tuple[str, ...]:
-    """A comma-separated selection of `choices`, in their order."""
-    chosen, what = [item.lower() for item in items(text)], option.name.removesuffix("s")
-    if not chosen:
-        raise FaultError(f"{option.name} must name at least one of {', '.join(option.choices)}")
-    for item in chosen:
-        if item not in option.choices:
-            raise FaultError(f"unknown {what} {shown_option(item)}: {nearest(item, option.choices)}")
-    if len(set(chosen)) < len(chosen):
-        raise FaultError(f"{option.name} names one of them twice: {', '.join(chosen)}")
-    return tuple(item for item in option.choices if item in chosen)
-
-
-def read_rate(text: str, option: Option) -> float:
-    """Bits per second as iperf3 takes them; 0 means no limit."""
-    match = _RATE.fullmatch(text)
-    if match is None:
-        raise FaultError(
-            f"{option.name} must be bits per second such as 100M, 2.5G or 0 for no limit, got {shown_option(text)}"
-        )
-    number = float(match["number"]) * _PREFIX[match["prefix"].lower()]
-    if number:
-        _check_bounds(number, match["number"] + match["prefix"], option)
-    return number
-
-
-def read_algorithm(text: str, option: Option) -> str:
-    """The name of a Linux congestion-control algorithm."""
-    if _WORD.fullmatch(text) is None:
-        raise FaultError(
-            f"{option.name} must be the name of a Linux algorithm such as cubic or bbr, got {shown_option(text)}"
-        )
-    return text

@@ -18,12 +18,15 @@ from steps.catalogue.arms import burden_fault
 from steps.catalogue.cells import Cell
 from steps.catalogue.dataplanes import DATAPLANES, of_kind
 from steps.catalogue.environments import KUBERNETES, LAB, is_lab
-from steps.catalogue.option_fields import Default, Option, by_name, options_of, read_algorithm, read_list, read_rate
+from steps.catalogue.option_fields import Default, Option, by_name, options_of
+from steps.catalogue.option_readers import read_algorithm, read_duration, read_list, read_rate, read_run_id
 from steps.strict_model import StrictModel
 from steps.tools.tool import Direction
 
 MOST_LAB_SERVICES: Final = 10_000
 """What fits the Service map of the lab's eBPF programs, of 16384 ports. A cluster's bound is the field's."""
+
+_LONGEST_RUN_ID: Final = 200
 
 MOST_ARMS: Final = 250
 """More dataplanes and twins than this are taken for a typing error."""
@@ -137,8 +140,42 @@ class Settings(StrictModel):
             lab={"smoke": 2, "quick": 6, "standard": 10, "thorough": 10},
             cluster={"smoke": 2, "quick": 3, "standard": 4, "thorough": 6},
         ),
-        Option(name="visits", help="Visits of each dataplane, which is the number of rounds.", changes_method=False),
+        Option(
+            aliases=("visits",),
+            help="Rounds at most; each visits every dataplane once. From the third on a run stops when all is decided.",
+            changes_method=False,
+        ),
     ]
+    budget_s: Annotated[
+        int | None,
+        Field(ge=60, le=172_800),
+        Option(
+            help="How long the run may take, such as 20m: it ends before a round that would take it longer; no limit "
+            "if empty.",
+            hint="such as 20m, 1h30m, 900s",
+            read=read_duration,
+            changes_method=False,
+        ),
+    ] = None
+    margin_ratio: Annotated[
+        float,
+        Field(gt=0, lt=1),
+        Option(
+            help="How small a difference counts as none, as a share, such as 0.1 for 10 %.",
+            changes_method=False,
+        ),
+    ] = 0.1
+    continues: Annotated[
+        str,
+        Field(max_length=_LONGEST_RUN_ID),
+        Option(
+            help="A stored run whose verdict needs more rounds: these are measured by its settings and judged with its "
+            "own.",
+            hint="a run's id",
+            read=read_run_id,
+            changes_method=False,
+        ),
+    ] = ""
     streams: Annotated[int, Field(ge=1, le=128), Option(help="Parallel iperf3 streams.")] = 1
     offered_bps: Annotated[
         float | None,
@@ -192,6 +229,8 @@ class Settings(StrictModel):
     foreign_cpu_limit_ratio: Annotated[
         float,
         Field(ge=0.001, le=1),
+        # An idle node of a cluster has its kubelet, its container runtime and its network plugin.
+        Default(cluster=0.15),
         Option(help="Share of all cores that others may use before a trial is repeated, then flagged, such as 0.03."),
     ] = 0.03
     remeasure_ratio: Annotated[float, Field(ge=0, le=10), Default(lab={"smoke": 0})] = 0.5
@@ -222,7 +261,20 @@ OPTIONS: Final = (*(replace(option, field=option.field or option.name) for optio
 BY_NAME: Final = by_name(OPTIONS)
 """Those typed as NAME=VALUE, by each of their names."""
 
-_RECORDED: Final = frozenset({"planned_visits", "findings", "skipped", "tools"})
+_RECORDED: Final = frozenset(
+    {
+        "planned_visits",
+        "findings",
+        "skipped",
+        "tools",
+        "topologies",
+        "rounds_run",
+        "stopped",
+        "decided_after",
+        "repeats",
+        "looks",
+    }
+)
 """What a stored run has beside its settings: their outcome."""
 
 NOT_METHOD: Final = _RECORDED | {option.field for option in OPTIONS if not option.changes_method}

@@ -38,8 +38,15 @@ class Cluster(Protocol):
         """The signs of each measured node now, by traffic where needed; independent of the request."""
         ...
 
-    def cost(self) -> SwitchCost | None:
-        """What the last switch cost open connections; None: there were none."""
+    def cost(self, *, final: bool) -> SwitchCost | None:
+        """What the last switch cost open connections; None: there were none.
+
+        `final`: wait until none of them can recover any more; otherwise None if one can.
+        """
+        ...
+
+    def rest(self) -> None:
+        """Let everything that observes rest until the next observation, so that it disturbs no trial."""
         ...
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
@@ -50,11 +57,15 @@ class Cluster(Protocol):
         ...
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
-        """Start servers and Service for the visit's topologies and the node-to-node canary."""
+        """Start servers and Service for the visit's topologies and the node-to-node canary, beside the proof."""
+        ...
+
+    def turns(self, visit: Visit) -> str | None:
+        """The server of the visit's turns, as in its placements; None: it does not run, or not yet."""
         ...
 
     def clear(self) -> None:
-        """Remove what prepare made. Safe to run twice."""
+        """Remove what prepare made, without waiting for it. Safe to run twice."""
         ...
 
     def unfinished(self) -> Visit | None:

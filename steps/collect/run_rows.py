@@ -1,19 +1,22 @@
 """From the raw documents of a run to the rows of the four tables.
 
-Every planned trial becomes a row: measured; failed, with its reason; or not-run. A missing or damaged document becomes
+Every trial that was due becomes a row: measured; failed, with its reason; or not-run. Visits that became unnecessary,
+since all was decided before, were not due. A missing or damaged document becomes
 an error in the rows that depend on it.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from analysis.errors import Problem
 from steps import clock, documents
 from steps.catalogue import tools
+from steps.catalogue.topologies import TOPOLOGIES
 from steps.collect import fitting
+from steps.collect.looks import due_visits, flag_off_visits, look_parameters, read_looks
 from steps.collect.trial_rows import sample_rows, trial_row
 from steps.collect.visit_rows import read_visit, visit_row
 from steps.domain import Trial, Visit
@@ -48,24 +51,37 @@ def run_rows(
         raise Problem(f"{documents.RUN} is of run {run.run_id}, not of {run_id}, so nothing of it is stored")
     preflight, doubt = _preflight(raw_directory, run)
     late = _late_evidence(raw_directory)
-    visits = preflight.visits if preflight is not None else schedule.make_schedule(run.settings)
+    planned = preflight.visits if preflight is not None else schedule.make_schedule(run.settings)
+    looks = read_looks(raw_directory)
+
+    def is_reached(visit: Visit) -> bool:
+        return (raw_directory / documents.visit_directory(visit.visit)).is_dir()
+
     tables: dict[str, list[Row]] = {"runs": [], "visits": [], "trials": [], "samples": []}
-    for visit in visits:
+    for visit in due_visits(run.settings, planned, looks, is_reached):
         record = read_visit(raw_directory / documents.visit_directory(visit.visit), visit, doubt, late)
         tables["visits"].append({"run_id": run.run_id, **visit_row(record)})
-        # the trials of a topology stand together in the plan; their documents alone are in memory at one time
-        for _, group in groupby(visit.trials, lambda trial: trial.topology):
+        rows: list[Row] = []
+        # the documents of one topology alone are in memory at one time
+        for _, group in groupby(sorted(visit.trials, key=_topology), _topology):
             found = [(trial, *_trial(raw_directory, visit, trial, run.settings.omit_s)) for trial in group]
             measured = [(trial, document) for trial, document, _ in found if document is not None]
             doubted = return_path.of_siblings(measured, visit.dataplane)
             for trial, document, fault in found:
                 row = trial_row(trial, document, fault, record, doubted)
-                tables["trials"].append({"run_id": run.run_id, **row})
+                rows.append({"run_id": run.run_id, **row})
                 if document is not None and row["outcome"] == "measured":
                     tables["samples"] += [{"run_id": run.run_id, **row} for row in sample_rows(document)]
-    tables["runs"].append(_run_row(run, preflight, visits, collected_at))
+        tables["trials"] += sorted(rows, key=itemgetter("trial"))
+    flag_off_visits(tables["trials"], planned, looks)
+    tables["runs"].append(_run_row(run, preflight, collected_at))
+    cast("Row", tables["runs"][0]["parameters"]).update(look_parameters(planned, looks), planned_visits=len(planned))
     fitting.fit(tables, run.run_id)
     return tables
+
+
+def _topology(trial: Trial) -> str:
+    return trial.topology
 
 
 def _run(directory: Path) -> documents.RunDocument:
@@ -85,7 +101,7 @@ def _preflight(directory: Path, run: documents.RunDocument) -> tuple[documents.P
         return None, str(problem)
     # The plan follows from the settings and what preflight left out, so it is made again and compared.
     left_out = {finding.subject for finding in found.findings if finding.severity == "skip"}
-    if found.visits != schedule.make_schedule(schedule.without_dataplanes(run.settings, left_out)):
+    if not schedule.is_plan(found.visits, schedule.without_dataplanes(run.settings, left_out)):
         return None, f"{documents.PREFLIGHT} is damaged: its visits are not those that were planned"
     return found, None
 
@@ -123,7 +139,6 @@ def _trial(
 def _run_row(
     run: documents.RunDocument,
     preflight: documents.Preflight | None,
-    visits: Sequence[Visit],
     collected_at: datetime | None,
 ) -> Row:
     settings = run.settings
@@ -137,13 +152,23 @@ def _run_row(
         **settings.model_dump(mode="json"),
         "dataplanes": [shown.model_dump() for shown in run.dataplanes],
         "tools": [
-            {"name": name, "tool": tool.name, "transport": variant.transport, "figures": variant.figures}
+            {
+                "name": name,
+                "title": variant.title,
+                "tool": tool.name,
+                "transport": variant.transport,
+                "figures": variant.figures,
+            }
             for name, (tool, variant) in tools.VARIANTS.items()
             if any(cell.variant is variant for cell in settings.cells)
         ],
+        "topologies": [
+            {"name": topology.name, "title": topology.title, "host_network": topology.host_network}
+            for topology in TOPOLOGIES
+            if any(cell.topology == topology.name for cell in settings.cells)
+        ],
         "findings": findings,
         "skipped": [f for f in findings if f["severity"] == "skip"],
-        "planned_visits": len(visits),
     }
     return {
         "run_id": run.run_id,

@@ -48,6 +48,7 @@ def trial_row(
     row |= {
         "started_at": attempt.started_at if attempt is not None else None,
         "attempts": len(document.attempts),
+        "quiet_wait_s": attempt.quiet_wait_s if attempt is not None else None,
         "foreign_cpu_ratio": attempt.foreign_cpu_ratio if attempt is not None else None,
         "mtu_bytes": document.mtu_bytes,
         "server_mtu_bytes": _server_mtu_bytes(document, attempt),
@@ -74,6 +75,7 @@ def trial_row(
     row |= found.columns
     row |= {
         "duration_s": found.duration_s,
+        "host_network_bps": record.host_network_bps(document.turn),
         "cpu_s_per_gbit": _cpu_s_per_gbit(document, attempt, found, baseline),
         "nat_bytes_per_payload_byte": _nat_share(document, attempt, found),
     }
@@ -97,7 +99,7 @@ def _unmeasured(fault: str | None, record: VisitRecord) -> Row:
     if record.blocked is not None:
         return {"outcome": "failed", "error": record.blocked}
     if record.went_on:
-        return {"outcome": "failed", "error": "its measuring step ended before it"}
+        return {"outcome": "failed", "error": "its measuring step ended before it, or never started"}
     return {"outcome": "not-run", "error": record.doubt or "the run ended before it"}
 
 

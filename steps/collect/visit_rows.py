@@ -10,6 +10,7 @@ from steps.catalogue.topologies import CONTROL
 from steps.domain import MOMENTS, Moment, Proof, Visit
 from steps.measurement import monitor, results
 from steps.proof import evaluate
+from steps.settings import turn_order
 from steps.strict_model import StrictModel
 from steps.tools.iperf3 import Report
 
@@ -20,7 +21,8 @@ D = TypeVar("D", bound=StrictModel)
 class VisitRecord:
     """A visit and its documents; None: missing. `faults`: why a document can't be used, by its name.
 
-    `doubt`: why the whole run ended early, if known. `went_on`: whether the visit continued after its last trial.
+    `references`: of the host network, in the order measured. `doubt`: why the whole run ended early, if known.
+    `went_on`: whether the visit continued after its last trial.
     """
 
     visit: Visit
@@ -28,7 +30,7 @@ class VisitRecord:
     settle: documents.Evidence | None
     prepare: documents.Prepare | None
     clear: documents.Evidence | None
-    canaries: dict[Moment, documents.CanaryDocument]
+    references: tuple[documents.CanaryDocument, ...]
     faults: dict[str, str] = field(default_factory=dict)
     doubt: str | None = None
     went_on: bool = False
@@ -36,7 +38,7 @@ class VisitRecord:
     @property
     def reached(self) -> bool:
         """Whether the run began this visit."""
-        return bool(self.faults) or any((self.configure, self.settle, self.prepare, self.clear, self.canaries))
+        return bool(self.faults) or any((self.configure, self.settle, self.prepare, self.clear, self.references))
 
     @property
     def blocked(self) -> str | None:
@@ -75,6 +77,29 @@ class VisitRecord:
                     return Proof(state=found.state, observed=observed, reason=f"{moment}: {found.reason}")
         return Proof(state="proven", observed=observed, reason=None)
 
+    def canary(self, moment: Moment) -> documents.CanaryDocument | None:
+        """The reference before the first trial, or after the last one."""
+        return next((reference for reference in self.references if reference.moment == moment), None)
+
+    def host_network_bps(self, turn: int | None) -> float | None:
+        """Throughput of the host network beside the trial of this turn, bit/s; None: unknown.
+
+        It is the mean of the last reference before the trial and the first after it, as far as these are near and were
+        not disturbed.
+        """
+        if turn is None:
+            return None
+        known = [
+            (reference.turn - turn, bps)
+            for reference in self.references
+            if reference.turn is not None
+            and abs(reference.turn - turn) <= turn_order.LAB_TRIALS_BETWEEN
+            and (bps := _undisturbed_bps(reference)) is not None
+        ]
+        before, after = [each for each in known if each[0] < 0], [each for each in known if each[0] > 0]
+        beside = [*sorted(before)[-1:], *sorted(after)[:1]]
+        return sum(bps for _, bps in beside) / len(beside) if beside else None
+
     def baseline_ratio(self, foreign_cpu_ratio: float | None) -> dict[str, float]:
         """How busy each node would have been during a trial with nothing sent, from its idle readings.
 
@@ -84,7 +109,7 @@ class VisitRecord:
         Args:
             foreign_cpu_ratio: the load of others during the trial; None: unknown, or nobody shares the node.
         """
-        canary = self.canaries.get("before")
+        canary = self.canary("before")
         if canary is None:
             return {}
         shift = 0.0
@@ -96,7 +121,7 @@ class VisitRecord:
     @property
     def idle_doubts(self) -> frozenset[str]:
         """The flags of the idle readings: they cast doubt on figures from which the baseline is subtracted."""
-        canary = self.canaries.get("before")
+        canary = self.canary("before")
         windows = canary.idle.values() if canary is not None else ()
         return frozenset(flag for r in windows if r for flag in monitor.window_flags(r[0], r[-1]))
 
@@ -133,10 +158,11 @@ def read_visit(directory: Path, visit: Visit, doubt: str | None, late: documents
             return None
         return found
 
-    canaries = {
-        moment: document(f"{documents.canary_directory(moment)}/{documents.CANARY}", documents.CanaryDocument)
-        for moment in MOMENTS
-    }
+    names = [
+        *(f"{documents.canary_directory(moment)}/{documents.CANARY}" for moment in MOMENTS),
+        *(f"{turn_order.HOST_NETWORK}/{documents.trial_name(n)}" for n in range(1, len(visit.trials) + 2)),
+    ]
+    references = [document(name, documents.CanaryDocument) for name in names]
     clear = document(documents.CLEAR, documents.Evidence)
     went_on = clear is not None
     if clear is None and documents.CLEAR not in faults and late is not None and late.visit == visit.visit:
@@ -147,7 +173,7 @@ def read_visit(directory: Path, visit: Visit, doubt: str | None, late: documents
         settle=document(documents.SETTLE, documents.Evidence),
         prepare=document(documents.PREPARE, documents.Prepare),
         clear=clear,
-        canaries={moment: canary for moment, canary in canaries.items() if canary is not None},
+        references=tuple(reference for reference in references if reference is not None),
         faults=faults,
         doubt=doubt,
         went_on=went_on,
@@ -159,10 +185,12 @@ def _hold_to(visit: Visit, name: str, document: StrictModel) -> None:
     of_visit = getattr(document, "visit", visit.visit)
     if of_visit != visit.visit:
         raise Problem(f"{name} is of visit {of_visit}, not of visit {visit.visit}")
-    if isinstance(document, documents.CanaryDocument) and not name.startswith(
-        f"{documents.canary_directory(document.moment)}/"
-    ):
-        raise Problem(f"{name} is of the canary {document.moment} the trials")
+    if isinstance(document, documents.CanaryDocument):
+        folder, _, file = name.partition("/")
+        moments = {documents.canary_directory(moment): moment for moment in MOMENTS}
+        ends = {documents.trial_name(1): "before", documents.trial_name(len(visit.trials) + 1): "after"}
+        if document.moment != moments.get(folder, ends.get(file, "between")):
+            raise Problem(f"{name} is the reference {document.moment} the trials")
 
 
 def visit_row(record: VisitRecord) -> dict[str, object]:
@@ -181,7 +209,7 @@ def visit_row(record: VisitRecord) -> dict[str, object]:
         "started_at": configure.started_at if configure is not None else None,
         "switch_s": configure.switch_s if configure is not None else None,
         "settle_s": _settle_s(configure, settle),
-        **_cost(settle),
+        **_cost(settle, record.clear),
         "idle_nodes": _idle_nodes(record),
         "canary_before_bps": _canary_bps(record, "before"),
         "canary_after_bps": _canary_bps(record, "after"),
@@ -198,14 +226,18 @@ def _settle_s(configure: documents.Configure | None, settle: documents.Evidence 
     return since_last_change_s if since_last_change_s >= (settle.settle_s or 0.0) else settle.settle_s
 
 
-def _cost(settle: documents.Evidence | None) -> dict[str, object]:
-    """The columns of what the switch cost; older documents only have the dropped connections."""
-    cost = settle.cost if settle is not None else None
+def _cost(settle: documents.Evidence | None, clear: documents.Evidence | None) -> dict[str, object]:
+    """The columns of what the switch cost: in the end, else until the proof.
+
+    Older documents only have the dropped connections.
+    """
+    cost = next((found.cost for found in (clear, settle) if found is not None and found.cost is not None), None)
     if cost is None:
         return {"connections_dropped": settle.connections_dropped if settle is not None else None}
     return {
         "connections_held": cost.connections,
         "connections_dropped": cost.dropped,
+        "new_connections_failed": cost.new_failed,
         "tcp_longest_gap_s": cost.tcp_longest_gap_s,
         "udp_longest_gap_s": cost.udp_longest_gap_s,
         "udp_probe_sent_packets": cost.udp_sent_packets,
@@ -214,7 +246,7 @@ def _cost(settle: documents.Evidence | None) -> dict[str, object]:
 
 
 def _idle_nodes(record: VisitRecord) -> list[dict[str, object]] | None:
-    canary = record.canaries.get("before")
+    canary = record.canary("before")
     if canary is None or not canary.idle:
         return None
     placements = record.prepare.placements if record.prepare is not None else ()
@@ -227,8 +259,14 @@ def _idle_nodes(record: VisitRecord) -> list[dict[str, object]] | None:
 
 
 def _canary_bps(record: VisitRecord, moment: Moment) -> float | None:
-    canary = record.canaries.get(moment)
-    if canary is None or canary.attempt is None:
-        return None
-    found = results.read_canary(canary.attempt)
+    canary = record.canary(moment)
+    return _bps(canary) if canary is not None else None
+
+
+def _bps(reference: documents.CanaryDocument) -> float | None:
+    found = results.read_canary(reference.attempt) if reference.attempt is not None else None
     return found.received_bps if isinstance(found, Report) else None
+
+
+def _undisturbed_bps(reference: documents.CanaryDocument) -> float | None:
+    return None if "foreign-cpu" in reference.flags else _bps(reference)

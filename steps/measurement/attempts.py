@@ -6,19 +6,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Self
 
 import psutil
 
 from analysis.errors import Problem
 from steps.counters import Counters
 from steps.documents import Attempt
-from steps.domain import Placement
-from steps.measurement.interference import ForeignCpu
+from steps.domain import LOCAL, Placement
+from steps.measurement import monitor, node_load
+from steps.measurement.interference import ForeignCpu, Others
+from steps.measurement.node_load import NodeLoad
 from steps.measurement.sampler import Sampler, read
 from steps.measurement.subprocesses import Programs
 from steps.namespaces import command_in
-from steps.tools.tool import Tool
+from steps.tools.tool import Output, Task, Tool
 
 _BUSY_WAIT_S: Final = 5.0
 _BUSY_STEP_S: Final = 0.1
@@ -27,11 +29,36 @@ _LINK_TIMEOUT_S: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The client's end of a placement, from which programs are run one at a time. `foreign`: None where not watched."""
+    """The client's end of a placement, from which programs are run one at a time.
+
+    `foreign`: of this machine, in the lab; None where the counters of nodes tell what others use, or nothing does.
+    """
 
     placement: Placement
     programs: Programs
     foreign: ForeignCpu | None
+    nodes: NodeLoad | None = None
+
+    @classmethod
+    def of(cls, placement: Placement, programs: Programs, foreign: ForeignCpu | None = None) -> Self:
+        """The client of a placement, which watches what others use where the placement demands it."""
+        if not placement.gate_foreign_cpu:
+            return cls(placement, programs, None)
+        if all(monitored.source == LOCAL for monitored in placement.monitors):
+            return cls(placement, programs, foreign or ForeignCpu())
+        return cls(placement, programs, None, NodeLoad(placement.monitors))
+
+    @property
+    def others(self) -> Others | None:
+        """What tells how much others use now."""
+        return self.foreign or self.nodes
+
+    def others_ratio(self, tool: Tool, task: Task, attempt: Attempt) -> float | None:
+        """The share of the CPU that others used during an attempt; None: unknown."""
+        if self.nodes is None:
+            return attempt.foreign_cpu_ratio
+        own = tool.own_cpu(task, Output(attempt.stdout.encode(errors="backslashreplace")))
+        return node_load.others_ratio(self.placement.monitors, attempt.readings, own, monitor.machine())
 
     def attempt(
         self, tool: Tool, command: Sequence[str], interval_s: float, *, timeout_s: float, output_bytes: int

@@ -14,12 +14,14 @@ from analysis.errors import BadInput
 from steps import documents
 from steps.catalogue.environments import is_lab
 from steps.catalogue.options import Settings
+from steps.catalogue.topologies import BY_NAME
 from steps.domain import Placement, Trial
 from steps.tools.tool import MONITOR_PORT
 
 _TABLES: Final = ("tcp", "tcp6")
 _LISTEN: Final = "0A"
 _ADDRESS, _STATE = 1, 3
+_PRIVILEGED: Final = 1023
 _STEP: Final = "ARGO_CONTAINER_NAME"
 """Set in the containers of a workflow's pods, and nowhere else."""
 
@@ -31,17 +33,27 @@ def check_place(placement: Placement, environment: str) -> None:
         BadInput: the placement is not one that this environment makes.
     """
     monitors = [*placement.monitors, *([placement.nat_monitor] if placement.nat_monitor is not None else [])]
-    remote = [monitor.source.startswith("http:") for monitor in monitors]
+    sources = [monitor.source for monitor in monitors]
+    if placement.turns is not None:
+        sources.append(placement.turns)
+    remote = [source.startswith("http:") for source in sources]
     if is_lab(environment):
         fits = placement.namespace is not None and not any(remote)
     else:
-        own_port = [urlsplit(monitor.source).port == MONITOR_PORT for monitor in monitors]
+        own_port = [urlsplit(source).port == MONITOR_PORT or _is_node_port(placement, source) for source in sources]
         fits = placement.namespace is None and all(remote) and all(own_port)
     if not fits:
         raise BadInput(
             f"the placement of {placement.topology} was not made in the environment {environment}: its document was "
             "changed after `prepare`. Run the visit again."
         )
+
+
+def _is_node_port(placement: Placement, source: str) -> bool:
+    """Whether it may be the NodePort by which a client outside reaches the server of turns."""
+    topology = BY_NAME.get(placement.topology)
+    from_outside = topology is not None and topology.client == "outside"
+    return from_outside and source == placement.turns and (urlsplit(source).port or 0) > _PRIVILEGED
 
 
 def listening_ports(proc_net: Path = Path("/proc/self/net")) -> tuple[int, ...]:

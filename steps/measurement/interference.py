@@ -4,12 +4,14 @@ Foreign are the processes that are neither in the sandbox nor threads of the ker
 of the machine's less the sandbox's: the kernel forwards packets in the context of the idle task too.
 """
 
+import math
 import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from steps.measurement.subprocesses import Programs
 
@@ -22,7 +24,6 @@ _CPU_FIELDS: Final = slice(11, 15)
 """User and system time, of the process and of its children that have ended, so that no time is lost."""
 
 _STARTED_FIELD: Final = 19
-_QUIET_WINDOW_S: Final = 0.1
 _TICK_S: Final = 0.01
 
 
@@ -37,6 +38,8 @@ class ForeignCpuReading:
 
 class ForeignCpu:
     """Reads the CPU time of foreign processes; unavailable outside a sandbox, where own and foreign look alike."""
+
+    window_s: float = 0.1
 
     def __init__(self, host_proc: Path = HOST_PROC, own_proc: Path = Path("/proc")) -> None:
         self._host = host_proc
@@ -55,6 +58,12 @@ class ForeignCpu:
         except OSError:
             return None
         return ForeignCpuReading(at_s, os.cpu_count() or 1, ticks / self._ticks_per_s)
+
+    def ratio(self, stopped: threading.Event) -> float | None:
+        """The share of all cores that foreign processes use in the next `window_s`; None: unknown."""
+        before = self.read()
+        stopped.wait(self.window_s)
+        return foreign_ratio(before, self.read())
 
     def _foreign_processes(self, sandbox: int | None) -> Iterator[list[str]]:
         for process in self._host.iterdir():
@@ -92,21 +101,33 @@ def foreign_ratio(before: ForeignCpuReading | None, after: ForeignCpuReading | N
     return min(1.0, max(0.0, (after.foreign_s - before.foreign_s) / ((after.at_s - before.at_s) * after.cores)))
 
 
+class Others(Protocol):
+    """Tells how much CPU others use now."""
+
+    @property
+    def window_s(self) -> float:
+        """How long it looks."""
+        ...
+
+    def ratio(self, stopped: threading.Event) -> float | None:
+        """The share of the CPU that they use in the next `window_s`; None: unknown."""
+        ...
+
+
 class InterferenceGate:
     """Decides whether a trial was disturbed, and waits for a quiet machine, within a budget for all trials of a step.
 
-    It waits only after a disturbed trial. Without the budget a machine that is never quiet would take three times as
-    long.
+    Without the budget a machine that is never quiet would take three times as long.
     """
 
-    def __init__(self, source: ForeignCpu | None, limit_ratio: float, budget_s: float, programs: Programs) -> None:
-        self.source = source
+    def __init__(self, others: Others | None, limit_ratio: float, budget_s: float, programs: Programs) -> None:
+        self._others = others
         self._limit_ratio = limit_ratio
         self._budget_s = budget_s
         self._programs = programs
 
     def disturbed(self, ratio: float | None, window_s: float) -> bool:
-        """Whether foreign processes used more than the limit and the resolution of the counters."""
+        """Whether others used more than the limit and the resolution of the counters."""
         return ratio is not None and window_s > 0 and ratio > self._limit_ratio + _TICK_S / window_s
 
     def spend(self, seconds: float) -> bool:
@@ -115,11 +136,17 @@ class InterferenceGate:
         self._budget_s -= seconds
         return enough
 
-    def wait(self) -> None:
-        """Wait until the machine is quiet, or the budget is spent."""
-        while self.source is not None and not self._programs.stopped.is_set() and self._budget_s > 0:
-            before = self.source.read()
-            self._programs.stopped.wait(_QUIET_WINDOW_S)
-            self._budget_s -= _QUIET_WINDOW_S
-            if not self.disturbed(foreign_ratio(before, self.source.read()), _QUIET_WINDOW_S):
-                return
+    def wait(self, most_s: float = math.inf) -> float:
+        """Wait until the machine is quiet, `most_s` have passed or the budget is spent; returns the seconds waited.
+
+        The first look is free.
+        """
+        began_s = time.monotonic()
+        while self._others is not None and not self._programs.stopped.is_set():
+            ratio = self._others.ratio(self._programs.stopped)
+            waited_s = time.monotonic() - began_s
+            if not self.disturbed(ratio, self._others.window_s) or waited_s >= most_s:
+                break
+            if not self.spend(self._others.window_s):
+                break
+        return time.monotonic() - began_s

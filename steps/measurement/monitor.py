@@ -26,6 +26,7 @@ def local(node: str) -> Counters:
     return Counters(
         node=node,
         at_s=at_s,
+        machine=machine(),
         cores=tuple(CoreTimes.model_validate({mode: getattr(core, mode) for mode in MODES}) for core in times),
         memory_used_bytes=psutil.virtual_memory().used,
         interfaces={
@@ -33,6 +34,15 @@ def local(node: str) -> Counters:
             for n, t in traffic.items()
         },
     )
+
+
+@cache
+def machine() -> str | None:
+    """The boot id of this machine's kernel; None: unknown."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
 
 
 @cache

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Final, Self
@@ -47,10 +47,15 @@ class ProgramResult:
 
 
 class Programs:
-    """Runs programs until `stopped` is set, which SIGTERM and SIGINT do inside `stoppable`."""
+    """Runs programs until `stopped` is set, which SIGTERM and SIGINT do inside `stoppable`.
+
+    Attributes:
+        interrupt: called then, to end what this process waits for beside its program.
+    """
 
     def __init__(self) -> None:
         self.stopped = threading.Event()
+        self.interrupt: Callable[[], None] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @contextlib.contextmanager
@@ -74,6 +79,8 @@ class Programs:
         self.stopped.set()
         if self._process is not None:
             _send(self._process, signal.SIGTERM)
+        if self.interrupt is not None:
+            self.interrupt()
 
     def run(self, argv: Sequence[str], timeout_s: float, most_bytes: int = OUTPUT_BYTES) -> ProgramResult:
         """Run a program in a process group of its own and wait for it.

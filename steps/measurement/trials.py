@@ -1,4 +1,4 @@
-"""Measure the trials of one topology, one after another, each with a document as soon as it is done.
+"""Measure the trials of one topology, each in its turn among the visit's, with a document as soon as it is done.
 
 A trial that fails is a document with its error, and the next one follows.
 """
@@ -15,10 +15,11 @@ from steps import documents
 from steps.catalogue.options import Settings
 from steps.documents import Attempt, TrialDocument
 from steps.domain import Placement, Trial
-from steps.measurement import results
+from steps.measurement import client_network, results
 from steps.measurement.attempts import Client, lost_monitor_flags
 from steps.measurement.interference import ForeignCpu, InterferenceGate
-from steps.measurement.subprocesses import Programs
+from steps.measurement.turn_taker import Turn, TurnTaker
+from steps.settings import turn_order
 from steps.tools import bounds, iperf3
 from steps.tools.failure import Failure
 from steps.tools.tool import here, interval_s
@@ -26,8 +27,18 @@ from steps.tools.tool import here, interval_s
 GRACE_S: Final = iperf3.CONNECT_TIMEOUT_S + 5.0
 """How much longer than its trial a program may take before it is killed."""
 
+QUIET_S: Final = 5.0
+"""The longest that a trial waits for quiet nodes."""
+
 BEGUN: Final = "its measuring step ended while it was measured: the step failed, was killed, or its node went away"
 """The error in a trial's document from its beginning until the results replace it."""
+
+
+PASSED: Final = "its turn passed: its measuring step started too late, or measured for longer than its turn lasts"
+"""The error of a trial whose turn its step did not get."""
+
+_KILL_S: Final = GRACE_S + 30.0
+"""How much longer than its trial an attempt may take, with counters that do not answer."""
 
 
 def measure_trials(
@@ -38,9 +49,10 @@ def measure_trials(
     report: Callable[[str], None],
     progress: Callable[[int, int], None],
     *,
+    turns: TurnTaker | None = None,
     foreign: ForeignCpu | None = None,
 ) -> None:
-    """Measure the trials in order, one document each below `directory`.
+    """Measure the trials in order, each in its turn, with one document each below `directory`.
 
     Args:
         placement: of the trials' topology.
@@ -49,25 +61,22 @@ def measure_trials(
         directory: gets `documents.trial_name(...)` for each trial.
         report: called with one line for each trial.
         progress: progress callback: (done, total).
+        turns: of this step; None: it measures alone.
         foreign: reads the CPU time of foreign processes; by default this machine's.
 
     Raises:
-        Problem: a document can't be written, or the step was stopped; the documents so far are kept.
+        Problem: a document can't be written, the server of turns is gone, or the step was stopped; the documents so far
+            are kept.
     """
-    client = Client(placement, Programs(), (foreign or ForeignCpu()) if placement.gate_foreign_cpu else None)
+    turns = turns or TurnTaker.alone()
+    client = Client.of(placement, turns.programs, foreign)
     gate = InterferenceGate(
-        client.foreign, settings.foreign_cpu_limit_ratio, _remeasure_s(trials, settings), client.programs
+        client.others, settings.foreign_cpu_limit_ratio, _remeasure_s(trials, settings), client.programs
     )
     mtu_bytes = client.mtu_bytes()
     with client.programs.stoppable():
         progress(0, len(trials))
         for index, trial in enumerate(trials):
-            if client.programs.stopped.is_set():
-                raise Problem(f"stopped after {index} of {len(trials)} trials of {placement.topology}; they are kept")
-            report_trial = partial(
-                _report, report, f"{trial.topology} {trial.variant.name} {trial.direction} {index + 1}/{len(trials)}"
-            )
-            path = directory / documents.trial_name(trial.trial)
             begun = TrialDocument(
                 trial=trial,
                 placement=placement,
@@ -76,8 +85,24 @@ def measure_trials(
                 attempts=(),
                 error=BEGUN,
             )
+            try:
+                turn = turns.take(turn_order.trial_number(trial.position), _lease_s(trial, settings))
+            except Problem as problem:
+                if turns.programs.stopped.is_set():
+                    break
+                client_network.refuse(placement, trials[index:], settings, directory, str(problem))
+                raise
+            report_trial = partial(
+                _report, report, f"{trial.topology} {trial.variant.name} {trial.direction} {index + 1}/{len(trials)}"
+            )
+            path = directory / documents.trial_name(trial.trial)
+            if turn is None:
+                documents.write_document(path, begun.model_copy(update={"error": PASSED}))
+                report_trial(PASSED)
+                continue
+            begun = begun.model_copy(update={"turn": turn.count})
             documents.write_document(path, begun)
-            attempts, flags = _measure(client, trial, settings, gate, report_trial)
+            attempts, flags = _measure(client, trial, settings, gate, turn, report_trial)
             found = results.read_results(trial, attempts[-1])
             error = found.reason if isinstance(found, Failure) else None
             documents.write_document(
@@ -85,16 +110,33 @@ def measure_trials(
             )
             report_trial(results.result_sentence(found))
             progress(index + 1, len(trials))
-        if client.programs.stopped.is_set():
-            raise Problem(f"stopped in the last trial of {placement.topology}; what was measured is kept")
+        else:
+            index = len(trials)
+        if not turns.programs.stopped.is_set():
+            turns.leave()
+        if turns.programs.stopped.is_set():
+            raise Problem(f"stopped after {index} of {len(trials)} trials of {placement.topology}; they are kept")
 
 
 def _report(report: Callable[[str], None], name: str, text: str) -> None:
     report(f"{name}: {text}")
 
 
+def _lasts_s(trial: Trial, settings: Settings) -> float:
+    return trial.program.lasts_s(trial.duration_s, trial.program.omit_s(settings.omit_s))
+
+
+def _lease_s(trial: Trial, settings: Settings) -> float:
+    return turn_order.lease_s(_lasts_s(trial, settings))
+
+
 def _measure(
-    client: Client, trial: Trial, settings: Settings, gate: InterferenceGate, report: Callable[[str], None]
+    client: Client,
+    trial: Trial,
+    settings: Settings,
+    gate: InterferenceGate,
+    turn: Turn,
+    report: Callable[[str], None],
 ) -> tuple[tuple[Attempt, ...], tuple[str, ...]]:
     """The attempts at a trial, of which the last counts, and its flags."""
     tool = trial.program
@@ -102,18 +144,23 @@ def _measure(
     command = client_command(client.placement, trial, settings)
     seconds, every_s = tool.lasts_s(trial.duration_s, omit_s), interval_s(trial.duration_s)
     output_bytes = bounds.output_bytes(seconds, trial.streams, every_s)
+    task = results.task(trial, omit_s)
     attempts: list[Attempt] = []
     while True:
+        waited_s = gate.wait(QUIET_S) if client.nodes is not None else None
         attempt, lost = client.attempt(tool, command, every_s, timeout_s=seconds + GRACE_S, output_bytes=output_bytes)
-        attempts.append(attempt.model_copy(update={"window_offset_s": float(omit_s)}))
-        disturbed = gate.disturbed(attempt.foreign_cpu_ratio, attempt.wall_s or 0)
-        again = disturbed and len(attempts) < documents.ATTEMPTS and not client.programs.stopped.is_set()
-        if not again or not gate.spend(attempt.wall_s or 0):
+        others = client.others_ratio(tool, task, attempt)
+        found = {"window_offset_s": float(omit_s), "foreign_cpu_ratio": others, "quiet_wait_s": waited_s}
+        attempts.append(attempt.model_copy(update=found))
+        disturbed = gate.disturbed(others, attempt.wall_s or 0)
+        again = disturbed and len(attempts) < documents.ATTEMPTS and turn.lasts(seconds + _KILL_S)
+        if not again or client.programs.stopped.is_set() or not gate.spend(attempt.wall_s or 0):
             break
-        report(f"foreign processes used {attempt.foreign_cpu_ratio or 0:.0%} of the CPU, measured again")
-        gate.wait()
+        report(f"others used {others or 0:.0%} of the CPU, measured again")
+        if client.nodes is None:
+            gate.wait(QUIET_S)
     flags = ["foreign-cpu"] if disturbed else []
-    if client.foreign is not None and attempt.foreign_cpu_ratio is None:
+    if client.foreign is not None and others is None:
         flags.append("foreign-cpu-unknown")
     return tuple(attempts), (*flags, *lost_monitor_flags(lost))
 

@@ -39,14 +39,14 @@ def amount_faults(settings: Settings) -> list[str]:
     visits = settings.rounds * len(settings.dataplanes)
     trials = visits * len(settings.cells) * settings.repetitions
     hours = trials * (settings.duration_s + settings.omit_s) / 3600
-    remedy = "lower visits, repetitions or duration, or choose fewer dataplanes and topologies"
+    remedy = "lower rounds, repetitions or duration, or choose fewer dataplanes and topologies"
     if hours > LONGEST_S / 3600:
         faults.append(f"this would send for {hours:.0f} h, and {LONGEST_S / 3600:.0f} h is the most: {remedy}")
     elif trials > MOST_TRIALS:
         faults.append(f"this would be {trials} trials, and {MOST_TRIALS} is the most: {remedy}")
     if visits > MOST_VISITS and not is_lab(settings.environment):
         faults.append(
-            f"this would be {visits} visits, and {MOST_VISITS} is the most that a workflow can store: lower visits, or "
+            f"this would be {visits} visits, and {MOST_VISITS} is the most that a workflow can store: lower rounds, or "
             "choose fewer dataplanes"
         )
     return faults

@@ -1,36 +1,50 @@
-"""The order of everything that a run measures, determined by its settings, and how long that takes. Pure."""
+"""The order of everything that a run may measure, determined by its settings, and how long that takes. Pure."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from analysis import formatting
 from steps.catalogue.cells import Cell
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.environments import is_lab
 from steps.catalogue.options import Settings
 from steps.domain import Trial, Visit
+from steps.settings import turn_order
 from steps.tools.iperf3 import CANARY_S
+
+FIRST_LOOK: Final = 3
+"""The first round after which a run may stop: `analysis.stats.sequential` spends no error before."""
+
+EXPECTED_ROUNDS: Final = 5
+"""How many decide most comparisons where dataplanes differ by 20 %, by simulation."""
+
+MOST_LEVELS: Final = 40
+"""How deep the workflow's rounds run each other: Argo ends what is 100 templates deep."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
     """Wall seconds beyond the sending itself; the display corrects them during a run.
 
-    `run_s`: checks before all visits; restore, rows, statistics and report after them. `visit_s`: switch, proof before
-    and after, servers. `topology_s`: one measuring step; a visit has two more, the canaries. `trial_s`: the program's
-    start, its control connection, the counters and the document.
+    `begin_s`: checks before all visits. `end_s`: restore, rows, statistics and report after them. `look_s`: after each
+    round. `visit_s`: switch, proof before and after, servers, the start of the measuring steps. `trial_s`: the turn,
+    quiet nodes, the program's start, its control connection, the counters and the document.
     """
 
-    run_s: float
+    begin_s: float
+    end_s: float
+    look_s: float
     visit_s: float
-    topology_s: float
     trial_s: float
 
 
-LAB_OVERHEAD: Final = Overhead(run_s=14.0, visit_s=0.1, topology_s=0.15, trial_s=0.08)
+_LAB: Final = Overhead(begin_s=4.0, end_s=10.0, look_s=1.0, visit_s=0.5, trial_s=0.08)
 """Measured on an idle machine of two cores."""
 
-CLUSTER_OVERHEAD: Final = Overhead(run_s=60.0, visit_s=100.0, topology_s=5.0, trial_s=0.5)
+CLUSTER_OVERHEAD: Final = Overhead(begin_s=20.0, end_s=40.0, look_s=12.0, visit_s=100.0, trial_s=0.8)
 """Measured on two nodes with Argo 4.1, whose pods take some seconds to start."""
 
 BURDEN_S_PER_RULE: Final = 2e-5
@@ -50,7 +64,7 @@ def without_dataplanes(settings: Settings, left_out: set[str]) -> Settings:
 def make_schedule(settings: Settings) -> tuple[Visit, ...]:
     """The visits in order, the same for the same settings: each round visits every dataplane once, in random order.
 
-    Within a visit the topologies are in random order, and so are the trials of each. Visits and trials count from 1.
+    Each visit measures in blocks: each block has every trial once, in random order. Visits and trials count from 1.
     """
     random = Random(settings.seed)  # noqa: S311 - an order that can be drawn again, not a secret
     visits: list[Visit] = []
@@ -64,31 +78,125 @@ def make_schedule(settings: Settings) -> tuple[Visit, ...]:
     return tuple(visits)
 
 
-def expected_s(settings: Settings) -> float:
-    """Wall seconds that a run is expected to take on a quiet machine."""
-    beyond = LAB_OVERHEAD if is_lab(settings.environment) else CLUSTER_OVERHEAD
-    steps = len({cell.topology for cell in settings.cells}) + 2
+def is_plan(visits: Sequence[Visit], settings: Settings) -> bool:
+    """Whether these visits are those of the settings' plan, in the order of this version or of an earlier one."""
+    trials = [(visit.visit, trial) for visit in visits for trial in visit.trials]
+    return (
+        _unordered(visits) == _unordered(make_schedule(settings))
+        and [visit.visit for visit in visits] == list(range(1, len(visits) + 1))
+        and [(trial.visit, trial.trial) for _, trial in trials] == [(v, n) for n, (v, _) in enumerate(trials, 1)]
+        and all([t.position for t in v.trials] == list(range(1, len(v.trials) + 1)) for v in visits)
+    )
+
+
+def _unordered(visits: Sequence[Visit]) -> Counter[tuple[int, str, frozenset[str]]]:
+    """What is measured, without the order of visits in a round and of trials in a visit."""
+    ordered = {"trial", "visit", "position"}
+    return Counter(
+        (visit.round, visit.dataplane, frozenset(trial.model_dump_json(exclude=ordered) for trial in visit.trials))
+        for visit in visits
+    )
+
+
+def level_rounds(settings: Settings, level: int) -> range:
+    """The rounds that a level of the workflow measures: one, or as many as keep within MOST_LEVELS.
+
+    Empty for the level after the last, which only repeats visits.
+    """
+    each = -(-settings.rounds // MOST_LEVELS)
+    first = 1 + (level - 1) * each
+    return range(first, min(first + each, settings.rounds + 1))
+
+
+def level_title(settings: Settings, level: int) -> str:
+    """A level in words without spaces: `round-3`, `rounds-4-to-6`, `repeats`."""
+    rounds = level_rounds(settings, level)
+    if len(rounds) > 1:
+        return f"rounds-{rounds[0]}-to-{rounds[-1]}"
+    return f"round-{rounds[0]}" if rounds else "repeats"
+
+
+def repeat(visits: Sequence[Visit], visit: Visit) -> Visit:
+    """A planned visit once more, in the same round. Its number, and those of its trials, follow all planned ones."""
+    number, trials = len(visits) + visit.visit, sum(len(planned.trials) for planned in visits)
+    return visit.model_copy(
+        update={
+            "visit": number,
+            "trials": tuple(t.model_copy(update={"visit": number, "trial": trials + t.trial}) for t in visit.trials),
+        }
+    )
+
+
+def find_visit(visits: Sequence[Visit], number: int) -> Visit | None:
+    """The planned visit of this number, or the repeat of one."""
+    if 1 <= number <= len(visits):
+        return visits[number - 1]
+    if len(visits) < number <= 2 * len(visits):
+        return repeat(visits, visits[number - len(visits) - 1])
+    return None
+
+
+def overhead(settings: Settings) -> Overhead:
+    """That of the settings' environment."""
+    return _LAB if is_lab(settings.environment) else CLUSTER_OVERHEAD
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTime:
+    """Wall seconds that a run takes on a quiet machine.
+
+    `least_s`: it stops at its first look. `expected_s`: after `EXPECTED_ROUNDS`. `most_s`: it has all of its rounds, or
+    spends its budget. `rounds`: the same three, in rounds.
+    """
+
+    least_s: float
+    expected_s: float
+    most_s: float
+    rounds: tuple[int, int, int]
+
+    @property
+    def sentence(self) -> str:
+        """`3 min to 12 min (3 to 16 rounds), about 5 min where dataplanes differ by 20 %`; `about 3 min`."""
+        if self.rounds[0] == self.rounds[2]:
+            return f"about {formatting.duration(self.most_s)}"
+        least, expected, most = map(formatting.duration, (self.least_s, self.expected_s, self.most_s))
+        rounds = f"{self.rounds[0]} to {self.rounds[2]} rounds"
+        return f"{least} to {most} ({rounds}), about {expected} where dataplanes differ by 20 %"
+
+
+def planned_time(settings: Settings) -> PlannedTime:
+    """How long a run takes. With a single dataplane there is nothing to decide, so that it has all of its rounds."""
+    beyond, most = overhead(settings), settings.rounds
     sending = settings.repetitions * sum(
         beyond.trial_s + cell.program.lasts_s(settings.duration_s, settings.omit_s) for cell in settings.cells
     )
-    visit = beyond.visit_s + settings.idle_s + 2 * CANARY_S + steps * beyond.topology_s + sending
+    references = turn_order.reference_positions(len(settings.cells) * settings.repetitions, settings.environment)
+    sending += len(references) * (beyond.trial_s + CANARY_S)
+    visit = beyond.visit_s + settings.idle_s + sending
     burdens = BURDEN_S_PER_RULE * sum(Arm.parse(arm).burden for arm in settings.dataplanes)
-    return beyond.run_s + settings.rounds * (len(settings.dataplanes) * visit + burdens)
+    round_s = len(settings.dataplanes) * visit + burdens + beyond.look_s
+    outside_s = beyond.begin_s + beyond.end_s
+    if settings.budget_s is not None:
+        most = min(most, max(1, int((settings.budget_s - outside_s) // round_s)))
+    stops = (FIRST_LOOK, EXPECTED_ROUNDS) if len(settings.dataplanes) > 1 else (most, most)
+    least, expected = (min(most, rounds) for rounds in stops)
+    rounds = (least, expected, most)
+    least_s, expected_s, most_s = (outside_s + number * round_s for number in rounds)
+    return PlannedTime(least_s, expected_s, most_s, rounds)
+
+
+def expected_s(settings: Settings) -> float:
+    """Wall seconds that a run is expected to take on a quiet machine."""
+    return planned_time(settings).expected_s
 
 
 def _trials(settings: Settings, random: Random, visit: int, first: int) -> tuple[Trial, ...]:
-    topologies = list(dict.fromkeys(cell.topology for cell in settings.cells))
-    random.shuffle(topologies)
+    """The trials of a visit: each repetition is a block, in which every cell is measured once, in random order."""
     planned: list[tuple[Cell, int]] = []
-    for topology in topologies:
-        group = [
-            (cell, repetition)
-            for cell in settings.cells
-            if cell.topology == topology
-            for repetition in range(1, settings.repetitions + 1)
-        ]
-        random.shuffle(group)
-        planned += group
+    for repetition in range(1, settings.repetitions + 1):
+        block = [(cell, repetition) for cell in settings.cells]
+        random.shuffle(block)
+        planned += block
     return tuple(
         Trial(
             trial=first + index,

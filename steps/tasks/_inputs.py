@@ -34,7 +34,9 @@ _FORM: Final = ("profile", "dataplanes", "topologies", "options", "nodes", "labe
 INPUTS: Final[Mapping[str, Input]] = {
     "settings": _TEXT,
     "visit": Input("[0-9]{2,9}", "a visit's number of at least two digits"),
-    "what": Input("[a-z0-9][a-z0-9-]{0,62}", "a topology, or canary-before or canary-after"),
+    "visits": _TEXT,
+    "level": Input("[0-9]{2,3}", "a level of the rounds, such as 01"),
+    "what": Input("[a-z0-9][a-z0-9-]{0,62}", "a topology, or host-network"),
     "client-node": Input("[a-z0-9][a-z0-9.-]{0,252}", "a node's name"),
     "network": Input("node|outside|pod", "node, outside or pod"),
     "timeout": Input("[0-9]{1,6}s", "a number of seconds, such as 1800s"),

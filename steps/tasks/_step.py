@@ -18,7 +18,7 @@ from steps.catalogue.option_fields import shown_option
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID
 from steps.domain import Visit
-from steps.settings.schedule import make_schedule
+from steps.settings.schedule import find_visit, make_schedule
 from steps.settings.settings import load_settings
 from steps.tasks._inputs import INPUTS, check_inputs, checked_tag, input_names
 
@@ -68,7 +68,7 @@ def document(key: str) -> S3Artifact:
 
 
 def planned_visit(settings: str, visit: str) -> tuple[Settings, Visit]:
-    """The settings, and the visit of that number in their plan.
+    """The settings, and the visit of that number in their plan, or the repeat of one.
 
     Raises:
         BadInput: the settings are not valid, or the plan has no such visit.
@@ -76,11 +76,13 @@ def planned_visit(settings: str, visit: str) -> tuple[Settings, Visit]:
     chosen = load_settings(settings)
     visits = make_schedule(chosen)
     number = int(visit) if re.fullmatch(INPUTS["visit"].pattern, visit) else 0
-    if not 1 <= number <= len(visits):
+    found = find_visit(visits, number)
+    if found is None:
         raise BadInput(
-            f"visit {shown_option(visit)} is not in this run's plan, which has the visits 1 to {len(visits)}."
+            f"visit {shown_option(visit)} is not in this run's plan, which has the visits 1 to {len(visits)}, and as "
+            "many repeats."
         )
-    return chosen, visits[number - 1]
+    return chosen, found
 
 
 def node_title(*parts: str) -> str:

@@ -1,4 +1,7 @@
-"""The end of a visit: observe the evidence again, then delete what the trials needed."""
+"""The end of a visit: observe the evidence again, then delete what the trials needed.
+
+It starts beside the measuring steps and waits until they are done, so that no pod starts between them and it.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,17 +10,24 @@ from analysis.errors import Problem
 from steps import documents
 from steps.cluster import connect_cluster
 from steps.proof import evaluate
+from steps.settings import turn_order
 from steps.tasks._pod import step
 from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit
+from steps.tasks._turns import turns_of
 
 
-@step("observe", deadline_s=600)
+@step("observe", deadline_s=86_400)
 def clear(settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.CLEAR)]) -> None:
     """Write the evidence, or why there is none: either can void the visit's trials."""
     chosen, planned = planned_visit(settings, visit)
     cluster = connect_cluster(chosen.environment)
+    try:
+        turns_of(cluster.turns(planned), turn_order.CLEAR, planned, chosen).leave()
+    except Problem as problem:
+        log(str(problem))
     kept = documents.Evidence(visit=planned.visit, nodes=cluster.measured_nodes)
     try:
+        kept = kept.model_copy(update={"cost": cluster.cost(final=True)})
         signs = cluster.observe(planned, "after")
         proof = evaluate.evaluate(signs, planned.dataplane, cluster.measured_nodes)
         kept = kept.model_copy(update={"signs": tuple(signs), "proof": proof})

@@ -1,4 +1,7 @@
-"""Measure one topology of a visit, or a canary, by its placement alone, without access to the cluster's API."""
+"""Measure one topology of a visit, or its host network, by its placement alone, without access to the cluster's API.
+
+All measuring steps of a visit run at the same time and take turns.
+"""
 
 import json
 from collections.abc import Iterable
@@ -11,17 +14,17 @@ from hera.workflows import models as m
 from analysis.errors import BadInput, Problem
 from steps import documents
 from steps.catalogue.topologies import CONTROL
-from steps.domain import MOMENTS, Moment, Placement
+from steps.domain import Placement
 from steps.measurement import client_network
-from steps.measurement.canary import measure_canary
+from steps.measurement.references import measure_references
 from steps.measurement.trials import measure_trials
+from steps.settings import turn_order
 from steps.tasks._inputs import checked_tag
 from steps.tasks._pod import step
 from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit, progress
+from steps.tasks._turns import turns_of
 
 Network = Literal["node", "outside", "pod"]
-
-CANARIES: dict[str, Moment] = {documents.canary_directory(moment): moment for moment in MOMENTS}
 
 NETWORKS: dict[Network, dict[str, object]] = {
     "node": {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"},
@@ -71,29 +74,32 @@ def measure(  # noqa: PLR0917 - the template uses some of them for the pod
 ) -> None:
     """Write a document for every trial into the folder; a failed trial does not fail the step."""
     chosen, planned = planned_visit(settings, visit)
-    trials = [trial for trial in planned.trials if trial.topology == what]
-    if what not in CANARIES and not trials:
+    if what not in turn_order.steps(planned):
         raise BadInput(f"input what is {what!r}, which visit {planned.visit} does not measure")
-    place = canary_placement(documents.read_document(prepared, documents.Prepare).placements, what)
+    place = placement_of(documents.read_document(prepared, documents.Prepare).placements, what)
     client_network.check_place(place, chosen.environment)
     document.mkdir(parents=True, exist_ok=True)
-    if what in CANARIES:
-        measure_canary(place, chosen, CANARIES[what], document, log)
+    turns = turns_of(place.turns, what, planned, chosen)
+    if what == turn_order.HOST_NETWORK:
+        positions = turn_order.reference_positions(len(planned.trials), chosen.environment)
+        measure_references(place, positions, chosen, document, log, progress, turns)
         return
+    trials = [trial for trial in planned.trials if trial.topology == what]
     if reason := client_network.sharing_reason(place):
         client_network.refuse(place, trials, chosen, document, reason)
         log(reason)
+        turns.leave()
         return
-    measure_trials(place, trials, chosen, document, log, progress)
+    measure_trials(place, trials, chosen, document, log, progress, turns=turns)
 
 
-def canary_placement(placements: Iterable[Placement], what: str) -> Placement:
-    """The placement of a measuring step: the topology's own, or the control's for a canary.
+def placement_of(placements: Iterable[Placement], what: str) -> Placement:
+    """The placement of a measuring step: the topology's own, or the control's for the host network.
 
     Raises:
         Problem: there is none.
     """
-    topology = CONTROL if what in CANARIES else what
+    topology = CONTROL if what == turn_order.HOST_NETWORK else what
     found = next((placement for placement in placements if placement.topology == topology), None)
     if found is None:
         raise Problem(f"{documents.PREPARE} has no servers for {topology}: submit the run anew")

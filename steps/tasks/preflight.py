@@ -10,17 +10,19 @@ from analysis.errors import Unsupported
 from steps import documents
 from steps.cluster import connect_cluster
 from steps.domain import Visit
-from steps.settings.schedule import make_schedule, without_dataplanes
+from steps.settings.schedule import level_rounds, level_title, make_schedule, without_dataplanes
 from steps.settings.settings import load_settings
 from steps.tasks._pod import step
 from steps.tasks._step import RUN_FOLDER, document, log, node_title
 
 
 class PreflightResult(Output):
-    """The settings without what is left out, and the visits as items for the loop over them."""
+    """The settings without what is left out; and the first level of rounds, its visits being items of a loop."""
 
     settings: Annotated[str, Parameter(name="settings")]
     visits: Annotated[list[dict[str, str]], Parameter(name="visits")]
+    level: Annotated[str, Parameter(name="level")]
+    title: Annotated[str, Parameter(name="title")]
 
 
 @step("switch", deadline_s=900)
@@ -41,7 +43,12 @@ def preflight(
     )
     if reasons := [f.sentence for f in findings if f.severity == "stop" or not visits]:
         raise Unsupported("\n".join(reasons))
-    return PreflightResult(settings=possible.model_dump_json(), visits=[item(visit) for visit in visits])
+    return PreflightResult(
+        settings=possible.model_dump_json(),
+        visits=[item(visit) for visit in visits if visit.round in level_rounds(possible, 1)],
+        level="01",
+        title=level_title(possible, 1),
+    )
 
 
 def item(visit: Visit) -> dict[str, str]:

@@ -1,22 +1,25 @@
 """Start the servers of the visit's trials, and list the measuring steps and where each of them runs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Final
 
 from hera.workflows import Parameter
 
+from analysis.errors import Problem
 from steps import documents
+from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME, CONTROL
 from steps.cluster import connect_cluster
+from steps.cluster.port import Cluster
 from steps.domain import Placement, Visit
+from steps.settings import turn_order
 from steps.tasks._pod import step
 from steps.tasks._step import VISIT_FOLDER, document, log, node_title, planned_visit
 
 _START_S: Final = 900
 """How long a measuring step's pod may take to start, including the pull of its image."""
-
-_TRIAL_S: Final = 120
-_CANARY_S: Final = 1800
 
 
 @step("observe", deadline_s=3600)
@@ -26,28 +29,32 @@ def prepare(
     """Start servers and Service; return the items for the loop over measuring steps."""
     chosen, planned = planned_visit(settings, visit)
     kept = documents.Prepare(visit=planned.visit)
-    with documents.kept_on_failure(document, kept):
-        placements = connect_cluster(chosen.environment).prepare(planned, chosen)
+    cluster = connect_cluster(chosen.environment)
+    with documents.kept_on_failure(document, kept), _cleared_on_failure(cluster):
+        placements = cluster.prepare(planned, chosen)
     documents.write_document(document, kept.model_copy(update={"placements": tuple(placements)}))
     log(f"servers for {len(placements)} topologies are up")
-    return measures(planned, {placement.topology: placement for placement in placements})
+    return measures(planned, chosen, {placement.topology: placement for placement in placements})
 
 
-def measures(visit: Visit, placements: dict[str, Placement]) -> list[dict[str, str]]:
-    """The measuring steps in order: the topologies as planned, and the canaries before and after them."""
-    control = placements[CONTROL]
-    topologies = dict.fromkeys(trial.topology for trial in visit.trials)
+@contextmanager
+def _cleared_on_failure(cluster: Cluster) -> Iterator[None]:
+    """Remove half of the servers, so that no step waits for the turns that they would serve."""
+    try:
+        yield
+    except Problem:
+        with suppress(Problem):
+            cluster.clear()
+        raise
+
+
+def measures(visit: Visit, settings: Settings, placements: dict[str, Placement]) -> list[dict[str, str]]:
+    """The measuring steps, which run at the same time and take turns: the host network's, and one for each topology."""
+    turns_s = turn_order.longest_s(visit, settings.omit_s, settings.idle_s, settings.environment)
     return [
-        _item(visit, documents.canary_directory("before"), control, _CANARY_S),
-        *(_item(visit, topology, placements[topology], _longest_s(visit, topology)) for topology in topologies),
-        _item(visit, documents.canary_directory("after"), control, _CANARY_S),
+        _item(visit, what, placements[CONTROL if what == turn_order.HOST_NETWORK else what], _START_S + round(turns_s))
+        for what in turn_order.steps(visit)
     ]
-
-
-def _longest_s(visit: Visit, topology: str) -> int:
-    """More than measuring a topology can take, including warm-ups and the timeouts of its programs."""
-    own = [trial.duration_s for trial in visit.trials if trial.topology == topology]
-    return _START_S + sum(2 * duration_s + _TRIAL_S for duration_s in own)
 
 
 def _item(visit: Visit, what: str, placement: Placement, timeout_s: int) -> dict[str, str]:

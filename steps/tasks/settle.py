@@ -1,5 +1,9 @@
-"""Wait until the visit's dataplane is proven to carry traffic on every measured node; fail closed."""
+"""Wait until the visit's dataplane is proven to carry traffic on every measured node; fail closed.
 
+The measuring steps start meanwhile, and measure nothing before they hear of the proof from here.
+"""
+
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +14,7 @@ from steps.cluster import connect_cluster
 from steps.proof import wait
 from steps.tasks._pod import step
 from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit
+from steps.tasks._turns import open_turns, refuse_turns
 
 
 @step("observe", deadline_s=900)
@@ -33,7 +38,12 @@ def settle(
         if isinstance(problem, wait.UnprovenError):
             found |= {"signs": problem.signs, "proof": problem.proof, "final": problem.final}
         documents.write_document(document, kept.model_copy(update=found))
+        with suppress(Problem):  # they end without it too, later
+            refuse_turns(cluster, planned, chosen, str(problem))
         raise
     found = {"signs": proven.signs, "proof": proven.proof, "settle_s": proven.settle_s, "proven_at": datetime.now(UTC)}
-    documents.write_document(document, kept.model_copy(update={**found, "cost": cluster.cost()}))
+    found["cost"] = cluster.cost(final=False)
+    cluster.rest()
+    documents.write_document(document, kept.model_copy(update=found))
     log(f"{proven.proof.observed} proven in {proven.settle_s:.2f} s")
+    open_turns(cluster, planned, chosen)

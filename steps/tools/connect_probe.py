@@ -7,6 +7,7 @@ one after another and prints a JSON object. Standard library alone, so that it s
 import contextlib
 import json
 import math
+import resource
 import socket
 import struct
 import sys
@@ -25,7 +26,11 @@ _USAGE: Final = "usage: python -m steps.tools.connect_probe serve PORT [ADDRESS]
 
 
 class ProbeReport(TypedDict):
-    """The probe's output. Times are of connect() alone, None if none succeeded; `error` is the last one."""
+    """The probe's output.
+
+    Times are of connect() alone, None if none succeeded; `error` is the last one. `cpu_s`: of this program, user and
+    system.
+    """
 
     connects_per_s: float | None
     p50_s: float | None
@@ -34,9 +39,12 @@ class ProbeReport(TypedDict):
     errors: int
     error: str | None
     duration_s: float
+    cpu_s: float
 
 
-def summarise(times_s: Sequence[float], errors: int, error: str | None, duration_s: float) -> ProbeReport:
+def summarise(
+    times_s: Sequence[float], errors: int, error: str | None, duration_s: float, cpu_s: float = 0.0
+) -> ProbeReport:
     """The probe's report.
 
     Args:
@@ -44,6 +52,7 @@ def summarise(times_s: Sequence[float], errors: int, error: str | None, duration
         errors: the number of the others.
         error: of the last of these.
         duration_s: of the whole probe.
+        cpu_s: that this program used.
     """
     ordered = sorted(times_s)
     return {
@@ -54,6 +63,7 @@ def summarise(times_s: Sequence[float], errors: int, error: str | None, duration
         "errors": errors,
         "error": error,
         "duration_s": duration_s,
+        "cpu_s": cpu_s,
     }
 
 
@@ -83,7 +93,8 @@ def probe(address: str, port: int, seconds: float) -> ProbeReport:
                 times.append(clock() - start)
                 in_a_row = 0
         now = clock()
-    return summarise(times, errors, last, now - began)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return summarise(times, errors, last, now - began, used.ru_utime + used.ru_stime)
 
 
 def serve(port: int, *, ready: Callable[[int], None] | None = None, address: str = "::") -> None:

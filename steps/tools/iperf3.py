@@ -10,7 +10,7 @@ from steps.tools import bounds, iperf3_intervals, iperf3_plan, iperf3_streams
 from steps.tools.failure import Failure
 from steps.tools.iperf3_document import Document, decode
 from steps.tools.iperf3_intervals import MICROSECOND, Interval, whole
-from steps.tools.tool import Output, Task, Tool, Variant, interval_s
+from steps.tools.tool import Output, OwnCpu, Task, Tool, Variant, interval_s
 
 CONNECT_TIMEOUT_S: Final = 5
 """The time limit of iperf3 for reaching its server."""
@@ -36,6 +36,9 @@ DUPLICATES: Final = "duplicate-packets"
 
 _SHORTEST_SHARE: Final = 0.9
 _LONGEST_SHARE: Final = 1.03
+_LARGEST_SHARE: Final = 1e6
+"""Per cent of one core: 10,000 cores."""
+
 _GIGA: Final = 1e9
 _BUSY: Final = b"server is busy"
 _RESET: Final = b"Connection reset by peer"
@@ -219,6 +222,25 @@ def _losses(document: Document, block_bytes: int | None) -> tuple[int | None, in
     return round((sent.bytes - received.bytes) / block_bytes), round(sent.bytes / block_bytes), flags
 
 
+def own_cpu(task: Task, output: Output) -> OwnCpu:
+    """What client and server used of the CPU: their shares of one core, times the whole test with its warm-up."""
+    document = decode(output.stdout, "")
+    shares = document.end.cpu_utilization_percent if isinstance(document, Document) else None
+    if shares is None:
+        return OwnCpu()
+    wall_s = task.duration_s + task.omit_s
+    return OwnCpu(
+        client_s=_cpu_s(shares.host_user, shares.host_system, wall_s),
+        server_s=_cpu_s(shares.remote_user, shares.remote_system, wall_s),
+    )
+
+
+def _cpu_s(user: float | None, system: float | None, wall_s: float) -> float | None:
+    if user is None or system is None or not 0 <= user + system <= _LARGEST_SHARE:
+        return None
+    return (user + system) / 100 * wall_s
+
+
 def is_busy(stdout: bytes) -> bool:
     """Whether the server refused the client because it was still busy with an earlier one.
 
@@ -234,12 +256,14 @@ TOOL: Final = Tool(
     variants=(
         Variant(
             "tcp",
+            "TCP",
             "tcp",
             ("received_bps", "sent_bps", "retransmits", "rtt_s", "block_size_bytes", "congestion_control"),
             by_default=True,
         ),
         Variant(
             "udp",
+            "UDP",
             "udp",
             ("received_bps", "sent_bps", "lost_packets", "total_packets", "jitter_s", "block_size_bytes"),
             by_default=True,
@@ -253,6 +277,7 @@ TOOL: Final = Tool(
     bind=("-B",),
     read=read,
     is_parallel=True,
+    own_cpu=own_cpu,
     is_busy=is_busy,
     packages={"iperf3": "iperf3"},
     version=("iperf3", "--version"),

@@ -55,6 +55,15 @@ class Stream(msgspec.Struct):
     udp: Figures | None = None
 
 
+class CpuShares(msgspec.Struct):
+    """User and system time of the two programs, in per cent of one core over their own wall time."""
+
+    host_user: float | None = None
+    host_system: float | None = None
+    remote_user: float | None = None
+    remote_system: float | None = None
+
+
 class End(msgspec.Struct):
     """The end of the test. UDP's `sum` is the sender's rate; 3.12 to 3.22 have sums of both ends beside it."""
 
@@ -63,6 +72,7 @@ class End(msgspec.Struct):
     sum_sent: Figures | None = None
     sum_received: Figures | None = None
     sender_tcp_congestion: str | None = None
+    cpu_utilization_percent: CpuShares | None = None
 
 
 class TestStart(msgspec.Struct):

@@ -13,7 +13,7 @@ from msgspec import Meta
 from steps.tools import bounds, connect_probe
 from steps.tools.bounds import Rate, Seconds
 from steps.tools.failure import Failure
-from steps.tools.tool import PYTHON, Output, Task, Tool, Variant
+from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant
 
 PROBE_S: Final = 0.25
 """The duration of a probe: some thousand connections, enough for a 99th percentile."""
@@ -32,6 +32,7 @@ class Connects(msgspec.Struct, frozen=True):
     errors: Annotated[int, Meta(ge=0, le=2**53)]
     error: str | None
     duration_s: Seconds
+    cpu_s: Seconds | None = None
 
     @property
     def columns(self) -> Mapping[str, object]:
@@ -83,6 +84,12 @@ def read(_task: Task, _argv: Sequence[str], output: Output) -> Connects | Failur
     return _consistent(connects)
 
 
+def own_cpu(_task: Task, output: Output) -> OwnCpu:
+    """What the client used of the CPU; its server does not report it."""
+    connects = bounds.decode(_CONNECTS, output.stdout, _PROBE, len(output.stdout))
+    return OwnCpu(client_s=None if isinstance(connects, Failure) else connects.cpu_s)
+
+
 def _consistent(connects: Connects) -> Connects | Failure:
     rate, p50_s, p99_s = connects.connects_per_s, connects.p50_s, connects.p99_s
     if rate is None or p50_s is None or p99_s is None or not connects.duration_s:
@@ -99,12 +106,13 @@ def _microseconds(seconds: float | None) -> str:
 
 TOOL: Final = Tool(
     name="tcp_connect",
-    variants=(Variant("connect", "tcp", ("connects_per_s", "connect_p50_s", "connect_p99_s")),),
+    variants=(Variant("connect", "new connections", "tcp", ("connects_per_s", "connect_p50_s", "connect_p99_s")),),
     port=5202,
     command=command,
     server=server,
     bind=(),
     read=read,
+    own_cpu=own_cpu,
     directions=("forward",),
     fixed_s=PROBE_S,
 )

@@ -62,6 +62,13 @@ class Output(msgspec.Struct, frozen=True):
     exit_code: int | None = 0
 
 
+class OwnCpu(msgspec.Struct, frozen=True):
+    """User and system time of a tool's own programs in a trial, in CPU seconds; None: unknown."""
+
+    client_s: float | None = None
+    server_s: float | None = None
+
+
 class Result(Protocol):
     """The results of a trial."""
 
@@ -97,6 +104,7 @@ class Variant:
 
     Attributes:
         name: unique among all tools; options pick it, reports show it. Small letters, digits and dashes.
+        title: the traffic in plain words, as in `in-cluster Service, TCP`.
         transport: what carries the traffic.
         figures: the columns of `trials` that it fills, by which metrics find it.
         by_default: measured where paths or directions are chosen but no variant.
@@ -105,20 +113,20 @@ class Variant:
     """
 
     name: str
+    title: str
     transport: Transport
     figures: tuple[str, ...]
     by_default: bool = False
     is_paced: bool = False
     most_block_bytes: int | None = None
 
-    @property
-    def title(self) -> str:
-        """Its name in a sentence: UDP, or connect."""
-        return self.name.upper() if self.name == self.transport else self.name
-
 
 def _never_busy(_stdout: bytes) -> bool:
     return False
+
+
+def _unknown_cpu(_task: Task, _output: Output) -> OwnCpu:
+    return OwnCpu()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -136,6 +144,7 @@ class Tool:
         directions: in which it can measure.
         is_parallel: it can run several streams at once.
         fixed_s: the duration of each trial, without warm-up; None: the requested duration.
+        own_cpu: what its programs used of the CPU, of the task and the output of a trial that has results.
         is_busy: whether a standard output means that the server was still busy, so that nothing was measured yet.
         packages: the programs that it needs beside this project, with the Debian package that brings each.
         version: the command that prints its version; empty: this project's own, which is known.
@@ -151,6 +160,7 @@ class Tool:
     is_parallel: bool = False
     bind: tuple[str, ...] | None = None
     fixed_s: float | None = None
+    own_cpu: Callable[[Task, Output], OwnCpu] = _unknown_cpu
     is_busy: Callable[[bytes], bool] = _never_busy
     packages: Mapping[str, str] = field(default_factory=dict)
     version: tuple[str, ...] = ()

@@ -13,8 +13,8 @@ from typing import TypeVar
 import pytest
 
 from steps.cluster.kube.probe import connections
-from steps.cluster.kube.probe.connections import Messages
 from steps.cluster.kube.probe.node_probe import Spec
+from steps.cluster.kube.probe.rest import Messages, Rest
 
 R = TypeVar("R")
 LOCAL = "127.0.0.1"
@@ -58,7 +58,7 @@ def test_only_the_request_with_the_token_is_answered_by_udp(case: str) -> None:
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             port = free_port()
-            await connections.serve_echo(port, TOKEN, stack, LOCAL)
+            await connections.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
                 client.setblocking(False)  # noqa: FBT003 - the standard library's
                 client.connect((LOCAL, port))
@@ -77,7 +77,7 @@ def test_forged_request_closes_the_tcp_connection(case: str) -> None:
     async def scenario() -> bytes:
         async with AsyncExitStack() as stack:
             port = free_port()
-            await connections.serve_echo(port, TOKEN, stack, LOCAL)
+            await connections.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
             reader, writer = await asyncio.open_connection(LOCAL, port)
             writer.write(FORGED[case])
             writer.write_eof()
@@ -97,7 +97,7 @@ def test_silent_clients_do_not_exhaust_the_server(monkeypatch: pytest.MonkeyPatc
     async def scenario() -> list[bytes]:
         async with AsyncExitStack() as stack:
             port = free_port()
-            await connections.serve_echo(port, TOKEN, stack, LOCAL)
+            await connections.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
             clients = [await asyncio.open_connection(LOCAL, port) for _ in range(2)]
             for _reader, writer in clients:
                 writer.write(MESSAGES.request)
@@ -128,7 +128,7 @@ def test_two_servers_never_answer_each_other(monkeypatch: pytest.MonkeyPatch) ->
         async with AsyncExitStack() as stack:
             here, there = free_port(), free_port()
             for port in (here, there):
-                await connections.serve_echo(port, TOKEN, stack, LOCAL)
+                await connections.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
             with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as raw:
                 for payload in (b"x", MESSAGES.reply, MESSAGES.request):  # the last by an attacker who has the token
                     header = struct.pack("!HHHH", there, here, 8 + len(payload), 0)
@@ -156,7 +156,7 @@ def test_probe_in_the_nodes_network_listens_on_the_nodes_address_only() -> None:
     async def scenario() -> None:
         async with AsyncExitStack() as stack:
             port = free_port()
-            await connections.serve_echo(port, TOKEN, stack, LOCAL)
+            await connections.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
             with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection("127.0.0.2", port)
 
@@ -191,8 +191,8 @@ def test_answers_of_others_are_no_replies() -> None:
         target = connections.Target("t", "n", LOCAL, port)
         held, result = connections.HeldConnection("t", "udp"), connections.TargetResult("t", "n", connections.now())
         tasks = [
-            asyncio.ensure_future(connections.hold_udp(target, held, MESSAGES)),
-            asyncio.ensure_future(connections.try_connections(target, result, MESSAGES)),
+            asyncio.ensure_future(connections.hold_udp(target, held, Rest(MESSAGES, learns=True))),
+            asyncio.ensure_future(connections.try_connections(target, result, Rest(MESSAGES, learns=True))),
         ]
         await enough.wait()
         while result.failed == 0:  # noqa: ASYNC110 - no event says that a connection failed

@@ -16,17 +16,20 @@ from steps import documents
 from steps.domain import Monitor, Placement
 from steps.measurement import client_network
 from steps.namespaces import command_in, path
-from steps.tasks.measure import CANARIES, measure
+from steps.settings.turn_order import HOST_NETWORK
+from steps.tasks.measure import measure
 from tests.steps.builders import placement, settings
 
-STEPS = ("pod-to-service", *CANARIES)
-"""What a measuring step measures: a topology, and each canary."""
+STEPS = ("pod-to-service", HOST_NETWORK)
+"""What a measuring step measures: a topology, or the host network."""
 
 TOKEN = "0123456789abcdef" * 2
+OUTSIDE = "external-to-nodeport"
+MONITOR = f"http://10.0.0.1:5203/{TOKEN}"
 
 
 def prepared(place: dict[str, Any]) -> dict[str, Any]:
-    """A document of `prepare` that has this placement for the measured topology and for the canaries."""
+    """A document of `prepare` that has this placement for the measured topology and for the host network."""
     return {"visit": 1, "placements": [place, place | {"topology": "node-to-node"}]}
 
 
@@ -98,6 +101,9 @@ HOSTILE: dict[str, Callable[[str], dict[str, object]]] = {
         "nat_monitor": {"node": "a", "side": "nat", "source": "netns:../../proc/1/ns/net"}
     },
     "a command beside the namespace": lambda mark: {"namespace": "pod-a", "prefix": ["sh", "-c", f"touch {mark}"]},
+    "turns are a file": lambda mark: {"turns": f"unix:{mark}"},
+    "turns are another service": lambda _: {"turns": "http://10.0.0.1:80/"},
+    "turns are the metadata service": lambda _: {"turns": f"http://169.254.169.254:5203/{TOKEN}"},
     "a field that is not known": lambda mark: {"command": f"touch {mark}"},
 }
 
@@ -138,6 +144,15 @@ def test_programs_are_started_in_the_namespace_alone(programs: Path, tmp_path: P
         ("prod", {"monitors": (f"http://10.0.0.1:5203/{TOKEN}", f"http://[fd00::1]:5203/{TOKEN}")}, True),
         ("prod", {"namespace": "pod-a", "monitors": ("http://10.0.0.1:5203/",)}, False),
         ("prod", {"monitors": ("local",)}, False),
+        ("prod", {"monitors": ("http://10.0.0.1:5203/",), "turns": f"http://10.0.0.1:5203/{TOKEN}"}, True),
+        ("prod", {"monitors": ("http://10.0.0.1:5203/",), "turns": f"http://10.0.0.1:80/{TOKEN}"}, False),
+        ("prod", {"monitors": ("http://10.0.0.1:5203/",), "turns": f"http://10.0.0.1:30103/{TOKEN}"}, False),
+        ("prod", {"topology": OUTSIDE, "monitors": (MONITOR,), "turns": f"http://10.0.0.1:30103/{TOKEN}"}, True),
+        ("prod", {"topology": OUTSIDE, "monitors": (MONITOR,), "turns": f"http://10.0.0.1:80/{TOKEN}"}, False),
+        ("prod", {"topology": OUTSIDE, "monitors": (f"http://10.0.0.1:30103/{TOKEN}",)}, False),
+        ("prod", {"monitors": ("http://10.0.0.1:5203/",), "turns": "unix:/run/lab/turns"}, False),
+        ("lab", {"namespace": "pod-a", "turns": "unix:/run/lab/turns"}, True),
+        ("lab", {"namespace": "pod-a", "turns": f"http://10.0.0.1:5203/{TOKEN}"}, False),
         ("prod", {"monitors": ("http://10.0.0.1:443/",)}, False),
         ("prod", {"monitors": (f"http://10.0.0.1:443/{TOKEN}",)}, False),
         ("prod", {"monitors": ("http://10.0.0.1:15203/",)}, False),

@@ -11,7 +11,7 @@ from steps.catalogue.options import Settings
 from steps.catalogue.tools import VARIANTS
 from steps.counters import CoreTimes, Counters, InterfaceTraffic
 from steps.domain import Change, Monitor, Placement, Sign, Trial, Visit
-from steps.settings import schedule
+from steps.settings import schedule, turn_order
 from steps.settings.settings import choose_settings
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -173,21 +173,34 @@ def write_visit(folder: Path, visit: Visit, chosen: Settings) -> None:
         folder / documents.PREPARE, documents.Prepare(visit=number, placements=(control, placement()))
     )
     idle = {"host": (counters(90.0), counters(90.2, busy=0.02))}
-    before = documents.CanaryDocument(moment="before", attempt=attempt(), idle=idle)
-    documents.write_document(folder / "canary-before" / documents.CANARY, before)
-    documents.write_document(
-        folder / "canary-after" / documents.CANARY, documents.CanaryDocument(moment="after", attempt=attempt())
-    )
+    positions = turn_order.reference_positions(len(visit.trials), chosen.environment)
+    for position in positions:
+        reference = documents.CanaryDocument(moment="between", attempt=attempt(), turn=turn(visit, chosen, position))
+        if position == positions[0]:
+            reference = reference.model_copy(update={"moment": "before", "idle": idle})
+        elif position == positions[-1]:
+            reference = reference.model_copy(update={"moment": "after"})
+        documents.write_document(folder / turn_order.HOST_NETWORK / documents.trial_name(position), reference)
     for planned in visit.trials:
-        write_trial(folder, planned, chosen)
+        write_trial(
+            folder, planned, chosen, turn=turn(visit, chosen, planned.position) + (planned.position in positions)
+        )
 
 
-def write_trial(folder: Path, planned: Trial, chosen: Settings, *attempts: documents.Attempt) -> None:
+def turn(visit: Visit, chosen: Settings, position: int) -> int:
+    """The turn of what is measured first at a position: its reference if it has one."""
+    references = turn_order.reference_positions(len(visit.trials), chosen.environment)
+    return position + sum(reference < position for reference in references)
+
+
+def write_trial(
+    folder: Path, planned: Trial, chosen: Settings, *attempts: documents.Attempt, turn: int | None = None
+) -> None:
     connects = '{"connects_per_s":100.0,"p50_s":1e-5,"p99_s":2e-5,"count":25,"errors":0,"error":null,"duration_s":0.25}'
     done = attempts or (attempt(stdout=connects) if planned.tool == "tcp_connect" else attempt(),)
     done = tuple(fitted(one, planned) for one in done)
     document = documents.TrialDocument(
-        trial=planned, placement=placement(), mtu_bytes=1450, services=chosen.services, attempts=done
+        trial=planned, placement=placement(), turn=turn, mtu_bytes=1450, services=chosen.services, attempts=done
     )
     documents.write_document(folder / planned.topology / documents.trial_name(planned.trial), document)
 

@@ -112,8 +112,8 @@ def test_burden_of_a_twin_is_bounded(arm: str, words: str) -> None:
 
 
 def test_burden_adds_to_the_expected_duration() -> None:
-    heavy = choose_settings(dataplanes=f"lab-iptables,lab-iptables+burden={MOST_RULES}", options="visits=5")
-    light = choose_settings(dataplanes="lab-iptables,lab-iptables+burden=1", options="visits=5")
+    heavy = choose_settings(dataplanes=f"lab-iptables,lab-iptables+burden={MOST_RULES}", options="rounds=5")
+    light = choose_settings(dataplanes="lab-iptables,lab-iptables+burden=1", options="rounds=5")
     assert expected_s(heavy) - expected_s(light) == pytest.approx(10, rel=0.1)
 
 
@@ -140,7 +140,7 @@ def test_empty_list_is_not_taken_for_all(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("visit", ["0", "-1", "999", "", "x", "1e0", "\u0661"])
 def test_unknown_visit_number_is_a_problem(visit: str) -> None:
-    settings = choose_settings(profile="smoke", options="visits=1").model_dump_json()
+    settings = choose_settings(profile="smoke", options="rounds=1").model_dump_json()
     assert planned_visit(settings, "04")[1].visit == 4
     with pytest.raises(BadInput, match="is not in this run's plan, which has the visits 1 to 4"):
         planned_visit(settings, visit)

@@ -65,6 +65,6 @@ def test_listening_client_fails_every_trial(tmp_path: Path) -> None:
     visit = Visit(visit=1, round=1, dataplane="lab-iptables", trials=tuple(trials))
     for planned in trials:
         document = documents.read_document(tmp_path / documents.trial_name(planned.trial), documents.TrialDocument)
-        record = VisitRecord(visit, configure=None, settle=None, prepare=None, clear=None, canaries={})
+        record = VisitRecord(visit, configure=None, settle=None, prepare=None, clear=None, references=())
         row = trial_row(planned, document, None, record)
         assert (row["outcome"], row["error"]) == ("failed", "a proxy listens")

@@ -1,10 +1,13 @@
 """Trials while foreign processes use the CPU."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from steps.counters import MODES, CoreTimes, Counters
+from steps.domain import Monitor
 from steps.measurement.interference import ForeignCpu, ForeignCpuReading
 from tests.steps.builders import placement, trial
 from tests.steps.measuring import CHOSEN, Outcome
@@ -80,3 +83,41 @@ def test_unknown_foreign_cpu_is_flagged_not_zero(instead: Callable[[str], Path],
     out = Outcome(tmp_path / "raw", placement(gate_foreign_cpu=True), [trial()], CHOSEN, foreign=nowhere)
     assert out.documents[0].flags == ("foreign-cpu-unknown",)
     assert out.documents[0].attempts[0].foreign_cpu_ratio is None
+
+
+class BusyNode:
+    """The counters of a node of 16 cores, of which others use nine tenths for so many seconds."""
+
+    def __init__(self, busy_s: float) -> None:
+        self._began_s = time.monotonic()
+        self._busy_s = busy_s
+
+    def read(self, monitored: Monitor) -> Counters:
+        elapsed_s = time.monotonic() - self._began_s
+        used_s = 0.9 * min(elapsed_s, self._busy_s)
+        modes = dict.fromkeys(MODES, 0.0) | {"user": used_s, "idle": elapsed_s - used_s}
+        cores = tuple(CoreTimes.model_validate(modes) for _ in range(16))
+        return Counters(node=monitored.node, at_s=100.0 + elapsed_s, cores=cores)
+
+
+@pytest.mark.parametrize(("busy_s", "flags"), [(0.0, ()), (0.5, ()), (1e9, ("foreign-cpu",))])
+def test_trial_on_a_cluster_waits_for_quiet_nodes_within_its_budget(
+    instead: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    busy_s: float,
+    flags: tuple[str, ...],
+) -> None:
+    instead("sleep 0.3; cat $RECORDED/tcp-forward-3.21.json")
+    node = BusyNode(busy_s)
+    monkeypatch.setattr("steps.measurement.sampler.read", node.read)
+    monkeypatch.setattr("steps.measurement.node_load.read", node.read)
+    monitor = Monitor(node="node-a", side="client", source="http://10.0.0.1:5203/")
+    place = placement(gate_foreign_cpu=True, monitors=(monitor,))
+    patient = CHOSEN.model_copy(update={"remeasure_ratio": 0.5})
+    (document,) = Outcome(tmp_path / "raw", place, [trial()], patient).documents
+    assert document.flags == flags
+    first, last = document.attempts[0], document.attempts[-1]
+    assert first.quiet_wait_s is not None
+    assert min(busy_s, 1.0) <= first.quiet_wait_s < 5.0, "until it is quiet, or the budget is spent"
+    assert last.foreign_cpu_ratio == (pytest.approx(0.8, abs=0.15) if flags else 0.0)

@@ -11,7 +11,7 @@ import pytest
 
 from steps import documents
 from steps.domain import Placement, Trial
-from steps.measurement import canary, results, trials
+from steps.measurement import references, results, trials
 from steps.tools import iperf3
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import Report
@@ -126,8 +126,8 @@ def measured(here: Placement, planned: Trial, tmp_path: Path) -> Report:
 @pytest.mark.parametrize("here", programs(), indirect=True)
 def test_real_canary_agrees_with_a_trial(here: Placement, tmp_path: Path) -> None:
     trialled = measured(here, trial(), tmp_path)
-    canary.measure_canary(here, CHOSEN, "after", tmp_path, lambda _: None)
-    one = documents.read_document(tmp_path / documents.CANARY, documents.CanaryDocument).attempt
+    references.measure_references(here, [2], CHOSEN, tmp_path, lambda _: None, lambda *_: None)
+    one = documents.read_document(tmp_path / documents.trial_name(2), documents.CanaryDocument).attempt
     assert one is not None
     found = results.read_canary(one)
     assert isinstance(found, Report)

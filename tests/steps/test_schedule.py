@@ -32,8 +32,11 @@ def test_each_round_visits_each_arm_once_with_every_cell(chosen: Settings) -> No
         assert Counter((t.topology, t.variant, t.direction) for t in visit.trials) == wanted
         assert [t.position for t in visit.trials] == list(range(1, len(visit.trials) + 1))
         assert {t.visit for t in visit.trials} == {visit.visit}
-        in_order = [topology for topology, _ in groupby(t.topology for t in visit.trials)]
-        assert len(in_order) == len(set(in_order)), "the trials of a topology stay together"
+        count = len(chosen.cells)
+        for number in range(chosen.repetitions):
+            measured = visit.trials[number * count : (number + 1) * count]
+            assert {t.repetition for t in measured} == {number + 1}
+            assert len({(t.topology, t.variant, t.direction) for t in measured}) == count, "each cell once in a block"
     trials = [t.trial for v in visits for t in v.trials]
     assert trials == list(range(1, len(trials) + 1))
 
@@ -59,9 +62,8 @@ def test_plan_order_depends_on_the_seed() -> None:
 def test_order_of_arms_and_trials_is_randomised() -> None:
     visits = schedule.make_schedule(settings(options="rounds=20"))
     assert len({v.dataplane for v in visits[::2]}) == 2
-    assert len({v.trials[0].topology for v in visits}) == 2
-    together = [[t.variant.name for t in v.trials if t.topology == "pod-to-service"] for v in visits]
-    assert {tuple(protocols) for protocols in together} == {("tcp", "connect"), ("connect", "tcp")}
+    blocks = {tuple((t.topology, t.variant.name) for t in v.trials) for v in visits}
+    assert len(blocks) == 6, "three trials in every order, over all topologies"
 
 
 def test_rate_applies_to_udp_and_streams_not_to_connect() -> None:

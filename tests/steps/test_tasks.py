@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from analysis.errors import BadInput
 from steps.domain import Visit
 from steps.measurement.trials import GRACE_S
-from steps.settings import environment
+from steps.settings import environment, turn_order
 from steps.tasks._step import ends_in_a_sentence, node_title
-from steps.tasks.measure import CANARIES, canary_placement
+from steps.tasks.measure import placement_of
 from steps.tasks.prepare import measures
-from tests.steps.builders import placement, trial
+from tests.steps.builders import placement, settings, trial
 
 TAKEN_BY_ARGO = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-.]{0,61}[a-zA-Z0-9]")
 """The expression that Argo 4.1's controller holds a display name against."""
@@ -63,10 +63,10 @@ def test_any_arm_name_makes_a_valid_node_name(parts: list[str]) -> None:
     assert TAKEN_BY_ARGO.fullmatch(node_title("visit-1", *parts))
 
 
-def test_canary_uses_the_control_topology() -> None:
+def test_host_network_uses_the_control_topology() -> None:
     places = [placement(topology="pod-to-pod"), placement(topology="node-to-node")]
-    assert {canary_placement(places, canary).topology for canary in CANARIES} == {"node-to-node"}
-    assert canary_placement(places, "pod-to-pod").topology == "pod-to-pod"
+    assert placement_of(places, turn_order.HOST_NETWORK).topology == "node-to-node"
+    assert placement_of(places, "pod-to-pod").topology == "pod-to-pod"
 
 
 def test_missing_environment_variables_are_a_problem() -> None:
@@ -75,14 +75,14 @@ def test_missing_environment_variables_are_a_problem() -> None:
     assert environment.environment({"BENCHMARK_ENVIRONMENT": " prod "}) == "prod"
 
 
-@pytest.mark.parametrize("durations_s", [(), (1,), (10, 10, 10), (3600,) * 4])
-def test_measure_step_deadline(
-    durations_s: tuple[int, ...],
-) -> None:
-    trials = tuple(trial(trial=n, duration_s=s, topology="pod-to-pod") for n, s in enumerate(durations_s, 1))
+@pytest.mark.parametrize("durations_s", [(1,), (10, 10, 10), (3600,) * 4])
+def test_every_measuring_step_outlasts_all_turns_of_its_visit(durations_s: tuple[int, ...]) -> None:
+    trials = tuple(
+        trial(trial=n, position=n, duration_s=s, topology="pod-to-pod") for n, s in enumerate(durations_s, 1)
+    )
     visit = Visit(visit=1, round=1, dataplane="ebpf", trials=trials)
     places = {name: placement(topology=name) for name in ("node-to-node", "pod-to-pod")}
-    limits_s = {item["what"]: int(item["timeout"].removesuffix("s")) for item in measures(visit, places)}
-    assert limits_s["canary-before"] == limits_s["canary-after"] == 1800
-    if durations_s:
-        assert sum(durations_s) + len(durations_s) * GRACE_S + 900 < limits_s["pod-to-pod"] < 86_400
+    limits_s = {item["what"]: int(item["timeout"].removesuffix("s")) for item in measures(visit, settings(), places)}
+    assert list(limits_s) == ["host-network", "pod-to-pod"]
+    turns_s = sum(s + GRACE_S for s in durations_s) + 2
+    assert all(900 + turns_s < limit_s < 86_400 for limit_s in limits_s.values())

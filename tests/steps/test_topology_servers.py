@@ -73,7 +73,7 @@ def test_the_control_is_always_served() -> None:
 def _placed(topology: Topology, there: dict[str, Object]) -> Placement:
     ports = [{"name": name, "nodePort": 30001} for name in ("iperf3-tcp", "iperf3-udp", "connect")]
     service = {"metadata": {"name": "trials"}, "spec": {"clusterIP": "10.96.0.9", "ports": ports}}
-    return VisitServers(PLACES, service, there, OUTSIDE, {"near": ("ens5", 1500)}).placement(topology)
+    return VisitServers(PLACES, service, service, there, OUTSIDE, {"near": ("ens5", 1500)}).placement(topology)
 
 
 def _answers(pod: Object, place: Placement, topology: Topology) -> bool:

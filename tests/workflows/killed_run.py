@@ -37,7 +37,7 @@ ARGUMENTS: Final = {
     "profile": "smoke",
     "dataplanes": "lab-iptables,lab-ebpf",
     "topologies": "pod-to-service",
-    "options": "visits=1 protocols=tcp seed=7",
+    "options": "rounds=1 protocols=tcp seed=7",
     "trigger": "local",
 }
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -74,7 +74,7 @@ def _of_visit(name: str) -> Callable[..., None]:
             (Path(here) / (what or f"{name}.json")).rename(_outputs() / "artifacts" / "document")
         if name == "prepare":
             control = builders.placement(topology="node-to-node")
-            _hand_on(measures=measures(going, {p.topology: p for p in (control, builders.placement())}))
+            _hand_on(measures=measures(going, chosen, {p.topology: p for p in (control, builders.placement())}))
 
     return stand_in
 

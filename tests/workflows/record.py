@@ -3,7 +3,7 @@
     kubectl get workflow NAME -o json | python -m tests.workflows.record > tests/workflows/recorded/argo-nodes.json
 
 The run must be over and green, short, with two visits, and of the committed template: such as `make submit
-PROFILE=smoke DATAPLANES=iptables,ebpf VISITS=1 SEED=7`.
+PROFILE=smoke DATAPLANES=iptables,ebpf ROUNDS=1 SEED=7`.
 """
 
 import json

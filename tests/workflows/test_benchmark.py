@@ -33,17 +33,27 @@ def test_the_local_engine_supports_all_of_it() -> None:
 
 
 def test_a_run_is_these_tasks_in_this_order() -> None:
-    assert list(tasks("benchmark")) == ["validate", "preflight", "snapshot", "visit", "collect", "report", "verdict"]
+    assert list(tasks("benchmark")) == ["validate", "preflight", "snapshot", "rounds", "collect", "report", "verdict"]
+    assert list(tasks("rounds")) == ["visit", "look", "rounds"]
+    assert (tasks("rounds")["rounds"]["template"], tasks("benchmark")["rounds"]["template"]) == ("rounds", "rounds")
     assert list(tasks("visit")) == ["begin", "stay"]
-    assert list(tasks("stay")) == ["configure", "settle", "retreat", "prepare", "measure", "clear"]
+    assert list(tasks("stay")) == ["configure", "settle", "retreat", "prepare", "measure", "clear", "clear-again"]
     assert list(tasks("finish")) == ["restore", "collect", "report", "notify"]
     assert SPEC["onExit"] == "finish"
 
 
-def test_visits_and_measures_run_one_at_a_time_and_outlive_each_others_failure() -> None:
-    for name in ("benchmark", "stay"):
-        assert TEMPLATES[name]["parallelism"] == 1
+def test_visits_run_one_at_a_time_and_measures_together_and_outlive_each_others_failure() -> None:
+    assert {TEMPLATES[name]["parallelism"] for name in ("benchmark", "rounds")} == {1}
+    assert "parallelism" not in TEMPLATES["stay"]
+    for name in ("benchmark", "rounds", "stay"):
         assert TEMPLATES[name]["dag"]["failFast"] is False
+
+
+def test_what_measures_starts_beside_the_proof_and_clear_beside_what_measures() -> None:
+    waits = {name: set(re.findall(r"[a-z]+", str(task.get("depends", "")))) for name, task in tasks("stay").items()}
+    assert waits["prepare"] == waits["settle"] == {"configure"}
+    assert waits["measure"] == {"configure", "prepare"}
+    assert not waits["clear"] & {"settle", "measure", "retreat"}
 
 
 def test_what_is_done_in_a_visit_holds_a_mutex_since_argos_retry_heeds_no_parallelism() -> None:
@@ -79,6 +89,10 @@ def _visit_begins_with_a_dag(spec: Object) -> None:
     del _task(spec, "visit", "stay")["depends"]
 
 
+def _look_is_repeatable(spec: Object) -> None:
+    _task(spec, "rounds", "look")["template"] = "snapshot"
+
+
 def _collect_is_repeatable(spec: Object) -> None:
     _task(spec, "benchmark", "collect")["template"] = "recollect"
 
@@ -86,10 +100,11 @@ def _collect_is_repeatable(spec: Object) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (_verdict_waits_for_no_visit, "template benchmark, task verdict comes after visit without waiting for it"),
+        (_verdict_waits_for_no_visit, "template benchmark, task verdict comes after rounds without waiting for it"),
         (_clear_waits_for_no_configure, "template stay, task clear comes after configure without waiting for it"),
-        (_visit_begins_with_a_dag, "template benchmark, task visit is a loop that begins with stay, a DAG"),
-        (_collect_is_repeatable, "template benchmark, task collect may be repeated and follows the loop visit"),
+        (_visit_begins_with_a_dag, "template rounds, task visit is a loop that begins with stay, a DAG"),
+        (_look_is_repeatable, "template rounds, task look may be repeated and follows the loop of visit"),
+        (_collect_is_repeatable, "template benchmark, task collect may be repeated and follows the loop of rounds"),
     ],
 )
 def test_a_shape_in_which_argos_retry_stands_or_passes_over_is_named(
@@ -112,8 +127,8 @@ def test_argos_stop_reaches_the_exit_handler_at_every_moment() -> None:
 
 def _loop_last(spec: Object) -> None:
     """The visits in a DAG of their own, as up to version 0.1.0."""
-    (dag,) = (t["dag"] for t in spec["templates"] if t["name"] == "benchmark")
-    dag["tasks"] = [task for task in dag["tasks"] if task["name"] in {"validate", "preflight", "snapshot", "visit"}]
+    (dag,) = (t["dag"] for t in spec["templates"] if t["name"] == "rounds")
+    dag["tasks"] = [task for task in dag["tasks"] if task["name"] == "visit"]
 
 
 def _looped_mutex(spec: Object) -> None:
@@ -124,8 +139,8 @@ def _looped_mutex(spec: Object) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (_loop_last, "template benchmark, task visit is a loop and the last task of its DAG"),
-        (_looped_mutex, "template benchmark, task visit is a loop over visit, which holds a mutex"),
+        (_loop_last, "template rounds, task visit is a loop and the last task of its DAG"),
+        (_looped_mutex, "template rounds, task visit is a loop over visit, which holds a mutex"),
     ],
 )
 def test_a_shape_in_which_argos_stop_is_lost_is_named(change: Callable[[Object], None], sentence: str) -> None:
@@ -138,7 +153,11 @@ def test_a_shape_in_which_argos_stop_is_lost_is_named(change: Callable[[Object],
 
 
 def test_what_was_started_is_cleared_and_what_was_measured_collected_whatever_failed() -> None:
-    for dag, task, before in (("stay", "clear", "measure"), ("benchmark", "collect", "visit")):
+    for dag, task, before in (
+        ("stay", "clear", "prepare"),
+        ("rounds", "look", "visit"),
+        ("benchmark", "collect", "rounds"),
+    ):
         depends = str(tasks(dag)[task]["depends"])
         assert {f"{before}.{end}" for end in ("Succeeded", "Failed", "Errored")} <= set(re.findall(r"[\w.]+", depends))
 
@@ -191,8 +210,8 @@ METRICS = TEMPLATES["report"]["metrics"]["prometheus"]
 
 def test_metrics_have_low_cardinality() -> None:
     series = {(m["name"], tuple((p["key"], p["value"]) for p in m["labels"])) for m in METRICS}
-    assert len(series) == len(METRICS) < 50
-    assert {p["key"] for m in METRICS for p in m["labels"]} == {"dataplane", "topology", "outcome", "trigger"}
+    assert len(series) == len(METRICS) < 60
+    assert {p["key"] for m in METRICS for p in m["labels"]} == {"dataplane", "topology", "answer", "outcome", "trigger"}
     assert all(m["help"] and m["gauge"]["realtime"] is False for m in METRICS)
     assert all(re.fullmatch(r"dataplane_benchmark_[a-z_]+", m["name"]) for m in METRICS)
 
@@ -204,7 +223,9 @@ def test_metric_is_a_report_value_and_absent_if_not_measured() -> None:
         assert metric["when"] == f"{{{{=fromJSON(outputs.parameters.figures)['{figure}'] != nil}}}}"
         assert f"['{figure}'] ?? ''" in metric["gauge"]["value"]
         labels = {p["key"]: p["value"] for p in metric["labels"]}
-        assert figure.split()[1:] == [labels[key] for key in ("dataplane", "topology", "outcome") if key in labels]
+        assert figure.split()[1:] == [
+            labels[key] for key in ("dataplane", "topology", "answer", "outcome") if key in labels
+        ]
 
 
 def test_cron_workflow_refers_to_the_template_with_trigger_nightly() -> None:

@@ -23,14 +23,14 @@ from workflows.local.execution.events import (
 
 
 def _visit(number: int, phase: str = "Succeeded") -> list[Event]:
-    node = f"run.visits({number})"
+    node = f"run.rounds.visits({number})"
     inputs = {"visit": str(number), "dataplane": "lab-ebpf", "round": "2"}
     return [
-        NodeStarted(node, "visits", "visit", "DAG", "run.visits", inputs),
+        NodeStarted(node, "visits", "visit", "DAG", "run.rounds.visits", inputs),
         NodeStarted(f"{node}.measure(0:x)", "measure(0:x)", "measure", "Pod", node),
         NodeProgress(f"{node}.measure(0:x)", 3, 8),
         NodeLog(f"{node}.measure(0:x)", "pod-to-pod tcp forward: 5.21 Gbit/s"),
-        NodeLog(f"{node}.measure(0:x)", "canary after: steady"),
+        NodeLog(f"{node}.measure(0:x)", "host network 2/2: steady"),
         NodeFinished(f"{node}.measure(0:x)", phase, "it broke" if phase == "Failed" else "", 1.0),  # type: ignore[arg-type]
         NodeFinished(node, phase, "", 10.0),  # type: ignore[arg-type]
     ]
@@ -43,7 +43,15 @@ START: list[Event] = [
     NodeStarted("run.preflight", "preflight", "preflight", "Pod", "run"),
     NodeLog("run.preflight", "all is there"),
     NodeFinished("run.preflight", "Succeeded", "", 0.1),
-    NodeStarted("run.visits", "visits", "visit", "TaskGroup", "run", {}, 4),
+    NodeStarted("run.rounds", "round-1", "rounds", "DAG", "run"),
+    NodeStarted("run.rounds.visits", "visits", "visit", "TaskGroup", "run.rounds", {}, 4),
+]
+
+LOOK: list[Event] = [
+    NodeStarted("run.rounds.look", "look", "look", "Pod", "run.rounds"),
+    NodeLog("run.rounds.look", "After 3 rounds all 6 comparisons are decided."),
+    NodeFinished("run.rounds.look", "Succeeded", "", 1.0),
+    NodeFinished("run.rounds", "Succeeded", "", 20.0),
 ]
 
 
@@ -60,12 +68,21 @@ def test_display_identifies_visits_by_inputs() -> None:
     assert line.title == "visit 1  lab-ebpf  round 2"
     assert (line.step, line.message, line.rate) == (
         "measure",
-        "canary after: steady",
+        "host network 2/2: steady",
         "pod-to-pod tcp forward: 5.21 Gbit/s",
     )
     assert line.progress == (3, 8)
-    assert progress.planned_visits == 4
+    assert progress.expected_visits == 4
     assert progress.outside.message == "all is there"
+
+
+def test_progress_of_a_visit_is_that_of_all_its_measuring_steps() -> None:
+    events = [*_visit(1)[:5], NodeStarted("m2", "m2", "measure", "Pod", "run.visits(1)"), NodeProgress("m2", 1, 2)]
+    progress = _progress([*START, *events])
+    (line,) = progress.visits.values()
+    assert line.progress == (4, 10)
+    progress.note(NodeStarted("c", "c", "clear", "Pod", "run.visits(1)"), 9.0)
+    assert line.progress is None
 
 
 def test_display_keeps_the_failure_of_a_visit() -> None:
@@ -87,7 +104,18 @@ def test_remaining_time_follows_plan_then_measured_times() -> None:
     assert 0.0 < progress.ratio(60.0) < 1.0
 
 
-@given(st.lists(st.sampled_from([*START, *_visit(1), *_visit(2), WorkflowStopping("Stop")])), st.floats(0, 1e6))
+def test_no_visit_is_expected_after_the_last_look() -> None:
+    progress = RunProgress(100.0, expected_visits=20)
+    for event in [*START, *_visit(1)]:
+        progress.note(event, 10.0)
+    assert progress.expected_visits == 20
+    assert progress.left_s(10.0) > 0  # type: ignore[operator]
+    for event in LOOK:
+        progress.note(event, 11.0)
+    assert (progress.expected_visits, progress.left_s(11.0)) == (1, 0.0)
+
+
+@given(st.lists(st.sampled_from([*START, *_visit(1), *_visit(2), *LOOK, WorkflowStopping("Stop")])), st.floats(0, 1e6))
 def test_display_accepts_any_order_of_events(events: list[Event], expected_s: float) -> None:
     progress = _progress(events, expected_s, step_s=1.0)
     assert 0.0 <= progress.ratio(1e6) <= 1.0
@@ -110,17 +138,18 @@ def test_log_output_has_plain_lines() -> None:
     assert "\x1b" not in shown
     assert shown.splitlines()[0].endswith("Waiting for a lock")
     assert "[0:00] visit 1  lab-ebpf  round 2: measure: pod-to-pod tcp forward: 5.21 Gbit/s" in shown
-    assert "visit 1  lab-ebpf  round 2: succeeded in 10.0 s (1 of 4 visits, about 0:" in shown
+    assert "visit 1  lab-ebpf  round 2: succeeded in 10.0 s (1 visit, about 0:" in shown
     assert "visit 2  lab-ebpf  round 2: measure: failed: it broke" in shown
     assert shown.splitlines()[-1] == "[0:00] failed after 1:01: why"
 
 
 def test_terminal_display_has_a_line_per_visit() -> None:
-    shown = _shown([*START, *_visit(1), *_visit(2, "Failed"), WorkflowStopping("Stop")], terminal=True)
+    shown = _shown([*START, *_visit(1), *_visit(2, "Failed"), *LOOK, WorkflowStopping("Stop")], terminal=True)
     assert "✓ visit 1  lab-ebpf  round 2" in shown
     assert "5.21 Gbit/s" in shown
     assert "✗ visit 2  lab-ebpf  round 2" in shown
     assert "it broke" in shown
+    assert "After 3 rounds all 6 comparisons are decided." in shown
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1
 
 

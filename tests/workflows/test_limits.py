@@ -16,8 +16,10 @@ from steps.domain import MOST_TRIALS, Placement
 from steps.settings.limits import LONGEST_S, MOST_VISITS
 from steps.settings.schedule import CLUSTER_OVERHEAD, make_schedule
 from steps.settings.settings import choose_settings
+from steps.settings.turn_order import TRIALS_BETWEEN
 from steps.tasks.preflight import item
 from steps.tasks.prepare import measures
+from steps.tools.iperf3 import CANARY_S
 from tests.steps.run_task import Ended, run_task
 from workflows.local.semantics.loops import expand_loop
 from workflows.template.benchmark import DEADLINE_S, build_template
@@ -59,7 +61,7 @@ def test_loop_lists_fit_into_an_argo_output() -> None:
     visits = make_schedule(largest())
     assert len(visits) == MOST_VISITS
     assert len(json.dumps([item(visit) for visit in visits]).encode()) < OUTPUT_BYTES / 2
-    assert len(json.dumps(measures(visits[0], placements())).encode()) < OUTPUT_BYTES / 2
+    assert len(json.dumps(measures(visits[0], largest(), placements())).encode()) < OUTPUT_BYTES / 2
     assert len(largest().model_dump_json().encode()) < OUTPUT_BYTES / 2
 
 
@@ -106,7 +108,7 @@ def _nodes(settings: Settings) -> Object:
             ".measures.measure",
         ):
             node(base + name, name.rpartition(".")[2], {"visit": str(visit.visit)})
-        listed = measures(visit, placements())
+        listed = measures(visit, settings, placements())
         for each, passed in zip(listed, expand_loop(list(listed)), strict=True):
             node(f"{base}.measures.measure{passed.suffix}", "measure", each)
     return found
@@ -125,8 +127,9 @@ def test_visit_limit_applies_to_clusters_only() -> None:
 
 
 def test_deadlines_allow_every_permitted_run() -> None:
-    each_s = CLUSTER_OVERHEAD.visit_s + (len(TOPOLOGIES) + 2) * CLUSTER_OVERHEAD.topology_s
-    longest_s = LONGEST_S + CLUSTER_OVERHEAD.run_s + MOST_VISITS * each_s + MOST_TRIALS * CLUSTER_OVERHEAD.trial_s
+    each_s = CLUSTER_OVERHEAD.trial_s * (1 + 1 / TRIALS_BETWEEN) + CANARY_S / TRIALS_BETWEEN
+    outside_s = CLUSTER_OVERHEAD.begin_s + CLUSTER_OVERHEAD.end_s
+    longest_s = LONGEST_S + outside_s + MOST_VISITS * CLUSTER_OVERHEAD.visit_s + MOST_TRIALS * each_s
     assert SPEC["activeDeadlineSeconds"] == DEADLINE_S > longest_s
     (measure,) = (template for template in PODS if template["name"] == "measure")
     assert measure["activeDeadlineSeconds"] >= LONGEST_S

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from steps.catalogue.options import Settings
-from steps.domain import Placement
-from steps.settings.schedule import make_schedule
+from steps.domain import Placement, Visit
+from steps.settings import turn_order
+from steps.settings.schedule import level_rounds, level_title, make_schedule
 from steps.settings.settings import choose_settings
 from steps.tasks.preflight import item
 from steps.tasks.prepare import measures
@@ -51,10 +52,17 @@ def recorded_form(node: NodeStatus, uid: str) -> Object:
     }
 
 
-def small() -> tuple[Object, Settings]:
+def level(settings: Settings, visits: Iterable[Visit], number: int) -> dict[str, str]:
+    """What is handed on to a level of the rounds."""
+    rounds = level_rounds(settings, number)
+    items = [item(visit) for visit in visits if visit.round in rounds]
+    return {"visits": json.dumps(items), "level": f"{number:02d}", "title": level_title(settings, number)}
+
+
+def small(dataplanes: str = "as-is") -> tuple[Object, Settings]:
     """What the steps of a small run hand on, made by the very functions that do on a cluster."""
-    options = "visits=2 seed=7"
-    settings = choose_settings(profile="smoke", dataplanes="as-is", topologies="pod-to-service", options=options,
+    options = "rounds=2 seed=7"
+    settings = choose_settings(profile="smoke", dataplanes=dataplanes, topologies="pod-to-service", options=options,
                       environment="prod", results="s3://b")  # fmt: skip
     visits = make_schedule(settings)
     places = {
@@ -69,11 +77,24 @@ def small() -> tuple[Object, Settings]:
 
     nodes = [
         node("validate", {"settings": passed}),
-        node("preflight", {"settings": passed, "visits": json.dumps([item(visit) for visit in visits])}),
+        node("preflight", {"settings": passed, **level(settings, visits, 1)}),
+        *(
+            node(
+                "look",
+                {
+                    "next": "rounds" if number < settings.rounds else "stop",
+                    "reason": "why",
+                    **level(settings, visits, number + 1),
+                },
+                settings=passed,
+                level=f"{number:02d}",
+            )
+            for number in range(1, settings.rounds + 1)
+        ),
         *(
             node(
                 "prepare",
-                {"measures": json.dumps(measures(visit, places))},
+                {"measures": json.dumps(measures(visit, settings, places))},
                 settings=passed,
                 visit=f"{visit.visit:02d}",
             )
@@ -83,7 +104,7 @@ def small() -> tuple[Object, Settings]:
         node("verdict", {"verdict": "h"}),
         node("notify", {"notification": "t"}),
     ]
-    parameters = {"profile": "smoke", "dataplanes": "as-is", "topologies": "pod-to-service", "options": options,
+    parameters = {"profile": "smoke", "dataplanes": dataplanes, "topologies": "pod-to-service", "options": options,
                   "nodes": "", "label": "", "trigger": "submitted"}  # fmt: skip
     return {"parameters": parameters, "nodes": nodes}, settings
 
@@ -95,16 +116,18 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
     assert settings.cells
 
     def visit(number: int) -> list[str]:
+        going = make_schedule(settings)[number - 1]
+        turns_s = turn_order.longest_s(going, settings.omit_s, settings.idle_s, settings.environment)
+        timeout = f"{900 + round(turns_s)}s"
         key = f"dataplane:as-is,round:{number},title:visit-{number}.as-is.round-{number},visit:0{number}"
-        visit = f"run.visit({number - 1}:{key})"
+        visit = f"run{'.rounds' * number}.visit(0:{key})"
         base = f"{visit}.stay"
         below = [
             f"({n}:client-node:node-a,network:{network},timeout:{timeout},title:{what}.as-is.visit-{number},what:{what})"
-            for n, (what, network, timeout) in enumerate(
+            for n, (what, network) in enumerate(
                 (
-                    ("canary-before", "node", "1800s"),
-                    ("pod-to-service", "pod", "1148s"),
-                    ("canary-after", "node", "1800s"),
+                    ("host-network", "node"),
+                    ("pod-to-service", "pod"),
                 )
             )
         ]
@@ -119,8 +142,9 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
         ]
 
     assert [node.name for node in outcome.nodes] == [
-        "run", "run.validate", "run.preflight", "run.snapshot", "run.snapshot(0)", "run.visit",
-        *visit(1), *visit(2),
+        "run", "run.validate", "run.preflight", "run.snapshot", "run.snapshot(0)",
+        "run.rounds", "run.rounds.visit", *visit(1), "run.rounds.look",
+        "run.rounds.rounds", "run.rounds.rounds.visit", *visit(2), "run.rounds.rounds.look", "run.rounds.rounds.rounds",
         "run.collect", "run.report", "run.report(0)", "run.verdict",
         "run.onExit", "run.onExit.restore", "run.onExit.restore(0)", "run.onExit.collect", "run.onExit.report",
         "run.onExit.notify", "run.onExit.notify(0)",
@@ -128,13 +152,13 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
     shown = [
         node.display_name
         for node in outcome.nodes
-        if node.template in {"visit", "measure"} and node.kind != "TaskGroup"
+        if node.template in {"visit", "measure", "rounds"} and node.kind in {"Pod", "DAG"}
     ]
     assert shown == [
         name
         for number in (1, 2)
-        for name in (f"visit-{number}.as-is.round-{number}", f"canary-before.as-is.visit-{number}",
-                     f"pod-to-service.as-is.visit-{number}", f"canary-after.as-is.visit-{number}")
+        for name in (f"round-{number}", f"visit-{number}.as-is.round-{number}", f"host-network.as-is.visit-{number}",
+                     f"pod-to-service.as-is.visit-{number}")
     ]  # fmt: skip
 
 

@@ -1,15 +1,17 @@
 """The verbs plan and preflight: what a run would do here, and what is missing for it."""
 
 import sys
+from collections.abc import Iterator
 
 from rich.table import Table
 
 from analysis.console.terminal import Terminal
-from analysis.formatting import duration
+from analysis.formatting import count, duration
 from steps.catalogue.environments import is_lab
+from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
 from steps.cluster.lab import sandbox
-from steps.settings.schedule import expected_s, make_schedule
+from steps.settings.schedule import FIRST_LOOK, make_schedule, planned_time
 from workflows.flags.run import RunFlags
 
 
@@ -23,8 +25,27 @@ def print_plan(flags: RunFlags | None = None) -> int:
         table.add_row(str(visit.visit), str(visit.round), visit.dataplane, trials)
     console = Terminal()
     console.print(table)
-    console.print(f"About {duration(expected_s(settings))}, with seed {settings.seed}.")
+    for sentence in _planned(settings):
+        console.print(sentence, soft_wrap=True)
     return 0
+
+
+def _planned(settings: Settings) -> Iterator[str]:
+    """How long the run takes, and when it stops."""
+    planned = planned_time(settings)
+    sentence = planned.sentence
+    yield f"{sentence[0].upper()}{sentence[1:]}, with seed {settings.seed}."
+    least, _, most = planned.rounds
+    if least < most:
+        yield (
+            f"From round {FIRST_LOOK} on, dataplanes that are decided on every path are not visited again, and the run "
+            "stops when all are."
+        )
+    if settings.budget_s is not None and most < min(settings.rounds, FIRST_LOOK):
+        yield (
+            f"A budget of {duration(settings.budget_s)} is enough for {count(most, 'round')}, and a verdict takes "
+            f"{FIRST_LOOK} at least: raise it, or choose fewer dataplanes or paths."
+        )
 
 
 def print_findings(flags: RunFlags | None = None) -> int:

@@ -12,10 +12,9 @@ from analysis.console.commands import report_command
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal, suppress_output_errors
 from analysis.errors import Unsupported
-from analysis.formatting import duration
 from steps.catalogue.options import Settings
 from steps.settings import environment
-from steps.settings.schedule import expected_s, make_schedule
+from steps.settings.schedule import make_schedule, planned_time
 from steps.tasks._step import RUN_FOLDER, run_id
 from workflows.flags.run import RunFlags
 from workflows.local.display.terminal import TerminalDisplay
@@ -77,10 +76,10 @@ def _first_failure(outcome: WorkflowOutcome) -> str:
 def _beforehand(settings: Settings) -> str:
     """What will be measured and how long it will take, before it starts."""
     visits = make_schedule(settings)
-    trials = sum(len(visit.trials) for visit in visits)
+    trials = len(visits[0].trials)
     return (
-        f"{len(settings.dataplanes)} dataplanes x {settings.rounds} rounds x {trials // len(visits)} trials "
-        f"= {trials} trials: about {duration(expected_s(settings))} (profile {settings.profile}, seed {settings.seed})"
+        f"{len(settings.dataplanes)} dataplanes x {settings.rounds} rounds x {trials} trials at most: "
+        f"{planned_time(settings).sentence} (profile {settings.profile}, seed {settings.seed})"
     )
 
 
@@ -89,7 +88,8 @@ def _walk(flags: RunFlags, settings: Settings, console: Terminal) -> tuple[Workf
 
     The first signal stops it as `argo stop` does, a second one as `argo terminate` does.
     """
-    display = TerminalDisplay(console, expected_s(settings))
+    planned = planned_time(settings)
+    display = TerminalDisplay(console, planned.expected_s, planned.rounds[1] * len(settings.dataplanes))
     engine = Engine(
         build_template(),
         arguments=flags.arguments(settings),

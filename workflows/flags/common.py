@@ -1,13 +1,15 @@
 """Flags of several verbs."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from cyclopts import Parameter
 
 
-def flag(text: str, variable: str | None = None) -> Parameter:
+def flag(text: str, variable: str | None = None, aliases: Iterable[str] = ()) -> Parameter:
     """A flag whose empty default is not shown; a secret one may come from an environment variable instead."""
-    return Parameter(help=text, show_default=lambda value: value or None, env_var=variable)
+    names = [f"--{alias.replace('_', '-')}" for alias in aliases]
+    return Parameter(help=text, show_default=lambda value: value or None, env_var=variable, alias=names)
 
 
 Context = Annotated[str, flag("A context of the kubeconfig; the current one if empty.")]

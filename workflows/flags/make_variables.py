@@ -18,8 +18,8 @@ FOREIGN = ("AWS_", "BENCHMARK_", "FUZZ_", "KUBE", "MAKE", "PYTEST_", "PYTHON")
 OWN = ("VERBS", "FLAGS_", "OTHERS_", "TAKES", "GIVEN", "REFUSED", "quoted", "refusal", "command", "taken")
 """Prefixes of the Makefile's own names, which no one sets."""
 
-SYNONYMS = {"ROUNDS": "VISITS"}
-"""Names that mean the same as a known one: the form's field `options` takes both."""
+SYNONYMS = {"VISITS": "ROUNDS"}
+"""Names that mean the same as a known one: flags and the form's field `options` take both."""
 
 SHORTEST = 3
 """From this length on, a name is taken for a longer one that it begins: DRY for DRY_RUN."""

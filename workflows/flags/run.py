@@ -55,7 +55,7 @@ def with_options(place: Place) -> Callable[[type[Flags]], type[Flags]]:
 
     def complete(flags: type[Flags]) -> type[Flags]:
         options = [option for option in OPTIONS if option.only in {None, place}]
-        given = {option.name: Annotated[str, flag(option.help)] for option in options}
+        given = {option.name: Annotated[str, flag(option.help, aliases=option.aliases)] for option in options}
         flags.__annotations__ = given | get_annotations(flags)
         for option in options:
             setattr(flags, option.name, option.default)

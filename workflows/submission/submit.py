@@ -8,12 +8,11 @@ from typing import Any, Final
 from analysis.addresses import shown_address
 from analysis.console.terminal import Terminal, Text
 from analysis.errors import Problem, Unsupported
-from analysis.formatting import duration
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, WORKFLOWS
 from steps.settings import environment
-from steps.settings.schedule import expected_s
+from steps.settings.schedule import planned_time
 from steps.tasks._pod import CONFIG_MAP
 from steps.tasks._step import run_id
 from workflows.deployment import argo, links
@@ -51,18 +50,20 @@ def submit(flags: SubmitFlags, console: Terminal | None = None, client: UserClie
     client.namespace = flags.namespace or find_namespace(client) or OWN
     console = console or Terminal()
     settings = _checked(client, flags)
+    planned = planned_time(settings)
     name = _create(client, flags.form("submitted"))
     ui = _ui(client)
     console.print(
-        f"{client.namespace}/{name} is submitted: about {duration(expected_s(settings))}.",
+        f"{client.namespace}/{name} is submitted: {planned.sentence}.",
         soft_wrap=True,
     )
     if ui is not None:
         _link(console, "In the UI", links.run_link(ui.url, client.namespace, name), ui)
     if flags.detach:
         return 0
+    display = TerminalDisplay(console, planned.expected_s, planned.rounds[1] * len(settings.dataplanes))
     try:
-        ended = _watched(given or client.patient(PATIENCE_S), name, TerminalDisplay(console, expected_s(settings)))
+        ended = _watched(given or client.patient(PATIENCE_S), name, display)
     except KeyboardInterrupt:
         console.print(f"No longer watching. {_continues(client, name)}", soft_wrap=True)
         return INTERRUPTED

@@ -1,13 +1,16 @@
 """The WorkflowTemplate: what runs, in which order, on Argo and on one machine alike.
 
-    validate -> preflight -> snapshot -> each visit, one after another -> collect -> report -> verdict
+    validate -> preflight -> snapshot -> rounds -> collect -> report -> verdict
+    rounds:     each visit of this round, one after another -> look -> rounds again, unless look says stop
     visit:      begin -> stay
-    stay:       configure -> settle -> prepare -> measure each topology, one after another -> clear
-                settle, if it fails -> retreat to what ran before -> clear
+    stay:       configure -> settle
+                configure -> prepare -> measure the host network and each topology, by turns
+                             prepare -> clear
+                settle, if it fails -> retreat to what ran before
     on exit:    restore -> collect and report, if the run did not reach them -> notify
 
 The verdict depends on the collected rows, never on the status of nodes: a failed trial is a row, and later visits go
-on.
+on. Where look itself fails, no round follows, and the visits that were due are rows that say so.
 
 Five rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_defects`. Two are needed for Stop:
 
@@ -18,8 +21,8 @@ Five rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_
 
 Three are needed for Retry, which deletes failed pods and sets all nodes above them back to Running:
 
-- Each task depends by name on every earlier task that is a loop over DAGs or is repeatable. A node that is set back
-  without a dependent task is never processed again, and the run never ends.
+- Each task depends by name on every earlier task that is a loop over DAGs, or runs a DAG with one, or is repeatable. A
+  node that is set back without a dependent task is never processed again, and the run never ends.
 - What a loop runs begins with a pod. A visit that a Stop kept from beginning has no other failed pod, and would be
   skipped.
 - What follows such a loop is not repeatable. Its node exists already, so it would run before the loop.
@@ -27,7 +30,7 @@ Three are needed for Retry, which deletes failed pods and sets all nodes above t
 
 from typing import cast
 
-from hera.workflows import DAG, Parameter, WorkflowTemplate
+from hera.workflows import DAG, Parameter, Task, WorkflowTemplate
 from hera.workflows import models as m
 
 from steps.cluster.kube.workloads.manifests import NAME as POD_NAME
@@ -39,6 +42,7 @@ from steps.tasks.begin import begin, turn
 from steps.tasks.clear import clear
 from steps.tasks.collect import collect, recollect
 from steps.tasks.configure import configure
+from steps.tasks.look import ROUNDS, STOP, look
 from steps.tasks.measure import measure
 from steps.tasks.notify import notify
 from steps.tasks.preflight import preflight
@@ -101,12 +105,11 @@ def _item(*names: str) -> dict[str, str]:
 
 
 def _stay() -> DAG:
-    """The tasks of one visit. The canaries and topologies run strictly one after another."""
+    """The tasks of one visit. All measuring steps start together, and take turns at measuring."""
     arguments = {"settings": SETTINGS, "visit": VISIT}
     with DAG(
         name="stay",
         inputs=_inputs("settings", "visit"),
-        parallelism=1,
         fail_fast=False,
         # Argo's Retry begins all visits that a Stop had failed at once, whatever the parallelism (4.1.2)
         synchronization=turn(),
@@ -115,16 +118,22 @@ def _stay() -> DAG:
         settle(name="settle", arguments=arguments, depends="configure")
         # Where a node fell back from eBPF, pods can't reach each other across nodes until this is over.
         retreat(name="retreat", arguments=arguments, depends="configure && (settle.Failed || settle.Errored)")
-        prepare(name="prepare", arguments=arguments, depends="configure && settle")
+        # Servers and measuring steps start while the dataplane settles; these measure nothing before it has.
+        prepare(name="prepare", arguments=arguments, depends="configure")
         measure(
             name="measure",
             with_param="{{tasks.prepare.outputs.parameters.measures}}",
             arguments={**arguments, **_item("what", "title", "client-node", "network", "timeout")},
             depends="configure && prepare",
         )
-        over = " && ".join(f"({OVER.format(task)})" for task in ("configure", "measure", "retreat"))
-        clear(name="clear", arguments=arguments, depends=over)
+        clear(name="clear", arguments=arguments, depends=_over("configure", "prepare"))
+        again = f"{_over('configure', 'measure', 'retreat')} && (clear.Failed || clear.Errored)"
+        clear(name="clear-again", arguments=arguments, depends=again)
     return stay
+
+
+def _over(*tasks: str) -> str:
+    return " && ".join(f"({OVER.format(task)})" for task in tasks)
 
 
 def _visit(stay: DAG) -> DAG:
@@ -137,8 +146,37 @@ def _visit(stay: DAG) -> DAG:
     return visit
 
 
-def _benchmark(visit: DAG) -> None:
-    """The whole run. All visits in their planned order, strictly one after another."""
+def _rounds(visit: DAG) -> DAG:
+    """The visits of a round, one after another; then a look at the figures, and the next rounds unless it says stop.
+
+    It runs itself, as deep as `steps.settings.rounds.MOST_LEVELS`, so that Argo draws a round when it is decided on.
+    """
+    given = ("settings", "visits", "level", "title")
+    with DAG(name=ROUNDS, inputs=_inputs(*given), parallelism=1, fail_fast=False) as rounds:
+        visit(
+            name="visit",
+            with_param="{{inputs.parameters.visits}}",
+            arguments={"settings": SETTINGS, **_item("visit", "dataplane", "round", "title")},
+        )
+        visited = f"({ENDED.format('visit')})"
+        look(
+            name="look",
+            arguments={"settings": SETTINGS, "level": "{{inputs.parameters.level}}"},
+            depends=visited,
+        )
+        found = {name: f"{{{{tasks.look.outputs.parameters.{name}}}}}" for name in ("visits", "level", "title")}
+        Task(
+            name=ROUNDS,
+            template=ROUNDS,
+            arguments={"settings": SETTINGS, **found},
+            depends=f"{visited} && look",
+            when=f"{{{{tasks.look.outputs.parameters.next}}}} != {STOP}",
+        )
+    return rounds
+
+
+def _benchmark(rounds: DAG) -> None:
+    """The whole run."""
     settings = {"settings": "{{tasks.preflight.outputs.parameters.settings}}"}
     with DAG(name="benchmark", parallelism=1, fail_fast=False):
         form = {str(field.name): f"{{{{workflow.parameters.{field.name}}}}}" for field in FORM}
@@ -146,13 +184,9 @@ def _benchmark(visit: DAG) -> None:
         validated = {"settings": "{{tasks.validate.outputs.parameters.settings}}"}
         preflight(name="preflight", arguments=validated, depends="validate")
         snapshot(name="snapshot", arguments=settings, depends="preflight")
-        visit(
-            name="visit",
-            with_param="{{tasks.preflight.outputs.parameters.visits}}",
-            arguments={**settings, **_item("visit", "dataplane", "round", "title")},
-            depends="snapshot",
-        )
-        visited = f"({ENDED.format('visit')})"
+        first = {name: f"{{{{tasks.preflight.outputs.parameters.{name}}}}}" for name in ("visits", "level", "title")}
+        rounds(name=ROUNDS, arguments={**settings, **first}, depends="snapshot")
+        visited = f"({ENDED.format(ROUNDS)})"
         # Argo makes what follows a loop a child of its items' last pods, and Retry refuses a node without a parent
         collect(name="collect", depends=f"snapshot && {visited}")
         report(name="report", depends=f"snapshot && {visited} && collect")
@@ -219,6 +253,6 @@ def build_template() -> WorkflowTemplate:
         # Of each run; they override a CronWorkflow's. No labels: an invalid value would end the run without a reason.
         workflow_metadata=m.WorkflowMetadata(annotations={TITLE: _RUN_TITLE, DESCRIPTION: _RUN_DESCRIPTION}),
     ) as template:
-        _benchmark(_visit(_stay()))
+        _benchmark(_rounds(_visit(_stay())))
         _finish()
     return template

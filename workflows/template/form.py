@@ -26,7 +26,7 @@ FORM = (
         name="options",
         value="",
         description="What to change of the profile, as NAME=VALUE separated by spaces, "
-        f"such as `duration=5 visits=8 seed=7`; empty: nothing. There are {_KNOWN}.",
+        f"such as `duration=5 rounds=8 seed=7`; empty: nothing. There are {_KNOWN}.",
     ),
     Parameter(
         name="trigger",

@@ -1,4 +1,4 @@
-"""The CronWorkflow: the template, every night, with the profile that detects differences of a few per cent."""
+"""The CronWorkflow: the template, every night, with the profile that finds differences of 10 %."""
 
 from typing import Final
 

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
@@ -21,15 +22,13 @@ from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.lock import HeldLock
 from steps.cluster.kube.ownership.owner import current_owner
 from steps.cluster.kube.servers import server_findings, trial_servers
-from steps.cluster.kube.workloads import filler_services
+from steps.cluster.kube.workloads import filler_services, probe_pods
 from steps.cluster.kube.workloads.manifests import TRIALS
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
 from steps.proof import wait
 from steps.proof.wait import ProvenEvidence
 from steps.settings import environment as names
-
-Object = dict[str, Any]
 
 
 class KubernetesCluster:
@@ -142,10 +141,8 @@ class KubernetesCluster:
 
         def before(standing: Standing, measured: tuple[str, ...], switches: bool) -> None:  # noqa: FBT001 - a callback
             # the Services' endpoints are complete in time; prepare creates them again, and fails if they can't be
-            ensure_services = partial(trial_servers.ensure_filler_services, variables=self._variables)
-            self._attempt(
-                "the many Services do not exist yet", ensure_services, self._client, standing, measured, settings
-            )
+            ensure = partial(trial_servers.ensure_filler_services, variables=self._variables)
+            self._attempt("the many Services do not exist yet", ensure, self._client, standing, measured, settings)
             if switches:
                 self._attempt("what the switch costs will be unknown", self._cni.watch, standing, measured)
 
@@ -159,7 +156,7 @@ class KubernetesCluster:
         if reason is not None:
             unfit = self._cni.unfit_with(Arm.parse(visit.dataplane).name)
             lock.add_note(self._client, held, unfit=dict.fromkeys(sorted(unfit), reason))
-        return self._cni.configure(AS_IS, _no_preparation)
+        return self._cni.configure(AS_IS, lambda *_: None)
 
     def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
         """Observe each measured node now, with the traffic that the signs need.
@@ -183,19 +180,27 @@ class KubernetesCluster:
             )
         return self._cni.observe(standing, self.measured_nodes, visit, moment)
 
-    def cost(self) -> SwitchCost | None:
-        """The effect of the last switch on open connections; None: there were none."""
-        return self._cni.cost(self._standing, self.measured_nodes)
+    def cost(self, *, final: bool) -> SwitchCost | None:
+        """The effect of the last switch on open connections; None: there were none, or one may yet recover."""
+        return self._cni.cost(self._standing, self.measured_nodes, final=final)
+
+    def rest(self) -> None:
+        """Let everything that observes rest until the next observation, so that it disturbs no trial."""
+        probe_pods.rest(self._client)
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
         """Start servers and Service for the visit's topologies and for the node-to-node canary."""
         lock.refuse_others(self._client, self._owner)
-        return trial_servers.prepare(
-            self._client, self._standing, self.measured_nodes, visit, settings, variables=self._variables
-        )
+        standing, measured = self._standing, self.measured_nodes
+        self._cni.await_switch(standing, measured, visit)
+        return trial_servers.prepare(self._client, standing, measured, visit, settings, variables=self._variables)
+
+    def turns(self, visit: Visit) -> str | None:
+        """The server of the visit's turns; None: it does not run, or not yet."""
+        return trial_servers.turns(self._client, visit)
 
     def clear(self) -> None:
-        """Delete what prepare created. Safe to run twice."""
+        """Delete what the trials needed. Safe to run twice."""
         lock.refuse_others(self._client, self._owner)
         trial_servers.clear(self._client)
 
@@ -220,22 +225,13 @@ class KubernetesCluster:
     def _put_back(self, *, insist: bool) -> list[Change]:
         if not lock.may_restore(self._client, self._owner, self._say, insist=insist):
             return []
-        left: list[Problem] = []
-
-        def sweep(clear: Callable[[], None]) -> None:
-            try:
-                clear()
-            except Problem as problem:  # the cluster's own state comes first
-                left.append(problem)
-
         # beside the restore, since a thousand Services take most of a minute to delete
-        with ThreadPoolExecutor(1) as pool:
-            services = pool.submit(sweep, lambda: filler_services.clear(self._client))
-            sweep(lambda: trial_servers.clear(self._client, wait=True))
+        with ThreadPoolExecutor(2) as pool:
+            sweeps = [pool.submit(clear, self._client) for clear in (filler_services.clear, trial_servers.clear_all)]
+            futures.wait(sweeps[1:])
             changes = self._cni.restore(self._wait_for_restored)
-        services.result()
-        if left:
-            raise left[0]
+        for sweep in sweeps:
+            sweep.result()  # the cluster's own state came first
         return changes
 
     def _wait_for_restored(self) -> None:
@@ -261,7 +257,7 @@ class KubernetesCluster:
                 f"{self._client.where}` checks again, and `kubectl -n {KUBE_SYSTEM} delete configmap {STATE}` gives up."
             ) from None
         finally:
-            trial_servers.clear(self._client, wait=True)
+            trial_servers.clear_all(self._client)
 
     def settle_for_user(self, dataplane: str) -> ProvenEvidence:
         """Wait for the proof on the measured nodes, for a user.
@@ -272,7 +268,7 @@ class KubernetesCluster:
         try:
             return self._wait(dataplane, self.measured_nodes, wait.CLUSTER_TIMEOUT_S)
         finally:
-            trial_servers.clear(self._client)
+            trial_servers.clear_all(self._client)
 
     def _wait(self, dataplane: str, measured: tuple[str, ...], timeout_s: float) -> ProvenEvidence:
         visit = Visit(visit=1, round=1, dataplane=dataplane, trials=())
@@ -285,7 +281,7 @@ class KubernetesCluster:
 
     def configure_for_user(self, dataplane: str) -> list[Change]:
         """Switch for a user, who gets the lock and has to restore."""
-        return self._cni.configure(Arm.parse(dataplane).name, _no_preparation)
+        return self._cni.configure(Arm.parse(dataplane).name, lambda *_: None)
 
     def commands(self, dataplane: str | None) -> list[str]:
         """The kubectl lines for switching to this dataplane now, or for restoring if None."""
@@ -297,7 +293,3 @@ class KubernetesCluster:
             action(*args)
         except Problem as problem:
             self._say(f"{failure}: {problem}")
-
-
-def _no_preparation(_standing: Standing, _measured: tuple[str, ...], _switches: bool) -> None:  # noqa: FBT001 - a callback
-    """Nothing is needed before a switch without trials."""

@@ -136,6 +136,10 @@ class Cni(Protocol[S]):
         """Open connections that the switch may break."""
         ...
 
+    def await_switch(self, standing: S, measured: Sequence[str], visit: Visit) -> None:
+        """Wait until new pods on these nodes get what the visit's switch made, which proves nothing."""
+        ...
+
     def observe(
         self,
         standing: S,
@@ -148,8 +152,11 @@ class Cni(Protocol[S]):
         """The signs now. `whole`: no second observation follows, so every condition has to hold now."""
         ...
 
-    def cost(self, standing: S, measured: Sequence[str]) -> SwitchCost | None:
-        """The effect of the last switch on open connections; None: there were none."""
+    def cost(self, standing: S, measured: Sequence[str], *, final: bool) -> SwitchCost | None:
+        """The effect of the last switch on open connections; None: there were none.
+
+        `final`: wait until none of them can recover any more; otherwise None if one can.
+        """
         ...
 
     def commands(self, dataplane: str | None) -> list[str]:

@@ -16,7 +16,7 @@ from steps.cluster.lab.network import addresses, topology
 from steps.cluster.lab.network.services import all_ports
 from steps.cluster.lab.preflight import findings
 from steps.cluster.lab.provenance import read_facts
-from steps.domain import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
+from steps.domain import LAB_TURNS, Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
 
 _SHOWN_COMMANDS: Final = 40
 
@@ -55,6 +55,7 @@ class LabCluster:
         _check_sandbox()
         wanted = state.wanted_state(visit, settings)
         if state.read_state() == wanted:
+            servers.stop()
             return []
         arm = Arm.parse(visit.dataplane)
         dataplane = load(arm)
@@ -80,9 +81,13 @@ class LabCluster:
             raise Problem(f"the lab is not whole, {', '.join(missing)} missing: configure a dataplane first.")
         return counters.observe(moment)
 
-    def cost(self) -> SwitchCost | None:
+    def cost(self, *, final: bool) -> SwitchCost | None:
         """None: the lab is built anew for each dataplane, so that no connection survives."""
+        del final
         return None
+
+    def rest(self) -> None:
+        """Nothing: only observe itself observes."""
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
         """Nothing: the lab is built anew for each dataplane."""
@@ -96,10 +101,14 @@ class LabCluster:
         wanted = [topology for name, topology in BY_NAME.items() if name in {t.topology for t in visit.trials}]
         if not any(t.name == CONTROL for t in wanted):
             wanted.insert(0, BY_NAME[CONTROL])
-        servers.stop()
         tools = served(trial.tool for trial in visit.trials)
         servers.start(servers.needed(wanted, tools))
         return [servers.placement(topology, tools) for topology in wanted]
+
+    def turns(self, visit: Visit) -> str | None:
+        """The server of turns, which starts with the others."""
+        del visit
+        return LAB_TURNS if sandbox.is_inside() and servers.are_running() else None
 
     def clear(self) -> None:
         """End the servers, and everything else in the lab's namespaces."""

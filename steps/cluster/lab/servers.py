@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.processes import end_processes
 from steps.cluster.lab.network.services import CLUSTER_IP, NODEPORT_OFFSET
 from steps.cluster.lab.network.topology import present_namespaces
-from steps.domain import LOCAL, Monitor, Placement
+from steps.domain import LAB_TURNS, LOCAL, Monitor, Placement
 from steps.measurement.client_network import listening_ports
 from steps.namespaces import command_in, path, within
 from steps.polling import poll
@@ -47,6 +48,14 @@ class Server:
         return LOGS / f"{self.namespace}-{self.port}.log"
 
 
+_TURNS: Final = Server(
+    addresses.NODE_A.name,
+    0,
+    (sys.executable, "-m", "steps.measurement.turns_http", LAB_TURNS.removeprefix("unix:")),
+)
+"""In a namespace, so that it ends with the other servers. Its socket is a file, which all namespaces reach."""
+
+
 def placement(topology: Topology, tools: Sequence[Tool] = ALWAYS) -> Placement:
     """The placement of a topology."""
     namespace, interface = {
@@ -68,6 +77,7 @@ def placement(topology: Topology, tools: Sequence[Tool] = ALWAYS) -> Placement:
         nat_monitor=Monitor(node=node, side="nat", source=f"netns:{node}") if topology.through_node else None,
         nat_interface=addresses.UNDERLAY if topology.through_node else None,
         gate_foreign_cpu=True,
+        turns=LAB_TURNS,
     )
 
 
@@ -98,7 +108,7 @@ def needed(topologies: Iterable[Topology], tools: Sequence[Tool] = ALWAYS) -> li
 
 
 def start(servers: list[Server]) -> None:
-    """Start the servers and wait until each listens.
+    """Start the servers and wait until each listens, and the server of turns, whose clients wait for it.
 
     Raises:
         Problem: a port is in use, or a server does not listen.
@@ -109,6 +119,7 @@ def start(servers: list[Server]) -> None:
             raise Problem(f"port {server.port} in namespace {server.namespace} is taken by another program: end it.")
     for server in servers:
         _launch(server)
+    _launch(_TURNS)
     for server in servers:
         _await(server)
 

@@ -10,10 +10,14 @@ from steps import documents
 from steps.catalogue.tools import VARIANTS
 from steps.collect import run_rows
 from steps.domain import Visit
+from steps.settings import turn_order
 from tests.steps.builders import AT, cut_short, damaged, fitted, settings
 
 Row = dict[str, Any]
 HARMS: tuple[Callable[[Path], None], ...] = (cut_short, damaged, Path.unlink)
+BEFORE = f"{turn_order.HOST_NETWORK}/{documents.trial_name(1)}"
+"""The reference before the first trial, within a visit's folder."""
+
 CHOSEN = settings(options="rounds=1", dataplanes="lab-iptables,lab-ebpf+twin")
 
 

@@ -12,7 +12,7 @@ from analysis.store.schema import TABLES
 from steps import documents
 from steps.collect import fitting, run_rows, trial_rows
 from steps.domain import Finding, Trial
-from steps.settings import schedule
+from steps.settings import schedule, turn_order
 from tests.steps.builders import (
     AT,
     attempt,
@@ -116,12 +116,14 @@ def test_document_of_another_visit_is_ignored(run: Path, name: str, other: str, 
     assert {row["outcome"] for row in of_visit(found["trials"], 2)} == {"measured"}
 
 
-def test_canary_of_the_other_moment_is_an_error(run: Path) -> None:
+def test_reference_of_another_moment_is_an_error(run: Path) -> None:
     folder, _ = first(run)
-    (folder / "canary-after" / documents.CANARY).write_bytes((folder / "canary-before" / documents.CANARY).read_bytes())
+    last = documents.trial_name(len(visits(run)[0].trials) + 1)
+    references = folder / turn_order.HOST_NETWORK
+    (references / last).write_bytes((references / documents.trial_name(1)).read_bytes())
     row = tables(run)["visits"][0]
     assert row["canary_after_bps"] is None
-    assert row["error"] == "canary-after/canary.json.gz is of the canary before the trials"
+    assert row["error"] == f"host-network/{last} is the reference before the trials"
 
 
 def test_document_of_another_trial_is_an_error(run: Path) -> None:

@@ -9,7 +9,7 @@ from steps import documents
 from steps.counters import InterfaceTraffic
 from steps.domain import Monitor, SwitchCost
 from tests.steps.builders import AT, attempt, counters, placement, settings, write_run
-from tests.steps.collect.collected import Row, first, replaced, tables, trial_row, visits
+from tests.steps.collect.collected import BEFORE, Row, first, replaced, tables, trial_row, visits
 
 
 def test_collect_complete_run(run: Path) -> None:
@@ -109,6 +109,7 @@ def test_collect_visit_row(run: Path) -> None:
 def test_collect_tcp_trial_row(run: Path) -> None:
     row = next(t for t in tables(run)["trials"] if (t["tool"], t["transport"]) == ("iperf3", "tcp"))
     assert row["received_bps"] == pytest.approx(33871641481.4)
+    assert row["host_network_bps"] == pytest.approx(33871641481.4)
     assert row["retransmits"] == 10
     assert row["mtu_bytes"] == 1450
     assert row["services"] == 100
@@ -177,7 +178,7 @@ def test_last_attempt_counts_and_flags_are_kept(run: Path) -> None:
 @pytest.mark.parametrize(("then", "now", "above"), [(0.05, 0.2, 0.25), (None, 0.2, 0.4), (0.05, None, 0.4)])
 def test_foreign_cpu_is_not_the_trials(run: Path, then: float | None, now: float | None, above: float) -> None:
     folder, path = first(run)
-    canary = folder / "canary-before" / documents.CANARY
+    canary = folder / BEFORE
     document = documents.read_document(canary, documents.CanaryDocument)
     documents.write_document(canary, document.model_copy(update={"idle_foreign_cpu_ratio": then}))
     replaced(path, attempts=(attempt(foreign_cpu_ratio=now),))
@@ -189,7 +190,7 @@ def test_foreign_cpu_is_not_the_trials(run: Path, then: float | None, now: float
 
 def test_without_an_idle_baseline_cpu_per_gbit_is_unknown(run: Path) -> None:
     folder, _ = first(run)
-    (folder / "canary-before" / documents.CANARY).unlink()
+    (folder / BEFORE).unlink()
     row = trial_row(run)
     assert row["outcome"] == "measured"
     assert row["cpu_s_per_gbit"] is None
@@ -212,7 +213,7 @@ def test_udp_fragmentation_and_cpu_flags(tmp_path: Path, rate: str) -> None:
 
 def test_idle_baseline_flags_apply_to_the_difference(run: Path) -> None:
     """The nodes' idle time ran backwards before the first trial, so no CPU figure of the visit can be used."""
-    path = run / documents.visit_directory(1) / "canary-before" / documents.CANARY
+    path = run / documents.visit_directory(1) / BEFORE
     canary = documents.read_document(path, documents.CanaryDocument)
     backwards = (counters(90.0), counters(90.2, busy=0.9))
     documents.write_document(path, canary.model_copy(update={"idle": {"host": backwards}}))

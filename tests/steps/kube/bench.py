@@ -70,7 +70,8 @@ def visit(*topologies: str) -> Visit:
 
 def settings(*topologies: str, services: int = 0) -> Settings:
     cells = tuple(Cell(topology=name, tool="iperf3", transport="tcp", direction="forward") for name in topologies)
-    return cast("Settings", SimpleNamespace(services=services, cells=cells, streams=1))
+    more = SimpleNamespace(services=services, cells=cells, streams=1, omit_s=0, idle_s=1.0, environment="prod")
+    return cast("Settings", more)
 
 
 EVERY = tuple(topology.name for topology in TOPOLOGIES)

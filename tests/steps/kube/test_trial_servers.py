@@ -129,6 +129,28 @@ def test_each_visit_gets_new_pods_and_the_same_service() -> None:
     assert first["pod-to-service"].address == second["pod-to-service"].address
 
 
+def test_server_of_turns_is_the_visits_own_and_in_reach_of_every_client() -> None:
+    bench = Bench()
+    own = visit("pod-to-pod", "external-to-nodeport")
+    assert trial_servers.turns(bench.client, own) is None
+    found = bench.prepare("pod-to-pod", "external-to-nodeport")
+    source = trial_servers.turns(bench.client, own)
+    service, pod = bench.kubelet.services()["turns"], bench.kubelet.pods()["monitor-0"]
+    token = pod["spec"]["containers"][0]["command"][-1]
+    assert source == found["pod-to-pod"].turns == f"http://{service['spec']['clusterIP']}:5203/{token}"
+    number = service["spec"]["ports"][0]["nodePort"]
+    assert found["external-to-nodeport"].turns == f"http://10.250.0.11:{number}/{token}"
+    selected = [
+        p
+        for p in bench.kubelet.pods().values()
+        if service["spec"]["selector"].items() <= p["metadata"]["labels"].items()
+    ]
+    assert selected == [pod]
+    assert trial_servers.turns(bench.client, own.model_copy(update={"visit": 2})) is None, "it was never cleared"
+    trial_servers.clear(bench.client)
+    assert trial_servers.turns(bench.client, own) is None
+
+
 def test_filler_services_and_their_pod_stay_between_visits() -> None:
     bench = Bench()
     bench.prepare("pod-to-service", services=12)
@@ -160,6 +182,13 @@ def test_clear_is_idempotent_and_deletes_only_own_objects() -> None:
     bench.prepare(*EVERY)
     for _ in range(2):
         trial_servers.clear(bench.client)
+        assert set(bench.kubelet.pods()) == {
+            "theirs",
+            *(f"look-{kind}-{n}" for kind in ("host", "pod") for n in (0, 1)),
+        }
+        assert set(bench.kubelet.services()) == {"look-0", "look-1"}
+    for _ in range(2):
+        trial_servers.clear_all(bench.client)
         assert set(bench.kubelet.pods()) == {"theirs"}
         assert bench.kubelet.services() == {}
 

@@ -24,7 +24,8 @@ class ProgressLine:
     """A visit, or the steps outside all visits.
 
     Attributes:
-        step: the one that runs, with its `progress`: (done, total).
+        step: the one that runs, or several of the same template at once.
+        parts: the progress of each of them, (done, total), by node.
         message: its last sentence.
         rate: the last sentence with a rate.
         failure: the first failure.
@@ -37,10 +38,16 @@ class ProgressLine:
     message: str = ""
     rate: str = ""
     failure: str | None = None
-    progress: tuple[int, int] | None = None
+    parts: dict[str, tuple[int, int]] = field(default_factory=dict)
     began_s: float = 0.0
     ended_s: float | None = None
     phase: Phase = "Running"
+
+    @property
+    def progress(self) -> tuple[int, int] | None:
+        """What is done of how much by the steps that run; None: none tells."""
+        done, total = (sum(part[index] for part in self.parts.values()) for index in (0, 1))
+        return (done, total) if self.parts else None
 
     @property
     def title(self) -> str:
@@ -57,6 +64,7 @@ class RunProgress:
 
     Attributes:
         expected_s: how long the whole run takes by the plan.
+        expected_visits: how many visits it has by the plan, until there are more or no other follows.
         notice: a sentence about the whole run.
         steps: the template of each step that has started, by node.
     """
@@ -67,9 +75,10 @@ class RunProgress:
     outside: ProgressLine = field(default_factory=ProgressLine)
     visits: dict[str, ProgressLine] = field(default_factory=dict)
     steps: dict[str, str] = field(default_factory=dict)
-    planned_visits: int | None = None
+    expected_visits: int = 0
     _parents: dict[str, str | None] = field(default_factory=dict)
     _loops: dict[str, int] = field(default_factory=dict)
+    _rounds: set[str] = field(default_factory=set)
 
     def note(self, event: Event, now_s: float) -> None:
         """Add an event that happened at `now_s`, by any monotonic clock."""
@@ -89,7 +98,7 @@ class RunProgress:
                 line.message = message
                 line.rate = message if "bit/s" in message else line.rate
             case NodeProgress(node, done, total):
-                self.line_of(node).progress = (done, total)
+                self.line_of(node).parts[node] = (done, total)
             case NodeFinished():
                 self._finished(event, now_s)
             case WorkflowFinished():
@@ -113,11 +122,19 @@ class RunProgress:
             self.visits[event.node] = ProgressLine(
                 inputs["visit"], inputs["dataplane"], inputs.get("round"), began_s=now_s
             )
-            self.planned_visits = self._loops.get(event.parent or "", self.planned_visits)
+            self._counted(event.parent or "")
         elif event.kind == "Pod":
             line = self.line_of(event.node)
             self.steps[event.node] = event.template
-            line.step, line.message, line.progress = event.template, "", None
+            if event.template != line.step:
+                line.parts.clear()
+            line.step, line.message = event.template, ""
+
+    def _counted(self, loop: str) -> None:
+        """Count the visits of a loop, when its first begins."""
+        self.expected_visits = max(self.expected_visits, len(self.visits) - 1 + self._loops.pop(loop, 1))
+        if (rounds := self._parents.get(loop)) is not None:
+            self._rounds.add(rounds)
 
     def _finished(self, event: NodeFinished, now_s: float) -> None:
         line = self.line_of(event.node)
@@ -125,6 +142,8 @@ class RunProgress:
             line.failure = event.message
         if event.node in self.visits:
             line.phase, line.ended_s = event.phase, now_s
+        elif event.node in self._rounds:
+            self.expected_visits = len(self.visits)
 
     @property
     def done(self) -> list[ProgressLine]:
@@ -144,12 +163,12 @@ class RunProgress:
         """Seconds that are left: by the plan and by the visits that have ended; None: unknown."""
         if self.began_s is None:
             return self.expected_s
-        if not self.planned_visits:
+        if not self.expected_visits:
             return None if self.expected_s is None else max(0.0, self.expected_s - self.spent_s(now_s))
         ended_s = [line.ended_s - line.began_s for line in self.visits.values() if line.ended_s is not None]
-        known_s = [*ended_s, *([] if self.expected_s is None else [self.expected_s / self.planned_visits])]
+        known_s = [*ended_s, *([] if self.expected_s is None else [self.expected_s / self.expected_visits])]
         if not known_s:
             return None
         each_s = sum(known_s) / len(known_s)
         inside_s = sum(min(each_s, now_s - line.began_s) for line in self.visits.values() if line.ended_s is None)
-        return max(0.0, (self.planned_visits - len(ended_s)) * each_s - inside_s)
+        return max(0.0, (self.expected_visits - len(ended_s)) * each_s - inside_s)

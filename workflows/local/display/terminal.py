@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from analysis import formatting
 from analysis.console.terminal import Terminal, Text
 from steps.tasks._step import run_id
 from workflows.local.display.progress import ProgressLine, RunProgress
@@ -28,6 +29,9 @@ _REFRESHES_PER_S: Final = 2
 
 _MINUTE_S: Final = 60
 
+LOOK: Final = "look"
+"""The step whose last sentence stays: what a round has decided."""
+
 
 def clock(seconds: float) -> str:
     """`0:05`, `3:10`, `1:02:03`."""
@@ -39,9 +43,9 @@ def clock(seconds: float) -> str:
 class TerminalDisplay:
     """A listener of the engine, and a context manager around the run that restores the terminal."""
 
-    def __init__(self, console: Terminal, expected_s: float | None = None) -> None:
+    def __init__(self, console: Terminal, expected_s: float | None = None, expected_visits: int = 0) -> None:
         self._console = console
-        self._progress = RunProgress(expected_s)
+        self._progress = RunProgress(expected_s, expected_visits=expected_visits)
         self._live = (
             Live(console=console, refresh_per_second=_REFRESHES_PER_S, get_renderable=self._drawn, transient=True)
             if console.is_terminal
@@ -73,6 +77,8 @@ class TerminalDisplay:
         line = self._progress.visits.get(event.node)
         if line is not None:
             self._console.print(self._ended_visit(line))
+        elif self._progress.steps.get(event.node) == LOOK and event.phase not in UNSUCCESSFUL:
+            self._console.print(Text(self._progress.outside.message, style="cyan"))
         elif event.phase in UNSUCCESSFUL and event.message and self._progress.line_of(event.node).visit is None:
             self._console.print(Text.assemble((f"{event.phase}: ", "bold red"), event.message))
 
@@ -89,8 +95,7 @@ class TerminalDisplay:
             case NodeFinished(node, phase, _, duration_s) if node in progress.visits:
                 left_s = progress.left_s(now_s)
                 left = "" if left_s is None else f", about {clock(left_s)} left"
-                of = f" of {progress.planned_visits}" if progress.planned_visits else ""
-                done = f"({len(progress.done)}{of} visits{left})"
+                done = f"({formatting.count(len(progress.done), 'visit')}{left})"
                 text = f"{progress.visits[node].title}: {phase.lower()} in {duration_s:.1f} s {done}"
             case NodeFinished(node, phase, message) if phase in UNSUCCESSFUL and message:
                 text = self._of_step(node, phase.lower(), message)
@@ -135,7 +140,7 @@ class TerminalDisplay:
         progress = self._progress
         left_s = progress.left_s(now_s)
         row = Table.grid(padding=(0, 2))
-        of = f"{len(progress.done)} of {progress.planned_visits} visits" if progress.planned_visits else ""
+        of = formatting.count(len(progress.done), "visit") if progress.visits else ""
         left = "" if left_s is None else f"about {clock(left_s)} left"
         bar = ProgressBar(total=1.0, completed=progress.ratio(now_s), width=30)
         row.add_row(bar, of, clock(progress.spent_s(now_s)), left)

@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,9 @@ from workflows.local.semantics.nodes import DISPLAY_NAME, UNSUCCESSFUL, Kind, No
 from workflows.local.semantics.tags import Scope, render, render_all
 
 Template = dict[str, Any]
+
+MOST_DEPTH: Final = 100
+"""Of templates that run each other, as in Argo's controller."""
 
 _RENDERED: Final = ("name", "script", "outputs", "affinity", "activeDeadlineSeconds")
 """The fields of a step's template whose tags are replaced; affinity, so that an unknown tag in it is an error."""
@@ -80,6 +83,8 @@ class Controller:
         return self._end(self._start(call, "Skipped"), phase, message)
 
     async def _template(self, call: _Call) -> NodeStatus:
+        if sum(node.kind == "DAG" for node in self._above(call.parent)) >= MOST_DEPTH:
+            return self._end(self._start(call, "Skipped"), "Error", "Maximum recursion depth exceeded.")
         template = self._templates[call.template]
         known = {**self._known, **scope.input_tags(call.values)}
         if title := template.get("annotations", {}).get(DISPLAY_NAME):
@@ -91,6 +96,12 @@ class Controller:
             if not held:
                 return self._end(node, "Failed", self._refusal() or "")
             return await (self._dag if "dag" in template else self._pod)(template, node, known)
+
+    def _above(self, parent: str | None) -> Iterator[NodeStatus]:
+        """A node and those that it runs in."""
+        while parent is not None:
+            yield self.nodes[parent]
+            parent = self.nodes[parent].parent
 
     def _locked(self, template: Template, name: str) -> contextlib.AbstractAsyncContextManager[bool]:
         """Hold the template's mutexes, a DAG's or a step's."""

@@ -60,7 +60,8 @@ def unsafe_to_retry(workflow: Object) -> list[str]:
 def _unsafe_to_retry(where: str, tasks: list[Object], templates: Mapping[str, Object]) -> Iterator[str]:
     needs = dependencies(tasks)
     runs = {task["name"]: templates.get(task.get("template", ""), {}) for task in tasks}
-    loops = {task["name"] for task in tasks if "withParam" in task and "dag" in runs[task["name"]]}
+    own = {task["name"] for task in tasks if "withParam" in task and "dag" in runs[task["name"]]}
+    loops = own | {task["name"] for task in tasks if _has_a_loop(task.get("template", ""), templates)}
     for name, before in ((name, ancestors(name, needs)) for name in needs):
         for other in sorted(before - set(needs[name])):
             if other in loops or "retryStrategy" in runs[other]:
@@ -68,8 +69,20 @@ def _unsafe_to_retry(where: str, tasks: list[Object], templates: Mapping[str, Ob
         for loop in sorted(loops & set(needs[name])):
             is_next = not any(loop in needs[other] for other in before)
             if is_next and "retryStrategy" in runs[name]:
-                yield f"{where} {name} may be repeated and follows the loop {loop}, so that Retry begins it first"
-    for loop in sorted(loops):
+                yield f"{where} {name} may be repeated and follows the loop of {loop}, so that Retry begins it first"
+    for loop in sorted(own):
         for first in runs[loop]["dag"]["tasks"]:
             if not condition_of(first) and "dag" in templates.get(first.get("template", ""), {}):
                 yield f"{where} {loop} is a loop that begins with {first['name']}, a DAG; let it begin with a pod"
+
+
+def _has_a_loop(name: str, templates: Mapping[str, Object], above: frozenset[str] = frozenset()) -> bool:
+    """Whether a DAG, or one that it runs, has a loop over DAGs. One that runs itself is looked at once."""
+    if name in above:
+        return False
+    tasks = templates.get(name, {}).get("dag", {}).get("tasks", [])
+    return any(
+        ("withParam" in task and "dag" in templates.get(task.get("template", ""), {}))
+        or _has_a_loop(task.get("template", ""), templates, above | {name})
+        for task in tasks
+    )

@@ -68,6 +68,12 @@ class _Lint:
                 yield f"{field} is {name}, but there is no such template{_near(name, self.templates)}"
             for missing in _parameters(self.templates.get(str(name), {}).get("inputs", {})):
                 yield f"{field} {name} needs input {missing}, which nothing supplies"
+        always = {n: [t.get("template", "") for t in _tasks(o) if "when" not in t] for n, o in self.templates.items()}
+        yield from (
+            f"template {name} runs itself without a `when`, so that it never ends"
+            for name in self.templates
+            if name in ancestors(name, always)
+        )
         for template in self.templates.values():
             yield from self._template(template)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.fields import Field
@@ -16,6 +17,7 @@ from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read
 from steps.cluster.kube.calico.switching.fields import written_fields
 from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.cni import Surroundings, ToProve
+from steps.cluster.kube.workloads import manifests, probe_pods
 from steps.domain import Change, Finding, Moment, Sign, SwitchCost, Visit
 
 Object = dict[str, Any]
@@ -69,7 +71,13 @@ class Calico:
 
     def watch(self, standing: ClusterState, measured: Sequence[str]) -> None:
         """Open connections that the switch may break."""
-        switch_cost.start_probes(self._client, standing, measured, self._around.variables)
+        places = probe_pods.sites(standing.nodes, measured)
+        probe_pods.start(self._client, places, manifests.image(self._around.variables))
+
+    def await_switch(self, standing: ClusterState, measured: Sequence[str], visit: Visit) -> None:
+        """Wait until Felix on each measured node runs what the visit's switch made."""
+        if Arm.parse(visit.dataplane).name != AS_IS:
+            observe.await_switch(self._around, standing, measured)
 
     def observe(
         self,
@@ -83,9 +91,9 @@ class Calico:
         """The signs of one observation. `whole`: the whole time without a restart must pass now."""
         return observe.observe(self._around, standing, measured, visit, moment, whole=whole)
 
-    def cost(self, standing: ClusterState, measured: Sequence[str]) -> SwitchCost | None:
-        """What the last switch cost open connections; None: there were none."""
-        return switch_cost.connection_cost(self._client, standing, measured)
+    def cost(self, standing: ClusterState, measured: Sequence[str], *, final: bool) -> SwitchCost | None:
+        """What the last switch cost open connections; None: there were none, or one of them may yet recover."""
+        return switch_cost.connection_cost(self._around, standing, measured, final=final)
 
     def commands(self, dataplane: str | None) -> list[str]:
         """The kubectl commands equivalent to switching, or to restoring if None."""

@@ -2,7 +2,7 @@
 
 They show whether Services answer, and the effect of the switch on open connections. The echo servers of these probes
 answer only requests with the token of their own probes, and a reply is no request: a datagram with a forged source can
-make no two servers answer each other, and no reply is longer than its request.
+make no two servers answer each other, and no reply is longer than its request. By UDP nobody can be told to rest.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, cast
+
+from steps.cluster.kube.probe.rest import ASK_S, Messages, Rest
 
 EVERY_S: Final = 0.2
 GIVES_UP_S: Final = 1.0
@@ -32,19 +34,6 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Messages:
-    """The request and the reply of an echo server."""
-
-    request: bytes
-    reply: bytes
-
-    @classmethod
-    def of(cls, token: str) -> "Messages":
-        """The messages with this token."""
-        return cls(b"?" + token.encode(), b"!" + token.encode())
-
-
-@dataclass(frozen=True, slots=True)
 class Target:
     """The address of new connections. `node`: whose rules they depend on. `name`: a description."""
 
@@ -54,22 +43,37 @@ class Target:
     port: int
 
 
+def now() -> str:
+    """The node's clock, as ISO 8601."""
+    return datetime.now(UTC).isoformat()
+
+
 @dataclass(slots=True)
 class TargetResult:
-    """The results of new connections to one target since `since`. Times are ISO 8601, by the node's clock."""
+    """The results of new connections to one target since `since`. Times are ISO 8601, by the node's clock.
+
+    `failed`: how many failed after the first success.
+    """
 
     target: str
     node: str
-    since: str
+    since: str = field(default_factory=now)
     ok_at: str | None = None
     failed_at: str | None = None
     error: str | None = None
     failed: int = 0
 
+    def fail(self, error: str) -> None:
+        """Note a failure. It counts only after a success: until then the other end may not have started."""
+        self.failed_at, self.error, self.failed = now(), error, self.failed + (self.ok_at is not None)
+
 
 @dataclass(slots=True)
 class HeldConnection:
-    """The results of one long-lived connection. `connected`: how often it was set up, once without a drop."""
+    """The results of one long-lived connection. `connected`: how often it was set up, once without a drop.
+
+    `closed`: whether it was closed to rest, so that its silence says nothing.
+    """
 
     name: str
     protocol: str
@@ -78,6 +82,7 @@ class HeldConnection:
     sent: int = 0
     received: int = 0
     longest_gap_s: float = 0.0
+    closed: bool = False
     _last: float = field(default=0.0, repr=False)
 
     def count_reply(self) -> None:
@@ -90,46 +95,55 @@ class HeldConnection:
 
     def as_json(self) -> dict[str, Any]:
         """A JSON object; a gap that still lasts counts."""
-        silent_s = time.monotonic() - self._last if self.received else 0.0
+        silent_s = time.monotonic() - self._last if self.received and not self.closed else 0.0
         own = {name: getattr(self, name) for name in ("name", "protocol", "connected", "dropped", "sent", "received")}
         longest_s = max(self.longest_gap_s, silent_s)
         return {**own, "silent_s": round(silent_s, 3), "longest_gap_s": round(longest_s, 3)}
 
 
-def now() -> str:
-    """The node's clock, as ISO 8601."""
-    return datetime.now(UTC).isoformat()
-
-
-async def try_connections(target: Target, result: TargetResult, messages: Messages) -> None:
+async def try_connections(target: Target, result: TargetResult, rest: Rest) -> None:
     """Open new connections, each for one request and its reply, until cancelled."""
     while True:
+        await rest.awake.wait()
         began = time.monotonic()
         try:
-            async with asyncio.timeout(GIVES_UP_S):
-                reader, writer = await asyncio.open_connection(target.address, target.port)
-                try:
-                    _linger(writer)
-                    writer.write(messages.request)
-                    await _read_reply(reader, messages)
-                finally:
-                    writer.close()
+            await _try_once(target, rest)
             result.ok_at = now()
         except TimeoutError:
-            result.failed_at, result.error, result.failed = now(), "timed out", result.failed + 1
+            result.fail("timed out")
         except OSError as error:
-            result.failed_at, result.error, result.failed = now(), _reason(error), result.failed + 1
+            result.fail(_reason(error))
         await asyncio.sleep(max(0.0, began + EVERY_S - time.monotonic()))
 
 
-async def _read_reply(reader: asyncio.StreamReader, messages: Messages) -> None:
+async def ask_to_wake(target: Target, rest: Rest) -> None:
+    """Ask a server whether it still rests, as long as this probe rests, until cancelled."""
+    while True:
+        await asyncio.sleep(ASK_S)
+        if rest.now:
+            with contextlib.suppress(OSError):
+                await _try_once(target, rest)
+
+
+async def _try_once(target: Target, rest: Rest) -> None:
+    async with asyncio.timeout(GIVES_UP_S):
+        reader, writer = await asyncio.open_connection(target.address, target.port)
+        try:
+            _linger(writer)
+            writer.write(rest.messages.request)
+            await _read_reply(reader, rest)
+        finally:
+            writer.close()
+
+
+async def _read_reply(reader: asyncio.StreamReader, rest: Rest) -> None:
     """Read one reply.
 
     Raises:
         ConnectionError: the connection was closed, or something else came.
     """
     try:
-        if await reader.readexactly(len(messages.reply)) == messages.reply:
+        if rest.understands(await reader.readexactly(len(rest.messages.reply))):
             return
     except asyncio.IncompleteReadError:
         raise ConnectionError("closed without an answer") from None
@@ -145,18 +159,19 @@ def _linger(writer: asyncio.StreamWriter) -> None:
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
-async def hold_tcp(line: Target, held: HeldConnection, messages: Messages) -> None:
+async def hold_tcp(line: Target, held: HeldConnection, rest: Rest) -> None:
     """Keep a connection open with requests and replies, until cancelled; set it up again when it drops."""
     while True:
         writer = None
         try:
+            await _begin(held, rest)
             async with asyncio.timeout(GIVES_UP_S * 2):
                 reader, writer = await asyncio.open_connection(line.address, line.port)
             held.connected += 1
             user_timeout = getattr(socket, "TCP_USER_TIMEOUT", 18)
             own = writer.get_extra_info("socket")
             own.setsockopt(socket.IPPROTO_TCP, user_timeout, DEAD_S * 1000)
-            await _converse(reader, writer, held, messages)
+            await _converse(reader, writer, held, rest)
         except OSError:  # a timeout is one too
             if writer is not None:
                 held.dropped += 1
@@ -166,15 +181,23 @@ async def hold_tcp(line: Target, held: HeldConnection, messages: Messages) -> No
         await asyncio.sleep(TICK_S)
 
 
+async def _begin(held: HeldConnection, rest: Rest) -> None:
+    """Wait until the rest is over."""
+    held.closed = rest.now
+    await rest.awake.wait()
+    held.closed = False
+
+
 async def _converse(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, held: HeldConnection, messages: Messages
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, held: HeldConnection, rest: Rest
 ) -> None:
-    while True:
-        writer.write(messages.request)
+    """Send requests and await the reply of each, until a reply comes during a rest."""
+    while not rest.now:
+        writer.write(rest.messages.request)
         await writer.drain()
         held.sent += 1
         async with asyncio.timeout(DEAD_S):
-            await _read_reply(reader, messages)
+            await _read_reply(reader, rest)
         held.count_reply()
         await asyncio.sleep(TICK_S)
 
@@ -189,17 +212,19 @@ class _UdpClient(asyncio.DatagramProtocol):
             self._count_reply()
 
 
-async def hold_udp(line: Target, held: HeldConnection, messages: Messages) -> None:
+async def hold_udp(line: Target, held: HeldConnection, rest: Rest) -> None:
     """Send requests and count the replies, until cancelled."""
     loop = asyncio.get_running_loop()
+    messages = rest.messages
     while True:
         transport: asyncio.DatagramTransport | None = None
         try:
+            await _begin(held, rest)
             transport, _ = await loop.create_datagram_endpoint(
                 lambda: _UdpClient(held.count_reply, messages.reply), remote_addr=(line.address, line.port)
             )
             held.connected += 1
-            while not transport.is_closing():
+            while not (transport.is_closing() or rest.now):
                 transport.sendto(messages.request)
                 held.sent += 1
                 await asyncio.sleep(TICK_S)
@@ -225,19 +250,19 @@ class _UdpServer(asyncio.DatagramProtocol):
             self._transport.sendto(self._messages.reply, addr)
 
 
-async def serve_echo(port: int, token: str, stack: contextlib.AsyncExitStack, address: str | None = None) -> None:
+async def serve_echo(port: int, rest: Rest, stack: contextlib.AsyncExitStack, address: str | None = None) -> None:
     """Reply to requests with the token, by TCP and by UDP, until the stack is closed.
 
     Args:
         port: of both.
-        token: of the requests.
+        rest: the messages, and whether the server rests.
         stack: that ends the servers.
         address: to listen on; None: all of this network.
 
     Raises:
         OSError: the port is unavailable.
     """
-    messages, clients = Messages.of(token), asyncio.Semaphore(_MOST_CLIENTS)
+    length, clients = len(rest.messages.request), asyncio.Semaphore(_MOST_CLIENTS)
 
     async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -246,10 +271,10 @@ async def serve_echo(port: int, token: str, stack: contextlib.AsyncExitStack, ad
             async with clients:
                 while True:
                     async with asyncio.timeout(DEAD_S):
-                        request = await reader.readexactly(len(messages.request))
-                    if not hmac.compare_digest(request, messages.request):
+                        request = await reader.readexactly(length)
+                    if (answer := rest.answer(request)) is None:
                         return
-                    writer.write(messages.reply)
+                    writer.write(answer)
                     await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
             return
@@ -260,7 +285,7 @@ async def serve_echo(port: int, token: str, stack: contextlib.AsyncExitStack, ad
     stack.callback(server.close)
     loop = asyncio.get_running_loop()
     own = _bound(socket.SOCK_DGRAM, port, address)
-    transport, _ = await loop.create_datagram_endpoint(lambda: _UdpServer(messages), sock=own)
+    transport, _ = await loop.create_datagram_endpoint(lambda: _UdpServer(rest.messages), sock=own)
     stack.callback(transport.close)
 
 

@@ -2,7 +2,7 @@
 
 `python -m steps.cluster.kube.probe.node_probe SPEC`; SPEC is the JSON of a `Spec`. It reads the state of its own
 network, opens connections to the targets, keeps connections to the lines open, and serves echo on the port `echo`. It
-continues through a switch.
+continues through a switch, and rests during trials.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import re
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any, Final
@@ -20,7 +20,8 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from steps.cluster.kube.probe import connections
-from steps.cluster.kube.probe.connections import HeldConnection, Messages, Target, TargetResult
+from steps.cluster.kube.probe.connections import HeldConnection, Target, TargetResult
+from steps.cluster.kube.probe.rest import Messages, Rest
 
 REPORT_S: Final = 1.0
 """The time between two lines."""
@@ -93,35 +94,56 @@ class Spec:
         return json.dumps(asdict(self), separators=(",", ":"))
 
 
-async def run(spec: Spec, report: Callable[[str], None], until: Awaitable[None] | None = None) -> None:
+async def run(spec: Spec, report: Callable[[str], None], until: Awaitable[object] | None = None) -> None:
     """Observe and serve until cancelled, or until `until` is done.
+
+    While it rests it reports only until each connection has got its reply or is dead. All counts begin anew after it.
 
     Raises:
         OSError: the echo port is unavailable.
     """
-    messages = Messages.of(spec.token)
-    results = [TargetResult(target.name, target.node, connections.now()) for target in spec.targets]
-    tcp = [HeldConnection(line.name, "tcp") for line in spec.lines]
-    udp = [HeldConnection(line.name, "udp") for line in spec.lines]
+    results = [TargetResult(target.name, target.node) for target in spec.targets]
+    held = [HeldConnection(line.name, protocol) for protocol in ("tcp", "udp") for line in spec.lines]
     host: dict[str, Any] = {}
+
+    def begin_anew() -> None:
+        counts: list[TargetResult | HeldConnection] = [*results, *held]
+        for each in counts:
+            _reset(each)
+
+    rest = Rest(Messages.of(spec.token), learns=spec.echo is None, woken=begin_anew)
     async with contextlib.AsyncExitStack() as stack:
         if spec.echo is not None:
-            await connections.serve_echo(spec.echo, spec.token, stack, spec.address if spec.host else None)
+            await connections.serve_echo(spec.echo, rest, stack, spec.address if spec.host else None)
+        count = len(spec.lines)
         tasks = [
-            *(connections.try_connections(*each, messages) for each in zip(spec.targets, results, strict=True)),
-            *(connections.hold_tcp(*each, messages) for each in zip(spec.lines, tcp, strict=True)),
-            *(connections.hold_udp(*each, messages) for each in zip(spec.lines, udp, strict=True)),
+            *(connections.try_connections(*each, rest) for each in zip(spec.targets, results, strict=True)),
+            *(connections.hold_tcp(*each, rest) for each in zip(spec.lines, held[:count], strict=True)),
+            *(connections.hold_udp(*each, rest) for each in zip(spec.lines, held[count:], strict=True)),
+            *(connections.ask_to_wake(target, rest) for target in spec.targets[:1] if spec.echo is None),
         ]
         if spec.host:
-            tasks.append(_watch_host(spec.address, host))
+            tasks.append(_watch_host(spec.address, host, rest))
         running = [asyncio.ensure_future(task) for task in tasks]
         stack.push_async_callback(_end, running)
         end = asyncio.ensure_future(until) if until is not None else None
+        is_over = False
         while end is None or not end.done():
             await asyncio.sleep(REPORT_S)
-            state = {"at": connections.now(), "node": spec.node, "host": host or None}
-            lines = {"answers": [asdict(each) for each in results], "lines": [each.as_json() for each in (*tcp, *udp)]}
-            report(json.dumps({**state, **lines}, separators=(",", ":")))
+            if not (is_over and rest.now):
+                is_over = rest.now and all(line.closed for line in held)
+                state = {"at": connections.now(), "node": spec.node, "host": host or None, "rests": rest.now}
+                answers = [asdict(each) for each in results]
+                report(json.dumps({**state, "answers": answers, "lines": [each.as_json() for each in held]}))
+
+
+def _reset(counts: TargetResult | HeldConnection) -> None:
+    """Give every field that counts its first value."""
+    for each in fields(counts):
+        if each.default is not MISSING:
+            setattr(counts, each.name, each.default)
+        elif each.default_factory is not MISSING:
+            setattr(counts, each.name, each.default_factory())
 
 
 async def _end(tasks: Sequence["asyncio.Future[None]"]) -> None:
@@ -130,8 +152,9 @@ async def _end(tasks: Sequence["asyncio.Future[None]"]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _watch_host(address: str, state: dict[str, Any]) -> None:
+async def _watch_host(address: str, state: dict[str, Any], rest: Rest) -> None:
     while True:
+        await rest.awake.wait()
         found = await asyncio.to_thread(host, address)
         answered = found["at"] if found["felix_ready"] is not None else state.get("felix_answered_at")
         state.update(found | {"felix_answered_at": answered})

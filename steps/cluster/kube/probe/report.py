@@ -58,7 +58,7 @@ class ServiceProbe:
         failed_at: the time of the last failure; None: none.
         error: the reason of that failure.
         since: when the attempts began; None: unknown.
-        failed: the number of failures.
+        failed: the number of failures after the first success.
     """
 
     node: Text
@@ -84,10 +84,11 @@ class ConnectionReport(StrictModel):
 
 
 class ProbeReport(StrictModel):
-    """One line of a probe pod's log. `host`: None for a pod in the pod network."""
+    """One line of a probe pod's log. `host`: None for a pod in the pod network. `rests`: see `probe.rest`."""
 
     at: AwareDatetime
     node: Text
     host: HostProbe | None
+    rests: bool = False
     answers: Annotated[tuple[ServiceProbe, ...], Field(max_length=16)]
     lines: Annotated[tuple[ConnectionReport, ...], Field(max_length=16)]

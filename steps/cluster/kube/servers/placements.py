@@ -32,6 +32,7 @@ class VisitServers:
     Attributes:
         places: the client's node and the server's.
         service: the Service before the server.
+        turns: the Service before the server of turns.
         pods: those that run, by name.
         outside: the node of the client outside, if there is one.
         uplinks: the interface with each node's address, and its MTU, where they are known.
@@ -41,6 +42,7 @@ class VisitServers:
 
     places: Sequence[Site]
     service: Object
+    turns: Object
     pods: Mapping[str, Object]
     outside: ClusterNode | None
     uplinks: Mapping[str, Uplink]
@@ -66,10 +68,7 @@ class VisitServers:
             ports = node_ports(self.service, self.tools)
         # a client outside can't reach the pod network, so it reads the counters at the nodes' own addresses
         kind = "monitor-host" if from_outside else "monitor"
-        source = {
-            place.node: f"http://{url_host(pods.ip(self.pods[f'{kind}-{index}']))}:{MONITOR_PORT}/{self.token}"
-            for index, place in enumerate(self.places)
-        }
+        source = {place.node: self._monitor(f"{kind}-{index}") for index, place in enumerate(self.places)}
         nat = Monitor(node=near.node, side="nat", source=source[near.node])
         at_server = nat.model_copy(update={"node": far.node, "side": "server", "source": source[far.node]})
         monitors: tuple[Monitor, ...] = (nat.model_copy(update={"side": "client"}), at_server)
@@ -90,7 +89,21 @@ class VisitServers:
             monitors=monitors,
             nat_monitor=nat if topology.through_node else None,
             nat_interface=uplink if topology.through_node else None,
+            gate_foreign_cpu=True,
+            turns=turns_url(self.turns, self.token, near.address if from_outside else None),
         )
+
+    def _monitor(self, name: str) -> str:
+        return f"http://{url_host(pods.ip(self.pods[name]))}:{MONITOR_PORT}/{self.token}"
+
+
+def turns_url(service: Object, token: str, node_address: str | None = None) -> str:
+    """The server of turns behind its Service.
+
+    `node_address`: of the node whose NodePort a client outside connects to; None: the client reaches the ClusterIP.
+    """
+    port = MONITOR_PORT if node_address is None else service["spec"]["ports"][0]["nodePort"]
+    return f"http://{url_host(node_address or service['spec']['clusterIP'])}:{port}/{token}"
 
 
 def server_name(topology: Topology) -> str:

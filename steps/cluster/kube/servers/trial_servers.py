@@ -22,23 +22,26 @@ from steps.cluster.kube.servers.placements import (
     VisitServers,
     server_name,
     service_ports,
+    turns_url,
 )
 from steps.cluster.kube.workloads import connectivity, filler_services, probe_pods, step_pods
 from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads.manifests import LONGEST_RUN_S, SERVER_MEMORY_LIMIT, TRIALS, Container
 from steps.cluster.kube.workloads.workload import AlteredError, Workload
 from steps.domain import Placement, Visit
+from steps.settings import turn_order
 from steps.tools.tool import MONITOR_PORT, Tool
 
 Object = dict[str, Any]
 
 SERVICE: Final = "trials"
+TURNS: Final = "turns"
 _SERVES: Final = {"dataplane-benchmark/serves": SERVICE}
+_SERVES_TURNS: Final = {"dataplane-benchmark/serves": TURNS}
+_VISIT: Final = "dataplane-benchmark/visit"
+_TURNS_POD: Final = "monitor-0"
 _SLACK_S: Final = 2 * 3600
-_CANARY_S: Final = 1800
-_TOPOLOGY_S: Final = 900
-_TRIAL_S: Final = 120
-"""The deadline of a visit's servers: that of all its measuring steps together, and some time for others."""
+"""The servers' life beyond all turns of their visit."""
 
 
 def prepare(
@@ -52,8 +55,7 @@ def prepare(
 ) -> list[Placement]:
     """Create servers and their Service, and wait until they are reachable, for the visit's topologies and the canary.
 
-    The probe pods are deleted first: only servers and monitors of ours run beside a trial. Each visit gets new pods,
-    whose interfaces, connections and MTU are those of the present dataplane.
+    Each visit gets new pods, whose interfaces, connections and MTU are those of the present dataplane.
 
     Raises:
         Unsupported: no image, or no client outside.
@@ -77,28 +79,37 @@ def prepare(
         if report.host is not None
     }
     workload = Workload(client, TRIALS)
-    with ThreadPoolExecutor(2) as pool:
-        stopped = pool.submit(probe_pods.stop, client)
-        workload.delete(keep_services=True)
-        stopped.result()
+    workload.delete(keep_services=True)
     tools = served(trial.tool for trial in visit.trials)
-    workload.ensure_services(service(tools))
+    workload.ensure_services(service(tools), turns_service())
     ensure_filler_services(client, standing, measured, settings, variables=variables)
     token = secrets.token_hex(16)
-    running = workload.ensure_pods(manifests(wanted, places, image, tools, deadline_s(visit), token))
-    named = {pod["metadata"]["name"]: pod for pod in running}
-    servers = VisitServers(places, workload.services()[SERVICE], named, outside, uplinks, tools, token)
+    made = manifests(wanted, places, image, tools, deadline_s(visit, settings), token, visit.visit)
+    named = {pod["metadata"]["name"]: pod for pod in workload.ensure_pods(made)}
+    services = workload.services()
+    servers = VisitServers(places, services[SERVICE], services[TURNS], named, outside, uplinks, tools, token)
     found = [servers.placement(topology) for topology in wanted]
     timeout_s = connectivity.REACH_S + settings.services / filler_services.ENDPOINTS_PER_S
     connectivity.wait(client, found, image, timeout_s, step_pods.requests(steps))
     return found
 
 
-def deadline_s(visit: Visit) -> int:
-    """The longest life of the visit's servers: more than its measuring steps may take together."""
-    topologies = {trial.topology for trial in visit.trials}
-    trials_s = sum(2 * trial.duration_s + _TRIAL_S for trial in visit.trials)
-    return _SLACK_S + 2 * _CANARY_S + _TOPOLOGY_S * len(topologies) + trials_s
+def turns(client: Client, visit: Visit) -> str | None:
+    """The server of the visit's turns, for a client in the cluster; None: it is not ready."""
+    workload = Workload(client, TRIALS)
+    pod = workload.pods().get(_TURNS_POD)
+    if pod is None or pod["metadata"].get("deletionTimestamp") or not pods.is_ready(pod):
+        return None
+    if pod["metadata"]["labels"].get(_VISIT) != str(visit.visit):
+        return None  # of an earlier visit, which nobody cleared
+    token = pod["spec"]["containers"][0]["command"][-1]
+    service = workload.services().get(TURNS)
+    return None if service is None else turns_url(service, token)
+
+
+def deadline_s(visit: Visit, settings: Settings) -> int:
+    """The longest life of the visit's servers: more than its measuring steps may take."""
+    return _SLACK_S + round(turn_order.longest_s(visit, settings.omit_s, settings.idle_s, settings.environment))
 
 
 def ensure_filler_services(
@@ -121,11 +132,19 @@ def ensure_filler_services(
 
 
 def clear(client: Client, *, wait: bool = False) -> None:
-    """Delete what prepare and observe created, except the many Services, which stay for the next visit.
+    """Delete what the trials needed, except the many Services, which stay for the next visit.
 
-    Safe to run twice. `wait`: until all is gone; otherwise the next step waits for it.
+    Safe to run twice. `wait`: until all is gone; otherwise the next visit's waits for it.
     """
-    parts = [TRIALS, probe_pods.PART, connectivity.REACH, connectivity.CHECK, connectivity.OUTSIDE]
+    _delete(client, [TRIALS, connectivity.REACH], wait=wait)
+
+
+def clear_all(client: Client) -> None:
+    """Delete everything that prepare, observe and preflight created, except the many Services, and wait for it."""
+    _delete(client, [TRIALS, connectivity.REACH, probe_pods.PART, connectivity.CHECK, connectivity.OUTSIDE], wait=True)
+
+
+def _delete(client: Client, parts: Sequence[str], *, wait: bool) -> None:
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(lambda part: Workload(client, part).delete(wait=wait), parts))
 
@@ -142,6 +161,12 @@ def service(tools: Sequence[Tool] = ALWAYS) -> Object:
     return pods.service(SERVICE, TRIALS, _SERVES, ports, "NodePort")
 
 
+def turns_service() -> Object:
+    """The Service before the server of turns, which a client outside reaches by a NodePort like a trial's server."""
+    ports = [{"name": TURNS, "protocol": "TCP", "port": MONITOR_PORT, "targetPort": MONITOR_PORT}]
+    return pods.service(TURNS, TRIALS, _SERVES_TURNS, ports, "NodePort")
+
+
 def manifests(
     wanted: Sequence[Topology],
     places: Sequence[probe_pods.Site],
@@ -149,10 +174,11 @@ def manifests(
     tools: Sequence[Tool] = ALWAYS,
     deadline_s: int = LONGEST_RUN_S,
     token: str = "",
+    visit: int = 0,
 ) -> list[Object]:
     """The pods: a server for each kind of network with a container for each tool, and the monitors of both nodes.
 
-    `token`: that the monitors demand; empty: none, for a dry run.
+    `token`: that the monitors demand; empty: none, for a dry run. `visit`: the number of the visit that they serve.
     """
     near, far = places[0], places[-1]
     pod = partial(pods.pod, part=TRIALS, image_name=image, deadline_s=deadline_s)
@@ -166,7 +192,9 @@ def manifests(
     monitor = [Container("monitor", argv, MONITOR_PORT)]
     from_outside = any(topology.client == "outside" for topology in wanted)
     for index, place in enumerate(places):
-        made.append(pod(f"monitor-{index}", node=place.node, containers=monitor))
+        name = f"monitor-{index}"
+        labels = {**_SERVES_TURNS, _VISIT: str(visit)} if name == _TURNS_POD else {}
+        made.append(pod(name, node=place.node, containers=monitor, labels=labels))
         if from_outside:
             made.append(pod(f"monitor-host-{index}", node=place.node, containers=monitor, host_network=True))
     return made

@@ -1,12 +1,15 @@
 """The probe pods, which observe the measured nodes from within during a switch, and their latest reports.
 
 Each node has one in its own network and one in the pod network. They connect to each other through Services and node
-ports, which shows whose rules are missing, and the effect of a switch on long-lived connections.
+ports, which shows whose rules are missing, and the effect of a switch on long-lived connections. They stay from visit
+to visit, and rest during the trials.
 """
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -15,6 +18,7 @@ from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.api.permissions import BENCHMARK
+from steps.cluster.kube.probe import rest as resting
 from steps.cluster.kube.probe.connections import Target
 from steps.cluster.kube.probe.node_probe import Spec
 from steps.cluster.kube.probe.report import ConnectionReport, HostProbe, ProbeReport, ServiceProbe
@@ -29,9 +33,6 @@ PART: Final = "look"
 PORT: Final = 5204
 _SILENT_S: Final = 2.0
 _LONGEST_LOG_BYTES: Final = 2**20
-_DEADLINE_S: Final = 6 * 3600
-"""Longer than a switch, its proof and a retreat may take; each visit replaces the pods."""
-
 _SITE: Final = "dataplane-benchmark/site"
 
 
@@ -57,19 +58,38 @@ class NodeReport:
 
 
 def start(client: Client, sites: Sequence[Site], image: str) -> None:
-    """Create the pods and their Services, and wait until they run. Those that exist stay.
+    """Create the pods and their Services, and wait until they run. Those that exist stay, and wake if they rest.
 
     Raises:
         Problem: one does not run; with the reason.
     """
+    if _rest(client, sites) and not _tell(client, begins=False):
+        stop(client)
     workload = Workload(client, PART)
-    for index in range(len(sites)):
-        name = f"{PART}-{index}"
-        workload.ensure_services(
-            pods.service(name, PART, {_SITE: str(index)}, pods.tcp_and_udp("echo", PORT), "NodePort")
-        )
+    wanted = [
+        pods.service(f"{PART}-{index}", PART, {_SITE: str(index)}, pods.tcp_and_udp("echo", PORT), "NodePort")
+        for index in range(len(sites))
+    ]
+    workload.ensure_services(*wanted)
     token = next(filter(None, map(_token, workload.pods().values())), None) or secrets.token_hex(16)
     workload.ensure_pods(manifests(sites, workload.services(), image, token))
+
+
+def rest(client: Client) -> None:
+    """Let them rest, so that they disturb no trial, or delete them where they can't be told."""
+    if not _tell(client, begins=True):
+        stop(client)
+
+
+def _rest(client: Client, sites: Sequence[Site]) -> bool:
+    """Whether one of them rests, by its latest report."""
+    return any(report.rests for report in _latest(client, sites))
+
+
+def _tell(client: Client, *, begins: bool) -> bool:
+    """Tell those with an echo server, which the others ask; whether all obey."""
+    there = [pod for pod in Workload(client, PART).pods().values() if _SITE in pod["metadata"]["labels"]]
+    return all(resting.tell(pods.ip(pod), PORT, _token(pod) or "", begins=begins) for pod in there)
 
 
 def _token(pod: Object) -> str | None:
@@ -94,7 +114,7 @@ def manifests(sites: Sequence[Site], services: Mapping[str, Object], image: str,
             spec(index, sites, services, token, host=kind == "host"),
             image,
             labels={} if kind == "host" else {_SITE: str(index)},
-            deadline_s=_DEADLINE_S,
+            deadline_s=pods.LONGEST_RUN_S,
         )
         for index in range(len(sites))
         for kind in ("host", "pod")
@@ -135,9 +155,13 @@ def spec(index: int, sites: Sequence[Site], services: Mapping[str, Object], toke
 
 def latest_reports(client: Client, sites: Sequence[Site]) -> dict[str, NodeReport]:
     """The latest reports, by node. A pod that does not exist, or has no report yet, is left out."""
+    return by_node(_latest(client, sites), [site.node for site in sites])
+
+
+def _latest(client: Client, sites: Sequence[Site]) -> list[ProbeReport]:
     names = [f"{PART}-{kind}-{index}" for index in range(len(sites)) for kind in ("host", "pod")]
-    reported = [report for name in names if (report := latest_report(client, name)) is not None]
-    return by_node(reported, [site.node for site in sites])
+    with ThreadPoolExecutor(len(names)) as pool:
+        return [report for report in pool.map(partial(latest_report, client), names) if report is not None]
 
 
 def latest_report(client: Client, pod: str) -> ProbeReport | None:
@@ -161,10 +185,11 @@ def by_node(reported: Sequence[ProbeReport], nodes: Sequence[str]) -> dict[str, 
     for node in nodes:
         own = [each for each in reported if each.node == node]
         lines = [line for each in own for line in each.lines]
+        answers = tuple(answer for each in reported for answer in each.answers if answer.node == node)
         found[node] = NodeReport(
             host=next((each.host for each in own if each.host), None),
-            answers=tuple(answer for each in reported for answer in each.answers if answer.node == node),
-            cost=_cost(lines),
+            answers=answers,
+            cost=_cost(lines, answers),
             silent=sum(line.silent_s > _SILENT_S for line in _of(lines, "tcp")),
         )
     return found
@@ -204,6 +229,7 @@ def total(costs: Iterable[SwitchCost]) -> SwitchCost:
         udp_longest_gap_s=most(cost.udp_longest_gap_s for cost in each),
         udp_sent_packets=add(cost.udp_sent_packets for cost in each),
         udp_lost_packets=add(cost.udp_lost_packets for cost in each),
+        new_failed=add(cost.new_failed for cost in each),
     )
 
 
@@ -212,7 +238,7 @@ def _of(lines: Iterable[ConnectionReport], protocol: str) -> list[ConnectionRepo
     return [line for line in lines if line.protocol == protocol and line.received]
 
 
-def _cost(lines: Sequence[ConnectionReport]) -> SwitchCost:
+def _cost(lines: Sequence[ConnectionReport], answers: Sequence[ServiceProbe]) -> SwitchCost:
     tcp, udp = _of(lines, "tcp"), _of(lines, "udp")
     return SwitchCost(
         connections=len(tcp),
@@ -223,6 +249,7 @@ def _cost(lines: Sequence[ConnectionReport]) -> SwitchCost:
         udp_sent_packets=sum(line.sent for line in udp) if udp else None,
         # one may be on its way
         udp_lost_packets=sum(max(0, line.sent - line.received - 1) for line in udp) if udp else None,
+        new_failed=sum(answer.failed for answer in answers) if answers else None,
     )
 
 

@@ -14,6 +14,7 @@ from steps.cluster.kube.calico.inventory import provenance
 from steps.cluster.kube.calico.proof import observations, observe
 from steps.cluster.kube.calico.switching.switch import switch_commands
 from steps.cluster.kube.probe import connections, node_probe
+from steps.cluster.kube.probe.rest import Messages, Rest
 from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.workloads import probe_pods
 from steps.domain import Visit
@@ -29,7 +30,7 @@ Object = dict[str, Any]
 IPV6 = {"node-a": "fd00:250::11", "node-b": "fd00:250::12", "outside": "fd00:250::50"}
 
 TOKEN = "0" * 32
-MESSAGES = connections.Messages.of(TOKEN)
+MESSAGES = Messages.of(TOKEN)
 
 
 def policy_only(calico: Calico, cni: str = "aws-node") -> None:
@@ -221,7 +222,7 @@ def test_probe_answers_on_ipv4_and_ipv6(monkeypatch: pytest.MonkeyPatch) -> None
         async with AsyncExitStack() as stack:
             with socket.create_server(("127.0.0.1", 0)) as taken:
                 port = taken.getsockname()[1]
-            await connections.serve_echo(port, TOKEN, stack)
+            await connections.serve_echo(port, Rest(MESSAGES, learns=False), stack)
             reader, writer = await asyncio.open_connection(address, port)
             writer.write(MESSAGES.request)
             by_tcp = await asyncio.wait_for(reader.readexactly(len(MESSAGES.reply)), 5)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from analysis.errors import Unsupported
+from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS
 from steps.cluster.kube.calico.proof import observe, switch_cost
 from steps.cluster.kube.calico.switching.cluster_state import read_state
+from steps.cluster.kube.probe import connections, rest
 from steps.cluster.kube.probe.report import ProbeReport
 from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.workloads import manifests, probe_pods
@@ -187,26 +188,104 @@ def test_probe_pods_are_reused_unless_changed() -> None:
     assert not set(second.values()) & set(first.values())
 
 
-def test_switch_recreates_probe_pods() -> None:
-    cluster = Cluster(switch(EBPF))
-    standing = read_state(cluster.client, to_switch=False)
-    switch_cost.start_probes(cluster.client, standing, MEASURED, WITH_IMAGE)
+def resting(cluster: Cluster, *, silent_s: float = 0.0) -> None:
+    """From now on every probe pod has last reported that it rests."""
+
+    def says(pod: Object) -> str | None:
+        line = fake_kubelet.probe_report(pod, cluster.store.now(), bpf=cluster.bpf, proxy_mode=cluster.proxy_mode)
+        if line is None:
+            return None
+        found = json.loads(line) | {"rests": True}
+        found["lines"] = [each | {"silent_s": silent_s} for each in found["lines"]]
+        return json.dumps(found)
+
+    cluster.kubelet.says = says
+    cluster.kubelet.act()
+
+
+def told(monkeypatch: pytest.MonkeyPatch, *, obeys: bool) -> list[tuple[str, int, bool]]:
+    """What probe pods are told from now on: address, port, and whether their rest begins."""
+    found: list[tuple[str, int, bool]] = []
+
+    def tell(address: str, port: int, token: str, *, begins: bool) -> bool:
+        assert len(token) == 32
+        found.append((address, port, begins))
+        return obeys
+
+    monkeypatch.setattr(rest, "tell", tell)
+    return found
+
+
+def test_probe_pods_rest_during_the_trials_and_wake_for_the_next_observation(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, heard = Cluster(switch(EBPF)), told(monkeypatch, obeys=True)
+    cluster.observe("ebpf")
+    assert heard == []
     first = {pod["metadata"]["uid"] for pod in cluster.kubelet.pods().values()}
-    switch_cost.start_probes(cluster.client, standing, MEASURED, WITH_IMAGE)
-    assert not first & {pod["metadata"]["uid"] for pod in cluster.kubelet.pods().values()}
-    with pytest.raises(Unsupported, match="BENCHMARK_IMAGE"):
-        switch_cost.start_probes(cluster.client, standing, MEASURED, {})
+    servers = [manifests.ip(cluster.kubelet.pods()[f"look-pod-{index}"]) for index in (0, 1)]
+    probe_pods.rest(cluster.client)
+    assert heard == [(address, 5204, True) for address in servers]
+    resting(cluster)
+    cluster.observe("ebpf", "after")
+    assert heard[2:] == [(address, 5204, False) for address in servers]
+    assert {pod["metadata"]["uid"] for pod in cluster.kubelet.pods().values()} == first
+
+
+def test_probe_pods_that_can_not_be_told_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(switch(EBPF))
+    cluster.observe("ebpf")
+    first = {pod["metadata"]["uid"] for pod in cluster.kubelet.pods().values()}
+    told(monkeypatch, obeys=False)
+    resting(cluster)
+    cluster.observe("ebpf", "after")
+    second = {pod["metadata"]["uid"] for pod in cluster.kubelet.pods().values()}
+    assert len(second) == 4
+    assert not first & second
+    probe_pods.rest(cluster.client)
+    assert cluster.kubelet.pods() == {}, "they would disturb the trials"
 
 
 def test_switch_cost_is_read_from_probe_pods() -> None:
     cluster = Cluster(switch(EBPF))
     standing = read_state(cluster.client, to_switch=False)
-    assert switch_cost.connection_cost(cluster.client, standing, MEASURED) is None
+    own = around(cluster.calico, cluster.client)
+    assert switch_cost.connection_cost(own, standing, MEASURED, final=True) is None
     cluster.observe("ebpf")
-    cost = switch_cost.connection_cost(cluster.client, standing, MEASURED)
+    cost = switch_cost.connection_cost(own, standing, MEASURED, final=False)
     assert cost is not None
     assert (cost.connections, cost.dropped, cost.udp_lost_packets) == (6, 0, 0)
     assert (cost.tcp_longest_gap_s, cost.udp_longest_gap_s) == (0.4, 0.4)
+
+
+def test_what_a_silent_connection_cost_is_known_only_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(switch(EBPF))
+    monkeypatch.setattr(connections, "DEAD_S", 0)
+    standing = read_state(cluster.client, to_switch=False)
+    monkeypatch.setattr(switch_cost, "_POLL_S", 0)
+    own = around(cluster.calico, cluster.client)
+    cluster.observe("ebpf")
+    resting(cluster, silent_s=9.0)
+    assert switch_cost.connection_cost(own, standing, MEASURED, final=False) is None
+    cost = switch_cost.connection_cost(own, standing, MEASURED, final=True)
+    assert cost is not None
+    assert cost.dropped == cost.connections == 6
+
+
+@pytest.mark.parametrize(
+    ("recorded", "after_s", "waits"),
+    [(EBPF, 4.0, True), (EBPF, 40.0, False), (IPTABLES, 2.0, True), (IPTABLES, 8.0, False)],
+)
+def test_new_pods_wait_until_felix_runs_what_the_switch_made(
+    monkeypatch: pytest.MonkeyPatch, recorded: str, after_s: float, *, waits: bool
+) -> None:
+    """Less than the proof: no time without a restart, and no answers of Services."""
+    monkeypatch.setattr(observe, "SWITCH_S", 0)
+    cluster = Cluster(switch(recorded), after_s)
+    standing, own = read_state(cluster.client, to_switch=False), around(cluster.calico, cluster.client)
+    if waits:
+        with pytest.raises(Problem, match=r"the switch is not over after 0 s: node-a: Felix"):
+            observe.await_switch(own, standing, MEASURED)
+    else:
+        observe.await_switch(own, standing, MEASURED)
 
 
 def test_switch_cost_counts_broken_silent_and_lost_connections() -> None:

@@ -1,5 +1,6 @@
 """The signs of a visit's dataplane on every node: by Felix's logs and the benchmark's probe pods."""
 
+import operator
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,10 +24,13 @@ from steps.proof.wait import FOR_GOOD, WAITING
 BEFORE_STABLE_S: Final = 10.0
 """The time without a restart that must pass before the trials; the rest is checked after them."""
 
+SWITCH_S: Final = 90.0
+"""How long new pods wait for Felix after a switch: it takes up to half a minute, twice where it crashes once."""
+
 AFTER_S: Final = 75.0
 """How long the observation after the last trial waits for missing signs."""
 
-_POLL_S: Final = 2.0
+_POLL_S: Final = 1.0
 _YOUNG: Final = timedelta(seconds=30)
 """The age below which a kube-proxy pod may not have written its rules yet."""
 
@@ -95,6 +99,24 @@ def observe(
         again=lambda result: around.say(f"waiting: {_waits(result[2])[0]}"),
     )
     return [*found, *_restarts(client, observations, now), *_added_to_steps(around, measured, now)]
+
+
+def await_switch(around: Surroundings, standing: ClusterState, measured: Sequence[str]) -> None:
+    """Wait until Felix on each measured node runs what the last switch made, so that new pods are made for it.
+
+    Raises:
+        Problem: it does not in time; with the reason.
+    """
+    places = probe_pods.sites(standing.nodes, measured)
+
+    def look() -> list[str]:
+        now = around.client.now()
+        observations = read_observations(around.client, standing, places)
+        return readiness.unswitched(observations, now, measured, standing.changed_at)
+
+    left = poll(look, operator.not_, pause_s=_POLL_S, timeout_s=SWITCH_S, sleep=around.sleep)
+    if left:
+        raise Problem(f"the switch is not over after {SWITCH_S:.0f} s: {'; '.join(left)}")
 
 
 def _waits(found: Sequence[Sign]) -> list[str]:

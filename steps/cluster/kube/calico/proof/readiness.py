@@ -219,6 +219,25 @@ def _unanswered(observation: Observation, now: datetime) -> Iterator[str]:
             yield f"{answer.target} answers intermittently ({answer.error or 'with failures in between'})"
 
 
+def unswitched(
+    observations: Sequence[Observation], now: datetime, nodes: Sequence[str], changed_at: datetime | None
+) -> list[str]:
+    """Why new pods might get what the last switch replaces, each as a clause with its node.
+
+    This is less than a proof: Felix has started where it must, and has completed its first update.
+    """
+    return [
+        f"{each.node}: {reason}"
+        for each in observations
+        if each.node in nodes
+        for reason in (
+            [*_unfinished(each, each.current), *_unstable(each, now, changed_at, 0.0)]
+            if each.current is not None
+            else ["it could not be observed"]
+        )
+    ]
+
+
 def nodes_without_rules(observations: Sequence[Observation], now: datetime) -> tuple[str, ...]:
     """The nodes without kube-proxy's rules: Felix is done there, and Services have not answered since.
 

@@ -1,39 +1,30 @@
 """What a switch costs long-lived connections between the probe pods."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState
+from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.probe import connections
-from steps.cluster.kube.workloads import manifests, probe_pods
+from steps.cluster.kube.workloads import probe_pods
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Sign, SwitchCost
 from steps.polling import poll
 
-_POLL_S: Final = 2.0
-
-
-def start_probes(client: Client, standing: ClusterState, measured: Sequence[str], variables: Mapping[str, str]) -> None:
-    """Start new probe pods before a switch, whose connections show what it costs.
-
-    Raises:
-        Problem: they can't be started.
-    """
-    image = manifests.image(variables)
-    probe_pods.stop(client)
-    probe_pods.start(client, probe_pods.sites(standing.nodes, measured), image)
+_POLL_S: Final = 1.0
 
 
 def connection_cost(
-    client: Client, standing: ClusterState, measured: Sequence[str], sleep: Callable[[float], None] = time.sleep
+    around: Surroundings, standing: ClusterState, measured: Sequence[str], *, final: bool
 ) -> SwitchCost | None:
-    """What the long-lived connections suffered since the probe pods started; None: there are no probe pods.
+    """What the long-lived connections suffered since the probe pods started, or since their last rest.
 
-    Waits for each silent connection until it answers or is dead.
+    None: there are no probe pods, or a connection is silent and may yet recover. `final`: each silent connection is
+    waited for until it answers or is dead.
     """
+    client = around.client
     places = probe_pods.sites(standing.nodes, measured)
     if not Workload(client, probe_pods.PART).pods():
         return None
@@ -42,9 +33,11 @@ def connection_cost(
         lambda: probe_pods.latest_reports(client, places).values(),
         lambda found: not any(each.silent for each in found),
         pause_s=_POLL_S,
-        timeout_s=connections.DEAD_S + _POLL_S,
-        sleep=sleep,
+        timeout_s=connections.DEAD_S + _POLL_S if final else 0.0,
+        sleep=around.sleep,
     )
+    if not final and any(each.silent for each in reports):
+        return None
     return probe_pods.total(each.cost for each in reports)
 
 

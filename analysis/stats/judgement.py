@@ -1,0 +1,285 @@
+"""All comparisons of a run, judged together. Pure.
+
+The comparisons that a reader may quote side by side are one family: in 95 % of runs all their intervals hold the truth
+together, so that one chosen from them holds it as well. The family's error is shared out between groups by their weight
+(Bonferroni), and inside a group equally (Sidak, JASA 62, 1967: the probability that all hold is at least the product).
+The same levels serve where the baseline is noisier than the others, which makes differences to it depend on each other
+more than Dunnett's procedure (JASA 50, 1955) allows for.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from scipy import special
+
+from analysis import formatting
+from analysis.domain import Cell
+from analysis.flags import NO_DOUBT, FlagEffect
+from analysis.metric import ComparedMetric
+from analysis.stats import moderation, sequential
+from analysis.stats.comparison import Comparison, Verdict
+from analysis.stats.differences import Differences, Values, differences
+from analysis.stats.path_metric import path_metric_fields
+
+FAMILY_ERROR: Final = 0.05
+"""In how many runs at most an interval of a family misses the truth."""
+
+MARGIN_RATIO: Final = 0.1
+"""How much counts as the same, unless a run says otherwise."""
+
+MARGIN_POINTS: Final = 0.01
+"""The same for shares, such as losses: one percentage point."""
+
+_LEADING, _BESIDE = 6.0, 1.5
+_BETWEEN_OTHERS: Final = 1 / 3
+"""The weight of comparisons between other dataplanes, by that of comparisons with the baseline."""
+
+Place = tuple[Cell, str]
+"""A cell, and a dataplane."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a run was planned, as far as its verdicts depend on it.
+
+    Attributes:
+        most_rounds: the most that it might have had, where it looked after each; None where it could not stop early.
+        margin_ratio: how much counts as the same.
+    """
+
+    most_rounds: int | None = None
+    margin_ratio: float = MARGIN_RATIO
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A metric's figures in a run.
+
+    Attributes:
+        metric: the metric.
+        cells: the cells that have it, each with the name of its path.
+        visits: the visit means in the metric's unit, by round: (cell, dataplane) -> round -> value.
+        doubts: the effect of flags on them: (cell, dataplane) -> effect.
+        earlier: `visits` of comparable earlier nights, which know how the noise is spread over the comparisons.
+    """
+
+    metric: ComparedMetric
+    cells: Mapping[Cell, str]
+    visits: Mapping[Place, Values]
+    doubts: Mapping[Place, FlagEffect] = field(default_factory=dict)
+    earlier: Sequence[Mapping[Place, Values]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Comparisons whose intervals hold together.
+
+    Attributes:
+        metrics: their titles.
+        against_baseline: how many are with the baseline.
+        between_others: how many are between two others.
+        error: in how many runs at most an interval misses the truth, by chance.
+    """
+
+    metrics: tuple[str, ...]
+    against_baseline: int
+    between_others: int
+    error: float = FAMILY_ERROR
+
+    @property
+    def sentence(self) -> str:
+        """The family in words."""
+        total = self.against_baseline + self.between_others
+        between = f", {self.between_others} of them between other dataplanes than the baseline"
+        return (
+            f"{formatting.listing([*self.metrics])}: all {formatting.count(total, 'interval')}"
+            f"{between if self.between_others else ''} hold together in "
+            f"{formatting.percent(1 - self.error, sign=False)} of runs."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The comparisons of a run, in the order of metrics, paths and dataplanes; and their families, the quoted first."""
+
+    comparisons: tuple[Comparison, ...] = ()
+    families: tuple[Family, ...] = ()
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A comparison without its verdict. `measured`: whether both sides have a value at all."""
+
+    metric: ComparedMetric
+    comparison: Comparison
+    found: Differences | None
+    measured: bool
+
+    @property
+    def family(self) -> str:
+        """The first page quotes the leading metrics and those beside them; every other is a family of its own."""
+        return "" if self.metric.leads or self.metric.beside else self.metric.name
+
+    @property
+    def group(self) -> tuple[bool, bool]:
+        return self.metric.leads, self.comparison.against_baseline
+
+    @property
+    def key(self) -> moderation.Key:
+        c = self.comparison
+        return Cell(c.topology, c.tool, c.transport, c.direction), (c.baseline, c.dataplane)
+
+
+def compare_run(figures: Sequence[Figures], dataplanes: Sequence[str], plan: Plan) -> Judgement:
+    """Compare all dataplanes of a run with each other by all metrics.
+
+    Args:
+        figures: one entry a metric.
+        dataplanes: in the run's order, the baseline first.
+        plan: of the run.
+    """
+    drafts: list[_Draft] = []
+    estimates: dict[int, moderation.Estimate] = {}
+    for one in figures:
+        own = list(_drafts(one, dataplanes, plan))
+        estimates |= _estimates(one, own, len(drafts))
+        drafts += own
+    error, families = _shares(drafts)
+    judged = []
+    for place, draft in enumerate(drafts):
+        if draft.found is None:
+            judged.append(draft.comparison)
+            continue
+        level = error[draft.family, draft.group]
+        if plan.most_rounds is not None and plan.most_rounds > sequential.FIRST_LOOK:
+            level = sequential.level_after(level, draft.comparison.rounds, plan.most_rounds)
+        judged.append(_judge(draft.comparison, draft.found, estimates[place], level))
+    return Judgement(tuple(judged), families)
+
+
+def _drafts(figures: Figures, dataplanes: Sequence[str], plan: Plan) -> Iterator[_Draft]:
+    metric = figures.metric
+    margin = plan.margin_ratio if metric.scale == "ratio" else MARGIN_POINTS
+    for cell, path in figures.cells.items():
+        fields = path_metric_fields(metric, cell, path)
+        sides = {name: figures.visits.get((cell, name), {}) for name in dataplanes}
+        doubts = {name: figures.doubts.get((cell, name), NO_DOUBT) for name in dataplanes}
+        for place, baseline in enumerate(dataplanes):
+            for other in dataplanes[place + 1 :]:
+                one, two = sides[baseline], sides[other]
+                draft = Comparison(
+                    **fields,
+                    baseline=baseline,
+                    dataplane=other,
+                    verdict="undecided",
+                    rounds=len(one.keys() & two.keys()),
+                    margin_ratio=margin,
+                    against_baseline=place == 0,
+                    baseline_value=_mean(metric, one),
+                    value=_mean(metric, two),
+                    doubt=doubts[other],
+                    baseline_doubt=doubts[baseline],
+                )
+                missing = [name for name in (baseline, other) if not sides[name]]
+                if missing:
+                    kind = "usable" if doubts[missing[0]].left_out else "measured"
+                    found: Differences | str = f"{missing[0]} has no {kind} visit here"
+                else:
+                    found = differences(metric, one, two, (baseline, other))
+                if isinstance(found, str):
+                    draft, none = replace(draft, reason=found), None
+                    yield _Draft(metric, draft, none, not missing)
+                else:
+                    yield _Draft(metric, draft, found, measured=True)
+
+
+def _mean(metric: ComparedMetric, values: Values) -> float | None:
+    """The mean over visits: geometric on a ratio scale, as the comparison is, unless a value is zero."""
+    if not values:
+        return None
+    if metric.scale == "ratio" and min(values.values()) > 0:
+        return math.exp(math.fsum(map(math.log, values.values())) / len(values))
+    return math.fsum(values.values()) / len(values)
+
+
+def _estimates(figures: Figures, drafts: Sequence[_Draft], first: int) -> dict[int, moderation.Estimate]:
+    """The estimate of each draft by its place from `first` on.
+
+    Comparisons with the baseline share their noise with each other, those between others with their like. Where a value
+    is zero a comparison has only its own.
+    """
+    found = {}
+    for against_baseline in (True, False):
+        keyed: dict[moderation.Key, list[float]] = {}
+        places: dict[moderation.Key, int] = {}
+        for place, draft in enumerate(drafts, first):
+            if draft.found is None or draft.comparison.against_baseline != against_baseline:
+                continue
+            places[draft.key] = place
+            if draft.found.scale == "share":
+                found[place] = moderation.own_estimate(draft.found.values, figures.metric.resolution)
+            else:
+                keyed[draft.key] = draft.found.values
+        earlier = [_night(figures, night, keyed) for night in figures.earlier]
+        for key, estimate in moderation.estimate_differences(keyed, earlier, figures.metric.resolution).items():
+            found[places[key]] = estimate
+    return found
+
+
+def _night(
+    figures: Figures, night: Mapping[Place, Values], wanted: Mapping[moderation.Key, Sequence[float]]
+) -> dict[moderation.Key, list[float]]:
+    """The differences of an earlier night in these comparisons, as far as it has them."""
+    found: dict[moderation.Key, list[float]] = {}
+    for key in wanted:
+        cell, names = key
+        own = differences(figures.metric, night.get((cell, names[0]), {}), night.get((cell, names[1]), {}), names)
+        if isinstance(own, Differences) and own.scale != "share":
+            found[key] = own.values
+    return found
+
+
+def _shares(drafts: Sequence[_Draft]) -> tuple[dict[tuple[str, tuple[bool, bool]], float], tuple[Family, ...]]:
+    """The error of a comparison by its family and group, and the families."""
+    counts: dict[str, dict[tuple[bool, bool], int]] = defaultdict(lambda: defaultdict(int))
+    titles: dict[str, dict[str, None]] = defaultdict(dict)
+    for draft in drafts:
+        if draft.measured:
+            counts[draft.family][draft.group] += 1
+            titles[draft.family][draft.metric.title] = None
+    error, families = {}, []
+    for family, groups in sorted(counts.items()):
+        weights = {
+            (leads, base): (_LEADING if leads else _BESIDE) * (1 if base else _BETWEEN_OTHERS) for leads, base in groups
+        }
+        for group, count in groups.items():
+            share = FAMILY_ERROR * weights[group] / sum(weights.values())
+            error[family, group] = -math.expm1(math.log1p(-share) / count)
+        against = sum(count for (_, base), count in groups.items() if base)
+        families.append(Family(tuple(titles[family]), against, sum(groups.values()) - against))
+    return error, tuple(families)
+
+
+def _judge(draft: Comparison, found: Differences, estimate: moderation.Estimate, level: float) -> Comparison:
+    limit = float(-special.stdtrit(estimate.degrees_of_freedom, level / 2))
+    change, low, high = found.interval(estimate.mean, limit * estimate.standard_error, limit)
+    p = 2 * float(special.stdtr(estimate.degrees_of_freedom, -abs(estimate.mean) / estimate.standard_error))
+    p_adjusted = min(1.0, p * FAMILY_ERROR / level)
+    if low <= 0 <= high:  # also where the baseline may be zero, so that no share can be told
+        p_adjusted = max(p_adjusted, FAMILY_ERROR)
+    within = -draft.margin_ratio <= low and high <= draft.margin_ratio
+    verdict: Verdict = "same" if within else "undecided"
+    if low > 0 or high < 0:
+        verdict = "higher" if low > 0 else "lower"
+    return replace(
+        draft,
+        verdict=verdict,
+        within_margin=within,
+        change=change,
+        low=low,
+        high=high,
+        p_adjusted=p_adjusted,
+    )

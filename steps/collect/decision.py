@@ -1,0 +1,173 @@
+# ruff: noqa: D102 - the properties are those of a comparison
+"""After a round: which dataplanes are visited again, which visits are repeated, and why a run stops. Pure.
+
+A dataplane goes on until, on every path, its difference from the baseline is decided, and whether it is the best one
+there. The baseline goes on for as long as any other does.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from analysis import formatting
+from analysis.stats.metrics import LEADING
+from steps.catalogue.options import Settings
+from steps.domain import Visit
+from steps.settings import schedule
+
+Stopped = Literal["decided", "rounds", "budget"]
+"""Why a run stops: all is decided; it had its rounds; another one would have exceeded its budget."""
+
+_LEADING: Final = frozenset(metric.name for metric in LEADING)
+
+
+class Compared(Protocol):
+    """What a decision needs of a comparison between two dataplanes."""
+
+    @property
+    def metric(self) -> str: ...
+    @property
+    def topology(self) -> str: ...
+    @property
+    def tool(self) -> str: ...
+    @property
+    def transport(self) -> str: ...
+    @property
+    def direction(self) -> str: ...
+    @property
+    def baseline(self) -> str: ...
+    @property
+    def dataplane(self) -> str: ...
+    @property
+    def rounds(self) -> int: ...
+    @property
+    def against_baseline(self) -> bool: ...
+    @property
+    def decided(self) -> bool: ...
+    @property
+    def within_margin(self) -> bool: ...
+    @property
+    def gain(self) -> bool | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a run's comparisons are.
+
+    Attributes:
+        compared: how many there are that matter.
+        decided: how many of them are decided.
+        undecided: the dataplanes of the others, without the baseline.
+    """
+
+    compared: int = 0
+    decided: int = 0
+    undecided: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows.
+
+    Attributes:
+        visits: in their order; none: the run stops.
+        stopped: why; None where it goes on.
+        dropped: the dataplanes that are decided on every path.
+        reason: all of it in a sentence.
+    """
+
+    visits: tuple[Visit, ...]
+    stopped: Stopped | None
+    dropped: tuple[str, ...]
+    reason: str
+
+
+def standing(comparisons: Iterable[Compared], baseline: str) -> Standing:
+    """How far the comparisons are that decide which dataplane to choose.
+
+    Those by the leading metrics count: each with the baseline, and between others wherever both may still be the best,
+    which no dataplane is that another one is better than beyond the margin. A path that was never measured for both
+    does not: more rounds would not decide it.
+    """
+    leading = [c for c in comparisons if c.metric in _LEADING and c.rounds > 0]
+    beaten: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for c in leading:
+        if c.gain is not None and not c.within_margin:
+            beaten[_place(c)].add(c.baseline if c.gain else c.dataplane)
+    needed = [c for c in leading if c.against_baseline or not {c.baseline, c.dataplane} & beaten[_place(c)]]
+    still = [c for c in needed if not c.decided]
+    names = {name for c in still for name in (c.baseline, c.dataplane)}
+    return Standing(len(needed), len(needed) - len(still), frozenset(names - {baseline}))
+
+
+def _place(comparison: Compared) -> tuple[str, ...]:
+    c = comparison
+    return c.metric, c.topology, c.tool, c.transport, c.direction
+
+
+def decide(
+    settings: Settings,
+    level: int,
+    found: Standing,
+    off: Mapping[int, str],
+    *,
+    measured: int,
+    elapsed_s: float,
+) -> Decision:
+    """Decide what follows a level.
+
+    Args:
+        settings: of the run.
+        level: the one that was measured.
+        found: how far the comparisons are.
+        off: its planned visits whose host-network reference is off, each with the reason; they are repeated.
+        measured: the visits so far.
+        elapsed_s: since the run began.
+    """
+    planned = schedule.make_schedule(settings)
+    done = max(schedule.level_rounds(settings, level), default=settings.rounds)
+    judged = done >= schedule.FIRST_LOOK and found.compared > 0
+    baseline, others = settings.dataplanes[0], settings.dataplanes[1:]
+    dropped = tuple(arm for arm in others if judged and arm not in found.undecided)
+    all_decided = judged and not found.undecided
+    rounds = () if all_decided else schedule.level_rounds(settings, level + 1)
+    repeats = tuple(schedule.repeat(planned, visit) for visit in planned if visit.visit in off)
+    following = tuple(v for v in planned if v.round in rounds and v.dataplane not in dropped)
+    visits = (*repeats, *following)
+    after = _after(done, found, judged=judged)
+    if not visits:
+        stopped: Stopped = "decided" if all_decided else "rounds"
+        why = "" if all_decided else f", and {formatting.count(settings.rounds, 'round')} were the most"
+        return Decision((), stopped, dropped, f"{after}{why}.")
+    until_s = elapsed_s + len(visits) * elapsed_s / max(1, measured) + schedule.overhead(settings).end_s
+    if settings.budget_s is not None and until_s > settings.budget_s:
+        budget, until = formatting.duration(settings.budget_s), formatting.duration(until_s)
+        return Decision(
+            (), "budget", dropped, f"{after}; going on would take until {until}, and the budget is {budget}."
+        )
+    return Decision(visits, None, dropped, _going_on(after, baseline, following, repeats, off, dropped))
+
+
+def _after(done: int, found: Standing, *, judged: bool) -> str:
+    """`After round 5 7 of 12 comparisons are decided`."""
+    if not judged:
+        return f"After {formatting.count(done, 'round')}"
+    decided = "all" if found.decided == found.compared else f"{found.decided} of"
+    comparisons = formatting.count(found.compared, "comparison")
+    return f"After {formatting.count(done, 'round')} {decided} {comparisons} are decided"
+
+
+def _going_on(
+    after: str,
+    baseline: str,
+    following: Sequence[Visit],
+    repeats: Sequence[Visit],
+    off: Mapping[int, str],
+    dropped: Sequence[str],
+) -> str:
+    going = [arm for arm in dict.fromkeys(visit.dataplane for visit in following) if arm != baseline]
+    parts = [f"{after}: {formatting.listing(going)} go on" if going and dropped else after]
+    parts += [f"{formatting.listing(list(dropped))} not visited again"] if going and dropped else []
+    parts += [f"visit {number} is repeated, since {reason}" for number, reason in off.items()] if repeats else []
+    return "; ".join(parts) + "."

@@ -1,0 +1,79 @@
+"""The order in which the measuring steps of a visit take turns, and for how long each may have one. Pure.
+
+    reference  trial 1  trial 2  reference  trial 3  trial 4  reference
+
+Each trial has a reference of the host network beside it in time, which it shares with its neighbour; in the lab, whose
+trials are as short as a reference, more trials share one.
+"""
+
+from typing import Final
+
+from steps.catalogue.environments import is_lab
+from steps.domain import Visit
+from steps.tools import iperf3
+
+HOST_NETWORK: Final = "host-network"
+"""The measuring step of the references."""
+
+SETTLE: Final = "settle"
+CLEAR: Final = "clear"
+"""The steps that take part without measuring: the proof before the first trial, and the one after the last."""
+
+TRIALS_BETWEEN: Final = 2
+LAB_TRIALS_BETWEEN: Final = 5
+"""Between two references at most. A reference takes a second, like a trial in the lab."""
+
+PATIENCE_S: Final = 300.0
+LAB_PATIENCE_S: Final = 30.0
+"""How long the steps of a visit wait for those that have not started, longer than a proof may take, and the longest
+turn in addition."""
+
+_LEASE_S: Final = 60.0
+"""Beyond the sending itself: a quiet machine, a busy server, counters that do not answer, a program that is killed."""
+
+_ATTEMPTS: Final = 3
+
+
+def steps(visit: Visit) -> tuple[str, ...]:
+    """The measuring steps of a visit."""
+    return (HOST_NETWORK, *dict.fromkeys(trial.topology for trial in visit.trials))
+
+
+def all_steps(visit: Visit) -> tuple[str, ...]:
+    """All that take part in the visit's turns."""
+    return (SETTLE, *steps(visit), CLEAR)
+
+
+def trial_number(position: int) -> int:
+    """The number of the turn of the trial at this position of its visit."""
+    return 2 * position
+
+
+def reference_number(position: int) -> int:
+    """The number of the turn of the reference before the trial at this position."""
+    return 2 * position - 1
+
+
+def reference_positions(trials: int, environment: str) -> tuple[int, ...]:
+    """The positions of the trials that have a reference before them, and one more for the reference after the last."""
+    most = LAB_TRIALS_BETWEEN if is_lab(environment) else TRIALS_BETWEEN
+    groups = max(1, -(-trials // most))
+    return tuple(1 + trials * group // groups for group in range(groups + 1))
+
+
+def lease_s(lasts_s: float) -> float:
+    """The longest turn of a measurement of so many seconds, disturbed attempts included."""
+    return _ATTEMPTS * lasts_s + _LEASE_S
+
+
+def patience_s(visit: Visit, omit_s: int, environment: str) -> float:
+    """How long steps that have not started are waited for: longer than any turn, so that none is interrupted."""
+    longest = max((trial.program.lasts_s(trial.duration_s, omit_s) for trial in visit.trials), default=0.0)
+    return (LAB_PATIENCE_S if is_lab(environment) else PATIENCE_S) + lease_s(longest)
+
+
+def longest_s(visit: Visit, omit_s: int, idle_s: float, environment: str) -> float:
+    """More than all turns of a visit take together, with the wait for steps that do not start."""
+    trials = sum(lease_s(trial.program.lasts_s(trial.duration_s, omit_s)) for trial in visit.trials)
+    references = len(reference_positions(len(visit.trials), environment)) * lease_s(iperf3.CANARY_S)
+    return patience_s(visit, omit_s, environment) + trials + references + idle_s

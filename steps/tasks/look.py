@@ -1,0 +1,117 @@
+"""After each round: what is decided, and which visits follow."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+from hera.workflows import Parameter, S3Artifact
+from hera.workflows.io import Output
+
+from analysis.errors import BadInput, Problem
+from steps import clock, documents
+from steps.catalogue.options import Settings
+from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
+from steps.collect.decision import Standing, decide, standing
+from steps.collect.looks import Look, OffVisit
+from steps.settings.schedule import level_rounds, level_title
+from steps.settings.settings import load_settings
+from steps.tasks._inputs import checked_tag
+from steps.tasks._pod import step
+from steps.tasks._step import RUN_FOLDER, document, log, own_run_id
+from steps.tasks.preflight import item
+
+ROUNDS: Final = "rounds"
+STOP: Final = "stop"
+"""The output `next`: whether rounds follow."""
+
+
+class LookResult(Output):
+    """What follows: `next`, and the visits, number and title of the next level. `reason`: why, as a sentence."""
+
+    next: Annotated[str, Parameter(name="next")]
+    visits: Annotated[list[dict[str, str]], Parameter(name="visits")]
+    level: Annotated[str, Parameter(name="level")]
+    title: Annotated[str, Parameter(name="title")]
+    reason: Annotated[str, Parameter(name="reason")]
+
+
+# Not repeatable: Argo's Retry would begin it before the visits that a Stop has kept from beginning.
+@step("measure", deadline_s=1800, memory=LARGEST_STEP_MEMORY, store=True)
+def look(
+    settings: str,
+    level: str,
+    raw: Annotated[Path | None, S3Artifact(name="raw", key=RUN_FOLDER + "/", optional=True)],
+    document: Annotated[Path, document(f"{RUN_FOLDER}/look-{checked_tag('level')}.json")],
+) -> LookResult:
+    """Compare what was measured so far; where that fails, the run goes on."""
+    chosen, number = load_settings(settings), int(level)
+    if number > 1 and not level_rounds(chosen, number - 1):
+        raise BadInput(f"input level is {level}, and this run has fewer: submit the workflow by its own entrypoint.")
+    if raw is None:
+        raise Problem("No document of this run was found, so there is nothing to look at.")
+    run = documents.read_document(raw / documents.RUN, documents.RunDocument)
+    found = look_at(raw, chosen, own_run_id())
+    ended_at, _ = clock.ended_at(run.started_at, run.started_mark, datetime.now(UTC), clock.clock_mark())
+    decision = decide(
+        chosen,
+        number,
+        found.standing,
+        {each.visit: each.reason for each in found.off},
+        measured=found.measured,
+        elapsed_s=(elapsed_s := (ended_at - run.started_at).total_seconds()),
+    )
+    documents.write_document(
+        document,
+        Look(
+            level=number,
+            round=max(level_rounds(chosen, number), default=chosen.rounds),
+            elapsed_s=elapsed_s,
+            compared=found.standing.compared,
+            decided=found.standing.decided,
+            dropped=decision.dropped,
+            off=found.off,
+            visits=tuple(visit.visit for visit in decision.visits),
+            stopped=decision.stopped,
+            reason=decision.reason,
+            error=found.error,
+        ),
+    )
+    log(decision.reason)
+    return LookResult(
+        next=STOP if decision.stopped else ROUNDS,
+        visits=[item(visit) for visit in decision.visits],
+        level=f"{number + 1:02d}",
+        title=level_title(chosen, number + 1),
+        reason=decision.reason,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the documents of a run say so far. `error`: why nothing could be compared."""
+
+    standing: Standing
+    off: tuple[OffVisit, ...]
+    measured: int
+    error: str | None
+
+
+def look_at(raw: Path, settings: Settings, run_id: str) -> Found:
+    """Compare what was measured so far.
+
+    Raises:
+        Problem: the run's own document is missing or damaged.
+    """
+    # imported here, since building the workflow imports this module and should not wait for Parquet
+    from steps.collect.comparing import compare_rows  # noqa: PLC0415
+    from steps.collect.run_rows import run_rows  # noqa: PLC0415
+
+    rows = run_rows(raw, run_id)
+    measured = sum(row["started_at"] is not None for row in rows["visits"])
+    try:
+        found, error = standing(compare_rows(rows, run_id), settings.dataplanes[0]), None
+    except Problem as problem:
+        log(f"nothing could be compared, so the run goes on: {problem}")
+        found, error = Standing(), str(problem)
+    return Found(found, (), measured, error)

@@ -1,0 +1,137 @@
+"""The steps of a visit that prove its dataplane, before and after its trials, and its turns."""
+
+import queue
+import threading
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from analysis.errors import Problem
+from steps import documents
+from steps.cluster.port import Cluster
+from steps.domain import Moment, Sign, SwitchCost, Visit
+from steps.measurement import monitor_http
+from steps.measurement.turn_taker import Turn
+from steps.proof import wait
+from steps.settings import schedule, turn_order
+from steps.tasks import clear, prepare, settle
+from steps.tasks._turns import turns_of
+from tests.steps.builders import NODES, settings, sign
+
+CHOSEN = settings(dataplanes="lab-iptables")
+(VISIT,) = schedule.make_schedule(CHOSEN.model_copy(update={"rounds": 1}))
+MEASURING = turn_order.steps(VISIT)
+COST = SwitchCost(
+    connections=6,
+    dropped=1,
+    tcp_longest_gap_s=2.0,
+    udp_longest_gap_s=None,
+    udp_sent_packets=None,
+    udp_lost_packets=None,
+)
+
+
+class Fake:
+    """A cluster that shows `dataplane`, and notes what is asked of it, in order."""
+
+    def __init__(self, source: str | None, dataplane: str = "lab-iptables") -> None:
+        self.source, self.dataplane = source, dataplane
+        self.calls: list[str] = []
+        self.measured_nodes = NODES
+
+    def observe(self, _visit: Visit, moment: Moment) -> list[Sign]:
+        self.calls.append(f"observe {moment}")
+        found = [sign(node, self.dataplane, moment=moment) for node in NODES]
+        if self.dataplane != VISIT.dataplane:
+            found = [each.model_copy(update={"looked_at": wait.FOR_GOOD}) for each in found]
+        return found
+
+    def cost(self, *, final: bool) -> SwitchCost | None:
+        self.calls.append("final cost" if final else "cost so far")
+        return COST if final else None
+
+    def rest(self) -> None:
+        self.calls.append("rest")
+
+    def turns(self, _visit: Visit) -> str | None:
+        return self.source
+
+    def clear(self) -> None:
+        self.calls.append("clear")
+
+    def prepare(self, *_: object) -> None:
+        raise Problem("server: InvalidImageName")
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    ready: queue.Queue[int] = queue.Queue()
+    threading.Thread(target=monitor_http.serve, args=(0, ready.put), daemon=True).start()
+    made = Fake(f"http://127.0.0.1:{ready.get(timeout=10)}/")
+    for task in (settle, clear, prepare):
+        monkeypatch.setattr(task, "connect_cluster", lambda _environment: cast("Cluster", made))
+    return made
+
+
+def measure(fake: Fake) -> "queue.Queue[object]":
+    """Start every measuring step, each with one turn; what each gets."""
+    ended: queue.Queue[object] = queue.Queue()
+
+    def once(step: str, number: int) -> None:
+        own = turns_of(fake.source, step, VISIT, CHOSEN)
+        try:
+            ended.put(own.take(number, 10.0))
+            own.leave()
+        except Problem as problem:
+            ended.put(str(problem))
+
+    for number, step in enumerate(MEASURING):
+        threading.Thread(target=once, args=(step, number), daemon=True).start()
+    return ended
+
+
+def run(step: object, tmp_path: Path) -> documents.Evidence:
+    path = tmp_path / "document.json"
+    step(CHOSEN.model_dump_json(), "01", path)  # type: ignore[operator]
+    return documents.read_document(path, documents.Evidence)
+
+
+def test_nothing_is_measured_before_the_proof_and_all_wait_for_the_step_that_clears(fake: Fake, tmp_path: Path) -> None:
+    ended = measure(fake)
+    clearing: list[documents.Evidence] = []
+    last = threading.Thread(target=lambda: clearing.append(run(clear.clear, tmp_path / "clear")), daemon=True)
+    (tmp_path / "clear").mkdir()
+    last.start()
+    with pytest.raises(queue.Empty):
+        ended.get(timeout=0.3)
+    assert fake.calls == []
+    found = run(settle.settle, tmp_path)
+    assert found.proof is not None
+    assert found.proof.state == "proven"
+    assert fake.calls[:3] == ["observe before", "cost so far", "rest"], "nothing observes when the first trial begins"
+    assert all(isinstance(ended.get(timeout=10), Turn) for _ in MEASURING)
+    last.join(10)
+    assert fake.calls[-3:] == ["final cost", "observe after", "clear"]
+    (after,) = clearing
+    assert (found.cost, after.cost) == (None, COST)
+
+
+def test_measuring_steps_end_at_once_where_the_dataplane_is_not_proven(fake: Fake, tmp_path: Path) -> None:
+    fake.dataplane = "lab-ebpf"
+    ended = measure(fake)
+    with pytest.raises(SystemExit):
+        settle.settle(CHOSEN.model_dump_json(), "01", tmp_path / "settle.json")
+    for _ in MEASURING:
+        assert str(ended.get(timeout=10)).startswith("lab-iptables is not proven: node-a: ")
+    run(clear.clear, tmp_path)
+    assert fake.calls[-2:] == ["observe after", "clear"]
+
+
+def test_visit_without_servers_is_cleared_without_waiting(fake: Fake, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        prepare.prepare(CHOSEN.model_dump_json(), "01", tmp_path / "prepare.json")
+    assert fake.calls == ["clear"], "half of the servers would keep the visit waiting"
+    fake.source = None
+    run(clear.clear, tmp_path)
+    assert fake.calls[-1] == "clear"
