@@ -34,16 +34,10 @@ def test_the_local_engine_supports_all_of_it() -> None:
 
 def test_a_run_is_these_tasks_in_this_order() -> None:
     assert list(tasks("benchmark")) == ["validate", "preflight", "snapshot", "rounds", "collect", "report", "verdict"]
-<<<<<<< HEAD
     assert list(tasks("rounds")) == ["visit", "next"]
     assert list(tasks("next")) == ["look", "rounds"]
     assert (tasks("next")["rounds"]["template"], tasks("benchmark")["rounds"]["template"]) == ("rounds", "rounds")
-    assert list(tasks("visit")) == ["begin", "stay"]
-=======
-    assert list(tasks("rounds")) == ["visit", "look", "rounds"]
-    assert (tasks("rounds")["rounds"]["template"], tasks("benchmark")["rounds"]["template"]) == ("rounds", "rounds")
     assert list(tasks("visit")) == ["begin", "stay", "end"]
->>>>>>> g
     assert list(tasks("stay")) == ["configure", "settle", "retreat", "prepare", "measure", "clear", "clear-again"]
     assert list(tasks("finish")) == ["restore", "collect", "report", "notify"]
     assert SPEC["onExit"] == "finish"
