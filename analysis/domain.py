@@ -7,6 +7,9 @@ from typing import Any, Final, NamedTuple
 LAB: Final = "lab"
 """The environment of the lab on one machine. Every other environment is a Kubernetes cluster."""
 
+HOST_PATH: Final = "node-to-node"
+"""The topology between the nodes' own networks, in runs that did not record which one that is."""
+
 
 class Cell(NamedTuple):
     """One path, measured by one tool over one transport in one direction."""
@@ -43,7 +46,9 @@ class Variant:
     Attributes:
         name: in options and sentences: `tcp`, `udp`, `connect`.
         figures: the columns of `trials` that it fills; None: not recorded.
+        title: in plain words: `TCP`, `new connections`; empty: not recorded.
     """
 
     name: str
     figures: frozenset[str] | None = None
+    title: str = ""

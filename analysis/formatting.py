@@ -115,6 +115,11 @@ def between(low: float, high: float) -> str:
     return "between " + " and ".join(f"{'+' if bound > 0 else ''}{text} %" for bound, text in bounds)
 
 
+def bound(ratio: float, *, up: bool) -> str:
+    """The size of one bound of an interval in per cent, without sign, rounded as in `interval`: `38`."""
+    return _outward(ratio, up=up).removeprefix("−")
+
+
 def cell(topology: str, measured_by: str, direction: str, *, both_directions: bool) -> str:
     """The name of a path, with the direction if it is unusual or both were measured."""
     shown = direction if both_directions or direction != "forward" else ""

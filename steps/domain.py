@@ -80,6 +80,7 @@ class SwitchCost(StrictModel):
 
     `connections`: long-lived TCP connections that were open. `dropped`: those of them that died. A gap is the longest
     time without a reply, of any of them; None: nothing was sent by that protocol. A datagram without a reply is lost.
+    `new_failed`: new connections that failed after a first one had succeeded; None: not recorded.
     """
 
     connections: Count
@@ -88,6 +89,7 @@ class SwitchCost(StrictModel):
     udp_longest_gap_s: Seconds | None
     udp_sent_packets: Count | None
     udp_lost_packets: Count | None
+    new_failed: Count | None = None
 
 
 class Sign(StrictModel):

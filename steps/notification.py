@@ -15,6 +15,8 @@ from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 from analysis.addresses import Webhook, parse_webhook, shown_host
 from analysis.console.sanitizing import strip_controls
 from analysis.errors import Problem
+from analysis.summary import wording
+from analysis.summary.markdown import to_markdown
 from analysis.summary.summary import Summary
 
 CONNECT_S: Final = 5.0
@@ -34,7 +36,7 @@ class _AgainError(Problem):
 def message(
     run_id: str, environment: str, status: str, report: str, summary: Summary | None, *, restored: bool
 ) -> dict[str, Any]:
-    """The document that is posted. Chat programs show its `text`.
+    """The document that is posted. Chat programs show its `text`: the answer, a line for each dataplane, and how sure.
 
     Args:
         run_id: the run's id.
@@ -48,13 +50,15 @@ def message(
     alarm = f"{summary.alarm} " if summary and summary.alarm else ""
     warning = "" if restored else f" {environment} was NOT put back as it was."
     return {
-        "text": strip_controls(f"{environment}: {alarm}{headline}{warning}"),
+        "text": strip_controls("\n".join([f"{environment}: {alarm}{headline}{warning}", *_details(summary)])),
         "run": run_id,
         "environment": environment,
         "status": status,
         "restored": restored,
         "outcome": summary.outcome if summary else None,
         "headline": summary.headline if summary else None,
+        "answer": wording.document(summary.answer) if summary and summary.answer else None,
+        "markdown": to_markdown(summary, report) if summary else None,
         "regression": summary.alarm or None if summary else None,
         "notice": summary.notice if summary else None,
         "trials": summary.trials if summary else None,
@@ -63,6 +67,14 @@ def message(
         "failures": [{"reason": f.reason, "count": f.count} for f in summary.failures] if summary else [],
         "report": report if summary else None,
     }
+
+
+def _details(summary: Summary | None) -> list[str]:
+    if summary is None or summary.answer is None:
+        return []
+    certainty = summary.answer.certainty
+    sure = " ".join(filter(None, [f"How sure: {certainty.basis}", certainty.advice, certainty.command]))
+    return [*wording.digest(summary.answer), sure]
 
 
 def post(url: str, body: Mapping[str, Any], pause: Callable[[RetryCallState], float] = PAUSE) -> int:

@@ -1,4 +1,4 @@
-"""Forest plots: the difference to the baseline and its interval."""
+"""Forest plots: the difference to the baseline, its interval and the margin; the outcome as shape and colour."""
 
 import math
 from collections.abc import Sequence
@@ -8,14 +8,28 @@ import altair as alt
 import pyarrow as pa
 
 from analysis.charts._data import Data, Row, to_frame
-from analysis.charts._marks import by_path, colour, column, hollow, lane, plot_width, shape
-from analysis.charts._theme import INK, MUTED, WIDE, Look
+from analysis.charts._marks import by_path, column, lane, plot_width
+from analysis.charts._theme import BETTER, GROUND, INK, MUTED, SAME, WIDE, WORSE, Look
+from analysis.stats.comparison import Comparison
 from analysis.stats.metrics import THROUGHPUT
 
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100)
 
 _SPAN_LEAST: Final = 1.12
 """The axis extends at least 12 % to both sides, so that noise never fills it."""
+
+OUTCOMES: Final = {
+    "better": ("triangle-up", BETTER),
+    "worse": ("triangle-down", WORSE),
+    "the same": ("square", SAME),
+    "undecided": ("circle", MUTED),
+}
+"""Shape and colour of each outcome; an undecided one is hollow."""
+
+MARKS: Final = (
+    "▲ better, ▼ worse: the interval leaves zero out. ■ the same: it lies inside the margin, the dashed lines. "
+    "○ undecided: neither; the truth lies somewhere in the interval."
+)
 
 _REACH: Final = 1.6
 """How far beyond the outermost estimate the axis extends for an interval; a longer one is cut at the edge."""
@@ -39,12 +53,18 @@ def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
                     "value": _ratio(c.change),
                     "low": _ratio(c.low),
                     "high": _ratio(c.high),
-                    "found": c.outcome == "different",
+                    "outcome": _outcome(c),
+                    "margin_low": 1 / (1 + c.margin_ratio),
+                    "margin_high": 1 + c.margin_ratio,
                     "text": c.estimate or f"undecided{c.doubts.mark}",
                 }
                 | data.side(arms[c.dataplane])
             )
     return to_frame(rows)
+
+
+def _outcome(c: Comparison) -> str:
+    return {True: "better", False: "worse", None: "the same" if c.decided else "undecided"}[c.gain]
 
 
 def _ratio(change: float | None) -> float | None:
@@ -70,7 +90,11 @@ def forest(table: pa.Table, look: Look = WIDE) -> alt.FacetChart:
     axis = {"title": f"difference to {against}, per cent", "values": ticks, "labelExpr": label, "grid": True}
 
     base = alt.Chart().encode(y=lane(table, look))
-    side = colour(table)
+    shapes, colours = zip(*OUTCOMES.values(), strict=True)
+    domain = [*OUTCOMES]
+    outcome = alt.Color("outcome:N", scale={"domain": domain, "range": colours}, legend=None)
+    fill = alt.Fill("outcome:N", scale={"domain": domain, "range": [*colours[:-1], GROUND]}, legend=None)
+    shape = alt.Shape("outcome:N", scale={"domain": domain, "range": shapes}, legend=None)
     x = alt.X("value:Q", scale=scale, axis=axis)
     clipped = base.transform_calculate(
         low=f"clamp(datum.low, {low}, {high})",
@@ -83,15 +107,21 @@ def forest(table: pa.Table, look: Look = WIDE) -> alt.FacetChart:
         .mark_rule(color=MUTED, strokeWidth=1)
         .encode(x=alt.X("one:Q", scale=scale, axis=axis))
         .transform_calculate(one="1"),
+        *(
+            alt.Chart()
+            .mark_rule(color=MUTED, strokeWidth=1, strokeDash=[3, 3])
+            .encode(x=alt.X(f"{margin}:Q", scale=scale, axis=axis))
+            for margin in ("margin_low", "margin_high")
+        ),
         clipped.mark_rule(strokeWidth=2.4).encode(
-            x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q"), color=side
+            x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q"), color=outcome
         ),
         base.transform_filter("isValid(datum.value)")
         .mark_point(size=72, strokeWidth=1.8, filled=True, opacity=1)
-        .encode(x=x, fill=side, stroke=side, shape=shape(table), **hollow(0)),
+        .encode(x=x, stroke=outcome, shape=shape, fill=fill),
         base.mark_text(align="left", dx=8, fontSize=look.font, x=width).encode(
             text=alt.Text("text:N"),
-            color=alt.ColorValue(MUTED, condition={"test": "datum.found", "value": INK}),
+            color=alt.ColorValue(INK, condition={"test": "datum.outcome == 'undecided'", "value": MUTED}),
         ),
     ]
     return by_path(layers, table, look, width)

@@ -6,14 +6,22 @@ from typing import Any, Final
 INK: Final = "#1b1f24"
 MUTED: Final = "#59636e"
 GRID: Final = "#dde1e6"
-BAND: Final = "#e4e7eb"
+BETTER: Final = "#0a7a62"
+WORSE: Final = "#b8431f"
+SAME: Final = "#3d5a80"
 GROUND: Final = "#fefefe"
 LEVELS: Final = ("#c9d1da", "#9aa6b4", "#66758a", "#3e4d63", "#a8485c")
 """For parts of a whole that are not dataplanes: unlike every dataplane's colour."""
 
-INKS: Final = {"ink": INK, "muted": MUTED, "grid": GRID, "band": BAND, "ground": GROUND} | {
-    f"level-{number}": colour for number, colour in enumerate(LEVELS, 1)
-}
+INKS: Final = {
+    "ink": INK,
+    "muted": MUTED,
+    "grid": GRID,
+    "better": BETTER,
+    "worse": WORSE,
+    "same": SAME,
+    "ground": GROUND,
+} | {f"level-{number}": colour for number, colour in enumerate(LEVELS, 1)}
 """CSS variable -> its colour in a chart."""
 
 SHAPES: Final = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")

@@ -16,7 +16,7 @@ ORDER = 86
 
 def frame(data: Data) -> pa.Table:
     """A row for each dataplane whose switches had open connections, in per cent."""
-    found = {switch.dataplane: switch for switch in switch_costs.switch_costs(data.con, data.run) if switch.broken}
+    found = {switch.dataplane: switch for switch in switch_costs.switch_costs(data.con, data.run) if switch.is_known}
     return to_frame(
         {"path": "all switches", "unit": "%", "value": 100.0 * (switch.dropped or 0) / (switch.held or 1)}
         | {"low": None, "high": None, "text": switch.broken}

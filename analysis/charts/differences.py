@@ -3,13 +3,13 @@
 import pyarrow as pa
 
 from analysis.charts._data import Data
-from analysis.charts._forest import differences, forest
+from analysis.charts._forest import MARKS, differences, forest
 from analysis.stats.metrics import LEADING
 
-TITLE = "What changes"
+TITLE = "Against the baseline"
 READING = (
-    "Throughput, and connect time, against the baseline: a mark is the difference, its line the interval. In 95 % of "
-    "runs all these lines hold the true difference together; one that leaves 0 out is a difference."
+    "Throughput, and connect time, against the baseline. In 95 % of runs all intervals, drawn as lines, hold the true "
+    f"difference together. {MARKS}"
 )
 EMPTY = "No two dataplanes were measured on the same path, so there is no difference to show."
 ORDER = 10

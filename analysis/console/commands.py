@@ -11,6 +11,23 @@ RESULTS_OWNER: Final = "BENCHMARK_RESULTS_OWNER"
 def report_command(results: str, run_id: str = "") -> str:
     """The command that writes the report of a run again, and first collects a killed one."""
     run = f" RUN={shlex.quote(run_id)}" if run_id else ""
-    place = "" if results == "results" else f" RESULTS={shlex.quote(results)}"
+    place = _place(results)
     owner = " AS_OWNER=1" if RESULTS_OWNER in os.environ else ""
     return f"make report{run}{place}{owner}"
+
+
+def continue_command(results: str, run_id: str, rounds: int, context: str = "") -> str:
+    """The command that measures more rounds of a run and judges all together.
+
+    Args:
+        results: the run's store.
+        run_id: the run.
+        rounds: how many more.
+        context: of the cluster; empty: the lab on this machine.
+    """
+    verb = f"submit CONTEXT={shlex.quote(context)}" if context else "run"
+    return f"make {verb} CONTINUES={shlex.quote(run_id)} ROUNDS={rounds}{'' if context else _place(results)}"
+
+
+def _place(results: str) -> str:
+    return "" if results == "results" else f" RESULTS={shlex.quote(results)}"

@@ -16,7 +16,7 @@ from analysis.report import limits, tables
 from analysis.stats import metrics, run
 from analysis.stats.run import StoredRun
 from analysis.store.left_out import LeftOut, sentences
-from analysis.summary import change_groups
+from analysis.summary import change_groups, wording
 from analysis.summary.summary import Summary
 
 
@@ -41,7 +41,9 @@ _DARK: Final = {
     "ink": "#e8eaed",
     "muted": "#a3acb7",
     "grid": "#363c44",
-    "band": "#2c323a",
+    "better": "#5fcfae",
+    "worse": "#f0916f",
+    "same": "#9db8dc",
     "ground": "#15181c",
     "level-1": "#4a5563",
     "level-2": "#71808f",
@@ -77,7 +79,9 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
         style=Markup(_style(about)),  # noqa: S704 - this project's own file and checked colours
         first=drawings[0],
         drawings=drawings[1:],
-        key=_key(data),
+        key=_key(data, summary),
+        table=_table(summary),
+        certainty=summary.answer.certainty if summary.answer else None,
         groups=_groups(summary),
         changes=_changes(summary),
         limit=formatting.percent(summary.history.limit, sign=False) if summary.history else "",
@@ -104,23 +108,50 @@ def _title(about: StoredRun) -> str:
     return f"{about.environment}, {at}"
 
 
-def _key(data: Data) -> list[dict[str, Any]]:
-    """The key to colours and shapes, the baseline first."""
+def _key(data: Data, summary: Summary) -> list[dict[str, Any]]:
+    """The key to colours and shapes, the baseline first; titles are those of the answer."""
     rows = []
     for arm in data.run.arms:
         side = data.side(arm)
+        title = summary.answer.title(arm.name) if summary.answer else arm.title
         glyph = _GLYPHS[SHAPES[side["shape"] % len(SHAPES)]]
-        rows.append({"name": arm.name, "title": arm.title, "colour": arm.colour, "twin": arm.twin, "glyph": glyph})
+        rows.append({"title": title, "colour": arm.colour, "twin": arm.twin, "glyph": glyph})
     return rows
 
 
+def _table(summary: Summary) -> dict[str, Any]:
+    """The table of the answer: its kinds of traffic with their cells, what moves cost, and how to read it."""
+    answer = summary.answer
+    if answer is None or not answer.kinds:
+        return {"kinds": []}
+    return {
+        "legend": wording.legend(answer),
+        "costs": wording.cost_rows(answer),
+        "kinds": [
+            {
+                "title": f"{kind.title[:1].upper()}{kind.title[1:]}",
+                "path": kind.path,
+                "cells": [
+                    {
+                        "title": answer.title(cell.dataplane),
+                        "standing": cell.standing,
+                        "lines": wording.cell_lines(answer, cell),
+                    }
+                    for cell in kind.cells
+                ],
+            }
+            for kind in answer.kinds
+        ],
+    }
+
+
 def _groups(summary: Summary) -> list[dict[str, Any]]:
-    """The comparisons by metric: its sentence, then the comparisons of each path."""
+    """The comparisons by metric and path."""
     groups = []
     for metric in metrics.COMPARED:
         if compared := summary.of(metric.name):
             paths = {path: [c for c in compared if c.path == path] for path in dict.fromkeys(c.path for c in compared)}
-            groups.append({"metric": metric, "answer": summary.answers.get(metric.name), "paths": paths})
+            groups.append({"metric": metric, "paths": paths})
     return groups
 
 
@@ -150,10 +181,10 @@ def _style(about: StoredRun) -> str:
     lighter = {arm.colour: f"color-mix(in srgb, {arm.colour} 76%, white)" for arm in about.arms}
     sides = "".join(
         f'svg [fill="{colour}"]{{fill:{mixed}}}svg [stroke="{colour}"]{{stroke:{mixed}}}'
-        f'.key [data-colour="{colour}"]{{color:{mixed}}}'
+        f'[data-colour="{colour}"]{{color:{mixed}}}'
         for colour, mixed in lighter.items()
     )
-    keys = "".join(f'.key [data-colour="{colour}"]{{color:{colour}}}' for colour in lighter)
+    keys = "".join(f'[data-colour="{colour}"]{{color:{colour}}}' for colour in lighter)
     light = "".join(f"--{name}:{colour};" for name, colour in INKS.items())
     dark = "".join(f"--{name}:{colour};" for name, colour in _DARK.items())
     rules = "".join(

@@ -202,6 +202,9 @@ LEADING: Final = tuple(metric for metric in COMPARED if metric.leads)
 TRIALS: Final = "trials"
 """The key figure that counts trials by outcome."""
 
+KINDS: Final = "kinds"
+"""The key figure that counts the kinds of traffic on which a dataplane is good, worse, mixed or undecided."""
+
 
 def exports() -> Iterator[tuple[Metric, Export]]:
     """The metrics that have a key figure, with it."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 import duckdb
 
 from analysis import formatting
-from analysis.domain import CELL, LAB, Cell, Variant
+from analysis.domain import CELL, HOST_PATH, LAB, Cell, Variant
 from analysis.errors import BadInput, Unsupported
 from analysis.store.left_out import LeftOut
 
@@ -38,8 +38,19 @@ class RunArm:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedPath:
+    """A topology of a run: what it is called, and whether it is between the nodes' own networks."""
+
+    title: str
+    host_network: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run without its figures. `cells` are in the order of the plan. `variants`: (tool, transport) -> variant."""
+    """A run without its figures.
+
+    `cells` are in the order of the plan. `variants`: (tool, transport) -> variant. `paths`: topology -> as recorded.
+    """
 
     run_id: str
     environment: str
@@ -52,6 +63,7 @@ class StoredRun:
     skipped: tuple[RunArm, ...]
     cells: tuple[Cell, ...]
     variants: Mapping[tuple[str, str], Variant]
+    paths: Mapping[str, RecordedPath]
 
     @property
     def baseline(self) -> RunArm | None:
@@ -75,6 +87,21 @@ class StoredRun:
         return formatting.cell(
             cell.topology, "" if name in title.split() else name, cell.direction, both_directions=both
         )
+
+    def traffic(self, cell: Cell) -> str:
+        """A cell as a kind of traffic, in plain words: `in-cluster Service, TCP`.
+
+        Empty between the nodes' own networks, where no dataplane is in the path.
+        """
+        path = self._recorded_path(cell.topology)
+        both = sum(other.path == cell.path for other in self.cells) > 1
+        way = {"reverse": " download", "forward": " upload" if both else ""}.get(cell.direction, f" {cell.direction}")
+        variant = self.variant(cell)
+        return "" if path.host_network else f"{path.title}, {variant.title or variant.name}{way}"
+
+    def _recorded_path(self, topology: str) -> RecordedPath:
+        """A topology; if the run did not record it, one named after it."""
+        return self.paths.get(topology) or RecordedPath(topology.replace("-", " "), topology == HOST_PATH)
 
     def variant(self, cell: Cell) -> Variant:
         """The variant that measured a cell; if the run did not record it, one named after tool and transport."""
@@ -147,6 +174,10 @@ def load_run(con: duckdb.DuckDBPyConnection, run_id: str) -> StoredRun:
         skipped=tuple(arm for arm in arms if arm.skipped is not None),
         cells=_cells(parameters, [Cell.of(row) for row in cells]),
         variants=_variants(parameters),
+        paths={
+            str(entry["name"]): RecordedPath(str(entry["title"]), bool(entry["host_network"]))
+            for entry in _recorded(parameters, "topologies", {"name", "title", "host_network"})
+        },
     )
 
 
@@ -205,7 +236,13 @@ def _cells(parameters: dict[str, Any], measured: list[Cell]) -> tuple[Cell, ...]
 
 def _variants(parameters: dict[str, Any]) -> dict[tuple[str, str], Variant]:
     return {
-        (entry["tool"], entry["transport"]): Variant(str(entry["name"]), frozenset(entry["figures"]))
-        for entry in parameters.get("tools") or []
-        if isinstance(entry, dict) and {"tool", "transport", "name", "figures"} <= entry.keys()
+        (entry["tool"], entry["transport"]): Variant(
+            str(entry["name"]), frozenset(entry["figures"]), str(entry.get("title") or "")
+        )
+        for entry in _recorded(parameters, "tools", {"tool", "transport", "name", "figures"})
     }
+
+
+def _recorded(parameters: dict[str, Any], name: str, fields: set[str]) -> list[dict[str, Any]]:
+    """The entries of a list that have these fields."""
+    return [entry for entry in parameters.get(name) or [] if isinstance(entry, dict) and fields <= entry.keys()]

@@ -98,6 +98,7 @@ VISITS: Final = (
     Column("settle_s", pa.float64(), "s", "from the last change until the proof"),
     Column("connections_held", pa.int32(), "1", "long-lived TCP connections that were open when the switch began"),
     Column("connections_dropped", pa.int32(), "1", "those of them that died in the switch"),
+    Column("new_connections_failed", pa.int64(), "1", "new TCP connections to Services that failed in it"),
     Column("tcp_longest_gap_s", pa.float64(), "s", "longest silence of any of them in the switch"),
     Column("udp_longest_gap_s", pa.float64(), "s", "longest time without an answer to ten datagrams a second"),
     Column("udp_probe_sent_packets", pa.int64(), "1", "datagrams sent across the switch, ten a second on each path"),

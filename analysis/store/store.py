@@ -185,13 +185,14 @@ class Store:
                     "another store"
                 )
 
-    def write_report(self, run_id: str, html: str, *, latest: bool) -> str:
-        """Write a run's report.
+    def write_report(self, run_id: str, html: str, markdown: str, *, latest: bool) -> str:
+        """Write a run's report, and its answer as Markdown beside it.
 
         Args:
             run_id: the run.
             html: its report.
-            latest: also put it as the one at the root, which is that of the latest run.
+            markdown: its answer.
+            latest: also put both at the root, where those of the latest run are.
 
         Returns:
             The address of the run's own report.
@@ -201,11 +202,10 @@ class Store:
             Unsupported: the store can't be written.
         """
         check_run_id(run_id)
-        name = f"reports/{run_id}/report.html"
-        self.files.put(name, html.encode())
-        if latest:
-            self.files.put("report.html", html.encode())
-        return self.files.address(name)
+        for folder in (f"reports/{run_id}/", *([""] if latest else [])):
+            self.files.put(f"{folder}report.html", html.encode())
+            self.files.put(f"{folder}summary.md", markdown.encode())
+        return self.files.address(f"reports/{run_id}/report.html")
 
     def inventory(self, digested: Collection[str] = ALWAYS, run_id: str | None = None) -> Inventory:
         """What the store has now: the whole runs, the files to read for them, and what is left out and why.

@@ -1,32 +1,39 @@
 """A run's key figures by name, for monitoring outside the store."""
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, get_args
 
 import duckdb
 
 from analysis.stats import run
-from analysis.stats.metrics import TRIALS, exports, figure_name
+from analysis.stats.metrics import KINDS, TRIALS, exports, figure_name
+from analysis.summary.summary import Summary
+from analysis.summary.traffic import Claim
 
 _OF_TRIALS: Final = "select outcome, count(*) as trials from trials where run_id = $run_id group by outcome"
 
 
-def key_figures(con: duckdb.DuckDBPyConnection, run_id: str, directions: Mapping[str, str]) -> dict[str, float]:
-    """The measured key figures, by name.
+def key_figures(con: duckdb.DuckDBPyConnection, summary: Summary, directions: Mapping[str, str]) -> dict[str, float]:
+    """The measured key figures, by name; and of the answer, on how many kinds of traffic each dataplane stands how.
 
     Args:
         con: a connection with the project's views.
-        run_id: the run.
+        summary: of the run.
         directions: topology -> the direction whose figure is exported.
     """
     found: dict[str, float] = {}
-    for row in run.query_rows(con, _of_paths(), run_id=run_id):
+    if summary.answer is not None and summary.answer.kinds:
+        for side in summary.answer.sides:
+            claims = Counter(kind.claim(side.name) for kind in summary.answer.kinds)
+            found |= {figure_name(KINDS, side.name, claim): float(claims[claim]) for claim in get_args(Claim)}
+    for row in run.query_rows(con, _of_paths(), run_id=summary.run_id):
         if directions.get(str(row["topology"])) == row["direction"]:
             for _, export in exports():
                 if row[export.figure] is not None:
                     place = figure_name(export.figure, str(row["dataplane"]), str(row["topology"]))
                     found[place] = float(str(row[export.figure]))
-    for row in run.query_rows(con, _OF_TRIALS, run_id=run_id):
+    for row in run.query_rows(con, _OF_TRIALS, run_id=summary.run_id):
         found[figure_name(TRIALS, str(row["outcome"]))] = float(str(row["trials"]))
     return found
 

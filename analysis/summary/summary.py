@@ -1,6 +1,7 @@
 """The summary of a run: its headline, its comparisons, its changes and its failures."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import duckdb
@@ -16,8 +17,8 @@ from analysis.stats.judgement import MARGIN_RATIO, Family
 from analysis.stats.regressions import LevelChange
 from analysis.stats.run_judgement import NIGHTLY
 from analysis.summary import change_groups, switch_costs
+from analysis.summary.answer import Answer, Measured, make_answer
 from analysis.summary.failures import FailureCount, find_failures
-from analysis.summary.headline import headline, metric_sentence
 
 Outcome = Literal["measured", "measured-with-failures", "nothing-measured"]
 
@@ -47,12 +48,11 @@ class FlagCount:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The result of a run, stored in `runs.verdict` as JSON; its headline is the first line of every report.
+    """The result of a run, stored in `runs.verdict` as JSON; its answer comes first in every report.
 
-    `families`: of the comparisons, which of their intervals hold together.
-    `answers`: a sentence like the headline for each metric. `changes`: from night to night, found in `history`, which
-    is None without a comparable night. `switching`: the cost of switching to each dataplane, a sentence each; empty in
-    the lab. `doubts`: sentences on what makes the whole run doubtful.
+    `headline`: the answer's sentence. `answer`: None in runs stored before there was one. `families`: of the
+    comparisons, which of their intervals hold together. `changes`: from night to night, found in `history`, which is
+    None without a comparable night. `doubts`: sentences on what makes the whole run doubtful.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings", extra="ignore")
@@ -74,11 +74,10 @@ class Summary:
     skipped: tuple[SkippedChoice, ...] = ()
     flags: tuple[FlagCount, ...] = ()
     disclaimer: str | None = None
-    answers: dict[str, str] = field(default_factory=dict)
+    answer: Answer | None = None
     trigger: str | None = None
     changes: tuple[LevelChange, ...] = ()
     history: History | None = None
-    switching: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
     @property
@@ -121,7 +120,9 @@ _JSON: Final = TypeAdapter(Summary)
 _COUNTS: Final = """
     select (select count(*) from trials where run_id = $run_id) as trials,
            (select count(*) from trials where run_id = $run_id and outcome = 'not-run') as not_run,
-           count(*) as measured, count(distinct round) as rounds
+           count(*) as measured, count(distinct round) as rounds,
+           (select max(epoch(started_at) + duration_s) from trials where run_id = $run_id)
+           - (select min(epoch(started_at)) from visits where run_id = $run_id) as lasted_s
     from measurements where run_id = $run_id
 """
 
@@ -183,12 +184,14 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
     if measured == 0:
         outcome = "nothing-measured"
     changes, nights = history.find_history(con, about, method) if measured else ((), None)
+    extent = Measured(measured, counts["rounds"], counts["lasted_s"], _confidence(judgement.families))
+    answer = make_answer(about, comparisons, switch_costs.switch_costs(con, about), extent)
     return Summary(
         run_id=run_id,
         environment=about.environment,
         outcome=outcome,
         interrupted=not_run > 0,
-        headline=headline(about, comparisons, measured),
+        headline=answer.sentence,
         baseline=about.baseline.name if about.baseline else None,
         rounds=counts["rounds"],
         trials=trials,
@@ -201,17 +204,19 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
         skipped=tuple(SkippedChoice(*skipped) for skipped in about.left_out),
         flags=_flags(con, run_id),
         disclaimer=LAB_DISCLAIMER if about.is_lab else None,
-        answers={
-            metric: sentence
-            for metric in dict.fromkeys(c.metric for c in comparisons)
-            if (sentence := metric_sentence(about, [c for c in comparisons if c.metric == metric]))
-        },
+        answer=answer,
         trigger=about.trigger,
         changes=changes,
         history=nights,
-        switching=switch_costs.switch_cost_sentences(con, about),
         doubts=tuple(filter(None, [canaries.canary_warning(con, run_id)])),
     )
+
+
+def _confidence(families: Sequence[Family]) -> str:
+    """What the intervals of the answer claim together."""
+    if not families:
+        return ""
+    return f"in {formatting.percent(1 - families[0].error, sign=False)} of such runs all its intervals hold together"
 
 
 def _flags(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[FlagCount, ...]:

@@ -262,7 +262,18 @@ BY_NAME: Final = by_name(OPTIONS)
 """Those typed as NAME=VALUE, by each of their names."""
 
 _RECORDED: Final = frozenset(
-    {"planned_visits", "findings", "skipped", "tools", "rounds_run", "stopped", "decided_after", "repeats", "looks"}
+    {
+        "planned_visits",
+        "findings",
+        "skipped",
+        "tools",
+        "topologies",
+        "rounds_run",
+        "stopped",
+        "decided_after",
+        "repeats",
+        "looks",
+    }
 )
 """What a stored run has beside its settings: their outcome."""
 

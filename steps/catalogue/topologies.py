@@ -15,7 +15,7 @@ class Topology:
 
     Attributes:
         name: as typed and stored.
-        title: in reports.
+        title: the path in plain words, as in `in-cluster Service, TCP`.
         description: a sentence.
         client: where the client runs: in the first node's own network, in a pod there, or outside of the cluster.
         target: what it connects to; a NodePort is the first node's.
@@ -38,6 +38,11 @@ class Topology:
         return "node" if self.target == "node-address" else "pod"
 
     @property
+    def host_network(self) -> bool:
+        """Whether it is between the nodes' own networks, with no pod in the path: no traffic of a dataplane."""
+        return self.client == "node" and self.server == "node"
+
+    @property
     def through_node(self) -> bool:
         """Whether requests pass through a node between client and server, whose counters show the path of replies."""
         return self.client == "outside" and self.target == "nodeport"
@@ -46,22 +51,22 @@ class Topology:
 TOPOLOGIES: Final = (
     Topology(
         "node-to-node",
-        "node to node",
+        "host network",
         "Host network to host network, with no pod and no Service in the path; a dataplane may change it too.",
         "node",
         "node-address",
     ),
-    Topology("pod-to-pod", "pod to pod", "Between pods on two nodes.", "pod", "pod-address"),
+    Topology("pod-to-pod", "pod to pod across nodes", "Between pods on two nodes.", "pod", "pod-address"),
     Topology(
         "pod-to-service",
-        "pod to Service",
+        "in-cluster Service",
         "From a pod to a Service address whose backend is on the other node.",
         "pod",
         "service",
     ),
     Topology(
         "pod-to-pod-same-node",
-        "pod to pod, same node",
+        "pod to pod on one node",
         "Between two pods on one node.",
         "pod",
         "pod-address",
@@ -69,7 +74,7 @@ TOPOLOGIES: Final = (
     ),
     Topology(
         "external-to-nodeport",
-        "outside to NodePort",
+        "external through a NodePort",
         "From a client outside, through the NodePort of a node without the backend: the only path that shows DSR.",
         "outside",
         "nodeport",

@@ -14,6 +14,7 @@ from typing import Final, cast
 from analysis.errors import Problem
 from steps import clock, documents
 from steps.catalogue import tools
+from steps.catalogue.topologies import TOPOLOGIES
 from steps.collect import fitting
 from steps.collect.looks import due_visits, flag_off_visits, look_parameters, read_looks
 from steps.collect.trial_rows import sample_rows, trial_row
@@ -151,9 +152,20 @@ def _run_row(
         **settings.model_dump(mode="json"),
         "dataplanes": [shown.model_dump() for shown in run.dataplanes],
         "tools": [
-            {"name": name, "tool": tool.name, "transport": variant.transport, "figures": variant.figures}
+            {
+                "name": name,
+                "title": variant.title,
+                "tool": tool.name,
+                "transport": variant.transport,
+                "figures": variant.figures,
+            }
             for name, (tool, variant) in tools.VARIANTS.items()
             if any(cell.variant is variant for cell in settings.cells)
+        ],
+        "topologies": [
+            {"name": topology.name, "title": topology.title, "host_network": topology.host_network}
+            for topology in TOPOLOGIES
+            if any(cell.topology == topology.name for cell in settings.cells)
         ],
         "findings": findings,
         "skipped": [f for f in findings if f["severity"] == "skip"],

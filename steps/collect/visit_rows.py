@@ -237,6 +237,7 @@ def _cost(settle: documents.Evidence | None, clear: documents.Evidence | None) -
     return {
         "connections_held": cost.connections,
         "connections_dropped": cost.dropped,
+        "new_connections_failed": cost.new_failed,
         "tcp_longest_gap_s": cost.tcp_longest_gap_s,
         "udp_longest_gap_s": cost.udp_longest_gap_s,
         "udp_probe_sent_packets": cost.udp_sent_packets,

@@ -36,7 +36,7 @@ def report(
         S3Artifact(name="report", key=f"reports/{RUN}/report.html", archive=NoneArchiveStrategy(), output=True),
     ],
 ) -> ReportResult:
-    """Analyse the rows; write the report into the store, and as the artifact that the UI shows."""
+    """Analyse the rows; write the report and its answer into the store, and the report as the artifact of the UI."""
     # imported here, since building the workflow imports this module and should not wait for charts
     from analysis import memory  # noqa: PLC0415
 
@@ -46,7 +46,7 @@ def report(
     from analysis.sql import database  # noqa: PLC0415
     from analysis.store.left_out import sentences  # noqa: PLC0415
     from analysis.store.store import Store  # noqa: PLC0415
-    from analysis.summary import key_metrics, stored, summary  # noqa: PLC0415
+    from analysis.summary import key_metrics, markdown, stored, summary  # noqa: PLC0415
 
     store = Store(environment.results())
 
@@ -56,11 +56,12 @@ def report(
                 log(sentence)
             found = summary.summarise(con, run_id, method)
             directions = {topology.name: topology.direction for topology in TOPOLOGIES}
-            return found, render(con, run_id, found), key_metrics.key_figures(con, run_id, directions)
+            return found, render(con, run_id, found), key_metrics.key_figures(con, found, directions)
 
     found, html, key = database.with_sound_files(store, analyse)
     stored.store_summary(store, found)
-    store.write_report(run_id, html, latest=True)
+    text = markdown.to_markdown(found, store.location(f"reports/{run_id}/report.html"))
+    store.write_report(run_id, html, text, latest=True)
     document.write_text(html, encoding="utf-8")
     log(found.headline)
     return ReportResult(

@@ -256,12 +256,14 @@ TOOL: Final = Tool(
     variants=(
         Variant(
             "tcp",
+            "TCP",
             "tcp",
             ("received_bps", "sent_bps", "retransmits", "rtt_s", "block_size_bytes", "congestion_control"),
             by_default=True,
         ),
         Variant(
             "udp",
+            "UDP",
             "udp",
             ("received_bps", "sent_bps", "lost_packets", "total_packets", "jitter_s", "block_size_bytes"),
             by_default=True,

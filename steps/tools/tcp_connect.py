@@ -106,7 +106,7 @@ def _microseconds(seconds: float | None) -> str:
 
 TOOL: Final = Tool(
     name="tcp_connect",
-    variants=(Variant("connect", "tcp", ("connects_per_s", "connect_p50_s", "connect_p99_s")),),
+    variants=(Variant("connect", "new connections", "tcp", ("connects_per_s", "connect_p50_s", "connect_p99_s")),),
     port=5202,
     command=command,
     server=server,

@@ -104,6 +104,7 @@ class Variant:
 
     Attributes:
         name: unique among all tools; options pick it, reports show it. Small letters, digits and dashes.
+        title: the traffic in plain words, as in `in-cluster Service, TCP`.
         transport: what carries the traffic.
         figures: the columns of `trials` that it fills, by which metrics find it.
         by_default: measured where paths or directions are chosen but no variant.
@@ -112,16 +113,12 @@ class Variant:
     """
 
     name: str
+    title: str
     transport: Transport
     figures: tuple[str, ...]
     by_default: bool = False
     is_paced: bool = False
     most_block_bytes: int | None = None
-
-    @property
-    def title(self) -> str:
-        """Its name in a sentence: UDP, or connect."""
-        return self.name.upper() if self.name == self.transport else self.name
 
 
 def _never_busy(_stdout: bytes) -> bool:

@@ -211,6 +211,7 @@ def _visit(recipe: Recipe, visit: int, block: int, name: str) -> dict[str, Any]:
         "settle_s": 0.31,
         "connections_held": 4 if recipe.environment != "lab" else None,
         "connections_dropped": recipe.broken.get(name, 0) if recipe.environment != "lab" else None,
+        "new_connections_failed": 3 * (name == "beta") if recipe.environment != "lab" else None,
         "tcp_longest_gap_s": 12.5 if recipe.environment != "lab" else None,
         "idle_nodes": [_usage(0.02)],
         "canary_before_bps": 5.2e9,

@@ -107,7 +107,7 @@ def test_connections_broken_chart_of_a_cluster(tmp_path: Path) -> None:
     (chart,) = (each for each in ALL if of_chart(each) == "connections_broken")
     frame = chart.frame(data)
     texts = dict(zip(frame.column("dataplane").to_pylist(), frame.column("text").to_pylist(), strict=True))
-    assert texts == {"Alpha": "0 of 8", "Beta": "4 of 8", "Gamma": "0 of 8", "Delta + return": "0 of 8"}
+    assert texts == dict.fromkeys(("Alpha", "Gamma", "Delta + return"), "none of 8") | {"Beta": "4 of 8"}
     assert len(charts.draw(chart, data).variants) == 2
 
 

@@ -87,7 +87,7 @@ def answers(con: database.Connection) -> dict[str, Any]:
     with charts._data.narrowed(con, "run-1"):
         found |= {chart.name: chart.frame(data).to_pylist() for chart in charts.catalogue()}
     directions = dict.fromkeys(synthetic.BASE_BPS, "forward")
-    found |= {"summary": json.loads(to_json(summary)), "key figures": key_figures(con, "run-1", directions)}
+    found |= {"summary": json.loads(to_json(summary)), "key figures": key_figures(con, summary, directions)}
     return {name: comparable(answer) for name, answer in found.items()}
 
 
@@ -220,7 +220,7 @@ def test_verdict_with_flagged_trials_is_marked_everywhere(flagged: database.Conn
         assert c.estimate.endswith(MARKED)
         assert "; 12 of 12 trials are flagged (foreign-cpu)" in c.sentence
         assert (c.doubt.flagged, c.baseline_doubt.flagged) == (6, 6)
-    assert summary.headline.endswith(f" {MARKED} 72 of 72 trials are flagged (foreign-cpu).")
+    assert summary.headline.endswith(f".{MARKED}")
     assert from_json(to_json(summary)) == summary
     text = printed(summary)
     assert text.count(MARKED) >= 2 + sum(c.metric in {"received_bps", "cpu_s_per_gbit"} for c in summary.comparisons)
@@ -238,7 +238,9 @@ def test_a_verdict_without_flagged_trials_has_no_mark(plain: database.Connection
 def test_flag_marks_only_verdicts_of_its_kind(tmp_path: Path) -> None:
     summary = summarise(opened(tmp_path, every(1, "connect-errors")), "run-1")
     assert {c.metric for c in summary.comparisons if c.doubts.mark} == {"connect_p50_s", "connect_p99_s"}
-    assert MARKED not in summary.headline, "which is of throughput"
+    assert summary.answer is not None
+    marked = {kind.title for kind in summary.answer.kinds for c in kind.cells if any(s.mark for s in c.standings)}
+    assert marked == {"pod to service, connect"}
 
 
 def test_verdict_of_voided_values_names_the_flag(tmp_path: Path) -> None:

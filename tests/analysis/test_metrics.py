@@ -36,7 +36,7 @@ with database.connect(Store(STORE)) as con:
         "report": report.render(con, about.run_id, summary),
         "verdict": to_json(summary),
         "nights": sorted({s.metric.name for s in history.nightly_series(con, about, ["night-00", "night-01"])}),
-        "key": sorted(key_metrics.key_figures(con, about.run_id, {"pod-to-service": "forward"})),
+        "key": sorted(key_metrics.key_figures(con, summary, {"pod-to-service": "forward"})),
         "argo": sorted({gauge.name for gauge in metrics.build_metrics()}),
     }))
 """

@@ -23,11 +23,13 @@ from analysis.errors import Problem
 from analysis.sql.shell import run_shell
 from analysis.sql.table_output import print_table
 from analysis.store.store import Store
+from analysis.summary.answer import Answer
 from analysis.summary.failures import FailureCount
 from analysis.summary.summary import SkippedChoice, Summary
 from steps import notification
 from steps.tasks._step import ends_in_a_sentence
 from tests.analysis import synthetic
+from tests.analysis.comparisons import answer_of, compared, run_of
 from tests.analysis.test_terminal import HOSTILE, TEXTS, is_harmless
 from tests.steps.kube.fake_api import Api, Fault
 from tests.steps.kube.fake_store import Store as ClusterStore
@@ -134,7 +136,7 @@ def test_summary_prints_no_control_character(first: str, second: str) -> None:
         synthetic_summary(),
         headline=first,
         doubts=(second,),
-        switching=(first,),
+        answer=synthetic_answer(first, second),
         failures=(FailureCount(first, 2, (second,)), FailureCount(second, 0, (first,))),
         skipped=(SkippedChoice(first, second, first),),
         disclaimer=second,
@@ -144,6 +146,13 @@ def test_summary_prints_no_control_character(first: str, second: str) -> None:
     assert_harmless(out.getvalue())
     body = notification.message("run-1", first, "Failed", second, found, restored=False)
     assert is_harmless(body["text"])
+    assert is_harmless(body["markdown"])
+
+
+def synthetic_answer(first: str, second: str) -> Answer:
+    """An answer in which every text that a store may have is one of these."""
+    about = replace(run_of({"a": first, "b": second}), run_id=first, environment=second)
+    return answer_of(about, [replace(c, path=first, reason=second) for c in compared({"a": 1.0, "b": 1.2}, 0.2)])
 
 
 def synthetic_summary() -> Summary:

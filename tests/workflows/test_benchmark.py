@@ -223,8 +223,8 @@ METRICS = TEMPLATES["report"]["metrics"]["prometheus"]
 
 def test_metrics_have_low_cardinality() -> None:
     series = {(m["name"], tuple((p["key"], p["value"]) for p in m["labels"])) for m in METRICS}
-    assert len(series) == len(METRICS) < 50
-    assert {p["key"] for m in METRICS for p in m["labels"]} == {"dataplane", "topology", "outcome", "trigger"}
+    assert len(series) == len(METRICS) < 60
+    assert {p["key"] for m in METRICS for p in m["labels"]} == {"dataplane", "topology", "answer", "outcome", "trigger"}
     assert all(m["help"] and m["gauge"]["realtime"] is False for m in METRICS)
     assert all(re.fullmatch(r"dataplane_benchmark_[a-z_]+", m["name"]) for m in METRICS)
 
@@ -236,7 +236,9 @@ def test_metric_is_a_report_value_and_absent_if_not_measured() -> None:
         assert metric["when"] == f"{{{{=fromJSON(outputs.parameters.figures)['{figure}'] != nil}}}}"
         assert f"['{figure}'] ?? ''" in metric["gauge"]["value"]
         labels = {p["key"]: p["value"] for p in metric["labels"]}
-        assert figure.split()[1:] == [labels[key] for key in ("dataplane", "topology", "outcome") if key in labels]
+        assert figure.split()[1:] == [
+            labels[key] for key in ("dataplane", "topology", "answer", "outcome") if key in labels
+        ]
 
 
 def test_cron_workflow_refers_to_the_template_with_trigger_nightly() -> None:

@@ -22,6 +22,7 @@ from analysis.store.left_out import LeftOut, sentences
 from analysis.store.names import check_run_id
 from analysis.store.store import Store
 from analysis.summary import stored, summary
+from analysis.summary.markdown import to_markdown
 from steps.catalogue.options import method
 from workflows.cli import summary_table, uncollected
 from workflows.cli.opened_store import open_store
@@ -76,7 +77,9 @@ def report_again(
 def _write(store: Store, con: database.Connection, run_id: str, *, latest: bool) -> tuple[summary.Summary, str]:
     """Write a run's report, and store its summary if it has none; returns the summary and the report's address."""
     found = summary.summarise(con, run_id, method)
-    address = store.write_report(run_id, report.render(con, run_id, found), latest=latest)
+    place = store.location(f"reports/{run_id}/report.html")
+    pages = report.render(con, run_id, found), to_markdown(found, place)
+    address = store.write_report(run_id, *pages, latest=latest)
     if stored.find_summary(store, run_id) is None:
         stored.store_summary(store, found)
     return found, address

@@ -10,7 +10,9 @@ from analysis.stats.metrics import BY_NAME, COMPARED, LEADING
 from analysis.store.left_out import sentences
 from analysis.store.store import Store
 from analysis.summary import change_groups, stored
+from analysis.summary.standings import ARROWS
 from analysis.summary.summary import Summary
+from workflows.cli import answer_table
 
 BESIDE = tuple(metric for metric in COMPARED if metric.beside)
 """The metrics shown beside the leading ones. The report has them all."""
@@ -53,16 +55,16 @@ def print_result(results: str, run_id: str, console: Terminal, why: str = "") ->
 
 
 def print_summary(summary: Summary, console: Terminal) -> None:
-    """Print the headline, a row for each path and dataplane, changes, failures and flags."""
+    """Print the answer, a row for each path and dataplane, changes, failures and flags."""
     console.print()
     console.print(Text(summary.headline, style="bold"))
     if summary.early:
         console.print(summary.early, style="yellow", soft_wrap=True)
     for doubt in summary.doubts:
         console.print(doubt, style="yellow", soft_wrap=True)
+    if summary.answer is not None:
+        answer_table.print_answer(summary.answer, console)
     _print_comparisons(summary, console)
-    for sentence in summary.switching:
-        console.print(sentence, soft_wrap=True)
     _print_changes(summary, console)
     for skipped in summary.skipped:
         console.print(f"Skipped: {skipped.name}: {skipped.reason}", soft_wrap=True)
@@ -84,7 +86,8 @@ def _print_comparisons(summary: Summary, console: Terminal) -> None:
         return
     console.print()
     console.print(
-        f"against {summary.baseline}, {summary.rounds} rounds: difference [interval]; in 95 % of runs all hold together"
+        f"against {summary.baseline}: difference [interval]; {ARROWS['as-good']} the same within "
+        f"{formatting.percent(leading[0].margin_ratio, sign=False)}, {ARROWS['undecided']} undecided",
     )
     names = max(len(c.dataplane) for c in leading)
     figures = max(len(c.figures) for c in leading)
@@ -103,7 +106,8 @@ def _print_comparisons(summary: Summary, console: Terminal) -> None:
         what = ", ".join([*(metric.title.partition(",")[0] for metric in metrics), *(other.title for other in beside)])
         console.print(Text.assemble((path, "bold"), f"  {what}"))
         console.print(table)
-    if any(c.doubts.mark for c in (*leading, *others.values())):
+    told = summary.answer is not None and summary.headline.endswith(flags.MARKED)
+    if not told and any(c.doubts.mark for c in (*leading, *others.values())):
         console.print(flags.LEGEND, style="dim", soft_wrap=True)
 
 
@@ -125,6 +129,6 @@ def _print_changes(summary: Summary, console: Terminal) -> None:
 def _answer(comparison: Comparison) -> Text:
     """The difference, that there is none, or that it is undecided; the report has the reasons."""
     if comparison.gain is None:
-        word = "same" if comparison.decided else "undecided"
-        return Text(f"{word} {comparison.estimate or comparison.doubts.mark}".rstrip(), style="dim")
+        arrow = ARROWS["as-good" if comparison.decided else "undecided"]
+        return Text(f"{arrow} {comparison.estimate or f'undecided{comparison.doubts.mark}'}", style="dim")
     return Text(comparison.estimate, style="green" if comparison.gain else "red")

@@ -5,11 +5,12 @@ that a run did not measure keeps its value.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, get_args
 
 from hera.workflows import models as m
 
 from analysis.stats import metrics
+from analysis.summary.traffic import Claim
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import KUBERNETES
 from steps.catalogue.topologies import CONTROL, TOPOLOGIES
@@ -28,8 +29,8 @@ _OUTCOMES: Final = ("measured", "failed", "not-run")
 
 
 def build_metrics() -> list[m.Prometheus]:
-    """All series: of the paths in which dataplanes can differ, and of the numbers of trials."""
-    return [*_of_paths(), *_of_trials()]
+    """All series: of the paths in which dataplanes can differ, of the answer, and of the numbers of trials."""
+    return [*_of_paths(), *_of_answer(), *_of_trials()]
 
 
 def _of_paths() -> Iterator[m.Prometheus]:
@@ -41,6 +42,16 @@ def _of_paths() -> Iterator[m.Prometheus]:
                 labels = [m.MetricLabel(key="dataplane", value=dataplane), m.MetricLabel(key="topology", value=path)]
                 figure = metrics.figure_name(export.figure, dataplane, path)
                 yield _gauge(export.gauge, export.description, [*labels, _TRIGGER], figure)
+
+
+def _of_answer() -> Iterator[m.Prometheus]:
+    for dataplane in of_kind(KUBERNETES):
+        for claim in get_args(Claim):
+            labels = [m.MetricLabel(key="dataplane", value=dataplane.name), m.MetricLabel(key="answer", value=claim)]
+            figure = metrics.figure_name(metrics.KINDS, dataplane.name, claim)
+            yield _gauge(
+                "kinds_of_traffic", "Kinds of traffic of the last run, by answer.", [*labels, _TRIGGER], figure
+            )
 
 
 def _of_trials() -> Iterator[m.Prometheus]:

@@ -50,7 +50,10 @@ def now() -> str:
 
 @dataclass(slots=True)
 class TargetResult:
-    """The results of new connections to one target since `since`. Times are ISO 8601, by the node's clock."""
+    """The results of new connections to one target since `since`. Times are ISO 8601, by the node's clock.
+
+    `failed`: how many failed after the first success.
+    """
 
     target: str
     node: str
@@ -59,6 +62,10 @@ class TargetResult:
     failed_at: str | None = None
     error: str | None = None
     failed: int = 0
+
+    def fail(self, error: str) -> None:
+        """Note a failure. It counts only after a success: until then the other end may not have started."""
+        self.failed_at, self.error, self.failed = now(), error, self.failed + (self.ok_at is not None)
 
 
 @dataclass(slots=True)
@@ -103,9 +110,9 @@ async def try_connections(target: Target, result: TargetResult, rest: Rest) -> N
             await _try_once(target, rest)
             result.ok_at = now()
         except TimeoutError:
-            result.failed_at, result.error, result.failed = now(), "timed out", result.failed + 1
+            result.fail("timed out")
         except OSError as error:
-            result.failed_at, result.error, result.failed = now(), _reason(error), result.failed + 1
+            result.fail(_reason(error))
         await asyncio.sleep(max(0.0, began + EVERY_S - time.monotonic()))
 
 

@@ -58,7 +58,7 @@ class ServiceProbe:
         failed_at: the time of the last failure; None: none.
         error: the reason of that failure.
         since: when the attempts began; None: unknown.
-        failed: the number of failures.
+        failed: the number of failures after the first success.
     """
 
     node: Text

@@ -185,10 +185,11 @@ def by_node(reported: Sequence[ProbeReport], nodes: Sequence[str]) -> dict[str, 
     for node in nodes:
         own = [each for each in reported if each.node == node]
         lines = [line for each in own for line in each.lines]
+        answers = tuple(answer for each in reported for answer in each.answers if answer.node == node)
         found[node] = NodeReport(
             host=next((each.host for each in own if each.host), None),
-            answers=tuple(answer for each in reported for answer in each.answers if answer.node == node),
-            cost=_cost(lines),
+            answers=answers,
+            cost=_cost(lines, answers),
             silent=sum(line.silent_s > _SILENT_S for line in _of(lines, "tcp")),
         )
     return found
@@ -228,6 +229,7 @@ def total(costs: Iterable[SwitchCost]) -> SwitchCost:
         udp_longest_gap_s=most(cost.udp_longest_gap_s for cost in each),
         udp_sent_packets=add(cost.udp_sent_packets for cost in each),
         udp_lost_packets=add(cost.udp_lost_packets for cost in each),
+        new_failed=add(cost.new_failed for cost in each),
     )
 
 
@@ -236,7 +238,7 @@ def _of(lines: Iterable[ConnectionReport], protocol: str) -> list[ConnectionRepo
     return [line for line in lines if line.protocol == protocol and line.received]
 
 
-def _cost(lines: Sequence[ConnectionReport]) -> SwitchCost:
+def _cost(lines: Sequence[ConnectionReport], answers: Sequence[ServiceProbe]) -> SwitchCost:
     tcp, udp = _of(lines, "tcp"), _of(lines, "udp")
     return SwitchCost(
         connections=len(tcp),
@@ -247,6 +249,7 @@ def _cost(lines: Sequence[ConnectionReport]) -> SwitchCost:
         udp_sent_packets=sum(line.sent for line in udp) if udp else None,
         # one may be on its way
         udp_lost_packets=sum(max(0, line.sent - line.received - 1) for line in udp) if udp else None,
+        new_failed=sum(answer.failed for answer in answers) if answers else None,
     )
 
 
