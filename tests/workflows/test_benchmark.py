@@ -34,8 +34,9 @@ def test_the_local_engine_supports_all_of_it() -> None:
 
 def test_a_run_is_these_tasks_in_this_order() -> None:
     assert list(tasks("benchmark")) == ["validate", "preflight", "snapshot", "rounds", "collect", "report", "verdict"]
-    assert list(tasks("rounds")) == ["visit", "look", "rounds"]
-    assert (tasks("rounds")["rounds"]["template"], tasks("benchmark")["rounds"]["template"]) == ("rounds", "rounds")
+    assert list(tasks("rounds")) == ["visit", "next"]
+    assert list(tasks("next")) == ["look", "rounds"]
+    assert (tasks("next")["rounds"]["template"], tasks("benchmark")["rounds"]["template"]) == ("rounds", "rounds")
     assert list(tasks("visit")) == ["begin", "stay", "end"]
     assert list(tasks("stay")) == ["configure", "settle", "retreat", "prepare", "measure", "clear", "clear-again"]
     assert list(tasks("finish")) == ["restore", "collect", "report", "notify"]
@@ -89,8 +90,8 @@ def _visit_begins_with_a_dag(spec: Object) -> None:
     del _task(spec, "visit", "stay")["depends"]
 
 
-def _look_is_repeatable(spec: Object) -> None:
-    _task(spec, "rounds", "look")["template"] = "snapshot"
+def _next_may_be_skipped(spec: Object) -> None:
+    _task(spec, "rounds", "next")["when"] = "stop != stop"
 
 
 def _collect_is_repeatable(spec: Object) -> None:
@@ -103,7 +104,7 @@ def _collect_is_repeatable(spec: Object) -> None:
         (_verdict_waits_for_no_visit, "template benchmark, task verdict comes after rounds without waiting for it"),
         (_clear_waits_for_no_configure, "template stay, task clear comes after configure without waiting for it"),
         (_visit_begins_with_a_dag, "template rounds, task visit is a loop that begins with stay, a DAG"),
-        (_look_is_repeatable, "template rounds, task look may be repeated and follows the loop of visit"),
+        (_next_may_be_skipped, "template rounds, task next may be skipped and follows the loop of visit"),
         (_collect_is_repeatable, "template benchmark, task collect may be repeated and follows the loop of rounds"),
     ],
 )
@@ -168,7 +169,7 @@ def test_a_shape_in_which_argos_stop_is_lost_is_named(change: Callable[[Object],
 def test_what_was_started_is_cleared_and_what_was_measured_collected_whatever_failed() -> None:
     for dag, task, before in (
         ("stay", "clear", "prepare"),
-        ("rounds", "look", "visit"),
+        ("rounds", "next", "visit"),
         ("benchmark", "collect", "rounds"),
     ):
         depends = str(tasks(dag)[task]["depends"])

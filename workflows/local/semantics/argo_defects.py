@@ -68,6 +68,7 @@ def unsafe_to_retry(workflow: Object) -> list[str]:
 def _unsafe_to_retry(where: str, tasks: list[Object], templates: Mapping[str, Object]) -> Iterator[str]:
     needs = dependencies(tasks)
     runs = {task["name"]: templates.get(task.get("template", ""), {}) for task in tasks}
+    conditional = {task["name"] for task in tasks if "when" in task}
     own = {task["name"] for task in tasks if "withParam" in task and "dag" in runs[task["name"]]}
     loops = own | {task["name"] for task in tasks if _has_a_loop(task.get("template", ""), templates)}
     for name, before in ((name, ancestors(name, needs)) for name in needs):
@@ -76,6 +77,8 @@ def _unsafe_to_retry(where: str, tasks: list[Object], templates: Mapping[str, Ob
                 yield f"{where} {name} comes after {other} without waiting for it itself; name it in depends"
         for loop in sorted(loops & set(needs[name])):
             is_next = not any(loop in needs[other] for other in before)
+            if name in conditional:
+                yield f"{where} {name} may be skipped and follows the loop of {loop}; put it into a DAG of its own"
             if is_next and "retryStrategy" in runs[name]:
                 yield f"{where} {name} may be repeated and follows the loop of {loop}, so that Retry begins it first"
     for loop in sorted(own):
