@@ -93,7 +93,7 @@ class Family:
     def sentence(self) -> str:
         """The family in words."""
         total = self.against_baseline + self.between_others
-        between = f", {self.between_others} of them between other dataplanes than the baseline"
+        between = f", {self.between_others} of them between other dataplanes than the baseline,"
         return (
             f"{formatting.listing([*self.metrics])}: all {formatting.count(total, 'interval')}"
             f"{between if self.between_others else ''} hold together in "

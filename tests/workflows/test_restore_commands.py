@@ -49,12 +49,12 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     store.put("argoproj.io", "workflowtemplates", template)
     store.put("", "configmaps", {"metadata": dict(here), "data": {"BENCHMARK_ENVIRONMENT": "demo"}})
     put_back_but_not_over(found)
-    names = {"contexts": [{"name": CONTEXT, "context": {"cluster": "c", "user": "me"}}], "current-context": CONTEXT}
+    context = {"name": CONTEXT, "context": {"cluster": "c", "user": "me"}}
     api = Api(store)
     with api.running():
         servers = [{"name": "c", "cluster": {"server": api.url}}]
-        kubeconfig = written(tmp_path, document(clusters=servers, **names))["KUBECONFIG"]
-        monkeypatch.setenv("KUBECONFIG", kubeconfig)
+        kubeconfig = {**document(clusters=servers, contexts=[context]), "current-context": CONTEXT}
+        monkeypatch.setenv("KUBECONFIG", written(tmp_path, kubeconfig)["KUBECONFIG"])
         for name in ("BENCHMARK_NAMESPACE", "BENCHMARK_IMAGE"):
             monkeypatch.setenv(name, "")  # as the Makefile exports it
         monkeypatch.setattr(
@@ -111,12 +111,11 @@ def test_each_command_to_restore_restores_as_it_stands(
     make, *words = shlex.split(command)
     assert make == "make"
     asked = Make(tmp_path).flags(*words)
-    created = len(cluster.store.requests)
+    before = len(cluster.store.requests)
     assert app.main([words[0], *asked]) == 0, capsys.readouterr().err
     assert cluster.store.find("", "configmaps", KUBE_SYSTEM, STATE) is None
-    pods = [
-        request for request in cluster.store.requests[created:] if (request.verb, request.plural) == ("create", "pods")
-    ]
+    made = [request for request in cluster.store.requests[before:] if request.verb == "create"]
+    pods = [request for request in made if request.plural == "pods"]
     assert pods, "whether the dataplane works again was looked at"
     assert {request.namespace for request in pods} == {NAMESPACE}
     assert not [sentence for sentence in cluster.notices if "was not checked" in sentence]
@@ -130,8 +129,9 @@ def test_name_that_is_no_context_and_no_deployment_is_refused(
     assert cluster.store.find("", "configmaps", KUBE_SYSTEM, STATE) is not None
 
 
+@pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("given", ["", "mine"])
-def test_verbs_by_hand_use_the_deployment_unless_told_otherwise(given: str, cluster: Cluster) -> None:
+def test_verbs_by_hand_use_the_deployment_unless_told_otherwise(given: str) -> None:
     variables = {"KUBECONFIG": os.environ["KUBECONFIG"], "BENCHMARK_NAMESPACE": "", "BENCHMARK_IMAGE": given}
     assert use_deployment("demo", variables) == CONTEXT
     assert variables["BENCHMARK_NAMESPACE"] == NAMESPACE

@@ -1,6 +1,5 @@
 """A run that finds what a dead run left puts it back first and measures; of two, one does and the other waits."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -173,8 +172,12 @@ def test_of_two_that_find_it_at_once_one_restores() -> None:
 def test_lock_that_goes_while_one_begins_is_no_lock() -> None:
     calico, before = left_by_a_dead_run()
     client, transport = direct_client(calico.store)
-    calls: list[Callable[[], object]] = [kube(calico, OTHER).restore]
-    transport.meddle = lambda _path: calls.pop()() if calls else None
+
+    def other_does_it_all(_path: str) -> None:
+        transport.meddle = lambda _path: None
+        kube(calico, OTHER).restore()
+
+    transport.meddle = other_does_it_all
     notices: list[str] = []
     assert takeover.may_restore(client, LockOwner("run-3", "bench", None, "uid-3"), notices.append, insist=False)
     assert notices == []
