@@ -3,19 +3,18 @@
 A run of four rounds leaves three degrees of freedom a comparison, and a t distribution with three degrees of freedom
 concludes next to nothing once many comparisons must hold together. The other comparisons know more of the noise: a
 variance is moderated by drawing it towards what they say, the more the more alike the comparisons prove (Smyth,
-"Linear Models and Empirical Bayes Methods", Stat. Appl. Genet. Mol. Biol. 3:3, 2004; robust bounds as in Phipson et
-al., Ann. Appl. Stat. 10, 2016). How unlike they may be is taken at its upper 75 % bound, so that few comparisons borrow
-little.
+"Linear Models and Empirical Bayes Methods", Stat. Appl. Genet. Mol. Biol. 3:3, 2004). How unlike they are is itself
+estimated: at its median, so that it is as often too large as too small.
 
 The logarithm of a sample variance has a known mean and variance, which makes the fits below sums of squares of
-logarithms, like an analysis of variance of cells and comparisons within cells.
+logarithms, like an analysis of variance of cells and comparisons within cells. Comparisons of a cell share dataplanes,
+and so part of their noise: what a comparison's own variance and its neighbours' say in common counts once.
 """
 
 import math
-import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -24,15 +23,14 @@ from scipy import special
 from analysis.domain import Cell
 from analysis.stats.differences import ENOUGH
 
-_BOUND: Final = 0.25
-"""Unlikeness of variances is taken at the bound that holds in 1 - 0.25 of cases."""
-
-_INDEPENDENT_SHARE: Final = 0.67
-"""Comparisons share their baseline: so many of them count as independent."""
+_SHARED_NOISE: Final = 0.25
+"""The correlation of the variances of two comparisons that share one of two equally noisy dataplanes."""
 
 _MOST_FREEDOM: Final = 1e4
 _LEAST_VARIANCE: Final = 1e-12
 _LEAST_CORRELATION: Final = 0.2
+_SPREAD_INSIDE: Final = 1 - _SHARED_NOISE
+"""Of the sampling variance of log-variances, what is left inside a cell."""
 
 Key = tuple[Cell, tuple[str, str]]
 """A cell, and the two dataplanes that are compared there."""
@@ -55,10 +53,22 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class _Prior:
-    """What the others say of a comparison's variance: its logarithm, and with how many degrees of freedom."""
+    """What the others say of a comparison's variance: its logarithm, and with how many degrees of freedom.
+
+    `common`: how far that depends on the comparison's own rounds: the correlation with its own log-variance.
+    """
 
     log_variance: Mapping[Key, float]
     degrees_of_freedom: float
+    common: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Logs:
+    """The log-variances of comparisons; `noise`: the sampling variance that such a logarithm has on average."""
+
+    of: Mapping[Key, float]
+    noise: float
 
 
 def estimate_differences(
@@ -69,30 +79,32 @@ def estimate_differences(
     """The estimates of a metric's comparisons in one run, with moderated variances.
 
     Args:
-        differences: to the baseline, one value a round in which both dataplanes were measured.
+        differences: of two dataplanes, one value a round in which both were measured.
         earlier: the same of comparable earlier nights, which say how the noise is spread over the comparisons.
         resolution: the standard deviation below which equal values are a matter of rounding, in the differences' unit.
 
     Returns:
         An estimate for each comparison that has two rounds or more; the others have no spread to judge by.
     """
-    usable = {key: values for key, values in differences.items() if len(values) >= ENOUGH}
-    if not usable:
-        return {}
-    least = max(resolution**2, _LEAST_VARIANCE)
-    variance = {key: max(_variance(values), least) for key, values in usable.items()}
-    freedom = {key: len(values) - 1 for key, values in usable.items()}
-    logs = {key: log_variance(variance[key], freedom[key]) for key in usable}
-    nights = [known for night in earlier if (known := _log_variances(night, least)).keys() >= logs.keys()]
-    noise = statistics.fmean(trigamma(freedom[key] / 2) for key in usable)
-    prior = _prior_of_nights(logs, nights, noise) if nights and len(logs) > 1 else _prior_of_run(logs, noise)
-    estimates = {}
-    for key, values in usable.items():
-        total = prior.degrees_of_freedom + freedom[key]
-        moderated = prior.degrees_of_freedom * math.exp(prior.log_variance[key]) + freedom[key] * variance[key]
-        error = math.sqrt(moderated / total / len(values))
-        estimates[key] = Estimate(_mean(values), error, total, variance[key], len(values))
-    return estimates
+    own = {key: own_estimate(values, resolution) for key, values in differences.items() if len(values) >= ENOUGH}
+    if len(own) < 2:  # noqa: PLR2004 - there is no other
+        return own
+    logs = _logs(own)
+    known = [
+        {key: own_estimate(night[key], resolution) for key in own if len(night.get(key, ())) >= ENOUGH}
+        for night in earlier
+    ]
+    nights = [_logs(night) for night in known if night.keys() == own.keys()]
+    prior = _prior_of_nights(logs, nights) if nights else _prior_of_run(logs)
+    return {key: _moderated(estimate, prior, prior.log_variance[key]) for key, estimate in own.items()}
+
+
+def _moderated(own: Estimate, prior: _Prior, log_variance: float) -> Estimate:
+    freedom = prior.degrees_of_freedom + own.degrees_of_freedom
+    total = prior.degrees_of_freedom * math.exp(log_variance) + own.degrees_of_freedom * own.own_variance
+    error = math.sqrt(total / freedom / own.rounds)
+    freedom /= 1 + 2 * prior.common * prior.degrees_of_freedom / freedom
+    return replace(own, standard_error=error, degrees_of_freedom=freedom)
 
 
 def own_estimate(differences: Sequence[float], resolution: float) -> Estimate:
@@ -117,58 +129,66 @@ def log_variance(variance: float, degrees_of_freedom: float) -> float:
     return math.log(variance) - float(special.digamma(degrees_of_freedom / 2)) + math.log(degrees_of_freedom / 2)
 
 
-def _log_variances(night: Mapping[Key, Sequence[float]], least: float) -> dict[Key, float]:
-    return {
-        key: log_variance(max(_variance(values), least), len(values) - 1)
-        for key, values in night.items()
-        if len(values) >= ENOUGH
-    }
+def _logs(estimates: Mapping[Key, Estimate]) -> _Logs:
+    logs = {key: log_variance(one.own_variance, one.degrees_of_freedom) for key, one in estimates.items()}
+    return _Logs(logs, _mean([trigamma(one.degrees_of_freedom / 2) for one in estimates.values()]))
 
 
-def _prior_of_run(logs: Mapping[Key, float], noise: float) -> _Prior:
-    """From the comparisons of this run alone. `noise`: the sampling variance of a log-variance."""
-    count, mean = len(logs), statistics.fmean(logs.values())
+def _independent(keys: Sequence[Key]) -> float:
+    """As how many independent comparisons these count, since some share a dataplane."""
+    cells: dict[Cell, list[tuple[str, str]]] = defaultdict(list)
+    for cell, pair in keys:
+        cells[cell].append(pair)
+    sharing = sum(
+        one != two and not {*one}.isdisjoint(two) for pairs in cells.values() for one in pairs for two in pairs
+    )
+    return max(2.0, len(keys) / (1 + _SHARED_NOISE * sharing / len(keys)))
+
+
+def _prior_of_run(logs: _Logs) -> _Prior:
+    """From the comparisons of this run alone."""
+    count, mean, noise = len(logs.of), _mean([*logs.of.values()]), logs.noise
     cells: dict[Cell, list[Key]] = defaultdict(list)
-    for key in logs:
+    for key in logs.of:
         cells[key[0]].append(key)
     if len(cells) == 1:
-        return _Prior(dict.fromkeys(logs, mean), 0.0)
-    independent = max(2.0, _INDEPENDENT_SHARE * count)
+        return _Prior(dict.fromkeys(logs.of, mean), 0.0)
+    independent = _independent([*logs.of])
     if len(cells) == count:  # two dataplanes: no comparison shares a cell with another
-        spread = _upper(statistics.variance(logs.values()), independent - 1) - noise
-        return _Prior(dict.fromkeys(logs, mean), freedom_of(max(spread, 0.0) + noise / independent))
+        spread = max(_median(_variance([*logs.of.values()]), independent - 1) - noise, 0.0)
+        return _Prior(dict.fromkeys(logs.of, mean), freedom_of(spread + noise / independent))
     per_cell = count / len(cells)
-    means = {cell: statistics.fmean(logs[key] for key in keys) for cell, keys in cells.items()}
+    means = {cell: _mean([logs.of[key] for key in keys]) for cell, keys in cells.items()}
     inner = count - len(cells)
-    within_seen = sum((value - means[key[0]]) ** 2 for key, value in logs.items()) / inner
-    within = max(_upper(within_seen, inner) - 0.75 * noise, 0.0)
-    correlation = min(max(1 - _lower(within_seen, inner) / (noise + within), _LEAST_CORRELATION), 1.0)
+    seen = _median(sum((value - means[key[0]]) ** 2 for key, value in logs.of.items()) / inner, inner)
+    within = max(seen - _SPREAD_INSIDE * noise, 0.0)
+    correlation = min(max(1 - seen / (noise + within), _LEAST_CORRELATION), 1.0)
     of_others = (noise + within) * (1 + (per_cell - 2) * correlation) / (per_cell - 1)
     of_cell = (noise + within) * (1 + (per_cell - 1) * correlation) / per_cell
-    between = max(_upper(statistics.variance(means.values()), len(cells) - 1) - of_cell, 0.0)
+    between = max(_median(_variance([*means.values()]), len(cells) - 1) - of_cell, 0.0)
     weight = between / (between + of_others)
     prior = {}
-    for key in logs:
-        others = [logs[other] for other in cells[key[0]] if other != key]
-        prior[key] = weight * statistics.fmean(others) + (1 - weight) * mean if others else mean
-    return _Prior(prior, freedom_of(within + min(between, of_others) + noise / independent))
+    for key in logs.of:
+        others = [logs.of[other] for other in cells[key[0]] if other != key]
+        prior[key] = weight * _mean(others) + (1 - weight) * mean if others else mean
+    freedom = freedom_of(within + min(between, of_others) + noise / independent)
+    return _Prior(prior, freedom, weight * correlation)
 
 
-def _prior_of_nights(logs: Mapping[Key, float], nights: Sequence[Mapping[Key, float]], noise: float) -> _Prior:
+def _prior_of_nights(logs: _Logs, nights: Sequence[_Logs]) -> _Prior:
     """From how the noise was spread over the same comparisons in earlier nights, at tonight's level of noise."""
-    count, past = len(logs), len(nights)
-    keys = list(logs)
-    table = np.array([[night[key] for key in keys] for night in (*nights, logs)])
+    count, past, keys = len(logs.of), len(nights), list(logs.of)
+    noise = _mean([night.noise for night in (*nights, logs)])
+    table = np.array([[night.of[key] for key in keys] for night in (*nights, logs)])
     relative = table - table.mean(axis=1, keepdims=True)
     habitual = relative[:-1].mean(axis=0)
     centre = relative.mean(axis=0)
-    independent = max(2.0, _INDEPENDENT_SHARE * count)
+    independent = _independent(keys)
     seen = float(((relative - centre) ** 2).sum()) / (past * (count - 1))
-    nightly = max(_upper(seen, past * (independent - 1)) - noise, 0.0)
-    lasting_seen = float(centre.var(ddof=1))
-    lasting = max(_upper(lasting_seen, independent - 1) - (noise + nightly) / (past + 1), 0.0)
+    nightly = max(_median(seen, past * (independent - 1)) - noise, 0.0)
+    lasting = max(_median(float(centre.var(ddof=1)), independent - 1) - (noise + nightly) / (past + 1), 0.0)
     weight = lasting / (lasting + (noise + nightly) / past)
-    mean = statistics.fmean(logs.values())
+    mean = _mean([*logs.of.values()])
     prior = {key: weight * float(habitual[i]) + mean for i, key in enumerate(keys)}
     return _Prior(prior, freedom_of(nightly + (1 - weight) * lasting + noise / independent))
 
@@ -195,14 +215,6 @@ def freedom_of(log_variance_variance: float) -> float:
     return min(2 * y, _MOST_FREEDOM)
 
 
-def _upper(variance: float, degrees_of_freedom: float) -> float:
-    """The bound below which the true variance lies in 75 % of cases."""
-    return variance * degrees_of_freedom / _chi2_quantile(_BOUND, degrees_of_freedom)
-
-
-def _lower(variance: float, degrees_of_freedom: float) -> float:
-    return variance * degrees_of_freedom / _chi2_quantile(1 - _BOUND, degrees_of_freedom)
-
-
-def _chi2_quantile(probability: float, degrees_of_freedom: float) -> float:
-    return 2 * float(special.gammaincinv(degrees_of_freedom / 2, probability))
+def _median(variance: float, degrees_of_freedom: float) -> float:
+    """The true variance, of which an estimate with these degrees of freedom is as often above this as below it."""
+    return variance * degrees_of_freedom / (2 * float(special.gammaincinv(degrees_of_freedom / 2, 0.5)))
