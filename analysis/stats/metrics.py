@@ -11,6 +11,9 @@ from analysis.metric import BarChart, ComparedMetric, Export, Metric, TableColum
 THROUGHPUT: Final = "received_bps"
 """The metric of a sentence or a chart line that names none."""
 
+HOST_NETWORK_RATIO: Final = "host_network_ratio"
+"""The metric that relates throughput to that of the host network in the same seconds."""
+
 METRICS: Final = (
     ComparedMetric(
         name=THROUGHPUT,
@@ -39,7 +42,7 @@ METRICS: Final = (
         export=Export("throughput", "throughput_bits_per_second", "TCP throughput of the last run, mean over visits."),
     ),
     ComparedMetric(
-        name="host_network_ratio",
+        name=HOST_NETWORK_RATIO,
         title="throughput relative to the host network",
         unit="1",
         kind="throughput",
@@ -115,7 +118,7 @@ METRICS: Final = (
         better="lower",
         more="loses more",
         less="loses less",
-        resolution=1e-4,
+        resolution=1e-3,
         in_lab=False,
         table=TableColumn("lost", "%", 30),
         chart=BarChart(

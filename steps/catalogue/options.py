@@ -137,8 +137,8 @@ class Settings(StrictModel):
         int,
         Field(ge=1, le=1_000),
         Default(
-            lab={"smoke": 2, "quick": 6, "standard": 10, "thorough": 10},
-            cluster={"smoke": 2, "quick": 3, "standard": 4, "thorough": 6},
+            lab={"smoke": 2, "quick": 6, "standard": 12, "thorough": 12},
+            cluster={"smoke": 2, "quick": 5, "standard": 10, "thorough": 10},
         ),
         Option(
             aliases=("visits",),

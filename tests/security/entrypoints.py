@@ -28,8 +28,10 @@ HOSTILE = (
 )  # fmt: skip
 
 
-def chosen(**texts: str) -> Settings:
-    return choose_settings(profile="smoke", environment="prod", results="s3://b", seed_source=lambda: 1, **texts)
+def chosen(dataplanes: str = "") -> Settings:
+    return choose_settings(
+        profile="smoke", environment="prod", results="s3://b", seed_source=lambda: 1, dataplanes=dataplanes
+    )
 
 
 SETTINGS = chosen(dataplanes="ebpf").model_dump_json()
@@ -37,6 +39,7 @@ SETTINGS = chosen(dataplanes="ebpf").model_dump_json()
 VALID = {
     "settings": SETTINGS, "visit": "01", "what": "pod-to-service", "client-node": "node-a", "network": "pod",
     "timeout": "1800s", "title": "pod-to-service.ebpf.visit-1", "dataplane": "ebpf", "round": "1",
+    "level": "01", "visits": "[]",
     "status": "Succeeded", "restored": "Succeeded", "headline": "eBPF gains.", "outcome": "measured", "regression": "",
     "profile": "smoke", "dataplanes": "ebpf", "topologies": "", "options": "", "nodes": "", "label": "",
     "trigger": "submitted",

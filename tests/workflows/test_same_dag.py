@@ -10,9 +10,9 @@ import pytest
 from steps.catalogue.options import Settings
 from steps.domain import Placement, Visit
 from steps.settings import turn_order
-from steps.settings.schedule import level_rounds, level_title, make_schedule
+from steps.settings.schedule import level_rounds, make_schedule
 from steps.settings.settings import choose_settings
-from steps.tasks.preflight import item
+from steps.tasks.preflight import level_outputs
 from steps.tasks.prepare import measures
 from tests.workflows import record, stand_ins
 from tests.workflows.fake_run import RUN, whole
@@ -53,10 +53,10 @@ def recorded_form(node: NodeStatus, uid: str) -> Object:
 
 
 def level(settings: Settings, visits: Iterable[Visit], number: int) -> dict[str, str]:
-    """What is handed on to a level of the rounds."""
+    """What is handed on to a level of the rounds, as texts."""
     rounds = level_rounds(settings, number)
-    items = [item(visit) for visit in visits if visit.round in rounds]
-    return {"visits": json.dumps(items), "level": f"{number:02d}", "title": level_title(settings, number)}
+    found = level_outputs(settings, number, (visit for visit in visits if visit.round in rounds))
+    return found | {"visits": json.dumps(found["visits"])}
 
 
 def small(dataplanes: str = "as-is") -> tuple[Object, Settings]:
@@ -120,7 +120,7 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
         turns_s = turn_order.longest_s(going, settings.omit_s, settings.idle_s, settings.environment)
         timeout = f"{900 + round(turns_s)}s"
         key = f"dataplane:as-is,round:{number},title:visit-{number}.as-is.round-{number},visit:0{number}"
-        visit = f"run{'.rounds' * number}.visit(0:{key})"
+        visit = f"run{'.rounds.next' * (number - 1)}.rounds.visit(0:{key})"
         base = f"{visit}.stay"
         below = [
             f"({n}:client-node:node-a,network:{network},timeout:{timeout},title:{what}.as-is.visit-{number},what:{what})"
@@ -139,16 +139,25 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
             *(f"{base}.{t}" for t in tasks),
             *(f"{base}.measure{b}" for b in below),
             f"{base}.clear",
+            f"{base}.clear-again",
+            f"{visit}.end",
         ]
 
-    assert [node.name for node in outcome.nodes] == [
+    expected = [
         "run", "run.validate", "run.preflight", "run.snapshot", "run.snapshot(0)",
-        "run.rounds", "run.rounds.visit", *visit(1), "run.rounds.look",
-        "run.rounds.rounds", "run.rounds.rounds.visit", *visit(2), "run.rounds.rounds.look", "run.rounds.rounds.rounds",
+        *(name for number in (1, 2) for name in (
+            f"run{'.rounds.next' * (number - 1)}.rounds", f"run{'.rounds.next' * (number - 1)}.rounds.visit",
+            *(name for name in visit(number) if ".stay" not in name),
+            f"run{'.rounds.next' * number}", f"run{'.rounds.next' * number}.look",
+        )),
+        "run.rounds.next.rounds.next.rounds",
         "run.collect", "run.report", "run.report(0)", "run.verdict",
         "run.onExit", "run.onExit.restore", "run.onExit.restore(0)", "run.onExit.collect", "run.onExit.report",
         "run.onExit.notify", "run.onExit.notify(0)",
     ]  # fmt: skip
+    found = [node.name for node in outcome.nodes]
+    assert sorted(found) == sorted(expected)
+    assert [name for name in found if ".stay." not in name] == [name for name in expected if ".stay." not in name]
     shown = [
         node.display_name
         for node in outcome.nodes
@@ -162,21 +171,18 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_failed_settle_is_followed_by_retreat_and_clear(tmp_path: Path) -> None:
+def test_failed_settle_is_followed_by_retreat_and_what_failed_by_the_task_that_gives_the_mutex_back(
+    tmp_path: Path,
+) -> None:
     recording, _ = small()
-    recording["failing"] = ["settle"]
+    recording["failing"] = ["settle", "measure"]
     outcome = walked(tmp_path, recording)
-    phases = {
-        node.name.partition("visit:01).stay.")[2]: node.phase
-        for node in outcome.nodes
-        if "visit:01).stay." in node.name
-    }
-    assert phases["settle"] == "Failed"
-    assert phases["retreat"] == "Succeeded"
-    assert {phases["prepare"], phases["measure"]} == {"Omitted"}
-    assert phases["clear"] == "Succeeded"
-    names = [node.name.partition("visit:01).stay.")[2] for node in outcome.nodes]
-    assert names.index("settle") < names.index("retreat") < names.index("clear")
+    phases = {node.name.partition("visit:01).")[2]: node.phase for node in outcome.nodes if "visit:01)." in node.name}
+    assert phases["stay.settle"] == phases["stay.measure"] == phases["stay"] == "Failed"
+    assert phases["stay.retreat"] == phases["stay.clear"] == phases["end"] == "Succeeded"
+    assert phases["stay.clear-again"] == "Omitted"
+    names = [node.name.partition("visit:01).")[2] for node in outcome.nodes]
+    assert names.index("stay.settle") < names.index("stay.retreat") < names.index("end")
     assert [node.phase for node in outcome.nodes if node.name.endswith(".configure")] == ["Succeeded", "Succeeded"]
 
 

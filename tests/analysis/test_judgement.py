@@ -1,0 +1,145 @@
+import math
+import random
+from collections.abc import Iterable, Mapping
+
+import pytest
+
+from analysis.domain import Cell
+from analysis.stats.comparison import Comparison
+from analysis.stats.differences import Block
+from analysis.stats.judgement import Figures, Judgement, Place, Plan, compare_run
+from analysis.stats.metrics import BY_NAME
+from analysis.stats.sequential import levels
+
+CELLS = [Cell(f"path {n}", "iperf3", "tcp", "forward") for n in range(4)]
+SIDES = ["base", "one", "two"]
+GAINS = {"base": 1.0, "one": 1.3, "two": 1.7}
+LATE = Plan(most_rounds=12)
+
+
+def visits(rounds: int = 5, seed: int = 1, sides: Iterable[str] = SIDES) -> dict[Place, dict[Block, float]]:
+    dice = random.Random(seed)
+    return {
+        (cell, side): {("run", n): 1e9 * math.exp(dice.gauss(0, 0.03)) for n in range(1, rounds + 1)}
+        for cell in CELLS
+        for side in sides
+    }
+
+
+def figures(metric: str, values: Mapping[Place, Mapping[Block, float]]) -> Figures:
+    return Figures(BY_NAME[metric], {cell: cell.topology for cell in CELLS}, values)
+
+
+def judged(*metrics: str, plan: Plan = Plan()) -> Judgement:  # noqa: B008 - frozen
+    return compare_run([figures(metric, visits()) for metric in metrics], SIDES, plan)
+
+
+def width(comparison: Comparison) -> float:
+    assert comparison.low is not None
+    assert comparison.high is not None
+    return math.log1p(comparison.high) - math.log1p(comparison.low)
+
+
+def test_comparisons_come_by_metric_path_and_dataplanes() -> None:
+    found = judged("received_bps", "cpu_s_per_gbit").comparisons
+    assert [(c.metric, c.path, c.baseline, c.dataplane) for c in found] == [
+        (metric, cell.topology, *pair)
+        for metric in ("received_bps", "cpu_s_per_gbit")
+        for cell in CELLS
+        for pair in (("base", "one"), ("base", "two"), ("one", "two"))
+    ]
+    assert all(c.against_baseline == (c.baseline == "base") for c in found)
+
+
+def test_family_is_what_the_first_page_quotes_and_others_are_on_their_own() -> None:
+    families = judged("received_bps", "cpu_s_per_gbit", "connect_p99_s").families
+    assert [(f.metrics, f.against_baseline, f.between_others, f.error) for f in families] == [
+        (("throughput", "CPU per Gbit"), 16, 8, 0.05),
+        (("connect time, 99th percentile",), 8, 4, 0.05),
+    ]
+    assert families[0].sentence == (
+        "throughput and CPU per Gbit: all 24 intervals, 8 of them between other dataplanes than the baseline, hold "
+        "together in 95 % of runs."
+    )
+
+
+def test_error_goes_first_to_the_leading_metrics_and_the_baseline() -> None:
+    """Of equal figures, those that a reader asks for first have the narrowest intervals."""
+    found = {(c.metric, c.baseline): width(c) for c in judged("received_bps", "cpu_s_per_gbit").comparisons}
+    assert found["received_bps", "base"] < found["cpu_s_per_gbit", "base"]
+    assert found["received_bps", "one"] < found["cpu_s_per_gbit", "one"]
+
+
+def test_a_metric_that_is_not_quoted_widens_no_other_interval() -> None:
+    alone, beside = judged("received_bps"), judged("received_bps", "connect_p99_s")
+    assert beside.comparisons[: len(alone.comparisons)] == alone.comparisons
+    quoted = judged("received_bps", "cpu_s_per_gbit").comparisons
+    assert all(width(a) < width(b) for a, b in zip(alone.comparisons, quoted, strict=False))
+
+
+def test_looks_widen_the_intervals() -> None:
+    fixed, looked = judged("received_bps"), judged("received_bps", plan=LATE)
+    assert all(width(a) < width(b) for a, b in zip(fixed.comparisons, looked.comparisons, strict=True))
+    assert judged("received_bps", plan=Plan(most_rounds=3)) == fixed
+
+
+def test_a_comparison_is_judged_at_the_level_of_its_own_rounds() -> None:
+    """Dataplane `two` was not visited after the third round, whose level is twice the fifth's."""
+    values = {place: {b: v * GAINS[place[1]] for b, v in found.items()} for place, found in visits().items()}
+    values |= {(cell, "two"): {b: v for b, v in values[cell, "two"].items() if b[1] <= 3} for cell in CELLS}
+    found = compare_run([figures("received_bps", values)], SIDES, LATE).comparisons
+    assert {of(c): c.rounds for c in found} == {("base", "one"): 5, ("base", "two"): 3, ("one", "two"): 3}
+    error = -math.expm1(math.log1p(-0.05 * 6 / 8) / 8)
+    for looked, alone in zip(found, fixed(values), strict=True):
+        if looked.against_baseline:
+            assert looked.p_adjusted is not None
+            assert alone.p_adjusted is not None
+            assert looked.p_adjusted < 1
+            assert looked.p_adjusted / alone.p_adjusted == pytest.approx(error / levels(error, 12)[looked.rounds])
+
+
+def of(comparison: Comparison) -> tuple[str, str]:
+    return comparison.baseline, comparison.dataplane
+
+
+def fixed(values: Mapping[Place, Mapping[Block, float]]) -> tuple[Comparison, ...]:
+    return compare_run([figures("received_bps", values)], SIDES, Plan()).comparisons
+
+
+def test_a_dataplane_that_was_never_measured_costs_the_others_nothing() -> None:
+    without = compare_run([figures("received_bps", visits(sides=["base", "one"]))], SIDES, Plan())
+    alone = compare_run([figures("received_bps", visits(sides=["base", "one"]))], ["base", "one"], Plan())
+    assert [c for c in without.comparisons if "two" not in of(c)] == list(alone.comparisons)
+    assert without.families == alone.families
+    lost = [c for c in without.comparisons if "two" in of(c)]
+    assert {(c.verdict, c.reason) for c in lost} == {("undecided", "two has no measured visit here")}
+
+
+def test_one_visit_of_zero_changes_no_other_comparison() -> None:
+    values = visits()
+    other = {**values, (CELLS[0], "one"): {**values[CELLS[0], "one"], ("run", 2): 0.0}}
+    before, after = fixed(values), fixed(other)
+    changed = {(c.path, of(c)) for c, d in zip(before, after, strict=True) if c.change != d.change}
+    assert changed == {("path 0", ("base", "one")), ("path 0", ("one", "two"))}
+    assert all(c.low is not None for c in after)
+
+
+def test_rounds_of_several_runs_are_blocks() -> None:
+    """Two runs, each drifting on its own: only figures of one round are ever compared."""
+    values = visits(4)
+    far = {place: {("later", n): 9 * v for (_, n), v in found.items()} for place, found in visits(4, seed=2).items()}
+    found = compare_run([figures("received_bps", {p: values[p] | far[p] for p in values})], SIDES, Plan()).comparisons
+    assert {c.rounds for c in found} == {8}
+    assert max(abs(c.change or 0) for c in found) < 0.1
+
+
+@pytest.mark.parametrize("margin", [0.02, 0.1])
+def test_margin_is_the_plans(margin: float) -> None:
+    for c in judged("received_bps", plan=Plan(margin_ratio=margin)).comparisons:
+        assert c.margin_ratio == margin
+        assert (c.verdict == "same") == (max(-(c.low or 0), c.high or 0) <= margin)
+
+
+def test_nothing_to_compare() -> None:
+    assert compare_run([], SIDES, Plan()) == Judgement()
+    assert compare_run([figures("received_bps", visits())], ["base"], Plan()) == Judgement()
