@@ -10,6 +10,7 @@ import pytest
 from analysis import charts
 from analysis.charts import Chart, Data
 from analysis.charts._data import to_frame
+from analysis.charts._forest import OUTCOMES
 from analysis.charts._svg import to_svg
 from analysis.charts._theme import INKS, LOOKS, WIDE, Look
 from analysis.stats import run
@@ -100,6 +101,25 @@ def test_chart_without_data_gives_its_reason(chart: Chart, unmeasured: Data) -> 
         assert "undecided" in drawing.variants[0]
         return
     assert drawing.variants == ()
+
+
+def test_forest_shows_the_outcome_as_shape_and_colour_and_the_margin(data: Data) -> None:
+    chart = next(c for c in ALL if of_chart(c) == "differences")
+    rows = chart.frame(data).to_pylist()
+    expected = {
+        (c.path, c.dataplane): {True: "better", False: "worse", None: "the same" if c.decided else "undecided"}[c.gain]
+        for c in data.comparisons
+        if c.metric == "received_bps" and c.against_baseline
+    }
+    titles = {arm.title: arm.name for arm in data.run.arms}
+    found = {(r["path"], titles[r["dataplane"]]): r["outcome"] for r in rows if "connect" not in r["path"]}
+    assert found == expected
+    assert {"better", "undecided"} <= set(found.values())
+    assert {(row["margin_low"], row["margin_high"]) for row in rows} == {(1 / 1.1, 1.1)}
+    svg = charts.draw(chart, data).variants[0]
+    for outcome in set(found.values()):
+        assert OUTCOMES[outcome][1] in svg
+    assert svg.count('stroke-dasharray="3,3"') == 2 * len(rows), "the margin, on both sides"
 
 
 def test_connections_broken_chart_of_a_cluster(tmp_path: Path) -> None:
