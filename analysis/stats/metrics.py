@@ -52,6 +52,18 @@ METRICS: Final = (
         more="is faster relative to the host network",
         less="is slower relative to the host network",
         table=TableColumn("of the host network's", "", 15),
+        chart=BarChart(
+            name="relative_to_host_network",
+            title="Throughput relative to the host network",
+            reading=(
+                "Throughput of each path, divided by that between the nodes' own networks in the same seconds. That "
+                "takes out what the machine did then, and also what a dataplane changes of both: the host network is no "
+                "neutral control. The line is the 95 % interval of this mean alone."
+            ),
+            empty="The host network was not measured beside another path, so there is nothing to divide by.",
+            axis="relative to the host network",
+            place=30,
+        ),
     ),
     ComparedMetric(
         name="cpu_s_per_gbit",
