@@ -70,7 +70,8 @@ def measure(bench: Bench, folder: Path) -> None:
         "network": "pod",
         "timeout": "900s",
     }
-    documents.write_document(PREPARED, documents.Prepare(visit=1, placements=(bench.placement,)))
+    alone = bench.placement.model_copy(update={"turns": None})
+    documents.write_document(PREPARED, documents.Prepare(visit=1, placements=(alone,)))
     with tempfile.TemporaryDirectory() as name:
         arguments = Path(name, "arguments.json")
         arguments.write_text(json.dumps([{"name": name, "value": value} for name, value in values.items()]))

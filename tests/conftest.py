@@ -43,6 +43,12 @@ def public_path() -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture
+def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have no drawings, of whose making a report mostly consists: for tests that look at something else."""
+    monkeypatch.setattr("analysis.charts._jobs", lambda *_: iter(()))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":
     """Distribute tests by their scope, in the order in which they were sorted."""

@@ -93,7 +93,12 @@ def _marks(data: Data, rows: list[Row], arms: dict[str, Row]) -> list[Row]:
 
 
 def _is_drawn(change: LevelChange) -> bool:
-    return change.metric == THROUGHPUT and change.against is not None and change.status != "suspected"
+    return (
+        change.metric == THROUGHPUT
+        and change.against is not None
+        and change.status != "suspected"
+        and not change.gradual
+    )
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:

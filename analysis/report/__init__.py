@@ -1,6 +1,7 @@
 """The report: one HTML file without scripts or external references, the headline first."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from analysis.charts._theme import INKS, SHAPES
 from analysis.console.sanitizing import strip_controls
 from analysis.report import limits, tables
 from analysis.stats import metrics, run
+from analysis.stats.comparison import Comparison
 from analysis.stats.run import StoredRun
 from analysis.store.left_out import LeftOut, sentences
 from analysis.summary import change_groups, wording
@@ -82,6 +84,7 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
         key=_key(data, summary),
         table=_table(summary),
         certainty=summary.answer.certainty if summary.answer else None,
+        notes=summary.answer.notes if summary.answer else (),
         groups=_groups(summary),
         changes=_changes(summary),
         limit=formatting.percent(summary.history.limit, sign=False) if summary.history else "",
@@ -150,9 +153,17 @@ def _groups(summary: Summary) -> list[dict[str, Any]]:
     groups = []
     for metric in metrics.COMPARED:
         if compared := summary.of(metric.name):
-            paths = {path: [c for c in compared if c.path == path] for path in dict.fromkeys(c.path for c in compared)}
-            groups.append({"metric": metric, "paths": paths})
+            others = [c for c in summary.comparisons if c.metric == metric.name and not c.against_baseline]
+            family = next((f.sentence for f in summary.families if metric.title in f.metrics), "")
+            groups.append({"metric": metric, "family": family, "paths": _by_path(compared), "others": _by_path(others)})
     return groups
+
+
+def _by_path(compared: Iterable[Comparison]) -> dict[str, list[Comparison]]:
+    found: dict[str, list[Comparison]] = {}
+    for c in compared:
+        found.setdefault(c.path, []).append(c)
+    return found
 
 
 def _changes(summary: Summary) -> list[dict[str, Any]]:

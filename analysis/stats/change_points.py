@@ -1,69 +1,72 @@
-"""Change points of a series of nights; pure functions over one value for each night.
+"""Change points of the series of a run, one value for each night; pure functions.
 
-Values are logarithms, or points, so that a change of level adds a constant. Three steps:
+Values are logarithms, or points, so that a change of level adds a constant.
 
-- **Noise**, from the differences between nights, robust against steps and outliers: the median absolute difference
-  (Rousseeuw and Croux, "Alternatives to the Median Absolute Deviation", JASA 88, 1993). Consecutive nights tend to be
-  alike, and drift must not pass for steps, so their correlation is estimated, too.
-- **Candidates** by optimal partitioning (Jackson et al., "An Algorithm for Optimal Partitioning of Data on an
-  Interval", IEEE Signal Processing Letters 12, 2005): the partition with the least sum of absolute deviations from each
-  segment's median, plus a penalty for each cut. With absolute deviations a single outlier gains nothing by a cut.
-- **Test**: each cut must pass a t-test with the noise of all nights about their levels. Welch's test would estimate the
-  noise from the nights after the cut alone, and has no power with two of them.
+- **Noise** (`analysis.stats.night_noise`): about the levels, robust, and moderated by the run's other series, so that a
+  short history can show a change, too. Consecutive nights tend to be alike, and drift must not pass for steps, so their
+  correlation is estimated, too.
+- **Outliers** (`analysis.stats.partition`) are left out.
+- **Steps**: the night is searched that splits a level best, by a t-test with the noise of all nights about their
+  levels. Its p-value is that of the largest of all these tests (`analysis.stats.scan`). While one is found, the search
+  goes on inside the two parts. Where none is, a part between two nights is searched that is off the nights on both
+  sides, for a change that was undone again shows in neither half.
+- **Suspicion**: the last nights, up to four, against the nights of the last level. One night may be an outlier and four
+  may be chance, so a suspicion is told as one.
 
-No library fits. `ruptures` (1.1.10) can't be installed on Python 3.14, where all other dependencies can; it imports
-`scipy.stats` and `scipy.signal`, which takes a second; and by absolute deviations it takes some 60 ms for 90 nights, a
-hundred times for each report. `apache-otava` (0.8) pins numpy 2.2 and depends on a BigQuery client.
+No library fits. `ruptures` (1.1.10) can't be installed on Python 3.14, where all other dependencies can, and has no
+p-values. `apache-otava` (0.8) pins numpy 2.2, depends on a BigQuery client, and tests each series alone
+(`make bench-changes` compares).
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
+from scipy import special
 
-from analysis.stats.intervals import CONFIDENCE, POWER, smallest_effect, t_quantile, two_sided_p
+from analysis.stats import scan
+from analysis.stats.declines import Drift, find_drift
+from analysis.stats.intervals import POWER, smallest_effect, t_quantile
+from analysis.stats.night_noise import DIFFERENCE_FREEDOM, FLOOR, Prior, Values, correlations, priors, scale
+from analysis.stats.partition import LEAST, settle
+from analysis.stats.step_search import RECENT, KeptNights, search
 
-Values = NDArray[np.float64]
+LONGEST_SUSPICION: Final = 4
+_LEAST_TO_SUSPECT: Final = 4
+"""Fewer nights of a level are too few to suspect the next ones."""
 
-RECENT: Final = 7
-"""A step within so many nights from the last is news. Half of the error rate is spent on these nights, half on all
-before them."""
+_ONE_NIGHTS_SHARE: Final = 3.0
+"""In units of the noise: what one night adds at most to a suspicion of several, lest it be that of one bad night."""
 
-LEAST: Final = 2
-"""The fewest nights of a level."""
 
-FLOOR: Final = 1e-3
-"""The least noise assumed, since equal figures occur and nothing is measured to better than a thousandth."""
+@dataclass(frozen=True, slots=True)
+class NightSeries:
+    """A series to be searched, one value for each night in the order of time.
 
-ODD: Final = 4.0
-"""A night this many times the noise off its level is an outlier: it enters neither the mean nor the noise."""
+    `floor`: the least noise to assume, such as the standard error of a night's mean over its visits. `group`: series of
+    one group are compared in their noise, such as those of one metric.
+    """
 
-_TRIM: Final = 2.5
-"""Differences beyond this many times their scale are steps or outliers, and are left out of the correlation."""
-
-_ENOUGH_TO_CORRELATE: Final = 10
-_MOST_CORRELATION: Final = 0.9
-_GAUSSIAN: Final = 1.4826
-"""From a median absolute deviation to a standard deviation."""
+    values: Values
+    floor: float = FLOOR
+    group: Hashable = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChangePoint:
     """One level to the next. `at`: the first night of the new one. `before`, `after`: the levels' means.
 
-    `low`, `high`: the 95 % interval of `estimate`. `p`: two-sided, corrected for the number of possible positions.
-    `nights_before`, `nights_after`: how many nights the means rest on, without outliers.
+    `error`: the standard error of `estimate`, with `degrees_of_freedom`. `p`: two-sided, that of the largest statistic
+    over all positions. `nights_before`, `nights_after`: how many nights the means rest on, without outliers.
     """
 
     at: int
     before: float
     after: float
-    low: float
-    high: float
+    error: float
+    degrees_of_freedom: float
     p: float
     nights_before: int
     nights_after: int
@@ -73,178 +76,141 @@ class ChangePoint:
         """The new level minus the old."""
         return self.after - self.before
 
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """The interval of `estimate`."""
+        half = t_quantile(0.5 + confidence / 2, self.degrees_of_freedom) * self.error
+        return self.estimate - half, self.estimate + half
+
 
 @dataclass(frozen=True, slots=True)
 class LastLevel:
-    """The last night against the earlier nights of its level: their mean, the night's value, and p, two-sided."""
+    """The nights since the last step: their mean with its standard error, and what was left out of them as outliers.
 
-    before: float
-    value: float
-    low: float
-    high: float
-    p: float
-    nights_before: int
+    `at`: the first of them. `sight`: the smallest next step found by its third night with 80 % power.
+    """
+
+    at: int
+    mean: float
+    error: float
+    degrees_of_freedom: float
+    nights: int
+    left_out: int
+    sight: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """A series as levels. `sight`: the smallest step found by its third night with 80 % power; None: none is."""
+    """A series as levels. `suspicion`: its p is one-sided. `last`: None for too few nights."""
 
-    steps: tuple[ChangePoint, ...]
-    last: LastLevel | None
-    sight: float | None
-
-
-def correlation(values: Sequence[float] | Values) -> float:
-    """The correlation of consecutive nights, 0 to 0.9, robust against steps and outliers; 0 for too few nights.
-
-    As of an autoregressive process of the first order: differences to the next night are small against those over two
-    and three nights.
-    """
-    if len(values) < _ENOUGH_TO_CORRELATE:
-        return 0.0
-    series = np.asarray(values, dtype=float)
-    near, *far = (_trimmed_square(np.abs(series[lag:] - series[:-lag])) for lag in (1, 2, 3))
-    return min(max(1 - near / max(float(np.mean(far)), FLOOR**2), 0.0), _MOST_CORRELATION)
+    steps: tuple[ChangePoint, ...] = ()
+    suspicion: ChangePoint | None = None
+    last: LastLevel | None = None
+    drift: Drift | None = None
 
 
-def scale(values: Sequence[float] | Values, alike: float = 0.0, floor: float = FLOOR) -> float:
-    """The standard deviation of a night about its level, from two nights or more; `alike`: their correlation."""
-    differences = np.abs(np.diff(np.asarray(values, dtype=float)))
-    return max(_GAUSSIAN * float(np.median(differences)) / math.sqrt(2 * (1 - alike)), floor)
-
-
-def _trimmed_square(distances: Values) -> float:
-    bound = max(_TRIM * _GAUSSIAN * float(np.median(distances)), FLOOR)
-    return float(np.mean(distances[distances <= bound] ** 2))
-
-
-def segment_starts(values: Sequence[float] | Values, penalty: float, least: int = LEAST) -> list[int]:
-    """The first index of each segment of the best partition, beginning with 0.
+def find_levels(series: Sequence[NightSeries], level: float) -> list[Levels]:
+    """The levels of each series of a run.
 
     Args:
-        values: the series, in units of its noise.
-        penalty: what a cut must gain, in the same units, summed over nights.
-        least: the fewest nights of a segment.
+        series: of the run, which say how noisy nights are, together.
+        level: the significance level of a step in one series, such as 0.05 over the number of series.
     """
-    series = np.asarray(values, dtype=float)
-    n = len(series)
-    cost = np.full((n + 1, n + 1), np.inf)  # of a part from the first index to before the second
-    for length in range(least, n + 1):
-        half = length // 2  # deviations from the median sum up to the upper half less the lower
-        parted = np.partition(sliding_window_view(series, length), half, axis=1)
-        off = parted[:, length - half :].sum(axis=1) - parted[:, :half].sum(axis=1)
-        cost[np.arange(n - length + 1), np.arange(length, n + 1)] = off
-    best = np.full(n + 1, np.inf)
-    best[0] = -penalty
-    begins = [0] * (n + 1)
-    for end in range(least, n + 1):
-        totals = best[:end] + cost[:end, end] + penalty
-        begins[end] = int(np.argmin(totals))
-        best[end] = totals[begins[end]]
-    found = [begins[n]]
-    while found[-1] > 0:
-        found.append(begins[found[-1]])
-    return found[::-1]
+    alike = correlations([one.values for one in series], [one.group for one in series])
+    kept, noise = _without_outliers(series, alike)
+    rests = {place: nights.residual(nights.starts) for place, nights in kept.items()}
+    groups = [series[place].group for place in kept]
+    known = priors([variance for variance, _ in rests.values()], [freedom for _, freedom in rests.values()], groups)
+    found = [Levels()] * len(series)
+    for (place, nights), prior in zip(kept.items(), known, strict=True):
+        one = _levels(series[place], nights, prior, level)
+        found[place] = replace(one, drift=find_drift(nights, *noise[place]))
+    return found
 
 
-def levels(values: Sequence[float] | Values, level: float, floor: float = FLOOR) -> Levels:
-    """The levels of a series: the candidates that are significant.
+def _without_outliers(
+    series: Sequence[NightSeries], alike: Sequence[float]
+) -> tuple[dict[int, KeptNights], dict[int, tuple[float, float]]]:
+    """The series that are long enough, by their places, without outliers; and their variances with the freedom.
 
-    Args:
-        values: one for each night, in the order of time.
-        level: the significance level of a step.
-        floor: the least noise to assume, such as the standard error of a night's mean over its visits.
+    These variances are of differences between consecutive nights: steps and slow declines do not enter them.
     """
+    long = [place for place, one in enumerate(series) if len(one.values) >= 2 * LEAST]
+    scales = [scale(series[place].values, alike[place], series[place].floor) for place in long]
+    freedoms = [max(1.0, DIFFERENCE_FREEDOM * len(series[place].values)) for place in long]
+    known = priors([own**2 for own in scales], freedoms, [series[place].group for place in long])
+    kept, noise = {}, {}
+    for place, own, own_freedom, prior in zip(long, scales, freedoms, known, strict=True):
+        one = series[place]
+        variance, freedom = prior.moderate(np.array(own**2 * own_freedom), own_freedom)
+        noise[place] = (float(variance), freedom)
+        settled = settle(one.values, math.sqrt(float(variance)))
+        if settled is not None and len(settled.nights) >= 2 * LEAST:
+            kept[place] = KeptNights(
+                one.values[settled.nights], settled.nights, settled.starts, len(one.values), alike[place], one.floor
+            )
+    return kept, noise
+
+
+def _levels(series: NightSeries, nights: KeptNights, prior: Prior, level: float) -> Levels:
+    """The steps of a series, its last level and a suspicion against that."""
+    cuts = search(nights, prior, level)
+    starts = (0, *(cut.index for cut in cuts))
+    own, own_freedom = nights.residual(starts)
+    moderated, freedom = prior.moderate(np.array(own * own_freedom), own_freedom)
+    variance = max(float(moderated), series.floor**2)
+    parts = [nights.values[one:two] for one, two in zip(starts, [*starts[1:], len(nights.values)], strict=True)]
+    means, counts = [float(part.mean()) for part in parts], [len(part) for part in parts]
+    errors = [math.sqrt(variance * nights.mean_variances[count]) for count in counts]
+    steps = tuple(
+        ChangePoint(
+            int(nights.nights[cut.index]),
+            means[i],
+            means[i + 1],
+            math.hypot(errors[i], errors[i + 1]),
+            freedom,
+            cut.p,
+            counts[i],
+            counts[i + 1],
+        )
+        for i, cut in enumerate(cuts)
+    )
+    first = steps[-1].at if steps else 0
+    left_out = len(series.values) - first - counts[-1]
+    sight = _sight(nights, variance, freedom, counts[-1], level)
+    last = LastLevel(first, means[-1], errors[-1], freedom, counts[-1], left_out, sight)
+    return Levels(steps, _suspicion(series.values, nights, first, variance, freedom), last)
+
+
+def _suspicion(values: Values, nights: KeptNights, first: int, variance: float, freedom: float) -> ChangePoint | None:
+    """The last nights, up to four, that are furthest off the others of the last level; None if these are too few."""
     n = len(values)
-    if n < 2 * LEAST:
-        return Levels((), None, None)
-    series, alike = np.asarray(values, dtype=float), correlation(values)
-    noise = scale(values, alike, floor)
-    starts = segment_starts(series / noise, math.log(n))
-    while True:
-        split = _split(series, starts, noise, alike, floor)
-        if split is None:
-            return Levels((), None, None)
-        if len(split.starts) == 1:
-            steps: tuple[ChangePoint, ...] = ()
+    found: list[ChangePoint] = []
+    for count in range(1, LONGEST_SUSPICION + 1):
+        others = nights.values[(nights.nights >= first) & (nights.nights < n - count)]
+        if len(others) < _LEAST_TO_SUSPECT:
             break
-        steps = split.steps(n)
-        worst = max(range(len(steps)), key=lambda place: steps[place].p)
-        if steps[worst].p < level:
-            break
-        starts = [start for start in split.starts if start != steps[worst].at]
-    return Levels(steps, _last(series, split), split.sight(n, level))
-
-
-@dataclass(frozen=True, slots=True)
-class _Split:
-    """A series cut at `starts`. `kept`: each segment without outliers. `scale` has `freedom` degrees of freedom."""
-
-    starts: list[int]
-    kept: list[Values]
-    scale: float
-    freedom: int
-    correlation: float
-
-    def error(self, nights: int) -> float:
-        """The standard error of the mean of so many consecutive, correlated nights."""
-        lags = np.arange(1, nights)
-        inflation = 1 + 2 * float(((1 - lags / nights) * self.correlation**lags).sum())
-        return self.scale * math.sqrt(inflation / nights)
-
-    def steps(self, nights: int) -> tuple[ChangePoint, ...]:
-        """The change points between segments; p is corrected for the number of possible positions."""
-        found = []
-        for one, two, at in zip(self.kept[:-1], self.kept[1:], self.starts[1:], strict=True):
-            before, after = float(one.mean()), float(two.mean())
-            error = math.hypot(self.error(len(one)), self.error(len(two)))
-            half = t_quantile(0.5 + CONFIDENCE / 2, self.freedom) * error
-            p = min(1.0, position_weights(nights - at, nights) * two_sided_p((after - before) / error, self.freedom))
-            change = after - before
-            found.append(ChangePoint(at, before, after, change - half, change + half, p, len(one), len(two)))
-        return tuple(found)
-
-    def sight(self, nights: int, level: float) -> float | None:
-        """The smallest step that three new nights would show at this level, after the nights of the last segment."""
-        freedom = self.freedom + 2  # three more nights, one more level
-        error = math.hypot(self.error(len(self.kept[-1])), self.error(3))
-        size = smallest_effect(error, freedom, level / position_weights(3, nights), POWER)
-        return size if math.isfinite(size) else None
-
-
-def position_weights(since: int, nights: int) -> int:
-    """The factor of p for a step so many nights ago: Bonferroni's correction, weighted towards recent nights."""
-    recent = min(RECENT, nights)
-    return 2 * recent if since <= RECENT else 2 * (nights - recent)
-
-
-def _split(series: Values, starts: list[int], noise: float, alike: float, floor: float) -> _Split | None:
-    """The series cut there; a segment of outliers alone joins its neighbour. None: nothing is left."""
-    starts = list(starts)
-    while True:
-        parts = [series[one:two] for one, two in zip(starts, [*starts[1:], len(series)], strict=True)]
-        kept = [part[np.abs(part - np.median(part)) <= ODD * noise] for part in parts]
-        thin = next((place for place, part in enumerate(kept) if len(part) < LEAST), None)
-        if thin is None:
-            break
-        if len(starts) == 1:
-            return None
-        del starts[max(thin, 1)]
-    freedom = sum(len(part) for part in kept) - len(kept)
-    squares = sum(float(((part - part.mean()) ** 2).sum()) for part in kept)
-    return _Split(starts, kept, max(math.sqrt(squares / freedom), floor), freedom, alike)
-
-
-def _last(series: Values, split: _Split) -> LastLevel | None:
-    """The last night against the others of its level; None if they are too few."""
-    others = series[split.starts[-1] : -1]
-    kept = others[np.abs(others - np.median(others)) <= ODD * split.scale] if len(others) else others
-    if len(kept) < 2 * LEAST:
+        before, last = float(others.mean()), values[n - count :]
+        error = math.sqrt(variance * float(nights.mean_variances[count] + nights.mean_variances[len(others)]))
+        most = math.inf if count == 1 else _ONE_NIGHTS_SHARE * math.sqrt(variance)
+        statistic = float(np.clip(last - before, -most, most).mean()) / error
+        p = float(special.stdtr(freedom, -abs(statistic)))
+        found.append(ChangePoint(n - count, before, float(last.mean()), error, freedom, p, len(others), count))
+    if not found:
         return None
-    before, value = float(kept.mean()), float(series[-1])
-    scale = max(float(kept.std(ddof=1)), split.scale)
-    error = scale * math.sqrt(1 + 1 / len(kept))
-    half = t_quantile(0.5 + CONFIDENCE / 2, len(kept) - 1) * error
-    p = two_sided_p((value - before) / error, len(kept) - 1)
-    return LastLevel(before, value, value - before - half, value - before + half, p, len(kept))
+    best = min(found, key=lambda one: one.p)
+    lengths = np.arange(1.0, len(found))
+    p = scan.one_cut_p(best.p, scan.rates(lengths, n - lengths), sides=1)
+    return replace(best, p=p)
+
+
+def _sight(nights: KeptNights, variance: float, freedom: float, count: int, level: float) -> float | None:
+    """The smallest step that three new nights would show at this level, after so many nights of the last level."""
+    new = np.arange(LEAST, RECENT + 1.0)
+    rates = scan.rates(new, np.maximum(len(nights.values) + 3 - new, 1.0))
+    low, high = -700.0, math.log(level)
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if scan.one_cut_p(math.exp(middle), rates) < level else (low, middle)
+    error = math.sqrt(variance * float(nights.mean_variances[3] + nights.mean_variances[count]))
+    size = smallest_effect(error, freedom, math.exp(low), POWER)
+    return size if math.isfinite(size) else None

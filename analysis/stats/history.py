@@ -13,7 +13,9 @@ from analysis import flags, formatting
 from analysis.domain import CELL, Cell
 from analysis.flags import Kind
 from analysis.stats import metrics, regressions, run
-from analysis.stats.regressions import LIMIT_RATIO, LevelChange, Night, Series
+from analysis.stats.level_since import LevelSince
+from analysis.stats.nightly import Night, Series
+from analysis.stats.regressions import LIMIT_RATIO, LevelChange
 from analysis.stats.run import StoredRun
 
 MOST_NIGHTS: Final = 90
@@ -39,6 +41,7 @@ class History:
         limit: the least change that is a regression, as a share or in points.
         sight: the smallest change of throughput found by its third night, as a share; None for too few nights.
         notes: sentences on the changes as a whole.
+        levels: of each series since its last change.
     """
 
     nights: int
@@ -47,6 +50,7 @@ class History:
     limit: float
     sight: float | None
     notes: tuple[str, ...] = ()
+    levels: tuple[LevelSince, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -71,7 +75,7 @@ def find_history(
     found = regressions.find_changes(series, limit)
     since = min(filter(None, nights.values()), default=None)
     notes = regressions.baseline_changes(found.changes, [arm.name for arm in about.arms[1:]])
-    history = History(len(nights), since, len(series), limit, found.sight, notes)
+    history = History(len(nights), since, len(series), limit, found.sight, notes, found.levels)
     return tuple(_with_provenance(con, found.changes, list(nights))), history
 
 

@@ -11,6 +11,9 @@ from analysis.metric import BarChart, ComparedMetric, Export, Metric, TableColum
 THROUGHPUT: Final = "received_bps"
 """The metric of a sentence or a chart line that names none."""
 
+HOST_NETWORK_RATIO: Final = "host_network_ratio"
+"""The metric that relates throughput to that of the host network in the same seconds."""
+
 METRICS: Final = (
     ComparedMetric(
         name=THROUGHPUT,
@@ -39,7 +42,7 @@ METRICS: Final = (
         export=Export("throughput", "throughput_bits_per_second", "TCP throughput of the last run, mean over visits."),
     ),
     ComparedMetric(
-        name="host_network_ratio",
+        name=HOST_NETWORK_RATIO,
         title="throughput relative to the host network",
         unit="1",
         kind="throughput",
@@ -52,14 +55,6 @@ METRICS: Final = (
         more="is faster relative to the host network",
         less="is slower relative to the host network",
         table=TableColumn("of the host network's", "", 15),
-        chart=BarChart(
-            name="relative_to_host_network",
-            title="Throughput relative to the host network",
-            reading=(
-                "Throughput of each path, divided by that between the nodes' own networks in the same seconds. That "
-                "takes out what the machine did then, and also what a dataplane changes of both: the host network is no "
-                "neutral control. The line is the 95 % interval of this mean alone."
-            ),
             empty="The host network was not measured beside another path, so there is nothing to divide by.",
             axis="relative to the host network",
             place=30,

@@ -1,7 +1,9 @@
 """Changes from night to night over all series of a run, and which of them are regressions. Pure.
 
-`analysis.stats.change_points` finds the steps of one series; this module keeps the error rate at 5 % over all series,
-and classifies each step. docs/changes.md explains the method to readers of a report.
+`analysis.stats.change_points` finds the steps of the series; this module keeps the error rate over all of them, and
+classifies each step. Intervals are those of changes that were found, out of many series that might have changed, and
+are wider for it (Benjamini and Yekutieli, "False Discovery Rate-Adjusted Multiple Confidence Intervals for Selected
+Parameters", JASA 100, 2005). docs/changes.md explains the method to readers of a report.
 """
 
 import math
@@ -11,58 +13,33 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
+import numpy as np
+
 from analysis import formatting
-from analysis.domain import Cell
 from analysis.flags import MARKED
-from analysis.metric import ComparedMetric
 from analysis.stats import change_points
-from analysis.stats.change_points import RECENT, ChangePoint, LastLevel, Levels
-from analysis.stats.intervals import SIGNIFICANCE, as_share, holm
+from analysis.stats.change_points import ChangePoint, Levels
+from analysis.stats.declines import FIRST, LAST, Drift, is_news
+from analysis.stats.intervals import SIGNIFICANCE
+from analysis.stats.level_since import LevelSince, levels_since
 from analysis.stats.metrics import THROUGHPUT
+from analysis.stats.nightly import Series
 from analysis.stats.path_metric import PathMetric, path_metric_fields
+from analysis.stats.step_search import RECENT
 
 Status = Literal["regression", "standing", "improvement", "small", "suspected", "past"]
 
 LIMIT_RATIO: Final = 0.05
 """A change for the worse by this or more is a regression, unless a run sets another limit."""
 
+SUSPICION_ERROR: Final = 2.0
+"""A suspicion fails nothing, and may be wrong so many times as often: in a tenth of runs instead of a twentieth."""
+
+HOPE_ERROR: Final = 0.2
+"""The same for an improvement, which is no reason to look at once."""
+
 ALL_OTHERS: Final = 2
 """Where at least so many dataplanes change alike against the baseline, the baseline may be what changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Night:
-    """One run's value in one series: a logarithm, or points. `error`: its standard error over visits, if known.
-
-    `flagged`: whether flagged trials are in the value, or were left out of it.
-    """
-
-    run_id: str
-    began_at: datetime | None
-    value: float
-    error: float | None = None
-    flagged: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One figure night by night, the run's own last. `against`: the baseline to which it is relative, if to any.
-
-    For metrics on a ratio scale the values are logarithms: of the figure, or of its ratio to the baseline's that night.
-    """
-
-    metric: ComparedMetric
-    cell: Cell
-    path: str
-    dataplane: str
-    against: str | None
-    nights: tuple[Night, ...]
-
-    @property
-    def floor(self) -> float:
-        """The least noise to assume: the median over nights of the standard error over a night's visits."""
-        known = [night.error for night in self.nights if night.error is not None]
-        return max(change_points.FLOOR, statistics.median(known) if known else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +58,14 @@ class LevelChange(PathMetric):
         before: the old level, in `unit`; relative to a baseline as the difference to it (0.62: 62 % more).
         after: the new level, likewise.
         change: the step: a share, or points.
-        low: the lower end of its 95 % interval.
+        low: the lower end of its interval; 95 % of the intervals of a run's changes hold.
         high: the upper end.
         nights_before: how many nights the old level rests on.
         nights_after: how many nights the new level rests on.
-        p_adjusted: the p-value after Holm's correction over the run's series.
+        p_adjusted: the p-value, corrected for all positions and all series of the run.
         beside: the other differences between that night's provenance and the previous one's.
         nights_flagged: how many of the levels' nights have flagged or left-out trials.
+        gradual: whether it came bit by bit: the last week against the first fortnight, and no single night is the step.
     """
 
     dataplane: str
@@ -106,6 +84,7 @@ class LevelChange(PathMetric):
     p_adjusted: float
     beside: tuple[str, ...] = ()
     nights_flagged: int = 0
+    gradual: bool = False
 
     @property
     def gain(self) -> bool:
@@ -149,7 +128,7 @@ class LevelChange(PathMetric):
 
 @dataclass(frozen=True, slots=True)
 class FoundChanges:
-    """The changes in the order of the series.
+    """The changes in the order of the series, and the last level of each.
 
     `sight`: the smallest step found by its third night, as a share: the median over the series of throughput; None
     where no series is long enough.
@@ -157,6 +136,7 @@ class FoundChanges:
 
     changes: tuple[LevelChange, ...]
     sight: float | None
+    levels: tuple[LevelSince, ...] = ()
 
 
 def find_changes(series: Sequence[Series], limit_ratio: float = LIMIT_RATIO) -> FoundChanges:
@@ -166,21 +146,24 @@ def find_changes(series: Sequence[Series], limit_ratio: float = LIMIT_RATIO) -> 
         series: each with the run's own night as its last.
         limit_ratio: how much worse is a regression, as a share; for metrics in points, as so many points.
     """
-    level = SIGNIFICANCE / max(1, len(series))
-    found = [change_points.levels([n.value for n in one.nights], level, one.floor) for one in series]
-    steps = _within_chance([[step.p for step in each.steps] or [1.0] for each in found])
-    lasts = _within_chance([[each.last.p if each.last else 1.0] for each in found])
+    if not series:
+        return FoundChanges((), None)
+    found = change_points.find_levels([one.searched for one in series], SIGNIFICANCE / len(series))
+    told = [_told(one, each, len(series), limit_ratio) for one, each in zip(series, found, strict=True)]
+    confidence = 1 - SIGNIFICANCE * max(1, sum(bool(each) for each in told)) / len(series)
     changes = [
-        change
-        for one, each, ps, (p_last,) in zip(series, found, steps, lasts, strict=True)
-        for change in _changes(one, each, ps, p_last, limit_ratio)
+        _change(one, step, status, min(1.0, step.p * len(series)), confidence)
+        for one, each in zip(series, told, strict=True)
+        for step, status in each
     ]
     sights = [
-        each.sight
+        each.last.sight
         for one, each in zip(series, found, strict=True)
-        if each.sight is not None and one.metric.name == THROUGHPUT
+        if each.last is not None and each.last.sight is not None and one.metric.name == THROUGHPUT
     ]
-    return FoundChanges(tuple(changes), math.expm1(statistics.median(sights)) if sights else None)
+    return FoundChanges(
+        tuple(changes), math.expm1(statistics.median(sights)) if sights else None, levels_since(series, found)
+    )
 
 
 def baseline_changes(changes: Sequence[LevelChange], dataplanes: Sequence[str]) -> tuple[str, ...]:
@@ -210,43 +193,62 @@ def baseline_changes(changes: Sequence[LevelChange], dataplanes: Sequence[str]) 
     )
 
 
-def _within_chance(of_series: list[list[float]]) -> list[list[float]]:
-    """The p-values, adjusted for all of them together, in the same nesting."""
-    rest = iter(holm([p for each in of_series for p in each]))
-    return [[next(rest) for _ in each] for each in of_series]
+@dataclass(frozen=True, slots=True)
+class _Gradual(ChangePoint):
+    """From the first nights to the last ones, bit by bit."""
 
 
-def _changes(one: Series, found: Levels, ps: Sequence[float], p_last: float, limit: float) -> list[LevelChange]:
-    certain = [(step, p) for step, p in zip(found.steps, ps, strict=False) if p < SIGNIFICANCE]
-    changes = [_change(one, step, step.at, p, "past") for step, p in certain[:-1]]
-    if certain:
-        step, p = certain[-1]
-        draft = _change(one, step, step.at, p, "small")
-        changes.append(replace(draft, status=_judged(draft, limit)))
-    if found.last is not None and p_last < SIGNIFICANCE:
-        alone = _change(one, found.last, len(one.nights) - 1, p_last, "suspected")
-        if abs(alone.change) >= limit:
-            changes.append(alone)
-    return changes
+def _told(one: Series, found: Levels, series: int, limit: float) -> list[tuple[ChangePoint, Status]]:
+    """The changes of a series that are certain enough to be told, out of so many series."""
+    told: list[tuple[ChangePoint, Status]] = [(step, "past") for step in found.steps[:-1]]
+    if found.steps:
+        step = found.steps[-1]
+        told.append((step, _judged(one, step, limit)))
+    if found.drift is not None:
+        told += _decline(one, found, found.drift, series, limit)
+    suspicion = found.suspicion
+    if suspicion is not None:
+        error = HOPE_ERROR if _is_gain(one, suspicion.estimate) else SUSPICION_ERROR
+        p = suspicion.p / error
+        far = max(abs(one.shown(end)) for end in suspicion.interval(1 - SIGNIFICANCE))
+        if p * series < SIGNIFICANCE and far >= limit:
+            told.append((replace(suspicion, p=p), "suspected"))
+    return told
 
 
-def _judged(change: LevelChange, limit: float) -> Status:
+def _decline(one: Series, found: Levels, drift: Drift, series: int, limit: float) -> list[tuple[ChangePoint, Status]]:
+    """The slow decline of a series, unless one of its steps makes up half of it."""
+    higher = one.metric.better == "higher"
+    loss = drift.loss(higher_is_better=higher, level=SIGNIFICANCE / series)
+    shown = np.abs(np.expm1(-loss if higher else loss)) if one.metric.scale == "ratio" else loss
+    worst = max((abs(step.estimate) for step in found.steps if not _is_gain(one, step.estimate)), default=0.0)
+    if shown[-1] < limit or worst >= loss[-1] / 2:
+        return []
+    after = drift.before + float(drift.differences[-1])
+    change = _Gradual(
+        drift.since, drift.before, after, drift.error, drift.degrees_of_freedom, float(drift.p[-1]), FIRST, LAST
+    )
+    return [(change, "regression" if is_news(shown, limit, drift.recent) else "standing")]
+
+
+def _is_gain(one: Series, estimate: float) -> bool:
+    return (estimate > 0) == (one.metric.better == "higher")
+
+
+def _judged(one: Series, step: ChangePoint, limit: float) -> Status:
     """The status of the last step of a series."""
-    if abs(change.change) < limit:
+    if abs(one.shown(step.estimate)) < limit:
         return "small"
-    if change.gain:
+    if _is_gain(one, step.estimate):
         return "improvement"
-    return "regression" if change.nights_since <= RECENT else "standing"
+    return "regression" if len(one.nights) - step.at <= RECENT else "standing"
 
 
-def _change(one: Series, step: ChangePoint | LastLevel, at: int, p: float, status: Status) -> LevelChange:
-    metric, night = one.metric, one.nights[at]
-    after = step.value if isinstance(step, LastLevel) else step.after
-    change, low, high, before = after - step.before, step.low, step.high, step.before
-    nights_after = step.nights_after if isinstance(step, ChangePoint) else 1
-    if metric.scale == "ratio":
-        change, low, high = (as_share(logarithm) for logarithm in (change, low, high))
-        before, after = ((math.exp(v) if one.against is None else as_share(v)) for v in (before, after))
+def _change(one: Series, step: ChangePoint, status: Status, p: float, confidence: float) -> LevelChange:
+    metric, night, gradual = one.metric, one.nights[step.at], isinstance(step, _Gradual)
+    low, high = step.interval(confidence)
+    new = one.nights[-step.nights_after :] if gradual else one.nights[step.at : step.at + step.nights_after]
+    of_levels = (*one.nights[max(0, step.at - step.nights_before) : step.at], *new)
     return LevelChange(
         **path_metric_fields(metric, one.cell, one.path),
         dataplane=one.dataplane,
@@ -254,14 +256,15 @@ def _change(one: Series, step: ChangePoint | LastLevel, at: int, p: float, statu
         status=status,
         run_id=night.run_id,
         began_at=night.began_at,
-        nights_since=len(one.nights) - at,
-        before=before,
-        after=after,
-        change=change,
-        low=low,
-        high=high,
+        nights_since=len(one.nights) - step.at,
+        before=one.figure(step.before),
+        after=one.figure(step.after),
+        change=one.shown(step.estimate),
+        low=one.shown(low),
+        high=one.shown(high),
         nights_before=step.nights_before,
-        nights_after=nights_after,
-        nights_flagged=sum(n.flagged for n in one.nights[max(0, at - step.nights_before) : at + nights_after]),
+        nights_after=step.nights_after,
+        nights_flagged=sum(night.flagged for night in of_levels),
         p_adjusted=p,
+        gradual=gradual,
     )

@@ -18,7 +18,7 @@ from analysis.stats.run import StoredRun
 NIGHTLY: Final = "nightly"
 """The trigger of runs that are compared with earlier nights, and that a regression fails."""
 
-_MOST_NIGHTS: Final = 7
+MOST_NIGHTS: Final = 7
 """So many earlier nights tell how the noise is spread over comparisons; more add little."""
 
 _MOST_PIECES: Final = 40
@@ -39,7 +39,7 @@ def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) 
         return Judgement()
     pieces = [about.run_id, *_continued(con, about)]
     nights = list(history.comparable_runs(con, about, method)) if about.trigger == NIGHTLY else []
-    nights = [night for night in nights if night not in pieces][-_MOST_NIGHTS:]
+    nights = [night for night in nights if night not in pieces][-MOST_NIGHTS:]
     rows = _visit_means(con, [*pieces, *nights])
     own = [row for row in rows if row["run_id"] in pieces]
     past = [[row for row in rows if row["run_id"] == night] for night in nights]

@@ -12,7 +12,7 @@ from analysis.console.commands import continue_command
 from analysis.flags import MARKED
 from analysis.metric import ComparedMetric
 from analysis.stats.comparison import Comparison
-from analysis.stats.metrics import LEADING
+from analysis.stats.metrics import LEADING, THROUGHPUT
 from analysis.stats.run import RunArm, StoredRun
 from analysis.summary.certainty import Certainty, settle
 from analysis.summary.sentence import answer_sentence
@@ -50,6 +50,7 @@ class Answer:
         kinds: the table; empty where nothing was compared.
         moves: what the switches to each dataplane cost; none in the lab, which is rebuilt for each.
         certainty: how sure it is.
+        notes: sentences on what to keep in mind.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings")
@@ -61,6 +62,7 @@ class Answer:
     kinds: tuple[TrafficKind, ...]
     moves: tuple[SwitchCost, ...]
     certainty: Certainty
+    notes: tuple[str, ...] = ()
 
     def title(self, dataplane: str) -> str:
         """The title of a dataplane."""
@@ -99,6 +101,7 @@ def make_answer(
         kinds=table,
         moves=tuple(moves),
         certainty=_certainty(about, table, comparisons, measured),
+        notes=tuple(filter(None, [_host_network(about, comparisons)])),
     )
 
 
@@ -170,6 +173,21 @@ def _open(
         and not c.decided
         and {(cell_of(c), c.metric, name) for name in (c.baseline, c.dataplane)} <= undecided
     ]
+
+
+def _host_network(about: StoredRun, comparisons: Iterable[Comparison]) -> str:
+    """A sentence where the path between the nodes' own networks differs between dataplanes; else empty."""
+    moved = [
+        f"{about.arm(c.dataplane).title} {c.estimate} against {about.arm(c.baseline).title}"
+        for c in comparisons
+        if c.metric == THROUGHPUT and c.against_baseline and c.gain is not None and not about.traffic(cell_of(c))
+    ]
+    if not moved:
+        return ""
+    return (
+        f"The host network itself changes with the dataplane ({'; '.join(moved)}): figures relative to it leave out "
+        "what both have in common."
+    )
 
 
 def _stopped(about: StoredRun) -> str:

@@ -6,8 +6,8 @@ from typing import Final
 
 from analysis import formatting
 from analysis.stats import metrics
-from analysis.stats.change_points import RECENT
 from analysis.stats.regressions import LevelChange
+from analysis.stats.step_search import RECENT
 
 KINDS: Final = {
     "regression": "Worse",
@@ -45,8 +45,13 @@ class ChangeGroup:
     def heading(self) -> str:
         """The dataplane and the night: `lab-ebpf, since the night of 2026-11-20 (run NAME)`."""
         first = self.changes[0]
-        since = {"suspected": "in", "past": "in"}.get(first.status, "since")
-        alone = " alone; one night is no change point yet" if first.status == "suspected" else ""
+        if first.gradual:
+            return f"{self.dataplane}, bit by bit since {first.night}"
+        since = "in" if first.status == "past" or first.nights_since == 1 else "since"
+        alone = ""
+        if first.status == "suspected":
+            one = first.nights_since == 1
+            alone = " alone; one night is no change point yet" if one else "; not certain yet"
         return f"{self.dataplane}, {since} {first.night}{alone}"
 
     @property
@@ -75,11 +80,11 @@ class ChangeGroup:
 
 def group_changes(changes: Iterable[LevelChange]) -> list[ChangeGroup]:
     """The groups of changes in the order of `KINDS`, the latest nights first."""
-    found: dict[tuple[str, str, str], list[LevelChange]] = {}
+    found: dict[tuple[str, str, str, bool], list[LevelChange]] = {}
     for change in changes:
-        found.setdefault((_kind(change), change.dataplane, change.run_id), []).append(change)
+        found.setdefault((_kind(change), change.dataplane, change.run_id, change.gradual), []).append(change)
     ordered = [
-        ChangeGroup(kind, dataplane, tuple(sorted(each, key=_rank))) for (kind, dataplane, _), each in found.items()
+        ChangeGroup(kind, dataplane, tuple(sorted(each, key=_rank))) for (kind, dataplane, *_), each in found.items()
     ]
     return sorted(ordered, key=lambda group: (list(KINDS).index(group.kind), group.changes[0].nights_since))
 

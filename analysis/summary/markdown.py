@@ -26,6 +26,7 @@ def to_markdown(summary: Summary, report: str = "") -> str:
         certainty = answer.certainty
         command = f" `{certainty.command}`" if certainty.command else ""
         paragraphs.append(f"{_escape(certainty.basis)} {_escape(certainty.advice)}{command}")
+        paragraphs += [_escape(note) for note in answer.notes]
         paragraphs.append(_escape(wording.legend(answer)) if answer.kinds else "")
     paragraphs += [
         _escape(summary.disclaimer or ""),

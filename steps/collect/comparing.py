@@ -1,25 +1,96 @@
 """The comparisons of a run that is still going on, from the rows of its documents so far."""
 
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, cast
 
+from analysis.errors import BadInput, Unsupported
 from analysis.sql import database
-from analysis.stats import run, run_judgement
+from analysis.stats import run
+from analysis.stats.canaries import VisitReference, visits_off
+from analysis.stats.comparison import Comparison
+from analysis.stats.run_judgement import MOST_NIGHTS, NIGHTLY, judge_run
+from analysis.store.schema import TABLES, arrow_schema
 from analysis.store.store import Store
 from steps.catalogue.options import method
-from steps.collect.decision import Compared
 
 Row = dict[str, object]
 
+_NIGHTS: Final = "select run_id from runs where environment = $place and trigger = $nightly order by started_at desc"
 
-def compare_rows(rows: dict[str, list[Row]], run_id: str) -> Sequence[Compared]:
-    """Compare the figures in a store of their own, as the report compares a whole run's.
+
+def compare_rows(rows: Mapping[str, Sequence[Row]], run_id: str, results: str) -> tuple[Comparison, ...]:
+    """Compare the figures as the report compares a whole run's, in a store of their own.
+
+    Args:
+        rows: of the run so far, by table.
+        run_id: the run's.
+        results: the store, from which come the runs that this one continues, and of a nightly run the nights before.
 
     Raises:
-        Problem: there is no room for it, or a row can't be stored.
+        Problem: there is no room for it, a row can't be stored, or the store can't be read.
     """
     with tempfile.TemporaryDirectory(prefix="look-") as folder:
         store = Store(folder)
         store.write(run_id, rows)
+        if rows["runs"][0]["trigger"] == NIGHTLY or _continued(rows["runs"][0]):
+            _copy_others(rows["runs"][0], Store(results), store)
         with database.connect(store, run_id=run_id, asking="") as con:
-            return run_judgement.judge_run(con, run.load_run(con, run_id), method).comparisons
+            return judge_run(con, run.load_run(con, run_id), method).comparisons
+
+
+def _continued(row: Row) -> str:
+    parameters = row["parameters"]
+    return str(parameters.get("continues") or "") if isinstance(parameters, Mapping) else ""
+
+
+def _copy_others(row: Row, stored: Store, store: Store) -> None:
+    """Copy the runs with which this one is judged."""
+    with database.connect(stored, asking="") as con:
+        for run_id in dict.fromkeys(_others(con, row)):
+            own = {
+                table: con.sql(f"select * from {table} where run_id = $run_id", params={"run_id": run_id})  # noqa: S608
+                .to_arrow_table()
+                .cast(arrow_schema(table))
+                for table in TABLES
+                if table != "samples"
+            }
+            store.write_tables(run_id, own)
+
+
+def _others(con: database.Connection, row: Row) -> Iterator[str]:
+    name, found = _continued(row), set[str]()
+    # what the store does not have is left out, as it is in the report
+    with contextlib.suppress(BadInput, Unsupported):
+        while name and name not in found:
+            found.add(name)
+            parameters = run.load_run(con, name).parameters
+            yield name
+            name = str(parameters.get("continues") or "")
+    if row["trigger"] == NIGHTLY:
+        nights = run.query_rows(con, _NIGHTS, place=row["environment"], nightly=NIGHTLY)
+        # not every one of them is comparable
+        yield from (str(night["run_id"]) for night in nights[: 2 * MOST_NIGHTS])
+
+
+def off_visits(rows: Mapping[str, Sequence[Row]]) -> dict[int, str]:
+    """The visits during which the host network was off their dataplane's other visits, each with why, as a clause."""
+    measured: dict[object, list[object]] = defaultdict(list)
+    for row in rows["trials"]:
+        measured[row["visit"]].append(row.get("host_network_bps"))
+    return visits_off(
+        [
+            VisitReference(
+                cast("int", row["visit"]),
+                str(row["dataplane_requested"]),
+                tuple(
+                    float(bps)
+                    for bps in (row["canary_before_bps"], *measured[row["visit"]], row["canary_after_bps"])
+                    if isinstance(bps, float | int)
+                ),
+            )
+            for row in rows["visits"]
+        ]
+    )

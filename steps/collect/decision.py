@@ -1,4 +1,3 @@
-# ruff: noqa: D102 - the properties are those of a comparison
 """After a round: which dataplanes are visited again, which visits are repeated, and why a run stops. Pure.
 
 A dataplane goes on until, on every path, its difference from the baseline is decided, and whether it is the best one
@@ -8,9 +7,10 @@ there. The baseline goes on for as long as any other does.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from analysis import formatting
+from analysis.stats.comparison import Comparison
 from analysis.stats.metrics import LEADING
 from steps.catalogue.options import Settings
 from steps.domain import Visit
@@ -20,35 +20,6 @@ Stopped = Literal["decided", "rounds", "budget"]
 """Why a run stops: all is decided; it had its rounds; another one would have exceeded its budget."""
 
 _LEADING: Final = frozenset(metric.name for metric in LEADING)
-
-
-class Compared(Protocol):
-    """What a decision needs of a comparison between two dataplanes."""
-
-    @property
-    def metric(self) -> str: ...
-    @property
-    def topology(self) -> str: ...
-    @property
-    def tool(self) -> str: ...
-    @property
-    def transport(self) -> str: ...
-    @property
-    def direction(self) -> str: ...
-    @property
-    def baseline(self) -> str: ...
-    @property
-    def dataplane(self) -> str: ...
-    @property
-    def rounds(self) -> int: ...
-    @property
-    def against_baseline(self) -> bool: ...
-    @property
-    def decided(self) -> bool: ...
-    @property
-    def within_margin(self) -> bool: ...
-    @property
-    def gain(self) -> bool | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +54,7 @@ class Decision:
     reason: str
 
 
-def standing(comparisons: Iterable[Compared], baseline: str) -> Standing:
+def standing(comparisons: Iterable[Comparison], baseline: str) -> Standing:
     """How far the comparisons are that decide which dataplane to choose.
 
     Those by the leading metrics count: each with the baseline, and between others wherever both may still be the best,
@@ -95,13 +66,15 @@ def standing(comparisons: Iterable[Compared], baseline: str) -> Standing:
     for c in leading:
         if c.gain is not None and not c.within_margin:
             beaten[_place(c)].add(c.baseline if c.gain else c.dataplane)
-    needed = [c for c in leading if c.against_baseline or not {c.baseline, c.dataplane} & beaten[_place(c)]]
+    needed = [
+        c for c in leading if c.decided or c.against_baseline or not {c.baseline, c.dataplane} & beaten[_place(c)]
+    ]
     still = [c for c in needed if not c.decided]
     names = {name for c in still for name in (c.baseline, c.dataplane)}
     return Standing(len(needed), len(needed) - len(still), frozenset(names - {baseline}))
 
 
-def _place(comparison: Compared) -> tuple[str, ...]:
+def _place(comparison: Comparison) -> tuple[str, ...]:
     c = comparison
     return c.metric, c.topology, c.tool, c.transport, c.direction
 
@@ -167,7 +140,12 @@ def _going_on(
     dropped: Sequence[str],
 ) -> str:
     going = [arm for arm in dict.fromkeys(visit.dataplane for visit in following) if arm != baseline]
-    parts = [f"{after}: {formatting.listing(going)} go on" if going and dropped else after]
-    parts += [f"{formatting.listing(list(dropped))} not visited again"] if going and dropped else []
+    if going and dropped:
+        go = "goes on" if len(going) == 1 else "go on"
+        are = "is" if len(dropped) == 1 else "are"
+        listed = formatting.listing(list(dropped))
+        parts = [f"{after}: {formatting.listing(going)} {go}", f"{listed} {are} not visited again"]
+    else:
+        parts = [after]
     parts += [f"visit {number} is repeated, since {reason}" for number, reason in off.items()] if repeats else []
     return "; ".join(parts) + "."

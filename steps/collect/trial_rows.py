@@ -75,7 +75,7 @@ def trial_row(
     row |= found.columns
     row |= {
         "duration_s": found.duration_s,
-        "host_network_bps": record.host_network_bps(document.turn),
+        "host_network_bps": record.host_network_bps(document.turn, document.flags),
         "cpu_s_per_gbit": _cpu_s_per_gbit(document, attempt, found, baseline),
         "nat_bytes_per_payload_byte": _nat_share(document, attempt, found),
     }

@@ -1,8 +1,9 @@
 """From the documents of one visit to its row: what failed, what was proven, and how busy the idle nodes were."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from analysis.errors import Problem
 from steps import documents
@@ -15,6 +16,9 @@ from steps.strict_model import StrictModel
 from steps.tools.iperf3 import Report
 
 D = TypeVar("D", bound=StrictModel)
+
+_DISTURBED: Final = "foreign-cpu"
+"""The flag of what others disturbed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,15 @@ class VisitRecord:
         """The reference before the first trial, or after the last one."""
         return next((reference for reference in self.references if reference.moment == moment), None)
 
-    def host_network_bps(self, turn: int | None) -> float | None:
-        """Throughput of the host network beside the trial of this turn, bit/s; None: unknown.
+    def host_network_bps(self, turn: int | None, flags: Sequence[str]) -> float | None:
+        """Throughput of the host network beside a trial, bit/s; None: unknown.
 
-        It is the mean of the last reference before the trial and the first after it, as far as these are near and were
-        not disturbed.
+        It is the mean of the last reference before the trial and the first after it, as far as these are near. A
+        reference that others disturbed counts only beside a trial that they disturbed as well, which is flagged.
+
+        Args:
+            turn: of the trial; None: unknown.
+            flags: of the trial.
         """
         if turn is None:
             return None
@@ -94,7 +102,8 @@ class VisitRecord:
             for reference in self.references
             if reference.turn is not None
             and abs(reference.turn - turn) <= turn_order.LAB_TRIALS_BETWEEN
-            and (bps := _undisturbed_bps(reference)) is not None
+            and (_DISTURBED in flags or _DISTURBED not in reference.flags)
+            and (bps := _bps(reference)) is not None
         ]
         before, after = [each for each in known if each[0] < 0], [each for each in known if each[0] > 0]
         beside = [*sorted(before)[-1:], *sorted(after)[:1]]
@@ -266,7 +275,3 @@ def _canary_bps(record: VisitRecord, moment: Moment) -> float | None:
 def _bps(reference: documents.CanaryDocument) -> float | None:
     found = results.read_canary(reference.attempt) if reference.attempt is not None else None
     return found.received_bps if isinstance(found, Report) else None
-
-
-def _undisturbed_bps(reference: documents.CanaryDocument) -> float | None:
-    return None if "foreign-cpu" in reference.flags else _bps(reference)

@@ -38,7 +38,8 @@ def amount_faults(settings: Settings) -> list[str]:
         faults.append(f"rate must be at least 1 bit/s for each of the {streams} streams")
     visits = settings.rounds * len(settings.dataplanes)
     trials = visits * len(settings.cells) * settings.repetitions
-    hours = trials * (settings.duration_s + settings.omit_s) / 3600
+    sending_s = trials * (settings.duration_s + settings.omit_s)
+    hours = (sending_s if settings.budget_s is None else min(sending_s, settings.budget_s)) / 3600
     remedy = "lower rounds, repetitions or duration, or choose fewer dataplanes and topologies"
     if hours > LONGEST_S / 3600:
         faults.append(f"this would send for {hours:.0f} h, and {LONGEST_S / 3600:.0f} h is the most: {remedy}")

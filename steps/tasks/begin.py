@@ -1,7 +1,7 @@
-"""The first task of a visit: wait for its turn.
+"""The first task of a visit, which waits for its turn, and the last one of a visit that failed.
 
-Within a run it never waits, since visits begin one after another. Argo's Retry, however, begins all visits at once that
-a Stop had kept from beginning, and finds them by this task's failed pod; they then wait here for the mutex.
+Within a run the first never waits, since visits begin one after another. Argo's Retry, however, begins all visits at
+once that a Stop had kept from beginning, and finds them by this task's failed pod; they then wait here for the mutex.
 """
 
 from typing import Final
@@ -24,3 +24,9 @@ def turn() -> m.Synchronization:
 def begin(visit: str, dataplane: str) -> None:
     """Print which visit begins."""
     log(f"visit {visit}, {dataplane}")
+
+
+@step("measure", deadline_s=300)
+def end(visit: str, dataplane: str) -> None:
+    """Print which visit failed; while it runs, Argo releases the visit's mutex."""
+    log(f"visit {visit}, {dataplane}, has ended with a failure")

@@ -13,13 +13,14 @@ from steps import clock, documents
 from steps.catalogue.options import Settings
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.collect.decision import Standing, decide, standing
-from steps.collect.looks import Look, OffVisit
-from steps.settings.schedule import level_rounds, level_title
+from steps.collect.looks import Look, OffVisit, read_looks
+from steps.settings import environment
+from steps.settings.schedule import level_rounds
 from steps.settings.settings import load_settings
 from steps.tasks._inputs import checked_tag
 from steps.tasks._pod import step
 from steps.tasks._step import RUN_FOLDER, document, log, own_run_id
-from steps.tasks.preflight import item
+from steps.tasks.preflight import level_outputs
 
 ROUNDS: Final = "rounds"
 STOP: Final = "stop"
@@ -80,10 +81,8 @@ def look(
     log(decision.reason)
     return LookResult(
         next=STOP if decision.stopped else ROUNDS,
-        visits=[item(visit) for visit in decision.visits],
-        level=f"{number + 1:02d}",
-        title=level_title(chosen, number + 1),
         reason=decision.reason,
+        **level_outputs(chosen, number + 1, decision.visits),
     )
 
 
@@ -104,14 +103,16 @@ def look_at(raw: Path, settings: Settings, run_id: str) -> Found:
         Problem: the run's own document is missing or damaged.
     """
     # imported here, since building the workflow imports this module and should not wait for Parquet
-    from steps.collect.comparing import compare_rows  # noqa: PLC0415
+    from steps.collect.comparing import compare_rows, off_visits  # noqa: PLC0415
     from steps.collect.run_rows import run_rows  # noqa: PLC0415
 
     rows = run_rows(raw, run_id)
     measured = sum(row["started_at"] is not None for row in rows["visits"])
+    before = {off.visit for earlier in read_looks(raw) for off in earlier.off}
+    off = tuple(OffVisit(visit=v, reason=why) for v, why in off_visits(rows).items() if v not in before)
     try:
-        found, error = standing(compare_rows(rows, run_id), settings.dataplanes[0]), None
+        found, error = standing(compare_rows(rows, run_id, environment.results()), settings.dataplanes[0]), None
     except Problem as problem:
         log(f"nothing could be compared, so the run goes on: {problem}")
         found, error = Standing(), str(problem)
-    return Found(found, (), measured, error)
+    return Found(found, off, measured, error)

@@ -1,13 +1,15 @@
 """Whether the run is possible here, and without what: all reasons at once, before anything is changed."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from hera.workflows import Parameter
 from hera.workflows.io import Output
 
 from analysis.errors import Unsupported
 from steps import documents
+from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
 from steps.domain import Visit
 from steps.settings.schedule import level_rounds, level_title, make_schedule, without_dataplanes
@@ -43,12 +45,16 @@ def preflight(
     )
     if reasons := [f.sentence for f in findings if f.severity == "stop" or not visits]:
         raise Unsupported("\n".join(reasons))
+    first = level_rounds(possible, 1)
     return PreflightResult(
-        settings=possible.model_dump_json(),
-        visits=[item(visit) for visit in visits if visit.round in level_rounds(possible, 1)],
-        level="01",
-        title=level_title(possible, 1),
+        settings=possible.model_dump_json(), **level_outputs(possible, 1, (v for v in visits if v.round in first))
     )
+
+
+def level_outputs(settings: Settings, level: int, visits: Iterable[Visit]) -> dict[str, Any]:
+    """What is handed on to a level of rounds that measures these visits."""
+    title = level_title(settings, level)
+    return {"visits": [item(visit) for visit in visits], "level": f"{level:02d}", "title": title}
 
 
 def item(visit: Visit) -> dict[str, str]:

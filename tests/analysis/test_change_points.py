@@ -1,7 +1,7 @@
 """Steps between levels, on series whose truth is known; and how often what is no step is taken for one."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -9,15 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.random import Generator
 
-from analysis.stats import change_points
-from analysis.stats.change_points import LEAST, RECENT, Levels, Values, correlation, levels, scale, segment_starts
+from analysis.stats.change_points import Levels, NightSeries, find_levels
 from analysis.stats.intervals import SIGNIFICANCE
+from analysis.stats.night_noise import FLOOR, Values, correlations, scale
+from analysis.stats.partition import LEAST, segment_starts
+from analysis.stats.step_search import RECENT
 
 NIGHTS = 60
 SERIES = 20
 NOISE = 0.03
 STEP = math.log(0.9)
 LEVEL = SIGNIFICANCE / SERIES
+
+
+def levels(values: Sequence[float] | Values, level: float, floor: float = FLOOR) -> Levels:
+    (found,) = find_levels([NightSeries(np.asarray(values, dtype=float), floor)], level)
+    return found
+
+
+def correlation(values: Values) -> float:
+    return correlations([values], [None])[0]
 
 
 def stable(dice: Generator, nights: int = NIGHTS, alike: float = 0.0) -> Values:
@@ -76,7 +87,7 @@ def test_change_points_are_symmetric_in_sign(seed: int, after: int) -> None:
     down, up = levels(values, LEVEL).steps, levels(-values, LEVEL).steps
     assert [s.at for s in down] == [s.at for s in up]
     for one, two in zip(down, up, strict=True):
-        assert (one.p, one.low, one.high) == pytest.approx((two.p, -two.high, -two.low))
+        assert (one.p, one.estimate, one.error) == pytest.approx((two.p, -two.estimate, two.error))
 
 
 @given(st.integers(0, 10_000), st.integers(5, 40))
@@ -85,21 +96,21 @@ def test_large_change_point_is_found_with_night_and_size(seed: int, after: int) 
     at, step = NIGHTS - after, found.steps[-1]
     assert at in {s.at for s in found.steps}
     big = next(s for s in found.steps if s.at == at)
-    assert big.low - 0.05 < -1 < big.high + 0.05
+    assert big.estimate == pytest.approx(-1, abs=5 * big.error)
     assert big.p < 1e-12
     assert step.nights_before + step.nights_after <= NIGHTS
 
 
 @pytest.mark.parametrize("n", range(4))
 def test_too_few_nights_have_no_change_point(n: int) -> None:
-    assert levels([1.0] * n, LEVEL) == Levels((), None, None)
+    assert levels([1.0] * n, LEVEL) == Levels()
 
 
 @given(st.floats(-30, 30), st.integers(4, 90))
 def test_constant_series_has_no_change_point(value: float, nights: int) -> None:
     found = levels([value] * nights, LEVEL)
     assert found.steps == ()
-    assert found.last is None or found.last.p == pytest.approx(1)
+    assert found.suspicion is None or found.suspicion.estimate == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("size", [-3.0, -0.4, -0.15, 0.15, 0.4, 3.0])
@@ -118,10 +129,11 @@ def test_last_night_outlier_is_suspected_despite_earlier_outliers() -> None:
     values[-1] -= 0.3
     found = levels(values, LEVEL)
     assert found.steps == ()
-    assert found.last is not None
-    assert found.last.p < 1e-6
-    assert found.last.nights_before == NIGHTS - 3
-    assert found.last.low < -0.3 < found.last.high
+    assert found.suspicion is not None
+    assert found.suspicion.p < 1e-6
+    assert found.suspicion.nights_before == NIGHTS - 3
+    low, high = found.suspicion.interval(0.95)
+    assert low < -0.3 < high
 
 
 def test_two_disagreeing_nights_are_no_change_point() -> None:
@@ -137,7 +149,7 @@ def test_noise_estimate_ignores_change_points_and_outliers() -> None:
         values[::15] += 0.6
         found.append(scale(values))
     assert np.median(found) == pytest.approx(NOISE, rel=0.2)
-    assert scale([0.0] * 9) == change_points.FLOOR
+    assert scale([0.0] * 9) == FLOOR
     assert scale([0.0] * 9, floor=0.02) == 0.02
 
 
@@ -180,11 +192,12 @@ def test_change_point_of_three_sigma_is_found_and_located(after: int, least: flo
     hits = [each.steps[-1] for each in found if fails(each)]
     assert len(hits) >= least * tries
     assert sum(abs(step.at - (NIGHTS - after)) <= 1 for step in hits) >= 0.95 * len(hits)
-    assert np.mean([step.low <= STEP <= step.high for step in hits]) >= 0.85
+    assert np.mean([abs(step.estimate - STEP) <= 2 * step.error for step in hits]) >= 0.85
 
 
 def test_detectable_effect_has_80_per_cent_power() -> None:
     dice, tries = np.random.default_rng(8), 100
-    sight = float(np.median([levels(stable(dice), LEVEL).sight or 0 for _ in range(40)]))
+    lasts = [levels(stable(dice), LEVEL).last for _ in range(40)]
+    sight = float(np.median([last.sight for last in lasts if last is not None and last.sight is not None]))
     seen = sum(bool(levels(stepped(dice, 3, size=-sight), LEVEL).steps) for _ in range(tries))
     assert 0.65 * tries <= seen <= 0.93 * tries

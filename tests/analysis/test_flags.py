@@ -139,7 +139,7 @@ def test_unknown_flag_marks_all_values_and_voids_none() -> None:
 def test_every_trial_column_has_a_flag_kind() -> None:
     """A new column is one that flags may touch, unless it is named here as what was asked for or counted."""
     settings = {"visit", "trial", "position", "streams", "offered_bps", "repetition", "duration_s", "block_size_bytes"}
-    settings |= {"mtu_bytes", "server_mtu_bytes", "services", "attempts", "foreign_cpu_ratio"}
+    settings |= {"mtu_bytes", "server_mtu_bytes", "services", "attempts", "foreign_cpu_ratio", "quiet_wait_s"}
     named = {name for names in COLUMNS.values() for name in names}
     assert {column.name for column in TRIALS if column.unit} - settings == named
     fields = {NODE_USAGE.field(i).name for i in range(NODE_USAGE.num_fields)} - {"node", "side", "cores"}

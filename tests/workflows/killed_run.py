@@ -24,7 +24,7 @@ from steps.catalogue.options import Settings
 from steps.collect import run_rows as _collect  # noqa: F401 - likewise
 from steps.settings import environment, schedule
 from steps.tasks._step import RUN_FOLDER
-from steps.tasks.preflight import item
+from steps.tasks.preflight import level_outputs
 from steps.tasks.prepare import measures
 from tests.steps import builders
 from workflows.local.execution import engine as engines
@@ -60,7 +60,7 @@ def _preflight(settings: str, **_: object) -> None:
         _outputs() / "artifacts" / "document",
         documents.Preflight(findings=(), provenance={"kernel": "6"}, visits=visits),
     )
-    _hand_on(settings=settings, visits=[item(visit) for visit in visits])
+    _hand_on(settings=settings, **level_outputs(chosen, 1, visits))
 
 
 def _of_visit(name: str) -> Callable[..., None]:
@@ -82,7 +82,19 @@ def _of_visit(name: str) -> Callable[..., None]:
 def _other(**_: object) -> None:
     for artifact in ("document", "report"):
         (_outputs() / "artifacts" / artifact).write_text("{}")
-    _hand_on(headline="h", outcome="measured", regression="", figures="{}", verdict="v", notification="n")
+    _hand_on(
+        headline="h",
+        outcome="measured",
+        regression="",
+        figures="{}",
+        verdict="v",
+        notification="n",
+        next="stop",
+        visits=[],
+        level="02",
+        title="repeats",
+        reason="r",
+    )
 
 
 def __getattr__(name: str) -> Callable[..., None]:  # how Hera's runner finds a function

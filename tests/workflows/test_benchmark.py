@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from steps.catalogue.profiles import PROFILES
-from workflows.local.semantics.argo_defects import unsafe_to_retry, unsafe_to_stop
+from workflows.local.semantics.argo_defects import unsafe_to_fail, unsafe_to_retry, unsafe_to_stop
 from workflows.local.semantics.lint import lint
 from workflows.local.semantics.unsupported import refuse_unsupported
 from workflows.template import nightly
@@ -34,9 +34,10 @@ def test_the_local_engine_supports_all_of_it() -> None:
 
 def test_a_run_is_these_tasks_in_this_order() -> None:
     assert list(tasks("benchmark")) == ["validate", "preflight", "snapshot", "rounds", "collect", "report", "verdict"]
-    assert list(tasks("rounds")) == ["visit", "look", "rounds"]
-    assert (tasks("rounds")["rounds"]["template"], tasks("benchmark")["rounds"]["template"]) == ("rounds", "rounds")
-    assert list(tasks("visit")) == ["begin", "stay"]
+    assert list(tasks("rounds")) == ["visit", "next"]
+    assert list(tasks("next")) == ["look", "rounds"]
+    assert (tasks("next")["rounds"]["template"], tasks("benchmark")["rounds"]["template"]) == ("rounds", "rounds")
+    assert list(tasks("visit")) == ["begin", "stay", "end"]
     assert list(tasks("stay")) == ["configure", "settle", "retreat", "prepare", "measure", "clear", "clear-again"]
     assert list(tasks("finish")) == ["restore", "collect", "report", "notify"]
     assert SPEC["onExit"] == "finish"
@@ -89,8 +90,8 @@ def _visit_begins_with_a_dag(spec: Object) -> None:
     del _task(spec, "visit", "stay")["depends"]
 
 
-def _look_is_repeatable(spec: Object) -> None:
-    _task(spec, "rounds", "look")["template"] = "snapshot"
+def _next_may_be_skipped(spec: Object) -> None:
+    _task(spec, "rounds", "next")["when"] = "stop != stop"
 
 
 def _collect_is_repeatable(spec: Object) -> None:
@@ -103,7 +104,7 @@ def _collect_is_repeatable(spec: Object) -> None:
         (_verdict_waits_for_no_visit, "template benchmark, task verdict comes after rounds without waiting for it"),
         (_clear_waits_for_no_configure, "template stay, task clear comes after configure without waiting for it"),
         (_visit_begins_with_a_dag, "template rounds, task visit is a loop that begins with stay, a DAG"),
-        (_look_is_repeatable, "template rounds, task look may be repeated and follows the loop of visit"),
+        (_next_may_be_skipped, "template rounds, task next may be skipped and follows the loop of visit"),
         (_collect_is_repeatable, "template benchmark, task collect may be repeated and follows the loop of rounds"),
     ],
 )
@@ -119,6 +120,19 @@ def test_a_shape_in_which_argos_retry_stands_or_passes_over_is_named(
 def test_what_switches_the_cluster_or_puts_it_back_waits_for_no_input_artifact(name: str) -> None:
     assert "artifacts" not in TEMPLATES[name].get("inputs", {})
     assert [each["name"] for each in TEMPLATES[name]["outputs"]["artifacts"]] == ["document"]
+
+
+@pytest.mark.parametrize("depends", [None, "stay", "stay.Succeeded", "begin && (stay.Succeeded || begin.Failed)"])
+def test_a_visit_that_fails_must_give_its_mutex_back(depends: str | None) -> None:
+    assert unsafe_to_fail(build_template().to_dict()) == []
+    changed = build_template().to_dict()
+    (visit,) = (t["dag"] for t in changed["spec"]["templates"] if t["name"] == "visit")
+    if depends is None:
+        visit["tasks"] = [task for task in visit["tasks"] if task["name"] != "end"]
+    else:
+        _task(changed["spec"], "visit", "end")["depends"] = depends
+    (found,) = unsafe_to_fail(changed)
+    assert found.startswith("template visit, task stay is a DAG with a mutex, which it keeps where it fails")
 
 
 def test_argos_stop_reaches_the_exit_handler_at_every_moment() -> None:
@@ -155,7 +169,7 @@ def test_a_shape_in_which_argos_stop_is_lost_is_named(change: Callable[[Object],
 def test_what_was_started_is_cleared_and_what_was_measured_collected_whatever_failed() -> None:
     for dag, task, before in (
         ("stay", "clear", "prepare"),
-        ("rounds", "look", "visit"),
+        ("rounds", "next", "visit"),
         ("benchmark", "collect", "rounds"),
     ):
         depends = str(tasks(dag)[task]["depends"])

@@ -12,6 +12,8 @@ from analysis.store.store import Store
 from tests.analysis import synthetic
 from workflows.cli import results as stored
 
+pytestmark = pytest.mark.usefixtures("without_charts")
+
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[database.Connection]:

@@ -19,6 +19,8 @@ from workflows.cli import app, results, summary_table
 from workflows.cli.run import run
 from workflows.flags.run import RunFlags
 
+pytestmark = pytest.mark.usefixtures("without_charts")
+
 SMALL = Recipe(rounds=2, cells=synthetic.QUICK[1:2], entries=ENTRIES[:2])
 
 

@@ -19,6 +19,8 @@ from tests.analysis.synthetic import ENTRIES, Recipe
 from tests.steps import builders
 from workflows.cli.results import report_again
 
+pytestmark = pytest.mark.usefixtures("without_charts")
+
 SMALL = Recipe(rounds=2, cells=synthetic.QUICK[1:2], entries=ENTRIES[:2])
 
 

@@ -10,9 +10,9 @@ import pytest
 from steps.catalogue.options import Settings
 from steps.domain import Placement, Visit
 from steps.settings import turn_order
-from steps.settings.schedule import level_rounds, level_title, make_schedule
+from steps.settings.schedule import level_rounds, make_schedule
 from steps.settings.settings import choose_settings
-from steps.tasks.preflight import item
+from steps.tasks.preflight import level_outputs
 from steps.tasks.prepare import measures
 from tests.workflows import record, stand_ins
 from tests.workflows.fake_run import RUN, whole
@@ -53,10 +53,10 @@ def recorded_form(node: NodeStatus, uid: str) -> Object:
 
 
 def level(settings: Settings, visits: Iterable[Visit], number: int) -> dict[str, str]:
-    """What is handed on to a level of the rounds."""
+    """What is handed on to a level of the rounds, as texts."""
     rounds = level_rounds(settings, number)
-    items = [item(visit) for visit in visits if visit.round in rounds]
-    return {"visits": json.dumps(items), "level": f"{number:02d}", "title": level_title(settings, number)}
+    found = level_outputs(settings, number, (visit for visit in visits if visit.round in rounds))
+    return found | {"visits": json.dumps(found["visits"])}
 
 
 def small(dataplanes: str = "as-is") -> tuple[Object, Settings]:
@@ -120,7 +120,7 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
         turns_s = turn_order.longest_s(going, settings.omit_s, settings.idle_s, settings.environment)
         timeout = f"{900 + round(turns_s)}s"
         key = f"dataplane:as-is,round:{number},title:visit-{number}.as-is.round-{number},visit:0{number}"
-        visit = f"run{'.rounds' * number}.visit(0:{key})"
+        visit = f"run{'.rounds.next' * (number - 1)}.rounds.visit(0:{key})"
         base = f"{visit}.stay"
         below = [
             f"({n}:client-node:node-a,network:{network},timeout:{timeout},title:{what}.as-is.visit-{number},what:{what})"
@@ -143,8 +143,9 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
 
     assert [node.name for node in outcome.nodes] == [
         "run", "run.validate", "run.preflight", "run.snapshot", "run.snapshot(0)",
-        "run.rounds", "run.rounds.visit", *visit(1), "run.rounds.look",
-        "run.rounds.rounds", "run.rounds.rounds.visit", *visit(2), "run.rounds.rounds.look", "run.rounds.rounds.rounds",
+        "run.rounds", "run.rounds.visit", *visit(1), "run.rounds.next", "run.rounds.next.look",
+        "run.rounds.next.rounds", "run.rounds.next.rounds.visit", *visit(2), "run.rounds.next.rounds.next",
+        "run.rounds.next.rounds.next.look", "run.rounds.next.rounds.next.rounds",
         "run.collect", "run.report", "run.report(0)", "run.verdict",
         "run.onExit", "run.onExit.restore", "run.onExit.restore(0)", "run.onExit.collect", "run.onExit.report",
         "run.onExit.notify", "run.onExit.notify(0)",

@@ -19,6 +19,8 @@ from workflows.local.execution import liveness
 
 __all__ = ["SMALL", "bucket"]
 
+pytestmark = pytest.mark.usefixtures("without_charts")
+
 HOLDER = """
 import sys
 from pathlib import Path

@@ -38,6 +38,8 @@ def print_answer(answer: Answer, console: Terminal) -> None:
         console.print(f"To settle more: {answer.certainty.advice}")
     if answer.certainty.command:
         console.print(f"  {answer.certainty.command}", soft_wrap=True)
+    for note in answer.notes:
+        console.print(note)
     if answer.kinds:
         console.print(Text(wording.legend(answer), style="dim"))
 

@@ -1,31 +1,39 @@
 """The WorkflowTemplate: what runs, in which order, on Argo and on one machine alike.
 
     validate -> preflight -> snapshot -> rounds -> collect -> report -> verdict
-    rounds:     each visit of this round, one after another -> look -> rounds again, unless look says stop
-    visit:      begin -> stay
+    rounds:     each visit of this round, one after another -> next
+    next:       look -> rounds again, unless look says stop
+    visit:      begin -> stay -> end, if it failed
     stay:       configure -> settle
                 configure -> prepare -> measure the host network and each topology, by turns
-                             prepare -> clear
+                             prepare -> clear -> clear again, if it failed
                 settle, if it fails -> retreat to what ran before
     on exit:    restore -> collect and report, if the run did not reach them -> notify
 
 The verdict depends on the collected rows, never on the status of nodes: a failed trial is a row, and later visits go
 on. Where look itself fails, no round follows, and the visits that were due are rows that say so.
 
-Five rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_defects`. Two are needed for Stop:
+Seven rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_defects`. Two are needed for Stop:
 
 - No loop is the last task of its DAG. On shutdown the controller walks down from a DAG's last tasks and panics at a
   loop's child that parallelism has kept from getting a node, and the exit handler never runs.
 - No template that a loop runs has a mutex, since its waiting items are such children. So `begin` and `stay` have one
   each, and `visit` has none.
 
-Three are needed for Retry, which deletes failed pods and sets all nodes above them back to Running:
+Four are needed for Retry, which deletes failed pods and sets all nodes above them back to Running:
 
 - Each task depends by name on every earlier task that is a loop over DAGs, or runs a DAG with one, or is repeatable. A
   node that is set back without a dependent task is never processed again, and the run never ends.
 - What a loop runs begins with a pod. A visit that a Stop kept from beginning has no other failed pod, and would be
   skipped.
 - What follows such a loop is not repeatable. Its node exists already, so it would run before the loop.
+- Nothing that follows such a loop in its DAG may be skipped. It would be the way up from a later failure to the visits,
+  which are set back and never processed again.
+
+One is needed where a visit fails:
+
+- After a DAG with a mutex comes a task that runs where it fails. The controller releases a failed DAG's mutex when it
+  looks at the DAG above again; if that has failed at the same moment, never, and the next visit waits for ever.
 """
 
 from typing import cast
@@ -38,7 +46,7 @@ from steps.cluster.kube.workloads.manifests import NAMED as POD_NAMED
 from steps.cluster.kube.workloads.mesh import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
 from steps.tasks._inputs import checked_tag
 from steps.tasks._pod import unprivileged
-from steps.tasks.begin import begin, turn
+from steps.tasks.begin import begin, end, turn
 from steps.tasks.clear import clear
 from steps.tasks.collect import collect, recollect
 from steps.tasks.configure import configure
@@ -141,36 +149,49 @@ def _visit(stay: DAG) -> DAG:
     with DAG(
         name="visit", inputs=_inputs("settings", "visit", "dataplane", "round", "title"), fail_fast=False
     ) as visit:
-        begin(name="begin", arguments={"visit": VISIT, "dataplane": "{{inputs.parameters.dataplane}}"})
+        named = {"visit": VISIT, "dataplane": "{{inputs.parameters.dataplane}}"}
+        begin(name="begin", arguments=named)
         stay(name="stay", arguments={"settings": SETTINGS, "visit": VISIT}, depends="begin")
+        end(name="end", arguments=named, depends="stay.Failed || stay.Errored")
     return visit
 
 
-def _rounds(visit: DAG) -> DAG:
-    """The visits of a round, one after another; then a look at the figures, and the next rounds unless it says stop.
+def _next() -> DAG:
+    """A look at the figures, and the next rounds unless it says stop.
 
-    It runs itself, as deep as `steps.settings.rounds.MOST_LEVELS`, so that Argo draws a round when it is decided on.
+    A DAG of its own, so that what follows it has no visit above it but by the rounds' own DAG: Argo's Retry of a later
+    failure would set back the visits of the last round, which nothing then processes.
     """
-    given = ("settings", "visits", "level", "title")
-    with DAG(name=ROUNDS, inputs=_inputs(*given), parallelism=1, fail_fast=False) as rounds:
-        visit(
-            name="visit",
-            with_param="{{inputs.parameters.visits}}",
-            arguments={"settings": SETTINGS, **_item("visit", "dataplane", "round", "title")},
-        )
-        visited = f"({ENDED.format('visit')})"
-        look(
-            name="look",
-            arguments={"settings": SETTINGS, "level": "{{inputs.parameters.level}}"},
-            depends=visited,
-        )
+    with DAG(name="next", inputs=_inputs("settings", "level"), fail_fast=False) as following:
+        look(name="look", arguments={"settings": SETTINGS, "level": "{{inputs.parameters.level}}"})
         found = {name: f"{{{{tasks.look.outputs.parameters.{name}}}}}" for name in ("visits", "level", "title")}
         Task(
             name=ROUNDS,
             template=ROUNDS,
             arguments={"settings": SETTINGS, **found},
-            depends=f"{visited} && look",
+            depends="look",
             when=f"{{{{tasks.look.outputs.parameters.next}}}} != {STOP}",
+        )
+    return following
+
+
+def _rounds(visit: DAG, following: DAG) -> DAG:
+    """The visits of a round, one after another, and what follows them.
+
+    It runs itself, as often as `steps.settings.schedule.MOST_LEVELS`, so that Argo draws a round when it is decided on.
+    """
+    with DAG(
+        name=ROUNDS, inputs=_inputs("settings", "visits", "level", "title"), parallelism=1, fail_fast=False
+    ) as rounds:
+        visit(
+            name="visit",
+            with_param="{{inputs.parameters.visits}}",
+            arguments={"settings": SETTINGS, **_item("visit", "dataplane", "round", "title")},
+        )
+        following(
+            name="next",
+            arguments={"settings": SETTINGS, "level": "{{inputs.parameters.level}}"},
+            depends=ENDED.format("visit"),
         )
     return rounds
 
@@ -253,6 +274,6 @@ def build_template() -> WorkflowTemplate:
         # Of each run; they override a CronWorkflow's. No labels: an invalid value would end the run without a reason.
         workflow_metadata=m.WorkflowMetadata(annotations={TITLE: _RUN_TITLE, DESCRIPTION: _RUN_DESCRIPTION}),
     ) as template:
-        _benchmark(_rounds(_visit(_stay())))
+        _benchmark(_rounds(_visit(_stay()), _next()))
         _finish()
     return template

@@ -14,7 +14,7 @@ import yaml
 
 from analysis.console.terminal import printing
 from analysis.errors import Unsupported
-from workflows.local.semantics.argo_defects import unsafe_to_retry, unsafe_to_stop
+from workflows.local.semantics.argo_defects import unsafe_to_fail, unsafe_to_retry, unsafe_to_stop
 from workflows.local.semantics.lint import lint
 from workflows.local.semantics.unsafe_inputs import unsafe_inputs
 from workflows.template import admission, benchmark, nightly, rbac
@@ -36,7 +36,7 @@ MANIFESTS: Final[Manifests] = {
 """Each file, and what builds the object in it. A new object is a new entry."""
 
 
-_CHECKS: Final = (lint, unsafe_to_stop, unsafe_to_retry, unsafe_inputs)
+_CHECKS: Final = (lint, unsafe_to_stop, unsafe_to_retry, unsafe_to_fail, unsafe_inputs)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -71,7 +71,7 @@ def stale(directory: Path = DIRECTORY, manifests: Manifests = MANIFESTS) -> list
 
 
 def unsound(directory: Path = DIRECTORY, manifests: Manifests = MANIFESTS) -> list[str]:
-    """Problems of the workflows in the files: contradictions, hazards of Argo's Stop and Retry, unchecked inputs."""
+    """Problems of the workflows in the files: contradictions, known defects of Argo's, unchecked inputs."""
     found = []
     for path in (directory / name for name in manifests if (directory / name).exists()):
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):

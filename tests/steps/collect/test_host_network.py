@@ -55,8 +55,11 @@ def test_host_network_is_the_mean_of_the_undisturbed_references_beside_a_trial(
         for turn, bps in turns.items()
     )
     record = VisitRecord(visit, configure=None, settle=None, prepare=None, clear=None, references=references)
-    assert record.host_network_bps(3) == (None if expected is None else pytest.approx(expected * 1e9, rel=1e-6))
-    assert record.host_network_bps(None) is None
+    assert record.host_network_bps(3, ()) == (None if expected is None else pytest.approx(expected * 1e9, rel=1e-6))
+    assert record.host_network_bps(None, ()) is None
+    if disturbed:
+        flagged = record.host_network_bps(3, ("foreign-cpu",))
+        assert flagged == pytest.approx(20e9, rel=1e-6), "beside a trial that is marked itself, all of them count"
 
 
 def with_rate(gbps: float) -> str:

@@ -1,9 +1,17 @@
-"""What in a workflow runs into known defects of Argo's Stop and Retry."""
+"""What in a workflow runs into known defects of Argo's Stop, Retry and mutexes."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from workflows.local.semantics.conditions import ancestors, condition_of, dependencies, last_tasks
+from workflows.local.semantics.conditions import (
+    ancestors,
+    condition_of,
+    dependencies,
+    evaluate,
+    last_tasks,
+    tasks_in,
+)
+from workflows.local.semantics.nodes import Phase
 
 Object = Mapping[str, Any]
 
@@ -60,6 +68,7 @@ def unsafe_to_retry(workflow: Object) -> list[str]:
 def _unsafe_to_retry(where: str, tasks: list[Object], templates: Mapping[str, Object]) -> Iterator[str]:
     needs = dependencies(tasks)
     runs = {task["name"]: templates.get(task.get("template", ""), {}) for task in tasks}
+    conditional = {task["name"] for task in tasks if "when" in task}
     own = {task["name"] for task in tasks if "withParam" in task and "dag" in runs[task["name"]]}
     loops = own | {task["name"] for task in tasks if _has_a_loop(task.get("template", ""), templates)}
     for name, before in ((name, ancestors(name, needs)) for name in needs):
@@ -68,6 +77,8 @@ def _unsafe_to_retry(where: str, tasks: list[Object], templates: Mapping[str, Ob
                 yield f"{where} {name} comes after {other} without waiting for it itself; name it in depends"
         for loop in sorted(loops & set(needs[name])):
             is_next = not any(loop in needs[other] for other in before)
+            if name in conditional:
+                yield f"{where} {name} may be skipped and follows the loop of {loop}; put it into a DAG of its own"
             if is_next and "retryStrategy" in runs[name]:
                 yield f"{where} {name} may be repeated and follows the loop of {loop}, so that Retry begins it first"
     for loop in sorted(own):
@@ -86,3 +97,34 @@ def _has_a_loop(name: str, templates: Mapping[str, Object], above: frozenset[str
         or _has_a_loop(task.get("template", ""), templates, above | {name})
         for task in tasks
     )
+
+
+def unsafe_to_fail(workflow: Object) -> list[str]:
+    """Each DAG that would keep its mutex for the rest of the run where it fails, as a sentence.
+
+    The controller (executeDAG in workflow/controller/dag.go, 4.1) forgets to release it, and makes up for that when it
+    looks at the DAG above again. That never happens if the failure ends the DAG above, too. So another task must run.
+
+    Args:
+        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it.
+    """
+    templates: dict[str, Object] = {t["name"]: t for t in workflow.get("spec", {}).get("templates", [])}
+    found = []
+    for name, template in templates.items():
+        tasks = template.get("dag", {}).get("tasks", [])
+        for task in tasks:
+            called = templates.get(task.get("template", ""), {})
+            if "dag" in called and "synchronization" in called and not _is_followed(task["name"], tasks):
+                found.append(
+                    f"template {name}, task {task['name']} is a DAG with a mutex, which it keeps where it fails; let a "
+                    "task run after its failure"
+                )
+    return found
+
+
+def _is_followed(task: str, tasks: list[Object]) -> bool:
+    """Whether another task runs when this one fails."""
+    conditions = {other["name"]: condition_of(other) for other in tasks}
+    phases: dict[str, Phase] = dict.fromkeys(conditions, "Succeeded")
+    phases[task] = "Failed"
+    return any(tree is not None and task in tasks_in(tree) and evaluate(tree, phases) for tree in conditions.values())

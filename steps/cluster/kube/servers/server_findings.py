@@ -14,6 +14,7 @@ from steps.cluster.kube.servers import outside_client, trial_servers
 from steps.cluster.kube.workloads import admission, connectivity, filler_services, probe_pods, step_pods
 from steps.cluster.kube.workloads import manifests as pods
 from steps.domain import Finding
+from steps.settings import turn_order
 from steps.settings.environment import IMAGE, OUTSIDE
 
 
@@ -51,7 +52,11 @@ def findings(
     beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None and wanted else None
     paths = [topology for topology in TOPOLOGIES if topology.name in {*chosen_topologies, NODE_TO_NODE}]
     at_once = _pods_of_a_visit(paths, places, image, settings)
-    kinds = [trial_servers.service(), *([filler_services.manifest(1, CONNECTIVITY.port)] if settings.services else [])]
+    kinds = [
+        trial_servers.service(),
+        trial_servers.turns_service(),
+        *([filler_services.manifest(1, CONNECTIVITY.port)] if settings.services else []),
+    ]
     refused = admission.findings(client, at_once, kinds, settings, running=step_pods.pods_of_run(client, variables))
     if refused:
         return found + refused  # real pods would be refused too
@@ -62,14 +67,17 @@ def findings(
 def _pods_of_a_visit(
     paths: Sequence[Topology], places: Sequence[probe_pods.Site], image: str, settings: Settings
 ) -> list[pods.Object]:
-    """All pods that a visit has at once: servers, monitors, a client of each kind, a step, and the filler pod."""
-    client = pods.Container("client", ("true",), requests=pods.STEP_REQUESTS)
-    pod = partial(pods.pod, part=connectivity.REACH, node=places[0].node, containers=[client], image_name=image)
+    """All pods that a visit has at once: servers, monitors, probes, its steps, and the filler pod."""
+    make = partial(pods.pod, part=connectivity.REACH, image_name=image, deadline_s=connectivity.DEADLINE_S)
+    steps = [path.name for path in paths] + [turn_order.HOST_NETWORK, turn_order.SETTLE, turn_order.CLEAR]
+    step = pods.Container("step", ("true",), requests=pods.STEP_REQUESTS)
     return [
         *trial_servers.manifests(paths, places, image),
+        *(make(f"step-{name}", node=places[0].node, containers=[step]) for name in steps),
         *(
-            pod(f"client-{kind}", deadline_s=connectivity.DEADLINE_S)
-            for kind in sorted({path.client for path in paths})
+            make(f"{probe_pods.PART}-{kind}-{index}", node=place.node, containers=[pods.Container("probe", ("true",))])
+            for index, place in enumerate(places)
+            for kind in ("host", "pod")
         ),
         pods.largest_step(places[0].node, image),
         *([filler_services.backend(places[-1].node, image)] if settings.services else []),

@@ -21,8 +21,8 @@ from steps.domain import Finding
 Object = dict[str, Any]
 
 _ELSEWHERE: Final = "deploy into another namespace"
-_SERVICES: Final = 2
-"""Services of a visit beside those of the option `services`: those of the probe pods."""
+_SERVICES: Final = 4
+"""Services of a visit beside those of the option `services`: of the probe pods, the trials, and their turns."""
 
 _OURS: Final = frozenset({"NotTerminating", "NotBestEffort"})
 """The scopes of a ResourceQuota that include the benchmark's own pods."""
