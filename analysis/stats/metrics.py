@@ -55,10 +55,6 @@ METRICS: Final = (
         more="is faster relative to the host network",
         less="is slower relative to the host network",
         table=TableColumn("of the host network's", "", 15),
-            empty="The host network was not measured beside another path, so there is nothing to divide by.",
-            axis="relative to the host network",
-            place=30,
-        ),
     ),
     ComparedMetric(
         name="cpu_s_per_gbit",
