@@ -131,22 +131,20 @@ def ensure_filler_services(
         filler_services.ensure_services(client, settings.services, place.node, pods.image(variables), CONNECTIVITY.port)
 
 
-def clear(client: Client, *, wait: bool = False) -> None:
-    """Delete what the trials needed, except the many Services, which stay for the next visit.
+def clear(client: Client) -> None:
+    """Delete the pods that the trials needed. Their Services and the many others stay for the next visit.
 
-    Safe to run twice. `wait`: until all is gone; otherwise the next visit's waits for it.
+    Safe to run twice, and waits for nothing: the next visit does.
     """
-    _delete(client, [TRIALS, connectivity.REACH], wait=wait)
+    for part in (TRIALS, connectivity.REACH):
+        Workload(client, part).delete(keep_services=True, wait=False)
 
 
 def clear_all(client: Client) -> None:
     """Delete everything that prepare, observe and preflight created, except the many Services, and wait for it."""
-    _delete(client, [TRIALS, connectivity.REACH, probe_pods.PART, connectivity.CHECK, connectivity.OUTSIDE], wait=True)
-
-
-def _delete(client: Client, parts: Sequence[str], *, wait: bool) -> None:
+    parts = [TRIALS, connectivity.REACH, probe_pods.PART, connectivity.CHECK, connectivity.OUTSIDE]
     with ThreadPoolExecutor(len(parts)) as pool:
-        list(pool.map(lambda part: Workload(client, part).delete(wait=wait), parts))
+        list(pool.map(lambda part: Workload(client, part).delete(), parts))
 
 
 def needed_topologies(visit: Visit) -> list[Topology]:
