@@ -45,6 +45,13 @@ class Visit(StrictModel):
     trials: Annotated[tuple[Trial, ...], Field(max_length=MOST_TRIALS, fail_fast=True)]
 
 
+PERMISSIONS: Final = "permissions"
+"""The subject of a finding that a permission is missing."""
+
+LEFT_BEHIND: Final = "left behind"
+"""The subject of a finding that the cluster is as a dead run left it: a run restores it first."""
+
+
 class Finding(StrictModel):
     """One reason why a run, or a part of it, is impossible here, and the remedy.
 

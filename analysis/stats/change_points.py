@@ -138,15 +138,18 @@ def _without_outliers(
     scales = [scale(series[place].values, alike[place], series[place].floor) for place in long]
     freedoms = [max(1.0, DIFFERENCE_FREEDOM * len(series[place].values)) for place in long]
     known = priors([own**2 for own in scales], freedoms, [series[place].group for place in long])
-    kept, noise = {}, {}
-    for place, own, own_freedom, prior in zip(long, scales, freedoms, known, strict=True):
-        one = series[place]
-        variance, freedom = prior.moderate(np.array(own**2 * own_freedom), own_freedom)
-        noise[place] = (float(variance), freedom)
-        settled = settle(one.values, math.sqrt(float(variance)))
-        if settled is not None and len(settled.nights) >= 2 * LEAST:
+    moderated = [
+        prior.moderate(np.array(own**2 * freedom), freedom)
+        for own, freedom, prior in zip(scales, freedoms, known, strict=True)
+    ]
+    noise = {place: (float(variance), freedom) for place, (variance, freedom) in zip(long, moderated, strict=True)}
+    settled = settle([series[place].values for place in long], [math.sqrt(noise[place][0]) for place in long])
+    kept = {}
+    for place, one in zip(long, settled, strict=True):
+        if one is not None and len(one.nights) >= 2 * LEAST:
+            values = series[place].values
             kept[place] = KeptNights(
-                one.values[settled.nights], settled.nights, settled.starts, len(one.values), alike[place], one.floor
+                values[one.nights], one.nights, one.starts, len(values), alike[place], series[place].floor
             )
     return kept, noise
 
@@ -207,8 +210,8 @@ def _sight(nights: KeptNights, variance: float, freedom: float, count: int, leve
     """The smallest step that three new nights would show at this level, after so many nights of the last level."""
     new = np.arange(LEAST, RECENT + 1.0)
     rates = scan.rates(new, np.maximum(len(nights.values) + 3 - new, 1.0))
-    low, high = -700.0, math.log(level)
-    for _ in range(40):
+    low, high = math.log(level) - 4, math.log(level)  # a scan of so few nights multiplies p by ten at most
+    for _ in range(10):
         middle = (low + high) / 2
         low, high = (middle, high) if scan.one_cut_p(math.exp(middle), rates) < level else (low, middle)
     error = math.sqrt(variance * float(nights.mean_variances[3] + nights.mean_variances[count]))

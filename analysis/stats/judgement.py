@@ -93,11 +93,10 @@ class Family:
     def sentence(self) -> str:
         """The family in words."""
         total = self.against_baseline + self.between_others
-        between = f", {self.between_others} of them between other dataplanes than the baseline,"
+        between = f" ({self.between_others} of them without the baseline)" if self.between_others else ""
         return (
-            f"{formatting.listing([*self.metrics])}: all {formatting.count(total, 'interval')}"
-            f"{between if self.between_others else ''} hold together in "
-            f"{formatting.percent(1 - self.error, sign=False)} of runs."
+            f"In {formatting.percent(1 - self.error, sign=False)} of runs {formatting.count(total, 'interval')} hold "
+            f"together: those of {formatting.listing([*self.metrics])}{between}."
         )
 
 

@@ -102,8 +102,10 @@ def _figures(
     cells = {c: about.path(c, metric.title) for c in about.cells if about.has_figure(c, metric.needed_column)}
     doubts = {place: flags.flag_effect(trials, metric.kind) for place, trials in flagged.items()}
     visits = _visits(metric, own)
-    ruled_out = any(doubt.left_out for (cell, _), doubt in doubts.items() if cell in cells)
-    if not (visits or ruled_out or metric.leads):
+    ruled_out = {cell for (cell, _), doubt in doubts.items() if doubt.left_out}
+    if not metric.leads:  # a path without any figure of it has nothing to compare
+        cells = {cell: path for cell, path in cells.items() if cell in ruled_out or any(cell == c for c, _ in visits)}
+    if not cells:
         return None
     return Figures(metric, cells, visits, doubts, [_visits(metric, night) for night in past])
 

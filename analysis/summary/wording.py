@@ -36,7 +36,8 @@ def cell_lines(answer: Answer, cell: TrafficCell) -> list[Line]:
     for place, each in enumerate(shown):
         name = f"{each.title.partition(',')[0]}: " if shown[1:] else ""
         beside = _beside(answer, cell) if place == 0 and each.standing == "undecided" else ""
-        extent = "; ".join(filter(None, [each.extent + _than(answer, each), beside, each.reason]))
+        than = "" if place and each.standing == "undecided" else _than(answer, each)
+        extent = "; ".join(filter(None, [each.extent + than, beside, each.reason]))
         lines.append(Line(each.standing, f"{each.arrow} {name}{each.word}{each.mark}", extent))
     return lines
 

@@ -4,6 +4,7 @@ On a cluster they come from the deployment's ConfigMap and Secret, on one machin
 """
 
 import os
+import shlex
 from collections.abc import Mapping
 from typing import Final
 
@@ -17,6 +18,9 @@ RESULTS: Final = "BENCHMARK_RESULTS"
 
 IMAGE: Final = "BENCHMARK_IMAGE"
 """The image that holds this project's steps and iperf3."""
+
+CONTEXT: Final = "BENCHMARK_CONTEXT"
+"""The kubeconfig's context by which the benchmark was deployed, for the commands that messages name."""
 
 NAMESPACE: Final = "BENCHMARK_NAMESPACE"
 """Where the benchmark's own pods and Services live."""
@@ -41,6 +45,7 @@ NOTIFY_URL_OF_SECRET: Final = "BENCHMARK_NOTIFY_URL_OF_SECRET"  # noqa: S105 - i
 
 FROM_CONFIG_MAP: Final = (
     ENVIRONMENT,
+    CONTEXT,
     RESULTS,
     OUTSIDE,
     ACCEPT,
@@ -71,6 +76,20 @@ def results(variables: Mapping[str, str] = os.environ) -> str:
         BadInput: the variable is not set.
     """
     return _required(RESULTS, variables)
+
+
+def context(variables: Mapping[str, str] = os.environ) -> str:
+    """The kubeconfig's context of the cluster under test; the environment's name where the deployment names none.
+
+    Raises:
+        BadInput: neither variable is set.
+    """
+    return variables.get(CONTEXT, "").strip() or environment(variables)
+
+
+def restore_command(context: str) -> str:
+    """What a user types to put back the cluster of this context."""
+    return f"make restore ENVIRONMENT={shlex.quote(context)}"
 
 
 def notify_url(variables: Mapping[str, str] = os.environ) -> str:

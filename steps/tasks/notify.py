@@ -18,8 +18,6 @@ _RESTORED = "Succeeded"
 _REFUSED = "Failed"
 """The status of a step that reported its own failure; after any other its result is unknown."""
 
-_REMEDY = "type `make restore ENVIRONMENT=CONTEXT`, or submit another run, which does it at its end"
-
 
 @step(
     "measure",
@@ -49,7 +47,11 @@ def notify(status: str, restored: str) -> Annotated[str, Parameter(name="notific
             if restored == _REFUSED
             else "it is unknown whether what the run changed was put back"
         )
-        raise Problem(f"{left}, for restore ended as {restored}: see that step's message, then {_REMEDY}.")
+        command = environment.restore_command(environment.context())
+        raise Problem(
+            f"{left}, for restore ended as {restored}: see that step's message, then type `{command}`, or submit "
+            "another run, which restores first."
+        )
     return sentence
 
 

@@ -11,7 +11,7 @@ from analysis.errors import Unsupported
 from steps import documents
 from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
-from steps.domain import Visit
+from steps.domain import LEFT_BEHIND, PERMISSIONS, Change, Finding, Visit
 from steps.settings.schedule import level_rounds, level_title, make_schedule, without_dataplanes
 from steps.settings.settings import load_settings
 from steps.tasks._pod import step
@@ -27,14 +27,21 @@ class PreflightResult(Output):
     title: Annotated[str, Parameter(name="title")]
 
 
-@step("switch", deadline_s=900)
+@step("switch", deadline_s=2700)  # with the time to put back what a dead run left
 def preflight(
     settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + documents.PREFLIGHT)]
 ) -> PreflightResult:
-    """Leave out what the cluster does not support; refuse a run without anything to measure."""
+    """Leave out what the cluster does not support; refuse a run without anything to measure.
+
+    What a dead run left is put back first, and proven, so that its successor measures.
+    """
     chosen = load_settings(settings)
     cluster = connect_cluster(chosen.environment)
     findings = cluster.preflight(chosen)
+    if _is_left_behind(findings) and not any(finding.subject == PERMISSIONS for finding in findings):
+        changes = cluster.restore()
+        findings = cluster.preflight(chosen)
+        findings = findings if _is_left_behind(findings) else [_restored(changes), *findings]
     for finding in findings:
         log(finding.sentence)
     possible = without_dataplanes(chosen, {finding.subject for finding in findings if finding.severity == "skip"})
@@ -43,12 +50,22 @@ def preflight(
         document,
         documents.Preflight(findings=tuple(findings), provenance=cluster.provenance(chosen), visits=visits),
     )
-    if reasons := [f.sentence for f in findings if f.severity == "stop" or not visits]:
+    if reasons := [f.sentence for f in findings if f.severity == "stop" or f.subject == LEFT_BEHIND or not visits]:
         raise Unsupported("\n".join(reasons))
     first = level_rounds(possible, 1)
     return PreflightResult(
         settings=possible.model_dump_json(), **level_outputs(possible, 1, (v for v in visits if v.round in first))
     )
+
+
+def _is_left_behind(findings: list[Finding]) -> bool:
+    return any(finding.subject == LEFT_BEHIND for finding in findings)
+
+
+def _restored(changes: list[Change]) -> Finding:
+    done = ", ".join(change.what for change in changes) or "another did, or the objects were as before"
+    reason = f"What a dead run had left was put back before this run: {done}."
+    return Finding(severity="warn", subject="cluster", reason=reason)
 
 
 def level_outputs(settings: Settings, level: int, visits: Iterable[Visit]) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def test_one_night_is_suspected_but_no_regression() -> None:
 
 
 def test_more_series_need_a_stricter_threshold() -> None:
-    weak = series(level(8, math.log(0.987), COUNT - 3))
+    weak = series(level(8, math.log(0.988), COUNT - 3))
     stable = [series(level(100 + n)) for n in range(60)]
     few = only(find_changes([weak, *stable[:4]]).changes)
     more = only(find_changes([weak, *stable[:9]]).changes)

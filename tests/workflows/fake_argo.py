@@ -86,6 +86,6 @@ def cluster(version: str = "v4.1.2", repository: str | None = REPOSITORY, *contr
 def person(store: Store, namespace: str = NAMESPACE) -> UserClient:
     """Somebody at that cluster, without a socket between."""
     client = UserClient.__new__(UserClient)
-    client.namespace, client.where = namespace, WHERE
+    client.namespace, client.where, client.context = namespace, WHERE, WHERE
     client._transport = Direct(store)  # type: ignore[assignment]
     return client

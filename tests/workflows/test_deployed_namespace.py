@@ -5,11 +5,9 @@ from typing import Any
 import pytest
 
 from analysis.errors import Unsupported
-from steps.settings.environment import NAMESPACE as VARIABLE
 from tests.workflows.deploying import LABELS, deploy_to, settings, undeploy_from
 from tests.workflows.fake_argo import NAMESPACE, cluster, person
-from workflows.deployment.namespaces import OWN, find_namespace, use_deployed_namespace
-from workflows.deployment.user_client import UserClient
+from workflows.deployment.namespaces import OWN, find_namespace
 
 ADMISSION = "admissionregistration.k8s.io"
 
@@ -85,16 +83,6 @@ def test_deployed_namespace_is_found(place: str, may_read_bindings: bool) -> Non
     if not may_read_bindings:
         store.denied = lambda request: request.plural == "clusterrolebindings"
     assert find_namespace(person(store)) == ("" if place == "team" and not may_read_bindings else place)
-
-
-@pytest.mark.parametrize("given", ["", "mine"])
-def test_steps_by_hand_use_the_deployed_namespace(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
-    store = cluster()
-    deploy_to(store, "team", results="s3://b")
-    monkeypatch.setattr(UserClient, "of", lambda *_: person(store))
-    variables = {VARIABLE: given}
-    use_deployed_namespace("prod", variables)
-    assert variables[VARIABLE] == (given or "team")
 
 
 def policies(store: Any) -> dict[str, Any]:  # noqa: ANN401 - the fake

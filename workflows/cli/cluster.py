@@ -1,5 +1,7 @@
 """The verbs configure, settle and restore: the workflow's steps on a cluster, by hand."""
 
+import shlex
+
 from analysis.console.terminal import Terminal
 from analysis.errors import BadInput, Problem
 from steps.catalogue.dataplanes import BY_NAME, of_kind
@@ -7,7 +9,8 @@ from steps.catalogue.environments import KUBERNETES, is_lab
 from steps.catalogue.option_fields import nearest
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.domain import Change
-from workflows.deployment.namespaces import use_deployed_namespace
+from steps.settings.environment import restore_command
+from workflows.deployment.deployed import use_deployment
 from workflows.flags.common import Dataplane, DryRun, Environment
 
 
@@ -25,8 +28,8 @@ def configure(*, environment: Environment, dataplane: Dataplane, dry_run: DryRun
     _print_changes(changes, console)
     if changes:
         console.print(
-            f"Switched. Now wait for the proof: python -m workflows settle --environment {environment} "
-            f"--dataplane {dataplane}\n{_restore_hint(environment)}",
+            f"Switched. Now wait for the proof: `make settle ENVIRONMENT={shlex.quote(environment)} "
+            f"DATAPLANE={dataplane}`\n{_restore_hint(environment)}",
             soft_wrap=True,
         )
     else:
@@ -73,7 +76,7 @@ def restore(*, environment: Environment, dry_run: DryRun = False) -> int:
 
 
 def _restore_hint(environment: str) -> str:
-    return f"To restore it: python -m workflows restore --environment {environment}"
+    return f"To restore it: `{restore_command(environment)}`"
 
 
 def _cluster(environment: str, dataplane: str | None = None) -> KubernetesCluster:
@@ -83,8 +86,7 @@ def _cluster(environment: str, dataplane: str | None = None) -> KubernetesCluste
     if dataplane is not None and dataplane not in known:
         other = " is the lab's" if dataplane in BY_NAME else " is unknown"
         raise BadInput(f"dataplane {dataplane!r}{other}: {nearest(dataplane, known)}")
-    use_deployed_namespace(environment)
-    return KubernetesCluster(environment, at_prompt=True)
+    return KubernetesCluster(use_deployment(environment), at_prompt=True)
 
 
 def _print_commands(lines: list[str], nothing: str, console: Terminal) -> int:

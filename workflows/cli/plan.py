@@ -56,11 +56,12 @@ def print_findings(flags: RunFlags | None = None) -> int:
         return sandbox.run_in_sandbox(
             [sys.executable, "-m", "workflows", "preflight", *flags.argv(settings)], hold_interrupts=True
         )
-    if not is_lab(settings.environment):
-        from workflows.deployment.namespaces import use_deployed_namespace  # noqa: PLC0415 - a plan needs no cluster
+    name = settings.environment
+    if not is_lab(name):
+        from workflows.deployment.deployed import use_deployment  # noqa: PLC0415 - a plan needs no cluster
 
-        use_deployed_namespace(settings.environment)
-    findings = connect_cluster(settings.environment, at_prompt=True).preflight(settings)
+        name = use_deployment(name)
+    findings = connect_cluster(name, at_prompt=True).preflight(settings)
     console = Terminal()
     for finding in findings:
         console.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True)

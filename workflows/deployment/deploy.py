@@ -73,6 +73,7 @@ def choose_values(
         raise BadInput(f"ENVIRONMENT {LAB!r} is the lab's own name: give this cluster another, ENVIRONMENT=NAME.")
     settings = {
         variables.ENVIRONMENT: environment,
+        variables.CONTEXT: client.context,
         variables.RESULTS: store.results,
         variables.OUTSIDE: flags.outside,
         variables.ACCEPT: flags.accept,

@@ -1,13 +1,11 @@
 """The namespace of a deployment: one of its own where Argo's controller watches it."""
 
-import os
-from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Final
 
 from analysis.errors import Problem, Unsupported
+from steps.cluster.kube.ownership.lock import find_lock
 from steps.cluster.kube.workloads.manifests import LABEL
-from steps.settings.environment import NAMESPACE
 from steps.tasks._pod import ACCOUNTS
 from workflows.deployment.argo import Argo
 from workflows.deployment.user_client import CLUSTER_ROLE_BINDINGS, NAMESPACES, PART, WORKFLOW_TEMPLATES, UserClient
@@ -81,17 +79,11 @@ def find_namespace(client: UserClient) -> str:
                 return name
         except Problem:
             continue
-    return ""
-
-
-def use_deployed_namespace(context: str, variables: MutableMapping[str, str] = os.environ) -> None:
-    """Let steps that are run by hand use the deployment's namespace, unless the user names another."""
-    if variables.get(NAMESPACE, "").strip():
-        return
     try:
-        variables[NAMESPACE] = find_namespace(UserClient.of(context, OWN, variables))
+        held = find_lock(client)
     except Problem:
-        return  # the steps' own connection fails alike, and says why
+        return ""
+    return (held.owner.namespace or "") if held else ""
 
 
 def _bound_namespace(client: UserClient) -> str:

@@ -20,8 +20,8 @@ def undeploy(context: str, console: Terminal | None = None, client: UserClient |
     if found_lock is not None:
         raise Unsupported(
             f"{client.where} is locked by {found_lock.owner} since {found_lock.taken_at}, and only the benchmark can "
-            "restore it: wait until that run has ended, or if it is dead, first type `make restore "
-            f"ENVIRONMENT={client.where}`."
+            "restore it: wait until that run has ended, or if it is dead, first type "
+            f"`{client.restore_command}`."
         )
     gone = 0
     for resource in DEPLOYED:

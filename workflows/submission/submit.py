@@ -72,7 +72,7 @@ def submit(flags: SubmitFlags, console: Terminal | None = None, client: UserClie
     if ended is None:
         raise Problem(
             f"workflow {client.namespace}/{name} was deleted while it ran, so it does not put the cluster back: "
-            f"`python -m workflows restore --environment {client.where}` does."
+            f"`{client.restore_command}` does."
         )
     return conclude(client, ended, ui, console, settings.results)
 
@@ -190,7 +190,7 @@ def _link(console: Terminal, what: str, url: str, ui: Ui) -> None:
 
 
 def _continues(client: UserClient, name: str) -> str:
-    where = f"kubectl --context {client.where} -n {client.namespace}"
+    where = f"{client.kubectl} -n {client.namespace}"
     return (
         f"The run {name} goes on. To stop it, keep what was measured and restore the cluster: argo stop -n "
         f"{client.namespace} {name}, or {where} patch workflow {name} --type merge "

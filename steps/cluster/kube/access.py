@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable
 
+from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import BENCHMARK, KUBE_SYSTEM, STATE, Permission
 from steps.cluster.kube.findings import stop
 from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.lock import HeldLock
-from steps.domain import Finding
+from steps.domain import LEFT_BEHIND, PERMISSIONS, Finding
 
 
 def missing_permissions(denied: Iterable[Permission], namespace: str) -> list[Finding]:
     """A finding for each missing permission."""
     remedy = "Have an administrator run `make deploy`, or `kubectl apply -k workflows/manifests`."
     return [
-        Finding(severity="stop", subject="permissions", reason=_denied(entry, namespace), remedy=remedy)
+        Finding(severity="stop", subject=PERMISSIONS, reason=_denied(entry, namespace), remedy=remedy)
         for entry in denied
     ]
 
@@ -29,12 +30,15 @@ def _denied(entry: Permission, namespace: str) -> str:
     return "".join(parts) + "."
 
 
-def lock_finding(where: str, holder: HeldLock, *, alive: bool | None) -> Finding:
+def lock_finding(client: Client, holder: HeldLock, *, alive: bool | None) -> Finding:
     """Another holds the cluster. `alive`: whether that run is running; None: unknown."""
     if alive is False:
-        return stop(
-            f"{where} is as {holder.owner} left it at {holder.taken_at}: that run was killed before it could restore.",
-            f"Run `python -m workflows restore --environment {where}`; a workflow that stops here does it at its end.",
+        return Finding(
+            severity="warn",
+            subject=LEFT_BEHIND,
+            reason=f"{client.where} is as {holder.owner}, which ended before it could restore, left it at "
+            f"{holder.taken_at}.",
+            remedy=f"The next run restores it first; `{client.restore_command}` does it now.",
         )
-    remedy = f"See `kubectl -n {KUBE_SYSTEM} get configmap {STATE} -o yaml` for the holder."
-    return stop(lock.held_by_another(where, holder), remedy)
+    remedy = f"See `{client.kubectl} -n {KUBE_SYSTEM} get configmap {STATE} -o yaml` for the holder."
+    return stop(lock.held_by_another(client, holder), remedy)

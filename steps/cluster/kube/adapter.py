@@ -18,7 +18,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.connect import connect
 from steps.cluster.kube.api.permissions import BENCHMARK, KUBE_SYSTEM, PERMISSIONS, STATE, is_needed, relevant
 from steps.cluster.kube.cni import Cni, Standing, Surroundings
-from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership import lock, takeover
 from steps.cluster.kube.ownership.lock import HeldLock
 from steps.cluster.kube.ownership.owner import current_owner
 from steps.cluster.kube.servers import server_findings, trial_servers
@@ -96,8 +96,8 @@ class KubernetesCluster:
             return found  # the rest can't be judged without reading
         held = lock.find_lock(self._client)
         if (others := held is not None and held.owner != self._owner) and held is not None:
-            alive = lock.holder_is_alive(self._client, held.owner)
-            found.append(access.lock_finding(self._client.where, held, alive=alive))
+            alive = takeover.holder_is_alive(self._client, held.owner)
+            found.append(access.lock_finding(self._client, held, alive=alive))
         standing = self._cni.stand(to_switch=True)
         accepted = frozenset(self._variables.get(names.ACCEPT, "").replace(" ", "").split(","))
         found += self._cni.findings(standing, settings, accepted)
@@ -215,7 +215,8 @@ class KubernetesCluster:
         return self._cni.left() if held is None or held.owner == self._owner else []
 
     def restore(self) -> list[Change]:
-        """Put everything back, including what a dead run left behind."""
+        """Put everything back, including what a dead run left behind; wait while another does."""
+        takeover.await_restorer(self._client, self._owner, self._say, self._sleep)
         return self._put_back(insist=False)
 
     def restore_for_user(self) -> list[Change]:
@@ -223,7 +224,7 @@ class KubernetesCluster:
         return self._put_back(insist=True)
 
     def _put_back(self, *, insist: bool) -> list[Change]:
-        if not lock.may_restore(self._client, self._owner, self._say, insist=insist):
+        if not takeover.may_restore(self._client, self._owner, self._say, insist=insist):
             return []
         # beside the restore, since a thousand Services take most of a minute to delete
         with ThreadPoolExecutor(2) as pool:
@@ -244,8 +245,8 @@ class KubernetesCluster:
         if found is None:
             return
         runs = found.dataplane
-        reason = found.unprovable or (None if self._variables.get(names.IMAGE) else f"{names.IMAGE} is not set")
-        if reason is not None:
+        no_image = None if self._variables.get(names.IMAGE) else f"{names.IMAGE} is not set; no deployment names one"
+        if (reason := found.unprovable or no_image) is not None:
             self._say(f"whether {runs} works again was not checked: {reason}")
             return
         try:
@@ -253,8 +254,8 @@ class KubernetesCluster:
         except Problem as problem:
             raise Problem(
                 f"{self._client.where}: the API objects are as they were before the run, but {runs} is not proven to "
-                f"work again: {problem} The snapshot is kept: `python -m workflows restore --environment "
-                f"{self._client.where}` checks again, and `kubectl -n {KUBE_SYSTEM} delete configmap {STATE}` gives up."
+                f"work again: {problem} The snapshot is kept: `{self._client.restore_command}` checks again, and "
+                f"`{self._client.kubectl} -n {KUBE_SYSTEM} delete configmap {STATE}` gives up."
             ) from None
         finally:
             trial_servers.clear_all(self._client)

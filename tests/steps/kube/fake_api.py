@@ -198,6 +198,7 @@ def direct_client(store: Store, owner_reference: Object | None = None) -> tuple[
     """A client without a socket, and its transport."""
     client = Client.__new__(Client)
     transport = Direct(store)
-    client.namespace, client.where, client.owner_reference = NAMESPACE, WHERE, owner_reference
+    client.namespace, client.where, client.context = NAMESPACE, WHERE, WHERE
+    client.owner_reference = owner_reference
     client._transport = transport  # type: ignore[assignment]
     return client, transport

@@ -11,7 +11,7 @@ from steps.cluster.kube.calico import restore
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.calico.switching.switch import configure
 from steps.cluster.kube.cni import Surroundings
-from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership import takeover
 from steps.cluster.kube.ownership.owner import LockOwner
 from steps.domain import Change
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
@@ -60,7 +60,7 @@ def put_back(
 ) -> list[Change]:
     client, transport = direct_client(calico.store)
     transport.kill_at, transport.kill_after_write = kill_at, late
-    if not lock.may_restore(client, owner, quiet, insist=insist):
+    if not takeover.may_restore(client, owner, quiet, insist=insist):
         return []
     return restore.restore(around(calico, client, owner), prove)
 

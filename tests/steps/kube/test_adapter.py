@@ -150,7 +150,7 @@ def test_active_run_keeps_its_lock_and_pods() -> None:
     assert "workflow bench/run-1" in found.reason
     put_workflow(calico, phase="Failed")
     (found,) = [f for f in other.preflight(settings()) if "left it" in f.reason]
-    assert "restore --environment prod" in str(found.remedy)
+    assert "`make restore ENVIRONMENT=prod`" in str(found.remedy)
     assert other.restore()
     assert not Workload(client, manifests.TRIALS).pods()
 

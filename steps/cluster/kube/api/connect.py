@@ -14,7 +14,7 @@ from steps.cluster.kube.api.credentials.login import log_in
 from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID, Identity
 from steps.cluster.kube.api.permissions import WORKFLOWS
 from steps.cluster.kube.api.transport import PATIENCE_S
-from steps.settings.environment import NAMESPACE
+from steps.settings.environment import CONTEXT, NAMESPACE
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
@@ -28,7 +28,7 @@ _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class ClusterAccess:
-    """How a cluster is reached. `context`: of the kubeconfig; empty in a pod."""
+    """How a cluster is reached. `context`: of the kubeconfig; in a pod that of the deployment, or empty."""
 
     configuration: "Configuration"
     login: Identity
@@ -52,7 +52,7 @@ def connect(
         Unsupported: there is no kubeconfig, or it can't be used.
     """
     if _in_pod(variables):
-        access = _by_service_account()
+        access = _by_service_account(variables.get(CONTEXT, "").strip())
     else:
         try:
             found = kubeconfig.read_kubeconfigs(variables)
@@ -68,6 +68,7 @@ def connect(
         login=access.login,
         at_prompt=at_prompt,
         owner_reference=_owner_reference(namespace, variables),
+        context=access.context,
     )
 
 
@@ -93,7 +94,7 @@ def _in_pod(variables: Mapping[str, str]) -> bool:
     return "KUBERNETES_SERVICE_HOST" in variables and "KUBECONFIG" not in variables
 
 
-def _by_service_account() -> ClusterAccess:
+def _by_service_account(context: str = "") -> ClusterAccess:
     from kubernetes.client import Configuration  # noqa: PLC0415 - half a second, for those who connect
     from kubernetes.config import ConfigException, load_incluster_config  # noqa: PLC0415
 
@@ -105,7 +106,8 @@ def _by_service_account() -> ClusterAccess:
             f"there is no way to this pod's cluster: {str(error).rstrip('.')}: give the pod a service account, or set "
             "KUBECONFIG."
         ) from None
-    return ClusterAccess(configuration, Identity("this pod's service account", "deploy anew by `make deploy`"))
+    login = Identity("this pod's service account", "deploy anew by `make deploy`")
+    return ClusterAccess(configuration, login, context)
 
 
 def _owner_reference(namespace: str, variables: Mapping[str, str]) -> Object | None:

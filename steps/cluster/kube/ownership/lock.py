@@ -11,16 +11,16 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AwareDatetime, Field, Json, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Field, Json, ValidationError
 
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.fields import OURS, Ref
-from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, STATE, WORKFLOWS
+from steps.cluster.kube.api.permissions import CONFIGMAPS, KUBE_SYSTEM, STATE
 from steps.cluster.kube.api.retries import through_conflicts
 from steps.cluster.kube.ownership.owner import LockOwner
 from steps.cluster.kube.ownership.snapshot import DataplaneName, Snapshot
@@ -33,7 +33,6 @@ Object = dict[str, Any]
 
 LOCK: Final = Ref(CONFIGMAPS, STATE, KUBE_SYSTEM)
 
-_ENDED: Final = frozenset({"Succeeded", "Failed", "Error"})
 _PREFLIGHT: Final = "preflight"
 _BEFORE_CONFIGURE: Final = frozenset({_PREFLIGHT, "snapshot"})
 """The templates of a run that come before its first switch."""
@@ -45,6 +44,16 @@ _LONGEST_REASON: Final = 2000
 _Reason = Annotated[str, Field(max_length=_LONGEST_REASON)]
 
 
+@dataclass(frozen=True, slots=True)
+class Restorer:
+    """Who puts back what a dead holder left, and since when by the API server's clock."""
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
+    owner: LockOwner
+    since: AwareDatetime
+
+
 class _Data(StrictModel):
     owner: Json[LockOwner]
     taken_at: AwareDatetime
@@ -52,6 +61,7 @@ class _Data(StrictModel):
     ebpf: Literal["true"] | None = None
     unfit: Json[Annotated[dict[DataplaneName, _Reason], Field(max_length=16)]] = Field(default_factory=dict)
     visit: Json[Visit] | None = None
+    restorer: Json[Restorer] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,8 @@ class HeldLock:
         ebpf: whether eBPF was switched on since, which leaves traces in the nodes' kernels.
         unfit: the dataplanes that were found unavailable here, and why.
         visit: the last visit that was switched to, without its trials; None: no visit, or a user switched.
+        restorer: who puts back what this holder left; None: nobody began to.
+        version: of the ConfigMap, by which a write notices another's.
     """
 
     owner: LockOwner
@@ -75,6 +87,8 @@ class HeldLock:
     ebpf: bool = False
     unfit: Mapping[str, str] = field(default_factory=dict)
     visit: Visit | None = None
+    restorer: Restorer | None = None
+    version: str = ""
 
 
 def find_lock(client: Client) -> HeldLock | None:
@@ -95,7 +109,7 @@ def find_lock(client: Client) -> HeldLock | None:
         raise Problem(
             f"{client.where}: ConfigMap {KUBE_SYSTEM}/{STATE} is no snapshot that this program reads "
             f"({excerpt(faults)}): restore with the program that took it, or by hand what it names, and delete it: "
-            f"`kubectl -n {KUBE_SYSTEM} delete configmap {STATE}`."
+            f"`{client.kubectl} -n {KUBE_SYSTEM} delete configmap {STATE}`."
         ) from None
     return HeldLock(
         data.owner,
@@ -105,6 +119,8 @@ def find_lock(client: Client) -> HeldLock | None:
         ebpf=data.ebpf is not None,
         unfit=data.unfit,
         visit=data.visit,
+        restorer=data.restorer,
+        version=str(found["metadata"].get("resourceVersion", "")),
     )
 
 
@@ -123,7 +139,7 @@ def take_lock(client: Client, owner: LockOwner, snapshot: Object, now: datetime)
         except ConflictError:  # somebody else created it, or this call was repeated after its answer was lost
             held = find_lock(client)
     if held is None or held.owner != owner:
-        raise Unsupported(held_by_another(client.where, held))
+        raise Unsupported(held_by_another(client, held))
     return held
 
 
@@ -159,7 +175,7 @@ def refuse_others(client: Client, owner: LockOwner) -> HeldLock | None:
     """
     held = find_lock(client)
     if held is not None and held.owner != owner:
-        raise Unsupported(held_by_another(client.where, held))
+        raise Unsupported(held_by_another(client, held))
     return held
 
 
@@ -226,46 +242,13 @@ def release_lock(client: Client, held: HeldLock) -> None:
     client.delete(CONFIGMAPS, STATE, KUBE_SYSTEM, uid=held.uid)
 
 
-def holder_is_alive(client: Client, owner: LockOwner) -> bool | None:
-    """Whether the holder is still running; None if that is unknown: a user, or a workflow of another namespace."""
-    if owner.workflow is None or owner.namespace != client.namespace:
-        return None
-    found = client.get(WORKFLOWS, owner.workflow, BENCHMARK)
-    if found is None or (owner.uid is not None and _uid(found) != owner.uid):
-        return False
-    return (found.get("status") or {}).get("phase") not in _ENDED
-
-
-def held_by_another(where: str, held: HeldLock | None) -> str:
+def held_by_another(client: Client, held: HeldLock | None) -> str:
     """Why a cluster is unavailable, and what to do."""
     who = f"{held.owner} since {held.taken_at}" if held else "somebody"
     return (
-        f"{where} is held by {who}: wait until that has ended, or if it is dead, put the cluster back with "
-        f"`python -m workflows restore --environment {where}`."
+        f"{client.where} is held by {who}: wait until that has ended, or if it is dead, put the cluster back with "
+        f"`{client.restore_command}`."
     )
-
-
-def may_restore(client: Client, owner: LockOwner, say: Callable[[str], None], *, insist: bool) -> bool:
-    """Whether this owner may put the cluster back: it is free, its own, or a dead holder's, or a user insists.
-
-    Raises:
-        Unsupported: a running workflow holds it, and a user insists.
-    """
-    held = find_lock(client)
-    if held is None or held.owner == owner:
-        return True
-    alive = holder_is_alive(client, held.owner)
-    if alive and insist:
-        raise Unsupported(
-            f"{client.where} is held by {held.owner}, which is running: stop it first; it restores by itself. Where it "
-            "can't, since pods no longer reach the API server, delete it, and restore again: "
-            f"`kubectl -n {held.owner.namespace} delete workflow {held.owner.workflow}`."
-        )
-    if alive or not (insist or alive is False):
-        say(f"{client.where} is held by {held.owner}, so this is not ours to put back")
-        return False
-    say(f"putting back what {held.owner} left behind at {held.taken_at}")
-    return True
 
 
 def _uid(found: Object) -> str:

@@ -72,7 +72,7 @@ def configure(around: Surroundings, dataplane: str, before: Preparation, visit: 
     taken = held.snapshot if held else take_snapshot(client, standing, around.asked_nodes)
     todo = plan_switch(standing, dataplane, taken)
     if held is not None and held.owner != owner:
-        raise Unsupported(lock.held_by_another(client.where, held))
+        raise Unsupported(lock.held_by_another(client, held))
     if held is not None and (reason := held.unfit.get(dataplane)):
         raise Unsupported(f"{dataplane} was found unavailable earlier in this run: {reason}")
     if not todo and owner.workflow is None:

@@ -1,0 +1,211 @@
+"""A run that finds what a dead run left puts it back first and measures; of two, one does and the other waits."""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.errors import Unsupported
+from steps import documents
+from steps.catalogue.options import Settings
+from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.ownership import lock, takeover
+from steps.cluster.kube.ownership.owner import LockOwner
+from steps.domain import Change, Finding
+from steps.tasks import preflight as task
+from tests.steps.kube.fake_api import KilledError, direct_client
+from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.switching import held, running
+from tests.steps.kube.test_adapter import OTHER, holder, kube, put_workflow, settings, visit
+
+THIRD = {"ARGO_WORKFLOW_NAME": "run-3", "ARGO_WORKFLOW_UID": "uid-3"}
+ADA = LockOwner(None, None, "ada@desk")
+
+
+def left_by_a_dead_run(dataplane: str = "ebpf") -> tuple[Calico, dict[str, Any]]:
+    """A cluster that a run which has been terminated left switched; and its settings from before."""
+    calico = Calico()
+    before = calico.settings()
+    holder(calico).configure(visit(dataplane), settings())
+    put_workflow(calico, phase="Failed")
+    for run in (OTHER, THIRD):
+        put_workflow(calico, run)
+    return calico, before
+
+
+def run_preflight(cluster: object, folder: Path, monkeypatch: pytest.MonkeyPatch) -> documents.Preflight:
+    monkeypatch.setattr(task, "connect_cluster", lambda _environment: cluster)
+    document = folder / "preflight.json"
+    task.preflight(settings().model_dump_json(), document)
+    return documents.read_document(document, documents.Preflight)
+
+
+class Without:
+    """The cluster without the findings of this fake, which stop a run for other reasons: no pod answers in it."""
+
+    def __init__(self, cluster: KubernetesCluster) -> None:
+        self._cluster = cluster
+
+    def preflight(self, chosen: Settings) -> list[Finding]:
+        return [found for found in self._cluster.preflight(chosen) if found.subject == "left behind"]
+
+    def restore(self) -> list[Change]:
+        return self._cluster.restore()
+
+    def provenance(self, chosen: Settings) -> dict[str, object]:
+        return self._cluster.provenance(chosen)
+
+
+@pytest.mark.parametrize("dataplane", ["ebpf", "ebpf-dsr", "nftables"])
+def test_next_run_restores_first_and_goes_on(dataplane: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calico, before = left_by_a_dead_run(dataplane)
+    notices: list[str] = []
+    next_run = kube(calico, OTHER, notices)
+    found = run_preflight(Without(next_run), tmp_path, monkeypatch)
+    assert calico.settings() == before
+    assert notices[0].startswith("putting back what workflow bench/run-1 left behind at ")
+    (told,) = found.findings
+    assert told.reason.startswith("What a dead run had left was put back before this run: ")
+    assert found.visits
+    next_run.snapshot()
+    assert next_run.configure(visit("ebpf"), settings())
+
+
+def test_run_stops_where_the_holder_is_alive_or_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for alive in (True, False):
+        calico = Calico()
+        put_workflow(calico, OTHER)
+        if alive:
+            holder(calico).configure(visit("ebpf"), settings())
+        else:
+            kube(calico).configure_for_user("ebpf")
+        switched = calico.settings()
+        with pytest.raises(SystemExit):
+            run_preflight(kube(calico, OTHER), tmp_path, monkeypatch)
+        assert "cluster: prod is held by " in capsys.readouterr().err
+        assert calico.settings() == switched
+
+
+def test_run_without_the_permission_to_restore_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calico, _before = left_by_a_dead_run()
+    switched = calico.settings()
+    calico.store.denied = lambda request: request.verb == "patch"
+    with pytest.raises(SystemExit):
+        run_preflight(kube(calico, OTHER), tmp_path, monkeypatch)
+    assert "permissions: may not patch felixconfigurations" in capsys.readouterr().err
+    assert calico.settings() == switched
+
+
+def killed(calico: Calico, variables: dict[str, str], at: int, *, late: bool) -> int:
+    """A restore by a run that is killed at this write; how many it made."""
+    client, transport = direct_client(calico.store)
+    transport.kill_at, transport.kill_after_write = at, late
+    cluster = KubernetesCluster(
+        "prod", client=client, variables=variables, say=lambda _s: None, sleep=calico.store.advance, gate_s=0
+    )
+    with suppress(KilledError):
+        cluster.restore()
+    return transport.writes
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("dataplane", ["ebpf-dsr", "nftables"])
+def test_restore_killed_at_any_call_is_finished_by_the_run_after(dataplane: str, *, late: bool) -> None:
+    at = 0
+    while True:
+        calico, before = left_by_a_dead_run(dataplane)
+        if killed(calico, OTHER, at, late=late) < at + late:
+            break
+        put_workflow(calico, OTHER, phase="Error")
+        kube(calico, THIRD).restore()
+        assert calico.settings() == before, f"killed at write {at}"
+        assert not held(calico), f"killed at write {at}"
+        assert len(calico.kube_proxy_pods) == 2
+        at += 1
+    assert at >= 4
+
+
+def test_second_run_waits_while_another_restores() -> None:
+    calico, before = left_by_a_dead_run()
+    killed(calico, OTHER, 1, late=False)  # it has begun, and is alive
+    notices: list[str] = []
+    client, transport = direct_client(calico.store)
+
+    def first_goes_on(seconds: float) -> None:
+        calico.store.advance(seconds)
+        kube(calico, OTHER).restore()
+
+    third = KubernetesCluster("prod", client=client, variables=THIRD, say=notices.append, sleep=first_goes_on, gate_s=0)
+    assert third.restore() == []
+    assert transport.writes == 0
+    assert len(notices) == 1
+    assert notices[0].startswith("waiting for workflow bench/run-2, which is putting prod back since ")
+    assert calico.settings() == before
+
+
+def test_of_two_that_find_it_at_once_one_restores() -> None:
+    calico, before = left_by_a_dead_run()
+    client, transport = direct_client(calico.store)
+    began: list[str] = []
+
+    def other_is_faster(_path: str) -> None:
+        if not began:
+            began.append("run-2")
+            killed(calico, OTHER, 1, late=False)
+
+    transport.meddle = other_is_faster
+    notices: list[str] = []
+    assert not takeover.may_restore(client, LockOwner("run-3", "bench", None, "uid-3"), notices.append, insist=False)
+    assert notices[0].startswith("prod is being put back by workflow bench/run-2 since ")
+    assert running(calico) == "ebpf"
+    kube(calico, OTHER).restore()
+    assert calico.settings() == before
+
+
+def test_lock_that_goes_while_one_begins_is_no_lock() -> None:
+    calico, before = left_by_a_dead_run()
+    client, transport = direct_client(calico.store)
+
+    def other_does_it_all(_path: str) -> None:
+        transport.meddle = lambda _path: None
+        kube(calico, OTHER).restore()
+
+    transport.meddle = other_does_it_all
+    notices: list[str] = []
+    assert takeover.may_restore(client, LockOwner("run-3", "bench", None, "uid-3"), notices.append, insist=False)
+    assert notices == []
+    assert calico.settings() == before
+
+
+def test_person_waits_for_a_run_that_restores_and_a_run_for_a_person() -> None:
+    calico, before = left_by_a_dead_run()
+    killed(calico, OTHER, 1, late=False)
+    with pytest.raises(Unsupported, match=r"put back by workflow bench/run-2 since .*: wait until that has ended"):
+        kube(calico).restore_for_user()
+    calico, before = left_by_a_dead_run()
+    client, _transport = direct_client(calico.store)
+    assert takeover.may_restore(client, ADA, lambda _sentence: None, insist=True)
+    started = calico.store.now()
+    assert kube(calico, OTHER).restore(), "who interrupted a restore keeps no run from its night"
+    waited_s = (calico.store.now() - started).total_seconds()
+    assert takeover.PERSONS_RESTORE_S <= waited_s < takeover.PERSONS_RESTORE_S + 120
+    assert calico.settings() == before
+
+
+@pytest.mark.parametrize("since", ["2026-11-23T05:00:00Z", "2999-01-01T00:00:00Z"])
+def test_restorer_of_another_time_is_nobody(since: str) -> None:
+    calico, before = left_by_a_dead_run()
+    client, _transport = direct_client(calico.store)
+    found = lock.find_lock(client)
+    assert found is not None
+    another = lock.Restorer(LockOwner("run-9", "elsewhere", None), datetime.fromisoformat(since))
+    assert takeover.restorer_at_work(client, replace(found, restorer=another), ADA) is None
+    assert kube(calico, OTHER).restore()
+    assert calico.settings() == before
