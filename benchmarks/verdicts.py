@@ -1,6 +1,6 @@
 """The verdicts of 0.1.0 and the present ones on the same simulated runs: `python -m benchmarks.verdicts [RUNS]`.
 
-Prints the tables of docs/benchmarks.md in about three minutes on two cores. Ends with 1 where the present method claims
+Prints the tables of docs/verdicts.md in a minute or two on two quiet cores. Ends with 1 where the present method claims
 what does not hold: the upper bound of a run's error, by so many runs, is above 8 % where 5 % are claimed.
 """
 
