@@ -228,7 +228,7 @@ def test_runs_without_an_answer(titles: dict[str, str], trials: int, sentence: s
 
 def test_interval_without_a_bound_is_shown_and_stored() -> None:
     found = [replace(c, high=math.inf) for c in compared({"a": 1.0, "b": 1.2}, 0.5)]
-    assert words(found, "ab")["b"] == "↕ undecided, 28 % worse to ∞ % better"
+    assert words(found, "ab")["b"] == "↕ undecided, 28 % worse to more than tenfold better"
     answer = answer_of(run_of({"a": "a", "b": "b"}), found)
     adapter = TypeAdapter(Answer)
     assert adapter.validate_json(adapter.dump_json(answer)) == answer

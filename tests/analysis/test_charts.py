@@ -1,7 +1,9 @@
 """Every chart of the catalogue, drawn: a new one is tested the moment its file exists."""
 
 import ast
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -121,6 +123,17 @@ def test_forest_shows_the_outcome_as_shape_and_colour_and_the_margin(data: Data)
     for outcome in set(found.values()):
         assert OUTCOMES[outcome][1] in svg
     assert svg.count('stroke-dasharray="3,3"') == 2 * len(rows), "the margin, on both sides"
+
+
+@pytest.mark.parametrize("change", [-0.999_999, -1.0, -3.1, 0.0, 9e300, math.inf])
+def test_forest_draws_whatever_a_noisy_run_compares(change: float, data: Data) -> None:
+    """As a few trials on a busy machine do: CPU below the idle nodes', an interval without an end."""
+    comparisons = tuple(
+        replace(c, change=change, low=min(change, -1.0), high=math.inf, verdict="undecided") for c in data.comparisons
+    )
+    noisy = replace(data, comparisons=comparisons)
+    for chart in (c for c in ALL if of_chart(c) in {"differences", "cost"}):
+        assert charts.draw(chart, noisy).variants
 
 
 def test_connections_broken_chart_of_a_cluster(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from analysis.errors import Unsupported
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CONNECTIVITY, served
-from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
+from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, Topology
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.servers import outside_client
@@ -149,7 +149,7 @@ def clear_all(client: Client) -> None:
 
 def needed_topologies(visit: Visit) -> list[Topology]:
     """The visit's topologies, and the canary's."""
-    names = {trial.topology for trial in visit.trials} | {CONTROL}
+    names = {trial.topology for trial in visit.trials} | {NODE_TO_NODE}
     return [topology for topology in TOPOLOGIES if topology.name in names]
 
 
@@ -181,7 +181,7 @@ def manifests(
     near, far = places[0], places[-1]
     pod = partial(pods.pod, part=TRIALS, image_name=image, deadline_s=deadline_s)
     made: list[Object] = []
-    for name in dict.fromkeys(server_name(topology) for topology in (BY_NAME[CONTROL], *wanted)):
+    for name in dict.fromkeys(server_name(topology) for topology in (BY_NAME[NODE_TO_NODE], *wanted)):
         place, on_host = near if name.endswith(NEAR) else far, name.startswith(HOST_SERVER)
         servers = [_server(tool, place.address if on_host else None) for tool in tools]
         labels = _SERVES if name == SERVER else {}
