@@ -139,14 +139,16 @@ class KubernetesCluster:
         """
         lock.require_lock(self._client, self._owner)
 
-        def before(standing: Standing, measured: tuple[str, ...], switches: bool) -> None:  # noqa: FBT001 - a callback
+        dataplane = Arm.parse(visit.dataplane).name
+
+        def before(standing: Standing, measured: tuple[str, ...]) -> None:
             # the Services' endpoints are complete in time; prepare creates them again, and fails if they can't be
             ensure = partial(trial_servers.ensure_filler_services, variables=self._variables)
             self._attempt("the many Services do not exist yet", ensure, self._client, standing, measured, settings)
-            if switches:
+            if dataplane != AS_IS:
                 self._attempt("what the switch costs will be unknown", self._cni.watch, standing, measured)
 
-        return self._cni.configure(Arm.parse(visit.dataplane).name, before, visit)
+        return self._cni.configure(dataplane, before, visit)
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
         """Return to what ran before the run; with a reason, no later visit tries the dataplane again."""
