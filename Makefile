@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.ready-run
 DEV_READY := $(VENV)/.ready-dev
+OTAVA := .venv-otava
 
 # VERBS, and FLAGS_verb for each: its flags, as variables here. Generated.
 include workflows/cli/variables.mk
@@ -167,6 +168,16 @@ bench-sensitivity: $(RUN_READY) ## Do profiles find what they promise, and twins
 bench-verdicts: $(RUN_READY) ## What verdicts find and how often they hold, by simulation: those of 0.1.0 against the present ones, 3 minutes
 	@$(BIN)/python -m benchmarks.verdicts
 
+.PHONY: bench-changes
+bench-changes: $(RUN_READY) $(OTAVA)/.ready ## What change detection finds from night to night, against Apache Otava on the same series: 3 minutes
+	@$(BIN)/python -m benchmarks.changes $(OTAVA)/bin/python
+
+# Apache Otava pins another numpy, and has an environment of its own.
+$(OTAVA)/.ready: benchmarks/otava/requirements.lock | $(RUN_READY)
+	@$(BIN)/python -m venv $(OTAVA)
+	@$(OTAVA)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: --requirement $<
+	@touch $@
+
 .PHONY: bench-cpu
 bench-cpu: $(RUN_READY) ## How busy the machine is by the kernel's accounts, against the lost progress of soakers: 10 minutes on a quiet machine
 	@$(BIN)/python -m benchmarks.cpu $(FLAGS)
@@ -180,10 +191,12 @@ lock: $(DEV_READY) ## Pin the newest allowed packages with their hashes.
 	@for set in '' -dev; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-annotate --no-header $${set:+--group dev} pyproject.toml --output-file requirements$$set.lock; done
+	@echo apache-otava==0.8.0 | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header - --output-file benchmarks/otava/requirements.lock
 
 .PHONY: clean
 clean: ## Delete the virtual environment and all caches; results stay.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OTAVA) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(RUN_READY): requirements.lock setup.sh
 	@./setup.sh run '$(PYTHON)' $(VENV) requirements.lock

@@ -64,13 +64,13 @@ FLAGS: Final = (
     ),
     Flag(
         "foreign-cpu",
-        "other programs used the machine while it was measured; throughput may be low, and what they used of the CPU "
-        "is subtracted as far as it is known",
+        "other programs used the machine or a node while it was measured; throughput may be low; in the lab what they "
+        "used of the CPU is subtracted",
         marks=_TRAFFIC | {"memory", "cpu_modes"},
     ),
     Flag(
         "foreign-cpu-unknown",
-        "what other programs used of the machine while it was measured is not known",
+        "what other programs used of the machine or a node while it was measured is not known",
         marks=_TRAFFIC | {"memory", "cpu_modes"},
     ),
     Flag(

@@ -1,7 +1,7 @@
 """The verdicts of 0.1.0 and the present ones on the same simulated runs: `python -m benchmarks.verdicts [RUNS]`.
 
 Prints the tables of docs/benchmarks.md in about three minutes on two cores. Ends with 1 where the present method claims
-what does not hold: the upper bound of a run's error, by so many runs, is above 7 % where 5 % are claimed.
+what does not hold: the upper bound of a run's error, by so many runs, is above 8 % where 5 % are claimed.
 """
 
 import sys
@@ -19,13 +19,13 @@ from benchmarks.rounds_until_decided import Stopped, until_decided
 from benchmarks.scoring import Rate, Score, score, score_nights
 from benchmarks.simulated_runs import QUOTED_METRICS, Scenario, paths
 
-RUNS: Final = 2000
+RUNS: Final = 1000
 """For each line of the table of claims; the other tables need fewer."""
 
 ROUNDS: Final = (4, 6, 10)
 NIGHTS: Final = 3
 MOST_ROUNDS: Final = 16
-TOLERATED: Final = 0.07
+TOLERATED: Final = 0.08
 """The error that a method must surely stay below, as far as so many runs can tell: those of 5 % pass."""
 
 POWER: Final = tuple(

@@ -28,19 +28,17 @@ from steps.counters import Counters
 from steps.domain import (
     MOST_TRIALS,
     Change,
-    Count,
     Finding,
     Moment,
     Placement,
     Proof,
-    Seconds,
     Sign,
     SwitchCost,
     Trial,
     Visit,
 )
 from steps.settings.limits import amount_faults
-from steps.strict_model import Instant, StrictModel, faults_of
+from steps.strict_model import Count, Instant, Seconds, StrictModel, faults_of
 
 RUN: Final = "run.json"
 PREFLIGHT: Final = "preflight.json"

@@ -10,17 +10,11 @@ from analysis import formatting
 from analysis.errors import Problem
 from steps import namespaces
 from steps.catalogue.cells import Measured, TopologyName
-from steps.strict_model import Instant, StrictModel
+from steps.strict_model import Count, Instant, Seconds, StrictModel
 from steps.tools.tool import Direction
 
 MOST_TRIALS: Final = 20_000
 """Of a run: more are taken for a typing error."""
-
-Seconds = Annotated[float, Field(ge=0, le=1e9)]
-"""A duration."""
-
-Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
-"""A count, as large as the tables' smallest columns take."""
 
 Moment = Literal["before", "after"]
 """before the first trial of a visit, after its last."""

@@ -11,6 +11,12 @@ LONGEST_TEXT: Final = 100_000
 Instant = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
 """A time of day with its zone, within a range in which it can be calculated with."""
 
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+"""A duration."""
+
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""A count, as large as the tables' smallest columns take."""
+
 
 class StrictModel(BaseModel):
     """Immutable; an unknown field is an error, and so are a number that is not finite and an overlong text."""

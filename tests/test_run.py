@@ -98,6 +98,7 @@ def test_run_of_all_four_lab_dataplanes(tmp_path: Path) -> None:
     assert len({f"{bps:.3g}" for bps in figures_bps}) > 1, "a canary that is equal to three digits measures nothing"
     trials = rows(tmp_path, "select * from trials")
     assert {t["outcome"] for t in trials} == {"measured"}
+    assert any(t["host_network_bps"] for t in trials), "unless others disturb every reference and no trial"
     assert all((t["received_bps"] or 0) > 0 for t in trials if t["tool"] == "iperf3")
     dsr = rows(
         tmp_path,

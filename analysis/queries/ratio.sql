@@ -1,4 +1,4 @@
--- What share of node-to-node throughput does each path reach in the same visit? (a dataplane may change node to node too)
+-- What share of the host network's throughput does each path reach, in the same seconds and by node to node in the same visit?
 with host as (
     select
         run_id, visit, tool, transport, direction, streams, offered_bps, received_bps as host_bps,
@@ -15,10 +15,11 @@ select
     m.direction,
     m.dataplane,
     count(*) as visits,
-    sum(m.throughput_flagged + h.throughput_flagged)::bigint as throughput_flagged,
+    sum(m.throughput_flagged + coalesce(h.throughput_flagged, 0))::bigint as throughput_flagged,
+    geometric_mean(m.host_network_ratio) as of_host_network_ratio,
     geometric_mean(m.received_bps / h.host_bps) as of_node_to_node_ratio
 from visit_means as m
-join host as h
+left join host as h
     on h.run_id = m.run_id
     and h.visit = m.visit
     and h.tool = m.tool
@@ -28,7 +29,7 @@ join host as h
     and (h.direction = m.direction or m.topology = 'external-to-nodeport')
 where
     m.topology <> 'node-to-node'
-    and h.host_bps > 0
+    and (h.host_bps > 0 or m.host_network_ratio is not null)
     and chosen_run(m.run_id, $run_id)
 group by all
 order by all

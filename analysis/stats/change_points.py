@@ -31,7 +31,7 @@ from analysis.stats.declines import Drift, find_drift
 from analysis.stats.intervals import POWER, smallest_effect, t_quantile
 from analysis.stats.night_noise import DIFFERENCE_FREEDOM, FLOOR, Prior, Values, correlations, priors, scale
 from analysis.stats.partition import LEAST, settle
-from analysis.stats.step_search import RECENT, KeptNights, search
+from analysis.stats.step_search import OLDER_ERROR, RECENT, Cut, KeptNights, search
 
 LONGEST_SUSPICION: Final = 4
 _LEAST_TO_SUSPECT: Final = 4
@@ -111,6 +111,9 @@ class Levels:
 def find_levels(series: Sequence[NightSeries], level: float) -> list[Levels]:
     """The levels of each series of a run.
 
+    The more series have changed, the weaker an older step may be (Benjamini and Hochberg, "Controlling the False
+    Discovery Rate", J. R. Stat. Soc. B 57, 1995): false ones stay the same share of those that are found.
+
     Args:
         series: of the run, which say how noisy nights are, together.
         level: the significance level of a step in one series, such as 0.05 over the number of series.
@@ -121,9 +124,14 @@ def find_levels(series: Sequence[NightSeries], level: float) -> list[Levels]:
     groups = [series[place].group for place in kept]
     known = priors([variance for variance, _ in rests.values()], [freedom for _, freedom in rests.values()], groups)
     found = [Levels()] * len(series)
-    for (place, nights), prior in zip(kept.items(), known, strict=True):
-        one = _levels(series[place], nights, prior, level)
-        found[place] = replace(one, drift=find_drift(nights, *noise[place]))
+    changed, more = 0, 1
+    while more > changed:
+        changed = more
+        for (place, nights), prior in zip(kept.items(), known, strict=True):
+            cuts = search(nights, prior, level, OLDER_ERROR * changed)
+            one = _levels(series[place], nights, cuts, prior, level)
+            found[place] = replace(one, drift=find_drift(nights, *noise[place]))
+        more = sum(bool(one.steps) for one in found)
     return found
 
 
@@ -138,22 +146,24 @@ def _without_outliers(
     scales = [scale(series[place].values, alike[place], series[place].floor) for place in long]
     freedoms = [max(1.0, DIFFERENCE_FREEDOM * len(series[place].values)) for place in long]
     known = priors([own**2 for own in scales], freedoms, [series[place].group for place in long])
-    kept, noise = {}, {}
-    for place, own, own_freedom, prior in zip(long, scales, freedoms, known, strict=True):
-        one = series[place]
-        variance, freedom = prior.moderate(np.array(own**2 * own_freedom), own_freedom)
-        noise[place] = (float(variance), freedom)
-        settled = settle(one.values, math.sqrt(float(variance)))
-        if settled is not None and len(settled.nights) >= 2 * LEAST:
+    moderated = [
+        prior.moderate(np.array(own**2 * freedom), freedom)
+        for own, freedom, prior in zip(scales, freedoms, known, strict=True)
+    ]
+    noise = {place: (float(variance), freedom) for place, (variance, freedom) in zip(long, moderated, strict=True)}
+    settled = settle([series[place].values for place in long], [math.sqrt(noise[place][0]) for place in long])
+    kept = {}
+    for place, one in zip(long, settled, strict=True):
+        if one is not None and len(one.nights) >= 2 * LEAST:
+            values = series[place].values
             kept[place] = KeptNights(
-                one.values[settled.nights], settled.nights, settled.starts, len(one.values), alike[place], one.floor
+                values[one.nights], one.nights, one.starts, len(values), alike[place], series[place].floor
             )
     return kept, noise
 
 
-def _levels(series: NightSeries, nights: KeptNights, prior: Prior, level: float) -> Levels:
-    """The steps of a series, its last level and a suspicion against that."""
-    cuts = search(nights, prior, level)
+def _levels(series: NightSeries, nights: KeptNights, cuts: Sequence[Cut], prior: Prior, level: float) -> Levels:
+    """The steps of a series at these cuts, its last level and a suspicion against that."""
     starts = (0, *(cut.index for cut in cuts))
     own, own_freedom = nights.residual(starts)
     moderated, freedom = prior.moderate(np.array(own * own_freedom), own_freedom)
@@ -207,8 +217,8 @@ def _sight(nights: KeptNights, variance: float, freedom: float, count: int, leve
     """The smallest step that three new nights would show at this level, after so many nights of the last level."""
     new = np.arange(LEAST, RECENT + 1.0)
     rates = scan.rates(new, np.maximum(len(nights.values) + 3 - new, 1.0))
-    low, high = -700.0, math.log(level)
-    for _ in range(40):
+    low, high = math.log(level) - 4, math.log(level)  # a scan of so few nights multiplies p by ten at most
+    for _ in range(10):
         middle = (low + high) / 2
         low, high = (middle, high) if scan.one_cut_p(math.exp(middle), rates) < level else (low, middle)
     error = math.sqrt(variance * float(nights.mean_variances[3] + nights.mean_variances[count]))

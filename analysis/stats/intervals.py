@@ -1,4 +1,4 @@
-"""The interval of a mean, correction for many tests, and power; pure functions over visit means.
+"""The interval of a mean, quantiles, and power; pure functions over visit means.
 
 The visit is the unit of replication: trials inside one visit share the effects of its switch, so that an interval over
 trials covers the truth in 50 to 75 % of cases instead of 95 %. All functions therefore take one value for each visit.
@@ -67,20 +67,6 @@ def as_share(logarithm: float) -> float:
         return math.expm1(logarithm)
     except OverflowError:
         return math.inf
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values adjusted for their number, in their order (Holm, Scandinavian Journal of Statistics 6, 1979).
-
-    Comparing adjusted values with 0.05 keeps the family-wise error rate at 5 %.
-    """
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted = [0.0] * len(p_values)
-    running = 0.0
-    for rank, index in enumerate(order):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = running
-    return adjusted
 
 
 def smallest_effect(

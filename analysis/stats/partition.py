@@ -27,32 +27,36 @@ _MOSTLY: Final = 0.75
 """The least share of a level's nights that are no outliers: two bad nights with a good one between are no level."""
 
 
-def segment_starts(values: Sequence[float] | Values, penalty: float, least: int = LEAST) -> list[int]:
-    """The first index of each segment of the best partition, beginning with 0.
+def segment_starts(values: Values, penalty: float, least: int = LEAST) -> list[list[int]]:
+    """The first index of each segment of the best partition of each series, beginning with 0.
 
     Args:
-        values: the series, in units of its noise.
+        values: a row for each series, in units of its noise. Many at once take a fifth of the time of one by one.
         penalty: what a cut must gain, in the same units, summed over nights.
         least: the fewest nights of a segment.
     """
-    series = np.asarray(values, dtype=float)
-    n = len(series)
-    cost = np.full((n + 1, n + 1), np.inf)  # of a part from the first index to before the second
+    rows, n = values.shape
+    cost = np.full((n + 1, n + 1, rows), np.inf)  # of a part from the first index to before the second
     for length in range(least, n + 1):
         half = length // 2  # deviations from the median sum up to the upper half less the lower
-        parted = np.partition(sliding_window_view(series, length), half, axis=1)
-        off = parted[:, length - half :].sum(axis=1) - parted[:, :half].sum(axis=1)
-        cost[np.arange(n - length + 1), np.arange(length, n + 1)] = off
-    best = np.full(n + 1, np.inf)
+        parted = np.partition(sliding_window_view(values, length, axis=1), half, axis=2)
+        off = parted[:, :, length - half :].sum(axis=2) - parted[:, :, :half].sum(axis=2)
+        cost[np.arange(n - length + 1), np.arange(length, n + 1)] = off.T
+    best = np.full((n + 1, rows), np.inf)
     best[0] = -penalty
-    begins = [0] * (n + 1)
+    begins = np.zeros((n + 1, rows), dtype=np.intp)
     for end in range(least, n + 1):
         totals = best[:end] + cost[:end, end] + penalty
-        begins[end] = int(np.argmin(totals))
-        best[end] = totals[begins[end]]
-    found = [begins[n]]
+        begins[end] = totals.argmin(axis=0)
+        best[end] = totals.min(axis=0)
+    return [_walk_back(begins[:, row]) for row in range(rows)]
+
+
+def _walk_back(begins: NDArray[np.intp]) -> list[int]:
+    """The segments' starts, from where the last segment of each beginning of the series begins."""
+    found = [int(begins[-1])]
     while found[-1] > 0:
-        found.append(begins[found[-1]])
+        found.append(int(begins[found[-1]]))
     return found[::-1]
 
 
@@ -64,16 +68,28 @@ class Settled:
     starts: tuple[int, ...]
 
 
-def settle(values: Values, noise: float) -> Settled | None:
-    """The series without outliers; a segment of outliers alone joins its neighbour. None: nothing is left."""
-    starts = segment_starts(values / noise, math.log(len(values)))
+def settle(series: Sequence[Values], noises: Sequence[float]) -> list[Settled | None]:
+    """Each series without outliers, given the standard deviation of its nights. None: nothing is left."""
+    found: list[Settled | None] = [None] * len(series)
+    by_length: dict[int, list[int]] = {}
+    for place, values in enumerate(series):
+        by_length.setdefault(len(values), []).append(place)
+    for length, places in by_length.items():
+        rows = np.array([series[place] / noises[place] for place in places])
+        for place, row, starts in zip(places, rows, segment_starts(rows, math.log(length)), strict=True):
+            found[place] = _settle(row, starts)
+    return found
+
+
+def _settle(values: Values, starts: list[int]) -> Settled | None:
+    """A segment of outliers alone joins its neighbour."""
     while True:
-        parts = [values[one:two] for one, two in zip(starts, [*starts[1:], len(values)], strict=True)]
-        near = [np.abs(part - np.median(part)) <= ODD * noise for part in parts]
+        parts = [values[one:two] for one, two in itertools.pairwise([*starts, len(values)])]
+        near = [np.abs(part - np.median(part)) <= ODD for part in parts]
         thin = next((i for i, kept in enumerate(near) if kept.sum() < max(LEAST, _MOSTLY * len(kept))), None)
         if thin is None:
             lengths = [int(kept.sum()) for kept in near]
             return Settled(np.flatnonzero(np.concatenate(near)), tuple(itertools.accumulate(lengths[:-1], initial=0)))
         if len(starts) == 1:
             return None
-        del starts[max(thin, 1)]
+        starts = starts[: max(thin, 1)] + starts[max(thin, 1) + 1 :]

@@ -49,18 +49,25 @@ def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) 
         for metric in metrics.COMPARED
         if (metric.in_lab or not about.is_lab) and (one := _figures(about, metric, own, past, flagged))
     ]
-    return compare_run(figures, [arm.name for arm in about.arms], plan_of(about, _blocks(own, pieces[1:])))
+    plan = plan_of(about, pieces[:0:-1], _blocks(own, pieces[1:]))
+    return compare_run(figures, [arm.name for arm in about.arms], plan)
 
 
-def plan_of(about: StoredRun, rounds_before: int = 0) -> Plan:
-    """How a run was planned. `rounds_before`: those of the runs that it continues.
+def plan_of(about: StoredRun, continued: Sequence[str] = (), rounds_before: int = 0) -> Plan:
+    """How a run was planned.
 
     A run stored by a version that did not look after each round has no margin among its parameters.
+
+    Args:
+        about: the run.
+        continued: the runs that it continues, the earliest first.
+        rounds_before: how many rounds of these were measured.
     """
     rounds, margin = about.parameters.get("rounds"), about.parameters.get("margin_ratio")
     if not isinstance(margin, int | float):
         return Plan()
-    return Plan(rounds + rounds_before if isinstance(rounds, int) else None, float(margin))
+    most_rounds = rounds + rounds_before if isinstance(rounds, int) else None
+    return Plan(most_rounds, float(margin), (*continued, about.run_id))
 
 
 def _continued(con: duckdb.DuckDBPyConnection, about: StoredRun) -> list[str]:
@@ -102,8 +109,10 @@ def _figures(
     cells = {c: about.path(c, metric.title) for c in about.cells if about.has_figure(c, metric.needed_column)}
     doubts = {place: flags.flag_effect(trials, metric.kind) for place, trials in flagged.items()}
     visits = _visits(metric, own)
-    ruled_out = any(doubt.left_out for (cell, _), doubt in doubts.items() if cell in cells)
-    if not (visits or ruled_out or metric.leads):
+    ruled_out = {cell for (cell, _), doubt in doubts.items() if doubt.left_out}
+    if not metric.leads:  # a path without any figure of it has nothing to compare
+        cells = {cell: path for cell, path in cells.items() if cell in ruled_out or any(cell == c for c, _ in visits)}
+    if not cells:
         return None
     return Figures(metric, cells, visits, doubts, [_visits(metric, night) for night in past])
 

@@ -14,6 +14,7 @@ from analysis.stats import canaries, history, run, run_judgement
 from analysis.stats.comparison import Comparison
 from analysis.stats.history import History
 from analysis.stats.judgement import MARGIN_RATIO, Family
+from analysis.stats.level_since import LevelSince
 from analysis.stats.regressions import LevelChange
 from analysis.stats.run_judgement import NIGHTLY
 from analysis.summary import change_groups, switch_costs
@@ -110,6 +111,12 @@ class Summary:
     def failing(self) -> str:
         """The alarm if it fails the run, which is a nightly one then; else empty."""
         return self.alarm if self.trigger == NIGHTLY else ""
+
+    def level_since(self, c: Comparison) -> LevelSince | None:
+        """The level of a comparison over the nights since its last change; None without such nights."""
+        key = (c.metric, c.topology, c.tool, c.transport, c.direction, c.dataplane, c.baseline)
+        levels = self.history.levels if self.history else ()
+        return next((level for level in levels if level.key == key), None)
 
     def of(self, metric: str) -> tuple[Comparison, ...]:
         """The comparisons with the baseline by one metric."""

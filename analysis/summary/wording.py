@@ -36,7 +36,8 @@ def cell_lines(answer: Answer, cell: TrafficCell) -> list[Line]:
     for place, each in enumerate(shown):
         name = f"{each.title.partition(',')[0]}: " if shown[1:] else ""
         beside = _beside(answer, cell) if place == 0 and each.standing == "undecided" else ""
-        extent = "; ".join(filter(None, [each.extent + _than(answer, each), beside, each.reason]))
+        than = "" if place and each.standing == "undecided" else _than(answer, each)
+        extent = "; ".join(filter(None, [each.extent + than, beside, each.reason]))
         lines.append(Line(each.standing, f"{each.arrow} {name}{each.word}{each.mark}", extent))
     return lines
 
@@ -103,7 +104,7 @@ def legend(answer: Answer) -> str:
     return (
         "Best: decidedly better than every other. "
         f"As good: the same within {margin} as every other that may be the best. "
-        "Worse: by so much than the best mean of the row. Undecided: the truth lies between the two bounds. "
+        "Worse: by how much, against the best mean of the row. Undecided: the truth lies between the two bounds. "
         "Where throughput, connect time and CPU per Gbit disagree, each is named; mixed is better by one and worse by "
         f"another.{f' {LEGEND}' if answer.sentence.endswith(MARKED) else ''}"
     )

@@ -126,9 +126,11 @@ def _after(done: int, found: Standing, *, judged: bool) -> str:
     """`After round 5 7 of 12 comparisons are decided`."""
     if not judged:
         return f"After {formatting.count(done, 'round')}"
-    decided = "all" if found.decided == found.compared else f"{found.decided} of"
-    comparisons = formatting.count(found.compared, "comparison")
-    return f"After {formatting.count(done, 'round')} {decided} {comparisons} are decided"
+    if found.decided == found.compared:
+        decided = "the one comparison is" if found.compared == 1 else f"all {found.compared} comparisons are"
+    else:
+        decided = f"{found.decided} of {formatting.count(found.compared, 'comparison')} are"
+    return f"After {formatting.count(done, 'round')} {decided} decided"
 
 
 def _going_on(

@@ -11,9 +11,9 @@ from analysis.flags import REFERENCE_OFF, REPEATED
 from steps import documents
 from steps.catalogue.options import MOST_ARMS, Settings
 from steps.collect.decision import Stopped
-from steps.domain import MOST_TRIALS, Count, Seconds, Visit
+from steps.domain import MOST_TRIALS, Visit
 from steps.settings import schedule
-from steps.strict_model import StrictModel
+from steps.strict_model import Count, Seconds, StrictModel
 
 Row = dict[str, object]
 

@@ -52,7 +52,8 @@ def measure_references(
     """
     turns = turns or TurnTaker.alone()
     client = Client.of(placement, turns.programs)
-    gate = InterferenceGate(client.others, settings.foreign_cpu_limit_ratio, len(positions) * QUIET_S, client.programs)
+    budget_s = max(QUIET_S, len(positions) * iperf3.CANARY_S) * settings.remeasure_ratio
+    gate = InterferenceGate(client.others, settings.foreign_cpu_limit_ratio, budget_s, client.programs)
     with client.programs.stoppable():
         for index, position in enumerate(positions):
             idle_s = settings.idle_s if index == 0 else 0.0

@@ -13,8 +13,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from steps.domain import Count, Seconds
-from steps.strict_model import StrictModel
+from steps.strict_model import Count, Seconds, StrictModel
 
 POLL_S: Final = 10.0
 """How long a request is left unanswered at most. The answer is then to ask again."""

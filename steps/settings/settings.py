@@ -17,6 +17,7 @@ from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import LAB, kind_of
 from steps.catalogue.option_fields import items, nearest, parse_options, shown_option
 from steps.catalogue.options import BY_NAME, MOST_ARMS, Settings, defaults
+from steps.settings.continued import FindRun, continue_run
 from steps.settings.limits import amount_faults, catalogue_faults
 from steps.strict_model import faults_of
 from steps.tools.tool import Direction
@@ -68,6 +69,7 @@ def choose_settings(
     results: str = "results",
     nodes: str = "",
     seed_source: Callable[[], int] = draw_seed,
+    find_run: FindRun | None = None,
 ) -> Settings:
     """The settings for the texts of the form or of the command line; a blank text is the profile's default.
 
@@ -81,6 +83,7 @@ def choose_settings(
         results: the store.
         nodes: of a cluster, CLIENT,SERVER; blank: chosen by preflight. Only its form is checked here.
         seed_source: draws a seed where `options` has none.
+        find_run: finds the stored run that `options` continues, whose settings then apply; None: none is looked for.
 
     Raises:
         BadInput: a sentence for each fault, one a line.
@@ -98,6 +101,7 @@ def choose_settings(
         }
     )
     given, faults = parse_options(options, BY_NAME)
+    typed = {*given, *(["dataplanes"] if items(dataplanes) else ()), *(["cells"] if items(topologies) else ())}
     chosen = profile.strip() or profiles.DEFAULT
     if chosen not in profiles.BY_NAME:
         faults.append(f"unknown profile {shown_option(chosen)}: {nearest(chosen, profiles.BY_NAME)}")
@@ -149,7 +153,7 @@ def choose_settings(
         raise BadInput("\n".join(faults or faults_of(error))) from None
     if faults := [*faults, *amount_faults(settings)]:
         raise BadInput("\n".join(faults))
-    return settings
+    return continue_run(settings, typed, find_run)
 
 
 def _address_faults(results: str) -> list[str]:

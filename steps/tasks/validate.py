@@ -12,6 +12,7 @@ from steps import clock, documents
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.catalogue.option_fields import nearest, shown_option
 from steps.settings import environment
+from steps.settings.continued import stored_runs
 from steps.settings.settings import choose_settings
 from steps.tasks._pod import step
 from steps.tasks._step import RUN_FOLDER, document, log, own_identity, own_run_id
@@ -27,7 +28,7 @@ def shown_arm(arm: str) -> documents.ShownArm:
     return documents.ShownArm(name=arm, title=title, colour=entry.colour, bpf=entry.bpf if entry.is_switched else None)
 
 
-@step("measure", deadline_s=300)
+@step("measure", deadline_s=300, memory="1Gi", store=True)
 def validate(
     profile: str,
     dataplanes: str,
@@ -50,6 +51,7 @@ def validate(
             environment=environment.environment(),
             results=urls.parse_url(environment.results()).shown,
             nodes=nodes,
+            find_run=stored_runs(environment.results()),
         )
     except BadInput as problem:
         raise BadInput("\n".join([*faults, str(problem)])) from None

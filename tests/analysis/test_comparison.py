@@ -111,6 +111,14 @@ def test_one_visit_of_zero_drops_no_comparison() -> None:
     assert c.sentence.startswith("p udp: new 1.000 → 0.007 Gbit/s, −99 % [") or "−99 % [" in c.sentence
 
 
+def test_share_of_equal_figures_is_no_more_certain_than_the_metrics_resolution() -> None:
+    (c,) = compared("received_bps", {UDP: "p udp"}, ["base", "new"], base=[1e9, 1e9, 1e9], new=[0.0, 0.0, 0.0])
+    assert c.verdict == "lower"
+    assert c.low is not None
+    assert c.high is not None
+    assert c.high - c.low > 0.002
+
+
 def test_share_of_a_baseline_of_zero_is_not_computed() -> None:
     (c,) = compared("received_bps", {UDP: "p udp"}, ["base", "new"], base=[0.0, 0.0], new=[1e9, 1e9])
     assert (c.verdict, c.low) == ("undecided", None)

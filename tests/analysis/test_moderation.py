@@ -105,6 +105,27 @@ def test_the_noise_of_a_noisy_dataplane_is_not_lent_away() -> None:
     assert statistics.median(ratios["side 2"]) > 0.8
 
 
+def test_noise_in_common_counts_once() -> None:
+    """Two dataplanes that differ from a noisy baseline by the same figures know no more of them than one."""
+    dice = random.Random(2)
+    run: dict[Key, list[float]] = {}
+    for cell in range(8):
+        noise = 10.0 ** (-cell)
+        run[key(cell, "a")] = run[key(cell, "b")] = [dice.gauss(0, noise) for _ in range(4)]
+    for one in estimate_differences(run).values():
+        assert one.degrees_of_freedom < 3.5
+
+
+def test_comparisons_that_share_a_dataplane_count_for_less_than_others() -> None:
+    dice = random.Random(6)
+    apart = {
+        key(c, side, f"base of {side}"): [dice.gauss(0, 0.04) for _ in range(4)] for c in range(7) for side in "ab"
+    }
+    shared = {(cell, ("base", pair[1])): found for (cell, pair), found in apart.items()}
+    one, two = (estimate_differences(run)[key(0, "a", base)] for run, base in ((apart, "base of a"), (shared, "base")))
+    assert one.degrees_of_freedom > 1.05 * two.degrees_of_freedom
+
+
 def test_earlier_nights_tell_which_comparison_is_noisy() -> None:
     noise = (1, 1, 4)
     helped, alone = [], []

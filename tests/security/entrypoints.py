@@ -28,8 +28,10 @@ HOSTILE = (
 )  # fmt: skip
 
 
-def chosen(**texts: str) -> Settings:
-    return choose_settings(profile="smoke", environment="prod", results="s3://b", seed_source=lambda: 1, **texts)
+def chosen(dataplanes: str = "") -> Settings:
+    return choose_settings(
+        profile="smoke", environment="prod", results="s3://b", seed_source=lambda: 1, dataplanes=dataplanes
+    )
 
 
 SETTINGS = chosen(dataplanes="ebpf").model_dump_json()

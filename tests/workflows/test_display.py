@@ -77,12 +77,17 @@ def test_display_identifies_visits_by_inputs() -> None:
 
 
 def test_progress_of_a_visit_is_that_of_all_its_measuring_steps() -> None:
-    events = [*_visit(1)[:5], NodeStarted("m2", "m2", "measure", "Pod", "run.visits(1)"), NodeProgress("m2", 1, 2)]
+    visit = "run.rounds.visits(1)"
+    events = [*_visit(1)[:5], NodeStarted("m2", "m2", "measure", "Pod", visit), NodeProgress("m2", 1, 2)]
     progress = _progress([*START, *events])
     (line,) = progress.visits.values()
     assert line.progress == (4, 10)
-    progress.note(NodeStarted("c", "c", "clear", "Pod", "run.visits(1)"), 9.0)
-    assert line.progress is None
+    progress.note(NodeStarted("c", "c", "clear", "Pod", visit), 9.0)
+    assert line.step == "clear"
+    assert line.progress is None, "it tells none"
+    progress.note(NodeLog("m2", "2/2: 5.21 Gbit/s"), 9.0)
+    assert line.step == "measure", "the step that said something, beside the one that waits"
+    assert line.progress == (4, 10)
 
 
 def test_display_keeps_the_failure_of_a_visit() -> None:

@@ -14,10 +14,10 @@ from steps.catalogue.options import Settings
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.domain import MOST_TRIALS, Placement
 from steps.settings.limits import LONGEST_S, MOST_VISITS
-from steps.settings.schedule import CLUSTER_OVERHEAD, make_schedule
+from steps.settings.schedule import CLUSTER_OVERHEAD, MOST_LEVELS, level_rounds, make_schedule
 from steps.settings.settings import choose_settings
 from steps.settings.turn_order import TRIALS_BETWEEN
-from steps.tasks.preflight import item
+from steps.tasks.preflight import item, level_outputs
 from steps.tasks.prepare import measures
 from steps.tools.iperf3 import CANARY_S
 from tests.steps.run_task import Ended, run_task
@@ -31,8 +31,8 @@ SPEC = build_template().to_dict()["spec"]
 PODS = [template for template in SPEC["templates"] if "script" in template]
 REPEATABLE = {"configure", "retreat", "restore", "snapshot", "recollect", "report", "notify"}
 ARMS = 5
-IN_A_VISIT = ("", ".configure", ".configure(0)", ".settle", ".retreat", ".prepare", ".clear", ".measures",
-              ".measures.measure")  # fmt: skip
+IN_A_VISIT = ("", ".begin", ".end", ".stay", ".stay.configure", ".stay.configure(0)", ".stay.settle", ".stay.retreat",
+              ".stay.prepare", ".stay.measure", ".stay.clear", ".stay.clear-again")  # fmt: skip
 
 
 def largest() -> Settings:
@@ -94,23 +94,19 @@ def _nodes(settings: Settings) -> Object:
         }  # fmt: skip
 
     visits = make_schedule(settings)
-    for visit, one in zip(visits, expand_loop([item(visit) for visit in visits]), strict=True):
-        base = f"dataplane-benchmark-abcde.visits.visit{one.suffix}"
-        for name in (
-            "",
-            ".configure",
-            ".configure(0)",
-            ".settle",
-            ".retreat",
-            ".prepare",
-            ".clear",
-            ".measures",
-            ".measures.measure",
-        ):
-            node(base + name, name.rpartition(".")[2], {"visit": str(visit.visit)})
-        listed = measures(visit, settings, placements())
-        for each, passed in zip(listed, expand_loop(list(listed)), strict=True):
-            node(f"{base}.measures.measure{passed.suffix}", "measure", each)
+    for level in range(1, MOST_LEVELS + 1):
+        own = [visit for visit in visits if visit.round in level_rounds(settings, level)]
+        rounds = f"dataplane-benchmark-abcde{'.rounds.next' * (level - 1)}.rounds"
+        handed_on = {name: str(value) for name, value in level_outputs(settings, level, own).items()}
+        for name in ("", ".next", ".next.look"):
+            node(rounds + name, name.rpartition(".")[2] or "rounds", handed_on)
+        for visit, one in zip(own, expand_loop([item(visit) for visit in own]), strict=True):
+            base = f"{rounds}.visit{one.suffix}"
+            for name in IN_A_VISIT:
+                node(base + name, name.rpartition(".")[2], {"visit": str(visit.visit)})
+            listed = measures(visit, settings, placements())
+            for each, passed in zip(listed, expand_loop(list(listed)), strict=True):
+                node(f"{base}.stay.measure{passed.suffix}", "measure", each)
     return found
 
 

@@ -139,17 +139,25 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
             *(f"{base}.{t}" for t in tasks),
             *(f"{base}.measure{b}" for b in below),
             f"{base}.clear",
+            f"{base}.clear-again",
+            f"{visit}.end",
         ]
 
-    assert [node.name for node in outcome.nodes] == [
+    expected = [
         "run", "run.validate", "run.preflight", "run.snapshot", "run.snapshot(0)",
-        "run.rounds", "run.rounds.visit", *visit(1), "run.rounds.next", "run.rounds.next.look",
-        "run.rounds.next.rounds", "run.rounds.next.rounds.visit", *visit(2), "run.rounds.next.rounds.next",
-        "run.rounds.next.rounds.next.look", "run.rounds.next.rounds.next.rounds",
+        *(name for number in (1, 2) for name in (
+            f"run{'.rounds.next' * (number - 1)}.rounds", f"run{'.rounds.next' * (number - 1)}.rounds.visit",
+            *(name for name in visit(number) if ".stay" not in name),
+            f"run{'.rounds.next' * number}", f"run{'.rounds.next' * number}.look",
+        )),
+        "run.rounds.next.rounds.next.rounds",
         "run.collect", "run.report", "run.report(0)", "run.verdict",
         "run.onExit", "run.onExit.restore", "run.onExit.restore(0)", "run.onExit.collect", "run.onExit.report",
         "run.onExit.notify", "run.onExit.notify(0)",
     ]  # fmt: skip
+    found = [node.name for node in outcome.nodes]
+    assert sorted(found) == sorted(expected)
+    assert [name for name in found if ".stay." not in name] == [name for name in expected if ".stay." not in name]
     shown = [
         node.display_name
         for node in outcome.nodes
@@ -163,21 +171,18 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_failed_settle_is_followed_by_retreat_and_clear(tmp_path: Path) -> None:
+def test_failed_settle_is_followed_by_retreat_and_what_failed_by_the_task_that_gives_the_mutex_back(
+    tmp_path: Path,
+) -> None:
     recording, _ = small()
-    recording["failing"] = ["settle"]
+    recording["failing"] = ["settle", "measure"]
     outcome = walked(tmp_path, recording)
-    phases = {
-        node.name.partition("visit:01).stay.")[2]: node.phase
-        for node in outcome.nodes
-        if "visit:01).stay." in node.name
-    }
-    assert phases["settle"] == "Failed"
-    assert phases["retreat"] == "Succeeded"
-    assert {phases["prepare"], phases["measure"]} == {"Omitted"}
-    assert phases["clear"] == "Succeeded"
-    names = [node.name.partition("visit:01).stay.")[2] for node in outcome.nodes]
-    assert names.index("settle") < names.index("retreat") < names.index("clear")
+    phases = {node.name.partition("visit:01).")[2]: node.phase for node in outcome.nodes if "visit:01)." in node.name}
+    assert phases["stay.settle"] == phases["stay.measure"] == phases["stay"] == "Failed"
+    assert phases["stay.retreat"] == phases["stay.clear"] == phases["end"] == "Succeeded"
+    assert phases["stay.clear-again"] == "Omitted"
+    names = [node.name.partition("visit:01).")[2] for node in outcome.nodes]
+    assert names.index("stay.settle") < names.index("stay.retreat") < names.index("end")
     assert [node.phase for node in outcome.nodes if node.name.endswith(".configure")] == ["Succeeded", "Succeeded"]
 
 

@@ -71,6 +71,7 @@ def report_again(
     summary_table.print_summary(found_summary, console)
     console.print()
     console.print(f"Report: {address}", soft_wrap=True)
+    console.print(f"Markdown: {store.location(f'reports/{name}/summary.md')}", soft_wrap=True)
     return 0
 
 

@@ -51,6 +51,7 @@ def print_result(results: str, run_id: str, console: Terminal, why: str = "") ->
     console.print()
     console.print(f"Report: {store.location(f'reports/{run_id}/report.html')}", soft_wrap=True)
     console.print(f"Latest: {store.location('report.html')}", soft_wrap=True)
+    console.print(f"Markdown: {store.location(f'reports/{run_id}/summary.md')}", soft_wrap=True)
     return 1 if summary.failing else EXIT_CODES[summary.outcome]
 
 
@@ -65,6 +66,7 @@ def print_summary(summary: Summary, console: Terminal) -> None:
     if summary.answer is not None:
         answer_table.print_answer(summary.answer, console)
     _print_comparisons(summary, console)
+    _print_levels(summary, console)
     _print_changes(summary, console)
     for skipped in summary.skipped:
         console.print(f"Skipped: {skipped.name}: {skipped.reason}", soft_wrap=True)
@@ -109,6 +111,20 @@ def _print_comparisons(summary: Summary, console: Terminal) -> None:
     told = summary.answer is not None and summary.headline.endswith(flags.MARKED)
     if not told and any(c.doubts.mark for c in (*leading, *others.values())):
         console.print(flags.LEGEND, style="dim", soft_wrap=True)
+
+
+def _print_levels(summary: Summary, console: Terminal) -> None:
+    """Print the level of each leading figure over the nights since its last change, beside tonight's."""
+    found = [(c, summary.level_since(c)) for metric in LEADING for c in summary.of(metric.name)]
+    shown = [(c, level) for c, level in found if level is not None and level.nights > 1]
+    if not shown:
+        return
+    console.print()
+    console.print(f"against {summary.baseline}: level since the last change, beside tonight's")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for c, level in shown:
+        table.add_row(f"{c.where}", c.dataplane, level.estimate, level.span, f"tonight {level.this_night}")
+    console.print(table)
 
 
 def _print_changes(summary: Summary, console: Terminal) -> None:

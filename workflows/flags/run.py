@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from steps.catalogue.option_fields import Place
 from steps.catalogue.options import OPTIONS, Settings
 from steps.settings import environment
+from steps.settings.continued import FindRun, stored_runs
 from steps.settings.settings import choose_settings
 from workflows.flags.common import AsOwner, Context, flag
 
@@ -36,7 +37,7 @@ class MeasurementFlags:
         own = {option.name: self.typed(option.name) for option in OPTIONS if option.form}
         return own | {"options": self.options(), "trigger": trigger}
 
-    def chosen(self, environment: str, results: str) -> Settings:
+    def chosen(self, environment: str, results: str, find_run: FindRun | None = None) -> Settings:
         """The settings of a run in this environment with this store; raises BadInput with a sentence for each fault."""
         return choose_settings(
             profile=self.typed("profile"),
@@ -47,6 +48,7 @@ class MeasurementFlags:
             environment=environment,
             results=results,
             nodes=self.typed("nodes"),
+            find_run=find_run,
         )
 
 
@@ -73,7 +75,8 @@ class RunFlags(MeasurementFlags):
 
     def settings(self) -> Settings:
         """The settings of the run; raises BadInput with a sentence for each fault."""
-        return self.chosen(self.typed("environment"), self.typed("results"))
+        results = self.typed("results")
+        return self.chosen(self.typed("environment"), results, stored_runs(results))
 
     def arguments(self, settings: Settings) -> dict[str, str]:
         """The workflow's arguments, with the seed that was drawn, so that each step makes the same plan."""

@@ -12,6 +12,7 @@ from analysis.stats.comparison import Comparison, Verdict
 from analysis.stats.metrics import BY_NAME
 from analysis.stats.path_metric import path_metric_fields
 from steps.collect.decision import Standing, decide, standing
+from steps.domain import Visit
 from steps.settings import schedule
 from tests.steps.builders import settings
 
@@ -79,7 +80,7 @@ OPEN = Standing(6, 4, frozenset({"lab-ebpf"}))
 DONE = Standing(6, 6, frozenset())
 
 
-def going(visits: Sequence[schedule.Visit], level: int) -> set[str]:
+def going(visits: Sequence[Visit], level: int) -> set[str]:
     assert {visit.round for visit in visits} == {level}
     return {visit.dataplane for visit in visits}
 

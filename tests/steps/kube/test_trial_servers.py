@@ -162,13 +162,13 @@ def test_filler_services_and_their_pod_stay_between_visits() -> None:
     trials = bench.kubelet.services()["trials"]["spec"]["selector"]
     assert not trials.items() <= behind["labels"].items()
     trial_servers.clear(bench.client)
-    assert set(bench.kubelet.services()) == set(made)
+    assert set(bench.kubelet.services()) == {"trials", "turns", *made}
     assert set(bench.kubelet.pods()) == {"padding"}, "clear leaves them to the next visit"
     bench.prepare("pod-to-service", services=12)
     posts = [r for r in bench.store.requests if r.verb == "create" and r.plural == "services"]
     assert len([r for r in posts if r.name.startswith("padding")]) == 12
     assert bench.kubelet.pods()["padding"]["metadata"]["uid"] == behind["uid"]
-    trial_servers.clear(bench.client)
+    trial_servers.clear_all(bench.client)
     filler_services.clear(bench.client)
     assert bench.kubelet.services() == {}
     assert bench.kubelet.pods() == {}
@@ -186,7 +186,7 @@ def test_clear_is_idempotent_and_deletes_only_own_objects() -> None:
             "theirs",
             *(f"look-{kind}-{n}" for kind in ("host", "pod") for n in (0, 1)),
         }
-        assert set(bench.kubelet.services()) == {"look-0", "look-1"}
+        assert set(bench.kubelet.services()) == {"look-0", "look-1", "trials", "turns"}
     for _ in range(2):
         trial_servers.clear_all(bench.client)
         assert set(bench.kubelet.pods()) == {"theirs"}
@@ -205,7 +205,7 @@ def test_prepare_killed_at_any_write_can_be_repeated(*, after: bool) -> None:
         bench.direct.kill_at = None
         assert list(bench.prepare(*EVERY)) == list(expected)
         assert set(bench.kubelet.pods()) == set(whole.kubelet.pods())
-        trial_servers.clear(bench.client, wait=True)
+        trial_servers.clear_all(bench.client)
         assert bench.kubelet.pods() == {}
 
 

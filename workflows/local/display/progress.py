@@ -24,8 +24,8 @@ class ProgressLine:
     """A visit, or the steps outside all visits.
 
     Attributes:
-        step: the one that runs, or several of the same template at once.
-        parts: the progress of each of them, (done, total), by node.
+        step: the one that started or said something last; several of the same template may run at once.
+        parts: the progress of each step, (done, total), by its template and node.
         message: its last sentence.
         rate: the last sentence with a rate.
         failure: the first failure.
@@ -38,16 +38,16 @@ class ProgressLine:
     message: str = ""
     rate: str = ""
     failure: str | None = None
-    parts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    parts: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     began_s: float = 0.0
     ended_s: float | None = None
     phase: Phase = "Running"
 
     @property
     def progress(self) -> tuple[int, int] | None:
-        """What is done of how much by the steps that run; None: none tells."""
-        done, total = (sum(part[index] for part in self.parts.values()) for index in (0, 1))
-        return (done, total) if self.parts else None
+        """What is done of how much by all steps of this template; None: none tells."""
+        own = [part for (template, _), part in self.parts.items() if template == self.step]
+        return (sum(done for done, _ in own), sum(total for _, total in own)) if own else None
 
     @property
     def title(self) -> str:
@@ -95,10 +95,10 @@ class RunProgress:
                 self._started(event, now_s)
             case NodeLog(node, text) if message := text.strip():
                 line = self.line_of(node)
-                line.message = message
+                line.step, line.message = self.steps.get(node, line.step), message
                 line.rate = message if "bit/s" in message else line.rate
             case NodeProgress(node, done, total):
-                self.line_of(node).parts[node] = (done, total)
+                self.line_of(node).parts[self.steps.get(node, ""), node] = (done, total)
             case NodeFinished():
                 self._finished(event, now_s)
             case WorkflowFinished():
@@ -126,8 +126,6 @@ class RunProgress:
         elif event.kind == "Pod":
             line = self.line_of(event.node)
             self.steps[event.node] = event.template
-            if event.template != line.step:
-                line.parts.clear()
             line.step, line.message = event.template, ""
 
     def _counted(self, loop: str) -> None:

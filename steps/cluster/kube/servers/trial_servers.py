@@ -10,7 +10,7 @@ from typing import Any, Final
 from analysis.errors import Unsupported
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CONNECTIVITY, served
-from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
+from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, Topology
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.servers import outside_client
@@ -131,27 +131,25 @@ def ensure_filler_services(
         filler_services.ensure_services(client, settings.services, place.node, pods.image(variables), CONNECTIVITY.port)
 
 
-def clear(client: Client, *, wait: bool = False) -> None:
-    """Delete what the trials needed, except the many Services, which stay for the next visit.
+def clear(client: Client) -> None:
+    """Delete the pods that the trials needed. Their Services and the many others stay for the next visit.
 
-    Safe to run twice. `wait`: until all is gone; otherwise the next visit's waits for it.
+    Safe to run twice, and waits for nothing: the next visit does.
     """
-    _delete(client, [TRIALS, connectivity.REACH], wait=wait)
+    for part in (TRIALS, connectivity.REACH):
+        Workload(client, part).delete(keep_services=True, wait=False)
 
 
 def clear_all(client: Client) -> None:
     """Delete everything that prepare, observe and preflight created, except the many Services, and wait for it."""
-    _delete(client, [TRIALS, connectivity.REACH, probe_pods.PART, connectivity.CHECK, connectivity.OUTSIDE], wait=True)
-
-
-def _delete(client: Client, parts: Sequence[str], *, wait: bool) -> None:
+    parts = [TRIALS, connectivity.REACH, probe_pods.PART, connectivity.CHECK, connectivity.OUTSIDE]
     with ThreadPoolExecutor(len(parts)) as pool:
-        list(pool.map(lambda part: Workload(client, part).delete(wait=wait), parts))
+        list(pool.map(lambda part: Workload(client, part).delete(), parts))
 
 
 def needed_topologies(visit: Visit) -> list[Topology]:
     """The visit's topologies, and the canary's."""
-    names = {trial.topology for trial in visit.trials} | {CONTROL}
+    names = {trial.topology for trial in visit.trials} | {NODE_TO_NODE}
     return [topology for topology in TOPOLOGIES if topology.name in names]
 
 
@@ -183,7 +181,7 @@ def manifests(
     near, far = places[0], places[-1]
     pod = partial(pods.pod, part=TRIALS, image_name=image, deadline_s=deadline_s)
     made: list[Object] = []
-    for name in dict.fromkeys(server_name(topology) for topology in (BY_NAME[CONTROL], *wanted)):
+    for name in dict.fromkeys(server_name(topology) for topology in (BY_NAME[NODE_TO_NODE], *wanted)):
         place, on_host = near if name.endswith(NEAR) else far, name.startswith(HOST_SERVER)
         servers = [_server(tool, place.address if on_host else None) for tool in tools]
         labels = _SERVES if name == SERVER else {}

@@ -249,7 +249,7 @@ def _cost(lines: Sequence[ConnectionReport], answers: Sequence[ServiceProbe]) ->
         udp_sent_packets=sum(line.sent for line in udp) if udp else None,
         # one may be on its way
         udp_lost_packets=sum(max(0, line.sent - line.received - 1) for line in udp) if udp else None,
-        new_failed=sum(answer.failed for answer in answers) if answers else None,
+        new_failed=sum(answer.failed_since_ok for answer in answers) if answers else None,
     )
 
 

@@ -1,6 +1,6 @@
 """Read one observation of each node: calico-node's log, and the report of its probe pods."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -18,10 +18,11 @@ _MARGIN: Final = timedelta(seconds=10)
 _LINES: Final = 50_000
 
 
-def read_observations(client: Client, standing: ClusterState, places: Sequence[probe_pods.Site]) -> list[Observation]:
-    """Observe the measured nodes, and read the logs of every other node that Calico manages."""
-    measured = [place.node for place in places]
-    reports = probe_pods.latest_reports(client, places)
+def read_observations(
+    client: Client, standing: ClusterState, reports: Mapping[str, probe_pods.NodeReport]
+) -> list[Observation]:
+    """Observe the measured nodes, whose probes' reports are given, and the logs of all other nodes of Calico's."""
+    measured = list(reports)
     logs = read_logs(client, standing, measured)
     found = []
     for node in measured:

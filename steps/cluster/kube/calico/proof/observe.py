@@ -70,25 +70,29 @@ def observe(
 
     def once() -> tuple[datetime, Sequence[Observation], Sequence[Sign]]:
         now = client.now()
-        observations = read_observations(client, standing, places)
+        reports = probe_pods.latest_reports(client, places)
+        observations = read_observations(client, standing, reports)
+        cost = cost_signs(reports, now) if moment == "before" else []
         return (
             now,
             observations,
-            readiness.reported_signs(
-                observations,
-                visit.dataplane,
-                now,
-                nodes=measured,
-                changed_at=standing.changed_at,
-                stable_s=stable_s,
-                moment=moment,
-            ),
+            [
+                *readiness.reported_signs(
+                    observations,
+                    visit.dataplane,
+                    now,
+                    nodes=measured,
+                    changed_at=standing.changed_at,
+                    stable_s=stable_s,
+                    moment=moment,
+                ),
+                *cost,
+            ],
         )
 
     if moment == "before":
         now, observations, found = once()
-        cost = cost_signs(client, places, now)
-        return [*found, *cost, *_restart_kube_proxy(around, standing, observations, now)]
+        return [*found, *_restart_kube_proxy(around, standing, observations, now)]
     # polled, since it is read from logs and waits for time to pass
     now, observations, found = poll(
         once,
@@ -111,7 +115,7 @@ def await_switch(around: Surroundings, standing: ClusterState, measured: Sequenc
 
     def look() -> list[str]:
         now = around.client.now()
-        observations = read_observations(around.client, standing, places)
+        observations = read_observations(around.client, standing, probe_pods.latest_reports(around.client, places))
         return readiness.unswitched(observations, now, measured, standing.changed_at)
 
     left = poll(look, operator.not_, pause_s=_POLL_S, timeout_s=SWITCH_S, sleep=around.sleep)

@@ -1,10 +1,9 @@
 """What a switch costs long-lived connections between the probe pods."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState
 from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.probe import connections
@@ -41,7 +40,7 @@ def connection_cost(
     return probe_pods.total(each.cost for each in reports)
 
 
-def cost_signs(client: Client, places: Sequence[probe_pods.Site], now: datetime) -> list[Sign]:
+def cost_signs(reports: Mapping[str, probe_pods.NodeReport], now: datetime) -> list[Sign]:
     """The cost of the switch so far, as a sign for each node that indicates no dataplane."""
     return [
         Sign(
@@ -52,7 +51,7 @@ def cost_signs(client: Client, places: Sequence[probe_pods.Site], now: datetime)
             at=now,
             indicates=None,
         )
-        for node, report in probe_pods.latest_reports(client, places).items()
+        for node, report in reports.items()
     ]
 
 
