@@ -59,7 +59,7 @@ class KubernetesCluster:
         self._client = client or connect(environment, variables, at_prompt=at_prompt)
         self._variables = variables
         self._asked_nodes = variables.get(names.NODES, "")
-        self._say = say
+        self._say: Callable[[str], None] = lambda text: say(names.with_context(text, self._client.context))
         self._sleep = sleep
         self._owner = current_owner(self._client.namespace, variables)
 
@@ -89,6 +89,9 @@ class KubernetesCluster:
 
     def preflight(self, settings: Settings) -> list[Finding]:
         """All reasons why the run, a dataplane or a topology is unavailable here. Leaves no changes."""
+        return [access.with_context(finding, self._client.context) for finding in self._findings(settings)]
+
+    def _findings(self, settings: Settings) -> list[Finding]:
         needed = [entry for entry in relevant(PERMISSIONS, self._client.groups()) if is_needed(entry)]
         denied = [entry for entry in needed if "switch" in entry.roles and not self._client.allows(entry)]
         found = access.missing_permissions(denied, self._client.namespace)
