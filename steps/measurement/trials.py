@@ -27,7 +27,7 @@ from steps.tools.tool import here, interval_s
 GRACE_S: Final = iperf3.CONNECT_TIMEOUT_S + 5.0
 """How much longer than its trial a program may take before it is killed."""
 
-QUIET_S: Final = 5.0
+QUIET_S: Final = 3.0
 """The longest that a trial waits for quiet nodes."""
 
 BEGUN: Final = "its measuring step ended while it was measured: the step failed, was killed, or its node went away"
