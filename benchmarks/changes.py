@@ -34,7 +34,7 @@ from benchmarks.night_series import (
 )
 from benchmarks.scoring import Rate
 
-RUNS: Final = 40
+RUNS: Final = 30
 NEAR: Final = 2
 """A point so many nights from the true one is right."""
 
@@ -77,14 +77,14 @@ def _history(otava: Otava, count: int) -> Iterable[str]:
         name = f"−{loss:.0%}, {kind.name}".replace("%,", " %,", 1)
         here = [found[:CHANGED] for found in find_here([run.series for run in runs])]
         there = otava([run.series[:CHANGED] for run in runs])
-        scores = [_precision_recall(runs, each) for each in (here, there)]
+        scores = [precision_recall(runs, each) for each in (here, there)]
         lines.append([name, *(f"{_share(precision)} / {_share(recall)}" for precision, recall in scores)])
         missed += _fewer(name, scores[0][1], scores[1][1])
     _table(["step", "here", "Otava"], lines)
     return missed
 
 
-def _precision_recall(runs: Sequence[SimulatedRun], found: Sequence[Sequence[Found]]) -> tuple[Rate, Rate]:
+def precision_recall(runs: Sequence[SimulatedRun], found: Sequence[Sequence[Found]]) -> tuple[Rate, Rate]:
     precision, recall = Rate(), Rate()
     for run, each in zip(runs, found, strict=True):
         for at, one in zip(run.steps, each, strict=True):

@@ -128,7 +128,7 @@ def find_levels(series: Sequence[NightSeries], level: float) -> list[Levels]:
     while more > changed:
         changed = more
         for (place, nights), prior in zip(kept.items(), known, strict=True):
-            cuts = search(nights, prior, level, OLDER_ERROR * changed)
+            cuts = search(nights, prior, level, max(OLDER_ERROR, changed))
             one = _levels(series[place], nights, cuts, prior, level)
             found[place] = replace(one, drift=find_drift(nights, *noise[place]))
         more = sum(bool(one.steps) for one in found)
