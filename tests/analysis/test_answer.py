@@ -13,7 +13,6 @@ from pydantic import TypeAdapter
 from analysis.domain import Cell
 from analysis.stats.comparison import Comparison
 from analysis.summary.answer import Answer
-from analysis.summary.sentence import MOST_WORDS
 from analysis.summary.traffic import cell_of
 from analysis.summary.wording import cell_lines
 from tests.analysis.comparisons import CONNECT, HOST, OUTSIDE, POD, TCP, UDP, answer_of, compared, run_of
@@ -272,7 +271,7 @@ def test_no_sentence_is_long_or_claims_more_than_the_comparisons(
 ) -> None:
     titles, cells, found = run
     answer = answer_of(run_of(titles, cells), found)
-    assert len(answer.sentence.split()) <= MOST_WORDS
+    assert len(answer.sentence.split()) <= 25
     for claimed, holds in (
         (r"best or as good on (all )?(\d+)", lambda name: sum(is_best_or_as_good(name, cell, found) for cell in cells)),
         (
