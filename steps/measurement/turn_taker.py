@@ -88,6 +88,8 @@ class TurnTaker:
         if self._source is None and not self.programs.stopped.is_set():
             return Turn(None, time.monotonic() + lease_s)
         answer = self._ask(number, lease_s)
+        if self.programs.stopped.is_set():  # others that were stopped first have left their turns to this step
+            raise Problem(f"stopped when {self._step} got its turn")
         if answer.state != "measure" or answer.number != number:
             return None
         return Turn(answer.turn, time.monotonic() + answer.lease_s)
