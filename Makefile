@@ -165,7 +165,7 @@ bench-sensitivity: $(RUN_READY) ## Do profiles find what they promise, and twins
 	@$(BIN)/python -m benchmarks.lab_sensitivity $(FLAGS)
 
 .PHONY: bench-verdicts
-bench-verdicts: $(RUN_READY) ## What verdicts find and how often they hold, by simulation: those of 0.1.0 against the present ones, 3 minutes
+bench-verdicts: $(RUN_READY) ## What verdicts find and how often they hold, by simulation: those of 0.1.0 against the present ones, 2 minutes
 	@$(BIN)/python -m benchmarks.verdicts
 
 .PHONY: bench-changes

@@ -2,7 +2,8 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,10 +27,6 @@ class Found:
     fails: bool = False
 
 
-Finder = Callable[[Sequence[Sequence[Values]]], list[list[Found]]]
-"""From the series of runs to what is found in each."""
-
-
 def as_series(values: Values, place: int) -> Series:
     """A series as the history has it: throughput relative to a baseline."""
     began = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,10 +36,13 @@ def as_series(values: Values, place: int) -> Series:
 
 
 def find_here(runs: Sequence[Sequence[Values]]) -> list[list[Found]]:
-    return [_find(run) for run in runs]
+    """What this project finds in each of the runs, on all cores."""
+    with ProcessPoolExecutor() as pool:
+        return list(pool.map(find_in_run, runs))
 
 
-def _find(run: Sequence[Values]) -> list[Found]:
+def find_in_run(run: Sequence[Values]) -> list[Found]:
+    """What this project finds in the series of one run."""
     changes = find_changes([as_series(values, place) for place, values in enumerate(run)]).changes
     found = []
     for place in range(len(run)):

@@ -101,7 +101,11 @@ def main(flags: Sequence[str]) -> int:
     if done.returncode:
         print(done.stderr.strip() or done.stdout.strip())
         return 1
-    burdens = [int(word) for word in done.stdout.splitlines()[-1].split()]
+    return measure([int(word) for word in done.stdout.splitlines()[-1].split()], flags)
+
+
+def measure(burdens: Sequence[int], flags: Sequence[str]) -> int:
+    """Measure with burdens that slow pod to pod down by `SLOWDOWNS`; 1 if one was not found, or twins differ."""
     slowed = {f"{BASE}+burden={rules}": slowdown for rules, slowdown in zip(burdens, SLOWDOWNS, strict=True)}
     twins = (BASE, f"{BASE}+twin-1", f"{BASE}+twin-2")
     with measured(

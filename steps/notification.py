@@ -70,7 +70,7 @@ def message(
 
 
 def _details(summary: Summary | None) -> list[str]:
-    if summary is None or summary.answer is None:
+    if summary is None or summary.answer is None or not summary.answer.kinds:
         return []
     certainty = summary.answer.certainty
     sure = " ".join(filter(None, [f"How sure: {certainty.basis}", certainty.advice, certainty.command]))

@@ -68,7 +68,8 @@ def _outcome(c: Comparison) -> str:
 
 
 def _ratio(change: float | None) -> float | None:
-    return None if change is None else 1 + change
+    """None also where it has no place on the axis: without end, or with a figure below zero, as CPU less than idle."""
+    return None if change is None or not -1 < change < math.inf else 1 + change
 
 
 def _domain(table: pa.Table) -> tuple[float, float]:

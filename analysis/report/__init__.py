@@ -83,8 +83,6 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
         drawings=drawings[1:],
         key=_key(data, summary),
         table=_table(summary),
-        certainty=summary.answer.certainty if summary.answer else None,
-        notes=summary.answer.notes if summary.answer else (),
         groups=_groups(summary),
         changes=_changes(summary),
         limit=formatting.percent(summary.history.limit, sign=False) if summary.history else "",
@@ -128,6 +126,8 @@ def _table(summary: Summary) -> dict[str, Any]:
     if answer is None or not answer.kinds:
         return {"kinds": []}
     return {
+        "certainty": answer.certainty,
+        "notes": answer.notes,
         "legend": wording.legend(answer),
         "costs": wording.cost_rows(answer),
         "kinds": [

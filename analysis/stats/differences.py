@@ -29,9 +29,10 @@ Values = Mapping[Block, float]
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """The values of two dataplanes in the rounds in which both were measured."""
+    """The values of two dataplanes in the rounds in which both were measured, which are `blocks`."""
 
     scale: Scale
+    blocks: tuple[Block, ...]
     baseline: tuple[float, ...]
     other: tuple[float, ...]
 
@@ -43,6 +44,10 @@ class Differences:
             return [math.log(other) - math.log(baseline) for baseline, other in pairs]
         unit = statistics.fmean(self.baseline) if self.scale == "share" else 1.0
         return [(other - baseline) / unit for baseline, other in pairs]
+
+    def until(self, end: int, order: Mapping[Block, int]) -> list[float]:
+        """`values` of the rounds up to this place in their order."""
+        return [value for block, value in zip(self.blocks, self.values, strict=True) if order[block] <= end]
 
     def interval(self, estimate: float, half: float, standard_errors: float) -> tuple[float, float, float]:
         """A difference of this scale and its interval as a reader sees it: shares, or points.
@@ -90,7 +95,7 @@ def differences(metric: ComparedMetric, baseline: Values, other: Values, names: 
         other: the values of the one that is compared.
         names: theirs, in this order.
     """
-    common = [block for block in baseline if block in other]
+    common = tuple(block for block in baseline if block in other)
     if len(common) < ENOUGH:
         return (
             f"{formatting.count(len(common), 'round')} in which {names[0]} and {names[1]} were both measured "
@@ -98,9 +103,9 @@ def differences(metric: ComparedMetric, baseline: Values, other: Values, names: 
         )
     one, two = tuple(baseline[block] for block in common), tuple(other[block] for block in common)
     if metric.scale == "points":
-        return Differences("points", one, two)
+        return Differences("points", common, one, two)
     if min(one) > 0 and min(two) > 0:
-        return Differences("logarithm", one, two)
+        return Differences("logarithm", common, one, two)
     if statistics.fmean(one) <= 0:
         return f"{names[0]} measured no {metric.title} above zero, of which a difference could be a share"
-    return Differences("share", one, two)
+    return Differences("share", common, one, two)

@@ -9,7 +9,7 @@ more than Dunnett's procedure (JASA 50, 1955) allows for.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -21,7 +21,8 @@ from analysis.flags import NO_DOUBT, FlagEffect
 from analysis.metric import ComparedMetric
 from analysis.stats import moderation, sequential
 from analysis.stats.comparison import Comparison, Verdict
-from analysis.stats.differences import Differences, Values, differences
+from analysis.stats.differences import Block, Differences, Values, differences
+from analysis.stats.estimation import estimate_all
 from analysis.stats.path_metric import path_metric_fields
 
 FAMILY_ERROR: Final = 0.05
@@ -48,10 +49,17 @@ class Plan:
     Attributes:
         most_rounds: the most that it might have had, where it looked after each; None where it could not stop early.
         margin_ratio: how much counts as the same.
+        runs: the runs whose rounds are judged together, in the order in which they were measured.
     """
 
     most_rounds: int | None = None
     margin_ratio: float = MARGIN_RATIO
+    runs: tuple[str, ...] = ()
+
+    @property
+    def looks(self) -> bool:
+        """Whether the run looked after a round, and might have stopped."""
+        return self.most_rounds is not None and self.most_rounds > sequential.FIRST_LOOK
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +149,31 @@ def compare_run(figures: Sequence[Figures], dataplanes: Sequence[str], plan: Pla
         plan: of the run.
     """
     drafts: list[_Draft] = []
-    estimates: dict[int, moderation.Estimate] = {}
+    estimates: list[moderation.Estimate | None] = []
+    order = _order(figures, plan.runs) if plan.looks else None
     for one in figures:
         own = list(_drafts(one, dataplanes, plan))
-        estimates |= _estimates(one, own, len(drafts))
+        known = _estimates(one, own, order)
         drafts += own
+        estimates += [known.get(draft.key) for draft in own]
     error, families = _shares(drafts)
     judged = []
-    for place, draft in enumerate(drafts):
-        if draft.found is None:
+    for draft, estimate in zip(drafts, estimates, strict=True):
+        if draft.found is None or estimate is None:
             judged.append(draft.comparison)
             continue
         level = error[draft.family, draft.group]
-        if plan.most_rounds is not None and plan.most_rounds > sequential.FIRST_LOOK:
+        if plan.looks and plan.most_rounds is not None:
             level = sequential.level_after(level, draft.comparison.rounds, plan.most_rounds)
-        judged.append(_judge(draft.comparison, draft.found, estimates[place], level))
+        judged.append(_judge(draft.comparison, draft.found, estimate, level))
     return Judgement(tuple(judged), families)
+
+
+def _order(figures: Sequence[Figures], runs: Sequence[str]) -> dict[Block, int]:
+    """The place of each round in time."""
+    blocks = {block for one in figures for values in one.visits.values() for block in values}
+    places = {name: place for place, name in enumerate(runs)}
+    return {block: n for n, block in enumerate(sorted(blocks, key=lambda b: (places.get(b[0], 0), b[1])))}
 
 
 def _drafts(figures: Figures, dataplanes: Sequence[str], plan: Plan) -> Iterator[_Draft]:
@@ -204,40 +221,31 @@ def _mean(metric: ComparedMetric, values: Values) -> float | None:
     return math.fsum(values.values()) / len(values)
 
 
-def _estimates(figures: Figures, drafts: Sequence[_Draft], first: int) -> dict[int, moderation.Estimate]:
-    """The estimate of each draft by its place from `first` on.
-
-    Comparisons with the baseline share their noise with each other, those between others with their like. Where a value
-    is zero a comparison has only its own.
-    """
-    found = {}
+def _estimates(
+    figures: Figures, drafts: Sequence[_Draft], order: Mapping[Block, int] | None
+) -> dict[moderation.Key, moderation.Estimate]:
+    estimates: dict[moderation.Key, moderation.Estimate] = {}
     for against_baseline in (True, False):
-        keyed: dict[moderation.Key, list[float]] = {}
-        places: dict[moderation.Key, int] = {}
-        for place, draft in enumerate(drafts, first):
-            if draft.found is None or draft.comparison.against_baseline != against_baseline:
-                continue
-            places[draft.key] = place
-            if draft.found.scale == "share":
-                found[place] = moderation.own_estimate(draft.found.values, figures.metric.resolution)
-            else:
-                keyed[draft.key] = draft.found.values
-        earlier = [_night(figures, night, keyed) for night in figures.earlier]
-        for key, estimate in moderation.estimate_differences(keyed, earlier, figures.metric.resolution).items():
-            found[places[key]] = estimate
-    return found
+        found = {
+            draft.key: draft.found
+            for draft in drafts
+            if draft.found is not None and draft.comparison.against_baseline == against_baseline
+        }
+        earlier = [_night(figures, night, found) for night in figures.earlier]
+        estimates |= estimate_all(found, earlier, figures.metric.resolution, order)
+    return estimates
 
 
 def _night(
-    figures: Figures, night: Mapping[Place, Values], wanted: Mapping[moderation.Key, Sequence[float]]
-) -> dict[moderation.Key, list[float]]:
+    figures: Figures, night: Mapping[Place, Values], wanted: Iterable[moderation.Key]
+) -> dict[moderation.Key, Differences]:
     """The differences of an earlier night in these comparisons, as far as it has them."""
-    found: dict[moderation.Key, list[float]] = {}
+    found: dict[moderation.Key, Differences] = {}
     for key in wanted:
         cell, names = key
         own = differences(figures.metric, night.get((cell, names[0]), {}), night.get((cell, names[1]), {}), names)
-        if isinstance(own, Differences) and own.scale != "share":
-            found[key] = own.values
+        if isinstance(own, Differences):
+            found[key] = own
     return found
 
 

@@ -49,18 +49,25 @@ def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) 
         for metric in metrics.COMPARED
         if (metric.in_lab or not about.is_lab) and (one := _figures(about, metric, own, past, flagged))
     ]
-    return compare_run(figures, [arm.name for arm in about.arms], plan_of(about, _blocks(own, pieces[1:])))
+    plan = plan_of(about, pieces[:0:-1], _blocks(own, pieces[1:]))
+    return compare_run(figures, [arm.name for arm in about.arms], plan)
 
 
-def plan_of(about: StoredRun, rounds_before: int = 0) -> Plan:
-    """How a run was planned. `rounds_before`: those of the runs that it continues.
+def plan_of(about: StoredRun, continued: Sequence[str] = (), rounds_before: int = 0) -> Plan:
+    """How a run was planned.
 
     A run stored by a version that did not look after each round has no margin among its parameters.
+
+    Args:
+        about: the run.
+        continued: the runs that it continues, the earliest first.
+        rounds_before: how many rounds of these were measured.
     """
     rounds, margin = about.parameters.get("rounds"), about.parameters.get("margin_ratio")
     if not isinstance(margin, int | float):
         return Plan()
-    return Plan(rounds + rounds_before if isinstance(rounds, int) else None, float(margin))
+    most_rounds = rounds + rounds_before if isinstance(rounds, int) else None
+    return Plan(most_rounds, float(margin), (*continued, about.run_id))
 
 
 def _continued(con: duckdb.DuckDBPyConnection, about: StoredRun) -> list[str]:

@@ -19,7 +19,7 @@ Counts = NDArray[np.intp]
 RECENT: Final = 7
 """A step within so many nights from the last is news. It may fail the run, and older ones do not."""
 
-OLDER_ERROR: Final = 1.5
+OLDER_ERROR: Final = 2.0
 """Steps that are older fail nothing, and may be wrong so many times as often."""
 
 UNDONE_ERROR: Final = 0.2
@@ -65,13 +65,20 @@ class KeptNights:
         return max(squares / freedom, self.floor**2), freedom
 
 
-def search(nights: KeptNights, prior: Prior, level: float) -> list[Cut]:
-    """The cuts that are significant at this level, in the order of time."""
+def search(nights: KeptNights, prior: Prior, level: float, older: float = OLDER_ERROR) -> list[Cut]:
+    """The cuts that are significant at this level, in the order of time.
+
+    Args:
+        nights: the series.
+        prior: what other series say of its noise.
+        level: the significance level of recent steps.
+        older: how many times as often an older step may be wrong.
+    """
     cuts: list[Cut] = []
     while True:
         starts = (0, *(cut.index for cut in cuts))
         variance, freedom = nights.residual(starts)
-        around = _Surroundings(nights, prior, variance * freedom, freedom)
+        around = _Surroundings(nights, prior, variance * freedom, freedom, older)
         ends = list(itertools.pairwise([*starts, len(nights.values)]))
         new = min((around.one_cut(*part) for part in ends), key=_p)
         if _p(new) >= level:
@@ -87,12 +94,16 @@ def _p(cuts: Sequence[Cut]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Surroundings:
-    """A series that is cut already; `squares`: the sum of squares about its levels, with `freedom`."""
+    """A series that is cut already; `squares`: the sum of squares about its levels, with `freedom`.
+
+    `older`: how many times as often an older step may be wrong.
+    """
 
     nights: KeptNights
     prior: Prior
     squares: float
     freedom: int
+    older: float
 
     def _statistics(self, difference: Values, inside: Counts, outside: Counts, cuts: int) -> tuple[Values, float]:
         """The t statistics of these differences of means, were they levels, and the degrees of freedom."""
@@ -115,7 +126,7 @@ class _Surroundings:
         statistic, freedom = self._statistics(difference, before, after, 1)
         recent = self.nights.total - self.nights.nights[start + before] <= RECENT
         found = []
-        for chosen, weight in ((recent, 1.0), (~recent, OLDER_ERROR)):
+        for chosen, weight in ((recent, 1.0), (~recent, self.older)):
             if chosen.any():
                 best = int(np.where(chosen, statistic, -1.0).argmax())
                 rate = scan.rates(before[chosen].astype(float), after[chosen].astype(float))

@@ -21,13 +21,11 @@ def to_markdown(summary: Summary, report: str = "") -> str:
     """
     answer = summary.answer
     paragraphs = [f"**{_escape(summary.headline)}**", _escape(summary.notice or ""), _escape(summary.alarm)]
-    if answer is not None:
-        paragraphs.append("\n".join(_table(answer)))
+    if answer is not None and answer.kinds:
         certainty = answer.certainty
         command = f" `{certainty.command}`" if certainty.command else ""
-        paragraphs.append(f"{_escape(certainty.basis)} {_escape(certainty.advice)}{command}")
-        paragraphs += [_escape(note) for note in answer.notes]
-        paragraphs.append(_escape(wording.legend(answer)) if answer.kinds else "")
+        paragraphs += ["\n".join(_table(answer)), f"{_escape(certainty.basis)} {_escape(certainty.advice)}{command}"]
+        paragraphs += map(_escape, [*answer.notes, wording.legend(answer)])
     paragraphs += [
         _escape(summary.disclaimer or ""),
         f"Run `{summary.run_id}`. {f'Report: <{report}>' if report else ''}",
@@ -36,8 +34,6 @@ def to_markdown(summary: Summary, report: str = "") -> str:
 
 
 def _table(answer: Answer) -> Iterator[str]:
-    if not answer.kinds:
-        return
     yield _row(["", *(_escape(side.title) for side in answer.sides)])
     yield _row(["---"] * (1 + len(answer.sides)))
     for kind in answer.kinds:

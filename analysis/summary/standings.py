@@ -24,6 +24,10 @@ ARROWS: Final[Mapping[Standing, str]] = {
 }
 """The sign of each standing, which is shown beside its words."""
 
+_FAR: Final = 10.0
+_TENFOLD: Final = "more than tenfold"
+"""A bound as far as this only shows that too little was measured, so its size is not printed."""
+
 
 @dataclass(frozen=True, slots=True)
 class MetricStanding:
@@ -79,9 +83,12 @@ class MetricStanding:
         if self.low is None or self.high is None or self.standing not in {"worse", "undecided"}:
             return ""
         low, high = formatting.bound(self.low, up=False), formatting.bound(self.high, up=True)
+        low_end, high_end = (
+            _TENFOLD if abs(end) > _FAR else f"{text} {unit}" for end, text in ((self.low, low), (self.high, high))
+        )
         if self.standing == "worse":
-            return f"by {high} to {low} {unit}"
-        return f"{low} {unit} worse to {high} {unit} better"
+            return f"by {high_end} to {low_end}" if low_end == _TENFOLD else f"by {high} to {low_end}"
+        return f"{low_end} worse to {high_end} better"
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,14 +123,14 @@ class Settings(StrictModel):
         Field(ge=1, le=86_400),
         Default(
             lab={"smoke": 1, "quick": 1, "standard": 2, "thorough": 3},
-            cluster={"smoke": 2, "quick": 10, "standard": 10, "thorough": 10},
+            cluster={"smoke": 2, "quick": 2, "standard": 20, "thorough": 10},
         ),
         Option(help="Seconds of one trial, a whole number from 1.", too_low=' (iperf3 reads it as "for ever")'),
     ]
     repetitions: Annotated[
         int,
         Field(ge=1, le=1_000),
-        Default(cluster={"quick": 2, "standard": 8, "thorough": 4}),
+        Default(cluster={"standard": 3, "thorough": 2}),
         Option(help="How often each trial is repeated within a visit."),
     ] = 1
     rounds: Annotated[
@@ -195,7 +195,7 @@ class Settings(StrictModel):
     idle_s: Annotated[
         float,
         Field(ge=0, le=600),
-        Default(lab={"thorough": 1.0}, cluster={"smoke": 1, "quick": 5, "standard": 5, "thorough": 5}),
+        Default(lab={"thorough": 1.0}, cluster={"smoke": 1, "quick": 2, "standard": 5, "thorough": 5}),
         Option(help="Seconds for which each visit observes the idle nodes, before its trials."),
     ] = 0.2
     services: Annotated[

@@ -83,5 +83,5 @@ TOPOLOGIES: Final = (
 )
 
 BY_NAME: Final = {t.name: t for t in TOPOLOGIES}
-CONTROL: Final = "node-to-node"
-"""The path of the canary, and the reference of other topologies' throughput in a chart."""
+NODE_TO_NODE: Final = "node-to-node"
+"""The path of the references of the host network."""

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from analysis.errors import Problem
 from steps import documents
-from steps.catalogue.topologies import CONTROL
+from steps.catalogue.topologies import NODE_TO_NODE
 from steps.domain import MOMENTS, Moment, Proof, Visit
 from steps.measurement import monitor, results
 from steps.proof import evaluate
@@ -259,7 +259,7 @@ def _idle_nodes(record: VisitRecord) -> list[dict[str, object]] | None:
     if canary is None or not canary.idle:
         return None
     placements = record.prepare.placements if record.prepare is not None else ()
-    sides = {m.node: m.side for p in placements if p.topology == CONTROL for m in p.monitors}
+    sides = {m.node: m.side for p in placements if p.topology == NODE_TO_NODE for m in p.monitors}
     return [
         {**monitor.usage(readings[0], readings[-1], sides.get(node), None), "node": node}
         for node, readings in canary.idle.items()

@@ -4,6 +4,7 @@ On a cluster they come from the deployment's ConfigMap and Secret, on one machin
 """
 
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Final
@@ -42,6 +43,9 @@ NOTIFY_URL: Final = "BENCHMARK_NOTIFY_URL"
 
 NOTIFY_URL_OF_SECRET: Final = "BENCHMARK_NOTIFY_URL_OF_SECRET"  # noqa: S105 - its name
 """Likewise, from a Secret; where it is set, it is used and NOTIFY_URL is not."""
+
+_KUBECTL: Final = re.compile(r"(^|`|\| )kubectl (?!--context )", re.MULTILINE)
+"""The beginning of a command in a sentence, or of one in a line of its own."""
 
 FROM_CONFIG_MAP: Final = (
     ENVIRONMENT,
@@ -90,6 +94,16 @@ def context(variables: Mapping[str, str] = os.environ) -> str:
 def restore_command(context: str) -> str:
     """What a user types to put back the cluster of this context."""
     return f"make restore ENVIRONMENT={shlex.quote(context)}"
+
+
+def with_context(text: str, context: str) -> str:
+    """The text with this context in each of its kubectl commands; as it is if the context is empty, so unknown."""
+    return _KUBECTL.sub(lambda found: f"{found[1]}{kubectl(context)} ", text) if context else text
+
+
+def kubectl(context: str) -> str:
+    """The beginning of a command for the cluster of this context, if it is known."""
+    return f"kubectl --context {shlex.quote(context)}" if context else "kubectl"
 
 
 def notify_url(variables: Mapping[str, str] = os.environ) -> str:

@@ -18,6 +18,7 @@ from steps.catalogue.option_fields import shown_option
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID
 from steps.domain import Visit
+from steps.settings import environment
 from steps.settings.schedule import find_visit, make_schedule
 from steps.settings.settings import load_settings
 from steps.tasks._inputs import INPUTS, check_inputs, checked_tag, input_names
@@ -134,6 +135,7 @@ def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
 
 def fail(sentence: str) -> None:
     """Print why this step fails, and write it to the termination log, which Argo shows as the node's message."""
+    sentence = environment.with_context(sentence, os.environ.get(environment.CONTEXT, "").strip())
     log(sentence)
     path = Path(os.environ.get("BENCHMARK_TERMINATION_LOG", "/dev/termination-log"))
     try:

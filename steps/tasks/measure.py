@@ -13,7 +13,7 @@ from hera.workflows import models as m
 
 from analysis.errors import BadInput, Problem
 from steps import documents
-from steps.catalogue.topologies import CONTROL
+from steps.catalogue.topologies import NODE_TO_NODE
 from steps.domain import Placement
 from steps.measurement import client_network
 from steps.measurement.references import measure_references
@@ -50,7 +50,7 @@ def _on_the_client_node() -> m.Affinity:
     return m.Affinity(node_affinity=m.NodeAffinity(required_during_scheduling_ignored_during_execution=required))
 
 
-# The control and the client outside measure the node's own network, so their pods use it, without more privileges.
+# The references and the client outside measure the node's own network, so their pods use it, without more privileges.
 # Outside nodes and control planes are usually tainted.
 @step(
     "measure",
@@ -94,12 +94,12 @@ def measure(  # noqa: PLR0917 - the template uses some of them for the pod
 
 
 def placement_of(placements: Iterable[Placement], what: str) -> Placement:
-    """The placement of a measuring step: the topology's own, or the control's for the host network.
+    """The placement of a measuring step: the topology's own, or node to node's for the host network.
 
     Raises:
         Problem: there is none.
     """
-    topology = CONTROL if what == turn_order.HOST_NETWORK else what
+    topology = NODE_TO_NODE if what == turn_order.HOST_NETWORK else what
     found = next((placement for placement in placements if placement.topology == topology), None)
     if found is None:
         raise Problem(f"{documents.PREPARE} has no servers for {topology}: submit the run anew")

@@ -10,7 +10,7 @@ from hera.workflows import Parameter
 from analysis.errors import Problem
 from steps import documents
 from steps.catalogue.options import Settings
-from steps.catalogue.topologies import BY_NAME, CONTROL
+from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE
 from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.domain import Placement, Visit
@@ -51,8 +51,9 @@ def _cleared_on_failure(cluster: Cluster) -> Iterator[None]:
 def measures(visit: Visit, settings: Settings, placements: dict[str, Placement]) -> list[dict[str, str]]:
     """The measuring steps, which run at the same time and take turns: the host network's, and one for each topology."""
     turns_s = turn_order.longest_s(visit, settings.omit_s, settings.idle_s, settings.environment)
+    between_hosts = {turn_order.HOST_NETWORK: placements[NODE_TO_NODE]}
     return [
-        _item(visit, what, placements[CONTROL if what == turn_order.HOST_NETWORK else what], _START_S + round(turns_s))
+        _item(visit, what, (between_hosts | placements)[what], _START_S + round(turns_s))
         for what in turn_order.steps(visit)
     ]
 

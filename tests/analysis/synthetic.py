@@ -95,6 +95,7 @@ class Recipe:
     stop_after: int | None = None  # trials
     skipped: tuple[dict[str, str], ...] = ()  # findings of the preflight
     left_out: frozenset[str] = frozenset()  # dataplanes without a visit
+    references: bool = False  # of the host network, beside each trial
     broken: Mapping[str, int] = field(default_factory=dict)  # dataplane -> connections, of 4, in each switch to it
 
 
@@ -279,7 +280,7 @@ def _trial(
         "block_size_bytes": 1400 if by == "udp" else 131072,
         "mtu_bytes": 1450,
         "foreign_cpu_ratio": 0.01,
-        "host_network_bps": BASE_BPS["node-to-node"] * 2.718281828459045 ** (noise / 2),
+        "host_network_bps": BASE_BPS["node-to-node"] * 2.718281828459045 ** (noise / 2) if recipe.references else None,
     }
     if by == "udp":
         row |= {"total_packets": 100_000, "lost_packets": int(28_000 / gain), "jitter_s": 2e-5}

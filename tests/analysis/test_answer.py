@@ -194,6 +194,14 @@ def test_host_network_is_no_kind_of_traffic() -> None:
     assert "no answer" in run_with({HOST: values[HOST]}, {"a": "a", "b": "b"}).sentence
 
 
+def test_host_network_that_moves_is_said() -> None:
+    found = [*compared({"a": 1.0, "b": 1.4}, cell=HOST), *compared({"a": 1.0, "b": 1.5})]
+    (note,) = answer_of(run_of({"a": "A", "b": "B"}, (HOST, TCP)), found).notes
+    assert note.startswith("The host network itself changes with the dataplane (B +40 % [37, 43] against A): ")
+    found = [*compared({"a": 1.0, "b": 1.01}, cell=HOST), *compared({"a": 1.0, "b": 1.5})]
+    assert answer_of(run_of({"a": "A", "b": "B"}, (HOST, TCP)), found).notes == ()
+
+
 def test_kinds_have_plain_names() -> None:
     cells = (TCP, UDP, CONNECT, OUTSIDE, POD, POD._replace(direction="reverse"))
     about = run_of({"a": "a"}, cells)
@@ -220,7 +228,7 @@ def test_runs_without_an_answer(titles: dict[str, str], trials: int, sentence: s
 
 def test_interval_without_a_bound_is_shown_and_stored() -> None:
     found = [replace(c, high=math.inf) for c in compared({"a": 1.0, "b": 1.2}, 0.5)]
-    assert words(found, "ab")["b"] == "↕ undecided, 28 % worse to ∞ % better"
+    assert words(found, "ab")["b"] == "↕ undecided, 28 % worse to more than tenfold better"
     answer = answer_of(run_of({"a": "a", "b": "b"}), found)
     adapter = TypeAdapter(Answer)
     assert adapter.validate_json(adapter.dump_json(answer)) == answer
@@ -263,6 +271,12 @@ def test_no_sentence_is_long_or_claims_more_than_the_comparisons(
     ):
         if said := re.search(claimed, answer.sentence):
             assert max(map(holds, titles)) >= int(said[2]), answer.sentence
+    if said := re.search(r"; (.*) equals? (.*) within 10 %(?: on (\d+))?", answer.sentence):
+        most = max(sum(is_same(name, cell, found) for cell in cells) for name in titles)
+        assert most >= int(said[3] or len(cells)), answer.sentence
+    if said := re.search(r" are equal within 10 % on (?:all )?(\d+)", answer.sentence):
+        alike = sum(all(c.within_margin and c.decided for c in leading(cell, found)) for cell in cells)
+        assert alike >= int(said[1]), answer.sentence
     for kind in answer.kinds:
         for cell in kind.cells:
             if kind.claim(cell.dataplane) == "good":
@@ -273,12 +287,22 @@ def test_no_sentence_is_long_or_claims_more_than_the_comparisons(
             assert all(cell.standing in {"best", "as-good", "worse", "not-measured"} for cell in kind.cells)
 
 
+def leading(cell: Cell, found: Sequence[Comparison]) -> list[Comparison]:
+    return [c for c in found if cell_of(c) == cell and c.metric != "cpu_s_per_gbit"]
+
+
+def is_same(name: str, cell: Cell, found: Sequence[Comparison]) -> bool:
+    """Whether it is decided that a dataplane is the same as the baseline."""
+    own = [c for c in leading(cell, found) if c.against_baseline and c.dataplane == name]
+    return bool(own) and all(c.decided and c.within_margin for c in own)
+
+
 def advantages(name: str, cell: Cell, found: Sequence[Comparison]) -> dict[str, tuple[bool | None, bool, bool]]:
     """By other dataplane: whether it is better than that one, and whether that is decided and within the margin."""
-    leading = [c for c in found if cell_of(c) == cell and c.metric != "cpu_s_per_gbit"]
-    mine = {c.baseline: (c.gain, c.decided, c.within_margin) for c in leading if c.dataplane == name}
-    gains = {c.dataplane: None if c.gain is None else not c.gain for c in leading if c.baseline == name}
-    theirs = {c.dataplane: (gains[c.dataplane], c.decided, c.within_margin) for c in leading if c.baseline == name}
+    here = leading(cell, found)
+    mine = {c.baseline: (c.gain, c.decided, c.within_margin) for c in here if c.dataplane == name}
+    gains = {c.dataplane: None if c.gain is None else not c.gain for c in here if c.baseline == name}
+    theirs = {c.dataplane: (gains[c.dataplane], c.decided, c.within_margin) for c in here if c.baseline == name}
     return mine | theirs
 
 
@@ -295,7 +319,5 @@ def is_best_or_as_good(name: str, cell: Cell, found: Sequence[Comparison]) -> bo
 
 def is_better(name: str, cell: Cell, found: Sequence[Comparison]) -> bool:
     return any(
-        c.gain and not c.within_margin
-        for c in found
-        if cell_of(c) == cell and c.dataplane == name and c.against_baseline and c.metric != "cpu_s_per_gbit"
+        c.gain and not c.within_margin for c in leading(cell, found) if c.dataplane == name and c.against_baseline
     )

@@ -1,7 +1,9 @@
 """Every chart of the catalogue, drawn: a new one is tested the moment its file exists."""
 
 import ast
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -10,6 +12,7 @@ import pytest
 from analysis import charts
 from analysis.charts import Chart, Data
 from analysis.charts._data import to_frame
+from analysis.charts._forest import OUTCOMES
 from analysis.charts._svg import to_svg
 from analysis.charts._theme import INKS, LOOKS, WIDE, Look
 from analysis.stats import run
@@ -33,7 +36,8 @@ def opened(root: Path, *recipes: Recipe) -> Data:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
-    recipe = Recipe(environment="prod", entries=(*ENTRIES, TWIN), fail=frozenset({("beta", "pod-to-service")}))
+    missing = frozenset({("beta", "pod-to-service")})
+    recipe = Recipe(environment="prod", entries=(*ENTRIES, TWIN), fail=missing, references=True)
     earlier = Recipe(run_id="run-0", environment="prod", started_at=recipe.started_at.replace(day=2, month=2))
     return opened(tmp_path_factory.mktemp("store"), recipe, earlier)
 
@@ -100,6 +104,36 @@ def test_chart_without_data_gives_its_reason(chart: Chart, unmeasured: Data) -> 
         assert "undecided" in drawing.variants[0]
         return
     assert drawing.variants == ()
+
+
+def test_forest_shows_the_outcome_as_shape_and_colour_and_the_margin(data: Data) -> None:
+    chart = next(c for c in ALL if of_chart(c) == "differences")
+    rows = chart.frame(data).to_pylist()
+    expected = {
+        (c.path, c.dataplane): {True: "better", False: "worse", None: "the same" if c.decided else "undecided"}[c.gain]
+        for c in data.comparisons
+        if c.metric == "received_bps" and c.against_baseline
+    }
+    titles = {arm.title: arm.name for arm in data.run.arms}
+    found = {(r["path"], titles[r["dataplane"]]): r["outcome"] for r in rows if "connect" not in r["path"]}
+    assert found == expected
+    assert {"better", "undecided"} <= set(found.values())
+    assert {(row["margin_low"], row["margin_high"]) for row in rows} == {(1 / 1.1, 1.1)}
+    svg = charts.draw(chart, data).variants[0]
+    for outcome in set(found.values()):
+        assert OUTCOMES[outcome][1] in svg
+    assert svg.count('stroke-dasharray="3,3"') == 2 * len(rows), "the margin, on both sides"
+
+
+@pytest.mark.parametrize("change", [-0.999_999, -1.0, -3.1, 0.0, 9e300, math.inf])
+def test_forest_draws_whatever_a_noisy_run_compares(change: float, data: Data) -> None:
+    """As a few trials on a busy machine do: CPU below the idle nodes', an interval without an end."""
+    comparisons = tuple(
+        replace(c, change=change, low=min(change, -1.0), high=math.inf, verdict="undecided") for c in data.comparisons
+    )
+    noisy = replace(data, comparisons=comparisons)
+    for chart in (c for c in ALL if of_chart(c) in {"differences", "cost"}):
+        assert charts.draw(chart, noisy).variants
 
 
 def test_connections_broken_chart_of_a_cluster(tmp_path: Path) -> None:

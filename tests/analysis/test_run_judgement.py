@@ -40,15 +40,15 @@ def rounds(judgement: Judgement) -> set[int]:
     ("parameters", "before", "plan"),
     [
         ({"rounds": 6}, 0, Plan()),  # by a version that did not look
-        ({"rounds": 6, "margin_ratio": 0.05}, 0, Plan(6, 0.05)),
-        ({"rounds": 6, "margin_ratio": 0.1}, 4, Plan(10, 0.1)),
-        ({"margin_ratio": 0.1}, 0, Plan(None, 0.1)),
+        ({"rounds": 6, "margin_ratio": 0.05}, 0, Plan(6, 0.05, ("run-0", "run-1"))),
+        ({"rounds": 6, "margin_ratio": 0.1}, 4, Plan(10, 0.1, ("run-0", "run-1"))),
+        ({"margin_ratio": 0.1}, 0, Plan(None, 0.1, ("run-0", "run-1"))),
     ],
 )
 def test_plan_of_a_run(tmp_path: Path, parameters: Mapping[str, object], before: int, plan: Plan) -> None:
     with synthetic.database(tmp_path, SMALL) as con:
         about = replace(run.load_run(con, SMALL.run_id), parameters=dict(parameters))
-    assert plan_of(about, before) == plan
+    assert plan_of(about, ["run-0"], before) == plan
 
 
 def test_a_run_that_continues_others_is_judged_by_the_rounds_of_all(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from analysis.errors import Problem
-from steps.catalogue.topologies import CONTROL
+from steps.catalogue.topologies import NODE_TO_NODE
 from steps.cluster.kube.api import connect
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import BENCHMARK
@@ -49,7 +49,7 @@ def test_every_pod_ends_by_itself_and_has_a_memory_limit() -> None:
 def test_servers_outlive_the_measuring_steps_of_their_visit(profile: str) -> None:
     settings = choose_settings(profile=profile, environment="prod", seed_source=lambda: 1)
     for visit in make_schedule(settings):
-        names = {trial.topology for trial in visit.trials} | {CONTROL}
+        names = {trial.topology for trial in visit.trials} | {NODE_TO_NODE}
         placed = {
             name: Placement(
                 topology=name, client_node="a", host_network=False, address="10.0.0.1", ports={}, monitors=()

@@ -168,9 +168,9 @@ def write_visit(folder: Path, visit: Visit, chosen: Settings) -> None:
         documents.write_document(
             folder / document, documents.Evidence(visit=number, nodes=NODES, signs=signs, settle_s=0.2)
         )
-    control = placement(topology="node-to-node")
+    between_hosts = placement(topology="node-to-node")
     documents.write_document(
-        folder / documents.PREPARE, documents.Prepare(visit=number, placements=(control, placement()))
+        folder / documents.PREPARE, documents.Prepare(visit=number, placements=(between_hosts, placement()))
     )
     idle = {"host": (counters(90.0), counters(90.2, busy=0.02))}
     positions = turn_order.reference_positions(len(visit.trials), chosen.environment)

@@ -41,9 +41,9 @@ def test_topology_catalogue_entries(entry: Topology) -> None:
     )
 
 
-def test_the_control_is_a_topology_between_nodes() -> None:
-    control = topologies.BY_NAME[topologies.CONTROL]
-    assert (control.client, control.target) == ("node", "node-address")
+def test_node_to_node_is_between_nodes() -> None:
+    between_hosts = topologies.BY_NAME[topologies.NODE_TO_NODE]
+    assert (between_hosts.client, between_hosts.target) == ("node", "node-address")
 
 
 @pytest.mark.parametrize("entry", profiles.PROFILES, ids=lambda e: e.name)

@@ -21,6 +21,7 @@ from analysis.errors import BadInput, Problem
 from analysis.summary.failures import FailureCount
 from analysis.summary.summary import Summary
 from steps import notification
+from tests.analysis.comparisons import answer_of, compared, run_of
 
 SUMMARY = Summary(
     run_id="run-1", environment="prod", outcome="measured-with-failures", interrupted=False, baseline="iptables",
@@ -99,6 +100,25 @@ def test_notification_is_posted_as_json() -> None:
     assert (body["outcome"], body["trials"], body["trials_measured"]) == ("measured-with-failures", 10, 9)
     assert body["failures"] == [{"reason": "it broke", "count": 1}]
     assert body["notice"] == "1 of 10 trials failed."
+
+
+def test_notification_begins_with_the_answer_and_has_all_of_it() -> None:
+    about = run_of({"iptables": "iptables", "ebpf": "eBPF"})
+    answer = answer_of(about, compared({"iptables": 1.0, "ebpf": 1.2}, 0.2))
+    body = message(replace(SUMMARY, headline=answer.sentence, answer=answer))
+    first, *sides, sure = body["text"].splitlines()
+    assert first == f"prod: {answer.sentence}"
+    assert sides == ["iptables: ↕ undecided on 1", "eBPF: ↕ undecided on 1"]
+    assert sure.startswith("How sure: 4 rounds in 12 min.")
+    assert sure.endswith("make submit CONTEXT=prod CONTINUES=run-1 ROUNDS=4")
+    (kind,) = body["answer"]["kinds"]
+    assert kind["kind"] == "in-cluster Service, TCP"
+    assert kind["dataplanes"]["ebpf"] == {
+        "answer": "undecided",
+        "texts": ["↕ undecided, 1.8 % worse to 47 % better"],
+    }
+    assert body["markdown"].startswith(f"**{answer.sentence}**")
+    json.dumps(body)
 
 
 def test_notification_of_a_run_without_a_verdict() -> None:

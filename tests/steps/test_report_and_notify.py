@@ -36,6 +36,10 @@ def test_report_step_outputs_the_key_metrics(termination_log: Path, tmp_path: Pa
     figures = json.loads(stored(tmp_path).figures)
     assert figures["trials measured"] > 0
     assert figures["throughput lab-ebpf pod-to-service"] > 1e9
+    claims = ("good", "worse", "mixed", "undecided")
+    kinds = [sum(figures[f"kinds {name} {claim}"] for claim in claims) for name in ("lab-iptables", "lab-ebpf")]
+    assert kinds[0] == kinds[1] > 0
+    assert (tmp_path / "store" / "summary.md").read_text().startswith("**")
     assert all(isinstance(value, float) for value in figures.values())
 
 

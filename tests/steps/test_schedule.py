@@ -135,13 +135,25 @@ UNITS_S = {"s": 1, "min": 60, "h": 3600}
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 def test_profile_duration_texts(profile: Profile) -> None:
-    found = re.search(
-        r"\(([\d.]+) (s|min|h)(?: in the lab)?, ([\d.]+) (s|min|h)(?: on a cluster)?\)", profile.description
-    )
+    found = re.search(r"\((?:at most )?([\d.]+) (s|min|h)[^,]*, ([\d.]+) (s|min|h)[^,]*\)", profile.description)
     assert found is not None
-    for environment, number, unit in (("lab", *found.group(1, 2)), ("a-cluster", *found.group(3, 4))):
-        most_s = schedule.planned_time(choose_settings(profile=profile.name, environment=environment)).most_s
-        assert float(number) * UNITS_S[unit] == pytest.approx(most_s, rel=0.2), environment
+    for environment, dataplanes, number, unit in (
+        ("lab", "", *found.group(1, 2)),
+        ("a-cluster", "iptables,ebpf,ebpf-dsr", *found.group(3, 4)),
+    ):
+        chosen = choose_settings(profile=profile.name, environment=environment, dataplanes=dataplanes)
+        most_s = schedule.planned_time(chosen).most_s
+        assert float(number) * UNITS_S[unit] == pytest.approx(most_s, rel=0.15), environment
+
+
+@pytest.mark.parametrize("profile", [p for p in PROFILES if p.finds_ratio], ids=lambda profile: profile.name)
+def test_profile_texts_say_what_they_promise(profile: Profile) -> None:
+    assert f"finds differences of {profile.finds_ratio:.0%} ".replace("%", " %") in profile.description
+
+
+def test_quick_takes_twenty_minutes_with_three_dataplanes_on_a_cluster() -> None:
+    chosen = choose_settings(profile="quick", environment="a-cluster", dataplanes="iptables,ebpf,ebpf-dsr")
+    assert schedule.planned_time(chosen).most_s <= 20 * 60
 
 
 def test_readme_durations_match_the_plan() -> None:

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
-from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, End, Target, Topology
+from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, End, Target, Topology
 from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.servers.placements import VisitServers
@@ -67,7 +67,7 @@ def test_the_control_is_always_served() -> None:
     (only,) = (t for t in TOPOLOGIES if t.name == "pod-to-pod")
     assert "server-host" in {pod["metadata"]["name"] for pod in trial_servers.manifests([only], PLACES, "image:1")}
     assert addresses.NODE_B.name in {server.namespace for server in servers.needed([only])}
-    assert BY_NAME[CONTROL].server == "node"
+    assert BY_NAME[NODE_TO_NODE].server == "node"
 
 
 def _placed(topology: Topology, there: dict[str, Object]) -> Placement:

@@ -73,8 +73,8 @@ def _of_visit(name: str) -> Callable[..., None]:
             builders.write_visit(Path(here), going, chosen)
             (Path(here) / (what or f"{name}.json")).rename(_outputs() / "artifacts" / "document")
         if name == "prepare":
-            control = builders.placement(topology="node-to-node")
-            _hand_on(measures=measures(going, chosen, {p.topology: p for p in (control, builders.placement())}))
+            between_hosts = builders.placement(topology="node-to-node")
+            _hand_on(measures=measures(going, chosen, {p.topology: p for p in (between_hosts, builders.placement())}))
 
     return stand_in
 

@@ -46,7 +46,11 @@ def test_report_of_an_earlier_run_keeps_the_latest_report(tmp_path: Path, capsys
     assert report_again(run="night-00", results=str(tmp_path)) == 0
     assert (tmp_path / "report.html").read_text() == latest == (tmp_path / "reports/night-01/report.html").read_text()
     assert (tmp_path / "reports/night-00/report.html").read_text() != latest
-    assert f"Report: {tmp_path}/reports/night-00/report.html" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"Report: {tmp_path}/reports/night-00/report.html" in printed
+    assert f"Markdown: {tmp_path}/reports/night-00/summary.md" in printed
+    earlier, last = ((tmp_path / f"reports/{night}/summary.md").read_text() for night in ("night-00", "night-01"))
+    assert (tmp_path / "summary.md").read_text() == last != earlier
 
 
 def check(store: Store) -> None:

@@ -147,7 +147,7 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
         "run", "run.validate", "run.preflight", "run.snapshot", "run.snapshot(0)",
         *(name for number in (1, 2) for name in (
             f"run{'.rounds.next' * (number - 1)}.rounds", f"run{'.rounds.next' * (number - 1)}.rounds.visit",
-            *(name for name in visit(number) if ".stay" not in name),
+            *visit(number),
             f"run{'.rounds.next' * number}", f"run{'.rounds.next' * number}.look",
         )),
         "run.rounds.next.rounds.next.rounds",

@@ -190,7 +190,7 @@ def test_lost_connection_reports_that_the_run_goes_on(monkeypatch: pytest.Monkey
 
 
 def test_deleted_workflow_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Problem, match=r"was deleted while it ran.* restore --environment") as problem:
+    with pytest.raises(Problem, match=r"was deleted while it ran.*`make restore ENVIRONMENT=prod`") as problem:
         run(monkeypatch, deployed(), begun()[0])
     assert "goes on" not in str(problem.value)
 

@@ -25,14 +25,15 @@ _FIRST: Final = 17
 
 
 def print_answer(answer: Answer, console: Terminal) -> None:
-    """Print the table, the costs and how sure the answer is."""
-    if answer.kinds:
-        console.print()
-        if len(answer.sides) <= _MOST_COLUMNS:
-            console.print(_table(answer))
-        else:
-            _print_lines(answer, console)
-        console.print()
+    """Print the table, the costs and how sure the answer is; nothing where nothing was compared."""
+    if not answer.kinds:
+        return
+    console.print()
+    if len(answer.sides) <= _MOST_COLUMNS:
+        console.print(_table(answer))
+    else:
+        _print_lines(answer, console)
+    console.print()
     console.print(f"How sure: {answer.certainty.basis}")
     if answer.certainty.advice:
         console.print(f"To settle more: {answer.certainty.advice}")
@@ -40,8 +41,7 @@ def print_answer(answer: Answer, console: Terminal) -> None:
         console.print(f"  {answer.certainty.command}", soft_wrap=True)
     for note in answer.notes:
         console.print(note)
-    if answer.kinds:
-        console.print(Text(wording.legend(answer), style="dim"))
+    console.print(Text(wording.legend(answer), style="dim"))
 
 
 def _table(answer: Answer) -> Table:

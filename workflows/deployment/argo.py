@@ -167,7 +167,7 @@ def _ui(client: UserClient, server: Object) -> Ui | None:
         return Ui(f"{scheme}://{host}:{port['port']}{below}".rstrip("/"))
     if port.get("nodePort") and (address := _address(client)):
         return Ui(f"{scheme}://{url_host(address)}:{port['nodePort']}{below}".rstrip("/"))
-    forward = f"kubectl --context {client.where} -n {namespace} port-forward service/{service['metadata']['name']} "
+    forward = f"{client.kubectl} -n {namespace} port-forward service/{service['metadata']['name']} "
     return Ui(f"{scheme}://localhost:{port['port']}{below}".rstrip("/"), f"{forward}{port['port']}")
 
 

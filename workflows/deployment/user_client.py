@@ -86,8 +86,8 @@ class UserClient(Client):
         if _NAME.fullmatch(namespace) is None:
             raise BadInput(f"NAMESPACE is {namespace!r}, which is no namespace's name: use a-z, 0-9 and -.")
         way = find_access(context, variables)
-        where = way.context or "this cluster"
-        return cls(way.configuration, namespace, where, patience_s, login=way.login, at_prompt=True)
+        where, context = way.context or "this cluster", way.context
+        return cls(way.configuration, namespace, where, patience_s, login=way.login, at_prompt=True, context=context)
 
     def patient(self, patience_s: float) -> Self:
         """The same user, already logged in, with more patience."""

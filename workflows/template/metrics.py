@@ -13,7 +13,7 @@ from analysis.stats import metrics
 from analysis.summary.traffic import Claim
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import KUBERNETES
-from steps.catalogue.topologies import CONTROL, TOPOLOGIES
+from steps.catalogue.topologies import NODE_TO_NODE, TOPOLOGIES
 
 TEMPLATE: Final = "report"
 """The step with the figures as its output."""
@@ -35,7 +35,7 @@ def build_metrics() -> list[m.Prometheus]:
 
 def _of_paths() -> Iterator[m.Prometheus]:
     dataplanes = [d.name for d in of_kind(KUBERNETES)]
-    paths = [t.name for t in TOPOLOGIES if t.name != CONTROL and not t.same_node]
+    paths = [t.name for t in TOPOLOGIES if t.name != NODE_TO_NODE and not t.same_node]
     for _, export in metrics.exports():
         for dataplane in dataplanes:
             for path in paths:

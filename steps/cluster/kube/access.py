@@ -8,6 +8,7 @@ from steps.cluster.kube.findings import stop
 from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.lock import HeldLock
 from steps.domain import LEFT_BEHIND, PERMISSIONS, Finding
+from steps.settings import environment
 
 
 def missing_permissions(denied: Iterable[Permission], namespace: str) -> list[Finding]:
@@ -28,6 +29,14 @@ def _denied(entry: Permission, namespace: str) -> str:
         f" in namespace {place}" if place else "",
     ]
     return "".join(parts) + "."
+
+
+def with_context(finding: Finding, context: str) -> Finding:
+    """A finding whose kubectl commands name the cluster's context."""
+    texts = {"reason": environment.with_context(finding.reason, context)}
+    if finding.remedy:
+        texts["remedy"] = environment.with_context(finding.remedy, context)
+    return finding.model_copy(update=texts)
 
 
 def lock_finding(client: Client, holder: HeldLock, *, alive: bool | None) -> Finding:

@@ -59,7 +59,7 @@ class KubernetesCluster:
         self._client = client or connect(environment, variables, at_prompt=at_prompt)
         self._variables = variables
         self._asked_nodes = variables.get(names.NODES, "")
-        self._say = say
+        self._say: Callable[[str], None] = lambda text: say(names.with_context(text, self._client.context))
         self._sleep = sleep
         self._owner = current_owner(self._client.namespace, variables)
 
@@ -89,6 +89,9 @@ class KubernetesCluster:
 
     def preflight(self, settings: Settings) -> list[Finding]:
         """All reasons why the run, a dataplane or a topology is unavailable here. Leaves no changes."""
+        return [access.with_context(finding, self._client.context) for finding in self._findings(settings)]
+
+    def _findings(self, settings: Settings) -> list[Finding]:
         needed = [entry for entry in relevant(PERMISSIONS, self._client.groups()) if is_needed(entry)]
         denied = [entry for entry in needed if "switch" in entry.roles and not self._client.allows(entry)]
         found = access.missing_permissions(denied, self._client.namespace)
@@ -139,14 +142,16 @@ class KubernetesCluster:
         """
         lock.require_lock(self._client, self._owner)
 
-        def before(standing: Standing, measured: tuple[str, ...], switches: bool) -> None:  # noqa: FBT001 - a callback
+        dataplane = Arm.parse(visit.dataplane).name
+
+        def before(standing: Standing, measured: tuple[str, ...]) -> None:
             # the Services' endpoints are complete in time; prepare creates them again, and fails if they can't be
             ensure = partial(trial_servers.ensure_filler_services, variables=self._variables)
             self._attempt("the many Services do not exist yet", ensure, self._client, standing, measured, settings)
-            if switches:
+            if dataplane != AS_IS:
                 self._attempt("what the switch costs will be unknown", self._cni.watch, standing, measured)
 
-        return self._cni.configure(Arm.parse(visit.dataplane).name, before, visit)
+        return self._cni.configure(dataplane, before, visit)
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
         """Return to what ran before the run; with a reason, no later visit tries the dataplane again."""

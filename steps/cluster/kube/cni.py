@@ -116,14 +116,13 @@ class Cni(Protocol[S]):
         ...
 
     def configure(
-        self, dataplane: str, before: Callable[[S, tuple[str, ...], bool], None], visit: Visit | None = None
+        self, dataplane: str, before: Callable[[S, tuple[str, ...]], None], visit: Visit | None = None
     ) -> list[Change]:
         """Switch to a dataplane of the catalogue; as-is is what ran before the run.
 
         Args:
             dataplane: without label.
-            before: called with the lock taken and before the first change, with the measured nodes and whether there
-                is a change.
+            before: called with the lock taken and before the first change, with the measured nodes.
             visit: that the lock names from now on, if a run switches.
         """
         ...

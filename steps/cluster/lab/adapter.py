@@ -7,7 +7,7 @@ from analysis.errors import Problem, Unsupported
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import served
-from steps.catalogue.topologies import BY_NAME, CONTROL
+from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE
 from steps.cluster.lab import sandbox, servers, state
 from steps.cluster.lab.dataplanes import load, traits
 from steps.cluster.lab.evidence import counters
@@ -99,8 +99,8 @@ class LabCluster:
         del settings
         _check_sandbox()
         wanted = [topology for name, topology in BY_NAME.items() if name in {t.topology for t in visit.trials}]
-        if not any(t.name == CONTROL for t in wanted):
-            wanted.insert(0, BY_NAME[CONTROL])
+        if not any(t.name == NODE_TO_NODE for t in wanted):
+            wanted.insert(0, BY_NAME[NODE_TO_NODE])
         tools = served(trial.tool for trial in visit.trials)
         servers.start(servers.needed(wanted, tools))
         return [servers.placement(topology, tools) for topology in wanted]

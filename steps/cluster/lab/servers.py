@@ -10,7 +10,7 @@ from typing import Final
 
 from analysis.errors import Problem
 from steps.catalogue.tools import CANARY, served
-from steps.catalogue.topologies import BY_NAME, CONTROL, Topology
+from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, Topology
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.processes import end_processes
 from steps.cluster.lab.network.services import CLUSTER_IP, NODEPORT_OFFSET
@@ -99,7 +99,7 @@ def _ends(topology: Topology) -> tuple[addresses.LabNode, addresses.LabPod]:
 def needed(topologies: Iterable[Topology], tools: Sequence[Tool] = ALWAYS) -> list[Server]:
     """The servers of these tools that these topologies and the canary need."""
     namespaces: dict[str, None] = {}
-    for topology in (BY_NAME[CONTROL], *topologies):
+    for topology in (BY_NAME[NODE_TO_NODE], *topologies):
         node, pod = _ends(topology)
         namespaces[node.name if topology.server == "node" else pod.name] = None
     return [

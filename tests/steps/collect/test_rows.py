@@ -41,6 +41,7 @@ def test_settle_time_starts_at_the_last_change_and_switch_cost(run: Path) -> Non
         udp_longest_gap_s=9.0,
         udp_sent_packets=900,
         udp_lost_packets=90,
+        new_failed=7,
     )
     proven_at = configured.started_at + timedelta(seconds=17.1)
     documents.write_document(
@@ -50,6 +51,7 @@ def test_settle_time_starts_at_the_last_change_and_switch_cost(run: Path) -> Non
     assert row["switch_s"] == pytest.approx(0.1)
     assert row["settle_s"] == pytest.approx(17.0), "a step takes its time to start, which belongs to the switch"
     assert (row["connections_held"], row["connections_dropped"]) == (4, 2)
+    assert row["new_connections_failed"] == 7
     assert (row["tcp_longest_gap_s"], row["udp_longest_gap_s"]) == (12.5, 9.0)
     assert (row["udp_probe_sent_packets"], row["udp_probe_lost_packets"]) == (900, 90)
 

@@ -37,7 +37,7 @@ def around(
     return Surroundings(client, owner, "", variables or {}, say, calico.store.advance)
 
 
-def unprepared(_standing: object, _measured: tuple[str, ...], _switches: bool) -> None:  # noqa: FBT001 - a callback
+def unprepared(_standing: object, _measured: tuple[str, ...]) -> None:
     """Prepare nothing for a switch."""
 
 

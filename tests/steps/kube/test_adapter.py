@@ -221,13 +221,17 @@ def test_user_configures_with_dry_run_and_restores(
     assert calico.settings() == before
     assert cluster.configure(environment="prod", dataplane="ebpf") == 0
     done = capsys.readouterr().out
-    assert {line for line in done.splitlines() if line.startswith("kubectl")} <= set(planned.splitlines())
+    assert {line for line in done.splitlines() if line.startswith("kubectl --context prod ")} <= set(
+        planned.splitlines()
+    )
     assert cluster.configure(environment="prod", dataplane="ebpf") == 0
     assert "Nothing to change" in capsys.readouterr().out
     assert cluster.restore(environment="prod", dry_run=True) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("kubectl patch felixconfigurations.crd.projectcalico.org default --type merge")
-    assert lines[-1] == "kubectl -n kube-system delete configmap dataplane-benchmark"
+    assert lines[0].startswith(
+        "kubectl --context prod patch felixconfigurations.crd.projectcalico.org default --type merge"
+    )
+    assert lines[-1] == "kubectl --context prod -n kube-system delete configmap dataplane-benchmark"
     assert cluster.restore(environment="prod") == 0
     assert calico.settings() == before
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from steps.cluster.kube.probe import connections, node_probe, rest
-from steps.cluster.kube.probe.connections import HeldConnection, Target
+from steps.cluster.kube.probe.connections import HeldConnection, Target, TargetResult
 from steps.cluster.kube.probe.node_probe import Spec
 from steps.cluster.kube.probe.rest import Messages, Rest
 from steps.cluster.kube.workloads import probe_pods
@@ -84,7 +84,7 @@ def test_probe_separates_reachable_from_unreachable() -> None:
 
     report = asyncio.run(run(spec(port, echo=port, dead=dead), enough))
     good, bad = report["answers"]
-    assert (bad["ok_at"], bad["error"]) == (None, "connection refused")
+    assert (bad["ok_at"], bad["error"], bad["failed_since_ok"]) == (None, "connection refused", 0)
     assert bad["failed_at"] > bad["since"]
     assert good["target"] == "good"
     held = lines(report)
@@ -92,6 +92,14 @@ def test_probe_separates_reachable_from_unreachable() -> None:
     assert held["tcp"]["dropped"] == 0
     assert held["udp"]["received"] <= held["udp"]["sent"]
     assert report["host"] is None
+
+
+def test_probe_counts_new_connections_that_fail_after_a_first_success() -> None:
+    result = TargetResult("t", "n")
+    result.fail("connection refused")
+    result.ok_at = "2026-11-26T00:00:00Z"
+    result.fail("timed out")
+    assert (result.failed, result.failed_since_ok, result.error) == (2, 1, "timed out")
 
 
 def test_probe_counts_a_closed_connection_and_reconnects() -> None:

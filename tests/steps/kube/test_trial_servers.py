@@ -1,9 +1,13 @@
 """The servers of a visit, their pods and Services, and how clients reach them."""
 
+from typing import Any
+
 import pytest
 
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.topologies import BY_NAME, TOPOLOGIES
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.errors import ApiError
 from steps.cluster.kube.servers import placements, trial_servers
 from steps.cluster.kube.workloads import filler_services, probe_pods
 from steps.cluster.kube.workloads.workload import Workload
@@ -118,6 +122,25 @@ def test_node_interface_comes_from_the_probe() -> None:
     assert Bench().prepare("external-to-nodeport")["external-to-nodeport"].nat_interface is None
 
 
+def test_node_interface_is_waited_for_while_the_probe_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API answers with 400 for the log of a container that has not started."""
+    bench, read = Bench(), Client.log
+    bench.kubelet.says = lambda pod: fake_kubelet.probe_report(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
+    probe_pods.start(bench.client, PLACES, "image:1")
+    refusals = iter(range(6))
+
+    def log(client: Client, pod: str, *rest: str, **more: Any) -> bytes:  # noqa: ANN401
+        if pod.startswith("look") and next(refusals, None) is not None:
+            raise ApiError(f'container "probe" in pod "{pod}" is waiting to start: ContainerCreating', 400)
+        return read(client, pod, *rest, **more)
+
+    monkeypatch.setattr(Client, "log", log)
+    monkeypatch.setattr(trial_servers, "_POLL_S", 0)
+    found = bench.prepare("external-to-nodeport")
+    assert next(refusals, None) is None
+    assert found["external-to-nodeport"].nat_interface == "eth0"
+
+
 def test_each_visit_gets_new_pods_and_the_same_service() -> None:
     bench = Bench()
     first = bench.prepare("pod-to-service")
@@ -176,8 +199,13 @@ def test_filler_services_and_their_pod_stay_between_visits() -> None:
 
 def test_clear_is_idempotent_and_deletes_only_own_objects() -> None:
     bench = Bench()
-    other = {"metadata": {"name": "theirs", "namespace": NAMESPACE, "labels": {}}, "spec": {}, "status": {}}
+    other = {
+        "metadata": {"name": "theirs", "namespace": NAMESPACE, "labels": {}},
+        "spec": {"containers": [{}]},
+        "status": {},
+    }
     bench.store.put("", "pods", other)
+    bench.kubelet.says = lambda pod: fake_kubelet.probe_report(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
     probe_pods.start(bench.client, PLACES, "image:1")
     bench.prepare(*EVERY)
     for _ in range(2):

@@ -1,7 +1,6 @@
 """The verbs of a cluster's API on JSON objects; each call must be in the table of permissions."""
 
 import json
-import shlex
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,7 +14,7 @@ from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.identity import Identity
 from steps.cluster.kube.api.permissions import BENCHMARK, Permission, Resource
 from steps.cluster.kube.api.transport import PATIENCE_S, Transport
-from steps.settings.environment import restore_command
+from steps.settings.environment import kubectl, restore_command
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
@@ -47,7 +46,7 @@ class Client:
         login: the identity of the caller.
         at_prompt: a user waits, so the first call fails at once if nothing answers.
         owner_reference: to the workflow of this process, for objects in its namespace; None: there is none.
-        context: the kubeconfig's, for commands that messages name; empty: of the cluster's name.
+        context: the kubeconfig's, for commands that messages name; empty: unknown.
     """
 
     def __init__(
@@ -64,19 +63,19 @@ class Client:
     ) -> None:
         self.namespace = namespace
         self.where = where
-        self.context = context or where
+        self.context = context
         self.owner_reference = owner_reference
         self._transport = Transport(configuration, where, patience_s, login=login, at_prompt=at_prompt)
 
     @property
     def restore_command(self) -> str:
         """What a user types to put this cluster back."""
-        return restore_command(self.context)
+        return restore_command(self.context or self.where)
 
     @property
     def kubectl(self) -> str:
         """The beginning of a command for this cluster."""
-        return f"kubectl --context {shlex.quote(self.context)}"
+        return kubectl(self.context)
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """One object; None if the object or its kind does not exist."""

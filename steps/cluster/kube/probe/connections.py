@@ -52,7 +52,8 @@ def now() -> str:
 class TargetResult:
     """The results of new connections to one target since `since`. Times are ISO 8601, by the node's clock.
 
-    `failed`: how many failed after the first success.
+    `failed`: how many failed; `failed_since_ok`: those after the first success, since until then the other end may not
+    have started.
     """
 
     target: str
@@ -62,10 +63,12 @@ class TargetResult:
     failed_at: str | None = None
     error: str | None = None
     failed: int = 0
+    failed_since_ok: int = 0
 
     def fail(self, error: str) -> None:
-        """Note a failure. It counts only after a success: until then the other end may not have started."""
-        self.failed_at, self.error, self.failed = now(), error, self.failed + (self.ok_at is not None)
+        """Count a failure."""
+        self.failed_at, self.error, self.failed = now(), error, self.failed + 1
+        self.failed_since_ok += self.ok_at is not None
 
 
 @dataclass(slots=True)

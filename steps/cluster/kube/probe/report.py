@@ -58,7 +58,8 @@ class ServiceProbe:
         failed_at: the time of the last failure; None: none.
         error: the reason of that failure.
         since: when the attempts began; None: unknown.
-        failed: the number of failures after the first success.
+        failed: the number of failures.
+        failed_since_ok: of those after the first success.
     """
 
     node: Text
@@ -68,6 +69,7 @@ class ServiceProbe:
     error: Text | None = None
     since: AwareDatetime | None = None
     failed: _Count = 0
+    failed_since_ok: _Count = 0
 
 
 class ConnectionReport(StrictModel):

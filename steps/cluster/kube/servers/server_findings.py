@@ -7,7 +7,7 @@ from functools import partial
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY, CONNECTIVITY
-from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
+from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, Topology
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.servers import outside_client, trial_servers
@@ -50,7 +50,7 @@ def findings(
         return [*found, Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
     wanted = outside is not None and any(BY_NAME[name].client == "outside" for name in chosen_topologies)
     beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None and wanted else None
-    paths = [topology for topology in TOPOLOGIES if topology.name in {*chosen_topologies, CONTROL}]
+    paths = [topology for topology in TOPOLOGIES if topology.name in {*chosen_topologies, NODE_TO_NODE}]
     at_once = _pods_of_a_visit(paths, places, image, settings)
     kinds = [
         trial_servers.service(),

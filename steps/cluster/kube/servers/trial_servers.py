@@ -10,7 +10,7 @@ from typing import Any, Final
 from analysis.errors import Unsupported
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CONNECTIVITY, served
-from steps.catalogue.topologies import BY_NAME, CONTROL, TOPOLOGIES, Topology
+from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, Topology
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.servers import outside_client
@@ -19,6 +19,7 @@ from steps.cluster.kube.servers.placements import (
     HOST_SERVER,
     NEAR,
     SERVER,
+    Uplink,
     VisitServers,
     server_name,
     service_ports,
@@ -29,6 +30,7 @@ from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads.manifests import LONGEST_RUN_S, SERVER_MEMORY_LIMIT, TRIALS, Container
 from steps.cluster.kube.workloads.workload import AlteredError, Workload
 from steps.domain import Placement, Visit
+from steps.polling import poll
 from steps.settings import turn_order
 from steps.tools.tool import MONITOR_PORT, Tool
 
@@ -40,6 +42,9 @@ _SERVES: Final = {"dataplane-benchmark/serves": SERVICE}
 _SERVES_TURNS: Final = {"dataplane-benchmark/serves": TURNS}
 _VISIT: Final = "dataplane-benchmark/visit"
 _TURNS_POD: Final = "monitor-0"
+_POLL_S: Final = 0.5
+_REPORT_S: Final = 30.0
+"""How long a report of the probe pods is waited for: they start before the switch, and report each second."""
 _SLACK_S: Final = 2 * 3600
 """The servers' life beyond all turns of their visit."""
 
@@ -73,11 +78,7 @@ def prepare(
         if outside is None:
             raise Unsupported(f"{outside_client.UNAVAILABLE}. {outside_client.REMEDY}")
     places = probe_pods.sites(standing.nodes, measured)
-    uplinks = {
-        node: (report.host.uplink, report.host.uplink_mtu_bytes)
-        for node, report in probe_pods.latest_reports(client, places).items()
-        if report.host is not None
-    }
+    uplinks = _uplinks(client, places)
     workload = Workload(client, TRIALS)
     workload.delete(keep_services=True)
     tools = served(trial.tool for trial in visit.trials)
@@ -105,6 +106,18 @@ def turns(client: Client, visit: Visit) -> str | None:
     token = pod["spec"]["containers"][0]["command"][-1]
     service = workload.services().get(TURNS)
     return None if service is None else turns_url(service, token)
+
+
+def _uplinks(client: Client, places: Sequence[probe_pods.Site]) -> dict[str, Uplink]:
+    """The interface with each node's address, and its MTU, where a probe pod reports them in time."""
+
+    def look() -> dict[str, Uplink]:
+        reports = probe_pods.latest_reports(client, places)
+        return {n: (r.host.uplink, r.host.uplink_mtu_bytes) for n, r in reports.items() if r.host is not None}
+
+    if not Workload(client, probe_pods.PART).pods():
+        return {}
+    return poll(look, lambda found: len(found) == len(places), pause_s=_POLL_S, timeout_s=_REPORT_S)
 
 
 def deadline_s(visit: Visit, settings: Settings) -> int:
@@ -149,7 +162,7 @@ def clear_all(client: Client) -> None:
 
 def needed_topologies(visit: Visit) -> list[Topology]:
     """The visit's topologies, and the canary's."""
-    names = {trial.topology for trial in visit.trials} | {CONTROL}
+    names = {trial.topology for trial in visit.trials} | {NODE_TO_NODE}
     return [topology for topology in TOPOLOGIES if topology.name in names]
 
 
@@ -181,7 +194,7 @@ def manifests(
     near, far = places[0], places[-1]
     pod = partial(pods.pod, part=TRIALS, image_name=image, deadline_s=deadline_s)
     made: list[Object] = []
-    for name in dict.fromkeys(server_name(topology) for topology in (BY_NAME[CONTROL], *wanted)):
+    for name in dict.fromkeys(server_name(topology) for topology in (BY_NAME[NODE_TO_NODE], *wanted)):
         place, on_host = near if name.endswith(NEAR) else far, name.startswith(HOST_SERVER)
         servers = [_server(tool, place.address if on_host else None) for tool in tools]
         labels = _SERVES if name == SERVER else {}

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.errors import ApiError
 from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.api.permissions import BENCHMARK
 from steps.cluster.kube.probe import rest as resting
@@ -32,6 +33,9 @@ Object = dict[str, Any]
 PART: Final = "look"
 PORT: Final = 5204
 _SILENT_S: Final = 2.0
+_NOT_STARTED: Final = 400
+"""The API's status for the log of a container that has not started."""
+
 _LONGEST_LOG_BYTES: Final = 2**20
 _SITE: Final = "dataplane-benchmark/site"
 
@@ -166,7 +170,12 @@ def _latest(client: Client, sites: Sequence[Site]) -> list[ProbeReport]:
 
 def latest_report(client: Client, pod: str) -> ProbeReport | None:
     """The latest report in a pod's log; None: there is none."""
-    return parse(client.log(pod, BENCHMARK, tail_lines=2, timestamps=False, limit_bytes=_LONGEST_LOG_BYTES))
+    try:
+        return parse(client.log(pod, BENCHMARK, tail_lines=2, timestamps=False, limit_bytes=_LONGEST_LOG_BYTES))
+    except ApiError as error:
+        if error.status == _NOT_STARTED:
+            return None
+        raise
 
 
 def parse(log: bytes) -> ProbeReport | None:
@@ -249,7 +258,7 @@ def _cost(lines: Sequence[ConnectionReport], answers: Sequence[ServiceProbe]) ->
         udp_sent_packets=sum(line.sent for line in udp) if udp else None,
         # one may be on its way
         udp_lost_packets=sum(max(0, line.sent - line.received - 1) for line in udp) if udp else None,
-        new_failed=sum(answer.failed for answer in answers) if answers else None,
+        new_failed=sum(answer.failed_since_ok for answer in answers) if answers else None,
     )
 
 

@@ -293,14 +293,15 @@ def test_switch_cost_counts_broken_silent_and_lost_connections() -> None:
         plain = {"name": "l", "protocol": protocol, "connected": 1, "dropped": 0, "sent": 100, "received": 99}
         return {**plain, "silent_s": 0.0, "longest_gap_s": 0.1, **fared}
 
-    def report(node: str, *lines: Object) -> ProbeReport:
-        found: Object = {"at": "2026-11-25T00:00:00Z", "node": node, "host": None, "answers": [], "lines": lines}
+    def report(node: str, *lines: Object, failed: int | None = None) -> ProbeReport:
+        answers = [] if failed is None else [{"node": node, "target": "t", "failed": 9, "failed_since_ok": failed}]
+        found: Object = {"at": "2026-11-25T00:00:00Z", "node": node, "host": None, "answers": answers, "lines": lines}
         return ProbeReport.model_validate(found)
 
     seen = probe_pods.by_node(
         [
-            report("a", line("tcp"), line("tcp", dropped=2, longest_gap_s=9.0), line("udp", received=90)),
-            report("b", line("tcp", silent_s=14.0), line("tcp", received=0), line("udp", longest_gap_s=3.0)),
+            report("a", line("tcp"), line("tcp", dropped=2, longest_gap_s=9.0), line("udp", received=90), failed=3),
+            report("b", line("tcp", silent_s=14.0), line("tcp", received=0), line("udp", longest_gap_s=3.0), failed=2),
         ],
         ["a", "b"],
     )
@@ -308,8 +309,10 @@ def test_switch_cost_counts_broken_silent_and_lost_connections() -> None:
     assert (found.connections, found.dropped) == (3, 2), "one that never was is neither held nor dropped"
     assert (found.tcp_longest_gap_s, found.udp_longest_gap_s) == (9.0, 3.0)
     assert (found.udp_sent_packets, found.udp_lost_packets) == (200, 9), "the last of each may be on its way"
+    assert found.new_failed == 5
     nothing = probe_pods.total(each.cost for each in probe_pods.by_node([report("a")], ["a"]).values())
     assert (nothing.connections, nothing.udp_lost_packets, nothing.tcp_longest_gap_s) == (0, None, None)
+    assert nothing.new_failed is None
 
 
 def test_as_is_dataplane_is_reported_without_proof() -> None:

@@ -162,7 +162,7 @@ def test_expired_lock_is_restored_by_the_next_run() -> None:
     with pytest.raises(Unsupported, match="is held by workflow bench/run-1 since"):
         switch(calico, "ebpf-dsr", other)
     assert put_back(calico, other) == []
-    with pytest.raises(Unsupported, match=r"which is running.*`kubectl -n bench delete workflow run-1`"):
+    with pytest.raises(Unsupported, match=r"which is running.*`kubectl --context prod -n bench delete workflow run-1`"):
         put_back(calico, LockOwner(None, None, "ada@desk"), insist=True)
     assert running(calico) == "ebpf"
     found = calico.store.find("argoproj.io", "workflows", NAMESPACE, "run-1")

@@ -22,7 +22,7 @@ from steps.domain import Change, Visit
 
 Object = dict[str, Any]
 
-Preparation = Callable[[ClusterState, tuple[str, ...], bool], None]
+Preparation = Callable[[ClusterState, tuple[str, ...]], None]
 
 
 def plan_switch(standing: ClusterState, dataplane: str, original: Object | None) -> list[Action]:
@@ -57,8 +57,7 @@ def configure(around: Surroundings, dataplane: str, before: Preparation, visit: 
     Args:
         around: the client, the lock's owner, and the chosen nodes.
         dataplane: of the catalogue, without label.
-        before: called between taking the lock and the first change, with the state, the measured nodes, and whether
-            there is a change.
+        before: called between taking the lock and the first change, with the state and the measured nodes.
         visit: of the run, to be noted in the lock; None: not part of a visit.
 
     Raises:
@@ -82,7 +81,7 @@ def configure(around: Surroundings, dataplane: str, before: Preparation, visit: 
     # a run takes the lock even without a change, so that no other run switches the cluster meanwhile
     held = held or lock.take_lock(client, owner, taken, client.now())
     lock.add_note(client, held, ebpf=BY_NAME[dataplane].bpf and not held.ebpf, visit=visit)
-    before(standing, tuple(taken["nodes"]), bool(todo))
+    before(standing, tuple(taken["nodes"]))
     return ActionExecutor(around, standing.facts).carry_out(todo)
 
 
