@@ -34,6 +34,9 @@ _TRIM: Final = 2.5
 """Differences beyond this many times their scale are steps or outliers, and are left out of the correlation."""
 
 _ENOUGH_TO_CORRELATE: Final = 10
+_ENOUGH_TO_DIFFER: Final = 30
+"""In shorter histories a step looks like correlation, so that the median of a group's series counts for each of them."""
+
 _MOST_CORRELATION: Final = 0.9
 _SHARE_VARIANCE: Final = 0.2
 """The variance of `_near_share`, times the number of nights: simulated, for correlations from 0 to 0.7."""
@@ -66,18 +69,15 @@ def correlations(series: Sequence[Values], groups: Sequence[Hashable]) -> list[f
         known.setdefault(groups[place], []).append(place)
     middles = {group: float(np.median([shares[place] for place in places])) for group, places in known.items()}
     sampling = {place: _SHARE_VARIANCE / len(series[place]) for place in shares}
-    spare = len(shares) - len(known)
-    if spare:
-        off = sum((share - middles[groups[place]]) ** 2 for place, share in shares.items()) / spare
-        unlike = max(off - sum(sampling.values()) / len(sampling), 0.0)
-    else:
-        unlike = math.inf
+    long = [place for place in shares if len(series[place]) >= _ENOUGH_TO_DIFFER]
+    spare = len(long) - len({groups[place] for place in long})
+    off = sum((shares[place] - middles[groups[place]]) ** 2 for place in long)
+    unlike = max(off / spare - sum(sampling[place] for place in long) / len(long), 0.0) if spare else 0.0
     found = []
     for place, group in enumerate(groups):
         share = middles.get(group, 0.5)
-        if place in shares:
-            weight = unlike / (unlike + sampling[place]) if math.isfinite(unlike) else 1.0
-            share += weight * (shares[place] - share)
+        if place in long:
+            share += unlike / (unlike + sampling[place]) * (shares[place] - share)
         found.append(_correlation(share))
     return found
 
