@@ -37,7 +37,7 @@ class LookResult(Output):
     reason: Annotated[str, Parameter(name="reason")]
 
 
-@step("measure", deadline_s=1800, memory=LARGEST_STEP_MEMORY, store=True, repeatable=True)
+@step("measure", deadline_s=1800, memory=LARGEST_STEP_MEMORY, store=True)
 def look(
     settings: str,
     level: str,

@@ -29,7 +29,7 @@ OUTPUT_BYTES = 256 * 1024
 OBJECT_BYTES = 1024 * 1024
 SPEC = build_template().to_dict()["spec"]
 PODS = [template for template in SPEC["templates"] if "script" in template]
-REPEATABLE = {"configure", "look", "retreat", "restore", "snapshot", "recollect", "report", "notify"}
+REPEATABLE = {"configure", "retreat", "restore", "snapshot", "recollect", "report", "notify"}
 ARMS = 5
 IN_A_VISIT = ("", ".begin", ".end", ".stay", ".stay.configure", ".stay.configure(0)", ".stay.settle", ".stay.retreat",
               ".stay.prepare", ".stay.measure", ".stay.clear", ".stay.clear-again")  # fmt: skip
@@ -98,7 +98,7 @@ def _nodes(settings: Settings) -> Object:
         own = [visit for visit in visits if visit.round in level_rounds(settings, level)]
         rounds = f"dataplane-benchmark-abcde{'.rounds.next' * (level - 1)}.rounds"
         handed_on = {name: str(value) for name, value in level_outputs(settings, level, own).items()}
-        for name in ("", ".next", ".next.look", ".next.look(0)"):
+        for name in ("", ".next", ".next.look"):
             node(rounds + name, name.rpartition(".")[2] or "rounds", handed_on)
         for visit, one in zip(own, expand_loop([item(visit) for visit in own]), strict=True):
             base = f"{rounds}.visit{one.suffix}"

@@ -149,7 +149,6 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
             f"run{'.rounds.next' * (number - 1)}.rounds", f"run{'.rounds.next' * (number - 1)}.rounds.visit",
             *visit(number),
             f"run{'.rounds.next' * number}", f"run{'.rounds.next' * number}.look",
-            f"run{'.rounds.next' * number}.look(0)",
         )),
         "run.rounds.next.rounds.next.rounds",
         "run.collect", "run.report", "run.report(0)", "run.verdict",
