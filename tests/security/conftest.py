@@ -24,7 +24,7 @@ def run_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
 
     for module in ("clear", "configure", "preflight", "prepare", "restore", "retreat", "settle", "snapshot"):
         monkeypatch.setattr(f"steps.tasks.{module}.connect_cluster", reached)
-    for function in ("measure_trials", "measure_canary"):
+    for function in ("measure_trials", "measure_references"):
         monkeypatch.setattr(f"steps.tasks.measure.{function}", reached)
     monitor = Monitor(node="node-a", side="client", source="http://10.0.0.1:5203/")
     places = tuple(placement(topology=topology, monitors=(monitor,)) for topology in ("node-to-node", "pod-to-service"))
