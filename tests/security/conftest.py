@@ -19,7 +19,7 @@ class Reached(Problem):
 def run_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, dict[str, str]], Ended]:
     """Run a step with inputs. Where it would reach the cluster or measure, it ends with exit code 1."""
 
-    def reached(*_arguments: object) -> None:
+    def reached(*_arguments: object, **_more: object) -> None:
         raise Reached("reached")
 
     for module in ("clear", "configure", "preflight", "prepare", "restore", "retreat", "settle", "snapshot"):
