@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 
 UNIX: Final = "unix:"
 
+_CONNECT_S: Final = 2.0
+"""The longest wait for a connection: a Service may lead to a pod that is gone, for a moment, and a new try does not."""
+
 
 class _LocalConnection(HTTPConnection):
     """To a Unix socket."""
@@ -45,7 +48,7 @@ def exchange(
         url: `http://ADDRESS:PORT/TOKEN`, or `unix:PATH`.
         path: appended to the URL's own.
         body: to POST; None: a GET.
-        timeout_s: from the connection on, for everything.
+        timeout_s: for everything, from the connection on.
         most_bytes: of the answer that is read.
         opened: called with the socket, which another thread may shut down.
 
@@ -54,13 +57,13 @@ def exchange(
         OSError: the server can't be reached, or the connection broke.
         HTTPException: the answer is no HTTP.
     """
-    expired = threading.Event()
+    expired, connect_s = threading.Event(), min(timeout_s, _CONNECT_S)
     connection: HTTPConnection
     if url.startswith(UNIX):
-        connection, own = _LocalConnection(url.removeprefix(UNIX), timeout_s), ""
+        connection, own = _LocalConnection(url.removeprefix(UNIX), connect_s), ""
     else:
         place = urlsplit(url)
-        connection, own = HTTPConnection(place.hostname or "", place.port, timeout=timeout_s), place.path.rstrip("/")
+        connection, own = HTTPConnection(place.hostname or "", place.port, timeout=connect_s), place.path.rstrip("/")
 
     def expire(sock: socket.socket) -> None:
         expired.set()
@@ -70,6 +73,7 @@ def exchange(
     timer: threading.Timer | None = None
     try:
         connection.connect()
+        connection.sock.settimeout(timeout_s)
         if opened is not None:
             opened(connection.sock)
         # The connection's own timeout is for each read alone, so a slow answer needs a limit as a whole.

@@ -1,5 +1,6 @@
 """Steps that take turns over HTTP: on a monitor's port, and on the socket of the lab."""
 
+import contextlib
 import json
 import queue
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from analysis.errors import Problem
-from steps.measurement import monitor_http, turns_http
+from steps.measurement import http_client, monitor_http, turns_http
 from steps.measurement.subprocesses import Programs
 from steps.measurement.turn_taker import Turn, TurnTaker
 from steps.measurement.turns import Request
@@ -116,6 +117,23 @@ def test_steps_wait_for_one_that_comes_without_measuring_and_heed_its_refusal(so
         assert [first, ended.get(timeout=10)] == [refusal, refusal]
     else:
         assert isinstance(first, Turn)
+
+
+def test_connection_that_nobody_takes_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As to a pod that is gone, where a Service still leads to it."""
+    monkeypatch.setattr(http_client, "_CONNECT_S", 0.2)
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003 - the standard library's
+            waiting.connect_ex(full.getsockname())
+        began_s = time.monotonic()
+        with pytest.raises(OSError, match="timed out"):
+            http_client.exchange(
+                f"http://127.0.0.1:{full.getsockname()[1]}", "/turns", b"{}", timeout_s=20.0, most_bytes=10
+            )
+        assert time.monotonic() - began_s < 5
 
 
 def test_missing_steps_are_named(source: str) -> None:
