@@ -45,7 +45,15 @@ TURNS: Final = 4
 TRIED: Final = 1200
 """Rules enough that their cost stands out from the noise of a few short measurements."""
 
-ROUNDS: Final = 24
+FLAGS: Final = (
+    "--profile=quick",
+    "--topologies=pod-to-pod,pod-to-service",
+    "--protocols=tcp",
+    "--rounds=24",
+    "--margin=0.01",
+)
+"""Of the run, where none of the same name is given."""
+
 DRAWN: Final = 600
 DRAWN_ROUNDS: Final = 5
 
@@ -108,15 +116,9 @@ def measure(burdens: Sequence[int], flags: Sequence[str]) -> int:
     """Measure with burdens that slow pod to pod down by `SLOWDOWNS`; 1 if one was not found, or twins differ."""
     slowed = {f"{BASE}+burden={rules}": slowdown for rules, slowdown in zip(burdens, SLOWDOWNS, strict=True)}
     twins = (BASE, f"{BASE}+twin-1", f"{BASE}+twin-2")
-    with measured(
-        "--profile=quick",
-        f"--dataplanes={','.join((*twins, *slowed))}",
-        "--topologies=pod-to-pod,pod-to-service",
-        "--protocols=tcp",
-        f"--rounds={ROUNDS}",
-        "--margin=0.01",
-        *flags,
-    ) as run:
+    given = {flag.partition("=")[0] for flag in flags}
+    own = [flag for flag in FLAGS if flag.partition("=")[0] not in given]
+    with measured(f"--dataplanes={','.join((*twins, *slowed))}", *own, *flags) as run:
         summarised = summary.summarise(run.con, run.run_id, method)
         about = stored.load_run(run.con, run.run_id)
         visits = _visits(stored.query_rows(run.con, _MEANS, run_id=run.run_id))
@@ -168,6 +170,9 @@ def _print_drawn(twins: Sequence[str], visits: Mapping[Place, Values]) -> bool:
     cells = tuple({cell: None for cell, _ in visits})
     scenario = Scenario(dataplanes=len(twins), cells=cells)
     blocks = sorted(set.intersection(*({*visits[cell, twin]} for cell in cells for twin in twins)))
+    if len(blocks) < 2 * DRAWN_ROUNDS:
+        print(f"the twins have {len(blocks)} rounds, too few to draw runs from: {2 * DRAWN_ROUNDS} are the least")
+        return True
     false = Rate()
     for _ in range(DRAWN):
         run: dict[Place, dict[tuple[str, int], float]] = defaultdict(dict)

@@ -35,7 +35,7 @@ _TRIM: Final = 2.5
 
 _ENOUGH_TO_CORRELATE: Final = 10
 _ENOUGH_TO_DIFFER: Final = 30
-"""In shorter histories a step looks like correlation, so that their group's median counts for each of them."""
+"""In shorter histories a step looks like correlation: the median of a group's series counts for each of them."""
 
 _MOST_CORRELATION: Final = 0.9
 _SHARE_VARIANCE: Final = 0.2

@@ -100,8 +100,9 @@ class StoredRun:
         return "" if path.host_network else f"{path.title}, {variant.title or variant.name}{way}"
 
     def _recorded_path(self, topology: str) -> RecordedPath:
-        """A topology; if the run did not record it, one named after it."""
-        return self.paths.get(topology) or RecordedPath(topology.replace("-", " "), topology == HOST_PATH)
+        """A topology; if the run did not record it, one named after it, which is null in a damaged store."""
+        named = (topology or "unknown path").replace("-", " ")
+        return self.paths.get(topology) or RecordedPath(named, topology == HOST_PATH)
 
     def variant(self, cell: Cell) -> Variant:
         """The variant that measured a cell; if the run did not record it, one named after tool and transport."""

@@ -7,13 +7,13 @@ from typing import Final
 
 from pydantic import ConfigDict
 
-from analysis import formatting
 from analysis.console.commands import continue_command
 from analysis.flags import MARKED
 from analysis.metric import ComparedMetric
 from analysis.stats.comparison import Comparison
 from analysis.stats.metrics import LEADING, THROUGHPUT
 from analysis.stats.run import RunArm, StoredRun
+from analysis.summary import course
 from analysis.summary.certainty import Certainty, settle
 from analysis.summary.sentence import answer_sentence
 from analysis.summary.switch_costs import SwitchCost
@@ -101,7 +101,7 @@ def make_answer(
         kinds=table,
         moves=tuple(moves),
         certainty=_certainty(about, table, comparisons, measured),
-        notes=tuple(filter(None, [_host_network(about, comparisons)])),
+        notes=(*course.course_notes(about), *filter(None, [_host_network(about, comparisons)])),
     )
 
 
@@ -137,7 +137,7 @@ def _certainty(
         rounds=measured.rounds,
         most_rounds=planned if isinstance(planned, int) else measured.rounds,
         measuring_s=measured.lasted_s,
-        stopped=_stopped(about),
+        stopped=course.stopped(about),
         confidence=measured.confidence,
         undecided=len(still_open),
         unsettled=unsettled,
@@ -188,16 +188,3 @@ def _host_network(about: StoredRun, comparisons: Iterable[Comparison]) -> str:
         f"The host network itself changes with the dataplane ({'; '.join(moved)}): figures relative to it leave out "
         "what both have in common."
     )
-
-
-def _stopped(about: StoredRun) -> str:
-    """Why the run measured no more rounds, and which other rounds are judged with its own, as it recorded that."""
-    budget_s = about.parameters.get("budget_s")
-    lasting = f" of {formatting.duration(budget_s)}" if isinstance(budget_s, int | float) else ""
-    stopped = {
-        "decided": "it stopped because everything was decided",
-        "budget": f"it stopped because its budget{lasting} was spent",
-        "rounds": "it had all its rounds",
-    }.get(str(about.parameters.get("stopped")), "")
-    earlier = about.parameters.get("continues")
-    return "; ".join(filter(None, [stopped, f"judged together with the rounds of {earlier}" if earlier else ""]))

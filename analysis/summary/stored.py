@@ -1,5 +1,7 @@
 """Summaries in the store."""
 
+from contextlib import suppress
+
 from analysis.store.inventory import Inventory
 from analysis.store.store import Store
 from analysis.summary.summary import Summary, from_json, to_json
@@ -29,11 +31,12 @@ def find_summary(store: Store, run_id: str) -> Summary | None:
 
 
 def find_summary_in(inventory: Inventory, run_id: str) -> Summary | None:
-    """The summary of a run in an inventory; None where it has none, no row, or is left out."""
+    """The summary of a run in an inventory; None where it has none that can be read, no row, or is left out."""
     for runs in inventory.runs.values():
         if "verdict" not in runs.column_names:
             continue
         for run in runs.select(["run_id", "verdict"]).to_pylist():
             if run["run_id"] == run_id:
-                return None if run["verdict"] is None else from_json(str(run["verdict"]))
+                with suppress(ValueError):  # it is cut short, or another program's
+                    return None if run["verdict"] is None else from_json(str(run["verdict"]))
     return None

@@ -124,13 +124,14 @@ def decide(
 
 def _after(done: int, found: Standing, *, judged: bool) -> str:
     """`After round 5 7 of 12 comparisons are decided`."""
+    rounds = formatting.count(done, "round")
     if not judged:
-        return f"After {formatting.count(done, 'round')}"
+        return f"After {rounds} nothing can be {'decided yet' if done < schedule.FIRST_LOOK else 'compared'}"
     if found.decided == found.compared:
         decided = "the one comparison is" if found.compared == 1 else f"all {found.compared} comparisons are"
     else:
         decided = f"{found.decided} of {formatting.count(found.compared, 'comparison')} are"
-    return f"After {formatting.count(done, 'round')} {decided} decided"
+    return f"After {rounds} {decided} decided"
 
 
 def _going_on(

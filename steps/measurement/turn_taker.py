@@ -85,9 +85,11 @@ class TurnTaker:
         Raises:
             Problem: the server of turns is gone, or the step was stopped.
         """
-        if self._source is None and not self.programs.stopped.is_set():
+        answer = self._ask(number, lease_s) if self._source is not None else None
+        if self.programs.stopped.is_set():  # others that were stopped first have left their turns to this step
+            raise Problem(f"stopped before {self._step or 'it'} had its turn")
+        if answer is None:
             return Turn(None, time.monotonic() + lease_s)
-        answer = self._ask(number, lease_s)
         if answer.state != "measure" or answer.number != number:
             return None
         return Turn(answer.turn, time.monotonic() + answer.lease_s)

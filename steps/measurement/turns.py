@@ -178,7 +178,9 @@ class Turns:
 
     @property
     def _missing(self) -> tuple[str, ...]:
-        return tuple(name for name in self._expected if name not in self._steps)
+        # A server that was started again never hears of the steps without which no turn would have been given.
+        known = {*self._steps, *(self._needed if self._given else ())}
+        return tuple(name for name in self._expected if name not in known)
 
     def _unneeded(self) -> str:
         """Why nothing is measured without a step that is needed; empty where all of them have come."""

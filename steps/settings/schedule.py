@@ -45,7 +45,7 @@ _LAB: Final = Overhead(begin_s=4.0, end_s=10.0, look_s=1.0, visit_s=0.5, trial_s
 """Measured on an idle machine of two cores."""
 
 CLUSTER_OVERHEAD: Final = Overhead(begin_s=20.0, end_s=40.0, look_s=12.0, visit_s=40.0, trial_s=0.8)
-"""Measured on two nodes with Argo 4.1, whose pods take some seconds to start."""
+"""Measured on two nodes with Argo 4.1, but for `visit_s`, which is the aim for nodes that have nothing else to do."""
 
 BURDEN_S_PER_RULE: Final = 2e-5
 """Added to a visit by each rule of a burdened twin, on both nodes at once: measured with 1,000 to 100,000 rules."""

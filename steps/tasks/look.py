@@ -37,7 +37,6 @@ class LookResult(Output):
     reason: Annotated[str, Parameter(name="reason")]
 
 
-# Not repeatable: Argo's Retry would begin it before the visits that a Stop has kept from beginning.
 @step("measure", deadline_s=1800, memory=LARGEST_STEP_MEMORY, store=True)
 def look(
     settings: str,

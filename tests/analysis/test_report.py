@@ -204,6 +204,10 @@ def test_changes_section_has_size_and_night(tmp_path: Path) -> None:
     for change in summary.changes:
         assert change.extent.replace("\u00a0", " ") in page.text.replace("\u00a0", " ")
     assert "A change for the worse by 5.0 % or more is a regression" in page.text
+    levels = [level for c in summary.comparisons if (level := summary.level_since(c))]
+    assert len(levels) > 5
+    for level in levels:
+        assert (f"{level.estimate} over {level.span}" in page.text.replace("\u00a0", " ")) == (level.nights > 1)
 
 
 def test_history_without_change_names_the_detectable_effect(tmp_path: Path) -> None:

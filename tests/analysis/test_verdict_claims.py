@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import former_method, present_method
 from benchmarks.rounds_until_decided import until_decided
-from benchmarks.scoring import score
+from benchmarks.scoring import Rate, score
 from benchmarks.simulated_runs import Scenario, paths
 
 HELD = 0.95
@@ -62,3 +62,10 @@ def test_large_differences_stop_a_run_early() -> None:
     stopped = until_decided(Scenario(rounds=16, dataplanes=2, cells=paths(3), effects=(-0.4,)), 20)
     assert stopped.mean_rounds < 5
     assert stopped.decided.share == 1
+
+
+def test_few_runs_prove_no_error_rate() -> None:
+    """Bounds of Clopper and Pearson, as the benchmarks' aims have them: 0 of 16 may well be one in six."""
+    assert Rate(0, 16).upper == pytest.approx(0.1707, abs=1e-4)
+    assert Rate(20, 400).upper < 0.08 < Rate(50, 400).lower
+    assert (Rate().upper, Rate().lower, Rate(5, 5).upper, Rate(0, 5).lower) == (1, 0, 1, 0)

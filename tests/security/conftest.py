@@ -19,12 +19,12 @@ class Reached(Problem):
 def run_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, dict[str, str]], Ended]:
     """Run a step with inputs. Where it would reach the cluster or measure, it ends with exit code 1."""
 
-    def reached(*_arguments: object) -> None:
+    def reached(*_arguments: object, **_more: object) -> None:
         raise Reached("reached")
 
     for module in ("clear", "configure", "preflight", "prepare", "restore", "retreat", "settle", "snapshot"):
         monkeypatch.setattr(f"steps.tasks.{module}.connect_cluster", reached)
-    for function in ("measure_trials", "measure_canary"):
+    for function in ("measure_trials", "measure_references"):
         monkeypatch.setattr(f"steps.tasks.measure.{function}", reached)
     monitor = Monitor(node="node-a", side="client", source="http://10.0.0.1:5203/")
     places = tuple(placement(topology=topology, monitors=(monitor,)) for topology in ("node-to-node", "pod-to-service"))

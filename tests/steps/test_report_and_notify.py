@@ -12,6 +12,8 @@ from steps.tasks import notify, report
 from tests.steps.builders import OF_RUN, RUN_ID, settings, write_run
 from tests.steps.test_notify import Receiver
 
+pytestmark = pytest.mark.usefixtures("without_charts")
+
 
 @pytest.fixture
 def termination_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -154,6 +154,16 @@ def test_server_that_started_again_goes_on_counting() -> None:
     assert answer.turn == 50
 
 
+def test_server_that_started_again_needs_no_step_that_has_come_and_gone() -> None:
+    turns = Turns()
+    for step, number in zip(STEPS[:2], (7, 8), strict=True):
+        again = request(step, number, seen=number).model_copy(update={"needed": STEPS[2:]})
+        turns.ask(again, 0.0)
+    answer = turns.answer("host-network", 0.0)
+    assert answer is not None
+    assert (answer.state, answer.missing) == ("measure", ()), "turns were given, so it had come"
+
+
 @pytest.mark.parametrize(
     "other",
     [

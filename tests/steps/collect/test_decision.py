@@ -181,3 +181,19 @@ def test_what_follows_is_planned_once_and_the_run_ends(
     if level > schedule.MOST_LEVELS and not off:
         assert decision.stopped
     assert decision.reason.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("level", "found", "reason"),
+    [
+        (1, DONE, "After 1 round nothing can be decided yet."),
+        (4, Standing(), "After 4 rounds nothing can be compared."),
+        (
+            4,
+            OPEN,
+            "After 4 rounds 4 of 6 comparisons are decided: lab-ebpf goes on; lab-nftables is not visited again.",
+        ),
+    ],
+)
+def test_reason_says_how_far_a_run_is(level: int, found: Standing, reason: str) -> None:
+    assert decide(CHOSEN, level, found, {}, measured=9, elapsed_s=10).reason == reason
