@@ -213,7 +213,7 @@ def _levels(count: int) -> Iterable[str]:
         lines.append(
             [f"{kind.name}, {'a step of 10 % in some' if loss else 'no step'}", _share(single), _share(together)]
         )
-        if together.lower < 0.75:  # noqa: PLR2004 - far from 0.95
+        if kind is PLAIN and together.upper < 0.9:  # noqa: PLR2004 - surely less than 0.95
             missed.append(f"{kind.name}: all levels of a run hold in {together.count} of {together.of} runs.")
     _table(["nights", "one", "all of a run"], lines)
     return missed

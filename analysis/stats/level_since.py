@@ -2,7 +2,8 @@
 
 Nights are blocks: the mean is over nights, and its error is that of the scatter between them, which the rounds of one
 night do not see. One night's interval says how sure that night's measurement is; this one says how sure the level is.
-The intervals of one metric and reading hold together in 95 % of runs.
+The intervals of one metric and reading are simultaneous, at 95 %. A step whose night is mistaken by one moves the level
+a little, which they do not know: docs/changes.md says how often they hold.
 """
 
 from collections import Counter
