@@ -28,7 +28,7 @@ from workflows.cli.summary_table import print_summary
 
 COLUMNS = {kind: [name for m in metrics.METRICS if m.kind == kind for name in m.columns] for kind in KINDS}
 
-RECIPE = Recipe(rounds=3, entries=ENTRIES[:2], repetitions=2)
+RECIPE = Recipe(references=True, rounds=3, entries=ENTRIES[:2], repetitions=2)
 VOIDS = {flag.name: next(iter(sorted(flag.voids))) for flag in FLAGS if flag.voids}
 POISON = 1e6
 OF_VISITS = {"connections_broken", "switching"}
@@ -224,7 +224,7 @@ def test_verdict_with_flagged_trials_is_marked_everywhere(flagged: database.Conn
     assert from_json(to_json(summary)) == summary
     text = printed(summary)
     assert text.count(MARKED) >= 2 + sum(c.metric in {"received_bps", "cpu_s_per_gbit"} for c in summary.comparisons)
-    assert flags.LEGEND in text
+    assert flags.LEGEND in " ".join(text.split())
     page = report.render(flagged, "run-1", summary).replace("\u00a0", " ")
     assert all(c.answer.partition(MARKED)[2] in page for c in summary.comparisons)
 

@@ -22,6 +22,7 @@ def test_deploy_puts_results_beside_argo_artifacts() -> None:
     assert "Argo Workflows 4.1.2 in namespace argo" in output
     assert settings(store) == {
         "BENCHMARK_ENVIRONMENT": WHERE,
+        "BENCHMARK_CONTEXT": WHERE,
         "BENCHMARK_RESULTS": "s3://artifacts",
         "BENCHMARK_OUTSIDE": "",
         "BENCHMARK_ACCEPT": "",

@@ -182,7 +182,8 @@ def _table() -> Iterator[Permission]:
     yield from _each("get", WORKFLOWS, BENCHMARK, _SWITCH)
     yield from _each("list watch create delete", PODS, BENCHMARK, _BOTH)
     yield from _each("get", PODS, BENCHMARK, _BOTH, subresource="log")
-    yield from _each("list create delete", SERVICES, BENCHMARK, _BOTH)
+    yield from _each("list create", SERVICES, BENCHMARK, _BOTH)
+    yield from _each("delete", SERVICES, BENCHMARK, _SWITCH)
     yield from _each("list", QUOTAS, BENCHMARK, _SWITCH)
     for resource, namespace in POLICIES:
         yield from _each("list", resource, namespace, _SWITCH)
