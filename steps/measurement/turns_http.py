@@ -131,8 +131,12 @@ class _LocalServer(TurnsServer):
     address_family = socket.AF_UNIX
 
     def server_bind(self) -> None:
-        """Bind to the path; the base class would look up a host's name."""
-        self.socket.bind(self.server_address)
+        """Bind to the path, for its owner alone; the base class would look up a host's name."""
+        before = os.umask(0o177)
+        try:
+            self.socket.bind(self.server_address)
+        finally:
+            os.umask(before)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -143,7 +147,6 @@ def main(arguments: Sequence[str]) -> int:
     place = Path(arguments[0])
     try:
         place.unlink(missing_ok=True)
-        os.umask(0o177)
         with _LocalServer(str(place), TurnsHandler) as server:
             server.serve_forever()
     except OSError as error:

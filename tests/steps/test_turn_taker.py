@@ -232,7 +232,16 @@ def _reply(server: socket.socket, answer: bytes) -> None:
         connection.sendall(answer)
 
 
+def _mode_of_a_new_file(folder: Path) -> int:
+    made = folder / "new"
+    made.unlink(missing_ok=True)
+    made.touch()
+    return made.stat().st_mode
+
+
 def test_command_line_of_the_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert turns_http.main([]) == 2
+    before = _mode_of_a_new_file(tmp_path)
     assert turns_http.main([str(tmp_path / "none" / "turns")]) == 1
+    assert _mode_of_a_new_file(tmp_path) == before, "it changes the permissions of its socket alone"
     assert capsys.readouterr().err.splitlines()[1].endswith("turns is unavailable: No such file or directory")
