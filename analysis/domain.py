@@ -1,4 +1,4 @@
-"""Terms of the stored rows, for the code that writes and reads them."""
+"""Terms of the stored rows, and what runs and their verdicts agree on, for the code that writes and reads them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,12 @@ LAB: Final = "lab"
 
 HOST_PATH: Final = "node-to-node"
 """The topology between the nodes' own networks, in runs that did not record which one that is."""
+
+FIRST_LOOK: Final = 3
+"""The first round after which a run may stop: two rounds leave one degree of freedom."""
+
+MARGIN_RATIO: Final = 0.1
+"""How much counts as the same, unless a run says otherwise."""
 
 
 class Cell(NamedTuple):

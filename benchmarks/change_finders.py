@@ -20,10 +20,10 @@ from analysis.stats.regressions import find_changes
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found in a series: nights of certain changes, and of all that is told; whether it fails the night."""
+    """What was found in a series: nights of certain changes, and of all that is shown; whether it fails the night."""
 
     certain: tuple[int, ...]
-    told: tuple[int, ...]
+    shown: tuple[int, ...]
     fails: bool = False
 
 
@@ -48,8 +48,8 @@ def find_in_run(run: Sequence[Values]) -> list[Found]:
     for place in range(len(run)):
         own = [change for change in changes if change.topology == f"path-{place}"]
         certain = tuple(int(change.run_id) for change in own if change.status != "suspected")
-        told = tuple(int(change.run_id) for change in own)
-        found.append(Found(certain, told, any(change.status == "regression" for change in own)))
+        shown = tuple(int(change.run_id) for change in own)
+        found.append(Found(certain, shown, any(change.status == "regression" for change in own)))
     return found
 
 

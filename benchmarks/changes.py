@@ -103,10 +103,10 @@ def _silence(otava: Otava, count: int) -> Iterable[str]:
         runs = [stable_run(dice, kind).series for _ in range(count)]
         here, there = find_here(runs), otava(runs)
         points = [sum(len(one.certain) for run in each for one in run) / count / SERIES for each in (here, there)]
-        told = [_runs(each, lambda one: bool(one.certain)) for each in (here, there)]
-        suspected = _runs(here, lambda one: len(one.told) > len(one.certain))
+        shown = [_runs(each, lambda one: bool(one.certain)) for each in (here, there)]
+        suspected = _runs(here, lambda one: len(one.shown) > len(one.certain))
         fails = _runs(here, lambda one: one.fails)
-        figures = [f"{points[0]:.3f}", f"{points[1]:.3f}", *map(_share, (told[0], told[1], suspected, fails))]
+        figures = [f"{points[0]:.3f}", f"{points[1]:.3f}", *map(_share, (shown[0], shown[1], suspected, fails))]
         lines.append([kind.name, *figures])
         if points[0] > MOST_FALSE:
             missed.append(f"{kind.name}: {points[0]:.3f} false points per series, more than {MOST_FALSE}.")
@@ -126,9 +126,9 @@ def _nightly(otava: Otava, count: int) -> Iterable[str]:
     for loss, before, within in cases:
         here, there = _delays(otava, max(1, count // 2), loss, before, within)
         name = f"−{loss * 100:.0f} % by its night {within}, {before} nights before"
-        certain, told, theirs = (_within(each, within) for each in (*here, there))
-        lines.append([name, f"{_share(certain)} / {_share(told)}", _share(theirs)])
-        missed += _fewer(name, certain if within > 1 else told, theirs)
+        certain, shown, theirs = (_within(each, within) for each in (*here, there))
+        lines.append([name, f"{_share(certain)} / {_share(shown)}", _share(theirs)])
+        missed += _fewer(name, certain if within > 1 else shown, theirs)
     for before in (STABLE_BEFORE, 2 * STABLE_BEFORE):
         here, there = _delays(otava, max(1, count // 4), 0.05, before, MOST_NIGHTS)
         medians = [statistics.median(each) for each in (*here, there)]
@@ -143,19 +143,23 @@ def _nightly(otava: Otava, count: int) -> Iterable[str]:
 def _delays(
     otava: Otava, count: int, loss: float, before: int, most: int
 ) -> tuple[tuple[list[int], list[int]], list[int]]:
-    """In which night each step is first found, one more than the most if it is not: here certain, told, and there."""
+    """In which night each step is first found, one more than the most if it is not: here certain, shown, and there."""
     dice = _dice(3, before, most)
     runs = [fresh_run(dice, loss, before, most) for _ in range(count)]
-    certain, told, there = ([[most + 1] * FRESH for _ in runs] for _ in range(3))
+    certain, shown, there = ([[most + 1] * FRESH for _ in runs] for _ in range(3))
     for night in range(most, 0, -1):
         cut = [run.until(before + night).series for run in runs]
         theirs = otava([series[:FRESH] for series in cut])
         for place, (mine, other) in enumerate(zip(find_here(cut), theirs, strict=True)):
             for i in range(FRESH):
-                for first, points in ((certain, mine[i].certain), (told, mine[i].told), (there, other[i].certain)):
+                for first, points in (
+                    (certain, mine[i].certain),
+                    (shown, mine[i].shown),
+                    (there, other[i].certain),
+                ):
                     if any(abs(point - before) <= NEAR for point in points):
                         first[place][i] = night
-    flat = [[night for run in each for night in run] for each in (certain, told, there)]
+    flat = [[night for run in each for night in run] for each in (certain, shown, there)]
     return (flat[0], flat[1]), flat[2]
 
 

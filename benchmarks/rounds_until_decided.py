@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from analysis.domain import FIRST_LOOK
 from analysis.stats.comparison import Comparison
 from analysis.stats.judgement import Plan
 from benchmarks.present_method import compare, judged
 from benchmarks.scoring import Rate
 from benchmarks.simulated_runs import BASELINE, Run, Scenario
 from steps.collect.decision import Standing, standing
-from steps.settings.schedule import FIRST_LOOK
 
 
 @dataclass(frozen=True, slots=True)

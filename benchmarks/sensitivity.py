@@ -18,10 +18,10 @@ from statistics import fmean
 from typing import Final, Self
 
 from analysis.console.terminal import printing
-from analysis.domain import Cell
+from analysis.domain import MARGIN_RATIO, Cell
 from analysis.sql import database
 from analysis.stats import metrics
-from analysis.stats.judgement import FAMILY_ERROR, MARGIN_RATIO, Plan
+from analysis.stats.judgement import FAMILY_ERROR, Plan
 from analysis.store.store import Store
 from analysis.summary.summary import Summary, summarise
 from benchmarks.rounds_until_decided import measure

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from analysis.stats.judgement import MARGIN_RATIO
+from analysis.domain import MARGIN_RATIO
 from analysis.store.arrow import to_table
 from analysis.store.store import Store
 from benchmarks.simulated_runs import Run, Scenario

@@ -11,7 +11,7 @@ Values are logarithms, or points, so that a change of level adds a constant.
   goes on inside the two parts. Where none is, a part between two nights is searched that is off the nights on both
   sides, for a change that was undone again shows in neither half.
 - **Suspicion**: the last nights, up to four, against the nights of the last level. One night may be an outlier and four
-  may be chance, so a suspicion is told as one.
+  may be chance, so a suspicion is reported as one.
 
 No library fits. `ruptures` (1.1.10) can't be installed on Python 3.14, where all other dependencies can, and has no
 p-values. `apache-otava` (0.8) pins numpy 2.2, depends on a BigQuery client, and tests each series alone

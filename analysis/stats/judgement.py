@@ -16,7 +16,7 @@ from typing import Final
 from scipy import special
 
 from analysis import formatting
-from analysis.domain import Cell
+from analysis.domain import FIRST_LOOK, MARGIN_RATIO, Cell
 from analysis.flags import NO_DOUBT, FlagEffect
 from analysis.metric import ComparedMetric
 from analysis.stats import moderation, sequential
@@ -27,9 +27,6 @@ from analysis.stats.path_metric import path_metric_fields
 
 FAMILY_ERROR: Final = 0.05
 """In how many runs at most an interval of a family misses the truth."""
-
-MARGIN_RATIO: Final = 0.1
-"""How much counts as the same, unless a run says otherwise."""
 
 MARGIN_POINTS: Final = 0.01
 """The same for shares, such as losses: one percentage point."""
@@ -59,7 +56,7 @@ class Plan:
     @property
     def looks(self) -> bool:
         """Whether the run looked after a round, and might have stopped."""
-        return self.most_rounds is not None and self.most_rounds > sequential.FIRST_LOOK
+        return self.most_rounds is not None and self.most_rounds > FIRST_LOOK
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +272,7 @@ def _judge(draft: Comparison, found: Differences, estimate: moderation.Estimate,
     change, low, high = found.interval(estimate.mean, limit * estimate.standard_error, limit)
     p = 2 * float(special.stdtr(estimate.degrees_of_freedom, -abs(estimate.mean) / estimate.standard_error))
     p_adjusted = min(1.0, p * FAMILY_ERROR / level)
-    if low <= 0 <= high:  # also where the baseline may be zero, so that no share can be told
+    if low <= 0 <= high:  # also where the baseline may be zero, so that no share can be computed
         p_adjusted = max(p_adjusted, FAMILY_ERROR)
     within = -draft.margin_ratio <= low and high <= draft.margin_ratio
     verdict: Verdict = "same" if within else "undecided"

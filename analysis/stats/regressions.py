@@ -149,11 +149,11 @@ def find_changes(series: Sequence[Series], limit_ratio: float = LIMIT_RATIO) -> 
     if not series:
         return FoundChanges((), None)
     found = change_points.find_levels([one.searched for one in series], SIGNIFICANCE / len(series))
-    told = [_told(one, each, len(series), limit_ratio) for one, each in zip(series, found, strict=True)]
-    confidence = 1 - SIGNIFICANCE * max(1, sum(bool(each) for each in told)) / len(series)
+    reported = [_reported(one, each, len(series), limit_ratio) for one, each in zip(series, found, strict=True)]
+    confidence = 1 - SIGNIFICANCE * max(1, sum(bool(each) for each in reported)) / len(series)
     changes = [
         _change(one, step, status, min(1.0, step.p * len(series)), confidence)
-        for one, each in zip(series, told, strict=True)
+        for one, each in zip(series, reported, strict=True)
         for step, status in each
     ]
     sights = [
@@ -198,22 +198,22 @@ class _Gradual(ChangePoint):
     """From the first nights to the last ones, bit by bit."""
 
 
-def _told(one: Series, found: Levels, series: int, limit: float) -> list[tuple[ChangePoint, Status]]:
-    """The changes of a series that are certain enough to be told, out of so many series."""
-    told: list[tuple[ChangePoint, Status]] = [(step, "past") for step in found.steps[:-1]]
+def _reported(one: Series, found: Levels, series: int, limit: float) -> list[tuple[ChangePoint, Status]]:
+    """The changes of a series that are certain enough to be reported, out of so many series."""
+    reported: list[tuple[ChangePoint, Status]] = [(step, "past") for step in found.steps[:-1]]
     if found.steps:
         step = found.steps[-1]
-        told.append((step, _judged(one, step, limit)))
+        reported.append((step, _judged(one, step, limit)))
     if found.drift is not None:
-        told += _decline(one, found, found.drift, series, limit)
+        reported += _decline(one, found, found.drift, series, limit)
     suspicion = found.suspicion
     if suspicion is not None:
         error = HOPE_ERROR if _is_gain(one, suspicion.estimate) else SUSPICION_ERROR
         p = suspicion.p / error
         far = max(abs(one.shown(end)) for end in suspicion.interval(1 - SIGNIFICANCE))
         if p * series < SIGNIFICANCE and far >= limit:
-            told.append((replace(suspicion, p=p), "suspected"))
-    return told
+            reported.append((replace(suspicion, p=p), "suspected"))
+    return reported
 
 
 def _decline(one: Series, found: Levels, drift: Drift, series: int, limit: float) -> list[tuple[ChangePoint, Status]]:

@@ -37,7 +37,7 @@ def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) 
     """
     if about.baseline is None:
         return Judgement()
-    pieces = [about.run_id, *_continued(con, about)]
+    pieces = [about.run_id, *continued_runs(con, about.parameters)]
     nights = list(history.comparable_runs(con, about, method)) if about.trigger == NIGHTLY else []
     nights = [night for night in nights if night not in pieces][-MOST_NIGHTS:]
     rows = _visit_means(con, [*pieces, *nights])
@@ -70,16 +70,16 @@ def plan_of(about: StoredRun, continued: Sequence[str] = (), rounds_before: int 
     return Plan(most_rounds, float(margin), (*continued, about.run_id))
 
 
-def _continued(con: duckdb.DuckDBPyConnection, about: StoredRun) -> list[str]:
-    """The runs whose rounds this one adds to, the latest first, as far as the store has them."""
+def continued_runs(con: duckdb.DuckDBPyConnection, parameters: Mapping[str, Any]) -> list[str]:
+    """The runs to whose rounds a run with these parameters adds, the latest first, as far as the store has them."""
     found: list[str] = []
-    earlier = about
-    while (name := earlier.parameters.get("continues")) and name not in found and len(found) < _MOST_PIECES:
+    while (name := parameters.get("continues")) and name not in found and len(found) < _MOST_PIECES:
         try:
             earlier = run.load_run(con, str(name))
         except (BadInput, Unsupported):
             break
         found.append(earlier.run_id)
+        parameters = earlier.parameters
     return found
 
 

@@ -21,8 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-FIRST_LOOK: Final = 3
-"""The first round after which a run may stop: two rounds leave one degree of freedom."""
+from analysis.domain import FIRST_LOOK
 
 _NODES: Final = 64
 """Nodes of the integration come in multiples of it, two or more for each standard deviation of a round."""

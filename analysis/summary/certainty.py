@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from analysis import formatting
+from analysis.domain import FIRST_LOOK
 from analysis.stats.comparison import Comparison
 
 MOST_ROUNDS: Final = 40
 """More rounds than this are not advised: drift, noise or a difference as large as the margin is better looked into."""
-
-LEAST_ROUNDS: Final = 3
-"""The first look of a run is after so many."""
 
 _ASSURANCE: Final = 1.28
 """The half-width must shrink further than to the estimate's distance, since the estimate will move: by 0.84 standard
@@ -91,7 +89,7 @@ def rounds_needed(comparison: Comparison) -> int | None:
         return None
     low, high, change = comparison.low, comparison.high, comparison.change
     if low is None or high is None or change is None:
-        return max(1, LEAST_ROUNDS - comparison.rounds)
+        return max(1, FIRST_LOOK - comparison.rounds)
     margin = comparison.margin_ratio
     if comparison.scale == "ratio":
         if low <= -1 or not math.isfinite(high):

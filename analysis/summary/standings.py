@@ -126,7 +126,7 @@ def stand(names: Sequence[str], compared: Iterable[Comparison]) -> dict[str, Met
     views = {name: _views(name, measured, found) for name in measured}
     rivals = [name for name in measured if not any(view.is_loss for view in views[name])]
     sign = 1 if found[0].better == "higher" else -1
-    # losses are told against the best by its mean, among those that nothing beats
+    # losses are given against the best by its mean, among those that nothing beats
     ranked = sorted(measured, key=lambda name: (name not in rivals, -sign * (values[name] or 0.0)))
     standings = {}
     for name in names:

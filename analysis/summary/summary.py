@@ -9,11 +9,12 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json as from_json_text
 
 from analysis import flags, formatting
+from analysis.domain import MARGIN_RATIO
 from analysis.errors import BadInput
 from analysis.stats import canaries, history, run, run_judgement
 from analysis.stats.comparison import Comparison
 from analysis.stats.history import History
-from analysis.stats.judgement import MARGIN_RATIO, Family
+from analysis.stats.judgement import Family
 from analysis.stats.level_since import LevelSince
 from analysis.stats.regressions import LevelChange
 from analysis.stats.run_judgement import NIGHTLY

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Self, get_args
 from pydantic import Field, model_validator
 from pydantic_core import to_jsonable_python
 
+from analysis.domain import MARGIN_RATIO
 from steps.catalogue import profiles, tools, topologies
 from steps.catalogue.arms import burden_fault
 from steps.catalogue.cells import Cell
@@ -164,7 +165,7 @@ class Settings(StrictModel):
             help="How small a difference counts as none, as a share, such as 0.1 for 10 %.",
             changes_method=False,
         ),
-    ] = 0.1
+    ] = MARGIN_RATIO
     continues: Annotated[
         str,
         Field(max_length=_LONGEST_RUN_ID),

@@ -1,17 +1,15 @@
 """The comparisons of a run that is still going on, from the rows of its documents so far."""
 
-import contextlib
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
-from analysis.errors import BadInput, Unsupported
 from analysis.sql import database
 from analysis.stats import run
 from analysis.stats.canaries import VisitReference, visits_off
 from analysis.stats.comparison import Comparison
-from analysis.stats.run_judgement import MOST_NIGHTS, NIGHTLY, judge_run
+from analysis.stats.run_judgement import MOST_NIGHTS, NIGHTLY, continued_runs, judge_run
 from analysis.store.schema import TABLES, arrow_schema
 from analysis.store.store import Store
 from steps.catalogue.options import method
@@ -35,15 +33,15 @@ def compare_rows(rows: Mapping[str, Sequence[Row]], run_id: str, results: str) -
     with tempfile.TemporaryDirectory(prefix="look-") as folder:
         store = Store(folder)
         store.write(run_id, rows)
-        if rows["runs"][0]["trigger"] == NIGHTLY or _continued(rows["runs"][0]):
+        if rows["runs"][0]["trigger"] == NIGHTLY or _parameters(rows["runs"][0]).get("continues"):
             _copy_others(rows["runs"][0], Store(results), store)
         with database.connect(store, run_id=run_id, asking="") as con:
             return judge_run(con, run.load_run(con, run_id), method).comparisons
 
 
-def _continued(row: Row) -> str:
+def _parameters(row: Row) -> Mapping[str, object]:
     parameters = row["parameters"]
-    return str(parameters.get("continues") or "") if isinstance(parameters, Mapping) else ""
+    return parameters if isinstance(parameters, Mapping) else {}
 
 
 def _copy_others(row: Row, stored: Store, store: Store) -> None:
@@ -61,14 +59,7 @@ def _copy_others(row: Row, stored: Store, store: Store) -> None:
 
 
 def _others(con: database.Connection, row: Row) -> Iterator[str]:
-    name, found = _continued(row), set[str]()
-    # what the store does not have is left out, as it is in the report
-    with contextlib.suppress(BadInput, Unsupported):
-        while name and name not in found:
-            found.add(name)
-            parameters = run.load_run(con, name).parameters
-            yield name
-            name = str(parameters.get("continues") or "")
+    yield from continued_runs(con, _parameters(row))
     if row["trigger"] == NIGHTLY:
         nights = run.query_rows(con, _NIGHTS, place=row["environment"], nightly=NIGHTLY)
         # not every one of them is comparable

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from analysis import formatting
+from analysis.domain import FIRST_LOOK
 from analysis.stats.comparison import Comparison
 from analysis.stats.metrics import LEADING
 from steps.catalogue.options import Settings
@@ -100,7 +101,7 @@ def decide(
     """
     planned = schedule.make_schedule(settings)
     done = max(schedule.level_rounds(settings, level), default=settings.rounds)
-    judged = done >= schedule.FIRST_LOOK and found.compared > 0
+    judged = done >= FIRST_LOOK and found.compared > 0
     baseline, others = settings.dataplanes[0], settings.dataplanes[1:]
     dropped = tuple(arm for arm in others if judged and arm not in found.undecided)
     all_decided = judged and not found.undecided
@@ -126,7 +127,7 @@ def _after(done: int, found: Standing, *, judged: bool) -> str:
     """`After round 5 7 of 12 comparisons are decided`."""
     rounds = formatting.count(done, "round")
     if not judged:
-        return f"After {rounds} nothing can be {'decided yet' if done < schedule.FIRST_LOOK else 'compared'}"
+        return f"After {rounds} nothing can be {'decided yet' if done < FIRST_LOOK else 'compared'}"
     if found.decided == found.compared:
         decided = "the one comparison is" if found.compared == 1 else f"all {found.compared} comparisons are"
     else:

@@ -33,7 +33,6 @@ QUIET_S: Final = 3.0
 BEGUN: Final = "its measuring step ended while it was measured: the step failed, was killed, or its node went away"
 """The error in a trial's document from its beginning until the results replace it."""
 
-
 PASSED: Final = "its turn passed: its measuring step started too late, or measured for longer than its turn lasts"
 """The error of a trial whose turn its step did not get."""
 
@@ -142,7 +141,7 @@ def _measure(
     tool = trial.program
     omit_s = tool.omit_s(settings.omit_s)
     command = client_command(client.placement, trial, settings)
-    seconds, every_s = tool.lasts_s(trial.duration_s, omit_s), interval_s(trial.duration_s)
+    seconds, every_s = _lasts_s(trial, settings), interval_s(trial.duration_s)
     output_bytes = bounds.output_bytes(seconds, trial.streams, every_s)
     task = results.task(trial, omit_s)
     attempts: list[Attempt] = []
@@ -167,7 +166,7 @@ def _measure(
 
 def _remeasure_s(trials: Sequence[Trial], settings: Settings) -> float:
     """The budget for measuring disturbed trials again, seconds: enough for the longest one, unless it is none."""
-    lasting = [trial.program.lasts_s(trial.duration_s, settings.omit_s) for trial in trials]
+    lasting = [_lasts_s(trial, settings) for trial in trials]
     if not settings.remeasure_ratio or not lasting:
         return 0.0
     return max(settings.remeasure_ratio * sum(lasting), max(lasting) + 1)

@@ -1,7 +1,7 @@
 """Whose turn it is: the measuring steps of a visit start together and measure one at a time. Pure.
 
 A step asks for the turn of the number at which the visit's plan has its next measurement. The lowest number of the
-steps that are there gets the turn, for a limited time. Nobody is told that it may leave before all are done, so that no
+steps that are there gets the turn, for a limited time. No step may leave before all are done, so that no
 pod ends while another one measures. Requests may be repeated, late or lost: each says all that its step wants.
 
 A step may take part without measuring: the others then wait until it has come. One that is needed, the proof of the
@@ -178,7 +178,7 @@ class Turns:
 
     @property
     def _missing(self) -> tuple[str, ...]:
-        # A server that was started again never hears of the steps without which no turn would have been given.
+        # A server that was started again does not know the steps without which no turn would have been given.
         known = {*self._steps, *(self._needed if self._given else ())}
         return tuple(name for name in self._expected if name not in known)
 

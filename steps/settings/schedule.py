@@ -7,6 +7,7 @@ from random import Random
 from typing import Final
 
 from analysis import formatting
+from analysis.domain import FIRST_LOOK
 from steps.catalogue.cells import Cell
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.environments import is_lab
@@ -14,9 +15,6 @@ from steps.catalogue.options import Settings
 from steps.domain import Trial, Visit
 from steps.settings import turn_order
 from steps.tools.iperf3 import CANARY_S
-
-FIRST_LOOK: Final = 3
-"""The first round after which a run may stop: `analysis.stats.sequential` spends no error before."""
 
 EXPECTED_ROUNDS: Final = 5
 """How many decide most comparisons where dataplanes differ by 20 %, by simulation."""

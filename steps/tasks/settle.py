@@ -1,6 +1,6 @@
 """Wait until the visit's dataplane is proven to carry traffic on every measured node; fail closed.
 
-The measuring steps start meanwhile, and measure nothing before they hear of the proof from here.
+The measuring steps start meanwhile, and measure nothing before this step reports the proof.
 """
 
 from contextlib import suppress

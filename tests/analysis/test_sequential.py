@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from analysis.stats.sequential import FIRST_LOOK, level_after, levels, spent
+from analysis.domain import FIRST_LOOK
+from analysis.stats.sequential import level_after, levels, spent
 
 errors = st.floats(1e-6, 0.2)
 most = st.integers(4, 40)

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from analysis.console.terminal import Terminal
+from analysis.domain import FIRST_LOOK
 from analysis.formatting import count, duration
 from steps.catalogue.environments import is_lab
 from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
 from steps.cluster.lab import sandbox
-from steps.settings.schedule import FIRST_LOOK, make_schedule, planned_time
+from steps.settings.schedule import make_schedule, planned_time
 from workflows.flags.run import RunFlags
 
 

@@ -108,8 +108,8 @@ def _print_comparisons(summary: Summary, console: Terminal) -> None:
         what = ", ".join([*(metric.title.partition(",")[0] for metric in metrics), *(other.title for other in beside)])
         console.print(Text.assemble((path, "bold"), f"  {what}"))
         console.print(table)
-    told = summary.answer is not None and summary.headline.endswith(flags.MARKED)
-    if not told and any(c.doubts.mark for c in (*leading, *others.values())):
+    has_legend = summary.answer is not None and summary.headline.endswith(flags.MARKED)
+    if not has_legend and any(c.doubts.mark for c in (*leading, *others.values())):
         console.print(flags.LEGEND, style="dim", soft_wrap=True)
 
 

@@ -2,7 +2,7 @@
 
 They show whether Services answer, and the effect of the switch on open connections. The echo servers of these probes
 answer only requests with the token of their own probes, and a reply is no request: a datagram with a forged source can
-make no two servers answer each other, and no reply is longer than its request. By UDP nobody can be told to rest.
+make no two servers answer each other, and no reply is longer than its request. UDP requests can let nobody rest.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """When the probes of a node rest: between the proof before the trials and the one after them they must disturb nothing.
 
-The probes with an echo server are told by a request; they answer all others so that their clients rest, too. Who rests
+A request lets the probes with an echo server rest; by their replies to all others their clients rest, too. Who rests
 sends nothing, except that a client asks once a second whether it may go on. A long-lived connection that awaits a reply
 stays open until the reply comes or the connection is dead, so that what a switch cost is known in the end.
 """

@@ -80,7 +80,7 @@ def start(client: Client, sites: Sequence[Site], image: str) -> None:
 
 
 def rest(client: Client) -> None:
-    """Let them rest, so that they disturb no trial, or delete them where they can't be told."""
+    """Let them rest, so that they disturb no trial, or delete them where no request reaches them."""
     if not _tell(client, begins=True):
         stop(client)
 
