@@ -42,8 +42,8 @@ class Overhead:
 _LAB: Final = Overhead(begin_s=4.0, end_s=10.0, look_s=1.0, visit_s=0.5, trial_s=0.08)
 """Measured on an idle machine of two cores."""
 
-CLUSTER_OVERHEAD: Final = Overhead(begin_s=20.0, end_s=40.0, look_s=12.0, visit_s=40.0, trial_s=0.8)
-"""Measured on two nodes with Argo 4.1, but for `visit_s`, which is the aim for nodes that have nothing else to do."""
+CLUSTER_OVERHEAD: Final = Overhead(begin_s=30.0, end_s=90.0, look_s=10.0, visit_s=36.0, trial_s=0.8)
+"""Measured with Argo 4.1 on two nodes that had nothing else to do. Restoring takes 65 of the last 90 s."""
 
 BURDEN_S_PER_RULE: Final = 2e-5
 """Added to a visit by each rule of a burdened twin, on both nodes at once: measured with 1,000 to 100,000 rules."""
