@@ -14,6 +14,7 @@ TOOLS: Final = (
     tcp_connect.TOOL,
     sockperf.TOOL,
     *sockperf.LOADED,
+    *tcp_connect.AT_ONCE,
 )
 
 BY_NAME: Final = {tool.name: tool for tool in TOOLS}

@@ -20,6 +20,9 @@ from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant
 LEAD_S: Final = 2
 """sockperf sleeps so long before each of its tests, and a load is measured and begun meanwhile."""
 
+TEST_S: Final = 1
+"""The duration of a test, the shortest that sockperf takes: some ten thousand responses."""
+
 OWN_WARM_UP_S: Final = 0.45
 """What sockperf leaves out of its figures, at the beginning and the end of its time."""
 
@@ -41,6 +44,7 @@ _CLOCKS: Final = frozenset({"tsc", "kvm-clock", "xen", "hyperv_clocksource_tsc_p
 _MICROSECOND: Final = 1e-6
 _SHARES: Final = (0.5, 0.9, 0.99, 0.999)
 _STALL_S: Final = 0.1
+_SHORTEST_SHARE: Final = 0.9
 _LOAD_SLACK: Final = 0.1
 _BEGUN_BY_S: Final = LEAD_S + 0.3
 """sockperf's figures begin 0.4 s after its wait."""
@@ -130,14 +134,14 @@ def _message_bytes(task: Task) -> int:
 
 
 def _client(task: Task, address: str, port: int) -> list[str]:
-    argv = ["sockperf", "ping-pong", "-i", address, "-p", str(port), "-t", str(task.duration_s)]
+    argv = ["sockperf", "ping-pong", "-i", address, "-p", str(port), "-t", str(TEST_S)]
     argv += ["-m", str(_message_bytes(task)), "--full-rtt"]
     return [*argv, "--tcp"] if task.transport == "tcp" else argv
 
 
 def _load_task(task: Task, bps: float | None) -> Task:
     """The task of iperf3: a second without a limit, or the limited load until after the client's end."""
-    duration_s = 1 if bps is None else task.duration_s + LEAD_S - 1
+    duration_s = 1 if bps is None else TEST_S + LEAD_S - 1
     return Task(transport="tcp", duration_s=duration_s, offered_bps=bps, congestion_control=task.congestion_control)
 
 
@@ -194,8 +198,8 @@ def _contradiction(task: Task, figures: Figures, argv: Sequence[str]) -> str | N
         return f"sockperf measured by {figures.transport}, not by {task.transport}"
     if "--full-rtt" not in argv:
         return "sockperf was run without --full-rtt, so its figures are of half a round trip"
-    if figures.total_s < 0.9 * task.duration_s:
-        return f"sockperf measured {figures.total_s:.3g} s of the {task.duration_s} s planned"
+    if figures.total_s < _SHORTEST_SHARE * TEST_S:
+        return f"sockperf measured {figures.total_s:.3g} s of the {TEST_S} s planned"
     return None
 
 
@@ -301,6 +305,7 @@ def _tool(percent: int) -> Tool:
         bind=(),
         read=read,
         directions=("forward",),
+        fixed_s=TEST_S,
         lead_s=LEAD_S,
         own_cpu=own_cpu,
         is_busy=is_busy if percent else lambda _stdout: False,

@@ -189,7 +189,7 @@ class Tool:
 
     def lasts_s(self, duration_s: int, omit_s: int) -> float:
         """The duration of one of its trials, warm-up included."""
-        return float(duration_s + self.omit_s(omit_s)) if self.fixed_s is None else self.fixed_s
+        return (duration_s if self.fixed_s is None else self.fixed_s) + self.omit_s(omit_s)
 
     @property
     def served_by(self) -> str:
