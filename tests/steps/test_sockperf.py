@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,7 @@ def test_the_real_sockperf_measures_beside_a_real_load() -> None:
     servers = [subprocess.Popen(argv, stdout=subprocess.DEVNULL) for argv in programs]
     try:
         for each in (port, load_port):
-            until(lambda each=each: re.search(rf":{each:04X} 0+:0000 0A", listening()) is not None)
+            until(partial(listens, each))
         tasks = {(TOOL, "udp"): UDP, (LOADED[0], "tcp"): Task(transport="tcp", load_port=load_port)}
         running = []
         for (tool, _), task in tasks.items():
@@ -193,8 +194,9 @@ def test_the_real_sockperf_measures_beside_a_real_load() -> None:
             server.wait()
 
 
-def listening() -> str:
-    return Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+def listens(port: int) -> bool:
+    listed = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    return re.search(rf":{port:04X} 0+:0000 0A", listed) is not None
 
 
 def test_loaded_tools_share_the_server_of_the_one_without_a_load() -> None:
