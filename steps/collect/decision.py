@@ -114,7 +114,7 @@ def decide(
         stopped: Stopped = "decided" if all_decided else "rounds"
         why = "" if all_decided else f", and {formatting.count(settings.rounds, 'round')} were the most"
         return Decision((), stopped, dropped, f"{after}{why}.")
-    until_s = elapsed_s + len(visits) * elapsed_s / max(1, measured) + schedule.overhead(settings).end_s
+    until_s = elapsed_s + len(visits) * elapsed_s / max(1, measured) + schedule.overhead(settings).after_s
     if settings.budget_s is not None and until_s > settings.budget_s:
         budget, until = formatting.duration(settings.budget_s), formatting.duration(until_s)
         return Decision(
