@@ -222,18 +222,19 @@ class Calico:
         self.store.after()
 
     def _operate(self) -> None:
-        """Roll out calico-node, and switch eBPF on after it, or off at once. With a node down no rollout ends."""
+        """Switch Felix at once, and roll out calico-node, which is reported late. With a node down no rollout ends."""
         network = self._must("operator.tigera.io", "installations", "", "default")["spec"]["calicoNetwork"]
         bpf = network.get("linuxDataplane") == "BPF"
         if self._rolled[0] != bpf:
             self._rolled = (bpf, self.store.now())
-        rolling = bool(self.store.down) or self.store.now() < self._rolled[1] + self._rollout
+        ends = self._rolled[1] + self._rollout
+        rolling = bool(self.store.down) or self.store.now() < ends
         if rolling and self._felix_settings()[1] != self._felix_saw[1]:
             self.disturbed.append(f"bpfExternalServiceMode {self._felix_settings()[1]}")
-        if bool(self.felix["spec"].get("bpfEnabled")) != bpf and not (bpf and rolling):
-            self.felix["spec"]["bpfEnabled"] = bpf
+        self.felix["spec"]["bpfEnabled"] = bpf and (not self.store.down or bool(self.felix["spec"].get("bpfEnabled")))
+        begun = self.store.now() >= min(ends, self._rolled[1] + timedelta(seconds=5))
         status = self._must("operator.tigera.io", "tigerastatuses", "", "calico")["status"]
-        status["conditions"] = [{"type": "Available", "status": str(not rolling)}]
+        status["conditions"] = [{"type": "Available", "status": str(not (rolling and begun))}]
         if network.get("kubeProxyManagement") == "Enabled":
             selector = self.kube_proxy["spec"]["template"]["spec"]["nodeSelector"]
             if self.felix["spec"].get("bpfEnabled"):

@@ -41,6 +41,9 @@ ROLLOUT_S: Final = 180.0
 AVAILABLE_S: Final = 600.0
 """The longest wait for the operator, which rolls calico-node out node by node."""
 
+REACTS_S: Final = 10.0
+"""How long the operator may take to begin a rollout; until then it reports the state from before."""
+
 OFF_EBPF_S: Final = 30.0
 """The longest wait for Felix to log that it left eBPF; after a fallback it never does."""
 
@@ -191,8 +194,13 @@ class Conditions:
     def _await_operator(self) -> None:
         def read() -> tuple[bool, str]:
             installation = self._client.get(INSTALLATIONS, permissions.DEFAULT)
-            found = _is_available(installation, self._client.get(TIGERA_STATUSES, "calico"))
-            return (True, "") if not found[0] and self._is_as_far_as_possible(installation) else found
+            changed = kube_proxy.written_at(installation, FIELD_MANAGER)
+            if changed is not None and self._client.now() < changed + timedelta(seconds=REACTS_S):
+                return False, "it has not had the time to begin"
+            available, message = _is_available(installation, self._client.get(TIGERA_STATUSES, "calico"))
+            if available and self._is_rolled_out():
+                return True, ""
+            return self._is_as_far_as_possible(installation), message
 
         # polled, since two kinds are involved and a watch covers one
         is_available = operator.itemgetter(0)
@@ -203,6 +211,14 @@ class Conditions:
                 f"{self._client.where}: the operator does not report Calico as available after {AVAILABLE_S:.0f} s "
                 f"({away}{message or 'without a reason'}): check `kubectl describe tigerastatus calico`."
             )
+
+    def _is_rolled_out(self) -> bool:
+        """Whether calico-node is; the operator's report may be older than its last change."""
+        where = (self._facts.calico_namespace, self._facts.agent)
+        found = (
+            d for d in self._client.list(DAEMONSETS) if (d["metadata"]["namespace"], d["metadata"]["name"]) == where
+        )
+        return all(kube_proxy.is_rolled_out(each) for each in found)
 
     def _is_as_far_as_possible(self, installation: Object | None) -> bool:
         """Whether a node is not ready, for which the operator waits, and Felix is configured as it will be then."""
