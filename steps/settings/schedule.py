@@ -52,6 +52,10 @@ _LAB: Final = Overhead(begin_s=4.0, end_s=9.0, restore_s=1.0, look_s=1.0, visit_
 CLUSTER_OVERHEAD: Final = Overhead(begin_s=30.0, end_s=25.0, restore_s=70.0, look_s=10.0, visit_s=40.0, trial_s=0.8)
 """Measured with Argo 4.1 on two nodes that had nothing else to do."""
 
+OPERATOR_VISIT_S: Final = 80.0
+"""Added to a visit where the Tigera operator installed Calico and rolls calico-node out node by node: switches took 45
+to 112 s on two nodes with two busy cores, where a manifest's took 15 s."""
+
 BURDEN_S_PER_RULE: Final = 2e-5
 """Added to a visit by each rule of a burdened twin, on both nodes at once: measured with 1,000 to 100,000 rules."""
 
@@ -169,15 +173,18 @@ class PlannedTime:
         return f"{least} to {most} ({rounds}), about {expected} where dataplanes differ by 20 %"
 
 
-def planned_time(settings: Settings) -> PlannedTime:
-    """How long a run takes. With a single dataplane there is nothing to decide, so that it has all of its rounds."""
+def planned_time(settings: Settings, *, by_operator: bool = False) -> PlannedTime:
+    """How long a run takes. With a single dataplane there is nothing to decide, so that it has all of its rounds.
+
+    `by_operator`: on a cluster where the Tigera operator rolls each switch out.
+    """
     beyond, most = overhead(settings), settings.rounds
     sending = settings.repetitions * sum(
         beyond.trial_s + cell.program.lasts_s(settings.duration_s, settings.omit_s) for cell in settings.cells
     )
     references = turn_order.reference_positions(len(settings.cells) * settings.repetitions, settings.environment)
     sending += len(references) * (beyond.trial_s + CANARY_S)
-    visit = beyond.visit_s + settings.idle_s + sending
+    visit = beyond.visit_s + settings.idle_s + sending + (OPERATOR_VISIT_S if by_operator else 0.0)
     burdens = BURDEN_S_PER_RULE * sum(Arm.parse(arm).burden for arm in settings.dataplanes)
     round_s = len(settings.dataplanes) * visit + burdens + beyond.look_s
     outside_s = beyond.begin_s + beyond.after_s

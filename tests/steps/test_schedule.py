@@ -93,6 +93,12 @@ def test_run_takes_from_its_first_look_to_its_last_round() -> None:
     assert schedule.planned_time(settings(options="rounds=2")).sentence.startswith("about ")
 
 
+def test_run_takes_longer_where_the_operator_rolls_switches_out() -> None:
+    chosen = settings(options="rounds=2")
+    more_s = schedule.planned_time(chosen, by_operator=True).most_s - schedule.planned_time(chosen).most_s
+    assert more_s == pytest.approx(2 * len(chosen.dataplanes) * schedule.OPERATOR_VISIT_S)
+
+
 def test_budget_limits_the_planned_rounds() -> None:
     unlimited = schedule.planned_time(settings(options="rounds=1000"))
     limited = schedule.planned_time(settings(options="rounds=1000 budget=10m"))

@@ -81,6 +81,17 @@ def test_submitted_workflow_refers_to_the_template_with_arguments(monkeypatch: p
     assert "about " in output
 
 
+def test_cost_of_an_operator_install_is_said_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "The Tigera operator installed Calico here"
+    assert said not in run(monkeypatch, deployed(), whole(), dataplanes="iptables,ebpf", profile="smoke")[1]
+    store = deployed()
+    store.serve("operator.tigera.io", "v1", "installations", "Installation")
+    store.put("operator.tigera.io", "installations", {"metadata": {"name": "default"}, "spec": {}})
+    _, output = run(monkeypatch, store, whole(), dataplanes="iptables,ebpf", profile="smoke")
+    assert said in output
+    assert output.count("about 10 min 16 s") == 2, "the planned time is that of an operator install"
+
+
 def test_submit_output_ends_with_verdict_and_report_link(monkeypatch: pytest.MonkeyPatch) -> None:
     done = whole()
     (node,) = (id_ for id_, n in done.nodes.items() if n["templateName"] == "report")

@@ -36,6 +36,11 @@ def _planned(settings: Settings) -> Iterator[str]:
     planned = planned_time(settings)
     sentence = planned.sentence
     yield f"{sentence[0].upper()}{sentence[1:]}, with seed {settings.seed}."
+    if not is_lab(settings.environment):
+        yield (
+            "Where the Tigera operator installed Calico, it replaces calico-node on every node at each switch: "
+            f"{planned_time(settings, by_operator=True).sentence} with two nodes, more with more."
+        )
     least, _, most = planned.rounds
     if least < most:
         yield (

@@ -10,8 +10,8 @@ from analysis.console.terminal import Terminal, Text
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.errors import ConflictError
-from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, WORKFLOWS
-from steps.settings import environment
+from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, DEFAULT, INSTALLATIONS, WORKFLOWS
+from steps.settings import environment, operator_cost
 from steps.settings.schedule import planned_time
 from steps.tasks._pod import CONFIG_MAP
 from steps.tasks._step import run_id
@@ -50,13 +50,16 @@ def submit(flags: SubmitFlags, console: Terminal | None = None, client: UserClie
     client.namespace = flags.namespace or find_namespace(client) or OWN
     console = console or Terminal()
     settings = checked_settings(client, flags)
-    planned = planned_time(settings)
+    by_operator = _has_operator(client)
+    planned = planned_time(settings, by_operator=by_operator)
     name = create_run(client, flags.form("submitted"))
     ui = _ui(client)
     console.print(
         f"{client.namespace}/{name} is submitted: {planned.sentence}.",
         soft_wrap=True,
     )
+    if by_operator and (sentence := operator_cost.sentence(settings)) is not None:
+        console.print(sentence, soft_wrap=True)
     if ui is not None:
         _link(console, "In the UI", links.run_link(ui.url, client.namespace, name), ui)
     if flags.detach:
@@ -142,6 +145,14 @@ def create_run(client: UserClient, fields: Mapping[str, str]) -> str:
         if client.get(WORKFLOWS, name, BENCHMARK) is None:
             raise
     return name
+
+
+def _has_operator(client: UserClient) -> bool:
+    """Whether the Tigera operator installed Calico; a user who may not read that is told by the run's preflight."""
+    try:
+        return client.get(INSTALLATIONS, DEFAULT) is not None
+    except Problem:
+        return False
 
 
 def _ui(client: UserClient) -> Ui | None:

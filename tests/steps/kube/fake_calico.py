@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +50,9 @@ class Calico:
         felix: fields of FelixConfiguration beside the recorded ones; None takes one away.
         mode: kube-proxy's.
         version: Calico's.
+        rollout_s: how long the operator takes to roll calico-node out on all nodes.
+
+    `disturbed`: what else made Felix restart while the operator did so.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Calico:
         felix: Object | None = None,
         mode: str = "",
         version: str = "v3.32.1",
+        rollout_s: float = 0.0,
     ) -> None:
         self.store = Store()
         self.store.stop_clock()
@@ -67,6 +72,9 @@ class Calico:
         self.install = install
         self.namespace = "calico-system" if install == "operator" else "kube-system"
         self._serial = itertools.count(1)
+        self.disturbed: list[str] = []
+        self._rollout = timedelta(seconds=rollout_s)
+        self._rolled: tuple[bool, datetime] = (False, self.store.now())
         self._felix_pid = 100
         for (kind_group, plural), (kind_version, kind) in _KINDS.items():
             self.store.serve(kind_group, kind_version, plural, kind)
@@ -82,6 +90,7 @@ class Calico:
         if install == "operator":
             self._fill_operator(bootstraps=bootstraps)
         self._felix_saw = self._felix_settings()
+        self._rolled = (bool(self._felix_saw[0]), self.store.now() - self._rollout)
         self.store.after = self._control
         self._control()
 
@@ -205,14 +214,32 @@ class Calico:
         finally:
             store.after = self._control
 
+    def fail_node(self, name: str) -> None:
+        """A node stops: its kubelet answers nothing, and the node is no longer ready."""
+        self.store.down.add(name)
+        self._must("", "nodes", "", name)["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
+        for pod in self.store.all("", "pods"):
+            if pod["spec"].get("nodeName") == name:
+                pod["status"] = {**pod["status"], "conditions": [{"type": "Ready", "status": "False"}]}
+        self.store.after()
+
     def _operate(self) -> None:
+        """Switch Felix at once, and roll out calico-node, which is reported late. With a node down no rollout ends."""
         network = self._must("operator.tigera.io", "installations", "", "default")["spec"]["calicoNetwork"]
         bpf = network.get("linuxDataplane") == "BPF"
-        if bool(self.felix["spec"].get("bpfEnabled")) != bpf:
-            self.felix["spec"]["bpfEnabled"] = bpf
+        if self._rolled[0] != bpf:
+            self._rolled = (bpf, self.store.now())
+        ends = self._rolled[1] + self._rollout
+        rolling = bool(self.store.down) or self.store.now() < ends
+        if rolling and self._felix_settings()[1] != self._felix_saw[1]:
+            self.disturbed.append(f"bpfExternalServiceMode {self._felix_settings()[1]}")
+        self.felix["spec"]["bpfEnabled"] = bpf and (not self.store.down or bool(self.felix["spec"].get("bpfEnabled")))
+        begun = self.store.now() >= min(ends, self._rolled[1] + timedelta(seconds=5))
+        status = self._must("operator.tigera.io", "tigerastatuses", "", "calico")["status"]
+        status["conditions"] = [{"type": "Available", "status": str(not (rolling and begun))}]
         if network.get("kubeProxyManagement") == "Enabled":
             selector = self.kube_proxy["spec"]["template"]["spec"]["nodeSelector"]
-            if bpf:
+            if self.felix["spec"].get("bpfEnabled"):
                 selector["operator.tigera.io/disable-kube-proxy"] = "true"
             else:
                 selector.pop("operator.tigera.io/disable-kube-proxy", None)
@@ -226,14 +253,15 @@ class Calico:
             if all((node["metadata"].get("labels") or {}).get(key) == value for key, value in wanted.items())
         ]
         here = {pod["spec"]["nodeName"]: pod["metadata"]["name"] for pod in self.kube_proxy_pods}
-        for node in set(here) - set(nodes):
+        down = self.store.down
+        for node in set(here) - set(nodes) - down:
             self.store.take("", "pods", "kube-system", here[node])
-        for node in sorted(set(nodes) - set(here)):
+        for node in sorted(set(nodes) - set(here) - down):
             self._pod(f"kube-proxy-{next(self._serial)}", "kube-system", {"k8s-app": "kube-proxy"}, node)
         found["status"] = {
             "observedGeneration": found["metadata"]["generation"],
             "desiredNumberScheduled": len(nodes),
-            **dict.fromkeys(("updatedNumberScheduled", "numberAvailable", "numberReady"), len(nodes)),
+            **dict.fromkeys(("updatedNumberScheduled", "numberAvailable", "numberReady"), len(set(nodes) - down)),
         }
 
     def _run_felix(self) -> None:
@@ -256,7 +284,7 @@ class Calico:
         if settings[0]:
             note = "felix/int_dataplane.go 949: BPF enabled, starting BPF endpoint manager and map manager."
             lines.insert(3, (self._felix_pid, note))
-        for node in ("node-a", "node-b"):
+        for node in {"node-a", "node-b"} - self.store.down:
             for pid, line in lines:
                 at = self.store.now().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
                 self.store.say(self.namespace, f"calico-node-{node}", f"{at} [INFO][{pid}] {line}")

@@ -53,6 +53,8 @@ class Store:
         self.denied: Callable[[Request], bool] = lambda _request: False
         self.admission: Callable[[Request, Any], str | None] = lambda _request, _body: None
         self.after: Callable[[], None] = lambda: None
+        self.down: set[str] = set()
+        """Nodes whose kubelet does not answer: no log can be read there, and no pod ends unless it is forced to."""
         self.shift = timedelta()
         self.stopped: datetime | None = None
         self.page = 500
@@ -241,6 +243,8 @@ class Store:
     def _log(self, namespace: str, name: str, query: dict[str, str]) -> Answer:
         if ("", "pods", namespace, name) not in self.objects:
             return answers.missing(("", "pods", namespace, name))
+        if self._is_on_a_node_that_is_down(("", "pods", namespace, name)):
+            return answers.refusal(500, "InternalError", "dial tcp 10.250.0.12:10250: connect: no route to host")
         since = datetime.fromisoformat(query["sinceTime"]) if "sinceTime" in query else None
         lines = [entry for entry in self.logs.get((namespace, name), []) if since is None or entry[0] >= since]
         lines = lines[-int(query["tailLines"]) :] if "tailLines" in query else lines
@@ -362,13 +366,17 @@ class Store:
         uid, wanted = found["metadata"]["uid"], ((body or {}).get("preconditions") or {}).get("uid")
         if wanted and uid != wanted:
             return answers.another(key, self.kinds[key[:2]][1], wanted, uid)
-        if found["metadata"].get("finalizers"):
+        waits = self._is_on_a_node_that_is_down(key) and (body or {}).get("gracePeriodSeconds") != 0
+        if found["metadata"].get("finalizers") or waits:
             if not found["metadata"].get("deletionTimestamp"):
                 meta = {**found["metadata"], "deletionTimestamp": stamp(self.now())}
                 found = self._note(key, {**found, "metadata": meta})
             return of_json(200, found)
         self.take(*key)
         return of_json(200, found) if key[:2] == ("", "pods") else answers.deleted(key, uid)
+
+    def _is_on_a_node_that_is_down(self, key: Key) -> bool:
+        return key[:2] == ("", "pods") and (self.objects[key].get("spec") or {}).get("nodeName") in self.down
 
     def _note(self, key: Key, found: Object, *, is_gone: bool = False) -> Object:
         version, before = next(self._versions), self.objects.get(key)

@@ -78,6 +78,16 @@ def with_agent(pods: Iterable[Object] | None, daemon_set: Object | None, nodes: 
     return frozenset(running | annotated)
 
 
+def not_ready(found: Iterable[Object]) -> frozenset[str]:
+    """The names of the nodes, as Node objects, that are not ready: nothing there can be awaited or read."""
+    return frozenset(node["metadata"]["name"] for node in found if not _is_ready(node))
+
+
+def _is_ready(found: Object) -> bool:
+    conditions = (found.get("status") or {}).get("conditions") or []
+    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
+
+
 def read_node(found: Object, calico_nodes: Iterable[str]) -> ClusterNode:
     """Read a Node object. `calico_nodes`: the names of those that run Calico's agent."""
     meta, spec, status = found["metadata"], found.get("spec") or {}, found.get("status") or {}
@@ -91,7 +101,7 @@ def read_node(found: Object, calico_nodes: Iterable[str]) -> ClusterNode:
         arch=_text(info.get("architecture")) or "",
         kernel=_text(info.get("kernelVersion")) or "",
         cpus=amount((status.get("capacity") or {}).get("cpu", "0")),
-        ready=conditions.get("Ready") == "True",
+        ready=_is_ready(found),
         schedulable=not spec.get("unschedulable") and not any(t.get("effect") in _KEEPS_OFF for t in taints),
         pressures=tuple(name for name in _PRESSURES if conditions.get(name) == "True"),
         taints=taints,

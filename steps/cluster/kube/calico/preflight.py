@@ -20,7 +20,7 @@ from steps.cluster.kube.calico.switching.dry_run import refusals
 from steps.cluster.kube.calico.switching.fields import endpoint
 from steps.cluster.kube.findings import NO_COMMAND, skip, stop, warn
 from steps.domain import Finding
-from steps.settings import environment
+from steps.settings import environment, operator_cost
 
 Object = dict[str, Any]
 _UNKNOWN: Final = f"{NO_COMMAND} leave it out, or see the README's `Add a dataplane`."
@@ -51,6 +51,8 @@ def findings(standing: ClusterState, settings: Settings, asked_nodes: str, accep
         found += _address(objects, facts, requested)
         found += _ipv6(facts)
         found += _log_level(facts)
+        if facts.install == "operator" and (sentence := operator_cost.sentence(settings)) is not None:
+            found.append(warn(sentence, None))
     found += _aws(facts)
     return [finding for finding in found if finding.severity != "skip" or finding.subject in requested]
 

@@ -14,7 +14,8 @@ from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.excerpts import excerpt
-from steps.cluster.kube.api.permissions import BENCHMARK, PODS, SERVICES, Resource
+from steps.cluster.kube.api.nodes import not_ready
+from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, SERVICES, Resource
 from steps.cluster.kube.workloads import comparison, manifests
 
 Object = dict[str, Any]
@@ -26,6 +27,9 @@ UNPLACED_S: Final = 40.0
 """The longest wait for a node: a pod is pinned, so it only waits for what a terminating pod still occupies."""
 
 GONE_S: Final = 60.0
+_SOON_S: Final = 15.0
+"""How long pods usually take to end, at most: if one does not, its node may have failed."""
+
 _AT_ONCE: Final = 8
 _GRACE_S: Final = 1
 _LOOK_S: Final = 5.0
@@ -135,15 +139,36 @@ class Workload:
                 self._client.delete(PODS, meta["name"], BENCHMARK, grace_s=_GRACE_S, uid=meta["uid"])
         if not uids or not wait:
             return
-        gone = self._client.until(
-            PODS, BENCHMARK, lambda all_: not uids & {p["metadata"]["uid"] for p in all_}, GONE_S, labels=self._labels
-        )
-        if gone is None:
+        if not (self._are_gone(uids, _SOON_S) or self._forget_lost(uids) or self._are_gone(uids, GONE_S - _SOON_S)):
             names = ", ".join(each["metadata"]["name"] for each in found)
             raise Problem(
                 f"{self._client.where}: pods are still there {GONE_S:.0f} s after they were deleted ({names}): "
                 f"check `kubectl -n {self._client.namespace} get pods -o wide`; a node may not answer."
             )
+
+    def _are_gone(self, uids: set[str], timeout_s: float) -> bool:
+        """Wait until none of these pods exists; False after the timeout."""
+        gone = self._client.until(
+            PODS,
+            BENCHMARK,
+            lambda all_: not uids & {p["metadata"]["uid"] for p in all_},
+            timeout_s,
+            labels=self._labels,
+        )
+        return gone is not None
+
+    def _forget_lost(self, uids: set[str]) -> bool:
+        """Delete the pods on nodes that are not ready without their kubelets' answer; whether no other is left.
+
+        Such a pod ends when its node is ready again, and its name is free at once.
+        """
+        left = [pod for pod in self.pods().values() if pod["metadata"]["uid"] in uids]
+        away = not_ready(self._client.list(NODES))
+        lost = [pod for pod in left if (pod.get("spec") or {}).get("nodeName") in away]
+        for pod in lost:
+            with suppress(ConflictError):
+                self._client.delete(PODS, pod["metadata"]["name"], BENCHMARK, grace_s=0, uid=pod["metadata"]["uid"])
+        return len(lost) == len(left)
 
     def _why_not(self, found: Sequence[Object], wanted: dict[str, Object], waited_s: float) -> str:
         there = {p["metadata"]["name"]: p for p in found}

@@ -82,12 +82,12 @@ def runs_nowhere(daemon_set: Object) -> bool:
     return bool(status.get("desiredNumberScheduled", 0) == 0 and _observed(daemon_set))
 
 
-def is_rolled_out(daemon_set: Object) -> bool:
-    """Whether its present version runs on every node that should run it."""
+def is_rolled_out(daemon_set: Object, away: int = 0) -> bool:
+    """Whether its present version runs on every node that should run it, but for so many that are not ready."""
     status = daemon_set.get("status") or {}
     desired = status.get("desiredNumberScheduled", 0)
-    numbers = {status.get(name, 0) for name in ("updatedNumberScheduled", "numberAvailable", "numberReady")}
-    return bool(_observed(daemon_set) and desired > 0 and numbers == {desired})
+    fewest = min(status.get(name, 0) for name in ("updatedNumberScheduled", "numberAvailable", "numberReady"))
+    return bool(_observed(daemon_set) and desired > 0 and fewest >= desired - away)
 
 
 def selector(daemon_set: Object) -> str:

@@ -45,7 +45,7 @@ def read_observations(
 
 
 def read_logs(client: Client, standing: ClusterState, measured: Sequence[str]) -> dict[str, FelixLog | None]:
-    """Felix's log on every node, by node. None: the pod is gone, or its log is empty.
+    """Felix's log on every node, by node. None: the pod is gone, or its log is empty or can't be read.
 
     Where Felix has started since the last change, the log since then suffices; else the whole log is read, on the
     measured nodes.
@@ -53,11 +53,12 @@ def read_logs(client: Client, standing: ClusterState, measured: Sequence[str]) -
     namespace = standing.facts.calico_namespace
     if namespace is None:
         return {}
+    away = {node.name for node in standing.nodes if not node.ready}
     since = standing.changed_at - _MARGIN if standing.changed_at is not None else None
     found: dict[str, FelixLog | None] = {}
     for pod in client.list(PODS, namespace, labels=standing.facts.agent_labels):
         node = (pod.get("spec") or {}).get("nodeName")
-        if not node or pod["metadata"].get("deletionTimestamp"):
+        if not node or pod["metadata"].get("deletionTimestamp") or (node in away and node not in measured):
             continue
         name = pod["metadata"]["name"]
         if since is None and node not in measured:

@@ -13,7 +13,7 @@ from steps.cluster.kube.calico.inventory.objects import CALICO_NODE
 
 Object = dict[str, Any]
 
-Condition = Literal["kube-proxy parked", "kube-proxy rolled out", "Felix off eBPF", "Calico available"]
+Condition = Literal["kube-proxy parked", "kube-proxy rolled out", "Felix on eBPF", "Felix off eBPF", "Calico available"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,12 @@ def command(action: Action, facts: Facts) -> str:
     if isinstance(action, RestartKubeProxy):
         return f"kubectl -n {KUBE_SYSTEM} delete pods -l {selector}"
     agents = f"-n {facts.calico_namespace} -l {shlex.quote(facts.agent_labels)} -c {CALICO_NODE}"
+    started = f"kubectl logs {agents} --prefix --since=60s | grep 'Completed first update to dataplane'"
     return {
         "kube-proxy parked": f"kubectl -n {KUBE_SYSTEM} wait --for=delete pods -l {selector} --timeout=120s",
         "kube-proxy rolled out": f"kubectl -n {KUBE_SYSTEM} rollout status daemonset/{KUBE_PROXY}",
-        "Felix off eBPF": f"kubectl logs {agents} --prefix --since=60s | grep 'Completed first update to dataplane'",
+        "Felix on eBPF": started,
+        "Felix off eBPF": started,
         "Calico available": "kubectl wait --for=condition=Available tigerastatus/calico",
     }[action.condition]
 

@@ -1,7 +1,9 @@
 """The order of the actions that lead a cluster from one state to another. Pure.
 
 Switching and restoring share the order: kube-proxy is parked before Felix removes its rules, returns only once Felix
-has left eBPF, and is restarted for a new mode.
+has left eBPF, and is restarted for a new mode. Where the operator installed Calico, its Installation is changed first,
+and FelixConfiguration once every node runs what that made: the operator rolls calico-node out node by node, and a Felix
+that restarts for another setting meanwhile was seen to leave the nodes' own processes without Services for minutes.
 """
 
 from collections.abc import Mapping
@@ -12,9 +14,11 @@ from steps.cluster.kube.api.fields import WHOLE, Field, State, Value
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.switching.actions import Action, AwaitRollout, Create, Delete, RestartKubeProxy, Write
-from steps.cluster.kube.calico.switching.fields import MANAGEMENT, PARKING, PROXY, PROXY_CONFIG, runs_ebpf
+from steps.cluster.kube.calico.switching.fields import INSTALLATION, MANAGEMENT, PARKING, PROXY, PROXY_CONFIG, runs_ebpf
 
 _PROXY_BACK: Final = AwaitRollout("kube-proxy rolled out")
+_OFF_EBPF: Final = AwaitRollout("Felix off eBPF")
+_ON_EBPF: Final = AwaitRollout("Felix on eBPF")
 
 
 def order(current: State, wanted: State, facts: Facts, *, outdated: bool, final: bool = False) -> list[Action]:
@@ -51,7 +55,7 @@ def _to_ebpf(current: State, changes: State, facts: Facts, *, outdated: bool) ->
         steps += _writes({PARKING: parking}, current)
     if parking is not None and (PARKING in changes or calico):
         steps += [AwaitRollout("kube-proxy parked")]
-    steps += _writes(calico, current) + _available(calico, facts)
+    steps += _written_in_turn(calico, current, facts)
     if PARKING in changes and parking is None:
         steps += [*_writes({PARKING: None}, current), _PROXY_BACK]
     return steps
@@ -60,12 +64,13 @@ def _to_ebpf(current: State, changes: State, facts: Facts, *, outdated: bool) ->
 def _to_rules(current: State, changes: State, facts: Facts, *, outdated: bool) -> list[Action]:
     calico = _calico(changes)
     management = {MANAGEMENT: calico.pop(MANAGEMENT)} if MANAGEMENT in calico else {}
-    steps = _writes(calico, current) + _available(calico, facts)
+    steps = _written_in_turn(calico, current, facts)
     steps += _writes(_proxy_config(changes), current)
     if PARKING not in changes:
         steps += _restart(changes, facts, outdated=outdated)
     elif changes[PARKING] is None:
-        steps += [AwaitRollout("Felix off eBPF"), *_writes({PARKING: None}, current), _PROXY_BACK]
+        waited = [] if _OFF_EBPF in steps else [_OFF_EBPF]
+        steps += [*waited, *_writes({PARKING: None}, current), _PROXY_BACK]
     else:
         steps += [*_writes({PARKING: changes[PARKING]}, current), AwaitRollout("kube-proxy parked")]
     if management:
@@ -97,5 +102,14 @@ def _writes(changes: Mapping[Field, Value], current: State) -> list[Action]:
     ]
 
 
-def _available(calico: Mapping[Field, Value], facts: Facts) -> list[Action]:
-    return [AwaitRollout("Calico available")] if facts.install == "operator" and calico else []
+def _written_in_turn(calico: Mapping[Field, Value], current: State, facts: Facts) -> list[Action]:
+    """Write Calico's settings: the Installation's, and once they are in effect on every node, Felix's own."""
+    if facts.install != "operator" or not calico:
+        return _writes(calico, current)
+    first = {field: value for field, value in calico.items() if field.ref == INSTALLATION}
+    then = {field: value for field, value in calico.items() if field.ref != INSTALLATION}
+    # also where an earlier call wrote the Installation and was interrupted
+    steps = [*_writes(first, current), AwaitRollout("Calico available")]
+    if then:
+        steps += [_ON_EBPF if runs_ebpf({**current, **calico}) else _OFF_EBPF, *_writes(then, current)]
+    return steps
