@@ -122,8 +122,8 @@ query: $(RUN_READY) ## Query the store: make query SQL="select * from runs", or 
 shell: $(RUN_READY) ## Open an SQL prompt over the store's views.
 	@$(call command,shell)
 
-# A process for each core, but not for many: the tests of the lab are run by one, one after another. -n 0 is none.
-PARALLEL := --numprocesses=logical --maxprocesses=4
+# As many processes as tests/distribution.py says. -n 0 is none.
+PARALLEL := --numprocesses=auto
 
 .PHONY: test
 test: check ## Run every test and check that can run here; prints which could not.

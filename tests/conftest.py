@@ -1,5 +1,6 @@
 """What tests of all parts share."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,12 @@ def public_path() -> Iterator[Path]:
 def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have no drawings, of whose making a report mostly consists: for tests that look at something else."""
     monkeypatch.setattr("analysis.charts._jobs", lambda *_: iter(()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """The number of processes where `auto` is given."""
+    return distribution.process_count(len(os.sched_getaffinity(0)))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -27,6 +27,11 @@ def test_modules_with_one_lock_or_sandbox_share_a_process(modules: tuple[str, ..
     assert {distribution.scope(f"tests/{module}::test_x") for module in modules} == {name}
 
 
+@pytest.mark.parametrize(("cores", "processes"), [(1, 2), (2, 3), (3, 4), (64, 4)])
+def test_one_process_more_than_cores_but_not_many(cores: int, processes: int) -> None:
+    assert distribution.process_count(cores) == processes
+
+
 def test_other_modules_are_distributed_one_by_one() -> None:
     assert distribution.scope("tests/steps/test_schedule.py::test_x[a::b]") == "tests/steps/test_schedule.py"
 
