@@ -148,6 +148,12 @@ TRIALS: Final = (
     Column("foreign_cpu_ratio", pa.float64(), "1", "CPU used by others on the busiest node, of all its cores"),
     Column("attempts", pa.int32(), "1", "how often it was measured; the last attempt counts"),
     Column("flags", pa.list_(pa.string()), "", "reasons for doubt, explained in analysis/flags.py"),
+    Column("forward_bps", pa.float64(), "bit/s", "payload that reached the server, while as much as could came back"),
+    Column("reverse_bps", pa.float64(), "bit/s", "payload that reached the client, while as much as could went there"),
+    Column("bounded_loss_bps", pa.float64(), "bit/s", "payload that arrived at the highest rate within the loss bound"),
+    Column("bounded_loss_packets_per_s", pa.float64(), "1/s", "datagrams that arrived at that rate"),
+    Column("bounded_loss_ratio", pa.float64(), "1", "datagrams lost at that rate, of those sent"),
+    Column("most_sent_bps", pa.float64(), "bit/s", "the highest rate that the ladder's sender reached"),
 )
 
 SAMPLES: Final = (

@@ -179,5 +179,6 @@ def client_command(placement: Placement, trial: Trial, settings: Settings) -> li
         results.task(trial, tool.omit_s(settings.omit_s)),
         block_size_bytes=settings.block_size_bytes,
         congestion_control=settings.congestion_control,
+        loss_bound_ratio=settings.loss_bound_ratio,
     )
-    return here(tool.command(task, placement.address, placement.port(tool.name)))
+    return here(tool.command(task, placement.address, placement.port(tool.served_by)))

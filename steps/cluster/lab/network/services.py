@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final, Literal
 
-from steps.catalogue.tools import TOOLS
+from steps.catalogue.tools import SERVED
 from steps.cluster.lab.capabilities import in_user_namespace
 from steps.cluster.lab.network.addresses import CLIENT_POD, NODE_A, NODE_B, SERVER_POD, LabNode
 
@@ -85,7 +85,7 @@ def _of_service(name: str, protocol: Literal["tcp", "udp"], port: int) -> list[S
 _PORTS: Final = (
     *(
         (tool.label if transport == "tcp" else f"{tool.label}-{transport}", transport, tool.port)
-        for tool in TOOLS
+        for tool in SERVED
         for transport in tool.transports
     ),
     ("evidence", "tcp", EVIDENCE_PORT),
