@@ -6,12 +6,15 @@ A protocol, as options call it, is the name of a variant: a tool over one transp
 from collections.abc import Iterable
 from typing import Final
 
-from steps.tools import iperf3, iperf3_shapes, tcp_connect, udp_ladder
+from steps.tools import iperf3, iperf3_shapes, sockperf, tcp_connect, udp_ladder
 from steps.tools.tool import Tool, Variant
 
 TOOLS: Final = (
     iperf3.TOOL,
     tcp_connect.TOOL,
+    sockperf.TOOL,
+    *sockperf.LOADED,
+    *tcp_connect.AT_ONCE,
     *iperf3_shapes.TOOLS,
     *udp_ladder.TOOLS,
 )

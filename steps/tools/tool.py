@@ -42,6 +42,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         offered_bps: the rate of all streams together, bit/s; None: as fast as it goes.
         block_size_bytes: of each write or datagram; None: the tool's choice, or not known when output is read.
         congestion_control: TCP's algorithm; None: the node's own, or not known when output is read.
+        load_port: of iperf3's server there, for a tool that loads the path; None: not known when output is read.
         loss_bound_ratio: of datagrams, for a tool that searches the highest rate within it.
     """
 
@@ -53,6 +54,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     offered_bps: float | None = None
     block_size_bytes: int | None = None
     congestion_control: str | None = None
+    load_port: int | None = None
     loss_bound_ratio: float = 0.001
 
 
@@ -149,6 +151,7 @@ class Tool:
         streams: at once, where they are not requested.
         once_a_visit: it repeats its own measurement, so that a visit has one trial of it, whatever is requested.
         fixed_s: the duration of each trial, without warm-up; None: the requested duration.
+        lead_s: seconds before the measurement that each trial takes, in the place of a requested warm-up; None: that.
         own_cpu: what its programs used of the CPU, of the task and the output of a trial that has results.
         is_busy: whether a standard output means that the server was still busy, so that nothing was measured yet.
         packages: the programs that it needs beside this project, with the Debian package that brings each.
@@ -168,6 +171,7 @@ class Tool:
     bind: tuple[str, ...] | None = None
     server_of: str = ""
     fixed_s: float | None = None
+    lead_s: int | None = None
     own_cpu: Callable[[Task, Output], OwnCpu] = _unknown_cpu
     is_busy: Callable[[bytes], bool] = _never_busy
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -184,12 +188,14 @@ class Tool:
         return ("tcp", "udp") if any(variant.transport == "udp" for variant in self.variants) else ("tcp",)
 
     def omit_s(self, requested_s: int) -> int:
-        """Seconds of warm-up before each of its trials."""
+        """Seconds before each of its measurements that count for nothing."""
+        if self.lead_s is not None:
+            return self.lead_s
         return requested_s if self.fixed_s is None else 0
 
     def lasts_s(self, duration_s: int, omit_s: int) -> float:
         """The duration of one of its trials, warm-up included."""
-        return float(duration_s + omit_s) if self.fixed_s is None else self.fixed_s
+        return (duration_s if self.fixed_s is None else self.fixed_s) + self.omit_s(omit_s)
 
     @property
     def served_by(self) -> str:
