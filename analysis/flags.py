@@ -142,7 +142,7 @@ FLAGS: Final = (
     ),
     Flag(
         "ladder-open",
-        "the ladder's time was over before its rate was found to 5 % and confirmed",
+        "the ladder's time was over before its rate was found to 10 % and confirmed",
         marks=frozenset({"loss"}),
     ),
     Flag(

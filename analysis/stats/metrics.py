@@ -145,8 +145,8 @@ METRICS: Final = (
         more="delivers more within the loss bound",
         less="delivers less within the loss bound",
         leads=True,
-        # the search ends within 5 %
-        resolution=0.015,
+        # the search ends within 10 %
+        resolution=0.03,
         table=TableColumn("within the loss bound", "Gbit/s", 120),
         chart=BarChart(
             name="bounded_loss",

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-RESOLUTION_RATIO: Final = 0.05
+RESOLUTION_RATIO: Final = 0.1
 """The search ends where the lowest rate that failed is at most so much above the highest that passed."""
 
-PROBES: Final = 9
-"""At most, which find a rate to 5 % where it is at least half of what arrives without a limit."""
+PROBES: Final = 7
+"""At most, which find a rate to 10 % where it is at least half of what the sender offers."""
 
 CLEAR: Final = 10
 """A loss of so many times the bound is not probed again."""

@@ -20,10 +20,10 @@ SENDER_LIMITED: Final = "sender-limited"
 """The flag of a ladder whose sender could not offer more, so that the path may carry more."""
 
 OPEN: Final = "ladder-open"
-"""The flag of a ladder that ended before its rate was found to 5 % and confirmed."""
+"""The flag of a ladder that ended before its rate was found to 10 % and confirmed."""
 
-LASTS_S: Final = 11.0
-"""The duration of a trial: nine probes of a second, and the start and end of each."""
+LASTS_S: Final = 8.5
+"""The duration of a trial: seven probes of a second, and the start and end of each."""
 
 SIZES_BYTES: Final = (64, 512, 1372)
 _MEGA: Final = 1e6
