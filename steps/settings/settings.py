@@ -214,7 +214,11 @@ def _cells(
     if profile.cells is not None:
         own = profile.cells
     else:
-        own = (*_product(topologies_catalogue.BY_NAME, _DEFAULT_PROTOCOLS, get_args(Direction)), *profiles.LATENCY, *profiles.SHAPES)
+        own = (
+            *_product(topologies_catalogue.BY_NAME, _DEFAULT_PROTOCOLS, get_args(Direction)),
+            *profiles.LATENCY,
+            *profiles.SHAPES,
+        )
     if protocols is None and directions is None:
         if paths is None:
             return own

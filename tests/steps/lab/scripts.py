@@ -262,14 +262,6 @@ def _servers_in(namespace: str) -> set[int]:
     return found
 
 
-def node_to_service(arm: str) -> dict[str, object]:
-    """A topology that the catalogue has not got: its server follows from the target."""
-    lab, topology_ = LabCluster(), Topology("node-to-service", "node to Service", "Toy.", "node", "service")
-    lab.configure(_visit(arm), _settings(arm))
-    servers.start(servers.needed([topology_]))
-    return {"rate": _iperf3(servers.placement(topology_))}
-
-
 def offloads(on: bool) -> str:  # noqa: FBT001 - it comes from JSON
     """What ethtool says of the underlay."""
     settings = _settings("lab-nftables").model_copy(update={"offloads": on})
