@@ -18,8 +18,22 @@ Object = dict[str, Any]
 BEYOND = probe_pods.Site("out", "10.250.0.13")
 PLACES = [probe_pods.Site("near", "10.250.0.11"), probe_pods.Site("far", "10.250.0.12")]
 OUTSIDE = ClusterNode(
-    "out", "linux", "amd64", "6.1", 2.0, True, True, (), (), False, "10.250.0.13", None, None, None, {}
-)  # noqa: FBT003
+    name="out",
+    os="linux",
+    arch="amd64",
+    kernel="6.1",
+    cpus=2.0,
+    ready=True,
+    schedulable=True,
+    pressures=(),
+    taints=(),
+    calico=False,
+    address=BEYOND.address,
+    instance_type=None,
+    zone=None,
+    provider=None,
+    labels={},
+)
 
 
 def _is_legal(client: End, target: Target, same_node: bool) -> bool:  # noqa: FBT001 - one of a product

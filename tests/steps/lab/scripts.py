@@ -17,7 +17,7 @@ from analysis.errors import Problem
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY, SERVED
-from steps.catalogue.topologies import TOPOLOGIES, Topology
+from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.lab import LabCluster, capabilities, sandbox, servers, state
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.evidence import counters
