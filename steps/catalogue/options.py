@@ -216,6 +216,13 @@ class Settings(StrictModel):
         Field(ge=16, le=1_048_576),
         Option(help="Bytes of each write or datagram; if empty iperf3's own for TCP, and what fits the MTU for UDP."),
     ] = None
+    loss_bound_ratio: Annotated[
+        float,
+        Field(gt=0, lt=1),
+        Option(
+            help="Share of datagrams that may be lost at the rate that a ladder looks for, such as 0.001 for 0.1 %."
+        ),
+    ] = 0.001
     congestion_control: Annotated[
         str | None,
         Field(max_length=15),
