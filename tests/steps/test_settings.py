@@ -10,6 +10,7 @@ from steps.catalogue import profiles, topologies
 from steps.catalogue.dataplanes import DATAPLANES
 from steps.catalogue.options import Settings, defaults
 from steps.settings.settings import choose_settings
+from steps.tools import iperf3_shapes, udp_ladder
 
 
 def faults(**texts: str) -> list[str]:
@@ -167,7 +168,9 @@ def test_cells_are_protocols_times_directions() -> None:
 
 
 def test_thorough_measures_everything() -> None:
-    assert len(choose_settings(profile="thorough").cells) == len(topologies.TOPOLOGIES) * 4 + 1
+    cells = choose_settings(profile="thorough").cells
+    assert len(cells) == len(topologies.TOPOLOGIES) * 4 + len(profiles.LATENCY) + len(profiles.SHAPES)
+    assert {cell.tool for cell in cells} >= {tool.name for tool in (*iperf3_shapes.TOOLS, *udp_ladder.TOOLS)}
 
 
 def test_twin_and_burden_arms() -> None:

@@ -50,8 +50,8 @@ def findings(
     except Problem as error:
         remedy = f"Set `{IMAGE}=NAME:TAG`, and check `kubectl get nodes -o wide`."
         return [*found, Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
-    wanted = outside is not None and any(BY_NAME[name].client == "outside" for name in chosen_topologies)
-    beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None and wanted else None
+    from_outside = sorted(name for name in chosen_topologies if BY_NAME[name].client == "outside")
+    beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None and from_outside else None
     paths = [topology for topology in TOPOLOGIES if topology.name in {*chosen_topologies, NODE_TO_NODE}]
     at_once = _pods_of_a_visit(paths, places, image, settings)
     kinds = [
@@ -65,7 +65,9 @@ def findings(
         return found + refused  # real pods would be refused too
     in_pods = any(BY_NAME[name].client == "pod" or BY_NAME[name].target != "node-address" for name in chosen_topologies)
     found += _balanced(client, paths)
-    return found + connectivity.findings(client, places, image, CANARY.port, beyond, in_pods=in_pods)
+    return found + connectivity.findings(
+        client, places, image, CANARY.port, beyond, in_pods=in_pods, from_outside=from_outside
+    )
 
 
 def _own_services(chosen: Iterable[str]) -> list[Finding]:
