@@ -136,6 +136,16 @@ FLAGS: Final = (
         marks=frozenset({"throughput", "loss", "cpu", "return_path"}),
     ),
     Flag(
+        "sender-limited",
+        "the sender could not offer a rate at which more than the bound is lost, so the path may carry more",
+        marks=frozenset({"loss"}),
+    ),
+    Flag(
+        "ladder-open",
+        "the ladder's time was over before its rate was found to 10 % and confirmed",
+        marks=frozenset({"loss"}),
+    ),
+    Flag(
         "not-through-the-node-port",
         "the traffic did not take the way that the path is named for",
         marks=_TRAFFIC,

@@ -133,6 +133,30 @@ METRICS: Final = (
             place=60,
         ),
     ),
+    ComparedMetric(
+        name="bounded_loss_bps",
+        title="rate within the loss bound",
+        unit="bit/s",
+        kind="loss",
+        columns=("bounded_loss_bps",),
+        visit="geometric_mean({value})",
+        scale="ratio",
+        better="higher",
+        more="delivers more within the loss bound",
+        less="delivers less within the loss bound",
+        leads=True,
+        # the search ends within 10 %
+        resolution=0.03,
+        table=TableColumn("within the loss bound", "Gbit/s", 120),
+        chart=BarChart(
+            name="bounded_loss",
+            title="The rate that arrives",
+            reading="Payload that arrived at the highest rate with loss within the bound, mean over visits.",
+            empty="No ladder was measured, so there is no rate to show.",
+            axis="rate within the loss bound",
+            place=62,
+        ),
+    ),
     Metric(
         name="sent_bps",
         title="throughput sent",
@@ -285,6 +309,16 @@ METRICS: Final = (
         columns=("load_ratio",),
         table=TableColumn("load", "%", 116),
     ),
+    Metric(
+        name="bounded_loss_packets_per_s",
+        title="datagrams a second within the loss bound",
+        unit="1/s",
+        kind="loss",
+        columns=("bounded_loss_packets_per_s",),
+        table=TableColumn("datagrams within it", "1/s", 121),
+    ),
+    Metric(name="forward_bps", title="throughput there", unit="bit/s", kind="throughput", columns=("forward_bps",)),
+    Metric(name="reverse_bps", title="throughput back", unit="bit/s", kind="throughput", columns=("reverse_bps",)),
 )
 """In the order of comparison."""
 

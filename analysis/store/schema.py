@@ -160,6 +160,12 @@ TRIALS: Final = (
     Column("duplicate_messages", pa.int64(), "1", "responses that came twice"),
     Column("load_bps", pa.float64(), "bit/s", "payload of the load that arrived meanwhile; null: there was none"),
     Column("load_ratio", pa.float64(), "1", "of what iperf3 measured on the path just before, without a limit"),
+    Column("forward_bps", pa.float64(), "bit/s", "payload that reached the server, while as much as could came back"),
+    Column("reverse_bps", pa.float64(), "bit/s", "payload that reached the client, while as much as could went there"),
+    Column("bounded_loss_bps", pa.float64(), "bit/s", "payload that arrived at the highest rate within the loss bound"),
+    Column("bounded_loss_packets_per_s", pa.float64(), "1/s", "datagrams that arrived at that rate"),
+    Column("bounded_loss_ratio", pa.float64(), "1", "datagrams lost at that rate, of those sent"),
+    Column("most_sent_bps", pa.float64(), "bit/s", "the highest rate that the ladder's sender reached"),
 )
 
 SAMPLES: Final = (

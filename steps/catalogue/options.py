@@ -123,23 +123,23 @@ class Settings(StrictModel):
         int,
         Field(ge=1, le=86_400),
         Default(
-            lab={"smoke": 1, "quick": 1, "standard": 2, "thorough": 3},
-            cluster={"smoke": 2, "quick": 2, "standard": 20, "thorough": 10},
+            lab={"smoke": 1, "quick": 1, "standard": 2, "thorough": 2},
+            cluster={"smoke": 2, "quick": 2, "standard": 20, "thorough": 8},
         ),
         Option(help="Seconds of one trial, a whole number from 1.", too_low=' (iperf3 reads it as "for ever")'),
     ]
     repetitions: Annotated[
         int,
         Field(ge=1, le=1_000),
-        Default(cluster={"standard": 3, "thorough": 2}),
+        Default(cluster={"standard": 2}),
         Option(help="How often each trial is repeated within a visit."),
     ] = 1
     rounds: Annotated[
         int,
         Field(ge=1, le=1_000),
         Default(
-            lab={"smoke": 2, "quick": 5, "standard": 8, "thorough": 10},
-            cluster={"smoke": 2, "quick": 5, "standard": 10, "thorough": 10},
+            lab={"smoke": 2, "quick": 5, "standard": 7, "thorough": 5},
+            cluster={"smoke": 2, "quick": 5, "standard": 10, "thorough": 6},
         ),
         Option(
             aliases=("visits",),
@@ -216,6 +216,13 @@ class Settings(StrictModel):
         Field(ge=16, le=1_048_576),
         Option(help="Bytes of each write or datagram; if empty iperf3's own for TCP, and what fits the MTU for UDP."),
     ] = None
+    loss_bound_ratio: Annotated[
+        float,
+        Field(gt=0, lt=1),
+        Option(
+            help="Share of datagrams that may be lost at the rate that a ladder looks for, such as 0.001 for 0.1 %."
+        ),
+    ] = 0.001
     congestion_control: Annotated[
         str | None,
         Field(max_length=15),

@@ -6,7 +6,7 @@ A protocol, as options call it, is the name of a variant: a tool over one transp
 from collections.abc import Iterable
 from typing import Final
 
-from steps.tools import iperf3, sockperf, tcp_connect
+from steps.tools import iperf3, iperf3_shapes, sockperf, tcp_connect, udp_ladder
 from steps.tools.tool import Tool, Variant
 
 TOOLS: Final = (
@@ -15,6 +15,8 @@ TOOLS: Final = (
     sockperf.TOOL,
     *sockperf.LOADED,
     *tcp_connect.AT_ONCE,
+    *iperf3_shapes.TOOLS,
+    *udp_ladder.TOOLS,
 )
 
 BY_NAME: Final = {tool.name: tool for tool in TOOLS}

@@ -6,7 +6,16 @@ from typing import Final, Literal
 from steps.tools.tool import Direction
 
 End = Literal["node", "pod", "outside"]
-Target = Literal["node-address", "pod-address", "service", "nodeport"]
+Target = Literal[
+    "node-address",
+    "pod-address",
+    "service",
+    "own-service",
+    "nodeport",
+    "local-nodeport",
+    "load-balancer",
+    "outside-address",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +27,11 @@ class Topology:
         title: the path in plain words, as in `in-cluster Service, TCP`.
         description: a sentence.
         client: where the client runs: in the first node's own network, in a pod there, or outside of the cluster.
-        target: what it connects to; a NodePort is the first node's.
-        same_node: the server is on the first node, not on the second. Only for a node's or pod's own address: a
-            Service's backend is on the second node.
+        target: what it connects to. A NodePort is the first node's; that of a Service with externalTrafficPolicy Local
+            the second's, where the backend is. An own Service has the client's pod as its backend. An address outside
+            is that of a server outside of the cluster.
+        same_node: the server is on the first node, not on the second. Only for a node's or pod's own address, and
+            always for an own Service: the backend of every other Service is on the second node.
         direction: the most informative one, measured when none is chosen.
     """
 
@@ -33,9 +44,15 @@ class Topology:
     direction: Direction = "forward"
 
     @property
-    def server(self) -> Literal["node", "pod"]:
+    def server(self) -> End:
         """Where the server runs: behind a Service is always a pod."""
-        return "node" if self.target == "node-address" else "pod"
+        places: dict[Target, End] = {"node-address": "node", "outside-address": "outside"}
+        return places.get(self.target, "pod")
+
+    @property
+    def needs_outside(self) -> bool:
+        """Whether its client or its server is outside of the cluster."""
+        return "outside" in {self.client, self.server}
 
     @property
     def host_network(self) -> bool:
@@ -78,6 +95,51 @@ TOPOLOGIES: Final = (
         "From a client outside, through the NodePort of a node without the backend: the only path that shows DSR.",
         "outside",
         "nodeport",
+        direction="reverse",
+    ),
+    Topology(
+        "pod-to-own-service",
+        "pod to its own Service",
+        "From a pod to a Service whose backend is that pod: a hairpin.",
+        "pod",
+        "own-service",
+        same_node=True,
+    ),
+    Topology(
+        "node-to-service",
+        "node to Service",
+        "From a node's own network to a Service address whose backend is on the other node.",
+        "node",
+        "service",
+    ),
+    Topology(
+        "node-to-nodeport",
+        "node to its NodePort",
+        "From a node's own network to its own NodePort, whose backend is on the other node.",
+        "node",
+        "nodeport",
+    ),
+    Topology(
+        "pod-to-outside",
+        "pod to an address outside",
+        "From a pod to a server outside of the cluster, which sees the node's address (natOutgoing).",
+        "pod",
+        "outside-address",
+    ),
+    Topology(
+        "external-to-local-nodeport",
+        "external through a NodePort with policy Local",
+        "From a client outside to the NodePort of the backend's node, with externalTrafficPolicy Local.",
+        "outside",
+        "local-nodeport",
+        direction="reverse",
+    ),
+    Topology(
+        "external-to-load-balancer",
+        "external through a load balancer's address",
+        "From a client outside to the address that the cluster gives a Service of type LoadBalancer.",
+        "outside",
+        "load-balancer",
         direction="reverse",
     ),
 )

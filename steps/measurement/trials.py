@@ -181,5 +181,6 @@ def client_command(placement: Placement, trial: Trial, settings: Settings) -> li
         block_size_bytes=settings.block_size_bytes,
         congestion_control=settings.congestion_control,
         load_port=placement.ports.get(CANARY.name),
+        loss_bound_ratio=settings.loss_bound_ratio,
     )
     return here(tool.command(task, placement.address, placement.port(tool.served_by)))

@@ -179,10 +179,9 @@ def planned_time(settings: Settings, *, by_operator: bool = False) -> PlannedTim
     `by_operator`: on a cluster where the Tigera operator rolls each switch out.
     """
     beyond, most = overhead(settings), settings.rounds
-    sending = settings.repetitions * sum(
-        beyond.trial_s + cell.program.lasts_s(settings.duration_s, settings.omit_s) for cell in settings.cells
-    )
-    references = turn_order.reference_positions(len(settings.cells) * settings.repetitions, settings.environment)
+    repeated = [cell for cell in settings.cells for _ in range(_repetitions(cell, settings))]
+    sending = sum(beyond.trial_s + cell.program.lasts_s(settings.duration_s, settings.omit_s) for cell in repeated)
+    references = turn_order.reference_positions(len(repeated), settings.environment)
     sending += len(references) * (beyond.trial_s + CANARY_S)
     visit = beyond.visit_s + settings.idle_s + sending + (OPERATOR_VISIT_S if by_operator else 0.0)
     burdens = BURDEN_S_PER_RULE * sum(Arm.parse(arm).burden for arm in settings.dataplanes)
@@ -202,11 +201,15 @@ def expected_s(settings: Settings) -> float:
     return planned_time(settings).expected_s
 
 
+def _repetitions(cell: Cell, settings: Settings) -> int:
+    return 1 if cell.program.once_a_visit else settings.repetitions
+
+
 def _trials(settings: Settings, random: Random, visit: int, first: int) -> tuple[Trial, ...]:
     """The trials of a visit: each repetition is a block, in which every cell is measured once, in random order."""
     planned: list[tuple[Cell, int]] = []
     for repetition in range(1, settings.repetitions + 1):
-        block = [(cell, repetition) for cell in settings.cells]
+        block = [(cell, repetition) for cell in settings.cells if repetition <= _repetitions(cell, settings)]
         random.shuffle(block)
         planned += block
     return tuple(
@@ -215,7 +218,7 @@ def _trials(settings: Settings, random: Random, visit: int, first: int) -> tuple
             visit=visit,
             position=1 + index,
             **cell.model_dump(),
-            streams=settings.streams if cell.program.is_parallel else 1,
+            streams=settings.streams if cell.program.is_parallel else cell.program.streams,
             offered_bps=settings.offered_bps if cell.variant.is_paced else None,
             repetition=repetition,
             duration_s=settings.duration_s,

@@ -112,10 +112,11 @@ def choose_settings(
     directions = cast("tuple[Direction, ...] | None", given.pop("directions", None))
     if protocols and directions:
         able = [name for name, (tool, _) in tools.VARIANTS.items() if {*directions} & {*tool.directions}]
+        usual = [name for name in able if name in _DEFAULT_PROTOCOLS]
         if not {*protocols} & {*able}:
             faults.append(
                 f"{', '.join(protocols)} has no {', '.join(directions)} direction: leave directions out, or add "
-                f"protocols={' or '.join(able)}"
+                f"protocols={' or '.join(usual)}"
             )
     cells = _cells(base, paths, protocols, directions)
     rate = given.pop("offered_bps", None)
@@ -214,7 +215,11 @@ def _cells(
     if profile.cells is not None:
         own = profile.cells
     else:
-        own = (*_product(topologies_catalogue.BY_NAME, _DEFAULT_PROTOCOLS, get_args(Direction)), *profiles.LATENCY)
+        own = (
+            *_product(topologies_catalogue.BY_NAME, _DEFAULT_PROTOCOLS, get_args(Direction)),
+            *profiles.LATENCY,
+            *profiles.SHAPES,
+        )
     if protocols is None and directions is None:
         if paths is None:
             return own

@@ -129,7 +129,13 @@ def _client(address: str, port: int) -> list[str]:
 
 
 def read(task: Task, argv: Sequence[str], output: Output) -> Report | Failure:
-    """The report in iperf3's output, checked against the request.
+    """The report in iperf3's output, checked against the request."""
+    document = read_document(output)
+    return document if isinstance(document, Failure) else read_one_way(document, task, argv)
+
+
+def read_document(output: Output) -> Document | Failure:
+    """The document in iperf3's output, or why it has none.
 
     The JSON's `error` decides, since iperf3 exits 0 with one, and some versions refuse on stderr alone.
     """
@@ -139,8 +145,11 @@ def read(task: Task, argv: Sequence[str], output: Output) -> Report | Failure:
         return document
     if document.error is not None:
         return Failure(f"iperf3: {bounds.one_line(document.error) or 'an error that it does not name'}")
-    if output.exit_code != 0:
-        return Failure(f"iperf3 ended with {end}")
+    return Failure(f"iperf3 ended with {end}") if output.exit_code != 0 else document
+
+
+def read_one_way(document: Document, task: Task, argv: Sequence[str]) -> Report | Failure:
+    """The report of a document whose streams all go in the task's direction, checked against the request."""
     fault = _fault(document, task, argv)
     return Failure(fault) if fault is not None else _report(document, task)
 

@@ -41,9 +41,10 @@ class Figures(msgspec.Struct):
 
 
 class ReportedInterval(msgspec.Struct):
-    """One of iperf3's reporting intervals."""
+    """One of iperf3's reporting intervals. The second sum is of the way back, where both are measured at once."""
 
     sum: Figures | None = None
+    sum_bidir_reverse: Figures | None = None
     streams: list[Figures] = []
 
 
@@ -65,12 +66,17 @@ class CpuShares(msgspec.Struct):
 
 
 class End(msgspec.Struct):
-    """The end of the test. UDP's `sum` is the sender's rate; 3.12 to 3.22 have sums of both ends beside it."""
+    """The end of the test. UDP's `sum` is the sender's rate; 3.12 to 3.22 have sums of both ends beside it.
+
+    Those of `bidir_reverse` are of the way back, where both are measured at once.
+    """
 
     streams: list[Stream] = []
     sum: Figures | None = None
     sum_sent: Figures | None = None
     sum_received: Figures | None = None
+    sum_sent_bidir_reverse: Figures | None = None
+    sum_received_bidir_reverse: Figures | None = None
     sender_tcp_congestion: str | None = None
     cpu_utilization_percent: CpuShares | None = None
 

@@ -43,6 +43,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         block_size_bytes: of each write or datagram; None: the tool's choice, or not known when output is read.
         congestion_control: TCP's algorithm; None: the node's own, or not known when output is read.
         load_port: of iperf3's server there, for a tool that loads the path; None: not known when output is read.
+        loss_bound_ratio: of datagrams, for a tool that searches the highest rate within it.
     """
 
     transport: Transport
@@ -54,6 +55,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     block_size_bytes: int | None = None
     congestion_control: str | None = None
     load_port: int | None = None
+    loss_bound_ratio: float = 0.001
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -145,7 +147,9 @@ class Tool:
         bind: words at the end of the server's command before an address to listen on; None: it listens on all.
         read: the results, of the task, the argument vector as run, and the output. Raises nothing.
         directions: in which it can measure.
-        is_parallel: it can run several streams at once.
+        is_parallel: it runs as many streams at once as are requested.
+        streams: at once, where they are not requested.
+        once_a_visit: it repeats its own measurement, so that a visit has one trial of it, whatever is requested.
         fixed_s: the duration of each trial, without warm-up; None: the requested duration.
         lead_s: seconds before the measurement that each trial takes, in the place of a requested warm-up; None: that.
         own_cpu: what its programs used of the CPU, of the task and the output of a trial that has results.
@@ -162,6 +166,8 @@ class Tool:
     read: Callable[[Task, Sequence[str], Output], Result | Failure]
     directions: tuple[Direction, ...] = ("forward", "reverse")
     is_parallel: bool = False
+    streams: int = 1
+    once_a_visit: bool = False
     bind: tuple[str, ...] | None = None
     server_of: str = ""
     fixed_s: float | None = None

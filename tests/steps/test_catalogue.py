@@ -35,10 +35,15 @@ def test_topology_catalogue_entries(entry: Topology) -> None:
     assert re.fullmatch(r"[a-z0-9-]+", entry.name)
     assert entry.title
     assert entry.description.endswith(".")
-    assert not (entry.same_node and (entry.client == "outside" or entry.target in {"service", "nodeport"}))
-    assert entry.client != "outside" or entry.target in {"nodeport", "node-address"}, (
-        "there is no way to a pod from there"
-    )
+    inside = entry.target in {"node-address", "pod-address", "own-service"}
+    assert not entry.same_node or (inside and entry.client != "outside")
+    assert entry.same_node or entry.target != "own-service"
+    assert entry.client != "outside" or entry.target in {
+        "nodeport",
+        "local-nodeport",
+        "load-balancer",
+        "node-address",
+    }, "there is no way to a pod from there"
 
 
 def test_node_to_node_is_between_nodes() -> None:

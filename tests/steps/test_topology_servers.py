@@ -15,14 +15,37 @@ from steps.cluster.lab.network import addresses
 from steps.domain import Placement
 
 Object = dict[str, Any]
+BEYOND = probe_pods.Site("out", "10.250.0.13")
 PLACES = [probe_pods.Site("near", "10.250.0.11"), probe_pods.Site("far", "10.250.0.12")]
-OUTSIDE = ClusterNode("out", "linux", "amd64", "6.1", 2.0, True, True, (), (), False, None, None, None, None, {})  # noqa: FBT003
+OUTSIDE = ClusterNode(
+    name="out",
+    os="linux",
+    arch="amd64",
+    kernel="6.1",
+    cpus=2.0,
+    ready=True,
+    schedulable=True,
+    pressures=(),
+    taints=(),
+    calico=False,
+    address=BEYOND.address,
+    instance_type=None,
+    zone=None,
+    provider=None,
+    labels={},
+)
 
 
 def _is_legal(client: End, target: Target, same_node: bool) -> bool:  # noqa: FBT001 - one of a product
-    to_service = target in {"service", "nodeport"}
-    return not (same_node and (to_service or client == "outside")) and (client != "outside" or target != "pod-address")
+    if target == "own-service":
+        return client == "pod" and same_node
+    inside = target in {"node-address", "pod-address"}
+    unreachable = {"pod-address", "service", "outside-address"} if client == "outside" else set()
+    return not (same_node and (not inside or client == "outside")) and target not in unreachable
 
+
+BEFORE_SERVER = {"service", "nodeport", "local-nodeport", "load-balancer"}
+"""The targets that lead to the pod on the second node through a Service."""
 
 ANY = [
     Topology(f"{client}-to-{target}{'-same-node' if near else ''}", "toy", "Toy.", client, target, near)
@@ -38,15 +61,20 @@ def test_the_lab_has_a_server_behind_the_target(topology: Topology) -> None:
     place = servers.placement(topology)
     owners = {addresses.NODE_A.address: addresses.NODE_A.name, addresses.NODE_B.address: addresses.NODE_B.name}
     owners |= {pod.address: pod.name for node in addresses.NODES for pod in node.pods}
-    behind = addresses.SERVER_POD.name if topology.target in {"service", "nodeport"} else owners[place.address]
+    owners |= {addresses.OUTSIDE_ADDRESS: addresses.OUTSIDE}
+    behind = addresses.SERVER_POD.name if topology.target in BEFORE_SERVER else owners.get(place.address)
+    if topology.target == "own-service":
+        behind = place.namespace
     assert {(behind, tool.port) for tool in servers.ALWAYS} <= listening
     assert (place.nat_monitor is not None) == topology.through_node
 
 
-@pytest.mark.parametrize("topology", EVERY, ids=lambda t: t.name)
+@pytest.mark.parametrize("topology", [t for t in EVERY if t.target != "own-service"], ids=lambda t: t.name)
 def test_a_cluster_has_a_server_behind_the_target(topology: Topology) -> None:
-    made = {pod["metadata"]["name"]: pod for pod in trial_servers.manifests([topology], PLACES, "image:1")}
-    address_of = {place.node: place.address for place in PLACES}
+    made = {
+        pod["metadata"]["name"]: pod for pod in trial_servers.manifests([topology], PLACES, "image:1", outside=BEYOND)
+    }
+    address_of = {place.node: place.address for place in (*PLACES, BEYOND)}
     there = {
         name: {**pod, "status": {"podIP": address_of[_node(pod)] if pod["spec"]["hostNetwork"] else f"10.244.0.{i}"}}
         for i, (name, pod) in enumerate(made.items(), 1)
@@ -54,13 +82,30 @@ def test_a_cluster_has_a_server_behind_the_target(topology: Topology) -> None:
     place = _placed(topology, there)
     serving = [pod for name, pod in there.items() if name.startswith("server") and _answers(pod, place, topology)]
     assert serving, f"nothing is behind {place.address}"
-    assert {_node(pod) for pod in serving} == {"near" if topology.same_node else "far"}
+    beyond = topology.server == "outside"
+    assert {_node(pod) for pod in serving} == {"out" if beyond else "near" if topology.same_node else "far"}
     counted = {monitor.node: monitor.side for monitor in place.monitors}
-    assert counted[_node(serving[0])] in {"server", "both"}
+    assert beyond or counted[_node(serving[0])] in {"server", "both"}
     assert ("near" in counted) == (topology.client != "outside" or topology.through_node), (
         "what has no part is not counted"
     )
     assert (place.nat_interface is not None) == topology.through_node
+
+
+def test_services_of_targets_differ_in_what_makes_the_path() -> None:
+    wanted = [BY_NAME["external-to-local-nodeport"], BY_NAME["external-to-load-balancer"]]
+    made = trial_servers.other_services(wanted)
+    assert made["local-nodeport"]["spec"]["externalTrafficPolicy"] == "Local"
+    assert (made["local-nodeport"]["spec"]["type"], made["load-balancer"]["spec"]["type"]) == (
+        "NodePort",
+        "LoadBalancer",
+    )
+    names = {each["metadata"]["name"] for each in (trial_servers.service(), *made.values())}
+    assert len(names) == 3
+    assert _placed(wanted[0], {}).address == PLACES[-1].address, "the backend's node, which keeps the client's address"
+    assert _placed(wanted[0], {}).ports["iperf3"] == 30002
+    assert _placed(wanted[1], {}).address == "203.0.113.7"
+    assert trial_servers.other_services([BY_NAME["pod-to-service"]]) == {}
 
 
 def test_the_control_is_always_served() -> None:
@@ -73,11 +118,16 @@ def test_the_control_is_always_served() -> None:
 def _placed(topology: Topology, there: dict[str, Object]) -> Placement:
     ports = [{"name": name, "nodePort": 30001} for name in ("iperf3-tcp", "iperf3-udp", "connect")]
     service = {"metadata": {"name": "trials"}, "spec": {"clusterIP": "10.96.0.9", "ports": ports}}
-    return VisitServers(PLACES, service, service, there, OUTSIDE, {"near": ("ens5", 1500)}).placement(topology)
+    others: dict[Target, Object] = {
+        "local-nodeport": {**service, "spec": {**service["spec"], "ports": [{**p, "nodePort": 30002} for p in ports]}},
+        "load-balancer": {**service, "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}},
+    }
+    uplinks = {"near": ("ens5", 1500)}
+    return VisitServers(PLACES, service, service, there, OUTSIDE, uplinks, others=others).placement(topology)
 
 
 def _answers(pod: Object, place: Placement, topology: Topology) -> bool:
-    if topology.target in {"service", "nodeport"}:
+    if topology.target in BEFORE_SERVER:
         return bool(trial_servers.service()["spec"]["selector"].items() <= pod["metadata"]["labels"].items())
     return bool(pod["status"]["podIP"] == place.address)
 

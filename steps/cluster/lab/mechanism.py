@@ -52,6 +52,11 @@ class Traits:
     tracks_connections: bool
     returns_directly: bool
 
+    @property
+    def masquerades(self) -> bool:
+        """Whether the server of a NodePort, or of a node's own request, sees another address than the client's."""
+        return self.tracks_connections
+
     def is_like(self, other: "Traits") -> bool:
         """Whether no sign separates the two."""
         own, its = ((t.mechanism.name, t.tracks_connections, t.returns_directly) for t in (self, other))

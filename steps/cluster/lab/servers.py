@@ -13,7 +13,7 @@ from steps.catalogue.tools import CANARY, served
 from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, Topology
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.processes import end_processes
-from steps.cluster.lab.network.services import CLUSTER_IP, NODEPORT_OFFSET
+from steps.cluster.lab.network.services import CLUSTER_IP, LOAD_BALANCER, LOCAL_OFFSET, NODEPORT_OFFSET, OWN_IP
 from steps.cluster.lab.network.topology import present_namespaces
 from steps.domain import LAB_TURNS, LOCAL, Monitor, Placement
 from steps.measurement.client_network import listening_ports
@@ -63,7 +63,7 @@ def placement(topology: Topology, tools: Sequence[Tool] = ALWAYS) -> Placement:
         "node": (addresses.NODE_A.name, addresses.UNDERLAY),
         "outside": (addresses.OUTSIDE, addresses.UNDERLAY),
     }[topology.client]
-    offset = NODEPORT_OFFSET if topology.target == "nodeport" else 0
+    offset = {"nodeport": NODEPORT_OFFSET, "local-nodeport": LOCAL_OFFSET}.get(topology.target, 0)
     node = addresses.NODE_A.name
     return Placement(
         topology=topology.name,
@@ -87,12 +87,18 @@ def _address(topology: Topology) -> str:
         "node-address": node.address,
         "pod-address": pod.address,
         "service": CLUSTER_IP,
+        "own-service": OWN_IP,
         "nodeport": addresses.NODE_A.address,
+        "local-nodeport": addresses.NODE_B.address,
+        "load-balancer": LOAD_BALANCER,
+        "outside-address": addresses.OUTSIDE_ADDRESS,
     }[topology.target]
 
 
 def _ends(topology: Topology) -> tuple[addresses.LabNode, addresses.LabPod]:
     """The node of the server, and the server's pod if it runs in one."""
+    if topology.target == "own-service":
+        return addresses.NODE_A, addresses.CLIENT_POD
     return (addresses.NODE_A, addresses.NEAR_POD) if topology.same_node else (addresses.NODE_B, addresses.SERVER_POD)
 
 
@@ -101,7 +107,7 @@ def needed(topologies: Iterable[Topology], tools: Sequence[Tool] = ALWAYS) -> li
     namespaces: dict[str, None] = {}
     for topology in (BY_NAME[NODE_TO_NODE], *topologies):
         node, pod = _ends(topology)
-        namespaces[node.name if topology.server == "node" else pod.name] = None
+        namespaces[{"node": node.name, "pod": pod.name, "outside": addresses.OUTSIDE}[topology.server]] = None
     return [
         Server(namespace, tool.port, tuple(here(tool.server(tool.port)))) for namespace in namespaces for tool in tools
     ]

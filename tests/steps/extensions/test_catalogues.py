@@ -18,16 +18,16 @@ from steps.catalogue.topologies import BY_NAME
 from steps.cluster.lab import servers
 from steps.cluster.kube.workloads import probe_pods
 from steps.cluster.kube.servers import trial_servers
-new = BY_NAME["node-to-service"]
+new = BY_NAME["node-to-pod"]
 places = [probe_pods.Site("a", "10.0.0.1"), probe_pods.Site("b", "10.0.0.2")]
 print(json.dumps([
-    chosen(topologies="node-to-service")[0], "node-to-service" in form,
+    chosen(topologies="node-to-pod")[0], "node-to-pod" in form,
     [server.namespace for server in servers.needed([new])],
     [pod["metadata"]["name"] for pod in trial_servers.manifests([new], places, "image:1")],
 ]))
 """
     )
-    assert set(trials) == {"node-to-service"}
+    assert set(trials) == {"node-to-pod"}
     assert shown
     assert {"node-b", "pod-b"} == set(lab)
     assert {"server-host", "server"} <= set(kube)
@@ -161,7 +161,7 @@ def test_the_guides_dataplane_of_the_lab_is_proven_in_a_visit_and_its_neighbour_
     new = copied.run("import json\nfrom tests.steps.lab.scripts import carry\n" + _carry("lab-renamed"), inside)
     assert new["before"] == new["after"] == {"state": "proven", "observed": "lab-renamed", "reason": None}
     assert min(new["rates"].values()) > 1
-    assert "node-to-service" in new["placements"]
+    assert "node-to-pod" in new["placements"]
     old = copied.run("import json\nfrom tests.steps.lab.scripts import carry\n" + _carry("lab-nftables"), inside)
     assert old["before"] == old["after"] == {"state": "proven", "observed": "lab-nftables", "reason": None}
 

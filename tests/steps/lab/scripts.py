@@ -17,7 +17,7 @@ from analysis.errors import Problem
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY, SERVED
-from steps.catalogue.topologies import TOPOLOGIES, Topology
+from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.lab import LabCluster, capabilities, sandbox, servers, state
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.evidence import counters
@@ -260,14 +260,6 @@ def _servers_in(namespace: str) -> set[int]:
         except OSError:
             continue
     return found
-
-
-def node_to_service(arm: str) -> dict[str, object]:
-    """A topology that the catalogue has not got: its server follows from the target."""
-    lab, topology_ = LabCluster(), Topology("node-to-service", "node to Service", "Toy.", "node", "service")
-    lab.configure(_visit(arm), _settings(arm))
-    servers.start(servers.needed([topology_]))
-    return {"rate": _iperf3(servers.placement(topology_))}
 
 
 def offloads(on: bool) -> str:  # noqa: FBT001 - it comes from JSON

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,8 @@ from steps.cluster.lab.evidence.signs import (
     TUNNELLED_RATIO,
     CountedTraffic,
     EvidenceTraffic,
+    SeenClient,
+    Source,
     node_signs,
 )
 from steps.cluster.lab.mechanism import Traits, mechanisms
@@ -85,7 +87,7 @@ def test_two_dataplanes_with_the_same_traits_are_an_error_that_names_both(name: 
 
 @given(a=counted, b=counted)
 def test_no_traffic_gives_no_sign(a: CountedTraffic, b: CountedTraffic) -> None:
-    found = _signs({"node-a": a, "node-b": b}, EvidenceTraffic(0, (), "the Service: timed out"))
+    found = _signs({"node-a": a, "node-b": b}, EvidenceTraffic(0, problem="the Service: timed out"))
     assert all(s.indicates is None and "timed out" in s.seen for s in found)
     assert evaluate(found, "lab-ebpf", NODES).state == "unproven"
 
@@ -130,3 +132,21 @@ def test_return_path_sign_from_byte_counters(ratio: float, way: Literal["directl
 def test_unreadable_conntrack_gives_no_sign() -> None:
     found = _signs({"node-a": CountedTraffic({}, {}, None, 0)})
     assert [s.indicates for s in found if s.looked_at == "the kernel's connection table"] == [None]
+
+
+@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("expected", get_args(Source))
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_client_that_the_server_sees_otherwise_than_the_path_is_for_disproves(
+    name: str,
+    expected: Source,
+    kept: bool,  # noqa: FBT001 - one of a product
+) -> None:
+    own = "192.168.100.3"
+    client = SeenClient("outside to a NodePort", own, own if kept else "10.244.0.0", expected)
+    signs = _signs(
+        {node: _of(KNOWN[name], node) for node in NODES}, EvidenceTraffic(PAYLOAD, (1, 2), clients=(client,))
+    )
+    fits = (kept != KNOWN[name].masquerades) if expected == "by mechanism" else kept == (expected == "kept")
+    assert (evaluate(signs, name, NODES).state == "proven") == fits
+    assert [sign.node for sign in signs if "address at the server" in sign.looked_at] == ["node-a"]

@@ -40,11 +40,6 @@ def test_ordinary_user_measures_iptables_and_nftables(ordinary_sandbox: SandboxS
     _check(ordinary_sandbox("carry", arm, 1000), arm)
 
 
-@pytest.mark.parametrize("arm", [d.name for d in DATAPLANES if not d.bpf])
-def test_a_new_topology_has_its_server_behind_the_service(root_sandbox: SandboxServer, arm: str) -> None:
-    assert root_sandbox("node_to_service", arm)["rate"] > 1
-
-
 @pytest.mark.slow
 def test_a_twin_is_proven_as_what_it_is(root_sandbox: SandboxServer) -> None:
     _check(root_sandbox("carry", "lab-nftables+twin", 10), "lab-nftables")

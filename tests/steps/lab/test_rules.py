@@ -15,8 +15,8 @@ from steps.catalogue.environments import LAB
 from steps.catalogue.options import MOST_LAB_SERVICES
 from steps.cluster.lab.dataplanes import ebpf, ebpf_dsr, iptables, load, nftables
 from steps.cluster.lab.network import addresses
-from steps.cluster.lab.network.addresses import NODE_A, NODE_B
-from steps.cluster.lab.network.services import MEASURED, ServicePort, all_ports, batches
+from steps.cluster.lab.network.addresses import NODE_A, NODE_B, LabNode
+from steps.cluster.lab.network.services import CLUSTER_IP, LOAD_BALANCER, MEASURED, ServicePort, all_ports, batches
 
 # Another's load on the machine is no fault of what is tested.
 unhurried = settings(deadline=None)
@@ -40,9 +40,28 @@ def _by_chain(text: str) -> dict[str, list[str]]:
 @unhurried
 @given(count=st.integers(0, 300))
 def test_iptables_rules_have_the_measured_service_last(count: int) -> None:
-    dispatch = _rules_of(iptables.rules(NODE_A, all_ports(count)), "KUBE-SERVICES")[-len(MEASURED) - 1 :]
+    rules = _rules_of(iptables.rules(NODE_A, all_ports(count)), "KUBE-SERVICES")
+    balanced = [rule for rule in rules if f"-d {LOAD_BALANCER}/32" in rule]
+    dispatch = [rule for rule in rules if rule not in balanced][-len(MEASURED) - 1 :]
     assert all(f"--dport {port.port} " in rule for port, rule in zip(MEASURED, dispatch, strict=False))
+    assert all(f"-d {CLUSTER_IP}/32" in rule for rule in dispatch[-1 - sum(p.balanced for p in MEASURED) : -1])
     assert dispatch[-1].endswith("KUBE-NODEPORTS")
+    assert len(balanced) == sum(port.balanced for port in MEASURED)
+
+
+@pytest.mark.parametrize("node", [NODE_A, NODE_B], ids=lambda node: node.name)
+def test_policy_local_leads_to_a_backend_of_the_same_node_without_masquerade(node: LabNode) -> None:
+    local = next(port for port in MEASURED if port.local)
+    rules = _rules_of(iptables.rules(node, all_ports(0)), f"KUBE-EXT-{local.hashed()}")
+    endpoint = f"-j {iptables.endpoint_chain(local)}"
+    direct = [rule for rule in rules if rule.endswith(endpoint)]
+    assert len(direct) == (node is NODE_B), "another node has no backend to lead to"
+    text = "".join(nftables.rules(node, all_ports(0)))
+    chain = text.partition(f"chain external-{local.hashed()} {{")[2].partition("}")[0]
+    assert (f"\n  goto endpoint-{local.hashed(local.endpoint)}" in chain) == (node is NODE_B)
+    masqueraded = [rule for rule in (*rules, *chain.splitlines()) if "ASQ" in rule or "masquerade" in rule]
+    assert masqueraded
+    assert all("LOCAL" in rule or "saddr type local" in rule for rule in masqueraded)
 
 
 @unhurried

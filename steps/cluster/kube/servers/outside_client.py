@@ -9,11 +9,10 @@ from steps.cluster.kube.api.nodes import ClusterNode, outside_nodes
 from steps.settings.environment import OUTSIDE
 
 UNAVAILABLE: Final = (
-    "there is no client outside: every ready Linux node is Calico's, and only traffic from elsewhere can show it"
+    "there is no node outside: every ready Linux node is Calico's, and only traffic from elsewhere can show it"
 )
 REMEDY: Final = (
-    f"No command mends that: add a node without calico-node and name it in {OUTSIDE}, or leave out "
-    "external-to-nodeport."
+    f"No command mends that: add a node without calico-node and name it in {OUTSIDE}, or leave the path out."
 )
 
 

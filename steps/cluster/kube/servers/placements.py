@@ -1,12 +1,12 @@
 """How the client of each topology reaches its server, and which monitors count on its path. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from analysis.errors import Problem
+from analysis.errors import Problem, Unsupported
 from steps.catalogue.tools import served
-from steps.catalogue.topologies import Topology
+from steps.catalogue.topologies import Target, Topology
 from steps.cluster.kube.api.nodes import ClusterNode, url_host
 from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads.probe_pods import Site
@@ -18,8 +18,13 @@ Uplink = tuple[str | None, int | None]
 
 SERVER: Final = "server"
 HOST_SERVER: Final = "server-host"
+OUTSIDE_SERVER: Final = "server-outside"
 NEAR: Final = "-near"
 """Ends the names of servers on the client's node."""
+
+LOCAL: Final[Target] = "local-nodeport"
+BALANCED: Final[Target] = "load-balancer"
+"""The targets with a Service of their own."""
 
 ALWAYS: Final = tuple(served(()))
 """The tools whose servers every visit needs."""
@@ -32,6 +37,7 @@ class VisitServers:
     Attributes:
         places: the client's node and the server's.
         service: the Service before the server.
+        others: further Services before it, by the target that is theirs.
         turns: the Service before the server of turns.
         pods: those that run, by name.
         outside: the node of the client outside, if there is one.
@@ -48,6 +54,7 @@ class VisitServers:
     uplinks: Mapping[str, Uplink]
     tools: Sequence[Tool] = ALWAYS
     token: str = ""
+    others: Mapping[Target, Object] = field(default_factory=dict)
 
     def placement(self, topology: Topology) -> Placement:
         """How the client of a topology reaches its server."""
@@ -57,22 +64,18 @@ class VisitServers:
             self.uplinks.get(near.node, (None, None))[0],
             self.uplinks.get(far.node, (None, None))[1],
         )
-        address, ports = near.address, {tool.name: tool.port for tool in self.tools}
-        if to_node:
-            address = near.address if topology.same_node else far.address
-        elif topology.target == "pod-address":
-            address = pods.ip(self.pods[server_name(topology)])
-        elif topology.target == "service":
-            address = self.service["spec"]["clusterIP"]
-        else:
-            ports = node_ports(self.service, self.tools)
+        ports = {tool.name: tool.port for tool in self.tools}
+        if topology.target in {"nodeport", LOCAL}:
+            ports = node_ports(self.others.get(topology.target, self.service), self.tools)
         # a client outside can't reach the pod network, so it reads the counters at the nodes' own addresses
         kind = "monitor-host" if from_outside else "monitor"
         source = {place.node: self._monitor(f"{kind}-{index}") for index, place in enumerate(self.places)}
         nat = Monitor(node=near.node, side="nat", source=source[near.node])
         at_server = nat.model_copy(update={"node": far.node, "side": "server", "source": source[far.node]})
         monitors: tuple[Monitor, ...] = (nat.model_copy(update={"side": "client"}), at_server)
-        if topology.same_node:
+        if topology.server == "outside":
+            monitors = monitors[:1]
+        elif topology.same_node:
             monitors = (nat.model_copy(update={"side": "both"}),)
         elif from_outside:
             monitors = (nat, at_server) if topology.through_node else (at_server,)
@@ -80,11 +83,11 @@ class VisitServers:
             topology=topology.name,
             client_node=self.outside.name if from_outside and self.outside is not None else near.node,
             host_network=topology.client != "pod",
-            address=address,
+            address=self._address(topology),
             ports=ports,
             interface={"pod": "eth0", "node": uplink, "outside": None}[topology.client],
             # the monitor is a pod there like the server, except for a client outside
-            server_interface=None if to_node or from_outside else "eth0",
+            server_interface=None if to_node or topology.needs_outside else "eth0",
             server_mtu_bytes=far_mtu_bytes if to_node else None,
             monitors=monitors,
             nat_monitor=nat if topology.through_node else None,
@@ -92,6 +95,26 @@ class VisitServers:
             gate_foreign_cpu=True,
             turns=turns_url(self.turns, self.token, near.address if from_outside else None),
         )
+
+    def _address(self, topology: Topology) -> str:
+        near, far = self.places[0].address, self.places[-1].address
+        address: str | None = None
+        match topology.target:
+            case "node-address":
+                address = near if topology.same_node else far
+            case "pod-address":
+                address = pods.ip(self.pods[server_name(topology)])
+            case "service":
+                address = self.service["spec"]["clusterIP"]
+            case "nodeport" | "local-nodeport":
+                address = near if topology.target == "nodeport" else far
+            case "load-balancer":
+                address = balanced_address(self.others[topology.target])
+            case "outside-address" if self.outside is not None:
+                address = self.outside.address
+        if address is None:
+            raise Unsupported(f"{topology.name} has no server on this cluster: leave it out.")
+        return address
 
     def _monitor(self, name: str) -> str:
         return f"http://{url_host(pods.ip(self.pods[name]))}:{MONITOR_PORT}/{self.token}"
@@ -106,8 +129,16 @@ def turns_url(service: Object, token: str, node_address: str | None = None) -> s
     return f"http://{url_host(node_address or service['spec']['clusterIP'])}:{port}/{token}"
 
 
+def balanced_address(service: Object) -> str | None:
+    """The address that the cluster gave a Service of type LoadBalancer; None: none yet, or only a name."""
+    given = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    return next((str(each["ip"]) for each in given if each.get("ip")), None)
+
+
 def server_name(topology: Topology) -> str:
     """The pod that serves a topology: by its target, whatever the client is."""
+    if topology.server == "outside":
+        return OUTSIDE_SERVER
     return (HOST_SERVER if topology.server == "node" else SERVER) + (NEAR if topology.same_node else "")
 
 

@@ -1,7 +1,7 @@
 """Findings of a preflight about the servers and clients of the trials."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from analysis.errors import Problem, Unsupported
@@ -11,8 +11,10 @@ from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, Topolo
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.servers import outside_client, trial_servers
+from steps.cluster.kube.servers.placements import BALANCED
 from steps.cluster.kube.workloads import admission, connectivity, filler_services, probe_pods, step_pods
 from steps.cluster.kube.workloads import manifests as pods
+from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Finding
 from steps.settings import turn_order
 from steps.settings.environment import IMAGE, OUTSIDE
@@ -28,7 +30,7 @@ def findings(
 ) -> list[Finding]:
     """Why the servers, or a topology's client, are unavailable, tried with pods that are deleted afterwards."""
     chosen_topologies = {cell.topology for cell in settings.cells}
-    found = step_pods.findings(client, variables)
+    found = [*step_pods.findings(client, variables), *_own_services(chosen_topologies)]
     try:
         outside = outside_client.outside_node(standing.nodes, variables)
     except Unsupported as error:
@@ -38,7 +40,7 @@ def findings(
         found += [
             Finding(severity="skip", subject=name, reason=outside_client.UNAVAILABLE, remedy=outside_client.REMEDY)
             for name in sorted(chosen_topologies)
-            if BY_NAME[name].client == "outside"
+            if BY_NAME[name].needs_outside
         ]
     else:
         found += standing.outside_findings(outside, chosen[0], settings)
@@ -48,20 +50,57 @@ def findings(
     except Problem as error:
         remedy = f"Set `{IMAGE}=NAME:TAG`, and check `kubectl get nodes -o wide`."
         return [*found, Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
-    wanted = outside is not None and any(BY_NAME[name].client == "outside" for name in chosen_topologies)
-    beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None and wanted else None
+    from_outside = sorted(name for name in chosen_topologies if BY_NAME[name].client == "outside")
+    beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None and from_outside else None
     paths = [topology for topology in TOPOLOGIES if topology.name in {*chosen_topologies, NODE_TO_NODE}]
     at_once = _pods_of_a_visit(paths, places, image, settings)
     kinds = [
         trial_servers.service(),
         trial_servers.turns_service(),
+        *trial_servers.other_services(paths).values(),
         *([filler_services.manifest(1, CONNECTIVITY.port)] if settings.services else []),
     ]
     refused = admission.findings(client, at_once, kinds, settings, running=step_pods.pods_of_run(client, variables))
     if refused:
         return found + refused  # real pods would be refused too
     in_pods = any(BY_NAME[name].client == "pod" or BY_NAME[name].target != "node-address" for name in chosen_topologies)
-    return found + connectivity.findings(client, places, image, CANARY.port, beyond, in_pods=in_pods)
+    found += _balanced(client, paths)
+    return found + connectivity.findings(
+        client, places, image, CANARY.port, beyond, in_pods=in_pods, from_outside=from_outside
+    )
+
+
+def _own_services(chosen: Iterable[str]) -> list[Finding]:
+    reason = "on a cluster the client is the pod of a step, which runs no server that a Service could lead back to"
+    return [
+        Finding(severity="skip", subject=name, reason=reason, remedy="Measure it in the lab, or leave it out.")
+        for name in sorted(chosen)
+        if BY_NAME[name].target == "own-service"
+    ]
+
+
+def _balanced(client: Client, paths: Sequence[Topology]) -> list[Finding]:
+    """Why paths through a load balancer's address can't be measured, tried with a Service that is deleted."""
+    made = trial_servers.other_services(paths).get(BALANCED)
+    if made is None:
+        return []
+    workload = Workload(client, connectivity.CHECK)
+    made["metadata"]["labels"][pods.LABEL] = connectivity.CHECK
+    try:
+        workload.ensure_services(made)
+        trial_servers.await_address(client, connectivity.CHECK, made["metadata"]["name"])
+    except Problem as problem:
+        remedy = (
+            "Install what hands out addresses, such as MetalLB or Calico's LoadBalancer IPAM, or leave the path out."
+        )
+        return [
+            Finding(severity="skip", subject=path.name, reason=str(problem), remedy=remedy)
+            for path in paths
+            if path.target == BALANCED
+        ]
+    finally:
+        workload.delete()
+    return []
 
 
 def _pods_of_a_visit(

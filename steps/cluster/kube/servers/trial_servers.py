@@ -7,20 +7,24 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
 
-from analysis.errors import Unsupported
+from analysis.errors import Problem, Unsupported
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CONNECTIVITY, served
-from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, Topology
+from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, Target, Topology
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.servers import outside_client
 from steps.cluster.kube.servers.placements import (
     ALWAYS,
+    BALANCED,
     HOST_SERVER,
+    LOCAL,
     NEAR,
+    OUTSIDE_SERVER,
     SERVER,
     Uplink,
     VisitServers,
+    balanced_address,
     server_name,
     service_ports,
     turns_url,
@@ -44,6 +48,9 @@ _SERVES_TURNS: Final = {"dataplane-benchmark/serves": TURNS}
 _VISIT: Final = "dataplane-benchmark/visit"
 _TURNS_POD: Final = "monitor-0"
 _POLL_S: Final = 0.5
+_ADDRESS_S: Final = 30.0
+"""How long a load balancer's address is waited for, which takes MetalLB and Calico a second."""
+
 _REPORT_S: Final = 30.0
 """How long a report of the probe pods is waited for: they start before the switch, and report each second."""
 _SLACK_S: Final = 2 * 3600
@@ -74,7 +81,7 @@ def prepare(
         raise AlteredError(f"{client.where}: {step_pods.alteration_sentence(unlike)}. {step_pods.remedy(client)}")
     wanted = needed_topologies(visit)
     outside = None
-    if any(topology.client == "outside" for topology in wanted):
+    if any(topology.needs_outside for topology in wanted):
         outside = outside_client.outside_node(standing.nodes, variables)
         if outside is None:
             raise Unsupported(f"{outside_client.UNAVAILABLE}. {outside_client.REMEDY}")
@@ -83,13 +90,27 @@ def prepare(
     workload = Workload(client, TRIALS)
     workload.delete(keep_services=True)
     tools = served(trial.tool for trial in visit.trials)
-    workload.ensure_services(service(tools), turns_service())
+    others = other_services(wanted, tools)
+    workload.ensure_services(service(tools), turns_service(), *others.values())
     ensure_filler_services(client, standing, measured, settings, variables=variables)
     token = secrets.token_hex(16)
-    made = manifests(wanted, places, image, tools, deadline_s(visit, settings), token, visit.visit)
+    beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None else None
+    made = manifests(wanted, places, image, tools, deadline_s(visit, settings), token, visit.visit, beyond)
     named = {pod["metadata"]["name"]: pod for pod in workload.ensure_pods(made)}
     services = workload.services()
-    servers = VisitServers(places, services[SERVICE], services[TURNS], named, outside, uplinks, tools, token)
+    if BALANCED in others:
+        services[f"{SERVICE}-{BALANCED}"] = await_address(client, TRIALS, f"{SERVICE}-{BALANCED}")
+    servers = VisitServers(
+        places,
+        services[SERVICE],
+        services[TURNS],
+        named,
+        outside,
+        uplinks,
+        tools,
+        token,
+        {target: services[manifest["metadata"]["name"]] for target, manifest in others.items()},
+    )
     found = [servers.placement(topology) for topology in wanted]
     if settings.services:
         # the trials' Service gets its endpoints after all of these; otherwise each measuring step waits for its server
@@ -175,6 +196,37 @@ def service(tools: Sequence[Tool] = ALWAYS) -> Object:
     return pods.service(SERVICE, TRIALS, _SERVES, ports, "NodePort")
 
 
+def other_services(wanted: Sequence[Topology], tools: Sequence[Tool] = ALWAYS) -> dict[Target, Object]:
+    """The further Services before the server that these topologies need, by their target."""
+    made: dict[Target, Object] = {}
+    for target in dict.fromkeys(topology.target for topology in wanted if topology.target in {LOCAL, BALANCED}):
+        manifest = service(tools)
+        manifest["metadata"]["name"] = f"{SERVICE}-{target}"
+        manifest["spec"] |= {"externalTrafficPolicy": "Local"} if target == LOCAL else {"type": "LoadBalancer"}
+        made[target] = manifest
+    return made
+
+
+def await_address(client: Client, part: str, name: str) -> Object:
+    """A Service of type LoadBalancer once it has an address.
+
+    Raises:
+        Problem: the cluster gives it none in time.
+    """
+    workload = Workload(client, part)
+    found = poll(
+        lambda: workload.services().get(name, {}),
+        lambda each: balanced_address(each) is not None,
+        pause_s=_POLL_S,
+        timeout_s=_ADDRESS_S,
+    )
+    if balanced_address(found) is None:
+        raise Problem(
+            f"Service {name} of type LoadBalancer got no IP address in {_ADDRESS_S:g} s: this cluster hands none out."
+        )
+    return found
+
+
 def turns_service() -> Object:
     """The Service before the server of turns, which a client outside reaches by a NodePort like a trial's server."""
     ports = [{"name": TURNS, "protocol": "TCP", "port": MONITOR_PORT, "targetPort": MONITOR_PORT}]
@@ -189,16 +241,22 @@ def manifests(
     deadline_s: int = LONGEST_RUN_S,
     token: str = "",
     visit: int = 0,
+    outside: probe_pods.Site | None = None,
 ) -> list[Object]:
     """The pods: a server for each kind of network with a container for each tool, and the monitors of both nodes.
 
     `token`: that the monitors demand; empty: none, for a dry run. `visit`: the number of the visit that they serve.
+    `outside`: the node outside of the cluster's network, whose server is left out where there is none.
     """
     near, far = places[0], places[-1]
     pod = partial(pods.pod, part=TRIALS, image_name=image, deadline_s=deadline_s)
     made: list[Object] = []
     for name in dict.fromkeys(server_name(topology) for topology in (BY_NAME[NODE_TO_NODE], *wanted)):
         place, on_host = near if name.endswith(NEAR) else far, name.startswith(HOST_SERVER)
+        if name == OUTSIDE_SERVER:
+            if outside is None:
+                continue
+            place, on_host = outside, True
         servers = [_server(tool, place.address if on_host else None) for tool in tools]
         labels = _SERVES if name == SERVER else {}
         made.append(pod(name, node=place.node, containers=servers, host_network=on_host, labels=labels))

@@ -9,7 +9,6 @@ from typing import Final, Literal
 
 from analysis.errors import Problem
 from steps.catalogue.tools import CONNECTIVITY
-from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.permissions import BENCHMARK
@@ -106,6 +105,7 @@ def findings(
     sleep: Callable[[float], None] = time.sleep,
     *,
     in_pods: bool = True,
+    from_outside: Sequence[str] = (),
 ) -> list[Finding]:
     """Whether the image starts on both nodes, and a port is open between them both ways, by TCP and by UDP.
 
@@ -119,6 +119,7 @@ def findings(
         outside: the node of the client outside, which has to reach a node port; None: there is none.
         sleep: waits for a number of seconds.
         in_pods: whether traffic of pods is measured.
+        from_outside: the topologies of the client outside.
     """
     inner, outer = Workload(client, CHECK), Workload(client, OUTSIDE)
     token = secrets.token_hex(16)
@@ -135,7 +136,7 @@ def findings(
         if outside is not None:
             number = probe_pods.node_port(inner.services()[_PODS])
             manifest = outside_manifest(outside, places[0], number, image, token)
-            found += _from_outside(client, outer, manifest, suspected, sleep)
+            found += _from_outside(client, outer, manifest, suspected, sleep, from_outside)
     except AlteredError as error:
         return [Finding(severity="stop", subject="pods", reason=str(error), remedy=step_pods.remedy(client))]
     except Problem as error:
@@ -232,6 +233,7 @@ def _from_outside(
     manifest: pods.Object,
     suspected: Sequence[SuspectPolicy],
     sleep: Callable[[float], None],
+    topologies: Sequence[str],
 ) -> list[Finding]:
     """Why the client outside can't be measured; all else can be."""
     try:
@@ -243,7 +245,6 @@ def _from_outside(
             found = [f.model_copy(update={"reason": f"{f.reason}: {also}.", "remedy": remedy}) for f in found]
     except Problem as error:
         found = [Finding(severity="stop", subject="pods", reason=str(error), remedy=_start(client))]
-    topologies = [topology.name for topology in TOPOLOGIES if topology.client == "outside"]
     return [each.model_copy(update={"severity": "skip", "subject": name}) for name in topologies for each in found]
 
 

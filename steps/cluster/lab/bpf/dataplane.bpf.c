@@ -4,7 +4,7 @@
  *
  * A packet that a program takes never meets the node's netfilter: bpf_redirect() puts it on the tunnel,
  * bpf_redirect_peer() into the pod, bpf_redirect_neigh() on the wire. Whatever it does not take (ARP, ICMP,
- * fragments, traffic of the node itself) goes on to the kernel's stack.
+ * fragments, traffic between nodes) goes on to the kernel's stack.
  *
  * It is a dataplane to measure, not to use: it keeps no TCP state and entries leave the connection table only when
  * it is full. docs/lab.md says what that means for the figures.
@@ -25,6 +25,10 @@
 #define VXLAN_PORT 4789
 #define REFRESH_NS 1000000000ULL
 #define NOT_OURS (-1)
+#define GATEWAY 0xa9fe0101	/* 169.254.1.1, as the pods know it */
+#define FIRST_PORT 32768
+#define PORTS 16384
+#define PORT_TRIES 8
 
 struct service_key {
 	__u32 address;
@@ -54,8 +58,11 @@ struct connection {
 	__u32 address;	/* what the rewritten side becomes */
 	__u16 port;
 	__u8 action;
-	__u8 external;	/* the client is beyond the overlay */
+	__u8 flags;
 };
+
+/* Of a connection. EXTERNAL: the client is beyond the overlay. HAIRPIN: the client is its own backend. */
+enum flags { EXTERNAL = 1, HAIRPIN = 2 };
 
 struct prefix {
 	__u32 length;
@@ -73,10 +80,21 @@ struct config {
 	__u32 direct_return;
 	__u32 underlay_interface;
 	__u32 node_address;
+	__u32 load_balancer;
 };
 
 /* What was done with a packet; evidence adds them all up. */
-enum hit { FROM_POD, FROM_TUNNEL, NODEPORT, RETURNED_THROUGH_TUNNEL, RETURNED_DIRECTLY, HITS };
+enum hit {
+	FROM_POD,
+	FROM_TUNNEL,
+	FROM_NODE,
+	FROM_WIRE,
+	NODEPORT,
+	RETURNED_THROUGH_TUNNEL,
+	RETURNED_DIRECTLY,
+	LEFT_AS_NODE,
+	HITS
+};
 
 #define MAP(map_name, map_type, key_type, value_type, entries, flags) \
 	struct { \
@@ -185,8 +203,40 @@ ALWAYS_INLINE void rewrite(struct __sk_buff *skb, struct packet *packet, const s
 	}
 }
 
-/* Finds the packet's connection, or makes it: backend, policy, and an entry each way. NOT_OURS: policy says no. */
-ALWAYS_INLINE int track(const struct packet *packet, struct connection *found, int external)
+/* Translates a packet; that of a client which is its own backend on both sides, or the pod would drop its own source. */
+ALWAYS_INLINE void translate(struct __sk_buff *skb, struct packet *packet, const struct connection *connection)
+{
+	struct connection other = { .address = packet->flow.source, .port = packet->flow.destination_port,
+				    .action = REWRITE_DESTINATION };
+
+	if (connection->action == LEAVE)
+		return;
+	if (connection->action == REWRITE_DESTINATION) {
+		other.address = bpf_htonl(GATEWAY);
+		other.port = packet->flow.source_port;
+		other.action = REWRITE_SOURCE;
+	}
+	rewrite(skb, packet, connection);
+	if (connection->flags & HAIRPIN)
+		rewrite(skb, packet, &other);
+}
+
+/* The port under which a connection leaves as the node's: its own, or another where a reply could be of two pods. */
+ALWAYS_INLINE int choose_port(struct flow *reply)
+{
+	for (int tries = 0; tries < PORT_TRIES; tries++) {
+		if (!bpf_map_lookup_elem(&connections, reply))
+			return 0;
+		reply->destination_port = bpf_htons(FIRST_PORT + bpf_get_prandom_u32() % PORTS);
+	}
+	return NOT_OURS;
+}
+
+/*
+ * Finds the packet's connection, or makes it: backend, policy, and an entry each way. NOT_OURS: policy says no.
+ * node: of a pod's packet, which leaves the cluster from this node's address; null for all others.
+ */
+ALWAYS_INLINE int track(const struct packet *packet, struct connection *found, __u8 flags, const struct config *node)
 {
 	const struct flow *flow = &packet->flow;
 	__u64 now = bpf_ktime_get_ns();
@@ -206,7 +256,7 @@ ALWAYS_INLINE int track(const struct packet *packet, struct connection *found, i
 	if (!allowed || !*allowed)
 		return NOT_OURS;
 
-	struct connection there = { .seen_ns = now, .external = external };
+	struct connection there = { .seen_ns = now, .flags = flags };
 	struct connection back = there;
 	struct flow reply = { flow->destination, flow->source, flow->destination_port, flow->source_port,
 			      flow->protocol };
@@ -219,6 +269,21 @@ ALWAYS_INLINE int track(const struct packet *packet, struct connection *found, i
 		back.action = REWRITE_SOURCE;
 		back.address = flow->destination;
 		back.port = flow->destination_port;
+		if (backend->address == flow->source) {
+			reply.destination = bpf_htonl(GATEWAY);
+			there.flags |= HAIRPIN;
+			back.flags |= HAIRPIN;
+		}
+	} else if (node && flow->destination != node->node_address && !route_to(flow->destination)) {
+		reply.destination = node->node_address;
+		if (choose_port(&reply))
+			return NOT_OURS;
+		there.action = REWRITE_SOURCE;
+		there.address = reply.destination;
+		there.port = reply.destination_port;
+		back.action = REWRITE_DESTINATION;
+		back.address = flow->source;
+		back.port = flow->source_port;
 	}
 	bpf_map_update_elem(&connections, flow, &there, BPF_ANY);
 	bpf_map_update_elem(&connections, &reply, &back, BPF_ANY);
@@ -264,23 +329,26 @@ int from_pod(struct __sk_buff *skb)
 	struct packet packet;
 	struct connection connection;
 
-	if (parse(skb, &packet))
+	struct config *config_ = config();
+
+	if (!config_ || parse(skb, &packet))
 		return TC_ACT_OK;
-	if (track(&packet, &connection, 0))
+	if (track(&packet, &connection, 0, config_))
 		return TC_ACT_SHOT;
-	if (connection.action != LEAVE)
-		rewrite(skb, &packet, &connection);
+	translate(skb, &packet, &connection);
 
 	struct route *route = route_to(packet.flow.destination);
 
 	if (route)
 		return forward(skb, &packet, route, FROM_POD);
-
-	struct config *config_ = config();
-
-	if (!config_ || !connection.external || connection.action != REWRITE_SOURCE)
+	if (connection.action != REWRITE_SOURCE || packet.flow.destination == config_->node_address)
 		return TC_ACT_OK;
-	/* A reply to a client outside, which by now comes from the address of the node that the client asked. */
+	/* By now from this node's own address: a pod's request that leaves the cluster, or a reply of a NodePort here. */
+	if (packet.flow.source == config_->node_address)
+		return to_wire(skb, &packet, config_, LEFT_AS_NODE);
+	if (!(connection.flags & EXTERNAL))
+		return TC_ACT_OK;
+	/* A reply to a client outside, which by now comes from the address that the client asked. */
 	if (config_->direct_return)
 		return to_wire(skb, &packet, config_, RETURNED_DIRECTLY);
 	route = route_to(packet.flow.source);
@@ -299,12 +367,12 @@ int from_tunnel(struct __sk_buff *skb)
 
 	struct config *config_ = config();
 
-	if (config_ && packet.flow.source == config_->node_address && !route_to(packet.flow.destination))
+	if (config_ && (packet.flow.source == config_->node_address || packet.flow.source == config_->load_balancer) &&
+	    !route_to(packet.flow.destination))
 		return to_wire(skb, &packet, config_, RETURNED_THROUGH_TUNNEL);
-	if (track(&packet, &connection, !route_to(packet.flow.source)))
+	if (track(&packet, &connection, route_to(packet.flow.source) ? 0 : EXTERNAL, 0))
 		return TC_ACT_SHOT;
-	if (connection.action != LEAVE)
-		rewrite(skb, &packet, &connection);
+	translate(skb, &packet, &connection);
 
 	struct route *route = route_to(packet.flow.destination);
 
@@ -312,15 +380,18 @@ int from_tunnel(struct __sk_buff *skb)
 }
 
 /*
- * Ingress of the underlay: what is for a NodePort whose backend is on another node (the lab has no other). That node
- * does the NAT, so that it can answer directly.
+ * Ingress of the underlay. A request to a NodePort or a load balancer's address whose backend is on the other node goes
+ * there as it is: that node does the NAT, so that it can answer directly. One with its backend here, and a reply to
+ * what a pod here sent out of the cluster, are translated and go into the pod.
  */
 SEC("tc")
 int from_wire(struct __sk_buff *skb)
 {
 	struct packet packet;
+	struct connection connection;
+	struct config *config_ = config();
 
-	if (parse(skb, &packet))
+	if (!config_ || parse(skb, &packet))
 		return TC_ACT_OK;
 	if (packet.flow.protocol == IPPROTO_UDP && packet.flow.destination_port == bpf_htons(VXLAN_PORT))
 		return TC_ACT_OK;
@@ -328,7 +399,44 @@ int from_wire(struct __sk_buff *skb)
 	struct backend *backend = service(&packet.flow);
 	struct route *route = backend ? route_to(backend->address) : 0;
 
-	return route && !route->local ? forward(skb, &packet, route, NODEPORT) : TC_ACT_OK;
+	if (route && !route->local)
+		return forward(skb, &packet, route, NODEPORT);
+	if (packet.flow.destination != config_->node_address)
+		return TC_ACT_OK;
+	if (!route && !bpf_map_lookup_elem(&connections, &packet.flow))
+		return TC_ACT_OK;
+	if (track(&packet, &connection, EXTERNAL, 0))
+		return TC_ACT_SHOT;
+	if (connection.action != REWRITE_DESTINATION)
+		return TC_ACT_OK;
+	translate(skb, &packet, &connection);
+	route = route_to(packet.flow.destination);
+	return route && route->local ? forward(skb, &packet, route, FROM_WIRE) : TC_ACT_OK;
+}
+
+/*
+ * Egress of the loopback interface, to which the node's routes lead what it sends itself to a Service or to its own
+ * NodePort. bpf_redirect_peer() works on ingress alone.
+ */
+SEC("tc")
+int from_node(struct __sk_buff *skb)
+{
+	struct packet packet;
+	struct connection connection;
+
+	if (parse(skb, &packet) || !service(&packet.flow))
+		return TC_ACT_OK;
+	if (track(&packet, &connection, 0, 0))
+		return TC_ACT_SHOT;
+	translate(skb, &packet, &connection);
+
+	struct route *route = route_to(packet.flow.destination);
+
+	if (!route)
+		return TC_ACT_OK;
+	bpf_skb_store_bytes(skb, 0, route->destination_mac, 2 * ETH_ALEN, 0);
+	count(FROM_NODE);
+	return bpf_redirect(route->interface, 0);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

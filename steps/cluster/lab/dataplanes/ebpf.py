@@ -14,7 +14,7 @@ from steps.cluster.lab.mechanism import Mechanism, Traits
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.programs import Job, output_or_none, run_all, run_one
-from steps.cluster.lab.network.services import ServicePort
+from steps.cluster.lab.network.services import LOAD_BALANCER, SERVICE_NETWORK, ServicePort
 from steps.domain import Change
 
 OBJECT: Final = Path(__file__).resolve().parents[1] / "bpf" / "dataplane.bpf.o"
@@ -25,6 +25,7 @@ _FITTING_BPFTOOL: Final = (
     "install the one of this kernel, on Ubuntu by `sudo apt-get install -y linux-tools-common linux-tools-$(uname -r)`"
 )
 _MIN_KERNEL: Final = BY_NAME["lab-ebpf"].min_kernel
+_LOOPBACK: Final = "lo"
 _PROTOCOLS: Final = {"tcp": 6, "udp": 17}
 
 
@@ -53,6 +54,7 @@ def attach(ports: list[ServicePort], burden: int, *, direct_return: bool) -> lis
         for job in (
             Job(None, ("bpftool", "batch", "file", "-"), fill(node, ports, interfaces(node), direct_return)),
             Job(node.name, ("tc", "-batch", "-"), _attachments(node)),
+            Job(node.name, ("ip", "-batch", "-"), f"{_route_to_services(node)}\n"),
         )
     )
     replies = "straight to the client" if direct_return else "through the tunnel"
@@ -67,8 +69,10 @@ def attach(ports: list[ServicePort], burden: int, *, direct_return: bool) -> lis
 
 def _command(node: LabNode) -> str:
     pinned = PINNED / node.name
-    attach_ = [f"nsenter --net=/run/netns/{node.name} tc {line}" for line in _attachments(node).splitlines()]
-    return " && ".join((f"bpftool prog loadall {OBJECT.name} {pinned} pinmaps {pinned}/maps", *attach_))
+    enter = f"nsenter --net=/run/netns/{node.name}"
+    attach_ = [f"{enter} tc {line}" for line in _attachments(node).splitlines()]
+    load = f"bpftool prog loadall {OBJECT.name} {pinned} pinmaps {pinned}/maps"
+    return " && ".join((load, *attach_, f"{enter} ip {_route_to_services(node)}"))
 
 
 def interfaces(node: LabNode) -> dict[str, int]:
@@ -81,10 +85,17 @@ def _attachments(node: LabNode) -> str:
     programs = {addresses.TUNNEL: "from_tunnel", addresses.UNDERLAY: "from_wire"}
     programs |= {pod.cable: "from_pod" for pod in node.pods}
     lines = []
-    for device, program in programs.items():
+    for device, program in (*programs.items(), (_LOOPBACK, "from_node")):
+        hook = "egress" if device == _LOOPBACK else "ingress"
         lines.append(f"qdisc add dev {device} clsact")
-        lines.append(f"filter add dev {device} ingress bpf da pinned {PINNED / node.name / program}")
+        lines.append(f"filter add dev {device} {hook} bpf da pinned {PINNED / node.name / program}")
     return "\n".join(lines) + "\n"
+
+
+def _route_to_services(node: LabNode) -> str:
+    """The route of what a node itself sends to a Service, past ARP, which nobody answers for such an address."""
+    network = f"{SERVICE_NETWORK} dev {_LOOPBACK} src {node.address} mtu {addresses.TUNNEL_MTU}"
+    return f"route add {network}"
 
 
 def fill(node: LabNode, ports: list[ServicePort], index: dict[str, int], direct_return: bool) -> str:  # noqa: FBT001
@@ -96,13 +107,14 @@ def fill(node: LabNode, ports: list[ServicePort], index: dict[str, int], direct_
         cable = struct.pack("=II", 1, index[pod.cable]) + _mac(pod.mac) + _mac(addresses.GATEWAY_MAC)
         routes[f"{pod.address}/32"] = cable
     if node is addresses.NODE_B:
-        # Clients connect to the NodePort on node-a; without direct return, the replies go back there.
-        routes[f"{other.address}/32"] = tunnel
+        # Clients connect to the NodePort or the load balancer's address on node-a; replies go back there.
+        routes |= {f"{address}/32": tunnel for address in (other.address, LOAD_BALANCER)}
     entries = [("services", key, value) for port in ports for key, value in _service(port)]
     entries += [("routes", _prefix(network), value) for network, value in routes.items()]
     allowed = struct.pack("=I", 1)
     entries += [("sources", _prefix(n), allowed) for n in (addresses.POD_NETWORK, addresses.UNDERLAY_NETWORK)]
-    config = struct.pack("=II4s", direct_return, index[addresses.UNDERLAY], IPv4Address(node.address).packed)
+    own = IPv4Address(node.address).packed + IPv4Address(LOAD_BALANCER).packed
+    config = struct.pack("=II8s", direct_return, index[addresses.UNDERLAY], own)
     entries.append(("settings", bytes(4), config))
     maps = PINNED / node.name / "maps"
     lines = [f"map update pinned {maps / name} key {_hex(key)} value {_hex(value)}" for name, key, value in entries]
@@ -113,7 +125,9 @@ def _service(port: ServicePort) -> list[tuple[bytes, bytes]]:
     backend = IPv4Address(port.backend).packed + struct.pack("!HH", port.port, 0)
     frontends = [(port.address, port.port)]
     if port.node_port is not None:
-        frontends.append((addresses.NODE_A.address, port.node_port))
+        frontends.append((port.node.address, port.node_port))
+    if port.balanced:
+        frontends.append((LOAD_BALANCER, port.port))
     protocol = _PROTOCOLS[port.protocol]
     return [(IPv4Address(a).packed + struct.pack("!HBB", number, protocol, 0), backend) for a, number in frontends]
 

@@ -9,7 +9,7 @@ from steps.cluster.lab.mechanism import Mechanism, Traits
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.programs import Job, output_or_none, run_all
-from steps.cluster.lab.network.services import EVIDENCE, ServicePort, batch_size, batches
+from steps.cluster.lab.network.services import EVIDENCE, LOAD_BALANCER, ServicePort, batch_size, batches
 from steps.domain import Change
 
 _COUNT: Final = re.compile(r"-c (\d+) \d+ -j (\S+)")
@@ -50,7 +50,7 @@ def rules(node: LabNode, ports: list[ServicePort], burden: int = 0, batch: int |
             "*mangle", *_mangle(), "COMMIT",
             "*filter", *_filter(node, burden), "COMMIT",
             "*nat", *_nat(), "COMMIT",
-            *(line for some in batches(ports, batch) for line in ("*nat", *_services(some), "COMMIT")),
+            *(line for some in batches(ports, batch) for line in ("*nat", *_services(node, some), "COMMIT")),
             "*nat", "-A KUBE-SERVICES -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS", "COMMIT", "",
         )
     )  # fmt: skip
@@ -172,10 +172,10 @@ def _nat() -> list[str]:
     ]
 
 
-def _services(ports: Iterable[ServicePort]) -> list[str]:
+def _services(node: LabNode, ports: Iterable[ServicePort]) -> list[str]:
     chains, rules_ = [], []
     for port in ports:
-        service, endpoint = service_chain(port), endpoint_chain(port)
+        service, endpoint, external = service_chain(port), endpoint_chain(port), f"KUBE-EXT-{port.hashed()}"
         match = f"-d {port.address}/32 -p {port.protocol}"
         to_port = f"-m {port.protocol} --dport"
         named = f'-m comment --comment "{port.name}'
@@ -188,14 +188,22 @@ def _services(ports: Iterable[ServicePort]) -> list[str]:
             f"-A {endpoint} -p {port.protocol} -m {port.protocol} -j DNAT --to-destination {port.endpoint}",
         ]
         if port.node_port is not None:
-            external = f"KUBE-EXT-{port.hashed()}"
             chains.append(external)
-            rules_ += [
-                f"-A {external} -j KUBE-MARK-MASQ",
-                f"-A {external} -j {service}",
-                f"-A KUBE-NODEPORTS -p {port.protocol} {to_port} {port.node_port} -j {external}",
-            ]
+            rules_ += [f"-A {external} {rule}" for rule in _external(node, port)]
+            rules_.append(f"-A KUBE-NODEPORTS -p {port.protocol} {to_port} {port.node_port} -j {external}")
+        if port.balanced:
+            match = f"-d {LOAD_BALANCER}/32 -p {port.protocol}"
+            rules_.append(f'-A KUBE-SERVICES {match} {named} loadbalancer IP" {to_port} {port.port} -j {external}')
     return [*_chains(chains), *rules_]
+
+
+def _external(node: LabNode, port: ServicePort) -> list[str]:
+    """The rules for what comes from outside: to any backend as the node's own, or to one here as it is."""
+    service, from_here = service_chain(port), "-m addrtype --src-type LOCAL"
+    if not port.local:
+        return ["-j KUBE-MARK-MASQ", f"-j {service}"]
+    inside = [f"-s {addresses.POD_NETWORK} -j {service}", f"{from_here} -j KUBE-MARK-MASQ", f"{from_here} -j {service}"]
+    return [*inside, *([f"-j {endpoint_chain(port)}"] if port.has_backend_on(node) else [])]
 
 
 def _packets(node: LabNode) -> int | None:

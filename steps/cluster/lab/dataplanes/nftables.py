@@ -13,7 +13,7 @@ from steps.cluster.lab.mechanism import Mechanism, Traits
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.programs import Job, output_or_none, run_one
-from steps.cluster.lab.network.services import EVIDENCE, ServicePort, batch_size, batches
+from steps.cluster.lab.network.services import EVIDENCE, LOAD_BALANCER, ServicePort, batch_size, batches
 from steps.domain import Change
 
 SERVICES_TABLE = "kube-proxy"
@@ -45,7 +45,7 @@ def rules(node: LabNode, ports: list[ServicePort], burden: int = 0, batch: int |
     """All rules of a node as input of nft, one text for each transaction."""
     lots = list(batches(ports, batch))
     frame = _table(PODS_TABLE, _pods(node, burden)) + _table(SERVICES_TABLE, _frame())
-    return [frame + _services(lots[0]), *(_services(lot) for lot in lots[1:])] if lots else [frame]
+    return [frame + _services(node, lots[0]), *(_services(node, lot) for lot in lots[1:])] if lots else [frame]
 
 
 def service_chain(port: ServicePort) -> str:
@@ -96,7 +96,7 @@ def _frame() -> list[str]:
     ]
 
 
-def _services(ports: list[ServicePort]) -> str:
+def _services(node: LabNode, ports: list[ServicePort]) -> str:
     """The chains of some Services, and their elements in the sets and maps that the frame declares."""
     blocks = []
     for port in ports:
@@ -119,17 +119,33 @@ def _services(ports: list[ServicePort]) -> str:
             ),
         ]
         if port.node_port is not None:
-            blocks.append(_block("chain", f"external-{port.hashed()}", "jump mark-for-masquerade", f"goto {service}"))
+            blocks.append(_block("chain", f"external-{port.hashed()}", *_external(node, port, endpoint)))
     exposed = [p for p in ports if p.node_port is not None]
     elements = {
         "cluster-ips": list(dict.fromkeys(p.address for p in ports)),
-        "service-ips": [f"{p.address} . {p.protocol} . {p.port} : goto {service_chain(p)}" for p in ports],
+        "service-ips": [
+            *(f"{p.address} . {p.protocol} . {p.port} : goto {service_chain(p)}" for p in ports),
+            *(f"{LOAD_BALANCER} . {p.protocol} . {p.port} : goto external-{p.hashed()}" for p in ports if p.balanced),
+        ],
         "service-nodeports": [f"{p.protocol} . {p.node_port} : goto external-{p.hashed()}" for p in exposed],
     }
     added = [
         f"add element ip {SERVICES_TABLE} {name} {{ {', '.join(some)} }}\n" for name, some in elements.items() if some
     ]
     return _table(SERVICES_TABLE, blocks) + "".join(added)
+
+
+def _external(node: LabNode, port: ServicePort, endpoint: str) -> list[str]:
+    """The rules for what comes from outside: to any backend as the node's own, or to one here as it is."""
+    service = service_chain(port)
+    if not port.local:
+        return ["jump mark-for-masquerade", f"goto {service}"]
+    inside = [
+        f"ip saddr {addresses.POD_NETWORK} goto {service}",
+        "fib saddr type local jump mark-for-masquerade",
+        f"fib saddr type local goto {service}",
+    ]
+    return [*inside, *([f"goto {endpoint}"] if port.has_backend_on(node) else [])]
 
 
 def _pods(node: LabNode, burden: int) -> list[str]:

@@ -3,18 +3,53 @@
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from analysis.errors import Problem
-from steps.cluster.lab.evidence.signs import DATAGRAMS, EvidenceTraffic
+from steps.cluster.lab.evidence.signs import DATAGRAMS, EvidenceTraffic, SeenClient, Source
 from steps.cluster.lab.network import addresses
-from steps.cluster.lab.network.services import CLUSTER_IP, EVIDENCE_PORT, NODEPORT_OFFSET
+from steps.cluster.lab.network.services import (
+    CLUSTER_IP,
+    EVIDENCE_PORT,
+    LOAD_BALANCER,
+    LOCAL_OFFSET,
+    NODEPORT_OFFSET,
+    OWN_IP,
+)
 from steps.namespaces import within
 
 RETURNED_BYTES: Final = 2_000_000
 _PATIENCE_S: Final = 2.0
 _NODE_PORT: Final = EVIDENCE_PORT + NODEPORT_OFFSET
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """A path on which only the client's address at the server is of interest."""
+
+    title: str
+    client: str
+    address: str
+    port: int
+    server: str
+    expected: Source
+
+
+_SERVER: Final = addresses.SERVER_POD.name
+_POD: Final = addresses.CLIENT_POD.name
+_NODE: Final = addresses.NODE_A.name
+_LOCAL_PORT: Final = EVIDENCE_PORT + LOCAL_OFFSET
+_PATHS: Final = (
+    _Path("outside to a NodePort", addresses.OUTSIDE, addresses.NODE_A.address, _NODE_PORT, _SERVER, "by mechanism"),
+    _Path("outside to policy Local", addresses.OUTSIDE, addresses.NODE_B.address, _LOCAL_PORT, _SERVER, "kept"),
+    _Path("outside to a load balancer", addresses.OUTSIDE, LOAD_BALANCER, EVIDENCE_PORT, _SERVER, "by mechanism"),
+    _Path("node to Service", _NODE, CLUSTER_IP, EVIDENCE_PORT, _SERVER, "by mechanism"),
+    _Path("node to its NodePort", _NODE, addresses.NODE_A.address, _NODE_PORT, _SERVER, "by mechanism"),
+    _Path("pod to its own Service", _POD, OWN_IP, EVIDENCE_PORT, _POD, "translated"),
+    _Path("pod to outside", _POD, addresses.OUTSIDE_ADDRESS, EVIDENCE_PORT, addresses.OUTSIDE, "translated"),
+)
 
 
 @contextmanager
@@ -89,6 +124,32 @@ def _from_node_port(listening: socket.socket) -> int:
         return received
 
 
+def _clients(listening: socket.socket) -> Iterator[SeenClient]:
+    """Connect once on each further path.
+
+    Raises:
+        OSError: a connection failed; its path is in the message.
+    """
+    for path in _PATHS:
+        try:
+            yield _client_of(path, listening)
+        except OSError as error:
+            raise OSError(error.errno, f"{path.title}: {error.strerror or error}") from None
+
+
+def _client_of(path: _Path, listening: socket.socket) -> SeenClient:
+    with ExitStack() as stack:
+        server = listening
+        if path.server != _SERVER:
+            server = stack.enter_context(within(path.server, lambda: socket.create_server(("", EVIDENCE_PORT))))
+            server.settimeout(_PATIENCE_S)
+        client = stack.enter_context(_client(path.client, socket.SOCK_STREAM))
+        client.connect((path.address, path.port))
+        served, (seen, _) = server.accept()
+        stack.enter_context(served)
+        return SeenClient(path.title, client.getsockname()[0], seen, path.expected)
+
+
 def send(around_node_port: Callable[[], None]) -> EvidenceTraffic:
     """Send it all; `around_node_port` is called just before and just after the NodePort's part.
 
@@ -104,6 +165,8 @@ def send(around_node_port: Callable[[], None]) -> EvidenceTraffic:
             around_node_port()
             received = _from_node_port(listening)
             around_node_port()
+            path = "the client's address"
+            clients = tuple(_clients(listening))
         except OSError as error:
-            return EvidenceTraffic(0, ports, f"{path}: {error.strerror or error}")
-        return EvidenceTraffic(received, ports)
+            return EvidenceTraffic(0, ports, problem=f"{path}: {error.strerror or error}")
+        return EvidenceTraffic(received, ports, clients)

@@ -6,7 +6,7 @@ The dataplane that was configured is no input here.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from steps.cluster.lab.mechanism import Mechanism, Traits, mechanisms
 from steps.cluster.lab.network.addresses import NODE_A
@@ -21,6 +21,20 @@ DIRECT_RATIO: Final = 0.3
 the client's acknowledgements did. Between them the sign is inconclusive."""
 
 
+Source = Literal["kept", "translated", "by mechanism"]
+"""The client's address as the server sees it: its own, another, or another where the dataplane masquerades."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenClient:
+    """The client of one path as its server saw it. `expected`: what the path is for."""
+
+    path: str
+    own: str
+    seen: str
+    expected: Source
+
+
 @dataclass(frozen=True, slots=True)
 class EvidenceTraffic:
     """The traffic that was sent.
@@ -28,11 +42,13 @@ class EvidenceTraffic:
     Attributes:
         returned_bytes: payload that the client outside received from the NodePort.
         service_ports: the client's ports of its connections to the Service.
+        clients: as the servers of further paths saw them.
         problem: why some of it did not arrive; None: all of it did.
     """
 
     returned_bytes: int
     service_ports: tuple[int, ...] = ()
+    clients: tuple[SeenClient, ...] = ()
     problem: str | None = None
 
 
@@ -76,6 +92,7 @@ def node_signs(
         *_new_connections(sign, counted.service_packets),
         _tracked(sign, counted.connections),
         _returned(sign, node, counted.passed_bytes, traffic.returned_bytes),
+        *(_client(sign, client) for client in traffic.clients if node == NODE_A.name),
     ]
 
 
@@ -106,6 +123,18 @@ def _tracked(sign: _Make, connections: int | None) -> Sign:
     if connections is None:
         return sign(where, "it is not readable on this kernel", None)
     return sign(where, f"{connections} entries of the traffic", lambda t: t.tracks_connections == (connections > 0))
+
+
+def _client(sign: _Make, client: SeenClient) -> Sign:
+    kept = client.seen == client.own
+    seen = f"{client.seen}, {'its own' if kept else f'in the place of {client.own}'}"
+
+    def agrees(traits: Traits) -> bool:
+        if client.expected == "by mechanism":
+            return kept != traits.masquerades
+        return kept == (client.expected == "kept")
+
+    return sign(f"the client's address at the server, {client.path}", seen, agrees)
 
 
 def _returned(sign: _Make, node: str, passed_bytes: int, payload_bytes: int) -> Sign:

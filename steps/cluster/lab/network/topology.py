@@ -8,6 +8,7 @@ from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import NAMESPACES, NODES, OUTSIDE, WIRE, LabNode, LabPod
 from steps.cluster.lab.network.processes import end_processes
 from steps.cluster.lab.network.programs import Job, run_all, run_one
+from steps.cluster.lab.network.services import LOAD_BALANCER
 from steps.namespaces import DIRECTORY, path, within
 
 _NO_IPV6: Final = {f"net/ipv6/conf/{which}/disable_ipv6": "1" for which in ("all", "default")}
@@ -24,6 +25,8 @@ def build_jobs(*, offloads: bool) -> list[list[Job]]:
         "link set lo up",
         f"addr add {addresses.OUTSIDE_ADDRESS}/24 dev {addresses.UNDERLAY}",
         f"link set {addresses.UNDERLAY} mtu {addresses.TUNNEL_MTU} up",
+        # as a router does that learned of the load balancer's address from node-a
+        f"route add {LOAD_BALANCER}/32 via {addresses.NODE_A.address}",
     ]
     batches = [
         # Not `ip netns add`, which in an ordinary user's sandbox may not return to the machine's network, and fails.
@@ -86,7 +89,9 @@ def _pod(pod: LabPod) -> list[str]:
 
 
 def _node_sysctls(node: LabNode) -> dict[str, str]:
-    sysctls = {"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/rp_filter": "0"}
+    # Replies of its own NodePort come to a node through the tunnel, from its own address where eBPF translated them.
+    sysctls = {f"net/ipv4/conf/all/{name}": value for name, value in (("rp_filter", "0"), ("accept_local", "1"))}
+    sysctls["net/ipv4/ip_forward"] = "1"
     for pod in node.pods:
         sysctls[f"net/ipv4/conf/{pod.cable}/proxy_arp"] = "1"
         sysctls[f"net/ipv4/neigh/{pod.cable}/proxy_delay"] = "0"
