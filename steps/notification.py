@@ -69,6 +69,12 @@ def message(
     }
 
 
+def guard_message(environment: str, sentence: str, *, run: str | None, restored: bool) -> dict[str, Any]:
+    """The document that the guard posts: of a run that died, or of a person who has held the cluster for long."""
+    text = strip_controls(f"{environment}: {sentence}")
+    return {"text": text, "run": run, "environment": environment, "status": "guard", "restored": restored}
+
+
 def _details(summary: Summary | None) -> list[str]:
     if summary is None or summary.answer is None or not summary.answer.kinds:
         return []

@@ -18,6 +18,7 @@ from steps.cluster.kube.ownership.owner import current_owner
 from steps.cluster.kube.ownership.snapshot import snapshot_objects
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from steps.collect.run_rows import run_rows
+from steps.lease import PART as GUARD
 from workflows.cli import uncollected
 from workflows.deployment.user_client import PART, UserClient
 
@@ -69,9 +70,9 @@ def _left(client: UserClient) -> list[str]:
 
 
 def _is_left(found: Object) -> bool:
-    """Whether it is of a run: what a deployment made stays, and so do the steps' pods that have ended."""
+    """Whether it is of a run: what a deployment made stays, the guard's pod, and the steps' pods that have ended."""
     part = found["metadata"]["labels"].get(LABEL)
-    return part != PART and (part is not None or (found.get("status") or {}).get("phase") in _AT_WORK)
+    return part not in {PART, GUARD} and (part is not None or (found.get("status") or {}).get("phase") in _AT_WORK)
 
 
 def measured_until_now(store: Store, run_id: str) -> Trials:

@@ -28,6 +28,7 @@ def build_without_kubectl(values: DeploymentValues) -> list[Object]:
     files = kustomization.files(values)
     built: list[Object] = []
     parts = [f"base/{name}" for name in ("rbac", "settings", "benchmark", "nightly")]
+    parts += ["guard/guard"] if values.guard else []
     for name in (*parts, *(["admission/policies"] if values.admission != "off" else [])):
         document = yaml.safe_load((render.DIRECTORY / f"{name}.yaml").read_text())
         built += document["items"] if document["kind"] == "List" else [document]

@@ -19,6 +19,7 @@ KINDS = (
     ("", "v1", "nodes", "Node"),
     ("", "v1", "pods", "Pod"),
     ("apps", "v1", "deployments", "Deployment"),
+    ("batch", "v1", "cronjobs", "CronJob"),
     ("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition"),
     *(
         ("admissionregistration.k8s.io", "v1", f"validatingadmissionpolic{end}", kind)

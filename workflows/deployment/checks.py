@@ -11,10 +11,11 @@ from analysis.addresses import parse_webhook
 from analysis.errors import BadInput
 from analysis.store.urls import parse_url
 from steps.catalogue.option_fields import items, nearest, shown_option
-from workflows.flags.deploy import ADMISSION_MODES, DeployFlags
+from workflows.flags.deploy import ADMISSION_MODES, GUARD_OFF, MINUTES_OF_AN_HOUR, DeployFlags
 
 _ACCEPTED: Final = ("gitops",)
 _NODE: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_GATEWAY: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,253}(/[A-Za-z0-9./_-]{0,100})?")
 _LONGEST_NAME: Final = 253
 
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -56,6 +57,14 @@ def check(flags: DeployFlags) -> None:
         faults.append(
             f"SCHEDULE is {shown_option(flags.schedule)}: {fault}, such as `0 2 * * *` for 2:00 UTC every night."
         )
+    minutes = flags.guard.strip()
+    if minutes not in {"", GUARD_OFF} and not _divides_an_hour(minutes):
+        faults.append(
+            f"GUARD is {shown_option(flags.guard)}: write {GUARD_OFF}, or a number of minutes that divides an hour, "
+            "such as 1 or 5."
+        )
+    if flags.pushgateway.strip() and _GATEWAY.fullmatch(flags.pushgateway.strip()) is None:
+        faults.append("PUSHGATEWAY must be an address such as http://pushgateway.monitoring:9091, without user info.")
     for read in (
         lambda: flags.results.strip() and parse_url(flags.results),
         lambda: flags.notify_url.strip() and parse_webhook(flags.notify_url.strip(), "NOTIFY_URL"),
@@ -66,6 +75,10 @@ def check(flags: DeployFlags) -> None:
             faults.append(str(problem))
     if faults:
         raise BadInput("\n".join(faults))
+
+
+def _divides_an_hour(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text[:3]) > 0 and MINUTES_OF_AN_HOUR % int(text[:3]) == 0
 
 
 def schedule_fault(text: str) -> str | None:

@@ -6,9 +6,10 @@ from analysis.console.terminal import Terminal
 from analysis.errors import BadInput, Unsupported
 from steps.catalogue.environments import LAB
 from steps.cluster.kube.api.nodes import url_host
-from steps.cluster.kube.api.permissions import DEFAULT, ENDPOINTSLICES, OPERATOR_NAMESPACES
+from steps.cluster.kube.api.permissions import DEFAULT, ENDPOINTSLICES, OPERATOR_NAMESPACES, Resource
 from steps.settings import environment as variables
 from steps.tasks._pod import IMAGE
+from steps.tasks.guard import MINUTES, PUSHGATEWAY
 from workflows.deployment import argo, kustomization, links, notification
 from workflows.deployment.admission import choose_admission, permitted_images
 from workflows.deployment.argo import Argo
@@ -17,6 +18,7 @@ from workflows.deployment.kustomization import DeploymentValues
 from workflows.deployment.namespaces import OWN, ChosenNamespace, choose_namespace
 from workflows.deployment.result_store import ResultStore, choose_store
 from workflows.deployment.user_client import (
+    CRON_JOBS,
     NAMESPACES,
     POLICIES,
     POLICY_BINDINGS,
@@ -26,8 +28,8 @@ from workflows.deployment.user_client import (
     UserClient,
     object_name,
 )
-from workflows.flags.deploy import DeployFlags
-from workflows.template import nightly
+from workflows.flags.deploy import GUARD_OFF, DeployFlags
+from workflows.template import guard, nightly
 
 
 def deploy(flags: DeployFlags, console: Terminal | None = None, client: UserClient | None = None) -> int:
@@ -54,7 +56,9 @@ def deploy(flags: DeployFlags, console: Terminal | None = None, client: UserClie
     if not address and (gone := notification.delete_secret(client)):
         console.print(f"deleted {gone}, since NOTIFY_URL is empty", soft_wrap=True)
     if admission.mode == "off":
-        _delete_policies(client, console)
+        _delete(client, (POLICY_BINDINGS, POLICIES), console)
+    if not values.guard:
+        _delete(client, (CRON_JOBS,), console)
     for note in (*found.notes, *namespace.notes, *store.notes, *admission.notes):
         console.print(f"Note: {note}", soft_wrap=True)
     _print_next_steps(client, found, values, console)
@@ -72,6 +76,7 @@ def choose_values(
     environment = flags.environment.strip() or client.where
     if environment == LAB:
         raise BadInput(f"ENVIRONMENT {LAB!r} is the lab's own name: give this cluster another, ENVIRONMENT=NAME.")
+    minutes = 0 if flags.guard.strip() == GUARD_OFF else int(flags.guard.strip() or guard.MINUTES_BETWEEN)
     settings = {
         variables.ENVIRONMENT: environment,
         variables.CONTEXT: client.context,
@@ -79,6 +84,8 @@ def choose_values(
         variables.OUTSIDE: flags.outside,
         variables.ACCEPT: flags.accept,
         variables.API_SERVERS: ",".join(_api_servers(client)),
+        PUSHGATEWAY: flags.pushgateway.strip(),
+        MINUTES: str(minutes),
         **({"AWS_ENDPOINT_URL": store.endpoint_url} if store.endpoint_url else {}),
         **({"AWS_REGION": store.region} if store.region else {}),
     }
@@ -93,6 +100,7 @@ def choose_values(
         images=permitted_images(client, flags.image or IMAGE),
         executor=found.executor,
         admission=admission,
+        guard=minutes,
     )
 
 
@@ -111,11 +119,11 @@ def _api_servers(client: UserClient) -> list[str]:
     )
 
 
-def _delete_policies(client: UserClient, console: Terminal) -> None:
-    """Those of an earlier deployment."""
-    for resource in (POLICY_BINDINGS, POLICIES):
+def _delete(client: UserClient, resources: tuple[Resource, ...], console: Terminal) -> None:
+    """What an earlier deployment created of these kinds."""
+    for resource in resources:
         for found in client.list(resource, labels=SELECTOR):
-            client.delete(resource, found["metadata"]["name"])
+            client.delete(resource, found["metadata"]["name"], found["metadata"].get("namespace"))
             console.print(f"deleted {object_name(found)}", soft_wrap=True)
 
 

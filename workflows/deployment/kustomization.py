@@ -17,7 +17,7 @@ from steps.settings import environment
 from steps.tasks._pod import CONFIG_MAP, IMAGE, SECRET
 from workflows.deployment.result_store import ResultStore
 from workflows.deployment.user_client import POLICIES, POLICY_BINDINGS, Object
-from workflows.template import benchmark, nightly
+from workflows.template import benchmark, guard, nightly
 from workflows.template.pod_policy import EXECUTOR, EXECUTORS, IMAGES, PODS
 from workflows.template.render import DIRECTORY
 
@@ -50,6 +50,7 @@ class DeploymentValues:
         images: that the benchmark's pods may run.
         executor: the repository of Argo's executor.
         admission: deny, warn or off: what becomes of pods that the policies refuse.
+        guard: how many minutes pass between two of its looks; 0: it is left out.
     """
 
     namespace: str
@@ -62,6 +63,7 @@ class DeploymentValues:
     images: tuple[str, ...] = ()
     executor: str = EXECUTOR
     admission: str = "off"
+    guard: int = guard.MINUTES_BETWEEN
 
 
 def image_parts(image: str) -> dict[str, str]:
@@ -91,6 +93,7 @@ def files(values: DeploymentValues) -> dict[str, str]:
         "namespace": values.brings_namespace,
         "artifacts": values.store.repository is not None,
         "admission": values.admission != "off",
+        "guard": values.guard > 0,
     }
     kustomization: Object = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -118,6 +121,8 @@ def _patches(values: DeploymentValues) -> list[Object]:
         patches.append(_patch("Namespace", [_replace("/metadata/name", values.namespace)]))
     if values.schedule:
         patches.append(_patch("CronWorkflow", [_replace("/spec/schedules", [values.schedule])], nightly.NAME))
+    if values.guard > 0:
+        patches.append(_patch("CronJob", [_replace("/spec/schedule", guard.schedule(values.guard))], guard.CRON_JOB))
     if values.store.repository is not None:
         data = {"s3": _dumped({"s3": dict(values.store.repository)})}
         patches.append({"patch": _dumped(_config_map("dataplane-benchmark-artifacts", data))})

@@ -32,6 +32,7 @@ SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
 WORKFLOW_TEMPLATES: Final = Resource(_ARGO, "v1alpha1", "workflowtemplates", "WorkflowTemplate")
 CRON_WORKFLOWS: Final = Resource(_ARGO, "v1alpha1", "cronworkflows", "CronWorkflow")
+CRON_JOBS: Final = Resource("batch", "v1", "cronjobs", "CronJob")
 CLUSTER_ROLE_BINDINGS: Final = Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding")
 
 _ADMISSION: Final = "admissionregistration.k8s.io"
@@ -48,6 +49,7 @@ SELECTOR: Final = f"{NAME}={NAMED},{LABEL}={PART}"
 DEPLOYED: Final = (
     POLICY_BINDINGS,
     POLICIES,
+    CRON_JOBS,
     CRON_WORKFLOWS,
     WORKFLOW_TEMPLATES,
     permissions.CONFIGMAPS,

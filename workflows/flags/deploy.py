@@ -19,6 +19,13 @@ _NAMESPACE = (
 
 ADMISSION_MODES = ("deny", "warn", "off")
 _ADMISSION = "deny, warn or off: what becomes of pods that the admission policies refuse; deny if empty."
+GUARD_OFF = "off"
+MINUTES_OF_AN_HOUR = 60
+_GUARD = (
+    "The guard puts back what a dead run left: how many minutes pass between its looks, or off to leave it out; "
+    "1 if empty."
+)
+_PUSHGATEWAY = "The Prometheus Pushgateway for the guard's metrics, such as http://pushgateway.monitoring:9091."
 _NOTIFY_URL = "Where the verdict of each run is posted, as JSON. It is a secret: give it by the variable."
 
 
@@ -36,6 +43,8 @@ class DeployFlags:
     schedule: Annotated[str, flag("When the nightly run begins, as cron writes it, in UTC.")] = ""
     notify_url: Annotated[str, flag(_NOTIFY_URL, "NOTIFY_URL")] = ""
     admission: Annotated[str, flag(_ADMISSION)] = ""
+    guard: Annotated[str, flag(_GUARD)] = ""
+    pushgateway: Annotated[str, flag(_PUSHGATEWAY)] = ""
     force: Annotated[bool, Parameter(help="Overwrite fields that another client has changed since.", negative="")] = (
         False
     )

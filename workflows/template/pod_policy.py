@@ -7,8 +7,10 @@ from typing import Final
 
 from steps.cluster.kube.workloads import connectivity, probe_pods
 from steps.cluster.kube.workloads.manifests import LABEL, TRIALS, USER
-from steps.tasks._pod import IMAGE
+from steps.lease import PART
+from steps.tasks._pod import ACCOUNTS, IMAGE
 from workflows.template import benchmark
+from workflows.template.guard import COMMAND
 from workflows.template.policies import BY_ACCOUNT, LABELLED, NEW, STEP, Object, Rule, build_policy, cel_list, on
 
 PODS: Final = "dataplane-benchmark-pods"
@@ -46,6 +48,15 @@ def _entry_points() -> str:
     return json.dumps({account: sorted(names) for account, names in sorted(found.items())})
 
 
+def _guard() -> str:
+    """Whether it is a pod of the guard: the switching account's, with one container and the guard's command."""
+    return (
+        f"variables.step && object.spec.serviceAccountName == '{ACCOUNTS['switch']}' && variables.all.size() == 1 "
+        f"&& !has(object.spec.ephemeralContainers) && object.spec.containers.all(c, c.name == '{PART}' "
+        f"&& has(c.command) && c.command == {cel_list(COMMAND)} && !has(c.args) && !has(c.workingDir))"
+    )
+
+
 def build_pod_policy() -> tuple[Object, Object]:
     """The benchmark's own pods, Argo's step pods included."""
     variables = {
@@ -55,6 +66,7 @@ def build_pod_policy() -> tuple[Object, Object]:
         "all": "object.spec.containers + (has(object.spec.initContainers) ? object.spec.initContainers : [])",
         "own": f"variables.all.filter(c, !(variables.step && c.name in {cel_list(_ARGO)}))",
         "argo": f"variables.all.filter(c, variables.step && c.name in {cel_list(_ARGO)})",
+        "guard": _guard(),
         "volumes": "has(object.spec.volumes) ? object.spec.volumes : []",
         "entry_points": _entry_points(),
         "part": f"has(object.metadata.labels) && '{LABEL}' in object.metadata.labels "
@@ -88,13 +100,14 @@ def _commands() -> Iterable[Rule]:
         "Argo's containers in a step's pod run their own command only",
     )
     yield Rule(
-        "!variables.step || variables.own.all(c, c.name == 'main' && has(c.command) && c.command.size() > 3 "
+        "!variables.step || variables.guard || variables.own.all(c, c.name == 'main' "
+        "&& has(c.command) && c.command.size() > 3 "
         "&& c.command[0] in ['/var/run/argo/argoexec', '/argo-bin/bin/argoexec'] && c.command[1] == 'emissary' "
         "&& c.command[c.command.size() - 2] == '--' && c.command[c.command.size() - 1] == 'python' "
         "&& has(c.args) && c.args.size() == 5 && c.args[0] == '-m' && c.args[1] == 'hera.workflows.runner' "
         "&& c.args[2] == '-e' && c.args[3] in variables.entry_points[object.spec.serviceAccountName] "
         "&& c.args[4] == '/argo/staging/script' && !has(c.workingDir))",
-        "a step's pod runs a step of the benchmark only, under that step's own service account",
+        "a step's pod runs a step of the benchmark, or the guard, under its own service account only",
     )
     yield Rule(
         "!variables.step || variables.own.all(c, !has(c.lifecycle) && !has(c.livenessProbe) && !has(c.readinessProbe) "

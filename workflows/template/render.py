@@ -17,7 +17,7 @@ from analysis.errors import Unsupported
 from workflows.local.semantics.argo_defects import unsafe_to_fail, unsafe_to_retry, unsafe_to_stop
 from workflows.local.semantics.lint import lint
 from workflows.local.semantics.unsafe_inputs import unsafe_inputs
-from workflows.template import admission, benchmark, nightly, rbac
+from workflows.template import admission, benchmark, guard, nightly, rbac
 
 DIRECTORY: Final = Path(__file__).parents[1] / "manifests"
 
@@ -30,6 +30,7 @@ MANIFESTS: Final[Manifests] = {
     "base/benchmark.yaml": lambda: benchmark.build_template().to_dict(),
     "base/nightly.yaml": lambda: nightly.build_nightly().to_dict(),
     "base/rbac.yaml": rbac.build_rbac,
+    "guard/guard.yaml": guard.build_guard,
     "admission/policies.yaml": admission.build_admission,
     "operator/rbac.yaml": rbac.build_operator_rbac,
 }

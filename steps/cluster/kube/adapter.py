@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -29,6 +30,23 @@ from steps.domain import Change, Finding, Moment, Placement, Sign, SwitchCost, V
 from steps.proof import wait
 from steps.proof.wait import ProvenEvidence
 from steps.settings import environment as names
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """What a dead run left, and whether it was put back.
+
+    Attributes:
+        run: its workflow's name.
+        ending: how it ended, a clause.
+        first: whether nobody had tried to put it back before.
+        problem: why it was not put back or not proven, a sentence; empty: it was.
+    """
+
+    run: str
+    ending: str
+    first: bool
+    problem: str = ""
 
 
 class KubernetesCluster:
@@ -99,7 +117,7 @@ class KubernetesCluster:
             return found  # the rest can't be judged without reading
         held = lock.find_lock(self._client)
         if (others := held is not None and held.owner != self._owner) and held is not None:
-            alive = takeover.holder_is_alive(self._client, held.owner)
+            alive = takeover.holder_is_alive(self._client, held)
             found.append(access.lock_finding(self._client, held, alive=alive))
         standing = self._cni.stand(to_switch=True)
         accepted = frozenset(self._variables.get(names.ACCEPT, "").replace(" ", "").split(","))
@@ -140,8 +158,8 @@ class KubernetesCluster:
         Raises:
             Unsupported: this run does not hold the cluster, or the dataplane is unavailable.
         """
-        lock.require_lock(self._client, self._owner)
-
+        takeover.await_restorer(self._client, self._owner, self._say, self._sleep)
+        takeover.refuse_restored(self._client, lock.require_lock(self._client, self._owner), self._owner)
         dataplane = Arm.parse(visit.dataplane).name
 
         def before(standing: Standing, measured: tuple[str, ...]) -> None:
@@ -170,20 +188,19 @@ class KubernetesCluster:
             Problem: the visit's switch was reversed, as by Argo's Stop and Retry, so that no proof can come.
         """
         standing = self._standing
-        dataplane = Arm.parse(visit.dataplane).name
-        is_reversed = (
-            moment == "before"
-            and self._owner.workflow is not None
-            and dataplane not in {AS_IS, standing.dataplane}
-            and self._own_lock is None
-        )
-        if is_reversed:
-            raise Problem(
-                f"{self._client.where}: the switch to {dataplane} was put back when this run ended before, so "
-                f"{standing.dataplane} runs now. Argo's Retry makes no switch again that had been made: submit a run "
-                "that measures it."
-            )
+        if moment == "before":
+            self._refuse_reversed(standing, visit)
         return self._cni.observe(standing, self.measured_nodes, visit, moment)
+
+    def _refuse_reversed(self, standing: Standing, visit: Visit) -> None:
+        dataplane = Arm.parse(visit.dataplane).name
+        if self._owner.workflow is None or dataplane in {AS_IS, standing.dataplane} or self._own_lock is not None:
+            return
+        raise Problem(
+            f"{self._client.where}: the switch to {dataplane} was put back when this run ended before, or while it "
+            f"gave no sign of life, so {standing.dataplane} runs now. Argo makes no switch again that had been made: "
+            "submit a run that measures it."
+        )
 
     def cost(self, *, final: bool) -> SwitchCost | None:
         """The effect of the last switch on open connections; None: there were none, or one may yet recover."""
@@ -195,8 +212,9 @@ class KubernetesCluster:
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
         """Start servers and Service for the visit's topologies and for the node-to-node canary."""
-        lock.refuse_others(self._client, self._owner)
+        takeover.refuse_restored(self._client, lock.refuse_others(self._client, self._owner), self._owner)
         standing, measured = self._standing, self.measured_nodes
+        self._refuse_reversed(standing, visit)
         self._cni.await_switch(standing, measured, visit)
         return trial_servers.prepare(self._client, standing, measured, visit, settings, variables=self._variables)
 
@@ -228,9 +246,31 @@ class KubernetesCluster:
         """Put everything back for a user, whoever changed it, unless a workflow is running."""
         return self._put_back(insist=True)
 
+    def restore_left(self) -> LeftBehind | None:
+        """Put back what a dead run left, for the guard; None: there is nothing, or another does.
+
+        Raises:
+            Problem: the lock can't be read.
+        """
+        held = lock.find_lock(self._client)
+        if held is None or takeover.holder_is_alive(self._client, held) is not False:
+            return None
+        found = LeftBehind(str(held.owner.workflow), takeover.ending(self._client, held), first=held.restorer is None)
+        if not takeover.may_restore(self._client, self._owner, self._say, insist=False):
+            return None
+        try:
+            self._restore_all()
+        except Problem as problem:
+            return replace(found, problem=str(problem))
+        return found
+
     def _put_back(self, *, insist: bool) -> list[Change]:
         if not takeover.may_restore(self._client, self._owner, self._say, insist=insist):
             return []
+        return self._restore_all()
+
+    def _restore_all(self) -> list[Change]:
+        """The cluster, and the pods and Services that are left; the caller has checked that they may be removed."""
         # beside the restore, since a thousand Services take most of a minute to delete
         with ThreadPoolExecutor(2) as pool:
             sweeps = [pool.submit(clear, self._client) for clear in (filler_services.clear, trial_servers.clear_all)]

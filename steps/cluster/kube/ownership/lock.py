@@ -10,7 +10,7 @@ objects and fields may be put back is decided by the network plugin from the fac
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field, Json, ValidationError
@@ -26,6 +26,7 @@ from steps.cluster.kube.ownership.owner import LockOwner
 from steps.cluster.kube.ownership.snapshot import DataplaneName, Snapshot
 from steps.cluster.kube.ownership.workflow_record import succeeded_templates
 from steps.domain import Visit
+from steps.lease import RENEWAL_S
 from steps.polling import poll
 from steps.strict_model import StrictModel, faults_of
 
@@ -57,6 +58,7 @@ class Restorer:
 class _Data(StrictModel):
     owner: Json[LockOwner]
     taken_at: AwareDatetime
+    renewed_at: AwareDatetime | None = None
     snapshot: Json[Snapshot]
     ebpf: Literal["true"] | None = None
     unfit: Json[Annotated[dict[DataplaneName, _Reason], Field(max_length=16)]] = Field(default_factory=dict)
@@ -78,6 +80,7 @@ class HeldLock:
         visit: the last visit that was switched to, without its trials; None: no visit, or a user switched.
         restorer: who puts back what this holder left; None: nobody began to.
         version: of the ConfigMap, by which a write notices another's.
+        renewed_at: when the holder, or the guard that saw its pods at work, last renewed it; None: never.
     """
 
     owner: LockOwner
@@ -89,6 +92,12 @@ class HeldLock:
     visit: Visit | None = None
     restorer: Restorer | None = None
     version: str = ""
+    renewed_at: datetime | None = None
+
+    @property
+    def known_alive_at(self) -> datetime:
+        """When the holder was last known to be alive, by the lock alone."""
+        return self.renewed_at or datetime.fromisoformat(self.taken_at)
 
 
 def find_lock(client: Client) -> HeldLock | None:
@@ -120,7 +129,8 @@ def find_lock(client: Client) -> HeldLock | None:
         unfit=data.unfit,
         visit=data.visit,
         restorer=data.restorer,
-        version=str(found["metadata"].get("resourceVersion", "")),
+        version=_version(found),
+        renewed_at=data.renewed_at,
     )
 
 
@@ -135,7 +145,7 @@ def take_lock(client: Client, owner: LockOwner, snapshot: Object, now: datetime)
     if held is None:
         try:
             made = client.create(CONFIGMAPS, body, KUBE_SYSTEM)
-            return HeldLock(owner, now.isoformat(), snapshot, _uid(made))
+            return HeldLock(owner, now.isoformat(), snapshot, _uid(made), version=_version(made))
         except ConflictError:  # somebody else created it, or this call was repeated after its answer was lost
             held = find_lock(client)
     if held is None or held.owner != owner:
@@ -217,7 +227,7 @@ def add_note(
     ebpf: bool = False,
     visit: Visit | None = None,
 ) -> None:
-    """Record beside the snapshot what a later step of the run has to know.
+    """Renew the lock, and record beside the snapshot what a later step of the run has to know.
 
     Args:
         client: of the cluster.
@@ -225,16 +235,46 @@ def add_note(
         unfit: dataplanes that are unavailable here, and why; in addition to those that are recorded.
         ebpf: whether eBPF is about to be switched on.
         visit: that is about to be switched to.
+
+    Raises:
+        Unsupported: the lock is no longer this holder's, or another began to put back what it was taken to have left.
     """
-    reasons = {name: excerpt(reason, _LONGEST_REASON) for name, reason in {**held.unfit, **(unfit or {})}.items()}
-    data = {"unfit": json.dumps(reasons)} if unfit else {}
-    data |= {"ebpf": "true"} if ebpf else {}
-    named = visit.model_copy(update={"trials": ()}) if visit is not None else held.visit
-    data |= {"visit": named.model_dump_json()} if named is not None and named != held.visit else {}
-    if not data:
-        return
-    patch = {"metadata": {"uid": held.uid}, "data": data}
-    through_conflicts(lambda: client.patch(CONFIGMAPS, STATE, patch, KUBE_SYSTEM))
+    current = held
+
+    def once() -> None:
+        nonlocal current
+        reasons = {**current.unfit, **(unfit or {})}
+        cut = {name: excerpt(reason, _LONGEST_REASON) for name, reason in reasons.items()}
+        data: Object = {"unfit": json.dumps(cut)} if unfit else {}
+        data |= {"ebpf": "true"} if ebpf else {}
+        named = visit.model_copy(update={"trials": ()}) if visit is not None else current.visit
+        data |= {"visit": named.model_dump_json()} if named is not None and named != current.visit else {}
+        now = client.now()
+        if not data and current.restorer is None and now - current.known_alive_at < timedelta(seconds=RENEWAL_S):
+            return
+        data |= {"renewed_at": now.isoformat(), "restorer": None}
+        metadata = {"uid": current.uid, **({"resourceVersion": current.version} if current.version else {})}
+        try:
+            client.patch(CONFIGMAPS, STATE, {"metadata": metadata, "data": data}, KUBE_SYSTEM)
+        except ConflictError:
+            current = _still_held(client, held)
+            raise
+
+    through_conflicts(once)
+
+
+def _still_held(client: Client, held: HeldLock) -> HeldLock:
+    """The lock as it is now.
+
+    Raises:
+        Unsupported: it is another's, or another puts the cluster back.
+    """
+    found = find_lock(client)
+    if found is None or found.owner != held.owner or found.uid != held.uid:
+        raise Unsupported(held_by_another(client, found))
+    if found.restorer is not None and found.restorer != held.restorer:
+        raise Unsupported(put_back_by_another(client, found.restorer))
+    return found
 
 
 def release_lock(client: Client, held: HeldLock) -> None:
@@ -249,6 +289,18 @@ def held_by_another(client: Client, held: HeldLock | None) -> str:
         f"{client.where} is held by {who}: wait until that has ended, or if it is dead, put the cluster back with "
         f"`{client.restore_command}`."
     )
+
+
+def put_back_by_another(client: Client, restorer: Restorer) -> str:
+    """Why a run may not go on: it gave no sign of life for too long, or ended, and its lock is being taken away."""
+    return (
+        f"{client.where} is being put back by {restorer.owner} since {restorer.since.isoformat()}: wait until that has "
+        "ended, then submit a run."
+    )
+
+
+def _version(found: Object) -> str:
+    return str(found.get("metadata", {}).get("resourceVersion", ""))
 
 
 def _uid(found: Object) -> str:

@@ -3,18 +3,19 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from analysis.errors import Unsupported
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import NOT_FOUND, ApiError, ConflictError
-from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, STATE, WORKFLOWS
-from steps.cluster.kube.ownership.lock import HeldLock, Restorer, find_lock
+from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, PODS, STATE, WORKFLOWS
+from steps.cluster.kube.ownership.lock import HeldLock, Restorer, find_lock, put_back_by_another
 from steps.cluster.kube.ownership.owner import LockOwner
+from steps.lease import ENDED, PART, RUN_LABEL, at_work, is_silent, last_sign
 from steps.polling import poll
 
-_ENDED: Final = frozenset({"Succeeded", "Failed", "Error"})
+Object = dict[str, Any]
 
 PERSONS_RESTORE_S: Final = 600.0
 """How long a restore by a person may take, who may have interrupted it. Whether a workflow does, its record says."""
@@ -24,15 +25,57 @@ PATIENCE_S: Final = 900.0
 
 _PAUSE_S: Final = 5.0
 
+_LAST_WRITES_S: Final = 30.0
+"""How long a dead run's pods may take to end: Kubernetes' own grace period."""
 
-def holder_is_alive(client: Client, owner: LockOwner) -> bool | None:
+_LABEL: Final = "dataplane-benchmark/part"
+
+
+def holder_is_alive(client: Client, held: HeldLock) -> bool | None:
     """Whether the holder is still running; None if that is unknown: a user, or a workflow of another namespace."""
-    if owner.workflow is None or owner.namespace != client.namespace:
+    return _is_alive(client, held.owner, held.known_alive_at)
+
+
+def _is_alive(client: Client, owner: LockOwner, known_alive_at: datetime) -> bool | None:
+    """Whether a workflow runs and gave a sign of life lately, or a pod of the guard is at work; None: unknown."""
+    if owner.namespace != client.namespace:
         return None
-    found = client.get(WORKFLOWS, owner.workflow, BENCHMARK)
-    if found is None or (owner.uid is not None and found["metadata"].get("uid") != owner.uid):
+    if owner.is_guard:
+        found = client.list(PODS, BENCHMARK, labels=f"{_LABEL}={PART}")
+        return any(
+            pod["metadata"]["uid"] == owner.uid and at_work(pod) and not pod["metadata"].get("deletionTimestamp")
+            for pod in found
+        )
+    if owner.workflow is None:
+        return None
+    record = _record(client, owner)
+    if record is None or (record.get("status") or {}).get("phase") in ENDED:
         return False
-    return (found.get("status") or {}).get("phase") not in _ENDED
+    now = client.now()
+    return not is_silent(known_alive_at, now) or not is_silent(_last_sign(client, owner, known_alive_at, now), now)
+
+
+def _record(client: Client, owner: LockOwner) -> Object | None:
+    """Argo's record of a workflow; None: it is gone."""
+    found = client.get(WORKFLOWS, str(owner.workflow), BENCHMARK)
+    return found if found is not None and owner.uid in {None, found["metadata"].get("uid")} else None
+
+
+def _last_sign(client: Client, owner: LockOwner, known_alive_at: datetime, now: datetime) -> datetime:
+    return last_sign(known_alive_at, client.list(PODS, BENCHMARK, labels=f"{RUN_LABEL}={owner.workflow}"), now)
+
+
+def ending(client: Client, held: HeldLock) -> str:
+    """How a dead holder ended, as a clause: `terminated at ...`."""
+    found = _record(client, held.owner)
+    if found is None:
+        return "whose workflow was deleted"
+    status, shutdown = found.get("status") or {}, (found.get("spec") or {}).get("shutdown")
+    if status.get("phase") in ENDED:
+        verb = "terminated" if shutdown == "Terminate" else f"ended as {status['phase']}"
+        return f"{verb} at {status.get('finishedAt') or 'an unknown time'}"
+    sign = _last_sign(client, held.owner, held.known_alive_at, client.now())
+    return f"without a sign of life since {sign.isoformat()}"
 
 
 def await_restorer(
@@ -42,7 +85,7 @@ def await_restorer(
 
     def another() -> Restorer | None:
         held = find_lock(client)
-        if held is None or held.owner == owner or holder_is_alive(client, held.owner) is not False:
+        if held is None or (held.owner != owner and holder_is_alive(client, held) is not False):
             return None
         return restorer_at_work(client, held, owner)
 
@@ -56,10 +99,20 @@ def restorer_at_work(client: Client, held: HeldLock, owner: LockOwner) -> Restor
     found = held.restorer
     if found is None or found.owner == owner:
         return None
-    alive = holder_is_alive(client, found.owner)
+    alive = _is_alive(client, found.owner, found.since)
     if alive is None:
         alive = abs(client.now() - found.since) < timedelta(seconds=PERSONS_RESTORE_S)
     return found if alive else None
+
+
+def refuse_restored(client: Client, held: HeldLock | None, owner: LockOwner) -> None:
+    """Let no step of a run go on while another puts back what it was taken to have left.
+
+    Raises:
+        Unsupported: another does.
+    """
+    if held is not None and (found := restorer_at_work(client, held, owner)) is not None:
+        raise Unsupported(put_back_by_another(client, found))
 
 
 def may_restore(client: Client, owner: LockOwner, say: Callable[[str], None], *, insist: bool) -> bool:
@@ -70,8 +123,11 @@ def may_restore(client: Client, owner: LockOwner, say: Callable[[str], None], *,
     Raises:
         Unsupported: a running workflow holds it or puts it back, and a user insists.
     """
-    while (held := find_lock(client)) is not None and held.owner != owner:
-        alive = holder_is_alive(client, held.owner)
+    while (held := find_lock(client)) is not None:
+        own = held.owner == owner
+        if own and held.restorer is None:
+            return True
+        alive = False if own else holder_is_alive(client, held)
         if alive and insist:
             raise Unsupported(
                 f"{client.where} is held by {held.owner}, which is running: stop it first; it restores by itself. "
@@ -89,16 +145,25 @@ def may_restore(client: Client, owner: LockOwner, say: Callable[[str], None], *,
             say(sentence)
             return False
         if _become_restorer(client, held, owner):
-            say(f"putting back what {held.owner} left behind at {held.taken_at}")
+            if not own:
+                say(f"putting back what {held.owner} left behind at {held.taken_at}")
+                _await_last_writes(client, held.owner)
             return True
     return True
+
+
+def _await_last_writes(client: Client, owner: LockOwner) -> None:
+    """Wait until the pods of a dead run have ended, so that none of them undoes what is put back; not for ever."""
+    if owner.workflow is not None and owner.namespace == client.namespace:
+        labels = f"{RUN_LABEL}={owner.workflow}"
+        client.until(PODS, BENCHMARK, lambda pods: not any(map(at_work, pods)), _LAST_WRITES_S, labels=labels)
 
 
 def _become_restorer(client: Client, held: HeldLock, owner: LockOwner) -> bool:
     """Record who puts the cluster back; False: the lock has changed, or is gone."""
     if held.restorer is not None and held.restorer.owner == owner:
         return True
-    found: dict[str, Any] = {"owner": asdict(owner), "since": client.now().isoformat()}
+    found: Object = {"owner": asdict(owner), "since": client.now().isoformat()}
     patch = {"metadata": {"resourceVersion": held.version}, "data": {"restorer": json.dumps(found)}}
     try:
         client.patch(CONFIGMAPS, STATE, patch, KUBE_SYSTEM)

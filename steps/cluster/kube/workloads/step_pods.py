@@ -1,7 +1,7 @@
 """The pods that Argo created for the steps of this run: what was added to them, and their requests."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.excerpts import excerpt
@@ -11,16 +11,15 @@ from steps.cluster.kube.api.quantity import amount
 from steps.cluster.kube.workloads import comparison
 from steps.cluster.kube.workloads.manifests import STEP_REQUESTS
 from steps.domain import Finding
+from steps.lease import RUN_LABEL
 
 Object = dict[str, Any]
-
-_WORKFLOW_LABEL: Final = "workflows.argoproj.io/workflow"
 
 
 def pods_of_run(client: Client, variables: Mapping[str, str]) -> list[Object]:
     """The pods of the workflow that this process is a step of; none if it is no step."""
     name = variables.get(WORKFLOW_NAME, "")
-    return client.list(PODS, BENCHMARK, labels=f"{_WORKFLOW_LABEL}={name}") if name else []
+    return client.list(PODS, BENCHMARK, labels=f"{RUN_LABEL}={name}") if name else []
 
 
 def altered_pods(found: Iterable[Object]) -> dict[str, list[str]]:

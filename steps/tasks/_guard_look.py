@@ -1,0 +1,191 @@
+"""The guard's look at a cluster's lock: whether it is free, held by a run that is alive or by a person, or left behind.
+
+Made by the standard library alone, since it happens every minute: the clients and models of a restore take a second of
+CPU to import, and are imported where something is left. Where this look is in doubt, that restore judges anew.
+"""
+
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+from urllib.parse import quote
+
+from steps.lease import ENDED, RENEWAL_S, RUN_LABEL, is_silent, last_sign
+from steps.settings.environment import API_SERVERS
+
+Object = dict[str, Any]
+
+_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_TIMEOUT_S: Final = 10.0
+_LARGEST_ANSWER_BYTES: Final = 64 * 2**20
+_NOT_FOUND: Final = 404
+
+LOCK: Final = "/api/v1/namespaces/kube-system/configmaps/dataplane-benchmark"
+_METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json"
+"""A workflow without its nodes, which may be a megabyte. Argo repeats the phase in a label."""
+
+_PHASE: Final = "workflows.argoproj.io/phase"
+
+
+class LookError(Exception):
+    """The API server can't be asked, or refuses; a sentence."""
+
+
+class Api(Protocol):
+    """What a look needs of the API server."""
+
+    @property
+    def namespace(self) -> str:
+        """The benchmark's."""
+        ...
+
+    @property
+    def now(self) -> datetime:
+        """The API server's clock at its last answer."""
+        ...
+
+    def get(self, path: str, accept: str = "application/json") -> Object | None:
+        """One object; None: there is none. Raises LookError."""
+        ...
+
+    def patch(self, path: str, body: Object) -> None:
+        """A merge patch. Raises LookError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found.
+
+    Attributes:
+        state: free: no lock; run: its workflow is alive; person: a person holds it; elsewhere: a workflow of another
+            namespace does; left: a dead run left it, or that is for the restore to judge.
+        held_s: how long the lock has been held, by the API server's clock.
+        owner: who holds it, for a message.
+    """
+
+    state: Literal["free", "run", "person", "elsewhere", "left"]
+    held_s: float = 0.0
+    owner: str = ""
+
+
+class PodApi:
+    """The API server of the cluster that this pod runs in, with the rights of its service account."""
+
+    def __init__(self, variables: Mapping[str, str], account: Path = _ACCOUNT) -> None:
+        self._service = variables.get("KUBERNETES_SERVICE_HOST", "")
+        self._addresses = [f"{self._service}:{variables.get('KUBERNETES_SERVICE_PORT', '443')}"]
+        self._addresses += [each.strip() for each in variables.get(API_SERVERS, "").split(",") if each.strip()]
+        self._account = account
+        self.now = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+        try:
+            self.namespace = (account / "namespace").read_text(encoding="ascii").strip()
+            self._context = ssl.create_default_context(cafile=str(account / "ca.crt"))
+        except OSError as error:
+            raise LookError(f"this pod has no service account ({error.strerror}): deploy it anew.") from None
+
+    def get(self, path: str, accept: str = "application/json") -> Object | None:
+        """One object; None: there is none."""
+        return self._call("GET", path, {"Accept": accept})
+
+    def patch(self, path: str, body: Object) -> None:
+        """A merge patch."""
+        kind = {"Content-Type": "application/merge-patch+json", "Accept": "application/json"}
+        self._call("PATCH", f"{path}?fieldManager=dataplane-benchmark", kind, json.dumps(body))
+
+    def _call(self, method: str, path: str, headers: dict[str, str], body: str | None = None) -> Object | None:
+        for _ in self._addresses:
+            connection = _Connection(self._service, self._addresses[0], self._context)
+            try:
+                # read for each call, since the kubelet renews it
+                token = (self._account / "token").read_text(encoding="ascii").strip()
+                connection.request(method, path, body, {**headers, "Authorization": f"Bearer {token}"})
+                answer = connection.getresponse()
+                text = answer.read(_LARGEST_ANSWER_BYTES)
+                self.now = parsedate_to_datetime(answer.headers["Date"])
+                return _read(answer.status, text, f"{method} {path}")
+            except (OSError, http.client.HTTPException, ValueError, TypeError, RecursionError) as error:
+                reason = type(error).__name__
+                self._addresses = [*self._addresses[1:], self._addresses[0]]
+            finally:
+                connection.close()
+        raise LookError(f"the API server gave no answer to {method} {path} ({reason}).")
+
+
+class _Connection(http.client.HTTPSConnection):
+    """To one of the API server's addresses, HOST:PORT; its certificate must be that of the Service's address."""
+
+    def __init__(self, service: str, address: str, context: ssl.SSLContext) -> None:
+        super().__init__(service, 443, timeout=_TIMEOUT_S, context=context)
+        host, _, port = address.rpartition(":")
+        self._address = host.strip("[]"), int(port)
+        self._tls = context
+
+    def connect(self) -> None:
+        """Connect to the address, and ask for the Service's certificate."""
+        raw = socket.create_connection(self._address, _TIMEOUT_S)
+        self.sock = self._tls.wrap_socket(raw, server_hostname=self.host)
+
+
+def _read(status: int, text: bytes, what: str) -> Object | None:
+    if status == _NOT_FOUND:
+        return None
+    found: Object = json.loads(text)
+    if status not in {200, 201}:
+        raise LookError(f"the API server refused {what} with status {status}.")
+    return found
+
+
+def look(api: Api) -> Look:
+    """Look once; renew the lock of a run whose pods are at work, since its measuring steps may not call the API.
+
+    Raises:
+        LookError: the API server can't be asked.
+    """
+    found = api.get(LOCK)
+    if found is None:
+        return Look("free")
+    try:
+        data = found["data"]
+        owner: Object = json.loads(data["owner"])
+        taken_at = datetime.fromisoformat(data["taken_at"])
+        renewed_at = datetime.fromisoformat(data.get("renewed_at") or data["taken_at"])
+        held_s = (api.now - taken_at).total_seconds()
+        name, namespace, uid = owner.get("workflow"), owner.get("namespace"), owner.get("uid")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Look("left")
+    if not isinstance(name, str):
+        return Look("person", held_s, str(owner.get("person")))
+    if namespace != api.namespace:
+        return Look("elsewhere", held_s, f"workflow {namespace}/{name}")
+    alive = _runs(api, name, uid) and _renewed(api, name, renewed_at, found["metadata"]["uid"])
+    return Look("run" if alive else "left", held_s, name)
+
+
+def _renewed(api: Api, name: str, renewed_at: datetime, lock_uid: str) -> bool:
+    """Whether the run of this name gave a sign of life lately; if so, its lock is renewed."""
+    if api.now - renewed_at < timedelta(seconds=RENEWAL_S):
+        return True
+    pods = api.get(f"/api/v1/namespaces/{api.namespace}/pods?labelSelector={quote(f'{RUN_LABEL}={name}', safe='')}")
+    sign = last_sign(renewed_at, (pods or {}).get("items") or [], api.now)
+    if is_silent(sign, api.now):
+        return False
+    if sign > renewed_at:
+        api.patch(LOCK, {"metadata": {"uid": lock_uid}, "data": {"renewed_at": sign.isoformat()}})
+    return True
+
+
+def _runs(api: Api, name: str, uid: object) -> bool:
+    """Whether Argo's record has the workflow as one that has not ended."""
+    path = f"/apis/argoproj.io/v1alpha1/namespaces/{api.namespace}/workflows/{quote(name, safe='')}"
+    found = api.get(path, _METADATA)
+    if found is None or (uid is not None and found["metadata"].get("uid") != uid):
+        return False
+    phase = (found.get("status") or {}).get("phase") or (found["metadata"].get("labels") or {}).get(_PHASE)
+    return phase not in ENDED

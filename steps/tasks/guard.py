@@ -1,0 +1,120 @@
+"""The guard: a CronJob of Kubernetes' own that puts the cluster back where a run died before it could.
+
+It isn't Argo's, whose controller may be what died. With nothing to do it ends within a second; while a run holds the
+lock, one pod stays and looks, so that no container starts during its trials. `python -m steps.tasks.guard`.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from steps.lease import DAY, POD_NAME, RENEWAL_S
+from steps.tasks import _guard_metrics
+from steps.tasks._guard_look import Api, Look, LookError, PodApi, look
+
+LOOK_S: Final = 10.0
+"""Between two looks while a run holds the lock."""
+
+STAY_S: Final = 1800.0
+"""How long one pod stays with a run; the next one goes on."""
+
+PUSHGATEWAY: Final = "BENCHMARK_PUSHGATEWAY"
+MINUTES: Final = "BENCHMARK_GUARD_MINUTES"
+"""Variables of the deployment: where metrics are pushed to, and how many minutes pass between two pods."""
+
+_LOST: Final = 6
+"""So many looks without an answer end a pod: the next one may be on a node that reaches the API server."""
+
+Act = Callable[[Look, Mapping[str, str]], int]
+
+
+def watch(
+    api: Api,
+    variables: Mapping[str, str],
+    act: Act,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> int:
+    """Look, again and again while a run holds the lock, and act where it is dead; the exit code.
+
+    Args:
+        api: of the cluster.
+        variables: of the environment.
+        act: called with what was found where something is left behind, or a person is to be told of.
+        sleep: waits for a number of seconds.
+        clock: seconds, to limit the stay.
+    """
+    began, lost = clock(), 0
+    pushed_at = None
+    while True:
+        try:
+            found, lost = look(api), 0
+        except LookError as error:
+            lost += 1
+            if lost == _LOST or pushed_at is None:
+                _say(str(error))
+                return 1
+            sleep(LOOK_S)
+            continue
+        if pushed_at is None or clock() - pushed_at >= RENEWAL_S:
+            pushed_at = clock()
+            _push(api, variables, found)
+        if found.state == "left" or (found.state == "person" and _is_due(api, found, variables)):
+            return act(found, variables)
+        if found.state != "run" or clock() - began >= STAY_S:
+            return 0
+        sleep(LOOK_S)
+
+
+def _is_due(api: Api, found: Look, variables: Mapping[str, str]) -> bool:
+    """Whether a person's lock became a day older since the look before: no look remembers another.
+
+    A look begins some seconds after the minute for which it is scheduled, so both are rounded down to that.
+    """
+    interval = timedelta(minutes=int(variables.get(MINUTES) or 1))
+    rounding = timedelta(seconds=api.now.timestamp() % interval.total_seconds())
+    age = timedelta(seconds=found.held_s) - rounding
+    return age >= DAY and age // DAY > (age - interval) // DAY
+
+
+def _push(api: Api, variables: Mapping[str, str], found: Look) -> None:
+    if gateway := variables.get(PUSHGATEWAY, "").strip():
+        name = variables.get("BENCHMARK_ENVIRONMENT", "")
+        if problem := _guard_metrics.push(gateway, name, api.now, switched=found.state != "free"):
+            _say(problem)
+
+
+def _act(found: Look, variables: Mapping[str, str]) -> int:
+    # imported here, since almost no look needs them, and they take most of a second
+    from steps.cluster.kube.adapter import KubernetesCluster  # noqa: PLC0415
+    from steps.settings.environment import environment  # noqa: PLC0415
+    from steps.tasks import _guard_restore  # noqa: PLC0415
+
+    if found.state == "person":
+        _guard_restore.tell_of_person(found.owner, found.held_s, variables)
+        return 0
+    return _guard_restore.restore_left(KubernetesCluster(environment(variables), variables=variables), variables)
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+
+
+def main(variables: Mapping[str, str] = os.environ) -> int:
+    """Returns the exit code."""
+    if not variables.get(POD_NAME):
+        _say("the guard runs in a pod of its CronJob; by hand, `make restore` puts a cluster back.")
+        return 2
+    try:
+        api = PodApi(variables)
+    except LookError as error:
+        _say(str(error))
+        return 1
+    return watch(api, variables, _act)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
