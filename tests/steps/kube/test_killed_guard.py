@@ -5,9 +5,10 @@ from contextlib import suppress
 
 import pytest
 
+from analysis.errors import Unsupported
 from steps.cluster.kube.adapter import KubernetesCluster
-from steps.lease import POD_NAME, POD_UID
-from tests.steps.kube.fake_api import KilledError, direct_client
+from steps.lease import PART, POD_NAME, POD_UID
+from tests.steps.kube.fake_api import NAMESPACE, KilledError, direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.switching import held
 from tests.steps.kube.test_adapter import OTHER, RUN, kube, put_workflow, settings, visit
@@ -85,3 +86,16 @@ def test_restore_killed_at_any_call_is_finished_by_another(
         assert len(calico.kube_proxy_pods) == 2
         at += 1
     assert at >= 4
+
+
+def test_person_waits_for_a_guard_that_is_at_work() -> None:
+    calico, before = left_by_a_dead_run("ebpf-dsr")
+    assert killed(calico, GUARD, put_back, 1, late=False), "it has begun, and is at work as long as its pod is"
+    labels = {"dataplane-benchmark/part": PART}
+    pod = {"metadata": {"name": "guard-1", "namespace": NAMESPACE, "uid": GUARD[POD_UID], "labels": labels}}
+    calico.store.put("", "pods", {**pod, "spec": {}, "status": {"phase": "Running"}})
+    with pytest.raises(Unsupported, match=r"is being put back by guard guard-1 since .*: wait until that has ended"):
+        kube(calico).restore_for_user()
+    calico.store.take("", "pods", NAMESPACE, "guard-1")
+    assert kube(calico).restore_for_user()
+    assert calico.settings() == before
