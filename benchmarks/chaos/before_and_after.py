@@ -12,8 +12,9 @@ from analysis.sql import database
 from analysis.store.store import Store
 from steps import documents
 from steps.cluster.kube import cnis
-from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, PODS, POLICIES, SERVICES, STATE
+from steps.cluster.kube.api.permissions import BENCHMARK, PODS, POLICIES, SERVICES
 from steps.cluster.kube.cni import Surroundings
+from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.owner import current_owner
 from steps.cluster.kube.ownership.snapshot import snapshot_objects
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
@@ -55,9 +56,8 @@ def remains(client: UserClient, before: Mapping[str, Object | None]) -> Remains:
     """What is not as it was."""
     now = objects(client)
     changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-    lock = client.get(CONFIGMAPS, STATE, KUBE_SYSTEM)
-    holder = str((lock.get("data") or {}).get("owner") or "unknown") if lock is not None else None
-    return Remains(tuple(changed), holder, tuple(_left(client)))
+    held = lock.find_lock(client)
+    return Remains(tuple(changed), str(held.owner) if held is not None else None, tuple(_left(client)))
 
 
 def _left(client: UserClient) -> list[str]:
