@@ -12,12 +12,14 @@ from analysis.sql import database
 from analysis.store.store import Store
 from steps import documents
 from steps.cluster.kube import cnis
-from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, PODS, POLICIES, SERVICES, STATE
+from steps.cluster.kube.api.permissions import BENCHMARK, PODS, POLICIES, SERVICES
 from steps.cluster.kube.cni import Surroundings
+from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.owner import current_owner
 from steps.cluster.kube.ownership.snapshot import snapshot_objects
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from steps.collect.run_rows import run_rows
+from steps.lease import PART as GUARD
 from workflows.cli import uncollected
 from workflows.deployment.user_client import PART, UserClient
 
@@ -54,9 +56,8 @@ def remains(client: UserClient, before: Mapping[str, Object | None]) -> Remains:
     """What is not as it was."""
     now = objects(client)
     changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-    lock = client.get(CONFIGMAPS, STATE, KUBE_SYSTEM)
-    holder = str((lock.get("data") or {}).get("owner") or "unknown") if lock is not None else None
-    return Remains(tuple(changed), holder, tuple(_left(client)))
+    held = lock.find_lock(client)
+    return Remains(tuple(changed), str(held.owner) if held is not None else None, tuple(_left(client)))
 
 
 def _left(client: UserClient) -> list[str]:
@@ -69,9 +70,9 @@ def _left(client: UserClient) -> list[str]:
 
 
 def _is_left(found: Object) -> bool:
-    """Whether it is of a run: what a deployment made stays, and so do the steps' pods that have ended."""
+    """Whether it is of a run: what a deployment made stays, the guard's pod, and the steps' pods that have ended."""
     part = found["metadata"]["labels"].get(LABEL)
-    return part != PART and (part is not None or (found.get("status") or {}).get("phase") in _AT_WORK)
+    return part not in {PART, GUARD} and (part is not None or (found.get("status") or {}).get("phase") in _AT_WORK)
 
 
 def measured_until_now(store: Store, run_id: str) -> Trials:

@@ -98,7 +98,7 @@ class Runner:
             stuck = self._await_end(name)
         left, back_s = self._await_remains(before)
         if back_s is None:
-            self._put_back()
+            self._put_back_by_hand()
         rows, unreadable = before_and_after.stored(self._store, run)
         return Outcome(
             point=point.name,
@@ -114,6 +114,12 @@ class Runner:
             back_s=back_s,
             stuck=stuck,
         )
+
+    def _put_back_by_hand(self) -> None:
+        try:
+            self._put_back()
+        except Problem as problem:  # the next point finds the cluster held, unless the guard is at it
+            self._say(str(problem))
 
     def _require_nothing(self, before: Objects) -> None:
         found, _ = self._await_remains(before)

@@ -35,6 +35,9 @@ OUTSIDE: Final = "BENCHMARK_OUTSIDE"
 ACCEPT: Final = "BENCHMARK_ACCEPT"
 """Risks that the user accepts, separated by commas: gitops, environment."""
 
+API_SERVERS: Final = "BENCHMARK_API_SERVERS"
+"""The API server's own addresses, HOST:PORT separated by commas, for the time in which no Service works."""
+
 WORKFLOW_UID: Final = "BENCHMARK_WORKFLOW_UID"
 """On one machine: the uid of the run that a process in the lab's sandbox is starting."""
 
@@ -53,6 +56,7 @@ FROM_CONFIG_MAP: Final = (
     RESULTS,
     OUTSIDE,
     ACCEPT,
+    API_SERVERS,
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_S3",
     "AWS_REGION",

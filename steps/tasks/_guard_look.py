@@ -6,6 +6,7 @@ CPU to import, and are imported where something is left. Where this look is in d
 
 import http.client
 import json
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any, Final, Literal, Protocol
 from urllib.parse import quote
 
 from steps.lease import ENDED, RENEWAL_S, RUN_LABEL, is_silent, last_sign
+from steps.settings.environment import API_SERVERS
 
 Object = dict[str, Any]
 
@@ -77,8 +79,9 @@ class PodApi:
     """The API server of the cluster that this pod runs in, with the rights of its service account."""
 
     def __init__(self, variables: Mapping[str, str], account: Path = _ACCOUNT) -> None:
-        self._host = variables.get("KUBERNETES_SERVICE_HOST", "")
-        self._port = int(variables.get("KUBERNETES_SERVICE_PORT", "443"))
+        self._service = variables.get("KUBERNETES_SERVICE_HOST", "")
+        self._addresses = [f"{self._service}:{variables.get('KUBERNETES_SERVICE_PORT', '443')}"]
+        self._addresses += [each.strip() for each in variables.get(API_SERVERS, "").split(",") if each.strip()]
         self._account = account
         self.now = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
         try:
@@ -97,24 +100,46 @@ class PodApi:
         self._call("PATCH", f"{path}?fieldManager=dataplane-benchmark", kind, json.dumps(body))
 
     def _call(self, method: str, path: str, headers: dict[str, str], body: str | None = None) -> Object | None:
-        connection = http.client.HTTPSConnection(self._host, self._port, timeout=_TIMEOUT_S, context=self._context)
-        try:
-            # read for each call, since the kubelet renews it
-            token = (self._account / "token").read_text(encoding="ascii").strip()
-            connection.request(method, path, body, {**headers, "Authorization": f"Bearer {token}"})
-            answer = connection.getresponse()
-            text = answer.read(_LARGEST_ANSWER_BYTES)
-            self.now = parsedate_to_datetime(answer.headers["Date"])
-            if answer.status == _NOT_FOUND:
-                return None
-            found: Object = json.loads(text)
-        except (OSError, http.client.HTTPException, ValueError, TypeError, RecursionError) as error:
-            raise LookError(f"the API server gave no answer to {method} {path} ({type(error).__name__}).") from None
-        finally:
-            connection.close()
-        if answer.status not in {200, 201}:
-            raise LookError(f"the API server refused {method} {path} with status {answer.status}.")
-        return found
+        for _ in self._addresses:
+            connection = _Connection(self._service, self._addresses[0], self._context)
+            try:
+                # read for each call, since the kubelet renews it
+                token = (self._account / "token").read_text(encoding="ascii").strip()
+                connection.request(method, path, body, {**headers, "Authorization": f"Bearer {token}"})
+                answer = connection.getresponse()
+                text = answer.read(_LARGEST_ANSWER_BYTES)
+                self.now = parsedate_to_datetime(answer.headers["Date"])
+                return _read(answer.status, text, f"{method} {path}")
+            except (OSError, http.client.HTTPException, ValueError, TypeError, RecursionError) as error:
+                reason = type(error).__name__
+                self._addresses = [*self._addresses[1:], self._addresses[0]]
+            finally:
+                connection.close()
+        raise LookError(f"the API server gave no answer to {method} {path} ({reason}).")
+
+
+class _Connection(http.client.HTTPSConnection):
+    """To one of the API server's addresses, HOST:PORT; its certificate must be that of the Service's address."""
+
+    def __init__(self, service: str, address: str, context: ssl.SSLContext) -> None:
+        super().__init__(service, 443, timeout=_TIMEOUT_S, context=context)
+        host, _, port = address.rpartition(":")
+        self._address = host.strip("[]"), int(port)
+        self._tls = context
+
+    def connect(self) -> None:
+        """Connect to the address, and ask for the Service's certificate."""
+        raw = socket.create_connection(self._address, _TIMEOUT_S)
+        self.sock = self._tls.wrap_socket(raw, server_hostname=self.host)
+
+
+def _read(status: int, text: bytes, what: str) -> Object | None:
+    if status == _NOT_FOUND:
+        return None
+    found: Object = json.loads(text)
+    if status not in {200, 201}:
+        raise LookError(f"the API server refused {what} with status {status}.")
+    return found
 
 
 def look(api: Api) -> Look:

@@ -18,6 +18,11 @@ Object = dict[str, Any]
 
 def test_deploy_puts_results_beside_argo_artifacts() -> None:
     store = cluster()
+    store.serve("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+    metadata = {"name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"}}
+    endpoints = [{"addresses": ["10.0.0.2"]}, {"addresses": ["fd00::1"]}]
+    slice_ = {"metadata": metadata, "endpoints": endpoints, "ports": [{"name": "https", "port": 6443}]}
+    store.put("discovery.k8s.io", "endpointslices", slice_)
     output = deploy_to(store)
     assert "Argo Workflows 4.1.2 in namespace argo" in output
     assert settings(store) == {
@@ -26,7 +31,10 @@ def test_deploy_puts_results_beside_argo_artifacts() -> None:
         "BENCHMARK_RESULTS": "s3://artifacts",
         "BENCHMARK_OUTSIDE": "",
         "BENCHMARK_ACCEPT": "",
+        "BENCHMARK_API_SERVERS": "10.0.0.2:6443,[fd00::1]:6443",
         "BENCHMARK_NOTIFY_URL": "",
+        "BENCHMARK_PUSHGATEWAY": "",
+        "BENCHMARK_GUARD_MINUTES": "1",
         "AWS_ENDPOINT_URL": "http://minio.minio:9000",
         "AWS_REGION": "eu-west-1",
     }

@@ -3,9 +3,10 @@
 from collections import Counter
 
 from analysis.console.terminal import Terminal
-from analysis.errors import BadInput
+from analysis.errors import BadInput, Unsupported
 from steps.catalogue.environments import LAB
-from steps.cluster.kube.api.permissions import OPERATOR_NAMESPACES, Resource
+from steps.cluster.kube.api.nodes import url_host
+from steps.cluster.kube.api.permissions import DEFAULT, ENDPOINTSLICES, OPERATOR_NAMESPACES, Resource
 from steps.settings import environment as variables
 from steps.tasks._pod import IMAGE
 from steps.tasks.guard import MINUTES, PUSHGATEWAY
@@ -82,6 +83,7 @@ def choose_values(
         variables.RESULTS: store.results,
         variables.OUTSIDE: flags.outside,
         variables.ACCEPT: flags.accept,
+        variables.API_SERVERS: ",".join(_api_servers(client)),
         PUSHGATEWAY: flags.pushgateway.strip(),
         MINUTES: str(minutes),
         **({"AWS_ENDPOINT_URL": store.endpoint_url} if store.endpoint_url else {}),
@@ -99,6 +101,21 @@ def choose_values(
         executor=found.executor,
         admission=admission,
         guard=minutes,
+    )
+
+
+def _api_servers(client: UserClient) -> list[str]:
+    """The API server's own addresses, HOST:PORT; the deployment goes on without where the user may not read them."""
+    try:
+        slices = client.list(ENDPOINTSLICES, DEFAULT, labels="kubernetes.io/service-name=kubernetes")
+    except Unsupported:
+        return []
+    return sorted(
+        f"{url_host(address)}:{port['port']}"
+        for found in slices
+        for port in found.get("ports") or []
+        for endpoint in found.get("endpoints") or []
+        for address in endpoint.get("addresses") or []
     )
 
 

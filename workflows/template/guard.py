@@ -102,7 +102,8 @@ def _pod() -> Object:
 
 def _variables() -> list[Object]:
     fields = {POD_NAME: "metadata.name", POD_UID: "metadata.uid"}
-    settings = (environment.ENVIRONMENT, environment.CONTEXT, environment.NOTIFY_URL, PUSHGATEWAY, MINUTES)
+    deployed = (environment.ENVIRONMENT, environment.CONTEXT, environment.API_SERVERS, environment.NOTIFY_URL)
+    settings = (*deployed, PUSHGATEWAY, MINUTES)
     secret = {"name": SECRET, "key": "url", "optional": True}
     return [
         {"name": environment.IMAGE, "value": IMAGE},

@@ -15,10 +15,13 @@ import urllib3
 from kubernetes.client import Configuration
 
 from analysis.errors import Unsupported
+from steps.cluster.kube.api import connect, waiting
 from steps.cluster.kube.api import transport as transports
-from steps.cluster.kube.api import waiting
+from steps.cluster.kube.api.connect import ClusterAccess
 from steps.cluster.kube.api.errors import TransientError
+from steps.cluster.kube.api.identity import Identity
 from steps.cluster.kube.api.transport import Transport
+from steps.tasks._guard_look import LookError, PodApi
 from tests.steps.kube.kubeconfigs import certificate
 
 AT_ONCE_S = 5.0
@@ -191,3 +194,54 @@ def test_interrupted_tls_handshake_is_retried() -> None:
 
 class _Nowhere:
     where = "prod"
+
+
+@pytest.mark.parametrize("host", ["elsewhere.example", "another.example"])
+def test_a_server_that_no_service_leads_to_is_called_by_its_own_address(
+    tmp_path: Path, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transports, "BACKOFF", lambda _state: 0.0)
+    files = certificate(tmp_path)  # of elsewhere.example
+    configuration = Configuration()
+    configuration.ssl_ca_cert = str(files[0])
+    with served(tls=files) as server, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        configuration.host = f"https://{host}:6443"
+        others = tuple(f"https://127.0.0.1:{port}" for port in (closed.getsockname()[1], server.server_port))
+        transport = Transport(configuration, "prod", 20.0, others=others, say=lambda _sentence: None)
+        transport._ways[0] = (f"https://127.0.0.1:{closed.getsockname()[1]}", transport._ways[0][1])
+        if host == "another.example":
+            with pytest.raises(Unsupported, match=r"certificate is not trusted .*'another\.example'"):
+                transport.call("GET", "/version", "the version")
+            return
+        assert transport.call("GET", "/version", "the version") == b"{}"
+        assert transport.once("GET", "/version", "the version") is not None, "it stays with the address that answers"
+
+
+def test_a_step_knows_the_servers_own_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[str, ...]] = []
+    monkeypatch.setattr(connect, "_by_service_account", lambda _context="": ClusterAccess(Configuration(), Identity()))
+    monkeypatch.setattr(connect, "Client", lambda *_given, **more: made.append(more["others"]))
+    pod = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
+    connect.connect("prod", {**pod, "BENCHMARK_API_SERVERS": "10.0.0.1:6443, [fd00::2]:6443"})
+    connect.connect("prod", pod)
+    assert made == [("https://10.0.0.1:6443", "https://[fd00::2]:6443"), ()]
+
+
+@pytest.mark.parametrize("host", ["elsewhere.example", "another.example"])
+def test_the_guard_looks_by_the_servers_own_address(tmp_path: Path, host: str) -> None:
+    crt, key = certificate(tmp_path)  # of elsewhere.example
+    crt.rename(tmp_path / "ca.crt")
+    for name in ("namespace", "token"):
+        (tmp_path / name).write_text("bench")
+    with served(tls=(tmp_path / "ca.crt", key)) as server, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        own = f"127.0.0.1:{closed.getsockname()[1]},127.0.0.1:{server.server_port}"
+        api = PodApi({"KUBERNETES_SERVICE_HOST": host, "BENCHMARK_API_SERVERS": own}, tmp_path)
+        api._addresses[0] = f"127.0.0.1:{closed.getsockname()[1]}"
+        if host == "elsewhere.example":
+            assert api.get("/x") == {}
+            assert api._addresses[0] == f"127.0.0.1:{server.server_port}", "it stays with the address that answers"
+        else:
+            with pytest.raises(LookError, match="gave no answer to GET /x"):
+                api.get("/x")

@@ -47,6 +47,7 @@ class Client:
         at_prompt: a user waits, so the first call fails at once if nothing answers.
         owner_reference: to the workflow of this process, for objects in its namespace; None: there is none.
         context: the kubeconfig's, for commands that messages name; empty: unknown.
+        others: further addresses of the API server.
     """
 
     def __init__(
@@ -60,12 +61,13 @@ class Client:
         at_prompt: bool = False,
         owner_reference: Object | None = None,
         context: str = "",
+        others: tuple[str, ...] = (),
     ) -> None:
         self.namespace = namespace
         self.where = where
         self.context = context
         self.owner_reference = owner_reference
-        self._transport = Transport(configuration, where, patience_s, login=login, at_prompt=at_prompt)
+        self._transport = Transport(configuration, where, patience_s, login=login, at_prompt=at_prompt, others=others)
 
     @property
     def restore_command(self) -> str:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +14,7 @@ from steps.cluster.kube.api.credentials.login import log_in
 from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID, Identity
 from steps.cluster.kube.api.permissions import WORKFLOWS
 from steps.cluster.kube.api.transport import PATIENCE_S
-from steps.settings.environment import CONTEXT, NAMESPACE
+from steps.settings.environment import API_SERVERS, CONTEXT, NAMESPACE
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
@@ -28,11 +28,15 @@ _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class ClusterAccess:
-    """How a cluster is reached. `context`: of the kubeconfig; in a pod that of the deployment, or empty."""
+    """How a cluster is reached.
+
+    `context`: of the kubeconfig; in a pod that of the deployment, or empty. `others`: further addresses of the server.
+    """
 
     configuration: "Configuration"
     login: Identity
     context: str = ""
+    others: tuple[str, ...] = ()
 
 
 def connect(
@@ -52,7 +56,8 @@ def connect(
         Unsupported: there is no kubeconfig, or it can't be used.
     """
     if _in_pod(variables):
-        access = _by_service_account(variables.get(CONTEXT, "").strip())
+        others = tuple(f"https://{each.strip()}" for each in variables.get(API_SERVERS, "").split(",") if each.strip())
+        access = replace(_by_service_account(variables.get(CONTEXT, "").strip()), others=others)
     else:
         try:
             found = kubeconfig.read_kubeconfigs(variables)
@@ -69,6 +74,7 @@ def connect(
         at_prompt=at_prompt,
         owner_reference=_owner_reference(namespace, variables),
         context=access.context,
+        others=access.others,
     )
 
 

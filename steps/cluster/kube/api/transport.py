@@ -3,6 +3,10 @@
 A switch of the dataplane may interrupt this very connection. So connections that are refused, closed or silent, 429
 with its Retry-After, and 5xx are retried until the patience ends. A notice is printed at the first retry, and when an
 answer takes long. At a prompt the first call of all is not retried if no server accepts the connection.
+
+A pod reaches the API server by a Service, and on the way back from eBPF no Service works from Felix's end of eBPF until
+kube-proxy returns. A connection that breaks then could not be made anew, and nobody in the cluster could end that
+state. So calls go on by the server's own addresses, whose certificate must be that of the Service's address.
 """
 
 import copy
@@ -12,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlsplit
 
 import urllib3
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay
@@ -44,7 +49,17 @@ R = TypeVar("R")
 
 
 class Transport:
-    """HTTP to one API server. `where`: the cluster's name in messages. `login`: the identity of the caller."""
+    """HTTP to one API server.
+
+    Args:
+        configuration: its first address, and the credentials.
+        where: the cluster's name in messages.
+        patience_s: how long a call is retried.
+        login: the identity of the caller.
+        at_prompt: a user waits.
+        others: its further addresses, tried in turn where one does not answer.
+        say: called with a sentence for each delay.
+    """
 
     def __init__(
         self,
@@ -54,6 +69,7 @@ class Transport:
         *,
         login: Identity | None = None,
         at_prompt: bool = False,
+        others: tuple[str, ...] = (),
         say: Say = print_notice,
     ) -> None:
         self.where = where
@@ -63,7 +79,10 @@ class Transport:
         self._say = say
         self._answered = False
         self._configuration = configuration
-        self._pool = _pool(configuration, where)
+        direct = copy.copy(configuration)
+        direct.tls_server_name = configuration.tls_server_name or urlsplit(configuration.host).hostname
+        self._ways = [(configuration.host.rstrip("/"), _pool(configuration, where))]
+        self._ways += [(other, _pool(direct, where)) for other in others]
 
     def patient(self, patience_s: float) -> "Transport":
         """The same connections with another patience."""
@@ -139,18 +158,23 @@ class Transport:
         headers.update({"Accept": "application/json", "User-Agent": "dataplane-benchmark", **self._authorisation()})
         if body is not None:
             headers["Content-Type"] = content or "application/json"
-        response = self.guarded(
-            what,
-            lambda: self._pool.request(
-                method,
-                self._configuration.host.rstrip("/") + path,
-                body=None if body is None else json.dumps(body).encode(),
-                headers=headers,
-                timeout=urllib3.Timeout(connect=CONNECT_S, read=read_s),
-                retries=False,
-                preload_content=False,
-            ),
-        )
+        host, pool = self._ways[0]
+        try:
+            response = self.guarded(
+                what,
+                lambda: pool.request(
+                    method,
+                    host + path,
+                    body=None if body is None else json.dumps(body).encode(),
+                    headers=headers,
+                    timeout=urllib3.Timeout(connect=CONNECT_S, read=read_s),
+                    retries=False,
+                    preload_content=False,
+                ),
+            )
+        except TransientError:
+            self._ways = [*self._ways[1:], self._ways[0]]
+            raise
         self._answered = True
         if response.status < _BAD:
             return response

@@ -34,7 +34,7 @@ def real() -> Iterator[Server]:
     impersonating = {"Impersonate-User": "contract-nobody"}
     server = Server(
         way.configuration.host.rstrip("/"),
-        transport._pool,
+        transport._ways[0][1],
         namespace,
         transport._authorisation(),
         lambda: impersonating,
