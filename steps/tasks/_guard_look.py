@@ -104,15 +104,15 @@ class PodApi:
             connection.request(method, path, body, {**headers, "Authorization": f"Bearer {token}"})
             answer = connection.getresponse()
             text = answer.read(_LARGEST_ANSWER_BYTES)
-            self.now = parsedate_to_datetime(answer.headers["Date"])
-            if answer.status == _NOT_FOUND:
-                return None
-            found: Object = json.loads(text)
+            refused = answer.status not in {200, 201, _NOT_FOUND}
+            if not refused:
+                self.now = parsedate_to_datetime(answer.headers["Date"])
+            found: Object | None = json.loads(text) if answer.status != _NOT_FOUND else None
         except (OSError, http.client.HTTPException, ValueError, TypeError, RecursionError) as error:
             raise LookError(f"the API server gave no answer to {method} {path} ({type(error).__name__}).") from None
         finally:
             connection.close()
-        if answer.status not in {200, 201}:
+        if refused:
             raise LookError(f"the API server refused {method} {path} with status {answer.status}.")
         return found
 
