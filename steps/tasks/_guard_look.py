@@ -25,6 +25,7 @@ _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TIMEOUT_S: Final = 10.0
 _LARGEST_ANSWER_BYTES: Final = 64 * 2**20
 _NOT_FOUND: Final = 404
+_DONE: Final = frozenset({200, 201})
 
 LOCK: Final = "/api/v1/namespaces/kube-system/configmaps/dataplane-benchmark"
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json"
@@ -108,7 +109,8 @@ class PodApi:
                 connection.request(method, path, body, {**headers, "Authorization": f"Bearer {token}"})
                 answer = connection.getresponse()
                 text = answer.read(_LARGEST_ANSWER_BYTES)
-                self.now = parsedate_to_datetime(answer.headers["Date"])
+                if answer.status in {*_DONE, _NOT_FOUND}:
+                    self.now = parsedate_to_datetime(answer.headers["Date"])
                 return _read(answer.status, text, f"{method} {path}")
             except (OSError, http.client.HTTPException, ValueError, TypeError, RecursionError) as error:
                 reason = type(error).__name__
@@ -137,7 +139,7 @@ def _read(status: int, text: bytes, what: str) -> Object | None:
     if status == _NOT_FOUND:
         return None
     found: Object = json.loads(text)
-    if status not in {200, 201}:
+    if status not in _DONE:
         raise LookError(f"the API server refused {what} with status {status}.")
     return found
 
