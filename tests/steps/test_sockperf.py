@@ -173,8 +173,7 @@ def test_the_real_sockperf_measures_beside_a_real_load() -> None:
     programs = [here(TOOL.server(port)), ["iperf3", "-s", "-p", str(load_port)]]
     servers = [subprocess.Popen(argv, stdout=subprocess.DEVNULL) for argv in programs]
     try:
-        for each in (port, load_port):
-            until(lambda each=each: re.search(rf":{each:04X} 0+:0000 0A", listening()) is not None)
+        until(lambda: all(f":{each:04X} " in listening() for each in (port, load_port)))
         tasks = {(TOOL, "udp"): UDP, (LOADED[0], "tcp"): Task(transport="tcp", load_port=load_port)}
         running = []
         for (tool, _), task in tasks.items():
@@ -194,7 +193,9 @@ def test_the_real_sockperf_measures_beside_a_real_load() -> None:
 
 
 def listening() -> str:
-    return Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    """The lines of sockets that listen."""
+    lines = [line for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()]
+    return "\n".join(line for line in lines if ":0000 0A " in line)
 
 
 def test_loaded_tools_share_the_server_of_the_one_without_a_load() -> None:
