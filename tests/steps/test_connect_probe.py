@@ -122,7 +122,7 @@ def test_so_many_are_under_way_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
         found = connect_probe.probe_at_once("127.0.0.1", server.getsockname()[1], 0.1, 8)
     assert found["count"] < 8, "a full queue lets no more in"
-    assert found["count"] + found["errors"] == 8
+    assert found["errors"] == 8
     assert "timed out" in str(found["error"])
 
 
