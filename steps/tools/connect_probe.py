@@ -126,10 +126,10 @@ def probe_at_once(address: str, port: int, seconds: float, clients: int) -> Prob
                 waiting[client] = clock()
                 with contextlib.suppress(OSError):  # the socket keeps the error
                     client.connect((address, port))
-            seen = {key.fileobj for key, _ in selector.select(_TIMEOUT_S)}
+            connected = {key.fd for key, _ in selector.select(_TIMEOUT_S)}
             now = clock()
             late = {client for client, start in waiting.items() if now - start > _TIMEOUT_S}
-            for client in [each for each in waiting if each in seen or each in late]:
+            for client in [each for each in waiting if each in late or each.fileno() in connected]:
                 code = errno.ETIMEDOUT if client in late else client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if code:
                     errors, in_a_row, last = errors + 1, in_a_row + 1, os.strerror(code)

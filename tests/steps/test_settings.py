@@ -168,7 +168,13 @@ def test_cells_are_protocols_times_directions() -> None:
 
 
 def test_thorough_measures_everything() -> None:
-    assert len(choose_settings(profile="thorough").cells) == len(topologies.TOPOLOGIES) * 4 + len(profiles.LATENCY)
+    measured = cells(choose_settings(profile="thorough"))
+    assert {topology for topology, _, _ in measured} == set(topologies.BY_NAME)
+    assert {protocol for _, protocol, _ in measured} >= {"connect", "ping-pong", "ping-pong-load90"}
+    for topology in topologies.BY_NAME:
+        assert {c for c in measured if c[0] == topology} >= {
+            (topology, protocol, direction) for protocol in ("tcp", "udp") for direction in ("forward", "reverse")
+        }
 
 
 def test_twin_and_burden_arms() -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,8 @@ def test_the_real_sockperf_measures_beside_a_real_load() -> None:
     programs = [here(TOOL.server(port)), ["iperf3", "-s", "-p", str(load_port)]]
     servers = [subprocess.Popen(argv, stdout=subprocess.DEVNULL) for argv in programs]
     try:
-        until(lambda: all(f":{each:04X} " in listening() for each in (port, load_port)))
+        for each in (port, load_port):
+            until(partial(listens, each))
         tasks = {(TOOL, "udp"): UDP, (LOADED[0], "tcp"): Task(transport="tcp", load_port=load_port)}
         running = []
         for (tool, _), task in tasks.items():
@@ -192,10 +194,9 @@ def test_the_real_sockperf_measures_beside_a_real_load() -> None:
             server.wait()
 
 
-def listening() -> str:
-    """The lines of sockets that listen."""
-    lines = [line for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()]
-    return "\n".join(line for line in lines if ":0000 0A " in line)
+def listens(port: int) -> bool:
+    listed = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    return re.search(rf":{port:04X} 0+:0000 0A", listed) is not None
 
 
 def test_loaded_tools_share_the_server_of_the_one_without_a_load() -> None:
