@@ -215,8 +215,8 @@ class Settings(StrictModel):
         int | None,
         Field(ge=16, le=1_048_576),
         Option(
-            help="Bytes of each write or datagram; if empty iperf3's own for TCP, what fits the MTU for UDP, and 64 for "
-            "requests."
+            help="Bytes of each write or datagram; if empty iperf3's own for TCP, what fits the MTU for UDP, and 64 "
+            "for requests."
         ),
     ] = None
     congestion_control: Annotated[
