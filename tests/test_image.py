@@ -79,7 +79,7 @@ def test_image_user_is_that_of_the_pods() -> None:
 def test_image_has_no_compiler() -> None:
     assert not re.search(r"gcc|g\+\+|clang|build-essential|-dev\b", STAGES[-1])
     assert "apt-get" not in STAGES[0]
-    assert {"iperf3", "iproute2"} <= set(STAGES[-1].split())
+    assert {"iperf3", "sockperf", "iproute2"} <= set(STAGES[-1].split())
 
 
 def test_image_has_compiled_bytecode() -> None:

@@ -13,8 +13,8 @@ from analysis.charts._marks import by_path, colour, column, hollow, lane, plot_w
 from analysis.charts._theme import INK, WIDE, Look
 from analysis.flags import MARKED, Kind
 
-_ROOM: Final = 3.0
-"""How many times the largest value the axis goes on, for the text."""
+_MOST_ROOM: Final = 0.6
+"""The largest share of the plot that is left for the text beside the longest line."""
 
 READING: Final = (
     "The large mark is the median, each small one a further percentile: {}. Means over visits, on a logarithmic axis; "
@@ -43,11 +43,11 @@ def frame(data: Data, columns: Sequence[str], kind: Kind) -> pa.Table:
         if row := found.get((path, arm.name)):
             values = [row[name] / size if row[name] is not None else None for name in columns]
             known = [value for value in values if value is not None]
-            text = " / ".join("–" if value is None else formatting.digits(value) for value in values)
-            text += MARKED if flagged(row, kind) else ""
+            figures = ["–" if value is None else formatting.digits(value) for value in values]
+            mark = MARKED if flagged(row, kind) else ""
             rows += [
                 {"path": path, "unit": unit, "value": value, "median": values[0], "end": max(known), "rank": rank}
-                | {"text": text if rank == 0 else ""}
+                | {"text": " / ".join(figures) + mark, "short": f"{figures[0]} … {figures[-1]}{mark}"}
                 | data.side(arm)
                 for rank, value in enumerate(values)
                 if value is not None
@@ -56,11 +56,15 @@ def frame(data: Data, columns: Sequence[str], kind: Kind) -> pa.Table:
 
 
 def chart(table: pa.Table, look: Look = WIDE, *, title: str) -> alt.FacetChart:
-    """A line from the median to the last percentile with a mark at each, and all of them in figures."""
+    """A line from the median to the last percentile with a mark at each, and in figures all of them, or both ends."""
+    text, width = "short" if look.narrow else "text", plot_width(table, look)
     values = [value for value in column(table, "value") if value > 0]
-    domain = [min(values, default=1.0) / 1.2, max(values, default=1.0) * (10 * _ROOM if look.narrow else _ROOM)]
+    low, high = min(values, default=1.0) / 1.2, max(values, default=1.0) * 1.05
+    room = min(_MOST_ROOM, (max(map(len, column(table, text))) * look.font * 0.56 + 12) / width)
+    domain = [low, high * (high / low) ** (room / (1 - room))]
     scale = {"type": "log", "domain": domain, "nice": False, "clamp": True}
-    axis = {"title": f"{title}, {column(table, 'unit')[0]}", "tickCount": look.ticks}
+    named = title.partition(":")[0] if look.narrow else title
+    axis = {"title": f"{named}, {column(table, 'unit')[0]}", "tickCount": look.ticks}
     base = alt.Chart().encode(y=lane(table, look))
     side = colour(table)
     x = alt.X("value:Q", scale=scale, axis=axis)
@@ -74,7 +78,7 @@ def chart(table: pa.Table, look: Look = WIDE, *, title: str) -> alt.FacetChart:
             x=x, fill=side, stroke=side, shape=shape(table), **hollow(0)
         ),
         median.mark_text(align="left", dx=7, fontSize=look.font, color=INK, stroke=None).encode(
-            x=alt.X("end:Q", scale=scale, axis=axis), text=alt.Text("text:N")
+            x=alt.X("end:Q", scale=scale, axis=axis), text=alt.Text(f"{text}:N")
         ),
     ]
-    return by_path(layers, table, look, plot_width(table, look))
+    return by_path(layers, table, look, width)

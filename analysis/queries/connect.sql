@@ -10,6 +10,7 @@ select
     count(*) filter (marks(flags, 'connect')) as connect_flagged,
     median(connect_p50_s) as connect_p50_s,
     median(connect_p99_s) as connect_p99_s,
+    median(connect_p999_s) as connect_p999_s,
     avg(connects_per_s) as connects_per_s
 from measurements
 where

@@ -214,7 +214,10 @@ class Settings(StrictModel):
     block_size_bytes: Annotated[
         int | None,
         Field(ge=16, le=1_048_576),
-        Option(help="Bytes of each write or datagram; if empty iperf3's own for TCP, and what fits the MTU for UDP."),
+        Option(
+            help="Bytes of each write or datagram; if empty iperf3's own for TCP, what fits the MTU for UDP, and 64 "
+            "for requests."
+        ),
     ] = None
     loss_bound_ratio: Annotated[
         float,

@@ -19,7 +19,6 @@ from typing import Final, TypedDict
 _FOREVER_MS: Final = "3600000"
 """By itself the server would wake each 10 ms, while others measure."""
 
-_BUSY: Final = b"server is busy"
 _BUSY_S: Final = 1.0
 _LOOK_S: Final = 0.05
 _BEGUN_S: Final = 0.3

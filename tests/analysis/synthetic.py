@@ -39,6 +39,18 @@ TOOLS: tuple[dict[str, Any], ...] = (
         "transport": "tcp",
         "figures": ["connects_per_s", "connect_p50_s", "connect_p99_s"],
     },
+    {
+        "name": "connect-8",
+        "tool": "tcp_connect_8",
+        "transport": "tcp",
+        "figures": ["connects_per_s", "connect_p50_s", "connect_p99_s", "connect_p999_s"],
+    },
+    {
+        "name": "ping-pong-load90",
+        "tool": "sockperf_load90",
+        "transport": "tcp",
+        "figures": ["response_p50_s", "response_p90_s", "response_p99_s", "response_p999_s", "response_worst_s"],
+    },
 )
 
 
@@ -57,6 +69,13 @@ QUICK: tuple[Cell, ...] = (
     ("pod-to-service", "udp", "forward"),
     ("pod-to-service", "connect", "forward"),
 )
+LATENCY: tuple[Cell, ...] = (
+    *QUICK,
+    ("pod-to-service", "connect-8", "forward"),
+    ("pod-to-service", "ping-pong-load90", "forward"),
+)
+"""With connections that open together, and with requests beside a load."""
+
 BASE_BPS = {
     "node-to-node": 5.3e9,
     "pod-to-pod": 3.0e9,
@@ -264,8 +283,13 @@ def _trial(
         return row | {"outcome": "failed", "error": "iperf3: unable to connect to server: Connection refused"}
     gain = 1.0 if topology == "node-to-node" else recipe.gains.get(name, 1.0)
     size = 2.718281828459045**noise * gain
-    if by == "connect":
+    if by == "ping-pong-load90":
+        shares = {"p50": 40e-6, "p90": 90e-6, "p99": 400e-6, "p999": 2e-3, "worst": 9e-3}
+        times = {f"response_{share}_s": time_s / size for share, time_s in shares.items()}
+        return row | times | {"transactions_per_s": 2e4 * size, "load_ratio": 0.9, "nodes": [_usage(0.9)]}
+    if by in {"connect", "connect-8"}:
         return row | {
+            "connect_p999_s": 900e-6 / size if by == "connect-8" else None,
             "connects_per_s": 4000 * size,
             "connect_p50_s": 233e-6 / size,
             "connect_p99_s": 480e-6 / size,

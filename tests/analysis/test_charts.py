@@ -37,7 +37,9 @@ def opened(root: Path, *recipes: Recipe) -> Data:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     missing = frozenset({("beta", "pod-to-service")})
-    recipe = Recipe(environment="prod", entries=(*ENTRIES, TWIN), fail=missing, references=True)
+    recipe = Recipe(
+        environment="prod", entries=(*ENTRIES, TWIN), fail=missing, references=True, cells=synthetic.LATENCY
+    )
     earlier = Recipe(run_id="run-0", environment="prod", started_at=recipe.started_at.replace(day=2, month=2))
     return opened(tmp_path_factory.mktemp("store"), recipe, earlier)
 

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from workflows.cli.summary_table import print_summary
 COLUMNS = {kind: [name for m in metrics.METRICS if m.kind == kind for name in m.columns] for kind in KINDS}
 
 RECIPE = Recipe(references=True, rounds=3, entries=ENTRIES[:2], repetitions=2)
+FULL = replace(RECIPE, cells=synthetic.LATENCY)
 VOIDS = {flag.name: next(iter(sorted(flag.voids))) for flag in FLAGS if flag.voids}
 POISON = 1e6
 OF_VISITS = {"connections_broken", "switching"}
@@ -106,7 +108,9 @@ def test_value_voided_by_a_flag_is_in_no_query(flag: flags.Flag, tmp_path: Path)
     marked = every(5, f"{flag.name}: for a reason")
     wrong = [spoilt(kind, by=POISON) for kind in sorted(flag.voids)]
     gone = [spoilt(kind, by=None) for kind in sorted(flag.voids)]
-    assert answers(opened(tmp_path / "wrong", marked, *wrong)) == answers(opened(tmp_path / "gone", marked, *gone))
+    assert answers(opened(tmp_path / "wrong", marked, *wrong, recipe=FULL)) == answers(
+        opened(tmp_path / "gone", marked, *gone, recipe=FULL)
+    )
 
 
 def test_trials_table_keeps_flagged_values(tmp_path: Path) -> None:
@@ -140,6 +144,7 @@ def test_every_trial_column_has_a_flag_kind() -> None:
     """A new column is one that flags may touch, unless it is named here as what was asked for or counted."""
     settings = {"visit", "trial", "position", "streams", "offered_bps", "repetition", "duration_s", "block_size_bytes"}
     settings |= {"mtu_bytes", "server_mtu_bytes", "services", "attempts", "foreign_cpu_ratio", "quiet_wait_s"}
+    settings |= {"responses", "lost_messages", "duplicate_messages", "load_bps"}
     named = {name for names in COLUMNS.values() for name in names}
     assert {column.name for column in TRIALS if column.unit} - settings == named
     fields = {NODE_USAGE.field(i).name for i in range(NODE_USAGE.num_fields)} - {"node", "side", "cores"}
@@ -168,7 +173,7 @@ def flagged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Conne
     folder = tmp_path_factory.mktemp("flagged")
     earlier = Recipe(run_id="run-0", rounds=3, entries=ENTRIES[:2], started_at=datetime(2026, 2, 1, tzinfo=UTC))
     synthetic.database(folder, earlier).close()
-    with opened(folder, every(1, "foreign-cpu")) as con:
+    with opened(folder, every(1, "foreign-cpu"), recipe=FULL) as con:
         yield con
 
 
@@ -237,7 +242,11 @@ def test_a_verdict_without_flagged_trials_has_no_mark(plain: database.Connection
 
 def test_flag_marks_only_verdicts_of_its_kind(tmp_path: Path) -> None:
     summary = summarise(opened(tmp_path, every(1, "connect-errors")), "run-1")
-    assert {c.metric for c in summary.comparisons if c.doubts.mark} == {"connect_p50_s", "connect_p99_s"}
+    assert {c.metric for c in summary.comparisons if c.doubts.mark} == {
+        "connect_p50_s",
+        "connect_p99_s",
+        "connects_per_s",
+    }
     assert summary.answer is not None
     marked = {kind.title for kind in summary.answer.kinds for c in kind.cells if any(s.mark for s in c.standings)}
     assert marked == {"pod to service, connect"}

@@ -94,3 +94,39 @@ def test_connect_server_port_in_use(port: int) -> None:
     assert done.returncode == 1
     assert "in use" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("clients", [8, 64])
+def test_connects_at_once_are_counted_and_timed(port: int, clients: int) -> None:
+    found = connect_probe.probe_at_once("127.0.0.1", port, 0.2, clients)
+    assert found["count"] > 100
+    assert found["errors"] == 0
+    assert found["p50_s"] is not None
+    assert found["p99_s"] is not None
+    assert 0 < found["p50_s"] <= found["p99_s"] < 1
+    assert (found["p999_s"] is None) == (found["count"] < 1000)
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    assert [row for row in rows if row[2].endswith(f":{port:04X}")] == []
+
+
+def test_connects_at_once_to_a_closed_port_give_up_and_say_why() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = server.getsockname()[1]
+    found = connect_probe.probe_at_once("127.0.0.1", closed, 30, 8)
+    assert found["count"] == 0
+    assert found["errors"] >= 20
+    assert "refused" in str(found["error"])
+
+
+def test_so_many_are_under_way_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        found = connect_probe.probe_at_once("127.0.0.1", server.getsockname()[1], 0.1, 8)
+    assert found["count"] < 8, "a full queue lets no more in"
+    assert found["errors"] == 8
+    assert "timed out" in str(found["error"])
+
+
+@pytest.mark.parametrize(("count", "is_known"), [(999, False), (1000, True)])
+def test_the_last_percentile_takes_a_thousand(count: int, is_known: bool) -> None:  # noqa: FBT001
+    found = connect_probe.summarise([index / 1e6 for index in range(count)], 0, None, 1.0)
+    assert (found["p999_s"] is not None) == is_known

@@ -93,11 +93,11 @@ print(json.dumps(answers))
 def test_a_tool_is_one_file_and_one_entry(copied: Copy) -> None:
     copied.follow("A tool")
     answers = copied.run(TOOL)
-    assert ["-m", "steps.tools.echo", "5206"] in answers["lab"]
+    assert ["-m", "steps.tools.echo", "5207"] in answers["lab"]
     assert "default/server:echo" in answers["lab service"]
     assert set(answers["pod"]) == {"iperf3", "connect", "echo"}
     assert "echo" in answers["service"]
-    assert set(answers["option"]) == {"echo", "tcp", "udp", "connect"}
+    assert {"echo", "tcp", "udp", "connect"} < set(answers["option"])
     assert answers["plan"] == [["echo", 1], ["iperf3", 1]]
     assert len(answers["lines"]) == 4
     assert all(line.startswith("pod-to-pod echo forward 1/1: a round trip in ") for line in answers["lines"])
