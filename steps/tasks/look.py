@@ -30,11 +30,12 @@ STOP: Final = "stop"
 class LookResult(Output):
     """What follows: `next`, and the visits, number and title of the next level. `reason`: why, as a sentence."""
 
+    # the first one is what the UI shows without scrolling
+    reason: Annotated[str, Parameter(name="reason")]
     next: Annotated[str, Parameter(name="next")]
     visits: Annotated[list[dict[str, str]], Parameter(name="visits")]
     level: Annotated[str, Parameter(name="level")]
     title: Annotated[str, Parameter(name="title")]
-    reason: Annotated[str, Parameter(name="reason")]
 
 
 @step("measure", deadline_s=1800, memory=LARGEST_STEP_MEMORY, store=True)

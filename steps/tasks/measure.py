@@ -13,11 +13,15 @@ from hera.workflows import models as m
 
 from analysis.errors import BadInput, Problem
 from steps import documents
+from steps.catalogue.environments import is_lab
+from steps.catalogue.options import Settings
 from steps.catalogue.topologies import NODE_TO_NODE
-from steps.domain import Placement
+from steps.domain import Placement, Visit
 from steps.measurement import client_network
+from steps.measurement.first_contact import await_server
 from steps.measurement.references import measure_references
 from steps.measurement.trials import measure_trials
+from steps.measurement.turn_taker import TurnTaker
 from steps.settings import turn_order
 from steps.tasks._inputs import checked_tag
 from steps.tasks._pod import step
@@ -80,6 +84,14 @@ def measure(  # noqa: PLR0917 - the template uses some of them for the pod
     client_network.check_place(place, chosen.environment)
     document.mkdir(parents=True, exist_ok=True)
     turns = turns_of(place.turns, what, planned, chosen)
+    with turns.programs.stoppable():
+        if not is_lab(chosen.environment):
+            await_server(place, turns.programs.stopped, log)
+        _measure(what, place, planned, chosen, document, turns)
+
+
+def _measure(what: str, place: Placement, planned: Visit, chosen: Settings, document: Path, turns: TurnTaker) -> None:
+    """Measure the references, or the trials of the topology."""
     if what == turn_order.HOST_NETWORK:
         positions = turn_order.reference_positions(len(planned.trials), chosen.environment)
         measure_references(place, positions, chosen, document, log, progress, turns)

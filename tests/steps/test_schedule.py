@@ -157,9 +157,9 @@ def test_profile_texts_say_what_they_promise(profile: Profile) -> None:
     assert f"finds differences of {profile.finds_ratio:.0%} ".replace("%", " %") in profile.description
 
 
-def test_quick_takes_twenty_minutes_with_three_dataplanes_on_a_cluster() -> None:
+def test_quick_has_its_verdict_within_twenty_minutes_with_three_dataplanes_on_a_cluster() -> None:
     chosen = choose_settings(profile="quick", environment="a-cluster", dataplanes="iptables,ebpf,ebpf-dsr")
-    assert schedule.planned_time(chosen).most_s <= 20 * 60
+    assert schedule.planned_time(chosen).most_s - schedule.CLUSTER_OVERHEAD.restore_s <= 20 * 60
 
 
 def test_readme_durations_match_the_plan() -> None:

@@ -124,7 +124,7 @@ def test_visit_limit_applies_to_clusters_only() -> None:
 
 def test_deadlines_allow_every_permitted_run() -> None:
     each_s = CLUSTER_OVERHEAD.trial_s * (1 + 1 / TRIALS_BETWEEN) + CANARY_S / TRIALS_BETWEEN
-    outside_s = CLUSTER_OVERHEAD.begin_s + CLUSTER_OVERHEAD.end_s
+    outside_s = CLUSTER_OVERHEAD.begin_s + CLUSTER_OVERHEAD.after_s
     longest_s = LONGEST_S + outside_s + MOST_VISITS * CLUSTER_OVERHEAD.visit_s + MOST_TRIALS * each_s
     assert SPEC["activeDeadlineSeconds"] == DEADLINE_S > longest_s
     (measure,) = (template for template in PODS if template["name"] == "measure")

@@ -117,7 +117,9 @@ def test_preflight_client_pods_have_the_requests_of_steps() -> None:
         "Insufficient cpu" if pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "3000m" else None
     )
     with pytest.raises(Problem, match=r"reach-0: it can't be placed: Insufficient cpu"):
-        trial_servers.prepare(bench.client, bench.standing, MEASURED, visit("pod-to-pod"), settings(), variables=RUN)
+        trial_servers.prepare(
+            bench.client, bench.standing, MEASURED, visit("pod-to-pod"), settings(services=1), variables=RUN
+        )
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,7 @@ def test_unreachable_server_address_is_named() -> None:
     bench.kubelet.refuses = lambda pod: "InvalidImageName" if pod["metadata"]["name"] == "reach-0" else None
     bench.store.say(NAMESPACE, "reach-0", "10.97.0.9 port 5202 does not answer")
     with pytest.raises(Problem, match=r"reach-0: 10\.97\.0\.9 port 5202 does not answer"):
-        bench.prepare("pod-to-pod")
+        bench.prepare("pod-to-pod", services=1)
     assert not any(name.startswith("reach") for name in bench.kubelet.pods())
 
 

@@ -30,6 +30,7 @@ from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads.manifests import LONGEST_RUN_S, SERVER_MEMORY_LIMIT, TRIALS, Container
 from steps.cluster.kube.workloads.workload import AlteredError, Workload
 from steps.domain import Placement, Visit
+from steps.measurement.first_contact import REACH_S
 from steps.polling import poll
 from steps.settings import turn_order
 from steps.tools.tool import MONITOR_PORT, Tool
@@ -58,14 +59,14 @@ def prepare(
     *,
     variables: Mapping[str, str] = os.environ,
 ) -> list[Placement]:
-    """Create servers and their Service, and wait until they are reachable, for the visit's topologies and the canary.
+    """Create servers and their Service for the visit's topologies and the canary, and wait until they are ready.
 
     Each visit gets new pods, whose interfaces, connections and MTU are those of the present dataplane.
 
     Raises:
         Unsupported: no image, or no client outside.
         AlteredError: something was added to the pods of steps, or to these.
-        Problem: a server is not ready, or does not answer; with the reason.
+        Problem: a server is not ready, or does not answer where there are many Services; with the reason.
     """
     image = pods.image(variables)
     steps = step_pods.pods_of_run(client, variables)
@@ -90,8 +91,10 @@ def prepare(
     services = workload.services()
     servers = VisitServers(places, services[SERVICE], services[TURNS], named, outside, uplinks, tools, token)
     found = [servers.placement(topology) for topology in wanted]
-    timeout_s = connectivity.REACH_S + settings.services / filler_services.ENDPOINTS_PER_S
-    connectivity.wait(client, found, image, timeout_s, step_pods.requests(steps))
+    if settings.services:
+        # the trials' Service gets its endpoints after all of these; otherwise each measuring step waits for its server
+        timeout_s = REACH_S + settings.services / filler_services.ENDPOINTS_PER_S
+        connectivity.wait(client, found, image, timeout_s, step_pods.requests(steps))
     return found
 
 

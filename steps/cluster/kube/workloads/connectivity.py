@@ -31,9 +31,6 @@ CHECK: Final = "check"
 OUTSIDE: Final = "check-outside"
 _PODS: Final = f"{CHECK}-pods"
 _ANSWERS: Final = "dataplane-benchmark/answers"
-REACH_S: Final = 90.0
-"""How long a new Service may take to lead to its server, the start of the pods included."""
-
 CHECK_S: Final = 10.0
 DEADLINE_S: Final = 3600
 """The longest life of these pods: longer than 10,000 Services take to get their endpoints."""

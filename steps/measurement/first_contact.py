@@ -1,0 +1,40 @@
+"""Wait until a client reaches its server, before the first turn: a new Service refuses connections for a while."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from steps.catalogue.tools import CONNECTIVITY
+from steps.domain import Placement
+from steps.tools import connect_probe
+
+REACH_S: Final = 90.0
+"""How long a new Service may take to lead to its server. The dataplane settles meanwhile."""
+
+_TRIED_S: Final = 0.1
+_AGAIN_S: Final = 0.3
+
+
+def await_server(
+    placement: Placement, stopped: threading.Event, report: Callable[[str], None], timeout_s: float = REACH_S
+) -> bool:
+    """Whether the server has answered; where it does not, the trials fail, each with its own reason.
+
+    Args:
+        placement: of the client, whose own network this process is in.
+        stopped: ends the wait.
+        report: called with a sentence when the time is up.
+        timeout_s: how long to wait.
+    """
+    address, port = placement.address, placement.ports[CONNECTIVITY.name]
+    deadline_s = time.monotonic() + timeout_s
+    while not stopped.is_set():
+        tried = connect_probe.probe(address, port, _TRIED_S)
+        if tried["count"]:
+            return True
+        if time.monotonic() >= deadline_s:
+            report(f"{address} port {port} has not answered for {timeout_s:g} s ({tried['error']})")
+            return False
+        stopped.wait(_AGAIN_S)
+    return False
