@@ -159,8 +159,12 @@ bench-overhead: $(RUN_READY) ## What a step costs beyond its own work, and measu
 	@$(BIN)/python -m benchmarks.efficiency
 
 .PHONY: bench-fidelity
-bench-fidelity: $(RUN_READY) ## Throughput as the store has it, measured by the workflow's own step, against bare iperf3.
+bench-fidelity: $(RUN_READY) ## Figures as the store has them, measured by the workflow's own step, against bare iperf3 and sockperf.
 	@$(BIN)/python -m benchmarks.fidelity
+
+.PHONY: bench-latency
+bench-latency: $(RUN_READY) ## What our own probe adds to a time that it takes, against sockperf on loopback: half a minute
+	@$(BIN)/python -m benchmarks.probe_overhead
 
 .PHONY: bench-sensitivity
 bench-sensitivity: $(RUN_READY) ## Do profiles find what they promise, and twins stay the same: simulated, a minute; then in the lab, some 15 minutes, less with FLAGS=--rounds=12

@@ -170,8 +170,13 @@ FLAGS: Final = (
     ),
     Flag(
         "lost-messages",
-        "requests or responses were lost, came twice or overtook each other; the times are of the others",
+        "requests or responses were lost or overtook each other; the times are of the others",
         marks=frozenset({"response", "tail"}),
+    ),
+    Flag(
+        "duplicate-messages",
+        "responses came twice, after which sockperf has several requests under way at once; its times are left out",
+        voids=frozenset({"response", "tail"}),
     ),
     Flag(
         "clock-source",

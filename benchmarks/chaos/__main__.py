@@ -18,6 +18,8 @@ from analysis.store.store import Store
 from benchmarks.chaos import commands, outcomes, points
 from benchmarks.chaos.runner import Runner
 from benchmarks.chaos.strikes import Strikes
+from steps.cluster.kube.adapter import KubernetesCluster
+from workflows.deployment.deployed import use_deployment
 from workflows.deployment.namespaces import OWN, find_namespace
 from workflows.deployment.user_client import UserClient
 from workflows.flags.run import SubmitFlags
@@ -56,7 +58,10 @@ class Flags:
     results: str = ""
 
 
-def chaos(flags: Flags) -> int:
+_DEFAULTS: Final = Flags()
+
+
+def chaos(flags: Flags = _DEFAULTS) -> int:
     """Try the points; 1 if the bar is missed.
 
     Raises:
@@ -77,7 +82,8 @@ def chaos(flags: Flags) -> int:
     names = {point.name for point in wanted}
     done = {o.point: o for o in outcomes.read(flags.outcomes) if o.seed == flags.seed and o.point in names}
     store = Store(flags.results or settings.results)
-    runner = Runner(client, store, strikes, asked.form("submitted"), print_notice)
+    put_back = KubernetesCluster(use_deployment(client.context), at_prompt=True).restore_for_user
+    runner = Runner(client, store, strikes, asked.form("submitted"), put_back, print_notice)
     for point in wanted:
         if point.name not in done:
             done[point.name] = found = runner.run(point, flags.seed)

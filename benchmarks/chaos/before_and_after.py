@@ -63,9 +63,15 @@ def _left(client: UserClient) -> list[str]:
     return [
         f"{resource.kind} {found['metadata']['name']}"
         for resource, namespace in _KINDS
-        for found in client.list(resource, namespace, labels=f"{NAME}={NAMED},{LABEL}!={PART}")
-        if LABEL in found["metadata"]["labels"] or (found.get("status") or {}).get("phase") in _AT_WORK
+        for found in client.list(resource, namespace, labels=f"{NAME}={NAMED}")
+        if _is_left(found)
     ]
+
+
+def _is_left(found: Object) -> bool:
+    """Whether it is of a run: what a deployment made stays, and so do the steps' pods that have ended."""
+    part = found["metadata"]["labels"].get(LABEL)
+    return part != PART and (part is not None or (found.get("status") or {}).get("phase") in _AT_WORK)
 
 
 def measured_until_now(store: Store, run_id: str) -> Trials:

@@ -104,7 +104,7 @@ def summary(outcomes: Sequence[Outcome], left_out: Sequence[str]) -> list[str]:
         + (f", at the latest after {max(back):.0f} s." if back else ".")
     ]
     sentences += [f"Missed: {outcome.point} (run {outcome.run}): {'; '.join(outcome.misses)}." for outcome in missed]
-    sentences += [f"Left out: {name}: no command is given for it." for name in left_out]
+    sentences += [f"Left out: {name}." for name in left_out]
     return sentences
 
 

@@ -10,7 +10,7 @@ from analysis.errors import Problem, Unsupported
 from benchmarks.chaos import commands, points
 from benchmarks.chaos.commands import Commands
 from benchmarks.chaos.points import Fault
-from steps.cluster.kube.api.permissions import BENCHMARK, PODS, WORKFLOWS
+from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, WORKFLOWS
 from workflows.deployment import argo
 from workflows.deployment.user_client import DEPLOYMENTS, UserClient
 from workflows.submission import status
@@ -102,13 +102,11 @@ class Strikes:
         return fault.means == "api" or shutil.which(ARGO) is not None
 
     def _machine(self, workflow_name: str, node: Object) -> str:
-        """The machine of a step's pod; where it has none yet, or no more, the first one with pods of the run."""
-        found = [pod for pod in self._client.list(PODS, BENCHMARK) if (pod.get("spec") or {}).get("nodeName")]
+        """The node of a step's pod; where it has none yet, or no more, the node of another pod, or any node."""
         own = status.pod_name(workflow_name, node)
-        found.sort(key=lambda pod: pod["metadata"]["name"] != own)
-        if not found:
-            raise Problem(f"no pod of run {workflow_name} has a node yet.")
-        return str(found[0]["spec"]["nodeName"])
+        pods = sorted(self._client.list(PODS, BENCHMARK), key=lambda pod: bool(pod["metadata"]["name"] != own))
+        placed = [str(pod["spec"]["nodeName"]) for pod in pods if (pod.get("spec") or {}).get("nodeName")]
+        return (placed or [str(each["metadata"]["name"]) for each in self._client.list(NODES)])[0]
 
     def _by_command(self, fault: Fault, machine: str) -> None:
         given = self._given[fault.name]

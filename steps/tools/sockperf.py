@@ -35,6 +35,7 @@ UNANSWERED: Final = "unanswered"
 """The flag of a trial at whose end a request was still waiting, so that the slowest reply is not known."""
 
 LOST: Final = "lost-messages"
+DUPLICATES: Final = "duplicate-messages"
 LOAD_OFF: Final = "load-off"
 CLOCK: Final = "clock-source"
 
@@ -235,8 +236,10 @@ def _responses(task: Task, account: _Account, figures: Figures, loads: tuple[flo
     stalled = figures.total_s - figures.valid_s - OWN_WARM_UP_S > _STALL_S
     if stalled:
         flags.append(UNANSWERED)
-    if figures.dropped or figures.duplicated or figures.out_of_order:
+    if figures.dropped or figures.out_of_order:
         flags.append(LOST)
+    if figures.duplicated:
+        flags.append(DUPLICATES)
     if account.clock_source not in _CLOCKS:
         flags.append(CLOCK)
     return Responses(
