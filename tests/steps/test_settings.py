@@ -170,7 +170,14 @@ def test_cells_are_protocols_times_directions() -> None:
 def test_thorough_measures_everything() -> None:
     measured = cells(choose_settings(profile="thorough"))
     assert {topology for topology, _, _ in measured} == set(topologies.BY_NAME)
-    assert {protocol for _, protocol, _ in measured} >= {"connect", "ping-pong", "ping-pong-load90", "tcp-8", "tcp-both", "ladder-64"}
+    assert {protocol for _, protocol, _ in measured} >= {
+        "connect",
+        "ping-pong",
+        "ping-pong-load90",
+        "tcp-8",
+        "tcp-both",
+        "ladder-64",
+    }
     for topology in topologies.BY_NAME:
         assert {c for c in measured if c[0] == topology} >= {
             (topology, protocol, direction) for protocol in ("tcp", "udp") for direction in ("forward", "reverse")
