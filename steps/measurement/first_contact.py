@@ -9,15 +9,27 @@ from steps.catalogue.tools import CONNECTIVITY
 from steps.domain import Placement
 from steps.tools import connect_probe
 
-REACH_S: Final = 90.0
+_REACH_S: Final = 90.0
 """How long a new Service may take to lead to its server. The dataplane settles meanwhile."""
+
+ENDPOINTS_PER_S: Final = 10.0
+"""How many Services get their endpoints in a second, at least (kube-controller-manager may write 20): a new one's come
+after those of all earlier ones."""
+
+MOST_SERVICES: Final = 2000
+"""With more, a step would wait longer for its server than the others of its visit wait for it."""
 
 _TRIED_S: Final = 0.1
 _AGAIN_S: Final = 0.3
 
 
+def reach_s(services: int) -> float:
+    """How long a server may take to answer beside so many further Services, seconds."""
+    return _REACH_S + services / ENDPOINTS_PER_S
+
+
 def await_server(
-    placement: Placement, stopped: threading.Event, report: Callable[[str], None], timeout_s: float = REACH_S
+    placement: Placement, stopped: threading.Event, report: Callable[[str], None], timeout_s: float
 ) -> bool:
     """Whether the server has answered; where it does not, the trials fail, each with its own reason.
 

@@ -18,7 +18,7 @@ from steps.catalogue.options import Settings
 from steps.catalogue.topologies import NODE_TO_NODE
 from steps.domain import Placement, Visit
 from steps.measurement import client_network
-from steps.measurement.first_contact import await_server
+from steps.measurement.first_contact import await_server, reach_s
 from steps.measurement.references import measure_references
 from steps.measurement.trials import measure_trials
 from steps.measurement.turn_taker import TurnTaker
@@ -86,7 +86,7 @@ def measure(  # noqa: PLR0917 - the template uses some of them for the pod
     turns = turns_of(place.turns, what, planned, chosen)
     with turns.programs.stoppable():
         if not is_lab(chosen.environment):
-            await_server(place, turns.programs.stopped, log)
+            await_server(place, turns.programs.stopped, log, reach_s(chosen.services))
         _measure(what, place, planned, chosen, document, turns)
 
 

@@ -41,5 +41,5 @@ def test_stop_ends_the_wait() -> None:
     stopped = threading.Event()
     stopped.set()
     began = time.monotonic()
-    assert not await_server(placement(connect_port=free_port()), stopped, lambda _: None)
+    assert not await_server(placement(connect_port=free_port()), stopped, lambda _: None, timeout_s=60)
     assert time.monotonic() - began < 5

@@ -11,7 +11,6 @@ from steps.catalogue.dataplanes import DATAPLANES
 from steps.catalogue.options import Settings, defaults
 from steps.catalogue.tools import VARIANTS
 from steps.settings.settings import choose_settings
-from steps.tools import iperf3_shapes, udp_ladder
 
 
 def faults(**texts: str) -> list[str]:
@@ -169,9 +168,20 @@ def test_cells_are_protocols_times_directions() -> None:
 
 
 def test_thorough_measures_everything() -> None:
-    cells = choose_settings(profile="thorough").cells
-    assert len(cells) == len(topologies.TOPOLOGIES) * 4 + len(profiles.LATENCY) + len(profiles.SHAPES)
-    assert {cell.tool for cell in cells} >= {tool.name for tool in (*iperf3_shapes.TOOLS, *udp_ladder.TOOLS)}
+    measured = cells(choose_settings(profile="thorough"))
+    assert {topology for topology, _, _ in measured} == set(topologies.BY_NAME)
+    assert {protocol for _, protocol, _ in measured} >= {
+        "connect",
+        "ping-pong",
+        "ping-pong-load90",
+        "tcp-8",
+        "tcp-both",
+        "ladder-64",
+    }
+    for topology in topologies.BY_NAME:
+        assert {c for c in measured if c[0] == topology} >= {
+            (topology, protocol, direction) for protocol in ("tcp", "udp") for direction in ("forward", "reverse")
+        }
 
 
 def test_twin_and_burden_arms() -> None:

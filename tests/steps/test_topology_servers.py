@@ -117,7 +117,7 @@ def test_the_control_is_always_served() -> None:
 
 def _placed(topology: Topology, there: dict[str, Object]) -> Placement:
     ports = [{"name": name, "nodePort": 30001} for name in ("iperf3-tcp", "iperf3-udp", "connect")]
-    service: dict[str, Any] = {"metadata": {"name": "trials"}, "spec": {"clusterIP": "10.96.0.9", "ports": ports}}
+    service: Object = {"metadata": {"name": "trials"}, "spec": {"clusterIP": "10.96.0.9", "ports": ports}}
     others: dict[Target, Object] = {
         "local-nodeport": {**service, "spec": {**service["spec"], "ports": [{**p, "nodePort": 30002} for p in ports]}},
         "load-balancer": {**service, "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}},

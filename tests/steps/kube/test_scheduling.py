@@ -109,7 +109,8 @@ def test_preflight_reports_unschedulable_pods() -> None:
     assert "it can't be placed: node(s) had untolerated taints" in found.reason
 
 
-def test_preflight_client_pods_have_the_requests_of_steps() -> None:
+def test_preflight_client_pods_have_the_requests_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_servers, "MOST_SERVICES", 0)
     bench = Bench()
     asked = {"requests": {"cpu": "3", "memory": "2Gi"}}
     bench.store.put("", "pods", step_pod(containers=[{"name": "main", "resources": asked}]))

@@ -34,7 +34,7 @@ from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads.manifests import LONGEST_RUN_S, SERVER_MEMORY_LIMIT, TRIALS, Container
 from steps.cluster.kube.workloads.workload import AlteredError, Workload
 from steps.domain import Placement, Visit
-from steps.measurement.first_contact import REACH_S
+from steps.measurement.first_contact import MOST_SERVICES, reach_s
 from steps.polling import poll
 from steps.settings import turn_order
 from steps.tools.tool import MONITOR_PORT, Tool
@@ -112,10 +112,8 @@ def prepare(
         {target: services[manifest["metadata"]["name"]] for target, manifest in others.items()},
     )
     found = [servers.placement(topology) for topology in wanted]
-    if settings.services:
-        # the trials' Service gets its endpoints after all of these; otherwise each measuring step waits for its server
-        timeout_s = REACH_S + settings.services / filler_services.ENDPOINTS_PER_S
-        connectivity.wait(client, found, image, timeout_s, step_pods.requests(steps))
+    if settings.services > MOST_SERVICES:  # fewer have their endpoints while each measuring step waits for its server
+        connectivity.wait(client, found, image, reach_s(settings.services), step_pods.requests(steps))
     return found
 
 

@@ -16,9 +16,6 @@ from steps.cluster.kube.workloads.workload import Workload
 Object = dict[str, Any]
 
 PART: Final = "padding"
-ENDPOINTS_PER_S: Final = 10.0
-"""Services that get their endpoints in a second, at least: kube-controller-manager may write 20."""
-
 _BEHIND: Final = {"dataplane-benchmark/serves": PART}
 
 
