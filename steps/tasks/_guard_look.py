@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 from urllib.parse import quote
 
-from steps.lease import ENDED, RENEWAL_S, RUN_LABEL, is_silent, last_sign
-from steps.settings.environment import API_SERVERS
+from steps.lease import API_SERVERS, ENDED, RENEWAL_S, RUN_LABEL, is_silent, last_sign
 
 Object = dict[str, Any]
 
@@ -108,8 +107,11 @@ class PodApi:
                 connection.request(method, path, body, {**headers, "Authorization": f"Bearer {token}"})
                 answer = connection.getresponse()
                 text = answer.read(_LARGEST_ANSWER_BYTES)
+                if answer.status not in {200, 201, _NOT_FOUND}:
+                    raise LookError(f"the API server refused {method} {path} with status {answer.status}.")
                 self.now = parsedate_to_datetime(answer.headers["Date"])
-                return _read(answer.status, text, f"{method} {path}")
+                found: Object | None = json.loads(text) if answer.status != _NOT_FOUND else None
+                return found  # noqa: TRY300 - the next address is tried where this one gave no answer
             except (OSError, http.client.HTTPException, ValueError, TypeError, RecursionError) as error:
                 reason = type(error).__name__
                 self._addresses = [*self._addresses[1:], self._addresses[0]]
@@ -131,15 +133,6 @@ class _Connection(http.client.HTTPSConnection):
         """Connect to the address, and ask for the Service's certificate."""
         raw = socket.create_connection(self._address, _TIMEOUT_S)
         self.sock = self._tls.wrap_socket(raw, server_hostname=self.host)
-
-
-def _read(status: int, text: bytes, what: str) -> Object | None:
-    if status == _NOT_FOUND:
-        return None
-    found: Object = json.loads(text)
-    if status not in {200, 201}:
-        raise LookError(f"the API server refused {what} with status {status}.")
-    return found
 
 
 def look(api: Api) -> Look:

@@ -12,7 +12,7 @@ from steps.cluster.kube.api.permissions import PERMISSIONS
 from steps.cluster.kube.workloads.manifests import LABEL
 from steps.tasks._pod import ACCOUNTS
 from tests.workflows.policies import CONTROLLER, policy, refusals
-from workflows.template import admission, pod_policy
+from workflows.template import admission, guard, pod_policy
 
 Object = dict[str, Any]
 Change = Callable[[Object], object]
@@ -233,6 +233,45 @@ def test_only_measuring_steps_use_the_node_network(name: str) -> None:
 def test_accounts_create_no_pod_with_a_token(name: str) -> None:
     assert refused(PODS[name], user=OBSERVE)
     assert refused(PODS[name], user=SWITCH)
+
+
+def guard_pod(*changes: Change) -> Object:
+    """A pod as the job controller makes it of the guard's CronJob."""
+    template = copy.deepcopy(guard.build_guard()["spec"]["jobTemplate"]["spec"]["template"])
+    pod: Object = {**template, "metadata": {**template["metadata"], "name": "dataplane-benchmark-guard-1-abcde"}}
+    container(pod)["image"] = IMAGE
+    for change in changes:
+        change(pod)
+    return pod
+
+
+def test_guard_is_admitted() -> None:
+    assert refused(guard_pod(), user="system:serviceaccount:kube-system:job-controller") == []
+    assert refusals(admission.NAMESPACE, guard_pod()) == []
+
+
+GUARD: dict[str, Change] = {
+    "another program": main(command=["python", "-m", "http.server"]),
+    "arguments": main(args=["-c", "import os"]),
+    "no command": without("main", "command"),
+    "another name": main(name="main"),
+    "folder": main(workingDir="/tmp"),
+    "second container": added("containers"),
+    "init container": added("initContainers"),
+    "hook": main(lifecycle={"postStart": {"exec": {"command": ["sh"]}}}),
+    "network of the node": spec(hostNetwork=True),
+    "code": volume("/benchmark/steps", **CONFIG_MAP),
+    **{f"account {name}": spec(serviceAccountName=ACCOUNTS[name]) for name in ("observe", "measure")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [*ANY_POD, *GUARD])
+def test_hostile_guards_are_refused(change: str) -> None:
+    assert refused(guard_pod({**ANY_POD, **GUARD}[change]), user=CONTROLLER)
+
+
+def test_accounts_create_no_guard() -> None:
+    assert refused(guard_pod(), user=SWITCH)
 
 
 def test_unlabelled_pods_of_the_accounts_are_covered() -> None:

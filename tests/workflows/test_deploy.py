@@ -13,6 +13,7 @@ from analysis.errors import BadInput, Problem, Unsupported
 from steps.cluster.kube.api.client import MERGE
 from steps.cluster.kube.api.errors import DeniedError
 from tests.steps.kube.fake_api import WHERE, Api, Fault
+from tests.steps.kube.fake_store import Store
 from tests.workflows.deploying import deploy_to, printed, settings, undeploy_from
 from tests.workflows.fake_argo import NAMESPACE, cluster
 from workflows.deployment.deploy import deploy
@@ -146,6 +147,38 @@ def test_a_field_that_somebody_else_set_is_kept_unless_it_is_forced() -> None:
     nightly = store.find("argoproj.io", "cronworkflows", NAMESPACE, "dataplane-benchmark-nightly")
     assert nightly is not None
     assert nightly["spec"]["schedules"] == ["0 2 * * *"]
+
+
+def guards(store: Store) -> list[Object]:
+    return store.all("batch", "cronjobs")
+
+
+def test_guard_is_deployed_at_an_interval_and_left_out_where_it_is_off() -> None:
+    store = cluster()
+    deploy_to(store)
+    (found,) = guards(store)
+    assert found["metadata"]["namespace"] == NAMESPACE
+    assert settings(store)["BENCHMARK_GUARD_MINUTES"] == "1"
+    deploy_to(store, guard="5", pushgateway="http://pushgateway.monitoring:9091")
+    assert settings(store)["BENCHMARK_GUARD_MINUTES"] == "5"
+    assert settings(store)["BENCHMARK_PUSHGATEWAY"] == "http://pushgateway.monitoring:9091"
+    assert "deleted CronJob argo/dataplane-benchmark-guard" in deploy_to(store, guard="off")
+    assert guards(store) == []
+    deploy_to(store)
+    undeploy_from(store)
+    assert guards(store) == []
+
+
+@pytest.mark.parametrize("text", ["no", "0", "7", "90", "-1", "1m"])
+def test_interval_of_the_guard_divides_an_hour(text: str) -> None:
+    with pytest.raises(BadInput, match=r"GUARD is .*: write off, or a number of minutes that divides an hour"):
+        deploy_to(cluster(), guard=text)
+
+
+@pytest.mark.parametrize("address", ["pushgateway:9091", "http://user:word@gateway", "ftp://gateway"])
+def test_address_of_a_pushgateway_is_checked(address: str) -> None:
+    with pytest.raises(BadInput, match="PUSHGATEWAY must be an address such as"):
+        deploy_to(cluster(), pushgateway=address)
 
 
 def test_undeploy_deletes_exactly_what_deploy_created() -> None:

@@ -63,7 +63,7 @@ def test_default_kustomization_is_complete_in_one_namespace() -> None:
     kinds = {o["kind"] for o in objects}
     assert kinds == {
         "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding",
-        "ConfigMap", "WorkflowTemplate", "CronWorkflow", "Namespace",
+        "ConfigMap", "WorkflowTemplate", "CronWorkflow", "CronJob", "Namespace",
         "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
     }  # fmt: skip
     assert all(o["metadata"]["labels"].items() >= LABELS.items() for o in objects)
@@ -83,7 +83,7 @@ def test_kustomization_is_usable_as_a_base(tmp_path: Path) -> None:
         tmp_path,
         """
         resources: [manifests/base]
-        components: [manifests/operator, manifests/namespace, manifests/artifacts]
+        components: [manifests/operator, manifests/namespace, manifests/artifacts, manifests/guard]
         transformers: [namespace.yaml]
         configurations: [image.yaml]
         images: [{name: dataplane-benchmark, newName: "registry:5000/x/bench", newTag: "9"}]
@@ -98,6 +98,8 @@ def test_kustomization_is_usable_as_a_base(tmp_path: Path) -> None:
     scripts = [t["script"] for t in template["spec"]["templates"] if "script" in t]
     images = [v["value"] for s in scripts for v in s["env"] if v["name"] == "BENCHMARK_IMAGE"]
     assert {s["image"] for s in scripts} == set(images) == {"registry:5000/x/bench:9"}
+    guard = of(objects, "CronJob", "dataplane-benchmark-guard")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert guard["containers"][0]["image"] == "registry:5000/x/bench:9"
     assert IMAGE not in yaml.safe_dump(objects)
     assert template["spec"]["artifactRepositoryRef"] == {"configMap": "dataplane-benchmark-artifacts", "key": "s3"}
     assert of(objects, "Namespace", "bench")["metadata"]["labels"].items() >= LABELS.items()

@@ -37,6 +37,11 @@ class LockOwner:
         """Whether it is a pod of the guard, which never holds a lock, but puts back what others left."""
         return self.workflow is None and self.uid is not None
 
+    @property
+    def is_person(self) -> bool:
+        """Whether it is a user at a machine, of whom nobody knows whether they are still there."""
+        return self.workflow is None and self.uid is None
+
     def __str__(self) -> str:
         return f"workflow {self.namespace}/{self.workflow}" if self.workflow else excerpt(self.person)
 

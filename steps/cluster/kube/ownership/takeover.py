@@ -138,8 +138,7 @@ def may_restore(client: Client, owner: LockOwner, say: Callable[[str], None], *,
             say(f"{client.where} is held by {held.owner}, so this is not ours to put back")
             return False
         other = restorer_at_work(client, held, owner)
-        is_person = other is not None and other.owner.workflow is None and not other.owner.is_guard
-        if other is not None and not (insist and is_person):
+        if other is not None and not (insist and other.owner.is_person):
             sentence = f"{client.where} is being put back by {other.owner} since {other.since.isoformat()}"
             if insist:
                 raise Unsupported(f"{sentence}: wait until that has ended.")
