@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from steps.lease import POD_NAME
-from steps.tasks import _guard_look, _guard_metrics, guard
+from steps.tasks import _guard_metrics, guard
 from steps.tasks._guard_look import LOCK, LookError, PodApi
 from tests.steps.kube.fake_api import Api, Fault
 from tests.steps.kube.fake_calico import Calico
@@ -53,8 +54,8 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Ap
         assert context is not None
         return http.client.HTTPConnection(host, port, timeout=timeout)
 
-    monkeypatch.setattr(_guard_look.http.client, "HTTPSConnection", plain)
-    monkeypatch.setattr(_guard_look.ssl, "create_default_context", lambda cafile: cafile)
+    monkeypatch.setattr(http.client, "HTTPSConnection", plain)
+    monkeypatch.setattr(ssl, "create_default_context", lambda cafile: cafile)
     for name, text in (("namespace", "bench"), ("token", "secret\n")):
         (tmp_path / name).write_text(text)
     api = Api(Calico().store)
