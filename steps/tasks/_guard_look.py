@@ -6,6 +6,7 @@ CPU to import, and are imported where something is left. Where this look is in d
 
 import http.client
 import json
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from steps.lease import ENDED, RENEWAL_S, RUN_LABEL, is_silent, last_sign
 Object = dict[str, Any]
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+API_SERVERS: Final = "BENCHMARK_API_SERVERS"
+"""The API server's own addresses, host:port, separated by commas."""
+
+_CONNECT_S: Final = 3.0
 _TIMEOUT_S: Final = 10.0
 _LARGEST_ANSWER_BYTES: Final = 64 * 2**20
 _NOT_FOUND: Final = 404
@@ -73,12 +78,31 @@ class Look:
     owner: str = ""
 
 
+class _Connection(http.client.HTTPConnection):
+    """HTTPS to an address, whose certificate must be the Service's: the API server has it for both."""
+
+    def __init__(self, address: tuple[str, int], service: str, context: ssl.SSLContext) -> None:
+        super().__init__(*address, timeout=_TIMEOUT_S)
+        self._service, self._tls = service, context
+
+    def connect(self) -> None:
+        """Connect, and agree on TLS."""
+        plain = socket.create_connection((self.host, self.port), _CONNECT_S)
+        plain.settimeout(_TIMEOUT_S)
+        self.sock = self._tls.wrap_socket(plain, server_hostname=self._service)
+
+
 class PodApi:
-    """The API server of the cluster that this pod runs in, with the rights of its service account."""
+    """The API server of the cluster that this pod runs in, with the rights of its service account.
+
+    In the middle of a switch no Service answers, not even the API server's; then its own addresses do.
+    """
 
     def __init__(self, variables: Mapping[str, str], account: Path = _ACCOUNT) -> None:
-        self._host = variables.get("KUBERNETES_SERVICE_HOST", "")
-        self._port = int(variables.get("KUBERNETES_SERVICE_PORT", "443"))
+        self._service = variables.get("KUBERNETES_SERVICE_HOST", "")
+        own = [each.strip().rpartition(":") for each in variables.get(API_SERVERS, "").split(",") if each.strip()]
+        addresses = [(host.strip("[]"), int(port)) for host, _, port in own if port.isdecimal()]
+        self._addresses = [(self._service, int(variables.get("KUBERNETES_SERVICE_PORT", "443"))), *addresses]
         self._account = account
         self.now = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
         try:
@@ -97,10 +121,13 @@ class PodApi:
         self._call("PATCH", f"{path}?fieldManager=dataplane-benchmark", kind, json.dumps(body))
 
     def _call(self, method: str, path: str, headers: dict[str, str], body: str | None = None) -> Object | None:
-        connection = http.client.HTTPSConnection(self._host, self._port, timeout=_TIMEOUT_S, context=self._context)
         try:
             # read for each call, since the kubelet renews it
             token = (self._account / "token").read_text(encoding="ascii").strip()
+            connection = self._connected()
+        except (OSError, ValueError) as error:
+            raise LookError(f"the API server can't be reached ({type(error).__name__}).") from None
+        try:
             connection.request(method, path, body, {**headers, "Authorization": f"Bearer {token}"})
             answer = connection.getresponse()
             text = answer.read(_LARGEST_ANSWER_BYTES)
@@ -115,6 +142,21 @@ class PodApi:
         if refused:
             raise LookError(f"the API server refused {method} {path} with status {answer.status}.")
         return found
+
+    def _connected(self) -> http.client.HTTPConnection:
+        """A connection to the first address that accepts one; that one is tried first from then on."""
+        for address in tuple(self._addresses):
+            connection = _Connection(address, self._service, self._context)
+            try:
+                connection.connect()
+            except OSError:
+                connection.close()
+                if address == self._addresses[-1]:
+                    raise
+                continue
+            self._addresses.sort(key=lambda each: each != address)
+            return connection
+        raise OSError
 
 
 def look(api: Api) -> Look:

@@ -6,6 +6,7 @@ from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED, STEP_REQU
 from steps.cluster.kube.workloads.mesh import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
 from steps.lease import PART, POD_NAME, POD_UID
 from steps.settings import environment
+from steps.tasks._guard_look import API_SERVERS
 from steps.tasks._pod import ACCOUNTS, CONFIG_MAP, IMAGE, unprivileged
 from steps.tasks.guard import MINUTES, PUSHGATEWAY
 from steps.tasks.notify import SECRET
@@ -102,7 +103,7 @@ def _pod() -> Object:
 
 def _variables() -> list[Object]:
     fields = {POD_NAME: "metadata.name", POD_UID: "metadata.uid"}
-    settings = (environment.ENVIRONMENT, environment.CONTEXT, environment.NOTIFY_URL, PUSHGATEWAY, MINUTES)
+    settings = (environment.ENVIRONMENT, environment.CONTEXT, environment.NOTIFY_URL, API_SERVERS, PUSHGATEWAY, MINUTES)
     secret = {"name": SECRET, "key": "url", "optional": True}
     return [
         {"name": environment.IMAGE, "value": IMAGE},
