@@ -30,6 +30,9 @@ POD_NAME: Final = "BENCHMARK_GUARD_POD"
 POD_UID: Final = "BENCHMARK_GUARD_UID"
 """Variables of the guard's pod: which one it is."""
 
+API_SERVERS: Final = "BENCHMARK_API_SERVERS"
+"""The API server's own addresses, HOST:PORT separated by commas, for the time in which no Service works."""
+
 RUN_LABEL: Final = "workflows.argoproj.io/workflow"
 """Argo's label on each step's pod: its workflow's name."""
 

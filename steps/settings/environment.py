@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from analysis.errors import BadInput
+from steps import lease
 
 ENVIRONMENT: Final = "BENCHMARK_ENVIRONMENT"
 """The name under which the figures are stored: lab, or the cluster's."""
@@ -35,8 +36,8 @@ OUTSIDE: Final = "BENCHMARK_OUTSIDE"
 ACCEPT: Final = "BENCHMARK_ACCEPT"
 """Risks that the user accepts, separated by commas: gitops, environment."""
 
-API_SERVERS: Final = "BENCHMARK_API_SERVERS"
-"""The API server's own addresses, HOST:PORT separated by commas, for the time in which no Service works."""
+API_SERVERS: Final = lease.API_SERVERS
+"""The API server's own addresses."""
 
 WORKFLOW_UID: Final = "BENCHMARK_WORKFLOW_UID"
 """On one machine: the uid of the run that a process in the lab's sandbox is starting."""

@@ -16,16 +16,15 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 from urllib.parse import quote
 
-from steps.lease import ENDED, RENEWAL_S, RUN_LABEL, is_silent, last_sign
-from steps.settings.environment import API_SERVERS
+from steps.lease import API_SERVERS, ENDED, RENEWAL_S, RUN_LABEL, is_silent, last_sign
 
 Object = dict[str, Any]
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_CONNECT_S: Final = 3.0
 _TIMEOUT_S: Final = 10.0
 _LARGEST_ANSWER_BYTES: Final = 64 * 2**20
 _NOT_FOUND: Final = 404
-_DONE: Final = frozenset({200, 201})
 
 LOCK: Final = "/api/v1/namespaces/kube-system/configmaps/dataplane-benchmark"
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json"
@@ -76,13 +75,31 @@ class Look:
     owner: str = ""
 
 
+class _Connection(http.client.HTTPConnection):
+    """HTTPS to an address, whose certificate must be the Service's: the API server has it for both."""
+
+    def __init__(self, address: tuple[str, int], service: str, context: ssl.SSLContext) -> None:
+        super().__init__(*address, timeout=_TIMEOUT_S)
+        self._service, self._tls = service, context
+
+    def connect(self) -> None:
+        """Connect, and agree on TLS."""
+        plain = socket.create_connection((self.host, self.port), _CONNECT_S)
+        plain.settimeout(_TIMEOUT_S)
+        self.sock = self._tls.wrap_socket(plain, server_hostname=self._service)
+
+
 class PodApi:
-    """The API server of the cluster that this pod runs in, with the rights of its service account."""
+    """The API server of the cluster that this pod runs in, with the rights of its service account.
+
+    In the middle of a switch no Service answers, not even the API server's; then its own addresses do.
+    """
 
     def __init__(self, variables: Mapping[str, str], account: Path = _ACCOUNT) -> None:
         self._service = variables.get("KUBERNETES_SERVICE_HOST", "")
-        self._addresses = [f"{self._service}:{variables.get('KUBERNETES_SERVICE_PORT', '443')}"]
-        self._addresses += [each.strip() for each in variables.get(API_SERVERS, "").split(",") if each.strip()]
+        own = [each.strip().rpartition(":") for each in variables.get(API_SERVERS, "").split(",") if each.strip()]
+        addresses = [(host.strip("[]"), int(port)) for host, _, port in own if port.isdecimal()]
+        self._addresses = [(self._service, int(variables.get("KUBERNETES_SERVICE_PORT", "443"))), *addresses]
         self._account = account
         self.now = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
         try:
@@ -101,47 +118,42 @@ class PodApi:
         self._call("PATCH", f"{path}?fieldManager=dataplane-benchmark", kind, json.dumps(body))
 
     def _call(self, method: str, path: str, headers: dict[str, str], body: str | None = None) -> Object | None:
-        for _ in self._addresses:
-            connection = _Connection(self._service, self._addresses[0], self._context)
+        try:
+            # read for each call, since the kubelet renews it
+            token = (self._account / "token").read_text(encoding="ascii").strip()
+            connection = self._connected()
+        except (OSError, ValueError) as error:
+            raise LookError(f"the API server can't be reached ({type(error).__name__}).") from None
+        try:
+            connection.request(method, path, body, {**headers, "Authorization": f"Bearer {token}"})
+            answer = connection.getresponse()
+            text = answer.read(_LARGEST_ANSWER_BYTES)
+            refused = answer.status not in {200, 201, _NOT_FOUND}
+            if not refused:
+                self.now = parsedate_to_datetime(answer.headers["Date"])
+            found: Object | None = json.loads(text) if answer.status != _NOT_FOUND else None
+        except (OSError, http.client.HTTPException, ValueError, TypeError, RecursionError) as error:
+            raise LookError(f"the API server gave no answer to {method} {path} ({type(error).__name__}).") from None
+        finally:
+            connection.close()
+        if refused:
+            raise LookError(f"the API server refused {method} {path} with status {answer.status}.")
+        return found
+
+    def _connected(self) -> http.client.HTTPConnection:
+        """A connection to the first address that accepts one; that one is tried first from then on."""
+        for address in tuple(self._addresses):
+            connection = _Connection(address, self._service, self._context)
             try:
-                # read for each call, since the kubelet renews it
-                token = (self._account / "token").read_text(encoding="ascii").strip()
-                connection.request(method, path, body, {**headers, "Authorization": f"Bearer {token}"})
-                answer = connection.getresponse()
-                text = answer.read(_LARGEST_ANSWER_BYTES)
-                if answer.status in {*_DONE, _NOT_FOUND}:
-                    self.now = parsedate_to_datetime(answer.headers["Date"])
-                return _read(answer.status, text, f"{method} {path}")
-            except (OSError, http.client.HTTPException, ValueError, TypeError, RecursionError) as error:
-                reason = type(error).__name__
-                self._addresses = [*self._addresses[1:], self._addresses[0]]
-            finally:
+                connection.connect()
+            except OSError:
                 connection.close()
-        raise LookError(f"the API server gave no answer to {method} {path} ({reason}).")
-
-
-class _Connection(http.client.HTTPSConnection):
-    """To one of the API server's addresses, HOST:PORT; its certificate must be that of the Service's address."""
-
-    def __init__(self, service: str, address: str, context: ssl.SSLContext) -> None:
-        super().__init__(service, 443, timeout=_TIMEOUT_S, context=context)
-        host, _, port = address.rpartition(":")
-        self._address = host.strip("[]"), int(port)
-        self._tls = context
-
-    def connect(self) -> None:
-        """Connect to the address, and ask for the Service's certificate."""
-        raw = socket.create_connection(self._address, _TIMEOUT_S)
-        self.sock = self._tls.wrap_socket(raw, server_hostname=self.host)
-
-
-def _read(status: int, text: bytes, what: str) -> Object | None:
-    if status == _NOT_FOUND:
-        return None
-    found: Object = json.loads(text)
-    if status not in _DONE:
-        raise LookError(f"the API server refused {what} with status {status}.")
-    return found
+                if address == self._addresses[-1]:
+                    raise
+                continue
+            self._addresses.sort(key=lambda each: each != address)
+            return connection
+        raise OSError
 
 
 def look(api: Api) -> Look:

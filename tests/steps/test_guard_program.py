@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from steps.lease import POD_NAME
-from steps.tasks import _guard_look, _guard_metrics, guard
+from steps.lease import API_SERVERS, POD_NAME
+from steps.tasks import _guard_metrics, guard
 from steps.tasks._guard_look import LOCK, LookError, PodApi
 from tests.steps.kube.fake_api import Api, Fault
 from tests.steps.kube.fake_calico import Calico
@@ -49,12 +51,12 @@ def test_pod_without_an_account_is_a_sentence(
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Api, PodApi]]:
     """An API server, and the guard's calls to it: without TLS, which the fake has not."""
 
-    def plain(host: str, port: int, *, timeout: float, context: object) -> http.client.HTTPConnection:
-        assert context is not None
-        return http.client.HTTPConnection(host, port, timeout=timeout)
+    class Plain:
+        def wrap_socket(self, plain: socket.socket, server_hostname: str) -> socket.socket:
+            assert server_hostname == "127.0.0.1", "the certificate is the Service's, whatever the address"
+            return plain
 
-    monkeypatch.setattr(_guard_look.http.client, "HTTPSConnection", plain)
-    monkeypatch.setattr(_guard_look.ssl, "create_default_context", lambda cafile: cafile)
+    monkeypatch.setattr(ssl, "create_default_context", lambda cafile: Plain())  # noqa: ARG005 - of this name
     for name, text in (("namespace", "bench"), ("token", "secret\n")):
         (tmp_path / name).write_text(text)
     api = Api(Calico().store)
@@ -62,6 +64,20 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Ap
     variables = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": port}
     with api.running():
         yield api, PodApi(variables, tmp_path)
+
+
+def test_own_addresses_answer_where_the_service_does_not(served: tuple[Api, PodApi], tmp_path: Path) -> None:
+    api, _pod = served
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = str(closed.getsockname()[1])
+    variables = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": nobody}
+    with pytest.raises(LookError, match=r"the API server can't be reached \(ConnectionRefusedError\)"):
+        PodApi(variables, tmp_path).get(LOCK)
+    servers = f"127.0.0.1:{nobody},{api.url.removeprefix('http://')}"
+    pod = PodApi({**variables, API_SERVERS: servers}, tmp_path)
+    assert pod.get(LOCK) is None
+    assert pod.get(LOCK) is None
 
 
 def test_calls_over_http(served: tuple[Api, PodApi]) -> None:

@@ -102,8 +102,14 @@ def _pod() -> Object:
 
 def _variables() -> list[Object]:
     fields = {POD_NAME: "metadata.name", POD_UID: "metadata.uid"}
-    deployed = (environment.ENVIRONMENT, environment.CONTEXT, environment.API_SERVERS, environment.NOTIFY_URL)
-    settings = (*deployed, PUSHGATEWAY, MINUTES)
+    settings = (
+        environment.ENVIRONMENT,
+        environment.CONTEXT,
+        environment.NOTIFY_URL,
+        environment.API_SERVERS,
+        PUSHGATEWAY,
+        MINUTES,
+    )
     secret = {"name": SECRET, "key": "url", "optional": True}
     return [
         {"name": environment.IMAGE, "value": IMAGE},

@@ -21,7 +21,6 @@ from steps.cluster.kube.api.connect import ClusterAccess
 from steps.cluster.kube.api.errors import TransientError
 from steps.cluster.kube.api.identity import Identity
 from steps.cluster.kube.api.transport import Transport
-from steps.tasks._guard_look import LookError, PodApi
 from tests.steps.kube.kubeconfigs import certificate
 
 AT_ONCE_S = 5.0
@@ -226,22 +225,3 @@ def test_a_step_knows_the_servers_own_addresses(monkeypatch: pytest.MonkeyPatch)
     connect.connect("prod", {**pod, "BENCHMARK_API_SERVERS": "10.0.0.1:6443, [fd00::2]:6443"})
     connect.connect("prod", pod)
     assert made == [("https://10.0.0.1:6443", "https://[fd00::2]:6443"), ()]
-
-
-@pytest.mark.parametrize("host", ["elsewhere.example", "another.example"])
-def test_the_guard_looks_by_the_servers_own_address(tmp_path: Path, host: str) -> None:
-    crt, key = certificate(tmp_path)  # of elsewhere.example
-    crt.rename(tmp_path / "ca.crt")
-    for name in ("namespace", "token"):
-        (tmp_path / name).write_text("bench")
-    with served(tls=(tmp_path / "ca.crt", key)) as server, socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        own = f"127.0.0.1:{closed.getsockname()[1]},127.0.0.1:{server.server_port}"
-        api = PodApi({"KUBERNETES_SERVICE_HOST": host, "BENCHMARK_API_SERVERS": own}, tmp_path)
-        api._addresses[0] = f"127.0.0.1:{closed.getsockname()[1]}"
-        if host == "elsewhere.example":
-            assert api.get("/x") == {}
-            assert api._addresses[0] == f"127.0.0.1:{server.server_port}", "it stays with the address that answers"
-        else:
-            with pytest.raises(LookError, match="gave no answer to GET /x"):
-                api.get("/x")
