@@ -40,6 +40,7 @@ def test_second_guard_leaves_it_to_the_first_while_that_is_alive() -> None:
     assert notices[-1].startswith("prod is being put back by guard guard-1 since ")
     assert running(calico) == "ebpf"
     put_pod(calico, "guard-1", "Failed", of_run=False, uid="uid-g1")
+    put_pod(calico, "guard-2", "Running", of_run=False, uid="uid-g2")
     found = guarding(calico, NEXT_GUARD).restore_left()
     assert found is not None
     assert not found.first
