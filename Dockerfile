@@ -1,5 +1,5 @@
 # The image that every step runs in, and the servers and monitors that the steps start: Python with the pinned packages,
-# iperf3 and ip. About 230 MB as a registry keeps it and a node pulls it.
+# iperf3, sockperf and ip. About 230 MB as a registry keeps it and a node pulls it.
 #   make image IMAGE=registry.example/dataplane-benchmark:0.1.0 BASE=python:3.13.7-slim-trixie@sha256:...
 # A tag may be moved to another image, a digest may not: name it by its digest where an image must not change.
 ARG BASE=python:3.13.7-slim-trixie
@@ -21,7 +21,7 @@ FROM ${BASE}
 ARG BASE
 LABEL org.opencontainers.image.base.name=${BASE} org.opencontainers.image.title=dataplane-benchmark
 RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends iperf3 iproute2 \
+    && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends iperf3 sockperf iproute2 \
     && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old
 COPY --from=packages /packages /packages
 WORKDIR /benchmark
@@ -35,7 +35,7 @@ ENV PYTHONPATH=/packages PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONNOUS
 RUN python -m compileall -q --invalidation-mode unchecked-hash /benchmark \
     && python -m workflows.template.render --check \
     && python -c "import analysis.sql.database, analysis.report, steps.collect.run_rows, steps.cluster.kube.adapter, steps.measurement.trials" \
-    && iperf3 --version && ip -Version \
+    && iperf3 --version && sockperf --version && ip -Version \
     && python -m workflows.deployment.sbom /requirements.lock /packages >/sbom.cdx.json
 USER 65532:65532
 ENTRYPOINT ["python"]

@@ -25,7 +25,8 @@ OTHERS_settle := NAMESPACE IMAGE
 OTHERS_restore := NAMESPACE IMAGE
 
 # What each target takes: flags of its verb, and behind | what reaches it in another way.
-TAKES := $(foreach verb,$(VERBS),$(verb):$(call taken,$(verb)) | $(OTHERS_$(verb));) image:| IMAGE BASE; test:| PYTEST; \
+TAKES := $(foreach verb,$(VERBS),$(verb):$(call taken,$(verb)) | $(OTHERS_$(verb));) image:| IMAGE BASE; \
+  chaos:CONTEXT NAMESPACE DATAPLANES SEED RESULTS | POINTS FAULTS ONLY OUTCOMES; test:| PYTEST; \
   fuzz:| FUZZ_INPUTS PYTEST; bench-sensitivity:| FLAGS; bench-cpu:| FLAGS;
 
 # Variables in the command line, not those of the environment. make would ignore a misspelt one and run the default.
@@ -55,10 +56,12 @@ endif
 export BENCHMARK_NAMESPACE ?= $(NAMESPACE)
 export BENCHMARK_IMAGE ?= $(IMAGE)
 
-# $(call command,VERB): the verb, with a flag for each of its variables that is set. NOTIFY_URL, which is a secret, is
-# read from the environment.
-command = flags=(); for name in $(filter-out NOTIFY_URL,$(call taken,$(1))); do [ -z "$${!name:-}" ] || { flag=$${name,,}; flags+=("--$${flag//_/-}=$${!name}"); }; done; \
-  exec $(BIN)/python -m workflows $(1) "$${flags[@]}"
+# $(call flagged,MODULE WORDS,NAMES): a program, with a flag for each of these variables that is set
+flagged = flags=(); for name in $(2); do [ -z "$${!name:-}" ] || { flag=$${name,,}; flags+=("--$${flag//_/-}=$${!name}"); }; done; \
+  exec $(BIN)/python -m $(1) "$${flags[@]}"
+
+# $(call command,VERB): the verb with its flags. NOTIFY_URL, which is a secret, is read from the environment.
+command = $(call flagged,workflows $(1),$(filter-out NOTIFY_URL,$(call taken,$(1))))
 
 .PHONY: help
 help: ## List every target in a line each.
@@ -156,8 +159,12 @@ bench-overhead: $(RUN_READY) ## What a step costs beyond its own work, and measu
 	@$(BIN)/python -m benchmarks.efficiency
 
 .PHONY: bench-fidelity
-bench-fidelity: $(RUN_READY) ## Throughput as the store has it, measured by the workflow's own step, against bare iperf3.
+bench-fidelity: $(RUN_READY) ## Figures as the store has them, measured by the workflow's own step, against bare iperf3 and sockperf.
 	@$(BIN)/python -m benchmarks.fidelity
+
+.PHONY: bench-latency
+bench-latency: $(RUN_READY) ## What our own probe adds to a time that it takes, against sockperf on loopback: half a minute
+	@$(BIN)/python -m benchmarks.probe_overhead
 
 .PHONY: bench-sensitivity
 bench-sensitivity: $(RUN_READY) ## Do profiles find what they promise, and twins stay the same: simulated, a minute; then in the lab, some 15 minutes, less with FLAGS=--rounds=12
@@ -185,6 +192,10 @@ bench-cpu: $(RUN_READY) ## How busy the machine is by the kernel's accounts, aga
 .PHONY: bench-scale
 bench-scale: $(RUN_READY) ## Query and report on a store of 1,000 runs and 10 million samples.
 	@$(BIN)/python -m benchmarks.scale
+
+.PHONY: chaos
+chaos: $(RUN_READY) ## Strike runs on a real cluster at every step by every fault: make chaos KUBECONFIG=/somewhere POINTS=200 FAULTS=faults.toml
+	@$(call flagged,benchmarks.chaos,CONTEXT NAMESPACE DATAPLANES SEED RESULTS POINTS FAULTS ONLY OUTCOMES)
 
 .PHONY: lock
 lock: $(DEV_READY) ## Pin the newest allowed packages with their hashes.

@@ -9,7 +9,7 @@ export PATH=$PATH:/usr/sbin:/sbin
 root=$([ "$(id -u)" = 0 ] && echo yes || echo no)
 
 # program -> Debian package, as in steps/cluster/lab/network/namespaces.py
-declare -A needed=([iperf3]=iperf3 [ip]=iproute2 [bridge]=iproute2 [iptables-nft]=iptables
+declare -A needed=([iperf3]=iperf3 [sockperf]=sockperf [ip]=iproute2 [bridge]=iproute2 [iptables-nft]=iptables
   [iptables-nft-restore]=iptables [nft]=nftables [ethtool]=ethtool [nsenter]=util-linux [unshare]=util-linux
   [setpriv]=util-linux [mount]=mount [umount]=mount)
 

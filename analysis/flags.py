@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-Kind = Literal["throughput", "loss", "connect", "cpu", "cpu_modes", "memory", "return_path"]
+Kind = Literal["throughput", "loss", "connect", "cpu", "cpu_modes", "memory", "return_path", "response", "tail"]
 """Kinds of figures; a flag affects all figures of a kind alike."""
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -33,7 +33,9 @@ VOID: Final = "‡"
 
 LEGEND: Final = f"{MARKED} flagged trials are in this figure or were left out of it; see the flags."
 
-_TRAFFIC: Final[frozenset[Kind]] = frozenset({"throughput", "loss", "connect", "cpu", "return_path"})
+_TRAFFIC: Final[frozenset[Kind]] = frozenset(
+    {"throughput", "loss", "connect", "cpu", "return_path", "response", "tail"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ FLAGS: Final = (
     Flag(
         "connect-errors",
         "some connections failed; the times are of those that opened",
-        marks=frozenset({"connect"}),
+        marks=frozenset({"connect", "tail"}),
     ),
     Flag(
         "udp-counters",
@@ -142,6 +144,39 @@ FLAGS: Final = (
         "udp-fragments",
         "datagrams were larger than the MTU, so each crossed the network in fragments",
         marks=_TRAFFIC,
+    ),
+    Flag(
+        "few-observations",
+        "the trial has too few observations for a percentile, which takes 1,000 for the 99.9th and 100 for the 99th; "
+        "it is left out",
+        voids=frozenset({"tail"}),
+    ),
+    Flag(
+        "unanswered",
+        "a request was not answered before the trial's end, which sockperf waits for and does not count; the slowest "
+        "response is unknown and the tail is left out",
+        voids=frozenset({"tail"}),
+        marks=frozenset({"response"}),
+    ),
+    Flag(
+        "lost-messages",
+        "requests or responses were lost or overtook each other; the times are of the others",
+        marks=frozenset({"response", "tail"}),
+    ),
+    Flag(
+        "duplicate-messages",
+        "responses came twice, after which sockperf has several requests under way at once; its times are left out",
+        voids=frozenset({"response", "tail"}),
+    ),
+    Flag(
+        "clock-source",
+        "the kernel does not keep its time by the CPU's counter, which sockperf reads, so its times may be off",
+        marks=frozenset({"response", "tail"}),
+    ),
+    Flag(
+        "load-off",
+        "the load was over 10 points off the one that was asked for, or began too late; `load_ratio` has what arrived",
+        marks=frozenset({"response", "tail"}),
     ),
 )
 

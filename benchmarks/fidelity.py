@@ -1,8 +1,8 @@
-"""Throughput as it stands in the store against bare iperf3 in the same namespaces, interleaved.
+"""Figures as they stand in the store against those of the bare programs in the same namespaces, interleaved.
 
-`python -m benchmarks.fidelity [PAIRS]`. Each pair is, in random order, one measuring step, run by Hera's runner in a
-process of its own as the engine runs it, and one iperf3 started by nothing but `nsenter`. The step's documents are
-collected into a store as those of a run are, and the figure is read from the store.
+`python -m benchmarks.fidelity [PAIRS [PROTOCOL...]]`. Each pair is, in random order, one measuring step, run by Hera's
+runner in a process of its own as the engine runs it, and one iperf3 or sockperf started by nothing but `nsenter`. The
+step's documents are collected into a store as those of a run are, and the figure is read from the store.
 """
 
 import gzip
@@ -12,6 +12,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,8 @@ from steps.measurement.trials import client_command
 from steps.namespaces import command_in
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
+from steps.tools import sockperf_report
+from steps.tools.failure import Failure
 
 AIM_RATIO = 0.98
 PAIRS = 30
@@ -37,11 +40,52 @@ DURATION_S = 2
 PREPARED = Path("/tmp/hera-inputs/artifacts/prepared")  # noqa: S108 - where Hera's runner finds an input artifact
 
 
-def bare_bps(placement: Placement, trial: Trial, settings: Settings) -> float:
-    """iperf3 and nothing around it."""
-    argv = command_in(placement.namespace, client_command(placement, trial, settings))
-    done = subprocess.run(argv, capture_output=True, check=True, timeout=60)
-    return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"])
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A measuring program.
+
+    Attributes:
+        column: its figure in the store, of which more is better.
+        unit: of that in what is printed, with its size.
+        client: its own command, of the step's.
+        figure: the figure in its own output.
+        output: its output, of what the step's program printed.
+    """
+
+    column: str
+    unit: tuple[float, str]
+    client: Callable[[list[str]], list[str]]
+    figure: Callable[[str], float]
+    output: Callable[[str], str]
+
+
+def _bps(stdout: str) -> float:
+    return float(json.loads(stdout)["end"]["sum_received"]["bits_per_second"])
+
+
+def _transactions_per_s(stdout: str) -> float:
+    found = sockperf_report.read(stdout, "")
+    if isinstance(found, Failure):
+        raise SystemExit(found.reason)
+    return found.received / found.valid_s
+
+
+IPERF3 = Program("received_bps", (1e9, "Gbit/s"), lambda argv: argv, _bps, lambda stdout: stdout)
+SOCKPERF = Program(
+    "transactions_per_s",
+    (1e3, "thousand a second"),
+    lambda argv: list(json.loads(argv[-1])["client"]),
+    _transactions_per_s,
+    lambda stdout: str(json.loads(stdout)["client"]["stdout"]),
+)
+PROGRAMS = {"tcp": IPERF3, "ping-pong": SOCKPERF, "ping-pong-udp": SOCKPERF}
+"""By the protocols that are compared."""
+
+
+def bare(program: Program, placement: Placement, trial: Trial, settings: Settings) -> float:
+    """The program and nothing around it."""
+    argv = command_in(placement.namespace, program.client(client_command(placement, trial, settings)))
+    return program.figure(subprocess.run(argv, capture_output=True, check=True, timeout=60, text=True).stdout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,30 +148,36 @@ def keep(bench: Bench, folder: Path, run_id: str, signs: tuple[list[Sign], list[
         documents.write_document(visit / name, documents.Evidence(visit=1, nodes=bench.nodes, signs=tuple(found)))
 
 
-def reported_bps(folder: Path) -> float:
-    """iperf3's own figure in the raw document of a pass, read without the pipeline."""
+def reported(program: Program, folder: Path) -> float:
+    """The program's own figure in the raw document of a pass, read without the pipeline."""
     (path,) = folder.rglob("0001.json.gz")
     attempt = json.loads(gzip.decompress(path.read_bytes()))["attempts"][-1]
-    return float(json.loads(attempt["stdout"])["end"]["sum_received"]["bits_per_second"])
+    return program.figure(program.output(attempt["stdout"]))
 
 
-def stored(results: Path) -> dict[str, float | None]:
-    """Collect each pass into a store and read it: run -> received_bps."""
+def stored(program: Program, results: Path) -> dict[str, float | None]:
+    """Collect each pass into a store and read it: run -> figure."""
     store = Store(str(results))
     for folder in sorted((results / "raw").iterdir()):
         store.write(folder.name, run_rows.run_rows(folder))
     with database.connect(store) as con:
-        found = database.query(con, "select run_id, received_bps from measurements").to_pylist()
-    return {str(row["run_id"]): row["received_bps"] for row in found}
+        found = database.query(con, f"select run_id, {program.column} from measurements").to_pylist()  # noqa: S608
+    return {str(row["run_id"]): row[program.column] for row in found}
 
 
 def main() -> int:
-    """Print the ratio of the two with its 95 % interval; 1 if the aim is missed."""
+    """Print the ratio of the two with its 95 % interval, by protocol; 1 if an aim is missed."""
     if not sandbox.is_inside():
         return sandbox.run_in_sandbox([sys.executable, "-m", "benchmarks.fidelity", *sys.argv[1:]])
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else PAIRS
+    return max([compare(protocol, pairs) for protocol in sys.argv[2:] or PROGRAMS])
+
+
+def compare(protocol: str, pairs: int) -> int:
+    """Measure both ways, so many times each, and judge them."""
+    program = PROGRAMS[protocol]
     # However much CPU others use, no trial is measured again: bare iperf3 isn't either.
-    options = f"duration={DURATION_S} rounds=1 protocols=tcp foreign_cpu_limit=1"
+    options = f"duration={DURATION_S} rounds=1 protocols={protocol} foreign_cpu_limit=1"
     settings = choose_settings(dataplanes="lab-iptables", topologies="pod-to-pod", options=options)
     (visit,) = make_schedule(settings)
     lab = connect_cluster(settings.environment)
@@ -137,42 +187,44 @@ def main() -> int:
     bench = Bench(settings, visit, placement, lab.measured_nodes)
     order = random.Random(settings.seed)  # noqa: S311 - an order, not a secret
     with tempfile.TemporaryDirectory() as name:
-        results, bare = Path(name), dict[str, float]()
+        results, alone = Path(name), dict[str, float]()
         for pair in range(1, pairs + 1):
             run_id = f"pair-{pair:03d}"
             for way in order.sample(("bare", "pipeline"), 2):
                 if way == "bare":
-                    bare[run_id] = bare_bps(placement, bench.trial, settings)
+                    alone[run_id] = bare(program, placement, bench.trial, settings)
                 else:
                     measure(bench, results / "raw" / run_id)
         after = lab.observe(visit, "after")
         lab.restore()
         PREPARED.unlink()
-        for run_id in bare:
+        for run_id in alone:
             keep(bench, results / "raw" / run_id, run_id, (before, after))
-        kept = stored(results)
-        reported = {run_id: reported_bps(results / "raw" / run_id) for run_id in bare}
-    return judge(bare, reported, kept)
+        kept = stored(program, results)
+        printed = {run_id: reported(program, results / "raw" / run_id) for run_id in alone}
+    print(f"{protocol}:")
+    return judge(program, alone, printed, kept)
 
 
-def judge(bare: dict[str, float], reported: dict[str, float], kept: dict[str, float | None]) -> int:
-    """Print both figures; 1 if the store differs from iperf3's report, or the pipeline is slower than bare iperf3.
+def judge(program: Program, alone: dict[str, float], printed: dict[str, float], kept: dict[str, float | None]) -> int:
+    """Print both figures; 1 if the store differs from the program's report, or the pipeline is slower than it alone.
 
     Args:
-        bare: bit/s of iperf3 alone, by pair.
-        reported: bit/s in the raw documents.
-        kept: bit/s in the store.
+        program: that measured.
+        alone: its figure without the pipeline, by pair.
+        printed: in the raw documents.
+        kept: in the store.
     """
-    logs = []
-    for run_id, alone in bare.items():
+    logs, (size, unit) = [], program.unit
+    for run_id, figure in alone.items():
         row = kept.get(run_id)
         if row is None:
-            print(f"{run_id}: {alone / 1e9:.2f} Gbit/s bare, nothing in the store: its dataplane was not proven")
+            print(f"{run_id}: {figure / size:.2f} {unit} bare, nothing in the store: its dataplane was not proven")
             continue
-        logs.append(math.log(row / alone))
-        print(f"{run_id}: {alone / 1e9:.2f} Gbit/s bare, {row / 1e9:.2f} Gbit/s in the store")
-    wrong = [run_id for run_id, figure in reported.items() if kept.get(run_id) != figure]
-    print(f"stored as iperf3 reported it: {len(reported) - len(wrong)} of {len(reported)}")
+        logs.append(math.log(row / figure))
+        print(f"{run_id}: {figure / size:.2f} {unit} bare, {row / size:.2f} {unit} in the store")
+    wrong = [run_id for run_id, figure in printed.items() if kept.get(run_id) != figure]
+    print(f"stored as it was reported: {len(printed) - len(wrong)} of {len(printed)}")
     found = mean_interval(logs)
     if found is None:
         print("At least two pairs are needed for an interval.")

@@ -26,7 +26,7 @@ from analysis.stats.differences import Values
 from analysis.stats.judgement import FAMILY_ERROR, Place, Plan
 from analysis.summary import summary
 from analysis.summary.summary import Summary
-from benchmarks.fidelity import bare_bps
+from benchmarks.fidelity import IPERF3, bare
 from benchmarks.present_method import compare
 from benchmarks.runs import measured
 from benchmarks.scoring import Rate
@@ -72,7 +72,7 @@ def bare_bits_per_s(burden: int) -> list[float]:
     lab.configure(visit, settings)
     placement = next(p for p in lab.prepare(visit, settings) if p.topology == trial.topology)
     try:
-        return [bare_bps(placement, trial, settings) for _ in range(PROBES)]
+        return [bare(IPERF3, placement, trial, settings) for _ in range(PROBES)]
     finally:
         lab.restore()
 

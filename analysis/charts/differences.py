@@ -8,15 +8,15 @@ from analysis.stats.metrics import LEADING
 
 TITLE = "Against the baseline"
 READING = (
-    "Throughput, and connect time, against the baseline. In 95 % of runs all intervals, drawn as lines, hold the true "
-    f"difference together. {MARKS}"
+    "Throughput, connect time and response time against the baseline. In 95 % of runs all intervals, drawn as lines, "
+    f"hold the true difference together. {MARKS}"
 )
 EMPTY = "No two dataplanes were measured on the same path, so there is no difference to show."
 ORDER = 10
 
 
 def frame(data: Data) -> pa.Table:
-    """The comparisons by the leading metrics: throughput on each path, then connect time."""
+    """The comparisons by the leading metrics: throughput on each path, then connect and response times."""
     return differences(data, [metric.name for metric in LEADING])
 
 

@@ -148,6 +148,18 @@ TRIALS: Final = (
     Column("foreign_cpu_ratio", pa.float64(), "1", "CPU used by others on the busiest node, of all its cores"),
     Column("attempts", pa.int32(), "1", "how often it was measured; the last attempt counts"),
     Column("flags", pa.list_(pa.string()), "", "reasons for doubt, explained in analysis/flags.py"),
+    Column("connect_p999_s", pa.float64(), "s", "99.9th percentile of connect()"),
+    Column("response_p50_s", pa.float64(), "s", "median time from a request until its response"),
+    Column("response_p90_s", pa.float64(), "s", "90th percentile of it"),
+    Column("response_p99_s", pa.float64(), "s", "99th percentile of it"),
+    Column("response_p999_s", pa.float64(), "s", "99.9th percentile of it; null below 1,000 responses"),
+    Column("response_worst_s", pa.float64(), "s", "the slowest response; null where a request was never answered"),
+    Column("transactions_per_s", pa.float64(), "1/s", "requests answered, one after another"),
+    Column("responses", pa.int64(), "1", "how many responses the percentiles rest on"),
+    Column("lost_messages", pa.int64(), "1", "requests without a response"),
+    Column("duplicate_messages", pa.int64(), "1", "responses that came twice"),
+    Column("load_bps", pa.float64(), "bit/s", "payload of the load that arrived meanwhile; null: there was none"),
+    Column("load_ratio", pa.float64(), "1", "of what iperf3 measured on the path just before, without a limit"),
 )
 
 SAMPLES: Final = (

@@ -1,10 +1,12 @@
 """The answer in one sentence of at most 25 words, from the standings alone. Pure."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from analysis import formatting
+from analysis.stats.metrics import BY_NAME
 from analysis.summary.traffic import Claim, Side, TrafficKind
 
 MOST_WORDS: Final = 25
@@ -14,8 +16,9 @@ _MOST_IN_A_NAME: Final = 4
 def answer_sentence(sides: Sequence[Side], kinds: Sequence[TrafficKind], baseline: str, margin_ratio: float) -> str:
     """The sentence on a run in which at least two dataplanes were compared on at least one kind of traffic.
 
-    It names the dataplanes that are best or as good on the most kinds; where too little tells the best apart, those
-    that are better than the baseline on the most. Kinds that are undecided and dataplanes that equal the baseline
+    It names the dataplanes that are best or as good on the most kinds; where metrics have different best ones, the best
+    by each metric, beginning with that by which another loses most; where too little tells the best apart, those that
+    are better than the baseline on the most kinds. Kinds that are undecided and dataplanes that equal the baseline
     follow, as far as 25 words allow.
 
     Args:
@@ -35,10 +38,12 @@ def answer_sentence(sides: Sequence[Side], kinds: Sequence[TrafficKind], baselin
         subject = formatting.listing([*titles.values()]) if len(titles) == 2 else f"All {len(titles)} dataplanes"  # noqa: PLR2004 - a pair
         main = f"are equal {within} {_on(equal, total)}"
         return _fitting([subject, f"All {len(titles)} dataplanes"], main, ["", _undecided(unknown)])
+    if good < total and (by_metric := _by_metric(kinds, titles, unknown)):
+        return by_metric
     if good and (2 * good >= total or good >= gain):
         winners, found = _most(claims)
         same = {name: _equal(kinds, name) for name in titles if name not in {baseline, *winners}}
-        main = f"best or as good {_on(good, total)}"
+        main = f"best or as good {_on(good, total)}{_all_by(kinds, winners)}"
         parts = [_rest(found), _undecided(found["undecided"]), _equals(same, titles, baseline, within, total)]
         return _fitting(_subjects(winners, titles), main, parts)
     if gain:
@@ -49,6 +54,54 @@ def answer_sentence(sides: Sequence[Side], kinds: Sequence[TrafficKind], baselin
     if unknown:
         return f"Which dataplane is best is undecided {_on(unknown, total)}."
     return f"No dataplane is best by every metric {_on(total, total)}."
+
+
+def _by_metric(kinds: Sequence[TrafficKind], titles: Mapping[str, str], unknown: int) -> str:
+    """The best by each leading metric, where no dataplane is the best by all that have one; else empty."""
+    groups = _groups(kinds)
+    winners = {
+        metric: [name for name in titles if all(kind.claim(name) == "good" for kind in found)]
+        for metric, found in groups.items()
+    }
+    decided = {metric: names for metric, names in winners.items() if 0 < len(names) < len(titles)}
+    if len(decided) < 2 or set.intersection(*(set(names) for names in decided.values())):  # noqa: PLR2004 - a difference
+        return ""
+    first, *others = sorted(decided, key=lambda metric: _surest_loss(groups[metric]), reverse=True)
+    named = {metric: formatting.listing([titles[name] for name in names]) for metric, names in decided.items()}
+    verb = "are each" if decided[first][1:] else "is"
+    rest = "".join(f", by {metric} {named[metric]}" for metric in others)
+    sentence = f"By {first} {named[first]} {verb} best or as good{rest}"
+    fitting = [f"{sentence}{_undecided(unknown)}.", f"{sentence}."]
+    short = f"Different dataplanes are best by {formatting.listing([first, *others])}."
+    return next((each for each in fitting if len(each.split()) <= MOST_WORDS), short)
+
+
+def _groups(kinds: Iterable[TrafficKind]) -> dict[str, list[TrafficKind]]:
+    """The kinds of traffic by the name of their leading metric: `throughput`, `response time`."""
+    groups: dict[str, list[TrafficKind]] = {}
+    for kind in kinds:
+        groups.setdefault(kind.cells[0].standings[0].title.partition(",")[0], []).append(kind)
+    return groups
+
+
+def _surest_loss(kinds: Iterable[TrafficKind]) -> float:
+    """By how much a dataplane surely loses here, as the logarithm of a factor: the end of an interval next to zero."""
+    losses = [0.0]
+    for standing in (cell.standings[0] for kind in kinds for cell in kind.cells):
+        if standing.standing == "worse" and standing.high is not None:
+            lower = BY_NAME[standing.metric].better == "lower"
+            losses.append(math.log1p(-standing.high) if lower else -math.log1p(max(standing.high, -0.999)))
+    return max(losses)
+
+
+def _all_by(kinds: Sequence[TrafficKind], winners: Sequence[str]) -> str:
+    """By which metrics these are good, where they are on all kinds of these metrics and on no others; else empty."""
+    groups = _groups(kinds)
+    good = {m: [all(k.claim(name) == "good" for name in winners) for k in found] for m, found in groups.items()}
+    whole = [metric for metric, found in good.items() if all(found)]
+    if len(groups) == 1 or len(whole) == len(groups) or any(any(good[m]) for m in groups if m not in whole):
+        return ""
+    return f", by {formatting.listing(whole)}" if whole else ""
 
 
 def _fitting(subjects: Iterable[str], main: str, parts: Sequence[str]) -> str:

@@ -105,8 +105,8 @@ def legend(answer: Answer) -> str:
         "Best: decidedly better than every other. "
         f"As good: the same within {margin} as every other that may be the best. "
         "Worse: by how much, against the best mean of the row. Undecided: the truth lies between the two bounds. "
-        "Where throughput, connect time and CPU per Gbit disagree, each is named; mixed is better by one and worse by "
-        f"another.{f' {LEGEND}' if answer.sentence.endswith(MARKED) else ''}"
+        "Where the leading metric, slow responses and CPU per Gbit disagree, each is named; mixed is better by one and "
+        f"worse by another.{f' {LEGEND}' if answer.sentence.endswith(MARKED) else ''}"
     )
 
 

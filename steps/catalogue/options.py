@@ -138,7 +138,7 @@ class Settings(StrictModel):
         int,
         Field(ge=1, le=1_000),
         Default(
-            lab={"smoke": 2, "quick": 6, "standard": 12, "thorough": 12},
+            lab={"smoke": 2, "quick": 5, "standard": 8, "thorough": 10},
             cluster={"smoke": 2, "quick": 5, "standard": 10, "thorough": 10},
         ),
         Option(
@@ -196,8 +196,8 @@ class Settings(StrictModel):
     idle_s: Annotated[
         float,
         Field(ge=0, le=600),
-        Default(lab={"thorough": 1.0}, cluster={"smoke": 1, "quick": 2, "standard": 5, "thorough": 5}),
-        Option(help="Seconds for which each visit observes the idle nodes, before its trials."),
+        Default(lab={"thorough": 1.0}, cluster={"smoke": 1, "quick": 1, "standard": 5, "thorough": 5}),
+        Option(help="Seconds for which each visit observes the idle nodes, before its trials.", changes_method=False),
     ] = 0.2
     services: Annotated[
         int,

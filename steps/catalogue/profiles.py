@@ -12,12 +12,27 @@ _TELLING_TCP: Final = (
     Cell(topology="pod-to-pod-same-node", tool="iperf3", transport="tcp", direction="forward"),
     Cell(topology="external-to-nodeport", tool="iperf3", transport="tcp", direction="reverse"),
 )
-CONNECT: Final = (Cell(topology="pod-to-service", tool="tcp_connect", transport="tcp", direction="forward"),)
+_CONNECT: Final = (Cell(topology="pod-to-service", tool="tcp_connect", transport="tcp", direction="forward"),)
 _UDP: Final = (
     Cell(topology="pod-to-pod", tool="iperf3", transport="udp", direction="forward"),
     Cell(topology="pod-to-service", tool="iperf3", transport="udp", direction="forward"),
     Cell(topology="external-to-nodeport", tool="iperf3", transport="udp", direction="reverse"),
 )
+_PING_PONG: Final = (Cell(topology="pod-to-service", tool="sockperf", transport="tcp", direction="forward"),)
+_TAIL: Final = (
+    Cell(topology="pod-to-service", tool="sockperf", transport="udp", direction="forward"),
+    Cell(topology="pod-to-service", tool="sockperf_load90", transport="tcp", direction="forward"),
+    Cell(topology="pod-to-service", tool="tcp_connect_64", transport="tcp", direction="forward"),
+)
+LATENCY: Final = (
+    *_CONNECT,
+    Cell(topology="pod-to-service", tool="tcp_connect_8", transport="tcp", direction="forward"),
+    *_PING_PONG,
+    *_TAIL,
+    Cell(topology="pod-to-service", tool="sockperf_load50", transport="tcp", direction="forward"),
+    Cell(topology="pod-to-service", tool="sockperf_load90", transport="udp", direction="forward"),
+)
+"""Connections, requests and responses, as `thorough` measures them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +62,19 @@ PROFILES: Final = (
         "does everything work (1 min in the lab, 7 min with three dataplanes on a cluster)",
         (
             *(c for c in _TELLING_TCP if c.topology in {"pod-to-service", "external-to-nodeport"}),
-            *CONNECT,
+            *_CONNECT,
         ),
     ),
     Profile(
         "quick",
         "finds differences of 20 % (at most 5 min, 20 min)",
-        (*_TELLING_TCP, _UDP[1], *CONNECT),
+        (*_TELLING_TCP, _UDP[1], *_CONNECT, *_PING_PONG),
         finds_ratio=0.2,
     ),
     Profile(
         "standard",
         "finds differences of 10 % (at most 17 min, 5 h)",
-        (*_TELLING_TCP, *_UDP, *CONNECT),
+        (*_TELLING_TCP, *_UDP, *_CONNECT, *_PING_PONG, *_TAIL),
         finds_ratio=0.1,
     ),
     Profile(

@@ -6,15 +6,21 @@ A protocol, as options call it, is the name of a variant: a tool over one transp
 from collections.abc import Iterable
 from typing import Final
 
-from steps.tools import iperf3, tcp_connect
+from steps.tools import iperf3, sockperf, tcp_connect
 from steps.tools.tool import Tool, Variant
 
 TOOLS: Final = (
     iperf3.TOOL,
     tcp_connect.TOOL,
+    sockperf.TOOL,
+    *sockperf.LOADED,
+    *tcp_connect.AT_ONCE,
 )
 
 BY_NAME: Final = {tool.name: tool for tool in TOOLS}
+
+SERVED: Final = tuple(tool for tool in TOOLS if not tool.server_of)
+"""Those with a server of their own."""
 
 VARIANTS: Final[dict[str, tuple[Tool, Variant]]] = {
     variant.name: (tool, variant) for tool in TOOLS for variant in tool.variants
@@ -36,5 +42,5 @@ def variant(tool: str, transport: str) -> Variant | None:
 
 def served(names: Iterable[str]) -> list[Tool]:
     """The tools whose servers a visit needs: those of its trials, of the canaries and of the connectivity check."""
-    wanted = {*names, CANARY.name, CONNECTIVITY.name}
-    return [tool for tool in TOOLS if tool.name in wanted]
+    wanted = {*(BY_NAME[name].served_by for name in names), CANARY.name, CONNECTIVITY.name}
+    return [tool for tool in SERVED if tool.name in wanted]

@@ -14,6 +14,7 @@ from analysis.domain import FIRST_LOOK
 from analysis.stats.comparison import Comparison
 from analysis.stats.metrics import LEADING
 from steps.catalogue.options import Settings
+from steps.catalogue.topologies import BY_NAME
 from steps.domain import Visit
 from steps.settings import schedule
 
@@ -60,9 +61,11 @@ def standing(comparisons: Iterable[Comparison], baseline: str) -> Standing:
 
     Those by the leading metrics count: each with the baseline, and between others wherever both may still be the best,
     which no dataplane is that another one is better than beyond the margin. A path that was never measured for both
-    does not: more rounds would not decide it.
+    does not: more rounds would not decide it. The host network is no kind of traffic, so no table needs it decided; it
+    counts where nothing else was measured.
     """
-    leading = [c for c in comparisons if c.metric in _LEADING and c.rounds > 0]
+    measured = [c for c in comparisons if c.metric in _LEADING and c.rounds > 0]
+    leading = [c for c in measured if not _between_hosts(c)] or measured
     beaten: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for c in leading:
         if c.gain is not None and not c.within_margin:
@@ -73,6 +76,11 @@ def standing(comparisons: Iterable[Comparison], baseline: str) -> Standing:
     still = [c for c in needed if not c.decided]
     names = {name for c in still for name in (c.baseline, c.dataplane)}
     return Standing(len(needed), len(needed) - len(still), frozenset(names - {baseline}))
+
+
+def _between_hosts(comparison: Comparison) -> bool:
+    topology = BY_NAME.get(comparison.topology)
+    return topology is not None and topology.host_network
 
 
 def _place(comparison: Comparison) -> tuple[str, ...]:

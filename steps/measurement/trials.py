@@ -13,6 +13,7 @@ import msgspec
 from analysis.errors import Problem
 from steps import documents
 from steps.catalogue.options import Settings
+from steps.catalogue.tools import CANARY
 from steps.documents import Attempt, TrialDocument
 from steps.domain import Placement, Trial
 from steps.measurement import client_network, results
@@ -179,5 +180,6 @@ def client_command(placement: Placement, trial: Trial, settings: Settings) -> li
         results.task(trial, tool.omit_s(settings.omit_s)),
         block_size_bytes=settings.block_size_bytes,
         congestion_control=settings.congestion_control,
+        load_port=placement.ports.get(CANARY.name),
     )
-    return here(tool.command(task, placement.address, placement.port(tool.name)))
+    return here(tool.command(task, placement.address, placement.port(tool.served_by)))

@@ -214,7 +214,7 @@ def _cells(
     if profile.cells is not None:
         own = profile.cells
     else:
-        own = (*_product(topologies_catalogue.BY_NAME, _DEFAULT_PROTOCOLS, get_args(Direction)), *profiles.CONNECT)
+        own = (*_product(topologies_catalogue.BY_NAME, _DEFAULT_PROTOCOLS, get_args(Direction)), *profiles.LATENCY)
     if protocols is None and directions is None:
         if paths is None:
             return own

@@ -1,13 +1,17 @@
 """The connect-latency probe, server and client.
 
-`python -m steps.tools.connect_probe serve PORT` accepts and closes; `... probe ADDRESS PORT SECONDS` opens connections
-one after another and prints a JSON object. Standard library alone, so that it starts in a few milliseconds.
+`python -m steps.tools.connect_probe serve PORT` accepts and closes; `... probe ADDRESS PORT SECONDS [CLIENTS]` opens
+connections, one after another or so many at once, and prints a JSON object. Standard library alone, so that it starts
+in a few milliseconds.
 """
 
 import contextlib
+import errno
 import json
 import math
+import os
 import resource
+import selectors
 import socket
 import struct
 import sys
@@ -19,22 +23,28 @@ from typing import Final, TypedDict
 # Closing with a reset leaves no TIME_WAIT behind, so neither ports nor conntrack entries run out.
 _RESET: Final = struct.pack("ii", 1, 0)
 _BACKLOG: Final = 4096
-_OPEN: Final = 64
+_OPEN: Final = 256
+"""More than clients connect at once."""
+
 _TIMEOUT_S: Final = 1.0
 _MOST_ERRORS: Final = 20
-_USAGE: Final = "usage: python -m steps.tools.connect_probe serve PORT [ADDRESS] | probe ADDRESS PORT SECONDS"
+_USAGE: Final = "usage: python -m steps.tools.connect_probe serve PORT [ADDRESS] | probe ADDRESS PORT SECONDS [CLIENTS]"
+
+OBSERVATIONS: Final = {0.99: 100, 0.999: 1000}
+"""How many a percentile takes, so that one lies above it."""
 
 
 class ProbeReport(TypedDict):
     """The probe's output.
 
-    Times are of connect() alone, None if none succeeded; `error` is the last one. `cpu_s`: of this program, user and
-    system.
+    Times are of connect() alone, None if none succeeded, and the 99.9th percentile also if too few did; `error` is the
+    last one. `cpu_s`: of this program, user and system.
     """
 
     connects_per_s: float | None
     p50_s: float | None
     p99_s: float | None
+    p999_s: float | None
     count: int
     errors: int
     error: str | None
@@ -59,6 +69,7 @@ def summarise(
         "connects_per_s": len(ordered) / duration_s if ordered and duration_s > 0 else None,
         "p50_s": _quantile(ordered, 0.50),
         "p99_s": _quantile(ordered, 0.99),
+        "p999_s": _quantile(ordered, 0.999) if len(ordered) >= OBSERVATIONS[0.999] else None,
         "count": len(ordered),
         "errors": errors,
         "error": error,
@@ -93,6 +104,43 @@ def probe(address: str, port: int, seconds: float) -> ProbeReport:
                 times.append(clock() - start)
                 in_a_row = 0
         now = clock()
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return summarise(times, errors, last, now - began, used.ru_utime + used.ru_stime)
+
+
+def probe_at_once(address: str, port: int, seconds: float, clients: int) -> ProbeReport:
+    """Keep so many connects under way for so many seconds; each is over when this program sees it. See `probe`."""
+    clock = time.perf_counter
+    times: list[float] = []
+    errors = in_a_row = 0
+    last: str | None = None
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    waiting: dict[socket.socket, float] = {}  # in the order of their beginnings
+    with selectors.DefaultSelector() as selector:
+        began = now = clock()
+        while now - began < seconds and in_a_row < _MOST_ERRORS:
+            for _ in range(clients - len(waiting)):
+                client = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                selector.register(client, selectors.EVENT_WRITE)
+                waiting[client] = clock()
+                with contextlib.suppress(OSError):  # the socket keeps the error
+                    client.connect((address, port))
+            connected = {key.fd for key, _ in selector.select(_TIMEOUT_S)}
+            now = clock()
+            late = {client for client, start in waiting.items() if now - start > _TIMEOUT_S}
+            for client in [each for each in waiting if each in late or each.fileno() in connected]:
+                code = errno.ETIMEDOUT if client in late else client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if code:
+                    errors, in_a_row, last = errors + 1, in_a_row + 1, os.strerror(code)
+                else:
+                    times.append(now - waiting[client])
+                    in_a_row = 0
+                selector.unregister(client)
+                del waiting[client]
+                client.close()
+        for client in waiting:
+            client.close()
     used = resource.getrusage(resource.RUSAGE_SELF)
     return summarise(times, errors, last, now - began, used.ru_utime + used.ru_stime)
 
@@ -140,6 +188,9 @@ def main(arguments: Sequence[str]) -> int:
                 serve(int(port), address=address)
             case ["probe", address, port, seconds]:
                 sys.stdout.write(json.dumps(probe(address, int(port), float(seconds))) + "\n")
+            case ["probe", address, port, seconds, clients]:
+                found = probe_at_once(address, int(port), float(seconds), int(clients))
+                sys.stdout.write(json.dumps(found) + "\n")
             case _:
                 sys.stderr.write(_USAGE + "\n")
                 return 2

@@ -16,7 +16,10 @@ from steps.tools.failure import Failure
 from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant
 
 PROBE_S: Final = 0.25
-"""The duration of a probe: some thousand connections, enough for a 99th percentile."""
+"""The duration of a probe: some thousand connections, enough for a 99.9th percentile."""
+
+FEW: Final = "few-observations"
+"""The flag of a trial with too few connections for its 99.9th percentile, which is null."""
 
 _MICROSECOND: Final = 1e-6
 _PROBE: Final = "the connect probe"
@@ -33,16 +36,19 @@ class Connects(msgspec.Struct, frozen=True):
     error: str | None
     duration_s: Seconds
     cpu_s: Seconds | None = None
+    p999_s: Seconds | None = None
 
     @property
     def columns(self) -> Mapping[str, object]:
         """The figures, by their columns of `trials`."""
-        return {"connects_per_s": self.connects_per_s, "connect_p50_s": self.p50_s, "connect_p99_s": self.p99_s}
+        figures = (self.connects_per_s, self.p50_s, self.p99_s, self.p999_s)
+        return dict(zip(_FIGURES, figures, strict=True))
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """`connect-errors` where some connections failed."""
-        return ("connect-errors",) if self.errors else ()
+        """`connect-errors` where some connections failed, and whether they were too few."""
+        few = (FEW,) if self.count < connect_probe.OBSERVATIONS[0.999] else ()
+        return (*(("connect-errors",) if self.errors else ()), *few)
 
     @property
     def samples(self) -> tuple[Mapping[str, object], ...]:
@@ -55,12 +61,8 @@ class Connects(msgspec.Struct, frozen=True):
         return f"connect in {_microseconds(self.p50_s)}, 99 % within {_microseconds(self.p99_s)}"
 
 
+_FIGURES: Final = ("connects_per_s", "connect_p50_s", "connect_p99_s", "connect_p999_s")
 _CONNECTS: Final = msgspec.json.Decoder(Connects)
-
-
-def command(_task: Task, address: str, port: int) -> list[str]:
-    """The client's argument vector."""
-    return [PYTHON, "-I", "-S", connect_probe.__file__, "probe", address, str(port), f"{PROBE_S:g}"]
 
 
 def server(port: int) -> list[str]:
@@ -95,7 +97,7 @@ def _consistent(connects: Connects) -> Connects | Failure:
     if rate is None or p50_s is None or p99_s is None or not connects.duration_s:
         return Failure(f"{_PROBE} counted {connects.count} connects and gives no figures for them")
     expected = connects.count / connects.duration_s
-    if abs(rate - expected) > 0.01 * max(rate, expected) or p50_s > p99_s:
+    if abs(rate - expected) > 0.01 * max(rate, expected) or not p50_s <= p99_s <= (connects.p999_s or p99_s):
         return Failure(f"{_PROBE}'s figures contradict each other")
     return connects
 
@@ -104,15 +106,28 @@ def _microseconds(seconds: float | None) -> str:
     return "an unknown time" if seconds is None else f"{seconds / _MICROSECOND:.3g} us"
 
 
-TOOL: Final = Tool(
-    name="tcp_connect",
-    variants=(Variant("connect", "new connections", "tcp", ("connects_per_s", "connect_p50_s", "connect_p99_s")),),
-    port=5202,
-    command=command,
-    server=server,
-    bind=(),
-    read=read,
-    own_cpu=own_cpu,
-    directions=("forward",),
-    fixed_s=PROBE_S,
-)
+def _tool(clients: int) -> Tool:
+    """The tool with so many connections at once."""
+
+    def command(_task: Task, address: str, port: int) -> list[str]:
+        probe = [PYTHON, "-I", "-S", connect_probe.__file__, "probe", address, str(port), f"{PROBE_S:g}"]
+        return [*probe, str(clients)] if clients > 1 else probe
+
+    end, words = (f"{clients}", f", {clients} at once") if clients > 1 else ("", "")
+    return Tool(
+        name="_".join(filter(None, ("tcp_connect", end))),
+        variants=(Variant("-".join(filter(None, ("connect", end))), f"new connections{words}", "tcp", _FIGURES),),
+        port=5202,
+        command=command,
+        server=server,
+        server_of="tcp_connect" if clients > 1 else "",
+        bind=(),
+        read=read,
+        own_cpu=own_cpu,
+        directions=("forward",),
+        fixed_s=PROBE_S,
+    )
+
+
+TOOL: Final = _tool(1)
+AT_ONCE: Final = (_tool(8), _tool(64))

@@ -42,6 +42,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         offered_bps: the rate of all streams together, bit/s; None: as fast as it goes.
         block_size_bytes: of each write or datagram; None: the tool's choice, or not known when output is read.
         congestion_control: TCP's algorithm; None: the node's own, or not known when output is read.
+        load_port: of iperf3's server there, for a tool that loads the path; None: not known when output is read.
     """
 
     transport: Transport
@@ -52,6 +53,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     offered_bps: float | None = None
     block_size_bytes: int | None = None
     congestion_control: str | None = None
+    load_port: int | None = None
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -139,11 +141,13 @@ class Tool:
         port: its server's, the same by TCP and by UDP, from `FIRST_PORT` to `LAST_PORT`.
         command: the client's argument vector, of a task, the server's address and port.
         server: the server's argument vector, of a port. It listens there by TCP, whatever it measures by.
+        server_of: the name of the tool whose server it measures against; empty: its own.
         bind: words at the end of the server's command before an address to listen on; None: it listens on all.
         read: the results, of the task, the argument vector as run, and the output. Raises nothing.
         directions: in which it can measure.
         is_parallel: it can run several streams at once.
         fixed_s: the duration of each trial, without warm-up; None: the requested duration.
+        lead_s: seconds before the measurement that each trial takes, in the place of a requested warm-up; None: that.
         own_cpu: what its programs used of the CPU, of the task and the output of a trial that has results.
         is_busy: whether a standard output means that the server was still busy, so that nothing was measured yet.
         packages: the programs that it needs beside this project, with the Debian package that brings each.
@@ -159,7 +163,9 @@ class Tool:
     directions: tuple[Direction, ...] = ("forward", "reverse")
     is_parallel: bool = False
     bind: tuple[str, ...] | None = None
+    server_of: str = ""
     fixed_s: float | None = None
+    lead_s: int | None = None
     own_cpu: Callable[[Task, Output], OwnCpu] = _unknown_cpu
     is_busy: Callable[[bytes], bool] = _never_busy
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -176,12 +182,19 @@ class Tool:
         return ("tcp", "udp") if any(variant.transport == "udp" for variant in self.variants) else ("tcp",)
 
     def omit_s(self, requested_s: int) -> int:
-        """Seconds of warm-up before each of its trials."""
+        """Seconds before each of its measurements that count for nothing."""
+        if self.lead_s is not None:
+            return self.lead_s
         return requested_s if self.fixed_s is None else 0
 
     def lasts_s(self, duration_s: int, omit_s: int) -> float:
         """The duration of one of its trials, warm-up included."""
-        return float(duration_s + omit_s) if self.fixed_s is None else self.fixed_s
+        return (duration_s if self.fixed_s is None else self.fixed_s) + self.omit_s(omit_s)
+
+    @property
+    def served_by(self) -> str:
+        """The name of the tool whose server it measures against."""
+        return self.server_of or self.name
 
 
 def here(argv: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from analysis.stats.regressions import LIMIT_RATIO
 from steps.catalogue import profiles, topologies
 from steps.catalogue.dataplanes import DATAPLANES
 from steps.catalogue.options import Settings, defaults
+from steps.catalogue.tools import VARIANTS
 from steps.settings.settings import choose_settings
 
 
@@ -88,7 +89,7 @@ def test_seed_is_random_by_default() -> None:
             "rate limits UDP only, and no UDP is measured: add protocols=udp, or leave rate out",
         ),
         ("protocols=tpc", "unknown protocol 'tpc': did you mean tcp?"),
-        ("protocols=", "protocols must name at least one of tcp, udp, connect"),
+        ("protocols=", f"protocols must name at least one of {', '.join(VARIANTS)}"),
         ("protocols=tcp,tcp", "protocols names one of them twice: tcp, tcp"),
         ("directions=back", "unknown direction 'back': known are forward, reverse"),
         (
@@ -167,7 +168,13 @@ def test_cells_are_protocols_times_directions() -> None:
 
 
 def test_thorough_measures_everything() -> None:
-    assert len(choose_settings(profile="thorough").cells) == len(topologies.TOPOLOGIES) * 4 + 1
+    measured = cells(choose_settings(profile="thorough"))
+    assert {topology for topology, _, _ in measured} == set(topologies.BY_NAME)
+    assert {protocol for _, protocol, _ in measured} >= {"connect", "ping-pong", "ping-pong-load90"}
+    for topology in topologies.BY_NAME:
+        assert {c for c in measured if c[0] == topology} >= {
+            (topology, protocol, direction) for protocol in ("tcp", "udp") for direction in ("forward", "reverse")
+        }
 
 
 def test_twin_and_burden_arms() -> None:

@@ -115,7 +115,7 @@ def test_recorded_argo_run_by_cron(client: UserClient) -> None:
 
 
 def test_recorded_argo_run_by_retry_after_terminate(client: UserClient) -> None:
-    name = submit._create(client, SHORT.form("submitted"))
+    name = submit.create_run(client, SHORT.form("submitted"))
 
     def measures(found: Object) -> bool:
         return status.has_ended(found) or any(

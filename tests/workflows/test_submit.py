@@ -221,7 +221,7 @@ def test_lost_response_starts_no_second_run() -> None:
     store = deployed()
     with Api(store).running() as api:
         api.faults.append(Fault("cut-after", method="POST", path="workflows"))
-        name = submit._create(over_http(api), {"profile": "smoke"})
+        name = submit.create_run(over_http(api), {"profile": "smoke"})
     assert [w["metadata"]["name"] for w in sent(store)] == [name]
 
 

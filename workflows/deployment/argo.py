@@ -68,12 +68,12 @@ def find_argo(client: UserClient) -> Argo:
     """
     _check_kinds(client)
     deployments = client.list(DEPLOYMENTS)
-    controller = _with_image(deployments, _CONTROLLER)
-    if controller is None:
+    found = _with_image(deployments, _CONTROLLER)
+    if found is None:
         note = "No Deployment of Argo's controller was found, so its version is not known; 3.6 to 4.1 are supported."
         return Argo(None, client.namespace, None, None, None, notes=(note,))
-    namespace, arguments = controller["metadata"]["namespace"], _arguments(controller)
-    version = _version(controller)
+    namespace, arguments = found["metadata"]["namespace"], _arguments(found)
+    version = _version(found)
     notes = [_untested(client.where, version)] if version is None or version[:2] > NEWEST else []
     if version is not None and version[:2] < OLDEST:
         raise Unsupported(
@@ -85,6 +85,11 @@ def find_argo(client: UserClient) -> Argo:
     server = _with_image(deployments, *_SERVER)
     ui = _ui(client, server) if server else None
     return Argo(version, namespace, watches, config, ui, _executor(arguments, config), tuple(notes))
+
+
+def controller(client: UserClient) -> Object | None:
+    """The Deployment of Argo's controller; None: there is none."""
+    return _with_image(client.list(DEPLOYMENTS), _CONTROLLER)
 
 
 def _executor(arguments: list[str], config: Object | None) -> str:

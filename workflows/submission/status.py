@@ -40,6 +40,11 @@ def nodes(workflow: Object) -> dict[str, Object]:
     return found
 
 
+def pod_name(workflow_name: str, node: Object) -> str:
+    """The name of the pod of a step, by Argo's naming."""
+    return f"{workflow_name}-{node['templateName']}-{node['id'].rpartition('-')[2]}"
+
+
 def phase(workflow: Object) -> str:
     """The phase of the run; Pending until the controller sets one."""
     return str((workflow.get("status") or {}).get("phase") or "Pending")

@@ -49,9 +49,9 @@ def submit(flags: SubmitFlags, console: Terminal | None = None, client: UserClie
     given, client = client, client or UserClient.of(flags.context, flags.namespace or OWN)
     client.namespace = flags.namespace or find_namespace(client) or OWN
     console = console or Terminal()
-    settings = _checked(client, flags)
+    settings = checked_settings(client, flags)
     planned = planned_time(settings)
-    name = _create(client, flags.form("submitted"))
+    name = create_run(client, flags.form("submitted"))
     ui = _ui(client)
     console.print(
         f"{client.namespace}/{name} is submitted: {planned.sentence}.",
@@ -116,8 +116,13 @@ def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal
     return 0 if result.outcome == "measured" and status.phase(ended) == "Succeeded" else 1
 
 
-def _checked(client: UserClient, flags: SubmitFlags) -> Settings:
-    """Check the flags as the run's first step does, so that a typing error costs no pod."""
+def checked_settings(client: UserClient, flags: SubmitFlags) -> Settings:
+    """The settings of a run, checked as its first step does, so that a typing error costs no pod.
+
+    Raises:
+        BadInput: a flag is invalid.
+        Unsupported: the benchmark is not deployed there.
+    """
     config_map = client.get(CONFIGMAPS, CONFIG_MAP, BENCHMARK)
     if config_map is None or client.get(WORKFLOW_TEMPLATES, NAME, BENCHMARK) is None:
         raise Unsupported(
@@ -128,7 +133,7 @@ def _checked(client: UserClient, flags: SubmitFlags) -> Settings:
     return flags.chosen(environment.environment(data), environment.results(data))
 
 
-def _create(client: UserClient, fields: Mapping[str, str]) -> str:
+def create_run(client: UserClient, fields: Mapping[str, str]) -> str:
     """Create it under a fixed name: repeated after a lost response, the call must not start a second run."""
     name = f"{NAME}-{''.join(secrets.choice(_LETTERS) for _ in range(5))}"
     try:
@@ -170,9 +175,10 @@ def _show_last_line(
     client: UserClient, workflow_name: str, node: dict[str, Any], show: Callable[[Event], None]
 ) -> None:
     """Show the last line of a step's log, its result. The pod may be deleted, or its log not permitted."""
-    pod = f"{workflow_name}-{node['templateName']}-{node['id'].rpartition('-')[2]}"
     try:
-        log = client.log(pod, BENCHMARK, container="main", tail_lines=_TAIL_LINES, timestamps=False)
+        log = client.log(
+            status.pod_name(workflow_name, node), BENCHMARK, container="main", tail_lines=_TAIL_LINES, timestamps=False
+        )
     except Problem:
         return
     if found := last_line(log.decode(errors="replace")):

@@ -74,6 +74,12 @@ def test_every_path_counts_but_only_by_leading_metrics_and_where_both_were_measu
     assert standing([*decided, replace(other, metric="cpu_s_per_gbit")], ARMS[0]).undecided == frozenset()
 
 
+def test_run_does_not_go_on_for_the_host_network_unless_that_is_all_it_measures() -> None:
+    between_hosts = [replace(c, topology="node-to-node") for c in pairs("undecided", "undecided", "undecided")]
+    assert standing([*pairs("same", "higher", "higher"), *between_hosts], ARMS[0]) == Standing(3, 3, frozenset())
+    assert standing(between_hosts, ARMS[0]) == Standing(3, 0, frozenset(ARMS[1:]))
+
+
 CHOSEN = settings(options="rounds=6", dataplanes=",".join(ARMS))
 VISITS = schedule.make_schedule(CHOSEN)
 OPEN = Standing(6, 4, frozenset({"lab-ebpf"}))

@@ -16,7 +16,7 @@ from pathlib import Path
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.options import Settings
-from steps.catalogue.tools import CANARY, TOOLS
+from steps.catalogue.tools import CANARY, SERVED
 from steps.catalogue.topologies import TOPOLOGIES, Topology
 from steps.cluster.lab import LabCluster, capabilities, sandbox, servers, state
 from steps.cluster.lab.dataplanes import load
@@ -321,7 +321,7 @@ def mtus(arm: str, pod_bytes: int) -> object:
 def answers_to_datagrams(arm: str) -> dict[str, list[str]]:
     """For each server of each tool what comes back of datagrams from the port of another such server."""
     LabCluster().configure(_visit(arm), _settings(arm))
-    started = servers.needed(TOPOLOGIES, TOOLS)
+    started = servers.needed(TOPOLOGIES, SERVED)
     servers.start(started)
     found: dict[str, list[str]] = {}
     for server in started:

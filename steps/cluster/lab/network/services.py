@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final, Literal
 
-from steps.catalogue.tools import TOOLS
+from steps.catalogue.tools import SERVED
 from steps.cluster.lab.capabilities import in_user_namespace
 from steps.cluster.lab.network.addresses import SERVER_POD
 
@@ -52,7 +52,7 @@ def _measured(name: str, protocol: Literal["tcp", "udp"], port: int) -> ServiceP
 MEASURED: Final = (
     *(
         _measured(tool.label if transport == "tcp" else f"{tool.label}-{transport}", transport, tool.port)
-        for tool in TOOLS
+        for tool in SERVED
         for transport in tool.transports
     ),
     _measured("evidence", "tcp", EVIDENCE_PORT),

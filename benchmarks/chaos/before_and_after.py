@@ -1,0 +1,108 @@
+"""What a run must leave as it was: the objects that a switch changes, the lock, our objects, and the measured rows."""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from analysis.errors import Problem
+from analysis.sql import database
+from analysis.store.store import Store
+from steps import documents
+from steps.cluster.kube import cnis
+from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, PODS, POLICIES, SERVICES, STATE
+from steps.cluster.kube.cni import Surroundings
+from steps.cluster.kube.ownership.owner import current_owner
+from steps.cluster.kube.ownership.snapshot import snapshot_objects
+from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
+from steps.collect.run_rows import run_rows
+from workflows.cli import uncollected
+from workflows.deployment.user_client import PART, UserClient
+
+Object = dict[str, Any]
+Trials = frozenset[tuple[int, int]]
+"""Visits and trials by their numbers."""
+
+_KINDS: Final = ((PODS, BENCHMARK), (SERVICES, BENCHMARK), *POLICIES)
+_AT_WORK: Final = frozenset({"Pending", "Running"})
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """The cluster now. `changed`: objects that are not as before. `lock`: who holds it. `left`: objects of ours."""
+
+    changed: tuple[str, ...]
+    lock: str | None
+    left: tuple[str, ...]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all is as it was before the run."""
+        return not self.changed and self.lock is None and not self.left
+
+
+def objects(client: UserClient) -> dict[str, Object | None]:
+    """Every object that a switch may change, whole but for what only the server sets; None: absent."""
+    cni = cnis.choose(Surroundings(client, current_owner(client.namespace, {}), "", {}, lambda _: None, time.sleep))
+    taken = cni.snapshot(cni.stand(to_switch=True))
+    return {str(ref): found for ref, found in snapshot_objects(taken).items()}
+
+
+def remains(client: UserClient, before: Mapping[str, Object | None]) -> Remains:
+    """What is not as it was."""
+    now = objects(client)
+    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    lock = client.get(CONFIGMAPS, STATE, KUBE_SYSTEM)
+    holder = str((lock.get("data") or {}).get("owner") or "unknown") if lock is not None else None
+    return Remains(tuple(changed), holder, tuple(_left(client)))
+
+
+def _left(client: UserClient) -> list[str]:
+    return [
+        f"{resource.kind} {found['metadata']['name']}"
+        for resource, namespace in _KINDS
+        for found in client.list(resource, namespace, labels=f"{NAME}={NAMED}")
+        if _is_left(found)
+    ]
+
+
+def _is_left(found: Object) -> bool:
+    """Whether it is of a run: what a deployment made stays, and so do the steps' pods that have ended."""
+    part = found["metadata"]["labels"].get(LABEL)
+    return part != PART and (part is not None or (found.get("status") or {}).get("phase") in _AT_WORK)
+
+
+def measured_until_now(store: Store, run_id: str) -> Trials:
+    """The trials of a run that are measured by its raw documents as they are now.
+
+    Raises:
+        Problem: they can't be read.
+    """
+    folder = f"{uncollected.RAW}/{run_id}"
+    with tempfile.TemporaryDirectory(prefix="dataplane-benchmark-") as here:
+        store.files.fetch(folder, Path(here), uncollected.MOST_BYTES)
+        if not (Path(here) / documents.RUN).exists():
+            return frozenset()
+        rows = run_rows(Path(here), run_id)["trials"]
+    return frozenset((int(str(r["visit"])), int(str(r["trial"]))) for r in rows if r["outcome"] == "measured")
+
+
+def stored(store: Store, run_id: str) -> tuple[Trials, str | None]:
+    """The trials that are stored as measured, after what the next command does for a run that was killed.
+
+    Returns:
+        The trials, and why the store, or something in it, can't be read; None: it can.
+    """
+    try:
+        uncollected.collect(store, run_id)
+        with database.connect(store, run_id=run_id) as con:
+            found = database.query(
+                con, "select visit, trial from trials where run_id = $run and outcome = 'measured'", {"run": run_id}
+            ).to_pylist()
+        left_out = [one for one in store.inventory(run_id=run_id).left_out if one.run_id == run_id]
+    except Problem as problem:
+        return frozenset(), str(problem)
+    trials = frozenset((int(row["visit"]), int(row["trial"])) for row in found)
+    return trials, f"{left_out[0].file} {left_out[0].reason}" if left_out else None

@@ -1,0 +1,63 @@
+"""When a run has come to a point of the matrix, by its Workflow's status alone. Pure."""
+
+from typing import Any, Final
+
+from benchmarks.chaos.points import Point
+from workflows.submission import status
+
+Object = dict[str, Any]
+
+_OVER: Final = frozenset({"Succeeded", "Failed", "Error"})
+
+
+def node_of(workflow: Object, point: Point, *, written: bool) -> Object | None:
+    """The node of the point's step, once the run has come to the point; None: not yet.
+
+    Args:
+        workflow: its present state.
+        point: the moment that is waited for.
+        written: whether an object of the switch has changed since the point's step was first seen at work.
+    """
+    return next((node for node in _of_step(workflow, point) if _has_come(node, point, written=written)), None)
+
+
+def is_at_work(workflow: Object, point: Point) -> bool:
+    """Whether the point's step is at work."""
+    return any(node.get("phase") in {"Pending", "Running"} for node in _of_step(workflow, point))
+
+
+def at_work(workflow: Object) -> str:
+    """The steps at work now, such as `settle, prepare`; `nothing` between two steps."""
+    names = [
+        str(node["templateName"])
+        for node in status.nodes(workflow).values()
+        if node.get("type") == "Pod" and node.get("phase") in {"Pending", "Running"}
+    ]
+    return ", ".join(sorted(set(names))) or "nothing"
+
+
+def _of_step(workflow: Object, point: Point) -> list[Object]:
+    return [
+        node
+        for node in status.nodes(workflow).values()
+        if node.get("type") == "Pod"
+        and node.get("templateName") == point.step
+        and (point.visit is None or _visit(node) == point.visit)
+    ]
+
+
+def _has_come(node: Object, point: Point, *, written: bool) -> bool:
+    phase = node.get("phase") or "Pending"
+    if phase in _OVER:
+        return True  # the moment was missed by a look; as near to it as can be
+    if point.part == "created":
+        return True
+    if point.part == "progressed":
+        return not str(node.get("progress") or "0/1").startswith("0/")
+    return phase == "Running" and (point.part == "running" or (point.part == "written" and written))
+
+
+def _visit(node: Object) -> int | None:
+    given = {p["name"]: str(p.get("value") or "") for p in (node.get("inputs") or {}).get("parameters") or []}
+    text = given.get("visit", "")
+    return int(text) if text.isdigit() else None

@@ -1,0 +1,159 @@
+"""Which fault strikes at which moment of a run, and the order in which these points are tried. Pure.
+
+A step has parts, which are seen by the API: its node is there and its pod not yet; it runs; it has written an object of
+the switch, or measured a trial; it has ended, and the next step has not begun.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal
+
+Part = Literal["created", "running", "written", "progressed", "ended"]
+Means = Literal["api", "argo", "command"]
+
+_EVERY_STEP: Final[tuple[Part, ...]] = ("running", "created", "ended")
+_MORE: Final[Mapping[str, tuple[Part, ...]]] = {
+    "configure": ("written",),
+    "restore": ("written",),
+    "measure": ("progressed",),
+}
+_AFTER_A_FAILURE: Final = frozenset({"end", "retreat", "recollect"})
+"""Steps that no run has unless another step has failed before."""
+
+_LONGEST_DELAY_S: Final[Mapping[Part, float]] = {
+    "created": 2.0,
+    "running": 10.0,
+    "written": 10.0,
+    "progressed": 10.0,
+    "ended": 2.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A kind of fault.
+
+    Attributes:
+        name: in tables and in the configuration.
+        what: happens, as a clause.
+        means: by which it is made: the cluster's API, Argo's own program, or a command of the user's.
+        lasts_s: for how long; 0: it is a single act.
+        steps: where it applies; None: everywhere.
+        needs_pod: whether it strikes a step's pod, which has gone where the step has ended.
+    """
+
+    name: str
+    what: str
+    means: Means = "command"
+    lasts_s: float = 0.0
+    steps: frozenset[str] | None = None
+    needs_pod: bool = False
+
+    def strikes(self, step: str, part: Part) -> bool:
+        """Whether it applies to this part of this step."""
+        return (self.steps is None or step in self.steps) and not (self.needs_pod and part == "ended")
+
+
+FAULTS: Final = (
+    Fault("pod-deleted", "the step's pod is deleted by force", "api", needs_pod=True),
+    Fault("kubelet-stopped", "the kubelet of the step's node is stopped", lasts_s=90),
+    Fault("argo-stopped", "Argo's controller is scaled to 0", "api", lasts_s=120),
+    Fault("api-server-stopped", "the API server is stopped", lasts_s=30),
+    Fault("etcd-stopped", "etcd is stopped", lasts_s=30),
+    Fault("s3-away", "the store does not answer", lasts_s=60),
+    Fault(
+        "network-cut",
+        "the network of one node is cut while Felix restarts",
+        lasts_s=30,
+        steps=frozenset({"configure", "settle", "prepare", "restore"}),
+    ),
+    Fault("terminate", "Terminate is pressed", "api"),
+    Fault("delete", "the workflow is deleted", "api"),
+    Fault("stop", "Stop is pressed", "api"),
+    Fault("retry", "Stop is pressed, and Retry when the run has ended", "argo"),
+)
+BY_NAME: Final = {fault.name: fault for fault in FAULTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of the workflow. `in_visit`: each visit has it."""
+
+    name: str
+    in_visit: bool
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Its parts, the most telling first."""
+        return (*_EVERY_STEP[:1], *_MORE.get(self.name, ()), *_EVERY_STEP[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One trial of the matrix. `visit`: in which visit; None: the step is outside of visits."""
+
+    fault: str
+    step: str
+    part: Part
+    visit: int | None
+    delay_s: float
+
+    @property
+    def name(self) -> str:
+        """Such as `terminate@configure.written`."""
+        return f"{self.fault}@{self.step}.{self.part}"
+
+
+def steps_of(template: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The steps that a run has if nothing fails, of the WorkflowTemplate, in the template's order."""
+    return tuple(
+        Step(one["name"], any(p["name"] == "visit" for p in (one.get("inputs") or {}).get("parameters") or []))
+        for one in template["spec"]["templates"]
+        if "script" in one and one["name"] not in _AFTER_A_FAILURE
+    )
+
+
+def draw(steps: Sequence[Step], faults: Sequence[Fault], visits: int, seed: int) -> list[Point]:
+    """Every point once, in an order that has each fault and each step early, and each pair of them before any twice.
+
+    Args:
+        steps: of the run.
+        faults: that can be made.
+        visits: of the run.
+        seed: of the order, the visits and the delays. A point's own visit and delay do not depend on the others.
+    """
+    order = random.Random(seed)  # noqa: S311 - an order, not a secret
+    parts = {
+        (fault.name, step): order.sample(usable, len(usable))
+        for fault in faults
+        for step in steps
+        if (usable := [part for part in step.parts if fault.strikes(step.name, part)])
+    }
+    points: list[Point] = []
+    used: Counter[str] = Counter()
+    for turn in range(max((len(each) for each in parts.values()), default=0)):
+        left = [pair for pair, each in parts.items() if len(each) > turn]
+        order.shuffle(left)
+        while left:
+            choices = Counter(name for fault, step in left for name in (fault, step.name))
+            fault, step = pair = min(
+                left, key=lambda p: (used[p[0]] + used[p[1].name], min(choices[p[0]], choices[p[1].name]))
+            )
+            left.remove(pair)
+            used.update((fault, step.name))
+            points.append(_point(fault, step, parts[pair][turn], visits, seed))
+    return points
+
+
+def chosen(points: Iterable[Point], only: str) -> list[Point]:
+    """Those whose name fits a pattern such as `terminate@*`; all of them where it is empty."""
+    return [point for point in points if not only or fnmatchcase(point.name, only)]
+
+
+def _point(fault: str, step: Step, part: Part, visits: int, seed: int) -> Point:
+    own = random.Random(f"{seed} {fault}@{step.name}.{part}")  # noqa: S311 - a moment, not a secret
+    visit = own.randint(1, visits) if step.in_visit else None
+    return Point(fault, step.name, part, visit, round(own.uniform(0, _LONGEST_DELAY_S[part]), 1))

@@ -1,0 +1,171 @@
+"""One point of the matrix: a run is submitted, struck at the moment, and what it leaves is compared with before."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from analysis.errors import Problem
+from analysis.store.store import Store
+from benchmarks.chaos import before_and_after, moments
+from benchmarks.chaos.before_and_after import Remains, Trials
+from benchmarks.chaos.outcomes import Outcome
+from benchmarks.chaos.points import BY_NAME, Point
+from benchmarks.chaos.strikes import Strikes
+from steps.cluster.kube.api.permissions import BENCHMARK, WORKFLOWS
+from steps.polling import poll
+from steps.tasks._step import run_id
+from workflows.deployment.user_client import UserClient
+from workflows.submission import status, submit
+
+Object = dict[str, Any]
+Objects = Mapping[str, Object | None]
+T = TypeVar("T")
+
+LONGEST_RUN_S: Final = 2700.0
+"""After this time a run is taken for one that never ends."""
+
+_GIVE_UP_S: Final = 300.0
+"""Longer than the bar, so that the table says how late what was too late came."""
+
+_LOOK_S: Final = 0.5
+_PAUSE_S: Final = 2.0
+
+
+class NotAsBeforeError(Problem):
+    """The cluster is not as it was, so that no further point can be judged."""
+
+
+class Runner:
+    """Tries points on one cluster.
+
+    Args:
+        client: of the cluster, with the patience for an API server that is away.
+        store: of its runs.
+        strikes: makes the faults.
+        fields: of the form, for each run.
+        put_back: restores the cluster as a user does, where a run has missed the bar.
+        say: called with a sentence for what goes on.
+        sleep: waits for a number of seconds.
+        clock: in seconds.
+    """
+
+    def __init__(
+        self,
+        client: UserClient,
+        store: Store,
+        strikes: Strikes,
+        fields: Mapping[str, str],
+        put_back: Callable[[], object],
+        say: Callable[[str], None],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._strikes = strikes
+        self._fields = fields
+        self._put_back = put_back
+        self._say = say
+        self._sleep = sleep
+        self._clock = clock
+
+    def run(self, point: Point, seed: int) -> Outcome:
+        """Try a point.
+
+        Raises:
+            NotAsBeforeError: the cluster is held, or has objects of an earlier run.
+            Problem: the cluster or the store can't be reached, or a command of the user's failed.
+        """
+        before = before_and_after.objects(self._client)
+        self._require_nothing(before)
+        name = submit.create_run(self._client, self._fields)
+        self._say(f"{point.name}: run {name}")
+        come = self._await_moment(name, point, before)
+        workflow = come[0]
+        run = run_id(name, workflow["metadata"]["uid"])
+        known, struck_at = Trials(), None
+        if (node := come[1]) is not None:
+            known = before_and_after.measured_until_now(self._store, run)
+            self._sleep(point.delay_s)
+            now = self._client.get(WORKFLOWS, name, BENCHMARK) or workflow
+            struck_at = moments.at_work(now)
+            self._say(f"{point.name}: at {struck_at}, {len(known)} trials measured")
+            self._strikes.strike(BY_NAME[point.fault], now, node)
+        stuck = self._await_end(name)
+        if point.fault == "retry" and stuck is None:
+            self._strikes.retry(name)
+            stuck = self._await_end(name)
+        left, back_s = self._await_remains(before)
+        if back_s is None:
+            self._put_back()
+        rows, unreadable = before_and_after.stored(self._store, run)
+        return Outcome(
+            point=point.name,
+            seed=seed,
+            run=name,
+            struck_at=struck_at,
+            changed=left.changed,
+            lock=left.lock,
+            left=left.left,
+            measured=len(rows),
+            lost=len(known - rows),
+            store=unreadable,
+            back_s=back_s,
+            stuck=stuck,
+        )
+
+    def _require_nothing(self, before: Objects) -> None:
+        found, _ = self._await_remains(before)
+        if not found.nothing:
+            what = "; ".join((*found.changed, *([f"lock of {found.lock}"] if found.lock else []), *found.left))
+            raise NotAsBeforeError(
+                f"{self._client.where} is not free: {what}. Put it back with `{self._client.restore_command}`, and go "
+                "on with the same command."
+            )
+
+    def _await_moment(self, name: str, point: Point, before: Objects) -> tuple[Object, Object | None]:
+        """The workflow, and the node of the point's step when the run has come to it; None: the run ended before."""
+        at_start: Objects | None = None
+
+        def look() -> tuple[Object, Object | None]:
+            nonlocal at_start
+            workflow = self._client.get(WORKFLOWS, name, BENCHMARK)
+            if workflow is None:
+                raise Problem(f"run {name} was deleted before it came to {point.name}.")
+            written = False
+            if point.part == "written" and moments.is_at_work(workflow, point):
+                now = before_and_after.objects(self._client)
+                at_start = at_start or now
+                written = now != at_start or (point.step == "configure" and now != before)
+            return workflow, moments.node_of(workflow, point, written=written)
+
+        return self._poll(
+            look, lambda found: found[1] is not None or status.has_ended(found[0]), _LOOK_S, LONGEST_RUN_S
+        )
+
+    def _await_end(self, name: str) -> str | None:
+        """Wait until the run has ended, or is gone; why it never did, as a clause, and then it is deleted."""
+        found = self._poll(
+            lambda: self._client.get(WORKFLOWS, name, BENCHMARK),
+            lambda workflow: workflow is None or status.has_ended(workflow),
+            _PAUSE_S,
+            LONGEST_RUN_S,
+        )
+        if found is None or status.has_ended(found):
+            return None
+        self._client.delete(WORKFLOWS, name, BENCHMARK)
+        return f"had not ended after {LONGEST_RUN_S:g} s (at {moments.at_work(found)}), and was deleted"
+
+    def _await_remains(self, before: Objects) -> tuple[Remains, float | None]:
+        """What is left when nothing is, or at last; and after how many seconds nothing was."""
+        began = self._clock()
+        found = self._poll(
+            lambda: before_and_after.remains(self._client, before), lambda found: found.nothing, _PAUSE_S, _GIVE_UP_S
+        )
+        return found, self._clock() - began if found.nothing else None
+
+    def _poll(self, look: Callable[[], T], done: Callable[[T], bool], pause_s: float, timeout_s: float) -> T:
+        """The first result for which `done` is true, or the first one after the timeout."""
+        until = self._clock() + timeout_s
+        return poll(look, lambda found: done(found) or self._clock() > until, pause_s=pause_s, sleep=self._sleep)

@@ -1,0 +1,129 @@
+"""How each fault is made on a cluster, and ended whatever happens meanwhile."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from analysis.errors import Problem, Unsupported
+from benchmarks.chaos import commands, points
+from benchmarks.chaos.commands import Commands
+from benchmarks.chaos.points import Fault
+from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, WORKFLOWS
+from workflows.deployment import argo
+from workflows.deployment.user_client import DEPLOYMENTS, UserClient
+from workflows.submission import status
+
+Object = dict[str, Any]
+
+ARGO: Final = "argo"
+"""Argo's own program: what Retry deletes and sets back is decided there, and by no API server."""
+
+_RETRY_S: Final = 120.0
+
+
+class Strikes:
+    """The faults that can be made here.
+
+    Args:
+        client: of the cluster.
+        given: the user's commands.
+        sleep: waits for a number of seconds.
+        call: runs a command of the user's on a node.
+    """
+
+    def __init__(
+        self,
+        client: UserClient,
+        given: Mapping[str, Commands],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        call: Callable[[str, str], None] = commands.run,
+    ) -> None:
+        self._client = client
+        self._given = given
+        self._sleep = sleep
+        self._call = call
+
+    def left_out(self, faults: Sequence[Fault] = points.FAULTS) -> list[str]:
+        """The faults that can't be made, by name and reason."""
+        missing = [f"{f.name}: no command is given for it" for f in faults if f.means == "command" and not self._has(f)]
+        return missing + [
+            f"{f.name}: `{ARGO}` is not on PATH" for f in faults if f.means == "argo" and not self._has(f)
+        ]
+
+    def possible(self, faults: Sequence[Fault] = points.FAULTS) -> list[Fault]:
+        """The faults that can be made."""
+        return [fault for fault in faults if self._has(fault)]
+
+    def strike(self, fault: Fault, workflow: Object, node: Object) -> None:
+        """Begin a fault and end it again.
+
+        Args:
+            fault: one of those that are possible.
+            workflow: that is at work.
+            node: of the step.
+
+        Raises:
+            Problem: it could not be made or ended; the sentence says by what command.
+        """
+        name = workflow["metadata"]["name"]
+        if fault.means == "command":
+            self._by_command(fault, self._machine(name, node))
+        elif fault.name == "pod-deleted":
+            self._client.delete(PODS, status.pod_name(name, node), BENCHMARK, grace_s=0)
+        elif fault.name == "argo-stopped":
+            self._without_controller(fault.lasts_s)
+        elif fault.name == "delete":
+            self._client.delete(WORKFLOWS, name, BENCHMARK)
+        else:
+            how = "Terminate" if fault.name == "terminate" else "Stop"
+            self._client.patch(WORKFLOWS, name, {"spec": {"shutdown": how}}, BENCHMARK)
+
+    def retry(self, name: str) -> None:
+        """Press Retry on a run that has ended.
+
+        Raises:
+            Problem: Argo refuses it.
+        """
+        context = ["--context", self._client.context] if self._client.context else []
+        argv = [ARGO, "retry", *context, "--namespace", self._client.namespace, name]
+        try:
+            done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_RETRY_S)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Problem(f"`{' '.join(argv)}` can't be run: {error}.") from None
+        if done.returncode:
+            raise Problem(f"`{' '.join(argv)}` failed: {(done.stderr or done.stdout).strip()[-500:]}")
+
+    def _has(self, fault: Fault) -> bool:
+        if fault.means == "command":
+            return fault.name in self._given
+        return fault.means == "api" or shutil.which(ARGO) is not None
+
+    def _machine(self, workflow_name: str, node: Object) -> str:
+        """The node of a step's pod; where it has none yet, or no more, the node of another pod, or any node."""
+        own = status.pod_name(workflow_name, node)
+        pods = sorted(self._client.list(PODS, BENCHMARK), key=lambda pod: bool(pod["metadata"]["name"] != own))
+        placed = [str(pod["spec"]["nodeName"]) for pod in pods if (pod.get("spec") or {}).get("nodeName")]
+        return (placed or [str(each["metadata"]["name"]) for each in self._client.list(NODES)])[0]
+
+    def _by_command(self, fault: Fault, machine: str) -> None:
+        given = self._given[fault.name]
+        try:
+            self._call(given.start, machine)
+            self._sleep(given.lasts_s or fault.lasts_s)
+        finally:
+            self._call(given.end, machine)
+
+    def _without_controller(self, lasts_s: float) -> None:
+        found = argo.controller(self._client)
+        if found is None:
+            raise Unsupported(f"{self._client.where}: no Deployment of Argo's controller was found.")
+        name, namespace = found["metadata"]["name"], found["metadata"]["namespace"]
+        replicas = found["spec"].get("replicas", 1)
+        try:
+            self._client.patch(DEPLOYMENTS, name, {"spec": {"replicas": 0}}, namespace)
+            self._sleep(lasts_s)
+        finally:
+            self._client.patch(DEPLOYMENTS, name, {"spec": {"replicas": replicas}}, namespace)

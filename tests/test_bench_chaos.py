@@ -1,0 +1,312 @@
+"""The matrix of faults: which points are tried, how a fault is made and ended, and what is found after a run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis.errors import BadInput, Problem
+from analysis.store.store import Store
+from benchmarks.chaos import commands, moments, outcomes, points, runner
+from benchmarks.chaos.outcomes import Outcome
+from benchmarks.chaos.points import BY_NAME, FAULTS, Point
+from benchmarks.chaos.runner import NotAsBeforeError, Runner
+from benchmarks.chaos.strikes import Strikes
+from steps.cluster.kube.adapter import KubernetesCluster
+from tests.steps.kube.fake_api import NAMESPACE
+from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.test_adapter import OF_TEMPLATE, PREFLIGHT, kube, visit
+from tests.steps.kube.test_adapter import settings as chosen
+from tests.workflows.fake_argo import deployment, person
+from tests.workflows.fake_run import RUN, UID, Status
+from workflows.deployment.user_client import UserClient
+from workflows.submission import submit
+from workflows.template.benchmark import build_template
+
+STEPS = points.steps_of(build_template().to_dict())
+GIVEN = {f.name: commands.Commands(start="begin {node}", end="end {node}") for f in FAULTS if f.means == "command"}
+
+
+def test_the_matrix_has_every_step_of_a_run_and_its_parts() -> None:
+    names = [step.name for step in STEPS]
+    assert set(names) >= {"validate", "snapshot", "configure", "settle", "measure", "restore", "notify"}
+    assert not {"retreat", "end", "recollect"} & set(names)
+    assert {step.name for step in STEPS if step.in_visit} == {
+        "begin", "configure", "settle", "prepare", "measure", "clear"
+    }  # fmt: skip
+    drawn = points.draw(STEPS, FAULTS, 2, 1)
+    expected = {
+        f"{f.name}@{s.name}.{part}" for f in FAULTS for s in STEPS for part in s.parts if f.strikes(s.name, part)
+    }
+    assert sorted(point.name for point in drawn) == sorted(expected)
+    assert len(drawn) > 400
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), faults=st.sets(st.sampled_from(FAULTS), min_size=1), count=st.integers(1, 500))
+def test_few_points_cover_every_fault_and_every_step(seed: int, faults: set[points.Fault], count: int) -> None:
+    kinds = sorted(faults, key=lambda fault: fault.name)
+    drawn = points.draw(STEPS, kinds, 2, seed)
+    assert drawn == points.draw(STEPS, kinds, 2, seed)
+    assert len({point.name for point in drawn}) == len(drawn)
+    pairs = [(point.fault, point.step) for point in drawn]
+    assert len(set(pairs[: len(set(pairs))])) == len(set(pairs)), "each pair comes before any comes twice"
+    begun = pairs[:count]
+    if count >= max(len(kinds), len(STEPS)):
+        assert {fault for fault, _ in begun} == {fault for fault, _ in pairs}
+        assert {step for _, step in begun} == {step for _, step in pairs}
+    assert all((point.visit is None) == (point.step not in IN_VISITS) for point in drawn)
+
+
+IN_VISITS = {step.name for step in STEPS if step.in_visit}
+
+
+def test_a_point_is_the_same_whichever_others_are_tried() -> None:
+    every = {point.name: point for point in points.draw(STEPS, FAULTS, 2, 7)}
+    few = points.draw(STEPS, [BY_NAME["terminate"], BY_NAME["s3-away"]], 2, 7)
+    assert all(every[point.name] == point for point in few)
+    only = points.chosen(few, "terminate@*.written")
+    assert {point.name for point in only} == {"terminate@configure.written", "terminate@restore.written"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[kubelet-stoped]\nstart='a'\nend='b'", "commands for kubelet-stoped; they are taken for kubelet-stopped,"),
+        ("[terminate]\nstart='a'\nend='b'", "commands for terminate; they are taken for"),
+        ("[s3-away]\nstart='a'", "s3-away.end: Field required"),
+        ("[s3-away]\nstart='a'\nend=' '", "s3-away.end: it has no word"),
+        ("[s3-away]\nstart='a {host}'\nend='b'", "'host' is no placeholder: only {node} is"),
+        ("[s3-away]\nstart='a \"'\nend='b'", "No closing quotation"),
+        ("[s3-away]\nstart='a'\nend='b'\nlasts_s=0", "lasts_s: Input should be greater than 0"),
+        ("s3-away", "is no TOML"),
+    ],
+)
+def test_invalid_commands_are_refused_by_a_sentence(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "faults.toml"
+    file.write_text(text)
+    with pytest.raises(BadInput, match=r"faults\.toml") as caught:
+        commands.read_commands(file)
+    assert says in str(caught.value)
+
+
+def test_failed_command_is_a_problem_that_shows_it() -> None:
+    commands.run("true {node}", "node-a")
+    with pytest.raises(Problem, match=r"`sh -c 'echo no \$0 >&2; exit 3' 'a node'` failed with exit code 3: no a node"):
+        commands.run("sh -c 'echo no $0 >&2; exit 3' {node}", "a node")
+    with pytest.raises(Problem, match="can't be started"):
+        commands.run("no-such-program", "n")
+
+
+def test_a_fault_without_its_means_is_named_as_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    strikes = Strikes(person(Calico().store), {"s3-away": GIVEN["s3-away"]})
+    assert strikes.left_out() == [
+        *(f"{f}: no command is given for it" for f in ("kubelet-stopped", "api-server-stopped", "etcd-stopped")),
+        "network-cut: no command is given for it",
+        "retry: `argo` is not on PATH",
+    ]
+    assert "s3-away" in {fault.name for fault in strikes.possible()}
+
+
+class Interrupted(BaseException):
+    """Ctrl-C while a fault lasts."""
+
+
+def interrupt(_seconds: float) -> None:
+    raise Interrupted
+
+
+def test_an_interrupted_fault_is_ended() -> None:
+    store = Calico().store
+    store.serve("apps", "v1", "deployments", "Deployment")
+    found = deployment("workflow-controller", "quay.io/argoproj/workflow-controller:v4.1.2")
+    found["spec"]["replicas"] = 2
+    store.put("apps", "deployments", found)
+    called: list[tuple[str, str]] = []
+    strikes = Strikes(person(store), GIVEN, sleep=interrupt, call=lambda text, node: called.append((text, node)))
+    run = Status().workflow()
+    for name in ("argo-stopped", "kubelet-stopped"):
+        with pytest.raises(Interrupted):
+            strikes.strike(BY_NAME[name], run, {"id": "x-1", "templateName": "settle"})
+    now = store.find("apps", "deployments", "argo", "workflow-controller")
+    assert now is not None
+    assert now["spec"]["replicas"] == 2
+    assert now["metadata"]["generation"] == 3, "it was scaled to 0 in between"
+    assert called == [("begin {node}", "node-a"), ("end {node}", "node-a")]
+
+
+def point(name: str, visit: int | None = None) -> Point:
+    fault, _, moment = name.partition("@")
+    step, _, part = moment.partition(".")
+    return Point(fault, step, part, visit, 0.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("part", "phase", "progress", "written", "come"),
+    [
+        ("created", "Pending", "0/1", False, True),
+        ("running", "Pending", "0/1", False, False),
+        ("running", "Running", "0/1", False, True),
+        ("written", "Running", "0/1", False, False),
+        ("written", "Running", "0/1", True, True),
+        ("progressed", "Running", "0/4", False, False),
+        ("progressed", "Running", "1/4", False, True),
+        ("ended", "Running", "0/1", False, False),
+        ("ended", "Failed", "0/1", False, True),
+        ("running", "Succeeded", "0/1", False, True),
+    ],
+)
+def test_a_run_comes_to_a_part_of_a_step(part: str, phase: str, progress: str, written: bool, come: bool) -> None:  # noqa: FBT001
+    run = Status()
+    inputs = {"visit": "02"}
+    run.node("a", "configure", phase=phase, inputs=inputs, progress=progress)
+    found = run.workflow()
+    for visit_, expected in ((2, come), (1, False)):
+        asked = point(f"stop@configure.{part}", visit_)
+        assert (moments.node_of(found, asked, written=written) is not None) == expected
+    assert moments.at_work(found) == ("configure" if phase in {"Pending", "Running"} else "nothing")
+
+
+KEPT = Outcome(point="stop@settle.running", seed=1, run="r", struck_at="settle", measured=4, back_s=0.4)
+
+
+def test_outcomes_are_kept_and_a_line_that_was_cut_short_is_tried_again(tmp_path: Path) -> None:
+    file = tmp_path / "chaos.jsonl"
+    assert outcomes.read(file) == []
+    outcomes.append(file, KEPT)
+    outcomes.append(file, KEPT.model_copy(update={"point": "stop@settle.ended"}))
+    file.write_text(file.read_text()[:-5])
+    assert outcomes.read(file) == [KEPT]
+    file.write_text("{}\n")
+    with pytest.raises(BadInput, match="is no file of outcomes"):
+        outcomes.read(file)
+
+
+@pytest.mark.parametrize(
+    ("found", "miss"),
+    [
+        ({}, None),
+        ({"back_s": 180.0}, None),
+        ({"changed": ("DaemonSet kube-system/kube-proxy",)}, "objects differ"),
+        ({"lost": 1}, "1 measured rows lost"),
+        ({"store": "it has a hole"}, "the store can't be read"),
+        ({"back_s": None, "left": ("Pod x",)}, "not as before within 180 s"),
+        ({"back_s": 181.0}, "not as before within 180 s"),
+        ({"stuck": "had not ended"}, "the run had not ended"),
+    ],
+)
+def test_the_bar(found: dict[str, Any], miss: str | None) -> None:
+    outcome = KEPT.model_copy(update=found)
+    assert outcome.misses == ([] if miss is None else [miss])
+    (*_, line) = outcomes.table([outcome])
+    assert line.endswith(f" {miss or 'kept'} |")
+    sentences = outcomes.summary([outcome], ["etcd-stopped: no command is given for it"])
+    assert any(sentence.startswith("Missed: ") for sentence in sentences) == (miss is not None)
+    assert sentences[-1] == "Left out: etcd-stopped: no command is given for it."
+
+
+class Cluster:
+    """A cluster where a submitted run switches to eBPF, and is put back by nothing unless `guard` is."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, guard: bool) -> None:
+        monkeypatch.setattr(submit, "create_run", self._create)
+        monkeypatch.setattr(runner, "_PAUSE_S", 25.0)  # the clock is the test's, and each look costs
+        self.calico = Calico()
+        self.before = self.calico.settings()
+        self.guard = guard
+        self.client: UserClient = person(self.calico.store, NAMESPACE)
+        self.looks = 0
+        self.waited_s = 0.0
+        self.runner = Runner(
+            self.client,
+            Store(str(folder)),
+            Strikes(self.client, {}),
+            {},
+            lambda: kube(self.calico).restore_for_user(),
+            lambda _sentence: None,
+            sleep=self._sleep,
+            clock=lambda: self.waited_s,
+        )
+
+    def _create(self, *_given: object) -> str:
+        self._put("Running", Status())
+        return RUN
+
+    def _put(self, phase: str, run: Status) -> None:
+        status = {"phase": phase, "nodes": {**PREFLIGHT, **run.nodes}}
+        metadata = {"namespace": NAMESPACE, "name": RUN, "uid": UID}
+        self.calico.store.put("argoproj.io", "workflows", {"metadata": metadata, "spec": OF_TEMPLATE, "status": status})
+
+    def _own(self) -> KubernetesCluster:
+        return kube(self.calico, {"ARGO_WORKFLOW_NAME": RUN, "ARGO_WORKFLOW_UID": UID})
+
+    def _sleep(self, seconds: float) -> None:
+        """Time passes, and Argo and the guard go on."""
+        self.looks += 1
+        self.waited_s += seconds
+        found = self.calico.store.find("argoproj.io", "workflows", NAMESPACE, RUN)
+        if found is None or found["status"]["phase"] == "Failed":
+            if self.guard and self.waited_s > 60:
+                kube(self.calico, {"ARGO_WORKFLOW_NAME": "guard"}).restore()
+            return
+        if found["spec"].get("shutdown"):
+            if found["spec"]["shutdown"] == "Stop":
+                self._own().restore()
+            self._put("Failed", Status())
+            return
+        run = Status()
+        run.node("a", "configure", inputs={"visit": "01"})
+        self._put("Running", run)
+        if self.looks > 2:
+            self._own().snapshot()
+            self._own().configure(visit("ebpf"), chosen())
+
+
+@pytest.mark.parametrize("fault", ["terminate", "delete", "stop"])
+@pytest.mark.parametrize("guard", [True, False])
+def test_what_a_run_leaves_is_found(fault: str, guard: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    cluster = Cluster(tmp_path, monkeypatch, guard=guard)
+    found = cluster.runner.run(point(f"{fault}@configure.written", 1), 3)
+    assert found.struck_at == "configure"
+    assert cluster.looks >= 3, "it waited until the switch had written"
+    assert cluster.calico.settings() == cluster.before, "what the bar missed is put back for the next point"
+    if guard or fault == "stop":
+        assert found.misses == []
+        assert found.back_s is not None
+    else:
+        assert found.misses == ["objects differ", "not as before within 180 s"]
+        assert found.changed == (
+            "ConfigMap kube-system/kubernetes-services-endpoint",
+            "DaemonSet kube-system/kube-proxy",
+            "FelixConfiguration default",
+        )
+        assert RUN in str(found.lock)
+
+
+def test_no_point_is_tried_on_a_cluster_that_somebody_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(tmp_path, monkeypatch, guard=False)
+    kube(cluster.calico).configure_for_user("ebpf")
+    with pytest.raises(NotAsBeforeError, match=r"prod is not free: lock of .*`make restore ENVIRONMENT=prod`"):
+        cluster.runner.run(point("stop@configure.running", 1), 3)
+
+
+def test_pods_are_left_where_they_are_ours_and_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(tmp_path, monkeypatch, guard=False)
+    labels = {"app.kubernetes.io/name": "dataplane-benchmark"}
+
+    def part(name: str) -> dict[str, str]:
+        return {**labels, "dataplane-benchmark/part": name}
+
+    for name, own, phase in (
+        ("trial", part("trials"), "Succeeded"),
+        ("step", labels, "Running"),
+        ("ended-step", labels, "Succeeded"),
+        ("deployed", part("deployment"), "Running"),
+    ):
+        meta = {"name": name, "namespace": NAMESPACE, "labels": own}
+        cluster.calico.store.put("", "pods", {"metadata": meta, "spec": {}, "status": {"phase": phase}})
+    with pytest.raises(NotAsBeforeError, match=r"is not free: Pod step; Pod trial\. Put"):
+        cluster.runner.run(point("stop@configure.running", 1), 3)
