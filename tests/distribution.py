@@ -2,7 +2,8 @@
 
 A module is run by one process, so that its fixtures are made once. The modules with whole runs are run by one process,
 since runs on one machine wait for each other's lock; so are the tests of the lab itself, since they share a sandbox.
-A test marked `alone` waits until no other process runs a test, and the others wait for it.
+A test marked `alone` waits until no other process runs a test, and the others wait for it; so it comes after the runs,
+when the other processes run short tests.
 """
 
 import fcntl
@@ -32,7 +33,10 @@ def process_count(cores: int) -> int:
 
 @functools.cache
 def _scope_of_module(module: str) -> str:
-    if "pytest.mark.lab" not in (ROOT / module).read_text(encoding="utf-8"):
+    text = (ROOT / module).read_text(encoding="utf-8")
+    if "pytest.mark.alone" in text:
+        return RUNS
+    if "pytest.mark.lab" not in text:
         return module
     return LAB if module.startswith("tests/steps/") else RUNS
 
@@ -57,7 +61,13 @@ def order(items: list[pytest.Item]) -> None:
         if item.get_closest_marker(LAB) and scope(item.nodeid) not in _FIRST:
             raise pytest.UsageError(f"{item.nodeid} is a test of the lab: mark it or its module by pytest.mark.lab.")
         slow[scope(item.nodeid)] = slow.get(scope(item.nodeid), 0) + bool(item.get_closest_marker("slow"))
-    items.sort(key=lambda item: (_place(scope(item.nodeid)), -slow[scope(item.nodeid)]))
+    items.sort(
+        key=lambda item: (
+            _place(scope(item.nodeid)),
+            -slow[scope(item.nodeid)],
+            item.get_closest_marker("alone") is not None,
+        )
+    )
 
 
 @contextmanager

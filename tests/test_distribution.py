@@ -19,7 +19,7 @@ def item(nodeid: str, *marks: str) -> pytest.Item:
 @pytest.mark.parametrize(
     ("modules", "name"),
     [
-        (("test_run.py", "test_runs.py", "test_interrupt.py", "test_image.py"), "runs"),
+        (("test_run.py", "test_runs.py", "test_interrupt.py", "test_image.py", "steps/test_interference.py"), "runs"),
         (("steps/lab/test_lab.py", "steps/lab/test_sandbox.py", "steps/extensions/test_catalogues.py"), "lab"),
     ],
 )
@@ -52,6 +52,13 @@ def test_runs_lab_and_slow_modules_are_distributed_first() -> None:
         "test_documents.py",
         "test_schedule.py",
     ]
+
+
+def test_test_that_runs_alone_comes_after_the_runs() -> None:
+    alone, short = item("tests/steps/test_interference.py::test_b", "lab", "alone"), item("tests/test_setup.py::test_a")
+    items = [alone, item("tests/steps/test_interference.py::test_c"), short, item("tests/test_run.py::test_a", "lab")]
+    distribution.order(items)
+    assert items[2:] == [alone, short]
 
 
 def test_lab_test_in_a_module_without_the_mark_is_refused() -> None:

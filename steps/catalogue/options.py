@@ -1,28 +1,25 @@
 """The options: everything that a user can choose for a run, one entry each.
 
-Most are fields of `Settings`, with bounds, default and an `Option`. The few whose texts
-`steps.settings.settings.choose_settings` parses together are in `CHOICES`. The verbs' flags, Argo's form, the variables
-of `make`, docs/options.md and the choice of nights to compare derive from these entries; after a change, `make
-manifests` renders the committed files.
+Most are fields of `Settings`, with bounds, default and an `Option`. The few whose texts are parsed together are in
+`steps.catalogue.choices`. The verbs' flags, Argo's form, the variables of `make`, docs/options.md and the choice of
+nights to compare derive from these entries; after a change, `make manifests` renders the committed files.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Final, Self, get_args
+from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import to_jsonable_python
 
 from analysis.domain import MARGIN_RATIO
-from steps.catalogue import profiles, tools, topologies
 from steps.catalogue.arms import burden_fault
 from steps.catalogue.cells import Cell
-from steps.catalogue.dataplanes import DATAPLANES, of_kind
-from steps.catalogue.environments import KUBERNETES, LAB, is_lab
+from steps.catalogue.choices import CHOICES
+from steps.catalogue.environments import is_lab
 from steps.catalogue.option_fields import Default, Option, by_name, options_of
-from steps.catalogue.option_readers import read_algorithm, read_duration, read_list, read_rate, read_run_id
+from steps.catalogue.option_readers import read_algorithm, read_duration, read_rate, read_run_id
 from steps.strict_model import StrictModel
-from steps.tools.tool import Direction
 
 MOST_LAB_SERVICES: Final = 10_000
 """What fits the Service map of the lab's eBPF programs, of 16384 ports. A cluster's bound is the field's."""
@@ -31,84 +28,6 @@ _LONGEST_RUN_ID: Final = 200
 
 MOST_ARMS: Final = 250
 """More dataplanes and twins than this are taken for a typing error."""
-
-
-def _names(*, by_default: bool) -> str:
-    return ", ".join(d.name for d in of_kind(KUBERNETES) if d.by_default == by_default)
-
-
-_TOPOLOGIES: Final = ", ".join(t.name for t in topologies.TOPOLOGIES)
-_PROTOCOLS: Final = tuple(tools.VARIANTS)
-_DIRECTIONS: Final[tuple[Direction, ...]] = get_args(Direction)
-_PROFILES: Final = "; ".join(f"{p.name}: {p.description}" for p in profiles.PROFILES)
-
-CHOICES: Final = (
-    Option(
-        name="dataplanes",
-        help="Comma-separated, the baseline first; all if empty. "
-        f"Known: {', '.join(d.name for d in DATAPLANES)}. "
-        "NAME+twin is an identical twin, NAME+burden=N a twin with N rules more in front of each packet.",
-        form=f"Which to compare, separated by commas, the baseline first; empty: {_names(by_default=True)} "
-        f"(there is also {_names(by_default=False)}, which switches nothing).",
-        # each series of a history is of one dataplane in one cell
-        changes_method=False,
-    ),
-    Option(
-        name="topologies",
-        field="cells",
-        help=f"Comma-separated; the profile's if empty. Known: {_TOPOLOGIES}.",
-        form=f"Which paths, separated by commas; empty: the profile's (there are {_TOPOLOGIES}).",
-        changes_method=False,
-    ),
-    Option(
-        name="protocols",
-        help=f"Comma-separated: {', '.join(_PROTOCOLS)}; the profile's if empty.",
-        choices=_PROTOCOLS,
-        read=read_list,
-        changes_method=False,
-    ),
-    Option(
-        name="directions",
-        help=f"Comma-separated: {', '.join(_DIRECTIONS)}; each topology's most informative one if empty.",
-        choices=_DIRECTIONS,
-        read=read_list,
-        changes_method=False,
-    ),
-    Option(
-        name="profile",
-        help=f"How much is measured. {_PROFILES}.",
-        form=f"How much is measured: {_PROFILES}.",
-        enum=tuple(p.name for p in profiles.PROFILES),
-        default=profiles.DEFAULT,
-    ),
-    Option(
-        name="environment",
-        help="The name under which the figures are stored: lab, or a name for the cluster.",
-        only="here",
-        default=LAB,
-    ),
-    Option(
-        name="nodes",
-        help="The two nodes to measure between, CLIENT,SERVER; chosen if empty.",
-        form="The two nodes to measure between, CLIENT,SERVER; empty: the two that are most alike.",
-        only="cluster",
-        changes_method=False,
-    ),
-    Option(
-        name="label",
-        help="A word by which to find the run again.",
-        form="A word by which to find this run again; may be empty.",
-        changes_method=False,
-    ),
-    Option(
-        name="results",
-        help="The store: a folder, file:// or s3://.",
-        only="here",
-        default="results",
-        changes_method=False,
-    ),
-)
-"""The options that `steps.settings.settings.choose_settings` parses together."""
 
 
 # Upper bounds are iperf3's own (86400 s, 600 s omitted, 128 streams, 1 MiB), or exclude typing errors.

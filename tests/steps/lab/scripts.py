@@ -24,57 +24,15 @@ from steps.cluster.lab.evidence import counters
 from steps.cluster.lab.network import addresses, services, topology
 from steps.cluster.lab.network.processes import processes
 from steps.cluster.lab.network.programs import Job, output_or_none, run_one
-from steps.domain import Placement, Sign, Visit
+from steps.domain import Visit
 from steps.measurement.subprocesses import search_everywhere
 from steps.namespaces import command_in, path, within
-from steps.proof.evaluate import evaluate
-from tests.steps.builders import trial
-
-
-def _settings(arm: str, count: int = 20) -> Settings:
-    return Settings(
-        profile="smoke",
-        environment="lab",
-        dataplanes=(arm,),
-        cells=(),
-        rounds=1,
-        duration_s=1,
-        repetitions=1,
-        idle_s=0.1,
-        services=count,
-        seed=1,
-        results="results",
-    )
-
-
-def _visit(arm: str, number: int = 1, topologies: tuple[str, ...] | None = None) -> Visit:
-    chosen = [t.name for t in TOPOLOGIES] if topologies is None else topologies
-    trials = tuple(trial(trial=i, visit=number, position=i, topology=name) for i, name in enumerate(chosen, 1))
-    return Visit(visit=number, round=1, dataplane=arm, trials=trials)
-
-
-def _proof(signs: list[Sign], asked: str) -> dict[str, object]:
-    return evaluate(signs, asked, LabCluster().measured_nodes).model_dump()
-
-
-def _iperf3(placement: Placement, *more: str) -> float:
-    """Mbit/s that were received. A server that ended after its last client is waited for, as it is started again."""
-    argv = ["iperf3", "-c", placement.address, "-p", str(placement.ports["iperf3"]), "-J", "-n", "4M", *more]
-    patience = time.monotonic() + 20
-    while True:
-        done = subprocess.run(command_in(placement.namespace, argv), capture_output=True, timeout=600, check=False)
-        waits = CANARY.is_busy(done.stdout) or b"Connection refused" in done.stdout
-        if not waits or time.monotonic() > patience:
-            break
-    answer = json.loads(done.stdout)
-    assert "error" not in answer, f"{placement.topology} {more}: {answer['error']}"
-    received = answer["end"].get("sum_received") or answer["end"]["sum"]
-    return float(received["bits_per_second"]) / 1e6
+from tests.steps.lab.visits import proof_of, received_mbps, settings_of, visit_to
 
 
 def carry(arm: str, count: int) -> dict[str, object]:
     """Build, prove, measure every topology in both protocols and directions, prove again, take away."""
-    lab, visit, settings = LabCluster(), _visit(arm), _settings(arm, count)
+    lab, visit, settings = LabCluster(), visit_to(arm), settings_of(arm, count)
     changes = lab.configure(visit, settings)
     again = lab.configure(visit, settings)
     before = lab.observe(visit, "before")
@@ -83,7 +41,7 @@ def carry(arm: str, count: int) -> dict[str, object]:
     for placement in placements:
         for name, options in {"tcp": ("-C", "cubic"), "udp": ("-u", "-b", "300M", "-l", "1398")}.items():
             for way in ((), ("-R",)):
-                rates[f"{placement.topology} {name} {' '.join(way)}"] = _iperf3(placement, *options, *way)
+                rates[f"{placement.topology} {name} {' '.join(way)}"] = received_mbps(placement, *options, *way)
         probe = (
             sys.executable,
             "-m",
@@ -104,8 +62,8 @@ def carry(arm: str, count: int) -> dict[str, object]:
     return {
         "changes": [c.model_dump() for c in changes],
         "again": len(again),
-        "before": _proof(before, arm),
-        "after": _proof(after, arm),
+        "before": proof_of(before, arm),
+        "after": proof_of(after, arm),
         "signs": [s.model_dump(mode="json") for s in (*before, *after)],
         "placements": [p.topology for p in placements],
         "rates": rates,
@@ -119,33 +77,33 @@ def carry(arm: str, count: int) -> dict[str, object]:
 def disguised(asked: str, real: str) -> dict[str, object]:
     """Install one dataplane, say it is another, and look."""
     lab = LabCluster()
-    lab.configure(_visit(real), _settings(real))
-    state.write_state(state.wanted_state(_visit(asked), _settings(asked)))
-    return _proof(lab.observe(_visit(asked), "before"), asked)
+    lab.configure(visit_to(real), settings_of(real))
+    state.write_state(state.wanted_state(visit_to(asked), settings_of(asked)))
+    return proof_of(lab.observe(visit_to(asked), "before"), asked)
 
 
 def mixed(first: str, second: str) -> dict[str, object]:
     """Install one dataplane over another, on one node only of which the second takes the traffic."""
     lab = LabCluster()
-    lab.configure(_visit(first), _settings(first))
+    lab.configure(visit_to(first), settings_of(first))
     load(Arm.parse(second)).install(services.all_ports(20), 0)
-    return _proof(lab.observe(_visit(first), "before"), second)
+    return proof_of(lab.observe(visit_to(first), "before"), second)
 
 
 def bare() -> dict[str, object]:
     """Look at a lab with no dataplane at all."""
     topology.build_lab(offloads=False)
     signs = counters.observe("before")
-    return {"proof": _proof(signs, "lab-ebpf"), "told": sum(s.indicates is not None for s in signs)}
+    return {"proof": proof_of(signs, "lab-ebpf"), "told": sum(s.indicates is not None for s in signs)}
 
 
 def untouched_by_looking(arm: str) -> dict[str, object]:
     """What nft lists on a node before and after looking."""
     lab = LabCluster()
-    lab.configure(_visit(arm), _settings(arm))
+    lab.configure(visit_to(arm), settings_of(arm))
     tables = Job(addresses.NODE_A.name, ("nft", "list", "tables"))
     before = run_one(tables)
-    lab.observe(_visit(arm), "before")
+    lab.observe(visit_to(arm), "before")
     return {"before": before, "after": run_one(tables)}
 
 
@@ -155,7 +113,7 @@ def fastest_round_trips(*arms: str) -> list[float]:
 
 
 def _fastest_round_trip(arm: str) -> float:
-    LabCluster().configure(_visit(arm), _settings(arm))
+    LabCluster().configure(visit_to(arm), settings_of(arm))
     server = within(addresses.SERVER_POD.name, lambda: socket.socket(type=socket.SOCK_DGRAM))
     client = within(addresses.CLIENT_POD.name, lambda: socket.socket(type=socket.SOCK_DGRAM))
     with server, client:
@@ -183,27 +141,27 @@ def half_built(damage: str) -> dict[str, object]:
             path(str(job.argv[1]).rpartition("/")[2]).touch()
             run_one(job)
     else:
-        lab.configure(_visit(arm, 1), _settings(arm))
-        lab.prepare(_visit(arm, 1), _settings(arm))
+        lab.configure(visit_to(arm, 1), settings_of(arm))
+        lab.prepare(visit_to(arm, 1), settings_of(arm))
         if damage == "no state":
             state.clear_state()
         elif damage == "torn state":
             state.FILE.write_text('{"visit": 2')
-    lab.configure(_visit(arm, 2), _settings(arm))
-    return _proof(lab.observe(_visit(arm, 2), "before"), arm)
+    lab.configure(visit_to(arm, 2), settings_of(arm))
+    return proof_of(lab.observe(visit_to(arm, 2), "before"), arm)
 
 
 def problem(case: str) -> str:
     """The sentence that a fault gives."""
     lab, arm = LabCluster(), "lab-nftables"
-    visit, settings = _visit(arm), _settings(arm)
+    visit, settings = visit_to(arm), settings_of(arm)
     try:
         if case == "observe before configure":
             lab.observe(visit, "before")
         elif case == "prepare before configure":
             lab.prepare(visit, settings)
         elif case == "burdened ebpf":
-            lab.configure(_visit("lab-ebpf+burden=5"), _settings("lab-ebpf+burden=5"))
+            lab.configure(visit_to("lab-ebpf+burden=5"), settings_of("lab-ebpf+burden=5"))
         else:
             lab.configure(visit, settings)
             _break(case, lab, visit, settings)
@@ -235,7 +193,7 @@ def _break(case: str, lab: LabCluster, visit: Visit, settings: Settings) -> None
 def restarted() -> dict[str, object]:
     """Kill the server in the middle and wait for the next one."""
     lab, arm = LabCluster(), "lab-nftables"
-    visit, settings = _visit(arm, topologies=("pod-to-pod",)), _settings(arm)
+    visit, settings = visit_to(arm, topologies=("pod-to-pod",)), settings_of(arm)
     lab.configure(visit, settings)
     placements = lab.prepare(visit, settings)
     pod = addresses.SERVER_POD.name
@@ -247,7 +205,7 @@ def restarted() -> dict[str, object]:
         second = _servers_in(pod) - first
         if second and CANARY.port in servers.listening(pod):
             break
-    rate = _iperf3(next(p for p in placements if p.topology == "pod-to-pod"))
+    rate = received_mbps(next(p for p in placements if p.topology == "pod-to-pod"))
     return {"first": len(first), "second": len(second), "rate": rate}
 
 
@@ -264,14 +222,14 @@ def _servers_in(namespace: str) -> set[int]:
 
 def offloads(on: bool) -> str:  # noqa: FBT001 - it comes from JSON
     """What ethtool says of the underlay."""
-    settings = _settings("lab-nftables").model_copy(update={"offloads": on})
-    LabCluster().configure(_visit("lab-nftables"), settings)
+    settings = settings_of("lab-nftables").model_copy(update={"offloads": on})
+    LabCluster().configure(visit_to("lab-nftables"), settings)
     return output_or_none(Job(addresses.NODE_A.name, ("ethtool", "-k", addresses.UNDERLAY))) or ""
 
 
 def preflight(*arms: str) -> list[dict[str, object]]:
     """What stands in the way of these arms."""
-    settings = _settings(arms[0]).model_copy(update={"dataplanes": arms})
+    settings = settings_of(arms[0]).model_copy(update={"dataplanes": arms})
     return [finding.model_dump() for finding in LabCluster().preflight(settings)]
 
 
@@ -295,7 +253,7 @@ def facts() -> dict[str, object]:
     return {
         "inside": sandbox.is_inside(),
         "privileged": capabilities.is_privileged(),
-        "provenance": LabCluster().provenance(_settings("lab-nftables")),
+        "provenance": LabCluster().provenance(settings_of("lab-nftables")),
         "snapshot": LabCluster().snapshot(),
         "left": topology.present_namespaces(),
         "host_processes": len(list(sandbox.HOST_PROC.glob("[0-9]*"))),
@@ -305,14 +263,14 @@ def facts() -> dict[str, object]:
 
 def mtus(arm: str, pod_bytes: int) -> object:
     """What is written down of the MTUs of a lab in which that of a pod was changed."""
-    LabCluster().configure(_visit(arm), _settings(arm))
+    LabCluster().configure(visit_to(arm), settings_of(arm))
     run_one(Job(addresses.CLIENT_POD.name, ("ip", "link", "set", addresses.POD_INTERFACE, "mtu", str(pod_bytes))))
-    return LabCluster().provenance(_settings(arm))["mtu_bytes"]
+    return LabCluster().provenance(settings_of(arm))["mtu_bytes"]
 
 
 def answers_to_datagrams(arm: str) -> dict[str, list[str]]:
     """For each server of each tool what comes back of datagrams from the port of another such server."""
-    LabCluster().configure(_visit(arm), _settings(arm))
+    LabCluster().configure(visit_to(arm), settings_of(arm))
     started = servers.needed(TOPOLOGIES, SERVED)
     servers.start(started)
     found: dict[str, list[str]] = {}
@@ -337,9 +295,9 @@ def servers_in_a_hostile_folder(arm: str) -> dict[str, object]:
     folder = Path("/run/without")
     (folder / "steps").mkdir(parents=True)
     (folder / "steps" / "__init__.py").write_text("open('/run/without/loaded', 'w').close()\n")
-    LabCluster().configure(_visit(arm), _settings(arm))
+    LabCluster().configure(visit_to(arm), settings_of(arm))
     os.chdir(folder)
-    LabCluster().prepare(_visit(arm), _settings(arm))
+    LabCluster().prepare(visit_to(arm), settings_of(arm))
     return {"loaded": (folder / "loaded").exists(), "running": servers.are_running()}
 
 
@@ -350,8 +308,8 @@ def _address_of(namespace: str) -> str:
 
 def stay(arm: str) -> None:
     """Build a lab with its servers, say so, and stay until standard input ends."""
-    LabCluster().configure(_visit(arm), _settings(arm))
-    LabCluster().prepare(_visit(arm), _settings(arm))
+    LabCluster().configure(visit_to(arm), settings_of(arm))
+    LabCluster().prepare(visit_to(arm), settings_of(arm))
     sys.stdout.write("up\n")
     sys.stdout.flush()
     sys.stdin.read()
