@@ -131,7 +131,7 @@ class Settings(StrictModel):
     repetitions: Annotated[
         int,
         Field(ge=1, le=1_000),
-        Default(cluster={"standard": 3, "thorough": 2}),
+        Default(cluster={"standard": 3, "thorough": 3}),
         Option(help="How often each trial is repeated within a visit."),
     ] = 1
     rounds: Annotated[

@@ -44,7 +44,7 @@ VISITS_DIFFER_RATIO: Final = 0.04
 PROFILES: Final = (
     Profile(
         "smoke",
-        "does everything work (1 min in the lab, 7 min with three dataplanes on a cluster)",
+        "does everything work (60 s in the lab, 7 min with three dataplanes on a cluster)",
         (
             *(c for c in _TELLING_TCP if c.topology in {"pod-to-service", "external-to-nodeport"}),
             *CONNECT,
@@ -64,7 +64,7 @@ PROFILES: Final = (
     ),
     Profile(
         "thorough",
-        "every topology, protocol and direction (at most 1 h, 4.5 h)",
+        "every topology, protocol and direction (at most 1 h, 6.5 h)",
         None,
     ),
 )
