@@ -29,6 +29,7 @@ from scipy import special
 from analysis.stats import scan
 from analysis.stats.declines import Drift, find_drift
 from analysis.stats.intervals import POWER, smallest_effect, t_quantile
+from analysis.stats.last_level import LastLevel, possible_starts
 from analysis.stats.night_noise import DIFFERENCE_FREEDOM, FLOOR, Prior, Values, correlations, priors, scale
 from analysis.stats.partition import LEAST, settle
 from analysis.stats.step_search import OLDER_ERROR, RECENT, Cut, KeptNights, search
@@ -36,6 +37,9 @@ from analysis.stats.step_search import OLDER_ERROR, RECENT, Cut, KeptNights, sea
 LONGEST_SUSPICION: Final = 4
 _LEAST_TO_SUSPECT: Final = 4
 """Fewer nights of a level are too few to suspect the next ones."""
+
+SURE_OF_CORRELATION: Final = 1.28
+"""The interval of a level takes nights to be as alike as they are in nine of ten cases at most, by standard errors."""
 
 _ONE_NIGHTS_SHARE: Final = 3.0
 """In units of the noise: what one night adds at most to a suspicion of several, lest it be that of one bad night."""
@@ -83,22 +87,6 @@ class ChangePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class LastLevel:
-    """The nights since the last step: their mean with its standard error, and what was left out of them as outliers.
-
-    `at`: the first of them. `sight`: the smallest next step found by its third night with 80 % power.
-    """
-
-    at: int
-    mean: float
-    error: float
-    degrees_of_freedom: float
-    nights: int
-    left_out: int
-    sight: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Levels:
     """A series as levels. `suspicion`: its p is one-sided. `last`: None for too few nights."""
 
@@ -118,8 +106,7 @@ def find_levels(series: Sequence[NightSeries], level: float) -> list[Levels]:
         series: of the run, which say how noisy nights are, together.
         level: the significance level of a step in one series, such as 0.05 over the number of series.
     """
-    alike = correlations([one.values for one in series], [one.group for one in series])
-    kept, noise = _without_outliers(series, alike)
+    kept, noise = _without_outliers(series)
     rests = {place: nights.residual(nights.starts) for place, nights in kept.items()}
     groups = [series[place].group for place in kept]
     known = priors([variance for variance, _ in rests.values()], [freedom for _, freedom in rests.values()], groups)
@@ -128,41 +115,50 @@ def find_levels(series: Sequence[NightSeries], level: float) -> list[Levels]:
     while more > changed:
         changed = more
         for (place, nights), prior in zip(kept.items(), known, strict=True):
-            cuts = search(nights, prior, level, max(OLDER_ERROR, changed))
-            one = _levels(series[place], nights, cuts, prior, level)
+            cuts, further = search(nights, prior, level, max(OLDER_ERROR, changed))
+            one = _levels(series[place], nights, cuts, further, prior, level)
             found[place] = replace(one, drift=find_drift(nights, *noise[place]))
         more = sum(bool(one.steps) for one in found)
     return found
 
 
 def _without_outliers(
-    series: Sequence[NightSeries], alike: Sequence[float]
+    series: Sequence[NightSeries],
 ) -> tuple[dict[int, KeptNights], dict[int, tuple[float, float]]]:
     """The series that are long enough, by their places, without outliers; and their variances with the freedom.
 
     These variances are of differences between consecutive nights: steps and slow declines do not enter them.
     """
+    values, groups = [one.values for one in series], [one.group for one in series]
+    alike, most_alike = (correlations(values, groups, errors) for errors in (0.0, SURE_OF_CORRELATION))
     long = [place for place, one in enumerate(series) if len(one.values) >= 2 * LEAST]
-    scales = [scale(series[place].values, alike[place], series[place].floor) for place in long]
-    freedoms = [max(1.0, DIFFERENCE_FREEDOM * len(series[place].values)) for place in long]
-    known = priors([own**2 for own in scales], freedoms, [series[place].group for place in long])
+    scales = [scale(values[place], alike[place], series[place].floor) for place in long]
+    freedoms = [max(1.0, DIFFERENCE_FREEDOM * len(values[place])) for place in long]
+    known = priors([own**2 for own in scales], freedoms, [groups[place] for place in long])
     moderated = [
         prior.moderate(np.array(own**2 * freedom), freedom)
         for own, freedom, prior in zip(scales, freedoms, known, strict=True)
     ]
     noise = {place: (float(variance), freedom) for place, (variance, freedom) in zip(long, moderated, strict=True)}
-    settled = settle([series[place].values for place in long], [math.sqrt(noise[place][0]) for place in long])
+    settled = settle([values[place] for place in long], [math.sqrt(noise[place][0]) for place in long])
     kept = {}
     for place, one in zip(long, settled, strict=True):
         if one is not None and len(one.nights) >= 2 * LEAST:
-            values = series[place].values
             kept[place] = KeptNights(
-                values[one.nights], one.nights, one.starts, len(values), alike[place], series[place].floor
+                values[place][one.nights],
+                one.nights,
+                one.starts,
+                len(values[place]),
+                alike[place],
+                most_alike[place],
+                series[place].floor,
             )
     return kept, noise
 
 
-def _levels(series: NightSeries, nights: KeptNights, cuts: Sequence[Cut], prior: Prior, level: float) -> Levels:
+def _levels(
+    series: NightSeries, nights: KeptNights, cuts: Sequence[Cut], further: Sequence[Cut], prior: Prior, level: float
+) -> Levels:
     """The steps of a series at these cuts, its last level and a suspicion against that."""
     starts = (0, *(cut.index for cut in cuts))
     own, own_freedom = nights.residual(starts)
@@ -185,9 +181,10 @@ def _levels(series: NightSeries, nights: KeptNights, cuts: Sequence[Cut], prior:
         for i, cut in enumerate(cuts)
     )
     first = steps[-1].at if steps else 0
-    left_out = len(series.values) - first - counts[-1]
     sight = _sight(nights, variance, freedom, counts[-1], level)
-    last = LastLevel(first, means[-1], errors[-1], freedom, counts[-1], left_out, sight)
+    possible = possible_starts(nights, cuts, further, variance)
+    left_out = len(series.values) - first - possible[0].nights
+    last = LastLevel(first, freedom, left_out, possible, sight)
     return Levels(steps, _suspicion(series.values, nights, first, variance, freedom), last)
 
 

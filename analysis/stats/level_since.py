@@ -15,7 +15,7 @@ from analysis import formatting
 from analysis.flags import MARKED
 from analysis.metric import shown_unit
 from analysis.stats.change_points import Levels
-from analysis.stats.intervals import SIGNIFICANCE, t_quantile
+from analysis.stats.intervals import SIGNIFICANCE
 from analysis.stats.nightly import Series
 from analysis.stats.path_metric import PathMetric, path_metric_fields
 
@@ -89,8 +89,7 @@ def levels_since(series: Sequence[Series], found: Sequence[Levels]) -> tuple[Lev
         last = each.last
         if last is None:
             continue
-        confidence = 1 - SIGNIFICANCE / groups[one.searched.group]
-        half = t_quantile(0.5 + confidence / 2, last.degrees_of_freedom) * last.error
+        low, high = last.interval(SIGNIFICANCE / groups[one.searched.group])
         first = one.nights[last.at]
         levels.append(
             LevelSince(
@@ -104,8 +103,8 @@ def levels_since(series: Sequence[Series], found: Sequence[Levels]) -> tuple[Lev
                 nights_left_out=last.left_out,
                 nights_flagged=sum(night.flagged for night in one.nights[last.at :]),
                 value=one.figure(last.mean),
-                low=one.figure(last.mean - half),
-                high=one.figure(last.mean + half),
+                low=one.figure(low),
+                high=one.figure(high),
                 tonight=one.figure(one.nights[-1].value),
             )
         )

@@ -13,6 +13,7 @@ differences that are far beyond their scale.
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Final
 
 import numpy as np
@@ -41,6 +42,9 @@ _MOST_CORRELATION: Final = 0.9
 _SHARE_VARIANCE: Final = 0.2
 """The variance of `_near_share`, times the number of nights: simulated, for correlations from 0 to 0.7."""
 
+_MEDIAN_VARIANCE: Final = math.pi / 2
+"""The variance of a median of many, by that of their mean."""
+
 _GAUSSIAN: Final = 1.4826
 """From a median absolute deviation to a standard deviation."""
 
@@ -57,11 +61,16 @@ def scale(values: Sequence[float] | Values, correlation: float = 0.0, floor: flo
     return max(_GAUSSIAN * float(np.median(differences)) / math.sqrt(2 * (1 - correlation)), floor)
 
 
-def correlations(series: Sequence[Values], groups: Sequence[Hashable]) -> list[float]:
+def correlations(series: Sequence[Values], groups: Sequence[Hashable], standard_errors: float = 0.0) -> list[float]:
     """The correlation of consecutive nights of each series, 0 to 0.9; 0 where a group has only short series.
 
     As of an autoregressive process of the first order, whose differences to the next night are small against those over
     two and three nights.
+
+    Args:
+        series: their values.
+        groups: series of one group are compared.
+        standard_errors: so many are added, for a bound.
     """
     shares = {place: _near_share(one) for place, one in enumerate(series) if len(one) >= _ENOUGH_TO_CORRELATE}
     known: dict[Hashable, list[int]] = {}
@@ -76,9 +85,16 @@ def correlations(series: Sequence[Values], groups: Sequence[Hashable]) -> list[f
     found = []
     for place, group in enumerate(groups):
         share = middles.get(group, 0.5)
+        variance = (
+            _MEDIAN_VARIANCE * fmean(sampling[other] for other in known[group]) / len(known[group])
+            if group in known
+            else 0.0
+        )
         if place in long:
-            share += unlike / (unlike + sampling[place]) * (shares[place] - share)
-        found.append(_correlation(share))
+            weight = unlike / (unlike + sampling[place])
+            share += weight * (shares[place] - share)
+            variance = max(variance, weight * sampling[place])
+        found.append(_correlation(share - standard_errors * math.sqrt(variance)))
     return found
 
 

@@ -30,10 +30,14 @@ _LEAST_UNDONE: Final = 4 * LEAST
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A step between levels. `index`: the first kept night of the new one; `p`: that of the search which found it."""
+    """A step between levels. `index`: the first kept night of the new one; `p`: that of the search which found it.
+
+    `chance`: how probable one as clear is without any step; `p` has been weighted by how often such steps may be wrong.
+    """
 
     index: int
     p: float
+    chance: float
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,8 @@ class KeptNights:
     """A series without outliers.
 
     `nights`: which nights of the series they are, of `total`; `starts`: a rough partition of them, which begins with 0;
-    `correlation`: of consecutive nights; `floor`: the least standard deviation to assume.
+    `correlation`: of consecutive nights, and `most_correlation`: its bound; `floor`: the least standard deviation to
+    assume.
     """
 
     values: Values
@@ -49,6 +54,7 @@ class KeptNights:
     starts: tuple[int, ...]
     total: int
     correlation: float
+    most_correlation: float
     floor: float
 
     @functools.cached_property
@@ -65,8 +71,8 @@ class KeptNights:
         return max(squares / freedom, self.floor**2), freedom
 
 
-def search(nights: KeptNights, prior: Prior, level: float, older: float = OLDER_ERROR) -> list[Cut]:
-    """The cuts that are significant at this level, in the order of time.
+def search(nights: KeptNights, prior: Prior, level: float, older: float = OLDER_ERROR) -> tuple[list[Cut], list[Cut]]:
+    """The cuts that are significant at this level, in the order of time; and the best place for one in the last part.
 
     Args:
         nights: the series.
@@ -80,11 +86,12 @@ def search(nights: KeptNights, prior: Prior, level: float, older: float = OLDER_
         variance, freedom = nights.residual(starts)
         around = _Surroundings(nights, prior, variance * freedom, freedom, older)
         ends = list(itertools.pairwise([*starts, len(nights.values)]))
-        new = min((around.one_cut(*part) for part in ends), key=_p)
+        single = [around.one_cut(*part) for part in ends]
+        new = min(single, key=_p)
         if _p(new) >= level:
             new = min((around.two_cuts(*part) for part in ends), key=_p)
         if _p(new) >= level:
-            return cuts
+            return cuts, single[-1]
         cuts = sorted([*cuts, *new], key=lambda cut: cut.index)
 
 
@@ -131,7 +138,7 @@ class _Surroundings:
                 best = int(np.where(chosen, statistic, -1.0).argmax())
                 rate = scan.rates(before[chosen].astype(float), after[chosen].astype(float))
                 p = scan.one_cut_p(two_sided_p(float(statistic[best]), freedom), rate)
-                found.append(Cut(start + int(before[best]), p / weight))
+                found.append(Cut(start + int(before[best]), p / weight, p))
         return [min(found, key=lambda cut: cut.p)]
 
     def two_cuts(self, start: int, end: int) -> list[Cut]:
@@ -152,4 +159,4 @@ class _Surroundings:
         first, length = int(firsts[place[0], 0]), int(inside[0, place[1]])
         rate = scan.rates(inside[0].astype(float), outside[0].astype(float))
         p = scan.two_cuts_p(two_sided_p(float(statistic[place]), freedom), rate, possible.sum(axis=0))
-        return [Cut(start + first, p / UNDONE_ERROR), Cut(start + first + length, p / UNDONE_ERROR)]
+        return [Cut(start + at, p / UNDONE_ERROR, p) for at in (first, first + length)]

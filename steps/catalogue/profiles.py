@@ -76,7 +76,7 @@ VISITS_DIFFER_RATIO: Final = 0.04
 PROFILES: Final = (
     Profile(
         "smoke",
-        "does everything work (1 min in the lab, 7 min with three dataplanes on a cluster)",
+        "does everything work (60 s in the lab, 7 min with three dataplanes on a cluster)",
         (
             *(c for c in _TELLING_TCP if c.topology in {"pod-to-service", "external-to-nodeport"}),
             *_CONNECT,
