@@ -5,7 +5,7 @@ import json
 import pytest
 
 from analysis.errors import Unsupported
-from steps.cluster.kube.servers import outside_client, server_findings
+from steps.cluster.kube.servers import outside_client, server_findings, trial_servers
 from steps.cluster.kube.workloads import connectivity
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import (
