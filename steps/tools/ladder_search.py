@@ -110,10 +110,10 @@ def _bracket(probes: Sequence[Probe], bound: float) -> tuple[float | None, float
     for nothing: RFC 2544 takes the loss to grow with the rate.
     """
     verdicts = {probe.offered_bps: _passed(probes, probe.offered_bps, bound) for probe in probes}
-    if verdicts[None] is not False:
+    if verdicts[None]:
         return None, None
     failed = min([probes[0].sent_bps, *(bps for bps, good in verdicts.items() if bps is not None and good is False)])
-    good = [bps for bps, good in verdicts.items() if bps is not None and good is not False and bps < failed]
+    good = [bps for bps, good in verdicts.items() if bps is not None and good and bps < failed]
     return max(good, default=None), failed
 
 

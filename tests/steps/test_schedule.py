@@ -27,14 +27,17 @@ def test_each_round_visits_each_arm_once_with_every_cell(chosen: Settings) -> No
     assert [v.visit for v in visits] == list(range(1, len(visits) + 1))
     for number, block in groupby(visits, key=lambda v: v.round):
         assert sorted(v.dataplane for v in block) == sorted(chosen.dataplanes), number
-    wanted = Counter((c.topology, c.variant, c.direction) for c in chosen.cells for _ in range(chosen.repetitions))
+    repeated = [cell for cell in chosen.cells if not cell.program.once_a_visit]
+    cells = [*chosen.cells, *(cell for cell in repeated for _ in range(chosen.repetitions - 1))]
+    wanted = Counter((c.topology, c.variant, c.direction) for c in cells)
     for visit in visits:
         assert Counter((t.topology, t.variant, t.direction) for t in visit.trials) == wanted
         assert [t.position for t in visit.trials] == list(range(1, len(visit.trials) + 1))
         assert {t.visit for t in visit.trials} == {visit.visit}
-        count = len(chosen.cells)
         for number in range(chosen.repetitions):
-            measured = visit.trials[number * count : (number + 1) * count]
+            begins = len(chosen.cells) + (number - 1) * len(repeated) if number else 0
+            count = len(repeated if number else chosen.cells)
+            measured = visit.trials[begins : begins + count]
             assert {t.repetition for t in measured} == {number + 1}
             assert len({(t.topology, t.variant, t.direction) for t in measured}) == count, "each cell once in a block"
     trials = [t.trial for v in visits for t in v.trials]

@@ -102,9 +102,11 @@ def test_services_of_targets_differ_in_what_makes_the_path() -> None:
     )
     names = {each["metadata"]["name"] for each in (trial_servers.service(), *made.values())}
     assert len(names) == 3
-    assert _placed(wanted[0], {}).address == PLACES[-1].address, "the backend's node, which keeps the client's address"
-    assert _placed(wanted[0], {}).ports["iperf3"] == 30002
-    assert _placed(wanted[1], {}).address == "203.0.113.7"
+    pods = {pod["metadata"]["name"]: pod for pod in trial_servers.manifests(wanted, PLACES, "image:1")}
+    there = {name: {**pod, "status": {"podIP": "10.244.0.1"}} for name, pod in pods.items()}
+    local, balanced = (_placed(topology, there) for topology in wanted)
+    assert (local.address, local.ports["iperf3"]) == (PLACES[-1].address, 30002), "where the backend is"
+    assert (balanced.address, balanced.ports["iperf3"]) == ("203.0.113.7", 5201)
     assert trial_servers.other_services([BY_NAME["pod-to-service"]]) == {}
 
 

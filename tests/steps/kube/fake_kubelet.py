@@ -35,6 +35,7 @@ class Kubelet:
             self.act()
             others()
 
+        self.balances = True
         calico._control = control  # type: ignore[method-assign]
         self.store.after = control
 
@@ -59,9 +60,11 @@ class Kubelet:
     def _admit(self, found: Object) -> None:
         found["spec"]["clusterIP"] = f"10.97.1.{next(self._addresses)}"
         by_number: dict[int, int] = {}
-        for port in found["spec"]["ports"] if found["spec"]["type"] == "NodePort" else ():
+        for port in found["spec"]["ports"] if found["spec"]["type"] != "ClusterIP" else ():
             port["nodePort"] = by_number.setdefault(port["port"], 0) or next(self._node_ports)
             by_number[port["port"]] = port["nodePort"]
+        if self.balances and found["spec"]["type"] == "LoadBalancer":
+            found["status"] = {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}
         self.store.put("", "services", found)
 
     def _run(self, found: Object) -> None:

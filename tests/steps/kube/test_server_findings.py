@@ -5,7 +5,7 @@ import json
 import pytest
 
 from analysis.errors import Unsupported
-from steps.cluster.kube.servers import outside_client, server_findings
+from steps.cluster.kube.servers import outside_client, server_findings, trial_servers
 from steps.cluster.kube.workloads import connectivity
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import (
@@ -28,7 +28,7 @@ def test_missing_outside_client_skips_only_its_topology() -> None:
     )
     assert (found.severity, found.subject) == ("skip", "external-to-nodeport")
     assert "BENCHMARK_OUTSIDE" in (found.remedy or "")
-    with pytest.raises(Unsupported, match="there is no client outside"):
+    with pytest.raises(Unsupported, match="there is no node outside"):
         bench.prepare("external-to-nodeport")
     assert set(bench.prepare("pod-to-pod")) == {"node-to-node", "pod-to-pod"}
 
@@ -123,3 +123,25 @@ def test_image_pull_failure_stops_the_run_in_preflight() -> None:
     assert (found.severity, found.subject) == ("stop", "pods")
     assert "ErrImageNeverPull" in found.reason
     assert bench.kubelet.pods() == {}
+
+
+def test_a_cluster_that_hands_out_no_address_leaves_the_load_balancer_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_servers, "_ADDRESS_S", 0.0)
+    chosen = settings("pod-to-pod", "external-to-load-balancer")
+    for balances, subjects in ((True, []), (False, ["external-to-load-balancer"])):
+        bench = Bench()
+        bench.kubelet.balances = balances
+        report_connections(bench)
+        found = server_findings.findings(bench.client, bench.standing, MEASURED, chosen, variables=WITH_IMAGE)
+        assert [(finding.severity, finding.subject) for finding in found] == [("skip", name) for name in subjects]
+        assert all("got no IP address" in finding.reason for finding in found)
+        assert bench.kubelet.services() == {}, "what it tried with is gone"
+
+
+def test_a_pod_to_its_own_service_is_left_out_with_the_reason() -> None:
+    bench = Bench()
+    report_connections(bench)
+    chosen = settings("pod-to-pod", "pod-to-own-service")
+    (found,) = server_findings.findings(bench.client, bench.standing, MEASURED, chosen, variables=WITH_IMAGE)
+    assert (found.severity, found.subject) == ("skip", "pod-to-own-service")
+    assert "the pod of a step" in found.reason

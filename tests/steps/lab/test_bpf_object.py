@@ -46,6 +46,6 @@ def test_bpf_compilation_is_reproducible(tmp_path: Path) -> None:
     again = tmp_path / "again.o"
     build.compile_to(again)
     committed, fresh = _programs(build.OBJECT), _programs(again)
-    assert committed.keys() == fresh.keys() == {"from_pod", "from_tunnel", "from_wire"}
+    assert committed.keys() == fresh.keys() == {"from_pod", "from_tunnel", "from_wire", "from_node"}
     for name, size in committed.items():
         assert fresh[name] == pytest.approx(size, rel=0.2)

@@ -118,9 +118,11 @@ def test_ebpf_takes_no_burden(install: Callable[[list[ServicePort], int], object
 def test_ebpf_maps_hold_every_service_and_node_port(count: int, *, direct: bool) -> None:
     lines = ebpf.fill(NODE_B, all_ports(count), INDEX, direct).splitlines()
     doors = [line for line in lines if "/maps/services " in line]
-    assert len(doors) == len(set(doors)) == count + 2 * len(MEASURED)
+    more = sum((port.node_port is not None) + port.balanced for port in MEASURED)
+    assert len(doors) == len(set(doors)) == count + len(MEASURED) + more
     (config,) = [line for line in lines if "/maps/settings " in line]
-    expected = struct.pack("=II4s", direct, INDEX[addresses.UNDERLAY], bytes((192, 168, 100, 2)))
+    own = bytes((192, 168, 100, 2, 203, 0, 113, 10))
+    expected = struct.pack("=II8s", direct, INDEX[addresses.UNDERLAY], own)
     assert config.endswith(expected.hex(" "))
 
 
