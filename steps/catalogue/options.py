@@ -58,7 +58,7 @@ class Settings(StrictModel):
         Field(ge=1, le=1_000),
         Default(
             lab={"smoke": 2, "quick": 5, "standard": 7, "thorough": 5},
-            cluster={"smoke": 2, "quick": 5, "standard": 10, "thorough": 6},
+            cluster={"smoke": 2, "quick": 5, "standard": 10, "thorough": 8},
         ),
         Option(
             aliases=("visits",),

@@ -96,7 +96,7 @@ PROFILES: Final = (
     ),
     Profile(
         "thorough",
-        "every topology, protocol, direction and shape (at most 1 h, 3 h)",
+        "every topology, protocol, direction and shape (at most 1 h, 4 h)",
         None,
     ),
 )

@@ -63,7 +63,7 @@ def standing(comparisons: Iterable[Comparison], baseline: str) -> Standing:
     which no dataplane is that another one is better than beyond the margin. A path that was never measured for both
         does not: more rounds would not decide it. The host network is no kind of traffic, so no table needs it decided;
     it counts where nothing else was measured.
-        """
+    """
     measured = [c for c in comparisons if c.metric in _LEADING and c.rounds > 0]
     leading = [c for c in measured if not _between_hosts(c)] or measured
     beaten: dict[tuple[str, ...], set[str]] = defaultdict(set)
