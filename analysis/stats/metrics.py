@@ -317,6 +317,16 @@ METRICS: Final = (
         columns=("bounded_loss_packets_per_s",),
         table=TableColumn("datagrams within it", "1/s", 121),
     ),
+    Metric(
+        name="bounded_loss_ratio",
+        title="datagrams lost within the loss bound",
+        unit="1",
+        kind="loss",
+        columns=("bounded_loss_ratio",),
+    ),
+    Metric(
+        name="most_sent_bps", title="the sender's highest rate", unit="bit/s", kind="loss", columns=("most_sent_bps",)
+    ),
     Metric(name="forward_bps", title="throughput there", unit="bit/s", kind="throughput", columns=("forward_bps",)),
     Metric(name="reverse_bps", title="throughput back", unit="bit/s", kind="throughput", columns=("reverse_bps",)),
 )

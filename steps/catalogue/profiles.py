@@ -103,3 +103,4 @@ PROFILES: Final = (
 
 BY_NAME: Final = {p.name: p for p in PROFILES}
 DEFAULT: Final = "quick"
+NIGHTLY: Final = "standard"

@@ -13,7 +13,18 @@ LONGEST_S: Final = 24 * 3600
 """A run that would send for longer than this is taken for a typing error."""
 
 MOST_VISITS: Final = 250
-"""Of a run on a cluster: Argo stores all nodes of a workflow in one object of at most 1 MiB, 2.5 kB a visit."""
+"""Of a run on a cluster with at most six measuring steps: Argo stores all nodes of a workflow in one object of at most
+1 MiB."""
+
+_MOST_STEPS: Final = 2750
+_OTHER_STEPS: Final = 5
+"""What a visit takes there beside its measuring steps, in such steps."""
+
+
+def most_visits(settings: Settings) -> int:
+    """How many visits a workflow can store: fewer, the more measuring steps each of them has."""
+    measuring = 1 + len({cell.topology for cell in settings.cells})
+    return min(MOST_VISITS, _MOST_STEPS // (_OTHER_STEPS + measuring))
 
 
 def catalogue_faults(settings: Settings) -> list[str]:
@@ -45,9 +56,9 @@ def amount_faults(settings: Settings) -> list[str]:
         faults.append(f"this would send for {hours:.0f} h, and {LONGEST_S / 3600:.0f} h is the most: {remedy}")
     elif trials > MOST_TRIALS:
         faults.append(f"this would be {trials} trials, and {MOST_TRIALS} is the most: {remedy}")
-    if visits > MOST_VISITS and not is_lab(settings.environment):
+    if visits > (most := most_visits(settings)) and not is_lab(settings.environment):
         faults.append(
-            f"this would be {visits} visits, and {MOST_VISITS} is the most that a workflow can store: lower rounds, or "
-            "choose fewer dataplanes"
+            f"this would be {visits} visits, and {most} is the most that a workflow can store: lower rounds, or choose "
+            "fewer dataplanes or topologies"
         )
     return faults

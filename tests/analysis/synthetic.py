@@ -51,6 +51,12 @@ TOOLS: tuple[dict[str, Any], ...] = (
         "transport": "tcp",
         "figures": ["response_p50_s", "response_p90_s", "response_p99_s", "response_p999_s", "response_worst_s"],
     },
+    {
+        "name": "ladder-512",
+        "tool": "ladder_512",
+        "transport": "udp",
+        "figures": ["bounded_loss_bps", "bounded_loss_packets_per_s", "bounded_loss_ratio", "most_sent_bps"],
+    },
 )
 
 
@@ -72,9 +78,10 @@ QUICK: tuple[Cell, ...] = (
 LATENCY: tuple[Cell, ...] = (
     *QUICK,
     ("pod-to-service", "connect-8", "forward"),
+    ("pod-to-service", "ladder-512", "forward"),
     ("pod-to-service", "ping-pong-load90", "forward"),
 )
-"""With connections that open together, and with requests beside a load."""
+"""With connections that open together, a ladder, and requests beside a load."""
 
 BASE_BPS = {
     "node-to-node": 5.3e9,
@@ -287,6 +294,9 @@ def _trial(
         shares = {"p50": 40e-6, "p90": 90e-6, "p99": 400e-6, "p999": 2e-3, "worst": 9e-3}
         times = {f"response_{share}_s": time_s / size for share, time_s in shares.items()}
         return row | times | {"transactions_per_s": 2e4 * size, "load_ratio": 0.9, "nodes": [_usage(0.9)]}
+    if by == "ladder-512":
+        found = {"bounded_loss_bps": 2e8 * size, "bounded_loss_packets_per_s": 5e4 * size}
+        return row | found | {"bounded_loss_ratio": 5e-4, "most_sent_bps": 1.5e9, "nodes": [_usage(0.9)]}
     if by in {"connect", "connect-8"}:
         return row | {
             "connect_p999_s": 900e-6 / size if by == "connect-8" else None,

@@ -29,8 +29,10 @@ def query_rows(con: database.Connection, sql: str) -> list[dict[str, Any]]:
     return found
 
 
-LAB = synthetic.Recipe(run_id="lab-1", rounds=2, fail=frozenset({("beta", "pod-to-pod")}), unproven=frozenset({3}))
-CLUSTER = synthetic.Recipe(run_id="prod-1", environment="prod", rounds=2, seed=3)
+LAB = synthetic.Recipe(
+    run_id="lab-1", rounds=2, cells=synthetic.LATENCY, fail=frozenset({("beta", "pod-to-pod")}), unproven=frozenset({3})
+)
+CLUSTER = synthetic.Recipe(run_id="prod-1", environment="prod", rounds=2, seed=3, cells=synthetic.LATENCY)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +142,9 @@ def test_geometric_mean_of_zero_is_zero_and_of_nothing_null(con: database.Connec
 
 def test_loss_ratio_is_over_all_packets_of_a_visit(con: database.Connection) -> None:
     found = query_rows(
-        con, "select loss_ratio from visit_means where run_id = 'prod-1' and dataplane = 'alpha' and transport = 'udp'"
+        con,
+        "select loss_ratio from visit_means where run_id = 'prod-1' and dataplane = 'alpha' and transport = 'udp' "
+        "and tool = 'iperf3'",
     )
     assert [row["loss_ratio"] for row in found] == [0.28, 0.28]
     others = query_rows(con, "select count(loss_ratio) as n from visit_means where transport <> 'udp'")
@@ -187,7 +191,7 @@ def test_node_usage_view_has_one_node_per_row(con: database.Connection) -> None:
         con,
         "select count(*) as n, min(cores) as cores, max(busy_ratio) as busy from node_usage where run_id = 'prod-1'",
     )
-    assert found == {"n": 8 * 7, "cores": 2, "busy": 0.93}
+    assert found == {"n": 8 * 10, "cores": 2, "busy": 0.93}
 
 
 @pytest.mark.parametrize(

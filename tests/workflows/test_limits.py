@@ -13,7 +13,7 @@ from analysis.errors import BadInput
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.domain import MOST_TRIALS, Placement
-from steps.settings.limits import LONGEST_S, MOST_VISITS
+from steps.settings.limits import LONGEST_S, MOST_VISITS, most_visits
 from steps.settings.schedule import CLUSTER_OVERHEAD, MOST_LEVELS, level_rounds, make_schedule
 from steps.settings.settings import choose_settings
 from steps.settings.turn_order import TRIALS_BETWEEN
@@ -38,7 +38,8 @@ IN_A_VISIT = ("", ".begin", ".end", ".stay", ".stay.configure", ".stay.configure
 def largest() -> Settings:
     """The longest names, the most visits and every path that can be chosen."""
     arms = ",".join(f"ebpf-dsr+{'x' * 39}{n}" for n in range(ARMS))
-    options = f"rounds={MOST_VISITS // ARMS} duration=1 repetitions=1"
+    every = choose_settings(profile="thorough", environment="e" * 60, dataplanes="ebpf", options="rounds=1")
+    options = f"rounds={most_visits(every) // ARMS} duration=1 repetitions=1"
     results = "s3://" + "b" * 60
     return choose_settings(profile="thorough", environment="e" * 60, dataplanes=arms, options=options, results=results)
 
@@ -59,7 +60,7 @@ def placements() -> dict[str, Placement]:
 
 def test_loop_lists_fit_into_an_argo_output() -> None:
     visits = make_schedule(largest())
-    assert len(visits) == MOST_VISITS
+    assert len(visits) == most_visits(largest()) // ARMS * ARMS
     assert len(json.dumps([item(visit) for visit in visits]).encode()) < OUTPUT_BYTES / 2
     assert len(json.dumps(measures(visits[0], largest(), placements())).encode()) < OUTPUT_BYTES / 2
     assert len(largest().model_dump_json().encode()) < OUTPUT_BYTES / 2

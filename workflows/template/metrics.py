@@ -11,6 +11,7 @@ from hera.workflows import models as m
 
 from analysis.stats import metrics
 from analysis.summary.traffic import Claim
+from steps.catalogue import profiles
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import KUBERNETES
 from steps.catalogue.topologies import NODE_TO_NODE, TOPOLOGIES
@@ -25,6 +26,9 @@ _TRIGGER: Final = m.MetricLabel(
 )
 """Not the parameter itself: with any value of it, a submitter could make any number of series."""
 
+_NIGHTLY: Final = frozenset(cell.topology for cell in profiles.BY_NAME[profiles.NIGHTLY].cells or ())
+"""The paths of a night: Argo takes at most 100 metrics of a template."""
+
 _OUTCOMES: Final = ("measured", "failed", "not-run")
 
 
@@ -35,7 +39,7 @@ def build_metrics() -> list[m.Prometheus]:
 
 def _of_paths() -> Iterator[m.Prometheus]:
     dataplanes = [d.name for d in of_kind(KUBERNETES)]
-    paths = [t.name for t in TOPOLOGIES if t.name != NODE_TO_NODE and not t.same_node]
+    paths = [t.name for t in TOPOLOGIES if t.name in _NIGHTLY and t.name != NODE_TO_NODE and not t.same_node]
     for _, export in metrics.exports():
         for dataplane in dataplanes:
             for path in paths:

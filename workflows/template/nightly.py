@@ -5,12 +5,13 @@ from typing import Final
 from hera.workflows import CronWorkflow, Parameter
 from hera.workflows import models as m
 
+from steps.catalogue import profiles
 from workflows.template import benchmark
 
 NAME: Final = f"{benchmark.NAME}-nightly"
 
 SCHEDULE: Final = "0 2 * * *"
-PROFILE: Final = "standard"
+PROFILE: Final = profiles.NIGHTLY
 LATEST_START_S: Final = 4 * 3600
 """A controller that was down at the scheduled time may still begin the night's run within this time, in seconds."""
 

@@ -214,7 +214,8 @@ def test_clear_is_idempotent_and_deletes_only_own_objects() -> None:
             "theirs",
             *(f"look-{kind}-{n}" for kind in ("host", "pod") for n in (0, 1)),
         }
-        assert set(bench.kubelet.services()) == {"look-0", "look-1", "trials", "turns"}
+        services = {"look-0", "look-1", "trials", "trials-local-nodeport", "trials-load-balancer", "turns"}
+        assert set(bench.kubelet.services()) == services
     for _ in range(2):
         trial_servers.clear_all(bench.client)
         assert set(bench.kubelet.pods()) == {"theirs"}

@@ -60,9 +60,11 @@ def test_unrequested_dataplane_is_disproven(root_sandbox: SandboxServer, asked: 
     assert (proof["state"], proof["observed"]) == ("disproven", real)
 
 
-def test_ebpf_over_bypassed_iptables_is_proven(root_sandbox: SandboxServer) -> None:
-    """iptables rules that no packet meets any more carry nothing."""
-    assert root_sandbox("mixed", "lab-iptables", "lab-ebpf")["state"] == "proven"
+def test_ebpf_over_iptables_is_disproven(root_sandbox: SandboxServer) -> None:
+    """What a node itself sends meets iptables' rules before the programs."""
+    found = root_sandbox("mixed", "lab-iptables", "lab-ebpf")
+    assert found["state"] == "disproven"
+    assert "counters of the iptables chain of the Service" in found["reason"]
 
 
 def test_iptables_and_nftables_at_once_disprove_both(root_sandbox: SandboxServer) -> None:
@@ -119,7 +121,7 @@ def test_no_server_answers_a_forged_datagram(root_sandbox: SandboxServer) -> Non
     """One that has another server's port as its source would make two that answer each other go on for ever."""
     answers = root_sandbox("answers_to_datagrams", "lab-nftables")
     assert len(answers) >= 6
-    assert {answer for each in answers.values() for answer in each} == {"refused"}
+    assert {answer for each in answers.values() for answer in each} <= {"refused", "silent"}
 
 
 def test_servers_load_nothing_from_the_current_folder(root_sandbox: SandboxServer) -> None:
