@@ -42,23 +42,23 @@ class Settings(StrictModel):
         int,
         Field(ge=1, le=86_400),
         Default(
-            lab={"smoke": 1, "quick": 1, "standard": 2, "thorough": 2},
-            cluster={"smoke": 2, "quick": 2, "standard": 20, "thorough": 8},
+            lab={"smoke": 1, "quick": 1, "standard": 1, "thorough": 2},
+            cluster={"smoke": 2, "quick": 2, "standard": 24, "thorough": 8},
         ),
         Option(help="Seconds of one trial, a whole number from 1.", too_low=' (iperf3 reads it as "for ever")'),
     ]
     repetitions: Annotated[
         int,
         Field(ge=1, le=1_000),
-        Default(cluster={"standard": 2}),
+        Default(cluster={"standard": 3}),
         Option(help="How often each trial is repeated within a visit."),
     ] = 1
     rounds: Annotated[
         int,
         Field(ge=1, le=1_000),
         Default(
-            lab={"smoke": 2, "quick": 5, "standard": 7, "thorough": 5},
-            cluster={"smoke": 2, "quick": 5, "standard": 10, "thorough": 8},
+            lab={"smoke": 2, "quick": 5, "standard": 9, "thorough": 5},
+            cluster={"smoke": 2, "quick": 5, "standard": 9, "thorough": 10},
         ),
         Option(
             aliases=("visits",),
