@@ -37,8 +37,8 @@ order by table_name, ordinal_position
 """
 """The tables, views and their columns, as a query."""
 
-TRIES: Final = stop_after_attempt(5)
-"""A writer may just have replaced a file: then the store is opened again."""
+TRIES: Final = stop_after_attempt(15)
+"""A writer may just have replaced a file: then the store is opened again. Several writers may do so in a row."""
 
 _NO_MORE_FILES: Final = "Too many open files"
 
