@@ -43,14 +43,25 @@ class Ladder(msgspec.Struct, frozen=True):
         return self.seconds
 
     @property
+    def bps(self) -> float:
+        """Payload that arrived at the rate, mean of its probes."""
+        return sum(probe.received_bps for probe in self.found.probes) / len(self.found.probes)
+
+    @property
+    def packets_per_s(self) -> float:
+        """Datagrams that arrived at the rate."""
+        probes = self.found.probes
+        arrived = sum(probe.sent_packets - probe.lost_packets for probe in probes)
+        return arrived / sum(probe.duration_s for probe in probes)
+
+    @property
     def columns(self) -> Mapping[str, object]:
         """The figures, by their columns of `trials`."""
         probes = self.found.probes
-        sent, lost = (sum(getattr(probe, name) for probe in probes) for name in ("sent_packets", "lost_packets"))
         return {
-            "bounded_loss_bps": sum(probe.received_bps for probe in probes) / len(probes),
-            "bounded_loss_packets_per_s": (sent - lost) / sum(probe.duration_s for probe in probes),
-            "bounded_loss_ratio": lost / sent,
+            "bounded_loss_bps": self.bps,
+            "bounded_loss_packets_per_s": self.packets_per_s,
+            "bounded_loss_ratio": sum(p.lost_packets for p in probes) / sum(p.sent_packets for p in probes),
             "most_sent_bps": self.found.most_sent_bps,
             "block_size_bytes": self.block_size_bytes,
         }
@@ -71,12 +82,11 @@ class Ladder(msgspec.Struct, frozen=True):
     @property
     def sentence(self) -> str:
         """The rate, in bits and in datagrams."""
-        columns = self.columns
-        bps, packets = columns["bounded_loss_bps"], columns["bounded_loss_packets_per_s"]
-        assert isinstance(bps, float)
-        assert isinstance(packets, float)
         limited = ", the sender's limit" if self.found.is_sender_limited else ""
-        return f"{bps / _MEGA:.4g} Mbit/s ({packets / 1000:.3g} thousand datagrams a second) arrive{limited}"
+        return (
+            f"{self.bps / _MEGA:.4g} Mbit/s ({self.packets_per_s / 1000:.3g} thousand datagrams a second) "
+            f"arrive{limited}"
+        )
 
 
 _CLIMB: Final = msgspec.json.Decoder(Climb)
