@@ -23,8 +23,9 @@ START_S: Final = 900.0
 
 DAY: Final = timedelta(days=1)
 
+PART_LABEL: Final = "dataplane-benchmark/part"
 PART: Final = "guard"
-"""The value of the label dataplane-benchmark/part on the guard's pods."""
+"""The value of that label on the guard's pods."""
 
 POD_NAME: Final = "BENCHMARK_GUARD_POD"
 POD_UID: Final = "BENCHMARK_GUARD_UID"
@@ -35,6 +36,11 @@ API_SERVERS: Final = "BENCHMARK_API_SERVERS"
 
 RUN_LABEL: Final = "workflows.argoproj.io/workflow"
 """Argo's label on each step's pod: its workflow's name."""
+
+
+def own_addresses(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """The API server's own addresses in the environment, HOST:PORT each."""
+    return tuple(each.strip() for each in variables.get(API_SERVERS, "").split(",") if each.strip())
 
 
 def last_sign(renewed_at: datetime, pods: Iterable[Mapping[str, Any]], now: datetime) -> datetime:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 from urllib.parse import quote
 
-from steps.lease import API_SERVERS, ENDED, RENEWAL_S, RUN_LABEL, is_silent, last_sign
+from steps.lease import ENDED, RENEWAL_S, RUN_LABEL, is_silent, last_sign, own_addresses
 
 Object = dict[str, Any]
 
@@ -97,7 +97,7 @@ class PodApi:
 
     def __init__(self, variables: Mapping[str, str], account: Path = _ACCOUNT) -> None:
         self._service = variables.get("KUBERNETES_SERVICE_HOST", "")
-        own = [each.strip().rpartition(":") for each in variables.get(API_SERVERS, "").split(",") if each.strip()]
+        own = [each.rpartition(":") for each in own_addresses(variables)]
         addresses = [(host.strip("[]"), int(port)) for host, _, port in own if port.isdecimal()]
         self._addresses = [(self._service, int(variables.get("KUBERNETES_SERVICE_PORT", "443"))), *addresses]
         self._account = account

@@ -1,4 +1,4 @@
-"""What the guard does where it found something: put the cluster back, and tell whoever waits for it.
+"""What the guard does where it found something: put the cluster back, and notify.
 
 Apart from `guard`, which imports it only then.
 """
@@ -13,9 +13,9 @@ from steps.tasks._step import log
 
 
 def restore_left(cluster: KubernetesCluster, variables: Mapping[str, str]) -> int:
-    """Put back what a dead run left, prove it, and tell; the exit code of the pod.
+    """Put back what a dead run left, prove it, and notify; the exit code of the pod.
 
-    A failure is told once: the next guard tries again, and says nothing unless it succeeds.
+    A failure is reported once: the next guard tries again, and says nothing unless it succeeds.
     """
     name = environment.environment(variables)
     try:
@@ -26,21 +26,21 @@ def restore_left(cluster: KubernetesCluster, variables: Mapping[str, str]) -> in
     if found is None:
         log("nothing to put back: the run is alive, or another puts the cluster back")
         return 0
-    sentence = told(found)
+    sentence = message(found)
     log(sentence)
     if found.first or not found.problem:
-        tell(name, sentence, variables, run=found.run, restored=not found.problem)
+        notify(name, sentence, variables, run=found.run, restored=not found.problem)
     return Problem.exit_code if found.problem else 0
 
 
-def told(found: LeftBehind) -> str:
-    """The message."""
+def message(found: LeftBehind) -> str:
+    """What is reported of it, a sentence."""
     left = f"what run {found.run}, {found.ending}, had left"
     return f"could not put back {left}, and tries again: {found.problem}" if found.problem else f"put back {left}."
 
 
-def tell_of_person(owner: str, held_s: float, variables: Mapping[str, str]) -> None:
-    """A person has held the cluster for days, which may be meant so: it is told, and never put back."""
+def notify_of_person(owner: str, held_s: float, variables: Mapping[str, str]) -> None:
+    """A person has held the cluster for days, which may be intended: it is reported, and never put back."""
     name = environment.environment(variables)
     command = environment.restore_command(environment.context(variables))
     sentence = (
@@ -48,10 +48,10 @@ def tell_of_person(owner: str, held_s: float, variables: Mapping[str, str]) -> N
         f"`{command}`."
     )
     log(sentence)
-    tell(name, sentence, variables, run=None, restored=False)
+    notify(name, sentence, variables, run=None, restored=False)
 
 
-def tell(name: str, sentence: str, variables: Mapping[str, str], *, run: str | None, restored: bool) -> None:
+def notify(name: str, sentence: str, variables: Mapping[str, str], *, run: str | None, restored: bool) -> None:
     """Post a sentence to the address of the deployment, if it has one."""
     if not (url := environment.notify_url(variables)):
         return

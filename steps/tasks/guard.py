@@ -43,7 +43,7 @@ def watch(
     Args:
         api: of the cluster.
         variables: of the environment.
-        act: called with what was found where something is left behind, or a person is to be told of.
+        act: called with what was found where something is left behind, or a person's lock is to be reported.
         sleep: waits for a number of seconds.
         clock: seconds, to limit the stay.
     """
@@ -94,7 +94,7 @@ def _act(found: Look, variables: Mapping[str, str]) -> int:
     from steps.tasks import _guard_restore  # noqa: PLC0415
 
     if found.state == "person":
-        _guard_restore.tell_of_person(found.owner, found.held_s, variables)
+        _guard_restore.notify_of_person(found.owner, found.held_s, variables)
         return 0
     return _guard_restore.restore_left(KubernetesCluster(environment(variables), variables=variables), variables)
 

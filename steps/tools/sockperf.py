@@ -164,13 +164,11 @@ def _end(ran: _Ran) -> str:
 
 
 def _decoded(output: Output) -> _Account | Failure:
-    said = bounds.one_line(output.stderr.decode(errors="replace").strip().rpartition("\n")[2])
-    end = f"exit code {output.exit_code}{': ' + said if said else ''}"
     if not output.stdout.strip():
-        return Failure(f"{_PROGRAM} printed nothing, {end}")
+        return Failure(f"{_PROGRAM} printed nothing, {output.end}")
     account = bounds.decode(_ACCOUNT, output.stdout, _PROGRAM, len(output.stdout))
     if not isinstance(account, Failure) and output.exit_code != 0:
-        return Failure(f"{_PROGRAM} ended with {end}")
+        return Failure(f"{_PROGRAM} ended with {output.end}")
     return account
 
 

@@ -72,15 +72,13 @@ def server(port: int) -> list[str]:
 
 def read(_task: Task, _argv: Sequence[str], output: Output) -> Connects | Failure:
     """The results in the probe's output."""
-    stderr = bounds.one_line(output.stderr.decode(errors="replace").strip().rpartition("\n")[2])
-    end = f"exit code {output.exit_code}{': ' + stderr if stderr else ''}"
     if not output.stdout.strip():
-        return Failure(f"{_PROBE} printed no figures, {end}")
+        return Failure(f"{_PROBE} printed no figures, {output.end}")
     connects = bounds.decode(_CONNECTS, output.stdout, _PROBE, len(output.stdout))
     if isinstance(connects, Failure):
-        return Failure(f"{connects.reason}, {end}")
+        return Failure(f"{connects.reason}, {output.end}")
     if output.exit_code != 0:
-        return Failure(f"{_PROBE} ended with {end}")
+        return Failure(f"{_PROBE} ended with {output.end}")
     if connects.count == 0:
         return Failure(f"none of {connects.errors} connects succeeded: {bounds.one_line(connects.error or str(None))}")
     return _consistent(connects)

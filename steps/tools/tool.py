@@ -7,6 +7,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from steps.tools import bounds
 from steps.tools.failure import Failure
 
 Transport = Literal["tcp", "udp"]
@@ -64,6 +65,12 @@ class Output(msgspec.Struct, frozen=True):
     stdout: bytes
     stderr: bytes = b""
     exit_code: int | None = 0
+
+    @property
+    def end(self) -> str:
+        """The exit code, and the last line of the messages if there is one, for a sentence."""
+        last = bounds.one_line(self.stderr.decode(errors="replace").strip().rpartition("\n")[2])
+        return f"exit code {self.exit_code}{': ' + last if last else ''}"
 
 
 class OwnCpu(msgspec.Struct, frozen=True):

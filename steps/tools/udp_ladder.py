@@ -94,13 +94,11 @@ _CLIMB: Final = msgspec.json.Decoder(Climb)
 
 def read(task: Task, _argv: Sequence[str], output: Output) -> Ladder | Failure:
     """The result of the search, made again from the output of each probe."""
-    said = bounds.one_line(output.stderr.decode(errors="replace").strip().rpartition("\n")[2])
-    end = f"exit code {output.exit_code}{': ' + said if said else ''}"
     if output.exit_code != 0:
-        return Failure(f"{_PROGRAM} ended with {end}")
+        return Failure(f"{_PROGRAM} ended with {output.end}")
     climb = bounds.decode(_CLIMB, output.stdout, _PROGRAM, len(output.stdout))
     if isinstance(climb, Failure):
-        return Failure(f"{climb.reason}, {end}")
+        return Failure(f"{climb.reason}, {output.end}")
     probes: list[Probe] = []
     for number, probed in enumerate(climb.probes, 1):
         probe = probed.read(task.direction, climb.block_bytes)

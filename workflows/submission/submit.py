@@ -148,7 +148,7 @@ def create_run(client: UserClient, fields: Mapping[str, str]) -> str:
 
 
 def _has_operator(client: UserClient) -> bool:
-    """Whether the Tigera operator installed Calico; a user who may not read that is told by the run's preflight."""
+    """Whether the Tigera operator installed Calico; for a user who may not read that, the run's preflight says it."""
     try:
         return client.get(INSTALLATIONS, DEFAULT) is not None
     except Problem:

@@ -105,7 +105,7 @@ def test_what_a_dead_run_left_is_put_back(state: str, dataplane: str) -> None:
     found = guarding(calico).restore_left()
     assert found is not None
     assert (found.run, found.problem, found.first) == ("run-1", "", True)
-    assert _guard_restore.told(found).startswith(f"put back what run run-1, {ending}")
+    assert _guard_restore.message(found).startswith(f"put back what run run-1, {ending}")
     assert calico.settings() == before
     assert not held(calico)
     assert look(StoreApi(calico)).state == "free"

@@ -36,7 +36,7 @@ def posted(monkeypatch: pytest.MonkeyPatch) -> list[Object]:
     return found
 
 
-TOLD = {**GUARD, environment.NOTIFY_URL: "https://hooks.example/x", environment.CONTEXT: "admin@prod"}
+REPORTED = {**GUARD, environment.NOTIFY_URL: "https://hooks.example/x", environment.CONTEXT: "admin@prod"}
 
 
 def test_success_is_told_and_a_failure_once(posted: list[Object], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,10 +50,10 @@ def test_success_is_told_and_a_failure_once(posted: list[Object], monkeypatch: p
     with monkeypatch.context() as broken:
         broken.setattr(KubernetesCluster, "_restore_all", fail)
         for _try in range(3):
-            assert _guard_restore.restore_left(cluster, TOLD) == Problem.exit_code
+            assert _guard_restore.restore_left(cluster, REPORTED) == Problem.exit_code
     assert [each["restored"] for each in posted] == [False]
     assert posted[0]["text"].startswith("prod: could not put back what run run-1, terminated at 2026-11-23T06:10:00Z,")
-    assert _guard_restore.restore_left(cluster, TOLD) == 0
+    assert _guard_restore.restore_left(cluster, REPORTED) == 0
     assert posted[1] == {
         "text": "prod: put back what run run-1, terminated at 2026-11-23T06:10:00Z, had left.",
         "run": "run-1", "environment": "prod", "status": "guard", "restored": True,
@@ -66,7 +66,7 @@ def test_person_is_told_of_once_a_day(posted: list[Object]) -> None:
     told_after: list[int] = []
 
     def act(found: Look, _variables: Mapping[str, str]) -> int:
-        _guard_restore.tell_of_person(found.owner, found.held_s, TOLD)
+        _guard_restore.notify_of_person(found.owner, found.held_s, REPORTED)
         told_after.append(minute)
         return 0
 

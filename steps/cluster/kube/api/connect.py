@@ -14,7 +14,8 @@ from steps.cluster.kube.api.credentials.login import log_in
 from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID, Identity
 from steps.cluster.kube.api.permissions import WORKFLOWS
 from steps.cluster.kube.api.transport import PATIENCE_S
-from steps.settings.environment import API_SERVERS, CONTEXT, NAMESPACE
+from steps.lease import own_addresses
+from steps.settings.environment import CONTEXT, NAMESPACE
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
@@ -56,7 +57,7 @@ def connect(
         Unsupported: there is no kubeconfig, or it can't be used.
     """
     if _in_pod(variables):
-        others = tuple(f"https://{each.strip()}" for each in variables.get(API_SERVERS, "").split(",") if each.strip())
+        others = tuple(f"https://{address}" for address in own_addresses(variables))
         access = replace(_by_service_account(variables.get(CONTEXT, "").strip()), others=others)
     else:
         try:

@@ -12,7 +12,7 @@ from steps.cluster.kube.api.errors import NOT_FOUND, ApiError, ConflictError
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, PODS, STATE, WORKFLOWS
 from steps.cluster.kube.ownership.lock import HeldLock, Restorer, find_lock, put_back_by_another
 from steps.cluster.kube.ownership.owner import LockOwner
-from steps.lease import ENDED, PART, RUN_LABEL, at_work, is_silent, last_sign
+from steps.lease import ENDED, PART, PART_LABEL, RUN_LABEL, at_work, is_silent, last_sign
 from steps.polling import poll
 
 Object = dict[str, Any]
@@ -28,8 +28,6 @@ _PAUSE_S: Final = 5.0
 _LAST_WRITES_S: Final = 30.0
 """How long a dead run's pods may take to end: Kubernetes' own grace period."""
 
-_LABEL: Final = "dataplane-benchmark/part"
-
 
 def holder_is_alive(client: Client, held: HeldLock) -> bool | None:
     """Whether the holder is still running; None if that is unknown: a user, or a workflow of another namespace."""
@@ -41,7 +39,7 @@ def _is_alive(client: Client, owner: LockOwner, known_alive_at: datetime) -> boo
     if owner.namespace != client.namespace:
         return None
     if owner.is_guard:
-        found = client.list(PODS, BENCHMARK, labels=f"{_LABEL}={PART}")
+        found = client.list(PODS, BENCHMARK, labels=f"{PART_LABEL}={PART}")
         return any(
             pod["metadata"]["uid"] == owner.uid and at_work(pod) and not pod["metadata"].get("deletionTimestamp")
             for pod in found

@@ -11,13 +11,14 @@ from typing import Any, Final
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.workloads import mesh
+from steps.lease import PART_LABEL
 from steps.settings.environment import IMAGE
 
 Object = dict[str, Any]
 
 NAME: Final = "app.kubernetes.io/name"
 NAMED: Final = "dataplane-benchmark"
-LABEL: Final = "dataplane-benchmark/part"
+LABEL: Final = PART_LABEL
 """The part of a run that creates and deletes them together, such as `trials` or `look`."""
 
 TRIALS: Final = "trials"

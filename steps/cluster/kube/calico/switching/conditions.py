@@ -128,7 +128,7 @@ class Conditions:
             self._poll(lambda: self._client.now() >= started + timedelta(seconds=_STEADY_S))
 
     def _away(self) -> frozenset[str]:
-        """The nodes that are not ready: whoever puts a cluster back can't wait for them."""
+        """The nodes that are not ready: a restore can't wait for them."""
         return nodes.not_ready(self._client.list(NODES))
 
     def _present(self, pods: list[Object]) -> list[Object]:
