@@ -15,7 +15,7 @@ from steps.tools import bounds, iperf3, ping_pong, sockperf_report
 from steps.tools.bounds import Seconds
 from steps.tools.failure import Failure
 from steps.tools.sockperf_report import Figures
-from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant
+from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant, microseconds
 
 LEAD_S: Final = 2
 """sockperf sleeps so long before each of its tests, and a load is measured and begun meanwhile."""
@@ -121,13 +121,9 @@ class Responses(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sentence(self) -> str:
         """The median and the tail, and the load."""
-        median, tail = (_microseconds(self.percentiles_s[place]) for place in (0, 2))
+        median, tail = (microseconds(self.percentiles_s[place]) for place in (0, 2))
         load = "" if self.load_ratio is None else f" under {self.load_ratio:.0%} load"
         return f"response in {median}, 99 % within {tail}{load}"
-
-
-def _microseconds(seconds: float | None) -> str:
-    return "an unknown time" if seconds is None else f"{seconds / _MICROSECOND:.3g} us"
 
 
 def _message_bytes(task: Task) -> int:

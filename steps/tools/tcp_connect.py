@@ -13,7 +13,7 @@ from msgspec import Meta
 from steps.tools import bounds, connect_probe
 from steps.tools.bounds import Rate, Seconds
 from steps.tools.failure import Failure
-from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant
+from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant, microseconds
 
 PROBE_S: Final = 0.25
 """The duration of a probe: some thousand connections, enough for a 99.9th percentile."""
@@ -21,7 +21,6 @@ PROBE_S: Final = 0.25
 FEW: Final = "few-observations"
 """The flag of a trial with too few connections for its 99.9th percentile, which is null."""
 
-_MICROSECOND: Final = 1e-6
 _PROBE: Final = "the connect probe"
 
 
@@ -58,7 +57,7 @@ class Connects(msgspec.Struct, frozen=True):
     @property
     def sentence(self) -> str:
         """The median, and the 99th percentile."""
-        return f"connect in {_microseconds(self.p50_s)}, 99 % within {_microseconds(self.p99_s)}"
+        return f"connect in {microseconds(self.p50_s)}, 99 % within {microseconds(self.p99_s)}"
 
 
 _FIGURES: Final = ("connects_per_s", "connect_p50_s", "connect_p99_s", "connect_p999_s")
@@ -98,10 +97,6 @@ def _consistent(connects: Connects) -> Connects | Failure:
     if abs(rate - expected) > 0.01 * max(rate, expected) or not p50_s <= p99_s <= (connects.p999_s or p99_s):
         return Failure(f"{_PROBE}'s figures contradict each other")
     return connects
-
-
-def _microseconds(seconds: float | None) -> str:
-    return "an unknown time" if seconds is None else f"{seconds / _MICROSECOND:.3g} us"
 
 
 def _tool(clients: int) -> Tool:

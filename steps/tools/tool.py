@@ -210,6 +210,11 @@ class Tool:
         return self.server_of or self.name
 
 
+def microseconds(seconds: float | None) -> str:
+    """A time for a tool's sentence; None: unknown."""
+    return "an unknown time" if seconds is None else f"{seconds * 1e6:.3g} us"
+
+
 def here(argv: Sequence[str]) -> list[str]:
     """The argument vector with this process's own Python in the place of `PYTHON`."""
     return [sys.executable if argv[0] == PYTHON else argv[0], *argv[1:]]

@@ -8,7 +8,6 @@ import pytest
 
 from analysis.errors import Problem
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, PERMISSIONS, STATE
-from steps.cluster.kube.ownership import takeover
 from steps.lease import RENEWAL_S
 from steps.tasks import _guard_restore
 from steps.tasks._guard_look import look
@@ -32,9 +31,7 @@ from tests.steps.kube.test_adapter import RUN, kube, put_workflow
 Object = dict[str, Any]
 
 
-@pytest.fixture(autouse=True)
-def _no_wait_for_lost_pods(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(takeover, "_LAST_WRITES_S", 0.0)
+pytestmark = pytest.mark.usefixtures("no_wait_for_lost_pods")
 
 
 Prepare = Callable[[Calico], object]

@@ -26,9 +26,7 @@ from tests.steps.kube.test_adapter import OTHER, RUN, kube, put_workflow, settin
 Object = dict[str, Any]
 
 
-@pytest.fixture(autouse=True)
-def _no_wait_for_lost_pods(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(takeover, "_LAST_WRITES_S", 0.0)
+pytestmark = pytest.mark.usefixtures("no_wait_for_lost_pods")
 
 
 def test_second_guard_leaves_it_to_the_first_while_that_is_alive() -> None:

@@ -8,7 +8,6 @@ import pytest
 from analysis.errors import Problem
 from steps import notification
 from steps.cluster.kube.adapter import KubernetesCluster
-from steps.cluster.kube.ownership import takeover
 from steps.settings import environment
 from steps.tasks import _guard_restore, guard
 from steps.tasks._guard_look import Look
@@ -19,9 +18,7 @@ from tests.steps.kube.test_adapter import kube
 Object = dict[str, Any]
 
 
-@pytest.fixture(autouse=True)
-def _no_wait_for_lost_pods(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(takeover, "_LAST_WRITES_S", 0.0)
+pytestmark = pytest.mark.usefixtures("no_wait_for_lost_pods")
 
 
 @pytest.fixture
