@@ -189,7 +189,7 @@ def test_probes_rest_and_wake_when_they_are_told() -> None:
             await asking
             over.set()
             await serving
-            await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+            await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
         return reports[-1], woken.last
 
     quiet, awake = asyncio.run(scenario())
