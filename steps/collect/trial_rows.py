@@ -59,10 +59,7 @@ def trial_row(
     found = results.read_results(trial, attempt)
     if isinstance(found, Failure):
         return {**row, "outcome": "failed", "error": found.reason}
-    proof = record.proof
-    if proof.state != "proven":
-        return {**row, "outcome": "failed", "error": f"the dataplane is {proof.state}, {proof.reason}"}
-    if reason := record.scale_fault(trial):
+    if reason := record.void(trial):
         return {**row, "outcome": "failed", "error": reason}
     dataplane = record.visit.dataplane
     if reason := return_path.return_path_contradiction(trial, dataplane, document, attempt) or doubted:
