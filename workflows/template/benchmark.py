@@ -55,7 +55,7 @@ from steps.tasks.look import ROUNDS, STOP, look
 from steps.tasks.measure import measure
 from steps.tasks.notify import notify
 from steps.tasks.preflight import preflight
-from steps.tasks.prepare import SCALED, prepare
+from steps.tasks.prepare import UNSCALED, prepare
 from steps.tasks.report import report
 from steps.tasks.restore import restore
 from steps.tasks.retreat import retreat
@@ -140,7 +140,7 @@ def _stay() -> DAG:
             name="scale",
             arguments=arguments,
             depends="configure && prepare",
-            when=f"{{{{tasks.prepare.outputs.parameters.scaled}}}} == {SCALED}",
+            when=f"{{{{tasks.prepare.outputs.parameters.scaled}}}} != {UNSCALED}",
         )
         clear(name="clear", arguments=arguments, depends=_over("configure", "prepare"))
         again = f"{_over('configure', 'measure', 'retreat')} && (clear.Failed || clear.Errored)"
