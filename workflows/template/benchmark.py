@@ -135,9 +135,10 @@ def _stay() -> DAG:
             arguments={**arguments, **_item("what", "title", "client-node", "network", "timeout")},
             depends="configure && prepare",
         )
-        clear(name="clear", arguments=arguments, depends=_over("configure", "prepare"))
+        cleared = {**arguments, "prepared": "{{tasks.prepare.status}}"}
+        clear(name="clear", arguments=cleared, depends=_over("configure", "prepare"))
         again = f"{_over('configure', 'measure', 'retreat')} && (clear.Failed || clear.Errored)"
-        clear(name="clear-again", arguments=arguments, depends=again)
+        clear(name="clear-again", arguments=cleared, depends=again)
     return stay
 
 
