@@ -53,7 +53,7 @@ NODE_USAGE: Final = _node_usage()
 
 SIGN: Final = pa.struct(
     [
-        _field("moment", pa.string(), "", "before or after the trials"),
+        _field("moment", pa.string(), "", "before or after the trials; or a scale, as typed, whose size was counted"),
         _field("node", pa.string()),
         _field("looked_at", pa.string()),
         _field("seen", pa.string()),
@@ -91,7 +91,7 @@ VISITS: Final = (
     Column("dataplane_observed", pa.string(), "", "what carried the traffic, by the evidence; null if that is unclear"),
     Column("proof", pa.string(), "", "proven, disproven or unproven"),
     Column("proof_reason", pa.string(), "", "why it is not proven; null if it is"),
-    Column("evidence", pa.list_(SIGN), "", "the signs, before the first trial and after the last"),
+    Column("evidence", pa.list_(SIGN), "", "the signs, before the first trial and after the last, and of each scale"),
     Column("changes", pa.list_(pa.string()), "", "what configure did, as commands"),
     Column("started_at", TIMESTAMP, "", "when the switch began"),
     Column("switch_s", pa.float64(), "s", "from the first change until the last was made"),

@@ -62,6 +62,8 @@ def trial_row(
     proof = record.proof
     if proof.state != "proven":
         return {**row, "outcome": "failed", "error": f"the dataplane is {proof.state}, {proof.reason}"}
+    if reason := record.scale_fault(trial):
+        return {**row, "outcome": "failed", "error": reason}
     dataplane = record.visit.dataplane
     if reason := return_path.return_path_contradiction(trial, dataplane, document, attempt) or doubted:
         error = f"the dataplane was proven by configuration and log, but {reason}"
