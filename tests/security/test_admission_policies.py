@@ -11,7 +11,7 @@ import pytest
 from steps.cluster.kube.workloads.manifests import LABEL
 from steps.tasks._pod import ACCOUNTS
 from tests.workflows.policies import CONTROLLER, policy, refusals
-from workflows.template import admission, guard, pod_policy
+from workflows.template import admission, guard, pod_policy, scale_policy
 
 Object = dict[str, Any]
 Change = Callable[[Object], object]
@@ -349,12 +349,12 @@ SERVICE: Object = {
 ])  # fmt: skip
 def test_accounts_create_services_of_their_own_pods(changes: Object, permitted: bool) -> None:  # noqa: FBT001 - a case
     made = {**SERVICE, "spec": {**SERVICE["spec"], **changes}}
-    assert (refusals(admission.SERVICES, made, user=OBSERVE) == []) is permitted
+    assert (refusals(scale_policy.SERVICES, made, user=OBSERVE) == []) is permitted
 
 
 def test_accounts_delete_only_their_own_services() -> None:
     def deleted(service: Object) -> list[str]:
-        return refusals(admission.SERVICES, None, old=service, user=OBSERVE, operation="DELETE")
+        return refusals(scale_policy.SERVICES, None, old=service, user=OBSERVE, operation="DELETE")
 
     assert deleted(SERVICE) == []
     assert deleted({"metadata": {"name": "argo-server", "labels": {}}})
