@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from steps.tools import bounds
+from steps.tools import bounds, tcp_connect
 from steps.tools.bounds import Seconds
 from steps.tools.failure import Failure
 from steps.tools.tool import Output, Place, Task, Tool, Variant
@@ -119,10 +119,10 @@ def _tool(name: str, title: str, place: Place, names: tuple[str, ...], lasts_s: 
     return Tool(
         name=name,
         variants=(Variant(name.replace("_", "-"), title, "tcp", names),),
-        port=5202,
+        port=tcp_connect.TOOL.port,
         command=lambda _task, _address, _port: (PROGRAM, name),
-        server=lambda _port: (),
-        server_of="tcp_connect",
+        server=tcp_connect.server,
+        server_of=tcp_connect.TOOL.name,
         read=read,
         directions=("forward",),
         fixed_s=lasts_s,
