@@ -187,14 +187,13 @@ def _table() -> Iterator[Permission]:
     yield from _each("get", WORKFLOWS, BENCHMARK, _SWITCH)
     yield from _each("list watch create delete", PODS, BENCHMARK, _BOTH)
     yield from _each("get", PODS, BENCHMARK, _BOTH, subresource="log")
-    yield from _each("list create", SERVICES, BENCHMARK, _BOTH)
-    yield from _each("delete deletecollection", SERVICES, BENCHMARK, _SWITCH)
-    yield from _each("list create patch delete deletecollection", ENDPOINTSLICES, BENCHMARK, _SWITCH)
-    yield from _each("create delete deletecollection", NETWORK_POLICIES, BENCHMARK, _SWITCH)
+    yield from _each("list create delete deletecollection", SERVICES, BENCHMARK, _BOTH)
+    yield from _each("list create patch delete deletecollection", ENDPOINTSLICES, BENCHMARK, _BOTH)
+    yield from _each("list create delete deletecollection", NETWORK_POLICIES, BENCHMARK, _BOTH)
     yield from _each("list", SERVICE_RANGES, CLUSTER, _SWITCH)
     yield from _each("list", SERVICE_ADDRESSES, CLUSTER, _SWITCH)
     yield from _each("list", QUOTAS, BENCHMARK, _SWITCH)
-    for resource, namespace in POLICIES:
+    for resource, namespace in POLICIES[1:]:
         yield from _each("list", resource, namespace, _SWITCH)
 
 
@@ -213,12 +212,14 @@ _OPERATOR: Final = "operator.tigera.io"
 _CUSTOM: Final = frozenset({*CALICO_GROUPS, _OPERATOR, WORKFLOWS.group, _ADMIN})
 
 
-_ONLY_TO_EXPLAIN: Final = frozenset({QUOTAS, SERVICE_RANGES, SERVICE_ADDRESSES, *(kind for kind, _ in POLICIES)})
+_OF_POLICIES: Final = tuple(kind for kind, _ in POLICIES[1:])
+_ONLY_TO_EXPLAIN: Final = frozenset({QUOTAS, SERVICE_RANGES, SERVICE_ADDRESSES, *_OF_POLICIES})
+"""Kinds that are read to name a reason, or to warn: a run works without."""
 
 
 def is_needed(entry: Permission) -> bool:
     """Whether a run needs it."""
-    return entry.verb != "list" or entry.resource not in _ONLY_TO_EXPLAIN
+    return entry.resource not in _ONLY_TO_EXPLAIN
 
 
 def relevant(entries: Iterable[Permission], groups: Container[str]) -> list[Permission]:

@@ -27,6 +27,9 @@ ECHO: Final = "echo"
 STARTS: Final = "programming-start"
 """The part of the pods whose start is observed."""
 
+PARTS: Final = (PROGRAMMING, STARTS)
+"""The parts of all these pods."""
+
 _PROBE: Final = "steps.cluster.kube.probe"
 
 
@@ -87,12 +90,6 @@ def starting_pod(site: Site, image: str, echo: str, token: str, name: str) -> Ob
     container = Container("start", argv)
     deadline_s = pods.LONGEST_RUN_S
     return pods.pod(name, STARTS, site.node, [container], image, deadline_s=deadline_s, restarts=False)
-
-
-def clear(client: Client, *, wait: bool = True) -> None:
-    """Delete them. Safe to run twice."""
-    for part in (STARTS, PROGRAMMING):
-        Workload(client, part).delete(wait=wait)
 
 
 def _name(kind: str, index: int) -> str:
