@@ -11,7 +11,7 @@ import pytest
 from steps.cluster.kube.workloads.manifests import LABEL
 from steps.tasks._pod import ACCOUNTS
 from tests.workflows.policies import CONTROLLER, policy, refusals
-from workflows.template import admission, guard, pod_policy, scale_policy
+from workflows.template import admission, guard, pod_policy
 
 Object = dict[str, Any]
 Change = Callable[[Object], object]
@@ -335,29 +335,6 @@ def test_accounts_delete_their_pods_and_kube_proxy(namespace: str, pod: Object, 
     for user in (OBSERVE, SWITCH):
         found = refusals(admission.DELETIONS, None, old=pod, user=user, operation="DELETE", namespace=namespace)
         assert (found == []) is permitted
-
-
-SERVICE: Object = {
-    "metadata": {"name": "server", "labels": {"app.kubernetes.io/name": "dataplane-benchmark"}},
-    "spec": {"type": "NodePort", "selector": {"dataplane-benchmark/serves": "server"}},
-}
-
-
-@pytest.mark.parametrize(("changes", "permitted"), [
-    ({}, True), ({"type": "ClusterIP"}, True), ({"type": "LoadBalancer"}, False), ({"type": "ExternalName"}, False),
-    ({"externalIPs": ["10.0.0.1"]}, False), ({"selector": {"k8s-app": "kube-dns"}}, False), ({"selector": {}}, False),
-])  # fmt: skip
-def test_accounts_create_services_of_their_own_pods(changes: Object, permitted: bool) -> None:  # noqa: FBT001 - a case
-    made = {**SERVICE, "spec": {**SERVICE["spec"], **changes}}
-    assert (refusals(scale_policy.SERVICES, made, user=OBSERVE) == []) is permitted
-
-
-def test_accounts_delete_only_their_own_services() -> None:
-    def deleted(service: Object) -> list[str]:
-        return refusals(scale_policy.SERVICES, None, old=service, user=OBSERVE, operation="DELETE")
-
-    assert deleted(SERVICE) == []
-    assert deleted({"metadata": {"name": "argo-server", "labels": {}}})
 
 
 def test_policies_fail_closed() -> None:

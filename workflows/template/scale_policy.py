@@ -55,12 +55,15 @@ def _own(kind: str) -> Rule:
 def _services() -> Iterable[Rule]:
     yield _own("Services")
     yield Rule(
-        "request.operation == 'DELETE' || (!has(object.spec.externalIPs) "
+        "request.operation == 'DELETE' || (!has(object.spec.externalIPs) && !has(object.spec.loadBalancerIP) "
         f"&& (object.metadata.name.matches('{_NAMED_SO}') ? object.spec.type == 'ClusterIP' "
         "&& (!has(object.spec.selector) || object.spec.selector.size() == 0) "
-        ": object.spec.type in ['ClusterIP', 'NodePort'] && has(object.spec.selector) "
-        f"&& object.spec.selector.size() > 0 && object.spec.selector.all(key, {_OWN_KEY})))",
-        "the benchmark's Services select its own pods, or none if they are of its scale, and take no external address",
+        ": (object.spec.type in ['ClusterIP', 'NodePort'] "
+        "|| object.spec.type == 'LoadBalancer' && !has(object.metadata.annotations)) "
+        "&& has(object.spec.selector) && object.spec.selector.size() > 0 "
+        f"&& object.spec.selector.all(key, {_OWN_KEY})))",
+        "the benchmark's Services select its own pods, or none if they are of its scale, and ask for no external "
+        "address of their own choice",
     )
 
 

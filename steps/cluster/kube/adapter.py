@@ -33,6 +33,7 @@ from steps.domain import Change, Finding, Moment, Placement, ScaleSign, Sign, Sw
 from steps.proof import wait
 from steps.proof.wait import ProvenEvidence
 from steps.settings import environment as names
+from steps.settings import turn_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +216,9 @@ class KubernetesCluster:
         return cluster_scale.set_scale(self._client, self._sites, scale)
 
     def count_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[ScaleSign]:  # noqa: ARG002 - of the port
-        """What each measured node has of the scale, by a connection from there, and by what its agents count."""
-        return cluster_scale.count(self._client, self._sites, scale, manifests.image(self._variables))
+        """What each measured node has of the scale: what its agents count, and where it changes, a connection there."""
+        image, changes = manifests.image(self._variables), turn_order.has_scale_step(visit)
+        return cluster_scale.count(self._client, self._sites, scale, image, by_connection=changes)
 
     def time_changes(self, visit: Visit, settings: Settings, trial: Trial) -> str:  # noqa: ARG002 - of the port
         """How late the measured nodes follow changes of the trial's kind: `Times` as JSON."""

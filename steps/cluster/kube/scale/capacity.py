@@ -1,4 +1,4 @@
-"""Whether a cluster can hold the largest scale of a run, what that costs its API server and etcd, and how long it takes.
+"""Whether a cluster can hold the largest scale of a run, what it costs the API server and etcd, and how long it takes.
 
 Nothing is made: the range of the Services' addresses and its use are read, one object of each kind is tried by a dry
 run, and the rest is counted.
@@ -47,6 +47,7 @@ _VERSIONS: Final = 2
 
 _RESERVED: Final = 2
 """Addresses of a range that no Service gets: its own and, in IPv4, that of broadcasts."""
+
 
 def findings(client: Client, scales: Sequence[Scale]) -> list[Finding]:
     """What speaks against the largest of these scales, and what it costs."""

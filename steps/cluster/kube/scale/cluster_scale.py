@@ -20,9 +20,10 @@ from steps.cluster.kube.workloads.manifests import TRIALS
 from steps.cluster.kube.workloads.probe_pods import Site
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Change, ScaleSign, Trial
+from steps.tools.programming import Agents
 
 FOLLOWS_S: Final = 900.0
-"""How long a node may take until it has all of a scale: kube-proxy took 13 minutes for 5,000 Services of 50 endpoints."""
+"""How long a node may take until it has all of a scale: kube-proxy took 13 minutes for 5,000 Services of 50."""
 
 LATEST_S: Final = 120.0
 """How long a node may take to follow one change; later it counts as one that was never followed."""
@@ -85,18 +86,23 @@ def end_churn() -> None:
         _PROCESS.churn = None
 
 
-def count(client: Client, sites: Sequence[Site], scale: Scale, image: str) -> list[ScaleSign]:
-    """What each site has of the scale, and when.
+def count(client: Client, sites: Sequence[Site], scale: Scale, image: str, *, by_connection: bool) -> list[ScaleSign]:
+    """What the API server holds of the scale, and what each site has of it.
 
-    The proof for every dataplane is one more Service: a node that answers by it has got everything that was accepted
-    before it. What the agents count themselves is a sign where they tell it.
+    Args:
+        client: of the cluster.
+        sites: the measured nodes.
+        scale: as it should be.
+        image: of the pods that connect.
+        by_connection: make one more Service, and wait until it is answered from each site: whoever has it has got
+            everything that was accepted before it, in every dataplane. Costs two pods on each node.
 
     Raises:
         Problem: a pod or the API server does not answer.
     """
-    bench = programming_pods.start(client, sites, image)
     found = _held(client, sites, scale)
-    for each in programming.await_all(client, bench, FOLLOWS_S):
+    bench = programming_pods.start(client, sites, image) if by_connection else None
+    for each in programming.await_all(client, bench, FOLLOWS_S) if bench is not None else ():
         seen = "not answered" if each.seconds is None else f"answered {each.seconds:.2f} s after its acceptance"
         found.append(_sign("services", each.node, "a Service made after all others", seen, each.seconds is not None))
     served = {(pod.get("spec") or {}).get("nodeName") for pod in Workload(client, TRIALS).pods().values()}
@@ -127,10 +133,8 @@ def time_changes(client: Client, sites: Sequence[Site], trial: Trial, image: str
         change.clear_programming(client)
     took_s = time.monotonic() - began
     after = agents.read(client, sites, image)
-    measured = times(found, took_s)
-    return msgspec.json.encode(
-        msgspec.structs.replace(measured, agents=agents.memory(after), agents_cpu=agents.cpu(before, after))
-    ).decode()
+    held = Agents(**agents.memory(after), **agents.cpu(before, after))
+    return msgspec.json.encode(msgspec.structs.replace(times(found, took_s), agents=held)).decode()
 
 
 def _held(client: Client, sites: Sequence[Site], scale: Scale) -> list[ScaleSign]:

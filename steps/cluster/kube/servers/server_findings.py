@@ -108,6 +108,7 @@ def _pods_of_a_visit(
 ) -> list[pods.Object]:
     """All pods that a visit has at once: servers, monitors, probes, its steps, and those that follow changes."""
     make = partial(pods.pod, part=connectivity.REACH, image_name=image, deadline_s=connectivity.DEADLINE_S)
+    changes_scale = len(settings.scales) > 1 or any(cell.program.by_scale for cell in settings.cells)
     steps = [path.name for path in paths] + [turn_order.HOST_NETWORK, turn_order.SETTLE, turn_order.CLEAR]
     step = pods.Container("step", ("true",), requests=pods.STEP_REQUESTS)
     return [
@@ -119,5 +120,5 @@ def _pods_of_a_visit(
             for kind in ("host", "pod")
         ),
         pods.largest_step(places[0].node, image),
-        *programming_pods.manifests(places, image, ""),
+        *(programming_pods.manifests(places, image, "") if changes_scale else []),
     ]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.options import Settings
-from steps.catalogue.tools import CONNECTIVITY, served
+from steps.catalogue.tools import served
 from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, Target, Topology
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.cni import Standing
