@@ -1,6 +1,6 @@
 """What the agents of the measured nodes say of themselves: rules, policies, memory and CPU."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from steps.catalogue.factors import Scale
@@ -11,6 +11,7 @@ from steps.cluster.kube.workloads import probe_pods
 from steps.cluster.kube.workloads.probe_pods import Site
 from steps.domain import ScaleSign
 from steps.polling import poll
+from steps.tools.programming import Agents
 
 _PAUSE_S: Final = 0.3
 _REPORTED_S: Final = 20.0
@@ -62,33 +63,36 @@ def _sign(factor: str, node: str, looked_at: str, seen: str, host: HostProbe, *,
     return ScaleSign(factor=factor, node=node, looked_at=looked_at, seen=seen, at=host.at, holds=holds)
 
 
-def memory(hosts: Mapping[str, HostProbe]) -> dict[str, int]:
-    """The memory of the agents and of the kernel, the larger of the nodes' figures, by its column of `trials`."""
-    found: dict[str, int] = {}
-    for host in hosts.values():
-        own = {
-            "felix_memory_bytes": (host.felix or {}).get(agent_metrics.MEMORY),
-            "kube_proxy_memory_bytes": (host.kube_proxy or {}).get(agent_metrics.MEMORY),
-            "kernel_memory_bytes": host.kernel_memory_bytes,
-        }
-        found |= {name: max(found.get(name, 0), round(value)) for name, value in own.items() if value is not None}
-    return found
+def used(before: Mapping[str, HostProbe], after: Mapping[str, HostProbe]) -> Agents:
+    """What the agents and the kernel held at the second of two reports, and the CPUs that they used between them.
 
-
-def cpu(before: Mapping[str, HostProbe], after: Mapping[str, HostProbe]) -> dict[str, float]:
-    """The CPUs that the agents used between two reports, the larger of the nodes' figures, by its column of `trials`.
-
-    An agent that started anew meanwhile has none, since its count began again.
+    The larger of the nodes' figures. An agent that started anew meanwhile has no CPU, since its count began again.
     """
-    found: dict[str, float] = {}
+    hosts = list(after.values())
+    return Agents(
+        felix_memory_bytes=_largest((host.felix or {}).get(agent_metrics.MEMORY) for host in hosts),
+        kube_proxy_memory_bytes=_largest((host.kube_proxy or {}).get(agent_metrics.MEMORY) for host in hosts),
+        kernel_memory_bytes=_largest(host.kernel_memory_bytes for host in hosts),
+        felix_cpu_ratio=_cpu(before, after, lambda host: host.felix),
+        kube_proxy_cpu_ratio=_cpu(before, after, lambda host: host.kube_proxy),
+    )
+
+
+def _largest(found: Iterable[float | None]) -> int | None:
+    known = [round(value) for value in found if value is not None]
+    return max(known, default=None)
+
+
+def _cpu(
+    before: Mapping[str, HostProbe],
+    after: Mapping[str, HostProbe],
+    of: Callable[[HostProbe], Mapping[str, float] | None],
+) -> float | None:
+    found = []
     for node in before.keys() & after.keys():
+        earlier, later = of(before[node]) or {}, of(after[node]) or {}
         seconds = (after[node].at - before[node].at).total_seconds()
-        for name, earlier, later in (
-            ("felix_cpu_ratio", before[node].felix or {}, after[node].felix or {}),
-            ("kube_proxy_cpu_ratio", before[node].kube_proxy or {}, after[node].kube_proxy or {}),
-        ):
-            is_same = earlier.get(agent_metrics.STARTED) == later.get(agent_metrics.STARTED)
-            if is_same and agent_metrics.CPU in earlier and agent_metrics.CPU in later and seconds > 0:
-                used = max(0.0, later[agent_metrics.CPU] - earlier[agent_metrics.CPU]) / seconds
-                found[name] = max(found.get(name, 0.0), used)
-    return found
+        is_same = earlier.get(agent_metrics.STARTED) == later.get(agent_metrics.STARTED)
+        if is_same and seconds > 0 and agent_metrics.CPU in earlier and agent_metrics.CPU in later:
+            found.append(max(0.0, later[agent_metrics.CPU] - earlier[agent_metrics.CPU]) / seconds)
+    return max(found, default=None)

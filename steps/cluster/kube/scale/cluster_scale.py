@@ -20,7 +20,6 @@ from steps.cluster.kube.workloads.manifests import TRIALS
 from steps.cluster.kube.workloads.probe_pods import Site
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Change, ScaleSign, Trial
-from steps.tools.programming import Agents
 
 FOLLOWS_S: Final = 900.0
 """How long a node may take until it has all of a scale: kube-proxy took 13 minutes for 5,000 Services of 50."""
@@ -133,8 +132,8 @@ def time_changes(client: Client, sites: Sequence[Site], trial: Trial, image: str
         change.clear_programming(client)
     took_s = time.monotonic() - began
     after = agents.read(client, sites, image)
-    held = Agents(**agents.memory(after), **agents.cpu(before, after))
-    return msgspec.json.encode(msgspec.structs.replace(times(found, took_s), agents=held)).decode()
+    used = agents.used(before, after)
+    return msgspec.json.encode(msgspec.structs.replace(times(found, took_s), agents=used)).decode()
 
 
 def _held(client: Client, sites: Sequence[Site], scale: Scale) -> list[ScaleSign]:
