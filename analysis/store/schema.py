@@ -179,6 +179,13 @@ TRIALS: Final = (
     Column("programming_worst_s", pa.float64(), "s", "the latest; null where one never came"),
     Column("programming_observed", pa.int64(), "1", "how many changes the percentiles rest on, of all nodes"),
     Column("programming_failed", pa.int64(), "1", "changes that were accepted and never worked"),
+    Column(
+        "felix_memory_bytes", pa.int64(), "B", "of Felix, on the measured node with more; null: its metrics are off"
+    ),
+    Column("kube_proxy_memory_bytes", pa.int64(), "B", "likewise of kube-proxy; null where none runs"),
+    Column("felix_cpu_ratio", pa.float64(), "1", "CPUs that Felix used while changes were timed"),
+    Column("kube_proxy_cpu_ratio", pa.float64(), "1", "likewise kube-proxy"),
+    Column("kernel_memory_bytes", pa.int64(), "B", "slabs, virtual areas and per-CPU memory of a node's kernel"),
     Column("clock_skew_s", pa.float64(), "s", "the most by which clocks of the nodes and the API server may differ"),
 )
 
