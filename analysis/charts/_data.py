@@ -41,7 +41,7 @@ class Data:
 
     def path(self, row: Row) -> str:
         """The name of a row's path."""
-        return self.run.path(Cell.of(row))
+        return self.run.path(self.run.cell(row))
 
     def side(self, arm: RunArm) -> Row:
         """The columns that draw a dataplane: title, colour, index of its shape, and whether it is a twin."""

@@ -17,7 +17,7 @@ from analysis.summary import course
 from analysis.summary.certainty import Certainty, settle
 from analysis.summary.sentence import answer_sentence
 from analysis.summary.switch_costs import SwitchCost
-from analysis.summary.traffic import QUOTED, Side, TrafficKind, cell_of, traffic_kind
+from analysis.summary.traffic import QUOTED, Side, TrafficKind, traffic_kind
 
 NOTHING: Final = "Nothing was measured, so there is no answer."
 
@@ -171,7 +171,7 @@ def _open(
         for c in comparisons
         if c.metric in names
         and not c.decided
-        and {(cell_of(c), c.metric, name) for name in (c.baseline, c.dataplane)} <= undecided
+        and {(c.cell, c.metric, name) for name in (c.baseline, c.dataplane)} <= undecided
     ]
 
 
@@ -180,7 +180,7 @@ def _host_network(about: StoredRun, comparisons: Iterable[Comparison]) -> str:
     moved = [
         f"{about.arm(c.dataplane).title} {c.estimate} against {about.arm(c.baseline).title}"
         for c in comparisons
-        if c.metric == THROUGHPUT and c.against_baseline and c.gain is not None and not about.traffic(cell_of(c))
+        if c.metric == THROUGHPUT and c.against_baseline and c.gain is not None and not about.traffic(c.cell)
     ]
     if not moved:
         return ""

@@ -115,7 +115,7 @@ class Summary:
 
     def level_since(self, c: Comparison) -> LevelSince | None:
         """The level of a comparison over the nights since its last change; None without such nights."""
-        key = (c.metric, c.topology, c.tool, c.transport, c.direction, c.dataplane, c.baseline)
+        key = (c.metric, c.cell, c.dataplane, c.baseline)
         levels = self.history.levels if self.history else ()
         return next((level for level in levels if level.key == key), None)
 
