@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from analysis import charts, flags, formatting
-from analysis.charts import Data
+from analysis.charts import Data, Drawing
 from analysis.charts._theme import INKS, SHAPES
 from analysis.console.sanitizing import strip_controls
 from analysis.report import limits, tables
@@ -18,7 +18,7 @@ from analysis.stats import metrics, run
 from analysis.stats.comparison import Comparison
 from analysis.stats.run import StoredRun
 from analysis.store.left_out import LeftOut, sentences
-from analysis.summary import change_groups, wording
+from analysis.summary import at_scale, change_groups, wording
 from analysis.summary.summary import Summary
 
 
@@ -71,8 +71,9 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
         BadInput: there is no such run.
     """
     about = run.load_run(con, run_id)
-    data = Data(con, about, summary.comparisons, summary.changes)
-    drawings = charts.draw_all(charts.catalogue(), data)
+    data = Data(con, about, summary.comparisons, summary.changes, summary.curves)
+    drawn = charts.draw_all([c for c in charts.catalogue() if not c.section or summary.curves], data)
+    drawings = [drawing for drawing in drawn if not drawing.chart.section]
     return _PAGE.get_template(
         "page.html.j2"
     ).render(
@@ -83,6 +84,7 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
         drawings=drawings[1:],
         key=_key(data, summary),
         table=_table(summary),
+        scale=_scale(summary, [drawing for drawing in drawn if drawing.chart.section]),
         groups=_groups(summary),
         changes=_changes(summary),
         limit=formatting.percent(summary.history.limit, sign=False) if summary.history else "",
@@ -90,7 +92,7 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
         visits=tables.visits(data),
         provenance=tables.flat(about.provenance),
         parameters=tables.flat(
-            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools"}}
+            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools", "factors"}}
         ),
         limits={**limits.limitations(about), **_left_out(con)},
         marks={"marked": flags.MARKED, "void": flags.VOID},
@@ -145,6 +147,18 @@ def _table(summary: Summary) -> dict[str, Any]:
             }
             for kind in answer.kinds
         ],
+    }
+
+
+def _scale(summary: Summary, drawings: list[Drawing]) -> dict[str, Any]:
+    """The section on the scale: its sentence, its pictures, and each curve in figures."""
+    titles = {side.name: side.title for side in summary.answer.sides} if summary.answer else {}
+    groups = at_scale.group_curves(summary.curves, titles)
+    return {
+        "sentence": at_scale.first_sentence(groups),
+        "confidence": at_scale.confidence(groups),
+        "drawings": drawings,
+        "groups": groups,
     }
 
 
