@@ -127,7 +127,7 @@ PARALLEL := --numprocesses=auto
 
 .PHONY: test
 test: check ## Run every test and check that can run here; prints which could not.
-	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
+	@$(BIN)/python -m pytest $(PARALLEL) --reruns=1 $(PYTEST)
 
 .PHONY: fuzz
 fuzz: export FUZZ_INPUTS ?= 100000
@@ -210,11 +210,11 @@ clean: ## Delete the virtual environment and all caches; results stay.
 	rm -rf $(VENV) $(OTAVA) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(RUN_READY): requirements.lock setup.sh
-	@./setup.sh run '$(PYTHON)' $(VENV) requirements.lock
+	@./setup.sh run '$(PYTHON)' $(VENV) requirements.lock >&2
 	@touch $@
 	$(refuse_late)
 
 $(DEV_READY): requirements-dev.lock setup.sh
-	@./setup.sh test '$(PYTHON)' $(VENV) requirements-dev.lock
+	@./setup.sh test '$(PYTHON)' $(VENV) requirements-dev.lock >&2
 	@touch $@ $(RUN_READY)
 	$(refuse_late)

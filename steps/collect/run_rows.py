@@ -14,6 +14,7 @@ from typing import Final, cast
 from analysis.errors import Problem
 from steps import clock, documents
 from steps.catalogue import tools
+from steps.catalogue.factors import FACTORS, of_none
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.collect import fitting
 from steps.collect.looks import due_visits, flag_off_visits, look_parameters, read_looks
@@ -101,6 +102,7 @@ def _preflight(directory: Path, run: documents.RunDocument) -> tuple[documents.P
         return None, str(problem)
     # The plan follows from the settings and what preflight left out, so it is made again and compared.
     left_out = {finding.subject for finding in found.findings if finding.severity == "skip"}
+    found = found.model_copy(update={"visits": schedule.with_scales(found.visits, run.settings)})
     if not schedule.is_plan(found.visits, schedule.without_dataplanes(run.settings, left_out)):
         return None, f"{documents.PREFLIGHT} is damaged: its visits are not those that were planned"
     return found, None
@@ -166,6 +168,10 @@ def _run_row(
             {"name": topology.name, "title": topology.title, "host_network": topology.host_network}
             for topology in TOPOLOGIES
             if any(cell.topology == topology.name for cell in settings.cells)
+        ],
+        "factors": [
+            {"name": name, "title": factor.title, "unit": factor.unit, "axis": factor.axis, "none": of_none(name)}
+            for name, factor in FACTORS.items()
         ],
         "findings": findings,
         "skipped": [f for f in findings if f["severity"] == "skip"],

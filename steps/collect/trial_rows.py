@@ -41,7 +41,7 @@ def trial_row(
         record: the trial's visit.
         doubted: why other trials of the same path in this visit contradict the dataplane.
     """
-    row: Row = trial.model_dump(exclude={"duration_s"})
+    row: Row = trial.model_dump(exclude={"duration_s", "scale"}) | trial.scale.columns
     if document is None:
         return {**row, **_unmeasured(fault, record)}
     attempt = document.attempts[-1] if document.attempts else None
@@ -52,7 +52,6 @@ def trial_row(
         "foreign_cpu_ratio": attempt.foreign_cpu_ratio if attempt is not None else None,
         "mtu_bytes": document.mtu_bytes,
         "server_mtu_bytes": _server_mtu_bytes(document, attempt),
-        "services": document.services,
         "flags": list(document.flags),
     }
     if attempt is None:

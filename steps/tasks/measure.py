@@ -98,7 +98,7 @@ def _measure(what: str, place: Placement, planned: Visit, chosen: Settings, docu
         return
     trials = [trial for trial in planned.trials if trial.topology == what]
     if reason := client_network.sharing_reason(place):
-        client_network.refuse(place, trials, chosen, document, reason)
+        client_network.refuse(place, trials, document, reason)
         log(reason)
         turns.leave()
         return

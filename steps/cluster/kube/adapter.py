@@ -10,8 +10,9 @@ from functools import cached_property, partial
 from typing import Any
 
 from analysis.console.notices import print_notice
-from analysis.errors import Problem
+from analysis.errors import Problem, Unsupported
 from steps.catalogue.dataplanes import AS_IS, Arm
+from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.cluster.kube import access, cnis
 from steps.cluster.kube.api import nodes
@@ -26,7 +27,7 @@ from steps.cluster.kube.servers import server_findings, trial_servers
 from steps.cluster.kube.workloads import filler_services, probe_pods
 from steps.cluster.kube.workloads.manifests import TRIALS
 from steps.cluster.kube.workloads.workload import Workload
-from steps.domain import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
+from steps.domain import Change, Finding, Moment, Placement, ScaleSign, Sign, SwitchCost, Trial, Visit
 from steps.proof import wait
 from steps.proof.wait import ProvenEvidence
 from steps.settings import environment as names
@@ -201,6 +202,21 @@ class KubernetesCluster:
             f"gave no sign of life, so {standing.dataplane} runs now. Argo makes no switch again that had been made: "
             "submit a run that measures it."
         )
+
+    def set_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[Change]:
+        """Not within a visit yet: prepare makes the first scale."""
+        del visit, settings
+        raise Unsupported(f"this cluster's scale can't change to {scale.words}: choose one value of each factor.")
+
+    def count_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[ScaleSign]:
+        """Nothing is counted."""
+        del visit, settings, scale
+        return []
+
+    def time_changes(self, visit: Visit, settings: Settings, trial: Trial) -> str:
+        """No change is timed."""
+        del visit, settings
+        raise Unsupported(f"{trial.variant.name} can't be measured on this cluster: leave it out.")
 
     def cost(self, *, final: bool) -> SwitchCost | None:
         """The effect of the last switch on open connections; None: there were none, or one may yet recover."""
