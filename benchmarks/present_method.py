@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-from analysis.domain import Cell
 from analysis.stats import metrics
 from analysis.stats.comparison import Comparison
 from analysis.stats.judgement import Figures, Plan, compare_run

@@ -18,9 +18,9 @@ from analysis.summary import at_scale
 
 TITLE = "Against the scale"
 READING = (
-    "Each dataplane's mean over visits at each scale, that of the smallest at the left. The line through a point is the "
-    "interval of its change from there, taken inside visits; in 95 % of runs all of them hold together. Axes of much "
-    "more than one power of ten are logarithmic, with a place for 0."
+    "Each dataplane's mean over visits at each scale. The line through a point is the interval of its change from the "
+    "first point, taken inside visits; in 95 % of runs all of them hold together. An axis of values far apart is "
+    "logarithmic; that of the scale has a place for 0 all the same."
 )
 EMPTY = "The run has one scale, so there is no curve to show."
 ORDER = 12
@@ -33,6 +33,7 @@ _MOST_PANELS: Final = 12
 _LOGARITHMIC: Final = 5.0
 """From the smallest value to the largest: an axis of values is logarithmic from here on."""
 
+_FEW_TENS: Final = 2.0
 _HEIGHT: Final = 150
 
 
@@ -40,7 +41,9 @@ def frame(data: Data) -> pa.Table:
     """A row for each panel, dataplane and scale; `value`, `low` and `high` in the panel's unit."""
     groups = at_scale.group_curves(data.curves, {})[:_MOST_PANELS]
     return to_frame(
-        row for panel, group in enumerate(groups) for row in _panel_rows(data, panel, [line.curve for line in group.lines])
+        row
+        for panel, group in enumerate(groups)
+        for row in _panel_rows(data, panel, [line.curve for line in group.lines])
     )
 
 
@@ -75,7 +78,9 @@ def chart(table: pa.Table, look: Look = WIDE) -> alt.TopLevelMixin:
     panels = sorted(set(column(table, "panel")))
     width = look.width - 64 if look.narrow else (look.width - 150) // 2
     drawn = [
-        _panel(table.filter(pa.compute.equal(table["panel"], panel)), table, look).properties(width=width, height=_HEIGHT)
+        _panel(table.filter(pa.compute.equal(table["panel"], panel)), table, look).properties(
+            width=width, height=_HEIGHT
+        )
         for panel in panels
     ]
     return alt.concat(*drawn, columns=1 if look.narrow else 2)
@@ -96,25 +101,33 @@ def _panel(rows: pa.Table, whole: pa.Table, look: Look) -> alt.LayerChart | alt.
     labels = "replace(format(datum.value, ',~f'), regexp(',', 'g'), '\u2009')"
     x_axis: dict[str, Any] = {"title": factor, "values": sorted(set(column(rows, "at"))), "labelExpr": labels}
     x_axis |= {"grid": False, "labelOverlap": True, "labelFlush": True}
-    x = alt.X("at:Q", scale=_spread(column(rows, "at")), axis=x_axis)
+    x = alt.X("at:Q", scale=_factor_scale(column(rows, "at")), axis=x_axis)
     values = [value for name in ("value", "low", "high") for value in column(rows, name)]
-    y_axis = {"title": unit or None, "tickCount": 5, "grid": True, "labelExpr": labels}
     y_scale = _values_scale(values)
+    y_axis = {"title": unit or None, "grid": True, "labelExpr": labels} | _ticks(y_scale)
     y = alt.Y("value:Q", scale=y_scale, axis=y_axis)
     base, side = alt.Chart(), colour(whole)
     dashes = alt.StrokeDashValue([1, 0], condition={"test": "datum.twin", "value": [4, 3]})
     lines = base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=side, strokeDash=dashes)
     bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.6, clip=True)
-    intervals = bars.encode(
-        x=x, y=alt.Y("low:Q", scale=y_scale, axis=y_axis), y2=alt.Y2("high:Q"), color=side
-    )
+    intervals = bars.encode(x=x, y=alt.Y("low:Q", scale=y_scale, axis=y_axis), y2=alt.Y2("high:Q"), color=side)
     points = base.mark_point(size=46, filled=True, opacity=1).encode(
         x=x, y=y, fill=side, stroke=side, shape=shape(whole), **hollow(0)
     )
     return alt.layer(intervals, lines, points, daggers(base, x, y), data=rows, title=title)
 
 
-def _spread(values: Sequence[float]) -> dict[str, Any]:
+def _ticks(scale: dict[str, Any]) -> dict[str, Any]:
+    """The ticks of an axis of values: on a logarithmic one 1, 2, 5 and their tens, or of many tens these alone."""
+    if scale.get("type") != "log":
+        return {"tickCount": 5}
+    low, high = (math.log10(end) for end in scale["domain"])
+    tens = range(math.floor(low), math.ceil(high) + 1)
+    steps = (1, 2, 5) if high - low < _FEW_TENS else (1,)
+    return {"values": [tick for ten in tens for step in steps if low <= math.log10(tick := step * 10.0**ten) <= high]}
+
+
+def _factor_scale(values: Sequence[float]) -> dict[str, Any]:
     """An axis of a factor: logarithmic where its values span more than a power of ten, with a place for 0."""
     low, high = min(values), max(values)
     least = min((value for value in values if value > 0), default=1.0)

@@ -76,8 +76,7 @@ def _title(about: StoredRun) -> str:
 
 def _scale(summary: Summary, drawings: list[Drawing]) -> dict[str, Any]:
     """The section on the scale: its sentence, its pictures, and each curve in figures."""
-    titles = {side.name: side.title for side in summary.answer.sides} if summary.answer else {}
-    groups = at_scale.group_curves(summary.curves, titles)
+    groups = at_scale.groups_of(summary)
     return {
         "sentence": at_scale.first_sentence(groups),
         "confidence": at_scale.confidence(groups),

@@ -1,10 +1,11 @@
 """How the figures of each dataplane move with the scale: its curves, and from where on they move. Pure.
 
-A visit goes through all scales, so a difference between two scales is taken inside a visit, as one between dataplanes is
-inside a round: what a switch did to the visit, and drift from round to round, fall out. The differences are those to the
-smallest scale of the curve, with moderated variances (`analysis.stats.moderation`). All intervals of a run's curves hold
-together in 95 % of runs. So does what follows from them: from which scale on a figure surely differs, and until which it
-is the same within the margin. That needs no model of a curve's shape, which is unlike for a chain of rules and a map.
+A visit goes through all scales, so a difference between two scales is taken inside a visit, as one between dataplanes
+is inside a round: what a switch did to the visit, and drift from round to round, fall out. The differences are those to
+the smallest scale of the curve, with moderated variances (`analysis.stats.moderation`). All intervals of a run's curves
+hold together in 95 % of runs. So does what follows from them: from which scale on a figure surely differs, and until
+which it is the same within the margin. That needs no model of a curve's shape, which is one for a chain of rules and
+another for a map.
 """
 
 import math
@@ -184,8 +185,7 @@ def find_curves(about: StoredRun, figures: Sequence[Figures], plan: Plan) -> tup
             estimates += [known] * len(own)
     levels = _levels(drafts)
     return tuple(
-        _judged(draft, known, levels[draft.metric.leads], plan)
-        for draft, known in zip(drafts, estimates, strict=True)
+        _judged(draft, known, levels[draft.metric.leads], plan) for draft, known in zip(drafts, estimates, strict=True)
     )
 
 
@@ -215,9 +215,7 @@ def _with_none(
 ) -> dict[tuple[float, ...], dict[float, Cell]]:
     """Lines along the number of Services: no Services at all begin the lines of any number of endpoints."""
     mattering = [place for place, other in enumerate(others) if other.column not in _WITH_SERVICES]
-    none = {
-        tuple(fixed[place] for place in mattering): line[0.0] for fixed, line in lines.items() if 0.0 in line
-    }
+    none = {tuple(fixed[place] for place in mattering): line[0.0] for fixed, line in lines.items() if 0.0 in line}
     found = {}
     for fixed, line in lines.items():
         first = none.get(tuple(fixed[place] for place in mattering))
@@ -276,7 +274,9 @@ def _estimates(
 
 def _levels(drafts: Sequence[_Draft]) -> dict[bool, float]:
     """The error of an interval by whether its metric leads (Bonferroni between the two groups, Sidak inside)."""
-    counts = {leads: sum(len(draft.found) for draft in drafts if draft.metric.leads == leads) for leads in (True, False)}
+    counts = {
+        leads: sum(len(draft.found) for draft in drafts if draft.metric.leads == leads) for leads in (True, False)
+    }
     weights = {leads: _LEADING_WEIGHT if leads else 1.0 for leads, count in counts.items() if count}
     return {
         leads: -math.expm1(math.log1p(-FAMILY_ERROR * weights.get(leads, 0.0) / (sum(weights.values()) or 1.0)) / count)

@@ -50,7 +50,8 @@ class RecordedPath:
 class StoredRun:
     """A run without its figures.
 
-    `cells` are in the order of the plan, each from its smallest scale to its largest. `variants`: (tool, transport) -> variant. `paths`: topology -> as recorded.
+    `cells` are in the order of the plan, each from its smallest scale to its largest. `variants`: (tool,
+    transport) -> variant. `paths`: topology -> as recorded.
     """
 
     run_id: str

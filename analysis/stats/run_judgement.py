@@ -27,10 +27,10 @@ MOST_NIGHTS: Final = 7
 _MOST_PIECES: Final = 40
 """More runs than this that continue one another must go round in a circle."""
 
+
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A run's comparisons, in the order of metrics, paths and dataplanes, their families, the quoted first; and curves.
-    """
+    """A run's comparisons in the order of metrics, paths and dataplanes; their families, the quoted first; curves."""
 
     comparisons: tuple[Comparison, ...] = ()
     families: tuple[Family, ...] = ()

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from analysis import formatting
 from analysis.metric import shown_unit
@@ -11,11 +11,14 @@ from analysis.stats import scales
 from analysis.stats.curves import Bend, Curve, CurvePoint
 from analysis.stats.intervals import CONFIDENCE
 from analysis.stats.metrics import BY_NAME
+from analysis.summary.summary import Summary
 
 _AS_FACTOR: Final = 1.0
 """A change from here on is written as a factor: ×3 instead of +200 %."""
 
 _NOT_MEASURED: Final = "not measured"
+
+Tone = Literal["better", "worse", "same", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class CurveLine:
     curve: Curve
     figures: str
     answer: str
-    tone: Literal["better", "worse", "same", "undecided"]
+    tone: Tone
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -58,6 +61,12 @@ class CurveGroup:
     sentence: str
     scales: tuple[str, ...]
     lines: tuple[CurveLine, ...]
+
+
+def groups_of(summary: Summary) -> list[CurveGroup]:
+    """The curves of a run, by the titles of its answer."""
+    sides = summary.answer.sides if summary.answer else ()
+    return group_curves(summary.curves, {side.name: side.title for side in sides})
 
 
 def group_curves(curves: Iterable[Curve], titles: Mapping[str, str]) -> list[CurveGroup]:
@@ -91,35 +100,6 @@ def confidence(groups: Iterable[CurveGroup]) -> str:
         f"In {share} of runs {formatting.count(len(known), 'interval')} of changes with the scale hold together, and "
         "so does from where on a figure changes. Between two measured scales nothing is known."
     )
-
-
-def document(groups: Iterable[CurveGroup]) -> list[dict[str, Any]]:
-    """The curves as a document for other programs, by the names of dataplanes."""
-    return [
-        {
-            "sentence": group.sentence,
-            "metric": group.lines[0].curve.metric,
-            "path": group.lines[0].curve.path,
-            "factor": group.lines[0].curve.factor,
-            "fixed": group.lines[0].curve.fixed,
-            "dataplanes": {line.curve.dataplane: _line_document(line) for line in group.lines},
-        }
-        for group in groups
-    ]
-
-
-def _line_document(line: CurveLine) -> dict[str, Any]:
-    bend = line.curve.bend
-    points = [
-        {"at": p.at, "value": p.value, "change": _finite(p.change), "low": _finite(p.low), "high": _finite(p.high)}
-        for p in line.curve.values
-    ]
-    bends = {"since": bend.since, "until": bend.until, "rises": bend.rises} if bend else None
-    return {"unit": line.curve.unit, "answer": line.answer, "tone": line.tone, "bend": bends, "points": points}
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _group(curves: list[Curve], titles: Mapping[str, str], *, several_paths: bool) -> CurveGroup:
@@ -174,7 +154,7 @@ def _where(curve: Curve, bend: Bend) -> str:
     return f"flat until {scales.number(bend.until)} and {'more' if bend.rises else 'less'} from {since} on"
 
 
-def _tone(curve: Curve) -> Literal["better", "worse", "same", "undecided"]:
+def _tone(curve: Curve) -> Tone:
     if bend := curve.bend:
         return "better" if bend.rises == (curve.better == "higher") else "worse"
     return "same" if curve.last.is_same(curve.margin_ratio) else "undecided"

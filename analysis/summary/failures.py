@@ -45,7 +45,8 @@ def find_failures(con: duckdb.DuckDBPyConnection, about: StoredRun) -> tuple[Fai
     failures: dict[str, FailureCount] = {}
     for row in run.query_rows(con, _TRIALS, run_id=about.run_id):
         places = sorted(
-            f"{place['dataplane'] or 'an unknown dataplane'} on {about.path(about.cell(place))}" for place in row["places"]
+            f"{place['dataplane'] or 'an unknown dataplane'} on {about.path(about.cell(place))}"
+            for place in row["places"]
         )
         failures[row["reason"]] = FailureCount(row["reason"], row["n"], tuple(places))
     for row in run.query_rows(con, _VISITS, run_id=about.run_id):

@@ -16,7 +16,9 @@ _OF_TRIALS: Final = "select outcome, count(*) as trials from trials where run_id
 
 
 def key_figures(con: duckdb.DuckDBPyConnection, summary: Summary, directions: Mapping[str, str]) -> dict[str, float]:
-    """The measured key figures at the largest scale, by name; and of the answer, on how many kinds of traffic each dataplane stands how.
+    """The measured key figures, by name; and of the answer, on how many kinds of traffic each dataplane stands how.
+
+    Those of paths are at the largest scale, as the answer is.
 
     Args:
         con: a connection with the project's views.

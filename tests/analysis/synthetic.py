@@ -166,9 +166,7 @@ def rows(recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
             visit = len(visits) + 1
             visits.append(_visit(recipe, visit, block, name))
             luck = dice.gauss(0, recipe.between)
-            planned = [
-                (c, r, s) for s in recipe.scales for c in recipe.cells for r in range(1, recipe.repetitions + 1)
-            ]
+            planned = [(c, r, s) for s in recipe.scales for c in recipe.cells for r in range(1, recipe.repetitions + 1)]
             dice.shuffle(planned)
             for position, (cell, repetition, scale) in enumerate(planned, 1):
                 trial = len(trials) + 1
