@@ -7,13 +7,13 @@ import duckdb
 from markupsafe import Markup
 
 from analysis import charts, flags, formatting
-from analysis.charts import Data
+from analysis.charts import Data, Drawing
 from analysis.report import limits, page, tables
 from analysis.stats import metrics, run
 from analysis.stats.comparison import Comparison
 from analysis.stats.run import StoredRun
 from analysis.store.left_out import LeftOut, sentences
-from analysis.summary import change_groups
+from analysis.summary import at_scale, change_groups
 from analysis.summary.summary import Summary
 
 _PAGE: Final = page.environment()
@@ -34,8 +34,9 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
         BadInput: there is no such run.
     """
     about = run.load_run(con, run_id)
-    data = Data(con, about, summary.comparisons, summary.changes)
-    drawings = charts.draw_all(charts.catalogue(), data)
+    data = Data(con, about, summary.comparisons, summary.changes, summary.curves)
+    drawn = charts.draw_all([c for c in charts.catalogue() if not c.section or summary.curves], data)
+    drawings = [drawing for drawing in drawn if not drawing.chart.section]
     return _PAGE.get_template(
         "page.html.j2"
     ).render(
@@ -46,6 +47,7 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
         drawings=drawings[1:],
         key=page.key(data, summary),
         table=page.answer_table(summary),
+        scale=_scale(summary, [drawing for drawing in drawn if drawing.chart.section]),
         groups=_groups(summary),
         changes=changes_by_kind(summary),
         limit=formatting.percent(summary.history.limit, sign=False) if summary.history else "",
@@ -53,7 +55,7 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
         visits=tables.visits(data),
         provenance=tables.flat(about.provenance),
         parameters=tables.flat(
-            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools"}}
+            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools", "factors"}}
         ),
         limits={**limits.limitations(about), **_left_out(con)},
         marks={"marked": flags.MARKED, "void": flags.VOID},
@@ -70,6 +72,17 @@ def _left_out(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
 def _title(about: StoredRun) -> str:
     at = f"{about.started_at:%-d %B %Y, %H:%M} UTC" if about.started_at else "time unknown"
     return f"{about.environment}, {at}"
+
+
+def _scale(summary: Summary, drawings: list[Drawing]) -> dict[str, Any]:
+    """The section on the scale: its sentence, its pictures, and each curve in figures."""
+    groups = at_scale.groups_of(summary)
+    return {
+        "sentence": at_scale.first_sentence(groups),
+        "confidence": at_scale.confidence(groups),
+        "drawings": drawings,
+        "groups": groups,
+    }
 
 
 def _groups(summary: Summary) -> list[dict[str, Any]]:

@@ -17,7 +17,13 @@ titles as (
     group by all
 )
 select
-    t.*,
+    t.* replace (
+        coalesce(t.services, 0)::int as services,
+        coalesce(t.endpoints, 1)::int as endpoints,
+        coalesce(t.policies, 0)::int as policies,
+        coalesce(t.churn_per_s, 0)::double as churn_per_s
+    ),
+    scale_text(t.services, t.endpoints, t.policies, t.churn_per_s) as scale,
     r.environment,
     r.parameters ->> '$.label' as label,
     r.parameters ->> '$.profile' as profile,
