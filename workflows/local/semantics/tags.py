@@ -23,7 +23,7 @@ FORMS: Final = (
     "inputs.parameters",
     "inputs.parameters.*",
     "item.*",
-    "tasks.*.status",
+    "steps.*.status",
     "tasks.*.outputs.parameters.*",
 )
 """A star stands for a name."""
