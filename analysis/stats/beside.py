@@ -94,7 +94,11 @@ def load_differences(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup) -
     """How busy others were, how many trials are flagged, and the level of the host network, where these differ."""
     (one, two) = (_load(con, group.run_ids) for group in (a, b))
     found = []
-    for column, name in (("foreign", "CPU used by others"), ("flagged", "trials with a flag"), ("failed", "failed trials")):
+    for column, name in (
+        ("foreign", "CPU used by others"),
+        ("flagged", "trials with a flag"),
+        ("failed", "failed trials"),
+    ):
         x, y = one[column], two[column]
         if x is not None and y is not None and abs(x - y) >= _CLOSE_POINTS:
             found.append(Beside("load", name, *(formatting.percent(value, sign=False) for value in (x, y))))

@@ -13,6 +13,10 @@ Basis = Literal["visits", "nights", "history"]
 several; or how far nights of the environment scatter. `visits` says nothing of how one moment differs from another."""
 
 
+Outcome = Literal["better", "worse", "same", "undecided"]
+"""The verdict by what is wanted of the metric."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contrast(PathMetric):
     """A figure of a dataplane in the runs B against the same figure in the runs A.
@@ -64,7 +68,7 @@ class Contrast(PathMetric):
         return self.verdict == self.better if self.different else None
 
     @property
-    def outcome(self) -> Literal["better", "worse", "same", "undecided"]:
+    def outcome(self) -> Outcome:
         """The verdict by what is wanted of the metric."""
         if self.gain is None:
             return "same" if self.verdict == "same" else "undecided"
@@ -87,19 +91,23 @@ class Contrast(PathMetric):
         return self.change_text(self.change, self.low, self.high) + self.doubt.mark
 
     @property
-    def answer(self) -> str:
+    def finding(self) -> str:
         """The result in a few words.
 
         `−16 % [−21, −12]`; `the same within 10 %: −2 % [−6, 3]`; `undecided, between −12 % and +40 %`.
         """
-        flagged = f"; {self.doubt.sentence}" if self.doubt.mark else ""
         if self.low is None or self.high is None:
-            return f"undecided: {self.reason}{flagged}"
+            return f"undecided: {self.reason}{self.doubt.mark}"
         if self.verdict == "undecided":
-            return f"undecided, {formatting.between(self.low, self.high)}{self.points}{self.doubt.mark}{flagged}"
+            return f"undecided, {formatting.between(self.low, self.high)}{self.points}{self.doubt.mark}"
         margin = formatting.percent(self.margin_ratio, sign=False)
         same = f"the same within {margin}{self.points}: " if self.verdict == "same" else ""
-        return f"{same}{self.estimate}{flagged}"
+        return f"{same}{self.estimate}"
+
+    @property
+    def answer(self) -> str:
+        """The result, and how many trials are flagged."""
+        return "; ".join(filter(None, [self.finding, self.doubt.sentence]))
 
     @property
     def subject(self) -> str:

@@ -10,15 +10,16 @@ one run do not see:
   (`analysis.stats.change_points.night_variances`), but never less than what the run's own visits say.
 - **one run a side alone**: the visits of each, and a sentence on what that can't exclude.
 
-Variances of relative figures are moderated by those of the others, as inside a run (`analysis.stats.moderation`). Those
-of figures themselves are not: drift of the machine is common to all of them, so that the others know no more of it. The
-two sides' errors are added by Welch's approximation (Biometrika 34, 1947). All intervals of a family hold together, with
-the shares of a run's own verdicts (`analysis.stats.judgement`).
+Variances of relative figures are moderated by those of the others, as inside a run (`analysis.stats.moderation`).
+Those of figures themselves are not: drift of the machine is common to all of them, so that the others know no more of
+it. The two sides' errors are added by Welch's approximation (Biometrika 34, 1947). All intervals of a family hold
+together, with the shares of a run's own verdicts (`analysis.stats.judgement`).
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from scipy import special
 
@@ -26,6 +27,7 @@ from analysis.domain import MARGIN_RATIO, Cell
 from analysis.flags import NO_DOUBT, FlagEffect
 from analysis.metric import ComparedMetric
 from analysis.stats import moderation
+from analysis.stats.comparison import Verdict
 from analysis.stats.contrast import Basis, Contrast
 from analysis.stats.differences import ENOUGH, Values
 from analysis.stats.intervals import as_share
@@ -35,6 +37,9 @@ from analysis.stats.path_metric import path_metric_fields
 
 _ALONE = ""
 """In place of a baseline's name, for a figure itself."""
+
+_ENOUGH_NIGHTS: Final = 6
+"""From so many runs of both sides on, these say more of how nights scatter than the history does."""
 
 Scatter = Mapping[Key, tuple[float, float]]
 """The variance of a night about its level, with its degrees of freedom."""
@@ -237,8 +242,7 @@ def _estimates(
     """
     there = [key for key in keys if all(key in side.values for side in sides)]
     by_visits = _by_visits(metric, sides, there, shared=shared)
-    several = {key for key in there if sum(len(side.values[key]) for side in sides) > 2}  # noqa: PLR2004 - one a side
-    groups = {key: (sides[0].means(key), sides[1].means(key)) for key in there if key in several}
+    groups = {key: (sides[0].means(key), sides[1].means(key)) for key in there if _nights(sides, key) > len(sides)}
     if shared:
         by_nights = moderation.estimate_groups(groups, metric.resolution)
     else:
@@ -247,14 +251,17 @@ def _estimates(
     for key in there:
         own = by_nights.get(key)
         usual = _by_history(sides, key, by_visits.get(key))
-        # two degrees of freedom say less of how nights scatter than their history does
-        if own is not None and (usual is None or own.degrees_of_freedom >= usual.degrees_of_freedom):
+        if own is not None and (usual is None or _nights(sides, key) >= _ENOUGH_NIGHTS):
             found[key] = own, "nights"
         elif usual is not None:
             found[key] = usual, "history"
         elif key in by_visits:
             found[key] = by_visits[key], "visits"
     return found
+
+
+def _nights(sides: Sequence[_Side], key: Key) -> int:
+    return sum(len(side.values[key]) for side in sides)
 
 
 def _by_visits(
@@ -293,8 +300,10 @@ def _by_history(sides: Sequence[_Side], key: Key, by_visits: Estimate | None) ->
     freedoms = [freedom for _, freedom in filter(None, known)]
     square = sum(shares)
     # the two are usually one history, which counts once
-    freedom = min(freedoms) if known[0] == known[1] else square**2 / sum(
-        share**2 / own for share, own in zip(shares, freedoms, strict=True)
+    freedom = (
+        min(freedoms)
+        if known[0] == known[1]
+        else square**2 / sum(share**2 / own for share, own in zip(shares, freedoms, strict=True))
     )
     rounds = 1 / sum(1 / len(own) for own in means)
     error = math.sqrt(square)
@@ -309,7 +318,6 @@ def _judge(draft: Contrast, estimate: Estimate, level: float) -> Contrast:
     low, high = shown(estimate.mean - limit), shown(estimate.mean + limit)
     p = 2 * float(special.stdtr(estimate.degrees_of_freedom, -abs(estimate.mean) / estimate.standard_error))
     within = -draft.margin_ratio <= low and high <= draft.margin_ratio
-    verdict = "higher" if low > 0 else "lower" if high < 0 else "same" if within else "undecided"
+    verdict: Verdict = "higher" if low > 0 else "lower" if high < 0 else "same" if within else "undecided"
     adjusted = min(1.0, p * FAMILY_ERROR / level)
     return replace(draft, verdict=verdict, change=shown(estimate.mean), low=low, high=high, p_adjusted=adjusted)
-

@@ -16,8 +16,8 @@ from analysis.stats.run_judgement import continued_runs
 
 LABEL: Final = "label="
 GRAMMAR: Final = (
-    "a run's name or its beginning, latest, latest~1, ENVIRONMENT:latest, label=WORD or ENVIRONMENT:label=WORD; several "
-    "with commas between"
+    "a run's name or its beginning, latest, latest~1, ENVIRONMENT:latest, label=WORD or ENVIRONMENT:label=WORD; "
+    "several with commas between"
 )
 
 _LATEST: Final = re.compile(r"(?:(?P<environment>.+):)?latest(?:~(?P<back>\d{1,6}))?", re.DOTALL)

@@ -3,16 +3,17 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from analysis import formatting
 from analysis.flags import LEGEND, MARKED
-from analysis.stats.contrast import Contrast
-from analysis.stats.metrics import BY_NAME, LEADING, THROUGHPUT
+from analysis.stats.contrast import Contrast, Outcome
+from analysis.stats.metrics import LEADING, THROUGHPUT
 from analysis.stats.run import RunArm
 from analysis.summary.answer import short_titles
 
-ARROWS: Final[Mapping[str, str]] = {"better": "↑", "worse": "↓", "same": "↔", "undecided": "↕"}
+ARROWS: Final[Mapping[Outcome, str]] = {"better": "↑", "worse": "↓", "same": "↔", "undecided": "↕"}
 """The sign of each outcome, which is shown beside its words."""
 
 _LEADING: Final = frozenset(metric.name for metric in LEADING)
@@ -37,7 +38,7 @@ def headline(contrasts: Sequence[Contrast], names: Mapping[str, str], margin_rat
     counted = Counter(one.outcome for one in leading)
     if not leading:
         return "Nothing that both sides measured can be compared."
-    texts = {
+    texts: dict[Outcome, str] = {
         "worse": "worse on",
         "better": "better on",
         "same": f"the same within {formatting.percent(margin_ratio, sign=False)} on",
@@ -86,10 +87,10 @@ def basis_sentence(contrasts: Iterable[Contrast], runs: tuple[int, int]) -> str:
     parts = []
     if "visits" in known:
         parts.append(
-            f"One run stands on {single or 'a side'}, and its environment has no history: the intervals know the noise "
-            "of visits, not how one moment differs from another. What else changed between the two moments (a pod on "
-            "another core, a neighbour, the hour) may be in each difference. Several runs a side, taken in turns and "
-            "compared by label, would exclude it"
+            f"One run stands on {single or 'a side'}, with less than a week of nights like it: the intervals know the "
+            "noise of visits, not how one moment differs from another. What else changed between the two moments (a "
+            "pod on another core, a neighbour, the hour) may be in each difference. Several runs a side, taken in "
+            "turns and compared by label, would exclude it"
         )
     if "history" in known:
         parts.append(
@@ -106,18 +107,68 @@ def basis_sentence(contrasts: Iterable[Contrast], runs: tuple[int, int]) -> str:
 
 def legend(contrasts: Iterable[Contrast], margin_ratio: float) -> str:
     """How to read the table."""
-    mark = f" {LEGEND}" if any(MARKED in one.estimate for one in contrasts) else ""
+    mark = f" {LEGEND}" if any(MARKED in one.finding for one in contrasts) else ""
     return (
         "A → B, then by how much B differs from A, with its interval. All intervals of the quoted metrics hold "
         "together in 95 % of comparisons. ↑ better and ↓ worse: the interval leaves zero out. ↔ the same: it lies "
-        f"within {formatting.percent(margin_ratio, sign=False)}. ↕ undecided: neither. A dataplane against another: how "
-        "far it is ahead, or behind, in A and in B, and by how much the ratio of the two changed." + mark
+        f"within {formatting.percent(margin_ratio, sign=False)}. ↕ undecided: neither. Against another dataplane: how "
+        f"far it is ahead or behind in A and in B, and by how much the ratio of the two changed.{mark}"
     )
 
 
-def by_path(contrasts: Iterable[Contrast]) -> dict[str, dict[str, list[Contrast]]]:
-    """The contrasts by the title of their metric and by path."""
-    found: dict[str, dict[str, list[Contrast]]] = {}
-    for one in contrasts:
-        found.setdefault(BY_NAME[one.metric].title, {}).setdefault(one.path, []).append(one)
-    return found
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A contrast in a cell of the table: the sign with the figures, and how far. `against`: the other's title."""
+
+    outcome: Outcome
+    figures: str
+    extent: str
+    against: str = ""
+
+    @property
+    def text(self) -> str:
+        """All of it: `↓ +41 % → +18 % against iptables: −16 % [−21, −12]`; `↕ undecided: ...`."""
+        known = " " in self.figures
+        beside = f" against {self.against}" if self.against else ""
+        return f"{self.figures}{beside}{':' if known or beside else ''} {self.extent}"
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A row of the table: a path by a metric; the cells are those of the dataplanes of `columns`."""
+
+    title: str
+    cells: tuple[tuple[Line, ...], ...]
+
+
+def columns(contrasts: Iterable[Contrast], arms: Sequence[RunArm]) -> list[RunArm]:
+    """The dataplanes that have a column: those with a contrast; the baseline has none where all are ratios to it."""
+    own = {one.dataplane for one in contrasts}
+    return [arm for arm in arms if arm.name in own]
+
+
+def table(contrasts: Iterable[Contrast], arms: Sequence[RunArm], *, leading: bool = True) -> list[TableRow]:
+    """The contrasts by path and metric, and by dataplane.
+
+    Args:
+        contrasts: all of them.
+        arms: the dataplanes, the baseline first.
+        leading: of the leading metrics; else of all others.
+    """
+    contrasts = tuple(contrasts)
+    shown = [one for one in contrasts if (one.metric in _LEADING) == leading]
+    names, sides = titles(arms), columns(contrasts, arms)
+    both = any(one.against is None for one in contrasts)
+    rows: dict[str, dict[str, list[Line]]] = {}
+    for one in shown:
+        against = names.get(one.against, one.against) if both and one.against else ""
+        line = Line(one.outcome, f"{ARROWS[one.outcome]} {one.figures}".rstrip(), one.finding, against)
+        rows.setdefault(one.where, {}).setdefault(one.dataplane, []).append(line)
+    return [TableRow(where, tuple(tuple(cells.get(arm.name, ())) for arm in sides)) for where, cells in rows.items()]
+
+
+def caption(contrasts: Iterable[Contrast], arms: Sequence[RunArm]) -> str:
+    """What the table's cells are."""
+    if any(one.against is None for one in contrasts):
+        return "A → B, and how far B is from A"
+    return f"Each dataplane against {titles(arms)[arms[0].name]}: A → B, and how far the ratio of the two changed"

@@ -2,45 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import duckdb
 
-from analysis import flags, formatting
+from analysis import formatting
 from analysis.domain import LAB, MARGIN_RATIO, Cell
 from analysis.errors import BadInput
-from analysis.metric import ComparedMetric
-from analysis.stats import beside, change_points, history, metrics
+from analysis.stats import beside
 from analysis.stats.beside import Beside
 from analysis.stats.contrast import Contrast
-from analysis.stats.contrasts import Contrasted, Nights, Scatter, contrast_all
-from analysis.stats.history import Method
-from analysis.stats.differences import Values
-from analysis.stats.judgement import Family, Place
-from analysis.stats.moderation import Key
+from analysis.stats.contrast_figures import Compared, contrasted_figures
+from analysis.stats.contrasts import contrast_all
+from analysis.stats.judgement import Family
 from analysis.stats.run import RunArm
 from analysis.stats.run_groups import RunGroup
-from analysis.stats.run_judgement import flags_by_place, visit_means, visits_by_round
 from analysis.summary.contrast_words import basis_sentence, headline, titles
-
-_FEWEST_NIGHTS: Final = 4
-"""Of a history that says how far nights scatter; the search for changes needs as many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """What the options of a run mean for comparing runs.
-
-    Attributes:
-        method: returns the parameters that decide what a trial measures.
-        quantities: field -> the trials whose figures are another quantity where it differs, by how `TOOL TRANSPORT`
-            begins.
-        any_method: whether such figures are compared all the same.
-    """
-
-    method: Method
-    quantities: Mapping[str, Sequence[str]]
-    any_method: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +94,7 @@ def contrast_groups(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup, co
             f"A and B have only the dataplane {next(iter(names))} in common, and figures of the lab can be compared "
             "between moments only as ratios to another dataplane's: measure two dataplanes on both sides"
         )
-    found = _figures(con, (a, b), names, cells, compared)
+    found = contrasted_figures(con, (a, b), names, cells, compared)
     margin_ratio = _margin(b)
     contrasts, families = contrast_all(found, list(names), margin_ratio, absolute=absolute)
     arms = tuple(a.runs[0].arm(name) for name in names)
@@ -197,7 +173,9 @@ def _common_cells(
             left_out.append(f"Measured in {name} only: {formatting.listing([_path(side, cell) for cell in cells])}.")
     if not common:
         raise BadInput(f"A and B have no path in common. {' '.join(left_out)}".strip())
-    changed = {} if compared.any_method else {name: differing[name] for name in compared.quantities if name in differing}
+    changed = (
+        {} if compared.any_method else {name: differing[name] for name in compared.quantities if name in differing}
+    )
     for name, fact in changed.items():
         other = [cell for cell in common if " ".join(cell.measured_by).startswith(tuple(compared.quantities[name]))]
         if other:
@@ -206,8 +184,8 @@ def _common_cells(
             left_out.append(f"Not compared, since {fact.name} {_was(fact)}: {where}.")
     if not common:
         raise BadInput(
-            f"the runs measured other quantities: {'; '.join(f'{f.name} {_was(f)}' for f in changed.values())}. Measure "
-            "both alike, or compare them all the same with ANY_METHOD=1 (--any-method)"
+            f"A and B measured different quantities: {'; '.join(f'{f.name} {_was(f)}' for f in changed.values())}. "
+            "Measure both alike, or compare them all the same with ANY_METHOD=1 (--any-method)"
         )
     return common, left_out
 
@@ -231,79 +209,6 @@ def _margin(group: RunGroup) -> float:
     """How much counts as the same: as the latest run of B has it."""
     recorded = group.runs[-1].parameters.get("margin_ratio")
     return float(recorded) if isinstance(recorded, int | float) else MARGIN_RATIO
-
-
-def _figures(
-    con: duckdb.DuckDBPyConnection,
-    groups: tuple[RunGroup, RunGroup],
-    names: Mapping[str, str],
-    cells: Sequence[Cell],
-    compared: Compared,
-) -> list[Contrasted]:
-    """The figures of all metrics that both sides may have."""
-    about = groups[0].runs[0]
-    to_a = ({name: name for name in names}, {own: name for name, own in names.items()})
-    rows = [visit_means(con, group.run_ids) for group in groups]
-    flagged = [flags_by_place(con, group.run_ids) for group in groups]
-    scatters = [_scatter(con, group, names, known, compared) for group, known in zip(groups, to_a, strict=True)]
-    if groups[0].environment == groups[1].environment:  # one that was measured differently has the other's
-        scatters = [scatters[0] or scatters[1], scatters[1] or scatters[0]]
-    in_lab = LAB in {group.environment for group in groups}
-    found = []
-    for metric in metrics.COMPARED:
-        if in_lab and not metric.in_lab:
-            continue
-        own = {c: about.path(c, metric.title) for c in cells if all(_has(group, c, metric) for group in groups)}
-        sides = [
-            Nights(
-                [
-                    _renamed(visits_by_round(metric, [row for row in side if row["run_id"] in pieces]), known)
-                    for pieces in group.pieces
-                ],
-                {
-                    (cell, known[name]): flags.flag_effect(trials, metric.kind)
-                    for (cell, name), trials in marks.items()
-                    if name in known
-                },
-                scatter.get(metric.name, {}),
-            )
-            for group, side, marks, scatter, known in zip(groups, rows, flagged, scatters, to_a, strict=True)
-        ]
-        if own:
-            found.append(Contrasted(metric, own, *sides))
-    return found
-
-
-def _has(group: RunGroup, cell: Cell, metric: ComparedMetric) -> bool:
-    return any(cell in run.cells and run.has_figure(cell, metric.needed_column) for run in group.runs)
-
-
-def _renamed(visits: Mapping[Place, Values], known: Mapping[str, str]) -> dict[Place, Values]:
-    """The visits of the common dataplanes, by their names in A."""
-    return {(cell, known[name]): values for (cell, name), values in visits.items() if name in known}
-
-
-def _scatter(
-    con: duckdb.DuckDBPyConnection,
-    group: RunGroup,
-    names: Mapping[str, str],
-    known: Mapping[str, str],
-    compared: Compared,
-) -> dict[str, Scatter]:
-    """How far nights of the latest run's environment, trigger and method scatter, by metric; none without a history."""
-    about = group.runs[-1]
-    nights = list(history.comparable_runs(con, about, compared.method))
-    baseline = next(iter(names))
-    if len(nights) < _FEWEST_NIGHTS or about.baseline is None or known.get(about.baseline.name) != baseline:
-        return {}
-    series = history.nightly_series(con, about, nights)
-    found: dict[str, dict[Key, tuple[float, float]]] = {}
-    for place, variance in change_points.night_variances([one.searched for one in series]).items():
-        one = series[place]
-        if one.dataplane in known:
-            reading = ("" if one.against is None else baseline, known[one.dataplane])
-            found.setdefault(one.metric.name, {})[one.cell, reading] = variance
-    return dict(found)
 
 
 def _notes(
@@ -334,7 +239,6 @@ def _notes(
     for side, arm in baselines.items():
         own = next(iter(names)) if side == "A" else next(iter(names.values()))
         if arm is not None and arm.name != own:
-            yield f"The baseline of {side} is {arm.name}; here ratios are to {next(iter(names))}, which both sides have."
+            yield f"The baseline of {side} is {arm.name}; here ratios are to {next(iter(names))}, which both have."
     if compared.any_method and any(name in differing for name in compared.quantities):
         yield "Figures of unlike quantities are compared, as asked for by any-method."
-

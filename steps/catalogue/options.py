@@ -100,9 +100,7 @@ class Settings(StrictModel):
             changes_method=False,
         ),
     ] = ""
-    streams: Annotated[
-        int, Field(ge=1, le=128), Option(help="Parallel iperf3 streams.", quantity=("iperf3 ",))
-    ] = 1
+    streams: Annotated[int, Field(ge=1, le=128), Option(help="Parallel iperf3 streams.", quantity=("iperf3 ",))] = 1
     offered_bps: Annotated[
         float | None,
         Field(ge=1, le=1e13),
