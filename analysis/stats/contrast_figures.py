@@ -10,7 +10,8 @@ from analysis import flags
 from analysis.domain import LAB, Cell
 from analysis.metric import ComparedMetric
 from analysis.stats import change_points, history, metrics
-from analysis.stats.contrasts import Contrasted, Nights, Scatter
+from analysis.stats.contrast_sides import ALONE, Nights, Scatter
+from analysis.stats.contrasts import Contrasted
 from analysis.stats.differences import Values
 from analysis.stats.history import Method
 from analysis.stats.judgement import Place
@@ -106,6 +107,6 @@ def _scatter(
     for place, variance in change_points.night_variances([one.searched for one in series]).items():
         one = series[place]
         if one.dataplane in known:
-            reading = ("" if one.against is None else baseline, known[one.dataplane])
+            reading = (ALONE if one.against is None else baseline, known[one.dataplane])
             found.setdefault(one.metric.name, {})[one.cell, reading] = variance
     return dict(found)

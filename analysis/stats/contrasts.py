@@ -17,47 +17,27 @@ together, with the shares of a run's own verdicts (`analysis.stats.judgement`).
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from scipy import special
 
 from analysis.domain import MARGIN_RATIO, Cell
-from analysis.flags import NO_DOUBT, FlagEffect
+from analysis.flags import NO_DOUBT
 from analysis.metric import ComparedMetric
 from analysis.stats import moderation
 from analysis.stats.comparison import Verdict
 from analysis.stats.contrast import Basis, Contrast
-from analysis.stats.differences import ENOUGH, Values
+from analysis.stats.contrast_sides import ALONE, Nights, Side, mean
+from analysis.stats.differences import ENOUGH
 from analysis.stats.intervals import as_share
-from analysis.stats.judgement import FAMILY_ERROR, MARGIN_POINTS, Family, Place, error_shares, family_of
+from analysis.stats.judgement import FAMILY_ERROR, MARGIN_POINTS, Family, error_shares
 from analysis.stats.moderation import Estimate, Key
 from analysis.stats.path_metric import path_metric_fields
 
-_ALONE = ""
-"""In place of a baseline's name, for a figure itself."""
-
 _ENOUGH_NIGHTS: Final = 6
 """From so many runs of both sides on, these say more of how nights scatter than the history does."""
-
-Scatter = Mapping[Key, tuple[float, float]]
-"""The variance of a night about its level, with its degrees of freedom."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nights:
-    """A metric's figures on one side.
-
-    Attributes:
-        runs: of each run its visit means in the metric's unit, by round: (cell, dataplane) -> round -> value.
-        doubts: the effect of flags on them: (cell, dataplane) -> effect.
-        scatter: how far nights of this environment and method scatter, where that is known.
-    """
-
-    runs: Sequence[Mapping[Place, Values]]
-    doubts: Mapping[Place, FlagEffect] = field(default_factory=dict)
-    scatter: Scatter = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +84,7 @@ def contrast_all(
     judged = [
         draft.contrast
         if draft.estimate is None
-        else _judge(draft.contrast, draft.estimate, error[family_of(draft.metric), draft.group])
+        else _judge(draft.contrast, draft.estimate, error[draft.metric.family, draft.group])
         for draft in drafts
     ]
     return tuple(judged), families
@@ -116,11 +96,11 @@ def _drafts(
     margin_ratio: float,
     absolute: bool,  # noqa: FBT001 - private
 ) -> Iterator[_Draft]:
-    readings = [(_ALONE, name) for name in dataplanes] if absolute else []
+    readings = [(ALONE, name) for name in dataplanes] if absolute else []
     readings += [(dataplanes[0], name) for name in dataplanes[1:]]
     keys = [(cell, reading) for cell in figures.cells for reading in readings]
-    sides = [_Side(figures.metric, nights, keys) for nights in (figures.a, figures.b)]
-    alone, relative = ([key for key in keys if (key[1][0] == _ALONE) == is_alone] for is_alone in (True, False))
+    sides = [Side(figures.metric, nights, keys) for nights in (figures.a, figures.b)]
+    alone, relative = ([key for key in keys if (key[1][0] == ALONE) == is_alone] for is_alone in (True, False))
     found = _estimates(figures.metric, sides, alone, shared=False)
     found |= _estimates(figures.metric, sides, relative, shared=True)
     margin = margin_ratio if figures.metric.scale == "ratio" else MARGIN_POINTS
@@ -147,77 +127,7 @@ def _drafts(
             yield _Draft(figures.metric, contrast, estimate, measured)
 
 
-class _Side:
-    """The figures of one side, on the scale on which they are compared.
-
-    Attributes:
-        values: of each reading the values of each run that has it, one a round.
-        places: the cells and dataplanes that have a figure at all.
-    """
-
-    def __init__(self, metric: ComparedMetric, nights: Nights, keys: Iterable[Key]) -> None:
-        self._metric, self._nights = metric, nights
-        self.scatter = nights.scatter
-        self.places = {place for run in nights.runs for place, values in run.items() if values}
-        self.values: dict[Key, list[list[float]]] = {}
-        for key in keys:
-            if found := [values for run in nights.runs if (values := _reading(metric, run, key))]:
-                self.values[key] = found
-
-    def means(self, key: Key) -> list[float]:
-        """Of each run the mean over its rounds."""
-        return [_mean(values) for values in self.values[key]]
-
-    def count(self, key: Key) -> int:
-        """How many visits, or rounds, the figure rests on."""
-        return sum(map(len, self.values.get(key, ())))
-
-    def figure(self, key: Key) -> float | None:
-        """The figure as a reader sees it: in the metric's unit, or as the difference to the baseline."""
-        if key not in self.values:
-            return None
-        value = _mean(self.means(key))
-        if self._metric.scale == "points":
-            return value
-        return math.exp(value) if key[1][0] == _ALONE else as_share(value)
-
-    def doubt(self, cell: Cell, dataplane: str) -> FlagEffect:
-        """The effect of flags on a dataplane's figure."""
-        return self._nights.doubts.get((cell, dataplane), NO_DOUBT)
-
-    def lacks(self, key: Key) -> str | None:
-        """Why there is no value, as a clause; None where there is one."""
-        cell, (against, dataplane) = key
-        if key in self.values:
-            return None
-        missing = [name for name in (against, dataplane) if name and (cell, name) not in self.places]
-        if missing:
-            kind = "usable" if self.doubt(cell, missing[0]).left_out else "measured"
-            return f"{missing[0]} has no {kind} visit here"
-        values = [v for run in self._nights.runs for name in key[1] if name for v in run.get((cell, name), {}).values()]
-        if self._metric.scale == "ratio" and min(values) <= 0:
-            return "a figure of zero has no ratio"
-        return f"{against} and {dataplane} were not measured in the same round"
-
-
-def _reading(metric: ComparedMetric, run: Mapping[Place, Values], key: Key) -> list[float]:
-    """The values of a run, one a round: logarithms, or points. None at all where a figure is not above zero."""
-    cell, (against, dataplane) = key
-    own, base = run.get((cell, dataplane), {}), run.get((cell, against), {})
-    if metric.scale == "ratio":
-        if min([*own.values(), *base.values()], default=1.0) <= 0:
-            return []
-        own, base = ({block: math.log(value) for block, value in side.items()} for side in (own, base))
-    if against == _ALONE:
-        return list(own.values())
-    return [value - base[block] for block, value in own.items() if block in base]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
-def _reason(sides: Sequence[_Side], key: Key) -> str:
+def _reason(sides: Sequence[Side], key: Key) -> str:
     for name, side in zip("AB", sides, strict=True):
         if reason := side.lacks(key):
             return f"in {name} {reason}"
@@ -227,7 +137,7 @@ def _reason(sides: Sequence[_Side], key: Key) -> str:
 
 def _estimates(
     metric: ComparedMetric,
-    sides: Sequence[_Side],
+    sides: Sequence[Side],
     keys: Sequence[Key],
     *,
     shared: bool,
@@ -260,12 +170,12 @@ def _estimates(
     return found
 
 
-def _nights(sides: Sequence[_Side], key: Key) -> int:
+def _nights(sides: Sequence[Side], key: Key) -> int:
     return sum(len(side.values[key]) for side in sides)
 
 
 def _by_visits(
-    metric: ComparedMetric, sides: Sequence[_Side], keys: Sequence[Key], *, shared: bool
+    metric: ComparedMetric, sides: Sequence[Side], keys: Sequence[Key], *, shared: bool
 ) -> dict[Key, Estimate]:
     """The estimates by the visits alone, of those contrasts that have one run a side with two visits or more."""
     known: list[dict[Key, Estimate]] = []
@@ -287,7 +197,7 @@ def _difference(a: Estimate, b: Estimate) -> Estimate:
     return Estimate(b.mean - a.mean, math.sqrt(square), freedom, square * rounds, rounds)
 
 
-def _by_history(sides: Sequence[_Side], key: Key, by_visits: Estimate | None) -> Estimate | None:
+def _by_history(sides: Sequence[Side], key: Key, by_visits: Estimate | None) -> Estimate | None:
     """The estimate by how far nights scatter; None where that is not known of both sides.
 
     Nights of one environment that were measured alike know it for those that were measured differently.
@@ -309,7 +219,7 @@ def _by_history(sides: Sequence[_Side], key: Key, by_visits: Estimate | None) ->
     error = math.sqrt(square)
     if by_visits is not None and by_visits.standard_error > error:
         error, freedom = by_visits.standard_error, min(freedom, by_visits.degrees_of_freedom)
-    return Estimate(_mean(means[1]) - _mean(means[0]), error, freedom, square * rounds, rounds)
+    return Estimate(mean(means[1]) - mean(means[0]), error, freedom, square * rounds, rounds)
 
 
 def _judge(draft: Contrast, estimate: Estimate, level: float) -> Contrast:

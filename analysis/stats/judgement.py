@@ -124,11 +124,6 @@ class FamilyMember(Protocol):
         """Whether the metric leads, and whether it is with the baseline."""
 
 
-def family_of(metric: ComparedMetric) -> str:
-    """The first page quotes the leading metrics and those beside them; every other is a family of its own."""
-    return "" if metric.leads or metric.beside else metric.name
-
-
 @dataclass(slots=True)
 class _Draft:
     """A comparison without its verdict. `measured`: whether both sides have a value at all."""
@@ -170,7 +165,7 @@ def compare_run(figures: Sequence[Figures], dataplanes: Sequence[str], plan: Pla
         if draft.found is None or estimate is None:
             judged.append(draft.comparison)
             continue
-        level = error[family_of(draft.metric), draft.group]
+        level = error[draft.metric.family, draft.group]
         if plan.looks and plan.most_rounds is not None:
             level = sequential.level_after(level, draft.comparison.rounds, plan.most_rounds)
         judged.append(_judge(draft.comparison, draft.found, estimate, level))
@@ -265,8 +260,8 @@ def error_shares(
     titles: dict[str, dict[str, None]] = defaultdict(dict)
     for draft in drafts:
         if draft.measured:
-            counts[family_of(draft.metric)][draft.group] += 1
-            titles[family_of(draft.metric)][draft.metric.title] = None
+            counts[draft.metric.family][draft.group] += 1
+            titles[draft.metric.family][draft.metric.title] = None
     error, families = {}, []
     for family, groups in sorted(counts.items()):
         weights = {

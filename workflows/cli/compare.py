@@ -14,11 +14,12 @@ from analysis.errors import BadInput
 from analysis.report import contrast_page
 from analysis.sql import database
 from analysis.stats import run_groups
+from analysis.stats.contrast_figures import Compared
 from analysis.stats.run_groups import RunGroup
 from analysis.store.left_out import sentences
 from analysis.store.store import Store
 from analysis.summary.contrast_markdown import to_markdown
-from analysis.summary.run_contrast import Compared, RunContrast, contrast_groups
+from analysis.summary.run_contrast import RunContrast, contrast_groups
 from steps.catalogue.options import QUANTITIES, method
 from workflows.cli import contrast_table, uncollected
 from workflows.cli.opened_store import open_store
