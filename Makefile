@@ -114,6 +114,10 @@ restore: $(RUN_READY) ## Restore a cluster to its state before a run that was te
 report: $(RUN_READY) ## Write the report of a stored run again: make report RUN=name (default: the latest).
 	@$(call command,report)
 
+.PHONY: compare
+compare: $(RUN_READY) ## Compare two runs, or all of two labels: make compare A=latest~1 B=latest, or A=label=before B=label=after
+	@$(call command,compare)
+
 .PHONY: query
 query: $(RUN_READY) ## Query the store: make query SQL="select * from runs", or make query QUESTION=trend.
 	@$(call command,query)

@@ -35,6 +35,7 @@ VERBS: Final = {
     ),
     "undeploy": ("deployment:undeploy", "Delete from a cluster what deploy created, but not the results."),
     "report": ("results:report_again", "Write the report of a stored run again, and print its summary."),
+    "compare": ("compare:compare", "Compare two runs, or all runs of two labels, and write the comparison's page."),
     "query": ("results:print_answer", "Query the store; without SQL or question, list its views and its questions."),
     "shell": ("results:open_shell", "Open an SQL prompt over the store's views."),
 }
