@@ -146,12 +146,14 @@ check: $(DEV_READY) ## Lint, types, the import contract and stale manifests or r
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m workflows.template.render --check
 	@$(BIN)/python -m analysis.report.reference --check
+	@$(BIN)/python -m analysis.report.vega --check
 
 .PHONY: manifests
 manifests: $(RUN_READY) ## Generate again what follows from the code: workflows/manifests/, docs/ and the variables here.
 	@$(BIN)/python -m workflows.template.render
 	@$(BIN)/python -m workflows.cli.reference
 	@$(BIN)/python -m analysis.report.reference
+	@$(BIN)/python -m analysis.report.vega
 
 .PHONY: bpf
 bpf: $(DEV_READY) ## Compile the eBPF programs again (needs clang and libbpf-dev).

@@ -95,7 +95,7 @@ def key(data: Data, summary: Summary) -> list[dict[str, Any]]:
         side = data.side(arm)
         title = summary.answer.title(arm.name) if summary.answer else arm.title
         glyph = _GLYPHS[SHAPES[side["shape"] % len(SHAPES)]]
-        rows.append({"title": title, "colour": arm.colour, "twin": arm.twin, "glyph": glyph})
+        rows.append({"dataplane": arm.title, "title": title, "colour": arm.colour, "twin": arm.twin, "glyph": glyph})
     return rows
 
 

@@ -72,7 +72,8 @@ def report_again(
             return _write(store, con, name, latest=name == latest)
 
     found_summary, address = database.with_sound_files(store, write)
-    beside = {"Report": address, "Markdown": store.location(f"reports/{name}/summary.md")}
+    beside = {"Report": address, "Interactive": store.location(f"reports/{name}/{report.INTERACTIVE}")}
+    beside["Markdown"] = store.location(f"reports/{name}/summary.md")
     print_document(summary_table.document(found_summary, beside), format)
     return 0
 
@@ -81,8 +82,8 @@ def _write(store: Store, con: database.Connection, run_id: str, *, latest: bool)
     """Write a run's report, and store its summary if it has none; returns the summary and the report's address."""
     found = summary.summarise(con, run_id, method)
     place = store.location(f"reports/{run_id}/report.html")
-    pages = report.render(con, run_id, found), to_markdown(found, place)
-    address = store.write_report(run_id, *pages, latest=latest)
+    files = report.render_pages(con, run_id, found).files | {"summary.md": to_markdown(found, place)}
+    address = store.write_report(run_id, files, latest=latest)
     if stored.find_summary(store, run_id) is None:
         stored.store_summary(store, found)
     return found, address
