@@ -44,7 +44,7 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
         style=Markup(page.themes() + page.side_colours(about.arms)),  # noqa: S704 - own file and checked colours
         first=drawings[0],
         drawings=drawings[1:],
-        key=page.key(data, summary),
+        key=page.key(about, summary),
         table=page.answer_table(summary),
         groups=_groups(summary),
         changes=changes_by_kind(summary),
