@@ -127,7 +127,7 @@ PARALLEL := --numprocesses=auto
 
 .PHONY: test
 test: check ## Run every test and check that can run here; prints which could not.
-	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
+	@$(BIN)/python -m pytest $(PARALLEL) --reruns=1 $(PYTEST)
 
 .PHONY: fuzz
 fuzz: export FUZZ_INPUTS ?= 100000

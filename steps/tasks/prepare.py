@@ -32,14 +32,15 @@ def prepare(
     cluster = connect_cluster(chosen.environment)
     with documents.kept_on_failure(document, kept), _cleared_on_failure(cluster):
         placements = cluster.prepare(planned, chosen)
-    documents.write_document(document, kept.model_copy(update={"placements": tuple(placements)}))
+    with _cleared_on_failure(cluster):
+        documents.write_document(document, kept.model_copy(update={"placements": tuple(placements)}))
     log(f"servers for {len(placements)} topologies are up")
     return measures(planned, chosen, {placement.topology: placement for placement in placements})
 
 
 @contextmanager
 def _cleared_on_failure(cluster: Cluster) -> Iterator[None]:
-    """Remove half of the servers, so that no step waits for the turns that they would serve."""
+    """Remove the servers, so that no step waits for turns that no measuring step takes."""
     try:
         yield
     except Problem:

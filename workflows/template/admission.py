@@ -116,10 +116,11 @@ def _services() -> tuple[Object, Object]:
             ),
             Rule(
                 "request.operation == 'DELETE' || (!has(object.spec.externalIPs) "
-                "&& object.spec.type in ['ClusterIP', 'NodePort'] && has(object.spec.selector) "
-                "&& object.spec.selector.size() > 0 "
+                "&& !has(object.spec.loadBalancerIP) && (object.spec.type in ['ClusterIP', 'NodePort'] "
+                "|| object.spec.type == 'LoadBalancer' && !has(object.metadata.annotations)) "
+                "&& has(object.spec.selector) && object.spec.selector.size() > 0 "
                 f"&& object.spec.selector.all(key, key.startsWith('{LABEL.partition('/')[0]}/')))",
-                "the benchmark's Services select its own pods, and take no external address",
+                "the benchmark's Services select its own pods, and ask for no external address of their own choice",
             ),
         ],
     )
