@@ -114,6 +114,10 @@ restore: $(RUN_READY) ## Restore a cluster to its state before a run that was te
 report: $(RUN_READY) ## Write the report of a stored run again: make report RUN=name (default: the latest).
 	@$(call command,report)
 
+.PHONY: site
+site: $(RUN_READY) ## Write static pages of all runs, or bring them up to date: make site RESULTS=s3://bucket SITE=/srv/www (default: in the store).
+	@$(call command,site)
+
 .PHONY: query
 query: $(RUN_READY) ## Query the store: make query SQL="select * from runs", or make query QUESTION=trend.
 	@$(call command,query)

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import duckdb
 
+from analysis.errors import BadInput
 from analysis.site.plan import Compare, plan_pages
 from analysis.site.reports import Reports
 from analysis.site.writer import Written, write_pages
@@ -31,14 +32,17 @@ def write_site(store: Store, files: ObjectStorage, method: Method, compare: Comp
         compare: makes the page that compares two labels; None: there are no such pages.
 
     Raises:
-        BadInput: the site would lie among the store's own files.
+        BadInput: the store has no run, or the site would lie among the store's own files.
         Unsupported: the store can't be read, the site can't be written, or something else is there.
     """
     reports = Reports(store, files)
 
     def write(*, lenient: bool) -> Written:
         with closing(database.connect(store, asking="")) as con:
-            return write_pages(files, plan_pages(con, reports, method, compare, lenient=lenient))
+            pages = plan_pages(con, reports, method, compare, lenient=lenient)
+            if not pages:
+                raise BadInput(f"The store {store.url} has no run yet: measure one with `make run`.")
+            return write_pages(files, pages)
 
     try:
         return database.with_sound_files(store, lambda: write(lenient=False))

@@ -36,7 +36,7 @@ _MADE_OF: Final = frozenset({".py", ".j2", ".css", ".js", ".sql"})
 def plan_pages(
     con: duckdb.DuckDBPyConnection, reports: Reports, method: Method, compare: Compare | None, *, lenient: bool
 ) -> list[Page]:
-    """Every page of the site of a store.
+    """Every page of the site of a store; none for a store without any run.
 
     Args:
         con: a connection with the views of `analysis.sql.database`, open until the pages are made.
@@ -48,7 +48,7 @@ def plan_pages(
     lines = read_lines(con, method)
     left_out = database.left_out(con)
     site = _Site(con, reports, StoredRuns(con, [line.run_id for line in lines]), compare, lenient=lenient)
-    return list(site.pages(environments.group(lines), left_out))
+    return list(site.pages(environments.group(lines), left_out)) if lines or left_out else []
 
 
 class _Site:

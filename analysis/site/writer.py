@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from analysis import formatting
 from analysis.site import manifest
 from analysis.site.manifest import Manifest
+from analysis.store.left_out import SHOWN
 from analysis.store.object_storage import ObjectStorage
 
 _FOLDERS: Final = ("environments", "trends", "labels", "comparisons", "runs")
@@ -48,6 +50,20 @@ class Written:
     unchanged: int
     removed: int
     broken: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """How many of each: `1 012 pages: 14 written, 998 as they were; 2 old pages deleted.`."""
+        gone = f"; {formatting.count(self.removed, 'old page')} deleted" if self.removed else ""
+        pages = formatting.count(self.written + self.unchanged, "page")
+        return f"{pages}: {self.written} written, {self.unchanged} as they were{gone}."
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """A sentence for each of the first pages that only say what is wrong, and one that counts the others."""
+        more = len(self.broken) - SHOWN
+        named = tuple(f"The page {name} could not be made: it says why." for name in self.broken[:SHOWN])
+        return (*named, f"{more} more pages could not be made.") if more > 0 else named
 
 
 def write_pages(files: ObjectStorage, pages: Sequence[Page]) -> Written:
