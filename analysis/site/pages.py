@@ -9,7 +9,7 @@ from markupsafe import Markup
 from analysis import formatting
 from analysis.report import changes_by_kind, page, tables
 from analysis.site import calendar, names
-from analysis.site.change_log import LoggedChange
+from analysis.site.change_log import LoggedChanges
 from analysis.site.environments import Environment, NightSeries
 from analysis.site.runs import STATUSES, RunLine
 from analysis.site.trends import Trend
@@ -72,7 +72,7 @@ def _links(one: Environment) -> list[Link]:
     return found
 
 
-def environment(one: Environment, changes: Sequence[LoggedChange]) -> str:
+def environment(one: Environment, changes: Sequence[LoggedChanges]) -> str:
     """An environment: its calendar, its trends, what changed, its labels and all of its runs."""
     return _render(
         "environment",
