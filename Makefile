@@ -118,6 +118,10 @@ report: $(RUN_READY) ## Write the report of a stored run again: make report RUN=
 compare: $(RUN_READY) ## Compare two runs, or all of two labels: make compare A=latest~1 B=latest, or A=label=before B=label=after
 	@$(call command,compare)
 
+.PHONY: site
+site: $(RUN_READY) ## Write static pages of all runs, or bring them up to date: make site RESULTS=s3://bucket SITE=/srv/www (default: in the store).
+	@$(call command,site)
+
 .PHONY: query
 query: $(RUN_READY) ## Query the store: make query SQL="select * from runs", or make query QUESTION=trend.
 	@$(call command,query)

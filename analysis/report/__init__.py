@@ -65,7 +65,7 @@ def _shared(data: Data, summary: Summary) -> dict[str, Any]:
         "run": data.run,
         "summary": summary,
         "style": Markup(page.themes() + page.side_colours(data.run.arms)),  # noqa: S704 - own file and checked colours
-        "key": page.key(data, summary),
+        "key": page.key(data.run, summary),
         "title": _title(data.run),
     }
 
