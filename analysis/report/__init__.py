@@ -13,6 +13,7 @@ from analysis import charts, flags, formatting
 from analysis.charts import Data
 from analysis.charts._theme import INKS, SHAPES
 from analysis.console.sanitizing import strip_controls
+from analysis.domain import IMPORTED
 from analysis.report import limits, tables
 from analysis.stats import metrics, run
 from analysis.stats.comparison import Comparison
@@ -90,7 +91,7 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
         visits=tables.visits(data),
         provenance=tables.flat(about.provenance),
         parameters=tables.flat(
-            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools"}}
+            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools", IMPORTED}}
         ),
         limits={**limits.limitations(about), **_left_out(con)},
         marks={"marked": flags.MARKED, "void": flags.VOID},

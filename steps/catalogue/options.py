@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field, model_validator
 from pydantic_core import to_jsonable_python
 
-from analysis.domain import MARGIN_RATIO
+from analysis.domain import IMPORTED, MARGIN_RATIO
 from steps.catalogue.arms import burden_fault
 from steps.catalogue.cells import Cell
 from steps.catalogue.choices import CHOICES
@@ -203,6 +203,7 @@ _RECORDED: Final = frozenset(
         "decided_after",
         "repeats",
         "looks",
+        IMPORTED,
     }
 )
 """What a stored run has beside its settings: their outcome."""

@@ -34,6 +34,10 @@ VERBS: Final = {
         "Start a run on a cluster where the benchmark is deployed, and watch it to its end.",
     ),
     "undeploy": ("deployment:undeploy", "Delete from a cluster what deploy created, but not the results."),
+    "import": (
+        "imports:import_results",
+        "Read what iperf3, knb and k8s-netperf measured into the store, as environment imported:NAME.",
+    ),
     "report": ("results:report_again", "Write the report of a stored run again, and print its summary."),
     "query": ("results:print_answer", "Query the store; without SQL or question, list its views and its questions."),
     "shell": ("results:open_shell", "Open an SQL prompt over the store's views."),
