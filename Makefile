@@ -110,6 +110,10 @@ settle: $(RUN_READY) ## Wait for the proof of a dataplane on a cluster: make set
 restore: $(RUN_READY) ## Restore a cluster to its state before a run that was terminated: make restore ENVIRONMENT=prod
 	@$(call command,restore)
 
+.PHONY: import
+import: $(RUN_READY) ## Import what other tools measured: make import FILES=folder NAME=itnext PATTERN='{dataplane}/{visit}/{topology}.json'
+	@$(call command,import)
+
 .PHONY: report
 report: $(RUN_READY) ## Write the report of a stored run again: make report RUN=name (default: the latest).
 	@$(call command,report)

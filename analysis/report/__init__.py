@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from analysis import charts, flags, formatting
 from analysis.charts import Data, Drawing
+from analysis.domain import IMPORTED
 from analysis.report import interactive, limits, page, tables
 from analysis.stats import metrics, run
 from analysis.stats.comparison import Comparison
@@ -88,7 +89,7 @@ def _report(data: Data, summary: Summary) -> tuple[str, list[Drawing]]:
         visits=tables.visits(data),
         provenance=tables.flat(about.provenance),
         parameters=tables.flat(
-            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools", "factors"}}
+            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools", "factors", IMPORTED}}
         ),
         limits={**limits.limitations(about), **_left_out(data.con)},
         marks={"marked": flags.MARKED, "void": flags.VOID},

@@ -12,7 +12,7 @@ from analysis.store.schema import NODE_USAGE
 VIEWS: Final = ("measurements", "visit_means", "node_usage", "idle_usage", "evidence", "latest_runs")
 """The views, each in `views/NAME.sql`; each comes after those that it reads."""
 
-MACROS: Final = ("geometric_mean", "scale_text", "chosen_run")
+MACROS: Final = ("geometric_mean", "scale_text", "counts", "chosen_run")
 """Functions that views and questions use, each in `views/NAME.sql`."""
 
 
@@ -32,7 +32,7 @@ def statements() -> Iterator[str]:
     columns = [_usable(f"t.{name}", name, kind) for name, kind in kinds.items()]
     columns.append(f"list_transform(t.nodes, lambda n: {_usable_node()}) as nodes")
     yield f"create view usable_trials as select * replace ({', '.join(columns)}) from trials as t"
-    for name in ("geometric_mean", "scale_text", *VIEWS, "chosen_run"):  # which reads a view
+    for name in ("geometric_mean", "scale_text", "counts", *VIEWS, "chosen_run"):  # which reads a view
         yield _from_file(name)
 
 

@@ -10,13 +10,10 @@ from typing import Any, Final
 import duckdb
 
 from analysis import formatting
-from analysis.domain import CELL, HOST_PATH, LAB, Cell, Factor, Scale, Variant
+from analysis.domain import CELL, HOST_PATH, IMPORTED, LAB, OKABE_ITO, Cell, Factor, Scale, Variant
 from analysis.errors import BadInput, Unsupported
 from analysis.stats import scales
 from analysis.store.left_out import LeftOut
-
-OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-"""Colours of dataplanes without a recorded one. Okabe and Ito, "Color Universal Design", 2008."""
 
 _COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 """Colours are written into the page's style, so nothing else may be taken for one."""
@@ -86,6 +83,14 @@ class StoredRun:
     def factors(self) -> tuple[Factor, ...]:
         """What varied between its scales; nothing in a run of one scale, whose paths do not name it."""
         return scales.varied(cell.scale for cell in self.cells)
+
+    @property
+    def imported(self) -> dict[str, Any] | None:
+        """What is known of the import of a run that another tool measured; None: it was measured by this program."""
+        found = self.parameters.get(IMPORTED)
+        if self.environment.startswith(f"{IMPORTED}:"):
+            return found if isinstance(found, dict) else {}
+        return None
 
     def path(self, cell: Cell, title: str = "") -> str:
         """The name of a cell's path: topology, the variant unless `title` names it, direction and scale if needed.

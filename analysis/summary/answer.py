@@ -158,7 +158,7 @@ def _certainty(
             more,
             "" if about.is_lab else about.environment,
         )
-        if more
+        if more and about.imported is None
         else "",
     )
 

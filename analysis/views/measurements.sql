@@ -1,4 +1,5 @@
--- The trials that count: measured, in a visit whose dataplane is proven; with all that a comparison needs beside them.
+-- The trials that count: measured, in a visit whose dataplane is proven, or that another tool measured, which proves none;
+-- with all that a comparison needs beside them.
 -- A figure that one of its trial's flags voids is null here; `usable_trials` and the macros follow from analysis/flags.py.
 create view measurements as
 with sides as (
@@ -37,4 +38,4 @@ from usable_trials as t
 join visits as v on v.run_id = t.run_id and v.visit = t.visit
 join runs as r on r.run_id = t.run_id
 left join titles as s on s.run_id = t.run_id and s.dataplane = v.dataplane_requested
-where t.outcome = 'measured' and v.proof = 'proven'
+where t.outcome = 'measured' and counts(v.proof, r.environment)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field, model_validator
 from pydantic_core import to_jsonable_python
 
-from analysis.domain import MARGIN_RATIO
+from analysis.domain import IMPORTED, MARGIN_RATIO
 from steps.catalogue import factors
 from steps.catalogue.arms import burden_fault
 from steps.catalogue.cells import Cell
@@ -224,6 +224,7 @@ _RECORDED: Final = frozenset(
         "repeats",
         "looks",
         "factors",
+        IMPORTED,
     }
 )
 """What a stored run has beside its settings: their outcome."""
