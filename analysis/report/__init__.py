@@ -24,6 +24,9 @@ _PAGE: Final = page.environment()
 REPORT: Final = "report.html"
 INTERACTIVE: Final = "report-interactive.html"
 
+_SHOWN: Final = frozenset({"dataplanes", "cells", "tools", "factors", IMPORTED})
+"""Parameters that stand elsewhere on the page."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pages:
@@ -88,9 +91,7 @@ def _report(data: Data, summary: Summary) -> tuple[str, list[Drawing]]:
         trials=tables.trials(data),
         visits=tables.visits(data),
         provenance=tables.flat(about.provenance),
-        parameters=tables.flat(
-            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools", "factors", IMPORTED}}
-        ),
+        parameters=tables.flat({name: value for name, value in about.parameters.items() if name not in _SHOWN}),
         limits={**limits.limitations(about), **_left_out(data.con)},
         marks={"marked": flags.MARKED, "void": flags.VOID},
     )
