@@ -171,7 +171,7 @@ def compare_run(figures: Sequence[Figures], dataplanes: Sequence[str], plan: Pla
         if draft.found is None or estimate is None:
             judged.append(draft.comparison)
             continue
-        level = plan.level_after(error[draft.family, draft.group], draft.comparison.rounds)
+        level = plan.level_after(error[draft.metric.family, draft.group], draft.comparison.rounds)
         judged.append(_judge(draft.comparison, draft.found, estimate, level))
     return Judgement(tuple(judged), families)
 
