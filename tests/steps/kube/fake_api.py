@@ -176,7 +176,7 @@ class Direct:
         accept: str = "",
     ) -> bytes | None:
         del accept  # whoever asks for metadata alone gets it all
-        if self._killed:
+        if self._killed and self.kill_at is not None:
             raise KilledError  # the process's other threads
         writes = method != "GET" and "accessreviews" not in path and "dryRun=All" not in path
         fatal = writes and self.writes == self.kill_at

@@ -16,6 +16,7 @@ from steps.cluster.kube.scale.api_load import ApiLoad
 from steps.cluster.kube.scale.churn import Churn
 from steps.cluster.kube.scale.objects import SELECTOR, Quantity
 from steps.cluster.kube.scale.observations import times
+from steps.cluster.kube.scale.programming_pods import Bench
 from steps.cluster.kube.workloads.manifests import TRIALS
 from steps.cluster.kube.workloads.probe_pods import Site
 from steps.cluster.kube.workloads.workload import Workload
@@ -101,9 +102,8 @@ def count(client: Client, sites: Sequence[Site], scale: Scale, image: str, *, by
     """
     found = _held(client, sites, scale)
     bench = programming_pods.start(client, sites, image) if by_connection else None
-    for each in programming.await_all(client, bench, FOLLOWS_S) if bench is not None else ():
-        seen = "not answered" if each.seconds is None else f"answered {each.seconds:.2f} s after its acceptance"
-        found.append(_sign("services", each.node, "a Service made after all others", seen, each.seconds is not None))
+    if bench is not None:
+        found += _followed(client, bench)
     served = {(pod.get("spec") or {}).get("nodeName") for pod in Workload(client, TRIALS).pods().values()}
     for node, host in agents.read(client, sites, image).items():
         found += agents.signs(node, host, scale, has_servers=node in served)
@@ -134,6 +134,24 @@ def time_changes(client: Client, sites: Sequence[Site], trial: Trial, image: str
     after = agents.read(client, sites, image)
     used = agents.used(before, after)
     return msgspec.json.encode(msgspec.structs.replace(times(found, took_s), agents=used)).decode()
+
+
+def _followed(client: Client, bench: Bench) -> list[ScaleSign]:
+    """Whether each site's node has got all that was accepted before now."""
+    try:
+        found = programming.await_all(client, bench, FOLLOWS_S)
+    finally:
+        change.clear_programming(client)
+    return [
+        _sign(
+            "services",
+            each.node,
+            "a Service made after all others",
+            "not answered" if each.seconds is None else f"answered {each.seconds:.2f} s after its acceptance",
+            each.seconds is not None,
+        )
+        for each in found
+    ]
 
 
 def _held(client: Client, sites: Sequence[Site], scale: Scale) -> list[ScaleSign]:

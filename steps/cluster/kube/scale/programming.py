@@ -9,6 +9,7 @@ not those of one moment of the agents' own rhythm (kube-proxy writes its rules o
 
 import random
 import secrets
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -83,13 +84,14 @@ def observe(client: Client, bench: Bench, kind: str, duration_s: float, timeout_
     Raises:
         Problem: a pod or the API server does not answer.
     """
+    stopped = threading.Event()
     if kind == "policy_enforced":
-        return _lane(bench, _policy(client, bench), duration_s, timeout_s).made
+        return _lane(bench, _policy(client, bench), duration_s, timeout_s, stopped).made
     make = _service if kind == "service_added" else _endpoint
     # all have their addresses before the first gives its own back, so that none takes another's
     toggles = [make(client, bench) for _ in range(_LANES)]
     with ThreadPoolExecutor(_LANES) as pool:
-        lanes = list(pool.map(lambda toggle: _lane(bench, toggle, duration_s, timeout_s), toggles))
+        lanes = list(pool.map(lambda toggle: _lane(bench, toggle, duration_s, timeout_s, stopped), toggles))
     return [each for lane in lanes for each in (lane.undone if kind == "endpoint_removed" else lane.made)]
 
 
@@ -106,13 +108,17 @@ def await_all(client: Client, bench: Bench, timeout_s: float) -> list[Observatio
         toggle.undo()
 
 
-def _lane(bench: Bench, toggle: Toggle, duration_s: float, timeout_s: float) -> Observed:
-    """Make the change and undo it until the time is over or a node has not followed; it is undone in the end."""
+def _lane(bench: Bench, toggle: Toggle, duration_s: float, timeout_s: float, stopped: threading.Event) -> Observed:
+    """Make the change and undo it until the time is over or a node has not followed; it is undone in the end.
+
+    `stopped`: set where a lane fails, which ends the others.
+    """
     found, end = Observed([], []), time.monotonic() + duration_s
     try:
         toggle.undo()
         while True:
-            time.sleep(random.uniform(0.0, _PAUSE_S))  # noqa: S311 - no secret
+            if stopped.wait(random.uniform(0.0, _PAUSE_S)):  # noqa: S311 - no secret
+                return found
             made = _changed(bench, toggle, toggle.make, toggle.made, timeout_s)
             found.made.extend(made)
             if any(each.seconds is None for each in made):
@@ -121,6 +127,9 @@ def _lane(bench: Bench, toggle: Toggle, duration_s: float, timeout_s: float) -> 
             found.undone.extend(undone)
             if any(each.seconds is None for each in undone) or time.monotonic() >= end:
                 return found
+    except BaseException:
+        stopped.set()
+        raise
     finally:
         toggle.undo()
 
