@@ -97,7 +97,10 @@ def _forwarded_outside(client: Client, paths: Sequence[Topology], outside: Clust
     if all(pod["spec"].get("nodeName") != outside.name for pod in proxies):
         return []
     reason = f"kube-proxy runs on {outside.name}, and forwards a load balancer's address there, before it leaves"
-    remedy = f"Keep the DaemonSet kube-proxy off {outside.name} by a node affinity, or leave the path out."
+    remedy = (
+        f"Leave the path out, or keep kube-proxy's pods off {outside.name} by a node affinity and route the address of "
+        "the Service kubernetes there, since Argo's executor needs it."
+    )
     return [Finding(severity="skip", subject=name, reason=reason, remedy=remedy) for name in balanced]
 
 
