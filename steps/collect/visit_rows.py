@@ -85,12 +85,6 @@ class VisitRecord:
         changes = self.scale_changes
         return scale.fault(changes, trial.scale, trial.position) if changes else None
 
-    def void(self, trial: Trial) -> str | None:
-        """Why the figures of a trial don't count, a clause; None: its dataplane and its scale are proven."""
-        proof = self.proof
-        unproven = f"the dataplane is {proof.state}, {proof.reason}" if proof.state != "proven" else None
-        return unproven or self.scale_fault(trial)
-
     @property
     def proof(self) -> Proof:
         """The proof from the evidence of both moments; one moment alone proves nothing."""

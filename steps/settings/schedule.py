@@ -125,13 +125,16 @@ def _unordered(visits: Sequence[Visit]) -> Counter[tuple[int, str, frozenset[str
 
 
 def level_rounds(settings: Settings, level: int) -> range:
-    """The rounds that a level of the workflow measures: one, or as many as keep within MOST_LEVELS.
+    """The rounds that a level of the workflow measures, after which the run looks.
 
-    Empty for the level after the last, which only repeats visits.
+    The first level has all rounds that no decision can follow, but where a budget may end the run before. Each later
+    one has one round, or as many as keep within MOST_LEVELS. Empty for the level after the last, which only repeats
+    visits.
     """
-    each = -(-settings.rounds // MOST_LEVELS)
-    first = 1 + (level - 1) * each
-    return range(first, min(first + each, settings.rounds + 1))
+    begins = min(FIRST_LOOK if settings.budget_s is None else 1, settings.rounds)
+    each = -(-(settings.rounds - begins) // (MOST_LEVELS - 1))
+    first, last = (1, begins) if level == 1 else (begins + 1 + (level - 2) * each, begins + (level - 1) * each)
+    return range(first, min(last, settings.rounds) + 1)
 
 
 def level_title(settings: Settings, level: int) -> str:
@@ -223,6 +226,8 @@ def planned_time(settings: Settings, *, by_operator: bool = False) -> PlannedTim
     outside_s = beyond.begin_s + beyond.after_s
     if settings.budget_s is not None:
         most = min(most, max(1, int((settings.budget_s - outside_s) // round_s)))
+    else:
+        outside_s -= (len(level_rounds(settings, 1)) - 1) * beyond.look_s
     profile = profiles.BY_NAME.get(settings.profile)
     difference = (profile and profile.finds_ratio) or TYPICAL_DIFFERENCE_RATIO
     stops = (FIRST_LOOK, rounds_to_decide(difference)) if len(settings.dataplanes) > 1 else (most, most)

@@ -46,7 +46,8 @@ def prepare(
         placements = cluster.prepare(planned, chosen)
         log(f"servers for {len(placements)} topologies are up")
         found = {"placements": tuple(placements), "scale": _first_scale(cluster, planned, chosen)}
-    documents.write_document(document, kept.model_copy(update=found))
+    with _cleared_on_failure(cluster):
+        documents.write_document(document, kept.model_copy(update=found))
     return PrepareResult(
         measures=measures(planned, chosen, {placement.topology: placement for placement in placements}),
         scaled="yes" if turn_order.has_scale_step(planned) else UNSCALED,
@@ -68,7 +69,7 @@ def _first_scale(cluster: Cluster, visit: Visit, settings: Settings) -> document
 
 @contextmanager
 def _cleared_on_failure(cluster: Cluster) -> Iterator[None]:
-    """Remove half of the servers, so that no step waits for the turns that they would serve."""
+    """Remove the servers, so that no step waits for turns that no measuring step takes."""
     try:
         yield
     except Problem:
