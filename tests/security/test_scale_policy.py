@@ -8,8 +8,8 @@ import pytest
 
 from steps.cluster.kube.scale import objects, programming
 from steps.cluster.kube.scale.programming_pods import ECHO, ROLE
-from tests.security.test_admission_policies import CONTROLLER, SWITCH
-from tests.workflows.policies import refusals
+from tests.security.test_admission_policies import SWITCH
+from tests.workflows.policies import CONTROLLER, refusals
 from workflows.template import scale_policy
 
 Object = dict[str, Any]
@@ -68,10 +68,6 @@ def test_services_without_a_selector_are_inside_the_cluster(change: Callable[[Ob
 
 def addresses(*found: str) -> Callable[[Object], object]:
     return lambda it: it.update(endpoints=[{"addresses": [each]} for each in found])
-
-
-def labelled(**labels: str) -> Callable[[Object], object]:
-    return lambda it: it["metadata"]["labels"].update(labels)
 
 
 @pytest.mark.parametrize("change", [
