@@ -7,11 +7,17 @@ from typing import Any, Final, NamedTuple
 LAB: Final = "lab"
 """The environment of the lab on one machine. Every other environment is a Kubernetes cluster."""
 
+IMPORTED: Final = "imported"
+"""The trigger of runs that another tool measured, and the beginning of their environments: `imported:NAME`."""
+
 HOST_PATH: Final = "node-to-node"
 """The topology between the nodes' own networks, in runs that did not record which one that is."""
 
 FIRST_LOOK: Final = 3
 """The first round after which a run may stop: two rounds leave one degree of freedom."""
+
+OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+"""Colours of dataplanes without one of their own. Okabe and Ito, "Color Universal Design", 2008."""
 
 MARGIN_RATIO: Final = 0.1
 """How much counts as the same, unless a run says otherwise."""

@@ -148,6 +148,11 @@ class ComparedMetric(Metric):
     curve: str = ""
 
     @property
+    def family(self) -> str:
+        """The first page quotes the leading metrics and those beside them; every other is a family of its own."""
+        return "" if self.leads or self.beside else self.name
+
+    @property
     def shown_unit(self) -> str:
         """The unit of its values in tables and sentences."""
         return shown_unit(self.unit, self.scale)

@@ -47,9 +47,7 @@ class Data:
 
     def side(self, arm: RunArm) -> Row:
         """The columns that draw a dataplane: title, colour, index of its shape, and whether it is a twin."""
-        names = list(dict.fromkeys(a.name.partition("+")[0] for a in self.run.arms))
-        shape = names.index(arm.name.partition("+")[0])
-        return {"dataplane": arm.title, "colour": arm.colour, "shape": shape, "twin": arm.twin}
+        return {"dataplane": arm.title, "colour": arm.colour, "shape": self.run.shape(arm), "twin": arm.twin}
 
 
 @contextmanager

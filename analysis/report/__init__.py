@@ -1,6 +1,7 @@
-"""The report: one HTML file without scripts or external references, the headline first."""
+"""The report: one HTML file without scripts or external references, the headline first; and an interactive one."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
@@ -8,7 +9,8 @@ from markupsafe import Markup
 
 from analysis import charts, flags, formatting
 from analysis.charts import Data, Drawing
-from analysis.report import limits, page, tables
+from analysis.domain import IMPORTED
+from analysis.report import interactive, limits, page, tables
 from analysis.stats import metrics, run
 from analysis.stats.comparison import Comparison
 from analysis.stats.run import StoredRun
@@ -19,33 +21,68 @@ from analysis.summary.summary import Summary
 _PAGE: Final = page.environment()
 
 
+REPORT: Final = "report.html"
+INTERACTIVE: Final = "report-interactive.html"
+
+_SHOWN: Final = frozenset({"dataplanes", "cells", "tools", "factors", IMPORTED})
+"""Parameters that stand elsewhere on the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The report of a run, and the interactive one beside it: an HTML document each."""
+
+    report: str
+    interactive: str
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The pages by the names of their files, the report first."""
+        return {REPORT: self.report, INTERACTIVE: self.interactive}
+
+
 def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str:
-    """The report of a run.
+    """The report of a run, without the interactive one; see `render_pages`."""
+    return _report(Data(con, run.load_run(con, run_id), summary.comparisons, summary.changes), summary)[0]
+
+
+def render_pages(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> Pages:
+    """The pages of a run.
 
     Args:
         con: a connection with the views of `analysis.sql.database`.
         run_id: the run.
         summary: its summary.
 
-    Returns:
-        One HTML document.
-
     Raises:
         BadInput: there is no such run.
     """
-    about = run.load_run(con, run_id)
-    data = Data(con, about, summary.comparisons, summary.changes, summary.curves)
+    data = Data(con, run.load_run(con, run_id), summary.comparisons, summary.changes, summary.curves)
+    report, drawings = _report(data, summary)
+    context = _shared(data, summary) | interactive.context(data, drawings, summary)
+    return Pages(report, _PAGE.get_template("interactive.html.j2").render(context))
+
+
+def _shared(data: Data, summary: Summary) -> dict[str, Any]:
+    """What both pages have."""
+    return {
+        "run": data.run,
+        "summary": summary,
+        "style": Markup(page.themes() + page.side_colours(data.run.arms)),  # noqa: S704 - own file and checked colours
+        "key": page.key(data.run, summary),
+        "title": _title(data.run),
+    }
+
+
+def _report(data: Data, summary: Summary) -> tuple[str, list[Drawing]]:
+    """The report, and its charts."""
+    about = data.run
     drawn = charts.draw_all([c for c in charts.catalogue() if not c.section or summary.curves], data)
     drawings = [drawing for drawing in drawn if not drawing.chart.section]
-    return _PAGE.get_template(
-        "page.html.j2"
-    ).render(
-        run=about,
-        summary=summary,
-        style=Markup(page.themes() + page.side_colours(about.arms)),  # noqa: S704 - own file and checked colours
+    html = _PAGE.get_template("page.html.j2").render(
+        _shared(data, summary),
         first=drawings[0],
         drawings=drawings[1:],
-        key=page.key(data, summary),
         table=page.answer_table(summary),
         scale=_scale(summary, [drawing for drawing in drawn if drawing.chart.section]),
         groups=_groups(summary),
@@ -54,13 +91,11 @@ def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str
         trials=tables.trials(data),
         visits=tables.visits(data),
         provenance=tables.flat(about.provenance),
-        parameters=tables.flat(
-            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools", "factors"}}
-        ),
-        limits={**limits.limitations(about), **_left_out(con)},
+        parameters=tables.flat({name: value for name, value in about.parameters.items() if name not in _SHOWN}),
+        limits={**limits.limitations(about), **_left_out(data.con)},
         marks={"marked": flags.MARKED, "void": flags.VOID},
-        title=_title(about),
     )
+    return html, drawn
 
 
 def _left_out(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 from scipy import special
 
@@ -119,6 +119,17 @@ class Judgement:
     families: tuple[Family, ...] = ()
 
 
+class FamilyMember(Protocol):
+    """An interval that shares an error with others. `measured`: whether both sides have a value at all."""
+
+    metric: ComparedMetric
+    measured: bool
+
+    @property
+    def group(self) -> tuple[bool, bool]:
+        """Whether the metric leads, and whether it is with the baseline."""
+
+
 @dataclass(slots=True)
 class _Draft:
     """A comparison without its verdict. `measured`: whether both sides have a value at all."""
@@ -127,11 +138,6 @@ class _Draft:
     comparison: Comparison
     found: Differences | None
     measured: bool
-
-    @property
-    def family(self) -> str:
-        """The first page quotes the leading metrics and those beside them; every other is a family of its own."""
-        return "" if self.metric.leads or self.metric.beside else self.metric.name
 
     @property
     def group(self) -> tuple[bool, bool]:
@@ -159,13 +165,13 @@ def compare_run(figures: Sequence[Figures], dataplanes: Sequence[str], plan: Pla
         known = _estimates(one, own, order)
         drafts += own
         estimates += [known.get(draft.key) for draft in own]
-    error, families = _shares(drafts)
+    error, families = error_shares(drafts)
     judged = []
     for draft, estimate in zip(drafts, estimates, strict=True):
         if draft.found is None or estimate is None:
             judged.append(draft.comparison)
             continue
-        level = plan.level_after(error[draft.family, draft.group], draft.comparison.rounds)
+        level = plan.level_after(error[draft.metric.family, draft.group], draft.comparison.rounds)
         judged.append(_judge(draft.comparison, draft.found, estimate, level))
     return Judgement(tuple(judged), families)
 
@@ -247,14 +253,16 @@ def _night(
     return found
 
 
-def _shares(drafts: Sequence[_Draft]) -> tuple[dict[tuple[str, tuple[bool, bool]], float], tuple[Family, ...]]:
+def error_shares(
+    drafts: Iterable[FamilyMember],
+) -> tuple[dict[tuple[str, tuple[bool, bool]], float], tuple[Family, ...]]:
     """The error of a comparison by its family and group, and the families."""
     counts: dict[str, dict[tuple[bool, bool], int]] = defaultdict(lambda: defaultdict(int))
     titles: dict[str, dict[str, None]] = defaultdict(dict)
     for draft in drafts:
         if draft.measured:
-            counts[draft.family][draft.group] += 1
-            titles[draft.family][draft.metric.title] = None
+            counts[draft.metric.family][draft.group] += 1
+            titles[draft.metric.family][draft.metric.title] = None
     error, families = {}, []
     for family, groups in sorted(counts.items()):
         weights = {

@@ -39,15 +39,15 @@ Key = tuple[Hashable, tuple[str, str]]
 class Estimate:
     """The mean difference of a comparison in the unit of the differences, and how well it is known.
 
-    `rounds`: how many differences it rests on. `own_variance`: of these alone; `standard_error` and
-    `degrees_of_freedom`: after moderation.
+    `rounds`: how many differences it rests on; between two groups of values, as many as would have its error.
+    `own_variance`: of these alone; `standard_error` and `degrees_of_freedom`: after moderation.
     """
 
     mean: float
     standard_error: float
     degrees_of_freedom: float
     own_variance: float
-    rounds: int
+    rounds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,24 @@ def estimate_differences(
     return {key: _moderated(estimate, prior, prior.log_variance[key]) for key, estimate in own.items()}
 
 
+def estimate_groups(
+    groups: Mapping[Key, tuple[Sequence[float], Sequence[float]]], resolution: float = 0.0
+) -> dict[Key, Estimate]:
+    """The estimates of a metric's differences between two groups of independent values, with moderated variances.
+
+    The variance is that inside the groups, taken to be the same in both.
+
+    Args:
+        groups: the values of both, of which at least one has two or more.
+        resolution: as in `estimate_differences`.
+    """
+    own = {key: group_estimate(*values, resolution) for key, values in groups.items()}
+    if len(own) < 2:  # noqa: PLR2004 - there is no other
+        return own
+    prior = _prior_of_run(_logs(own))
+    return {key: _moderated(estimate, prior, prior.log_variance[key]) for key, estimate in own.items()}
+
+
 def _moderated(own: Estimate, prior: _Prior, log_variance: float) -> Estimate:
     freedom = prior.degrees_of_freedom + own.degrees_of_freedom
     total = prior.degrees_of_freedom * math.exp(log_variance) + own.degrees_of_freedom * own.own_variance
@@ -111,6 +129,15 @@ def own_estimate(differences: Sequence[float], resolution: float) -> Estimate:
     variance = max(_variance(differences), resolution**2, _LEAST_VARIANCE)
     rounds = len(differences)
     return Estimate(_mean(differences), math.sqrt(variance / rounds), rounds - 1.0, variance, rounds)
+
+
+def group_estimate(first: Sequence[float], second: Sequence[float], resolution: float) -> Estimate:
+    """The second group's mean less the first's, by the values of both groups alone."""
+    means, freedom = (_mean(first), _mean(second)), len(first) + len(second) - 2
+    squares = sum((value - mean) ** 2 for group, mean in zip((first, second), means, strict=True) for value in group)
+    variance = max(squares / freedom, resolution**2, _LEAST_VARIANCE)
+    rounds = 1 / (1 / len(first) + 1 / len(second))
+    return Estimate(means[1] - means[0], math.sqrt(variance / rounds), float(freedom), variance, rounds)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -10,13 +10,10 @@ from typing import Any, Final
 import duckdb
 
 from analysis import formatting
-from analysis.domain import CELL, HOST_PATH, LAB, Cell, Factor, Scale, Variant
+from analysis.domain import CELL, HOST_PATH, IMPORTED, LAB, OKABE_ITO, Cell, Factor, Scale, Variant
 from analysis.errors import BadInput, Unsupported
 from analysis.stats import scales
 from analysis.store.left_out import LeftOut
-
-OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-"""Colours of dataplanes without a recorded one. Okabe and Ito, "Color Universal Design", 2008."""
 
 _COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 """Colours are written into the page's style, so nothing else may be taken for one."""
@@ -87,6 +84,14 @@ class StoredRun:
         """What varied between its scales; nothing in a run of one scale, whose paths do not name it."""
         return scales.varied(cell.scale for cell in self.cells)
 
+    @property
+    def imported(self) -> dict[str, Any] | None:
+        """What is known of the import of a run that another tool measured; None: it was measured by this program."""
+        found = self.parameters.get(IMPORTED)
+        if self.environment.startswith(f"{IMPORTED}:"):
+            return found if isinstance(found, dict) else {}
+        return None
+
     def path(self, cell: Cell, title: str = "") -> str:
         """The name of a cell's path: topology, the variant unless `title` names it, direction and scale if needed.
 
@@ -144,6 +149,11 @@ class StoredRun:
         others = [(name, name, reason) for name, reason in _skipped(self.parameters).items() if name not in known]
         return (*arms, *others)
 
+    def shape(self, arm: RunArm) -> int:
+        """The index of an arm's shape: twins have one."""
+        bases = list(dict.fromkeys(one.name.partition("+")[0] for one in self.arms))
+        return bases.index(arm.name.partition("+")[0])
+
     def arm(self, name: str) -> RunArm:
         """The arm of this name."""
         return next(arm for arm in (*self.arms, *self.skipped) if arm.name == name)
@@ -171,26 +181,46 @@ def load_run(con: duckdb.DuckDBPyConnection, run_id: str) -> StoredRun:
         raise BadInput(
             f"there is no run {run_id!r} in this store; " + (f"the latest are {latest}" if known else "it is empty")
         )
-    row = found[0]
-    parameters = _document(row["parameters"])
-    measured = query_rows(
+    (about,) = load_runs(con, found)
+    return about
+
+
+def load_runs(con: duckdb.DuckDBPyConnection, rows: Sequence[Mapping[str, Any]]) -> list[StoredRun]:
+    """Stored runs, of which all visits and trials are read at once.
+
+    Args:
+        con: a connection with the views of `analysis.sql.database`.
+        rows: the runs' rows of `runs`.
+    """
+    runs = [row["run_id"] for row in rows]
+    visited: dict[str, list[str]] = {}
+    for row in query_rows(
         con,
-        """select dataplane_requested as name, min(visit) as first from visits where run_id = $run_id
-           group by all order by first""",
-        run_id=run_id,
-    )
-    arms = _arms(parameters, [r["name"] for r in measured if r["name"]])
-    cells = query_rows(
+        """select run_id, dataplane_requested as name, min(visit) as first from visits
+           where run_id in (select unnest($runs::varchar[])) group by all order by first""",
+        runs=runs,
+    ):
+        visited.setdefault(row["run_id"], []).append(row["name"])
+    measured: dict[str, list[Cell]] = {}
+    for row in query_rows(
         con,
         f"""with cells as (
-                select * replace (coalesce(services, max(services) over ()) as services) from trials
-                where run_id = $run_id
+                select * replace (coalesce(services, max(services) over (partition by run_id)) as services) from trials
+                where run_id in (select unnest($runs::varchar[]))
             )
-            select {CELL}, min(trial) as first from cells group by all order by first""",  # noqa: S608 - its columns
-        run_id=run_id,
-    )
+            select run_id, {CELL}, min(trial) as first from cells group by all order by first""",  # noqa: S608 - its columns
+        runs=runs,
+    ):
+        measured.setdefault(row["run_id"], []).append(Cell.of(row))
+    return [_run(row, visited.get(row["run_id"], []), measured.get(row["run_id"], [])) for row in rows]
+
+
+def _run(row: Mapping[str, Any], visited: Sequence[str | None], measured: list[Cell]) -> StoredRun:
+    """A run by its row, with the dataplanes and the cells of its visits and trials in their order."""
+    parameters = _document(row["parameters"])
+    arms = _arms(parameters, [name for name in visited if name])
     return StoredRun(
-        run_id=run_id,
+        run_id=row["run_id"],
         environment=row["environment"] or "",
         started_at=row["started_at"],
         trigger=row["trigger"],
@@ -199,7 +229,7 @@ def load_run(con: duckdb.DuckDBPyConnection, run_id: str) -> StoredRun:
         provenance=_document(row["provenance"]),
         arms=tuple(arm for arm in arms if arm.skipped is None),
         skipped=tuple(arm for arm in arms if arm.skipped is not None),
-        cells=_cells(parameters, [Cell.of(row) for row in cells]),
+        cells=_cells(parameters, measured),
         variants=_variants(parameters),
         paths={
             str(entry["name"]): RecordedPath(str(entry["title"]), bool(entry["host_network"]))

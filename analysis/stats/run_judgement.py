@@ -53,10 +53,10 @@ def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) 
     pieces = [about.run_id, *continued_runs(con, about.parameters)]
     nights = list(history.comparable_runs(con, about, method)) if about.trigger == NIGHTLY else []
     nights = [night for night in nights if night not in pieces][-MOST_NIGHTS:]
-    rows = _visit_means(con, [*pieces, *nights])
+    rows = visit_means(con, [*pieces, *nights])
     own = [row for row in rows if row["run_id"] in pieces]
     past = [[row for row in rows if row["run_id"] == night] for night in nights]
-    flagged = _flags_by_place(con, pieces)
+    flagged = flags_by_place(con, pieces)
     figures = [
         one
         for metric in metrics.COMPARED
@@ -101,7 +101,7 @@ def _blocks(rows: Sequence[Mapping[str, Any]], runs: Sequence[str]) -> int:
     return len({(row["run_id"], row["round"]) for row in rows if row["run_id"] in runs})
 
 
-def _visit_means(con: duckdb.DuckDBPyConnection, runs: Sequence[str]) -> list[dict[str, Any]]:
+def visit_means(con: duckdb.DuckDBPyConnection, runs: Sequence[str]) -> list[dict[str, Any]]:
     """The means of these runs' visits, each visit after those that it repeats."""
     names = ", ".join(metric.name for metric in metrics.COMPARED)
     return run.query_rows(
@@ -122,16 +122,16 @@ def _figures(
     """A metric's figures; None where the run has nothing to say of it."""
     cells = {c: about.path(c, metric.title) for c in about.cells if about.has_figure(c, metric.needed_column)}
     doubts = {place: flags.flag_effect(trials, metric.kind) for place, trials in flagged.items()}
-    visits = _visits(metric, own)
+    visits = visits_by_round(metric, own)
     ruled_out = {cell for (cell, _), doubt in doubts.items() if doubt.left_out}
     if not metric.leads:  # a path without any figure of it has nothing to compare
         cells = {cell: path for cell, path in cells.items() if cell in ruled_out or any(cell == c for c, _ in visits)}
     if not cells:
         return None
-    return Figures(metric, cells, visits, doubts, [_visits(metric, night) for night in past])
+    return Figures(metric, cells, visits, doubts, [visits_by_round(metric, night) for night in past])
 
 
-def _visits(metric: ComparedMetric, rows: Sequence[Mapping[str, Any]]) -> _Visits:
+def visits_by_round(metric: ComparedMetric, rows: Sequence[Mapping[str, Any]]) -> _Visits:
     """The visits of a metric by round; where a visit was repeated, its repetition counts as far as it was measured."""
     found: _Visits = {}
     for row in rows:
@@ -140,7 +140,7 @@ def _visits(metric: ComparedMetric, rows: Sequence[Mapping[str, Any]]) -> _Visit
     return found
 
 
-def _flags_by_place(
+def flags_by_place(
     con: duckdb.DuckDBPyConnection, runs: Sequence[str]
 ) -> dict[Place, list[tuple[list[str] | None, int]]]:
     """Cell and dataplane -> each set of flags of the measured trials, and how many trials have it."""

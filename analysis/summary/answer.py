@@ -91,7 +91,7 @@ def make_answer(
     largest = max(about.scales, default=Scale())
     comparisons = [c for c in comparisons if c.cell.scale == largest]
     scale = scales.describe(largest, about.factors)
-    sides = _sides(about.arms)
+    sides = short_titles(about.arms)
     names = [side.name for side in sides]
     kinds = [
         traffic_kind(title, about.unscaled_path(cell), names, cell, comparisons)
@@ -114,7 +114,7 @@ def make_answer(
     )
 
 
-def _sides(arms: Sequence[RunArm]) -> tuple[Side, ...]:
+def short_titles(arms: Sequence[RunArm]) -> tuple[Side, ...]:
     """The dataplanes, without what all their titles have in brackets at the end: `(lab)`."""
     ends = {found[0] if (found := _SUFFIX.search(arm.title)) else "" for arm in arms}
     shared = len(next(iter(ends))) if len(ends) == 1 else 0
@@ -158,7 +158,7 @@ def _certainty(
             more,
             "" if about.is_lab else about.environment,
         )
-        if more
+        if more and about.imported is None
         else "",
     )
 

@@ -12,9 +12,9 @@ _TRIALS = """
            list(distinct struct_pack(dataplane := v.dataplane_requested, topology := t.topology,
                 tool := t.tool, transport := t.transport, direction := t.direction, services := t.services,
                 endpoints := t.endpoints, policies := t.policies, churn_per_s := t.churn_per_s)) as places
-    from trials t left join visits v using (run_id, visit)
+    from trials t left join visits v using (run_id, visit) left join runs r using (run_id)
     where t.run_id = $run_id and (t.outcome <> 'not-run' or t.error not like 'the run ended before %')
-      and (t.outcome <> 'measured' or v.proof is distinct from 'proven')
+      and (t.outcome <> 'measured' or counts(v.proof, r.environment) is not true)
     group by 1 order by n desc, reason
 """
 _VISITS = """

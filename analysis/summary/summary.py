@@ -18,6 +18,7 @@ from analysis.stats.history import History
 from analysis.stats.judgement import Family
 from analysis.stats.level_since import LevelSince
 from analysis.stats.regressions import LevelChange
+from analysis.stats.run import StoredRun
 from analysis.stats.run_judgement import NIGHTLY
 from analysis.summary import change_groups, switch_costs
 from analysis.summary.answer import Answer, Measured, make_answer
@@ -28,6 +29,12 @@ Outcome = Literal["measured", "measured-with-failures", "nothing-measured"]
 LAB_DISCLAIMER: Final = (
     "Lab figures: network namespaces on one machine, not a cluster. The ratios hold on this host; they are not figures "
     "of Calico or Kubernetes, and the lab's eBPF, which does less than a product's, overstates the gain."
+)
+
+
+IMPORTED_DISCLAIMER: Final = (
+    "Imported figures: another tool measured them. Which dataplane carried the traffic is not proven; the order of the "
+    "trials and other load are known as far as the files say."
 )
 
 
@@ -200,7 +207,9 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
     if measured == 0:
         outcome = "nothing-measured"
     changes, nights = history.find_history(con, about, method) if measured else ((), None)
-    extent = Measured(measured, counts["rounds"], counts["lasted_s"], _confidence(judgement.families))
+    # the times of other tools' files span whatever lay between them
+    lasted_s = counts["lasted_s"] if about.imported is None else None
+    extent = Measured(measured, counts["rounds"], lasted_s, _confidence(judgement.families))
     answer = make_answer(about, comparisons, switch_costs.switch_costs(con, about), extent)
     return Summary(
         run_id=run_id,
@@ -219,7 +228,7 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
         failures=failures,
         skipped=tuple(SkippedChoice(*skipped) for skipped in about.left_out),
         flags=_flags(con, run_id),
-        disclaimer=LAB_DISCLAIMER if about.is_lab else None,
+        disclaimer=_disclaimer(about),
         answer=answer,
         trigger=about.trigger,
         changes=changes,
@@ -227,6 +236,10 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
         doubts=tuple(filter(None, [canaries.canary_warning(con, run_id)])),
         curves=judgement.curves,
     )
+
+
+def _disclaimer(about: StoredRun) -> str | None:
+    return LAB_DISCLAIMER if about.is_lab else IMPORTED_DISCLAIMER if about.imported is not None else None
 
 
 def _confidence(families: Sequence[Family]) -> str:

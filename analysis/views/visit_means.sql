@@ -29,5 +29,5 @@ select
     count(*) filter (len(flags) > 0) as flagged,
     {flagged_trials},
     {metrics}
-from measurements
+from (select *, flag_names(flags) as names from measurements)
 group by all

@@ -53,8 +53,9 @@ def print_result(results: str, run_id: str, wanted: Format, why: str = "") -> in
             console.print(f"The first step that failed is {formatting.sentences(why)}", style="red", soft_wrap=True)
         console.print(f"To have one of what was measured, type `{report_command(results, run_id)}`.", soft_wrap=True)
         return 1
-    files = {"Report": f"reports/{run_id}/report.html", "Latest": "report.html"}
-    files["Markdown"] = f"reports/{run_id}/summary.md"
+    folder = f"reports/{run_id}"
+    files = {"Report": f"{folder}/report.html", "Latest": "report.html"}
+    files |= {"Interactive": f"{folder}/report-interactive.html", "Markdown": f"{folder}/summary.md"}
     beside = {name: store.location(file) for name, file in files.items()}
     print_document(document(summary, beside), wanted)
     return 1 if summary.failing else EXIT_CODES[summary.outcome]
