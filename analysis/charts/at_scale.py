@@ -23,7 +23,7 @@ READING = (
     "logarithmic; that of the scale has a place for 0 all the same."
 )
 EMPTY = "The run has one scale, so there is no curve to show."
-ORDER = 12
+ORDER = 13
 KEY = True
 SECTION = "scale"
 

@@ -1,24 +1,33 @@
 """The curves over scales: which figures move, from where on, and how often what they say is right."""
 
+import io
 import math
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from analysis import report
+from analysis.console.terminal import Terminal
 from analysis.domain import Cell, Scale
 from analysis.sql import database
-from analysis.stats import run
+from analysis.stats import history, run
 from analysis.stats.curves import Bend, Curve, CurvePoint, find_curves
 from analysis.stats.judgement import Figures, Plan
 from analysis.stats.metrics import BY_NAME
 from analysis.stats.run import StoredRun
 from analysis.store.store import Store
+from analysis.summary import at_scale
+from analysis.summary.document import run_document
+from analysis.summary.summary import from_json, to_json
+from steps import notification
 from tests.analysis import synthetic
 from tests.analysis.comparisons import CONNECT, TCP, run_of
 from tests.analysis.synthetic import ENTRIES, Recipe
+from workflows.cli.summary_table import print_summary
 
 SERVICES = (0, 1000, 5000, 10_000)
 TITLES = {"iptables": "iptables", "nftables": "nftables", "ebpf": "eBPF"}
@@ -168,6 +177,52 @@ def test_stored_scales_are_read_and_named(tmp_path: Path) -> None:
         rows = database.query(con, question.sql, {"run_id": SEVERAL.run_id}).to_pylist()
     grown = [row["connect_to_smallest_ratio"] for row in rows if row["dataplane"] == "alpha" and row["connect_p50_s"]]
     assert grown == [1.0, pytest.approx(3, rel=0.2), pytest.approx(21, rel=0.2)]
+
+
+def test_a_run_of_several_scales_answers_at_the_largest_and_shows_the_curves(tmp_path: Path) -> None:
+    with synthetic.database(tmp_path, SEVERAL) as con:
+        summary = synthetic.summarise(con, SEVERAL.run_id)
+        page = report.render(con, SEVERAL.run_id, summary)
+    assert summary.headline.startswith("At 10 000 Services: ")
+    assert summary.answer is not None
+    assert [kind.path for kind in summary.answer.kinds] == ["pod-to-service tcp", "pod-to-service connect"]
+    assert {c.cell.scale for c in summary.answered("received_bps")} == {Scale(10_000)}
+    first, *others = at_scale.groups_of(from_json(to_json(summary)))
+    assert re.fullmatch(
+        r"From 0 to 10 000 Services a new connection takes 0\.\d+ → \S+ ms in Alpha \(×21 \[\d+, \d+], "
+        r"from 1 000 Services on\), \d+ → \d+ µs in Beta \([^()]*\) and \d+ → \d+ µs in Gamma \([^()]*\)\.",
+        first.sentence,
+    ), first.sentence
+    assert {group.lines[0].curve.metric for group in others} == {"received_bps", "connect_p99_s", "cpu_s_per_gbit"}
+    at = [page.index(text) for text in ('id="verdict"', 'id="scale"', first.sentence[:40], 'id="at_scale"')]
+    assert at == sorted(at)
+    assert page.index("<figure") > at[2], "the curve is the first picture"
+    document = run_document(summary, "report.html")
+    grown = next(curve for curve in document.curves if curve.metric == "connect_p50_s" and curve.dataplane == "alpha")
+    assert (grown.since, grown.until, grown.points[-1].at) == (1000, 0, 10_000)
+    assert document.at_scale[0] == first.sentence
+    body = notification.message(SEVERAL.run_id, "lab", "Succeeded", "report.html", summary, restored=True)
+    assert first.sentence in body["text"].splitlines()
+    assert "| Alpha |" in body["markdown"]
+    printed = io.StringIO()
+    print_summary(summary, Terminal(printed, width=400))
+    assert first.sentence in printed.getvalue()
+    assert printed.getvalue().count("pod-to-service tcp, 10 000 Services") == 1
+    assert "pod-to-service tcp, 1 000 Services" not in printed.getvalue(), "the report has the other scales"
+
+
+def test_a_night_of_several_scales_continues_the_history_of_each(tmp_path: Path) -> None:
+    """Nights of 1,000 Services, then one of 0 and 1,000: the series of 1,000 is as long as all of them."""
+    recipes = synthetic.nights(6, {}, replace(SEVERAL, scales=scales(1000)))
+    last = replace(recipes[-1], scales=scales(0, 1000))
+    with synthetic.database(tmp_path, *recipes[:-1], last) as con:
+        series = history.nightly_series(con, run.load_run(con, last.run_id), [recipe.run_id for recipe in recipes])
+        summary = synthetic.summarise(con, last.run_id)
+    lengths = {(one.cell.services, len(one.nights)) for one in series}
+    assert lengths == {(0, 1), (1000, 6)}
+    assert all(one.path.endswith(f", {one.cell.services:,} Services".replace("1,", "1 ")) for one in series)
+    assert summary.history is not None
+    assert summary.history.nights == 6
 
 
 def test_rows_from_before_scales_have_one(tmp_path: Path) -> None:
