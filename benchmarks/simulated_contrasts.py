@@ -61,7 +61,8 @@ class Sides:
         """One run of throughput."""
         scenario = replace(self.scenario, sd=self.scenario.sd * (self.noise_of_b if is_b else 1.0))
         (run,) = scenario.run(dice, name).values()
-        level, found = dice.normal(0, self.level), {}
+        level = dice.normal(0, self.level)
+        found: Night = {}
         for place, values in run.items():
             moved = level + dice.normal(0, self.night) + (math.log1p(self.shift.get(place[1], 0.0)) if is_b else 0.0)
             found[place] = {block: value * math.exp(moved) for block, value in values.items()}
