@@ -58,6 +58,12 @@ class Plan:
         """Whether the run looked after a round, and might have stopped."""
         return self.most_rounds is not None and self.most_rounds > FIRST_LOOK
 
+    def level_after(self, error: float, rounds: int) -> float:
+        """The level of an interval that may miss the truth in so many runs, in a run that has so many rounds so far."""
+        if self.most_rounds is None or not self.looks:
+            return error
+        return sequential.level_after(error, rounds, self.most_rounds)
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -138,9 +144,9 @@ class _Draft:
         return self.metric.leads, self.comparison.against_baseline
 
     @property
-    def key(self) -> moderation.Key:
+    def key(self) -> tuple[Cell, tuple[str, str]]:
         c = self.comparison
-        return Cell(c.topology, c.tool, c.transport, c.direction), (c.baseline, c.dataplane)
+        return c.cell, (c.baseline, c.dataplane)
 
 
 def compare_run(figures: Sequence[Figures], dataplanes: Sequence[str], plan: Plan) -> Judgement:
@@ -153,7 +159,7 @@ def compare_run(figures: Sequence[Figures], dataplanes: Sequence[str], plan: Pla
     """
     drafts: list[_Draft] = []
     estimates: list[moderation.Estimate | None] = []
-    order = _order(figures, plan.runs) if plan.looks else None
+    order = order_of_rounds(figures, plan.runs) if plan.looks else None
     for one in figures:
         own = list(_drafts(one, dataplanes, plan))
         known = _estimates(one, own, order)
@@ -165,14 +171,12 @@ def compare_run(figures: Sequence[Figures], dataplanes: Sequence[str], plan: Pla
         if draft.found is None or estimate is None:
             judged.append(draft.comparison)
             continue
-        level = error[draft.metric.family, draft.group]
-        if plan.looks and plan.most_rounds is not None:
-            level = sequential.level_after(level, draft.comparison.rounds, plan.most_rounds)
+        level = plan.level_after(error[draft.metric.family, draft.group], draft.comparison.rounds)
         judged.append(_judge(draft.comparison, draft.found, estimate, level))
     return Judgement(tuple(judged), families)
 
 
-def _order(figures: Sequence[Figures], runs: Sequence[str]) -> dict[Block, int]:
+def order_of_rounds(figures: Sequence[Figures], runs: Sequence[str]) -> dict[Block, int]:
     """The place of each round in time."""
     blocks = {block for one in figures for values in one.visits.values() for block in values}
     places = {name: place for place, name in enumerate(runs)}
@@ -197,8 +201,8 @@ def _drafts(figures: Figures, dataplanes: Sequence[str], plan: Plan) -> Iterator
                     rounds=len(one.keys() & two.keys()),
                     margin_ratio=margin,
                     against_baseline=place == 0,
-                    baseline_value=_mean(metric, one),
-                    value=_mean(metric, two),
+                    baseline_value=mean_of(metric, one),
+                    value=mean_of(metric, two),
                     doubt=doubts[other],
                     baseline_doubt=doubts[baseline],
                 )
@@ -215,7 +219,7 @@ def _drafts(figures: Figures, dataplanes: Sequence[str], plan: Plan) -> Iterator
                     yield _Draft(metric, draft, found, measured=True)
 
 
-def _mean(metric: ComparedMetric, values: Values) -> float | None:
+def mean_of(metric: ComparedMetric, values: Values) -> float | None:
     """The mean over visits: geometric on a ratio scale, as the comparison is, unless a value is zero."""
     if not values:
         return None
@@ -229,18 +233,15 @@ def _estimates(
 ) -> dict[moderation.Key, moderation.Estimate]:
     estimates: dict[moderation.Key, moderation.Estimate] = {}
     for against_baseline in (True, False):
-        found = {
-            draft.key: draft.found
-            for draft in drafts
-            if draft.found is not None and draft.comparison.against_baseline == against_baseline
-        }
-        earlier = [_night(figures, night, found) for night in figures.earlier]
+        own = [d for d in drafts if d.found is not None and d.comparison.against_baseline == against_baseline]
+        found: dict[moderation.Key, Differences] = {d.key: d.found for d in own if d.found is not None}
+        earlier = [_night(figures, night, [draft.key for draft in own]) for night in figures.earlier]
         estimates |= estimate_all(found, earlier, figures.metric.resolution, order)
     return estimates
 
 
 def _night(
-    figures: Figures, night: Mapping[Place, Values], wanted: Iterable[moderation.Key]
+    figures: Figures, night: Mapping[Place, Values], wanted: Iterable[tuple[Cell, tuple[str, str]]]
 ) -> dict[moderation.Key, Differences]:
     """The differences of an earlier night in these comparisons, as far as it has them."""
     found: dict[moderation.Key, Differences] = {}
@@ -275,9 +276,14 @@ def error_shares(
     return error, tuple(families)
 
 
-def _judge(draft: Comparison, found: Differences, estimate: moderation.Estimate, level: float) -> Comparison:
+def interval_of(found: Differences, estimate: moderation.Estimate, level: float) -> tuple[float, float, float]:
+    """A difference and its interval at this two-sided level, as a reader sees them."""
     limit = float(-special.stdtrit(estimate.degrees_of_freedom, level / 2))
-    change, low, high = found.interval(estimate.mean, limit * estimate.standard_error, limit)
+    return found.interval(estimate.mean, limit * estimate.standard_error, limit)
+
+
+def _judge(draft: Comparison, found: Differences, estimate: moderation.Estimate, level: float) -> Comparison:
+    change, low, high = interval_of(found, estimate, level)
     p = 2 * float(special.stdtr(estimate.degrees_of_freedom, -abs(estimate.mean) / estimate.standard_error))
     p_adjusted = min(1.0, p * FAMILY_ERROR / level)
     if low <= 0 <= high:  # also where the baseline may be zero, so that no share can be computed

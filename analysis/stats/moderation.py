@@ -13,14 +13,13 @@ and so part of their noise: what a comparison's own variance and its neighbours'
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from scipy import special
 
-from analysis.domain import Cell
 from analysis.stats.differences import ENOUGH
 
 _SHARED_NOISE: Final = 0.25
@@ -32,8 +31,8 @@ _LEAST_CORRELATION: Final = 0.2
 _SPREAD_INSIDE: Final = 1 - _SHARED_NOISE
 """Of the sampling variance of log-variances, what is left inside a cell."""
 
-Key = tuple[Cell, tuple[str, str]]
-"""A cell, and the two dataplanes that are compared there."""
+Key = tuple[Hashable, tuple[str, str]]
+"""Where two are compared, and their names: a cell, and two dataplanes; a dataplane in a cell, and two scales."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ def _logs(estimates: Mapping[Key, Estimate]) -> _Logs:
 
 def _independent(keys: Sequence[Key]) -> float:
     """As how many independent comparisons these count, since some share a dataplane."""
-    cells: dict[Cell, list[tuple[str, str]]] = defaultdict(list)
+    cells: dict[Hashable, list[tuple[str, str]]] = defaultdict(list)
     for cell, pair in keys:
         cells[cell].append(pair)
     sharing = sum(
@@ -175,7 +174,7 @@ def _independent(keys: Sequence[Key]) -> float:
 def _prior_of_run(logs: _Logs) -> _Prior:
     """From the comparisons of this run alone."""
     count, mean, noise = len(logs.of), _mean([*logs.of.values()]), logs.noise
-    cells: dict[Cell, list[Key]] = defaultdict(list)
+    cells: dict[Hashable, list[Key]] = defaultdict(list)
     for key in logs.of:
         cells[key[0]].append(key)
     if len(cells) == 1:

@@ -1,6 +1,7 @@
 """The judgement of a stored run: its figures, those of the runs that it continues, and those of earlier nights."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
@@ -10,9 +11,11 @@ from analysis.domain import CELL, Cell
 from analysis.errors import BadInput, Unsupported
 from analysis.metric import ComparedMetric
 from analysis.stats import history, metrics, run
+from analysis.stats.comparison import Comparison
+from analysis.stats.curves import Curve, find_curves
 from analysis.stats.differences import Block
 from analysis.stats.history import Method
-from analysis.stats.judgement import Figures, Judgement, Place, Plan, compare_run
+from analysis.stats.judgement import Family, Figures, Place, Plan, compare_run
 from analysis.stats.run import StoredRun
 
 NIGHTLY: Final = "nightly"
@@ -24,11 +27,21 @@ MOST_NIGHTS: Final = 7
 _MOST_PIECES: Final = 40
 """More runs than this that continue one another must go round in a circle."""
 
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A run's comparisons in the order of metrics, paths and dataplanes; their families, the quoted first; curves."""
+
+    comparisons: tuple[Comparison, ...] = ()
+    families: tuple[Family, ...] = ()
+    curves: tuple[Curve, ...] = ()
+
+
 _Visits = dict[Place, dict[Block, float]]
 
 
-def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) -> Judgement:
-    """Compare all dataplanes of a run with each other.
+def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) -> Judged:
+    """Compare all dataplanes of a run with each other, and each with itself at other scales.
 
     Args:
         con: a connection with the views of `analysis.sql.database`.
@@ -36,7 +49,7 @@ def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) 
         method: returns the parameters that must be equal in comparable runs.
     """
     if about.baseline is None:
-        return Judgement()
+        return Judged()
     pieces = [about.run_id, *continued_runs(con, about.parameters)]
     nights = list(history.comparable_runs(con, about, method)) if about.trigger == NIGHTLY else []
     nights = [night for night in nights if night not in pieces][-MOST_NIGHTS:]
@@ -50,7 +63,8 @@ def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) 
         if (metric.in_lab or not about.is_lab) and (one := _figures(about, metric, own, past, flagged))
     ]
     plan = plan_of(about, pieces[:0:-1], _blocks(own, pieces[1:]))
-    return compare_run(figures, [arm.name for arm in about.arms], plan)
+    judgement = compare_run(figures, [arm.name for arm in about.arms], plan)
+    return Judged(judgement.comparisons, judgement.families, find_curves(about, figures, plan))
 
 
 def plan_of(about: StoredRun, continued: Sequence[str] = (), rounds_before: int = 0) -> Plan:

@@ -146,7 +146,7 @@ def _completed(name: str, field: FieldInfo, option: Option) -> Option:
 
 
 def _reader(name: str, field: FieldInfo) -> Reader:
-    readers: dict[object, Reader] = {int: _read_whole, bool: _read_switch, float: _read_real}
+    readers: dict[object, Reader] = {int: read_whole, bool: _read_switch, float: read_real}
     for kind in {*get_args(field.annotation), field.annotation} & readers.keys():
         return readers[kind]
     raise TypeError(f"field {name} has a type that no reader parses: give its Option a `read`")
@@ -244,7 +244,8 @@ def _as_typed(bound: float, unit: str) -> str:
     return str(int(bound)) if bound == int(bound) else f"{bound:g}"
 
 
-def _read_whole(text: str, option: Option) -> int:
+def read_whole(text: str, option: Option) -> int:
+    """A whole number within the option's bounds."""
     number = _number(text, option)
     check_bounds(number, text, option)
     if number != int(number):
@@ -252,7 +253,8 @@ def _read_whole(text: str, option: Option) -> int:
     return int(number)
 
 
-def _read_real(text: str, option: Option) -> float:
+def read_real(text: str, option: Option) -> float:
+    """A number within the option's bounds."""
     number, bounds = _number(text, option), option.bounds
     if not bounds.exclusive:
         check_bounds(number, text, option)

@@ -177,11 +177,13 @@ def test_outputs_are_passed_between_tasks(tmp_path: Path) -> None:
     def main() -> None:
         t.say(name="a", arguments={"text": "{{workflow.parameters.who}} of {{workflow.name}}-{{workflow.uid}}"})
         Task(name="in", template="inner", depends="a", arguments={"x": "{{tasks.a.outputs.parameters.printed}}"})
+        t.say(name="status", depends="in", arguments={"text": "{{tasks.in.status}} {{tasks.a.status}}"})
 
     built = workflow(main, others=others, fields={"arguments": {"who": "nobody"}})
     outcome, _ = walk(built, tmp_path, {"who": "you"})
     assert outcome.phase == "Succeeded"
     assert _said(outcome, "deep") == f"you of run-{outcome.uid}!"
+    assert _said(outcome, "status") == "Succeeded Succeeded"
 
 
 def test_nested_loop_node_names(tmp_path: Path) -> None:

@@ -31,6 +31,9 @@ from workflows.cli import summary_table, uncollected
 from workflows.cli.opened_store import open_store
 from workflows.flags.common import AsOwner, Format, Results
 
+_LATEST = "select arg_max(run_id, coalesce(started_at, '0001-01-01 00:00:00+00'::timestamptz)) as run_id from runs"
+"""A run whose time is unknown, as of an imported one, counts as the earliest."""
+
 
 def report_again(
     *,
@@ -72,7 +75,8 @@ def report_again(
             return _write(store, con, name, latest=name == latest)
 
     found_summary, address = database.with_sound_files(store, write)
-    beside = {"Report": address, "Markdown": store.location(f"reports/{name}/summary.md")}
+    beside = {"Report": address, "Interactive": store.location(f"reports/{name}/{report.INTERACTIVE}")}
+    beside["Markdown"] = store.location(f"reports/{name}/summary.md")
     print_document(summary_table.document(found_summary, beside), format)
     return 0
 
@@ -81,8 +85,8 @@ def _write(store: Store, con: database.Connection, run_id: str, *, latest: bool)
     """Write a run's report, and store its summary if it has none; returns the summary and the report's address."""
     found = summary.summarise(con, run_id, method)
     place = store.location(f"reports/{run_id}/report.html")
-    pages = report.render(con, run_id, found), to_markdown(found, place)
-    address = store.write_report(run_id, *pages, latest=latest)
+    files = report.render_pages(con, run_id, found).files | {"summary.md": to_markdown(found, place)}
+    address = store.write_report(run_id, files, latest=latest)
     if stored.find_summary(store, run_id) is None:
         stored.store_summary(store, found)
     return found, address
@@ -180,7 +184,7 @@ def _print_left_out(found: Sequence[LeftOut]) -> None:
 
 
 def _latest(store: Store, con: database.Connection) -> str:
-    (name,) = database.query(con, "select arg_max(run_id, started_at) as run_id from runs")["run_id"].to_pylist()
+    (name,) = database.query(con, _LATEST)["run_id"].to_pylist()
     if name is None and (found := database.left_out(con)):
         raise Unsupported("\n".join(sentences(found)))
     if name is None:

@@ -18,7 +18,7 @@ from analysis.summary.document import comparison_grid, run_document
 from analysis.summary.markdown import to_markdown
 from analysis.summary.standings import ARROWS
 from analysis.summary.summary import Summary
-from workflows.cli import answer_table
+from workflows.cli import answer_table, curve_table
 
 BESIDE = tuple(metric for metric in COMPARED if metric.beside)
 """The metrics shown beside the leading ones. The report has them all."""
@@ -53,8 +53,9 @@ def print_result(results: str, run_id: str, wanted: Format, why: str = "") -> in
             console.print(f"The first step that failed is {formatting.sentences(why)}", style="red", soft_wrap=True)
         console.print(f"To have one of what was measured, type `{report_command(results, run_id)}`.", soft_wrap=True)
         return 1
-    files = {"Report": f"reports/{run_id}/report.html", "Latest": "report.html"}
-    files["Markdown"] = f"reports/{run_id}/summary.md"
+    folder = f"reports/{run_id}"
+    files = {"Report": f"{folder}/report.html", "Latest": "report.html"}
+    files |= {"Interactive": f"{folder}/report-interactive.html", "Markdown": f"{folder}/summary.md"}
     beside = {name: store.location(file) for name, file in files.items()}
     print_document(document(summary, beside), wanted)
     return 1 if summary.failing else EXIT_CODES[summary.outcome]
@@ -86,6 +87,7 @@ def print_summary(summary: Summary, console: Terminal) -> None:
         console.print(doubt, style="yellow", soft_wrap=True)
     if summary.answer is not None:
         answer_table.print_answer(summary.answer, console)
+    curve_table.print_curves(summary, console)
     _print_comparisons(summary, console)
     _print_levels(summary, console)
     _print_changes(summary, console)
@@ -103,8 +105,8 @@ def print_summary(summary: Summary, console: Terminal) -> None:
 
 def _print_comparisons(summary: Summary, console: Terminal) -> None:
     """Print a heading for each path and a row for each dataplane, in 80 columns."""
-    leading = [c for metric in LEADING for c in summary.of(metric.name)]
-    others = {(metric.name, c.path, c.dataplane): c for metric in BESIDE for c in summary.of(metric.name)}
+    leading = [c for metric in LEADING for c in summary.answered(metric.name)]
+    others = {(metric.name, c.path, c.dataplane): c for metric in BESIDE for c in summary.answered(metric.name)}
     if not leading:
         return
     console.print()

@@ -24,6 +24,7 @@ FORMS: Final = (
     "inputs.parameters.*",
     "item.*",
     "steps.*.status",
+    "tasks.*.status",
     "tasks.*.outputs.parameters.*",
 )
 """A star stands for a name."""
